@@ -1,0 +1,52 @@
+# `make help` lists what there is. Everything runs in .venv, which is made from the hashed lock files.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test check lint types layers bench docs lock clean
+
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
+
+$(VENV)/run.stamp: requirements.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
+	@touch $@
+
+$(VENV)/dev.stamp: requirements-dev.txt $(VENV)/run.stamp
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	@touch $@
+
+setup: $(VENV)/dev.stamp ## make .venv with everything, tests included
+
+run: $(VENV)/run.stamp ## start the bot; whatever has no address comes from the sandbox; Ctrl-C ends it
+	@$(BIN)/python main.py run
+
+test: setup ## run the whole suite
+	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: setup
+	$(BIN)/pyright
+
+layers: setup
+	$(BIN)/lint-imports
+
+check: lint types layers test ## what CI runs: ruff, pyright strict, import-linter, the suite with its shape tests
+
+bench: setup ## run every benchmark
+	$(BIN)/python -m benchmarks all
+
+docs: setup ## regenerate .env.example
+	$(BIN)/python -m config.generate
+
+lock: setup ## resolve the requirement files again
+	$(BIN)/uv pip compile -q --universal --generate-hashes --no-annotate --no-header --python-version 3.11 requirements.in -o requirements.txt
+	$(BIN)/uv pip compile -q --universal --generate-hashes --no-annotate --no-header --python-version 3.11 requirements-dev.in -o requirements-dev.txt
+
+clean: ## remove .venv and caches, keep data
+	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -1,0 +1,68 @@
+"""structlog: one JSON line per event in DATA_DIR/logs/bot.log, readable lines in the terminal.
+
+Secrets never reach a log: events carry ids and reasons, and a processor blanks what looks like a bot token.
+"""
+
+from __future__ import annotations
+
+import logging
+import logging.handlers
+import re
+import sys
+from pathlib import Path
+from typing import TextIO
+
+import structlog
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+MAX_FILE_BYTES = 20_000_000
+KEPT_FILES = 5
+BOT_TOKEN = re.compile(r"\b\d{5,}:[\w-]{20,}")
+
+
+def _blank_tokens(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    return {key: BOT_TOKEN.sub("<token>", v) if isinstance(v, str) else v for key, v in event.items()}
+
+
+def _handler(handler: logging.Handler, renderer: Processor, shared: list[Processor]) -> logging.Handler:
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.processors.format_exc_info,
+                _blank_tokens,
+                renderer,
+            ],
+        )
+    )
+    return handler
+
+
+def configure_logging(*, level: str, directory: Path | None, stream: TextIO = sys.stderr) -> None:
+    """Set up logging for this process. `directory=None` logs to the terminal only."""
+    threshold = logging.getLevelNamesMapping()[level]
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.make_filtering_bound_logger(threshold),
+        cache_logger_on_first_use=False,
+    )
+    terminal = logging.StreamHandler(stream)
+    terminal.setLevel(max(logging.WARNING, threshold) if directory else threshold)
+    handlers = [_handler(terminal, structlog.dev.ConsoleRenderer(colors=stream.isatty()), shared)]
+    if directory:
+        directory.mkdir(parents=True, exist_ok=True)
+        file = logging.handlers.RotatingFileHandler(
+            directory / "bot.log", maxBytes=MAX_FILE_BYTES, backupCount=KEPT_FILES, encoding="utf-8"
+        )
+        handlers.append(_handler(file, structlog.processors.JSONRenderer(), shared))
+    logging.basicConfig(level=level, handlers=handlers, force=True)
+    for chatty in ("httpx", "httpcore", "telegram", "aiohttp.access", "alembic", "websockets"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)

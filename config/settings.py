@@ -1,0 +1,156 @@
+"""Every environment variable the bot reads: its unit, default and meaning, once.
+
+`.env.example` is generated from this class (`make docs`). An empty variable counts as not set.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from domain.errors import FatalError
+
+HttpUrl = Annotated[str, Field(pattern=r"^https?://[^\s/]+\S*$")]
+WebSocketUrl = Annotated[str, Field(pattern=r"^wss?://[^\s/]+\S*$")]
+Port = Annotated[int, Field(ge=0, le=65535)]
+
+TELEGRAM_TOKEN = re.compile(r"^\d+:[\w-]+$")
+WEBHOOK_PORTS = "443, 80, 88 or 8443"
+
+
+class Settings(BaseSettings):
+    model_config = SettingsConfigDict(env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True)
+
+    telegram_bot_token: SecretStr | None = Field(
+        default=None, description="Token from @BotFather. Empty: the sandbox's Telegram with its chat page."
+    )
+    telegram_api_base: HttpUrl = Field(
+        default="https://api.telegram.org",
+        description="Base URL of the Bot API server, without `/bot`. Used when a token is set.",
+    )
+    telegram_webhook_secret: SecretStr | None = Field(
+        default=None,
+        description="1-256 characters of A-Z a-z 0-9 _ -. Required with PUBLIC_URL: proves who calls.",
+    )
+    admin_chat_ids: Annotated[frozenset[int], NoDecode] = Field(
+        default=frozenset(), description="Telegram chat ids of the admins, separated by commas."
+    )
+
+    feed_source: Literal["native", "pumpportal"] | None = Field(
+        default=None,
+        description="Protocol of the feed. Empty: native with FEED_URL or in the sandbox, else pumpportal.",
+    )
+    feed_url: WebSocketUrl | None = Field(
+        default=None,
+        description="WebSocket URL of the feed. Empty: PumpPortal with a real bot token, else the sandbox.",
+    )
+    feed_api_url: HttpUrl | None = Field(
+        default=None,
+        description="Base URL of the feed's HTTP side (native only): missed calls, channel records.",
+    )
+    feed_token: SecretStr | None = Field(
+        default=None, description="Bearer token of the feed's HTTP side; PumpPortal: the API key."
+    )
+    price_api_url: HttpUrl | None = Field(
+        default=None,
+        description="Base URL of a Jupiter price API v3. Empty: https://api.jup.ag with a real bot token.",
+    )
+
+    redis_url: Annotated[str, Field(pattern=r"^(rediss?|unix)://\S+$")] | None = Field(
+        default=None, description="Redis 6.2 or newer. Empty: an embedded server keeps its data in DATA_DIR."
+    )
+    database_url: Annotated[str, Field(pattern=r"^postgres(ql)?://\S+$")] | None = Field(
+        default=None,
+        description="PostgreSQL 14 or newer. Empty: an embedded server keeps its data in DATA_DIR.",
+    )
+
+    data_dir: Path = Field(default=Path("data"), description="Directory of everything that lasts.")
+    log_dir: Path | None = Field(default=None, description="Directory of log files. Empty: DATA_DIR/logs.")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        default="INFO", description="Least level that is logged."
+    )
+
+    http_host: str = Field(default="127.0.0.1", description="Address of /healthz, /metrics and the webhook.")
+    http_port: Port = Field(default=8080, description="Port of the same; 0 takes any free one.")
+    public_url: HttpUrl | None = Field(
+        default=None,
+        description=f"HTTPS URL where Telegram reaches this host (port {WEBHOOK_PORTS}). Empty: polling.",
+    )
+    sandbox_port: Port = Field(
+        default=8090, description="Port of the sandbox's chat page on 127.0.0.1; 0 takes any free one."
+    )
+    sandbox_calls_per_minute: Annotated[float, Field(gt=0, le=60_000)] = Field(
+        default=60, description="Calls per minute in the sandbox's market."
+    )
+
+    @field_validator("admin_chat_ids", mode="before")
+    @classmethod
+    def _split_ids(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        return [part.strip() for part in value.split(",") if part.strip()]
+
+    @field_validator("telegram_bot_token")
+    @classmethod
+    def _looks_like_a_token(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not TELEGRAM_TOKEN.match(value.get_secret_value()):
+            raise ValueError("a bot token looks like 123456789:AAE…, as @BotFather gives it")
+        return value
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if self.public_url and self.telegram_webhook_secret is None:
+            raise ValueError(
+                "PUBLIC_URL needs TELEGRAM_WEBHOOK_SECRET: anybody could forge updates without it"
+            )
+        if self.feed_source == "native" and self.telegram_bot_token and not self.feed_url:
+            raise ValueError("FEED_SOURCE=native needs FEED_URL")
+        return self
+
+    @property
+    def has_real_telegram(self) -> bool:
+        return self.telegram_bot_token is not None
+
+    @property
+    def source(self) -> Literal["native", "pumpportal"]:
+        if self.feed_source:
+            return self.feed_source
+        return "pumpportal" if self.has_real_telegram and not self.feed_url else "native"
+
+    @property
+    def has_real_feed(self) -> bool:
+        """Without FEED_URL, PumpPortal's own address is used once the bot talks to the real Telegram."""
+        return self.feed_url is not None or self.has_real_telegram
+
+    @property
+    def logs(self) -> Path:
+        return self.log_dir or self.data_dir / "logs"
+
+
+def load_settings() -> Settings:
+    """Read the environment and `.env` once. All problems are reported together, as one `FatalError`."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        lines = [
+            f"  {'.'.join(str(part).upper() for part in problem['loc']) or 'settings'}: {problem['msg']}"
+            for problem in error.errors(include_url=False, include_input=False)
+        ]
+        raise FatalError("The configuration has problems:\n" + "\n".join(lines)) from error
+
+
+def env_example() -> str:
+    """Text of `.env.example`: every variable with its meaning and default, commented out."""
+    lines = [
+        "# Every variable the bot reads. Made by `make docs` from config/settings.py: change it there.",
+        "",
+    ]
+    for name, field in Settings.model_fields.items():
+        default = field.get_default()
+        shown = "" if default is None or default == frozenset() else str(default)
+        lines += [f"# {field.description}", f"#{name.upper()}={shown}", ""]
+    return "\n".join(lines)
