@@ -84,8 +84,10 @@ class Settings(BaseSettings):
         default=8090, description="Port of the sandbox's chat page on 127.0.0.1; 0 takes any free one."
     )
     sandbox_calls_per_minute: Annotated[float, Field(gt=0, le=60_000)] = Field(
-        default=60, description="Calls per minute in the sandbox's market."
+        default=30, description="Calls per minute in the sandbox's market."
     )
+
+    notify_socket: str | None = Field(default=None, description="Set by systemd (sd_notify); not by people.")
 
     @field_validator("admin_chat_ids", mode="before")
     @classmethod

@@ -7,9 +7,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 
 class BotError(Exception):
     """Root of every error this project raises on purpose."""
+
+
+def flatten(group: BaseExceptionGroup[BotError]) -> Iterator[BotError]:
+    """The errors in a group and in the groups within it."""
+    for error in group.exceptions:
+        if isinstance(error, BaseExceptionGroup):
+            yield from flatten(error)
+        else:
+            yield error
 
 
 class UserFacingError(BotError):

@@ -1,0 +1,125 @@
+"""What the terminal shows: the parts at start, each alert with its latency, the summary at the end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from urllib.parse import urlsplit, urlunsplit
+
+from msgspec import Struct
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from bot.doctor import Finding
+from services.delivery import Sent
+from services.metrics import Metrics
+
+NAME_LENGTH = 32
+
+
+class Part(Struct, frozen=True):
+    name: str
+    real: bool
+    address: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Summary:
+    received: int
+    matched: int
+    sent: int
+    twice: int
+    lost: int
+    waiting: int
+    """Claimed, still in the outbox: sent at the next start, not lost."""
+    p50_ms: float | None
+    p99_ms: float | None
+
+    @property
+    def exit_code(self) -> int:
+        return 1 if self.lost or self.twice else 0
+
+
+def summarise(metrics: Metrics, *, waiting: int, twice: int, arrived: int | None) -> Summary:
+    """Hold every claimed alert against its fate: what is neither settled nor waiting is lost.
+
+    `arrived` is what the other side counted, where somebody can ask it.
+    """
+    counts = metrics.counts
+    owed = counts.alerts_claimed + counts.alerts_recovered
+    settled = counts.alerts_sent + counts.alerts_buried + counts.alerts_withheld
+    missing = 0 if arrived is None else max(0, counts.alerts_sent - arrived)
+    return Summary(
+        received=counts.calls_received,
+        matched=counts.alerts_matched,
+        sent=counts.alerts_sent,
+        twice=twice,
+        lost=max(0, owed - settled - waiting) + missing,
+        waiting=waiting,
+        p50_ms=metrics.latency_ms(50),
+        p99_ms=metrics.latency_ms(99),
+    )
+
+
+class Terminal:
+    def __init__(self, console: Console | None = None) -> None:
+        self._console = console or Console(highlight=False)
+
+    def show_parts(self, parts: list[Part]) -> None:
+        table = Table("part", "", "address", title="TokenFilterBot")
+        for part in parts:
+            state = "[green]real[/]" if part.real else "[yellow]sandbox[/]"
+            table.add_row(part.name, state, escape(without_secrets(part.address)))
+        self._console.print(table)
+
+    def say(self, line: str) -> None:
+        self._console.print(escape(line))
+
+    def show_sent(self, sent: Sent) -> None:
+        token = sent.call.token
+        title = one_line(token.name or token.symbol or token.address)
+        repeat = " [yellow]may repeat[/]" if sent.repeat else ""
+        self._console.print(
+            f"[dim]{sent.call.received_at:%H:%M:%S}[/] {escape(title):<{NAME_LENGTH}} "
+            f"→ {escape(one_line(sent.name))} [cyan]{sent.latency_ms:.1f} ms[/]{repeat}"
+        )
+
+    def show_findings(self, findings: list[Finding]) -> None:
+        table = Table("part", "", "finding")
+        for finding in findings:
+            state = "[green]well[/]" if finding.ok else "[red]unwell[/]"
+            table.add_row(finding.part, state, escape(finding.sentence))
+        self._console.print(table)
+
+    def show_summary(self, summary: Summary) -> None:
+        table = Table(show_header=False, title="Summary")
+        rows = {
+            "calls received": summary.received,
+            "matched": summary.matched,
+            "sent": summary.sent,
+            "duplicates": summary.twice,
+            "losses": summary.lost,
+            "left in the outbox": summary.waiting,
+            "latency p50": show_ms(summary.p50_ms),
+            "latency p99": show_ms(summary.p99_ms),
+        }
+        for name, value in rows.items():
+            table.add_row(name, str(value))
+        self._console.print(table)
+
+
+def without_secrets(url: str) -> str:
+    """The address without password and query, which may hold a key."""
+    parts = urlsplit(url)
+    host = parts.netloc.rpartition("@")[2]
+    return urlunsplit((parts.scheme, f"{parts.username}@{host}" if parts.username else host, parts.path, "", ""))
+
+
+def show_ms(value: float | None) -> str:
+    return "–" if value is None else f"{value:.1f} ms"
+
+
+def one_line(text: str) -> str:
+    """Text from outside on one line of the terminal: nothing that moves the cursor or turns the direction."""
+    kept = "".join(c if c.isprintable() else " " for c in text)
+    return kept if len(kept) <= NAME_LENGTH else kept[: NAME_LENGTH - 1] + "…"

@@ -1,0 +1,142 @@
+"""`main.py doctor`: asks every dependency once and says in one sentence what is wrong and how to mend it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import tempfile
+from collections.abc import Awaitable, Callable
+from functools import partial
+from pathlib import Path
+
+from msgspec import Struct
+
+from domain.calls import Call
+from domain.errors import BotError
+from managers.jupiter import SolPrice
+from managers.postgres import PostgresManager
+from managers.redis import RedisManager
+from managers.sources.base import Source
+from managers.telegram import TelegramManager
+from managers.websocket import WebSocketManager
+
+PATIENCE_S = 15.0
+FEED_PATIENCE_S = 12.0
+FEED_LOOK_S = 0.05
+OLDEST_REDIS = (6, 2)
+OLDEST_POSTGRES = 140_000
+
+
+class Finding(Struct, frozen=True):
+    part: str
+    ok: bool
+    sentence: str
+
+
+class UnwellError(BotError):
+    """What is wrong and how to mend it, in one sentence."""
+
+
+async def examine(
+    *,
+    data_dir: Path,
+    redis: RedisManager,
+    postgres: PostgresManager,
+    telegram: TelegramManager,
+    source: Source,
+    sol_price: SolPrice | None,
+) -> list[Finding]:
+    """Ask everything at once; each part answers for itself."""
+    checks: dict[str, Callable[[], Awaitable[str]]] = {
+        "data directory": partial(_writable, data_dir),
+        "Redis": partial(_redis, redis),
+        "PostgreSQL": partial(_postgres, postgres),
+        "Telegram": partial(_telegram, telegram),
+        "feed": partial(_feed, source),
+    }
+    if sol_price:
+        checks["SOL price"] = partial(_sol_price, sol_price)
+    return list(await asyncio.gather(*(_examine_one(part, check) for part, check in checks.items())))
+
+
+async def _examine_one(part: str, check: Callable[[], Awaitable[str]]) -> Finding:
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            return Finding(part, ok=True, sentence=await check())
+    except TimeoutError:
+        return Finding(part, ok=False, sentence=f"No answer within {PATIENCE_S:g} s: check address and network.")
+    except BotError as error:
+        return Finding(part, ok=False, sentence=str(error))
+
+
+async def _writable(directory: Path) -> str:
+    try:
+        with tempfile.TemporaryFile(dir=directory):
+            return str(directory)
+    except OSError as error:
+        raise UnwellError(f"{directory} cannot be written ({error.strerror}): change its owner or DATA_DIR.") from error
+
+
+async def _redis(redis: RedisManager) -> str:
+    try:
+        version = await redis.server_version()
+    except BotError as error:
+        raise UnwellError(f"Redis does not answer ({error}): check REDIS_URL and that the server runs.") from error
+    if version < OLDEST_REDIS:
+        raise UnwellError(f"Redis {_dotted(version)} is too old: 6.2 or newer is needed.")
+    return f"version {_dotted(version)}"
+
+
+async def _postgres(postgres: PostgresManager) -> str:
+    try:
+        row = await postgres.fetch_row("SELECT current_setting('server_version_num')::int AS version")
+    except BotError as error:
+        raise UnwellError(
+            f"PostgreSQL does not answer ({error}): check DATABASE_URL and that the server runs."
+        ) from error
+    version = row["version"] if row else 0
+    if version < OLDEST_POSTGRES:
+        raise UnwellError(f"PostgreSQL {version // 10_000} is too old: 14 or newer is needed.")
+    return f"version {version // 10_000}.{version % 10_000}"
+
+
+async def _telegram(telegram: TelegramManager) -> str:
+    async with telegram:
+        me = await telegram.me()
+    return f"@{me.username}"
+
+
+async def _feed(source: Source) -> str:
+    """Connect and wait for the first event."""
+    feed = WebSocketManager(source=source, emit=_ignore, resume_cursor=lambda: None)
+    reading = asyncio.create_task(feed.run())
+    try:
+        async with asyncio.timeout(FEED_PATIENCE_S):
+            while feed.stats.last_data_at is None and not reading.done():  # noqa: ASYNC110 - a counter, no event
+                await asyncio.sleep(FEED_LOOK_S)
+    except TimeoutError:
+        problem = feed.health().last_problem or "connected, but nothing comes"
+        raise UnwellError(f"The feed cannot be read ({problem}): check FEED_URL and FEED_SOURCE.") from None
+    finally:
+        reading.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await reading
+    return f"{source.name}: connected, data comes"
+
+
+async def _ignore(_call: Call) -> None:
+    """Look only."""
+
+
+async def _sol_price(sol_price: SolPrice) -> str:
+    try:
+        await sol_price.refresh()
+    except BotError as error:
+        raise UnwellError(
+            f"No SOL price ({error}): without it launches have no value in dollars; check PRICE_API_URL."
+        ) from error
+    return f"{sol_price.value():g} USD"
+
+
+def _dotted(version: tuple[int, ...]) -> str:
+    return ".".join(map(str, version))

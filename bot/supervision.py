@@ -1,0 +1,69 @@
+"""A background job is restarted after a `TransientError` and ends the process after anything else.
+
+Liveness is progress: each job calls `progress()` from its working loop, and the watchdog believes nothing else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import socket
+import time
+from collections.abc import Awaitable, Callable, Mapping
+
+import structlog
+
+from domain.errors import FatalError, TransientError
+
+log = structlog.get_logger(__name__)
+
+FIRST_WAIT_S = 0.5
+LONGEST_WAIT_S = 30.0
+STEADY_AFTER_S = 60.0
+"""A job that ran this long starts again from the shortest wait."""
+
+Progress = Callable[[], None]
+Job = Callable[[Progress], Awaitable[None]]
+
+
+class Pulse:
+    """When each job last made progress, on the monotonic clock."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._last: dict[str, float] = {}
+
+    def beat(self, name: str) -> None:
+        self._last[name] = self._clock()
+
+    def ages_s(self) -> Mapping[str, float]:
+        now = self._clock()
+        return {name: now - at for name, at in self._last.items()}
+
+
+async def supervise(name: str, job: Job, pulse: Pulse) -> None:
+    """Run `job` for ever. A job that merely returns has failed: a dead loop is never a silent loop."""
+    wait_s = FIRST_WAIT_S
+    while True:
+        started_at = time.monotonic()
+        pulse.beat(name)
+        try:
+            await job(lambda: pulse.beat(name))
+        except TransientError as error:
+            if time.monotonic() - started_at > STEADY_AFTER_S:
+                wait_s = FIRST_WAIT_S
+            log.warning("job_restarted", job=name, reason=str(error), wait_s=wait_s)
+        else:
+            raise FatalError(f"The job “{name}” ended by itself.")
+        await asyncio.sleep(random.uniform(wait_s / 2, wait_s))  # noqa: S311 - jitter, not a secret
+        wait_s = min(LONGEST_WAIT_S, wait_s * 2)
+
+
+def notify_systemd(state: str, address: str | None) -> None:
+    """Send `state` (`READY=1`, `WATCHDOG=1`, `STOPPING=1`) as sd_notify(3) describes; no address, no message."""
+    if not address:
+        return
+    path = "\0" + address[1:] if address.startswith("@") else address
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+        sock.sendto(state.encode(), os.fsencode(path))

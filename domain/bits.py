@@ -1,0 +1,50 @@
+"""Sets of row numbers as bitmaps: 64 rows to a little-endian uint64 word, row r is bit r % 64 of word r // 64."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+Words = npt.NDArray[np.uint64]
+Rows = npt.NDArray[np.int32]
+Flags = npt.NDArray[np.bool_]
+
+ROWS_PER_WORD: Final = 64
+BITS: Final[Words] = np.left_shift(np.uint64(1), np.arange(ROWS_PER_WORD, dtype=np.uint64))
+"""`BITS[i]` has only bit i."""
+BIT: Final = tuple(BITS)
+"""The same as scalars, which index faster."""
+NOT_BIT: Final = tuple(np.invert(BITS))
+NO_ROWS: Final[Rows] = np.empty(0, dtype=np.int32)
+
+
+def words_for(rows: int) -> int:
+    return -(-rows // ROWS_PER_WORD)
+
+
+def pack(flags: Flags) -> Words:
+    """A bitmap of the rows whose flag is set; the number of flags is a multiple of 64."""
+    return np.packbits(flags, bitorder="little").view(np.uint64)
+
+
+def unpack(bitmap: Words) -> Flags:
+    return np.unpackbits(bitmap.view(np.uint8), bitorder="little").view(np.bool_)
+
+
+def rows_in(bitmap: Words) -> Rows:
+    """The rows of a sparse bitmap, ascending."""
+    words = np.not_equal(bitmap, 0).nonzero()[0]  # numpy looks for true flags several times faster than for numbers
+    if not words.size:
+        return NO_ROWS
+    places = unpack(bitmap.take(words)).nonzero()[0]
+    rows = words.take(places >> 6)
+    rows <<= 6
+    rows |= places & 63
+    return rows.astype(np.int32)
+
+
+def add_rows(bitmap: Words, rows: Rows) -> None:
+    """Set the bits of `rows` in place."""
+    np.bitwise_or.at(bitmap, rows >> 6, BITS.take(rows & 63))

@@ -1,0 +1,265 @@
+"""Who gets this call? The flow chart per (token, subscriber), answered for everybody at once.
+
+- Accepted: skipped for 14 days, whichever channel calls and whatever the subscriber changes.
+- No record, or it ended: the call is checked. Passed: accepted. Failed: rejected for an hour, the channel noted.
+- Rejected: a channel that was checked is skipped, a new one is checked. Passed: accepted. Failed: the channel is
+  noted and the hour begins anew.
+- Who joined or changed a filter is checked as if never rejected.
+
+All state is in memory and bounded: the least recently called tokens are forgotten first, which only means that
+they are checked again. The claim in Redis decides whether an alert goes out a second time, not this memory.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from itertools import pairwise
+from typing import Final, Literal
+
+import numpy as np
+from msgspec import Struct
+
+from domain.bits import NO_ROWS, Rows, Words
+from domain.calls import Call
+from domain.directory import Slots
+from domain.filters import FIELDS, FilterField, FilterSet
+from domain.index import FilterIndex
+from domain.seen_tokens import ACCEPTED_FOR_US, ChangeLog, Cohort, TokenMemory, microseconds, moment
+
+MAX_TOKENS: Final = 50_000
+MAX_ACCEPTED: Final = 20_000_000
+"""(token, subscriber) pairs in memory, four bytes each."""
+MAX_BITMAPS: Final = 256
+"""Tokens whose accepted subscribers are also kept as a bitmap, ready for the next call."""
+
+Status = Literal["accepted", "rejected"]
+Reason = Literal["first_check", "new_channel", "newcomers", "already_checked"]
+"""`first_check`: no record, or it ended. `new_channel`: rejected before, by other channels. `newcomers`: checked
+only for those who joined or changed something. `already_checked`: nobody was left to check."""
+
+
+class ProcessedToken(Struct, frozen=True, kw_only=True):
+    """What Redis holds as JSON, with ISO times.
+
+    Rejected: `processed_token:{address}`, for an hour. Accepted: `processed_token:{address}:{user_id}`, for 14 days.
+    """
+
+    timestamp: datetime
+    channels_checked: tuple[str, ...]
+    status: Status
+    channels_called_at: dict[str, datetime]
+    """By channel id."""
+
+
+class Decision(Struct, frozen=True, kw_only=True):
+    call: Call
+    accepted: tuple[tuple[int, int], ...]
+    """(user id, number of the filter set that passed), each subscriber once, by the lowest number."""
+    checked_channels: tuple[str, ...]
+    """Channels checked for this token within the hour, for those who changed nothing meanwhile."""
+    reason: Reason
+
+
+def _reason(cohorts: Sequence[Cohort], channel_id: str) -> Reason:
+    if not cohorts[0].channels:
+        return "first_check"
+    if channel_id not in cohorts[0].channels:
+        return "new_channel"
+    if any(channel_id not in cohort.channels for cohort in cohorts):
+        return "newcomers"
+    return "already_checked"
+
+
+class Matcher:
+    """Subscribers in, decisions out. `now` is aware and does not run backwards. For one thread."""
+
+    def __init__(
+        self,
+        fields: Sequence[FilterField] = FIELDS,
+        *,
+        max_tokens: int = MAX_TOKENS,
+        max_accepted: int = MAX_ACCEPTED,
+    ) -> None:
+        self.index = FilterIndex(fields)
+        self._max_tokens = max_tokens
+        self._max_accepted = max_accepted
+        self._changes = ChangeLog()
+        self._tokens: OrderedDict[str, TokenMemory] = OrderedDict()
+        self._accepted_count = 0
+        self._bitmaps: OrderedDict[str, tuple[int, Words]] = OrderedDict()
+        """By token: the index version a bitmap was made for, and all rows of the accepted subscribers."""
+
+    @property
+    def tokens_remembered(self) -> int:
+        return len(self._tokens)
+
+    @property
+    def accepted_remembered(self) -> int:
+        """(token, subscriber) pairs."""
+        return self._accepted_count
+
+    # subscribers
+
+    def put_subscriber(self, user_id: int, filter_sets: Iterable[FilterSet]) -> None:
+        """The subscriber joined, or changed something: these are all of his filter sets from now on."""
+        current = tuple(filter_sets)
+        if any(filter_set.user_id != user_id for filter_set in current):
+            raise ValueError("a filter set of somebody else")
+        for number in set(self.index.numbers_of(user_id)) - {filter_set.number for filter_set in current}:
+            self.index.remove(user_id, number)
+        for filter_set in current:
+            self.index.put(filter_set)
+        self._changes.add(np.array([self.index.slot(user_id)], dtype=np.int32))
+
+    def remove_subscriber(self, user_id: int) -> None:
+        """Nothing is matched for this person until the next `put_subscriber`."""
+        for number in self.index.numbers_of(user_id):
+            self.index.remove(user_id, number)
+
+    def load(self, filter_sets: Iterable[FilterSet]) -> None:
+        """Many subscribers join at once; may be called with one part after the other while calls are decided.
+
+        Sets that a subscriber has already under other numbers stay.
+        """
+        current = list(filter_sets)
+        self.index.load(current)
+        slots = {self.index.slot(filter_set.user_id): None for filter_set in current}
+        self._changes.add(np.fromiter(slots, dtype=np.int32, count=len(slots)))
+
+    # what was decided before this process began
+
+    def restore_accepted(self, token_address: str, user_ids: Iterable[int], at: datetime) -> None:
+        """These subscribers were accepted for the token at that time."""
+        slots = np.array(sorted({self.index.slot(user_id) for user_id in user_ids}), dtype=np.int32)
+        self._accept(token_address, self._token(token_address), slots, microseconds(at))
+        self._stay_bounded()
+
+    def restore_rejected(self, token_address: str, record: ProcessedToken) -> None:
+        """The token was checked for everybody who is loaded by now; `record` is what `token_record` gave."""
+        called_at = {channel: record.channels_called_at[channel] for channel in record.channels_checked}
+        cohort = Cohort(self._changes.count, microseconds(record.timestamp), called_at)
+        self._token(token_address).cohorts = [cohort]
+        self._stay_bounded()
+
+    # decisions
+
+    def decide(self, call: Call, now: datetime) -> Decision:
+        """Check the call for whom the flow chart says so, and remember the outcome."""
+        address, channel_id = call.token.address, call.channel.id
+        now_us = microseconds(now)
+        token = self._token(address)
+        if ended := token.end_accepted(now_us):
+            self._accepted_count -= ended
+            self._bitmaps.pop(address, None)
+        token.bring_up_to(now_us, self._changes)
+        reason = _reason(token.cohorts, channel_id)
+        rows = self._match(call, token)
+        if reason != "already_checked":
+            token.note_check(channel_id, call.called_at, now_us)
+        accepted: tuple[tuple[int, int], ...] = ()
+        if rows.size:
+            rows = self._one_row_each(rows)
+            accepted = tuple(zip(self.index.owners[rows].tolist(), self.index.numbers[rows].tolist(), strict=True))
+            self._accept(address, token, self.index.slots[rows], now_us)
+        self._stay_bounded()
+        checked = tuple(token.cohorts[0].channels)
+        return Decision(call=call, accepted=accepted, checked_channels=checked, reason=reason)
+
+    def token_record(self, token_address: str, status: Status = "rejected") -> ProcessedToken | None:
+        """The record that goes to Redis after `decide`; `None` for a token that is not remembered.
+
+        It speaks for those who changed nothing since the token's first check within the hour.
+        """
+        token = self._tokens.get(token_address)
+        if token is None or not token.cohorts or not token.cohorts[0].channels:
+            return None
+        cohort = token.cohorts[0]
+        return ProcessedToken(
+            timestamp=moment(cohort.checked_us),
+            channels_checked=tuple(cohort.channels),
+            status=status,
+            channels_called_at=dict(cohort.channels),
+        )
+
+    def _match(self, call: Call, token: TokenMemory) -> Rows:
+        """The rows that pass among those who are due."""
+        first, *newcomers = token.cohorts
+        channel_id = call.channel.id
+        due = [channel_id not in cohort.channels for cohort in newcomers]
+        stretches = list(pairwise(cohort.stop for cohort in token.cohorts))
+        if channel_id not in first.channels:
+            spared = [self._changes.members(*s) for s, is_due in zip(stretches, due, strict=True) if not is_due]
+            return self.index.match(call, self._seen_rows(call.token.address, token, spared))
+        members = [self._changes.members(*s) for s, is_due in zip(stretches, due, strict=True) if is_due]
+        if not members:
+            return NO_ROWS
+        slots = np.concatenate(members)
+        if token.accepted:
+            slots = slots[~np.isin(slots, token.accepted_slots())]
+        if not slots.size:
+            return NO_ROWS
+        wanted = self.index.bitmap()
+        self.index.mark(wanted, slots)
+        return self.index.match(call, np.invert(wanted))
+
+    def _seen_rows(self, address: str, token: TokenMemory, spared: list[Slots]) -> Words | None:
+        """Rows that are not checked: those of accepted subscribers, and of the cohorts that are not due."""
+        seen = self._accepted_rows(address, token) if token.accepted else None
+        if not spared:
+            return seen
+        seen = self.index.bitmap() if seen is None else seen.copy()
+        self.index.mark(seen, np.concatenate(spared))
+        return seen
+
+    def _accepted_rows(self, address: str, token: TokenMemory) -> Words:
+        version = self.index.version
+        known = self._bitmaps.get(address)
+        if known is not None and known[0] == version:
+            self._bitmaps.move_to_end(address)
+            return known[1]
+        bitmap = self.index.bitmap()
+        self.index.mark(bitmap, token.accepted_slots())
+        self._bitmaps[address] = (version, bitmap)
+        self._bitmaps.move_to_end(address)
+        if len(self._bitmaps) > MAX_BITMAPS:
+            self._bitmaps.popitem(last=False)
+        return bitmap
+
+    def _one_row_each(self, rows: Rows) -> Rows:
+        """Of the rows of one subscriber the one with the lowest number."""
+        slots = self.index.slots[rows].astype(np.int64)
+        order = np.argsort((slots << 32) | self.index.numbers[rows])
+        slots = slots[order]
+        is_first = np.ones(len(slots), dtype=np.bool_)
+        np.not_equal(slots[1:], slots[:-1], is_first[1:])
+        return rows[order[is_first]]
+
+    # memory
+
+    def _token(self, address: str) -> TokenMemory:
+        token = self._tokens.get(address)
+        if token is None:
+            token = self._tokens[address] = TokenMemory()
+        else:
+            self._tokens.move_to_end(address)
+        return token
+
+    def _accept(self, address: str, token: TokenMemory, slots: Slots, at_us: int) -> None:
+        token.accepted.append((at_us + ACCEPTED_FOR_US, slots))
+        self._accepted_count += len(slots)
+        known = self._bitmaps.get(address)
+        if known is not None and known[0] == self.index.version:
+            self.index.mark(known[1], slots)
+        else:
+            self._bitmaps.pop(address, None)
+
+    def _stay_bounded(self) -> None:
+        """Forget tokens, but never the one just called."""
+        while len(self._tokens) > self._max_tokens or self._accepted_count > self._max_accepted:
+            if len(self._tokens) == 1:
+                return
+            address, token = self._tokens.popitem(last=False)
+            self._accepted_count -= token.accepted_count
+            self._bitmaps.pop(address, None)

@@ -1,0 +1,265 @@
+"""Numbers as people type and read them: `1.5k`, `$40,000`, `12%`, `2.5x`, `1d 6h`.
+
+What is read is a finite float that is not negative, in the unit of the field (see `domain.filters.Unit`), and of
+at most nine significant digits; `parse_value(show_value(v, unit), unit) == v` for every such v. The words accepted
+here are grammar, not sentences: what people are told is in `texts/`, under the keys of the errors.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import unicodedata
+from decimal import Decimal
+from typing import Final
+
+from domain.errors import UserFacingError
+from domain.filters import FilterField, Range, Unit
+
+MAX_LENGTH: Final = 64
+"""Of what somebody types, in characters."""
+DIGITS: Final = 9
+"""Significant digits that are kept. Prices are not known any better, and nobody types more."""
+LARGEST: Final[dict[Unit, Decimal]] = {
+    "usd": Decimal(10**15),
+    "percent": Decimal(100),
+    "multiple": Decimal(10**9),
+    "count": Decimal(10**12),
+    "duration": Decimal(3650 * 86_400),
+}
+SMALLEST: Final = Decimal("1e-18")
+"""Anything smaller but zero is out of range."""
+LARGEST_SHOWN: Final = Decimal(10**16)
+"""Feeds say anything; what is larger is shown with an exponent."""
+SHORT_DIGITS: Final = 3
+EXAMPLES: Final[dict[Unit, str]] = {
+    "usd": "20k",
+    "percent": "12%",
+    "multiple": "2.5x",
+    "count": "150",
+    "duration": "3h",
+}
+
+_NUMBER: Final = r"(?P<number>\d{1,3}(?:[ ,']\d{3})+(?:\.\d+)?|\d+(?:\.\d*)?|\.\d+)"
+_SCALES: Final = {"": 1, "k": 10**3, "m": 10**6, "mn": 10**6, "mln": 10**6, "b": 10**9, "bn": 10**9}
+_SCALE: Final = r"(?P<scale>k|mln|mn|m|bn|b)?"
+_PATTERNS: Final[dict[Unit, re.Pattern[str]]] = {
+    "usd": re.compile(rf"(?:\$|usd)? ?{_NUMBER} ?{_SCALE} ?(?:\$|usd)?"),
+    "percent": re.compile(rf"{_NUMBER} ?(?:%|percent)?"),
+    "multiple": re.compile(rf"[x×]? ?{_NUMBER} ?[x×]?"),
+    "count": re.compile(rf"{_NUMBER} ?{_SCALE}"),
+}
+_SUFFIXES: Final[dict[Unit, str]] = {"percent": "%", "multiple": "x"}
+_SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+_DURATION_PART: Final = re.compile(
+    r"(\d{1,12}(?:\.\d{1,12})?) ?"
+    r"(s|secs?|seconds?|m|mins?|minutes?|h|hrs?|hours?|d|days?|w|weeks?)(?![a-z])[ ,]*"
+)
+_SPACES: Final = re.compile(r"\s+")
+_DASHES: Final = str.maketrans(dict.fromkeys("‐‑‒–—―−", "-"))
+
+_NOTHING: Final = {"any", "off", "none"}
+_BOUND: Final = re.compile(
+    r"(?P<low>>=?|≥|min(?:imum)?|from|over|above|at least)|(?P<high><=?|≤|max(?:imum)?|under|below|up to|at most)"
+)
+_BETWEEN: Final = re.compile(r"-|\.{2,3}|\bto\b")
+_NEGATIVE: Final = re.compile(r"-[$x×]?[\d.]")
+"""A dash that touches a number is a sign; with a space between it is the dash of a range, as in `- 3h`."""
+
+
+class _Unreadable(Exception):  # noqa: N818 - never leaves this module
+    """Carries the key of the error to show; what was typed and expected is added at the top."""
+
+    def __init__(self, key: str, **arguments: object) -> None:
+        super().__init__(key)
+        self.key = key
+        self.arguments = arguments
+
+
+def parse_value(text: str, unit: Unit) -> float:
+    """One number. Raises `UserFacingError`: `number.unreadable`, `number.negative` or `number.out_of_range`.
+
+    The arguments of the error are `typed` and `expected` (an example), and for the last one `largest`.
+    """
+    try:
+        return _value(_clean(text), unit)
+    except _Unreadable as error:
+        raise UserFacingError(error.key, typed=_clip(text), expected=EXAMPLES[unit], **error.arguments) from None
+
+
+def parse_range(text: str, field: FilterField) -> Range | None:
+    """A range, or `None` where the person wants none (`any`, `off`, `none`).
+
+    `20k - 2M`, `20k..2M`, `20k to 2M`; `20k -`, `>20k`, `min 20k`, `20k+`; `- 3h`, `<3h`, `max 3h`. One number
+    alone is the minimum, of a duration the maximum. Both ends belong to the range. Raises `UserFacingError` as
+    `parse_value` does, or `range.unreadable`, or `range.upside_down` (with `minimum` and `maximum` as shown).
+    """
+    try:
+        return _range(_clean(text), field.unit)
+    except _Unreadable as error:
+        raise UserFacingError(error.key, typed=_clip(text), expected=field.example, **error.arguments) from None
+
+
+def show_value(value: float | None, unit: Unit) -> str:
+    """Exactly what was typed, as short as it goes; a measured value with more digits, rounded to three of them.
+
+    `?` for a value nobody knows. A duration that is no whole number of seconds shows its two largest units.
+    """
+    return _show(value, unit, DIGITS)
+
+
+def show_short(value: float | None, unit: Unit) -> str:
+    """A measured value at a glance: three significant digits, the two largest units of a duration."""
+    return _show(value, unit, SHORT_DIGITS)
+
+
+def show_range(limits: Range | None, unit: Unit) -> str:
+    """`$20k – $2M`, `≥ 40%`, `≤ 3h`, `any`; `parse_range` reads it back."""
+    if limits is None or (limits.minimum is None and limits.maximum is None):
+        return "any"
+    if limits.maximum is None:
+        return f"≥ {show_value(limits.minimum, unit)}"
+    if limits.minimum is None:
+        return f"≤ {show_value(limits.maximum, unit)}"
+    return f"{show_value(limits.minimum, unit)} – {show_value(limits.maximum, unit)}"
+
+
+# reading
+
+
+def _clip(text: str) -> str:
+    return text if len(text) <= MAX_LENGTH else text[:MAX_LENGTH] + "…"
+
+
+def _clean(text: str) -> str:
+    """One kind of digit, dash, space and case; what is too long to be a number is not looked at."""
+    if len(text) > MAX_LENGTH:
+        raise _Unreadable("number.unreadable")
+    plain = unicodedata.normalize("NFKC", text).translate(_DASHES).replace("’", "'").lower()
+    return _SPACES.sub(" ", plain).strip()
+
+
+def _range(typed: str, unit: Unit) -> Range | None:
+    if typed in _NOTHING:
+        return None
+    low, high = _ends(typed, unit)
+    minimum = None if low is None else _value(low, unit)
+    maximum = None if high is None else _value(high, unit)
+    if minimum is not None and maximum is not None and minimum > maximum:
+        raise _Unreadable("range.upside_down", minimum=show_value(minimum, unit), maximum=show_value(maximum, unit))
+    return Range(minimum, maximum)
+
+
+def _ends(typed: str, unit: Unit) -> tuple[str | None, str | None]:
+    """The texts of minimum and maximum; at least one of them."""
+    bound = _BOUND.match(typed)
+    if bound:
+        rest = typed[bound.end() :].strip()
+        return (rest, None) if bound["low"] else (None, rest)
+    if typed.endswith("+"):
+        return typed[:-1].strip(), None
+    low, *more = (part.strip() for part in _BETWEEN.split(typed))
+    if not more:
+        return (None, low) if unit == "duration" else (low, None)
+    high = more[0]
+    if _NEGATIVE.match(typed) or (len(more) > 1 and not high):
+        raise _Unreadable("number.negative")
+    if len(more) > 1 or not (low or high):
+        raise _Unreadable("range.unreadable")
+    return low or None, high or None
+
+
+def _value(typed: str, unit: Unit) -> float:
+    if _NEGATIVE.match(typed):
+        raise _Unreadable("number.negative")
+    number = _duration(typed) if unit == "duration" else _number(typed, unit)
+    if number is None:
+        raise _Unreadable("number.unreadable")
+    number = _rounded(number, DIGITS)
+    if unit in {"count", "duration"} and number != number.to_integral_value():
+        raise _Unreadable("number.unreadable")
+    if number > LARGEST[unit] or 0 < number < SMALLEST:
+        raise _Unreadable("number.out_of_range", largest=show_value(float(LARGEST[unit]), unit))
+    return float(number)
+
+
+def _number(typed: str, unit: Unit) -> Decimal | None:
+    match = _PATTERNS[unit].fullmatch(typed)
+    if match is None:
+        return None
+    scale = match.groupdict().get("scale") or ""
+    return Decimal(re.sub(r"[ ,']", "", match["number"])) * _SCALES[scale]
+
+
+def _duration(typed: str) -> Decimal | None:
+    """Seconds of `1d 6h`; a number without a unit says nothing, but for zero."""
+    if typed == "0":
+        return Decimal(0)
+    total, at = Decimal(0), 0
+    while at < len(typed):
+        part = _DURATION_PART.match(typed, at)
+        if part is None:
+            return None
+        total += Decimal(part[1]) * _SECONDS[part[2][0]]
+        at = part.end()
+    return total if at else None
+
+
+# showing
+
+
+def _show(value: float | None, unit: Unit, digits: int) -> str:
+    if value is None or math.isnan(value):
+        return "?"
+    sign = "-" if value < 0 else ""
+    if math.isinf(value):
+        return f"{sign}∞"
+    exact = abs(Decimal(repr(float(value))))
+    if exact > LARGEST_SHOWN or 0 < exact < SMALLEST:
+        return f"{sign}{exact:.1e}"
+    if unit == "duration":
+        return sign + _show_duration(exact, None if digits == DIGITS else 2)
+    if len(exact.normalize().as_tuple().digits) > digits:
+        exact = _rounded(exact, SHORT_DIGITS)
+    if unit in _SUFFIXES:
+        return sign + _plain(exact) + _SUFFIXES[unit]
+    return sign + ("$" if unit == "usd" else "") + _scaled(exact)
+
+
+def _rounded(number: Decimal, digits: int) -> Decimal:
+    """To that many significant digits."""
+    if not number:
+        return Decimal(0)
+    return round(number, digits - 1 - number.adjusted())
+
+
+def _plain(number: Decimal) -> str:
+    """Without exponent and without zeros that say nothing; thousands are parted."""
+    shown = f"{number:,f}"
+    return shown.rstrip("0").rstrip(".") if "." in shown else shown
+
+
+def _scaled(number: Decimal) -> str:
+    """`1.5k` where that is shorter than `1,500`."""
+    best = _plain(number)
+    for sign, exponent in (("k", 3), ("M", 6), ("B", 9)):
+        if number.adjusted() >= exponent:
+            scaled = _plain(number.scaleb(-exponent)) + sign
+            best = scaled if len(scaled) < len(best) else best
+    return best
+
+
+def _show_duration(seconds: Decimal, parts: int | None) -> str:
+    whole = int(seconds)
+    if whole != seconds:
+        parts = 2
+    shown: list[str] = []
+    for sign in ("d", "h", "m", "s"):
+        count, whole = divmod(whole, _SECONDS[sign])
+        if count:
+            shown.append(f"{count}{sign}")
+        elif shown and parts is not None:
+            parts -= 1  # "2d 5m" says less at a glance than "2d"
+        if parts is not None and len(shown) >= parts:
+            break
+    return " ".join(shown) or "0s"

@@ -1,0 +1,153 @@
+"""What the matcher remembers of a token: whom it was accepted for, and what was checked without success.
+
+A rejection is not kept per subscriber. Everybody who changed nothing since was checked against the same channels
+at the same moments, so subscribers fall into a few cohorts by the moment of their last change, and a record is
+kept per cohort. Changes are numbered; a cohort is everybody whose last change has a number in its stretch.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+from msgspec import Struct
+
+from domain.directory import Slots
+
+ACCEPTED_FOR: Final = timedelta(days=14)
+REJECTED_FOR: Final = timedelta(hours=1)
+MAX_COHORTS: Final = 64
+"""Per token. Beyond it the oldest newcomers are put together and checked again sooner than they had to be."""
+MAX_CHANNELS: Final = 1_000
+"""Per record. A token called by more channels within the hour is checked anew."""
+MAX_CHANGES: Final = 1 << 20
+"""Changes that are remembered. A token last checked before them is checked anew."""
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
+ACCEPTED_FOR_US: Final = ACCEPTED_FOR // _MICROSECOND
+REJECTED_FOR_US: Final = REJECTED_FOR // _MICROSECOND
+
+
+def microseconds(at: datetime) -> int:
+    """Whole microseconds since 1970: exact, where a float of seconds is not."""
+    return (at - _EPOCH) // _MICROSECOND
+
+
+def moment(at_us: int) -> datetime:
+    return _EPOCH + at_us * _MICROSECOND
+
+
+class ChangeLog:
+    """Who changed, in order; `count` changes so far."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._base = 0
+        """Changes before this one are forgotten."""
+        self._slots: Slots = np.zeros(1024, dtype=np.int32)
+        self._last: npt.NDArray[np.int64] = np.full(1024, -1, dtype=np.int64)
+        """(slots,) number of each slot's latest change."""
+
+    def add(self, slots: Slots) -> None:
+        """Note that these subscribers joined or changed something, each slot once."""
+        if not len(slots):
+            return
+        kept = self.count - self._base
+        if kept > MAX_CHANGES:
+            forgotten = kept // 2
+            self._slots = self._slots[forgotten:].copy()
+            self._base += forgotten
+            kept -= forgotten
+        room = kept + len(slots)
+        if room > len(self._slots):
+            self._slots = np.concatenate([self._slots[:kept], np.zeros(room, dtype=np.int32)])
+        self._slots[kept:room] = slots
+        highest = int(slots.max())
+        if highest >= len(self._last):
+            self._last = np.concatenate([self._last, np.full(highest + 1, -1, dtype=np.int64)])
+        self._last[slots] = np.arange(self.count, self.count + len(slots))
+        self.count += len(slots)
+
+    def reaches_back_to(self, change: int) -> bool:
+        return change >= self._base
+
+    def members(self, start: int, stop: int) -> Slots:
+        """The subscribers whose latest change is one of `start` … `stop` - 1."""
+        slots = self._slots[start - self._base : stop - self._base]
+        return slots[self._last[slots] == np.arange(start, stop)]
+
+
+class Cohort(Struct):
+    """The rejected record of everybody whose latest change is before `stop` (and not in the cohort before)."""
+
+    stop: int
+    checked_us: int = 0
+    """The record's timestamp; it ends an hour later."""
+    channels: dict[str, datetime] = {}
+    """Channels checked and when they called. Empty: there is no record."""
+
+    def is_like(self, other: Cohort) -> bool:
+        return self.checked_us == other.checked_us and self.channels.keys() == other.channels.keys()
+
+
+class TokenMemory:
+    """Cohorts from those who changed nothing the longest to the newest; accepted slots with their expiry."""
+
+    def __init__(self) -> None:
+        self.cohorts: list[Cohort] = []
+        self.accepted: list[tuple[int, Slots]] = []
+        """(end in µs, slots), the slots that were accepted together."""
+
+    @property
+    def accepted_count(self) -> int:
+        return sum(len(slots) for _, slots in self.accepted)
+
+    def accepted_slots(self) -> Slots:
+        return np.concatenate([slots for _, slots in self.accepted])
+
+    def end_accepted(self, now_us: int) -> int:
+        """Forget who was accepted 14 days ago or earlier; how many those are."""
+        if all(end_us > now_us for end_us, _ in self.accepted):
+            return 0
+        before = self.accepted_count
+        self.accepted = [(end_us, slots) for end_us, slots in self.accepted if end_us > now_us]
+        return before - self.accepted_count
+
+    def bring_up_to(self, now_us: int, changes: ChangeLog) -> None:
+        """End the records that are an hour old, and give those who changed something since a cohort."""
+        cohorts = self.cohorts
+        if cohorts and not changes.reaches_back_to(cohorts[0].stop):
+            cohorts.clear()
+        for cohort in cohorts:
+            if cohort.channels and now_us >= cohort.checked_us + REJECTED_FOR_US:
+                cohort.checked_us, cohort.channels = 0, {}
+        if not cohorts or cohorts[-1].stop < changes.count:
+            cohorts.append(Cohort(changes.count))
+
+    def note_check(self, channel_id: str, called_at: datetime, now_us: int) -> None:
+        """Everybody who had not been checked against this channel was, now."""
+        for cohort in self.cohorts:
+            if channel_id not in cohort.channels:
+                if len(cohort.channels) >= MAX_CHANNELS:
+                    cohort.channels = {}
+                cohort.channels[channel_id] = called_at
+                cohort.checked_us = now_us
+        self._join_alike()
+
+    def _join_alike(self) -> None:
+        joined = self.cohorts[:1]
+        for cohort in self.cohorts[1:]:
+            if cohort.is_like(joined[-1]):
+                joined[-1].stop = cohort.stop
+            else:
+                joined.append(cohort)
+        if len(joined) > MAX_COHORTS:
+            older, newer = joined[1:3]
+            both = older.channels.keys() & newer.channels.keys()
+            newer.channels = {channel: newer.channels[channel] for channel in both}
+            newer.checked_us = min(older.checked_us, newer.checked_us) if both else 0
+            del joined[1]
+        self.cohorts = joined

@@ -1,0 +1,81 @@
+"""What every mixin sees: the collaborators, what a person just did, and two ways to answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from msgspec import Struct
+
+from domain.errors import MessageRefusedError
+from domain.messages import Message
+from services.channels import ChannelsService
+from services.inputs import InputsService
+from services.monitoring import MonitoringService
+from services.presets import PresetsService
+from services.subscriptions import SubscriptionsService
+from services.users import UsersService
+from texts.renderer import Texts
+
+
+class Conversation(Protocol):
+    """Telegram, as far as a conversation needs it. What fails is a `DeliveryError`; answers go first."""
+
+    async def send(self, chat_id: int, message: Message) -> object: ...
+
+    async def edit(self, chat_id: int, message_id: int, message: Message) -> object:
+        """Replace a message. An unmodified one is a success; one that is gone is a `MessageRefusedError`."""
+        ...
+
+    async def answer(self, callback_query_id: str, text: str | None = None, *, alert: bool = False) -> object:
+        """End the spinner on a button, with a plain text up to 200 UTF-16 units. Too late is no error."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Services:
+    users: UsersService
+    subscriptions: SubscriptionsService
+    presets: PresetsService
+    channels: ChannelsService
+    monitoring: MonitoringService
+    inputs: InputsService
+    telegram: Conversation
+    texts: Texts
+    admin_chat_ids: frozenset[int]
+    clock: Callable[[], datetime]
+
+
+class Turn(Struct, frozen=True, kw_only=True):
+    """One thing that a person did in a private chat: wrote, tapped a button, or blocked the bot."""
+
+    user_id: int
+    chat_id: int
+    name: str
+    """Attacker-controlled display name."""
+    language: str
+    text: str = ""
+    """The message as it was typed; empty for a tap and for a message without text."""
+    menu_id: int | None = None
+    """The message whose button was tapped."""
+
+
+class BotBase:
+    services: Services
+
+    async def reply(self, turn: Turn, message: Message) -> None:
+        """Answer with a new message."""
+        await self.services.telegram.send(turn.chat_id, message)
+
+    async def show(self, turn: Turn, message: Message) -> None:
+        """Answer in place of the menu that was tapped, or with a new message if nothing was."""
+        if turn.menu_id is None:
+            await self.reply(turn, message)
+            return
+        try:
+            await self.services.telegram.edit(turn.chat_id, turn.menu_id, message)
+        except MessageRefusedError:
+            # The person deleted the menu, or it is too old to be edited. A bad message is refused again here.
+            await self.reply(turn, message)

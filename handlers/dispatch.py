@@ -1,0 +1,187 @@
+"""From a Telegram update to the one method that answers it, and from an error to a sentence.
+
+Only private chats are answered, only new messages (an edited one would run its command twice), and every tap
+on a button is answered exactly once. A command or a tap withdraws the question that was asked last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any
+
+import structlog
+from telegram import CallbackQuery, ChatMember, Update
+from telegram.constants import ChatType
+from telegram.ext import (
+    Application,
+    CallbackQueryHandler,
+    ChatMemberHandler,
+    CommandHandler,
+    ContextTypes,
+    MessageHandler,
+    filters,
+)
+
+from domain.errors import DeliveryError, RecipientGoneError, TransientError, UserFacingError
+from domain.messages import Message
+from handlers.base import BotBase, Turn
+from handlers.routing import CommandRoute, Routes, collect
+from texts.markup import MAX_CALLBACK_ANSWER_UTF16, Html, cut, to_plain
+from texts.renderer import FALLBACK_LANGUAGE
+
+log = structlog.get_logger(__name__)
+
+Context = ContextTypes.DEFAULT_TYPE
+AnyApplication = Application[Any, Any, Any, Any, Any, Any]
+
+PRIVATE_MESSAGE = filters.UpdateType.MESSAGE & filters.ChatType.PRIVATE
+TRANSIENT_TEXT = "error.transient"
+UNEXPECTED_TEXT = "error.unexpected"
+STALE_TEXT = "callback.stale"
+_GONE = frozenset({ChatMember.BANNED, ChatMember.LEFT})
+
+
+class Dispatcher:
+    """Carries updates of a PTB application to the methods of a composed bot."""
+
+    def __init__(self, bot: BotBase) -> None:
+        self._bot = bot
+        self._services = bot.services
+        self.routes: Routes = collect(type(bot))
+
+    def install(self, application: AnyApplication) -> None:
+        """Register every route. Raises `FatalError` when a route's text is missing."""
+        helps = (route.help for route in self.routes.commands.values())
+        self._services.texts.check((*helps, TRANSIENT_TEXT, UNEXPECTED_TEXT, STALE_TEXT))
+        for route in self.routes.commands.values():
+            application.add_handler(CommandHandler(route.name, self._command(route), PRIVATE_MESSAGE))
+        application.add_handler(CallbackQueryHandler(self._tapped))
+        application.add_handler(ChatMemberHandler(self._membership, ChatMemberHandler.MY_CHAT_MEMBER))
+        application.add_handler(MessageHandler(PRIVATE_MESSAGE & ~filters.StatusUpdate.ALL, self._said))
+        application.add_error_handler(self._failed)
+
+    def _command(self, route: CommandRoute) -> Callable[[Update, Context], Coroutine[Any, Any, None]]:
+        async def commanded(update: Update, _context: Context) -> None:
+            turn = _turn(update)
+            if turn is None:
+                return
+            if route.admin and not self._is_admin(turn):
+                await self._otherwise(turn)
+                return
+            await self._withdraw_question(turn)
+            await getattr(self._bot, route.method)(turn)
+
+        return commanded
+
+    async def _said(self, update: Update, _context: Context) -> None:
+        turn = _turn(update)
+        if turn is None:
+            return
+        if turn.text and not turn.text.startswith("/"):
+            expected = await self._services.inputs.take(turn.user_id)
+            route = self.routes.inputs.get(expected.kind) if expected else None
+            if expected and route:
+                await getattr(self._bot, route.method)(turn, expected.payload)
+                return
+        await self._otherwise(turn)
+
+    async def _tapped(self, update: Update, _context: Context) -> None:
+        turn, query = _turn(update), update.callback_query
+        if query is None:
+            return
+        data = query.data or ""
+        route = self.routes.callbacks.get(data.partition(":")[0])
+        if turn is None or route is None or (route.admin and not self._is_admin(turn)):
+            raise UserFacingError(STALE_TEXT)
+        unpacked = route.data.unpack(data)
+        await self._withdraw_question(turn)
+        toast: str | None = await getattr(self._bot, route.method)(turn, unpacked)
+        await self._answer(query, toast)
+
+    async def _membership(self, update: Update, _context: Context) -> None:
+        turn, change, route = _turn(update), update.my_chat_member, self.routes.membership
+        if turn and change and route:
+            reachable = change.new_chat_member.status not in _GONE
+            await getattr(self._bot, route.method)(turn, reachable)
+
+    async def _otherwise(self, turn: Turn) -> None:
+        if self.routes.otherwise:
+            await getattr(self._bot, self.routes.otherwise.method)(turn)
+
+    def _is_admin(self, turn: Turn) -> bool:
+        return turn.chat_id in self._services.admin_chat_ids
+
+    async def _withdraw_question(self, turn: Turn) -> None:
+        try:
+            await self._services.inputs.cancel(turn.user_id)
+        except TransientError as error:
+            # The question then ends by itself within minutes; what was asked for now matters more.
+            log.warning("question_not_withdrawn", user_id=turn.user_id, reason=str(error))
+
+    async def _failed(self, update: object, context: Context) -> None:
+        """Say what an error means for the person, and log it for whoever can mend it."""
+        error = context.error
+        if not isinstance(update, Update):
+            log.error("telegram_failed", exc_info=error)
+            return
+        turn, query = _turn(update), update.callback_query
+        text_key, arguments = self._explained(update, error)
+        language = turn.language if turn else FALLBACK_LANGUAGE
+        html = self._error_text(text_key, language, arguments)
+        if query:
+            await self._answer(query, to_plain(html), alert=True)
+        elif turn and update.message and not isinstance(error, RecipientGoneError):
+            await self._apologise(turn, Message(html=str(html)))
+
+    def _error_text(self, key: str, language: str, arguments: Mapping[str, object]) -> Html:
+        try:
+            return self._services.texts.render(key, language, **arguments)
+        except (KeyError, TypeError):
+            log.exception("error_text_broken", key=key, arguments=sorted(arguments))
+            return self._services.texts.render(UNEXPECTED_TEXT, language)
+
+    def _explained(self, update: Update, error: Exception | None) -> tuple[str, Mapping[str, object]]:
+        user_id = update.effective_user.id if update.effective_user else None
+        context = {"update_id": update.update_id, "user_id": user_id}
+        match error:
+            case UserFacingError():
+                log.info("update_refused", key=error.key, arguments=error.arguments, **context)
+                return error.key, error.arguments
+            case RecipientGoneError():
+                log.info("recipient_gone", reason=str(error), **context)
+            case TransientError():
+                log.warning("update_postponed", reason=str(error), kind=type(error).__name__, **context)
+                return TRANSIENT_TEXT, {}
+            case _:
+                log.error("update_failed", update=update.to_dict(), exc_info=error, **context)
+        return UNEXPECTED_TEXT, {}
+
+    async def _apologise(self, turn: Turn, message: Message) -> None:
+        try:
+            await self._services.telegram.send(turn.chat_id, message)
+        except DeliveryError as error:
+            log.warning("error_not_told", user_id=turn.user_id, reason=str(error))
+
+    async def _answer(self, query: CallbackQuery, text: str | None, *, alert: bool = False) -> None:
+        shown = text and cut(text, MAX_CALLBACK_ANSWER_UTF16)
+        try:
+            await self._services.telegram.answer(query.id, shown, alert=alert)
+        except DeliveryError as error:
+            # The spinner ends by itself; answering again could answer twice.
+            log.warning("tap_not_answered", user_id=query.from_user.id, reason=str(error))
+
+
+def _turn(update: Update) -> Turn | None:
+    """Read who did what; `None` outside private chats."""
+    user, chat = update.effective_user, update.effective_chat
+    if user is None or chat is None or chat.type != ChatType.PRIVATE:
+        return None
+    tapped = update.callback_query.message if update.callback_query else None
+    return Turn(
+        user_id=user.id,
+        chat_id=chat.id,
+        name=user.full_name,
+        language=user.language_code or FALLBACK_LANGUAGE,
+        text=(update.message.text or "") if update.message else "",
+        menu_id=tapped.message_id if tapped else None,
+    )

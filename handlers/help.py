@@ -1,0 +1,33 @@
+"""What there is to say, what was asked, and an answer to everything else."""
+
+from __future__ import annotations
+
+from domain.messages import Message
+from handlers import menus
+from handlers.base import BotBase, Turn
+from handlers.routing import collect, command, otherwise
+from texts.markup import join
+
+
+class HelpMixin(BotBase):
+    @command("help", help="help.help")
+    async def help(self, turn: Turn) -> None:
+        texts, language = self.services.texts, turn.language
+        admin = turn.chat_id in self.services.admin_chat_ids
+        lines = [
+            texts.render("help.line", language, command=name, about=about)
+            for name, about in collect(type(self)).menu(texts, admin=admin, language=language).items()
+        ]
+        await self.reply(turn, menus.message(texts.render("help.title", language), join("\n", lines)))
+
+    @command("cancel", help="help.cancel")
+    async def cancel(self, turn: Turn) -> None:
+        await self.services.inputs.cancel(turn.user_id)
+        await self._say(turn, "cancel.done")
+
+    @otherwise
+    async def answer_anything(self, turn: Turn) -> None:
+        await self._say(turn, "unknown.command" if turn.text.startswith("/") else "unknown.text")
+
+    async def _say(self, turn: Turn, key: str) -> None:
+        await self.reply(turn, Message(html=str(self.services.texts.render(key, turn.language))))

@@ -1,0 +1,88 @@
+"""What a subscriber has, until when, and what plans cost."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+
+from domain.filters import FIELDS, FilterSet
+from domain.subscribers import Subscriber
+from handlers import callbacks, menus
+from handlers.base import BotBase, Turn
+from handlers.menus import MAIN_SET, View, view_of
+from handlers.routing import command
+from services.subscriptions import SubscriptionStatus
+from texts.markup import Html
+
+
+class PaymentsMixin(BotBase):
+    @command("status", help="help.status")
+    async def status(self, turn: Turn) -> None:
+        subscriber = await self.services.users.require(turn.user_id)
+        status = self.services.subscriptions.status(subscriber)
+        view = view_of(self.services, turn)
+        text = view.html(
+            "status.main",
+            plan=view.label("plan", status.plan),
+            time=_time(view, status),
+            state=menus.state(view, subscriber, self.services.clock()),
+            rules=_rules(view, subscriber),
+        )
+        settings = view.button("button.settings", callbacks.ShowSettings(MAIN_SET))
+        await self.reply(turn, menus.message(text, keyboard=((settings,),)))
+
+    @command("plan", help="help.plan")
+    async def plan(self, turn: Turn) -> None:
+        subscriber = await self.services.users.require(turn.user_id)
+        status = self.services.subscriptions.status(subscriber)
+        view = view_of(self.services, turn)
+        plans = (
+            view.html("plans.line", plan=view.label("plan", plan.key), price=_price(plan.price_usd), days=plan.days)
+            for plan in self.services.subscriptions.plans()
+        )
+        text = view.html(
+            "plans.overview",
+            plan=view.label("plan", status.plan),
+            time=_time(view, status),
+            plans=view.listed(plans),
+        )
+        await self.reply(turn, menus.message(text))
+
+
+def _time(view: View, status: SubscriptionStatus) -> Html:
+    if status.ends_at is None:
+        return view.html("status.no_time")
+    until = _date(status.ends_at)
+    if not status.active:
+        return view.html("status.ended", until=until)
+    return view.html("status.time_left", days=status.days_left, until=until)
+
+
+def _rules(view: View, subscriber: Subscriber) -> Html:
+    enabled = [filter_set for filter_set in subscriber.filter_sets if filter_set.enabled]
+    if not enabled:
+        return view.html("status.no_filter")
+    return view.listed(line for filter_set in enabled for line in _rules_of(view, filter_set))
+
+
+def _rules_of(view: View, filter_set: FilterSet) -> list[Html]:
+    lines = [
+        view.html(
+            "status.rule",
+            label=view.label("filter", field.key),
+            value=view.range(filter_set.ranges[field.key], field),
+        )
+        for field in FIELDS
+        if field.key in filter_set.ranges
+    ]
+    channels = view.html("status.rule", label=view.plain("channels.label"), value=view.channels(filter_set))
+    return [*lines, channels]
+
+
+def _date(at: datetime) -> str:
+    return at.strftime("%d %b %Y, %H:%M UTC")
+
+
+def _price(price_usd: Decimal) -> str:
+    whole = price_usd == price_usd.to_integral_value()
+    return f"${price_usd:,.0f}" if whole else f"${price_usd:,.2f}"

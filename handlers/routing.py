@@ -1,0 +1,201 @@
+"""Routes stand beside their handlers; this collects them from a composed class and refuses a confusing one.
+
+    @command("settings", help="help.settings")
+    async def settings(self, turn: Turn) -> None: ...
+
+`/help`, Telegram's command menu, the admin guard and the dispatcher derive from what is collected here.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Coroutine, Iterator
+from functools import cache
+from types import FunctionType
+from typing import Any, TypeVar
+
+from msgspec import Struct
+
+from domain.errors import FatalError
+from handlers.base import BotBase, Turn
+from handlers.callbacks import CallbackData
+from texts.renderer import FALLBACK_LANGUAGE, Texts
+
+Bot = TypeVar("Bot", bound=BotBase)
+Data = TypeVar("Data", bound=CallbackData)
+
+TurnMethod = Callable[[Bot, Turn], Coroutine[Any, Any, None]]
+"""Answers by itself."""
+TapMethod = Callable[[Bot, Turn, Data], Coroutine[Any, Any, str | None]]
+"""Returns the plain text of a toast, or `None` for no toast; the dispatcher answers the tap with it."""
+InputMethod = Callable[[Bot, Turn, str], Coroutine[Any, Any, None]]
+"""Gets the payload that was stored with the question."""
+MembershipMethod = Callable[[Bot, Turn, bool], Coroutine[Any, Any, None]]
+"""Gets whether the bot may still write to the chat."""
+
+_ROUTE = "__route__"
+_COMMAND = re.compile(r"[a-z0-9_]{1,32}")
+_PREFIX = re.compile(r"[a-z]{1,16}")
+
+
+class CommandRoute(Struct, frozen=True, kw_only=True):
+    name: str
+    help: str
+    """Key of the text that says in a few words what it does."""
+    admin: bool
+    method: str
+
+
+class CallbackRoute(Struct, frozen=True, kw_only=True):
+    data: type[CallbackData]
+    admin: bool
+    method: str
+
+
+class InputRoute(Struct, frozen=True, kw_only=True):
+    kind: str
+    method: str
+
+
+class MembershipRoute(Struct, frozen=True, kw_only=True):
+    method: str
+
+
+class OtherwiseRoute(Struct, frozen=True, kw_only=True):
+    method: str
+
+
+Route = CommandRoute | CallbackRoute | InputRoute | MembershipRoute | OtherwiseRoute
+
+
+def command(
+    name: str,
+    *,
+    help: str,  # noqa: A002 - at every use the word says what follows
+    admin: bool = False,
+) -> Callable[[TurnMethod[Bot]], TurnMethod[Bot]]:
+    def mark(method: TurnMethod[Bot]) -> TurnMethod[Bot]:
+        route = CommandRoute(name=name, help=help, admin=admin, method=_name(method))
+        return _marked(method, route)
+
+    return mark
+
+
+def callback(data: type[Data], *, admin: bool = False) -> Callable[[TapMethod[Bot, Data]], TapMethod[Bot, Data]]:
+    def mark(method: TapMethod[Bot, Data]) -> TapMethod[Bot, Data]:
+        return _marked(method, CallbackRoute(data=data, admin=admin, method=_name(method)))
+
+    return mark
+
+
+def text_input(kind: str) -> Callable[[InputMethod[Bot]], InputMethod[Bot]]:
+    """Mark what handles a text that answers a question asked with `InputsService.expect(…, kind, …)`."""
+
+    def mark(method: InputMethod[Bot]) -> InputMethod[Bot]:
+        return _marked(method, InputRoute(kind=kind, method=_name(method)))
+
+    return mark
+
+
+def membership(method: MembershipMethod[Bot]) -> MembershipMethod[Bot]:
+    """Mark what handles a person blocking or unblocking the bot."""
+    return _marked(method, MembershipRoute(method=_name(method)))
+
+
+def otherwise(method: TurnMethod[Bot]) -> TurnMethod[Bot]:
+    """Mark what answers a message that nothing else answers."""
+    return _marked(method, OtherwiseRoute(method=_name(method)))
+
+
+class Routes(Struct, frozen=True, kw_only=True):
+    commands: dict[str, CommandRoute]
+    """By name, in the order in which `/help` lists them."""
+    callbacks: dict[str, CallbackRoute]
+    """By prefix."""
+    inputs: dict[str, InputRoute]
+    """By kind."""
+    membership: MembershipRoute | None
+    otherwise: OtherwiseRoute | None
+
+    def commands_for(self, *, admin: bool) -> tuple[CommandRoute, ...]:
+        """List what this person may use: everybody's commands first, then those of an admin."""
+        allowed = (route for route in self.commands.values() if admin or not route.admin)
+        return tuple(sorted(allowed, key=lambda route: route.admin))
+
+    def menu(self, texts: Texts, *, admin: bool, language: str = FALLBACK_LANGUAGE) -> dict[str, str]:
+        """Describe each command in a few words, for `/help` and Telegram's command menu."""
+        return {route.name: texts.plain(route.help, language) for route in self.commands_for(admin=admin)}
+
+
+@cache
+def collect(bot_class: type[BotBase]) -> Routes:
+    """Walk the MRO for routes. Raises `FatalError` with everything that is ambiguous or hidden."""
+    problems = list(_hidden(bot_class))
+    found: dict[tuple[type[Route], str], Route] = {}
+    for owner in bot_class.__mro__:
+        for method in vars(owner).values():
+            route: Route | None = getattr(method, _ROUTE, None) if isinstance(method, FunctionType) else None
+            if route is None:
+                continue
+            key = (type(route), _address(route))
+            if key in found:
+                what = " ".join(filter(None, (type(route).__name__, key[1])))
+                problems.append(f"{what} leads to both {found[key].method} and {route.method}")
+            problems += _malformed(route)
+            found[key] = route
+    if problems:
+        raise FatalError(f"routes of {bot_class.__name__}: " + "; ".join(problems))
+    routes = tuple(found.values())
+    return Routes(
+        commands={route.name: route for route in routes if isinstance(route, CommandRoute)},
+        callbacks={route.data.prefix: route for route in routes if isinstance(route, CallbackRoute)},
+        inputs={route.kind: route for route in routes if isinstance(route, InputRoute)},
+        membership=next((route for route in routes if isinstance(route, MembershipRoute)), None),
+        otherwise=next((route for route in routes if isinstance(route, OtherwiseRoute)), None),
+    )
+
+
+def _hidden(bot_class: type) -> Iterator[str]:
+    owners: dict[str, type] = {}
+    for owner in bot_class.__mro__[:-1]:
+        for name, value in vars(owner).items():
+            behaves = inspect.isroutine(value) or isinstance(value, property)
+            if not behaves or (name.startswith("__") and name.endswith("__")):
+                continue
+            if name in owners:
+                yield f"{owners[name].__name__}.{name} hides {owner.__name__}.{name}"
+            else:
+                owners[name] = owner
+
+
+def _address(route: Route) -> str:
+    """Tell what reaches this route; unique among its kind."""
+    match route:
+        case CommandRoute():
+            return route.name
+        case CallbackRoute():
+            return route.data.prefix
+        case InputRoute():
+            return route.kind
+        case MembershipRoute() | OtherwiseRoute():
+            return ""
+
+
+def _malformed(route: Route) -> Iterator[str]:
+    if isinstance(route, CommandRoute) and not _COMMAND.fullmatch(route.name):
+        yield f"/{route.name} is not a command that Telegram takes"
+    if isinstance(route, CallbackRoute) and not _PREFIX.fullmatch(route.data.prefix):
+        yield f"{route.data.__name__}.prefix {route.data.prefix!r} is not 1-16 small letters"
+
+
+def _name(method: Callable[..., object]) -> str:
+    return method.__name__
+
+
+Method = TypeVar("Method", bound=Callable[..., object])
+
+
+def _marked(method: Method, route: Route) -> Method:
+    vars(method)[_ROUTE] = route
+    return method

@@ -1,0 +1,122 @@
+"""The first of the three layers in front of anything slow: a small cache in memory, counted."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Hashable
+from typing import Final, Generic, TypeVar, cast
+
+from cachetools import TTLCache
+from msgspec import Struct
+
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
+
+_MISSING: Final = object()
+_ABANDONED: Final = object()
+
+
+class CacheKind(Struct, frozen=True, kw_only=True):
+    ttl_s: float
+    """How long a stale value may be believed, when no event invalidates it earlier."""
+    max_entries: int
+
+
+CACHES: Final[dict[str, CacheKind]] = {
+    "channels": CacheKind(ttl_s=30 * 60, max_entries=1_000),
+    "settings": CacheKind(ttl_s=5 * 60, max_entries=5_000),
+    "subscriptions": CacheKind(ttl_s=5 * 60, max_entries=5_000),
+    "permissions": CacheKind(ttl_s=5 * 60, max_entries=1_000),
+    "wallets": CacheKind(ttl_s=30, max_entries=5_000),
+}
+"""Every cache of the process: what channels are, what subscribers set, what they paid for, what Telegram says
+they may do in a chat, and what a wallet holds."""
+
+
+class SmartCache(Generic[K, V]):
+    """Values by key, the least recently used leaves first, none is older than `ttl_s`."""
+
+    def __init__(self, name: str, *, ttl_s: float, max_entries: int) -> None:
+        self.name = name
+        self.hits = 0
+        self.misses = 0
+        self._values = TTLCache[K, object](max_entries, ttl_s)
+        self._flights: dict[K, asyncio.Future[object]] = {}
+
+    @classmethod
+    def of(cls, name: str) -> SmartCache[K, V]:
+        """Build the cache that `CACHES` declares under this name."""
+        kind = CACHES[name]
+        return cls(name, ttl_s=kind.ttl_s, max_entries=kind.max_entries)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    @property
+    def hit_rate(self) -> float:
+        """Share of look-ups that were answered from memory, 0-1; 0 before the first."""
+        asked = self.hits + self.misses
+        return self.hits / asked if asked else 0.0
+
+    def get(self, key: K) -> V | None:
+        """Return the value, or `None` when there is none."""
+        value = self._look_up(key)
+        return None if value is _MISSING else cast("V", value)
+
+    def put(self, key: K, value: V) -> None:
+        """Keep a value that is known to be right; a load of it that is under way no longer counts."""
+        self._flights.pop(key, None)
+        self._values[key] = value
+
+    def invalidate(self, key: K) -> None:
+        """Forget a value; a load of it that is under way is not kept either."""
+        self._flights.pop(key, None)
+        self._values.pop(key, None)
+
+    def clear(self) -> None:
+        self._flights.clear()
+        self._values.clear()
+
+    async def get_or_load(self, key: K, loader: Callable[[K], Awaitable[V]]) -> V:
+        """Return the value, loading it when there is none. All who ask meanwhile wait for the same load.
+
+        What the loader raises, all of them get; nothing is kept then.
+        """
+        value = self._look_up(key)
+        while value is _MISSING:
+            flight = self._flights.get(key)
+            if flight is None:
+                return await self._load(key, loader)
+            value = await asyncio.shield(flight)
+            if value is _ABANDONED:
+                # Who was loading got cancelled; somebody else has to.
+                value = self._values.get(key, _MISSING)
+        return cast("V", value)
+
+    def _look_up(self, key: K) -> object:
+        value = self._values.get(key, _MISSING)
+        if value is _MISSING:
+            self.misses += 1
+        else:
+            self.hits += 1
+        return value
+
+    async def _load(self, key: K, loader: Callable[[K], Awaitable[V]]) -> V:
+        flight: asyncio.Future[object] = asyncio.get_running_loop().create_future()
+        self._flights[key] = flight
+        try:
+            value = await loader(key)
+        except Exception as error:
+            flight.set_exception(error)
+            flight.exception()  # marks it as seen: nobody else may be waiting
+            raise
+        else:
+            if self._flights.get(key) is flight:
+                self._values[key] = value
+            flight.set_result(value)
+            return value
+        finally:
+            if not flight.done():
+                flight.set_result(_ABANDONED)
+            if self._flights.get(key) is flight:
+                del self._flights[key]

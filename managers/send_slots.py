@@ -1,0 +1,322 @@
+"""When a message may leave: ack-clocked windows under weighted fair lanes.
+
+Telegram allows about 30 messages a second overall, one a second in a private chat and twenty a minute in a
+group. Each limit is a window of N slots, and a slot is reusable one period after the *reply* to its last
+request. Since arrival(k+1) >= sent(k+1) >= reply(k) + period >= arrival(k) + period, no period ever sees more
+than N arrivals at the server, whatever the delays on the way. Pacing by the sender's clock proves nothing of
+the kind.
+
+Within what the windows allow, lanes share by weight (self-clocked fair queueing). A chat enters the fair
+queue only while its own window is open, so thousands of waiters for closed chats cost the others nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import IntEnum
+from heapq import heappop, heappush
+
+from msgspec import Struct
+
+ChatId = int | str
+"""A number, or `@name` of a channel or group."""
+
+
+class Lane(IntEnum):
+    """What a message is for; earlier lanes get the larger share when messages have to wait."""
+
+    REPLY = 1
+    PAYMENT = 2
+    ALERT = 3
+    FOLLOW_UP = 4
+    REPORT = 5
+    BROADCAST = 6
+
+
+_WEIGHTS = {
+    Lane.REPLY: 64,
+    Lane.PAYMENT: 32,
+    Lane.ALERT: 16,
+    Lane.FOLLOW_UP: 4,
+    Lane.REPORT: 2,
+    Lane.BROADCAST: 1,
+}
+"""Powers of two keep virtual time exact."""
+
+_TIMER_SLACK_S = 2**-11
+"""Event loops may round a delay to the millisecond, down; waking too early would only mean waking twice."""
+
+
+class Limit(Struct, frozen=True):
+    """At most `slots` messages in any `period_s`."""
+
+    slots: int
+    period_s: float
+
+
+OVERALL = Limit(30, 1.0)
+PRIVATE = Limit(1, 1.0)
+GROUP = Limit(20, 60.0)
+
+
+class _Window:
+    """N slots; each is free, taken, or cooling until a moment."""
+
+    __slots__ = ("_cooling", "limit", "taken")
+
+    def __init__(self, limit: Limit) -> None:
+        self.limit = limit
+        self.taken = 0
+        self._cooling: list[float] = []
+
+    def has_room(self, now: float) -> bool:
+        while self._cooling and self._cooling[0] <= now:
+            heappop(self._cooling)
+        return self.taken + len(self._cooling) < self.limit.slots
+
+    def give_back(self, answered_at: float | None) -> None:
+        """End a use of a slot; with `None` nothing was sent, so nothing needs to cool."""
+        self.taken -= 1
+        if answered_at is not None:
+            heappush(self._cooling, answered_at + self.limit.period_s)
+
+    def next_free_at(self) -> float | None:
+        """Tell when the first slot has cooled; `None` when none is cooling."""
+        return self._cooling[0] if self._cooling else None
+
+
+class _FairClock:
+    """Virtual time of self-clocked fair queueing: whoever has the lowest turn is served next."""
+
+    __slots__ = ("_lane_turns", "_now")
+
+    def __init__(self) -> None:
+        self._now = 0.0
+        self._lane_turns: dict[Lane, float] = {}
+
+    def turn(self, lane: Lane) -> float:
+        turn = max(self._now, self._lane_turns.get(lane, 0.0)) + 1 / _WEIGHTS[lane]
+        self._lane_turns[lane] = turn
+        return turn
+
+    def advance(self, turn: float) -> None:
+        self._now = max(self._now, turn)
+
+
+@dataclass(slots=True, eq=False)
+class _Waiter:
+    chat: _Chat
+    lane: Lane
+    sequence: int
+    granted: asyncio.Future[None]
+    turn: float | None = None
+    """Its place among all chats, given when its chat first has room for it and kept from then on."""
+
+
+@dataclass(slots=True, eq=False)
+class _Chat:
+    id: ChatId
+    window: _Window
+    fair: _FairClock = field(default_factory=_FairClock)
+    queue: list[tuple[float, int, _Waiter]] = field(default_factory=list[tuple[float, int, _Waiter]])
+    """Heap by (turn within the chat, sequence): first come, first served in each lane."""
+    offered: _Waiter | None = None
+    """The head of the queue, while it stands in the fair queue of all chats."""
+    closed_until: float = 0.0
+    wakes_at: float | None = None
+
+
+@dataclass(slots=True, eq=False)
+class Slot:
+    """The right to send one message to one chat.
+
+    Whoever sends notes `sent_at` and, once the request is over, `answered_at`, on the scheduler's clock.
+    """
+
+    chat: _Chat
+    lane: Lane
+    held: bool = True
+    sent_at: float | None = None
+    answered_at: float | None = None
+
+    @property
+    def chat_id(self) -> ChatId:
+        return self.chat.id
+
+
+class SlotScheduler:
+    """Hands out slots on one event loop.
+
+    `lost_after_s`: a request that nobody waits for any more cannot arrive later than this after it was sent.
+    `clock`: monotonic seconds, not cached by an event loop, or the proof above does not hold.
+    """
+
+    def __init__(
+        self, *, overall: Limit, private: Limit, group: Limit, lost_after_s: float, clock: Callable[[], float]
+    ) -> None:
+        self._private = private
+        self._group = group
+        self._lost_after_s = lost_after_s
+        self.clock = clock
+        self._overall = _Window(overall)
+        self._fair = _FairClock()
+        self._chats: dict[ChatId, _Chat] = {}
+        self._ready: list[tuple[float, int, _Waiter]] = []
+        self._wakes: list[tuple[float, int, _Chat]] = []
+        self._refused_until: dict[ChatId, float] = {}
+        self._closed_until = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = 0.0
+        self._sequence = 0
+        self.waiting = dict.fromkeys(Lane, 0)
+        self.waited = 0
+        """Slots that were not to be had at once."""
+
+    @property
+    def in_flight(self) -> int:
+        return self._overall.taken
+
+    @property
+    def chats(self) -> int:
+        """Chats that hold, cool or wait for a slot, or are closed."""
+        return len(self._chats)
+
+    def stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    async def acquire(self, chat_id: ChatId, lane: Lane, *, first: bool = False) -> Slot:
+        """Wait for a slot; `first` goes before everything else that waits for this chat."""
+        chat = self._chats.get(chat_id)
+        if chat is None:
+            limit = self._private if isinstance(chat_id, int) and chat_id > 0 else self._group
+            chat = self._chats[chat_id] = _Chat(id=chat_id, window=_Window(limit))
+        self._sequence += 1
+        waiter = _Waiter(chat, lane, self._sequence, asyncio.get_running_loop().create_future())
+        turn = float("-inf") if first else chat.fair.turn(lane)
+        heappush(chat.queue, (turn, waiter.sequence, waiter))
+        self.waiting[lane] += 1
+        self._settle(chat)
+        self.waited += not waiter.granted.done()
+        try:
+            await waiter.granted
+        except asyncio.CancelledError:
+            if waiter.granted.cancelled():
+                self.waiting[lane] -= 1
+                self._settle(chat)
+            else:  # granted in the very moment of the cancellation
+                self._give_back(chat, None)
+            raise
+        return Slot(chat=chat, lane=lane)
+
+    async def renew(self, slot: Slot) -> None:
+        """Turn a used slot into a fresh one of the same chat and lane."""
+        self.release(slot)
+        fresh = await self.acquire(slot.chat_id, slot.lane, first=True)
+        slot.chat, slot.held, slot.sent_at, slot.answered_at = fresh.chat, True, None, None
+
+    def release(self, slot: Slot) -> None:
+        """Give the slot back: at once if nothing was sent, after the answer and a period if something was.
+
+        Without an answer the request may still be on its way, so the slot is kept as long as that can last.
+        """
+        if not slot.held:
+            return
+        slot.held = False
+        answered_at = slot.answered_at
+        if answered_at is None and slot.sent_at is not None:
+            answered_at = max(self.clock(), slot.sent_at + self._lost_after_s)
+        self._give_back(slot.chat, answered_at)
+
+    def refuse(self, slot: Slot, after_s: float) -> bool:
+        """Close the slot's chat for `after_s`, and everything if Telegram refuses a second chat meanwhile.
+
+        Returns whether everything is closed.
+        """
+        now = self.clock()
+        until = now + after_s
+        chat = slot.chat
+        self._refused_until = {id_: end for id_, end in self._refused_until.items() if end > now}
+        everything = any(id_ != chat.id for id_ in self._refused_until)
+        self._refused_until[chat.id] = max(until, self._refused_until.get(chat.id, 0.0))
+        if everything:
+            self._closed_until = max(self._closed_until, until)
+        chat.closed_until = max(chat.closed_until, until)
+        self._settle(chat)
+        return everything
+
+    def _give_back(self, chat: _Chat, answered_at: float | None) -> None:
+        self._overall.give_back(answered_at)
+        chat.window.give_back(answered_at)
+        self._settle(chat)
+
+    def _settle(self, chat: _Chat) -> None:
+        now = self.clock()
+        self._offer(chat, now)
+        self._pump(now)
+
+    def _offer(self, chat: _Chat, now: float) -> None:
+        """Bring the head of the chat's queue before everybody if the chat is open, or see to its waking."""
+        while chat.queue and chat.queue[0][2].granted.done():
+            heappop(chat.queue)
+        head = chat.queue[0][2] if chat.queue else None
+        has_room = chat.window.has_room(now)
+        if head is not None and has_room and now >= chat.closed_until:
+            if chat.offered is not head:
+                chat.offered = head
+                if head.turn is None:
+                    head.turn = self._fair.turn(head.lane)
+                heappush(self._ready, (head.turn, head.sequence, head))
+            return
+        chat.offered = None
+        wakes_at = chat.closed_until if now < chat.closed_until else chat.window.next_free_at()
+        if wakes_at is not None:
+            if chat.wakes_at is None or wakes_at < chat.wakes_at:
+                chat.wakes_at = wakes_at
+                self._sequence += 1
+                heappush(self._wakes, (wakes_at, self._sequence, chat))
+        elif head is None and not chat.window.taken:
+            self._chats.pop(chat.id, None)
+
+    def _pump(self, now: float) -> None:
+        while self._wakes and self._wakes[0][0] <= now:
+            wakes_at, _, chat = heappop(self._wakes)
+            if chat.wakes_at == wakes_at:
+                chat.wakes_at = None
+                self._offer(chat, now)
+        while self._ready and now >= self._closed_until and self._overall.has_room(now):
+            waiter = heappop(self._ready)[2]
+            if waiter.chat.offered is waiter and not waiter.granted.done():
+                self._grant(waiter, now)
+        self._arm(now)
+
+    def _grant(self, waiter: _Waiter, now: float) -> None:
+        chat = waiter.chat
+        chat.fair.advance(heappop(chat.queue)[0])
+        self._fair.advance(waiter.turn or 0.0)
+        chat.offered = None
+        chat.window.taken += 1
+        self._overall.taken += 1
+        self.waiting[waiter.lane] -= 1
+        waiter.granted.set_result(None)
+        self._offer(chat, now)
+
+    def _arm(self, now: float) -> None:
+        """Set the timer to the next moment in which anything can change by itself."""
+        moments = [self._wakes[0][0]] if self._wakes else []
+        if self._ready:
+            opens_at = self._closed_until if now < self._closed_until else self._overall.next_free_at()
+            moments += [] if opens_at is None else [opens_at]
+        if not moments or (self._timer is not None and self._timer_at <= min(moments)):
+            return
+        self.stop_timer()
+        self._timer_at = min(moments)
+        delay_s = max(0.0, self._timer_at - now) + _TIMER_SLACK_S
+        self._timer = asyncio.get_running_loop().call_later(delay_s, self._on_timer)
+
+    def _on_timer(self) -> None:
+        self._timer = None
+        self._pump(self.clock())

@@ -1,0 +1,100 @@
+"""What a feed adapter is: frames in, domain events out, and an optional HTTP side that knows the past."""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
+
+from solders.pubkey import Pubkey
+
+from domain.calls import Call, Channel, Event, Token
+
+NAME_LIMIT = 200
+SYMBOL_LIMIT = 50
+TEXT_LIMIT = 4096
+URL_LIMIT = 500
+
+_SOLANA_GENESIS = datetime(2020, 3, 16, tzinfo=UTC)
+_CLOCK_TOLERANCE = timedelta(days=1)
+
+
+class Source(Protocol):
+    """One feed's dialect. Holds no connection to the socket and no state about it."""
+
+    @property
+    def name(self) -> str:
+        """Short name for logs and metrics."""
+        ...
+
+    @property
+    def url(self) -> str:
+        """`ws://` or `wss://`; may carry a secret in its query, so it is never logged as it is."""
+        ...
+
+    @property
+    def idle_timeout_s(self) -> float:
+        """An open socket that has brought no event for so long is broken."""
+        ...
+
+    @property
+    def replays(self) -> bool:
+        """Whether there is an HTTP side. Without one the three coroutines answer `[]` and `None`."""
+        ...
+
+    def subscription(self, cursor: int | None) -> list[str]:
+        """Give the text frames to send after every connect; `cursor` is the last call already handled."""
+        ...
+
+    def decode(self, frame: bytes, received_at: datetime) -> Event | None:
+        """Turn one frame into an event; `None` for acknowledgements. Pure.
+
+        Raises `FrameError` for a malformed frame and `FeedRefusedError` for a refusal, nothing else.
+        """
+        ...
+
+    async def calls_since(self, cursor: int, limit: int) -> list[Call]:
+        """Give at most `limit` calls after `cursor`, oldest first; empty when caught up. `TransientError`."""
+        ...
+
+    async def channel(self, channel_id: str) -> Channel | None:
+        """Give the channel with its record, `None` if unknown. `TransientError`."""
+        ...
+
+    async def token(self, address: str) -> Token | None:
+        """Give the token as it stands now, `None` if unknown. `TransientError`."""
+        ...
+
+
+def is_address(text: str) -> bool:
+    """Whether `text` is the base58 form of 32 bytes, which is what a mint is."""
+    try:
+        Pubkey.from_string(text)
+    except ValueError:
+        return False
+    return True
+
+
+def cut(text: str | None, limit: int) -> str | None:
+    """Bound a text from outside. NUL goes too: PostgreSQL cannot hold it, and one would lose the call."""
+    if text is None:
+        return None
+    if "\0" in text:
+        text = text.replace("\0", "")
+    return text[:limit]
+
+
+def is_plausible(moment: datetime, received_at: datetime) -> bool:
+    """Whether a time can be one of this chain's: not before its genesis, not after tomorrow."""
+    return _SOLANA_GENESIS <= moment <= received_at + _CLOCK_TOLERANCE
+
+
+def positive(value: object) -> float | None:
+    """Read a finite number above zero out of untyped JSON, which can hold integers that no float can."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        number = float(value)
+    except OverflowError:
+        return None
+    return number if number > 0 and math.isfinite(number) else None

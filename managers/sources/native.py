@@ -1,0 +1,263 @@
+"""The native feed protocol, client side. `docs/feed.md` is its specification."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated, TypeVar
+from urllib.parse import quote
+
+import aiohttp
+import msgspec
+import structlog
+from msgspec import Meta, Struct
+
+from domain.calls import Call, Channel, ChannelRecord, Event, Heartbeat, PriceTick, Token
+from domain.errors import FeedRefusedError, FrameError, TransientError
+from managers.sources.base import (
+    NAME_LIMIT,
+    SYMBOL_LIMIT,
+    TEXT_LIMIT,
+    URL_LIMIT,
+    cut,
+    is_address,
+    is_plausible,
+)
+from managers.sources.http import get
+
+log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
+
+_HTTP_TIMEOUT_S = 5.0
+_REASON_LIMIT = 160
+
+Amount = Annotated[float, Meta(ge=0)]
+Count = Annotated[int, Meta(ge=0, le=2**53)]
+Percent = Annotated[float, Meta(ge=0, le=100)]
+Moment = Annotated[datetime, Meta(tz=True)]
+EventId = Annotated[str, Meta(pattern=r"^[\x21-\x7e]{1,128}\Z")]
+ChannelId = Annotated[str, Meta(pattern=r"^[\x21-\x7e]{1,64}\Z")]
+
+
+class _TokenBody(Struct):
+    address: str
+    name: str | None = None
+    symbol: str | None = None
+    price_usd: Amount | None = None
+    market_cap_usd: Amount | None = None
+    liquidity_usd: Amount | None = None
+    holders: Count | None = None
+    created_at: Moment | None = None
+    image_url: str | None = None
+
+
+class _ChannelBody(Struct):
+    id: ChannelId
+    title: str | None = None
+
+
+class _CallFrame(Struct, tag_field="type", tag="call"):
+    id: EventId
+    cursor: Count
+    called_at: Moment
+    channel: _ChannelBody
+    token: _TokenBody
+    text: str | None = None
+
+
+class _PriceFrame(Struct, tag_field="type", tag="price"):
+    token: str
+    price_usd: Amount
+    at: Moment
+    market_cap_usd: Amount | None = None
+
+
+class _HeartbeatFrame(Struct, tag_field="type", tag="heartbeat"):
+    at: Moment
+
+
+class _SubscribedFrame(Struct, tag_field="type", tag="subscribed"):
+    pass
+
+
+class _ErrorFrame(Struct, tag_field="type", tag="error"):
+    message: str
+
+
+class _CallsPage(Struct):
+    calls: list[msgspec.Raw]
+
+
+class _RecordBody(Struct):
+    calls: Count | None = None
+    win_rate_percent: Percent | None = None
+    average_multiple: Amount | None = None
+    median_multiple: Amount | None = None
+
+
+class _ChannelDocument(Struct):
+    id: ChannelId
+    title: str | None = None
+    record: _RecordBody | None = None
+
+
+_frames = msgspec.json.Decoder(_CallFrame | _PriceFrame | _HeartbeatFrame | _SubscribedFrame | _ErrorFrame)
+_pages = msgspec.json.Decoder(_CallsPage)
+_tokens = msgspec.json.Decoder(_TokenBody)
+_channels = msgspec.json.Decoder(_ChannelDocument)
+
+
+class NativeSource:
+    """A feed that speaks `docs/feed.md`; its HTTP side is used when `api_url` and `session` are given."""
+
+    name = "native"
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        api_url: str | None = None,
+        token: str | None = None,
+        session: aiohttp.ClientSession | None = None,
+        idle_timeout_s: float = 20.0,
+    ) -> None:
+        self.url = url
+        self.idle_timeout_s = idle_timeout_s
+        self._api_url = api_url.rstrip("/") if api_url else None
+        self._headers = {"Authorization": f"Bearer {token}"} if token else {}
+        self._session = session
+
+    @property
+    def replays(self) -> bool:
+        return self._api_url is not None and self._session is not None
+
+    def subscription(self, cursor: int | None) -> list[str]:
+        frame = {"type": "subscribe", "topics": ["calls", "prices"], "since": cursor}
+        return [msgspec.json.encode(frame).decode()]
+
+    def decode(self, frame: bytes, received_at: datetime) -> Event | None:
+        try:
+            body = _frames.decode(frame)
+        except (ValueError, RecursionError) as error:
+            raise FrameError(str(error)[:_REASON_LIMIT]) from error
+        if isinstance(body, _CallFrame):
+            return _call(body, received_at)
+        if isinstance(body, _PriceFrame):
+            return PriceTick(
+                token_address=_address(body.token),
+                price_usd=body.price_usd,
+                market_cap_usd=body.market_cap_usd,
+                at=_moment(body.at, received_at),
+            )
+        if isinstance(body, _HeartbeatFrame):
+            return Heartbeat(at=_moment(body.at, received_at))
+        if isinstance(body, _ErrorFrame):
+            raise FeedRefusedError(body.message[:_REASON_LIMIT])
+        return None
+
+    async def calls_since(self, cursor: int, limit: int) -> list[Call]:
+        body = await self._get("/v1/calls", {"since": str(cursor), "limit": str(limit)})
+        if body is None:
+            return []
+        received_at = datetime.now(UTC)
+        calls: list[Call] = []
+        for raw in self._read(_pages, body).calls:
+            # One bad call must not hide the rest of the page.
+            try:
+                event = self.decode(bytes(raw), received_at)
+            except FrameError as error:
+                log.warning("past_call_rejected", source=self.name, reason=str(error))
+                continue
+            if isinstance(event, Call):
+                calls.append(event)
+        return calls
+
+    async def channel(self, channel_id: str) -> Channel | None:
+        body = await self._get(f"/v1/channels/{quote(channel_id, safe='')}")
+        if body is None:
+            return None
+        document = self._read(_channels, body)
+        record = document.record
+        return Channel(
+            id=document.id,
+            title=cut(document.title, NAME_LIMIT),
+            record=record
+            and ChannelRecord(
+                calls=record.calls,
+                win_rate_percent=record.win_rate_percent,
+                average_multiple=record.average_multiple,
+                median_multiple=record.median_multiple,
+            ),
+        )
+
+    async def token(self, address: str) -> Token | None:
+        body = await self._get(f"/v1/tokens/{quote(address, safe='')}")
+        if body is None:
+            return None
+        try:
+            return _token(self._read(_tokens, body), datetime.now(UTC))
+        except FrameError as error:
+            raise TransientError(f"the feed's answer is unreadable: {error}") from error
+
+    async def _get(self, path: str, params: dict[str, str] | None = None) -> bytes | None:
+        if self._api_url is None or self._session is None:
+            return None
+        return await get(
+            self._session,
+            self._api_url + path,
+            params=params,
+            headers=self._headers,
+            timeout_s=_HTTP_TIMEOUT_S,
+        )
+
+    @staticmethod
+    def _read(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
+        try:
+            return decoder.decode(body)
+        except (ValueError, RecursionError) as error:
+            raise TransientError(f"the feed's answer is unreadable: {error}"[:_REASON_LIMIT]) from error
+
+
+def _call(body: _CallFrame, received_at: datetime) -> Call:
+    return Call(
+        id=body.id,
+        token=_token(body.token, received_at),
+        channel=Channel(id=body.channel.id, title=cut(body.channel.title, NAME_LIMIT)),
+        called_at=_moment(body.called_at, received_at),
+        received_at=received_at,
+        text=cut(body.text, TEXT_LIMIT),
+        cursor=body.cursor,
+    )
+
+
+def _token(body: _TokenBody, received_at: datetime) -> Token:
+    created_at = body.created_at
+    return Token(
+        address=_address(body.address),
+        name=cut(body.name, NAME_LIMIT),
+        symbol=cut(body.symbol, SYMBOL_LIMIT),
+        price_usd=body.price_usd,
+        market_cap_usd=body.market_cap_usd,
+        liquidity_usd=body.liquidity_usd,
+        holders=body.holders,
+        created_at=None if created_at is None else _moment(created_at, received_at),
+        image_url=_image_url(body.image_url),
+    )
+
+
+def _address(text: str) -> str:
+    if not is_address(text):
+        raise FrameError("token address is not the base58 form of 32 bytes")
+    return text
+
+
+def _image_url(text: str | None) -> str | None:
+    # A cut address leads elsewhere, so one that does not fit is left out instead.
+    usable = text is not None and len(text) <= URL_LIMIT and text.startswith(("https://", "http://"))
+    return text if usable else None
+
+
+def _moment(moment: datetime, received_at: datetime) -> datetime:
+    if not is_plausible(moment, received_at):
+        raise FrameError("time is before the chain's genesis or in the future")
+    return moment.astimezone(UTC)

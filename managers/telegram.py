@@ -1,0 +1,281 @@
+"""One connection to the Bot API: the python-telegram-bot application and everything that is sent by hand."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from html import unescape
+from types import TracebackType
+from typing import Any, NoReturn, Self
+
+import structlog
+from msgspec import Struct
+from telegram import (
+    BotCommand,
+    BotCommandScopeChat,
+    CopyTextButton,
+    InlineKeyboardButton,
+    InlineKeyboardMarkup,
+    LinkPreviewOptions,
+    Update,
+    User,
+)
+from telegram.constants import ParseMode
+from telegram.error import BadRequest, Conflict, TelegramError
+from telegram.ext import Application, ApplicationBuilder, ContextTypes, ExtBot
+
+from domain.errors import FatalError, TransientError
+from domain.messages import Button, Message
+from managers.rate_limiter import Lane, Slot, TelegramRateLimiter
+from managers.telegram_errors import telegram_errors
+from managers.telegram_request import AiohttpRequest
+from managers.telegram_updates import ChatOrderProcessor, webhook_secret
+
+log = structlog.get_logger(__name__)
+
+TelegramApplication = Application[
+    ExtBot[Lane | Slot], ContextTypes.DEFAULT_TYPE, dict[Any, Any], dict[Any, Any], dict[Any, Any], None
+]
+
+ALLOWED_UPDATES = ("message", "callback_query", "my_chat_member", "pre_checkout_query")
+"""Always stated, as Telegram remembers the last list. Without edited messages no command can run twice."""
+
+_POLL_TIMEOUT_S = 10
+_POLL_GRACE_S = 5.0
+"""How much later than its time-out a long poll may be answered."""
+_CONCURRENT_UPDATES = 64
+_DRAIN_TIMEOUT_S = 10.0
+_TAG = re.compile(r"</?[a-zA-Z][^<>]*>")
+
+
+class TelegramHealth(Struct, frozen=True, kw_only=True):
+    ok: bool
+    polling: bool
+    last_poll_age_s: float | None
+    """Since getUpdates was last answered, or since polling started; `None` when not polling."""
+    conflict: bool
+    """Somebody else polls with the same token."""
+
+
+class TelegramManager:
+    """Open with `async with`; then `poll`, or `set_webhook` and `feed_update`.
+
+    `answer_timeout_s`: how long an answer to anything sent is waited for. `stale_after_s`: how long getUpdates
+    may go unanswered before polling counts as stuck.
+
+    Every method raises the errors of `domain/errors.py` and none of the library's. Handlers are registered on
+    `application` before updates come in; `telegram_errors.as_bot_error` translates what they raise.
+    """
+
+    def __init__(
+        self,
+        *,
+        token: str,
+        api_base: str,
+        limiter: TelegramRateLimiter,
+        answer_timeout_s: float = 15.0,
+        stale_after_s: float = 60.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        base = api_base.rstrip("/")
+        self._limiter = limiter
+        self._stale_after_s = stale_after_s
+        self._clock = clock
+        self._requests = AiohttpRequest(read_timeout_s=answer_timeout_s, clock=clock)
+        self._polls = AiohttpRequest(connections=4, read_timeout_s=_POLL_GRACE_S, clock=clock)
+        self._polling_since = 0.0
+        self._conflict_at: float | None = None
+        self.application: TelegramApplication = (
+            ApplicationBuilder()
+            .token(token)
+            .base_url(f"{base}/bot")
+            .base_file_url(f"{base}/file/bot")
+            .request(self._requests)
+            .get_updates_request(self._polls)
+            .rate_limiter(limiter)
+            .concurrent_updates(ChatOrderProcessor(_CONCURRENT_UPDATES))
+            .job_queue(None)
+            .build()
+        )
+
+    @property
+    def _bot(self) -> ExtBot[Lane | Slot]:
+        return self.application.bot
+
+    async def __aenter__(self) -> Self:
+        try:
+            with telegram_errors():
+                await self.application.initialize()
+                await self.application.start()
+        except BaseException:
+            await self._bot.shutdown()
+            raise
+        log.info("telegram_connected", username=self._bot.username)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            await self.stop_polling()
+        finally:
+            await self._stop_application()
+
+    async def _stop_application(self) -> None:
+        try:
+            async with asyncio.timeout(_DRAIN_TIMEOUT_S):
+                await self.application.stop()
+        except TimeoutError:
+            log.warning("updates_abandoned", after_s=_DRAIN_TIMEOUT_S)
+        await self.application.shutdown()
+
+    # -- sending
+
+    def slot(self, chat_id: int, lane: Lane) -> AbstractAsyncContextManager[Slot]:
+        """Wait until a message to `chat_id` may leave."""
+        return self._limiter.slot(chat_id, lane)
+
+    async def send(self, message: Message, *, chat_id: int, slot: Slot) -> int:
+        """Send under a held slot and return the message id. Raises the `DeliveryError` tree.
+
+        Markup that Telegram cannot read is taken away, and likewise buttons it does not accept, rather than
+        losing the message.
+        """
+        text, parse_mode = message.html, ParseMode.HTML
+        keyboard = markup(message.keyboard)
+        with telegram_errors():
+            while True:
+                try:
+                    sent = await self._bot.send_message(
+                        chat_id,
+                        text,
+                        parse_mode=parse_mode,
+                        reply_markup=keyboard,
+                        disable_notification=message.silent,
+                        link_preview_options=LinkPreviewOptions(is_disabled=True),
+                        rate_limit_args=slot,
+                    )
+                except BadRequest as refusal:
+                    reason = refusal.message
+                    if parse_mode is not None and "can't parse entities" in reason.lower():
+                        text, parse_mode = plain_text(message.html), None
+                    elif keyboard is not None and "button_" in reason.lower():
+                        keyboard = None
+                    else:
+                        raise
+                    log.warning("message_simplified", chat_id=chat_id, reason=reason)
+                else:
+                    return sent.message_id
+
+    async def me(self) -> User:
+        with telegram_errors():
+            return await self._bot.get_me()
+
+    async def set_commands(
+        self, commands: Mapping[str, str], *, chat_id: int | None = None, language: str | None = None
+    ) -> None:
+        """Show command names with their descriptions in the menu: to everybody, or in one chat."""
+        menu = [BotCommand(name, description) for name, description in commands.items()]
+        scope = None if chat_id is None else BotCommandScopeChat(chat_id)
+        with telegram_errors():
+            await self._bot.set_my_commands(menu, scope=scope, language_code=language)
+
+    # -- receiving
+
+    async def poll(self) -> NoReturn:
+        """Poll until cancelled. Raises `TransientError` when getUpdates goes unanswered for too long.
+
+        The library repeats a timed-out poll for ever without a word, so progress is watched here.
+        """
+        try:
+            await self.start_polling()
+            while True:
+                await asyncio.sleep(self._stale_after_s / 4)
+                if (age_s := self._last_poll_age_s()) > self._stale_after_s:
+                    raise TransientError(f"Telegram has not answered getUpdates for {age_s:.0f} s")
+        finally:
+            await self.stop_polling()
+
+    async def start_polling(self) -> None:
+        """Remove a webhook if there is one, and poll. Waits while Telegram cannot be reached."""
+        updater = self.application.updater
+        if updater is None:
+            raise FatalError("This application was built without polling.")
+        await self._polls.shutdown()  # a fresh session: nothing of a poll that got stuck may live on
+        await self._polls.initialize()
+        self._polling_since = self._clock()
+        with telegram_errors():
+            await updater.start_polling(
+                timeout=_POLL_TIMEOUT_S,
+                bootstrap_retries=-1,
+                allowed_updates=ALLOWED_UPDATES,
+                drop_pending_updates=False,
+                error_callback=self._note_poll_error,
+            )
+        log.info("polling_started")
+
+    async def stop_polling(self) -> None:
+        updater = self.application.updater
+        if updater is not None and updater.running:
+            with telegram_errors():
+                await updater.stop()
+            log.info("polling_stopped")
+
+    def _note_poll_error(self, error: TelegramError) -> None:
+        if isinstance(error, Conflict):
+            self._conflict_at = self._clock()
+            log.error("poll_conflicted", reason=error.message)
+        else:
+            log.warning("poll_failed", reason=error.message)
+
+    async def set_webhook(self, url: str, secret: str) -> None:
+        """Let Telegram bring updates to `url`; `secret` comes back in a header of each."""
+        with telegram_errors():
+            await self._bot.set_webhook(
+                url,
+                secret_token=webhook_secret(secret),
+                allowed_updates=ALLOWED_UPDATES,
+                drop_pending_updates=False,
+            )
+        log.info("webhook_set", url=url)
+
+    async def feed_update(self, update: dict[str, Any]) -> None:
+        """Queue an update that came by webhook. An unreadable one is dropped, or it would come for ever."""
+        try:
+            parsed = Update.de_json(update, self._bot)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            log.warning("update_unreadable", update_id=update.get("update_id"), error=repr(error))
+            return
+        await self.application.update_queue.put(parsed)
+
+    def health(self) -> TelegramHealth:
+        updater = self.application.updater
+        polling = updater is not None and updater.running
+        age_s = self._last_poll_age_s() if polling else None
+        now = self._clock()
+        conflict = self._conflict_at is not None and now - self._conflict_at < self._stale_after_s
+        fresh = age_s is None or age_s <= self._stale_after_s
+        return TelegramHealth(ok=fresh and not conflict, polling=polling, last_poll_age_s=age_s, conflict=conflict)
+
+    def _last_poll_age_s(self) -> float:
+        return self._clock() - max(self._polling_since, self._polls.last_success_at or 0.0)
+
+
+def markup(keyboard: Sequence[Sequence[Button]]) -> InlineKeyboardMarkup | None:
+    """Turn rows of buttons into Telegram's form; no rows, no markup."""
+    if not keyboard:
+        return None
+    return InlineKeyboardMarkup([[_button(button) for button in row] for row in keyboard])
+
+
+def _button(button: Button) -> InlineKeyboardButton:
+    copy_text = None if button.copy is None else CopyTextButton(button.copy)
+    return InlineKeyboardButton(button.text, callback_data=button.data, url=button.url, copy_text=copy_text)
+
+
+def plain_text(html: str) -> str:
+    """Take the tags away and keep what people would have read."""
+    return unescape(_TAG.sub("", html))

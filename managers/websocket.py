@@ -1,0 +1,297 @@
+"""The socket under a feed: stays connected, notices silence, fills gaps, hands on each call once."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import NoReturn
+from urllib.parse import urlsplit
+
+import structlog
+from cachetools import LRUCache
+from msgspec import Struct
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import InvalidProxy, InvalidURI, WebSocketException
+
+from domain.calls import Call, PriceTick
+from domain.errors import FatalError, FeedRefusedError, FrameError, TransientError
+from managers.sources.base import Source
+
+log = structlog.get_logger(__name__)
+
+_MAX_FRAME_BYTES = 1024 * 1024
+_MAX_BUFFERED_FRAMES = 256
+_PING_INTERVAL_S = 20.0
+_CLOSE_TIMEOUT_S = 1.0
+_REMEMBERED_CALLS = 100_000
+_MAX_TICKS = 50_000
+_PAGE_CALLS = 500
+_GAP_RETRY_S = 30.0
+_EXCERPT_CHARACTERS = 120
+_LOGGED_FRAMES_PER_MINUTE = 6
+
+
+@dataclass(slots=True)
+class FeedStats:
+    """Counted since the start of the process."""
+
+    connected: bool = False
+    frames: int = 0
+    calls: int = 0
+    """Handed on; each once."""
+    ticks: int = 0
+    repeats: int = 0
+    """Calls seen before, left out."""
+    malformed: int = 0
+    refused: int = 0
+    reconnects: int = 0
+    backfilled: int = 0
+    """Those of `calls` that came over HTTP after a gap."""
+    connected_since: datetime | None = None
+    last_data_at: datetime | None = None
+
+
+class FeedHealth(Struct, frozen=True, kw_only=True):
+    source: str
+    connected: bool
+    data_age_s: float | None
+    """Since the last call, tick or heartbeat; `None` before the first."""
+    stale: bool
+    """Nothing has come for longer than this source may be silent."""
+    last_problem: str | None
+
+
+class _SilenceError(TransientError):
+    """The socket is open and brings nothing."""
+
+
+class WebSocketManager:
+    """Reads one source for ever. Everything that can go wrong on the wire is mended and counted here.
+
+    `emit` is awaited for every call: while it waits, the socket is not read and TCP slows the feed down. It
+    raises nothing but `BotError`. Price ticks do not pass through it; the latest one per token waits in
+    `take_ticks()`.
+    """
+
+    def __init__(
+        self,
+        *,
+        source: Source,
+        emit: Callable[[Call], Awaitable[None]],
+        resume_cursor: Callable[[], int | None],
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        backoff_base_s: float = 0.5,
+        backoff_cap_s: float = 10.0,
+    ) -> None:
+        self.stats = FeedStats()
+        self._source = source
+        self._emit = emit
+        self._resume_cursor = resume_cursor
+        self._clock = clock
+        self._backoff_base_s = backoff_base_s
+        self._backoff_cap_s = backoff_cap_s
+        self._address = _without_secrets(source.url)
+        self._seen: LRUCache[str, None] = LRUCache(_REMEMBERED_CALLS)
+        self._ticks: dict[str, PriceTick] = {}
+        self._failures = 0
+        """Attempts since the last event."""
+        self._connections = 0
+        self._deadline = 0.0
+        """Loop time at which silence becomes a fault."""
+        self._gap_from: int | None = None
+        """Cursor after which calls may be missing."""
+        self._gap_retry_at = 0.0
+        self._last_problem: str | None = None
+        self._log_budget = _LogBudget(_LOGGED_FRAMES_PER_MINUTE)
+
+    async def run(self) -> NoReturn:
+        """Connect, read, reconnect. `FatalError` for an address that can never work."""
+        while True:
+            await self._converse()
+            ceiling_s = min(self._backoff_cap_s, self._backoff_base_s * 2 ** min(self._failures, 16))
+            self._failures += 1
+            await asyncio.sleep(random.uniform(0, ceiling_s))  # noqa: S311 - jitter is no secret
+
+    def take_ticks(self) -> dict[str, PriceTick]:
+        """Hand over the latest tick of each token that moved since the last time, by address."""
+        ticks, self._ticks = self._ticks, {}
+        return ticks
+
+    def health(self) -> FeedHealth:
+        last = self.stats.last_data_at
+        age_s = None if last is None else max(0.0, (self._clock() - last).total_seconds())
+        return FeedHealth(
+            source=self._source.name,
+            connected=self.stats.connected,
+            data_age_s=age_s,
+            stale=age_s is None or age_s > self._source.idle_timeout_s,
+            last_problem=self._last_problem,
+        )
+
+    async def _converse(self) -> None:
+        """One connection from handshake to its end, whatever ends it."""
+        try:
+            async with connect(
+                self._source.url,
+                compression=None,
+                max_size=_MAX_FRAME_BYTES,
+                max_queue=_MAX_BUFFERED_FRAMES,
+                ping_interval=_PING_INTERVAL_S,
+                # A slow consumer leaves pongs unread; the age of the data decides whether the feed lives.
+                ping_timeout=None,
+                close_timeout=_CLOSE_TIMEOUT_S,
+            ) as socket:
+                self._note_opened()
+                await self._subscribe_and_read(socket)
+        except (InvalidURI, InvalidProxy):
+            # The cause would print the address with its key.
+            raise FatalError(f"not the address of a feed: {self._address}") from None
+        except (_SilenceError, OSError, WebSocketException) as error:
+            self._last_problem = f"{type(error).__name__}: {error}"[:200]
+            log.warning("feed_lost", source=self._source.name, url=self._address, reason=self._last_problem)
+        finally:
+            self.stats.connected = False
+            self.stats.connected_since = None
+
+    def _note_opened(self) -> None:
+        self._connections += 1
+        self.stats.reconnects = self._connections - 1
+        self.stats.connected = True
+        self.stats.connected_since = self._clock()
+        self._allow_silence()
+        log.info("feed_connected", source=self._source.name, url=self._address, count=self._connections)
+
+    async def _subscribe_and_read(self, socket: ClientConnection) -> None:
+        cursor = self._resume_cursor()
+        for frame in self._source.subscription(cursor):
+            await socket.send(frame)
+        if self._source.replays and cursor is not None:
+            self._gap_from = cursor if self._gap_from is None else min(cursor, self._gap_from)
+        # The first frame shows that the subscription stands: fetching now leaves no hole before it.
+        frame = await self._next_frame(socket)
+        await self._fill_gap()
+        while True:
+            await self._take(frame)
+            frame = await self._next_frame(socket)
+
+    async def _next_frame(self, socket: ClientConnection) -> bytes:
+        try:
+            async with asyncio.timeout_at(self._deadline):
+                return await socket.recv(decode=False)
+        except TimeoutError as error:
+            raise _SilenceError(f"no data for {self._source.idle_timeout_s:g} s") from error
+
+    async def _take(self, frame: bytes) -> None:
+        self.stats.frames += 1
+        try:
+            event = self._source.decode(frame, self._clock())
+        except FeedRefusedError as error:
+            self.stats.refused += 1
+            self._note_frame("feed_refused", str(error), frame)
+            return
+        except FrameError as error:
+            self.stats.malformed += 1
+            self._note_frame("frame_rejected", str(error), frame)
+            return
+        if event is None:
+            return
+        self._failures = 0
+        self.stats.last_data_at = self._clock()
+        if isinstance(event, Call):
+            await self._hand_on(event)
+        elif isinstance(event, PriceTick):
+            self._keep_tick(event)
+        else:
+            await self._fill_gap()
+        self._allow_silence()
+
+    async def _hand_on(self, call: Call) -> bool:
+        """Whether the call was new. It is remembered only after `emit` took it."""
+        if call.id in self._seen:
+            self.stats.repeats += 1
+            return False
+        await self._emit(call)
+        self._seen[call.id] = None
+        self.stats.calls += 1
+        return True
+
+    def _keep_tick(self, tick: PriceTick) -> None:
+        self.stats.ticks += 1
+        earlier = self._ticks.get(tick.token_address)
+        if earlier is None and len(self._ticks) >= _MAX_TICKS:
+            return
+        if earlier is None or earlier.at <= tick.at:
+            self._ticks[tick.token_address] = tick
+
+    async def _fill_gap(self) -> None:
+        """Fetch what was called while nobody listened. A failure is tried again at a later heartbeat."""
+        if self._gap_from is None or asyncio.get_running_loop().time() < self._gap_retry_at:
+            return
+        before = self.stats.backfilled
+        try:
+            while page := await self._source.calls_since(self._gap_from, _PAGE_CALLS):
+                for call in page:
+                    self.stats.backfilled += await self._hand_on(call)
+                newest = max(call.cursor or 0 for call in page)
+                if newest <= self._gap_from:
+                    break
+                self._gap_from = newest
+        except TransientError as error:
+            self._gap_retry_at = asyncio.get_running_loop().time() + _GAP_RETRY_S
+            log.warning("backfill_failed", source=self._source.name, reason=str(error))
+        else:
+            self._gap_from = None
+        if filled := self.stats.backfilled - before:
+            log.info("gap_filled", source=self._source.name, calls=filled)
+        self._allow_silence()
+
+    def _allow_silence(self) -> None:
+        self._deadline = asyncio.get_running_loop().time() + self._source.idle_timeout_s
+
+    def _note_frame(self, event: str, reason: str, frame: bytes) -> None:
+        self._last_problem = f"{event}: {_printable(reason)}"[:200]
+        unlogged = self._log_budget.spend(asyncio.get_running_loop().time())
+        if unlogged is not None:
+            log.warning(
+                event,
+                source=self._source.name,
+                reason=_printable(reason),
+                excerpt=_printable(frame[:_EXCERPT_CHARACTERS].decode("ascii", "replace")),
+                unlogged=unlogged,
+            )
+
+
+class _LogBudget:
+    """So many lines a minute; the rest is only counted, so that a flood of junk does not fill the disk."""
+
+    def __init__(self, per_minute: int) -> None:
+        self._per_minute = per_minute
+        self._minute = -1
+        self._spent = 0
+        self._unlogged = 0
+
+    def spend(self, now_s: float) -> int | None:
+        """How many lines were kept back since the last one, or `None` if this one is to be, too."""
+        minute = int(now_s // 60)
+        if minute != self._minute:
+            self._minute, self._spent = minute, 0
+        if self._spent >= self._per_minute:
+            self._unlogged += 1
+            return None
+        self._spent += 1
+        unlogged, self._unlogged = self._unlogged, 0
+        return unlogged
+
+
+def _printable(text: str) -> str:
+    shown = "".join(c if c.isascii() and c.isprintable() else "?" for c in text)
+    return shown[:_EXCERPT_CHARACTERS]
+
+
+def _without_secrets(url: str) -> str:
+    """Drop user, password and query: keys travel in them."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"

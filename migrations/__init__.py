@@ -1,0 +1,76 @@
+"""The schema and its history. `migrate` is all that the program needs of it."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+import asyncpg
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Connection, exc
+from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.pool import NullPool
+
+from managers.postgres import wrapped_errors
+
+_CONNECT_TIMEOUT_S = 10.0
+_ALEMBIC = threading.Lock()
+"""Alembic keeps what it is doing in globals; other processes are kept out by a lock in PostgreSQL."""
+
+
+async def migrate(dsn: str, revision: str = "head") -> None:
+    """Bring the schema to a revision. May be called by several starting processes at once.
+
+    `PostgresAwayError` or `PostgresStatementError`, as the manager raises them.
+    """
+    await _in_thread(dsn, lambda config: command.upgrade(config, revision))
+
+
+async def downgrade(dsn: str, revision: str) -> None:
+    """Take the schema back to an earlier revision; `base` is an empty one. Data of what is dropped are lost."""
+    await _in_thread(dsn, lambda config: command.downgrade(config, revision))
+
+
+async def _in_thread(dsn: str, change: Callable[[Config], None]) -> None:
+    # Alembic is synchronous: the event loop of the bot, which may be running already, shall not wait.
+    await asyncio.to_thread(_run_alone, dsn, change)
+
+
+def _run_alone(dsn: str, change: Callable[[Config], None]) -> None:
+    with _ALEMBIC:
+        asyncio.run(_change_schema(dsn, change))
+
+
+async def _change_schema(dsn: str, change: Callable[[Config], None]) -> None:
+    async def connect() -> asyncpg.Connection[asyncpg.Record]:
+        return await asyncpg.connect(dsn, timeout=_CONNECT_TIMEOUT_S)
+
+    def run(connection: Connection) -> None:
+        config = Config()
+        config.set_main_option("script_location", str(Path(__file__).parent).replace("%", "%%"))
+        config.attributes["connection"] = connection
+        change(config)
+
+    engine = create_async_engine("postgresql+asyncpg://", async_creator=connect, poolclass=NullPool)
+    try:
+        with wrapped_errors(), _unwrapped_errors():
+            async with engine.connect() as connection:
+                await connection.run_sync(run)
+    finally:
+        await engine.dispose()
+
+
+@contextmanager
+def _unwrapped_errors() -> Generator[None]:
+    """Give back the driver's own error, which SQLAlchemy wraps twice."""
+    try:
+        yield
+    except exc.DBAPIError as error:
+        original = None if error.orig is None else error.orig.__cause__
+        if original is None:
+            raise
+        raise original from error

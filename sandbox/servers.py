@@ -1,0 +1,146 @@
+"""What the embedded servers have in common: one owner per data directory, and a process that outlives nobody.
+
+A server runs in its own session, so that Ctrl-C in the terminal reaches the bot alone and the bot can drain
+before its stores go. When the bot dies without a word (`kill -9`), a guardian (a shell that reads from a
+pipe which only the bot holds open) asks the server to shut down cleanly; the next start waits for that.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO
+
+from domain.errors import FatalError
+
+SOCKET_PATH_MAX_BYTES = 100
+"""The kernel takes 108 on Linux and 104 on macOS, the closing zero included."""
+
+_SHORT_PREFIX = "bot-socket-"
+_GUARDIAN = 'read -r _; kill -s "$1" "$2"'
+
+
+class DirectoryLock:
+    """One process at a time may run a server in a directory; the kernel frees the lock of a dead one."""
+
+    def __init__(self, directory: Path) -> None:
+        self._path = directory / "lock"
+        self._file: IO[bytes] | None = None
+
+    def take(self) -> None:
+        """Raise `FatalError` when another process holds the directory."""
+        file = self._path.open("ab")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            file.close()
+            raise FatalError(f"{self._path.parent} is in use by another running bot") from error
+        self._file = file
+
+    def free(self) -> None:
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+
+class ServerProcess:
+    """A child in its own session, its output in a log file, with a guardian beside it."""
+
+    def __init__(self, command: Sequence[str], *, log: Path, user: str | None, stop: signal.Signals) -> None:
+        """`stop` is the signal that makes the server shut down cleanly."""
+        self.log = log
+        self._stop_signal = stop
+        with log.open("wb") as output:
+            # An environment of its own: nothing in the caller's may steer the server (PGOPTIONS, LD_PRELOAD
+            # …).
+            self._server = subprocess.Popen(  # noqa: S603 - the command is ours
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                cwd="/",
+                env=server_environment(),
+                user=user,
+                group=None if user is None else _group_of(user),
+                extra_groups=None if user is None else [],
+            )
+        self._guardian = subprocess.Popen(  # noqa: S603 - a constant script and two arguments of ours
+            ["/bin/sh", "-c", _GUARDIAN, "sh", stop.name.removeprefix("SIG"), str(self._server.pid)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+
+    @property
+    def pid(self) -> int:
+        return self._server.pid
+
+    def exited(self) -> bool:
+        return self._server.poll() is not None
+
+    def stop(self, *, timeout_s: float = 30.0) -> None:
+        """Shut down cleanly; kill what does not follow in time. Safe to call twice."""
+        # The guardian goes first: the pid it knows may belong to somebody else once the server is gone.
+        self._guardian.kill()
+        self._guardian.communicate()
+        if not self.exited():
+            self._server.send_signal(self._stop_signal)
+        try:
+            self._server.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            self._server.kill()
+            self._server.wait()
+
+    def log_tail(self, lines: int = 8) -> str:
+        with contextlib.suppress(FileNotFoundError):
+            return " / ".join(self.log.read_text(errors="replace").splitlines()[-lines:])
+        return "no log was written"
+
+
+def server_environment() -> dict[str, str]:
+    return {"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"}
+
+
+def socket_directory(data_dir: Path, socket_name: str) -> Path:
+    """Return a directory short enough for a socket: the data directory, or a temporary one."""
+    if len(os.fsencode(data_dir / socket_name)) <= SOCKET_PATH_MAX_BYTES:
+        return data_dir
+    short = Path(tempfile.mkdtemp(prefix=_SHORT_PREFIX))
+    if len(os.fsencode(short / socket_name)) > SOCKET_PATH_MAX_BYTES:
+        short.rmdir()
+        raise FatalError(f"the paths of {data_dir} and of the temporary directory are too long for a Unix socket")
+    return short
+
+
+def remove_socket_directory(directory: Path, data_dir: Path) -> None:
+    """Remove what `socket_directory` made; the data directory itself stays."""
+    if directory != data_dir and directory.name.startswith(_SHORT_PREFIX):
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def accepts(path: Path) -> bool:
+    """Whether somebody listens on this Unix socket (a frozen server does, too)."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        connection.settimeout(1.0)
+        try:
+            connection.connect(str(path))
+        except (FileNotFoundError, ConnectionRefusedError):
+            return False
+        except OSError:
+            return True
+        return True
+
+
+def _group_of(user: str) -> int:
+    return pwd.getpwnam(user).pw_gid

@@ -1,0 +1,38 @@
+// The sandbox's page API, one function per request.
+
+export class ApiError extends Error {
+  constructor(status, message) {
+    super(message);
+    this.status = status;
+  }
+}
+
+async function request(method, path, { body, signal } = {}) {
+  const options = { method, signal, headers: { Accept: "application/json" } };
+  if (body !== undefined) {
+    options.headers["Content-Type"] = "application/json";
+    options.body = JSON.stringify(body);
+  }
+  const response = await fetch(`/sandbox/api${path}`, options);
+  const isJson = (response.headers.get("Content-Type") ?? "").includes("json");
+  const answer = isJson ? await response.json() : null;
+  if (!response.ok) {
+    const reason = answer?.description ?? answer?.error ?? answer?.detail;
+    throw new ApiError(response.status, typeof reason === "string" ? reason : `the server answered ${response.status}`);
+  }
+  return answer;
+}
+
+export const users = () => request("GET", "/users");
+export const createUser = (name) => request("POST", "/users", { body: { name } });
+export const chat = (userId, signal) => request("GET", `/users/${userId}/chat`, { signal });
+export const sendText = (userId, text) => request("POST", `/users/${userId}/messages`, { body: { text } });
+export const setBlocked = (userId, blocked) => request("POST", `/users/${userId}/block`, { body: { blocked } });
+export const stats = () => request("GET", "/stats");
+
+/** The bot's answer to a tap: `{text, show_alert, url}`; ApiError 504 when the bot gave none within 10 s. */
+export const tap = (userId, messageId, data) =>
+  request("POST", `/users/${userId}/taps`, { body: { message_id: messageId, data } });
+
+export const eventsUrl = (userId) => `/sandbox/api/users/${userId}/events`;
+export const fileUrl = (fileId) => `/sandbox/api/files/${encodeURIComponent(fileId)}`;

@@ -1,0 +1,67 @@
+"""What every method that sends has in common: where to, as an answer to what, with which buttons."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from sandbox.telegram.cloud import Chat, Cloud
+from sandbox.telegram.errors import bad_request
+from sandbox.telegram.keyboards import inline_markup
+from sandbox.telegram.params import Params, decode_json
+
+
+class SendParams(Params):
+    chat_id: str = ""
+    message_thread_id: int = 0
+    reply_parameters: str = ""
+    reply_to_message_id: int = 0
+    allow_sending_without_reply: bool = False
+    protect_content: bool = False
+    reply_markup: str = ""
+    message_effect_id: str = ""
+
+
+class ReplyParameters(msgspec.Struct):
+    message_id: int = 0
+    chat_id: int | str | None = None
+    allow_sending_without_reply: bool = False
+
+
+def open_chat(cloud: Cloud, params: SendParams) -> tuple[Chat, dict[str, Any]]:
+    """Return the chat and the part of the message's content that does not depend on what is sent."""
+    chat = cloud.writable_chat(params.chat_id)
+    content: dict[str, Any] = {}
+    if params.message_thread_id and (chat.kind == "private" or chat.card.get("is_forum")):
+        if params.message_thread_id not in chat.thread_ids:
+            raise bad_request("message thread not found")
+        content["message_thread_id"] = params.message_thread_id
+        content["is_topic_message"] = True
+    replied = _replied_message(cloud, chat, params)
+    if replied is not None:
+        content["reply_to_message"] = {key: value for key, value in replied.items() if key != "reply_to_message"}
+    markup = inline_markup(params.reply_markup, chat)
+    if markup is not None:
+        content["reply_markup"] = markup
+    if params.protect_content:
+        content["has_protected_content"] = True
+    if params.message_effect_id:
+        if chat.kind != "private":
+            raise bad_request("message effects can be used in private chats only")
+        content["effect_id"] = params.message_effect_id
+    return chat, content
+
+
+def _replied_message(cloud: Cloud, chat: Chat, params: SendParams) -> dict[str, Any] | None:
+    reply = ReplyParameters(params.reply_to_message_id, None, params.allow_sending_without_reply)
+    if params.reply_parameters:
+        unreadable = "can't parse reply parameters JSON object"
+        reply = decode_json(params.reply_parameters, ReplyParameters, unreadable)
+    if not reply.message_id:
+        return None
+    there = cloud.find_chat(str(reply.chat_id)) if reply.chat_id is not None else chat
+    message = there.messages.get(reply.message_id)
+    if message is None and not reply.allow_sending_without_reply:
+        raise bad_request("message to be replied not found")
+    return message

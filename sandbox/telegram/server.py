@@ -1,0 +1,130 @@
+"""The sandbox's Telegram: one bot's Bot API server and the chat page, on one loopback port."""
+
+from __future__ import annotations
+
+import ipaddress
+import time
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import Self
+
+from aiohttp import web
+
+from sandbox.telegram.bot_api import BotApi
+from sandbox.telegram.cloud import Cloud
+from sandbox.telegram.faults import Faults
+from sandbox.telegram.limits import FloodLimits
+from sandbox.telegram.page_api import ExtraStats, PageApi
+from sandbox.telegram.people import SandboxGroup, SandboxUser
+from sandbox.telegram.stats import ServerStats
+from sandbox.telegram.updates import JsonObject
+
+DEFAULT_TOKEN = "7000000001:SANDBOX-TOKEN-that-opens-nothing-real"  # noqa: S105 -- known only to this sandbox
+QUERY_EXPIRY_S = 15.0
+
+_UPLOAD_MAX_BYTES = 52 * 1024 * 1024
+_GRACE_S = 1.0
+
+
+class TelegramSandbox:
+    """Use as `async with TelegramSandbox() as telegram`; `telegram.url` is the base URL of the Bot API.
+
+    `clock` (monotonic seconds) drives flood limits, storms and the expiry of callback queries.
+    """
+
+    def __init__(
+        self,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        token: str = DEFAULT_TOKEN,
+        username: str = "token_filter_bot",
+        limits: FloodLimits = FloodLimits(),  # noqa: B008 -- frozen
+        clock: Callable[[], float] = time.monotonic,
+        query_expiry_s: float = QUERY_EXPIRY_S,
+        webhook_retry_s: float = 1.0,
+    ) -> None:
+        if host != "localhost" and not ipaddress.ip_address(host).is_loopback:
+            raise ValueError(f"the sandbox listens on loopback only, not on {host}")
+        self.host = host
+        self.port = port
+        """0 until it listens means: a free one."""
+        self.token = token
+        self.extra_stats: ExtraStats | None = None
+        self.cloud = Cloud(
+            token=token,
+            username=username,
+            limits=limits,
+            clock=clock,
+            query_expiry_s=query_expiry_s,
+            webhook_retry_s=webhook_retry_s,
+        )
+        self._users: dict[int, SandboxUser] = {}
+        self._by_name: dict[str, SandboxUser] = {}
+        self._groups = 0
+        self._bot_api: BotApi | None = None
+        self._page_api = PageApi(self)
+        self._runner: web.AppRunner | None = None
+
+    async def __aenter__(self) -> Self:
+        self._bot_api = BotApi(self.cloud)
+        app = web.Application(client_max_size=_UPLOAD_MAX_BYTES)
+        app.add_routes([*self._bot_api.routes(), *self._page_api.routes()])
+        self._runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=_GRACE_S)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, self.host, self.port)
+        await site.start()
+        self.port = self._runner.addresses[0][1]
+        return self
+
+    async def __aexit__(
+        self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        await self.cloud.webhook.stop()
+        self._page_api.close()
+        if self._bot_api is not None:
+            self._bot_api.close()
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+    @property
+    def url(self) -> str:
+        return f"http://{self.host}:{self.port}"
+
+    @property
+    def stats(self) -> ServerStats:
+        return self.cloud.stats
+
+    @property
+    def faults(self) -> Faults:
+        return self.cloud.faults
+
+    def on_message(self, callback: Callable[[JsonObject], None]) -> None:
+        """Call back for each bot message that was accepted, new or edited. The dict must not be changed."""
+        self.cloud.message_observers.append(callback)
+
+    def user(self, name: str, *, user_id: int | None = None, language_code: str = "en") -> SandboxUser:
+        """Find the person with this id or, without one, of this name; made if there is none yet."""
+        known = self._by_name.get(name) if user_id is None else self._users.get(user_id)
+        if known is not None:
+            return known
+        chat = self.cloud.add_person(name, user_id=user_id, language_code=language_code)
+        if chat.person is None:
+            raise AssertionError("a private chat has a person")
+        made = SandboxUser(self.cloud, chat, chat.person)
+        self._users[made.id] = made
+        self._by_name.setdefault(name, made)
+        return made
+
+    def users(self) -> list[SandboxUser]:
+        return list(self._users.values())
+
+    def user_by_id(self, user_id: int) -> SandboxUser | None:
+        return self._users.get(user_id)
+
+    def group(self, title: str, members: Sequence[SandboxUser]) -> SandboxGroup:
+        """Make a basic group that the bot was added to by its first member."""
+        self._groups += 1
+        people = [member.person for member in members]
+        chat = self.cloud.add_group(title, people, kind="group", chat_id=-1_000_000 - self._groups)
+        return SandboxGroup(self.cloud, chat)

@@ -1,0 +1,120 @@
+"""Everything outside the bot that has no address, started on this machine.
+
+`open_world` starts the stand-ins that are wanted and gives their addresses; the bot is then configured with those
+addresses as it would be with real ones.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter, deque
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from sandbox.feed import FeedSandbox
+from sandbox.market import Market
+from sandbox.postgres import EmbeddedPostgres
+from sandbox.prices import PriceSandbox
+from sandbox.redis import EmbeddedRedis
+from sandbox.telegram.persona import run_demo
+from sandbox.telegram.server import TelegramSandbox
+from sandbox.telegram.updates import JsonObject
+
+KEPT_LATENCIES = 5_000
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Wants:
+    """Which parts have no address of their own."""
+
+    telegram: bool
+    feed: bool
+    prices: bool
+    redis: bool
+    postgres: bool
+
+
+@dataclass(kw_only=True, slots=True)
+class World:
+    telegram: TelegramSandbox | None = None
+    feed: FeedSandbox | None = None
+    prices: PriceSandbox | None = None
+    redis_url: str | None = None
+    postgres_dsn: str | None = None
+    alerts: Counter[tuple[int, str]] = field(default_factory=Counter[tuple[int, str]])
+    """How often each (chat, token address) was told, as the sandbox's Telegram saw it."""
+    latencies_ms: deque[float] = field(default_factory=lambda: deque[float](maxlen=KEPT_LATENCIES))
+    """From the frame's departure to the arrival of the first alert's request for it."""
+
+    @property
+    def sent_twice(self) -> int:
+        return sum(count - 1 for count in self.alerts.values())
+
+    def saw_message(self, message: JsonObject) -> None:
+        """Count an alert: the one kind of message that offers a token address for copying."""
+        address = copied_address(message)
+        if address is None or "edit_date" in message:
+            return
+        self.alerts[message["chat"]["id"], address] += 1
+        emitted_at = self.feed.emitted.get(address) if self.feed else None
+        if emitted_at is not None:
+            self.latencies_ms.append((time.monotonic() - emitted_at) * 1000)
+
+    def panel(self) -> dict[str, float | int | str]:
+        """What the chat page shows beside the chat."""
+        shown: dict[str, float | int | str] = {"alerts": self.alerts.total()}
+        if self.feed:
+            shown |= {"calls": self.feed.stats.calls_emitted, "calls_per_s": self.feed.stats.calls_per_s}
+        if self.latencies_ms:
+            p50, p99 = np.percentile(self.latencies_ms, (50, 99))
+            shown |= {"latency_p50_ms": round(float(p50), 1), "latency_p99_ms": round(float(p99), 1)}
+        return shown
+
+
+def copied_address(message: JsonObject) -> str | None:
+    for row in message.get("reply_markup", {}).get("inline_keyboard", []):
+        for button in row:
+            if "copy_text" in button:
+                return button["copy_text"]["text"]
+    return None
+
+
+@asynccontextmanager
+async def open_world(
+    wants: Wants, *, data_dir: Path, port: int, calls_per_s: float, demo: bool = True
+) -> AsyncGenerator[World]:
+    """Start what is wanted; stop it again at exit, servers that keep data last."""
+    world = World()
+    async with AsyncExitStack() as stack:
+        if wants.redis:
+            world.redis_url = (await stack.enter_async_context(EmbeddedRedis(data_dir / "redis"))).url
+        if wants.postgres:
+            world.postgres_dsn = (await stack.enter_async_context(EmbeddedPostgres(data_dir / "postgres"))).dsn
+        if wants.prices:
+            world.prices = await stack.enter_async_context(PriceSandbox())
+        if wants.feed:
+            market = Market(seed=time.time_ns())  # tokens of an earlier run count as told
+            world.feed = await stack.enter_async_context(FeedSandbox(market, calls_per_s=calls_per_s))
+        if wants.telegram:
+            world.telegram = await stack.enter_async_context(TelegramSandbox(port=port))
+            world.telegram.extra_stats = world.panel
+            world.telegram.on_message(world.saw_message)
+            if demo:
+                await _start_demo(world.telegram, stack)
+        yield world
+
+
+async def _start_demo(telegram: TelegramSandbox, stack: AsyncExitStack) -> None:
+    """A subscriber who exists from the start: says /start and takes the first preset, like anybody else."""
+    persona = asyncio.create_task(run_demo(telegram.user("demo")), name="demo persona")
+
+    async def end() -> None:
+        persona.cancel()
+        await asyncio.gather(persona, return_exceptions=True)
+
+    stack.push_async_callback(end)

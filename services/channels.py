@@ -1,0 +1,84 @@
+"""Channels and what their earlier calls became: layer 1 in memory, layer 3 in Redis, then the feed's HTTP side."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Sequence
+
+import msgspec
+import structlog
+from msgspec.structs import replace
+
+from domain.calls import Call, Channel
+from domain.errors import TransientError
+from managers.cache import SmartCache
+from managers.redis import RedisManager
+from managers.sources.base import Source
+from services import keys
+from services.metrics import Metrics
+
+log = structlog.get_logger(__name__)
+
+MAX_KNOWN = 1_000
+
+
+class ChannelsService:
+    def __init__(
+        self,
+        *,
+        source: Source,
+        redis: RedisManager,
+        cache: SmartCache[str, Channel],
+        api_semaphore: asyncio.Semaphore,
+        metrics: Metrics,
+    ) -> None:
+        self._source = source
+        self._redis = redis
+        self._cache = cache
+        self._api_semaphore = api_semaphore
+        self._metrics = metrics
+        self._calls: Counter[str] = Counter()
+        self._known: dict[str, Channel] = {}
+
+    async def enrich(self, calls: Sequence[Call]) -> list[Call]:
+        """Fill in the record of each call's channel, in the order given. A record nobody has stays `None`."""
+        missing = {c.channel.id: c.channel for c in calls if self._needs_load(c.channel)}
+        if missing:
+            await asyncio.gather(*(self._load_once(channel) for channel in missing.values()))
+        return [self._filled_in(call) for call in calls]
+
+    def known(self) -> Sequence[Channel]:
+        """Channels seen on the feed, most calls first."""
+        return [self._known[channel_id] for channel_id, _ in self._calls.most_common(MAX_KNOWN)]
+
+    def _needs_load(self, channel: Channel) -> bool:
+        return channel.record is None and self._cache.get(channel.id) is None
+
+    async def _load_once(self, channel: Channel) -> None:
+        await self._cache.get_or_load(channel.id, lambda _: self._load(channel))
+
+    def _filled_in(self, call: Call) -> Call:
+        channel = call.channel
+        if channel.record is None and (found := self._cache.get(channel.id)):
+            channel = replace(channel, record=found.record)
+        if channel.id in self._known or len(self._known) < MAX_KNOWN:
+            self._calls[channel.id] += 1
+            self._known[channel.id] = channel
+        return call if channel is call.channel else replace(call, channel=channel)
+
+    async def _load(self, channel: Channel) -> Channel:
+        """Layer 3, then the source. When both fail the channel counts as one without a record."""
+        key = keys.CHANNEL_INFO.of(channel.id)
+        try:
+            stored = await self._redis.get(key)
+            if stored is not None:
+                return msgspec.json.decode(stored, type=Channel)
+            async with self._api_semaphore:
+                found = await self._source.channel(channel.id) or channel
+            await self._redis.set(key, msgspec.json.encode(found), ex_s=keys.CHANNEL_INFO.expires_s)
+        except (TransientError, msgspec.DecodeError) as error:
+            self._metrics.counts.fallbacks["channel_record"] += 1
+            log.warning("channel_record_unavailable", channel_id=channel.id, reason=str(error))
+            return channel
+        return found

@@ -1,0 +1,31 @@
+"""What a subscriber's next text message answers. Kept in Redis so that a restart does not forget the question."""
+
+from __future__ import annotations
+
+import msgspec
+from msgspec import Struct
+
+from managers.redis import RedisManager
+from services import keys
+
+
+class Expected(Struct, frozen=True):
+    kind: str
+    payload: str
+
+
+class InputsService:
+    def __init__(self, redis: RedisManager) -> None:
+        self._redis = redis
+
+    async def expect(self, user_id: int, kind: str, payload: str) -> None:
+        value = msgspec.json.encode(Expected(kind, payload))
+        await self._redis.set(keys.EXPECTED_INPUT.of(user_id), value, ex_s=keys.EXPECTED_INPUT.expires_s)
+
+    async def take(self, user_id: int) -> Expected | None:
+        """What was asked, or `None`. The question stays open until `cancel` or ten minutes have passed."""
+        value = await self._redis.get(keys.EXPECTED_INPUT.of(user_id))
+        return None if value is None else msgspec.json.decode(value, type=Expected)
+
+    async def cancel(self, user_id: int) -> None:
+        await self._redis.delete(keys.EXPECTED_INPUT.of(user_id))

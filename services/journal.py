@@ -1,0 +1,142 @@
+"""The way from Redis, where things happen, to PostgreSQL, where they stay.
+
+A change that must last is written to Redis together with its journal entry, atomically. The journal is
+drained in batches, one transaction each; an entry goes only after its commit, so a crash in between repeats
+it, which changes nothing. PostgreSQL may be away for hours: the journal grows, nobody else notices.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Sequence
+from typing import Final, LiteralString
+
+import structlog
+from msgspec import Struct
+
+from domain.errors import TransientError
+from managers.postgres import PostgresDataError, PostgresManager, Statements
+from managers.redis import Command, RedisManager, Reply, StreamEntry
+from services import keys
+from services.journal_rows import (
+    PUT_REJECTED,
+    Kind,
+    UnreadableEntryError,
+    Write,
+    moment,
+    storable_text,
+    writes_of,
+)
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+
+_BATCH: Final = 500
+_WAIT_MS: Final = 2000
+_GATHER_S: Final = 0.02
+"""After the first entry came, wait this long for more: one commit for all of them."""
+_BACK_OFF_FIRST_S: Final = 0.2
+_BACK_OFF_MAX_S: Final = 15.0
+
+
+class JournalLag(Struct, frozen=True, kw_only=True):
+    entries: int
+    age_s: float
+    """Of the oldest entry; 0 when there is none."""
+
+
+def entry(kind: Kind, payload: bytes) -> Command:
+    """Return the command that appends an entry, to be executed in one MULTI with the change itself.
+
+    `payload` is JSON: of `Subscriber`, `Call` or `DeliveryRecord`, by kind.
+    """
+    return ("XADD", keys.JOURNAL.of(), "*", "kind", kind, "data", payload)
+
+
+class Journal:
+    def __init__(self, redis: RedisManager, postgres: PostgresManager) -> None:
+        self._redis = redis
+        self._postgres = postgres
+        self.drained = 0
+        """Entries committed to PostgreSQL since the start."""
+        self.rejected = 0
+        """Entries put aside in `journal_rejected` since the start."""
+
+    async def append_with(self, commands: Sequence[Command], entries: Sequence[Command]) -> list[Reply]:
+        """Execute a change and its entries (from `entry`) in one MULTI; return the replies to `commands`."""
+        replies = await self._redis.transaction([*commands, *entries])
+        return replies[: len(commands)]
+
+    async def lag(self) -> JournalLag:
+        entries = await self._redis.xlen(keys.JOURNAL.of())
+        oldest = await self._redis.xrange(keys.JOURNAL.of(), count=1)
+        age_s = time.time() - oldest[0].added_at_ms / 1000 if oldest else 0.0
+        return JournalLag(entries=entries, age_s=max(0.0, age_s))
+
+    async def drain_once(self) -> int:
+        """Move the oldest batch to PostgreSQL; return how many entries left the journal."""
+        entries = await self._redis.xrange(keys.JOURNAL.of(), count=_BATCH)
+        if not entries:
+            return 0
+        await self._store(entries)
+        await self._redis.xdel(keys.JOURNAL.of(), *(e.id for e in entries))
+        self.drained += len(entries)
+        return len(entries)
+
+    async def drain_all(self) -> int:
+        """Drain until the journal is empty; return how many entries left it."""
+        total = 0
+        while drained := await self.drain_once():
+            total += drained
+        return total
+
+    async def run(self) -> None:
+        """Drain for ever; wait while Redis or PostgreSQL is away. Ends by cancellation or `FatalError`."""
+        failures = 0
+        while True:
+            try:
+                if not await self.drain_once():
+                    await self._redis.xread(keys.JOURNAL.of(), after="0-0", count=1, block_ms=_WAIT_MS)
+                    await asyncio.sleep(_GATHER_S)
+                failures = 0
+            except TransientError as error:
+                delay_s = min(_BACK_OFF_MAX_S, _BACK_OFF_FIRST_S * 2**failures)
+                failures = min(failures + 1, 10)
+                log.warning("journal_delayed", reason=str(error), again_in_s=delay_s)
+                await asyncio.sleep(delay_s * random.uniform(0.5, 1.0))  # noqa: S311 - jitter, not a secret
+
+    async def _store(self, entries: list[StreamEntry]) -> None:
+        try:
+            async with self._postgres.transaction() as statements:
+                await _execute(statements, [write for e in entries for write in _writes(e)])
+        except (PostgresDataError, UnreadableEntryError):
+            # One bad entry spoils the batch: store each by itself, and put aside the bad one alone.
+            for one in entries:
+                await self._store_one(one)
+
+    async def _store_one(self, one: StreamEntry) -> None:
+        try:
+            async with self._postgres.transaction() as statements:
+                await _execute(statements, _writes(one))
+        except (PostgresDataError, UnreadableEntryError) as error:
+            self.rejected += 1
+            kind = one.fields.get("kind", b"").decode(errors="replace")
+            log.warning("journal_entry_rejected", entry_id=one.id, kind=kind, reason=str(error))
+            payload = one.fields.get("data", b"")
+            reason = storable_text(str(error))
+            await self._postgres.execute(PUT_REJECTED, one.id, storable_text(kind), payload, reason)
+
+
+def _writes(one: StreamEntry) -> list[Write]:
+    kind = one.fields.get("kind", b"").decode(errors="replace")
+    return writes_of(kind, one.fields.get("data", b""), moment(one.added_at_ms))
+
+
+async def _execute(statements: Statements, writes: list[Write]) -> None:
+    """Execute the writes, one statement after the other, each for all its rows in their order."""
+    rows: dict[LiteralString, list[tuple[object, ...]]] = {}
+    for statement, values in writes:
+        rows.setdefault(statement, []).append(values)
+    for statement, its_rows in rows.items():
+        await statements.execute_many(statement, its_rows)

@@ -1,0 +1,101 @@
+"""Is every part well, and what has the bot done since it started."""
+
+from __future__ import annotations
+
+import asyncio
+import resource
+import sys
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+
+import msgspec
+import structlog
+from msgspec import Struct
+
+from domain.errors import TransientError
+from services.metrics import Metrics
+
+log = structlog.get_logger(__name__)
+
+CHECK_TIMEOUT_S = 2.0
+HEARTBEAT_EVERY_S = 60.0
+
+
+class PartHealth(Struct, frozen=True, kw_only=True):
+    name: str
+    ok: bool
+    detail: str
+    latency_ms: float | None = None
+
+
+class HealthReport(Struct, frozen=True, kw_only=True):
+    parts: tuple[PartHealth, ...]
+    counters: dict[str, int]
+    latency_p50_ms: float | None
+    latency_p99_ms: float | None
+    uptime_s: float
+
+    @property
+    def ok(self) -> bool:
+        return all(part.ok for part in self.parts)
+
+
+Check = Callable[[], Awaitable[PartHealth]]
+
+
+class MonitoringService:
+    def __init__(self, *, metrics: Metrics, clock: Callable[[], datetime]) -> None:
+        self._checks: dict[str, Check] = {}
+        self._metrics = metrics
+        self._clock = clock
+        self._started_at = clock()
+
+    def watch(self, name: str, check: Check) -> None:
+        """Ask `check` whenever somebody wants to know how `name` is."""
+        self._checks[name] = check
+
+    async def health(self) -> HealthReport:
+        """Ask every part at once; one that does not answer in time is not well."""
+        parts = await asyncio.gather(*(self._ask(name, check) for name, check in self._checks.items()))
+        return HealthReport(
+            parts=tuple(parts),
+            counters=self._metrics.counts.totals(),
+            latency_p50_ms=self._metrics.latency_ms(50),
+            latency_p99_ms=self._metrics.latency_ms(99),
+            uptime_s=(self._clock() - self._started_at).total_seconds(),
+        )
+
+    async def health_document(self) -> dict[str, object]:
+        """`health()` as JSON for machines."""
+        report = await self.health()
+        return {"ok": report.ok, **msgspec.to_builtins(report)}
+
+    async def run(self, progress: Callable[[], None]) -> None:
+        """Log a heartbeat every minute, as a warning when a part is not well."""
+        while True:
+            await asyncio.sleep(HEARTBEAT_EVERY_S)
+            progress()
+            report = await self.health()
+            failing = [part.name for part in report.parts if not part.ok]
+            write = log.warning if failing else log.info
+            write("heartbeat", failing=failing, rss_mib=rss_mib(), uptime_s=report.uptime_s, **report.counters)
+
+    async def _ask(self, name: str, check: Check) -> PartHealth:
+        try:
+            async with asyncio.timeout(CHECK_TIMEOUT_S):
+                return await check()
+        except TimeoutError:
+            return PartHealth(name=name, ok=False, detail=f"no answer within {CHECK_TIMEOUT_S:g} s")
+        except TransientError as error:
+            return PartHealth(name=name, ok=False, detail=str(error))
+
+
+async def answers(name: str, ping: Callable[[], Awaitable[float]]) -> PartHealth:
+    """Health of a part that is well when it answers; `ping` gives seconds."""
+    return PartHealth(name=name, ok=True, detail="answers", latency_ms=await ping() * 1000)
+
+
+def rss_mib() -> float:
+    """Largest resident set of this process so far, in MiB."""
+    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return used / 2**20 if sys.platform == "darwin" else used / 2**10

@@ -1,0 +1,25 @@
+"""Doing what must not be given up."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import stamina
+
+from domain.errors import TransientError
+
+T = TypeVar("T")
+
+FIRST_WAIT_S = 0.05
+LONGEST_WAIT_S = 5.0
+
+
+async def persistently(operation: Callable[[], Awaitable[T]]) -> T:
+    """Run an idempotent `operation` again after every `TransientError`, backing off with jitter, without end."""
+    async for attempt in stamina.retry_context(
+        on=TransientError, attempts=None, timeout=None, wait_initial=FIRST_WAIT_S, wait_max=LONGEST_WAIT_S
+    ):
+        with attempt:
+            return await operation()
+    raise AssertionError("retrying without end cannot end")  # pragma: no cover

@@ -1,0 +1,157 @@
+"""Where subscribers live: memory, then Redis (the live truth), then PostgreSQL (the permanent one)."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Final, LiteralString
+
+import msgspec
+import structlog
+
+from domain.errors import TransientError
+from domain.subscribers import Subscriber
+from managers.cache import SmartCache
+from managers.postgres import PostgresAwayError, PostgresManager
+from managers.redis import RedisAwayError, RedisManager, Script
+from services import keys
+from services.journal import Journal
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+
+_BATCH: Final = 1000
+
+_ALL: Final[LiteralString] = "SELECT document FROM subscribers ORDER BY user_id"
+_ONE: Final[LiteralString] = "SELECT document FROM subscribers WHERE user_id = $1"
+
+# KEYS: document, set of all subscribers, journal. ARGV: user id, revision, document.
+# Returns 1 when it is stored, else the revision that stands. The very same document again is stored
+# already: its first answer got lost.
+_SAVE: Final = Script("""
+local standing = redis.call('GET', KEYS[1])
+if standing then
+  if standing == ARGV[3] then return 'stored' end
+  local revision = cjson.decode(standing).revision or 1
+  if tonumber(ARGV[2]) <= revision then return tostring(revision) end
+end
+redis.call('SADD', KEYS[2], ARGV[1])
+redis.call('SET', KEYS[1], ARGV[3])
+redis.call('XADD', KEYS[3], '*', 'kind', 'subscriber', 'data', ARGV[3])
+return 'stored'
+""")
+
+
+class StaleSubscriberError(TransientError):
+    """Somebody else changed the subscriber meanwhile: find it again and change what stands now."""
+
+    def __init__(self, user_id: int, revision: int, standing: int) -> None:
+        super().__init__(f"subscriber {user_id}: revision {revision} comes after {standing} was stored")
+        self.user_id = user_id
+        self.standing = standing
+
+
+class SubscribersStore:
+    def __init__(
+        self,
+        redis: RedisManager,
+        postgres: PostgresManager,
+        journal: Journal,
+        cache: SmartCache[int, Subscriber | None],
+    ) -> None:
+        self._redis = redis
+        self._postgres = postgres
+        self._journal = journal
+        self._cache = cache
+
+    async def find(self, user_id: int) -> Subscriber | None:
+        """Return the subscriber or `None`. `RedisAwayError` only when memory does not know."""
+        return await self._cache.get_or_load(user_id, self._load)
+
+    async def save(self, subscriber: Subscriber) -> None:
+        """Store a new revision together with its journal entry, atomically. May be repeated.
+
+        `StaleSubscriberError` when the same or a later revision stands there with other contents.
+        """
+        user_id = subscriber.user_id
+        document = _encoded(subscriber)
+        names = [keys.SUBSCRIBER.of(user_id), keys.SUBSCRIBERS.of(), keys.JOURNAL.of()]
+        # Whatever comes of it, what memory knows is no longer sure.
+        self._cache.invalidate(user_id)
+        reply = await self._redis.script(_SAVE, names, [user_id, subscriber.revision, document])
+        if reply != b"stored":
+            standing = int(float(reply)) if isinstance(reply, bytes) else 0
+            raise StaleSubscriberError(user_id, subscriber.revision, standing)
+        self._cache.put(user_id, subscriber)
+
+    async def load_all(self) -> AsyncIterator[list[Subscriber]]:
+        """Yield everybody, batch by batch, at start.
+
+        First the journal is drained, so that PostgreSQL knows what Redis knows; then PostgreSQL is read,
+        and what an emptied Redis lacks is put back. When PostgreSQL is away, Redis is read instead. A
+        subscriber may come twice; the higher revision is the right one.
+        """
+        try:
+            await self._drain()
+            async for batch in self._from_postgres():
+                yield batch
+        except PostgresAwayError as error:
+            log.warning("subscribers_loaded_from_redis", reason=str(error))
+            async for batch in self._from_redis():
+                yield batch
+
+    async def _drain(self) -> None:
+        try:
+            await self._journal.drain_all()
+        except RedisAwayError as error:
+            log.warning("journal_not_drained", reason=str(error))
+
+    async def _from_postgres(self) -> AsyncIterator[list[Subscriber]]:
+        refill = True
+        async for rows in self._postgres.stream(_ALL, batch=_BATCH):
+            batch = [_decoded(row["document"]) for row in rows]
+            if refill:
+                refill = await self._put_back(batch)
+            yield batch
+
+    async def _put_back(self, batch: Sequence[Subscriber]) -> bool:
+        """Give Redis the documents it lacks; return whether Redis is there."""
+        names = [keys.SUBSCRIBER.of(s.user_id) for s in batch]
+        try:
+            if await self._redis.exists(*names) < len(names):
+                put = [("SET", name, _encoded(s), "NX") for name, s in zip(names, batch, strict=True)]
+                members = ("SADD", keys.SUBSCRIBERS.of(), *(s.user_id for s in batch))
+                replies = await self._redis.transaction([*put, members])
+                log.info("redis_refilled", subscribers=sum(reply is not None for reply in replies[:-1]))
+        except RedisAwayError as error:
+            log.warning("redis_not_refilled", reason=str(error))
+            return False
+        return True
+
+    async def _from_redis(self) -> AsyncIterator[list[Subscriber]]:
+        async for user_ids in self._redis.sscan(keys.SUBSCRIBERS.of(), count=_BATCH):
+            documents = await self._redis.mget([keys.SUBSCRIBER.of(user_id) for user_id in user_ids])
+            yield [_decoded(document) for document in documents if document is not None]
+
+    async def _load(self, user_id: int) -> Subscriber | None:
+        document = await self._redis.get(keys.SUBSCRIBER.of(user_id))
+        if document is not None:
+            return _decoded(document)
+        # Unknown to Redis: new, or Redis was emptied while we run.
+        try:
+            row = await self._postgres.fetch_row(_ONE, user_id)
+        except PostgresAwayError as error:
+            log.warning("subscriber_not_looked_up", user_id=user_id, reason=str(error))
+            return None
+        if row is None:
+            return None
+        found = _decoded(row["document"])
+        await self._put_back([found])
+        return found
+
+
+def _encoded(subscriber: Subscriber) -> bytes:
+    """Encode the same subscriber to the same bytes, always."""
+    return msgspec.json.encode(subscriber, order="sorted")
+
+
+def _decoded(document: bytes | str) -> Subscriber:
+    return msgspec.json.decode(document, type=Subscriber)

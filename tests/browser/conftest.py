@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+import shutil
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Literal
+
+import pytest
+from playwright.async_api import Browser, ViewportSize, async_playwright
+from telegram import Bot
+
+from sandbox.telegram.server import TelegramSandbox
+from tests.browser.chat_page import ChatPage
+from tests.browser.dialogue import Dialogue
+
+CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+CHROMIUM_ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+DESKTOP = ViewportSize(width=1280, height=800)
+PHONE = ViewportSize(width=360, height=740)
+
+OpenTab = Callable[..., Awaitable[ChatPage]]
+
+
+@pytest.fixture(scope="session")
+def chromium_path() -> str:
+    for name in CHROMIUM_NAMES:
+        path = shutil.which(name)
+        if path is not None:
+            return path
+    return pytest.skip(f"no chromium on this machine: none of {', '.join(CHROMIUM_NAMES)} is on the PATH")
+
+
+@pytest.fixture
+async def chromium(chromium_path: str) -> AsyncIterator[Browser]:
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=chromium_path, args=CHROMIUM_ARGUMENTS)
+        try:
+            yield browser
+        finally:
+            await browser.close()
+
+
+@pytest.fixture
+async def telegram() -> AsyncIterator[TelegramSandbox]:
+    async with TelegramSandbox() as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+async def bot(telegram: TelegramSandbox) -> AsyncIterator[Bot]:
+    async with Bot(telegram.token, base_url=f"{telegram.url}/bot", base_file_url=f"{telegram.url}/file/bot") as client:
+        yield client
+
+
+@pytest.fixture
+def dialogue(bot: Bot) -> Dialogue:
+    return Dialogue(bot)
+
+
+@pytest.fixture
+async def open_tab(chromium: Browser) -> AsyncIterator[OpenTab]:
+    """Makes tabs with nothing in them yet; afterwards no tab may have had a script error."""
+    tabs: list[ChatPage] = []
+
+    async def make(
+        viewport: ViewportSize = DESKTOP,
+        color_scheme: Literal["light", "dark"] = "light",
+        *,
+        touch: bool = False,
+    ) -> ChatPage:
+        context = await chromium.new_context(
+            viewport=viewport,
+            color_scheme=color_scheme,
+            has_touch=touch,
+            is_mobile=touch,
+            reduced_motion="reduce",
+        )
+        await context.grant_permissions(["clipboard-read", "clipboard-write"])
+        tab = ChatPage(await context.new_page())
+        tabs.append(tab)
+        return tab
+
+    yield make
+    for tab in tabs:
+        assert tab.problems == []
+
+
+@pytest.fixture
+async def chat(open_tab: OpenTab) -> ChatPage:
+    """A tab on a desktop."""
+    return await open_tab()

@@ -1,0 +1,135 @@
+"""Real servers for everybody: one Redis and one PostgreSQL per test process, clean ones per test."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import shutil
+import socket
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+
+from managers.postgres import PostgresManager
+from managers.redis import RedisManager
+from migrations import migrate
+from sandbox.postgres import EmbeddedPostgres
+from sandbox.redis import EmbeddedRedis
+
+# Throw-away data: a test may kill the server, but nobody pulls the plug of the machine.
+UNSAFE_BUT_FAST = {
+    "fsync": "off",
+    "synchronous_commit": "off",
+    "full_page_writes": "off",
+    "shared_buffers": "16MB",
+    "max_connections": "60",
+}
+TEMPLATE = "migrated"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def loopback_only() -> Iterator[None]:
+    """No test talks to the world."""
+    connect, connect_ex = socket.socket.connect, socket.socket.connect_ex
+
+    def guarded_connect(self: socket.socket, address: Any) -> Any:
+        _refuse_the_world(self, address)
+        return connect(self, address)
+
+    def guarded_connect_ex(self: socket.socket, address: Any) -> Any:
+        _refuse_the_world(self, address)
+        return connect_ex(self, address)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket.socket, "connect", guarded_connect)
+        patch.setattr(socket.socket, "connect_ex", guarded_connect_ex)
+        yield
+
+
+def _refuse_the_world(connecting: socket.socket, address: Any) -> None:
+    if connecting.family not in (socket.AF_INET, socket.AF_INET6):
+        return
+    host = str(address[0])
+    if host != "localhost" and not ipaddress.ip_address(host).is_loopback:
+        raise AssertionError(f"a test connects to {address}: only loopback is allowed")
+
+
+@pytest.fixture(scope="session")
+def servers_dir() -> Iterator[Path]:
+    # Not pytest's own: its long paths do not fit a Unix socket.
+    directory = Path(tempfile.mkdtemp(prefix="bot-tests-"))
+    yield directory
+    shutil.rmtree(directory)
+
+
+@pytest.fixture(scope="session")
+def redis_server(servers_dir: Path) -> Iterator[EmbeddedRedis]:
+    server = EmbeddedRedis(servers_dir / "redis")
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def postgres_server(servers_dir: Path) -> Iterator[EmbeddedPostgres]:
+    server = EmbeddedPostgres(servers_dir / "postgres", settings=UNSAFE_BUT_FAST)
+    server.start()
+    asyncio.run(_make_template(server))
+    yield server
+    server.stop()
+
+
+async def _make_template(server: EmbeddedPostgres) -> None:
+    await administer(server, f"CREATE DATABASE {TEMPLATE}")
+    await migrate(server.dsn_of(TEMPLATE))
+
+
+async def administer(server: EmbeddedPostgres, statement: str) -> None:
+    connection = await asyncpg.connect(server.dsn)
+    try:
+        await connection.execute(statement)
+    finally:
+        await connection.close()
+
+
+@pytest.fixture
+async def redis_url(redis_server: EmbeddedRedis) -> str:
+    """A Redis with nothing in it."""
+    async with RedisManager(redis_server.url) as manager:
+        await manager.transaction([("FLUSHALL",), ("SCRIPT", "FLUSH")])
+    return redis_server.url
+
+
+@pytest.fixture
+async def postgres_dsn(postgres_server: EmbeddedPostgres) -> AsyncIterator[str]:
+    """A database with the schema and nothing in it, copied from one that was migrated once."""
+    database = f"test_{next(_numbers)}"
+    await administer(postgres_server, f"CREATE DATABASE {database} TEMPLATE {TEMPLATE}")
+    yield postgres_server.dsn_of(database)
+    await administer(postgres_server, f"DROP DATABASE {database} WITH (FORCE)")
+
+
+@pytest.fixture
+async def redis_manager(redis_url: str) -> AsyncIterator[RedisManager]:
+    async with RedisManager(redis_url) as manager:
+        yield manager
+
+
+@pytest.fixture
+async def postgres_manager(postgres_dsn: str) -> AsyncIterator[PostgresManager]:
+    async with PostgresManager(postgres_dsn, min_connections=1, max_connections=5) as manager:
+        yield manager
+
+
+def _count() -> Iterator[int]:
+    number = 0
+    while True:
+        number += 1
+        yield number
+
+
+_numbers = _count()

@@ -1,0 +1,396 @@
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
+
+from domain import seen_tokens
+from domain.calls import Call
+from domain.explanation import passes
+from domain.filters import FilterField, FilterSet, Range
+from domain.matching import Decision, Matcher, ProcessedToken
+from tests.domain.strategies import CHANNELS, NOON, ValuesCall, call_with, calls, filter_sets, registry
+
+HOUR = timedelta(hours=1)
+MINUTE = timedelta(minutes=1)
+DAY = timedelta(days=1)
+ALPHA, BETA, GAMMA = CHANNELS
+FIELDS = registry(1)
+
+
+class FlowChart:
+    """The flow chart read word by word: a dictionary of records per (token, subscriber), one loop over everybody."""
+
+    def __init__(self, fields: tuple[FilterField, ...]) -> None:
+        self.fields = fields
+        self.subscribers: dict[int, tuple[FilterSet, ...]] = {}
+        self.records: dict[tuple[str, int], ProcessedToken] = {}
+
+    def put(self, user_id: int, sets: Iterable[FilterSet]) -> None:
+        self.subscribers[user_id] = tuple(sets)
+        for (token, owner), record in list(self.records.items()):
+            if owner == user_id and record.status == "rejected":
+                del self.records[token, owner]
+
+    def decide(self, call: Call, now: datetime) -> set[tuple[int, int]]:
+        sent: set[tuple[int, int]] = set()
+        for user_id in self.subscribers:
+            record = self.live_record(call.token.address, user_id, now)
+            if record is None:
+                checked: tuple[str, ...] = ()
+            elif record.status == "accepted" or call.channel.id in record.channels_checked:
+                continue
+            else:
+                checked = record.channels_checked
+            number = self.first_that_passes(user_id, call)
+            self.records[call.token.address, user_id] = ProcessedToken(
+                timestamp=now,
+                channels_checked=(*checked, call.channel.id),
+                status="rejected" if number is None else "accepted",
+                channels_called_at={},
+            )
+            if number is not None:
+                sent.add((user_id, number))
+        return sent
+
+    def live_record(self, token: str, user_id: int, now: datetime) -> ProcessedToken | None:
+        record = self.records.get((token, user_id))
+        if record is None:
+            return None
+        lifetime = timedelta(days=14) if record.status == "accepted" else timedelta(hours=1)
+        return record if now < record.timestamp + lifetime else None
+
+    def first_that_passes(self, user_id: int, call: Call) -> int | None:
+        numbers = [s.number for s in self.subscribers[user_id] if passes(s, call, self.fields)]
+        return min(numbers, default=None)
+
+
+class MatcherAgreesWithTheFlowChart(RuleBasedStateMachine):
+    """Any sequence of calls, joins, changes, departures and steps in time."""
+
+    size = 2
+    users = 5
+
+    @initialize()
+    def begin(self) -> None:
+        self.now = NOON
+        self.matcher = Matcher(registry(self.size))
+        self.chart = FlowChart(registry(self.size))
+
+    def some_sets(self, data: st.DataObject, user_id: int) -> list[FilterSet]:
+        drawn = data.draw(st.lists(filter_sets(self.size), max_size=3, unique_by=lambda s: s.number))
+        return [msgspec.structs.replace(filter_set, user_id=user_id) for filter_set in drawn]
+
+    @rule(data=st.data(), user_id=st.integers(1, users))
+    def put(self, data: st.DataObject, user_id: int) -> None:
+        sets = self.some_sets(data, user_id)
+        self.matcher.put_subscriber(user_id, sets)
+        self.chart.put(user_id, sets)
+
+    @rule(user_id=st.integers(1, users))
+    def remove(self, user_id: int) -> None:
+        self.matcher.remove_subscriber(user_id)
+        self.chart.subscribers.pop(user_id, None)
+
+    @rule(data=st.data(), first=st.integers(10, 40), count=st.sampled_from([1, 2, 3, 70]))
+    def load(self, data: st.DataObject, first: int, count: int) -> None:
+        pattern = data.draw(filter_sets(self.size))
+        sets = [msgspec.structs.replace(pattern, user_id=user_id, number=1) for user_id in range(first, first + count)]
+        self.matcher.load(sets)
+        for filter_set in sets:
+            self.chart.put(filter_set.user_id, [filter_set])
+
+    @rule(
+        step=st.sampled_from(
+            [timedelta(microseconds=1), MINUTE, HOUR - MINUTE, HOUR, HOUR - timedelta(microseconds=1), DAY, 14 * DAY]
+        )
+    )
+    def time_passes(self, step: timedelta) -> None:
+        self.now += step
+
+    @rule(data=st.data(), token=st.sampled_from(["one", "two"]))
+    def call(self, data: st.DataObject, token: str) -> None:
+        drawn = data.draw(calls(self.size))
+        self.decide(msgspec.structs.replace(drawn, token=msgspec.structs.replace(drawn.token, address=token)))
+
+    @rule(channel=st.sampled_from(CHANNELS))
+    def easy_call(self, channel: str) -> None:
+        """One that many sets pass, so that records of both kinds meet."""
+        self.decide(call_with([1.0] * self.size, channel=channel, address="one"))
+
+    def decide(self, call: ValuesCall) -> None:
+        decision = self.matcher.decide(call, self.now)
+        assert len(decision.accepted) == len(set(decision.accepted))
+        assert set(decision.accepted) == self.chart.decide(call, self.now)
+
+
+TestMatcherAgreesWithTheFlowChart = MatcherAgreesWithTheFlowChart.TestCase
+TestMatcherAgreesWithTheFlowChart.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+
+
+def at_least(user_id: int, minimum: float, number: int = 1, channels: Iterable[str] = ()) -> FilterSet:
+    return FilterSet(
+        user_id=user_id,
+        number=number,
+        name="",
+        ranges={"field_0": Range(minimum, None)},
+        channels=frozenset(channels),
+    )
+
+
+def matcher_with(*sets: FilterSet, **bounds: int) -> Matcher:
+    matcher = Matcher(FIELDS, **bounds)
+    matcher.load(sets)
+    return matcher
+
+
+def called(value: float, channel: str = ALPHA, address: str = "token") -> ValuesCall:
+    return call_with([value], channel=channel, address=address)
+
+
+def users(decision: Decision) -> list[int]:
+    return [user_id for user_id, _ in decision.accepted]
+
+
+# the edges of the flow chart, one by one
+
+
+def test_not_processed_and_passes_is_accepted() -> None:
+    decision = matcher_with(at_least(1, 5)).decide(called(5), NOON)
+    assert (decision.accepted, decision.reason) == (((1, 1),), "first_check")
+    assert decision.checked_channels == (ALPHA,)
+
+
+def test_not_processed_and_fails_is_rejected_with_its_channel() -> None:
+    matcher = matcher_with(at_least(1, 5))
+    assert matcher.decide(called(4), NOON).accepted == ()
+    record = matcher.token_record("token")
+    assert record == ProcessedToken(
+        timestamp=NOON, channels_checked=(ALPHA,), status="rejected", channels_called_at={ALPHA: NOON}
+    )
+
+
+def test_accepted_is_skipped_for_14_days_from_any_channel() -> None:
+    matcher = matcher_with(at_least(1, 5))
+    matcher.decide(called(5), NOON)
+    for later in (MINUTE, 2 * HOUR, 14 * DAY - timedelta(microseconds=1)):
+        assert matcher.decide(called(5, BETA), NOON + later).accepted == ()
+    assert users(matcher.decide(called(5, GAMMA), NOON + 14 * DAY)) == [1]
+
+
+def test_rejected_and_no_new_channel_is_skipped() -> None:
+    matcher = matcher_with(at_least(1, 5))
+    matcher.decide(called(4), NOON)
+    decision = matcher.decide(called(9), NOON + 59 * MINUTE)
+    assert (decision.accepted, decision.reason) == ((), "already_checked")
+    record = matcher.token_record("token")
+    assert record is not None
+    assert record.timestamp == NOON, "a call that is skipped does not move the timestamp"
+
+
+def test_rejected_and_a_new_channel_passes_is_upgraded() -> None:
+    matcher = matcher_with(at_least(1, 5))
+    matcher.decide(called(4), NOON)
+    decision = matcher.decide(called(5, BETA), NOON + MINUTE)
+    assert (users(decision), decision.reason) == ([1], "new_channel")
+    assert decision.checked_channels == (ALPHA, BETA)
+    assert matcher.decide(called(5, GAMMA), NOON + 2 * MINUTE).accepted == ()
+
+
+def test_rejected_and_a_new_channel_fails_moves_the_timestamp() -> None:
+    matcher = matcher_with(at_least(1, 5))
+    matcher.decide(called(4), NOON)
+    matcher.decide(called(4, BETA), NOON + 50 * MINUTE)
+    assert matcher.decide(called(9), NOON + 100 * MINUTE).accepted == ()
+    assert users(matcher.decide(called(9), NOON + 110 * MINUTE)) == [1]
+
+
+def test_rejected_is_forgotten_after_an_hour() -> None:
+    matcher = matcher_with(at_least(1, 5))
+    matcher.decide(called(4), NOON)
+    assert matcher.decide(called(5), NOON + HOUR - timedelta(microseconds=1)).accepted == ()
+    decision = matcher.decide(called(5), NOON + HOUR)
+    assert (users(decision), decision.reason) == ([1], "first_check")
+
+
+def test_accepted_through_one_set_is_not_matched_through_another() -> None:
+    matcher = matcher_with(
+        at_least(1, 5, number=2), at_least(1, 3, number=1, channels=[BETA]), at_least(1, 4, number=3)
+    )
+    assert matcher.decide(called(5), NOON).accepted == ((1, 2),)
+    assert matcher.decide(called(5, BETA), NOON + MINUTE).accepted == ()
+
+
+def test_the_set_with_the_lowest_number_is_named() -> None:
+    matcher = matcher_with(at_least(1, 1, number=3), at_least(1, 1, number=1), at_least(1, 9, number=0))
+    assert matcher.decide(called(5), NOON).accepted == ((1, 1),)
+
+
+# joining and changing
+
+
+def test_who_joins_is_checked_against_a_channel_that_was_checked() -> None:
+    matcher = matcher_with(at_least(1, 5))
+    matcher.decide(called(4), NOON)
+    matcher.put_subscriber(2, [at_least(2, 4)])
+    decision = matcher.decide(called(9), NOON + MINUTE)
+    assert (users(decision), decision.reason) == ([2], "newcomers")
+    assert matcher.decide(called(9), NOON + MINUTE).reason == "already_checked"
+
+
+def test_who_changes_a_filter_is_checked_again() -> None:
+    matcher = matcher_with(at_least(1, 5), at_least(2, 5))
+    matcher.decide(called(4), NOON)
+    matcher.put_subscriber(1, [at_least(1, 4)])
+    assert users(matcher.decide(called(4), NOON + MINUTE)) == [1]
+
+
+def test_a_newcomers_hour_is_his_own() -> None:
+    matcher = matcher_with(at_least(1, 5))
+    matcher.decide(called(4), NOON)
+    matcher.put_subscriber(2, [at_least(2, 5)])
+    matcher.decide(called(4), NOON + 30 * MINUTE)
+    assert users(matcher.decide(called(9), NOON + HOUR)) == [1]
+    assert users(matcher.decide(called(9), NOON + 90 * MINUTE)) == [2]
+
+
+def test_whoever_accepted_and_changes_everything_stays_accepted() -> None:
+    matcher = matcher_with(at_least(1, 5))
+    matcher.decide(called(5), NOON)
+    matcher.put_subscriber(1, [at_least(1, 1, number=7), at_least(1, 2, number=8)])
+    assert matcher.decide(called(9, BETA), NOON + MINUTE).accepted == ()
+    matcher.remove_subscriber(1)
+    matcher.put_subscriber(1, [at_least(1, 1)])
+    assert matcher.decide(called(9, GAMMA), NOON + 2 * MINUTE).accepted == ()
+
+
+def test_the_new_owner_of_a_row_is_not_hidden_by_the_old_one() -> None:
+    matcher = matcher_with(at_least(1, 5))
+    assert users(matcher.decide(called(5), NOON)) == [1]
+    assert matcher.decide(called(5, BETA), NOON).accepted == ()
+    matcher.remove_subscriber(1)
+    matcher.put_subscriber(2, [at_least(2, 5)])
+    assert users(matcher.decide(called(5, GAMMA), NOON)) == [2]
+
+
+def test_who_left_gets_nothing() -> None:
+    matcher = matcher_with(at_least(1, 5), at_least(2, 5))
+    matcher.remove_subscriber(1)
+    matcher.put_subscriber(2, [])
+    assert matcher.decide(called(9), NOON).accepted == ()
+
+
+def test_loading_in_parts_leaves_those_already_checked_alone() -> None:
+    matcher = matcher_with(at_least(1, 5))
+    matcher.decide(called(4), NOON)
+    matcher.load([at_least(2, 5), at_least(3, 9)])
+    assert users(matcher.decide(called(5), NOON)) == [2]
+    assert users(matcher.decide(called(5, BETA), NOON)) == [1]
+
+
+def test_a_set_of_somebody_else_is_refused() -> None:
+    with pytest.raises(ValueError, match="somebody else"):
+        Matcher(FIELDS).put_subscriber(1, [at_least(2, 5)])
+
+
+# what was decided before a restart
+
+
+def test_restored_accepted_are_skipped_until_their_own_end() -> None:
+    matcher = Matcher(FIELDS)
+    matcher.restore_accepted("token", [1, 2, 2], NOON - 14 * DAY + MINUTE)
+    matcher.restore_accepted("token", [3], NOON - DAY)
+    matcher.load([at_least(user_id, 5) for user_id in (1, 2, 3, 4)])
+    assert users(matcher.decide(called(9), NOON)) == [4]
+    assert users(matcher.decide(called(9, BETA), NOON + MINUTE)) == [1, 2]
+
+
+def test_a_restored_record_goes_on_where_it_was() -> None:
+    before = matcher_with(at_least(1, 5))
+    before.decide(called(4), NOON)
+    record = before.token_record("token")
+    assert record is not None
+    after = matcher_with(at_least(1, 5))
+    after.restore_rejected("token", msgspec.json.decode(msgspec.json.encode(record), type=ProcessedToken))
+    assert after.token_record("token") == record
+    assert after.decide(called(9), NOON + MINUTE).reason == "already_checked"
+    assert users(after.decide(called(9, BETA), NOON + MINUTE)) == [1]
+
+
+def test_the_record_is_the_documented_json() -> None:
+    matcher = matcher_with(at_least(1, 5))
+    matcher.decide(called(4), NOON)
+    assert msgspec.json.decode(msgspec.json.encode(matcher.token_record("token", "accepted"))) == {
+        "timestamp": "2026-01-01T12:00:00Z",
+        "channels_checked": [ALPHA],
+        "status": "accepted",
+        "channels_called_at": {ALPHA: "2026-01-01T12:00:00Z"},
+    }
+    assert matcher.token_record("another") is None
+
+
+# bounds: what is forgotten is checked again
+
+
+def test_the_least_recently_called_token_is_forgotten_first() -> None:
+    matcher = matcher_with(at_least(1, 5), max_tokens=2)
+    for address in ("a", "b", "a", "c"):
+        matcher.decide(called(9, address=address), NOON)
+    assert matcher.decide(called(9, BETA, "a"), NOON).accepted == ()
+    assert users(matcher.decide(called(9, BETA, "b"), NOON)) == [1]
+    assert matcher.tokens_remembered == 2
+
+
+def test_accepted_subscribers_are_bounded_over_all_tokens() -> None:
+    matcher = matcher_with(*(at_least(user_id, 5) for user_id in range(10)), max_accepted=25)
+    for address in ("a", "b", "c"):
+        assert len(matcher.decide(called(9, address=address), NOON).accepted) == 10
+    assert matcher.accepted_remembered == 20
+    assert len(matcher.decide(called(9, BETA, "a"), NOON).accepted) == 10
+    matcher.decide(called(9, BETA, "a"), NOON + 14 * DAY)
+    assert matcher.accepted_remembered == 20, "ten that ended, and ten anew"
+
+
+def test_many_newcomers_one_after_the_other_keep_few_records() -> None:
+    changes, token = seen_tokens.ChangeLog(), seen_tokens.TokenMemory()
+    for slot in range(300):
+        changes.add(np.array([slot], dtype=np.int32))
+        token.bring_up_to(slot, changes)
+        token.note_check(ALPHA, NOON, slot)
+        assert len(token.cohorts) <= seen_tokens.MAX_COHORTS
+    token.note_check(BETA, NOON, 1000)
+    assert token.cohorts[-1].stop == 300
+
+
+def test_many_newcomers_are_all_checked_against_a_new_channel() -> None:
+    matcher = matcher_with(at_least(1, 5))
+    for user_id in range(2, 300):
+        matcher.put_subscriber(user_id, [at_least(user_id, 5)])
+        matcher.decide(called(4), NOON + timedelta(seconds=user_id))
+    assert users(matcher.decide(called(9, BETA), NOON + 10 * MINUTE)) == list(range(1, 300))
+
+
+def test_changes_beyond_memory_mean_that_everybody_is_checked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(seen_tokens, "MAX_CHANGES", 10)
+    matcher = matcher_with(at_least(1, 5))
+    matcher.decide(called(4), NOON)
+    for user_id in range(2, 40):
+        matcher.put_subscriber(user_id, [at_least(user_id, 9)])
+    decision = matcher.decide(called(5), NOON + MINUTE)
+    assert (users(decision), decision.reason) == ([1], "first_check")
+
+
+def test_a_token_called_by_endless_channels_keeps_a_bounded_record(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(seen_tokens, "MAX_CHANNELS", 3)
+    matcher = matcher_with(at_least(1, 5))
+    for number in range(10):
+        matcher.decide(called(4, f"@{number}"), NOON)
+        record = matcher.token_record("token")
+        assert record is not None
+        assert len(record.channels_checked) <= 3

@@ -1,0 +1,94 @@
+"""The whole bot: in this process for dialogues, as a process of its own where it has to die."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import pytest
+
+from config.settings import Settings
+from main import Addresses, Composition, connect
+from sandbox.feed import FeedSandbox
+from sandbox.market import Market
+from sandbox.telegram.people import SandboxUser
+from sandbox.telegram.server import TelegramSandbox
+
+
+@pytest.fixture
+async def telegram() -> AsyncIterator[TelegramSandbox]:
+    async with TelegramSandbox() as server:
+        yield server
+
+
+@pytest.fixture
+async def feed() -> AsyncIterator[FeedSandbox]:
+    """A feed that says only what a test publishes."""
+    async with FeedSandbox(Market(seed=1), calls_per_s=0, ticks_per_s=0, heartbeat_s=0.5) as server:
+        yield server
+
+
+ADMIN = 77
+
+
+@pytest.fixture
+def data_dir() -> Iterator[Path]:
+    """Not pytest's own: another session may close that to the embedded server's user."""
+    directory = Path(tempfile.mkdtemp(prefix="bot-"))
+    yield directory
+    shutil.rmtree(directory)
+
+
+@pytest.fixture
+async def bot(
+    telegram: TelegramSandbox, feed: FeedSandbox, redis_url: str, postgres_dsn: str
+) -> AsyncIterator[Composition]:
+    """The bot as `main.py` builds it, running until the test ends."""
+    at = Addresses(
+        telegram_token=telegram.token,
+        telegram_api_base=telegram.url,
+        source="native",
+        feed_url=feed.ws_url,
+        feed_api_url=feed.http_url,
+        feed_token=feed.token,
+        price_api_url="",
+        redis_url=redis_url,
+        database_url=postgres_dsn,
+    )
+    stop = asyncio.Event()
+    async with AsyncExitStack() as stack:
+        parts = await connect(at, stack)
+        settings = Settings(admin_chat_ids=frozenset({ADMIN}))
+        composition = Composition(settings, parts, lambda _: None)
+        await composition.users.load()
+        await stack.enter_async_context(parts.telegram)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(composition.bot.run(stop, polling=True, drain_s=5))
+            yield composition
+            stop.set()
+
+
+async def subscribe(user: SandboxUser, preset: str) -> None:
+    """Say /start and take a preset, as a person would."""
+    await user.send("/start")
+    offer = await user.next_message(where=lambda m: "reply_markup" in m)
+    await user.tap_data(offer, f"preset:{preset}")
+
+
+def process_environment(
+    *, telegram: TelegramSandbox, redis_url: str, postgres_dsn: str, data_dir: Path, **more: str
+) -> dict[str, str]:
+    """What a person would put into `.env` for servers of his own."""
+    return {
+        "TELEGRAM_BOT_TOKEN": telegram.token,
+        "TELEGRAM_API_BASE": telegram.url,
+        "REDIS_URL": redis_url,
+        "DATABASE_URL": postgres_dsn,
+        "DATA_DIR": str(data_dir),
+        "HTTP_PORT": "0",
+        **more,
+    }

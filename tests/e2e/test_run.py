@@ -1,0 +1,54 @@
+"""What a newcomer does: start it with no configuration at all, watch, and stop it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.e2e.bot_process import BotProcess
+
+
+async def test_run_with_nothing_configured(data_dir: Path) -> None:
+    environment = {"DATA_DIR": str(data_dir), "HTTP_PORT": "0", "SANDBOX_PORT": "0", "SANDBOX_CALLS_PER_MINUTE": "120"}
+    async with BotProcess(environment, "run", "--seconds", "12") as bot:
+        await bot.says("Telegram .*sandbox")
+        await bot.says(r"→ demo .*\d ms", timeout_s=60)
+        assert await bot.exit_code() == 0, bot.output
+    assert "calls received" in bot.output
+    assert "Traceback" not in bot.output
+
+
+async def test_ctrl_c_drains_and_sums_up(data_dir: Path) -> None:
+    environment = {"DATA_DIR": str(data_dir), "HTTP_PORT": "0", "SANDBOX_PORT": "0"}
+    async with BotProcess(environment) as bot:
+        await bot.says("Ready after")
+        bot.interrupt()
+        assert await bot.exit_code() == 0, bot.output
+    assert "duplicates" in bot.output
+
+
+async def test_doctor_finds_a_whole_sandbox_well(data_dir: Path) -> None:
+    async with BotProcess({"DATA_DIR": str(data_dir), "SANDBOX_PORT": "0"}, "doctor") as bot:
+        assert await bot.exit_code() == 0, bot.output
+    assert "unwell" not in bot.output
+
+
+async def test_doctor_names_what_is_wrong_and_how_to_mend_it(data_dir: Path) -> None:
+    environment = {"DATA_DIR": str(data_dir), "SANDBOX_PORT": "0", "REDIS_URL": "redis://127.0.0.1:1/0"}
+    async with BotProcess(environment, "doctor") as bot:
+        assert await bot.exit_code() == 1, bot.output
+    assert "check REDIS_URL" in bot.output
+
+
+async def test_a_bad_configuration_is_reported_whole(data_dir: Path) -> None:
+    environment = {"DATA_DIR": str(data_dir), "HTTP_PORT": "banana", "FEED_URL": "nonsense"}
+    async with BotProcess(environment) as bot:
+        assert await bot.exit_code() == 1
+    assert "HTTP_PORT" in bot.output
+    assert "FEED_URL" in bot.output
+    assert "Traceback" not in bot.output
+
+
+async def test_migrate(postgres_dsn: str, data_dir: Path) -> None:
+    environment = {"DATA_DIR": str(data_dir), "SANDBOX_PORT": "0", "DATABASE_URL": postgres_dsn}
+    async with BotProcess(environment, "migrate") as bot:
+        assert await bot.exit_code() == 0, bot.output

@@ -1,0 +1,22 @@
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import aiohttp
+import pytest
+
+from sandbox.feed import FeedSandbox
+from sandbox.market import Market
+
+
+@pytest.fixture
+async def feed() -> AsyncIterator[FeedSandbox]:
+    """A feed that says only what the test lets it say, and heartbeats."""
+    async with FeedSandbox(Market(seed=1), calls_per_s=0, heartbeat_s=0.05) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+async def session() -> AsyncIterator[aiohttp.ClientSession]:
+    async with aiohttp.ClientSession() as client:
+        yield client

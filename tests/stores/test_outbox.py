@@ -1,0 +1,319 @@
+from __future__ import annotations
+
+import asyncio
+import json
+import tempfile
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import cast
+
+import msgspec
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from domain.calls import Call, Channel, Token
+from managers.postgres import PostgresManager
+from managers.redis import RedisAwayError, RedisManager
+from services import keys
+from services.journal import Journal
+from services.journal_rows import DeliveryRecord
+from services.outbox import ClaimRequest, FeedCursor, Outbox, OutboxEntry
+from tests.stores.proxy import LossyProxy
+
+NOW = datetime(2025, 6, 1, 12, tzinfo=UTC)
+NOWHERE = PostgresManager("postgresql://postgres@/postgres?host=/nonexistent")
+
+
+def outbox_on(redis: RedisManager) -> Outbox:
+    return Outbox(redis, Journal(redis, NOWHERE))
+
+
+@pytest.fixture
+def outbox(redis_manager: RedisManager) -> Outbox:
+    return outbox_on(redis_manager)
+
+
+def call_of(call_id: str, address: str) -> Call:
+    return Call(
+        id=call_id,
+        token=Token(address=address),
+        channel=Channel(id="@alpha"),
+        called_at=NOW,
+        received_at=NOW + timedelta(seconds=1),
+    )
+
+
+def request(call_id: str, address: str, *users: int, rejected: bytes | None = b"{}") -> ClaimRequest:
+    return ClaimRequest(
+        call_id=call_id,
+        token_address=address,
+        call_payload=msgspec.json.encode(call_of(call_id, address)),
+        accepted=[(user, 1) for user in users],
+        accepted_record=json.dumps({"status": "accepted", "timestamp": call_id}).encode(),
+        rejected_record=rejected,
+        received_at=NOW + timedelta(seconds=1),
+        decided_at=NOW + timedelta(seconds=2),
+    )
+
+
+def delivered(entry: OutboxEntry) -> DeliveryRecord:
+    alert = entry.alert
+    return DeliveryRecord(
+        call_id=alert.call_id,
+        user_id=alert.user_id,
+        set_number=alert.set_number,
+        status="sent",
+        message_id=5,
+        decided_at=alert.decided_at,
+        sent_at=alert.decided_at,
+        may_repeat=entry.may_repeat,
+    )
+
+
+async def everything(redis: RedisManager) -> dict[str, object]:
+    """All of Redis, times to live aside."""
+    found: dict[str, object] = {}
+    names = [name async for batch in redis.scan("*") for name in batch]
+    for name in names:
+        if name in {"outbox", "journal", "outbox:dead"}:
+            found[name] = [(e.id, e.fields) for e in await redis.xrange(name, count=10_000)]
+        else:
+            found[name] = await redis.get(name)
+    return found
+
+
+async def test_a_claim_writes_all_or_nothing_of_it(outbox: Outbox, redis_manager: RedisManager) -> None:
+    trips = redis_manager.round_trips
+    accepted = await outbox.claim(
+        [request("c1", "So1", 7, 8, rejected=b'{"status":"rejected"}'), request("c2", "So2")],
+        FeedCursor(source="native", position=41),
+    )
+    # The script is new to the server: one more trip, once.
+    assert redis_manager.round_trips <= trips + 2
+    assert accepted == [{7, 8}, set()]
+    assert await redis_manager.get("processed_token:So1:7") == request("c1", "So1").accepted_record
+    assert await redis_manager.get("processed_token:So1") == b'{"status":"rejected"}'
+    assert await redis_manager.get("processed_token:So2") == b"{}"
+    assert await outbox.cursor("native") == 41
+    assert await outbox.cursor("other") is None
+    assert msgspec.json.decode(await outbox.load_call("c1") or b"", type=Call) == call_of("c1", "So1")
+    assert await outbox.load_call("c2") is None
+    assert await outbox.size() == 2
+    journaled = await redis_manager.xrange(keys.JOURNAL.of())
+    assert [e.fields["kind"] for e in journaled] == [b"call"]
+
+
+async def test_lifetimes(outbox: Outbox, redis_manager: RedisManager) -> None:
+    await outbox.claim([request("c1", "So1", 7)])
+    names = ["processed_token:So1:7", "processed_token:So1", "call:c1"]
+    left = cast("list[int]", await redis_manager.transaction([("TTL", name) for name in names]))
+    assert left[0] > 14 * 86400 - 60
+    assert 3600 - 60 < left[1] <= 3600
+    assert left[2] > 14 * 86400 - 60
+
+
+async def test_the_same_batch_again_changes_nothing_and_answers_the_same(
+    outbox: Outbox, redis_manager: RedisManager
+) -> None:
+    batch = [request("c1", "So1", 7, 8), request("c2", "So2", 7), request("c3", "So1", 7, 9)]
+    cursor = FeedCursor(source="native", position=3)
+    first = await outbox.claim(batch, cursor)
+    assert first == [{7, 8}, {7}, {9}]
+    after_first = await everything(redis_manager)
+    assert await outbox.claim(batch, cursor) == first
+    assert await everything(redis_manager) == after_first
+    # Even when the answer is forgotten, nobody gets anything twice.
+    await redis_manager.delete(*[name for name in after_first if name.startswith("claim:")])
+    assert await outbox.claim(batch, cursor) == [set(), set(), set()]
+    assert (await everything(redis_manager))["outbox"] == after_first["outbox"]
+    assert (await everything(redis_manager))["journal"] == after_first["journal"]
+
+
+async def test_a_lost_answer_is_asked_for_again(redis_url: str, redis_manager: RedisManager) -> None:
+    with tempfile.TemporaryDirectory(prefix="bot-tests-") as directory:
+        proxy = LossyProxy(redis_url, Path(directory))
+        async with proxy.running(), RedisManager(proxy.url) as lossy:
+            outbox = outbox_on(lossy)
+            await outbox.claim([request("c0", "So0", 1)])
+            proxy.lose_reply_to(b"EVALSHA")
+            with pytest.raises(RedisAwayError):
+                await outbox.claim([request("c1", "So1", 7, 8)])
+            assert await outbox.claim([request("c1", "So1", 7, 8)]) == [{7, 8}]
+            assert await outbox.size() == 3
+            entries = await take(outbox, "anna")
+            await outbox.begin(entries)
+            proxy.lose_reply_to(b"MULTI")
+            records = [delivered(e) for e in entries]
+            with pytest.raises(RedisAwayError):
+                await outbox.finish(entries, records)
+            await outbox.finish(entries, records)
+            assert await outbox.size() == 0
+            assert await outbox.recover("anna", min_idle_s=0) == []
+
+
+async def test_racing_claims_accept_each_pair_once(redis_url: str) -> None:
+    async with RedisManager(redis_url) as one, RedisManager(redis_url) as other:
+        claims = [
+            outbox_on(redis).claim([request(f"c{n}", "So1", *range(20))]) for n, redis in enumerate([one, other] * 5)
+        ]
+        accepted = [users for [users] in await asyncio.gather(*claims)]
+        assert sorted(user for users in accepted for user in users) == list(range(20))
+        assert await outbox_on(one).size() == 20
+
+
+async def test_the_cursor_only_grows(outbox: Outbox) -> None:
+    await outbox.claim([], FeedCursor(source="native", position=10))
+    await outbox.claim([], FeedCursor(source="native", position=9))
+    await outbox.claim([], FeedCursor(source="native", position=100))
+    assert await outbox.cursor("native") == 100
+    assert await outbox.claim([]) == []
+
+
+async def commands_executed(redis: RedisManager) -> int:
+    [stats] = await redis.transaction([("INFO", "commandstats")])
+    calls = [
+        line.partition(b"calls=")[2].partition(b",")[0]
+        for line in cast("bytes", stats).splitlines()
+        if b"calls=" in line
+    ]
+    return sum(map(int, calls))
+
+
+async def test_work_depends_on_who_is_accepted_alone(outbox: Outbox, redis_manager: RedisManager) -> None:
+    await outbox.claim([request("c0", "So0", 1)])
+    costs: list[int] = []
+    for n, users in enumerate([0, 10, 20], start=1):
+        trips, executed = redis_manager.round_trips, await commands_executed(redis_manager)
+        await outbox.claim([request(f"c{n}", f"So{n}", *range(users))])
+        assert redis_manager.round_trips == trips + 2
+        costs.append(await commands_executed(redis_manager) - executed)
+    assert costs[2] - costs[1] == 30
+    assert costs[0] < 10
+
+
+async def take(outbox: Outbox, consumer: str) -> list[OutboxEntry]:
+    """Like a sender at its start and a little later."""
+    recovered = await outbox.recover(consumer, min_idle_s=3600)
+    return recovered + await outbox.read(consumer, count=100, block_ms=10)
+
+
+async def test_from_claim_to_finish(outbox: Outbox, redis_manager: RedisManager) -> None:
+    await outbox.claim([request("c1", "So1", 7, 8)])
+    entries = await take(outbox, "anna")
+    assert [(e.alert.user_id, e.alert.call_id, e.alert.set_number) for e in entries] == [(7, "c1", 1), (8, "c1", 1)]
+    assert entries[0].alert.decided_at == NOW + timedelta(seconds=2)
+    assert not any(e.may_repeat for e in entries)
+    await outbox.begin(entries)
+    await outbox.finish(entries, [delivered(e) for e in entries])
+    assert await outbox.size() == 0
+    assert await redis_manager.exists(keys.IN_FLIGHT.of()) == 0
+    journaled = await redis_manager.xrange(keys.JOURNAL.of())
+    assert [e.fields["kind"] for e in journaled] == [b"call", b"delivery", b"delivery"]
+    assert await take(outbox, "anna") == []
+
+
+async def test_only_what_was_in_flight_may_repeat_after_a_crash(outbox: Outbox) -> None:
+    await outbox.claim([request("c1", "So1", 1, 2, 3)])
+    entries = await take(outbox, "anna")
+    await outbox.begin(entries[:2])
+    await outbox.give_back(entries[1:2])
+    recovered = await outbox.recover("anna")
+    assert [(e.alert.user_id, e.may_repeat) for e in recovered] == [(1, True), (2, False), (3, False)]
+    # Tried again and surely not sent: the doubt about the first attempt remains.
+    await outbox.begin(recovered)
+    await outbox.give_back(recovered)
+    again = await outbox.recover("anna")
+    assert [(e.alert.user_id, e.may_repeat) for e in again] == [(1, True), (2, False), (3, False)]
+
+
+async def test_the_alerts_of_a_dead_sender_are_taken_over(outbox: Outbox) -> None:
+    await outbox.claim([request("c1", "So1", *range(1200))])
+    taken = [e for _ in range(13) for e in await take(outbox, "anna")]
+    held = {e.entry_id for e in taken}
+    assert len(held) == 1200
+    assert await outbox.recover("ben", min_idle_s=3600) == []
+    recovered = await outbox.recover("ben", min_idle_s=0)
+    assert {e.entry_id for e in recovered} == held
+    assert await outbox.recover("anna", min_idle_s=3600) == []
+
+
+async def test_burying_is_done_once(outbox: Outbox, redis_manager: RedisManager) -> None:
+    await outbox.claim([request("c1", "So1", 7)])
+    [entry] = await take(outbox, "anna")
+    await outbox.begin([entry])
+    await outbox.bury(entry, "message is too long")
+    await outbox.bury(entry, "message is too long")
+    [letter] = await outbox.dead()
+    assert (letter.alert, letter.reason) == (entry.alert, "message is too long")
+    assert await outbox.dead(after=letter.entry_id) == []
+    assert await outbox.size() == 0
+    assert await redis_manager.exists(keys.IN_FLIGHT.of()) == 0
+    journaled = await redis_manager.xrange(keys.JOURNAL.of())
+    record = msgspec.json.decode(journaled[-1].fields["data"], type=DeliveryRecord)
+    assert (len(journaled), record.status, record.reason) == (2, "dead", "message is too long")
+
+
+async def test_an_unreadable_alert_is_buried_and_blocks_nobody(outbox: Outbox, redis_manager: RedisManager) -> None:
+    await redis_manager.xadd(keys.OUTBOX.of(), {"alert": b"\xff not json"})
+    await outbox.claim([request("c1", "So1", 7)])
+    assert [e.alert.user_id for e in await take(outbox, "anna")] == [7]
+    [letter] = await outbox.dead()
+    assert letter.alert is None
+    assert letter.reason.startswith("unreadable")
+
+
+async def test_a_redis_that_was_emptied_goes_on(outbox: Outbox, redis_manager: RedisManager) -> None:
+    await take(outbox, "anna")
+    await redis_manager.transaction([("FLUSHALL",)])
+    await outbox.claim([request("c1", "So1", 7)])
+    assert await outbox.read("anna", count=10, block_ms=10) == []
+    assert [e.alert.user_id for e in await outbox.read("anna", count=10, block_ms=10)] == [7]
+
+
+# What a batch may hold: few tokens and users, so that they meet often.
+batches = st.lists(
+    st.lists(st.tuples(st.integers(0, 3), st.sets(st.integers(0, 4))), min_size=1, max_size=3),
+    min_size=1,
+    max_size=5,
+)
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(batches=batches, repeats=st.lists(st.booleans(), min_size=5, max_size=5), crash_after=st.integers(0, 3))
+async def test_whatever_is_claimed_repeated_and_killed_each_pair_arrives_once(
+    redis_url: str, batches: list[list[tuple[int, set[int]]]], repeats: list[bool], crash_after: int
+) -> None:
+    async with RedisManager(redis_url, max_connections=2) as redis:
+        await redis.transaction([("FLUSHALL",)])
+        outbox = outbox_on(redis)
+        wanted: dict[tuple[str, int], str] = {}
+        for number, batch in enumerate(batches):
+            requests = [
+                request(f"c{number}.{position}", f"So{token}", *sorted(users))
+                for position, (token, users) in enumerate(batch)
+            ]
+            answers = await outbox.claim(requests)
+            if repeats[number]:
+                assert await outbox.claim(requests) == answers
+            for one, users in zip(requests, answers, strict=True):
+                fresh = {user for user, _ in one.accepted if (one.token_address, user) not in wanted}
+                assert users == fresh
+                wanted |= {(one.token_address, user): one.call_id for user in fresh}
+
+        sent: list[OutboxEntry] = []
+        entries = await take(outbox, "anna")
+        for entry in entries[:crash_after]:
+            await outbox.begin([entry])
+            await outbox.finish([entry], [delivered(entry)])
+            sent.append(entry)
+        if entries[crash_after:]:
+            await outbox.begin(entries[crash_after : crash_after + 1])
+        after_crash = await take(outbox, "anna")
+        assert [e.may_repeat for e in after_crash] == [True] * bool(after_crash) + [False] * (len(after_crash) - 1)
+        await outbox.finish(after_crash, [delivered(e) for e in after_crash])
+        sent += after_crash
+        assert sorted((e.alert.token_address, e.alert.user_id, e.alert.call_id) for e in sent) == sorted(
+            (token, user, call_id) for (token, user), call_id in wanted.items()
+        )
+        assert await outbox.size() == 0

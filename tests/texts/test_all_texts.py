@@ -1,0 +1,147 @@
+"""Every text at its longest, every key used, every key there."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from domain.filters import FIELDS
+from domain.plans import load_plans
+from domain.presets import load_presets
+from services.users import State
+from tests.texts.hostile import HOSTILE
+from tests.texts.telegram_html import assert_harmless, assert_sendable, parse, units
+from texts import Texts
+from texts.markup import Html
+from texts.renderer import Placeholder
+
+ROOT = Path(__file__).parents[2]
+TEXTS = Texts.load()
+PACKAGES = ("bot", "config", "domain", "handlers", "managers", "services", "web")
+RENDERERS = {"render", "plain", "html", "button", "text", "figure"}
+
+KEY = re.compile(r"[a-z_]+(\.[a-z_]+)+(?<!\.toml)")
+PLAIN_FAMILIES = ("button.", "help.", "user_state.", "value.")
+PLAIN_LABELS = ("filter.", "preset.", "plan.")
+HTML_KEYS = {"help.title", "help.line"}
+LONGEST_COMMAND_DESCRIPTION = 256
+LONGEST_BUTTON = 64
+
+
+def declared_elsewhere() -> set[str]:
+    """Keys whose last part is the key of something declared as data; all of them are optional but these."""
+    presets = [preset.key for preset in load_presets((ROOT / "config/presets.toml").read_text())]
+    plans = [plan.key for plan in load_plans((ROOT / "config/plans.toml").read_text())]
+    return {
+        *(f"filter.{field.key}{about}" for field in FIELDS for about in ("", ".about")),
+        *(f"preset.{key}{about}" for key in presets for about in ("", ".about")),
+        *(f"plan.{key}" for key in plans),
+        *(f"unit.{field.unit}" for field in FIELDS),
+        *(f"{family}.{state}" for state in State.__args__ for family in ("state", "user_state")),
+    }
+
+
+def trees() -> Iterator[ast.AST]:
+    for package in PACKAGES:
+        for path in (ROOT / package).rglob("*.py"):
+            yield ast.parse(path.read_text(encoding="utf-8"))
+
+
+def literals() -> set[str]:
+    return {
+        node.value
+        for tree in trees()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    }
+
+
+def calls() -> Iterator[tuple[str, str, set[str] | None]]:
+    """Every (function, key, arguments) in the sources; the arguments are `None` where they are passed on."""
+    for tree in trees():
+        for node in ast.walk(tree):
+            if not isinstance(node, ast.Call):
+                continue
+            name = getattr(node.func, "attr", getattr(node.func, "id", ""))
+            keywords = {keyword.arg for keyword in node.keywords}
+            key = node.args[0] if node.args else None
+            if isinstance(key, ast.Constant) and isinstance(key.value, str):
+                yield name, key.value, None if None in keywords else {k for k in keywords if k}
+            for keyword in node.keywords:
+                if keyword.arg == "help" and isinstance(keyword.value, ast.Constant):
+                    yield "help", str(keyword.value.value), set()
+
+
+def test_every_key_in_the_sources_has_a_text() -> None:
+    asked = {key for name, key, _ in calls() if name in {*RENDERERS, "UserFacingError", "help"}}
+    assert asked
+    assert sorted(key for key in asked | declared_elsewhere() if key not in TEXTS) == []
+
+
+def test_whatever_looks_like_a_key_is_one() -> None:
+    families = {key.partition(".")[0] for key in TEXTS}
+    looks = {text for text in literals() if KEY.fullmatch(text) and text.partition(".")[0] in families}
+    assert sorted(key for key in looks if key not in TEXTS) == []
+
+
+def test_every_text_is_used() -> None:
+    assert sorted(set(TEXTS) - literals() - declared_elsewhere()) == []
+
+
+def test_every_text_gets_the_arguments_that_it_names() -> None:
+    implied = {"figure": {"value"}}
+    lacking = [
+        (key, needed - given)
+        for name, key, arguments in calls()
+        if name in {*RENDERERS, "UserFacingError", "help"} and arguments is not None and key in TEXTS
+        for needed, given in [(TEXTS.template(key).arguments, arguments | implied.get(name, set()))]
+        if needed - given
+    ]
+    assert lacking == []
+
+
+def longest(placeholder: Placeholder, hostile: str, nested: int) -> object:
+    """Build a value longer than the text takes; rendered lists share the room that they are bounded to."""
+    if placeholder.limit_utf16 is None:
+        return Html("x" * (3_200 // nested))
+    return hostile * (1 + placeholder.limit_utf16 // max(1, len(hostile)))
+
+
+@pytest.mark.parametrize("key", list(TEXTS))
+def test_every_text_can_be_sent_at_its_longest(key: str) -> None:
+    template = TEXTS.template(key)
+    nested = sum(placeholder.limit_utf16 is None for placeholder in template.placeholders)
+    for hostile in (*HOSTILE, "W", "😀"):
+        html = TEXTS.render(key, "en", **{p.name: longest(p, hostile, nested) for p in template.placeholders})
+        parse(html)
+        assert units("".join(parse(html).everything)) <= 4096
+        html.encode()
+
+
+def plain_keys() -> list[str]:
+    labels = {key for key in declared_elsewhere() if key.startswith(PLAIN_LABELS)}
+    return sorted(key for key in TEXTS if key in labels or (key.startswith(PLAIN_FAMILIES) and key not in HTML_KEYS))
+
+
+@pytest.mark.parametrize("key", plain_keys())
+def test_texts_for_buttons_and_menus_are_plain_and_short(key: str) -> None:
+    arguments = {placeholder.name: "W" * 16 for placeholder in TEXTS.template(key).placeholders}
+    assert parse(TEXTS.render(key, **arguments)).tags == []
+    longer = key.startswith("help.") or key.endswith(".about")
+    assert units(TEXTS.plain(key, **arguments)) <= (LONGEST_COMMAND_DESCRIPTION if longer else LONGEST_BUTTON)
+
+
+@pytest.mark.parametrize("hostile", HOSTILE, ids=range(len(HOSTILE)))
+def test_no_hostile_argument_can_be_tapped(hostile: str) -> None:
+    for key in TEXTS:
+        template = TEXTS.template(key)
+        commands = {part for part in template.parts if isinstance(part, str) and "/" in part.replace("</", "")}
+        if commands or any(placeholder.limit_utf16 is None for placeholder in template.placeholders):
+            continue
+        html = TEXTS.render(key, **{placeholder.name: f"x{hostile}x" for placeholder in template.placeholders})
+        assert_sendable(html)
+        assert_harmless(html)

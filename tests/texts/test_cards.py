@@ -1,0 +1,151 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from domain.calls import Call, Channel, ChannelRecord, Token
+from domain.messages import Message
+from services.cards import alert_card, show_price
+from tests.texts.hostile import hostile_text
+from tests.texts.telegram_html import assert_harmless, assert_sendable, shown
+from texts import Texts
+
+TEXTS = Texts.load()
+AT = datetime(2026, 11, 20, 12, tzinfo=UTC)
+ADDRESS = "7GCihgDB8fe6KNjn2MYtkzZcRjQy3t9GHdC8uHYmW2hr"
+BARE = Call(id="1", token=Token(address=ADDRESS), channel=Channel(id="@alpha"), called_at=AT, received_at=AT)
+FULL = Call(
+    id="2",
+    token=Token(
+        address=ADDRESS,
+        name="Popcat",
+        symbol="POP",
+        price_usd=0.0000123,
+        market_cap_usd=123_000.0,
+        liquidity_usd=35_000.0,
+        holders=340,
+        created_at=AT - timedelta(minutes=12),
+    ),
+    channel=Channel(
+        id="@alpha",
+        title="Alpha Calls",
+        record=ChannelRecord(calls=128, win_rate_percent=42.0, average_multiple=3.1),
+    ),
+    called_at=AT,
+    received_at=AT,
+)
+
+
+def card(
+    call: Call, *, set_name: str | None = None, latency_ms: float | None = 14.2, may_repeat: bool = False
+) -> Message:
+    return alert_card(TEXTS, call=call, set_name=set_name, latency_ms=latency_ms, language="en", may_repeat=may_repeat)
+
+
+def test_a_full_card() -> None:
+    text = shown(card(FULL, set_name="My gems", may_repeat=True).html)
+    assert text.splitlines()[0] == "Popcat · POP"
+    for piece in (
+        "$123k market cap at call",
+        ADDRESS,
+        "Liquidity $35k",
+        "Age 12m",
+        "Holders 340",
+        "Price $0.0₄123",
+        "Alpha Calls",
+        "42% win rate · 3.1x average · 128 calls",
+        "14 ms from call to you",
+        "Passed My gems",
+        "may be a repeat",
+    ):
+        assert piece in text
+    assert f"<code>{ADDRESS}</code>" in card(FULL).html
+
+
+def test_what_is_not_known_is_not_invented() -> None:
+    text = shown(card(BARE, latency_ms=None).html)
+    assert text.split("\n\n") == ["Unnamed token\n? market cap at call", ADDRESS, "📣 @\u2060alpha"]
+
+
+def test_buttons_copy_and_link_the_address() -> None:
+    copy, chart, explorer = card(FULL).keyboard[0]
+    assert copy.copy == ADDRESS
+    assert chart.url == f"https://dexscreener.com/solana/{ADDRESS}"
+    assert explorer.url == f"https://solscan.io/token/{ADDRESS}"
+
+
+@pytest.mark.parametrize("address", ["", "a b", "x" * 65, "../../evil", "a?b=c", "адрес"])
+def test_an_address_that_is_none_gets_no_buttons(address: str) -> None:
+    call = Call(id="1", token=Token(address=address), channel=Channel(id="c"), called_at=AT, received_at=AT)
+    assert card(call).keyboard == ()
+    assert_sendable(card(call).html)
+
+
+maybe_text = st.none() | hostile_text
+maybe_figure = st.none() | st.floats() | st.sampled_from([0.0, -1.0, 1e300, 5e-324, 12.5])
+maybe_count = st.none() | st.integers() | st.just(10**400)
+
+tokens = st.builds(
+    Token,
+    address=st.just(ADDRESS) | hostile_text,
+    name=maybe_text,
+    symbol=maybe_text,
+    price_usd=maybe_figure,
+    market_cap_usd=maybe_figure,
+    liquidity_usd=maybe_figure,
+    holders=maybe_count,
+    created_at=st.none() | st.datetimes(datetime(2000, 1, 1), datetime(2050, 1, 1), timezones=st.just(UTC)),  # noqa: DTZ001 - bounds of a strategy are naive
+)
+records = st.builds(ChannelRecord, calls=maybe_count, win_rate_percent=maybe_figure, average_multiple=maybe_figure)
+channels = st.builds(Channel, id=hostile_text, title=maybe_text, record=st.none() | records)
+
+
+@given(tokens, channels, maybe_text, maybe_figure, st.booleans())
+def test_every_card_can_be_sent(
+    token: Token,
+    channel: Channel,
+    set_name: str | None,
+    latency_ms: float | None,
+    may_repeat: bool,  # noqa: FBT001 - drawn, not passed
+) -> None:
+    call = Call(id="1", token=token, channel=channel, called_at=AT, received_at=AT)
+    message = card(call, set_name=set_name, latency_ms=latency_ms, may_repeat=may_repeat)
+    assert_sendable(message.html)
+    assert_harmless(message.html)
+
+
+@pytest.mark.parametrize(
+    ("price_usd", "expected"),
+    [
+        (None, None),
+        (float("nan"), None),
+        (float("inf"), None),
+        (-1.0, None),
+        (0.0, "$0"),
+        (0.5, "$0.5"),
+        (0.0123, "$0.0123"),
+        (0.00012345, "$0.000123"),
+        (0.0000123, "$0.0₄123"),
+        (1.23e-10, "$0.0₉123"),
+        (0.99999, "$1.00"),
+        (1.234, "$1.23"),
+        (999.994, "$999.99"),
+    ],
+)
+def test_prices(price_usd: float | None, expected: str | None) -> None:
+    assert show_price(price_usd) == expected
+
+
+@given(st.floats(min_value=1e-300, max_value=0.99))
+def test_small_prices_keep_three_digits(price_usd: float) -> None:
+    text = show_price(price_usd)
+    assert text is not None
+    zeros, digits = 0, text.removeprefix("$0.")
+    if digits[:1] == "0" and digits[1:2] in set("₀₁₂₃₄₅₆₇₈₉"):
+        subscript = "".join(c for c in digits[1:] if c in "₀₁₂₃₄₅₆₇₈₉")
+        zeros = int(subscript.translate(str.maketrans("₀₁₂₃₄₅₆₇₈₉", "0123456789")))
+        digits = digits[1 + len(subscript) :]
+    assert float(f"0.{digits}e-{zeros}") == pytest.approx(price_usd, rel=0.006)

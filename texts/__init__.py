@@ -1,0 +1,3 @@
+from texts.renderer import Texts
+
+__all__ = ["Texts"]

@@ -1,0 +1,80 @@
+"""uvicorn inside our event loop, as one more thing that is opened and closed."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Generator
+from types import TracebackType
+from typing import Self
+
+import structlog
+import uvicorn
+from starlette.types import ASGIApp
+
+from domain.errors import FatalError
+
+log = structlog.get_logger(__name__)
+
+_GRACE_S = 5
+_BACKLOG = 2048
+
+
+class HttpServer:
+    """Serves from `__aenter__` to `__aexit__`; `wait` raises should it ever stop in between."""
+
+    def __init__(self, app: ASGIApp, host: str, port: int) -> None:
+        self._host = host
+        self.port = port
+        """0 until it listens means: a free one."""
+        self._server = _EmbeddedServer(
+            uvicorn.Config(
+                app,
+                log_config=None,
+                access_log=False,
+                lifespan="off",
+                ws="none",
+                server_header=False,
+                timeout_graceful_shutdown=_GRACE_S,
+            )
+        )
+        self._serving: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        listener = self._listen()
+        self.port = listener.getsockname()[1]
+        self._serving = asyncio.create_task(self._server.serve([listener]), name="http-server")
+        log.info("http_listening", host=self._host, port=self.port)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._server.should_exit = True
+        if self._serving is not None:
+            await self._serving
+
+    async def wait(self) -> None:
+        """Wait as long as the server runs, which is until it is closed."""
+        if self._serving is not None:
+            await asyncio.shield(self._serving)
+        if not self._server.should_exit:
+            raise FatalError("The HTTP server stopped by itself.")
+
+    def _listen(self) -> socket.socket:
+        family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
+        try:
+            return socket.create_server((self._host, self.port), family=family, backlog=_BACKLOG)
+        except OSError as error:
+            raise FatalError(
+                f"Cannot listen on {self._host}:{self.port} ({error.strerror}): "
+                "is HTTP_PORT taken, or HTTP_HOST not an address of this machine?"
+            ) from error
+
+
+class _EmbeddedServer(uvicorn.Server):
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None]:
+        """Leave signals to the program."""
+        yield
