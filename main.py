@@ -36,7 +36,7 @@ from managers.cache import SmartCache
 from managers.conversation import TelegramConversation
 from managers.jupiter import JupiterManager, SolPrice
 from managers.postgres import PostgresManager
-from managers.rate_limiter import TelegramRateLimiter
+from managers.rate_limiter import Limit, TelegramRateLimiter
 from managers.redis import RedisManager
 from managers.sources.base import Source
 from managers.sources.native import NativeSource
@@ -67,6 +67,8 @@ CONFIG = Path(__file__).parent / "config"
 JUPITER_URL = "https://api.jup.ag"
 PUMPPORTAL_URL = "wss://pumpportal.fun/api/data"
 API_CALLS_AT_ONCE = 10
+PRIVATE_CHATS = Limit(3, 3.0)
+"""One message a second with the short burst that Telegram allows."""
 DRAIN_S = 20.0
 CONSUMER = "sender"
 """Name in the outbox's consumer group; the same after a restart, so that it finds what it had taken."""
@@ -134,7 +136,9 @@ async def connect(at: Addresses, stack: AsyncExitStack) -> Connections:
     return Connections(
         redis=await stack.enter_async_context(RedisManager(at.redis_url)),
         postgres=await stack.enter_async_context(PostgresManager(at.database_url)),
-        telegram=TelegramManager(token=at.telegram_token, api_base=at.telegram_api_base, limiter=TelegramRateLimiter()),
+        telegram=TelegramManager(
+            token=at.telegram_token, api_base=at.telegram_api_base, limiter=TelegramRateLimiter(private=PRIVATE_CHATS)
+        ),
         source=source,
         sol_price=sol_price,
     )

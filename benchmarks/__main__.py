@@ -1,4 +1,4 @@
-"""`python -m benchmarks NAME [--json] [options of that benchmark]`.
+"""`python -m benchmarks NAME [--json] [options of that benchmark]`, or `all` for each in turn.
 
 A benchmark is a module of this package with `run(arguments) -> list[Row]`; one that takes options also has
 `add_options(parser)`. It prints nothing to standard output itself. The exit code is 1 when a target does not hold.
@@ -36,10 +36,17 @@ def main() -> int:
         command.add_argument("--json", action="store_true", help="one JSON object on standard output")
         if hasattr(module, "add_options"):
             module.add_options(command)
-    arguments = parser.parse_args()
-    result = report(arguments.name, modules[arguments.name].run(arguments))
-    sys.stdout.write((as_json(result) if arguments.json else as_table(result)) + "\n")
-    return 0 if result.holds else 1
+    every = names.add_parser("all", help="each of them in turn, with its own defaults")
+    every.add_argument("--json", action="store_true", help="one JSON object a line")
+    asked = parser.parse_args()
+    holds = True
+    for name in modules if asked.name == "all" else [asked.name]:
+        options = parser.parse_args([name]) if asked.name == "all" else asked
+        result = report(name, modules[name].run(options))
+        sys.stdout.write((as_json(result) if asked.json else as_table(result)) + "\n")
+        sys.stdout.flush()
+        holds = holds and result.holds
+    return 0 if holds else 1
 
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 import re
 from typing import Any
 
@@ -29,6 +28,7 @@ METHOD_MODULES = (methods_bot, methods_chat, methods_edit, methods_media, method
 
 _TOKEN = re.compile(r"[1-9]\d{0,15}:[A-Za-z0-9_-]{10,64}")
 _BAD_GATEWAY = "<html><head><title>502 Bad Gateway</title></head></html>"
+_JSON = {"Content-Type": "application/json"}
 _NOT_FOUND = ApiError(404, "Not Found")
 
 
@@ -79,7 +79,7 @@ class BotApi:
         if arguments.uploads:
             params.uploads = arguments.uploads
         result = called.function(self._cloud, params)
-        if inspect.isawaitable(result):
+        if called.is_async:
             result = await result
         return msgspec.json.encode({"ok": True, "result": result})
 
@@ -125,4 +125,4 @@ class BotApi:
 
 
 def _json(body: bytes, *, status: int = 200) -> web.Response:
-    return web.Response(body=body, status=status, content_type="application/json")
+    return web.Response(body=body, status=status, headers=_JSON)

@@ -77,7 +77,7 @@ class Entity(msgspec.Struct, omit_defaults=True):
 def utf16_length(text: str) -> int:
     if text.isascii():
         return len(text)
-    return len(text) + sum(1 for _ in _ASTRAL.finditer(text))
+    return len(text.encode("utf-16-le", "surrogatepass")) // 2
 
 
 def sort_entities(entities: list[Entity]) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from inspect import iscoroutinefunction
 from typing import Any, TypeVar
 
 from sandbox.telegram.cloud import Cloud
@@ -23,6 +24,7 @@ class Method:
     name: str
     params: type[Params]
     function: Callable[[Cloud, Any], Any | Awaitable[Any]]
+    is_async: bool
     is_send: bool
     """Puts something into a chat, so a fault may swallow the answer after delivery."""
 
@@ -33,7 +35,7 @@ METHODS: dict[str, Method] = {}
 
 def method(name: str, params: type[P], *, is_send: bool = False) -> Callable[[Function[P]], Function[P]]:
     def register(function: Function[P]) -> Function[P]:
-        METHODS[name.lower()] = Method(name, params, function, is_send)
+        METHODS[name.lower()] = Method(name, params, function, iscoroutinefunction(function), is_send)
         return function
 
     return register

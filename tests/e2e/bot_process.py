@@ -10,7 +10,9 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import NoReturn, Self
+
+import pytest
 
 ROOT = Path(__file__).parents[2]
 INHERITED = ("PATH", "HOME", "LANG", "TMPDIR")
@@ -32,6 +34,8 @@ class BotProcess:
         self._process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-u",
+            "-X",
+            "faulthandler",
             "main.py",
             *self._arguments,
             cwd=ROOT,
@@ -71,18 +75,25 @@ class BotProcess:
             found = next((m for line in self.lines if (m := re.search(pattern, line))), None)
             return found is not None or self._ended
 
-        async with asyncio.timeout(timeout_s), self._news:
-            await self._news.wait_for(seen)
+        try:
+            async with asyncio.timeout(timeout_s), self._news:
+                await self._news.wait_for(seen)
+        except TimeoutError:
+            await self._abort(f"did not say {pattern!r} within {timeout_s:g} s")
         assert found, f"the process ended without saying {pattern!r}:\n{self.output}"
         return found
 
     async def exit_code(self, *, timeout_s: float = 60) -> int:
         assert self._process
         assert self._reader
-        async with asyncio.timeout(timeout_s):
-            code = await self._process.wait()
-            await self._reader
-        return code
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._process.wait()
+        except TimeoutError:
+            await self._abort(f"did not end within {timeout_s:g} s")
+        await self._reader
+        assert self._process.returncode is not None
+        return self._process.returncode
 
     def interrupt(self) -> None:
         """Press Ctrl-C."""
@@ -96,6 +107,16 @@ class BotProcess:
         self._process.kill()
         await self._process.wait()
         await self._reader
+
+    async def _abort(self, complaint: str) -> NoReturn:
+        """Fail, with the stack of every thread of the stuck process in the message."""
+        assert self._process
+        assert self._reader
+        if self._process.returncode is None:
+            self._process.send_signal(signal.SIGABRT)
+            await self._process.wait()
+        await self._reader
+        pytest.fail(f"The bot {complaint}:\n{self.output}")
 
     async def _read(self, process: asyncio.subprocess.Process) -> None:
         assert process.stdout
