@@ -4,10 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check lint types layers bench docs lock clean
+.PHONY: help setup run test check lint types layers bench docs screenshots lock clean
 
 help: ## list the targets
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
 
 $(VENV)/run.stamp: requirements.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -43,6 +43,9 @@ bench: setup ## run every benchmark
 
 docs: setup ## regenerate .env.example
 	$(BIN)/python -m config.generate
+
+screenshots: setup ## take the README's pictures again (needs chromium)
+	$(BIN)/python docs/screenshots.py
 
 lock: setup ## resolve the requirement files again
 	$(BIN)/uv pip compile -q --universal --generate-hashes --no-annotate --no-header --python-version 3.11 requirements.in -o requirements.txt

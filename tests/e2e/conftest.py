@@ -15,8 +15,9 @@ from config.settings import Settings
 from main import Addresses, Composition, connect
 from sandbox.feed import FeedSandbox
 from sandbox.market import Market
-from sandbox.telegram.people import SandboxUser
+from sandbox.telegram.people import SandboxUser, callback_buttons
 from sandbox.telegram.server import TelegramSandbox
+from sandbox.telegram.updates import JsonObject
 
 
 @pytest.fixture
@@ -77,6 +78,21 @@ async def subscribe(user: SandboxUser, preset: str) -> None:
     await user.send("/start")
     offer = await user.next_message(where=lambda m: "reply_markup" in m)
     await user.tap_data(offer, f"preset:{preset}")
+
+
+async def set_filter(user: SandboxUser, key: str, typed: str) -> JsonObject:
+    """Open a filter in the menu and type a value; returns the bot's answer."""
+    await user.send("/settings")
+    menu = await user.next_message(where=lambda m: _offers(m, key))
+    data = next(b["callback_data"] for b in callback_buttons(menu) if key in b["callback_data"])
+    await user.tap_data(menu, data)
+    await user.next_message(where=lambda m: "Send me" in m["text"])
+    await user.send(typed)
+    return await user.next_message()
+
+
+def _offers(message: JsonObject, key: str) -> bool:
+    return any(key in button["callback_data"] for button in callback_buttons(message))
 
 
 def process_environment(

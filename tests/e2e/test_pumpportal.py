@@ -13,12 +13,11 @@ import aiohttp
 from managers.sources.base import is_address
 from sandbox.prices import PriceSandbox
 from sandbox.replay import ReplaySandbox
-from sandbox.telegram.people import SandboxUser
 from sandbox.telegram.server import TelegramSandbox
 from sandbox.telegram.updates import JsonObject
 from sandbox.world import copied_address
 from tests.e2e.bot_process import BotProcess
-from tests.e2e.conftest import process_environment, subscribe
+from tests.e2e.conftest import process_environment, set_filter, subscribe
 
 FRAMES = Path(__file__).parents[1] / "feeds" / "frames" / "pumpportal.jsonl"
 
@@ -90,20 +89,6 @@ async def test_each_launch_reaches_whom_it_passes_exactly_once(
     assert counted["feed_malformed"] > 0
     assert counted["feed_refused"] > 0
     assert counted["feed_repeats"] > 0
-
-
-async def set_filter(user: SandboxUser, key: str, typed: str) -> None:
-    await user.send("/settings")
-    menu = await user.next_message(where=lambda m: "reply_markup" in m)
-    data = next(b["callback_data"] for b in buttons(menu) if key in b.get("callback_data", ""))
-    await user.tap_data(menu, data)
-    await user.next_message()
-    await user.send(typed)
-    await user.next_message()
-
-
-def buttons(message: JsonObject) -> list[JsonObject]:
-    return [button for row in message["reply_markup"]["inline_keyboard"] for button in row]
 
 
 async def metrics(bot: BotProcess) -> dict[str, float]:

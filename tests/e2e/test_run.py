@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 
+import aiohttp
+
+from sandbox.feed import FeedSandbox
+from sandbox.telegram.server import TelegramSandbox
+from sandbox.world import copied_address
 from tests.e2e.bot_process import BotProcess
+from tests.e2e.conftest import process_environment, subscribe
 
 
 async def test_run_with_nothing_configured(data_dir: Path) -> None:
@@ -52,3 +59,32 @@ async def test_migrate(postgres_dsn: str, data_dir: Path) -> None:
     environment = {"DATA_DIR": str(data_dir), "SANDBOX_PORT": "0", "DATABASE_URL": postgres_dsn}
     async with BotProcess(environment, "migrate") as bot:
         assert await bot.exit_code() == 0, bot.output
+
+
+async def test_updates_come_by_webhook(
+    telegram: TelegramSandbox, feed: FeedSandbox, redis_url: str, postgres_dsn: str, data_dir: Path
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    environment = process_environment(
+        telegram=telegram,
+        redis_url=redis_url,
+        postgres_dsn=postgres_dsn,
+        data_dir=data_dir,
+        FEED_URL=feed.ws_url,
+        HTTP_PORT=str(port),
+        PUBLIC_URL=f"http://127.0.0.1:{port}",
+        TELEGRAM_WEBHOOK_SECRET="s3cret_of_the_hook",
+    )
+    async with BotProcess(environment) as bot:
+        await bot.says("Ready after")
+        ann = telegram.user("Ann")
+        await subscribe(ann, "everything")
+        (call,) = await feed.burst(1)
+        await ann.next_message(where=lambda m: copied_address(m) == call.token.address)
+        async with aiohttp.ClientSession() as session:
+            async with session.get(f"http://127.0.0.1:{port}/healthz") as answer:
+                assert (await answer.json())["ok"], await answer.text()
+            async with session.post(f"http://127.0.0.1:{port}/telegram/webhook", json={"update_id": 1}) as forged:
+                assert forged.status == 403
+    assert telegram.stats.requests["getUpdates"] == 0

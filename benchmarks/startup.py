@@ -1,0 +1,100 @@
+"""How long from the command to a bot that works, with servers of its own: on empty data, and on data that exist."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import re
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from statistics import median
+
+from benchmarks.report import Row, at_most, for_comparison
+from sandbox.postgres import EmbeddedPostgres
+from sandbox.redis import EmbeddedRedis
+
+ROOT = Path(__file__).parent.parent
+RUNS = 3
+SERVERS_TARGET_S = 2.0
+READY_TARGET_S = 5.0
+ALERT_TARGET_S = 60.0
+
+
+def run(_arguments: argparse.Namespace) -> list[Row]:
+    return asyncio.run(_measure())
+
+
+async def _measure() -> list[Row]:
+    with tempfile.TemporaryDirectory(prefix="bot-startup-") as directory:
+        data_dir = Path(directory)
+        cold_ready_s, cold_alert_s = await _start(data_dir)
+        warm = [await _start(data_dir) for _ in range(RUNS)]
+        postgres_s = median([await _up(EmbeddedPostgres(data_dir / "postgres")) for _ in range(RUNS)])
+        redis_s = median([await _up(EmbeddedRedis(data_dir / "redis")) for _ in range(RUNS)])
+    return [
+        for_comparison("import of main.py alone", await _import_s(), "s"),
+        for_comparison("embedded PostgreSQL up, warm", postgres_s, "s"),
+        for_comparison("embedded Redis up, warm", redis_s, "s"),
+        at_most("both servers up, warm", postgres_s + redis_s, "s", SERVERS_TARGET_S),
+        for_comparison("command to ready, empty data", cold_ready_s, "s"),
+        for_comparison("command to first alert, empty data", cold_alert_s, "s"),
+        at_most("command to ready, warm", median(ready_s for ready_s, _ in warm), "s", READY_TARGET_S),
+        at_most("command to first alert, warm", median(alert_s for _, alert_s in warm), "s", ALERT_TARGET_S),
+    ]
+
+
+async def _up(server: EmbeddedPostgres | EmbeddedRedis) -> float:
+    started_at = time.perf_counter()
+    async with server:
+        return time.perf_counter() - started_at
+
+
+async def _import_s() -> float:
+    started_at = time.perf_counter()
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", "import main", cwd=ROOT)
+    await process.wait()
+    return time.perf_counter() - started_at
+
+
+async def _start(data_dir: Path) -> tuple[float, float]:
+    """Seconds from the command to "Ready" and to the first alert in the demo subscriber's chat."""
+    async with _bot(data_dir) as output:
+        started_at = time.perf_counter()
+        ready_s = alert_s = 0.0
+        async for line in output:
+            if b"Ready after" in line:
+                ready_s = time.perf_counter() - started_at
+            if re.search(rb"\xe2\x86\x92 demo", line):
+                alert_s = time.perf_counter() - started_at
+                return ready_s, alert_s
+    raise RuntimeError("the bot ended without an alert: try `make run`")
+
+
+@asynccontextmanager
+async def _bot(data_dir: Path) -> AsyncGenerator[asyncio.StreamReader]:
+    environment = {"PATH": os.defpath, "DATA_DIR": str(data_dir), "HTTP_PORT": "0", "SANDBOX_PORT": "0"}
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-u",
+        "main.py",
+        "run",
+        "--seconds",
+        str(ALERT_TARGET_S),
+        cwd=ROOT,
+        env=environment | {"PYTHONIOENCODING": "utf-8"},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    if process.stdout is None:
+        raise AssertionError("the pipe was asked for")
+    try:
+        yield process.stdout
+    finally:
+        process.send_signal(signal.SIGINT)
+        await process.communicate()

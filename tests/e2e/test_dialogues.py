@@ -1,0 +1,177 @@
+"""A person and the bot, with everything between them real: Telegram's wire, Redis, PostgreSQL, the feed's socket."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from msgspec.structs import replace
+
+from domain.calls import Call
+from main import Composition
+from sandbox.feed import FeedSandbox
+from sandbox.telegram.people import SandboxUser
+from sandbox.telegram.server import TelegramSandbox
+from sandbox.telegram.updates import JsonObject
+from sandbox.world import copied_address
+from tests.e2e.conftest import ADMIN, set_filter, subscribe
+
+
+def is_alert(message: JsonObject) -> bool:
+    return copied_address(message) is not None
+
+
+async def called(feed: FeedSandbox, user: SandboxUser, **token: object) -> JsonObject:
+    """Publish a call with these figures and return the alert for it."""
+    call = publish(feed, **token)
+    return await user.next_message(where=lambda m: copied_address(m) == call.token.address)
+
+
+def publish(feed: FeedSandbox, **token: object) -> Call:
+    call = feed.market.next_call(datetime.now(UTC))
+    return feed.publish(replace(call, token=replace(call.token, **token)))
+
+
+async def test_a_new_person_gets_a_trial_picks_a_preset_and_is_told_of_a_call(
+    bot: Composition, telegram: TelegramSandbox, feed: FeedSandbox
+) -> None:
+    ann = telegram.user("Ann")
+    await ann.send("/start")
+    greeting = await ann.next_message()
+    assert "Ann" in greeting["text"]
+    assert "7" in greeting["text"]
+    await ann.tap_data(greeting, "preset:everything")
+    alert = await called(feed, ann, name="Moon Cat", symbol="MCAT", market_cap_usd=123_456.0)
+    assert "Moon Cat" in alert["text"]
+    assert "123" in alert["text"]
+
+
+async def test_the_next_call_obeys_a_changed_filter(
+    bot: Composition, telegram: TelegramSandbox, feed: FeedSandbox
+) -> None:
+    ann = telegram.user("Ann")
+    await subscribe(ann, "everything")
+    saved = await set_filter(ann, "market_cap_usd", "50k - 100k")
+    assert "$50k" in saved["text"]
+    too_large = publish(feed, market_cap_usd=100_001.0)
+    unknown = publish(feed, market_cap_usd=None)
+    alert = await called(feed, ann, market_cap_usd=100_000.0)
+    assert copied_address(alert) not in {too_large.token.address, unknown.token.address}
+    assert sum(map(is_alert, ann.messages)) == 1
+
+
+@pytest.mark.parametrize("typed", ["-1", "abc", "NaN", "Infinity", "1e999", "100k - 50k", "🚀", "<b>", "1" * 5000])
+async def test_bad_input_is_explained_and_changes_nothing(
+    typed: str, bot: Composition, telegram: TelegramSandbox
+) -> None:
+    ann = telegram.user("Ann")
+    await subscribe(ann, "everything")
+    before = await bot.users.require(ann.id)
+    answer = await set_filter(ann, "market_cap_usd", typed[:4096])
+    assert "stays at" in answer["text"]
+    assert await bot.users.require(ann.id) == before
+
+
+async def test_a_token_is_told_once_whoever_calls_it_again(
+    bot: Composition, telegram: TelegramSandbox, feed: FeedSandbox
+) -> None:
+    ann = telegram.user("Ann")
+    await subscribe(ann, "everything")
+    first = publish(feed)
+    for n in range(5):
+        feed.publish(replace(first, id=f"again-{n}", cursor=None))
+    await called(feed, ann)
+    assert [copied_address(m) for m in ann.messages if is_alert(m)].count(first.token.address) == 1
+
+
+async def test_pause_and_resume(bot: Composition, telegram: TelegramSandbox, feed: FeedSandbox) -> None:
+    ann, ben = telegram.user("Ann"), telegram.user("Ben")
+    await subscribe(ann, "everything")
+    await subscribe(ben, "everything")
+    await ann.send("/pause")
+    await ann.next_message(where=lambda m: "/resume" in m.get("text", ""))
+    await called(feed, ben)
+    assert not any(map(is_alert, ann.messages))
+    await ann.send("/resume")
+    await ann.next_message(where=lambda m: "again" in m.get("text", ""))
+    await called(feed, ann)
+
+
+async def test_who_blocks_the_bot_is_left_alone_until_he_comes_back(
+    bot: Composition, telegram: TelegramSandbox, feed: FeedSandbox
+) -> None:
+    ann, ben = telegram.user("Ann"), telegram.user("Ben")
+    await subscribe(ann, "everything")
+    await subscribe(ben, "everything")
+    paid_until = (await bot.users.require(ann.id)).paid_until
+    ann.chat.is_blocked = True  # without the update that usually tells of it
+    await called(feed, ben)
+    await until(lambda: bot.metrics.counts.alerts_buried == 1)
+    gone = await bot.users.require(ann.id)
+    assert gone.unreachable
+    assert gone.paid_until == paid_until
+    await ann.send("/start")
+    await ann.next_message(where=lambda m: "Welcome back" in m.get("text", ""))
+    await called(feed, ann)
+
+
+async def test_the_end_of_a_trial_stops_alerts_and_keeps_the_settings(
+    bot: Composition, telegram: TelegramSandbox, feed: FeedSandbox
+) -> None:
+    ann, ben = telegram.user("Ann"), telegram.user("Ben")
+    await subscribe(ann, "everything")
+    await subscribe(ben, "everything")
+    ended = replace(await bot.users.require(ann.id), paid_until=bot.bot.services.clock() - timedelta(seconds=1))
+    await bot.users._save(ended)  # pyright: ignore[reportPrivateUsage] - time passes for nobody else
+    await called(feed, ben)
+    assert not any(map(is_alert, ann.messages))
+    assert (await bot.users.require(ann.id)).filter_sets
+
+
+async def test_status_and_help(bot: Composition, telegram: TelegramSandbox) -> None:
+    ann = telegram.user("Ann")
+    await subscribe(ann, "everything")
+    await ann.send("/status")
+    assert "trial" in (await ann.next_message(where=lambda m: "rial" in m.get("text", "")))["text"].lower()
+    await ann.send("/help")
+    text = (await ann.next_message(where=lambda m: "/settings" in m.get("text", "")))["text"]
+    assert "/health" not in text
+
+
+async def test_admin_commands_are_for_admins(bot: Composition, telegram: TelegramSandbox) -> None:
+    ann, admin = telegram.user("Ann"), telegram.user("Admin", user_id=ADMIN)
+    await ann.send("/users")
+    assert "do not know" in (await ann.next_message())["text"]
+    await admin.send("/health")
+    report = (await admin.next_message())["text"]
+    assert "redis" in report.lower()
+    await admin.send("/users")
+    await admin.next_message()
+    await admin.send("/help")
+    assert "/health" in (await admin.next_message())["text"]
+
+
+async def test_an_edited_command_is_not_run_twice(bot: Composition, telegram: TelegramSandbox) -> None:
+    ann = telegram.user("Ann")
+    sent = await ann.send("/start")
+    await ann.next_message()
+    await ann.send("/start again", edit_of=sent["message_id"])
+    await ann.send("/help")
+    assert "/settings" in (await ann.next_message())["text"]
+
+
+async def test_settings_survive_an_empty_redis(bot: Composition, telegram: TelegramSandbox, feed: FeedSandbox) -> None:
+    ann = telegram.user("Ann")
+    await subscribe(ann, "everything")
+    await bot.journal.drain_all()
+    await bot.parts.redis.transaction([("FLUSHALL",)])
+    await ann.send("/status")
+    assert "trial" in (await ann.next_message(where=lambda m: "rial" in m.get("text", "")))["text"].lower()
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not condition():  # noqa: ASYNC110 - a counter, no event
+            await asyncio.sleep(0.01)
