@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from dataclasses import dataclass
 from functools import partial
 
@@ -12,6 +13,7 @@ from bot.supervision import Job, Progress, Pulse, notify_systemd, supervise
 from domain.calls import Call
 from domain.errors import TransientError
 from handlers.base import BotBase, Services
+from managers.cancellation import end
 from managers.jupiter import SolPrice
 from managers.sources.base import Source
 from managers.telegram import TelegramManager
@@ -58,6 +60,9 @@ class TokenFilterBot(BotBase):
         self.feed = WebSocketManager(source=engine.source, emit=self._take_in, resume_cursor=lambda: self._cursor)
         self.pulse = Pulse()
         self._cursor: int | None = None
+        self._loading = True
+        self._decided_early: deque[Call] = deque(maxlen=QUEUE_SIZE)
+        """Calls decided before everybody was loaded: they are decided again for those who came later."""
 
     async def run(self, stop: asyncio.Event, *, polling: bool, drain_s: float) -> None:
         """Work until `stop`, then stop the intake, finish what is in flight within `drain_s`, and return."""
@@ -72,13 +77,13 @@ class TokenFilterBot(BotBase):
             ]
             if polling:
                 tasks.append(group.create_task(supervise("updates", self._poll, self.pulse), name="updates"))
+            tasks.append(group.create_task(self._load(), name="load"))
             tasks.append(group.create_task(self._watch(list(self._working_jobs())), name="watchdog"))
             await stop.wait()
             notify_systemd("STOPPING=1", engine.notify_socket)
-            feed.cancel()
+            await end([feed])
             await self._drain(drain_s)
-            for task in (journal, *tasks):
-                task.cancel()
+            await end([journal, *tasks])
 
     def _working_jobs(self) -> dict[str, Job]:
         engine = self.engine
@@ -95,6 +100,13 @@ class TokenFilterBot(BotBase):
         """Queue a call. A full queue makes the feed wait, and with it the socket: nothing is dropped."""
         await self.token_queue.put(call)
         self._cursor = call.cursor or self._cursor
+
+    async def _load(self) -> None:
+        """Load all subscribers while the calls already flow; nobody misses one because he was loaded late."""
+        await persistently(self.services.users.load)
+        self._loading = False
+        while self._decided_early:
+            await self.token_queue.put(self._decided_early.popleft())
 
     async def _run_feed(self, _progress: Progress) -> None:
         await self.feed.run()
@@ -116,6 +128,8 @@ class TokenFilterBot(BotBase):
                 continue
             while len(batch) < LARGEST_BATCH and not self.token_queue.empty():
                 batch.append(self.token_queue.get_nowait())
+            if self._loading:
+                self._decided_early.extend(batch)
             requests = await self.engine.decisions.decide(batch)
             cursor = self._cursor_of(batch)
             await persistently(partial(self.engine.decisions.claim, requests, cursor))

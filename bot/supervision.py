@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable, Mapping
 import structlog
 
 from domain.errors import FatalError, TransientError
+from managers.cancellation import stop_if_cancelled
 
 log = structlog.get_logger(__name__)
 
@@ -51,6 +52,7 @@ async def supervise(name: str, job: Job, pulse: Pulse) -> None:
         try:
             await job(lambda: pulse.beat(name))
         except TransientError as error:
+            stop_if_cancelled()
             if time.monotonic() - started_at > STEADY_AFTER_S:
                 wait_s = FIRST_WAIT_S
             log.warning("job_restarted", job=name, reason=str(error), wait_s=wait_s)

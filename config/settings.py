@@ -106,9 +106,7 @@ class Settings(BaseSettings):
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
         if self.public_url and self.telegram_webhook_secret is None:
-            raise ValueError(
-                "PUBLIC_URL needs TELEGRAM_WEBHOOK_SECRET: anybody could forge updates without it"
-            )
+            raise ValueError("PUBLIC_URL needs TELEGRAM_WEBHOOK_SECRET: anybody could forge updates without it")
         if self.feed_source == "native" and self.telegram_bot_token and not self.feed_url:
             raise ValueError("FEED_SOURCE=native needs FEED_URL")
         return self

@@ -33,16 +33,16 @@ def unpack(bitmap: Words) -> Flags:
     return np.unpackbits(bitmap.view(np.uint8), bitorder="little").view(np.bool_)
 
 
-def rows_in(bitmap: Words) -> Rows:
-    """The rows of a sparse bitmap, ascending."""
+def rows_in(bitmap: Words) -> npt.NDArray[np.intp]:
+    """The rows of a sparse bitmap, ascending; in the type that numpy indexes with, which saves conversions."""
     words = np.not_equal(bitmap, 0).nonzero()[0]  # numpy looks for true flags several times faster than for numbers
     if not words.size:
-        return NO_ROWS
+        return words
     places = unpack(bitmap.take(words)).nonzero()[0]
     rows = words.take(places >> 6)
     rows <<= 6
     rows |= places & 63
-    return rows.astype(np.int32)
+    return rows
 
 
 def add_rows(bitmap: Words, rows: Rows) -> None:

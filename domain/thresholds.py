@@ -16,10 +16,11 @@ import numpy as np
 import numpy.typing as npt
 from msgspec import Struct
 
-from domain.bits import Flags, Rows
+from domain.bits import Flags
 from domain.filters import Range
 
 Floats = npt.NDArray[np.float64]
+Places = npt.NDArray[np.intp]
 Rules = dict[int, Range]
 """By position of the field in the registry."""
 
@@ -163,7 +164,7 @@ class ThresholdTable:
             result.append(FieldRules(rows, low[rows], high[rows]))
         return result
 
-    def verify(self, rows: Rows, operands: Floats, base: npt.NDArray[np.intp] | None = None) -> Flags:
+    def verify(self, rows: Places, operands: Floats, base: Places | None = None) -> Flags:
         """Which of `rows` hold, exactly.
 
         `operands` are the 2F + 1 operands of one call, or of several calls one after the other with `base[i]` the
@@ -179,7 +180,7 @@ class ThresholdTable:
             self._verify_wide(rows, operands, base, verdict)
         return verdict
 
-    def _verify_wide(self, rows: Rows, operands: Floats, base: npt.NDArray[np.intp] | None, verdict: Flags) -> None:
+    def _verify_wide(self, rows: Places, operands: Floats, base: Places | None, verdict: Flags) -> None:
         wide_of = self._wide_of.take(rows)
         at = np.flatnonzero(wide_of >= 0)
         if not at.size:

@@ -22,6 +22,8 @@ from texts.renderer import Texts
 MAIN_SET = 1
 """The filter set that the menus edit."""
 CHANNELS_PER_PAGE = 8
+PRESETS_PER_ROW = 2
+"""So that what the presets mean and their buttons fit on one screen of a phone."""
 LIST_BUDGET_UTF16 = 3_000
 """Room for a list of any length in a message of 4096 units."""
 
@@ -154,10 +156,12 @@ def field_prompt(view: View, filter_set: FilterSet, field: FilterField) -> Messa
 
 
 def preset_keyboard(view: View, presets: Iterable[Preset]) -> Keyboard:
-    return tuple(
-        (Button(text=view.label("preset", preset.key), data=callbacks.ApplyPreset(preset.key).pack()),)
+    buttons = [
+        Button(text=view.label("preset", preset.key), data=callbacks.ApplyPreset(preset.key).pack())
         for preset in presets
-    )
+    ]
+    starts = range(0, len(buttons), PRESETS_PER_ROW)
+    return tuple(tuple(buttons[start : start + PRESETS_PER_ROW]) for start in starts)
 
 
 def preset_lines(view: View, presets: Iterable[Preset]) -> Html:
@@ -179,7 +183,7 @@ def _preset_line(view: View, preset: Preset) -> Html:
     lines = (
         view.html("presets.name", preset=view.label("preset", preset.key)),
         view.html("presets.about", about=view.plain(about_key)) if about_key in view.texts else Html(),
-        view.html("presets.rules", rules=" · ".join(rules)) if rules else Html(),
+        view.html("presets.rules", rules=", ".join(rules)) if rules else Html(),
     )
     return join("\n", (line for line in lines if line))
 
@@ -193,10 +197,18 @@ def presets_menu(view: View, presets: Sequence[Preset]) -> Message:
 
 
 def choosable(known: Sequence[Channel], chosen: frozenset[str]) -> list[Channel]:
-    """Channels to choose from: those chosen first, whether or not the feed has named them of late."""
+    """Channels to choose from, most successful first: those of the feed, and those chosen that it names no more.
+
+    A choice moves nothing, so that the next tap hits what the reader saw.
+    """
     seen = {channel.id: channel for channel in known}
-    first = [seen.get(channel_id) or Channel(id=channel_id) for channel_id in sorted(chosen)]
-    return [*first, *(channel for channel in known if channel.id not in chosen)]
+    silent = (Channel(id=channel_id) for channel_id in chosen if channel_id not in seen)
+    return sorted((*seen.values(), *silent), key=_by_success)
+
+
+def _by_success(channel: Channel) -> tuple[float, str, str]:
+    win_rate = channel.record.win_rate_percent if channel.record else None
+    return (1.0 if win_rate is None else -win_rate, channel.title or "", channel.id)
 
 
 def channels_menu(view: View, filter_set: FilterSet, channels: Sequence[Channel], page: int) -> Message:
@@ -214,7 +226,9 @@ def channels_menu(view: View, filter_set: FilterSet, channels: Sequence[Channel]
     closing = [view.button("button.back", callbacks.ShowSettings(number))]
     if filter_set.channels:
         closing.insert(0, view.button("button.all_channels", callbacks.ClearChannels(number)))
-    chosen = view.html("channels.some", count=count) if count else view.html("channels.all")
+    names = (view.html("channels.name", title=c.title or c.id) for c in channels if c.id in filter_set.channels)
+    some = view.html("channels.some", count=count, names=view.listed(names, ", "))
+    chosen = some if count else view.html("channels.all")
     return message(
         view.html("settings.channels" if channels else "settings.no_channels", chosen=chosen),
         keyboard=tuple(row for row in (*rows, tuple(turning), tuple(closing)) if row),

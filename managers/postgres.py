@@ -17,6 +17,7 @@ import asyncpg
 from asyncpg.pool import PoolConnectionProxy
 
 from domain.errors import FatalError, TransientError
+from managers.cancellation import stop_if_cancelled
 
 Row = asyncpg.Record
 Value = object
@@ -179,6 +180,7 @@ def wrapped_errors() -> Generator[None]:
     try:
         yield
     except asyncpg.PostgresError as error:
+        stop_if_cancelled()
         state = error.sqlstate or ""
         if state[:2] in _DATA_CLASSES:
             raise PostgresDataError(f"PostgreSQL refuses the values ({state}): {error}") from error
@@ -189,4 +191,5 @@ def wrapped_errors() -> Generator[None]:
         # The driver cannot encode a value as what the statement needs.
         raise PostgresDataError(f"PostgreSQL cannot take the values: {error}") from error
     except (OSError, TimeoutError, asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
+        stop_if_cancelled()
         raise PostgresAwayError(f"PostgreSQL is away: {error!r}") from error

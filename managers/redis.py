@@ -20,6 +20,7 @@ from redis import asyncio as driver
 from redis import exceptions as errors
 
 from domain.errors import FatalError, TransientError
+from managers.cancellation import stop_if_cancelled
 
 Argument = bytes | str | int | float
 Command = tuple[Argument, ...]
@@ -308,6 +309,7 @@ def _wrapped_errors() -> Generator[None]:
         # A subclass of redis-py's ConnectionError, but no waiting mends a wrong password.
         raise RedisReplyError("NOAUTH", f"Redis refuses the credentials: {error}") from error
     except (errors.ConnectionError, errors.TimeoutError, errors.InvalidResponse, OSError) as error:
+        stop_if_cancelled()
         raise RedisAwayError(f"Redis is away: {error}") from error
     except errors.RedisError as error:
         code = getattr(error, "status_code", None) or str(error).partition(" ")[0]

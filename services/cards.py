@@ -1,6 +1,6 @@
 """The alert card: one call, as its reader sees it.
 
-What the source did not say is left out, or is a `?` where its place would be missed; nothing is estimated. Names
+What the source did not say is left out, or said to be unknown where it would be missed; nothing is estimated. Names
 and titles are attacker-controlled: the renderer escapes and bounds them, so the card always fits one message.
 """
 
@@ -13,7 +13,7 @@ from domain.calls import Call, Channel, Token
 from domain.filters import Unit
 from domain.messages import Button, Message
 from domain.numbers import show_short
-from texts.markup import Html, join
+from texts.markup import Html, columns, join
 from texts.renderer import DEFAULT_LIMIT_UTF16, Texts
 from texts.sanitise import inert
 
@@ -43,10 +43,14 @@ def alert_card(
     card = _Card(texts, language)
     blocks = (
         _block(card.title(call.token), card.market_cap(call.token)),
-        card.text("card.address", address=call.token.address),
-        card.figures(call),
-        _block(card.channel(call.channel), card.record(call.channel)),
-        _block(card.footer(latency_ms, set_name), card.text("card.may_repeat") if may_repeat else Html()),
+        # Clients set the figures apart by themselves, so no empty line stands around them.
+        _block(
+            card.text("card.address", address=call.token.address),
+            card.figures(call),
+            card.channel(call.channel),
+            card.record(call.channel),
+        ),
+        _block(card.footer(set_name, latency_ms), card.text("card.may_repeat") if may_repeat else Html()),
     )
     html = join("\n\n", (block for block in blocks if block))
     return Message(html=str(html), keyboard=_keyboard(texts, call.token.address, language))
@@ -73,21 +77,19 @@ class _Card:
         return self.text("card.title_short", name=shown)
 
     def market_cap(self, token: Token) -> Html:
-        return self.text("card.market_cap", value=_shown(token.market_cap_usd, "usd") or "?")
+        known = self.figure("card.market_cap", _shown(token.market_cap_usd, "usd"))
+        return known or self.text("card.market_cap_unknown")
 
     def figures(self, call: Call) -> Html:
         token = call.token
         age_s = token.created_at and (call.called_at - token.created_at).total_seconds()
-        return _block(
-            _row(
-                self.figure("card.liquidity", _shown(token.liquidity_usd, "usd")),
-                self.figure("card.age", _shown(age_s, "duration")),
-            ),
-            _row(
-                self.figure("card.holders", _shown(token.holders, "count")),
-                self.figure("card.price", show_price(token.price_usd)),
-            ),
+        given = (
+            (self.text("card.liquidity"), _shown(token.liquidity_usd, "usd")),
+            (self.text("card.age"), _shown(age_s, "duration")),
+            (self.text("card.holders"), _shown(token.holders, "count")),
+            (self.text("card.price"), show_price(token.price_usd)),
         )
+        return columns((label, self.text("card.figure", value=value)) for label, value in given if value is not None)
 
     def channel(self, channel: Channel) -> Html:
         return self.text("card.channel", title=_readable(channel.title) or channel.id)
@@ -101,14 +103,14 @@ class _Card:
             self.figure("card.calls", _shown(channel.record.calls, "count")),
         )
 
-    def footer(self, latency_ms: float | None, set_name: str | None) -> Html:
+    def footer(self, set_name: str | None, latency_ms: float | None) -> Html:
         latency = self.figure("card.latency", _latency(latency_ms))
         name = _readable(set_name)
         if name is None:
             return latency
         if f"preset.{name}" in self._texts:
             name = self._texts.label("preset", name, self._language)
-        return _row(latency, self.text("card.set", name=name))
+        return _row(self.text("card.set", name=name), latency)
 
 
 def _readable(text: str | None) -> str | None:

@@ -48,6 +48,8 @@ MAX_HELD = 5_000
 """Alerts held in memory; the rest waits in the outbox."""
 GIVE_UP_AFTER = timedelta(hours=1)
 """How long Telegram may be away before an alert goes to the dead letters instead."""
+COLD_START_S = 3.0
+"""A process that was killed may have used up what Telegram allows each chat within three seconds."""
 DRAIN_LOOK_S = 0.05
 FIRST_BACKOFF_S = 0.5
 LONGEST_BACKOFF_S = 30.0
@@ -115,6 +117,8 @@ class DeliveryService:
         async with asyncio.TaskGroup() as workers:
             recovered = await persistently(lambda: self._outbox.recover(self._consumer))
             self._metrics.counts.alerts_recovered += len(recovered)
+            if recovered:
+                await asyncio.sleep(COLD_START_S)
             await self._take_in(recovered, workers)
             while True:
                 progress()

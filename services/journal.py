@@ -17,6 +17,7 @@ import structlog
 from msgspec import Struct
 
 from domain.errors import TransientError
+from managers.cancellation import stop_if_cancelled
 from managers.postgres import PostgresDataError, PostgresManager, Statements
 from managers.redis import Command, RedisManager, Reply, StreamEntry
 from services import keys
@@ -95,6 +96,7 @@ class Journal:
         """Drain for ever; wait while Redis or PostgreSQL is away. Ends by cancellation or `FatalError`."""
         failures = 0
         while True:
+            stop_if_cancelled()
             try:
                 if not await self.drain_once():
                     await self._redis.xread(keys.JOURNAL.of(), after="0-0", count=1, block_ms=_WAIT_MS)

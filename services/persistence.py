@@ -8,6 +8,7 @@ from typing import TypeVar
 import stamina
 
 from domain.errors import TransientError
+from managers.cancellation import stop_if_cancelled
 
 T = TypeVar("T")
 
@@ -21,5 +22,9 @@ async def persistently(operation: Callable[[], Awaitable[T]]) -> T:
         on=TransientError, attempts=None, timeout=None, wait_initial=FIRST_WAIT_S, wait_max=LONGEST_WAIT_S
     ):
         with attempt:
-            return await operation()
+            try:
+                return await operation()
+            except TransientError:
+                stop_if_cancelled()
+                raise
     raise AssertionError("retrying without end cannot end")  # pragma: no cover

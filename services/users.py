@@ -79,12 +79,16 @@ class UsersService:
         self._locks: WeakValueDictionary[int, asyncio.Lock] = WeakValueDictionary()
 
     async def load(self) -> int:
-        """Fill the matcher from the store at start; returns the number of subscribers."""
-        now = self._clock()
+        """Fill the matcher from the store at start, batch by batch; returns the number of subscribers.
+
+        May run while calls are decided and subscribers change: who is known already has the newer document.
+        """
         async for batch in self._store.load_all():
-            receiving = [s for s in batch if s.receives_at(now)]
+            now = self._clock()
+            unknown = [s for s in batch if s.user_id not in self._states]
+            receiving = (s for s in unknown if s.receives_at(now))
             self._matcher.load(filter_set for s in receiving for filter_set in s.filter_sets)
-            for subscriber in batch:
+            for subscriber in unknown:
                 self._note(subscriber, now)
             log.info("subscribers_loaded", total=len(self._states))
         return len(self._states)
@@ -95,7 +99,7 @@ class UsersService:
             known = await self._store.find(user_id)
             if known:
                 back = replace(known, chat_id=chat_id, name=name, language=language, unreachable=False)
-                return Opened(known if back == known else await self._save(back), created=False)
+                return Opened(known if back == known else await self._save(back, known), created=False)
             fresh = Subscriber(
                 user_id=user_id,
                 chat_id=chat_id,
@@ -214,16 +218,18 @@ class UsersService:
         async with self._alone(user_id):
             before = await self.require(user_id)
             after = change(before)
-            return before if after == before else await self._save(after)
+            return before if after == before else await self._save(after, before)
 
-    async def _save(self, changed: Subscriber) -> Subscriber:
+    async def _save(self, changed: Subscriber, before: Subscriber | None = None) -> Subscriber:
         saved = replace(changed, revision=changed.revision + 1)
         await self._store.save(saved)
         now = self._clock()
-        if saved.receives_at(now):
-            self._matcher.put_subscriber(saved.user_id, saved.filter_sets)
-        else:
-            self._matcher.remove_subscriber(saved.user_id)
+        receives = saved.receives_at(now)
+        if before is None or receives != before.receives_at(now) or saved.filter_sets != before.filter_sets:
+            if receives:
+                self._matcher.put_subscriber(saved.user_id, saved.filter_sets)
+            else:
+                self._matcher.remove_subscriber(saved.user_id)
         self._note(saved, now)
         return saved
 

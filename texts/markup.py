@@ -52,6 +52,19 @@ def join(separator: str, parts: Iterable[Html]) -> Html:
     return Html(separator.join(parts))
 
 
+def columns(rows: Iterable[tuple[Html, Html]]) -> Html:
+    """Lay rows out as two columns that stand straight, in a block of their own; nothing for no rows.
+
+    Pieces are plain: without tags, and of letters that are one cell wide.
+    """
+    rows = tuple(rows)
+    if not rows:
+        return Html()
+    width = max(len(to_plain(left)) for left, _ in rows)
+    lines = (left + " " * (width - len(to_plain(left)) + 2) + right for left, right in rows)
+    return Html("<pre>" + "\n".join(lines) + "</pre>")
+
+
 def to_plain(html: str) -> str:
     """Read HTML as a person sees it. Raises `MarkupError` where Telegram could not parse it."""
     plain: list[str] = []

@@ -89,9 +89,7 @@ class Texts:
     def template(self, key: str, language: str = FALLBACK_LANGUAGE) -> Template:
         """Find the text in a language, else in the fallback. Raises `KeyError`."""
         # "pt-br" is read by somebody who reads "pt".
-        texts = self._languages.get(language) or self._languages.get(
-            language.partition("-")[0], self._fallback
-        )
+        texts = self._languages.get(language) or self._languages.get(language.partition("-")[0], self._fallback)
         return texts.get(key) or self._fallback[key]
 
     def render(self, key: str, /, language: str = FALLBACK_LANGUAGE, **arguments: object) -> Html:

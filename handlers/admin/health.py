@@ -8,7 +8,10 @@ from handlers.base import BotBase, Turn
 from handlers.menus import View, view_of
 from handlers.routing import callback, command
 from services.monitoring import HealthReport, PartHealth
-from texts.markup import Html
+from texts.markup import Html, columns
+
+_WHOLE_FROM_MS = 10
+_SECOND_MS = 1_000
 
 
 class AdminHealthMixin(BotBase):
@@ -26,23 +29,29 @@ class AdminHealthMixin(BotBase):
 
 def _report(view: View, report: HealthReport) -> Html:
     parts = [_part(view, part) for part in report.parts] or [view.html("health.no_parts")]
-    counters = [view.html("health.counter", name=name, value=value) for name, value in report.counters.items()] or [
-        view.html("health.no_counters")
-    ]
+    counts = columns(
+        (view.html("health.counter", name=name.replace("_", " ")), view.html("health.count", value=f"{value:,}"))
+        for name, value in report.counters.items()
+    )
     return view.html(
         "health.main",
         uptime=show_short(report.uptime_s, "duration"),
         p50=_latency(report.latency_p50_ms),
         p99=_latency(report.latency_p99_ms),
-        lines=view.listed([*parts, Html(), *counters]),
+        parts=view.listed(parts),
+        counts=counts or view.html("health.no_counters"),
     )
 
 
 def _part(view: View, part: PartHealth) -> Html:
     key = "health.part_ok" if part.ok else "health.part_failing"
     latency = "" if part.latency_ms is None else _latency(part.latency_ms)
-    return view.html(key, name=part.name, latency=latency, detail=part.detail)
+    return view.html(key, name=part.name, detail=f"{latency} {part.detail}")
 
 
 def _latency(latency_ms: float | None) -> str:
-    return "?" if latency_ms is None else f"{latency_ms:,.3g} ms"
+    if latency_ms is None:
+        return "?"
+    if latency_ms >= _SECOND_MS:
+        return f"{latency_ms / _SECOND_MS:,.1f} s"
+    return f"{latency_ms:.1f} ms" if latency_ms < _WHOLE_FROM_MS else f"{latency_ms:.0f} ms"

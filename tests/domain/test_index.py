@@ -172,6 +172,16 @@ def test_changing_channels_again_and_again_takes_no_more_memory() -> None:
     assert found(index, call_with(channel="@4")) == [(994 % 7, 1), (999 % 7, 1)]
 
 
+def test_a_rule_without_bounds_still_wants_a_value() -> None:
+    index = FilterIndex(registry(2))
+    index.load([set_of(1, ranges={"field_0": Range()}), set_of(2)])
+    index.put(set_of(3, ranges={"field_0": Range()}))
+    for _ in range(2):
+        assert found(index, call_with([None, None])) == [(2, 1)]
+        assert found(index, call_with([math.inf, None])) == [(1, 1), (2, 1), (3, 1)]
+        index.rebuild()
+
+
 def test_a_reused_row_belongs_to_its_new_owner_only() -> None:
     index = FilterIndex(registry(1))
     index.put(set_of(1, ranges={"field_0": Range(5.0, None)}, channels=["@alpha"]))

@@ -260,6 +260,15 @@ def test_a_newcomers_hour_is_his_own() -> None:
     assert users(matcher.decide(called(9), NOON + 90 * MINUTE)) == [2]
 
 
+def test_who_changes_twice_is_not_held_to_the_record_in_between() -> None:
+    matcher = matcher_with(at_least(1, 5))
+    matcher.decide(called(4), NOON)
+    matcher.put_subscriber(2, [at_least(2, 5)])
+    matcher.decide(called(4), NOON + 30 * MINUTE)
+    matcher.put_subscriber(2, [at_least(2, 4)])
+    assert users(matcher.decide(called(4), NOON + 61 * MINUTE)) == [2]
+
+
 def test_whoever_accepted_and_changes_everything_stays_accepted() -> None:
     matcher = matcher_with(at_least(1, 5))
     matcher.decide(called(5), NOON)

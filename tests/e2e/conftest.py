@@ -65,7 +65,6 @@ async def bot(
         parts = await connect(at, stack)
         settings = Settings(admin_chat_ids=frozenset({ADMIN}))
         composition = Composition(settings, parts, lambda _: None)
-        await composition.users.load()
         await stack.enter_async_context(parts.telegram)
         async with asyncio.TaskGroup() as group:
             group.create_task(composition.bot.run(stop, polling=True, drain_s=5))

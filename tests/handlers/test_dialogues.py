@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -91,7 +92,7 @@ class Monitoring:
             ),
             counters={f"counter_{n}_with_a_long_name": 10**n for n in range(60)},
             latency_p50_ms=12.3,
-            latency_p99_ms=None,
+            latency_p99_ms=18_100.0,
             uptime_s=7_200.0,
         )
 
@@ -197,7 +198,7 @@ def button(said: list[Said], label: str) -> str:
 async def test_a_new_user_picks_a_preset(ann: Person, store: SubscribersInMemory) -> None:
     greeting = await ann.writes("/start ref_1")
     assert "Hi Ann <b>!" in words(greeting)
-    assert f"Days left: {TRIAL.days}" in words(greeting)
+    assert f"Days left of your free trial: {TRIAL.days}" in words(greeting)
     picks = [data for data in only(greeting, "sent").buttons.values() if data and data.startswith("preset:")]
     assert picks == [f"preset:{preset.key}" for preset in PRESETS]
 
@@ -258,24 +259,27 @@ async def test_back_withdraws_the_question(ann: Person, questions: QuestionsInMe
 async def test_cancel(ann: Person, questions: QuestionsInMemory) -> None:
     await ann.writes("/start")
     await ann.taps(callbacks.ShowField(1, "holders").pack())
-    assert "Nothing is open" in words(await ann.writes("/cancel"))
+    assert "not waiting for an answer" in words(await ann.writes("/cancel"))
     assert questions.open == {}
 
 
 async def test_channels_are_chosen_page_by_page(
     ann: Person, store: SubscribersInMemory, channels: KnownChannels
 ) -> None:
-    record = ChannelRecord(calls=10, win_rate_percent=42.0, average_multiple=3.1)
-    channels.channels = [Channel(id=f"@{n}", title=f"Ch {n}", record=record) for n in range(20)]
+    records = [ChannelRecord(calls=10, win_rate_percent=40.0 + n, average_multiple=3.1) for n in range(20)]
+    channels.channels = [Channel(id=f"@{n}", title=f"Ch {n}", record=record) for n, record in enumerate(records)]
     channels.channels[1] = Channel(id="x" * 300)
     await ann.writes("/start")
     page = await ann.taps(callbacks.ShowChannels(1, 0).pack())
     assert "all channels" in words(page, "edited")
-    page = await ann.taps(button(page, "›"))
+    assert next(iter(only(page, "edited").buttons)) == "Ch 19 · 59% · 3.1x"
+    page = await ann.taps(button(page, "Next"))
+    before = [label.removeprefix("✅ ") for label in only(page, "edited").buttons]
     page = await ann.taps(button(page, "Ch 9 "))
-    page = await ann.taps(callbacks.ShowChannels(1, 0).pack())
+    assert [label.removeprefix("✅ ") for label in only(page, "edited").buttons][: len(before) - 1] == before[:-1]
+    page = await ann.taps(button(page, "Next"))
     page = await ann.taps(button(page, "x" * 20))
-    assert "2 of the channels" in words(page, "edited")
+    assert f"2 of the channels: Ch 9, {'x' * 31}…" in words(page, "edited")
     assert store.saved[USER_ID].filter_sets[0].channels == {"@9", "x" * 300}
 
     channels.channels = []
@@ -357,7 +361,9 @@ async def test_a_person_who_blocks_the_bot_is_not_written_to(ann: Person, store:
 async def test_admins_see_health(admin: Person) -> None:
     report = await admin.writes("/health")
     assert "🟢 redis 0.3 ms 7.4" in words(report)
-    assert "🔴 feed" in words(report)
+    assert "🔴 feed <no frame> for 60 s" in words(report)
+    assert "p50 12 ms · p99 18.1 s" in words(report)
+    assert re.search(r"^counter 3 with a long name +1,000$", words(report), re.MULTILINE)
     assert "🔴 feed" in words(await admin.taps(button(report, "↻")), "edited")
 
 
@@ -369,7 +375,7 @@ async def test_admins_page_through_users(
     page = await admin.writes("/users")
     assert "Users: 25" in words(page)
     assert "1000" in words(page)
-    page = await admin.taps(button(page, "›"))
-    page = await admin.taps(button(page, "›"))
+    page = await admin.taps(button(page, "Next"))
+    page = await admin.taps(button(page, "Next"))
     assert "1024" in words(page, "edited")
     assert "1024" in words(await admin.taps(callbacks.ShowUsers(10**9).pack()), "edited")

@@ -223,9 +223,9 @@ async def test_it_runs_on_through_outages_of_postgres(redis_manager: RedisManage
             await redis_manager.transaction([entry("call", call("c1"))])
             with pytest.raises(PostgresAwayError):
                 await journal.drain_once()
-            running = asyncio.create_task(journal.run())
             async with EmbeddedPostgres(data_dir, settings=UNSAFE_BUT_FAST) as server:
-                await migrate(dsn)
+                await migrate(dsn)  # first: a journal without its tables is a fatal error
+                running = asyncio.create_task(journal.run())
                 await until_empty(journal)
                 os.kill(server.pid, signal.SIGKILL)
             await redis_manager.transaction([entry("call", call("c2"))])

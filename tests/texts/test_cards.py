@@ -47,27 +47,31 @@ def card(
 
 def test_a_full_card() -> None:
     text = shown(card(FULL, set_name="My gems", may_repeat=True).html)
-    assert text.splitlines()[0] == "Popcat · POP"
-    for piece in (
+    assert text.splitlines() == [
+        "Popcat · POP",
         "$123k market cap at call",
+        "",
         ADDRESS,
-        "Liquidity $35k",
-        "Age 12m",
-        "Holders 340",
-        "Price $0.0₄123",
-        "Alpha Calls",
+        "Liquidity  $35k",
+        "Age        12m",
+        "Holders    340",
+        "Price      $0.0₄123",
+        "📣 Alpha Calls",
         "42% win rate · 3.1x average · 128 calls",
-        "14 ms from call to you",
-        "Passed My gems",
-        "may be a repeat",
-    ):
-        assert piece in text
+        "",
+        "✓ My gems · ⚡ 14 ms from feed to you",
+        "↻ This one may be a repeat.",
+    ]
     assert f"<code>{ADDRESS}</code>" in card(FULL).html
+
+
+def test_a_preset_is_shown_by_its_name() -> None:
+    assert "✓ Early gems · ⚡" in shown(card(FULL, set_name="early_gems").html)
 
 
 def test_what_is_not_known_is_not_invented() -> None:
     text = shown(card(BARE, latency_ms=None).html)
-    assert text.split("\n\n") == ["Unnamed token\n? market cap at call", ADDRESS, "📣 @\u2060alpha"]
+    assert text.split("\n\n") == ["Unnamed token\nMarket cap not known", f"{ADDRESS}\n📣 @\u2060alpha"]
 
 
 def test_buttons_copy_and_link_the_address() -> None:

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.texts.telegram_html import shown, units
-from texts.markup import MarkupError, cut, to_plain, utf16_length
+from texts.markup import Html, MarkupError, columns, cut, to_plain, utf16_length
 
 
 @given(st.text(st.characters(codec=None)))
@@ -52,3 +52,10 @@ def test_links_and_expandable_quotes_are_known() -> None:
 def test_what_telegram_might_refuse_is_refused(html: str) -> None:
     with pytest.raises(MarkupError):
         to_plain(html)
+
+
+def test_columns_stand_straight() -> None:
+    assert columns([]) == ""
+    rows = [(Html("Age"), Html("12m")), (Html("R &amp; D"), Html("&lt; 3"))]
+    assert shown(columns(iter(rows))).splitlines() == ["Age    12m", "R & D  < 3"]
+    assert columns(rows).startswith("<pre>Age ")

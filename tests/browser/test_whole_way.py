@@ -1,0 +1,98 @@
+"""The way of a newcomer in a browser: the whole program with its sandbox on one side, a person on the other."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import shutil
+import tempfile
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from playwright.async_api import Locator, expect
+
+from tests.browser.chat_page import ChatPage
+from tests.e2e.bot_process import BotProcess
+
+pytestmark = pytest.mark.browser
+
+ALERT = "market cap at call"
+SHOWN_MARKET_CAP = re.compile(r"\$([\d.,]+)([kMB]?) market cap at call")
+SCALES = {"": 1, "k": 1e3, "M": 1e6, "B": 1e9}
+FRESH_LAUNCHES_USD = (3e3, 60e3)
+TYPED, TYPED_USD = "61k - 1B", (61e3, 1e9)
+"""Apart from the range before, so that an alert tells by itself which of the two let it pass."""
+ALERTS_AFTER_THE_CHANGE = 3
+ON_THEIR_WAY_MAX = 8
+"""Alerts that may have passed the range before and wait for their turn while the bot confirms the new one."""
+PATIENCE_S = 60.0
+"""For alerts: the market is random, and about one call in fifteen passes."""
+
+
+@pytest.fixture
+async def program() -> AsyncIterator[BotProcess]:
+    data_dir = Path(tempfile.mkdtemp(prefix="bot-"))
+    environment = {"DATA_DIR": str(data_dir), "HTTP_PORT": "0", "SANDBOX_PORT": "0", "SANDBOX_CALLS_PER_MINUTE": "180"}
+    try:
+        async with BotProcess(environment) as process:
+            await process.says("Ready after")
+            yield process
+    finally:
+        shutil.rmtree(data_dir, ignore_errors=True)
+
+
+def market_cap_usd(alert: str) -> float:
+    shown = SHOWN_MARKET_CAP.search(alert)
+    assert shown, alert
+    return float(shown[1].replace(",", "")) * SCALES[shown[2]]
+
+
+def within(value: float, limits: tuple[float, float]) -> bool:
+    return limits[0] <= value <= limits[1]
+
+
+async def nth_market_cap_usd(alerts: Locator, position: int) -> float:
+    alert = alerts.nth(position)
+    await alert.wait_for(state="attached", timeout=PATIENCE_S * 1000)
+    return market_cap_usd(await alert.inner_text())
+
+
+async def test_a_newcomer_gets_alerts_and_the_next_ones_obey_the_changed_filter(
+    chat: ChatPage, program: BotProcess
+) -> None:
+    url = (await program.says(r"Chat page: (http://\S+?)/?$"))[1]
+    await chat.open(url)
+    await chat.new_user("Grace")
+    await chat.send("/start")
+    await chat.wait_for_message("Hi Grace!")
+    await chat.tap("Fresh launches")
+    await chat.wait_for_message("Your filter is now Fresh launches")
+    alerts = chat.part("message").filter(has_text=ALERT)
+    assert within(await nth_market_cap_usd(alerts, 0), FRESH_LAUNCHES_USD)
+
+    await chat.send("/settings")
+    menus = chat.part("message").filter(has_text="Tap a rule to change it")
+    await expect(menus).to_have_count(2)
+    await chat.tap("Market cap: $3k – $60k")
+    await chat.wait_for_message("Send me a range")
+    await chat.send("to the moon")
+    await chat.wait_for_message("I cannot read “to the moon” as a")
+    await chat.wait_for_message("Market cap stays at $3k – $60k")
+    await chat.send(TYPED)
+    await chat.wait_for_message("✅ Market cap: $61k – $1B")
+
+    confirmed = '[data-testid=message]:has-text("✅ Market cap")'
+    after = chat.page.locator(f"{confirmed} ~ [data-testid=message]").filter(has_text=ALERT)
+    seen: list[float] = []
+    async with asyncio.timeout(PATIENCE_S):
+        while sum(within(value, TYPED_USD) for value in seen) < ALERTS_AFTER_THE_CHANGE:
+            seen.append(await nth_market_cap_usd(after, len(seen)))
+    # Calls that had passed before the change and waited for their turn come first, then none of them any more.
+    on_their_way = len(seen) - ALERTS_AFTER_THE_CHANGE
+    assert on_their_way <= ON_THEIR_WAY_MAX
+    assert all(within(value, FRESH_LAUNCHES_USD) for value in seen[:on_their_way])
+    assert all(within(value, TYPED_USD) for value in seen[on_their_way:])
+
+    program.interrupt()
+    assert await program.exit_code() == 0, program.output
