@@ -41,8 +41,8 @@ check: lint types layers test ## what CI runs: ruff, pyright strict, import-lint
 bench: setup ## run every benchmark
 	$(BIN)/python -m benchmarks all
 
-docs: setup ## regenerate .env.example
-	$(BIN)/python -m config.generate
+docs: setup ## regenerate .env.example and docs/filters.md
+	$(BIN)/python -m generate
 
 screenshots: setup ## take the README's pictures again (needs chromium)
 	$(BIN)/python docs/screenshots.py

@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import os
 import re
-import signal
 import sys
 import tempfile
 import time
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from statistics import median
 
+from benchmarks.bot import ROOT, running_bot
 from benchmarks.report import Row, at_most, for_comparison
 from sandbox.postgres import EmbeddedPostgres
 from sandbox.redis import EmbeddedRedis
 
-ROOT = Path(__file__).parent.parent
 RUNS = 3
 SERVERS_TARGET_S = 2.0
 READY_TARGET_S = 5.0
@@ -64,7 +60,7 @@ async def _import_s() -> float:
 
 async def _start(data_dir: Path) -> tuple[float, float]:
     """Seconds from the command to "Ready" and to the first alert in the demo subscriber's chat."""
-    async with _bot(data_dir) as output:
+    async with running_bot(data_dir, seconds=ALERT_TARGET_S) as output:
         started_at = time.perf_counter()
         ready_s = alert_s = 0.0
         async for line in output:
@@ -74,27 +70,3 @@ async def _start(data_dir: Path) -> tuple[float, float]:
                 alert_s = time.perf_counter() - started_at
                 return ready_s, alert_s
     raise RuntimeError("the bot ended without an alert: try `make run`")
-
-
-@asynccontextmanager
-async def _bot(data_dir: Path) -> AsyncGenerator[asyncio.StreamReader]:
-    environment = {"PATH": os.defpath, "DATA_DIR": str(data_dir), "HTTP_PORT": "0", "SANDBOX_PORT": "0"}
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-u",
-        "main.py",
-        "run",
-        "--seconds",
-        str(ALERT_TARGET_S),
-        cwd=ROOT,
-        env=environment | {"PYTHONIOENCODING": "utf-8"},
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.DEVNULL,
-    )
-    if process.stdout is None:
-        raise AssertionError("the pipe was asked for")
-    try:
-        yield process.stdout
-    finally:
-        process.send_signal(signal.SIGINT)
-        await process.communicate()

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from domain.calls import Call, Channel, Token
-from domain.filters import FilterField, FilterSet, Range
+from domain.filters import Choice, FilterField, FilterSet, Range, Rule
 
 FIELD_COUNT = 15
 CHANNEL_COUNT = 500
@@ -35,7 +35,10 @@ ROUND_MANTISSAS = np.array([1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 7.5, 10.0])
 NAMES = tuple(f"field_{number}" for number in range(FIELD_COUNT))
 MEDIANS: npt.NDArray[np.float64] = np.power(10.0, np.arange(FIELD_COUNT) % 6, dtype=np.float64)
 CHANNELS = tuple(f"@channel_{number}" for number in range(CHANNEL_COUNT))
-FIELDS = tuple(FilterField(key=name, unit="count", value=attrgetter(name), example="20k - 2M") for name in NAMES)
+FIELDS = (
+    *(FilterField(key=name, group="size", unit="count", value=attrgetter(name), example="20k - 2M") for name in NAMES),
+    FilterField(key="channel", group="call", unit="choice", value=attrgetter("channel.id"), example="@alpha_calls"),
+)
 SyntheticCall: Any = msgspec.defstruct(
     "SyntheticCall",
     [(name, float) for name in NAMES],
@@ -86,18 +89,17 @@ def filter_sets(count: int, seed: int = 1) -> Iterator[FilterSet]:
     choosy = random.random(count) < CHOOSY
     named = random.integers(1, 11, count)
     for at in range(count):
-        ranges: dict[str, Range] = {}
+        rules_of_set: dict[str, Rule] = {}
         for place in range(5 * at, 5 * at + int(rules[at])):
             low = float(lows[place]) if kind[place] < WITH_MINIMUM else None
             high = float(highs[place]) if kind[place] >= MINIMUM_ONLY else None
             if low is not None and high is not None:
                 low, high = min(low, high), max(low, high)
-            ranges[NAMES[fields[place]]] = Range(low, high)
-        channels: frozenset[str] = frozenset()
+            rules_of_set[NAMES[fields[place]]] = Range(low, high)
         if choosy[at]:
             chosen: list[int] = random.integers(0, CHANNEL_COUNT, int(named[at])).tolist()
-            channels = frozenset(CHANNELS[channel] for channel in chosen)
-        yield FilterSet(user_id=2**32 + at, number=1, name="", ranges=ranges, channels=channels)
+            rules_of_set["channel"] = Choice(frozenset(CHANNELS[channel] for channel in chosen))
+        yield FilterSet(user_id=2**32 + at, number=1, name="", rules=rules_of_set)
 
 
 def calls(count: int, seed: int = 2) -> list[Call]:

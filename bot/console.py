@@ -40,21 +40,20 @@ class Summary:
         return 1 if self.lost or self.twice else 0
 
 
-def summarise(metrics: Metrics, *, waiting: int, twice: int, arrived: int | None) -> Summary:
+def summarise(metrics: Metrics, *, waiting: int, twice: int) -> Summary:
     """Hold every claimed alert against its fate: what is neither settled nor waiting is lost.
 
-    `arrived` is what the other side counted, where somebody can ask it.
+    `twice` is what the other side counted, where somebody can ask it.
     """
     counts = metrics.counts
     owed = counts.alerts_claimed + counts.alerts_recovered
-    settled = counts.alerts_sent + counts.alerts_buried + counts.alerts_withheld
-    missing = 0 if arrived is None else max(0, counts.alerts_sent - arrived)
+    settled = counts.alerts_sent + counts.alerts_buried + counts.alerts_withheld + counts.alerts_put_aside
     return Summary(
         received=counts.calls_received,
         matched=counts.alerts_matched,
         sent=counts.alerts_sent,
         twice=twice,
-        lost=max(0, owed - settled - waiting) + missing,
+        lost=max(0, owed - settled - waiting),
         waiting=waiting,
         p50_ms=metrics.latency_ms(50),
         p99_ms=metrics.latency_ms(99),

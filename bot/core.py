@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
@@ -20,10 +22,14 @@ from managers.telegram import TelegramManager
 from managers.websocket import WebSocketManager
 from services.decisions import DecisionsService
 from services.delivery import DeliveryService
+from services.digests import DigestsService
+from services.history import HistoryStore
 from services.journal import Journal
+from services.late import LateService
 from services.monitoring import MonitoringService
 from services.outbox import FeedCursor, Outbox
 from services.persistence import persistently
+from services.tokens import TokensService
 
 log = structlog.get_logger(__name__)
 
@@ -34,6 +40,7 @@ IDLE_S = 5.0
 STUCK_AFTER_S = 150.0
 WATCHDOG_EVERY_S = 5.0
 SOL_PRICE_EVERY_S = 30.0
+TICKS_EVERY_S = 1.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,11 +52,17 @@ class Engine:
     outbox: Outbox
     decisions: DecisionsService
     delivery: DeliveryService
+    tokens: TokensService
+    late: LateService
+    digests: DigestsService
     journal: Journal
+    history: HistoryStore
     monitoring: MonitoringService
     sol_price: SolPrice | None
     """Only a feed that counts in SOL needs it."""
     notify_socket: str | None
+    say: Callable[[str], None]
+    """Tell whoever sits at the terminal."""
 
 
 class TokenFilterBot(BotBase):
@@ -60,7 +73,8 @@ class TokenFilterBot(BotBase):
         self.feed = WebSocketManager(source=engine.source, emit=self._take_in, resume_cursor=lambda: self._cursor)
         self.pulse = Pulse()
         self._cursor: int | None = None
-        self._loading = True
+        self.is_loaded = False
+        """Whether every subscriber is in the matcher."""
         self._decided_early: deque[Call] = deque(maxlen=QUEUE_SIZE)
         """Calls decided before everybody was loaded: they are decided again for those who came later."""
 
@@ -91,6 +105,10 @@ class TokenFilterBot(BotBase):
             "decide": self._decide,
             "deliver": engine.delivery.run,
             "monitor": engine.monitoring.run,
+            "late": engine.late.run,
+            "digests": engine.digests.run,
+            "prune": engine.history.run,
+            "ticks": self._take_ticks,
         }
         if engine.sol_price:
             jobs["sol price"] = partial(self._refresh, engine.sol_price)
@@ -103,8 +121,11 @@ class TokenFilterBot(BotBase):
 
     async def _load(self) -> None:
         """Load all subscribers while the calls already flow; nobody misses one because he was loaded late."""
-        await persistently(self.services.users.load)
-        self._loading = False
+        started_at = time.monotonic()
+        await self.engine.tokens.restore()
+        total = await persistently(partial(self.services.users.load, self.engine.say))
+        self.engine.say(f"{total:,} subscribers loaded after {time.monotonic() - started_at:.1f} s.")
+        self.is_loaded = True
         while self._decided_early:
             await self.token_queue.put(self._decided_early.popleft())
 
@@ -128,13 +149,19 @@ class TokenFilterBot(BotBase):
                 continue
             while len(batch) < LARGEST_BATCH and not self.token_queue.empty():
                 batch.append(self.token_queue.get_nowait())
-            if self._loading:
+            if not self.is_loaded:
                 self._decided_early.extend(batch)
             requests = await self.engine.decisions.decide(batch)
             cursor = self._cursor_of(batch)
             await persistently(partial(self.engine.decisions.claim, requests, cursor))
             for _ in batch:
                 self.token_queue.task_done()
+
+    async def _take_ticks(self, progress: Progress) -> None:
+        while True:
+            progress()
+            self.engine.tokens.take_in(self.feed.take_ticks())
+            await asyncio.sleep(TICKS_EVERY_S)
 
     def _cursor_of(self, batch: list[Call]) -> FeedCursor | None:
         positions = [call.cursor for call in batch if call.cursor is not None]

@@ -1,4 +1,4 @@
-"""structlog: one JSON line per event in DATA_DIR/logs/bot.log, readable lines in the terminal.
+"""structlog: one JSON line per event in LOG_DIR/bot.log and in the file of its subject, readable lines in the terminal.
 
 Secrets never reach a log: events carry ids and reasons, and a processor blanks what looks like a bot token.
 """
@@ -17,6 +17,14 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 
 MAX_FILE_BYTES = 20_000_000
 KEPT_FILES = 5
+FILES = {
+    "payments.log": ("services.payments", "services.invoices"),
+    "rediserror.log": ("managers.redis",),
+    "redisperformance.log": ("services.redis_performance",),
+    "sent_notifications.log": ("services.settling",),
+    "user_settings.log": ("services.users",),
+}
+"""Besides bot.log, which has everything: what somebody looks for by subject, by the names of the loggers."""
 BOT_TOKEN = re.compile(r"\b\d{5,}:[\w-]{20,}")
 
 
@@ -39,6 +47,13 @@ def _handler(handler: logging.Handler, renderer: Processor, shared: list[Process
     return handler
 
 
+def _file_handler(path: Path, shared: list[Processor]) -> logging.Handler:
+    file = logging.handlers.RotatingFileHandler(
+        path, maxBytes=MAX_FILE_BYTES, backupCount=KEPT_FILES, encoding="utf-8", delay=True
+    )
+    return _handler(file, structlog.processors.JSONRenderer(), shared)
+
+
 def configure_logging(*, level: str, directory: Path | None, stream: TextIO = sys.stderr) -> None:
     """Set up logging for this process. `directory=None` logs to the terminal only."""
     threshold = logging.getLevelNamesMapping()[level]
@@ -59,10 +74,11 @@ def configure_logging(*, level: str, directory: Path | None, stream: TextIO = sy
     handlers = [_handler(terminal, structlog.dev.ConsoleRenderer(colors=stream.isatty()), shared)]
     if directory:
         directory.mkdir(parents=True, exist_ok=True)
-        file = logging.handlers.RotatingFileHandler(
-            directory / "bot.log", maxBytes=MAX_FILE_BYTES, backupCount=KEPT_FILES, encoding="utf-8"
-        )
-        handlers.append(_handler(file, structlog.processors.JSONRenderer(), shared))
+        handlers.append(_file_handler(directory / "bot.log", shared))
+        for name, loggers in FILES.items():
+            handler = _file_handler(directory / name, shared)
+            for logger in loggers:
+                logging.getLogger(logger).addHandler(handler)
     logging.basicConfig(level=level, handlers=handlers, force=True)
     for chatty in ("httpx", "httpcore", "telegram", "aiohttp.access", "alembic", "websockets"):
         logging.getLogger(chatty).setLevel(logging.WARNING)

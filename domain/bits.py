@@ -7,16 +7,18 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-Words = npt.NDArray[np.uint64]
+Bitmap = npt.NDArray[np.uint64]
 Rows = npt.NDArray[np.int32]
 Flags = npt.NDArray[np.bool_]
 
 ROWS_PER_WORD: Final = 64
-BITS: Final[Words] = np.left_shift(np.uint64(1), np.arange(ROWS_PER_WORD, dtype=np.uint64))
+BITS: Final[Bitmap] = np.left_shift(np.uint64(1), np.arange(ROWS_PER_WORD, dtype=np.uint64))
 """`BITS[i]` has only bit i."""
 BIT: Final = tuple(BITS)
 """The same as scalars, which index faster."""
 NOT_BIT: Final = tuple(np.invert(BITS))
+EVERY_ROW: Final = np.uint64(2**64 - 1)
+"""A word in which every bit is set."""
 NO_ROWS: Final[Rows] = np.empty(0, dtype=np.int32)
 
 
@@ -24,16 +26,16 @@ def words_for(rows: int) -> int:
     return -(-rows // ROWS_PER_WORD)
 
 
-def pack(flags: Flags) -> Words:
+def pack(flags: Flags) -> Bitmap:
     """A bitmap of the rows whose flag is set; the number of flags is a multiple of 64."""
     return np.packbits(flags, bitorder="little").view(np.uint64)
 
 
-def unpack(bitmap: Words) -> Flags:
+def unpack(bitmap: Bitmap) -> Flags:
     return np.unpackbits(bitmap.view(np.uint8), bitorder="little").view(np.bool_)
 
 
-def rows_in(bitmap: Words) -> npt.NDArray[np.intp]:
+def rows_in(bitmap: Bitmap) -> npt.NDArray[np.intp]:
     """The rows of a sparse bitmap, ascending; in the type that numpy indexes with, which saves conversions."""
     words = np.not_equal(bitmap, 0).nonzero()[0]  # numpy looks for true flags several times faster than for numbers
     if not words.size:
@@ -45,6 +47,6 @@ def rows_in(bitmap: Words) -> npt.NDArray[np.intp]:
     return rows
 
 
-def add_rows(bitmap: Words, rows: Rows) -> None:
+def add_rows(bitmap: Bitmap, rows: Rows) -> None:
     """Set the bits of `rows` in place."""
     np.bitwise_or.at(bitmap, rows >> 6, BITS.take(rows & 63))

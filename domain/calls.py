@@ -15,6 +15,13 @@ from msgspec import Struct
 Chain = Literal["solana"]
 
 
+class Origin(Struct, frozen=True):
+    """Where a figure comes from, and when it was true."""
+
+    source: str
+    at: datetime
+
+
 class Token(Struct, frozen=True, kw_only=True, omit_defaults=True):
     address: str
     """Base58 mint; case matters."""
@@ -25,10 +32,46 @@ class Token(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Attacker-controlled text."""
     price_usd: float | None = None
     market_cap_usd: float | None = None
+    fdv_usd: float | None = None
+    """Fully diluted valuation: price times total supply."""
     liquidity_usd: float | None = None
+    volume_5m_usd: float | None = None
+    volume_1h_usd: float | None = None
+    volume_24h_usd: float | None = None
+    price_change_5m_percent: float | None = None
+    price_change_1h_percent: float | None = None
+    price_change_24h_percent: float | None = None
+    buys_1h: int | None = None
+    sells_1h: int | None = None
     holders: int | None = None
     created_at: datetime | None = None
+    top10_percent: float | None = None
+    """Share of the supply held by the ten largest holders, pools and lockers left out."""
+    developer_percent: float | None = None
+    snipers_percent: float | None = None
+    """Share bought in the first block or in one bundle."""
+    lp_locked_percent: float | None = None
+    """Share of the liquidity tokens burned or locked."""
+    mint_revoked: bool | None = None
+    freeze_revoked: bool | None = None
+    metadata_immutable: bool | None = None
+    buy_tax_percent: float | None = None
+    sell_tax_percent: float | None = None
+    risk_score: float | None = None
+    """0 (no finding) to 100 (worst), as RugCheck's normalised score."""
+    launchpad: str | None = None
+    """Where it was launched, lower case: `pump.fun`, `bonk`, …"""
+    dex: str | None = None
+    """Where it trades now, lower case: `pumpswap`, `raydium`, …"""
+    website: str | None = None
+    x_handle: str | None = None
+    telegram: str | None = None
+    """Attacker-controlled links and handles."""
     image_url: str | None = None
+    animation_url: str | None = None
+    video_url: str | None = None
+    origins: dict[str, Origin] = {}
+    """By field name, where a figure did not come with the call itself."""
 
 
 class ChannelRecord(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -37,6 +80,8 @@ class ChannelRecord(Struct, frozen=True, kw_only=True, omit_defaults=True):
     calls: int | None = None
     win_rate_percent: float | None = None
     """Share of its calls that reached 2x or more, 0-100."""
+    win_rate_low_percent: float | None = None
+    """Lower end of the 95 % Wilson score interval of the win rate: few calls, low bound."""
     average_multiple: float | None = None
     """Mean of the best multiple of each call."""
     median_multiple: float | None = None
@@ -48,6 +93,9 @@ class Channel(Struct, frozen=True, kw_only=True, omit_defaults=True):
     title: str | None = None
     """Attacker-controlled text."""
     record: ChannelRecord | None = None
+    """Over its whole life."""
+    record_30d: ChannelRecord | None = None
+    """Over the last 30 days."""
 
 
 class Call(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -62,6 +110,10 @@ class Call(Struct, frozen=True, kw_only=True, omit_defaults=True):
     received_at: datetime
     text: str | None = None
     """The post itself. Attacker-controlled."""
+    calling_channels: int | None = None
+    """How many channels have called this token by now, this one included."""
+    first_market_cap_usd: float | None = None
+    """The token's market cap at its first call by any channel."""
     cursor: int | None = None
     """Position in a source that can replay from a position; grows by call."""
 

@@ -76,6 +76,10 @@ class MessageRefusedError(DeliveryError):
     """Telegram refuses this very message (markup, length, buttons): sending it again cannot help."""
 
 
+class TopicGoneError(MessageRefusedError):
+    """The forum topic was deleted or closed; the group itself is still there."""
+
+
 class OutcomeUnknownError(DeliveryError, TransientError):
     """The request left but no answer came, or a 5xx did: the message may have been delivered."""
 

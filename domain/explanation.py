@@ -3,94 +3,141 @@
 `passes` is the definition. The index (`domain/index.py`) must give the same answer for every set and every call,
 only faster, and `explain` must add up to the same verdict; tests prove both.
 
-- A rule is a closed interval. A value the call does not give (`None`, NaN) fails a rule that is set; infinities
-  compare as numbers do.
-- A rule whose key is not in the registry can see no value, so it fails: better no alert than one that ignores a
-  rule somebody set.
+- A `Range` is a closed interval; infinities compare as numbers do. A `Choice` compares as it is. `Words` are found
+  anywhere in the text, both sides folded.
+- Where the call gives no value (`None`, NaN) the rule's policy speaks: it fails, passes, or waits. A set that waits
+  does not pass: every other rule passed, and at least one looks again when its value arrives.
+- A rule whose key is not in the registry, or whose kind is not that of its field, can see no value and fails
+  whatever its policy: better no alert than one that ignores a rule somebody set.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Final, Literal
 
 from msgspec import Struct
 
 from domain.calls import Call
-from domain.filters import FIELDS, FilterField, FilterSet, Range
+from domain.filters import FIELDS, Choice, FilterField, FilterSet, Missing, Range, Rule, Unit, Words
+from domain.lists import fold
+
+Outcome = Literal["passed", "failed", "waiting"]
+_KINDS: Final[dict[Unit, type[Rule]]] = {"choice": Choice, "text": Words}
+_WHEN_MISSING: Final[dict[Missing, Outcome]] = {"fail": "failed", "pass": "passed", "wait": "waiting"}
 
 
 class RuleVerdict(Struct, frozen=True, kw_only=True):
     key: str
     """`FilterField.key`."""
-    seen: float | None
+    seen: float | str | None
     """What the call said, `None` where it did not."""
-    range: Range
-    passed: bool
-
-
-class ChannelVerdict(Struct, frozen=True, kw_only=True):
-    seen: str
-    """The channel that called."""
-    chosen: frozenset[str]
-    """Never empty: a set that listens to every channel has no channel rule."""
-    passed: bool
+    rule: Rule
+    outcome: Outcome
+    missing: bool
+    """The call says nothing about the field, so the policy spoke."""
 
 
 class Verdict(Struct, frozen=True, kw_only=True):
-    """`passed` is what `passes` says: enabled, and no rule failed."""
+    """`passed`: enabled, and every rule passed. `waiting`: enabled, no rule failed, and some wait."""
 
-    passed: bool
+    outcome: Outcome
     enabled: bool
-    channel: ChannelVerdict | None
     rules: tuple[RuleVerdict, ...]
     """In the order of the registry; keys unknown to it come last."""
 
+    @property
+    def passed(self) -> bool:
+        return self.outcome == "passed"
 
-def seen_value(field: FilterField, call: Call) -> float | None:
-    """What `call` says about `field` as a float that is not NaN, or `None`."""
-    value = field.value(call)
+
+def fits(rule: Rule, unit: Unit) -> bool:
+    """Whether a rule is of the kind that its field takes."""
+    return type(rule) is _KINDS.get(unit, Range)
+
+
+def number_of(value: float | str | None) -> float | None:
+    """As a float that is not NaN, or `None`."""
     if value is None:
         return None
     try:
         value = float(value)
     except OverflowError:  # a whole number beyond float64 is larger than any threshold
-        return math.inf if value > 0 else -math.inf
+        return math.inf if isinstance(value, int) and value > 0 else -math.inf
     return None if math.isnan(value) else value
 
 
-def contains(limits: Range, value: float | None) -> bool:
-    """Whether a value lies in the closed interval; no value lies in none."""
-    if value is None:
-        return False
+def seen_number(field: FilterField, call: Call) -> float | None:
+    """What `call` says about a field of numbers as a float that is not NaN, or `None`."""
+    return number_of(field.value(call))
+
+
+def seen_text(field: FilterField, call: Call) -> str | None:
+    """What `call` says about a field of choices or text."""
+    value = field.value(call)
+    return None if value is None else str(value)
+
+
+def seen_value(field: FilterField, call: Call) -> float | str | None:
+    """What `call` says about `field`, `None` where it says nothing."""
+    return seen_text(field, call) if field.unit in {"choice", "text"} else seen_number(field, call)
+
+
+def contains(limits: Range, value: float) -> bool:
+    """Whether a value lies in the closed interval."""
     above = limits.minimum is None or limits.minimum <= value
     return above and (limits.maximum is None or value <= limits.maximum)
 
 
+def names(rule: Choice, value: str) -> bool:
+    return value not in rule.excluded and (not rule.included or value in rule.included)
+
+
+def finds(included: Iterable[str], excluded: Iterable[str], folded_text: str) -> bool:
+    """Whether a text passes; all three are folded."""
+    wanted = tuple(included)
+    if wanted and not any(word in folded_text for word in wanted):
+        return False
+    return not any(word in folded_text for word in excluded)
+
+
+def rule_outcome(rule: Rule, value: float | str | None) -> Outcome:
+    """What a rule of the field's own kind says about a value; `None` leaves it to the policy."""
+    if value is None:
+        return _WHEN_MISSING[rule.missing]
+    if isinstance(rule, Range):
+        holds = contains(rule, float(value))
+    elif isinstance(rule, Choice):
+        holds = names(rule, str(value))
+    else:
+        holds = finds(map(fold, rule.included), map(fold, rule.excluded), fold(str(value)))
+    return "passed" if holds else "failed"
+
+
 def passes(filter_set: FilterSet, call: Call, fields: Sequence[FilterField] = FIELDS) -> bool:
-    """Whether `call` is one that this filter set asks for."""
-    if not filter_set.enabled:
-        return False
-    if filter_set.channels and call.channel.id not in filter_set.channels:
-        return False
-    known = {field.key: field for field in fields}
-    for key, limits in filter_set.ranges.items():
-        field = known.get(key)
-        if field is None or not contains(limits, seen_value(field, call)):
-            return False
-    return True
+    """Whether `call` is one that this filter set asks for, by what is known now."""
+    return filter_set.enabled and all(rule.outcome == "passed" for rule in _judge(filter_set, call, fields))
 
 
 def explain(filter_set: FilterSet, call: Call, fields: Sequence[FilterField] = FIELDS) -> Verdict:
     """The same verdict as `passes`, with every rule and what it saw, also after the first that failed."""
+    rules = tuple(_judge(filter_set, call, fields))
+    outcomes = {rule.outcome for rule in rules}
+    outcome: Outcome = "passed"
+    if not filter_set.enabled or "failed" in outcomes:
+        outcome = "failed"
+    elif "waiting" in outcomes:
+        outcome = "waiting"
+    return Verdict(outcome=outcome, enabled=filter_set.enabled, rules=rules)
+
+
+def _judge(filter_set: FilterSet, call: Call, fields: Sequence[FilterField]) -> Iterable[RuleVerdict]:
     order = {field.key: place for place, field in enumerate(fields)}
-    rules: list[RuleVerdict] = []
-    for key, limits in sorted(filter_set.ranges.items(), key=lambda rule: order.get(rule[0], len(order))):
-        seen = seen_value(fields[order[key]], call) if key in order else None
-        rules.append(RuleVerdict(key=key, seen=seen, range=limits, passed=contains(limits, seen)))
-    channel = None
-    if filter_set.channels:
-        heard = call.channel.id in filter_set.channels
-        channel = ChannelVerdict(seen=call.channel.id, chosen=filter_set.channels, passed=heard)
-    passed = filter_set.enabled and (channel is None or channel.passed) and all(rule.passed for rule in rules)
-    return Verdict(passed=passed, enabled=filter_set.enabled, channel=channel, rules=tuple(rules))
+    for key, rule in sorted(filter_set.rules.items(), key=lambda item: order.get(item[0], len(order))):
+        if key not in order or not fits(rule, fields[order[key]].unit):
+            yield RuleVerdict(key=key, seen=None, rule=rule, outcome="failed", missing=True)
+            continue
+        value = seen_value(fields[order[key]], call)
+        outcome = rule_outcome(rule, value)
+        yield RuleVerdict(key=key, seen=value, rule=rule, outcome=outcome, missing=value is None)

@@ -6,6 +6,13 @@
   noted and the hour begins anew.
 - Who joined or changed a filter is checked as if never rejected.
 
+The chart asks whether the filters pass; a rule that waits for a value cannot say yet. Such a pair is not accepted,
+and not rejected for good: in the chart it stands as rejected, with the channel noted, so that channel is not checked
+again and a new one is; whoever keeps the pair looks at it again by `recheck` when the value arrives. That second look
+belongs to the check that was made, so it needs no new channel and moves no timestamp. Passed: the rejected record is
+upgraded to accepted, as a new channel would. Failed, or the wait is over: what remains is the rejected record. A
+subscriber whom another channel or set brought the token meanwhile is accepted, and drops out.
+
 All state is in memory and bounded: the least recently called tokens are forgotten first, which only means that
 they are checked again. The claim in Redis decides whether an alert goes out a second time, not this memory.
 """
@@ -14,18 +21,18 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Final, Literal
 
 import numpy as np
 from msgspec import Struct
 
-from domain.bits import NO_ROWS, Rows, Words
+from domain.bits import Bitmap, Rows, add_rows
 from domain.calls import Call
 from domain.directory import Slots
 from domain.filters import FIELDS, FilterField, FilterSet
-from domain.index import FilterIndex
+from domain.index import FilterIndex, WaitingRow
 from domain.seen_tokens import ACCEPTED_FOR_US, ChangeLog, Cohort, TokenMemory, microseconds, moment
 
 MAX_TOKENS: Final = 50_000
@@ -53,10 +60,27 @@ class ProcessedToken(Struct, frozen=True, kw_only=True):
     """By channel id."""
 
 
+Pair = tuple[int, int]
+"""(user id, number of a filter set)"""
+
+
+class Waiting(Struct, frozen=True, kw_only=True):
+    """Every rule of the set that has a value passes, and at least one waits for its value."""
+
+    user_id: int
+    set_number: int
+    until: datetime
+    """`called_at` and the longest wait of the rules without a value."""
+    missing: tuple[str, ...]
+    """Keys of the fields it waits for, in the order of the set's rules."""
+
+
 class Decision(Struct, frozen=True, kw_only=True):
     call: Call
-    accepted: tuple[tuple[int, int], ...]
-    """(user id, number of the filter set that passed), each subscriber once, by the lowest number."""
+    accepted: tuple[Pair, ...]
+    """Each subscriber once, by the lowest number of a set that passed."""
+    waiting: tuple[Waiting, ...] = ()
+    """Sets of subscribers who are not accepted, for `recheck` until their time is over."""
     checked_channels: tuple[str, ...]
     """Channels checked for this token within the hour, for those who changed nothing meanwhile."""
     reason: Reason
@@ -88,7 +112,7 @@ class Matcher:
         self._changes = ChangeLog()
         self._tokens: OrderedDict[str, TokenMemory] = OrderedDict()
         self._accepted_count = 0
-        self._bitmaps: OrderedDict[str, tuple[int, Words]] = OrderedDict()
+        self._bitmaps: OrderedDict[str, tuple[int, Bitmap]] = OrderedDict()
         """By token: the index version a bitmap was made for, and all rows of the accepted subscribers."""
 
     @property
@@ -150,22 +174,65 @@ class Matcher:
         address, channel_id = call.token.address, call.channel.id
         now_us = microseconds(now)
         token = self._token(address)
-        if ended := token.end_accepted(now_us):
-            self._accepted_count -= ended
-            self._bitmaps.pop(address, None)
+        self._end_accepted(address, token, now_us)
         token.bring_up_to(now_us, self._changes)
         reason = _reason(token.cohorts, channel_id)
-        rows = self._match(call, token)
+        accepted, waiting = (), ()
         if reason != "already_checked":
+            hidden = self._hidden(call, token)
             token.note_check(channel_id, call.called_at, now_us)
-        accepted: tuple[tuple[int, int], ...] = ()
+            accepted, waiting = self._look(call, token, hidden, now)
+        self._stay_bounded()
+        checked = tuple(token.cohorts[0].channels)
+        return Decision(call=call, accepted=accepted, waiting=waiting, checked_channels=checked, reason=reason)
+
+    def recheck(self, call: Call, pairs: Iterable[Pair], now: datetime) -> tuple[tuple[Pair, ...], tuple[Waiting, ...]]:
+        """Look again at pairs that `decide` left waiting: those accepted now, and those that wait still.
+
+        `call` is the call that was decided, with the newer data of its token. The sets count as they are now. Who
+        is in neither answer is out: a rule fails, the set is gone or off, the time is over, or the subscriber was
+        accepted meanwhile. The caller leaves out pairs whose `until` has passed: by then it is too late to pass.
+        """
+        wanted = self.index.bitmap()
+        rows = [row for pair in set(pairs) if (row := self.index.find(*pair)) is not None]
+        add_rows(wanted, np.array(rows, dtype=np.int32))
+        address = call.token.address
+        token = self._token(address)
+        self._end_accepted(address, token, microseconds(now))
+        hidden = np.invert(wanted, wanted)
+        if token.accepted:
+            hidden |= self._accepted_rows(address, token)
+        answer = self._look(call, token, hidden, now)
+        self._stay_bounded()
+        return answer
+
+    def _look(
+        self, call: Call, token: TokenMemory, hidden: Bitmap | None, now: datetime
+    ) -> tuple[tuple[Pair, ...], tuple[Waiting, ...]]:
+        """Hold the call against all rows that are not hidden, and accept it for whom it passes."""
+        waiting = self.index.waiting(call, hidden)  # first, since accepting may add to `hidden`
+        rows = self.index.match(call, hidden)
+        accepted: tuple[Pair, ...] = ()
         if rows.size:
             rows = self._one_row_each(rows)
             accepted = tuple(zip(self.index.owners[rows].tolist(), self.index.numbers[rows].tolist(), strict=True))
-            self._accept(address, token, self.index.slots[rows], now_us)
-        self._stay_bounded()
-        checked = tuple(token.cohorts[0].channels)
-        return Decision(call=call, accepted=accepted, checked_channels=checked, reason=reason)
+            self._accept(call.token.address, token, self.index.slots[rows], microseconds(now))
+        return accepted, self._still_waiting(call, waiting, accepted, now) if waiting else ()
+
+    def _still_waiting(
+        self, call: Call, rows: Sequence[WaitingRow], accepted: Sequence[Pair], now: datetime
+    ) -> tuple[Waiting, ...]:
+        """Without those whose time is over and those who have the token from another set."""
+        served = {user_id for user_id, _ in accepted}
+        found: list[Waiting] = []
+        for row, waits in rows:
+            user_id = int(self.index.owners[row])
+            until = call.called_at + timedelta(minutes=max(minutes for _, minutes in waits))
+            if user_id not in served and now < until:
+                missing = tuple(self.index.fields[position].key for position, _ in waits)
+                number = int(self.index.numbers[row])
+                found.append(Waiting(user_id=user_id, set_number=number, until=until, missing=missing))
+        return tuple(found)
 
     def token_record(self, token_address: str, status: Status = "rejected") -> ProcessedToken | None:
         """The record that goes to Redis after `decide`; `None` for a token that is not remembered.
@@ -183,29 +250,23 @@ class Matcher:
             channels_called_at=dict(cohort.channels),
         )
 
-    def _match(self, call: Call, token: TokenMemory) -> Rows:
-        """The rows that pass among those who are due."""
+    def _hidden(self, call: Call, token: TokenMemory) -> Bitmap | None:
+        """The rows that are not due: of accepted subscribers, and of cohorts that were checked against the channel."""
         first, *newcomers = token.cohorts
         channel_id = call.channel.id
         due = [channel_id not in cohort.channels for cohort in newcomers]
         stretches = list(pairwise(cohort.stop for cohort in token.cohorts))
         if channel_id not in first.channels:
             spared = [self._changes.members(*s) for s, is_due in zip(stretches, due, strict=True) if not is_due]
-            return self.index.match(call, self._seen_rows(call.token.address, token, spared))
-        members = [self._changes.members(*s) for s, is_due in zip(stretches, due, strict=True) if is_due]
-        if not members:
-            return NO_ROWS
-        slots = np.concatenate(members)
+            return self._seen_rows(call.token.address, token, spared)
+        slots = np.concatenate([self._changes.members(*s) for s, is_due in zip(stretches, due, strict=True) if is_due])
         if token.accepted:
             slots = slots[~np.isin(slots, token.accepted_slots())]
-        if not slots.size:
-            return NO_ROWS
         wanted = self.index.bitmap()
         self.index.mark(wanted, slots)
-        return self.index.match(call, np.invert(wanted))
+        return np.invert(wanted, wanted)
 
-    def _seen_rows(self, address: str, token: TokenMemory, spared: list[Slots]) -> Words | None:
-        """Rows that are not checked: those of accepted subscribers, and of the cohorts that are not due."""
+    def _seen_rows(self, address: str, token: TokenMemory, spared: list[Slots]) -> Bitmap | None:
         seen = self._accepted_rows(address, token) if token.accepted else None
         if not spared:
             return seen
@@ -213,7 +274,7 @@ class Matcher:
         self.index.mark(seen, np.concatenate(spared))
         return seen
 
-    def _accepted_rows(self, address: str, token: TokenMemory) -> Words:
+    def _accepted_rows(self, address: str, token: TokenMemory) -> Bitmap:
         version = self.index.version
         known = self._bitmaps.get(address)
         if known is not None and known[0] == version:
@@ -237,6 +298,11 @@ class Matcher:
         return rows[order[is_first]]
 
     # memory
+
+    def _end_accepted(self, address: str, token: TokenMemory, now_us: int) -> None:
+        if ended := token.end_accepted(now_us):
+            self._accepted_count -= ended
+            self._bitmaps.pop(address, None)
 
     def _token(self, address: str) -> TokenMemory:
         token = self._tokens.get(address)

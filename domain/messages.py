@@ -2,7 +2,25 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from msgspec import Struct
+
+MediaKind = Literal["photo", "animation", "video"]
+
+
+class Media(Struct, frozen=True):
+    """A picture or film that goes above a text."""
+
+    kind: MediaKind
+    source: str
+    """An http(s) address that Telegram fetches, or the file id under which Telegram has it."""
+
+
+class SentMedia(Struct, frozen=True):
+    message_id: int
+    file_id: str | None
+    """Stands for the file from now on; `None` when Telegram made something else of it."""
 
 
 class Button(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -22,3 +40,5 @@ class Message(Struct, frozen=True, kw_only=True, omit_defaults=True):
     html: str
     keyboard: tuple[tuple[Button, ...], ...] = ()
     silent: bool = False
+    thread_id: int | None = None
+    """The topic of a forum that an answer goes to."""

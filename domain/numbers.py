@@ -1,8 +1,9 @@
-"""Numbers as people type and read them: `1.5k`, `$40,000`, `12%`, `2.5x`, `1d 6h`.
+"""Rules and numbers as people type and read them: `1.5k`, `$40,000`, `-20% - 200%`, `1d 6h`, `yes`, `cat, -inu`.
 
-What is read is a finite float that is not negative, in the unit of the field (see `domain.filters.Unit`), and of
-at most nine significant digits; `parse_value(show_value(v, unit), unit) == v` for every such v. The words accepted
-here are grammar, not sentences: what people are told is in `texts/`, under the keys of the errors.
+A number that is read is a finite float, in the unit of the field (see `domain.filters.Unit`), not negative but for
+a change, and of at most nine significant digits; `parse_value(show_value(v, unit), unit) == v` for every such v, and
+`parse_rule(show_rule(r, field), field) == r` for every rule r that was read. The words accepted here are grammar,
+not sentences: what people are told is in `texts/`, under the keys of the errors.
 """
 
 from __future__ import annotations
@@ -10,20 +11,31 @@ from __future__ import annotations
 import math
 import re
 import unicodedata
+from collections.abc import Set as AbstractSet
 from decimal import Decimal
 from typing import Final
 
+import msgspec
+
 from domain.errors import UserFacingError
-from domain.filters import FilterField, Range, Unit
+from domain.filters import MAX_WAIT_MINUTES, Choice, FilterField, Missing, Range, Rule, Unit, Words
+from domain.lists import MAX_TYPED, NOTHING, fold, read_list, show_list
 
 MAX_LENGTH: Final = 64
-"""Of what somebody types, in characters."""
+"""Of a number or range that somebody types, in characters."""
+MAX_WORDS: Final = 20
+MAX_WORD_LENGTH: Final = 50
+MAX_CHOICES: Final = 100
+MAX_CHOICE_LENGTH: Final = 64
 DIGITS: Final = 9
 """Significant digits that are kept. Prices are not known any better, and nobody types more."""
 LARGEST: Final[dict[Unit, Decimal]] = {
     "usd": Decimal(10**15),
     "percent": Decimal(100),
+    "change": Decimal(10**9),
     "multiple": Decimal(10**9),
+    "ratio": Decimal(10**9),
+    "score": Decimal(100),
     "count": Decimal(10**12),
     "duration": Decimal(3650 * 86_400),
 }
@@ -35,9 +47,13 @@ SHORT_DIGITS: Final = 3
 EXAMPLES: Final[dict[Unit, str]] = {
     "usd": "20k",
     "percent": "12%",
+    "change": "-20%",
     "multiple": "2.5x",
+    "ratio": "1.2",
+    "score": "40",
     "count": "150",
     "duration": "3h",
+    "flag": "yes",
 }
 
 _NUMBER: Final = r"(?P<number>\d{1,3}(?:[ ,']\d{3})+(?:\.\d+)?|\d+(?:\.\d*)?|\.\d+)"
@@ -46,10 +62,13 @@ _SCALE: Final = r"(?P<scale>k|mln|mn|m|bn|b)?"
 _PATTERNS: Final[dict[Unit, re.Pattern[str]]] = {
     "usd": re.compile(rf"(?:\$|usd)? ?{_NUMBER} ?{_SCALE} ?(?:\$|usd)?"),
     "percent": re.compile(rf"{_NUMBER} ?(?:%|percent)?"),
+    "change": re.compile(rf"[-+]?{_NUMBER} ?(?:%|percent)?"),
     "multiple": re.compile(rf"[x×]? ?{_NUMBER} ?[x×]?"),
+    "ratio": re.compile(rf"{_NUMBER} ?{_SCALE}"),
+    "score": re.compile(rf"{_NUMBER}(?: ?/ ?100)?"),
     "count": re.compile(rf"{_NUMBER} ?{_SCALE}"),
 }
-_SUFFIXES: Final[dict[Unit, str]] = {"percent": "%", "multiple": "x"}
+_SUFFIXES: Final[dict[Unit, str]] = {"percent": "%", "change": "%", "multiple": "x"}
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _DURATION_PART: Final = re.compile(
     r"(\d{1,12}(?:\.\d{1,12})?) ?"
@@ -58,7 +77,9 @@ _DURATION_PART: Final = re.compile(
 _SPACES: Final = re.compile(r"\s+")
 _DASHES: Final = str.maketrans(dict.fromkeys("‐‑‒–—―−", "-"))
 
-_NOTHING: Final = {"any", "off", "none"}
+_YES: Final = Range(1.0, None)
+_NO: Final = Range(None, 0.0)
+_FLAGS: Final = {"yes": _YES, "y": _YES, "true": _YES, "no": _NO, "n": _NO, "false": _NO}
 _BOUND: Final = re.compile(
     r"(?P<low>>=?|≥|min(?:imum)?|from|over|above|at least)|(?P<high><=?|≤|max(?:imum)?|under|below|up to|at most)"
 )
@@ -79,49 +100,73 @@ class _Unreadable(Exception):  # noqa: N818 - never leaves this module
 def parse_value(text: str, unit: Unit) -> float:
     """One number. Raises `UserFacingError`: `number.unreadable`, `number.negative` or `number.out_of_range`.
 
-    The arguments of the error are `typed` and `expected` (an example), and for the last one `largest`.
+    A flag, a choice and a text are no numbers and always unreadable. The arguments of the error are `typed` and
+    `expected` (an example), and for the last one `largest`.
     """
     try:
         return _value(_clean(text), unit)
     except _Unreadable as error:
-        raise UserFacingError(error.key, typed=_clip(text), expected=EXAMPLES[unit], **error.arguments) from None
+        expected = EXAMPLES.get(unit, "")
+        raise UserFacingError(error.key, typed=_clip(text), expected=expected, **error.arguments) from None
 
 
-def parse_range(text: str, field: FilterField) -> Range | None:
-    """A range, or `None` where the person wants none (`any`, `off`, `none`).
+def parse_rule(text: str, field: FilterField) -> Rule | None:
+    """A rule that fails where the value is missing, or `None` where the person wants none (`any`, `off`, `none`).
 
-    `20k - 2M`, `20k..2M`, `20k to 2M`; `20k -`, `>20k`, `min 20k`, `20k+`; `- 3h`, `<3h`, `max 3h`. One number
-    alone is the minimum, of a duration the maximum. Both ends belong to the range. Raises `UserFacingError` as
-    `parse_value` does, or `range.unreadable`, or `range.upside_down` (with `minimum` and `maximum` as shown).
+    Numbers: `20k - 2M`, `20k..2M`, `20k to 2M`; `20k -`, `>20k`, `min 20k`, `20k+`; `- 3h`, `<3h`, `max 3h`. One
+    number alone is the minimum, of a duration the maximum; both ends belong to the range. In a change a dash that
+    touches a number at its beginning is a sign. Flags: `yes`, `no`. Choices and words: see `domain.lists`.
+
+    Raises `UserFacingError` with `typed` and `expected` as `parse_value` does, or `range.unreadable`,
+    `range.upside_down` (with `minimum` and `maximum` as shown), `flag.unreadable`, `list.unreadable` (no item),
+    `list.too_many` (`largest`), `list.too_long` (`item`, `largest`), `list.contradiction` (`item`).
     """
     try:
+        if field.unit == "choice":
+            return _choice(text, field)
+        if field.unit == "text":
+            return _words(text)
         return _range(_clean(text), field.unit)
     except _Unreadable as error:
         raise UserFacingError(error.key, typed=_clip(text), expected=field.example, **error.arguments) from None
 
 
-def show_value(value: float | None, unit: Unit) -> str:
+def show_rule(rule: Rule | None, field: FilterField) -> str:
+    """`$20k – $2M`, `≥ 40%`, `≤ 3h`, `yes`, `cat, "one, two", -inu`, `any`; `parse_rule` reads it back.
+
+    The policy for missing values is not part of it.
+    """
+    if isinstance(rule, Choice):
+        return show_list(sorted(rule.included), sorted(rule.excluded)) or "any"
+    if isinstance(rule, Words):
+        return show_list(rule.included, rule.excluded) or "any"
+    return _show_range(rule, field.unit)
+
+
+def with_policy(rule: Rule, missing: Missing, wait_minutes: int = 0) -> Rule:
+    """The same rule with another policy for missing values; `wait_minutes` is ignored unless it waits.
+
+    Raises `UserFacingError` `wait.out_of_range` (with `largest`) for a wait that is not 1 to 60 minutes.
+    """
+    if missing != "wait":
+        wait_minutes = 0
+    elif not 1 <= wait_minutes <= MAX_WAIT_MINUTES:
+        raise UserFacingError("wait.out_of_range", typed=str(wait_minutes), expected="10", largest=MAX_WAIT_MINUTES)
+    return msgspec.structs.replace(rule, missing=missing, wait_minutes=wait_minutes)
+
+
+def show_value(value: float | str | None, unit: Unit) -> str:
     """Exactly what was typed, as short as it goes; a measured value with more digits, rounded to three of them.
 
-    `?` for a value nobody knows. A duration that is no whole number of seconds shows its two largest units.
+    `?` for a value nobody knows. A duration that is no whole number of seconds shows its two largest units. A text
+    is clipped, and still hostile.
     """
     return _show(value, unit, DIGITS)
 
 
-def show_short(value: float | None, unit: Unit) -> str:
+def show_short(value: float | str | None, unit: Unit) -> str:
     """A measured value at a glance: three significant digits, the two largest units of a duration."""
     return _show(value, unit, SHORT_DIGITS)
-
-
-def show_range(limits: Range | None, unit: Unit) -> str:
-    """`$20k – $2M`, `≥ 40%`, `≤ 3h`, `any`; `parse_range` reads it back."""
-    if limits is None or (limits.minimum is None and limits.maximum is None):
-        return "any"
-    if limits.maximum is None:
-        return f"≥ {show_value(limits.minimum, unit)}"
-    if limits.minimum is None:
-        return f"≤ {show_value(limits.maximum, unit)}"
-    return f"{show_value(limits.minimum, unit)} – {show_value(limits.maximum, unit)}"
 
 
 # reading
@@ -139,10 +184,57 @@ def _clean(text: str) -> str:
     return _SPACES.sub(" ", plain).strip()
 
 
-def _range(typed: str, unit: Unit) -> Range | None:
-    if typed in _NOTHING:
+def _choice(text: str, field: FilterField) -> Choice | None:
+    items = _items(text, MAX_CHOICES, MAX_CHOICE_LENGTH)
+    if items is None:
         return None
-    low, high = _ends(typed, unit)
+    included, excluded = (frozenset(some) for some in items)
+    if field.group == "origin":  # launchpads and exchanges are known by names in lower case; a channel by its id
+        included, excluded = (frozenset(map(str.lower, some)) for some in (included, excluded))
+    _refuse_contradiction(included, excluded)
+    return Choice(included, excluded)
+
+
+def _words(text: str) -> Words | None:
+    items = _items(text, MAX_WORDS, MAX_WORD_LENGTH)
+    if items is None:
+        return None
+    included, excluded = ({fold(word): word for word in reversed(some)} for some in items)
+    _refuse_contradiction(included.keys(), excluded.keys())
+    return Words(tuple(reversed(included.values())), tuple(reversed(excluded.values())))
+
+
+def _items(text: str, largest: int, longest: int) -> tuple[tuple[str, ...], tuple[str, ...]] | None:
+    if len(text) > MAX_TYPED:
+        raise _Unreadable("list.too_many", largest=largest)
+    if text.strip().lower() in NOTHING:
+        return None
+    items = read_list(text)
+    both = items.included + items.excluded
+    if not both:
+        raise _Unreadable("list.unreadable")
+    if len(both) > largest:
+        raise _Unreadable("list.too_many", largest=largest)
+    too_long = next((item for item in both if len(item) > longest), None)
+    if too_long is not None:
+        raise _Unreadable("list.too_long", item=_clip(too_long), largest=longest)
+    return items.included, items.excluded
+
+
+def _refuse_contradiction(included: AbstractSet[str], excluded: AbstractSet[str]) -> None:
+    both = included & excluded
+    if both:
+        raise _Unreadable("list.contradiction", item=min(both))
+
+
+def _range(typed: str, unit: Unit) -> Range | None:
+    if typed in NOTHING:
+        return None
+    if unit == "flag":
+        if typed not in _FLAGS:
+            raise _Unreadable("flag.unreadable")
+        return _FLAGS[typed]
+    low, high = _signed_ends(typed) if unit == "change" else _ends(typed, unit)
     minimum = None if low is None else _value(low, unit)
     maximum = None if high is None else _value(high, unit)
     if minimum is not None and maximum is not None and minimum > maximum:
@@ -169,8 +261,22 @@ def _ends(typed: str, unit: Unit) -> tuple[str | None, str | None]:
     return low or None, high or None
 
 
+def _signed_ends(typed: str) -> tuple[str | None, str | None]:
+    """`_ends` where a number may begin with a sign: only a dash after the first number parts the two."""
+    bound = _BOUND.match(typed)
+    if bound or typed.endswith("+"):
+        return _ends(typed, "change")
+    between = _BETWEEN.search(typed, 1 if _NEGATIVE.match(typed) else 0)
+    if between is None:
+        return typed, None
+    low, high = typed[: between.start()].strip(), typed[between.end() :].strip()
+    if not (low or high):
+        raise _Unreadable("range.unreadable")
+    return low or None, high or None
+
+
 def _value(typed: str, unit: Unit) -> float:
-    if _NEGATIVE.match(typed):
+    if unit != "change" and _NEGATIVE.match(typed):
         raise _Unreadable("number.negative")
     number = _duration(typed) if unit == "duration" else _number(typed, unit)
     if number is None:
@@ -178,17 +284,19 @@ def _value(typed: str, unit: Unit) -> float:
     number = _rounded(number, DIGITS)
     if unit in {"count", "duration"} and number != number.to_integral_value():
         raise _Unreadable("number.unreadable")
-    if number > LARGEST[unit] or 0 < number < SMALLEST:
+    if abs(number) > LARGEST[unit] or 0 < abs(number) < SMALLEST:
         raise _Unreadable("number.out_of_range", largest=show_value(float(LARGEST[unit]), unit))
     return float(number)
 
 
 def _number(typed: str, unit: Unit) -> Decimal | None:
-    match = _PATTERNS[unit].fullmatch(typed)
+    pattern = _PATTERNS.get(unit)
+    match = pattern.fullmatch(typed) if pattern else None
     if match is None:
         return None
     scale = match.groupdict().get("scale") or ""
-    return Decimal(re.sub(r"[ ,']", "", match["number"])) * _SCALES[scale]
+    number = Decimal(re.sub(r"[ ,']", "", match["number"])) * _SCALES[scale]
+    return -number if unit == "change" and typed.startswith("-") else number
 
 
 def _duration(typed: str) -> Decimal | None:
@@ -208,9 +316,29 @@ def _duration(typed: str) -> Decimal | None:
 # showing
 
 
-def _show(value: float | None, unit: Unit, digits: int) -> str:
+def _show_range(limits: Range | None, unit: Unit) -> str:
+    if limits is None or (limits.minimum is None and limits.maximum is None):
+        return "any"
+    if unit == "flag":
+        return "yes" if limits.minimum is not None else "no"
+    if limits.maximum is None:
+        return f"≥ {show_value(limits.minimum, unit)}"
+    if limits.minimum is None:
+        return f"≤ {show_value(limits.maximum, unit)}"
+    return f"{show_value(limits.minimum, unit)} – {show_value(limits.maximum, unit)}"
+
+
+def _show(value: float | str | None, unit: Unit, digits: int) -> str:
+    if isinstance(value, str):
+        return _clip(value)
     if value is None or math.isnan(value):
         return "?"
+    if unit == "flag":
+        return "yes" if value else "no"
+    return _show_number(value, unit, digits)
+
+
+def _show_number(value: float, unit: Unit, digits: int) -> str:
     sign = "-" if value < 0 else ""
     if math.isinf(value):
         return f"{sign}∞"

@@ -1,6 +1,7 @@
 """Presets: filter sets to start from, as the operator wrote them in `config/presets.toml`.
 
-Ranges stand there as people type them (`"20k - 300k"`). Names and descriptions are texts: `preset.<key>`.
+Rules stand there as people type them (`"20k - 300k"`, `"yes"`, `"cat, -inu"`), or as a table that says besides what
+counts where the value is missing. Names and descriptions are texts: `preset.<key>`.
 """
 
 from __future__ import annotations
@@ -8,13 +9,13 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, cast
+from typing import Any, Final, cast, get_args
 
 from msgspec import Struct
 
 from domain.errors import FatalError, UserFacingError
-from domain.filters import FIELDS, FilterField, Range
-from domain.numbers import parse_range
+from domain.filters import FIELDS, FilterField, Missing, Rule
+from domain.numbers import parse_rule, with_policy
 
 KEY: Final = re.compile(r"[a-z0-9_]{1,24}")
 """Part of text keys and callback data."""
@@ -22,10 +23,12 @@ KEY: Final = re.compile(r"[a-z0-9_]{1,24}")
 
 class Preset(Struct, frozen=True, kw_only=True):
     key: str
-    ranges: dict[str, Range] = {}
-    """By `FilterField.key`."""
-    channels: frozenset[str] = frozenset()
-    """Empty means all."""
+    name: str = ""
+    """What an admin called it; empty: the text `preset.<key>`."""
+    about: str = ""
+    """What an admin says that it is for; empty: the text `preset.<key>.about`."""
+    rules: dict[str, Rule] = {}
+    """By `FilterField.key`. None at all: every call passes."""
 
 
 def load_presets(text: str, fields: Sequence[FilterField] = FIELDS) -> tuple[Preset, ...]:
@@ -34,17 +37,11 @@ def load_presets(text: str, fields: Sequence[FilterField] = FIELDS) -> tuple[Pre
     presets: list[Preset] = []
     for key, table in read_tables(text, "presets.toml").items():
         where = f"presets.toml: [{key}]"
-        refuse_unknown(table, {"ranges", "channels"}, where)
-        ranges = table.get("ranges", {})
-        if not isinstance(ranges, dict):
-            raise FatalError(f"{where} ranges: expected a table")
-        presets.append(
-            Preset(
-                key=key,
-                ranges=_ranges(cast("dict[str, Any]", ranges), by_key, f"{where} ranges."),
-                channels=_channels(table.get("channels", []), where),
-            )
-        )
+        refuse_unknown(table, {"rules"}, where)
+        rules = table.get("rules", {})
+        if not isinstance(rules, dict):
+            raise FatalError(f"{where} rules: expected a table")
+        presets.append(Preset(key=key, rules=_rules(cast("dict[str, Any]", rules), by_key, f"{where} rules.")))
     return tuple(presets)
 
 
@@ -70,27 +67,40 @@ def refuse_unknown(table: Mapping[str, object], known: set[str], where: str) -> 
         raise FatalError(f"{where} {unknown[0]}: unknown, expected one of {', '.join(sorted(known))}")
 
 
-def _ranges(table: dict[str, Any], fields: Mapping[str, FilterField], where: str) -> dict[str, Range]:
-    ranges: dict[str, Range] = {}
-    for key, typed in table.items():
+def _rules(table: dict[str, Any], fields: Mapping[str, FilterField], where: str) -> dict[str, Rule]:
+    rules: dict[str, Rule] = {}
+    for key, written in table.items():
         if key not in fields:
             raise FatalError(f"{where}{key}: there is no such filter")
-        if not isinstance(typed, str):
-            raise FatalError(f'{where}{key}: expected text such as "{fields[key].example}"')
-        try:
-            limits = parse_range(typed, fields[key])
-        except UserFacingError as error:
-            raise FatalError(f'{where}{key}: cannot read "{typed}" ({error.key})') from error
-        if limits is None:
-            raise FatalError(f"{where}{key}: leave out a filter that is not wanted")
-        ranges[key] = limits
-    return ranges
+        if isinstance(written, dict):
+            rules[key] = _rule_with_policy(cast("dict[str, Any]", written), fields[key], f"{where}{key}")
+        else:
+            rules[key] = _rule(written, fields[key], f"{where}{key}")
+    return rules
 
 
-def _channels(value: object, where: str) -> frozenset[str]:
-    if not isinstance(value, list):
-        raise FatalError(f"{where} channels: expected a list of channel ids")
-    names = cast("list[object]", value)
-    if not all(isinstance(name, str) and name for name in names):
-        raise FatalError(f"{where} channels: expected a list of channel ids")
-    return frozenset(cast("list[str]", names))
+def _rule(typed: object, field: FilterField, where: str) -> Rule:
+    if not isinstance(typed, str):
+        raise FatalError(f'{where}: expected text such as "{field.example}"')
+    try:
+        rule = parse_rule(typed, field)
+    except UserFacingError as error:
+        raise FatalError(f'{where}: cannot read "{typed}" ({error.key})') from error
+    if rule is None:
+        raise FatalError(f"{where}: leave out a filter that is not wanted")
+    return rule
+
+
+def _rule_with_policy(table: Mapping[str, Any], field: FilterField, where: str) -> Rule:
+    refuse_unknown(table, {"rule", "missing", "wait_minutes"}, where)
+    rule = _rule(table.get("rule"), field, f"{where}.rule")
+    missing: Any = table.get("missing")
+    wait_minutes = table.get("wait_minutes", 0)
+    if missing not in get_args(Missing):
+        raise FatalError(f"{where}.missing: expected one of {', '.join(get_args(Missing))}")
+    if not isinstance(wait_minutes, int) or (missing != "wait" and wait_minutes):
+        raise FatalError(f"{where}.wait_minutes: a whole number, where it waits")
+    try:
+        return with_policy(rule, missing, wait_minutes)
+    except UserFacingError as error:
+        raise FatalError(f"{where}.wait_minutes: expected 1 to {error.arguments['largest']}") from error

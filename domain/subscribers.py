@@ -3,17 +3,66 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Literal
 
 from msgspec import Struct
 
 from domain.filters import FilterSet
+
+MessageKind = Literal["alert", "late", "digest", "report"]
+CardField = Literal["market_cap", "liquidity", "age", "holders", "price", "security", "channel", "latency", "image"]
+CardButton = Literal["copy", "chart", "explorer", "why", "mute"]
+
+ALL_BUTTONS: tuple[CardButton, ...] = ("copy", "chart", "explorer", "why", "mute")
+
+
+class QuietHours(Struct, frozen=True, kw_only=True):
+    """From `start_minute` to `end_minute` of the local day (0-1439), over midnight where the end is smaller."""
+
+    start_minute: int
+    end_minute: int
+    pass_score: int = 101
+    """Calls that score at least this (0-100, `domain/score.py`) come through; 101 lets none through."""
+
+
+class Destination(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A group, or a topic in it, that the subscriber administers."""
+
+    chat_id: int
+    thread_id: int | None = None
+    title: str = ""
+    """Attacker-controlled text."""
+
+
+class Card(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    compact: bool = False
+    hidden: frozenset[CardField] = frozenset()
+    buttons: tuple[CardButton, ...] = ALL_BUTTONS
+
+
+class Preferences(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How what passed is delivered."""
+
+    time_zone: str = "UTC"
+    """IANA name."""
+    quiet: QuietHours | None = None
+    alerts_per_hour: int | None = None
+    """`None`: as many as pass. Beyond it the best by score come, the rest goes into the digest."""
+    silent: frozenset[MessageKind] = frozenset()
+    """Kinds that come without a sound."""
+    snoozed_until: datetime | None = None
+    muted_tokens: dict[str, datetime] = {}
+    """Token address -> until when. At most 200, the ones that end first leave."""
+    card: Card = Card()
+    destination: Destination | None = None
+    """`None`: the private chat."""
 
 
 class Subscriber(Struct, frozen=True, kw_only=True, omit_defaults=True):
     user_id: int
     """Telegram user id."""
     chat_id: int
-    """Where alerts go; the private chat has the id of the user."""
+    """The private chat; it has the id of the user."""
     name: str
     """Attacker-controlled display name."""
     language: str = "en"
@@ -28,6 +77,7 @@ class Subscriber(Struct, frozen=True, kw_only=True, omit_defaults=True):
     unreachable: bool = False
     """Telegram answers 403: nothing is sent until the person speaks again. Paid time is not touched."""
     filter_sets: tuple[FilterSet, ...] = ()
+    preferences: Preferences = Preferences()
 
     def receives_at(self, now: datetime) -> bool:
         """Whether calls are held against this subscriber's filters at `now`."""

@@ -12,9 +12,12 @@ from msgspec import Struct
 from domain.errors import MessageRefusedError
 from domain.messages import Message
 from services.channels import ChannelsService
+from services.explanations import ExplanationsService
 from services.inputs import InputsService
 from services.monitoring import MonitoringService
+from services.permissions import PermissionsService
 from services.presets import PresetsService
+from services.sharing import SharingService
 from services.subscriptions import SubscriptionsService
 from services.users import UsersService
 from texts.renderer import Texts
@@ -39,7 +42,12 @@ class Services:
     users: UsersService
     subscriptions: SubscriptionsService
     presets: PresetsService
+    sharing: SharingService
+    permissions: PermissionsService
+    bot_username: Callable[[], str]
+    """Of the bot itself, without `@`; known once Telegram is entered."""
     channels: ChannelsService
+    explanations: ExplanationsService
     monitoring: MonitoringService
     inputs: InputsService
     telegram: Conversation
@@ -48,8 +56,21 @@ class Services:
     clock: Callable[[], datetime]
 
 
+class GroupChat(Struct, frozen=True, kw_only=True):
+    """Where a command was given outside the private chat."""
+
+    chat_id: int
+    thread_id: int | None
+    """Topic of a forum; `None` outside topics and in General."""
+    title: str
+    """Attacker-controlled text."""
+
+
 class Turn(Struct, frozen=True, kw_only=True):
-    """One thing that a person did in a private chat: wrote, tapped a button, or blocked the bot."""
+    """One thing that a person did: wrote, tapped a button, or blocked the bot.
+
+    In his private chat, but for commands that are open to groups.
+    """
 
     user_id: int
     chat_id: int
@@ -60,6 +81,8 @@ class Turn(Struct, frozen=True, kw_only=True):
     """The message as it was typed; empty for a tap and for a message without text."""
     menu_id: int | None = None
     """The message whose button was tapped."""
+    group: GroupChat | None = None
+    """Set in a group; `chat_id` is that of the group then."""
 
 
 class BotBase:

@@ -1,7 +1,8 @@
 """From a Telegram update to the one method that answers it, and from an error to a sentence.
 
-Only private chats are answered, only new messages (an edited one would run its command twice), and every tap
-on a button is answered exactly once. A command or a tap withdraws the question that was asked last.
+Only private chats are answered, and commands that are open to groups. Only new messages are (an edited one would run
+its command twice), and every tap on a button is answered exactly once. A command or a tap withdraws the question that
+was asked last.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from telegram.ext import (
 
 from domain.errors import DeliveryError, RecipientGoneError, TransientError, UserFacingError
 from domain.messages import Message
-from handlers.base import BotBase, Turn
+from handlers.base import BotBase, GroupChat, Turn
 from handlers.routing import CommandRoute, Routes, collect
 from texts.markup import MAX_CALLBACK_ANSWER_UTF16, Html, cut, to_plain
 from texts.renderer import FALLBACK_LANGUAGE
@@ -35,6 +36,7 @@ Context = ContextTypes.DEFAULT_TYPE
 AnyApplication = Application[Any, Any, Any, Any, Any, Any]
 
 PRIVATE_MESSAGE = filters.UpdateType.MESSAGE & filters.ChatType.PRIVATE
+GROUP_OR_PRIVATE_MESSAGE = filters.UpdateType.MESSAGE & (filters.ChatType.PRIVATE | filters.ChatType.GROUPS)
 TRANSIENT_TEXT = "error.transient"
 UNEXPECTED_TEXT = "error.unexpected"
 STALE_TEXT = "callback.stale"
@@ -54,7 +56,8 @@ class Dispatcher:
         helps = (route.help for route in self.routes.commands.values())
         self._services.texts.check((*helps, TRANSIENT_TEXT, UNEXPECTED_TEXT, STALE_TEXT))
         for route in self.routes.commands.values():
-            application.add_handler(CommandHandler(route.name, self._command(route), PRIVATE_MESSAGE))
+            where = GROUP_OR_PRIVATE_MESSAGE if route.groups else PRIVATE_MESSAGE
+            application.add_handler(CommandHandler(route.name, self._command(route), where))
         application.add_handler(CallbackQueryHandler(self._tapped))
         application.add_handler(ChatMemberHandler(self._membership, ChatMemberHandler.MY_CHAT_MEMBER))
         application.add_handler(MessageHandler(PRIVATE_MESSAGE & ~filters.StatusUpdate.ALL, self._said))
@@ -62,7 +65,7 @@ class Dispatcher:
 
     def _command(self, route: CommandRoute) -> Callable[[Update, Context], Coroutine[Any, Any, None]]:
         async def commanded(update: Update, _context: Context) -> None:
-            turn = _turn(update)
+            turn = (_group_turn(update) if route.groups else None) or _turn(update)
             if turn is None:
                 return
             if route.admin and not self._is_admin(turn):
@@ -171,6 +174,22 @@ class Dispatcher:
             log.warning("tap_not_answered", user_id=query.from_user.id, reason=str(error))
 
 
+def _group_turn(update: Update) -> Turn | None:
+    """Read who gave a command in which group; `None` in a private chat."""
+    user, chat, message = update.effective_user, update.effective_chat, update.message
+    if user is None or chat is None or message is None or chat.type == ChatType.PRIVATE:
+        return None
+    thread_id = message.message_thread_id if message.is_topic_message else None
+    return Turn(
+        user_id=user.id,
+        chat_id=chat.id,
+        name=_writable(user.full_name),
+        language=user.language_code or FALLBACK_LANGUAGE,
+        text=_writable(message.text or ""),
+        group=GroupChat(chat_id=chat.id, thread_id=thread_id, title=_writable(chat.title or "")),
+    )
+
+
 def _turn(update: Update) -> Turn | None:
     """Read who did what; `None` outside private chats."""
     user, chat = update.effective_user, update.effective_chat
@@ -180,8 +199,16 @@ def _turn(update: Update) -> Turn | None:
     return Turn(
         user_id=user.id,
         chat_id=chat.id,
-        name=user.full_name,
+        name=_writable(user.full_name),
         language=user.language_code or FALLBACK_LANGUAGE,
-        text=(update.message.text or "") if update.message else "",
+        text=_writable(update.message.text or "") if update.message else "",
         menu_id=tapped.message_id if tapped else None,
     )
+
+
+def _writable(text: str | None) -> str:
+    """Replace halves of surrogate pairs, which JSON can say but no encoding can write.
+
+    A deleted account has no name, whatever PTB promises.
+    """
+    return (text or "").encode("utf-8", "replace").decode()

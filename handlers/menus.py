@@ -1,31 +1,28 @@
-"""What the menus look like: pure functions from what is known to a message with its buttons."""
+"""What every menu is made of, and the list of a subscriber's filter sets."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 from msgspec import Struct
 
-from domain.calls import Channel
-from domain.filters import FIELDS, FilterField, FilterSet, Range
+from domain.filters import FIELDS, Choice, FilterField, FilterSet, Rule, Words
 from domain.messages import Button, Message
-from domain.numbers import show_range, show_short
+from domain.numbers import show_rule
 from domain.presets import Preset
 from domain.subscribers import Subscriber
 from handlers import callbacks
 from handlers.base import Services, Turn
+from handlers.delivery_callbacks import ShowDelivery
 from services.users import state_of
 from texts.markup import Html, join, to_plain, utf16_length
 from texts.renderer import Texts
 
-MAIN_SET = 1
-"""The filter set that the menus edit."""
-CHANNELS_PER_PAGE = 8
-PRESETS_PER_ROW = 2
-"""So that what the presets mean and their buttons fit on one screen of a phone."""
-LIST_BUDGET_UTF16 = 3_000
+LIST_BUDGET_UTF16 = 2_800
 """Room for a list of any length in a message of 4096 units."""
+LISTED_UP_TO = 3
+"""Items of a choice or of words that are named at a glance; more are counted."""
 
 Keyboard = tuple[tuple[Button, ...], ...]
 
@@ -48,12 +45,33 @@ class View(Struct, frozen=True, kw_only=True):
     def button(self, key: str, data: callbacks.CallbackData, /, **arguments: object) -> Button:
         return Button(text=self.plain(key, **arguments), data=data.pack())
 
-    def range(self, value: Range | None, field: FilterField) -> str:
-        return self.plain("value.any") if value is None else show_range(value, field.unit)
+    def rule(self, rule: Rule | None, field: FilterField) -> str:
+        """A rule at a glance; as it was typed, where that is short."""
+        if rule is None:
+            return self.plain("value.any")
+        if isinstance(rule, Choice | Words) and len(rule.included) + len(rule.excluded) > LISTED_UP_TO:
+            return self.plain("value.chosen", chosen=len(rule.included), excluded=len(rule.excluded))
+        return show_rule(rule, field)
 
-    def channels(self, filter_set: FilterSet) -> str:
-        chosen = len(filter_set.channels)
-        return self.plain("value.some_channels", count=chosen) if chosen else self.plain("value.all_channels")
+    def missing(self, rule: Rule) -> str:
+        """What a rule does about a call without a value."""
+        match rule.missing:
+            case "fail":
+                return self.plain("value.missing_fail")
+            case "pass":
+                return self.plain("value.missing_pass")
+            case "wait":
+                return self.plain("value.missing_wait", minutes=rule.wait_minutes)
+
+    def set_name(self, filter_set: FilterSet) -> str:
+        return self.name(filter_set.name) or self.plain("value.set", number=filter_set.number)
+
+    def name(self, name: str) -> str:
+        """Name a set: by what somebody chose, or by the label of the preset whose key it has."""
+        return self.label("preset", name) if name and f"preset.{name}" in self.texts else name
+
+    def preset_name(self, preset: Preset) -> str:
+        return preset.name or self.label("preset", preset.key)
 
     def listed(self, lines: Iterable[Html], separator: str = "\n") -> Html:
         """As many lines as one message has room for, and how many were left out."""
@@ -66,6 +84,27 @@ class View(Struct, frozen=True, kw_only=True):
                 return join(separator, (*lines[:position], more))
         return join(separator, lines)
 
+    def rules(self, rules: Mapping[str, Rule]) -> Html:
+        """Every rule in words, one line each, in the order of the registry."""
+        return self.listed(
+            self.html(
+                "rule.line" if rules[field.key].missing == "fail" else "rule.line_missing",
+                label=self.label("filter", field.key),
+                value=self.rule(rules[field.key], field),
+                missing=self.missing(rules[field.key]),
+            )
+            for field in FIELDS
+            if field.key in rules
+        ) or self.html("rule.none")
+
+    def rules_short(self, rules: Mapping[str, Rule]) -> str:
+        """The rules on one line."""
+        return ", ".join(
+            self.plain("value.rule", label=self.label("filter", field.key), value=self.rule(rules[field.key], field))
+            for field in FIELDS
+            if field.key in rules
+        )
+
 
 def view_of(services: Services, turn: Turn) -> View:
     return View(texts=services.texts, language=turn.language)
@@ -75,9 +114,9 @@ def message(*paragraphs: Html, keyboard: Keyboard = ()) -> Message:
     return Message(html=str(join("\n\n", (text for text in paragraphs if text))), keyboard=keyboard)
 
 
-def filter_set_of(subscriber: Subscriber, number: int) -> FilterSet:
-    """Find the set, or an empty one in its place for somebody who has not made it yet."""
-    return subscriber.filter_set(number) or FilterSet(user_id=subscriber.user_id, number=number, name="")
+def in_rows(buttons: Iterable[Button], per_row: int) -> Keyboard:
+    buttons = tuple(buttons)
+    return tuple(buttons[start : start + per_row] for start in range(0, len(buttons), per_row))
 
 
 def state(view: View, subscriber: Subscriber, now: datetime) -> Html:
@@ -90,162 +129,41 @@ def state(view: View, subscriber: Subscriber, now: datetime) -> Html:
     return view.html(f"state.{account}")
 
 
-def settings_menu(view: View, subscriber: Subscriber, number: int, now: datetime, note: Html | None = None) -> Message:
-    filter_set = filter_set_of(subscriber, number)
-    open_to_all = subscriber.filter_set(number) and not filter_set.ranges and not filter_set.channels
-    rules = tuple(
-        (
-            view.button(
-                "button.rule",
-                callbacks.ShowField(number, field.key),
-                label=view.label("filter", field.key),
-                value=view.range(filter_set.ranges.get(field.key), field),
-            ),
+def settings_menu(view: View, subscriber: Subscriber, now: datetime, note: Html | None = None) -> Message:
+    """All filter sets of a subscriber."""
+    sets = subscriber.filter_sets
+    opening = (
+        view.button(
+            "button.set_on" if filter_set.enabled else "button.set_off",
+            callbacks.ShowSet(filter_set.number),
+            name=view.set_name(filter_set),
         )
-        for field in FIELDS
+        for filter_set in sets
     )
-    channels = view.button("button.channels", callbacks.ShowChannels(number, 0), value=view.channels(filter_set))
     return message(
         note or Html(),
         view.html("settings.menu", state=state(view, subscriber, now)),
-        view.html("settings.everything") if open_to_all else Html(),
+        view.listed((_set_line(view, filter_set) for filter_set in sets), "\n\n"),
+        view.html("settings.any_filter") if len(sets) > 1 else Html(),
         keyboard=(
-            *rules,
-            (channels,),
-            (view.button("button.presets", callbacks.ShowPresets()), *_enabling(view, subscriber, number)),
-            (_pausing(view, subscriber),),
+            *in_rows(opening, 1),
+            (view.button("button.new_set", callbacks.NewSet()),),
+            (_pausing(view, subscriber), view.button("button.delivery_settings", ShowDelivery())),
         ),
     )
 
 
-def _enabling(view: View, subscriber: Subscriber, number: int) -> tuple[Button, ...]:
-    filter_set = subscriber.filter_set(number)
-    if filter_set is None:
-        return ()
-    key = "button.filter_off" if filter_set.enabled else "button.filter_on"
-    return (view.button(key, callbacks.SetEnabled(number, not filter_set.enabled)),)
+def _set_line(view: View, filter_set: FilterSet) -> Html:
+    line = view.html(
+        "settings.set_on" if filter_set.enabled else "settings.set_off",
+        name=view.set_name(filter_set),
+        count=len(filter_set.rules),
+    )
+    if not filter_set.rules:
+        return line
+    return join("\n", (line, view.html("settings.set_rules", rules=view.rules_short(filter_set.rules))))
 
 
 def _pausing(view: View, subscriber: Subscriber) -> Button:
     key = "button.resume" if subscriber.paused else "button.pause"
     return view.button(key, callbacks.SetPaused(not subscriber.paused))
-
-
-def field_keyboard(view: View, number: int, field: FilterField) -> Keyboard:
-    return (
-        (
-            view.button("button.any", callbacks.ClearField(number, field.key)),
-            view.button("button.back", callbacks.ShowSettings(number)),
-        ),
-    )
-
-
-def field_prompt(view: View, filter_set: FilterSet, field: FilterField) -> Message:
-    about_key = f"filter.{field.key}.about"
-    return message(
-        view.html(
-            "settings.field",
-            label=view.label("filter", field.key),
-            about=view.html(about_key) if about_key in view.texts else Html(),
-            value=view.range(filter_set.ranges.get(field.key), field),
-            example=field.example,
-            unit=view.html(f"unit.{field.unit}"),
-        ),
-        keyboard=field_keyboard(view, filter_set.number, field),
-    )
-
-
-def preset_keyboard(view: View, presets: Iterable[Preset]) -> Keyboard:
-    buttons = [
-        Button(text=view.label("preset", preset.key), data=callbacks.ApplyPreset(preset.key).pack())
-        for preset in presets
-    ]
-    starts = range(0, len(buttons), PRESETS_PER_ROW)
-    return tuple(tuple(buttons[start : start + PRESETS_PER_ROW]) for start in starts)
-
-
-def preset_lines(view: View, presets: Iterable[Preset]) -> Html:
-    return view.listed((_preset_line(view, preset) for preset in presets), "\n\n")
-
-
-def _preset_line(view: View, preset: Preset) -> Html:
-    """Describe a preset: its name, what it is for where a text says so, and its rules."""
-    about_key = f"preset.{preset.key}.about"
-    rules = [
-        view.plain(
-            "presets.rule",
-            label=view.label("filter", field.key),
-            value=view.range(preset.ranges[field.key], field),
-        )
-        for field in FIELDS
-        if field.key in preset.ranges
-    ]
-    lines = (
-        view.html("presets.name", preset=view.label("preset", preset.key)),
-        view.html("presets.about", about=view.plain(about_key)) if about_key in view.texts else Html(),
-        view.html("presets.rules", rules=", ".join(rules)) if rules else Html(),
-    )
-    return join("\n", (line for line in lines if line))
-
-
-def presets_menu(view: View, presets: Sequence[Preset]) -> Message:
-    back = view.button("button.back", callbacks.ShowSettings(MAIN_SET))
-    return message(
-        view.html("settings.presets", presets=preset_lines(view, presets)),
-        keyboard=(*preset_keyboard(view, presets), (back,)),
-    )
-
-
-def choosable(known: Sequence[Channel], chosen: frozenset[str]) -> list[Channel]:
-    """Channels to choose from, most successful first: those of the feed, and those chosen that it names no more.
-
-    A choice moves nothing, so that the next tap hits what the reader saw.
-    """
-    seen = {channel.id: channel for channel in known}
-    silent = (Channel(id=channel_id) for channel_id in chosen if channel_id not in seen)
-    return sorted((*seen.values(), *silent), key=_by_success)
-
-
-def _by_success(channel: Channel) -> tuple[float, str, str]:
-    win_rate = channel.record.win_rate_percent if channel.record else None
-    return (1.0 if win_rate is None else -win_rate, channel.title or "", channel.id)
-
-
-def channels_menu(view: View, filter_set: FilterSet, channels: Sequence[Channel], page: int) -> Message:
-    """One page of toggles; a page beyond the end is the last one."""
-    number, count = filter_set.number, len(filter_set.channels)
-    last = max(0, (len(channels) - 1) // CHANNELS_PER_PAGE)
-    page = min(max(page, 0), last)
-    shown = channels[page * CHANNELS_PER_PAGE : (page + 1) * CHANNELS_PER_PAGE]
-    rows = [(_toggle(view, filter_set, channel, page),) for channel in shown]
-    turning = [
-        view.button(key, callbacks.ShowChannels(number, target))
-        for key, target in (("button.previous", page - 1), ("button.next", page + 1))
-        if 0 <= target <= last
-    ]
-    closing = [view.button("button.back", callbacks.ShowSettings(number))]
-    if filter_set.channels:
-        closing.insert(0, view.button("button.all_channels", callbacks.ClearChannels(number)))
-    names = (view.html("channels.name", title=c.title or c.id) for c in channels if c.id in filter_set.channels)
-    some = view.html("channels.some", count=count, names=view.listed(names, ", "))
-    chosen = some if count else view.html("channels.all")
-    return message(
-        view.html("settings.channels" if channels else "settings.no_channels", chosen=chosen),
-        keyboard=tuple(row for row in (*rows, tuple(turning), tuple(closing)) if row),
-    )
-
-
-def _toggle(view: View, filter_set: FilterSet, channel: Channel, page: int) -> Button:
-    record = channel.record
-    shown = record and view.plain(
-        "button.channel_record",
-        win_rate=show_short(record.win_rate_percent, "percent"),
-        average=show_short(record.average_multiple, "multiple"),
-    )
-    chosen = channel.id in filter_set.channels
-    return view.button(
-        "button.channel_chosen" if chosen else "button.channel",
-        callbacks.ToggleChannel(filter_set.number, page, callbacks.channel_tag(channel.id)),
-        title=channel.title or channel.id,
-        record=shown or "",
-    )

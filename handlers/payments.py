@@ -5,11 +5,10 @@ from __future__ import annotations
 from datetime import datetime
 from decimal import Decimal
 
-from domain.filters import FIELDS, FilterSet
 from domain.subscribers import Subscriber
 from handlers import callbacks, menus
 from handlers.base import BotBase, Turn
-from handlers.menus import MAIN_SET, View, view_of
+from handlers.menus import View, view_of
 from handlers.routing import command
 from services.subscriptions import SubscriptionStatus
 from texts.markup import Html
@@ -28,7 +27,7 @@ class PaymentsMixin(BotBase):
             state=menus.state(view, subscriber, self.services.clock()),
             rules=_rules(view, subscriber),
         )
-        settings = view.button("button.settings", callbacks.ShowSettings(MAIN_SET))
+        settings = view.button("button.settings", callbacks.ShowSettings())
         await self.reply(turn, menus.message(text, keyboard=((settings,),)))
 
     @command("plan", help="help.plan")
@@ -62,21 +61,12 @@ def _rules(view: View, subscriber: Subscriber) -> Html:
     enabled = [filter_set for filter_set in subscriber.filter_sets if filter_set.enabled]
     if not enabled:
         return view.html("status.no_filter")
-    return view.listed(line for filter_set in enabled for line in _rules_of(view, filter_set))
-
-
-def _rules_of(view: View, filter_set: FilterSet) -> list[Html]:
-    lines = [
-        view.html(
-            "status.rule",
-            label=view.label("filter", field.key),
-            value=view.range(filter_set.ranges[field.key], field),
-        )
-        for field in FIELDS
-        if field.key in filter_set.ranges
-    ]
-    channels = view.html("status.rule", label=view.plain("channels.label"), value=view.channels(filter_set))
-    return [*lines, channels]
+    return view.listed(
+        view.html("status.filter", name=view.set_name(filter_set), rules=view.rules_short(filter_set.rules))
+        if filter_set.rules
+        else view.html("status.open_filter", name=view.set_name(filter_set))
+        for filter_set in enabled
+    )
 
 
 def _date(at: datetime) -> str:

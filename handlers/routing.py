@@ -44,6 +44,8 @@ class CommandRoute(Struct, frozen=True, kw_only=True):
     help: str
     """Key of the text that says in a few words what it does."""
     admin: bool
+    groups: bool = False
+    """Answered in groups too; everything else belongs into the private chat."""
     method: str
 
 
@@ -74,9 +76,10 @@ def command(
     *,
     help: str,  # noqa: A002 - at every use the word says what follows
     admin: bool = False,
+    groups: bool = False,
 ) -> Callable[[TurnMethod[Bot]], TurnMethod[Bot]]:
     def mark(method: TurnMethod[Bot]) -> TurnMethod[Bot]:
-        route = CommandRoute(name=name, help=help, admin=admin, method=_name(method))
+        route = CommandRoute(name=name, help=help, admin=admin, groups=groups, method=_name(method))
         return _marked(method, route)
 
     return mark

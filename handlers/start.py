@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from domain.errors import UserFacingError
 from handlers import callbacks, menus
 from handlers.base import BotBase, Turn
-from handlers.menus import MAIN_SET, view_of
+from handlers.menus import view_of
+from handlers.preset_menus import preset_keyboard, preset_lines
 from handlers.routing import command, membership
+from handlers.sharing_menus import preview
+from services.sharing import PAYLOAD_PREFIX
+from services.users import Opened
 
 
 class StartMixin(BotBase):
@@ -14,23 +19,47 @@ class StartMixin(BotBase):
         opened = await self.services.users.open(
             user_id=turn.user_id, chat_id=turn.chat_id, name=turn.name, language=turn.language
         )
+        payload = turn.text.partition(" ")[2].strip()
+        if payload.startswith(PAYLOAD_PREFIX):
+            await self._open_shared(turn, opened, payload.removeprefix(PAYLOAD_PREFIX))
+        elif opened.created:
+            await self._greet(turn, opened)
+        else:
+            await self._welcome_back(turn, opened)
+
+    async def _greet(self, turn: Turn, opened: Opened) -> None:
         view = view_of(self.services, turn)
-        if not opened.created:
-            state = menus.state(view, opened.subscriber, self.services.clock())
-            settings = view.button("button.settings", callbacks.ShowSettings(MAIN_SET))
-            welcome = view.html("start.back", name=turn.name, state=state)
-            await self.reply(turn, menus.message(welcome, keyboard=((settings,),)))
-            return
         presets = self.services.presets.all()
         welcome = view.html(
             "start.new",
             name=turn.name,
             days=self.services.subscriptions.status(opened.subscriber).days_left,
-            presets=menus.preset_lines(view, presets),
+            presets=preset_lines(view, presets),
         )
-        own = view.button("button.own_filter", callbacks.ShowSettings(MAIN_SET))
-        keyboard = (*menus.preset_keyboard(view, presets), (own,))
+        own = view.button("button.own_filter", callbacks.AddSet())
+        keyboard = (*preset_keyboard(view, presets, callbacks.ApplyPreset), (own,))
         await self.reply(turn, menus.message(welcome, keyboard=keyboard))
+
+    async def _welcome_back(self, turn: Turn, opened: Opened) -> None:
+        view = view_of(self.services, turn)
+        state = menus.state(view, opened.subscriber, self.services.clock())
+        settings = view.button("button.settings", callbacks.ShowSettings())
+        welcome = view.html("start.back", name=turn.name, state=state)
+        await self.reply(turn, menus.message(welcome, keyboard=((settings,),)))
+
+    async def _open_shared(self, turn: Turn, opened: Opened, code: str) -> None:
+        """Preview the set behind a link; a newcomer whose link leads nowhere is greeted as any other."""
+        view = view_of(self.services, turn)
+        try:
+            shared = await self.services.sharing.open(code)
+        except UserFacingError as error:
+            await self.reply(turn, menus.message(view.html(error.key, **error.arguments)))
+            if opened.created:
+                await self._greet(turn, opened)
+            return
+        days = self.services.subscriptions.status(opened.subscriber).days_left
+        note = view.html("share.welcome", name=turn.name, days=days) if opened.created else None
+        await self.reply(turn, preview(view, shared, note))
 
     @membership
     async def membership_changed(self, turn: Turn, reachable: bool) -> None:  # noqa: FBT001 - a route's argument

@@ -27,10 +27,11 @@ CACHES: Final[dict[str, CacheKind]] = {
     "settings": CacheKind(ttl_s=5 * 60, max_entries=5_000),
     "subscriptions": CacheKind(ttl_s=5 * 60, max_entries=5_000),
     "permissions": CacheKind(ttl_s=5 * 60, max_entries=1_000),
+    "media": CacheKind(ttl_s=10 * 60, max_entries=5_000),
     "wallets": CacheKind(ttl_s=30, max_entries=5_000),
 }
 """Every cache of the process: what channels are, what subscribers set, what they paid for, what Telegram says
-they may do in a chat, and what a wallet holds."""
+they may do in a chat, under which id it has a picture, and what a wallet holds."""
 
 
 class SmartCache(Generic[K, V]):

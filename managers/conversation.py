@@ -28,6 +28,7 @@ class TelegramConversation:
                 parse_mode=ParseMode.HTML,
                 reply_markup=markup(message.keyboard),
                 disable_notification=message.silent,
+                message_thread_id=message.thread_id,
                 link_preview_options=_NO_PREVIEW,
             )
         return sent.message_id

@@ -1,53 +1,102 @@
-"""Jupiter's price API v3, and the price of SOL kept from it."""
+"""Jupiter: prices (v3) and what it knows of tokens (v2), and the price of SOL kept from it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import islice
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import aiohttp
 import msgspec
 
+from domain.calls import Origin, Token
 from domain.errors import TransientError
-from managers.sources.base import positive
-from managers.sources.http import get
+from managers.sources.base import NAME_LIMIT, SYMBOL_LIMIT, cut, is_plausible, place, positive
+from managers.sources.http import RateLimitedError, get
+from managers.sources.links import media_link, telegram_handle, web_link, x_handle
+
+T = TypeVar("T")
 
 SOL_MINT = "So11111111111111111111111111111111111111112"
+TOKENS_PER_REQUEST = 100
 
-_IDS_PER_REQUEST = 50
+_PRICES_PER_REQUEST = 50
 _TIMEOUT_S = 5.0
 _SOL_PRICE_LIFETIME = timedelta(minutes=10)
+_LARGEST_COUNT = 2**53
+_PAUSE_S = 2.0
+"""After a 429 that does not say how long: one slot of the keyless limit."""
+_LONGEST_PAUSE_S = 60.0
+"""The limit counts over a minute: whatever the header says, it is over by then."""
 
 _prices = msgspec.json.Decoder(dict[str, Any])
+_found = msgspec.json.Decoder(list[Any])
 
 
 class JupiterManager:
-    """Works without a key; the keyless limit is 30 requests a minute."""
+    """Works without a key; the keyless limit is 30 requests a minute.
 
-    def __init__(self, session: aiohttp.ClientSession, base_url: str = "https://api.jup.ag") -> None:
+    After a 429 nothing is asked until the moment that Jupiter names. Every method raises `TransientError`.
+    """
+
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        base_url: str = "https://api.jup.ag",
+        *,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
         self._session = session
-        self._url = f"{base_url.rstrip('/')}/price/v3"
+        self._url = base_url.rstrip("/")
+        self._clock = clock
+        self._closed_until: datetime | None = None
 
     async def prices_usd(self, mints: Iterable[str]) -> dict[str, float]:
-        """US dollars per token by mint; a mint without a reliable price is absent. `TransientError`."""
+        """US dollars per token by mint; a mint without a reliable price is absent."""
         prices: dict[str, float] = {}
-        pending = iter(dict.fromkeys(mints))
-        while page := list(islice(pending, _IDS_PER_REQUEST)):
-            prices |= await self._page(page)
+        for page in _pages(mints, _PRICES_PER_REQUEST):
+            document = await self._get("/price/v3", {"ids": ",".join(page)}, _prices)
+            found = ((mint, _price(document.get(mint))) for mint in page)
+            prices |= {mint: price for mint, price in found if price is not None}
         return prices
 
-    async def _page(self, mints: Sequence[str]) -> dict[str, float]:
-        body = await get(self._session, self._url, params={"ids": ",".join(mints)}, timeout_s=_TIMEOUT_S)
-        if body is None:
-            raise TransientError("HTTP 404 from the price API")
+    async def tokens(self, mints: Iterable[str]) -> dict[str, Token]:
+        """Whatever Jupiter knows, by mint; a mint that it does not know is absent.
+
+        Every figure has an origin: Jupiter, at the moment at which it says it updated the token. A figure that
+        makes no sense is left out, and does not cost the others.
+        """
+        tokens: dict[str, Token] = {}
+        for page in _pages(mints, TOKENS_PER_REQUEST):
+            document = await self._get("/tokens/v2/search", {"query": ",".join(page)}, _found)
+            asked, now = set(page), self._clock()
+            for entry in document:
+                mint = _Body(entry).get("id")
+                if isinstance(mint, str) and mint in asked:
+                    tokens[mint] = read_token(mint, entry, now)
+        return tokens
+
+    async def _get(self, path: str, params: dict[str, str], decoder: msgspec.json.Decoder[T]) -> T:
+        if self._closed_until is not None and self._clock() < self._closed_until:
+            raise TransientError("Jupiter's limit is used up (HTTP 429 before)")
         try:
-            document = _prices.decode(body)
+            body = await get(self._session, self._url + path, params=params, timeout_s=_TIMEOUT_S)
+        except RateLimitedError as error:
+            self._pause(error.reset_at_s)
+            raise
+        if body is None:
+            raise TransientError("HTTP 404 from Jupiter")
+        try:
+            return decoder.decode(body)
         except (ValueError, RecursionError) as error:
-            raise TransientError(f"the price API's answer is unreadable: {error}"[:200]) from error
-        found = ((mint, _price(document.get(mint))) for mint in mints)
-        return {mint: price for mint, price in found if price is not None}
+            raise TransientError(f"Jupiter's answer is unreadable: {error}"[:200]) from error
+
+    def _pause(self, reset_at_s: float | None) -> None:
+        now = self._clock()
+        wait_s = _PAUSE_S if reset_at_s is None else reset_at_s - now.timestamp()
+        self._closed_until = now + timedelta(seconds=min(wait_s, _LONGEST_PAUSE_S))
 
 
 class SolPrice:
@@ -73,5 +122,98 @@ class SolPrice:
         return self._value
 
 
+def _pages(mints: Iterable[str], size: int) -> Iterator[Sequence[str]]:
+    """Each mint once, in pages of at most `size`."""
+    pending = iter(dict.fromkeys(mints))
+    while page := list(islice(pending, size)):
+        yield page
+
+
 def _price(entry: object) -> float | None:
-    return positive(cast("dict[str, object]", entry).get("usdPrice")) if isinstance(entry, dict) else None
+    return positive(_Body(entry).get("usdPrice"))
+
+
+class _Body:
+    """Untyped JSON: whatever is not as expected is simply not there."""
+
+    def __init__(self, value: object) -> None:
+        self._members = cast("dict[str, object]", value) if isinstance(value, dict) else {}
+
+    def get(self, name: str) -> object:
+        return self._members.get(name)
+
+    def body(self, name: str) -> _Body:
+        return _Body(self.get(name))
+
+    def string(self, name: str, limit: int) -> str | None:
+        value = self.get(name)
+        return cut(value, limit) if isinstance(value, str) else None
+
+    def flag(self, name: str) -> bool | None:
+        value = self.get(name)
+        return value if isinstance(value, bool) else None
+
+    def number(self, name: str, *, at_least: float = 0.0, at_most: float = math.inf) -> float | None:
+        value = self.get(name)
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            return None
+        try:
+            number = float(value)
+        except OverflowError:
+            return None
+        return number if math.isfinite(number) and at_least <= number <= at_most else None
+
+    def count(self, name: str) -> int | None:
+        value = self.number(name, at_most=_LARGEST_COUNT)
+        return int(value) if value is not None and value.is_integer() else None
+
+    def moment(self, name: str, now: datetime) -> datetime | None:
+        try:
+            moment = msgspec.convert(self.get(name), datetime, strict=True)
+        except msgspec.ValidationError:
+            return None
+        # A time without an offset is no time.
+        plausible = moment.tzinfo is not None and is_plausible(moment, now)
+        return moment.astimezone(UTC) if plausible else None
+
+
+def read_token(mint: str, entry: object, now: datetime) -> Token:
+    """Read one entry of the answer, untyped as it came."""
+    body = _Body(entry)
+    audit, hour = body.body("audit"), body.body("stats1h")
+    figures: dict[str, Any] = {
+        "name": body.string("name", NAME_LIMIT),
+        "symbol": body.string("symbol", SYMBOL_LIMIT),
+        "price_usd": positive(body.get("usdPrice")),
+        "market_cap_usd": positive(body.get("mcap")),
+        "fdv_usd": positive(body.get("fdv")),
+        "liquidity_usd": body.number("liquidity"),
+        "buys_1h": hour.count("numBuys"),
+        "sells_1h": hour.count("numSells"),
+        "holders": body.count("holderCount"),
+        "created_at": body.body("firstPool").moment("createdAt", now),
+        "top10_percent": audit.number("topHoldersPercentage", at_most=100),
+        "mint_revoked": audit.flag("mintAuthorityDisabled"),
+        "freeze_revoked": audit.flag("freezeAuthorityDisabled"),
+        "launchpad": place(body.get("launchpad")),
+        "website": web_link(body.get("website")),
+        "x_handle": x_handle(body.get("twitter")),
+        "telegram": telegram_handle(body.get("telegram")),
+        "image_url": media_link(body.get("icon")),
+    }
+    for window in ("5m", "1h", "24h"):
+        stats = body.body(f"stats{window}")
+        figures[f"volume_{window}_usd"] = _sum(stats.number("buyVolume"), stats.number("sellVolume"))
+        figures[f"price_change_{window}_percent"] = stats.number("priceChange", at_least=-100)
+    updated_at = body.moment("updatedAt", now)
+    origin = Origin("jupiter", now if updated_at is None else min(updated_at, now))
+    known = {name: value for name, value in figures.items() if value is not None}
+    return Token(address=mint, **known, origins=dict.fromkeys(known, origin))
+
+
+def _sum(bought: float | None, sold: float | None) -> float | None:
+    """Both sides of the trade; one that is absent where the other is there has not happened."""
+    if bought is None and sold is None:
+        return None
+    total = (bought or 0.0) + (sold or 0.0)
+    return total if math.isfinite(total) else None

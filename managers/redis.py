@@ -9,6 +9,7 @@ purpose makes sure that it may be repeated. Commands are those of Redis 6.2 and 
 from __future__ import annotations
 
 import hashlib
+import math
 import re
 import time
 from collections.abc import AsyncIterator, Callable, Generator, Mapping, Sequence
@@ -193,6 +194,14 @@ class RedisManager:
         async for batch in self._walk("SSCAN", (key,), ("COUNT", count)):
             yield batch
 
+    async def zrange_by_score(
+        self, key: str, *, least: float = -math.inf, most: float = math.inf, count: int = 1000
+    ) -> list[tuple[str, float]]:
+        """Return members with their scores, the lowest first."""
+        options = ("WITHSCORES", "LIMIT", 0, count)
+        reply = cast("list[bytes]", await self._call("ZRANGEBYSCORE", key, least, most, *options))
+        return [(member.decode(), float(score)) for member, score in zip(reply[::2], reply[1::2], strict=True)]
+
     # Several commands at once
 
     async def script(self, script: Script, keys: Sequence[str], args: Sequence[Argument]) -> Reply:
@@ -234,6 +243,11 @@ class RedisManager:
 
     async def xrange(self, stream: str, *, start: str = "-", end: str = "+", count: int = 100) -> list[StreamEntry]:
         return _entries(await self._call("XRANGE", stream, start, end, "COUNT", count))
+
+    async def xrevrange(self, stream: str, *, before: str = "+", count: int = 100) -> list[StreamEntry]:
+        """Return entries from the newest down; `before` is the id of the last one seen, to go on from there."""
+        end = before if before == "+" else f"({before}"
+        return _entries(await self._call("XREVRANGE", stream, end, "-", "COUNT", count))
 
     async def xdel(self, stream: str, *ids: str) -> int:
         return cast("int", await self._call("XDEL", stream, *ids)) if ids else 0

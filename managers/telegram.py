@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from html import unescape
 from types import TracebackType
@@ -16,6 +16,7 @@ from msgspec import Struct
 from telegram import (
     BotCommand,
     BotCommandScopeChat,
+    ChatMember,
     CopyTextButton,
     InlineKeyboardButton,
     InlineKeyboardMarkup,
@@ -23,12 +24,13 @@ from telegram import (
     Update,
     User,
 )
+from telegram import Message as TelegramMessage
 from telegram.constants import ParseMode
 from telegram.error import BadRequest, Conflict, TelegramError
 from telegram.ext import Application, ApplicationBuilder, ContextTypes, ExtBot
 
-from domain.errors import FatalError, TransientError
-from domain.messages import Button, Message
+from domain.errors import FatalError, MessageRefusedError, RecipientGoneError, TransientError
+from domain.messages import Button, Media, MediaKind, Message, SentMedia
 from managers.rate_limiter import Lane, Slot, TelegramRateLimiter
 from managers.telegram_errors import telegram_errors
 from managers.telegram_request import AiohttpRequest
@@ -48,6 +50,7 @@ _POLL_GRACE_S = 5.0
 """How much later than its time-out a long poll may be answered."""
 _CONCURRENT_UPDATES = 64
 _DRAIN_TIMEOUT_S = 10.0
+_ADMINISTRATORS = frozenset({ChatMember.OWNER, ChatMember.ADMINISTRATOR})
 _TAG = re.compile(r"</?[a-zA-Z][^<>]*>")
 
 
@@ -105,6 +108,11 @@ class TelegramManager:
     def _bot(self) -> ExtBot[Lane | Slot]:
         return self.application.bot
 
+    @property
+    def username(self) -> str:
+        """Of the bot, without `@`; known inside `async with`."""
+        return self._bot.username
+
     async def __aenter__(self) -> Self:
         try:
             with telegram_errors():
@@ -138,26 +146,59 @@ class TelegramManager:
         """Wait until a message to `chat_id` may leave."""
         return self._limiter.slot(chat_id, lane)
 
-    async def send(self, message: Message, *, chat_id: int, slot: Slot) -> int:
+    async def send(self, message: Message, *, chat_id: int, slot: Slot, thread_id: int | None = None) -> int:
         """Send under a held slot and return the message id. Raises the `DeliveryError` tree.
 
         Markup that Telegram cannot read is taken away, and likewise buttons it does not accept, rather than
-        losing the message.
+        losing the message. `thread_id` is a topic of a forum.
         """
+
+        def attempt(text: str, options: dict[str, Any]) -> Awaitable[TelegramMessage]:
+            no_preview = LinkPreviewOptions(is_disabled=True)
+            return self._bot.send_message(chat_id, text, link_preview_options=no_preview, **options)
+
+        return (await self._simplified(attempt, message, chat_id, slot, thread_id)).message_id
+
+    async def send_media(
+        self, message: Message, media: Media, *, chat_id: int, slot: Slot, thread_id: int | None = None
+    ) -> SentMedia:
+        """Send media with the message as its caption (at most 1024 UTF-16 units), otherwise like `send`.
+
+        Telegram fetches an address by itself. `MessageRefusedError` when it cannot: the text is not sent then.
+        """
+        send = {
+            "photo": self._bot.send_photo,
+            "animation": self._bot.send_animation,
+            "video": self._bot.send_video,
+        }[media.kind]
+
+        def attempt(text: str, options: dict[str, Any]) -> Awaitable[TelegramMessage]:
+            return send(chat_id, media.source, caption=text, **options)
+
+        sent = await self._simplified(attempt, message, chat_id, slot, thread_id)
+        return SentMedia(sent.message_id, _file_id(sent, media.kind))
+
+    async def _simplified(
+        self,
+        attempt: Callable[[str, dict[str, Any]], Awaitable[TelegramMessage]],
+        message: Message,
+        chat_id: int,
+        slot: Slot,
+        thread_id: int | None,
+    ) -> TelegramMessage:
         text, parse_mode = message.html, ParseMode.HTML
         keyboard = markup(message.keyboard)
         with telegram_errors():
             while True:
+                options: dict[str, Any] = {
+                    "parse_mode": parse_mode,
+                    "reply_markup": keyboard,
+                    "disable_notification": message.silent,
+                    "message_thread_id": thread_id,
+                    "rate_limit_args": slot,
+                }
                 try:
-                    sent = await self._bot.send_message(
-                        chat_id,
-                        text,
-                        parse_mode=parse_mode,
-                        reply_markup=keyboard,
-                        disable_notification=message.silent,
-                        link_preview_options=LinkPreviewOptions(is_disabled=True),
-                        rate_limit_args=slot,
-                    )
+                    return await attempt(text, options)
                 except BadRequest as refusal:
                     reason = refusal.message
                     if parse_mode is not None and "can't parse entities" in reason.lower():
@@ -167,8 +208,15 @@ class TelegramManager:
                     else:
                         raise
                     log.warning("message_simplified", chat_id=chat_id, reason=reason)
-                else:
-                    return sent.message_id
+
+    async def administers(self, chat_id: int, user_id: int) -> bool:
+        """Ask Telegram whether somebody administers a group. A group that the bot is not in is nobody's."""
+        try:
+            with telegram_errors():
+                member = await self._bot.get_chat_member(chat_id, user_id)
+        except (RecipientGoneError, MessageRefusedError):
+            return False
+        return member.status in _ADMINISTRATORS
 
     async def me(self) -> User:
         with telegram_errors():
@@ -274,6 +322,13 @@ def markup(keyboard: Sequence[Sequence[Button]]) -> InlineKeyboardMarkup | None:
 def _button(button: Button) -> InlineKeyboardButton:
     copy_text = None if button.copy is None else CopyTextButton(button.copy)
     return InlineKeyboardButton(button.text, callback_data=button.data, url=button.url, copy_text=copy_text)
+
+
+def _file_id(sent: TelegramMessage, kind: MediaKind) -> str | None:
+    if kind == "photo":
+        return sent.photo[-1].file_id if sent.photo else None
+    file = sent.animation if kind == "animation" else sent.video
+    return file.file_id if file else None
 
 
 def plain_text(html: str) -> str:

@@ -6,6 +6,7 @@ no and the second says nothing about the outcome; the order of the questions bel
 
 from __future__ import annotations
 
+import re
 from collections.abc import Generator
 from contextlib import contextmanager
 
@@ -28,6 +29,7 @@ from domain.errors import (
     NotSentError,
     OutcomeUnknownError,
     RecipientGoneError,
+    TopicGoneError,
     TransientError,
 )
 from managers.rate_limiter import retry_after_s
@@ -49,6 +51,12 @@ _CHAT_IS_GONE = (
     "bot was kicked",
 )
 """Parts of 400 answers that are about the chat and not about the message."""
+
+_MEDIA_IS_REFUSED = re.compile(
+    r"rights to send (photo|picture|video|animation|gif|media)|chat_send_(photos|videos|gifs|media)_forbidden"
+)
+"""A group that lets nobody send pictures still takes text."""
+_TOPIC_IS_GONE = ("message thread not found", "topic_deleted", "topic_closed", "topic_id_invalid")
 
 _UNKNOWN_BOT = "Telegram does not know this bot: check TELEGRAM_BOT_TOKEN (and TELEGRAM_API_BASE, if that is set)."
 
@@ -72,10 +80,8 @@ def as_bot_error(error: TelegramError) -> BotError:
             return FatalError(_UNKNOWN_BOT)
         case Forbidden():
             kind = RecipientGoneError
-        case BadRequest() if any(part in error.message.lower() for part in _CHAT_IS_GONE):
-            kind = RecipientGoneError
         case BadRequest():
-            kind = MessageRefusedError
+            kind = _refusal(error.message.lower())
         case RequestNotSentError():
             kind = NotSentError
         case Conflict():
@@ -83,6 +89,14 @@ def as_bot_error(error: TelegramError) -> BotError:
         case _:
             kind = OutcomeUnknownError
     return kind(error.message)
+
+
+def _refusal(reason: str) -> type[BotError]:
+    if _MEDIA_IS_REFUSED.search(reason):
+        return MessageRefusedError
+    if any(part in reason for part in _TOPIC_IS_GONE):
+        return TopicGoneError
+    return RecipientGoneError if any(part in reason for part in _CHAT_IS_GONE) else MessageRefusedError
 
 
 @contextmanager

@@ -116,6 +116,7 @@ class FeedSandbox:
             await web.TCPSite(runner, _HOST, http_port).start()
             self.ws_url = f"ws://{_HOST}:{next(iter(server.sockets)).getsockname()[1]}/"
             self.http_url = f"http://{_HOST}:{runner.addresses[0][1]}"
+            self.market.media_url = f"{self.http_url}/media"
             self._resources = stack.pop_all()
         self._tasks = [asyncio.create_task(self._play()), asyncio.create_task(self._beat())]
         return self

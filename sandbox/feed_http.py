@@ -1,4 +1,7 @@
-"""The HTTP side of the sandbox's feed: calls since a cursor, tokens and channels, behind a bearer token."""
+"""The HTTP side of the sandbox's feed: calls since a cursor, tokens and channels, behind a bearer token.
+
+Pictures, animations and videos of tokens are open to everybody, as on the web.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from typing import Protocol
 from aiohttp import web
 
 from domain.calls import Channel, Token
-from sandbox import feed_wire
+from sandbox import feed_wire, market_media
 
 _MAX_PAGE = 1_000
 _DEFAULT_PAGE = 500
@@ -47,6 +50,8 @@ def build(archive: Archive) -> web.Application:
     async def guard(
         request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
     ) -> web.StreamResponse:
+        if request.path.startswith("/media/"):
+            return await handler(request)
         given = request.headers.get("Authorization", "").encode()
         if not compare_digest(given, f"Bearer {archive.token}".encode()):
             return web.json_response({"error": "the bearer token is missing or wrong"}, status=401)
@@ -56,7 +61,15 @@ def build(archive: Archive) -> web.Application:
     app.router.add_get("/v1/calls", calls)
     app.router.add_get("/v1/tokens/{address}", token)
     app.router.add_get("/v1/channels/{id:.+}", channel)
+    app.router.add_get(r"/media/{mint:[1-9A-HJ-NP-Za-km-z]{32,44}}.{kind:png|gif|mp4}", _media)
     return app
+
+
+async def _media(request: web.Request) -> web.Response:
+    kind = request.match_info["kind"]
+    return web.Response(
+        body=market_media.content(request.match_info["mint"], kind), content_type=market_media.CONTENT_TYPES[kind]
+    )
 
 
 def _found(body: Channel | Token | None) -> web.Response:

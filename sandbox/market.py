@@ -12,17 +12,21 @@ from heapq import heapify, heappop, heappush
 from random import Random
 
 from msgspec import Struct
+from msgspec.structs import replace
 from solders.pubkey import Pubkey
 
 from domain.calls import Call, Channel, PriceTick, Token
 from sandbox import market_words
+from sandbox.market_figures import describe
 from sandbox.market_lives import SUPPLY, Caller, LiveCall, TokenLife, draw_life
 
 _REMEMBERED_TOKENS = 20_000
 _RECENT_TOKENS = 200
 _REMEMBERED_OUTCOMES = 20_000
 _LOWEST_WIN_RATE, _HIGHEST_WIN_RATE = 0.06, 0.5
-_MISSING_SHARE = 0.05
+_TERSE_SHARE, _LEFT_OUT_SHARE = 0.1, 0.5
+_ALWAYS_TOLD = frozenset(("address", "chain", "name", "symbol", "price_usd", "image_url", "animation_url", "video_url"))
+_LEFT_OUT_BY_THE_TERSE = tuple(figure for figure in Token.__struct_fields__ if figure not in _ALWAYS_TOLD | {"origins"})
 _TRIES = 6
 
 
@@ -41,7 +45,10 @@ class Market:
         self.seed = seed
         self.outcomes: deque[Outcome] = deque(maxlen=_REMEMBERED_OUTCOMES)
         """The latest ones, oldest first."""
+        self.media_url: str | None = None
+        """Where the tokens' pictures are served; without it they have none."""
         self._random = Random(seed)
+        self._details = Random(f"{seed} details")
         self._callers = self._draw_callers()
         self._weights = [caller.weight for caller in self._callers]
         self._by_id = {caller.id: caller for caller in self._callers}
@@ -53,6 +60,9 @@ class Market:
         self._peaks: list[tuple[float, str, TokenLife]] = []
         self._deaths: list[tuple[float, str, TokenLife]] = []
         self._calls = 0
+        self._began_s: float | None = None
+        self._now_s = 0.0
+        """The latest time that anybody has said it is."""
 
     @property
     def channel_ids(self) -> tuple[str, ...]:
@@ -60,8 +70,7 @@ class Market:
 
     def next_call(self, at: datetime) -> Call:
         """Let some channel call some token at `at`."""
-        at_s = at.timestamp()
-        self._bury_the_dead(at_s)
+        at_s = self._pass_time(at)
         [caller] = self._random.choices(self._callers, self._weights)
         life = self._find_to_repost(caller, at_s) if self._random.random() < caller.repost_share else None
         is_repost = life is not None
@@ -73,7 +82,7 @@ class Market:
         text = market_words.post(self._random, name=life.name, symbol=life.symbol, mint=life.mint, is_repost=is_repost)
         return Call(
             id=call_id,
-            token=self._describe(life, at_s, complete=False),
+            token=self._as_posted(life, at_s),
             channel=Channel(id=caller.id, title=caller.title),
             called_at=at,
             received_at=at,
@@ -82,8 +91,7 @@ class Market:
 
     def next_tick(self, at: datetime) -> PriceTick | None:
         """Let some living token trade; a peak that has been reached is reported first, with its own time."""
-        at_s = at.timestamp()
-        self._bury_the_dead(at_s)
+        at_s = self._pass_time(at)
         while self._peaks and self._peaks[0][0] <= at_s:
             peak_s, _, life = heappop(self._peaks)
             if not life.settled:
@@ -111,12 +119,32 @@ class Market:
                 yield tick
 
     def channel(self, channel_id: str) -> Channel | None:
+        """Describe a channel with its record by now, the latest time that was mentioned."""
         caller = self._by_id.get(channel_id)
-        return caller and Channel(id=caller.id, title=caller.title, record=caller.record())
+        return caller and Channel(
+            id=caller.id,
+            title=caller.title,
+            record=caller.record(),
+            record_30d=caller.record_30d(self._since_beginning_s()),
+        )
 
     def token(self, address: str, at: datetime) -> Token | None:
+        """Describe a token as completely as anybody can at that time."""
         life = self._tokens.get(address)
-        return life and self._describe(life, at.timestamp(), complete=True)
+        return life and describe(life, at.timestamp(), self.media_url)
+
+    def _pass_time(self, at: datetime) -> float:
+        """Let everything happen that is due by `at`; returns it as Unix time."""
+        at_s = at.timestamp()
+        if self._began_s is None:
+            self._began_s = at_s
+        self._now_s = max(self._now_s, at_s)
+        while self._deaths and self._deaths[0][0] <= at_s:
+            self._settle(heappop(self._deaths)[2])
+        return at_s
+
+    def _since_beginning_s(self) -> float:
+        return 0.0 if self._began_s is None else self._now_s - self._began_s
 
     def _draw_callers(self) -> list[Caller]:
         names = list(market_words.CHANNELS)
@@ -137,6 +165,7 @@ class Market:
         name, symbol = market_words.token_name(self._random)
         life = draw_life(
             self._random,
+            self._details,
             mint=str(Pubkey(self._random.randbytes(32))),
             name=name,
             symbol=symbol,
@@ -163,10 +192,6 @@ class Market:
                 return life
         return None
 
-    def _bury_the_dead(self, at_s: float) -> None:
-        while self._deaths and self._deaths[0][0] <= at_s:
-            self._settle(heappop(self._deaths)[2])
-
     def _settle(self, life: TokenLife) -> None:
         """Enter what the token's calls became into the records of those who made them, once."""
         if life.settled:
@@ -175,7 +200,7 @@ class Market:
         self._alive -= 1
         for call in life.calls:
             multiple = life.best_multiple(call)
-            call.caller.settle(multiple)
+            call.caller.settle(multiple, self._since_beginning_s())
             self.outcomes.append(Outcome(call.id, call.caller.id, multiple))
 
     def _compact(self) -> None:
@@ -188,26 +213,13 @@ class Market:
         heapify(self._peaks)
         heapify(self._deaths)
 
-    def _describe(self, life: TokenLife, at_s: float, *, complete: bool) -> Token:
-        """Describe the token as a channel's post would, with gaps, or complete as a data provider would."""
-        price_usd = life.price_at(at_s)
-        market_cap_usd = price_usd * SUPPLY
-        liquidity_usd = round(market_cap_usd * life.liquidity_share, 2)
-        holders = int(life.holders * (price_usd / life.price_usd) ** 0.5)
-        created_at = datetime.fromtimestamp(life.created_at_s, UTC)
-        return Token(
-            address=life.mint,
-            name=life.name,
-            symbol=life.symbol,
-            price_usd=price_usd,
-            market_cap_usd=round(market_cap_usd, 2) if complete or self._is_told() else None,
-            liquidity_usd=liquidity_usd if complete or self._is_told() else None,
-            holders=holders if complete or self._is_told() else None,
-            created_at=created_at if complete or self._is_told() else None,
-        )
-
-    def _is_told(self) -> bool:
-        return self._random.random() >= _MISSING_SHARE
+    def _as_posted(self, life: TokenLife, at_s: float) -> Token:
+        """Describe the token as a channel's post does: now and then it leaves out half of what is known."""
+        token = describe(life, at_s, self.media_url)
+        if self._details.random() >= _TERSE_SHARE:
+            return token
+        left_out = [figure for figure in _LEFT_OUT_BY_THE_TERSE if self._details.random() < _LEFT_OUT_SHARE]
+        return replace(token, **dict.fromkeys(left_out))
 
 
 def _tick(life: TokenLife, price_usd: float, at_s: float) -> PriceTick:

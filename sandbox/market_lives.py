@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left, insort
+from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from random import Random
 
 from domain.calls import ChannelRecord
+from sandbox.market_traits import Traits, draw_traits
 
 SUPPLY = 1_000_000_000
 WIN_MULTIPLE = 2.0
 
+_DAY_S = 86_400.0
+_RECENT_S = 30 * _DAY_S
+_KEPT_RECENT = 20_000
 _HIGHEST_MULTIPLE = 150.0
 _SURVIVORS_SHARE = 0.07
 _WOBBLES = 7
@@ -48,6 +54,7 @@ class TokenLife:
     wobble: float
     liquidity_share: float
     holders: int
+    traits: Traits
     calls: list[LiveCall] = field(default_factory=list["LiveCall"])
     settled: bool = False
 
@@ -78,7 +85,10 @@ class TokenLife:
 
 
 class Caller:
-    """A channel: how good it is, how often it speaks, and what became of its calls so far."""
+    """A channel: how good it is, how often it speaks, and what became of its calls so far.
+
+    Times are seconds since the market began; what was before that is negative.
+    """
 
     def __init__(self, *, channel_id: str, title: str, win_rate: float, weight: float, random: Random) -> None:
         self.id = channel_id
@@ -89,43 +99,77 @@ class Caller:
         self.repost_share = 0.55 - 0.6 * win_rate
         self._multiples: list[float] = []
         self._sum = 0.0
-        for _ in range(random.randint(40, 600)):
-            self.settle(self.draw_multiple(random))
+        self._recent: deque[tuple[float, float]] = deque(maxlen=_KEPT_RECENT)
+        """When an outcome became known and what it was, over 30 days, in order."""
+        earlier = random.randint(40, 600)
+        # A quarter to a whole year of calls, evenly spread.
+        life_s = _DAY_S * (90 + 275 * win_rate)
+        for number in range(earlier):
+            self.settle(self.draw_multiple(random), life_s * (number / earlier - 1))
 
     def draw_multiple(self, random: Random) -> float:
         """Pareto with P(multiple >= 2) = win rate: most go nowhere, a few go very far."""
         exponent = -math.log2(self.win_rate)
         return min(_HIGHEST_MULTIPLE, (1 - random.random()) ** (-1 / exponent))
 
-    def settle(self, multiple: float) -> None:
+    def settle(self, multiple: float, at_s: float) -> None:
         insort(self._multiples, multiple)
         self._sum += multiple
+        self._recent.append((at_s, multiple))
+        self._forget_old(at_s)
 
     def record(self) -> ChannelRecord:
-        count = len(self._multiples)
-        wins = count - bisect_left(self._multiples, WIN_MULTIPLE)
-        upper, lower = self._multiples[count // 2], self._multiples[(count - 1) // 2]
-        return ChannelRecord(
-            calls=count,
-            win_rate_percent=round(100 * wins / count, 2),
-            average_multiple=round(self._sum / count, 3),
-            median_multiple=round((upper + lower) / 2, 3),
-        )
+        return _record(self._multiples, self._sum)
+
+    def record_30d(self, at_s: float) -> ChannelRecord:
+        self._forget_old(at_s)
+        multiples = sorted(multiple for _, multiple in self._recent)
+        return _record(multiples, sum(multiples))
+
+    def _forget_old(self, at_s: float) -> None:
+        while self._recent and self._recent[0][0] <= at_s - _RECENT_S:
+            self._recent.popleft()
+
+
+def _record(multiples: Sequence[float], total: float) -> ChannelRecord:
+    """Sum up multiples in ascending order. Of no call nothing can be said but that."""
+    count = len(multiples)
+    if not count:
+        return ChannelRecord(calls=0)
+    wins = count - bisect_left(multiples, WIN_MULTIPLE)
+    upper, lower = multiples[count // 2], multiples[(count - 1) // 2]
+    return ChannelRecord(
+        calls=count,
+        win_rate_percent=round(100 * wins / count, 2),
+        average_multiple=round(total / count, 3),
+        median_multiple=round((upper + lower) / 2, 3),
+    )
 
 
 def draw_life(
-    random: Random, *, mint: str, name: str | None, symbol: str | None, at_s: float, multiple: float
+    random: Random,
+    details: Random,
+    *,
+    mint: str,
+    name: str | None,
+    symbol: str | None,
+    at_s: float,
+    multiple: float,
 ) -> TokenLife:
-    """Draw the future of a token that is called for the first time at `at_s` and will peak at `multiple`."""
+    """Draw the future of a token that is called for the first time at `at_s` and will peak at `multiple`.
+
+    `details` draws what does not move the price, so that more of it changes no market that is known.
+    """
     market_cap_usd = min(5e7, max(4_000.0, random.lognormvariate(math.log(60_000), 1.3)))
     survives = random.random() < _SURVIVORS_SHARE
     rise_s = random.lognormvariate(math.log(120), 0.6) * (1 + math.log2(multiple) / 4)
     holders = int(market_cap_usd**0.6 * random.lognormvariate(0, 0.5) / 2)
+    created_at_s = at_s - min(30 * _DAY_S, random.lognormvariate(math.log(1_500), 1.8))
     return TokenLife(
         mint=mint,
         name=name,
         symbol=symbol,
-        created_at_s=at_s - min(30 * 86_400, random.lognormvariate(math.log(1_500), 1.8)),
+        created_at_s=created_at_s,
         called_at_s=at_s,
         price_usd=market_cap_usd / SUPPLY,
         peak_multiple=multiple,
@@ -135,4 +179,12 @@ def draw_life(
         wobble=random.uniform(0.05, 0.3),
         liquidity_share=random.uniform(0.08, 0.35),
         holders=max(3, holders),
+        traits=draw_traits(
+            details,
+            mint=mint,
+            name=name,
+            created_at_s=created_at_s,
+            called_at_s=at_s,
+            is_sound=survives or multiple >= WIN_MULTIPLE,
+        ),
     )

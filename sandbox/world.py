@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
+from domain.errors import FatalError
 from sandbox.feed import FeedSandbox
 from sandbox.market import Market
 from sandbox.postgres import EmbeddedPostgres
@@ -56,14 +57,14 @@ class World:
         return sum(count - 1 for count in self.alerts.values())
 
     def saw_message(self, message: JsonObject) -> None:
-        """Count an alert: the one kind of message that offers a token address for copying."""
-        address = copied_address(message)
-        if address is None or "edit_date" in message:
+        """Count the alerts in a new message."""
+        if "edit_date" in message:
             return
-        self.alerts[message["chat"]["id"], address] += 1
-        emitted_at = self.feed.emitted.get(address) if self.feed else None
-        if emitted_at is not None:
-            self.latencies_ms.append((time.monotonic() - emitted_at) * 1000)
+        for address in copied_addresses(message):
+            self.alerts[message["chat"]["id"], address] += 1
+            emitted_at = self.feed.emitted.get(address) if self.feed else None
+            if emitted_at is not None:
+                self.latencies_ms.append((time.monotonic() - emitted_at) * 1000)
 
     def panel(self) -> dict[str, float | int | str]:
         """What the chat page shows beside the chat."""
@@ -76,12 +77,10 @@ class World:
         return shown
 
 
-def copied_address(message: JsonObject) -> str | None:
-    for row in message.get("reply_markup", {}).get("inline_keyboard", []):
-        for button in row:
-            if "copy_text" in button:
-                return button["copy_text"]["text"]
-    return None
+def copied_addresses(message: JsonObject) -> list[str]:
+    """The token addresses that a message offers for copying: one per alert in it, and no other kind has any."""
+    rows = message.get("reply_markup", {}).get("inline_keyboard", [])
+    return [button["copy_text"]["text"] for row in rows for button in row if "copy_text" in button]
 
 
 @asynccontextmanager
@@ -101,7 +100,10 @@ async def open_world(
             market = Market(seed=time.time_ns())  # tokens of an earlier run count as told
             world.feed = await stack.enter_async_context(FeedSandbox(market, calls_per_s=calls_per_s))
         if wants.telegram:
-            world.telegram = await stack.enter_async_context(TelegramSandbox(port=port))
+            try:
+                world.telegram = await stack.enter_async_context(TelegramSandbox(port=port))
+            except OSError as error:
+                raise FatalError(f"Cannot listen on 127.0.0.1:{port}: is SANDBOX_PORT taken?") from error
             world.telegram.extra_stats = world.panel
             world.telegram.on_message(world.saw_message)
             if demo:

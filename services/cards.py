@@ -1,4 +1,4 @@
-"""The alert card: one call, as its reader sees it.
+"""The alert card: one call, as its reader sees it; and several of them in one message.
 
 What the source did not say is left out, or said to be unknown where it would be missed; nothing is estimated. Names
 and titles are attacker-controlled: the renderer escapes and bounds them, so the card always fits one message.
@@ -7,18 +7,26 @@ and titles are attacker-controlled: the renderer escapes and bounds them, so the
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Final, Literal
 
+from msgspec import Struct
+from msgspec.structs import replace
+
+from domain.addresses import MAX_ADDRESS_LENGTH, call_tag, is_address
 from domain.calls import Call, Channel, Token
 from domain.filters import Unit
 from domain.messages import Button, Message
 from domain.numbers import show_short
-from texts.markup import Html, columns, join
+from domain.subscribers import Card, CardButton, CardField
+from texts.markup import MAX_TEXT_UTF16, Html, columns, join, to_plain, utf16_length
 from texts.renderer import DEFAULT_LIMIT_UTF16, Texts
 from texts.sanitise import inert
 
 CHART_URL = "https://dexscreener.com/solana/{address}"
 EXPLORER_URL = "https://solscan.io/token/{address}"
+MAX_CARDS: Final = 10
+"""In one message."""
 
 _ADDRESS = re.compile(r"[A-Za-z0-9]{1,64}")
 """What can safely be put on the clipboard and into a link. Wider than base58, so that no real token is refused."""
@@ -28,6 +36,22 @@ _PRICE_DIGITS = 3
 _UNBELIEVABLE = 1e18
 _PRICE_WITH_CENTS_USD = 1_000
 _SECOND_MS = 1_000
+_MERGED_BUTTONS: Final[tuple[CardButton, ...]] = ("copy", "chart", "why")
+"""One row per card has room for these."""
+_DEFAULT_CARD: Final = Card()
+_PER_ROW: Final = 3
+
+
+class Shown(Struct, frozen=True, kw_only=True):
+    """One call and what its reader is told about it besides."""
+
+    call: Call
+    set_name: str | None = None
+    """The filter set that passed (a preset's key is shown by its label)."""
+    latency_ms: float | None = None
+    may_repeat: bool = False
+    late_s: float | None = None
+    """It passed so long after the call."""
 
 
 def alert_card(
@@ -38,30 +62,110 @@ def alert_card(
     latency_ms: float | None,
     language: str,
     may_repeat: bool,
+    late_s: float | None = None,
+    card: Card = _DEFAULT_CARD,
 ) -> Message:
-    """Build the card. `set_name` is the filter set that passed (a preset's key is shown by its label)."""
-    card = _Card(texts, language)
-    blocks = (
-        _block(card.title(call.token), card.market_cap(call.token)),
-        # Clients set the figures apart by themselves, so no empty line stands around them.
-        _block(
-            card.text("card.address", address=call.token.address),
-            card.figures(call),
-            card.channel(call.channel),
-            card.record(call.channel),
-        ),
-        _block(card.footer(set_name, latency_ms), card.text("card.may_repeat") if may_repeat else Html()),
-    )
-    html = join("\n\n", (block for block in blocks if block))
-    return Message(html=str(html), keyboard=_keyboard(texts, call.token.address, language))
+    """Build the message for one call, full or compact as its reader wants it."""
+    shown = Shown(call=call, set_name=set_name, latency_ms=latency_ms, may_repeat=may_repeat, late_s=late_s)
+    pieces = _Card(texts, language, card.hidden)
+    html = pieces.compact(shown) if card.compact else pieces.full(shown)
+    return Message(html=str(html), keyboard=_keyboard(texts, call, language, card.buttons))
+
+
+def merged_card(texts: Texts, shown: Sequence[Shown], *, language: str, card: Card) -> tuple[Message, int]:
+    """Put compact cards into one message, in order, as many as fit; returns how many (at least one)."""
+    pieces = _Card(texts, language, card.hidden)
+    blocks: list[Html] = []
+    rows: list[tuple[Button, ...]] = []
+    left = MAX_TEXT_UTF16
+    for one in shown[:MAX_CARDS]:
+        block = pieces.compact(one)
+        length = utf16_length(to_plain(block)) + len("\n\n")
+        if blocks and length > left:
+            break
+        left -= length
+        blocks.append(block)
+        buttons: tuple[CardButton, ...] = tuple(name for name in _MERGED_BUTTONS if name in card.buttons)
+        row = _row_of_buttons(texts, one.call, language, buttons, number=len(blocks))
+        rows += [row] if row else []
+    return Message(html=str(join("\n\n", blocks)), keyboard=tuple(rows)), len(blocks)
 
 
 class _Card:
     """Renders the pieces in one language. A figure without a value has no piece."""
 
-    def __init__(self, texts: Texts, language: str) -> None:
+    def __init__(self, texts: Texts, language: str, hidden: frozenset[CardField] = frozenset()) -> None:
         self._texts = texts
         self._language = language
+        self._hidden = hidden
+
+    def full(self, shown: Shown) -> Html:
+        token, channel = shown.call.token, shown.call.channel
+        blocks = (
+            _block(self.title(token), self.shows("market_cap") and self.market_cap(token)),
+            # Clients set the figures apart by themselves, so no empty line stands around them.
+            _block(
+                self.text("card.address", address=token.address),
+                self.figures(shown.call),
+                self.shows("security") and self.security(token),
+                self.shows("channel") and self.channel(channel),
+                self.shows("channel") and self.record(channel),
+                self.callers(shown.call),
+            ),
+            _block(self.footer(shown.set_name, self.latency(shown)), *self.remarks(shown)),
+        )
+        return join("\n\n", (block for block in blocks if block))
+
+    def compact(self, shown: Shown) -> Html:
+        """Three lines or so: many of them are read at a glance."""
+        call, token = shown.call, shown.call.token
+        figures = (
+            self.shows("market_cap") and self.market_cap(token),
+            self.shows("liquidity") and self.figure("card.short_liquidity", shown_figure(token.liquidity_usd, "usd")),
+            self.shows("age") and self.figure("card.short_age", _age(call)),
+            self.shows("holders") and self.figure("card.short_holders", shown_figure(token.holders, "count")),
+        )
+        return _block(
+            self.title(token),
+            _row(*figures),
+            self.text("card.address", address=token.address),
+            self.shows("channel") and _row(self.channel(call.channel), self.callers(call)),
+            self.footer(shown.set_name, self.latency(shown)),
+            *self.remarks(shown),
+        )
+
+    def shows(self, field: CardField) -> bool:
+        return field not in self._hidden
+
+    def latency(self, shown: Shown) -> float | None:
+        return shown.latency_ms if self.shows("latency") and shown.late_s is None else None
+
+    def remarks(self, shown: Shown) -> Iterator[Html]:
+        late = shown_figure(shown.late_s, "duration")
+        if late:
+            yield self.text("card.late", value=late)
+        if shown.may_repeat:
+            yield self.text("card.may_repeat")
+
+    def callers(self, call: Call) -> Html:
+        others = (call.calling_channels or 0) - 1
+        if others < 1:
+            return Html()
+        return self.figure("card.one_caller" if others == 1 else "card.callers", shown_figure(others, "count"))
+
+    def security(self, token: Token) -> Html:
+        """Show what is known in one line of marks; nothing known, no line."""
+        flags = (("mint", token.mint_revoked), ("freeze", token.freeze_revoked))
+        shares = (
+            ("lp", token.lp_locked_percent),
+            ("top10", token.top10_percent),
+            ("developer", token.developer_percent),
+            ("snipers", token.snipers_percent),
+        )
+        return _row(
+            *(self.text(f"card.{name}_{'safe' if flag else 'open'}") for name, flag in flags if flag is not None),
+            *(self.figure(f"card.{name}", shown_figure(share, "percent")) for name, share in shares),
+        )
 
     def text(self, key: str, **arguments: object) -> Html:
         return self._texts.render(key, self._language, **arguments)
@@ -70,42 +174,45 @@ class _Card:
         return Html() if value is None else self.text(key, value=value)
 
     def title(self, token: Token) -> Html:
-        name, symbol = _readable(token.name), _readable(token.symbol)
+        name, symbol = readable(token.name), readable(token.symbol)
         if name and symbol and name != symbol:
             return self.text("card.title", name=name, symbol=symbol)
         shown = name or symbol or self._texts.plain("card.unnamed", self._language)
         return self.text("card.title_short", name=shown)
 
     def market_cap(self, token: Token) -> Html:
-        known = self.figure("card.market_cap", _shown(token.market_cap_usd, "usd"))
+        known = self.figure("card.market_cap", shown_figure(token.market_cap_usd, "usd"))
         return known or self.text("card.market_cap_unknown")
 
     def figures(self, call: Call) -> Html:
         token = call.token
-        age_s = token.created_at and (call.called_at - token.created_at).total_seconds()
-        given = (
-            (self.text("card.liquidity"), _shown(token.liquidity_usd, "usd")),
-            (self.text("card.age"), _shown(age_s, "duration")),
-            (self.text("card.holders"), _shown(token.holders, "count")),
-            (self.text("card.price"), show_price(token.price_usd)),
+        given: tuple[tuple[CardField, str | None], ...] = (
+            ("liquidity", shown_figure(token.liquidity_usd, "usd")),
+            ("age", _age(call)),
+            ("holders", shown_figure(token.holders, "count")),
+            ("price", show_price(token.price_usd)),
         )
-        return columns((label, self.text("card.figure", value=value)) for label, value in given if value is not None)
+        return columns(
+            (self.text(f"card.{field}"), self.text("card.figure", value=value))
+            for field, value in given
+            if value is not None and self.shows(field)
+        )
 
     def channel(self, channel: Channel) -> Html:
-        return self.text("card.channel", title=_readable(channel.title) or channel.id)
+        return self.text("card.channel", title=readable(channel.title) or channel.id)
 
     def record(self, channel: Channel) -> Html:
         if channel.record is None:
             return Html()
         return _row(
-            self.figure("card.win_rate", _shown(channel.record.win_rate_percent, "percent")),
-            self.figure("card.average", _shown(channel.record.average_multiple, "multiple")),
-            self.figure("card.calls", _shown(channel.record.calls, "count")),
+            self.figure("card.win_rate", shown_figure(channel.record.win_rate_percent, "percent")),
+            self.figure("card.average", shown_figure(channel.record.average_multiple, "multiple")),
+            self.figure("card.calls", shown_figure(channel.record.calls, "count")),
         )
 
     def footer(self, set_name: str | None, latency_ms: float | None) -> Html:
         latency = self.figure("card.latency", _latency(latency_ms))
-        name = _readable(set_name)
+        name = readable(set_name)
         if name is None:
             return latency
         if f"preset.{name}" in self._texts:
@@ -113,20 +220,26 @@ class _Card:
         return _row(self.text("card.set", name=name), latency)
 
 
-def _readable(text: str | None) -> str | None:
+def readable(text: str | None) -> str | None:
     """Take a name made of nothing visible for no name."""
     return text if text and inert(text, DEFAULT_LIMIT_UTF16) else None
 
 
-def _row(*pieces: Html) -> Html:
+def _row(*pieces: Html | Literal[False]) -> Html:
     return join(" · ", (piece for piece in pieces if piece))
 
 
-def _block(*lines: Html) -> Html:
+def _block(*lines: Html | Literal[False]) -> Html:
+    """Put lines under each other. `False` stands for one that the reader does not want to see."""
     return join("\n", (line for line in lines if line))
 
 
-def _shown(value: float | None, unit: Unit) -> str | None:
+def _age(call: Call) -> str | None:
+    created_at = call.token.created_at
+    return None if created_at is None else shown_figure((call.called_at - created_at).total_seconds(), "duration")
+
+
+def shown_figure(value: float | None, unit: Unit) -> str | None:
     """Show a figure; one that cannot be true (negative, not finite, beyond all money) counts as not given."""
     return show_short(value, unit) if value is not None and 0 <= value < _UNBELIEVABLE else None
 
@@ -136,7 +249,7 @@ def show_price(price_usd: float | None) -> str | None:
     if price_usd is None or not 0 <= price_usd < _UNBELIEVABLE:
         return None
     if price_usd >= 1:
-        return f"${price_usd:.2f}" if price_usd < _PRICE_WITH_CENTS_USD else _shown(price_usd, "usd")
+        return f"${price_usd:.2f}" if price_usd < _PRICE_WITH_CENTS_USD else shown_figure(price_usd, "usd")
     if price_usd == 0:
         return "$0"
     mantissa, exponent = f"{price_usd:.{_PRICE_DIGITS - 1}e}".split("e")
@@ -157,13 +270,40 @@ def _latency(latency_ms: float | None) -> str | None:
     return f"{latency_ms / _SECOND_MS:,.1f} s"
 
 
-def _keyboard(texts: Texts, address: str, language: str) -> tuple[tuple[Button, ...], ...]:
-    if not _ADDRESS.fullmatch(address):
+def _keyboard(
+    texts: Texts, call: Call, language: str, chosen: tuple[CardButton, ...]
+) -> tuple[tuple[Button, ...], ...]:
+    buttons = _row_of_buttons(texts, call, language, chosen)
+    rows = (buttons[:_PER_ROW], buttons[_PER_ROW:])
+    return tuple(row for row in rows if row)
+
+
+def _row_of_buttons(
+    texts: Texts, call: Call, language: str, chosen: tuple[CardButton, ...], number: int | None = None
+) -> tuple[Button, ...]:
+    """Build the chosen buttons; `number` tells the first one to which card of several they belong."""
+    if not _ADDRESS.fullmatch(call.token.address):
         return ()
-    return (tuple(_buttons(texts, address, language)),)
+    buttons = (button for name in chosen if (button := _button(texts, call, language, name)))
+    return tuple(
+        replace(button, text=f"{number}. {button.text}") if number and index == 0 else button
+        for index, button in enumerate(buttons)
+    )
 
 
-def _buttons(texts: Texts, address: str, language: str) -> Iterator[Button]:
-    yield Button(text=texts.plain("button.copy", language), copy=address)
-    yield Button(text=texts.plain("button.chart", language), url=CHART_URL.format(address=address))
-    yield Button(text=texts.plain("button.explorer", language), url=EXPLORER_URL.format(address=address))
+def _button(texts: Texts, call: Call, language: str, name: CardButton) -> Button | None:
+    address = call.token.address
+    text = texts.plain(f"button.{name}", language)
+    match name:
+        case "copy":
+            return Button(text=text, copy=address)
+        case "chart":
+            return Button(text=text, url=CHART_URL.format(address=address))
+        case "explorer":
+            return Button(text=text, url=EXPLORER_URL.format(address=address))
+        case "why" | "mute" if len(address) > MAX_ADDRESS_LENGTH:
+            return None  # no token of this chain, and more than a button can carry
+        case "why":
+            return Button(text=text, data=f"why:{address}:{call_tag(call.id)}")
+        case "mute":
+            return Button(text=text, data=f"mute:{address}") if is_address(address) else None

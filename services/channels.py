@@ -42,7 +42,7 @@ class ChannelsService:
         self._known: dict[str, Channel] = {}
 
     async def enrich(self, calls: Sequence[Call]) -> list[Call]:
-        """Fill in the record of each call's channel, in the order given. A record nobody has stays `None`."""
+        """Fill in the records of each call's channel, in the order given. A record nobody has stays `None`."""
         missing = {c.channel.id: c.channel for c in calls if self._needs_load(c.channel)}
         if missing:
             await asyncio.gather(*(self._load_once(channel) for channel in missing.values()))
@@ -61,7 +61,7 @@ class ChannelsService:
     def _filled_in(self, call: Call) -> Call:
         channel = call.channel
         if channel.record is None and (found := self._cache.get(channel.id)):
-            channel = replace(channel, record=found.record)
+            channel = replace(channel, record=found.record, record_30d=found.record_30d)
         if channel.id in self._known or len(self._known) < MAX_KNOWN:
             self._calls[channel.id] += 1
             self._known[channel.id] = channel

@@ -9,10 +9,14 @@ import msgspec
 import structlog
 
 from domain.calls import Call
-from domain.matching import Matcher, ProcessedToken
+from domain.matching import Matcher, ProcessedToken, Waiting
+from domain.score import score
 from services.channels import ChannelsService
+from services.claims import WaitingCall
+from services.journal_rows import DecidedCall
 from services.metrics import Metrics
 from services.outbox import ClaimRequest, FeedCursor, Outbox
+from services.tokens import TokensService
 from services.users import UsersService
 
 log = structlog.get_logger(__name__)
@@ -27,6 +31,7 @@ class DecisionsService:
         *,
         matcher: Matcher,
         channels: ChannelsService,
+        tokens: TokensService,
         users: UsersService,
         outbox: Outbox,
         metrics: Metrics,
@@ -34,6 +39,7 @@ class DecisionsService:
     ) -> None:
         self._matcher = matcher
         self._channels = channels
+        self._tokens = tokens
         self._users = users
         self._outbox = outbox
         self._metrics = metrics
@@ -41,7 +47,7 @@ class DecisionsService:
 
     async def decide(self, calls: Sequence[Call]) -> list[ClaimRequest]:
         """Decide a batch in order. The result must be claimed: the matcher counts its pairs as accepted."""
-        enriched = await self._channels.enrich(calls)
+        enriched = await self._tokens.enrich(await self._channels.enrich(calls))
         self._users.expire_due()
         return [self._decide_one(call) for call in enriched]
 
@@ -59,7 +65,7 @@ class DecisionsService:
         if age > FRESH_FOR:
             counts.calls_stale += 1
             log.info("call_stale", call_id=call.id, age_s=age.total_seconds())
-            return _request(call, (), now)
+            return _request(call, (), now, reason="stale")
         decision = self._matcher.decide(call, now)
         decided_at = self._clock()
         self._metrics.decided(call.received_at, decided_at)
@@ -69,9 +75,21 @@ class DecisionsService:
             call,
             decision.accepted,
             decided_at,
-            accepted_record=self._matcher.token_record(address, "accepted"),
+            reason=decision.reason,
+            checked_channels=decision.checked_channels,
+            waiting=decision.waiting,
+            accepted_record=self._matcher.token_record(address, "accepted") if decision.accepted else None,
             rejected_record=self._matcher.token_record(address, "rejected"),
         )
+
+
+class AcceptedToken(ProcessedToken, frozen=True, kw_only=True):
+    call_id: str
+    """The call that was accepted."""
+
+    @classmethod
+    def of(cls, record: ProcessedToken, call: Call) -> AcceptedToken:
+        return cls(**msgspec.structs.asdict(record), call_id=call.id)
 
 
 def _request(
@@ -79,17 +97,24 @@ def _request(
     accepted: Sequence[tuple[int, int]],
     decided_at: datetime,
     *,
+    reason: str,
+    checked_channels: tuple[str, ...] = (),
+    waiting: tuple[Waiting, ...] = (),
     accepted_record: ProcessedToken | None = None,
     rejected_record: ProcessedToken | None = None,
 ) -> ClaimRequest:
     encode = msgspec.json.encode
+    decided = DecidedCall(call=call, decided_at=decided_at, reason=reason, checked_channels=checked_channels)
     return ClaimRequest(
         call_id=call.id,
         token_address=call.token.address,
         call_payload=encode(call) if accepted else b"",
+        decided_payload=b"" if reason == "already_checked" else encode(decided),
         accepted=accepted,
-        accepted_record=encode(accepted_record) if accepted else b"",
+        accepted_record=encode(AcceptedToken.of(accepted_record, call)) if accepted_record else b"",
         rejected_record=encode(rejected_record) if rejected_record else None,
         received_at=call.received_at,
         decided_at=decided_at,
+        score=score(call),
+        waiting=WaitingCall(call=call, pairs=waiting) if waiting else None,
     )

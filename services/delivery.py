@@ -1,66 +1,51 @@
 """From the outbox to the chat: each claimed alert leaves once, in its turn, and its fate is written down.
 
-One worker per chat that has something waiting, so a slow or blocked chat holds nobody else up. An alert is
-marked in flight after its turn has come and right before the request, so a hard kill leaves at most
-`SEND_SLOTS` alerts of which nobody can say whether they arrived; those are sent again, marked.
+One worker per subscriber who has something waiting, so a slow or blocked chat holds nobody else up. When his turn
+comes, everything that waits for him is looked at: what is not to go out now is held or withheld, the rest goes into
+one message. Its alerts are marked in flight right before the request and settled together after it, so a hard kill
+leaves at most `SEND_SLOTS` messages of which nobody can say whether they arrived; those are sent again, marked.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
-from datetime import datetime, timedelta
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from itertools import islice
 
-import msgspec
 import structlog
 from msgspec import Struct
 
 from domain.calls import Call
-from domain.errors import (
-    ChatMigratedError,
-    DeliveryError,
-    FloodError,
-    MessageRefusedError,
-    OutcomeUnknownError,
-    RecipientGoneError,
-)
-from domain.messages import Message
+from domain.errors import DeliveryError
+from domain.policy import Hold, Withhold
 from domain.subscribers import Subscriber
-from managers.rate_limiter import Lane, Slot
-from services.cards import alert_card
-from services.journal_rows import DeliveryRecord, DeliveryStatus
+from managers.rate_limiter import Lane
+from services.composing import Composer
+from services.held import HeldCalls, Holding
 from services.metrics import Metrics
 from services.outbox import Outbox, OutboxEntry
 from services.persistence import persistently
+from services.policy import PolicyService
+from services.sending import Receipt, Sender, place_of
+from services.settling import Settler
+from services.turns import Waiting
 from services.users import UsersService
-from texts import Texts
 
 log = structlog.get_logger(__name__)
 
 SEND_SLOTS = 5
-"""Requests in flight at once; also the most that can repeat after a hard kill."""
+"""Requests in flight at once; also the most messages that can repeat after a hard kill."""
 READ_COUNT = 500
 READ_BLOCK_MS = 1_000
 MAX_HELD = 5_000
 """Alerts held in memory; the rest waits in the outbox."""
-GIVE_UP_AFTER = timedelta(hours=1)
-"""How long Telegram may be away before an alert goes to the dead letters instead."""
+LOOKED_AT = 50
+"""Waiting alerts of one subscriber that are decided together."""
 COLD_START_S = 3.0
 """A process that was killed may have used up what Telegram allows each chat within three seconds."""
 DRAIN_LOOK_S = 0.05
-FIRST_BACKOFF_S = 0.5
-LONGEST_BACKOFF_S = 30.0
-
-
-class Messenger(Protocol):
-    """What the sender needs of Telegram; `managers.telegram.TelegramManager` in the running bot."""
-
-    def slot(self, chat_id: int, lane: Lane) -> AbstractAsyncContextManager[Slot]: ...
-
-    async def send(self, message: Message, *, chat_id: int, slot: Slot) -> int: ...
 
 
 class Sent(Struct, frozen=True, kw_only=True):
@@ -73,22 +58,16 @@ class Sent(Struct, frozen=True, kw_only=True):
     repeat: bool
 
 
-class Waiting(Struct, kw_only=True):
-    entry: OutboxEntry
-    pause_s: float = 0.0
-    """How long to wait before the next attempt."""
-    unknown: bool = False
-    """An earlier attempt of this process may have arrived."""
-
-
 class DeliveryService:
     def __init__(
         self,
         *,
         outbox: Outbox,
         users: UsersService,
-        messenger: Messenger,
-        texts: Texts,
+        policy: PolicyService,
+        held: HeldCalls,
+        sender: Sender,
+        composer: Composer,
         metrics: Metrics,
         clock: Callable[[], datetime],
         on_sent: Callable[[Sent], None],
@@ -96,13 +75,18 @@ class DeliveryService:
     ) -> None:
         self._outbox = outbox
         self._users = users
-        self._messenger = messenger
-        self._texts = texts
+        self._policy = policy
+        self._holds = held
+        self._sender = sender
+        self._composer = composer
         self._metrics = metrics
         self._clock = clock
         self._on_sent = on_sent
         self._consumer = consumer
-        self._chats: dict[int, deque[Waiting]] = {}
+        self._settler = Settler(
+            outbox=outbox, users=users, sender=sender, composer=composer, metrics=metrics, clock=clock
+        )
+        self._queues: dict[int, deque[Waiting]] = {}
         self._held = 0
         self._room = asyncio.Condition()
         self._in_flight = asyncio.Semaphore(SEND_SLOTS)
@@ -116,15 +100,15 @@ class DeliveryService:
         """Deliver until cancelled. Whatever is unsettled then stays in the outbox for the next start."""
         async with asyncio.TaskGroup() as workers:
             recovered = await persistently(lambda: self._outbox.recover(self._consumer))
-            self._metrics.counts.alerts_recovered += len(recovered)
+            self._metrics.counts.alerts_recovered += sum(entry.alert.kind == "alert" for entry in recovered)
             if recovered:
                 await asyncio.sleep(COLD_START_S)
-            await self._take_in(recovered, workers)
+            self._take_in(recovered, workers)
             while True:
                 progress()
                 async with self._room:
                     await self._room.wait_for(lambda: self._held < MAX_HELD)
-                await self._take_in(await persistently(self._read), workers)
+                self._take_in(await persistently(self._read), workers)
 
     async def drained(self) -> None:
         """Return when the outbox has nothing left to send."""
@@ -134,141 +118,105 @@ class DeliveryService:
     async def _read(self) -> list[OutboxEntry]:
         return await self._outbox.read(self._consumer, count=READ_COUNT, block_ms=READ_BLOCK_MS)
 
-    async def _take_in(self, entries: list[OutboxEntry], workers: asyncio.TaskGroup) -> None:
+    def _take_in(self, entries: list[OutboxEntry], workers: asyncio.TaskGroup) -> None:
         for entry in entries:
-            subscriber = await self._users.find(entry.alert.user_id)
-            chat_id = subscriber.chat_id if subscriber else entry.alert.user_id
+            user_id = entry.alert.user_id
             self._held += 1
-            queue = self._chats.setdefault(chat_id, deque())
-            queue.append(Waiting(entry=entry))
-            if len(queue) == 1:
-                workers.create_task(self._serve(chat_id, queue), name=f"chat {chat_id}")
-
-    async def _serve(self, chat_id: int, queue: deque[Waiting]) -> None:
-        """Send what waits for one chat, oldest first, until nothing does."""
-        while queue:
-            waiting = queue[0]
-            if await self._deliver(waiting):
-                queue.popleft()
-                await self._made_room()
+            known = self._queues.get(user_id)
+            if known is None:
+                queue = self._queues[user_id] = deque([Waiting(entry=entry)])
+                workers.create_task(self._serve(user_id, queue), name=f"alerts of {user_id}")
             else:
-                await asyncio.sleep(waiting.pause_s)
-        del self._chats[chat_id]
+                known.append(Waiting(entry=entry))
 
-    async def _made_room(self) -> None:
-        async with self._room:
-            self._held -= 1
-            self._room.notify()
+    async def _serve(self, user_id: int, queue: deque[Waiting]) -> None:
+        """Settle what waits for one subscriber, oldest first, until nothing does."""
+        while queue:
+            await self._turn(user_id, queue)
+            await self._leave(queue)
+            if queue and queue[0].pause_s:
+                await asyncio.sleep(queue[0].pause_s)
+        del self._queues[user_id]
 
-    async def _deliver(self, waiting: Waiting) -> bool:
-        """One attempt; `False` when the alert has to be tried again after `waiting.pause_s`."""
-        alert = waiting.entry.alert
-        subscriber = await persistently(lambda: self._users.find(alert.user_id))
-        stored = await persistently(lambda: self._outbox.load_call(alert.call_id))
-        if stored is None:
-            return await self._bury(waiting.entry, "the stored call is gone")
-        if subscriber is None or not subscriber.receives_at(self._clock()):
-            self._metrics.counts.alerts_withheld += 1
-            return await self._finish(waiting.entry, status="withheld")
-        call = msgspec.json.decode(stored, type=Call)
+    async def _leave(self, queue: deque[Waiting]) -> None:
+        """Let the settled ones go."""
+        left = [waiting for waiting in queue if not waiting.settled]
+        gone = len(queue) - len(left)
+        queue.clear()
+        queue.extend(left)
+        if gone:
+            async with self._room:
+                self._held -= gone
+                self._room.notify()
+
+    async def _turn(self, user_id: int, queue: deque[Waiting]) -> None:
+        """Wait for the turn, then send one message or find that nothing is to be sent."""
+        subscriber, sendable = await self._sort_out(user_id, queue)
+        if subscriber is None or not sendable:
+            return
+        await self._composer.prepare(sendable[0], subscriber)
+        place, batch = place_of(subscriber), sendable[:1]
         try:
-            async with self._messenger.slot(subscriber.chat_id, Lane.ALERT) as slot, self._in_flight:
-                await self._send(waiting, call, subscriber, slot)
+            async with self._sender.slot(place, Lane.ALERT) as slot, self._in_flight:
+                # The turn may have come much later: others have arrived, or the subscriber has changed his mind.
+                current, sendable = await self._sort_out(user_id, queue)
+                if current is None or not sendable or place_of(current) != place:
+                    return
+                subscriber, batch = current, sendable[:1]
+                if not self._composer.is_ready(batch[0]):
+                    return
+                message = self._composer.message(sendable, subscriber, place)
+                batch = list(message.batch)
+                await persistently(lambda: self._outbox.begin([waiting.entry for waiting in batch]))
+                receipt = await self._sender.send(message.message, place, slot, media=message.media)
+                await self._sent(batch, subscriber, receipt)
         except DeliveryError as error:
-            return await self._answer(error, waiting)
-        return True
+            await self._settler.answer(error, batch, subscriber, place)
 
-    async def _send(self, waiting: Waiting, call: Call, subscriber: Subscriber, slot: Slot) -> None:
-        entry = waiting.entry
-        await persistently(lambda: self._outbox.begin([entry]))
-        may_repeat = entry.may_repeat or waiting.unknown
-        message = self._card(entry, call, subscriber, may_repeat=may_repeat)
-        message_id = await self._messenger.send(message, chat_id=subscriber.chat_id, slot=slot)
-        latency_ms = self._metrics.sent(call.received_at, self._clock())
-        self._metrics.counts.alerts_repeated += may_repeat
-        await self._finish(
-            entry,
-            status="sent",
-            message_id=message_id,
-            latency_ms=latency_ms,
-            may_repeat=may_repeat,
-        )
-        self._on_sent(
-            Sent(
-                user_id=subscriber.user_id,
-                name=subscriber.name,
-                call=call,
-                latency_ms=latency_ms,
-                repeat=may_repeat,
-            )
-        )
+    async def _sort_out(self, user_id: int, queue: deque[Waiting]) -> tuple[Subscriber | None, list[Waiting]]:
+        """Hold and withhold what is not to go out now; return what is, oldest first."""
+        subscriber = await persistently(lambda: self._users.find(user_id))
+        looked_at = [waiting for waiting in islice(queue, LOOKED_AT) if not waiting.settled]
+        if subscriber is None:
+            await self._settler.withhold(looked_at, "unknown")
+            return None, []
+        readable = [waiting for waiting in looked_at if await self._is_readable(waiting)]
+        now = self._clock()
+        verdicts = await self._policy.decide(subscriber, [waiting.entry.alert for waiting in readable], now)
+        holdings: list[Holding] = []
+        sendable: list[Waiting] = []
+        for waiting, verdict in zip(readable, verdicts, strict=True):
+            match verdict:
+                case Withhold(reason=reason):
+                    await self._settler.withhold([waiting], reason)
+                case Hold():
+                    holdings.append(Holding(entry=waiting.entry, verdict=verdict))
+                    waiting.settled = True
+                case _:
+                    sendable.append(waiting)
+        if holdings:
+            await persistently(lambda: self._holds.hold(subscriber, holdings, now))
+            self._metrics.counts.alerts_put_aside += len(holdings)
+        return subscriber, sendable
 
-    def _card(self, entry: OutboxEntry, call: Call, subscriber: Subscriber, *, may_repeat: bool) -> Message:
-        filter_set = subscriber.filter_set(entry.alert.set_number)
-        try:
-            return alert_card(
-                self._texts,
-                call=call,
-                set_name=filter_set.name if filter_set else None,
-                latency_ms=(self._clock() - call.received_at).total_seconds() * 1000,
-                language=subscriber.language,
-                may_repeat=may_repeat,
-            )
-        except Exception as error:
-            # A call that breaks the card must not break the sender again at every start.
-            log.exception("card_failed", call_id=call.id)
-            raise MessageRefusedError(f"card failed: {error!r}") from error
+    async def _is_readable(self, waiting: Waiting) -> bool:
+        alert = waiting.entry.alert
+        if waiting.call is None and alert.kind == "alert":
+            waiting.call = await self._composer.load(alert)
+            if waiting.call is None:
+                await self._settler.bury([waiting], "the stored call is gone")
+        return not waiting.settled
 
-    async def _answer(self, error: DeliveryError, waiting: Waiting) -> bool:
-        """Do what Telegram's answer asks for; `True` when the alert is settled by it."""
-        entry, user_id = waiting.entry, waiting.entry.alert.user_id
-        match error:
-            case RecipientGoneError():
-                await persistently(lambda: self._users.set_unreachable(user_id, unreachable=True))
-                return await self._bury(entry, str(error))
-            case MessageRefusedError():
-                return await self._bury(entry, str(error))
-            case ChatMigratedError(new_chat_id=chat_id):
-                await persistently(lambda: self._users.move(user_id, chat_id=chat_id))
-                waiting.pause_s = 0.0
-            case FloodError():
-                waiting.pause_s = 0.0  # the limiter keeps the chat closed for as long as Telegram said
-            case _:
-                waiting.unknown |= isinstance(error, OutcomeUnknownError)
-                waiting.pause_s = min(LONGEST_BACKOFF_S, max(FIRST_BACKOFF_S, waiting.pause_s * 2))
-        log.warning("alert_postponed", user_id=user_id, call_id=entry.alert.call_id, reason=str(error))
-        if self._clock() - entry.alert.decided_at > GIVE_UP_AFTER:
-            return await self._bury(entry, f"given up: {error}")
-        if not waiting.unknown:
-            await persistently(lambda: self._outbox.give_back([entry]))
-        return False
-
-    async def _finish(
-        self,
-        entry: OutboxEntry,
-        *,
-        status: DeliveryStatus,
-        message_id: int | None = None,
-        latency_ms: float | None = None,
-        may_repeat: bool = False,
-    ) -> bool:
-        alert = entry.alert
-        record = DeliveryRecord(
-            call_id=alert.call_id,
-            user_id=alert.user_id,
-            set_number=alert.set_number,
-            status=status,
-            message_id=message_id,
-            decided_at=alert.decided_at,
-            sent_at=self._clock() if status == "sent" else None,
-            latency_s=None if latency_ms is None else latency_ms / 1000,
-            may_repeat=may_repeat,
-        )
-        await persistently(lambda: self._outbox.finish([entry], [record]))
-        return True
-
-    async def _bury(self, entry: OutboxEntry, reason: str) -> bool:
-        log.warning("alert_buried", user_id=entry.alert.user_id, call_id=entry.alert.call_id, reason=reason)
-        self._metrics.counts.alerts_buried += 1
-        await persistently(lambda: self._outbox.bury(entry, reason))
-        return True
+    async def _sent(self, batch: Sequence[Waiting], subscriber: Subscriber, receipt: Receipt) -> None:
+        latencies_ms = await self._settler.sent(batch, subscriber, receipt)
+        for waiting, latency_ms in zip(batch, latencies_ms, strict=True):
+            if waiting.call is not None:
+                self._on_sent(
+                    Sent(
+                        user_id=subscriber.user_id,
+                        name=subscriber.name,
+                        call=waiting.call,
+                        latency_ms=latency_ms,
+                        repeat=waiting.may_repeat,
+                    )
+                )

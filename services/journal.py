@@ -50,7 +50,7 @@ class JournalLag(Struct, frozen=True, kw_only=True):
 def entry(kind: Kind, payload: bytes) -> Command:
     """Return the command that appends an entry, to be executed in one MULTI with the change itself.
 
-    `payload` is JSON: of `Subscriber`, `Call` or `DeliveryRecord`, by kind.
+    `payload` is JSON: of `Subscriber`, `DecidedCall` or `DeliveryRecord`, by kind.
     """
     return ("XADD", keys.JOURNAL.of(), "*", "kind", kind, "data", payload)
 

@@ -12,8 +12,9 @@ from msgspec import Struct
 from domain.calls import Call
 from domain.errors import BotError
 from domain.subscribers import Subscriber
+from services.snapshots import PresetChange, SharedSet
 
-Kind = Literal["subscriber", "call", "delivery"]
+Kind = Literal["subscriber", "call", "delivery", "shared_set", "preset"]
 DeliveryStatus = Literal["sent", "merged", "digest", "withheld", "dead"]
 Write = tuple[LiteralString, tuple[object, ...]]
 """A statement and its values."""
@@ -31,8 +32,8 @@ class DeliveryRecord(Struct, frozen=True, kw_only=True, omit_defaults=True):
     kind: str = "alert"
     set_number: int
     status: DeliveryStatus
-    """`merged`: it went out inside another message; `digest`: it was too old to go out as new; `withheld`: the
-    subscriber no longer receives; `dead`: Telegram never takes it."""
+    """`merged`: it went out in one message with others; `digest`: it is held for a digest, which has a row of its own
+    with kind `digest`; `withheld`: `reason` says why nothing goes out; `dead`: Telegram never takes it."""
     message_id: int | None = None
     decided_at: datetime
     sent_at: datetime | None = None
@@ -41,6 +42,17 @@ class DeliveryRecord(Struct, frozen=True, kw_only=True, omit_defaults=True):
     may_repeat: bool = False
     """An earlier attempt had an unknown outcome."""
     reason: str | None = None
+
+
+class DecidedCall(Struct, frozen=True, kw_only=True):
+    """A call as it was decided, whoever it was accepted for."""
+
+    call: Call
+    decided_at: datetime
+    reason: str
+    """`domain.matching.Reason`, or `stale`: too old to be news, held against nobody's filters."""
+    checked_channels: tuple[str, ...]
+    """The channels whose calls of this token count as checked by now, for who changed nothing meanwhile."""
 
 
 # A later revision replaces an earlier one, never the other way round: entries may arrive again.
@@ -59,8 +71,10 @@ PUT_SUBSCRIBER_CHANGE: Final[LiteralString] = """
     ON CONFLICT (user_id, revision) DO NOTHING
 """
 PUT_CALL: Final[LiteralString] = """
-    INSERT INTO calls (call_id, token_address, channel_id, called_at, received_at, market_cap_usd, document)
-    VALUES ($1, $2, $3, $4, $5, $6, $7::jsonb)
+    INSERT INTO calls
+        (call_id, token_address, channel_id, called_at, received_at, market_cap_usd, document, decided_at, reason,
+        checked_channels)
+    VALUES ($1, $2, $3, $4, $5, $6, $7::jsonb, $8, $9, $10)
     ON CONFLICT (call_id) DO NOTHING
 """
 PUT_CHANNEL: Final[LiteralString] = """
@@ -69,7 +83,7 @@ PUT_CHANNEL: Final[LiteralString] = """
         title = excluded.title, document = excluded.document, updated_at = excluded.updated_at
     WHERE channels.updated_at < excluded.updated_at
 """
-# "sent" is the last word: a dead letter may be sent again and then counts as sent.
+# "sent" and "merged" are the last word: a dead letter may be sent again and then counts as sent.
 PUT_DELIVERY: Final[LiteralString] = """
     INSERT INTO deliveries
         (call_id, user_id, kind, set_number, status, message_id, decided_at, sent_at, latency_s, may_repeat,
@@ -79,7 +93,17 @@ PUT_DELIVERY: Final[LiteralString] = """
         set_number = excluded.set_number, status = excluded.status, message_id = excluded.message_id,
         decided_at = excluded.decided_at, sent_at = excluded.sent_at, latency_s = excluded.latency_s,
         may_repeat = excluded.may_repeat, reason = excluded.reason
-    WHERE deliveries.status <> 'sent'
+    WHERE deliveries.status NOT IN ('sent', 'merged')
+"""
+PUT_SHARED_SET: Final[LiteralString] = """
+    INSERT INTO shared_sets (code, creator_id, document, shared_at) VALUES ($1, $2, $3::jsonb, $4)
+    ON CONFLICT (code) DO NOTHING
+"""
+PUT_PRESET: Final[LiteralString] = """
+    INSERT INTO presets (key, document, revision, changed_at) VALUES ($1, $2::jsonb, $3, $4)
+    ON CONFLICT (key) DO UPDATE SET
+        document = excluded.document, revision = excluded.revision, changed_at = excluded.changed_at
+    WHERE presets.revision < excluded.revision
 """
 PUT_REJECTED: Final[LiteralString] = """
     INSERT INTO journal_rejected (entry_id, kind, payload, reason, rejected_at) VALUES ($1, $2, $3, $4, now())
@@ -126,7 +150,8 @@ def _subscriber_writes(payload: bytes, added_at: datetime) -> list[Write]:
 
 def _call_writes(payload: bytes, added_at: datetime) -> list[Write]:
     del added_at  # a call carries its own clock
-    call = msgspec.json.decode(payload, type=Call)
+    decided = msgspec.json.decode(payload, type=DecidedCall)
+    call = decided.call
     channel_id = storable_text(call.channel.id)
     title = None if call.channel.title is None else storable_text(call.channel.title)
     row = (
@@ -136,7 +161,10 @@ def _call_writes(payload: bytes, added_at: datetime) -> list[Write]:
         call.called_at,
         call.received_at,
         call.token.market_cap_usd,
-        _storable_json(payload),
+        _storable_json(msgspec.json.encode(call)),
+        decided.decided_at,
+        decided.reason,
+        [storable_text(channel) for channel in decided.checked_channels],
     )
     channel = (channel_id, title, _storable_json(msgspec.json.encode(call.channel)), call.received_at)
     return [(PUT_CHANNEL, channel), (PUT_CALL, row)]
@@ -159,6 +187,18 @@ def _delivery_writes(payload: bytes, added_at: datetime) -> list[Write]:
         None if record.reason is None else storable_text(record.reason),
     )
     return [(PUT_DELIVERY, row)]
+
+
+def _shared_set_writes(payload: bytes, added_at: datetime) -> list[Write]:
+    del added_at  # a shared set carries its own clock
+    shared = msgspec.json.decode(payload, type=SharedSet)
+    return [(PUT_SHARED_SET, (shared.code, shared.creator_id, _storable_json(payload), shared.shared_at))]
+
+
+def _preset_writes(payload: bytes, added_at: datetime) -> list[Write]:
+    del added_at  # a change carries its own clock
+    change = msgspec.json.decode(payload, type=PresetChange)
+    return [(PUT_PRESET, (change.key, _storable_json(payload), change.revision, change.changed_at))]
 
 
 def _storable_json(payload: bytes) -> str:
@@ -187,4 +227,6 @@ _KINDS: Final[dict[str, Callable[[bytes, datetime], list[Write]]]] = {
     "subscriber": _subscriber_writes,
     "call": _call_writes,
     "delivery": _delivery_writes,
+    "shared_set": _shared_set_writes,
+    "preset": _preset_writes,
 }

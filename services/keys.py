@@ -18,7 +18,7 @@ DAY_S: Final = 24 * HOUR_S
 class RedisKey(Struct, frozen=True, kw_only=True):
     pattern: str
     """`{}` stands for a part."""
-    kind: Literal["string", "hash", "set", "stream"]
+    kind: Literal["string", "hash", "set", "sorted set", "stream"]
     lives_s: int | None
     """Seconds until it expires; `None` is for ever."""
     meaning: str
@@ -52,7 +52,7 @@ ACCEPTED_TOKEN: Final = RedisKey(
     kind="string",
     lives_s=14 * DAY_S,
     meaning="By token address and user id: this user gets (or got) his alert for this token. "
-    "JSON {timestamp, channels_checked, status, channels_called_at}.",
+    "JSON {timestamp, channels_checked, status, channels_called_at, call_id}.",
 )
 REJECTED_TOKEN: Final = RedisKey(
     pattern="processed_token:{}",
@@ -74,12 +74,63 @@ CALL: Final = RedisKey(
     meaning="By call id: the call as it was decided (JSON of domain.calls.Call), for the card and what "
     "follows it. Kept only when somebody gets an alert for it.",
 )
+LATE_CALL: Final = RedisKey(
+    pattern="call:{}:late:{}",
+    kind="string",
+    lives_s=14 * DAY_S,
+    meaning="By call id and time of the decision (ms): the call with the figures on which it passed late "
+    "(JSON of domain.calls.Call).",
+)
+WAITING_CALL: Final = RedisKey(
+    pattern="waiting:{}",
+    kind="string",
+    lives_s=DAY_S,
+    meaning="By call id: who would take the call if a missing figure came in time "
+    "(JSON of services.claims.WaitingCall).",
+)
+WAITING_CALLS: Final = RedisKey(
+    pattern="waiting",
+    kind="sorted set",
+    lives_s=None,
+    meaning="The ids of all waiting calls by the time (ms) when the last of their waits ends.",
+)
+CAME_UP: Final = RedisKey(
+    pattern="came_up:{}",
+    kind="sorted set",
+    lives_s=HOUR_S,
+    meaning="By user id, for those with a cap: alerts whose turn came within the last hour, `sent:{score}:{call}` or "
+    "`held:{score}:{call}`, by time (ms).",
+)
+HELD_CALLS: Final = RedisKey(
+    pattern="held:{}",
+    kind="hash",
+    lives_s=None,
+    meaning="By user id: call id -> the call that waits for his digest (JSON of services.claims.HeldCall).",
+)
+DIGESTS_DUE: Final = RedisKey(
+    pattern="digests",
+    kind="sorted set",
+    lives_s=None,
+    meaning="The ids of all users with held calls by the time (ms) when the next digest of each is due.",
+)
+MEDIA_FILE: Final = RedisKey(
+    pattern="media:{}",
+    kind="string",
+    lives_s=7 * DAY_S,
+    meaning="By digest of kind and address of a picture or film: the file id under which Telegram has it.",
+)
 CLAIM_REPLY: Final = RedisKey(
     pattern="claim:{}",
     kind="string",
     lives_s=5 * MINUTE_S,
     meaning="By digest of a batch of claims: what it was answered, so that asking again after a lost reply "
     "gets the same answer. Kept only when something was accepted.",
+)
+JOURNALED_CALL: Final = RedisKey(
+    pattern="journaled:{}",
+    kind="string",
+    lives_s=5 * MINUTE_S,
+    meaning="By call id: its decision is in the journal; a batch that is claimed again adds no second entry.",
 )
 FEED_CURSOR: Final = RedisKey(
     pattern="feed:{}:cursor",
@@ -117,6 +168,24 @@ EXPECTED_INPUT: Final = RedisKey(
     lives_s=10 * MINUTE_S,
     meaning="By user id: which question the user's next text message answers.",
 )
+SHARED_SET: Final = RedisKey(
+    pattern="shared_set:{}",
+    kind="string",
+    lives_s=None,
+    meaning="By code of the link: the snapshot of a filter set (JSON of services.snapshots.SharedSet).",
+)
+SHARED_BY: Final = RedisKey(
+    pattern="shared_by:{}",
+    kind="hash",
+    lives_s=None,
+    meaning="By user id: digest of what a shared set says -> its code, so that sharing it again makes no second link.",
+)
+PRESETS: Final = RedisKey(
+    pattern="presets",
+    kind="hash",
+    lives_s=None,
+    meaning="Key of a preset -> what an admin made of it (JSON of services.snapshots.PresetChange).",
+)
 
 ALL_KEYS: Final = (
     SUBSCRIBER,
@@ -125,13 +194,24 @@ ALL_KEYS: Final = (
     REJECTED_TOKEN,
     CHANNEL_INFO,
     CALL,
+    LATE_CALL,
+    WAITING_CALL,
+    WAITING_CALLS,
+    CAME_UP,
+    HELD_CALLS,
+    DIGESTS_DUE,
+    MEDIA_FILE,
     CLAIM_REPLY,
+    JOURNALED_CALL,
     FEED_CURSOR,
     OUTBOX,
     IN_FLIGHT,
     DEAD_LETTERS,
     JOURNAL,
     EXPECTED_INPUT,
+    SHARED_SET,
+    SHARED_BY,
+    PRESETS,
 )
 
 

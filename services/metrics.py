@@ -42,7 +42,13 @@ MEANINGS = {
     "alerts_sent": "Alerts that Telegram took.",
     "alerts_repeated": "Alerts sent again because an earlier attempt had an unknown outcome.",
     "alerts_buried": "Alerts that cannot be delivered; each stands in the dead-letter stream with its reason.",
-    "alerts_withheld": "Alerts of subscribers who paused or left before they were sent.",
+    "alerts_withheld": "Alerts that were not to go out when their turn came: paused, expired, snoozed, muted.",
+    "alerts_put_aside": "Alerts put aside for a digest, for quiet hours or a cap.",
+    "alerts_merged": "Alerts that went out in one message with others; they count as sent as well.",
+    "alerts_late": "Alerts claimed after a missing figure arrived.",
+    "digests_sent": "Digests that Telegram took.",
+    "media_sent": "Alerts that went out with a picture or film.",
+    "media_refused": "Pictures and films that Telegram could not use; the text went out without them.",
 }
 
 
@@ -57,6 +63,12 @@ class Counts:
     alerts_repeated: int = 0
     alerts_buried: int = 0
     alerts_withheld: int = 0
+    alerts_put_aside: int = 0
+    alerts_merged: int = 0
+    alerts_late: int = 0
+    digests_sent: int = 0
+    media_sent: int = 0
+    media_refused: int = 0
     fallbacks: Counter[str] = field(default_factory=Counter[str])
     """By soft dependency: how often its fallback value was used."""
 

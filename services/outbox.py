@@ -8,7 +8,6 @@ delivered, and says so.
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -18,51 +17,19 @@ import msgspec
 import structlog
 from msgspec import Struct
 
-from managers.redis import Argument, RedisManager, RedisReplyError, Script, StreamEntry
+from managers.redis import Command, RedisManager, RedisReplyError, Script, StreamEntry
 from services import keys
+from services.claims import CLAIM, Alert, ClaimRequest, FeedCursor, HeldCall, claim_command, stored_call_key
 from services.journal import Journal, entry
 from services.journal_rows import DeliveryRecord
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
+__all__ = ["GROUP", "Alert", "ClaimRequest", "DeadLetter", "FeedCursor", "HeldCall", "Outbox", "OutboxEntry"]
+
 GROUP: Final = "senders"
 _PAGE: Final = 500
 _ALERT_FIELD: Final = "alert"
-
-
-class Alert(Struct, frozen=True, kw_only=True):
-    """One call for one subscriber; the call itself is stored once, see `Outbox.load_call`."""
-
-    user_id: int
-    call_id: str
-    token_address: str
-    set_number: int
-    """The filter set that passed."""
-    received_at: datetime
-    decided_at: datetime
-
-
-class ClaimRequest(Struct, frozen=True, kw_only=True):
-    """One decided call: who passed, and what to remember about it."""
-
-    call_id: str
-    token_address: str
-    call_payload: bytes
-    """JSON of `domain.calls.Call`; stored and journaled when anybody is accepted."""
-    accepted: Sequence[tuple[int, int]]
-    """(user id, number of the filter set that passed), each user once."""
-    accepted_record: bytes
-    rejected_record: bytes | None
-    """What the token's record becomes for those who did not pass; `None` leaves it as it is."""
-    received_at: datetime
-    decided_at: datetime
-
-
-class FeedCursor(Struct, frozen=True, kw_only=True):
-    """Everything of the source up to `position` is in this batch or was in an earlier one."""
-
-    source: str
-    position: int
 
 
 class OutboxEntry(Struct, frozen=True, kw_only=True):
@@ -81,51 +48,13 @@ class DeadLetter(Struct, frozen=True, kw_only=True):
     buried_at: datetime
 
 
-# KEYS: outbox, journal, answer to this batch, feed cursor; per call: stored call, rejected record, then one
-# accepted record per user. ARGV: cursor ('' for none), lifetimes of accepted record, rejected record, call
-# and answer; per call: payload, accepted record, rejected record ('' for none), number of users, then one
-# alert per user. Returns one character per (call, user): 1 where this batch accepted.
-_CLAIM: Final = Script("""
-local answer = redis.call('GET', KEYS[3])
-if answer then return answer end
-local flags, k, a = {}, 5, 6
-while k <= #KEYS do
-  local payload, users, stored = ARGV[a], tonumber(ARGV[a + 3]), false
-  for i = 1, users do
-    local record = KEYS[k + 1 + i]
-    if redis.call('EXISTS', record) == 0 then
-      if not stored then
-        stored = true
-        if redis.call('SET', KEYS[k], payload, 'NX', 'EX', ARGV[4]) then
-          redis.call('XADD', KEYS[2], '*', 'kind', 'call', 'data', payload)
-        end
-      end
-      redis.call('XADD', KEYS[1], '*', 'alert', ARGV[a + 3 + i])
-      redis.call('SET', record, ARGV[a + 1], 'EX', ARGV[2])
-      flags[#flags + 1] = '1'
-    else
-      flags[#flags + 1] = '0'
-    end
-  end
-  if ARGV[a + 2] ~= '' then redis.call('SET', KEYS[k + 1], ARGV[a + 2], 'EX', ARGV[3]) end
-  k, a = k + 2 + users, a + 4 + users
-end
-if ARGV[1] ~= '' then
-  local position = redis.call('GET', KEYS[4])
-  if not position or tonumber(position) < tonumber(ARGV[1]) then redis.call('SET', KEYS[4], ARGV[1]) end
-end
-answer = table.concat(flags)
-if string.find(answer, '1', 1, true) then redis.call('SET', KEYS[3], answer, 'EX', ARGV[5]) end
-return answer
-""")
-
-# KEYS: outbox, dead letters, in-flight marks, journal. ARGV: group, entry, alert, reason, time, journal
-# record or ''. Only whoever still holds the entry writes the letter, so a repeated burial digs no second
+# KEYS: outbox, dead letters, in-flight marks, journal. ARGV: group, entry, alert, reason, time, then journal
+# records. Only whoever still holds the entry writes the letter, so a repeated burial digs no second
 # grave.
 _BURY: Final = Script("""
 if redis.call('XACK', KEYS[1], ARGV[1], ARGV[2]) == 1 then
   redis.call('XADD', KEYS[2], '*', 'alert', ARGV[3], 'reason', ARGV[4], 'buried_at_ms', ARGV[5])
-  if ARGV[6] ~= '' then redis.call('XADD', KEYS[4], '*', 'kind', 'delivery', 'data', ARGV[6]) end
+  for i = 6, #ARGV do redis.call('XADD', KEYS[4], '*', 'kind', 'delivery', 'data', ARGV[i]) end
 end
 redis.call('XDEL', KEYS[1], ARGV[2])
 redis.call('HDEL', KEYS[3], ARGV[2])
@@ -147,20 +76,8 @@ class Outbox:
         """
         if not decisions and cursor is None:
             return []
-        names: list[str] = []
-        args: list[Argument] = []
-        for decision in decisions:
-            address = decision.token_address
-            names += [keys.CALL.of(decision.call_id), keys.REJECTED_TOKEN.of(address)]
-            names += [keys.ACCEPTED_TOKEN.of(address, user_id) for user_id, _ in decision.accepted]
-            args += [decision.call_payload, decision.accepted_record, decision.rejected_record or b""]
-            args += [len(decision.accepted), *_alerts_of(decision)]
-        position: Argument = b"" if cursor is None else cursor.position
-        source = "" if cursor is None else cursor.source
-        lifetimes = (keys.ACCEPTED_TOKEN, keys.REJECTED_TOKEN, keys.CALL, keys.CLAIM_REPLY)
-        head = [self._stream, keys.JOURNAL.of(), _answer_key(names, args), keys.FEED_CURSOR.of(source)]
-        head_args = [position, *(key.expires_s for key in lifetimes)]
-        reply = await self._redis.script(_CLAIM, [*head, *names], [*head_args, *args])
+        names, args = claim_command(decisions, cursor)
+        reply = await self._redis.script(CLAIM, names, args)
         flags = iter(cast("bytes", reply).decode())
         return [{user_id for user_id, _ in d.accepted if next(flags) == "1"} for d in decisions]
 
@@ -169,9 +86,9 @@ class Outbox:
         value = await self._redis.get(keys.FEED_CURSOR.of(source))
         return None if value is None else int(value)
 
-    async def load_call(self, call_id: str) -> bytes | None:
-        """Return the call as it was claimed (JSON of `domain.calls.Call`)."""
-        return await self._redis.get(keys.CALL.of(call_id))
+    async def load_call(self, alert: Alert | HeldCall) -> bytes | None:
+        """Return the call as it was when it passed (JSON of `domain.calls.Call`)."""
+        return await self._redis.get(stored_call_key(alert.call_id, alert.late_s, alert.decided_at))
 
     async def size(self) -> int:
         """Return how many alerts have no known outcome yet."""
@@ -216,8 +133,13 @@ class Outbox:
         """
         await self._redis.hdel(keys.IN_FLIGHT.of(), *(e.entry_id for e in entries if not e.may_repeat))
 
-    async def finish(self, entries: Sequence[OutboxEntry], records: Sequence[DeliveryRecord]) -> None:
-        """Forget the entries and journal what became of them, in one MULTI. May be repeated."""
+    async def finish(
+        self,
+        entries: Sequence[OutboxEntry],
+        records: Sequence[DeliveryRecord],
+        together_with: Sequence[Command] = (),
+    ) -> None:
+        """Forget the entries and journal what became of them, in one MULTI. May be repeated, as must the rest."""
         ids = [e.entry_id for e in entries]
         if not ids:
             return
@@ -226,23 +148,15 @@ class Outbox:
                 ("XACK", self._stream, GROUP, *ids),
                 ("XDEL", self._stream, *ids),
                 ("HDEL", keys.IN_FLIGHT.of(), *ids),
+                *together_with,
             ],
             [entry("delivery", msgspec.json.encode(record)) for record in records],
         )
 
-    async def bury(self, dead: OutboxEntry, reason: str) -> None:
-        """Move an entry to the dead letters, with its journal record, atomically. May be repeated."""
-        alert = dead.alert
-        record = DeliveryRecord(
-            call_id=alert.call_id,
-            user_id=alert.user_id,
-            set_number=alert.set_number,
-            status="dead",
-            decided_at=alert.decided_at,
-            may_repeat=dead.may_repeat,
-            reason=reason,
-        )
-        await self._bury(dead.entry_id, msgspec.json.encode(alert), reason, msgspec.json.encode(record))
+    async def bury(self, dead: OutboxEntry, reason: str, records: Sequence[DeliveryRecord]) -> None:
+        """Move an entry to the dead letters, with its journal records, atomically. May be repeated."""
+        encoded = [msgspec.json.encode(record) for record in records]
+        await self._bury(dead.entry_id, msgspec.json.encode(dead.alert), reason, encoded)
 
     async def dead(self, *, count: int = 100, after: str = "-") -> list[DeadLetter]:
         """Return dead letters, oldest first. `after` is the id of the last one seen, to go on from there."""
@@ -250,10 +164,10 @@ class Outbox:
         letters = await self._redis.xrange(keys.DEAD_LETTERS.of(), start=start, count=count)
         return [_dead_letter(letter) for letter in letters]
 
-    async def _bury(self, entry_id: str, alert: bytes, reason: str, record: bytes) -> None:
+    async def _bury(self, entry_id: str, alert: bytes, reason: str, records: Sequence[bytes]) -> None:
         names = [self._stream, keys.DEAD_LETTERS.of(), keys.IN_FLIGHT.of(), keys.JOURNAL.of()]
         now_ms = int(time.time() * 1000)
-        await self._redis.script(_BURY, names, [GROUP, entry_id, alert, reason, now_ms, record])
+        await self._redis.script(_BURY, names, [GROUP, entry_id, alert, reason, now_ms, *records])
         log.warning("alert_buried", entry_id=entry_id, reason=reason)
 
     async def _own_pending(self, consumer: str) -> list[StreamEntry]:
@@ -287,38 +201,11 @@ class Outbox:
             try:
                 decoded = msgspec.json.decode(alert, type=Alert)
             except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-                await self._bury(one.id, alert, f"unreadable: {error}", b"")
+                await self._bury(one.id, alert, f"unreadable: {error}", ())
                 continue
             readable.append(OutboxEntry(entry_id=one.id, alert=decoded, may_repeat=may_repeat))
         await self._redis.xack(self._stream, GROUP, *gone)
         return readable
-
-
-def _alerts_of(decision: ClaimRequest) -> list[bytes]:
-    encode = msgspec.json.Encoder().encode
-    return [
-        encode(
-            Alert(
-                user_id=user_id,
-                call_id=decision.call_id,
-                token_address=decision.token_address,
-                set_number=set_number,
-                received_at=decision.received_at,
-                decided_at=decision.decided_at,
-            )
-        )
-        for user_id, set_number in decision.accepted
-    ]
-
-
-def _answer_key(names: Sequence[str], args: Sequence[Argument]) -> str:
-    """Name the answer after everything that was asked: the same batch, the same answer."""
-    digest = hashlib.blake2b(digest_size=16)
-    for part in (*names, *args):
-        data = part if isinstance(part, bytes) else str(part).encode()
-        digest.update(len(data).to_bytes(4, "big"))
-        digest.update(data)
-    return keys.CLAIM_REPLY.of(digest.hexdigest())
 
 
 def _dead_letter(letter: StreamEntry) -> DeadLetter:

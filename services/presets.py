@@ -1,19 +1,116 @@
-"""Starting points that a subscriber can take and change."""
+"""Starting points that a subscriber can take and change; an admin changes them in the chat.
+
+Those of `config/presets.toml` are the initial ones. A change of an admin lies over them: in memory, in Redis (one
+field per preset) and, through the journal, in PostgreSQL.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import asyncio
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Final, LiteralString
+
+import msgspec
+import structlog
+from msgspec.structs import replace
 
 from domain.errors import UserFacingError
+from domain.filters import FilterSet, Rule
 from domain.presets import Preset
+from managers.postgres import PostgresAwayError, PostgresManager
+from managers.redis import RedisAwayError, RedisManager
+from services import keys
+from services.journal import Journal, entry
+from services.snapshots import PresetChange
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+
+MAX_PRESETS: Final = 30
+"""As many as a menu can show."""
+MAX_ABOUT_UTF16: Final = 200
+_KEY_LENGTH: Final = 20
+"""Leaves room for a number behind a key that is taken."""
+
+_ALL: Final[LiteralString] = "SELECT document FROM presets ORDER BY changed_at, key"
+
+
+class PresetsStore:
+    """Where the changes last. `TransientError` when Redis is away."""
+
+    def __init__(self, redis: RedisManager, postgres: PostgresManager, journal: Journal) -> None:
+        self._redis = redis
+        self._postgres = postgres
+        self._journal = journal
+
+    async def save(self, change: PresetChange) -> None:
+        document = _encoded(change)
+        await self._journal.append_with(
+            [("HSET", keys.PRESETS.of(), change.key, document)], [entry("preset", document)]
+        )
+
+    async def load(self) -> list[PresetChange]:
+        """Return all changes, the oldest first; what an emptied Redis lacks is put back.
+
+        One of the two stores is enough; without either `PostgresAwayError`.
+        """
+        in_redis = await self._in_redis()
+        try:
+            rows = await self._postgres.fetch(_ALL)
+        except PostgresAwayError as error:
+            if in_redis is None:
+                raise
+            log.warning("presets_loaded_from_redis", reason=str(error))
+            rows = []
+        changes = dict(in_redis or {})
+        for change in (msgspec.json.decode(row["document"], type=PresetChange) for row in rows):
+            if change.key not in changes or changes[change.key].revision < change.revision:
+                changes[change.key] = change
+        if in_redis is not None:
+            await self._put_back([change for key, change in changes.items() if in_redis.get(key) != change])
+        return sorted(changes.values(), key=lambda change: (change.changed_at, change.key))
+
+    async def _in_redis(self) -> dict[str, PresetChange] | None:
+        try:
+            documents = await self._redis.hgetall(keys.PRESETS.of())
+        except RedisAwayError as error:
+            log.warning("presets_loaded_from_postgresql", reason=str(error))
+            return None
+        return {key: msgspec.json.decode(document, type=PresetChange) for key, document in documents.items()}
+
+    async def _put_back(self, changes: Iterable[PresetChange]) -> None:
+        try:
+            await self._redis.hset(keys.PRESETS.of(), {change.key: _encoded(change) for change in changes})
+        except RedisAwayError as error:
+            log.warning("presets_not_put_back", reason=str(error))
+
+
+def _encoded(change: PresetChange) -> bytes:
+    return msgspec.json.encode(change, order="sorted")
 
 
 class PresetsService:
-    def __init__(self, presets: Iterable[Preset]) -> None:
-        self._presets = {preset.key: preset for preset in presets}
+    def __init__(self, initial: Iterable[Preset], *, store: PresetsStore, clock: Callable[[], datetime]) -> None:
+        self._presets = {preset.key: preset for preset in initial}
+        self._store = store
+        self._clock = clock
+        self._revisions: dict[str, int] = {}
+        self._changing = asyncio.Lock()
+
+    async def restore(self) -> Sequence[str]:
+        """Lay the stored changes over the initial presets; returns the keys that were changed or removed."""
+        changes = await self._store.load()
+        for change in changes:
+            if change.revision > self._revisions.get(change.key, 0):
+                self._lay_over(change)
+        return [change.key for change in changes]
 
     def all(self) -> tuple[Preset, ...]:
         return tuple(self._presets.values())
+
+    def get(self, key: str) -> Preset | None:
+        return self._presets.get(key)
 
     def find(self, key: str) -> Preset:
         """Return the preset or raise `UserFacingError("preset.unknown")`: the key comes from outside."""
@@ -21,3 +118,63 @@ class PresetsService:
             return self._presets[key]
         except KeyError:
             raise UserFacingError("preset.unknown", typed=key) from None
+
+    async def add(self, name: str, rules: Mapping[str, Rule], admin_id: int) -> Preset:
+        """Make a preset; its key is made from its name."""
+        async with self._changing:
+            if len(self._presets) >= MAX_PRESETS:
+                raise UserFacingError("preset.too_many", limit=MAX_PRESETS)
+            preset = Preset(key=self._free_key(name), name=name, rules=dict(rules))
+            return await self._put(preset, admin_id)
+
+    async def change(self, key: str, change: Callable[[Preset], Preset], admin_id: int) -> Preset:
+        async with self._changing:
+            before = self.find(key)
+            after = change(before)
+            return before if after == before else await self._put(after, admin_id)
+
+    async def remove(self, key: str, admin_id: int) -> None:
+        async with self._changing:
+            self.find(key)
+            await self._store_change(key, None, admin_id)
+
+    def followed(self, filter_set: FilterSet) -> FilterSet:
+        """Return the set with the rules of the preset that it follows; a preset that is gone is followed no more."""
+        if filter_set.follows is None:
+            return filter_set
+        preset = self._presets.get(filter_set.follows)
+        if preset is None:
+            return replace(filter_set, follows=None)
+        return filter_set if filter_set.rules == preset.rules else replace(filter_set, rules=dict(preset.rules))
+
+    async def _put(self, preset: Preset, admin_id: int) -> Preset:
+        await self._store_change(preset.key, preset, admin_id)
+        return preset
+
+    async def _store_change(self, key: str, preset: Preset | None, admin_id: int) -> None:
+        change = PresetChange(
+            key=key,
+            preset=preset,
+            revision=self._revisions.get(key, 0) + 1,
+            changed_at=self._clock(),
+            changed_by=admin_id,
+        )
+        await self._store.save(change)
+        self._lay_over(change)
+        log.info("preset_changed", key=key, removed=preset is None, revision=change.revision, admin_id=admin_id)
+
+    def _lay_over(self, change: PresetChange) -> None:
+        self._revisions[change.key] = change.revision
+        if change.preset is None:
+            self._presets.pop(change.key, None)
+        else:
+            self._presets[change.key] = change.preset
+
+    def _free_key(self, name: str) -> str:
+        words = re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")[:_KEY_LENGTH].strip("_") or "preset"
+        taken = self._presets.keys() | self._revisions.keys()
+        number, key = 1, words
+        while key in taken:
+            number += 1
+            key = f"{words}_{number}"
+        return key

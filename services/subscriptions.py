@@ -37,6 +37,10 @@ class SubscriptionsService:
         """End of a trial that starts now."""
         return self._clock() + self._plans[TRIAL].days * DAY
 
+    def filter_sets_limit(self, subscriber: Subscriber) -> int:
+        """How many filter sets the subscriber's plan holds; a plan that is sold no more holds what the trial does."""
+        return self._plans.get(subscriber.plan, self._plans[TRIAL]).filter_sets
+
     def status(self, subscriber: Subscriber) -> SubscriptionStatus:
         now = self._clock()
         ends_at = subscriber.paid_until

@@ -155,7 +155,7 @@ def test_the_floors_stand() -> None:
 
 
 def test_generated_files_are_up_to_date() -> None:
-    from config.generate import GENERATED
+    from generate import GENERATED
 
     stale = [str(path) for path, text in GENERATED.items() if (ROOT / path).read_text() != text()]
     assert not stale

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
@@ -13,8 +14,8 @@ from domain.calls import Call, Channel, Event, Token
 NAME_LIMIT = 200
 SYMBOL_LIMIT = 50
 TEXT_LIMIT = 4096
-URL_LIMIT = 500
 
+_PLACE = re.compile(r"[a-z0-9][a-z0-9 ._-]{0,39}")
 _SOLANA_GENESIS = datetime(2020, 3, 16, tzinfo=UTC)
 _CLOCK_TOLERANCE = timedelta(days=1)
 
@@ -98,3 +99,9 @@ def positive(value: object) -> float | None:
     except OverflowError:
         return None
     return number if number > 0 and math.isfinite(number) else None
+
+
+def place(value: object) -> str | None:
+    """Name of a launchpad or exchange in lower case: at most 40 letters, digits and ` . _ -`, else `None`."""
+    name = value.lower() if isinstance(value, str) and value.isascii() else ""
+    return name if _PLACE.fullmatch(name) else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import aiohttp
@@ -11,6 +12,15 @@ from domain.errors import TransientError
 _MAX_BYTES = 16 * 1024 * 1024
 _HTTP_OK = 200
 _HTTP_NOT_FOUND = 404
+_HTTP_TOO_MANY = 429
+
+
+class RateLimitedError(TransientError):
+    """HTTP 429. `reset_at_s`: Unix time from which it may be tried again, where the server says so."""
+
+    def __init__(self, host: str, reset_at_s: float | None) -> None:
+        super().__init__(f"HTTP {_HTTP_TOO_MANY} from {host}")
+        self.reset_at_s = reset_at_s
 
 
 async def get(
@@ -28,6 +38,8 @@ async def get(
         ) as response:
             if response.status == _HTTP_NOT_FOUND:
                 return None
+            if response.status == _HTTP_TOO_MANY:
+                raise RateLimitedError(response.host, _moment_s(response.headers.get("x-ratelimit-reset")))
             if response.status != _HTTP_OK:
                 raise TransientError(f"HTTP {response.status} from {response.host}")
             body = bytearray()
@@ -40,3 +52,11 @@ async def get(
         raise TransientError(f"no answer within {timeout_s:g} s") from error
     except (aiohttp.ClientError, ValueError) as error:
         raise TransientError(f"{type(error).__name__}: {error}"[:200]) from error
+
+
+def _moment_s(header: str | None) -> float | None:
+    try:
+        moment_s = float(header or "")
+    except ValueError:
+        return None
+    return moment_s if math.isfinite(moment_s) else None

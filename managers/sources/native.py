@@ -11,18 +11,19 @@ import msgspec
 import structlog
 from msgspec import Meta, Struct
 
-from domain.calls import Call, Channel, ChannelRecord, Event, Heartbeat, PriceTick, Token
+from domain.calls import Call, Chain, Channel, ChannelRecord, Event, Heartbeat, PriceTick, Token
 from domain.errors import FeedRefusedError, FrameError, TransientError
+from domain.statistics import wilson_lower_percent
 from managers.sources.base import (
     NAME_LIMIT,
     SYMBOL_LIMIT,
     TEXT_LIMIT,
-    URL_LIMIT,
     cut,
     is_address,
     is_plausible,
 )
 from managers.sources.http import get
+from managers.sources.links import media_link, telegram_handle, web_link, x_handle
 
 log = structlog.get_logger(__name__)
 
@@ -34,6 +35,8 @@ _REASON_LIMIT = 160
 Amount = Annotated[float, Meta(ge=0)]
 Count = Annotated[int, Meta(ge=0, le=2**53)]
 Percent = Annotated[float, Meta(ge=0, le=100)]
+Change = Annotated[float, Meta(ge=-100)]
+Place = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]{0,39}\Z")]
 Moment = Annotated[datetime, Meta(tz=True)]
 EventId = Annotated[str, Meta(pattern=r"^[\x21-\x7e]{1,128}\Z")]
 ChannelId = Annotated[str, Meta(pattern=r"^[\x21-\x7e]{1,64}\Z")]
@@ -41,14 +44,41 @@ ChannelId = Annotated[str, Meta(pattern=r"^[\x21-\x7e]{1,64}\Z")]
 
 class _TokenBody(Struct):
     address: str
+    chain: Chain = "solana"
     name: str | None = None
     symbol: str | None = None
     price_usd: Amount | None = None
     market_cap_usd: Amount | None = None
+    fdv_usd: Amount | None = None
     liquidity_usd: Amount | None = None
+    volume_5m_usd: Amount | None = None
+    volume_1h_usd: Amount | None = None
+    volume_24h_usd: Amount | None = None
+    price_change_5m_percent: Change | None = None
+    price_change_1h_percent: Change | None = None
+    price_change_24h_percent: Change | None = None
+    buys_1h: Count | None = None
+    sells_1h: Count | None = None
     holders: Count | None = None
     created_at: Moment | None = None
+    top10_percent: Percent | None = None
+    developer_percent: Percent | None = None
+    snipers_percent: Percent | None = None
+    lp_locked_percent: Percent | None = None
+    mint_revoked: bool | None = None
+    freeze_revoked: bool | None = None
+    metadata_immutable: bool | None = None
+    buy_tax_percent: Percent | None = None
+    sell_tax_percent: Percent | None = None
+    risk_score: Percent | None = None
+    launchpad: Place | None = None
+    dex: Place | None = None
+    website: str | None = None
+    x_handle: str | None = None
+    telegram: str | None = None
     image_url: str | None = None
+    animation_url: str | None = None
+    video_url: str | None = None
 
 
 class _ChannelBody(Struct):
@@ -91,6 +121,7 @@ class _CallsPage(Struct):
 class _RecordBody(Struct):
     calls: Count | None = None
     win_rate_percent: Percent | None = None
+    win_rate_low_percent: Percent | None = None
     average_multiple: Amount | None = None
     median_multiple: Amount | None = None
 
@@ -99,9 +130,15 @@ class _ChannelDocument(Struct):
     id: ChannelId
     title: str | None = None
     record: _RecordBody | None = None
+    record_30d: _RecordBody | None = None
 
 
 _frames = msgspec.json.Decoder(_CallFrame | _PriceFrame | _HeartbeatFrame | _SubscribedFrame | _ErrorFrame)
+_LINKS = frozenset(("website", "x_handle", "telegram", "image_url", "animation_url", "video_url"))
+_READ_WITH_CARE = _LINKS | {"address", "name", "symbol", "created_at", "launchpad", "dex"}
+_AS_THEY_ARE = tuple(figure for figure in _TokenBody.__struct_fields__ if figure not in _READ_WITH_CARE)
+"""Figures that the schema alone makes safe."""
+
 _pages = msgspec.json.Decoder(_CallsPage)
 _tokens = msgspec.json.Decoder(_TokenBody)
 _channels = msgspec.json.Decoder(_ChannelDocument)
@@ -177,25 +214,22 @@ class NativeSource:
         if body is None:
             return None
         document = self._read(_channels, body)
-        record = document.record
+        _same(document.id, channel_id)
         return Channel(
             id=document.id,
             title=cut(document.title, NAME_LIMIT),
-            record=record
-            and ChannelRecord(
-                calls=record.calls,
-                win_rate_percent=record.win_rate_percent,
-                average_multiple=record.average_multiple,
-                median_multiple=record.median_multiple,
-            ),
+            record=_record(document.record),
+            record_30d=_record(document.record_30d),
         )
 
     async def token(self, address: str) -> Token | None:
         body = await self._get(f"/v1/tokens/{quote(address, safe='')}")
         if body is None:
             return None
+        document = self._read(_tokens, body)
+        _same(document.address, address)
         try:
-            return _token(self._read(_tokens, body), datetime.now(UTC))
+            return _token(document, datetime.now(UTC))
         except FrameError as error:
             raise TransientError(f"the feed's answer is unreadable: {error}") from error
 
@@ -218,6 +252,11 @@ class NativeSource:
             raise TransientError(f"the feed's answer is unreadable: {error}"[:_REASON_LIMIT]) from error
 
 
+def _same(answered: str, asked: str) -> None:
+    if answered != asked:
+        raise TransientError("the feed's answer is unreadable: it is about something else")
+
+
 def _call(body: _CallFrame, received_at: datetime) -> Call:
     return Call(
         id=body.id,
@@ -231,17 +270,36 @@ def _call(body: _CallFrame, received_at: datetime) -> Call:
 
 
 def _token(body: _TokenBody, received_at: datetime) -> Token:
-    created_at = body.created_at
+    figures = {figure: getattr(body, figure) for figure in _AS_THEY_ARE}
     return Token(
+        **figures,
         address=_address(body.address),
         name=cut(body.name, NAME_LIMIT),
         symbol=cut(body.symbol, SYMBOL_LIMIT),
-        price_usd=body.price_usd,
-        market_cap_usd=body.market_cap_usd,
-        liquidity_usd=body.liquidity_usd,
-        holders=body.holders,
-        created_at=None if created_at is None else _moment(created_at, received_at),
-        image_url=_image_url(body.image_url),
+        created_at=None if body.created_at is None else _moment(body.created_at, received_at),
+        launchpad=body.launchpad and body.launchpad.lower(),
+        dex=body.dex and body.dex.lower(),
+        website=web_link(body.website),
+        x_handle=x_handle(body.x_handle),
+        telegram=telegram_handle(body.telegram),
+        image_url=media_link(body.image_url),
+        animation_url=media_link(body.animation_url),
+        video_url=media_link(body.video_url),
+    )
+
+
+def _record(body: _RecordBody | None) -> ChannelRecord | None:
+    if body is None:
+        return None
+    low = body.win_rate_low_percent
+    if low is None and body.calls is not None and body.win_rate_percent is not None:
+        low = wilson_lower_percent(round(body.calls * body.win_rate_percent / 100), body.calls)
+    return ChannelRecord(
+        calls=body.calls,
+        win_rate_percent=body.win_rate_percent,
+        win_rate_low_percent=low,
+        average_multiple=body.average_multiple,
+        median_multiple=body.median_multiple,
     )
 
 
@@ -249,12 +307,6 @@ def _address(text: str) -> str:
     if not is_address(text):
         raise FrameError("token address is not the base58 form of 32 bytes")
     return text
-
-
-def _image_url(text: str | None) -> str | None:
-    # A cut address leads elsewhere, so one that does not fit is left out instead.
-    usable = text is not None and len(text) <= URL_LIMIT and text.startswith(("https://", "http://"))
-    return text if usable else None
 
 
 def _moment(moment: datetime, received_at: datetime) -> datetime:

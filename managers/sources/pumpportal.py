@@ -19,7 +19,8 @@ from msgspec import Struct
 
 from domain.calls import Call, Channel, Event, PriceTick, Token
 from domain.errors import FeedRefusedError, FrameError
-from managers.sources.base import NAME_LIMIT, SYMBOL_LIMIT, cut, is_address, positive
+from managers.sources.base import NAME_LIMIT, SYMBOL_LIMIT, cut, is_address, place, positive
+from managers.sources.links import media_link, telegram_handle, web_link, x_handle
 
 LAUNCHES = Channel(id="pump.fun/launches", title="pump.fun launches")
 MIGRATIONS = Channel(id="pump.fun/migrations", title="pump.fun migrations")
@@ -28,6 +29,15 @@ _URL = "wss://pumpportal.fun/api/data"
 _SUPPLY = 1_000_000_000
 """Tokens of every launch on the standard curve."""
 _SUPPLY_IS_KNOWN = frozenset({"pump", "pump-amm"})
+_LAUNCHPADS = {"bonk": "bonk", "launchlab": "launchlab"}
+"""By pool; whatever else it names, it was launched on pump.fun."""
+_EXCHANGES = {
+    "pump": "pump.fun",
+    "pump-amm": "pumpswap",
+    "raydium-cpmm": "raydium",
+    "bonk": "launchlab",
+}
+"""By pool, where its name is another; `pump` is the curve itself."""
 _REASON_LIMIT = 160
 
 
@@ -44,6 +54,10 @@ class _Frame(Struct, rename="camel"):
     v_sol_in_bonding_curve: Any = None
     v_tokens_in_bonding_curve: Any = None
     is_mayhem_mode: Any = msgspec.field(default=None, name="is_mayhem_mode")
+    image: Any = None
+    website: Any = None
+    twitter: Any = None
+    telegram: Any = None
     message: Any = None
     errors: Any = None
 
@@ -90,7 +104,7 @@ class PumpPortalSource:
             case "create":
                 return self._launch(body, mint, received_at)
             case "migrate":
-                return _call(body, Token(address=mint), MIGRATIONS, received_at)
+                return _call(body, _migrated(body, mint), MIGRATIONS, received_at)
             case "buy" | "sell":
                 return self._tick(body, mint, received_at)
             case _:
@@ -113,7 +127,14 @@ class PumpPortalSource:
             symbol=_text(body.symbol, SYMBOL_LIMIT),
             price_usd=price_usd,
             market_cap_usd=market_cap_usd,
+            fdv_usd=market_cap_usd,
             created_at=received_at,
+            launchpad=_launchpad(body),
+            dex=_exchange(body, otherwise="pump.fun"),
+            website=web_link(body.website),
+            x_handle=x_handle(body.twitter),
+            telegram=telegram_handle(body.telegram),
+            image_url=media_link(body.image),
         )
         return _call(body, token, LAUNCHES, received_at)
 
@@ -149,6 +170,20 @@ def _value_sol(body: _Frame) -> tuple[float, float] | None:
     if not math.isclose(market_cap, from_reserves * _SUPPLY, rel_tol=0.01):
         return None
     return from_reserves, market_cap
+
+
+def _migrated(body: _Frame, mint: str) -> Token:
+    return Token(address=mint, launchpad=_launchpad(body), dex=_exchange(body, otherwise=None))
+
+
+def _launchpad(body: _Frame) -> str:
+    return _LAUNCHPADS.get(body.pool, "pump.fun") if isinstance(body.pool, str) else "pump.fun"
+
+
+def _exchange(body: _Frame, *, otherwise: str | None) -> str | None:
+    """Where the token trades now; `otherwise` for frames of 2024, which name no pool."""
+    name = otherwise if body.pool is None else place(body.pool)
+    return name and _EXCHANGES.get(name, name)
 
 
 def _call(body: _Frame, token: Token, channel: Channel, received_at: datetime) -> Call:

@@ -22,7 +22,9 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 ExtraStats = Callable[[], Mapping[str, float | int | str]]
 
 PAGE_DIRECTORY = Path(__file__).parent / "page"
-_CONTENT_POLICY = "default-src 'self'; img-src 'self' data: https:"
+_FILES = "https: http://127.0.0.1:*"
+"""Where a picture or film sent by address may be: anywhere, and in the sandbox's own feed."""
+_CONTENT_POLICY = f"default-src 'self'; img-src 'self' data: {_FILES}; media-src 'self' {_FILES}"
 _LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 _SHOWN = frozenset({"image/jpeg", "image/png", "image/gif", "image/webp", "video/mp4", "video/webm"})
 _EVENTS_WAITING_MAX = 1_000

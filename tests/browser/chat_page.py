@@ -76,6 +76,11 @@ class ChatPage:
         """Press the newest inline button whose label holds `button_text`."""
         await self.button(button_text).click()
 
+    async def tap_under(self, substring: str, button_text: str) -> None:
+        """Press the button whose label begins with `button_text`, under the newest message that holds `substring`."""
+        begins = re.compile(rf"^{re.escape(button_text)}")
+        await self.message(substring).get_by_test_id("inline-button").filter(has_text=begins).first.click()
+
     def button(self, text: str) -> Locator:
         return self.part("inline-button").filter(has_text=text).last
 

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import shutil
+import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 from typing import Literal
 
 import pytest
@@ -11,6 +13,7 @@ from telegram import Bot
 from sandbox.telegram.server import TelegramSandbox
 from tests.browser.chat_page import ChatPage
 from tests.browser.dialogue import Dialogue
+from tests.e2e.bot_process import BotProcess
 
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 CHROMIUM_ARGUMENTS = [
@@ -97,3 +100,28 @@ async def open_tab(chromium: Browser) -> AsyncIterator[OpenTab]:
 async def chat(open_tab: OpenTab) -> ChatPage:
     """A tab on a desktop."""
     return await open_tab()
+
+
+@pytest.fixture
+def calls_per_minute() -> int:
+    """How much is called in the sandbox; a module may have its own."""
+    return 180
+
+
+@pytest.fixture
+async def program(calls_per_minute: int) -> AsyncIterator[BotProcess]:
+    """The whole program with its sandbox as a process of its own; ready."""
+    data_dir = Path(tempfile.mkdtemp(prefix="bot-"))
+    environment = {"DATA_DIR": str(data_dir), "HTTP_PORT": "0", "SANDBOX_PORT": "0"}
+    environment["SANDBOX_CALLS_PER_MINUTE"] = str(calls_per_minute)
+    try:
+        async with BotProcess(environment) as process:
+            await process.says("Ready after")
+            yield process
+    finally:
+        shutil.rmtree(data_dir, ignore_errors=True)
+
+
+@pytest.fixture
+async def chat_page_url(program: BotProcess) -> str:
+    return (await program.says(r"Chat page: (http://\S+?)/?$"))[1]

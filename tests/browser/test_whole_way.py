@@ -4,10 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-import shutil
-import tempfile
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 from playwright.async_api import Locator, expect
@@ -30,51 +26,43 @@ PATIENCE_S = 60.0
 """For alerts: the market is random, and about one call in fifteen passes."""
 
 
-@pytest.fixture
-async def program() -> AsyncIterator[BotProcess]:
-    data_dir = Path(tempfile.mkdtemp(prefix="bot-"))
-    environment = {"DATA_DIR": str(data_dir), "HTTP_PORT": "0", "SANDBOX_PORT": "0", "SANDBOX_CALLS_PER_MINUTE": "180"}
-    try:
-        async with BotProcess(environment) as process:
-            await process.says("Ready after")
-            yield process
-    finally:
-        shutil.rmtree(data_dir, ignore_errors=True)
-
-
-def market_cap_usd(alert: str) -> float:
-    shown = SHOWN_MARKET_CAP.search(alert)
-    assert shown, alert
-    return float(shown[1].replace(",", "")) * SCALES[shown[2]]
+def market_caps_usd(alert: str) -> list[float]:
+    """One for each call in the message: those that waited together come together."""
+    shown = [float(figure.replace(",", "")) * SCALES[scale] for figure, scale in SHOWN_MARKET_CAP.findall(alert)]
+    assert len(shown) == alert.lower().count(ALERT), alert
+    return shown
 
 
 def within(value: float, limits: tuple[float, float]) -> bool:
     return limits[0] <= value <= limits[1]
 
 
-async def nth_market_cap_usd(alerts: Locator, position: int) -> float:
+async def nth_market_caps_usd(alerts: Locator, position: int) -> list[float]:
     alert = alerts.nth(position)
     await alert.wait_for(state="attached", timeout=PATIENCE_S * 1000)
-    return market_cap_usd(await alert.inner_text())
+    return market_caps_usd(await alert.inner_text())
 
 
 async def test_a_newcomer_gets_alerts_and_the_next_ones_obey_the_changed_filter(
-    chat: ChatPage, program: BotProcess
+    chat: ChatPage, program: BotProcess, chat_page_url: str
 ) -> None:
-    url = (await program.says(r"Chat page: (http://\S+?)/?$"))[1]
-    await chat.open(url)
+    await chat.open(chat_page_url)
     await chat.new_user("Grace")
     await chat.send("/start")
     await chat.wait_for_message("Hi Grace!")
     await chat.tap("Fresh launches")
     await chat.wait_for_message("Your filter is now Fresh launches")
     alerts = chat.part("message").filter(has_text=ALERT)
-    assert within(await nth_market_cap_usd(alerts, 0), FRESH_LAUNCHES_USD)
+    assert all(within(value, FRESH_LAUNCHES_USD) for value in await nth_market_caps_usd(alerts, 0))
 
     await chat.send("/settings")
-    menus = chat.part("message").filter(has_text="Tap a rule to change it")
-    await expect(menus).to_have_count(2)
-    await chat.tap("Market cap: $3k – $60k")
+    await chat.wait_for_message("Your filters")
+    await chat.tap_under("Your filters", "🟢 Fresh launches")
+    opened = chat.part("message").filter(has_text="Fresh launches is on")
+    await expect(opened).to_have_count(2)
+    await chat.tap_under("Fresh launches is on", "Size · 1")
+    await chat.wait_for_message("Size in Fresh launches")
+    await chat.tap_under("Size in Fresh launches", "Market cap: $3k – $60k")
     await chat.wait_for_message("Send me a range")
     await chat.send("to the moon")
     await chat.wait_for_message("I cannot read “to the moon” as a")
@@ -85,11 +73,13 @@ async def test_a_newcomer_gets_alerts_and_the_next_ones_obey_the_changed_filter(
     confirmed = '[data-testid=message]:has-text("✅ Market cap")'
     after = chat.page.locator(f"{confirmed} ~ [data-testid=message]").filter(has_text=ALERT)
     seen: list[float] = []
+    messages = 0
     async with asyncio.timeout(PATIENCE_S):
         while sum(within(value, TYPED_USD) for value in seen) < ALERTS_AFTER_THE_CHANGE:
-            seen.append(await nth_market_cap_usd(after, len(seen)))
+            seen += await nth_market_caps_usd(after, messages)
+            messages += 1
     # Calls that had passed before the change and waited for their turn come first, then none of them any more.
-    on_their_way = len(seen) - ALERTS_AFTER_THE_CHANGE
+    on_their_way = sum(within(value, FRESH_LAUNCHES_USD) for value in seen)
     assert on_their_way <= ON_THEIR_WAY_MAX
     assert all(within(value, FRESH_LAUNCHES_USD) for value in seen[:on_their_way])
     assert all(within(value, TYPED_USD) for value in seen[on_their_way:])

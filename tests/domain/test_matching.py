@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
 import msgspec
@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from domain import seen_tokens
 from domain.calls import Call
-from domain.explanation import passes
-from domain.filters import FilterField, FilterSet, Range
-from domain.matching import Decision, Matcher, ProcessedToken
-from tests.domain.strategies import CHANNELS, NOON, ValuesCall, call_with, calls, filter_sets, registry
+from domain.explanation import explain
+from domain.filters import Choice, FilterField, FilterSet, Missing, Range, Rule
+from domain.matching import Decision, Matcher, Pair, ProcessedToken, Waiting
+from tests.domain.strategies import CHANNELS, KINDS, NOON, ValuesCall, call_with, calls, filter_sets, registry
 
 HOUR = timedelta(hours=1)
 MINUTE = timedelta(minutes=1)
@@ -38,8 +38,9 @@ class FlowChart:
             if owner == user_id and record.status == "rejected":
                 del self.records[token, owner]
 
-    def decide(self, call: Call, now: datetime) -> set[tuple[int, int]]:
-        sent: set[tuple[int, int]] = set()
+    def decide(self, call: Call, now: datetime) -> tuple[set[Pair], set[Waiting]]:
+        sent: set[Pair] = set()
+        waiting: set[Waiting] = set()
         for user_id in self.subscribers:
             record = self.live_record(call.token.address, user_id, now)
             if record is None:
@@ -48,7 +49,7 @@ class FlowChart:
                 continue
             else:
                 checked = record.channels_checked
-            number = self.first_that_passes(user_id, call)
+            number = self.look(user_id, {s.number for s in self.subscribers[user_id]}, call, now, waiting)
             self.records[call.token.address, user_id] = ProcessedToken(
                 timestamp=now,
                 channels_checked=(*checked, call.channel.id),
@@ -57,7 +58,39 @@ class FlowChart:
             )
             if number is not None:
                 sent.add((user_id, number))
-        return sent
+        return sent, waiting
+
+    def recheck(self, call: Call, pairs: set[Pair], now: datetime) -> tuple[set[Pair], set[Waiting]]:
+        """The second look at pairs that wait: nothing but an acceptance is noted."""
+        sent: set[Pair] = set()
+        waiting: set[Waiting] = set()
+        for user_id in self.subscribers:
+            record = self.live_record(call.token.address, user_id, now)
+            if record is not None and record.status == "accepted":
+                continue
+            number = self.look(user_id, {number for owner, number in pairs if owner == user_id}, call, now, waiting)
+            if number is not None:
+                self.records[call.token.address, user_id] = ProcessedToken(
+                    timestamp=now, channels_checked=(), status="accepted", channels_called_at={}
+                )
+                sent.add((user_id, number))
+        return sent, waiting
+
+    def look(self, user_id: int, numbers: set[int], call: Call, now: datetime, waiting: set[Waiting]) -> int | None:
+        """The first of these sets that passes; when none does, those that wait are added to `waiting`."""
+        some = [s for s in self.subscribers[user_id] if s.number in numbers]
+        verdicts = {s.number: explain(s, call, self.fields) for s in some}
+        passed = [number for number, verdict in verdicts.items() if verdict.passed]
+        if passed:
+            return min(passed)
+        for number, verdict in verdicts.items():
+            if verdict.outcome == "waiting":
+                waits = {rule.key: rule.rule.wait_minutes for rule in verdict.rules if rule.outcome == "waiting"}
+                until = call.called_at + max(waits.values()) * MINUTE
+                if now < until:
+                    missing = tuple(sorted(waits))
+                    waiting.add(Waiting(user_id=user_id, set_number=number, until=until, missing=missing))
+        return None
 
     def live_record(self, token: str, user_id: int, now: datetime) -> ProcessedToken | None:
         record = self.records.get((token, user_id))
@@ -66,25 +99,22 @@ class FlowChart:
         lifetime = timedelta(days=14) if record.status == "accepted" else timedelta(hours=1)
         return record if now < record.timestamp + lifetime else None
 
-    def first_that_passes(self, user_id: int, call: Call) -> int | None:
-        numbers = [s.number for s in self.subscribers[user_id] if passes(s, call, self.fields)]
-        return min(numbers, default=None)
-
 
 class MatcherAgreesWithTheFlowChart(RuleBasedStateMachine):
     """Any sequence of calls, joins, changes, departures and steps in time."""
 
-    size = 2
+    fields = registry(4, KINDS)
     users = 5
 
     @initialize()
     def begin(self) -> None:
         self.now = NOON
-        self.matcher = Matcher(registry(self.size))
-        self.chart = FlowChart(registry(self.size))
+        self.matcher = Matcher(self.fields)
+        self.chart = FlowChart(self.fields)
+        self.waiting: list[tuple[Call, set[Pair]]] = []
 
     def some_sets(self, data: st.DataObject, user_id: int) -> list[FilterSet]:
-        drawn = data.draw(st.lists(filter_sets(self.size), max_size=3, unique_by=lambda s: s.number))
+        drawn = data.draw(st.lists(filter_sets(self.fields), max_size=3, unique_by=lambda s: s.number))
         return [msgspec.structs.replace(filter_set, user_id=user_id) for filter_set in drawn]
 
     @rule(data=st.data(), user_id=st.integers(1, users))
@@ -100,7 +130,7 @@ class MatcherAgreesWithTheFlowChart(RuleBasedStateMachine):
 
     @rule(data=st.data(), first=st.integers(10, 40), count=st.sampled_from([1, 2, 3, 70]))
     def load(self, data: st.DataObject, first: int, count: int) -> None:
-        pattern = data.draw(filter_sets(self.size))
+        pattern = data.draw(filter_sets(self.fields))
         sets = [msgspec.structs.replace(pattern, user_id=user_id, number=1) for user_id in range(first, first + count)]
         self.matcher.load(sets)
         for filter_set in sets:
@@ -116,18 +146,47 @@ class MatcherAgreesWithTheFlowChart(RuleBasedStateMachine):
 
     @rule(data=st.data(), token=st.sampled_from(["one", "two"]))
     def call(self, data: st.DataObject, token: str) -> None:
-        drawn = data.draw(calls(self.size))
+        drawn = data.draw(calls(self.fields))
         self.decide(msgspec.structs.replace(drawn, token=msgspec.structs.replace(drawn.token, address=token)))
 
     @rule(channel=st.sampled_from(CHANNELS))
     def easy_call(self, channel: str) -> None:
         """One that many sets pass, so that records of both kinds meet."""
-        self.decide(call_with([1.0] * self.size, channel=channel, address="one"))
+        self.decide(call_with([1.0, "a", 1.0, 1.0], channel=channel, address="one"))
+
+    @rule(channel=st.sampled_from(CHANNELS), known=st.booleans())
+    def call_of_which_little_is_known(self, channel: str, known: bool) -> None:  # noqa: FBT001 - drawn
+        """One that many sets wait for."""
+        values = [1.0 if known else None, "a" if known else None, None, None]
+        self.decide(call_with(values, channel=channel, address="one", called_at=self.now))
 
     def decide(self, call: ValuesCall) -> None:
         decision = self.matcher.decide(call, self.now)
-        assert len(decision.accepted) == len(set(decision.accepted))
-        assert set(decision.accepted) == self.chart.decide(call, self.now)
+        sent, waiting = self.chart.decide(call, self.now)
+        self.compare(decision.accepted, sent, decision.waiting, waiting)
+        if waiting:
+            self.waiting.append((call, {(some.user_id, some.set_number) for some in waiting}))
+
+    @precondition(lambda self: self.waiting)
+    @rule(data=st.data(), all_arrive=st.booleans())
+    def the_value_arrives(self, data: st.DataObject, all_arrive: bool) -> None:  # noqa: FBT001 - drawn
+        """Or some of it, or another one, or none; and perhaps long after."""
+        call, pairs = self.waiting.pop(data.draw(st.integers(0, len(self.waiting) - 1)))
+        values = (1.0, "a", 1.0, 1.0) if all_arrive else data.draw(calls(self.fields)).values
+        newer = msgspec.structs.replace(call, values=values)
+        accepted, still = self.matcher.recheck(newer, pairs, self.now)
+        sent, waiting = self.chart.recheck(newer, pairs, self.now)
+        self.compare(accepted, sent, still, waiting)
+        if waiting:
+            self.waiting.append((newer, {(some.user_id, some.set_number) for some in waiting}))
+
+    def compare(
+        self, accepted: Sequence[Pair], sent: set[Pair], waiting: Sequence[Waiting], expected: set[Waiting]
+    ) -> None:
+        assert len(accepted) == len({user_id for user_id, _ in accepted})
+        assert set(accepted) == sent
+        assert len(waiting) == len(expected)
+        assert {msgspec.structs.replace(some, missing=tuple(sorted(some.missing))) for some in waiting} == expected
 
 
 TestMatcherAgreesWithTheFlowChart = MatcherAgreesWithTheFlowChart.TestCase
@@ -135,13 +194,10 @@ TestMatcherAgreesWithTheFlowChart.settings = settings(max_examples=60, stateful_
 
 
 def at_least(user_id: int, minimum: float, number: int = 1, channels: Iterable[str] = ()) -> FilterSet:
-    return FilterSet(
-        user_id=user_id,
-        number=number,
-        name="",
-        ranges={"field_0": Range(minimum, None)},
-        channels=frozenset(channels),
-    )
+    rules: dict[str, Rule] = {"field_0": Range(minimum, None)}
+    if channels:
+        rules["channel"] = Choice(frozenset(channels))
+    return FilterSet(user_id=user_id, number=number, name="", rules=rules)
 
 
 def matcher_with(*sets: FilterSet, **bounds: int) -> Matcher:
@@ -306,6 +362,105 @@ def test_loading_in_parts_leaves_those_already_checked_alone() -> None:
 def test_a_set_of_somebody_else_is_refused() -> None:
     with pytest.raises(ValueError, match="somebody else"):
         Matcher(FIELDS).put_subscriber(1, [at_least(2, 5)])
+
+
+# waiting for a value
+
+WAITING_FIELDS = registry(2)
+
+
+def waits_for(user_id: int, number: int = 1, minutes: int = 5, missing: Missing = "wait", **more: Rule) -> FilterSet:
+    rules = {"field_0": Range(5.0, missing=missing, wait_minutes=minutes), **more}
+    return FilterSet(user_id=user_id, number=number, name="", rules=rules)
+
+
+def waiting_matcher(*sets: FilterSet) -> Matcher:
+    matcher = Matcher(WAITING_FIELDS)
+    matcher.load(sets)
+    return matcher
+
+
+def saying(first: float | None, second: float | None = None, channel: str = ALPHA) -> ValuesCall:
+    return call_with([first, second], channel=channel)
+
+
+def test_who_waits_is_neither_accepted_nor_forgotten() -> None:
+    decision = waiting_matcher(waits_for(1)).decide(saying(None), NOON)
+    assert decision.accepted == ()
+    assert decision.waiting == (Waiting(user_id=1, set_number=1, until=NOON + 5 * MINUTE, missing=("field_0",)),)
+
+
+def test_the_longest_wait_counts_of_the_rules_without_a_value() -> None:
+    matcher = waiting_matcher(waits_for(1, field_1=Range(1.0, missing="wait", wait_minutes=20)))
+    (both,) = matcher.decide(saying(None), NOON).waiting
+    assert (both.until, both.missing) == (NOON + 20 * MINUTE, ("field_0", "field_1"))
+    (first,) = matcher.decide(saying(None, 1.0, BETA), NOON).waiting
+    assert (first.until, first.missing) == (NOON + 5 * MINUTE, ("field_0",))
+    assert matcher.decide(saying(None, 0.5, GAMMA), NOON).waiting == (), "a rule that fails ends the wait"
+
+
+def test_the_value_arrives_and_passes() -> None:
+    matcher = waiting_matcher(waits_for(1))
+    matcher.decide(saying(None), NOON)
+    assert matcher.recheck(saying(5.0), [(1, 1)], NOON + MINUTE) == (((1, 1),), ())
+    assert matcher.recheck(saying(5.0), [(1, 1)], NOON + MINUTE) == ((), ()), "accepted, so once"
+    assert matcher.decide(saying(5.0, None, BETA), NOON + 2 * MINUTE).accepted == ()
+
+
+def test_the_value_arrives_and_fails() -> None:
+    matcher = waiting_matcher(waits_for(1))
+    matcher.decide(saying(None), NOON)
+    assert matcher.recheck(saying(4.0), [(1, 1)], NOON + MINUTE) == ((), ())
+    assert matcher.decide(saying(9.0), NOON + 2 * MINUTE).reason == "already_checked", "what remains is a rejection"
+    assert users(matcher.decide(saying(9.0, None, BETA), NOON + 2 * MINUTE)) == [1]
+
+
+def test_the_value_does_not_arrive() -> None:
+    matcher = waiting_matcher(waits_for(1))
+    waiting = matcher.decide(saying(None), NOON).waiting
+    assert matcher.recheck(saying(None), [(1, 1)], NOON + 4 * MINUTE) == ((), waiting)
+    assert matcher.recheck(saying(None), [(1, 1)], NOON + 5 * MINUTE) == ((), ())
+
+
+def test_a_call_that_comes_too_late_is_not_waited_for() -> None:
+    assert waiting_matcher(waits_for(1)).decide(saying(None), NOON + 5 * MINUTE).waiting == ()
+
+
+def test_a_second_look_moves_no_timestamp() -> None:
+    matcher = waiting_matcher(waits_for(1))
+    matcher.decide(saying(None), NOON)
+    before = matcher.token_record("token")
+    matcher.recheck(saying(None), [(1, 1)], NOON + MINUTE)
+    assert matcher.token_record("token") == before
+
+
+def test_who_was_accepted_meanwhile_drops_out() -> None:
+    matcher = waiting_matcher(waits_for(1), waits_for(2))
+    matcher.decide(saying(None), NOON)
+    assert users(matcher.decide(saying(5.0, None, BETA), NOON + MINUTE)) == [1, 2]
+    assert matcher.recheck(saying(5.0), [(1, 1), (2, 1)], NOON + 2 * MINUTE) == ((), ())
+
+
+def test_who_has_the_token_by_another_set_does_not_wait() -> None:
+    matcher = waiting_matcher(waits_for(1, 1), at_least(1, 0, 2), waits_for(2, 1), waits_for(2, 2, missing="pass"))
+    decision = matcher.decide(saying(None), NOON)
+    assert decision.accepted == ((2, 2),)
+    assert [(some.user_id, some.set_number) for some in decision.waiting] == [(1, 1)]
+
+
+def test_pairs_are_looked_at_as_they_are_now() -> None:
+    matcher = waiting_matcher(waits_for(1), waits_for(2), waits_for(3), at_least(4, 0))
+    matcher.decide(saying(None), NOON)
+    matcher.put_subscriber(1, [waits_for(1, field_1=Range(1.0))])
+    matcher.remove_subscriber(2)
+    pairs = [(1, 1), (2, 1), (3, 1), (3, 7), (9, 9)]
+    assert matcher.recheck(saying(5.0), pairs, NOON + MINUTE) == (((3, 1),), ())
+
+
+def test_the_lowest_number_of_the_pairs_is_named() -> None:
+    matcher = waiting_matcher(waits_for(1, 1), waits_for(1, 2), waits_for(1, 3))
+    assert len(matcher.decide(saying(None), NOON).waiting) == 3
+    assert matcher.recheck(saying(5.0), [(1, 3), (1, 2)], NOON + MINUTE) == (((1, 2),), ())
 
 
 # what was decided before a restart

@@ -8,7 +8,7 @@ import pytest
 
 from domain.errors import FatalError
 from domain.explanation import passes
-from domain.filters import FilterSet, Range
+from domain.filters import Choice, FilterSet, Range, Words
 from domain.plans import load_plans
 from domain.presets import load_presets
 from tests.domain.strategies import NOON, call_with
@@ -25,7 +25,11 @@ def test_the_presets_that_come_with_the_product() -> None:
         "fresh_launches",
         "everything",
     ]
-    assert presets[0].ranges["market_cap_usd"] == Range(20_000.0, 300_000.0)
+    assert presets[0].rules["market_cap_usd"] == Range(20_000.0, 300_000.0)
+    assert presets[0].rules["name_words"] == Words((), ("test",), missing="pass")
+    assert presets[1].rules["mint_revoked"] == Range(1.0, None, missing="wait", wait_minutes=10)
+    assert presets[3].rules["chain"] == Choice(frozenset({"solana"}))
+    assert presets[4].rules == {}
 
 
 def test_a_launch_of_which_little_is_known_passes_the_preset_for_launches() -> None:
@@ -35,7 +39,7 @@ def test_a_launch_of_which_little_is_known_passes_the_preset_for_launches() -> N
     passed = [
         preset.key
         for preset in load_presets((CONFIG / "presets.toml").read_text(encoding="utf-8"))
-        if passes(FilterSet(user_id=1, number=1, name="", ranges=preset.ranges, channels=preset.channels), launch)
+        if passes(FilterSet(user_id=1, number=1, name="", rules=preset.rules), launch)
     ]
     assert passed == ["fresh_launches", "everything"]
 
@@ -44,19 +48,25 @@ def test_a_launch_of_which_little_is_known_passes_the_preset_for_launches() -> N
     ("text", "problem"),
     [
         ("", "holds nothing"),
-        ("[a]\nranges = 3", r"\[a\] ranges: expected a table"),
+        ("[a]\nrules = 3", r"\[a\] rules: expected a table"),
         ("[a]\n[a]", "line 2"),
         ("[a", "end of document"),
-        ("[a]\nranges.holders = 150 -", "line 2"),
+        ("[a]\nrules.holders = 150 -", "line 2"),
         ("a = 1", "a: expected a table"),
         ('["A b"]', r"\[A b\]"),
-        ("[a]\nrange.holders = '3'", r"\[a\] range: unknown"),
-        ("[a]\nranges.height = '3'", r"\[a\] ranges.height: there is no such filter"),
-        ("[a]\nranges.holders = 3", r"\[a\] ranges.holders: expected text"),
-        ("[a]\nranges.holders = 'many'", r"\[a\] ranges.holders: cannot read \"many\" \(number.unreadable\)"),
-        ("[a]\nranges.holders = 'any'", r"\[a\] ranges.holders: leave out"),
-        ("[a]\nchannels = 'x'", r"\[a\] channels: expected a list"),
-        ("[a]\nchannels = [1]", r"\[a\] channels: expected a list"),
+        ("[a]\nrule.holders = '3'", r"\[a\] rule: unknown"),
+        ("[a]\nrules.height = '3'", r"\[a\] rules.height: there is no such filter"),
+        ("[a]\nrules.holders = 3", r"\[a\] rules.holders: expected text"),
+        ("[a]\nrules.holders = 'many'", r"\[a\] rules.holders: cannot read \"many\" \(number.unreadable\)"),
+        ("[a]\nrules.holders = 'any'", r"\[a\] rules.holders: leave out"),
+        ("[a]\nrules.mint_revoked = true", r"\[a\] rules.mint_revoked: expected text"),
+        ("[a]\nrules.mint_revoked = 'perhaps'", r"cannot read \"perhaps\" \(flag.unreadable\)"),
+        ("[a]\nrules.channel = ','", r"\(list.unreadable\)"),
+        ("[a]\nrules.holders = {rule = '3'}", r"\[a\] rules.holders.missing: expected one of fail, pass, wait"),
+        ("[a]\nrules.holders = {missing = 'pass'}", r"\[a\] rules.holders.rule: expected text"),
+        ("[a]\nrules.holders = {rule = '3', missing = 'wait'}", r"rules.holders.wait_minutes: expected 1 to 60"),
+        ("[a]\nrules.holders = {rule = '3', missing = 'pass', wait_minutes = 3}", "a whole number, where it waits"),
+        ("[a]\nrules.holders = {rule = '3', policy = 'pass'}", r"\[a\] rules.holders policy: unknown"),
     ],
 )
 def test_a_bad_presets_file_is_named_with_its_place(text: str, problem: str) -> None:
@@ -76,7 +86,8 @@ def test_the_plans_that_come_with_the_product() -> None:
     paid = plans[1:]
     per_day = [plan.price_usd / plan.days for plan in paid]
     assert per_day == sorted(per_day, reverse=True), "longer is cheaper by the day"
-    assert [plan.filter_sets for plan in plans] == sorted(plan.filter_sets for plan in plans)
+    assert [plan.filter_sets for plan in plans] == sorted({plan.filter_sets for plan in plans})
+    assert plans[0].filter_sets == 2
 
 
 def test_a_price_is_exactly_what_is_written() -> None:

@@ -11,8 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from bot.console import Terminal
+from composition import Addresses, Composition, connect
 from config.settings import Settings
-from main import Addresses, Composition, connect
+from domain.filters import FIELDS
 from sandbox.feed import FeedSandbox
 from sandbox.market import Market
 from sandbox.telegram.people import SandboxUser, callback_buttons
@@ -64,7 +66,7 @@ async def bot(
     async with AsyncExitStack() as stack:
         parts = await connect(at, stack)
         settings = Settings(admin_chat_ids=frozenset({ADMIN}))
-        composition = Composition(settings, parts, lambda _: None)
+        composition = Composition(settings, parts, Terminal())
         await stack.enter_async_context(parts.telegram)
         async with asyncio.TaskGroup() as group:
             group.create_task(composition.bot.run(stop, polling=True, drain_s=5))
@@ -80,18 +82,24 @@ async def subscribe(user: SandboxUser, preset: str) -> None:
 
 
 async def set_filter(user: SandboxUser, key: str, typed: str) -> JsonObject:
-    """Open a filter in the menu and type a value; returns the bot's answer."""
+    """Open a filter of the first set in the menus and type a value; returns the bot's answer."""
+    group = next(field.group for field in FIELDS if field.key == key)
     await user.send("/settings")
-    menu = await user.next_message(where=lambda m: _offers(m, key))
-    data = next(b["callback_data"] for b in callback_buttons(menu) if key in b["callback_data"])
-    await user.tap_data(menu, data)
-    await user.next_message(where=lambda m: "Send me" in m["text"])
+    for step in ("set:1", f"group:1:{group}", f"field:1:{key}"):
+        menu = await user.next_message(where=lambda m, step=step: _offers(m, step))
+        await user.tap_data(menu, step)
+    await user.next_message(where=lambda m: "Send me" in text_of(m))
     await user.send(typed)
     return await user.next_message()
 
 
-def _offers(message: JsonObject, key: str) -> bool:
-    return any(key in button["callback_data"] for button in callback_buttons(message))
+def _offers(message: JsonObject, data: str) -> bool:
+    return any(button["callback_data"] == data for button in callback_buttons(message))
+
+
+def text_of(message: JsonObject) -> str:
+    """What a person reads: the text, or what stands under a picture."""
+    return message.get("text") or message.get("caption") or ""
 
 
 def process_environment(

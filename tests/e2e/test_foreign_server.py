@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from sandbox.feed import FeedSandbox
 from tests.e2e.bot_process import BotProcess
@@ -33,7 +36,9 @@ async def test_the_whole_way_over_a_foreign_bot_api(
             assert "Ann" in greeting["text"]
             await api.bring(callback_query=tapped("preset:everything"))
             await api.until_asked("answerCallbackQuery")
-            (call,) = await feed.burst(1)
+            plain = feed.market.next_call(datetime.now(UTC))
+            token = replace(plain.token, image_url=None, animation_url=None, video_url=None)
+            call = feed.publish(replace(plain, token=token))
             sent = await api.until_asked("sendMessage", times=2)
             assert call.token.address in sent[1]["text"]
             assert str(sent[1]["chat_id"]) == str(PRIVATE_CHAT["id"])

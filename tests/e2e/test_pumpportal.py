@@ -15,7 +15,7 @@ from sandbox.prices import PriceSandbox
 from sandbox.replay import ReplaySandbox
 from sandbox.telegram.server import TelegramSandbox
 from sandbox.telegram.updates import JsonObject
-from sandbox.world import copied_address
+from sandbox.world import copied_addresses
 from tests.e2e.bot_process import BotProcess
 from tests.e2e.conftest import process_environment, set_filter, subscribe
 
@@ -51,7 +51,7 @@ async def test_each_launch_reaches_whom_it_passes_exactly_once(
     counts: Counter[tuple[int, str]] = Counter()
 
     def saw(message: JsonObject) -> None:
-        if address := copied_address(message):
+        for address in copied_addresses(message):
             counts[message["chat"]["id"], address] += 1
 
     telegram.on_message(saw)
@@ -75,8 +75,8 @@ async def test_each_launch_reaches_whom_it_passes_exactly_once(
             async with ReplaySandbox(frames, port=port) as feed:
                 async with asyncio.timeout(60):
                     await feed.finished.wait()
-                for _ in expected:
-                    await taker.next_message(timeout_s=30, where=lambda m: bool(copied_address(m)))
+                while not expected <= {address for chat_id, address in counts if chat_id == taker.chat_id}:
+                    await taker.next_message(timeout_s=30, where=lambda m: bool(copied_addresses(m)))
                 counted = await metrics(bot)
             bot.interrupt()
             assert await bot.exit_code() == 0, bot.output

@@ -60,7 +60,7 @@ async def test_the_price_of_sol_is_kept_for_ten_minutes(prices: PriceSandbox, ju
     assert sol.value() == 180.0
     now += timedelta(minutes=10)
     assert sol.value() == 180.0
-    prices.status = 429
+    prices.status = 500
     with pytest.raises(TransientError):
         await sol.refresh()
     assert sol.value() == 180.0

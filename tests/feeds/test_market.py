@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import pytest
 
-from domain.calls import Call, PriceTick
+from domain.calls import Call, PriceTick, Token
 from managers.sources.base import is_address
 from sandbox.market import Market
 from sandbox.market_words import HOSTILE_NAMES
@@ -156,10 +156,82 @@ def test_mints_are_mints_names_are_sometimes_hostile_and_fields_sometimes_missin
     tokens = [call.token for call in run.calls.values()]
     assert all(is_address(token.address) for token in tokens)
     assert {token.name for token in tokens} >= set(HOSTILE_NAMES)
-    for missing in ("market_cap_usd", "liquidity_usd", "holders", "created_at", "name"):
+    for missing in ("market_cap_usd", "liquidity_usd", "holders", "created_at", "name", "top10_percent", "website"):
         share = mean(getattr(token, missing) is None for token in tokens)
         assert 0 < share < 0.1
     assert all(call.token.created_at is None or call.token.created_at <= call.called_at for call in run.calls.values())
+
+
+def test_every_figure_of_a_token_is_said_of_some(run: Run):
+    market = Market(seed=4)
+    market.media_url = "http://127.0.0.1:1/media"
+    tokens = [event.token for event in islice(market.events(START), 4_000) if isinstance(event, Call)]
+    for figure in set(Token.__struct_fields__) - {"origins"}:
+        assert mean(getattr(token, figure) is not None for token in tokens) > 0.01, figure
+    assert not any(call.token.image_url for call in run.calls.values())
+
+
+def test_figures_agree_with_each_other(run: Run):
+    for call in run.calls.values():
+        token = run.market.token(call.token.address, call.called_at)
+        assert token is not None
+        assert token.market_cap_usd is not None
+        assert (token.fdv_usd or 0) >= token.market_cap_usd
+        volumes = [v for v in (token.volume_5m_usd, token.volume_1h_usd, token.volume_24h_usd) if v is not None]
+        assert volumes == sorted(volumes)
+        assert len(volumes) in {0, 3}
+        assert (token.developer_percent or 0) <= (token.top10_percent or 100)
+        for change in (token.price_change_5m_percent, token.price_change_1h_percent, token.price_change_24h_percent):
+            assert change is None or change >= -100
+
+
+def test_young_tokens_have_less_and_it_comes_later(run: Run):
+    learned = 0
+    for call in list(run.calls.values())[:3_000]:
+        now = run.market.token(call.token.address, call.called_at)
+        later = run.market.token(call.token.address, call.called_at + timedelta(minutes=10))
+        assert now is not None
+        assert later is not None
+        unknown = {f for f in Token.__struct_fields__ if getattr(now, f) is None}
+        still_unknown = {f for f in Token.__struct_fields__ if getattr(later, f) is None}
+        assert still_unknown <= unknown
+        assert later.risk_score is not None
+        learned += unknown > still_unknown
+        if "holders" in unknown:
+            assert {"top10_percent", "risk_score", "snipers_percent"} <= unknown
+    assert 0.1 < learned / 3_000 < 0.5
+
+
+def test_those_that_die_show_it_more_often(run: Run):
+    lasting = {outcome.call_id: outcome.best_multiple >= 2 for outcome in run.market.outcomes}
+    risks: dict[bool, list[float]] = {True: [], False: []}
+    for call_id, rises in lasting.items():
+        if (risk := run.calls[call_id].token.risk_score) is not None:
+            risks[rises].append(risk)
+    assert mean(risks[False]) > mean(risks[True]) + 5
+    assert min(risks[False]) < median(risks[True])
+
+
+def test_the_record_of_30_days_holds_the_latest_outcomes_only(run: Run):
+    later = run.end + timedelta(days=31)
+    market = Market(seed=12)
+    started = {c: channel.record_30d for c in market.channel_ids if (channel := market.channel(c))}
+    for record in started.values():
+        assert record is not None
+        assert (record.calls or 0) > 0
+    calls = [e for e in islice(market.events(START), 5_000) if isinstance(e, Call)]
+    settled = len(market.outcomes)
+    assert 0 < settled < len(calls)
+    for channel_id in market.channel_ids:
+        channel = market.channel(channel_id)
+        assert channel
+        assert channel.record
+        assert channel.record_30d
+        assert 0 < (channel.record_30d.calls or 0) <= (channel.record.calls or 0)
+    # A month later nothing is left but what is settled then.
+    market.next_call(later)
+    recent = [channel.record_30d for c in market.channel_ids if (channel := market.channel(c))]
+    assert sum(record.calls or 0 for record in recent if record) == len(market.outcomes) - settled
 
 
 def test_memory_is_bounded_at_any_rate():

@@ -65,7 +65,10 @@ def test_a_launch_captured_in_2026():
     assert call.token.symbol == "SLB"
     assert call.token.price_usd == pytest.approx(30.79012345499999 / 1045465116.339853 * SOL_USD)
     assert call.token.market_cap_usd == pytest.approx(29.451124646602683 * SOL_USD)
+    assert call.token.fdv_usd == call.token.market_cap_usd
+    assert (call.token.launchpad, call.token.dex) == ("pump.fun", "pump.fun")
     assert (call.token.liquidity_usd, call.token.holders, call.token.image_url) == (None, None, None)
+    assert (call.token.website, call.token.x_handle, call.token.telegram) == (None, None, None)
     assert call.called_at == call.received_at == call.token.created_at == NOW
     assert (call.channel.id, call.channel.title) == ("pump.fun/launches", "pump.fun launches")
     assert call.cursor is None
@@ -83,6 +86,7 @@ def test_a_migration_is_a_call_of_its_own_channel():
     assert migration.channel.id == "pump.fun/migrations"
     assert migration.token.created_at is None
     assert migration.token.market_cap_usd is None
+    assert (migration.token.launchpad, migration.token.dex) == ("pump.fun", "pumpswap")
     assert launch.id != migration.id == again.id
 
 
@@ -112,6 +116,35 @@ def test_what_one_half_lacks_the_other_half_tells():
     whole = create().token
     assert create(marketCapSol=None).token.market_cap_usd == pytest.approx(whole.market_cap_usd)
     assert create(vSolInBondingCurve=None).token.price_usd == pytest.approx(whole.price_usd)
+
+
+@pytest.mark.parametrize(
+    ("pool", "launchpad", "dex"),
+    [
+        (None, "pump.fun", "pump.fun"),
+        ("pump", "pump.fun", "pump.fun"),
+        ("pump-amm", "pump.fun", "pumpswap"),
+        ("raydium-cpmm", "pump.fun", "raydium"),
+        ("Raydium", "pump.fun", "raydium"),
+        ("bonk", "bonk", "launchlab"),
+        ("launchlab", "launchlab", "launchlab"),
+        ("<b>new</b>", "pump.fun", None),
+        ("x" * 41, "pump.fun", None),
+        (["pump"], "pump.fun", None),
+    ],
+)
+def test_the_pool_tells_where_it_was_launched_and_trades(pool: object, launchpad: str, dex: str | None):
+    token = create(pool=pool).token
+    assert (token.launchpad, token.dex) == (launchpad, dex)
+
+
+def test_links_are_taken_where_a_frame_has_them():
+    links = {"website": "https://a.example/", "twitter": "https://x.com/otter", "telegram": "https://t.me/otter_chat"}
+    token = create(**links, image="https://a.example/a.png").token
+    assert (token.website, token.x_handle, token.telegram) == ("https://a.example/", "otter", "otter_chat")
+    assert token.image_url == "https://a.example/a.png"
+    bad = create(website="javascript:alert(1)", twitter="https://x.com@evil.example/", telegram=[], image=7).token
+    assert (bad.website, bad.x_handle, bad.telegram, bad.image_url) == (None, None, None, None)
 
 
 def test_without_a_price_of_sol_there_are_calls_without_dollars_and_no_ticks():
@@ -176,7 +209,7 @@ async def test_there_is_no_past_to_ask_for():
 
 fields = [
     "mint txType signature name symbol pool marketCapSol vSolInBondingCurve vTokensInBondingCurve",
-    "is_mayhem_mode message errors",
+    "is_mayhem_mode message errors website twitter telegram image",
 ]
 values = (
     st.none()

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import zlib
 from itertools import pairwise
 
 import aiohttp
@@ -9,8 +10,10 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
+from sandbox import market_media
 from sandbox.feed import FeedSandbox
 from sandbox.market import Market
+from sandbox.telegram.media import picture_size
 from tests.feeds.support import a_call
 
 SUBSCRIBE = '{"type":"subscribe","topics":["calls","prices"]}'
@@ -128,3 +131,38 @@ async def test_history_is_bounded(session: aiohttp.ClientSession):
         frames = feed.frames_since(0)
         assert [json.loads(frame)["id"] for frame in frames] == [call.id for call in calls[-10:]]
         assert feed.stats.calls_emitted == 25
+
+
+async def test_pictures_are_open_to_everybody_and_are_what_they_say(feed: FeedSandbox, session: aiohttp.ClientSession):
+    tokens = [call.token for call in await feed.burst(120)]
+    kinds = {"image/png": [t.image_url for t in tokens], "image/gif": [t.animation_url for t in tokens]}
+    kinds["video/mp4"] = [t.video_url for t in tokens]
+    sizes: dict[str, tuple[int, int] | None] = {}
+    for content_type, urls in kinds.items():
+        url = next(filter(None, urls))
+        assert url.startswith(f"{feed.http_url}/media/")
+        async with session.get(url) as response:
+            assert (response.status, response.content_type) == (200, content_type)
+            body = await response.read()
+            sizes[content_type] = picture_size(body)
+            assert len(body) < 2_000
+    assert sizes == {"image/png": (320, 320), "image/gif": (5, 5), "video/mp4": None}
+    assert any(token.image_url is None for token in tokens)
+    assert all(token.image_url for token in tokens if token.animation_url or token.video_url)
+    for path in ("media/nonsense.png", f"media/{tokens[0].address}.svg", "v1/calls"):
+        async with session.get(f"{feed.http_url}/{path}") as response:
+            assert response.status in {401, 404}
+
+
+def test_a_picture_is_a_whole_png_and_the_same_for_the_same_token():
+    png = market_media.content("A" * 44, "png")
+    assert png == market_media.content("A" * 44, "png") != market_media.content("B" * 44, "png")
+    position, found = 8, b""
+    while position < len(png):
+        length = int.from_bytes(png[position : position + 4], "big")
+        kind, data = png[position + 4 : position + 8], png[position + 8 : position + 8 + length]
+        assert int.from_bytes(png[position + 8 + length : position + 12 + length], "big") == zlib.crc32(kind + data)
+        found += zlib.decompress(data) if kind == b"IDAT" else b""
+        position += 12 + length
+    assert len(found) == 320 * 321
+    assert set(found) == {0, 1}

@@ -83,7 +83,7 @@ class Person:
     def __init__(self, app: AnyApplication, conversation: RecordedConversation, user_id: int = USER_ID) -> None:
         self._app = app
         self._conversation = conversation
-        self._user = {
+        self.user = {
             "id": user_id,
             "is_bot": False,
             "first_name": "Ann",
@@ -106,7 +106,7 @@ class Person:
             "message_id": 11,
             "date": 1_763_600_000,
             "chat": self._chat,
-            "from": self._user,
+            "from": self.user,
         }
         if text is not None:
             written["text"] = text
@@ -120,7 +120,7 @@ class Person:
 
     async def taps(self, data: str | None, **fields: Any) -> list[Said]:
         menu = self.message("menu", message_id=MENU_ID) | {"from": {"id": 99, "is_bot": True, "first_name": "Bot"}}
-        query = {"id": "77", "from": self._user, "chat_instance": "1", "data": data, "message": menu}
+        query = {"id": "77", "from": self.user, "chat_instance": "1", "data": data, "message": menu}
         return await self.does(callback_query=query | fields)
 
     async def changes_membership(self, status: str) -> list[Said]:
@@ -128,7 +128,7 @@ class Person:
         new = {"user": bot, "status": status} | ({"until_date": 0} if status == "kicked" else {})
         change = {
             "chat": self._chat,
-            "from": self._user,
+            "from": self.user,
             "date": 1,
             "old_chat_member": {"user": bot, "status": "member"},
         }

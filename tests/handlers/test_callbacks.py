@@ -93,15 +93,24 @@ def test_prefixes_are_unique() -> None:
 
 def test_a_preset_button_says_so() -> None:
     assert callbacks.ApplyPreset("careful").pack() == "preset:careful"
-    assert not callbacks.ShowPresets().pack().startswith("preset:")
+    assert not callbacks.ShowPresets(1).pack().startswith("preset:")
 
 
 @pytest.mark.parametrize("field", FIELDS, ids=[field.key for field in FIELDS])
 def test_every_rule_fits_a_button(field: FilterField) -> None:
     for kind in (callbacks.ShowField, callbacks.ClearField):
         assert kind(999, field.key).pack()
+    assert callbacks.SetFlag(999, field.key, value=False).pack()
+    assert callbacks.SetMissing(999, field.key, "wait", 60).pack()
 
 
 @given(st.text(st.characters(codec=None)))
 def test_every_channel_fits_a_button(channel_id: str) -> None:
     assert callbacks.ToggleChannel(999, 9_999, channel_tag(channel_id)).pack()
+
+
+def test_every_preset_and_every_link_fits_a_button() -> None:
+    assert callbacks.UsePreset(999_999, "k" * 24).pack()
+    assert callbacks.TakeRules("k" * 24, 999_999).pack()
+    assert callbacks.CopyShared("c" * 16).pack()
+    assert callbacks.RestoreVersion(999_999, 999_999_999).pack()

@@ -32,6 +32,7 @@ from tests.handlers.telegram_wire import (
     Said,
     application,
 )
+from tests.handlers.wiring import services_of
 from texts import Texts
 
 TEXTS = Texts.load()
@@ -130,14 +131,8 @@ def conversation() -> RecordedConversation:
 
 @pytest.fixture
 async def app(inputs: Inputs, conversation: RecordedConversation) -> AsyncIterator[AnyApplication]:
-    unused = cast("Any", None)
-    services = Services(
-        users=unused,
-        subscriptions=unused,
-        presets=unused,
-        channels=unused,
-        monitoring=unused,
-        inputs=cast("Any", inputs),
+    services = services_of(
+        inputs=inputs,
         telegram=conversation,
         texts=TEXTS,
         admin_chat_ids=frozenset({ADMIN_ID}),

@@ -19,7 +19,7 @@ from migrations import migrate
 from sandbox.postgres import EmbeddedPostgres
 from services import keys
 from services.journal import Journal, entry
-from services.journal_rows import DeliveryRecord, DeliveryStatus
+from services.journal_rows import DecidedCall, DeliveryRecord, DeliveryStatus
 from tests.conftest import UNSAFE_BUT_FAST
 
 NOW = datetime(2025, 6, 1, 12, tzinfo=UTC)
@@ -39,8 +39,9 @@ def call(call_id: str, *, name: str = "Coin", minutes: int = 0, title: str = "Al
     received_at = NOW + timedelta(minutes=minutes)
     channel = Channel(id="@alpha", title=title, record=ChannelRecord(calls=3, win_rate_percent=50.0))
     token = Token(address="So1", name=name, market_cap_usd=1.5e6)
+    decided = Call(id=call_id, token=token, channel=channel, called_at=received_at, received_at=received_at)
     return msgspec.json.encode(
-        Call(id=call_id, token=token, channel=channel, called_at=received_at, received_at=received_at)
+        DecidedCall(call=decided, decided_at=received_at, reason="first_check", checked_channels=("@alpha",))
     )
 
 

@@ -11,6 +11,7 @@ import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from domain.calls import Call, Channel, Token
 from managers.postgres import PostgresManager
@@ -18,7 +19,7 @@ from managers.redis import RedisAwayError, RedisManager
 from services import keys
 from services.journal import Journal
 from services.journal_rows import DeliveryRecord
-from services.outbox import ClaimRequest, FeedCursor, Outbox, OutboxEntry
+from services.outbox import Alert, ClaimRequest, FeedCursor, Outbox, OutboxEntry
 from tests.stores.proxy import LossyProxy
 
 NOW = datetime(2025, 6, 1, 12, tzinfo=UTC)
@@ -49,11 +50,25 @@ def request(call_id: str, address: str, *users: int, rejected: bytes | None = b"
         call_id=call_id,
         token_address=address,
         call_payload=msgspec.json.encode(call_of(call_id, address)),
+        decided_payload=b"{}",
         accepted=[(user, 1) for user in users],
         accepted_record=json.dumps({"status": "accepted", "timestamp": call_id}).encode(),
         rejected_record=rejected,
         received_at=NOW + timedelta(seconds=1),
         decided_at=NOW + timedelta(seconds=2),
+    )
+
+
+def claimed(call_id: str, late_s: float | None = None) -> Alert:
+    at = NOW + timedelta(seconds=2)
+    return Alert(
+        user_id=7,
+        call_id=call_id,
+        token_address="So1",
+        set_number=1,
+        received_at=at,
+        decided_at=at,
+        late_s=late_s,
     )
 
 
@@ -97,11 +112,23 @@ async def test_a_claim_writes_all_or_nothing_of_it(outbox: Outbox, redis_manager
     assert await redis_manager.get("processed_token:So2") == b"{}"
     assert await outbox.cursor("native") == 41
     assert await outbox.cursor("other") is None
-    assert msgspec.json.decode(await outbox.load_call("c1") or b"", type=Call) == call_of("c1", "So1")
-    assert await outbox.load_call("c2") is None
+    assert msgspec.json.decode(await outbox.load_call(claimed("c1")) or b"", type=Call) == call_of("c1", "So1")
+    assert await outbox.load_call(claimed("c2")) is None
     assert await outbox.size() == 2
     journaled = await redis_manager.xrange(keys.JOURNAL.of())
-    assert [e.fields["kind"] for e in journaled] == [b"call"]
+    # Every decided call is journaled, whoever it was accepted for.
+    assert [e.fields["kind"] for e in journaled] == [b"call", b"call"]
+
+
+async def test_a_late_claim_keeps_the_figures_on_which_it_passed(outbox: Outbox) -> None:
+    await outbox.claim([request("c1", "So1", 7)])
+    later = replace(call_of("c1", "So1"), token=Token(address="So1", holders=5))
+    late = replace(request("c1", "So1", 8), call_payload=msgspec.json.encode(later), late_s=60.0)
+    for _ in range(2):
+        assert await outbox.claim([late]) == [{8}]
+    assert msgspec.json.decode(await outbox.load_call(claimed("c1")) or b"", type=Call) == call_of("c1", "So1")
+    assert msgspec.json.decode(await outbox.load_call(claimed("c1", 60.0)) or b"", type=Call) == later
+    assert await outbox.size() == 2
 
 
 async def test_lifetimes(outbox: Outbox, redis_manager: RedisManager) -> None:
@@ -242,8 +269,9 @@ async def test_burying_is_done_once(outbox: Outbox, redis_manager: RedisManager)
     await outbox.claim([request("c1", "So1", 7)])
     [entry] = await take(outbox, "anna")
     await outbox.begin([entry])
-    await outbox.bury(entry, "message is too long")
-    await outbox.bury(entry, "message is too long")
+    record = replace(delivered(entry), status="dead", reason="message is too long")
+    await outbox.bury(entry, "message is too long", [record])
+    await outbox.bury(entry, "message is too long", [record])
     [letter] = await outbox.dead()
     assert (letter.alert, letter.reason) == (entry.alert, "message is too long")
     assert await outbox.dead(after=letter.entry_id) == []

@@ -165,6 +165,8 @@ async def test_migrations_there_and_back_and_by_several_at_once(postgres_server:
                 "channels",
                 "deliveries",
                 "journal_rejected",
+                "presets",
+                "shared_sets",
                 "subscriber_changes",
                 "subscribers",
             }

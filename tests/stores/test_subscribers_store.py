@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from domain.filters import FilterSet, Range
+from domain.filters import Choice, FilterSet, Range
 from domain.subscribers import Subscriber
 from managers.cache import SmartCache
 from managers.postgres import PostgresManager
@@ -41,8 +41,11 @@ def ada(revision: int = 1, *, user_id: int = 7, name: str = "Ada \x00 \u202e") -
         user_id=user_id,
         number=1,
         name="first",
-        ranges={"market_cap_usd": Range(20_000.0, None), "holders": Range(None, 150.0)},
-        channels=frozenset({"@alpha", "@beta", "pump.fun/launches"}),
+        rules={
+            "market_cap_usd": Range(20_000.0, None),
+            "holders": Range(None, 150.0),
+            "channel": Choice(frozenset({"@alpha", "@beta", "pump.fun/launches"})),
+        },
     )
     return Subscriber(
         user_id=user_id,

@@ -1,7 +1,14 @@
 import pytest
 from telegram.error import BadRequest, Conflict, NetworkError, TelegramError, TimedOut
 
-from domain.errors import BotError, MessageRefusedError, OutcomeUnknownError, TransientError
+from domain.errors import (
+    BotError,
+    MessageRefusedError,
+    OutcomeUnknownError,
+    RecipientGoneError,
+    TopicGoneError,
+    TransientError,
+)
 from managers.telegram_errors import as_bot_error, is_harmless
 
 
@@ -26,7 +33,10 @@ def test_an_edit_without_effect_and_a_late_answer_are_harmless(error: Exception,
         (NetworkError("Bad Gateway"), OutcomeUnknownError),
         (TelegramError("Invalid server response"), OutcomeUnknownError),
         (Conflict("terminated by other getUpdates request"), TransientError),
-        (BadRequest("Message thread not found"), MessageRefusedError),
+        (BadRequest("Message thread not found"), TopicGoneError),
+        (BadRequest("Not enough rights to send photos to the chat"), MessageRefusedError),
+        (BadRequest("Have no rights to send a message"), RecipientGoneError),
+        (BadRequest("CHAT_SEND_PHOTOS_FORBIDDEN"), MessageRefusedError),
     ],
 )
 def test_no_kind_of_network_error_is_taken_for_another(error: TelegramError, kind: type[BotError]) -> None:

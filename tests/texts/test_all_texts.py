@@ -11,7 +11,9 @@ import pytest
 
 from domain.filters import FIELDS
 from domain.plans import load_plans
+from domain.policy import HoldReason
 from domain.presets import load_presets
+from domain.subscribers import ALL_BUTTONS, CardField, MessageKind
 from services.users import State
 from tests.texts.hostile import HOSTILE
 from tests.texts.telegram_html import assert_harmless, assert_sendable, parse, units
@@ -27,6 +29,7 @@ RENDERERS = {"render", "plain", "html", "button", "text", "figure"}
 KEY = re.compile(r"[a-z_]+(\.[a-z_]+)+(?<!\.toml)")
 PLAIN_FAMILIES = ("button.", "help.", "user_state.", "value.")
 PLAIN_LABELS = ("filter.", "preset.", "plan.")
+TYPED_SETTINGS = ("zone", "quiet", "level", "cap")
 HTML_KEYS = {"help.title", "help.line"}
 LONGEST_COMMAND_DESCRIPTION = 256
 LONGEST_BUTTON = 64
@@ -41,6 +44,16 @@ def declared_elsewhere() -> set[str]:
         *(f"preset.{key}{about}" for key in presets for about in ("", ".about")),
         *(f"plan.{key}" for key in plans),
         *(f"unit.{field.unit}" for field in FIELDS),
+        *(f"group.{field.group}{about}" for field in FIELDS for about in ("", ".about")),
+        *(f"kind.{kind}" for kind in MessageKind.__args__),
+        *(f"field.{field}" for field in CardField.__args__),
+        *(f"button.{button}" for button in ALL_BUTTONS),
+        *(f"{family}.{what}" for family in ("delivery.ask", "button.ask", "button.clear") for what in TYPED_SETTINGS),
+        *(f"button.snooze.{how_long}" for how_long in ("1h", "8h", "morning", "off")),
+        *(f"digest.title.{reason}" for reason in HoldReason.__args__),
+        *(f"card.{figure}" for figure in ("liquidity", "age", "holders", "price")),
+        *(f"card.{share}" for share in ("lp", "top10", "developer", "snipers")),
+        *(f"card.{flag}_{state}" for flag in ("mint", "freeze") for state in ("safe", "open")),
         *(f"{family}.{state}" for state in State.__args__ for family in ("state", "user_state")),
     }
 

@@ -5,10 +5,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from domain.calls import Call, Channel, ChannelRecord, Token
 from domain.messages import Message
-from services.cards import alert_card, show_price
+from domain.subscribers import Card, CardField
+from services.cards import MAX_CARDS, Shown, alert_card, merged_card, show_price
 from tests.texts.hostile import hostile_text
 from tests.texts.telegram_html import assert_harmless, assert_sendable, shown
 from texts import Texts
@@ -65,6 +67,54 @@ def test_a_full_card() -> None:
     assert f"<code>{ADDRESS}</code>" in card(FULL).html
 
 
+KNOWN = replace(
+    FULL,
+    token=replace(
+        FULL.token,
+        mint_revoked=True,
+        freeze_revoked=False,
+        lp_locked_percent=100.0,
+        top10_percent=18.0,
+        developer_percent=2.0,
+        snipers_percent=7.0,
+    ),
+    calling_channels=4,
+)
+
+
+def test_what_is_known_of_its_safety_and_its_callers() -> None:
+    lines = shown(card(KNOWN).html).splitlines()
+    assert "🟢 mint off · 🔴 freeze on · LP locked 100% · top 10 18% · dev 2% · snipers 7%" in lines
+    assert "also called by 3 channels" in lines
+
+
+def test_what_is_hidden_is_not_there() -> None:
+    hidden = frozenset[CardField](CardField.__args__)
+    for compact in (False, True):
+        message = chosen(KNOWN, Card(compact=compact, hidden=hidden, buttons=()))
+        assert message.keyboard == ()
+        assert shown(message.html).splitlines()[:1] == ["Popcat · POP"]
+        for word in ("$", "Liquidity", "mint", "Alpha", "feed to you"):
+            assert word not in shown(message.html)
+
+
+def test_a_late_card_says_when_it_passed() -> None:
+    assert "Passed 3m after the call." in shown(chosen(KNOWN, Card(), late_s=180.0).html)
+
+
+def chosen(call: Call, card: Card, late_s: float | None = None) -> Message:
+    return alert_card(
+        TEXTS,
+        call=call,
+        set_name=None,
+        latency_ms=14.0,
+        language="en",
+        may_repeat=False,
+        card=card,
+        late_s=late_s,
+    )
+
+
 def test_a_preset_is_shown_by_its_name() -> None:
     assert "✓ Early gems · ⚡" in shown(card(FULL, set_name="early_gems").html)
 
@@ -101,6 +151,9 @@ tokens = st.builds(
     market_cap_usd=maybe_figure,
     liquidity_usd=maybe_figure,
     holders=maybe_count,
+    mint_revoked=st.none() | st.booleans(),
+    lp_locked_percent=maybe_figure,
+    top10_percent=maybe_figure,
     created_at=st.none() | st.datetimes(datetime(2000, 1, 1), datetime(2050, 1, 1), timezones=st.just(UTC)),  # noqa: DTZ001 - bounds of a strategy are naive
 )
 records = st.builds(ChannelRecord, calls=maybe_count, win_rate_percent=maybe_figure, average_multiple=maybe_figure)
@@ -119,6 +172,25 @@ def test_every_card_can_be_sent(
     message = card(call, set_name=set_name, latency_ms=latency_ms, may_repeat=may_repeat)
     assert_sendable(message.html)
     assert_harmless(message.html)
+    one = Shown(
+        call=replace(call, calling_channels=10**400),
+        set_name=set_name,
+        latency_ms=latency_ms,
+        may_repeat=may_repeat,
+        late_s=latency_ms,
+    )
+    merged, count = merged_card(TEXTS, [one] * 12, language="en", card=Card())
+    assert 1 <= count <= MAX_CARDS
+    assert_sendable(merged.html)
+    assert_harmless(merged.html)
+
+
+def test_the_longest_cards_share_one_message_as_far_as_they_fit() -> None:
+    long = replace(FULL, token=replace(FULL.token, name="😀" * 99, symbol="W" * 99), channel=Channel(id="W" * 99))
+    merged, count = merged_card(TEXTS, [Shown(call=long, set_name="x" * 99)] * 12, language="en", card=Card())
+    assert count == MAX_CARDS
+    assert_sendable(merged.html)
+    assert len(merged.keyboard) == count
 
 
 @pytest.mark.parametrize(

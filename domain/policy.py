@@ -1,0 +1,149 @@
+"""What happens to an alert whose turn has come: it goes out, it waits for the digest, or it is withheld.
+
+The first of these that applies decides:
+
+1. The subscriber does not receive (expired, paused, unreachable), everything is snoozed, or the token is muted:
+   withheld for good.
+2. It is quiet: held until the quiet hours end, unless the call scores `pass_score` or more.
+3. `alerts_per_hour` have gone out within the last 60 minutes: held until the wall clock's next full hour, or until
+   the quiet hours end where that hour is quiet. The last third of the slots (rounded down) is kept for the best: once
+   only those are left, a call must score above the median of all calls that came up in the last 60 minutes. So the
+   first calls of an hour do not take the place of its best, and most slots never stay empty.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from statistics import median
+from typing import Final, Literal
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from domain.errors import UserFacingError
+from domain.quiet import MINUTES_PER_DAY, is_quiet, next_full_hour, quiet_until
+from domain.score import HIGHEST
+from domain.subscribers import Preferences, QuietHours, Subscriber
+
+HoldReason = Literal["quiet", "cap"]
+WithholdReason = Literal["unknown", "expired", "paused", "unreachable", "snoozed", "muted"]
+
+HOUR: Final = timedelta(hours=1)
+MAX_MUTED: Final = 200
+MAX_PER_HOUR: Final = 1_000
+MORNING_MINUTE: Final = 8 * 60
+
+
+class Send(Struct, frozen=True):
+    pass
+
+
+class Hold(Struct, frozen=True):
+    until: datetime
+    reason: HoldReason
+
+
+class Withhold(Struct, frozen=True):
+    reason: WithholdReason
+
+
+Verdict = Send | Hold | Withhold
+
+
+class CameUp(Struct, frozen=True):
+    """An alert whose turn came before."""
+
+    at: datetime
+    score: int
+    sent: bool
+
+
+def decide(
+    subscriber: Subscriber, *, token_address: str, score: int, now: datetime, recent: Sequence[CameUp]
+) -> Verdict:
+    """Decide one alert. `recent`: the subscriber's alerts of the last hour; older ones are ignored."""
+    preferences = subscriber.preferences
+    reason = why_no_alerts(subscriber, now) or _silenced(preferences, token_address, now)
+    if reason:
+        return Withhold(reason)
+    quiet = preferences.quiet
+    if quiet and score < quiet.pass_score and is_quiet(quiet, preferences.time_zone, now):
+        return Hold(quiet_until(quiet, preferences.time_zone, now), "quiet")
+    if preferences.alerts_per_hour is not None and not _has_slot(preferences.alerts_per_hour, score, now, recent):
+        return Hold(cap_digest_at(preferences, now), "cap")
+    return Send()
+
+
+def digest_waits_until(subscriber: Subscriber, now: datetime) -> datetime:
+    """Return when a digest that is due may go out: now, or when the silence that the subscriber wants has ended."""
+    preferences, at = subscriber.preferences, now
+    if preferences.snoozed_until and preferences.snoozed_until > at:
+        at = preferences.snoozed_until
+    return quiet_until(preferences.quiet, preferences.time_zone, at) if preferences.quiet else at
+
+
+def cap_digest_at(preferences: Preferences, now: datetime) -> datetime:
+    at = next_full_hour(preferences.time_zone, now)
+    return quiet_until(preferences.quiet, preferences.time_zone, at) if preferences.quiet else at
+
+
+def snooze_until_morning(preferences: Preferences, now: datetime) -> datetime:
+    """Return when the wall clock next shows the end of the quiet hours, or eight o'clock for who has none."""
+    minute = preferences.quiet.end_minute if preferences.quiet else MORNING_MINUTE
+    all_but_this = QuietHours(start_minute=(minute + 1) % MINUTES_PER_DAY, end_minute=minute)
+    return quiet_until(all_but_this, preferences.time_zone, now + timedelta(minutes=1))
+
+
+def parse_cap(text: str) -> int:
+    """Read alerts per hour. Raises `UserFacingError`."""
+    return _whole_number(text, "cap.unreadable", 1, MAX_PER_HOUR)
+
+
+def parse_pass_score(text: str) -> int:
+    """Read from which score on calls come through. Raises `UserFacingError`."""
+    return _whole_number(text, "level.unreadable", 0, HIGHEST)
+
+
+def _whole_number(text: str, key: str, least: int, most: int) -> int:
+    typed = text.strip()
+    if not re.fullmatch(r"[0-9]{1,4}", typed) or not least <= int(typed) <= most:
+        raise UserFacingError(key, typed=text[:64], least=least, most=most)
+    return int(typed)
+
+
+def mute(preferences: Preferences, token_address: str, until: datetime) -> Preferences:
+    """Mute a token; of more than 200 the ones that end first leave."""
+    muted = {**preferences.muted_tokens, token_address: until}
+    kept = sorted(muted.items(), key=lambda item: item[1], reverse=True)[:MAX_MUTED]
+    return replace(preferences, muted_tokens=dict(kept))
+
+
+def unmute(preferences: Preferences, token_address: str) -> Preferences:
+    kept = {address: until for address, until in preferences.muted_tokens.items() if address != token_address}
+    return replace(preferences, muted_tokens=kept)
+
+
+def why_no_alerts(subscriber: Subscriber, now: datetime) -> WithholdReason | None:
+    """Say why nothing at all goes to the subscriber; `None` when he receives."""
+    if subscriber.unreachable:
+        return "unreachable"
+    if subscriber.paid_until is None or subscriber.paid_until <= now:
+        return "expired"
+    return "paused" if subscriber.paused else None
+
+
+def _silenced(preferences: Preferences, token_address: str, now: datetime) -> WithholdReason | None:
+    if preferences.snoozed_until and now < preferences.snoozed_until:
+        return "snoozed"
+    muted_until = preferences.muted_tokens.get(token_address)
+    return "muted" if muted_until and now < muted_until else None
+
+
+def _has_slot(per_hour: int, score: int, now: datetime, recent: Sequence[CameUp]) -> bool:
+    last_hour = [one for one in recent if now - one.at < HOUR]
+    free = per_hour - sum(one.sent for one in last_hour)
+    if free <= 0:
+        return False
+    return free > per_hour // 3 or not last_hour or score > median(one.score for one in last_hour)

@@ -1,0 +1,97 @@
+"""Quiet hours by the clock on the subscriber's wall, whatever summer time does to it.
+
+An instant is quiet when the wall clock shows a minute from `start_minute` up to, but not including, `end_minute`,
+over midnight where the end is smaller. An hour that the clock shows twice is judged twice, one that it skips never.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from domain.errors import UserFacingError
+from domain.subscribers import QuietHours
+
+MINUTES_PER_DAY: Final = 24 * 60
+_MINUTE: Final = timedelta(minutes=1)
+_HOUR: Final = timedelta(hours=1)
+_LONGEST: Final = 2 * MINUTES_PER_DAY
+"""No wall clock needs more minutes than this to show all its minutes."""
+_NOON: Final = 12
+_TIME: Final = r"(\d{1,2})(?:[:.h](\d{2}))? ?(am|pm)?"
+_TIMES: Final = re.compile(rf"(?:from )?{_TIME} ?(?:-|to|until|till) ?{_TIME}")
+_DASHES: Final = str.maketrans(dict.fromkeys("‐‑‒–—―−", "-"))
+_MAX_LENGTH: Final = 64
+
+
+@lru_cache(maxsize=1024)
+def zone_of(name: str) -> ZoneInfo:
+    """Return the zone; UTC for a name that this machine does not know (any more)."""
+    try:
+        return ZoneInfo(name)
+    except (KeyError, ValueError, OSError):  # OSError: the name of a directory among the zones
+        return ZoneInfo("UTC")
+
+
+def is_quiet(quiet: QuietHours, time_zone: str, at: datetime) -> bool:
+    local = at.astimezone(zone_of(time_zone))
+    minute = local.hour * 60 + local.minute
+    if quiet.start_minute <= quiet.end_minute:
+        return quiet.start_minute <= minute < quiet.end_minute
+    return minute >= quiet.start_minute or minute < quiet.end_minute
+
+
+def quiet_until(quiet: QuietHours, time_zone: str, at: datetime) -> datetime:
+    """Return the first instant from `at` on that is not quiet, in UTC."""
+    if not is_quiet(quiet, time_zone, at):
+        return at.astimezone(UTC)
+    zone = zone_of(time_zone)
+    local = at.astimezone(zone)
+    minute = local.hour * 60 + local.minute
+    begun = at.astimezone(UTC) - timedelta(seconds=local.second, microseconds=local.microsecond)
+    left = (quiet.end_minute - minute) % MINUTES_PER_DAY
+    end = begun + timedelta(minutes=left)
+    if local.utcoffset() == end.astimezone(zone).utcoffset():
+        return end
+    # The clock is put forward or back meanwhile: watch it minute by minute.
+    steps = (begun + _MINUTE * step for step in range(1, _LONGEST))
+    return next((step for step in steps if not is_quiet(quiet, time_zone, step)), end)
+
+
+def next_full_hour(time_zone: str, at: datetime) -> datetime:
+    """Return when the wall clock next shows a full hour, in UTC."""
+    local = at.astimezone(zone_of(time_zone))
+    passed = timedelta(minutes=local.minute, seconds=local.second, microseconds=local.microsecond)
+    return at.astimezone(UTC) - passed + _HOUR
+
+
+def parse_quiet_hours(text: str) -> tuple[int, int]:
+    """Read `23-7`, `22:30 - 6:00` or `11pm to 7am` as first and last minute. Raises `UserFacingError`."""
+    typed = text[:_MAX_LENGTH]
+    found = _TIMES.fullmatch(" ".join(typed.translate(_DASHES).lower().split()))
+    start, end = (_minute(*found.groups()[:3]), _minute(*found.groups()[3:])) if found else (None, None)
+    if start is None or end is None:
+        raise UserFacingError("quiet.unreadable", typed=typed)
+    if start == end:
+        raise UserFacingError("quiet.empty", typed=typed)
+    return start, end
+
+
+def show_minute(minute: int) -> str:
+    """Show a minute of the day as `22:30`; `parse_quiet_hours` reads it."""
+    return f"{minute // 60:02}:{minute % 60:02}"
+
+
+def _minute(hours: str, minutes: str | None, half: str | None) -> int | None:
+    hour, minute = int(hours), int(minutes or 0)
+    if half:
+        if not 1 <= hour <= _NOON:
+            return None
+        hour = hour % _NOON + (_NOON if half == "pm" else 0)
+    total = hour * 60 + minute
+    if minute > 59 or total > MINUTES_PER_DAY:  # noqa: PLR2004 - minutes of an hour
+        return None
+    return total % MINUTES_PER_DAY

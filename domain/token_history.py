@@ -1,0 +1,94 @@
+"""Who has called a token in the last 14 days, and what it was worth at the first call."""
+
+from __future__ import annotations
+
+import sys
+from bisect import bisect_right
+from collections import OrderedDict
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final, NamedTuple
+
+REMEMBERED_FOR: Final = timedelta(days=14)
+MAX_TOKENS: Final = 200_000
+MAX_CHANNELS: Final = 500
+"""Of one token; further channels are counted only in their own calls."""
+
+
+class Past(NamedTuple):
+    """How a token stands at one of its calls."""
+
+    calling_channels: int
+    """Distinct channels that had called it by then, this one included."""
+    first_market_cap_usd: float | None
+
+
+@dataclass(slots=True)
+class _Calls:
+    """First call of each channel in order of time, as two parallel tuples: there are many of these."""
+
+    times_s: tuple[float, ...] = ()
+    channel_ids: tuple[str, ...] = ()
+    last_s: float = 0.0
+    first_market_cap_usd: float | None = None
+
+
+class TokenHistory:
+    """What was called is known by its time, so neither repeated nor late calls change what is said of a call."""
+
+    def __init__(self, max_tokens: int = MAX_TOKENS) -> None:
+        self._max_tokens = max_tokens
+        self._tokens: OrderedDict[str, _Calls] = OrderedDict()
+        """Least recently called first."""
+
+    def __len__(self) -> int:
+        return len(self._tokens)
+
+    def add(self, address: str, channel_id: str, called_at: datetime, market_cap_usd: float | None) -> Past:
+        """Enter a call and tell how the token stood at it."""
+        at_s = called_at.timestamp()
+        calls = self._tokens.get(address)
+        if calls is None or at_s - calls.last_s > REMEMBERED_FOR.total_seconds():
+            calls = self._tokens[address] = _Calls()
+        self._tokens.move_to_end(address)
+        if len(self._tokens) > self._max_tokens:
+            self._tokens.popitem(last=False)
+        _enter(calls, channel_id, at_s, market_cap_usd)
+        return Past(_channels_by(calls, channel_id, at_s), calls.first_market_cap_usd)
+
+    def restore(self, address: str, channel_id: str, called_at: datetime, market_cap_usd: float | None) -> None:
+        """Enter a call of an earlier run, newest first; once full, tokens that are not known are left out."""
+        calls = self._tokens.get(address)
+        if calls is None:
+            if len(self._tokens) >= self._max_tokens:
+                return
+            calls = self._tokens[address] = _Calls()
+            self._tokens.move_to_end(address, last=False)
+        _enter(calls, channel_id, called_at.timestamp(), market_cap_usd)
+
+
+def _enter(calls: _Calls, channel_id: str, at_s: float, market_cap_usd: float | None) -> None:
+    is_first = not calls.times_s or at_s < calls.times_s[0]
+    again = bool(calls.times_s) and at_s == calls.times_s[0] and calls.first_market_cap_usd is None
+    if is_first or again:
+        calls.first_market_cap_usd = market_cap_usd
+    calls.last_s = max(calls.last_s, at_s)
+    if channel_id in calls.channel_ids:
+        known = calls.channel_ids.index(channel_id)
+        if calls.times_s[known] <= at_s:
+            return
+        calls.times_s = calls.times_s[:known] + calls.times_s[known + 1 :]
+        calls.channel_ids = calls.channel_ids[:known] + calls.channel_ids[known + 1 :]
+    elif len(calls.channel_ids) >= MAX_CHANNELS:
+        return
+    place = bisect_right(calls.times_s, at_s)
+    calls.times_s = (*calls.times_s[:place], at_s, *calls.times_s[place:])
+    calls.channel_ids = (*calls.channel_ids[:place], sys.intern(channel_id), *calls.channel_ids[place:])
+
+
+def _channels_by(calls: _Calls, channel_id: str, at_s: float) -> int:
+    if channel_id not in calls.channel_ids:
+        return bisect_right(calls.times_s, at_s) + 1
+    known = calls.channel_ids.index(channel_id)
+    # Of calls at the very same time, the one that arrived first counts as the earlier one.
+    return known + 1 if calls.times_s[known] == at_s else bisect_right(calls.times_s, at_s)

@@ -1,0 +1,121 @@
+"""What one subscriber's settings said about one decided call, and whether that explains what came of it.
+
+Pure: everything is computed from what was stored, so the same question has the same answer later.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from typing import Final, Literal, cast
+
+from msgspec import Struct
+
+from domain.calls import Call, Token
+from domain.explanation import RuleVerdict, Verdict, explain
+from domain.filters import FilterField, FilterSet
+from domain.subscribers import Subscriber
+
+Judgement = Literal[
+    "passed", "waiting", "failed", "stale", "not_subscribed", "expired", "paused", "unreachable", "no_sets"
+]
+"""`stale`: the call came too late to be held against anything. `not_subscribed`: the person came later. `no_sets`:
+none was switched on."""
+
+AMBIGUOUS_FOR: Final = timedelta(seconds=1)
+"""A change is stored a moment before the matcher obeys it, on another clock than decisions: this close to a change,
+the decision itself tells which settings it was made by."""
+
+
+class SetVerdict(Struct, frozen=True, kw_only=True):
+    filter_set: FilterSet
+    verdict: Verdict
+    waits_until: datetime | None = None
+    """Where the verdict is `waiting`: when the waiting ends."""
+
+
+class Judged(Struct, frozen=True, kw_only=True):
+    judgement: Judgement
+    subscriber: Subscriber | None
+    """The document that this was judged by."""
+    sets: tuple[SetVerdict, ...] = ()
+
+
+def judge(subscriber: Subscriber | None, call: Call, decided_at: datetime, *, stale: bool) -> Judged:
+    """Hold a call against a subscriber's settings, as the matcher does."""
+    if subscriber is None:
+        return Judged(judgement="not_subscribed", subscriber=None)
+    sets = tuple(_judge_set(filter_set, call) for filter_set in subscriber.filter_sets)
+    return Judged(judgement=_judgement(subscriber, sets, decided_at, stale=stale), subscriber=subscriber, sets=sets)
+
+
+def judge_as_given(
+    candidates: Iterable[Subscriber | None], call: Call, decided_at: datetime, *, stale: bool, accepted: bool
+) -> Judged:
+    """Judge by the first of the candidates that gives what was given; by the very first where none does."""
+    first: Judged | None = None
+    for subscriber in candidates:
+        judged = judge(subscriber, call, decided_at, stale=stale)
+        if (judged.judgement in {"passed", "waiting"}) if accepted else judged.judgement != "passed":
+            return judged
+        first = first or judged
+    return first or judge(None, call, decided_at, stale=stale)
+
+
+def figures_read(field: FilterField, call: Call) -> frozenset[str]:
+    """Return which figures of the token a field looks at, by their names in `Token`."""
+    reading = _Reading(call)
+    field.value(cast("Call", reading))
+    return frozenset(reading.token.names)
+
+
+def failed_only(verdict: Verdict) -> RuleVerdict | None:
+    """Return the rule that alone kept a call from passing."""
+    failed = [rule for rule in verdict.rules if rule.outcome != "passed"]
+    return failed[0] if verdict.enabled and len(failed) == 1 and failed[0].outcome == "failed" else None
+
+
+def _judge_set(filter_set: FilterSet, call: Call) -> SetVerdict:
+    verdict = explain(filter_set, call)
+    if verdict.outcome != "waiting":
+        return SetVerdict(filter_set=filter_set, verdict=verdict)
+    minutes = max(rule.rule.wait_minutes for rule in verdict.rules if rule.outcome == "waiting")
+    return SetVerdict(filter_set=filter_set, verdict=verdict, waits_until=call.called_at + timedelta(minutes=minutes))
+
+
+def _judgement(subscriber: Subscriber, sets: Sequence[SetVerdict], at: datetime, *, stale: bool) -> Judgement:
+    if stale:
+        return "stale"
+    if subscriber.unreachable:
+        return "unreachable"
+    if subscriber.paid_until is None or subscriber.paid_until <= at:
+        return "expired"
+    if subscriber.paused:
+        return "paused"
+    if not any(one.filter_set.enabled for one in sets):
+        return "no_sets"
+    outcomes = {one.verdict.outcome for one in sets}
+    return "passed" if "passed" in outcomes else "waiting" if "waiting" in outcomes else "failed"
+
+
+class _ReadingToken:
+    """A token that remembers what was asked of it."""
+
+    def __init__(self, token: Token) -> None:
+        self._token = token
+        self.names: set[str] = set()
+
+    def __getattr__(self, name: str) -> object:
+        self.names.add(name)
+        return getattr(self._token, name)
+
+
+class _Reading:
+    """A call whose token remembers what was asked of it."""
+
+    def __init__(self, call: Call) -> None:
+        self._call = call
+        self.token = _ReadingToken(call.token)
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._call, name)

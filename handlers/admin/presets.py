@@ -1,0 +1,139 @@
+"""Presets, for its admins: made of and changed by their own filter sets, named and described by typing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from msgspec.structs import replace
+
+from domain.errors import UserFacingError
+from domain.presets import Preset
+from handlers import callbacks, menus, preset_menus
+from handlers.base import BotBase, Turn
+from handlers.menus import view_of
+from handlers.routing import callback, command, text_input
+from services.filter_sets import set_name, set_of
+from services.presets import MAX_ABOUT_UTF16
+from texts.markup import Html, cut
+from texts.sanitise import inert
+
+NEW_PRESET: Final = "preset_new"
+PRESET_NAME: Final = "preset_name"
+PRESET_ABOUT: Final = "preset_about"
+"""Kinds of questions; the payload is the packed data of the button that asked."""
+
+
+class AdminPresetsMixin(BotBase):
+    @command("presets", help="help.presets", admin=True)
+    async def presets(self, turn: Turn) -> None:
+        await self._show_presets(turn, None)
+
+    @callback(callbacks.AdminPresets, admin=True)
+    async def show_all(self, turn: Turn, _data: callbacks.AdminPresets) -> None:
+        await self._show_presets(turn, None)
+
+    async def _show_presets(self, turn: Turn, note: Html | None) -> None:
+        admin = await self.services.users.require(turn.user_id)
+        view, presets = view_of(self.services, turn), self.services.presets.all()
+        await self.show(turn, preset_menus.admin_presets_menu(view, presets, admin, note))
+
+    @callback(callbacks.AdminPreset, admin=True)
+    async def show_preset(self, turn: Turn, data: callbacks.AdminPreset) -> None:
+        await self._show_admin_preset(turn, self.services.presets.find(data.preset_key), None)
+
+    async def _show_admin_preset(self, turn: Turn, preset: Preset, note: Html | None) -> None:
+        users, view = self.services.users, view_of(self.services, turn)
+        admin, followers = await users.require(turn.user_id), users.count_followers(preset.key)
+        await self.show(turn, preset_menus.admin_preset_menu(view, preset, admin, followers, note))
+
+    @callback(callbacks.TakeRules, admin=True)
+    async def take_rules(self, turn: Turn, data: callbacks.TakeRules) -> None:
+        """Give the preset the rules of one of the admin's sets, and all its followers with it."""
+        rules = set_of(await self.services.users.require(turn.user_id), data.number).rules
+        preset = await self.services.presets.change(
+            data.preset_key, lambda p: replace(p, rules=dict(rules)), turn.user_id
+        )
+        followers = await self.services.users.follow_preset(preset.key)
+        note = view_of(self.services, turn).html("admin.preset_changed", followers=followers)
+        await self._show_admin_preset(turn, preset, note)
+
+    @callback(callbacks.RemovePreset, admin=True)
+    async def ask_remove(self, turn: Turn, data: callbacks.RemovePreset) -> None:
+        preset, view = self.services.presets.find(data.preset_key), view_of(self.services, turn)
+        followers = self.services.users.count_followers(preset.key)
+        question = view.html("admin.preset_remove", name=view.preset_name(preset), followers=followers)
+        keyboard = (
+            (
+                view.button("button.delete_yes", callbacks.ConfirmRemove(preset.key)),
+                view.button("button.back", callbacks.AdminPreset(preset.key)),
+            ),
+        )
+        await self.show(turn, menus.message(question, keyboard=keyboard))
+
+    @callback(callbacks.ConfirmRemove, admin=True)
+    async def remove(self, turn: Turn, data: callbacks.ConfirmRemove) -> None:
+        await self.services.presets.remove(data.preset_key, turn.user_id)
+        await self.services.users.follow_preset(data.preset_key)
+        await self._show_presets(turn, view_of(self.services, turn).html("admin.preset_removed"))
+
+    @callback(callbacks.NewPreset, admin=True)
+    async def ask_new(self, turn: Turn, data: callbacks.NewPreset) -> None:
+        set_of(await self.services.users.require(turn.user_id), data.number)
+        await self._ask(turn, NEW_PRESET, data, callbacks.AdminPresets(), "admin.ask_preset_name")
+
+    @callback(callbacks.NamePreset, admin=True)
+    async def ask_preset_name(self, turn: Turn, data: callbacks.NamePreset) -> None:
+        key = self.services.presets.find(data.preset_key).key
+        await self._ask(turn, PRESET_NAME, data, callbacks.AdminPreset(key), "admin.ask_preset_name")
+
+    @callback(callbacks.DescribePreset, admin=True)
+    async def ask_preset_about(self, turn: Turn, data: callbacks.DescribePreset) -> None:
+        key = self.services.presets.find(data.preset_key).key
+        await self._ask(turn, PRESET_ABOUT, data, callbacks.AdminPreset(key), "admin.ask_preset_about")
+
+    async def _ask(
+        self, turn: Turn, kind: str, data: callbacks.CallbackData, back: callbacks.CallbackData, key: str
+    ) -> None:
+        view = view_of(self.services, turn)
+        await self.services.inputs.expect(turn.user_id, kind, data.pack())
+        await self.show(turn, menus.message(view.html(key), keyboard=((view.button("button.back", back),),)))
+
+    @text_input(NEW_PRESET)
+    async def typed_new_preset(self, turn: Turn, payload: str) -> None:
+        asked = callbacks.NewPreset.unpack(payload)
+        name = await self._typed_name(turn)
+        if name is None:
+            return
+        rules = set_of(await self.services.users.require(turn.user_id), asked.number).rules
+        preset = await self.services.presets.add(name, rules, turn.user_id)
+        await self.services.inputs.cancel(turn.user_id)
+        await self._show_admin_preset(turn, preset, view_of(self.services, turn).html("admin.preset_added"))
+
+    @text_input(PRESET_NAME)
+    async def typed_preset_name(self, turn: Turn, payload: str) -> None:
+        name = await self._typed_name(turn)
+        if name is not None:
+            key = callbacks.NamePreset.unpack(payload).preset_key
+            await self._reword(turn, key, lambda preset: replace(preset, name=name))
+
+    @text_input(PRESET_ABOUT)
+    async def typed_preset_about(self, turn: Turn, payload: str) -> None:
+        about = inert(cut(turn.text, MAX_ABOUT_UTF16), MAX_ABOUT_UTF16, copyable=True)
+        key = callbacks.DescribePreset.unpack(payload).preset_key
+        await self._reword(turn, key, lambda preset: replace(preset, about=about))
+
+    async def _typed_name(self, turn: Turn) -> str | None:
+        """Return the name that was typed, or say what is wrong with it; the question stays open."""
+        try:
+            return set_name(turn.text)
+        except UserFacingError as error:
+            view = view_of(self.services, turn)
+            refused = view.html("error.try_again", error=view.html(error.key, **error.arguments))
+            await self.reply(turn, menus.message(refused))
+            return None
+
+    async def _reword(self, turn: Turn, key: str, change: Callable[[Preset], Preset]) -> None:
+        preset = await self.services.presets.change(key, change, turn.user_id)
+        await self.services.inputs.cancel(turn.user_id)
+        await self._show_admin_preset(turn, preset, view_of(self.services, turn).html("admin.preset_reworded"))

@@ -1,0 +1,97 @@
+"""Pages of channels to listen to or to mute."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from domain.calls import Channel
+from domain.filters import Choice, FilterSet
+from domain.messages import Button, Message
+from domain.numbers import show_short
+from handlers import callbacks
+from handlers.menus import View, message
+from services.filter_sets import CHANNEL
+from texts.markup import Html, join
+
+CHANNELS_PER_PAGE: Final = 8
+NAMED_UP_TO: Final = 25
+"""Chosen channels that are named; there may be a hundred."""
+
+
+def channel_rule(filter_set: FilterSet) -> Choice:
+    """Return the rule over channels, or an empty one."""
+    rule = filter_set.rules.get(CHANNEL)
+    return rule if isinstance(rule, Choice) else Choice()
+
+
+def choosable(known: Sequence[Channel], rule: Choice) -> list[Channel]:
+    """Channels to choose from, most successful first: those of the feed, and those chosen that it names no more.
+
+    A choice moves nothing, so that the next tap hits what the reader saw.
+    """
+    seen = {channel.id: channel for channel in known}
+    silent = (Channel(id=channel_id) for channel_id in rule.included | rule.excluded if channel_id not in seen)
+    return sorted((*seen.values(), *silent), key=_by_success)
+
+
+def _by_success(channel: Channel) -> tuple[float, str, str]:
+    win_rate = channel.record.win_rate_percent if channel.record else None
+    return (1.0 if win_rate is None else -win_rate, channel.title or "", channel.id)
+
+
+def channels_menu(view: View, filter_set: FilterSet, channels: Sequence[Channel], page: int) -> Message:
+    """One page of channels to turn; a page beyond the end is the last one."""
+    number, rule = filter_set.number, channel_rule(filter_set)
+    last = max(0, (len(channels) - 1) // CHANNELS_PER_PAGE)
+    page = min(max(page, 0), last)
+    shown = channels[page * CHANNELS_PER_PAGE : (page + 1) * CHANNELS_PER_PAGE]
+    rows = [(_turn(view, number, rule, channel, page),) for channel in shown]
+    turning = [
+        view.button(key, callbacks.ShowChannels(number, target))
+        for key, target in (("button.previous", page - 1), ("button.next", page + 1))
+        if 0 <= target <= last
+    ]
+    closing = [view.button("button.back", callbacks.ShowField(number, CHANNEL))]
+    if rule.included or rule.excluded:
+        closing.insert(0, view.button("button.all_channels", callbacks.ClearChannels(number)))
+    return message(
+        view.html("channels.menu", chosen=_chosen(view, rule, channels)),
+        view.html("channels.hint" if channels else "channels.nobody"),
+        keyboard=tuple(row for row in (*rows, tuple(turning), tuple(closing)) if row),
+    )
+
+
+def _chosen(view: View, rule: Choice, channels: Sequence[Channel]) -> Html:
+    def names(chosen: frozenset[str]) -> Html:
+        named = [view.html("channels.name", title=c.title or c.id) for c in channels if c.id in chosen]
+        return view.listed(named[:NAMED_UP_TO], ", ")
+
+    included, excluded = rule.included, rule.excluded
+    lines = [
+        view.html("channels.some", count=len(included), names=names(included))
+        if included
+        else view.html("channels.all"),
+        view.html("channels.muted", count=len(excluded), names=names(excluded)) if excluded else Html(),
+    ]
+    return join("\n", (line for line in lines if line))
+
+
+def _turn(view: View, number: int, rule: Choice, channel: Channel, page: int) -> Button:
+    record = channel.record
+    shown = record and view.plain(
+        "button.channel_record",
+        win_rate=show_short(record.win_rate_percent, "percent"),
+        average=show_short(record.average_multiple, "multiple"),
+    )
+    key = "button.channel"
+    if channel.id in rule.included:
+        key = "button.channel_chosen"
+    elif channel.id in rule.excluded:
+        key = "button.channel_muted"
+    return view.button(
+        key,
+        callbacks.ToggleChannel(number, page, callbacks.channel_tag(channel.id)),
+        title=channel.title or channel.id,
+        record=shown or "",
+    )

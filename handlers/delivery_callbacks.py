@@ -1,0 +1,90 @@
+"""The buttons of `/delivery`, and the one on every card that mutes its token."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from handlers.callbacks import CallbackData
+
+
+class ShowDelivery(CallbackData, frozen=True, array_like=True):
+    prefix: ClassVar[str] = "delivery"
+
+
+class AskDelivery(CallbackData, frozen=True, array_like=True):
+    """Ask for what is typed: `zone`, `quiet`, `level` or `cap`."""
+
+    prefix: ClassVar[str] = "dask"
+    what: str
+
+
+class ClearDelivery(CallbackData, frozen=True, array_like=True):
+    prefix: ClassVar[str] = "dclear"
+    what: str
+
+
+class ShowSounds(CallbackData, frozen=True, array_like=True):
+    prefix: ClassVar[str] = "dsounds"
+
+
+class SetSound(CallbackData, frozen=True, array_like=True):
+    prefix: ClassVar[str] = "dsound"
+    kind: str
+    """`domain.subscribers.MessageKind`."""
+    audible: bool
+
+
+class ShowSnooze(CallbackData, frozen=True, array_like=True):
+    prefix: ClassVar[str] = "dsnoozes"
+
+
+class Snooze(CallbackData, frozen=True, array_like=True):
+    """`1h`, `8h`, `morning` or `off`."""
+
+    prefix: ClassVar[str] = "dsnooze"
+    how_long: str
+
+
+class ShowMuted(CallbackData, frozen=True, array_like=True):
+    prefix: ClassVar[str] = "dmuted"
+    page: int
+
+
+class MuteToken(CallbackData, frozen=True, array_like=True):
+    """Stands on every card."""
+
+    prefix: ClassVar[str] = "mute"
+    address: str
+
+
+class UnmuteToken(CallbackData, frozen=True, array_like=True):
+    prefix: ClassVar[str] = "dunmute"
+    address: str
+    page: int
+
+
+class ShowCard(CallbackData, frozen=True, array_like=True):
+    prefix: ClassVar[str] = "dcard"
+
+
+class SetCompact(CallbackData, frozen=True, array_like=True):
+    prefix: ClassVar[str] = "dcompact"
+    compact: bool
+
+
+class SetCardField(CallbackData, frozen=True, array_like=True):
+    prefix: ClassVar[str] = "dfield"
+    field: str
+    """`domain.subscribers.CardField`."""
+    shown: bool
+
+
+class SetCardButton(CallbackData, frozen=True, array_like=True):
+    prefix: ClassVar[str] = "dbutton"
+    button: str
+    """`domain.subscribers.CardButton`."""
+    shown: bool
+
+
+class DeliverPrivately(CallbackData, frozen=True, array_like=True):
+    prefix: ClassVar[str] = "dhome"

@@ -1,0 +1,203 @@
+"""What the menus of `/delivery` look like."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Final, get_args
+
+from domain.calls import Call, Channel, ChannelRecord, Token
+from domain.messages import Button, Message
+from domain.quiet import show_minute, zone_of
+from domain.subscribers import ALL_BUTTONS, CardField, MessageKind, Preferences, QuietHours, Subscriber
+from handlers import delivery_callbacks as callbacks
+from handlers.menus import Keyboard, View, message
+from services.cards import alert_card
+from texts.markup import Html
+
+KINDS: Final[tuple[MessageKind, ...]] = get_args(MessageKind)
+FIELDS: Final[tuple[CardField, ...]] = get_args(CardField)
+MUTED_PER_PAGE: Final = 8
+_PER_ROW: Final = 2
+_AT: Final = datetime(2026, 1, 1, 12, tzinfo=UTC)
+_SAMPLE: Final = Call(
+    id="sample",
+    token=Token(
+        address="So11111111111111111111111111111111111111112",
+        name="Sample",
+        symbol="SMPL",
+        price_usd=0.0000123,
+        market_cap_usd=123_000,
+        liquidity_usd=35_000,
+        holders=340,
+        created_at=_AT - timedelta(minutes=12),
+        mint_revoked=True,
+        freeze_revoked=True,
+        top10_percent=18,
+    ),
+    channel=Channel(
+        id="@alpha", title="Alpha Calls", record=ChannelRecord(calls=128, win_rate_percent=42, average_multiple=3.1)
+    ),
+    called_at=_AT,
+    received_at=_AT,
+    calling_channels=3,
+)
+
+
+def delivery_menu(view: View, subscriber: Subscriber, now: datetime, note: Html | None = None) -> Message:
+    preferences = subscriber.preferences
+    place = preferences.destination
+    rows: Keyboard = (
+        (_ask(view, "zone", preferences.time_zone), _ask(view, "quiet", quiet_text(view, preferences.quiet))),
+        (_ask(view, "level", level_text(view, preferences.quiet)), _ask(view, "cap", cap_text(view, preferences))),
+        (
+            view.button("button.sounds", callbacks.ShowSounds(), count=len(KINDS) - len(preferences.silent)),
+            view.button("button.snooze", callbacks.ShowSnooze()),
+        ),
+        (
+            view.button("button.muted", callbacks.ShowMuted(0), count=len(muted(preferences, now))),
+            view.button("button.card", callbacks.ShowCard()),
+        ),
+    )
+    if place:
+        rows += ((view.button("button.deliver_privately", callbacks.DeliverPrivately()),),)
+    where = view.html("delivery.to_group", title=place.title or str(place.chat_id)) if place else None
+    return message(
+        note or Html(),
+        view.html("delivery.menu", now=local_time(preferences, now)),
+        where or view.html("delivery.to_private"),
+        _snoozed(view, preferences, now),
+        keyboard=rows,
+    )
+
+
+def question(view: View, what: str) -> Message:
+    back = view.button("button.back", callbacks.ShowDelivery())
+    clear = view.button(f"button.clear.{what}", callbacks.ClearDelivery(what))
+    return message(view.html(f"delivery.ask.{what}"), keyboard=((clear, back),))
+
+
+def refused(view: View, what: str, error: Html) -> Message:
+    """Say what was understood and what would be right; the question stays open."""
+    return message(error, view.html("delivery.unchanged"), keyboard=question(view, what).keyboard)
+
+
+def sounds_menu(view: View, preferences: Preferences) -> Message:
+    rows = tuple(
+        (
+            view.button(
+                "button.sound_off" if kind in preferences.silent else "button.sound_on",
+                callbacks.SetSound(kind, kind in preferences.silent),
+                kind=view.label("kind", kind),
+            ),
+        )
+        for kind in KINDS
+    )
+    return message(view.html("delivery.sounds"), keyboard=(*rows, _back(view)))
+
+
+def snooze_menu(view: View, preferences: Preferences, now: datetime) -> Message:
+    choices = tuple(view.button(f"button.snooze.{key}", callbacks.Snooze(key)) for key in ("1h", "8h", "morning"))
+    rows: Keyboard = (choices,)
+    if preferences.snoozed_until and preferences.snoozed_until > now:
+        rows += ((view.button("button.snooze.off", callbacks.Snooze("off")),),)
+    return message(view.html("delivery.snooze"), _snoozed(view, preferences, now), keyboard=(*rows, _back(view)))
+
+
+def muted_menu(view: View, preferences: Preferences, page: int, now: datetime) -> Message:
+    addresses = sorted(muted(preferences, now))
+    pages = max(1, -(-len(addresses) // MUTED_PER_PAGE))
+    page = min(max(page, 0), pages - 1)
+    shown = addresses[page * MUTED_PER_PAGE : (page + 1) * MUTED_PER_PAGE]
+    rows = tuple(
+        (view.button("button.unmute", callbacks.UnmuteToken(address, page), address=_short(address)),)
+        for address in shown
+    )
+    turning: tuple[Button, ...] = ()
+    if page > 0:
+        turning += (view.button("button.previous", callbacks.ShowMuted(page - 1)),)
+    if page < pages - 1:
+        turning += (view.button("button.next", callbacks.ShowMuted(page + 1)),)
+    text = view.html("delivery.muted", count=len(addresses)) if addresses else view.html("delivery.none_muted")
+    return message(text, keyboard=(*rows, *((turning,) if turning else ()), _back(view)))
+
+
+def card_menu(view: View, preferences: Preferences) -> Message:
+    """The choices, under a card as it would come."""
+    card = preferences.card
+    preview = alert_card(
+        view.texts,
+        call=_SAMPLE,
+        set_name=view.plain("delivery.sample_set"),
+        latency_ms=14.0,
+        language=view.language,
+        may_repeat=False,
+        card=card,
+    )
+    compact = view.button("button.full" if card.compact else "button.compact", callbacks.SetCompact(not card.compact))
+    fields = [
+        view.button(
+            "button.shown" if field not in card.hidden else "button.hidden",
+            callbacks.SetCardField(field, field in card.hidden),
+            label=view.label("field", field),
+        )
+        for field in FIELDS
+    ]
+    buttons = [
+        view.button(
+            "button.has_button" if button in card.buttons else "button.lacks_button",
+            callbacks.SetCardButton(button, button not in card.buttons),
+            label=view.plain(f"button.{button}"),
+        )
+        for button in ALL_BUTTONS
+    ]
+    keyboard = ((compact,), *_rows(fields), *_rows(buttons), _back(view))
+    return message(view.html("delivery.card"), Html(preview.html), keyboard=keyboard)
+
+
+def muted(preferences: Preferences, now: datetime) -> dict[str, datetime]:
+    return {address: until for address, until in preferences.muted_tokens.items() if until > now}
+
+
+def quiet_text(view: View, quiet: QuietHours | None) -> str:
+    if quiet is None:
+        return view.plain("value.off")
+    return f"{show_minute(quiet.start_minute)}-{show_minute(quiet.end_minute)}"
+
+
+def level_text(view: View, quiet: QuietHours | None) -> str:
+    if quiet is None or quiet.pass_score > 100:  # noqa: PLR2004 - the highest score
+        return view.plain("value.nothing")
+    return view.plain("value.score", score=quiet.pass_score)
+
+
+def cap_text(view: View, preferences: Preferences) -> str:
+    cap = preferences.alerts_per_hour
+    return view.plain("value.any") if cap is None else str(cap)
+
+
+def local_time(preferences: Preferences, at: datetime) -> str:
+    return f"{at.astimezone(zone_of(preferences.time_zone)):%H:%M}"
+
+
+def _snoozed(view: View, preferences: Preferences, now: datetime) -> Html:
+    until = preferences.snoozed_until
+    if until is None or until <= now:
+        return Html()
+    return view.html("delivery.snoozed", until=local_time(preferences, until))
+
+
+def _ask(view: View, what: str, value: str) -> Button:
+    return view.button(f"button.ask.{what}", callbacks.AskDelivery(what), value=value)
+
+
+def _back(view: View) -> tuple[Button, ...]:
+    return (view.button("button.back", callbacks.ShowDelivery()),)
+
+
+def _rows(buttons: Sequence[Button]) -> Keyboard:
+    return tuple(tuple(buttons[at : at + _PER_ROW]) for at in range(0, len(buttons), _PER_ROW))
+
+
+def _short(address: str) -> str:
+    return f"{address[:6]}…{address[-4:]}"

@@ -1,0 +1,184 @@
+"""The menus of one filter set: its rules, a group of fields, one field."""
+
+from __future__ import annotations
+
+from typing import Final, get_args
+
+from domain.filters import FIELDS, FilterField, FilterSet, Group, Missing, Range, Rule
+from domain.messages import Button, Message
+from handlers import callbacks
+from handlers.menus import Keyboard, View, in_rows, message
+from services.filter_sets import CHANNEL
+from texts.markup import Html
+
+GROUPS: Final[tuple[Group, ...]] = get_args(Group)
+POLICIES: Final[tuple[tuple[Missing, int], ...]] = (
+    ("fail", 0),
+    ("pass", 0),
+    ("wait", 5),
+    ("wait", 15),
+    ("wait", 60),
+)
+"""What a rule may do about a call without a value, and for how many minutes it waits."""
+RULES_TO_TAP: Final = 8
+"""Rules that can be opened from the set itself; all of them are in their groups."""
+_GROUPS_PER_ROW: Final = 2
+
+
+def set_menu(view: View, filter_set: FilterSet, note: Html | None = None) -> Message:
+    number = filter_set.number
+    fields = [field for field in FIELDS if field.key in filter_set.rules][:RULES_TO_TAP]
+    groups = (
+        view.button(
+            "button.group",
+            callbacks.ShowGroup(number, group),
+            label=view.label("group", group),
+            count=sum(field.group == group and field.key in filter_set.rules for field in FIELDS),
+        )
+        for group in GROUPS
+    )
+    return message(
+        note or Html(),
+        _title(view, filter_set),
+        view.rules(filter_set.rules) if filter_set.rules else view.html("set.empty"),
+        _following(view, filter_set),
+        view.html("set.hint"),
+        keyboard=(
+            *((field_button(view, filter_set, field),) for field in fields),
+            *in_rows(groups, _GROUPS_PER_ROW),
+            *_tools(view, filter_set),
+        ),
+    )
+
+
+def _title(view: View, filter_set: FilterSet) -> Html:
+    return view.html("set.on" if filter_set.enabled else "set.off", name=view.set_name(filter_set))
+
+
+def _following(view: View, filter_set: FilterSet) -> Html:
+    if filter_set.follows is None:
+        return Html()
+    return view.html("set.follows", preset=view.name(filter_set.follows))
+
+
+def _tools(view: View, filter_set: FilterSet) -> Keyboard:
+    number, enabled = filter_set.number, filter_set.enabled
+    return (
+        (
+            view.button(
+                "button.filter_off" if enabled else "button.filter_on", callbacks.SetEnabled(number, not enabled)
+            ),
+            view.button("button.rename", callbacks.RenameSet(number)),
+        ),
+        (
+            view.button("button.presets", callbacks.ShowPresets(number)),
+            view.button("button.share", callbacks.ShareSet(number)),
+        ),
+        (
+            view.button("button.duplicate", callbacks.CopySet(number)),
+            view.button("button.versions", callbacks.ShowVersions(number, 0)),
+        ),
+        (
+            view.button("button.delete", callbacks.DeleteSet(number)),
+            view.button("button.back", callbacks.ShowSettings()),
+        ),
+    )
+
+
+def field_button(view: View, filter_set: FilterSet, field: FilterField) -> Button:
+    return view.button(
+        "button.rule",
+        callbacks.ShowField(filter_set.number, field.key),
+        label=view.label("filter", field.key),
+        value=view.rule(filter_set.rules.get(field.key), field),
+    )
+
+
+def group_menu(view: View, filter_set: FilterSet, group: Group, note: Html | None = None) -> Message:
+    fields = (field_button(view, filter_set, field) for field in FIELDS if field.group == group)
+    title = view.html(
+        "group.menu", group=view.label("group", group), name=view.set_name(filter_set), about=view.html(ABOUT[group])
+    )
+    back = view.button("button.back", callbacks.ShowSet(filter_set.number))
+    return message(note or Html(), title, keyboard=(*in_rows(fields, 1), (back,)))
+
+
+ABOUT: Final[dict[Group, str]] = {
+    "size": "group.size.about",
+    "trading": "group.trading.about",
+    "safety": "group.safety.about",
+    "origin": "group.origin.about",
+    "call": "group.call.about",
+    "channel": "group.channel.about",
+}
+
+
+def field_menu(view: View, filter_set: FilterSet, field: FilterField, note: Html | None = None) -> Message:
+    """The prompt of a field: what it is, what stands there, how to change it, what a missing value means."""
+    rule = filter_set.rules.get(field.key)
+    about_key = f"filter.{field.key}.about"
+    return message(
+        note or Html(),
+        view.html(
+            "field.menu",
+            label=view.label("filter", field.key),
+            about=view.html(about_key) if about_key in view.texts else Html(),
+            value=view.rule(rule, field),
+        ),
+        view.html("field.missing", missing=view.missing(rule)) if rule else Html(),
+        prompt(view, field),
+        keyboard=field_keyboard(view, filter_set, field),
+    )
+
+
+def prompt(view: View, field: FilterField) -> Html:
+    """How to answer, with a worked example."""
+    unit = view.html(f"unit.{field.unit}")
+    match field.unit:
+        case "flag":
+            return unit
+        case "choice":
+            return view.html("field.choice", example=field.example, unit=unit)
+        case "text":
+            return view.html("field.words", example=field.example, unit=unit)
+        case _:
+            return view.html("field.range", example=field.example, unit=unit)
+
+
+def field_keyboard(view: View, filter_set: FilterSet, field: FilterField) -> Keyboard:
+    number, rule = filter_set.number, filter_set.rules.get(field.key)
+    choosing: list[Button] = []
+    if field.unit == "flag":
+        choosing = [_flag(view, number, field, rule, value=value) for value in (True, False)]
+    elif field.key == CHANNEL:
+        choosing = [view.button("button.channel_list", callbacks.ShowChannels(number, 0))]
+    clearing = view.button("button.any", callbacks.ClearField(number, field.key))
+    policies = tuple(_policy(view, number, field, rule, policy) for policy in POLICIES) if rule else ()
+    rows = (
+        tuple([*choosing, clearing] if rule or field.unit == "flag" else choosing),
+        policies[:2],
+        policies[2:],
+        (view.button("button.back", callbacks.ShowGroup(number, field.group)),),
+    )
+    return tuple(row for row in rows if row)
+
+
+def _flag(view: View, number: int, field: FilterField, rule: Rule | None, *, value: bool) -> Button:
+    """`yes` or `no`, marked where that is the rule."""
+    chosen = isinstance(rule, Range) and (rule.minimum is not None) == value
+    name = view.plain("value.yes" if value else "value.no")
+    return view.button(
+        "button.chosen" if chosen else "button.choice", callbacks.SetFlag(number, field.key, value), name=name
+    )
+
+
+def _policy(view: View, number: int, field: FilterField, rule: Rule, policy: tuple[Missing, int]) -> Button:
+    missing, minutes = policy
+    chosen = (rule.missing, rule.wait_minutes) == policy
+    name = {
+        "fail": view.plain("value.missing_fail"),
+        "pass": view.plain("value.missing_pass"),
+        "wait": view.plain("value.missing_wait", minutes=minutes),
+    }[missing]
+    data = callbacks.SetMissing(number, field.key, missing, minutes)
+    return view.button("button.chosen" if chosen else "button.choice", data, name=name)

@@ -1,0 +1,53 @@
+"""Sharing a filter set, copying somebody else's, and going back to an earlier form of one's own."""
+
+from __future__ import annotations
+
+from domain.errors import UserFacingError
+from handlers import callbacks, sharing_menus
+from handlers.base import BotBase, Turn
+from handlers.menus import view_of
+from handlers.routing import callback
+from handlers.set_menus import set_menu
+from services.filter_sets import set_of
+
+
+class SharingMixin(BotBase):
+    """Links to filter sets, and versions."""
+
+    @callback(callbacks.ShareSet)
+    async def share_set(self, turn: Turn, data: callbacks.ShareSet) -> None:
+        subscriber = await self.services.users.require(turn.user_id)
+        filter_set = set_of(subscriber, data.number)
+        shared = await self.services.sharing.share(subscriber, filter_set)
+        link = sharing_menus.link_to(self.services.bot_username(), shared)
+        await self.show(turn, sharing_menus.share_menu(view_of(self.services, turn), filter_set, link))
+
+    @callback(callbacks.CopyShared)
+    async def copy_shared(self, turn: Turn, data: callbacks.CopyShared) -> None:
+        shared = await self.services.sharing.open(data.code)
+        placed = await self.services.users.add_set(turn.user_id, shared.name, shared.rules)
+        view = view_of(self.services, turn)
+        note = view.html("share.copied", creator=sharing_menus.creator_of(view, shared))
+        await self.show(turn, set_menu(view, placed.filter_set, note))
+
+    @callback(callbacks.ShowVersions)
+    async def show_versions(self, turn: Turn, data: callbacks.ShowVersions) -> None:
+        filter_set = set_of(await self.services.users.require(turn.user_id), data.number)
+        versions = await self.services.users.versions(turn.user_id, data.number)
+        view = view_of(self.services, turn)
+        await self.show(turn, sharing_menus.versions_menu(view, filter_set, versions, data.page))
+
+    @callback(callbacks.ShowVersion)
+    async def show_version(self, turn: Turn, data: callbacks.ShowVersion) -> None:
+        versions = await self.services.users.versions(turn.user_id, data.number)
+        version = next((v for v in versions if v.revision == data.revision), None)
+        if version is None:
+            raise UserFacingError("version.unknown")
+        await self.show(turn, sharing_menus.version_menu(view_of(self.services, turn), data.number, version))
+
+    @callback(callbacks.RestoreVersion)
+    async def restore_version(self, turn: Turn, data: callbacks.RestoreVersion) -> None:
+        subscriber = await self.services.users.restore_version(turn.user_id, data.number, data.revision)
+        view = view_of(self.services, turn)
+        note = view.html("versions.restored")
+        await self.show(turn, set_menu(view, set_of(subscriber, data.number), note))

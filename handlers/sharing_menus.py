@@ -1,0 +1,109 @@
+"""What a shared set looks like to who shares it and to who opens it, and the earlier forms of a set."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final
+from urllib.parse import quote
+
+from domain.filters import FilterSet
+from domain.messages import Button, Message
+from handlers import callbacks
+from handlers.menus import View, in_rows, message
+from services.sharing import payload_of
+from services.snapshots import SharedSet
+from services.versions import SetVersion
+from texts.markup import Html
+from texts.renderer import DEFAULT_LIMIT_UTF16
+from texts.sanitise import inert
+
+VERSIONS_PER_PAGE: Final = 8
+
+
+def link_to(bot_username: str, shared: SharedSet) -> str:
+    return f"https://t.me/{bot_username}?start={payload_of(shared.code)}"
+
+
+def creator_of(view: View, shared: SharedSet) -> str:
+    """Name who made a shared set; somebody whose name shows nothing is somebody."""
+    return inert(shared.creator_name, DEFAULT_LIMIT_UTF16, copyable=True) or view.plain("value.somebody")
+
+
+def share_menu(view: View, filter_set: FilterSet, link: str) -> Message:
+    """The link, to be copied or sent on."""
+    number = filter_set.number
+    return message(
+        view.html("share.link", name=view.set_name(filter_set), link=link),
+        keyboard=(
+            (
+                Button(text=view.plain("button.copy_link"), copy=link),
+                Button(text=view.plain("button.send_link"), url=f"https://t.me/share/url?url={quote(link, safe='')}"),
+            ),
+            (view.button("button.back", callbacks.ShowSet(number)),),
+        ),
+    )
+
+
+def preview(view: View, shared: SharedSet, note: Html | None = None) -> Message:
+    """A shared set in words, before it is copied."""
+    return message(
+        note or Html(),
+        view.html(
+            "share.preview",
+            name=view.name(shared.name) or view.plain("value.shared_set"),
+            creator=creator_of(view, shared),
+            on=shared.shared_at.strftime("%d %b %Y"),
+        ),
+        view.rules(shared.rules),
+        keyboard=(
+            (view.button("button.copy_shared", callbacks.CopyShared(shared.code)),),
+            (view.button("button.my_filters", callbacks.ShowSettings()),),
+        ),
+    )
+
+
+def versions_menu(view: View, filter_set: FilterSet, versions: Sequence[SetVersion], page: int) -> Message:
+    """One page of earlier forms, the latest first; a page beyond the end is the last one."""
+    number = filter_set.number
+    last = max(0, (len(versions) - 1) // VERSIONS_PER_PAGE)
+    page = min(max(page, 0), last)
+    shown = versions[page * VERSIONS_PER_PAGE : (page + 1) * VERSIONS_PER_PAGE]
+    rows = in_rows(
+        (
+            view.button(
+                "button.version",
+                callbacks.ShowVersion(number, version.revision),
+                at=_moment(version.changed_at),
+                rules=view.rules_short(version.filter_set.rules) or view.plain("value.no_rule"),
+            )
+            for version in shown
+        ),
+        1,
+    )
+    turning = tuple(
+        view.button(key, callbacks.ShowVersions(number, target))
+        for key, target in (("button.previous", page - 1), ("button.next", page + 1))
+        if 0 <= target <= last
+    )
+    closing = (view.button("button.back", callbacks.ShowSet(number)),)
+    return message(
+        view.html("versions.menu" if versions else "versions.none", name=view.set_name(filter_set)),
+        keyboard=tuple(row for row in (*rows, turning, closing) if row),
+    )
+
+
+def version_menu(view: View, number: int, version: SetVersion) -> Message:
+    """One earlier form in words, before it is restored."""
+    return message(
+        view.html("versions.one", name=view.set_name(version.filter_set), at=_moment(version.changed_at)),
+        view.rules(version.filter_set.rules),
+        keyboard=(
+            (view.button("button.restore", callbacks.RestoreVersion(number, version.revision)),),
+            (view.button("button.back", callbacks.ShowVersions(number, 0)),),
+        ),
+    )
+
+
+def _moment(at: datetime) -> str:
+    return at.strftime("%d %b, %H:%M UTC")

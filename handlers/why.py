@@ -1,0 +1,52 @@
+"""Why a call came, and why another did not."""
+
+from __future__ import annotations
+
+from domain.addresses import find_addresses
+from handlers import callbacks, why_cards
+from handlers.base import BotBase, Turn
+from handlers.menus import message, view_of
+from handlers.routing import callback, command
+
+
+class WhyMixin(BotBase):
+    """Near misses, and the explanation of any token of the last 14 days."""
+
+    @command("why", help="help.why")
+    async def why(self, turn: Turn) -> None:
+        _, _, asked = turn.text.partition(" ")
+        if asked.strip():
+            await self._explain(turn, asked)
+            return
+        misses = await self.services.explanations.near_misses(turn.user_id)
+        await self.reply(turn, why_cards.near_misses_card(view_of(self.services, turn), misses, 0))
+
+    @callback(callbacks.ShowNearMisses)
+    async def show_near_misses(self, turn: Turn, data: callbacks.ShowNearMisses) -> None:
+        misses = await self.services.explanations.near_misses(turn.user_id)
+        await self.show(turn, why_cards.near_misses_card(view_of(self.services, turn), misses, data.page))
+
+    @callback(callbacks.ShowWhy)
+    async def show_why(self, turn: Turn, data: callbacks.ShowWhy) -> str | None:
+        """Answer with a new message: the alert whose button this is shall stay."""
+        view = view_of(self.services, turn)
+        found = await self.services.explanations.why_call(turn.user_id, data.address, data.tag)
+        if found is None:
+            return view.plain("toast.why_gone")
+        await self.reply(turn, why_cards.explanation_card(view, found, self.services.clock()))
+        return None
+
+    async def _explain(self, turn: Turn, asked: str) -> None:
+        view = view_of(self.services, turn)
+        addresses = find_addresses(asked)
+        # A link may hold the address of a pool: then another address beside it is the token.
+        for address in addresses:
+            found = await self.services.explanations.why_token(turn.user_id, address)
+            if found:
+                await self.reply(turn, why_cards.explanation_card(view, found, self.services.clock()))
+                return
+        await self.services.users.require(turn.user_id)
+        if addresses:
+            await self.reply(turn, message(view.html("why.no_calls", address=addresses[0])))
+        else:
+            await self.reply(turn, message(view.html("why.no_address")))

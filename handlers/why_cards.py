@@ -1,0 +1,343 @@
+"""How a verdict reads: rule by rule, then what came of it, then the clock. Pure, and never longer than one message."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from itertools import pairwise
+from typing import Final
+
+from domain.calls import Call, Token
+from domain.explanation import RuleVerdict
+from domain.filters import FIELDS, FilterField, Range
+from domain.messages import Message
+from domain.numbers import show_rule, show_short, show_value
+from domain.quiet import show_minute, zone_of
+from domain.subscribers import Subscriber
+from domain.verdicts import SetVerdict, figures_read
+from handlers import callbacks
+from handlers.menus import Keyboard, View, message
+from services.explanations import CallExplanation, Explanation, NearMiss, NearMisses, Outcome
+from texts.markup import Html, join, to_plain, utf16_length
+
+SETS_BUDGET_UTF16: Final = 2_600
+"""For the rules of all sets, of the 4096 units of a message."""
+MAX_SETS: Final = 12
+MAX_OTHER_CALLS: Final = 6
+MISSES_PER_PAGE: Final = 8
+_MINUTE_S: Final = 60.0
+_SECOND_MS: Final = 1_000
+_ORDER: Final = ("failed", "waiting", "passed")
+
+_FIELDS: Final = {field.key: field for field in FIELDS}
+_OUTCOMES: Final[dict[Outcome, str]] = {
+    "accepted": "why.accepted",
+    "waiting": "why.waiting",
+    "gave_up": "why.gave_up",
+    "failed": "why.failed",
+    "stale": "why.stale",
+    "not_subscribed": "why.not_subscribed",
+    "expired": "why.expired",
+    "paused": "why.paused",
+    "unreachable": "why.unreachable",
+    "no_sets": "why.no_sets",
+    "sent_earlier": "why.sent_earlier",
+    "checked_before": "why.checked_before",
+    "not_checked": "why.not_checked",
+}
+_SIGNS: Final[dict[Outcome, str]] = {"accepted": "✓", "waiting": "…", "failed": "✗", "gave_up": "✗"}
+_DELIVERIES: Final[dict[str, str]] = {
+    "queued": "why.delivery_queued",
+    "in_flight": "why.delivery_in_flight",
+    "sent": "why.delivery_sent",
+    "merged": "why.delivery_merged",
+    "digest": "why.delivery_digest",
+    "withheld": "why.delivery_withheld",
+    "dead": "why.delivery_dead",
+}
+_REASONS: Final[dict[str, str]] = {
+    "quiet": "why.reason_quiet",
+    "cap": "why.reason_cap",
+    "unknown": "why.reason_unknown",
+    "expired": "why.reason_expired",
+    "paused": "why.reason_paused",
+    "unreachable": "why.reason_unreachable",
+    "snoozed": "why.reason_snoozed",
+    "muted": "why.reason_muted",
+}
+
+
+def explanation_card(view: View, found: Explanation, now: datetime) -> Message:
+    """Explain the newest call in full; the others are a button each."""
+    newest, *others = found.calls
+    preferences = found.subscriber.preferences
+    return message(
+        _title(view, newest.decided.call),
+        _outcome(view, newest, now, preferences.time_zone),
+        *_sets(view, newest, now, preferences.time_zone),
+        _delivered(view, newest, preferences.time_zone),
+        _times(view, newest, preferences.time_zone),
+        keyboard=_other_calls(view, others, now),
+    )
+
+
+def near_misses_card(view: View, misses: NearMisses, page: int) -> Message:
+    """List one page of near misses, each with a button that explains it; a page beyond the end is the last one."""
+    last = max(0, (len(misses.found) - 1) // MISSES_PER_PAGE)
+    page = min(max(page, 0), last)
+    first = page * MISSES_PER_PAGE
+    shown = misses.found[first : first + MISSES_PER_PAGE]
+    if not shown:
+        return message(view.html("why.no_misses", count=misses.calls_checked, zone=misses.time_zone))
+    lines = [_miss(view, place, miss, misses.time_zone) for place, miss in enumerate(shown, start=first + 1)]
+    return message(
+        view.html("why.misses", count=len(misses.found), checked=misses.calls_checked, zone=misses.time_zone),
+        join("\n", lines),
+        Html() if misses.complete else view.html("why.misses_cut"),
+        keyboard=(*_miss_buttons(view, shown, first), *_turning(view, page, last)),
+    )
+
+
+def _title(view: View, call: Call) -> Html:
+    channel = call.channel.title or call.channel.id
+    return view.html("why.title", name=_name(view, call.token), address=call.token.address, channel=channel)
+
+
+def _name(view: View, token: Token) -> str:
+    return token.symbol or token.name or view.plain("value.unnamed_token")
+
+
+def _outcome(view: View, one: CallExplanation, now: datetime, zone: str) -> Html:
+    until = max((s.waits_until for s in one.judged.sets if s.waits_until), default=None)
+    earlier = one.earlier
+    text = view.html(
+        _OUTCOMES[one.outcome],
+        until=_clock(until or now, zone),
+        age=_ago((one.decided.decided_at - one.decided.call.called_at).total_seconds()),
+        channel=earlier.channel if earlier else "",
+        at=_moment(earlier.at, zone) if earlier else "",
+    )
+    late = Html() if one.late_s is None else view.html("why.late", late=_ago(one.late_s))
+    return join("\n", (line for line in (text, late, _account(view, one)) if line))
+
+
+def _account(view: View, one: CallExplanation) -> Html:
+    """Say what held besides the rules, by the settings of then."""
+    subscriber = one.judged.subscriber
+    return Html() if subscriber is None else join(" · ", _holding(view, subscriber, one))
+
+
+def _holding(view: View, subscriber: Subscriber, one: CallExplanation) -> Iterator[Html]:
+    preferences, zone = subscriber.preferences, subscriber.preferences.time_zone
+    at = one.decided.decided_at
+    until = _day(subscriber.paid_until, zone) if subscriber.paid_until else "–"
+    yield view.html("why.plan", plan=view.label("plan", subscriber.plan), until=until)
+    muted_until = preferences.muted_tokens.get(one.decided.call.token.address)
+    if muted_until and muted_until > at:
+        yield view.html("why.muted_until", until=_moment(muted_until, zone))
+    if preferences.snoozed_until and preferences.snoozed_until > at:
+        yield view.html("why.snoozed_until", until=_moment(preferences.snoozed_until, zone))
+    if preferences.quiet:
+        start, end = show_minute(preferences.quiet.start_minute), show_minute(preferences.quiet.end_minute)
+        yield view.html("why.quiet_hours", start=start, end=end)
+    if preferences.alerts_per_hour is not None:
+        yield view.html("why.cap", count=preferences.alerts_per_hour)
+
+
+def _sets(view: View, one: CallExplanation, now: datetime, zone: str) -> Iterator[Html]:
+    """Share the room among the sets; what one does not need is the next one's."""
+    sets, left = one.judged.sets, SETS_BUDGET_UTF16
+    if len(sets) > MAX_SETS:
+        sets = tuple(sorted(sets, key=_distance)[:MAX_SETS])
+    for place, judged in enumerate(sets):
+        block = _set(view, judged, one, now, zone, room=left // (len(sets) - place))
+        left = max(0, left - _length(block))
+        yield block
+    if len(one.judged.sets) > len(sets):
+        yield view.html("why.more_sets", count=len(one.judged.sets) - len(sets))
+
+
+def _distance(judged: SetVerdict) -> tuple[bool, int]:
+    """Say how far a set was from letting the call pass."""
+    return not judged.verdict.enabled, sum(rule.outcome != "passed" for rule in judged.verdict.rules)
+
+
+def _set(view: View, judged: SetVerdict, one: CallExplanation, now: datetime, zone: str, *, room: int) -> Html:
+    name = view.set_name(judged.filter_set)
+    if not judged.verdict.enabled:
+        return view.html("why.set_off", name=name)
+    rules = sorted(judged.verdict.rules, key=lambda rule: _ORDER.index(rule.outcome))
+    failed = sum(rule.outcome == "failed" for rule in rules)
+    sign = {"passed": "✓", "waiting": "…", "failed": "✗"}[judged.verdict.outcome]
+    lines = [view.html("why.set", sign=sign, name=name, failed=failed, rules=len(rules))]
+    more = view.html("why.more_rules", count=len(rules))
+    room -= _length(lines[0]) + _length(more)
+    for place, rule in enumerate(rules):
+        line = _rule(view, rule, one, _waits_until(judged, now, zone), is_over=_is_over(judged, now))
+        room -= _length(line) + 1
+        if room < 0:
+            lines.append(view.html("why.more_rules", count=len(rules) - place))
+            break
+        lines.append(line)
+    return join("\n", lines)
+
+
+def _waits_until(judged: SetVerdict, now: datetime, zone: str) -> str:
+    return _clock(judged.waits_until or now, zone)
+
+
+def _is_over(judged: SetVerdict, now: datetime) -> bool:
+    return judged.waits_until is None or judged.waits_until <= now
+
+
+def _rule(view: View, rule: RuleVerdict, one: CallExplanation, until: str, *, is_over: bool) -> Html:
+    field, label = _FIELDS.get(rule.key), view.label("filter", rule.key)
+    if field is None:
+        return view.html("why.rule_gone", label=label)
+    needed = show_rule(rule.rule, field)
+    if rule.outcome == "waiting":
+        return view.html("why.rule_waited" if is_over else "why.rule_waiting", label=label, until=until)
+    if rule.missing:
+        key = "why.rule_let_pass" if rule.outcome == "passed" else "why.rule_unknown"
+        return view.html(key, label=label, rule=needed)
+    origin = _origin(view, field, one)
+    if rule.outcome == "failed":
+        return view.html(
+            "why.rule_failed", label=label, value=show_value(rule.seen, field.unit), rule=needed, origin=origin
+        )
+    both = isinstance(rule.rule, Range) and rule.rule.minimum is not None and rule.rule.maximum is not None
+    key = "why.rule_within" if both and field.unit != "flag" else "why.rule_passed"
+    return view.html(key, label=label, value=show_short(rule.seen, field.unit), rule=needed, origin=origin)
+
+
+def _origin(view: View, field: FilterField, one: CallExplanation) -> Html:
+    """Say where the value came from and how old it was: the oldest of the figures that it was made of."""
+    call = one.shown
+    decided_at = one.delivery.decided_at if one.late_s is not None and one.delivery else one.decided.decided_at
+    origins = [call.token.origins[name] for name in figures_read(field, call) if name in call.token.origins]
+    oldest = min(origins, key=lambda origin: origin.at, default=None)
+    if oldest is None:
+        return view.html("why.origin_call", age=_ago((decided_at - call.received_at).total_seconds()))
+    return view.html("why.origin", source=oldest.source, age=_ago((decided_at - oldest.at).total_seconds()))
+
+
+def _delivered(view: View, one: CallExplanation, zone: str) -> Html:
+    if one.outcome != "accepted":
+        return Html()
+    delivery = one.delivery
+    if delivery is None:
+        return view.html("why.delivery_unknown")
+    reason = view.plain(_REASONS[delivery.reason]) if delivery.reason in _REASONS else delivery.reason or ""
+    line = view.html(
+        _DELIVERIES[delivery.status],
+        at=_moment(delivery.sent_at, zone) if delivery.sent_at else "?",
+        latency="?" if delivery.latency_s is None else _ago(delivery.latency_s),
+        reason=reason,
+    )
+    return join("\n", (line, view.html("why.may_repeat"))) if delivery.may_repeat else line
+
+
+def _times(view: View, one: CallExplanation, zone: str) -> Html:
+    """Lay the clock of the call out: each moment, and how long after the one before it came."""
+    call, delivery = one.decided.call, one.delivery
+    moments: list[tuple[str, datetime]] = [
+        ("why.time_called", call.called_at),
+        ("why.time_received", call.received_at),
+        ("why.time_decided", one.decided.decided_at),
+    ]
+    if delivery and one.late_s is not None:
+        moments.append(("why.time_decided_late", delivery.decided_at))
+    if delivery and delivery.sent_at:
+        moments.append(("why.time_sent", delivery.sent_at))
+    lines = [view.html(moments[0][0], at=_moment(moments[0][1], zone, exact=True))]
+    for (_, before), (key, at) in pairwise(moments):
+        after = f"{(at - before).total_seconds() * 1000:+,.0f}"
+        lines.append(view.html(key, at=_moment(at, zone, exact=True), after=after))
+    return join("\n", lines)
+
+
+def _other_calls(view: View, others: Sequence[CallExplanation], now: datetime) -> Keyboard:
+    return tuple(
+        (
+            view.button(
+                "button.why_call",
+                callbacks.ShowWhy.of(one.decided.call.token.address, one.decided.call.id),
+                sign=_SIGNS.get(one.outcome, "·"),
+                channel=one.decided.call.channel.title or one.decided.call.channel.id,
+                ago=_ago((now - one.decided.decided_at).total_seconds()),
+            ),
+        )
+        for one in others[:MAX_OTHER_CALLS]
+    )
+
+
+def _miss(view: View, place: int, miss: NearMiss, zone: str) -> Html:
+    label = view.label("filter", miss.rule.key)
+    field = _FIELDS.get(miss.rule.key)
+    return view.html(
+        "why.miss",
+        place=place,
+        name=_name(view, miss.decided.call.token),
+        at=_clock(miss.decided.decided_at, zone),
+        label=label,
+        value="?" if field is None else show_value(miss.rule.seen, field.unit),
+        rule="" if field is None else show_rule(miss.rule.rule, field),
+        set_name=view.set_name(miss.filter_set),
+    )
+
+
+def _miss_buttons(view: View, shown: Sequence[NearMiss], first: int) -> Keyboard:
+    buttons = [
+        view.button(
+            "button.why_miss",
+            callbacks.ShowWhy.of(miss.decided.call.token.address, miss.decided.call.id),
+            place=place,
+            name=_name(view, miss.decided.call.token),
+        )
+        for place, miss in enumerate(shown, start=first + 1)
+    ]
+    return tuple(tuple(buttons[start : start + 2]) for start in range(0, len(buttons), 2))
+
+
+def _turning(view: View, page: int, last: int) -> Keyboard:
+    buttons = tuple(
+        view.button(key, callbacks.ShowNearMisses(target))
+        for key, target in (("button.previous", page - 1), ("button.next", page + 1))
+        if 0 <= target <= last
+    )
+    return (buttons,) if buttons else ()
+
+
+def _length(html: Html) -> int:
+    return utf16_length(to_plain(html)) + 2
+
+
+def _moment(at: datetime, zone: str, *, exact: bool = False) -> str:
+    local = _local(at, zone)
+    return f"{local:%Y-%m-%d %H:%M:%S}.{local.microsecond // 1000:03}" if exact else f"{local:%Y-%m-%d %H:%M}"
+
+
+def _clock(at: datetime, zone: str) -> str:
+    return f"{_local(at, zone):%H:%M}"
+
+
+def _day(at: datetime, zone: str) -> str:
+    return f"{_local(at, zone):%Y-%m-%d}"
+
+
+def _local(at: datetime, zone: str) -> datetime:
+    try:
+        return at.astimezone(zone_of(zone))
+    except OverflowError:  # the first and the last day that a calendar has
+        return at.astimezone(UTC)
+
+
+def _ago(seconds: float) -> str:
+    """Show a span: milliseconds, tenths of a second up to a minute, then its largest units.
+
+    A clock that runs ahead shows 0.
+    """
+    seconds = max(0.0, seconds)
+    if seconds < 1:
+        return f"{seconds * _SECOND_MS:.0f} ms"
+    return f"{seconds:.1f} s" if seconds < _MINUTE_S else show_short(round(seconds), "duration")

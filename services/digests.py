@@ -1,0 +1,164 @@
+"""The digest: what each held call did since, sent when the silence that held it has ended."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Final, Protocol
+
+import msgspec
+import structlog
+from msgspec import Struct
+
+from domain.calls import Call, Token
+from domain.messages import Message
+from domain.numbers import show_short
+from domain.policy import digest_waits_until
+from services.cards import readable, shown_figure
+from services.claims import HeldCall
+from services.held import CALLS_PER_DIGEST, HeldCalls
+from services.metrics import Metrics
+from services.outbox import Outbox
+from services.persistence import persistently
+from services.users import UsersService
+from texts.markup import Html, join
+from texts.renderer import Texts
+
+log = structlog.get_logger(__name__)
+
+LOOK_EVERY_S: Final = 5.0
+FIGURES_TIMEOUT_S: Final = 2.0
+"""A price that does not come is said to be unknown; the digest does not wait for it."""
+
+
+class Prices(Protocol):
+    """What became of a token; `services.tokens.TokensService` in the running bot."""
+
+    async def latest(self, address: str) -> Token | None: ...
+
+    def peak_market_cap(self, address: str, since: datetime) -> float | None: ...
+
+
+class Since(Struct, frozen=True, kw_only=True):
+    """A held call and what it did; `None` where nobody knows."""
+
+    held: HeldCall
+    call: Call | None
+    now_usd: float | None
+    peak_usd: float | None
+
+
+class DigestsService:
+    def __init__(
+        self,
+        *,
+        held: HeldCalls,
+        users: UsersService,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._held = held
+        self._users = users
+        self._clock = clock
+
+    async def run(self, progress: Callable[[], None]) -> None:
+        """Put digests into the outbox when they are due, until cancelled."""
+        while True:
+            progress()
+            await persistently(self.look)
+            await asyncio.sleep(LOOK_EVERY_S)
+
+    async def look(self) -> int:
+        """Look once; returns how many digests went into the outbox."""
+        return sum([await self._look_at(user_id) for user_id in await self._held.due(self._clock())])
+
+    async def _look_at(self, user_id: int) -> int:
+        now = self._clock()
+        calls = await self._held.of(user_id)
+        subscriber = await self._users.find(user_id)
+        silent_until = digest_waits_until(subscriber, now) if subscriber else now
+        if silent_until > now:
+            await self._held.postpone(user_id, seen=len(calls), until=silent_until)
+            return 0
+        due = [call for call in calls if call.due_at <= now]
+        sent = 0
+        for start in range(0, len(due), CALLS_PER_DIGEST):
+            sent += await self._held.dispatch(user_id, due[start : start + CALLS_PER_DIGEST], now)
+        later = [call.due_at for call in calls if call.due_at > now]
+        await self._held.postpone(user_id, seen=len(later), until=min(later, default=now))
+        if sent:
+            log.info("digest_dispatched", user_id=user_id, calls=len(due), messages=sent)
+        return sent
+
+
+class DigestWriter:
+    """Composes a digest when its turn has come, so that its figures are as new as the message."""
+
+    def __init__(self, *, outbox: Outbox, prices: Prices, texts: Texts, metrics: Metrics) -> None:
+        self._outbox = outbox
+        self._prices = prices
+        self._texts = texts
+        self._metrics = metrics
+
+    async def compose(self, held: Sequence[HeldCall], *, language: str, silent: bool, may_repeat: bool) -> Message:
+        since = await asyncio.gather(*(self._since(one) for one in held))
+        reasons = {one.reason for one in held}
+        title = f"digest.title.{reasons.pop()}" if len(reasons) == 1 else "digest.title"
+        blocks = [
+            self._texts.render(title, language, count=len(held)),
+            join("\n", (self._line(one, language) for one in since)),
+        ]
+        if may_repeat:
+            blocks.append(self._texts.render("card.may_repeat", language))
+        return Message(html=str(join("\n\n", blocks)), silent=silent)
+
+    async def _since(self, held: HeldCall) -> Since:
+        stored = await persistently(lambda: self._outbox.load_call(held))
+        call = read_call(stored, held.call_id)
+        token: Token | None = None
+        try:
+            async with asyncio.timeout(FIGURES_TIMEOUT_S):
+                token = await self._prices.latest(held.token_address)
+        except TimeoutError:
+            self._metrics.counts.fallbacks["digest figures"] += 1
+        since = call.called_at if call else held.received_at
+        return Since(
+            held=held,
+            call=call,
+            now_usd=token.market_cap_usd if token else None,
+            peak_usd=self._prices.peak_market_cap(held.token_address, since),
+        )
+
+    def _line(self, since: Since, language: str) -> Html:
+        token = since.call.token if since.call else Token(address=since.held.token_address)
+        name = readable(token.symbol) or readable(token.name) or since.held.token_address
+        at_call = token.market_cap_usd
+        unknown = self._texts.plain("digest.unknown", language)
+        told = self._texts.render(
+            "digest.line",
+            language,
+            name=name,
+            then=shown_figure(at_call, "usd") or unknown,
+            now=shown_figure(since.now_usd, "usd") or unknown,
+            peak=shown_figure(since.peak_usd, "usd") or unknown,
+        )
+        address = self._texts.render("digest.address", language, address=since.held.token_address)
+        multiple = _multiple(at_call, since.peak_usd)
+        if multiple is None:
+            return join("\n", (told, address))
+        return join("\n", (join(" ", (told, self._texts.render("digest.multiple", language, value=multiple))), address))
+
+
+def read_call(stored: bytes | None, call_id: str) -> Call | None:
+    try:
+        return None if stored is None else msgspec.json.decode(stored, type=Call)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        log.warning("stored_call_unreadable", call_id=call_id, reason=str(error))
+        return None
+
+
+def _multiple(at_call: float | None, peak_usd: float | None) -> str | None:
+    if not at_call or not peak_usd or shown_figure(at_call, "usd") is None:
+        return None
+    multiple = peak_usd / at_call
+    return show_short(multiple, "multiple") if shown_figure(multiple, "multiple") else None

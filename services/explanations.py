@@ -1,0 +1,359 @@
+"""Why did I get this, why did I not: the verdict that was given, computed again from what was stored."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import Final, Literal
+
+from msgspec import Struct
+
+from domain.addresses import call_tag
+from domain.calls import Call
+from domain.explanation import RuleVerdict
+from domain.filters import FilterSet
+from domain.quiet import zone_of
+from domain.seen_tokens import REJECTED_FOR
+from domain.subscribers import Subscriber
+from domain.verdicts import AMBIGUOUS_FOR, Judged, Judgement, failed_only, judge, judge_as_given
+from services.history import KEPT_FOR, HistoryStore, Recent, Revision, newest_first
+from services.journal_rows import DecidedCall, DeliveryRecord, DeliveryStatus
+from services.users import UsersService
+
+MAX_CALLS: Final = 100
+"""Of one token: the newest ones are explained."""
+MAX_TODAY: Final = 2_000
+MAX_NEAR_MISSES: Final = 100
+_NEVER: Final = datetime.max.replace(tzinfo=UTC)
+
+Outcome = Literal[
+    "accepted",
+    "waiting",
+    "gave_up",
+    "failed",
+    "stale",
+    "not_subscribed",
+    "expired",
+    "paused",
+    "unreachable",
+    "no_sets",
+    "sent_earlier",
+    "checked_before",
+    "not_checked",
+]
+"""`gave_up`: it waited for a figure that did not come in time, or did not fit. `sent_earlier`: an earlier call of the
+token brought the alert. `checked_before`: the same channel's earlier call was checked within the hour. `not_checked`:
+it would have passed, but these settings were not loaded yet."""
+
+
+class EarlierCall(Struct, frozen=True, kw_only=True):
+    call_id: str
+    channel: str
+    """Its title, or its id; attacker-controlled."""
+    at: datetime
+
+
+class Delivery(Struct, frozen=True, kw_only=True):
+    """What became of the alert. `status` beyond those of a record: `queued` and `in_flight`."""
+
+    status: DeliveryStatus | Literal["queued", "in_flight"]
+    set_number: int
+    decided_at: datetime
+    """When the alert was decided; later than the call's own decision where it passed late."""
+    sent_at: datetime | None = None
+    latency_s: float | None = None
+    may_repeat: bool = False
+    reason: str | None = None
+
+
+class CallExplanation(Struct, frozen=True, kw_only=True):
+    decided: DecidedCall
+    shown: Call
+    """The call with the figures that decided: those that came later where it passed late."""
+    outcome: Outcome
+    judged: Judged
+    earlier: EarlierCall | None = None
+    """For `sent_earlier` and `checked_before`."""
+    delivery: Delivery | None = None
+    """For `accepted`."""
+    late_s: float | None = None
+    """For `accepted`: it passed so long after the call, when a missing figure arrived."""
+
+
+class Explanation(Struct, frozen=True, kw_only=True):
+    address: str
+    calls: tuple[CallExplanation, ...]
+    """Newest first, never empty."""
+    subscriber: Subscriber
+    """As he is now."""
+
+
+class NearMiss(Struct, frozen=True, kw_only=True):
+    decided: DecidedCall
+    filter_set: FilterSet
+    rule: RuleVerdict
+    """The only one that failed."""
+
+
+class NearMisses(Struct, frozen=True, kw_only=True):
+    found: tuple[NearMiss, ...]
+    """Newest first."""
+    calls_checked: int
+    complete: bool
+    """Whether that was everything of today."""
+    time_zone: str
+
+
+class ExplanationsService:
+    def __init__(self, *, history: HistoryStore, users: UsersService, clock: Callable[[], datetime]) -> None:
+        self._history = history
+        self._users = users
+        self._clock = clock
+
+    async def why_token(self, user_id: int, address: str) -> Explanation | None:
+        """Explain the decided calls of a token of the last 14 days; `None` if there was none.
+
+        Besides the calls only what is the caller's own is read. `UserFacingError` for somebody unknown.
+        """
+        subscriber = await self._users.require(user_id)
+        facts = await self._facts(subscriber, address)
+        if not facts.calls:
+            return None
+        calls = [await self._explain(one, facts) for one in facts.calls]
+        return Explanation(address=address, calls=tuple(calls), subscriber=subscriber)
+
+    async def why_call(self, user_id: int, address: str, tag: str) -> Explanation | None:
+        """Explain the call of a token that a button names by `call_tag`; `None` if it is not there any more."""
+        subscriber = await self._users.require(user_id)
+        facts = await self._facts(subscriber, address)
+        named = next((one for one in facts.calls if call_tag(one.call.id) == tag), None)
+        if named is None:
+            return None
+        return Explanation(address=address, calls=(await self._explain(named, facts),), subscriber=subscriber)
+
+    async def near_misses(self, user_id: int) -> NearMisses:
+        """Find today's calls that failed exactly one rule of one of the user's sets, and no set let through."""
+        subscriber = await self._users.require(user_id)
+        zone = subscriber.preferences.time_zone
+        midnight = self._clock().astimezone(zone_of(zone)).replace(hour=0, minute=0, second=0, microsecond=0)
+        recent = await self._history.recent(user_id, lambda _: True)
+        revisions = await self._revisions(subscriber, midnight, recent)
+        known: set[str] = set()
+        found: dict[tuple[str, int, str], NearMiss] = {}
+        async for batch in self._history.decided_since(midnight, recent.calls, limit=MAX_TODAY):
+            fresh = [one for one in batch if one.call.id not in known]
+            known.update(one.call.id for one in fresh)
+            for miss in await self._missed(user_id, fresh, revisions, recent):
+                found.setdefault((miss.decided.call.token.address, miss.filter_set.number, miss.rule.key), miss)
+            if len(known) >= MAX_TODAY or len(found) >= MAX_NEAR_MISSES:
+                break
+            # Two thousand explanations in one go would keep everybody's alerts waiting.
+            await asyncio.sleep(0)
+        newest = sorted(found.values(), key=lambda miss: miss.decided.decided_at, reverse=True)
+        return NearMisses(
+            found=tuple(newest[:MAX_NEAR_MISSES]),
+            calls_checked=len(known),
+            complete=len(known) < MAX_TODAY and len(found) < MAX_NEAR_MISSES,
+            time_zone=zone,
+        )
+
+    async def _missed(
+        self, user_id: int, calls: Sequence[DecidedCall], revisions: Sequence[Revision], recent: Recent
+    ) -> list[NearMiss]:
+        misses = [miss for one in calls if (miss := _near_miss(one, revisions))]
+        addresses = sorted({miss.decided.call.token.address for miss in misses})
+        accepted_at: dict[str, datetime] = {}
+        for address, call_id in (await self._history.accepted(user_id, addresses)).items():
+            by = await self._call(call_id, recent)
+            accepted_at[address] = by.decided_at if by else _NEVER
+        return [m for m in misses if m.decided.decided_at < accepted_at.get(m.decided.call.token.address, _NEVER)]
+
+    async def _call(self, call_id: str, recent: Recent) -> DecidedCall | None:
+        on_its_way = next((one for one in recent.calls if one.call.id == call_id), None)
+        return on_its_way or await self._history.call(call_id)
+
+    # one token
+
+    async def _facts(self, subscriber: Subscriber, address: str) -> _Facts:
+        user_id = subscriber.user_id
+        if not (address.isascii() and address.isalnum()):  # a forged button
+            return _Facts(user_id=user_id, calls=(), revisions=(), records={}, accepted=frozenset())
+        wanted = address.encode()
+        accepted_by = (await self._history.accepted(user_id, [address])).get(address)
+        recent = await self._history.recent(user_id, lambda data: wanted in data)
+        calls = [*await self._history.calls_of(address, MAX_CALLS), *recent.calls]
+        if accepted_by and accepted_by not in {one.call.id for one in calls}:
+            # The call that brought the alert, behind hundreds of newer ones.
+            by = await self._history.call(accepted_by)
+            calls += [by] if by else []
+        calls = newest_first(one for one in calls if one.call.token.address == address)
+        if not calls:
+            return _Facts(user_id=user_id, calls=(), revisions=(), records={}, accepted=frozenset())
+        revisions = await self._revisions(subscriber, calls[-1].decided_at, recent)
+        records = {one.call_id: one for one in await self._history.deliveries(user_id, address)}
+        # What is still in the journal is the newer word.
+        records |= {one.call_id: one for one in reversed(recent.deliveries) if one.kind == "alert"}
+        accepted = frozenset((*records, accepted_by) if accepted_by else records)
+        return _Facts(user_id=user_id, calls=tuple(calls), revisions=revisions, records=records, accepted=accepted)
+
+    async def _revisions(self, subscriber: Subscriber, since: datetime, recent: Recent) -> list[Revision]:
+        """Return the documents since then, newest first; the current one where no history is known."""
+        stored = await self._history.revisions(subscriber.user_id, since - AMBIGUOUS_FOR)
+        by_number = {one.subscriber.revision: one for one in (*recent.revisions, *stored)}
+        known = [by_number[number] for number in sorted(by_number, reverse=True)]
+        if known and known[0].subscriber != subscriber:
+            # Stored since, or a preset that it follows has changed and the document is not stored again yet.
+            known.insert(0, Revision(subscriber, self._clock()))
+        return known or [Revision(subscriber, subscriber.created_at)]
+
+    async def _explain(self, one: DecidedCall, facts: _Facts) -> CallExplanation:
+        if one.call.id in facts.accepted:
+            return await self._explain_accepted(one, facts)
+        earlier = _accepted_before(one, facts)
+        checked = _checked_before(one, facts)
+        candidates = _candidates(facts.revisions, one.decided_at)
+        # Where something else explains why it did not come, the settings that were current need not.
+        told = candidates[:1] if earlier or checked else candidates
+        judged = judge_as_given(told, one.call, one.decided_at, stale=one.reason == "stale", accepted=False)
+        outcome = _outcome(
+            judged.judgement,
+            sent_earlier=earlier is not None,
+            checked_before=checked is not None,
+            waits=judged.judgement == "waiting"
+            and await self._history.still_waits(facts.user_id, one.call.id, self._clock()),
+        )
+        return CallExplanation(
+            decided=one, shown=one.call, outcome=outcome, judged=judged, earlier=_earlier(earlier or checked)
+        )
+
+    async def _explain_accepted(self, one: DecidedCall, facts: _Facts) -> CallExplanation:
+        delivery = await self._delivery(one, facts)
+        shown, decided_at, late_s = one.call, one.decided_at, None
+        if delivery and delivery.decided_at > one.decided_at:
+            # It passed late: what counted were the figures of then, held against the settings of then.
+            decided_at = delivery.decided_at
+            late_s = (decided_at - one.call.called_at).total_seconds()
+            shown = await self._history.late_call(one.call.id, decided_at) or one.call
+        candidates = _candidates(facts.revisions, decided_at)
+        judged = judge_as_given(candidates, shown, decided_at, stale=False, accepted=True)
+        return CallExplanation(
+            decided=one, shown=shown, outcome="accepted", judged=judged, delivery=delivery, late_s=late_s
+        )
+
+    async def _delivery(self, one: DecidedCall, facts: _Facts) -> Delivery | None:
+        """Look where the alert is: finished, waiting, or finished while we looked. `None`: nobody knows."""
+        record = facts.records.get(one.call.id)
+        if record is None:
+            waiting = await self._history.waiting(facts.user_id, one.call.id, one.decided_at)
+            if waiting:
+                return Delivery(
+                    status="in_flight" if waiting.in_flight else "queued",
+                    set_number=waiting.alert.set_number,
+                    decided_at=waiting.alert.decided_at,
+                )
+            wanted = one.call.id.encode()
+            recent = await self._history.recent(facts.user_id, lambda data: wanted in data)
+            stored = await self._history.deliveries(facts.user_id, one.call.token.address)
+            record = next((r for r in (*recent.deliveries, *stored) if r.call_id == one.call.id), None)
+        if record is None:
+            return None
+        return Delivery(
+            status=record.status,
+            set_number=record.set_number,
+            decided_at=record.decided_at,
+            sent_at=record.sent_at,
+            latency_s=record.latency_s,
+            may_repeat=record.may_repeat,
+            reason=record.reason,
+        )
+
+
+class _Facts(Struct, frozen=True, kw_only=True):
+    """What is known for one user and one token."""
+
+    user_id: int
+    calls: tuple[DecidedCall, ...]
+    """Newest first."""
+    revisions: Sequence[Revision]
+    """Newest first."""
+    records: dict[str, DeliveryRecord]
+    """By call id."""
+    accepted: frozenset[str]
+    """Ids of the calls that were accepted."""
+
+
+def _outcome(judgement: Judgement, *, sent_earlier: bool, checked_before: bool, waits: bool) -> Outcome:
+    """Say why a call that was not accepted was not."""
+    match judgement:
+        case "passed" | "waiting" if sent_earlier:
+            return "sent_earlier"
+        case "passed" | "waiting" if checked_before:
+            return "checked_before"
+        case "passed":
+            return "not_checked"
+        case "waiting":
+            return "waiting" if waits else "gave_up"
+        case _:
+            return judgement
+
+
+def _candidates(revisions: Sequence[Revision], at: datetime) -> list[Subscriber | None]:
+    """Return the document that was current, then those that may have been: a change was under way."""
+    current = next((place for place, one in enumerate(revisions) if one.changed_at <= at), None)
+    if current is None and revisions[-1].subscriber.created_at <= at - AMBIGUOUS_FOR:
+        current = len(revisions) - 1  # what came before is too long ago
+    near: set[int] = set()
+    for place, one in enumerate(revisions):
+        if abs(one.changed_at - at) <= AMBIGUOUS_FOR:
+            near |= {place, place + 1}
+    if current and any(filter_set.follows for filter_set in revisions[current].subscriber.filter_sets):
+        # The matcher obeys a changed preset at once, the documents of those who follow it come later.
+        near.add(current - 1)
+    others = [revisions[place].subscriber for place in sorted(near - {current}) if place < len(revisions)]
+    return [None if current is None else revisions[current].subscriber, *others]
+
+
+def _accepted_before(one: DecidedCall, facts: _Facts) -> DecidedCall | None:
+    """Find the call that brought the alert for this token before this one was decided."""
+    return next(
+        (
+            other
+            for other in facts.calls
+            if other.call.id in facts.accepted and one.decided_at - KEPT_FOR < other.decided_at <= one.decided_at
+        ),
+        None,
+    )
+
+
+def _checked_before(one: DecidedCall, facts: _Facts) -> DecidedCall | None:
+    """Find the same channel's call that was checked: its record lives on while other channels call within the hour."""
+    last = one.decided_at
+    for other in facts.calls:
+        if other.decided_at > one.decided_at or other.reason == "stale" or other.call.id == one.call.id:
+            continue
+        if last - other.decided_at >= REJECTED_FOR:
+            return None
+        if other.call.channel.id == one.call.channel.id:
+            return other
+        last = other.decided_at
+    return None
+
+
+def _earlier(other: DecidedCall | None) -> EarlierCall | None:
+    if other is None:
+        return None
+    channel = other.call.channel
+    return EarlierCall(call_id=other.call.id, channel=channel.title or channel.id, at=other.decided_at)
+
+
+def _near_miss(one: DecidedCall, revisions: Sequence[Revision]) -> NearMiss | None:
+    current = _candidates(revisions, one.decided_at)[0]
+    judged = judge(current, one.call, one.decided_at, stale=one.reason == "stale")
+    if judged.judgement != "failed":
+        return None
+    for kept_back in judged.sets:
+        rule = failed_only(kept_back.verdict)
+        if rule:
+            return NearMiss(decided=one, filter_set=kept_back.filter_set, rule=rule)
+    return None

@@ -1,0 +1,188 @@
+"""Calls that wait for a digest, in Redis: each is held once and leaves in one digest, whatever is killed or repeated.
+
+Holding takes the alert out of the outbox in the same script; a digest goes into the outbox in the same script that
+takes its calls out of here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final
+
+import msgspec
+import structlog
+from msgspec import Struct
+from msgspec.structs import replace
+
+from domain.policy import Hold
+from domain.subscribers import Subscriber
+from managers.redis import Argument, RedisManager, Script
+from services import keys
+from services.claims import Alert, HeldCall, milliseconds
+from services.journal_rows import DeliveryRecord
+from services.outbox import GROUP, OutboxEntry
+from services.policy import came_up_member
+
+log = structlog.get_logger(__name__)
+
+CALLS_PER_DIGEST: Final = 20
+"""So that a digest fits one message; more calls make more digests."""
+_USERS_AT_ONCE: Final = 200
+
+# KEYS: outbox, in-flight marks, journal, digests due, held calls of the user, what came up for him. ARGV: group, user,
+# now in ms, lifetime of what came up; per entry: its id, call id, held call, due in ms, journal record, what came up
+# ('' for none). Whoever no longer holds the entry changes nothing: its digest may have gone already.
+_HOLD: Final = Script("""
+local held = 0
+for a = 5, #ARGV, 6 do
+  if redis.call('XACK', KEYS[1], ARGV[1], ARGV[a]) == 1 then
+    redis.call('HSET', KEYS[5], ARGV[a + 1], ARGV[a + 2])
+    redis.call('ZADD', KEYS[4], 'LT', ARGV[a + 3], ARGV[2])
+    redis.call('XADD', KEYS[3], '*', 'kind', 'delivery', 'data', ARGV[a + 4])
+    if ARGV[a + 5] ~= '' then
+      redis.call('ZADD', KEYS[6], ARGV[3], ARGV[a + 5])
+      redis.call('EXPIRE', KEYS[6], ARGV[4])
+    end
+    held = held + 1
+  end
+  redis.call('XDEL', KEYS[1], ARGV[a])
+  redis.call('HDEL', KEYS[2], ARGV[a])
+end
+return held
+""")
+
+# KEYS: outbox, held calls of the user. ARGV: digest, then the ids of its calls. All of them leave or none.
+_DISPATCH: Final = Script("""
+for a = 2, #ARGV do
+  if redis.call('HEXISTS', KEYS[2], ARGV[a]) == 0 then return 0 end
+end
+for a = 2, #ARGV do redis.call('HDEL', KEYS[2], ARGV[a]) end
+redis.call('XADD', KEYS[1], '*', 'alert', ARGV[1])
+return 1
+""")
+
+# KEYS: digests due, held calls of the user. ARGV: user, how many held calls were seen, when the next is due in ms.
+# A call that was held meanwhile leaves the time as it is: the next look finds it.
+_RESCHEDULE: Final = Script("""
+local held = redis.call('HLEN', KEYS[2])
+if held == 0 then
+  redis.call('ZREM', KEYS[1], ARGV[1])
+elseif held == tonumber(ARGV[2]) then
+  redis.call('ZADD', KEYS[1], ARGV[3], ARGV[1])
+end
+return held
+""")
+
+
+class Holding(Struct, frozen=True, kw_only=True):
+    """An entry of the outbox and why it waits."""
+
+    entry: OutboxEntry
+    verdict: Hold
+
+
+class HeldCalls:
+    def __init__(self, redis: RedisManager) -> None:
+        self._redis = redis
+
+    async def hold(self, subscriber: Subscriber, holdings: Sequence[Holding], now: datetime) -> int:
+        """Move alerts of one subscriber from the outbox into his next digest. May be repeated; returns how many."""
+        user_id = subscriber.user_id
+        names = [keys.OUTBOX.of(), keys.IN_FLIGHT.of(), keys.JOURNAL.of(), keys.DIGESTS_DUE.of()]
+        names += [keys.HELD_CALLS.of(user_id), keys.CAME_UP.of(user_id)]
+        args: list[Argument] = [GROUP, user_id, milliseconds(now), keys.CAME_UP.expires_s]
+        capped = subscriber.preferences.alerts_per_hour is not None
+        for one in holdings:
+            alert = one.entry.alert
+            args += [one.entry.entry_id, alert.call_id, msgspec.json.encode(_held_call(alert, one.verdict, now))]
+            args += [milliseconds(one.verdict.until), msgspec.json.encode(_record(one))]
+            args += [came_up_member(alert, sent=False) if capped else b""]
+        return int(str(await self._redis.script(_HOLD, names, args)))
+
+    async def due(self, now: datetime) -> list[int]:
+        """Return users whose digest is due, the longest due first."""
+        found = await self._redis.zrange_by_score(keys.DIGESTS_DUE.of(), most=milliseconds(now), count=_USERS_AT_ONCE)
+        return [int(member) for member, _ in found]
+
+    async def of(self, user_id: int) -> list[HeldCall]:
+        """Return the calls held for a user, the first held first."""
+        found = await self._redis.hgetall(keys.HELD_CALLS.of(user_id))
+        held: list[HeldCall] = []
+        for call_id, document in found.items():
+            try:
+                held.append(msgspec.json.decode(document, type=HeldCall))
+            except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+                log.warning("held_call_unreadable", user_id=user_id, call_id=call_id, reason=str(error))
+        return sorted(held, key=lambda call: (call.held_at, call.call_id))
+
+    async def dispatch(self, user_id: int, calls: Sequence[HeldCall], now: datetime) -> bool:
+        """Put a digest of these calls into the outbox; `False` when they (or some) have left already."""
+        digest = Alert(
+            user_id=user_id,
+            call_id=f"digest:{calls[0].call_id}",
+            token_address="",
+            set_number=0,
+            received_at=now,
+            decided_at=now,
+            kind="digest",
+            held=tuple(calls),
+        )
+        args = [msgspec.json.encode(digest), *(call.call_id for call in calls)]
+        return await self._redis.script(_DISPATCH, [keys.OUTBOX.of(), keys.HELD_CALLS.of(user_id)], args) == 1
+
+    async def postpone(self, user_id: int, *, seen: int, until: datetime) -> None:
+        """Say when the next of the `seen` calls that are left is due; nothing left, nothing due."""
+        names = [keys.DIGESTS_DUE.of(), keys.HELD_CALLS.of(user_id)]
+        await self._redis.script(_RESCHEDULE, names, [user_id, seen, milliseconds(until)])
+
+
+def _held_call(alert: Alert, verdict: Hold, now: datetime) -> HeldCall:
+    return HeldCall(
+        call_id=alert.call_id,
+        token_address=alert.token_address,
+        set_number=alert.set_number,
+        score=alert.score,
+        late_s=alert.late_s,
+        received_at=alert.received_at,
+        decided_at=alert.decided_at,
+        held_at=now,
+        due_at=verdict.until,
+        reason=verdict.reason,
+    )
+
+
+def _record(holding: Holding) -> DeliveryRecord:
+    return replace(record_of(holding.entry), status="digest", reason=holding.verdict.reason)
+
+
+def record_of(entry: OutboxEntry) -> DeliveryRecord:
+    """Begin the journal record of an alert; as it stands, it says that Telegram never takes it."""
+    alert = entry.alert
+    return DeliveryRecord(
+        call_id=alert.call_id,
+        user_id=alert.user_id,
+        set_number=alert.set_number,
+        status="dead",
+        decided_at=alert.decided_at,
+        may_repeat=entry.may_repeat,
+    )
+
+
+def records_of(entry: OutboxEntry) -> list[DeliveryRecord]:
+    """Begin the journal records of an entry: of a digest, one for each call in it, with kind `digest`."""
+    if entry.alert.kind == "alert":
+        return [record_of(entry)]
+    return [
+        DeliveryRecord(
+            call_id=call.call_id,
+            user_id=entry.alert.user_id,
+            kind="digest",
+            set_number=call.set_number,
+            status="dead",
+            decided_at=call.decided_at,
+            may_repeat=entry.may_repeat,
+            reason=call.reason,
+        )
+        for call in entry.alert.held
+    ]

@@ -1,0 +1,187 @@
+"""Calls that somebody would take if a missing figure were known: looked at again until it is, or his patience ends.
+
+Who waits stands in Redis, written by the claim that decided the call, so a kill loses nobody. A pair that passes is
+claimed like any other, with the time that has passed since the call.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from typing import Final, Protocol
+
+import msgspec
+import structlog
+from msgspec import Struct
+from msgspec.structs import replace
+
+from domain.calls import Call, Token
+from domain.matching import Matcher, Waiting
+from domain.score import score
+from managers.redis import RedisManager
+from services import keys
+from services.claims import ClaimRequest, WaitingCall
+from services.decisions import AcceptedToken
+from services.metrics import Metrics
+from services.outbox import Outbox
+from services.persistence import persistently
+
+log = structlog.get_logger(__name__)
+
+LOOK_EVERY_S: Final = 3.0
+FIRST_PAUSE_S: Final = 3.0
+LONGEST_PAUSE_S: Final = 30.0
+"""A token that stays unknown is asked about less and less often."""
+CALLS_AT_ONCE: Final = 1_000
+ASKED_AT_ONCE: Final = 10
+ANSWER_TIMEOUT_S: Final = 5.0
+
+
+class LatestFigures(Protocol):
+    """What is newly known about a token; `services.tokens.TokensService` in the running bot."""
+
+    async def latest(self, address: str) -> Token | None: ...
+
+
+class Pause(Struct, kw_only=True):
+    next_look_at: datetime
+    length_s: float
+
+
+class LateService:
+    def __init__(
+        self,
+        *,
+        redis: RedisManager,
+        outbox: Outbox,
+        matcher: Matcher,
+        tokens: LatestFigures,
+        metrics: Metrics,
+        clock: Callable[[], datetime],
+        is_ready: Callable[[], bool],
+    ) -> None:
+        """`is_ready`: whether all subscribers are loaded; before that the matcher would take a pair for gone."""
+        self._redis = redis
+        self._outbox = outbox
+        self._matcher = matcher
+        self._tokens = tokens
+        self._metrics = metrics
+        self._clock = clock
+        self._is_ready = is_ready
+        self._pauses: dict[str, Pause] = {}
+
+    async def run(self, progress: Callable[[], None]) -> None:
+        """Look again and again until cancelled."""
+        while True:
+            progress()
+            if self._is_ready():
+                await persistently(self.look)
+            await asyncio.sleep(LOOK_EVERY_S)
+
+    async def look(self) -> int:
+        """Look once at everything whose pause is over; returns how many late alerts were claimed."""
+        waiting = await self._waiting()
+        addresses = {one.call.token.address for one in waiting}
+        self._pauses = {address: pause for address, pause in self._pauses.items() if address in addresses}
+        now = self._clock()
+        due = [one for one in waiting if self._is_due(one.call.token.address, now) or one.until <= now]
+        figures = await self._figures({one.call.token.address for one in due})
+        requests = [self._request(one, figures.get(one.call.token.address)) for one in due]
+        changed = [request for request in requests if request is not None]
+        # The matcher counts these as accepted by now: this very claim has to succeed, however long Redis is away.
+        claimed = sum(map(len, await persistently(lambda: self._outbox.claim(changed))))
+        self._metrics.counts.alerts_claimed += claimed
+        self._metrics.counts.alerts_late += claimed
+        return claimed
+
+    async def _waiting(self) -> list[WaitingCall]:
+        found = await self._redis.zrange_by_score(keys.WAITING_CALLS.of(), count=CALLS_AT_ONCE)
+        call_ids = [call_id for call_id, _ in found]
+        documents = await self._redis.mget([keys.WAITING_CALL.of(call_id) for call_id in call_ids])
+        waiting: list[WaitingCall] = []
+        gone: list[str] = []
+        for call_id, document in zip(call_ids, documents, strict=True):
+            try:
+                waiting.append(msgspec.json.decode(document or b"", type=WaitingCall))
+            except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+                log.warning("waiting_call_dropped", call_id=call_id, reason=str(error))
+                gone.append(call_id)
+        if gone:
+            await self._redis.transaction([("ZREM", keys.WAITING_CALLS.of(), *gone)])
+        return waiting
+
+    def _is_due(self, address: str, now: datetime) -> bool:
+        pause = self._pauses.get(address)
+        return pause is None or pause.next_look_at <= now
+
+    async def _figures(self, addresses: set[str]) -> dict[str, Token]:
+        """Ask for every token once, a few at a time. Who does not answer is asked later."""
+        slots = asyncio.Semaphore(ASKED_AT_ONCE)
+        found: dict[str, Token] = {}
+
+        async def ask(address: str) -> None:
+            async with slots:
+                try:
+                    async with asyncio.timeout(ANSWER_TIMEOUT_S):
+                        token = await self._tokens.latest(address)
+                except TimeoutError:
+                    self._metrics.counts.fallbacks["late figures"] += 1
+                    token = None
+            if token is not None:
+                found[address] = token
+
+        async with asyncio.TaskGroup() as group:
+            for address in sorted(addresses):
+                group.create_task(ask(address), name=f"figures of {address}")
+        return found
+
+    def _request(self, waiting: WaitingCall, token: Token | None) -> ClaimRequest | None:
+        """Hold the pairs against what is known now; `None` when nothing has changed for any of them."""
+        now = self._clock()
+        address = waiting.call.token.address
+        call = waiting.call if token is None else replace(waiting.call, token=newest(waiting.call.token, token))
+        pairs = [(pair.user_id, pair.set_number) for pair in waiting.pairs if pair.until > now]
+        accepted, left = self._matcher.recheck(call, pairs, now)
+        if not accepted and left == waiting.pairs:
+            self._pause(address, now)
+            return None
+        self._pauses.pop(address, None)
+        log.info("waiting_call_rechecked", call_id=call.id, accepted=len(accepted), left=len(left))
+        return self._claim_of(call, accepted, left, now)
+
+    def _claim_of(
+        self, call: Call, accepted: Sequence[tuple[int, int]], left: tuple[Waiting, ...], now: datetime
+    ) -> ClaimRequest:
+        encode = msgspec.json.encode
+        record = self._matcher.token_record(call.token.address, "accepted") if accepted else None
+        # To the millisecond, as the name of the stored call has it.
+        decided_at = now.replace(microsecond=now.microsecond // 1000 * 1000)
+        return ClaimRequest(
+            call_id=call.id,
+            token_address=call.token.address,
+            call_payload=encode(call),
+            accepted=accepted,
+            accepted_record=b"" if record is None else encode(AcceptedToken.of(record, call)),
+            rejected_record=None,
+            received_at=call.received_at,
+            decided_at=decided_at,
+            score=score(call),
+            late_s=max(0.0, (now - call.called_at).total_seconds()),
+            waiting=WaitingCall(call=call, pairs=left) if left else None,
+        )
+
+    def _pause(self, address: str, now: datetime) -> None:
+        known = self._pauses.get(address)
+        length_s = FIRST_PAUSE_S if known is None else min(LONGEST_PAUSE_S, known.length_s * 1.5)
+        self._pauses[address] = Pause(next_look_at=now + timedelta(seconds=length_s), length_s=length_s)
+
+
+def newest(known: Token, latest: Token) -> Token:
+    """Take every figure that is known now, and keep the others."""
+    given = {
+        name: value
+        for name in latest.__struct_fields__
+        if name not in {"address", "chain", "origins"} and (value := getattr(latest, name)) is not None
+    }
+    return replace(known, **given, origins={**known.origins, **latest.origins})

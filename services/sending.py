@@ -1,0 +1,102 @@
+"""One message to one place: the picture if it can be, the text in any case, General where a topic has gone."""
+
+from __future__ import annotations
+
+from contextlib import AbstractAsyncContextManager
+from typing import Protocol
+
+import structlog
+from msgspec import Struct
+
+from domain.errors import MessageRefusedError, TopicGoneError
+from domain.messages import Media, Message, SentMedia
+from domain.subscribers import Subscriber
+from managers.rate_limiter import Lane, Slot
+from services.media import MediaFiles
+from services.metrics import Metrics
+from texts.markup import to_plain, utf16_length
+
+log = structlog.get_logger(__name__)
+
+MAX_CAPTION_UTF16 = 1024
+
+
+class Messenger(Protocol):
+    """What the sender needs of Telegram; `managers.telegram.TelegramManager` in the running bot."""
+
+    def slot(self, chat_id: int, lane: Lane) -> AbstractAsyncContextManager[Slot]: ...
+
+    async def send(self, message: Message, *, chat_id: int, slot: Slot, thread_id: int | None = None) -> int: ...
+
+    async def send_media(
+        self, message: Message, media: Media, *, chat_id: int, slot: Slot, thread_id: int | None = None
+    ) -> SentMedia: ...
+
+
+class Place(Struct, frozen=True):
+    """A chat, or a topic in it."""
+
+    chat_id: int
+    thread_id: int | None = None
+
+
+class Receipt(Struct, frozen=True):
+    message_id: int
+    topic_gone: bool = False
+    """It went to General instead."""
+
+
+def place_of(subscriber: Subscriber) -> Place:
+    chosen = subscriber.preferences.destination
+    return Place(chosen.chat_id, chosen.thread_id) if chosen else Place(subscriber.chat_id)
+
+
+class Sender:
+    def __init__(self, *, messenger: Messenger, files: MediaFiles, metrics: Metrics) -> None:
+        self._messenger = messenger
+        self._files = files
+        self._metrics = metrics
+
+    def slot(self, place: Place, lane: Lane) -> AbstractAsyncContextManager[Slot]:
+        return self._messenger.slot(place.chat_id, lane)
+
+    async def send(self, message: Message, place: Place, slot: Slot, *, media: Media | None = None) -> Receipt:
+        """Send under a held slot. Raises the `DeliveryError` tree; what it raises was not followed by another try.
+
+        A refused picture is followed by the text alone, a refused topic by General: a refusal says that nothing was
+        sent. A picture whose answer does not come may have been sent, so nothing follows it here.
+        """
+        try:
+            return Receipt(await self._send(message, place, slot, media))
+        except TopicGoneError as error:
+            if place.thread_id is None:
+                raise
+            log.info("topic_gone", chat_id=place.chat_id, thread_id=place.thread_id, reason=str(error))
+        general = Place(place.chat_id)
+        return Receipt(await self._send(message, general, slot, media), topic_gone=True)
+
+    async def _send(self, message: Message, place: Place, slot: Slot, media: Media | None) -> int:
+        known = await self._files.known(media) if media and fits_caption(message) else None
+        if media and known:
+            try:
+                return await self._send_media(message, media, known, place, slot)
+            except TopicGoneError:
+                raise
+            except MessageRefusedError as refusal:
+                log.warning("media_refused", kind=media.kind, reason=str(refusal))
+                self._metrics.counts.media_refused += 1
+                await self._files.refuse(media)
+        return await self._messenger.send(message, chat_id=place.chat_id, slot=slot, thread_id=place.thread_id)
+
+    async def _send_media(self, message: Message, media: Media, known: Media, place: Place, slot: Slot) -> int:
+        sent = await self._messenger.send_media(
+            message, known, chat_id=place.chat_id, slot=slot, thread_id=place.thread_id
+        )
+        self._metrics.counts.media_sent += 1
+        if sent.file_id and known is media:
+            await self._files.note(media, sent.file_id)
+        return sent.message_id
+
+
+def fits_caption(message: Message) -> bool:
+    return utf16_length(to_plain(message.html)) <= MAX_CAPTION_UTF16

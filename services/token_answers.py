@@ -1,0 +1,217 @@
+"""Asking the feed's HTTP side and Jupiter about tokens: seldom, together, never for long, and never in vain."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime, timedelta
+from typing import Final
+
+import structlog
+from msgspec import Struct
+
+from domain import figures
+from domain.calls import Origin, Token
+from domain.errors import TransientError
+from managers.jupiter import TOKENS_PER_REQUEST, JupiterManager
+from managers.sources.base import Source
+from services.metrics import Metrics
+
+log = structlog.get_logger(__name__)
+
+ANSWER_WITHIN_S: Final = 2.0
+FRESH_FOR: Final = timedelta(seconds=5)
+"""Nobody is asked about a token whose answer is younger."""
+FALLBACK: Final = "token_data"
+ASKED_PER_ROUND: Final = 128
+"""Of a source that is asked token by token; the rest of a burst gets through with what its calls say themselves."""
+
+_REST = timedelta(seconds=10)
+"""A source that failed is left alone for so long: a dead one must not hold up every batch."""
+_REMEMBERED = 20_000
+_PROBES = 50
+_NOT_WORTH_ASKING = frozenset(
+    ("name", "symbol", "launchpad", "website", "x_handle", "telegram", "image_url", "animation_url", "video_url")
+)
+"""That these are absent is normal, and no reason to ask; they are taken along."""
+
+
+class Answer(Struct, frozen=True):
+    token: Token
+    """Every figure has an origin. No figure at all: nobody knows the token."""
+    at: datetime
+
+
+class Informant:
+    """How a source has behaved so far: whether it rests, and which figures it has ever given."""
+
+    def __init__(self, clock: Callable[[], datetime]) -> None:
+        self._clock = clock
+        self._rests_until: datetime | None = None
+        self._answered_at: datetime | None = None
+        self._answers = 0
+        self._given: Counter[str] = Counter()
+
+    @property
+    def rests(self) -> bool:
+        return self._rests_until is not None and self._clock() < self._rests_until
+
+    def failed(self) -> None:
+        self._rests_until = self._clock() + _REST
+
+    def was_late(self, started_at: datetime) -> None:
+        """One that answered others in the same round is busy, one that answered nobody is as good as dead."""
+        if self._answered_at is None or self._answered_at < started_at:
+            self.failed()
+
+    def answered(self, token: Token | None) -> None:
+        self._answered_at = self._clock()
+        if token is not None:
+            self._answers += 1
+            self._given.update(figures.known(token).keys())
+
+    def may_give(self, names: Iterable[str]) -> bool:
+        """Whether asking can help: what 50 answers never held, the next one will hardly hold."""
+        if self._answers < _PROBES:
+            return any(name not in _NOT_WORTH_ASKING for name in names)
+        return any(name in self._given for name in names if name not in _NOT_WORTH_ASKING)
+
+
+class TokenAnswers:
+    """The latest answer per token. Never raises; whatever is not answered in time is counted as a fallback."""
+
+    def __init__(
+        self,
+        *,
+        source: Source,
+        jupiter: JupiterManager | None,
+        api_semaphore: asyncio.Semaphore,
+        metrics: Metrics,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._source = source
+        self._jupiter = jupiter
+        self._api_semaphore = api_semaphore
+        self._metrics = metrics
+        self._clock = clock
+        self._answers: OrderedDict[str, Answer] = OrderedDict()
+        self._flights: dict[str, asyncio.Future[None]] = {}
+        self._feed, self._market = Informant(clock), Informant(clock)
+
+    def can_help(self, token: Token) -> bool:
+        """Whether somebody may know what this token lacks, and was not asked just now."""
+        lacking = figures.missing(token)
+        if not lacking or self.fresh(token.address) is not None:
+            return False
+        asks_feed = self._source.replays and self._feed.may_give(lacking)
+        return asks_feed or (self._jupiter is not None and self._market.may_give(lacking))
+
+    def fresh(self, address: str) -> Answer | None:
+        answer = self._answers.get(address)
+        return answer if answer is not None and self._clock() - answer.at < FRESH_FOR else None
+
+    def last(self, address: str) -> Answer | None:
+        return self._answers.get(address)
+
+    async def refresh(self, addresses: Sequence[str]) -> None:
+        """Ask about tokens that nobody asks about already, and wait for the others: two seconds at most."""
+        if not self._source.replays and self._jupiter is None:
+            return
+        mine = [address for address in addresses if address not in self._flights]
+        others = {self._flights[address] for address in addresses if address in self._flights}
+        flight: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._flights |= dict.fromkeys(mine, flight)
+        short: set[str] = set()
+        try:
+            async with asyncio.timeout(ANSWER_WITHIN_S):
+                await self._ask(mine, short)
+                if others:
+                    await asyncio.wait(others)
+        except TimeoutError:
+            short.update(address for address in mine if self.fresh(address) is None)
+            log.warning("token_data_late", tokens=len(short))
+        finally:
+            flight.set_result(None)
+            for address in mine:
+                del self._flights[address]
+            self._metrics.counts.fallbacks[FALLBACK] += len(short)
+
+    async def _ask(self, addresses: Sequence[str], short: set[str]) -> None:
+        """Ask the feed token by token, then Jupiter in pages about what is still missing.
+
+        `short` receives those about whom somebody could not be asked.
+        """
+        started_at = self._clock()
+        if self._source.replays:
+            short.update(addresses[ASKED_PER_ROUND:])
+            async with asyncio.TaskGroup() as group:
+                for address in addresses[:ASKED_PER_ROUND]:
+                    if self._feed.rests:
+                        short.add(address)
+                    else:
+                        group.create_task(self._ask_feed(address, started_at, short))
+        if self._jupiter is None:
+            return
+        lacking = [address for address in addresses if self._market.may_give(self._lacking(address, started_at))]
+        for start in range(0, len(lacking), TOKENS_PER_REQUEST):
+            page = lacking[start : start + TOKENS_PER_REQUEST]
+            if self._market.rests:
+                short.update(page)
+            else:
+                await self._ask_jupiter(self._jupiter, page, started_at, short)
+
+    def _lacking(self, address: str, since: datetime) -> list[str]:
+        answer = self._answers.get(address)
+        known = answer.token if answer is not None and answer.at >= since else Token(address=address)
+        return figures.missing(known)
+
+    async def _ask_feed(self, address: str, started_at: datetime, short: set[str]) -> None:
+        try:
+            async with self._api_semaphore:
+                # Others may have found out meanwhile that nobody answers.
+                if self._feed.rests:
+                    short.add(address)
+                    return
+                token = await self._source.token(address)
+        except asyncio.CancelledError:
+            self._feed.was_late(started_at)
+            raise
+        except TransientError as error:
+            self._feed.failed()
+            short.add(address)
+            log.warning("token_data_unavailable", source=self._source.name, reason=str(error))
+            return
+        self._feed.answered(token)
+        now = self._clock()
+        said = None if token is None else figures.attributed(token, Origin(self._source.name, now))
+        self._keep(address, said, started_at, now)
+
+    async def _ask_jupiter(
+        self, jupiter: JupiterManager, page: Sequence[str], started_at: datetime, short: set[str]
+    ) -> None:
+        try:
+            async with self._api_semaphore:
+                found = await jupiter.tokens(page)
+        except asyncio.CancelledError:
+            self._market.was_late(started_at)
+            raise
+        except TransientError as error:
+            self._market.failed()
+            short.update(page)
+            log.warning("token_data_unavailable", source="jupiter", reason=str(error))
+            return
+        for address in page:
+            token = found.get(address)
+            self._market.answered(token)
+            self._keep(address, token, started_at, self._clock())
+
+    def _keep(self, address: str, token: Token | None, started_at: datetime, now: datetime) -> None:
+        """Keep an answer. One of the same round is only completed by it, one of an earlier round is replaced."""
+        earlier = self._answers.pop(address, None)
+        said = token or Token(address=address)
+        if earlier is not None and earlier.at >= started_at:
+            said = figures.completed(earlier.token, said)
+        self._answers[address] = Answer(said, now)
+        if len(self._answers) > _REMEMBERED:
+            self._answers.popitem(last=False)

@@ -1,0 +1,176 @@
+"""What is known of a token beyond the call itself: who called it before, its figures now, its highest market cap.
+
+Figures come from price ticks, from the feed's HTTP side and from Jupiter; the call's own always win. Nothing here ever
+fails: what cannot be learned within two seconds stays `None` and is counted as a fallback.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final, LiteralString
+
+import structlog
+from msgspec.structs import replace
+
+from domain import figures
+from domain.calls import Call, Origin, PriceTick, Token
+from domain.token_history import REMEMBERED_FOR, TokenHistory
+from domain.token_peaks import TokenPeaks
+from managers.jupiter import JupiterManager
+from managers.postgres import PostgresAwayError, PostgresManager
+from managers.sources.base import Source
+from services.metrics import Metrics
+from services.token_answers import TokenAnswers
+
+log = structlog.get_logger(__name__)
+
+_CALL_IS_NEWS_FOR = timedelta(minutes=10)
+"""For an older call today's figures would be wrong ones."""
+_TICK_COUNTS_FOR = timedelta(minutes=1)
+_REMEMBERED = 20_000
+
+EARLIER_CALLS: Final[LiteralString] = """
+    SELECT token_address, channel_id, called_at, market_cap_usd FROM calls
+    WHERE called_at > $1 ORDER BY called_at DESC
+"""
+
+
+@dataclass(slots=True)
+class _Seen:
+    """What the feed said of one token lately."""
+
+    called: Token | None = None
+    called_at: datetime | None = None
+    tick: PriceTick | None = None
+
+
+class TokensService:
+    """`enrich` awaits nothing for calls about which nobody could say more."""
+
+    def __init__(
+        self,
+        *,
+        source: Source,
+        jupiter: JupiterManager | None,
+        postgres: PostgresManager,
+        api_semaphore: asyncio.Semaphore,
+        metrics: Metrics,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._source = source
+        self._postgres = postgres
+        self._metrics = metrics
+        self._clock = clock
+        self._answers = TokenAnswers(
+            source=source, jupiter=jupiter, api_semaphore=api_semaphore, metrics=metrics, clock=clock
+        )
+        self._history = TokenHistory()
+        self._peaks = TokenPeaks()
+        self._seen: OrderedDict[str, _Seen] = OrderedDict()
+        self._wanted: set[str] = set()
+
+    async def restore(self) -> bool:
+        """Read the calls of the last 14 days, newest first; `False` when PostgreSQL went away before the end.
+
+        Calls may flow meanwhile, and it may be repeated.
+        """
+        read = 0
+        try:
+            async for rows in self._postgres.stream(EARLIER_CALLS, self._clock() - REMEMBERED_FOR):
+                for address, channel_id, called_at, market_cap_usd in rows:
+                    self._history.restore(address, channel_id, called_at, market_cap_usd)
+                read += len(rows)
+                await asyncio.sleep(0)  # the calls that flow meanwhile come first
+        except PostgresAwayError as error:
+            self._metrics.counts.fallbacks["token_history"] += 1
+            log.warning("token_history_unavailable", reason=str(error), calls=read)
+            return False
+        log.info("token_history_restored", calls=read, tokens=len(self._history))
+        return True
+
+    async def enrich(self, calls: Sequence[Call]) -> list[Call]:
+        """Fill in what the calls do not say, in the order given. Never raises; takes two seconds at most."""
+        now = self._clock()
+        lacking = dict.fromkeys(
+            call.token.address
+            for call in calls
+            if now - call.called_at <= _CALL_IS_NEWS_FOR and self._answers.can_help(call.token)
+        )
+        if lacking:
+            await self._answers.refresh(list(lacking))
+        return [self._filled_in(call) for call in calls]
+
+    async def latest(self, address: str) -> Token | None:
+        """Give the newest figures from everywhere, each with its origin; `None` for a token nobody knows."""
+        self._wanted.add(address)
+        await asyncio.sleep(0)  # what others want in the same moment is asked for together
+        wanted = self._wanted if address in self._wanted else {address}
+        self._wanted = self._wanted - wanted
+        return (await self.latest_of(wanted)).get(address)
+
+    async def latest_of(self, addresses: Iterable[str]) -> dict[str, Token]:
+        """`latest` of several tokens, in as few requests as the sources allow."""
+        wanted = list(dict.fromkeys(addresses))
+        stale = [address for address in wanted if self._answers.fresh(address) is None]
+        if stale:
+            await self._answers.refresh(stale)
+        found = ((address, self._newest(address)) for address in wanted)
+        return {address: token for address, token in found if token.origins}
+
+    def peak_market_cap(self, address: str, since: datetime) -> float | None:
+        """Highest market cap in US dollars among the price ticks from `since` on; `None` without any."""
+        return self._peaks.highest(address, since)
+
+    def take_in(self, ticks: Mapping[str, PriceTick]) -> None:
+        for address, tick in ticks.items():
+            self._peaks.take_in(tick)
+            seen = self._remembered(address)
+            if seen.tick is None or seen.tick.at <= tick.at:
+                seen.tick = tick
+
+    def _filled_in(self, call: Call) -> Call:
+        token, address = call.token, call.token.address
+        seen, answer = self._remembered(address), self._answers.fresh(address)
+        others: list[Token] = []
+        if seen.tick is not None and abs(call.called_at - seen.tick.at) <= _TICK_COUNTS_FOR:
+            others.append(figures.of_tick(seen.tick, self._source.name))
+        if answer is not None and abs(call.called_at - answer.at) <= _CALL_IS_NEWS_FOR:
+            others.append(answer.token)
+        if others:
+            token = figures.completed(token, *others)
+        if seen.called_at is None or seen.called_at <= call.called_at:
+            seen.called, seen.called_at = token, call.called_at
+        past = self._history.add(address, call.channel.id, call.called_at, token.market_cap_usd)
+        return replace(
+            call,
+            token=token,
+            calling_channels=past.calling_channels if call.calling_channels is None else call.calling_channels,
+            first_market_cap_usd=(
+                past.first_market_cap_usd if call.first_market_cap_usd is None else call.first_market_cap_usd
+            ),
+        )
+
+    def _newest(self, address: str) -> Token:
+        said: list[Token] = []
+        seen, answer = self._seen.get(address), self._answers.last(address)
+        if answer is not None:
+            said.append(answer.token)
+        if seen is not None and seen.tick is not None:
+            said.append(figures.of_tick(seen.tick, self._source.name))
+        if seen is not None and seen.called is not None and seen.called_at is not None:
+            said.append(figures.attributed(seen.called, Origin(self._source.name, seen.called_at)))
+        return figures.newest(address, said)
+
+    def _remembered(self, address: str) -> _Seen:
+        seen = self._seen.get(address)
+        if seen is None:
+            seen = self._seen[address] = _Seen()
+            if len(self._seen) > _REMEMBERED:
+                self._seen.popitem(last=False)
+        else:
+            self._seen.move_to_end(address)
+        return seen

@@ -1,0 +1,265 @@
+"""A subscriber, calls that pass, and the whole way from the claim to a chat of the sandbox's Telegram."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from domain.calls import Call, Channel, Token
+from domain.filters import FilterSet, Range
+from domain.matching import Matcher, Waiting
+from domain.plans import load_plans
+from domain.score import score
+from domain.subscribers import Preferences, Subscriber
+from managers.cache import SmartCache
+from managers.cancellation import end
+from managers.postgres import PostgresManager
+from managers.rate_limiter import TelegramRateLimiter
+from managers.redis import RedisManager
+from managers.telegram import TelegramManager
+from sandbox.telegram.limits import FloodLimits
+from sandbox.telegram.people import SandboxUser
+from sandbox.telegram.server import TelegramSandbox
+from services import keys
+from services.claims import ClaimRequest, WaitingCall
+from services.composing import Composer
+from services.delivery import DeliveryService, Sent
+from services.digests import DigestsService, DigestWriter
+from services.held import HeldCalls
+from services.journal import Journal
+from services.journal_rows import DeliveryRecord
+from services.media import MediaFiles
+from services.metrics import Metrics
+from services.outbox import Outbox
+from services.policy import PolicyService
+from services.presets import PresetsService, PresetsStore
+from services.sending import Sender
+from services.subscribers_store import SubscribersStore
+from services.subscriptions import SubscriptionsService
+from services.users import UsersService
+from services.versions import SubscriberHistory
+from texts import Texts
+
+NOW = datetime(2026, 11, 20, 12, 20, tzinfo=UTC)
+NOWHERE = PostgresManager("postgresql://postgres@/postgres?host=/nonexistent")
+CONFIG = Path(__file__).parents[2] / "config"
+ADDRESS = "7GCihgDB8fe6KNjn2MYtkzZcRjQy3t9GHdC8uHYmW2hr"
+
+
+class Clock:
+    """Passes only when a test says so."""
+
+    def __init__(self) -> None:
+        self.now = NOW
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def pass_(self, **span: float) -> None:
+        self.now += timedelta(**span)
+
+
+class Market:
+    """What is known about tokens after their calls."""
+
+    def __init__(self) -> None:
+        self.tokens: dict[str, Token] = {}
+        self.peaks: dict[str, float] = {}
+        self.asked: list[str] = []
+
+    async def latest(self, address: str) -> Token | None:
+        self.asked.append(address)
+        return self.tokens.get(address)
+
+    def peak_market_cap(self, address: str, since: datetime) -> float | None:
+        del since
+        return self.peaks.get(address)
+
+
+def subscribers_store(redis: RedisManager) -> SubscribersStore:
+    cache = SmartCache[int, Subscriber | None].of("settings")
+    return SubscribersStore(redis, NOWHERE, Journal(redis, NOWHERE), cache)
+
+
+def users_service(redis: RedisManager, store: SubscribersStore, clock: Clock, matcher: Matcher) -> UsersService:
+    """Subscribers in memory and Redis; nobody asks PostgreSQL for one who stands there."""
+    journal = Journal(redis, NOWHERE)
+    return UsersService(
+        store=store,
+        matcher=matcher,
+        presets=PresetsService((), store=PresetsStore(redis, NOWHERE, journal), clock=clock),
+        subscriptions=SubscriptionsService(load_plans((CONFIG / "plans.toml").read_text("utf-8")), clock=clock),
+        history=SubscriberHistory(NOWHERE),
+        clock=clock,
+    )
+
+
+def call_of(number: int, **token: Any) -> Call:
+    return Call(
+        id=f"c{number}",
+        token=Token(address=f"{ADDRESS[:-4]}{number:04}", symbol=f"T{number}", market_cap_usd=50_000, **token),
+        channel=Channel(id="@alpha", title="Alpha"),
+        called_at=NOW,
+        received_at=NOW,
+    )
+
+
+def claim_of(
+    call: Call,
+    *users: int,
+    rated: int | None = None,
+    late_s: float | None = None,
+    waiting: Sequence[Waiting] = (),
+) -> ClaimRequest:
+    return ClaimRequest(
+        call_id=call.id,
+        token_address=call.token.address,
+        call_payload=msgspec.json.encode(call),
+        accepted=[(user, 1) for user in users],
+        accepted_record=b'{"status":"accepted"}',
+        rejected_record=None,
+        received_at=call.received_at,
+        decided_at=call.received_at,
+        score=score(call) if rated is None else rated,
+        late_s=late_s,
+        waiting=WaitingCall(call=call, pairs=tuple(waiting)) if waiting else None,
+    )
+
+
+class Way(Struct):
+    """Everything between a claim and a chat."""
+
+    telegram: TelegramSandbox
+    redis: RedisManager
+    manager: TelegramManager
+    outbox: Outbox
+    store: SubscribersStore
+    users: UsersService
+    matcher: Matcher
+    held: HeldCalls
+    policy: PolicyService
+    composer: Composer
+    files: MediaFiles
+    digests: DigestsService
+    delivery: DeliveryService
+    metrics: Metrics
+    market: Market
+    clock: Clock
+    sent: list[Sent]
+    names: int = 0
+
+    async def person(self, **preferences: Any) -> SandboxUser:
+        """Somebody who subscribed and wants his alerts this way."""
+        self.names += 1
+        person = self.telegram.user(f"Ann {self.names}")
+        await person.send("/start")
+        await self.store.save(
+            Subscriber(
+                user_id=person.id,
+                chat_id=person.id,
+                name=person.name,
+                created_at=NOW,
+                paid_until=NOW + timedelta(days=30),
+                preferences=Preferences(**preferences),
+            )
+        )
+        return person
+
+    async def claim(self, *requests: ClaimRequest) -> None:
+        await self.outbox.claim(requests)
+
+    @asynccontextmanager
+    async def sending(self) -> AsyncGenerator[None]:
+        """Let the sender work until the block ends."""
+        task = asyncio.create_task(self.delivery.run(lambda: None))
+        try:
+            yield
+        finally:
+            await end([task])
+
+    async def deliver(self) -> None:
+        """Let the sender work until nothing is left."""
+        async with self.sending(), asyncio.timeout(20):
+            await self.delivery.drained()
+
+    async def fates(self) -> list[DeliveryRecord]:
+        """What the journal says became of alerts, in order."""
+        entries = await self.redis.xrange(keys.JOURNAL.of(), count=10_000)
+        return [
+            msgspec.json.decode(e.fields["data"], type=DeliveryRecord)
+            for e in entries
+            if e.fields["kind"] == b"delivery"
+        ]
+
+
+def texts_of(person: SandboxUser) -> list[str]:
+    """What the bot wrote to somebody."""
+    return [m.get("text") or m.get("caption") or "" for m in person.messages if m["from"]["is_bot"]]
+
+
+@asynccontextmanager
+async def whole_way(redis_url: str, *, answer_timeout_s: float = 15.0) -> AsyncGenerator[Way]:
+    limiter = TelegramRateLimiter()
+    async with (
+        RedisManager(redis_url) as redis,
+        TelegramSandbox(limits=FloodLimits.off()) as telegram,
+        TelegramManager(
+            token=telegram.token, api_base=telegram.url, limiter=limiter, answer_timeout_s=answer_timeout_s
+        ) as manager,
+    ):
+        yield way_of(redis, telegram, manager)
+
+
+def way_of(redis: RedisManager, telegram: TelegramSandbox, manager: TelegramManager) -> Way:
+    clock, metrics, matcher, market, texts = Clock(), Metrics(), Matcher(), Market(), Texts.load()
+    outbox = Outbox(redis, Journal(redis, NOWHERE))
+    store, held, policy = subscribers_store(redis), HeldCalls(redis), PolicyService(redis)
+    users = users_service(redis, store, clock, matcher)
+    files = MediaFiles(redis, SmartCache[str, str | None].of("media"))
+    writer = DigestWriter(outbox=outbox, prices=market, texts=texts, metrics=metrics)
+    composer = Composer(outbox=outbox, digests=writer, texts=texts, clock=clock)
+    sent: list[Sent] = []
+    delivery = DeliveryService(
+        outbox=outbox,
+        users=users,
+        policy=policy,
+        held=held,
+        sender=Sender(messenger=manager, files=files, metrics=metrics),
+        composer=composer,
+        metrics=metrics,
+        clock=clock,
+        on_sent=sent.append,
+        consumer="sender",
+    )
+    return Way(
+        telegram=telegram,
+        redis=redis,
+        manager=manager,
+        outbox=outbox,
+        store=store,
+        users=users,
+        matcher=matcher,
+        held=held,
+        policy=policy,
+        composer=composer,
+        files=files,
+        digests=DigestsService(held=held, users=users, clock=clock),
+        delivery=delivery,
+        metrics=metrics,
+        market=market,
+        clock=clock,
+        sent=sent,
+    )
+
+
+def waiting_for_holders(user_id: int) -> FilterSet:
+    """Wants 100 holders, and waits ten minutes for the number."""
+    rule = Range(minimum=100, missing="wait", wait_minutes=10)
+    return FilterSet(user_id=user_id, number=1, name="Mine", rules={"holders": rule})

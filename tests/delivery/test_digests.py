@@ -1,0 +1,200 @@
+"""What is held back comes in a digest, each call once, and says what it did."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from domain.calls import Token
+from domain.policy import Hold
+from domain.subscribers import QuietHours
+from services import keys
+from services.claims import Alert
+from services.held import Holding
+from services.outbox import OutboxEntry
+from tests.delivery.kit import NOW, Way, call_of, claim_of, texts_of, way_of, whole_way
+from texts.markup import MAX_TEXT_UTF16, utf16_length
+
+NIGHT = QuietHours(start_minute=12 * 60, end_minute=14 * 60, pass_score=90)
+MORNING = datetime(2026, 11, 20, 14, tzinfo=UTC)
+
+
+async def test_the_night_is_quiet_and_the_morning_tells(way: Way) -> None:
+    ann = await way.person(quiet=NIGHT)
+    calls = [call_of(n) for n in range(2)]
+    await way.claim(*(claim_of(call, ann.id, rated=50) for call in calls), claim_of(call_of(7), ann.id, rated=95))
+    await way.deliver()
+    [strong] = texts_of(ann)
+    assert "T7" in strong
+    way.clock.now = MORNING - timedelta(seconds=1)
+    assert await way.digests.look() == 0
+    way.clock.now = MORNING
+    address = calls[0].token.address
+    way.market.tokens[address] = Token(address=address, market_cap_usd=120_000)
+    way.market.peaks[address] = 300_000
+    assert await way.digests.look() == 1
+    assert await way.digests.look() == 0
+    await way.deliver()
+    digest = texts_of(ann)[-1]
+    assert "While it was quiet: 2 calls" in digest
+    assert "T0 $50k → $120k · peak $300k (6x)" in digest
+    assert "T1 $50k → unknown · peak unknown" in digest
+    fates = [(f.call_id, f.kind, f.status, f.reason) for f in await way.fates()]
+    assert fates == [
+        ("c0", "alert", "digest", "quiet"),
+        ("c1", "alert", "digest", "quiet"),
+        ("c7", "alert", "sent", None),
+        ("c0", "digest", "sent", "quiet"),
+        ("c1", "digest", "sent", "quiet"),
+    ]
+    assert await way.redis.exists(keys.HELD_CALLS.of(ann.id), keys.DIGESTS_DUE.of(), keys.OUTBOX.of()) <= 1
+    assert (way.metrics.counts.alerts_put_aside, way.metrics.counts.digests_sent) == (2, 1)
+
+
+async def test_beyond_the_cap_the_best_come_and_the_rest_is_told_at_the_full_hour(way: Way) -> None:
+    ann = await way.person(alerts_per_hour=3)
+    scores = [10, 90, 50, 80, 20]
+    await way.claim(*(claim_of(call_of(n), ann.id, rated=score) for n, score in enumerate(scores)))
+    await way.deliver()
+    [merged] = texts_of(ann)
+    assert [n for n in range(5) if f"T{n}\n" in merged] == [1, 3]
+    way.clock.now = datetime(2026, 11, 20, 13, tzinfo=UTC)
+    assert await way.digests.look() == 1
+    await way.deliver()
+    digest = texts_of(ann)[-1]
+    assert "Beyond your alerts per hour: 3 calls" in digest
+    # The digest takes no slot: one is left within the hour, for a call above the median.
+    await way.claim(claim_of(call_of(8), ann.id, rated=60), claim_of(call_of(9), ann.id, rated=99))
+    await way.deliver()
+    assert "T9" in texts_of(ann)[-1]
+    assert len([one for one in await way.policy.came_up(ann.id, way.clock.now) if one.sent]) == 3
+
+
+async def test_a_long_night_makes_several_digests_with_every_call_once(way: Way) -> None:
+    ann = await way.person(quiet=NIGHT)
+    calls = [call_of(n, name="🧨" * 60) for n in range(45)]
+    await way.claim(*(claim_of(call, ann.id, rated=50) for call in calls))
+    await way.deliver()
+    way.clock.now = MORNING
+    assert await way.digests.look() == 3
+    await way.deliver()
+    digests = texts_of(ann)
+    assert all(utf16_length(text) <= MAX_TEXT_UTF16 for text in digests)
+    assert [sum(call.token.address in text for text in digests) for call in calls] == [1] * 45
+
+
+async def test_a_digest_waits_for_the_end_of_a_snooze(way: Way) -> None:
+    ann = await way.person(quiet=NIGHT)
+    await way.claim(claim_of(call_of(1), ann.id, rated=50))
+    await way.deliver()
+    await way.users.change_preferences(ann.id, lambda p: type(p)(snoozed_until=MORNING + timedelta(hours=1)))
+    way.clock.now = MORNING
+    assert await way.digests.look() == 0
+    assert await way.held.due(MORNING) == []
+    way.clock.now = MORNING + timedelta(hours=1)
+    assert await way.digests.look() == 1
+
+
+async def test_a_digest_that_may_have_arrived_is_marked(way: Way) -> None:
+    ann = await way.person(quiet=NIGHT)
+    await way.claim(claim_of(call_of(1), ann.id, rated=50))
+    await way.deliver()
+    way.clock.now = MORNING
+    await way.digests.look()
+    entries = await way.outbox.read("sender", count=9, block_ms=10)
+    await way.outbox.begin(entries)  # and here the process is killed
+    again = way_of(way.redis, way.telegram, way.manager)
+    again.clock.now = MORNING
+    await again.deliver()
+    [digest] = texts_of(ann)
+    assert "may be a repeat" in digest
+
+
+async def test_who_left_gets_no_digest(way: Way) -> None:
+    ann = await way.person(quiet=NIGHT)
+    await way.claim(claim_of(call_of(1), ann.id, rated=50))
+    await way.deliver()
+    await way.users.set_paused(ann.id, paused=True)
+    way.clock.now = MORNING
+    await way.digests.look()
+    await way.deliver()
+    assert texts_of(ann) == []
+    assert [(f.kind, f.status, f.reason) for f in await way.fates()][-1] == ("digest", "withheld", "paused")
+
+
+def entry_of(number: int) -> OutboxEntry:
+    alert = Alert(user_id=1, call_id=f"c{number}", token_address="So1", set_number=1, received_at=NOW, decided_at=NOW)
+    return OutboxEntry(entry_id="", alert=alert)
+
+
+async def test_holding_again_after_the_digest_left_changes_nothing(way: Way) -> None:
+    ann = await way.person()
+    subscriber = await way.users.require(ann.id)
+    await way.claim(claim_of(call_of(1), ann.id))
+    entries = await way.outbox.recover("sender") + await way.outbox.read("sender", count=9, block_ms=10)
+    holdings = [Holding(entry=entry, verdict=Hold(NOW, "quiet")) for entry in entries]
+    assert await way.held.hold(subscriber, holdings, NOW) == 1
+    assert await way.held.hold(subscriber, holdings, NOW) == 0
+    calls = await way.held.of(ann.id)
+    assert await way.held.dispatch(ann.id, calls, NOW)
+    assert not await way.held.dispatch(ann.id, calls, NOW)
+    assert await way.held.hold(subscriber, holdings, NOW) == 0
+    assert await way.held.of(ann.id) == []
+    assert await way.outbox.size() == 1
+    assert len(await way.fates()) == 1
+
+
+async def test_a_call_that_is_held_while_the_digest_leaves_keeps_its_time(way: Way) -> None:
+    ann = await way.person()
+    subscriber = await way.users.require(ann.id)
+    await way.claim(claim_of(call_of(1), ann.id), claim_of(call_of(2), ann.id))
+    first, second = await way.outbox.recover("sender") + await way.outbox.read("sender", count=9, block_ms=10)
+    await way.held.hold(subscriber, [Holding(entry=first, verdict=Hold(NOW, "cap"))], NOW)
+    seen = await way.held.of(ann.id)
+    await way.held.hold(subscriber, [Holding(entry=second, verdict=Hold(MORNING, "quiet"))], NOW)
+    await way.held.dispatch(ann.id, seen, NOW)
+    await way.held.postpone(ann.id, seen=0, until=NOW)
+    assert await way.held.due(NOW) == [ann.id]
+    way.clock.now = NOW
+    assert await way.digests.look() == 0
+    assert await way.held.due(NOW) == []
+    assert await way.held.due(MORNING) == [ann.id]
+
+
+def restarted(way: Way) -> Way:
+    again = way_of(way.redis, way.telegram, way.manager)
+    again.clock.now = way.clock.now
+    return again
+
+
+steps = st.lists(st.sampled_from(["claim", "deliver", "kill", "hour", "look"]), min_size=3, max_size=14)
+
+
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(steps=steps)
+async def test_whatever_happens_each_call_is_told_once(redis_url: str, steps: list[str]) -> None:
+    async with whole_way(redis_url) as first:
+        way = first
+        await way.redis.transaction([("FLUSHALL",)])
+        ann = await way.person(alerts_per_hour=2)
+        claimed = 0
+        for step in [*steps, "hour", "look", "deliver"]:
+            match step:
+                case "claim":
+                    await way.claim(claim_of(call_of(claimed), ann.id, rated=claimed * 37 % 101))
+                    claimed += 1
+                case "kill":
+                    # Everything in memory is gone; nothing was in flight.
+                    way = restarted(way)
+                case "hour":
+                    await way.deliver()
+                    way.clock.pass_(hours=1)
+                case "look":
+                    await way.digests.look()
+                case _:
+                    await way.deliver()
+        told = texts_of(ann)
+        addresses = [call_of(n).token.address for n in range(claimed)]
+        assert [sum(address in text for text in told) for address in addresses] == [1] * claimed

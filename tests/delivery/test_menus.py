@@ -1,0 +1,208 @@
+"""Somebody taps and types in /delivery; his document says the same."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from typing import Any, cast
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from domain.calls import Token
+from domain.subscribers import Destination, Preferences, QuietHours, Subscriber
+from handlers import delivery_callbacks as callbacks
+from handlers.base import Services
+from handlers.callbacks import CallbackData, ShowWhy
+from handlers.delivery import DeliveryMixin
+from handlers.dispatch import Dispatcher
+from managers.cache import SmartCache
+from managers.redis import RedisManager
+from services.cards import alert_card
+from services.inputs import InputsService
+from services.permissions import PermissionsService
+from services.users import UsersService
+from tests.delivery.kit import ADDRESS, NOW, Clock, Matcher, call_of, subscribers_store, users_service
+from tests.handlers.telegram_wire import USER_ID, AnyApplication, Person, RecordedConversation, Said, application
+from tests.texts.telegram_html import assert_sendable, shown
+from texts import Texts
+
+GROUP_ID = -100_123
+GROUP = {"id": GROUP_ID, "type": "supergroup", "title": "Callers <b>", "is_forum": True}
+
+
+class Bot(DeliveryMixin):
+    def __init__(self, services: Services) -> None:
+        self.services = services
+
+
+class Administrators:
+    """Telegram's word on who administers what."""
+
+    def __init__(self) -> None:
+        self.of: set[tuple[int, int]] = set()
+        self.asked = 0
+
+    async def administers(self, chat_id: int, user_id: int) -> bool:
+        self.asked += 1
+        return (chat_id, user_id) in self.of
+
+
+class Chat:
+    def __init__(self, redis: RedisManager, app: AnyApplication) -> None:
+        self.clock, self.administrators, self.conversation = Clock(), Administrators(), RecordedConversation()
+        self.store = subscribers_store(redis)
+        self.users: UsersService = users_service(redis, self.store, self.clock, Matcher())
+        nothing = cast("Any", None)
+        fields: dict[str, Any] = dict.fromkeys(Services.__dataclass_fields__, nothing)
+        known: dict[str, Any] = {
+            "users": self.users,
+            "inputs": InputsService(redis),
+            "telegram": self.conversation,
+            "texts": Texts.load(),
+            "admin_chat_ids": frozenset[int](),
+            "clock": self.clock,
+            "permissions": PermissionsService(self.administrators, SmartCache[tuple[int, int], bool].of("permissions")),
+        }
+        Dispatcher(Bot(Services(**{**fields, **known}))).install(app)
+        self.person = Person(app, self.conversation)
+
+    async def taps(self, data: CallbackData) -> list[Said]:
+        return await self.person.taps(data.pack())
+
+    async def preferences(self) -> Preferences:
+        return (await self.users.require(USER_ID)).preferences
+
+
+@pytest.fixture
+async def chat(redis_manager: RedisManager) -> AsyncIterator[Chat]:
+    async with application() as app:
+        chat = Chat(redis_manager, app)
+        await chat.store.save(
+            Subscriber(user_id=USER_ID, chat_id=USER_ID, name="Ann", created_at=NOW, paid_until=NOW + timedelta(days=9))
+        )
+        yield chat
+
+
+def refusal_of(said: list[Said]) -> str:
+    return shown(said[0].text or "")
+
+
+@pytest.mark.parametrize(
+    ("what", "typed", "expected"),
+    [
+        ("zone", "berlin", Preferences(time_zone="Europe/Berlin")),
+        ("quiet", "22:30 - 6", Preferences(quiet=QuietHours(start_minute=1350, end_minute=360))),
+        ("level", "80", Preferences(quiet=QuietHours(start_minute=1380, end_minute=420, pass_score=80))),
+        ("cap", "10", Preferences(alerts_per_hour=10)),
+    ],
+)
+async def test_what_is_typed_is_kept_and_cleared(chat: Chat, what: str, typed: str, expected: Preferences) -> None:
+    await chat.taps(callbacks.AskDelivery(what))
+    refused = await chat.person.writes("what is this")
+    assert "“what is this”" in refusal_of(refused)
+    assert await chat.preferences() == Preferences()
+    said = await chat.person.writes(typed)
+    assert "Saved" in (said[-1].text or "")
+    assert await chat.preferences() == expected
+    await chat.taps(callbacks.ClearDelivery("quiet" if what == "level" else what))
+    assert await chat.preferences() == Preferences()
+
+
+async def test_suggestions_for_a_misspelled_place(chat: Chat) -> None:
+    await chat.taps(callbacks.AskDelivery("zone"))
+    assert "Berlin" in refusal_of(await chat.person.writes("Berln"))
+
+
+async def test_snoozing(chat: Chat) -> None:
+    await chat.taps(callbacks.Snooze("8h"))
+    assert (await chat.preferences()).snoozed_until == NOW + timedelta(hours=8)
+    await chat.taps(callbacks.Snooze("morning"))
+    assert (await chat.preferences()).snoozed_until == NOW.replace(day=21, hour=8, minute=0)
+    await chat.taps(callbacks.Snooze("off"))
+    assert (await chat.preferences()).snoozed_until is None
+
+
+async def test_sounds_card_and_mutes(chat: Chat) -> None:
+    await chat.taps(callbacks.SetSound("digest", audible=False))
+    assert (await chat.preferences()).silent == {"digest"}
+    await chat.taps(callbacks.SetSound("digest", audible=True))
+    assert (await chat.preferences()).silent == frozenset()
+    for tap in (
+        callbacks.SetCompact(compact=True),
+        callbacks.SetCardField("liquidity", shown=False),
+        callbacks.SetCardButton("chart", shown=False),
+    ):
+        said = await chat.taps(tap)
+    preview = shown(said[0].text or "")
+    assert "SMPL" in preview
+    assert "liquidity" not in preview
+    assert (await chat.preferences()).card.buttons == ("copy", "explorer", "why", "mute")
+    await chat.taps(callbacks.MuteToken(ADDRESS))
+    said = await chat.taps(callbacks.ShowMuted(0))
+    assert callbacks.UnmuteToken(ADDRESS, 0).pack() in said[0].buttons.values()
+    await chat.taps(callbacks.UnmuteToken(ADDRESS, 0))
+    assert (await chat.preferences()).muted_tokens == {}
+
+
+async def from_group(chat: Chat, **fields: Any) -> list[Said]:
+    return await chat.person.writes("/deliver_here", chat=GROUP, **fields)
+
+
+async def test_an_administrator_sends_alerts_to_a_topic_and_back(chat: Chat) -> None:
+    said = await from_group(chat, message_thread_id=7, is_topic_message=True)
+    assert "Only somebody who administers" in (said[0].text or "")
+    assert (await chat.preferences()).destination is None
+    chat.administrators.of.add((GROUP_ID, USER_ID))
+    await from_group(chat)
+    assert chat.administrators.asked == 1, "the answer is believed for five minutes"
+
+
+async def test_a_topic_is_chosen(chat: Chat) -> None:
+    chat.administrators.of.add((GROUP_ID, USER_ID))
+    [said] = await from_group(chat, message_thread_id=7, is_topic_message=True)
+    assert said.message is not None
+    assert said.message.thread_id == 7
+    place = Destination(chat_id=GROUP_ID, thread_id=7, title="Callers <b>")
+    assert (await chat.preferences()).destination == place
+    [menu] = await chat.person.writes("/delivery")
+    assert "Callers" in shown(menu.text or "")
+    await chat.taps(callbacks.DeliverPrivately())
+    assert (await chat.preferences()).destination is None
+    await from_group(chat)
+    await chat.person.writes("/deliver_here")
+    assert (await chat.preferences()).destination is None
+
+
+async def test_no_other_command_works_in_a_group(chat: Chat) -> None:
+    assert await chat.person.writes("/delivery", chat=GROUP) == []
+    assert await chat.person.writes("hello", chat=GROUP) == []
+
+
+PREFIXES = [data.prefix for data in CallbackData.__subclasses__() if data.__module__ == callbacks.__name__]
+
+
+@st.composite
+def forged_taps(draw: st.DrawFn) -> str:
+    return f"{draw(st.sampled_from(PREFIXES))}:{draw(st.text(max_size=40))}"[:64]
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=forged_taps(), typed=st.text(max_size=60))
+async def test_forged_taps_and_wild_answers_reach_no_error(chat: Chat, data: str, typed: str) -> None:
+    said = [*await chat.person.taps(data), *await chat.person.writes(typed)]
+    for one in said:
+        assert "Something went wrong" not in (one.text or "")
+        if one.message:
+            assert_sendable(one.message.html)
+
+
+def test_the_buttons_of_a_card_are_ours() -> None:
+    call = replace(call_of(1), token=Token(address=ADDRESS))
+    keyboard = alert_card(
+        Texts.load(), call=call, set_name=None, latency_ms=None, language="en", may_repeat=False
+    ).keyboard
+    data = [button.data for row in keyboard for button in row if button.data]
+    assert data == [ShowWhy.of(ADDRESS, call.id).pack(), callbacks.MuteToken(ADDRESS).pack()]

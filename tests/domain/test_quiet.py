@@ -1,0 +1,167 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from domain.errors import UserFacingError
+from domain.policy import parse_cap, parse_pass_score
+from domain.quiet import is_quiet, next_full_hour, parse_quiet_hours, quiet_until, show_minute, zone_of
+from domain.subscribers import QuietHours
+from domain.zones import parse_time_zone
+
+MINUTE = timedelta(minutes=1)
+zones = st.sampled_from(
+    [
+        "UTC",
+        "Europe/Berlin",
+        "America/New_York",
+        "Asia/Kolkata",
+        "Australia/Lord_Howe",  # summer time moves the clock by half an hour
+        "Pacific/Apia",  # left out a whole day in 2011
+        "Africa/Casablanca",
+        "America/St_Johns",
+        "Asia/Kathmandu",
+    ]
+)
+minutes = st.integers(0, 1439)
+moments = st.datetimes(datetime(2010, 1, 1), datetime(2036, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001 - bounds of a strategy are naive
+changes = st.sampled_from(
+    [
+        datetime(2026, 3, 29, 1, tzinfo=UTC),
+        datetime(2026, 10, 25, 1, tzinfo=UTC),
+        datetime(2026, 3, 8, 7, tzinfo=UTC),
+        datetime(2026, 11, 1, 6, tzinfo=UTC),
+        datetime(2026, 4, 4, 15, tzinfo=UTC),
+        datetime(2026, 10, 3, 15, 30, tzinfo=UTC),
+        datetime(2011, 12, 30, 10, tzinfo=UTC),
+    ]
+)
+
+
+@st.composite
+def near_a_change(draw: st.DrawFn) -> datetime:
+    return draw(changes) + timedelta(seconds=draw(st.integers(-90_000, 90_000)))
+
+
+around_changes = near_a_change()
+
+
+@given(minutes, minutes, zones, moments | around_changes)
+def test_quiet_hours_end_at_the_first_moment_that_is_not_quiet(start: int, end: int, zone: str, at: datetime) -> None:
+    quiet = QuietHours(start_minute=start, end_minute=end)
+    until = quiet_until(quiet, zone, at)
+    assert not is_quiet(quiet, zone, until)
+    assert at <= until <= at + timedelta(days=2)
+    if is_quiet(quiet, zone, at):
+        assert until > at
+        last = until - MINUTE
+        while last > at:
+            assert is_quiet(quiet, zone, last)
+            last -= 17 * MINUTE
+    else:
+        assert until == at
+
+
+@given(minutes, minutes, zones, moments | around_changes)
+def test_the_wall_clock_decides(start: int, end: int, zone: str, at: datetime) -> None:
+    local = at.astimezone(zone_of(zone))
+    shown = local.hour * 60 + local.minute
+    within = (shown - start) % 1440 < (end - start) % 1440
+    assert is_quiet(QuietHours(start_minute=start, end_minute=end), zone, at) == within
+
+
+def test_a_night_in_which_the_clock_is_put_back() -> None:
+    quiet = QuietHours(start_minute=23 * 60, end_minute=7 * 60)
+    evening = datetime(2026, 10, 24, 22, 30, tzinfo=UTC)  # half past midnight in Berlin, summer time
+    assert quiet_until(quiet, "Europe/Berlin", evening) == datetime(2026, 10, 25, 6, tzinfo=UTC)
+    assert quiet_until(quiet, "Europe/Berlin", evening - timedelta(days=1)) == datetime(2026, 10, 24, 5, tzinfo=UTC)
+
+
+def test_an_end_that_the_clock_skips() -> None:
+    quiet = QuietHours(start_minute=23 * 60, end_minute=2 * 60 + 30)
+    night = datetime(2026, 3, 29, 0, 15, tzinfo=UTC)
+    assert quiet_until(quiet, "Europe/Berlin", night) == datetime(2026, 3, 29, 1, tzinfo=UTC)
+
+
+@given(zones, moments | around_changes)
+def test_the_next_full_hour(zone: str, at: datetime) -> None:
+    then = next_full_hour(zone, at)
+    assert at < then <= at + timedelta(hours=1)
+
+
+def test_an_unknown_zone_is_utc() -> None:
+    assert str(zone_of("Mars/Olympus")) == "UTC"
+    assert str(zone_of("../../etc/passwd")) == "UTC"
+    assert str(zone_of("Europe")) == "UTC"
+
+
+@given(minutes, minutes)
+def test_what_is_shown_can_be_typed(start: int, end: int) -> None:
+    typed = f"{show_minute(start)} - {show_minute(end)}"
+    if start == end:
+        with pytest.raises(UserFacingError, match=r"quiet\.empty"):
+            parse_quiet_hours(typed)
+    else:
+        assert parse_quiet_hours(typed) == (start, end)
+
+
+@pytest.mark.parametrize(
+    ("typed", "expected"),
+    [
+        ("23-7", (1380, 420)),
+        ("22:30 - 6:00", (1350, 360)),
+        ("22.30–6", (1350, 360)),
+        ("11pm to 7am", (1380, 420)),
+        ("12am-12pm", (0, 720)),
+        ("from 1 until 24", (60, 0)),
+    ],
+)
+def test_quiet_hours_as_people_type_them(typed: str, expected: tuple[int, int]) -> None:
+    assert parse_quiet_hours(typed) == expected
+
+
+typed_anything = st.text(max_size=40) | st.from_regex(r"\d{1,3}[:.]?\d{0,3} ?- ?\d{1,3}(am|pm)?", fullmatch=True)
+
+
+def key_of_refusal(read: Callable[[str], object], typed: str) -> str | None:
+    try:
+        read(typed)
+    except UserFacingError as error:
+        return error.key
+    return None
+
+
+@given(typed_anything)
+def test_anything_typed_is_read_or_refused_politely(typed: str) -> None:
+    assert key_of_refusal(parse_quiet_hours, typed) in {None, "quiet.unreadable", "quiet.empty"}
+    assert key_of_refusal(parse_time_zone, typed) in {None, "zone.unknown"}
+    assert key_of_refusal(parse_cap, typed) in {None, "cap.unreadable"}
+    assert key_of_refusal(parse_pass_score, typed) in {None, "level.unreadable"}
+
+
+@pytest.mark.parametrize(
+    ("typed", "zone"),
+    [
+        ("Berlin", "Europe/Berlin"),
+        ("europe/berlin", "Europe/Berlin"),
+        ("new york", "America/New_York"),
+        ("UTC", "UTC"),
+        ("utc+2", "Etc/GMT-2"),
+        ("GMT-5", "Etc/GMT+5"),
+        ("+5:30", "Asia/Kolkata"),
+        ("UTC−3", "Etc/GMT+3"),
+    ],
+)
+def test_time_zones_as_people_type_them(typed: str, zone: str) -> None:
+    assert parse_time_zone(typed) == zone
+    assert str(zone_of(zone)) == zone
+
+
+def test_a_misspelled_place_gets_suggestions() -> None:
+    with pytest.raises(UserFacingError) as refused:
+        parse_time_zone("Berln")
+    assert "Europe/Berlin" in str(refused.value.arguments["suggestions"])

@@ -1,0 +1,155 @@
+"""The real matcher, decisions, outbox and journal on real servers; only the feed's channels are known by heart."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, cast
+
+import msgspec
+from msgspec.structs import replace
+
+from domain.calls import Call, Channel, Token
+from domain.filters import FilterSet, Rule
+from domain.matching import Matcher
+from domain.plans import load_plans
+from domain.presets import Preset
+from domain.subscribers import Subscriber
+from managers.cache import SmartCache
+from managers.postgres import PostgresManager
+from managers.redis import RedisManager
+from services.channels import ChannelsService
+from services.claims import ClaimRequest
+from services.decisions import DecisionsService
+from services.explanations import CallExplanation, ExplanationsService
+from services.history import HistoryStore
+from services.journal import Journal
+from services.metrics import Metrics
+from services.outbox import Outbox
+from services.presets import PresetsService, PresetsStore
+from services.subscribers_store import SubscribersStore
+from services.subscriptions import SubscriptionsService
+from services.tokens import TokensService
+from services.users import UsersService
+from services.versions import SubscriberHistory
+
+CONFIG = Path(__file__).parents[2] / "config"
+PLANS = load_plans((CONFIG / "plans.toml").read_text(encoding="utf-8"))
+ALPHABET = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
+
+
+def mint(number: int) -> str:
+    """Write a number as an address: base58 of 32 bytes, with capital letters in it."""
+    value = (1 << 255) + number * 58**3 + 12_345
+    digits: list[str] = []
+    while value:
+        value, digit = divmod(value, 58)
+        digits.append(ALPHABET[digit])
+    return "".join(reversed(digits))
+
+
+class Clock:
+    """The real time, as Redis has it too, plus what a test puts it forward."""
+
+    def __init__(self) -> None:
+        self.ahead = timedelta()
+
+    def __call__(self) -> datetime:
+        return datetime.now(UTC) + self.ahead
+
+
+class NothingToAdd:
+    """Stands for what fills in channels and figures: these calls say everything that shall be known."""
+
+    async def enrich(self, calls: Sequence[Call]) -> list[Call]:
+        return list(calls)
+
+
+class World:
+    def __init__(self, redis: RedisManager, postgres: PostgresManager, presets: Sequence[Preset] = ()) -> None:
+        self.redis = redis
+        self.postgres = postgres
+        self.clock = Clock()
+        self.journal = Journal(redis, postgres)
+        self.outbox = Outbox(redis, self.journal)
+        self.matcher = Matcher()
+        cache: SmartCache[int, Subscriber | None] = SmartCache("settings", ttl_s=300, max_entries=1000)
+        self.store = SubscribersStore(redis, postgres, self.journal, cache)
+        self.presets = PresetsService(presets, store=PresetsStore(redis, postgres, self.journal), clock=self.clock)
+        self.users = UsersService(
+            store=self.store,
+            matcher=self.matcher,
+            presets=self.presets,
+            subscriptions=SubscriptionsService(PLANS, clock=self.clock),
+            history=SubscriberHistory(postgres),
+            clock=self.clock,
+        )
+        self.decisions = DecisionsService(
+            matcher=self.matcher,
+            channels=cast("ChannelsService", NothingToAdd()),
+            tokens=cast("TokensService", NothingToAdd()),
+            users=self.users,
+            outbox=self.outbox,
+            metrics=Metrics(),
+            clock=self.clock,
+        )
+        self.history = HistoryStore(redis, postgres, self.clock)
+        self.explanations = ExplanationsService(history=self.history, users=self.users, clock=self.clock)
+
+    async def joins(self, user_id: int, *sets: dict[str, Rule], **changed: Any) -> Subscriber:
+        await self.users.open(user_id=user_id, chat_id=user_id, name="Ada", language="en")
+        return await self.changes(user_id, *sets, **changed)
+
+    async def changes(self, user_id: int, *sets: dict[str, Rule], **changed: Any) -> Subscriber:
+        """Give somebody these rules, one set each, and whatever else his document shall say."""
+        numbered = tuple(
+            FilterSet(user_id=user_id, number=number, name=f"set {number}", rules=rules)
+            for number, rules in enumerate(sets, start=1)
+        )
+        return await self.edits(user_id, filter_sets=numbered, **changed)
+
+    async def edits(self, user_id: int, **changed: Any) -> Subscriber:
+        before = await self.users.require(user_id)
+        after = replace(before, revision=before.revision + 1, **changed)
+        await self.store.save(after)
+        if after.receives_at(self.clock()):
+            self.matcher.put_subscriber(user_id, after.filter_sets)
+        else:
+            self.matcher.remove_subscriber(user_id)
+        return after
+
+    def call(self, call_id: str, address: str, *, channel: str = "@alpha", **figures: Any) -> Call:
+        now = self.clock()
+        return Call(
+            id=call_id,
+            token=Token(address=address, name="Coin", symbol="COIN", **figures),
+            channel=Channel(id=channel, title=f"The {channel}"),
+            called_at=now - timedelta(seconds=1),
+            received_at=now - timedelta(milliseconds=400),
+        )
+
+    async def decides(self, *calls: Call) -> list[ClaimRequest]:
+        requests = await self.decisions.decide(calls)
+        await self.decisions.claim(requests, None)
+        return requests
+
+    async def tick(self) -> None:
+        """Wait until the millisecond of the server is over: what comes next is surely later."""
+        started = await self._server_ms()
+        while await self._server_ms() <= started:
+            pass
+
+    async def _server_ms(self) -> int:
+        seconds, micros = cast("list[bytes]", (await self.redis.transaction([("TIME",)]))[0])
+        return int(seconds) * 1000 + int(micros) // 1000
+
+    async def why(self, user_id: int, call: Call) -> CallExplanation:
+        """Explain a call; it must be there."""
+        found = await self.explanations.why_token(user_id, call.token.address)
+        assert found is not None
+        return next(one for one in found.calls if one.decided.call.id == call.id)
+
+
+def encoded(call: Call) -> bytes:
+    return msgspec.json.encode(call)

@@ -1,0 +1,295 @@
+"""What a person reads: one message, whatever is in it, and nothing of anybody else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import Any, cast, get_args
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from domain.addresses import call_tag
+from domain.calls import Call, Channel, Origin, Token
+from domain.errors import UserFacingError
+from domain.explanation import explain
+from domain.filters import FIELDS, Choice, FilterField, FilterSet, Range, Rule, Words
+from domain.messages import Message
+from domain.subscribers import Preferences, QuietHours, Subscriber
+from domain.verdicts import figures_read, judge
+from handlers import callbacks
+from handlers.base import Services, Turn
+from handlers.menus import View
+from handlers.why import WhyMixin
+from handlers.why_cards import explanation_card, near_misses_card
+from services.explanations import CallExplanation, Delivery, EarlierCall, Explanation, NearMiss, NearMisses, Outcome
+from services.journal_rows import DecidedCall
+from tests.handlers.telegram_wire import MENU_ID, RecordedConversation, Said
+from tests.texts.hostile import HOSTILE
+from tests.texts.telegram_html import assert_sendable, shown, units
+from tests.why.support import World, mint
+from texts import Texts
+
+NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
+TEXTS = Texts.load()
+VIEW = View(texts=TEXTS, language="en")
+HOLDERS: dict[str, Rule] = {"holders": Range(minimum=150.0), "market_cap_usd": Range(20_000.0, 2_000_000.0)}
+
+
+class Bot(WhyMixin):
+    def __init__(self, services: Services) -> None:
+        self.services = services
+
+
+class Chat:
+    """Somebody who talks to the bot."""
+
+    def __init__(self, world: World, user_id: int) -> None:
+        self.conversation = RecordedConversation()
+        parts = SimpleNamespace(
+            users=world.users,
+            explanations=world.explanations,
+            telegram=self.conversation,
+            texts=TEXTS,
+            clock=world.clock,
+        )
+        self.bot = Bot(cast("Services", parts))
+        self.user_id = user_id
+
+    def turn(self, text: str = "", menu_id: int | None = None) -> Turn:
+        who = self.user_id
+        return Turn(user_id=who, chat_id=who, name="Ada", language="en", text=text, menu_id=menu_id)
+
+    async def writes(self, text: str) -> Said:
+        await self.bot.why(self.turn(text))
+        return self.conversation.said[-1]
+
+    async def taps(self, data: str) -> Said | str:
+        """Tap a button; returns what was said, or the toast."""
+        turn = self.turn(menu_id=MENU_ID)
+        if data.startswith(callbacks.ShowWhy.prefix + ":"):
+            toast = await self.bot.show_why(turn, callbacks.ShowWhy.unpack(data))
+        else:
+            toast = await self.bot.show_near_misses(turn, callbacks.ShowNearMisses.unpack(data))
+        return toast or self.conversation.said[-1]
+
+
+@pytest.fixture
+async def ada(world: World) -> Chat:
+    await world.joins(7, HOLDERS)
+    await world.tick()
+    return Chat(world, 7)
+
+
+async def test_a_token_that_was_held_back(world: World, ada: Chat) -> None:
+    await world.decides(world.call("c1", mint(1), holders=92, market_cap_usd=402_000.0))
+    said = await ada.writes(f"/why https://gmgn.ai/sol/token/eye1_{mint(1)}")
+    text = shown(said.text or "")
+    assert "✗ Holders 92, needs ≥ 150 (feed, 0." in text
+    assert "✓ Market cap $402k within $20k – $2M (feed, 0." in text
+    assert "None of your filters let it through" in text
+    assert "Received" in text
+    assert said.how == "sent"
+
+
+async def test_a_tap_under_an_alert_answers_with_a_new_message(world: World, ada: Chat) -> None:
+    call = world.call("c1", mint(1), holders=200, market_cap_usd=402_000.0)
+    await world.decides(call)
+    said = await ada.taps(callbacks.ShowWhy.of(mint(1), call.id).pack())
+    assert isinstance(said, Said)
+    assert said.how == "sent"
+    assert "It passed your filters" in shown(said.text or "")
+    assert await ada.taps(callbacks.ShowWhy.of(mint(1), "another").pack()) == TEXTS.plain("toast.why_gone")
+
+
+async def test_near_misses_are_listed_and_explained(world: World, ada: Chat) -> None:
+    assert "No near misses today" in ((await ada.writes("/why")).text or "")
+    calls = [world.call(f"c{n}", mint(n), holders=92, market_cap_usd=402_000.0) for n in range(10)]
+    await world.decides(*calls)
+    said = await ada.writes("/why")
+    text = shown(said.text or "")
+    assert "Holders 92, needs ≥ 150" in text
+    assert text.count("needs ≥ 150") == 8
+    page = await ada.taps(said.buttons[TEXTS.plain("button.next")] or "")
+    assert isinstance(page, Said)
+    assert page.how == "edited"
+    assert shown(page.text or "").count("needs ≥ 150") == 2
+    explained = await ada.taps(page.buttons["Why 10: COIN"] or "")
+    assert isinstance(explained, Said)
+    assert explained.how == "sent"
+    assert "1 of 2 rules failed" in shown(explained.text or "")
+
+
+async def test_other_calls_of_the_token_are_a_button_each(world: World, ada: Chat) -> None:
+    await world.decides(world.call("c1", mint(1), holders=92, market_cap_usd=402_000.0))
+    await world.tick()
+    await world.decides(world.call("c2", mint(1), channel="@beta", holders=200, market_cap_usd=402_000.0))
+    said = await ada.writes(f"/why {mint(1)}")
+    (button,) = said.buttons.values()
+    assert button == f"why:{mint(1)}:{call_tag('c1')}"
+
+
+async def test_what_is_no_token_or_unknown(world: World, ada: Chat) -> None:
+    assert "no token address" in ((await ada.writes("/why not")).text or "")
+    assert mint(5) in ((await ada.writes(f"/why {mint(5)}")).text or "")
+    with pytest.raises(UserFacingError, match=r"user\.unknown"):
+        await Chat(world, 9).writes(f"/why {mint(5)}")
+
+
+async def test_a_forged_button_shows_the_callers_own(world: World, ada: Chat) -> None:
+    await world.joins(8, {"holders": Range(minimum=1.0)}, preferences=Preferences(alerts_per_hour=77))
+    await world.tick()
+    call = world.call("c1", mint(1), holders=92)
+    await world.decides(call)
+    said = await ada.taps(callbacks.ShowWhy.of(mint(1), call.id).pack())
+    assert isinstance(said, Said)
+    assert "None of your filters let it through" in shown(said.text or "")
+    assert "77" not in shown(said.text or "")
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    text=st.text() | st.lists(st.sampled_from([mint(1), "https://", "solscan.io/token/", "\u202e", "<b>"])).map("".join)
+)
+async def test_whatever_is_asked_there_is_an_answer(ada: Chat, text: str) -> None:
+    said = await ada.writes(f"/why {text}")
+    assert_sendable(said.text or "")
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(address=st.text(max_size=12), tag=st.text(max_size=8), page=st.integers())
+async def test_whatever_button_is_forged_nothing_breaks(ada: Chat, address: str, tag: str, page: int) -> None:
+    assert await ada.bot.show_why(ada.turn(menu_id=MENU_ID), callbacks.ShowWhy(address, tag))
+    await ada.bot.show_near_misses(ada.turn(menu_id=MENU_ID), callbacks.ShowNearMisses(page))
+
+
+# every message fits
+
+LONG = "W" * 300
+STATUSES: Any = ("queued", "in_flight", "sent", "merged", "digest", "withheld", "dead")
+
+
+def hostile_call(text: str) -> Call:
+    token = Token(
+        address=mint(1),
+        name=text,
+        symbol=text,
+        holders=10**15,
+        market_cap_usd=1e-17,
+        launchpad=text,
+        origins={"holders": Origin(text, NOW - timedelta(days=400))},
+    )
+    return Call(
+        id="c" * 128,
+        token=token,
+        channel=Channel(id="x" * 64, title=text),
+        called_at=NOW - timedelta(days=3),
+        received_at=NOW,
+        text=text * 20,
+    )
+
+
+def rule_of(field: FilterField, text: str, missing: Any) -> Rule:
+    wait_minutes = 60 if missing == "wait" else 0
+    if field.unit == "choice":
+        many = frozenset(f"{text[:60]}{n}" for n in range(100))
+        return Choice(many, missing=missing, wait_minutes=wait_minutes)
+    if field.unit == "text":
+        return Words(tuple(f"{text[:48]}{n}" for n in range(20)), missing=missing, wait_minutes=wait_minutes)
+    return Range(1.23456789, 999_999_999.0, missing=missing, wait_minutes=wait_minutes)
+
+
+def hostile_subscriber(text: str, sets: int) -> Subscriber:
+    policies = ("fail", "wait", "pass")
+    return Subscriber(
+        user_id=7,
+        chat_id=7,
+        name=text,
+        created_at=NOW,
+        paid_until=NOW + timedelta(days=1),
+        preferences=Preferences(
+            time_zone="America/Argentina/ComodRivadavia",
+            quiet=QuietHours(start_minute=1380, end_minute=420),
+            alerts_per_hour=10**6,
+            snoozed_until=NOW + timedelta(days=1),
+            muted_tokens={mint(1): NOW + timedelta(days=1)},
+        ),
+        filter_sets=tuple(
+            FilterSet(
+                user_id=7,
+                number=number,
+                name=text,
+                enabled=number % 5 != 0,
+                rules={"gone": Range(1.0), **{f.key: rule_of(f, text, policies[number % 3]) for f in FIELDS}},
+            )
+            for number in range(sets)
+        ),
+    )
+
+
+def explained(outcome: Outcome, text: str, sets: int) -> Iterator[CallExplanation]:
+    call = hostile_call(text)
+    judged = judge(hostile_subscriber(text, sets), call, NOW, stale=False)
+    decided = DecidedCall(call=call, decided_at=NOW, reason="first_check", checked_channels=())
+    if outcome != "accepted":
+        earlier = EarlierCall(call_id="c", channel=text, at=NOW)
+        yield CallExplanation(decided=decided, shown=call, outcome=outcome, judged=judged, earlier=earlier)
+        return
+    yield CallExplanation(decided=decided, shown=call, outcome=outcome, judged=judged)
+    for status in STATUSES:
+        delivery = Delivery(
+            status=status,
+            set_number=1,
+            decided_at=NOW + timedelta(minutes=3),
+            sent_at=NOW + timedelta(days=400),
+            latency_s=1e9,
+            may_repeat=True,
+            reason=text,
+        )
+        yield CallExplanation(
+            decided=decided, shown=call, outcome=outcome, judged=judged, delivery=delivery, late_s=180.0
+        )
+
+
+@pytest.mark.parametrize("text", [LONG, *HOSTILE])
+def test_every_explanation_fits_one_message(text: str) -> None:
+    text = text[:200]  # as feeds are cut
+    for outcome in get_args(Outcome):
+        for sets in (0, 2, 13):
+            for one in explained(outcome, text, sets):
+                subscriber = one.judged.subscriber
+                assert subscriber is not None
+                found = Explanation(address=mint(1), calls=(one, *[one] * 8), subscriber=subscriber)
+                check(explanation_card(VIEW, found, NOW + timedelta(days=13)))
+
+
+@pytest.mark.parametrize("text", [LONG, *HOSTILE])
+def test_every_page_of_near_misses_fits_one_message(text: str) -> None:
+    call = hostile_call(text)
+    decided = DecidedCall(call=call, decided_at=NOW, reason="first_check", checked_channels=())
+    filter_set = hostile_subscriber(text, 1).filter_sets[0]
+    found = tuple(
+        NearMiss(decided=decided, filter_set=filter_set, rule=rule) for rule in explain(filter_set, call).rules
+    )
+    misses = NearMisses(found=found, calls_checked=2000, complete=False, time_zone="Europe/Berlin")
+    for page in range(-1, 9):
+        check(near_misses_card(VIEW, misses, page))
+
+
+def check(message: Message) -> None:
+    assert_sendable(message.html)
+    for button in (button for row in message.keyboard for button in row):
+        assert 1 <= units(button.text) <= 64
+        assert button.data is not None
+        assert len(button.data.encode()) <= 64
+
+
+@pytest.mark.parametrize("field", FIELDS, ids=[field.key for field in FIELDS])
+def test_a_value_knows_where_it_came_from(field: FilterField) -> None:
+    """Only figures of the token have an origin; a field reads those that it is made of."""
+    read = figures_read(field, hostile_call("x"))
+    assert read <= set(Token.__struct_fields__)
+    if field.key in Token.__struct_fields__:
+        assert read == {field.key}
