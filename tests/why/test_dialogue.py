@@ -87,8 +87,8 @@ async def test_a_token_that_was_held_back(world: World, ada: Chat) -> None:
     await world.decides(world.call("c1", mint(1), holders=92, market_cap_usd=402_000.0))
     said = await ada.writes(f"/why https://gmgn.ai/sol/token/eye1_{mint(1)}")
     text = shown(said.text or "")
-    assert "✗ Holders 92, needs ≥ 150 (feed, 0." in text
-    assert "✓ Market cap $402k within $20k – $2M (feed, 0." in text
+    assert "✗ Holders 92, needs ≥ 150 (feed, " in text
+    assert "✓ Market cap $402k within $20k – $2M (feed, " in text
     assert "None of your filters let it through" in text
     assert "Received" in text
     assert said.how == "sent"
