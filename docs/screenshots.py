@@ -80,11 +80,12 @@ async def begin(page: Page) -> None:
     await page.get_by_test_id("new-user-create").click()
     await page.get_by_test_id("start").click()
     await page.get_by_role("button", name="Early gems").click()
+    await page.get_by_role("button", name="Size · 2").click()
     await page.get_by_role("button", name="Market cap: $20k – $300k").click()
     await expect(page.get_by_text("Send me a range")).to_be_visible()
     await page.get_by_test_id("composer-input").fill("20k - 2M")
     await page.get_by_test_id("send").click()
-    await expect(page.get_by_text("Market cap: $20k – $2M").first).to_be_visible()
+    await expect(page.get_by_text("✅ Market cap: $20k – $2M")).to_be_visible()
     await page.get_by_text("20k - 2M", exact=True).last.evaluate("node => node.scrollIntoView()")
     await page.evaluate("document.activeElement.blur()")
 

@@ -46,6 +46,11 @@ _OUTCOMES: Final[dict[Outcome, str]] = {
     "not_checked": "why.not_checked",
 }
 _SIGNS: Final[dict[Outcome, str]] = {"accepted": "✓", "waiting": "…", "failed": "✗", "gave_up": "✗"}
+_SOURCES: Final[dict[str, str]] = {
+    "native": "source.native",
+    "pumpportal": "source.pumpportal",
+    "jupiter": "source.jupiter",
+}
 _DELIVERIES: Final[dict[str, str]] = {
     "queued": "why.delivery_queued",
     "in_flight": "why.delivery_in_flight",
@@ -218,7 +223,8 @@ def _origin(view: View, field: FilterField, one: CallExplanation) -> Html:
     oldest = min(origins, key=lambda origin: origin.at, default=None)
     if oldest is None:
         return view.html("why.origin_call", age=_ago((decided_at - call.received_at).total_seconds()))
-    return view.html("why.origin", source=oldest.source, age=_ago((decided_at - oldest.at).total_seconds()))
+    source = view.plain(_SOURCES[oldest.source]) if oldest.source in _SOURCES else oldest.source
+    return view.html("why.origin", source=source, age=_ago((decided_at - oldest.at).total_seconds()))
 
 
 def _delivered(view: View, one: CallExplanation, zone: str) -> Html:
@@ -252,7 +258,7 @@ def _times(view: View, one: CallExplanation, zone: str) -> Html:
     lines = [view.html(moments[0][0], at=_moment(moments[0][1], zone, exact=True))]
     for (_, before), (key, at) in pairwise(moments):
         after = f"{(at - before).total_seconds() * 1000:+,.0f}"
-        lines.append(view.html(key, at=_moment(at, zone, exact=True), after=after))
+        lines.append(view.html(key, at=_moment(at, zone, exact=True).partition(" ")[2], after=after))
     return join("\n", lines)
 
 

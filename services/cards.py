@@ -79,7 +79,7 @@ def merged_card(texts: Texts, shown: Sequence[Shown], *, language: str, card: Ca
     rows: list[tuple[Button, ...]] = []
     left = MAX_TEXT_UTF16
     for one in shown[:MAX_CARDS]:
-        block = pieces.compact(one)
+        block = pieces.text("card.numbered", number=len(blocks) + 1, card=pieces.compact(one))
         length = utf16_length(to_plain(block)) + len("\n\n")
         if blocks and length > left:
             break

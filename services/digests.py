@@ -122,11 +122,14 @@ class DigestWriter:
         except TimeoutError:
             self._metrics.counts.fallbacks["digest figures"] += 1
         since = call.called_at if call else held.received_at
+        now_usd = token.market_cap_usd if token else None
+        # Ticks begin when this process did: what is known to be reached now was reached.
+        reached = [cap for cap in (self._prices.peak_market_cap(held.token_address, since), now_usd) if cap is not None]
         return Since(
             held=held,
             call=call,
-            now_usd=token.market_cap_usd if token else None,
-            peak_usd=self._prices.peak_market_cap(held.token_address, since),
+            now_usd=now_usd,
+            peak_usd=max(reached, default=None),
         )
 
     def _line(self, since: Since, language: str) -> Html:

@@ -100,7 +100,7 @@ async def make_cheap_and_clean(chat: ChatPage) -> None:
 
 
 async def make_large_on_solana(chat: ChatPage) -> None:
-    """A choice, and a range that nothing in this market reaches."""
+    """A range that nothing in this market reaches, and a choice."""
     name = "Large on Solana"
     await chat.send("/settings")
     await chat.wait_for_message(LIST)
@@ -108,8 +108,8 @@ async def make_large_on_solana(chat: ChatPage) -> None:
     await chat.wait_for_message("New filter")
     await chat.tap_under("New filter", "Empty filter")
     await rename(chat, "Filter 2", name)
-    await type_rule(chat, name, "Origin", "Chain", typed="solana", shown="solana")
     await type_rule(chat, name, "Size", "Liquidity", typed="> 900M", shown="≥ $900M")
+    await type_rule(chat, name, "Origin", "Chain", typed="solana", shown="solana")
 
 
 async def share(chat: ChatPage, name: str) -> str:
@@ -127,6 +127,12 @@ async def share(chat: ChatPage, name: str) -> str:
 
 def alerts(chat: ChatPage) -> Locator:
     return chat.part("message").filter(has_text=ALERT)
+
+
+def alerts_after_sharing(chat: ChatPage) -> Locator:
+    """Those of the chat that came when both filters were done."""
+    shared = '[data-testid=message]:has-text("as a link:")'
+    return chat.page.locator(f"{shared} ~ [data-testid=message]").filter(has_text=ALERT)
 
 
 async def called_far_above(chat: ChatPage) -> Called:
@@ -195,14 +201,12 @@ async def asks_why_it_was_held_back(ada: ChatPage, held_back: Called) -> None:
     assert float(failed[1].replace(",", "")) * SCALES[failed[2]] > MAXIMUM_USD
     assert re.search(r"✗ Cheap & clean \([123] of 3 rules failed\)", answer)
     assert re.search(r"✗ Large on Solana \([12] of 2 rules failed\)", answer)
-    own_alerts = "\n".join(await alerts(ada).all_inner_texts())
+    own_alerts = "\n".join(await alerts_after_sharing(ada).all_inner_texts())
     assert held_back.address not in own_alerts
 
 
 async def asks_why_it_came(ada: ChatPage) -> None:
-    """The alert is one that came when both filters were done."""
-    shared = '[data-testid=message]:has-text("as a link:")'
-    later = ada.page.locator(f"{shared} ~ [data-testid=message]").filter(has_text=ALERT)
+    later = alerts_after_sharing(ada)
     await later.first.wait_for(state="attached", timeout=PATIENCE_S * 1000)
     message_id = await later.last.get_attribute("data-message-id")
     alert = ada.page.locator(f"[data-message-id='{message_id}']")

@@ -191,9 +191,9 @@ async def test_the_page_and_its_files() -> None:
             assert response.status == 200
             assert response.content_type == "text/html"
             assert response.headers["Content-Security-Policy"] == (
-            "default-src 'self'; img-src 'self' data: https: http://127.0.0.1:*; "
-            "media-src 'self' https: http://127.0.0.1:*"
-        )
+                "default-src 'self'; img-src 'self' data: https: http://127.0.0.1:*; "
+                "media-src 'self' https: http://127.0.0.1:*"
+            )
         for name in ("..%2Fserver.py", "../server.py", "none.js", "%00"):
             async with session.get(f"/page/{name}") as response:
                 assert response.status == 404
