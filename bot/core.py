@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -41,6 +40,7 @@ STUCK_AFTER_S = 150.0
 WATCHDOG_EVERY_S = 5.0
 SOL_PRICE_EVERY_S = 30.0
 TICKS_EVERY_S = 1.0
+LOADING_LOOK_S = 0.1
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -75,8 +75,10 @@ class TokenFilterBot(BotBase):
         self._cursor: int | None = None
         self.is_loaded = False
         """Whether every subscriber is in the matcher."""
-        self._decided_early: deque[Call] = deque(maxlen=QUEUE_SIZE)
+        self._decided_early: list[Call] = []
         """Calls decided before everybody was loaded: they are decided again for those who came later."""
+        self._cursor_is_held = True
+        """Until then the feed's stored cursor stays where it was: a kill fetches those calls again."""
 
     async def run(self, stop: asyncio.Event, *, polling: bool, drain_s: float) -> None:
         """Work until `stop`, then stop the intake, finish what is in flight within `drain_s`, and return."""
@@ -127,7 +129,10 @@ class TokenFilterBot(BotBase):
         self.engine.say(f"{total:,} subscribers loaded after {time.monotonic() - started_at:.1f} s.")
         self.is_loaded = True
         while self._decided_early:
-            await self.token_queue.put(self._decided_early.popleft())
+            batch = self._decided_early[:LARGEST_BATCH]
+            del self._decided_early[:LARGEST_BATCH]
+            await self._settle(batch, None)
+        self._cursor_is_held = False
 
     async def _run_feed(self, _progress: Progress) -> None:
         await self.feed.run()
@@ -142,6 +147,9 @@ class TokenFilterBot(BotBase):
         """Take what has queued up as one batch, decide it, claim it; a batch is never left half done."""
         while True:
             progress()
+            if not self.is_loaded and len(self._decided_early) >= QUEUE_SIZE:
+                await asyncio.sleep(LOADING_LOOK_S)  # the queue fills, the socket waits, no call is dropped
+                continue
             try:
                 async with asyncio.timeout(IDLE_S):
                     batch = [await self.token_queue.get()]
@@ -151,11 +159,13 @@ class TokenFilterBot(BotBase):
                 batch.append(self.token_queue.get_nowait())
             if not self.is_loaded:
                 self._decided_early.extend(batch)
-            requests = await self.engine.decisions.decide(batch)
-            cursor = self._cursor_of(batch)
-            await persistently(partial(self.engine.decisions.claim, requests, cursor))
+            await self._settle(batch, None if self._cursor_is_held else self._cursor_of(batch))
             for _ in batch:
                 self.token_queue.task_done()
+
+    async def _settle(self, batch: list[Call], cursor: FeedCursor | None) -> None:
+        requests = await self.engine.decisions.decide(batch)
+        await persistently(partial(self.engine.decisions.claim, requests, cursor))
 
     async def _take_ticks(self, progress: Progress) -> None:
         while True:

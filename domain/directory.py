@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from domain.bits import NO_ROWS, Flags, Rows
+from domain.bits import Rows
 
 Slots = npt.NDArray[np.int32]
 UserIds = npt.NDArray[np.int64]
@@ -63,9 +63,6 @@ class RowDirectory:
                 self._first = np.concatenate([self._first, np.full(slot, -1, dtype=np.int32)])
         return slot
 
-    def known_slot(self, user_id: int) -> int | None:
-        return self._slots.get(user_id)
-
     def numbers_of(self, user_id: int) -> list[int]:
         """The filter sets of this subscriber that have a row."""
         slot = self._slots.get(user_id)
@@ -94,9 +91,6 @@ class RowDirectory:
         while row >= 0 and self.numbers[row] != number:
             row = int(self._next[row])
         return None if row < 0 else row
-
-    def free_rows(self, start: int, stop: int) -> Flags:
-        return self.slot_of_row[start:stop] < 0
 
     def is_full(self) -> bool:
         return not self._free and self.end == self.capacity
@@ -133,9 +127,3 @@ class RowDirectory:
         self._free.append(row)
         self.rows_in_use -= 1
         self.version += 1
-
-    def used_rows(self) -> Rows:
-        """Every row that has an owner, ascending."""
-        if not self.rows_in_use:
-            return NO_ROWS
-        return np.flatnonzero(self.slot_of_row >= 0).astype(np.int32)

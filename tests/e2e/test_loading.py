@@ -1,0 +1,56 @@
+"""Calls that flow while subscribers are still being loaded: nobody misses one, and a kill meanwhile loses none."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime
+
+from msgspec.structs import replace
+
+from bot.console import Terminal
+from composition import Addresses, Composition, connect
+from config.settings import Settings
+from sandbox.market import Market
+
+
+async def composed(stack: AsyncExitStack, redis_url: str, postgres_dsn: str) -> Composition:
+    nowhere = "127.0.0.1:9"
+    at = Addresses(
+        telegram_token="1:A",
+        telegram_api_base=f"http://{nowhere}",
+        source="native",
+        feed_url=f"ws://{nowhere}/",
+        feed_api_url=None,
+        feed_token=None,
+        price_api_url="",
+        redis_url=redis_url,
+        database_url=postgres_dsn,
+    )
+    return Composition(Settings(), await connect(at, stack), Terminal())
+
+
+async def test_who_is_loaded_late_gets_the_call_and_the_cursor_waits_for_it(redis_url: str, postgres_dsn: str) -> None:
+    market = Market(seed=3)
+    early, later = (replace(market.next_call(datetime.now(UTC)), id=f"call-{n}", cursor=n) for n in (1, 2))
+    async with AsyncExitStack() as stack:
+        before = await composed(stack, redis_url, postgres_dsn)
+        await before.users.open(user_id=7, chat_id=7, name="Ann", language="en")
+        await before.users.apply_preset(7, "everything", None)
+        await before.journal.drain_all()
+
+        restarted = await composed(stack, redis_url, postgres_dsn)
+        bot = restarted.bot
+        deciding = asyncio.create_task(bot._decide(lambda: None))  # pyright: ignore[reportPrivateUsage] - without the other jobs
+        await bot.token_queue.put(early)
+        await bot.token_queue.join()
+        assert await restarted.outbox.size() == 0
+        assert await restarted.outbox.cursor("native") is None
+
+        await bot._load()  # pyright: ignore[reportPrivateUsage] - the moment is the point
+        assert await restarted.outbox.size() == 1
+        await bot.token_queue.put(later)
+        await bot.token_queue.join()
+        assert await restarted.outbox.cursor("native") == 2
+        deciding.cancel()
+        await asyncio.gather(deciding, return_exceptions=True)
