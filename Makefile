@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check lint types layers bench docs screenshots lock clean
+.PHONY: help setup run test check lint types layers faults soak bench docs screenshots lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -38,8 +38,14 @@ layers: setup
 
 check: lint types layers test ## what CI runs: ruff, pyright strict, import-linter, the suite with its shape tests
 
-bench: setup ## run every benchmark
-	$(BIN)/python -m benchmarks all
+faults: setup ## break everything, at full size; writes docs/reliability.md (half an hour)
+	$(BIN)/python -m pytest tests/faults -n 2 --dist loadfile --full --reliability-table docs/reliability.md
+
+soak: setup ## ten minutes of load and faults; memory must stay flat; adds to docs/reliability.md
+	$(BIN)/python -m tests.faults.soak --minutes 10
+
+bench: setup ## run every benchmark; writes docs/performance.md
+	$(BIN)/python -m benchmarks all --write docs/performance.md
 
 docs: setup ## regenerate .env.example and docs/filters.md
 	$(BIN)/python -m generate

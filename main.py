@@ -1,23 +1,30 @@
-"""TokenFilterBot's entrance: `run`, `doctor`, `migrate`. What the bot is made of stands in `composition.py`."""
+"""TokenFilterBot's entrance: `run`, `doctor`, `migrate`. What the bot is made of stands in `composition/`."""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import secrets
 import signal
 import sys
 import time
 from collections.abc import AsyncGenerator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from functools import partial
 
 from bot.console import Part, Terminal, summarise
 from bot.doctor import examine
-from composition import Addresses, Composition, connect
+from bot.roles import ROLES, SENDING, Role
+from composition import Addresses, Composition, Place, connect
+from config.clock import now
 from config.logging import configure_logging
 from config.settings import Settings, load_settings
 from domain.errors import FatalError, TransientError, flatten
+from domain.partitions import PARTITIONS
+from managers.fault_points import points
 from migrations import migrate
 from sandbox.world import Wants, World, open_world
+from services.members import Shard
 from web.app import create_app
 from web.server import HttpServer
 from web.telegram_webhook import TelegramWebhook
@@ -37,6 +44,16 @@ def wants(settings: Settings) -> Wants:
     )
 
 
+def lacks(settings: Settings) -> list[str]:
+    """Name the settings without which every process would open a sandbox of its own."""
+    given = {
+        "TELEGRAM_BOT_TOKEN": settings.has_real_telegram,
+        "REDIS_URL": settings.redis_url,
+        "DATABASE_URL": settings.database_url,
+    }
+    return [name for name, value in given.items() if not value]
+
+
 def addresses(settings: Settings, world: World) -> Addresses:
     """Real addresses where there are any, the sandbox's otherwise."""
     token, feed_token = settings.telegram_bot_token, settings.feed_token
@@ -51,28 +68,36 @@ def addresses(settings: Settings, world: World) -> Addresses:
         price_api_url=world.prices.url if world.prices else settings.price_api_url or JUPITER_URL,
         redis_url=world.redis_url or settings.redis_url or "",
         database_url=world.postgres_dsn or settings.database_url or "",
+        messages_per_s=settings.telegram_messages_per_second,
     )
+
+
+def place(settings: Settings, role: Role, shard: Shard | None) -> Place:
+    """Name this process: the same after a restart, another in every data directory, role and share."""
+    path = settings.data_dir / "instance"
+    if not path.exists():
+        path.write_text(secrets.token_hex(4))
+    share = f"-{shard.index}of{shard.count}" if shard else ""
+    return Place(role=role, shard=shard, owner=f"{path.read_text().strip()}-{role}{share}")
 
 
 @asynccontextmanager
 async def http_edge(settings: Settings, composition: Composition) -> AsyncGenerator[HttpServer]:
     """Serve /healthz and /metrics and, with PUBLIC_URL, the webhook that brings Telegram's updates."""
-    telegram, secret, webhook = composition.parts.telegram, settings.telegram_webhook_secret, None
-    if settings.public_url and secret:
-        webhook = TelegramWebhook(secret=secret.get_secret_value(), feed=telegram.feed_update)
+    webhook, brought = None, composition.updates.webhook
+    if brought and composition.place.role in {"all", "gateway"}:
+        feed, is_open = composition.parts.telegram.feed_update, lambda: composition.updates.is_open
+        webhook = TelegramWebhook(secret=brought.secret, feed=feed, is_open=is_open)
     app = create_app(
         health=composition.monitoring.health_document,
         telegram_webhook=webhook,
         metrics=composition.metrics.registry,
     )
     async with HttpServer(app, settings.http_host, settings.http_port) as server:
-        if settings.public_url and secret and webhook:
-            url = settings.public_url.rstrip("/") + webhook.path
-            await telegram.set_webhook(url, secret.get_secret_value())
         yield server
 
 
-async def run(settings: Settings, *, seconds: float | None, terminal: Terminal) -> int:
+async def run(settings: Settings, at_place: Place, *, seconds: float | None, terminal: Terminal) -> int:
     """Start everything, work until Ctrl-C, SIGTERM or `seconds` have passed, drain, and give the exit code."""
     started_at = time.monotonic()
     stop = asyncio.Event()
@@ -80,16 +105,16 @@ async def run(settings: Settings, *, seconds: float | None, terminal: Terminal) 
     for signal_number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(signal_number, stop.set)
     async with AsyncExitStack() as stack:
+        if at_place.role != "all" and (lacking := lacks(settings)):
+            raise FatalError(f"A part of the work needs servers that all parts share: set {', '.join(lacking)}.")
         world = await stack.enter_async_context(world_of(settings))
         at = addresses(settings, world)
         terminal.show_parts(part_list(settings, at))
-        await migrate(at.database_url)
-        composition = Composition(settings, await connect(at, stack), terminal)
-        try:
-            await stack.enter_async_context(composition.parts.telegram)
-        except TransientError as error:
-            raise TransientError(f"Telegram cannot be reached ({error}): `main.py doctor` tells more.") from error
-        await composition.publish_menus()
+        local_store = settings.data_dir / "local.sqlite" if at_place.role == "all" else None
+        composition = Composition(settings, await connect(at, stack, local_store=local_store), terminal, at_place)
+        await prepare_schema(at.database_url, composition, terminal)
+        if at_place.role in SENDING:
+            await stack.enter_async_context(composition.parts.telegram.opened())
         server = await stack.enter_async_context(http_edge(settings, composition))
         terminal.say(f"Health: http://{settings.http_host}:{server.port}/healthz")
         if world.telegram:
@@ -97,14 +122,24 @@ async def run(settings: Settings, *, seconds: float | None, terminal: Terminal) 
         terminal.say(f"Ready after {time.monotonic() - started_at:.1f} s. Ctrl-C ends it.")
         if seconds is not None:
             loop.call_later(seconds, stop.set)
-        await composition.bot.run(stop, polling=settings.public_url is None, drain_s=DRAIN_S)
+        await composition.bot.run(stop, drain_s=DRAIN_S)
         summary = summarise(
             composition.metrics,
             waiting=await composition.outbox.size(),
             twice=world.sent_twice,
+            is_all=at_place.role == "all",
         )
     terminal.show_summary(summary)
     return summary.exit_code
+
+
+async def prepare_schema(database_url: str, composition: Composition, terminal: Terminal) -> None:
+    """Bring the schema up to date, or let the journal do it when PostgreSQL can be reached."""
+    try:
+        await migrate(database_url)
+    except TransientError as error:
+        terminal.say(f"PostgreSQL cannot be reached; trying on. ({error})")
+        composition.journal.prepare = partial(migrate, database_url)
 
 
 def world_of(settings: Settings) -> AbstractAsyncContextManager[World]:
@@ -153,11 +188,21 @@ def part_list(settings: Settings, at: Addresses) -> list[Part]:
     ]
 
 
+def shard(text: str) -> Shard:
+    """Read `i/n`, the i-th of n equal shares."""
+    index, _, count = text.partition("/")
+    if not (index.isdecimal() and count.isdecimal() and 1 <= int(index) <= int(count) <= PARTITIONS):
+        raise argparse.ArgumentTypeError(f"“{text}” is not I/N with 1 ≤ I ≤ N ≤ {PARTITIONS}")
+    return Shard(int(index), int(count))
+
+
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="main.py", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     run_command = commands.add_parser("run", help="start the bot")
     run_command.add_argument("--seconds", type=float, help="end by itself after so many seconds")
+    run_command.add_argument("--role", choices=ROLES, default="all", help="the part of the work; see docs/scaling.md")
+    run_command.add_argument("--shard", type=shard, metavar="I/N", help="the share of `match` or `send` to prefer")
     commands.add_parser("doctor", help="check the configuration and every dependency")
     commands.add_parser("migrate", help="bring the database schema up to date")
     return parser.parse_args()
@@ -167,6 +212,10 @@ def main() -> int:
     chosen, terminal = arguments(), Terminal()
     try:
         settings = load_settings()
+        if settings.fault_point:
+            points.arm(settings.fault_point)
+        if settings.fault_clock_file:
+            now.shift_by(settings.fault_clock_file)
         configure_logging(level=settings.log_level, directory=settings.logs)
         with asyncio.Runner(loop_factory=event_loop) as runner:
             match chosen.command:
@@ -175,7 +224,9 @@ def main() -> int:
                 case "migrate":
                     return runner.run(migrate_only(settings, terminal))
                 case _:
-                    return runner.run(run(settings, seconds=chosen.seconds, terminal=terminal))
+                    settings.data_dir.mkdir(parents=True, exist_ok=True)
+                    here = place(settings, chosen.role, chosen.shard)
+                    return runner.run(run(settings, here, seconds=chosen.seconds, terminal=terminal))
     except* (FatalError, TransientError) as group:
         for error in flatten(group):
             terminal.say(str(error))

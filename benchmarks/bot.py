@@ -4,18 +4,76 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import aiohttp
+import psutil
+from prometheus_client.parser import text_string_to_metric_families
+
 ROOT = Path(__file__).parent.parent
+METRICS_TIMEOUT = aiohttp.ClientTimeout(total=10)
+
+
+class RunningBot:
+    """What a started bot says, counts and uses."""
+
+    def __init__(self, process: asyncio.subprocess.Process, output: asyncio.StreamReader) -> None:
+        self.output = output
+        self._usage = psutil.Process(process.pid)
+        self._http = ""
+        self._draining: asyncio.Task[None] | None = None
+
+    async def wait_for(self, pattern: str) -> None:
+        """Read its output until a line fits. `RuntimeError` when it ends before."""
+        async for line in self.output:
+            text = line.decode()
+            if found := re.search(r"Health: (\S+)/healthz", text):
+                self._http = found[1]
+            if re.search(pattern, text):
+                return
+        raise RuntimeError(f"the bot ended before it said {pattern!r}: try `make run`")
+
+    def ignore_output(self) -> None:
+        """Read whatever else it says, or the pipe would fill and stop it."""
+        self._draining = asyncio.create_task(self._drain())
+
+    async def _drain(self) -> None:
+        async for _ in self.output:
+            pass
+
+    async def close(self) -> None:
+        """Let go of the output."""
+        if self._draining is not None:
+            self._draining.cancel()
+            await asyncio.gather(self._draining, return_exceptions=True)
+
+    def cpu_s(self) -> float:
+        """Processor time it has used so far."""
+        used = self._usage.cpu_times()
+        return used.user + used.system
+
+    def rss_mb(self) -> float:
+        return self._usage.memory_info().rss / 1e6
+
+    async def metrics(self) -> dict[str, float]:
+        """What `/metrics` shows without labels, by name. Known once it has said where its health is."""
+        async with (
+            aiohttp.ClientSession(timeout=METRICS_TIMEOUT) as session,
+            session.get(f"{self._http}/metrics") as response,
+        ):
+            text = await response.text()
+        families = text_string_to_metric_families(text)
+        return {sample.name: sample.value for family in families for sample in family.samples if not sample.labels}
 
 
 @asynccontextmanager
-async def running_bot(data_dir: Path, *, seconds: float, **environment: str) -> AsyncGenerator[asyncio.StreamReader]:
-    """`main.py run` on `data_dir`, with the sandbox for everything `environment` does not name; gives its output.
+async def running_bot(data_dir: Path, *, seconds: float, **environment: str) -> AsyncGenerator[RunningBot]:
+    """`main.py run` on `data_dir`, with the sandbox for everything `environment` does not name.
 
     It is stopped at the end of the block, and stops by itself after `seconds`.
     """
@@ -40,9 +98,11 @@ async def running_bot(data_dir: Path, *, seconds: float, **environment: str) -> 
     )
     if process.stdout is None:
         raise AssertionError("the pipe was asked for")
+    bot = RunningBot(process, process.stdout)
     try:
-        yield process.stdout
+        yield bot
     finally:
+        await bot.close()
         if process.returncode is None:
             process.send_signal(signal.SIGTERM)
         await process.communicate()

@@ -11,34 +11,18 @@ import re
 import tempfile
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
 
-import asyncpg
-import msgspec
-
 from benchmarks.bot import running_bot
 from benchmarks.report import Row, at_most, for_comparison
+from benchmarks.subscribers import fill
 from domain.filters import FilterSet, Range
-from domain.subscribers import Subscriber
 from migrations import migrate
 from sandbox.postgres import EmbeddedPostgres
 
 PATIENCE_S = 240
 READY_TARGET_S = 5.0
-COLUMNS = (
-    "user_id",
-    "chat_id",
-    "name",
-    "plan",
-    "paid_until",
-    "paused",
-    "unreachable",
-    "document",
-    "revision",
-    "updated_at",
-)
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -53,7 +37,7 @@ async def _measure(count: int) -> list[Row]:
     with tempfile.TemporaryDirectory(prefix="bot-load-") as directory:
         async with EmbeddedPostgres(Path(directory) / "postgres") as postgres:
             await migrate(postgres.dsn)
-            await _fill(postgres.dsn, count)
+            await fill(postgres.dsn, _filter_sets(count))
             ready_s, alert_s, loaded_s = await _start(postgres.dsn, Path(directory))
     what = f"{count:,} sets: command to"
     ready = (
@@ -68,18 +52,8 @@ async def _measure(count: int) -> list[Row]:
     ]
 
 
-async def _fill(dsn: str, count: int) -> None:
-    connection = await asyncpg.connect(dsn)
-    try:
-        await connection.copy_records_to_table("subscribers", records=_records(count), columns=COLUMNS)
-        await connection.execute("ANALYZE subscribers")
-    finally:
-        await connection.close()
-
-
-def _records(count: int) -> Iterator[tuple[object, ...]]:
-    random, now = Random(7), datetime.now(UTC)
-    until = now + timedelta(days=30)
+def _filter_sets(count: int) -> Iterator[FilterSet]:
+    random = Random(7)
     for user_id in range(10_000_000, 10_000_000 + count):
         minimum = float(random.choice((5_000, 20_000, 50_000, 100_000)))
         rules = {
@@ -87,21 +61,16 @@ def _records(count: int) -> Iterator[tuple[object, ...]]:
             "liquidity_usd": Range(minimum=float(random.randrange(5_000, 90_000))),
             "channel_win_rate": Range(minimum=float(random.randrange(70, 100))),
         }
-        chosen = FilterSet(user_id=user_id, number=1, name="Mine", rules=dict(rules))
-        subscriber = Subscriber(
-            user_id=user_id, chat_id=user_id, name="Somebody", created_at=now, paid_until=until, filter_sets=(chosen,)
-        )
-        document = msgspec.json.encode(subscriber).decode()
-        yield user_id, user_id, "Somebody", "trial", until, False, False, document, 1, now
+        yield FilterSet(user_id=user_id, number=1, name="Mine", rules=dict(rules))
 
 
 async def _start(dsn: str, data_dir: Path) -> tuple[float, float, float]:
     """Seconds from the command to "Ready", to the first alert, and to the last subscriber loaded."""
     seen = {b"Ready after": 0.0, b"\xe2\x86\x92 ": 0.0, b"subscribers loaded": 0.0}
     more = {"DATABASE_URL": dsn, "SANDBOX_CALLS_PER_MINUTE": "120"}
-    async with running_bot(data_dir, seconds=PATIENCE_S, **more) as output:
+    async with running_bot(data_dir, seconds=PATIENCE_S, **more) as bot:
         started_at = time.perf_counter()
-        async for line in output:
+        async for line in bot.output:
             for mark, at in seen.items():
                 if not at and re.search(mark, line):
                     seen[mark] = time.perf_counter() - started_at

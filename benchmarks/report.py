@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
+import psutil
 from msgspec import Struct
 
 
@@ -44,7 +45,7 @@ def for_comparison(what: str, value: float, unit: str) -> Row:
 
 
 def machine() -> str:
-    """Processor, cores this process may use, operating system, Python."""
+    """Processor, cores this process may use, memory, operating system, Python."""
     processor = platform.processor() or platform.machine()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
@@ -52,7 +53,9 @@ def machine() -> str:
         if models:
             processor = models[0].partition(":")[2].strip()
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return f"{processor}, {cores} cores, {platform.system()} {platform.release()}, Python {platform.python_version()}"
+    memory_gib = psutil.virtual_memory().total / 2**30
+    system = f"{platform.system()} {platform.release()}"
+    return f"{processor}, {cores} cores, {memory_gib:.0f} GiB, {system}, Python {platform.python_version()}"
 
 
 def report(name: str, rows: Sequence[Row]) -> Report:

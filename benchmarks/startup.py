@@ -60,10 +60,10 @@ async def _import_s() -> float:
 
 async def _start(data_dir: Path) -> tuple[float, float]:
     """Seconds from the command to "Ready" and to the first alert in the demo subscriber's chat."""
-    async with running_bot(data_dir, seconds=ALERT_TARGET_S) as output:
+    async with running_bot(data_dir, seconds=ALERT_TARGET_S) as bot:
         started_at = time.perf_counter()
         ready_s = alert_s = 0.0
-        async for line in output:
+        async for line in bot.output:
             if b"Ready after" in line:
                 ready_s = time.perf_counter() - started_at
             if re.search(rb"\xe2\x86\x92 demo", line):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from urllib.parse import urlsplit, urlunsplit
 
@@ -15,6 +16,8 @@ from services.delivery import Sent
 from services.metrics import Metrics
 
 NAME_LENGTH = 32
+ALERTS_PER_S = 10
+"""So many are shown; drawing them all would cost more than sending them."""
 
 
 class Part(Struct, frozen=True):
@@ -40,20 +43,21 @@ class Summary:
         return 1 if self.lost or self.twice else 0
 
 
-def summarise(metrics: Metrics, *, waiting: int, twice: int) -> Summary:
+def summarise(metrics: Metrics, *, waiting: int, twice: int, is_all: bool = True) -> Summary:
     """Hold every claimed alert against its fate: what is neither settled nor waiting is lost.
 
-    `twice` is what the other side counted, where somebody can ask it.
+    `twice` is what the other side counted, where somebody can ask it. `is_all`: what this process claims it also
+    sends, or nobody can tell from here.
     """
     counts = metrics.counts
-    owed = counts.alerts_claimed + counts.alerts_recovered
+    owed = counts.alerts_claimed + counts.alerts_recovered + counts.alerts_replayed
     settled = counts.alerts_sent + counts.alerts_buried + counts.alerts_withheld + counts.alerts_put_aside
     return Summary(
         received=counts.calls_received,
         matched=counts.alerts_matched,
         sent=counts.alerts_sent,
         twice=twice,
-        lost=max(0, owed - settled - waiting),
+        lost=max(0, owed - settled - waiting) if is_all else 0,
         waiting=waiting,
         p50_ms=metrics.latency_ms(50),
         p99_ms=metrics.latency_ms(99),
@@ -63,6 +67,10 @@ def summarise(metrics: Metrics, *, waiting: int, twice: int) -> Summary:
 class Terminal:
     def __init__(self, console: Console | None = None) -> None:
         self._console = console or Console(highlight=False)
+        self._second = 0
+        self._shown = 0
+        """Alerts, in this second of the monotonic clock."""
+        self._not_shown = 0
 
     def show_parts(self, parts: list[Part]) -> None:
         table = Table("part", "", "address", title="TokenFilterBot")
@@ -75,6 +83,8 @@ class Terminal:
         self._console.print(escape(line))
 
     def show_sent(self, sent: Sent) -> None:
+        if not self._has_room():
+            return
         token = sent.call.token
         title = one_line(token.name or token.symbol or token.address)
         repeat = " [yellow]may repeat[/]" if sent.repeat else ""
@@ -82,6 +92,20 @@ class Terminal:
             f"[dim]{sent.call.received_at:%H:%M:%S}[/] {escape(title):<{NAME_LENGTH}} "
             f"→ {escape(one_line(sent.name))} [cyan]{sent.latency_ms:.1f} ms[/]{repeat}"
         )
+
+    def _has_room(self) -> bool:
+        """Whether one more alert may be shown; says how many were not as soon as one may be again."""
+        second = int(time.monotonic())
+        if second != self._second:
+            self._second, self._shown = second, 0
+        if self._shown >= ALERTS_PER_S:
+            self._not_shown += 1
+            return False
+        self._shown += 1
+        if self._not_shown:
+            self._console.print(f"[dim]… and {self._not_shown:,} more[/]")
+            self._not_shown = 0
+        return True
 
     def show_findings(self, findings: list[Finding]) -> None:
         table = Table("part", "", "finding")

@@ -1,4 +1,4 @@
-"""TokenFilterBot: the stream's way from frame to alert, and the lifetime of every job."""
+"""TokenFilterBot: the stream's way from frame to alert, and the lifetime of every job, in each role."""
 
 from __future__ import annotations
 
@@ -7,50 +7,68 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import Final, Literal
 
 import structlog
 
+from bot.intake import LEASE as INGEST
+from bot.intake import Intake
+from bot.roles import SENDING, Role, exclusive_leases
+from bot.shards import MatchShard
 from bot.supervision import Job, Progress, Pulse, notify_systemd, supervise
-from domain.calls import Call
-from domain.errors import TransientError
+from bot.updates import Updates
+from config.clock import now
+from domain.calls import PriceTick
+from domain.errors import FatalError, TransientError
+from domain.partitions import PARTITIONS, Partition
 from handlers.base import BotBase, Services
 from managers.cancellation import end
 from managers.jupiter import SolPrice
-from managers.sources.base import Source
-from managers.telegram import TelegramManager
-from managers.websocket import WebSocketManager
-from services.decisions import DecisionsService
+from managers.redis import RedisManager
+from services.alarms import AlarmsService
+from services.call_stream import CallStream
+from services.changes import Changes, OnChange
 from services.delivery import DeliveryService
 from services.digests import DigestsService
 from services.history import HistoryStore
 from services.journal import Journal
 from services.late import LateService
+from services.leases import Leases
+from services.members import Members
 from services.monitoring import MonitoringService
-from services.outbox import FeedCursor, Outbox
+from services.outbox import Outbox
+from services.partition_owner import PartitionOwner
 from services.persistence import persistently
+from services.readings import ReadingsService
+from services.refill import Refill
+from services.slot_leases import SlotLeases
+from services.spool import Spool
+from services.tick_stream import TickStream
 from services.tokens import TokensService
 
 log = structlog.get_logger(__name__)
 
-QUEUE_SIZE = 10_000
-LARGEST_BATCH = 256
-IDLE_S = 5.0
-"""A loop with nothing to do says so this often; the watchdog counts it as progress."""
-STUCK_AFTER_S = 150.0
-WATCHDOG_EVERY_S = 5.0
-SOL_PRICE_EVERY_S = 30.0
-TICKS_EVERY_S = 1.0
-LOADING_LOOK_S = 0.1
+STUCK_AFTER_S: Final = 150.0
+WATCHDOG_EVERY_S: Final = 5.0
+SOL_PRICE_EVERY_S: Final = 30.0
+TICKS_EVERY_S: Final = 1.0
+STANDBY_LOOK_S: Final = 1.0
+CLOCK_LOOK_S: Final = 1.0
+
+State = Literal["starting", "standing by", "working", "ending"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Engine:
     """What carries calls; the conversation's collaborators are in `Services`."""
 
-    telegram: TelegramManager
-    source: Source
+    redis: RedisManager
+    updates: Updates
+    intake: Intake
+    match_shard: MatchShard
     outbox: Outbox
-    decisions: DecisionsService
+    spool: Spool
+    refill: Refill
     delivery: DeliveryService
     tokens: TokensService
     late: LateService
@@ -58,6 +76,15 @@ class Engine:
     journal: Journal
     history: HistoryStore
     monitoring: MonitoringService
+    alarms: AlarmsService
+    readings: ReadingsService
+    leases: Leases
+    members: Members
+    slots: SlotLeases | None
+    """Only who shares Telegram's limit with others needs them."""
+    calls: CallStream
+    ticks: TickStream
+    changes: Changes
     sol_price: SolPrice | None
     """Only a feed that counts in SOL needs it."""
     notify_socket: str | None
@@ -66,116 +93,253 @@ class Engine:
 
 
 class TokenFilterBot(BotBase):
-    def __init__(self, services: Services, engine: Engine) -> None:
+    def __init__(self, services: Services, engine: Engine, role: Role = "all") -> None:
         self.services = services
         self.engine = engine
-        self.token_queue: asyncio.Queue[Call] = asyncio.Queue(QUEUE_SIZE)
-        self.feed = WebSocketManager(source=engine.source, emit=self._take_in, resume_cursor=lambda: self._cursor)
+        self.role: Role = role
+        self.state: State = "starting"
         self.pulse = Pulse()
-        self._cursor: int | None = None
-        self.is_loaded = False
-        """Whether every subscriber is in the matcher."""
-        self._decided_early: list[Call] = []
-        """Calls decided before everybody was loaded: they are decided again for those who came later."""
-        self._cursor_is_held = True
-        """Until then the feed's stored cursor stays where it was: a kill fetches those calls again."""
+        self.send_partitions = PartitionOwner(
+            engine.leases, engine.members, "send", gained=self._gained_sending, lost=self._lost_sending
+        )
 
-    async def run(self, stop: asyncio.Event, *, polling: bool, drain_s: float) -> None:
+    async def run(self, stop: asyncio.Event, *, drain_s: float) -> None:
         """Work until `stop`, then stop the intake, finish what is in flight within `drain_s`, and return."""
         engine = self.engine
-        self._cursor = await persistently(lambda: engine.outbox.cursor(engine.source.name))
         async with asyncio.TaskGroup() as group:
-            feed = group.create_task(supervise("feed", self._run_feed, self.pulse), name="feed")
-            journal = group.create_task(supervise("journal", self._run_journal, self.pulse), name="journal")
-            tasks = [
-                group.create_task(supervise(name, job, self.pulse), name=name)
-                for name, job in self._working_jobs().items()
-            ]
-            if polling:
-                tasks.append(group.create_task(supervise("updates", self._poll, self.pulse), name="updates"))
-            tasks.append(group.create_task(self._load(), name="load"))
-            tasks.append(group.create_task(self._watch(list(self._working_jobs())), name="watchdog"))
-            await stop.wait()
-            notify_systemd("STOPPING=1", engine.notify_socket)
-            await end([feed])
-            await self._drain(drain_s)
-            await end([journal, *tasks])
+
+            def start(jobs: dict[str, Job]) -> list[asyncio.Task[None]]:
+                return [group.create_task(supervise(name, job, self.pulse), name=name) for name, job in jobs.items()]
+
+            connections = start(self._connection_jobs())
+            if await self._is_prepared(stop):
+                self.state = "working"
+                intake, jobs = self._intake_jobs(), self._working_jobs()
+                reading = start(intake)
+                working = start(jobs)
+                working.append(group.create_task(self._load(), name="load"))
+                working.append(group.create_task(self._watch([*intake, *jobs]), name="watchdog"))
+                await stop.wait()
+                self.state = "ending"
+                notify_systemd("STOPPING=1", engine.notify_socket)
+                await end(reading)
+                await self._drain(drain_s)
+                await end(working)
+            await end(connections)
+            if engine.slots:
+                await engine.slots.leave()
+            await engine.leases.release_all()
+            await engine.members.leave()
+
+    # what runs in which role
+
+    def _connection_jobs(self) -> dict[str, Job]:
+        engine = self.engine
+        jobs: dict[str, Job] = {"redis": engine.redis.run, "leases": engine.leases.run, "members": engine.members.run}
+        return jobs | ({"slots": engine.slots.run} if engine.slots else {})
+
+    def _intake_jobs(self) -> dict[str, Job]:
+        """What brings calls and updates in; it ends first."""
+        engine = self.engine
+        intake = engine.intake
+        price: dict[str, Job] = {"sol price": partial(self._refresh, engine.sol_price)} if engine.sol_price else {}
+        match self.role:
+            case "all":
+                return price | {"feed": intake.run_feed, "updates": engine.updates.take}
+            case "gateway":
+                return {"updates": engine.updates.take}
+            case "ingest":
+                return price | {"feed": partial(engine.leases.lead, INGEST, intake.run_feed)}
+            case _:
+                return {}
 
     def _working_jobs(self) -> dict[str, Job]:
         engine = self.engine
+        leads = engine.leases.lead
         jobs: dict[str, Job] = {
-            "decide": self._decide,
-            "deliver": engine.delivery.run,
             "monitor": engine.monitoring.run,
-            "late": engine.late.run,
-            "digests": engine.digests.run,
-            "prune": engine.history.run,
-            "ticks": self._take_ticks,
+            "readings": engine.readings.run,
+            "refill": engine.refill.run,
         }
-        if engine.sol_price:
-            jobs["sol price"] = partial(self._refresh, engine.sol_price)
-        return jobs
+        match self.role:
+            case "all":
+                jobs |= self._matching_jobs() | self._sending_jobs() | self._admin_jobs()
+                jobs |= {"decide": engine.intake.decide, "ticks": self._take_ticks, "journal": engine.journal.run}
+                jobs["local store"] = partial(engine.spool.run, refill=engine.refill.look)
+                jobs["reign"] = self._reign
+            case "gateway":
+                jobs |= self._admin_jobs() | self._following_jobs()
+            case "ingest":
+                jobs |= {"publish": engine.intake.publish, "trim": engine.calls.keep_short}
+                jobs["ticks"] = partial(engine.ticks.run, take=self._new_ticks)
+            case "match":
+                jobs |= self._matching_jobs() | self._following_jobs()
+                jobs |= {"decide": engine.match_shard.decide, "partitions": engine.match_shard.partitions.run}
+            case "send":
+                jobs |= self._sending_jobs() | self._following_jobs() | {"partitions": self.send_partitions.run}
+        if self.role != "all":
+            jobs["journal"] = partial(leads, "journal", engine.journal.run)
+        return jobs | ({"telegram": engine.updates.keep_connected} if self.role in SENDING else {})
 
-    async def _take_in(self, call: Call) -> None:
-        """Queue a call. A full queue makes the feed wait, and with it the socket: nothing is dropped."""
-        await self.token_queue.put(call)
-        self._cursor = call.cursor or self._cursor
+    def _matching_jobs(self) -> dict[str, Job]:
+        return {"late": self.engine.late.run, "clock": self._follow_clock}
+
+    def _sending_jobs(self) -> dict[str, Job]:
+        engine = self.engine
+        return {"deliver": engine.delivery.run, "digests": engine.digests.run}
+
+    def _admin_jobs(self) -> dict[str, Job]:
+        engine = self.engine
+        return {
+            "prune": engine.history.run,
+            "alarms": engine.alarms.run
+            if self.role == "all"
+            else partial(engine.leases.lead, "alarms", engine.alarms.run),
+            "menus": engine.updates.show_menus,
+            "channels": self.services.channels.run,
+        }
+
+    def _following_jobs(self) -> dict[str, Job]:
+        """What keeps memory right when another process changes things."""
+        engine, users = self.engine, self.services.users
+        on_change = OnChange(
+            subscriber=lambda user_id: users.refresh(user_id, self.matched),
+            preset=users.refresh_preset,
+            everything=self._reload,
+        )
+        return {
+            "changes": partial(engine.changes.tail, on_change=on_change),
+            "ticks": partial(engine.ticks.follow, take_in=engine.tokens.take_in),
+        }
+
+    # before and after
+
+    async def _is_prepared(self, stop: asyncio.Event) -> bool:
+        """Do what comes before the work; `False` when it was to stop meanwhile."""
+        preparing = asyncio.create_task(self._prepare(), name="prepare")
+        stopping = asyncio.create_task(_until(stop), name="stop")
+        try:
+            await asyncio.wait({preparing, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            is_prepared = preparing.done()
+            await end([preparing, stopping])
+        if is_prepared:
+            preparing.result()
+        return is_prepared
+
+    async def _prepare(self) -> None:
+        engine = self.engine
+        await persistently(engine.members.join)
+        if self.role == "all":
+            await self._take_everything()
+        else:
+            await persistently(engine.changes.open)  # before anything is read that may change
+        await persistently(engine.spool.begin)
+        await persistently(engine.refill.look)
+        await engine.outbox.recover_local()
+        if self.role == "all":
+            engine.delivery.take_over(range(PARTITIONS))
+
+    async def _take_everything(self) -> None:
+        """Stand by until nobody else has any part in the work."""
+        leases, names = self.engine.leases, exclusive_leases()
+        while True:
+            held = await persistently(partial(leases.acquire, names))
+            if len(held) == len(names):
+                return
+            await leases.release(held)
+            if self.state != "standing by":
+                self.state = "standing by"
+                self.engine.say("Another process is at work; standing by.")
+            await asyncio.sleep(STANDBY_LOOK_S)
+
+    async def _reign(self, progress: Progress) -> None:
+        """End the process when another one has taken over: it was frozen, or cut off, for too long."""
+        leases, names = self.engine.leases, exclusive_leases()
+        while True:
+            progress()
+            lost = [name for name in names if not leases.is_valid(name)]
+            if lost:
+                raise FatalError(
+                    f"Another process may be at work by now ({lost[0]} is not ours any more); this one ends."
+                )
+            await asyncio.sleep(STANDBY_LOOK_S)
 
     async def _load(self) -> None:
         """Load all subscribers while the calls already flow; nobody misses one because he was loaded late."""
-        started_at = time.monotonic()
-        await self.engine.tokens.restore()
-        total = await persistently(partial(self.services.users.load, self.engine.say))
-        self.engine.say(f"{total:,} subscribers loaded after {time.monotonic() - started_at:.1f} s.")
-        self.is_loaded = True
-        while self._decided_early:
-            batch = self._decided_early[:LARGEST_BATCH]
-            del self._decided_early[:LARGEST_BATCH]
-            await self._settle(batch, None)
-        self._cursor_is_held = False
+        engine, started_at = self.engine, time.monotonic()
+        if self.role in {"all", "ingest"}:
+            await engine.tokens.restore()
+        if self.role == "send":
+            await persistently(self.services.presets.restore)  # sets that follow one have its rules
+        if self.role not in {"all", "gateway"}:
+            return
+        total = await persistently(partial(self.services.users.load, engine.say))
+        engine.say(f"{total:,} subscribers loaded after {time.monotonic() - started_at:.1f} s.")
+        await engine.intake.loaded()
 
-    async def _run_feed(self, _progress: Progress) -> None:
-        await self.feed.run()
+    async def _reload(self) -> None:
+        await self.services.users.reload(self.matched)
 
-    async def _run_journal(self, _progress: Progress) -> None:
-        await self.engine.journal.run()
+    @property
+    def matched(self) -> frozenset[Partition]:
+        """The partitions whose subscribers are in the matcher."""
+        match self.role:
+            case "all" | "gateway":
+                return frozenset(range(PARTITIONS))
+            case "match":
+                return self.engine.match_shard.partitions.owned
+            case _:
+                return frozenset()
 
-    async def _poll(self, _progress: Progress) -> None:
-        await self.engine.telegram.poll()
+    async def _drain(self, drain_s: float) -> None:
+        engine = self.engine
+        try:
+            async with asyncio.timeout(drain_s), asyncio.TaskGroup() as group:
+                group.create_task(engine.updates.drained(), name="drain updates")
+                if self.role in {"all", "ingest"}:
+                    await engine.intake.token_queue.join()
+                match self.role:
+                    case "all":
+                        await engine.delivery.drained()
+                    case "match":
+                        await engine.match_shard.partitions.give_up()
+                    case "send":
+                        await self.send_partitions.give_up()
+                    case _:
+                        pass
+        except TimeoutError:
+            log.warning("drain_timed_out", queued=engine.intake.token_queue.qsize(), held=engine.delivery.held)
 
-    async def _decide(self, progress: Progress) -> None:
-        """Take what has queued up as one batch, decide it, claim it; a batch is never left half done."""
-        while True:
-            progress()
-            if not self.is_loaded and len(self._decided_early) >= QUEUE_SIZE:
-                await asyncio.sleep(LOADING_LOOK_S)  # the queue fills, the socket waits, no call is dropped
-                continue
-            try:
-                async with asyncio.timeout(IDLE_S):
-                    batch = [await self.token_queue.get()]
-            except TimeoutError:
-                continue
-            while len(batch) < LARGEST_BATCH and not self.token_queue.empty():
-                batch.append(self.token_queue.get_nowait())
-            if not self.is_loaded:
-                self._decided_early.extend(batch)
-            await self._settle(batch, None if self._cursor_is_held else self._cursor_of(batch))
-            for _ in batch:
-                self.token_queue.task_done()
+    # jobs of its own
 
-    async def _settle(self, batch: list[Call], cursor: FeedCursor | None) -> None:
-        requests = await self.engine.decisions.decide(batch)
-        await persistently(partial(self.engine.decisions.claim, requests, cursor))
+    async def _gained_sending(self, partitions: frozenset[Partition]) -> None:
+        self.engine.delivery.take_over(partitions)
+
+    async def _lost_sending(self, partitions: frozenset[Partition]) -> None:
+        await self.engine.delivery.release(partitions)
+
+    def _new_ticks(self) -> dict[str, PriceTick]:
+        ticks = self.engine.intake.feed.take_ticks()
+        self.engine.tokens.take_in(ticks)
+        return ticks
 
     async def _take_ticks(self, progress: Progress) -> None:
         while True:
             progress()
-            self.engine.tokens.take_in(self.feed.take_ticks())
+            self._new_ticks()
             await asyncio.sleep(TICKS_EVERY_S)
 
-    def _cursor_of(self, batch: list[Call]) -> FeedCursor | None:
-        positions = [call.cursor for call in batch if call.cursor is not None]
-        return FeedCursor(source=self.engine.source.name, position=max(positions)) if positions else None
+    async def _follow_clock(self, progress: Progress) -> None:
+        """Who ran out by a clock that was ahead has not run out."""
+        steps = now.steps_back
+        while True:
+            progress()
+            if steps != now.steps_back:
+                steps = now.steps_back
+                if self.services.users.forget_ended_early():
+                    await self._reload()
+            await asyncio.sleep(CLOCK_LOOK_S)
 
     async def _refresh(self, sol_price: SolPrice, progress: Progress) -> None:
         while True:
@@ -186,22 +350,18 @@ class TokenFilterBot(BotBase):
                 log.warning("sol_price_unavailable", reason=str(error))
             await asyncio.sleep(SOL_PRICE_EVERY_S)
 
-    async def _drain(self, drain_s: float) -> None:
-        try:
-            async with asyncio.timeout(drain_s):
-                await self.token_queue.join()
-                await self.engine.delivery.drained()
-        except TimeoutError:
-            log.warning("drain_timed_out", queued=self.token_queue.qsize(), held=self.engine.delivery.held)
-
     async def _watch(self, names: list[str]) -> None:
-        """Tell systemd that the bot lives as long as every loop moves."""
+        """Tell systemd that the bot lives as long as every loop moves, or waits for Redis to be filled."""
         notify_systemd("READY=1", self.engine.notify_socket)
         while True:
             ages_s = self.pulse.ages_s()
             stuck = [name for name in names if ages_s.get(name, 0.0) > STUCK_AFTER_S]
-            if stuck:
+            if stuck and not self.engine.refill.is_filling:
                 log.error("jobs_stuck", jobs=stuck)
             else:
                 notify_systemd("WATCHDOG=1", self.engine.notify_socket)
             await asyncio.sleep(WATCHDOG_EVERY_S)
+
+
+async def _until(event: asyncio.Event) -> None:
+    await event.wait()

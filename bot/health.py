@@ -1,25 +1,35 @@
-"""What the connections know about themselves, in the monitoring's words."""
+"""What the connections and the process know about themselves, in the monitoring's words."""
 
 from __future__ import annotations
 
+from bot.core import TokenFilterBot
+from bot.intake import LEASE as INGEST
+from bot.roles import EVERY_LEASE
+from config.clock import now
 from managers.telegram import TelegramManager
-from managers.websocket import WebSocketManager
-from services.monitoring import PartHealth
+from services.members import Member
+from services.monitoring import MemberHealth, PartHealth, ProcessHealth
 
 
-async def telegram_health(telegram: TelegramManager) -> PartHealth:
+async def telegram_health(telegram: TelegramManager, bot: TokenFilterBot) -> PartHealth:
     health = telegram.health()
-    if health.conflict:
+    if bot.state == "standing by":
+        return PartHealth(name="telegram", ok=True, detail="another process is at work")
+    if not health.connected:
+        detail = "not connected yet"
+    elif health.conflict:
         detail = "somebody else polls with this bot's token"
     elif health.last_poll_age_s is None:
-        detail = "updates come by webhook"
+        detail = "connected; this process does not poll for updates"
     else:
         detail = f"last answer to getUpdates {health.last_poll_age_s:.0f} s ago"
     return PartHealth(name="telegram", ok=health.ok, detail=detail)
 
 
-async def feed_health(feed: WebSocketManager) -> PartHealth:
-    health = feed.health()
+async def feed_health(bot: TokenFilterBot) -> PartHealth:
+    health = bot.engine.intake.feed.health()
+    if not health.connected and not bot.engine.leases.is_valid(INGEST):
+        return PartHealth(name="feed", ok=True, detail="read by another process")
     if not health.connected:
         detail = f"not connected: {health.last_problem or 'not yet'}"
     elif health.data_age_s is None:
@@ -27,3 +37,28 @@ async def feed_health(feed: WebSocketManager) -> PartHealth:
     else:
         detail = f"last data {health.data_age_s:.0f} s ago"
     return PartHealth(name="feed", ok=health.connected and not health.stale, detail=detail)
+
+
+def process_health(bot: TokenFilterBot) -> ProcessHealth:
+    """Which part of the work this process has, and who else lives."""
+    engine = bot.engine
+    matched = bot.matched if bot.role in {"all", "match"} else ()
+    return ProcessHealth(
+        role=bot.role,
+        owner=engine.leases.owner,
+        state=bot.state,
+        matching=tuple(sorted(matched)) if bot.state == "working" else (),
+        sending=tuple(sorted(engine.delivery.owned)),
+        leases=tuple(name for name in EVERY_LEASE if engine.leases.is_valid(name)),
+        members=tuple(map(_member, engine.members.living())),
+    )
+
+
+def _member(member: Member) -> MemberHealth:
+    share = member.shard
+    return MemberHealth(
+        owner=member.owner,
+        roles=member.roles,
+        share=f"{share.index}/{share.count}" if share else None,
+        uptime_s=max(0.0, (now() - member.started_at).total_seconds()),
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bot.core import TokenFilterBot
 from handlers.admin.health import AdminHealthMixin
+from handlers.admin.letters import AdminLettersMixin
 from handlers.admin.presets import AdminPresetsMixin
 from handlers.admin.users import AdminUsersMixin
 from handlers.delivery import DeliveryMixin
@@ -28,6 +29,7 @@ class TelegramBot(
     AdminHealthMixin,
     AdminUsersMixin,
     AdminPresetsMixin,
+    AdminLettersMixin,
     TokenFilterBot,
 ):
     """What subscribers do, what admins do, and what carries the calls, left to right. Holds nothing itself."""

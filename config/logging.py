@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 from typing import TextIO
 
+import stamina
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
@@ -80,5 +81,7 @@ def configure_logging(*, level: str, directory: Path | None, stream: TextIO = sy
             for logger in loggers:
                 logging.getLogger(logger).addHandler(handler)
     logging.basicConfig(level=level, handlers=handlers, force=True)
+    # Every attempt of every waiting operation would be a line; who went away and came back is logged where it is known.
+    stamina.instrumentation.set_on_retry_hooks([])
     for chatty in ("httpx", "httpcore", "telegram", "aiohttp.access", "alembic", "websockets"):
         logging.getLogger(chatty).setLevel(logging.WARNING)

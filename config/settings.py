@@ -39,6 +39,10 @@ class Settings(BaseSettings):
     admin_chat_ids: Annotated[frozenset[int], NoDecode] = Field(
         default=frozenset(), description="Telegram chat ids of the admins, separated by commas."
     )
+    telegram_messages_per_second: Annotated[int, Field(ge=1, le=1_000)] = Field(
+        default=30,
+        description="What Telegram allows the bot in all; more only where Telegram agreed to it.",
+    )
 
     feed_source: Literal["native", "pumpportal"] | None = Field(
         default=None,
@@ -88,6 +92,10 @@ class Settings(BaseSettings):
     )
 
     notify_socket: str | None = Field(default=None, description="Set by systemd (sd_notify); not by people.")
+    fault_point: str = Field(default="", description="For fault tests only: where the process kills itself.")
+    fault_clock_file: Path | None = Field(
+        default=None, description="For fault tests only: a file with seconds that are added to the clock."
+    )
 
     @field_validator("admin_chat_ids", mode="before")
     @classmethod

@@ -38,8 +38,8 @@ from domain.seen_tokens import ACCEPTED_FOR_US, ChangeLog, Cohort, TokenMemory, 
 MAX_TOKENS: Final = 50_000
 MAX_ACCEPTED: Final = 20_000_000
 """(token, subscriber) pairs in memory, four bytes each."""
-MAX_BITMAPS: Final = 256
-"""Tokens whose accepted subscribers are also kept as a bitmap, ready for the next call."""
+MAX_BITMAP_BYTES: Final = 32 * 1024 * 1024
+"""What the bitmaps may take that hold the accepted subscribers of a token, ready for its next call."""
 
 Status = Literal["accepted", "rejected"]
 Reason = Literal["first_check", "new_channel", "newcomers", "already_checked"]
@@ -97,7 +97,12 @@ def _reason(cohorts: Sequence[Cohort], channel_id: str) -> Reason:
 
 
 class Matcher:
-    """Subscribers in, decisions out. `now` is aware and does not run backwards. For one thread."""
+    """Subscribers in, decisions out. For one thread.
+
+    `now` is aware. It may step back, when a clock that ran ahead is set: who is accepted stays so for 14 days by the
+    time at which that was decided, so the step only makes it longer; a rejection lasts an hour from the step at most.
+    What a clock that ran ahead has ended before is checked again; then the claim in Redis decides.
+    """
 
     def __init__(
         self,
@@ -284,7 +289,7 @@ class Matcher:
         self.index.mark(bitmap, token.accepted_slots())
         self._bitmaps[address] = (version, bitmap)
         self._bitmaps.move_to_end(address)
-        if len(self._bitmaps) > MAX_BITMAPS:
+        while len(self._bitmaps) * bitmap.nbytes > MAX_BITMAP_BYTES and len(self._bitmaps) > 1:
             self._bitmaps.popitem(last=False)
         return bitmap
 

@@ -2,10 +2,12 @@
 
 The first of these that applies decides:
 
-1. The subscriber does not receive (expired, paused, unreachable), everything is snoozed, or the token is muted:
-   withheld for good.
-2. It is quiet: held until the quiet hours end, unless the call scores `pass_score` or more.
-3. `alerts_per_hour` have gone out within the last 60 minutes: held until the wall clock's next full hour, or until
+1. The subscriber does not receive (expired, paused), everything is snoozed, or the token is muted: withheld for good.
+2. Telegram does not let him be written to: held until he can be. What he has paid for is not gone.
+3. It is older than `FRESH_FOR`: too late to be an alert, so it goes into a digest that is due at once. In quiet hours
+   such a digest waits for their end, as any does.
+4. It is quiet: held until the quiet hours end, unless the call scores `pass_score` or more.
+5. `alerts_per_hour` have gone out within the last 60 minutes: held until the wall clock's next full hour, or until
    the quiet hours end where that hour is quiet. The last third of the slots (rounded down) is kept for the best: once
    only those are left, a call must score above the median of all calls that came up in the last 60 minutes. So the
    first calls of an hour do not take the place of its best, and most slots never stay empty.
@@ -27,10 +29,18 @@ from domain.quiet import MINUTES_PER_DAY, is_quiet, next_full_hour, quiet_until
 from domain.score import HIGHEST
 from domain.subscribers import Preferences, QuietHours, Subscriber
 
-HoldReason = Literal["quiet", "cap"]
-WithholdReason = Literal["unknown", "expired", "paused", "unreachable", "snoozed", "muted"]
+HoldReason = Literal["quiet", "cap", "stale", "unreachable"]
+WithholdReason = Literal["unknown", "expired", "paused", "snoozed", "muted"]
 
 HOUR: Final = timedelta(hours=1)
+FRESH_FOR: Final = timedelta(minutes=10)
+"""An alert that waited longer than this is not sent as if it were new.
+
+From the decision, not from the frame: somebody who has let a call wait for a missing figure gets it late by his own
+wish, and it is news to him when it passes. (A call that is old when it is decided matches nobody in the first place.)
+"""
+AWAY_LEAST: Final = timedelta(minutes=1)
+AWAY_MOST: Final = timedelta(days=1)
 MAX_MUTED: Final = 200
 MAX_PER_HOUR: Final = 1_000
 MORNING_MINUTE: Final = 8 * 60
@@ -61,13 +71,23 @@ class CameUp(Struct, frozen=True):
 
 
 def decide(
-    subscriber: Subscriber, *, token_address: str, score: int, now: datetime, recent: Sequence[CameUp]
+    subscriber: Subscriber,
+    *,
+    token_address: str,
+    score: int,
+    decided_at: datetime,
+    now: datetime,
+    recent: Sequence[CameUp],
 ) -> Verdict:
     """Decide one alert. `recent`: the subscriber's alerts of the last hour; older ones are ignored."""
     preferences = subscriber.preferences
     reason = why_no_alerts(subscriber, now) or _silenced(preferences, token_address, now)
     if reason:
         return Withhold(reason)
+    if subscriber.unreachable:
+        return Hold(now, "unreachable")
+    if now - decided_at > FRESH_FOR:
+        return Hold(now, "stale")
     quiet = preferences.quiet
     if quiet and score < quiet.pass_score and is_quiet(quiet, preferences.time_zone, now):
         return Hold(quiet_until(quiet, preferences.time_zone, now), "quiet")
@@ -76,8 +96,22 @@ def decide(
     return Send()
 
 
-def digest_waits_until(subscriber: Subscriber, now: datetime) -> datetime:
-    """Return when a digest that is due may go out: now, or when the silence that the subscriber wants has ended."""
+def decide_digest(subscriber: Subscriber, now: datetime) -> Verdict:
+    """Decide a digest. It was held back before, so nothing is too old for it, and what it tells took no slot."""
+    reason = why_no_alerts(subscriber, now)
+    if reason:
+        return Withhold(reason)
+    return Hold(now, "unreachable") if subscriber.unreachable else Send()
+
+
+def digest_waits_until(subscriber: Subscriber, now: datetime, newest_at: datetime) -> datetime:
+    """Return when a digest that is due may go out: now, or when the silence that the subscriber wants has ended.
+
+    Somebody who cannot be written to is looked at again after as long as he has been away (`newest_at`: when the last
+    of its calls was held), so that thousands of them cost nothing; whoever sees him come back need not wait for it.
+    """
+    if subscriber.unreachable and why_no_alerts(subscriber, now) is None:
+        return now + min(max(now - newest_at, AWAY_LEAST), AWAY_MOST)
     preferences, at = subscriber.preferences, now
     if preferences.snoozed_until and preferences.snoozed_until > at:
         at = preferences.snoozed_until
@@ -126,9 +160,7 @@ def unmute(preferences: Preferences, token_address: str) -> Preferences:
 
 
 def why_no_alerts(subscriber: Subscriber, now: datetime) -> WithholdReason | None:
-    """Say why nothing at all goes to the subscriber; `None` when he receives."""
-    if subscriber.unreachable:
-        return "unreachable"
+    """Say why nothing at all goes to the subscriber now or later; `None` when he receives, or will."""
     if subscriber.paid_until is None or subscriber.paid_until <= now:
         return "expired"
     return "paused" if subscriber.paused else None

@@ -117,11 +117,15 @@ class TokenMemory:
         return before - self.accepted_count
 
     def bring_up_to(self, now_us: int, changes: ChangeLog) -> None:
-        """End the records that are an hour old, and give those who changed something since a cohort."""
+        """End the records that are an hour old, and give those who changed something since a cohort.
+
+        After the clock was put back, a record from what is the future now counts as made at this moment.
+        """
         cohorts = self.cohorts
         if cohorts and not changes.reaches_back_to(cohorts[0].stop):
             cohorts.clear()
         for cohort in cohorts:
+            cohort.checked_us = min(cohort.checked_us, now_us)
             if cohort.channels and now_us >= cohort.checked_us + REJECTED_FOR_US:
                 cohort.checked_us, cohort.channels = 0, {}
         if not cohorts or cohorts[-1].stop < changes.count:

@@ -12,6 +12,7 @@ from msgspec import Struct
 from domain.errors import MessageRefusedError
 from domain.messages import Message
 from services.channels import ChannelsService
+from services.dead_letters import DeadLetters
 from services.explanations import ExplanationsService
 from services.inputs import InputsService
 from services.monitoring import MonitoringService
@@ -49,6 +50,7 @@ class Services:
     channels: ChannelsService
     explanations: ExplanationsService
     monitoring: MonitoringService
+    letters: DeadLetters
     inputs: InputsService
     telegram: Conversation
     texts: Texts

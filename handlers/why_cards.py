@@ -63,6 +63,7 @@ _DELIVERIES: Final[dict[str, str]] = {
 _REASONS: Final[dict[str, str]] = {
     "quiet": "why.reason_quiet",
     "cap": "why.reason_cap",
+    "stale": "why.reason_stale",
     "unknown": "why.reason_unknown",
     "expired": "why.reason_expired",
     "paused": "why.reason_paused",

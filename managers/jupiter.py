@@ -8,56 +8,53 @@ from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import Any, TypeVar, cast
 
-import aiohttp
 import msgspec
 
+from config.clock import now
 from domain.calls import Origin, Token
 from domain.errors import TransientError
+from managers.api import APIRetryManager
+from managers.request_budget import Limit
 from managers.sources.base import NAME_LIMIT, SYMBOL_LIMIT, cut, is_plausible, place, positive
-from managers.sources.http import RateLimitedError, get
 from managers.sources.links import media_link, telegram_handle, web_link, x_handle
 
 T = TypeVar("T")
 
 SOL_MINT = "So11111111111111111111111111111111111111112"
 TOKENS_PER_REQUEST = 100
+KEYLESS = Limit(30, 60.0)
 
 _PRICES_PER_REQUEST = 50
-_TIMEOUT_S = 5.0
+_PRICES_TIMEOUT_S = 5.0
+_TOKENS_TIMEOUT_S = 2.0
+"""A call waits for the answer and goes on without it."""
 _SOL_PRICE_LIFETIME = timedelta(minutes=10)
 _LARGEST_COUNT = 2**53
-_PAUSE_S = 2.0
-"""After a 429 that does not say how long: one slot of the keyless limit."""
-_LONGEST_PAUSE_S = 60.0
-"""The limit counts over a minute: whatever the header says, it is over by then."""
 
 _prices = msgspec.json.Decoder(dict[str, Any])
 _found = msgspec.json.Decoder(list[Any])
 
 
 class JupiterManager:
-    """Works without a key; the keyless limit is 30 requests a minute.
-
-    After a 429 nothing is asked until the moment that Jupiter names. Every method raises `TransientError`.
-    """
+    """Works without a key, within the keyless limit. Every method raises `TransientError`."""
 
     def __init__(
         self,
-        session: aiohttp.ClientSession,
+        api: APIRetryManager,
         base_url: str = "https://api.jup.ag",
         *,
-        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        clock: Callable[[], datetime] = now,
     ) -> None:
-        self._session = session
+        self._api = api
         self._url = base_url.rstrip("/")
         self._clock = clock
-        self._closed_until: datetime | None = None
+        api.limit(self._url, KEYLESS)
 
     async def prices_usd(self, mints: Iterable[str]) -> dict[str, float]:
         """US dollars per token by mint; a mint without a reliable price is absent."""
         prices: dict[str, float] = {}
         for page in _pages(mints, _PRICES_PER_REQUEST):
-            document = await self._get("/price/v3", {"ids": ",".join(page)}, _prices)
+            document = await self._get("/price/v3", {"ids": ",".join(page)}, _prices, _PRICES_TIMEOUT_S)
             found = ((mint, _price(document.get(mint))) for mint in page)
             prices |= {mint: price for mint, price in found if price is not None}
         return prices
@@ -70,7 +67,7 @@ class JupiterManager:
         """
         tokens: dict[str, Token] = {}
         for page in _pages(mints, TOKENS_PER_REQUEST):
-            document = await self._get("/tokens/v2/search", {"query": ",".join(page)}, _found)
+            document = await self._get("/tokens/v2/search", {"query": ",".join(page)}, _found, _TOKENS_TIMEOUT_S)
             asked, now = set(page), self._clock()
             for entry in document:
                 mint = _Body(entry).get("id")
@@ -78,14 +75,8 @@ class JupiterManager:
                     tokens[mint] = read_token(mint, entry, now)
         return tokens
 
-    async def _get(self, path: str, params: dict[str, str], decoder: msgspec.json.Decoder[T]) -> T:
-        if self._closed_until is not None and self._clock() < self._closed_until:
-            raise TransientError("Jupiter's limit is used up (HTTP 429 before)")
-        try:
-            body = await get(self._session, self._url + path, params=params, timeout_s=_TIMEOUT_S)
-        except RateLimitedError as error:
-            self._pause(error.reset_at_s)
-            raise
+    async def _get(self, path: str, params: dict[str, str], decoder: msgspec.json.Decoder[T], timeout_s: float) -> T:
+        body = await self._api.get(self._url + path, params=params, timeout_s=timeout_s)
         if body is None:
             raise TransientError("HTTP 404 from Jupiter")
         try:
@@ -93,16 +84,11 @@ class JupiterManager:
         except (ValueError, RecursionError) as error:
             raise TransientError(f"Jupiter's answer is unreadable: {error}"[:200]) from error
 
-    def _pause(self, reset_at_s: float | None) -> None:
-        now = self._clock()
-        wait_s = _PAUSE_S if reset_at_s is None else reset_at_s - now.timestamp()
-        self._closed_until = now + timedelta(seconds=min(wait_s, _LONGEST_PAUSE_S))
-
 
 class SolPrice:
     """US dollars for one SOL. A value older than ten minutes is no value."""
 
-    def __init__(self, jupiter: JupiterManager, *, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+    def __init__(self, jupiter: JupiterManager, *, clock: Callable[[], datetime] = now) -> None:
         self._jupiter = jupiter
         self._clock = clock
         self._value: float | None = None

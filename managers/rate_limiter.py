@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import asynccontextmanager
@@ -71,6 +72,20 @@ class TelegramRateLimiter(BaseRateLimiter[Lane | Slot]):
         return self._slots.waiting[lane]
 
     @property
+    def scheduler(self) -> SlotScheduler:
+        """What hands out the slots, for whoever shares the overall limit with other processes."""
+        return self._slots
+
+    @property
+    def demand(self) -> int:
+        """Overall slots that would be in use now if there were enough: taken, cooling, and waited for."""
+        return self._slots.demand
+
+    def resize(self, slots: int, *, until: float = math.inf) -> None:
+        """Set how many overall slots may be used, and until when, on the limiter's clock."""
+        self._slots.resize(slots, until=until)
+
+    @property
     def stats(self) -> LimiterStats:
         return LimiterStats(
             sent=self._sent,
@@ -127,7 +142,7 @@ class TelegramRateLimiter(BaseRateLimiter[Lane | Slot]):
                         raise
 
     async def _send(self, slot: Slot, request: Callable[[], Coroutine[Any, Any, Answer]]) -> Answer:
-        if slot.sent_at is not None:
+        while slot.sent_at is not None or not self._slots.may_send(slot):
             await self._slots.renew(slot)
         slot.sent_at = self._clock()
         self._sent += 1

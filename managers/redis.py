@@ -4,44 +4,38 @@ Nothing is ever executed twice behind the caller's back: with redis-py's default
 XADD or a MULTI of which only the reply was lost runs again. Here `retry=None`; whoever repeats a command on
 purpose makes sure that it may be repeated. Commands are those of Redis 6.2 and replies are read raw
 (RESP2), so that no version of the driver reads them differently.
+
+When Redis is away, `managers/redis_circuit.py` answers in its place, at once.
 """
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import math
 import re
 import time
-from collections.abc import AsyncIterator, Callable, Generator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime
 from types import TracebackType
-from typing import Protocol, Self, cast
+from typing import Never, Self, cast
 
-from redis import asyncio as driver
-from redis import exceptions as errors
+from managers.redis_circuit import Circuit
+from managers.redis_connections import Argument, Command, Connections
+from managers.redis_errors import RedisAwayError, RedisNotNowError, RedisReplyError, wrapped_errors
+from managers.redis_replies import Reply, StreamEntry, entries, entries_of_one_stream, pairs, text
 
-from domain.errors import FatalError, TransientError
-from managers.cancellation import stop_if_cancelled
-
-Argument = bytes | str | int | float
-Command = tuple[Argument, ...]
-Reply = bytes | int | list["Reply"] | None
-
-_WAIT_FOR_BETTER_TIMES = frozenset(
-    {"LOADING", "READONLY", "OOM", "MISCONF", "BUSY", "CLUSTERDOWN", "MASTERDOWN", "TRYAGAIN", "NOREPLICAS"}
-)
-
-
-class RedisAwayError(TransientError):
-    """No answer, or "not now". Whether the command was executed is not known."""
-
-
-class RedisReplyError(FatalError):
-    """Redis refuses what it was asked; asking again cannot help. `code` is its word, like `WRONGTYPE`."""
-
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
-        self.code = code
+__all__ = [
+    "Argument",
+    "Command",
+    "RedisAwayError",
+    "RedisManager",
+    "RedisReplyError",
+    "Reply",
+    "Script",
+    "StreamEntry",
+]
 
 
 class Script:
@@ -52,43 +46,11 @@ class Script:
         self.digest = hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()
 
 
-class StreamEntry:
-    """One entry of a stream; `fields` is empty when the entry was deleted while somebody still held it."""
-
-    __slots__ = ("fields", "id")
-
-    def __init__(self, entry_id: str, fields: dict[str, bytes]) -> None:
-        self.id = entry_id
-        self.fields = fields
-
-    @property
-    def added_at_ms(self) -> int:
-        """Milliseconds since the epoch, by the clock of the server."""
-        return int(self.id.partition("-")[0])
-
-
-class _Pipeline(Protocol):
-    """What is used of redis-py's untyped pipeline."""
-
-    def execute_command(self, *command: Argument) -> object: ...
-    async def execute(self, *, raise_on_error: bool) -> list[Reply | Exception]: ...
-
-
-class _Client(Protocol):
-    """What is used of redis-py's untyped client."""
-
-    response_callbacks: dict[str, Callable[..., object]]
-
-    async def execute_command(self, *command: Argument) -> Reply: ...
-    def pipeline(self, *, transaction: bool) -> _Pipeline: ...
-    async def aclose(self) -> None: ...
-
-
 class RedisManager:
     """A pool of connections, open inside `async with`; it connects when first asked: Redis may be away.
 
-    Every method raises `RedisAwayError` or `RedisReplyError`. `commands_sent` and `round_trips` count what
-    went out.
+    Every method raises `RedisAwayError` or `RedisReplyError`. While `run` runs and Redis is away, they raise at once
+    and nothing is sent. `commands_sent` and `round_trips` count what went out.
     """
 
     def __init__(
@@ -97,25 +59,23 @@ class RedisManager:
         *,
         max_connections: int = 20,
         connect_timeout_s: float = 2.0,
-        reply_timeout_s: float = 5.0,
+        reply_timeout_s: float = 2.0,
         health_check_interval_s: int = 30,
     ) -> None:
         self.commands_sent = 0
         self.round_trips = 0
+        self.latency_s: float | None = None
+        """Of the last PING that was answered."""
         self._reply_timeout_s = reply_timeout_s
-        pool = driver.BlockingConnectionPool.from_url(  # pyright: ignore[reportUnknownMemberType] - untyped
+        self._health_check_interval_s = health_check_interval_s
+        self._circuit = Circuit()
+        self._turns = asyncio.Semaphore(max_connections)
+        self._driver = Connections(
             url,
-            max_connections=max_connections,
-            timeout=reply_timeout_s,
-            socket_timeout=reply_timeout_s,
-            socket_connect_timeout=connect_timeout_s,
-            health_check_interval=health_check_interval_s,
-            retry=None,
-            protocol=2,
-            driver_info=None,  # CLIENT SETINFO is newer than Redis 6.2
+            connect_timeout_s=connect_timeout_s,
+            reply_timeout_s=reply_timeout_s,
+            health_check_interval_s=health_check_interval_s,
         )
-        self._client = cast("_Client", driver.Redis.from_pool(pool))
-        self._client.response_callbacks.clear()
 
     async def __aenter__(self) -> Self:
         return self
@@ -123,17 +83,41 @@ class RedisManager:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._client.aclose()
+        await self._driver.close()
+
+    @property
+    def is_away(self) -> bool:
+        """Five calls in a row failed, or one timed out, and nothing was answered since."""
+        return self._circuit.is_open
+
+    @property
+    def away_since(self) -> datetime | None:
+        return self._circuit.opened_at
+
+    @property
+    def reconnects(self) -> int:
+        """How often Redis came back after it was away."""
+        return self._circuit.reconnects
+
+    async def wait_until_back(self) -> None:
+        """Return when Redis is not away (any more): at the first answer, which is that of `run` if nobody asks."""
+        await self._circuit.wait_until_closed()
+
+    async def run(self, progress: Callable[[], None]) -> Never:
+        """Ask for ever whether Redis is there: every 30 s, or after 0.1 to 5 s while it is away."""
+        every_s = self._health_check_interval_s
+        await self._circuit.keep_probing(self._probe, healthy_every_s=every_s, progress=progress)
 
     async def ping(self) -> float:
-        """Return the latency of one round trip in seconds."""
+        """Return the latency of one round trip in seconds. It is sent even while Redis is away."""
         started = time.perf_counter()
-        await self._call("PING")
-        return time.perf_counter() - started
+        await self._exchange([("PING",)], is_probe=True)
+        self.latency_s = time.perf_counter() - started
+        return self.latency_s
 
     async def server_version(self) -> tuple[int, ...]:
         """Return the version of Redis that the server claims to be, `(6, 2, 14)`."""
-        found = re.search(r"^redis_version:([\d.]+)", _text(await self._call("INFO", "server")), re.MULTILINE)
+        found = re.search(r"^redis_version:([\d.]+)", text(await self._call("INFO", "server")), re.MULTILINE)
         return tuple(map(int, found[1].split("."))) if found else ()
 
     # Strings
@@ -167,8 +151,8 @@ class RedisManager:
     # Hashes and sets
 
     async def hset(self, key: str, values: Mapping[str, Argument]) -> int:
-        pairs = [part for name, value in values.items() for part in (name, value)]
-        return cast("int", await self._call("HSET", key, *pairs)) if pairs else 0
+        parts = [part for name, value in values.items() for part in (name, value)]
+        return cast("int", await self._call("HSET", key, *parts)) if parts else 0
 
     async def hget(self, key: str, name: str) -> bytes | None:
         return cast("bytes | None", await self._call("HGET", key, name))
@@ -178,7 +162,7 @@ class RedisManager:
         return cast("list[bytes | None]", await self._call("HMGET", key, *names)) if names else []
 
     async def hgetall(self, key: str) -> dict[str, bytes]:
-        return _pairs(await self._call("HGETALL", key))
+        return pairs(await self._call("HGETALL", key))
 
     async def hdel(self, key: str, *names: str) -> int:
         return cast("int", await self._call("HDEL", key, *names)) if names else 0
@@ -219,35 +203,26 @@ class RedisManager:
         """Execute the commands in one MULTI/EXEC, one round trip; return their replies."""
         if not commands:
             return []
-        self.commands_sent += len(commands) + 2
-        self.round_trips += 1
-        pipeline = self._client.pipeline(transaction=True)
-        for command in commands:
-            pipeline.execute_command(*command)
-        with _wrapped_errors():
-            replies = await pipeline.execute(raise_on_error=False)
-            for reply in replies:
-                if isinstance(reply, Exception):
-                    raise reply
-        return cast("list[Reply]", replies)
+        replies = await self._exchange([("MULTI",), *commands, ("EXEC",)])
+        return cast("list[Reply]", replies[-1])
 
     # Streams
 
     async def xadd(self, stream: str, fields: Mapping[str, Argument]) -> str:
         """Append an entry and return its id. Repeated after a lost reply it appends a second one."""
         parts = [part for name, value in fields.items() for part in (name, value)]
-        return _text(await self._call("XADD", stream, "*", *parts))
+        return text(await self._call("XADD", stream, "*", *parts))
 
     async def xlen(self, stream: str) -> int:
         return cast("int", await self._call("XLEN", stream))
 
     async def xrange(self, stream: str, *, start: str = "-", end: str = "+", count: int = 100) -> list[StreamEntry]:
-        return _entries(await self._call("XRANGE", stream, start, end, "COUNT", count))
+        return entries(await self._call("XRANGE", stream, start, end, "COUNT", count))
 
     async def xrevrange(self, stream: str, *, before: str = "+", count: int = 100) -> list[StreamEntry]:
         """Return entries from the newest down; `before` is the id of the last one seen, to go on from there."""
         end = before if before == "+" else f"({before}"
-        return _entries(await self._call("XREVRANGE", stream, end, "-", "COUNT", count))
+        return entries(await self._call("XREVRANGE", stream, end, "-", "COUNT", count))
 
     async def xdel(self, stream: str, *ids: str) -> int:
         return cast("int", await self._call("XDEL", stream, *ids)) if ids else 0
@@ -255,7 +230,7 @@ class RedisManager:
     async def xread(self, stream: str, *, after: str, count: int, block_ms: int) -> list[StreamEntry]:
         """Return entries after an id; nothing when none came in time (see `_block`)."""
         options = ("COUNT", count, "BLOCK", self._block(block_ms), "STREAMS", stream, after)
-        return _entries_of_one_stream(await self._call("XREAD", *options))
+        return entries_of_one_stream(await self._call("XREAD", *options))
 
     async def xgroup_create(self, stream: str, group: str, *, after: str = "0") -> bool:
         """Create the group, and the stream with it; return whether it is new."""
@@ -272,14 +247,22 @@ class RedisManager:
     ) -> list[StreamEntry]:
         """Take entries that nobody has taken; nothing when none came in time (see `_block`)."""
         options = ("COUNT", count, "BLOCK", self._block(block_ms), "STREAMS", stream, ">")
-        return _entries_of_one_stream(await self._call("XREADGROUP", "GROUP", group, consumer, *options))
+        return entries_of_one_stream(await self._call("XREADGROUP", "GROUP", group, consumer, *options))
+
+    async def xreadgroup_many(
+        self, streams: Sequence[str], group: str, consumer: str, *, count: int, block_ms: int
+    ) -> dict[str, list[StreamEntry]]:
+        """Take entries of several streams, up to `count` of each, by stream; nothing when none came in time."""
+        options = ("COUNT", count, "BLOCK", self._block(block_ms), "STREAMS", *streams, *(">" for _ in streams))
+        reply = await self._call("XREADGROUP", "GROUP", group, consumer, *options)
+        return {text(name): entries(found) for name, found in cast("list[tuple[Reply, Reply]]", reply or [])}
 
     async def xreadgroup_pending(
         self, stream: str, group: str, consumer: str, *, after: str, count: int
     ) -> list[StreamEntry]:
         """Return what this consumer took and did not acknowledge, after an id."""
         options = ("COUNT", count, "STREAMS", stream, after)
-        return _entries_of_one_stream(await self._call("XREADGROUP", "GROUP", group, consumer, *options))
+        return entries_of_one_stream(await self._call("XREADGROUP", "GROUP", group, consumer, *options))
 
     async def xautoclaim(
         self, stream: str, group: str, consumer: str, *, min_idle_ms: int, start: str, count: int
@@ -288,7 +271,7 @@ class RedisManager:
         options = (min_idle_ms, start, "COUNT", count)
         reply = cast("list[Reply]", await self._call("XAUTOCLAIM", stream, group, consumer, *options))
         # Redis 7 adds a third element, the ids of deleted entries; 6.2 has empty entries in their place.
-        return _text(reply[0]), _entries(reply[1])
+        return text(reply[0]), entries(reply[1])
 
     async def xack(self, stream: str, group: str, *ids: str) -> int:
         return cast("int", await self._call("XACK", stream, group, *ids)) if ids else 0
@@ -298,58 +281,49 @@ class RedisManager:
         return max(1, min(block_ms, int(self._reply_timeout_s * 500)))
 
     async def _call(self, *command: Argument) -> Reply:
-        self.commands_sent += 1
-        self.round_trips += 1
-        with _wrapped_errors():
-            return await self._client.execute_command(*command)
+        return (await self._exchange([command]))[0]
+
+    async def _exchange(self, commands: Sequence[Command], *, is_probe: bool = False) -> list[Reply]:
+        """Ask once, when a connection is free and unless Redis is known to be away; a probe asks all the same."""
+        if not is_probe:
+            self._circuit.check()
+        async with self._turn():
+            if not is_probe:
+                self._circuit.check()  # it may have opened while this call waited for its turn
+            self.commands_sent += len(commands)
+            self.round_trips += 1
+            with self._circuit.attempt(), wrapped_errors():
+                return await self._driver.ask(commands)
+
+    @asynccontextmanager
+    async def _turn(self) -> AsyncGenerator[None]:
+        """Hold one of the connections inside the block."""
+        if self._turns.locked():
+            try:
+                async with asyncio.timeout(self._reply_timeout_s):
+                    await self._turns.acquire()
+            except TimeoutError as error:
+                raise RedisNotNowError("no connection to Redis was free in time") from error
+        else:
+            await self._turns.acquire()
+        try:
+            yield
+        finally:
+            self._turns.release()
+
+    async def _probe(self) -> None:
+        if self.is_away:
+            # Connections to a server that went away without a word would time out one after the other.
+            with wrapped_errors():
+                await self._driver.disconnect_idle()
+        await self.ping()
 
     async def _walk(self, name: str, key: Command, options: Command) -> AsyncIterator[list[str]]:
         cursor = "0"
         while True:
             reply = cast("list[Reply]", await self._call(name, *key, cursor, *options))
-            cursor = _text(reply[0])
-            if batch := [_text(item) for item in cast("list[Reply]", reply[1])]:
+            cursor = text(reply[0])
+            if batch := [text(item) for item in cast("list[Reply]", reply[1])]:
                 yield batch
             if cursor == "0":
                 return
-
-
-@contextmanager
-def _wrapped_errors() -> Generator[None]:
-    """Turn the driver's errors into ours, keeping the cause."""
-    try:
-        yield
-    except (errors.AuthenticationError, errors.AuthorizationError) as error:
-        # A subclass of redis-py's ConnectionError, but no waiting mends a wrong password.
-        raise RedisReplyError("NOAUTH", f"Redis refuses the credentials: {error}") from error
-    except (errors.ConnectionError, errors.TimeoutError, errors.InvalidResponse, OSError) as error:
-        stop_if_cancelled()
-        raise RedisAwayError(f"Redis is away: {error}") from error
-    except errors.RedisError as error:
-        code = getattr(error, "status_code", None) or str(error).partition(" ")[0]
-        if code in _WAIT_FOR_BETTER_TIMES:
-            raise RedisAwayError(f"Redis cannot serve now ({code}): {error}") from error
-        raise RedisReplyError(str(code), f"Redis refuses ({code}): {error}") from error
-
-
-def _text(reply: Reply) -> str:
-    return cast("bytes", reply).decode()
-
-
-def _pairs(reply: Reply) -> dict[str, bytes]:
-    """Read a flat list of names and values; `None` stands for a deleted entry."""
-    flat = cast("list[bytes]", reply or [])
-    return {name.decode(): value for name, value in zip(flat[::2], flat[1::2], strict=True)}
-
-
-def _entries(reply: Reply) -> list[StreamEntry]:
-    found: list[StreamEntry] = []
-    for item in cast("list[list[Reply] | None]", reply or []):
-        if item is not None:
-            entry_id, fields = item
-            found.append(StreamEntry(_text(entry_id), _pairs(fields)))
-    return found
-
-
-def _entries_of_one_stream(reply: Reply) -> list[StreamEntry]:
-    return _entries(cast("list[list[Reply]]", reply)[0][1]) if reply else []

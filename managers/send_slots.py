@@ -8,11 +8,16 @@ the kind.
 
 Within what the windows allow, lanes share by weight (self-clocked fair queueing). A chat enters the fair
 queue only while its own window is open, so thousands of waiters for closed chats cost the others nothing.
+
+The overall window may be a share of a window that several processes divide among themselves. The proof still
+holds when a slot counts as held here until it has cooled, is used elsewhere only after that, and nothing is
+sent here any more once the share has lapsed.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import IntEnum
@@ -64,27 +69,36 @@ GROUP = Limit(20, 60.0)
 class _Window:
     """N slots; each is free, taken, or cooling until a moment."""
 
-    __slots__ = ("_cooling", "limit", "taken")
+    __slots__ = ("_cooling", "period_s", "slots", "taken")
 
     def __init__(self, limit: Limit) -> None:
-        self.limit = limit
+        self.slots = limit.slots
+        self.period_s = limit.period_s
         self.taken = 0
         self._cooling: list[float] = []
 
-    def has_room(self, now: float) -> bool:
+    def in_use(self, now: float) -> int:
+        """Count the slots that are taken or cooling; after `slots` was lowered there may be more of them."""
         while self._cooling and self._cooling[0] <= now:
             heappop(self._cooling)
-        return self.taken + len(self._cooling) < self.limit.slots
+        return self.taken + len(self._cooling)
+
+    def has_room(self, now: float) -> bool:
+        return self.in_use(now) < self.slots
 
     def give_back(self, answered_at: float | None) -> None:
         """End a use of a slot; with `None` nothing was sent, so nothing needs to cool."""
         self.taken -= 1
         if answered_at is not None:
-            heappush(self._cooling, answered_at + self.limit.period_s)
+            heappush(self._cooling, answered_at + self.period_s)
 
     def next_free_at(self) -> float | None:
         """Tell when the first slot has cooled; `None` when none is cooling."""
         return self._cooling[0] if self._cooling else None
+
+    def cooled_at(self) -> float | None:
+        """Tell when the last of the slots that cool now has cooled; `None` when none is cooling."""
+        return max(self._cooling, default=None)
 
 
 class _FairClock:
@@ -110,7 +124,8 @@ class _Waiter:
     chat: _Chat
     lane: Lane
     sequence: int
-    granted: asyncio.Future[None]
+    granted: asyncio.Future[int]
+    """Set to the share (see `Slot.share`) that it was granted from."""
     turn: float | None = None
     """Its place among all chats, given when its chat first has room for it and kept from then on."""
 
@@ -137,6 +152,8 @@ class Slot:
 
     chat: _Chat
     lane: Lane
+    share: int
+    """How often the sender's share had lapsed before: an unsent slot of a lapsed share is worth nothing."""
     held: bool = True
     sent_at: float | None = None
     answered_at: float | None = None
@@ -156,11 +173,17 @@ class SlotScheduler:
     def __init__(
         self, *, overall: Limit, private: Limit, group: Limit, lost_after_s: float, clock: Callable[[], float]
     ) -> None:
+        self.limits = overall
+        """The whole overall window, of which this process may have a share."""
+        self.lost_after_s = lost_after_s
+        self.clock = clock
+        self.short = asyncio.Event()
+        """Set whenever somebody waits only because the overall window has too few slots."""
         self._private = private
         self._group = group
-        self._lost_after_s = lost_after_s
-        self.clock = clock
         self._overall = _Window(overall)
+        self._lapses_at = math.inf
+        self._share = 0
         self._fair = _FairClock()
         self._chats: dict[ChatId, _Chat] = {}
         self._ready: list[tuple[float, int, _Waiter]] = []
@@ -177,6 +200,53 @@ class SlotScheduler:
     @property
     def in_flight(self) -> int:
         return self._overall.taken
+
+    @property
+    def slots(self) -> int:
+        """Overall slots that may be used now."""
+        return 0 if self._has_lapsed(self.clock()) else self._overall.slots
+
+    @property
+    def held(self) -> int:
+        """Overall slots that nobody else may use yet: one that is taken or cooling is kept, whatever was taken away."""
+        return max(self.slots, self._overall.in_use(self.clock()))
+
+    @property
+    def spare(self) -> int:
+        """Overall slots that are free and cooled: so many could be given back now."""
+        return self.held - self._overall.in_use(self.clock())
+
+    @property
+    def demand(self) -> int:
+        """Overall slots that would be in use now if there were enough: taken, cooling, and waited for."""
+        ready = {waiter.chat.id for _, _, waiter in self._ready if waiter.chat.offered is waiter}
+        return self._overall.in_use(self.clock()) + len(ready)
+
+    @property
+    def quiet_in_s(self) -> float:
+        """Seconds until every overall slot has cooled, if nothing is sent from now on."""
+        now = self.clock()
+        taken_s = self.lost_after_s + self._overall.period_s if self._overall.taken else 0.0
+        return max(taken_s, (self._overall.cooled_at() or now) - now)
+
+    def resize(self, slots: int, *, until: float = math.inf) -> None:
+        """Set how many overall slots may be used, and until when (on `clock`; then none, until the next `resize`).
+
+        More are there at once. Fewer take away free slots only: one that is taken or cooling counts as `held` until
+        it has cooled. Slots that were handed out under a share that lapsed in between are worth nothing.
+        """
+        now = self.clock()
+        self._share += self._has_lapsed(now)
+        self._overall.slots = slots
+        self._lapses_at = until
+        self._pump(now)
+
+    def may_send(self, slot: Slot) -> bool:
+        """Tell whether a request may leave under the slot now: the share it comes from must not have lapsed."""
+        return slot.share == self._share and not self._has_lapsed(self.clock())
+
+    def _has_lapsed(self, now: float) -> bool:
+        return now >= self._lapses_at
 
     @property
     def chats(self) -> int:
@@ -202,7 +272,7 @@ class SlotScheduler:
         self._settle(chat)
         self.waited += not waiter.granted.done()
         try:
-            await waiter.granted
+            share = await waiter.granted
         except asyncio.CancelledError:
             if waiter.granted.cancelled():
                 self.waiting[lane] -= 1
@@ -210,13 +280,13 @@ class SlotScheduler:
             else:  # granted in the very moment of the cancellation
                 self._give_back(chat, None)
             raise
-        return Slot(chat=chat, lane=lane)
+        return Slot(chat=chat, lane=lane, share=share)
 
     async def renew(self, slot: Slot) -> None:
-        """Turn a used slot into a fresh one of the same chat and lane."""
+        """Turn a used or worthless slot into a fresh one of the same chat and lane."""
         self.release(slot)
         fresh = await self.acquire(slot.chat_id, slot.lane, first=True)
-        slot.chat, slot.held, slot.sent_at, slot.answered_at = fresh.chat, True, None, None
+        slot.chat, slot.share, slot.held, slot.sent_at, slot.answered_at = fresh.chat, fresh.share, True, None, None
 
     def release(self, slot: Slot) -> None:
         """Give the slot back: at once if nothing was sent, after the answer and a period if something was.
@@ -228,7 +298,7 @@ class SlotScheduler:
         slot.held = False
         answered_at = slot.answered_at
         if answered_at is None and slot.sent_at is not None:
-            answered_at = max(self.clock(), slot.sent_at + self._lost_after_s)
+            answered_at = max(self.clock(), slot.sent_at + self.lost_after_s)
         self._give_back(slot.chat, answered_at)
 
     def refuse(self, slot: Slot, after_s: float) -> bool:
@@ -287,7 +357,10 @@ class SlotScheduler:
             if chat.wakes_at == wakes_at:
                 chat.wakes_at = None
                 self._offer(chat, now)
-        while self._ready and now >= self._closed_until and self._overall.has_room(now):
+        while self._ready and now >= self._closed_until:
+            if not self._overall.has_room(now) or self._has_lapsed(now):
+                self.short.set()
+                break
             waiter = heappop(self._ready)[2]
             if waiter.chat.offered is waiter and not waiter.granted.done():
                 self._grant(waiter, now)
@@ -301,7 +374,7 @@ class SlotScheduler:
         chat.window.taken += 1
         self._overall.taken += 1
         self.waiting[waiter.lane] -= 1
-        waiter.granted.set_result(None)
+        waiter.granted.set_result(self._share)
         self._offer(chat, now)
 
     def _arm(self, now: float) -> None:

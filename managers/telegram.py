@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from html import unescape
 from types import TracebackType
 from typing import Any, NoReturn, Self
@@ -29,8 +29,9 @@ from telegram.constants import ParseMode
 from telegram.error import BadRequest, Conflict, TelegramError
 from telegram.ext import Application, ApplicationBuilder, ContextTypes, ExtBot
 
-from domain.errors import FatalError, MessageRefusedError, RecipientGoneError, TransientError
+from domain.errors import FatalError, FloodError, MessageRefusedError, RecipientGoneError, TransientError
 from domain.messages import Button, Media, MediaKind, Message, SentMedia
+from managers.cancellation import end
 from managers.rate_limiter import Lane, Slot, TelegramRateLimiter
 from managers.telegram_errors import telegram_errors
 from managers.telegram_request import AiohttpRequest
@@ -61,10 +62,15 @@ class TelegramHealth(Struct, frozen=True, kw_only=True):
     """Since getUpdates was last answered, or since polling started; `None` when not polling."""
     conflict: bool
     """Somebody else polls with the same token."""
+    connected: bool = True
+    """Telegram has told who we are, so updates can be handled."""
 
 
 class TelegramManager:
     """Open with `async with`; then `poll`, or `set_webhook` and `feed_update`.
+
+    Where Telegram may be away at the start, enter `opened` instead, and call `connect` until it succeeds. Sending
+    needs no more than `opened`.
 
     `answer_timeout_s`: how long an answer to anything sent is waited for. `stale_after_s`: how long getUpdates
     may go unanswered before polling counts as stuck.
@@ -91,6 +97,7 @@ class TelegramManager:
         self._polls = AiohttpRequest(connections=4, read_timeout_s=_POLL_GRACE_S, clock=clock)
         self._polling_since = 0.0
         self._conflict_at: float | None = None
+        self._closing = AsyncExitStack()
         self.application: TelegramApplication = (
             ApplicationBuilder()
             .token(token)
@@ -114,31 +121,59 @@ class TelegramManager:
         return self._bot.username
 
     async def __aenter__(self) -> Self:
-        try:
-            with telegram_errors():
-                await self.application.initialize()
-                await self.application.start()
-        except BaseException:
-            await self._bot.shutdown()
-            raise
-        log.info("telegram_connected", username=self._bot.username)
+        """Open and connect. Raises what `connect` does, and is closed then."""
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(self.opened())
+            await self.connect()
+            self._closing = stack.pop_all()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        await self._closing.aclose()
+
+    @asynccontextmanager
+    async def opened(self) -> AsyncGenerator[Self]:
+        """Open without asking Telegram anything."""
+        await self._requests.initialize()
+        await self._polls.initialize()
         try:
-            await self.stop_polling()
+            yield self
         finally:
-            await self._stop_application()
+            try:
+                await self.stop_polling()
+            finally:
+                await self._stop_application()
+
+    async def connect(self) -> None:
+        """Ask Telegram who we are, unless it has told already; from then on updates are handled.
+
+        Raises `TransientError` when Telegram cannot be reached: call it again. `FatalError` for an unknown token.
+        """
+        if self.application.running:
+            return
+        try:
+            with telegram_errors():
+                await self.application.initialize()
+                await self.application.start()
+        except FloodError as error:
+            raise TransientError(str(error)) from error
+        log.info("telegram_connected", username=self._bot.username)
 
     async def _stop_application(self) -> None:
         try:
-            async with asyncio.timeout(_DRAIN_TIMEOUT_S):
-                await self.application.stop()
+            if self.application.running:
+                async with asyncio.timeout(_DRAIN_TIMEOUT_S):
+                    await self.application.stop()
         except TimeoutError:
             log.warning("updates_abandoned", after_s=_DRAIN_TIMEOUT_S)
-        await self.application.shutdown()
+        finally:
+            await self.application.shutdown()
+            await self._bot.shutdown()
+            # What was never connected is not shut down by the library.
+            await self._requests.shutdown()
+            await self._polls.shutdown()
 
     # -- sending
 
@@ -233,18 +268,27 @@ class TelegramManager:
 
     # -- receiving
 
-    async def poll(self) -> NoReturn:
-        """Poll until cancelled. Raises `TransientError` when getUpdates goes unanswered for too long.
+    async def poll(self, progress: Callable[[], None] = lambda: None) -> NoReturn:
+        """Connect if need be, and poll until cancelled. `progress` is called also while Telegram is waited for.
 
-        The library repeats a timed-out poll for ever without a word, so progress is watched here.
+        Raises `TransientError` when Telegram cannot be reached, or leaves getUpdates unanswered for too long: the
+        library repeats a timed-out poll for ever without a word. One that is refused since somebody else polls (409)
+        is answered: it is repeated, ever more slowly up to half a minute, until the other one has gone.
         """
+        await self.connect()
+        starting = asyncio.create_task(self.start_polling())
         try:
-            await self.start_polling()
+            while not starting.done():
+                progress()
+                await asyncio.wait({starting}, timeout=self._stale_after_s / 4)
+            starting.result()
             while True:
+                progress()
                 await asyncio.sleep(self._stale_after_s / 4)
                 if (age_s := self._last_poll_age_s()) > self._stale_after_s:
                     raise TransientError(f"Telegram has not answered getUpdates for {age_s:.0f} s")
         finally:
+            await end([starting])
             await self.stop_polling()
 
     async def start_polling(self) -> None:
@@ -273,11 +317,12 @@ class TelegramManager:
             log.info("polling_stopped")
 
     def _note_poll_error(self, error: TelegramError) -> None:
-        if isinstance(error, Conflict):
-            self._conflict_at = self._clock()
-            log.error("poll_conflicted", reason=error.message)
-        else:
+        if not isinstance(error, Conflict):
             log.warning("poll_failed", reason=error.message)
+            return
+        if not self._in_conflict():  # once, not at every attempt
+            log.error("poll_conflicted", reason=error.message)
+        self._conflict_at = self._clock()
 
     async def set_webhook(self, url: str, secret: str) -> None:
         """Let Telegram bring updates to `url`; `secret` comes back in a header of each."""
@@ -301,15 +346,25 @@ class TelegramManager:
 
     def health(self) -> TelegramHealth:
         updater = self.application.updater
+        connected = self.application.running
         polling = updater is not None and updater.running
         age_s = self._last_poll_age_s() if polling else None
-        now = self._clock()
-        conflict = self._conflict_at is not None and now - self._conflict_at < self._stale_after_s
+        conflict = self._in_conflict()
         fresh = age_s is None or age_s <= self._stale_after_s
-        return TelegramHealth(ok=fresh and not conflict, polling=polling, last_poll_age_s=age_s, conflict=conflict)
+        return TelegramHealth(
+            ok=connected and fresh and not conflict,
+            polling=polling,
+            last_poll_age_s=age_s,
+            conflict=conflict,
+            connected=connected,
+        )
+
+    def _in_conflict(self) -> bool:
+        return self._conflict_at is not None and self._clock() - self._conflict_at < self._stale_after_s
 
     def _last_poll_age_s(self) -> float:
-        return self._clock() - max(self._polling_since, self._polls.last_success_at or 0.0)
+        """Count a refusal to poll as an answer."""
+        return self._clock() - max(self._polling_since, self._polls.last_success_at or 0.0, self._conflict_at or 0.0)
 
 
 def markup(keyboard: Sequence[Sequence[Button]]) -> InlineKeyboardMarkup | None:

@@ -6,7 +6,7 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import NoReturn
 from urllib.parse import urlsplit
 
@@ -14,8 +14,9 @@ import structlog
 from cachetools import LRUCache
 from msgspec import Struct
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import InvalidProxy, InvalidURI, WebSocketException
+from websockets.exceptions import ConnectionClosed, InvalidProxy, InvalidURI, WebSocketException
 
+from config.clock import now
 from domain.calls import Call, PriceTick
 from domain.errors import FatalError, FeedRefusedError, FrameError, TransientError
 from managers.sources.base import Source
@@ -82,7 +83,7 @@ class WebSocketManager:
         source: Source,
         emit: Callable[[Call], Awaitable[None]],
         resume_cursor: Callable[[], int | None],
-        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        clock: Callable[[], datetime] = now,
         backoff_base_s: float = 0.5,
         backoff_cap_s: float = 10.0,
     ) -> None:
@@ -101,6 +102,10 @@ class WebSocketManager:
         self._connections = 0
         self._deadline = 0.0
         """Loop time at which silence becomes a fault."""
+        self._watching: asyncio.TimerHandle | None = None
+        self._is_listening = False
+        self._is_cut = False
+        """The connection was cut because of its silence."""
         self._gap_from: int | None = None
         """Cursor after which calls may be missing."""
         self._gap_retry_at = 0.0
@@ -145,6 +150,7 @@ class WebSocketManager:
                 close_timeout=_CLOSE_TIMEOUT_S,
             ) as socket:
                 self._note_opened()
+                self._watch(socket)
                 await self._subscribe_and_read(socket)
         except (InvalidURI, InvalidProxy):
             # The cause would print the address with its key.
@@ -153,11 +159,14 @@ class WebSocketManager:
             self._last_problem = f"{type(error).__name__}: {error}"[:200]
             log.warning("feed_lost", source=self._source.name, url=self._address, reason=self._last_problem)
         finally:
+            if self._watching is not None:
+                self._watching.cancel()
             self.stats.connected = False
             self.stats.connected_since = None
 
     def _note_opened(self) -> None:
         self._connections += 1
+        self._is_cut = False
         self.stats.reconnects = self._connections - 1
         self.stats.connected = True
         self.stats.connected_since = self._clock()
@@ -178,16 +187,33 @@ class WebSocketManager:
             frame = await self._next_frame(socket)
 
     async def _next_frame(self, socket: ClientConnection) -> bytes:
+        self._is_listening = True
         try:
-            async with asyncio.timeout_at(self._deadline):
-                return await socket.recv(decode=False)
-        except TimeoutError as error:
-            raise _SilenceError(f"no data for {self._source.idle_timeout_s:g} s") from error
+            return await socket.recv(decode=False)
+        except ConnectionClosed as error:
+            if self._is_cut:
+                raise _SilenceError(f"no data for {self._source.idle_timeout_s:g} s") from error
+            raise
+        finally:
+            self._is_listening = False
+
+    def _watch(self, socket: ClientConnection) -> None:
+        """Cut the connection as soon as a frame is waited for past the deadline: a timer of each frame costs more."""
+        loop = asyncio.get_running_loop()
+        now_s = loop.time()
+        if self._is_listening and now_s >= self._deadline:
+            self._is_cut = True
+            socket.transport.abort()
+            return
+        # While `emit` waits there is no deadline; there is a new one when it has taken its call.
+        look_at = self._deadline if now_s < self._deadline else now_s + self._source.idle_timeout_s
+        self._watching = loop.call_at(look_at, self._watch, socket)
 
     async def _take(self, frame: bytes) -> None:
         self.stats.frames += 1
+        received_at = self._clock()
         try:
-            event = self._source.decode(frame, self._clock())
+            event = self._source.decode(frame, received_at)
         except FeedRefusedError as error:
             self.stats.refused += 1
             self._note_frame("feed_refused", str(error), frame)
@@ -199,7 +225,7 @@ class WebSocketManager:
         if event is None:
             return
         self._failures = 0
-        self.stats.last_data_at = self._clock()
+        self.stats.last_data_at = received_at
         if isinstance(event, Call):
             await self._hand_on(event)
         elif isinstance(event, PriceTick):

@@ -29,12 +29,14 @@ _ANSWER_WITHIN_S = 5.0
 class EmbeddedRedis:
     """A server on a Unix socket whose data survive in `data_dir`, alive inside `async with`.
 
-    Every write is in the append-only file before it is answered, so a killed bot or server loses nothing; a
-    power cut may lose the last second (`appendfsync everysec`).
+    Every write is on disk before it is answered (`appendfsync always`), so neither a kill nor a power cut loses any.
+    With `everysec` Redis answers before it writes while an earlier sync is still under way: killed in that moment it
+    has lost what it acknowledged. `is_durable=False` takes that risk, for tests that kill nothing.
     """
 
-    def __init__(self, data_dir: Path, *, port: int = 0) -> None:
+    def __init__(self, data_dir: Path, *, port: int = 0, is_durable: bool = True) -> None:
         """`port`: also listen on 127.0.0.1 there; 0 is the Unix socket alone."""
+        self._appendfsync = "always" if is_durable else "everysec"
         self._data_dir = data_dir.absolute()
         self._port = port
         self._lock: DirectoryLock | None = None
@@ -100,7 +102,7 @@ class EmbeddedRedis:
             "unixsocketperm": "700",
             "dir": str(self._data_dir),
             "appendonly": "yes",
-            "appendfsync": "everysec",
+            "appendfsync": self._appendfsync,
             "save": "",
             "daemonize": "no",
             "maxmemory-policy": "noeviction",

@@ -36,6 +36,8 @@ _PRICE_DIGITS = 3
 _UNBELIEVABLE = 1e18
 _PRICE_WITH_CENTS_USD = 1_000
 _SECOND_MS = 1_000
+LATE_FROM_S: Final = 60.0
+"""A call that reached us so long after it was made says so. Feeds need seconds; more is a gap or a slow source."""
 _MERGED_BUTTONS: Final[tuple[CardButton, ...]] = ("copy", "chart", "why")
 """One row per card has room for these."""
 _DEFAULT_CARD: Final = Card()
@@ -141,9 +143,11 @@ class _Card:
         return shown.latency_ms if self.shows("latency") and shown.late_s is None else None
 
     def remarks(self, shown: Shown) -> Iterator[Html]:
-        late = shown_figure(shown.late_s, "duration")
+        late, delay = shown_figure(shown.late_s, "duration"), reached_late(shown.call)
         if late:
             yield self.text("card.late", value=late)
+        elif delay:
+            yield self.text("card.reached_late", value=delay)
         if shown.may_repeat:
             yield self.text("card.may_repeat")
 
@@ -232,6 +236,12 @@ def _row(*pieces: Html | Literal[False]) -> Html:
 def _block(*lines: Html | Literal[False]) -> Html:
     """Put lines under each other. `False` stands for one that the reader does not want to see."""
     return join("\n", (line for line in lines if line))
+
+
+def reached_late(call: Call) -> str | None:
+    """Show how long after it was made a call reached us; `None` where that is nothing out of the ordinary."""
+    delay_s = (call.received_at - call.called_at).total_seconds()
+    return shown_figure(round(delay_s), "duration") if delay_s > LATE_FROM_S else None
 
 
 def _age(call: Call) -> str | None:

@@ -1,10 +1,15 @@
-"""Channels and what their earlier calls became: layer 1 in memory, layer 3 in Redis, then the feed's HTTP side."""
+"""Channels and what their earlier calls became: layer 1 in memory, layer 3 in Redis, then the feed's HTTP side.
+
+For menus: which channels there are, from the calls that pass by and, where none do, from PostgreSQL.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from typing import Final, LiteralString
 
 import msgspec
 import structlog
@@ -13,6 +18,7 @@ from msgspec.structs import replace
 from domain.calls import Call, Channel
 from domain.errors import TransientError
 from managers.cache import SmartCache
+from managers.postgres import PostgresManager
 from managers.redis import RedisManager
 from managers.sources.base import Source
 from services import keys
@@ -21,6 +27,19 @@ from services.metrics import Metrics
 log = structlog.get_logger(__name__)
 
 MAX_KNOWN = 1_000
+"""Channels that menus offer."""
+MAX_COUNTED = 10_000
+"""Channels whose calls are counted, so that a new one can come to be among them."""
+COUNTED_FOR = timedelta(days=7)
+RESTORED_EVERY_S = 120.0
+
+_KNOWN: Final[LiteralString] = """
+    SELECT c.document::text AS document, n.calls
+    FROM (SELECT channel_id, document, updated_at FROM channels ORDER BY updated_at DESC LIMIT $2) c
+    CROSS JOIN LATERAL (
+        SELECT count(*) AS calls FROM calls WHERE calls.channel_id = c.channel_id AND calls.called_at > $1) n
+    ORDER BY n.calls DESC, c.updated_at DESC
+"""
 
 
 class ChannelsService:
@@ -29,12 +48,16 @@ class ChannelsService:
         *,
         source: Source,
         redis: RedisManager,
+        postgres: PostgresManager,
         cache: SmartCache[str, Channel],
         api_semaphore: asyncio.Semaphore,
         metrics: Metrics,
+        clock: Callable[[], datetime],
     ) -> None:
         self._source = source
         self._redis = redis
+        self._postgres = postgres
+        self._clock = clock
         self._cache = cache
         self._api_semaphore = api_semaphore
         self._metrics = metrics
@@ -52,6 +75,25 @@ class ChannelsService:
         """Channels seen on the feed, most calls first."""
         return [self._known[channel_id] for channel_id, _ in self._calls.most_common(MAX_KNOWN)]
 
+    async def restore(self) -> None:
+        """Learn which channels called lately, whoever saw it. May be repeated. `PostgresAwayError`."""
+        rows = await self._postgres.fetch(_KNOWN, self._clock() - COUNTED_FOR, MAX_KNOWN)
+        for document, calls in rows:
+            try:
+                channel = msgspec.json.decode(document, type=Channel)
+            except msgspec.DecodeError as error:
+                log.warning("channel_unreadable", reason=str(error))
+                continue
+            self._known[channel.id] = channel
+            self._calls[channel.id] = max(self._calls[channel.id], calls)
+
+    async def run(self, progress: Callable[[], None]) -> None:
+        """Restore for ever: a process that sees no calls learns of new channels by it."""
+        while True:
+            progress()
+            await self.restore()
+            await asyncio.sleep(RESTORED_EVERY_S)
+
     def _needs_load(self, channel: Channel) -> bool:
         return channel.record is None and self._cache.get(channel.id) is None
 
@@ -62,7 +104,7 @@ class ChannelsService:
         channel = call.channel
         if channel.record is None and (found := self._cache.get(channel.id)):
             channel = replace(channel, record=found.record, record_30d=found.record_30d)
-        if channel.id in self._known or len(self._known) < MAX_KNOWN:
+        if channel.id in self._known or len(self._known) < MAX_COUNTED:
             self._calls[channel.id] += 1
             self._known[channel.id] = channel
         return call if channel is call.channel else replace(call, channel=channel)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Final, Literal
 
@@ -12,8 +12,15 @@ from msgspec import Struct
 
 from domain.calls import Call
 from domain.matching import Waiting
+from domain.partitions import PARTITIONS, Partition, partition_of
 from managers.redis import Argument, Script
 from services import keys
+from services.fencing import FENCED, fence_args
+
+GROUP: Final = "senders"
+"""Consumer group of every outbox."""
+
+_encode = msgspec.json.Encoder().encode
 
 AlertKind = Literal["alert", "digest"]
 
@@ -33,6 +40,8 @@ class HeldCall(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """When its digest goes out."""
     reason: str
     """`domain.policy.HoldReason`."""
+    may_repeat: bool = False
+    """An earlier attempt to send it had an unknown outcome."""
 
 
 class Alert(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -89,7 +98,9 @@ class ClaimRequest(Struct, frozen=True, kw_only=True):
     late_s: float | None = None
     """Set when pairs that waited have passed."""
     waiting: WaitingCall | None = None
-    """Who waits for it from now on; `None`: nobody (any more)."""
+    """Who begins or goes on to wait for it; `None`: nobody."""
+    ends_waiting: tuple[Partition, ...] = ()
+    """Partitions in which somebody waited until now."""
 
 
 class FeedCursor(Struct, frozen=True, kw_only=True):
@@ -99,82 +110,143 @@ class FeedCursor(Struct, frozen=True, kw_only=True):
     position: int
 
 
-# KEYS: outbox, journal, answer to this batch, feed cursor, waiting calls by end; per call: stored call, rejected
-# record, mark of a journaled call, who waits for it, then one accepted record per user. ARGV: cursor ('' for none),
+Mode = Literal["redis", "local"]
+"""`redis`: whoever is not accepted yet gets an alert in the outbox. `local`: the alerts went into the local store while
+Redis was away; what remains is to write down who was accepted."""
+
+# KEYS: fences, journal, answer to this batch, feed cursor, match cursors, outbox of each partition, waiting calls of
+# each partition by end; per call: stored call, rejected record, mark of a journaled call, one accepted
+# record per user, one waiting call per partition that waits. ARGV: number of fences, then name and number of each;
+# mode, group of the senders, feed cursor ('' for none), number of match cursors, then partition and entry of each;
 # lifetimes of accepted record, rejected record, call, answer, mark and waiting call; per call: call id, payload,
-# accepted record, rejected record ('' for none), decided call ('' for none), waiting call ('' for none, '-' to end
-# the waiting), its end in ms, number of users, then one alert per user. Returns one character per (call, user): 1
-# where this batch accepted. The answer is kept when anything was accepted or began or ended to wait.
-CLAIM: Final = Script("""
+# accepted record, rejected record ('' for none), decided call ('' for none), number of users, number of waiting
+# calls, per user: partition (from 1) and alert; per waiting call: partition (from 1), document ('-' to end the waiting)
+# and its end in ms. Returns one character per (call, user): 1 where this batch accepted. The answer is kept when
+# anything was accepted or began or ended to wait.
+#
+# In mode `local` an accepted record that stands already may be the work of this very batch, whose answer was lost
+# before Redis went away: then its alert stands in the outbox as well, byte for byte, and leaves it.
+CLAIM: Final = Script(
+    FENCED
+    + f"""
+local partitions = {PARTITIONS}
+"""
+    + """
 local answer = redis.call('GET', KEYS[3])
 if answer then return answer end
-local flags, k, a, changed = {}, 6, 8, false
+local is_local, group, position = ARGV[next_arg] == 'local', ARGV[next_arg + 1], ARGV[next_arg + 2]
+local cursors = tonumber(ARGV[next_arg + 3])
+local a = next_arg + 4 + 2 * cursors
+local lives = a
+a = a + 6
+local flags, k, changed = {}, 6 + 2 * partitions, false
+
+local function remove_twin(outbox, alert)
+  for _, entry in ipairs(redis.call('XRANGE', outbox, '-', '+')) do
+    if entry[2][2] == alert then
+      redis.call('XACK', outbox, group, entry[1])
+      redis.call('XDEL', outbox, entry[1])
+    end
+  end
+end
+
 while k <= #KEYS do
-  local payload, waiting, users, stored = ARGV[a + 1], ARGV[a + 5], tonumber(ARGV[a + 7]), false
-  if ARGV[a + 4] ~= '' and redis.call('SET', KEYS[k + 2], '1', 'NX', 'EX', ARGV[6]) then
+  local users, waits = tonumber(ARGV[a + 5]), tonumber(ARGV[a + 6])
+  local stored = false
+  if ARGV[a + 4] ~= '' and redis.call('SET', KEYS[k + 2], '1', 'NX', 'EX', ARGV[lives + 4]) then
     redis.call('XADD', KEYS[2], '*', 'kind', 'call', 'data', ARGV[a + 4])
   end
   for i = 1, users do
-    local record = KEYS[k + 3 + i]
-    if redis.call('EXISTS', record) == 0 then
-      if not stored then redis.call('SET', KEYS[k], payload, 'NX', 'EX', ARGV[4]) end
+    local record, at = KEYS[k + 2 + i], a + 5 + 2 * i
+    local outbox, alert = KEYS[5 + tonumber(ARGV[at])], ARGV[at + 1]
+    local stands = redis.call('EXISTS', record) == 1
+    if stands and is_local then remove_twin(outbox, alert) end
+    if is_local or not stands then
+      if not stored then redis.call('SET', KEYS[k], ARGV[a + 1], 'NX', 'EX', ARGV[lives + 2]) end
       stored = true
-      redis.call('XADD', KEYS[1], '*', 'alert', ARGV[a + 7 + i])
-      redis.call('SET', record, ARGV[a + 2], 'EX', ARGV[2])
+      if not is_local then redis.call('XADD', outbox, '*', 'alert', alert) end
+      redis.call('XADD', KEYS[2], '*', 'kind', 'claim', 'data', alert)
+      redis.call('SET', record, ARGV[a + 2], 'EX', ARGV[lives])
       flags[#flags + 1] = '1'
       changed = true
     else
       flags[#flags + 1] = '0'
     end
   end
-  if ARGV[a + 3] ~= '' then redis.call('SET', KEYS[k + 1], ARGV[a + 3], 'EX', ARGV[3]) end
-  if waiting == '-' then
-    redis.call('DEL', KEYS[k + 3])
-    redis.call('ZREM', KEYS[5], ARGV[a])
-    changed = true
-  elseif waiting ~= '' then
-    redis.call('SET', KEYS[k + 3], waiting, 'EX', ARGV[7])
-    redis.call('ZADD', KEYS[5], ARGV[a + 6], ARGV[a])
+  if ARGV[a + 3] ~= '' then redis.call('SET', KEYS[k + 1], ARGV[a + 3], 'EX', ARGV[lives + 1]) end
+  for i = 1, waits do
+    local at, waiting = a + 4 + 2 * users + 3 * i, KEYS[k + 2 + users + i]
+    local ends = KEYS[5 + partitions + tonumber(ARGV[at])]
+    if ARGV[at + 1] == '-' then
+      redis.call('DEL', waiting)
+      redis.call('ZREM', ends, ARGV[a])
+    else
+      redis.call('SET', waiting, ARGV[at + 1], 'EX', ARGV[lives + 5])
+      redis.call('ZADD', ends, ARGV[at + 2], ARGV[a])
+    end
     changed = true
   end
-  k, a = k + 4 + users, a + 8 + users
+  k, a = k + 3 + users + waits, a + 7 + 2 * users + 3 * waits
 end
-if ARGV[1] ~= '' then
-  local position = redis.call('GET', KEYS[4])
-  if not position or tonumber(position) < tonumber(ARGV[1]) then redis.call('SET', KEYS[4], ARGV[1]) end
+if position ~= '' then
+  local known = redis.call('GET', KEYS[4])
+  if not known or tonumber(known) < tonumber(position) then redis.call('SET', KEYS[4], position) end
 end
+if cursors > 0 then redis.call('HSET', KEYS[5], unpack(ARGV, next_arg + 4, next_arg + 3 + 2 * cursors)) end
 answer = table.concat(flags)
-if changed then redis.call('SET', KEYS[3], answer, 'EX', ARGV[5]) end
+if changed then redis.call('SET', KEYS[3], answer, 'EX', ARGV[lives + 3]) end
 return answer
-""")
+"""
+)
 
 
-def claim_command(decisions: Sequence[ClaimRequest], cursor: FeedCursor | None) -> tuple[list[str], list[Argument]]:
+def claim_command(
+    decisions: Sequence[ClaimRequest],
+    cursor: FeedCursor | None = None,
+    *,
+    mode: Mode = "redis",
+    fences: Mapping[str, int] | None = None,
+    match_cursors: Mapping[Partition, str] | None = None,
+) -> tuple[list[str], list[Argument]]:
     """Return the keys and arguments that `CLAIM` takes."""
     names: list[str] = []
     args: list[Argument] = []
     for decision in decisions:
-        address = decision.token_address
-        names += [stored_call_key(decision.call_id, decision.late_s, decision.decided_at)]
-        names += [keys.REJECTED_TOKEN.of(address), keys.JOURNALED_CALL.of(decision.call_id)]
-        names += [keys.WAITING_CALL.of(decision.call_id)]
-        names += [keys.ACCEPTED_TOKEN.of(address, user_id) for user_id, _ in decision.accepted]
-        args += [decision.call_id, decision.call_payload, decision.accepted_record]
-        args += [decision.rejected_record or b"", decision.decided_payload, *_waiting(decision)]
-        args += [len(decision.accepted), *_alerts_of(decision)]
+        _add(decision, names, args)
     position: Argument = b"" if cursor is None else cursor.position
     source = "" if cursor is None else cursor.source
-    lifetimes = (
-        keys.ACCEPTED_TOKEN,
-        keys.REJECTED_TOKEN,
-        keys.CALL,
-        keys.CLAIM_REPLY,
-        keys.JOURNALED_CALL,
-        keys.WAITING_CALL,
-    )
-    head = [keys.OUTBOX.of(), keys.JOURNAL.of(), _answer_key(names, args), keys.FEED_CURSOR.of(source)]
-    head_args = [position, *(key.expires_s for key in lifetimes)]
-    return [*head, keys.WAITING_CALLS.of(), *names], [*head_args, *args]
+    moved = [part for partition, entry in (match_cursors or {}).items() for part in (partition, entry)]
+    head = [keys.FENCES.of(), keys.JOURNAL.of(), _answer_key(mode, decisions), keys.FEED_CURSOR.of(source)]
+    head += [keys.MATCH_CURSORS.of(), *_OUTBOXES, *_WAITING_CALLS]
+    options: list[Argument] = [mode, GROUP, position, len(moved) // 2, *moved, *_LIFETIMES]
+    return [*head, *names], [*fence_args(fences or {}), *options, *args]
+
+
+_OUTBOXES: Final = tuple(keys.OUTBOX.of(partition) for partition in range(PARTITIONS))
+_WAITING_CALLS: Final = tuple(keys.WAITING_CALLS.of(partition) for partition in range(PARTITIONS))
+_LIFETIMES: Final = (
+    keys.ACCEPTED_TOKEN.expires_s,
+    keys.REJECTED_TOKEN.expires_s,
+    keys.CALL.expires_s,
+    keys.CLAIM_REPLY.expires_s,
+    keys.JOURNALED_CALL.expires_s,
+    keys.WAITING_CALL.expires_s,
+)
+
+
+def _add(decision: ClaimRequest, names: list[str], args: list[Argument]) -> None:
+    address, call_id = decision.token_address, decision.call_id
+    waits = _waits(decision)
+    names += [stored_call_key(call_id, decision.late_s, decision.decided_at)]
+    names += [keys.REJECTED_TOKEN.of(address), keys.JOURNALED_CALL.of(call_id)]
+    names += [keys.ACCEPTED_TOKEN.of(address, user_id) for user_id, _ in decision.accepted]
+    names += [keys.WAITING_CALL.of(partition, call_id) for partition, _, _ in waits]
+    args += [call_id, decision.call_payload, decision.accepted_record, decision.rejected_record or b""]
+    args += [decision.decided_payload, len(decision.accepted), len(waits)]
+    for alert in alerts_of(decision):
+        args += [partition_of(alert.user_id) + 1, _encode(alert)]
+    for partition, document, end_ms in waits:
+        args += [partition + 1, document, end_ms]
 
 
 def stored_call_key(call_id: str, late_s: float | None, decided_at: datetime) -> str:
@@ -188,36 +260,50 @@ def milliseconds(at: datetime) -> int:
     return round(at.timestamp() * 1000)
 
 
-def _waiting(decision: ClaimRequest) -> tuple[Argument, Argument]:
-    if decision.waiting is not None:
-        return msgspec.json.encode(decision.waiting), milliseconds(decision.waiting.until)
-    return (b"" if decision.late_s is None else b"-"), 0
-
-
-def _alerts_of(decision: ClaimRequest) -> list[bytes]:
-    encode = msgspec.json.Encoder().encode
+def alerts_of(decision: ClaimRequest) -> list[Alert]:
+    """Return the alert of each accepted pair, in their order."""
     return [
-        encode(
-            Alert(
-                user_id=user_id,
-                call_id=decision.call_id,
-                token_address=decision.token_address,
-                set_number=set_number,
-                received_at=decision.received_at,
-                decided_at=decision.decided_at,
-                late_s=decision.late_s,
-                score=decision.score,
-            )
+        Alert(
+            user_id=user_id,
+            call_id=decision.call_id,
+            token_address=decision.token_address,
+            set_number=set_number,
+            received_at=decision.received_at,
+            decided_at=decision.decided_at,
+            late_s=decision.late_s,
+            score=decision.score,
         )
         for user_id, set_number in decision.accepted
     ]
 
 
-def _answer_key(names: Sequence[str], args: Sequence[Argument]) -> str:
-    """Name the answer after everything that was asked: the same batch, the same answer."""
-    digest = hashlib.blake2b(digest_size=16)
-    for part in (*names, *args):
-        data = part if isinstance(part, bytes) else str(part).encode()
-        digest.update(len(data).to_bytes(4, "big"))
-        digest.update(data)
-    return keys.CLAIM_REPLY.of(digest.hexdigest())
+def _waits(decision: ClaimRequest) -> list[tuple[Partition, Argument, int]]:
+    """Who waits from now on, partition by partition: (partition, document, end in ms)."""
+    if decision.waiting is None and not decision.ends_waiting:
+        return []
+    pairs: dict[Partition, list[Waiting]] = {partition: [] for partition in decision.ends_waiting}
+    for pair in decision.waiting.pairs if decision.waiting else ():
+        pairs.setdefault(partition_of(pair.user_id), []).append(pair)
+    waits: list[tuple[Partition, Argument, int]] = []
+    for partition, waiting in pairs.items():
+        if waiting and decision.waiting:
+            part = WaitingCall(call=decision.waiting.call, pairs=tuple(waiting))
+            waits.append((partition, _encode(part), milliseconds(part.until)))
+        else:
+            waits.append((partition, b"-", 0))
+    return waits
+
+
+def _answer_key(mode: Mode, decisions: Sequence[ClaimRequest]) -> str:
+    """Name the answer after what was asked: the same batch, the same answer.
+
+    A call is decided once at a time, so that time tells what is stored of it; the lengths would show a mistake.
+    """
+    asked = [
+        (
+            *(d.call_id, d.decided_at, d.late_s, d.accepted, d.waiting and d.waiting.pairs, d.ends_waiting),
+            *(len(d.call_payload), len(d.decided_payload), len(d.accepted_record), len(d.rejected_record or b"")),
+        )
+        for d in decisions
+    ]
+    return keys.CLAIM_REPLY.of(hashlib.blake2b(_encode((mode, asked)), digest_size=16).hexdigest())

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 import msgspec
 import structlog
+from msgspec.structs import replace
 
 from domain.calls import Call
 from domain.matching import Matcher, ProcessedToken, Waiting
+from domain.partitions import Partition
 from domain.score import score
+from managers.fault_points import fault_point
 from services.channels import ChannelsService
 from services.claims import WaitingCall
 from services.journal_rows import DecidedCall
@@ -20,6 +23,8 @@ from services.tokens import TokensService
 from services.users import UsersService
 
 log = structlog.get_logger(__name__)
+
+_encode = msgspec.json.Encoder().encode
 
 FRESH_FOR = timedelta(minutes=10)
 """A call older than this is no news: it is recorded as seen by nobody and not sent as if it were new."""
@@ -45,19 +50,36 @@ class DecisionsService:
         self._metrics = metrics
         self._clock = clock
 
-    async def decide(self, calls: Sequence[Call]) -> list[ClaimRequest]:
-        """Decide a batch in order. The result must be claimed: the matcher counts its pairs as accepted."""
-        enriched = await self._tokens.enrich(await self._channels.enrich(calls))
-        self._users.expire_due()
-        return [self._decide_one(call) for call in enriched]
+    async def enrich(self, calls: Sequence[Call]) -> list[Call]:
+        """Fill in what the calls do not say about their channel and token, in the order given."""
+        return await self._tokens.enrich(await self._channels.enrich(calls))
 
-    async def claim(self, requests: Sequence[ClaimRequest], cursor: FeedCursor | None) -> int:
+    async def decide(self, calls: Sequence[Call]) -> list[ClaimRequest]:
+        """Enrich and match a batch."""
+        return self.match(await self.enrich(calls))
+
+    def match(self, calls: Iterable[Call]) -> list[ClaimRequest]:
+        """Decide a batch in order; returns what is to be written down of it, which for most repeats is nothing.
+
+        The result must be claimed: the matcher counts its pairs as accepted.
+        """
+        self._users.expire_due()
+        decided = [self._decide_one(call) for call in calls]
+        fault_point("decided")
+        return [request for request in decided if request is not None]
+
+    async def claim(
+        self,
+        requests: Sequence[ClaimRequest],
+        cursor: FeedCursor | None = None,
+        match_cursors: Mapping[Partition, str] | None = None,
+    ) -> int:
         """Claim decided pairs; idempotent, so it may be repeated after a lost reply. Returns new claims."""
-        claimed = sum(map(len, await self._outbox.claim(requests, cursor)))
+        claimed = sum(map(len, await self._outbox.claim(requests, cursor, match_cursors)))
         self._metrics.counts.alerts_claimed += claimed
         return claimed
 
-    def _decide_one(self, call: Call) -> ClaimRequest:
+    def _decide_one(self, call: Call) -> ClaimRequest | None:
         counts = self._metrics.counts
         counts.calls_received += 1
         now = self._clock()
@@ -69,8 +91,9 @@ class DecisionsService:
         decision = self._matcher.decide(call, now)
         decided_at = self._clock()
         self._metrics.decided(call.received_at, decided_at)
+        if decision.reason == "already_checked":
+            return None
         counts.alerts_matched += len(decision.accepted)
-        address = call.token.address
         return _request(
             call,
             decision.accepted,
@@ -78,8 +101,7 @@ class DecisionsService:
             reason=decision.reason,
             checked_channels=decision.checked_channels,
             waiting=decision.waiting,
-            accepted_record=self._matcher.token_record(address, "accepted") if decision.accepted else None,
-            rejected_record=self._matcher.token_record(address, "rejected"),
+            record=self._matcher.token_record(call.token.address),
         )
 
 
@@ -100,21 +122,21 @@ def _request(
     reason: str,
     checked_channels: tuple[str, ...] = (),
     waiting: tuple[Waiting, ...] = (),
-    accepted_record: ProcessedToken | None = None,
-    rejected_record: ProcessedToken | None = None,
+    record: ProcessedToken | None = None,
 ) -> ClaimRequest:
-    encode = msgspec.json.encode
+    """`record`: what the token's record becomes for those who did not pass."""
     decided = DecidedCall(call=call, decided_at=decided_at, reason=reason, checked_channels=checked_channels)
+    taken = AcceptedToken.of(replace(record, status="accepted"), call) if record and accepted else None
     return ClaimRequest(
         call_id=call.id,
         token_address=call.token.address,
-        call_payload=encode(call) if accepted else b"",
-        decided_payload=b"" if reason == "already_checked" else encode(decided),
+        call_payload=_encode(call) if accepted else b"",
+        decided_payload=_encode(decided),
         accepted=accepted,
-        accepted_record=encode(AcceptedToken.of(accepted_record, call)) if accepted_record else b"",
-        rejected_record=encode(rejected_record) if rejected_record else None,
+        accepted_record=_encode(taken) if taken else b"",
+        rejected_record=_encode(record) if record else None,
         received_at=call.received_at,
         decided_at=decided_at,
-        score=score(call),
+        score=score(call) if accepted else 0,
         waiting=WaitingCall(call=call, pairs=waiting) if waiting else None,
     )

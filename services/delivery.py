@@ -9,20 +9,26 @@ leaves at most `SEND_SLOTS` messages of which nobody can say whether they arrive
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
 from datetime import datetime
 from itertools import islice
 
 import structlog
 from msgspec import Struct
+from msgspec.structs import replace
 
 from domain.calls import Call
-from domain.errors import DeliveryError
+from domain.errors import DeliveryError, TransientError
+from domain.partitions import Partition, partition_of
 from domain.policy import Hold, Withhold
 from domain.subscribers import Subscriber
+from managers.fault_points import fault_point
 from managers.rate_limiter import Lane
 from services.composing import Composer
+from services.fencing import LeaseLostError
 from services.held import HeldCalls, Holding
 from services.metrics import Metrics
 from services.outbox import Outbox, OutboxEntry
@@ -46,6 +52,9 @@ LOOKED_AT = 50
 COLD_START_S = 3.0
 """A process that was killed may have used up what Telegram allows each chat within three seconds."""
 DRAIN_LOOK_S = 0.05
+RETRY_S = 0.5
+LOST_AFTER_S = 60.0
+"""Who took an alert so long ago and does not own its partition will not send it."""
 
 
 class Sent(Struct, frozen=True, kw_only=True):
@@ -87,41 +96,118 @@ class DeliveryService:
             outbox=outbox, users=users, sender=sender, composer=composer, metrics=metrics, clock=clock
         )
         self._queues: dict[int, deque[Waiting]] = {}
-        self._held = 0
+        self._in_hand: set[tuple[Partition, str]] = set()
+        """Entries read from the outbox and not yet settled."""
         self._room = asyncio.Condition()
         self._in_flight = asyncio.Semaphore(SEND_SLOTS)
+        self._sending: set[int] = set()
+        """Subscribers to whom a request is under way, or who are about to get one."""
+        self._owned: set[Partition] = set()
+        self._unrecovered: set[Partition] = set()
+        self._recovered: set[Partition] = set()
+        """Those that were recovered before."""
+        self._reading = asyncio.Lock()
 
     @property
     def held(self) -> int:
         """Alerts read from the outbox and not yet settled."""
-        return self._held
+        return len(self._in_hand)
+
+    @property
+    def owned(self) -> frozenset[Partition]:
+        """The partitions that are sent here."""
+        return frozenset(self._owned)
+
+    def take_over(self, partitions: Iterable[Partition]) -> None:
+        """Send what these partitions hold, from now on; nobody else does."""
+        self._owned.update(partitions)
+        self._unrecovered.update(partitions)
+
+    async def release(self, partitions: Iterable[Partition]) -> set[tuple[int, str]]:
+        """Send nothing more of these partitions; return when nothing of them is under way.
+
+        What was in hand stays in the outbox. Returns (user, call) of alerts that may have arrived already.
+        """
+        released = frozenset(partitions)
+        self._owned -= released
+        self._unrecovered -= released
+        async with self._reading:  # what is being read right now is in hand afterwards
+            pass
+        unknown: set[tuple[int, str]] = set()
+        async with self._room:
+            await self._room.wait_for(lambda: not any(partition_of(user) in released for user in self._sending))
+            for user_id, queue in self._queues.items():
+                if partition_of(user_id) in released:
+                    unknown |= {(user_id, w.entry.alert.call_id) for w in queue if w.may_repeat}
+                    self._let_go(queue, [w for w in queue if w.entry.is_local])
+            self._room.notify_all()
+        return unknown
 
     async def run(self, progress: Callable[[], None]) -> None:
         """Deliver until cancelled. Whatever is unsettled then stays in the outbox for the next start."""
         async with asyncio.TaskGroup() as workers:
-            recovered = await persistently(lambda: self._outbox.recover(self._consumer))
-            self._metrics.counts.alerts_recovered += sum(entry.alert.kind == "alert" for entry in recovered)
-            if recovered:
-                await asyncio.sleep(COLD_START_S)
-            self._take_in(recovered, workers)
+            looked_at = time.monotonic()
             while True:
                 progress()
                 async with self._room:
-                    await self._room.wait_for(lambda: self._held < MAX_HELD)
-                self._take_in(await persistently(self._read), workers)
+                    await self._room.wait_for(lambda: self.held < MAX_HELD)
+                if self._unrecovered:
+                    await self._take(self._recover, workers)
+                if time.monotonic() - looked_at > LOST_AFTER_S / 2:
+                    looked_at = time.monotonic()
+                    await self._take(self._find_lost, workers)
+                await self._take(self._read, workers)
 
     async def drained(self) -> None:
         """Return when the outbox has nothing left to send."""
-        while self._held or await persistently(self._outbox.size):  # noqa: ASYNC110 - other senders empty it too
+        while self.held or await persistently(self._left):  # noqa: ASYNC110 - other senders empty it too
             await asyncio.sleep(DRAIN_LOOK_S)
 
+    async def _left(self) -> int:
+        return await self._outbox.size(self._owned)
+
+    async def _take(self, source: Callable[[], Awaitable[list[OutboxEntry]]], workers: asyncio.TaskGroup) -> None:
+        async with self._reading:
+            try:
+                entries = await source()
+            except TransientError as error:
+                log.warning("outbox_not_read", reason=str(error))
+                await asyncio.sleep(RETRY_S)
+                return
+            self._take_in(entries, workers)
+
+    async def _recover(self) -> list[OutboxEntry]:
+        """Take up what a predecessor left of partitions that are new here."""
+        partitions = sorted(self._unrecovered)
+        recovered = await self._outbox.recover(self._consumer, partitions)
+        self._unrecovered.difference_update(partitions)
+        # What is recovered a second time was counted when it was claimed, or recovered first.
+        new = {partition for partition in partitions if partition not in self._recovered}
+        self._recovered |= new
+        found = sum(entry.alert.kind == "alert" and entry.partition in new for entry in recovered)
+        self._metrics.counts.alerts_recovered += found
+        if recovered:
+            await asyncio.sleep(COLD_START_S)
+        return recovered
+
+    async def _find_lost(self) -> list[OutboxEntry]:
+        """Return what somebody took and never settled, although it is ours: he has read it too late to know."""
+        # What is in hand now may be settled until the answer comes.
+        in_hand = frozenset(self._in_hand)
+        found = await self._outbox.recover(self._consumer, sorted(self._owned), min_idle_s=LOST_AFTER_S)
+        return [entry for entry in found if (entry.partition, entry.entry_id) not in in_hand]
+
     async def _read(self) -> list[OutboxEntry]:
-        return await self._outbox.read(self._consumer, count=READ_COUNT, block_ms=READ_BLOCK_MS)
+        partitions = sorted(self._owned - self._unrecovered)
+        return await self._outbox.read(self._consumer, READ_COUNT, READ_BLOCK_MS, partitions)
 
     def _take_in(self, entries: list[OutboxEntry], workers: asyncio.TaskGroup) -> None:
         for entry in entries:
+            place = (entry.partition, entry.entry_id)
+            if place in self._in_hand or not (entry.is_local or entry.partition in self._owned):
+                continue
             user_id = entry.alert.user_id
-            self._held += 1
+            self._in_hand.add(place)
             known = self._queues.get(user_id)
             if known is None:
                 queue = self._queues[user_id] = deque([Waiting(entry=entry)])
@@ -140,14 +226,27 @@ class DeliveryService:
 
     async def _leave(self, queue: deque[Waiting]) -> None:
         """Let the settled ones go."""
-        left = [waiting for waiting in queue if not waiting.settled]
-        gone = len(queue) - len(left)
+        async with self._room:
+            self._let_go(queue, [waiting for waiting in queue if not waiting.settled])
+            self._room.notify_all()
+
+    def _let_go(self, queue: deque[Waiting], left: Sequence[Waiting]) -> None:
+        self._in_hand.difference_update((w.entry.partition, w.entry.entry_id) for w in queue)
+        self._in_hand.update((w.entry.partition, w.entry.entry_id) for w in left)
         queue.clear()
         queue.extend(left)
-        if gone:
-            async with self._room:
-                self._held -= gone
-                self._room.notify()
+
+    @asynccontextmanager
+    async def _request_to(self, user_id: int) -> AsyncGenerator[None]:
+        """One of the few requests in flight; `release` waits for its end."""
+        async with self._in_flight:
+            self._sending.add(user_id)
+            try:
+                yield
+            finally:
+                self._sending.discard(user_id)
+                async with self._room:
+                    self._room.notify_all()
 
     async def _turn(self, user_id: int, queue: deque[Waiting]) -> None:
         """Wait for the turn, then send one message or find that nothing is to be sent."""
@@ -157,7 +256,7 @@ class DeliveryService:
         await self._composer.prepare(sendable[0], subscriber)
         place, batch = place_of(subscriber), sendable[:1]
         try:
-            async with self._sender.slot(place, Lane.ALERT) as slot, self._in_flight:
+            async with self._sender.slot(place, Lane.ALERT) as slot, self._request_to(user_id):
                 # The turn may have come much later: others have arrived, or the subscriber has changed his mind.
                 current, sendable = await self._sort_out(user_id, queue)
                 if current is None or not sendable or place_of(current) != place:
@@ -168,8 +267,16 @@ class DeliveryService:
                 message = self._composer.message(sendable, subscriber, place)
                 batch = list(message.batch)
                 await persistently(lambda: self._outbox.begin([waiting.entry for waiting in batch]))
+                fault_point("begun")
                 receipt = await self._sender.send(message.message, place, slot, media=message.media)
+                fault_point("sent")
                 await self._sent(batch, subscriber, receipt)
+                fault_point("settled")
+        except LeaseLostError as error:
+            # If it is lost for good, `release` takes these away.
+            log.warning("lease_in_doubt", user_id=user_id, reason=str(error))
+            for waiting in batch:
+                waiting.pause_s = RETRY_S
         except DeliveryError as error:
             await self._settler.answer(error, batch, subscriber, place)
 
@@ -190,13 +297,16 @@ class DeliveryService:
                 case Withhold(reason=reason):
                     await self._settler.withhold([waiting], reason)
                 case Hold():
-                    holdings.append(Holding(entry=waiting.entry, verdict=verdict))
+                    entry = replace(waiting.entry, may_repeat=waiting.may_repeat)
+                    holdings.append(Holding(entry=entry, verdict=verdict))
                     waiting.settled = True
                 case _:
                     sendable.append(waiting)
         if holdings:
             await persistently(lambda: self._holds.hold(subscriber, holdings, now))
-            self._metrics.counts.alerts_put_aside += len(holdings)
+            reasons = [one.verdict.reason for one in holdings if one.entry.alert.kind == "alert"]
+            self._metrics.counts.alerts_put_aside += len(reasons)
+            self._metrics.counts.alerts_outdated += reasons.count("stale")
         return subscriber, sendable
 
     async def _is_readable(self, waiting: Waiting) -> bool:

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
-from datetime import datetime
+from collections.abc import Callable, Collection, Iterator, Sequence
+from datetime import datetime, timedelta
 from typing import Final, Protocol
 
 import msgspec
 import structlog
+from cachetools import LRUCache
 from msgspec import Struct
 
 from domain.calls import Call, Token
 from domain.messages import Message
 from domain.numbers import show_short
+from domain.partitions import Partition, partition_of
 from domain.policy import digest_waits_until
-from services.cards import readable, shown_figure
+from services.cards import reached_late, readable, shown_figure
 from services.claims import HeldCall
 from services.held import CALLS_PER_DIGEST, HeldCalls
 from services.metrics import Metrics
-from services.outbox import Outbox
+from services.outbox import ALL, Outbox
 from services.persistence import persistently
 from services.users import UsersService
 from texts.markup import Html, join
@@ -28,6 +30,10 @@ from texts.renderer import Texts
 log = structlog.get_logger(__name__)
 
 LOOK_EVERY_S: Final = 5.0
+GATHERED_FOR: Final = timedelta(seconds=15)
+"""While his last digest has not left, what is due for somebody is looked at only so often, and gathers."""
+_DISPATCHED: Final = 10_000
+"""Subscribers whose last digest is remembered."""
 FIGURES_TIMEOUT_S: Final = 2.0
 """A price that does not come is said to be unknown; the digest does not wait for it."""
 
@@ -50,16 +56,23 @@ class Since(Struct, frozen=True, kw_only=True):
 
 
 class DigestsService:
+    """Nobody has digests queue up: while Telegram is away the next one gathers what comes too late meanwhile."""
+
     def __init__(
         self,
         *,
         held: HeldCalls,
         users: UsersService,
         clock: Callable[[], datetime],
+        partitions: Callable[[], Collection[Partition]] = lambda: ALL,
     ) -> None:
+        """`partitions`: whose digests are written here."""
         self._held = held
         self._users = users
         self._clock = clock
+        self._partitions = partitions
+        self._last: LRUCache[int, str] = LRUCache(_DISPATCHED)
+        """By user id: the outbox entry of his last digest."""
 
     async def run(self, progress: Callable[[], None]) -> None:
         """Put digests into the outbox when they are due, until cancelled."""
@@ -70,25 +83,42 @@ class DigestsService:
 
     async def look(self) -> int:
         """Look once; returns how many digests went into the outbox."""
-        return sum([await self._look_at(user_id) for user_id in await self._held.due(self._clock())])
+        due = await self._held.due(self._clock())
+        mine = self._partitions()
+        return sum([await self._look_at(user_id) for user_id in due if partition_of(user_id) in mine])
 
     async def _look_at(self, user_id: int) -> int:
         now = self._clock()
         calls = await self._held.of(user_id)
         subscriber = await self._users.find(user_id)
-        silent_until = digest_waits_until(subscriber, now) if subscriber else now
-        if silent_until > now:
-            await self._held.postpone(user_id, seen=len(calls), until=silent_until)
+        newest_at = max((call.held_at for call in calls), default=now)
+        waits_until = digest_waits_until(subscriber, now, newest_at) if subscriber else now
+        if waits_until <= now and await self._last_one_waits(user_id):
+            waits_until = now + GATHERED_FOR
+        if waits_until > now:
+            await self._held.postpone(user_id, seen=len(calls), until=waits_until)
             return 0
         due = [call for call in calls if call.due_at <= now]
         sent = 0
         for start in range(0, len(due), CALLS_PER_DIGEST):
-            sent += await self._held.dispatch(user_id, due[start : start + CALLS_PER_DIGEST], now)
+            entry_id = await self._held.dispatch(user_id, due[start : start + CALLS_PER_DIGEST], now)
+            if entry_id:
+                self._last[user_id] = entry_id
+                sent += 1
         later = [call.due_at for call in calls if call.due_at > now]
         await self._held.postpone(user_id, seen=len(later), until=min(later, default=now))
         if sent:
             log.info("digest_dispatched", user_id=user_id, calls=len(due), messages=sent)
         return sent
+
+    async def _last_one_waits(self, user_id: int) -> bool:
+        entry_id = self._last.get(user_id)
+        if entry_id is None:
+            return False
+        if await self._held.waits(user_id, entry_id):
+            return True
+        self._last.pop(user_id, None)
+        return False
 
 
 class DigestWriter:
@@ -110,6 +140,8 @@ class DigestWriter:
         ]
         if may_repeat:
             blocks.append(self._texts.render("card.may_repeat", language))
+        elif any(one.may_repeat for one in held):
+            blocks.append(self._texts.render("digest.repeats", language))
         return Message(html=str(join("\n\n", blocks)), silent=silent)
 
     async def _since(self, held: HeldCall) -> Since:
@@ -146,10 +178,17 @@ class DigestWriter:
             peak=shown_figure(since.peak_usd, "usd") or unknown,
         )
         address = self._texts.render("digest.address", language, address=since.held.token_address)
-        multiple = _multiple(at_call, since.peak_usd)
-        if multiple is None:
-            return join("\n", (told, address))
-        return join("\n", (join(" ", (told, self._texts.render("digest.multiple", language, value=multiple))), address))
+        return join("\n", (join(" ", (told, *self._remarks(since, language))), address))
+
+    def _remarks(self, since: Since, language: str) -> Iterator[Html]:
+        multiple = _multiple(since.call.token.market_cap_usd, since.peak_usd) if since.call else None
+        if multiple:
+            yield self._texts.render("digest.multiple", language, value=multiple)
+        delay = reached_late(since.call) if since.call else None
+        if delay:
+            yield self._texts.render("digest.reached_late", language, value=delay)
+        if since.held.may_repeat:
+            yield self._texts.render("digest.repeated", language)
 
 
 def read_call(stored: bytes | None, call_id: str) -> Call | None:

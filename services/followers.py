@@ -17,8 +17,7 @@ class Followers:
 
     def note(self, subscriber: Subscriber) -> None:
         """Take in what a subscriber follows from now on."""
-        for followers in self._by_preset.values():
-            followers.pop(subscriber.user_id, None)
+        self.forget(subscriber.user_id)
         following = (s for s in subscriber.filter_sets if s.follows is not None)
         by_preset: dict[str, list[FilterSet]] = {}
         for filter_set in following:
@@ -26,6 +25,11 @@ class Followers:
         for key, sets in by_preset.items():
             shape = tuple((s.number, s.enabled) for s in sets)
             self._by_preset.setdefault(key, {})[subscriber.user_id] = self._shapes.setdefault(shape, shape)
+
+    def forget(self, user_id: int) -> None:
+        """Somebody follows nothing any more."""
+        for followers in self._by_preset.values():
+            followers.pop(user_id, None)
 
     def of(self, preset_key: str) -> list[int]:
         """Return the ids of the subscribers that follow a preset."""

@@ -16,6 +16,7 @@ import structlog
 from msgspec import Struct
 
 from domain.calls import Call
+from domain.partitions import partition_of
 from domain.subscribers import Subscriber
 from managers.postgres import PostgresManager, Row
 from managers.redis import RedisManager, StreamEntry
@@ -62,6 +63,10 @@ _DELIVERIES: Final[LiteralString] = """
 """
 _PRUNE: Final[LiteralString] = """
     DELETE FROM calls WHERE call_id IN (SELECT call_id FROM calls WHERE decided_at < $1 ORDER BY decided_at LIMIT $2)
+"""
+_PRUNE_CLAIMS: Final[LiteralString] = """
+    DELETE FROM claims WHERE (call_id, user_id) IN
+        (SELECT call_id, user_id FROM claims WHERE claimed_at < $1 ORDER BY claimed_at LIMIT $2)
 """
 
 
@@ -138,7 +143,7 @@ class HistoryStore:
 
     async def still_waits(self, user_id: int, call_id: str, now: datetime) -> bool:
         """Whether the user's alert for a call waits for a figure."""
-        document = await self._redis.get(keys.WAITING_CALL.of(call_id))
+        document = await self._redis.get(keys.WAITING_CALL.of(partition_of(user_id), call_id))
         if document is None:
             return False
         pairs = msgspec.json.decode(document, type=WaitingCall).pairs
@@ -171,12 +176,13 @@ class HistoryStore:
         """Find an alert in the outbox; of a very long one only the part after the decision is searched."""
         start = str(max(0, int(decided_at.timestamp() * 1000) - _SKEW_MS))
         owner = f'"user_id":{user_id}'.encode()
+        partition = partition_of(user_id)
         for _ in range(_MAX_OUTBOX_PAGES):
-            page = await self._redis.xrange(keys.OUTBOX.of(), start=start, count=_PAGE)
+            page = await self._redis.xrange(keys.OUTBOX.of(partition), start=start, count=_PAGE)
             for one in page:
                 alert = _alert(one.fields.get("alert", b""), owner)
                 if alert and (alert.user_id, alert.call_id) == (user_id, call_id):
-                    mark = await self._redis.hget(keys.IN_FLIGHT.of(), one.id)
+                    mark = await self._redis.hget(keys.IN_FLIGHT.of(partition), one.id)
                     return Waiting(alert, in_flight=mark is not None)
             if len(page) < _PAGE:
                 break
@@ -184,11 +190,14 @@ class HistoryStore:
         return None
 
     async def prune(self, progress: Callable[[], None]) -> int:
-        """Forget the calls that are older than 14 days, in small batches; return how many."""
+        """Forget calls and claims that are older than 14 days, in small batches; return how many."""
+        return await self._prune(_PRUNE, progress) + await self._prune(_PRUNE_CLAIMS, progress)
+
+    async def _prune(self, statement: LiteralString, progress: Callable[[], None]) -> int:
         pruned = 0
         while True:
             progress()
-            tag = await self._postgres.execute(_PRUNE, self._clock() - KEPT_FOR, _PRUNE_BATCH)
+            tag = await self._postgres.execute(statement, self._clock() - KEPT_FOR, _PRUNE_BATCH)
             deleted = int(tag.rpartition(" ")[2])
             pruned += deleted
             if deleted < _PRUNE_BATCH:

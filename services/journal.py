@@ -10,18 +10,21 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Sequence
-from typing import Final, LiteralString
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final, LiteralString, cast
 
 import structlog
 from msgspec import Struct
 
 from domain.errors import TransientError
 from managers.cancellation import stop_if_cancelled
+from managers.fault_points import fault_point
 from managers.postgres import PostgresDataError, PostgresManager, Statements
 from managers.redis import Command, RedisManager, Reply, StreamEntry
+from managers.redis_replies import entries as stream_entries
 from services import keys
 from services.journal_rows import (
+    PUT_CALLS,
     PUT_REJECTED,
     Kind,
     UnreadableEntryError,
@@ -30,13 +33,14 @@ from services.journal_rows import (
     storable_text,
     writes_of,
 )
+from services.journal_tail import JournalTail
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 _BATCH: Final = 500
 _WAIT_MS: Final = 2000
-_GATHER_S: Final = 0.02
-"""After the first entry came, wait this long for more: one commit for all of them."""
+_GATHER_S: Final = 0.05
+"""While fewer entries come than a batch takes, wait this long for more: one commit for all of them."""
 _BACK_OFF_FIRST_S: Final = 0.2
 _BACK_OFF_MAX_S: Final = 15.0
 
@@ -59,6 +63,10 @@ class Journal:
     def __init__(self, redis: RedisManager, postgres: PostgresManager) -> None:
         self._redis = redis
         self._postgres = postgres
+        self.tail = JournalTail()
+        """What went into the journal from here and may not have left it."""
+        self.prepare: Callable[[], Awaitable[None]] | None = None
+        """What PostgreSQL still needs before the first entry; may be repeated."""
         self.drained = 0
         """Entries committed to PostgreSQL since the start."""
         self.rejected = 0
@@ -67,7 +75,15 @@ class Journal:
     async def append_with(self, commands: Sequence[Command], entries: Sequence[Command]) -> list[Reply]:
         """Execute a change and its entries (from `entry`) in one MULTI; return the replies to `commands`."""
         replies = await self._redis.transaction([*commands, *entries])
+        self.tail.note(entries)
         return replies[: len(commands)]
+
+    async def put_back(self) -> int:
+        """Append again what an emptied Redis has lost; returns how many entries."""
+        entries = self.tail.entries()
+        for start in range(0, len(entries), _BATCH):
+            await self._redis.transaction(entries[start : start + _BATCH])
+        return len(entries)
 
     async def lag(self) -> JournalLag:
         entries = await self._redis.xlen(keys.JOURNAL.of())
@@ -77,12 +93,21 @@ class Journal:
 
     async def drain_once(self) -> int:
         """Move the oldest batch to PostgreSQL; return how many entries left the journal."""
-        entries = await self._redis.xrange(keys.JOURNAL.of(), count=_BATCH)
-        if not entries:
-            return 0
-        await self._store(entries)
-        await self._redis.xdel(keys.JOURNAL.of(), *(e.id for e in entries))
-        self.drained += len(entries)
+        if self.prepare is not None:
+            await self.prepare()
+            self.prepare = None
+        looked_at = self.tail.now()
+        # A journal that was emptied looks like a drained one; the epoch, read in the same moment, tells them apart.
+        look: list[Command] = [("XRANGE", keys.JOURNAL.of(), "-", "+", "COUNT", _BATCH), ("GET", keys.EPOCH.of())]
+        found, epoch = await self._redis.transaction(look)
+        entries = stream_entries(found)
+        if entries:
+            await self._store(entries)
+            fault_point("journaled")
+            await self._redis.xdel(keys.JOURNAL.of(), *(e.id for e in entries))
+            self.drained += len(entries)
+        if len(entries) < _BATCH and epoch is not None:  # it was read to its end
+            self.tail.forget(noted_before=looked_at)
         return len(entries)
 
     async def drain_all(self) -> int:
@@ -92,14 +117,17 @@ class Journal:
             total += drained
         return total
 
-    async def run(self) -> None:
+    async def run(self, progress: Callable[[], None] = lambda: None) -> None:
         """Drain for ever; wait while Redis or PostgreSQL is away. Ends by cancellation or `FatalError`."""
         failures = 0
         while True:
             stop_if_cancelled()
+            progress()
             try:
-                if not await self.drain_once():
+                drained = await self.drain_once()
+                if not drained:
                     await self._redis.xread(keys.JOURNAL.of(), after="0-0", count=1, block_ms=_WAIT_MS)
+                if drained < _BATCH:
                     await asyncio.sleep(_GATHER_S)
                 failures = 0
             except TransientError as error:
@@ -141,4 +169,7 @@ async def _execute(statements: Statements, writes: list[Write]) -> None:
     for statement, values in writes:
         rows.setdefault(statement, []).append(values)
     for statement, its_rows in rows.items():
-        await statements.execute_many(statement, its_rows)
+        if statement == PUT_CALLS:
+            await statements.execute(statement, [call for (calls,) in its_rows for call in cast("list[str]", calls)])
+        else:
+            await statements.execute_many(statement, its_rows)

@@ -12,9 +12,10 @@ from msgspec import Struct
 from domain.calls import Call
 from domain.errors import BotError
 from domain.subscribers import Subscriber
+from services.claims import Alert
 from services.snapshots import PresetChange, SharedSet
 
-Kind = Literal["subscriber", "call", "delivery", "shared_set", "preset"]
+Kind = Literal["subscriber", "call", "claim", "delivery", "shared_set", "preset"]
 DeliveryStatus = Literal["sent", "merged", "digest", "withheld", "dead"]
 Write = tuple[LiteralString, tuple[object, ...]]
 """A statement and its values."""
@@ -70,18 +71,32 @@ PUT_SUBSCRIBER_CHANGE: Final[LiteralString] = """
     INSERT INTO subscriber_changes (user_id, revision, document, changed_at) VALUES ($1, $2, $3::jsonb, $4)
     ON CONFLICT (user_id, revision) DO NOTHING
 """
-PUT_CALL: Final[LiteralString] = """
+# $1: any number of `DecidedCall`. Thousands come in a second, so PostgreSQL, which reads their JSON anyway, takes them
+# apart as well.
+PUT_CALLS: Final[LiteralString] = """
+    WITH decided AS (SELECT d, d -> 'call' AS call, d #> '{call,channel}' AS channel FROM unnest($1::jsonb[]) AS d),
+    put_channels AS (
+        INSERT INTO channels (channel_id, title, document, updated_at)
+        SELECT DISTINCT ON (channel ->> 'id')
+            channel ->> 'id', channel ->> 'title', channel, (call ->> 'received_at')::timestamptz
+        FROM decided ORDER BY channel ->> 'id', (call ->> 'received_at')::timestamptz DESC
+        ON CONFLICT (channel_id) DO UPDATE SET
+            title = excluded.title, document = excluded.document, updated_at = excluded.updated_at
+        WHERE channels.updated_at < excluded.updated_at
+    )
     INSERT INTO calls
         (call_id, token_address, channel_id, called_at, received_at, market_cap_usd, document, decided_at, reason,
         checked_channels)
-    VALUES ($1, $2, $3, $4, $5, $6, $7::jsonb, $8, $9, $10)
+    SELECT call ->> 'id', call #>> '{token,address}', channel ->> 'id', (call ->> 'called_at')::timestamptz,
+        (call ->> 'received_at')::timestamptz, (call #>> '{token,market_cap_usd}')::double precision, call,
+        (d ->> 'decided_at')::timestamptz, d ->> 'reason',
+        ARRAY(SELECT jsonb_array_elements_text(d -> 'checked_channels'))
+    FROM decided
     ON CONFLICT (call_id) DO NOTHING
 """
-PUT_CHANNEL: Final[LiteralString] = """
-    INSERT INTO channels (channel_id, title, document, updated_at) VALUES ($1, $2, $3::jsonb, $4)
-    ON CONFLICT (channel_id) DO UPDATE SET
-        title = excluded.title, document = excluded.document, updated_at = excluded.updated_at
-    WHERE channels.updated_at < excluded.updated_at
+PUT_CLAIM: Final[LiteralString] = """
+    INSERT INTO claims (call_id, user_id, token_address, claimed_at, document) VALUES ($1, $2, $3, $4, $5::jsonb)
+    ON CONFLICT (call_id, user_id) DO NOTHING
 """
 # "sent" and "merged" are the last word: a dead letter may be sent again and then counts as sent.
 PUT_DELIVERY: Final[LiteralString] = """
@@ -112,7 +127,10 @@ PUT_REJECTED: Final[LiteralString] = """
 
 
 def writes_of(kind: str, payload: bytes, added_at: datetime) -> list[Write]:
-    """Return what an entry does, in order. `UnreadableEntryError` when it is not what its kind promises."""
+    """Return what an entry does, in order. `UnreadableEntryError` when it is not what its kind promises.
+
+    Of a call PostgreSQL says so: it refuses the values.
+    """
     to_writes = _KINDS.get(kind)
     if to_writes is None:
         raise UnreadableEntryError(f"unknown kind {kind!r}")
@@ -150,24 +168,13 @@ def _subscriber_writes(payload: bytes, added_at: datetime) -> list[Write]:
 
 def _call_writes(payload: bytes, added_at: datetime) -> list[Write]:
     del added_at  # a call carries its own clock
-    decided = msgspec.json.decode(payload, type=DecidedCall)
-    call = decided.call
-    channel_id = storable_text(call.channel.id)
-    title = None if call.channel.title is None else storable_text(call.channel.title)
-    row = (
-        storable_text(call.id),
-        storable_text(call.token.address),
-        channel_id,
-        call.called_at,
-        call.received_at,
-        call.token.market_cap_usd,
-        _storable_json(msgspec.json.encode(call)),
-        decided.decided_at,
-        decided.reason,
-        [storable_text(channel) for channel in decided.checked_channels],
-    )
-    channel = (channel_id, title, _storable_json(msgspec.json.encode(call.channel)), call.received_at)
-    return [(PUT_CHANNEL, channel), (PUT_CALL, row)]
+    return [(PUT_CALLS, ([_storable_json(payload)],))]
+
+
+def _claim_writes(payload: bytes, added_at: datetime) -> list[Write]:
+    alert = msgspec.json.decode(payload, type=Alert)
+    call_id, address = storable_text(alert.call_id), storable_text(alert.token_address)
+    return [(PUT_CLAIM, (call_id, alert.user_id, address, added_at, _storable_json(payload)))]
 
 
 def _delivery_writes(payload: bytes, added_at: datetime) -> list[Write]:
@@ -226,6 +233,7 @@ def moment(milliseconds: int) -> datetime:
 _KINDS: Final[dict[str, Callable[[bytes, datetime], list[Write]]]] = {
     "subscriber": _subscriber_writes,
     "call": _call_writes,
+    "claim": _claim_writes,
     "delivery": _delivery_writes,
     "shared_set": _shared_set_writes,
     "preset": _preset_writes,

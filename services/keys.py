@@ -82,17 +82,17 @@ LATE_CALL: Final = RedisKey(
     "(JSON of domain.calls.Call).",
 )
 WAITING_CALL: Final = RedisKey(
-    pattern="waiting:{}",
+    pattern="waiting:{}:{}",
     kind="string",
     lives_s=DAY_S,
-    meaning="By call id: who would take the call if a missing figure came in time "
+    meaning="By partition and call id: who would take the call if a missing figure came in time "
     "(JSON of services.claims.WaitingCall).",
 )
 WAITING_CALLS: Final = RedisKey(
-    pattern="waiting",
+    pattern="waiting:{}",
     kind="sorted set",
     lives_s=None,
-    meaning="The ids of all waiting calls by the time (ms) when the last of their waits ends.",
+    meaning="By partition: the ids of all waiting calls by the time (ms) when the last of their waits ends.",
 )
 CAME_UP: Final = RedisKey(
     pattern="came_up:{}",
@@ -139,19 +139,32 @@ FEED_CURSOR: Final = RedisKey(
     meaning="By source: everything up to this position is decided; a restarted feed goes on from here.",
 )
 OUTBOX: Final = RedisKey(
-    pattern="outbox",
+    pattern="outbox:{}",
     kind="stream",
     lives_s=None,
-    meaning="Alerts that wait for a sender (JSON of services.outbox.Alert). An entry goes when its outcome is known.",
+    meaning="By partition: alerts that wait for a sender (JSON of services.claims.Alert). An entry goes when its "
+    "outcome is known.",
 )
 IN_FLIGHT: Final = RedisKey(
-    pattern="outbox:in_flight",
+    pattern="in_flight:{}",
     kind="hash",
     lives_s=None,
-    meaning="By outbox entry: a request for it left at this time (ms) and its outcome is not known yet.",
+    meaning="By partition: outbox entry -> when a request for it left (ms); its outcome is not known yet.",
+)
+SETTLED_LOCALLY: Final = RedisKey(
+    pattern="settled_locally:{}",
+    kind="string",
+    lives_s=DAY_S,
+    meaning="By entry of the local store: it was held or buried; bringing that to Redis again changes nothing.",
+)
+EPOCH: Final = RedisKey(
+    pattern="epoch",
+    kind="string",
+    lives_s=None,
+    meaning="A random word, written when this Redis was filled. Gone or another: Redis was emptied since.",
 )
 DEAD_LETTERS: Final = RedisKey(
-    pattern="outbox:dead",
+    pattern="dead_letters",
     kind="stream",
     lives_s=None,
     meaning="Alerts that can never be delivered, each with the reason.",
@@ -186,6 +199,68 @@ PRESETS: Final = RedisKey(
     lives_s=None,
     meaning="Key of a preset -> what an admin made of it (JSON of services.snapshots.PresetChange).",
 )
+FENCES: Final = RedisKey(
+    pattern="fences",
+    kind="hash",
+    lives_s=None,
+    meaning="Name of a lease -> its fencing number: how often it was taken. Whoever has an older one changes nothing.",
+)
+MATCH_CURSORS: Final = RedisKey(
+    pattern="match:cursors",
+    kind="hash",
+    lives_s=None,
+    meaning="Partition -> the entry of the calls' stream up to which everything is decided for its subscribers.",
+)
+SLOT_LEASES: Final = RedisKey(
+    pattern="slot_leases",
+    kind="string",
+    lives_s=None,
+    meaning="Which sender may use how many slots of Telegram's overall limit, and until when "
+    "(JSON, read and written by services.slot_leases.RENEW alone).",
+)
+LEASE: Final = RedisKey(
+    pattern="lease:{}",
+    kind="string",
+    lives_s=10,
+    meaning="By what is leased (`match:3`, `ingest`): number and owner of the process that alone may do it.",
+)
+MEMBERS: Final = RedisKey(
+    pattern="members",
+    kind="hash",
+    lives_s=None,
+    meaning="Owner -> the process that runs under this name (JSON of services.members.Member).",
+)
+MEMBERS_SEEN: Final = RedisKey(
+    pattern="members:seen",
+    kind="sorted set",
+    lives_s=None,
+    meaning="The owners by the time (ms) of their last sign of life.",
+)
+CALLS: Final = RedisKey(
+    pattern="calls",
+    kind="stream",
+    lives_s=None,
+    meaning="Calls on their way from the feed to those who match them (JSON of domain.calls.Call).",
+)
+PUBLISHED: Final = RedisKey(
+    pattern="published:{}",
+    kind="string",
+    lives_s=5 * MINUTE_S,
+    meaning="By digest of a batch of calls: it is in the stream. After a lost reply it is not added again.",
+)
+CHANGES: Final = RedisKey(
+    pattern="changes",
+    kind="stream",
+    lives_s=None,
+    meaning="What a process changed and others have in memory: {user_id, revision, by} or {preset, by}. "
+    "The latest 100,000.",
+)
+TICKS: Final = RedisKey(
+    pattern="ticks",
+    kind="stream",
+    lives_s=None,
+    meaning="Price ticks, those of a second together (JSON list of domain.calls.PriceTick). The latest two minutes.",
+)
 
 ALL_KEYS: Final = (
     SUBSCRIBER,
@@ -212,6 +287,18 @@ ALL_KEYS: Final = (
     SHARED_SET,
     SHARED_BY,
     PRESETS,
+    FENCES,
+    MATCH_CURSORS,
+    SETTLED_LOCALLY,
+    EPOCH,
+    SLOT_LEASES,
+    LEASE,
+    MEMBERS,
+    MEMBERS_SEEN,
+    CALLS,
+    PUBLISHED,
+    CHANGES,
+    TICKS,
 )
 
 

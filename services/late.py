@@ -7,9 +7,9 @@ claimed like any other, with the time that has passed since the call.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
-from typing import Final, Protocol
+from typing import Final, Protocol, cast
 
 import msgspec
 import structlog
@@ -18,13 +18,14 @@ from msgspec.structs import replace
 
 from domain.calls import Call, Token
 from domain.matching import Matcher, Waiting
+from domain.partitions import Partition, partition_of
 from domain.score import score
-from managers.redis import RedisManager
+from managers.redis import Command, RedisManager
 from services import keys
 from services.claims import ClaimRequest, WaitingCall
 from services.decisions import AcceptedToken
 from services.metrics import Metrics
-from services.outbox import Outbox
+from services.outbox import ALL, Outbox
 from services.persistence import persistently
 
 log = structlog.get_logger(__name__)
@@ -60,8 +61,12 @@ class LateService:
         metrics: Metrics,
         clock: Callable[[], datetime],
         is_ready: Callable[[], bool],
+        partitions: Callable[[], Iterable[Partition]] = lambda: ALL,
     ) -> None:
-        """`is_ready`: whether all subscribers are loaded; before that the matcher would take a pair for gone."""
+        """`is_ready`: whether all subscribers are loaded; before that the matcher would take a pair for gone.
+
+        `partitions`: whose subscribers the matcher has.
+        """
         self._redis = redis
         self._outbox = outbox
         self._matcher = matcher
@@ -69,6 +74,7 @@ class LateService:
         self._metrics = metrics
         self._clock = clock
         self._is_ready = is_ready
+        self._partitions = partitions
         self._pauses: dict[str, Pause] = {}
 
     async def run(self, progress: Callable[[], None]) -> None:
@@ -76,7 +82,7 @@ class LateService:
         while True:
             progress()
             if self._is_ready():
-                await persistently(self.look)
+                await persistently(self.look, progress)
             await asyncio.sleep(LOOK_EVERY_S)
 
     async def look(self) -> int:
@@ -96,20 +102,30 @@ class LateService:
         return claimed
 
     async def _waiting(self) -> list[WaitingCall]:
-        found = await self._redis.zrange_by_score(keys.WAITING_CALLS.of(), count=CALLS_AT_ONCE)
-        call_ids = [call_id for call_id, _ in found]
-        documents = await self._redis.mget([keys.WAITING_CALL.of(call_id) for call_id in call_ids])
-        waiting: list[WaitingCall] = []
-        gone: list[str] = []
-        for call_id, document in zip(call_ids, documents, strict=True):
+        found = await self._waiting_ids()
+        documents = await self._redis.mget([keys.WAITING_CALL.of(*one) for one in found])
+        waiting: dict[str, WaitingCall] = {}
+        gone: list[Command] = []
+        for (partition, call_id), document in zip(found, documents, strict=True):
             try:
-                waiting.append(msgspec.json.decode(document or b"", type=WaitingCall))
+                part = msgspec.json.decode(document or b"", type=WaitingCall)
             except (msgspec.MsgspecError, UnicodeDecodeError) as error:
                 log.warning("waiting_call_dropped", call_id=call_id, reason=str(error))
-                gone.append(call_id)
-        if gone:
-            await self._redis.transaction([("ZREM", keys.WAITING_CALLS.of(), *gone)])
-        return waiting
+                gone.append(("ZREM", keys.WAITING_CALLS.of(partition), call_id))
+                continue
+            pairs = waiting[call_id].pairs if call_id in waiting else ()
+            waiting[call_id] = replace(part, pairs=(*pairs, *part.pairs))
+        await self._redis.transaction(gone)
+        return list(waiting.values())
+
+    async def _waiting_ids(self) -> list[tuple[Partition, str]]:
+        partitions = sorted(self._partitions())
+        ask: list[Command] = [
+            ("ZRANGEBYSCORE", keys.WAITING_CALLS.of(p), "-inf", "+inf", "LIMIT", 0, CALLS_AT_ONCE) for p in partitions
+        ]
+        replies = await self._redis.transaction(ask)
+        found = zip(partitions, cast("list[list[bytes]]", replies), strict=True)
+        return [(partition, member.decode()) for partition, members in found for member in members]
 
     def _is_due(self, address: str, now: datetime) -> bool:
         pause = self._pauses.get(address)
@@ -148,7 +164,8 @@ class LateService:
             return None
         self._pauses.pop(address, None)
         log.info("waiting_call_rechecked", call_id=call.id, accepted=len(accepted), left=len(left))
-        return self._claim_of(call, accepted, left, now)
+        waited = tuple(sorted({partition_of(pair.user_id) for pair in waiting.pairs}))
+        return replace(self._claim_of(call, accepted, left, now), ends_waiting=waited)
 
     def _claim_of(
         self, call: Call, accepted: Sequence[tuple[int, int]], left: tuple[Waiting, ...], now: datetime

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 
@@ -42,8 +42,10 @@ MEANINGS = {
     "alerts_sent": "Alerts that Telegram took.",
     "alerts_repeated": "Alerts sent again because an earlier attempt had an unknown outcome.",
     "alerts_buried": "Alerts that cannot be delivered; each stands in the dead-letter stream with its reason.",
+    "alerts_replayed": "Dead letters that an admin sent again; they are claimed alerts once more.",
     "alerts_withheld": "Alerts that were not to go out when their turn came: paused, expired, snoozed, muted.",
-    "alerts_put_aside": "Alerts put aside for a digest, for quiet hours or a cap.",
+    "alerts_put_aside": "Alerts put aside for a digest: quiet hours, a cap, too old, or nobody could be reached.",
+    "alerts_outdated": "Alerts that waited too long to be sent as new; they count as put aside as well.",
     "alerts_merged": "Alerts that went out in one message with others; they count as sent as well.",
     "alerts_late": "Alerts claimed after a missing figure arrived.",
     "digests_sent": "Digests that Telegram took.",
@@ -62,8 +64,10 @@ class Counts:
     alerts_sent: int = 0
     alerts_repeated: int = 0
     alerts_buried: int = 0
+    alerts_replayed: int = 0
     alerts_withheld: int = 0
     alerts_put_aside: int = 0
+    alerts_outdated: int = 0
     alerts_merged: int = 0
     alerts_late: int = 0
     digests_sent: int = 0
@@ -76,21 +80,60 @@ class Counts:
         return {name: value for name, value in asdict(self).items() if name in MEANINGS}
 
 
+Read = Callable[[], float | None]
+"""`None`: not known at the moment."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """One number that another part keeps."""
+
+    read: Read
+    labels: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Family:
+    """Numbers of one name, told apart by their labels."""
+
+    kind: type[CounterMetricFamily | GaugeMetricFamily]
+    meaning: str
+    shown: list[_Shown] = field(default_factory=list[_Shown])
+
+    def collect(self, name: str) -> Metric:
+        """Read everything; what is not known is left out rather than shown as nought."""
+        family = self.kind(name, self.meaning, labels=tuple(self.shown[0].labels))
+        for one in self.shown:
+            value = one.read()
+            if value is not None:
+                family.add_metric(tuple(one.labels.values()), value)
+        return family
+
+
 class Metrics(Collector):
-    """Counters of one process and the gauges other parts lend to it."""
+    """Counters of one process and the numbers other parts lend to it."""
 
     def __init__(self) -> None:
         self.counts = Counts()
         self.registry = CollectorRegistry()
         self.registry.register(self)
-        self._gauges: dict[str, tuple[str, Callable[[], float]]] = {}
+        self._families: dict[str, _Family] = {}
         self._decide = self._histogram("frame_to_decided_seconds", "Frame received until decided.")
         self._send = self._histogram("frame_to_sent_seconds", "Frame received until Telegram answered.")
         self._latencies_ms: deque[float] = deque(maxlen=KEPT_LATENCIES)
 
-    def gauge(self, name: str, meaning: str, read: Callable[[], float]) -> None:
-        """Show `read()` under `name` whenever somebody looks."""
-        self._gauges[name] = (meaning, read)
+    def gauge(self, name: str, meaning: str, read: Read, labels: Mapping[str, str] | None = None) -> None:
+        """Show `read()` under `name` whenever somebody looks. The same name may be lent with other labels again."""
+        self._lend(GaugeMetricFamily, name, meaning, _Shown(read, labels or {}))
+
+    def counter(self, name: str, meaning: str, read: Read, labels: Mapping[str, str] | None = None) -> None:
+        """Like `gauge`, for what only grows while the process lives; Prometheus sees it as `{name}_total`."""
+        self._lend(CounterMetricFamily, name, meaning, _Shown(read, labels or {}))
+
+    def _lend(
+        self, kind: type[CounterMetricFamily | GaugeMetricFamily], name: str, meaning: str, shown: _Shown
+    ) -> None:
+        self._families.setdefault(name, _Family(kind, meaning)).shown.append(shown)
 
     def decided(self, received_at: datetime, decided_at: datetime) -> None:
         self._decide.observe(max(0.0, (decided_at - received_at).total_seconds()))
@@ -114,8 +157,8 @@ class Metrics(Collector):
         for dependency, count in self.counts.fallbacks.items():
             fallbacks.add_metric([dependency], count)
         yield fallbacks
-        for name, (meaning, read) in self._gauges.items():
-            yield GaugeMetricFamily(name, meaning, value=read())
+        for name, family in self._families.items():
+            yield family.collect(name)
 
     def _histogram(self, name: str, meaning: str) -> Histogram:
         return Histogram(name, meaning, buckets=LATENCY_BUCKETS_S, registry=self.registry)

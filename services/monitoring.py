@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import resource
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 
 import msgspec
@@ -13,6 +13,7 @@ import structlog
 from msgspec import Struct
 
 from domain.errors import TransientError
+from services.alarms import StandingAlarm
 from services.metrics import Metrics
 
 log = structlog.get_logger(__name__)
@@ -28,8 +29,35 @@ class PartHealth(Struct, frozen=True, kw_only=True):
     latency_ms: float | None = None
 
 
+class MemberHealth(Struct, frozen=True, kw_only=True):
+    owner: str
+    roles: tuple[str, ...]
+    share: str | None
+    """`1/2`: the first of two equal shares is what it would rather have."""
+    uptime_s: float
+
+
+class ProcessHealth(Struct, frozen=True, kw_only=True):
+    """Which part of the work the process that answers has."""
+
+    role: str
+    owner: str
+    """Its name among the processes."""
+    state: str
+    matching: tuple[int, ...]
+    """Partitions whose subscribers it matches."""
+    sending: tuple[int, ...]
+    """Partitions whose alerts it sends."""
+    leases: tuple[str, ...]
+    members: tuple[MemberHealth, ...]
+    """Who lived when Redis was asked last, this process among them."""
+
+
 class HealthReport(Struct, frozen=True, kw_only=True):
     parts: tuple[PartHealth, ...]
+    process: ProcessHealth | None = None
+    alarms: tuple[StandingAlarm, ...] = ()
+    """What admins were told of and is not over; a part may be well in spite of it."""
     counters: dict[str, int]
     latency_p50_ms: float | None
     latency_p99_ms: float | None
@@ -44,8 +72,18 @@ Check = Callable[[], Awaitable[PartHealth]]
 
 
 class MonitoringService:
-    def __init__(self, *, metrics: Metrics, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        *,
+        metrics: Metrics,
+        clock: Callable[[], datetime],
+        alarms: Callable[[], Sequence[StandingAlarm]] = tuple,
+        process: Callable[[], ProcessHealth | None] = lambda: None,
+    ) -> None:
+        """Ask `alarms` for those that stand (`AlarmsService.standing`)."""
         self._checks: dict[str, Check] = {}
+        self._alarms = alarms
+        self._process = process
         self._metrics = metrics
         self._clock = clock
         self._started_at = clock()
@@ -59,6 +97,8 @@ class MonitoringService:
         parts = await asyncio.gather(*(self._ask(name, check) for name, check in self._checks.items()))
         return HealthReport(
             parts=tuple(parts),
+            process=self._process(),
+            alarms=tuple(self._alarms()),
             counters=self._metrics.counts.totals(),
             latency_p50_ms=self._metrics.latency_ms(50),
             latency_p99_ms=self._metrics.latency_ms(99),
@@ -77,8 +117,16 @@ class MonitoringService:
             progress()
             report = await self.health()
             failing = [part.name for part in report.parts if not part.ok]
-            write = log.warning if failing else log.info
-            write("heartbeat", failing=failing, rss_mib=rss_mib(), uptime_s=report.uptime_s, **report.counters)
+            alarms = [alarm.name for alarm in report.alarms]
+            write = log.warning if failing or alarms else log.info
+            write(
+                "heartbeat",
+                failing=failing,
+                alarms=alarms,
+                rss_mib=rss_mib(),
+                uptime_s=report.uptime_s,
+                **report.counters,
+            )
 
     async def _ask(self, name: str, check: Check) -> PartHealth:
         try:

@@ -1,35 +1,58 @@
 """Alerts between decision and Telegram: claimed once, sent at least once, twice only where nobody can know.
 
-A claim is one script for a whole batch: per (token, user) it marks the token as accepted and puts the alert
-into the stream, both or neither. Senders read the stream as a consumer group. Right before a request
-leaves, its entries are marked as in flight; whatever still has its mark after a crash may have been
+A claim is one script for a whole batch: per (token, user) it marks the token as accepted and puts the alert into the
+stream of the user's partition, both or neither. Whoever owns a partition reads its stream as a consumer group. Right
+before a request leaves, its entries are marked as in flight; whatever still has its mark after a crash may have been
 delivered, and says so.
+
+While Redis is away a process that does everything alone goes on: what it claims goes into the local store, and stays
+there until it is settled; everything else is written down and brought to Redis later (`services.spool`).
 """
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Sequence
-from datetime import UTC, datetime
+import uuid
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final, cast
 
 import msgspec
 import structlog
 from msgspec import Struct
+from msgspec.structs import replace
 
-from managers.redis import Command, RedisManager, RedisReplyError, Script, StreamEntry
+from domain.partitions import PARTITIONS, Partition, partition_of
+from managers.fault_points import fault_point
+from managers.redis import Command, RedisAwayError, RedisManager, RedisReplyError, StreamEntry
 from services import keys
-from services.claims import CLAIM, Alert, ClaimRequest, FeedCursor, HeldCall, claim_command, stored_call_key
+from services.accepted_pairs import AcceptedPairs
+from services.claims import (
+    CLAIM,
+    GROUP,
+    Alert,
+    ClaimRequest,
+    FeedCursor,
+    HeldCall,
+    alerts_of,
+    claim_command,
+)
+from services.fencing import fence_args, lease_lost
 from services.journal import Journal, entry
 from services.journal_rows import DeliveryRecord
+from services.local_store import LocalAlert, ScriptCall, Transaction
+from services.spool import Spool
+from services.stored_calls import StoredCalls
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
-__all__ = ["GROUP", "Alert", "ClaimRequest", "DeadLetter", "FeedCursor", "HeldCall", "Outbox", "OutboxEntry"]
+__all__ = ["GROUP", "Alert", "ClaimRequest", "FeedCursor", "HeldCall", "Outbox", "OutboxEntry"]
 
-GROUP: Final = "senders"
+ALL: Final = frozenset(range(PARTITIONS))
 _PAGE: Final = 500
 _ALERT_FIELD: Final = "alert"
+_LOCAL: Final = "local-"
 
 
 class OutboxEntry(Struct, frozen=True, kw_only=True):
@@ -38,48 +61,116 @@ class OutboxEntry(Struct, frozen=True, kw_only=True):
     may_repeat: bool = False
     """A request for it left earlier and its outcome was never known."""
 
+    @property
+    def partition(self) -> Partition:
+        return partition_of(self.alert.user_id)
 
-class DeadLetter(Struct, frozen=True, kw_only=True):
-    entry_id: str
-    """Of the letter, not of the outbox entry it was."""
-    alert: Alert | None
-    """`None` when not even that could be read."""
-    reason: str
-    buried_at: datetime
-
-
-# KEYS: outbox, dead letters, in-flight marks, journal. ARGV: group, entry, alert, reason, time, then journal
-# records. Only whoever still holds the entry writes the letter, so a repeated burial digs no second
-# grave.
-_BURY: Final = Script("""
-if redis.call('XACK', KEYS[1], ARGV[1], ARGV[2]) == 1 then
-  redis.call('XADD', KEYS[2], '*', 'alert', ARGV[3], 'reason', ARGV[4], 'buried_at_ms', ARGV[5])
-  for i = 6, #ARGV do redis.call('XADD', KEYS[4], '*', 'kind', 'delivery', 'data', ARGV[i]) end
-end
-redis.call('XDEL', KEYS[1], ARGV[2])
-redis.call('HDEL', KEYS[3], ARGV[2])
-return 1
-""")
+    @property
+    def is_local(self) -> bool:
+        """Whether it lives in the local store."""
+        return self.entry_id.startswith(_LOCAL)
 
 
 class Outbox:
-    def __init__(self, redis: RedisManager, journal: Journal) -> None:
+    def __init__(
+        self,
+        redis: RedisManager,
+        journal: Journal,
+        spool: Spool,
+        calls: StoredCalls,
+        accepted: AcceptedPairs,
+        *,
+        match_fences: Callable[[], Mapping[str, int]] = dict,
+        send_fences: Callable[[Partition], Mapping[str, int]] = lambda _: {},
+    ) -> None:
+        """`match_fences`, `send_fences`: names and numbers of the leases held for claiming and for sending."""
         self._redis = redis
         self._journal = journal
-        self._stream = keys.OUTBOX.of()
+        self._spool = spool
+        self._calls = calls
+        self._accepted = accepted
+        self._match_fences = match_fences
+        self._send_fences = send_fences
+        self._local: deque[OutboxEntry] = deque()
+        self._local_news = asyncio.Event()
 
-    async def claim(self, decisions: Sequence[ClaimRequest], cursor: FeedCursor | None = None) -> list[set[int]]:
+    # claiming
+
+    async def claim(
+        self,
+        decisions: Sequence[ClaimRequest],
+        cursor: FeedCursor | None = None,
+        match_cursors: Mapping[Partition, str] | None = None,
+    ) -> list[set[int]]:
         """Claim a batch in one round trip; return per call the users that are newly accepted.
 
         When the answer gets lost (`RedisAwayError`), ask again with the same batch: nothing happens twice, and
-        for five minutes the answer is the one that got lost.
+        for five minutes the answer is the one that got lost. `LeaseLostError`: nothing was changed.
         """
-        if not decisions and cursor is None:
+        if not decisions and cursor is None and not match_cursors:
             return []
-        names, args = claim_command(decisions, cursor)
-        reply = await self._redis.script(CLAIM, names, args)
+        for decision in decisions:
+            if decision.accepted:
+                self._calls.remember(decision, decision.call_payload)
+        fault_point("claiming")
+        async with self._spool.entered():
+            if not self._spool.is_local:
+                try:
+                    return await self._claim_at_redis(decisions, cursor, match_cursors)
+                except RedisAwayError as error:
+                    if not self._spool.may_go_local():
+                        raise
+                    self._spool.go_local(str(error))
+            return await self._claim_locally(decisions, cursor)
+
+    async def _claim_at_redis(
+        self,
+        decisions: Sequence[ClaimRequest],
+        cursor: FeedCursor | None,
+        match_cursors: Mapping[Partition, str] | None,
+    ) -> list[set[int]]:
+        names, args = claim_command(decisions, cursor, fences=self._match_fences(), match_cursors=match_cursors)
+        try:
+            reply = await self._redis.script(CLAIM, names, args)
+        except RedisReplyError as error:
+            raise lease_lost(error) or error from error
         flags = iter(cast("bytes", reply).decode())
-        return [{user_id for user_id, _ in d.accepted if next(flags) == "1"} for d in decisions]
+        claimed = [{user_id for user_id, _ in d.accepted if next(flags) == "1"} for d in decisions]
+        self._note_claims(decisions, claimed)
+        fault_point("claimed")
+        return claimed
+
+    async def _claim_locally(self, decisions: Sequence[ClaimRequest], cursor: FeedCursor | None) -> list[set[int]]:
+        """Claim what neither a sender's hands nor PostgreSQL know. The matcher remembers the rest."""
+        kept = [replace(d, accepted=await self._accepted.unknown(d)) for d in decisions]
+        claimed = [{user_id for user_id, _ in d.accepted} for d in kept]
+        names, args = claim_command(kept, cursor, mode="local")
+        alerts = [
+            OutboxEntry(entry_id=f"{_LOCAL}{uuid.uuid4().hex}", alert=alert) for d in kept for alert in alerts_of(d)
+        ]
+        payloads = {d.call_id: d.call_payload for d in kept}
+        stored = [
+            LocalAlert(
+                id=one.entry_id,
+                alert_json=msgspec.json.encode(one.alert),
+                call_json=payloads[one.alert.call_id],
+            )
+            for one in alerts
+        ]
+        await self._spool.put(stored, ScriptCall(script="claim", keys=names, args=args))
+        self._note_claims(kept, claimed)
+        self._local.extend(alerts)
+        self._local_news.set()
+        fault_point("claimed")
+        return claimed
+
+    def _note_claims(self, decisions: Sequence[ClaimRequest], claimed: Sequence[set[int]]) -> None:
+        for decision, users in zip(decisions, claimed, strict=True):
+            noted = [entry("call", decision.decided_payload)] if decision.decided_payload else []
+            if users:
+                accepted = (alert for alert in alerts_of(decision) if alert.user_id in users)
+                noted += [entry("claim", msgspec.json.encode(alert)) for alert in accepted]
+            self._journal.tail.note(noted)
 
     async def cursor(self, source: str) -> int | None:
         """Return the position up to which everything of the source was claimed."""
@@ -88,50 +179,103 @@ class Outbox:
 
     async def load_call(self, alert: Alert | HeldCall) -> bytes | None:
         """Return the call as it was when it passed (JSON of `domain.calls.Call`)."""
-        return await self._redis.get(stored_call_key(alert.call_id, alert.late_s, alert.decided_at))
+        return await self._calls.find(alert)
 
-    async def size(self) -> int:
+    # sending
+
+    async def size(self, partitions: Iterable[Partition] = ALL) -> int:
         """Return how many alerts have no known outcome yet."""
-        return await self._redis.xlen(self._stream)
+        lengths = await self._redis.transaction([("XLEN", keys.OUTBOX.of(p)) for p in sorted(partitions)])
+        return sum(cast("list[int]", lengths)) + self._spool.local_alerts
 
-    async def read(self, consumer: str, count: int, block_ms: int) -> list[OutboxEntry]:
-        """Take alerts that nobody has taken; nothing when none came in time."""
+    async def prepare(self, partitions: Iterable[Partition] = ALL) -> None:
+        """Create the consumer groups that are missing."""
+        for partition in partitions:
+            await self._redis.xgroup_create(keys.OUTBOX.of(partition), GROUP)
+
+    async def read(
+        self, consumer: str, count: int, block_ms: int, partitions: Iterable[Partition] = ALL
+    ) -> list[OutboxEntry]:
+        """Take alerts that nobody has taken; nothing when none came in time, or Redis has lost its groups."""
+        if self._local:
+            return self._take_local(count)
+        streams = {keys.OUTBOX.of(partition): partition for partition in partitions}
+        if self._spool.is_local or not streams:
+            await self._await_local(block_ms / 1000)
+            return self._take_local(count)
         try:
-            found = await self._redis.xreadgroup(self._stream, GROUP, consumer, count=count, block_ms=block_ms)
+            found = await self._redis.xreadgroup_many(list(streams), GROUP, consumer, count=count, block_ms=block_ms)
         except RedisReplyError as error:
             if error.code != "NOGROUP":
                 raise
-            # The first start, or Redis was emptied.
-            await self._redis.xgroup_create(self._stream, GROUP)
+            await asyncio.sleep(block_ms / 1000)  # emptied: it is noticed and filled again
             return []
-        return await self._entries(found, marks={})
+        entries: list[OutboxEntry] = []
+        for stream, its in found.items():
+            entries += await self._entries(streams[stream], its, marks={})
+        return entries
 
-    async def recover(self, consumer: str, *, min_idle_s: float = 60.0) -> list[OutboxEntry]:
-        """Return what was taken, never finished: by this consumer before a restart, by others for too long.
+    async def recover(
+        self, consumer: str, partitions: Iterable[Partition] = ALL, *, min_idle_s: float = 0.0
+    ) -> list[OutboxEntry]:
+        """Return what was taken, never finished, by whomever; with `min_idle_s` only what was taken so long ago.
 
-        Once, at the start of a consumer, before `read`: later it would return what is being sent right now.
+        Without `min_idle_s` for the owner of these partitions, before his first `read`: later it would return what is
+        being sent right now.
         """
-        await self._redis.xgroup_create(self._stream, GROUP)
-        found = {e.id: e for e in await self._own_pending(consumer)}
-        found |= {e.id: e for e in await self._taken_over(consumer, int(min_idle_s * 1000))}
-        entries = list(found.values())
-        marks: dict[str, bytes | None] = {}
-        for at in range(0, len(entries), _PAGE):
-            ids = [e.id for e in entries[at : at + _PAGE]]
-            marks |= zip(ids, await self._redis.hmget(keys.IN_FLIGHT.of(), ids), strict=True)
-        return await self._entries(entries, marks)
+        recovered: list[OutboxEntry] = []
+        for partition in partitions:
+            await self._redis.xgroup_create(keys.OUTBOX.of(partition), GROUP)
+            entries = await self._taken_over(partition, consumer, int(min_idle_s * 1000))
+            marks: dict[str, bytes | None] = {}
+            for at in range(0, len(entries), _PAGE):
+                ids = [e.id for e in entries[at : at + _PAGE]]
+                found = await self._redis.hmget(keys.IN_FLIGHT.of(partition), ids)
+                marks |= zip(ids, found, strict=True)
+            recovered += await self._entries(partition, entries, marks)
+        return recovered
+
+    async def recover_local(self) -> None:
+        """Take up the alerts that a killed process left in the local store. Once, at start."""
+        for alert in await self._spool.unsettled():
+            try:
+                decoded = msgspec.json.decode(alert.alert_json, type=Alert)
+            except msgspec.MsgspecError as error:
+                log.warning("local_alert_unreadable", alert_id=alert.id, reason=str(error))
+                continue
+            self._calls.remember(decoded, alert.call_json)
+            self._local.append(OutboxEntry(entry_id=alert.id, alert=decoded, may_repeat=alert.in_flight))
+        self._local_news.set()
 
     async def begin(self, entries: Sequence[OutboxEntry]) -> None:
-        """Mark the entries as in flight: the very next thing is the request."""
+        """Mark the entries as in flight: the very next thing is the request.
+
+        `LeaseLostError`: somebody else owns a partition by now and nothing may be sent.
+        """
+        local, remote = _apart(entries)
+        if local:
+            await self._spool.mark(local)
         now_ms = int(time.time() * 1000)
-        await self._redis.hset(keys.IN_FLIGHT.of(), {e.entry_id: now_ms for e in entries})
+        for partition, ids in remote.items():
+            names = [keys.FENCES.of(), keys.IN_FLIGHT.of(partition)]
+            marks = [part for entry_id in ids for part in (entry_id, now_ms)]
+            args = [*fence_args(self._send_fences(partition)), *marks]
+            try:
+                await self._spool.execute(ScriptCall(script="begin", keys=names, args=args))
+            except RedisReplyError as error:
+                raise lease_lost(error) or error from error
 
     async def give_back(self, entries: Sequence[OutboxEntry]) -> None:
         """Unmark entries whose request surely did not get through; they stay with their consumer.
 
         The mark of an earlier attempt with an unknown outcome stays.
         """
-        await self._redis.hdel(keys.IN_FLIGHT.of(), *(e.entry_id for e in entries if not e.may_repeat))
+        local, remote = _apart([one for one in entries if not one.may_repeat])
+        if local:
+            await self._spool.unmark(local)
+        if remote:
+            commands = [["HDEL", keys.IN_FLIGHT.of(partition), *ids] for partition, ids in remote.items()]
+            await self._spool.execute(Transaction(commands=commands))
 
     async def finish(
         self,
@@ -139,57 +283,56 @@ class Outbox:
         records: Sequence[DeliveryRecord],
         together_with: Sequence[Command] = (),
     ) -> None:
-        """Forget the entries and journal what became of them, in one MULTI. May be repeated, as must the rest."""
-        ids = [e.entry_id for e in entries]
-        if not ids:
+        """Forget the entries and journal what became of them, at once. May be repeated, as must the rest."""
+        if not entries:
             return
-        await self._journal.append_with(
-            [
-                ("XACK", self._stream, GROUP, *ids),
-                ("XDEL", self._stream, *ids),
-                ("HDEL", keys.IN_FLIGHT.of(), *ids),
-                *together_with,
-            ],
-            [entry("delivery", msgspec.json.encode(record)) for record in records],
-        )
+        local, remote = _apart(entries)
+        noted = [entry("delivery", msgspec.json.encode(record)) for record in records]
+        commands: list[Command] = [*together_with, *noted]
+        for partition, ids in remote.items():
+            stream = keys.OUTBOX.of(partition)
+            commands += [("XACK", stream, GROUP, *ids), ("XDEL", stream, *ids)]
+            commands += [("HDEL", keys.IN_FLIGHT.of(partition), *ids)]
+        await self._spool.execute(Transaction(commands=commands), settles=local)
+        self._journal.tail.note(noted)
 
     async def bury(self, dead: OutboxEntry, reason: str, records: Sequence[DeliveryRecord]) -> None:
         """Move an entry to the dead letters, with its journal records, atomically. May be repeated."""
         encoded = [msgspec.json.encode(record) for record in records]
-        await self._bury(dead.entry_id, msgspec.json.encode(dead.alert), reason, encoded)
+        await self._bury(dead.partition, dead.entry_id, msgspec.json.encode(dead.alert), reason, encoded)
 
-    async def dead(self, *, count: int = 100, after: str = "-") -> list[DeadLetter]:
-        """Return dead letters, oldest first. `after` is the id of the last one seen, to go on from there."""
-        start = after if after == "-" else f"({after}"
-        letters = await self._redis.xrange(keys.DEAD_LETTERS.of(), start=start, count=count)
-        return [_dead_letter(letter) for letter in letters]
-
-    async def _bury(self, entry_id: str, alert: bytes, reason: str, records: Sequence[bytes]) -> None:
-        names = [self._stream, keys.DEAD_LETTERS.of(), keys.IN_FLIGHT.of(), keys.JOURNAL.of()]
+    async def _bury(
+        self, partition: Partition, entry_id: str, alert: bytes, reason: str, records: Sequence[bytes]
+    ) -> None:
+        names = [keys.OUTBOX.of(partition), keys.DEAD_LETTERS.of(), keys.IN_FLIGHT.of(partition), keys.JOURNAL.of()]
+        names += [keys.SETTLED_LOCALLY.of(entry_id)]
+        is_local = entry_id.startswith(_LOCAL)
         now_ms = int(time.time() * 1000)
-        await self._redis.script(_BURY, names, [GROUP, entry_id, alert, reason, now_ms, *records])
+        args = [GROUP, "" if is_local else entry_id, alert, reason, now_ms, keys.SETTLED_LOCALLY.expires_s, *records]
+        operation = ScriptCall(script="bury", keys=names, args=args)
+        await self._spool.execute(operation, settles=[entry_id] if is_local else ())
+        self._journal.tail.note(entry("delivery", record) for record in records)
         log.warning("alert_buried", entry_id=entry_id, reason=reason)
 
-    async def _own_pending(self, consumer: str) -> list[StreamEntry]:
-        pending: list[StreamEntry] = []
-        after = "0"
-        while page := await self._redis.xreadgroup_pending(self._stream, GROUP, consumer, after=after, count=_PAGE):
-            pending += page
-            after = page[-1].id
-        return pending
-
-    async def _taken_over(self, consumer: str, min_idle_ms: int) -> list[StreamEntry]:
+    async def _taken_over(self, partition: Partition, consumer: str, min_idle_ms: int) -> list[StreamEntry]:
         taken: list[StreamEntry] = []
         start = "0-0"
         while True:
-            start, page = await self._redis.xautoclaim(
-                self._stream, GROUP, consumer, min_idle_ms=min_idle_ms, start=start, count=_PAGE
-            )
+            try:
+                start, page = await self._redis.xautoclaim(
+                    keys.OUTBOX.of(partition), GROUP, consumer, min_idle_ms=min_idle_ms, start=start, count=_PAGE
+                )
+            except RedisReplyError as error:
+                if error.code != "NOGROUP":
+                    raise
+                return []  # emptied in this moment: it is noticed and filled again
             taken += page
             if start == "0-0":
                 return taken
 
-    async def _entries(self, found: Sequence[StreamEntry], marks: dict[str, bytes | None]) -> list[OutboxEntry]:
+    async def _entries(
+        self, partition: Partition, found: Sequence[StreamEntry], marks: Mapping[str, bytes | None]
+    ) -> list[OutboxEntry]:
         readable: list[OutboxEntry] = []
         gone: list[str] = []
         for one in found:
@@ -201,22 +344,32 @@ class Outbox:
             try:
                 decoded = msgspec.json.decode(alert, type=Alert)
             except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-                await self._bury(one.id, alert, f"unreadable: {error}", ())
+                await self._bury(partition, one.id, alert, f"unreadable: {error}", ())
                 continue
+            self._accepted.handed_out(decoded)
             readable.append(OutboxEntry(entry_id=one.id, alert=decoded, may_repeat=may_repeat))
-        await self._redis.xack(self._stream, GROUP, *gone)
+        await self._redis.xack(keys.OUTBOX.of(partition), GROUP, *gone)
         return readable
 
+    def _take_local(self, count: int) -> list[OutboxEntry]:
+        taken = [self._local.popleft() for _ in range(min(count, len(self._local)))]
+        if not self._local:
+            self._local_news.clear()
+        return taken
 
-def _dead_letter(letter: StreamEntry) -> DeadLetter:
-    try:
-        alert = msgspec.json.decode(letter.fields.get(_ALERT_FIELD, b""), type=Alert)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
-        alert = None
-    buried_at_ms = int(letter.fields.get("buried_at_ms", b"0"))
-    return DeadLetter(
-        entry_id=letter.id,
-        alert=alert,
-        reason=letter.fields.get("reason", b"").decode(errors="replace"),
-        buried_at=datetime.fromtimestamp(buried_at_ms / 1000, UTC),
-    )
+    async def _await_local(self, timeout_s: float) -> None:
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._local_news.wait()
+        except TimeoutError:
+            return
+
+
+def _apart(entries: Sequence[OutboxEntry]) -> tuple[list[str], dict[Partition, list[str]]]:
+    """Return the ids of entries in the local store, and of those in Redis by partition."""
+    local = [one.entry_id for one in entries if one.is_local]
+    remote: dict[Partition, list[str]] = {}
+    for one in entries:
+        if not one.is_local:
+            remote.setdefault(one.partition, []).append(one.entry_id)
+    return local, remote

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import random
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
@@ -16,12 +18,27 @@ FIRST_WAIT_S = 0.05
 LONGEST_WAIT_S = 5.0
 
 
-async def persistently(operation: Callable[[], Awaitable[T]]) -> T:
-    """Run an idempotent `operation` again after every `TransientError`, backing off with jitter, without end."""
+async def persistently(operation: Callable[[], Awaitable[T]], progress: Callable[[], None] = lambda: None) -> T:
+    """Run an idempotent `operation` again after every `TransientError`, backing off with jitter, without end.
+
+    `progress` is called before every attempt: waiting for something outside is no standstill.
+    """
+    progress()
+    try:
+        return await operation()  # mostly that is all there is to do
+    except TransientError:
+        stop_if_cancelled()
+    await asyncio.sleep(random.uniform(FIRST_WAIT_S, 2 * FIRST_WAIT_S))  # noqa: S311 - jitter, not a secret
     async for attempt in stamina.retry_context(
-        on=TransientError, attempts=None, timeout=None, wait_initial=FIRST_WAIT_S, wait_max=LONGEST_WAIT_S
+        on=TransientError,
+        attempts=None,
+        timeout=None,
+        wait_initial=FIRST_WAIT_S,
+        wait_max=LONGEST_WAIT_S,
+        wait_jitter=FIRST_WAIT_S,
     ):
         with attempt:
+            progress()
             try:
                 return await operation()
             except TransientError:

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from domain.policy import HOUR, CameUp, Send, Verdict, Withhold, decide, why_no_alerts
+from cachetools import LRUCache
+
+from domain.policy import HOUR, CameUp, Hold, Send, Verdict, decide, decide_digest
 from domain.subscribers import Subscriber
-from managers.redis import Command, RedisManager
+from managers.redis import Command, RedisAwayError, RedisManager
 from services import keys
 from services.claims import Alert, milliseconds
-from services.persistence import persistently
 
+_REMEMBERED = 5_000
 _MOST = 10_000
 """Alerts of one hour that are looked at."""
 
@@ -19,30 +21,56 @@ _MOST = 10_000
 class PolicyService:
     def __init__(self, redis: RedisManager) -> None:
         self._redis = redis
+        self._remembered: LRUCache[int, dict[str, CameUp]] = LRUCache(_REMEMBERED)
+        """By user and call, for the time when Redis is away."""
 
     async def decide(self, subscriber: Subscriber, alerts: Sequence[Alert], now: datetime) -> list[Verdict]:
         """Decide alerts that wait together, as many as go out now: the best by score take the slots that are left."""
         capped = subscriber.preferences.alerts_per_hour is not None
-        recent = await persistently(lambda: self.came_up(subscriber.user_id, now)) if capped else []
+        recent = await self._recent(subscriber.user_id, alerts, now) if capped else []
         verdicts: dict[int, Verdict] = {}
         for index in sorted(range(len(alerts)), key=lambda index: -alerts[index].score):
             alert = alerts[index]
             if alert.kind == "digest":
-                # It was held back before; only who receives nothing at all does not get it.
-                reason = why_no_alerts(subscriber, now)
-                verdicts[index] = Withhold(reason) if reason else Send()
+                verdicts[index] = decide_digest(subscriber, now)
                 continue
-            verdict = decide(subscriber, token_address=alert.token_address, score=alert.score, now=now, recent=recent)
+            verdict = decide(
+                subscriber,
+                token_address=alert.token_address,
+                score=alert.score,
+                decided_at=alert.decided_at,
+                now=now,
+                recent=recent,
+            )
             verdicts[index] = verdict
-            if capped:
-                recent.append(CameUp(now, alert.score, isinstance(verdict, Send)))
+            if capped and competes(verdict):
+                came_up = CameUp(now, alert.score, isinstance(verdict, Send))
+                recent.append(came_up)
+                self._remembered.setdefault(subscriber.user_id, {})[alert.call_id] = came_up
         return [verdicts[index] for index in range(len(alerts))]
 
     async def came_up(self, user_id: int, now: datetime) -> list[CameUp]:
         """Return what came up in the last hour."""
+        return list((await self._stored(user_id, now)).values())
+
+    async def _recent(self, user_id: int, alerts: Sequence[Alert], now: datetime) -> list[CameUp]:
+        """Return what came up before these alerts; while Redis is away, as far as memory goes."""
+        try:
+            known = self._remembered[user_id] = await self._stored(user_id, now)
+        except RedisAwayError:
+            known = self._remembered.get(user_id, {})
+        mine = {alert.call_id for alert in alerts}
+        return [one for call_id, one in known.items() if call_id not in mine and now - one.at < HOUR]
+
+    async def _stored(self, user_id: int, now: datetime) -> dict[str, CameUp]:
         least = milliseconds(now - HOUR) + 1
         found = await self._redis.zrange_by_score(keys.CAME_UP.of(user_id), least=least, count=_MOST)
-        return [_read(member, at_ms) for member, at_ms in found]
+        return dict(_read(member, at_ms) for member, at_ms in found)
+
+
+def competes(verdict: Verdict) -> bool:
+    """Whether an alert counts among those from which the best of the hour are chosen: it could have been sent now."""
+    return not isinstance(verdict, Hold) or verdict.reason in {"quiet", "cap"}
 
 
 def note_commands(subscriber: Subscriber, alerts: Sequence[Alert], now: datetime, *, sent: bool) -> list[Command]:
@@ -62,6 +90,6 @@ def came_up_member(alert: Alert, *, sent: bool) -> str:
     return f"{'sent' if sent else 'held'}:{alert.score}:{alert.call_id}"
 
 
-def _read(member: str, at_ms: float) -> CameUp:
-    what, score, _ = member.split(":", 2)
-    return CameUp(datetime.fromtimestamp(at_ms / 1000, UTC), int(score), what == "sent")
+def _read(member: str, at_ms: float) -> tuple[str, CameUp]:
+    what, score, call_id = member.split(":", 2)
+    return call_id, CameUp(datetime.fromtimestamp(at_ms / 1000, UTC), int(score), what == "sent")

@@ -22,6 +22,7 @@ from domain.presets import Preset
 from managers.postgres import PostgresAwayError, PostgresManager
 from managers.redis import RedisAwayError, RedisManager
 from services import keys
+from services.changes import preset_changed
 from services.journal import Journal, entry
 from services.snapshots import PresetChange
 
@@ -39,15 +40,18 @@ _ALL: Final[LiteralString] = "SELECT document FROM presets ORDER BY changed_at, 
 class PresetsStore:
     """Where the changes last. `TransientError` when Redis is away."""
 
-    def __init__(self, redis: RedisManager, postgres: PostgresManager, journal: Journal) -> None:
+    def __init__(self, redis: RedisManager, postgres: PostgresManager, journal: Journal, owner: str = "") -> None:
+        """`owner`: the process by whom changes are made (`services.changes`)."""
         self._redis = redis
         self._postgres = postgres
         self._journal = journal
+        self._owner = owner
 
     async def save(self, change: PresetChange) -> None:
         document = _encoded(change)
         await self._journal.append_with(
-            [("HSET", keys.PRESETS.of(), change.key, document)], [entry("preset", document)]
+            [("HSET", keys.PRESETS.of(), change.key, document), preset_changed(change.key, self._owner)],
+            [entry("preset", document)],
         )
 
     async def load(self) -> list[PresetChange]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import structlog
 from msgspec.structs import replace
@@ -13,6 +13,7 @@ from domain.errors import (
     DeliveryError,
     FloodError,
     MessageRefusedError,
+    NotSentError,
     OutcomeUnknownError,
     RecipientGoneError,
 )
@@ -31,8 +32,6 @@ from services.users import UsersService
 
 log = structlog.get_logger(__name__)
 
-GIVE_UP_AFTER = timedelta(hours=1)
-"""How long Telegram may be away before an alert goes to the dead letters instead."""
 FIRST_BACKOFF_S = 0.5
 LONGEST_BACKOFF_S = 30.0
 
@@ -112,39 +111,38 @@ class Settler:
     async def answer(
         self, error: DeliveryError, batch: Sequence[Waiting], subscriber: Subscriber, place: Place
     ) -> None:
-        """Do what Telegram's answer asks for; what is not settled by it is tried again."""
+        """Do what Telegram's answer asks for; what is not settled by it is tried again.
+
+        However long Telegram is away, nothing is given up for it: what waits too long goes into a digest when its turn
+        comes again (`domain.policy`). So does, until he is back, what waits for somebody who cannot be written to. Only
+        what Telegram definitely refuses goes to the dead letters.
+        """
         own_chat = place.chat_id == subscriber.chat_id
         match error:
+            case FloodError() | OutcomeUnknownError() | NotSentError():
+                pass
             case RecipientGoneError() if own_chat:
                 user_id = subscriber.user_id
                 await persistently(lambda: self._users.set_unreachable(user_id, unreachable=True))
-                await self.bury(batch, str(error))
-                return
             case RecipientGoneError():
                 await self._come_back(subscriber, place)
-            case MessageRefusedError() if len(batch) == 1:
-                await self.bury(batch, str(error))
-                return
-            case MessageRefusedError():
-                for waiting in batch:
-                    waiting.alone = True
             case ChatMigratedError(new_chat_id=chat_id):
                 await self._follow(subscriber, own_chat=own_chat, chat_id=chat_id)
+            case MessageRefusedError() if len(batch) > 1:
+                for waiting in batch:
+                    waiting.alone = True
             case _:
-                pass
+                await self.bury(batch, str(error))
+                return
         await self._postpone(error, batch)
 
     async def _postpone(self, error: DeliveryError, batch: Sequence[Waiting]) -> None:
-        now = self._clock()
         for waiting in batch:
             alert = waiting.entry.alert
             waiting.unknown |= isinstance(error, OutcomeUnknownError)
             waiting.pause_s = _pause_s(error, waiting)
             log.warning("alert_postponed", user_id=alert.user_id, call_id=alert.call_id, reason=str(error))
-        late = [waiting for waiting in batch if now - waiting.entry.alert.decided_at > GIVE_UP_AFTER]
-        if late:
-            await self.bury(late, f"given up: {error}")
-        surely_not_sent = [w.entry for w in batch if not w.unknown and not w.settled]
+        surely_not_sent = [waiting.entry for waiting in batch if not waiting.unknown]
         await persistently(lambda: self._outbox.give_back(surely_not_sent))
 
     async def _follow(self, subscriber: Subscriber, *, own_chat: bool, chat_id: int) -> None:

@@ -14,7 +14,8 @@ from managers.cache import SmartCache
 from managers.postgres import PostgresAwayError, PostgresManager
 from managers.redis import RedisAwayError, RedisManager, Script
 from services import keys
-from services.journal import Journal
+from services.changes import CHANGES_KEPT
+from services.journal import Journal, entry
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
@@ -23,8 +24,8 @@ _BATCH: Final = 1000
 _ALL: Final[LiteralString] = "SELECT document FROM subscribers ORDER BY user_id"
 _ONE: Final[LiteralString] = "SELECT document FROM subscribers WHERE user_id = $1"
 
-# KEYS: document, set of all subscribers, journal. ARGV: user id, revision, document.
-# Returns 1 when it is stored, else the revision that stands. The very same document again is stored
+# KEYS: document, set of all subscribers, journal, changes. ARGV: user id, revision, document, by whom, how many
+# changes are kept. Returns 1 when it is stored, else the revision that stands. The very same document again is stored
 # already: its first answer got lost.
 _SAVE: Final = Script("""
 local standing = redis.call('GET', KEYS[1])
@@ -36,6 +37,7 @@ end
 redis.call('SADD', KEYS[2], ARGV[1])
 redis.call('SET', KEYS[1], ARGV[3])
 redis.call('XADD', KEYS[3], '*', 'kind', 'subscriber', 'data', ARGV[3])
+redis.call('XADD', KEYS[4], 'MAXLEN', '~', ARGV[5], '*', 'user_id', ARGV[1], 'revision', ARGV[2], 'by', ARGV[4])
 return 'stored'
 """)
 
@@ -56,14 +58,17 @@ class SubscribersStore:
         postgres: PostgresManager,
         journal: Journal,
         cache: SmartCache[int, Subscriber | None],
+        owner: str = "",
     ) -> None:
+        """`owner`: the process by whom changes are made (`services.changes`)."""
         self._redis = redis
         self._postgres = postgres
         self._journal = journal
         self._cache = cache
+        self._owner = owner
 
     async def find(self, user_id: int) -> Subscriber | None:
-        """Return the subscriber or `None`. `RedisAwayError` only when memory does not know."""
+        """Return the subscriber or `None`. `TransientError` only when memory does not know."""
         return await self._cache.get_or_load(user_id, self._load)
 
     async def save(self, subscriber: Subscriber) -> None:
@@ -73,14 +78,23 @@ class SubscribersStore:
         """
         user_id = subscriber.user_id
         document = _encoded(subscriber)
-        names = [keys.SUBSCRIBER.of(user_id), keys.SUBSCRIBERS.of(), keys.JOURNAL.of()]
+        names = [keys.SUBSCRIBER.of(user_id), keys.SUBSCRIBERS.of(), keys.JOURNAL.of(), keys.CHANGES.of()]
         # Whatever comes of it, what memory knows is no longer sure.
         self._cache.invalidate(user_id)
-        reply = await self._redis.script(_SAVE, names, [user_id, subscriber.revision, document])
+        args = [user_id, subscriber.revision, document, self._owner, CHANGES_KEPT]
+        reply = await self._redis.script(_SAVE, names, args)
         if reply != b"stored":
             standing = int(float(reply)) if isinstance(reply, bytes) else 0
             raise StaleSubscriberError(user_id, subscriber.revision, standing)
+        self._journal.tail.note([entry("subscriber", document)])
         self._cache.put(user_id, subscriber)
+
+    def forget(self, user_id: int) -> None:
+        """Another process changed the subscriber: memory is not right any more."""
+        self._cache.invalidate(user_id)
+
+    def forget_all(self) -> None:
+        self._cache.clear()
 
     async def load_all(self) -> AsyncIterator[list[Subscriber]]:
         """Yield everybody, batch by batch, at start.
@@ -97,6 +111,14 @@ class SubscribersStore:
             log.warning("subscribers_loaded_from_redis", reason=str(error))
             async for batch in self._from_redis():
                 yield batch
+
+    async def put_all_back(self) -> int:
+        """Give an emptied Redis all documents that PostgreSQL has; returns how many subscribers there are."""
+        count = 0
+        async for rows in self._postgres.stream(_ALL, batch=_BATCH):
+            await self._put_back([_decoded(row["document"]) for row in rows])
+            count += len(rows)
+        return count
 
     async def _drain(self) -> None:
         try:
@@ -132,20 +154,26 @@ class SubscribersStore:
             yield [_decoded(document) for document in documents if document is not None]
 
     async def _load(self, user_id: int) -> Subscriber | None:
-        document = await self._redis.get(keys.SUBSCRIBER.of(user_id))
-        if document is not None:
-            return _decoded(document)
-        # Unknown to Redis: new, or Redis was emptied while we run.
+        redis_away: RedisAwayError | None = None
         try:
-            row = await self._postgres.fetch_row(_ONE, user_id)
-        except PostgresAwayError as error:
-            log.warning("subscriber_not_looked_up", user_id=user_id, reason=str(error))
-            return None
-        if row is None:
-            return None
-        found = _decoded(row["document"])
-        await self._put_back([found])
-        return found
+            document, epoch = await self._redis.mget([keys.SUBSCRIBER.of(user_id), keys.EPOCH.of()])
+        except RedisAwayError as error:
+            redis_away = error
+        else:
+            if document is not None:
+                return _decoded(document)
+            if epoch is not None:
+                return None  # this Redis is complete
+        # Redis is away, or was emptied and is not filled yet: PostgreSQL knows all but the latest.
+        row = await self._postgres.fetch_row(_ONE, user_id)
+        if row is not None:
+            found = _decoded(row["document"])
+            if redis_away is None:
+                await self._put_back([found])
+            return found
+        if redis_away is not None:
+            raise redis_away
+        return None
 
 
 def _encoded(subscriber: Subscriber) -> bytes:

@@ -8,12 +8,8 @@ it is read, whatever its document still says.
 from __future__ import annotations
 
 import asyncio
-import heapq
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Literal
 from weakref import WeakValueDictionary
 
 import structlog
@@ -23,6 +19,7 @@ from msgspec.structs import replace
 from domain.errors import TransientError, UserFacingError
 from domain.filters import FilterSet, Missing, Rule
 from domain.matching import Matcher
+from domain.partitions import PARTITIONS, Partition, partition_of
 from domain.presets import Preset
 from domain.subscribers import Preferences, Subscriber
 from services.filter_sets import (
@@ -34,22 +31,25 @@ from services.filter_sets import (
     with_missing,
     with_rule,
 )
-from services.followers import Followers
 from services.presets import PresetsService
-from services.subscribers_store import SubscribersStore
+from services.receivers import Receivers, State, UserCounts, state_of
+from services.subscribers_store import StaleSubscriberError, SubscribersStore
 from services.subscriptions import TRIAL, SubscriptionsService
 from services.versions import SetVersion, SubscriberHistory
 
 log = structlog.get_logger(__name__)
 
+__all__ = ["Opened", "Placed", "State", "UserCounts", "UsersService", "state_of"]
+
+ALL = frozenset(range(PARTITIONS))
+
 _LOADED_AT_ONCE = 250
 """Sets that a preset's change writes into the matcher before calls get their turn again."""
 _SAVED_AT_ONCE = 50
+_ATTEMPTS = 3
 
 PROGRESS_EVERY = 50_000
 """Subscribers loaded between two lines at the terminal."""
-
-State = Literal["receiving", "paused", "unreachable", "expired"]
 
 
 class Opened(Struct, frozen=True):
@@ -68,24 +68,6 @@ class Placed(Struct, frozen=True):
         return next(s for s in self.subscriber.filter_sets if s.number == self.number)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class UserCounts:
-    total: int
-    receiving: int
-    paused: int
-    unreachable: int
-    expired: int
-
-
-def state_of(subscriber: Subscriber, now: datetime) -> State:
-    """Why a subscriber does or does not receive, the most telling reason first."""
-    if subscriber.unreachable:
-        return "unreachable"
-    if not subscriber.paid_until or subscriber.paid_until <= now:
-        return "expired"
-    return "paused" if subscriber.paused else "receiving"
-
-
 class UsersService:
     def __init__(
         self,
@@ -96,37 +78,63 @@ class UsersService:
         subscriptions: SubscriptionsService,
         history: SubscriberHistory,
         clock: Callable[[], datetime],
+        returned: Callable[[int, datetime], Awaitable[None]] | None = None,
     ) -> None:
+        """`returned`: told of everybody who can be written to again."""
         self._store = store
-        self._matcher = matcher
+        self._receivers = Receivers(matcher, clock)
         self._presets = presets
         self._subscriptions = subscriptions
         self._history = history
         self._clock = clock
-        self._followers = Followers()
-        self._states: dict[int, State] = {}
-        self._ends: list[tuple[datetime, int]] = []
-        self._ends_at: dict[int, datetime] = {}
+        self._returned = returned
         self._locks: WeakValueDictionary[int, asyncio.Lock] = WeakValueDictionary()
 
-    async def load(self, say: Callable[[str], None] = lambda _: None) -> int:
-        """Fill the matcher from the store at start, batch by batch; returns the number of subscribers.
+    async def load(self, say: Callable[[str], None] = lambda _: None, partitions: Collection[Partition] = ALL) -> int:
+        """Fill the matcher from the store, batch by batch; returns how many subscribers are known then.
 
         May run while calls are decided and subscribers change: who is known already has the newer document.
         """
         for key in await self._presets.restore():
             await self.follow_preset(key)
+        receivers = self._receivers
         async for batch in self._store.load_all():
-            now = self._clock()
-            unknown = [self._resolved(s) for s in batch if s.user_id not in self._states]
-            receiving = (s for s in unknown if s.receives_at(now))
-            self._matcher.load(filter_set for s in receiving for filter_set in s.filter_sets)
-            for subscriber in unknown:
-                self._note(subscriber, now)
-            if len(self._states) // PROGRESS_EVERY > (len(self._states) - len(unknown)) // PROGRESS_EVERY:
-                say(f"Loading subscribers: {len(self._states):,} so far.")
-        log.info("subscribers_loaded", total=len(self._states))
-        return len(self._states)
+            before = len(receivers)
+            receivers.load(self._resolved(s) for s in batch if partition_of(s.user_id) in partitions)
+            if len(receivers) // PROGRESS_EVERY > before // PROGRESS_EVERY:
+                say(f"Loading subscribers: {len(receivers):,} so far.")
+        log.info("subscribers_loaded", total=len(receivers))
+        return len(receivers)
+
+    async def unload(self, partitions: Collection[Partition]) -> None:
+        """Match nobody of these partitions any more."""
+        for part in _parts(self._receivers.of(partitions), _LOADED_AT_ONCE):
+            self._receivers.forget(part)
+            await asyncio.sleep(0)
+
+    async def refresh(self, user_id: int, partitions: Collection[Partition] = ALL) -> None:
+        """Read a subscriber anew whom another process changed."""
+        self._store.forget(user_id)
+        subscriber = await self.find(user_id) if partition_of(user_id) in partitions else None
+        if subscriber is not None:
+            self._receivers.put(subscriber)
+
+    async def reload(self, partitions: Collection[Partition] = ALL) -> None:
+        """Read everybody anew: nobody can tell any more whom other processes changed."""
+        self._store.forget_all()
+        await self._presets.restore()
+        if not partitions:
+            return
+        async for batch in self._store.load_all():
+            for subscriber in batch:
+                if partition_of(subscriber.user_id) in partitions:
+                    self._receivers.put(self._resolved(subscriber))
+            await asyncio.sleep(0)
+
+    async def refresh_preset(self, key: str) -> None:
+        """Read the presets anew, of which another process changed one. It saves the followers' documents itself."""
+        await self._presets.restore()
+        await self._load_followers(key)
 
     async def open(self, *, user_id: int, chat_id: int, name: str, language: str) -> Opened:
         """Find the subscriber who says /start, or begin a free trial. Whoever speaks is reachable again."""
@@ -235,12 +243,8 @@ class UsersService:
         Into the matcher first, then into the documents; both in parts, so that calls get their turn in between. A
         document that cannot be saved now is right when it is read, and saved with its next change.
         """
-        user_ids = self._followers.of(preset_key)
-        preset = self._presets.get(preset_key)
-        if preset is not None:  # of one that is gone the rules stay
-            for part in _parts(user_ids, _LOADED_AT_ONCE):
-                self._matcher.load(self._following(preset, part))
-                await asyncio.sleep(0)
+        user_ids = self._receivers.followers.of(preset_key)
+        await self._load_followers(preset_key)
         for part in _parts(user_ids, _SAVED_AT_ONCE):
             saving = (self._change(user_id, lambda s: s) for user_id in part)
             for error in await asyncio.gather(*saving, return_exceptions=True):
@@ -250,14 +254,22 @@ class UsersService:
                     raise error
         return len(user_ids)
 
+    async def _load_followers(self, preset_key: str) -> None:
+        preset = self._presets.get(preset_key)
+        if preset is None:  # of one that is gone the rules stay
+            return
+        for part in _parts(self._receivers.followers.of(preset_key), _LOADED_AT_ONCE):
+            self._receivers.matcher.load(self._following(preset, part))
+            await asyncio.sleep(0)
+
     def count_followers(self, preset_key: str) -> int:
-        return len(self._followers.of(preset_key))
+        return len(self._receivers.followers.of(preset_key))
 
     def _following(self, preset: Preset, user_ids: Iterable[int]) -> Iterator[FilterSet]:
         """Return what the matcher needs of the followers' enabled sets, as they are now."""
         for user_id in user_ids:
-            if self._states.get(user_id) == "receiving":
-                for number in self._followers.enabled_sets(preset.key, user_id):
+            if self._receivers.state(user_id) == "receiving":
+                for number in self._receivers.followers.enabled_sets(preset.key, user_id):
                     yield FilterSet(user_id=user_id, number=number, name=preset.key, rules=preset.rules)
 
     # everything else
@@ -280,29 +292,18 @@ class UsersService:
 
     def expire_due(self) -> int:
         """Take everybody whose time has run out from the matcher; O(1) when nobody's has."""
-        now, expired = self._clock(), 0
-        while self._ends and self._ends[0][0] <= now:
-            ended_at, user_id = heapq.heappop(self._ends)
-            if self._ends_at.get(user_id) != ended_at:
-                continue  # renewed since
-            self._matcher.remove_subscriber(user_id)
-            self._states[user_id] = "expired"
-            expired += 1
-        return expired
+        return self._receivers.expire_due()
+
+    def forget_ended_early(self) -> int:
+        """After the clock was put back: who only seemed to have run out is unknown again, for the next `load`."""
+        return self._receivers.forget_ended_early()
 
     def counts(self) -> UserCounts:
-        states = Counter(self._states.values())
-        return UserCounts(
-            total=len(self._states),
-            receiving=states["receiving"],
-            paused=states["paused"],
-            unreachable=states["unreachable"],
-            expired=states["expired"],
-        )
+        return self._receivers.counts()
 
     async def page(self, offset: int, limit: int) -> Sequence[Subscriber]:
         """Subscribers in the order in which they came, for an admin's list."""
-        ids = list(self._states)[offset : offset + limit]
+        ids = self._receivers.ids()[offset : offset + limit]
         found = [await self._store.find(user_id) for user_id in ids]
         return [subscriber for subscriber in found if subscriber]
 
@@ -346,32 +347,30 @@ class UsersService:
         return replace(subscriber, filter_sets=tuple(map(self._presets.followed, subscriber.filter_sets)))
 
     async def _change(self, user_id: int, change: Callable[[Subscriber], Subscriber]) -> Subscriber:
-        async with self._alone(user_id):
-            before = await self._stored(user_id)
-            after = change(self._resolved(before))
-            return before if after == before else await self._save(after, before)
+        for attempts_left in reversed(range(_ATTEMPTS)):
+            async with self._alone(user_id):
+                before = await self._stored(user_id)
+                after = change(self._resolved(before))
+                try:
+                    return before if after == before else await self._save(after, before)
+                except StaleSubscriberError:
+                    # Another process was faster: change what stands now.
+                    if not attempts_left:
+                        raise
+        raise AssertionError("the last attempt raises")  # pragma: no cover
 
     async def _save(self, changed: Subscriber, before: Subscriber | None = None) -> Subscriber:
         saved = self._resolved(replace(changed, revision=changed.revision + 1))
         await self._store.save(saved)
         log.info("subscriber_changed", user_id=saved.user_id, revision=saved.revision)
-        now = self._clock()
-        receives = saved.receives_at(now)
-        if before is None or receives != before.receives_at(now) or saved.filter_sets != before.filter_sets:
-            if receives:
-                self._matcher.put_subscriber(saved.user_id, saved.filter_sets)
-            else:
-                self._matcher.remove_subscriber(saved.user_id)
-        self._note(saved, now)
+        self._receivers.put(saved, before)
+        if self._returned and before and before.unreachable and not saved.unreachable:
+            try:
+                await self._returned(saved.user_id, self._clock())
+            except TransientError as error:
+                # What was kept for him comes later by itself.
+                log.warning("return_not_noted", user_id=saved.user_id, reason=str(error))
         return saved
-
-    def _note(self, subscriber: Subscriber, now: datetime) -> None:
-        self._states[subscriber.user_id] = state_of(subscriber, now)
-        self._followers.note(subscriber)
-        ends_at = subscriber.paid_until
-        if ends_at and ends_at > now and self._ends_at.get(subscriber.user_id) != ends_at:
-            self._ends_at[subscriber.user_id] = ends_at
-            heapq.heappush(self._ends, (ends_at, subscriber.user_id))
 
     def _alone(self, user_id: int) -> asyncio.Lock:
         """Changes of one subscriber wait for each other; those of different subscribers do not."""

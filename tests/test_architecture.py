@@ -18,7 +18,7 @@ from handlers.base import BotBase
 ROOT = Path(__file__).parent.parent
 MAX_FILE_LINES, MAX_FUNCTION_LINES = 400, 45
 BROAD = {"Exception", "BaseException"}
-DRIVERS = {"redis", "asyncpg", "aiohttp", "websockets", "solana", "httpx"}
+DRIVERS = {"redis", "asyncpg", "aiohttp", "aiosqlite", "sqlite3", "websockets", "solana", "httpx"}
 ABOVE_MANAGERS = ("services", "handlers", "bot", "web")
 
 

@@ -16,6 +16,8 @@ from managers.telegram_updates import webhook_secret
 
 log = structlog.get_logger(__name__)
 
+PATH = "/telegram/webhook"
+
 _SECRET_HEADER = "X-Telegram-Bot-Api-Secret-Token"  # noqa: S105 -- the name of the header, not its value
 _BODY_MAX_BYTES = 1024 * 1024
 _REMEMBERED_UPDATES = 10_000
@@ -25,7 +27,8 @@ _DECODER = msgspec.json.Decoder(dict[str, Any])
 class TelegramWebhook:
     """`feed` queues an update and returns; `secret` is what setWebhook was given.
 
-    Telegram repeats an update until it gets a 2xx, so one whose id was seen is answered and not fed again.
+    Telegram repeats an update until it gets a 2xx, so one whose id was seen is answered and not fed again, and while
+    this process handles none (`is_open`) each is sent away with a 503.
     """
 
     def __init__(
@@ -33,10 +36,12 @@ class TelegramWebhook:
         *,
         secret: str,
         feed: Callable[[dict[str, Any]], Awaitable[None]],
-        path: str = "/telegram/webhook",
+        is_open: Callable[[], bool] = lambda: True,
+        path: str = PATH,
     ) -> None:
         self._secret = webhook_secret(secret).encode()
         self._feed = feed
+        self._is_open = is_open
         self._seen: OrderedDict[int, None] = OrderedDict()
         self.path = path
 
@@ -45,6 +50,8 @@ class TelegramWebhook:
         if not hmac.compare_digest(given.encode(), self._secret):
             log.warning("webhook_refused", reason="secret")
             raise HTTPException(HTTPStatus.FORBIDDEN)
+        if not self._is_open():
+            raise HTTPException(HTTPStatus.SERVICE_UNAVAILABLE)
         update, update_id = _decoded(await _body(request))
         if update_id not in self._seen:
             self._seen[update_id] = None  # before the wait below, during which Telegram may repeat it

@@ -6,9 +6,13 @@ What is not understood is unknown (`None`), never passed on. An empty text is a 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from functools import lru_cache, wraps
 from urllib.parse import urlsplit
 
 URL_LIMIT = 500
+_MOST_REMEMBERED = 8192
+"""Texts of each kind: a token that is called again comes with the same ones."""
 
 _VISIBLE = re.compile(r"[\x21-\x7e]+")
 _UNSAFE = frozenset("\"'<>\\^`{|}")
@@ -23,14 +27,26 @@ _TELEGRAM_OWN_PAGES = frozenset(
 )
 
 
-def web_link(value: object) -> str | None:
+def _remembered(read: Callable[[str], str | None]) -> Callable[[object], str | None]:
+    """Read each text once; what is no text, or longer than any link, is not understood."""
+    remembering = lru_cache(_MOST_REMEMBERED)(read)
+
+    @wraps(read)
+    def reading(value: object) -> str | None:
+        return remembering(value) if isinstance(value, str) and len(value) <= URL_LIMIT else None
+
+    return reading
+
+
+@_remembered
+def web_link(value: str) -> str | None:
     """Give an http(s) address of at most 500 visible ASCII characters that leads where it seems to; "" stays "".
 
     One with a user name in front of the host is left out: it is made to look like another's.
     """
     if value == "":
         return ""
-    if not isinstance(value, str) or len(value) > URL_LIMIT or not _VISIBLE.fullmatch(value) or _UNSAFE & set(value):
+    if not _VISIBLE.fullmatch(value) or _UNSAFE & set(value):
         return None
     try:
         parts = urlsplit(value)
@@ -40,34 +56,37 @@ def web_link(value: object) -> str | None:
     return value if parts.scheme in {"https", "http"} and host and "@" not in parts.netloc else None
 
 
-def media_link(value: object) -> str | None:
+@_remembered
+def media_link(value: str) -> str | None:
     """Give a `web_link`, and no empty one: a picture is there or it is not."""
     return web_link(value) or None
 
 
-def x_handle(value: object) -> str | None:
+@_remembered
+def x_handle(value: str) -> str | None:
     """Give what stands after `https://x.com/`: a handle without @, or `i/communities/…`; from that or a link."""
     return _place(value, _X_HOSTS, _X_PLACE, _X_OWN_PAGES)
 
 
-def telegram_handle(value: object) -> str | None:
+@_remembered
+def telegram_handle(value: str) -> str | None:
     """Give what stands after `https://t.me/`: a user name without @, or an invitation; from that or a link."""
     return _place(value, _TELEGRAM_HOSTS, _TELEGRAM_PLACE, _TELEGRAM_OWN_PAGES)
 
 
-def _place(value: object, hosts: frozenset[str], form: re.Pattern[str], own_pages: frozenset[str]) -> str | None:
+def _place(value: str, hosts: frozenset[str], form: re.Pattern[str], own_pages: frozenset[str]) -> str | None:
     """Read a place below one of these hosts: group 1 of `form` as it is, group 2 unless the host itself uses it."""
     if value == "":
         return ""
     path = _path_at(value, hosts)
     # What follows in a link (a post, a picture) leads into the place; what is no link must be the place alone.
-    found = re.match(rf"(?:{form.pattern})(?:/|\Z)", path) if path else isinstance(value, str) and form.fullmatch(value)
+    found = re.match(rf"(?:{form.pattern})(?:/|\Z)", path) if path else form.fullmatch(value)
     if not found or (found[2] or "").lower() in own_pages:
         return None
     return found[1] or found[2]
 
 
-def _path_at(value: object, hosts: frozenset[str]) -> str | None:
+def _path_at(value: str, hosts: frozenset[str]) -> str | None:
     """Path of a link to one of these hosts, without query and outer slashes."""
     link = web_link(value)
     if not link:

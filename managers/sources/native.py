@@ -6,14 +6,15 @@ from datetime import UTC, datetime
 from typing import Annotated, TypeVar
 from urllib.parse import quote
 
-import aiohttp
 import msgspec
 import structlog
 from msgspec import Meta, Struct
 
+from config.clock import now
 from domain.calls import Call, Chain, Channel, ChannelRecord, Event, Heartbeat, PriceTick, Token
 from domain.errors import FeedRefusedError, FrameError, TransientError
 from domain.statistics import wilson_lower_percent
+from managers.api import APIRetryManager
 from managers.sources.base import (
     NAME_LIMIT,
     SYMBOL_LIMIT,
@@ -22,14 +23,15 @@ from managers.sources.base import (
     is_address,
     is_plausible,
 )
-from managers.sources.http import get
 from managers.sources.links import media_link, telegram_handle, web_link, x_handle
 
 log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 
-_HTTP_TIMEOUT_S = 5.0
+_FIGURES_TIMEOUT_S = 2.0
+"""A call waits for the answer and goes on without it."""
+_PAGE_TIMEOUT_S = 8.0
 _REASON_LIMIT = 160
 
 Amount = Annotated[float, Meta(ge=0)]
@@ -145,7 +147,7 @@ _channels = msgspec.json.Decoder(_ChannelDocument)
 
 
 class NativeSource:
-    """A feed that speaks `docs/feed.md`; its HTTP side is used when `api_url` and `session` are given."""
+    """A feed that speaks `docs/feed.md`; its HTTP side is used when `api_url` and `api` are given."""
 
     name = "native"
 
@@ -155,18 +157,18 @@ class NativeSource:
         *,
         api_url: str | None = None,
         token: str | None = None,
-        session: aiohttp.ClientSession | None = None,
+        api: APIRetryManager | None = None,
         idle_timeout_s: float = 20.0,
     ) -> None:
         self.url = url
         self.idle_timeout_s = idle_timeout_s
         self._api_url = api_url.rstrip("/") if api_url else None
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
-        self._session = session
+        self._api = api
 
     @property
     def replays(self) -> bool:
-        return self._api_url is not None and self._session is not None
+        return self._api_url is not None and self._api is not None
 
     def subscription(self, cursor: int | None) -> list[str]:
         frame = {"type": "subscribe", "topics": ["calls", "prices"], "since": cursor}
@@ -193,10 +195,11 @@ class NativeSource:
         return None
 
     async def calls_since(self, cursor: int, limit: int) -> list[Call]:
-        body = await self._get("/v1/calls", {"since": str(cursor), "limit": str(limit)})
+        params = {"since": str(cursor), "limit": str(limit)}
+        body = await self._get("/v1/calls", params, timeout_s=_PAGE_TIMEOUT_S)
         if body is None:
             return []
-        received_at = datetime.now(UTC)
+        received_at = now()
         calls: list[Call] = []
         for raw in self._read(_pages, body).calls:
             # One bad call must not hide the rest of the page.
@@ -229,20 +232,16 @@ class NativeSource:
         document = self._read(_tokens, body)
         _same(document.address, address)
         try:
-            return _token(document, datetime.now(UTC))
+            return _token(document, now())
         except FrameError as error:
             raise TransientError(f"the feed's answer is unreadable: {error}") from error
 
-    async def _get(self, path: str, params: dict[str, str] | None = None) -> bytes | None:
-        if self._api_url is None or self._session is None:
+    async def _get(
+        self, path: str, params: dict[str, str] | None = None, *, timeout_s: float = _FIGURES_TIMEOUT_S
+    ) -> bytes | None:
+        if self._api_url is None or self._api is None:
             return None
-        return await get(
-            self._session,
-            self._api_url + path,
-            params=params,
-            headers=self._headers,
-            timeout_s=_HTTP_TIMEOUT_S,
-        )
+        return await self._api.get(self._api_url + path, params=params, headers=self._headers, timeout_s=timeout_s)
 
     @staticmethod
     def _read(decoder: msgspec.json.Decoder[T], body: bytes) -> T:

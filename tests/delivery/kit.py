@@ -15,14 +15,16 @@ from msgspec import Struct
 from domain.calls import Call, Channel, Token
 from domain.filters import FilterSet, Range
 from domain.matching import Matcher, Waiting
+from domain.partitions import PARTITIONS
 from domain.plans import load_plans
 from domain.score import score
 from domain.subscribers import Preferences, Subscriber
 from managers.cache import SmartCache
 from managers.cancellation import end
 from managers.postgres import PostgresManager
-from managers.rate_limiter import TelegramRateLimiter
+from managers.rate_limiter import Limit, TelegramRateLimiter
 from managers.redis import RedisManager
+from managers.send_slots import PRIVATE
 from managers.telegram import TelegramManager
 from sandbox.telegram.limits import FloodLimits
 from sandbox.telegram.people import SandboxUser
@@ -30,6 +32,7 @@ from sandbox.telegram.server import TelegramSandbox
 from services import keys
 from services.claims import ClaimRequest, WaitingCall
 from services.composing import Composer
+from services.dead_letters import DeadLetters
 from services.delivery import DeliveryService, Sent
 from services.digests import DigestsService, DigestWriter
 from services.held import HeldCalls
@@ -37,16 +40,20 @@ from services.journal import Journal
 from services.journal_rows import DeliveryRecord
 from services.media import MediaFiles
 from services.metrics import Metrics
-from services.outbox import Outbox
+from services.outbox import Outbox, OutboxEntry
 from services.policy import PolicyService
 from services.presets import PresetsService, PresetsStore
 from services.sending import Sender
+from services.settling import Settler
 from services.subscribers_store import SubscribersStore
 from services.subscriptions import SubscriptionsService
 from services.users import UsersService
 from services.versions import SubscriberHistory
+from tests.wiring import held_calls_on, outbox_on
 from texts import Texts
 
+AT_ONCE = Limit(1_000, 1.0)
+"""For tests that are not about the pace."""
 NOW = datetime(2026, 11, 20, 12, 20, tzinfo=UTC)
 NOWHERE = PostgresManager("postgresql://postgres@/postgres?host=/nonexistent")
 CONFIG = Path(__file__).parents[2] / "config"
@@ -88,7 +95,9 @@ def subscribers_store(redis: RedisManager) -> SubscribersStore:
     return SubscribersStore(redis, NOWHERE, Journal(redis, NOWHERE), cache)
 
 
-def users_service(redis: RedisManager, store: SubscribersStore, clock: Clock, matcher: Matcher) -> UsersService:
+def users_service(
+    redis: RedisManager, store: SubscribersStore, clock: Clock, matcher: Matcher, held: HeldCalls | None = None
+) -> UsersService:
     """Subscribers in memory and Redis; nobody asks PostgreSQL for one who stands there."""
     journal = Journal(redis, NOWHERE)
     return UsersService(
@@ -98,6 +107,7 @@ def users_service(redis: RedisManager, store: SubscribersStore, clock: Clock, ma
         subscriptions=SubscriptionsService(load_plans((CONFIG / "plans.toml").read_text("utf-8")), clock=clock),
         history=SubscriberHistory(NOWHERE),
         clock=clock,
+        returned=held.bring_forward if held else None,
     )
 
 
@@ -117,6 +127,7 @@ def claim_of(
     rated: int | None = None,
     late_s: float | None = None,
     waiting: Sequence[Waiting] = (),
+    decided_at: datetime | None = None,
 ) -> ClaimRequest:
     return ClaimRequest(
         call_id=call.id,
@@ -126,7 +137,7 @@ def claim_of(
         accepted_record=b'{"status":"accepted"}',
         rejected_record=None,
         received_at=call.received_at,
-        decided_at=call.received_at,
+        decided_at=decided_at or call.received_at,
         score=score(call) if rated is None else rated,
         late_s=late_s,
         waiting=WaitingCall(call=call, pairs=tuple(waiting)) if waiting else None,
@@ -149,6 +160,7 @@ class Way(Struct):
     files: MediaFiles
     digests: DigestsService
     delivery: DeliveryService
+    settler: Settler
     metrics: Metrics
     market: Market
     clock: Clock
@@ -186,8 +198,21 @@ class Way(Struct):
 
     async def deliver(self) -> None:
         """Let the sender work until nothing is left."""
+        if await self.outbox.size() == 0:
+            return  # a sender without work would wait for some
         async with self.sending(), asyncio.timeout(20):
             await self.delivery.drained()
+
+    async def recover_and_deliver(self) -> None:
+        """`deliver` for what a test has taken out of the outbox by hand."""
+        again = way_of(self.redis, self.telegram, self.manager)
+        again.clock.now = self.clock.now
+        await again.deliver()
+
+    async def buried(self) -> list[str]:
+        """Why each of the dead letters is one."""
+        page = await DeadLetters(self.redis, self.metrics).page()
+        return [letter.reason for letter in page.letters]
 
     async def fates(self) -> list[DeliveryRecord]:
         """What the journal says became of alerts, in order."""
@@ -199,14 +224,19 @@ class Way(Struct):
         ]
 
 
+async def entries_of(way: Way) -> list[OutboxEntry]:
+    """Take what waits in the outbox, as a sender does."""
+    return await way.outbox.recover("sender") + await way.outbox.read("sender", count=99, block_ms=10)
+
+
 def texts_of(person: SandboxUser) -> list[str]:
     """What the bot wrote to somebody."""
     return [m.get("text") or m.get("caption") or "" for m in person.messages if m["from"]["is_bot"]]
 
 
 @asynccontextmanager
-async def whole_way(redis_url: str, *, answer_timeout_s: float = 15.0) -> AsyncGenerator[Way]:
-    limiter = TelegramRateLimiter()
+async def whole_way(redis_url: str, *, answer_timeout_s: float = 15.0, private: Limit = PRIVATE) -> AsyncGenerator[Way]:
+    limiter = TelegramRateLimiter(private=private)
     async with (
         RedisManager(redis_url) as redis,
         TelegramSandbox(limits=FloodLimits.off()) as telegram,
@@ -219,25 +249,27 @@ async def whole_way(redis_url: str, *, answer_timeout_s: float = 15.0) -> AsyncG
 
 def way_of(redis: RedisManager, telegram: TelegramSandbox, manager: TelegramManager) -> Way:
     clock, metrics, matcher, market, texts = Clock(), Metrics(), Matcher(), Market(), Texts.load()
-    outbox = Outbox(redis, Journal(redis, NOWHERE))
-    store, held, policy = subscribers_store(redis), HeldCalls(redis), PolicyService(redis)
-    users = users_service(redis, store, clock, matcher)
+    outbox, held = outbox_on(redis, NOWHERE), held_calls_on(redis, NOWHERE)
+    store, policy = subscribers_store(redis), PolicyService(redis)
+    users = users_service(redis, store, clock, matcher, held)
     files = MediaFiles(redis, SmartCache[str, str | None].of("media"))
     writer = DigestWriter(outbox=outbox, prices=market, texts=texts, metrics=metrics)
     composer = Composer(outbox=outbox, digests=writer, texts=texts, clock=clock)
+    sender = Sender(messenger=manager, files=files, metrics=metrics)
     sent: list[Sent] = []
     delivery = DeliveryService(
         outbox=outbox,
         users=users,
         policy=policy,
         held=held,
-        sender=Sender(messenger=manager, files=files, metrics=metrics),
+        sender=sender,
         composer=composer,
         metrics=metrics,
         clock=clock,
         on_sent=sent.append,
         consumer="sender",
     )
+    delivery.take_over(range(PARTITIONS))
     return Way(
         telegram=telegram,
         redis=redis,
@@ -252,6 +284,7 @@ def way_of(redis: RedisManager, telegram: TelegramSandbox, manager: TelegramMana
         files=files,
         digests=DigestsService(held=held, users=users, clock=clock),
         delivery=delivery,
+        settler=Settler(outbox=outbox, users=users, sender=sender, composer=composer, metrics=metrics, clock=clock),
         metrics=metrics,
         market=market,
         clock=clock,

@@ -6,15 +6,17 @@ from datetime import UTC, datetime, timedelta
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from domain.calls import Token
 from domain.policy import Hold
 from domain.subscribers import QuietHours
+from sandbox.telegram.people import SandboxUser
 from services import keys
 from services.claims import Alert
 from services.held import Holding
 from services.outbox import OutboxEntry
-from tests.delivery.kit import NOW, Way, call_of, claim_of, texts_of, way_of, whole_way
+from tests.delivery.kit import AT_ONCE, NOW, Way, call_of, claim_of, texts_of, way_of, whole_way
 from texts.markup import MAX_TEXT_UTF16, utf16_length
 
 NIGHT = QuietHours(start_minute=12 * 60, end_minute=14 * 60, pass_score=90)
@@ -49,7 +51,8 @@ async def test_the_night_is_quiet_and_the_morning_tells(way: Way) -> None:
         ("c0", "digest", "sent", "quiet"),
         ("c1", "digest", "sent", "quiet"),
     ]
-    assert await way.redis.exists(keys.HELD_CALLS.of(ann.id), keys.DIGESTS_DUE.of(), keys.OUTBOX.of()) <= 1
+    assert await way.redis.exists(keys.HELD_CALLS.of(ann.id), keys.DIGESTS_DUE.of()) == 0
+    assert await way.outbox.size() == 0
     assert (way.metrics.counts.alerts_put_aside, way.metrics.counts.digests_sent) == (2, 1)
 
 
@@ -66,7 +69,8 @@ async def test_beyond_the_cap_the_best_come_and_the_rest_is_told_at_the_full_hou
     digest = texts_of(ann)[-1]
     assert "Beyond your alerts per hour: 3 calls" in digest
     # The digest takes no slot: one is left within the hour, for a call above the median.
-    await way.claim(claim_of(call_of(8), ann.id, rated=60), claim_of(call_of(9), ann.id, rated=99))
+    later = ((call_of(8), 60), (call_of(9), 99))
+    await way.claim(*(claim_of(call, ann.id, rated=s, decided_at=way.clock.now) for call, s in later))
     await way.deliver()
     assert "T9" in texts_of(ann)[-1]
     assert len([one for one in await way.policy.came_up(ann.id, way.clock.now) if one.sent]) == 3
@@ -74,13 +78,16 @@ async def test_beyond_the_cap_the_best_come_and_the_rest_is_told_at_the_full_hou
 
 async def test_a_long_night_makes_several_digests_with_every_call_once(way: Way) -> None:
     ann = await way.person(quiet=NIGHT)
-    calls = [call_of(n, name="🧨" * 60) for n in range(45)]
+    # Each at its longest: it reached us late, too.
+    posted_at = NOW - timedelta(minutes=9, seconds=59)
+    calls = [replace(call_of(n, name="🧨" * 60), called_at=posted_at) for n in range(45)]
     await way.claim(*(claim_of(call, ann.id, rated=50) for call in calls))
     await way.deliver()
     way.clock.now = MORNING
     assert await way.digests.look() == 3
     await way.deliver()
     digests = texts_of(ann)
+    assert all(text.count("⏱ reached me 9m 59s late") == len(text.split("⏱")) - 1 > 0 for text in digests)
     assert all(utf16_length(text) <= MAX_TEXT_UTF16 for text in digests)
     assert [sum(call.token.address in text for text in digests) for call in calls] == [1] * 45
 
@@ -135,12 +142,12 @@ async def test_holding_again_after_the_digest_left_changes_nothing(way: Way) -> 
     await way.claim(claim_of(call_of(1), ann.id))
     entries = await way.outbox.recover("sender") + await way.outbox.read("sender", count=9, block_ms=10)
     holdings = [Holding(entry=entry, verdict=Hold(NOW, "quiet")) for entry in entries]
-    assert await way.held.hold(subscriber, holdings, NOW) == 1
-    assert await way.held.hold(subscriber, holdings, NOW) == 0
+    await way.held.hold(subscriber, holdings, NOW)
+    await way.held.hold(subscriber, holdings, NOW)
     calls = await way.held.of(ann.id)
     assert await way.held.dispatch(ann.id, calls, NOW)
     assert not await way.held.dispatch(ann.id, calls, NOW)
-    assert await way.held.hold(subscriber, holdings, NOW) == 0
+    await way.held.hold(subscriber, holdings, NOW)
     assert await way.held.of(ann.id) == []
     assert await way.outbox.size() == 1
     assert len(await way.fates()) == 1
@@ -169,22 +176,36 @@ def restarted(way: Way) -> Way:
     return again
 
 
-steps = st.lists(st.sampled_from(["claim", "deliver", "kill", "hour", "look"]), min_size=3, max_size=14)
+STEPS = ["claim", "claim", "deliver", "kill", "hour", "late", "look", "block", "return"]
+steps = st.lists(st.sampled_from(STEPS), min_size=3, max_size=16)
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+async def comes_back(way: Way, ann: SandboxUser) -> None:
+    ann.unblock()
+    await way.users.set_unreachable(ann.id, unreachable=False)
+    await way.held.bring_forward(ann.id, way.clock.now)
+
+
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=steps)
 async def test_whatever_happens_each_call_is_told_once(redis_url: str, steps: list[str]) -> None:
-    async with whole_way(redis_url) as first:
+    async with whole_way(redis_url, private=AT_ONCE) as first:
         way = first
         await way.redis.transaction([("FLUSHALL",)])
         ann = await way.person(alerts_per_hour=2)
         claimed = 0
-        for step in [*steps, "hour", "look", "deliver"]:
+        for step in [*steps, "return", *["deliver", "hour", "look"] * 3, "deliver"]:
             match step:
                 case "claim":
-                    await way.claim(claim_of(call_of(claimed), ann.id, rated=claimed * 37 % 101))
+                    rated = claimed * 37 % 101
+                    await way.claim(claim_of(call_of(claimed), ann.id, rated=rated, decided_at=way.clock.now))
                     claimed += 1
+                case "late":
+                    way.clock.pass_(minutes=11)
+                case "block":
+                    ann.block()
+                case "return":
+                    await comes_back(way, ann)
                 case "kill":
                     # Everything in memory is gone; nothing was in flight.
                     way = restarted(way)

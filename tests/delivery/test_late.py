@@ -5,10 +5,11 @@ from __future__ import annotations
 from datetime import timedelta
 
 import msgspec
+from msgspec.structs import replace
 
 from domain.calls import Token
 from domain.matching import Matcher
-from managers.redis import RedisManager
+from domain.partitions import PARTITIONS, partition_of
 from services import keys
 from services.claims import WaitingCall
 from services.late import LateService, newest
@@ -38,6 +39,13 @@ async def decided(way: Way, *users: int) -> None:
     await way.claim(claim_of(call_of(1), waiting=decision.waiting))
 
 
+async def waiting_keys(way: Way) -> int:
+    """How many keys say that somebody waits for the call."""
+    parts = range(PARTITIONS)
+    names = [keys.WAITING_CALL.of(part, "c1") for part in parts] + [keys.WAITING_CALLS.of(part) for part in parts]
+    return await way.redis.exists(*names)
+
+
 def known(way: Way, holders: int) -> None:
     address = call_of(1).token.address
     way.market.tokens[address] = Token(address=address, holders=holders)
@@ -52,7 +60,7 @@ async def test_a_figure_that_arrives_in_time_lets_the_call_pass(way: Way) -> Non
     known(way, 500)
     assert await late.look() == 1
     assert await late.look() == 0
-    assert await way.redis.exists(keys.WAITING_CALL.of("c1"), keys.WAITING_CALLS.of()) == 0
+    assert await waiting_keys(way) == 0
     await way.deliver()
     [text] = texts_of(ann)
     assert "Passed 3m after the call" in text
@@ -65,7 +73,7 @@ async def test_a_figure_that_fails_the_rule_ends_the_waiting(way: Way) -> None:
     await decided(way, ann.id)
     known(way, 3)
     assert await late_service(way).look() == 0
-    assert await way.redis.exists(keys.WAITING_CALL.of("c1")) == 0
+    assert await waiting_keys(way) == 0
     assert await way.outbox.size() == 0
 
 
@@ -75,7 +83,7 @@ async def test_patience_ends(way: Way) -> None:
     way.clock.pass_(minutes=11)
     known(way, 500)
     assert await late_service(way).look() == 0
-    assert await way.redis.exists(keys.WAITING_CALL.of("c1"), keys.WAITING_CALLS.of()) == 0
+    assert await waiting_keys(way) == 0
 
 
 async def test_a_kill_loses_nobody_who_waits(way: Way) -> None:
@@ -92,17 +100,17 @@ async def test_a_kill_loses_nobody_who_waits(way: Way) -> None:
     assert await way.outbox.size() == 2
 
 
-async def test_the_same_claim_again_changes_nothing(way: Way, redis_manager: RedisManager) -> None:
+async def test_the_same_claim_again_changes_nothing(way: Way) -> None:
     ann = await way.person()
     decision_of = call_of(1)
     way.matcher.put_subscriber(ann.id, [holders(ann.id)])
     waiting = way.matcher.decide(decision_of, NOW).waiting
     first = claim_of(decision_of, waiting=waiting)
-    late = claim_of(decision_of, ann.id, late_s=60.0)
+    late = replace(claim_of(decision_of, ann.id, late_s=60.0), ends_waiting=(partition_of(ann.id),))
     for request in (first, first, late, late, first, late):
         await way.claim(request)
     assert await way.outbox.size() == 1
-    assert await redis_manager.exists(keys.WAITING_CALL.of("c1")) == 0
+    assert await waiting_keys(way) == 0
 
 
 async def test_a_token_that_stays_unknown_is_asked_about_less_and_less(way: Way) -> None:
@@ -117,18 +125,20 @@ async def test_a_token_that_stays_unknown_is_asked_about_less_and_less(way: Way)
 
 async def test_an_unreadable_waiting_call_blocks_nobody(way: Way) -> None:
     ann = await way.person()
-    await way.redis.set(keys.WAITING_CALL.of("c0"), b"\xff")
-    await way.redis.transaction([("ZADD", keys.WAITING_CALLS.of(), 1, "c0")])
+    partition = partition_of(ann.id)
+    await way.redis.set(keys.WAITING_CALL.of(partition, "c0"), b"\xff")
+    await way.redis.transaction([("ZADD", keys.WAITING_CALLS.of(partition), 1, "c0")])
     await decided(way, ann.id)
     known(way, 500)
     assert await late_service(way).look() == 1
-    assert await way.redis.exists(keys.WAITING_CALLS.of()) == 0
+    assert await way.redis.exists(keys.WAITING_CALLS.of(partition)) == 0
 
 
 async def test_what_waits_is_stored_with_the_claim(way: Way) -> None:
     ann = await way.person()
     await decided(way, ann.id)
-    stored = msgspec.json.decode(await way.redis.get(keys.WAITING_CALL.of("c1")) or b"", type=WaitingCall)
+    document = await way.redis.get(keys.WAITING_CALL.of(partition_of(ann.id), "c1"))
+    stored = msgspec.json.decode(document or b"", type=WaitingCall)
     assert stored.call == call_of(1)
     assert [pair.user_id for pair in stored.pairs] == [ann.id]
     assert stored.until == NOW + timedelta(minutes=10)

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 import msgspec
 import numpy as np
 import pytest
-from hypothesis import settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
@@ -41,6 +41,8 @@ class FlowChart:
     def decide(self, call: Call, now: datetime) -> tuple[set[Pair], set[Waiting]]:
         sent: set[Pair] = set()
         waiting: set[Waiting] = set()
+        self.end_accepted(call.token.address, now)
+        self.bring_back(call.token.address, now)
         for user_id in self.subscribers:
             record = self.live_record(call.token.address, user_id, now)
             if record is None:
@@ -64,6 +66,7 @@ class FlowChart:
         """The second look at pairs that wait: nothing but an acceptance is noted."""
         sent: set[Pair] = set()
         waiting: set[Waiting] = set()
+        self.end_accepted(call.token.address, now)
         for user_id in self.subscribers:
             record = self.live_record(call.token.address, user_id, now)
             if record is not None and record.status == "accepted":
@@ -92,6 +95,18 @@ class FlowChart:
                     waiting.add(Waiting(user_id=user_id, set_number=number, until=until, missing=missing))
         return None
 
+    def end_accepted(self, token: str, now: datetime) -> None:
+        """What a look has found to be over does not come back when the clock is put back."""
+        for (address, user_id), record in list(self.records.items()):
+            if address == token and record.status == "accepted" and now >= record.timestamp + timedelta(days=14):
+                del self.records[address, user_id]
+
+    def bring_back(self, token: str, now: datetime) -> None:
+        """A rejection from what is the future now, since the clock was put back, has its hour from now on."""
+        for (address, user_id), record in list(self.records.items()):
+            if address == token and record.status == "rejected" and record.timestamp > now:
+                self.records[address, user_id] = msgspec.structs.replace(record, timestamp=now)
+
     def live_record(self, token: str, user_id: int, now: datetime) -> ProcessedToken | None:
         record = self.records.get((token, user_id))
         if record is None:
@@ -101,7 +116,7 @@ class FlowChart:
 
 
 class MatcherAgreesWithTheFlowChart(RuleBasedStateMachine):
-    """Any sequence of calls, joins, changes, departures and steps in time."""
+    """Any sequence of calls, joins, changes, departures and steps in time, forwards and backwards."""
 
     fields = registry(4, KINDS)
     users = 5
@@ -143,6 +158,10 @@ class MatcherAgreesWithTheFlowChart(RuleBasedStateMachine):
     )
     def time_passes(self, step: timedelta) -> None:
         self.now += step
+
+    @rule(step=st.sampled_from([timedelta(microseconds=1), MINUTE, HOUR, 3 * HOUR, DAY, 14 * DAY, 400 * DAY]))
+    def the_clock_is_put_back(self, step: timedelta) -> None:
+        self.now -= step
 
     @rule(data=st.data(), token=st.sampled_from(["one", "two"]))
     def call(self, data: st.DataObject, token: str) -> None:
@@ -497,6 +516,49 @@ def test_the_record_is_the_documented_json() -> None:
         "channels_called_at": {ALPHA: "2026-01-01T12:00:00Z"},
     }
     assert matcher.token_record("another") is None
+
+
+# a clock that is put back
+
+moments = st.integers(0, 13 * 24 * 60).map(lambda minutes: NOON + minutes * MINUTE)
+
+
+@given(st.lists(st.tuples(moments, st.sampled_from(CHANNELS), st.sampled_from([4.0, 5.0])), max_size=30))
+def test_whatever_the_clock_does_within_14_days_nobody_is_accepted_twice(
+    happenings: list[tuple[datetime, str, float]],
+) -> None:
+    matcher = matcher_with(at_least(1, 5), at_least(2, 4))
+    accepted = [
+        user_id for at, channel, value in happenings for user_id in users(matcher.decide(called(value, channel), at))
+    ]
+    assert len(accepted) == len(set(accepted))
+    assert (2 in accepted) == bool(happenings)
+
+
+def test_a_step_back_makes_nobodys_14_days_shorter() -> None:
+    matcher = matcher_with(at_least(1, 5))
+    matcher.decide(called(5), NOON)
+    assert matcher.decide(called(5, BETA), NOON - 10 * DAY).accepted == ()
+    assert matcher.decide(called(5, GAMMA), NOON + 14 * DAY - MINUTE).accepted == ()
+
+
+def test_a_rejection_from_the_future_lasts_an_hour_from_now() -> None:
+    matcher = matcher_with(at_least(1, 5))
+    matcher.decide(called(4), NOON)
+    back = NOON - 300 * DAY
+    assert matcher.decide(called(9), back).reason == "already_checked"
+    assert matcher.decide(called(9), back + HOUR - MINUTE).reason == "already_checked"
+    assert users(matcher.decide(called(9), back + HOUR)) == [1]
+
+
+def test_a_record_that_was_restored_from_the_future_lasts_an_hour_from_now() -> None:
+    matcher = matcher_with(at_least(1, 5))
+    record = ProcessedToken(
+        timestamp=NOON + DAY, channels_checked=(ALPHA,), status="rejected", channels_called_at={ALPHA: NOON}
+    )
+    matcher.restore_rejected("token", record)
+    assert matcher.decide(called(9), NOON).reason == "already_checked"
+    assert users(matcher.decide(called(9), NOON + HOUR)) == [1]
 
 
 # bounds: what is forgotten is checked again

@@ -8,6 +8,9 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from domain.policy import (
+    AWAY_LEAST,
+    AWAY_MOST,
+    FRESH_FOR,
     HOUR,
     MAX_MUTED,
     CameUp,
@@ -16,6 +19,7 @@ from domain.policy import (
     Verdict,
     Withhold,
     decide,
+    decide_digest,
     digest_waits_until,
     mute,
     unmute,
@@ -30,7 +34,7 @@ NIGHT = QuietHours(start_minute=12 * 60, end_minute=13 * 60, pass_score=80)
 
 
 def decided(subscriber: Subscriber = ANN, score: int = 50, now: datetime = NOW, *recent: CameUp) -> Verdict:
-    return decide(subscriber, token_address="So1", score=score, now=now, recent=recent)
+    return decide(subscriber, token_address="So1", score=score, decided_at=now, now=now, recent=recent)
 
 
 def wanting(**preferences: object) -> Subscriber:
@@ -40,7 +44,8 @@ def wanting(**preferences: object) -> Subscriber:
 @pytest.mark.parametrize(
     ("subscriber", "reason"),
     [
-        (replace(ANN, unreachable=True, paused=True), "unreachable"),
+        (replace(ANN, unreachable=True, paused=True), "paused"),
+        (replace(ANN, unreachable=True, paid_until=NOW), "expired"),
         (replace(ANN, paid_until=NOW, paused=True), "expired"),
         (replace(ANN, paid_until=None), "expired"),
         (replace(ANN, paused=True), "paused"),
@@ -56,6 +61,45 @@ def test_what_has_ended_silences_nothing() -> None:
     assert decided(wanting(snoozed_until=NOW, muted_tokens={"So1": NOW, "So2": NOW + HOUR})) == Send()
 
 
+def test_who_cannot_be_written_to_gets_it_later() -> None:
+    away = replace(wanting(quiet=NIGHT), unreachable=True)
+    assert decided(away) == Hold(NOW, "unreachable")
+    assert decide_digest(away, NOW) == Hold(NOW, "unreachable")
+    assert decide_digest(replace(away, unreachable=False), NOW) == Send()
+    assert decide_digest(replace(away, paused=True), NOW) == Withhold("paused")
+
+
+@pytest.mark.parametrize(
+    ("newest_at", "wait"),
+    [
+        (NOW, AWAY_LEAST),
+        (NOW + HOUR, AWAY_LEAST),
+        (NOW - 5 * HOUR, 5 * HOUR),
+        (NOW - 1_000 * HOUR, AWAY_MOST),
+    ],
+)
+def test_who_stays_away_is_looked_at_less_and_less(newest_at: datetime, wait: timedelta) -> None:
+    away = replace(ANN, unreachable=True)
+    assert digest_waits_until(away, NOW, newest_at) == NOW + wait
+    # Nothing comes later for whoever has run out, so it is settled now.
+    assert digest_waits_until(replace(away, paid_until=NOW), NOW, newest_at) == NOW
+
+
+@given(st.timedeltas(timedelta(), timedelta(days=2)), st.integers(0, 100), st.booleans())
+def test_what_waited_too_long_is_no_alert(age: timedelta, score: int, is_quiet: bool) -> None:  # noqa: FBT001 - drawn
+    subscriber = wanting(quiet=NIGHT if is_quiet else None, alerts_per_hour=1)
+    full = [CameUp(NOW, 50, True)]
+    verdict = decide(
+        subscriber, token_address="So1", score=score, decided_at=NOW - age, now=NOW, recent=full if is_quiet else ()
+    )
+    assert (verdict == Hold(NOW, "stale")) == (age > FRESH_FOR)
+    assert age > FRESH_FOR or verdict == decided(subscriber, score, NOW, *(full if is_quiet else ()))
+
+
+def test_an_alert_from_a_clock_that_ran_ahead_is_fresh() -> None:
+    assert decide(ANN, token_address="So1", score=50, decided_at=NOW + HOUR, now=NOW, recent=()) == Send()
+
+
 def test_quiet_hours_hold_all_but_strong_calls() -> None:
     end = datetime(2026, 11, 20, 13, tzinfo=UTC)
     assert decided(wanting(quiet=NIGHT), 79) == Hold(end, "quiet")
@@ -66,9 +110,10 @@ def test_quiet_hours_hold_all_but_strong_calls() -> None:
 def test_a_cap_digest_does_not_come_at_night() -> None:
     evening = wanting(alerts_per_hour=1, quiet=QuietHours(start_minute=12 * 60 + 50, end_minute=14 * 60))
     assert decided(evening, 50, NOW, CameUp(NOW, 50, True)) == Hold(datetime(2026, 11, 20, 14, tzinfo=UTC), "cap")
-    assert digest_waits_until(evening, NOW + timedelta(minutes=30)) == datetime(2026, 11, 20, 14, tzinfo=UTC)
-    assert digest_waits_until(wanting(snoozed_until=NOW + HOUR), NOW) == NOW + HOUR
-    assert digest_waits_until(ANN, NOW) == NOW
+    late = NOW + timedelta(minutes=30)
+    assert digest_waits_until(evening, late, late) == datetime(2026, 11, 20, 14, tzinfo=UTC)
+    assert digest_waits_until(wanting(snoozed_until=NOW + HOUR), NOW, NOW) == NOW + HOUR
+    assert digest_waits_until(ANN, NOW, NOW) == NOW
 
 
 arrivals = st.lists(st.tuples(st.integers(0, 900), st.integers(0, 100)), max_size=60)

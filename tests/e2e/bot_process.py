@@ -100,6 +100,11 @@ class BotProcess:
         assert self._process
         self._process.send_signal(signal.SIGINT)
 
+    def terminate(self) -> None:
+        """Ask it to end, as systemd does."""
+        assert self._process
+        self._process.terminate()
+
     async def kill(self) -> None:
         """`kill -9`, and wait until the process is gone."""
         assert self._process

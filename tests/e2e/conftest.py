@@ -69,7 +69,7 @@ async def bot(
         composition = Composition(settings, parts, Terminal())
         await stack.enter_async_context(parts.telegram)
         async with asyncio.TaskGroup() as group:
-            group.create_task(composition.bot.run(stop, polling=True, drain_s=5))
+            group.create_task(composition.bot.run(stop, drain_s=5))
             yield composition
             stop.set()
 

@@ -110,13 +110,15 @@ async def test_who_blocks_the_bot_is_left_alone_until_he_comes_back(
     await subscribe(ben, "everything")
     paid_until = (await bot.users.require(ann.id)).paid_until
     ann.chat.is_blocked = True  # without the update that usually tells of it
-    await called(feed, ben)
-    await until(lambda: bot.metrics.counts.alerts_buried == 1)
+    (missed,) = copied_addresses(await called(feed, ben))
+    await until(lambda: bot.metrics.counts.alerts_put_aside == 1)
     gone = await bot.users.require(ann.id)
     assert gone.unreachable
     assert gone.paid_until == paid_until
     await ann.send("/start")
     await ann.next_message(where=lambda m: "Welcome back" in m.get("text", ""))
+    digest = await ann.next_message(where=lambda m: "could not reach you" in m.get("text", ""))
+    assert missed in digest["text"]
     await called(feed, ann)
 
 

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from msgspec.structs import replace
 
 from bot.console import Terminal
+from bot.roles import exclusive_leases
 from composition import Addresses, Composition, connect
 from config.settings import Settings
 from sandbox.market import Market
@@ -40,17 +41,18 @@ async def test_who_is_loaded_late_gets_the_call_and_the_cursor_waits_for_it(redi
         await before.journal.drain_all()
 
         restarted = await composed(stack, redis_url, postgres_dsn)
-        bot = restarted.bot
-        deciding = asyncio.create_task(bot._decide(lambda: None))  # pyright: ignore[reportPrivateUsage] - without the other jobs
-        await bot.token_queue.put(early)
-        await bot.token_queue.join()
+        bot, intake = restarted.bot, restarted.bot.engine.intake
+        await restarted.leases.acquire(exclusive_leases())
+        deciding = asyncio.create_task(intake.decide(lambda: None))  # without the other jobs
+        await intake.token_queue.put(early)
+        await intake.token_queue.join()
         assert await restarted.outbox.size() == 0
         assert await restarted.outbox.cursor("native") is None
 
         await bot._load()  # pyright: ignore[reportPrivateUsage] - the moment is the point
         assert await restarted.outbox.size() == 1
-        await bot.token_queue.put(later)
-        await bot.token_queue.join()
+        await intake.token_queue.put(later)
+        await intake.token_queue.join()
         assert await restarted.outbox.cursor("native") == 2
         deciding.cancel()
         await asyncio.gather(deciding, return_exceptions=True)

@@ -80,6 +80,7 @@ async def test_updates_come_by_webhook(
         await bot.says("Ready after")
         ann = telegram.user("Ann")
         await subscribe(ann, "everything")
+        await feed.someone_listens.wait()
         (call,) = await feed.burst(1)
         await ann.next_message(where=lambda m: call.token.address in copied_addresses(m))
         async with aiohttp.ClientSession() as session:

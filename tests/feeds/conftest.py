@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 import aiohttp
 import pytest
 
+from managers.api import APIRetryManager
 from sandbox.feed import FeedSandbox
 from sandbox.market import Market
 
@@ -20,3 +21,8 @@ async def feed() -> AsyncIterator[FeedSandbox]:
 async def session() -> AsyncIterator[aiohttp.ClientSession]:
     async with aiohttp.ClientSession() as client:
         yield client
+
+
+@pytest.fixture
+def api_manager(session: aiohttp.ClientSession) -> APIRetryManager:
+    return APIRetryManager(session)

@@ -1,24 +1,29 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime, timedelta
 
-import aiohttp
+import msgspec
 from msgspec.structs import replace
 
 from domain.calls import Channel
+from managers.api import APIRetryManager
 from managers.cache import SmartCache
+from managers.postgres import PostgresManager
 from managers.redis import RedisManager
 from managers.sources.native import NativeSource
 from sandbox.feed import FeedSandbox
 from services.channels import ChannelsService
+from services.journal import Journal, entry
+from services.journal_rows import DecidedCall
 from services.metrics import Metrics
 from tests.feeds.support import a_call
 
 
 async def test_a_call_gets_both_records_of_its_channel(
-    feed: FeedSandbox, session: aiohttp.ClientSession, redis_manager: RedisManager
+    feed: FeedSandbox, api_manager: APIRetryManager, redis_manager: RedisManager, postgres_manager: PostgresManager
 ):
-    source = NativeSource(feed.ws_url, api_url=feed.http_url, token=feed.token, session=session)
+    source = NativeSource(feed.ws_url, api_url=feed.http_url, token=feed.token, api=api_manager)
     known = feed.market.channel(feed.market.channel_ids[0])
     assert known is not None
     calls = [
@@ -29,9 +34,11 @@ async def test_a_call_gets_both_records_of_its_channel(
         service = ChannelsService(
             source=source,
             redis=redis_manager,
+            postgres=postgres_manager,
             cache=SmartCache[str, Channel].of("channels"),
             api_semaphore=asyncio.Semaphore(10),
             metrics=Metrics(),
+            clock=lambda: datetime.now(UTC),
         )
         enriched, unknown = await service.enrich(calls)
         assert (enriched.channel.id, enriched.channel.title) == (known.id, known.title)
@@ -43,3 +50,32 @@ async def test_a_call_gets_both_records_of_its_channel(
         assert enriched.channel.record_30d.calls == known.record_30d.calls
         assert enriched.channel.record_30d.win_rate_low_percent is not None
         assert (unknown.channel.record, unknown.channel.record_30d) == (None, None)
+
+
+async def test_channels_that_others_saw_are_offered_the_most_called_first(
+    feed: FeedSandbox, api_manager: APIRetryManager, redis_manager: RedisManager, postgres_manager: PostgresManager
+):
+    journal = Journal(redis_manager, postgres_manager)
+    now = datetime.now(UTC)
+    called = [("@old", 30), ("@quiet", 2), ("@busy", 1), ("@busy", 0), ("@old", 29), ("@old", 28)]
+    for channel_id, days in called:
+        call = replace(a_call(), channel=Channel(id=channel_id), called_at=now - timedelta(days=days))
+        decided = DecidedCall(call=call, decided_at=call.called_at, reason="first_check", checked_channels=())
+        await redis_manager.transaction([entry("call", msgspec.json.encode(decided))])
+    await journal.drain_all()
+    service = ChannelsService(
+        source=NativeSource(feed.ws_url, api_url=feed.http_url, token=feed.token, api=api_manager),
+        redis=redis_manager,
+        postgres=postgres_manager,
+        cache=SmartCache[str, Channel].of("channels"),
+        api_semaphore=asyncio.Semaphore(10),
+        metrics=Metrics(),
+        clock=lambda: now,
+    )
+    assert service.known() == []
+    for _ in range(2):
+        await service.restore()
+        assert [channel.id for channel in service.known()] == ["@busy", "@quiet", "@old"]
+    quiet = replace(a_call(), channel=Channel(id="@quiet", title="Quiet"))
+    await service.enrich([quiet, quiet])
+    assert [channel.title for channel in service.known()] == ["Quiet", None, None]

@@ -3,10 +3,10 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
-import aiohttp
 import pytest
 
 from domain.errors import TransientError
+from managers.api import APIRetryManager
 from managers.jupiter import SOL_MINT, JupiterManager, SolPrice
 from sandbox.prices import PriceSandbox
 from tests.feeds.support import address
@@ -19,8 +19,8 @@ async def prices() -> AsyncIterator[PriceSandbox]:
 
 
 @pytest.fixture
-def jupiter(prices: PriceSandbox, session: aiohttp.ClientSession) -> JupiterManager:
-    return JupiterManager(session, prices.url)
+def jupiter(prices: PriceSandbox, api_manager: APIRetryManager) -> JupiterManager:
+    return JupiterManager(api_manager, prices.url)
 
 
 async def test_prices_come_in_pages_of_fifty_and_the_unknown_is_absent(prices: PriceSandbox, jupiter: JupiterManager):
@@ -46,8 +46,8 @@ async def test_refusals_are_transient(prices: PriceSandbox, jupiter: JupiterMana
         await jupiter.prices_usd([SOL_MINT])
 
 
-async def test_an_absent_server_is_transient(session: aiohttp.ClientSession, unused_tcp_port: int):
-    jupiter = JupiterManager(session, f"http://127.0.0.1:{unused_tcp_port}")
+async def test_an_absent_server_is_transient(api_manager: APIRetryManager, unused_tcp_port: int):
+    jupiter = JupiterManager(api_manager, f"http://127.0.0.1:{unused_tcp_port}")
     with pytest.raises(TransientError):
         await jupiter.prices_usd([SOL_MINT])
 

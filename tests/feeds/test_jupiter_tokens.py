@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from domain.calls import Origin, Token
 from domain.errors import TransientError
-from managers.jupiter import SOL_MINT, JupiterManager, read_token
+from managers.api import APIRetryManager, NotAskedError
+from managers.jupiter import KEYLESS, SOL_MINT, JupiterManager, read_token
 from sandbox.market_figures import InventedTokens
 from sandbox.prices import PriceSandbox, token_body
 from tests.feeds.support import address
@@ -60,12 +61,12 @@ async def prices() -> AsyncIterator[PriceSandbox]:
 
 
 @pytest.fixture
-def jupiter(prices: PriceSandbox, session: aiohttp.ClientSession) -> JupiterManager:
-    return JupiterManager(session, prices.url)
+def jupiter(prices: PriceSandbox, api_manager: APIRetryManager) -> JupiterManager:
+    return JupiterManager(api_manager, prices.url)
 
 
 @pytest.fixture
-async def answering(session: aiohttp.ClientSession) -> AsyncIterator[Callable[[bytes], JupiterManager]]:
+async def answering(api_manager: APIRetryManager) -> AsyncIterator[Callable[[bytes], JupiterManager]]:
     """A server that answers every question with the same bytes."""
     body = b""
 
@@ -81,7 +82,7 @@ async def answering(session: aiohttp.ClientSession) -> AsyncIterator[Callable[[b
     def with_body(said: bytes) -> JupiterManager:
         nonlocal body
         body = said
-        return JupiterManager(session, f"http://127.0.0.1:{runner.addresses[0][1]}", clock=lambda: NOW)
+        return JupiterManager(api_manager, f"http://127.0.0.1:{runner.addresses[0][1]}", clock=lambda: NOW)
 
     yield with_body
     await runner.cleanup()
@@ -156,22 +157,35 @@ async def test_what_the_stand_in_says_is_what_it_was_given(prices: PriceSandbox,
 
 
 async def test_after_a_429_nothing_is_asked_until_jupiter_says_so(session: aiohttp.ClientSession):
-    now = datetime.now(UTC)
+    now_s = 0.0
     async with PriceSandbox(requests_per_minute=2) as prices:
-        jupiter = JupiterManager(session, prices.url, clock=lambda: now)
+        jupiter = JupiterManager(APIRetryManager(session, clock=lambda: now_s), prices.url)
         for _ in range(2):
             await jupiter.prices_usd([SOL_MINT])
         with pytest.raises(TransientError, match="429"):
             await jupiter.tokens([SOL_MINT])
         assert prices.requests == 3
         for ask in (jupiter.tokens, jupiter.prices_usd):
-            with pytest.raises(TransientError, match="used up"):
+            with pytest.raises(NotAskedError, match="used up"):
                 await ask([SOL_MINT])
         assert prices.requests == 3
-        now += timedelta(seconds=61)
+        now_s += 61
         with pytest.raises(TransientError, match="HTTP 429"):
             await jupiter.tokens([SOL_MINT])  # the server's minute has not passed
         assert prices.requests == 4
+
+
+async def test_the_keyless_limit_is_kept(session: aiohttp.ClientSession):
+    now_s = 0.0
+    async with PriceSandbox(requests_per_minute=KEYLESS.slots) as prices:
+        jupiter = JupiterManager(APIRetryManager(session, clock=lambda: now_s), prices.url)
+        for _ in range(KEYLESS.slots):
+            now_s += 1
+            await jupiter.prices_usd([SOL_MINT])
+        with pytest.raises(NotAskedError) as refusal:
+            await jupiter.tokens([SOL_MINT])
+        assert refusal.value.again_in_s == KEYLESS.period_s - (KEYLESS.slots - 1)
+        assert prices.requests == KEYLESS.slots
 
 
 async def test_the_limit_shows_in_the_headers(session: aiohttp.ClientSession):

@@ -6,7 +6,6 @@ from datetime import UTC, datetime, timedelta
 from itertools import islice
 from pathlib import Path
 
-import aiohttp
 import pytest
 from aiohttp import web
 from hypothesis import given
@@ -15,6 +14,7 @@ from msgspec.structs import replace
 
 from domain.calls import Call, Channel, ChannelRecord, Heartbeat, PriceTick, Token
 from domain.errors import FeedRefusedError, FrameError, TransientError
+from managers.api import APIRetryManager
 from managers.sources.base import is_address
 from managers.sources.native import NativeSource
 from sandbox import feed_wire
@@ -344,8 +344,8 @@ def test_everything_the_market_says_survives_the_wire():
             assert call.token == event.token
 
 
-async def test_the_http_side(feed: FeedSandbox, session: aiohttp.ClientSession):
-    source = NativeSource(feed.ws_url, api_url=feed.http_url + "/", token=feed.token, session=session)
+async def test_the_http_side(feed: FeedSandbox, api_manager: APIRetryManager):
+    source = NativeSource(feed.ws_url, api_url=feed.http_url + "/", token=feed.token, api=api_manager)
     assert source.replays
     calls = [feed.publish(a_call()) for _ in range(7)]
     start = calls[0].cursor
@@ -376,12 +376,12 @@ async def test_the_http_side(feed: FeedSandbox, session: aiohttp.ClientSession):
         assert 0 < (mine.win_rate_low_percent or 0) < (mine.win_rate_percent or 0)
 
 
-async def test_the_http_side_wants_the_token(feed: FeedSandbox, session: aiohttp.ClientSession):
-    source = NativeSource(feed.ws_url, api_url=feed.http_url, token="wrong", session=session)
+async def test_the_http_side_wants_the_token(feed: FeedSandbox, api_manager: APIRetryManager):
+    source = NativeSource(feed.ws_url, api_url=feed.http_url, token="wrong", api=api_manager)
     with pytest.raises(TransientError, match="401"):
         await source.calls_since(0, 10)
     with pytest.raises(TransientError, match="401"):
-        await NativeSource(feed.ws_url, api_url=feed.http_url, session=session).token(MINT)
+        await NativeSource(feed.ws_url, api_url=feed.http_url, api=api_manager).token(MINT)
 
 
 async def test_without_an_http_side_the_answers_are_empty():
@@ -392,7 +392,7 @@ async def test_without_an_http_side_the_answers_are_empty():
 
 
 async def test_bad_answers_are_transient_and_one_bad_call_does_not_hide_the_page(
-    session: aiohttp.ClientSession,
+    api_manager: APIRetryManager,
 ):
     bodies = {
         "/v1/calls": json.dumps({"calls": [CALL, {"type": "call"}, 5, {**CALL, "id": "c-2", "cursor": 18}]}),
@@ -412,7 +412,7 @@ async def test_bad_answers_are_transient_and_one_bad_call_does_not_hide_the_page
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
-    source = NativeSource("ws://x/", api_url=f"http://127.0.0.1:{runner.addresses[0][1]}", session=session)
+    source = NativeSource("ws://x/", api_url=f"http://127.0.0.1:{runner.addresses[0][1]}", api=api_manager)
     try:
         assert [call.id for call in await source.calls_since(0, 10)] == ["c-1", "c-2"]
         for mint in (MINT, address(5), address(6)):
@@ -425,7 +425,7 @@ async def test_bad_answers_are_transient_and_one_bad_call_does_not_hide_the_page
         await runner.cleanup()
 
 
-async def test_a_server_that_is_away_is_transient(session: aiohttp.ClientSession, unused_tcp_port: int):
-    source = NativeSource("ws://x/", api_url=f"http://127.0.0.1:{unused_tcp_port}", session=session)
+async def test_a_server_that_is_away_is_transient(api_manager: APIRetryManager, unused_tcp_port: int):
+    source = NativeSource("ws://x/", api_url=f"http://127.0.0.1:{unused_tcp_port}", api=api_manager)
     with pytest.raises(TransientError):
         await source.channel("@a")

@@ -5,7 +5,6 @@ import json
 from http import HTTPStatus
 from pathlib import Path
 
-import aiohttp
 import pytest
 import structlog
 from websockets.asyncio.server import ServerConnection, serve
@@ -13,6 +12,7 @@ from websockets.http11 import Request, Response
 
 from domain.calls import Call, PriceTick
 from domain.errors import FatalError
+from managers.api import APIRetryManager
 from managers.sources.native import NativeSource
 from managers.sources.pumpportal import PumpPortalSource
 from managers.websocket import WebSocketManager
@@ -25,8 +25,8 @@ CREATE = json.dumps({"mint": address(77), "txType": "create", "signature": "s", 
 RECORDING = Path(__file__).parent / "frames" / "pumpportal.jsonl"
 
 
-def native(feed: FeedSandbox, session: aiohttp.ClientSession | None = None) -> NativeSource:
-    return NativeSource(feed.ws_url, api_url=feed.http_url if session else None, token=feed.token, session=session)
+def native(feed: FeedSandbox, api_manager: APIRetryManager | None = None) -> NativeSource:
+    return NativeSource(feed.ws_url, api_url=feed.http_url if api_manager else None, token=feed.token, api=api_manager)
 
 
 def pumpportal(url: str, idle_timeout_s: float = 60.0) -> PumpPortalSource:
@@ -46,11 +46,11 @@ async def test_calls_arrive_in_order_with_their_cursor(feed: FeedSandbox):
 
 @pytest.mark.parametrize("http", ["works", "is down", "is not configured"])
 async def test_a_dropped_connection_loses_nothing(
-    feed: FeedSandbox, session: aiohttp.ClientSession, http: str, unused_tcp_port: int
+    feed: FeedSandbox, api_manager: APIRetryManager, http: str, unused_tcp_port: int
 ):
-    source = native(feed, session if http == "works" else None)
+    source = native(feed, api_manager if http == "works" else None)
     if http == "is down":
-        source = NativeSource(feed.ws_url, api_url=f"http://127.0.0.1:{unused_tcp_port}", session=session)
+        source = NativeSource(feed.ws_url, api_url=f"http://127.0.0.1:{unused_tcp_port}", api=api_manager)
     async with reading(source) as reader:
         await feed.someone_listens.wait()
         feed.publish(a_call())
@@ -64,8 +64,8 @@ async def test_a_dropped_connection_loses_nothing(
     assert reader.manager.stats.reconnects == 1
 
 
-async def test_a_gap_of_several_pages_is_filled_before_live_calls(feed: FeedSandbox, session: aiohttp.ClientSession):
-    async with reading(native(feed, session)) as reader:
+async def test_a_gap_of_several_pages_is_filled_before_live_calls(feed: FeedSandbox, api_manager: APIRetryManager):
+    async with reading(native(feed, api_manager)) as reader:
         await feed.someone_listens.wait()
         feed.publish(a_call())
         await reader.take()
@@ -79,19 +79,19 @@ async def test_a_gap_of_several_pages_is_filled_before_live_calls(feed: FeedSand
     assert reader.manager.stats.calls == 1_236
 
 
-async def test_a_first_start_takes_nothing_of_the_past(feed: FeedSandbox, session: aiohttp.ClientSession):
+async def test_a_first_start_takes_nothing_of_the_past(feed: FeedSandbox, api_manager: APIRetryManager):
     for _ in range(5):
         feed.publish(a_call())
-    async with reading(native(feed, session)) as reader:
+    async with reading(native(feed, api_manager)) as reader:
         await feed.someone_listens.wait()
         new = feed.publish(a_call())
         assert [call.id for call in await reader.take()] == [new.id]
 
 
-async def test_a_restart_takes_up_where_the_cursor_stands(feed: FeedSandbox, session: aiohttp.ClientSession):
+async def test_a_restart_takes_up_where_the_cursor_stands(feed: FeedSandbox, api_manager: APIRetryManager):
     seen = feed.publish(a_call())
     missed = feed.publish(a_call())
-    async with reading(native(feed, session)) as reader:
+    async with reading(native(feed, api_manager)) as reader:
         reader.cursor = seen.cursor
         assert [call.id for call in await reader.take()] == [missed.id]
     assert reader.manager.stats.backfilled == 1
@@ -136,8 +136,8 @@ async def test_heartbeats_keep_a_quiet_feed_connected(feed: FeedSandbox):
     assert feed.stats.connections == 1
 
 
-async def test_silence_of_the_sandbox_is_survived(feed: FeedSandbox, session: aiohttp.ClientSession):
-    source = NativeSource(feed.ws_url, api_url=feed.http_url, token=feed.token, session=session, idle_timeout_s=0.2)
+async def test_silence_of_the_sandbox_is_survived(feed: FeedSandbox, api_manager: APIRetryManager):
+    source = NativeSource(feed.ws_url, api_url=feed.http_url, token=feed.token, api=api_manager, idle_timeout_s=0.2)
     async with reading(source) as reader:
         await feed.someone_listens.wait()
         feed.publish(a_call())

@@ -163,6 +163,7 @@ async def test_migrations_there_and_back_and_by_several_at_once(postgres_server:
                 "alembic_version",
                 "calls",
                 "channels",
+                "claims",
                 "deliveries",
                 "journal_rejected",
                 "presets",

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from domain.filters import Choice, FilterSet, Range
 from domain.subscribers import Subscriber
 from managers.cache import SmartCache
-from managers.postgres import PostgresManager
+from managers.postgres import PostgresAwayError, PostgresManager
 from managers.redis import RedisAwayError, RedisManager
 from services import keys
 from services.journal import Journal
@@ -151,6 +151,9 @@ async def test_without_postgres_everybody_comes_from_redis(
     for user_id in range(1, 31):
         await store.save(ada(user_id=user_id))
     assert set(await everybody(store)) == set(range(1, 31))
+    with pytest.raises(PostgresAwayError):
+        await store.find(99)  # a Redis of which nobody knows whether it is complete
+    await redis_manager.set(keys.EPOCH.of(), "filled")
     assert await store.find(99) is None
     assert await redis_manager.xlen(keys.JOURNAL.of()) == 30
 
@@ -163,8 +166,9 @@ async def test_without_redis_everybody_comes_from_postgres(
     async with RedisManager("unix:///nonexistent/redis.sock") as away:
         lonely = store_on(away, postgres_manager)
         assert await everybody(lonely) == {7: ada(name="Ada")}
+        assert await lonely.find(7) == ada(name="Ada")
         with pytest.raises(RedisAwayError):
-            await lonely.find(7)
+            await lonely.find(8)
         with pytest.raises(RedisAwayError):
             await lonely.save(ada(2))
 

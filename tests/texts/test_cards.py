@@ -102,6 +102,31 @@ def test_a_late_card_says_when_it_passed() -> None:
     assert "Passed 3m after the call." in shown(chosen(KNOWN, Card(), late_s=180.0).html)
 
 
+@pytest.mark.parametrize(
+    ("delay", "said"),
+    [
+        (timedelta(seconds=60), None),
+        (timedelta(seconds=60.5), "1m"),
+        (timedelta(minutes=4, seconds=0.4), "4m"),
+        (timedelta(minutes=4, seconds=12), "4m 12s"),
+        (-timedelta(hours=1), None),
+    ],
+)
+@pytest.mark.parametrize("compact", [False, True])
+def test_a_call_that_reached_us_late_says_so(delay: timedelta, said: str | None, compact: bool) -> None:  # noqa: FBT001 - a parameter
+    call = replace(FULL, received_at=AT + delay)
+    text = shown(chosen(call, Card(compact=compact)).html)
+    assert ("before it reached me" in text) == (said is not None)
+    assert said is None or f"⏱ Called {said} before it reached me." in text
+    assert "14 ms from feed to you" in text, "our own part of it was quick"
+
+
+def test_what_passed_late_does_not_say_twice_how_old_it_is() -> None:
+    text = shown(chosen(replace(FULL, received_at=AT + timedelta(minutes=4)), Card(), late_s=600.0).html)
+    assert "Passed 10m after the call." in text
+    assert "before it reached me" not in text
+
+
 def chosen(call: Call, card: Card, late_s: float | None = None) -> Message:
     return alert_card(
         TEXTS,

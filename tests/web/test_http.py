@@ -28,6 +28,7 @@ class Site:
     health: dict[str, object] = field(default_factory=lambda: dict[str, object](ok=True))
     fed: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     failing: list[Exception] = field(default_factory=list[Exception])
+    is_open: bool = True
 
     async def report(self) -> dict[str, object]:
         return self.health
@@ -49,7 +50,7 @@ async def site() -> AsyncGenerator[Site]:
     registry = CollectorRegistry()
     Counter("alerts_sent", "Alerts that Telegram took", registry=registry).inc(3)
     site = Site()
-    webhook = TelegramWebhook(secret=SECRET, feed=site.feed)
+    webhook = TelegramWebhook(secret=SECRET, feed=site.feed, is_open=lambda: site.is_open)
     app = create_app(health=site.report, telegram_webhook=webhook, metrics=registry)
     async with (
         HttpServer(app, "127.0.0.1", 0) as server,
@@ -101,6 +102,16 @@ async def test_an_update_is_fed_once(site: Site) -> None:
 async def test_an_update_that_could_not_be_queued_may_come_again(site: Site) -> None:
     site.failing.append(RuntimeError("no room"))
     assert await site.bring(UPDATE) == 500
+    assert await site.bring(UPDATE) == 200
+    assert site.fed == [UPDATE]
+
+
+async def test_who_handles_no_updates_sends_them_away_and_gets_them_again(site: Site) -> None:
+    site.is_open = False
+    assert await site.bring(UPDATE) == 503
+    assert await site.bring(UPDATE, "A-secret_2") == 403
+    assert site.fed == []
+    site.is_open = True
     assert await site.bring(UPDATE) == 200
     assert site.fed == [UPDATE]
 

@@ -26,13 +26,13 @@ from services.explanations import CallExplanation, ExplanationsService
 from services.history import HistoryStore
 from services.journal import Journal
 from services.metrics import Metrics
-from services.outbox import Outbox
 from services.presets import PresetsService, PresetsStore
 from services.subscribers_store import SubscribersStore
 from services.subscriptions import SubscriptionsService
 from services.tokens import TokensService
 from services.users import UsersService
 from services.versions import SubscriberHistory
+from tests.wiring import outbox_on
 
 CONFIG = Path(__file__).parents[2] / "config"
 PLANS = load_plans((CONFIG / "plans.toml").read_text(encoding="utf-8"))
@@ -72,7 +72,7 @@ class World:
         self.postgres = postgres
         self.clock = Clock()
         self.journal = Journal(redis, postgres)
-        self.outbox = Outbox(redis, self.journal)
+        self.outbox = outbox_on(redis, postgres, self.journal)
         self.matcher = Matcher()
         cache: SmartCache[int, Subscriber | None] = SmartCache("settings", ttl_s=300, max_entries=1000)
         self.store = SubscribersStore(redis, postgres, self.journal, cache)

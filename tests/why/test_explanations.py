@@ -17,6 +17,7 @@ from domain.addresses import call_tag
 from domain.calls import Call
 from domain.errors import UserFacingError
 from domain.filters import FilterSet, Range, Rule
+from domain.partitions import partition_of
 from services import keys
 from services.claims import ClaimRequest
 from services.explanations import Outcome
@@ -115,9 +116,8 @@ class Past:
 
     async def call(self, address: str, channel: str, figures: dict[str, int | None]) -> None:
         call = self.world.call(f"c{self.users[0]}.{len(self.revisions)}", address, channel=channel, **figures)
-        (request,) = await self.world.decides(call)
-        self.accepted |= {(user, call.id) for user, _ in request.accepted}
-        if request.decided_payload:
+        for request in await self.world.decides(call):
+            self.accepted |= {(user, call.id) for user, _ in request.accepted}
             self.calls.append(call)
         for user in self.users:
             self.revisions[user, call.id] = (await self.world.users.require(user)).revision
@@ -358,7 +358,7 @@ async def test_what_waited_in_vain(world: World) -> None:
     call = world.call("c1", mint(1))
     await world.decides(call)
     assert (await world.why(7, call)).outcome == "waiting"
-    await world.redis.delete(keys.WAITING_CALL.of("c1"))
+    await world.redis.delete(keys.WAITING_CALL.of(partition_of(7), "c1"))
     assert (await world.why(7, call)).outcome == "gave_up"
 
 

@@ -1,0 +1,254 @@
+"""The whole way of a call: frame on the wire → decided → claimed in Redis → request at Telegram, in real processes.
+
+`main.py run` works on a feed, a Telegram, a Redis and a PostgreSQL in processes of their own, on real sockets. 95 % of
+the calls are of tokens that were called before, by another of 500 channels and with figures that have moved.
+
+Steady: 1,000 calls/s, 100,000 filter sets. The feed stamps each call right before it is sent, the bot notes in its
+journal when it was decided, and a witness reads the journal along, which is written by the same script that claims.
+All three by the clock of the machine. Subscribers who take whatever their own channel calls bring about 12 alerts a
+second at an even pace: fewer than Telegram allows, so that their way to Telegram is the bot's, not the limiter's.
+
+Sustained: 5,000 calls/s, 10,000 filter sets, about 300 newly accepted pairs a second, of which Telegram takes 30
+messages. When the bot has stopped, each accepted pair was sent, is held for a digest, or waits in the outbox.
+
+The straightforward bot gets the same calls on the same servers when ours has gone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from statistics import fmean
+
+import numpy as np
+import uvloop
+
+from benchmarks.bot import RunningBot, running_bot
+from benchmarks.feed import Played
+from benchmarks.outside import Outside, outside
+from benchmarks.report import Row, at_least, at_most, for_comparison
+from benchmarks.straightforward import StraightforwardBot
+from benchmarks.telegram import Received
+from benchmarks.traffic import Mix, Traffic, filter_sets
+from benchmarks.witness import Decided, Delivered, witness
+
+PATIENCE_S = 600.0
+LOOK_EVERY_S = 1.0
+SETTLED_AFTER_S = 3.0
+"""What was claimed last has been sent and written down by then."""
+NEW_SHARE = 0.05
+FOLLOWERS = 500
+
+DECIDED_MS = (0.3, 2.0)
+CLAIMED_MS = (1.0, 5.0)
+ARRIVED_MS = (5.0, 25.0)
+CPU_PERCENT = 60.0
+SUSTAINED_PER_S = 5_000
+MOST_QUEUED = 1_000
+"""Calls: a tenth of the queue."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Load:
+    sets: int
+    calls_per_s: int
+    warm_s: int
+    seconds: int
+    mix: Mix
+    peer_calls: int
+    """How many calls the straightforward bot gets."""
+
+    @property
+    def name(self) -> str:
+        return f"{self.sets:,} sets, {self.calls_per_s:,} calls/s"
+
+
+STEADY = Load(
+    sets=100_000,
+    calls_per_s=1_000,
+    warm_s=15,
+    seconds=60,
+    mix=Mix(interest=0.0002, new_share=NEW_SHARE, followed_share=0.012, followers=FOLLOWERS),
+    peer_calls=1,
+)
+SUSTAINED = Load(
+    sets=10_000,
+    calls_per_s=5_100,
+    warm_s=10,
+    seconds=30,
+    mix=Mix(interest=0.0045, new_share=NEW_SHARE),
+    peer_calls=3,
+)
+QUICK_STEADY = Load(sets=2_000, calls_per_s=500, warm_s=1, seconds=3, mix=STEADY.mix, peer_calls=1)
+QUICK_SUSTAINED = Load(sets=1_000, calls_per_s=1_000, warm_s=1, seconds=3, mix=SUSTAINED.mix, peer_calls=1)
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--quick", action="store_true", help="a few seconds of each, to see that it works")
+    parser.add_argument("--part", choices=("steady", "sustained"), help="only one of the two")
+
+
+def run(arguments: argparse.Namespace) -> list[Row]:
+    steady, sustained = (QUICK_STEADY, QUICK_SUSTAINED) if arguments.quick else (STEADY, SUSTAINED)
+    rows: list[Row] = []
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        if arguments.part != "sustained":
+            rows += runner.run(_steady(steady))
+        if arguments.part != "steady":
+            rows += runner.run(_sustained(sustained))
+    return rows
+
+
+@dataclass(slots=True)
+class Use:
+    """What the bot used while calls came."""
+
+    started_at: datetime
+    seconds: float
+    cpu_s: float
+    received: int
+    accepted: int
+    queued: list[float]
+
+    @property
+    def cpu_percent(self) -> float:
+        return 100 * self.cpu_s / self.seconds
+
+
+async def _steady(load: Load) -> list[Row]:
+    sys.stderr.write(f"{load.name} …\n")
+    sets = list(filter_sets(load.sets, load.mix.followers))
+    async with outside(sets, load.mix) as around:
+        async with running_bot(around.directory / "bot", seconds=PATIENCE_S, **await around.settings()) as bot:
+            await _warm_up(load, around, bot)
+            with witness(around.redis_url) as watching:
+                played, use = await _play(load, around, bot)
+                await asyncio.sleep(SETTLED_AFTER_S)
+        decided, delivered = watching.decided(use.started_at), watching.delivered()
+        received: Received = await around.telegram.ask("received")
+        fates = await around.fates()
+        peer_s = await _straightforward(load, around)
+    calls = [call for call, _ in decided]
+    frame_ms = np.array([_ms(call.call.called_at, call.decided_at) for call in calls])
+    claimed_ms = np.array([seen_at_us / 1000 - _epoch_ms(call.call.called_at) for call, seen_at_us in decided])
+    socket_ms = np.array([_ms(call.call.called_at, call.call.received_at) for call in calls])
+    arrived_ms = np.array(_arrivals(calls, delivered, received))
+    p50_claimed = float(np.percentile(claimed_ms, 50))
+    return [
+        *_percentiles(f"{load.name}: frame sent → decided", frame_ms, DECIDED_MS),
+        *_percentiles(f"{load.name}: frame sent → claimed in Redis", claimed_ms, CLAIMED_MS),
+        *_percentiles(f"{load.name}: frame sent → request at Telegram", arrived_ms, ARRIVED_MS),
+        at_most(f"{load.name}: CPU of the bot, of one core", use.cpu_percent, "%", CPU_PERCENT),
+        *_percentiles(f"{load.name}: frame sent → read from the socket", socket_ms, None),
+        for_comparison(f"{load.name}: calls that came", use.received / use.seconds, "/s"),
+        for_comparison(f"{load.name}: calls decided that the witness saw", 100 * len(decided) / played.calls, "%"),
+        for_comparison(f"{load.name}: alerts whose way was timed", len(arrived_ms), ""),
+        at_most(f"{load.name}: accepted pairs lost", fates.lost, "", 0),
+        at_most(f"{load.name}: accepted pairs sent twice", fates.twice, "", 0),
+        for_comparison(f"{load.name}: straightforward bot, one call of a new token", peer_s * 1000, "ms"),
+        for_comparison(f"{load.name}: straightforward bot against ours, claimed", peer_s * 1000 / p50_claimed, "x"),
+    ]
+
+
+async def _sustained(load: Load) -> list[Row]:
+    sys.stderr.write(f"{load.name} …\n")
+    async with outside(filter_sets(load.sets), load.mix) as around:
+        async with running_bot(around.directory / "bot", seconds=PATIENCE_S, **await around.settings()) as bot:
+            await _warm_up(load, around, bot)
+            played, use = await _play(load, around, bot)
+            await asyncio.sleep(SETTLED_AFTER_S)
+            rss_mb = bot.rss_mb()
+        fates = await around.fates()
+        peer_s = await _straightforward(load, around)
+    third = max(1, len(use.queued) // 3)
+    growth = fmean(use.queued[-third:]) - fmean(use.queued[:third])
+    per_s = use.received / use.seconds
+    target = SUSTAINED_PER_S if load is SUSTAINED else load.calls_per_s * 0.9
+    return [
+        at_least(f"{load.name}: calls decided", per_s, "/s", target),
+        at_most(f"{load.name}: most calls queued", max(use.queued), "", MOST_QUEUED),
+        at_most(f"{load.name}: queue, last third against first", growth, "calls", MOST_QUEUED / 10),
+        for_comparison(f"{load.name}: the feed's latest frame", played.latest_s * 1000, "ms late"),
+        for_comparison(f"{load.name}: CPU of the bot, of one core", use.cpu_percent, "%"),
+        for_comparison(f"{load.name}: memory of the bot", rss_mb, "MB"),
+        for_comparison(f"{load.name}: newly accepted pairs", use.accepted / use.seconds, "/s"),
+        for_comparison(f"{load.name}: accepted pairs in all", fates.accepted, ""),
+        for_comparison(f"{load.name}: of these sent", fates.sent, ""),
+        for_comparison(f"{load.name}: of these held for a digest", fates.held, ""),
+        for_comparison(f"{load.name}: of these waiting in the outbox", fates.waiting, ""),
+        at_most(f"{load.name}: accepted pairs lost", fates.lost, "", 0),
+        at_most(f"{load.name}: accepted pairs sent twice", fates.twice, "", 0),
+        for_comparison(f"{load.name}: straightforward bot, calls of new tokens", 1 / peer_s, "/s"),
+        for_comparison(f"{load.name}: ours against the straightforward bot", per_s * peer_s, "x"),
+    ]
+
+
+async def _warm_up(load: Load, around: Outside, bot: RunningBot) -> None:
+    """Wait until everybody is loaded, then let the tokens be called that will be called again."""
+    preparing = asyncio.create_task(around.feed.ask("prepare", load.calls_per_s * (load.warm_s + load.seconds)))
+    await bot.wait_for("subscribers loaded")
+    bot.ignore_output()
+    await preparing
+    await around.feed.ask("play", load.calls_per_s, load.calls_per_s * load.warm_s)
+
+
+async def _play(load: Load, around: Outside, bot: RunningBot) -> tuple[Played, Use]:
+    before = await bot.metrics()
+    now, started_at, cpu_s, queued = datetime.now(UTC), time.perf_counter(), bot.cpu_s(), list[float]()
+    playing = asyncio.create_task(around.feed.ask("play", load.calls_per_s, load.calls_per_s * load.seconds))
+    while not playing.done():
+        await asyncio.wait([playing], timeout=LOOK_EVERY_S)
+        queued.append((await bot.metrics())["token_queue_size"])
+    played: Played = await playing
+    after = await bot.metrics()
+    return played, Use(
+        started_at=now,
+        seconds=time.perf_counter() - started_at,
+        cpu_s=bot.cpu_s() - cpu_s,
+        received=_grown(before, after, "calls_received_total"),
+        accepted=_grown(before, after, "alerts_claimed_total"),
+        queued=queued,
+    )
+
+
+def _grown(before: dict[str, float], after: dict[str, float], name: str) -> int:
+    return round(after[name] - before[name])
+
+
+async def _straightforward(load: Load, around: Outside) -> float:
+    """Seconds for one call."""
+    sys.stderr.write("the straightforward bot …\n")
+    traffic, now = Traffic(Mix(interest=load.mix.interest, new_share=1.0), seed=6), datetime.now(UTC)
+    peer = StraightforwardBot(around.redis_url, around.postgres_dsn, filter_sets(load.sets))
+    return await peer.decide_all([traffic.next_call(now) for _ in range(load.peer_calls)])
+
+
+def _arrivals(calls: Sequence[Decided], delivered: Sequence[Delivered], received: Received) -> list[float]:
+    """Milliseconds from the frame to the arrival of the message with its alert."""
+    called_at = {call.call.id: call.call.called_at for call in calls}
+    arrived_at_us = {(arrival.chat_id, arrival.message_id): arrival.at_us for arrival in received.arrivals}
+    return [
+        arrived_at_us[record.user_id, record.message_id] / 1000 - _epoch_ms(called_at[record.call_id])
+        for record in delivered
+        if record.message_id is not None and record.call_id in called_at
+    ]
+
+
+def _percentiles(what: str, values_ms: np.ndarray, targets_ms: tuple[float, float] | None) -> list[Row]:
+    p50, p99 = (float(value) for value in np.percentile(values_ms, (50, 99)))
+    if targets_ms is None:
+        return [for_comparison(f"{what}, p50", p50, "ms"), for_comparison(f"{what}, p99", p99, "ms")]
+    return [at_most(f"{what}, p50", p50, "ms", targets_ms[0]), at_most(f"{what}, p99", p99, "ms", targets_ms[1])]
+
+
+def _ms(start: datetime, end: datetime) -> float:
+    return (end - start).total_seconds() * 1000
+
+
+def _epoch_ms(at: datetime) -> float:
+    return at.timestamp() * 1000

@@ -1,0 +1,75 @@
+"""The sandbox's Telegram for benchmarks: people who have all said /start, and what arrived when."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncGenerator, Iterable
+from contextlib import asynccontextmanager
+
+from msgspec import Struct
+
+from sandbox.telegram.limits import FloodLimits
+from sandbox.telegram.server import DEFAULT_TOKEN, TelegramSandbox
+from sandbox.telegram.updates import JsonObject
+from sandbox.world import copied_addresses
+
+TOKEN = DEFAULT_TOKEN
+
+
+class Arrival(Struct, frozen=True, array_like=True):
+    """A message that was let in."""
+
+    at_us: int
+    """Since the epoch."""
+    chat_id: int
+    message_id: int
+    alerts: int
+
+
+class Received(Struct, frozen=True):
+    arrivals: list[Arrival]
+    twice: int
+    """Alerts for a (chat, token) that had been told before."""
+    refusals: int
+    """429 answers."""
+
+
+class TelegramPart:
+    """Lives in a process of its own, see `benchmarks/processes.py`."""
+
+    def __init__(self, telegram: TelegramSandbox) -> None:
+        self.url = telegram.url
+        self._telegram = telegram
+        self._arrivals: list[Arrival] = []
+        self._told: set[tuple[int, str]] = set()
+        self._twice = 0
+        telegram.on_message(self._note)
+
+    def add_people(self, user_ids: Iterable[int]) -> None:
+        """Add people who have written to the bot."""
+        cloud = self._telegram.cloud
+        for user_id in user_ids:
+            cloud.add_person("Somebody", user_id=user_id, language_code="en").is_started = True
+
+    def received(self) -> Received:
+        return Received(self._arrivals, self._twice, self._telegram.stats.refusals_429)
+
+    def count(self) -> int:
+        """Messages let in so far."""
+        return self._telegram.stats.messages
+
+    def _note(self, message: JsonObject) -> None:
+        at_us = time.time_ns() // 1000
+        chat_id, addresses = message["chat"]["id"], copied_addresses(message)
+        told = {(chat_id, address) for address in addresses}
+        self._twice += len(told & self._told)
+        self._told |= told
+        self._arrivals.append(Arrival(at_us, chat_id, message["message_id"], len(addresses)))
+
+
+@asynccontextmanager
+async def telegram_part(limits: FloodLimits, latency_s: tuple[float, float]) -> AsyncGenerator[TelegramPart]:
+    """A Telegram with these limits; `latency_s`: least and most delay before a request is looked at."""
+    async with TelegramSandbox(limits=limits) as telegram:
+        telegram.faults.latency_s = latency_s
+        yield TelegramPart(telegram)

@@ -1,0 +1,200 @@
+"""The stream's way in: from the feed into the queue, and from there to a decision or to those who decide."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from collections import deque
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Final, NamedTuple, TypeVar
+
+import structlog
+
+from bot.supervision import Progress
+from domain.calls import Call
+from managers.fault_points import fault_point
+from managers.sources.base import Source
+from managers.websocket import WebSocketManager
+from services.call_stream import CallStream
+from services.decisions import DecisionsService
+from services.fencing import LeaseLostError
+from services.leases import Leases
+from services.outbox import ClaimRequest, FeedCursor, Outbox
+from services.persistence import persistently
+
+log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
+
+QUEUE_SIZE: Final = 10_000
+LARGEST_BATCH: Final = 256
+MOST_UNCLAIMED: Final = 256
+"""Calls: with more than these decided and not yet claimed, the next ones wait in the queue."""
+IDLE_S: Final = 5.0
+"""A loop with nothing to do says so this often; the watchdog counts it as progress."""
+LOADING_LOOK_S: Final = 0.1
+LEASE: Final = "ingest"
+"""Who holds it reads the feed."""
+
+
+class _DecidedBatch(NamedTuple):
+    calls: int
+    requests: list[ClaimRequest]
+    cursor: FeedCursor | None
+
+
+class Intake:
+    def __init__(
+        self, *, source: Source, outbox: Outbox, decisions: DecisionsService, calls: CallStream, leases: Leases
+    ) -> None:
+        self._source = source
+        self._outbox = outbox
+        self._decisions = decisions
+        self._calls = calls
+        self._leases = leases
+        self.token_queue: asyncio.Queue[Call] = asyncio.Queue(QUEUE_SIZE)
+        self.feed = WebSocketManager(source=source, emit=self._take_in, resume_cursor=lambda: self._cursor)
+        self._cursor: int | None = None
+        self.is_loaded = False
+        """Whether every subscriber is in the matcher."""
+        self._decided: deque[_DecidedBatch] = deque()
+        """Not yet claimed, oldest first."""
+        self._unclaimed = 0
+        """Calls in these."""
+        self._news = asyncio.Event()
+        self._claimed = asyncio.Event()
+        self._decided_early: list[Call] = []
+        """Calls decided before everybody was loaded: they are decided again for those who came later."""
+        self._cursor_is_held = True
+        """Until then the feed's stored cursor stays where it was: a kill fetches those calls again."""
+
+    async def run_feed(self, progress: Progress) -> None:
+        """Read the feed from where it was left, until cancelled."""
+        stored = await persistently(partial(self._outbox.cursor, self._source.name), progress)
+        self._cursor = stored if self._cursor is None or (stored or 0) > self._cursor else self._cursor
+        await self.feed.run()
+
+    async def _take_in(self, call: Call) -> None:
+        """Queue a call. A full queue makes the feed wait, and with it the socket: nothing is dropped."""
+        if self.token_queue.full():
+            await self.token_queue.put(call)
+        else:
+            self.token_queue.put_nowait(call)
+        fault_point("received")
+        self._cursor = call.cursor or self._cursor
+
+    async def decide(self, progress: Progress) -> None:
+        """Decide what has queued up, batch by batch, and claim it meanwhile, in the same order."""
+        async with asyncio.TaskGroup() as both:
+            both.create_task(self._decide_queued(progress), name="decide queued calls")
+            both.create_task(self._claim_decided(progress), name="claim decided calls")
+
+    async def _decide_queued(self, progress: Progress) -> None:
+        while True:
+            if not self._decided:
+                progress()  # as long as something is to be claimed, it is the claim that has to move
+            if not self.is_loaded and len(self._decided_early) >= QUEUE_SIZE:
+                await asyncio.sleep(LOADING_LOOK_S)  # the queue fills, the socket waits, no call is dropped
+                continue
+            batch = await self._next_batch()
+            if not batch:
+                continue
+            if not self.is_loaded:
+                self._decided_early.extend(batch)
+            cursor = None if self._cursor_is_held else self._cursor_of(batch)
+            requests = await self._decisions.decide(batch)
+            self._decided.append(_DecidedBatch(len(batch), requests, cursor))
+            self._unclaimed += len(batch)
+            self._news.set()
+            while self._unclaimed > MOST_UNCLAIMED:
+                self._claimed.clear()
+                await self._claimed.wait()
+
+    async def _claim_decided(self, progress: Progress) -> None:
+        """Claim everything that was decided while the claim before was on its way in one round trip.
+
+        What is decided stays in line until it is claimed: a claim that fails holds up those behind it.
+        """
+        while True:
+            await self._news.wait()
+            self._news.clear()
+            while batches := tuple(self._decided):
+                requests = [request for batch in batches for request in batch.requests]
+                cursors = [batch.cursor for batch in batches if batch.cursor]
+                cursor = max(cursors, key=lambda cursor: cursor.position, default=None)
+                await while_leading(partial(self._decisions.claim, requests, cursor), progress)
+                for batch in batches:
+                    self._forget_first(batch)
+                self._claimed.set()
+
+    def _forget_first(self, batch: _DecidedBatch) -> None:
+        self._decided.popleft()
+        self._unclaimed -= batch.calls
+        for _ in range(batch.calls):
+            self.token_queue.task_done()
+
+    async def publish(self, progress: Progress) -> None:
+        """Hand on what has queued up, enriched, to those who decide."""
+        while True:
+            progress()
+            batch = await self._next_batch()
+            calls = await self._decisions.enrich(batch)
+            cursor = self._cursor_of(batch)
+            publish = partial(self._calls.publish, calls, cursor, lambda: self._leases.fences([LEASE]))
+            try:
+                await persistently(publish, progress)
+            except LeaseLostError as error:
+                # Whoever has the feed now fetches these again, and what is queued: the stored cursor did not move.
+                log.warning("calls_left_to_others", calls=len(batch), reason=str(error))
+                self._forget_queued()
+            for _ in batch:
+                self.token_queue.task_done()
+
+    def _forget_queued(self) -> None:
+        self._cursor = None
+        while not self.token_queue.empty():
+            self.token_queue.get_nowait()
+            self.token_queue.task_done()
+
+    async def loaded(self, progress: Progress = lambda: None) -> None:
+        """Everybody is in the matcher: decide again, for those who came later, what was decided meanwhile."""
+        self.is_loaded = True
+        while self._decided_early:
+            batch = self._decided_early[:LARGEST_BATCH]
+            del self._decided_early[:LARGEST_BATCH]
+            requests = await self._decisions.decide(batch)
+            await while_leading(partial(self._decisions.claim, requests), progress)
+        self._cursor_is_held = False
+        # What is in memory now stays there; walking over it again and again, the garbage collector would stop the bot
+        # for up to a third of a second each time.
+        gc.freeze()
+
+    async def _next_batch(self) -> list[Call]:
+        if self.token_queue.empty():
+            try:
+                async with asyncio.timeout(IDLE_S):
+                    batch = [await self.token_queue.get()]
+            except TimeoutError:
+                return []
+        else:
+            await asyncio.sleep(0)  # there may always be more: let others have a turn
+            batch = [self.token_queue.get_nowait()]
+        while len(batch) < LARGEST_BATCH and not self.token_queue.empty():
+            batch.append(self.token_queue.get_nowait())
+        return batch
+
+    def _cursor_of(self, batch: list[Call]) -> FeedCursor | None:
+        positions = [call.cursor for call in batch if call.cursor is not None]
+        return FeedCursor(source=self._source.name, position=max(positions)) if positions else None
+
+
+async def while_leading(operation: Callable[[], Awaitable[T]], progress: Progress) -> T:
+    """Do it persistently; where a lease is in doubt, wait until it is held again (or the process ends)."""
+    while True:
+        try:
+            return await persistently(operation, progress)
+        except LeaseLostError as error:
+            log.warning("lease_in_doubt", reason=str(error))
+            progress()
+            await asyncio.sleep(LOADING_LOOK_S)

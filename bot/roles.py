@@ -1,0 +1,33 @@
+"""What a process may be: everything, or one part of the work."""
+
+from __future__ import annotations
+
+from typing import Final, Literal
+
+from domain.partitions import PARTITIONS
+from services.members import ALL_ROLES
+from services.members import Role as PartRole
+
+Role = Literal["all", "gateway", "ingest", "match", "send"]
+ROLES: Final[tuple[Role, ...]] = ("all", "gateway", "ingest", "match", "send")
+SENDING: Final[frozenset[Role]] = frozenset({"all", "gateway", "send"})
+"""Roles that talk to Telegram."""
+GATEWAY: Final = "gateway"
+"""The lease of who polls for Telegram's updates."""
+REFILL: Final = "refill"
+"""The lease of who fills an empty Redis."""
+
+
+def parts_of(role: Role) -> frozenset[PartRole]:
+    """Return the parts of the work that a process of this role does."""
+    return ALL_ROLES if role == "all" else frozenset({role})
+
+
+def exclusive_leases() -> list[str]:
+    """Name every lease: a process that does everything holds them all, so that no other has any part."""
+    partitions = range(PARTITIONS)
+    shares = [f"{part}:{partition}" for part in ("match", "send") for partition in partitions]
+    return [GATEWAY, "ingest", "journal", *shares]
+
+
+EVERY_LEASE: Final = (*exclusive_leases(), REFILL)

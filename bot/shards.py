@@ -1,0 +1,106 @@
+"""A share of the matching: reads the calls that another process published, for the partitions that are ours now."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Final
+
+import structlog
+from msgspec.structs import replace
+
+from bot.supervision import Progress
+from domain.partitions import Partition, partition_of
+from services.call_stream import CallReader, CallStream
+from services.claims import ClaimRequest
+from services.decisions import DecisionsService
+from services.fencing import LeaseLostError
+from services.leases import Leases
+from services.members import Members
+from services.partition_owner import PartitionOwner
+from services.persistence import persistently
+from services.users import UsersService
+
+log = structlog.get_logger(__name__)
+
+LARGEST_BATCH: Final = 256
+READ_BLOCK_MS: Final = 1_000
+IDLE_S: Final = 0.5
+
+
+class MatchShard:
+    def __init__(
+        self,
+        *,
+        leases: Leases,
+        members: Members,
+        calls: CallStream,
+        decisions: DecisionsService,
+        users: UsersService,
+        say: Callable[[str], None],
+    ) -> None:
+        self.partitions = PartitionOwner(leases, members, "match", gained=self._gained, lost=self._lost)
+        self._reader = CallReader(calls)
+        self._decisions = decisions
+        self._users = users
+        self._say = say
+        self._one_batch = asyncio.Lock()
+
+    def fences(self) -> Mapping[str, int]:
+        """What a claim carries: the number of every partition that is ours."""
+        return self.partitions.fences(self.partitions.owned)
+
+    async def decide(self, progress: Progress) -> None:
+        """Decide batch after batch; each is claimed before the next is read."""
+        while True:
+            progress()
+            if not len(self._reader):
+                await asyncio.sleep(IDLE_S)
+                continue
+            async with self._one_batch:
+                if len(self._reader):
+                    await self._decide_one(progress)
+
+    async def _decide_one(self, progress: Progress) -> None:
+        batch = await persistently(lambda: self._reader.read(LARGEST_BATCH, READ_BLOCK_MS), progress)
+        if batch.read_to == batch.read_from:
+            return
+        # Of these the matcher has the subscribers now; whoever is gained from here on is decided by reading again.
+        moves = self._reader.moves(batch)
+        requests = self._decisions.match([published.call for published in batch.calls])
+        while True:
+            owned = self.partitions.owned
+            moves = {partition: entry for partition, entry in moves.items() if partition in owned}
+            if not moves:
+                return
+            ours = [_only(request, owned) for request in requests]
+            try:
+                await persistently(partial(self._decisions.claim, ours, None, moves), progress)
+            except LeaseLostError as error:
+                # What is still ours is claimed once more; the rest decides whoever has it now.
+                log.warning("claim_left_to_others", reason=str(error))
+                await asyncio.sleep(IDLE_S)
+                continue
+            self._reader.claimed(moves)
+            return
+
+    async def _gained(self, partitions: frozenset[Partition]) -> None:
+        total = await self._users.load(partitions=partitions)
+        await self._reader.take_up(partitions)
+        self._say(f"Matching {total:,} subscribers, partitions {_list(self.partitions.owned)}.")
+
+    async def _lost(self, partitions: frozenset[Partition]) -> None:
+        self._reader.drop(partitions)
+        async with self._one_batch:  # the batch that is being decided is claimed, or left
+            await self._users.unload(partitions)
+        self._say(f"No longer matching partitions {_list(partitions)}.")
+
+
+def _only(request: ClaimRequest, partitions: frozenset[Partition]) -> ClaimRequest:
+    accepted: Sequence[tuple[int, int]] = [pair for pair in request.accepted if partition_of(pair[0]) in partitions]
+    return request if len(accepted) == len(request.accepted) else replace(request, accepted=accepted)
+
+
+def _list(partitions: frozenset[Partition]) -> str:
+    return ", ".join(map(str, sorted(partitions))) or "none"

@@ -1,0 +1,149 @@
+"""Telegram's side of the conversation, as jobs: whatever Telegram makes of it, the rest of the process goes on."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Final
+
+import structlog
+
+from bot.roles import GATEWAY
+from bot.supervision import Job, Progress
+from domain.errors import DeliveryError, FatalError, FloodError, MessageRefusedError, TransientError
+from managers.telegram import TelegramManager
+from services.persistence import persistently
+
+log = structlog.get_logger(__name__)
+
+Lead = Callable[[str, Job, Progress], Awaitable[None]]
+
+LOOK_S: Final = 5.0
+"""A job with nothing to do says so this often; the watchdog counts it as progress."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Webhook:
+    """Where Telegram brings its updates."""
+
+    url: str
+    secret: str = field(repr=False)
+
+
+class Updates:
+    """`keep_connected` runs in every process that talks to Telegram; the other jobs wait for it."""
+
+    def __init__(
+        self,
+        telegram: TelegramManager,
+        *,
+        webhook: Webhook | None,
+        show_menus: Callable[[], Awaitable[None]],
+        say: Callable[[str], None],
+        lead: Lead | None = None,
+    ) -> None:
+        """`show_menus` may be repeated. `lead`: how to become the one who polls, where there may be several."""
+        self._telegram = telegram
+        self.webhook = webhook
+        """`None` where updates are polled for."""
+        self._show_menus = show_menus
+        self._say = say
+        self._lead = lead
+        self._connected = asyncio.Event()
+        self._is_ending = False
+        self._has_failed = False
+        self._was_refused = False
+
+    @property
+    def is_open(self) -> bool:
+        """Whether an update that is brought now is handled here."""
+        return self._connected.is_set() and not self._is_ending
+
+    async def keep_connected(self, progress: Progress) -> None:
+        """Connect, however long it takes, and stay so. `FatalError` when Telegram does not know the token."""
+        await persistently(self._connect, progress)
+        if self._has_failed:
+            self._say("Telegram is reached.")
+        self._connected.set()
+        await _idle(progress)
+
+    async def show_menus(self, progress: Progress) -> None:
+        """Show everybody the commands in Telegram's menu, once; without it the bot works as well."""
+        await self._until_connected(progress)
+        while True:
+            try:
+                await self._show_menus()
+                break
+            except FloodError as error:
+                await _pause(error.retry_after_s, progress)
+            except DeliveryError as error:
+                if isinstance(error, TransientError):
+                    raise
+                log.warning("menus_not_shown", reason=str(error))
+                break
+        await _idle(progress)
+
+    async def take(self, progress: Progress) -> None:
+        """Let updates come, by webhook or by polling."""
+        await self._until_connected(progress)
+        if self.webhook is not None:
+            await self._hook(self.webhook, progress)
+        elif self._lead is not None:  # only now: who cannot reach Telegram keeps nobody else from it
+            await self._lead(GATEWAY, self._telegram.poll, progress)
+        else:
+            await self._telegram.poll(progress)
+
+    async def drained(self) -> None:
+        """Let no more updates in; return when those that came are handled. After `take` has ended."""
+        self._is_ending = True
+        if self._telegram.application.running:
+            await self._telegram.application.update_queue.join()
+
+    async def _connect(self) -> None:
+        try:
+            await self._telegram.connect()
+        except TransientError as error:
+            if not self._has_failed:
+                self._has_failed = True
+                self._say("Telegram cannot be reached; trying on.")
+                log.warning("telegram_not_connected", reason=str(error))
+            raise
+        except FatalError as error:
+            raise FatalError(f"{error} `main.py doctor` examines every part.") from error
+
+    async def _hook(self, webhook: Webhook, progress: Progress) -> None:
+        try:
+            await self._telegram.set_webhook(webhook.url, webhook.secret)
+        except FloodError as error:
+            await _pause(error.retry_after_s, progress)
+            raise TransientError(str(error)) from error
+        except MessageRefusedError as error:
+            # Perhaps only the name cannot be resolved just now: alerts go on, and it is tried again.
+            if not self._was_refused:
+                self._was_refused = True
+                self._say(f"Telegram refuses the webhook ({error}): check PUBLIC_URL. Trying on.")
+            raise TransientError(f"Telegram refuses the webhook: {error}") from error
+        await _idle(progress)
+
+    async def _until_connected(self, progress: Progress) -> None:
+        while not self._connected.is_set():
+            progress()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_S):
+                    await self._connected.wait()
+
+
+async def _pause(seconds: float, progress: Progress) -> None:
+    ends_at = time.monotonic() + seconds
+    while (left_s := ends_at - time.monotonic()) > 0:
+        progress()
+        await asyncio.sleep(min(left_s, LOOK_S))
+
+
+async def _idle(progress: Progress) -> None:
+    while True:
+        progress()
+        await asyncio.sleep(LOOK_S)

@@ -1,0 +1,94 @@
+"""Where every outside part is, and the connections to them. Opens nothing that cannot be reopened."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import aiohttp
+
+from bot.roles import Role
+from managers.api import APIRetryManager
+from managers.jupiter import JupiterManager, SolPrice
+from managers.postgres import PostgresManager
+from managers.rate_limiter import Limit, TelegramRateLimiter
+from managers.redis import RedisManager
+from managers.send_slots import OVERALL
+from managers.sources.base import Source
+from managers.sources.native import NativeSource
+from managers.sources.pumpportal import PumpPortalSource
+from managers.sqlite import SqliteManager
+from managers.telegram import TelegramManager
+from services.local_store import LocalStore
+from services.members import Shard
+
+PRIVATE_CHATS = Limit(3, 3.0)
+"""One message a second with the short burst that Telegram allows."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Addresses:
+    """Where every outside part is, real or not."""
+
+    telegram_token: str
+    telegram_api_base: str
+    source: str
+    feed_url: str
+    feed_api_url: str | None
+    feed_token: str | None
+    price_api_url: str
+    redis_url: str
+    database_url: str
+    messages_per_s: int = OVERALL.slots
+    """What Telegram allows the bot in all."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Place:
+    """Which part of the work this process has."""
+
+    role: Role = "all"
+    shard: Shard | None = None
+    owner: str = "bot"
+    """The same after a restart, different for every process."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Connections:
+    redis: RedisManager
+    postgres: PostgresManager
+    telegram: TelegramManager
+    api: APIRetryManager
+    source: Source
+    jupiter: JupiterManager | None
+    """Only a feed that lacks figures needs it."""
+    sol_price: SolPrice | None
+    """Only a feed that counts in SOL needs it."""
+    limiter: TelegramRateLimiter
+    store: LocalStore | None = None
+    """Where a process that does everything goes on without Redis."""
+
+
+async def connect(at: Addresses, stack: AsyncExitStack, *, local_store: Path | None = None) -> Connections:
+    """Make every connection; `stack` closes them. Telegram is entered later, when its handlers stand."""
+    api = APIRetryManager(await stack.enter_async_context(aiohttp.ClientSession()))
+    redis = await stack.enter_async_context(RedisManager(at.redis_url))
+    postgres = await stack.enter_async_context(PostgresManager(at.database_url))
+    limiter = TelegramRateLimiter(overall=Limit(at.messages_per_s, OVERALL.period_s), private=PRIVATE_CHATS)
+    telegram = TelegramManager(token=at.telegram_token, api_base=at.telegram_api_base, limiter=limiter)
+    store = None
+    if local_store is not None:
+        sqlite = await stack.enter_async_context(SqliteManager(local_store))
+        store = await stack.enter_async_context(LocalStore(sqlite))
+    together = partial(
+        Connections, redis=redis, postgres=postgres, telegram=telegram, api=api, limiter=limiter, store=store
+    )
+    if at.source == "native":
+        native = NativeSource(at.feed_url, api_url=at.feed_api_url, token=at.feed_token, api=api)
+        return together(source=native, jupiter=None, sol_price=None)
+    jupiter = JupiterManager(api, at.price_api_url)
+    sol_price = SolPrice(jupiter)
+    source = PumpPortalSource(sol_price_usd=sol_price.value, url=at.feed_url, api_key=at.feed_token)
+    return together(source=source, jupiter=jupiter, sol_price=sol_price)

@@ -1,0 +1,106 @@
+"""What is watched of every part: health for people, numbers for /metrics, alarms for admins."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING
+
+from bot.health import feed_health, telegram_health
+from bot.intake import QUEUE_SIZE
+from bot.roles import SENDING
+from managers.postgres import PostgresManager
+from managers.redis import RedisManager
+from services import conditions, gauges
+from services.dead_letters import DeadLetters
+from services.journal import Journal, JournalLag
+from services.members import Members, Role
+from services.monitoring import answers
+from services.readings import Reading, ReadingsService
+
+if TYPE_CHECKING:
+    from composition.parts import Composition
+
+REDIS_AWAY_S = 2.0
+ROLE_MISSING_S = 15.0
+"""A process that was started again is there by then."""
+
+
+class Readings:
+    """What has to be asked over a connection."""
+
+    def __init__(self, redis: RedisManager, postgres: PostgresManager, journal: Journal, letters: DeadLetters) -> None:
+        self.redis = Reading(redis.ping)
+        self.postgres = Reading(postgres.ping)
+        self.journal = Reading[JournalLag](journal.lag)
+        self.letters = Reading(letters.count)
+        self.service = ReadingsService([self.redis, self.postgres, self.journal, self.letters])
+
+
+def observe(composition: Composition) -> None:
+    """Tell the monitoring how to ask each part, the metrics what to read, the alarms what is wrong."""
+    _watch_health(composition)
+    _show_numbers(composition)
+    _watch_for_alarms(composition)
+
+
+def _watch_health(composition: Composition) -> None:
+    parts, monitoring = composition.parts, composition.monitoring
+    role, bot = composition.place.role, composition.bot
+    monitoring.watch("redis", partial(answers, "redis", parts.redis.ping))
+    if role in {"all", "gateway"}:
+        monitoring.watch("postgresql", partial(answers, "postgresql", parts.postgres.ping))
+    if role in SENDING:
+        monitoring.watch("telegram", partial(telegram_health, parts.telegram, bot))
+    if role in {"all", "ingest"}:
+        monitoring.watch("feed", partial(feed_health, bot))
+
+
+def _show_numbers(composition: Composition) -> None:
+    metrics, engine, parts = composition.metrics, composition.bot.engine, composition.parts
+    feed, readings, caches = engine.intake.feed, composition.readings, composition.caches
+    for name in ("calls", "ticks", "repeats", "malformed", "refused", "reconnects", "backfilled"):
+        metrics.gauge(f"feed_{name}", f"Feed: {name}.", partial(getattr, feed.stats, name))
+    numbers: dict[str, tuple[str, Callable[[], float]]] = {
+        "token_queue_size": ("Calls waiting to be matched.", engine.intake.token_queue.qsize),
+        "alerts_held": ("Alerts waiting for their turn.", lambda: engine.delivery.held),
+        "subscribers_receiving": ("Subscribers who are matched.", lambda: composition.users.counts().receiving),
+        "partitions_sent": ("Partitions whose alerts are sent here.", lambda: len(engine.delivery.owned)),
+        "local_operations": ("Operations that Redis does not know yet.", lambda: engine.spool.waiting),
+        "local_alerts": ("Alerts claimed without Redis and not settled.", lambda: engine.spool.local_alerts),
+        "journal_drained": ("Entries committed to PostgreSQL since the start.", lambda: engine.journal.drained),
+        "journal_rejected": ("Entries that PostgreSQL refused.", lambda: engine.journal.rejected),
+    }
+    for name, (meaning, read) in numbers.items():
+        metrics.gauge(name, meaning, read)
+    for cache in (caches.channels, caches.settings, caches.permissions, caches.media):
+        gauges.show_cache(metrics, cache)
+    gauges.show_redis(metrics, parts.redis)
+    gauges.show_postgres(metrics, readings.postgres)
+    gauges.show_journal(metrics, lambda: readings.journal.value)
+    gauges.show_letters(metrics, readings.letters)
+    gauges.show_limiter(metrics, parts.limiter)
+
+
+def _watch_for_alarms(composition: Composition) -> None:
+    alarms, engine, parts = composition.alarms, composition.bot.engine, composition.parts
+    readings, intake = composition.readings, engine.intake
+    alarms.watch("token queue", conditions.queue_filling(intake.token_queue.qsize, QUEUE_SIZE))
+    alarms.watch("journal", conditions.journal_behind(lambda: readings.journal.value))
+    alarms.watch("Redis", conditions.flagged(lambda: parts.redis.is_away, "does not answer"), after_s=REDIS_AWAY_S)
+    alarms.watch("PostgreSQL", conditions.unanswered(readings.postgres))
+    alarms.watch("dead letters", conditions.LettersGrew(readings.letters))
+    alarms.watch("local store", conditions.flagged(lambda: engine.spool.is_local, "Redis is done without"))
+    alarms.watch("updates", conditions.second_poller(parts.telegram.health))
+    if composition.place.role == "all":
+        alarms.watch("feed", conditions.feed_silent(intake.feed.health))
+    if composition.place.role == "gateway":
+        missing = partial(_role_missing, composition.stores.members)
+        alarms.watch("processes", missing, after_s=ROLE_MISSING_S)
+
+
+def _role_missing(members: Members) -> str | None:
+    """Who talks to admins tells them when a part of the work is nobody's."""
+    roles: tuple[Role, ...] = ("ingest", "match", "send")
+    missing = [role for role in roles if not members.living(role)]
+    return f"no process of the role {', '.join(missing)} is alive" if missing else None

@@ -1,0 +1,259 @@
+"""The bot and its services on their connections, built bottom floor first. Opens nothing, decides nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from pathlib import Path
+
+import structlog
+
+from bot.console import Terminal
+from bot.core import Engine
+from bot.health import process_health
+from bot.intake import Intake
+from bot.shards import MatchShard
+from bot.telegram_bot import TelegramBot
+from bot.updates import Updates, Webhook
+from composition.connections import Connections, Place
+from composition.observation import Readings, observe
+from composition.stores import Stores
+from config.clock import now
+from config.settings import Settings
+from domain.errors import MessageRefusedError, RecipientGoneError
+from domain.matching import Matcher
+from domain.plans import load_plans
+from domain.presets import load_presets
+from handlers.base import Services
+from handlers.dispatch import Dispatcher
+from managers.conversation import TelegramConversation
+from services.alarms import AlarmsService
+from services.changes import Changes
+from services.channels import ChannelsService
+from services.composing import Composer
+from services.decisions import DecisionsService
+from services.delivery import DeliveryService
+from services.digests import DigestsService, DigestWriter
+from services.explanations import ExplanationsService
+from services.inputs import InputsService
+from services.late import LateService
+from services.media import MediaFiles
+from services.metrics import Metrics
+from services.monitoring import MonitoringService
+from services.permissions import PermissionsService
+from services.policy import PolicyService
+from services.presets import PresetsService
+from services.sending import Sender
+from services.sharing import SharingService
+from services.subscriptions import SubscriptionsService
+from services.tick_stream import TickStream
+from services.tokens import TokensService
+from services.users import UsersService
+from services.versions import SubscriberHistory
+from texts import Texts
+from web.telegram_webhook import PATH
+
+log = structlog.get_logger(__name__)
+
+CONFIG = Path(__file__).parents[1] / "config"
+API_CALLS_AT_ONCE = 10
+
+
+class Composition:
+    """The bot and its services on their connections, built bottom floor first. Opens nothing."""
+
+    def __init__(self, settings: Settings, parts: Connections, terminal: Terminal, place: Place | None = None) -> None:
+        self.parts = parts
+        self.place = place or Place()
+        self.texts = Texts.load()
+        self.metrics = Metrics()
+        self.matcher = Matcher()
+        self.stores = stores = Stores(parts, self.place, self.metrics, self._match_fences)
+        self.caches = stores.caches
+        self.leases = stores.leases
+        self.journal = stores.journal
+        self.outbox = stores.outbox
+        self.alarms = AlarmsService(messenger=parts.telegram, texts=self.texts, chat_ids=settings.admin_chat_ids)
+        self.monitoring = MonitoringService(
+            metrics=self.metrics,
+            clock=now,
+            alarms=self.alarms.standing,
+            process=lambda: process_health(self.bot),
+        )
+        self.subscriptions = SubscriptionsService(load_plans((CONFIG / "plans.toml").read_text("utf-8")), clock=now)
+        presets = load_presets((CONFIG / "presets.toml").read_text("utf-8"))
+        self.presets = PresetsService(presets, store=stores.presets, clock=now)
+        self.users = self._users()
+        api_semaphore = asyncio.Semaphore(API_CALLS_AT_ONCE)
+        self.channels = self._channels(api_semaphore)
+        self.tokens = self._tokens(api_semaphore)
+        self.readings = Readings(parts.redis, parts.postgres, self.journal, stores.letters)
+        self.updates = self._updates(settings, terminal)
+        self.bot = TelegramBot(self._services(settings), self._engine(settings, terminal), self.place.role)
+        self.dispatcher = Dispatcher(self.bot)
+        self.dispatcher.install(parts.telegram.application)
+        observe(self)
+
+    def _match_fences(self) -> Mapping[str, int]:
+        if self.place.role == "match":
+            return self.bot.engine.match_shard.fences()
+        # Who does everything took all leases at once: one shows whether they are still his.
+        return self.leases.fences(["match:0"])
+
+    def _users(self) -> UsersService:
+        return UsersService(
+            store=self.stores.subscribers,
+            matcher=self.matcher,
+            presets=self.presets,
+            subscriptions=self.subscriptions,
+            history=SubscriberHistory(self.parts.postgres),
+            clock=now,
+            returned=self.stores.held.bring_forward,
+        )
+
+    def _channels(self, api_semaphore: asyncio.Semaphore) -> ChannelsService:
+        return ChannelsService(
+            source=self.parts.source,
+            redis=self.parts.redis,
+            postgres=self.parts.postgres,
+            cache=self.caches.channels,
+            api_semaphore=api_semaphore,
+            metrics=self.metrics,
+            clock=now,
+        )
+
+    def _tokens(self, api_semaphore: asyncio.Semaphore) -> TokensService:
+        return TokensService(
+            source=self.parts.source,
+            jupiter=self.parts.jupiter,
+            postgres=self.parts.postgres,
+            api_semaphore=api_semaphore,
+            metrics=self.metrics,
+            clock=now,
+        )
+
+    def _updates(self, settings: Settings, terminal: Terminal) -> Updates:
+        webhook, secret = None, settings.telegram_webhook_secret
+        if settings.public_url and secret:
+            webhook = Webhook(url=settings.public_url.rstrip("/") + PATH, secret=secret.get_secret_value())
+        return Updates(
+            self.parts.telegram,
+            webhook=webhook,
+            show_menus=self.publish_menus,
+            say=terminal.say,
+            lead=self.leases.lead if self.place.role == "gateway" else None,
+        )
+
+    def _services(self, settings: Settings) -> Services:
+        parts = self.parts
+        return Services(
+            users=self.users,
+            subscriptions=self.subscriptions,
+            presets=self.presets,
+            sharing=SharingService(redis=parts.redis, postgres=parts.postgres, journal=self.journal, clock=now),
+            permissions=PermissionsService(parts.telegram, self.caches.permissions),
+            bot_username=lambda: parts.telegram.username,
+            channels=self.channels,
+            explanations=ExplanationsService(history=self.stores.history, users=self.users, clock=now),
+            monitoring=self.monitoring,
+            letters=self.stores.letters,
+            inputs=InputsService(parts.redis),
+            telegram=TelegramConversation(parts.telegram),
+            texts=self.texts,
+            admin_chat_ids=settings.admin_chat_ids,
+            clock=now,
+        )
+
+    def _engine(self, settings: Settings, terminal: Terminal) -> Engine:
+        parts, stores = self.parts, self.stores
+        decisions = self._decisions()
+        delivery = self._delivery(terminal)
+        source, leases, calls = parts.source, stores.leases, stores.calls
+        return Engine(
+            redis=parts.redis,
+            updates=self.updates,
+            intake=Intake(source=source, outbox=stores.outbox, decisions=decisions, calls=calls, leases=leases),
+            match_shard=self._match_shard(decisions, terminal),
+            outbox=stores.outbox,
+            spool=stores.spool,
+            refill=stores.refill(delivery, terminal.say),
+            delivery=delivery,
+            tokens=self.tokens,
+            late=self._late(),
+            digests=DigestsService(held=stores.held, users=self.users, clock=now, partitions=lambda: delivery.owned),
+            journal=stores.journal,
+            history=stores.history,
+            monitoring=self.monitoring,
+            alarms=self.alarms,
+            readings=self.readings.service,
+            leases=leases,
+            members=stores.members,
+            slots=stores.slots,
+            calls=calls,
+            ticks=TickStream(parts.redis),
+            changes=Changes(parts.redis, self.place.owner),
+            sol_price=parts.sol_price,
+            notify_socket=settings.notify_socket,
+            say=terminal.say,
+        )
+
+    def _decisions(self) -> DecisionsService:
+        return DecisionsService(
+            matcher=self.matcher,
+            channels=self.channels,
+            tokens=self.tokens,
+            users=self.users,
+            outbox=self.outbox,
+            metrics=self.metrics,
+            clock=now,
+        )
+
+    def _match_shard(self, decisions: DecisionsService, terminal: Terminal) -> MatchShard:
+        return MatchShard(
+            leases=self.leases,
+            members=self.stores.members,
+            calls=self.stores.calls,
+            decisions=decisions,
+            users=self.users,
+            say=terminal.say,
+        )
+
+    def _late(self) -> LateService:
+        return LateService(
+            redis=self.parts.redis,
+            outbox=self.outbox,
+            matcher=self.matcher,
+            tokens=self.tokens,
+            metrics=self.metrics,
+            clock=now,
+            is_ready=lambda: self.place.role == "match" or self.bot.engine.intake.is_loaded,
+            partitions=lambda: self.bot.matched,
+        )
+
+    def _delivery(self, terminal: Terminal) -> DeliveryService:
+        parts = self.parts
+        writer = DigestWriter(outbox=self.outbox, prices=self.tokens, texts=self.texts, metrics=self.metrics)
+        return DeliveryService(
+            outbox=self.outbox,
+            users=self.users,
+            policy=PolicyService(parts.redis),
+            held=self.stores.held,
+            sender=Sender(
+                messenger=parts.telegram, files=MediaFiles(parts.redis, self.caches.media), metrics=self.metrics
+            ),
+            composer=Composer(outbox=self.outbox, digests=writer, texts=self.texts, clock=now),
+            metrics=self.metrics,
+            clock=now,
+            on_sent=terminal.show_sent,
+            consumer=self.place.owner,
+        )
+
+    async def publish_menus(self) -> None:
+        """Show everybody his commands in Telegram's menu, admins theirs. May be repeated."""
+        routes, telegram = self.dispatcher.routes, self.parts.telegram
+        await telegram.set_commands(routes.menu(self.texts, admin=False))
+        for chat_id in self.bot.services.admin_chat_ids:
+            try:
+                await telegram.set_commands(routes.menu(self.texts, admin=True), chat_id=chat_id)
+            except (RecipientGoneError, MessageRefusedError) as error:
+                log.warning("admin_menu_not_set", chat_id=chat_id, reason=str(error))

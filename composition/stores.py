@@ -1,0 +1,96 @@
+"""Where everything is kept, and the right to write there. Opens nothing, decides nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from bot.roles import REFILL, parts_of
+from composition.connections import Connections, Place
+from config.clock import now
+from domain.calls import Channel
+from domain.subscribers import Subscriber
+from managers.cache import SmartCache
+from services.accepted_pairs import AcceptedPairs
+from services.call_stream import CallStream
+from services.dead_letters import DeadLetters
+from services.held import HOLD, HeldCalls
+from services.history import HistoryStore
+from services.journal import Journal
+from services.leases import Leases
+from services.members import Members
+from services.metrics import Metrics
+from services.outbox import Outbox
+from services.outbox_scripts import SCRIPTS
+from services.presets import PresetsStore
+from services.refill import Refill, Senders
+from services.slot_leases import SlotLeases
+from services.spool import Spool
+from services.stored_calls import StoredCalls
+from services.subscribers_store import SubscribersStore
+
+
+class Caches:
+    """The first layer in front of everything slow."""
+
+    def __init__(self) -> None:
+        self.channels = SmartCache[str, Channel].of("channels")
+        self.settings = SmartCache[int, Subscriber | None].of("settings")
+        self.permissions = SmartCache[tuple[int, int], bool].of("permissions")
+        self.media = SmartCache[str, str | None].of("media")
+
+
+class Stores:
+    def __init__(
+        self, parts: Connections, place: Place, metrics: Metrics, match_fences: Callable[[], Mapping[str, int]]
+    ) -> None:
+        """`match_fences`: names and numbers of the leases under which alerts are claimed."""
+        redis, postgres, owner = parts.redis, parts.postgres, place.owner
+        self._parts = parts
+        self.caches = Caches()
+        self.members = Members(redis, owner, parts_of(place.role), shard=place.shard)
+        self.leases = Leases(redis, owner, alone=self.is_alone)
+        self.slots = self._slots(owner) if place.role in {"gateway", "send"} else None
+        self.calls = CallStream(redis)
+        self.journal = Journal(redis, postgres)
+        self.spool = Spool(redis, SCRIPTS | {"hold": HOLD}, store=parts.store, is_alone=self.is_alone)
+        self.outbox = Outbox(
+            redis,
+            self.journal,
+            self.spool,
+            StoredCalls(redis, postgres),
+            AcceptedPairs(postgres),
+            match_fences=match_fences,
+            send_fences=lambda partition: self.leases.fences([f"send:{partition}"]),
+        )
+        self.held = HeldCalls(redis, self.spool, self.journal)
+        self.history = HistoryStore(redis, postgres, now)
+        self.subscribers = SubscribersStore(redis, postgres, self.journal, self.caches.settings, owner)
+        self.presets = PresetsStore(redis, postgres, self.journal, owner)
+        self.letters = DeadLetters(redis, metrics)
+
+    def is_alone(self) -> bool:
+        """Tell whether no other process has any part in the work."""
+        return self.members.alone
+
+    def refill(self, senders: Senders, say: Callable[[str], None]) -> Refill:
+        async def leads() -> bool:
+            return bool(await self.leases.acquire([REFILL]))
+
+        return Refill(
+            redis=self._parts.redis,
+            postgres=self._parts.postgres,
+            journal=self.journal,
+            spool=self.spool,
+            subscribers=self.subscribers,
+            senders=senders,
+            source=self._parts.source.name,
+            renew=self.leases.renew,
+            leads=leads,
+            say=say,
+            clock=now,
+        )
+
+    def _slots(self, owner: str) -> SlotLeases:
+        """Share Telegram's limit: replies count against it as much as alerts do."""
+        scheduler = self._parts.limiter.scheduler
+        return SlotLeases(redis=self._parts.redis, scheduler=scheduler, sender=owner, alone=self.is_alone)

@@ -1,0 +1,134 @@
+"""What time it is, for the whole process: aware UTC that does not run backwards, but for a step that must be followed.
+
+The machine's clock can be set while the bot works. The monotonic clock cannot, but says nothing about the date. So the
+time shown is the monotonic clock plus an offset, and the offset follows the machine's clock:
+
+- Up to `ABSORBED_S` off, either way (a correction over the network, a leap second): the offset moves by at most 5 % of
+  the time that passes. The time shown never stands still and never runs backwards; ten seconds are made up in 200.
+- Further off (a clock that was wrong was set, or a virtual machine slept): followed at once, forwards and backwards,
+  logged as `clock_stepped` and counted. A clock that is hours off would be worse than one that steps: all calls would
+  look stale, or none. This is the only way in which the time shown can run backwards.
+
+What that means for those who ask:
+
+- Latencies: between two readings nothing but monotonic time passes (to 5 % while something is absorbed), so their
+  difference needs no clock of its own. A call on its way over a step has a figure that is wrong by the step, once;
+  a negative one counts as 0.
+- Pauses, time-outs and lifetimes in memory take the monotonic clock itself: they must not last as long as a step.
+- Age of an alert (`domain.policy.FRESH_FOR`): after a step forwards what waits counts as old and comes in a digest;
+  after one backwards it counts as younger than it is and is sent. Nothing is lost, nothing is sent twice.
+- Digests: after a step forwards they come at once; after one backwards they wait until their time comes again.
+- Paid time: after a step forwards whoever has run out by the new time is taken from the matcher; after one backwards he
+  has to be put back (see `steps_back`).
+- The matcher (`domain.matching`): accepted pairs are never forgotten early by a step backwards, and a rejection that
+  seems to come from the future lasts an hour from then on, not longer.
+- Redis and PostgreSQL end what they keep by their own clocks.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+
+ABSORBED_S: Final = 10.0
+SLOWEST: Final = 20
+"""One part in so many of the time that passes is the most that the offset moves: 5 %."""
+
+_ABSORBED_NS: Final = int(ABSORBED_S * 1e9)
+_READ_EVERY_NS: Final = 100_000_000
+
+
+class Clock:
+    """Call it for the time. Anchored at the first call; for one thread, one per process (`now`)."""
+
+    def __init__(
+        self, *, wall_ns: Callable[[], int] = time.time_ns, monotonic_ns: Callable[[], int] = time.monotonic_ns
+    ) -> None:
+        self._wall_ns = wall_ns
+        self._monotonic_ns = monotonic_ns
+        self._offset_ns: int | None = None
+        self._read_at_ns = 0
+        self.steps_forward = 0
+        self.steps_back = 0
+        """Followed since the start of the process."""
+
+    def __call__(self) -> datetime:
+        monotonic_ns = self._monotonic_ns()
+        offset_ns = self._offset()
+        behind_ns = self._wall_ns() - monotonic_ns - offset_ns
+        if -_ABSORBED_NS <= behind_ns <= _ABSORBED_NS:
+            most_ns = (monotonic_ns - self._read_at_ns) // SLOWEST
+            if behind_ns > most_ns:
+                behind_ns = most_ns
+            elif behind_ns < -most_ns:
+                behind_ns = -most_ns
+            self._offset_ns = offset_ns = offset_ns + behind_ns
+        else:
+            monotonic_ns = self._step()
+            offset_ns = self._offset()
+        self._read_at_ns = monotonic_ns
+        # Whole microseconds survive the division until the year 2242.
+        return datetime.fromtimestamp((monotonic_ns + offset_ns) // 1000 / 1e6, UTC)
+
+    def shift_by(self, path: Path) -> None:
+        """For fault tests: add the seconds that stand in this file, now and later, to the machine's clock."""
+        self._wall_ns = _Shifted(path, self._wall_ns, self._monotonic_ns)
+
+    def _offset(self) -> int:
+        if self._offset_ns is None:
+            self._offset_ns = self._wall_ns() - self._monotonic_ns()
+        return self._offset_ns
+
+    def _behind_ns(self, monotonic_ns: int) -> int:
+        """How much later the machine's clock is than the time shown."""
+        return self._wall_ns() - monotonic_ns - self._offset()
+
+    def _step(self) -> int:
+        """Follow the machine's clock; returns the monotonic time at which it was read."""
+        # Read again: the process may have been stopped between the two readings, and then nothing has stepped.
+        monotonic_ns = self._monotonic_ns()
+        behind_ns = self._behind_ns(monotonic_ns)
+        if abs(behind_ns) > _ABSORBED_NS:
+            self._offset_ns = self._offset() + behind_ns
+            self.steps_forward += behind_ns > 0
+            self.steps_back += behind_ns < 0
+            log.warning("clock_stepped", by_s=round(behind_ns / 1e9, 3))
+        return monotonic_ns
+
+
+class _Shifted:
+    """The machine's clock and the seconds in a file, looked at ten times a second; no file, no shift."""
+
+    def __init__(self, path: Path, wall_ns: Callable[[], int], monotonic_ns: Callable[[], int]) -> None:
+        self._path = path
+        self._wall_ns = wall_ns
+        self._monotonic_ns = monotonic_ns
+        self._shift_ns = 0
+        self._look_at_ns: int | None = None
+
+    def __call__(self) -> int:
+        now_ns = self._monotonic_ns()
+        if self._look_at_ns is None or now_ns >= self._look_at_ns:
+            self._look_at_ns = now_ns + _READ_EVERY_NS
+            self._look()
+        return self._wall_ns() + self._shift_ns
+
+    def _look(self) -> None:
+        try:
+            self._shift_ns = int(float(self._path.read_text("utf-8")) * 1e9)
+        except FileNotFoundError:
+            self._shift_ns = 0
+        except (OSError, ValueError, OverflowError) as error:
+            # It is being written just now: what stood there before holds until it can be read.
+            log.warning("fault_clock_unreadable", path=str(self._path), reason=repr(error))
+
+
+now: Final = Clock()
+"""The clock of this process. Everybody who asks for the time of day asks this one, so that no two of them differ."""

@@ -1,0 +1,336 @@
+"""Asking HTTP APIs: within their limits, again where that helps, and not at all while they are down.
+
+Only GET, because only what may safely happen twice is asked again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Final
+
+import aiohttp
+import stamina
+import structlog
+from msgspec import Struct
+from purgatory import AsyncCircuitBreakerFactory, ContextChanged, Event
+from purgatory.domain.model import HALF_OPENED, OPENED, HalfOpenedState
+from yarl import URL
+
+from domain.errors import TransientError
+from managers.cancellation import stop_if_cancelled
+from managers.request_budget import UNLIMITED, Budget, Limit, pause_s
+
+log = structlog.get_logger(__name__)
+
+SHORTEST_TIMEOUT_S: Final = 2.0
+LONGEST_TIMEOUT_S: Final = 8.0
+ATTEMPTS: Final = 3
+FAILURES_IN_A_ROW: Final = 5
+"""After so many a host is shut out."""
+SHUT_OUT_S: Final = 10.0
+"""Then one request may try; the others wait for how it ends, or for as long again."""
+SLOW_S: Final = 1.0
+"""Who gives up after waiting so long for an answer says as much about the host as a time-out."""
+
+_FIRST_WAIT_S = 0.05
+_JITTER_S = 0.2
+_LONGEST_WAIT_S = 0.5
+_PAUSE_S = 2.0
+"""After a 429 that does not say how long, from a host whose limit is not known."""
+_LONGEST_PAUSE_S = 300.0
+_MAX_BYTES = 16 * 1024 * 1024
+_NO_TIMEOUT = aiohttp.ClientTimeout(total=None)
+"""The deadline of the whole `get` bounds every attempt."""
+
+
+class NotAskedError(TransientError):
+    """The host was not asked: its limit is used up, or it is shut out. `again_in_s`: at the earliest."""
+
+    def __init__(self, why: str, again_in_s: float) -> None:
+        super().__init__(f"{why}; again in {again_in_s:.1f} s at the earliest")
+        self.again_in_s = again_in_s
+
+
+class _FailedError(TransientError):
+    """Nothing useful came back. Tried again, and counted against the host."""
+
+
+class _RefusedError(TransientError):
+    """The host is well and does not give what was asked for. Not tried again."""
+
+
+class _TooManyError(_RefusedError):
+    """HTTP 429. Tried again once the pause is over."""
+
+
+@dataclass(slots=True)
+class HostCounts:
+    requests: int = 0
+    retries: int = 0
+    """Those of `requests` that repeat an earlier one."""
+    failures: int = 0
+    """Those of `requests` that ended in a time-out, a broken connection or a 5xx."""
+    shut_outs: int = 0
+    """How often the circuit breaker opened."""
+    refused_by_budget: int = 0
+    """Questions not asked because the host's limit was used up, by our count or by its own."""
+    refused_by_breaker: int = 0
+
+
+class HostHealth(Struct, frozen=True, kw_only=True):
+    host: str
+    ok: bool
+    again_in_s: float
+    """0 when it may be asked now."""
+    last_problem: str | None
+    """`None` when the last answer was a good one."""
+
+
+class _Host:
+    """What is known of one host. purgatory counts the failures in a row.
+
+    The time is told here: purgatory would take the wall clock's, which may be set back by hours.
+    """
+
+    def __init__(self, name: str, breakers: AsyncCircuitBreakerFactory, clock: Callable[[], float]) -> None:
+        self.name = name
+        self.counts = HostCounts()
+        self.budget = Budget(clock)
+        self.last_problem: str | None = None
+        self._breakers = breakers
+        self._clock = clock
+        self._paused_until = -math.inf
+        self._shut_out_until: float | None = None
+
+    def health(self) -> HostHealth:
+        again_in_s = max(self.shut_out_s(), self.wait_s())
+        return HostHealth(
+            host=self.name, ok=self._shut_out_until is None, again_in_s=again_in_s, last_problem=self.last_problem
+        )
+
+    def wait_s(self) -> float:
+        """0 when its limit leaves room, else how long to wait at least."""
+        return max(self.budget.wait_s(), self._paused_until - self._clock())
+
+    def shut_out_s(self) -> float:
+        return 0.0 if self._shut_out_until is None else max(0.0, self._shut_out_until - self._clock())
+
+    def pause(self, headers: Mapping[str, str]) -> None:
+        """Ask nothing for as long as the answer's headers say."""
+        limit = self.budget.limit
+        known = limit is not UNLIMITED
+        said_s = pause_s(headers)
+        if said_s is None:
+            said_s = limit.period_s / limit.slots if known else _PAUSE_S
+        # A window that is known is empty after its period, whatever the headers say.
+        wait_s = min(said_s, limit.period_s if known else _LONGEST_PAUSE_S)
+        self._paused_until = max(self._paused_until, self._clock() + wait_s)
+        log.warning("api_paused", host=self.name, wait_s=wait_s)
+
+    def on_circuit(self, state: str) -> None:
+        if state == "opened":
+            self._shut_out_until = self._clock() + SHUT_OUT_S
+            self.counts.shut_outs += 1
+            log.warning("api_shut_out", host=self.name, wait_s=SHUT_OUT_S, reason=self.last_problem)
+        elif state == "closed":
+            self._shut_out_until = None
+            log.info("api_recovered", host=self.name)
+
+    @asynccontextmanager
+    async def asking(self) -> AsyncGenerator[None]:
+        """Tell the breaker how the request inside ends; only while `shut_out_s()` gives 0."""
+        breaker = await self._breakers.get_breaker(self.name)
+        tries = self._shut_out_until is not None
+        if tries:
+            self._shut_out_until = self._clock() + SHUT_OUT_S
+            if breaker.context.state == OPENED:
+                breaker.context.set_state(HalfOpenedState())
+        started_at = self._clock()
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(breaker)
+            try:
+                yield
+                self.last_problem = None
+            except asyncio.CancelledError:
+                if self._clock() - started_at >= SLOW_S:
+                    self._note_failure("no answer in time")
+                    raise
+                stack.pop_all()  # that tells nothing about the host
+                if tries and breaker.context.state == HALF_OPENED:
+                    self._shut_out_until = self._clock()
+                raise
+            except _FailedError as error:
+                self._note_failure(str(error))
+                raise
+            except TransientError as error:
+                self.last_problem = str(error)
+                raise
+
+    def _note_failure(self, problem: str) -> None:
+        self.counts.failures += 1
+        self.last_problem = problem
+
+
+class APIRetryManager:
+    """GET requests to any number of hosts. Everything that can go wrong is a `TransientError`.
+
+    `clock`: monotonic seconds.
+    """
+
+    def __init__(self, session: aiohttp.ClientSession, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._session = session
+        self._clock = clock
+        self._hosts: dict[str, _Host] = {}
+        self._breakers = AsyncCircuitBreakerFactory(FAILURES_IN_A_ROW, math.inf, exclude=[_RefusedError])
+        self._breakers.add_listener(self._on_circuit)
+
+    @property
+    def counts(self) -> dict[str, HostCounts]:
+        """By host, as `name` or `name:port`."""
+        return {name: host.counts for name, host in self._hosts.items()}
+
+    def health(self) -> dict[str, HostHealth]:
+        return {name: host.health() for name, host in self._hosts.items()}
+
+    def limit(self, url: str, limit: Limit) -> None:
+        """Declare what the host of `url` allows, before it is asked for the first time."""
+        self._host(url).budget.limit = limit
+
+    async def get(
+        self,
+        url: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        timeout_s: float,
+        attempts: int = ATTEMPTS,
+    ) -> bytes | None:
+        """Body of a 200, `None` for a 404; anything else is a `TransientError` that names what happened.
+
+        `timeout_s`, 2 to 8, bounds all of it: every attempt and every wait between them. `NotAskedError` when the host
+        may not be asked in that time.
+        """
+        if not SHORTEST_TIMEOUT_S <= timeout_s <= LONGEST_TIMEOUT_S:
+            raise ValueError(f"timeout_s is {timeout_s}, not within {SHORTEST_TIMEOUT_S:g} to {LONGEST_TIMEOUT_S:g}")
+        host = self._host(url)
+        gives_up_at = asyncio.get_running_loop().time() + timeout_s
+        retrying = stamina.retry_context(
+            on=lambda error: _is_worth_a_retry(error, host, gives_up_at),
+            attempts=attempts,
+            timeout=None,
+            wait_initial=_FIRST_WAIT_S,
+            wait_jitter=_JITTER_S,
+            wait_max=_LONGEST_WAIT_S,
+        )
+        try:
+            async with asyncio.timeout_at(gives_up_at):
+                async for attempt in retrying:
+                    with attempt:
+                        await _admit(host, gives_up_at)
+                        host.counts.retries += attempt.num > 1
+                        return await self._ask(host, url, params, headers)
+        except TimeoutError as error:
+            raise TransientError(f"no answer from {host.name} within {timeout_s:g} s") from error
+        raise AssertionError("the last attempt returns or raises")  # pragma: no cover
+
+    async def _ask(
+        self, host: _Host, url: str, params: Mapping[str, str] | None, headers: Mapping[str, str] | None
+    ) -> bytes | None:
+        host.counts.requests += 1
+        with host.budget.slot() as slot:
+            async with host.asking():
+                try:
+                    # A redirect would be a second request, perhaps to somebody else.
+                    async with self._session.get(
+                        url,
+                        params=params,
+                        headers=headers,
+                        timeout=_NO_TIMEOUT,
+                        allow_redirects=False,
+                        middlewares=(_once(),),
+                    ) as response:
+                        slot.arrived_by = self._clock()
+                        return await _body(response, host)
+                except (aiohttp.ClientError, OSError, ValueError) as error:
+                    stop_if_cancelled()
+                    slot.was_used = not isinstance(error, aiohttp.ClientConnectorError)
+                    slot.arrived_by = self._clock()  # on a broken connection nothing arrives later
+                    raise _FailedError(f"{type(error).__name__}: {error}"[:200]) from error
+
+    def _host(self, url: str) -> _Host:
+        name = URL(url).host_port_subcomponent or url
+        host = self._hosts.get(name)
+        if host is None:
+            host = self._hosts[name] = _Host(name, self._breakers, self._clock)
+        return host
+
+    def _on_circuit(self, name: str, _kind: str, event: Event) -> None:
+        if isinstance(event, ContextChanged):
+            self._hosts[name].on_circuit(event.state)
+
+
+def _is_worth_a_retry(error: Exception, host: _Host, gives_up_at: float) -> bool:
+    left_s = gives_up_at - asyncio.get_running_loop().time() - _LONGEST_WAIT_S
+    return isinstance(error, _FailedError | _TooManyError) and host.shut_out_s() == 0 and host.wait_s() < left_s
+
+
+async def _admit(host: _Host, gives_up_at: float) -> None:
+    """Wait until the host may be asked. `NotAskedError` when that will not be in time."""
+    while True:
+        shut_out_s = host.shut_out_s()
+        if shut_out_s > 0:
+            host.counts.refused_by_breaker += 1
+            raise NotAskedError(f"{host.name} is shut out after failing ({host.last_problem})", shut_out_s)
+        wait_s = host.wait_s()
+        if wait_s <= 0:
+            return
+        if asyncio.get_running_loop().time() + wait_s >= gives_up_at:
+            host.counts.refused_by_budget += 1
+            raise NotAskedError(f"the limit of {host.name} is used up", wait_s)
+        await asyncio.sleep(wait_s)
+
+
+def _once() -> aiohttp.ClientMiddlewareType:
+    """Keep aiohttp from repeating a request by itself when the connection breaks: nobody would count that one."""
+    was_sent = False
+
+    async def send(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+        nonlocal was_sent
+        if was_sent:
+            raise aiohttp.ServerDisconnectedError
+        was_sent = True
+        return await handler(request)
+
+    return send
+
+
+async def _body(response: aiohttp.ClientResponse, host: _Host) -> bytes | None:
+    status = response.status
+    if status == HTTPStatus.OK:
+        return await _bounded(response, host)
+    if status == HTTPStatus.NOT_FOUND:
+        return None
+    problem = f"HTTP {status} from {host.name}"
+    if status == HTTPStatus.TOO_MANY_REQUESTS:
+        host.pause(response.headers)
+        raise _TooManyError(problem)
+    if status < HTTPStatus.INTERNAL_SERVER_ERROR:
+        raise _RefusedError(problem)
+    if "Retry-After" in response.headers:
+        host.pause(response.headers)
+    raise _FailedError(problem)
+
+
+async def _bounded(response: aiohttp.ClientResponse, host: _Host) -> bytes:
+    body = bytearray()
+    async for chunk in response.content.iter_chunked(1 << 16):
+        body += chunk
+        if len(body) > _MAX_BYTES:
+            raise _RefusedError(f"the answer of {host.name} exceeds {_MAX_BYTES} bytes")
+    return bytes(body)

@@ -1,0 +1,102 @@
+"""How often a host may be asked: by our own count, and by what it says itself."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+from heapq import heappop, heappush
+from typing import Final
+
+from managers.send_slots import Limit
+
+__all__ = ["LOST_AFTER_S", "UNLIMITED", "Budget", "Limit", "pause_s"]
+
+UNLIMITED: Final = Limit(2**62, 0.0)
+LOST_AFTER_S: Final = 8.0
+"""A request that nobody waits for any more reaches the host within this time after it was sent, or never."""
+
+_UNIX_TIMES_FROM_S = 1e9
+"""A smaller `x-ratelimit-reset` is a number of seconds from now."""
+
+
+@dataclass(slots=True)
+class _Slot:
+    arrived_by: float
+    """The latest moment at which its request can have reached the host."""
+    was_used: bool = True
+
+
+class Budget:
+    """At most `limit.slots` requests reach the host in any `limit.period_s`, whatever the delays on the way.
+
+    A slot is free again one period after the *answer* to its request, so two arrivals that share a slot are a period
+    apart at least; see `managers/send_slots.py`. A request that was given up may still be on its way: it counts as
+    arrived `LOST_AFTER_S` after it was sent.
+    """
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self.limit = UNLIMITED
+        self._clock = clock
+        self._taken = 0
+        self._arrivals: list[float] = []
+
+    def wait_s(self) -> float:
+        """0 when there is room, else how long there is none at least."""
+        now = self._clock()
+        while self._arrivals and self._arrivals[0] + self.limit.period_s <= now:
+            heappop(self._arrivals)
+        if self._taken + len(self._arrivals) < self.limit.slots:
+            return 0.0
+        return self._arrivals[0] + self.limit.period_s - now if self._arrivals else self.limit.period_s
+
+    @contextmanager
+    def slot(self) -> Generator[_Slot]:
+        """Use one slot; only right after `wait_s()` gave 0. The user notes when the answer came."""
+        slot = _Slot(arrived_by=self._clock() + LOST_AFTER_S)
+        self._taken += 1
+        try:
+            yield slot
+        finally:
+            self._taken -= 1
+            if slot.was_used:
+                heappush(self._arrivals, slot.arrived_by)
+
+
+def pause_s(headers: Mapping[str, str]) -> float | None:
+    """How long the server wants to be left alone, from `Retry-After` or `x-ratelimit-reset`; `None`: it does not say.
+
+    Moments are measured from the answer's own `Date`, so that it does not matter how well our clock is set.
+    """
+    now_s = _date_s(headers.get("Date"))
+    if now_s is None:
+        now_s = time.time()
+    after = headers.get("Retry-After")
+    wait_s, moment_s = _number(after), _date_s(after)
+    if wait_s is None and moment_s is None:
+        reset = _number(headers.get("x-ratelimit-reset"))
+        wait_s, moment_s = (reset, None) if (reset or 0.0) < _UNIX_TIMES_FROM_S else (None, reset)
+    if moment_s is not None:
+        wait_s = moment_s - now_s
+    return None if wait_s is None else max(0.0, wait_s)
+
+
+def _number(text: str | None) -> float | None:
+    try:
+        number = float(text or "")
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None
+
+
+def _date_s(text: str | None) -> float | None:
+    """Read an HTTP date as Unix time."""
+    try:
+        moment = parsedate_to_datetime(text or "")
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, TypeError, OverflowError, IndexError):
+        return None

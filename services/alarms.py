@@ -1,0 +1,227 @@
+"""Tells every admin when something goes wrong, once, and when it is over, once.
+
+An alarm begins when its condition has held for a while, and ends when it has not held for as long: what flickers is
+one alarm. Each chat is told what it does not know yet, so what happens while Telegram is away is told when it is back:
+how things stand then, and how often they changed. What is told is bounded per alarm and hour; what is over the bound
+is told later in the same way. Only where Telegram leaves open whether it took a message is it told again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+import structlog
+from msgspec import Struct
+
+from domain.errors import (
+    ChatMigratedError,
+    DeliveryError,
+    FloodError,
+    MessageRefusedError,
+    RecipientGoneError,
+    TransientError,
+)
+from domain.messages import Message
+from domain.numbers import show_short
+from managers.cancellation import stop_if_cancelled
+from managers.rate_limiter import Lane, Slot
+from services.conditions import Condition
+from texts.markup import Html, join
+from texts.renderer import Texts
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+
+LOOK_EVERY_S: Final = 1.0
+LASTS_S: Final = 5.0
+"""A condition has to hold so long to be worth telling, unless its alarm says otherwise."""
+HOUR_S: Final = 3600.0
+TOLD_PER_HOUR: Final = 4
+"""Of one alarm to one chat: coming and going twice."""
+_TOLD_AT_ONCE: Final = 10
+"""So many fit one message."""
+_FIRST_PAUSE_S: Final = 2.0
+_LONGEST_PAUSE_S: Final = 60.0
+_HOPELESS_PAUSE_S: Final = 600.0
+"""Before a chat that does not take messages is tried again."""
+
+
+class Messenger(Protocol):
+    """What alarms need of Telegram; `managers.telegram.TelegramManager` in the running bot."""
+
+    def slot(self, chat_id: int, lane: Lane) -> AbstractAsyncContextManager[Slot]: ...
+
+    async def send(self, message: Message, *, chat_id: int, slot: Slot) -> object: ...
+
+
+class StandingAlarm(Struct, frozen=True, kw_only=True):
+    name: str
+    reason: str
+    for_s: float
+
+
+@dataclass(slots=True)
+class _Alarm:
+    name: str
+    condition: Condition
+    after_s: float
+    reason: str = ""
+    """The last one while it was wrong."""
+    turns: int = 0
+    """How often it has begun or ended; odd while it stands."""
+    turning_since: float | None = None
+    """Since when the condition has been otherwise than the alarm."""
+    began_at: float = 0.0
+    ended_at: float = 0.0
+
+    @property
+    def stands(self) -> bool:
+        return self.turns % 2 == 1
+
+    def look(self, now: float) -> None:
+        reason = self.condition()
+        if reason is not None:
+            self.reason = reason
+        if (reason is not None) == self.stands:
+            self.turning_since = None
+            return
+        if self.turning_since is None:
+            self.turning_since = now
+        if now - self.turning_since < self.after_s:
+            return
+        self.turns += 1
+        if self.stands:
+            self.began_at = self.turning_since
+            log.warning("alarm_began", alarm=self.name, reason=self.reason)
+        else:
+            self.ended_at = self.turning_since
+            log.info("alarm_ended", alarm=self.name, lasted_s=self.ended_at - self.began_at)
+        self.turning_since = None
+
+
+@dataclass(slots=True)
+class _Chat:
+    id: int
+    told: dict[str, int] = field(default_factory=dict[str, int])
+    """By alarm: the turn up to which this chat knows everything."""
+    told_at: dict[str, deque[float]] = field(default_factory=dict[str, deque[float]])
+    """By alarm: when something of it was told within the last hour."""
+
+    def is_due(self, alarm: _Alarm, now: float) -> bool:
+        if self.told.get(alarm.name, 0) == alarm.turns:
+            return False
+        recently = self.told_at.setdefault(alarm.name, deque())
+        while recently and now - recently[0] >= HOUR_S:
+            recently.popleft()
+        return len(recently) < TOLD_PER_HOUR
+
+    def note(self, turns: Iterable[tuple[str, int]], now: float) -> None:
+        for name, turn in turns:
+            self.told[name] = turn
+            self.told_at[name].append(now)
+
+
+class AlarmsService:
+    """`clock`: monotonic seconds."""
+
+    def __init__(
+        self,
+        *,
+        messenger: Messenger,
+        chat_ids: Iterable[int],
+        texts: Texts,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._messenger = messenger
+        self._chats = [_Chat(chat_id) for chat_id in sorted(chat_ids)]
+        self._texts = texts
+        self._clock = clock
+        self._alarms: dict[str, _Alarm] = {}
+
+    def watch(self, name: str, condition: Condition, *, after_s: float = LASTS_S) -> None:
+        """Ask `condition` every second; it must not wait for anything. `name` is shown as it is."""
+        if name in self._alarms:
+            raise ValueError(f"{name!r} is watched already")
+        self._alarms[name] = _Alarm(name, condition, after_s)
+
+    def standing(self) -> tuple[StandingAlarm, ...]:
+        """Return what is wrong now, the longest first."""
+        now = self._clock()
+        standing = sorted((a for a in self._alarms.values() if a.stands), key=lambda a: a.began_at)
+        return tuple(StandingAlarm(name=a.name, reason=a.reason, for_s=now - a.began_at) for a in standing)
+
+    def look(self) -> None:
+        """Ask every condition once."""
+        now = self._clock()
+        for alarm in self._alarms.values():
+            alarm.look(now)
+
+    async def run(self, progress: Callable[[], None]) -> None:
+        """Look and tell for ever. A chat that cannot be told holds up neither the looking nor the others."""
+        async with asyncio.TaskGroup() as group:
+            tellers = [group.create_task(self._keep_told(chat), name=f"alarms to {chat.id}") for chat in self._chats]
+            log.info("alarms_watched", alarms=sorted(self._alarms), chats=len(tellers))
+            while True:
+                self.look()
+                progress()
+                await asyncio.sleep(LOOK_EVERY_S)
+
+    async def _keep_told(self, chat: _Chat) -> None:
+        failures = 0
+        while True:
+            try:
+                await self._tell(chat)
+            except (DeliveryError, TransientError) as error:
+                stop_if_cancelled()
+                pause_s = _pause_s(error, failures)
+                failures += 1
+                if isinstance(error, ChatMigratedError):
+                    chat.id = error.new_chat_id
+                # To the log alone: a chat that takes no messages is not to be told so by messages.
+                log.warning("alarm_not_told", chat_id=chat.id, reason=str(error), again_in_s=pause_s)
+            else:
+                failures, pause_s = 0, LOOK_EVERY_S
+            await asyncio.sleep(pause_s)
+
+    async def _tell(self, chat: _Chat) -> None:
+        """Tell a chat in one message what it does not know yet, if there is anything."""
+        if not self._due(chat):
+            return
+        async with self._messenger.slot(chat.id, Lane.REPORT) as slot:
+            # The turn may have been long in coming.
+            due = self._due(chat)
+            if not due:
+                return
+            turns = [(alarm.name, alarm.turns) for alarm in due]
+            lines = join("\n", (self._line(alarm, chat.told.get(alarm.name, 0)) for alarm in due))
+            await self._messenger.send(Message(html=str(lines)), chat_id=chat.id, slot=slot)
+        chat.note(turns, self._clock())
+
+    def _due(self, chat: _Chat) -> list[_Alarm]:
+        now = self._clock()
+        return [alarm for alarm in self._alarms.values() if chat.is_due(alarm, now)][:_TOLD_AT_ONCE]
+
+    def _line(self, alarm: _Alarm, told: int) -> Html:
+        until = self._clock() if alarm.stands else alarm.ended_at
+        key = "alarm.began" if alarm.stands else "alarm.ended"
+        lasted = show_short(max(0.0, until - alarm.began_at), "duration")
+        line = self._texts.render(key, name=alarm.name, reason=alarm.reason, lasted=lasted)
+        times = (alarm.turns + 1) // 2 - (told + 1) // 2
+        return join(" ", (line, self._texts.render("alarm.times", times=times))) if times > 1 else line
+
+
+def _pause_s(error: BaseException, failures: int) -> float:
+    match error:
+        case FloodError(retry_after_s=retry_after_s):
+            return retry_after_s
+        case ChatMigratedError():
+            return LOOK_EVERY_S
+        case RecipientGoneError() | MessageRefusedError():
+            return _HOPELESS_PAUSE_S
+        case _:
+            return min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2 ** min(failures, 10))

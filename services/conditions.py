@@ -1,0 +1,93 @@
+"""When something is wrong that an admin should know of. Each condition gives the reason while it is, else `None`."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Final
+
+from managers.telegram import TelegramHealth
+from managers.websocket import FeedHealth
+from services.journal import JournalLag
+from services.readings import Reading
+
+Condition = Callable[[], str | None]
+
+FULL_SHARE: Final = 0.8
+JOURNAL_AGE_S: Final = 60.0
+LETTERS_WITHIN_S: Final = 600.0
+LETTERS_GREW_BY: Final = 5
+"""So few that one fault of ours shows, so many that a subscriber who blocks the bot is no alarm."""
+
+
+def queue_filling(size: Callable[[], int], capacity: int) -> Condition:
+    def reason() -> str | None:
+        waiting = size()
+        return f"{waiting:,} of {capacity:,} places are taken" if waiting >= FULL_SHARE * capacity else None
+
+    return reason
+
+
+def journal_behind(lag: Callable[[], JournalLag | None]) -> Condition:
+    """`lag`: as last seen; `None` while Redis is away, which is an alarm of its own."""
+
+    def reason() -> str | None:
+        known = lag()
+        if known is None or known.age_s <= JOURNAL_AGE_S:
+            return None
+        return f"{known.entries:,} entries wait, the oldest for {known.age_s:,.0f} s"
+
+    return reason
+
+
+def unanswered(reading: Reading[object]) -> Condition:
+    return lambda: reading.problem
+
+
+def flagged(is_so: Callable[[], bool], reason: str) -> Condition:
+    """For whatever knows about itself whether it is well."""
+    return lambda: reason if is_so() else None
+
+
+def feed_silent(health: Callable[[], FeedHealth]) -> Condition:
+    def reason() -> str | None:
+        feed = health()
+        if not feed.connected:
+            return f"{feed.source} is not connected: {feed.last_problem or 'not yet'}"
+        if not feed.stale:
+            return None
+        heard = "nothing yet" if feed.data_age_s is None else f"nothing for {feed.data_age_s:,.0f} s"
+        return f"{feed.source} is connected and says {heard}"
+
+    return reason
+
+
+def second_poller(health: Callable[[], TelegramHealth]) -> Condition:
+    return flagged(lambda: health().conflict, "somebody else polls with this bot's token (409)")
+
+
+class LettersGrew:
+    """Wrong while `LETTERS_GREW_BY` dead letters or more have come within the last ten minutes.
+
+    Letters that an admin sends again or discards meanwhile do not count against those that came.
+    """
+
+    def __init__(self, count: Reading[int], *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._count = count
+        self._clock = clock
+        self._last: int | None = None
+        self._came: deque[tuple[float, int]] = deque()
+
+    def __call__(self) -> str | None:
+        now, count = self._clock(), self._count.value
+        if count is not None:
+            if self._last is not None and count > self._last:
+                self._came.append((now, count - self._last))
+            self._last = count
+        while self._came and now - self._came[0][0] > LETTERS_WITHIN_S:
+            self._came.popleft()
+        came = sum(letters for _, letters in self._came)
+        if came < LETTERS_GREW_BY:
+            return None
+        return f"{came:,} in the last {LETTERS_WITHIN_S / 60:.0f} minutes, {self._last:,} in all: see /letters"

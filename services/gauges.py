@@ -1,0 +1,98 @@
+"""Which numbers of which part stand in /metrics, and under which names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Protocol
+
+from managers.rate_limiter import Lane, LimiterStats
+from services.journal import JournalLag
+from services.metrics import Metrics
+from services.readings import Reading
+
+
+class CacheCounts(Protocol):
+    """What every `managers.cache.SmartCache` knows about itself, whatever it keeps."""
+
+    name: str
+    hits: int
+    misses: int
+
+    def __len__(self) -> int: ...
+
+
+class RedisCounts(Protocol):
+    """What `managers.redis.RedisManager` knows about itself."""
+
+    commands_sent: int
+    round_trips: int
+    latency_s: float | None
+
+    @property
+    def is_away(self) -> bool: ...
+
+    @property
+    def reconnects(self) -> int: ...
+
+
+class Limiter(Protocol):
+    @property
+    def stats(self) -> LimiterStats: ...
+
+
+def show_cache(metrics: Metrics, cache: CacheCounts) -> None:
+    labels = {"cache": cache.name}
+    metrics.counter("cache_hits", "Look-ups that memory answered.", lambda: cache.hits, labels)
+    metrics.counter("cache_misses", "Look-ups that memory could not answer.", lambda: cache.misses, labels)
+    metrics.gauge("cache_entries", "Values in memory.", lambda: len(cache), labels)
+
+
+def show_redis(metrics: Metrics, redis: RedisCounts) -> None:
+    metrics.counter("redis_commands", "Commands sent to Redis.", lambda: redis.commands_sent)
+    metrics.counter("redis_round_trips", "Waits for an answer of Redis.", lambda: redis.round_trips)
+    metrics.counter("redis_reconnects", "How often Redis came back.", lambda: redis.reconnects)
+    metrics.gauge("redis_away", "1 while Redis does not answer.", lambda: float(redis.is_away))
+    metrics.gauge(
+        "redis_round_trip_seconds",
+        "The last round trip that was measured; nothing while Redis is away.",
+        lambda: None if redis.is_away else redis.latency_s,
+    )
+
+
+def show_postgres(metrics: Metrics, latency_s: Reading[float]) -> None:
+    metrics.gauge("postgresql_away", "1 while PostgreSQL does not answer.", lambda: float(bool(latency_s.problem)))
+    metrics.gauge(
+        "postgresql_round_trip_seconds",
+        "The last round trip that was measured; nothing while PostgreSQL is away.",
+        lambda: latency_s.value,
+    )
+
+
+def show_journal(metrics: Metrics, lag: Callable[[], JournalLag | None]) -> None:
+    """`lag`: as last seen; `None` where nobody can tell."""
+    metrics.gauge("journal_entries", "Entries on their way to PostgreSQL.", lambda: (known := lag()) and known.entries)
+    metrics.gauge("journal_age_seconds", "Age of the oldest of them.", lambda: (known := lag()) and known.age_s)
+
+
+def show_letters(metrics: Metrics, letters: Reading[int]) -> None:
+    metrics.gauge("dead_letters", "Alerts that wait for an admin to send them again.", lambda: letters.value)
+
+
+def show_limiter(metrics: Metrics, limiter: Limiter) -> None:
+    metrics.counter("telegram_sent", "Messages that left under a slot.", lambda: limiter.stats.sent)
+    metrics.counter("telegram_waited", "Messages that had to wait for a slot.", lambda: limiter.stats.waited)
+    metrics.counter("telegram_refusals", "Answers 429 of Telegram.", lambda: limiter.stats.refusals)
+    metrics.gauge("telegram_in_flight", "Slots that are taken right now.", lambda: limiter.stats.in_flight)
+    metrics.gauge("telegram_chats", "Chats that hold, cool or wait for a slot.", lambda: limiter.stats.chats)
+    for lane in Lane:
+        metrics.gauge(
+            "telegram_waiting",
+            "Messages waiting for a slot.",
+            partial(_waiting, limiter, lane),
+            {"lane": lane.name.lower()},
+        )
+
+
+def _waiting(limiter: Limiter, lane: Lane) -> int:
+    return limiter.stats.waiting[lane]

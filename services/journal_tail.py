@@ -1,0 +1,52 @@
+"""What this process journaled and PostgreSQL may not know yet: a Redis that was emptied gets it back."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from managers.redis import Command
+
+MOST_BYTES: Final = 32 * 1024 * 1024
+"""What is kept; with PostgreSQL away for long and Redis emptied then, older entries are gone."""
+
+
+class JournalTail:
+    def __init__(self, clock: Callable[[], float] = time.monotonic, *, most_bytes: int = MOST_BYTES) -> None:
+        self._clock = clock
+        self._most_bytes = most_bytes
+        self._bytes = 0
+        self._entries: deque[tuple[float, Command]] = deque()
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def note(self, entries: Iterable[Command]) -> None:
+        """Keep entries (from `services.journal.entry`) that are in the journal by now."""
+        at = self._clock()
+        for entry in entries:
+            self._entries.append((at, entry))
+            self._bytes += _size_bytes(entry)
+        while self._bytes > self._most_bytes:
+            self._drop()
+
+    def forget(self, noted_before: float) -> None:
+        """Everything noted before that moment of the clock is in PostgreSQL."""
+        while self._entries and self._entries[0][0] < noted_before:
+            self._drop()
+
+    def _drop(self) -> None:
+        _, entry = self._entries.popleft()
+        self._bytes -= _size_bytes(entry)
+
+    def now(self) -> float:
+        return self._clock()
+
+    def entries(self) -> list[Command]:
+        return [entry for _, entry in self._entries]
+
+
+def _size_bytes(entry: Command) -> int:
+    return sum(len(part) for part in entry if isinstance(part, bytes))

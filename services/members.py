@@ -1,0 +1,217 @@
+"""The processes that make up the bot: each says that it lives, and learns who else does.
+
+Who lives is told by the clock of Redis alone. A process that speaks another protocol than those that live does not
+begin, and one that was replaced under its own name does not go on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Final, Literal, cast
+
+import msgspec
+import structlog
+from msgspec import Struct
+from msgspec.structs import replace
+
+from domain.errors import FatalError
+from managers.cancellation import stop_if_cancelled
+from managers.redis import RedisAwayError, RedisManager, RedisReplyError, Reply, Script
+from services import keys
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+
+Progress = Callable[[], None]
+Role = Literal["gateway", "ingest", "match", "send"]
+ALL_ROLES: Final[frozenset[Role]] = frozenset({"gateway", "ingest", "match", "send"})
+
+PROTOCOL: Final = 1
+"""Raise it whenever what processes tell each other through Redis changes its form or its meaning."""
+
+_REMEMBERED_S: Final = 60.0
+"""Somebody who was silent for less may only be cut off: nobody else is alone."""
+
+# KEYS: documents, when each was last seen (ms). ARGV: owner, document, instance, protocol, whether it joins ('1'),
+# lifetime of a sign of life in ms, how long the silent are remembered in ms. Returns the time in ms, then document
+# and time per remembered member.
+_BEAT: Final = Script("""
+local time = redis.call('TIME')
+local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+local mine = redis.call('HGET', KEYS[1], ARGV[1])
+if mine and ARGV[5] ~= '1' and cjson.decode(mine).instance ~= ARGV[3] then
+  return redis.error_reply('REPLACED ' .. ARGV[1])
+end
+local gone = redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', '(' .. string.format('%.0f', now - tonumber(ARGV[7])))
+for _, owner in ipairs(gone) do
+  redis.call('HDEL', KEYS[1], owner)
+  redis.call('ZREM', KEYS[2], owner)
+end
+local reply, seen = {now}, redis.call('ZRANGE', KEYS[2], 0, -1, 'WITHSCORES')
+for i = 1, #seen, 2 do
+  local document = redis.call('HGET', KEYS[1], seen[i])
+  if document and seen[i] ~= ARGV[1] then
+    local protocol = tostring(cjson.decode(document).protocol)
+    if protocol ~= ARGV[4] and now - tonumber(seen[i + 1]) <= tonumber(ARGV[6]) then
+      return redis.error_reply('SKEW ' .. seen[i] .. ' speaks ' .. protocol)
+    end
+    reply[#reply + 1] = document
+    reply[#reply + 1] = tonumber(seen[i + 1])
+  end
+end
+redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
+redis.call('ZADD', KEYS[2], now, ARGV[1])
+reply[#reply + 1] = ARGV[2]
+reply[#reply + 1] = now
+return reply
+""")
+
+# KEYS: documents, when each was last seen. ARGV: owner, document.
+_LEAVE: Final = Script("""
+if redis.call('HGET', KEYS[1], ARGV[1]) == ARGV[2] then
+  redis.call('HDEL', KEYS[1], ARGV[1])
+  redis.call('ZREM', KEYS[2], ARGV[1])
+end
+return 1
+""")
+
+
+class Shard(Struct, frozen=True):
+    """The i-th of n equal shares, counted from 1: the partitions `p` with `p % n == i - 1`."""
+
+    index: int
+    count: int
+
+    def has(self, partition: int) -> bool:
+        return partition % self.count == self.index - 1
+
+
+class Member(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    owner: str
+    instance: str
+    """Different at every start."""
+    roles: tuple[Role, ...]
+    protocol: int
+    started_at: datetime
+    shard: Shard | None = None
+    """The share it would rather have."""
+    seen_at: datetime | None = None
+    """By the clock of Redis."""
+
+
+class Members:
+    """`join`, then `run`. What it knows is from the last contact; while Redis is away it stays as it was."""
+
+    def __init__(
+        self,
+        redis: RedisManager,
+        owner: str,
+        roles: Iterable[Role],
+        *,
+        shard: Shard | None = None,
+        protocol: int = PROTOCOL,
+        ttl_s: float = 10.0,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        """`ttl_s`: so long after its last sign of life a member counts as living."""
+        self.owner = owner
+        self._redis = redis
+        self._ttl_s = ttl_s
+        self._own = Member(
+            owner=owner,
+            instance=secrets.token_hex(8),
+            roles=tuple(sorted(roles)),
+            protocol=protocol,
+            started_at=clock(),
+            shard=shard,
+        )
+        self._joined = False
+        self._remembered: tuple[Member, ...] = ()
+        self._last_contact_at: datetime | None = None
+
+    async def join(self) -> None:
+        """Become a member, or replace an earlier process of the same owner.
+
+        `FatalError` when a living member speaks another protocol.
+        """
+        await self._contact(joining=True)
+        self._joined = True
+        log.info("member_joined", owner=self.owner, roles=self._own.roles, others=len(self._remembered) - 1)
+
+    async def beat(self) -> None:
+        """Give a sign of life and learn who else lives.
+
+        `FatalError` when another process took this owner's name, or others speak another protocol by now.
+        """
+        await self._contact(joining=False)
+
+    async def leave(self) -> None:
+        """Live no more for the others; they need not wait for the silence."""
+        try:
+            await self._redis.script(_LEAVE, _KEYS, [self.owner, msgspec.json.encode(self._own)])
+        except RedisAwayError as error:
+            log.warning("member_not_left", reason=str(error))
+
+    def living(self, role: Role | None = None) -> Sequence[Member]:
+        """Return who lived at the last contact, in the order of the owners' names."""
+        found = (m for m in self._remembered if role is None or role in m.roles)
+        return sorted(filter(self._lives, found), key=lambda member: member.owner)
+
+    @property
+    def alone(self) -> bool:
+        """Whether this process has all roles and at the last contact there was nobody else."""
+        return set(self._own.roles) >= ALL_ROLES and [m.owner for m in self._remembered] == [self.owner]
+
+    async def run(self, progress: Progress) -> None:
+        """Give signs of life for ever, five within the lifetime of one."""
+        was_away = False
+        while True:
+            stop_if_cancelled()
+            progress()
+            try:
+                await (self.beat() if self._joined else self.join())
+                was_away = False
+            except RedisAwayError as error:
+                stop_if_cancelled()
+                if not was_away:
+                    log.warning("member_not_seen", reason=str(error), alone=self.alone)
+                was_away = True
+            await asyncio.sleep(self._ttl_s / 5)
+
+    def _lives(self, member: Member) -> bool:
+        if member.seen_at is None or self._last_contact_at is None:
+            return False
+        return (self._last_contact_at - member.seen_at).total_seconds() <= self._ttl_s
+
+    async def _contact(self, *, joining: bool) -> None:
+        own = self._own
+        times = (round(self._ttl_s * 1000), round(max(_REMEMBERED_S, self._ttl_s) * 1000))
+        args = [own.owner, msgspec.json.encode(own), own.instance, own.protocol, int(joining), *times]
+        try:
+            now_ms, *found = cast("list[Reply]", await self._redis.script(_BEAT, _KEYS, args))
+        except RedisReplyError as error:
+            raise self._refusal(error) from error
+        self._last_contact_at = _at(now_ms)
+        self._remembered = tuple(
+            replace(msgspec.json.decode(cast("bytes", document), type=Member), seen_at=_at(seen_ms))
+            for document, seen_ms in zip(found[::2], found[1::2], strict=True)
+        )
+
+    def _refusal(self, error: RedisReplyError) -> FatalError:
+        if error.code == "SKEW":
+            return FatalError(
+                f"This process speaks protocol {self._own.protocol}, others another one. {error} "
+                "Run the same version everywhere: stop the processes of one version first."
+            )
+        if error.code == "REPLACED":
+            return FatalError(f"Another process runs as “{self.owner}”; this one ends.")
+        return error
+
+
+_KEYS: Final = (keys.MEMBERS.of(), keys.MEMBERS_SEEN.of())
+
+
+def _at(milliseconds: Reply) -> datetime:
+    return datetime.fromtimestamp(int(cast("int", milliseconds)) / 1000, UTC)

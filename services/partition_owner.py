@@ -1,0 +1,170 @@
+"""How a process comes to own its share of the partitions of a role, and how it hands over what is no longer its."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Final
+
+import structlog
+
+from domain.errors import TransientError
+from domain.partitions import PARTITIONS, Partition
+from managers.cancellation import stop_if_cancelled
+from services.fencing import LeaseLostError
+from services.leases import WATCH_EVERY_S, Leases, Progress
+from services.members import Member, Members, Role
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+
+STEP_EVERY_S: Final = 1.0
+
+_PASSING: Final = (TransientError, LeaseLostError)
+
+OnPartitions = Callable[[frozenset[Partition]], Awaitable[None]]
+
+
+def assigned(living: Sequence[Member]) -> dict[Partition, str]:
+    """Divide the partitions among members; everybody who sees the same members comes to the same result.
+
+    A partition goes to whom its shard fits (the lowest name, if several), else by turns to all.
+    """
+    owners = sorted(member.owner for member in living)
+    if not owners:
+        return {}
+    found: dict[Partition, str] = {}
+    for partition in range(PARTITIONS):
+        fitting = [m.owner for m in living if m.shard is not None and m.shard.has(partition)]
+        found[partition] = min(fitting, default=owners[partition % len(owners)])
+    return found
+
+
+class PartitionOwner:
+    """The partitions of one role that this process works on. `Leases.run` and `Members.run` must run besides.
+
+    Callbacks come one after the other. `gained`: begin to work on these. `lost`: stop and return when nothing of
+    them is in flight any more, within seconds; others wait. It may come while `gained` was not finished, and after
+    a `TransientError` it comes again. A lease that expired is lost without having been asked for: before anything
+    that cannot be taken back, look into `owned`.
+    """
+
+    def __init__(
+        self,
+        leases: Leases,
+        members: Members,
+        role: Role,
+        *,
+        gained: OnPartitions,
+        lost: OnPartitions,
+        step_every_s: float = STEP_EVERY_S,
+    ) -> None:
+        self._leases = leases
+        self._members = members
+        self._role: Role = role
+        self._gained = gained
+        self._lost = lost
+        self._step_every_s = step_every_s
+        self._working: set[Partition] = set()
+        self._leaving: set[Partition] = set()
+        """No longer worked on, but `lost` has not come back yet."""
+        self._one_callback = asyncio.Lock()
+        self._is_ending = False
+
+    @property
+    def owned(self) -> frozenset[Partition]:
+        """The partitions on which this process may work at this moment; those it hands over are not among them."""
+        return frozenset(p for p in self._working if self._leases.is_valid(self._name(p)))
+
+    def fences(self, partitions: Iterable[Partition]) -> dict[str, int]:
+        """Return what a script for these partitions must carry (`services.fencing`), also while they are handed over.
+
+        `LeaseLostError` when one of them is not this process's.
+        """
+        return self._leases.fences(map(self._name, partitions))
+
+    async def run(self, progress: Progress) -> None:
+        """Own the right share, for ever."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._watch(), name=f"{self._role} leases")
+            group.create_task(self._assign(progress), name=f"{self._role} partitions")
+
+    async def step(self) -> None:
+        """Take what is free of this process's share, hand over what is not its share (any more)."""
+        if self._is_ending:
+            return
+        target = {p for p, owner in assigned(self._members.living(self._role)).items() if owner == self._leases.owner}
+        await self._take(target - self._working - self._leaving)
+        await self._hand_over(self._working - target)
+
+    async def drop_expired(self) -> None:
+        """Stop working on partitions whose lease has ended."""
+        if all(map(self._is_valid, self._working)):
+            return
+        async with self._one_callback:
+            expired = {p for p in self._working if not self._is_valid(p)}
+            if expired:
+                log.warning("partitions_expired", role=self._role, partitions=sorted(expired))
+                self._leases.forget(map(self._name, expired))
+                await self._stop(expired)
+
+    async def give_up(self) -> None:
+        """Hand over everything and take nothing more, at the end of the process; `run` may still run."""
+        self._is_ending = True
+        await self._hand_over(set(self._working))
+
+    async def _take(self, wanted: set[Partition]) -> None:
+        if not wanted:
+            return
+        held = await self._leases.acquire(map(self._name, sorted(wanted)))
+        new = frozenset(p for p in wanted if self._name(p) in held)
+        async with self._one_callback:
+            if self._is_ending or not new:
+                await self._leases.release(map(self._name, new))
+                return
+            self._working |= new
+            log.info("partitions_gained", role=self._role, partitions=sorted(new))
+            try:
+                await self._gained(new)
+            except _PASSING:
+                await self._stop(set(new))
+                raise
+
+    async def _hand_over(self, partitions: set[Partition]) -> None:
+        async with self._one_callback:
+            leaving = (partitions & self._working) | self._leaving
+            if leaving:
+                await self._stop(leaving)
+
+    async def _stop(self, partitions: set[Partition]) -> None:
+        self._working -= partitions
+        self._leaving |= partitions
+        await self._lost(frozenset(partitions))
+        self._leaving -= partitions
+        await self._leases.release(map(self._name, partitions))
+        log.info("partitions_left", role=self._role, partitions=sorted(partitions))
+
+    async def _assign(self, progress: Progress) -> None:
+        while True:
+            stop_if_cancelled()
+            progress()
+            await self._try(self.step)
+            await asyncio.sleep(self._step_every_s)
+
+    async def _watch(self) -> None:
+        while True:
+            stop_if_cancelled()
+            await self._try(self.drop_expired)
+            await asyncio.sleep(WATCH_EVERY_S)
+
+    async def _try(self, doing: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await doing()
+        except _PASSING as error:
+            stop_if_cancelled()
+            log.warning("partitions_delayed", role=self._role, reason=str(error))
+
+    def _name(self, partition: Partition) -> str:
+        return f"{self._role}:{partition}"
+
+    def _is_valid(self, partition: Partition) -> bool:
+        return self._leases.is_valid(self._name(partition))

@@ -1,0 +1,282 @@
+"""An empty Redis is filled again: at start, or when it was emptied while we run.
+
+PostgreSQL knows everything but what was journaled last, and that is still in our memory. So: nothing more is sent, the
+gate is closed, the journal gets its tail back and is drained; then PostgreSQL knows who was accepted and what became
+of it, and everything that is not settled goes into the outbox once more. Only then the epoch is written, which says
+that this Redis is complete.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Sequence
+from datetime import datetime
+from typing import Final, LiteralString, Protocol
+
+import msgspec
+import structlog
+from msgspec import Struct
+
+from domain.errors import TransientError
+from domain.partitions import PARTITIONS, Partition, partition_of
+from managers.postgres import PostgresManager
+from managers.redis import Command, RedisAwayError, RedisManager
+from services import keys
+from services.accepted_pairs import ACCEPTED_FOR
+from services.claims import GROUP, Alert, HeldCall, milliseconds
+from services.journal import Journal
+from services.persistence import persistently
+from services.spool import Spool
+from services.subscribers_store import SubscribersStore
+
+log = structlog.get_logger(__name__)
+
+LOOK_EVERY_S: Final = 1.0
+OTHERS_NOTICE_S: Final = 3.0
+"""Other processes notice within a second or two and put their tails back."""
+_BATCH: Final = 500
+
+_ACCEPTED: Final[LiteralString] = """
+    SELECT token_address, user_id, call_id, claimed_at FROM claims WHERE claimed_at > $1
+"""
+# What has no outcome, and what waits for a digest that has not gone.
+_UNSETTLED: Final[LiteralString] = """
+    SELECT c.document::text AS alert, d.reason AS held_because FROM claims c
+    LEFT JOIN deliveries d ON d.call_id = c.call_id AND d.user_id = c.user_id AND d.kind = 'alert'
+    WHERE c.claimed_at > $1 AND (d.call_id IS NULL OR d.status = 'digest' AND NOT EXISTS (
+        SELECT 1 FROM deliveries g WHERE g.call_id = c.call_id AND g.user_id = c.user_id AND g.kind = 'digest'))
+    ORDER BY c.claimed_at
+"""
+_CURSOR: Final[LiteralString] = """
+    SELECT max((document->>'cursor')::bigint) AS position FROM
+        (SELECT document FROM calls WHERE document ? 'cursor' ORDER BY decided_at DESC LIMIT 1000) newest
+"""
+
+
+class _Accepted(Struct, frozen=True, kw_only=True):
+    """What an accepted token's record says when only its claim is known (`domain.matching.ProcessedToken`)."""
+
+    timestamp: datetime
+    call_id: str
+    channels_checked: tuple[str, ...] = ()
+    status: str = "accepted"
+    channels_called_at: dict[str, datetime] = {}
+
+
+class Senders(Protocol):
+    """Who has alerts in hand; `services.delivery.DeliveryService` in the running bot."""
+
+    def take_over(self, partitions: Iterable[Partition]) -> None: ...
+
+    async def release(self, partitions: Iterable[Partition]) -> Collection[tuple[int, str]]: ...
+
+    @property
+    def owned(self) -> frozenset[Partition]: ...
+
+
+class Refill:
+    def __init__(
+        self,
+        *,
+        redis: RedisManager,
+        postgres: PostgresManager,
+        journal: Journal,
+        spool: Spool,
+        subscribers: SubscribersStore,
+        senders: Senders,
+        source: str,
+        renew: Callable[[], Awaitable[object]],
+        leads: Callable[[], Awaitable[bool]],
+        say: Callable[[str], None],
+        clock: Callable[[], datetime],
+    ) -> None:
+        """`renew`: tells an emptied Redis of our leases again. `leads`: whether it is this process that fills."""
+        self._redis = redis
+        self._postgres = postgres
+        self._journal = journal
+        self._spool = spool
+        self._subscribers = subscribers
+        self._senders = senders
+        self._source = source
+        self._renew = renew
+        self._leads = leads
+        self._say = say
+        self._clock = clock
+        self._epoch: bytes | None = None
+        self._unknown: set[tuple[int, str]] = set()
+        """(user, call) of alerts that were in hand when Redis was found empty, and may have arrived."""
+        self._one_look = asyncio.Lock()
+        self.is_filling = False
+
+    async def run(self, progress: Callable[[], None]) -> None:
+        """Look again and again, until cancelled."""
+        while True:
+            progress()
+            await asyncio.sleep(LOOK_EVERY_S)
+            try:
+                await self.look(progress)
+            except TransientError as error:
+                log.debug("redis_not_looked_at", reason=str(error))
+
+    async def look(self, progress: Callable[[], None] = lambda: None) -> bool:
+        """Fill Redis if it is not the one we know; returns whether it was. `TransientError`: look again.
+
+        For PostgreSQL it waits, and everybody with it; for Redis only where nothing can be done without it.
+        """
+        async with self._one_look:
+            epoch = await self._redis.get(keys.EPOCH.of())
+            if epoch is not None and self._epoch in {None, epoch}:
+                self._epoch = epoch
+                return False
+            began_empty = self._epoch is None
+            if not began_empty:
+                log.error("redis_emptied")
+            owned = self._senders.owned
+            self.is_filling = True
+            try:
+                self._unknown.update(await self._senders.release(owned))
+                async with self._spool.closed():
+                    away = await persistently(lambda: self._try_to_fill(doubtful=began_empty), progress)
+                if away is not None:
+                    raise away
+                self._unknown.clear()
+            finally:
+                self._senders.take_over(owned)
+                self.is_filling = False
+            return True
+
+    async def _try_to_fill(self, *, doubtful: bool) -> RedisAwayError | None:
+        """Return why it was given up: Redis went away, and others can go on without it once the gate is open."""
+        try:
+            await self._fill(doubtful=doubtful)
+        except RedisAwayError as error:
+            if not self._spool.may_go_local():
+                raise
+            return error
+        return None
+
+    async def _fill(self, *, doubtful: bool) -> None:
+        await self._renew()
+        await self._spool.replay_all()
+        put_back = await self._journal.put_back()
+        while not await self._leads():
+            if await self._was_filled():
+                return
+            await asyncio.sleep(LOOK_EVERY_S)
+        if not self._spool.is_alone:
+            if await self._was_filled():
+                return  # by somebody who led before, and has ended
+            await asyncio.sleep(OTHERS_NOTICE_S)
+        # Should this end halfway, nobody takes the word of an earlier life for ours.
+        await self._redis.delete(keys.EPOCH.of())
+        await self._journal.drain_all()
+        subscribers = await self._subscribers.put_all_back()
+        if subscribers:
+            self._say(f"Redis is empty: {subscribers:,} subscribers put back from PostgreSQL; accepted tokens follow …")
+        accepted = await self._put_back_accepted()
+        waiting, held = await self._put_back_alerts(doubtful=doubtful)
+        await self._put_back_cursor()
+        self._epoch = secrets.token_hex(8).encode()
+        await self._redis.set(keys.EPOCH.of(), self._epoch)
+        counts = {"subscribers": subscribers, "accepted": accepted, "alerts": waiting, "held": held}
+        log.info("redis_filled", journal=put_back, **counts)
+        if subscribers:
+            self._say(f"Redis filled: {accepted:,} accepted tokens, {waiting:,} alerts to send, {held:,} for digests.")
+
+    async def _was_filled(self) -> bool:
+        """Whether another process has filled it."""
+        epoch = await self._redis.get(keys.EPOCH.of())
+        self._epoch = epoch or self._epoch
+        return epoch is not None
+
+    async def _put_back_accepted(self) -> int:
+        now, count = self._clock(), 0
+        async for rows in self._postgres.stream(_ACCEPTED, now - ACCEPTED_FOR, batch=_BATCH):
+            commands: list[Command] = []
+            for address, user_id, call_id, claimed_at in rows:
+                left_s = int((claimed_at + ACCEPTED_FOR - now).total_seconds())
+                record = msgspec.json.encode(_Accepted(timestamp=claimed_at, call_id=call_id))
+                key = keys.ACCEPTED_TOKEN.of(address, user_id)
+                commands.append(("SET", key, record, "NX", "EX", max(1, min(left_s, keys.ACCEPTED_TOKEN.expires_s))))
+            await self._redis.transaction(commands)
+            count += len(rows)
+            if count % (100 * _BATCH) == 0:
+                self._say(f"Accepted tokens put back: {count:,} so far.")
+        return count
+
+    async def _put_back_alerts(self, *, doubtful: bool) -> tuple[int, int]:
+        """Put what is not settled into the outbox and the digests; what may have arrived already says so."""
+        local = await self._local_pairs()
+        await self._redis.transaction([("DEL", keys.OUTBOX.of(p), keys.IN_FLIGHT.of(p)) for p in range(PARTITIONS)])
+        for partition in range(PARTITIONS):
+            await self._redis.xgroup_create(keys.OUTBOX.of(partition), GROUP)
+        waiting = held = 0
+        async for alerts in self._unsettled():
+            commands: list[Command] = []
+            for alert, held_because in alerts:
+                pair = (alert.user_id, alert.call_id)
+                if pair in local:
+                    continue
+                may_repeat = doubtful or pair in self._unknown
+                if held_because is None:
+                    waiting += 1
+                    commands += _to_outbox(alert, waiting, may_repeat=may_repeat)
+                else:
+                    held += 1
+                    commands += _to_digest(alert, held_because, self._clock(), may_repeat=may_repeat)
+            await self._redis.transaction(commands)
+        if waiting:
+            await self._hand_out()
+        return waiting, held
+
+    async def _hand_out(self) -> None:
+        """Give the alerts to a reader who is none: whoever recovers them sees which may have arrived."""
+        streams = [keys.OUTBOX.of(partition) for partition in range(PARTITIONS)]
+        while await self._redis.xreadgroup_many(streams, GROUP, "refill", count=_BATCH, block_ms=1):
+            pass
+
+    async def _unsettled(self) -> AsyncIterator[Sequence[tuple[Alert, str | None]]]:
+        decode = msgspec.json.Decoder(Alert).decode
+        async for rows in self._postgres.stream(_UNSETTLED, self._clock() - ACCEPTED_FOR, batch=_BATCH):
+            yield [(decode(row["alert"]), row["held_because"]) for row in rows]
+
+    async def _local_pairs(self) -> set[tuple[int, str]]:
+        """Alerts that live in the local store: they are on their way from there."""
+        alerts = [msgspec.json.decode(one.alert_json, type=Alert) for one in await self._spool.unsettled()]
+        return {(alert.user_id, alert.call_id) for alert in alerts}
+
+    async def _put_back_cursor(self) -> None:
+        row = await self._postgres.fetch_row(_CURSOR)
+        if row is not None and row["position"] is not None:
+            await self._redis.set(keys.FEED_CURSOR.of(self._source), row["position"], nx=True)
+
+
+def _to_outbox(alert: Alert, number: int, *, may_repeat: bool) -> list[Command]:
+    partition = partition_of(alert.user_id)
+    # An id of our own, so that its mark can be written in the same transaction; the server's next ones are higher.
+    entry_id = f"1-{number}"
+    commands: list[Command] = [("XADD", keys.OUTBOX.of(partition), entry_id, "alert", msgspec.json.encode(alert))]
+    if may_repeat:
+        commands.append(("HSET", keys.IN_FLIGHT.of(partition), entry_id, milliseconds(alert.decided_at)))
+    return commands
+
+
+def _to_digest(alert: Alert, reason: str, now: datetime, *, may_repeat: bool) -> list[Command]:
+    held = HeldCall(
+        call_id=alert.call_id,
+        token_address=alert.token_address,
+        set_number=alert.set_number,
+        score=alert.score,
+        late_s=alert.late_s,
+        received_at=alert.received_at,
+        decided_at=alert.decided_at,
+        held_at=now,
+        due_at=now,
+        reason=reason,
+        may_repeat=may_repeat,
+    )
+    return [
+        ("HSET", keys.HELD_CALLS.of(alert.user_id), alert.call_id, msgspec.json.encode(held)),
+        ("ZADD", keys.DIGESTS_DUE.of(), milliseconds(now), alert.user_id),
+    ]

@@ -1,0 +1,78 @@
+"""What was kept on disk while Redis was away, told to Redis when it is back, in the order in which it happened."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+import structlog
+from msgspec import Struct
+
+from managers.redis import RedisManager, RedisReplyError, Script
+from services.local_store import LocalStore, LoggedOperation, Operation, ScriptCall, Transaction
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+
+_PAGE: Final = 200
+_NOT_ABOUT_THE_OPERATION: Final = frozenset({"NOAUTH", "NOPERM", "WRONGPASS"})
+"""Redis refuses us, not what was asked: the next operation would fare no better."""
+
+
+class Replayed(Struct, frozen=True, kw_only=True):
+    executed: int
+    refused: int
+
+
+async def replay(
+    store: LocalStore,
+    redis: RedisManager,
+    scripts: Mapping[str, Script],
+    *,
+    progress: Callable[[], None] = lambda: None,
+) -> Replayed:
+    """Execute the log until it is empty, one operation after the other; `scripts` by the names in the log.
+
+    An operation is forgotten after it was executed, so it may be executed again when this was interrupted, by
+    `RedisAwayError` or by a kill: just call it again. What Redis refuses for good is put aside and logged.
+    """
+    executed = refused = 0
+    while page := await store.first(_PAGE):
+        progress()
+        done_up_to: int | None = None
+        try:
+            for logged in page:
+                reason = await _execute(logged.operation, redis, scripts)
+                if reason is None:
+                    executed += 1
+                else:
+                    refused += 1
+                    await _put_aside(store, logged, reason)
+                done_up_to = logged.position
+        finally:
+            if done_up_to is not None:
+                await store.forget(done_up_to)
+    return Replayed(executed=executed, refused=refused)
+
+
+async def _execute(operation: Operation | None, redis: RedisManager, scripts: Mapping[str, Script]) -> str | None:
+    """Return why it can never be executed, or `None` when it was."""
+    try:
+        match operation:
+            case Transaction(commands=commands):
+                await redis.transaction([tuple(command) for command in commands])
+            case ScriptCall(script=name, keys=keys, args=args):
+                if name not in scripts:
+                    return f"there is no script {name}"
+                await redis.script(scripts[name], keys, args)
+            case None:
+                return "unreadable"
+    except RedisReplyError as error:
+        if error.code in _NOT_ABOUT_THE_OPERATION:
+            raise
+        return str(error)
+    return None
+
+
+async def _put_aside(store: LocalStore, logged: LoggedOperation, reason: str) -> None:
+    await store.refuse(logged.position, reason)
+    log.error("operation_refused", position=logged.position, kind=type(logged.operation).__name__, reason=reason)

@@ -1,0 +1,218 @@
+"""Several senders share Telegram's overall limit: who may use how many of its slots, and until when.
+
+Every sender holds a share by lease and renews it each second, saying how many slots it holds and how many it
+could use. The script grants by demand, max-min fair, and never more than nobody else may still be using:
+
+- a sender counts for what it *says* it holds, and it says so until a slot has cooled (`SlotScheduler.held`);
+- a sender that is silent counts for all it was granted until its lease has ended, its last requests can no
+  longer arrive, and a period has passed;
+- a sender uses nothing beyond the end of its lease, counted on its own clock from before it asked.
+
+So the windows of all senders together are one ack-clocked window of N slots (see `managers/send_slots.py`).
+With more hungry senders than slots some get nothing; nobody runs that many.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import secrets
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Final, cast
+
+import structlog
+
+from managers.cancellation import stop_if_cancelled
+from managers.redis import Argument, RedisAwayError, RedisManager, Script
+from managers.send_slots import SlotScheduler
+from services import keys
+
+log = structlog.get_logger(__name__)
+
+LEASE_S = 3.0
+"""A sender that could not renew for so long sends nothing."""
+RENEWED_EACH_S = 1.0
+_SOONEST_S = 0.05
+"""Not even a sender that runs short renews again before this."""
+_ANSWER_WITHIN_S = 1.0
+_CLOCK_SLACK_S = 1.0
+"""What Redis may believe to have passed beyond what the asking sender's clock says."""
+
+# KEYS: the leases. ARGV: sender, number of its request, slots of all, slots it holds, slots it could use, whether it
+# is alone ('1'); then in ms: lease, period, how long after its lease the slots of a silent sender are held, time since
+# its last answered request, clock slack, and how long an emptied Redis grants nothing new (or everybody who still
+# holds slots would be forgotten). Returns how many slots it may use from now on.
+# Time is Redis's, less what a step of its clock adds to it: no more passes between two requests of a sender than
+# passed on the sender's own clock. An idle sender keeps a few slots, up to a sixth of all for all of them together.
+RENEW: Final = Script("""
+local name, number, slots = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
+local claim, demand = tonumber(ARGV[4]), tonumber(ARGV[5])
+local alone, lease, period, hold = ARGV[6] == '1', tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9])
+local time = redis.call('TIME')
+local wall = time[1] * 1000 + math.floor(time[2] / 1000)
+local stored = redis.call('GET', KEYS[1])
+local state = stored and cjson.decode(stored) or {now = 0, wall = wall, opens = tonumber(ARGV[12]), senders = {}}
+local me = state.senders[name]
+if me and number <= me.number then return 0 end
+local now = state.now + math.max(0, wall - state.wall)
+if me then now = math.max(state.now, math.min(now, me.at + ARGV[10] + ARGV[11])) end
+state.now, state.wall = now, wall
+
+local others, hungry = 0, {{name = name, wants = demand}}
+for other, has in pairs(state.senders) do
+  if other ~= name then
+    if now >= has.freed or (alone and now >= has.ends + period) then
+      state.senders[other] = nil
+    else
+      others = others + has.held
+      if now < has.ends then hungry[#hungry + 1] = {name = other, wants = has.demand} end
+    end
+  end
+end
+
+local reserve = #hungry == 1 and slots or math.floor(slots / 6 / #hungry)
+table.sort(hungry, function(a, b)
+  if a.wants ~= b.wants then return a.wants < b.wants end
+  return a.name < b.name
+end)
+local left, fair = slots, 0
+for place, sender in ipairs(hungry) do
+  local part = math.min(sender.wants + reserve, math.floor(left / (#hungry - place + 1)))
+  left = left - part
+  if sender.name == name then fair = part end
+end
+
+local free = slots - others
+if now < state.opens and not alone then free = math.min(free, claim) end
+local granted = math.max(0, math.min(fair, free))
+state.senders[name] = {
+  number = number, at = now, demand = demand, held = math.max(granted, claim),
+  ends = now + lease, freed = now + lease + hold,
+}
+redis.call('SET', KEYS[1], cjson.encode(state))
+return granted
+""")
+
+# KEYS: the leases. ARGV: sender, number of its request, ms until its last slot has cooled.
+LEAVE: Final = Script("""
+local stored = redis.call('GET', KEYS[1])
+if not stored then return 0 end
+local state = cjson.decode(stored)
+local me = state.senders[ARGV[1]]
+if not me or tonumber(ARGV[2]) <= me.number then return 0 end
+local time = redis.call('TIME')
+local wall = time[1] * 1000 + math.floor(time[2] / 1000)
+state.now = state.now + math.max(0, wall - state.wall)
+state.wall = wall
+me.number, me.ends, me.freed, me.demand = tonumber(ARGV[2]), state.now, state.now + ARGV[3], 0
+redis.call('SET', KEYS[1], cjson.encode(state))
+return 1
+""")
+
+
+class SlotLeases:
+    """Keeps the scheduler's share of the overall window leased: nothing is sent before `run` has asked for one.
+
+    `sender` names the process in the leases; every start makes it a new one. `alone` tells whether nobody else can be
+    sending: then the whole window is used while Redis is away, and a predecessor's slots come back without waiting
+    for the longest time that its last requests might take.
+    """
+
+    def __init__(
+        self, *, redis: RedisManager, scheduler: SlotScheduler, sender: str, alone: Callable[[], bool]
+    ) -> None:
+        self._redis = redis
+        self._scheduler = scheduler
+        self._sender = f"{sender}:{secrets.token_hex(4)}"
+        self._alone = alone
+        self._number = 0
+        self._answered_at: float | None = None
+        """When the last answered request (or else the first) was about to leave."""
+        self._has_enough = False
+        self._redis_answers = True
+        scheduler.resize(0)
+
+    async def run(self, progress: Callable[[], None]) -> None:
+        """Renew the lease for ever."""
+        clock = self._scheduler.clock
+        while True:
+            stop_if_cancelled()
+            started_at = clock()
+            await self._keep()
+            progress()
+            if self._has_enough:
+                # Demand may rise within the second; there may be slots that nobody else needs.
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(max(0.0, started_at + RENEWED_EACH_S - clock())):
+                        await self._scheduler.short.wait()
+                await asyncio.sleep(max(0.0, started_at + _SOONEST_S - clock()))
+            else:
+                await asyncio.sleep(max(0.0, started_at + RENEWED_EACH_S - clock()))
+
+    async def leave(self) -> None:
+        """Give everything back as soon as it has cooled. Call it when the last message is sent and `run` has ended."""
+        self._scheduler.resize(0, until=-math.inf)
+        self._number += 1
+        args = (self._sender, self._number, _milliseconds(self._scheduler.quiet_in_s))
+        try:
+            async with asyncio.timeout(_ANSWER_WITHIN_S):
+                await self._redis.script(LEAVE, [keys.SLOT_LEASES.of()], args)
+        except (RedisAwayError, TimeoutError) as error:
+            stop_if_cancelled()
+            log.warning("slot_lease_not_given_back", reason=str(error))
+
+    async def _keep(self) -> None:
+        """Renew, or see what is left without Redis: what the lease still covers, or everything if alone."""
+        try:
+            async with asyncio.timeout(_ANSWER_WITHIN_S):
+                await self._renew()
+        except (RedisAwayError, TimeoutError) as error:
+            stop_if_cancelled()
+            alone = self._alone()
+            if alone:
+                whole = self._scheduler.limits.slots
+                self._scheduler.resize(whole, until=self._scheduler.clock() + LEASE_S)
+            self._has_enough = False
+            if self._redis_answers:
+                log.warning("slot_lease_not_renewed", reason=str(error) or "no answer in time", alone=alone)
+            self._redis_answers = False
+        else:
+            if not self._redis_answers:
+                log.info("slot_lease_renewed", slots=self._scheduler.slots)
+            self._redis_answers = True
+
+    async def _renew(self) -> None:
+        """Renew, and once more if that made slots free for others."""
+        scheduler = self._scheduler
+        for _ in range(2):
+            scheduler.short.clear()
+            held, demand, asked_at = scheduler.held, scheduler.demand, scheduler.clock()
+            granted = await self._ask(held, demand, asked_at)
+            scheduler.resize(granted, until=asked_at + LEASE_S)
+            self._answered_at = asked_at
+            self._has_enough = granted >= demand
+            if scheduler.held >= held:
+                return
+
+    async def _ask(self, held: int, demand: int, asked_at: float) -> int:
+        if self._answered_at is None:
+            self._answered_at = asked_at
+        self._number += 1
+        limits = self._scheduler.limits
+        durations_s = (
+            LEASE_S,
+            limits.period_s,
+            self._scheduler.lost_after_s + limits.period_s + _CLOCK_SLACK_S,
+            asked_at - self._answered_at,
+            _CLOCK_SLACK_S,
+            LEASE_S + limits.period_s,
+        )
+        args: list[Argument] = [self._sender, self._number, limits.slots, held, demand, int(self._alone())]
+        args += [_milliseconds(duration_s) for duration_s in durations_s]
+        return cast("int", await self._redis.script(RENEW, [keys.SLOT_LEASES.of()], args))
+
+
+def _milliseconds(duration_s: float) -> int:
+    """Never less than the duration, whichever millisecond Redis believes it to be."""
+    return math.ceil(duration_s * 1000) + 1

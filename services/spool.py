@@ -1,0 +1,179 @@
+"""What must happen, happens: at Redis or, while that is away, in the local store, from where it is brought to Redis.
+
+Only a process that does everything alone goes on without Redis, and only after it has worked with it: its memory and
+PostgreSQL then say who was accepted already. Operations are idempotent, so an answer that was lost costs nothing: the
+same operation is written down and carried out again. Their order is kept.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Final
+
+import structlog
+
+from domain.errors import TransientError
+from managers.fault_points import fault_point
+from managers.redis import RedisAwayError, RedisManager, Reply, Script
+from services.gate import Gate
+from services.local_store import LocalAlert, LocalStore, Operation, ScriptCall
+from services.replay import replay
+
+log = structlog.get_logger(__name__)
+
+IDLE_S: Final = 5.0
+PAUSE_S: Final = 0.5
+
+
+class Spool:
+    """`store` is `None` where Redis cannot be done without: then its absence is the caller's to wait for."""
+
+    def __init__(
+        self,
+        redis: RedisManager,
+        scripts: Mapping[str, Script],
+        *,
+        store: LocalStore | None = None,
+        is_alone: Callable[[], bool] = lambda: True,
+    ) -> None:
+        self._redis = redis
+        self._scripts = scripts
+        self._store = store
+        self._is_alone = is_alone
+        self._gate = Gate()
+        self._one_replay = asyncio.Lock()
+        self._has_worked = False
+        self._news = asyncio.Event()
+        self.is_local = False
+        """Whether operations go into the local store."""
+
+    @property
+    def waiting(self) -> int:
+        """Operations that Redis does not know yet."""
+        return 0 if self._store is None else self._store.size
+
+    @property
+    def local_alerts(self) -> int:
+        """Alerts that live in the local store."""
+        return 0 if self._store is None else self._store.alerts
+
+    async def unsettled(self) -> list[LocalAlert]:
+        return [] if self._store is None else await self._store.unsettled()
+
+    async def mark(self, ids: Sequence[str]) -> None:
+        """Mark local alerts as in flight."""
+        await self._needed_store().mark(ids)
+
+    async def unmark(self, ids: Sequence[str]) -> None:
+        await self._needed_store().unmark(ids)
+
+    async def begin(self) -> None:
+        """Bring to Redis what a killed process left behind. `RedisAwayError`: ask again."""
+        await self.replay_all()
+        self._has_worked = True
+
+    async def execute(
+        self, operation: Operation, settles: Sequence[str] = (), *, later: Operation | None = None
+    ) -> Reply:
+        """Carry out an idempotent operation; the reply is `None` when it was only written down.
+
+        It is always written down where it `settles` local alerts, together with that. What is written down is `later`,
+        where `operation` is right at this moment only: a fencing number is another one after the next start.
+        `RedisAwayError` or `LocalStoreError`: nothing is known to have happened, do it again.
+        """
+        async with self._gate.entered():
+            if not settles and not self.is_local:
+                try:
+                    return await self._at_redis(operation)
+                except RedisAwayError as error:
+                    if not self.may_go_local():
+                        raise
+                    self.go_local(str(error))
+            await self._needed_store().settle(settles, [later or operation])
+            self._news.set()
+            return None
+
+    async def put(self, alerts: Sequence[LocalAlert], operation: Operation) -> None:
+        """Keep local alerts, and the operation that tells Redis of them; to be called inside the gate."""
+        await self._needed_store().put_alerts(alerts, [operation])
+        self._news.set()
+
+    @asynccontextmanager
+    async def entered(self) -> AsyncGenerator[None]:
+        """Be inside the gate for something of which `execute` is not the whole."""
+        async with self._gate.entered():
+            yield
+
+    @asynccontextmanager
+    async def closed(self) -> AsyncGenerator[None]:
+        """Let nothing happen meanwhile."""
+        async with self._gate.closed():
+            yield
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether no other process has a part in the work."""
+        return self._is_alone()
+
+    def may_go_local(self) -> bool:
+        return self._store is not None and self._has_worked and self._redis.is_away and self._is_alone()
+
+    def go_local(self, reason: str) -> None:
+        if not self.is_local:
+            self.is_local = True
+            log.error("redis_done_without", reason=reason)
+        self._news.set()
+
+    def _needed_store(self) -> LocalStore:
+        if self._store is None:
+            raise RedisAwayError("Redis is away and there is no local store")
+        return self._store
+
+    async def _at_redis(self, operation: Operation) -> Reply:
+        if isinstance(operation, ScriptCall):
+            return await self._redis.script(self._scripts[operation.script], operation.keys, operation.args)
+        return list(await self._redis.transaction([tuple(command) for command in operation.commands]))
+
+    async def replay_all(self) -> None:
+        """Bring everything to Redis, in order; nothing is left where nothing can be added meanwhile."""
+        async with self._one_replay:  # two at once would mix up the order
+            if self._store is not None and not self._store.is_empty:
+                await replay(self._store, self._redis, self._scripts)
+
+    async def run(self, progress: Callable[[], None], refill: Callable[[], Awaitable[object]]) -> None:
+        """Bring operations to Redis whenever it is there and some are waiting, until cancelled.
+
+        `refill` is awaited first: a Redis that came back empty is filled again.
+        """
+        while True:
+            progress()
+            try:
+                async with asyncio.timeout(IDLE_S):
+                    await self._news.wait()
+            except TimeoutError:
+                continue
+            if not self._redis.is_away:
+                await self._try_to_merge(refill)
+            if self.is_local or self.waiting:
+                await asyncio.sleep(PAUSE_S)
+            else:
+                self._news.clear()
+
+    async def _try_to_merge(self, refill: Callable[[], Awaitable[object]]) -> None:
+        try:
+            await refill()
+            await self.merge()
+        except TransientError as error:
+            log.warning("local_store_waits", operations=self.waiting, reason=str(error))
+
+    async def merge(self) -> None:
+        """Bring to Redis what happened without it, and work with it again."""
+        began_with = self.waiting
+        await self.replay_all()  # the most of it while others go on
+        async with self._gate.closed():
+            await self.replay_all()
+            fault_point("merging")
+            self.is_local = False
+        log.info("local_store_merged", operations=began_with)

@@ -1,0 +1,51 @@
+"""The call behind an alert, as it was decided: from memory, from Redis, or from PostgreSQL when Redis lost it."""
+
+from __future__ import annotations
+
+from typing import Final, LiteralString
+
+import structlog
+from cachetools import LRUCache
+
+from domain.errors import TransientError
+from managers.postgres import PostgresManager
+from managers.redis import RedisAwayError, RedisManager
+from services.claims import Alert, ClaimRequest, HeldCall, stored_call_key
+
+log = structlog.get_logger(__name__)
+
+REMEMBERED: Final = 5_000
+_STORED: Final[LiteralString] = "SELECT document::text FROM calls WHERE call_id = $1"
+
+
+class StoredCalls:
+    def __init__(self, redis: RedisManager, postgres: PostgresManager) -> None:
+        self._redis = redis
+        self._postgres = postgres
+        self._remembered: LRUCache[str, bytes] = LRUCache(REMEMBERED)
+
+    def remember(self, about: Alert | ClaimRequest, call: bytes) -> None:
+        """Keep in memory a call for which alerts are on their way."""
+        self._remembered[stored_call_key(about.call_id, about.late_s, about.decided_at)] = call
+
+    async def find(self, alert: Alert | HeldCall) -> bytes | None:
+        """Return the call (JSON of `domain.calls.Call`), or `None` when nobody knows it any more.
+
+        `TransientError` when not all could be asked. PostgreSQL knows a call as it came; of one that passed late the
+        figures that came later are missing there.
+        """
+        key = stored_call_key(alert.call_id, alert.late_s, alert.decided_at)
+        known = self._remembered.get(key)
+        if known is not None:
+            return known
+        away: TransientError | None = None
+        try:
+            found = await self._redis.get(key)
+        except RedisAwayError as error:
+            found, away = None, error
+        if found is None:
+            row = await self._postgres.fetch_row(_STORED, alert.call_id)
+            found = None if row is None else str(row["document"]).encode()
+        if found is None and away is not None:
+            raise away
+        return found

@@ -1,0 +1,106 @@
+"""Own servers that may be broken, the size of the scenarios, and the table of what came of them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import shutil
+import tempfile
+import zlib
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from tests.faults.ledger import Counts, judge
+from tests.faults.reliability import FAULTS, Row, faults_section, write_section
+from tests.faults.servers import BreakablePostgres, BreakableRedis
+from tests.faults.stage import FULL, SHORT, Size, Stage
+
+Verdict = Callable[..., None]
+PROPERTY = "reliability"
+SHORT_TIMEOUT_S, FULL_TIMEOUT_S = 120, 900
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("faults")
+    group.addoption("--full", action="store_true", help="every fault scenario, some thousand alerts each")
+    group.addoption("--reliability-table", type=Path, help="write what came of the fault scenarios into this page")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "thorough: a fault scenario that only `make faults` plays")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    full = is_full(config)
+    mine = [item for item in items if Path(__file__).parent in item.path.parents]
+    for item in mine:
+        item.add_marker(pytest.mark.timeout(FULL_TIMEOUT_S if full else SHORT_TIMEOUT_S))
+    if not full:
+        left_out = [item for item in mine if item.get_closest_marker("thorough")]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
+
+
+def is_full(config: pytest.Config) -> bool:
+    """Without this folder on the command line, pytest has not heard of the option: then it is a short run."""
+    return bool(config.getoption("--full", default=False))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    reports = [r for reports in terminalreporter.stats.values() for r in reports if isinstance(r, pytest.TestReport)]
+    encoded = {value for report in reports for name, value in report.user_properties if name == PROPERTY}
+    rows = [msgspec.json.decode(str(value), type=Row) for value in encoded]
+    for row in sorted(rows, key=lambda row: row.what):
+        terminalreporter.write_line(row.line)
+    path: Path | None = config.getoption("--reliability-table", default=None)
+    if path is not None:
+        failed = sorted({r.nodeid for r in reports if r.failed})
+        write_section(path, FAULTS, faults_section(rows, failed))
+
+
+@pytest.fixture(scope="session")
+def size(request: pytest.FixtureRequest) -> Size:
+    return FULL if is_full(request.config) else SHORT
+
+
+@pytest.fixture(scope="session")
+def fault_servers() -> Iterator[tuple[BreakableRedis, BreakablePostgres]]:
+    """Up until the session ends, whatever tests do to them."""
+    directory = Path(tempfile.mkdtemp(prefix="bot-faults-"))
+    redis, postgres = BreakableRedis(directory / "redis"), BreakablePostgres(directory / "postgres")
+    with contextlib.ExitStack() as stack:
+        stack.callback(shutil.rmtree, directory)
+        for server in (redis, postgres):
+            stack.callback(server.stop)
+            server.start()
+        asyncio.run(postgres.make_template())
+        yield redis, postgres
+
+
+@pytest.fixture
+async def stage(
+    request: pytest.FixtureRequest,
+    size: Size,
+    fault_servers: tuple[BreakableRedis, BreakablePostgres],
+) -> AsyncIterator[Stage]:
+    redis, postgres = fault_servers
+    seed = zlib.crc32(request.node.name.encode())
+    async with Stage(size=size, seed=seed, redis=redis, postgres=postgres) as stage:
+        yield stage
+
+
+@pytest.fixture
+def verdict(request: pytest.FixtureRequest, stage: Stage) -> Verdict:
+    """Say what was broken, print what came of it, and fail if anything was lost or came twice."""
+
+    def give(what: str, counts: Counts, *, repeats: int = 0) -> None:
+        row = Row(what=what, counts=counts, repeats=repeats)
+        request.node.user_properties.append((PROPERTY, msgspec.json.encode(row).decode()))
+        print(row.line)  # noqa: T201 - the counts
+        judge(counts, repeats=repeats)
+        assert not stage.complaints, "\n".join([counts.line(), *stage.complaints])
+
+    return give

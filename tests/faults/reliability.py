@@ -1,0 +1,71 @@
+"""`docs/reliability.md`: what was broken, and what came of it. Each command replaces its own section."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from msgspec import Struct
+
+from benchmarks.report import machine
+from tests.faults.ledger import Counts
+
+FAULTS: Final = "Faults"
+SOAK: Final = "Soak"
+_TITLE: Final = """# Reliability
+
+Made by `make faults` and `make soak`, each its own section: change the tests, not this page. The bot runs as a real
+process against a real Redis and a real PostgreSQL and the sandbox's feed and Telegram; every (subscriber, token) pair
+that a plain loop over the filters accepts is held against what Telegram received.
+
+*Lost* never came. *Twice* came again as if for the first time. *Marked* came again and says that it may be a repeat:
+the outcome of the first attempt was unknown when something died, and nobody can know it.
+"""
+_HEAD: Final = ("what was broken", "accepted", "received", "in digests", "lost", "twice", "marked", "bound")
+
+
+class Row(Struct, frozen=True, kw_only=True):
+    """One scenario."""
+
+    what: str
+    counts: Counts
+    repeats: int
+    """Messages that may repeat, at most."""
+
+    @property
+    def line(self) -> str:
+        return f"{self.what}: {self.counts.line()} (at most {self.repeats} repeated)"
+
+
+def faults_section(rows: Sequence[Row], failed: Sequence[str]) -> str:
+    cells = [_HEAD, tuple("---" if n == 0 else "---:" for n in range(len(_HEAD)))]
+    for row in sorted(rows, key=lambda row: row.what):
+        c = row.counts
+        figures = (c.accepted, c.received, c.in_digests, c.lost, c.twice, c.marked)
+        cells.append((row.what, *(f"{figure:,}" for figure in figures), f"{row.repeats} messages"))
+    table = "\n".join(f"| {' | '.join(line)} |" for line in cells)
+    total = f"{sum(row.counts.accepted for row in rows):,} alerts in {len(rows)} scenarios: "
+    total += f"{sum(row.counts.lost for row in rows):,} lost, {sum(row.counts.twice for row in rows):,} twice."
+    bad = "".join(f"\n- failed: `{name}`" for name in failed)
+    return "\n\n".join([_made_by("make faults"), table, total + ("\n" + bad if bad else "")])
+
+
+def write_section(path: Path, name: str, body: str) -> None:
+    """Replace one section of the page, or add it; the others stay."""
+    page = path.read_text(encoding="utf-8") if path.exists() else _TITLE
+    sections = dict(re.findall(r"^## (\w+)\n\n(.*?)(?=^## |\Z)", page, re.MULTILINE | re.DOTALL))
+    sections[name] = body + "\n"
+    order = [section for section in (FAULTS, SOAK) if section in sections]
+    text = "\n".join([_TITLE, *(f"## {section}\n\n{sections[section].strip()}\n" for section in order)])
+    path.write_text(text, encoding="utf-8")
+
+
+def soak_section(table: str) -> str:
+    return "\n\n".join([_made_by("make soak"), f"```\n{table}\n```"])
+
+
+def _made_by(command: str) -> str:
+    return f"`{command}`, {machine()}, {datetime.now(UTC):%Y-%m-%d}."

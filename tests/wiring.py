@@ -1,0 +1,34 @@
+"""The stores of the alert path put together for a test, as `composition` does it for the bot."""
+
+from __future__ import annotations
+
+from managers.postgres import PostgresManager
+from managers.redis import RedisManager
+from services.accepted_pairs import AcceptedPairs
+from services.held import HOLD, HeldCalls
+from services.journal import Journal
+from services.local_store import LocalStore
+from services.outbox import Outbox
+from services.outbox_scripts import SCRIPTS
+from services.spool import Spool
+from services.stored_calls import StoredCalls
+
+
+def spool_on(redis: RedisManager, store: LocalStore | None = None) -> Spool:
+    return Spool(redis, SCRIPTS | {"hold": HOLD}, store=store)
+
+
+def outbox_on(
+    redis: RedisManager, postgres: PostgresManager, journal: Journal | None = None, spool: Spool | None = None
+) -> Outbox:
+    return Outbox(
+        redis,
+        journal or Journal(redis, postgres),
+        spool or spool_on(redis),
+        StoredCalls(redis, postgres),
+        AcceptedPairs(postgres),
+    )
+
+
+def held_calls_on(redis: RedisManager, postgres: PostgresManager, spool: Spool | None = None) -> HeldCalls:
+    return HeldCalls(redis, spool or spool_on(redis), Journal(redis, postgres))
