@@ -203,7 +203,7 @@ class TokenFilterBot(BotBase):
         """What keeps memory right when another process changes things."""
         engine, users = self.engine, self.services.users
         on_change = OnChange(
-            subscriber=lambda user_id: users.refresh(user_id, self.matched),
+            subscriber=lambda user_id: users.refresh(user_id, lambda: self.matched),
             preset=users.refresh_preset,
             everything=self._reload,
         )

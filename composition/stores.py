@@ -8,6 +8,7 @@ from bot.roles import REFILL, parts_of
 from composition.connections import Connections, Place
 from config.clock import now
 from domain.calls import Channel
+from domain.partitions import Partition
 from domain.subscribers import Subscriber
 from managers.cache import SmartCache
 from services.accepted_pairs import AcceptedPairs
@@ -19,7 +20,7 @@ from services.journal import Journal
 from services.leases import Leases
 from services.members import Members
 from services.metrics import Metrics
-from services.outbox import Outbox
+from services.outbox import ALL, Outbox
 from services.outbox_scripts import SCRIPTS
 from services.presets import PresetsStore
 from services.refill import Refill, Senders
@@ -46,6 +47,7 @@ class Stores:
         """`match_fences`: names and numbers of the leases under which alerts are claimed."""
         redis, postgres, owner = parts.redis, parts.postgres, place.owner
         self._parts = parts
+        self._takes_everything = place.role == "all"
         self.caches = Caches()
         self.members = Members(redis, owner, parts_of(place.role), shard=place.shard)
         self.leases = Leases(redis, owner, alone=self.is_alone)
@@ -53,6 +55,7 @@ class Stores:
         self.calls = CallStream(redis)
         self.journal = Journal(redis, postgres)
         self.spool = Spool(redis, SCRIPTS | {"hold": HOLD}, store=parts.store, is_alone=self.is_alone)
+        self.journal.knows_all = lambda: not self.spool.waiting
         self.outbox = Outbox(
             redis,
             self.journal,
@@ -76,6 +79,10 @@ class Stores:
         async def leads() -> bool:
             return bool(await self.leases.acquire([REFILL]))
 
+        def entitled() -> frozenset[Partition]:
+            held = (p for p in ALL if self.leases.is_valid(f"send:{p}"))
+            return ALL if self._takes_everything else frozenset(held)
+
         return Refill(
             redis=self._parts.redis,
             postgres=self._parts.postgres,
@@ -83,6 +90,7 @@ class Stores:
             spool=self.spool,
             subscribers=self.subscribers,
             senders=senders,
+            entitled=entitled,
             source=self._parts.source.name,
             renew=self.leases.renew,
             leads=leads,

@@ -33,6 +33,9 @@ class AcceptedPairs:
         """A sender has got this alert: should the answer to its claim be lost, it is not claimed again."""
         self._handed_out[alert.user_id, alert.call_id] = None
 
+    def was_handed_out(self, alert: Alert) -> bool:
+        return (alert.user_id, alert.call_id) in self._handed_out
+
     async def unknown(self, decision: ClaimRequest) -> list[tuple[int, int]]:
         """Return the accepted pairs of which nobody knows; those this process accepted the matcher has left out.
 

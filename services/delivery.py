@@ -101,7 +101,9 @@ class DeliveryService:
         self._room = asyncio.Condition()
         self._in_flight = asyncio.Semaphore(SEND_SLOTS)
         self._sending: set[int] = set()
-        """Subscribers to whom a request is under way, or who are about to get one."""
+        """Subscribers of whom something is being sent or settled."""
+        self._leaving: set[Partition] = set()
+        """Of these nothing new begins: `release` waits for what is under way."""
         self._owned: set[Partition] = set()
         self._unrecovered: set[Partition] = set()
         self._recovered: set[Partition] = set()
@@ -131,16 +133,21 @@ class DeliveryService:
         released = frozenset(partitions)
         self._owned -= released
         self._unrecovered -= released
-        async with self._reading:  # what is being read right now is in hand afterwards
-            pass
+        self._leaving |= released
         unknown: set[tuple[int, str]] = set()
-        async with self._room:
-            await self._room.wait_for(lambda: not any(partition_of(user) in released for user in self._sending))
-            for user_id, queue in self._queues.items():
-                if partition_of(user_id) in released:
-                    unknown |= {(user_id, w.entry.alert.call_id) for w in queue if w.may_repeat}
-                    self._let_go(queue, [w for w in queue if w.entry.is_local])
-            self._room.notify_all()
+        try:
+            async with self._reading:  # what is being read right now is in hand afterwards
+                pass
+            async with self._room:
+                await self._room.wait_for(lambda: not any(partition_of(user) in released for user in self._sending))
+                for user_id, queue in self._queues.items():
+                    if partition_of(user_id) in released:
+                        unknown |= {(user_id, call_id) for w in queue if w.may_repeat for call_id in _calls_of(w)}
+                        self._let_go(queue, [w for w in queue if w.entry.is_local])
+        finally:
+            self._leaving -= released
+            async with self._room:
+                self._room.notify_all()
         return unknown
 
     async def run(self, progress: Callable[[], None]) -> None:
@@ -238,19 +245,27 @@ class DeliveryService:
 
     @asynccontextmanager
     async def _request_to(self, user_id: int) -> AsyncGenerator[None]:
-        """One of the few requests in flight; `release` waits for its end."""
-        async with self._in_flight:
+        """One of the few requests in flight."""
+        async with self._in_flight, self._under_way(user_id):
+            yield
+
+    @asynccontextmanager
+    async def _under_way(self, user_id: int) -> AsyncGenerator[None]:
+        """`release` waits for the end of what is done inside, and it for the end of a `release`."""
+        async with self._room:
+            await self._room.wait_for(lambda: partition_of(user_id) not in self._leaving)
             self._sending.add(user_id)
-            try:
-                yield
-            finally:
-                self._sending.discard(user_id)
-                async with self._room:
-                    self._room.notify_all()
+        try:
+            yield
+        finally:
+            self._sending.discard(user_id)
+            async with self._room:
+                self._room.notify_all()
 
     async def _turn(self, user_id: int, queue: deque[Waiting]) -> None:
         """Wait for the turn, then send one message or find that nothing is to be sent."""
-        subscriber, sendable = await self._sort_out(user_id, queue)
+        async with self._under_way(user_id):
+            subscriber, sendable = await self._sort_out(user_id, queue)
         if subscriber is None or not sendable:
             return
         await self._composer.prepare(sendable[0], subscriber)
@@ -330,3 +345,9 @@ class DeliveryService:
                         repeat=waiting.may_repeat,
                     )
                 )
+
+
+def _calls_of(waiting: Waiting) -> list[str]:
+    """Return the calls that an alert, or a digest, is about."""
+    alert = waiting.entry.alert
+    return [call.call_id for call in alert.held] or [alert.call_id]

@@ -67,6 +67,8 @@ class Journal:
         """What went into the journal from here and may not have left it."""
         self.prepare: Callable[[], Awaitable[None]] | None = None
         """What PostgreSQL still needs before the first entry; may be repeated."""
+        self.knows_all: Callable[[], bool] = lambda: True
+        """Whether Redis was told everything; what only the local store knows cannot have been read from the journal."""
         self.drained = 0
         """Entries committed to PostgreSQL since the start."""
         self.rejected = 0
@@ -106,7 +108,7 @@ class Journal:
             fault_point("journaled")
             await self._redis.xdel(keys.JOURNAL.of(), *(e.id for e in entries))
             self.drained += len(entries)
-        if len(entries) < _BATCH and epoch is not None:  # it was read to its end
+        if len(entries) < _BATCH and epoch is not None and self.knows_all():  # it was read to its end
             self.tail.forget(noted_before=looked_at)
         return len(entries)
 

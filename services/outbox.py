@@ -142,7 +142,11 @@ class Outbox:
 
     async def _claim_locally(self, decisions: Sequence[ClaimRequest], cursor: FeedCursor | None) -> list[set[int]]:
         """Claim what neither a sender's hands nor PostgreSQL know. The matcher remembers the rest."""
-        kept = [replace(d, accepted=await self._accepted.unknown(d)) for d in decisions]
+        unknown = await asyncio.gather(*map(self._accepted.unknown, decisions))
+        kept = [replace(d, accepted=pairs) for d, pairs in zip(decisions, unknown, strict=True)]
+        # What a sender got although the answer to its claim was lost: nobody has noted it yet.
+        got = (alert for d in decisions for alert in alerts_of(d) if self._accepted.was_handed_out(alert))
+        self._journal.tail.note(entry("claim", msgspec.json.encode(alert)) for alert in got)
         claimed = [{user_id for user_id, _ in d.accepted} for d in kept]
         names, args = claim_command(kept, cursor, mode="local")
         alerts = [
@@ -224,6 +228,8 @@ class Outbox:
         being sent right now.
         """
         recovered: list[OutboxEntry] = []
+        if min_idle_s and self._spool.waiting:
+            return recovered  # some of it is finished, and Redis is only about to hear of it
         for partition in partitions:
             await self._redis.xgroup_create(keys.OUTBOX.of(partition), GROUP)
             entries = await self._taken_over(partition, consumer, int(min_idle_s * 1000))
@@ -259,9 +265,10 @@ class Outbox:
         for partition, ids in remote.items():
             names = [keys.FENCES.of(), keys.IN_FLIGHT.of(partition)]
             marks = [part for entry_id in ids for part in (entry_id, now_ms)]
-            args = [*fence_args(self._send_fences(partition)), *marks]
+            begin = ScriptCall(script="begin", keys=names, args=[*fence_args(self._send_fences(partition)), *marks])
+            later = Transaction(commands=[["HSET", keys.IN_FLIGHT.of(partition), *marks]])
             try:
-                await self._spool.execute(ScriptCall(script="begin", keys=names, args=args))
+                await self._spool.execute(begin, later=later)
             except RedisReplyError as error:
                 raise lease_lost(error) or error from error
 

@@ -85,19 +85,24 @@ class Refill:
         spool: Spool,
         subscribers: SubscribersStore,
         senders: Senders,
+        entitled: Callable[[], frozenset[Partition]],
         source: str,
         renew: Callable[[], Awaitable[object]],
         leads: Callable[[], Awaitable[bool]],
         say: Callable[[str], None],
         clock: Callable[[], datetime],
     ) -> None:
-        """`renew`: tells an emptied Redis of our leases again. `leads`: whether it is this process that fills."""
+        """`renew`: tells an emptied Redis of our leases again. `leads`: whether it is this process that fills.
+
+        `entitled`: the partitions that this process may send at this moment.
+        """
         self._redis = redis
         self._postgres = postgres
         self._journal = journal
         self._spool = spool
         self._subscribers = subscribers
         self._senders = senders
+        self._entitled = entitled
         self._source = source
         self._renew = renew
         self._leads = leads
@@ -105,7 +110,9 @@ class Refill:
         self._clock = clock
         self._epoch: bytes | None = None
         self._unknown: set[tuple[int, str]] = set()
-        """(user, call) of alerts that were in hand when Redis was found empty, and may have arrived."""
+        """(user, call) of alerts that were in hand when Redis was found empty, and may have arrived. They are few, and
+        kept: it may be emptied again before they are in hand again.
+        """
         self._one_look = asyncio.Lock()
         self.is_filling = False
 
@@ -140,9 +147,8 @@ class Refill:
                     away = await persistently(lambda: self._try_to_fill(doubtful=began_empty), progress)
                 if away is not None:
                     raise away
-                self._unknown.clear()
             finally:
-                self._senders.take_over(owned)
+                self._senders.take_over(owned & self._entitled())
                 self.is_filling = False
             return True
 

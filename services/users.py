@@ -112,11 +112,13 @@ class UsersService:
             self._receivers.forget(part)
             await asyncio.sleep(0)
 
-    async def refresh(self, user_id: int, partitions: Collection[Partition] = ALL) -> None:
-        """Read a subscriber anew whom another process changed."""
+    async def refresh(self, user_id: int, partitions: Callable[[], Collection[Partition]] = lambda: ALL) -> None:
+        """Read a subscriber anew whom another process changed. `partitions`: who is matched here, at any moment."""
         self._store.forget(user_id)
-        subscriber = await self.find(user_id) if partition_of(user_id) in partitions else None
-        if subscriber is not None:
+        if partition_of(user_id) not in partitions():
+            return
+        subscriber = await self.find(user_id)
+        if subscriber is not None and partition_of(user_id) in partitions():
             self._receivers.put(subscriber)
 
     async def reload(self, partitions: Collection[Partition] = ALL) -> None:

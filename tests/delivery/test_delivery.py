@@ -7,12 +7,15 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from domain.partitions import PARTITIONS, partition_of
 from domain.subscribers import Card, Destination, MessageKind
 from managers.rate_limiter import Lane
 from sandbox.telegram.faults import Fault
+from services import delivery
 from services.sending import Place
 from services.turns import Waiting
-from tests.delivery.kit import NOW, Way, call_of, claim_of, texts_of, whole_way
+from tests.delivery.kit import NOW, Way, call_of, claim_of, texts_of, way_of, whole_way
+from tests.stores.alert_path import until
 from texts.markup import MAX_TEXT_UTF16, utf16_length
 
 
@@ -214,3 +217,90 @@ async def test_a_compact_card_is_shorter(way: Way, compact: bool) -> None:  # no
     assert "Alpha" not in text
     [[button]] = ann.messages[-1]["reply_markup"]["inline_keyboard"]
     assert button["callback_data"].startswith("why:")
+
+
+# partitions that come and go
+
+
+async def test_release_waits_for_what_is_under_way_and_says_what_may_have_arrived(redis_url: str) -> None:
+    async with whole_way(redis_url, answer_timeout_s=0.5) as way:
+        ann, ben = await way.person(), await way.person()
+        way.telegram.faults.fail_next(Fault.TIMEOUT_AFTER_DELIVERY)
+        await way.claim(claim_of(call_of(1), ann.id))
+        async with way.sending(), asyncio.timeout(10):
+            await ann.next_message()  # the answer is still to come
+            release = asyncio.create_task(way.delivery.release([partition_of(ann.id)]))
+            done, _ = await asyncio.wait({release}, timeout=0.1)
+            assert not done
+            assert await release == {(ann.id, "c1")}
+            assert way.delivery.held == 0
+            # Others go on.
+            await way.claim(claim_of(call_of(2), ann.id, ben.id))
+            await ben.next_message()
+        assert len(texts_of(ann)) == 1
+        found = await way.outbox.recover("next", [partition_of(ann.id)])
+        assert [(e.alert.call_id, e.may_repeat) for e in found] == [("c1", True)]
+
+
+async def test_what_was_in_hand_is_sent_by_the_next_owner_alone(way: Way, monkeypatch: pytest.MonkeyPatch) -> None:
+    ann = await way.person()
+    monkeypatch.setattr(delivery, "COLD_START_S", 0.0)
+    other = way_of(way.redis, way.telegram, way.manager)
+    async with way.sending(), asyncio.timeout(15):
+        async with way.manager.slot(ann.id, Lane.ALERT):
+            await way.claim(*(claim_of(call_of(n), ann.id) for n in range(3)))
+            await until(lambda: way.delivery.held == 3)
+            assert await way.delivery.release(range(PARTITIONS)) == set()
+            assert way.delivery.held == 0
+        async with other.sending():
+            await other.delivery.drained()
+    [text] = texts_of(ann)
+    assert all(f"T{n}" in text for n in range(3))
+    assert "may be a repeat" not in text
+    assert (len(way.sent), len(other.sent)) == (0, 3)
+
+
+async def test_a_partition_that_comes_back_is_sent_again(way: Way) -> None:
+    ann = await way.person()
+    await way.delivery.release([partition_of(ann.id)])
+    await way.claim(claim_of(call_of(1), ann.id))
+    async with way.sending(), asyncio.timeout(15):
+        way.delivery.take_over([partition_of(ann.id)])
+        await ann.next_message()
+        await way.delivery.drained()
+    assert len(texts_of(ann)) == 1
+    assert await way.outbox.size() == 0
+
+
+async def test_release_does_not_wait_for_the_backlog(way: Way) -> None:
+    people = [await way.person() for _ in range(60)]
+    way.telegram.faults.latency_s = (0.05, 0.05)
+    await way.claim(claim_of(call_of(1), *(person.id for person in people)))
+    async with way.sending(), asyncio.timeout(30):
+        await until(lambda: bool(way.sent))
+        await way.delivery.release(range(PARTITIONS))
+        assert sum(len(texts_of(person)) for person in people) < len(people) / 2
+        assert await way.outbox.size() > len(people) / 2
+
+
+async def test_what_a_dead_sender_took_is_found_and_what_is_in_hand_is_not(
+    way: Way, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delivery, "LOST_AFTER_S", 0.02)
+    monkeypatch.setattr(delivery, "READ_BLOCK_MS", 20)
+    monkeypatch.setattr(delivery, "COLD_START_S", 0.0)
+    ann, ben = await way.person(), await way.person()
+    async with asyncio.timeout(15), way.manager.slot(ann.id, Lane.ALERT), way.sending():
+        await way.claim(claim_of(call_of(1), ann.id))
+        await until(lambda: bool(way.delivery.held))
+        # Somebody reads what is not his any more, and dies.
+        partition = [partition_of(ben.id)]
+        await way.delivery.release(partition)
+        await way.claim(claim_of(call_of(2), ben.id))
+        assert len(await way.outbox.read("dead", 9, 10, partition)) == 1
+        way.delivery._owned.update(partition)  # pyright: ignore[reportPrivateUsage] - recovered before
+        await ben.next_message()
+        await until(lambda: way.delivery.held == 1)
+        assert texts_of(ann) == []
+    assert (len(texts_of(ann)), len(texts_of(ben))) == (0, 1)
+    assert [sent.call.id for sent in way.sent] == ["c2"]

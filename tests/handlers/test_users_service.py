@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from itertools import count
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
@@ -15,10 +17,17 @@ from domain.errors import UserFacingError
 from domain.explanation import passes
 from domain.filters import FIELDS, Range
 from domain.matching import Matcher
-from domain.subscribers import Preferences
+from domain.partitions import PARTITIONS
+from domain.subscribers import Preferences, Subscriber
 from handlers.base import Services
+from managers.cache import SmartCache
+from managers.postgres import PostgresManager
+from managers.redis import RedisManager
+from services.journal import Journal
+from services.subscribers_store import SubscribersStore
 from services.users import UsersService
-from tests.handlers.conftest import PRESETS
+from services.versions import SubscriberHistory
+from tests.handlers.conftest import PRESETS, Clock
 from tests.handlers.telegram_wire import ADMIN_ID
 from tests.handlers.test_sets import accepted, call
 
@@ -132,3 +141,100 @@ async def test_a_copy_of_a_shared_filter_is_not_made_twice_at_once(services: Ser
     placed = await asyncio.gather(*(users.add_set(1, "Moon", {"holders": Range(1.0)}) for _ in range(5)))
     assert {one.number for one in placed} == {1}
     assert len((await users.require(1)).filter_sets) == 1
+
+
+# who is in the matcher
+
+PARTITION = 1
+
+
+def loaded_by(services: Services, journal: Journal, redis: RedisManager, postgres: PostgresManager) -> UsersService:
+    """Subscribers as another process knows them, in a matcher of its own."""
+    cache = SmartCache[int, Subscriber | None].of("settings")
+    return UsersService(
+        store=SubscribersStore(redis, postgres, journal, cache, owner="another"),
+        matcher=Matcher(),
+        presets=services.presets,
+        subscriptions=services.subscriptions,
+        history=SubscriberHistory(postgres),
+        clock=services.clock,
+    )
+
+
+@pytest.fixture
+async def shard(
+    services: Services, journal: Journal, redis_manager: RedisManager, postgres_manager: PostgresManager
+) -> UsersService:
+    await join(services.users)
+    for user_id in USERS:
+        await services.users.add_set(user_id, "Mine", {"holders": Range(100.0)})
+    return loaded_by(services, journal, redis_manager, postgres_manager)
+
+
+def who_gets(users: UsersService, **figures: float) -> set[int]:
+    matcher = users._receivers.matcher  # pyright: ignore[reportPrivateUsage] - the matcher given to it
+    return {user_id for user_id, _ in accepted(matcher, call(next(_tokens), **figures))}
+
+
+async def test_only_what_is_asked_for_is_loaded_and_unloaded(shard: UsersService) -> None:
+    assert await shard.load(partitions={1, 3}) == 2
+    assert who_gets(shard, holders=120) == {1, 3}
+    assert await shard.load(partitions={2}) == 3
+    await shard.unload({3, 2})
+    assert who_gets(shard, holders=120) == {1}
+    assert (await shard.load(partitions={2}), who_gets(shard, holders=120)) == (2, {1, 2})
+
+
+async def test_a_partition_that_comes_back_has_what_changed_meanwhile(services: Services, shard: UsersService) -> None:
+    await shard.load()
+    await shard.unload({PARTITION})
+    await services.users.set_rule(1, 1, "holders", Range(500.0))
+    await shard.refresh(1, lambda: {2, 3})  # somebody else's by now
+    assert who_gets(shard, holders=600) == {2, 3}
+    await shard.load(partitions={PARTITION})
+    assert who_gets(shard, holders=120) == {2, 3}
+    assert who_gets(shard, holders=600) == {1, 2, 3}
+
+
+async def test_what_another_process_changed_is_read_anew(services: Services, shard: UsersService) -> None:
+    await shard.load()
+    await services.users.set_rule(1, 1, "holders", Range(500.0))
+    await services.users.set_paused(2, paused=True)
+    assert who_gets(shard, holders=120) == {1, 2, 3}
+    await shard.refresh(1)
+    await shard.refresh(2)
+    await shard.refresh(99)  # nobody
+    assert who_gets(shard, holders=120) == {3}
+    assert who_gets(shard, holders=600) == {1, 3}
+    assert (await shard.require(2)).paused
+
+
+async def test_everything_is_read_anew(services: Services, shard: UsersService) -> None:
+    await shard.load(partitions={1, 2})
+    await services.users.set_rule(1, 1, "holders", Range(500.0))
+    await services.users.set_rule(2, 1, "holders", Range(50.0))
+    await services.users.set_paused(3, paused=True)
+    await shard.reload({1, 2})
+    assert who_gets(shard, holders=60) == {2}
+    assert who_gets(shard, holders=600) == {1, 2}
+    assert (await shard.require(1)).filter_sets[0].rules == {"holders": Range(500.0)}
+
+
+async def test_who_changes_something_before_he_is_loaded_is_matched_all_the_same(shard: UsersService) -> None:
+    """Neither his rules nor whether he receives have changed, yet the matcher has nothing of him."""
+    await shard.change_preferences(1, lambda p: replace(p, alerts_per_hour=5))
+    assert who_gets(shard, holders=120) == {1}
+    await shard.load()
+    assert who_gets(shard, holders=120) == {1, 2, 3}
+
+
+async def test_who_is_loaded_again_runs_out_once(shard: UsersService, clock: Clock) -> None:
+    for _ in range(3):
+        await shard.load()
+        await shard.unload(range(PARTITIONS))
+    await shard.load()
+    clock.now += timedelta(days=365)
+    shard.expire_due()
+    assert shard.expire_due() == 0
+    assert who_gets(shard, holders=120) == set()
+    assert shard.counts().expired == len(USERS)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import AsyncGenerator, Collection, Iterable
+from collections.abc import AsyncGenerator, Callable, Collection, Iterable
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -98,8 +99,16 @@ class Hands:
                 self.entries += await self._outbox.recover("anna", ALL)
                 self._is_new = False
         partitions = () if self._is_new else sorted(self.owned)
-        self.entries += await self._outbox.read("anna", count=500, block_ms=1, partitions=partitions)
+        if await self._may_be_more():
+            self.entries += await self._outbox.read("anna", count=500, block_ms=1, partitions=partitions)
         return self.entries
+
+    async def _may_be_more(self) -> bool:
+        """Spare a read that would wait: the server looks only ten times a second whose time is up."""
+        try:
+            return await self._outbox.size() > len(self.entries)
+        except RedisAwayError:
+            return True
 
     def drop(self, entry: OutboxEntry) -> None:
         self.entries.remove(entry)
@@ -196,6 +205,7 @@ async def process_on(
             spool=spool,
             subscribers=subscribers,
             senders=hands,
+            entitled=lambda: ALL,
             source=SOURCE,
             renew=leases.renew,
             leads=leads,
@@ -217,6 +227,12 @@ async def process_on(
             refill=refill,
             said=said,
         )
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait for what nobody tells."""
+    while not condition():  # noqa: ASYNC110 - nobody tells
+        await asyncio.sleep(0.001)
 
 
 async def take_away(process: Process, proxy: FaultProxy) -> None:

@@ -338,7 +338,7 @@ async def test_a_full_disk_says_so_and_is_over_when_there_is_room(path: Path) ->
     async with program(DISK_FULL, str(path)) as process:
         assert process.stdout is not None
         told = (await process.stdout.read()).decode()
-    assert process.returncode == 0, told
+        assert await process.wait() == 0, told
     assert "OperationalError the local store cannot be used now" in told
     async with opened(path) as store:
         assert f"stored {store.size}" in told

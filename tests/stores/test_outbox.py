@@ -16,12 +16,16 @@ from domain.partitions import PARTITIONS, partition_of
 from managers.postgres import PostgresManager
 from managers.redis import RedisAwayError, RedisManager
 from services import keys
+from services.accepted_pairs import AcceptedPairs
 from services.dead_letters import DeadLetters
+from services.fencing import LeaseLostError
+from services.journal import Journal
 from services.journal_rows import DeliveryRecord
 from services.metrics import Metrics
 from services.outbox import Alert, ClaimRequest, FeedCursor, Outbox, OutboxEntry
+from services.stored_calls import StoredCalls
 from tests.faults.proxy import FaultProxy
-from tests.wiring import outbox_on
+from tests.wiring import outbox_on, spool_on
 
 NOW = datetime(2025, 6, 1, 12, tzinfo=UTC)
 NOWHERE = PostgresManager("postgresql://postgres@/postgres?host=/nonexistent")
@@ -90,6 +94,8 @@ async def everything(redis: RedisManager) -> dict[str, object]:
     for name in names:
         if name.startswith("outbox:") or name in {"journal", "dead_letters"}:
             found[name] = [(e.id, e.fields) for e in await redis.xrange(name, count=10_000)]
+        elif name == "fences":
+            found[name] = await redis.hgetall(name)
         else:
             found[name] = await redis.get(name)
     return found
@@ -347,3 +353,66 @@ async def test_whatever_is_claimed_repeated_and_killed_each_pair_arrives_once(
             (token, user, call_id) for (token, user), call_id in wanted.items()
         )
         assert await outbox.size() == 0
+
+
+# Partitions and those who own them
+
+
+async def test_a_sender_reads_and_recovers_its_partitions_alone(outbox: Outbox) -> None:
+    await outbox.claim([request("c1", "So1", *range(2 * PARTITIONS))])
+    await outbox.prepare()
+    assert await outbox.size({3, 4}) == 4
+    assert sorted(e.alert.user_id for e in await outbox.read("anna", 99, 10, {3, 4})) == [3, 4, 19, 20]
+    assert sorted(e.alert.user_id for e in await outbox.recover("ben", {4, 5})) == [4, 20]
+    assert sorted(e.alert.user_id for e in await outbox.read("ben", 99, 10, {4, 5})) == [5, 21]
+    assert await outbox.read("ben", 99, 10, ()) == []
+
+
+async def test_who_lost_his_lease_claims_and_begins_nothing(redis_manager: RedisManager) -> None:
+    fences = {"match:7": 1, "send:7": 1}
+    old = fenced_outbox(redis_manager, dict(fences))
+    await redis_manager.hset(keys.FENCES.of(), fences)
+    assert await old.claim([request("c1", "So1", 7)]) == [{7}]
+    entries = await take(old, "anna")
+    await old.begin(entries)
+    await old.give_back(entries)
+
+    new = fenced_outbox(redis_manager, {"match:7": 2, "send:7": 2})
+    await redis_manager.hset(keys.FENCES.of(), {"match:7": 2, "send:7": 2})
+    before = await everything(redis_manager)
+    with pytest.raises(LeaseLostError):
+        await old.claim([request("c2", "So2", 7)], FeedCursor(source="native", position=9), {7: "5-1"})
+    with pytest.raises(LeaseLostError):
+        await old.claim([request("c1", "So1", 7)])  # not even the answer that it got before
+    with pytest.raises(LeaseLostError):
+        await old.begin(entries)
+    assert await everything(redis_manager) == before
+    assert await redis_manager.hgetall(keys.IN_FLIGHT.of(7)) == {}
+
+    assert await new.claim([request("c2", "So2", 7)]) == [{7}]
+    assert [e.may_repeat for e in await new.recover("ben", {7})] == [False]
+    # An emptied Redis knows no owner at all: nobody acts before it was told again.
+    await redis_manager.transaction([("FLUSHALL",)])
+    with pytest.raises(LeaseLostError):
+        await new.claim([request("c3", "So3", 7)])
+    assert await everything(redis_manager) == {}
+
+
+async def test_one_of_several_leases_that_is_lost_stops_the_whole_claim(redis_manager: RedisManager) -> None:
+    await redis_manager.hset(keys.FENCES.of(), {"match:7": 1, "match:8": 5})
+    with pytest.raises(LeaseLostError, match="match:8"):
+        await fenced_outbox(redis_manager, {"match:7": 1, "match:8": 4}).claim([request("c1", "So1", 7)])
+    assert await redis_manager.exists(keys.OUTBOX.of(7), "processed_token:So1:7") == 0
+
+
+def fenced_outbox(redis: RedisManager, numbers: dict[str, int]) -> Outbox:
+    """Whoever holds these leases under these numbers, as far as he knows."""
+    return Outbox(
+        redis,
+        Journal(redis, NOWHERE),
+        spool_on(redis),
+        StoredCalls(redis, NOWHERE),
+        AcceptedPairs(NOWHERE),
+        match_fences=lambda: {name: number for name, number in numbers.items() if name.startswith("match")},
+        send_fences=lambda partition: {f"send:{partition}": numbers[f"send:{partition}"]},
+    )

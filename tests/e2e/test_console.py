@@ -1,0 +1,24 @@
+from __future__ import annotations
+
+import io
+from datetime import UTC, datetime
+
+from rich.console import Console
+
+from bot.console import ALERTS_PER_S, Terminal
+from sandbox.market import Market
+from services.delivery import Sent
+
+
+def test_of_a_flood_of_alerts_it_shows_some_and_counts_the_rest() -> None:
+    output, count = io.StringIO(), 0
+    terminal = Terminal(Console(file=output, width=200))
+    call = Market(seed=1).next_call(datetime.now(UTC))
+    # The second may change on the way: then some more are shown, and the rest of the first one is counted.
+    while "more" not in output.getvalue():
+        terminal.show_sent(Sent(user_id=7, name="Ann", call=call, latency_ms=1.0, repeat=False))
+        count += 1
+    shown = output.getvalue().count("→ Ann")
+    left_out = int(output.getvalue().partition("… and ")[2].partition(" more")[0].replace(",", ""))
+    assert ALERTS_PER_S < shown <= 2 * ALERTS_PER_S + 1
+    assert shown + left_out == count
