@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
+from functools import partial
 from itertools import islice
 
 import structlog
@@ -52,6 +53,7 @@ LOOKED_AT = 50
 COLD_START_S = 3.0
 """A process that was killed may have used up what Telegram allows each chat within three seconds."""
 DRAIN_LOOK_S = 0.05
+AT_ONCE_S = 0.001
 RETRY_S = 0.5
 LOST_AFTER_S = 60.0
 """Who took an alert so long ago and does not own its partition will not send it."""
@@ -109,6 +111,8 @@ class DeliveryService:
         self._recovered: set[Partition] = set()
         """Those that were recovered before."""
         self._reading = asyncio.Lock()
+        self._answer_was_lost = False
+        """Entries may be ours in Redis that never came."""
 
     @property
     def held(self) -> int:
@@ -160,10 +164,13 @@ class DeliveryService:
                     await self._room.wait_for(lambda: self.held < MAX_HELD)
                 if self._unrecovered:
                     await self._take(self._recover, workers)
+                if self._answer_was_lost and not self._outbox.is_behind:
+                    self._answer_was_lost = not await self._take(partial(self._find_lost, AT_ONCE_S), workers)
                 if time.monotonic() - looked_at > LOST_AFTER_S / 2:
                     looked_at = time.monotonic()
-                    await self._take(self._find_lost, workers)
-                await self._take(self._read, workers)
+                    await self._take(partial(self._find_lost, LOST_AFTER_S), workers)
+                if not await self._take(self._read, workers):
+                    self._answer_was_lost = True
 
     async def drained(self) -> None:
         """Return when the outbox has nothing left to send."""
@@ -173,15 +180,17 @@ class DeliveryService:
     async def _left(self) -> int:
         return await self._outbox.size(self._owned)
 
-    async def _take(self, source: Callable[[], Awaitable[list[OutboxEntry]]], workers: asyncio.TaskGroup) -> None:
+    async def _take(self, source: Callable[[], Awaitable[list[OutboxEntry]]], workers: asyncio.TaskGroup) -> bool:
+        """Take in what a source gives; `False` when it gave no answer."""
         async with self._reading:
             try:
                 entries = await source()
             except TransientError as error:
                 log.warning("outbox_not_read", reason=str(error))
                 await asyncio.sleep(RETRY_S)
-                return
+                return False
             self._take_in(entries, workers)
+            return True
 
     async def _recover(self) -> list[OutboxEntry]:
         """Take up what a predecessor left of partitions that are new here."""
@@ -197,11 +206,14 @@ class DeliveryService:
             await asyncio.sleep(COLD_START_S)
         return recovered
 
-    async def _find_lost(self) -> list[OutboxEntry]:
-        """Return what somebody took and never settled, although it is ours: he has read it too late to know."""
+    async def _find_lost(self, min_idle_s: float) -> list[OutboxEntry]:
+        """Return what was taken so long ago and never settled, although it is ours.
+
+        Somebody has read it too late to know that, or it was given to us in an answer that got lost.
+        """
         # What is in hand now may be settled until the answer comes.
         in_hand = frozenset(self._in_hand)
-        found = await self._outbox.recover(self._consumer, sorted(self._owned), min_idle_s=LOST_AFTER_S)
+        found = await self._outbox.recover(self._consumer, sorted(self._owned), min_idle_s=min_idle_s)
         return [entry for entry in found if (entry.partition, entry.entry_id) not in in_hand]
 
     async def _read(self) -> list[OutboxEntry]:

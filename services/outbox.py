@@ -187,6 +187,11 @@ class Outbox:
 
     # sending
 
+    @property
+    def is_behind(self) -> bool:
+        """Whether Redis does not know yet what was finished without it."""
+        return self._spool.is_local or bool(self._spool.waiting)
+
     async def size(self, partitions: Iterable[Partition] = ALL) -> int:
         """Return how many alerts have no known outcome yet."""
         lengths = await self._redis.transaction([("XLEN", keys.OUTBOX.of(p)) for p in sorted(partitions)])
