@@ -7,7 +7,7 @@ import os
 import re
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import NoReturn, Self
@@ -21,7 +21,9 @@ INHERITED = ("PATH", "HOME", "LANG", "TMPDIR")
 class BotProcess:
     """`main.py` with nothing in its environment but what is given."""
 
-    def __init__(self, environment: Mapping[str, str], *arguments: str) -> None:
+    def __init__(self, environment: Mapping[str, str], *arguments: str, before: Sequence[str] = ()) -> None:
+        """`before`: a command that ends by executing what follows it."""
+        self._before = tuple(before)
         self._environment = {name: os.environ[name] for name in INHERITED if name in os.environ} | dict(environment)
         self._arguments = arguments or ("run",)
         self._process: asyncio.subprocess.Process | None = None
@@ -32,6 +34,7 @@ class BotProcess:
 
     async def __aenter__(self) -> Self:
         self._process = await asyncio.create_subprocess_exec(
+            *self._before,
             sys.executable,
             "-u",
             "-X",

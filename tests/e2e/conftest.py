@@ -74,6 +74,23 @@ async def bot(
             stop.set()
 
 
+async def composed(stack: AsyncExitStack, redis_url: str, postgres_dsn: str) -> Composition:
+    """The bot as `main.py` builds it, on real stores and nothing else; it is not run."""
+    nowhere = "127.0.0.1:9"
+    at = Addresses(
+        telegram_token="1:A",
+        telegram_api_base=f"http://{nowhere}",
+        source="native",
+        feed_url=f"ws://{nowhere}/",
+        feed_api_url=None,
+        feed_token=None,
+        price_api_url="",
+        redis_url=redis_url,
+        database_url=postgres_dsn,
+    )
+    return Composition(Settings(), await connect(at, stack), Terminal())
+
+
 async def subscribe(user: SandboxUser, preset: str) -> None:
     """Say /start and take a preset, as a person would."""
     await user.send("/start")

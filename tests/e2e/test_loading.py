@@ -8,27 +8,9 @@ from datetime import UTC, datetime
 
 from msgspec.structs import replace
 
-from bot.console import Terminal
 from bot.roles import exclusive_leases
-from composition import Addresses, Composition, connect
-from config.settings import Settings
 from sandbox.market import Market
-
-
-async def composed(stack: AsyncExitStack, redis_url: str, postgres_dsn: str) -> Composition:
-    nowhere = "127.0.0.1:9"
-    at = Addresses(
-        telegram_token="1:A",
-        telegram_api_base=f"http://{nowhere}",
-        source="native",
-        feed_url=f"ws://{nowhere}/",
-        feed_api_url=None,
-        feed_token=None,
-        price_api_url="",
-        redis_url=redis_url,
-        database_url=postgres_dsn,
-    )
-    return Composition(Settings(), await connect(at, stack), Terminal())
+from tests.e2e.conftest import composed
 
 
 async def test_who_is_loaded_late_gets_the_call_and_the_cursor_waits_for_it(redis_url: str, postgres_dsn: str) -> None:

@@ -16,9 +16,6 @@ from typing import Any
 import aiohttp
 import pytest
 
-from bot.console import Terminal
-from composition import Addresses, Composition, connect
-from config.settings import Settings
 from domain.calls import Call
 from domain.partitions import PARTITIONS, partition_of
 from sandbox.feed import FeedSandbox
@@ -27,7 +24,7 @@ from sandbox.telegram.server import TelegramSandbox
 from sandbox.telegram.updates import JsonObject
 from sandbox.world import copied_addresses
 from tests.e2e.bot_process import BotProcess
-from tests.e2e.conftest import ADMIN, process_environment, subscribe, text_of
+from tests.e2e.conftest import ADMIN, composed, process_environment, subscribe, text_of
 
 LOOK_S = 0.05
 PATIENCE_S = 15.0
@@ -291,20 +288,8 @@ async def test_a_token_that_telegram_does_not_know_ends_it_with_a_sentence(
 
 async def enrol(user: SandboxUser, redis_url: str, postgres_dsn: str) -> None:
     """Make somebody a subscriber of everything, without a bot that runs."""
-    nowhere = "127.0.0.1:9"
-    at = Addresses(
-        telegram_token="1:A",
-        telegram_api_base=f"http://{nowhere}",
-        source="native",
-        feed_url=f"ws://{nowhere}/",
-        feed_api_url=None,
-        feed_token=None,
-        price_api_url="",
-        redis_url=redis_url,
-        database_url=postgres_dsn,
-    )
     async with AsyncExitStack() as stack:
-        composition = Composition(Settings(), await connect(at, stack), Terminal())
+        composition = await composed(stack, redis_url, postgres_dsn)
         await composition.users.open(user_id=user.id, chat_id=user.chat_id, name=user.name, language="en")
         await composition.users.apply_preset(user.id, "everything")
         await composition.journal.drain_all()

@@ -8,15 +8,13 @@ import resource
 import shutil
 import signal
 import subprocess
-import sys
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
 import psutil
 
-from tests.e2e.bot_process import ROOT, BotProcess
+from tests.e2e.bot_process import BotProcess
 
 _TINY_DISK_BYTES: Final = 8 << 20
 _CHUNK: Final = b"\0" * 65_536
@@ -24,27 +22,6 @@ _MOUNT: Final = 'mount -t tmpfs -o size="$1" tmpfs "$2" && shift 2 && exec "$@"'
 
 
 class Bot(BotProcess):
-    def __init__(self, environment: Mapping[str, str], *arguments: str, before: Sequence[str] = ()) -> None:
-        """`before`: a command that ends by executing what follows it."""
-        super().__init__(environment, *arguments)
-        self._before = tuple(before)
-
-    async def __aenter__(self) -> Self:
-        self._process = await asyncio.create_subprocess_exec(
-            *self._before,
-            sys.executable,
-            "-u",
-            "main.py",
-            *self._arguments,
-            cwd=ROOT,
-            env=self._environment | {"COLUMNS": "200"},
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-            start_new_session=True,
-        )
-        self._reader = asyncio.create_task(self._read(self._process))
-        return self
-
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
