@@ -11,7 +11,7 @@ import structlog
 from msgspec.structs import replace
 
 from bot.supervision import Progress
-from domain.partitions import Partition, partition_of
+from domain.partitions import PARTITIONS, Partition, partition_of
 from services.call_stream import CallReader, CallStream
 from services.claims import ClaimRequest
 from services.decisions import DecisionsService
@@ -24,6 +24,7 @@ from services.users import UsersService
 
 log = structlog.get_logger(__name__)
 
+ALL: Final = frozenset(range(PARTITIONS))
 LARGEST_BATCH: Final = 256
 READ_BLOCK_MS: Final = 1_000
 IDLE_S: Final = 0.5
@@ -69,11 +70,18 @@ class MatchShard:
         # Of these the matcher has the subscribers now; whoever is gained from here on is decided by reading again.
         moves = self._reader.moves(batch)
         requests = self._decisions.match([published.call for published in batch.calls])
+        claimed = await self._claim(requests, moves, progress)
+        self._decisions.take_back(_only(request, ALL - claimed) for request in requests)
+
+    async def _claim(
+        self, requests: Sequence[ClaimRequest], moves: Mapping[Partition, str], progress: Progress
+    ) -> frozenset[Partition]:
+        """Claim what is ours of a batch; return of which partitions."""
         while True:
             owned = self.partitions.owned
             moves = {partition: entry for partition, entry in moves.items() if partition in owned}
             if not moves:
-                return
+                return frozenset()
             ours = [_only(request, owned) for request in requests]
             try:
                 await persistently(partial(self._decisions.claim, ours, None, moves), progress)
@@ -83,7 +91,7 @@ class MatchShard:
                 await asyncio.sleep(IDLE_S)
                 continue
             self._reader.claimed(moves)
-            return
+            return owned
 
     async def _gained(self, partitions: frozenset[Partition]) -> None:
         total = await self._users.load(partitions=partitions)

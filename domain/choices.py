@@ -3,9 +3,9 @@
 One bitmap, `unnamed`, tells which rows pass a value that nobody named: those without a rule, and those that only
 exclude. The bitmap of a value holds the rows that say otherwise about it, because they include or exclude it: so
 `unnamed XOR bitmap` are the rows that pass. The names are kept per row in one flat table; the bitmap of a value is
-made from it at the value's first call and from then on kept up to date. The number of bitmaps is bounded, the least
-recently called value goes first, so neither ten thousand channels nor a feed full of invented ones cost more memory
-than a bound that is known.
+made from it at the value's first call and from then on kept up to date. The bitmaps are bounded, the least recently
+called value goes first, so neither ten thousand channels nor a feed full of invented ones cost more memory than a
+bound that is known.
 """
 
 from __future__ import annotations
@@ -20,15 +20,17 @@ import numpy.typing as npt
 from domain.bits import BIT, EVERY_ROW, NOT_BIT, ROWS_PER_WORD, Bitmap, Rows, add_rows
 from domain.filters import Choice, FilterField
 
-MAX_BITMAPS: Final = 512
-"""At a million rows a bitmap is 125 kB."""
+BITMAPS: Final = 512
+"""So many are kept however long they are; at a million rows a bitmap is 125 kB."""
+BITMAP_BYTES: Final = 12 * 1024 * 1024
+"""While they are short, more are kept: making one means looking at the values of all rows."""
 NO_RULE: Final = -1
 
 
 class ChoiceColumn:
     """`count` rows have a rule. A row that has none, or is not in use, passes every value."""
 
-    def __init__(self, field: FilterField, words: int, max_bitmaps: int = MAX_BITMAPS) -> None:
+    def __init__(self, field: FilterField, words: int, max_bitmaps: int | None = None) -> None:
         self.field = field
         self.count = 0
         self.unnamed: Bitmap = np.full(words, EVERY_ROW)
@@ -79,9 +81,9 @@ class ChoiceColumn:
         bitmap = self._bitmaps.get(number)
         if bitmap is None:
             bitmap = np.zeros_like(self.unnamed)
-            add_rows(bitmap, self._entry_row[: self._entries_end][self._entry_value[: self._entries_end] == number])
+            add_rows(bitmap, self._entry_row.take(np.flatnonzero(self._entry_value[: self._entries_end] == number)))
             self._bitmaps[number] = bitmap
-            if len(self._bitmaps) > self._max_bitmaps:
+            if len(self._bitmaps) > (self._max_bitmaps or max(BITMAPS, BITMAP_BYTES // bitmap.nbytes)):
                 self._bitmaps.popitem(last=False)
         else:
             self._bitmaps.move_to_end(number)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +23,9 @@ from domain.labels import FoldedWords, Texts, WaitRules, Waits, WordRules, folde
 from domain.lists import fold
 from domain.ranges import RangeColumn
 from domain.thresholds import Floats, Places, ThresholdTable
+
+FEW_ROWS: Final = 4
+"""Verified one by one: for so few, numpy takes longer."""
 
 Step = tuple[Callable[[Call], float | str | None], list[float], list[Bitmap], int, int]
 """Of one column of numbers: the field's value, edges, views, place of the first operand, position of the field."""
@@ -224,8 +227,11 @@ class Columns:
         left, operands = self._intersect_ranges(call, rows, lenient=lenient)
         left = self._intersect_choices(call, left, lenient=lenient)
         found = rows_in(left)
-        if found.size:
-            found = found[self._thresholds.verify(found, np.array(operands))]
+        if found.size > FEW_ROWS:
+            found = found[self._thresholds.verify(found, np.array(operands, dtype=np.float64))]
+        elif found.size:
+            holds = self._thresholds.holds
+            found = np.array([row for row in found.tolist() if holds(row, operands)], dtype=np.intp)
         return self._with_words(call, found, lenient=lenient)
 
     def _intersect_ranges(self, call: Call, left: Bitmap, *, lenient: bool) -> tuple[Bitmap, list[float]]:
@@ -238,9 +244,11 @@ class Columns:
             if value is None:
                 passing = self._or_waits(views[-1], position) if lenient else views[-1]
             else:
-                passing = views[bisect_right(edges, value)]
                 operands[at] = value
                 operands[at + 1] = -value
+                if not edges:  # few rules: no row is left out before they are verified
+                    continue
+                passing = views[bisect_right(edges, value)]
             left = bitwise_and(left, passing, result)
         return left, operands
 

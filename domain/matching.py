@@ -211,6 +211,20 @@ class Matcher:
         self._stay_bounded()
         return answer
 
+    def take_back(self, token_address: str, user_ids: Iterable[int]) -> None:
+        """Nobody told these subscribers of the token, and somebody else may not either: they are not accepted yet.
+
+        Whether they are checked again is up to `put_subscriber` or `load`, which whoever tells them next begins with.
+        """
+        token = self._tokens.get(token_address)
+        if token is None:
+            return
+        slots = np.array([self.index.slot(user_id) for user_id in user_ids], dtype=np.int32)
+        before = token.accepted_count
+        token.forget_accepted(slots)
+        self._accepted_count -= before - token.accepted_count
+        self._bitmaps.pop(token_address, None)
+
     def _look(
         self, call: Call, token: TokenMemory, hidden: Bitmap | None, now: datetime
     ) -> tuple[tuple[Pair, ...], tuple[Waiting, ...]]:
@@ -257,6 +271,8 @@ class Matcher:
 
     def _hidden(self, call: Call, token: TokenMemory) -> Bitmap | None:
         """The rows that are not due: of accepted subscribers, and of cohorts that were checked against the channel."""
+        if len(token.cohorts) == 1:  # nobody changed anything since the token was first checked
+            return self._accepted_rows(call.token.address, token) if token.accepted else None
         first, *newcomers = token.cohorts
         channel_id = call.channel.id
         due = [channel_id not in cohort.channels for cohort in newcomers]
@@ -295,6 +311,8 @@ class Matcher:
 
     def _one_row_each(self, rows: Rows) -> Rows:
         """Of the rows of one subscriber the one with the lowest number."""
+        if rows.size == 1:
+            return rows
         slots = self.index.slots[rows].astype(np.int64)
         order = np.argsort((slots << 32) | self.index.numbers[rows])
         slots = slots[order]

@@ -116,6 +116,11 @@ class TokenMemory:
         self.accepted = [(end_us, slots) for end_us, slots in self.accepted if end_us > now_us]
         return before - self.accepted_count
 
+    def forget_accepted(self, slots: Slots) -> None:
+        """These were not accepted after all."""
+        kept = ((end_us, some[~np.isin(some, slots)]) for end_us, some in self.accepted)
+        self.accepted = [(end_us, some) for end_us, some in kept if len(some)]
+
     def bring_up_to(self, now_us: int, changes: ChangeLog) -> None:
         """End the records that are an hour old, and give those who changed something since a cohort.
 
@@ -139,7 +144,8 @@ class TokenMemory:
                     cohort.channels = {}
                 cohort.channels[channel_id] = called_at
                 cohort.checked_us = now_us
-        self._join_alike()
+        if len(self.cohorts) > 1:
+            self._join_alike()
 
     def _join_alike(self) -> None:
         joined = self.cohorts[:1]

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from operator import le
 from typing import Final
 
 import numpy as np
@@ -190,6 +191,15 @@ class ThresholdTable:
         if len(self._wide):
             self._verify_wide(rows, operands, base, verdict)
         return verdict
+
+    def holds(self, row: int, operands: Sequence[float]) -> bool:
+        """`verify` of one row for one call."""
+        wide = int(self._wide_of[row])
+        if wide >= 0:
+            return all(map(le, self._wide[wide].tolist(), operands))
+        codes: list[int] = self._codes[row].tolist()
+        bounds: list[float] = self._bounds[row].tolist()
+        return all(bound <= operands[code] for code, bound in zip(codes, bounds, strict=True))
 
     def _verify_wide(self, rows: Places, operands: Floats, base: Places | None, verdict: Flags) -> None:
         wide_of = self._wide_of.take(rows)

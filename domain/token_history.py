@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
 REMEMBERED_FOR: Final = timedelta(days=14)
+_REMEMBERED_FOR_S: Final = REMEMBERED_FOR.total_seconds()
 MAX_TOKENS: Final = 200_000
 MAX_CHANNELS: Final = 500
 """Of one token; further channels are counted only in their own calls."""
@@ -48,13 +49,12 @@ class TokenHistory:
         """Enter a call and tell how the token stood at it."""
         at_s = called_at.timestamp()
         calls = self._tokens.get(address)
-        if calls is None or at_s - calls.last_s > REMEMBERED_FOR.total_seconds():
+        if calls is None or at_s - calls.last_s > _REMEMBERED_FOR_S:
             calls = self._tokens[address] = _Calls()
         self._tokens.move_to_end(address)
         if len(self._tokens) > self._max_tokens:
             self._tokens.popitem(last=False)
-        _enter(calls, channel_id, at_s, market_cap_usd)
-        return Past(_channels_by(calls, channel_id, at_s), calls.first_market_cap_usd)
+        return Past(_enter(calls, channel_id, at_s, market_cap_usd), calls.first_market_cap_usd)
 
     def restore(self, address: str, channel_id: str, called_at: datetime, market_cap_usd: float | None) -> None:
         """Enter a call of an earlier run, newest first; once full, tokens that are not known are left out."""
@@ -67,28 +67,21 @@ class TokenHistory:
         _enter(calls, channel_id, called_at.timestamp(), market_cap_usd)
 
 
-def _enter(calls: _Calls, channel_id: str, at_s: float, market_cap_usd: float | None) -> None:
-    is_first = not calls.times_s or at_s < calls.times_s[0]
-    again = bool(calls.times_s) and at_s == calls.times_s[0] and calls.first_market_cap_usd is None
-    if is_first or again:
+def _enter(calls: _Calls, channel_id: str, at_s: float, market_cap_usd: float | None) -> int:
+    """Enter a call; returns how many distinct channels had called by then, this one included."""
+    times_s, channel_ids = calls.times_s, calls.channel_ids
+    if not times_s or at_s < times_s[0] or (at_s == times_s[0] and calls.first_market_cap_usd is None):
         calls.first_market_cap_usd = market_cap_usd
     calls.last_s = max(calls.last_s, at_s)
-    if channel_id in calls.channel_ids:
-        known = calls.channel_ids.index(channel_id)
-        if calls.times_s[known] <= at_s:
-            return
-        calls.times_s = calls.times_s[:known] + calls.times_s[known + 1 :]
-        calls.channel_ids = calls.channel_ids[:known] + calls.channel_ids[known + 1 :]
-    elif len(calls.channel_ids) >= MAX_CHANNELS:
-        return
-    place = bisect_right(calls.times_s, at_s)
-    calls.times_s = (*calls.times_s[:place], at_s, *calls.times_s[place:])
-    calls.channel_ids = (*calls.channel_ids[:place], sys.intern(channel_id), *calls.channel_ids[place:])
-
-
-def _channels_by(calls: _Calls, channel_id: str, at_s: float) -> int:
-    if channel_id not in calls.channel_ids:
-        return bisect_right(calls.times_s, at_s) + 1
-    known = calls.channel_ids.index(channel_id)
-    # Of calls at the very same time, the one that arrived first counts as the earlier one.
-    return known + 1 if calls.times_s[known] == at_s else bisect_right(calls.times_s, at_s)
+    place = bisect_right(times_s, at_s)
+    if channel_id in channel_ids:
+        known = channel_ids.index(channel_id)
+        if times_s[known] <= at_s:
+            # Of calls at the very same time, the one that arrived first counts as the earlier one.
+            return known + 1 if times_s[known] == at_s else place
+        times_s, channel_ids = times_s[:known] + times_s[known + 1 :], channel_ids[:known] + channel_ids[known + 1 :]
+    elif len(channel_ids) >= MAX_CHANNELS:
+        return place + 1
+    calls.times_s = (*times_s[:place], at_s, *times_s[place:])
+    calls.channel_ids = (*channel_ids[:place], sys.intern(channel_id), *channel_ids[place:])
+    return place + 1

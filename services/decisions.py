@@ -61,7 +61,7 @@ class DecisionsService:
     def match(self, calls: Iterable[Call]) -> list[ClaimRequest]:
         """Decide a batch in order; returns what is to be written down of it, which for most repeats is nothing.
 
-        The result must be claimed: the matcher counts its pairs as accepted.
+        The matcher counts the pairs as accepted: the result must be claimed, or what is not given to `take_back`.
         """
         self._users.expire_due()
         decided = [self._decide_one(call) for call in calls]
@@ -78,6 +78,12 @@ class DecisionsService:
         claimed = sum(map(len, await self._outbox.claim(requests, cursor, match_cursors)))
         self._metrics.counts.alerts_claimed += claimed
         return claimed
+
+    def take_back(self, requests: Iterable[ClaimRequest]) -> None:
+        """Nobody here will claim these pairs. Should their subscribers come back here, they have to pass again."""
+        for request in requests:
+            if request.accepted:
+                self._matcher.take_back(request.token_address, [user_id for user_id, _ in request.accepted])
 
     def _decide_one(self, call: Call) -> ClaimRequest | None:
         counts = self._metrics.counts

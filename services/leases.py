@@ -33,10 +33,10 @@ WATCH_EVERY_S: Final = 0.2
 """How often it is looked whether a lease is still valid."""
 
 # KEYS: numbers, then a lease per name. ARGV: owner, lifetime in ms, then the names. Returns one number per name, ''
-# where somebody else holds it. A number is never below the server's time in ms: an emptied Redis repeats none.
+# where somebody else holds it. A number is never below the server's time in µs: an emptied Redis repeats none.
 _ACQUIRE: Final = Script("""
 local time, taken = redis.call('TIME'), {}
-local least = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+local least = tonumber(time[1]) * 1000000 + tonumber(time[2])
 for i = 2, #KEYS do
   local name, holder = ARGV[i + 1], redis.call('GET', KEYS[i])
   if not holder or string.match(holder, '^%d+ (.*)$') == ARGV[1] then

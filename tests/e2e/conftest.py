@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from bot.console import Terminal
-from composition import Addresses, Composition, connect
+from composition import Addresses, Composition, Place, connect
 from config.settings import Settings
 from domain.filters import FIELDS
 from sandbox.feed import FeedSandbox
@@ -74,7 +74,7 @@ async def bot(
             stop.set()
 
 
-async def composed(stack: AsyncExitStack, redis_url: str, postgres_dsn: str) -> Composition:
+async def composed(stack: AsyncExitStack, redis_url: str, postgres_dsn: str, place: Place | None = None) -> Composition:
     """The bot as `main.py` builds it, on real stores and nothing else; it is not run."""
     nowhere = "127.0.0.1:9"
     at = Addresses(
@@ -88,7 +88,7 @@ async def composed(stack: AsyncExitStack, redis_url: str, postgres_dsn: str) -> 
         redis_url=redis_url,
         database_url=postgres_dsn,
     )
-    return Composition(Settings(), await connect(at, stack), Terminal())
+    return Composition(Settings(), await connect(at, stack), Terminal(), place)
 
 
 async def subscribe(user: SandboxUser, preset: str) -> None:
