@@ -1,7 +1,8 @@
 """A feed on loopback that says when each frame left: `called_at` is stamped right before the frame is sent.
 
 It writes to the socket from a thread that sleeps as exactly as the kernel lets it; event loops round their timers to
-the millisecond, and would put what should come apart into one batch.
+the millisecond, and would put what should come apart into one batch. The frames are made in advance, whole: all that
+lies between the stamp and the wire is one system call.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from datetime import UTC, datetime
 
 from msgspec import Struct
 from websockets.exceptions import ConnectionClosed
+from websockets.frames import Frame, Opcode
 from websockets.sync.server import ServerConnection, serve
 
 from benchmarks.traffic import Mix, Traffic
@@ -24,8 +26,9 @@ from sandbox.feed_wire import call_frame, heartbeat_frame, subscribed_frame
 
 HEARTBEAT_EVERY_S = 2.0
 PATIENCE_S = 60.0
-PLACEHOLDER = datetime(2026, 1, 1, tzinfo=UTC)
-_STAMP = b"2026-01-01T00:00:00Z"
+PLACEHOLDER = datetime(2026, 1, 1, microsecond=1, tzinfo=UTC)
+_STAMP = b"2026-01-01T00:00:00.000001Z"
+"""As long as every stamp that takes its place: the frame's head says how long the frame is."""
 
 
 class Played(Struct, frozen=True, kw_only=True):
@@ -45,6 +48,7 @@ class FeedPart:
         self._cursor = time.time_ns() // 1000
         self._client: ServerConnection | None = None
         self._listens = threading.Event()
+        self._writing = threading.Lock()
         self._server = serve(self._attend, "127.0.0.1", 0, compression=None, ping_interval=None, max_size=None)
         self.url = f"ws://127.0.0.1:{self._server.socket.getsockname()[1]}/"
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
@@ -59,7 +63,7 @@ class FeedPart:
         for _ in range(count):
             self._cursor += 1
             frame = call_frame(self._traffic.next_call(PLACEHOLDER), self._cursor)
-            head, _, tail = frame.partition(_STAMP)
+            head, _, tail = Frame(Opcode.TEXT, frame).serialize(mask=False).partition(_STAMP)
             self._frames.append((head, tail))
 
     async def play(self, calls_per_s: float, count: int) -> Played:
@@ -69,7 +73,7 @@ class FeedPart:
     def _play(self, calls_per_s: float, count: int) -> Played:
         if not self._listens.wait(PATIENCE_S) or self._client is None:
             raise TimeoutError("nobody listens to the feed")
-        send, now, latest_s = self._client.send, time.perf_counter, 0.0
+        send, now, latest_s = self._client.socket.sendall, time.perf_counter, 0.0
         started_at = due = now()
         for _ in range(count):
             due += self._pace.expovariate(calls_per_s)
@@ -79,12 +83,13 @@ class FeedPart:
                 time.sleep(ahead_s)
             else:
                 latest_s = max(latest_s, -ahead_s)
-            send(b"%b%b%b" % (head, datetime.now(UTC).isoformat().encode(), tail), text=True)
+            with self._writing:
+                send(b"%b%bZ%b" % (head, datetime.now(UTC).isoformat(timespec="microseconds")[:26].encode(), tail))
         return Played(calls=count, seconds=now() - started_at, latest_s=latest_s)
 
     def beat(self) -> None:
         if self._client is not None:
-            with suppress(ConnectionClosed):
+            with suppress(ConnectionClosed), self._writing:
                 self._client.send(heartbeat_frame(datetime.now(UTC), self._cursor), text=True)
 
     def _attend(self, socket: ServerConnection) -> None:

@@ -64,6 +64,7 @@ class Intake:
         """Not yet claimed, oldest first."""
         self._unclaimed = 0
         """Calls in these."""
+        self._awaits_calls = False
         self._news = asyncio.Event()
         self._claimed = asyncio.Event()
         self._decided_early: list[Call] = []
@@ -88,9 +89,17 @@ class Intake:
 
     async def decide(self, progress: Progress) -> None:
         """Decide what has queued up, batch by batch, and claim it meanwhile, in the same order."""
-        async with asyncio.TaskGroup() as both:
-            both.create_task(self._decide_queued(progress), name="decide queued calls")
-            both.create_task(self._claim_decided(progress), name="claim decided calls")
+        async with asyncio.TaskGroup() as jobs:
+            jobs.create_task(self._decide_queued(progress), name="decide queued calls")
+            jobs.create_task(self._claim_decided(progress), name="claim decided calls")
+            jobs.create_task(self._say_idle(progress), name="say that no call came")
+
+    async def _say_idle(self, progress: Progress) -> None:
+        """Nothing to do is no standstill. A time-out of every wait for a call would cost more than the wait."""
+        while True:
+            if self._awaits_calls and not self._decided:
+                progress()
+            await asyncio.sleep(IDLE_S)
 
     async def _decide_queued(self, progress: Progress) -> None:
         while True:
@@ -100,8 +109,6 @@ class Intake:
                 await asyncio.sleep(LOADING_LOOK_S)  # the queue fills, the socket waits, no call is dropped
                 continue
             batch = await self._next_batch()
-            if not batch:
-                continue
             if not self.is_loaded:
                 self._decided_early.extend(batch)
             cursor = None if self._cursor_is_held else self._cursor_of(batch)
@@ -138,6 +145,11 @@ class Intake:
 
     async def publish(self, progress: Progress) -> None:
         """Hand on what has queued up, enriched, to those who decide."""
+        async with asyncio.TaskGroup() as jobs:
+            jobs.create_task(self._publish_queued(progress), name="publish queued calls")
+            jobs.create_task(self._say_idle(progress), name="say that no call came")
+
+    async def _publish_queued(self, progress: Progress) -> None:
         while True:
             progress()
             batch = await self._next_batch()
@@ -174,15 +186,11 @@ class Intake:
         gc.set_threshold(*GARBAGE_THRESHOLDS)
 
     async def _next_batch(self) -> list[Call]:
-        if self.token_queue.empty():
-            try:
-                async with asyncio.timeout(IDLE_S):
-                    batch = [await self.token_queue.get()]
-            except TimeoutError:
-                return []
-        else:
+        if not self.token_queue.empty():
             await asyncio.sleep(0)  # there may always be more: let others have a turn
-            batch = [self.token_queue.get_nowait()]
+        self._awaits_calls = True
+        batch = [await self.token_queue.get()]
+        self._awaits_calls = False
         while len(batch) < LARGEST_BATCH and not self.token_queue.empty():
             batch.append(self.token_queue.get_nowait())
         return batch

@@ -15,8 +15,7 @@ import hashlib
 import math
 import re
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import datetime
 from types import TracebackType
 from typing import Never, Self, cast
@@ -287,29 +286,27 @@ class RedisManager:
         """Ask once, when a connection is free and unless Redis is known to be away; a probe asks all the same."""
         if not is_probe:
             self._circuit.check()
-        async with self._turn():
+        await self._take_turn()
+        try:
             if not is_probe:
                 self._circuit.check()  # it may have opened while this call waited for its turn
             self.commands_sent += len(commands)
             self.round_trips += 1
             with self._circuit.attempt(), wrapped_errors():
                 return await self._driver.ask(commands)
-
-    @asynccontextmanager
-    async def _turn(self) -> AsyncGenerator[None]:
-        """Hold one of the connections inside the block."""
-        if self._turns.locked():
-            try:
-                async with asyncio.timeout(self._reply_timeout_s):
-                    await self._turns.acquire()
-            except TimeoutError as error:
-                raise RedisNotNowError("no connection to Redis was free in time") from error
-        else:
-            await self._turns.acquire()
-        try:
-            yield
         finally:
             self._turns.release()
+
+    async def _take_turn(self) -> None:
+        """Wait until one of the connections is free; to be released."""
+        if not self._turns.locked():
+            await self._turns.acquire()
+            return
+        try:
+            async with asyncio.timeout(self._reply_timeout_s):
+                await self._turns.acquire()
+        except TimeoutError as error:
+            raise RedisNotNowError("no connection to Redis was free in time") from error
 
     async def _probe(self) -> None:
         if self.is_away:

@@ -114,31 +114,33 @@ Mode = Literal["redis", "local"]
 """`redis`: whoever is not accepted yet gets an alert in the outbox. `local`: the alerts went into the local store while
 Redis was away; what remains is to write down who was accepted."""
 
-# KEYS: fences, journal, answer to this batch, feed cursor, match cursors, outbox of each partition, waiting calls of
-# each partition by end; per call: stored call, rejected record, mark of a journaled call, one accepted
-# record per user, one waiting call per partition that waits. ARGV: number of fences, then name and number of each;
-# mode, group of the senders, feed cursor ('' for none), number of match cursors, then partition and entry of each;
-# lifetimes of accepted record, rejected record, call, answer, mark and waiting call; per call: call id, payload,
-# accepted record, rejected record ('' for none), decided call ('' for none), number of users, number of waiting
-# calls, per user: partition (from 1) and alert; per waiting call: partition (from 1), document ('-' to end the waiting)
-# and its end in ms. Returns one character per (call, user): 1 where this batch accepted. The answer is kept when
-# anything was accepted or began or ended to wait.
+# KEYS: fences, journal, answer to this batch, feed cursor, match cursors; where anybody is accepted or waits, outbox of
+# each partition and waiting calls of each partition by end; per call: stored call, rejected record, mark of a
+# journaled call, one accepted record per user, one waiting call per partition that waits. ARGV: number of fences, then
+# name and number of each; mode, feed cursor ('' for none), number of match cursors, then partition and entry of each;
+# number of partitions named in KEYS; per call: call id, payload, accepted record, rejected record ('' for none),
+# decided call ('' for none), number of users, number of waiting calls, per user: partition (from 1) and alert; per
+# waiting call: partition (from 1), document ('-' to end the waiting) and its end in ms. Returns one character per
+# (call, user): 1 where this batch accepted. The answer is kept when anything was accepted or began or ended to wait.
 #
 # In mode `local` an accepted record that stands already may be the work of this very batch, whose answer was lost
 # before Redis went away: then its alert stands in the outbox as well, byte for byte, and leaves it.
 CLAIM: Final = Script(
     FENCED
     + f"""
-local partitions = {PARTITIONS}
+local group = '{GROUP}'
+local accepted_s, rejected_s = {keys.ACCEPTED_TOKEN.expires_s}, {keys.REJECTED_TOKEN.expires_s}
+local call_s, journaled_s = {keys.CALL.expires_s}, {keys.JOURNALED_CALL.expires_s}
+local waiting_s, answer_s = {keys.WAITING_CALL.expires_s}, {keys.CLAIM_REPLY.expires_s}
 """
     + """
 local answer = redis.call('GET', KEYS[3])
 if answer then return answer end
-local is_local, group, position = ARGV[next_arg] == 'local', ARGV[next_arg + 1], ARGV[next_arg + 2]
-local cursors = tonumber(ARGV[next_arg + 3])
-local a = next_arg + 4 + 2 * cursors
-local lives = a
-a = a + 6
+local is_local, position = ARGV[next_arg] == 'local', ARGV[next_arg + 1]
+local cursors = tonumber(ARGV[next_arg + 2])
+local a = next_arg + 3 + 2 * cursors
+local partitions = tonumber(ARGV[a])
+a = a + 1
 local flags, k, changed = {}, 6 + 2 * partitions, false
 
 local function remove_twin(outbox, alert)
@@ -153,7 +155,7 @@ end
 while k <= #KEYS do
   local users, waits = tonumber(ARGV[a + 5]), tonumber(ARGV[a + 6])
   local stored = false
-  if ARGV[a + 4] ~= '' and redis.call('SET', KEYS[k + 2], '1', 'NX', 'EX', ARGV[lives + 4]) then
+  if ARGV[a + 4] ~= '' and redis.call('SET', KEYS[k + 2], '1', 'NX', 'EX', journaled_s) then
     redis.call('XADD', KEYS[2], '*', 'kind', 'call', 'data', ARGV[a + 4])
   end
   for i = 1, users do
@@ -162,18 +164,18 @@ while k <= #KEYS do
     local stands = redis.call('EXISTS', record) == 1
     if stands and is_local then remove_twin(outbox, alert) end
     if is_local or not stands then
-      if not stored then redis.call('SET', KEYS[k], ARGV[a + 1], 'NX', 'EX', ARGV[lives + 2]) end
+      if not stored then redis.call('SET', KEYS[k], ARGV[a + 1], 'NX', 'EX', call_s) end
       stored = true
       if not is_local then redis.call('XADD', outbox, '*', 'alert', alert) end
       redis.call('XADD', KEYS[2], '*', 'kind', 'claim', 'data', alert)
-      redis.call('SET', record, ARGV[a + 2], 'EX', ARGV[lives])
+      redis.call('SET', record, ARGV[a + 2], 'EX', accepted_s)
       flags[#flags + 1] = '1'
       changed = true
     else
       flags[#flags + 1] = '0'
     end
   end
-  if ARGV[a + 3] ~= '' then redis.call('SET', KEYS[k + 1], ARGV[a + 3], 'EX', ARGV[lives + 1]) end
+  if ARGV[a + 3] ~= '' then redis.call('SET', KEYS[k + 1], ARGV[a + 3], 'EX', rejected_s) end
   for i = 1, waits do
     local at, waiting = a + 4 + 2 * users + 3 * i, KEYS[k + 2 + users + i]
     local ends = KEYS[5 + partitions + tonumber(ARGV[at])]
@@ -181,7 +183,7 @@ while k <= #KEYS do
       redis.call('DEL', waiting)
       redis.call('ZREM', ends, ARGV[a])
     else
-      redis.call('SET', waiting, ARGV[at + 1], 'EX', ARGV[lives + 5])
+      redis.call('SET', waiting, ARGV[at + 1], 'EX', waiting_s)
       redis.call('ZADD', ends, ARGV[at + 2], ARGV[a])
     end
     changed = true
@@ -192,9 +194,9 @@ if position ~= '' then
   local known = redis.call('GET', KEYS[4])
   if not known or tonumber(known) < tonumber(position) then redis.call('SET', KEYS[4], position) end
 end
-if cursors > 0 then redis.call('HSET', KEYS[5], unpack(ARGV, next_arg + 4, next_arg + 3 + 2 * cursors)) end
+if cursors > 0 then redis.call('HSET', KEYS[5], unpack(ARGV, next_arg + 3, next_arg + 2 + 2 * cursors)) end
 answer = table.concat(flags)
-if changed then redis.call('SET', KEYS[3], answer, 'EX', ARGV[lives + 3]) end
+if changed then redis.call('SET', KEYS[3], answer, 'EX', answer_s) end
 return answer
 """
 )
@@ -216,21 +218,18 @@ def claim_command(
     position: Argument = b"" if cursor is None else cursor.position
     source = "" if cursor is None else cursor.source
     moved = [part for partition, entry in (match_cursors or {}).items() for part in (partition, entry)]
-    head = [keys.FENCES.of(), keys.JOURNAL.of(), _answer_key(mode, decisions), keys.FEED_CURSOR.of(source)]
-    head += [keys.MATCH_CURSORS.of(), *_OUTBOXES, *_WAITING_CALLS]
-    options: list[Argument] = [mode, GROUP, position, len(moved) // 2, *moved, *_LIFETIMES]
+    # Most batches are of calls that nobody is left for: they need neither the outboxes nor an answer that is kept.
+    concerns_anybody = any(d.accepted or d.waiting or d.ends_waiting for d in decisions)
+    answer = _answer_key(mode, decisions) if concerns_anybody else keys.CLAIM_REPLY.of("none")
+    head = [keys.FENCES.of(), keys.JOURNAL.of(), answer, keys.FEED_CURSOR.of(source), keys.MATCH_CURSORS.of()]
+    head += _OF_PARTITIONS if concerns_anybody else ()
+    options: list[Argument] = [mode, position, len(moved) // 2, *moved, PARTITIONS if concerns_anybody else 0]
     return [*head, *names], [*fence_args(fences or {}), *options, *args]
 
 
-_OUTBOXES: Final = tuple(keys.OUTBOX.of(partition) for partition in range(PARTITIONS))
-_WAITING_CALLS: Final = tuple(keys.WAITING_CALLS.of(partition) for partition in range(PARTITIONS))
-_LIFETIMES: Final = (
-    keys.ACCEPTED_TOKEN.expires_s,
-    keys.REJECTED_TOKEN.expires_s,
-    keys.CALL.expires_s,
-    keys.CLAIM_REPLY.expires_s,
-    keys.JOURNALED_CALL.expires_s,
-    keys.WAITING_CALL.expires_s,
+_OF_PARTITIONS: Final = (
+    *(keys.OUTBOX.of(partition) for partition in range(PARTITIONS)),
+    *(keys.WAITING_CALLS.of(partition) for partition in range(PARTITIONS)),
 )
 
 

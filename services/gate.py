@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from types import TracebackType
 
 
 class Gate:
@@ -18,19 +19,19 @@ class Gate:
         self._empty.set()
         self._one_closes = asyncio.Lock()
 
-    @asynccontextmanager
-    async def entered(self) -> AsyncGenerator[None]:
+    async def __aenter__(self) -> None:
         """Be inside; waits while the gate is closed. Not to be entered again from inside."""
         while not self._open.is_set():  # it may have been closed once more before this one had his turn
             await self._open.wait()
         self._inside += 1
         self._empty.clear()
-        try:
-            yield
-        finally:
-            self._inside -= 1
-            if not self._inside:
-                self._empty.set()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._inside -= 1
+        if not self._inside:
+            self._empty.set()
 
     @asynccontextmanager
     async def closed(self) -> AsyncGenerator[None]:

@@ -25,7 +25,7 @@ class RedisKey(Struct, frozen=True, kw_only=True):
 
     def of(self, *parts: str | int) -> str:
         """Return the key of one thing. As many parts as the pattern has, or `IndexError`."""
-        return self.pattern.format(*(_quoted(part) for part in parts))
+        return self.pattern.format(*map(_quoted, parts))
 
     @property
     def expires_s(self) -> int:

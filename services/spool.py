@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Final
 
 import structlog
@@ -83,7 +83,7 @@ class Spool:
         where `operation` is right at this moment only: a fencing number is another one after the next start.
         `RedisAwayError` or `LocalStoreError`: nothing is known to have happened, do it again.
         """
-        async with self._gate.entered():
+        async with self._gate:
             if not settles and not self.is_local:
                 try:
                     return await self._at_redis(operation)
@@ -100,11 +100,9 @@ class Spool:
         await self._needed_store().put_alerts(alerts, [operation])
         self._news.set()
 
-    @asynccontextmanager
-    async def entered(self) -> AsyncGenerator[None]:
+    def entered(self) -> AbstractAsyncContextManager[None]:
         """Be inside the gate for something of which `execute` is not the whole."""
-        async with self._gate.entered():
-            yield
+        return self._gate
 
     @asynccontextmanager
     async def closed(self) -> AsyncGenerator[None]:

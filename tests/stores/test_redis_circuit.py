@@ -210,7 +210,8 @@ async def test_no_free_connection_is_not_an_outage(redis_url: str) -> None:
     async with RedisManager(redis_url, max_connections=1, reply_timeout_s=0.2) as redis, probed(redis):
         await redis.ping()
         trips = redis.round_trips
-        async with redis._turn():  # pyright: ignore[reportPrivateUsage] - as if a long call held the connection
+        turns = redis._turns  # pyright: ignore[reportPrivateUsage] - as if a long call held the connection
+        async with turns:
             for _ in range(2):
                 with pytest.raises(RedisNotNowError, match="no connection"):
                     await redis.get("a")

@@ -427,7 +427,7 @@ async def test_who_closes_the_gate_is_alone() -> None:
     leave = asyncio.Event()
 
     async def inside(name: str) -> None:
-        async with gate.entered():
+        async with gate:
             seen.append(f"{name} in")
             await leave.wait()
             seen.append(f"{name} out")
@@ -459,7 +459,7 @@ async def test_whoever_gives_up_at_the_gate_keeps_nobody_waiting() -> None:
     leave = asyncio.Event()
 
     async def inside() -> None:
-        async with gate.entered():
+        async with gate:
             await leave.wait()
 
     async def closing() -> None:
