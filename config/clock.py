@@ -42,7 +42,10 @@ SLOWEST: Final = 20
 """One part in so many of the time that passes is the most that the offset moves: 5 %."""
 
 _ABSORBED_NS: Final = int(ABSORBED_S * 1e9)
+_SHOWN_NS: Final = 1_000
+"""The time shown is in microseconds: the offset need not move for less, such as what lies between two readings."""
 _READ_EVERY_NS: Final = 100_000_000
+_from_timestamp: Final = datetime.fromtimestamp
 
 
 class Clock:
@@ -61,21 +64,16 @@ class Clock:
 
     def __call__(self) -> datetime:
         monotonic_ns = self._monotonic_ns()
-        offset_ns = self._offset()
+        offset_ns = self._offset_ns
+        if offset_ns is None:
+            offset_ns = self._offset()
         behind_ns = self._wall_ns() - monotonic_ns - offset_ns
-        if -_ABSORBED_NS <= behind_ns <= _ABSORBED_NS:
-            most_ns = (monotonic_ns - self._read_at_ns) // SLOWEST
-            if behind_ns > most_ns:
-                behind_ns = most_ns
-            elif behind_ns < -most_ns:
-                behind_ns = -most_ns
-            self._offset_ns = offset_ns = offset_ns + behind_ns
-        else:
-            monotonic_ns = self._step()
+        if not -_SHOWN_NS < behind_ns < _SHOWN_NS:
+            monotonic_ns = self._follow(monotonic_ns, behind_ns)
             offset_ns = self._offset()
         self._read_at_ns = monotonic_ns
         # Whole microseconds survive the division until the year 2242.
-        return datetime.fromtimestamp((monotonic_ns + offset_ns) // 1000 / 1e6, UTC)
+        return _from_timestamp((monotonic_ns + offset_ns) // 1000 / 1e6, UTC)
 
     def shift_by(self, path: Path) -> None:
         """For fault tests: add the seconds that stand in this file, now and later, to the machine's clock."""
@@ -89,6 +87,14 @@ class Clock:
     def _behind_ns(self, monotonic_ns: int) -> int:
         """How much later the machine's clock is than the time shown."""
         return self._wall_ns() - monotonic_ns - self._offset()
+
+    def _follow(self, monotonic_ns: int, behind_ns: int) -> int:
+        """Move the offset towards the machine's clock; returns the monotonic time at which it was read."""
+        if not -_ABSORBED_NS <= behind_ns <= _ABSORBED_NS:
+            return self._step()
+        most_ns = (monotonic_ns - self._read_at_ns) // SLOWEST
+        self._offset_ns = self._offset() + max(-most_ns, min(behind_ns, most_ns))
+        return monotonic_ns
 
     def _step(self) -> int:
         """Follow the machine's clock; returns the monotonic time at which it was read."""

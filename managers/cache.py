@@ -11,6 +11,7 @@ from msgspec import Struct
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
+D = TypeVar("D")
 
 _MISSING: Final = object()
 _ABANDONED: Final = object()
@@ -41,7 +42,7 @@ class SmartCache(Generic[K, V]):
         self.name = name
         self.hits = 0
         self.misses = 0
-        self._values = TTLCache[K, object](max_entries, ttl_s)
+        self._values = TTLCache[K, V](max_entries, ttl_s)
         self._flights: dict[K, asyncio.Future[object]] = {}
 
     @classmethod
@@ -61,8 +62,7 @@ class SmartCache(Generic[K, V]):
 
     def get(self, key: K) -> V | None:
         """Return the value, or `None` when there is none."""
-        value = self._look_up(key)
-        return None if value is _MISSING else cast("V", value)
+        return self._look_up(key, None)
 
     def put(self, key: K, value: V) -> None:
         """Keep a value that is known to be right; a load of it that is under way no longer counts."""
@@ -83,7 +83,7 @@ class SmartCache(Generic[K, V]):
 
         What the loader raises, all of them get; nothing is kept then.
         """
-        value = self._look_up(key)
+        value: object = self._look_up(key, _MISSING)
         while value is _MISSING:
             flight = self._flights.get(key)
             if flight is None:
@@ -94,12 +94,13 @@ class SmartCache(Generic[K, V]):
                 value = self._values.get(key, _MISSING)
         return cast("V", value)
 
-    def _look_up(self, key: K) -> object:
-        value = self._values.get(key, _MISSING)
-        if value is _MISSING:
+    def _look_up(self, key: K, default: D) -> V | D:
+        try:
+            value = self._values[key]  # `TTLCache.get` looks twice
+        except KeyError:
             self.misses += 1
-        else:
-            self.hits += 1
+            return default
+        self.hits += 1
         return value
 
     async def _load(self, key: K, loader: Callable[[K], Awaitable[V]]) -> V:

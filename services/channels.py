@@ -66,10 +66,12 @@ class ChannelsService:
 
     async def enrich(self, calls: Sequence[Call]) -> list[Call]:
         """Fill in the records of each call's channel, in the order given. A record nobody has stays `None`."""
-        missing = {c.channel.id: c.channel for c in calls if self._needs_load(c.channel)}
-        if missing:
+        channels = [self._recorded(call.channel) for call in calls]
+        if None in channels:
+            missing = {c.channel.id: c.channel for c, found in zip(calls, channels, strict=True) if found is None}
             await asyncio.gather(*(self._load_once(channel) for channel in missing.values()))
-        return [self._filled_in(call) for call in calls]
+            channels = [self._recorded(call.channel) for call in calls]
+        return [self._filled_in(call, found) for call, found in zip(calls, channels, strict=True)]
 
     def known(self) -> Sequence[Channel]:
         """Channels seen on the feed, most calls first."""
@@ -94,20 +96,24 @@ class ChannelsService:
             await self.restore()
             await asyncio.sleep(RESTORED_EVERY_S)
 
-    def _needs_load(self, channel: Channel) -> bool:
-        return channel.record is None and self._cache.get(channel.id) is None
+    def _recorded(self, channel: Channel) -> Channel | None:
+        """Give the channel with its records as far as they are in memory; `None`: they have to be loaded."""
+        if channel.record is not None:
+            return channel
+        found = self._cache.get(channel.id)
+        if found is None or found.title == channel.title:
+            return found
+        return replace(channel, record=found.record, record_30d=found.record_30d)
 
     async def _load_once(self, channel: Channel) -> None:
         await self._cache.get_or_load(channel.id, lambda _: self._load(channel))
 
-    def _filled_in(self, call: Call) -> Call:
-        channel = call.channel
-        if channel.record is None and (found := self._cache.get(channel.id)):
-            channel = replace(channel, record=found.record, record_30d=found.record_30d)
+    def _filled_in(self, call: Call, found: Channel | None) -> Call:
+        channel = found or call.channel
         if channel.id in self._known or len(self._known) < MAX_COUNTED:
             self._calls[channel.id] += 1
             self._known[channel.id] = channel
-        return call if channel is call.channel else replace(call, channel=channel)
+        return call if channel == call.channel else replace(call, channel=channel)
 
     async def _load(self, channel: Channel) -> Channel:
         """Layer 3, then the source. When both fail the channel counts as one without a record."""

@@ -24,7 +24,7 @@ from managers.jupiter import JupiterManager
 from managers.postgres import PostgresAwayError, PostgresManager
 from managers.sources.base import Source
 from services.metrics import Metrics
-from services.token_answers import TokenAnswers
+from services.token_answers import Answer, TokenAnswers
 
 log = structlog.get_logger(__name__)
 
@@ -94,14 +94,8 @@ class TokensService:
 
     async def enrich(self, calls: Sequence[Call]) -> list[Call]:
         """Fill in what the calls do not say, in the order given. Never raises; takes two seconds at most."""
-        now = self._clock()
-        lacking = dict.fromkeys(
-            call.token.address
-            for call in calls
-            if now - call.called_at <= _CALL_IS_NEWS_FOR and self._answers.can_help(call.token)
-        )
-        if lacking:
-            await self._answers.refresh(list(lacking))
+        if lacking := self._lacking(calls):
+            await self._answers.refresh(lacking)
         return [self._filled_in(call) for call in calls]
 
     async def latest(self, address: str) -> Token | None:
@@ -132,16 +126,24 @@ class TokensService:
             if seen.tick is None or seen.tick.at <= tick.at:
                 seen.tick = tick
 
+    def _lacking(self, calls: Sequence[Call]) -> list[str]:
+        """Give the tokens of these calls, each once, about which somebody may know more."""
+        if self._answers.asks_nobody:
+            return []
+        now = self._clock()
+        return list(
+            dict.fromkeys(
+                call.token.address
+                for call in calls
+                if now - call.called_at <= _CALL_IS_NEWS_FOR and self._answers.can_help(call.token)
+            )
+        )
+
     def _filled_in(self, call: Call) -> Call:
         token, address = call.token, call.token.address
         seen, answer = self._remembered(address), self._answers.fresh(address)
-        others: list[Token] = []
-        if seen.tick is not None and abs(call.called_at - seen.tick.at) <= _TICK_COUNTS_FOR:
-            others.append(figures.of_tick(seen.tick, self._source.name))
-        if answer is not None and abs(call.called_at - answer.at) <= _CALL_IS_NEWS_FOR:
-            others.append(answer.token)
-        if others:
-            token = figures.completed(token, *others)
+        if answer is not None or seen.tick is not None:
+            token = self._completed(call, seen.tick, answer)
         if seen.called_at is None or seen.called_at <= call.called_at:
             seen.called, seen.called_at = token, call.called_at
         past = self._history.add(address, call.channel.id, call.called_at, token.market_cap_usd)
@@ -153,6 +155,14 @@ class TokensService:
                 past.first_market_cap_usd if call.first_market_cap_usd is None else call.first_market_cap_usd
             ),
         )
+
+    def _completed(self, call: Call, tick: PriceTick | None, answer: Answer | None) -> Token:
+        others: list[Token] = []
+        if tick is not None and abs(call.called_at - tick.at) <= _TICK_COUNTS_FOR:
+            others.append(figures.of_tick(tick, self._source.name))
+        if answer is not None and abs(call.called_at - answer.at) <= _CALL_IS_NEWS_FOR:
+            others.append(answer.token)
+        return figures.completed(call.token, *others) if others else call.token
 
     def _newest(self, address: str) -> Token:
         said: list[Token] = []

@@ -82,12 +82,12 @@ def cut(text: str | None, limit: int) -> str | None:
         return None
     if "\0" in text:
         text = text.replace("\0", "")
-    return text[:limit]
+    return text if len(text) <= limit else text[:limit]
 
 
 def is_plausible(moment: datetime, received_at: datetime) -> bool:
     """Whether a time can be one of this chain's: not before its genesis, not after tomorrow."""
-    return _SOLANA_GENESIS <= moment <= received_at + _CLOCK_TOLERANCE
+    return moment >= _SOLANA_GENESIS and (moment <= received_at or moment <= received_at + _CLOCK_TOLERANCE)
 
 
 def positive(value: object) -> float | None:

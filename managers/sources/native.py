@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Annotated, TypeVar
 from urllib.parse import quote
 
@@ -22,6 +23,7 @@ from managers.sources.base import (
     cut,
     is_address,
     is_plausible,
+    place,
 )
 from managers.sources.links import media_link, telegram_handle, web_link, x_handle
 
@@ -33,19 +35,24 @@ _FIGURES_TIMEOUT_S = 2.0
 """A call waits for the answer and goes on without it."""
 _PAGE_TIMEOUT_S = 8.0
 _REASON_LIMIT = 160
+_MOST_PLACES = 1_024
+"""Names of launchpads and exchanges that are remembered; there are a few dozen."""
+_MOST_ADDRESSES = 20_000
 
 Amount = Annotated[float, Meta(ge=0)]
 Count = Annotated[int, Meta(ge=0, le=2**53)]
 Percent = Annotated[float, Meta(ge=0, le=100)]
 Change = Annotated[float, Meta(ge=-100)]
-Place = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]{0,39}\Z")]
+# Patterns would take as long as all the rest of a frame: what these texts may consist of is looked at below.
+Place = Annotated[str, Meta(min_length=1, max_length=40)]
+Address = Annotated[str, Meta(max_length=44)]
 Moment = Annotated[datetime, Meta(tz=True)]
-EventId = Annotated[str, Meta(pattern=r"^[\x21-\x7e]{1,128}\Z")]
-ChannelId = Annotated[str, Meta(pattern=r"^[\x21-\x7e]{1,64}\Z")]
+EventId = Annotated[str, Meta(min_length=1, max_length=128)]
+ChannelId = Annotated[str, Meta(min_length=1, max_length=64)]
 
 
 class _TokenBody(Struct):
-    address: str
+    address: Address
     chain: Chain = "solana"
     name: str | None = None
     symbol: str | None = None
@@ -98,7 +105,7 @@ class _CallFrame(Struct, tag_field="type", tag="call"):
 
 
 class _PriceFrame(Struct, tag_field="type", tag="price"):
-    token: str
+    token: Address
     price_usd: Amount
     at: Moment
     market_cap_usd: Amount | None = None
@@ -136,11 +143,6 @@ class _ChannelDocument(Struct):
 
 
 _frames = msgspec.json.Decoder(_CallFrame | _PriceFrame | _HeartbeatFrame | _SubscribedFrame | _ErrorFrame)
-_LINKS = frozenset(("website", "x_handle", "telegram", "image_url", "animation_url", "video_url"))
-_READ_WITH_CARE = _LINKS | {"address", "name", "symbol", "created_at", "launchpad", "dex"}
-_AS_THEY_ARE = tuple(figure for figure in _TokenBody.__struct_fields__ if figure not in _READ_WITH_CARE)
-"""Figures that the schema alone makes safe."""
-
 _pages = msgspec.json.Decoder(_CallsPage)
 _tokens = msgspec.json.Decoder(_TokenBody)
 _channels = msgspec.json.Decoder(_ChannelDocument)
@@ -258,9 +260,9 @@ def _same(answered: str, asked: str) -> None:
 
 def _call(body: _CallFrame, received_at: datetime) -> Call:
     return Call(
-        id=body.id,
+        id=_id(body.id),
         token=_token(body.token, received_at),
-        channel=Channel(id=body.channel.id, title=cut(body.channel.title, NAME_LIMIT)),
+        channel=Channel(id=_id(body.channel.id), title=cut(body.channel.title, NAME_LIMIT)),
         called_at=_moment(body.called_at, received_at),
         received_at=received_at,
         text=cut(body.text, TEXT_LIMIT),
@@ -269,22 +271,26 @@ def _call(body: _CallFrame, received_at: datetime) -> Call:
 
 
 def _token(body: _TokenBody, received_at: datetime) -> Token:
-    figures = {figure: getattr(body, figure) for figure in _AS_THEY_ARE}
-    return Token(
-        **figures,
-        address=_address(body.address),
-        name=cut(body.name, NAME_LIMIT),
-        symbol=cut(body.symbol, SYMBOL_LIMIT),
-        created_at=None if body.created_at is None else _moment(body.created_at, received_at),
-        launchpad=body.launchpad and body.launchpad.lower(),
-        dex=body.dex and body.dex.lower(),
-        website=web_link(body.website),
-        x_handle=x_handle(body.x_handle),
-        telegram=telegram_handle(body.telegram),
-        image_url=media_link(body.image_url),
-        animation_url=media_link(body.animation_url),
-        video_url=media_link(body.video_url),
-    )
+    """Mend in place what the schema alone does not make safe, then take everything over at once: it is a lot."""
+    body.address = _address(body.address)
+    body.name = cut(body.name, NAME_LIMIT)
+    body.symbol = cut(body.symbol, SYMBOL_LIMIT)
+    if body.created_at is not None:
+        body.created_at = _moment(body.created_at, received_at)
+    if body.launchpad is not None:
+        body.launchpad = _place(body.launchpad)
+    if body.dex is not None:
+        body.dex = _place(body.dex)
+    body.website = web_link(body.website)
+    body.x_handle = x_handle(body.x_handle)
+    body.telegram = telegram_handle(body.telegram)
+    if body.image_url is not None:
+        body.image_url = media_link(body.image_url)
+    if body.animation_url is not None:
+        body.animation_url = media_link(body.animation_url)
+    if body.video_url is not None:
+        body.video_url = media_link(body.video_url)
+    return msgspec.convert(body, Token, from_attributes=True)
 
 
 def _record(body: _RecordBody | None) -> ChannelRecord | None:
@@ -302,7 +308,23 @@ def _record(body: _RecordBody | None) -> ChannelRecord | None:
     )
 
 
+def _id(text: str) -> str:
+    if not text.isascii() or not text.isprintable() or " " in text:
+        raise FrameError("id is not visible ASCII characters alone")
+    return text
+
+
+@lru_cache(_MOST_PLACES)
+def _place(text: str) -> str:
+    name = place(text)
+    if name is None:
+        raise FrameError("launchpad or dex is not letters, digits and ` . _ -` alone")
+    return name
+
+
+@lru_cache(_MOST_ADDRESSES)
 def _address(text: str) -> str:
+    """Give the address; the same object each time, which makes it quick to find by it later."""
     if not is_address(text):
         raise FrameError("token address is not the base58 form of 32 bytes")
     return text
