@@ -6,6 +6,7 @@ from bot.core import TokenFilterBot
 from bot.intake import LEASE as INGEST
 from bot.roles import EVERY_LEASE
 from config.clock import now
+from managers.api import APIRetryManager, HostCounts, HostHealth
 from managers.telegram import TelegramManager
 from services.members import Member
 from services.monitoring import MemberHealth, PartHealth, ProcessHealth
@@ -37,6 +38,23 @@ async def feed_health(bot: TokenFilterBot) -> PartHealth:
     else:
         detail = f"last data {health.data_age_s:.0f} s ago"
     return PartHealth(name="feed", ok=health.connected and not health.stale, detail=detail)
+
+
+async def api_health(api: APIRetryManager) -> PartHealth:
+    """Always well: what no host tells is done without, so a host that is away is told and no reason to restart us."""
+    counts = api.counts
+    hosts = [_host(health, counts[name]) for name, health in api.health().items()]
+    return PartHealth(name="api", ok=True, detail="; ".join(hosts) or "nothing asked yet")
+
+
+def _host(health: HostHealth, counts: HostCounts) -> str:
+    if not health.ok:
+        state = f"shut out for {health.again_in_s:.0f} s ({health.last_problem})"
+    elif health.again_in_s > 0:
+        state = f"not asked for {health.again_in_s:.0f} s"
+    else:
+        state = "may be asked"
+    return f"{health.host} {state}, {counts.requests} requests, {counts.retries} of them repeats"
 
 
 def process_health(bot: TokenFilterBot) -> ProcessHealth:

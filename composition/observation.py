@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
-from bot.health import feed_health, telegram_health
+from bot.health import api_health, feed_health, telegram_health
 from bot.intake import QUEUE_SIZE
 from bot.roles import SENDING
 from managers.postgres import PostgresManager
@@ -54,6 +54,8 @@ def _watch_health(composition: Composition) -> None:
         monitoring.watch("telegram", partial(telegram_health, parts.telegram, bot))
     if role in {"all", "ingest"}:
         monitoring.watch("feed", partial(feed_health, bot))
+    if role == "all":
+        monitoring.watch("api", partial(api_health, parts.api))
 
 
 def _show_numbers(composition: Composition) -> None:
@@ -80,6 +82,7 @@ def _show_numbers(composition: Composition) -> None:
     gauges.show_journal(metrics, lambda: readings.journal.value)
     gauges.show_letters(metrics, readings.letters)
     gauges.show_limiter(metrics, parts.limiter)
+    gauges.show_api(metrics, parts.api)
 
 
 def _watch_for_alarms(composition: Composition) -> None:

@@ -6,10 +6,21 @@ from collections.abc import Callable
 from functools import partial
 from typing import Protocol
 
+from managers.api import APIRetryManager
 from managers.rate_limiter import Lane, LimiterStats
 from services.journal import JournalLag
 from services.metrics import Metrics
 from services.readings import Reading
+
+_API_COUNTS = {
+    "requests": "Requests to the host.",
+    "retries": "Those of the requests that repeat an earlier one.",
+    "failures": "Those of the requests that ended in a time-out, a broken connection or a 5xx.",
+    "shut_outs": "How often the host was shut out after failing.",
+    "refused_by_budget": "Questions not asked because the host's limit was used up.",
+    "refused_by_breaker": "Questions not asked because the host was shut out.",
+}
+"""Of `managers.api.HostCounts`."""
 
 
 class CacheCounts(Protocol):
@@ -77,6 +88,22 @@ def show_journal(metrics: Metrics, lag: Callable[[], JournalLag | None]) -> None
 
 def show_letters(metrics: Metrics, letters: Reading[int]) -> None:
     metrics.gauge("dead_letters", "Alerts that wait for an admin to send them again.", lambda: letters.value)
+
+
+def show_api(metrics: Metrics, api: APIRetryManager) -> None:
+    """By host, as far as they have been asked or have a limit."""
+    for name, meaning in _API_COUNTS.items():
+        metrics.counter_each(f"api_{name}", meaning, "host", partial(_by_host, api, name))
+    metrics.gauge_each(
+        "api_shut_out",
+        "1 while the host is shut out after failing.",
+        "host",
+        lambda: {host: float(not health.ok) for host, health in api.health().items()},
+    )
+
+
+def _by_host(api: APIRetryManager, name: str) -> dict[str, float]:
+    return {host: getattr(counts, name) for host, counts in api.counts.items()}
 
 
 def show_limiter(metrics: Metrics, limiter: Limiter) -> None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import time
+from bisect import bisect_left
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
+from itertools import accumulate
 
 import numpy as np
-from prometheus_client import CollectorRegistry, Histogram
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 LATENCY_BUCKETS_S = (
@@ -31,6 +34,7 @@ LATENCY_BUCKETS_S = (
     60,
     300,
 )
+_BUCKET_NAMES = (*(str(float(bound)) for bound in LATENCY_BUCKETS_S), "+Inf")
 KEPT_LATENCIES = 10_000
 
 MEANINGS = {
@@ -82,6 +86,10 @@ class Counts:
 
 Read = Callable[[], float | None]
 """`None`: not known at the moment."""
+ReadEach = Callable[[], Mapping[str, float]]
+"""By the value of a label."""
+
+_Kind = type[CounterMetricFamily | GaugeMetricFamily]
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +104,7 @@ class _Shown:
 class _Family:
     """Numbers of one name, told apart by their labels."""
 
-    kind: type[CounterMetricFamily | GaugeMetricFamily]
+    kind: _Kind
     meaning: str
     shown: list[_Shown] = field(default_factory=list[_Shown])
 
@@ -110,6 +118,49 @@ class _Family:
         return family
 
 
+@dataclass(frozen=True, slots=True)
+class _Each:
+    """Numbers of one name for whatever there is when somebody looks, told apart by one label."""
+
+    kind: _Kind
+    meaning: str
+    label: str
+    read: ReadEach
+
+    def collect(self, name: str) -> Metric:
+        family = self.kind(name, self.meaning, labels=(self.label,))
+        for value, number in self.read().items():
+            family.add_metric((value,), number)
+        return family
+
+
+class _Latencies:
+    """A histogram that costs next to nothing per observation: those are on the way of every call and alert.
+
+    prometheus_client's own takes two locks and walks the buckets; here everything is done in one thread.
+    """
+
+    __slots__ = ("_counts", "_meaning", "_name", "_since", "_sum_s")
+
+    def __init__(self, name: str, meaning: str) -> None:
+        self._name = name
+        self._meaning = meaning
+        self._counts = [0] * (len(LATENCY_BUCKETS_S) + 1)
+        """By bucket, not cumulative; the last is what exceeds all bounds."""
+        self._sum_s = 0.0
+        self._since = time.time()
+
+    def observe(self, seconds: float) -> None:
+        self._counts[bisect_left(LATENCY_BUCKETS_S, seconds)] += 1
+        self._sum_s += seconds
+
+    def collect(self) -> Metric:
+        buckets = list(zip(_BUCKET_NAMES, accumulate(self._counts), strict=True))
+        family = HistogramMetricFamily(self._name, self._meaning, buckets=buckets, sum_value=self._sum_s)
+        family.add_sample(f"{self._name}_created", {}, self._since)
+        return family
+
+
 class Metrics(Collector):
     """Counters of one process and the numbers other parts lend to it."""
 
@@ -118,8 +169,9 @@ class Metrics(Collector):
         self.registry = CollectorRegistry()
         self.registry.register(self)
         self._families: dict[str, _Family] = {}
-        self._decide = self._histogram("frame_to_decided_seconds", "Frame received until decided.")
-        self._send = self._histogram("frame_to_sent_seconds", "Frame received until Telegram answered.")
+        self._each: dict[str, _Each] = {}
+        self._decide = _Latencies("frame_to_decided_seconds", "Frame received until decided.")
+        self._send = _Latencies("frame_to_sent_seconds", "Frame received until Telegram answered.")
         self._latencies_ms: deque[float] = deque(maxlen=KEPT_LATENCIES)
 
     def gauge(self, name: str, meaning: str, read: Read, labels: Mapping[str, str] | None = None) -> None:
@@ -130,13 +182,20 @@ class Metrics(Collector):
         """Like `gauge`, for what only grows while the process lives; Prometheus sees it as `{name}_total`."""
         self._lend(CounterMetricFamily, name, meaning, _Shown(read, labels or {}))
 
-    def _lend(
-        self, kind: type[CounterMetricFamily | GaugeMetricFamily], name: str, meaning: str, shown: _Shown
-    ) -> None:
+    def gauge_each(self, name: str, meaning: str, label: str, read: ReadEach) -> None:
+        """Show everything that `read()` gives whenever somebody looks, by `label`: for what comes and goes."""
+        self._each[name] = _Each(GaugeMetricFamily, meaning, label, read)
+
+    def counter_each(self, name: str, meaning: str, label: str, read: ReadEach) -> None:
+        """Like `gauge_each`, for what only grows; Prometheus sees it as `{name}_total`."""
+        self._each[name] = _Each(CounterMetricFamily, meaning, label, read)
+
+    def _lend(self, kind: _Kind, name: str, meaning: str, shown: _Shown) -> None:
         self._families.setdefault(name, _Family(kind, meaning)).shown.append(shown)
 
     def decided(self, received_at: datetime, decided_at: datetime) -> None:
-        self._decide.observe(max(0.0, (decided_at - received_at).total_seconds()))
+        seconds = (decided_at - received_at).total_seconds()
+        self._decide.observe(seconds if seconds > 0 else 0.0)
 
     def sent(self, received_at: datetime, sent_at: datetime) -> float:
         """Count an alert that Telegram took; returns its latency in milliseconds."""
@@ -159,6 +218,7 @@ class Metrics(Collector):
         yield fallbacks
         for name, family in self._families.items():
             yield family.collect(name)
-
-    def _histogram(self, name: str, meaning: str) -> Histogram:
-        return Histogram(name, meaning, buckets=LATENCY_BUCKETS_S, registry=self.registry)
+        for name, each in self._each.items():
+            yield each.collect(name)
+        yield self._decide.collect()
+        yield self._send.collect()

@@ -41,6 +41,8 @@ class Receivers:
         self.followers = Followers()
         self._clock = clock
         self._states: dict[int, State] = {}
+        self._in_state = Counter[State]()
+        """How many are in each, kept because walking over everybody would hold up the alerts."""
         self._ends: list[tuple[datetime, int]] = []
         self._ends_at: dict[int, datetime] = {}
 
@@ -83,7 +85,7 @@ class Receivers:
     def forget(self, user_ids: Iterable[int]) -> None:
         for user_id in user_ids:
             self.matcher.remove_subscriber(user_id)
-            self._states.pop(user_id, None)
+            self._enter(user_id, None)
             self._ends_at.pop(user_id, None)
             self.followers.forget(user_id)
 
@@ -102,7 +104,7 @@ class Receivers:
             if self._ends_at.get(user_id) != ended_at:
                 continue  # renewed since
             self.matcher.remove_subscriber(user_id)
-            self._states[user_id] = "expired"
+            self._enter(user_id, "expired")
             expired += 1
         return expired
 
@@ -118,7 +120,7 @@ class Receivers:
         return len(early)
 
     def counts(self) -> UserCounts:
-        states = Counter(self._states.values())
+        states = self._in_state
         return UserCounts(
             total=len(self._states),
             receiving=states["receiving"],
@@ -127,8 +129,17 @@ class Receivers:
             expired=states["expired"],
         )
 
+    def _enter(self, user_id: int, state: State | None) -> None:
+        """`None`: he is not known any more."""
+        before = self._states.pop(user_id, None) if state is None else self._states.get(user_id)
+        if before is not None:
+            self._in_state[before] -= 1
+        if state is not None:
+            self._states[user_id] = state
+            self._in_state[state] += 1
+
     def _note(self, subscriber: Subscriber, now: datetime) -> None:
-        self._states[subscriber.user_id] = state_of(subscriber, now)
+        self._enter(subscriber.user_id, state_of(subscriber, now))
         self.followers.note(subscriber)
         ends_at = subscriber.paid_until
         if ends_at and ends_at > now and self._ends_at.get(subscriber.user_id) != ends_at:

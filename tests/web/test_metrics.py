@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime, timedelta
 
+import aiohttp
 import pytest
 from prometheus_client.exposition import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
+from bot.health import api_health
 from domain.errors import TransientError
+from managers.api import FAILURES_IN_A_ROW, APIRetryManager
 from managers.cache import SmartCache
 from managers.postgres import PostgresManager
 from managers.rate_limiter import Lane, TelegramRateLimiter
 from managers.redis import RedisManager
 from services.dead_letters import DeadLetters
-from services.gauges import show_cache, show_journal, show_letters, show_limiter, show_postgres, show_redis
+from services.gauges import show_api, show_cache, show_journal, show_letters, show_limiter, show_postgres, show_redis
 from services.journal import Journal, JournalLag
-from services.metrics import Metrics
+from services.metrics import LATENCY_BUCKETS_S, Metrics
 from services.readings import ASK_TIMEOUT_S, Reading, ReadingsService
 from tests.telegram.virtual_time import run
 
@@ -29,6 +33,43 @@ def samples(metrics: Metrics) -> dict[str, float]:
         for family in text_string_to_metric_families(text)
         for sample in family.samples
     }
+
+
+def test_latencies_are_counted_by_what_they_do_not_exceed() -> None:
+    metrics, at = Metrics(), datetime(2026, 1, 1, tzinfo=UTC)
+    for seconds in (-1, 0, 0.002, 0.0021, 300, 301):  # less than nothing is the clock's doing and counts as nothing
+        metrics.decided(at, at + timedelta(seconds=seconds))
+    assert metrics.sent(at, at + timedelta(seconds=0.25)) == 250
+    shown = samples(metrics)
+    name = "frame_to_decided_seconds"
+    buckets = [shown[f"{name}_bucket{{{bound}}}"] for bound in (0.0005, 0.001, 0.002, 0.005, 60.0, 300.0, "+Inf")]
+    assert buckets == [2, 2, 3, 4, 4, 5, 6]
+    assert (shown[f"{name}_count"], shown[f"{name}_sum"]) == (6, pytest.approx(601.0041))
+    assert shown[f"{name}_created"] > 0
+    assert sum(key.startswith(f"{name}_bucket") for key in shown) == len(LATENCY_BUCKETS_S) + 1
+    assert (shown["frame_to_sent_seconds_bucket{0.1}"], shown["frame_to_sent_seconds_bucket{0.25}"]) == (0, 1)
+    assert (metrics.counts.alerts_sent, metrics.latency_ms(50)) == (1, 250)
+
+
+async def test_every_host_says_how_it_answers(unused_tcp_port: int) -> None:
+    metrics, host = Metrics(), f"127.0.0.1:{unused_tcp_port}"
+    async with aiohttp.ClientSession() as session:
+        api = APIRetryManager(session)
+        show_api(metrics, api)
+        assert not [name for name in samples(metrics) if name.startswith("api_")]
+        assert (await api_health(api)).detail == "nothing asked yet"
+        for _ in range(FAILURES_IN_A_ROW + 1):
+            with pytest.raises(TransientError):
+                await api.get(f"http://{host}/", timeout_s=2, attempts=1)
+    shown = samples(metrics)
+    counted = [shown[f"api_{name}_total{{{host}}}"] for name in ("requests", "retries", "failures", "shut_outs")]
+    assert counted == [FAILURES_IN_A_ROW, 0, FAILURES_IN_A_ROW, 1]
+    assert [shown[f"api_refused_by_{why}_total{{{host}}}"] for why in ("breaker", "budget")] == [1, 0]
+    assert shown[f"api_shut_out{{{host}}}"] == 1
+    health = await api_health(api)
+    assert health.ok
+    assert health.detail.startswith(f"{host} shut out for ")
+    assert health.detail.endswith(f", {FAILURES_IN_A_ROW} requests, 0 of them repeats")
 
 
 async def test_caches_say_how_often_they_helped() -> None:
