@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from html import unescape
 from types import TracebackType
 from typing import Any, NoReturn, Self
 
+import msgspec
 import structlog
 from msgspec import Struct
 from telegram import (
@@ -20,12 +21,9 @@ from telegram import (
     CopyTextButton,
     InlineKeyboardButton,
     InlineKeyboardMarkup,
-    LinkPreviewOptions,
     Update,
     User,
 )
-from telegram import Message as TelegramMessage
-from telegram.constants import ParseMode
 from telegram.error import BadRequest, Conflict, TelegramError
 from telegram.ext import Application, ApplicationBuilder, ContextTypes, ExtBot
 
@@ -53,6 +51,14 @@ _CONCURRENT_UPDATES = 64
 _DRAIN_TIMEOUT_S = 10.0
 _ADMINISTRATORS = frozenset({ChatMember.OWNER, ChatMember.ADMINISTRATOR})
 _TAG = re.compile(r"</?[a-zA-Z][^<>]*>")
+_SEND: dict[MediaKind | None, str] = {
+    None: "send_Message",
+    "photo": "send_Photo",
+    "animation": "send_Animation",
+    "video": "send_Video",
+}
+"""Spelt for `do_api_request`: at `send_message` the library would warn that it has a method for it."""
+_NO_PREVIEW = '{"is_disabled":true}'
 
 
 class TelegramHealth(Struct, frozen=True, kw_only=True):
@@ -187,12 +193,8 @@ class TelegramManager:
         Markup that Telegram cannot read is taken away, and likewise buttons it does not accept, rather than
         losing the message. `thread_id` is a topic of a forum.
         """
-
-        def attempt(text: str, options: dict[str, Any]) -> Awaitable[TelegramMessage]:
-            no_preview = LinkPreviewOptions(is_disabled=True)
-            return self._bot.send_message(chat_id, text, link_preview_options=no_preview, **options)
-
-        return (await self._simplified(attempt, message, chat_id, slot, thread_id)).message_id
+        place = {"chat_id": chat_id, "message_thread_id": thread_id, "link_preview_options": _NO_PREVIEW}
+        return (await self._simplified(_SEND[None], message, "text", place, slot))["message_id"]
 
     async def send_media(
         self, message: Message, media: Media, *, chat_id: int, slot: Slot, thread_id: int | None = None
@@ -201,39 +203,27 @@ class TelegramManager:
 
         Telegram fetches an address by itself. `MessageRefusedError` when it cannot: the text is not sent then.
         """
-        send = {
-            "photo": self._bot.send_photo,
-            "animation": self._bot.send_animation,
-            "video": self._bot.send_video,
-        }[media.kind]
-
-        def attempt(text: str, options: dict[str, Any]) -> Awaitable[TelegramMessage]:
-            return send(chat_id, media.source, caption=text, **options)
-
-        sent = await self._simplified(attempt, message, chat_id, slot, thread_id)
-        return SentMedia(sent.message_id, _file_id(sent, media.kind))
+        place = {"chat_id": chat_id, "message_thread_id": thread_id, media.kind: media.source}
+        sent = await self._simplified(_SEND[media.kind], message, "caption", place, slot)
+        return SentMedia(sent["message_id"], _file_id(sent, media.kind))
 
     async def _simplified(
-        self,
-        attempt: Callable[[str, dict[str, Any]], Awaitable[TelegramMessage]],
-        message: Message,
-        chat_id: int,
-        slot: Slot,
-        thread_id: int | None,
-    ) -> TelegramMessage:
-        text, parse_mode = message.html, ParseMode.HTML
-        keyboard = markup(message.keyboard)
+        self, endpoint: str, message: Message, text_as: str, place: dict[str, Any], slot: Slot
+    ) -> dict[str, Any]:
+        # Neither the parameters nor the answer become the library's objects: of the answer hardly anything is needed,
+        # and making them took most of the time that an alert costs.
+        text, parse_mode = message.html, "HTML"
+        keyboard = _keyboard_json(message.keyboard)
         with telegram_errors():
             while True:
-                options: dict[str, Any] = {
+                options = {
+                    text_as: text,
                     "parse_mode": parse_mode,
                     "reply_markup": keyboard,
                     "disable_notification": message.silent,
-                    "message_thread_id": thread_id,
-                    "rate_limit_args": slot,
                 }
                 try:
-                    return await attempt(text, options)
+                    return await self._bot.do_api_request(endpoint, place | options, rate_limit_args=slot)
                 except BadRequest as refusal:
                     reason = refusal.message
                     if parse_mode is not None and "can't parse entities" in reason.lower():
@@ -242,7 +232,7 @@ class TelegramManager:
                         keyboard = None
                     else:
                         raise
-                    log.warning("message_simplified", chat_id=chat_id, reason=reason)
+                    log.warning("message_simplified", chat_id=place["chat_id"], reason=reason)
 
     async def administers(self, chat_id: int, user_id: int) -> bool:
         """Ask Telegram whether somebody administers a group. A group that the bot is not in is nobody's."""
@@ -379,11 +369,30 @@ def _button(button: Button) -> InlineKeyboardButton:
     return InlineKeyboardButton(button.text, callback_data=button.data, url=button.url, copy_text=copy_text)
 
 
-def _file_id(sent: TelegramMessage, kind: MediaKind) -> str | None:
+def _keyboard_json(keyboard: Sequence[Sequence[Button]]) -> str | None:
+    """Give what `markup` gives as Telegram reads it."""
+    if not keyboard:
+        return None
+    rows = [[_button_fields(button) for button in row] for row in keyboard]
+    return msgspec.json.encode({"inline_keyboard": rows}).decode()
+
+
+def _button_fields(button: Button) -> dict[str, Any]:
+    fields: dict[str, Any] = {"text": button.text}
+    if button.data is not None:
+        fields["callback_data"] = button.data
+    if button.url is not None:
+        fields["url"] = button.url
+    if button.copy is not None:
+        fields["copy_text"] = {"text": button.copy}
+    return fields
+
+
+def _file_id(sent: Mapping[str, Any], kind: MediaKind) -> str | None:
+    file = sent.get(kind)
     if kind == "photo":
-        return sent.photo[-1].file_id if sent.photo else None
-    file = sent.animation if kind == "animation" else sent.video
-    return file.file_id if file else None
+        file = file[-1] if file else None  # the largest size
+    return file["file_id"] if file else None
 
 
 def plain_text(html: str) -> str:

@@ -14,6 +14,7 @@ from telegram.error import (
     BadRequest,
     ChatMigrated,
     Conflict,
+    EndPointNotFound,
     Forbidden,
     InvalidToken,
     RetryAfter,
@@ -76,7 +77,7 @@ def as_bot_error(error: TelegramError) -> BotError:
             return FloodError(retry_after_s(error))
         case ChatMigrated():
             return ChatMigratedError(error.new_chat_id)
-        case InvalidToken():
+        case InvalidToken() | EndPointNotFound():  # a method that exists is unknown only to the wrong bot
             return FatalError(_UNKNOWN_BOT)
         case Forbidden():
             kind = RecipientGoneError
@@ -104,7 +105,7 @@ def telegram_errors() -> Generator[None]:
     """Raise this project's errors in place of the library's."""
     try:
         yield
-    except InvalidToken as error:
+    except (InvalidToken, EndPointNotFound) as error:
         raise as_bot_error(error) from None  # the library quotes the token
     except TelegramError as error:
         raise as_bot_error(error) from error

@@ -11,6 +11,7 @@ import re
 import time
 from collections.abc import Callable
 from datetime import timedelta
+from functools import lru_cache
 from http import HTTPStatus
 from io import BytesIO
 
@@ -19,8 +20,10 @@ import msgspec
 from msgspec import Struct
 from telegram.error import BadRequest, NetworkError, RetryAfter, TimedOut
 from telegram.request import BaseRequest, RequestData
+from yarl import URL
 
 _TOKEN_IN_URL = re.compile(r"/bot[^/\s]+")
+_FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 _DEFAULT_RETRY_AFTER = timedelta(seconds=1)
 
 
@@ -124,12 +127,12 @@ class AiohttpRequest(BaseRequest):
             pool_s=_chosen(pool_timeout, self._pool_timeout_s),
             bounded=method == "POST",
         )
-        body = None if request_data is None else _form(request_data)
+        body, headers = (None, None) if request_data is None else _body(request_data)
         # The library's errors hold the URL and with it the bot's token, which must never reach a log: they
         # are retold without it instead of being chained.
         try:
             async with self._session.request(
-                method, url, data=body, timeout=timeout, allow_redirects=False
+                method, url, data=body, headers=headers, timeout=timeout, allow_redirects=False
             ) as response:
                 return self._answer(response, await response.read())
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL) as error:
@@ -169,6 +172,7 @@ def _chosen(given: float | object | None, default_s: float) -> float | None:
     return float(given) if isinstance(given, int | float) else default_s
 
 
+@lru_cache(maxsize=16)  # nearly always the same few
 def _timeout(
     *,
     read_s: float | None,
@@ -184,12 +188,16 @@ def _timeout(
     return aiohttp.ClientTimeout(total=total_s, connect=connected_s, sock_connect=connect_s, sock_read=read_s)
 
 
-def _form(request_data: RequestData) -> aiohttp.FormData:
+def _body(request_data: RequestData) -> tuple[bytes | aiohttp.FormData, dict[str, str] | None]:
+    """Return the body and the headers that it needs."""
+    if not request_data.contains_files:
+        # What a form or urllib would make of them too, in a tenth of the time.
+        return URL.build(query=request_data.json_parameters).raw_query_string.encode(), _FORM
     form = aiohttp.FormData(request_data.json_parameters)
     for name, (file_name, content, mime_type) in request_data.multipart_data.items():
         body = BytesIO(content) if isinstance(content, bytes) else content  # aiohttp sends those in pieces
         form.add_field(name, body, filename=file_name, content_type=mime_type)
-    return form
+    return form, None
 
 
 def _described(error: Exception) -> str:

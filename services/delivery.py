@@ -190,6 +190,8 @@ class DeliveryService:
                 await asyncio.sleep(RETRY_S)
                 return False
             self._take_in(entries, workers)
+            if entries:
+                await asyncio.sleep(0)  # they are on their way before more are asked for
             return True
 
     async def _recover(self) -> list[OutboxEntry]:

@@ -17,6 +17,7 @@ _TOKEN = re.compile(
     r"|&(?P<entity>lt|gt|amp|quot);"
     r"|(?P<stray>[<>&])"
 )
+_SIGN = re.compile(r"[<>&]")
 _ATTRIBUTES = {"a": " href=", "blockquote": " expandable"}
 _ENTITIES = {"lt": "<", "gt": ">", "amp": "&", "quot": '"'}
 
@@ -32,7 +33,7 @@ class Html(str):
 
 
 def utf16_length(text: str) -> int:
-    return len(text.encode("utf-16-le", "surrogatepass")) // 2
+    return len(text) if text.isascii() else len(text.encode("utf-16-le", "surrogatepass")) // 2
 
 
 def cut(text: str, limit: int) -> str:
@@ -60,13 +61,16 @@ def columns(rows: Iterable[tuple[Html, Html]]) -> Html:
     rows = tuple(rows)
     if not rows:
         return Html()
-    width = max(len(to_plain(left)) for left, _ in rows)
-    lines = (left + " " * (width - len(to_plain(left)) + 2) + right for left, right in rows)
+    lengths = [len(to_plain(left)) for left, _ in rows]
+    width = max(lengths) + 2
+    lines = (left + " " * (width - length) + right for (left, right), length in zip(rows, lengths, strict=True))
     return Html("<pre>" + "\n".join(lines) + "</pre>")
 
 
 def to_plain(html: str) -> str:
     """Read HTML as a person sees it. Raises `MarkupError` where Telegram could not parse it."""
+    if not _SIGN.search(html):
+        return str(html)
     plain: list[str] = []
     opened: list[str] = []
     position = 0

@@ -100,8 +100,10 @@ class Texts:
         """
         return Html(
             "".join(
-                part if isinstance(part, str) else _fill(key, part, arguments[part.name])
-                for part in self.template(key, language).parts
+                [
+                    part if isinstance(part, str) else _fill(key, part, arguments[part.name])
+                    for part in self.template(key, language).parts
+                ]
             )
         )
 

@@ -17,7 +17,6 @@ WORD_JOINER = "\u2060"
 
 _TAPPABLE = re.compile(r"[@#/](?=\S)|\$(?=[^\W\d_])|\.(?=\S)(?!(?<=\d\.)\d+(?![\d.]))")
 """Amounts such as `$20k` and `2.5x` are no tags or links and stay as they are; `1.2.3.4` is one."""
-_SPACES = re.compile(r"\s+")
 _MARKS_IN_A_ROW = 2
 """Enough for every living script; more is a tower that covers the lines above it."""
 
@@ -43,8 +42,10 @@ def inert(text: str, limit: int, *, copyable: bool = False) -> str:
     text = text[: 16 * limit]
     if not (text.isascii() and text.isprintable()):
         text = _visible(text)
-    text = _SPACES.sub(" ", text).strip()
-    return cut(text if copyable else _TAPPABLE.sub(rf"\g<0>{WORD_JOINER}", text), limit)
+    text = " ".join(text.split())
+    if not copyable and _TAPPABLE.search(text):  # figures and labels, most of what is shown, have nothing to tap
+        text = _TAPPABLE.sub(rf"\g<0>{WORD_JOINER}", text)
+    return cut(text, limit)
 
 
 def _visible(text: str) -> str:
