@@ -33,26 +33,31 @@ def _blank_tokens(_logger: WrappedLogger, _method: str, event: EventDict) -> Eve
     return {key: BOT_TOKEN.sub("<token>", v) if isinstance(v, str) else v for key, v in event.items()}
 
 
-def _handler(handler: logging.Handler, renderer: Processor, shared: list[Processor]) -> logging.Handler:
-    handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=shared,
-            processors=[
-                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                structlog.processors.format_exc_info,
-                _blank_tokens,
-                renderer,
-            ],
-        )
-    )
-    return handler
+class _WrittenOnce(structlog.stdlib.ProcessorFormatter):
+    """A record goes into several files, and each of them looks how long it is before it takes it."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line = getattr(record, "line", None)
+        if line is None:
+            line = record.line = super().format(record)
+        return line
 
 
-def _file_handler(path: Path, shared: list[Processor]) -> logging.Handler:
+def _processors(renderer: Processor) -> list[Processor]:
+    return [
+        structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+        structlog.processors.format_exc_info,
+        _blank_tokens,
+        renderer,
+    ]
+
+
+def _file_handler(path: Path, formatter: logging.Formatter) -> logging.Handler:
     file = logging.handlers.RotatingFileHandler(
         path, maxBytes=MAX_FILE_BYTES, backupCount=KEPT_FILES, encoding="utf-8", delay=True
     )
-    return _handler(file, structlog.processors.JSONRenderer(), shared)
+    file.setFormatter(formatter)
+    return file
 
 
 def configure_logging(*, level: str, directory: Path | None, stream: TextIO = sys.stderr) -> None:
@@ -72,12 +77,15 @@ def configure_logging(*, level: str, directory: Path | None, stream: TextIO = sy
     )
     terminal = logging.StreamHandler(stream)
     terminal.setLevel(max(logging.WARNING, threshold) if directory else threshold)
-    handlers = [_handler(terminal, structlog.dev.ConsoleRenderer(colors=stream.isatty()), shared)]
+    readable = _processors(structlog.dev.ConsoleRenderer(colors=stream.isatty()))
+    terminal.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=readable))
+    handlers: list[logging.Handler] = [terminal]
     if directory:
         directory.mkdir(parents=True, exist_ok=True)
-        handlers.append(_file_handler(directory / "bot.log", shared))
+        json = _WrittenOnce(foreign_pre_chain=shared, processors=_processors(structlog.processors.JSONRenderer()))
+        handlers.append(_file_handler(directory / "bot.log", json))
         for name, loggers in FILES.items():
-            handler = _file_handler(directory / name, shared)
+            handler = _file_handler(directory / name, json)
             for logger in loggers:
                 logging.getLogger(logger).addHandler(handler)
     logging.basicConfig(level=level, handlers=handlers, force=True)

@@ -220,13 +220,17 @@ def claim_command(
     moved = [part for partition, entry in (match_cursors or {}).items() for part in (partition, entry)]
     # Most batches are of calls that nobody is left for: they need neither the outboxes nor an answer that is kept.
     concerns_anybody = any(d.accepted or d.waiting or d.ends_waiting for d in decisions)
-    answer = _answer_key(mode, decisions) if concerns_anybody else keys.CLAIM_REPLY.of("none")
-    head = [keys.FENCES.of(), keys.JOURNAL.of(), answer, keys.FEED_CURSOR.of(source), keys.MATCH_CURSORS.of()]
+    answer = _answer_key(mode, decisions) if concerns_anybody else _NO_ANSWER
+    head = [_FENCES, _JOURNAL, answer, keys.FEED_CURSOR.of(source), _MATCH_CURSORS]
     head += _OF_PARTITIONS if concerns_anybody else ()
     options: list[Argument] = [mode, position, len(moved) // 2, *moved, PARTITIONS if concerns_anybody else 0]
     return [*head, *names], [*fence_args(fences or {}), *options, *args]
 
 
+_FENCES: Final = keys.FENCES.of()
+_JOURNAL: Final = keys.JOURNAL.of()
+_MATCH_CURSORS: Final = keys.MATCH_CURSORS.of()
+_NO_ANSWER: Final = keys.CLAIM_REPLY.of("none")
 _OF_PARTITIONS: Final = (
     *(keys.OUTBOX.of(partition) for partition in range(PARTITIONS)),
     *(keys.WAITING_CALLS.of(partition) for partition in range(PARTITIONS)),

@@ -37,6 +37,7 @@ from services.journal_tail import JournalTail
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
+_JOURNAL: Final = keys.JOURNAL.of()
 _BATCH: Final = 500
 _WAIT_MS: Final = 2000
 _GATHER_S: Final = 0.05
@@ -56,7 +57,7 @@ def entry(kind: Kind, payload: bytes) -> Command:
 
     `payload` is JSON: of `Subscriber`, `DecidedCall` or `DeliveryRecord`, by kind.
     """
-    return ("XADD", keys.JOURNAL.of(), "*", "kind", kind, "data", payload)
+    return ("XADD", _JOURNAL, "*", "kind", kind, "data", payload)
 
 
 class Journal:
@@ -88,8 +89,8 @@ class Journal:
         return len(entries)
 
     async def lag(self) -> JournalLag:
-        entries = await self._redis.xlen(keys.JOURNAL.of())
-        oldest = await self._redis.xrange(keys.JOURNAL.of(), count=1)
+        entries = await self._redis.xlen(_JOURNAL)
+        oldest = await self._redis.xrange(_JOURNAL, count=1)
         age_s = time.time() - oldest[0].added_at_ms / 1000 if oldest else 0.0
         return JournalLag(entries=entries, age_s=max(0.0, age_s))
 
@@ -100,13 +101,13 @@ class Journal:
             self.prepare = None
         looked_at = self.tail.now()
         # A journal that was emptied looks like a drained one; the epoch, read in the same moment, tells them apart.
-        look: list[Command] = [("XRANGE", keys.JOURNAL.of(), "-", "+", "COUNT", _BATCH), ("GET", keys.EPOCH.of())]
+        look: list[Command] = [("XRANGE", _JOURNAL, "-", "+", "COUNT", _BATCH), ("GET", keys.EPOCH.of())]
         found, epoch = await self._redis.transaction(look)
         entries = stream_entries(found)
         if entries:
             await self._store(entries)
             fault_point("journaled")
-            await self._redis.xdel(keys.JOURNAL.of(), *(e.id for e in entries))
+            await self._redis.xdel(_JOURNAL, *(e.id for e in entries))
             self.drained += len(entries)
         if len(entries) < _BATCH and epoch is not None and self.knows_all():  # it was read to its end
             self.tail.forget(noted_before=looked_at)
@@ -128,7 +129,7 @@ class Journal:
             try:
                 drained = await self.drain_once()
                 if not drained:
-                    await self._redis.xread(keys.JOURNAL.of(), after="0-0", count=1, block_ms=_WAIT_MS)
+                    await self._redis.xread(_JOURNAL, after="0-0", count=1, block_ms=_WAIT_MS)
                 if drained < _BATCH:
                     await asyncio.sleep(_GATHER_S)
                 failures = 0

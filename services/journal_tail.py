@@ -49,4 +49,5 @@ class JournalTail:
 
 
 def _size_bytes(entry: Command) -> int:
-    return sum(len(part) for part in entry if isinstance(part, bytes))
+    payload = entry[-1]
+    return len(payload) if isinstance(payload, bytes) else 0
