@@ -31,6 +31,8 @@ QUEUE_SIZE: Final = 10_000
 LARGEST_BATCH: Final = 256
 MOST_UNCLAIMED: Final = 256
 """Calls: with more than these decided and not yet claimed, the next ones wait in the queue."""
+TURNS_FOR_OTHERS: Final = 2
+"""What came meanwhile is read and decided before the claim is made, and then claimed with it."""
 IDLE_S: Final = 5.0
 """A loop with nothing to do says so this often; the watchdog counts it as progress."""
 GARBAGE_THRESHOLDS: Final = (10_000, 20, 20)
@@ -127,6 +129,8 @@ class Intake:
         """
         while True:
             await self._news.wait()
+            for _ in range(TURNS_FOR_OTHERS):
+                await asyncio.sleep(0)
             self._news.clear()
             while batches := tuple(self._decided):
                 requests = [request for batch in batches for request in batch.requests]

@@ -48,9 +48,9 @@ only for those who joined or changed something. `already_checked`: nobody was le
 
 
 class ProcessedToken(Struct, frozen=True, kw_only=True):
-    """What Redis holds as JSON, with ISO times.
+    """Who a token is accepted for has it in Redis as JSON, with ISO times: `processed_token:{address}:{user_id}`.
 
-    Rejected: `processed_token:{address}`, for an hour. Accepted: `processed_token:{address}:{user_id}`, for 14 days.
+    Rejected: `processed_token:{address}` holds the same once for everybody, as a hash.
     """
 
     timestamp: datetime
@@ -157,21 +157,6 @@ class Matcher:
         slots = {self.index.slot(filter_set.user_id): None for filter_set in current}
         self._changes.add(np.fromiter(slots, dtype=np.int32, count=len(slots)))
 
-    # what was decided before this process began
-
-    def restore_accepted(self, token_address: str, user_ids: Iterable[int], at: datetime) -> None:
-        """These subscribers were accepted for the token at that time."""
-        slots = np.array(sorted({self.index.slot(user_id) for user_id in user_ids}), dtype=np.int32)
-        self._accept(token_address, self._token(token_address), slots, microseconds(at))
-        self._stay_bounded()
-
-    def restore_rejected(self, token_address: str, record: ProcessedToken) -> None:
-        """The token was checked for everybody who is loaded by now; `record` is what `token_record` gave."""
-        called_at = {channel: record.channels_called_at[channel] for channel in record.channels_checked}
-        cohort = Cohort(self._changes.count, microseconds(record.timestamp), called_at)
-        self._token(token_address).cohorts = [cohort]
-        self._stay_bounded()
-
     # decisions
 
     def decide(self, call: Call, now: datetime) -> Decision:
@@ -254,7 +239,7 @@ class Matcher:
         return tuple(found)
 
     def token_record(self, token_address: str, status: Status = "rejected") -> ProcessedToken | None:
-        """The record that goes to Redis after `decide`; `None` for a token that is not remembered.
+        """The record of a token after `decide`; `None` for a token that is not remembered.
 
         It speaks for those who changed nothing since the token's first check within the hour.
         """

@@ -103,6 +103,8 @@ class EmbeddedRedis:
             "dir": str(self._data_dir),
             "appendonly": "yes",
             "appendfsync": self._appendfsync,
+            # A rewrite competes for the disk with every write that waits for it.
+            "auto-aof-rewrite-min-size": "256mb",
             "save": "",
             "daemonize": "no",
             "maxmemory-policy": "noeviction",

@@ -78,6 +78,17 @@ class WaitingCall(Struct, frozen=True, kw_only=True):
         return max(pair.until for pair in self.pairs)
 
 
+class CheckedChannel(Struct, frozen=True, kw_only=True):
+    """A channel whose call of a token was held against everybody's filters."""
+
+    channel_id: str
+    called_at: datetime
+    at: datetime
+    """When it was checked."""
+    is_first: bool
+    """Of this token's record, which begins anew with it."""
+
+
 class ClaimRequest(Struct, frozen=True, kw_only=True):
     """One decided call: who passed, and what to remember about it."""
 
@@ -90,8 +101,8 @@ class ClaimRequest(Struct, frozen=True, kw_only=True):
     accepted: Sequence[tuple[int, int]]
     """(user id, number of the filter set that passed), each user once."""
     accepted_record: bytes
-    rejected_record: bytes | None
-    """What the token's record becomes for those who did not pass; `None` leaves it as it is."""
+    checked: CheckedChannel | None = None
+    """What is added to the token's record for those who did not pass; `None` leaves it as it is."""
     received_at: datetime
     decided_at: datetime
     score: int = 50
@@ -118,10 +129,11 @@ Redis was away; what remains is to write down who was accepted."""
 # each partition and waiting calls of each partition by end; per call: stored call, rejected record, mark of a
 # journaled call, one accepted record per user, one waiting call per partition that waits. ARGV: number of fences, then
 # name and number of each; mode, feed cursor ('' for none), number of match cursors, then partition and entry of each;
-# number of partitions named in KEYS; per call: call id, payload, accepted record, rejected record ('' for none),
-# decided call ('' for none), number of users, number of waiting calls, per user: partition (from 1) and alert; per
-# waiting call: partition (from 1), document ('-' to end the waiting) and its end in ms. Returns one character per
-# (call, user): 1 where this batch accepted. The answer is kept when anything was accepted or began or ended to wait.
+# number of partitions named in KEYS; per call: call id, payload, accepted record, decided call ('' for none), number
+# of users, number of waiting calls, when the channel was checked ('' for not at all), the channel, its call's time,
+# whether the rejected record begins with it ('1'); per user: partition (from 1) and alert; per waiting call: partition
+# (from 1), document ('-' to end the waiting) and its end in ms. Returns one character per (call, user): 1 where this
+# batch accepted. The answer is kept when anything was accepted or began or ended to wait.
 #
 # In mode `local` an accepted record that stands already may be the work of this very batch, whose answer was lost
 # before Redis went away: then its alert stands in the outbox as well, byte for byte, and leaves it.
@@ -153,13 +165,13 @@ local function remove_twin(outbox, alert)
 end
 
 while k <= #KEYS do
-  local users, waits = tonumber(ARGV[a + 5]), tonumber(ARGV[a + 6])
+  local users, waits = tonumber(ARGV[a + 4]), tonumber(ARGV[a + 5])
   local stored = false
-  if ARGV[a + 4] ~= '' and redis.call('SET', KEYS[k + 2], '1', 'NX', 'EX', journaled_s) then
-    redis.call('XADD', KEYS[2], '*', 'kind', 'call', 'data', ARGV[a + 4])
+  if ARGV[a + 3] ~= '' and redis.call('SET', KEYS[k + 2], '1', 'NX', 'EX', journaled_s) then
+    redis.call('XADD', KEYS[2], '*', 'kind', 'call', 'data', ARGV[a + 3])
   end
   for i = 1, users do
-    local record, at = KEYS[k + 2 + i], a + 5 + 2 * i
+    local record, at = KEYS[k + 2 + i], a + 8 + 2 * i
     local outbox, alert = KEYS[5 + tonumber(ARGV[at])], ARGV[at + 1]
     local stands = redis.call('EXISTS', record) == 1
     if stands and is_local then remove_twin(outbox, alert) end
@@ -175,9 +187,13 @@ while k <= #KEYS do
       flags[#flags + 1] = '0'
     end
   end
-  if ARGV[a + 3] ~= '' then redis.call('SET', KEYS[k + 1], ARGV[a + 3], 'EX', rejected_s) end
+  if ARGV[a + 6] ~= '' then
+    if ARGV[a + 9] == '1' then redis.call('DEL', KEYS[k + 1]) end
+    redis.call('HSET', KEYS[k + 1], 'status', 'rejected', 'timestamp', ARGV[a + 6], ARGV[a + 7], ARGV[a + 8])
+    redis.call('EXPIRE', KEYS[k + 1], rejected_s)
+  end
   for i = 1, waits do
-    local at, waiting = a + 4 + 2 * users + 3 * i, KEYS[k + 2 + users + i]
+    local at, waiting = a + 7 + 2 * users + 3 * i, KEYS[k + 2 + users + i]
     local ends = KEYS[5 + partitions + tonumber(ARGV[at])]
     if ARGV[at + 1] == '-' then
       redis.call('DEL', waiting)
@@ -188,7 +204,7 @@ while k <= #KEYS do
     end
     changed = true
   end
-  k, a = k + 3 + users + waits, a + 7 + 2 * users + 3 * waits
+  k, a = k + 3 + users + waits, a + 10 + 2 * users + 3 * waits
 end
 if position ~= '' then
   local known = redis.call('GET', KEYS[4])
@@ -244,12 +260,19 @@ def _add(decision: ClaimRequest, names: list[str], args: list[Argument]) -> None
     names += [keys.REJECTED_TOKEN.of(address), keys.JOURNALED_CALL.of(call_id)]
     names += [keys.ACCEPTED_TOKEN.of(address, user_id) for user_id, _ in decision.accepted]
     names += [keys.WAITING_CALL.of(partition, call_id) for partition, _, _ in waits]
-    args += [call_id, decision.call_payload, decision.accepted_record, decision.rejected_record or b""]
-    args += [decision.decided_payload, len(decision.accepted), len(waits)]
+    args += [call_id, decision.call_payload, decision.accepted_record, decision.decided_payload]
+    args += [len(decision.accepted), len(waits), *_checked(decision.checked)]
     for alert in alerts_of(decision):
         args += [partition_of(alert.user_id) + 1, _encode(alert)]
     for partition, document, end_ms in waits:
         args += [partition + 1, document, end_ms]
+
+
+def _checked(channel: CheckedChannel | None) -> tuple[str, str, str, int]:
+    if channel is None:
+        return "", "", "", 0
+    field = f"channel:{channel.channel_id}"
+    return channel.at.isoformat(), field, channel.called_at.isoformat(), int(channel.is_first)
 
 
 def stored_call_key(call_id: str, late_s: float | None, decided_at: datetime) -> str:
@@ -304,8 +327,8 @@ def _answer_key(mode: Mode, decisions: Sequence[ClaimRequest]) -> str:
     """
     asked = [
         (
-            *(d.call_id, d.decided_at, d.late_s, d.accepted, d.waiting and d.waiting.pairs, d.ends_waiting),
-            *(len(d.call_payload), len(d.decided_payload), len(d.accepted_record), len(d.rejected_record or b"")),
+            *(d.call_id, d.decided_at, d.late_s, d.accepted, d.waiting and d.waiting.pairs, d.ends_waiting, d.checked),
+            *(len(d.call_payload), len(d.decided_payload), len(d.accepted_record)),
         )
         for d in decisions
     ]

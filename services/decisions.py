@@ -10,12 +10,12 @@ import structlog
 from msgspec.structs import replace
 
 from domain.calls import Call
-from domain.matching import Matcher, ProcessedToken, Waiting
+from domain.matching import Matcher, ProcessedToken
 from domain.partitions import Partition
 from domain.score import score
 from managers.fault_points import fault_point
 from services.channels import ChannelsService
-from services.claims import WaitingCall
+from services.claims import CheckedChannel, WaitingCall
 from services.journal_rows import DecidedCall
 from services.metrics import Metrics
 from services.outbox import ClaimRequest, FeedCursor, Outbox
@@ -93,21 +93,28 @@ class DecisionsService:
         if age > FRESH_FOR:
             counts.calls_stale += 1
             log.info("call_stale", call_id=call.id, age_s=age.total_seconds())
-            return _request(call, (), now, reason="stale")
+            return _request(call, now, reason="stale")
         decision = self._matcher.decide(call, now)
         decided_at = self._clock()
         self._metrics.decided(call.received_at, decided_at)
         if decision.reason == "already_checked":
             return None
+        request = _request(call, decided_at, reason=decision.reason, checked_channels=decision.checked_channels)
+        is_first = len(decision.checked_channels) == 1
+        checked = CheckedChannel(channel_id=call.channel.id, called_at=call.called_at, at=now, is_first=is_first)
+        waiting = WaitingCall(call=call, pairs=decision.waiting) if decision.waiting else None
+        if not decision.accepted:
+            return replace(request, checked=checked, waiting=waiting)
         counts.alerts_matched += len(decision.accepted)
-        return _request(
-            call,
-            decision.accepted,
-            decided_at,
-            reason=decision.reason,
-            checked_channels=decision.checked_channels,
-            waiting=decision.waiting,
-            record=self._matcher.token_record(call.token.address),
+        record = self._matcher.token_record(call.token.address, "accepted")
+        return replace(
+            request,
+            call_payload=_encode(call),
+            accepted=decision.accepted,
+            accepted_record=_encode(AcceptedToken.of(record, call)) if record else b"",
+            checked=checked,
+            score=score(call),
+            waiting=waiting,
         )
 
 
@@ -120,29 +127,17 @@ class AcceptedToken(ProcessedToken, frozen=True, kw_only=True):
         return cls(**msgspec.structs.asdict(record), call_id=call.id)
 
 
-def _request(
-    call: Call,
-    accepted: Sequence[tuple[int, int]],
-    decided_at: datetime,
-    *,
-    reason: str,
-    checked_channels: tuple[str, ...] = (),
-    waiting: tuple[Waiting, ...] = (),
-    record: ProcessedToken | None = None,
-) -> ClaimRequest:
-    """`record`: what the token's record becomes for those who did not pass."""
+def _request(call: Call, decided_at: datetime, *, reason: str, checked_channels: tuple[str, ...] = ()) -> ClaimRequest:
+    """The request of a call that nobody is accepted for."""
     decided = DecidedCall(call=call, decided_at=decided_at, reason=reason, checked_channels=checked_channels)
-    taken = AcceptedToken.of(replace(record, status="accepted"), call) if record and accepted else None
     return ClaimRequest(
         call_id=call.id,
         token_address=call.token.address,
-        call_payload=_encode(call) if accepted else b"",
+        call_payload=b"",
         decided_payload=_encode(decided),
-        accepted=accepted,
-        accepted_record=_encode(taken) if taken else b"",
-        rejected_record=_encode(record) if record else None,
+        accepted=(),
+        accepted_record=b"",
         received_at=call.received_at,
         decided_at=decided_at,
-        score=score(call) if accepted else 0,
-        waiting=WaitingCall(call=call, pairs=waiting) if waiting else None,
+        score=0,
     )

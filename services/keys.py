@@ -56,10 +56,10 @@ ACCEPTED_TOKEN: Final = RedisKey(
 )
 REJECTED_TOKEN: Final = RedisKey(
     pattern="processed_token:{}",
-    kind="string",
+    kind="hash",
     lives_s=HOUR_S,
     meaning="By token address, once for all users: the channels whose calls of it were already held against "
-    "everybody's filters. JSON as for an accepted token.",
+    "everybody's filters. Fields `timestamp`, `status` and, per channel, `channel:{id}` with the time of its call.",
 )
 CHANNEL_INFO: Final = RedisKey(
     pattern="channel:{}:info",

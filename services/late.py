@@ -180,7 +180,6 @@ class LateService:
             call_payload=encode(call),
             accepted=accepted,
             accepted_record=b"" if record is None else encode(AcceptedToken.of(record, call)),
-            rejected_record=None,
             received_at=call.received_at,
             decided_at=decided_at,
             score=score(call),

@@ -135,7 +135,6 @@ def claim_of(
         call_payload=msgspec.json.encode(call),
         accepted=[(user, 1) for user in users],
         accepted_record=b'{"status":"accepted"}',
-        rejected_record=None,
         received_at=call.received_at,
         decided_at=decided_at or call.received_at,
         score=score(call) if rated is None else rated,

@@ -482,28 +482,7 @@ def test_the_lowest_number_of_the_pairs_is_named() -> None:
     assert matcher.recheck(saying(5.0), [(1, 3), (1, 2)], NOON + MINUTE) == (((1, 2),), ())
 
 
-# what was decided before a restart
-
-
-def test_restored_accepted_are_skipped_until_their_own_end() -> None:
-    matcher = Matcher(FIELDS)
-    matcher.restore_accepted("token", [1, 2, 2], NOON - 14 * DAY + MINUTE)
-    matcher.restore_accepted("token", [3], NOON - DAY)
-    matcher.load([at_least(user_id, 5) for user_id in (1, 2, 3, 4)])
-    assert users(matcher.decide(called(9), NOON)) == [4]
-    assert users(matcher.decide(called(9, BETA), NOON + MINUTE)) == [1, 2]
-
-
-def test_a_restored_record_goes_on_where_it_was() -> None:
-    before = matcher_with(at_least(1, 5))
-    before.decide(called(4), NOON)
-    record = before.token_record("token")
-    assert record is not None
-    after = matcher_with(at_least(1, 5))
-    after.restore_rejected("token", msgspec.json.decode(msgspec.json.encode(record), type=ProcessedToken))
-    assert after.token_record("token") == record
-    assert after.decide(called(9), NOON + MINUTE).reason == "already_checked"
-    assert users(after.decide(called(9, BETA), NOON + MINUTE)) == [1]
+# what Redis is told
 
 
 def test_the_record_is_the_documented_json() -> None:
@@ -549,16 +528,6 @@ def test_a_rejection_from_the_future_lasts_an_hour_from_now() -> None:
     assert matcher.decide(called(9), back).reason == "already_checked"
     assert matcher.decide(called(9), back + HOUR - MINUTE).reason == "already_checked"
     assert users(matcher.decide(called(9), back + HOUR)) == [1]
-
-
-def test_a_record_that_was_restored_from_the_future_lasts_an_hour_from_now() -> None:
-    matcher = matcher_with(at_least(1, 5))
-    record = ProcessedToken(
-        timestamp=NOON + DAY, channels_checked=(ALPHA,), status="rejected", channels_called_at={ALPHA: NOON}
-    )
-    matcher.restore_rejected("token", record)
-    assert matcher.decide(called(9), NOON).reason == "already_checked"
-    assert users(matcher.decide(called(9), NOON + HOUR)) == [1]
 
 
 # bounds: what is forgotten is checked again

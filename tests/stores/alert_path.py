@@ -56,7 +56,6 @@ def request(call_id: str, address: str, *users: int, cursor: int | None = None) 
         decided_payload=msgspec.json.encode(decided),
         accepted=[(user, 1) for user in users],
         accepted_record=json.dumps({"status": "accepted", "call_id": call_id}).encode(),
-        rejected_record=None,
         received_at=NOW,
         decided_at=NOW,
     )

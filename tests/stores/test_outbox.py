@@ -17,6 +17,7 @@ from managers.postgres import PostgresManager
 from managers.redis import RedisAwayError, RedisManager
 from services import keys
 from services.accepted_pairs import AcceptedPairs
+from services.claims import CheckedChannel
 from services.dead_letters import DeadLetters
 from services.fencing import LeaseLostError
 from services.journal import Journal
@@ -46,7 +47,11 @@ def call_of(call_id: str, address: str) -> Call:
     )
 
 
-def request(call_id: str, address: str, *users: int, rejected: bytes | None = b"{}") -> ClaimRequest:
+def checked(channel_id: str, *, is_first: bool = False) -> CheckedChannel:
+    return CheckedChannel(channel_id=channel_id, called_at=NOW, at=NOW + timedelta(seconds=2), is_first=is_first)
+
+
+def request(call_id: str, address: str, *users: int, channel: CheckedChannel | None = None) -> ClaimRequest:
     return ClaimRequest(
         call_id=call_id,
         token_address=address,
@@ -54,7 +59,7 @@ def request(call_id: str, address: str, *users: int, rejected: bytes | None = b"
         decided_payload=b"{}",
         accepted=[(user, 1) for user in users],
         accepted_record=json.dumps({"status": "accepted", "timestamp": call_id}).encode(),
-        rejected_record=rejected,
+        checked=channel or checked("@alpha", is_first=True),
         received_at=NOW + timedelta(seconds=1),
         decided_at=NOW + timedelta(seconds=2),
     )
@@ -94,7 +99,7 @@ async def everything(redis: RedisManager) -> dict[str, object]:
     for name in names:
         if name.startswith("outbox:") or name in {"journal", "dead_letters"}:
             found[name] = [(e.id, e.fields) for e in await redis.xrange(name, count=10_000)]
-        elif name == "fences":
+        elif name == "fences" or (name.startswith("processed_token:") and name.count(":") == 1):
             found[name] = await redis.hgetall(name)
         else:
             found[name] = await redis.get(name)
@@ -104,15 +109,20 @@ async def everything(redis: RedisManager) -> dict[str, object]:
 async def test_a_claim_writes_all_or_nothing_of_it(outbox: Outbox, redis_manager: RedisManager) -> None:
     trips = redis_manager.round_trips
     accepted = await outbox.claim(
-        [request("c1", "So1", 7, 8, rejected=b'{"status":"rejected"}'), request("c2", "So2")],
+        [request("c1", "So1", 7, 8), request("c2", "So2"), request("c3", "So2", channel=checked("@beta"))],
         FeedCursor(source="native", position=41),
     )
     # The script is new to the server: one more trip, once.
     assert redis_manager.round_trips <= trips + 2
-    assert accepted == [{7, 8}, set()]
+    assert accepted == [{7, 8}, set(), set()]
     assert await redis_manager.get("processed_token:So1:7") == request("c1", "So1").accepted_record
-    assert await redis_manager.get("processed_token:So1") == b'{"status":"rejected"}'
-    assert await redis_manager.get("processed_token:So2") == b"{}"
+    assert set(await redis_manager.hgetall("processed_token:So1")) == {"status", "timestamp", "channel:@alpha"}
+    assert await redis_manager.hgetall("processed_token:So2") == {
+        "status": b"rejected",
+        "timestamp": (NOW + timedelta(seconds=2)).isoformat().encode(),
+        "channel:@alpha": NOW.isoformat().encode(),
+        "channel:@beta": NOW.isoformat().encode(),
+    }
     assert await outbox.cursor("native") == 41
     assert await outbox.cursor("other") is None
     assert msgspec.json.decode(await outbox.load_call(claimed("c1")) or b"", type=Call) == call_of("c1", "So1")
@@ -120,7 +130,7 @@ async def test_a_claim_writes_all_or_nothing_of_it(outbox: Outbox, redis_manager
     assert await outbox.size() == 2
     journaled = await redis_manager.xrange(keys.JOURNAL.of())
     # Every decided call is journaled, whoever it was accepted for.
-    assert [e.fields["kind"] for e in journaled] == [b"call", b"claim", b"claim", b"call"]
+    assert [e.fields["kind"] for e in journaled] == [b"call", b"claim", b"claim", b"call", b"call"]
 
 
 async def test_a_late_claim_keeps_the_figures_on_which_it_passed(outbox: Outbox) -> None:
@@ -221,7 +231,7 @@ async def test_work_depends_on_who_is_accepted_alone(outbox: Outbox, redis_manag
         costs.append(await commands_executed(redis_manager) - executed)
     # Each has a record looked at and written, an alert, and a line in the journal.
     assert costs[2] - costs[1] == 40
-    assert costs[0] < 10
+    assert costs[0] <= 10
 
 
 async def take(outbox: Outbox, consumer: str) -> list[OutboxEntry]:

@@ -337,7 +337,6 @@ async def test_what_passed_late_is_explained_by_the_figures_that_came(world: Wor
                 call_payload=encoded(known),
                 accepted=[(7, 1)],
                 accepted_record=b'{"call_id":"c1"}',
-                rejected_record=None,
                 received_at=call.received_at,
                 decided_at=late_at,
                 late_s=180.0,
