@@ -39,6 +39,7 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 _JOURNAL: Final = keys.JOURNAL.of()
 _BATCH: Final = 500
+_READ_AT_ONCE: Final = 16
 _WAIT_MS: Final = 2000
 _GATHER_S: Final = 0.05
 """While fewer entries come than a batch takes, wait this long for more: one commit for all of them."""
@@ -141,8 +142,12 @@ class Journal:
 
     async def _store(self, entries: list[StreamEntry]) -> None:
         try:
+            writes: list[Write] = []
+            for at in range(0, len(entries), _READ_AT_ONCE):
+                writes += [write for e in entries[at : at + _READ_AT_ONCE] for write in _writes(e)]
+                await asyncio.sleep(0)  # calls and alerts have their turn
             async with self._postgres.transaction() as statements:
-                await _execute(statements, [write for e in entries for write in _writes(e)])
+                await _execute(statements, writes)
         except (PostgresDataError, UnreadableEntryError):
             # One bad entry spoils the batch: store each by itself, and put aside the bad one alone.
             for one in entries:
