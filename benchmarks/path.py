@@ -18,11 +18,13 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from statistics import fmean
 
 import numpy as np
@@ -41,6 +43,7 @@ PATIENCE_S = 600.0
 LOOK_EVERY_S = 1.0
 SETTLED_AFTER_S = 3.0
 """What was claimed last has been sent and written down by then."""
+SYNCS = 1_000
 NEW_SHARE = 0.05
 FOLLOWERS = 500
 
@@ -132,6 +135,7 @@ async def _steady(load: Load) -> list[Row]:
         decided, delivered = watching.decided(use.started_at), watching.delivered()
         received: Received = await around.telegram.ask("received")
         fates = await around.fates()
+        syncs_ms = await asyncio.to_thread(_syncs_ms, around.directory)
         peer_s = await _straightforward(load, around)
     calls = [call for call, _ in decided]
     frame_ms = np.array([_ms(call.call.called_at, call.decided_at) for call in calls])
@@ -145,6 +149,7 @@ async def _steady(load: Load) -> list[Row]:
         *_percentiles(f"{load.name}: frame sent → request at Telegram", arrived_ms, ARRIVED_MS),
         at_most(f"{load.name}: CPU of the bot, of one core", use.cpu_percent, "%", CPU_PERCENT),
         *_percentiles(f"{load.name}: frame sent → read from the socket", socket_ms, None),
+        *_percentiles("a sync of 2 kB to this disk, alone", np.array(syncs_ms), None),
         for_comparison(f"{load.name}: calls that came", use.received / use.seconds, "/s"),
         for_comparison(f"{load.name}: calls decided that the witness saw", 100 * len(decided) / played.calls, "%"),
         for_comparison(f"{load.name}: alerts whose way was timed", len(arrived_ms), ""),
@@ -214,6 +219,19 @@ async def _play(load: Load, around: Outside, bot: RunningBot) -> tuple[Played, U
         accepted=_grown(before, after, "alerts_claimed_total"),
         queued=queued,
     )
+
+
+def _syncs_ms(directory: Path) -> list[float]:
+    """How long the disk takes to have what was written: each claim waits for that once."""
+    took_ms: list[float] = []
+    with (directory / "syncs").open("wb", buffering=0) as file:
+        for _ in range(SYNCS):
+            started_at = time.perf_counter()
+            file.write(bytes(2048))
+            os.fdatasync(file.fileno())
+            took_ms.append(1000 * (time.perf_counter() - started_at))
+            time.sleep(0.001)
+    return took_ms
 
 
 def _grown(before: dict[str, float], after: dict[str, float], name: str) -> int:

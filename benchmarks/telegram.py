@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import AsyncGenerator, Iterable
 from contextlib import asynccontextmanager
 
 from msgspec import Struct
 
+from sandbox.telegram.bot_api import ARRIVED_AT_NS
 from sandbox.telegram.limits import FloodLimits
 from sandbox.telegram.server import DEFAULT_TOKEN, TelegramSandbox
 from sandbox.telegram.updates import JsonObject
@@ -59,7 +59,7 @@ class TelegramPart:
         return self._telegram.stats.messages
 
     def _note(self, message: JsonObject) -> None:
-        at_us = time.time_ns() // 1000
+        at_us = ARRIVED_AT_NS.get() // 1000
         chat_id, addresses = message["chat"]["id"], copied_addresses(message)
         told = {(chat_id, address) for address in addresses}
         self._twice += len(told & self._told)

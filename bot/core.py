@@ -52,6 +52,7 @@ STUCK_AFTER_S: Final = 150.0
 WATCHDOG_EVERY_S: Final = 5.0
 SOL_PRICE_EVERY_S: Final = 30.0
 TICKS_EVERY_S: Final = 1.0
+LAST_DRAIN_S: Final = 2.0
 STANDBY_LOOK_S: Final = 1.0
 CLOCK_LOOK_S: Final = 1.0
 
@@ -125,6 +126,7 @@ class TokenFilterBot(BotBase):
                 await end(reading)
                 await self._drain(drain_s)
                 await end(working)
+                await self._drain_journal()
             await end(connections)
             if engine.slots:
                 await engine.slots.leave()
@@ -310,6 +312,16 @@ class TokenFilterBot(BotBase):
                         pass
         except TimeoutError:
             log.warning("drain_timed_out", queued=engine.intake.token_queue.qsize(), held=engine.delivery.held)
+
+    async def _drain_journal(self) -> None:
+        """Let PostgreSQL have the last entries: should Redis be emptied now, nobody has to be asked twice."""
+        if self.role != "all":
+            return  # the others go on draining
+        try:
+            async with asyncio.timeout(LAST_DRAIN_S):
+                await self.engine.journal.drain_all()
+        except (TransientError, TimeoutError) as error:
+            log.info("journal_left_for_later", reason=str(error))
 
     # jobs of its own
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import re
+import time
+from contextvars import ContextVar
 from typing import Any
 
 import msgspec
@@ -25,6 +27,9 @@ from sandbox.telegram.params import decode_params, read_arguments
 from sandbox.telegram.registry import METHODS, Method
 
 METHOD_MODULES = (methods_bot, methods_chat, methods_edit, methods_media, methods_send, methods_updates)
+
+ARRIVED_AT_NS: ContextVar[int] = ContextVar("arrived_at_ns")
+"""When the request that is being answered arrived, since the epoch."""
 
 _TOKEN = re.compile(r"[1-9]\d{0,15}:[A-Za-z0-9_-]{10,64}")
 _BAD_GATEWAY = "<html><head><title>502 Bad Gateway</title></head></html>"
@@ -49,6 +54,7 @@ class BotApi:
         self._cloud.updates.close()
 
     async def _call(self, request: web.Request) -> web.StreamResponse:
+        ARRIVED_AT_NS.set(time.time_ns())
         try:
             self._check_token(request.match_info["token"])
             called = METHODS.get(request.match_info["method"].lower())
