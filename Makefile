@@ -38,8 +38,8 @@ layers: setup
 
 check: lint types layers test ## what CI runs: ruff, pyright strict, import-linter, the suite with its shape tests
 
-faults: setup ## break everything, at full size; writes docs/reliability.md (half an hour)
-	$(BIN)/python -m pytest tests/faults -n 2 --dist loadfile --full --reliability-table docs/reliability.md
+faults: setup ## break everything, at full size; writes docs/reliability.md (a quarter of an hour)
+	$(BIN)/python -m pytest tests/faults -n 2 --full --reliability-table docs/reliability.md
 
 soak: setup ## ten minutes of load and faults; memory must stay flat; adds to docs/reliability.md
 	$(BIN)/python -m tests.faults.soak --minutes 10

@@ -28,7 +28,7 @@ Progress = Callable[[], None]
 Role = Literal["gateway", "ingest", "match", "send"]
 ALL_ROLES: Final[frozenset[Role]] = frozenset({"gateway", "ingest", "match", "send"})
 
-PROTOCOL: Final = 1
+PROTOCOL: Final = 2
 """Raise it whenever what processes tell each other through Redis changes its form or its meaning."""
 
 _REMEMBERED_S: Final = 60.0

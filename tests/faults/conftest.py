@@ -58,7 +58,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     path: Path | None = config.getoption("--reliability-table", default=None)
     if path is not None:
         failed = sorted({r.nodeid for r in reports if r.failed})
-        write_section(path, FAULTS, faults_section(rows, failed))
+        write_section(path, FAULTS, faults_section(rows, failed, is_full=is_full(config)))
 
 
 @pytest.fixture(scope="session")

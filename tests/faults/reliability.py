@@ -40,7 +40,7 @@ class Row(Struct, frozen=True, kw_only=True):
         return f"{self.what}: {self.counts.line()} (at most {self.repeats} repeated)"
 
 
-def faults_section(rows: Sequence[Row], failed: Sequence[str]) -> str:
+def faults_section(rows: Sequence[Row], failed: Sequence[str], *, is_full: bool) -> str:
     cells = [_HEAD, tuple("---" if n == 0 else "---:" for n in range(len(_HEAD)))]
     for row in sorted(rows, key=lambda row: row.what):
         c = row.counts
@@ -50,7 +50,8 @@ def faults_section(rows: Sequence[Row], failed: Sequence[str]) -> str:
     total = f"{sum(row.counts.accepted for row in rows):,} alerts in {len(rows)} scenarios: "
     total += f"{sum(row.counts.lost for row in rows):,} lost, {sum(row.counts.twice for row in rows):,} twice."
     bad = "".join(f"\n- failed: `{name}`" for name in failed)
-    return "\n\n".join([_made_by("make faults"), table, total + ("\n" + bad if bad else "")])
+    made_by = _made_by("`make faults`" if is_full else "The short form that `make test` plays")
+    return "\n\n".join([made_by, table, total + ("\n" + bad if bad else "")])
 
 
 def write_section(path: Path, name: str, body: str) -> None:
@@ -64,8 +65,8 @@ def write_section(path: Path, name: str, body: str) -> None:
 
 
 def soak_section(table: str) -> str:
-    return "\n\n".join([_made_by("make soak"), f"```\n{table}\n```"])
+    return "\n\n".join([_made_by("`make soak`"), f"```\n{table}\n```"])
 
 
 def _made_by(command: str) -> str:
-    return f"`{command}`, {machine()}, {datetime.now(UTC):%Y-%m-%d}."
+    return f"{command}, {machine()}, {datetime.now(UTC):%Y-%m-%d}."
