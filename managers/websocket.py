@@ -27,7 +27,8 @@ _MAX_FRAME_BYTES = 1024 * 1024
 _MAX_BUFFERED_FRAMES = 256
 _PING_INTERVAL_S = 20.0
 _CLOSE_TIMEOUT_S = 1.0
-_REMEMBERED_CALLS = 100_000
+_REMEMBERED_CALLS = 20_000
+"""What comes again after more than these is decided again, which claims nothing."""
 _MAX_TICKS = 50_000
 _PAGE_CALLS = 500
 _GAP_RETRY_S = 30.0

@@ -16,7 +16,8 @@ from services.claims import Alert, ClaimRequest
 log = structlog.get_logger(__name__)
 
 ACCEPTED_FOR: Final = timedelta(days=14)
-_REMEMBERED: Final = 100_000
+_REMEMBERED: Final = 20_000
+"""It is about claims whose answers were lost right before Redis went away."""
 _WITHIN_S: Final = 1.0
 _ACCEPTED: Final[LiteralString] = """
     SELECT user_id FROM claims
