@@ -90,8 +90,10 @@ def test_each_command_writes_its_own_section(tmp_path: Path) -> None:
     page = tmp_path / "reliability.md"
     none = Counts(accepted=2, received=2, in_digests=0, lost=0, twice=0, marked=0, repeated_messages=0, unasked=0)
     write_section(page, SOAK, soak_section("calm"))
-    write_section(page, FAULTS, faults_section([Row(what="x", counts=none, repeats=5)], ["tests/a.py::test_b"]))
-    write_section(page, FAULTS, faults_section([Row(what="y", counts=replace(none, lost=1), repeats=0)], []))
+    x, y = Row(what="x", counts=none, repeats=5), Row(what="y", counts=replace(none, lost=1), repeats=0)
+    write_section(page, FAULTS, faults_section([x], ["tests/a.py::test_b"], is_full=False))
+    assert "`make test`" in page.read_text()
+    write_section(page, FAULTS, faults_section([y], [], is_full=True))
     text = page.read_text()
     assert "calm" in text
     assert "| y | 2 | 2 | 0 | 1 | 0 | 0 | 0 messages |" in text
