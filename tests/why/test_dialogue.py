@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
@@ -146,7 +147,7 @@ async def test_a_forged_button_shows_the_callers_own(world: World, ada: Chat) ->
     said = await ada.taps(callbacks.ShowWhy.of(mint(1), call.id).pack())
     assert isinstance(said, Said)
     assert "None of your filters let it through" in shown(said.text or "")
-    assert "77" not in shown(said.text or "")
+    assert not re.search(r"\b77\b", shown(said.text or ""))  # a time of day may hold these digits
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
