@@ -20,7 +20,7 @@ from bot.updates import Updates
 from config.clock import now
 from domain.calls import PriceTick
 from domain.errors import FatalError, TransientError
-from domain.partitions import PARTITIONS, Partition
+from domain.partitions import ALL, Partition
 from handlers.base import BotBase, Services
 from managers.cancellation import end
 from managers.jupiter import SolPrice
@@ -240,7 +240,7 @@ class TokenFilterBot(BotBase):
         await persistently(engine.refill.look)
         await engine.outbox.recover_local()
         if self.role == "all":
-            engine.delivery.take_over(range(PARTITIONS))
+            engine.delivery.take_over(ALL)
 
     async def _take_everything(self) -> None:
         """Stand by until nobody else has any part in the work."""
@@ -288,7 +288,7 @@ class TokenFilterBot(BotBase):
         """The partitions whose subscribers are in the matcher."""
         match self.role:
             case "all" | "gateway":
-                return frozenset(range(PARTITIONS))
+                return ALL
             case "match":
                 return self.engine.match_shard.partitions.owned
             case _:

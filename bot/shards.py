@@ -11,7 +11,7 @@ import structlog
 from msgspec.structs import replace
 
 from bot.supervision import Progress
-from domain.partitions import PARTITIONS, Partition, partition_of
+from domain.partitions import ALL, Partition, partition_of
 from services.call_stream import CallReader, CallStream
 from services.claims import ClaimRequest
 from services.decisions import DecisionsService
@@ -24,7 +24,6 @@ from services.users import UsersService
 
 log = structlog.get_logger(__name__)
 
-ALL: Final = frozenset(range(PARTITIONS))
 LARGEST_BATCH: Final = 256
 READ_BLOCK_MS: Final = 1_000
 IDLE_S: Final = 0.5

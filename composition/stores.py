@@ -8,7 +8,7 @@ from bot.roles import REFILL, parts_of
 from composition.connections import Connections, Place
 from config.clock import now
 from domain.calls import Channel
-from domain.partitions import Partition
+from domain.partitions import ALL, Partition
 from domain.subscribers import Subscriber
 from managers.cache import SmartCache
 from services.accepted_pairs import AcceptedPairs
@@ -20,7 +20,7 @@ from services.journal import Journal
 from services.leases import Leases
 from services.members import Members
 from services.metrics import Metrics
-from services.outbox import ALL, Outbox
+from services.outbox import Outbox
 from services.outbox_scripts import SCRIPTS
 from services.presets import PresetsStore
 from services.refill import Refill, Senders

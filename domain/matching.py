@@ -201,8 +201,8 @@ class Matcher:
 
         Whether they are checked again is up to `put_subscriber` or `load`, which whoever tells them next begins with.
         """
-        token = self._tokens.get(token_address)
-        if token is None:
+        token, user_ids = self._tokens.get(token_address), list(user_ids)
+        if token is None or not user_ids:
             return
         slots = np.array([self.index.slot(user_id) for user_id in user_ids], dtype=np.int32)
         before = token.accepted_count

@@ -9,6 +9,7 @@ PARTITIONS: Final = 16
 
 Partition = int
 """From 0 to `PARTITIONS` - 1."""
+ALL: Final[frozenset[Partition]] = frozenset(range(PARTITIONS))
 
 
 def partition_of(user_id: int) -> Partition:

@@ -82,8 +82,7 @@ class DecisionsService:
     def take_back(self, requests: Iterable[ClaimRequest]) -> None:
         """Nobody here will claim these pairs. Should their subscribers come back here, they have to pass again."""
         for request in requests:
-            if request.accepted:
-                self._matcher.take_back(request.token_address, [user_id for user_id, _ in request.accepted])
+            self._matcher.take_back(request.token_address, [user_id for user_id, _ in request.accepted])
 
     def _decide_one(self, call: Call) -> ClaimRequest | None:
         counts = self._metrics.counts

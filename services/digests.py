@@ -15,13 +15,13 @@ from msgspec import Struct
 from domain.calls import Call, Token
 from domain.messages import Message
 from domain.numbers import show_short
-from domain.partitions import Partition, partition_of
+from domain.partitions import ALL, Partition, partition_of
 from domain.policy import digest_waits_until
 from services.cards import reached_late, readable, shown_figure
 from services.claims import HeldCall
 from services.held import CALLS_PER_DIGEST, HeldCalls
 from services.metrics import Metrics
-from services.outbox import ALL, Outbox
+from services.outbox import Outbox
 from services.persistence import persistently
 from services.users import UsersService
 from texts.markup import Html, join

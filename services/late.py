@@ -18,14 +18,15 @@ from msgspec.structs import replace
 
 from domain.calls import Call, Token
 from domain.matching import Matcher, Waiting
-from domain.partitions import Partition, partition_of
+from domain.partitions import ALL, Partition, partition_of
 from domain.score import score
 from managers.redis import Command, RedisManager
 from services import keys
 from services.claims import ClaimRequest, WaitingCall
 from services.decisions import AcceptedToken
+from services.fencing import LeaseLostError
 from services.metrics import Metrics
-from services.outbox import ALL, Outbox
+from services.outbox import Outbox
 from services.persistence import persistently
 
 log = structlog.get_logger(__name__)
@@ -95,8 +96,16 @@ class LateService:
         figures = await self._figures({one.call.token.address for one in due})
         requests = [self._request(one, figures.get(one.call.token.address)) for one in due]
         changed = [request for request in requests if request is not None]
-        # The matcher counts these as accepted by now: this very claim has to succeed, however long Redis is away.
-        claimed = sum(map(len, await persistently(lambda: self._outbox.claim(changed))))
+        # The matcher counts these as accepted by now: this very claim has to succeed, however long Redis is away, or
+        # they are taken back.
+        try:
+            claimed = sum(map(len, await persistently(lambda: self._outbox.claim(changed))))
+        except LeaseLostError as error:
+            # Nothing was changed. Who is still waited for here passes again at the next look.
+            log.warning("late_claim_refused", reason=str(error))
+            for request in changed:
+                self._matcher.take_back(request.token_address, [user_id for user_id, _ in request.accepted])
+            return 0
         self._metrics.counts.alerts_claimed += claimed
         self._metrics.counts.alerts_late += claimed
         return claimed

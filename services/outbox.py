@@ -23,7 +23,7 @@ import structlog
 from msgspec import Struct
 from msgspec.structs import replace
 
-from domain.partitions import PARTITIONS, Partition, partition_of
+from domain.partitions import ALL, Partition, partition_of
 from managers.fault_points import fault_point
 from managers.redis import Command, RedisAwayError, RedisManager, RedisReplyError, StreamEntry
 from services import keys
@@ -49,7 +49,6 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 __all__ = ["GROUP", "Alert", "ClaimRequest", "FeedCursor", "HeldCall", "Outbox", "OutboxEntry"]
 
-ALL: Final = frozenset(range(PARTITIONS))
 _PAGE: Final = 500
 _ALERT_FIELD: Final = "alert"
 _LOCAL: Final = "local-"

@@ -19,7 +19,7 @@ from msgspec.structs import replace
 from domain.errors import TransientError, UserFacingError
 from domain.filters import FilterSet, Missing, Rule
 from domain.matching import Matcher
-from domain.partitions import PARTITIONS, Partition, partition_of
+from domain.partitions import ALL, Partition, partition_of
 from domain.presets import Preset
 from domain.subscribers import Preferences, Subscriber
 from services.filter_sets import (
@@ -40,8 +40,6 @@ from services.versions import SetVersion, SubscriberHistory
 log = structlog.get_logger(__name__)
 
 __all__ = ["Opened", "Placed", "State", "UserCounts", "UsersService", "state_of"]
-
-ALL = frozenset(range(PARTITIONS))
 
 _LOADED_AT_ONCE = 250
 """Sets that a preset's change writes into the matcher before calls get their turn again."""

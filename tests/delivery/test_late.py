@@ -51,6 +51,24 @@ def known(way: Way, holders: int) -> None:
     way.market.tokens[address] = Token(address=address, holders=holders)
 
 
+async def test_a_claim_that_another_owner_refuses_is_made_at_the_next_look(way: Way) -> None:
+    ann = await way.person()
+    await decided(way, ann.id)
+    known(way, 500)
+    way.clock.pass_(minutes=3)
+    fences = {"match:0": 1}
+    way.outbox._match_fences = lambda: fences  # pyright: ignore[reportPrivateUsage] - as if its lease had been taken
+    await way.redis.hset(keys.FENCES.of(), {"match:0": "2"})
+    late = late_service(way)
+    assert await late.look() == 0
+    assert await way.outbox.size() == 0
+    assert await waiting_keys(way) > 0
+    fences["match:0"] = 2
+    way.clock.pass_(minutes=3)
+    assert await late.look() == 1
+    assert await waiting_keys(way) == 0
+
+
 async def test_a_figure_that_arrives_in_time_lets_the_call_pass(way: Way) -> None:
     ann = await way.person()
     await decided(way, ann.id)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from domain.partitions import PARTITIONS
+from domain.partitions import ALL, PARTITIONS
 from managers.redis import RedisAwayError, RedisManager
 from services.fencing import LeaseLostError
 from services.leases import Leases
@@ -18,7 +18,6 @@ from services.partition_owner import PartitionOwner, assigned
 from tests.faults.proxy import FaultProxy
 from tests.roles.kit import TTL_S, Process, SlowRedis, World
 
-EVERY = frozenset(range(PARTITIONS))
 FIRST_HALF = frozenset(range(0, PARTITIONS, 2))
 
 
@@ -38,7 +37,7 @@ def test_everybody_comes_to_the_same_assignment(found: dict[str, Shard | None], 
     shuffled = members.copy()
     dice.shuffle(shuffled)
     assert assigned(members) == assigned(shuffled)
-    assert set(assigned(members)) == (set(EVERY) if members else set())
+    assert set(assigned(members)) == (set(ALL) if members else set())
 
 
 def test_shards_come_first_the_rest_goes_round() -> None:
@@ -65,14 +64,14 @@ async def start(world: World, name: str, shard: Shard | None = None) -> Process:
 async def test_a_joining_process_gets_its_share_when_the_other_has_finished(world: World) -> None:
     ada = await start(world, "ada")
     await ada.round()
-    assert ada.owner.owned == ada.working == EVERY
+    assert ada.owner.owned == ada.working == ALL
     ben = await start(world, "ben")
     await ben.round()
     assert ben.owner.owned == frozenset()
     await ada.round()
     assert ada.owner.owned == ada.working == FIRST_HALF
     await ben.round()
-    assert ben.owner.owned == ben.working == EVERY - FIRST_HALF
+    assert ben.owner.owned == ben.working == ALL - FIRST_HALF
 
 
 async def test_a_dead_one_is_followed_after_its_time(world: World) -> None:
@@ -85,7 +84,7 @@ async def test_a_dead_one_is_followed_after_its_time(world: World) -> None:
     assert ada.owner.owned == FIRST_HALF
     await world.wait(TTL_S * 0.3)
     await ada.round()
-    assert ada.owner.owned == EVERY
+    assert ada.owner.owned == ALL
     assert ben.owner.owned == frozenset()
 
 
@@ -98,7 +97,7 @@ async def test_leaving_hands_over_at_once(world: World) -> None:
     await ben.owner.step()  # the loop may turn once more
     assert ben.working == set()
     await ada.round()
-    assert ada.owner.owned == EVERY
+    assert ada.owner.owned == ALL
 
 
 async def test_after_a_restart_everything_is_there_at_once(world: World) -> None:
@@ -106,7 +105,7 @@ async def test_after_a_restart_everything_is_there_at_once(world: World) -> None
     await before.round()
     after = await start(world, "ada")
     await after.round()
-    assert after.owner.owned == EVERY
+    assert after.owner.owned == ALL
     numbers = dict(before.gained)
     assert all(number > numbers[p] for p, number in after.gained)
 
@@ -135,7 +134,7 @@ async def test_what_is_in_flight_is_finished_under_the_old_number(world: World) 
     await handing_over
     assert [len(numbers) for numbers in finished] == [8]
     await ben.round()
-    assert ben.owner.owned == EVERY - FIRST_HALF
+    assert ben.owner.owned == ALL - FIRST_HALF
     with pytest.raises(LeaseLostError):
         owner.fences([1])
 
@@ -157,7 +156,7 @@ async def test_who_cannot_begin_gives_back_and_who_cannot_finish_keeps(world: Wo
         await beginner.step()
     assert beginner.owned == frozenset()
     await beginner.step()
-    assert beginner.owned == EVERY
+    assert beginner.owned == ALL
     await beginner.give_up()
 
     finisher = PartitionOwner(ada.leases, ada.members, "match", gained=succeeds, lost=fails)
@@ -171,7 +170,7 @@ async def test_who_cannot_begin_gives_back_and_who_cannot_finish_keeps(world: Wo
     assert ben.owner.owned == frozenset()
     await finisher.step()
     await ben.round()
-    assert ben.owner.owned == EVERY - FIRST_HALF
+    assert ben.owner.owned == ALL - FIRST_HALF
 
 
 async def test_an_expired_lease_is_lost_without_redis(world: World, redis_url: str) -> None:
@@ -186,7 +185,7 @@ async def test_an_expired_lease_is_lost_without_redis(world: World, redis_url: s
         assert ada.working == set()
         await proxy.mend()
         await ada.round()
-        assert ada.owner.owned == ada.working == EVERY
+        assert ada.owner.owned == ada.working == ALL
 
 
 async def test_the_loops_divide_the_work_and_take_over(redis_manager: RedisManager) -> None:
@@ -211,13 +210,13 @@ async def test_the_loops_divide_the_work_and_take_over(redis_manager: RedisManag
 
     async with asyncio.TaskGroup() as group:
         ada = running("ada", group)
-        await until({"ada": EVERY})
+        await until({"ada": ALL})
         ben = running("ben", group)
-        await until({"ada": FIRST_HALF, "ben": EVERY - FIRST_HALF})
+        await until({"ada": FIRST_HALF, "ben": ALL - FIRST_HALF})
         for task in ada:
             task.cancel()  # and nobody gives anything back
         del shares["ada"]
-        await until({"ben": EVERY})
+        await until({"ben": ALL})
         for task in ben:
             task.cancel()
 
@@ -317,4 +316,4 @@ async def test_never_two_owners_of_one_partition(
             for name in list(cluster.processes):
                 await cluster.do("round", name)
                 cluster.check()
-        assert {p for process in cluster.processes.values() for p in process.owner.owned} == EVERY
+        assert {p for process in cluster.processes.values() for p in process.owner.owned} == ALL

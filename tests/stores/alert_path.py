@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Struct, field
 
 from domain.calls import Call, Channel, Token
-from domain.partitions import PARTITIONS, Partition
+from domain.partitions import ALL, Partition
 from domain.policy import Hold
 from domain.subscribers import Subscriber
 from managers.cache import SmartCache
@@ -34,7 +34,6 @@ from services.subscribers_store import SubscribersStore
 from tests.faults.proxy import FaultProxy
 
 NOW = datetime.now(UTC)
-ALL = frozenset(range(PARTITIONS))
 SOURCE = "native"
 
 Pair = tuple[int, str]

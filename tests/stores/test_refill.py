@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from itertools import count
 from pathlib import Path
@@ -35,24 +35,6 @@ from tests.stores.alert_path import (
     take_away,
     until,
 )
-
-
-@pytest.fixture
-async def proxy(redis_url: str) -> AsyncIterator[FaultProxy]:
-    async with FaultProxy(redis_url) as proxy:
-        yield proxy
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "store.sqlite"
-
-
-@pytest.fixture
-async def process(proxy: FaultProxy, postgres_manager: PostgresManager, path: Path) -> AsyncIterator[Process]:
-    async with process_on(proxy.redis_url, postgres_manager, path) as process:
-        await process.start()
-        yield process
 
 
 async def flush(redis: RedisManager) -> None:

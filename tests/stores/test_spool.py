@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -23,24 +22,6 @@ from services.spool import Spool
 from tests.faults.proxy import FaultProxy
 from tests.stores.alert_path import SOURCE, Process, pair_of, process_on, request, take_away, until
 from tests.wiring import spool_on
-
-
-@pytest.fixture
-async def proxy(redis_url: str) -> AsyncIterator[FaultProxy]:
-    async with FaultProxy(redis_url) as proxy:
-        yield proxy
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "store.sqlite"
-
-
-@pytest.fixture
-async def process(proxy: FaultProxy, postgres_manager: PostgresManager, path: Path) -> AsyncIterator[Process]:
-    async with process_on(proxy.redis_url, postgres_manager, path) as process:
-        await process.start()
-        yield process
 
 
 async def come_back(process: Process, proxy: FaultProxy) -> None:

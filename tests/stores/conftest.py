@@ -1,0 +1,30 @@
+"""A process on the alert's whole way, behind a proxy that can take Redis away from it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from managers.postgres import PostgresManager
+from tests.faults.proxy import FaultProxy
+from tests.stores.alert_path import Process, process_on
+
+
+@pytest.fixture
+async def proxy(redis_url: str) -> AsyncIterator[FaultProxy]:
+    async with FaultProxy(redis_url) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "store.sqlite"
+
+
+@pytest.fixture
+async def process(proxy: FaultProxy, postgres_manager: PostgresManager, path: Path) -> AsyncIterator[Process]:
+    async with process_on(proxy.redis_url, postgres_manager, path) as process:
+        await process.start()
+        yield process
