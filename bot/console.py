@@ -92,6 +92,7 @@ class Terminal:
             (f"{sent.call.received_at:%H:%M:%S}", "dim"),
             (f" {title:<{NAME_LENGTH}} → {one_line(sent.name)} ", ""),
             (f"{sent.latency_ms:.1f} ms", "cyan"),
+            ("" if sent.late_s is None else f", passed after {sent.late_s:.1f} s when a figure came", "dim"),
             (" may repeat" if sent.repeat else "", "yellow"),
         ]
         if self._console.is_terminal:

@@ -67,6 +67,8 @@ class Sent(Struct, frozen=True, kw_only=True):
     call: Call
     latency_ms: float
     repeat: bool
+    late_s: float | None = None
+    """It passed so long after the call, when a missing figure arrived; `None`: at once."""
 
 
 class DeliveryService:
@@ -357,6 +359,7 @@ class DeliveryService:
                         call=waiting.call,
                         latency_ms=latency_ms,
                         repeat=waiting.may_repeat,
+                        late_s=waiting.entry.alert.late_s,
                     )
                 )
 

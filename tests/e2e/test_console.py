@@ -22,3 +22,12 @@ def test_of_a_flood_of_alerts_it_shows_some_and_counts_the_rest() -> None:
     left_out = int(output.getvalue().partition("… and ")[2].partition(" more")[0].replace(",", ""))
     assert ALERTS_PER_S < shown <= 2 * ALERTS_PER_S + 1
     assert shown + left_out == count
+
+
+def test_an_alert_that_waited_for_a_figure_says_so() -> None:
+    output = io.StringIO()
+    call = Market(seed=1).next_call(datetime.now(UTC))
+    Terminal(Console(file=output, width=200)).show_sent(
+        Sent(user_id=7, name="Ann", call=call, latency_ms=10_712.0, repeat=False, late_s=10.7)
+    )
+    assert "→ Ann 10712.0 ms, passed after 10.7 s when a figure came" in output.getvalue()
