@@ -12,9 +12,10 @@ import random
 import threading
 import time
 from collections import deque
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterable
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
+from itertools import repeat
 
 from msgspec import Struct
 from websockets.exceptions import ConnectionClosed
@@ -68,15 +69,21 @@ class FeedPart:
 
     async def play(self, calls_per_s: float, count: int) -> Played:
         """Send `count` prepared calls, at random times (Poisson) or, as far as it comes late, at once."""
-        return await asyncio.to_thread(self._play, calls_per_s, count)
+        gaps_s = (self._pace.expovariate(calls_per_s) for _ in range(count))
+        return await asyncio.to_thread(self._play, gaps_s)
 
-    def _play(self, calls_per_s: float, count: int) -> Played:
+    async def play_evenly(self, calls_per_s: float, count: int) -> Played:
+        return await asyncio.to_thread(self._play, repeat(1 / calls_per_s, count))
+
+    def _play(self, gaps_s: Iterable[float]) -> Played:
         if not self._listens.wait(PATIENCE_S) or self._client is None:
             raise TimeoutError("nobody listens to the feed")
         send, now, latest_s = self._client.socket.sendall, time.perf_counter, 0.0
         started_at = due = now()
-        for _ in range(count):
-            due += self._pace.expovariate(calls_per_s)
+        count = 0
+        for gap_s in gaps_s:
+            due += gap_s
+            count += 1
             head, tail = self._frames.popleft()
             ahead_s = due - now()
             if ahead_s > 0:

@@ -99,13 +99,17 @@ async def outside(
     *,
     limits: FloodLimits = FloodLimits(),  # noqa: B008 - frozen
     latency_s: tuple[float, float] = NO_DELAY,
+    is_durable: bool = True,
 ) -> AsyncGenerator[Outside]:
-    """A feed that speaks when asked to, Telegram, Redis and PostgreSQL with a subscriber for each of the sets."""
+    """A feed that speaks when asked to, Telegram, Redis and PostgreSQL with a subscriber for each of the sets.
+
+    `is_durable`: whether Redis answers only when the disk has what was written.
+    """
     everybody = list(sets)
     async with AsyncExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bot-path-")))
         postgres = await stack.enter_async_context(EmbeddedPostgres(directory / "postgres"))
-        store = await stack.enter_async_context(EmbeddedRedis(directory / "redis"))
+        store = await stack.enter_async_context(EmbeddedRedis(directory / "redis", is_durable=is_durable))
         await migrate(postgres.dsn)
         await fill(postgres.dsn, everybody)
         telegram = await stack.enter_async_context(in_own_process(telegram_part, limits, latency_s))

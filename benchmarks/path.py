@@ -8,6 +8,10 @@ journal when it was decided, and a witness reads the journal along, which is wri
 All three by the clock of the machine. Subscribers who take whatever their own channel calls bring about 12 alerts a
 second at an even pace: fewer than Telegram allows, so that their way to Telegram is the bot's, not the limiter's.
 
+Calls come at random times (Poisson), as from channels that know nothing of each other: with half a core in use, many
+wait for one before them. What comes of chance shows the same with evenly spaced calls; what comes of the disk, a Redis
+that does not wait for it (`appendfsync everysec`), which a kill can cost what it has confirmed.
+
 Sustained: 5,000 calls/s, 10,000 filter sets, about 300 newly accepted pairs a second, of which Telegram takes 30
 messages. When the bot has stopped, each accepted pair was sent, is held for a digest, or waits in the outbox.
 
@@ -38,6 +42,7 @@ from benchmarks.straightforward import StraightforwardBot
 from benchmarks.telegram import Received
 from benchmarks.traffic import Mix, Traffic, filter_sets
 from benchmarks.witness import Decided, Delivered, witness
+from domain.filters import FilterSet
 
 PATIENCE_S = 600.0
 LOOK_EVERY_S = 1.0
@@ -123,41 +128,83 @@ class Use:
         return 100 * self.cpu_s / self.seconds
 
 
+@dataclass(frozen=True, slots=True)
+class Ways:
+    """How long the calls of one time were under way, from the frame, in ms."""
+
+    calls: int
+    """How many were sent."""
+    read: np.ndarray
+    decided: np.ndarray
+    claimed: np.ndarray
+    arrived: np.ndarray
+    """Alerts at Telegram."""
+
+    def for_comparison(self, name: str) -> list[Row]:
+        return [
+            *_percentiles(f"{name}: frame sent → decided", self.decided, None),
+            *_percentiles(f"{name}: frame sent → claimed in Redis", self.claimed, None),
+            *_percentiles(f"{name}: frame sent → request at Telegram", self.arrived, None),
+        ]
+
+
 async def _steady(load: Load) -> list[Row]:
     sys.stderr.write(f"{load.name} …\n")
     sets = list(filter_sets(load.sets, load.mix.followers))
     async with outside(sets, load.mix) as around:
         async with running_bot(around.directory / "bot", seconds=PATIENCE_S, **await around.settings()) as bot:
-            await _warm_up(load, around, bot)
-            with witness(around.redis_url) as watching:
-                played, use = await _play(load, around, bot)
-                await asyncio.sleep(SETTLED_AFTER_S)
-        decided, delivered = watching.decided(use.started_at), watching.delivered()
-        received: Received = await around.telegram.ask("received")
+            await _warm_up(load, around, bot, plays=2)
+            ways, use = await _timed(load, around, bot)
+            evenly, _ = await _timed(load, around, bot, evenly=True)
         fates = await around.fates()
         syncs_ms = await asyncio.to_thread(_syncs_ms, around.directory)
         peer_s = await _straightforward(load, around)
-    calls = [call for call, _ in decided]
-    frame_ms = np.array([_ms(call.call.called_at, call.decided_at) for call in calls])
-    claimed_ms = np.array([seen_at_us / 1000 - _epoch_ms(call.call.called_at) for call, seen_at_us in decided])
-    socket_ms = np.array([_ms(call.call.called_at, call.call.received_at) for call in calls])
-    arrived_ms = np.array(_arrivals(calls, delivered, received))
-    p50_claimed = float(np.percentile(claimed_ms, 50))
+    without_disk = await _without_disk(load, sets)
+    p50_claimed = float(np.percentile(ways.claimed, 50))
     return [
-        *_percentiles(f"{load.name}: frame sent → decided", frame_ms, DECIDED_MS),
-        *_percentiles(f"{load.name}: frame sent → claimed in Redis", claimed_ms, CLAIMED_MS),
-        *_percentiles(f"{load.name}: frame sent → request at Telegram", arrived_ms, ARRIVED_MS),
+        *_percentiles(f"{load.name}: frame sent → decided", ways.decided, DECIDED_MS),
+        *_percentiles(f"{load.name}: frame sent → claimed in Redis", ways.claimed, CLAIMED_MS),
+        *_percentiles(f"{load.name}: frame sent → request at Telegram", ways.arrived, ARRIVED_MS),
         at_most(f"{load.name}: CPU of the bot, of one core", use.cpu_percent, "%", CPU_PERCENT),
-        *_percentiles(f"{load.name}: frame sent → read from the socket", socket_ms, None),
+        *_percentiles(f"{load.name}: frame sent → read from the socket", ways.read, None),
+        *evenly.for_comparison(f"{load.name}, evenly spaced"),
+        *without_disk.for_comparison(f"{load.name}, without waiting for the disk"),
         *_percentiles("a sync of 2 kB to this disk, alone", np.array(syncs_ms), None),
         for_comparison(f"{load.name}: calls that came", use.received / use.seconds, "/s"),
-        for_comparison(f"{load.name}: calls decided that the witness saw", 100 * len(decided) / played.calls, "%"),
-        for_comparison(f"{load.name}: alerts whose way was timed", len(arrived_ms), ""),
+        for_comparison(f"{load.name}: calls decided that the witness saw", 100 * len(ways.decided) / ways.calls, "%"),
+        for_comparison(f"{load.name}: alerts whose way was timed", len(ways.arrived), ""),
         at_most(f"{load.name}: accepted pairs lost", fates.lost, "", 0),
         at_most(f"{load.name}: accepted pairs sent twice", fates.twice, "", 0),
         for_comparison(f"{load.name}: straightforward bot, one call of a new token", peer_s * 1000, "ms"),
         for_comparison(f"{load.name}: straightforward bot against ours, claimed", peer_s * 1000 / p50_claimed, "x"),
     ]
+
+
+async def _without_disk(load: Load, sets: list[FilterSet]) -> Ways:
+    sys.stderr.write("without waiting for the disk …\n")
+    async with (
+        outside(sets, load.mix, is_durable=False) as around,
+        running_bot(around.directory / "bot", seconds=PATIENCE_S, **await around.settings()) as bot,
+    ):
+        await _warm_up(load, around, bot)
+        ways, _ = await _timed(load, around, bot)
+    return ways
+
+
+async def _timed(load: Load, around: Outside, bot: RunningBot, *, evenly: bool = False) -> tuple[Ways, Use]:
+    with witness(around.redis_url) as watching:
+        played, use = await _play(load, around, bot, evenly=evenly)
+        await asyncio.sleep(SETTLED_AFTER_S)
+    decided, delivered = watching.decided(use.started_at), watching.delivered()
+    received: Received = await around.telegram.ask("received")
+    calls = [call for call, _ in decided]
+    return Ways(
+        calls=played.calls,
+        read=np.array([_ms(call.call.called_at, call.call.received_at) for call in calls]),
+        decided=np.array([_ms(call.call.called_at, call.decided_at) for call in calls]),
+        claimed=np.array([seen_at_us / 1000 - _epoch_ms(call.call.called_at) for call, seen_at_us in decided]),
+        arrived=np.array(_arrivals(calls, delivered, received)),
+    ), use
 
 
 async def _sustained(load: Load) -> list[Row]:
@@ -193,19 +240,21 @@ async def _sustained(load: Load) -> list[Row]:
     ]
 
 
-async def _warm_up(load: Load, around: Outside, bot: RunningBot) -> None:
+async def _warm_up(load: Load, around: Outside, bot: RunningBot, plays: int = 1) -> None:
     """Wait until everybody is loaded, then let the tokens be called that will be called again."""
-    preparing = asyncio.create_task(around.feed.ask("prepare", load.calls_per_s * (load.warm_s + load.seconds)))
+    count = load.calls_per_s * (load.warm_s + load.seconds * plays)
+    preparing = asyncio.create_task(around.feed.ask("prepare", count))
     await bot.wait_for("subscribers loaded")
     bot.ignore_output()
     await preparing
     await around.feed.ask("play", load.calls_per_s, load.calls_per_s * load.warm_s)
 
 
-async def _play(load: Load, around: Outside, bot: RunningBot) -> tuple[Played, Use]:
+async def _play(load: Load, around: Outside, bot: RunningBot, *, evenly: bool = False) -> tuple[Played, Use]:
     before = await bot.metrics()
     now, started_at, cpu_s, queued = datetime.now(UTC), time.perf_counter(), bot.cpu_s(), list[float]()
-    playing = asyncio.create_task(around.feed.ask("play", load.calls_per_s, load.calls_per_s * load.seconds))
+    play = "play_evenly" if evenly else "play"
+    playing = asyncio.create_task(around.feed.ask(play, load.calls_per_s, load.calls_per_s * load.seconds))
     while not playing.done():
         await asyncio.wait([playing], timeout=LOOK_EVERY_S)
         queued.append((await bot.metrics())["token_queue_size"])

@@ -15,14 +15,14 @@ from msgspec import Struct
 Chain = Literal["solana"]
 
 
-class Origin(Struct, frozen=True):
+class Origin(Struct, frozen=True, gc=False):
     """Where a figure comes from, and when it was true."""
 
     source: str
     at: datetime
 
 
-class Token(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Token(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     address: str
     """Base58 mint; case matters."""
     chain: Chain = "solana"
@@ -74,7 +74,7 @@ class Token(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """By field name, where a figure did not come with the call itself."""
 
 
-class ChannelRecord(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class ChannelRecord(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """What a channel's earlier calls became."""
 
     calls: int | None = None
@@ -87,7 +87,7 @@ class ChannelRecord(Struct, frozen=True, kw_only=True, omit_defaults=True):
     median_multiple: float | None = None
 
 
-class Channel(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Channel(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     id: str
     """Stable id in its source, for example `@alpha_calls` or `pump.fun/launches`."""
     title: str | None = None
@@ -98,7 +98,7 @@ class Channel(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Over the last 30 days."""
 
 
-class Call(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Call(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """One channel names one token at one moment."""
 
     id: str

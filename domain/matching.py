@@ -64,7 +64,7 @@ Pair = tuple[int, int]
 """(user id, number of a filter set)"""
 
 
-class Waiting(Struct, frozen=True, kw_only=True):
+class Waiting(Struct, frozen=True, kw_only=True, gc=False):
     """Every rule of the set that has a value passes, and at least one waits for its value."""
 
     user_id: int
@@ -75,7 +75,7 @@ class Waiting(Struct, frozen=True, kw_only=True):
     """Keys of the fields it waits for, in the order of the set's rules."""
 
 
-class Decision(Struct, frozen=True, kw_only=True):
+class Decision(Struct, frozen=True, kw_only=True, gc=False):
     call: Call
     accepted: tuple[Pair, ...]
     """Each subscriber once, by the lowest number of a set that passed."""

@@ -80,7 +80,7 @@ class ChangeLog:
         return slots[self._last[slots] == np.arange(start, stop)]
 
 
-class Cohort(Struct):
+class Cohort(Struct, gc=False):
     """The rejected record of everybody whose latest change is before `stop` (and not in the cohort before)."""
 
     stop: int

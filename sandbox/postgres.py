@@ -142,7 +142,8 @@ class EmbeddedPostgres:
         deadline = time.monotonic() + _READY_WITHIN_S
         while time.monotonic() < deadline:
             # SIGINT is PostgreSQL's "fast" shutdown: end the sessions, write everything, go.
-            self._process = ServerProcess(command, log=log_file, user=self._user, stop=signal.SIGINT)
+            # No alert waits for it, so it does not take the processor from the bot in the middle of one.
+            self._process = ServerProcess(command, log=log_file, user=self._user, stop=signal.SIGINT, gives_way=True)
             if self._becomes_ready(self._process, deadline):
                 return
             tail = self._process.log_tail()

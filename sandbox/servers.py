@@ -15,6 +15,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -55,8 +56,13 @@ class DirectoryLock:
 class ServerProcess:
     """A child in its own session, its output in a log file, with a guardian beside it."""
 
-    def __init__(self, command: Sequence[str], *, log: Path, user: str | None, stop: signal.Signals) -> None:
-        """`stop` is the signal that makes the server shut down cleanly."""
+    def __init__(
+        self, command: Sequence[str], *, log: Path, user: str | None, stop: signal.Signals, gives_way: bool = False
+    ) -> None:
+        """`stop` is the signal that makes the server shut down cleanly.
+
+        `gives_way`: where a processor is short, it may run when nobody else wants to, and interrupts nobody.
+        """
         self.log = log
         self._stop_signal = stop
         with log.open("wb") as output:
@@ -74,6 +80,9 @@ class ServerProcess:
                 group=None if user is None else _group_of(user),
                 extra_groups=None if user is None else [],
             )
+        if gives_way and sys.platform == "linux":
+            with contextlib.suppress(ProcessLookupError):  # what ended at once is noticed by whoever waits for it
+                os.sched_setscheduler(self._server.pid, os.SCHED_BATCH, os.sched_param(0))
         self._guardian = subprocess.Popen(  # noqa: S603 - a constant script and two arguments of ours
             ["/bin/sh", "-c", _GUARDIAN, "sh", stop.name.removeprefix("SIG"), str(self._server.pid)],
             stdin=subprocess.PIPE,

@@ -25,7 +25,7 @@ _encode = msgspec.json.Encoder().encode
 AlertKind = Literal["alert", "digest"]
 
 
-class HeldCall(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class HeldCall(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """A call that waits for a digest, or stands in one."""
 
     call_id: str
@@ -44,7 +44,7 @@ class HeldCall(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """An earlier attempt to send it had an unknown outcome."""
 
 
-class Alert(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Alert(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """One call for one subscriber, or a digest of calls that were held back for him.
 
     The call itself is stored once, see `Outbox.load_call`.
@@ -67,7 +67,7 @@ class Alert(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What a digest is about."""
 
 
-class WaitingCall(Struct, frozen=True, kw_only=True):
+class WaitingCall(Struct, frozen=True, kw_only=True, gc=False):
     """A call that somebody still waits for."""
 
     call: Call
@@ -78,7 +78,7 @@ class WaitingCall(Struct, frozen=True, kw_only=True):
         return max(pair.until for pair in self.pairs)
 
 
-class CheckedChannel(Struct, frozen=True, kw_only=True):
+class CheckedChannel(Struct, frozen=True, kw_only=True, gc=False):
     """A channel whose call of a token was held against everybody's filters."""
 
     channel_id: str
@@ -89,7 +89,7 @@ class CheckedChannel(Struct, frozen=True, kw_only=True):
     """Of this token's record, which begins anew with it."""
 
 
-class ClaimRequest(Struct, frozen=True, kw_only=True):
+class ClaimRequest(Struct, frozen=True, kw_only=True, gc=False):
     """One decided call: who passed, and what to remember about it."""
 
     call_id: str

@@ -1,7 +1,7 @@
 """Minutes of full load with faults at random: `python -m tests.faults.soak --minutes 10`, or `make soak`.
 
-The bot is one process that is never restarted, so its memory tells something. Exit code 1 when anything was lost, came
-twice, grew or overflowed.
+The bot is one process that is never restarted, so its memory tells something: at first it is called as many tokens as
+it remembers, since up to there memory has to grow. Exit code 1 when anything was lost, came twice, grew or overflowed.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from solders.pubkey import Pubkey
 
 from domain.calls import Call, Channel, Token
 from domain.filters import Choice, Range, Rule
+from domain.matching import MAX_TOKENS
 from domain.subscribers import Subscriber
 from sandbox.telegram.faults import Fault
 from tests.faults.ledger import Counts
@@ -37,6 +38,8 @@ from tests.faults.servers import BreakablePostgres, BreakableRedis
 from tests.faults.stage import Size, Stage
 
 PAGE: Final = Path(__file__).parents[2] / "docs" / "reliability.md"
+FILLED_PER_S: Final = 1_500
+"""Calls in the time before, of tokens that nobody wants."""
 NEW_TOKENS: Final = 0.05
 """Share of the calls; the others are for tokens that were called before."""
 NEW_CHANNELS: Final = 0.10
@@ -86,11 +89,17 @@ class Caller:
         self._number = 0
         self._known: deque[Call] = deque(maxlen=2_000)
 
+    def unwanted(self) -> Call:
+        """A call of a new token that is too small for everybody."""
+        self._number += 1
+        return self._call(self._token(10**3.5), self._random.choice(CHANNELS))
+
     def next_call(self) -> Call:
         draw = self._random.random()
         self._number += 1
         if not self._known or draw < NEW_TOKENS:
-            return self._call(self._token(), self._random.choice(CHANNELS))
+            cap = round(10 ** self._random.uniform(4, 7), 2)
+            return self._call(self._token(cap), self._random.choice(CHANNELS))
         earlier = self._random.choice(self._known)
         if draw < NEW_TOKENS + NEW_CHANNELS:
             return self._call(earlier.token, self._random.choice(CHANNELS))
@@ -108,8 +117,7 @@ class Caller:
         self._known.append(call)
         return call
 
-    def _token(self) -> Token:
-        cap = round(10 ** self._random.uniform(4, 7), 2)
+    def _token(self, cap: float) -> Token:
         address = str(Pubkey(self._random.randbytes(32)))
         return Token(address=address, name="Soak", symbol="SOAK", market_cap_usd=cap, liquidity_usd=cap / 10)
 
@@ -241,10 +249,24 @@ async def soak(*, minutes: float, users: int, calls_per_s: float, seed: int) -> 
         async with Stage(size=size, seed=seed, redis=redis, postgres=postgres, workload=workload) as stage:
             stage.telegram.faults.hold_s = 1.0
             async with stage.bot() as bot:
+                await _fill(stage, bot)
                 await _load(stage, bot, workload, samples, minutes * 60, calls_per_s)
                 counts = await stage.finish(bot)
             repeats = stage.telegram.stats.faults_injected[Fault.TIMEOUT_AFTER_DELIVERY]
     return _table(counts, samples, minutes=minutes, users=users, repeats=repeats)
+
+
+async def _fill(stage: Stage, bot: Bot) -> None:
+    caller = Caller(seed=3)
+    for number in range(MAX_TOKENS):
+        stage.feed.publish(made_now(caller.unwanted()))
+        if number % (FILLED_PER_S // 50) == 0:
+            await asyncio.sleep(0.02)
+    async with aiohttp.ClientSession() as session:
+        gauges = await _gauges(session, bot)
+        while gauges["feed_calls"] < MAX_TOKENS or gauges["token_queue_size"]:
+            await asyncio.sleep(0.5)
+            gauges = await _gauges(session, bot)
 
 
 async def _load(
@@ -274,16 +296,20 @@ async def _load(
 
 
 async def _sample(stage: Stage, bot: Bot, samples: Samples) -> None:
-    address = (await bot.says(r"Health: (http://\S+)/healthz"))[1]
     async with aiohttp.ClientSession() as session:
         while True:
             samples.memory_bytes.append(bot.memory_bytes())
-            async with session.get(f"{address}/metrics") as answer:
-                lines = (await answer.text()).splitlines()
-            gauges = dict(line.split(" ", 1) for line in lines if line and line[0] != "#")
-            samples.queued.append(float(gauges["token_queue_size"]))
-            samples.held.append(float(gauges["alerts_held"]))
+            gauges = await _gauges(session, bot)
+            samples.queued.append(gauges["token_queue_size"])
+            samples.held.append(gauges["alerts_held"])
             await asyncio.sleep(1.0)
+
+
+async def _gauges(session: aiohttp.ClientSession, bot: Bot) -> dict[str, float]:
+    address = (await bot.says(r"Health: (http://\S+)/healthz"))[1]
+    async with session.get(f"{address}/metrics") as answer:
+        lines = (await answer.text()).splitlines()
+    return {name: float(value) for name, value in (line.rsplit(" ", 1) for line in lines if line and line[0] != "#")}
 
 
 def _table(counts: Counts, samples: Samples, *, minutes: float, users: int, repeats: int) -> tuple[str, bool]:
@@ -297,7 +323,7 @@ def _table(counts: Counts, samples: Samples, *, minutes: float, users: int, repe
     rows = [
         ("minutes", f"{minutes:g}"),
         ("subscribers", f"{users:,}"),
-        ("calls", f"{samples.calls:,}"),
+        ("calls", f"{samples.calls:,}, and before {MAX_TOKENS:,} of a new token each"),
         ("faults", f"{samples.faults.total()}: {', '.join(f'{n}× {w}' for w, n in sorted(samples.faults.items()))}"),
         ("alerts accepted", f"{counts.accepted:,}"),
         ("received", f"{counts.received:,}, {counts.in_digests:,} of them in digests"),
