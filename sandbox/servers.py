@@ -81,7 +81,7 @@ class ServerProcess:
                 extra_groups=None if user is None else [],
             )
         if gives_way and sys.platform == "linux":
-            with contextlib.suppress(ProcessLookupError):  # what ended at once is noticed by whoever waits for it
+            with contextlib.suppress(OSError):  # it has ended, or may not be told: then it competes as everybody does
                 os.sched_setscheduler(self._server.pid, os.SCHED_BATCH, os.sched_param(0))
         self._guardian = subprocess.Popen(  # noqa: S603 - a constant script and two arguments of ours
             ["/bin/sh", "-c", _GUARDIAN, "sh", stop.name.removeprefix("SIG"), str(self._server.pid)],

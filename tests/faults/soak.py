@@ -1,7 +1,8 @@
 """Minutes of full load with faults at random: `python -m tests.faults.soak --minutes 10`, or `make soak`.
 
-The bot is one process that is never restarted, so its memory tells something: at first it is called as many tokens as
-it remembers, since up to there memory has to grow. Exit code 1 when anything was lost, came twice, grew or overflowed.
+The bot is one process that is never restarted, so its memory tells something: at first it gets as many tokens as it
+remembers and as many alerts at once as it holds, since up to there memory has to grow. Exit code 1 when anything was
+lost, came twice, grew or overflowed.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from domain.filters import Choice, Range, Rule
 from domain.matching import MAX_TOKENS
 from domain.subscribers import Subscriber
 from sandbox.telegram.faults import Fault
+from services.delivery import MAX_HELD
 from tests.faults.ledger import Counts
 from tests.faults.market import CHANNELS, FIRST_USER_ID, Pair, Workload, made_now, taker
 from tests.faults.process import Bot
@@ -40,6 +42,8 @@ from tests.faults.stage import Size, Stage
 PAGE: Final = Path(__file__).parents[2] / "docs" / "reliability.md"
 FILLED_PER_S: Final = 1_500
 """Calls in the time before, of tokens that nobody wants."""
+FLOOD_STORM_S: Final = 20.0
+"""Then Telegram refuses everything, until the bot holds all the alerts it may."""
 NEW_TOKENS: Final = 0.05
 """Share of the calls; the others are for tokens that were called before."""
 NEW_CHANNELS: Final = 0.10
@@ -94,12 +98,17 @@ class Caller:
         self._number += 1
         return self._call(self._token(10**3.5), self._random.choice(CHANNELS))
 
+    def wanted(self) -> Call:
+        """A call of a new token."""
+        self._number += 1
+        cap = round(10 ** self._random.uniform(4, 7), 2)
+        return self._call(self._token(cap), self._random.choice(CHANNELS))
+
     def next_call(self) -> Call:
         draw = self._random.random()
-        self._number += 1
         if not self._known or draw < NEW_TOKENS:
-            cap = round(10 ** self._random.uniform(4, 7), 2)
-            return self._call(self._token(cap), self._random.choice(CHANNELS))
+            return self.wanted()
+        self._number += 1
         earlier = self._random.choice(self._known)
         if draw < NEW_TOKENS + NEW_CHANNELS:
             return self._call(earlier.token, self._random.choice(CHANNELS))
@@ -249,24 +258,30 @@ async def soak(*, minutes: float, users: int, calls_per_s: float, seed: int) -> 
         async with Stage(size=size, seed=seed, redis=redis, postgres=postgres, workload=workload) as stage:
             stage.telegram.faults.hold_s = 1.0
             async with stage.bot() as bot:
-                await _fill(stage, bot)
+                await _fill(stage, bot, workload)
                 await _load(stage, bot, workload, samples, minutes * 60, calls_per_s)
                 counts = await stage.finish(bot)
             repeats = stage.telegram.stats.faults_injected[Fault.TIMEOUT_AFTER_DELIVERY]
     return _table(counts, samples, minutes=minutes, users=users, repeats=repeats)
 
 
-async def _fill(stage: Stage, bot: Bot) -> None:
+async def _fill(stage: Stage, bot: Bot, workload: SoakWorkload) -> None:
     caller = Caller(seed=3)
     for number in range(MAX_TOKENS):
         stage.feed.publish(made_now(caller.unwanted()))
         if number % (FILLED_PER_S // 50) == 0:
             await asyncio.sleep(0.02)
-    async with aiohttp.ClientSession() as session:
-        gauges = await _gauges(session, bot)
-        while gauges["feed_calls"] < MAX_TOKENS or gauges["token_queue_size"]:
-            await asyncio.sleep(0.5)
-            gauges = await _gauges(session, bot)
+    await _until(bot, lambda gauges: gauges["feed_calls"] >= MAX_TOKENS and not gauges["token_queue_size"])
+    stage.telegram.faults.storm(FLOOD_STORM_S)
+    wanted = 0
+    while wanted <= MAX_HELD:
+        call = caller.wanted()
+        pairs = workload.told_by(call)
+        stage.ledger.expect(pairs)
+        stage.feed.publish(made_now(call))
+        wanted += len(pairs)
+    await _until(bot, lambda gauges: gauges["alerts_held"] >= MAX_HELD)
+    await _until(bot, lambda gauges: not gauges["alerts_held"])
 
 
 async def _load(
@@ -305,6 +320,12 @@ async def _sample(stage: Stage, bot: Bot, samples: Samples) -> None:
             await asyncio.sleep(1.0)
 
 
+async def _until(bot: Bot, holds: Callable[[Mapping[str, float]], bool]) -> None:
+    async with aiohttp.ClientSession() as session, asyncio.timeout(PATIENCE_S):
+        while not holds(await _gauges(session, bot)):  # noqa: ASYNC110 - it is another process that has to move
+            await asyncio.sleep(0.5)
+
+
 async def _gauges(session: aiohttp.ClientSession, bot: Bot) -> dict[str, float]:
     address = (await bot.says(r"Health: (http://\S+)/healthz"))[1]
     async with session.get(f"{address}/metrics") as answer:
@@ -323,7 +344,7 @@ def _table(counts: Counts, samples: Samples, *, minutes: float, users: int, repe
     rows = [
         ("minutes", f"{minutes:g}"),
         ("subscribers", f"{users:,}"),
-        ("calls", f"{samples.calls:,}, and before {MAX_TOKENS:,} of a new token each"),
+        ("calls", f"{samples.calls:,}, and before that {MAX_TOKENS:,} of a new token each"),
         ("faults", f"{samples.faults.total()}: {', '.join(f'{n}× {w}' for w, n in sorted(samples.faults.items()))}"),
         ("alerts accepted", f"{counts.accepted:,}"),
         ("received", f"{counts.received:,}, {counts.in_digests:,} of them in digests"),
