@@ -28,9 +28,10 @@ log = structlog.get_logger(__name__)
 T = TypeVar("T")
 
 QUEUE_SIZE: Final = 10_000
-LARGEST_BATCH: Final = 256
-MOST_UNCLAIMED: Final = 256
-"""Calls: with more than these decided and not yet claimed, the next ones wait in the queue."""
+LARGEST_BATCH: Final = 128
+MOST_UNCLAIMED: Final = 384
+"""Calls: with more than these decided and not yet claimed, the next ones wait in the queue. Three batches: one is on
+its way to Redis and one lies ready for the next claim while one is decided; with fewer, each waits for the other."""
 TURNS_FOR_OTHERS: Final = 2
 """What came meanwhile is read and decided before the claim is made, and then claimed with it."""
 IDLE_S: Final = 5.0
