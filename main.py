@@ -113,6 +113,9 @@ async def run(settings: Settings, at_place: Place, *, seconds: float | None, ter
         local_store = settings.data_dir / "local.sqlite" if at_place.role == "all" else None
         composition = Composition(settings, await connect(at, stack, local_store=local_store), terminal, at_place)
         await prepare_schema(at.database_url, composition, terminal)
+        if world.redis_may_lack_writes:
+            terminal.say("The machine went down while Redis ran: filling it from PostgreSQL.")
+            await composition.bot.engine.refill.distrust()
         if at_place.role in SENDING:
             await stack.enter_async_context(composition.parts.telegram.opened())
         server = await stack.enter_async_context(http_edge(settings, composition))

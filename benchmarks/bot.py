@@ -52,6 +52,10 @@ class RunningBot:
             self._draining.cancel()
             await asyncio.gather(self._draining, return_exceptions=True)
 
+    def keep_to(self, core: int) -> None:
+        """Run on this core alone; to be called before it has begun to work."""
+        self._usage.cpu_affinity([core])
+
     def cpu_s(self) -> float:
         """Processor time it has used so far."""
         used = self._usage.cpu_times()

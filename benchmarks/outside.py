@@ -99,17 +99,13 @@ async def outside(
     *,
     limits: FloodLimits = FloodLimits(),  # noqa: B008 - frozen
     latency_s: tuple[float, float] = NO_DELAY,
-    is_durable: bool = True,
 ) -> AsyncGenerator[Outside]:
-    """A feed that speaks when asked to, Telegram, Redis and PostgreSQL with a subscriber for each of the sets.
-
-    `is_durable`: whether Redis answers only when the disk has what was written.
-    """
+    """A feed that speaks when asked to, Telegram, Redis and PostgreSQL with a subscriber for each of the sets."""
     everybody = list(sets)
     async with AsyncExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bot-path-")))
         postgres = await stack.enter_async_context(EmbeddedPostgres(directory / "postgres"))
-        store = await stack.enter_async_context(EmbeddedRedis(directory / "redis", is_durable=is_durable))
+        store = await stack.enter_async_context(EmbeddedRedis(directory / "redis"))
         await migrate(postgres.dsn)
         await fill(postgres.dsn, everybody)
         telegram = await stack.enter_async_context(in_own_process(telegram_part, limits, latency_s))

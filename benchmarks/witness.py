@@ -39,6 +39,10 @@ class Decided(Struct):
     reason: str
 
 
+class Claimed(Struct):
+    call_id: str
+
+
 class Delivered(Struct):
     call_id: str
     user_id: int
@@ -71,10 +75,19 @@ class Witness:
         self._socket.close()
 
     def decided(self, called_from: datetime) -> list[tuple[Decided, int]]:
-        """Each call from then on that was decided, with the time (µs since the epoch) at which it was claimed."""
+        """Each call from then on that was decided, with the time (µs since the epoch) at which it was written down."""
         decode = msgspec.json.Decoder(Decided).decode
         found = ((decode(entry.data), entry.seen_at_us) for entry in self._entries() if entry.kind == "call")
         return [(decided, seen_at_us) for decided, seen_at_us in found if decided.call.called_at >= called_from]
+
+    def claimed(self) -> dict[str, int]:
+        """When (µs since the epoch) a call was claimed for the first who gets it, by call id."""
+        decode = msgspec.json.Decoder(Claimed).decode
+        found = ((decode(entry.data).call_id, entry.seen_at_us) for entry in self._entries() if entry.kind == "claim")
+        claimed: dict[str, int] = {}
+        for call_id, seen_at_us in found:
+            claimed.setdefault(call_id, seen_at_us)
+        return claimed
 
     def delivered(self) -> list[Delivered]:
         decode = msgspec.json.Decoder(Delivered).decode

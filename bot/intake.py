@@ -32,8 +32,6 @@ LARGEST_BATCH: Final = 128
 MOST_UNCLAIMED: Final = 384
 """Calls: with more than these decided and not yet claimed, the next ones wait in the queue. Three batches: one is on
 its way to Redis and one lies ready for the next claim while one is decided; with fewer, each waits for the other."""
-TURNS_FOR_OTHERS: Final = 2
-"""What came meanwhile is read and decided before the claim is made, and then claimed with it."""
 IDLE_S: Final = 5.0
 """A loop with nothing to do says so this often; the watchdog counts it as progress."""
 GARBAGE_THRESHOLDS: Final = (10_000, 20, 20)
@@ -130,8 +128,6 @@ class Intake:
         """
         while True:
             await self._news.wait()
-            for _ in range(TURNS_FOR_OTHERS):
-                await asyncio.sleep(0)
             self._news.clear()
             while batches := tuple(self._decided):
                 requests = [request for batch in batches for request in batch.requests]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import signal
 import socket
 import time
@@ -18,7 +19,14 @@ from typing import Self
 from urllib.parse import quote
 
 from domain.errors import FatalError
-from sandbox.servers import DirectoryLock, ServerProcess, accepts, remove_socket_directory, socket_directory
+from sandbox.servers import (
+    DirectoryLock,
+    ServerProcess,
+    accepts,
+    boot_id,
+    remove_socket_directory,
+    socket_directory,
+)
 
 _SOCKET_NAME = "redis.sock"
 _READY_WITHIN_S = 60.0
@@ -29,14 +37,15 @@ _ANSWER_WITHIN_S = 5.0
 class EmbeddedRedis:
     """A server on a Unix socket whose data survive in `data_dir`, alive inside `async with`.
 
-    Every write is on disk before it is answered (`appendfsync always`), so neither a kill nor a power cut loses any.
-    With `everysec` Redis answers before it writes while an earlier sync is still under way: killed in that moment it
-    has lost what it acknowledged. `is_durable=False` takes that risk, for tests that kill nothing.
+    Every write is in the kernel's hands before it is answered (`appendfsync no`), so a kill loses none. With
+    `everysec` Redis answers before it writes while an earlier sync is still under way: killed in that moment it has
+    lost what it acknowledged. A machine that goes down takes along what had not reached the disk: `may_lack_writes`.
     """
 
-    def __init__(self, data_dir: Path, *, port: int = 0, is_durable: bool = True) -> None:
+    def __init__(self, data_dir: Path, *, port: int = 0) -> None:
         """`port`: also listen on 127.0.0.1 there; 0 is the Unix socket alone."""
-        self._appendfsync = "always" if is_durable else "everysec"
+        self.may_lack_writes = False
+        """Set at the start, and until a clean stop: the machine went down while a server ran on these data."""
         self._data_dir = data_dir.absolute()
         self._port = port
         self._lock: DirectoryLock | None = None
@@ -75,6 +84,7 @@ class EmbeddedRedis:
             log = self._data_dir / "redis.log"
             self._process = ServerProcess(self._command(), log=log, user=None, stop=signal.SIGTERM)
             self._wait_until_ready(self._process)
+            self._note_boot()
         except BaseException:
             self.stop()
             raise
@@ -82,7 +92,8 @@ class EmbeddedRedis:
     def stop(self) -> None:
         """Block until the server has saved and gone. Safe to call twice."""
         if self._process is not None:
-            self._process.stop(timeout_s=_SHUTDOWN_WITHIN_S)
+            if self._process.stop(timeout_s=_SHUTDOWN_WITHIN_S):
+                self._boot_note.unlink(missing_ok=True)  # it has synced everything
             self._process = None
         remove_socket_directory(self._socket_dir, self._data_dir)
         if self._lock is not None:
@@ -94,6 +105,20 @@ class EmbeddedRedis:
         """Where the socket of the last start is written down, for whoever must stop a leftover server."""
         return self._data_dir / "socket-directory"
 
+    @property
+    def _boot_note(self) -> Path:
+        """In which life of the machine the server was started that has not been stopped since."""
+        return self._data_dir / "boot"
+
+    def _note_boot(self) -> None:
+        if self._boot_note.exists():
+            self.may_lack_writes = self._boot_note.read_text() != boot_id()
+            return
+        with self._boot_note.open("w") as note:
+            note.write(boot_id())
+            note.flush()
+            os.fsync(note.fileno())
+
     def _command(self) -> list[str]:
         flags = {
             "port": str(self._port),
@@ -102,8 +127,8 @@ class EmbeddedRedis:
             "unixsocketperm": "700",
             "dir": str(self._data_dir),
             "appendonly": "yes",
-            "appendfsync": self._appendfsync,
-            # A rewrite competes for the disk with every write that waits for it.
+            "appendfsync": "no",
+            # A rewrite competes for the disk and the processors.
             "auto-aof-rewrite-min-size": "256mb",
             "save": "",
             "daemonize": "no",

@@ -17,6 +17,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import uuid
 from collections.abc import Sequence
 from pathlib import Path
 from typing import IO
@@ -98,8 +99,8 @@ class ServerProcess:
     def exited(self) -> bool:
         return self._server.poll() is not None
 
-    def stop(self, *, timeout_s: float = 30.0) -> None:
-        """Shut down cleanly; kill what does not follow in time. Safe to call twice."""
+    def stop(self, *, timeout_s: float = 30.0) -> bool:
+        """Shut down cleanly; kill what does not follow in time. Returns whether it ended well. Safe to call twice."""
         # The guardian goes first: the pid it knows may belong to somebody else once the server is gone.
         self._guardian.kill()
         self._guardian.communicate()
@@ -110,6 +111,7 @@ class ServerProcess:
         except subprocess.TimeoutExpired:
             self._server.kill()
             self._server.wait()
+        return self._server.returncode == 0
 
     def log_tail(self, lines: int = 8) -> str:
         with contextlib.suppress(FileNotFoundError):
@@ -119,6 +121,13 @@ class ServerProcess:
 
 def server_environment() -> dict[str, str]:
     return {"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"}
+
+
+def boot_id() -> str:
+    """Name the machine's life since it was last switched on; where it has no name, no two asked for are the same."""
+    with contextlib.suppress(OSError):
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    return uuid.uuid4().hex
 
 
 def socket_directory(data_dir: Path, socket_name: str) -> Path:

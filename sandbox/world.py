@@ -46,6 +46,8 @@ class World:
     feed: FeedSandbox | None = None
     prices: PriceSandbox | None = None
     redis_url: str | None = None
+    redis_may_lack_writes: bool = False
+    """The machine went down while it ran."""
     postgres_dsn: str | None = None
     alerts: Counter[tuple[int, str]] = field(default_factory=Counter[tuple[int, str]])
     """How often each (chat, token address) was told, as the sandbox's Telegram saw it."""
@@ -91,7 +93,8 @@ async def open_world(
     world = World()
     async with AsyncExitStack() as stack:
         if wants.redis:
-            world.redis_url = (await stack.enter_async_context(EmbeddedRedis(data_dir / "redis"))).url
+            redis = await stack.enter_async_context(EmbeddedRedis(data_dir / "redis"))
+            world.redis_url, world.redis_may_lack_writes = redis.url, redis.may_lack_writes
         if wants.postgres:
             world.postgres_dsn = (await stack.enter_async_context(EmbeddedPostgres(data_dir / "postgres"))).dsn
         if wants.prices:

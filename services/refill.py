@@ -152,6 +152,10 @@ class Refill:
                 self.is_filling = False
             return True
 
+    async def distrust(self) -> None:
+        """Before the first look: this Redis may lack what was written last, so it is filled like an empty one."""
+        await self._redis.delete(keys.EPOCH.of())
+
     async def _try_to_fill(self, *, doubtful: bool) -> RedisAwayError | None:
         """Return why it was given up: Redis went away, and others can go on without it once the gate is open."""
         try:
@@ -215,6 +219,7 @@ class Refill:
         """Put what is not settled into the outbox and the digests; what may have arrived already says so."""
         local = await self._local_pairs()
         await self._redis.transaction([("DEL", keys.OUTBOX.of(p), keys.IN_FLIGHT.of(p)) for p in range(PARTITIONS)])
+        await self._forget_held()
         for partition in range(PARTITIONS):
             await self._redis.xgroup_create(keys.OUTBOX.of(partition), GROUP)
         waiting = held = 0
@@ -235,6 +240,13 @@ class Refill:
         if waiting:
             await self._hand_out()
         return waiting, held
+
+    async def _forget_held(self) -> None:
+        """Of a Redis that lacks only what was written last, some of this may have gone out."""
+        while due := await self._redis.zrange_by_score(keys.DIGESTS_DUE.of(), count=_BATCH):
+            users = [user_id for user_id, _ in due]
+            held = ("DEL", *(keys.HELD_CALLS.of(user_id) for user_id in users))
+            await self._redis.transaction([held, ("ZREM", keys.DIGESTS_DUE.of(), *users)])
 
     async def _hand_out(self) -> None:
         """Give the alerts to a reader who is none: whoever recovers them sees which may have arrived."""

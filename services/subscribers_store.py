@@ -113,10 +113,14 @@ class SubscribersStore:
                 yield batch
 
     async def put_all_back(self) -> int:
-        """Give an emptied Redis all documents that PostgreSQL has; returns how many subscribers there are."""
+        """Give Redis every document that it lacks or has an earlier revision of; returns how many there are."""
         count = 0
         async for rows in self._postgres.stream(_ALL, batch=_BATCH):
-            await self._put_back([_decoded(row["document"]) for row in rows])
+            batch = [_decoded(row["document"]) for row in rows]
+            await self._put_back(batch)
+            found = await self._redis.mget([keys.SUBSCRIBER.of(s.user_id) for s in batch])
+            earlier = [s for s, has in zip(batch, found, strict=True) if has and _decoded(has).revision < s.revision]
+            await self._redis.transaction([("SET", keys.SUBSCRIBER.of(s.user_id), _encoded(s)) for s in earlier])
             count += len(rows)
         return count
 

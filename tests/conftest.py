@@ -68,7 +68,7 @@ def servers_dir() -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def redis_server(servers_dir: Path) -> Iterator[EmbeddedRedis]:
-    server = EmbeddedRedis(servers_dir / "redis", is_durable=False)
+    server = EmbeddedRedis(servers_dir / "redis")
     server.start()
     yield server
     server.stop()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import tempfile
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,12 @@ import pytest
 from managers.postgres import PostgresManager
 from tests.faults.proxy import FaultProxy
 from tests.stores.alert_path import Process, process_on
+
+
+@pytest.fixture
+def data_dir() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="bot-tests-") as directory:
+        yield Path(directory)
 
 
 @pytest.fixture

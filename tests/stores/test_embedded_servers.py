@@ -5,9 +5,7 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +20,6 @@ from sandbox.redis import EmbeddedRedis
 from tests.conftest import UNSAFE_BUT_FAST
 
 ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture
-def data_dir() -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(prefix="bot-tests-") as directory:
-        yield Path(directory)
 
 
 async def answer(dsn: str, statement: str) -> Any:

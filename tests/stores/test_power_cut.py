@@ -1,0 +1,89 @@
+"""The machine goes down: Redis comes back without what it wrote last, and is filled from PostgreSQL."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+from pathlib import Path
+
+from msgspec.structs import replace
+
+from managers.postgres import PostgresManager
+from sandbox.redis import EmbeddedRedis
+from services.held import records_of
+from services.outbox import FeedCursor
+from tests.stores.alert_path import NOW, SOURCE, pair_of, process_on, request, subscriber
+
+
+def die(server: EmbeddedRedis) -> None:
+    os.kill(server.pid, signal.SIGKILL)
+    server.stop()  # takes note that it is gone, and frees the directory
+
+
+def switch_off(server: EmbeddedRedis, data_dir: Path) -> None:
+    die(server)
+    (data_dir / "boot").write_text("an earlier life of the machine")
+
+
+async def test_a_machine_that_went_down_is_known_until_the_server_was_stopped(data_dir: Path) -> None:
+    server = EmbeddedRedis(data_dir)
+    for may_lack_writes, end in ((False, die), (False, die), (False, None)):
+        server.start()
+        assert server.may_lack_writes is may_lack_writes
+        if end:
+            end(server)
+    switch_off(server, data_dir)
+    for end in (die, EmbeddedRedis.stop):
+        server = EmbeddedRedis(data_dir)
+        server.start()
+        assert server.may_lack_writes
+        end(server)
+    async with EmbeddedRedis(data_dir) as server:
+        assert not server.may_lack_writes
+
+
+async def test_what_redis_lost_is_mended_from_postgres(
+    data_dir: Path, postgres_manager: PostgresManager, path: Path
+) -> None:
+    server = EmbeddedRedis(data_dir)
+    server.start()
+    async with process_on(server.url, postgres_manager, path) as before:
+        await before.start()
+        await before.subscribers.save(subscriber(7))
+        await before.claim(request("c1", "So1", 1, 2, 3, 4), cursor=FeedCursor(source=SOURCE, position=1))
+        first, second, third, _ = await before.hands.read()
+        await before.hold(first)
+        await before.hold(second)
+
+        shutil.copytree(data_dir / "appendonlydir", data_dir / "on disk")
+
+        [earlier, _] = [*await before.held.of(1), *await before.held.of(2)]
+        await before.finish(third)
+        await before.held.dispatch(1, [earlier], earlier.due_at)
+        digest = next(e for e in await before.hands.read() if e.alert.kind == "digest")
+        await before.outbox.finish([digest], [replace(one, status="sent", sent_at=NOW) for one in records_of(digest)])
+        before.hands.drop(digest)
+        await before.subscribers.save(replace(subscriber(7), name="Ann", revision=subscriber(7).revision + 1))
+        await before.claim(request("c2", "So2", 5), cursor=FeedCursor(source=SOURCE, position=2))
+        await before.finish(next(e for e in await before.hands.read() if pair_of(e) == (5, "c2")))
+        await before.journal.drain_all()
+
+    switch_off(server, data_dir)
+    shutil.rmtree(data_dir / "appendonlydir")
+    (data_dir / "on disk").rename(data_dir / "appendonlydir")
+
+    async with (
+        EmbeddedRedis(data_dir) as server,
+        process_on(server.url, postgres_manager, path) as process,
+    ):
+        assert server.may_lack_writes
+        await process.refill.distrust()
+        await process.start()
+        assert [(pair_of(e), e.may_repeat) for e in await process.hands.read()] == [((4, "c1"), True)]
+        assert await process.held.of(1) == []
+        assert [call.call_id for call in await process.held.of(2)] == ["c1"]
+        assert await process.claim(request("c3", "So1", 1, 2, 3, 4), request("c4", "So2", 5)) == [set(), set()]
+        found = await process.subscribers.find(7)
+        assert found is not None
+        assert found.name == "Ann"
