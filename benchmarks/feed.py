@@ -1,6 +1,6 @@
 """A feed on loopback that says when each frame left: `called_at` is stamped right before the frame is sent.
 
-It writes to the socket from a thread that sleeps as exactly as the kernel lets it; event loops round their timers to
+It writes to the socket from a thread that sleeps until shortly before a frame's time; event loops round their timers to
 the millisecond, and would put what should come apart into one batch. The frames are made in advance, whole: all that
 lies between the stamp and the wire is one system call.
 """
@@ -27,6 +27,8 @@ from sandbox.feed_wire import call_frame, heartbeat_frame, subscribed_frame
 
 HEARTBEAT_EVERY_S = 2.0
 PATIENCE_S = 60.0
+AWAKE_S = 0.0001
+"""Before a frame's time the thread is awake: what a processor needs to come back from its sleep is the machine's."""
 PLACEHOLDER = datetime(2026, 1, 1, microsecond=1, tzinfo=UTC)
 _STAMP = b"2026-01-01T00:00:00.000001Z"
 """As long as every stamp that takes its place: the frame's head says how long the frame is."""
@@ -86,11 +88,12 @@ class FeedPart:
             count += 1
             head, tail = self._frames.popleft()
             ahead_s = due - now()
-            if ahead_s > 0:
-                time.sleep(ahead_s)
-            else:
-                latest_s = max(latest_s, -ahead_s)
+            if ahead_s > AWAKE_S:
+                time.sleep(ahead_s - AWAKE_S)
+            latest_s = max(latest_s, -ahead_s)
             with whole:
+                while now() < due:
+                    pass
                 send(b"%b%bZ%b" % (head, datetime.now(UTC).isoformat(timespec="microseconds")[:26].encode(), tail))
         return Played(calls=count, seconds=now() - started_at, latest_s=latest_s)
 

@@ -33,6 +33,21 @@ async def test_ctrl_c_drains_and_sums_up(data_dir: Path) -> None:
     assert "duplicates" in bot.output
 
 
+async def test_after_the_machine_went_down_redis_is_filled_from_postgres(data_dir: Path) -> None:
+    environment = {"DATA_DIR": str(data_dir), "HTTP_PORT": "0", "SANDBOX_PORT": "0", "SANDBOX_CALLS_PER_MINUTE": "120"}
+    async with BotProcess(environment) as bot:
+        await bot.says(r"→ demo .*\d ms", timeout_s=60)
+        await bot.kill()
+    (data_dir / "redis" / "boot").write_text("an earlier life of the machine")
+    async with BotProcess(environment, "run", "--seconds", "5") as bot:
+        await bot.says("The machine went down")
+        await bot.says("Redis filled")
+        assert await bot.exit_code() == 0, bot.output
+    async with BotProcess(environment, "run", "--seconds", "1") as bot:
+        assert await bot.exit_code() == 0, bot.output
+    assert "The machine went down" not in bot.output
+
+
 async def test_doctor_finds_a_whole_sandbox_well(data_dir: Path) -> None:
     async with BotProcess({"DATA_DIR": str(data_dir), "SANDBOX_PORT": "0"}, "doctor") as bot:
         assert await bot.exit_code() == 0, bot.output
