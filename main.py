@@ -24,6 +24,7 @@ from domain.partitions import PARTITIONS
 from managers.fault_points import points
 from migrations import migrate
 from sandbox.world import Wants, World, open_world
+from services import keys
 from services.members import Shard
 from web.app import create_app
 from web.server import HttpServer
@@ -113,9 +114,8 @@ async def run(settings: Settings, at_place: Place, *, seconds: float | None, ter
         local_store = settings.data_dir / "local.sqlite" if at_place.role == "all" else None
         composition = Composition(settings, await connect(at, stack, local_store=local_store), terminal, at_place)
         await prepare_schema(at.database_url, composition, terminal)
-        if world.redis_may_lack_writes:
-            terminal.say("The machine went down while Redis ran: filling it from PostgreSQL.")
-            await composition.bot.engine.refill.distrust()
+        if world.redis_lacks_writes:
+            terminal.say("The machine went down while Redis ran: it is filled from PostgreSQL.")
         if at_place.role in SENDING:
             await stack.enter_async_context(composition.parts.telegram.opened())
         server = await stack.enter_async_context(http_edge(settings, composition))
@@ -152,6 +152,7 @@ def world_of(settings: Settings) -> AbstractAsyncContextManager[World]:
         data_dir=settings.data_dir,
         port=settings.sandbox_port,
         calls_per_s=settings.sandbox_calls_per_minute / 60,
+        redis_complete_key=keys.EPOCH.of(),
     )
 
 

@@ -46,6 +46,7 @@ from benchmarks.traffic import Mix, Traffic, filter_sets
 from benchmarks.witness import Decided, Delivered, witness
 
 CORES = sorted(os.sched_getaffinity(0))
+"""The first is the bot's; where there is only one, everybody's."""
 PATIENCE_S = 600.0
 LOOK_EVERY_S = 1.0
 SETTLED_AFTER_S = 3.0

@@ -39,13 +39,16 @@ class EmbeddedRedis:
 
     Every write is in the kernel's hands before it is answered (`appendfsync no`), so a kill loses none. With
     `everysec` Redis answers before it writes while an earlier sync is still under way: killed in that moment it has
-    lost what it acknowledged. A machine that goes down takes along what had not reached the disk: `may_lack_writes`.
+    lost what it acknowledged. A machine that goes down takes along what had not reached the disk; at the next start
+    `complete_key`, which says that nothing is missing here, is deleted for it.
     """
 
-    def __init__(self, data_dir: Path, *, port: int = 0) -> None:
+    def __init__(self, data_dir: Path, *, port: int = 0, complete_key: str | None = None) -> None:
         """`port`: also listen on 127.0.0.1 there; 0 is the Unix socket alone."""
-        self.may_lack_writes = False
-        """Set at the start, and until a clean stop: the machine went down while a server ran on these data."""
+        self.lacks_writes = False
+        """Known after the start: the machine went down while an earlier server ran on these data."""
+        self._complete_key = complete_key
+        self._boot_is_noted = False
         self._data_dir = data_dir.absolute()
         self._port = port
         self._lock: DirectoryLock | None = None
@@ -92,8 +95,9 @@ class EmbeddedRedis:
     def stop(self) -> None:
         """Block until the server has saved and gone. Safe to call twice."""
         if self._process is not None:
-            if self._process.stop(timeout_s=_SHUTDOWN_WITHIN_S):
-                self._boot_note.unlink(missing_ok=True)  # it has synced everything
+            has_synced = self._process.stop(timeout_s=_SHUTDOWN_WITHIN_S)
+            if has_synced and self._boot_is_noted:
+                self.boot_note.unlink(missing_ok=True)
             self._process = None
         remove_socket_directory(self._socket_dir, self._data_dir)
         if self._lock is not None:
@@ -106,18 +110,23 @@ class EmbeddedRedis:
         return self._data_dir / "socket-directory"
 
     @property
-    def _boot_note(self) -> Path:
+    def boot_note(self) -> Path:
         """In which life of the machine the server was started that has not been stopped since."""
         return self._data_dir / "boot"
 
     def _note_boot(self) -> None:
-        if self._boot_note.exists():
-            self.may_lack_writes = self._boot_note.read_text() != boot_id()
-            return
-        with self._boot_note.open("w") as note:
-            note.write(boot_id())
+        current = boot_id()
+        with contextlib.suppress(FileNotFoundError):
+            self.lacks_writes = self.boot_note.read_text() != current
+        if self.lacks_writes and self._complete_key:
+            answer = _ask(self._socket_dir / _SOCKET_NAME, f"DEL {self._complete_key}\r\n".encode())
+            if not answer.startswith(b":"):
+                raise FatalError("the embedded Redis went down with the machine, and now it does not answer")
+        with self.boot_note.open("w") as note:
+            note.write(current)
             note.flush()
             os.fsync(note.fileno())
+        self._boot_is_noted = True
 
     def _command(self) -> list[str]:
         flags = {

@@ -46,7 +46,7 @@ class World:
     feed: FeedSandbox | None = None
     prices: PriceSandbox | None = None
     redis_url: str | None = None
-    redis_may_lack_writes: bool = False
+    redis_lacks_writes: bool = False
     """The machine went down while it ran."""
     postgres_dsn: str | None = None
     alerts: Counter[tuple[int, str]] = field(default_factory=Counter[tuple[int, str]])
@@ -87,14 +87,21 @@ def copied_addresses(message: JsonObject) -> list[str]:
 
 @asynccontextmanager
 async def open_world(
-    wants: Wants, *, data_dir: Path, port: int, calls_per_s: float, demo: bool = True
+    wants: Wants,
+    *,
+    data_dir: Path,
+    port: int,
+    calls_per_s: float,
+    demo: bool = True,
+    redis_complete_key: str | None = None,
 ) -> AsyncGenerator[World]:
     """Start what is wanted; stop it again at exit, servers that keep data last."""
     world = World()
     async with AsyncExitStack() as stack:
         if wants.redis:
-            redis = await stack.enter_async_context(EmbeddedRedis(data_dir / "redis"))
-            world.redis_url, world.redis_may_lack_writes = redis.url, redis.may_lack_writes
+            server = EmbeddedRedis(data_dir / "redis", complete_key=redis_complete_key)
+            redis = await stack.enter_async_context(server)
+            world.redis_url, world.redis_lacks_writes = redis.url, redis.lacks_writes
         if wants.postgres:
             world.postgres_dsn = (await stack.enter_async_context(EmbeddedPostgres(data_dir / "postgres"))).dsn
         if wants.prices:

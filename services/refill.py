@@ -152,10 +152,6 @@ class Refill:
                 self.is_filling = False
             return True
 
-    async def distrust(self) -> None:
-        """Before the first look: this Redis may lack what was written last, so it is filled like an empty one."""
-        await self._redis.delete(keys.EPOCH.of())
-
     async def _try_to_fill(self, *, doubtful: bool) -> RedisAwayError | None:
         """Return why it was given up: Redis went away, and others can go on without it once the gate is open."""
         try:
@@ -183,7 +179,9 @@ class Refill:
         await self._journal.drain_all()
         subscribers = await self._subscribers.put_all_back()
         if subscribers:
-            self._say(f"Redis is empty: {subscribers:,} subscribers put back from PostgreSQL; accepted tokens follow …")
+            self._say(
+                f"Filling Redis: {subscribers:,} subscribers put back from PostgreSQL; accepted tokens follow …"
+            )
         accepted = await self._put_back_accepted()
         waiting, held = await self._put_back_alerts(doubtful=doubtful)
         await self._put_back_cursor()

@@ -5,12 +5,17 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from msgspec.structs import replace
 
+from domain.errors import FatalError
 from managers.postgres import PostgresManager
+from managers.redis import RedisManager
 from sandbox.redis import EmbeddedRedis
+from services import keys
 from services.held import records_of
 from services.outbox import FeedCursor
 from tests.stores.alert_path import NOW, SOURCE, pair_of, process_on, request, subscriber
@@ -21,26 +26,43 @@ def die(server: EmbeddedRedis) -> None:
     server.stop()  # takes note that it is gone, and frees the directory
 
 
-def switch_off(server: EmbeddedRedis, data_dir: Path) -> None:
+def switch_off(server: EmbeddedRedis) -> None:
+    """As far as the server can tell later."""
     die(server)
-    (data_dir / "boot").write_text("an earlier life of the machine")
+    server.boot_note.write_text("an earlier life of the machine")
 
 
-async def test_a_machine_that_went_down_is_known_until_the_server_was_stopped(data_dir: Path) -> None:
-    server = EmbeddedRedis(data_dir)
-    for may_lack_writes, end in ((False, die), (False, die), (False, None)):
+async def test_what_says_that_nothing_is_missing_goes_with_the_machine_and_with_it_alone(data_dir: Path) -> None:
+    async def has_gone(end: Callable[[EmbeddedRedis], None]) -> bool:
+        """Start on what there is, look, and end it so."""
+        server = EmbeddedRedis(data_dir, complete_key="complete")
         server.start()
-        assert server.may_lack_writes is may_lack_writes
-        if end:
-            end(server)
-    switch_off(server, data_dir)
-    for end in (die, EmbeddedRedis.stop):
-        server = EmbeddedRedis(data_dir)
-        server.start()
-        assert server.may_lack_writes
+        async with RedisManager(server.url) as redis:
+            has_gone = await redis.get("complete") is None
+            assert has_gone is server.lacks_writes
+            await redis.set("complete", "yes")
         end(server)
+        return has_gone
+
+    server = EmbeddedRedis(data_dir)
+    async with server, RedisManager(server.url) as redis:
+        await redis.set("complete", "yes")
+    for end, goes in ((die, False), (EmbeddedRedis.stop, False), (switch_off, False), (die, True), (die, False)):
+        assert await has_gone(end) is goes
+
+
+async def test_a_start_that_comes_to_nothing_forgets_no_power_cut(data_dir: Path) -> None:
+    server = EmbeddedRedis(data_dir)
+    server.start()
+    switch_off(server)
+    (data_dir / "appendonlydir").rename(data_dir / "elsewhere")
+    (data_dir / "appendonlydir").write_text("not a directory")
+    with pytest.raises(FatalError):
+        EmbeddedRedis(data_dir).start()
+    (data_dir / "appendonlydir").unlink()
+    (data_dir / "elsewhere").rename(data_dir / "appendonlydir")
     async with EmbeddedRedis(data_dir) as server:
-        assert not server.may_lack_writes
+        assert server.lacks_writes
 
 
 async def test_what_redis_lost_is_mended_from_postgres(
@@ -69,16 +91,14 @@ async def test_what_redis_lost_is_mended_from_postgres(
         await before.finish(next(e for e in await before.hands.read() if pair_of(e) == (5, "c2")))
         await before.journal.drain_all()
 
-    switch_off(server, data_dir)
+    switch_off(server)
     shutil.rmtree(data_dir / "appendonlydir")
     (data_dir / "on disk").rename(data_dir / "appendonlydir")
 
     async with (
-        EmbeddedRedis(data_dir) as server,
+        EmbeddedRedis(data_dir, complete_key=keys.EPOCH.of()) as server,
         process_on(server.url, postgres_manager, path) as process,
     ):
-        assert server.may_lack_writes
-        await process.refill.distrust()
         await process.start()
         assert [(pair_of(e), e.may_repeat) for e in await process.hands.read()] == [((4, "c1"), True)]
         assert await process.held.of(1) == []
