@@ -39,10 +39,11 @@ class RedisReplyError(FatalError):
 @contextmanager
 def wrapped_errors() -> Generator[None]:
     """Turn the driver's errors into ours, keeping the cause. A cancellation that the driver swallowed is raised."""
-    cancellations = _cancellations()
+    task = asyncio.current_task()
+    cancellations = task.cancelling() if task else 0
     try:
         yield
-        if _cancellations() > cancellations:
+        if task and task.cancelling() > cancellations:
             raise asyncio.CancelledError
     except (errors.AuthenticationError, errors.AuthorizationError) as error:
         # A subclass of redis-py's ConnectionError, but no waiting mends a wrong password.
@@ -60,8 +61,3 @@ def wrapped_errors() -> Generator[None]:
         if code in _NOT_THIS_NOW:
             raise RedisNotNowError(f"Redis cannot serve now ({code}): {error}") from error
         raise RedisReplyError(str(code), f"Redis refuses ({code}): {error}") from error
-
-
-def _cancellations() -> int:
-    task = asyncio.current_task()
-    return 0 if task is None else task.cancelling()

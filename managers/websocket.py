@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,7 +12,6 @@ from typing import NoReturn
 from urllib.parse import urlsplit
 
 import structlog
-from cachetools import LRUCache
 from msgspec import Struct
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidProxy, InvalidURI, WebSocketException
@@ -96,7 +96,8 @@ class WebSocketManager:
         self._backoff_base_s = backoff_base_s
         self._backoff_cap_s = backoff_cap_s
         self._address = _without_secrets(source.url)
-        self._seen: LRUCache[str, None] = LRUCache(_REMEMBERED_CALLS)
+        self._seen: OrderedDict[str, None] = OrderedDict()
+        """Ids of calls, the oldest first; a cache that counts and looks for the least used costs ten times as much."""
         self._ticks: dict[str, PriceTick] = {}
         self._failures = 0
         """Attempts since the last event."""
@@ -242,6 +243,8 @@ class WebSocketManager:
             return False
         await self._emit(call)
         self._seen[call.id] = None
+        if len(self._seen) > _REMEMBERED_CALLS:
+            self._seen.popitem(last=False)
         self.stats.calls += 1
         return True
 

@@ -179,9 +179,7 @@ class Refill:
         await self._journal.drain_all()
         subscribers = await self._subscribers.put_all_back()
         if subscribers:
-            self._say(
-                f"Filling Redis: {subscribers:,} subscribers put back from PostgreSQL; accepted tokens follow …"
-            )
+            self._say(f"Filling Redis: {subscribers:,} subscribers put back from PostgreSQL; accepted tokens follow …")
         accepted = await self._put_back_accepted()
         waiting, held = await self._put_back_alerts(doubtful=doubtful)
         await self._put_back_cursor()

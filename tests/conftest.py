@@ -13,6 +13,7 @@ from typing import Any
 
 import asyncpg
 import pytest
+from hypothesis import settings
 
 from managers.postgres import PostgresManager
 from managers.redis import RedisManager
@@ -29,6 +30,10 @@ UNSAFE_BUT_FAST = {
     "max_connections": "60",
 }
 TEMPLATE = "migrated"
+
+# How long an example takes is the machine's business.
+settings.register_profile("tests", deadline=None)
+settings.load_profile("tests")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -333,4 +333,4 @@ def _address(text: str) -> str:
 def _moment(moment: datetime, received_at: datetime) -> datetime:
     if not is_plausible(moment, received_at):
         raise FrameError("time is before the chain's genesis or in the future")
-    return moment.astimezone(UTC)
+    return moment if moment.tzinfo is UTC else moment.astimezone(UTC)
