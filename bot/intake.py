@@ -43,8 +43,6 @@ LEASE: Final = "ingest"
 
 class _DecidedBatch(NamedTuple):
     calls: int
-    queued: int
-    """How many of the calls came through the queue: all or none."""
     requests: list[ClaimRequest]
     cursor: FeedCursor | None
 
@@ -67,10 +65,7 @@ class Intake:
         """Not yet claimed, oldest first."""
         self._unclaimed = 0
         """Calls in these."""
-        self._decides = False
         self._awaits_calls = False
-        self._decided_in_this_turn = False
-        """Of the event loop."""
         self._news = asyncio.Event()
         self._claimed = asyncio.Event()
         self._decided_early: list[Call] = []
@@ -85,47 +80,20 @@ class Intake:
         await self.feed.run()
 
     async def _take_in(self, call: Call) -> None:
-        """Queue a call. A full queue makes the feed wait, and with it the socket: nothing is dropped.
-
-        A call that finds nobody before it needs no queue, nor another task's turn: it is decided here and now. One in a
-        turn of the event loop, so that others have theirs, and what comes all at once is decided batch by batch.
-        """
-        fault_point("received")
-        self._cursor = call.cursor or self._cursor
-        if self._is_idle and not self._decided_in_this_turn:
-            self._decided_in_this_turn = True
-            asyncio.get_running_loop().call_soon(self._begin_turn)
-            await self._decide_batch([call], queued=0)
-        elif self.token_queue.full():
+        """Queue a call. A full queue makes the feed wait, and with it the socket: nothing is dropped."""
+        if self.token_queue.full():
             await self.token_queue.put(call)
         else:
             self.token_queue.put_nowait(call)
-
-    @property
-    def _is_idle(self) -> bool:
-        """Whether whoever decides waits for a call, and everybody is loaded."""
-        return self._decides and self._awaits_calls and self.is_loaded and self.token_queue.empty()
-
-    def _begin_turn(self) -> None:
-        self._decided_in_this_turn = False
-
-    async def drained(self) -> None:
-        """Return when everything that came is claimed, or handed on."""
-        await self.token_queue.join()
-        while self._decided:
-            self._claimed.clear()
-            await self._claimed.wait()
+        fault_point("received")
+        self._cursor = call.cursor or self._cursor
 
     async def decide(self, progress: Progress) -> None:
         """Decide what has queued up, batch by batch, and claim it meanwhile, in the same order."""
-        self._decides = True
-        try:
-            async with asyncio.TaskGroup() as jobs:
-                jobs.create_task(self._decide_queued(progress), name="decide queued calls")
-                jobs.create_task(self._claim_decided(progress), name="claim decided calls")
-                jobs.create_task(self._say_idle(progress), name="say that no call came")
-        finally:
-            self._decides = False
+        async with asyncio.TaskGroup() as jobs:
+            jobs.create_task(self._decide_queued(progress), name="decide queued calls")
+            jobs.create_task(self._claim_decided(progress), name="claim decided calls")
+            jobs.create_task(self._say_idle(progress), name="say that no call came")
 
     async def _say_idle(self, progress: Progress) -> None:
         """Nothing to do is no standstill. A time-out of every wait for a call would cost more than the wait."""
@@ -144,17 +112,14 @@ class Intake:
             batch = await self._next_batch()
             if not self.is_loaded:
                 self._decided_early.extend(batch)
-            await self._decide_batch(batch, queued=len(batch))
-
-    async def _decide_batch(self, batch: list[Call], *, queued: int) -> None:
-        cursor = None if self._cursor_is_held else self._cursor_of(batch)
-        requests = await self._decisions.decide(batch)
-        self._decided.append(_DecidedBatch(len(batch), queued, requests, cursor))
-        self._unclaimed += len(batch)
-        self._news.set()
-        while self._unclaimed > MOST_UNCLAIMED:
-            self._claimed.clear()
-            await self._claimed.wait()
+            cursor = None if self._cursor_is_held else self._cursor_of(batch)
+            requests = await self._decisions.decide(batch)
+            self._decided.append(_DecidedBatch(len(batch), requests, cursor))
+            self._unclaimed += len(batch)
+            self._news.set()
+            while self._unclaimed > MOST_UNCLAIMED:
+                self._claimed.clear()
+                await self._claimed.wait()
 
     async def _claim_decided(self, progress: Progress) -> None:
         """Claim everything that was decided while the claim before was on its way in one round trip.
@@ -176,7 +141,7 @@ class Intake:
     def _forget_first(self, batch: _DecidedBatch) -> None:
         self._decided.popleft()
         self._unclaimed -= batch.calls
-        for _ in range(batch.queued):
+        for _ in range(batch.calls):
             self.token_queue.task_done()
 
     async def publish(self, progress: Progress) -> None:
