@@ -300,7 +300,7 @@ class TokenFilterBot(BotBase):
             async with asyncio.timeout(drain_s), asyncio.TaskGroup() as group:
                 group.create_task(engine.updates.drained(), name="drain updates")
                 if self.role in {"all", "ingest"}:
-                    await engine.intake.token_queue.join()
+                    await engine.intake.drained()
                 match self.role:
                     case "all":
                         await engine.delivery.drained()

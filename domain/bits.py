@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 Bitmap = npt.NDArray[np.uint64]
 Rows = npt.NDArray[np.int32]
+Places = npt.NDArray[np.intp]
+"""What numpy indexes with: such rows need no conversion."""
 Flags = npt.NDArray[np.bool_]
 
 ROWS_PER_WORD: Final = 64
@@ -21,8 +22,6 @@ NOT_BIT: Final = tuple(np.invert(BITS))
 EVERY_ROW: Final = np.uint64(2**64 - 1)
 """A word in which every bit is set."""
 NO_ROWS: Final[Rows] = np.empty(0, dtype=np.int32)
-FEW_WORDS: Final = 2
-"""Looked through bit by bit: quicker than numpy, of which each routine that is rarely used costs most when cold."""
 
 
 def words_for(rows: int) -> int:
@@ -38,26 +37,46 @@ def unpack(bitmap: Bitmap) -> Flags:
     return np.unpackbits(bitmap.view(np.uint8), bitorder="little").view(np.bool_)
 
 
-def rows_in(bitmap: Bitmap) -> npt.NDArray[np.intp]:
-    """The rows of a sparse bitmap, ascending; in the type that numpy indexes with, which saves conversions."""
-    words = np.not_equal(bitmap, 0).nonzero()[0]  # numpy looks for true flags several times faster than for numbers
-    if not words.size:
-        return words
-    if words.size <= FEW_WORDS:
-        pairs = zip(words.tolist(), bitmap.take(words).tolist(), strict=True)
-        return np.array([ROWS_PER_WORD * word + bit for word, bits in pairs for bit in _set_bits(bits)], dtype=np.intp)
-    places = unpack(bitmap.take(words)).nonzero()[0]
-    rows = words.take(places >> 6)
+def words_in(bitmap: Bitmap) -> Places:
+    """The words in which there are rows, ascending."""
+    return np.not_equal(bitmap, 0).nonzero()[0]  # numpy looks for true flags several times faster than for numbers
+
+
+class Sparse(NamedTuple):
+    """A bitmap by its words that are not empty, ascending."""
+
+    words: Places
+    bits: Bitmap
+
+    @classmethod
+    def of(cls, bitmap: Bitmap) -> Sparse:
+        words = words_in(bitmap)
+        return cls(words, bitmap.take(words))
+
+
+def rows_in(sparse: Sparse) -> Places:
+    """The rows, ascending."""
+    places = unpack(sparse.bits).nonzero()[0]
+    rows = sparse.words.take(places >> 6)
     rows <<= 6
     rows |= places & 63
     return rows
 
 
-def _set_bits(bits: int) -> Iterator[int]:
-    while bits:
-        lowest = bits & -bits
-        yield lowest.bit_length() - 1
-        bits ^= lowest
+def few_rows_in(sparse: Sparse, most: int) -> list[int] | None:
+    """`rows_in`, bit by bit; `None` if these are more than `most`."""
+    if sparse.words.size > most:
+        return None
+    rows: list[int] = []
+    for word, bits in zip(sparse.words.tolist(), sparse.bits.tolist(), strict=True):
+        if len(rows) + bits.bit_count() > most:
+            return None
+        left = bits
+        while left:
+            lowest = left & -left
+            rows.append(ROWS_PER_WORD * word + lowest.bit_length() - 1)
+            left ^= lowest
+    return rows
 
 
 def add_rows(bitmap: Bitmap, rows: Rows) -> None:

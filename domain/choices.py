@@ -17,7 +17,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from domain.bits import BIT, EVERY_ROW, NOT_BIT, ROWS_PER_WORD, Bitmap, Rows, add_rows
+from domain.bits import BIT, EVERY_ROW, NOT_BIT, ROWS_PER_WORD, Bitmap, Places, Rows, add_rows
 from domain.filters import Choice, FilterField
 
 BITMAPS: Final = 512
@@ -76,6 +76,14 @@ class ChoiceColumn:
         if number is None:
             return self.unnamed
         return np.bitwise_xor(self.unnamed, self._bitmap(number), into)
+
+    def passing_in(self, words: Places, value: str | None) -> Bitmap:
+        """`passing`, of these words alone."""
+        if value is None:
+            return self.missing.take(words)
+        number = self._ids.get(value)
+        unnamed = self.unnamed.take(words)
+        return unnamed if number is None else np.bitwise_xor(unnamed, self._bitmap(number).take(words), unnamed)
 
     def _bitmap(self, number: int) -> Bitmap:
         bitmap = self._bitmaps.get(number)

@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from domain.bits import ROWS_PER_WORD, Bitmap, rows_in, words_for
+from domain.bits import ROWS_PER_WORD, Bitmap, Places, Sparse, few_rows_in, rows_in, words_for
 from domain.calls import Call
 from domain.choices import ChoiceColumn
 from domain.explanation import fits, number_of, seen_number, seen_text, seen_value
@@ -22,13 +22,22 @@ from domain.filters import Choice, FilterField, FilterSet, Range, Words
 from domain.labels import FoldedWords, Texts, WaitRules, Waits, WordRules, folded
 from domain.lists import fold
 from domain.ranges import RangeColumn
-from domain.thresholds import Floats, Places, ThresholdTable
+from domain.thresholds import Floats, ThresholdTable
 
 FEW_ROWS: Final = 4
-"""Verified one by one: for so few, numpy takes longer."""
+"""Verified one by one: for so few, numpy takes longer, most of all when its routines are cold."""
+NO_PLACES: Final[Places] = np.empty(0, dtype=np.intp)
 
 Step = tuple[Callable[[Call], float | str | None], list[float], list[Bitmap], int, int]
 """Of one column of numbers: the field's value, edges, views, place of the first operand, position of the field."""
+Place = tuple[int, ...]
+"""Of a call between the thresholds of all columns: the identities of the bitmaps of its buckets."""
+FEW_WORDS: Final = 16
+"""Of most calls hardly anybody wants the token, and it lies between the same thresholds as many others: who is left
+over there, before choices and words, is noted."""
+NOTED_WORDS: Final = 256
+MOST_NOTED: Final = 1_024
+"""Of at most 4 kB each."""
 
 
 class RowRules(NamedTuple):
@@ -60,18 +69,21 @@ class Columns:
         self._waits = WaitRules(words)
         self._plan: list[Step] = []
         """Empty when columns came, went or were made anew; made at the next call."""
+        self._noted: dict[Place, Sparse] = {}
+        """Rows whose ranges touch all buckets of a call, where they are few. Until any row changes."""
         self._texts_at = [at for at, field in enumerate(self.fields) if field.unit == "text"]
         self._make_buffers()
 
     def _make_buffers(self) -> None:
         self._result: Bitmap = np.zeros(self._words_per_bitmap, dtype=np.uint64)
+        self._chosen: Bitmap = np.zeros(self._words_per_bitmap, dtype=np.uint64)
         self._scratch: Bitmap = np.zeros(self._words_per_bitmap, dtype=np.uint64)
 
     @property
     def nbytes(self) -> int:
         columns = sum(column.nbytes for column in (*self._ranges, *self._choices.values()))
         labels = self._words.nbytes + self._waits.nbytes
-        return columns + labels + self._thresholds.nbytes + self._result.nbytes + self._scratch.nbytes
+        return columns + labels + self._thresholds.nbytes + 3 * self._result.nbytes
 
     def resize(self, words: int) -> None:
         """Make room for more rows; contents stay."""
@@ -80,7 +92,7 @@ class Columns:
         for part in (*self._ranges, *self._choices.values(), self._waits):
             part.resize(words)
         self._make_buffers()
-        self._plan = []
+        self._changed()
 
     # writing
 
@@ -122,7 +134,7 @@ class Columns:
 
     def write(self, row: int, rules: RowRules) -> None:
         """Replace what a row demands."""
-        self._plan = []
+        self._changed()
         had = self._thresholds.columns_of(row)
         self._erase(row, had - rules.ranges.keys())
         self._thresholds.write(row, rules.ranges)
@@ -138,7 +150,7 @@ class Columns:
 
     def erase(self, row: int) -> None:
         """The row demands nothing any more."""
-        self._plan = []
+        self._changed()
         self._erase(row, self._thresholds.columns_of(row))
         self._thresholds.write(row, {})
 
@@ -162,7 +174,7 @@ class Columns:
 
     def write_last(self, rows: Sequence[int], rules: Sequence[RowRules]) -> None:
         """`write` for many rows that demand nothing yet, ascending, after all that do."""
-        self._plan = []
+        self._changed()
         self._thresholds.write_many(rows, [row_rules.ranges for row_rules in rules])
         self._fill_ranges(rows, rules)
         self._fill_choices(rows, rules)
@@ -175,7 +187,7 @@ class Columns:
             self._rebuild(column)
 
     def _rebuild(self, column: RangeColumn) -> None:
-        self._plan = []
+        self._changed()
         rows = self._words_per_bitmap * ROWS_PER_WORD
         column.rebuild(self._thresholds.rules_of(column.number, 0, rows))
 
@@ -217,40 +229,87 @@ class Columns:
     def waits_of(self, row: int) -> Waits:
         return self._waits.of(row)
 
-    def survivors(self, call: Call, rows: Bitmap, hidden: Bitmap | None = None, *, lenient: bool = False) -> Places:
-        """Those of `rows`, without the hidden ones, that pass; with `lenient` also those that wait, and fail nothing.
-
-        Ascending. `rows` stays as it is.
-        """
+    def passing(self, call: Call, used: Bitmap, hidden: Bitmap | None = None) -> Places:
+        """Those of the rows in use, without the hidden ones, that pass. Ascending."""
+        bitmaps, operands = self._look_up(call)
         if hidden is not None:
-            rows = np.bitwise_and(rows, np.invert(hidden, self._scratch), self._result)
-        left, operands = self._intersect_ranges(call, rows, lenient=lenient)
-        left = self._intersect_choices(call, left, lenient=lenient)
-        found = rows_in(left)
-        if found.size > FEW_ROWS:
-            found = found[self._thresholds.verify(found, np.array(operands, dtype=np.float64))]
-        elif found.size:
-            holds = self._thresholds.holds
-            found = np.array([row for row in found.tolist() if holds(row, operands)], dtype=np.intp)
-        return self._with_words(call, found, lenient=lenient)
+            left = self._intersect_choices(call, self._intersect(self._without(used, hidden), bitmaps))
+            return self._verified(call, Sparse.of(left), operands)
+        place = tuple(map(id, bitmaps))
+        noted = self._noted.get(place)
+        if noted is not None:
+            return self._verified(call, self._choosing(call, noted), operands)
+        in_range = self._intersect(used, bitmaps)
+        left = Sparse.of(self._intersect_choices(call, in_range))
+        if left.words.size <= FEW_WORDS:
+            self._note(place, Sparse.of(in_range))
+        return self._verified(call, left, operands)
 
-    def _intersect_ranges(self, call: Call, left: Bitmap, *, lenient: bool) -> tuple[Bitmap, list[float]]:
-        result, bitwise_and, inf = self._result, np.bitwise_and, math.inf
+    def waiting(self, call: Call, rows: Bitmap, hidden: Bitmap | None = None) -> Places:
+        """Those of `rows`, without the hidden ones, that fail nothing: they pass or wait. Ascending."""
+        bitmaps, operands = self._look_up(call, lenient=True)
+        left = self._intersect(self._without(rows, hidden), bitmaps)
+        left = self._intersect_choices(call, left, lenient=True)
+        return self._verified(call, Sparse.of(left), operands, lenient=True)
+
+    def _look_up(self, call: Call, *, lenient: bool = False) -> tuple[list[Bitmap], list[float]]:
+        """Of each column of numbers that leaves somebody out, who may pass; and what all rows are verified against."""
+        inf = math.inf
         operands = [inf] * (2 * len(self._ranges) + 1)
+        bitmaps: list[Bitmap] = []
         for value_of, edges, views, at, position in self._plan or self._make_plan():
             value = value_of(call)
             if type(value) is not float or value != value:  # noqa: PLR0124 - NaN, without the price of a call
                 value = number_of(value)
             if value is None:
-                passing = self._or_waits(views[-1], position) if lenient else views[-1]
+                bitmaps.append(self._or_waits(views[-1], position) if lenient else views[-1])
             else:
                 operands[at] = value
                 operands[at + 1] = -value
-                if not edges:  # few rules: no row is left out before they are verified
-                    continue
-                passing = views[bisect_right(edges, value)]
-            left = bitwise_and(left, passing, result)
-        return left, operands
+                if edges:  # few rules: no row is left out before they are verified
+                    bitmaps.append(views[bisect_right(edges, value)])
+        return bitmaps, operands
+
+    def _intersect(self, left: Bitmap, bitmaps: list[Bitmap]) -> Bitmap:
+        result, bitwise_and = self._result, np.bitwise_and
+        for bitmap in bitmaps:
+            left = bitwise_and(left, bitmap, result)
+        return left
+
+    def _without(self, rows: Bitmap, hidden: Bitmap | None) -> Bitmap:
+        return rows if hidden is None else np.bitwise_and(rows, np.invert(hidden, self._scratch), self._result)
+
+    def _note(self, place: Place, in_range: Sparse) -> None:
+        if in_range.words.size > NOTED_WORDS:
+            return
+        if len(self._noted) >= MOST_NOTED:
+            self._noted.clear()
+        self._noted[place] = in_range
+
+    def _choosing(self, call: Call, in_range: Sparse) -> Sparse:
+        """Those that choose the call's channel, chain, launchpad and exchange."""
+        words, bits = in_range
+        for column in self._choices.values():
+            if column.count:
+                bits = bits & column.passing_in(words, seen_text(column.field, call))
+        at = bits.nonzero()[0]
+        return Sparse(words.take(at), bits.take(at))
+
+    def _verified(self, call: Call, left: Sparse, operands: list[float], *, lenient: bool = False) -> Places:
+        few = few_rows_in(left, FEW_ROWS)
+        if few is None:
+            found = rows_in(left)
+            found = found[self._thresholds.verify(found, np.array(operands, dtype=np.float64))]
+        else:
+            holds = self._thresholds.holds
+            few = [row for row in few if holds(row, operands)]
+            found = np.array(few, dtype=np.intp) if few else NO_PLACES
+        return self._with_words(call, found, lenient=lenient)
+
+    def _changed(self) -> None:
+        self._plan = []
+        if self._noted:
+            self._noted = {}
 
     def _make_plan(self) -> list[Step]:
         """Everything that a call needs of the columns in use, side by side."""
@@ -261,7 +320,7 @@ class Columns:
         ]
         return self._plan
 
-    def _intersect_choices(self, call: Call, left: Bitmap, *, lenient: bool) -> Bitmap:
+    def _intersect_choices(self, call: Call, left: Bitmap, *, lenient: bool = False) -> Bitmap:
         for position, column in self._choices.items():
             if not column.count:
                 continue
@@ -269,19 +328,19 @@ class Columns:
             passing = column.passing(value, self._scratch)
             if lenient and value is None:
                 passing = self._or_waits(passing, position)
-            left = np.bitwise_and(left, passing, self._result)
+            left = np.bitwise_and(left, passing, self._chosen)
         return left
 
     def _or_waits(self, passing: Bitmap, position: int) -> Bitmap:
         waits = self._waits.bitmaps.get(position)
-        return passing if waits is None else np.bitwise_or(passing, waits, self._scratch)
+        return passing if waits is None else passing | waits
 
     def _folded_texts(self, call: Call) -> Texts:
         texts = {position: seen_text(self.fields[position], call) for position in self._texts_at}
         return {position: None if text is None else fold(text) for position, text in texts.items()}
 
-    def survivors_each(self, calls: Sequence[Call], rows: Bitmap) -> list[Places]:
-        """`survivors` of each call."""
+    def passing_each(self, calls: Sequence[Call], rows: Bitmap) -> list[Places]:
+        """`passing` of each call."""
         result: Bitmap = np.empty((len(calls), len(rows)), dtype=np.uint64)
         result[:] = rows
         operands = self._intersect_batch(calls, result)
@@ -289,7 +348,7 @@ class Columns:
             if column.count:
                 for call, left in zip(calls, result, strict=True):
                     np.bitwise_and(left, column.passing(seen_text(column.field, call), self._scratch), left)
-        which, found = np.divmod(rows_in(result.ravel()), len(rows) * ROWS_PER_WORD)
+        which, found = np.divmod(rows_in(Sparse.of(result.ravel())), len(rows) * ROWS_PER_WORD)
         holds = self._thresholds.verify(found, operands.ravel(), which * operands.shape[1])
         parts = np.split(found[holds], np.searchsorted(which[holds], np.arange(1, len(calls))))
         return [self._with_words(call, some) for call, some in zip(calls, parts, strict=True)]

@@ -179,7 +179,7 @@ class FilterIndex:
         `seen` is a bitmap as `bitmap` gives it; one from an earlier `version` may name rows of other people.
         """
         self._refuse_older(seen)
-        return self._columns.survivors(call, self._used, seen).astype(np.int32)
+        return self._columns.passing(call, self._used, seen).astype(np.int32)
 
     def waiting(self, call: Call, seen: Bitmap | None = None) -> list[WaitingRow]:
         """The rows that do not pass but would wait, ascending, without those in `seen`."""
@@ -187,7 +187,7 @@ class FilterIndex:
         missing = self._columns.waited_for(call)
         if not missing:
             return []
-        rows = self._columns.survivors(call, reduce(np.bitwise_or, missing.values()), seen, lenient=True).tolist()
+        rows = self._columns.waiting(call, reduce(np.bitwise_or, missing.values()), seen).tolist()
         waits = map(self._columns.waits_of, rows)
         return [
             WaitingRow(row, tuple(wait for wait in some if wait[0] in missing))
@@ -198,7 +198,7 @@ class FilterIndex:
         """`match` of each call; up to three times faster while the index is small."""
         if self._directory.capacity > BATCHED_UP_TO_ROWS:
             return [self.match(call) for call in calls]
-        parts = [self._columns.survivors_each(calls[at : at + BATCH], self._used) for at in range(0, len(calls), BATCH)]
+        parts = [self._columns.passing_each(calls[at : at + BATCH], self._used) for at in range(0, len(calls), BATCH)]
         return [rows.astype(np.int32) for rows in chain.from_iterable(parts)]
 
     def _refuse_older(self, bitmap: Bitmap | None) -> None:

@@ -13,11 +13,10 @@ import numpy as np
 import numpy.typing as npt
 from msgspec import Struct
 
-from domain.bits import BIT, NOT_BIT, Bitmap, Flags
+from domain.bits import BIT, NOT_BIT, Bitmap, Flags, Places
 from domain.explanation import finds
 from domain.filters import Missing, Words
 from domain.lists import fold
-from domain.thresholds import Places
 
 LabelT = TypeVar("LabelT", bound=Hashable)
 Waits = tuple[tuple[int, int], ...]

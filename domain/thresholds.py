@@ -17,11 +17,10 @@ import numpy as np
 import numpy.typing as npt
 from msgspec import Struct
 
-from domain.bits import Flags
+from domain.bits import Flags, Places
 from domain.filters import Range
 
 Floats = npt.NDArray[np.float64]
-Places = npt.NDArray[np.intp]
 RangeRules = Mapping[int, Range]
 """By column."""
 

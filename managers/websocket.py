@@ -13,12 +13,13 @@ from urllib.parse import urlsplit
 
 import structlog
 from msgspec import Struct
-from websockets.asyncio.client import ClientConnection, connect
+from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidProxy, InvalidURI, WebSocketException
 
 from config.clock import now
 from domain.calls import Call, PriceTick
 from domain.errors import FatalError, FeedRefusedError, FrameError, TransientError
+from managers.feed_connection import FeedConnection
 from managers.sources.base import Source
 
 log = structlog.get_logger(__name__)
@@ -73,9 +74,9 @@ class _SilenceError(TransientError):
 class WebSocketManager:
     """Reads one source for ever. Everything that can go wrong on the wire is mended and counted here.
 
-    `emit` is awaited for every call: while it waits, the socket is not read and TCP slows the feed down. It
-    raises nothing but `BotError`. Price ticks do not pass through it; the latest one per token waits in
-    `take_ticks()`.
+    A call is offered to `emit_now`, in the callback of the socket. For one that it does not take, for want of room,
+    `emit` is awaited: while it waits, the socket is not read and TCP slows the feed down. Neither raises anything but
+    `BotError`. Price ticks do not pass through them; the latest one per token waits in `take_ticks()`.
     """
 
     def __init__(
@@ -83,6 +84,7 @@ class WebSocketManager:
         *,
         source: Source,
         emit: Callable[[Call], Awaitable[None]],
+        emit_now: Callable[[Call], bool] = lambda _: False,
         resume_cursor: Callable[[], int | None],
         clock: Callable[[], datetime] = now,
         backoff_base_s: float = 0.5,
@@ -91,6 +93,7 @@ class WebSocketManager:
         self.stats = FeedStats()
         self._source = source
         self._emit = emit
+        self._emit_now = emit_now
         self._resume_cursor = resume_cursor
         self._clock = clock
         self._backoff_base_s = backoff_base_s
@@ -105,7 +108,6 @@ class WebSocketManager:
         self._deadline = 0.0
         """Loop time at which silence becomes a fault."""
         self._watching: asyncio.TimerHandle | None = None
-        self._is_listening = False
         self._is_cut = False
         """The connection was cut because of its silence."""
         self._gap_from: int | None = None
@@ -150,7 +152,9 @@ class WebSocketManager:
                 # A slow consumer leaves pongs unread; the age of the data decides whether the feed lives.
                 ping_timeout=None,
                 close_timeout=_CLOSE_TIMEOUT_S,
+                create_connection=FeedConnection,
             ) as socket:
+                assert isinstance(socket, FeedConnection)  # noqa: S101 - what `create_connection` makes
                 self._note_opened()
                 self._watch(socket)
                 await self._subscribe_and_read(socket)
@@ -175,7 +179,7 @@ class WebSocketManager:
         self._allow_silence()
         log.info("feed_connected", source=self._source.name, url=self._address, count=self._connections)
 
-    async def _subscribe_and_read(self, socket: ClientConnection) -> None:
+    async def _subscribe_and_read(self, socket: FeedConnection) -> None:
         cursor = self._resume_cursor()
         for frame in self._source.subscription(cursor):
             await socket.send(frame)
@@ -184,32 +188,50 @@ class WebSocketManager:
         # The first frame shows that the subscription stands: fetching now leaves no hole before it.
         frame = await self._next_frame(socket)
         await self._fill_gap()
+        socket.offer = self._take_now
         while True:
             await self._take(frame)
             frame = await self._next_frame(socket)
 
-    async def _next_frame(self, socket: ClientConnection) -> bytes:
-        self._is_listening = True
+    async def _next_frame(self, socket: FeedConnection) -> bytes:
         try:
-            return await socket.recv(decode=False)
+            return await socket.next_message()
         except ConnectionClosed as error:
             if self._is_cut:
                 raise _SilenceError(f"no data for {self._source.idle_timeout_s:g} s") from error
             raise
-        finally:
-            self._is_listening = False
 
-    def _watch(self, socket: ClientConnection) -> None:
+    def _watch(self, socket: FeedConnection) -> None:
         """Cut the connection as soon as a frame is waited for past the deadline: a timer of each frame costs more."""
         loop = asyncio.get_running_loop()
         now_s = loop.time()
-        if self._is_listening and now_s >= self._deadline:
+        if socket.is_awaited and now_s >= self._deadline:
             self._is_cut = True
             socket.transport.abort()
             return
         # While `emit` waits there is no deadline; there is a new one when it has taken its call.
         look_at = self._deadline if now_s < self._deadline else now_s + self._source.idle_timeout_s
         self._watching = loop.call_at(look_at, self._watch, socket)
+
+    def _take_now(self, frame: bytes) -> bool:
+        """Take a new call for which there is room, or a price; everything else, trouble too, is for `_take`."""
+        received_at = self._clock()
+        try:
+            event = self._source.decode(frame, received_at)
+        except (FeedRefusedError, FrameError):
+            return False
+        if isinstance(event, Call):
+            if event.id in self._seen or not self._emit_now(event):
+                return False
+            self._remember(event)
+        elif isinstance(event, PriceTick):
+            self._keep_tick(event)
+        else:
+            return False
+        self.stats.frames += 1
+        self._note_event(received_at)
+        self._allow_silence()
+        return True
 
     async def _take(self, frame: bytes) -> None:
         self.stats.frames += 1
@@ -226,8 +248,7 @@ class WebSocketManager:
             return
         if event is None:
             return
-        self._failures = 0
-        self.stats.last_data_at = received_at
+        self._note_event(received_at)
         if isinstance(event, Call):
             await self._hand_on(event)
         elif isinstance(event, PriceTick):
@@ -242,11 +263,18 @@ class WebSocketManager:
             self.stats.repeats += 1
             return False
         await self._emit(call)
+        self._remember(call)
+        return True
+
+    def _remember(self, call: Call) -> None:
         self._seen[call.id] = None
         if len(self._seen) > _REMEMBERED_CALLS:
             self._seen.popitem(last=False)
         self.stats.calls += 1
-        return True
+
+    def _note_event(self, received_at: datetime) -> None:
+        self._failures = 0
+        self.stats.last_data_at = received_at
 
     def _keep_tick(self, tick: PriceTick) -> None:
         self.stats.ticks += 1

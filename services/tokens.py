@@ -94,9 +94,15 @@ class TokensService:
 
     async def enrich(self, calls: Sequence[Call]) -> list[Call]:
         """Fill in what the calls do not say, in the order given. Never raises; takes two seconds at most."""
-        if lacking := self._lacking(calls):
+        if lacking := list(dict.fromkeys(call.token.address for call in calls if self.has_to_ask(call))):
             await self._answers.refresh(lacking)
-        return [self._filled_in(call) for call in calls]
+        return [self.fill_in(call) for call in calls]
+
+    def has_to_ask(self, call: Call) -> bool:
+        """Whether somebody may know more about the call's token."""
+        if self._answers.asks_nobody:
+            return False
+        return self._clock() - call.called_at <= _CALL_IS_NEWS_FOR and self._answers.can_help(call.token)
 
     async def latest(self, address: str) -> Token | None:
         """Give the newest figures from everywhere, each with its origin; `None` for a token nobody knows."""
@@ -126,20 +132,8 @@ class TokensService:
             if seen.tick is None or seen.tick.at <= tick.at:
                 seen.tick = tick
 
-    def _lacking(self, calls: Sequence[Call]) -> list[str]:
-        """Give the tokens of these calls, each once, about which somebody may know more."""
-        if self._answers.asks_nobody:
-            return []
-        now = self._clock()
-        return list(
-            dict.fromkeys(
-                call.token.address
-                for call in calls
-                if now - call.called_at <= _CALL_IS_NEWS_FOR and self._answers.can_help(call.token)
-            )
-        )
-
-    def _filled_in(self, call: Call) -> Call:
+    def fill_in(self, call: Call) -> Call:
+        """Complete the call with what is in memory."""
         token, address = call.token, call.token.address
         seen, answer = self._remembered(address), self._answers.fresh(address)
         if answer is not None or seen.tick is not None:

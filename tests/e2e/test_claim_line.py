@@ -17,7 +17,7 @@ from composition import Composition
 from domain.calls import Call, ChannelRecord
 from sandbox.market import Market
 from sandbox.redis import EmbeddedRedis
-from tests.e2e.test_loading import composed
+from tests.e2e.conftest import composed
 
 
 def some_calls(count: int) -> list[Call]:
