@@ -37,11 +37,6 @@ def unpack(bitmap: Bitmap) -> Flags:
     return np.unpackbits(bitmap.view(np.uint8), bitorder="little").view(np.bool_)
 
 
-def words_in(bitmap: Bitmap) -> Places:
-    """The words in which there are rows, ascending."""
-    return np.not_equal(bitmap, 0).nonzero()[0]  # numpy looks for true flags several times faster than for numbers
-
-
 class Sparse(NamedTuple):
     """A bitmap by its words that are not empty, ascending."""
 
@@ -50,7 +45,7 @@ class Sparse(NamedTuple):
 
     @classmethod
     def of(cls, bitmap: Bitmap) -> Sparse:
-        words = words_in(bitmap)
+        words = np.not_equal(bitmap, 0).nonzero()[0]  # numpy looks for true flags several times faster than for numbers
         return cls(words, bitmap.take(words))
 
 

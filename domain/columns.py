@@ -33,11 +33,11 @@ Step = tuple[Callable[[Call], float | str | None], list[float], list[Bitmap], in
 Place = tuple[int, ...]
 """Of a call between the thresholds of all columns: the identities of the bitmaps of its buckets."""
 FEW_WORDS: Final = 16
-"""Of most calls hardly anybody wants the token, and it lies between the same thresholds as many others: who is left
-over there, before choices and words, is noted."""
+"""Of bitmaps. When no more are left of a call, hardly anybody wants its token, as is so with most, and many tokens lie
+between the same thresholds: who is left by ranges alone is noted for the next one there."""
 NOTED_WORDS: Final = 256
 MOST_NOTED: Final = 1_024
-"""Of at most 4 kB each."""
+"""Places, of at most 4 kB each."""
 
 
 class RowRules(NamedTuple):

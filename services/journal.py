@@ -41,7 +41,7 @@ _JOURNAL: Final = keys.JOURNAL.of()
 _BATCH: Final = 500
 _READ_AT_ONCE: Final = 16
 _WAIT_MS: Final = 2000
-_GATHER_S: Final = 0.05
+_GATHER_S: Final = 0.02
 """While fewer entries come than a batch takes, wait this long for more: one commit for all of them."""
 _BACK_OFF_FIRST_S: Final = 0.2
 _BACK_OFF_MAX_S: Final = 15.0
