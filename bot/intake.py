@@ -96,14 +96,14 @@ class Intake:
         """Decide a call that finds nobody before it, queue any other; `False` when the queue is full."""
         if self.token_queue.full():
             return False
-        if not self._is_decided_at_once(call):
+        if not self._decide_at_once(call):
             self.token_queue.put_nowait(call)
         fault_point("received")
         self._cursor = call.cursor or self._cursor
         return True
 
-    def _is_decided_at_once(self, call: Call) -> bool:
-        """Decide a call past the queue, if there is no reason why it should wait.
+    def _decide_at_once(self, call: Call) -> bool:
+        """Decide a call past the queue, and say whether; `False` when there is a reason why it should wait.
 
         One in a turn of the event loop: the others have theirs, and what comes all at once is decided in batches.
         """
