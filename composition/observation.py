@@ -82,6 +82,7 @@ def _show_numbers(composition: Composition) -> None:
     gauges.show_journal(metrics, lambda: readings.journal.value)
     gauges.show_letters(metrics, readings.letters)
     gauges.show_limiter(metrics, parts.limiter)
+    gauges.show_telegram(metrics, lambda: parts.telegram.foreign_answers)
     gauges.show_api(metrics, parts.api)
 
 

@@ -3,35 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import re
 import time
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from html import unescape
 from types import TracebackType
 from typing import Any, NoReturn, Self
 
-import msgspec
 import structlog
 from msgspec import Struct
-from telegram import (
-    BotCommand,
-    BotCommandScopeChat,
-    ChatMember,
-    CopyTextButton,
-    InlineKeyboardButton,
-    InlineKeyboardMarkup,
-    Update,
-    User,
-)
+from telegram import BotCommand, BotCommandScopeChat, ChatMember, Update, User
 from telegram.error import BadRequest, Conflict, TelegramError
 from telegram.ext import Application, ApplicationBuilder, ContextTypes, ExtBot
 
 from domain.errors import FatalError, FloodError, MessageRefusedError, RecipientGoneError, TransientError
-from domain.messages import Button, Media, MediaKind, Message, SentMedia
+from domain.messages import Media, MediaKind, Message, SentMedia
 from managers.cancellation import end
 from managers.rate_limiter import Lane, Slot, TelegramRateLimiter
 from managers.telegram_errors import telegram_errors
+from managers.telegram_markup import keyboard_json, plain_text
 from managers.telegram_request import AiohttpRequest
 from managers.telegram_updates import ChatOrderProcessor, webhook_secret
 
@@ -50,7 +39,6 @@ _POLL_GRACE_S = 5.0
 _CONCURRENT_UPDATES = 64
 _DRAIN_TIMEOUT_S = 10.0
 _ADMINISTRATORS = frozenset({ChatMember.OWNER, ChatMember.ADMINISTRATOR})
-_TAG = re.compile(r"</?[a-zA-Z][^<>]*>")
 _SEND: dict[MediaKind | None, str] = {
     None: "send_Message",
     "photo": "send_Photo",
@@ -120,6 +108,11 @@ class TelegramManager:
     @property
     def _bot(self) -> ExtBot[Lane | Slot]:
         return self.application.bot
+
+    @property
+    def foreign_answers(self) -> int:
+        """Answers that were not Telegram's own, since the start."""
+        return self._requests.foreign_answers + self._polls.foreign_answers
 
     @property
     def username(self) -> str:
@@ -213,7 +206,7 @@ class TelegramManager:
         # Neither the parameters nor the answer become the library's objects: of the answer hardly anything is needed,
         # and making them took most of the time that an alert costs.
         text, parse_mode = message.html, "HTML"
-        keyboard = _keyboard_json(message.keyboard)
+        keyboard = keyboard_json(message.keyboard)
         with telegram_errors():
             while True:
                 options = {
@@ -238,10 +231,11 @@ class TelegramManager:
         """Ask Telegram whether somebody administers a group. A group that the bot is not in is nobody's."""
         try:
             with telegram_errors():
-                member = await self._bot.get_chat_member(chat_id, user_id)
+                whom = {"chat_id": chat_id, "user_id": user_id}
+                member = await self._bot.do_api_request("get_Chat_Member", whom)
         except (RecipientGoneError, MessageRefusedError):
             return False
-        return member.status in _ADMINISTRATORS
+        return member["status"] in _ADMINISTRATORS
 
     async def me(self) -> User:
         with telegram_errors():
@@ -357,44 +351,8 @@ class TelegramManager:
         return self._clock() - max(self._polling_since, self._polls.last_success_at or 0.0, self._conflict_at or 0.0)
 
 
-def markup(keyboard: Sequence[Sequence[Button]]) -> InlineKeyboardMarkup | None:
-    """Turn rows of buttons into Telegram's form; no rows, no markup."""
-    if not keyboard:
-        return None
-    return InlineKeyboardMarkup([[_button(button) for button in row] for row in keyboard])
-
-
-def _button(button: Button) -> InlineKeyboardButton:
-    copy_text = None if button.copy is None else CopyTextButton(button.copy)
-    return InlineKeyboardButton(button.text, callback_data=button.data, url=button.url, copy_text=copy_text)
-
-
-def _keyboard_json(keyboard: Sequence[Sequence[Button]]) -> str | None:
-    """Give what `markup` gives as Telegram reads it."""
-    if not keyboard:
-        return None
-    rows = [[_button_fields(button) for button in row] for row in keyboard]
-    return msgspec.json.encode({"inline_keyboard": rows}).decode()
-
-
-def _button_fields(button: Button) -> dict[str, Any]:
-    fields: dict[str, Any] = {"text": button.text}
-    if button.data is not None:
-        fields["callback_data"] = button.data
-    if button.url is not None:
-        fields["url"] = button.url
-    if button.copy is not None:
-        fields["copy_text"] = {"text": button.copy}
-    return fields
-
-
 def _file_id(sent: Mapping[str, Any], kind: MediaKind) -> str | None:
     file = sent.get(kind)
     if kind == "photo":
         file = file[-1] if file else None  # the largest size
     return file["file_id"] if file else None
-
-
-def plain_text(html: str) -> str:
-    """Take the tags away and keep what people would have read."""
-    return unescape(_TAG.sub("", html))

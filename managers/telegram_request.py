@@ -1,7 +1,7 @@
 """python-telegram-bot's requests on an aiohttp session.
 
 Where a request fails decides what may follow, so the two kinds are told apart here, the only place that can:
-`RequestNotSentError` for one that surely did not reach Telegram, `TimedOut` and plain `NetworkError` for one
+`RequestNotSentError` for one that surely did not reach Telegram, `TimedOut` and other `NetworkError`s for one
 that may have. Only the first is safe to repeat without risking a second message.
 """
 
@@ -10,41 +10,25 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable
-from datetime import timedelta
 from functools import lru_cache
 from http import HTTPStatus
 from io import BytesIO
 
 import aiohttp
-import msgspec
-from msgspec import Struct
-from telegram.error import BadRequest, NetworkError, RetryAfter, TimedOut
+from telegram.error import NetworkError, TimedOut
 from telegram.request import BaseRequest, RequestData
 from yarl import URL
 
+from managers.telegram_answers import ForeignAnswerError, telegrams_own
+
 _TOKEN_IN_URL = re.compile(r"/bot[^/\s]+")
 _FORM = {"Content-Type": "application/x-www-form-urlencoded"}
-_DEFAULT_RETRY_AFTER = timedelta(seconds=1)
+_MAX_ANSWER_BYTES = 16 * 1024 * 1024
+"""A hundred updates of the largest kind are a tenth of it."""
 
 
 class RequestNotSentError(NetworkError):
     """No connection came about, so Telegram knows nothing of the request."""
-
-
-class FloodRefusedError(RetryAfter):
-    """`RetryAfter` without the deprecation warning that the library's own gives whenever it is made."""
-
-    @property
-    def retry_after(self) -> timedelta:
-        return self._retry_after
-
-
-class _FloodParameters(Struct):
-    retry_after: float | None = None
-
-
-class _FloodAnswer(Struct):
-    parameters: _FloodParameters | None = None
 
 
 class AiohttpRequest(BaseRequest):
@@ -64,6 +48,7 @@ class AiohttpRequest(BaseRequest):
         "_read_timeout_s",
         "_session",
         "_write_timeout_s",
+        "foreign_answers",
         "last_success_at",
     )
 
@@ -87,7 +72,9 @@ class AiohttpRequest(BaseRequest):
         self._clock = clock
         self._session: aiohttp.ClientSession | None = None
         self.last_success_at: float | None = None
-        """When the server last answered 2xx, on `clock`."""
+        """When Telegram last did what it was asked for, on `clock`."""
+        self.foreign_answers = 0
+        """Answers that were not Telegram's own, or not to be read."""
 
     @property
     def read_timeout(self) -> float | None:
@@ -134,36 +121,36 @@ class AiohttpRequest(BaseRequest):
             async with self._session.request(
                 method, url, data=body, headers=headers, timeout=timeout, allow_redirects=False
             ) as response:
-                return self._answer(response, await response.read())
+                if method != "POST":  # a file
+                    return response.status, await response.read()
+                return await self._answer(URL(url).name, response)
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL) as error:
             raise RequestNotSentError(_described(error)) from None
         except TimeoutError as error:
             raise TimedOut(_described(error)) from None
+        except ForeignAnswerError:
+            self.foreign_answers += 1
+            raise
         except aiohttp.ClientError as error:
+            self.foreign_answers += isinstance(error, aiohttp.ClientPayloadError | aiohttp.ClientResponseError)
             if not uploads and isinstance(error.__cause__, aiohttp.ClientConnectionResetError):
                 # A kept connection turned out to be closed before the first byte was written.
                 raise RequestNotSentError(_described(error)) from None
             raise NetworkError(_described(error)) from None
 
-    def _answer(self, response: aiohttp.ClientResponse, payload: bytes) -> tuple[int, bytes]:
-        if response.status == HTTPStatus.TOO_MANY_REQUESTS:
-            raise FloodRefusedError(_retry_after(payload, response.headers.get("Retry-After", "")))
-        if response.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
-            raise BadRequest("Request Entity Too Large")
-        if response.ok:
+    async def _answer(self, api_method: str, response: aiohttp.ClientResponse) -> tuple[int, bytes]:
+        payload = bytearray()
+        async for chunk in response.content.iter_any():
+            payload += chunk
+            if len(payload) > _MAX_ANSWER_BYTES:
+                response.close()
+                raise ForeignAnswerError(f"an answer of more than {_MAX_ANSWER_BYTES} bytes")
+        is_json = response.content_type == "application/json"
+        retry_after = response.headers.get("Retry-After", "")
+        answer = telegrams_own(api_method, response.status, is_json, bytes(payload), retry_after)
+        if answer[0] == HTTPStatus.OK:
             self.last_success_at = self._clock()
-        return response.status, payload
-
-
-def _retry_after(payload: bytes, header: str) -> timedelta:
-    """Read how long Telegram wants to be left alone; a proxy in front of it may only say so in the header."""
-    try:
-        parameters = msgspec.json.decode(payload, type=_FloodAnswer).parameters
-    except msgspec.DecodeError:
-        parameters = None
-    if parameters is not None and parameters.retry_after is not None:
-        return timedelta(seconds=parameters.retry_after)
-    return timedelta(seconds=int(header)) if header.isdecimal() else _DEFAULT_RETRY_AFTER
+        return answer
 
 
 def _chosen(given: float | object | None, default_s: float) -> float | None:

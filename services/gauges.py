@@ -121,5 +121,12 @@ def show_limiter(metrics: Metrics, limiter: Limiter) -> None:
         )
 
 
+def show_telegram(metrics: Metrics, foreign_answers: Callable[[], int]) -> None:
+    meaning = (
+        "Answers in Telegram's place that were not its own: a proxy's page, half a body; what was asked is unknown."
+    )
+    metrics.counter("telegram_foreign_answers", meaning, foreign_answers)
+
+
 def _waiting(limiter: Limiter, lane: Lane) -> int:
     return limiter.stats.waiting[lane]

@@ -9,7 +9,7 @@ from telegram.error import TimedOut
 
 from managers.rate_limiter import Answer, ChatId, Limit, Slot, TelegramRateLimiter
 from managers.send_slots import Lane
-from managers.telegram_request import FloodRefusedError
+from managers.telegram_answers import FloodRefusedError
 
 
 @dataclass

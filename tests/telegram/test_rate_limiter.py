@@ -8,7 +8,7 @@ import pytest
 from telegram.error import BadRequest, RetryAfter
 
 from managers.rate_limiter import Answer, Lane, Slot, TelegramRateLimiter
-from managers.telegram_request import FloodRefusedError
+from managers.telegram_answers import FloodRefusedError
 from tests.telegram.strict_server import StrictServer, request
 from tests.telegram.virtual_time import run, virtual_clock
 

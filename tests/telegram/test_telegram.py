@@ -22,7 +22,8 @@ from domain.errors import (
 )
 from domain.messages import Button, Message
 from managers.rate_limiter import Lane, TelegramRateLimiter
-from managers.telegram import ALLOWED_UPDATES, TelegramManager, markup, plain_text
+from managers.telegram import ALLOWED_UPDATES, TelegramManager
+from managers.telegram_markup import markup, plain_text
 from tests.telegram.foreign_server import (
     PRIVATE_CHAT,
     SENDER,
