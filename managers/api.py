@@ -11,7 +11,6 @@ import time
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from http import HTTPStatus
 from typing import Final
 
 import aiohttp
@@ -23,6 +22,7 @@ from purgatory.domain.model import HALF_OPENED, OPENED, HalfOpenedState
 from yarl import URL
 
 from domain.errors import TransientError
+from managers.api_answers import FailedError, ForeignAnswerError, RefusedError, Shape, TooManyError, body_of
 from managers.cancellation import stop_if_cancelled
 from managers.request_budget import UNLIMITED, Budget, Limit, pause_s
 
@@ -44,7 +44,6 @@ _LONGEST_WAIT_S = 0.5
 _PAUSE_S = 2.0
 """After a 429 that does not say how long, from a host whose limit is not known."""
 _LONGEST_PAUSE_S = 300.0
-_MAX_BYTES = 16 * 1024 * 1024
 _NO_TIMEOUT = aiohttp.ClientTimeout(total=None)
 """The deadline of the whole `get` bounds every attempt."""
 
@@ -57,25 +56,15 @@ class NotAskedError(TransientError):
         self.again_in_s = again_in_s
 
 
-class _FailedError(TransientError):
-    """Nothing useful came back. Tried again, and counted against the host."""
-
-
-class _RefusedError(TransientError):
-    """The host is well and does not give what was asked for. Not tried again."""
-
-
-class _TooManyError(_RefusedError):
-    """HTTP 429. Tried again once the pause is over."""
-
-
 @dataclass(slots=True)
 class HostCounts:
     requests: int = 0
     retries: int = 0
     """Those of `requests` that repeat an earlier one."""
     failures: int = 0
-    """Those of `requests` that ended in a time-out, a broken connection or a 5xx."""
+    """Those of `requests` that ended in a time-out, a broken connection, a 5xx or somebody else's answer."""
+    foreign_answers: int = 0
+    """Those of `failures` that were answered by somebody else."""
     shut_outs: int = 0
     """How often the circuit breaker opened."""
     refused_by_budget: int = 0
@@ -165,7 +154,8 @@ class _Host:
                 if tries and breaker.context.state == HALF_OPENED:
                     self._shut_out_until = self._clock()
                 raise
-            except _FailedError as error:
+            except FailedError as error:
+                self.counts.foreign_answers += isinstance(error, ForeignAnswerError)
                 self._note_failure(str(error))
                 raise
             except TransientError as error:
@@ -187,7 +177,7 @@ class APIRetryManager:
         self._session = session
         self._clock = clock
         self._hosts: dict[str, _Host] = {}
-        self._breakers = AsyncCircuitBreakerFactory(FAILURES_IN_A_ROW, math.inf, exclude=[_RefusedError])
+        self._breakers = AsyncCircuitBreakerFactory(FAILURES_IN_A_ROW, math.inf, exclude=[RefusedError])
         self._breakers.add_listener(self._on_circuit)
 
     @property
@@ -210,8 +200,12 @@ class APIRetryManager:
         headers: Mapping[str, str] | None = None,
         timeout_s: float,
         attempts: int = ATTEMPTS,
+        shape: Shape | None = None,
     ) -> bytes | None:
         """Body of a 200, `None` for a 404; anything else is a `TransientError` that names what happened.
+
+        With a `shape`, only the host's own word counts: a 200 that it reads, a 4xx that is empty or a JSON object. What
+        is not so was answered by somebody else, and is a failure like no answer at all.
 
         `timeout_s`, 2 to 8, bounds all of it: every attempt and every wait between them. `NotAskedError` when the host
         may not be asked in that time.
@@ -234,13 +228,18 @@ class APIRetryManager:
                     with attempt:
                         await _admit(host, gives_up_at)
                         host.counts.retries += attempt.num > 1
-                        return await self._ask(host, url, params, headers)
+                        return await self._ask(host, url, params, headers, shape)
         except TimeoutError as error:
             raise TransientError(f"no answer from {host.name} within {timeout_s:g} s") from error
         raise AssertionError("the last attempt returns or raises")  # pragma: no cover
 
     async def _ask(
-        self, host: _Host, url: str, params: Mapping[str, str] | None, headers: Mapping[str, str] | None
+        self,
+        host: _Host,
+        url: str,
+        params: Mapping[str, str] | None,
+        headers: Mapping[str, str] | None,
+        shape: Shape | None,
     ) -> bytes | None:
         host.counts.requests += 1
         with host.budget.slot() as slot:
@@ -256,12 +255,12 @@ class APIRetryManager:
                         middlewares=(_once(),),
                     ) as response:
                         slot.arrived_by = self._clock()
-                        return await _body(response, host)
+                        return await body_of(response, host=host.name, shape=shape, pause=host.pause)
                 except (aiohttp.ClientError, OSError, ValueError) as error:
                     stop_if_cancelled()
                     slot.was_used = not isinstance(error, aiohttp.ClientConnectorError)
                     slot.arrived_by = self._clock()  # on a broken connection nothing arrives later
-                    raise _FailedError(f"{type(error).__name__}: {error}"[:200]) from error
+                    raise FailedError(f"{type(error).__name__}: {error}"[:200]) from error
 
     def _host(self, url: str) -> _Host:
         name = URL(url).host_port_subcomponent or url
@@ -277,7 +276,7 @@ class APIRetryManager:
 
 def _is_worth_a_retry(error: Exception, host: _Host, gives_up_at: float) -> bool:
     left_s = gives_up_at - asyncio.get_running_loop().time() - _LONGEST_WAIT_S
-    return isinstance(error, _FailedError | _TooManyError) and host.shut_out_s() == 0 and host.wait_s() < left_s
+    return isinstance(error, FailedError | TooManyError) and host.shut_out_s() == 0 and host.wait_s() < left_s
 
 
 async def _admit(host: _Host, gives_up_at: float) -> None:
@@ -308,29 +307,3 @@ def _once() -> aiohttp.ClientMiddlewareType:
         return await handler(request)
 
     return send
-
-
-async def _body(response: aiohttp.ClientResponse, host: _Host) -> bytes | None:
-    status = response.status
-    if status == HTTPStatus.OK:
-        return await _bounded(response, host)
-    if status == HTTPStatus.NOT_FOUND:
-        return None
-    problem = f"HTTP {status} from {host.name}"
-    if status == HTTPStatus.TOO_MANY_REQUESTS:
-        host.pause(response.headers)
-        raise _TooManyError(problem)
-    if status < HTTPStatus.INTERNAL_SERVER_ERROR:
-        raise _RefusedError(problem)
-    if "Retry-After" in response.headers:
-        host.pause(response.headers)
-    raise _FailedError(problem)
-
-
-async def _bounded(response: aiohttp.ClientResponse, host: _Host) -> bytes:
-    body = bytearray()
-    async for chunk in response.content.iter_chunked(1 << 16):
-        body += chunk
-        if len(body) > _MAX_BYTES:
-            raise _RefusedError(f"the answer of {host.name} exceeds {_MAX_BYTES} bytes")
-    return bytes(body)

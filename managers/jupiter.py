@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import islice
-from typing import Any, TypeVar, cast
+from typing import Any, Final, cast
 
 import msgspec
 
@@ -14,11 +14,11 @@ from config.clock import now
 from domain.calls import Origin, Token
 from domain.errors import TransientError
 from managers.api import APIRetryManager
+from managers.api_answers import Shape
+from managers.json_mending import decoded
 from managers.request_budget import Limit
-from managers.sources.base import NAME_LIMIT, SYMBOL_LIMIT, cut, is_plausible, place, positive
+from managers.sources.base import NAME_LIMIT, SYMBOL_LIMIT, clamped, cut, is_plausible, place, positive
 from managers.sources.links import media_link, telegram_handle, web_link, x_handle
-
-T = TypeVar("T")
 
 SOL_MINT = "So11111111111111111111111111111111111111112"
 TOKENS_PER_REQUEST = 100
@@ -31,6 +31,8 @@ _TOKENS_TIMEOUT_S = 2.0
 _SOL_PRICE_LIFETIME = timedelta(minutes=10)
 _LARGEST_COUNT = 2**53
 
+_PRICES_SHAPE: Final[Shape] = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_FOUND_SHAPE: Final[Shape] = msgspec.json.Decoder(list[msgspec.Raw])
 _prices = msgspec.json.Decoder(dict[str, Any])
 _found = msgspec.json.Decoder(list[Any])
 
@@ -54,7 +56,8 @@ class JupiterManager:
         """US dollars per token by mint; a mint without a reliable price is absent."""
         prices: dict[str, float] = {}
         for page in _pages(mints, _PRICES_PER_REQUEST):
-            document = await self._get("/price/v3", {"ids": ",".join(page)}, _prices, _PRICES_TIMEOUT_S)
+            body = await self._get("/price/v3", {"ids": ",".join(page)}, _PRICES_SHAPE, _PRICES_TIMEOUT_S)
+            document = decoded(_prices, body)
             found = ((mint, _price(document.get(mint))) for mint in page)
             prices |= {mint: price for mint, price in found if price is not None}
         return prices
@@ -67,22 +70,19 @@ class JupiterManager:
         """
         tokens: dict[str, Token] = {}
         for page in _pages(mints, TOKENS_PER_REQUEST):
-            document = await self._get("/tokens/v2/search", {"query": ",".join(page)}, _found, _TOKENS_TIMEOUT_S)
+            body = await self._get("/tokens/v2/search", {"query": ",".join(page)}, _FOUND_SHAPE, _TOKENS_TIMEOUT_S)
             asked, now = set(page), self._clock()
-            for entry in document:
+            for entry in decoded(_found, body):
                 mint = _Body(entry).get("id")
                 if isinstance(mint, str) and mint in asked:
                     tokens[mint] = read_token(mint, entry, now)
         return tokens
 
-    async def _get(self, path: str, params: dict[str, str], decoder: msgspec.json.Decoder[T], timeout_s: float) -> T:
-        body = await self._api.get(self._url + path, params=params, timeout_s=timeout_s)
+    async def _get(self, path: str, params: dict[str, str], shape: Shape, timeout_s: float) -> bytes:
+        body = await self._api.get(self._url + path, params=params, timeout_s=timeout_s, shape=shape)
         if body is None:
             raise TransientError("HTTP 404 from Jupiter")
-        try:
-            return decoder.decode(body)
-        except (ValueError, RecursionError) as error:
-            raise TransientError(f"Jupiter's answer is unreadable: {error}"[:200]) from error
+        return body
 
 
 class SolPrice:
@@ -144,10 +144,9 @@ class _Body:
         if isinstance(value, bool) or not isinstance(value, int | float):
             return None
         try:
-            number = float(value)
+            return clamped(float(value), at_least, at_most)
         except OverflowError:
             return None
-        return number if math.isfinite(number) and at_least <= number <= at_most else None
 
     def count(self, name: str) -> int | None:
         value = self.number(name, at_most=_LARGEST_COUNT)
@@ -179,6 +178,7 @@ def read_token(mint: str, entry: object, now: datetime) -> Token:
         "holders": body.count("holderCount"),
         "created_at": body.body("firstPool").moment("createdAt", now),
         "top10_percent": audit.number("topHoldersPercentage", at_most=100),
+        "developer_percent": audit.number("devBalancePercentage", at_most=100),
         "mint_revoked": audit.flag("mintAuthorityDisabled"),
         "freeze_revoked": audit.flag("freezeAuthorityDisabled"),
         "launchpad": place(body.get("launchpad")),

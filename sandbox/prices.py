@@ -148,6 +148,7 @@ def token_body(token: Token) -> dict[str, Any]:
                     "mintAuthorityDisabled": token.mint_revoked,
                     "freezeAuthorityDisabled": token.freeze_revoked,
                     "topHoldersPercentage": token.top10_percent,
+                    "devBalancePercentage": token.developer_percent,
                 }
             ),
             "updatedAt": datetime.now(UTC).isoformat(),

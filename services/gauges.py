@@ -15,7 +15,8 @@ from services.readings import Reading
 _API_COUNTS = {
     "requests": "Requests to the host.",
     "retries": "Those of the requests that repeat an earlier one.",
-    "failures": "Those of the requests that ended in a time-out, a broken connection or a 5xx.",
+    "failures": "Those of the requests that ended in a time-out, a broken connection, a 5xx or a foreign answer.",
+    "foreign_answers": "Those of the failures that somebody else answered: a proxy, a login page.",
     "shut_outs": "How often the host was shut out after failing.",
     "refused_by_budget": "Questions not asked because the host's limit was used up.",
     "refused_by_breaker": "Questions not asked because the host was shut out.",

@@ -16,6 +16,8 @@ SYMBOL_LIMIT = 50
 TEXT_LIMIT = 4096
 
 _PLACE = re.compile(r"[a-z0-9][a-z0-9 ._-]{0,39}")
+_ROUNDING = 1e-9
+"""By so much, of a bound or of 1, a figure may miss the bound for no other reason than how it was computed."""
 _SOLANA_GENESIS = datetime(2020, 3, 16, tzinfo=UTC)
 _CLOCK_TOLERANCE = timedelta(days=1)
 
@@ -99,6 +101,16 @@ def positive(value: object) -> float | None:
     except OverflowError:
         return None
     return number if number > 0 and math.isfinite(number) else None
+
+
+def clamped(number: float, at_least: float, at_most: float) -> float | None:
+    """The number, moved to a bound that it misses by a rounding error alone; `None` further out and for NaN."""
+    if at_least <= number <= at_most:
+        return number if math.isfinite(number) else None
+    for bound in (at_least, at_most):
+        if math.isfinite(bound) and math.isclose(number, bound, rel_tol=_ROUNDING, abs_tol=_ROUNDING):
+            return bound
+    return None
 
 
 def place(value: object) -> str | None:

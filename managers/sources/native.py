@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from functools import lru_cache
-from typing import Annotated, TypeVar
+from functools import lru_cache, partial
+from typing import TypeVar
 from urllib.parse import quote
 
 import msgspec
 import structlog
-from msgspec import Meta, Struct
 
 from config.clock import now
-from domain.calls import Call, Chain, Channel, ChannelRecord, Event, Heartbeat, PriceTick, Token
+from domain.calls import Call, Channel, ChannelRecord, Event, Heartbeat, PriceTick, Token
 from domain.errors import FeedRefusedError, FrameError, TransientError
 from domain.statistics import wilson_lower_percent
 from managers.api import APIRetryManager
+from managers.api_answers import Shape
+from managers.json_mending import decoded
 from managers.sources.base import (
     NAME_LIMIT,
     SYMBOL_LIMIT,
@@ -26,6 +28,21 @@ from managers.sources.base import (
     place,
 )
 from managers.sources.links import media_link, telegram_handle, web_link, x_handle
+from managers.sources.native_frames import (
+    CHANNEL_SHAPE,
+    CHANNELS,
+    FRAMES,
+    PAGES,
+    POSITIONS,
+    TOKEN_SHAPE,
+    TOKENS,
+    CallFrame,
+    ErrorFrame,
+    HeartbeatFrame,
+    PriceFrame,
+    RecordBody,
+    TokenBody,
+)
 
 log = structlog.get_logger(__name__)
 
@@ -38,114 +55,6 @@ _REASON_LIMIT = 160
 _MOST_PLACES = 1_024
 """Names of launchpads and exchanges that are remembered; there are a few dozen."""
 _MOST_ADDRESSES = 20_000
-
-Amount = Annotated[float, Meta(ge=0)]
-Count = Annotated[int, Meta(ge=0, le=2**53)]
-Percent = Annotated[float, Meta(ge=0, le=100)]
-Change = Annotated[float, Meta(ge=-100)]
-# Patterns would take as long as all the rest of a frame: what these texts may consist of is looked at below.
-Place = Annotated[str, Meta(min_length=1, max_length=40)]
-Address = Annotated[str, Meta(max_length=44)]
-Moment = Annotated[datetime, Meta(tz=True)]
-EventId = Annotated[str, Meta(min_length=1, max_length=128)]
-ChannelId = Annotated[str, Meta(min_length=1, max_length=64)]
-
-
-class _TokenBody(Struct):
-    address: Address
-    chain: Chain = "solana"
-    name: str | None = None
-    symbol: str | None = None
-    price_usd: Amount | None = None
-    market_cap_usd: Amount | None = None
-    fdv_usd: Amount | None = None
-    liquidity_usd: Amount | None = None
-    volume_5m_usd: Amount | None = None
-    volume_1h_usd: Amount | None = None
-    volume_24h_usd: Amount | None = None
-    price_change_5m_percent: Change | None = None
-    price_change_1h_percent: Change | None = None
-    price_change_24h_percent: Change | None = None
-    buys_1h: Count | None = None
-    sells_1h: Count | None = None
-    holders: Count | None = None
-    created_at: Moment | None = None
-    top10_percent: Percent | None = None
-    developer_percent: Percent | None = None
-    snipers_percent: Percent | None = None
-    lp_locked_percent: Percent | None = None
-    mint_revoked: bool | None = None
-    freeze_revoked: bool | None = None
-    metadata_immutable: bool | None = None
-    buy_tax_percent: Percent | None = None
-    sell_tax_percent: Percent | None = None
-    risk_score: Percent | None = None
-    launchpad: Place | None = None
-    dex: Place | None = None
-    website: str | None = None
-    x_handle: str | None = None
-    telegram: str | None = None
-    image_url: str | None = None
-    animation_url: str | None = None
-    video_url: str | None = None
-
-
-class _ChannelBody(Struct):
-    id: ChannelId
-    title: str | None = None
-
-
-class _CallFrame(Struct, tag_field="type", tag="call"):
-    id: EventId
-    cursor: Count
-    called_at: Moment
-    channel: _ChannelBody
-    token: _TokenBody
-    text: str | None = None
-
-
-class _PriceFrame(Struct, tag_field="type", tag="price"):
-    token: Address
-    price_usd: Amount
-    at: Moment
-    market_cap_usd: Amount | None = None
-
-
-class _HeartbeatFrame(Struct, tag_field="type", tag="heartbeat"):
-    at: Moment
-
-
-class _SubscribedFrame(Struct, tag_field="type", tag="subscribed"):
-    pass
-
-
-class _ErrorFrame(Struct, tag_field="type", tag="error"):
-    message: str
-
-
-class _CallsPage(Struct):
-    calls: list[msgspec.Raw]
-
-
-class _RecordBody(Struct):
-    calls: Count | None = None
-    win_rate_percent: Percent | None = None
-    win_rate_low_percent: Percent | None = None
-    average_multiple: Amount | None = None
-    median_multiple: Amount | None = None
-
-
-class _ChannelDocument(Struct):
-    id: ChannelId
-    title: str | None = None
-    record: _RecordBody | None = None
-    record_30d: _RecordBody | None = None
-
-
-_frames = msgspec.json.Decoder(_CallFrame | _PriceFrame | _HeartbeatFrame | _SubscribedFrame | _ErrorFrame)
-_pages = msgspec.json.Decoder(_CallsPage)
-_tokens = msgspec.json.Decoder(_TokenBody)
-_channels = msgspec.json.Decoder(_ChannelDocument)
 
 
 class NativeSource:
@@ -178,32 +87,46 @@ class NativeSource:
 
     def decode(self, frame: bytes, received_at: datetime) -> Event | None:
         try:
-            body = _frames.decode(frame)
+            body = FRAMES.decode(frame)
         except (ValueError, RecursionError) as error:
             raise FrameError(str(error)[:_REASON_LIMIT]) from error
-        if isinstance(body, _CallFrame):
+        if isinstance(body, CallFrame):
             return _call(body, received_at)
-        if isinstance(body, _PriceFrame):
+        if isinstance(body, PriceFrame):
             return PriceTick(
                 token_address=_address(body.token),
                 price_usd=body.price_usd,
                 market_cap_usd=body.market_cap_usd,
                 at=_moment(body.at, received_at),
             )
-        if isinstance(body, _HeartbeatFrame):
+        if isinstance(body, HeartbeatFrame):
             return Heartbeat(at=_moment(body.at, received_at))
-        if isinstance(body, _ErrorFrame):
+        if isinstance(body, ErrorFrame):
             raise FeedRefusedError(body.message[:_REASON_LIMIT])
         return None
 
     async def calls_since(self, cursor: int, limit: int) -> list[Call]:
-        params = {"since": str(cursor), "limit": str(limit)}
-        body = await self._get("/v1/calls", params, timeout_s=_PAGE_TIMEOUT_S)
-        if body is None:
-            return []
+        while True:
+            params = {"since": str(cursor), "limit": str(limit)}
+            body = await self._get("/v1/calls", params, shape=PAGES, timeout_s=_PAGE_TIMEOUT_S)
+            if body is None:
+                if self.replays:
+                    raise TransientError("HTTP 404 from the feed: nobody can say what was called meanwhile")
+                return []
+            page = _read(partial(decoded, PAGES), body).calls
+            calls = self._calls_of(page)
+            if calls or not page:
+                return calls
+            # Nothing of it can be read, which is not the end: there may be more behind it.
+            behind = max((_position(bytes(raw)) for raw in page), default=0)
+            if behind <= cursor:
+                return []
+            cursor = behind
+
+    def _calls_of(self, page: Sequence[msgspec.Raw]) -> list[Call]:
         received_at = now()
         calls: list[Call] = []
-        for raw in self._read(_pages, body).calls:
+        for raw in page:
             # One bad call must not hide the rest of the page.
             try:
                 event = self.decode(bytes(raw), received_at)
@@ -215,10 +138,10 @@ class NativeSource:
         return calls
 
     async def channel(self, channel_id: str) -> Channel | None:
-        body = await self._get(f"/v1/channels/{quote(channel_id, safe='')}")
+        body = await self._get(f"/v1/channels/{quote(channel_id, safe='')}", shape=CHANNEL_SHAPE)
         if body is None:
             return None
-        document = self._read(_channels, body)
+        document = _read(CHANNELS.decode, body)
         _same(document.id, channel_id)
         return Channel(
             id=document.id,
@@ -228,10 +151,10 @@ class NativeSource:
         )
 
     async def token(self, address: str) -> Token | None:
-        body = await self._get(f"/v1/tokens/{quote(address, safe='')}")
+        body = await self._get(f"/v1/tokens/{quote(address, safe='')}", shape=TOKEN_SHAPE)
         if body is None:
             return None
-        document = self._read(_tokens, body)
+        document = _read(TOKENS.decode, body)
         _same(document.address, address)
         try:
             return _token(document, now())
@@ -239,18 +162,32 @@ class NativeSource:
             raise TransientError(f"the feed's answer is unreadable: {error}") from error
 
     async def _get(
-        self, path: str, params: dict[str, str] | None = None, *, timeout_s: float = _FIGURES_TIMEOUT_S
+        self,
+        path: str,
+        params: dict[str, str] | None = None,
+        *,
+        shape: Shape,
+        timeout_s: float = _FIGURES_TIMEOUT_S,
     ) -> bytes | None:
         if self._api_url is None or self._api is None:
             return None
-        return await self._api.get(self._api_url + path, params=params, headers=self._headers, timeout_s=timeout_s)
+        url = self._api_url + path
+        return await self._api.get(url, params=params, headers=self._headers, timeout_s=timeout_s, shape=shape)
 
-    @staticmethod
-    def _read(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
-        try:
-            return decoder.decode(body)
-        except (ValueError, RecursionError) as error:
-            raise TransientError(f"the feed's answer is unreadable: {error}"[:_REASON_LIMIT]) from error
+
+def _read(decode: Callable[[bytes], T], body: bytes) -> T:
+    try:
+        return decode(body)
+    except (ValueError, RecursionError) as error:
+        raise TransientError(f"the feed's answer is unreadable: {error}"[:_REASON_LIMIT]) from error
+
+
+def _position(frame: bytes) -> int:
+    """Cursor of a call of which perhaps nothing else can be read."""
+    try:
+        return decoded(POSITIONS, frame).cursor
+    except (ValueError, RecursionError):
+        return 0
 
 
 def _same(answered: str, asked: str) -> None:
@@ -258,7 +195,7 @@ def _same(answered: str, asked: str) -> None:
         raise TransientError("the feed's answer is unreadable: it is about something else")
 
 
-def _call(body: _CallFrame, received_at: datetime) -> Call:
+def _call(body: CallFrame, received_at: datetime) -> Call:
     return Call(
         id=_id(body.id),
         token=_token(body.token, received_at),
@@ -270,7 +207,7 @@ def _call(body: _CallFrame, received_at: datetime) -> Call:
     )
 
 
-def _token(body: _TokenBody, received_at: datetime) -> Token:
+def _token(body: TokenBody, received_at: datetime) -> Token:
     """Mend in place what the schema alone does not make safe, then take everything over at once: it is a lot."""
     body.address = _address(body.address)
     body.name = cut(body.name, NAME_LIMIT)
@@ -293,7 +230,7 @@ def _token(body: _TokenBody, received_at: datetime) -> Token:
     return msgspec.convert(body, Token, from_attributes=True)
 
 
-def _record(body: _RecordBody | None) -> ChannelRecord | None:
+def _record(body: RecordBody | None) -> ChannelRecord | None:
     if body is None:
         return None
     low = body.win_rate_low_percent

@@ -1,4 +1,4 @@
-"""PumpPortal's data feed: launches and migrations on pump.fun as calls, trades as price ticks.
+"""PumpPortal's data feed: launches and migrations on pump.fun and others as calls, trades as price ticks.
 
 Its frames carry no time, no US dollars and, apart from the mint, no field that one may rely on. So times
 are the moment of arrival, dollars need the price of SOL from elsewhere, and a field is taken only if it makes
@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from datetime import datetime
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Any
 from urllib.parse import urlencode
@@ -19,26 +20,32 @@ from msgspec import Struct
 
 from domain.calls import Call, Channel, Event, PriceTick, Token
 from domain.errors import FeedRefusedError, FrameError
+from managers.json_mending import decoded
 from managers.sources.base import NAME_LIMIT, SYMBOL_LIMIT, cut, is_address, place, positive
 from managers.sources.links import media_link, telegram_handle, web_link, x_handle
-
-LAUNCHES = Channel(id="pump.fun/launches", title="pump.fun launches")
-MIGRATIONS = Channel(id="pump.fun/migrations", title="pump.fun migrations")
 
 _URL = "wss://pumpportal.fun/api/data"
 _SUPPLY = 1_000_000_000
 """Tokens of every launch on the standard curve."""
 _SUPPLY_IS_KNOWN = frozenset({"pump", "pump-amm"})
-_LAUNCHPADS = {"bonk": "bonk", "launchlab": "launchlab"}
-"""By pool; whatever else it names, it was launched on pump.fun."""
+_PUMP_FUN = "pump.fun"
+_LAUNCHPADS = {"pump": _PUMP_FUN, "pump-amm": _PUMP_FUN, "pumpswap": _PUMP_FUN, "raydium": _PUMP_FUN}
+"""By pool, where its name is another; on Raydium's first pools it is a migration of 2024."""
+_EXCHANGES_OF_MANY = frozenset({"raydium-cpmm"})
+"""Pools to which tokens of several launchpads go: they do not tell which."""
+_TITLES = {"bonk": "bonk.fun"}
+"""By launchpad, where people know it by another name."""
+_UNNAMED = "pumpportal"
+"""Stands in the name of a channel whose frames name no pool that one can show."""
 _EXCHANGES = {
-    "pump": "pump.fun",
+    "pump": _PUMP_FUN,
     "pump-amm": "pumpswap",
     "raydium-cpmm": "raydium",
     "bonk": "launchlab",
 }
 """By pool, where its name is another; `pump` is the curve itself."""
 _REASON_LIMIT = 160
+_MOST_CHANNELS = 256
 
 
 class _Frame(Struct, rename="camel"):
@@ -89,7 +96,7 @@ class PumpPortalSource:
 
     def decode(self, frame: bytes, received_at: datetime) -> Event | None:
         try:
-            body = _frames.decode(frame)
+            body = decoded(_frames, frame)
         except (ValueError, RecursionError) as error:
             raise FrameError(str(error)[:_REASON_LIMIT]) from error
         if body.errors is not None:
@@ -104,7 +111,7 @@ class PumpPortalSource:
             case "create":
                 return self._launch(body, mint, received_at)
             case "migrate":
-                return _call(body, _migrated(body, mint), MIGRATIONS, received_at)
+                return _call(body, _migrated(body, mint), _channel(body, "migrations"), received_at)
             case "buy" | "sell":
                 return self._tick(body, mint, received_at)
             case _:
@@ -130,13 +137,13 @@ class PumpPortalSource:
             fdv_usd=market_cap_usd,
             created_at=received_at,
             launchpad=_launchpad(body),
-            dex=_exchange(body, otherwise="pump.fun"),
+            dex=_exchange(body, otherwise=_PUMP_FUN),
             website=web_link(body.website),
             x_handle=x_handle(body.twitter),
             telegram=telegram_handle(body.telegram),
             image_url=media_link(body.image),
         )
-        return _call(body, token, LAUNCHES, received_at)
+        return _call(body, token, _channel(body, "launches"), received_at)
 
     def _tick(self, body: _Frame, mint: str, received_at: datetime) -> PriceTick | None:
         price_usd, market_cap_usd = self._value_usd(body)
@@ -176,8 +183,22 @@ def _migrated(body: _Frame, mint: str) -> Token:
     return Token(address=mint, launchpad=_launchpad(body), dex=_exchange(body, otherwise=None))
 
 
-def _launchpad(body: _Frame) -> str:
-    return _LAUNCHPADS.get(body.pool, "pump.fun") if isinstance(body.pool, str) else "pump.fun"
+def _launchpad(body: _Frame) -> str | None:
+    """Where the token was launched. Frames of 2024 name no pool: there was pump.fun alone."""
+    if body.pool is None:
+        return _PUMP_FUN
+    name = place(body.pool)
+    return None if name in _EXCHANGES_OF_MANY else name and _LAUNCHPADS.get(name, name)
+
+
+def _channel(body: _Frame, events: str) -> Channel:
+    """What the frame counts as a call of: the launches, or migrations, of one launchpad."""
+    return _channel_of(_launchpad(body) or place(body.pool) or _UNNAMED, events)
+
+
+@lru_cache(_MOST_CHANNELS)
+def _channel_of(name: str, events: str) -> Channel:
+    return Channel(id=f"{name.replace(' ', '-')}/{events}", title=f"{_TITLES.get(name, name)} {events}")
 
 
 def _exchange(body: _Frame, *, otherwise: str | None) -> str | None:

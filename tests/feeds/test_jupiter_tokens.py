@@ -199,7 +199,7 @@ async def test_the_limit_shows_in_the_headers(session: aiohttp.ClientSession):
     assert said == [(200, "0", "1"), (429, "-1", "1")]
 
 
-@pytest.mark.parametrize("body", [b"", b"<html>", b"{}", b'{"message":"no"}', b"[" * 3_000, b"[1e999]", b"\xff"])
+@pytest.mark.parametrize("body", [b"", b"<html>", b"{}", b'{"message":"no"}', b"[" * 3_000, b"[1e9999", b"\xff"])
 async def test_an_unreadable_answer_is_transient(answering: Callable[[bytes], JupiterManager], body: bytes):
     with pytest.raises(TransientError, match="unreadable"):
         await answering(body).tokens([SOL_MINT])

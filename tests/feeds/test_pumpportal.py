@@ -119,23 +119,35 @@ def test_what_one_half_lacks_the_other_half_tells():
 
 
 @pytest.mark.parametrize(
-    ("pool", "launchpad", "dex"),
+    ("pool", "launchpad", "dex", "channel", "title"),
     [
-        (None, "pump.fun", "pump.fun"),
-        ("pump", "pump.fun", "pump.fun"),
-        ("pump-amm", "pump.fun", "pumpswap"),
-        ("raydium-cpmm", "pump.fun", "raydium"),
-        ("Raydium", "pump.fun", "raydium"),
-        ("bonk", "bonk", "launchlab"),
-        ("launchlab", "launchlab", "launchlab"),
-        ("<b>new</b>", "pump.fun", None),
-        ("x" * 41, "pump.fun", None),
-        (["pump"], "pump.fun", None),
+        (None, "pump.fun", "pump.fun", "pump.fun/launches", "pump.fun launches"),
+        ("pump", "pump.fun", "pump.fun", "pump.fun/launches", "pump.fun launches"),
+        ("pump-amm", "pump.fun", "pumpswap", "pump.fun/launches", "pump.fun launches"),
+        ("raydium-cpmm", None, "raydium", "raydium-cpmm/launches", "raydium-cpmm launches"),
+        ("Raydium", "pump.fun", "raydium", "pump.fun/launches", "pump.fun launches"),
+        ("bonk", "bonk", "launchlab", "bonk/launches", "bonk.fun launches"),
+        ("launchlab", "launchlab", "launchlab", "launchlab/launches", "launchlab launches"),
+        ("Moon Shot", "moon shot", "moon shot", "moon-shot/launches", "moon shot launches"),
+        ("<b>new</b>", None, None, "pumpportal/launches", "pumpportal launches"),
+        ("x" * 41, None, None, "pumpportal/launches", "pumpportal launches"),
+        (["pump"], None, None, "pumpportal/launches", "pumpportal launches"),
     ],
 )
-def test_the_pool_tells_where_it_was_launched_and_trades(pool: object, launchpad: str, dex: str | None):
-    token = create(pool=pool).token
-    assert (token.launchpad, token.dex) == (launchpad, dex)
+def test_the_pool_tells_where_it_was_launched_and_trades(
+    pool: object, launchpad: str | None, dex: str | None, channel: str, title: str
+):
+    call = create(pool=pool)
+    assert (call.token.launchpad, call.token.dex) == (launchpad, dex)
+    assert (call.channel.id, call.channel.title) == (channel, title)
+
+
+@pytest.mark.parametrize(
+    ("pool", "channel"),
+    [("pump-amm", "pump.fun/migrations"), ("bonk", "bonk/migrations"), ("raydium-cpmm", "raydium-cpmm/migrations")],
+)
+def test_a_migration_is_named_after_its_launchpad_too(pool: str, channel: str):
+    assert create(txType="migrate", pool=pool).channel.id == channel
 
 
 def test_links_are_taken_where_a_frame_has_them():
