@@ -3,31 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NoReturn
-from urllib.parse import urlsplit
 
 import structlog
 from msgspec import Struct
-from websockets.asyncio.client import connect
-from websockets.exceptions import ConnectionClosed, InvalidProxy, InvalidURI, WebSocketException
+from websockets.exceptions import ConnectionClosed, WebSocketException
 
 from config.clock import now
 from domain.calls import Call, PriceTick
-from domain.errors import FatalError, FeedRefusedError, FrameError, TransientError
+from domain.errors import FeedRefusedError, FrameError, TransientError
 from managers.feed_connection import FeedConnection
+from managers.feed_handshake import FeedHandshake, asked_pause_s, check_address, described, shown
+from managers.feed_proxies import Proxies
 from managers.sources.base import Source
 
 log = structlog.get_logger(__name__)
 
-_MAX_FRAME_BYTES = 1024 * 1024
-_MAX_BUFFERED_FRAMES = 256
-_PING_INTERVAL_S = 20.0
-_CLOSE_TIMEOUT_S = 1.0
 _REMEMBERED_CALLS = 20_000
 """What comes again after more than these is decided again, which claims nothing."""
 _MAX_TICKS = 50_000
@@ -89,7 +86,9 @@ class WebSocketManager:
         clock: Callable[[], datetime] = now,
         backoff_base_s: float = 0.5,
         backoff_cap_s: float = 10.0,
+        steady_after_s: float = 30.0,
     ) -> None:
+        """`steady_after_s`: a connection that brought events for so long is followed by the shortest wait again."""
         self.stats = FeedStats()
         self._source = source
         self._emit = emit
@@ -98,13 +97,19 @@ class WebSocketManager:
         self._clock = clock
         self._backoff_base_s = backoff_base_s
         self._backoff_cap_s = backoff_cap_s
-        self._address = _without_secrets(source.url)
+        self._steady_after_s = steady_after_s
+        self._address = shown(source.url)
+        self._proxies = Proxies()
         self._seen: OrderedDict[str, None] = OrderedDict()
         """Ids of calls, the oldest first; a cache that counts and looks for the least used costs ten times as much."""
         self._ticks: dict[str, PriceTick] = {}
         self._failures = 0
-        """Attempts since the last event."""
+        """Attempts since the last connection that was steady."""
+        self._asked_pause_s = 0.0
+        """For so long the last one who refused us wants to be left alone."""
         self._connections = 0
+        self._opened_at = math.inf
+        """Loop time."""
         self._deadline = 0.0
         """Loop time at which silence becomes a fault."""
         self._watching: asyncio.TimerHandle | None = None
@@ -118,11 +123,16 @@ class WebSocketManager:
 
     async def run(self) -> NoReturn:
         """Connect, read, reconnect. `FatalError` for an address that can never work."""
+        check_address(self._source.url)
         while True:
             await self._converse()
+            heard_until = self._deadline - self._source.idle_timeout_s
+            if heard_until - self._opened_at >= self._steady_after_s:
+                self._failures = 0
             ceiling_s = min(self._backoff_cap_s, self._backoff_base_s * 2 ** min(self._failures, 16))
             self._failures += 1
-            await asyncio.sleep(random.uniform(0, ceiling_s))  # noqa: S311 - jitter is no secret
+            log.info("feed_reconnecting", source=self._source.name, after_s=self._asked_pause_s, within_s=ceiling_s)
+            await asyncio.sleep(self._asked_pause_s + random.uniform(0, ceiling_s))  # noqa: S311 - jitter is no secret
 
     def take_ticks(self) -> dict[str, PriceTick]:
         """Hand over the latest tick of each token that moved since the last time, by address."""
@@ -142,27 +152,16 @@ class WebSocketManager:
 
     async def _converse(self) -> None:
         """One connection from handshake to its end, whatever ends it."""
+        self._opened_at, self._asked_pause_s = math.inf, 0.0
         try:
-            async with connect(
-                self._source.url,
-                compression=None,
-                max_size=_MAX_FRAME_BYTES,
-                max_queue=_MAX_BUFFERED_FRAMES,
-                ping_interval=_PING_INTERVAL_S,
-                # A slow consumer leaves pongs unread; the age of the data decides whether the feed lives.
-                ping_timeout=None,
-                close_timeout=_CLOSE_TIMEOUT_S,
-                create_connection=FeedConnection,
-            ) as socket:
-                assert isinstance(socket, FeedConnection)  # noqa: S101 - what `create_connection` makes
+            async with FeedHandshake(self._source.url, self._proxies) as socket:
+                assert isinstance(socket, FeedConnection)  # noqa: S101 - what it makes
                 self._note_opened()
                 self._watch(socket)
                 await self._subscribe_and_read(socket)
-        except (InvalidURI, InvalidProxy):
-            # The cause would print the address with its key.
-            raise FatalError(f"not the address of a feed: {self._address}") from None
         except (_SilenceError, OSError, WebSocketException) as error:
-            self._last_problem = f"{type(error).__name__}: {error}"[:200]
+            self._asked_pause_s = asked_pause_s(error)
+            self._last_problem = described(error)
             log.warning("feed_lost", source=self._source.name, url=self._address, reason=self._last_problem)
         finally:
             if self._watching is not None:
@@ -177,6 +176,7 @@ class WebSocketManager:
         self.stats.connected = True
         self.stats.connected_since = self._clock()
         self._allow_silence()
+        self._opened_at = asyncio.get_running_loop().time()
         log.info("feed_connected", source=self._source.name, url=self._address, count=self._connections)
 
     async def _subscribe_and_read(self, socket: FeedConnection) -> None:
@@ -273,7 +273,6 @@ class WebSocketManager:
         self.stats.calls += 1
 
     def _note_event(self, received_at: datetime) -> None:
-        self._failures = 0
         self.stats.last_data_at = received_at
 
     def _keep_tick(self, tick: PriceTick) -> None:
@@ -347,9 +346,3 @@ class _LogBudget:
 def _printable(text: str) -> str:
     shown = "".join(c if c.isascii() and c.isprintable() else "?" for c in text)
     return shown[:_EXCERPT_CHARACTERS]
-
-
-def _without_secrets(url: str) -> str:
-    """Drop user, password and query: keys travel in them."""
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
