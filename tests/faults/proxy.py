@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from random import Random
 from types import TracebackType
@@ -51,11 +51,14 @@ class FaultProxy:
         self._delay_s = 0.0
         self._lose: bytes | None = None
         self._lose_rate = 0.0
+        self._instead: Iterator[bytes] = iter(())
         self.port = 0
         self.lost = 0
         """Replies that were lost."""
         self.accepted = 0
         """Connections that somebody made."""
+        self.answered_instead = 0
+        """Requests that never reached the server."""
 
     async def __aenter__(self) -> Self:
         await self._listen()
@@ -98,6 +101,11 @@ class FaultProxy:
         """Do the same to this share (0-1) of all requests."""
         self._lose_rate = rate
 
+    def answer_instead(self, answers: Iterable[bytes]) -> None:
+        """Answer the first request on each connection in the server's place, one by one, and hang up."""
+        self._instead = iter(answers)
+        self.cut()
+
     async def refuse(self) -> None:
         """Nobody listens any more, and who was connected is cut off."""
         if self._server is not None:
@@ -111,6 +119,7 @@ class FaultProxy:
         """Be a good proxy again. What was swallowed meanwhile does not come back."""
         self._delay_s = self._lose_rate = 0.0
         self._lose = None
+        self._instead = iter(())
         if not self._flows.is_set():
             self.cut()
             self._flows.set()
@@ -129,6 +138,9 @@ class FaultProxy:
         self._connections.add(connection)
         try:
             await self._passes(connection)
+            if (answer := next(self._instead, None)) is not None:
+                await self._answer(client, answers, answer)
+                return
             replies, server = await self._endpoint.open()
             connection.writers.append(server)
             pumps = [
@@ -144,6 +156,12 @@ class FaultProxy:
         finally:
             self._connections.discard(connection)
             await connection.close()
+
+    async def _answer(self, client: asyncio.StreamReader, answers: asyncio.StreamWriter, answer: bytes) -> None:
+        if await client.read(_CHUNK_BYTES):
+            self.answered_instead += 1
+            answers.write(answer)
+            await answers.drain()
 
     async def _pump(
         self,
