@@ -73,6 +73,10 @@ class FaultProxy:
     def redis_url(self) -> str:
         return f"redis://{_HOST}:{self.port}/0"
 
+    @property
+    def authority(self) -> str:
+        return f"{_HOST}:{self.port}"
+
     def postgres_dsn(self, database: str) -> str:
         return f"postgresql://postgres@{_HOST}:{self.port}/{database}?sslmode=disable"
 

@@ -157,17 +157,20 @@ class Stage:
         return bot
 
     def environment(self, **more: str) -> dict[str, str]:
+        """What `more` names goes first."""
+        usual = {
+            "FEED_SOURCE": "native",
+            "FEED_URL": self.feed.ws_url,
+            "FEED_API_URL": self.feed.http_url,
+            "FEED_TOKEN": self.feed.token,
+            "TELEGRAM_MESSAGES_PER_SECOND": str(self.size.messages_per_s),
+        }
         return process_environment(
             telegram=self.telegram,
             redis_url=self.redis_proxy.redis_url,
             postgres_dsn=self.postgres_proxy.postgres_dsn(self._database),
             data_dir=self.data_dir,
-            FEED_SOURCE="native",
-            FEED_URL=self.feed.ws_url,
-            FEED_API_URL=self.feed.http_url,
-            FEED_TOKEN=self.feed.token,
-            TELEGRAM_MESSAGES_PER_SECOND=str(self.size.messages_per_s),
-            **more,
+            **usual | more,
         )
 
     async def finish(self, bot: Bot) -> Counts:

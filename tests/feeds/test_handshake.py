@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
 import pytest
@@ -143,7 +143,7 @@ def waits(logs: list[structlog.typing.EventDict]) -> list[tuple[float, float]]:
 
 
 @asynccontextmanager
-async def kicking(times: int) -> AsyncIterator[str]:
+async def kicking(times: int) -> AsyncGenerator[str]:
     """A feed that hangs up after one heartbeat, so often, and then stays."""
     beat = json.dumps({"type": "heartbeat", "at": "2026-11-20T12:00:00Z"})
     numbers = iter(range(times))
