@@ -60,7 +60,7 @@ class Updates:
     @property
     def is_open(self) -> bool:
         """Whether an update that is brought now is handled here."""
-        return self._connected.is_set() and not self._is_ending
+        return self._connected.is_set() and not self._is_ending and self._telegram.queue.has_room
 
     async def keep_connected(self, progress: Progress) -> None:
         """Connect, however long it takes, and stay so. `FatalError` when Telegram does not know the token."""
@@ -99,8 +99,7 @@ class Updates:
     async def drained(self) -> None:
         """Let no more updates in; return when those that came are handled. After `take` has ended."""
         self._is_ending = True
-        if self._telegram.application.running:
-            await self._telegram.application.update_queue.join()
+        await self._telegram.queue.drained()
 
     async def _connect(self) -> None:
         try:

@@ -7,8 +7,9 @@ from telegram.constants import ParseMode
 from telegram.error import BadRequest
 
 from domain.messages import Message
-from managers.telegram import TelegramManager, markup
+from managers.telegram import TelegramManager
 from managers.telegram_errors import is_harmless, telegram_errors
+from managers.telegram_markup import markup
 
 _NO_PREVIEW = LinkPreviewOptions(is_disabled=True)
 

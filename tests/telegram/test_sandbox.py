@@ -16,7 +16,8 @@ from domain.errors import (
 )
 from domain.messages import Button, Message
 from managers.rate_limiter import Lane, TelegramRateLimiter
-from managers.telegram import TelegramManager, markup
+from managers.telegram import TelegramManager
+from managers.telegram_markup import markup
 from sandbox.telegram.faults import Fault
 from sandbox.telegram.limits import FloodLimits, Window
 from sandbox.telegram.server import TelegramSandbox
