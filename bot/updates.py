@@ -14,7 +14,7 @@ import structlog
 from bot.roles import GATEWAY
 from bot.supervision import Job, Progress
 from domain.errors import DeliveryError, FatalError, FloodError, MessageRefusedError, TransientError
-from managers.telegram import TelegramManager
+from managers.telegram import TelegramManager, WebhookState
 from services.persistence import persistently
 
 log = structlog.get_logger(__name__)
@@ -23,6 +23,7 @@ Lead = Callable[[str, Job, Progress], Awaitable[None]]
 
 LOOK_S: Final = 5.0
 """A job with nothing to do says so this often; the watchdog counts it as progress."""
+WEBHOOK_LOOK_S: Final = 30.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,6 +57,8 @@ class Updates:
         self._is_ending = False
         self._has_failed = False
         self._was_refused = False
+        self.webhook_problem: str | None = None
+        """Why Telegram does not bring what people write, if it says so."""
 
     @property
     def is_open(self) -> bool:
@@ -124,8 +127,25 @@ class Updates:
             if not self._was_refused:
                 self._was_refused = True
                 self._say(f"Telegram refuses the webhook ({error}): check PUBLIC_URL. Trying on.")
-            raise TransientError(f"Telegram refuses the webhook: {error}") from error
-        await _idle(progress)
+            self.webhook_problem = f"Telegram refuses the webhook: {error}"
+            raise TransientError(self.webhook_problem) from error
+        await self._watch_webhook(webhook, progress)
+
+    async def _watch_webhook(self, webhook: Webhook, progress: Progress) -> None:
+        """Ask now and then whether Telegram brings what people write. `TransientError` when it was told otherwise."""
+        former: WebhookState | None = None
+        while True:
+            try:
+                state = await self._telegram.webhook_state()
+            except DeliveryError as error:
+                log.warning("webhook_not_looked_at", reason=str(error))
+            else:
+                if state.url != webhook.url:
+                    self.webhook_problem = "Telegram brings updates somewhere else, or nowhere"
+                    raise TransientError(self.webhook_problem)
+                self.webhook_problem = _why_not_brought(former, state)
+                former = state
+            await _pause(WEBHOOK_LOOK_S, progress)
 
     async def _until_connected(self, progress: Progress) -> None:
         while not self._connected.is_set():
@@ -133,6 +153,12 @@ class Updates:
             with suppress(TimeoutError):
                 async with asyncio.timeout(LOOK_S):
                     await self._connected.wait()
+
+
+def _why_not_brought(former: WebhookState | None, state: WebhookState) -> str | None:
+    """Telegram keeps its last failure for ever: it counts when it is a new one and something waits."""
+    fails = former is not None and state.failed_at not in {None, former.failed_at}
+    return f"Telegram cannot bring {state.waiting:,} updates: {state.failure}" if fails and state.waiting else None
 
 
 async def _pause(seconds: float, progress: Progress) -> None:

@@ -21,6 +21,7 @@ from tests.telegram.foreign_server import PRIVATE_CHAT, SENDER, TOKEN, ForeignBo
 Write = Callable[[int], str]
 MESSAGE: dict[str, Any] = {"message_id": 1, "date": 1, "chat": PRIVATE_CHAT, "from": SENDER}
 POLL_AS_OLDER_SERVERS_SEND_IT = {"id": "5", "question": "Moon?", "options": [{"text": "yes", "voter_count": 1}]}
+EMPTY: dict[str, Any] = {}
 DEEP = "[" * 90_000 + "]" * 90_000
 
 
@@ -38,7 +39,7 @@ UNREADABLE: dict[str, Write] = {
     "no chat": written(message={"message_id": 1, "date": 1}),
     "date of another age": written(message=MESSAGE | {"date": 10**18}),
     "poll of an older server": written(message=MESSAGE | {"poll": POLL_AS_OLDER_SERVERS_SEND_IT}),
-    "empty story": written(message=MESSAGE | {"story": {}}),
+    "empty story": written(message=MESSAGE | {"story": EMPTY}),
     "chat that is none": written(message=MESSAGE | {"chat": 7}),
     "chat named in words": written(message=MESSAGE | {"chat": PRIVATE_CHAT | {"id": "seven"}}),
     "sender in a list": written(message=MESSAGE | {"from": [SENDER]}),
@@ -137,12 +138,12 @@ async def test_several_people_who_cannot_be_read_are_noticed(server: ForeignBotA
     """Then it is not one of them: nobody is being answered."""
     async with polling(manager):
         for _ in range(5):
-            await server.bring_written(written(message=MESSAGE | {"story": {}}))
+            await server.bring_written(written(message=MESSAGE | {"story": EMPTY}))
         await server.until_confirmed()
         assert manager.health().ok, "one person alone does not make the bot unwell"
         for number in range(5):
             person = {"chat": PRIVATE_CHAT | {"id": number + 10}, "from": SENDER | {"id": number + 10}}
-            await server.bring_written(written(message=MESSAGE | person | {"story": {}}))
+            await server.bring_written(written(message=MESSAGE | person | {"story": EMPTY}))
         await server.until_confirmed()
         health = manager.health()
         assert not health.ok
