@@ -26,7 +26,7 @@ from managers.cancellation import end
 from managers.polling import POLL_GRACE_S, Polling, PollRequest
 from managers.rate_limiter import Lane, Slot, TelegramRateLimiter
 from managers.telegram_errors import telegram_errors
-from managers.telegram_markup import file_id, keyboard_json, plain_text
+from managers.telegram_markup import keyboard_json, plain_text
 from managers.telegram_request import AiohttpRequest
 from managers.telegram_updates import UpdateInbox, webhook_secret
 from managers.update_queue import UpdateQueue
@@ -218,7 +218,7 @@ class TelegramManager:
         """
         place = {"chat_id": chat_id, "message_thread_id": thread_id, media.kind: media.source}
         sent = await self._simplified(_SEND[media.kind], message, "caption", place, slot)
-        return SentMedia(sent["message_id"], file_id(sent, media.kind))
+        return SentMedia(sent["message_id"], _file_id(sent, media.kind))
 
     async def _simplified(
         self, endpoint: str, message: Message, text_as: str, place: dict[str, Any], slot: Slot
@@ -351,3 +351,10 @@ class TelegramManager:
         if (stalled_s := self.queue.stalled_s) > self._stale_after_s:
             return f"{len(self.queue):,} updates wait, and none was handled for {stalled_s:,.0f} s"
         return "the last updates of several people could not be read" if self.inbox.reads_nothing else None
+
+
+def _file_id(sent: Mapping[str, Any], kind: MediaKind) -> str | None:
+    file = sent.get(kind)
+    if kind == "photo":
+        file = file[-1] if file else None  # the largest size
+    return file["file_id"] if file else None

@@ -1,16 +1,16 @@
-"""A message's parts in Telegram's form, and what its answers say of a file."""
+"""Buttons and text in Telegram's form."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from html import unescape
 from typing import Any
 
 import msgspec
 from telegram import CopyTextButton, InlineKeyboardButton, InlineKeyboardMarkup
 
-from domain.messages import Button, MediaKind
+from domain.messages import Button
 
 _TAG = re.compile(r"</?[a-zA-Z][^<>]*>")
 
@@ -44,13 +44,6 @@ def _button_fields(button: Button) -> dict[str, Any]:
     if button.copy is not None:
         fields["copy_text"] = {"text": button.copy}
     return fields
-
-
-def file_id(sent: Mapping[str, Any], kind: MediaKind) -> str | None:
-    file = sent.get(kind)
-    if kind == "photo":
-        file = file[-1] if file else None  # the largest size
-    return file["file_id"] if file else None
 
 
 def plain_text(html: str) -> str:
