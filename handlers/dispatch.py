@@ -112,14 +112,13 @@ class Dispatcher:
             await getattr(self._bot, route.method)(turn, reachable)
 
     async def _hurried(self, excess: Excess, _context: Context) -> None:
-        """Say that something was left out, once for all that was; the other taps' spinners end by themselves."""
-        turn, query = _turn(excess.update), excess.update.callback_query
-        if turn is None:
-            return
-        html = self._services.texts.render(HURRY_TEXT, turn.language)
-        if query:
-            await self._answer(query, to_plain(html), alert=True)
-        else:
+        """Say that something was left out, once for all that was.
+
+        By a message even where they tapped: a tap may have waited too long to be answered. Spinners end by themselves.
+        """
+        turn = _turn(excess.update)
+        if turn is not None:
+            html = self._services.texts.render(HURRY_TEXT, turn.language)
             await self._apologise(turn, Message(html=str(html)))
 
     async def _otherwise(self, turn: Turn) -> None:
