@@ -24,7 +24,7 @@ from telegram.ext import (
     filters,
 )
 
-from domain.errors import DeliveryError, RecipientGoneError, TransientError, UserFacingError
+from domain.errors import DeliveryError, FloodError, RecipientGoneError, TransientError, UserFacingError
 from domain.messages import Message
 from handlers.base import BotBase, GroupChat, Turn
 from handlers.routing import CommandRoute, Routes, collect
@@ -164,6 +164,9 @@ class Dispatcher:
             case UserFacingError():
                 log.info("update_refused", key=error.key, arguments=error.arguments, **context)
                 return error.key, error.arguments
+            case FloodError():
+                log.warning("update_unanswered", reason=str(error), **context)
+                return TRANSIENT_TEXT, {}
             case RecipientGoneError():
                 log.info("recipient_gone", reason=str(error), **context)
             case TransientError():

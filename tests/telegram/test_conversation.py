@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 
 import pytest
 
+from domain.errors import FloodError
 from domain.messages import Message
 from managers.conversation import TelegramConversation
 from managers.rate_limiter import TelegramRateLimiter
@@ -66,9 +67,12 @@ async def test_people_who_block_the_bot_say_nothing_about_it(scene: Scene) -> No
 
 
 async def test_a_flood_refusal_of_one_chat_says_nothing_about_the_others(scene: Scene) -> None:
-    flood = refusal(429, "Too Many Requests: retry after 900", retry_after=900)
-    await scene.answers(flood)
-    await scene.answers(BROKEN, BROKEN)
+    scene.api.script("sendMessage", refusal(429, "Too Many Requests: retry after 900", retry_after=900))
+    for _ in range(5):
+        with pytest.raises(FloodError):
+            await scene.conversation.send(7, HELLO)
+        scene.now_s += 5.0
+    assert len(scene.api.calls("sendMessage")) == 1, "the chat is left alone"
     assert scene.conversation.problem is None
 
 
