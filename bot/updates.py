@@ -45,14 +45,19 @@ class Updates:
         show_menus: Callable[[], Awaitable[None]],
         say: Callable[[str], None],
         lead: Lead | None = None,
+        webhook_look_s: float = WEBHOOK_LOOK_S,
     ) -> None:
-        """`show_menus` may be repeated. `lead`: how to become the one who polls, where there may be several."""
+        """`show_menus` may be repeated. `lead`: how to become the one who polls, where there may be several.
+
+        `webhook_look_s`: how often Telegram is asked whether it can bring updates.
+        """
         self._telegram = telegram
         self.webhook = webhook
         """`None` where updates are polled for."""
         self._show_menus = show_menus
         self._say = say
         self._lead = lead
+        self._webhook_look_s = webhook_look_s
         self._connected = asyncio.Event()
         self._is_ending = False
         self._has_failed = False
@@ -137,7 +142,7 @@ class Updates:
         while True:
             try:
                 state = await self._telegram.webhook_state()
-            except DeliveryError as error:
+            except (DeliveryError, TransientError) as error:
                 log.warning("webhook_not_looked_at", reason=str(error))
             else:
                 if state.url != webhook.url:
@@ -145,7 +150,7 @@ class Updates:
                     raise TransientError(self.webhook_problem)
                 self.webhook_problem = _why_not_brought(former, state)
                 former = state
-            await _pause(WEBHOOK_LOOK_S, progress)
+            await _pause(self._webhook_look_s, progress)
 
     async def _until_connected(self, progress: Progress) -> None:
         while not self._connected.is_set():
@@ -157,8 +162,10 @@ class Updates:
 
 def _why_not_brought(former: WebhookState | None, state: WebhookState) -> str | None:
     """Telegram keeps its last failure for ever: it counts when it is a new one and something waits."""
-    fails = former is not None and state.failed_at not in {None, former.failed_at}
-    return f"Telegram cannot bring {state.waiting:,} updates: {state.failure}" if fails and state.waiting else None
+    is_new = former is not None and state.last_error_date not in {None, former.last_error_date}
+    if not is_new or not state.pending_update_count:
+        return None
+    return f"Telegram cannot bring {state.pending_update_count:,} updates: {state.last_error_message}"
 
 
 async def _pause(seconds: float, progress: Progress) -> None:

@@ -9,6 +9,7 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from types import TracebackType
 from typing import Any, NoReturn, Self
 
+import msgspec
 import structlog
 from msgspec import Struct
 from telegram import (
@@ -66,14 +67,14 @@ class TelegramHealth(Struct, frozen=True, kw_only=True):
 
 
 class WebhookState(Struct, frozen=True, kw_only=True):
-    """What Telegram says of the webhook."""
+    """What Telegram says of the webhook, in its words."""
 
     url: str
-    waiting: int
+    pending_update_count: int
     """Updates that it has not brought yet."""
-    failed_at: int | None
+    last_error_date: int | None = None
     """When it last failed to bring one, on Telegram's clock."""
-    failure: str
+    last_error_message: str = ""
 
 
 class TelegramManager:
@@ -314,14 +315,11 @@ class TelegramManager:
     async def webhook_state(self) -> WebhookState:
         """Ask Telegram how it fares with bringing updates."""
         with telegram_errors():
-            info = await self._bot.get_webhook_info()
-        failed_at = info.last_error_date and int(info.last_error_date.timestamp())
-        return WebhookState(
-            url=info.url,
-            waiting=info.pending_update_count,
-            failed_at=failed_at,
-            failure=info.last_error_message or "",
-        )
+            told: object = await self._bot.do_api_request("get_Webhook_Info")
+        try:
+            return msgspec.convert(told, WebhookState)
+        except msgspec.ValidationError as error:
+            raise TransientError(f"Telegram's word about the webhook cannot be read: {error}") from error
 
     async def feed_update(self, update: dict[str, Any]) -> None:
         """Queue an update that came by webhook. An unreadable one is dropped, or it would come for ever."""

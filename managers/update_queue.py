@@ -90,7 +90,7 @@ class UpdateQueue:
         self._per_person = per_person
         self._per_chat = per_chat
         self._in_all = in_all
-        self._clock = clock
+        self.clock = clock
         self._chats: dict[int, _Chat] = {}
         self._ready: deque[_Chat] = deque()
         """Chats whose turn comes: something waits there and nothing is being handled."""
@@ -137,7 +137,7 @@ class UpdateQueue:
     def drop(self, origin: Origin) -> bool:
         """Count one that was not admitted; returns whether the person should be told now (see `put_notice`)."""
         self.dropped += 1
-        now = self._clock()
+        now = self.clock()
         if now - self._logged_at >= _LOGGED_EACH_S:
             self._logged_at = now
             log.warning("updates_dropped", user_id=origin.person, chat_id=origin.chat, dropped=self.dropped)
@@ -157,14 +157,14 @@ class UpdateQueue:
     @property
     def oldest_age_s(self) -> float:
         """How long the oldest update has been here that is not handled yet; nought when there is none."""
-        return self._clock() - next(iter(self._arrived.values())) if self._arrived else 0.0
+        return self.clock() - next(iter(self._arrived.values())) if self._arrived else 0.0
 
     @property
     def stalled_s(self) -> float:
         """How long no update has come to its end although there were some; nought when all are handled."""
         if not self._arrived:
             return 0.0
-        return self._clock() - max(self._finished_at, next(iter(self._arrived.values())))
+        return self.clock() - max(self._finished_at, next(iter(self._arrived.values())))
 
     async def drained(self) -> None:
         """Return when everything that was put is handled."""
@@ -180,7 +180,7 @@ class UpdateQueue:
 
     def _add(self, origin: Origin, counted: int | None, handle: Handle, *, first: bool = False) -> None:
         self._number += 1
-        self._arrived[self._number] = self._clock()
+        self._arrived[self._number] = self.clock()
         chat = self._chats.get(origin.chat)
         if chat is None:
             chat = self._chats[origin.chat] = _Chat(origin.chat)
@@ -200,7 +200,7 @@ class UpdateQueue:
         try:
             async with asyncio.timeout(HANDLED_WITHIN_S):
                 await item.handle()
-            self._finished_at = self._clock()
+            self._finished_at = self.clock()
             self.handled += 1
         except TimeoutError:
             self.given_up += 1

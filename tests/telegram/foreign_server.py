@@ -148,6 +148,9 @@ class ForeignBotApi:
     def _result(self, method: str, parameters: dict[str, Any]) -> object:
         if method == "getMe":
             return BOT
+        if method == "getWebhookInfo":
+            url = next((asked["url"] for asked in reversed(self.calls("setWebhook"))), "")
+            return {"url": url, "has_custom_certificate": False, "pending_update_count": len(self.updates)}
         if method.startswith("send"):
             chat = PRIVATE_CHAT | {"id": int(parameters["chat_id"])}
             return {"message_id": next(self._message_ids), "date": 1, "chat": chat}
