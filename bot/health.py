@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 from bot.core import TokenFilterBot
 from bot.intake import LEASE as INGEST
 from bot.roles import EVERY_LEASE
@@ -20,11 +22,25 @@ async def telegram_health(telegram: TelegramManager, bot: TokenFilterBot) -> Par
         detail = "not connected yet"
     elif health.conflict:
         detail = "somebody else polls with this bot's token"
+    elif health.problem is not None:
+        detail = health.problem
     elif health.last_poll_age_s is None:
         detail = "connected; this process does not poll for updates"
     else:
         detail = f"last answer to getUpdates {health.last_poll_age_s:.0f} s ago"
     return PartHealth(name="telegram", ok=health.ok, detail=detail)
+
+
+async def updates_health(
+    telegram: TelegramManager, why_unanswered: Sequence[Callable[[], str | None]], bot: TokenFilterBot
+) -> PartHealth:
+    """Whether people who write to the bot are answered, as far as can be told from what comes and goes."""
+    queue = telegram.queue
+    detail = f"{len(queue):,} wait, the oldest for {queue.oldest_age_s:,.0f} s; {queue.handled:,} handled"
+    problem = None
+    if bot.state != "standing by":
+        problem = telegram.health().problem or next((why for ask in why_unanswered if (why := ask())), None)
+    return PartHealth(name="updates", ok=problem is None, detail=problem or detail)
 
 
 async def feed_health(bot: TokenFilterBot) -> PartHealth:

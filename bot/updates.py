@@ -14,7 +14,7 @@ import structlog
 from bot.roles import GATEWAY
 from bot.supervision import Job, Progress
 from domain.errors import DeliveryError, FatalError, FloodError, MessageRefusedError, TransientError
-from managers.telegram import TelegramManager
+from managers.telegram import TelegramManager, WebhookState
 from services.persistence import persistently
 
 log = structlog.get_logger(__name__)
@@ -23,6 +23,7 @@ Lead = Callable[[str, Job, Progress], Awaitable[None]]
 
 LOOK_S: Final = 5.0
 """A job with nothing to do says so this often; the watchdog counts it as progress."""
+WEBHOOK_LOOK_S: Final = 30.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,23 +45,30 @@ class Updates:
         show_menus: Callable[[], Awaitable[None]],
         say: Callable[[str], None],
         lead: Lead | None = None,
+        webhook_look_s: float = WEBHOOK_LOOK_S,
     ) -> None:
-        """`show_menus` may be repeated. `lead`: how to become the one who polls, where there may be several."""
+        """`show_menus` may be repeated. `lead`: how to become the one who polls, where there may be several.
+
+        `webhook_look_s`: how often Telegram is asked whether it can bring updates.
+        """
         self._telegram = telegram
         self.webhook = webhook
         """`None` where updates are polled for."""
         self._show_menus = show_menus
         self._say = say
         self._lead = lead
+        self._webhook_look_s = webhook_look_s
         self._connected = asyncio.Event()
         self._is_ending = False
         self._has_failed = False
         self._was_refused = False
+        self.webhook_problem: str | None = None
+        """Why Telegram does not bring what people write, if it says so."""
 
     @property
     def is_open(self) -> bool:
         """Whether an update that is brought now is handled here."""
-        return self._connected.is_set() and not self._is_ending
+        return self._connected.is_set() and not self._is_ending and self._telegram.queue.has_room
 
     async def keep_connected(self, progress: Progress) -> None:
         """Connect, however long it takes, and stay so. `FatalError` when Telegram does not know the token."""
@@ -99,8 +107,7 @@ class Updates:
     async def drained(self) -> None:
         """Let no more updates in; return when those that came are handled. After `take` has ended."""
         self._is_ending = True
-        if self._telegram.application.running:
-            await self._telegram.application.update_queue.join()
+        await self._telegram.queue.drained()
 
     async def _connect(self) -> None:
         try:
@@ -125,8 +132,25 @@ class Updates:
             if not self._was_refused:
                 self._was_refused = True
                 self._say(f"Telegram refuses the webhook ({error}): check PUBLIC_URL. Trying on.")
-            raise TransientError(f"Telegram refuses the webhook: {error}") from error
-        await _idle(progress)
+            self.webhook_problem = f"Telegram refuses the webhook: {error}"
+            raise TransientError(self.webhook_problem) from error
+        await self._watch_webhook(webhook, progress)
+
+    async def _watch_webhook(self, webhook: Webhook, progress: Progress) -> None:
+        """Ask now and then whether Telegram brings what people write. `TransientError` when it was told otherwise."""
+        former: WebhookState | None = None
+        while True:
+            try:
+                state = await self._telegram.webhook_state()
+            except (DeliveryError, TransientError) as error:
+                log.warning("webhook_not_looked_at", reason=str(error))
+            else:
+                if state.url != webhook.url:
+                    self.webhook_problem = "Telegram brings updates somewhere else, or nowhere"
+                    raise TransientError(self.webhook_problem)
+                self.webhook_problem = _why_not_brought(former, state)
+                former = state
+            await _pause(self._webhook_look_s, progress)
 
     async def _until_connected(self, progress: Progress) -> None:
         while not self._connected.is_set():
@@ -134,6 +158,14 @@ class Updates:
             with suppress(TimeoutError):
                 async with asyncio.timeout(LOOK_S):
                     await self._connected.wait()
+
+
+def _why_not_brought(former: WebhookState | None, state: WebhookState) -> str | None:
+    """Telegram keeps its last failure for ever: it counts when it is a new one and something waits."""
+    is_new = former is not None and state.last_error_date not in {None, former.last_error_date}
+    if not is_new or not state.pending_update_count:
+        return None
+    return f"Telegram cannot bring {state.pending_update_count:,} updates: {state.last_error_message}"
 
 
 async def _pause(seconds: float, progress: Progress) -> None:

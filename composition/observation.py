@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
-from bot.health import api_health, feed_health, telegram_health
+from bot.health import api_health, feed_health, telegram_health, updates_health
 from bot.intake import QUEUE_SIZE
 from bot.roles import SENDING
 from managers.postgres import PostgresManager
@@ -52,6 +52,8 @@ def _watch_health(composition: Composition) -> None:
         monitoring.watch("postgresql", partial(answers, "postgresql", parts.postgres.ping))
     if role in SENDING:
         monitoring.watch("telegram", partial(telegram_health, parts.telegram, bot))
+    if role in {"all", "gateway"}:
+        monitoring.watch("updates", partial(updates_health, parts.telegram, composition.why_unanswered, bot))
     if role in {"all", "ingest"}:
         monitoring.watch("feed", partial(feed_health, bot))
     if role == "all":
@@ -83,6 +85,7 @@ def _show_numbers(composition: Composition) -> None:
     gauges.show_letters(metrics, readings.letters)
     gauges.show_limiter(metrics, parts.limiter)
     gauges.show_telegram(metrics, lambda: parts.telegram.foreign_answers)
+    gauges.show_updates(metrics, parts.telegram.queue, lambda: parts.telegram.inbox.unreadable)
     gauges.show_api(metrics, parts.api)
 
 
@@ -95,7 +98,9 @@ def _watch_for_alarms(composition: Composition) -> None:
     alarms.watch("PostgreSQL", conditions.unanswered(readings.postgres))
     alarms.watch("dead letters", conditions.LettersGrew(readings.letters))
     alarms.watch("local store", conditions.flagged(lambda: engine.spool.is_local, "Redis is done without"))
-    alarms.watch("updates", conditions.second_poller(parts.telegram.health))
+    queue, health = parts.telegram.queue, parts.telegram.health
+    alarms.watch("updates", conditions.nobody_answered(lambda: health().problem, *composition.why_unanswered))
+    alarms.watch("waiting updates", conditions.updates_waiting(lambda: queue.oldest_age_s, lambda: len(queue)))
     if composition.place.role == "all":
         alarms.watch("feed", conditions.feed_silent(intake.feed.health))
     if composition.place.role == "gateway":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import structlog
@@ -89,6 +89,11 @@ class Composition:
         self.tokens = self._tokens(api_semaphore)
         self.readings = Readings(parts.redis, parts.postgres, self.journal, stores.letters)
         self.updates = self._updates(settings, terminal)
+        self.conversation = TelegramConversation(parts.telegram)
+        self.why_unanswered: tuple[Callable[[], str | None], ...] = (
+            lambda: self.updates.webhook_problem,
+            lambda: self.conversation.problem,
+        )
         self.bot = TelegramBot(self._services(settings), self._engine(settings, terminal), self.place.role)
         self.dispatcher = Dispatcher(self.bot)
         self.dispatcher.install(parts.telegram.application)
@@ -158,7 +163,7 @@ class Composition:
             monitoring=self.monitoring,
             letters=self.stores.letters,
             inputs=InputsService(parts.redis),
-            telegram=TelegramConversation(parts.telegram),
+            telegram=self.conversation,
             texts=self.texts,
             admin_chat_ids=settings.admin_chat_ids,
             clock=now,

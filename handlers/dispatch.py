@@ -1,8 +1,8 @@
 """From a Telegram update to the one method that answers it, and from an error to a sentence.
 
 Only private chats are answered, and commands that are open to groups. Only new messages are (an edited one would run
-its command twice), and every tap on a button is answered exactly once. A command or a tap withdraws the question that
-was asked last.
+its command twice), and every tap on a button is answered exactly once, but for those that somebody has too many of. A
+command or a tap withdraws the question that was asked last.
 """
 
 from __future__ import annotations
@@ -20,13 +20,15 @@ from telegram.ext import (
     CommandHandler,
     ContextTypes,
     MessageHandler,
+    TypeHandler,
     filters,
 )
 
-from domain.errors import DeliveryError, RecipientGoneError, TransientError, UserFacingError
+from domain.errors import DeliveryError, FloodError, RecipientGoneError, TransientError, UserFacingError
 from domain.messages import Message
 from handlers.base import BotBase, GroupChat, Turn
 from handlers.routing import CommandRoute, Routes, collect
+from managers.telegram_updates import Excess
 from texts.markup import MAX_CALLBACK_ANSWER_UTF16, Html, cut, to_plain
 from texts.renderer import FALLBACK_LANGUAGE
 
@@ -40,6 +42,7 @@ GROUP_OR_PRIVATE_MESSAGE = filters.UpdateType.MESSAGE & (filters.ChatType.PRIVAT
 TRANSIENT_TEXT = "error.transient"
 UNEXPECTED_TEXT = "error.unexpected"
 STALE_TEXT = "callback.stale"
+HURRY_TEXT = "error.too_much_at_once"
 _GONE = frozenset({ChatMember.BANNED, ChatMember.LEFT})
 
 
@@ -54,13 +57,14 @@ class Dispatcher:
     def install(self, application: AnyApplication) -> None:
         """Register every route. Raises `FatalError` when a route's text is missing."""
         helps = (route.help for route in self.routes.commands.values())
-        self._services.texts.check((*helps, TRANSIENT_TEXT, UNEXPECTED_TEXT, STALE_TEXT))
+        self._services.texts.check((*helps, TRANSIENT_TEXT, UNEXPECTED_TEXT, STALE_TEXT, HURRY_TEXT))
         for route in self.routes.commands.values():
             where = GROUP_OR_PRIVATE_MESSAGE if route.groups else PRIVATE_MESSAGE
             application.add_handler(CommandHandler(route.name, self._command(route), where))
         application.add_handler(CallbackQueryHandler(self._tapped))
         application.add_handler(ChatMemberHandler(self._membership, ChatMemberHandler.MY_CHAT_MEMBER))
         application.add_handler(MessageHandler(PRIVATE_MESSAGE & ~filters.StatusUpdate.ALL, self._said))
+        application.add_handler(TypeHandler(Excess, self._hurried))
         application.add_error_handler(self._failed)
 
     def _command(self, route: CommandRoute) -> Callable[[Update, Context], Coroutine[Any, Any, None]]:
@@ -107,6 +111,16 @@ class Dispatcher:
             reachable = change.new_chat_member.status not in _GONE
             await getattr(self._bot, route.method)(turn, reachable)
 
+    async def _hurried(self, excess: Excess, _context: Context) -> None:
+        """Say that something was left out, once for all that was.
+
+        By a message even where they tapped: a tap may have waited too long to be answered. Spinners end by themselves.
+        """
+        turn = _turn(excess.update)
+        if turn is not None:
+            html = self._services.texts.render(HURRY_TEXT, turn.language)
+            await self._apologise(turn, Message(html=str(html)))
+
     async def _otherwise(self, turn: Turn) -> None:
         if self.routes.otherwise:
             await getattr(self._bot, self.routes.otherwise.method)(turn)
@@ -150,6 +164,9 @@ class Dispatcher:
             case UserFacingError():
                 log.info("update_refused", key=error.key, arguments=error.arguments, **context)
                 return error.key, error.arguments
+            case FloodError():
+                log.warning("update_unanswered", reason=str(error), **context)
+                return TRANSIENT_TEXT, {}
             case RecipientGoneError():
                 log.info("recipient_gone", reason=str(error), **context)
             case TransientError():

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Any
+import time
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from typing import Any, Final
 
 from telegram import LinkPreviewOptions
 from telegram.constants import ParseMode
 from telegram.error import BadRequest
 
+from domain.errors import BotError, FloodError, RecipientGoneError
 from domain.messages import Message
 from managers.telegram import TelegramManager
 from managers.telegram_errors import is_harmless, telegram_errors
 from managers.telegram_markup import markup
 
 _NO_PREVIEW = LinkPreviewOptions(is_disabled=True)
+_FAILURES: Final = 3
+_FAILING_FOR_S: Final = 10.0
+_FORGOTTEN_AFTER_S: Final = 300.0
+"""When nobody has asked anything for so long, nobody knows whether an answer would arrive."""
 
 
 class TelegramConversation:
@@ -23,12 +31,27 @@ class TelegramConversation:
     unusual in one of them would keep it from making.
     """
 
-    def __init__(self, telegram: TelegramManager) -> None:
+    def __init__(self, telegram: TelegramManager, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._bot = telegram.application.bot
+        self._clock = clock
+        self._failures = 0
+        """Since an answer last arrived."""
+        self._failed_first_at = self._failed_last_at = 0.0
+        self._failed_chats: set[int] = set()
+        self._reason = ""
+
+    @property
+    def problem(self) -> str | None:
+        """Why no answer arrives, if so: several have failed in a row, for a while, and not long ago."""
+        if self._failures < _FAILURES or self._failed_last_at - self._failed_first_at < _FAILING_FOR_S:
+            return None
+        if self._clock() - self._failed_last_at > _FORGOTTEN_AFTER_S:
+            return None
+        return f"the last {self._failures:,} answers have not arrived: {self._reason}"
 
     async def send(self, chat_id: int, message: Message) -> int:
         """Send a new message; returns its id."""
-        with telegram_errors():
+        with self._noting(chat_id):
             options = {"disable_notification": message.silent, "message_thread_id": message.thread_id}
             place = {"chat_id": chat_id, **options}
             sent = await self._bot.do_api_request("send_Message", place | _content(message))
@@ -36,7 +59,7 @@ class TelegramConversation:
 
     async def edit(self, chat_id: int, message_id: int, message: Message) -> None:
         """Replace a message. One that is gone or too old to be edited raises `MessageRefusedError`."""
-        with telegram_errors():
+        with self._noting(chat_id):
             try:
                 place = {"chat_id": chat_id, "message_id": message_id}
                 await self._bot.do_api_request("edit_Message_Text", place | _content(message))
@@ -46,12 +69,40 @@ class TelegramConversation:
 
     async def answer(self, callback_query_id: str, text: str | None = None, *, alert: bool = False) -> None:
         """End the spinner on a button; `text` is plain, up to 200 UTF-16 units."""
-        with telegram_errors():
+        with self._noting(None):
             try:
                 await self._bot.answer_callback_query(callback_query_id, text, show_alert=alert)
             except BadRequest as refusal:
                 if not is_harmless(refusal):
                     raise
+
+    @contextmanager
+    def _noting(self, chat_id: int | None) -> Generator[None]:
+        """Raise this project's errors, and remember what becomes of answers."""
+        try:
+            with telegram_errors():
+                yield
+        except RecipientGoneError:
+            raise  # Telegram's word about this person; it says nothing about the others
+        except BotError as error:
+            self._note_failure(chat_id, error)
+            raise
+        self._failures = 0
+        self._failed_chats.clear()
+
+    def _note_failure(self, chat_id: int | None, error: BotError) -> None:
+        now = self._clock()
+        if now - self._failed_last_at > _FORGOTTEN_AFTER_S:
+            self._failures = 0
+            self._failed_chats.clear()
+        if chat_id is not None and len(self._failed_chats) < _FAILURES:
+            self._failed_chats.add(chat_id)
+        if isinstance(error, FloodError) and len(self._failed_chats) == 1:
+            return  # one chat is to be left alone for a while
+        if not self._failures:
+            self._failed_first_at = now
+        self._failures += 1
+        self._failed_last_at, self._reason = now, str(error)
 
 
 def _content(message: Message) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from typing import Any
 
 import structlog
@@ -24,6 +25,14 @@ Answer = bool | dict[str, Any] | list[dict[str, Any]]
 _REPLY_ATTEMPTS = 4
 _REPLY_PATIENCE_S = 30.0
 """A person who waited longer than this for an answer has gone."""
+
+
+class ChatClosedError(RetryAfter):
+    """Telegram wants the chat to be left alone for longer than anybody waits for an answer; it was not asked again."""
+
+    @property
+    def retry_after(self) -> timedelta:
+        return self._retry_after
 
 
 class LimiterStats(Struct, frozen=True, kw_only=True):
@@ -121,7 +130,8 @@ class TelegramRateLimiter(BaseRateLimiter[Lane | Slot]):
         """Send under a held `Slot`, or under one of the given lane (`None`: REPLY), if the request needs one.
 
         A flood refusal closes the chat for as long as Telegram said. In lane REPLY the request is repeated, a
-        few times and if the pause is short; otherwise the sender gets `RetryAfter`.
+        few times and if the pause is short; otherwise the sender gets `RetryAfter`. Likewise at once while the chat
+        is closed for longer: whoever answers people must not be held up by one of them.
         """
         chat_id = data.get("chat_id")
         if not isinstance(chat_id, int | str) or not _is_message(endpoint):
@@ -134,6 +144,9 @@ class TelegramRateLimiter(BaseRateLimiter[Lane | Slot]):
         attempts_left = _REPLY_ATTEMPTS if lane is Lane.REPLY else 1
         while True:
             attempts_left -= 1
+            closed_s = self._slots.closed_for_s(_normal(chat_id))
+            if lane is Lane.REPLY and closed_s > _REPLY_PATIENCE_S:
+                raise ChatClosedError(timedelta(seconds=closed_s))
             async with self.slot(chat_id, lane) as slot:
                 try:
                     return await self._send(slot, lambda: callback(*args, **kwargs))

@@ -253,6 +253,12 @@ class SlotScheduler:
         """Chats that hold, cool or wait for a slot, or are closed."""
         return len(self._chats)
 
+    def closed_for_s(self, chat_id: ChatId) -> float:
+        """How long nothing may be sent to the chat, since Telegram refused to take more."""
+        chat = self._chats.get(chat_id)
+        closed_until = self._closed_until if chat is None else max(self._closed_until, chat.closed_until)
+        return max(0.0, closed_until - self.clock())
+
     def stop_timer(self) -> None:
         if self._timer is not None:
             self._timer.cancel()

@@ -9,20 +9,23 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from types import TracebackType
 from typing import Any, NoReturn, Self
 
+import msgspec
 import structlog
 from msgspec import Struct
-from telegram import BotCommand, BotCommandScopeChat, ChatMember, Update, User
-from telegram.error import BadRequest, Conflict, TelegramError
+from telegram import BotCommand, BotCommandScopeChat, ChatMember, User
+from telegram.error import BadRequest
 from telegram.ext import Application, ApplicationBuilder, ContextTypes, ExtBot
 
-from domain.errors import FatalError, FloodError, MessageRefusedError, RecipientGoneError, TransientError
+from domain.errors import FloodError, MessageRefusedError, RecipientGoneError, TransientError
 from domain.messages import Media, MediaKind, Message, SentMedia
 from managers.cancellation import end
+from managers.polling import POLL_GRACE_S, Polling, PollRequest
 from managers.rate_limiter import Lane, Slot, TelegramRateLimiter
 from managers.telegram_errors import telegram_errors
 from managers.telegram_markup import keyboard_json, plain_text
 from managers.telegram_request import AiohttpRequest
-from managers.telegram_updates import ChatOrderProcessor, webhook_secret
+from managers.telegram_updates import UpdateInbox, webhook_secret
+from managers.update_queue import UpdateQueue
 
 log = structlog.get_logger(__name__)
 
@@ -33,10 +36,6 @@ TelegramApplication = Application[
 ALLOWED_UPDATES = ("message", "callback_query", "my_chat_member", "pre_checkout_query")
 """Always stated, as Telegram remembers the last list. Without edited messages no command can run twice."""
 
-_POLL_TIMEOUT_S = 10
-_POLL_GRACE_S = 5.0
-"""How much later than its time-out a long poll may be answered."""
-_CONCURRENT_UPDATES = 64
 _DRAIN_TIMEOUT_S = 10.0
 _ADMINISTRATORS = frozenset({ChatMember.OWNER, ChatMember.ADMINISTRATOR})
 _SEND: dict[MediaKind | None, str] = {
@@ -53,11 +52,24 @@ class TelegramHealth(Struct, frozen=True, kw_only=True):
     ok: bool
     polling: bool
     last_poll_age_s: float | None
-    """Since getUpdates was last answered, or since polling started; `None` when not polling."""
+    """Since getUpdates was last answered in a way that could be processed; `None` when not polling."""
     conflict: bool
     """Somebody else polls with the same token."""
     connected: bool = True
     """Telegram has told who we are, so updates can be handled."""
+    problem: str | None = None
+    """Why nobody is answered, if so."""
+
+
+class WebhookState(Struct, frozen=True, kw_only=True):
+    """What Telegram says of the webhook, in its words."""
+
+    url: str
+    pending_update_count: int
+    """Updates that it has not brought yet."""
+    last_error_date: int | None = None
+    """When it last failed to bring one, on Telegram's clock."""
+    last_error_message: str = ""
 
 
 class TelegramManager:
@@ -88,9 +100,8 @@ class TelegramManager:
         self._stale_after_s = stale_after_s
         self._clock = clock
         self._requests = AiohttpRequest(read_timeout_s=answer_timeout_s, clock=clock)
-        self._polls = AiohttpRequest(connections=4, read_timeout_s=_POLL_GRACE_S, clock=clock)
-        self._polling_since = 0.0
-        self._conflict_at: float | None = None
+        self._polls = PollRequest(connections=4, read_timeout_s=POLL_GRACE_S, clock=clock)
+        self._polls_now = False
         self._closing = AsyncExitStack()
         self.application: TelegramApplication = (
             ApplicationBuilder()
@@ -100,9 +111,20 @@ class TelegramManager:
             .request(self._requests)
             .get_updates_request(self._polls)
             .rate_limiter(limiter)
-            .concurrent_updates(ChatOrderProcessor(_CONCURRENT_UPDATES))
+            .updater(None)
             .job_queue(None)
             .build()
+        )
+        self.queue = UpdateQueue(clock=clock)
+        """Updates that wait to be handled; the application's own queue stays empty."""
+        self.inbox = UpdateInbox(self.queue, self.application.process_update, clock=clock)
+        self._polling = Polling(
+            self._bot,
+            self.inbox,
+            self.queue,
+            allowed_updates=ALLOWED_UPDATES,
+            conflict_lasts_s=stale_after_s,
+            clock=clock,
         )
 
     @property
@@ -140,10 +162,7 @@ class TelegramManager:
         try:
             yield self
         finally:
-            try:
-                await self.stop_polling()
-            finally:
-                await self._stop_application()
+            await self._stop_application()
 
     async def connect(self) -> None:
         """Ask Telegram who we are, unless it has told already; from then on updates are handled.
@@ -162,12 +181,14 @@ class TelegramManager:
 
     async def _stop_application(self) -> None:
         try:
-            if self.application.running:
-                async with asyncio.timeout(_DRAIN_TIMEOUT_S):
-                    await self.application.stop()
+            async with asyncio.timeout(_DRAIN_TIMEOUT_S):
+                await self.queue.drained()
         except TimeoutError:
-            log.warning("updates_abandoned", after_s=_DRAIN_TIMEOUT_S)
+            log.warning("updates_abandoned", after_s=_DRAIN_TIMEOUT_S, updates=len(self.queue))
         finally:
+            await self.queue.close()
+            if self.application.running:
+                await self.application.stop()
             await self.application.shutdown()
             await self._bot.shutdown()
             # What was never connected is not shut down by the library.
@@ -253,60 +274,33 @@ class TelegramManager:
     # -- receiving
 
     async def poll(self, progress: Callable[[], None] = lambda: None) -> NoReturn:
-        """Connect if need be, and poll until cancelled. `progress` is called also while Telegram is waited for.
+        """Connect if need be, remove a webhook if there is one, and poll until cancelled.
 
-        Raises `TransientError` when Telegram cannot be reached, or leaves getUpdates unanswered for too long: the
-        library repeats a timed-out poll for ever without a word. One that is refused since somebody else polls (409)
-        is answered: it is repeated, ever more slowly up to half a minute, until the other one has gone.
+        `progress` is called also while Telegram is waited for. Raises `TransientError` when Telegram cannot be
+        reached at first, or leaves getUpdates without an answer that can be processed for too long, and `FatalError`
+        for an unknown token. Errors are repeated ever more slowly up to half a minute, and so is a poll that is
+        refused since somebody else polls (409), until the other one has gone.
         """
         await self.connect()
-        starting = asyncio.create_task(self.start_polling())
-        try:
-            while not starting.done():
-                progress()
-                await asyncio.wait({starting}, timeout=self._stale_after_s / 4)
-            starting.result()
-            while True:
-                progress()
-                await asyncio.sleep(self._stale_after_s / 4)
-                if (age_s := self._last_poll_age_s()) > self._stale_after_s:
-                    raise TransientError(f"Telegram has not answered getUpdates for {age_s:.0f} s")
-        finally:
-            await end([starting])
-            await self.stop_polling()
-
-    async def start_polling(self) -> None:
-        """Remove a webhook if there is one, and poll. Waits while Telegram cannot be reached."""
-        updater = self.application.updater
-        if updater is None:
-            raise FatalError("This application was built without polling.")
         await self._polls.shutdown()  # a fresh session: nothing of a poll that got stuck may live on
         await self._polls.initialize()
-        self._polling_since = self._clock()
-        with telegram_errors():
-            await updater.start_polling(
-                timeout=_POLL_TIMEOUT_S,
-                bootstrap_retries=-1,
-                allowed_updates=ALLOWED_UPDATES,
-                drop_pending_updates=False,
-                error_callback=self._note_poll_error,
-            )
-        log.info("polling_started")
-
-    async def stop_polling(self) -> None:
-        updater = self.application.updater
-        if updater is not None and updater.running:
-            with telegram_errors():
-                await updater.stop()
-            log.info("polling_stopped")
-
-    def _note_poll_error(self, error: TelegramError) -> None:
-        if not isinstance(error, Conflict):
-            log.warning("poll_failed", reason=error.message)
-            return
-        if not self._in_conflict():  # once, not at every attempt
-            log.error("poll_conflicted", reason=error.message)
-        self._conflict_at = self._clock()
+        polling = asyncio.create_task(self._polling.run())
+        self._polls_now = True
+        try:
+            while True:
+                progress()
+                await asyncio.wait({polling}, timeout=self._stale_after_s / 4)
+                if polling.done():
+                    polling.result()
+                if (age_s := self._polling.stuck_s) > self._stale_after_s and self.queue.has_room:
+                    raise TransientError(f"Telegram has not answered getUpdates for {age_s:.0f} s")
+        except asyncio.CancelledError:
+            self._polling.no_longer_wanted()
+            raise
+        finally:
+            await end([polling])
+            self._polls_now = False
+            await self._polling.confirm()
 
     async def set_webhook(self, url: str, secret: str) -> None:
         """Let Telegram bring updates to `url`; `secret` comes back in a header of each."""
@@ -319,36 +313,43 @@ class TelegramManager:
             )
         log.info("webhook_set", url=url)
 
+    async def webhook_state(self) -> WebhookState:
+        """Ask Telegram how it fares with bringing updates."""
+        with telegram_errors():
+            told: object = await self._bot.do_api_request("get_Webhook_Info")
+        try:
+            return msgspec.convert(told, WebhookState)
+        except msgspec.ValidationError as error:
+            raise TransientError(f"Telegram's word about the webhook cannot be read: {error}") from error
+
     async def feed_update(self, update: dict[str, Any]) -> None:
         """Queue an update that came by webhook. An unreadable one is dropped, or it would come for ever."""
-        try:
-            parsed = Update.de_json(update, self._bot)
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
-            log.warning("update_unreadable", update_id=update.get("update_id"), error=repr(error))
-            return
-        await self.application.update_queue.put(parsed)
+        self.inbox.take(update, self._bot)
 
     def health(self) -> TelegramHealth:
-        updater = self.application.updater
         connected = self.application.running
-        polling = updater is not None and updater.running
-        age_s = self._last_poll_age_s() if polling else None
-        conflict = self._in_conflict()
-        fresh = age_s is None or age_s <= self._stale_after_s
+        conflict = self._polling.is_in_conflict
+        silent_s = self._polling.silent_s
+        problem = self._problem(silent_s or 0.0)
         return TelegramHealth(
-            ok=connected and fresh and not conflict,
-            polling=polling,
-            last_poll_age_s=age_s,
+            ok=problem is None,
+            polling=self._polls_now,
+            last_poll_age_s=silent_s,
             conflict=conflict,
             connected=connected,
+            problem=problem,
         )
 
-    def _in_conflict(self) -> bool:
-        return self._conflict_at is not None and self._clock() - self._conflict_at < self._stale_after_s
-
-    def _last_poll_age_s(self) -> float:
-        """Count a refusal to poll as an answer."""
-        return self._clock() - max(self._polling_since, self._polls.last_success_at or 0.0, self._conflict_at or 0.0)
+    def _problem(self, silent_s: float) -> str | None:
+        if not self.application.running:
+            return "not connected yet"
+        if self._polling.is_in_conflict:
+            return "somebody else polls with this bot's token (409)"
+        if silent_s > self._stale_after_s:
+            return f"no answer to getUpdates that could be processed for {silent_s:,.0f} s"
+        if (stalled_s := self.queue.stalled_s) > self._stale_after_s:
+            return f"{len(self.queue):,} updates wait, and none was handled for {stalled_s:,.0f} s"
+        return "the last updates of several people could not be read" if self.inbox.reads_nothing else None
 
 
 def _file_id(sent: Mapping[str, Any], kind: MediaKind) -> str | None:

@@ -7,7 +7,6 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final
 
-from managers.telegram import TelegramHealth
 from managers.websocket import FeedHealth
 from services.journal import JournalLag
 from services.readings import Reading
@@ -16,6 +15,8 @@ Condition = Callable[[], str | None]
 
 FULL_SHARE: Final = 0.8
 JOURNAL_AGE_S: Final = 60.0
+UPDATE_AGE_S: Final = 60.0
+"""Twice as long as all that one person may have waiting takes at the pace that Telegram allows."""
 LETTERS_WITHIN_S: Final = 600.0
 LETTERS_GREW_BY: Final = 5
 """So few that one fault of ours shows, so many that a subscriber who blocks the bot is no alarm."""
@@ -63,8 +64,17 @@ def feed_silent(health: Callable[[], FeedHealth]) -> Condition:
     return reason
 
 
-def second_poller(health: Callable[[], TelegramHealth]) -> Condition:
-    return flagged(lambda: health().conflict, "somebody else polls with this bot's token (409)")
+def nobody_answered(*problems: Callable[[], str | None]) -> Condition:
+    """Each of `problems` says why people who write to the bot get no answer, if it knows so."""
+    return lambda: next((reason for problem in problems if (reason := problem())), None)
+
+
+def updates_waiting(oldest_age_s: Callable[[], float], waiting: Callable[[], int]) -> Condition:
+    def reason() -> str | None:
+        age_s = oldest_age_s()
+        return f"{waiting():,} wait, the oldest for {age_s:,.0f} s" if age_s > UPDATE_AGE_S else None
+
+    return reason
 
 
 class LettersGrew:

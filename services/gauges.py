@@ -9,7 +9,7 @@ from typing import Protocol
 from managers.api import APIRetryManager
 from managers.rate_limiter import Lane, LimiterStats
 from services.journal import JournalLag
-from services.metrics import Metrics
+from services.metrics import Metrics, Read
 from services.readings import Reading
 
 _API_COUNTS = {
@@ -127,6 +127,28 @@ def show_telegram(metrics: Metrics, foreign_answers: Callable[[], int]) -> None:
         "Answers in Telegram's place that were not its own: a proxy's page, half a body; what was asked is unknown."
     )
     metrics.counter("telegram_foreign_answers", meaning, foreign_answers)
+
+
+class Queue(Protocol):
+    """What `managers.update_queue.UpdateQueue` knows about itself."""
+
+    handled: int
+    dropped: int
+    given_up: int
+
+    def __len__(self) -> int: ...
+
+    @property
+    def oldest_age_s(self) -> float: ...
+
+
+def show_updates(metrics: Metrics, queue: Queue, unreadable: Read) -> None:
+    metrics.gauge("updates_waiting", "Updates that wait or are being handled.", lambda: len(queue))
+    metrics.gauge("updates_oldest_age_seconds", "Age of the oldest of them.", lambda: queue.oldest_age_s)
+    metrics.counter("updates_handled", "Updates that were handled.", lambda: queue.handled)
+    metrics.counter("updates_dropped", "Updates beyond somebody's share; dropped.", lambda: queue.dropped)
+    metrics.counter("updates_given_up", "Updates whose handling did not come to an end.", lambda: queue.given_up)
+    metrics.counter("updates_unreadable", "Updates that could not be read; dropped.", unreadable)
 
 
 def _waiting(limiter: Limiter, lane: Lane) -> int:

@@ -39,7 +39,7 @@ def create_app(
     metrics: CollectorRegistry,
 ) -> FastAPI:
     """Serve `/healthz` (200, or 503 when not ok), `/metrics` and, if given, the webhook; nothing else."""
-    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
     app.add_middleware(_SecurityHeaders)
 
     @app.get("/healthz")

@@ -6,14 +6,16 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import Generator
+from functools import partial
 from types import TracebackType
-from typing import Self
+from typing import Self, cast
 
 import structlog
 import uvicorn
 from starlette.types import ASGIApp
 
 from domain.errors import FatalError
+from web.protocol import BoundedProtocol, Bounds
 
 log = structlog.get_logger(__name__)
 
@@ -24,14 +26,16 @@ _BACKLOG = 2048
 class HttpServer:
     """Serves from `__aenter__` to `__aexit__`; `wait` raises should it ever stop in between."""
 
-    def __init__(self, app: ASGIApp, host: str, port: int) -> None:
+    def __init__(self, app: ASGIApp, host: str, port: int, bounds: Bounds | None = None) -> None:
         self._host = host
         self.port = port
         """0 until it listens means: a free one."""
         self._server = _EmbeddedServer(
             uvicorn.Config(
                 app,
+                http=cast("type[asyncio.Protocol]", partial(BoundedProtocol, bounds=bounds or Bounds())),
                 log_config=None,
+                log_level="error",  # what strangers send is not worth a line each
                 access_log=False,
                 lifespan="off",
                 ws="none",

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import hmac
+import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
-from typing import Any
+from typing import Any, cast
 
-import msgspec
 import structlog
 from fastapi import HTTPException, Request, Response
+from starlette.requests import ClientDisconnect
 
-from managers.telegram_updates import webhook_secret
+from managers.telegram_updates import read_json, webhook_secret
 
 log = structlog.get_logger(__name__)
 
@@ -21,7 +22,7 @@ PATH = "/telegram/webhook"
 _SECRET_HEADER = "X-Telegram-Bot-Api-Secret-Token"  # noqa: S105 -- the name of the header, not its value
 _BODY_MAX_BYTES = 1024 * 1024
 _REMEMBERED_UPDATES = 10_000
-_DECODER = msgspec.json.Decoder(dict[str, Any])
+_LOGGED_EACH_S = 10.0
 
 
 class TelegramWebhook:
@@ -43,16 +44,22 @@ class TelegramWebhook:
         self._feed = feed
         self._is_open = is_open
         self._seen: OrderedDict[int, None] = OrderedDict()
+        self._refused = 0
+        self._logged_at = -_LOGGED_EACH_S
         self.path = path
 
     async def receive(self, request: Request) -> Response:
         given = request.headers.get(_SECRET_HEADER, "")
         if not hmac.compare_digest(given.encode(), self._secret):
-            log.warning("webhook_refused", reason="secret")
-            raise HTTPException(HTTPStatus.FORBIDDEN)
+            raise self._refusal(HTTPStatus.FORBIDDEN, "secret")
         if not self._is_open():
             raise HTTPException(HTTPStatus.SERVICE_UNAVAILABLE)
-        update, update_id = _decoded(await _body(request))
+        body = await _body(request)
+        if body is None:
+            raise self._refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "size")
+        update, update_id = _decoded(body)
+        if update_id is None:
+            raise self._refusal(HTTPStatus.BAD_REQUEST, "body")
         if update_id not in self._seen:
             self._seen[update_id] = None  # before the wait below, during which Telegram may repeat it
             try:
@@ -64,25 +71,38 @@ class TelegramWebhook:
                 self._seen.popitem(last=False)
         return Response()
 
+    def _refusal(self, status: HTTPStatus, reason: str) -> HTTPException:
+        """Count and log a request that is refused, not every one of many: anybody can send some."""
+        self._refused += 1
+        now = time.monotonic()
+        if now - self._logged_at >= _LOGGED_EACH_S:
+            self._logged_at = now
+            log.warning("webhook_refused", reason=reason, so_far=self._refused)
+        return HTTPException(status)
 
-def _decoded(body: bytes) -> tuple[dict[str, Any], int]:
+
+def _decoded(body: bytes) -> tuple[dict[str, Any], int | None]:
+    """Return the update and its id; no id, no update."""
     try:
-        update = _DECODER.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        update = {}
+        read = read_json(body)
+    except ValueError:
+        read = None
+    update = cast("dict[str, Any]", read) if isinstance(read, dict) else dict[str, Any]()
     update_id = update.get("update_id")
-    if not isinstance(update_id, int):
-        log.warning("webhook_refused", reason="body")
-        raise HTTPException(HTTPStatus.BAD_REQUEST)
-    return update, update_id
+    return update, update_id if isinstance(update_id, int) and not isinstance(update_id, bool) else None
 
 
-async def _body(request: Request) -> bytes:
-    """Read the body, but never more of it than allowed, whatever its announced length."""
+async def _body(request: Request) -> bytes | None:
+    """Read the body, but never more of it than allowed, whatever its announced length; `None` if there is more.
+
+    One that breaks off is none, and refused like any that cannot be read, should anybody listen.
+    """
     body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > _BODY_MAX_BYTES:
-            log.warning("webhook_refused", reason="size")
-            raise HTTPException(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+    try:
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > _BODY_MAX_BYTES:
+                return None
+    except ClientDisconnect:
+        return b""
     return bytes(body)

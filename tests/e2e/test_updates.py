@@ -7,13 +7,14 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
+from aiohttp import web
 
 from bot.supervision import Job, Progress, Pulse, supervise
 from bot.updates import Updates, Webhook
 from managers.cancellation import end
 from managers.rate_limiter import TelegramRateLimiter
 from managers.telegram import TelegramManager
-from tests.telegram.foreign_server import TOKEN, ForeignBotApi, cut, refusal
+from tests.telegram.foreign_server import TOKEN, ForeignBotApi, Handler, cut, refusal
 
 HOOK = Webhook(url="https://bot.example.org/hook", secret="s3cret")
 
@@ -41,6 +42,7 @@ class Scene:
             show_menus=show_menus,
             say=self.said.append,
             lead=lead if leads else None,
+            webhook_look_s=0.05,
         )
 
 
@@ -96,6 +98,63 @@ async def test_a_refused_webhook_is_set_as_soon_as_it_is_taken(scene: Scene) -> 
     assert "getUpdates" not in [method for method, _ in scene.api.asked]
     (said,) = scene.said
     assert "check PUBLIC_URL" in said
+
+
+def webhook_info(url: str = HOOK.url, waiting: int = 0, failed_at: int | None = None) -> Handler:
+    async def answer(_: web.Request) -> web.StreamResponse:
+        info: dict[str, object] = {"url": url, "has_custom_certificate": False, "pending_update_count": waiting}
+        if failed_at is not None:
+            info |= {"last_error_date": failed_at, "last_error_message": "Connection refused"}
+        return web.json_response({"ok": True, "result": info})
+
+    return answer
+
+
+async def no_word(_: web.Request) -> web.StreamResponse:
+    return web.json_response({"ok": True, "result": True})
+
+
+async def looks(scene: Scene, updates: Updates, *answers: Handler) -> list[str | None]:
+    """What is known to be wrong after each look that Telegram answers like this, noted when the next one comes."""
+    known: list[str | None] = []
+
+    def noting(answer: Handler) -> Handler:
+        async def noted(request: web.Request) -> web.StreamResponse:
+            known.append(updates.webhook_problem)
+            return await answer(request)
+
+        return noted
+
+    scene.api.script("getWebhookInfo", *map(noting, (*answers, webhook_info())))
+    async with working(updates.keep_connected, updates.take):
+        await scene.api.until_asked("getWebhookInfo", len(answers) + 2)
+    return known[1:]
+
+
+async def test_a_webhook_that_brings_nothing_is_noticed(scene: Scene) -> None:
+    """An old failure says nothing, and neither does one that left nothing behind."""
+    updates = scene.updates(webhook=HOOK)
+    known = await looks(
+        scene,
+        updates,
+        webhook_info(waiting=3, failed_at=100),
+        webhook_info(waiting=3, failed_at=100),
+        webhook_info(waiting=4, failed_at=160),
+        refusal(502, "Bad Gateway"),
+        no_word,
+        webhook_info(waiting=0, failed_at=200),
+    )
+    cannot = "Telegram cannot bring 4 updates: Connection refused"
+    assert known == [None, None, cannot, cannot, cannot, None]
+
+
+async def test_a_webhook_that_somebody_removed_is_set_again(scene: Scene) -> None:
+    scene.api.script("getWebhookInfo", webhook_info(url=""), webhook_info())
+    updates = scene.updates(webhook=HOOK)
+    async with working(updates.keep_connected, updates.take):
+        await scene.api.until_asked("setWebhook", 2)
+        await scene.api.until_asked("getWebhookInfo", 2)
+    assert len(scene.api.calls("setWebhook")) == 2
 
 
 async def test_who_cannot_reach_telegram_keeps_nobody_else_from_polling(scene: Scene) -> None:

@@ -28,11 +28,19 @@ from handlers.dispatch import Dispatcher
 from managers.cancellation import end
 from managers.rate_limiter import Lane, Slot, TelegramRateLimiter
 from managers.redis import RedisManager
-from managers.telegram import TelegramHealth, TelegramManager
+from managers.telegram import TelegramManager
 from managers.websocket import FeedHealth
 from sandbox.telegram.server import TelegramSandbox
 from services.alarms import TOLD_PER_HOUR, AlarmsService, StandingAlarm
-from services.conditions import LettersGrew, feed_silent, flagged, journal_behind, queue_filling, second_poller
+from services.conditions import (
+    LettersGrew,
+    feed_silent,
+    flagged,
+    journal_behind,
+    nobody_answered,
+    queue_filling,
+    updates_waiting,
+)
 from services.inputs import InputsService
 from services.journal import JournalLag
 from services.metrics import Metrics
@@ -369,9 +377,24 @@ def test_a_feed_is_silent_when_it_is_cut_or_says_nothing(
     assert feed_silent(lambda: health)() == reason
 
 
-def test_a_second_poller_is_an_alarm() -> None:
-    health = TelegramHealth(ok=False, polling=True, last_poll_age_s=1.0, conflict=True)
-    assert "409" in (second_poller(lambda: health)() or "")
+def test_nobody_is_answered_when_any_part_says_so() -> None:
+    problems: list[str | None] = [None, None]
+    condition = nobody_answered(lambda: problems[0], lambda: problems[1])
+    assert condition() is None
+    problems[1] = "answers do not arrive"
+    assert condition() == "answers do not arrive"
+    problems[0] = "somebody else polls"
+    assert condition() == "somebody else polls"
+
+
+def test_updates_that_wait_too_long_are_an_alarm() -> None:
+    ages = iter([0.0, 60.0, 61.0])
+    condition = updates_waiting(lambda: next(ages), lambda: 1_234)
+    assert [condition() for _ in range(3)] == [None, None, "1,234 wait, the oldest for 61 s"]
+
+
+def test_what_is_flagged_is_an_alarm() -> None:
+    assert flagged(lambda: True, "in use")() == "in use"
     assert flagged(lambda: False, "in use")() is None
 
 

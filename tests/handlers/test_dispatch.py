@@ -9,6 +9,7 @@ from typing import Any, ClassVar, cast
 import pytest
 import structlog
 from structlog.testing import LogCapture
+from telegram import Update
 
 from domain.errors import (
     FatalError,
@@ -23,6 +24,7 @@ from handlers.base import BotBase, Services, Turn
 from handlers.callbacks import CallbackData
 from handlers.dispatch import Dispatcher
 from handlers.routing import callback, command, membership, otherwise, text_input
+from managers.telegram_updates import Excess
 from services.inputs import Expected
 from tests.handlers.telegram_wire import (
     ADMIN_ID,
@@ -319,3 +321,16 @@ async def test_a_command_without_help_is_refused_at_start(
 
     with pytest.raises(FatalError, match=r"help\.mystery"):
         Dispatcher(Undocumented()).install(application())
+
+
+async def test_somebody_who_sends_too_much_is_told_in_a_message(
+    ann: Person, app: AnyApplication, conversation: RecordedConversation
+) -> None:
+    too_much = TEXTS.plain("error.too_much_at_once")
+    tap = {"id": "77", "from": ann.user, "chat_instance": "1", "data": "x", "message": ann.message("menu")}
+    for content in ({"message": ann.message("hi")}, {"callback_query": tap}):
+        update = Update.de_json({"update_id": 1, **content}, app.bot)
+        await app.process_update(Excess(update))
+    assert [(one.how, one.text) for one in conversation.said] == [("sent", too_much)] * 2
+    conversation.fail = lambda _how: RecipientGoneError("blocked")
+    await app.process_update(Excess(Update.de_json({"update_id": 2, "message": ann.message("hi")}, app.bot)))

@@ -2,13 +2,17 @@
 
 import asyncio
 import itertools
+import json
 from collections import defaultdict, deque
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
 
 from aiohttp import web
+
+from managers.telegram import TelegramManager
 
 TOKEN = "123456:ForeignServerToken"
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -45,12 +49,25 @@ async def answer_and_close(_: web.Request) -> web.StreamResponse:
     return response
 
 
+@asynccontextmanager
+async def polling(manager: TelegramManager) -> AsyncGenerator[None]:
+    """Poll until the block ends; what came may still be in handling then."""
+    task = asyncio.create_task(manager.poll())
+    try:
+        yield
+        assert not task.done(), task
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+
+
 @dataclass
 class ForeignBotApi:
     asked: list[tuple[str, dict[str, Any]]] = field(default_factory=list[tuple[str, dict[str, Any]]])
     scripted: dict[str, deque[Handler]] = field(default_factory=lambda: defaultdict[str, deque[Handler]](deque))
     """The next answers of a method; without any it does what it should."""
-    updates: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    updates: list[tuple[int, str]] = field(default_factory=list[tuple[int, str]])
+    """Those that are not confirmed, by id and as they are written."""
     files: dict[str, bytes] = field(default_factory=dict[str, bytes])
     url: str = ""
 
@@ -86,13 +103,30 @@ class ForeignBotApi:
         return [parameters for name, parameters in self.asked if name == method]
 
     async def bring(self, **content: object) -> None:
+        await self.bring_written(lambda number: json.dumps({"update_id": number, **content}))
+
+    async def bring_written(self, write: Callable[[int], str]) -> None:
+        """Let an update come as `write` writes it, given its id; it need not be one."""
         async with self._changed:
-            self.updates.append({"update_id": next(self._update_ids), **content})
+            number = next(self._update_ids)
+            self.updates.append((number, write(number)))
             self._changed.notify_all()
 
-    async def bring_text(self, text: str, chat: dict[str, Any] = PRIVATE_CHAT) -> None:
+    async def skip_ids(self, count: int) -> None:
+        """Use up ids, as Telegram may when nothing has come for a week."""
+        for _ in range(count):
+            next(self._update_ids)
+
+    async def until_confirmed(self) -> None:
+        async with self._changed:
+            await self._changed.wait_for(lambda: not self.updates)
+
+    async def bring_text(
+        self, text: str, chat: dict[str, Any] = PRIVATE_CHAT, sender: dict[str, Any] | None = None
+    ) -> None:
         message_id = next(self._message_ids)
-        await self.bring(message={"message_id": message_id, "date": 1, "chat": chat, "from": SENDER, "text": text})
+        who = sender or (SENDER | {"id": chat["id"]} if chat["type"] == "private" else SENDER)
+        await self.bring(message={"message_id": message_id, "date": 1, "chat": chat, "from": who, "text": text})
 
     async def _call(self, request: web.Request) -> web.StreamResponse:
         method = request.match_info["method"]
@@ -107,24 +141,29 @@ class ForeignBotApi:
             self._changed.notify_all()
         if self.scripted[method]:
             return await self.scripted[method].popleft()(request)
-        return web.json_response({"ok": True, "result": await self._result(method, parameters)})
+        if method == "getUpdates":
+            return await self._get_updates(int(parameters.get("offset", 0)), parameters)
+        return web.json_response({"ok": True, "result": self._result(method, parameters)})
 
-    async def _result(self, method: str, parameters: dict[str, Any]) -> object:
+    def _result(self, method: str, parameters: dict[str, Any]) -> object:
         if method == "getMe":
             return BOT
-        if method == "getUpdates":
-            return await self._wait_for_updates(int(parameters.get("offset", 0)), int(parameters.get("timeout", 0)))
+        if method == "getWebhookInfo":
+            url = next((asked["url"] for asked in reversed(self.calls("setWebhook"))), "")
+            return {"url": url, "has_custom_certificate": False, "pending_update_count": len(self.updates)}
         if method.startswith("send"):
             chat = PRIVATE_CHAT | {"id": int(parameters["chat_id"])}
             return {"message_id": next(self._message_ids), "date": 1, "chat": chat}
         return True
 
-    async def _wait_for_updates(self, offset: int, timeout_s: int) -> list[dict[str, Any]]:
+    async def _get_updates(self, offset: int, parameters: dict[str, Any]) -> web.StreamResponse:
         async with self._changed:
-            self.updates = [update for update in self.updates if update["update_id"] >= offset]
-            if not self.updates and timeout_s:
+            self.updates = [(number, written) for number, written in self.updates if number >= offset]
+            self._changed.notify_all()
+            if not self.updates and int(parameters.get("timeout", 0)):
                 await self._changed.wait_for(lambda: self.updates)
-            return self.updates
+            page = ",".join(written for _, written in self.updates[: int(parameters.get("limit", 100))])
+            return web.Response(text=f'{{"ok":true,"result":[{page}]}}', content_type="application/json")
 
     async def _file(self, request: web.Request) -> web.StreamResponse:
         return web.Response(body=self.files[request.match_info["path"]])

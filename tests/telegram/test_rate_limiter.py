@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from telegram.error import BadRequest, RetryAfter
 
-from managers.rate_limiter import Answer, Lane, Slot, TelegramRateLimiter
+from managers.rate_limiter import Answer, Lane, Slot, TelegramRateLimiter, retry_after_s
 from managers.telegram_answers import FloodRefusedError
 from tests.telegram.strict_server import StrictServer, request
 from tests.telegram.virtual_time import run, virtual_clock
@@ -257,6 +257,47 @@ def test_a_reply_is_not_repeated_for_ever(retry_after: int, asked: int) -> None:
     assert run(scenario()) == asked
 
 
+def test_a_reply_to_a_chat_that_is_closed_for_long_is_refused_at_once() -> None:
+    async def scenario():
+        limiter, server = make_limiter(), StrictServer()
+        with pytest.raises(RetryAfter):
+            await request(limiter, server, 7, retry_after=900)
+        await asyncio.sleep(100)
+        with pytest.raises(RetryAfter) as refused:
+            await request(limiter, server, 7)
+        assert retry_after_s(refused.value) == pytest.approx(800, abs=1)
+        assert now() == pytest.approx(100, abs=1)
+        await request(limiter, server, 8)
+        await asyncio.sleep(780)
+        await request(limiter, server, 7)
+        return now()
+
+    assert run(scenario()) == pytest.approx(900, abs=1), "what is closed for less than anybody's patience is waited for"
+
+
+def test_a_reply_goes_before_thousands_of_alerts() -> None:
+    """Whoever asks for help gets the next free slot or the one after it, whatever waits for others and for them."""
+
+    async def scenario():
+        limiter, server = make_limiter(), StrictServer()
+        alerts = [*range(1, 3001), *[5000] * 2000]
+        backlog = [asyncio.create_task(request(limiter, server, chat, how=Lane.ALERT)) for chat in alerts]
+        before = list[int]()
+        for chat_id in (5000, 6000, 5000, 7000):
+            await asyncio.sleep(5)
+            already = len(server.arrivals)
+            await request(limiter, server, chat_id, how=Lane.REPLY)
+            at = len(server.arrivals) - 1 - server.arrivals[::-1].index((now(), chat_id))
+            others = [where for _, where in server.arrivals[already:at]]
+            before.append(len(others) if chat_id != 5000 else others.count(5000))
+        for task in backlog:
+            task.cancel()
+        await asyncio.wait(backlog)
+        return before
+
+    assert max(run(scenario())) <= 1
+
+
 def test_a_refusal_under_a_held_slot_is_the_senders_matter_and_closes_the_chat() -> None:
     async def scenario():
         limiter, server, flood = make_limiter(), StrictServer(), Flood(times=1, retry_after=7)
@@ -306,9 +347,9 @@ def test_ten_thousand_waiters_of_closed_and_slow_chats_do_not_hold_up_a_new_one(
         async with limiter.slot(1, Lane.ALERT) as slot:
             with pytest.raises(RetryAfter):
                 await send(limiter, Flood(times=1, retry_after=3000), 1, slot)
-        waiting = [asyncio.create_task(request(limiter, server, 1, how=Lane.REPLY)) for _ in range(10_000)]
+        waiting = [asyncio.create_task(request(limiter, server, 1, how=Lane.PAYMENT)) for _ in range(10_000)]
         await asyncio.sleep(0)
-        assert limiter.waiting(Lane.REPLY) == 10_000
+        assert limiter.waiting(Lane.PAYMENT) == 10_000
         hanging = asyncio.create_task(request(limiter, server, 2, there_s=30.0))
         await asyncio.sleep(1.0)
         before = now()

@@ -24,6 +24,7 @@ from domain.messages import Button, Message
 from managers.rate_limiter import Lane, TelegramRateLimiter
 from managers.telegram import ALLOWED_UPDATES, TelegramManager
 from managers.telegram_markup import markup, plain_text
+from managers.update_queue import PER_PERSON
 from tests.telegram.foreign_server import (
     PRIVATE_CHAT,
     SENDER,
@@ -33,6 +34,7 @@ from tests.telegram.foreign_server import (
     answer_and_close,
     cut,
     never,
+    polling,
     refusal,
 )
 
@@ -209,14 +211,12 @@ async def test_polling_brings_updates_to_handlers_and_confirms_them(
 ) -> None:
     manager.application.add_handler(TypeHandler(Update, answer_text))
     await server.bring_text("before")
-    polling = asyncio.create_task(manager.poll())
-    await server.bring_text("after")
-    answers = await server.until_asked("sendMessage", 2)
-    assert [answer["text"] for answer in answers] == ["you said before", "you said after"]
-    assert manager.health().ok
-    assert manager.health().polling
-    polling.cancel()
-    await asyncio.wait([polling])
+    async with polling(manager):
+        await server.bring_text("after")
+        answers = await server.until_asked("sendMessage", 2)
+        assert [answer["text"] for answer in answers] == ["you said before", "you said after"]
+        assert manager.health().ok
+        assert manager.health().polling
     assert not manager.health().polling
     asked = server.calls("getUpdates")
     assert json.loads(asked[0]["allowed_updates"]) == list(ALLOWED_UPDATES)
@@ -228,12 +228,11 @@ async def test_polling_brings_updates_to_handlers_and_confirms_them(
 async def test_a_second_poller_shows_in_health(manager: TelegramManager, server: ForeignBotApi) -> None:
     reason = "Conflict: terminated by other getUpdates request; make sure that only one bot instance is running"
     server.script("getUpdates", refusal(409, reason))
-    await manager.start_polling()
-    await server.until_asked("getUpdates", 2)
-    health = manager.health()
-    assert health.conflict
-    assert not health.ok
-    await manager.stop_polling()
+    async with polling(manager):
+        await server.until_asked("getUpdates", 2)
+        health = manager.health()
+        assert health.conflict
+        assert not health.ok
 
 
 async def test_a_poll_that_nobody_answers_does_not_stay_unnoticed(server: ForeignBotApi) -> None:
@@ -244,18 +243,18 @@ async def test_a_poll_that_nobody_answers_does_not_stay_unnoticed(server: Foreig
         assert not manager.health().polling
         manager.application.add_handler(TypeHandler(Update, answer_text))
         await server.bring_text("again")
-        await manager.start_polling()
-        await server.until_asked("sendMessage")
+        async with polling(manager):
+            await server.until_asked("sendMessage")
 
 
 async def test_polling_can_be_given_up_while_telegram_is_away(server: ForeignBotApi) -> None:
     async with make(server) as manager:
         server.script("deleteWebhook", never)
-        polling = asyncio.create_task(manager.poll())
+        task = asyncio.create_task(manager.poll())
         await server.until_asked("deleteWebhook")
-        polling.cancel()
-        await asyncio.wait([polling])
-        assert polling.cancelled()
+        task.cancel()
+        await asyncio.wait([task])
+        assert task.cancelled()
 
 
 async def test_a_webhook_is_set_and_its_updates_are_handled(manager: TelegramManager, server: ForeignBotApi) -> None:
@@ -299,12 +298,11 @@ async def test_one_chat_is_handled_in_order_and_does_not_hold_up_another(
 
     manager.application.add_handler(TypeHandler(Update, handle))
     await server.bring_text("slow")
-    for number in range(200):
+    for number in range(PER_PERSON - 1):
         await server.bring_text(str(number))
     await server.bring_text("other", chat=PRIVATE_CHAT | {"id": 8})
-    await manager.start_polling()
-    await release.wait()
-    await manager.stop_polling()
-    await manager.application.update_queue.join()
+    async with polling(manager):
+        await release.wait()
+    await manager.queue.drained()
     assert handled[0] == (8, "other")
-    assert handled[1:] == [(7, "slow"), *((7, str(number)) for number in range(200))]
+    assert handled[1:] == [(7, "slow"), *((7, str(number)) for number in range(PER_PERSON - 1))]

@@ -12,7 +12,7 @@ from domain.errors import FatalError, NotSentError, TransientError
 from domain.messages import Message
 from managers.rate_limiter import Lane, TelegramRateLimiter
 from managers.telegram import TelegramManager
-from tests.telegram.foreign_server import TOKEN, ForeignBotApi, cut, never, refusal
+from tests.telegram.foreign_server import TOKEN, ForeignBotApi, cut, never, polling, refusal
 
 
 @pytest.fixture
@@ -45,8 +45,8 @@ async def test_it_connects_as_soon_as_telegram_answers(server: ForeignBotApi) ->
         assert manager.health().ok
         assert manager.username == "filter_bot"
         await server.bring_text("hi")
-        await manager.start_polling()
-        await server.until_asked("sendMessage")
+        async with polling(manager):
+            await server.until_asked("sendMessage")
     assert len(server.calls("getMe")) == 4
 
 
@@ -75,13 +75,13 @@ async def test_waiting_for_telegram_is_no_standstill(server: ForeignBotApi) -> N
     server.script("deleteWebhook", never)
     moved = asyncio.Semaphore(0)
     async with make(server, stale_after_s=0.04) as manager:
-        polling = asyncio.create_task(manager.poll(moved.release))
+        task = asyncio.create_task(manager.poll(moved.release))
         for _ in range(3):
             await moved.acquire()
-        assert not polling.done()
-        polling.cancel()
-        await asyncio.wait([polling])
-        assert polling.cancelled()
+        assert not task.done()
+        task.cancel()
+        await asyncio.wait([task])
+        assert task.cancelled()
 
 
 async def test_a_second_poller_is_waited_out(server: ForeignBotApi) -> None:
@@ -97,16 +97,16 @@ async def test_a_second_poller_is_waited_out(server: ForeignBotApi) -> None:
         token=TOKEN, api_base=server.url, limiter=TelegramRateLimiter(), stale_after_s=60.0, clock=lambda: now_s
     )
     async with manager:
-        polling = asyncio.create_task(manager.poll())
+        task = asyncio.create_task(manager.poll())
         await server.until_asked("getUpdates", 3)
         health = manager.health()
         assert health.conflict
         assert not health.ok
         assert health.last_poll_age_s == 0.0, "a refusal is an answer: polling is not stuck"
-        assert not polling.done()
+        assert not task.done()
         await server.bring_text("hi")
         await server.until_asked("getUpdates", 4)
         now_s += 60.0
         assert not manager.health().conflict
-        polling.cancel()
-        await asyncio.wait([polling])
+        task.cancel()
+        await asyncio.wait([task])
