@@ -87,6 +87,9 @@ def _show_numbers(composition: Composition) -> None:
     gauges.show_telegram(metrics, lambda: parts.telegram.foreign_answers)
     gauges.show_updates(metrics, parts.telegram.queue, lambda: parts.telegram.inbox.unreadable)
     gauges.show_api(metrics, parts.api)
+    gauges.show_unreadable(metrics, parts.source.name, lambda: parts.source.unreadable)
+    if (jupiter := parts.jupiter) is not None:
+        gauges.show_unreadable(metrics, "jupiter", lambda: jupiter.unreadable)
 
 
 def _watch_for_alarms(composition: Composition) -> None:

@@ -9,6 +9,7 @@ from itertools import islice
 from typing import Any, Final, cast
 
 import msgspec
+import structlog
 
 from config.clock import now
 from domain.calls import Origin, Token
@@ -19,6 +20,8 @@ from managers.json_mending import decoded
 from managers.request_budget import Limit
 from managers.sources.base import NAME_LIMIT, SYMBOL_LIMIT, clamped, cut, is_plausible, place, positive
 from managers.sources.links import media_link, telegram_handle, web_link, x_handle
+
+log = structlog.get_logger(__name__)
 
 SOL_MINT = "So11111111111111111111111111111111111111112"
 TOKENS_PER_REQUEST = 100
@@ -50,6 +53,8 @@ class JupiterManager:
         self._api = api
         self._url = base_url.rstrip("/")
         self._clock = clock
+        self.unreadable = 0
+        """Entries of its answers that could not be read, and were skipped, since the start."""
         api.limit(self._url, KEYLESS)
 
     async def prices_usd(self, mints: Iterable[str]) -> dict[str, float]:
@@ -58,6 +63,7 @@ class JupiterManager:
         for page in _pages(mints, _PRICES_PER_REQUEST):
             body = await self._get("/price/v3", {"ids": ",".join(page)}, _PRICES_SHAPE, _PRICES_TIMEOUT_S)
             document = decoded(_prices, body)
+            self._note_unreadable(document[mint] for mint in page if mint in document)
             found = ((mint, _price(document.get(mint))) for mint in page)
             prices |= {mint: price for mint, price in found if price is not None}
         return prices
@@ -72,11 +78,18 @@ class JupiterManager:
         for page in _pages(mints, TOKENS_PER_REQUEST):
             body = await self._get("/tokens/v2/search", {"query": ",".join(page)}, _FOUND_SHAPE, _TOKENS_TIMEOUT_S)
             asked, now = set(page), self._clock()
-            for entry in decoded(_found, body):
+            entries = decoded(_found, body)
+            self._note_unreadable(entries)
+            for entry in entries:
                 mint = _Body(entry).get("id")
                 if isinstance(mint, str) and mint in asked:
                     tokens[mint] = read_token(mint, entry, now)
         return tokens
+
+    def _note_unreadable(self, entries: Iterable[object]) -> None:
+        if unreadable := sum(not isinstance(entry, dict) for entry in entries):
+            self.unreadable += unreadable
+            log.warning("jupiter_entries_skipped", entries=unreadable)
 
     async def _get(self, path: str, params: dict[str, str], shape: Shape, timeout_s: float) -> bytes:
         body = await self._api.get(self._url + path, params=params, timeout_s=timeout_s, shape=shape)

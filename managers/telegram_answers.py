@@ -24,8 +24,7 @@ _DEFAULT_RETRY_AFTER = timedelta(seconds=1)
 _LONGEST_RETRY_AFTER_S = 1e8
 _REFUSALS = range(400, 600)
 _EXCERPT_BYTES = 80
-_TAKES_A_MESSAGE = re.compile(r"(send|forward)(?!ChatAction|MediaGroup|Messages)[A-Z]")
-_TAKES_TRUE = re.compile(r"(set|delete|answer|sendChatAction|leave|pin|unpin|logOut|close)")
+_TOKEN = re.compile(rb"[0-9]{5,}(?::|%3a)[\w%-]+", re.IGNORECASE)
 
 
 class ForeignAnswerError(NetworkError):
@@ -74,12 +73,26 @@ class _Answer(Struct, Generic[T]):
     parameters: _Parameters | None = None
 
 
+_MESSAGE = """
+    sendMessage sendPhoto sendAudio sendDocument sendVideo sendAnimation sendVoice sendVideoNote sendPaidMedia
+    sendLocation sendVenue sendContact sendPoll sendDice sendSticker sendInvoice sendGame sendRichMessage forwardMessage
+"""
+_MESSAGE_OR_TRUE = "editMessageText editMessageCaption editMessageMedia editMessageReplyMarkup setGameScore"
+_TRUE = """
+    setWebhook deleteWebhook setMyCommands deleteMyCommands answerCallbackQuery answerPreCheckoutQuery
+    answerShippingQuery answerInlineQuery sendChatAction deleteMessage deleteMessages pinChatMessage unpinChatMessage
+    leaveChat logOut close refundStarPayment editUserStarSubscription
+"""
 _RESULTS: dict[str, Any] = {
+    **dict.fromkeys(_MESSAGE.split(), _Message),
+    **dict.fromkeys(_MESSAGE_OR_TRUE.split(), _Message | bool),
+    **dict.fromkeys(_TRUE.split(), bool),
     "getMe": _User,
     # Each update is read by itself later: one that cannot be costs only itself.
     "getUpdates": list[msgspec.Raw],
     "getChatMember": _ChatMember,
 }
+"""What each method gives; of any other, whatever is there."""
 
 
 def telegrams_own(method: str, status: int, is_json: bool, payload: bytes, retry_after: str) -> tuple[int, bytes]:  # noqa: FBT001
@@ -95,7 +108,7 @@ def telegrams_own(method: str, status: int, is_json: bool, payload: bytes, retry
         raise _foreign(status, payload) from None
     if answer.ok:
         # A message that has an id was sent, whatever a proxy made of the headers: taking it for unknown repeats it.
-        if status != HTTPStatus.OK or answer.result is UNSET or answer.result is False:
+        if status != HTTPStatus.OK or answer.result is UNSET or answer.result is None or answer.result is False:
             raise _foreign(status, payload)
         return status, payload
     code, parameters = answer.error_code or 0, answer.parameters
@@ -115,19 +128,10 @@ def _pause(told_s: float | None, header: str) -> timedelta:
 
 @lru_cache(maxsize=64)
 def _decoder(method: str) -> msgspec.json.Decoder[_Answer[Any]]:
-    return msgspec.json.Decoder(_Answer[_result(method)])
-
-
-def _result(method: str) -> Any:
-    if method in _RESULTS:
-        return _RESULTS[method]
-    if method.startswith("editMessage"):
-        return _Message | bool
-    if _TAKES_A_MESSAGE.match(method):
-        return _Message
-    return bool if _TAKES_TRUE.match(method) else Any
+    return msgspec.json.Decoder(_Answer[_RESULTS.get(method, Any)])
 
 
 def _foreign(status: int, payload: bytes) -> ForeignAnswerError:
+    payload = _TOKEN.sub(b"***", payload)  # pages like to repeat the address that was asked for
     excerpt = payload[:_EXCERPT_BYTES].decode("ascii", "replace").encode("ascii", "replace").decode()
     return ForeignAnswerError(f"not an answer of Telegram's: HTTP {status} {excerpt!r}")

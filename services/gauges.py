@@ -103,6 +103,12 @@ def show_api(metrics: Metrics, api: APIRetryManager) -> None:
     )
 
 
+def show_unreadable(metrics: Metrics, source: str, unreadable: Callable[[], int]) -> None:
+    """`source`: whose answers they are items of."""
+    meaning = "Items of an answer that could not be read and were skipped."
+    metrics.counter("items_unreadable", meaning, unreadable, {"source": source})
+
+
 def _by_host(api: APIRetryManager, name: str) -> dict[str, float]:
     return {host: getattr(counts, name) for host, counts in api.counts.items()}
 

@@ -45,6 +45,11 @@ class Source(Protocol):
         """Whether there is an HTTP side. Without one the three coroutines answer `[]` and `None`."""
         ...
 
+    @property
+    def unreadable(self) -> int:
+        """Calls of its past that could not be read, and were skipped, since the start."""
+        ...
+
     def subscription(self, cursor: int | None) -> list[str]:
         """Give the text frames to send after every connect; `cursor` is the last call already handled."""
         ...

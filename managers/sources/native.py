@@ -76,6 +76,7 @@ class NativeSource:
         self._api_url = api_url.rstrip("/") if api_url else None
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
         self._api = api
+        self.unreadable = 0
 
     @property
     def replays(self) -> bool:
@@ -131,6 +132,7 @@ class NativeSource:
             try:
                 event = self.decode(bytes(raw), received_at)
             except FrameError as error:
+                self.unreadable += 1
                 log.warning("past_call_rejected", source=self.name, reason=str(error))
                 continue
             if isinstance(event, Call):

@@ -77,6 +77,7 @@ class PumpPortalSource:
 
     name = "pumpportal"
     replays = False
+    unreadable = 0
 
     def __init__(
         self,

@@ -144,6 +144,7 @@ async def test_a_page_of_calls_loses_the_bad_one(api_manager: APIRetryManager, s
     source = NativeSource("ws://x/", api_url=serve({"/v1/calls": body}), api=api_manager)
     calls = await source.calls_since(0, 10)
     assert [call.id for call in calls] == ["a", "c", "d", "e"]
+    assert source.unreadable == 2
     assert (calls[1].token.name, calls[1].token.holders, calls[3].token.top10_percent) == (MENDED, None, 100)
 
 
@@ -184,6 +185,7 @@ async def test_prices_of_jupiter(api_manager: APIRetryManager, serve: Serve):
     body = {mint: {"usdPrice": price, "note": HALF} for mint, price in zip(mints, prices, strict=True)}
     jupiter = JupiterManager(api_manager, serve({"/price/v3": json.dumps({**body, mints[4]: float("nan")})}))
     assert await jupiter.prices_usd(mints) == {mints[0]: 1.5, mints[2]: 2.5}
+    assert jupiter.unreadable == 1
 
 
 async def test_tokens_of_jupiter(api_manager: APIRetryManager, serve: Serve):
@@ -196,7 +198,9 @@ async def test_tokens_of_jupiter(api_manager: APIRetryManager, serve: Serve):
         {"id": mints[3], "audit": {"topHoldersPercentage": 100.00000000000001}},
     ]
     body = json.dumps(page).replace('"?"', "[" * 5_000 + "]" * 5_000)
-    found = await JupiterManager(api_manager, serve({"/tokens/v2/search": body})).tokens(mints)
+    jupiter = JupiterManager(api_manager, serve({"/tokens/v2/search": body}))
+    found = await jupiter.tokens(mints)
+    assert jupiter.unreadable == 1
     assert [found[mint].market_cap_usd for mint in mints] == [5, None, 9, None]
     assert (found[mints[0]].name, found[mints[1]].fdv_usd, found[mints[3]].top10_percent) == (MENDED, 7, 100)
 

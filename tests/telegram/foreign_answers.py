@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import gzip
 from collections.abc import Mapping
+from urllib.parse import quote
 
 from aiohttp import web
 
-from tests.telegram.foreign_server import Handler
+from tests.telegram.foreign_server import TOKEN, Handler
 
 PAGE = "<html><head><title>Blocked</title></head><body>by your provider</body></html>"
 FORBIDDEN = '{"ok":false,"error_code":403,"description":"Forbidden: bot was blocked by the user"}'
@@ -71,6 +72,8 @@ ANSWERS: Mapping[str, Handler] = {
     "refusal in a page": said(FORBIDDEN, 403, "text/html"),
     "unknown token in a page": said(UNAUTHORISED, 401, "text/plain"),
     "somebody else's JSON": said('{"error":{"code":403,"message":"quota exceeded"}}', 403),
+    "page with the address": said(f"<p>/bot{TOKEN}/ was not found</p>", 404, "text/html"),
+    "page with the address in a link": said(f"<a href='?next=%2Fbot{quote(TOKEN, '')}%2F'>", 404, "text/html"),
     "half a document": said(FORBIDDEN[:40], 403),
     "half a body": raw(b'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 900\r\n\r\n{"ok":true,'),
     "rubbish in place of gzip": said(b"\x1f\x8b rubbish", Content_Encoding="gzip"),

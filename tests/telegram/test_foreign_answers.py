@@ -80,7 +80,7 @@ async def test_what_is_not_telegrams_decides_nothing(
         server.script(method, answer)
         with pytest.raises(OutcomeUnknownError) as caught:
             pytest.fail(f"{name} was taken for an answer to {method}: {await METHODS[what](manager)!r}")
-        assert TOKEN not in str(caught.value)
+        assert TOKEN.partition(":")[2] not in str(caught.value)
         assert manager.foreign_answers == number, f"{name} was not counted"
         assert len(server.calls(method)) == number, f"{name}: a request is never repeated by itself"
 
