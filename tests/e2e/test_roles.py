@@ -137,7 +137,7 @@ async def everybody_says_what_he_has(
     site: Site, gateway: BotProcess, ingest: BotProcess, match: BotProcess, send: BotProcess
 ) -> None:
     parts = {
-        gateway: ["redis", "postgresql", "telegram"],
+        gateway: ["redis", "postgresql", "telegram", "updates"],
         ingest: ["redis", "feed"],
         match: ["redis"],
         send: ["redis", "telegram"],
@@ -260,7 +260,7 @@ async def test_it_starts_without_telegram_and_delivers_when_it_comes(
         await bot.says("Telegram cannot be reached; trying on")
         await feed.someone_listens.wait()
         site = Site(environment, data_dir, http)
-        health = await site.health_when(bot, lambda health: failing(health) == ["telegram"])
+        health = await site.health_when(bot, lambda health: failing(health) == ["telegram", "updates"])
         assert "not connected yet" in str(health)
         call = publish(feed)
         async with telegram:
