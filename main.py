@@ -18,6 +18,7 @@ from bot.roles import ROLES, SENDING, Role
 from composition import Addresses, Composition, Place, connect
 from config.clock import now
 from config.logging import configure_logging
+from config.pace import pace
 from config.settings import Settings, load_settings
 from domain.errors import FatalError, TransientError, flatten
 from domain.partitions import PARTITIONS
@@ -220,6 +221,7 @@ def main() -> int:
             points.arm(settings.fault_point)
         if settings.fault_clock_file:
             now.shift_by(settings.fault_clock_file)
+        pace.factor = settings.fault_pace
         configure_logging(level=settings.log_level, directory=settings.logs)
         with asyncio.Runner(loop_factory=event_loop) as runner:
             match chosen.command:

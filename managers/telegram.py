@@ -34,6 +34,7 @@ from managers.rate_limiter import Lane, Slot, TelegramRateLimiter
 from managers.telegram_errors import telegram_errors
 from managers.telegram_request import AiohttpRequest
 from managers.telegram_updates import ChatOrderProcessor, webhook_secret
+from managers.waiting import pause, reporting
 
 log = structlog.get_logger(__name__)
 
@@ -268,13 +269,9 @@ class TelegramManager:
         await self.connect()
         starting = asyncio.create_task(self.start_polling())
         try:
-            while not starting.done():
-                progress()
-                await asyncio.wait({starting}, timeout=self._stale_after_s / 4)
-            starting.result()
+            await reporting(starting, progress)
             while True:
-                progress()
-                await asyncio.sleep(self._stale_after_s / 4)
+                await pause(self._stale_after_s / 4, progress)
                 if (age_s := self._last_poll_age_s()) > self._stale_after_s:
                     raise TransientError(f"Telegram has not answered getUpdates for {age_s:.0f} s")
         finally:
