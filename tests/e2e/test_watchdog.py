@@ -165,8 +165,6 @@ def sides(data_dir: Path, redis_url: str, postgres_dsn: str, another_dsn: str, l
     alone, together = Side(data_dir, redis_url, 0, postgres_dsn), Side(data_dir, redis_url, 1, another_dsn)
     return Sides({role: alone if role == "all" else together for role in ROLES})
 
-    print("TTT", x, time.monotonic())
-
 
 async def played(sides: Sides, state: str, limit_s: float, source: str = "native") -> None:
     """Bring everybody into a state, and see every job report progress in it and after it."""
