@@ -19,12 +19,13 @@ from composition import Addresses, Composition, Place, connect
 from config.clock import now
 from config.logging import configure_logging
 from config.pace import pace
+from config.private_files import keep_private
 from config.settings import Settings, load_settings
 from domain.errors import FatalError, TransientError, flatten
 from domain.partitions import PARTITIONS
 from managers.fault_points import points
 from migrations import migrate
-from sandbox.world import Wants, World, open_world
+from sandbox.world import POSTGRES, Wants, World, open_world
 from services import keys
 from services.members import Shard
 from services.persistence import persistently
@@ -157,7 +158,6 @@ async def prepare_schema(database_url: str, composition: Composition, terminal: 
 
 
 def world_of(settings: Settings, terminal: Terminal) -> AbstractAsyncContextManager[World]:
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
     return open_world(
         wants(settings),
         data_dir=settings.data_dir,
@@ -233,6 +233,7 @@ def main() -> int:
         if settings.fault_clock_file:
             now.shift_by(settings.fault_clock_file)
         pace.factor = settings.fault_pace
+        keep_private(settings.data_dir, passed_by=frozenset({POSTGRES}))
         configure_logging(level=settings.log_level, directory=settings.logs)
         with asyncio.Runner(loop_factory=event_loop) as runner:
             match chosen.command:
@@ -241,7 +242,6 @@ def main() -> int:
                 case "migrate":
                     return runner.run(migrate_only(settings, terminal))
                 case _:
-                    settings.data_dir.mkdir(parents=True, exist_ok=True)
                     here = place(settings, chosen.role, chosen.shard)
                     return runner.run(run(settings, here, seconds=chosen.seconds, terminal=terminal))
     except* (FatalError, TransientError) as group:

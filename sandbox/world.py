@@ -28,6 +28,8 @@ from sandbox.telegram.server import TelegramSandbox
 from sandbox.telegram.updates import JsonObject
 
 KEPT_LATENCIES = 5_000
+POSTGRES = "postgres"
+"""Where in the data directory it has its own."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -110,7 +112,7 @@ async def open_world(
             world.redis_url, world.redis_lacks_writes = redis.url, redis.lacks_writes
             kept.append(redis)
         if wants.postgres:
-            postgres = await stack.enter_async_context(EmbeddedPostgres(data_dir / "postgres"))
+            postgres = await stack.enter_async_context(EmbeddedPostgres(data_dir / POSTGRES))
             world.postgres_dsn = postgres.dsn
             kept.append(postgres)
         await stack.enter_async_context(_keeping(kept, say))

@@ -65,10 +65,13 @@ class Told:
 
     async def all_of(self, users: list[SandboxUser], tokens: set[str]) -> None:
         wanted = {(user.chat_id, token) for user in users for token in tokens}
-        async with asyncio.timeout(60):
-            while wanted - self.counts.keys():
-                self._news.clear()
-                await self._news.wait()
+        try:
+            async with asyncio.timeout(40):
+                while wanted - self.counts.keys():
+                    self._news.clear()
+                    await self._news.wait()
+        except TimeoutError:
+            pytest.fail(f"not told of {len(wanted - self.counts.keys())} of {len(wanted)}")
 
 
 # systemd, and a terminal
@@ -95,7 +98,7 @@ async def test_a_stop_is_orderly(
 ) -> None:
     """Whoever is asked to end, the bot drains, stops its servers and ends well, before anything times out."""
     async with BotProcess(environment(telegram, feed, data_dir)) as bot:
-        await bot.says("Ready after")
+        await bot.says("subscribers loaded")
         ann, told = telegram.user("Ann"), Told(telegram)
         await subscribe(ann, "everything")
         await feed.someone_listens.wait()
@@ -108,7 +111,7 @@ async def test_a_stop_is_orderly(
     assert "Traceback" not in bot.output
     assert not [process for process in everything if process.is_running() and process.status() != "zombie"]
     async with BotProcess(environment(telegram, feed, data_dir)) as bot:
-        await bot.says("Ready after")
+        await bot.says("subscribers loaded")
         await told.all_of([ann], {call.token.address for call in calls})
         bot.interrupt()
         assert await bot.exit_code(timeout_s=ORDERLY_WITHIN_S) == 0, bot.output
@@ -131,7 +134,7 @@ async def test_a_server_that_ends_is_started_again(
 ) -> None:
     """While calls flow: whatever was called before, meanwhile and afterwards is told, each once."""
     async with BotProcess(environment(telegram, feed, data_dir)) as bot:
-        await bot.says("Ready after")
+        await bot.says("subscribers loaded")
         users, told = [telegram.user(f"user {number}") for number in range(5)], Told(telegram)
         await asyncio.gather(*(subscribe(user, "everything") for user in users))
         await feed.someone_listens.wait()
@@ -157,7 +160,7 @@ async def test_a_server_that_keeps_ending_ends_the_bot(
     name: str, telegram: TelegramSandbox, feed: FeedSandbox, data_dir: Path
 ) -> None:
     async with BotProcess(environment(telegram, feed, data_dir)) as bot:
-        await bot.says("Ready after")
+        await bot.says("subscribers loaded")
         if name == "Redis":
             (data_dir / "redis" / "appendonlydir").rename(data_dir / "redis" / "aside")
             (data_dir / "redis" / "appendonlydir").write_text("not a directory")
