@@ -9,7 +9,7 @@ import signal
 import sys
 import time
 from collections.abc import AsyncGenerator
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
 
 from bot.console import Part, Terminal, summarise
@@ -18,14 +18,17 @@ from bot.roles import ROLES, SENDING, Role
 from composition import Addresses, Composition, Place, connect
 from config.clock import now
 from config.logging import configure_logging
+from config.pace import pace
+from config.private_files import keep_private
 from config.settings import Settings, load_settings
 from domain.errors import FatalError, TransientError, flatten
 from domain.partitions import PARTITIONS
 from managers.fault_points import points
 from migrations import migrate
-from sandbox.world import Wants, World, open_world
+from sandbox.world import POSTGRES, Wants, World, open_world
 from services import keys
 from services.members import Shard
+from services.persistence import persistently
 from web.app import create_app
 from web.server import HttpServer
 from web.telegram_webhook import TelegramWebhook
@@ -33,6 +36,7 @@ from web.telegram_webhook import TelegramWebhook
 JUPITER_URL = "https://api.jup.ag"
 PUMPPORTAL_URL = "wss://pumpportal.fun/api/data"
 DRAIN_S = 20.0
+LAST_LOOK_S = 5.0
 
 
 def wants(settings: Settings) -> Wants:
@@ -108,7 +112,7 @@ async def run(settings: Settings, at_place: Place, *, seconds: float | None, ter
     async with AsyncExitStack() as stack:
         if at_place.role != "all" and (lacking := lacks(settings)):
             raise FatalError(f"A part of the work needs servers that all parts share: set {', '.join(lacking)}.")
-        world = await stack.enter_async_context(world_of(settings))
+        world = await stack.enter_async_context(world_of(settings, terminal))
         at = addresses(settings, world)
         terminal.show_parts(part_list(settings, at))
         local_store = settings.data_dir / "local.sqlite" if at_place.role == "all" else None
@@ -128,12 +132,20 @@ async def run(settings: Settings, at_place: Place, *, seconds: float | None, ter
         await composition.bot.run(stop, drain_s=DRAIN_S)
         summary = summarise(
             composition.metrics,
-            waiting=await composition.outbox.size(),
+            waiting=await left_in_outbox(composition),
             twice=world.sent_twice,
             is_all=at_place.role == "all",
         )
     terminal.show_summary(summary)
     return summary.exit_code
+
+
+async def left_in_outbox(composition: Composition) -> int:
+    """Count what is sent at the next start; an embedded Redis may just be coming back."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(LAST_LOOK_S):
+            return await persistently(composition.outbox.size)
+    return await composition.outbox.size()
 
 
 async def prepare_schema(database_url: str, composition: Composition, terminal: Terminal) -> None:
@@ -145,21 +157,21 @@ async def prepare_schema(database_url: str, composition: Composition, terminal: 
         composition.journal.prepare = partial(migrate, database_url)
 
 
-def world_of(settings: Settings) -> AbstractAsyncContextManager[World]:
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
+def world_of(settings: Settings, terminal: Terminal) -> AbstractAsyncContextManager[World]:
     return open_world(
         wants(settings),
         data_dir=settings.data_dir,
         port=settings.sandbox_port,
         calls_per_s=settings.sandbox_calls_per_minute / 60,
         redis_complete_key=keys.EPOCH.of(),
+        say=terminal.say,
     )
 
 
 async def doctor(settings: Settings, terminal: Terminal) -> int:
     """Check every dependency, say what is wrong and how to mend it; 1 if anything is."""
     async with AsyncExitStack() as stack:
-        world = await stack.enter_async_context(world_of(settings))
+        world = await stack.enter_async_context(world_of(settings, terminal))
         at = addresses(settings, world)
         parts = await connect(at, stack)
         findings = await examine(
@@ -175,7 +187,7 @@ async def doctor(settings: Settings, terminal: Terminal) -> int:
 
 
 async def migrate_only(settings: Settings, terminal: Terminal) -> int:
-    async with world_of(settings) as world:
+    async with world_of(settings, terminal) as world:
         await migrate(addresses(settings, world).database_url)
     terminal.say("The schema is up to date.")
     return 0
@@ -220,6 +232,8 @@ def main() -> int:
             points.arm(settings.fault_point)
         if settings.fault_clock_file:
             now.shift_by(settings.fault_clock_file)
+        pace.factor = settings.fault_pace
+        keep_private(settings.data_dir, passed_by=frozenset({POSTGRES}))
         configure_logging(level=settings.log_level, directory=settings.logs)
         with asyncio.Runner(loop_factory=event_loop) as runner:
             match chosen.command:
@@ -228,7 +242,6 @@ def main() -> int:
                 case "migrate":
                     return runner.run(migrate_only(settings, terminal))
                 case _:
-                    settings.data_dir.mkdir(parents=True, exist_ok=True)
                     here = place(settings, chosen.role, chosen.shard)
                     return runner.run(run(settings, here, seconds=chosen.seconds, terminal=terminal))
     except* (FatalError, TransientError) as group:

@@ -15,7 +15,7 @@ from bot.intake import LEASE as INGEST
 from bot.intake import Intake
 from bot.roles import SENDING, Role, exclusive_leases
 from bot.shards import MatchShard
-from bot.supervision import Job, Progress, Pulse, notify_systemd, supervise
+from bot.supervision import Job, Progress, Pulse, notify_systemd, supervise, watch
 from bot.updates import Updates
 from config.clock import now
 from domain.calls import PriceTick
@@ -25,6 +25,7 @@ from handlers.base import BotBase, Services
 from managers.cancellation import end
 from managers.jupiter import SolPrice
 from managers.redis import RedisManager
+from managers.waiting import pause
 from services.alarms import AlarmsService
 from services.call_stream import CallStream
 from services.changes import Changes, OnChange
@@ -48,13 +49,14 @@ from services.tokens import TokensService
 
 log = structlog.get_logger(__name__)
 
-STUCK_AFTER_S: Final = 150.0
-WATCHDOG_EVERY_S: Final = 5.0
 SOL_PRICE_EVERY_S: Final = 30.0
 TICKS_EVERY_S: Final = 1.0
 LAST_DRAIN_S: Final = 2.0
 STANDBY_LOOK_S: Final = 1.0
 CLOCK_LOOK_S: Final = 1.0
+
+FILLING: Final = frozenset({"refill", "local store"})
+"""The jobs for which the others have to wait."""
 
 State = Literal["starting", "standing by", "working", "ending"]
 
@@ -119,7 +121,8 @@ class TokenFilterBot(BotBase):
                 reading = start(intake)
                 working = start(jobs)
                 working.append(group.create_task(self._load(), name="load"))
-                working.append(group.create_task(self._watch([*intake, *jobs]), name="watchdog"))
+                watching = watch(self.pulse, [*intake, *jobs], engine.notify_socket, self._excused)
+                working.append(group.create_task(watching, name="watchdog"))
                 await stop.wait()
                 self.state = "ending"
                 notify_systemd("STOPPING=1", engine.notify_socket)
@@ -134,6 +137,10 @@ class TokenFilterBot(BotBase):
             await engine.members.leave()
 
     # what runs in which role
+
+    def watched_jobs(self) -> dict[str, Job]:
+        """What the watchdog believes to hang when it reports no progress for too long."""
+        return self._intake_jobs() | self._working_jobs()
 
     def _connection_jobs(self) -> dict[str, Job]:
         engine = self.engine
@@ -280,8 +287,8 @@ class TokenFilterBot(BotBase):
         engine.say(f"{total:,} subscribers loaded after {time.monotonic() - started_at:.1f} s.")
         await engine.intake.loaded()
 
-    async def _reload(self) -> None:
-        await self.services.users.reload(self.matched)
+    async def _reload(self, progress: Progress) -> None:
+        await self.services.users.reload(self.matched, progress)
 
     @property
     def matched(self) -> frozenset[Partition]:
@@ -350,7 +357,7 @@ class TokenFilterBot(BotBase):
             if steps != now.steps_back:
                 steps = now.steps_back
                 if self.services.users.forget_ended_early():
-                    await self._reload()
+                    await self._reload(progress)
             await asyncio.sleep(CLOCK_LOOK_S)
 
     async def _refresh(self, sol_price: SolPrice, progress: Progress) -> None:
@@ -360,19 +367,12 @@ class TokenFilterBot(BotBase):
                 await sol_price.refresh()
             except TransientError as error:
                 log.warning("sol_price_unavailable", reason=str(error))
-            await asyncio.sleep(SOL_PRICE_EVERY_S)
+            await pause(SOL_PRICE_EVERY_S, progress)
 
-    async def _watch(self, names: list[str]) -> None:
-        """Tell systemd that the bot lives as long as every loop moves, or waits for Redis to be filled."""
-        notify_systemd("READY=1", self.engine.notify_socket)
-        while True:
-            ages_s = self.pulse.ages_s()
-            stuck = [name for name in names if ages_s.get(name, 0.0) > STUCK_AFTER_S]
-            if stuck and not self.engine.refill.is_filling:
-                log.error("jobs_stuck", jobs=stuck)
-            else:
-                notify_systemd("WATCHDOG=1", self.engine.notify_socket)
-            await asyncio.sleep(WATCHDOG_EVERY_S)
+    def _excused(self) -> frozenset[str]:
+        """Who waits while Redis is filled, or told what happened without it: all but those who do that."""
+        waits = self.engine.refill.is_filling or self.engine.spool.is_closed
+        return frozenset(self.watched_jobs()) - FILLING if waits else frozenset()
 
 
 async def _until(event: asyncio.Event) -> None:

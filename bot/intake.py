@@ -12,9 +12,11 @@ from typing import Final, NamedTuple, TypeVar
 import structlog
 
 from bot.supervision import Progress
+from config.pace import pace
 from domain.calls import Call
 from managers.fault_points import fault_point
 from managers.sources.base import Source
+from managers.waiting import LOOK_S
 from managers.websocket import WebSocketManager
 from services.call_stream import CallStream
 from services.decisions import DecisionsService
@@ -32,8 +34,6 @@ LARGEST_BATCH: Final = 128
 MOST_UNCLAIMED: Final = 384
 """Calls: with more than these decided and not yet claimed, the next ones wait in the queue. Three batches: one is on
 its way to Redis and one lies ready for the next claim while one is decided; with fewer, each waits for the other."""
-IDLE_S: Final = 5.0
-"""A loop with nothing to do says so this often; the watchdog counts it as progress."""
 GARBAGE_THRESHOLDS: Final = (10_000, 20, 20)
 """Hardly anything here is a cycle; looking for one as often as Python does by default takes a tenth of the time."""
 LOADING_LOOK_S: Final = 0.1
@@ -84,7 +84,7 @@ class Intake:
         """Read the feed from where it was left, until cancelled."""
         stored = await persistently(partial(self._outbox.cursor, self._source.name), progress)
         self._cursor = stored if self._cursor is None or (stored or 0) > self._cursor else self._cursor
-        await self.feed.run()
+        await self.feed.run(progress)
 
     async def take_in(self, call: Call) -> None:
         """Queue a call. A full queue makes the feed wait, and with it the socket: nothing is dropped."""
@@ -147,7 +147,7 @@ class Intake:
         while True:
             if self._awaits_calls and not self._decided:
                 progress()
-            await asyncio.sleep(IDLE_S)
+            await asyncio.sleep(pace.seconds(LOOK_S))
 
     async def _decide_queued(self, progress: Progress) -> None:
         while True:
@@ -199,7 +199,8 @@ class Intake:
             batch = await self._next_batch()
             calls = await self._decisions.enrich(batch)
             cursor = self._cursor_of(batch)
-            publish = partial(self._calls.publish, calls, cursor, lambda: self._leases.fences([LEASE]))
+            fences = partial(self._leases.fences, [LEASE])
+            publish = partial(self._calls.publish, calls, cursor, fences, progress)
             try:
                 await persistently(publish, progress)
             except LeaseLostError as error:

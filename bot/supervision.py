@@ -10,21 +10,28 @@ import os
 import random
 import socket
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from functools import partial
+from typing import Final, Never
 
 import structlog
 
+from config.pace import pace
 from domain.errors import FatalError, TransientError
 from managers.cancellation import stop_if_cancelled
+from managers.waiting import Progress, pause
 
 log = structlog.get_logger(__name__)
+
+STUCK_AFTER_S: Final = 150.0
+"""A watched job that has reported no progress for so long hangs."""
+WATCHDOG_EVERY_S: Final = 5.0
 
 FIRST_WAIT_S = 0.5
 LONGEST_WAIT_S = 30.0
 STEADY_AFTER_S = 60.0
 """A job that ran this long starts again from the shortest wait."""
 
-Progress = Callable[[], None]
 Job = Callable[[Progress], Awaitable[None]]
 
 
@@ -45,12 +52,12 @@ class Pulse:
 
 async def supervise(name: str, job: Job, pulse: Pulse) -> None:
     """Run `job` for ever. A job that merely returns has failed: a dead loop is never a silent loop."""
-    wait_s = FIRST_WAIT_S
+    wait_s, beat = FIRST_WAIT_S, partial(pulse.beat, name)
     while True:
         started_at = time.monotonic()
-        pulse.beat(name)
+        beat()
         try:
-            await job(lambda: pulse.beat(name))
+            await job(beat)
         except TransientError as error:
             stop_if_cancelled()
             if time.monotonic() - started_at > STEADY_AFTER_S:
@@ -58,8 +65,28 @@ async def supervise(name: str, job: Job, pulse: Pulse) -> None:
             log.warning("job_restarted", job=name, reason=str(error), wait_s=wait_s)
         else:
             raise FatalError(f"The job “{name}” ended by itself.")
-        await asyncio.sleep(random.uniform(wait_s / 2, wait_s))  # noqa: S311 - jitter, not a secret
+        await pause(random.uniform(wait_s / 2, wait_s), beat)  # noqa: S311 - jitter, not a secret
         wait_s = min(LONGEST_WAIT_S, wait_s * 2)
+
+
+async def watch(
+    pulse: Pulse, names: Iterable[str], address: str | None, excused: Callable[[], frozenset[str]] = frozenset
+) -> Never:
+    """Tell systemd for ever that the process lives, as long as every one of these jobs moves.
+
+    `excused`: those that cannot move just now, since they wait for another one of these.
+    """
+    watched = frozenset(names)
+    notify_systemd("READY=1", address)
+    while True:
+        ages_s = pulse.ages_s()
+        limit_s = pace.seconds(STUCK_AFTER_S)
+        stuck = sorted(name for name in watched - excused() if ages_s.get(name, 0.0) > limit_s)
+        if stuck:
+            log.error("jobs_stuck", jobs=stuck)
+        else:
+            notify_systemd("WATCHDOG=1", address)
+        await asyncio.sleep(pace.seconds(WATCHDOG_EVERY_S))
 
 
 def notify_systemd(state: str, address: str | None) -> None:

@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Final
 
 import structlog
 
 from bot.roles import GATEWAY
 from bot.supervision import Job, Progress
+from config.pace import pace
 from domain.errors import DeliveryError, FatalError, FloodError, MessageRefusedError, TransientError
 from managers.telegram import TelegramManager, WebhookState
+from managers.waiting import LOOK_S, pause
 from services.persistence import persistently
 
 log = structlog.get_logger(__name__)
 
 Lead = Callable[[str, Job, Progress], Awaitable[None]]
 
-LOOK_S: Final = 5.0
-"""A job with nothing to do says so this often; the watchdog counts it as progress."""
 WEBHOOK_LOOK_S: Final = 30.0
 
 
@@ -86,7 +84,7 @@ class Updates:
                 await self._show_menus()
                 break
             except FloodError as error:
-                await _pause(error.retry_after_s, progress)
+                await pause(error.retry_after_s, progress)
             except DeliveryError as error:
                 if isinstance(error, TransientError):
                     raise
@@ -125,7 +123,7 @@ class Updates:
         try:
             await self._telegram.set_webhook(webhook.url, webhook.secret)
         except FloodError as error:
-            await _pause(error.retry_after_s, progress)
+            await pause(error.retry_after_s, progress)
             raise TransientError(str(error)) from error
         except MessageRefusedError as error:
             # Perhaps only the name cannot be resolved just now: alerts go on, and it is tried again.
@@ -150,13 +148,13 @@ class Updates:
                     raise TransientError(self.webhook_problem)
                 self.webhook_problem = _why_not_brought(former, state)
                 former = state
-            await _pause(self._webhook_look_s, progress)
+            await pause(self._webhook_look_s, progress)
 
     async def _until_connected(self, progress: Progress) -> None:
         while not self._connected.is_set():
             progress()
             with suppress(TimeoutError):
-                async with asyncio.timeout(LOOK_S):
+                async with asyncio.timeout(pace.seconds(LOOK_S)):
                     await self._connected.wait()
 
 
@@ -168,14 +166,6 @@ def _why_not_brought(former: WebhookState | None, state: WebhookState) -> str | 
     return f"Telegram cannot bring {state.pending_update_count:,} updates: {state.last_error_message}"
 
 
-async def _pause(seconds: float, progress: Progress) -> None:
-    ends_at = time.monotonic() + seconds
-    while (left_s := ends_at - time.monotonic()) > 0:
-        progress()
-        await asyncio.sleep(min(left_s, LOOK_S))
-
-
 async def _idle(progress: Progress) -> None:
     while True:
-        progress()
-        await asyncio.sleep(LOOK_S)
+        await pause(LOOK_S, progress)

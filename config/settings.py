@@ -96,6 +96,9 @@ class Settings(BaseSettings):
     fault_clock_file: Path | None = Field(
         default=None, description="For fault tests only: a file with seconds that are added to the clock."
     )
+    fault_pace: Annotated[float, Field(ge=1)] = Field(
+        default=1.0, description="For fault tests only: pauses and the watchdog's limit are so many times shorter."
+    )
 
     @field_validator("admin_chat_ids", mode="before")
     @classmethod

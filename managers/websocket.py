@@ -16,12 +16,14 @@ from msgspec import Struct
 from websockets.exceptions import ConnectionClosed, WebSocketException
 
 from config.clock import now
+from config.pace import pace
 from domain.calls import Call, PriceTick
 from domain.errors import FeedRefusedError, FrameError, TransientError
 from managers.feed_connection import FeedConnection
 from managers.feed_handshake import FeedHandshake, asked_pause_s, check_address, described, shown
 from managers.feed_proxies import Proxies
 from managers.sources.base import Source
+from managers.waiting import LOOK_S, Progress, pause
 
 log = structlog.get_logger(__name__)
 
@@ -115,16 +117,23 @@ class WebSocketManager:
         self._watching: asyncio.TimerHandle | None = None
         self._is_cut = False
         """The connection was cut because of its silence."""
+        self._waits_for_room = False
+        self._progress: Progress = lambda: None
         self._gap_from: int | None = None
         """Cursor after which calls may be missing."""
         self._gap_retry_at = 0.0
         self._last_problem: str | None = None
         self._log_budget = _LogBudget(_LOGGED_FRAMES_PER_MINUTE)
 
-    async def run(self) -> NoReturn:
-        """Connect, read, reconnect. `FatalError` for an address that can never work."""
+    async def run(self, progress: Progress = lambda: None) -> NoReturn:
+        """Connect, read, reconnect. `FatalError` for an address that can never work.
+
+        It is progress to try, to wait before the next try, and to wait for what may still come or for room.
+        """
+        self._progress = progress
         check_address(self._source.url)
         while True:
+            progress()
             await self._converse()
             heard_until = self._deadline - self._source.idle_timeout_s
             if heard_until - self._opened_at >= self._steady_after_s:
@@ -132,7 +141,8 @@ class WebSocketManager:
             ceiling_s = min(self._backoff_cap_s, self._backoff_base_s * 2 ** min(self._failures, 16))
             self._failures += 1
             log.info("feed_reconnecting", source=self._source.name, after_s=self._asked_pause_s, within_s=ceiling_s)
-            await asyncio.sleep(self._asked_pause_s + random.uniform(0, ceiling_s))  # noqa: S311 - jitter is no secret
+            jitter_s = random.uniform(0, ceiling_s)  # noqa: S311 - jitter is no secret
+            await pause(self._asked_pause_s + jitter_s, progress)
 
     def take_ticks(self) -> dict[str, PriceTick]:
         """Hand over the latest tick of each token that moved since the last time, by address."""
@@ -209,9 +219,11 @@ class WebSocketManager:
             self._is_cut = True
             socket.transport.abort()
             return
+        if socket.is_awaited or self._waits_for_room:
+            self._progress()
         # While `emit` waits there is no deadline; there is a new one when it has taken its call.
         look_at = self._deadline if now_s < self._deadline else now_s + self._source.idle_timeout_s
-        self._watching = loop.call_at(look_at, self._watch, socket)
+        self._watching = loop.call_at(min(look_at, now_s + pace.seconds(LOOK_S)), self._watch, socket)
 
     def _take_now(self, frame: bytes) -> bool:
         """Take a new call for which there is room, or a price; everything else, trouble too, is for `_take`."""
@@ -262,7 +274,11 @@ class WebSocketManager:
         if call.id in self._seen:
             self.stats.repeats += 1
             return False
-        await self._emit(call)
+        self._waits_for_room = True
+        try:
+            await self._emit(call)
+        finally:
+            self._waits_for_room = False
         self._remember(call)
         return True
 
@@ -290,6 +306,7 @@ class WebSocketManager:
         before = self.stats.backfilled
         try:
             while page := await self._source.calls_since(self._gap_from, _PAGE_CALLS):
+                self._progress()
                 for call in page:
                     self.stats.backfilled += await self._hand_on(call)
                 newest = max(call.cursor or 0 for call in page)

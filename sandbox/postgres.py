@@ -15,6 +15,7 @@ import pwd
 import shutil
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, distribution
@@ -51,6 +52,8 @@ _OTHERS_MAY_READ = 0o004
 class EmbeddedPostgres:
     """A server on a Unix socket whose data survive in `data_dir`, alive inside `async with`."""
 
+    name = "PostgreSQL"
+
     def __init__(self, data_dir: Path, *, settings: Mapping[str, str] | None = None) -> None:
         """Take server settings by name, for example `{"fsync": "off"}` for throw-away data."""
         self._data_dir = data_dir.absolute()
@@ -60,6 +63,7 @@ class EmbeddedPostgres:
         self._socket_dir = self._cluster
         self._process: ServerProcess | None = None
         self._user: str | None = None
+        self._one_change = threading.RLock()
 
     @property
     def dsn(self) -> str:
@@ -85,34 +89,54 @@ class EmbeddedPostgres:
 
     def start(self) -> None:
         """Block until the server takes connections. `FatalError` when it cannot start."""
-        self._data_dir.mkdir(parents=True, exist_ok=True)
-        lock = DirectoryLock(self._data_dir)
-        lock.take()
-        self._lock = lock
-        try:
-            binaries = _binaries()
-            if os.geteuid() == 0:
-                self._user = _SYSTEM_USER
-                _ensure_user(_SYSTEM_USER)
-                _open_the_way(self._data_dir)
-                _open_the_way(binaries)
-                _open_tree(binaries.parent)
-            self._make_cluster(binaries)
-            self._stop_leftover(binaries)
-            self._run(binaries)
-        except BaseException:
-            self.stop()
-            raise
+        with self._one_change:
+            self._data_dir.mkdir(parents=True, exist_ok=True)
+            lock = DirectoryLock(self._data_dir)
+            lock.take()
+            self._lock = lock
+            try:
+                binaries = _binaries()
+                if os.geteuid() == 0:
+                    self._user = _SYSTEM_USER
+                    _ensure_user(_SYSTEM_USER)
+                    _open_the_way(self._data_dir)
+                    _open_the_way(binaries)
+                    _open_tree(binaries.parent)
+                self._make_cluster(binaries)
+                self._stop_leftover(binaries)
+                self._socket_dir = socket_directory(self._cluster, _SOCKET_NAME)
+                self._give_away(self._socket_dir)
+                self._run(binaries)
+            except BaseException:
+                self.stop()
+                raise
 
     def stop(self) -> None:
         """Block until the server has written everything and gone. Safe to call twice."""
-        if self._process is not None:
-            self._process.stop(timeout_s=_SHUTDOWN_WITHIN_S)
-            self._process = None
-        remove_socket_directory(self._socket_dir, self._cluster)
-        if self._lock is not None:
-            self._lock.free()
-            self._lock = None
+        with self._one_change:
+            if self._process is not None:
+                self._process.stop(timeout_s=_SHUTDOWN_WITHIN_S)
+                self._process = None
+            remove_socket_directory(self._socket_dir, self._cluster)
+            if self._lock is not None:
+                self._lock.free()
+                self._lock = None
+
+    def ended(self) -> str | None:
+        """Return how the server ended; `None` while it takes connections, and after `stop`."""
+        if self._process is None:
+            return None
+        # Asked by somebody else to end, it waits for us to leave and lets nobody in.
+        return self._process.end or ("shutting down" if _pid_file_lines(self._cluster)[7:8] == ["stopping"] else None)
+
+    def restart(self) -> None:
+        """Start it where it was, on the data it had; nothing after `stop`. `FatalError` when it does not start."""
+        with self._one_change:
+            if self._process is not None:
+                self._process.stop(timeout_s=_SHUTDOWN_WITHIN_S)
+                binaries = _binaries()
+                self._stop_leftover(binaries)
+                self._run(binaries, again=True)
 
     def _make_cluster(self, binaries: Path) -> None:
         """Run initdb beside the final place and rename: a killed start leaves no half of a cluster."""
@@ -128,12 +152,11 @@ class EmbeddedPostgres:
         self._execute([str(binaries / "initdb"), "-D", str(new), *options])
         new.rename(self._cluster)
 
-    def _run(self, binaries: Path) -> None:
-        self._socket_dir = socket_directory(self._cluster, _SOCKET_NAME)
-        self._give_away(self._socket_dir)
+    def _run(self, binaries: Path, *, again: bool = False) -> None:
         settings = {
             "listen_addresses": "",
             "unix_socket_directories": str(self._socket_dir),
+            "unix_socket_permissions": "0700",
             **self._settings,
         }
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
@@ -143,7 +166,9 @@ class EmbeddedPostgres:
         while time.monotonic() < deadline:
             # SIGINT is PostgreSQL's "fast" shutdown: end the sessions, write everything, go.
             # No alert waits for it, so it does not take the processor from the bot in the middle of one.
-            self._process = ServerProcess(command, log=log_file, user=self._user, stop=signal.SIGINT, gives_way=True)
+            self._process = ServerProcess(
+                command, log=log_file, user=self._user, stop=signal.SIGINT, gives_way=True, again=again
+            )
             if self._becomes_ready(self._process, deadline):
                 return
             tail = self._process.log_tail()
@@ -187,7 +212,8 @@ class EmbeddedPostgres:
         while time.monotonic() < deadline and _noted_process_lives(self._cluster):
             time.sleep(0.01)
         (self._cluster / "postmaster.pid").unlink(missing_ok=True)
-        remove_socket_directory(old_socket_dir, self._cluster)
+        if old_socket_dir != self._socket_dir:
+            remove_socket_directory(old_socket_dir, self._cluster)
 
     def _execute(self, command: list[str]) -> None:
         result = subprocess.run(  # noqa: S603 - the command is ours

@@ -11,6 +11,7 @@ import contextlib
 import os
 import signal
 import socket
+import threading
 import time
 from importlib.metadata import PackageNotFoundError, files
 from pathlib import Path
@@ -43,6 +44,8 @@ class EmbeddedRedis:
     `complete_key`, which says that nothing is missing here, is deleted for it.
     """
 
+    name = "Redis"
+
     def __init__(self, data_dir: Path, *, port: int = 0, complete_key: str | None = None) -> None:
         """`port`: also listen on 127.0.0.1 there; 0 is the Unix socket alone."""
         self.lacks_writes = False
@@ -54,6 +57,7 @@ class EmbeddedRedis:
         self._lock: DirectoryLock | None = None
         self._socket_dir = self._data_dir
         self._process: ServerProcess | None = None
+        self._one_change = threading.RLock()
 
     @property
     def url(self) -> str:
@@ -76,33 +80,54 @@ class EmbeddedRedis:
 
     def start(self) -> None:
         """Block until the server answers PING. `FatalError` when it cannot start."""
-        self._data_dir.mkdir(parents=True, exist_ok=True)
-        lock = DirectoryLock(self._data_dir)
-        lock.take()
-        self._lock = lock
-        try:
-            self._stop_leftover()
-            self._socket_dir = socket_directory(self._data_dir, _SOCKET_NAME)
-            self._socket_note.write_text(str(self._socket_dir))
-            log = self._data_dir / "redis.log"
-            self._process = ServerProcess(self._command(), log=log, user=None, stop=signal.SIGTERM)
-            self._wait_until_ready(self._process)
-            self._note_boot()
-        except BaseException:
-            self.stop()
-            raise
+        with self._one_change:
+            self._data_dir.mkdir(parents=True, exist_ok=True)
+            lock = DirectoryLock(self._data_dir)
+            lock.take()
+            self._lock = lock
+            try:
+                self._stop_leftover()
+                self._socket_dir = socket_directory(self._data_dir, _SOCKET_NAME)
+                self._socket_note.write_text(str(self._socket_dir))
+                self._run()
+                self._note_boot()
+            except BaseException:
+                self.stop()
+                raise
 
     def stop(self) -> None:
         """Block until the server has saved and gone. Safe to call twice."""
-        if self._process is not None:
-            has_synced = self._process.stop(timeout_s=_SHUTDOWN_WITHIN_S)
-            if has_synced and self._boot_is_noted:
-                self.boot_note.unlink(missing_ok=True)
-            self._process = None
-        remove_socket_directory(self._socket_dir, self._data_dir)
-        if self._lock is not None:
-            self._lock.free()
-            self._lock = None
+        with self._one_change:
+            if self._process is not None:
+                has_synced = self._process.stop(timeout_s=_SHUTDOWN_WITHIN_S)
+                if has_synced and self._boot_is_noted:
+                    self.boot_note.unlink(missing_ok=True)
+                self._process = None
+            remove_socket_directory(self._socket_dir, self._data_dir)
+            if self._lock is not None:
+                self._lock.free()
+                self._lock = None
+
+    def ended(self) -> str | None:
+        """Return how the server ended; `None` while it runs, and after `stop`."""
+        return None if self._process is None else self._process.end
+
+    def restart(self) -> None:
+        """Start it where it was, on the data it had; nothing after `stop`. `FatalError` when it does not start."""
+        with self._one_change:
+            if self._process is not None:
+                self._process.stop(timeout_s=_SHUTDOWN_WITHIN_S)
+                self._run(again=True)
+
+    def _run(self, *, again: bool = False) -> None:
+        log = self._data_dir / "redis.log"
+        process = ServerProcess(self._command(), log=log, user=None, stop=signal.SIGTERM, again=again)
+        self._process = process
+        try:
+            self._wait_until_ready(process)
+        except FatalError:
+            process.stop()
+            raise
 
     @property
     def _socket_note(self) -> Path:

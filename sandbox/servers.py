@@ -1,8 +1,9 @@
 """What the embedded servers have in common: one owner per data directory, and a process that outlives nobody.
 
 A server runs in its own session, so that Ctrl-C in the terminal reaches the bot alone and the bot can drain
-before its stores go. When the bot dies without a word (`kill -9`), a guardian (a shell that reads from a
-pipe which only the bot holds open) asks the server to shut down cleanly; the next start waits for that.
+before its stores go; one that ends all the same is started again (`sandbox.keeper`). When the bot dies
+without a word (`kill -9`), a guardian (a shell that reads from a pipe which only the bot holds open) asks the
+server to shut down cleanly; the next start waits for that.
 """
 
 from __future__ import annotations
@@ -28,7 +29,9 @@ SOCKET_PATH_MAX_BYTES = 100
 """The kernel takes 108 on Linux and 104 on macOS, the closing zero included."""
 
 _SHORT_PREFIX = "bot-socket-"
-_GUARDIAN = 'read -r _; kill -s "$1" "$2"'
+_GUARDIAN = 'trap "" HUP INT TERM; read -r _; kill -s "$1" "$2"'
+"""Whoever asks a whole group of processes to end does not mean it: it goes with its server."""
+_PRIVATE = 0o077
 
 
 class DirectoryLock:
@@ -58,15 +61,24 @@ class ServerProcess:
     """A child in its own session, its output in a log file, with a guardian beside it."""
 
     def __init__(
-        self, command: Sequence[str], *, log: Path, user: str | None, stop: signal.Signals, gives_way: bool = False
+        self,
+        command: Sequence[str],
+        *,
+        log: Path,
+        user: str | None,
+        stop: signal.Signals,
+        gives_way: bool = False,
+        again: bool = False,
     ) -> None:
         """`stop` is the signal that makes the server shut down cleanly.
 
         `gives_way`: where a processor is short, it may run when nobody else wants to, and interrupts nobody.
+        `again`: what the log says of the one before is kept.
         """
         self.log = log
         self._stop_signal = stop
-        with log.open("wb") as output:
+        with log.open("ab" if again else "wb") as output:
+            self._log_begins_at = output.tell()
             # An environment of its own: nothing in the caller's may steer the server (PGOPTIONS, LD_PRELOAD
             # …).
             self._server = subprocess.Popen(  # noqa: S603 - the command is ours
@@ -80,6 +92,7 @@ class ServerProcess:
                 user=user,
                 group=None if user is None else _group_of(user),
                 extra_groups=None if user is None else [],
+                umask=_PRIVATE,
             )
         if gives_way and sys.platform == "linux":
             with contextlib.suppress(OSError):  # it has ended, or may not be told: then it competes as everybody does
@@ -99,6 +112,14 @@ class ServerProcess:
     def exited(self) -> bool:
         return self._server.poll() is not None
 
+    @property
+    def end(self) -> str | None:
+        """How it ended; `None` while it runs."""
+        code = self._server.poll()
+        if code is None:
+            return None
+        return f"exit code {code}" if code >= 0 else f"killed by {signal.Signals(-code).name}"
+
     def stop(self, *, timeout_s: float = 30.0) -> bool:
         """Shut down cleanly; kill what does not follow in time. Returns whether it ended well. Safe to call twice."""
         # The guardian goes first: the pid it knows may belong to somebody else once the server is gone.
@@ -115,7 +136,8 @@ class ServerProcess:
 
     def log_tail(self, lines: int = 8) -> str:
         with contextlib.suppress(FileNotFoundError):
-            return " / ".join(self.log.read_text(errors="replace").splitlines()[-lines:])
+            said = self.log.read_bytes()[self._log_begins_at :].decode(errors="replace")
+            return " / ".join(said.splitlines()[-lines:])
         return "no log was written"
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter, deque
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +18,7 @@ import numpy as np
 
 from domain.errors import FatalError
 from sandbox.feed import FeedSandbox
+from sandbox.keeper import Restartable, keep
 from sandbox.market import Market
 from sandbox.postgres import EmbeddedPostgres
 from sandbox.prices import PriceSandbox
@@ -27,6 +28,8 @@ from sandbox.telegram.server import TelegramSandbox
 from sandbox.telegram.updates import JsonObject
 
 KEPT_LATENCIES = 5_000
+POSTGRES = "postgres"
+"""Where in the data directory it has its own."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -94,16 +97,25 @@ async def open_world(
     calls_per_s: float,
     demo: bool = True,
     redis_complete_key: str | None = None,
+    say: Callable[[str], None] = lambda _: None,
 ) -> AsyncGenerator[World]:
-    """Start what is wanted; stop it again at exit, servers that keep data last."""
+    """Start what is wanted; stop it again at exit, servers that keep data last.
+
+    A server that ends meanwhile is started again, and `say` tells of it; `FatalError` when it keeps ending.
+    """
     world = World()
+    kept: list[Restartable] = []
     async with AsyncExitStack() as stack:
         if wants.redis:
             server = EmbeddedRedis(data_dir / "redis", complete_key=redis_complete_key)
             redis = await stack.enter_async_context(server)
             world.redis_url, world.redis_lacks_writes = redis.url, redis.lacks_writes
+            kept.append(redis)
         if wants.postgres:
-            world.postgres_dsn = (await stack.enter_async_context(EmbeddedPostgres(data_dir / "postgres"))).dsn
+            postgres = await stack.enter_async_context(EmbeddedPostgres(data_dir / POSTGRES))
+            world.postgres_dsn = postgres.dsn
+            kept.append(postgres)
+        await stack.enter_async_context(_keeping(kept, say))
         if wants.prices:
             world.prices = await stack.enter_async_context(PriceSandbox())
         if wants.feed:
@@ -119,6 +131,15 @@ async def open_world(
             if demo:
                 await _start_demo(world.telegram, stack)
         yield world
+
+
+@asynccontextmanager
+async def _keeping(servers: Sequence[Restartable], say: Callable[[str], None]) -> AsyncGenerator[None]:
+    async with asyncio.TaskGroup() as group:
+        keepers = [group.create_task(keep(server, say), name=f"keep {server.name}") for server in servers]
+        yield
+        for keeper in keepers:
+            keeper.cancel()
 
 
 async def _start_demo(telegram: TelegramSandbox, stack: AsyncExitStack) -> None:

@@ -7,7 +7,6 @@ partition has not read.
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final, cast
@@ -20,13 +19,12 @@ from domain.calls import Call
 from domain.partitions import PARTITIONS, Partition
 from managers.cancellation import stop_if_cancelled
 from managers.redis import RedisAwayError, RedisManager, RedisReplyError, Script, StreamEntry
+from managers.waiting import Progress, pause
 from services import keys
 from services.claims import FeedCursor
 from services.fencing import FENCED, fence_args, lease_lost
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
-
-Progress = Callable[[], None]
 
 LONGEST: Final = 100_000
 """Calls in the stream beyond which the feed has to wait."""
@@ -94,7 +92,11 @@ class CallStream:
         self._longest = longest
 
     async def publish(
-        self, calls: Sequence[Call], cursor: FeedCursor | None, fences: Callable[[], Mapping[str, int]] = dict
+        self,
+        calls: Sequence[Call],
+        cursor: FeedCursor | None,
+        fences: Callable[[], Mapping[str, int]] = dict,
+        progress: Progress = lambda: None,
     ) -> None:
         """Append a batch and move the feed's cursor, in one round trip; wait while the stream is full.
 
@@ -114,7 +116,7 @@ class CallStream:
             if not is_full:
                 is_full = True
                 log.warning("call_stream_full", longest=self._longest)
-            await asyncio.sleep(_LOOK_AGAIN_S)
+            await pause(_LOOK_AGAIN_S, progress)
 
     async def read(self, after: str, count: int, block_ms: int) -> Batch:
         """Return what comes after an entry; nothing when nothing came in time."""
@@ -151,7 +153,7 @@ class CallStream:
             except RedisAwayError as error:
                 stop_if_cancelled()
                 log.warning("call_stream_not_trimmed", reason=str(error))
-            await asyncio.sleep(_TRIM_EVERY_S)
+            await pause(_TRIM_EVERY_S, progress)
 
     async def _publish(self, names: Sequence[str], args: Sequence[bytes | str | int | float]) -> bool:
         try:

@@ -37,8 +37,8 @@ class OnChange(Struct, frozen=True, kw_only=True):
     """Read the subscriber of this user id anew."""
     preset: Callable[[str], Awaitable[None]]
     """Read the preset of this key anew."""
-    everything: Callable[[], Awaitable[None]]
-    """Read everything anew: nobody can tell any more what was changed."""
+    everything: Callable[[Progress], Awaitable[None]]
+    """Read everything anew, step by step: nobody can tell any more what was changed."""
 
 
 class Changes:
@@ -63,11 +63,11 @@ class Changes:
             stop_if_cancelled()
             progress()
             if self._read_to is None:
-                await self._begin_anew(on_change)
+                await self._begin_anew(on_change, progress)
             else:
-                await self._read_on(self._read_to, on_change)
+                await self._read_on(self._read_to, on_change, progress)
 
-    async def _read_on(self, read_to: str, on_change: OnChange) -> None:
+    async def _read_on(self, read_to: str, on_change: OnChange, progress: Progress) -> None:
         found = await self._redis.xread(keys.CHANGES.of(), after=read_to, count=_COUNT, block_ms=_BLOCK_MS)
         if not found:
             return
@@ -76,18 +76,20 @@ class Changes:
             log.warning("changes_missed", read_to=read_to)
             self._read_to = None
             return
-        await self._apply(found, on_change)
+        await self._apply(found, on_change, progress)
         self._read_to = found[-1].id
 
-    async def _begin_anew(self, on_change: OnChange) -> None:
+    async def _begin_anew(self, on_change: OnChange, progress: Progress) -> None:
         await self.open()
         opened, self._read_to = self._read_to, None
-        await on_change.everything()
+        await on_change.everything(progress)
         self._read_to = opened  # only now: were it interrupted, everything would have to be read again
 
-    async def _apply(self, found: Sequence[StreamEntry], on_change: OnChange) -> None:
+    async def _apply(self, found: Sequence[StreamEntry], on_change: OnChange, progress: Progress) -> None:
         others = [entry.fields for entry in found if entry.fields.get("by") != self._owner.encode()]
         for user_id in dict.fromkeys(fields["user_id"] for fields in others if "user_id" in fields):
+            progress()
             await on_change.subscriber(int(user_id))
         for key in dict.fromkeys(fields["preset"] for fields in others if "preset" in fields):
+            progress()
             await on_change.preset(key.decode())

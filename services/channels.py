@@ -21,6 +21,7 @@ from managers.cache import SmartCache
 from managers.postgres import PostgresManager
 from managers.redis import RedisManager
 from managers.sources.base import Source
+from managers.waiting import pause
 from services import keys
 from services.metrics import Metrics
 
@@ -99,7 +100,7 @@ class ChannelsService:
         while True:
             progress()
             await self.restore()
-            await asyncio.sleep(RESTORED_EVERY_S)
+            await pause(RESTORED_EVERY_S, progress)
 
     def _recorded(self, channel: Channel) -> Channel | None:
         """Give the channel with its records as far as they are in memory; `None`: they have to be loaded."""

@@ -28,6 +28,7 @@ from domain.policy import Hold, Withhold
 from domain.subscribers import Subscriber
 from managers.fault_points import fault_point
 from managers.rate_limiter import Lane
+from managers.waiting import reporting
 from services.composing import Composer
 from services.fencing import LeaseLostError
 from services.held import HeldCalls, Holding
@@ -162,8 +163,8 @@ class DeliveryService:
             looked_at = time.monotonic()
             while True:
                 progress()
-                async with self._room:
-                    await self._room.wait_for(lambda: self.held < MAX_HELD)
+                if self.held >= MAX_HELD:  # Telegram may be away for hours: those who send have to move, not this
+                    await reporting(self._has_room(), progress)
                 if self._unrecovered:
                     await self._take(self._recover, workers)
                 if self._answer_was_lost and not self._outbox.is_behind:
@@ -173,6 +174,10 @@ class DeliveryService:
                     await self._take(partial(self._find_lost, LOST_AFTER_S), workers)
                 if not await self._take(self._read, workers):
                     self._answer_was_lost = True
+
+    async def _has_room(self) -> None:
+        async with self._room:
+            await self._room.wait_for(lambda: self.held < MAX_HELD)
 
     async def drained(self) -> None:
         """Return when the outbox has nothing left to send."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Final, Protocol
 
 import msgspec
@@ -17,6 +18,7 @@ from domain.messages import Message
 from domain.numbers import show_short
 from domain.partitions import ALL, Partition, partition_of
 from domain.policy import digest_waits_until
+from managers.waiting import pause
 from services.cards import reached_late, readable, shown_figure
 from services.claims import HeldCall
 from services.held import CALLS_PER_DIGEST, HeldCalls
@@ -77,15 +79,19 @@ class DigestsService:
     async def run(self, progress: Callable[[], None]) -> None:
         """Put digests into the outbox when they are due, until cancelled."""
         while True:
-            progress()
-            await persistently(self.look)
-            await asyncio.sleep(LOOK_EVERY_S)
+            await persistently(partial(self.look, progress), progress)
+            await pause(LOOK_EVERY_S, progress)
 
-    async def look(self) -> int:
+    async def look(self, progress: Callable[[], None] = lambda: None) -> int:
         """Look once; returns how many digests went into the outbox."""
         due = await self._held.due(self._clock())
         mine = self._partitions()
-        return sum([await self._look_at(user_id) for user_id in due if partition_of(user_id) in mine])
+        sent = 0
+        for user_id in due:
+            if partition_of(user_id) in mine:
+                progress()
+                sent += await self._look_at(user_id)
+        return sent
 
     async def _look_at(self, user_id: int) -> int:
         now = self._clock()

@@ -7,6 +7,8 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from types import TracebackType
 
+from managers.waiting import Progress, turn
+
 
 class Gate:
     """Nobody waits on his way out, so whoever is cancelled inside or at the gate keeps nobody else waiting."""
@@ -34,9 +36,9 @@ class Gate:
             self._empty.set()
 
     @asynccontextmanager
-    async def closed(self) -> AsyncGenerator[None]:
-        """Let nobody in, wait until everybody is out, and be alone. One at a time."""
-        async with self._one_closes:
+    async def closed(self, progress: Progress = lambda: None) -> AsyncGenerator[None]:
+        """Let nobody in, wait until everybody is out, and be alone. One at a time: to wait for that is progress."""
+        async with turn(self._one_closes, progress):
             self._open.clear()
             try:
                 await self._empty.wait()

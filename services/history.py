@@ -6,7 +6,6 @@ that order: what moves on meanwhile is found in the next place, and nothing is m
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Final, LiteralString
@@ -20,6 +19,7 @@ from domain.partitions import partition_of
 from domain.subscribers import Subscriber
 from managers.postgres import PostgresManager, Row
 from managers.redis import RedisManager, StreamEntry
+from managers.waiting import pause
 from services import keys
 from services.claims import Alert, WaitingCall, milliseconds
 from services.journal_rows import DecidedCall, DeliveryRecord, moment
@@ -38,7 +38,6 @@ _SKEW_MS: Final = 60_000
 """The clock of Redis and ours may differ by so much."""
 _PRUNE_BATCH: Final = 1000
 _PRUNE_EVERY_S: Final = 3600.0
-_PRUNE_STEP_S: Final = 20.0
 
 _CALLS_OF_ONE: Final[LiteralString] = """
     SELECT document, decided_at, reason, checked_channels FROM calls
@@ -208,9 +207,7 @@ class HistoryStore:
         while True:
             pruned = await self.prune(progress)
             log.info("calls_pruned", calls=pruned)
-            for _ in range(int(_PRUNE_EVERY_S / _PRUNE_STEP_S)):
-                progress()
-                await asyncio.sleep(_PRUNE_STEP_S)
+            await pause(_PRUNE_EVERY_S, progress)
 
     async def _journal(self) -> AsyncIterator[StreamEntry]:
         before = "+"

@@ -22,6 +22,7 @@ from managers.fault_points import fault_point
 from managers.postgres import PostgresDataError, PostgresManager, Statements
 from managers.redis import Command, RedisManager, Reply, StreamEntry
 from managers.redis_replies import entries as stream_entries
+from managers.waiting import pause
 from services import keys
 from services.journal_rows import (
     PUT_CALLS,
@@ -95,7 +96,7 @@ class Journal:
         age_s = time.time() - oldest[0].added_at_ms / 1000 if oldest else 0.0
         return JournalLag(entries=entries, age_s=max(0.0, age_s))
 
-    async def drain_once(self) -> int:
+    async def drain_once(self, progress: Callable[[], None] = lambda: None) -> int:
         """Move the oldest batch to PostgreSQL; return how many entries left the journal."""
         if self.prepare is not None:
             await self.prepare()
@@ -106,7 +107,7 @@ class Journal:
         found, epoch = await self._redis.transaction(look)
         entries = stream_entries(found)
         if entries:
-            await self._store(entries)
+            await self._store(entries, progress)
             fault_point("journaled")
             await self._redis.xdel(_JOURNAL, *(e.id for e in entries))
             self.drained += len(entries)
@@ -114,10 +115,11 @@ class Journal:
             self.tail.forget(noted_before=looked_at)
         return len(entries)
 
-    async def drain_all(self) -> int:
+    async def drain_all(self, progress: Callable[[], None] = lambda: None) -> int:
         """Drain until the journal is empty; return how many entries left it."""
         total = 0
-        while drained := await self.drain_once():
+        while drained := await self.drain_once(progress):
+            progress()
             total += drained
         return total
 
@@ -128,7 +130,7 @@ class Journal:
             stop_if_cancelled()
             progress()
             try:
-                drained = await self.drain_once()
+                drained = await self.drain_once(progress)
                 if not drained:
                     await self._redis.xread(_JOURNAL, after="0-0", count=1, block_ms=_WAIT_MS)
                 if drained < _BATCH:
@@ -138,9 +140,9 @@ class Journal:
                 delay_s = min(_BACK_OFF_MAX_S, _BACK_OFF_FIRST_S * 2**failures)
                 failures = min(failures + 1, 10)
                 log.warning("journal_delayed", reason=str(error), again_in_s=delay_s)
-                await asyncio.sleep(delay_s * random.uniform(0.5, 1.0))  # noqa: S311 - jitter, not a secret
+                await pause(delay_s * random.uniform(0.5, 1.0), progress)  # noqa: S311 - jitter, not a secret
 
-    async def _store(self, entries: list[StreamEntry]) -> None:
+    async def _store(self, entries: list[StreamEntry], progress: Callable[[], None]) -> None:
         try:
             writes: list[Write] = []
             for at in range(0, len(entries), _READ_AT_ONCE):
@@ -151,6 +153,7 @@ class Journal:
         except (PostgresDataError, UnreadableEntryError):
             # One bad entry spoils the batch: store each by itself, and put aside the bad one alone.
             for one in entries:
+                progress()
                 await self._store_one(one)
 
     async def _store_one(self, one: StreamEntry) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Final, Protocol, cast
 
 import msgspec
@@ -21,6 +22,7 @@ from domain.matching import Matcher, Waiting
 from domain.partitions import ALL, Partition, partition_of
 from domain.score import score
 from managers.redis import Command, RedisManager
+from managers.waiting import pause
 from services import keys
 from services.claims import ClaimRequest, WaitingCall
 from services.decisions import AcceptedToken
@@ -83,23 +85,23 @@ class LateService:
         while True:
             progress()
             if self._is_ready():
-                await persistently(self.look, progress)
-            await asyncio.sleep(LOOK_EVERY_S)
+                await persistently(partial(self.look, progress), progress)
+            await pause(LOOK_EVERY_S, progress)
 
-    async def look(self) -> int:
+    async def look(self, progress: Callable[[], None] = lambda: None) -> int:
         """Look once at everything whose pause is over; returns how many late alerts were claimed."""
         waiting = await self._waiting()
         addresses = {one.call.token.address for one in waiting}
         self._pauses = {address: pause for address, pause in self._pauses.items() if address in addresses}
         now = self._clock()
         due = [one for one in waiting if self._is_due(one.call.token.address, now) or one.until <= now]
-        figures = await self._figures({one.call.token.address for one in due})
+        figures = await self._figures({one.call.token.address for one in due}, progress)
         requests = [self._request(one, figures.get(one.call.token.address)) for one in due]
         changed = [request for request in requests if request is not None]
         # The matcher counts these as accepted by now: this very claim has to succeed, however long Redis is away, or
         # they are taken back.
         try:
-            claimed = sum(map(len, await persistently(lambda: self._outbox.claim(changed))))
+            claimed = sum(map(len, await persistently(lambda: self._outbox.claim(changed), progress)))
         except LeaseLostError as error:
             # Nothing was changed. Who is still waited for here passes again at the next look.
             log.warning("late_claim_refused", reason=str(error))
@@ -140,7 +142,7 @@ class LateService:
         pause = self._pauses.get(address)
         return pause is None or pause.next_look_at <= now
 
-    async def _figures(self, addresses: set[str]) -> dict[str, Token]:
+    async def _figures(self, addresses: set[str], progress: Callable[[], None]) -> dict[str, Token]:
         """Ask for every token once, a few at a time. Who does not answer is asked later."""
         slots = asyncio.Semaphore(ASKED_AT_ONCE)
         found: dict[str, Token] = {}
@@ -153,6 +155,7 @@ class LateService:
                 except TimeoutError:
                     self._metrics.counts.fallbacks["late figures"] += 1
                     token = None
+            progress()
             if token is not None:
                 found[address] = token
 

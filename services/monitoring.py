@@ -13,6 +13,7 @@ import structlog
 from msgspec import Struct
 
 from domain.errors import TransientError
+from managers.waiting import pause
 from services.alarms import StandingAlarm
 from services.metrics import Metrics
 
@@ -113,8 +114,7 @@ class MonitoringService:
     async def run(self, progress: Callable[[], None]) -> None:
         """Log a heartbeat every minute, as a warning when a part is not well."""
         while True:
-            await asyncio.sleep(HEARTBEAT_EVERY_S)
-            progress()
+            await pause(HEARTBEAT_EVERY_S, progress)
             report = await self.health()
             failing = [part.name for part in report.parts if not part.ok]
             alarms = [alarm.name for alarm in report.alarms]

@@ -11,6 +11,7 @@ import structlog
 from domain.errors import TransientError
 from domain.partitions import PARTITIONS, Partition
 from managers.cancellation import stop_if_cancelled
+from managers.waiting import reporting
 from services.fencing import LeaseLostError
 from services.leases import WATCH_EVERY_S, Leases, Progress
 from services.members import Member, Members, Role
@@ -69,6 +70,7 @@ class PartitionOwner:
         """No longer worked on, but `lost` has not come back yet."""
         self._one_callback = asyncio.Lock()
         self._is_ending = False
+        self._progress: Progress = lambda: None
 
     @property
     def owned(self) -> frozenset[Partition]:
@@ -84,6 +86,7 @@ class PartitionOwner:
 
     async def run(self, progress: Progress) -> None:
         """Own the right share, for ever."""
+        self._progress = progress
         async with asyncio.TaskGroup() as group:
             group.create_task(self._watch(), name=f"{self._role} leases")
             group.create_task(self._assign(progress), name=f"{self._role} partitions")
@@ -124,7 +127,7 @@ class PartitionOwner:
             self._working |= new
             log.info("partitions_gained", role=self._role, partitions=sorted(new))
             try:
-                await self._gained(new)
+                await reporting(self._gained(new), self._progress)
             except _PASSING:
                 await self._stop(set(new))
                 raise
@@ -138,7 +141,8 @@ class PartitionOwner:
     async def _stop(self, partitions: set[Partition]) -> None:
         self._working -= partitions
         self._leaving |= partitions
-        await self._lost(frozenset(partitions))
+        # What is in flight may have to wait for Redis or Telegram, as long as that is away.
+        await reporting(self._lost(frozenset(partitions)), self._progress)
         self._leaving -= partitions
         await self._leases.release(map(self._name, partitions))
         log.info("partitions_left", role=self._role, partitions=sorted(partitions))

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
 from domain.errors import TransientError
+from managers.waiting import pause
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -53,5 +54,4 @@ class ReadingsService:
     async def run(self, progress: Callable[[], None]) -> None:
         while True:
             await self.refresh()
-            progress()
-            await asyncio.sleep(ASK_EVERY_S)
+            await pause(ASK_EVERY_S, progress)

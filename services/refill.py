@@ -22,6 +22,7 @@ from domain.errors import TransientError
 from domain.partitions import PARTITIONS, Partition, partition_of
 from managers.postgres import PostgresManager
 from managers.redis import Command, RedisAwayError, RedisManager
+from managers.waiting import Progress, pause, reporting, turn
 from services import keys
 from services.accepted_pairs import ACCEPTED_FOR
 from services.claims import GROUP, Alert, HeldCall, milliseconds
@@ -116,7 +117,7 @@ class Refill:
         self._one_look = asyncio.Lock()
         self.is_filling = False
 
-    async def run(self, progress: Callable[[], None]) -> None:
+    async def run(self, progress: Progress) -> None:
         """Look again and again, until cancelled."""
         while True:
             progress()
@@ -126,12 +127,12 @@ class Refill:
             except TransientError as error:
                 log.debug("redis_not_looked_at", reason=str(error))
 
-    async def look(self, progress: Callable[[], None] = lambda: None) -> bool:
+    async def look(self, progress: Progress = lambda: None) -> bool:
         """Fill Redis if it is not the one we know; returns whether it was. `TransientError`: look again.
 
         For PostgreSQL it waits, and everybody with it; for Redis only where nothing can be done without it.
         """
-        async with self._one_look:
+        async with turn(self._one_look, progress):
             epoch = await self._redis.get(keys.EPOCH.of())
             if epoch is not None and self._epoch in {None, epoch}:
                 self._epoch = epoch
@@ -142,9 +143,9 @@ class Refill:
             owned = self._senders.owned
             self.is_filling = True
             try:
-                self._unknown.update(await self._senders.release(owned))
-                async with self._spool.closed():
-                    away = await persistently(lambda: self._try_to_fill(doubtful=began_empty), progress)
+                self._unknown.update(await reporting(self._senders.release(owned), progress))
+                async with self._spool.closed(progress):
+                    away = await persistently(lambda: self._try_to_fill(progress, doubtful=began_empty), progress)
                 if away is not None:
                     raise away
             finally:
@@ -152,36 +153,36 @@ class Refill:
                 self.is_filling = False
             return True
 
-    async def _try_to_fill(self, *, doubtful: bool) -> RedisAwayError | None:
+    async def _try_to_fill(self, progress: Progress, *, doubtful: bool) -> RedisAwayError | None:
         """Return why it was given up: Redis went away, and others can go on without it once the gate is open."""
         try:
-            await self._fill(doubtful=doubtful)
+            await self._fill(progress, doubtful=doubtful)
         except RedisAwayError as error:
             if not self._spool.may_go_local():
                 raise
             return error
         return None
 
-    async def _fill(self, *, doubtful: bool) -> None:
+    async def _fill(self, progress: Progress, *, doubtful: bool) -> None:
         await self._renew()
-        await self._spool.replay_all()
+        await self._spool.replay_all(progress)
         put_back = await self._journal.put_back()
         while not await self._leads():
             if await self._was_filled():
                 return
-            await asyncio.sleep(LOOK_EVERY_S)
+            await pause(LOOK_EVERY_S, progress)
         if not self._spool.is_alone:
             if await self._was_filled():
                 return  # by somebody who led before, and has ended
             await asyncio.sleep(OTHERS_NOTICE_S)
         # Should this end halfway, nobody takes the word of an earlier life for ours.
         await self._redis.delete(keys.EPOCH.of())
-        await self._journal.drain_all()
-        subscribers = await self._subscribers.put_all_back()
+        await self._journal.drain_all(progress)
+        subscribers = await self._subscribers.put_all_back(progress)
         if subscribers:
             self._say(f"Filling Redis: {subscribers:,} subscribers put back from PostgreSQL; accepted tokens follow …")
-        accepted = await self._put_back_accepted()
-        waiting, held = await self._put_back_alerts(doubtful=doubtful)
+        accepted = await self._put_back_accepted(progress)
+        waiting, held = await self._put_back_alerts(progress, doubtful=doubtful)
         await self._put_back_cursor()
         self._epoch = secrets.token_hex(8).encode()
         await self._redis.set(keys.EPOCH.of(), self._epoch)
@@ -196,9 +197,10 @@ class Refill:
         self._epoch = epoch or self._epoch
         return epoch is not None
 
-    async def _put_back_accepted(self) -> int:
+    async def _put_back_accepted(self, progress: Progress) -> int:
         now, count = self._clock(), 0
         async for rows in self._postgres.stream(_ACCEPTED, now - ACCEPTED_FOR, batch=_BATCH):
+            progress()
             commands: list[Command] = []
             for address, user_id, call_id, claimed_at in rows:
                 left_s = int((claimed_at + ACCEPTED_FOR - now).total_seconds())
@@ -211,7 +213,7 @@ class Refill:
                 self._say(f"Accepted tokens put back: {count:,} so far.")
         return count
 
-    async def _put_back_alerts(self, *, doubtful: bool) -> tuple[int, int]:
+    async def _put_back_alerts(self, progress: Progress, *, doubtful: bool) -> tuple[int, int]:
         """Put what is not settled into the outbox and the digests; what may have arrived already says so."""
         local = await self._local_pairs()
         await self._redis.transaction([("DEL", keys.OUTBOX.of(p), keys.IN_FLIGHT.of(p)) for p in range(PARTITIONS)])
@@ -220,6 +222,7 @@ class Refill:
             await self._redis.xgroup_create(keys.OUTBOX.of(partition), GROUP)
         waiting = held = 0
         async for alerts in self._unsettled():
+            progress()
             commands: list[Command] = []
             for alert, held_because in alerts:
                 pair = (alert.user_id, alert.call_id)
@@ -234,7 +237,7 @@ class Refill:
                     commands += _to_digest(alert, held_because, self._clock(), may_repeat=may_repeat)
             await self._redis.transaction(commands)
         if waiting:
-            await self._hand_out()
+            await self._hand_out(progress)
         return waiting, held
 
     async def _forget_held(self) -> None:
@@ -244,11 +247,11 @@ class Refill:
             held = ("DEL", *(keys.HELD_CALLS.of(user_id) for user_id in users))
             await self._redis.transaction([held, ("ZREM", keys.DIGESTS_DUE.of(), *users)])
 
-    async def _hand_out(self) -> None:
+    async def _hand_out(self, progress: Progress) -> None:
         """Give the alerts to a reader who is none: whoever recovers them sees which may have arrived."""
         streams = [keys.OUTBOX.of(partition) for partition in range(PARTITIONS)]
         while await self._redis.xreadgroup_many(streams, GROUP, "refill", count=_BATCH, block_ms=1):
-            pass
+            progress()
 
     async def _unsettled(self) -> AsyncIterator[Sequence[tuple[Alert, str | None]]]:
         decode = msgspec.json.Decoder(Alert).decode

@@ -14,16 +14,17 @@ from typing import Final
 
 import structlog
 
+from config.pace import pace
 from domain.errors import TransientError
 from managers.fault_points import fault_point
 from managers.redis import RedisAwayError, RedisManager, Reply, Script
+from managers.waiting import LOOK_S, Progress, turn
 from services.gate import Gate
 from services.local_store import LocalAlert, LocalStore, Operation, ScriptCall
 from services.replay import replay
 
 log = structlog.get_logger(__name__)
 
-IDLE_S: Final = 5.0
 PAUSE_S: Final = 0.5
 
 
@@ -48,6 +49,8 @@ class Spool:
         self._news = asyncio.Event()
         self.is_local = False
         """Whether operations go into the local store."""
+        self.is_closed = False
+        """Whether everybody waits for what is done `closed`."""
 
     @property
     def waiting(self) -> int:
@@ -105,10 +108,14 @@ class Spool:
         return self._gate
 
     @asynccontextmanager
-    async def closed(self) -> AsyncGenerator[None]:
-        """Let nothing happen meanwhile."""
-        async with self._gate.closed():
-            yield
+    async def closed(self, progress: Progress = lambda: None) -> AsyncGenerator[None]:
+        """Let nothing happen meanwhile. Whoever has something to do waits, and cannot report progress."""
+        async with self._gate.closed(progress):
+            self.is_closed = True
+            try:
+                yield
+            finally:
+                self.is_closed = False
 
     @property
     def is_alone(self) -> bool:
@@ -134,13 +141,13 @@ class Spool:
             return await self._redis.script(self._scripts[operation.script], operation.keys, operation.args)
         return list(await self._redis.transaction([tuple(command) for command in operation.commands]))
 
-    async def replay_all(self) -> None:
+    async def replay_all(self, progress: Progress = lambda: None) -> None:
         """Bring everything to Redis, in order; nothing is left where nothing can be added meanwhile."""
-        async with self._one_replay:  # two at once would mix up the order
+        async with turn(self._one_replay, progress):  # two at once would mix up the order
             if self._store is not None and not self._store.is_empty:
-                await replay(self._store, self._redis, self._scripts)
+                await replay(self._store, self._redis, self._scripts, progress=progress)
 
-    async def run(self, progress: Callable[[], None], refill: Callable[[], Awaitable[object]]) -> None:
+    async def run(self, progress: Progress, refill: Callable[[Progress], Awaitable[object]]) -> None:
         """Bring operations to Redis whenever it is there and some are waiting, until cancelled.
 
         `refill` is awaited first: a Redis that came back empty is filled again.
@@ -148,30 +155,30 @@ class Spool:
         while True:
             progress()
             try:
-                async with asyncio.timeout(IDLE_S):
+                async with asyncio.timeout(pace.seconds(LOOK_S)):
                     await self._news.wait()
             except TimeoutError:
                 continue
             if not self._redis.is_away:
-                await self._try_to_merge(refill)
+                await self._try_to_merge(progress, refill)
             if self.is_local or self.waiting:
                 await asyncio.sleep(PAUSE_S)
             else:
                 self._news.clear()
 
-    async def _try_to_merge(self, refill: Callable[[], Awaitable[object]]) -> None:
+    async def _try_to_merge(self, progress: Progress, refill: Callable[[Progress], Awaitable[object]]) -> None:
         try:
-            await refill()
-            await self.merge()
+            await refill(progress)
+            await self.merge(progress)
         except TransientError as error:
             log.warning("local_store_waits", operations=self.waiting, reason=str(error))
 
-    async def merge(self) -> None:
+    async def merge(self, progress: Progress = lambda: None) -> None:
         """Bring to Redis what happened without it, and work with it again."""
         began_with = self.waiting
-        await self.replay_all()  # the most of it while others go on
-        async with self._gate.closed():
-            await self.replay_all()
+        await self.replay_all(progress)  # the most of it while others go on
+        async with self.closed(progress):
+            await self.replay_all(progress)
             fault_point("merging")
             self.is_local = False
         log.info("local_store_merged", operations=began_with)

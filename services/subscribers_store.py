@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Final, LiteralString
 
 import msgspec
@@ -112,10 +112,11 @@ class SubscribersStore:
             async for batch in self._from_redis():
                 yield batch
 
-    async def put_all_back(self) -> int:
+    async def put_all_back(self, progress: Callable[[], None] = lambda: None) -> int:
         """Give Redis every document that it lacks or has an earlier revision of; returns how many there are."""
         count = 0
         async for rows in self._postgres.stream(_ALL, batch=_BATCH):
+            progress()
             batch = [_decoded(row["document"]) for row in rows]
             await self._put_back(batch)
             found = await self._redis.mget([keys.SUBSCRIBER.of(s.user_id) for s in batch])

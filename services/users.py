@@ -119,7 +119,9 @@ class UsersService:
         if subscriber is not None and partition_of(user_id) in partitions():
             self._receivers.put(subscriber)
 
-    async def reload(self, partitions: Collection[Partition] = ALL) -> None:
+    async def reload(
+        self, partitions: Collection[Partition] = ALL, progress: Callable[[], None] = lambda: None
+    ) -> None:
         """Read everybody anew: nobody can tell any more whom other processes changed."""
         self._store.forget_all()
         await self._presets.restore()
@@ -129,6 +131,7 @@ class UsersService:
             for subscriber in batch:
                 if partition_of(subscriber.user_id) in partitions:
                     self._receivers.put(self._resolved(subscriber))
+            progress()
             await asyncio.sleep(0)
 
     async def refresh_preset(self, key: str) -> None:

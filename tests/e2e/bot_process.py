@@ -66,6 +66,11 @@ class BotProcess:
         await self._reader
 
     @property
+    def pid(self) -> int:
+        assert self._process
+        return self._process.pid
+
+    @property
     def output(self) -> str:
         return "\n".join(self.lines)
 

@@ -29,11 +29,6 @@ class Bot(BotProcess):
             self._process.kill()  # the test has failed: do not wait until it has drained
         await super().__aexit__(kind, error, trace)
 
-    @property
-    def pid(self) -> int:
-        assert self._process
-        return self._process.pid
-
     def memory_bytes(self) -> int:
         """Resident memory now."""
         return psutil.Process(self.pid).memory_info().rss

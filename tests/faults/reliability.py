@@ -15,6 +15,7 @@ from tests.faults.ledger import Counts
 
 FAULTS: Final = "Faults"
 SOAK: Final = "Soak"
+WATCHDOG: Final = "Watchdog"
 _TITLE: Final = """# Reliability
 
 Made by `make faults` and `make soak`, each its own section: change the tests, not this page. The bot runs as a real
@@ -59,7 +60,7 @@ def write_section(path: Path, name: str, body: str) -> None:
     page = path.read_text(encoding="utf-8") if path.exists() else _TITLE
     sections = dict(re.findall(r"^## (\w+)\n\n(.*?)(?=^## |\Z)", page, re.MULTILINE | re.DOTALL))
     sections[name] = body + "\n"
-    order = [section for section in (FAULTS, SOAK) if section in sections]
+    order = [section for section in (FAULTS, SOAK, WATCHDOG) if section in sections]
     text = "\n".join([_TITLE, *(f"## {section}\n\n{sections[section].strip()}\n" for section in order)])
     path.write_text(text, encoding="utf-8")
 

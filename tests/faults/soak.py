@@ -1,8 +1,8 @@
 """Minutes of full load with faults at random: `python -m tests.faults.soak --minutes 10`, or `make soak`.
 
 The bot is one process that is never restarted, so its memory tells something: at first it gets as many tokens as it
-remembers and as many alerts at once as it holds, since up to there memory has to grow. Exit code 1 when anything was
-lost, came twice, grew or overflowed.
+remembers and as many alerts at once as it holds, since up to there memory has to grow. After that the watchdog is
+watched for as long (`tests.faults.watchdog`). Exit code 1 when anything was lost, came twice, grew, overflowed or hung.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Final
@@ -35,9 +36,10 @@ from services.delivery import MAX_HELD
 from tests.faults.ledger import Counts
 from tests.faults.market import CHANNELS, FIRST_USER_ID, Pair, Workload, made_now, taker
 from tests.faults.process import Bot
-from tests.faults.reliability import SOAK, soak_section, write_section
+from tests.faults.reliability import SOAK, WATCHDOG, soak_section, write_section
 from tests.faults.servers import BreakablePostgres, BreakableRedis
 from tests.faults.stage import Size, Stage
+from tests.faults.watchdog import watchdog
 
 PAGE: Final = Path(__file__).parents[2] / "docs" / "reliability.md"
 FILLED_PER_S: Final = 1_500
@@ -363,18 +365,22 @@ def _mark(holds: bool) -> str:  # noqa: FBT001 - the one thing it says
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--minutes", type=float, default=10.0)
+    parser.add_argument("--minutes", type=float, default=10.0, help="of each part")
     parser.add_argument("--users", type=int, default=10_000)
     parser.add_argument("--calls-per-s", type=float, default=200.0)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--page", type=Path, default=PAGE, help="where the result is written")
+    parser.add_argument("--only", choices=("load", "watchdog"), help="one part alone")
     chosen = parser.parse_args()
-    table, holds = asyncio.run(
-        soak(minutes=chosen.minutes, users=chosen.users, calls_per_s=chosen.calls_per_s, seed=chosen.seed)
-    )
-    print(table)  # noqa: T201 - what it is for
-    write_section(chosen.page, SOAK, soak_section(table))
-    return 0 if holds else 1
+    load = partial(soak, minutes=chosen.minutes, users=chosen.users, calls_per_s=chosen.calls_per_s, seed=chosen.seed)
+    parts = {"load": (SOAK, load), "watchdog": (WATCHDOG, partial(watchdog, minutes=chosen.minutes))}
+    verdicts: list[bool] = []
+    for section, play in [parts[chosen.only]] if chosen.only else parts.values():
+        table, holds = asyncio.run(play())
+        print(table)  # noqa: T201 - what it is for
+        write_section(chosen.page, section, soak_section(table))
+        verdicts.append(holds)
+    return 0 if all(verdicts) else 1
 
 
 if __name__ == "__main__":

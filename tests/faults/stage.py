@@ -66,6 +66,18 @@ SHORT = Size(full=False, users=100, calls=30, away_s=2.0)
 FULL = Size(full=True, users=300, calls=110, away_s=60.0, patience_s=60.0)
 
 
+async def store(connection: asyncpg.Connection[asyncpg.Record], subscribers: Sequence[Subscriber]) -> None:
+    """Write their documents into a database with the bot's schema."""
+    rows = [
+        (
+            *(s.user_id, s.chat_id, s.name, s.plan, s.paid_until, s.paused, s.unreachable),
+            *(msgspec.json.encode(s).decode(), s.revision, s.created_at),
+        )
+        for s in subscribers
+    ]
+    await connection.copy_records_to_table("subscribers", records=rows, columns=_COLUMNS)
+
+
 class Stage:
     """`async with Stage(...) as stage:` has servers, Telegram and feed up and every subscriber stored."""
 
@@ -123,15 +135,8 @@ class Stage:
 
     async def enrol(self, subscribers: Sequence[Subscriber]) -> None:
         """Write their documents where the bot finds them at its next start, and let them have said /start."""
-        rows = [
-            (
-                *(s.user_id, s.chat_id, s.name, s.plan, s.paid_until, s.paused, s.unreachable),
-                *(msgspec.json.encode(s).decode(), s.revision, s.created_at),
-            )
-            for s in subscribers
-        ]
         async with self.database() as connection:
-            await connection.copy_records_to_table("subscribers", records=rows, columns=_COLUMNS)
+            await store(connection, subscribers)
         for subscriber in subscribers:
             self.person(subscriber.user_id).chat.is_started = True
 

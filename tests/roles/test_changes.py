@@ -10,6 +10,7 @@ from managers.cache import SmartCache
 from managers.cancellation import end
 from managers.postgres import PostgresManager
 from managers.redis import RedisManager
+from managers.waiting import Progress
 from services import keys
 from services.changes import Changes, OnChange, preset_changed
 from services.journal import Journal
@@ -38,7 +39,7 @@ class Heard:
     async def _put(self, what: int | str) -> None:
         self.queue.put_nowait(what)
 
-    async def _everything(self) -> None:
+    async def _everything(self, _progress: Progress) -> None:
         self.queue.put_nowait("everything")
 
 

@@ -12,6 +12,7 @@ from domain.partitions import PARTITIONS, partition_of
 from managers.postgres import PostgresManager
 from managers.redis import RedisAwayError, RedisManager
 from managers.sqlite import LocalStoreError
+from managers.waiting import Progress
 from services import keys
 from services.dead_letters import DeadLetters
 from services.gate import Gate
@@ -342,7 +343,7 @@ async def test_the_job_brings_everything_back_by_itself(process: Process, proxy:
     merged = asyncio.Event()
     refills = 0
 
-    async def refill() -> None:
+    async def refill(_progress: Progress) -> None:
         nonlocal refills
         refills += 1
         if not process.redis.is_away:
