@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
+from itertools import islice
 from typing import Final
 
 from managers.redis import Command
@@ -19,6 +20,8 @@ class JournalTail:
         self._most_bytes = most_bytes
         self._bytes = 0
         self._entries: deque[tuple[float, Command]] = deque()
+        self._kept = 0
+        """So many of the oldest were written down elsewhere."""
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -40,9 +43,22 @@ class JournalTail:
     def _drop(self) -> None:
         _, entry = self._entries.popleft()
         self._bytes -= _size_bytes(entry)
+        self._kept = max(0, self._kept - 1)
 
     def now(self) -> float:
         return self._clock()
+
+    def to_keep(self) -> list[Command]:
+        """Return what was not written down elsewhere yet (`keep`)."""
+        return [entry for _, entry in islice(self._entries, self._kept, None)]
+
+    def keep(self, entries: int) -> None:
+        """So many of the first of `to_keep` are written down elsewhere by now."""
+        self._kept = min(len(self._entries), self._kept + entries)
+
+    def keep_none(self) -> None:
+        """Nothing is written down elsewhere (any more)."""
+        self._kept = 0
 
     def entries(self) -> list[Command]:
         return [entry for _, entry in self._entries]

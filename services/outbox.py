@@ -136,6 +136,7 @@ class Outbox:
         flags = iter(cast("bytes", reply).decode())
         claimed = [{user_id for user_id, _ in d.accepted if next(flags) == "1"} for d in decisions]
         self._note_claims(decisions, claimed)
+        self._journal.tail.keep_none()
         fault_point("claimed")
         return claimed
 
@@ -160,7 +161,11 @@ class Outbox:
             )
             for one in alerts
         ]
-        await self._spool.put(stored, ScriptCall(script="claim", keys=names, args=args))
+        doubted = self._journal.tail.to_keep() if self._redis.written.in_doubt else []
+        # The feed's cursor moves past them with this claim: what Redis may have lost of them is nowhere else.
+        again = [Transaction(commands=doubted)] if doubted else []
+        await self._spool.put(stored, *again, ScriptCall(script="claim", keys=names, args=args))
+        self._journal.tail.keep(len(doubted))
         self._note_claims(kept, claimed)
         self._local.extend(alerts)
         self._local_news.set()

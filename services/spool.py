@@ -95,9 +95,9 @@ class Spool:
             self._news.set()
             return None
 
-    async def put(self, alerts: Sequence[LocalAlert], operation: Operation) -> None:
-        """Keep local alerts, and the operation that tells Redis of them; to be called inside the gate."""
-        await self._needed_store().put_alerts(alerts, [operation])
+    async def put(self, alerts: Sequence[LocalAlert], *operations: Operation) -> None:
+        """Keep local alerts, and the operations that tell Redis of them; to be called inside the gate."""
+        await self._needed_store().put_alerts(alerts, operations)
         self._news.set()
 
     def entered(self) -> AbstractAsyncContextManager[None]:
