@@ -161,24 +161,27 @@ class Outbox:
             )
             for one in alerts
         ]
-        doubted = self._journal.tail.to_keep() if self._redis.written.in_doubt else []
-        # The feed's cursor moves past them with this claim: what Redis may have lost of them is nowhere else.
-        again = [Transaction(commands=doubted)] if doubted else []
+        # The feed's cursor moves on with this claim, past what Redis answered and may not have written down.
+        doubted = self._journal.tail.not_kept() if self._redis.written.in_doubt else []
+        pages = (doubted[at : at + _PAGE] for at in range(0, len(doubted), _PAGE))
+        again = [Transaction(commands=[noted.entry for noted in page]) for page in pages]
         await self._spool.put(stored, *again, ScriptCall(script="claim", keys=names, args=args))
-        self._journal.tail.keep(len(doubted))
-        self._note_claims(kept, claimed)
+        self._journal.tail.keep(doubted)
+        self._note_claims(kept, claimed, kept=True)
         self._local.extend(alerts)
         self._local_news.set()
         fault_point("claimed")
         return claimed
 
-    def _note_claims(self, decisions: Sequence[ClaimRequest], claimed: Sequence[set[int]]) -> None:
+    def _note_claims(
+        self, decisions: Sequence[ClaimRequest], claimed: Sequence[set[int]], *, kept: bool = False
+    ) -> None:
         for decision, users in zip(decisions, claimed, strict=True):
             noted = [entry("call", decision.decided_payload)] if decision.decided_payload else []
             if users:
                 accepted = (alert for alert in alerts_of(decision) if alert.user_id in users)
                 noted += [entry("claim", msgspec.json.encode(alert)) for alert in accepted]
-            self._journal.tail.note(noted)
+            self._journal.tail.note(noted, kept=kept)
 
     async def cursor(self, source: str) -> int | None:
         """Return the position up to which everything of the source was claimed."""
