@@ -54,7 +54,8 @@ class Stores:
         self.slots = self._slots(owner) if place.role in {"gateway", "send"} else None
         self.calls = CallStream(redis)
         self.journal = Journal(redis, postgres)
-        self.spool = Spool(redis, SCRIPTS | {"hold": HOLD}, store=parts.store, is_alone=self.is_alone)
+        scripts = SCRIPTS | {"hold": HOLD}
+        self.spool = Spool(redis, scripts, store=parts.store, tail=self.journal.tail, is_alone=self.is_alone)
         self.journal.knows_all = lambda: not self.spool.waiting
         self.outbox = Outbox(
             redis,

@@ -161,12 +161,7 @@ class Outbox:
             )
             for one in alerts
         ]
-        # The feed's cursor moves on with this claim, past what Redis answered and may not have written down.
-        doubted = self._journal.tail.not_kept() if self._redis.written.in_doubt else []
-        pages = (doubted[at : at + _PAGE] for at in range(0, len(doubted), _PAGE))
-        again = [Transaction(commands=[noted.entry for noted in page]) for page in pages]
-        await self._spool.put(stored, *again, ScriptCall(script="claim", keys=names, args=args))
-        self._journal.tail.keep(doubted)
+        await self._spool.put(stored, ScriptCall(script="claim", keys=names, args=args))
         self._note_claims(kept, claimed, kept=True)
         self._local.extend(alerts)
         self._local_news.set()

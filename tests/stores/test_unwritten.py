@@ -154,6 +154,28 @@ async def test_what_only_the_lost_memory_knew_is_kept_with_the_next_local_claim(
         assert (await process.fates())[1, "c1"] == "sent"
 
 
+async def test_what_rests_on_a_lost_claim_brings_the_claim_along(
+    lossy: LossyRedis, postgres_manager: PostgresManager, path: Path, note: Path
+) -> None:
+    """One alert out of it is being sent, one was sent, when all that still takes anything is the local store."""
+    async with process_with(lossy, postgres_manager, path, note) as before:
+        await before.start()
+        await before.refill.look()
+        lossy.keep()
+        await before.claim(request("c1", "So1", 1, 2, 3), cursor=FeedCursor(source=SOURCE, position=2))
+        entries = {e.alert.user_id: e for e in await before.hands.read()}
+        before.redis.written.doubt("MISCONF")
+        before.spool.go_local("MISCONF")
+        await before.outbox.begin([entries[1], entries[2]])
+        await before.finish(entries[1])
+    lossy.start_again()
+    async with process_with(lossy, postgres_manager, path, note) as process:
+        await process.start()
+        assert {pair_of(e): e.may_repeat for e in await process.hands.read()} == {(2, "c1"): True, (3, "c1"): True}
+        # The feed brings the call again, since the cursor is where it was.
+        assert await process.claim(request("c1", "So1", 1, 2, 3)) == [set()]
+
+
 def test_the_note_is_believed_by_the_next_process(note: Path) -> None:
     first = WrittenNote(note)
     assert (first.in_doubt, first.run_id) == (False, "")
