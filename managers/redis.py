@@ -137,17 +137,20 @@ class RedisManager:
 
     async def server_run(self) -> ServerRun:
         """Return which run of the server answers, and whether it can write down what it answers."""
+        return ServerRun(run_id=(await self._info("server")).get("run_id", ""), writes=await self.has_written())
+
+    async def has_written(self) -> bool:
+        """Tell whether everything that was answered before is in the server's file, if it has one."""
+        return (await self._info("persistence")).get("aof_last_write_status", "ok") == "ok"
+
+    async def _info(self, section: str) -> dict[str, str]:
+        """Who may not ask does not know: nothing."""
         try:
-            run_id = (await self._info("server")).get("run_id", "")
-            status = (await self._info("persistence")).get("aof_last_write_status", "ok")
+            return info(await self._call("INFO", section))
         except RedisReplyError as error:
             if error.code not in {"NOPERM", "ERR"}:
                 raise
-            return ServerRun(run_id="", writes=True)  # who may not ask does not know
-        return ServerRun(run_id=run_id, writes=status == "ok")
-
-    async def _info(self, section: str) -> dict[str, str]:
-        return info(await self._call("INFO", section))
+            return {}
 
     # Strings
 

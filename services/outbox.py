@@ -278,6 +278,8 @@ class Outbox:
                 await self._spool.execute(begin, later=later)
             except RedisReplyError as error:
                 raise lease_lost(error) or error from error
+        if remote:
+            await self._spool.confirm()
 
     async def give_back(self, entries: Sequence[OutboxEntry]) -> None:
         """Unmark entries whose request surely did not get through; they stay with their consumer.

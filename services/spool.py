@@ -102,6 +102,15 @@ class Spool:
             self._news.set()
             return None
 
+    async def confirm(self) -> None:
+        """Return when what was executed before is not in Redis's memory alone. `RedisAwayError`: do it again.
+
+        Redis answers before it knows whether its disk takes it (`managers.redis_written`); asked next, it knows.
+        """
+        if not self.is_local and not await self._redis.has_written():
+            self._redis.written.doubt("it says so itself")
+            raise RedisAwayError("Redis has not written down what it answered")
+
     async def put(self, alerts: Sequence[LocalAlert], operation: Operation) -> None:
         """Keep local alerts, and the operation that tells Redis of them; to be called inside the gate."""
         doubted = self._doubted()
