@@ -18,6 +18,7 @@ from managers.redis_errors import RedisUnservingError
 from managers.redis_written import WrittenNote
 from sandbox.redis import EmbeddedRedis, server_binary
 from services.outbox import FeedCursor
+from services.spool import Spool
 from tests.faults.small_disk import SmallDisk
 from tests.stores.alert_path import SOURCE, Process, pair_of, process_on, request, until
 
@@ -265,5 +266,7 @@ async def fill_and_write(redis: RedisManager, disk: SmallDisk) -> dict[str, int]
         answered[f"k{number}"] = number
     run = await redis.server_run()
     assert not run.writes
+    with pytest.raises(RedisAwayError):  # so nothing is sent on the word of such an answer
+        await Spool(redis, {}).confirm()
     assert redis.written.in_doubt
     return answered
