@@ -116,7 +116,9 @@ async def run(settings: Settings, at_place: Place, *, seconds: float | None, ter
         at = addresses(settings, world)
         terminal.show_parts(part_list(settings, at))
         local_store = settings.data_dir / "local.sqlite" if at_place.role == "all" else None
-        composition = Composition(settings, await connect(at, stack, local_store=local_store), terminal, at_place)
+        written = settings.data_dir / f"redis-written-{at_place.owner}"
+        parts = await connect(at, stack, local_store=local_store, written=written)
+        composition = Composition(settings, parts, terminal, at_place)
         await prepare_schema(at.database_url, composition, terminal)
         if world.redis_lacks_writes:
             terminal.say("The machine went down while Redis ran: it is filled from PostgreSQL.")

@@ -15,6 +15,7 @@ from managers.jupiter import JupiterManager, SolPrice
 from managers.postgres import PostgresManager
 from managers.rate_limiter import Limit, TelegramRateLimiter
 from managers.redis import RedisManager
+from managers.redis_written import WrittenNote
 from managers.send_slots import OVERALL
 from managers.sources.base import Source
 from managers.sources.native import NativeSource
@@ -71,10 +72,17 @@ class Connections:
     """Where a process that does everything goes on without Redis."""
 
 
-async def connect(at: Addresses, stack: AsyncExitStack, *, local_store: Path | None = None) -> Connections:
-    """Make every connection; `stack` closes them. Telegram is entered later, when its handlers stand."""
+async def connect(
+    at: Addresses, stack: AsyncExitStack, *, local_store: Path | None = None, written: Path | None = None
+) -> Connections:
+    """Make every connection; `stack` closes them. Telegram is entered later, when its handlers stand.
+
+    `written`: where it is noted that Redis may lack what it has answered.
+    """
     api = APIRetryManager(await stack.enter_async_context(aiohttp.ClientSession()))
-    redis = await stack.enter_async_context(RedisManager(at.redis_url))
+    note = WrittenNote(written)
+    stack.callback(note.close)
+    redis = await stack.enter_async_context(RedisManager(at.redis_url, written=note))
     postgres = await stack.enter_async_context(PostgresManager(at.database_url))
     limiter = TelegramRateLimiter(overall=Limit(at.messages_per_s, OVERALL.period_s), private=PRIVATE_CHATS)
     telegram = TelegramManager(token=at.telegram_token, api_base=at.telegram_api_base, limiter=limiter)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from composition.parts import Composition
 
 REDIS_AWAY_S = 2.0
+DISK_FILLING_S = 2.0
 ROLE_MISSING_S = 15.0
 """A process that was started again is there by then."""
 
@@ -97,7 +98,8 @@ def _watch_for_alarms(composition: Composition) -> None:
     readings, intake = composition.readings, engine.intake
     alarms.watch("token queue", conditions.queue_filling(intake.token_queue.qsize, QUEUE_SIZE))
     alarms.watch("journal", conditions.journal_behind(lambda: readings.journal.value))
-    alarms.watch("Redis", conditions.flagged(lambda: parts.redis.is_away, "does not answer"), after_s=REDIS_AWAY_S)
+    alarms.watch("Redis", parts.redis.why_unusable, after_s=REDIS_AWAY_S)
+    alarms.watch("disk", conditions.disk_filling(composition.data_dir), after_s=DISK_FILLING_S)
     alarms.watch("PostgreSQL", conditions.unanswered(readings.postgres))
     alarms.watch("dead letters", conditions.LettersGrew(readings.letters))
     alarms.watch("local store", conditions.flagged(lambda: engine.spool.is_local, "Redis is done without"))

@@ -65,6 +65,7 @@ class Composition:
     def __init__(self, settings: Settings, parts: Connections, terminal: Terminal, place: Place | None = None) -> None:
         self.parts = parts
         self.place = place or Place()
+        self.data_dir = settings.data_dir
         self.texts = Texts.load()
         self.metrics = Metrics()
         self.matcher = Matcher()

@@ -29,6 +29,8 @@ from services.spool import Spool
 from services.stored_calls import StoredCalls
 from services.subscribers_store import SubscribersStore
 
+SLOTS_FOR_ALARMS = 1
+
 
 class Caches:
     """The first layer in front of everything slow."""
@@ -51,10 +53,11 @@ class Stores:
         self.caches = Caches()
         self.members = Members(redis, owner, parts_of(place.role), shard=place.shard)
         self.leases = Leases(redis, owner, alone=self.is_alone)
-        self.slots = self._slots(owner) if place.role in {"gateway", "send"} else None
+        self.slots = self._slots(place) if place.role in {"gateway", "send"} else None
         self.calls = CallStream(redis)
         self.journal = Journal(redis, postgres)
-        self.spool = Spool(redis, SCRIPTS | {"hold": HOLD}, store=parts.store, is_alone=self.is_alone)
+        scripts = SCRIPTS | {"hold": HOLD}
+        self.spool = Spool(redis, scripts, store=parts.store, tail=self.journal.tail, is_alone=self.is_alone)
         self.journal.knows_all = lambda: not self.spool.waiting
         self.outbox = Outbox(
             redis,
@@ -98,7 +101,12 @@ class Stores:
             clock=now,
         )
 
-    def _slots(self, owner: str) -> SlotLeases:
+    def _slots(self, place: Place) -> SlotLeases:
         """Share Telegram's limit: replies count against it as much as alerts do."""
-        scheduler = self._parts.limiter.scheduler
-        return SlotLeases(redis=self._parts.redis, scheduler=scheduler, sender=owner, alone=self.is_alone)
+        return SlotLeases(
+            redis=self._parts.redis,
+            scheduler=self._parts.limiter.scheduler,
+            sender=place.owner,
+            alone=self.is_alone,
+            without_redis=SLOTS_FOR_ALARMS if place.role == "gateway" else 0,
+        )

@@ -52,10 +52,16 @@ def _processors(renderer: Processor) -> list[Processor]:
     ]
 
 
+class _File(logging.handlers.RotatingFileHandler):
+    """A full disk costs its lines, which are in the terminal if they matter, not a traceback for each of them."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the name is logging's
+        if not isinstance(sys.exception(), OSError):
+            super().handleError(record)
+
+
 def _file_handler(path: Path, formatter: logging.Formatter) -> logging.Handler:
-    file = logging.handlers.RotatingFileHandler(
-        path, maxBytes=MAX_FILE_BYTES, backupCount=KEPT_FILES, encoding="utf-8", delay=True
-    )
+    file = _File(path, maxBytes=MAX_FILE_BYTES, backupCount=KEPT_FILES, encoding="utf-8", delay=True)
     file.setFormatter(formatter)
     return file
 

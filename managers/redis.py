@@ -15,15 +15,22 @@ import hashlib
 import math
 import re
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from types import TracebackType
 from typing import Never, Self, cast
 
 from managers.redis_circuit import Circuit
 from managers.redis_connections import Argument, Command, Connections
-from managers.redis_errors import RedisAwayError, RedisNotNowError, RedisReplyError, wrapped_errors
-from managers.redis_replies import Reply, StreamEntry, entries, entries_of_one_stream, pairs, text
+from managers.redis_errors import (
+    RedisAwayError,
+    RedisNotNowError,
+    RedisReplyError,
+    RedisUnservingError,
+    wrapped_errors,
+)
+from managers.redis_replies import Reply, StreamEntry, entries, entries_of_one_stream, info, pairs, text
+from managers.redis_written import ServerRun, WrittenNote
 
 __all__ = [
     "Argument",
@@ -43,6 +50,8 @@ class Script:
     def __init__(self, source: str) -> None:
         self.source = source
         self.digest = hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()
+        self.own_codes = frozenset(re.findall(r"error_reply\(['\"](\w+)", source))
+        """The words at the head of the errors that it answers itself."""
 
 
 class RedisManager:
@@ -60,11 +69,14 @@ class RedisManager:
         connect_timeout_s: float = 2.0,
         reply_timeout_s: float = 2.0,
         health_check_interval_s: int = 30,
+        written: WrittenNote | None = None,
     ) -> None:
         self.commands_sent = 0
         self.round_trips = 0
         self.latency_s: float | None = None
         """Of the last PING that was answered."""
+        self.written = written or WrittenNote()
+        """Whether Redis may lack what it has answered."""
         self._reply_timeout_s = reply_timeout_s
         self._health_check_interval_s = health_check_interval_s
         self._circuit = Circuit()
@@ -93,6 +105,10 @@ class RedisManager:
     def away_since(self) -> datetime | None:
         return self._circuit.opened_at
 
+    def why_unusable(self) -> str | None:
+        """Return why questions go unanswered or are refused for now, if they are."""
+        return self._circuit.why_unusable()
+
     @property
     def reconnects(self) -> int:
         """How often Redis came back after it was away."""
@@ -116,8 +132,25 @@ class RedisManager:
 
     async def server_version(self) -> tuple[int, ...]:
         """Return the version of Redis that the server claims to be, `(6, 2, 14)`."""
-        found = re.search(r"^redis_version:([\d.]+)", text(await self._call("INFO", "server")), re.MULTILINE)
-        return tuple(map(int, found[1].split("."))) if found else ()
+        version = (await self._info("server")).get("redis_version", "")
+        return tuple(map(int, re.findall(r"\d+", version)))
+
+    async def server_run(self) -> ServerRun:
+        """Return which run of the server answers, and whether it can write down what it answers."""
+        return ServerRun(run_id=(await self._info("server")).get("run_id", ""), writes=await self.has_written())
+
+    async def has_written(self) -> bool:
+        """Tell whether everything that was answered before is in the server's file, if it has one."""
+        return (await self._info("persistence")).get("aof_last_write_status", "ok") == "ok"
+
+    async def _info(self, section: str) -> dict[str, str]:
+        """Who may not ask does not know: nothing."""
+        try:
+            return info(await self._call("INFO", section))
+        except RedisReplyError as error:
+            if error.code not in {"NOPERM", "ERR"}:
+                raise
+            return {}
 
     # Strings
 
@@ -191,12 +224,12 @@ class RedisManager:
         """Run a script by its digest; send its source only when the server does not know it."""
         command = (len(keys), *keys, *args)
         try:
-            return await self._call("EVALSHA", script.digest, *command)
+            return await self._call("EVALSHA", script.digest, *command, own_codes=script.own_codes)
         except RedisReplyError as error:
             if error.code != "NOSCRIPT":
                 raise
         # NOSCRIPT says that nothing was executed.
-        return await self._call("EVAL", script.source, *command)
+        return await self._call("EVAL", script.source, *command, own_codes=script.own_codes)
 
     async def transaction(self, commands: Sequence[Command]) -> list[Reply]:
         """Execute the commands in one MULTI/EXEC, one round trip; return their replies."""
@@ -279,10 +312,12 @@ class RedisManager:
         """Shorten a wait to half the reply time-out: a frozen server must be told from a quiet stream."""
         return max(1, min(block_ms, int(self._reply_timeout_s * 500)))
 
-    async def _call(self, *command: Argument) -> Reply:
-        return (await self._exchange([command]))[0]
+    async def _call(self, *command: Argument, own_codes: Collection[str] = ()) -> Reply:
+        return (await self._exchange([command], own_codes=own_codes))[0]
 
-    async def _exchange(self, commands: Sequence[Command], *, is_probe: bool = False) -> list[Reply]:
+    async def _exchange(
+        self, commands: Sequence[Command], *, is_probe: bool = False, own_codes: Collection[str] = ()
+    ) -> list[Reply]:
         """Ask once, when a connection is free and unless Redis is known to be away; a probe asks all the same."""
         if not is_probe:
             self._circuit.check()
@@ -292,8 +327,12 @@ class RedisManager:
                 self._circuit.check()  # it may have opened while this call waited for its turn
             self.commands_sent += len(commands)
             self.round_trips += 1
-            with self._circuit.attempt(), wrapped_errors():
+            with self._circuit.attempt(commands[0][0], is_probe=is_probe), wrapped_errors(own_codes):
                 return await self._driver.ask(commands)
+        except RedisUnservingError as error:
+            if error.code == "MISCONF":
+                self.written.doubt(str(error))
+            raise
         finally:
             self._turns.release()
 

@@ -1,4 +1,8 @@
-"""Whether it makes sense to ask Redis at all: a circuit that opens when it is away, and probes that close it."""
+"""Whether it makes sense to ask Redis at all: a circuit that opens when it is away, and probes that close it.
+
+A server that says even to PING that it cannot serve (its disk is full, it is loading) may still answer those who read:
+only a PING that is answered closes the circuit then, else it would open and close with every other question.
+"""
 
 from __future__ import annotations
 
@@ -13,18 +17,28 @@ from typing import Final, Never
 import structlog
 
 from managers.cancellation import stop_if_cancelled
-from managers.redis_errors import RedisAwayError, RedisNotNowError, RedisReplyError, RedisTimeoutError
+from managers.redis_errors import (
+    RedisAwayError,
+    RedisNotNowError,
+    RedisReplyError,
+    RedisTimeoutError,
+    RedisUnservingError,
+)
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 QUICK_ATTEMPTS: Final = 5
 """So many calls in a row may fail before the circuit opens."""
+REFUSED_LATELY_S: Final = 10.0
+"""Whoever repeats a command that was refused does so sooner."""
 FIRST_PROBE_WAIT_S: Final = 0.1
 LONGEST_PROBE_WAIT_S: Final = 5.0
 
 
 class Circuit:
-    """Opens after `QUICK_ATTEMPTS` failures in a row, or at once when no answer came in time; any answer closes it.
+    """Opens after `QUICK_ATTEMPTS` failures in a row, or at once when no answer came in time or none is to be expected.
+
+    Any answer closes it; after `RedisUnservingError` the answer to a probe.
 
     It refuses calls only while `keep_probing` runs: an open circuit that nobody probes would never close.
     """
@@ -32,12 +46,18 @@ class Circuit:
     def __init__(self) -> None:
         self.opened_at: datetime | None = None
         """`None` while it is closed."""
+        self.reason = ""
+        """Why it is open, as the last failure had it."""
         self.reconnects = 0
         """How often it closed again."""
         self._opened_at_s = 0.0
         self._failures = 0
         self._period = 0
         self._is_probed = False
+        self._is_for_probes = False
+        """Whether only the answer to a probe closes it."""
+        self._refused: dict[object, tuple[float, str]] = {}
+        """When and why a command was refused for now that was not taken since, by its name."""
         self._opened = asyncio.Event()
         self._closed = asyncio.Event()
         self._closed.set()
@@ -51,17 +71,28 @@ class Circuit:
         if self.opened_at is not None and self._is_probed:
             raise RedisAwayError(f"Redis is away since {self.opened_at:%Y-%m-%d %H:%M:%S} UTC: circuit open")
 
+    def why_unusable(self) -> str | None:
+        """Return why questions go unanswered or are refused for now, if they are."""
+        if self.is_open:
+            return self.reason
+        since = time.monotonic() - REFUSED_LATELY_S
+        return next((reason for at, reason in self._refused.values() if at >= since), None)
+
     async def wait_until_closed(self) -> None:
         await self._closed.wait()
 
     @contextmanager
-    def attempt(self) -> Generator[None]:
-        """Learn from the outcome of the call inside."""
+    def attempt(self, command: object = None, *, is_probe: bool = False) -> Generator[None]:
+        """Learn from the outcome of the call inside; `command` is its name."""
         period = self._period
         try:
             yield
-        except (RedisNotNowError, RedisReplyError):
-            self._answered()
+        except RedisNotNowError as error:
+            self._refused[command] = time.monotonic(), str(error)
+            self._answered(is_probe=is_probe)
+            raise
+        except RedisReplyError:
+            self._answered(is_probe=is_probe)
             raise
         except RedisAwayError as error:
             # A call that began before the circuit opened the last time says nothing about the time since.
@@ -69,7 +100,9 @@ class Circuit:
                 self._failed(error)
             raise
         else:
-            self._answered()
+            if self._refused:
+                self._refused.pop(command, None)
+            self._answered(is_probe=is_probe)
 
     async def keep_probing(
         self, probe: Callable[[], Awaitable[object]], *, healthy_every_s: float, progress: Callable[[], None]
@@ -101,7 +134,11 @@ class Circuit:
 
     def _failed(self, error: RedisAwayError) -> None:
         self._failures += 1
-        if self.is_open or (self._failures < QUICK_ATTEMPTS and not isinstance(error, RedisTimeoutError)):
+        self.reason = str(error)
+        if not self.is_open:
+            self._is_for_probes = isinstance(error, RedisUnservingError)
+        at_once = isinstance(error, RedisTimeoutError | RedisUnservingError)
+        if self.is_open or (self._failures < QUICK_ATTEMPTS and not at_once):
             return
         self.opened_at = datetime.now(UTC)
         self._opened_at_s = time.monotonic()
@@ -110,7 +147,9 @@ class Circuit:
         self._opened.set()
         log.warning("redis_lost", reason=str(error), failures=self._failures)
 
-    def _answered(self) -> None:
+    def _answered(self, *, is_probe: bool) -> None:
+        if self.is_open and self._is_for_probes and self._is_probed and not is_probe:
+            return
         self._failures = 0
         if not self.is_open:
             return

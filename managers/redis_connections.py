@@ -12,8 +12,9 @@ from typing import Protocol, cast
 
 import hiredis
 from redis import asyncio as driver
-from redis.exceptions import ResponseError
+from redis.exceptions import InvalidResponse, ResponseError
 
+from managers.redis_errors import ELSEWHERE, code_of
 from managers.redis_replies import Reply
 
 Argument = bytes | str | int | float
@@ -79,6 +80,8 @@ class Connections:
         for reply in replies:
             for one in reply if isinstance(reply, list) else (reply,):
                 if isinstance(one, Exception):
+                    if code_of(one) in ELSEWHERE:
+                        await self.disconnect_idle()
                     raise one
         return cast("list[Reply]", replies)
 
@@ -109,4 +112,6 @@ class Connections:
                 replies.append(await connection.read_response())
             except ResponseError as error:
                 replies.append(error)
+            except ValueError as error:  # redis-py makes out the parts of some errors, as of MOVED
+                raise InvalidResponse(f"unreadable: {error}") from error
         return replies

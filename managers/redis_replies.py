@@ -32,6 +32,12 @@ def pairs(reply: Reply) -> dict[str, bytes]:
     return {name.decode(): value for name, value in zip(flat[::2], flat[1::2], strict=True)}
 
 
+def info(reply: Reply) -> dict[str, str]:
+    """Read what INFO says."""
+    lines = (line.partition(":") for line in text(reply).splitlines())
+    return {name: value for name, colon, value in lines if colon}
+
+
 def entries(reply: Reply) -> list[StreamEntry]:
     found: list[StreamEntry] = []
     for item in cast("list[list[Reply] | None]", reply or []):

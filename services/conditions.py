@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections import deque
 from collections.abc import Callable
+from pathlib import Path
 from typing import Final
 
 from managers.websocket import FeedHealth
@@ -17,6 +19,10 @@ FULL_SHARE: Final = 0.8
 JOURNAL_AGE_S: Final = 60.0
 UPDATE_AGE_S: Final = 60.0
 """Twice as long as all that one person may have waiting takes at the pace that Telegram allows."""
+MIB: Final = 1 << 20
+DISK_FREE_BYTES: Final = 512 * MIB
+DISK_FREE_SHARE: Final = 0.05
+"""Less than both is an alarm."""
 LETTERS_WITHIN_S: Final = 600.0
 LETTERS_GREW_BY: Final = 5
 """So few that one fault of ours shows, so many that a subscriber who blocks the bot is no alarm."""
@@ -38,6 +44,21 @@ def journal_behind(lag: Callable[[], JournalLag | None]) -> Condition:
         if known is None or known.age_s <= JOURNAL_AGE_S:
             return None
         return f"{known.entries:,} entries wait, the oldest for {known.age_s:,.0f} s"
+
+    return reason
+
+
+def disk_filling(path: Path) -> Condition:
+    """Before it is full, so that somebody can do something; and when it cannot be asked."""
+
+    def reason() -> str | None:
+        try:
+            usage = shutil.disk_usage(path)
+        except OSError as error:
+            return f"{path} cannot be used: {error.strerror}"
+        if usage.free >= min(DISK_FREE_BYTES, DISK_FREE_SHARE * usage.total):
+            return None
+        return f"{usage.free / MIB:,.1f} of {usage.total / MIB:,.0f} MiB are left where {path} is"
 
     return reason
 

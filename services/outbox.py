@@ -136,6 +136,7 @@ class Outbox:
         flags = iter(cast("bytes", reply).decode())
         claimed = [{user_id for user_id, _ in d.accepted if next(flags) == "1"} for d in decisions]
         self._note_claims(decisions, claimed)
+        self._journal.tail.keep_none()
         fault_point("claimed")
         return claimed
 
@@ -161,19 +162,21 @@ class Outbox:
             for one in alerts
         ]
         await self._spool.put(stored, ScriptCall(script="claim", keys=names, args=args))
-        self._note_claims(kept, claimed)
+        self._note_claims(kept, claimed, kept=True)
         self._local.extend(alerts)
         self._local_news.set()
         fault_point("claimed")
         return claimed
 
-    def _note_claims(self, decisions: Sequence[ClaimRequest], claimed: Sequence[set[int]]) -> None:
+    def _note_claims(
+        self, decisions: Sequence[ClaimRequest], claimed: Sequence[set[int]], *, kept: bool = False
+    ) -> None:
         for decision, users in zip(decisions, claimed, strict=True):
             noted = [entry("call", decision.decided_payload)] if decision.decided_payload else []
             if users:
                 accepted = (alert for alert in alerts_of(decision) if alert.user_id in users)
                 noted += [entry("claim", msgspec.json.encode(alert)) for alert in accepted]
-            self._journal.tail.note(noted)
+            self._journal.tail.note(noted, kept=kept)
 
     async def cursor(self, source: str) -> int | None:
         """Return the position up to which everything of the source was claimed."""
@@ -275,6 +278,8 @@ class Outbox:
                 await self._spool.execute(begin, later=later)
             except RedisReplyError as error:
                 raise lease_lost(error) or error from error
+        if remote:
+            await self._spool.confirm()
 
     async def give_back(self, entries: Sequence[OutboxEntry]) -> None:
         """Unmark entries whose request surely did not get through; they stay with their consumer.

@@ -22,6 +22,7 @@ from domain.errors import TransientError
 from domain.partitions import PARTITIONS, Partition, partition_of
 from managers.postgres import PostgresManager
 from managers.redis import Command, RedisAwayError, RedisManager
+from managers.redis_written import ServerRun
 from managers.waiting import Progress, pause, reporting, turn
 from services import keys
 from services.accepted_pairs import ACCEPTED_FOR
@@ -134,9 +135,15 @@ class Refill:
         """
         async with turn(self._one_look, progress):
             epoch = await self._redis.get(keys.EPOCH.of())
+            doubts = self._redis.written.doubts
+            server = await self._redis.server_run()
             if epoch is not None and self._epoch in {None, epoch}:
-                self._epoch = epoch
-                return False
+                if not self._lacks_writes(server, doubts):
+                    self._epoch = epoch
+                    return False
+                log.error("redis_lost_writes")
+                # What it says is complete no more; and every other process is to notice.
+                await self._redis.delete(keys.EPOCH.of())
             began_empty = self._epoch is None
             if not began_empty:
                 log.error("redis_emptied")
@@ -148,10 +155,25 @@ class Refill:
                     away = await persistently(lambda: self._try_to_fill(progress, doubtful=began_empty), progress)
                 if away is not None:
                     raise away
+                self._redis.written.trust(server.run_id, as_of=doubts)
             finally:
                 self._senders.take_over(owned & self._entitled())
                 self.is_filling = False
             return True
+
+    def _lacks_writes(self, server: ServerRun, doubts: int) -> bool:
+        """Whether the server that did not write what it answered has ended; else it still writes it, or has.
+
+        `doubts`: how many there were when `server` was asked for.
+        """
+        written = self._redis.written
+        if not server.writes:
+            written.doubt("it says so itself")
+        elif written.in_doubt and written.run_id and written.run_id != server.run_id:
+            return True
+        else:
+            written.trust(server.run_id, as_of=doubts)
+        return False
 
     async def _try_to_fill(self, progress: Progress, *, doubtful: bool) -> RedisAwayError | None:
         """Return why it was given up: Redis went away, and others can go on without it once the gate is open."""

@@ -14,8 +14,8 @@ from services.local_store import LocalStore, LoggedOperation, Operation, ScriptC
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 _PAGE: Final = 200
-_NOT_ABOUT_THE_OPERATION: Final = frozenset({"NOAUTH", "NOPERM", "WRONGPASS"})
-"""Redis refuses us, not what was asked: the next operation would fare no better."""
+_NOT_ABOUT_THE_OPERATION: Final = frozenset({"NOAUTH", "NOPERM", "WRONGPASS", "DENIED", "MOVED", "ASK", "CROSSSLOT"})
+"""Redis refuses us, or is not the one we need, not what was asked: the next operation would fare no better."""
 
 
 class Replayed(Struct, frozen=True, kw_only=True):

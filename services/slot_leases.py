@@ -117,15 +117,30 @@ class SlotLeases:
     `sender` names the process in the leases; every start makes it a new one. `alone` tells whether nobody else can be
     sending: then the whole window is used while Redis is away, and a predecessor's slots come back without waiting
     for the longest time that its last requests might take.
+
+    `without_redis`: so many slots are used where Redis does not answer, or takes nothing, and others may be sending:
+    whoever talks to admins has to be able to say so. The others stop for the same reason; where they do not, it is so
+    many messages too much at worst.
     """
 
     def __init__(
-        self, *, redis: RedisManager, scheduler: SlotScheduler, sender: str, alone: Callable[[], bool]
+        self,
+        *,
+        redis: RedisManager,
+        scheduler: SlotScheduler,
+        sender: str,
+        alone: Callable[[], bool],
+        without_redis: int = 0,
     ) -> None:
         self._redis = redis
         self._scheduler = scheduler
         self._sender = f"{sender}:{secrets.token_hex(4)}"
         self._alone = alone
+        self._without_redis = without_redis
+        self._covered_until = scheduler.clock()
+        """What the lease covers ends then, and has cooled."""
+        self._careful_until = -math.inf
+        """Somebody may have used a slot without Redis, which does not know of it yet."""
         self._number = 0
         self._answered_at: float | None = None
         """When the last answered request (or else the first) was about to leave."""
@@ -169,10 +184,12 @@ class SlotLeases:
                 await self._renew()
         except (RedisAwayError, TimeoutError) as error:
             stop_if_cancelled()
-            alone = self._alone()
+            alone, now = self._alone(), self._scheduler.clock()
+            self._careful_until = now + LEASE_S
             if alone:
-                whole = self._scheduler.limits.slots
-                self._scheduler.resize(whole, until=self._scheduler.clock() + LEASE_S)
+                self._scheduler.resize(self._scheduler.limits.slots, until=now + LEASE_S)
+            elif self._without_redis and now >= self._covered_until:
+                self._scheduler.resize(self._without_redis, until=now + LEASE_S)
             self._has_enough = False
             if self._redis_answers:
                 log.warning("slot_lease_not_renewed", reason=str(error) or "no answer in time", alone=alone)
@@ -189,7 +206,10 @@ class SlotLeases:
             scheduler.short.clear()
             held, demand, asked_at = scheduler.held, scheduler.demand, scheduler.clock()
             granted = await self._ask(held, demand, asked_at)
+            if asked_at < self._careful_until and not self._alone():
+                granted = max(0, granted - 1)
             scheduler.resize(granted, until=asked_at + LEASE_S)
+            self._covered_until = asked_at + LEASE_S + scheduler.limits.period_s
             self._answered_at = asked_at
             self._has_enough = granted >= demand
             if scheduler.held >= held:

@@ -20,12 +20,14 @@ from managers.fault_points import fault_point
 from managers.redis import RedisAwayError, RedisManager, Reply, Script
 from managers.waiting import LOOK_S, Progress, turn
 from services.gate import Gate
-from services.local_store import LocalAlert, LocalStore, Operation, ScriptCall
+from services.journal_tail import JournalTail, Noted
+from services.local_store import LocalAlert, LocalStore, Operation, ScriptCall, Transaction
 from services.replay import replay
 
 log = structlog.get_logger(__name__)
 
 PAUSE_S: Final = 0.5
+_PAGE: Final = 500
 
 
 class Spool:
@@ -37,8 +39,11 @@ class Spool:
         scripts: Mapping[str, Script],
         *,
         store: LocalStore | None = None,
+        tail: JournalTail | None = None,
         is_alone: Callable[[], bool] = lambda: True,
     ) -> None:
+        """`tail`: what went into the journal and may not have left it."""
+        self._tail = JournalTail() if tail is None else tail
         self._redis = redis
         self._scripts = scripts
         self._store = store
@@ -94,14 +99,35 @@ class Spool:
                     if not self.may_go_local():
                         raise
                     self.go_local(str(error))
-            await self._needed_store().settle(settles, [later or operation])
+            doubted = self._doubted()
+            await self._needed_store().settle(settles, [*_again(doubted), later or operation])
+            self._tail.keep(doubted)
             self._news.set()
             return None
 
+    async def confirm(self) -> None:
+        """Return when what was executed before is not in Redis's memory alone. `RedisAwayError`: do it again.
+
+        Redis answers before it knows whether its disk takes it (`managers.redis_written`); asked next, it knows.
+        """
+        if not self.is_local and not await self._redis.has_written():
+            self._redis.written.doubt("it says so itself")
+            raise RedisAwayError("Redis has not written down what it answered")
+
     async def put(self, alerts: Sequence[LocalAlert], operation: Operation) -> None:
         """Keep local alerts, and the operation that tells Redis of them; to be called inside the gate."""
-        await self._needed_store().put_alerts(alerts, [operation])
+        doubted = self._doubted()
+        await self._needed_store().put_alerts(alerts, [*_again(doubted), operation])
+        self._tail.keep(doubted)
         self._news.set()
+
+    def _doubted(self) -> list[Noted]:
+        """Return what Redis has answered and may not have written down: should it end, it is nowhere else.
+
+        It is written down here before anything that rests on it: a claim that takes the feed's cursor past it, a
+        request that leaves for an alert out of it.
+        """
+        return self._tail.not_kept() if self._redis.written.in_doubt else []
 
     def entered(self) -> AbstractAsyncContextManager[None]:
         """Be inside the gate for something of which `execute` is not the whole."""
@@ -182,3 +208,9 @@ class Spool:
             fault_point("merging")
             self.is_local = False
         log.info("local_store_merged", operations=began_with)
+
+
+def _again(entries: Sequence[Noted]) -> list[Operation]:
+    """Return what appends the entries to the journal once more, which changes nothing where they are."""
+    pages = (entries[at : at + _PAGE] for at in range(0, len(entries), _PAGE))
+    return [Transaction(commands=[noted.entry for noted in page]) for page in pages]

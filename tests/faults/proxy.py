@@ -110,6 +110,10 @@ class FaultProxy:
         self._instead = iter(answers)
         self.cut()
 
+    def lead_to(self, url: str) -> None:
+        """Let new connections go to another server; those that stand stay where they are."""
+        self._endpoint = Endpoint(url)
+
     async def refuse(self) -> None:
         """Nobody listens any more, and who was connected is cut off."""
         if self._server is not None:

@@ -16,6 +16,7 @@ from tests.faults.ledger import Counts
 FAULTS: Final = "Faults"
 SOAK: Final = "Soak"
 WATCHDOG: Final = "Watchdog"
+DISK: Final = "Disk"
 _TITLE: Final = """# Reliability
 
 Made by `make faults` and `make soak`, each its own section: change the tests, not this page. The bot runs as a real
@@ -26,6 +27,7 @@ that a plain loop over the filters accepts is held against what Telegram receive
 the outcome of the first attempt was unknown when something died, and nobody can know it.
 """
 _HEAD: Final = ("what was broken", "accepted", "received", "in digests", "lost", "twice", "marked", "bound")
+_SUMMED: Final = ("accepted", "received", "in_digests", "lost", "twice", "marked")
 
 
 class Row(Struct, frozen=True, kw_only=True):
@@ -60,13 +62,30 @@ def write_section(path: Path, name: str, body: str) -> None:
     page = path.read_text(encoding="utf-8") if path.exists() else _TITLE
     sections = dict(re.findall(r"^## (\w+)\n\n(.*?)(?=^## |\Z)", page, re.MULTILINE | re.DOTALL))
     sections[name] = body + "\n"
-    order = [section for section in (FAULTS, SOAK, WATCHDOG) if section in sections]
+    order = [section for section in (FAULTS, SOAK, WATCHDOG, DISK) if section in sections]
     text = "\n".join([_TITLE, *(f"## {section}\n\n{sections[section].strip()}\n" for section in order)])
     path.write_text(text, encoding="utf-8")
 
 
 def soak_section(table: str) -> str:
     return "\n\n".join([_made_by("`make soak`"), f"```\n{table}\n```"])
+
+
+def disk_section(rounds: Sequence[Row], failed: Sequence[str]) -> str:
+    """Each kind of round is a line; `failed`: what was wrong with single ones."""
+    cells = [
+        ("what was full, and how it ended", "rounds", *_HEAD[1:-1], "messages repeated at most", "bound"),
+        tuple("---" if n == 0 else "---:" for n in range(len(_HEAD) + 2)),
+    ]
+    for what in sorted({row.what for row in rounds}):
+        rows = [row for row in rounds if row.what == what]
+        sums = (sum(getattr(row.counts, name) for row in rows) for name in _SUMMED)
+        most = max(row.counts.repeated_messages for row in rows)
+        bound = f"{max(row.repeats for row in rows)} messages a round"
+        cells.append((what, str(len(rows)), *(f"{figure:,}" for figure in sums), str(most), bound))
+    table = "\n".join(f"| {' | '.join(line)} |" for line in cells)
+    bad = "".join(f"\n- failed: {name}" for name in failed)
+    return "\n\n".join([_made_by("`python -m tests.faults.soak_disk`"), table + ("\n" + bad if bad else "")])
 
 
 def _made_by(command: str) -> str:

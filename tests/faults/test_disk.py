@@ -1,14 +1,20 @@
-"""The disk of the bot is full when it needs it most: Redis is away, and what it writes down by itself does not fit."""
+"""The disk is full when it is needed most: Redis is away, or what is on it is killed or stopped in that moment."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 import pytest
 
+from sandbox.telegram.updates import JsonObject
+from tests.e2e.conftest import ADMIN, text_of
+from tests.faults import full_disk
 from tests.faults.conftest import Verdict
+from tests.faults.full_disk import Ending, Full
 from tests.faults.ledger import IN_FLIGHT
 from tests.faults.process import FileSizeLimit, TinyDisk
+from tests.faults.small_disk import SmallDisk
 from tests.faults.stage import Stage
 
 
@@ -27,3 +33,49 @@ async def test_full_while_redis_is_away(stage: Stage, verdict: Verdict) -> None:
         disk.free(bot)
         counts = await stage.finish(bot)
     verdict("The bot's disk full while Redis is away", counts, repeats=IN_FLIGHT)
+
+
+@pytest.mark.skipif(not SmallDisk.is_possible(), reason="nothing can be mounted here")
+@pytest.mark.parametrize(
+    ("full", "ending"),
+    [
+        ("redis", "kill both"),
+        pytest.param("redis", "stop", marks=pytest.mark.thorough),
+        pytest.param("data", "kill", marks=pytest.mark.thorough),
+        pytest.param("data", "kill both", marks=pytest.mark.thorough),
+        pytest.param("data", "stop", marks=pytest.mark.thorough),
+    ],
+)
+async def test_full_and_then_the_end(full: Full, ending: Ending, stage: Stage, verdict: Verdict) -> None:
+    """Redis answers what its disk does not take; all of it is known again at the next start."""
+    counts = await full_disk.play(stage, full=full, ending=ending, after_s=0.3)
+    what = "The bot's disk" if full == "data" else "Redis's disk"
+    verdict(f"{what} full, then: {ending}", counts, repeats=full_disk.REPEATS)
+
+
+@pytest.mark.skipif(not SmallDisk.is_possible(), reason="nothing can be mounted here")
+@pytest.mark.thorough
+async def test_admins_are_told_while_the_disk_is_full(stage: Stage) -> None:
+    """Neither Redis nor the bot can write anything, and the message goes out all the same."""
+    admin = stage.person(ADMIN)
+    admin.chat.is_started = True
+
+    def tells_of(name: str, *, well: bool) -> Callable[[JsonObject], bool]:
+        return lambda message: ("🟢" if well else "🔴") in text_of(message) and f"{name} " in text_of(message)
+
+    async with (
+        SmallDisk(stage.data_dir) as disk,
+        full_disk.started(stage, disk, ADMIN_CHAT_IDS=str(ADMIN)) as bot,
+    ):
+        await stage.warm_up()
+        disk.fill()
+        for name in ("disk", "Redis"):
+            told = await admin.next_message(timeout_s=30, where=tells_of(name, well=False))
+            assert "MISCONF" in text_of(told) or "are left" in text_of(told)
+        disk.free()
+        for name in ("disk", "Redis"):
+            await admin.next_message(timeout_s=60, where=tells_of(name, well=True))
+        await stage.play()
+        await stage.finish(bot)
+    assert not stage.ledger.missing
+    assert not stage.complaints

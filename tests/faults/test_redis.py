@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import socket
 
 import pytest
 
+from managers.redis import RedisAwayError, RedisManager
+from sandbox.redis import EmbeddedRedis
 from tests.faults.conftest import Verdict
 from tests.faults.ledger import IN_FLIGHT
 from tests.faults.stage import Stage
@@ -171,3 +175,54 @@ async def test_bot_killed_while_it_merges(stage: Stage, verdict: Verdict) -> Non
 async def _back_soon(stage: Stage) -> None:
     await asyncio.sleep(1.0)
     await stage.redis_proxy.mend()
+
+
+async def test_fail_over(stage: Stage, verdict: Verdict) -> None:
+    """The leader steps down during blocked reads; the same address leads to another server from then on."""
+    leader_port, follower_port = free_ports(2)
+    async with (
+        EmbeddedRedis(stage.data_dir / "follower", port=follower_port) as follower,
+        RedisManager(stage.redis.url) as leader,
+    ):
+        try:
+            await leader.transaction([("CONFIG", "SET", "port", leader_port)])
+            await follow(follower.url, leader_port)
+            async with stage.bot() as bot:
+                await stage.warm_up()
+                async with stage.playing():
+                    await leader.transaction([("FAILOVER", "TIMEOUT", 10_000)])
+                    await until_read_only(leader)
+                    stage.redis_proxy.lead_to(follower.url)
+                counts = await stage.finish(bot)
+        finally:
+            await leader.transaction([("REPLICAOF", "NO", "ONE"), ("CONFIG", "SET", "port", 0)])
+    verdict("A fail-over of Redis to its replica", counts)
+
+
+def free_ports(count: int) -> list[int]:
+    with contextlib.ExitStack() as taken:
+        sockets = [taken.enter_context(socket.socket()) for _ in range(count)]
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        return [one.getsockname()[1] for one in sockets]
+
+
+async def follow(url: str, port: int) -> None:
+    """Return when the server has everything that the one on the port has."""
+    async with RedisManager(url) as redis:
+        await redis.transaction([("REPLICAOF", "127.0.0.1", port)])
+        while True:
+            [role] = await redis.transaction([("ROLE",)])
+            if isinstance(role, list) and role[3] == b"connected":
+                return
+            await asyncio.sleep(0.02)
+
+
+async def until_read_only(redis: RedisManager) -> None:
+    while True:
+        try:
+            await redis.set("written", "yes", ex_s=1)
+        except RedisAwayError as error:
+            if "READONLY" in str(error):
+                return
+        await asyncio.sleep(0.005)

@@ -175,8 +175,8 @@ async def process_on(
         SqliteManager(path) as sqlite,
         LocalStore(sqlite, max_operations=max_operations) as store,
     ):
-        spool = Spool(redis, SCRIPTS | {"hold": HOLD}, store=store)
         journal = Journal(redis, postgres)
+        spool = Spool(redis, SCRIPTS | {"hold": HOLD}, store=store, tail=journal.tail)
         leases = Leases(redis, "anna", ttl_s=1000.0, alone=lambda: True)
         calls = StoredCalls(redis, postgres)
         outbox = Outbox(

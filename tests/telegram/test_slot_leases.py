@@ -384,8 +384,35 @@ def test_without_redis_a_sender_keeps_what_its_lease_covers_and_then_nothing(red
             await asyncio.sleep(20)
             assert scene.arrivals(away_at + LEASE_S + 1, math.inf) == 0
             scene.redis.away = False
-            await asyncio.sleep(2)
+            await asyncio.sleep(LEASE_S + 2)
             assert sender.slots == 30
+        await scene.settle()
+
+    run(scenario())
+
+
+def test_who_has_to_say_that_redis_takes_nothing_can_say_it(redis_client: Any) -> None:
+    async def scenario() -> None:
+        scene = Scene(empty(redis_client))
+        gateway, other = scene.sender(), scene.sender()
+        # `SlotLeases` of the gateway, which is not alone.
+        gateway.leases = SlotLeases(
+            redis=Wire(scene.redis, gateway.awake, gateway.chance),
+            scheduler=gateway.limiter.scheduler,
+            sender="gateway",
+            alone=lambda: False,
+            without_redis=1,
+        )
+        async with gateway.working(), other.working():
+            await asyncio.sleep(QUARANTINE_S + 2)
+            away_at, scene.redis.away = virtual_clock(), True
+            await asyncio.sleep(2 * LEASE_S + 1)
+            assert (gateway.slots, other.slots) == (1, 0)
+            await asyncio.sleep(20)
+            assert 10 <= scene.arrivals(away_at + 2 * LEASE_S + 2, math.inf) <= 20
+            scene.redis.away = False
+            await asyncio.sleep(QUARANTINE_S + 2)
+            assert gateway.slots + other.slots >= 28
         await scene.settle()
 
     run(scenario())
