@@ -73,6 +73,7 @@ class Composition:
         self.leases = stores.leases
         self.journal = stores.journal
         self.outbox = stores.outbox
+        self.outbox.stood_before = self.matcher.accepted_until
         self.alarms = AlarmsService(messenger=parts.telegram, texts=self.texts, chat_ids=settings.admin_chat_ids)
         self.monitoring = MonitoringService(
             metrics=self.metrics,

@@ -64,6 +64,7 @@ class Stores:
             AcceptedPairs(postgres),
             match_fences=match_fences,
             send_fences=lambda partition: self.leases.fences([f"send:{partition}"]),
+            clock=now,
         )
         self.held = HeldCalls(redis, self.spool, self.journal)
         self.history = HistoryStore(redis, postgres, now)

@@ -172,9 +172,10 @@ def _call_writes(payload: bytes, added_at: datetime) -> list[Write]:
 
 
 def _claim_writes(payload: bytes, added_at: datetime) -> list[Write]:
+    del added_at  # the decision counts: by it the fourteen days end, however late Redis was told of it
     alert = msgspec.json.decode(payload, type=Alert)
     call_id, address = storable_text(alert.call_id), storable_text(alert.token_address)
-    return [(PUT_CLAIM, (call_id, alert.user_id, address, added_at, _storable_json(payload)))]
+    return [(PUT_CLAIM, (call_id, alert.user_id, address, alert.decided_at, _storable_json(payload)))]
 
 
 def _delivery_writes(payload: bytes, added_at: datetime) -> list[Write]:

@@ -10,9 +10,12 @@ from typing import Final, Literal
 
 from msgspec import Struct
 
+from domain.seen_tokens import ACCEPTED_FOR, REJECTED_FOR
+
 MINUTE_S: Final = 60
 HOUR_S: Final = 60 * MINUTE_S
 DAY_S: Final = 24 * HOUR_S
+ACCEPTED_S: Final = int(ACCEPTED_FOR.total_seconds())
 
 
 class RedisKey(Struct, frozen=True, kw_only=True):
@@ -50,14 +53,15 @@ SUBSCRIBERS: Final = RedisKey(
 ACCEPTED_TOKEN: Final = RedisKey(
     pattern="processed_token:{}:{}",
     kind="string",
-    lives_s=14 * DAY_S,
-    meaning="By token address and user id: this user gets (or got) his alert for this token. "
+    lives_s=ACCEPTED_S,
+    meaning="By token address and user id: this user gets (or got) his alert for this token. It ends 14 days after the "
+    "decision, however late it was written. "
     "JSON {timestamp, channels_checked, status, channels_called_at, call_id}.",
 )
 REJECTED_TOKEN: Final = RedisKey(
     pattern="processed_token:{}",
     kind="hash",
-    lives_s=HOUR_S,
+    lives_s=int(REJECTED_FOR.total_seconds()),
     meaning="By token address, once for all users: the channels whose calls of it were already held against "
     "everybody's filters. Fields `timestamp`, `status` and, per channel, `channel:{id}` with the time of its call.",
 )
@@ -70,14 +74,14 @@ CHANNEL_INFO: Final = RedisKey(
 CALL: Final = RedisKey(
     pattern="call:{}",
     kind="string",
-    lives_s=14 * DAY_S,
+    lives_s=ACCEPTED_S,
     meaning="By call id: the call as it was decided (JSON of domain.calls.Call), for the card and what "
     "follows it. Kept only when somebody gets an alert for it.",
 )
 LATE_CALL: Final = RedisKey(
     pattern="call:{}:late:{}",
     kind="string",
-    lives_s=14 * DAY_S,
+    lives_s=ACCEPTED_S,
     meaning="By call id and time of the decision (ms): the call with the figures on which it passed late "
     "(JSON of domain.calls.Call).",
 )

@@ -20,10 +20,10 @@ from msgspec import Struct
 
 from domain.errors import TransientError
 from domain.partitions import PARTITIONS, Partition, partition_of
+from domain.seen_tokens import ACCEPTED_FOR
 from managers.postgres import PostgresManager
 from managers.redis import Command, RedisAwayError, RedisManager
 from services import keys
-from services.accepted_pairs import ACCEPTED_FOR
 from services.claims import GROUP, Alert, HeldCall, milliseconds
 from services.journal import Journal
 from services.persistence import persistently
@@ -201,10 +201,10 @@ class Refill:
         async for rows in self._postgres.stream(_ACCEPTED, now - ACCEPTED_FOR, batch=_BATCH):
             commands: list[Command] = []
             for address, user_id, call_id, claimed_at in rows:
-                left_s = int((claimed_at + ACCEPTED_FOR - now).total_seconds())
+                left_ms = int((claimed_at + ACCEPTED_FOR - now).total_seconds() * 1000)
                 record = msgspec.json.encode(_Accepted(timestamp=claimed_at, call_id=call_id))
                 key = keys.ACCEPTED_TOKEN.of(address, user_id)
-                commands.append(("SET", key, record, "NX", "EX", max(1, min(left_s, keys.ACCEPTED_TOKEN.expires_s))))
+                commands.append(("SET", key, record, "NX", "PX", max(1, min(left_ms, keys.ACCEPTED_S * 1000))))
             await self._redis.transaction(commands)
             count += len(rows)
             if count % (100 * _BATCH) == 0:

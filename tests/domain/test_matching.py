@@ -154,8 +154,10 @@ class MatcherAgreesWithTheFlowChart(RuleBasedStateMachine):
 
     @rule(
         step=st.sampled_from(
-            [timedelta(microseconds=1), MINUTE, HOUR - MINUTE, HOUR, HOUR - timedelta(microseconds=1), DAY, 14 * DAY]
-            + [14 * DAY - MINUTE, 14 * DAY - HOUR / 2, HOUR / 2]
+            [
+                *(timedelta(microseconds=1), MINUTE, HOUR / 2, HOUR - MINUTE, HOUR - timedelta(microseconds=1), HOUR),
+                *(DAY, 14 * DAY - HOUR / 2, 14 * DAY - MINUTE, 14 * DAY),
+            ]
         )
     )
     def time_passes(self, step: timedelta) -> None:
@@ -236,12 +238,14 @@ def users(decision: Decision) -> list[int]:
 
 
 EDGE = [timedelta(0), MINUTE, HOUR / 2, HOUR - timedelta(microseconds=1), HOUR, 2 * HOUR, 14 * DAY]
+
+
+def _at(whole: int, sign: int, part: timedelta, rest_us: int) -> timedelta:
+    return whole * 14 * DAY + sign * part + timedelta(microseconds=rest_us)
+
+
 near_the_end = st.builds(
-    lambda whole, sign, part, rest: whole * 14 * DAY + sign * part + rest,
-    st.integers(0, 2),
-    st.sampled_from([-1, 1]),
-    st.sampled_from(EDGE),
-    st.sampled_from([timedelta(0), timedelta(microseconds=1), -timedelta(microseconds=1)]),
+    _at, st.integers(0, 2), st.sampled_from([-1, 1]), st.sampled_from(EDGE), st.sampled_from([0, 1, -1])
 )
 """Times from the first call on, around the ends of fourteen days and of the hours before and after them."""
 events = st.one_of(
