@@ -22,6 +22,7 @@ from config.settings import Settings, load_settings
 from domain.errors import FatalError, TransientError, flatten
 from domain.partitions import PARTITIONS
 from managers.fault_points import points
+from managers.postgres import PostgresSchemaError
 from migrations import migrate
 from sandbox.world import Wants, World, open_world
 from services import keys
@@ -112,7 +113,8 @@ async def run(settings: Settings, at_place: Place, *, seconds: float | None, ter
         at = addresses(settings, world)
         terminal.show_parts(part_list(settings, at))
         local_store = settings.data_dir / "local.sqlite" if at_place.role == "all" else None
-        composition = Composition(settings, await connect(at, stack, local_store=local_store), terminal, at_place)
+        parts = await connect(at, stack, local_store=local_store, data_dir=settings.data_dir)
+        composition = Composition(settings, parts, terminal, at_place)
         await prepare_schema(at.database_url, composition, terminal)
         if world.redis_lacks_writes:
             terminal.say("The machine went down while Redis ran: it is filled from PostgreSQL.")
@@ -140,6 +142,8 @@ async def prepare_schema(database_url: str, composition: Composition, terminal: 
     """Bring the schema up to date, or let the journal do it when PostgreSQL can be reached."""
     try:
         await migrate(database_url)
+    except PostgresSchemaError as error:
+        raise FatalError(f"{error}: create the database that DATABASE_URL names, or correct it.") from error
     except TransientError as error:
         terminal.say(f"PostgreSQL cannot be reached; trying on. ({error})")
         composition.journal.prepare = partial(migrate, database_url)

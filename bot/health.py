@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from bot.core import TokenFilterBot
 from bot.intake import LEASE as INGEST
 from bot.roles import EVERY_LEASE
 from config.clock import now
 from managers.api import APIRetryManager, HostCounts, HostHealth
 from managers.telegram import TelegramManager
+from services.database import INCOMPLETE, Standing
 from services.members import Member
 from services.monitoring import MemberHealth, PartHealth, ProcessHealth
 
@@ -25,6 +28,15 @@ async def telegram_health(telegram: TelegramManager, bot: TokenFilterBot) -> Par
     else:
         detail = f"last answer to getUpdates {health.last_poll_age_s:.0f} s ago"
     return PartHealth(name="telegram", ok=health.ok, detail=detail)
+
+
+async def data_health(standing: Callable[[], Standing | None]) -> PartHealth:
+    """Whether PostgreSQL holds what was committed to it, as last seen."""
+    known = standing()
+    if known is None:
+        return PartHealth(name="data", ok=True, detail="not looked at yet, or a store is away")
+    problem = known.problem if known.state in INCOMPLETE else None
+    return PartHealth(name="data", ok=problem is None, detail=problem or "complete")
 
 
 async def feed_health(bot: TokenFilterBot) -> PartHealth:

@@ -72,6 +72,7 @@ class Composition:
         self.caches = stores.caches
         self.leases = stores.leases
         self.journal = stores.journal
+        self.journal.mend = stores.postgres_fill(terminal.say).look
         self.outbox = stores.outbox
         self.outbox.stood_before = self.matcher.accepted_until
         self.alarms = AlarmsService(messenger=parts.telegram, texts=self.texts, chat_ids=settings.admin_chat_ids)
@@ -88,7 +89,7 @@ class Composition:
         api_semaphore = asyncio.Semaphore(API_CALLS_AT_ONCE)
         self.channels = self._channels(api_semaphore)
         self.tokens = self._tokens(api_semaphore)
-        self.readings = Readings(parts.redis, parts.postgres, self.journal, stores.letters)
+        self.readings = Readings(parts.redis, parts.postgres, self.journal, stores.letters, stores.database)
         self.updates = self._updates(settings, terminal)
         self.bot = TelegramBot(self._services(settings), self._engine(settings, terminal), self.place.role)
         self.dispatcher = Dispatcher(self.bot)
@@ -183,6 +184,7 @@ class Composition:
             late=self._late(),
             digests=DigestsService(held=stores.held, users=self.users, clock=now, partitions=lambda: delivery.owned),
             journal=stores.journal,
+            database=stores.database,
             history=stores.history,
             monitoring=self.monitoring,
             alarms=self.alarms,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 
 from bot.roles import REFILL, parts_of
 from composition.connections import Connections, Place
@@ -11,8 +12,10 @@ from domain.calls import Channel
 from domain.partitions import ALL, Partition
 from domain.subscribers import Subscriber
 from managers.cache import SmartCache
+from migrations import migrate
 from services.accepted_pairs import AcceptedPairs
 from services.call_stream import CallStream
+from services.database import Database
 from services.dead_letters import DeadLetters
 from services.held import HOLD, HeldCalls
 from services.history import HistoryStore
@@ -22,6 +25,7 @@ from services.members import Members
 from services.metrics import Metrics
 from services.outbox import Outbox
 from services.outbox_scripts import SCRIPTS
+from services.postgres_fill import PostgresFill
 from services.presets import PresetsStore
 from services.refill import Refill, Senders
 from services.slot_leases import SlotLeases
@@ -53,7 +57,14 @@ class Stores:
         self.leases = Leases(redis, owner, alone=self.is_alone)
         self.slots = self._slots(owner) if place.role in {"gateway", "send"} else None
         self.calls = CallStream(redis)
+        self.database = Database(
+            redis,
+            postgres,
+            known=parts.data_dir / "database" if parts.data_dir else None,
+            migrate=partial(migrate, parts.database_url),
+        )
         self.journal = Journal(redis, postgres)
+        self.journal.check = self.database.check
         self.spool = Spool(redis, SCRIPTS | {"hold": HOLD}, store=parts.store, is_alone=self.is_alone)
         self.journal.knows_all = lambda: not self.spool.waiting
         self.outbox = Outbox(
@@ -76,6 +87,15 @@ class Stores:
         """Tell whether no other process has any part in the work."""
         return self.members.alone
 
+    def postgres_fill(self, say: Callable[[str], None]) -> PostgresFill:
+        return PostgresFill(
+            redis=self._parts.redis,
+            postgres=self._parts.postgres,
+            database=self.database,
+            say=say,
+            clock=now,
+        )
+
     def refill(self, senders: Senders, say: Callable[[str], None]) -> Refill:
         async def leads() -> bool:
             return bool(await self.leases.acquire([REFILL]))
@@ -92,6 +112,7 @@ class Stores:
             subscribers=self.subscribers,
             senders=senders,
             entitled=entitled,
+            database=self.database,
             source=self._parts.source.name,
             renew=self.leases.renew,
             leads=leads,

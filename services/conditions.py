@@ -9,6 +9,7 @@ from typing import Final
 
 from managers.telegram import TelegramHealth
 from managers.websocket import FeedHealth
+from services.database import Standing
 from services.journal import JournalLag
 from services.readings import Reading
 
@@ -37,6 +38,16 @@ def journal_behind(lag: Callable[[], JournalLag | None]) -> Condition:
         if known is None or known.age_s <= JOURNAL_AGE_S:
             return None
         return f"{known.entries:,} entries wait, the oldest for {known.age_s:,.0f} s"
+
+    return reason
+
+
+def data_lost(standing: Callable[[], Standing | None]) -> Condition:
+    """`standing`: as last seen; `None` while it cannot be told."""
+
+    def reason() -> str | None:
+        known = standing()
+        return known.problem if known else None
 
     return reason
 

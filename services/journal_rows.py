@@ -16,7 +16,7 @@ from services.claims import Alert
 from services.snapshots import PresetChange, SharedSet
 
 Kind = Literal["subscriber", "call", "claim", "delivery", "shared_set", "preset"]
-DeliveryStatus = Literal["sent", "merged", "digest", "withheld", "dead"]
+DeliveryStatus = Literal["sent", "merged", "digest", "withheld", "dead", "unrecorded"]
 Write = tuple[LiteralString, tuple[object, ...]]
 """A statement and its values."""
 
@@ -34,7 +34,8 @@ class DeliveryRecord(Struct, frozen=True, kw_only=True, omit_defaults=True):
     set_number: int
     status: DeliveryStatus
     """`merged`: it went out in one message with others; `digest`: it is held for a digest, which has a row of its own
-    with kind `digest`; `withheld`: `reason` says why nothing goes out; `dead`: Telegram never takes it."""
+    with kind `digest`; `withheld`: `reason` says why nothing goes out; `dead`: Telegram never takes it; `unrecorded`:
+    it is settled, but how was lost with PostgreSQL's data."""
     message_id: int | None = None
     decided_at: datetime
     sent_at: datetime | None = None

@@ -30,6 +30,15 @@ class RedisKey(Struct, frozen=True, kw_only=True):
         """Return the key of one thing. As many parts as the pattern has, or `IndexError`."""
         return self.pattern.format(*map(_quoted, parts))
 
+    def of_any(self) -> str:
+        """Return the pattern that every such key matches, for SCAN."""
+        return self.pattern.replace("{}", "*")
+
+    def parts_of(self, name: str) -> list[str]:
+        """Return what `of` was given."""
+        named = zip(self.pattern.split(":"), name.split(":"), strict=True)
+        return [part.replace("%3A", ":").replace("%25", "%") for place, part in named if place == "{}"]
+
     @property
     def expires_s(self) -> int:
         """The lifetime of a key that has one."""
@@ -167,6 +176,19 @@ EPOCH: Final = RedisKey(
     lives_s=None,
     meaning="A random word, written when this Redis was filled. Gone or another: Redis was emptied since.",
 )
+DATABASE: Final = RedisKey(
+    pattern="database",
+    kind="string",
+    lives_s=None,
+    meaning="The id of the PostgreSQL that belongs to this Redis. Another one there: it was emptied, or exchanged.",
+)
+JOURNAL_AT: Final = RedisKey(
+    pattern="journal_at",
+    kind="string",
+    lives_s=None,
+    meaning="The last entry of the journal that PostgreSQL has committed. Should PostgreSQL have come less far, it "
+    "has lost something.",
+)
 DEAD_LETTERS: Final = RedisKey(
     pattern="dead_letters",
     kind="stream",
@@ -295,6 +317,8 @@ ALL_KEYS: Final = (
     MATCH_CURSORS,
     SETTLED_LOCALLY,
     EPOCH,
+    DATABASE,
+    JOURNAL_AT,
     SLOT_LEASES,
     LEASE,
     MEMBERS,

@@ -25,6 +25,7 @@ from managers.postgres import PostgresManager
 from managers.redis import Command, RedisAwayError, RedisManager
 from services import keys
 from services.claims import GROUP, Alert, HeldCall, milliseconds
+from services.database import Database
 from services.journal import Journal
 from services.persistence import persistently
 from services.spool import Spool
@@ -85,6 +86,7 @@ class Refill:
         spool: Spool,
         subscribers: SubscribersStore,
         senders: Senders,
+        database: Database,
         entitled: Callable[[], frozenset[Partition]],
         source: str,
         renew: Callable[[], Awaitable[object]],
@@ -102,6 +104,7 @@ class Refill:
         self._spool = spool
         self._subscribers = subscribers
         self._senders = senders
+        self._database = database
         self._entitled = entitled
         self._source = source
         self._renew = renew
@@ -174,6 +177,7 @@ class Refill:
             if await self._was_filled():
                 return  # by somebody who led before, and has ended
             await asyncio.sleep(OTHERS_NOTICE_S)
+        await self._database.make_schema()  # both may have been emptied
         # Should this end halfway, nobody takes the word of an earlier life for ours.
         await self._redis.delete(keys.EPOCH.of())
         await self._journal.drain_all()
@@ -184,7 +188,10 @@ class Refill:
         waiting, held = await self._put_back_alerts(doubtful=doubtful)
         await self._put_back_cursor()
         self._epoch = secrets.token_hex(8).encode()
-        await self._redis.set(keys.EPOCH.of(), self._epoch)
+        belongs_to, lost_both = await self._database.of_filled_redis()
+        await self._redis.transaction([*belongs_to, ("SET", keys.EPOCH.of(), self._epoch)])
+        if lost_both:
+            self._say("Both Redis and PostgreSQL were emptied: nobody is known any more. Restore PostgreSQL's backup.")
         counts = {"subscribers": subscribers, "accepted": accepted, "alerts": waiting, "held": held}
         log.info("redis_filled", journal=put_back, **counts)
         if subscribers:

@@ -21,6 +21,7 @@ from managers.postgres import PostgresManager
 from managers.redis import RedisAwayError, RedisManager
 from managers.sqlite import SqliteManager
 from services.accepted_pairs import AcceptedPairs
+from services.database import Database
 from services.held import HOLD, HeldCalls, Holding, record_of
 from services.journal import Journal
 from services.leases import Leases
@@ -203,6 +204,7 @@ async def process_on(
             spool=spool,
             subscribers=subscribers,
             senders=hands,
+            database=Database(redis, postgres),
             entitled=lambda: ALL,
             source=SOURCE,
             renew=leases.renew,
