@@ -14,6 +14,7 @@ from domain.subscribers import Subscriber
 from managers.cache import SmartCache
 from migrations import migrate
 from services.accepted_pairs import AcceptedPairs
+from services.begun_log import BegunLog
 from services.call_stream import CallStream
 from services.database import Database
 from services.dead_letters import DeadLetters
@@ -52,6 +53,7 @@ class Stores:
         redis, postgres, owner = parts.redis, parts.postgres, place.owner
         self._parts = parts
         self._takes_everything = place.role == "all"
+        self._sends = place.role in {"all", "send"}
         self.caches = Caches()
         self.members = Members(redis, owner, parts_of(place.role), shard=place.shard)
         self.leases = Leases(redis, owner, alone=self.is_alone)
@@ -65,6 +67,8 @@ class Stores:
         )
         self.journal = Journal(redis, postgres)
         self.journal.check = self.database.check
+        if self._takes_everything and parts.data_dir is not None:
+            self.journal.begun = BegunLog(parts.data_dir / "begun.log")
         self.spool = Spool(redis, SCRIPTS | {"hold": HOLD}, store=parts.store, is_alone=self.is_alone)
         self.journal.knows_all = lambda: not self.spool.waiting
         self.outbox = Outbox(
@@ -113,6 +117,7 @@ class Stores:
             senders=senders,
             entitled=entitled,
             database=self.database,
+            sends=self._sends,
             source=self._parts.source.name,
             renew=self.leases.renew,
             leads=leads,

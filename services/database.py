@@ -43,6 +43,8 @@ _ADVANCE: Final[LiteralString] = """
     WHERE $2::text IS NULL OR filling_for = $2 OR (id = $2 AND filling_for IS NULL AND journal_at >= $3::bigint[])
 """
 _BEGIN: Final[LiteralString] = "UPDATE identity SET filling_for = $1"
+_SENDER: Final[LiteralString] = "SELECT sender FROM identity"
+_PUT_SENDER: Final[LiteralString] = "UPDATE identity SET sender = $1 WHERE sender IS DISTINCT FROM $1"
 _END: Final[LiteralString] = """
     UPDATE identity SET id = $1, filling_for = NULL, filled_at = now(), filled = $2,
         journal_at = greatest(journal_at, $3::bigint[])
@@ -140,6 +142,14 @@ class Database:
     async def end_filling(self, owner: str, filled: str) -> None:
         committed = position_of(await self._redis.get(keys.JOURNAL_AT.of()))
         await self._postgres.execute(_END, owner, filled, committed)
+
+    async def sender(self) -> str | None:
+        """Return under which name whoever sent last has written down for what requests left."""
+        row = await self._postgres.fetch_row(_SENDER)
+        return None if row is None else cast("str | None", row["sender"])
+
+    async def note_sender(self, token: str | None) -> None:
+        await self._postgres.execute(_PUT_SENDER, token)
 
     async def of_filled_redis(self) -> tuple[list[Command], bool]:
         """Return what a Redis that was filled from PostgreSQL has to know, and whether both had been emptied."""

@@ -14,6 +14,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, LiteralString, cast
 
+import msgspec
 import structlog
 from msgspec import Struct
 
@@ -24,6 +25,8 @@ from managers.postgres import PostgresDataError, PostgresManager, Statements
 from managers.redis import Command, RedisManager, Reply, StreamEntry
 from managers.redis_replies import entries as stream_entries
 from services import keys
+from services.begun_log import BegunLog
+from services.claims import stored_call_key
 from services.database import advance
 from services.journal_rows import (
     PUT_CALLS,
@@ -74,6 +77,8 @@ class Journal:
         self._postgres = postgres
         self.tail = JournalTail()
         """What went into the journal from here and may not have left it."""
+        self.begun = BegunLog()
+        """Alerts whose requests left, until PostgreSQL knows what became of them."""
         self.prepare: Callable[[], Awaitable[None]] | None = None
         """What PostgreSQL still needs before the first entry; may be repeated."""
         self.mend: Callable[[], Awaitable[object]] | None = None
@@ -99,6 +104,24 @@ class Journal:
         for start in range(0, len(entries), _BATCH):
             await self._redis.transaction(entries[start : start + _BATCH])
         return len(entries)
+
+    async def put_back_found(self) -> None:
+        """Append what a killed process has written down about alerts, and give Redis the calls they are about."""
+        found = self.begun.found
+        if found is None:
+            return
+        noted = [entry("claim", msgspec.json.encode(alert)) for alert in found.alerts if alert.kind == "alert"]
+        noted += [entry("delivery", msgspec.json.encode(record)) for record in found.records]
+        calls: list[Command] = [
+            ("SET", stored_call_key(alert.call_id, alert.late_s, alert.decided_at), call, "NX", "EX", keys.ACCEPTED_S)
+            for alert, call in found.calls
+        ]
+        for start in range(0, len(calls), _BATCH):
+            await self._redis.transaction(calls[start : start + _BATCH])
+        for start in range(0, len(noted), _BATCH):
+            await self.append_with([], noted[start : start + _BATCH])
+        self.begun.found = None
+        self.begun.stored(found.records)
 
     async def lag(self) -> JournalLag:
         entries = await self._redis.xlen(_JOURNAL)
@@ -126,6 +149,7 @@ class Journal:
             self.drained += len(entries)
         if len(entries) < _BATCH and epoch is not None and self.knows_all():  # it was read to its end
             self.tail.forget(noted_before=looked_at)
+            self.begun.forget(noted_before=looked_at)
         return len(entries)
 
     async def drain_all(self) -> int:

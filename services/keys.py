@@ -189,6 +189,13 @@ JOURNAL_AT: Final = RedisKey(
     meaning="The last entry of the journal that PostgreSQL has committed. Should PostgreSQL have come less far, it "
     "has lost something.",
 )
+IN_DOUBT: Final = RedisKey(
+    pattern="in_doubt",
+    kind="hash",
+    lives_s=MINUTE_S,
+    meaning="While Redis is filled: partition -> the alerts of it that may have arrived already (JSON list of user id "
+    "and call id), told by who sent it. Of a partition that nobody speaks for, all may have.",
+)
 DEAD_LETTERS: Final = RedisKey(
     pattern="dead_letters",
     kind="stream",
@@ -319,6 +326,7 @@ ALL_KEYS: Final = (
     EPOCH,
     DATABASE,
     JOURNAL_AT,
+    IN_DOUBT,
     SLOT_LEASES,
     LEASE,
     MEMBERS,

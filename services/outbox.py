@@ -241,6 +241,8 @@ class Outbox:
                 found = await self._redis.hmget(keys.IN_FLIGHT.of(partition), ids)
                 marks |= zip(ids, found, strict=True)
             recovered += await self._entries(partition, entries, marks)
+        # Should Redis be emptied and we be killed before they are sent again, this is all that is known of them.
+        self._journal.begun.recovered(one.alert for one in recovered if one.may_repeat)
         return recovered
 
     async def recover_local(self) -> None:
@@ -263,6 +265,8 @@ class Outbox:
         local, remote = apart(entries)
         if local:
             await self._spool.mark(local)
+        alerts = (one.alert for one in entries if not one.is_local)
+        self._journal.begun.begin((alert, self._calls.remembered(alert)) for alert in alerts)
         now_ms = int(time.time() * 1000)
         for partition, ids in remote.items():
             names = [keys.FENCES.of(), keys.IN_FLIGHT.of(partition)]
@@ -279,7 +283,9 @@ class Outbox:
 
         The mark of an earlier attempt with an unknown outcome stays.
         """
-        local, remote = apart([one for one in entries if not one.may_repeat])
+        entries = [one for one in entries if not one.may_repeat]
+        self._journal.begun.take_back([one.alert for one in entries])
+        local, remote = apart(entries)
         if local:
             await self._spool.unmark(local)
         if remote:
@@ -302,13 +308,17 @@ class Outbox:
             stream = keys.OUTBOX.of(partition)
             commands += [("XACK", stream, GROUP, *ids), ("XDEL", stream, *ids)]
             commands += [("HDEL", keys.IN_FLIGHT.of(partition), *ids)]
+        self._journal.begun.settle(records)  # Telegram has answered, whatever happens to Redis now
         await self._spool.execute(Transaction(commands=commands), settles=local)
         self._journal.tail.note(noted)
+        self._journal.begun.stored(records)
 
     async def bury(self, dead: OutboxEntry, reason: str, records: Sequence[DeliveryRecord]) -> None:
         """Move an entry to the dead letters, with its journal records, atomically. May be repeated."""
         encoded = [msgspec.json.encode(record) for record in records]
         await self._bury(dead.partition, dead.entry_id, msgspec.json.encode(dead.alert), reason, encoded)
+        self._journal.begun.settle(records)
+        self._journal.begun.stored(records)
 
     async def _bury(
         self, partition: Partition, entry_id: str, alert: bytes, reason: str, records: Sequence[bytes]

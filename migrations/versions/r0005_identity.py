@@ -10,7 +10,8 @@ branch_labels = None
 depends_on = None
 
 _STATEMENTS = (
-    # One row. `journal_at` is the last journal entry that was committed, as (milliseconds, number).
+    # One row. `journal_at` is the last journal entry that was committed, as (milliseconds, number). `sender` names
+    # the log (`services.begun_log`) of the one process that sends; NULL where several do, or nobody knows.
     """
     CREATE TABLE identity (
         only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
@@ -18,7 +19,8 @@ _STATEMENTS = (
         journal_at bigint[] NOT NULL DEFAULT '{0,0}',
         filling_for text,
         filled_at timestamptz,
-        filled text
+        filled text,
+        sender text
     )
     """,
     "INSERT INTO identity (id) VALUES (gen_random_uuid()::text)",

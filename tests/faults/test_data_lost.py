@@ -7,8 +7,10 @@ from contextlib import AsyncExitStack
 
 import pytest
 
+from services.cards import MAX_CARDS
 from tests.e2e.conftest import text_of
 from tests.faults.conftest import Verdict
+from tests.faults.ledger import IN_FLIGHT
 from tests.faults.process import Bot
 from tests.faults.stage import STARTS_WITHIN_S, Stage
 from tests.faults.test_roles import finish, started
@@ -91,3 +93,29 @@ async def test_postgres_emptied_under_divided_roles(stage: Stage, verdict: Verdi
         counts = await finish(stage, [*bots.values(), *added])
     assert await claimed_in_database(stage) == counts.accepted
     verdict("PostgreSQL emptied under divided roles, two more joining", counts)
+
+
+@pytest.mark.parametrize(
+    "first",
+    [pytest.param("emptied", marks=pytest.mark.thorough), "killed", pytest.param("both", marks=pytest.mark.thorough)],
+)
+async def test_redis_emptied_and_the_bot_killed(first: str, stage: Stage, verdict: Verdict) -> None:
+    """Thousands wait: only those of which a request was under way say that they may be a repeat."""
+    async with stage.bot() as bot:
+        await stage.warm_up()
+        async with stage.playing(over_s=0.5):
+            await stage.ledger.more(stage.size.users)
+            match first:
+                case "emptied":
+                    await stage.redis.empty()
+                    await bot.kill()
+                case "killed":
+                    await bot.kill()
+                    await stage.redis.empty()
+                case _:
+                    await asyncio.gather(bot.kill(), stage.redis.empty())
+    async with stage.bot() as bot:
+        counts = await stage.finish(bot)
+    print(f"{stage.ledger.notes} say that they may be a repeat")  # noqa: T201 - the count
+    assert stage.ledger.notes <= IN_FLIGHT * MAX_CARDS
+    verdict(f"Redis emptied and the bot killed ({first} first)", counts, repeats=IN_FLIGHT)

@@ -84,6 +84,10 @@ class Hands:
         self.owned |= frozenset(partitions)
         self._is_new = True
 
+    @property
+    def recovered(self) -> frozenset[Partition]:
+        return frozenset() if self._is_new else self.owned
+
     async def release(self, partitions: Iterable[Partition]) -> Collection[Pair]:
         self.owned -= frozenset(partitions)
         unknown = {pair_of(entry) for entry in self.entries if entry.may_repeat} | self.begun
@@ -205,6 +209,7 @@ async def process_on(
             subscribers=subscribers,
             senders=hands,
             database=Database(redis, postgres),
+            sends=True,
             entitled=lambda: ALL,
             source=SOURCE,
             renew=leases.renew,
