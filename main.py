@@ -24,6 +24,7 @@ from config.settings import Settings, load_settings
 from domain.errors import FatalError, TransientError, flatten
 from domain.partitions import PARTITIONS
 from managers.fault_points import points
+from managers.postgres import PostgresSchemaError
 from migrations import migrate
 from sandbox.world import POSTGRES, Wants, World, open_world
 from services import keys
@@ -117,7 +118,7 @@ async def run(settings: Settings, at_place: Place, *, seconds: float | None, ter
         terminal.show_parts(part_list(settings, at))
         local_store = settings.data_dir / "local.sqlite" if at_place.role == "all" else None
         written = settings.data_dir / f"redis-written-{at_place.owner}"
-        parts = await connect(at, stack, local_store=local_store, written=written)
+        parts = await connect(at, stack, local_store=local_store, data_dir=settings.data_dir, written=written)
         composition = Composition(settings, parts, terminal, at_place)
         await prepare_schema(at.database_url, composition, terminal)
         if world.redis_lacks_writes:
@@ -154,6 +155,8 @@ async def prepare_schema(database_url: str, composition: Composition, terminal: 
     """Bring the schema up to date, or let the journal do it when PostgreSQL can be reached."""
     try:
         await migrate(database_url)
+    except PostgresSchemaError as error:
+        raise FatalError(f"{error}: create the database that DATABASE_URL names, or correct it.") from error
     except TransientError as error:
         terminal.say(f"PostgreSQL cannot be reached; trying on. ({error})")
         composition.journal.prepare = partial(migrate, database_url)

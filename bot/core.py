@@ -29,6 +29,7 @@ from managers.waiting import pause
 from services.alarms import AlarmsService
 from services.call_stream import CallStream
 from services.changes import Changes, OnChange
+from services.database import Database
 from services.delivery import DeliveryService
 from services.digests import DigestsService
 from services.history import HistoryStore
@@ -77,6 +78,7 @@ class Engine:
     late: LateService
     digests: DigestsService
     journal: Journal
+    database: Database
     history: HistoryStore
     monitoring: MonitoringService
     alarms: AlarmsService
@@ -245,9 +247,20 @@ class TokenFilterBot(BotBase):
             await persistently(engine.changes.open)  # before anything is read that may change
         await persistently(engine.spool.begin)
         await persistently(engine.refill.look)
+        await self._meet_database()
         await engine.outbox.recover_local()
         if self.role == "all":
             engine.delivery.take_over(ALL)
+
+    async def _meet_database(self) -> None:
+        """Refuse to work on somebody else's data. An emptied PostgreSQL is filled by whoever has the journal."""
+        try:
+            standing = await self.engine.database.look()
+        except TransientError as error:
+            log.warning("database_not_looked_at", reason=str(error))
+            return
+        if standing.state == "foreign":
+            raise FatalError(f"PostgreSQL is not ours: {standing.problem}.")
 
     async def _take_everything(self) -> None:
         """Stand by until nobody else has any part in the work."""

@@ -10,6 +10,7 @@ from bot.roles import EVERY_LEASE
 from config.clock import now
 from managers.api import APIRetryManager, HostCounts, HostHealth
 from managers.telegram import TelegramManager
+from services.database import INCOMPLETE, Standing
 from services.members import Member
 from services.monitoring import MemberHealth, PartHealth, ProcessHealth
 
@@ -41,6 +42,15 @@ async def updates_health(
     if bot.state != "standing by":
         problem = telegram.health().problem or next((why for ask in why_unanswered if (why := ask())), None)
     return PartHealth(name="updates", ok=problem is None, detail=problem or detail)
+
+
+async def data_health(standing: Callable[[], Standing | None]) -> PartHealth:
+    """Whether PostgreSQL holds what was committed to it, as last seen."""
+    known = standing()
+    if known is None:
+        return PartHealth(name="data", ok=True, detail="not looked at yet, or a store is away")
+    problem = known.problem if known.state in INCOMPLETE else None
+    return PartHealth(name="data", ok=problem is None, detail=problem or "complete")
 
 
 async def feed_health(bot: TokenFilterBot) -> PartHealth:

@@ -68,12 +68,20 @@ class Connections:
     sol_price: SolPrice | None
     """Only a feed that counts in SOL needs it."""
     limiter: TelegramRateLimiter
+    database_url: str
     store: LocalStore | None = None
     """Where a process that does everything goes on without Redis."""
+    data_dir: Path | None = None
+    """Where this process keeps what it has to know again after a restart."""
 
 
 async def connect(
-    at: Addresses, stack: AsyncExitStack, *, local_store: Path | None = None, written: Path | None = None
+    at: Addresses,
+    stack: AsyncExitStack,
+    *,
+    local_store: Path | None = None,
+    data_dir: Path | None = None,
+    written: Path | None = None,
 ) -> Connections:
     """Make every connection; `stack` closes them. Telegram is entered later, when its handlers stand.
 
@@ -91,7 +99,15 @@ async def connect(
         sqlite = await stack.enter_async_context(SqliteManager(local_store))
         store = await stack.enter_async_context(LocalStore(sqlite))
     together = partial(
-        Connections, redis=redis, postgres=postgres, telegram=telegram, api=api, limiter=limiter, store=store
+        Connections,
+        redis=redis,
+        postgres=postgres,
+        database_url=at.database_url,
+        telegram=telegram,
+        api=api,
+        limiter=limiter,
+        store=store,
+        data_dir=data_dir,
     )
     if at.source == "native":
         native = NativeSource(at.feed_url, api_url=at.feed_api_url, token=at.feed_token, api=api)

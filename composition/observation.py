@@ -6,12 +6,13 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
-from bot.health import api_health, feed_health, telegram_health, updates_health
+from bot.health import api_health, data_health, feed_health, telegram_health, updates_health
 from bot.intake import QUEUE_SIZE
 from bot.roles import SENDING
 from managers.postgres import PostgresManager
 from managers.redis import RedisManager
 from services import conditions, gauges
+from services.database import Database, Standing
 from services.dead_letters import DeadLetters
 from services.journal import Journal, JournalLag
 from services.members import Members, Role
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 REDIS_AWAY_S = 2.0
 DISK_FILLING_S = 2.0
+DATA_LOST_S = 0.0
+"""It is written back within moments, and has to be told all the same."""
 ROLE_MISSING_S = 15.0
 """A process that was started again is there by then."""
 
@@ -30,12 +33,20 @@ ROLE_MISSING_S = 15.0
 class Readings:
     """What has to be asked over a connection."""
 
-    def __init__(self, redis: RedisManager, postgres: PostgresManager, journal: Journal, letters: DeadLetters) -> None:
+    def __init__(
+        self,
+        redis: RedisManager,
+        postgres: PostgresManager,
+        journal: Journal,
+        letters: DeadLetters,
+        database: Database,
+    ) -> None:
         self.redis = Reading(redis.ping)
         self.postgres = Reading(postgres.ping)
         self.journal = Reading[JournalLag](journal.lag)
         self.letters = Reading(letters.count)
-        self.service = ReadingsService([self.redis, self.postgres, self.journal, self.letters])
+        self.database = Reading[Standing](database.look)
+        self.service = ReadingsService([self.redis, self.postgres, self.journal, self.letters, self.database])
 
 
 def observe(composition: Composition) -> None:
@@ -48,6 +59,7 @@ def observe(composition: Composition) -> None:
 def _watch_health(composition: Composition) -> None:
     parts, monitoring = composition.parts, composition.monitoring
     role, bot = composition.place.role, composition.bot
+    monitoring.watch("data", partial(data_health, lambda: composition.readings.database.value))
     monitoring.watch("redis", partial(answers, "redis", parts.redis.ping))
     if role in {"all", "gateway"}:
         monitoring.watch("postgresql", partial(answers, "postgresql", parts.postgres.ping))
@@ -101,6 +113,8 @@ def _watch_for_alarms(composition: Composition) -> None:
     alarms.watch("Redis", parts.redis.why_unusable, after_s=REDIS_AWAY_S)
     alarms.watch("disk", conditions.disk_filling(composition.data_dir), after_s=DISK_FILLING_S)
     alarms.watch("PostgreSQL", conditions.unanswered(readings.postgres))
+    standing = readings.database
+    alarms.watch("PostgreSQL's data", conditions.data_lost(lambda: standing.value), after_s=DATA_LOST_S)
     alarms.watch("dead letters", conditions.LettersGrew(readings.letters))
     alarms.watch("local store", conditions.flagged(lambda: engine.spool.is_local, "Redis is done without"))
     queue, health = parts.telegram.queue, parts.telegram.health

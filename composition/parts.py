@@ -73,7 +73,9 @@ class Composition:
         self.caches = stores.caches
         self.leases = stores.leases
         self.journal = stores.journal
+        self.journal.mend = stores.postgres_fill(terminal.say).look
         self.outbox = stores.outbox
+        self.outbox.stood_before = self.matcher.accepted_until
         self.alarms = AlarmsService(messenger=parts.telegram, texts=self.texts, chat_ids=settings.admin_chat_ids)
         self.monitoring = MonitoringService(
             metrics=self.metrics,
@@ -88,7 +90,7 @@ class Composition:
         api_semaphore = asyncio.Semaphore(API_CALLS_AT_ONCE)
         self.channels = self._channels(api_semaphore)
         self.tokens = self._tokens(api_semaphore)
-        self.readings = Readings(parts.redis, parts.postgres, self.journal, stores.letters)
+        self.readings = Readings(parts.redis, parts.postgres, self.journal, stores.letters, stores.database)
         self.updates = self._updates(settings, terminal)
         self.conversation = TelegramConversation(parts.telegram)
         self.why_unanswered: tuple[Callable[[], str | None], ...] = (
@@ -188,6 +190,7 @@ class Composition:
             late=self._late(),
             digests=DigestsService(held=stores.held, users=self.users, clock=now, partitions=lambda: delivery.owned),
             journal=stores.journal,
+            database=stores.database,
             history=stores.history,
             monitoring=self.monitoring,
             alarms=self.alarms,

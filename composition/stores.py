@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 
 from bot.roles import REFILL, parts_of
 from composition.connections import Connections, Place
@@ -11,8 +12,11 @@ from domain.calls import Channel
 from domain.partitions import ALL, Partition
 from domain.subscribers import Subscriber
 from managers.cache import SmartCache
+from migrations import migrate
 from services.accepted_pairs import AcceptedPairs
+from services.begun_log import BegunLog
 from services.call_stream import CallStream
+from services.database import Database
 from services.dead_letters import DeadLetters
 from services.held import HOLD, HeldCalls
 from services.history import HistoryStore
@@ -22,6 +26,7 @@ from services.members import Members
 from services.metrics import Metrics
 from services.outbox import Outbox
 from services.outbox_scripts import SCRIPTS
+from services.postgres_fill import PostgresFill
 from services.presets import PresetsStore
 from services.refill import Refill, Senders
 from services.slot_leases import SlotLeases
@@ -50,12 +55,22 @@ class Stores:
         redis, postgres, owner = parts.redis, parts.postgres, place.owner
         self._parts = parts
         self._takes_everything = place.role == "all"
+        self._sends = place.role in {"all", "send"}
         self.caches = Caches()
         self.members = Members(redis, owner, parts_of(place.role), shard=place.shard)
         self.leases = Leases(redis, owner, alone=self.is_alone)
         self.slots = self._slots(place) if place.role in {"gateway", "send"} else None
         self.calls = CallStream(redis)
+        self.database = Database(
+            redis,
+            postgres,
+            known=parts.data_dir / "database" if parts.data_dir else None,
+            migrate=partial(migrate, parts.database_url),
+        )
         self.journal = Journal(redis, postgres)
+        self.journal.check = self.database.check
+        if self._takes_everything and parts.data_dir is not None:
+            self.journal.begun = BegunLog(parts.data_dir / "begun.log")
         scripts = SCRIPTS | {"hold": HOLD}
         self.spool = Spool(redis, scripts, store=parts.store, tail=self.journal.tail, is_alone=self.is_alone)
         self.journal.knows_all = lambda: not self.spool.waiting
@@ -67,6 +82,7 @@ class Stores:
             AcceptedPairs(postgres),
             match_fences=match_fences,
             send_fences=lambda partition: self.leases.fences([f"send:{partition}"]),
+            clock=now,
         )
         self.held = HeldCalls(redis, self.spool, self.journal)
         self.history = HistoryStore(redis, postgres, now)
@@ -77,6 +93,15 @@ class Stores:
     def is_alone(self) -> bool:
         """Tell whether no other process has any part in the work."""
         return self.members.alone
+
+    def postgres_fill(self, say: Callable[[str], None]) -> PostgresFill:
+        return PostgresFill(
+            redis=self._parts.redis,
+            postgres=self._parts.postgres,
+            database=self.database,
+            say=say,
+            clock=now,
+        )
 
     def refill(self, senders: Senders, say: Callable[[str], None]) -> Refill:
         async def leads() -> bool:
@@ -94,6 +119,8 @@ class Stores:
             subscribers=self.subscribers,
             senders=senders,
             entitled=entitled,
+            database=self.database,
+            sends=self._sends,
             source=self._parts.source.name,
             renew=self.leases.renew,
             leads=leads,

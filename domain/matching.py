@@ -1,6 +1,7 @@
 """Who gets this call? The flow chart per (token, subscriber), answered for everybody at once.
 
-- Accepted: skipped for 14 days, whichever channel calls and whatever the subscriber changes.
+- Accepted: skipped for 14 days, whichever channel calls and whatever the subscriber changes. Then there is no record:
+  what others were checked against meanwhile says nothing about who was skipped.
 - No record, or it ended: the call is checked. Passed: accepted. Failed: rejected for an hour, the channel noted.
 - Rejected: a channel that was checked is skipped, a new one is checked. Passed: accepted. Failed: the channel is
   noted and the hour begins anew.
@@ -33,7 +34,7 @@ from domain.calls import Call
 from domain.directory import Slots
 from domain.filters import FIELDS, FilterField, FilterSet
 from domain.index import FilterIndex, WaitingRow
-from domain.seen_tokens import ACCEPTED_FOR_US, ChangeLog, Cohort, TokenMemory, microseconds, moment
+from domain.seen_tokens import ACCEPTED_FOR_US, ChangeLog, TokenMemory, microseconds, moment
 
 MAX_TOKENS: Final = 50_000
 MAX_ACCEPTED: Final = 20_000_000
@@ -44,7 +45,7 @@ MAX_BITMAP_BYTES: Final = 32 * 1024 * 1024
 Status = Literal["accepted", "rejected"]
 Reason = Literal["first_check", "new_channel", "newcomers", "already_checked"]
 """`first_check`: no record, or it ended. `new_channel`: rejected before, by other channels. `newcomers`: checked
-only for those who joined or changed something. `already_checked`: nobody was left to check."""
+only for those who joined, changed something or were accepted until now. `already_checked`: nobody was left to check."""
 
 
 class ProcessedToken(Struct, frozen=True, kw_only=True):
@@ -86,12 +87,13 @@ class Decision(Struct, frozen=True, kw_only=True, gc=False):
     reason: Reason
 
 
-def _reason(cohorts: Sequence[Cohort], channel_id: str) -> Reason:
-    if not cohorts[0].channels:
+def _reason(token: TokenMemory, channel_id: str) -> Reason:
+    first = token.cohorts[0]
+    if not first.channels:
         return "first_check"
-    if channel_id not in cohorts[0].channels:
+    if channel_id not in first.channels:
         return "new_channel"
-    if any(channel_id not in cohort.channels for cohort in cohorts):
+    if any(channel_id not in record.channels for record in token.records):
         return "newcomers"
     return "already_checked"
 
@@ -164,9 +166,9 @@ class Matcher:
         address, channel_id = call.token.address, call.channel.id
         now_us = microseconds(now)
         token = self._token(address)
-        self._end_accepted(address, token, now_us)
         token.bring_up_to(now_us, self._changes)
-        reason = _reason(token.cohorts, channel_id)
+        self._end_accepted(address, token, now_us)
+        reason = _reason(token, channel_id)
         accepted, waiting = (), ()
         if reason != "already_checked":
             hidden = self._hidden(call, token)
@@ -209,6 +211,17 @@ class Matcher:
         token.forget_accepted(slots)
         self._accepted_count -= before - token.accepted_count
         self._bitmaps.pop(token_address, None)
+
+    def accepted_until(self, token_address: str, user_id: int, end: datetime) -> None:
+        """It was accepted here, and elsewhere earlier: its fourteen days end with the earlier record."""
+        token = self._tokens.get(token_address)
+        if token is None:
+            return
+        slots = np.array([self.index.slot(user_id)], dtype=np.int32)
+        before = token.accepted_count
+        token.forget_accepted(slots)
+        if token.accepted_count < before:
+            token.accept(slots, microseconds(end))
 
     def _look(
         self, call: Call, token: TokenMemory, hidden: Bitmap | None, now: datetime
@@ -256,28 +269,34 @@ class Matcher:
 
     def _hidden(self, call: Call, token: TokenMemory) -> Bitmap | None:
         """The rows that are not due: of accepted subscribers, and of cohorts that were checked against the channel."""
-        if len(token.cohorts) == 1:  # nobody changed anything since the token was first checked
+        if len(token.cohorts) == 1 and not token.returned:  # nobody changed anything since it was first checked
             return self._accepted_rows(call.token.address, token) if token.accepted else None
-        first, *newcomers = token.cohorts
-        channel_id = call.channel.id
-        due = [channel_id not in cohort.channels for cohort in newcomers]
-        stretches = list(pairwise(cohort.stop for cohort in token.cohorts))
-        if channel_id not in first.channels:
-            spared = [self._changes.members(*s) for s, is_due in zip(stretches, due, strict=True) if not is_due]
-            return self._seen_rows(call.token.address, token, spared)
-        slots = np.concatenate([self._changes.members(*s) for s, is_due in zip(stretches, due, strict=True) if is_due])
+        if call.channel.id not in token.cohorts[0].channels:
+            return self._seen_rows(call.token.address, token, self._newcomers(token, call.channel.id, are_due=False))
+        slots = self._newcomers(token, call.channel.id, are_due=True)
         if token.accepted:
             slots = slots[~np.isin(slots, token.accepted_slots())]
         wanted = self.index.bitmap()
         self.index.mark(wanted, slots)
         return np.invert(wanted, wanted)
 
-    def _seen_rows(self, address: str, token: TokenMemory, spared: list[Slots]) -> Bitmap | None:
+    def _newcomers(self, token: TokenMemory, channel_id: str, *, are_due: bool) -> Slots:
+        """Who has another record than the first cohort, and was not checked against the channel, or was."""
+        starts = pairwise(cohort.stop for cohort in token.cohorts)
+        newer = zip(starts, token.cohorts[1:], strict=True)
+        found = [self._changes.members(*s) for s, cohort in newer if (channel_id not in cohort.channels) == are_due]
+        if token.returned:
+            returned = np.concatenate([group.slots for group in token.returned])
+            found = [slots[~np.isin(slots, returned)] for slots in found]
+            found += [g.slots for g in token.returned if (channel_id not in g.record.channels) == are_due]
+        return np.concatenate(found) if found else np.zeros(0, dtype=np.int32)
+
+    def _seen_rows(self, address: str, token: TokenMemory, spared: Slots) -> Bitmap | None:
         seen = self._accepted_rows(address, token) if token.accepted else None
-        if not spared:
+        if not len(spared):
             return seen
         seen = self.index.bitmap() if seen is None else seen.copy()
-        self.index.mark(seen, np.concatenate(spared))
+        self.index.mark(seen, spared)
         return seen
 
     def _accepted_rows(self, address: str, token: TokenMemory) -> Bitmap:
@@ -308,7 +327,7 @@ class Matcher:
     # memory
 
     def _end_accepted(self, address: str, token: TokenMemory, now_us: int) -> None:
-        if ended := token.end_accepted(now_us):
+        if ended := token.end_accepted(now_us, self._changes):
             self._accepted_count -= ended
             self._bitmaps.pop(address, None)
 
@@ -321,7 +340,7 @@ class Matcher:
         return token
 
     def _accept(self, address: str, token: TokenMemory, slots: Slots, at_us: int) -> None:
-        token.accepted.append((at_us + ACCEPTED_FOR_US, slots))
+        token.accept(slots, at_us + ACCEPTED_FOR_US)
         self._accepted_count += len(slots)
         known = self._bitmaps.get(address)
         if known is not None and known[0] == self.index.version:

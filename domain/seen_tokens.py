@@ -17,6 +17,7 @@ from msgspec import Struct
 from domain.directory import Slots
 
 ACCEPTED_FOR: Final = timedelta(days=14)
+"""From the decision on. Memory, Redis, PostgreSQL and /why all end it by this."""
 REJECTED_FOR: Final = timedelta(hours=1)
 MAX_COHORTS: Final = 64
 """Per token. Beyond it the oldest newcomers are put together and checked again sooner than they had to be."""
@@ -74,6 +75,10 @@ class ChangeLog:
     def reaches_back_to(self, change: int) -> bool:
         return change >= self._base
 
+    def unchanged(self, slots: Slots, since: int) -> Slots:
+        """Those of the slots whose latest change has a number below `since`."""
+        return slots[self._last[slots] < since]
+
     def members(self, start: int, stop: int) -> Slots:
         """The subscribers whose latest change is one of `start` … `stop` - 1."""
         slots = self._slots[start - self._base : stop - self._base]
@@ -93,13 +98,28 @@ class Cohort(Struct, gc=False):
         return self.checked_us == other.checked_us and self.channels.keys() == other.channels.keys()
 
 
+class Returned(Struct, gc=False):
+    """Those whose acceptance ended together. Nobody checked them meanwhile, so their cohort's record is not theirs."""
+
+    slots: Slots
+    record: Cohort
+    """It is theirs until they change something: `stop` is the number of changes when they returned."""
+
+
 class TokenMemory:
     """Cohorts from those who changed nothing the longest to the newest; accepted slots with their expiry."""
 
     def __init__(self) -> None:
         self.cohorts: list[Cohort] = []
+        self.returned: list[Returned] = []
+        """No slot is in two of them, or in one and accepted."""
         self.accepted: list[tuple[int, Slots]] = []
         """(end in µs, slots), the slots that were accepted together."""
+
+    @property
+    def records(self) -> list[Cohort]:
+        """Every rejected record, whoever it is of."""
+        return [*self.cohorts, *(group.record for group in self.returned)] if self.returned else self.cohorts
 
     @property
     def accepted_count(self) -> int:
@@ -108,13 +128,23 @@ class TokenMemory:
     def accepted_slots(self) -> Slots:
         return np.concatenate([slots for _, slots in self.accepted])
 
-    def end_accepted(self, now_us: int) -> int:
-        """Forget who was accepted 14 days ago or earlier; how many those are."""
-        if all(end_us > now_us for end_us, _ in self.accepted):
+    def accept(self, slots: Slots, end_us: int) -> None:
+        if self.returned:
+            self._take_from_returned(slots)
+        self.accepted.append((end_us, slots))
+
+    def end_accepted(self, now_us: int, changes: ChangeLog) -> int:
+        """Let those go who were accepted 14 days ago or earlier, with no record of their own; how many those are."""
+        ended = [slots for end_us, slots in self.accepted if end_us <= now_us]
+        if not ended:
             return 0
-        before = self.accepted_count
+        slots = np.concatenate(ended)
         self.accepted = [(end_us, slots) for end_us, slots in self.accepted if end_us > now_us]
-        return before - self.accepted_count
+        if any(cohort.channels for cohort in self.cohorts):
+            self.returned.append(Returned(slots, Cohort(changes.count)))
+            if len(self.returned) > MAX_COHORTS:
+                self._join_returned(changes)
+        return len(slots)
 
     def forget_accepted(self, slots: Slots) -> None:
         """These were not accepted after all."""
@@ -129,23 +159,47 @@ class TokenMemory:
         cohorts = self.cohorts
         if cohorts and not changes.reaches_back_to(cohorts[0].stop):
             cohorts.clear()
-        for cohort in cohorts:
-            cohort.checked_us = min(cohort.checked_us, now_us)
-            if cohort.channels and now_us >= cohort.checked_us + REJECTED_FOR_US:
-                cohort.checked_us, cohort.channels = 0, {}
+        for record in self.records:
+            record.checked_us = min(record.checked_us, now_us)
+            if record.channels and now_us >= record.checked_us + REJECTED_FOR_US:
+                record.checked_us, record.channels = 0, {}
+        if self.returned:
+            self._settle_returned(changes)
         if not cohorts or cohorts[-1].stop < changes.count:
             cohorts.append(Cohort(changes.count))
 
     def note_check(self, channel_id: str, called_at: datetime, now_us: int) -> None:
         """Everybody who had not been checked against this channel was, now."""
-        for cohort in self.cohorts:
-            if channel_id not in cohort.channels:
-                if len(cohort.channels) >= MAX_CHANNELS:
-                    cohort.channels = {}
-                cohort.channels[channel_id] = called_at
-                cohort.checked_us = now_us
+        for record in self.records:
+            if channel_id not in record.channels:
+                if len(record.channels) >= MAX_CHANNELS:
+                    record.channels = {}
+                record.channels[channel_id] = called_at
+                record.checked_us = now_us
         if len(self.cohorts) > 1:
             self._join_alike()
+
+    def _take_from_returned(self, slots: Slots) -> None:
+        for group in self.returned:
+            group.slots = group.slots[~np.isin(group.slots, slots)]
+        self.returned = [group for group in self.returned if len(group.slots)]
+
+    def _settle_returned(self, changes: ChangeLog) -> None:
+        """Leave to their cohorts those who changed something since; and all, once nobody has a record any more."""
+        for group in self.returned:
+            group.slots = changes.unchanged(group.slots, group.record.stop)
+        self.returned = [group for group in self.returned if len(group.slots)]
+        if not any(record.channels for record in self.records):
+            self.returned = []
+
+    def _join_returned(self, changes: ChangeLog) -> None:
+        """Put the two oldest groups together; they are checked again sooner than they had to be."""
+        older, newer = self.returned[:2]
+        both = older.record.channels.keys() & newer.record.channels.keys()
+        slots = np.concatenate([changes.unchanged(older.slots, older.record.stop), newer.slots])
+        channels = {channel: newer.record.channels[channel] for channel in both}
+        checked_us = min(older.record.checked_us, newer.record.checked_us) if both else 0
+        self.returned[:2] = [Returned(slots, Cohort(newer.record.stop, checked_us, channels))]
 
     def _join_alike(self) -> None:
         joined = self.cohorts[:1]

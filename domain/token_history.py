@@ -6,10 +6,12 @@ import sys
 from bisect import bisect_right
 from collections import OrderedDict
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final, NamedTuple
 
-REMEMBERED_FOR: Final = timedelta(days=14)
+from domain.seen_tokens import ACCEPTED_FOR
+
+REMEMBERED_FOR: Final = ACCEPTED_FOR
 _REMEMBERED_FOR_S: Final = REMEMBERED_FOR.total_seconds()
 MAX_TOKENS: Final = 200_000
 MAX_CHANNELS: Final = 500

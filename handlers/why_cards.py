@@ -59,6 +59,7 @@ _DELIVERIES: Final[dict[str, str]] = {
     "digest": "why.delivery_digest",
     "withheld": "why.delivery_withheld",
     "dead": "why.delivery_dead",
+    "unrecorded": "why.delivery_unrecorded",
 }
 _REASONS: Final[dict[str, str]] = {
     "quiet": "why.reason_quiet",

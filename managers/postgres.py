@@ -26,11 +26,17 @@ _CLOSE_WITHIN_S = 5.0
 _AWAY_CLASSES = frozenset({"08", "25", "40", "53", "55", "57", "58"})
 """SQLSTATE classes that pass by themselves: connection, read-only after a failover, conflict, resources,
 lock, operator, system."""
+_SCHEMA_STATES = frozenset({"3D000", "3F000", "42P01", "42703"})
+"""SQLSTATEs of a database, schema, table or column that is not there (any more)."""
 _DATA_CLASSES = frozenset({"22", "23"})
 
 
 class PostgresAwayError(TransientError):
     """No answer, or "not now". Whether the statement was executed is not known."""
+
+
+class PostgresSchemaError(PostgresAwayError):
+    """The database or its tables are missing: it was emptied, or restored from before they were made."""
 
 
 class PostgresStatementError(FatalError):
@@ -182,6 +188,10 @@ def wrapped_errors() -> Generator[None]:
     except asyncpg.PostgresError as error:
         stop_if_cancelled()
         state = error.sqlstate or ""
+        if state in _SCHEMA_STATES:
+            raise PostgresSchemaError(f"PostgreSQL lacks what is asked for ({state}): {error}") from error
+        if isinstance(error, asyncpg.InvalidCachedStatementError):
+            raise PostgresAwayError(f"PostgreSQL's tables were made anew: {error}") from error
         if state[:2] in _DATA_CLASSES:
             raise PostgresDataError(f"PostgreSQL refuses the values ({state}): {error}") from error
         if state[:2] in _AWAY_CLASSES:

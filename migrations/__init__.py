@@ -11,13 +11,16 @@ from pathlib import Path
 import asyncpg
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import Connection, exc
+from alembic.util.exc import CommandError
+from sqlalchemy import Connection, exc, text
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
-from managers.postgres import wrapped_errors
+from managers.postgres import PostgresStatementError, wrapped_errors
 
 _CONNECT_TIMEOUT_S = 10.0
+_TRUNCATED = "0005"
+"""The first revision that can be recognised by its tables alone."""
 _ALEMBIC = threading.Lock()
 """Alembic keeps what it is doing in globals; other processes are kept out by a lock in PostgreSQL."""
 
@@ -53,15 +56,35 @@ async def _change_schema(dsn: str, change: Callable[[Config], None]) -> None:
         config = Config()
         config.set_main_option("script_location", str(Path(__file__).parent).replace("%", "%%"))
         config.attributes["connection"] = connection
+        if _has_forgotten_its_revision(connection):
+            command.stamp(config, _TRUNCATED)
         change(config)
 
     engine = create_async_engine("postgresql+asyncpg://", async_creator=connect, poolclass=NullPool)
     try:
-        with wrapped_errors(), _unwrapped_errors():
+        with wrapped_errors(), _unwrapped_errors(), _foreign_revisions():
             async with engine.connect() as connection:
                 await connection.run_sync(run)
     finally:
         await engine.dispose()
+
+
+def _has_forgotten_its_revision(connection: Connection) -> bool:
+    """Whether all tables stand and were truncated, that of the revision with them."""
+    tables = connection.execute(text("SELECT to_regclass('alembic_version'), to_regclass('identity')")).one()
+    is_forgotten = None not in tables and not connection.execute(text("SELECT 1 FROM alembic_version")).first()
+    connection.rollback()
+    return is_forgotten
+
+
+@contextmanager
+def _foreign_revisions() -> Generator[None]:
+    try:
+        yield
+    except CommandError as error:
+        raise PostgresStatementError(
+            f"The database at DATABASE_URL belongs to another program, or to a newer version of this one: {error}"
+        ) from error
 
 
 @contextmanager
@@ -73,4 +96,8 @@ def _unwrapped_errors() -> Generator[None]:
         original = None if error.orig is None else error.orig.__cause__
         if original is None:
             raise
+        if isinstance(original, asyncpg.DuplicateTableError):
+            raise PostgresStatementError(
+                f"The database at DATABASE_URL has tables of another program in it: {original}"
+            ) from error
         raise original from error

@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
+from datetime import datetime
 from typing import Final, LiteralString
 
 import structlog
 from cachetools import LRUCache
 
 from domain.errors import TransientError
+from domain.seen_tokens import ACCEPTED_FOR
 from managers.postgres import PostgresManager
 from services.claims import Alert, ClaimRequest
 
 log = structlog.get_logger(__name__)
 
-ACCEPTED_FOR: Final = timedelta(days=14)
 _REMEMBERED: Final = 20_000
 """It is about claims whose answers were lost right before Redis went away."""
 _WITHIN_S: Final = 1.0
 _ACCEPTED: Final[LiteralString] = """
-    SELECT user_id FROM claims
-    WHERE token_address = $1 AND user_id = ANY($2::bigint[]) AND claimed_at > now() - $3::interval
+    SELECT user_id, max(claimed_at) AS accepted_at FROM claims
+    WHERE token_address = $1 AND user_id = ANY($2::bigint[]) AND claimed_at > $3 GROUP BY user_id
 """
 
 
@@ -37,20 +37,22 @@ class AcceptedPairs:
     def was_handed_out(self, alert: Alert) -> bool:
         return (alert.user_id, alert.call_id) in self._handed_out
 
-    async def unknown(self, decision: ClaimRequest) -> list[tuple[int, int]]:
-        """Return the accepted pairs of which nobody knows; those this process accepted the matcher has left out.
+    async def known(self, decision: ClaimRequest) -> dict[int, datetime | None]:
+        """Return the users who were accepted before, and when; `None` for an alert that a sender has got.
 
-        While PostgreSQL is away as well that has to do.
+        Those this process accepted the matcher has left out. While PostgreSQL is away as well that has to do.
         """
-        pairs = [pair for pair in decision.accepted if (pair[0], decision.call_id) not in self._handed_out]
-        if not pairs:
-            return []
-        user_ids = [user_id for user_id, _ in pairs]
+        known: dict[int, datetime | None] = {
+            user_id: None for user_id, _ in decision.accepted if (user_id, decision.call_id) in self._handed_out
+        }
+        user_ids = [user_id for user_id, _ in decision.accepted if user_id not in known]
+        if not user_ids:
+            return known
+        since = decision.decided_at - ACCEPTED_FOR
         try:
             async with asyncio.timeout(_WITHIN_S):
-                rows = await self._postgres.fetch(_ACCEPTED, decision.token_address, user_ids, ACCEPTED_FOR)
+                rows = await self._postgres.fetch(_ACCEPTED, decision.token_address, user_ids, since)
         except (TransientError, TimeoutError) as error:
             log.warning("claims_not_looked_up", call_id=decision.call_id, reason=str(error))
-            return pairs
-        known = {row["user_id"] for row in rows}
-        return [pair for pair in pairs if pair[0] not in known]
+            return known
+        return known | {row["user_id"]: row["accepted_at"] for row in rows}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final, Literal
 
 import msgspec
@@ -13,6 +13,7 @@ from msgspec import Struct
 from domain.calls import Call
 from domain.matching import Waiting
 from domain.partitions import PARTITIONS, Partition, partition_of
+from domain.seen_tokens import ACCEPTED_FOR
 from managers.redis import Argument, Script
 from services import keys
 from services.fencing import FENCED, fence_args
@@ -130,10 +131,12 @@ Redis was away; what remains is to write down who was accepted."""
 # journaled call, one accepted record per user, one waiting call per partition that waits. ARGV: number of fences, then
 # name and number of each; mode, feed cursor ('' for none), number of match cursors, then partition and entry of each;
 # number of partitions named in KEYS; per call: call id, payload, accepted record, decided call ('' for none), number
-# of users, number of waiting calls, when the channel was checked ('' for not at all), the channel, its call's time,
-# whether the rejected record begins with it ('1'); per user: partition (from 1) and alert; per waiting call: partition
-# (from 1), document ('-' to end the waiting) and its end in ms. Returns one character per (call, user): 1 where this
-# batch accepted. The answer is kept when anything was accepted or began or ended to wait.
+# of users with the end of their records (`3:1209600000`: in ms from now or, in mode `local`, since 1970; without it as
+# long as a record can live), number of waiting calls, when the channel was checked ('' for not at all), the channel,
+# its call's time, whether the rejected record begins with it ('1'); per user: partition (from 1) and alert; per waiting
+# call: partition (from 1), document ('-' to end the waiting) and its end in ms. Returns one
+# character per (call, user): 1 where this batch accepted; then, where it did not, how long the record lives that stands
+# (`101|86400000`, in ms, comma between them). The answer is kept when anything was accepted or began or ended to wait.
 #
 # In mode `local` an accepted record that stands already may be the work of this very batch, whose answer was lost
 # before Redis went away: then its alert stands in the outbox as well, byte for byte, and leaves it.
@@ -153,7 +156,7 @@ local cursors = tonumber(ARGV[next_arg + 2])
 local a = next_arg + 3 + 2 * cursors
 local partitions = tonumber(ARGV[a])
 a = a + 1
-local flags, k, changed = {}, 6 + 2 * partitions, false
+local flags, stand, k, changed = {}, {}, 6 + 2 * partitions, false
 
 local function remove_twin(outbox, alert)
   for _, entry in ipairs(redis.call('XRANGE', outbox, '-', '+')) do
@@ -165,7 +168,9 @@ local function remove_twin(outbox, alert)
 end
 
 while k <= #KEYS do
-  local users, waits = tonumber(ARGV[a + 4]), tonumber(ARGV[a + 5])
+  local users, ends = string.match(ARGV[a + 4], '^(%d+):?(%d*)$')
+  local waits = tonumber(ARGV[a + 5])
+  users = tonumber(users)
   local stored = false
   if ARGV[a + 3] ~= '' and redis.call('SET', KEYS[k + 2], '1', 'NX', 'EX', journaled_s) then
     redis.call('XADD', KEYS[2], '*', 'kind', 'call', 'data', ARGV[a + 3])
@@ -180,11 +185,16 @@ while k <= #KEYS do
       stored = true
       if not is_local then redis.call('XADD', outbox, '*', 'alert', alert) end
       redis.call('XADD', KEYS[2], '*', 'kind', 'claim', 'data', alert)
-      redis.call('SET', record, ARGV[a + 2], 'EX', accepted_s)
+      if ends == '' then
+        redis.call('SET', record, ARGV[a + 2], 'EX', accepted_s)
+      else
+        redis.call('SET', record, ARGV[a + 2], is_local and 'PXAT' or 'PX', ends)
+      end
       flags[#flags + 1] = '1'
       changed = true
     else
       flags[#flags + 1] = '0'
+      stand[#stand + 1] = redis.call('PTTL', record)
     end
   end
   if ARGV[a + 6] ~= '' then
@@ -212,6 +222,7 @@ if position ~= '' then
 end
 if cursors > 0 then redis.call('HSET', KEYS[5], unpack(ARGV, next_arg + 3, next_arg + 2 + 2 * cursors)) end
 answer = table.concat(flags)
+if #stand > 0 then answer = answer .. '|' .. table.concat(stand, ',') end
 if changed then redis.call('SET', KEYS[3], answer, 'EX', answer_s) end
 return answer
 """
@@ -225,12 +236,13 @@ def claim_command(
     mode: Mode = "redis",
     fences: Mapping[str, int] | None = None,
     match_cursors: Mapping[Partition, str] | None = None,
+    now: datetime | None = None,
 ) -> tuple[list[str], list[Argument]]:
-    """Return the keys and arguments that `CLAIM` takes."""
+    """Return the keys and arguments that `CLAIM` takes; `now` by the clock by which the calls were decided."""
     names: list[str] = []
     args: list[Argument] = []
     for decision in decisions:
-        _add(decision, names, args)
+        _add(decision, names, args, _record_ends(decision, mode, now))
     position: Argument = b"" if cursor is None else cursor.position
     source = "" if cursor is None else cursor.source
     moved = [part for partition, entry in (match_cursors or {}).items() for part in (partition, entry)]
@@ -253,7 +265,32 @@ _OF_PARTITIONS: Final = (
 )
 
 
-def _add(decision: ClaimRequest, names: list[str], args: list[Argument]) -> None:
+def read_answer(
+    answer: bytes, decisions: Sequence[ClaimRequest]
+) -> tuple[list[set[int]], list[tuple[str, int, timedelta]]]:
+    """Return per call who is newly accepted; of the others (token, user) for how long the earlier record stands."""
+    flags, _, lives_ms = answer.decode().partition("|")
+    flag = iter(flags)
+    claimed = [{user_id for user_id, _ in d.accepted if next(flag) == "1"} for d in decisions]
+    others = [
+        (d.token_address, u)
+        for d, users in zip(decisions, claimed, strict=True)
+        for u, _ in d.accepted
+        if u not in users
+    ]
+    lives = [timedelta(milliseconds=int(lives)) for lives in lives_ms.split(",") if lives]
+    return claimed, [(*other, left) for other, left in zip(others, lives, strict=False)]
+
+
+def _record_ends(decision: ClaimRequest, mode: Mode, now: datetime | None) -> int:
+    """When the record of who is accepted ends: 14 days after the decision, whenever it is written."""
+    ends_at = (decision.checked.at if decision.checked else decision.decided_at) + ACCEPTED_FOR
+    if mode == "local":
+        return milliseconds(ends_at)
+    return max(1, milliseconds(ends_at) - milliseconds(now)) if now else keys.ACCEPTED_S * 1000
+
+
+def _add(decision: ClaimRequest, names: list[str], args: list[Argument], ends: int) -> None:
     address, call_id = decision.token_address, decision.call_id
     waits = _waits(decision)
     names += [stored_call_key(call_id, decision.late_s, decision.decided_at)]
@@ -261,7 +298,7 @@ def _add(decision: ClaimRequest, names: list[str], args: list[Argument]) -> None
     names += [keys.ACCEPTED_TOKEN.of(address, user_id) for user_id, _ in decision.accepted]
     names += [keys.WAITING_CALL.of(partition, call_id) for partition, _, _ in waits]
     args += [call_id, decision.call_payload, decision.accepted_record, decision.decided_payload]
-    args += [len(decision.accepted), len(waits), *_checked(decision.checked)]
+    args += [f"{len(decision.accepted)}:{ends}", len(waits), *_checked(decision.checked)]
     for alert in alerts_of(decision):
         args += [partition_of(alert.user_id) + 1, _encode(alert)]
     for partition, document, end_ms in waits:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from managers.websocket import FeedHealth
+from services.database import Standing
 from services.journal import JournalLag
 from services.readings import Reading
 
@@ -59,6 +60,16 @@ def disk_filling(path: Path) -> Condition:
         if usage.free >= min(DISK_FREE_BYTES, DISK_FREE_SHARE * usage.total):
             return None
         return f"{usage.free / MIB:,.1f} of {usage.total / MIB:,.0f} MiB are left where {path} is"
+
+    return reason
+
+
+def data_lost(standing: Callable[[], Standing | None]) -> Condition:
+    """`standing`: as last seen; `None` while it cannot be told."""
+
+    def reason() -> str | None:
+        known = standing()
+        return known.problem if known else None
 
     return reason
 

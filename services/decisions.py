@@ -104,8 +104,10 @@ class DecisionsService:
         if decision.reason == "already_checked":
             return None
         request = _request(call, decided_at, reason=decision.reason, checked_channels=decision.checked_channels)
-        is_first = len(decision.checked_channels) == 1
-        checked = CheckedChannel(channel_id=call.channel.id, called_at=call.called_at, at=now, is_first=is_first)
+        checked = None
+        if decision.reason != "newcomers":  # those have records of their own, and everybody else's stays as it is
+            is_first = len(decision.checked_channels) == 1
+            checked = CheckedChannel(channel_id=call.channel.id, called_at=call.called_at, at=now, is_first=is_first)
         waiting = WaitingCall(call=call, pairs=decision.waiting) if decision.waiting else None
         if not decision.accepted:
             return replace(request, checked=checked, waiting=waiting)
@@ -115,7 +117,7 @@ class DecisionsService:
             request,
             call_payload=_encode(call),
             accepted=decision.accepted,
-            accepted_record=_encode(AcceptedToken.of(record, call)) if record else b"",
+            accepted_record=_encode(AcceptedToken.of(record, call, now)) if record else b"",
             checked=checked,
             score=score(call),
             waiting=waiting,
@@ -127,8 +129,8 @@ class AcceptedToken(ProcessedToken, frozen=True, kw_only=True):
     """The call that was accepted."""
 
     @classmethod
-    def of(cls, record: ProcessedToken, call: Call) -> AcceptedToken:
-        return cls(**msgspec.structs.asdict(record), call_id=call.id)
+    def of(cls, record: ProcessedToken, call: Call, at: datetime) -> AcceptedToken:
+        return cls(**msgspec.structs.asdict(replace(record, timestamp=at)), call_id=call.id)
 
 
 def _request(call: Call, decided_at: datetime, *, reason: str, checked_channels: tuple[str, ...] = ()) -> ClaimRequest:

@@ -127,6 +127,11 @@ class DeliveryService:
         """The partitions that are sent here."""
         return frozenset(self._owned)
 
+    @property
+    def recovered(self) -> frozenset[Partition]:
+        """Of these, those of which everything was taken up that a predecessor left."""
+        return frozenset(self._owned - self._unrecovered)
+
     def take_over(self, partitions: Iterable[Partition]) -> None:
         """Send what these partitions hold, from now on; nobody else does."""
         self._owned.update(partitions)

@@ -14,10 +14,10 @@ from domain.calls import Call
 from domain.explanation import RuleVerdict
 from domain.filters import FilterSet
 from domain.quiet import zone_of
-from domain.seen_tokens import REJECTED_FOR
+from domain.seen_tokens import ACCEPTED_FOR, REJECTED_FOR
 from domain.subscribers import Subscriber
 from domain.verdicts import AMBIGUOUS_FOR, Judged, Judgement, failed_only, judge, judge_as_given
-from services.history import KEPT_FOR, HistoryStore, Recent, Revision, newest_first
+from services.history import Brought, HistoryStore, Recent, Revision, newest_first
 from services.journal_rows import DecidedCall, DeliveryRecord, DeliveryStatus
 from services.users import UsersService
 
@@ -178,7 +178,7 @@ class ExplanationsService:
     async def _facts(self, subscriber: Subscriber, address: str) -> _Facts:
         user_id = subscriber.user_id
         if not (address.isascii() and address.isalnum()):  # a forged button
-            return _Facts(user_id=user_id, calls=(), revisions=(), records={}, accepted=frozenset())
+            return _Facts(user_id=user_id)
         wanted = address.encode()
         accepted_by = (await self._history.accepted(user_id, [address])).get(address)
         recent = await self._history.recent(user_id, lambda data: wanted in data)
@@ -189,13 +189,20 @@ class ExplanationsService:
             calls += [by] if by else []
         calls = newest_first(one for one in calls if one.call.token.address == address)
         if not calls:
-            return _Facts(user_id=user_id, calls=(), revisions=(), records={}, accepted=frozenset())
+            return _Facts(user_id=user_id)
         revisions = await self._revisions(subscriber, calls[-1].decided_at, recent)
         records = {one.call_id: one for one in await self._history.deliveries(user_id, address)}
         # What is still in the journal is the newer word.
         records |= {one.call_id: one for one in reversed(recent.deliveries) if one.kind == "alert"}
         accepted = frozenset((*records, accepted_by) if accepted_by else records)
-        return _Facts(user_id=user_id, calls=tuple(calls), revisions=revisions, records=records, accepted=accepted)
+        return _Facts(
+            user_id=user_id,
+            calls=tuple(calls),
+            revisions=revisions,
+            records=records,
+            accepted=accepted,
+            brought=await self._history.brought(user_id, address),
+        )
 
     async def _revisions(self, subscriber: Subscriber, since: datetime, recent: Recent) -> list[Revision]:
         """Return the documents since then, newest first; the current one where no history is known."""
@@ -273,14 +280,16 @@ class _Facts(Struct, frozen=True, kw_only=True):
     """What is known for one user and one token."""
 
     user_id: int
-    calls: tuple[DecidedCall, ...]
+    calls: tuple[DecidedCall, ...] = ()
     """Newest first."""
-    revisions: Sequence[Revision]
+    revisions: Sequence[Revision] = ()
     """Newest first."""
-    records: dict[str, DeliveryRecord]
+    records: dict[str, DeliveryRecord] = {}
     """By call id."""
-    accepted: frozenset[str]
+    accepted: frozenset[str] = frozenset()
     """Ids of the calls that were accepted."""
+    brought: Sequence[Brought] = ()
+    """What PostgreSQL knows of these, and of those that are too old to be explained themselves; newest first."""
 
 
 def _outcome(judgement: Judgement, *, sent_earlier: bool, checked_before: bool, waits: bool) -> Outcome:
@@ -316,11 +325,14 @@ def _candidates(revisions: Sequence[Revision], at: datetime) -> list[Subscriber 
 
 def _accepted_before(one: DecidedCall, facts: _Facts) -> DecidedCall | None:
     """Find the call that brought the alert for this token before this one was decided."""
+    for earlier in facts.brought:
+        if earlier.accepted_at <= one.decided_at < earlier.accepted_at + ACCEPTED_FOR:
+            return earlier.decided
     return next(
         (
             other
             for other in facts.calls
-            if other.call.id in facts.accepted and one.decided_at - KEPT_FOR < other.decided_at <= one.decided_at
+            if other.call.id in facts.accepted and one.decided_at - ACCEPTED_FOR < other.decided_at <= one.decided_at
         ),
         None,
     )

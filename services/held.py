@@ -135,16 +135,18 @@ class HeldCalls:
         lifetimes = (keys.CAME_UP.expires_s, keys.SETTLED_LOCALLY.expires_s)
         args: list[Argument] = [GROUP, user_id, milliseconds(now), *lifetimes]
         capped = subscriber.preferences.alerts_per_hour is not None
-        records = [msgspec.json.encode(_record(one)) for one in holdings]
+        records = [_record(one) for one in holdings]
         for one, record in zip(holdings, records, strict=True):
             alert = one.entry.alert
             args += ["" if one.entry.is_local else one.entry.entry_id, alert.call_id]
             held_call = msgspec.json.encode(_held_call(one.entry, one.verdict, now))
-            args += [held_call, milliseconds(one.verdict.until), record]
+            args += [held_call, milliseconds(one.verdict.until), msgspec.json.encode(record)]
             args += [came_up_member(alert, sent=False) if capped and competes(one.verdict) else b""]
         local = [one.entry.entry_id for one in holdings if one.entry.is_local]
         await self._spool.execute(ScriptCall(script="hold", keys=names, args=args), settles=local)
-        self._journal.tail.note(entry("delivery", record) for record in records)
+        self._journal.tail.note(entry("delivery", msgspec.json.encode(record)) for record in records)
+        self._journal.begun.settle(records)
+        self._journal.begun.stored(records)
 
     async def due(self, now: datetime) -> list[int]:
         """Return users whose digest is due, the longest due first."""

@@ -16,6 +16,7 @@ from msgspec import Struct
 
 from domain.calls import Call
 from domain.partitions import partition_of
+from domain.seen_tokens import ACCEPTED_FOR
 from domain.subscribers import Subscriber
 from managers.postgres import PostgresManager, Row
 from managers.redis import RedisManager, StreamEntry
@@ -26,8 +27,10 @@ from services.journal_rows import DecidedCall, DeliveryRecord, moment
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
-KEPT_FOR: Final = timedelta(days=14)
-"""As long as a token counts as accepted."""
+KEPT_FOR: Final = ACCEPTED_FOR
+"""What was decided is explained for as long as a token counts as accepted."""
+_REASONS_KEPT_FOR: Final = KEPT_FOR + ACCEPTED_FOR
+"""A call that is just about to be forgotten may have been skipped for an alert of fourteen days before it."""
 MAX_REVISIONS: Final = 500
 """Settings of one person that are looked at; whoever changed them more often in the time gets fewer answers."""
 _PAGE: Final = 500
@@ -54,14 +57,24 @@ _REVISIONS: Final[LiteralString] = """
         (SELECT max(revision) FROM subscriber_changes WHERE user_id = $1 AND changed_at <= $2), 0)
     ORDER BY revision DESC LIMIT $3
 """
+# What brought the user a token, with the time at which it was accepted.
+_BROUGHT: Final[LiteralString] = """
+    SELECT c.document, c.decided_at, c.reason, c.checked_channels, a.claimed_at
+    FROM claims a JOIN calls c ON c.call_id = a.call_id
+    WHERE a.token_address = $1 AND a.user_id = $2 AND a.claimed_at >= $3 ORDER BY a.claimed_at DESC LIMIT 50
+"""
 _DELIVERIES: Final[LiteralString] = """
     SELECT d.call_id, d.user_id, d.kind, d.set_number, d.status, d.message_id, d.decided_at, d.sent_at, d.latency_s,
         d.may_repeat, d.reason
     FROM calls c JOIN deliveries d ON d.call_id = c.call_id AND d.user_id = $2
     WHERE c.token_address = $1 AND c.decided_at >= $3 ORDER BY d.decided_at DESC LIMIT 50
 """
+# A call that somebody was accepted for stays as long as their claims.
 _PRUNE: Final[LiteralString] = """
-    DELETE FROM calls WHERE call_id IN (SELECT call_id FROM calls WHERE decided_at < $1 ORDER BY decided_at LIMIT $2)
+    DELETE FROM calls WHERE call_id IN (
+        SELECT call_id FROM calls WHERE decided_at < $1
+            AND NOT EXISTS (SELECT 1 FROM claims WHERE claims.call_id = calls.call_id)
+        ORDER BY decided_at LIMIT $2)
 """
 _PRUNE_CLAIMS: Final[LiteralString] = """
     DELETE FROM claims WHERE (call_id, user_id) IN
@@ -74,6 +87,13 @@ class Revision(Struct, frozen=True):
 
     subscriber: Subscriber
     changed_at: datetime
+
+
+class Brought(Struct, frozen=True):
+    """A call that brought somebody a token, and when it was accepted for them."""
+
+    decided: DecidedCall
+    accepted_at: datetime
 
 
 class Waiting(Struct, frozen=True):
@@ -159,6 +179,11 @@ class HistoryStore:
         rows = await self._postgres.fetch(_DELIVERIES, address, user_id, self._clock() - KEPT_FOR)
         return [msgspec.convert(dict(row), DeliveryRecord) for row in rows]
 
+    async def brought(self, user_id: int, address: str) -> list[Brought]:
+        """Return which calls brought the user a token, newest first, for as long as they can explain a later one."""
+        rows = await self._postgres.fetch(_BROUGHT, address, user_id, self._clock() - _REASONS_KEPT_FOR)
+        return [Brought(_decided(row), row["claimed_at"]) for row in rows]
+
     async def accepted(self, user_id: int, addresses: Sequence[str]) -> dict[str, str]:
         """Return by token the id of the call that was accepted for the user, for 14 days."""
         if not addresses:
@@ -189,14 +214,15 @@ class HistoryStore:
         return None
 
     async def prune(self, progress: Callable[[], None]) -> int:
-        """Forget calls and claims that are older than 14 days, in small batches; return how many."""
-        return await self._prune(_PRUNE, progress) + await self._prune(_PRUNE_CLAIMS, progress)
+        """Forget calls and claims that explain nothing any more, in small batches; return how many."""
+        claims = await self._prune(_PRUNE_CLAIMS, _REASONS_KEPT_FOR, progress)
+        return claims + await self._prune(_PRUNE, KEPT_FOR, progress)
 
-    async def _prune(self, statement: LiteralString, progress: Callable[[], None]) -> int:
+    async def _prune(self, statement: LiteralString, kept_for: timedelta, progress: Callable[[], None]) -> int:
         pruned = 0
         while True:
             progress()
-            tag = await self._postgres.execute(statement, self._clock() - KEPT_FOR, _PRUNE_BATCH)
+            tag = await self._postgres.execute(statement, self._clock() - kept_for, _PRUNE_BATCH)
             deleted = int(tag.rpartition(" ")[2])
             pruned += deleted
             if deleted < _PRUNE_BATCH:

@@ -8,11 +8,13 @@ it, which changes nothing. PostgreSQL may be away for hours: the journal grows, 
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, LiteralString, cast
 
+import msgspec
 import structlog
 from msgspec import Struct
 
@@ -24,6 +26,9 @@ from managers.redis import Command, RedisManager, Reply, StreamEntry
 from managers.redis_replies import entries as stream_entries
 from managers.waiting import pause
 from services import keys
+from services.begun_log import BegunLog
+from services.claims import stored_call_key
+from services.database import advance
 from services.journal_rows import (
     PUT_CALLS,
     PUT_REJECTED,
@@ -44,8 +49,13 @@ _READ_AT_ONCE: Final = 16
 _WAIT_MS: Final = 2000
 _GATHER_S: Final = 0.02
 """While fewer entries come than a batch takes, wait this long for more: one commit for all of them."""
+_LOOK_EVERY_S: Final = 5.0
 _BACK_OFF_FIRST_S: Final = 0.2
 _BACK_OFF_MAX_S: Final = 15.0
+
+
+Advance = Callable[[Statements], Awaitable[None]]
+"""Notes in the same transaction how far the journal has come, or refuses."""
 
 
 class JournalLag(Struct, frozen=True, kw_only=True):
@@ -68,8 +78,14 @@ class Journal:
         self._postgres = postgres
         self.tail = JournalTail()
         """What went into the journal from here and may not have left it."""
+        self.begun = BegunLog()
+        """Alerts whose requests left, until PostgreSQL knows what became of them."""
         self.prepare: Callable[[], Awaitable[None]] | None = None
         """What PostgreSQL still needs before the first entry; may be repeated."""
+        self.mend: Callable[[], Awaitable[object]] | None = None
+        """Asked now and then by whoever drains, and when PostgreSQL refuses: it writes back what that has lost."""
+        self.check: Callable[[], Awaitable[None]] | None = None
+        """`PostgresAwayError` when PostgreSQL lacks what was committed to it."""
         self.knows_all: Callable[[], bool] = lambda: True
         """Whether Redis was told everything; what only the local store knows cannot have been read from the journal."""
         self.drained = 0
@@ -90,6 +106,24 @@ class Journal:
             await self._redis.transaction(entries[start : start + _BATCH])
         return len(entries)
 
+    async def put_back_found(self) -> None:
+        """Append what a killed process has written down about alerts, and give Redis the calls they are about."""
+        found = self.begun.found
+        if found is None:
+            return
+        noted = [entry("claim", msgspec.json.encode(alert)) for alert in found.alerts if alert.kind == "alert"]
+        noted += [entry("delivery", msgspec.json.encode(record)) for record in found.records]
+        calls: list[Command] = [
+            ("SET", stored_call_key(alert.call_id, alert.late_s, alert.decided_at), call, "NX", "EX", keys.ACCEPTED_S)
+            for alert, call in found.calls
+        ]
+        for start in range(0, len(calls), _BATCH):
+            await self._redis.transaction(calls[start : start + _BATCH])
+        for start in range(0, len(noted), _BATCH):
+            await self.append_with([], noted[start : start + _BATCH])
+        self.begun.found = None
+        self.begun.stored(found.records)
+
     async def lag(self) -> JournalLag:
         entries = await self._redis.xlen(_JOURNAL)
         oldest = await self._redis.xrange(_JOURNAL, count=1)
@@ -104,15 +138,19 @@ class Journal:
         looked_at = self.tail.now()
         # A journal that was emptied looks like a drained one; the epoch, read in the same moment, tells them apart.
         look: list[Command] = [("XRANGE", _JOURNAL, "-", "+", "COUNT", _BATCH), ("GET", keys.EPOCH.of())]
-        found, epoch = await self._redis.transaction(look)
+        look += [("GET", keys.DATABASE.of()), ("GET", keys.JOURNAL_AT.of())]
+        found, epoch, database, committed = await self._redis.transaction(look)
         entries = stream_entries(found)
         if entries:
-            await self._store(entries, progress)
+            last = entries[-1].id
+            await self._store(entries, lambda statements: advance(statements, last, database, committed), progress)
             fault_point("journaled")
-            await self._redis.xdel(_JOURNAL, *(e.id for e in entries))
+            ids = (e.id for e in entries)
+            await self._redis.transaction([("XDEL", _JOURNAL, *ids), ("SET", keys.JOURNAL_AT.of(), last)])
             self.drained += len(entries)
         if len(entries) < _BATCH and epoch is not None and self.knows_all():  # it was read to its end
             self.tail.forget(noted_before=looked_at)
+            self.begun.forget(noted_before=looked_at)
         return len(entries)
 
     async def drain_all(self, progress: Callable[[], None] = lambda: None) -> int:
@@ -125,11 +163,14 @@ class Journal:
 
     async def run(self, progress: Callable[[], None] = lambda: None) -> None:
         """Drain for ever; wait while Redis or PostgreSQL is away. Ends by cancellation or `FatalError`."""
-        failures = 0
+        failures, looked_at = 0, -math.inf
         while True:
             stop_if_cancelled()
             progress()
             try:
+                if self.mend is not None and (failures or time.monotonic() - looked_at > _LOOK_EVERY_S):
+                    looked_at = time.monotonic()
+                    await self.mend()
                 drained = await self.drain_once(progress)
                 if not drained:
                     await self._redis.xread(_JOURNAL, after="0-0", count=1, block_ms=_WAIT_MS)
@@ -142,24 +183,26 @@ class Journal:
                 log.warning("journal_delayed", reason=str(error), again_in_s=delay_s)
                 await pause(delay_s * random.uniform(0.5, 1.0), progress)  # noqa: S311 - jitter, not a secret
 
-    async def _store(self, entries: list[StreamEntry], progress: Callable[[], None]) -> None:
+    async def _store(self, entries: list[StreamEntry], advance_in: Advance, progress: Callable[[], None]) -> None:
         try:
             writes: list[Write] = []
             for at in range(0, len(entries), _READ_AT_ONCE):
                 writes += [write for e in entries[at : at + _READ_AT_ONCE] for write in _writes(e)]
                 await asyncio.sleep(0)  # calls and alerts have their turn
             async with self._postgres.transaction() as statements:
-                await _execute(statements, writes)
+                await advance_in(statements)
+                await execute_writes(statements, writes)
         except (PostgresDataError, UnreadableEntryError):
             # One bad entry spoils the batch: store each by itself, and put aside the bad one alone.
             for one in entries:
                 progress()
-                await self._store_one(one)
+                await self._store_one(one, advance_in)
 
-    async def _store_one(self, one: StreamEntry) -> None:
+    async def _store_one(self, one: StreamEntry, advance_in: Advance) -> None:
         try:
             async with self._postgres.transaction() as statements:
-                await _execute(statements, _writes(one))
+                await advance_in(statements)
+                await execute_writes(statements, _writes(one))
         except (PostgresDataError, UnreadableEntryError) as error:
             self.rejected += 1
             kind = one.fields.get("kind", b"").decode(errors="replace")
@@ -174,7 +217,7 @@ def _writes(one: StreamEntry) -> list[Write]:
     return writes_of(kind, one.fields.get("data", b""), moment(one.added_at_ms))
 
 
-async def _execute(statements: Statements, writes: list[Write]) -> None:
+async def execute_writes(statements: Statements, writes: Sequence[Write]) -> None:
     """Execute the writes, one statement after the other, each for all its rows in their order."""
     rows: dict[LiteralString, list[tuple[object, ...]]] = {}
     for statement, values in writes:

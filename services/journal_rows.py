@@ -16,7 +16,7 @@ from services.claims import Alert
 from services.snapshots import PresetChange, SharedSet
 
 Kind = Literal["subscriber", "call", "claim", "delivery", "shared_set", "preset"]
-DeliveryStatus = Literal["sent", "merged", "digest", "withheld", "dead"]
+DeliveryStatus = Literal["sent", "merged", "digest", "withheld", "dead", "unrecorded"]
 Write = tuple[LiteralString, tuple[object, ...]]
 """A statement and its values."""
 
@@ -34,7 +34,8 @@ class DeliveryRecord(Struct, frozen=True, kw_only=True, omit_defaults=True):
     set_number: int
     status: DeliveryStatus
     """`merged`: it went out in one message with others; `digest`: it is held for a digest, which has a row of its own
-    with kind `digest`; `withheld`: `reason` says why nothing goes out; `dead`: Telegram never takes it."""
+    with kind `digest`; `withheld`: `reason` says why nothing goes out; `dead`: Telegram never takes it; `unrecorded`:
+    it is settled, but how was lost with PostgreSQL's data."""
     message_id: int | None = None
     decided_at: datetime
     sent_at: datetime | None = None
@@ -172,9 +173,10 @@ def _call_writes(payload: bytes, added_at: datetime) -> list[Write]:
 
 
 def _claim_writes(payload: bytes, added_at: datetime) -> list[Write]:
+    del added_at  # the decision counts: by it the fourteen days end, however late Redis was told of it
     alert = msgspec.json.decode(payload, type=Alert)
     call_id, address = storable_text(alert.call_id), storable_text(alert.token_address)
-    return [(PUT_CLAIM, (call_id, alert.user_id, address, added_at, _storable_json(payload)))]
+    return [(PUT_CLAIM, (call_id, alert.user_id, address, alert.decided_at, _storable_json(payload)))]
 
 
 def _delivery_writes(payload: bytes, added_at: datetime) -> list[Write]:

@@ -10,9 +10,12 @@ from typing import Final, Literal
 
 from msgspec import Struct
 
+from domain.seen_tokens import ACCEPTED_FOR, REJECTED_FOR
+
 MINUTE_S: Final = 60
 HOUR_S: Final = 60 * MINUTE_S
 DAY_S: Final = 24 * HOUR_S
+ACCEPTED_S: Final = int(ACCEPTED_FOR.total_seconds())
 
 
 class RedisKey(Struct, frozen=True, kw_only=True):
@@ -26,6 +29,15 @@ class RedisKey(Struct, frozen=True, kw_only=True):
     def of(self, *parts: str | int) -> str:
         """Return the key of one thing. As many parts as the pattern has, or `IndexError`."""
         return self.pattern.format(*map(_quoted, parts))
+
+    def of_any(self) -> str:
+        """Return the pattern that every such key matches, for SCAN."""
+        return self.pattern.replace("{}", "*")
+
+    def parts_of(self, name: str) -> list[str]:
+        """Return what `of` was given."""
+        named = zip(self.pattern.split(":"), name.split(":"), strict=True)
+        return [part.replace("%3A", ":").replace("%25", "%") for place, part in named if place == "{}"]
 
     @property
     def expires_s(self) -> int:
@@ -50,14 +62,15 @@ SUBSCRIBERS: Final = RedisKey(
 ACCEPTED_TOKEN: Final = RedisKey(
     pattern="processed_token:{}:{}",
     kind="string",
-    lives_s=14 * DAY_S,
-    meaning="By token address and user id: this user gets (or got) his alert for this token. "
+    lives_s=ACCEPTED_S,
+    meaning="By token address and user id: this user gets (or got) his alert for this token. It ends 14 days after the "
+    "decision, however late it was written. "
     "JSON {timestamp, channels_checked, status, channels_called_at, call_id}.",
 )
 REJECTED_TOKEN: Final = RedisKey(
     pattern="processed_token:{}",
     kind="hash",
-    lives_s=HOUR_S,
+    lives_s=int(REJECTED_FOR.total_seconds()),
     meaning="By token address, once for all users: the channels whose calls of it were already held against "
     "everybody's filters. Fields `timestamp`, `status` and, per channel, `channel:{id}` with the time of its call.",
 )
@@ -70,14 +83,14 @@ CHANNEL_INFO: Final = RedisKey(
 CALL: Final = RedisKey(
     pattern="call:{}",
     kind="string",
-    lives_s=14 * DAY_S,
+    lives_s=ACCEPTED_S,
     meaning="By call id: the call as it was decided (JSON of domain.calls.Call), for the card and what "
     "follows it. Kept only when somebody gets an alert for it.",
 )
 LATE_CALL: Final = RedisKey(
     pattern="call:{}:late:{}",
     kind="string",
-    lives_s=14 * DAY_S,
+    lives_s=ACCEPTED_S,
     meaning="By call id and time of the decision (ms): the call with the figures on which it passed late "
     "(JSON of domain.calls.Call).",
 )
@@ -162,6 +175,26 @@ EPOCH: Final = RedisKey(
     kind="string",
     lives_s=None,
     meaning="A random word, written when this Redis was filled. Gone or another: Redis was emptied since.",
+)
+DATABASE: Final = RedisKey(
+    pattern="database",
+    kind="string",
+    lives_s=None,
+    meaning="The id of the PostgreSQL that belongs to this Redis. Another one there: it was emptied, or exchanged.",
+)
+JOURNAL_AT: Final = RedisKey(
+    pattern="journal_at",
+    kind="string",
+    lives_s=None,
+    meaning="The last entry of the journal that PostgreSQL has committed. Should PostgreSQL have come less far, it "
+    "has lost something.",
+)
+IN_DOUBT: Final = RedisKey(
+    pattern="in_doubt",
+    kind="hash",
+    lives_s=MINUTE_S,
+    meaning="While Redis is filled: partition -> the alerts of it that may have arrived already (JSON list of user id "
+    "and call id), told by who sent it. Of a partition that nobody speaks for, all may have.",
 )
 DEAD_LETTERS: Final = RedisKey(
     pattern="dead_letters",
@@ -291,6 +324,9 @@ ALL_KEYS: Final = (
     MATCH_CURSORS,
     SETTLED_LOCALLY,
     EPOCH,
+    DATABASE,
+    JOURNAL_AT,
+    IN_DOUBT,
     SLOT_LEASES,
     LEASE,
     MEMBERS,

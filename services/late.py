@@ -191,7 +191,7 @@ class LateService:
             token_address=call.token.address,
             call_payload=encode(call),
             accepted=accepted,
-            accepted_record=b"" if record is None else encode(AcceptedToken.of(record, call)),
+            accepted_record=b"" if record is None else encode(AcceptedToken.of(record, call, decided_at)),
             received_at=call.received_at,
             decided_at=decided_at,
             score=score(call),

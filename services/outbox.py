@@ -16,14 +16,15 @@ import time
 import uuid
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Final, cast
 
 import msgspec
 import structlog
-from msgspec import Struct
 from msgspec.structs import replace
 
-from domain.partitions import ALL, Partition, partition_of
+from domain.partitions import ALL, Partition
+from domain.seen_tokens import ACCEPTED_FOR
 from managers.fault_points import fault_point
 from managers.redis import Command, RedisAwayError, RedisManager, RedisReplyError, StreamEntry
 from services import keys
@@ -37,11 +38,13 @@ from services.claims import (
     HeldCall,
     alerts_of,
     claim_command,
+    read_answer,
 )
 from services.fencing import fence_args, lease_lost
 from services.journal import Journal, entry
 from services.journal_rows import DeliveryRecord
 from services.local_store import LocalAlert, ScriptCall, Transaction
+from services.outbox_entries import LOCAL, OutboxEntry, apart
 from services.spool import Spool
 from services.stored_calls import StoredCalls
 
@@ -51,23 +54,6 @@ __all__ = ["GROUP", "Alert", "ClaimRequest", "FeedCursor", "HeldCall", "Outbox",
 
 _PAGE: Final = 500
 _ALERT_FIELD: Final = "alert"
-_LOCAL: Final = "local-"
-
-
-class OutboxEntry(Struct, frozen=True, kw_only=True):
-    entry_id: str
-    alert: Alert
-    may_repeat: bool = False
-    """A request for it left earlier and its outcome was never known."""
-
-    @property
-    def partition(self) -> Partition:
-        return partition_of(self.alert.user_id)
-
-    @property
-    def is_local(self) -> bool:
-        """Whether it lives in the local store."""
-        return self.entry_id.startswith(_LOCAL)
 
 
 class Outbox:
@@ -81,6 +67,7 @@ class Outbox:
         *,
         match_fences: Callable[[], Mapping[str, int]] = dict,
         send_fences: Callable[[Partition], Mapping[str, int]] = lambda _: {},
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         """`match_fences`, `send_fences`: names and numbers of the leases held for claiming and for sending."""
         self._redis = redis
@@ -90,6 +77,9 @@ class Outbox:
         self._accepted = accepted
         self._match_fences = match_fences
         self._send_fences = send_fences
+        self._clock = clock
+        self.stood_before: Callable[[str, int, datetime], None] = lambda _address, _user_id, _until: None
+        """Told of every pair that was not accepted, since an earlier record stands: token, user, and when it ends."""
         self._local: deque[OutboxEntry] = deque()
         self._local_news = asyncio.Event()
 
@@ -128,13 +118,15 @@ class Outbox:
         cursor: FeedCursor | None,
         match_cursors: Mapping[Partition, str] | None,
     ) -> list[set[int]]:
-        names, args = claim_command(decisions, cursor, fences=self._match_fences(), match_cursors=match_cursors)
+        fences, now = self._match_fences(), self._clock()
+        names, args = claim_command(decisions, cursor, fences=fences, match_cursors=match_cursors, now=now)
         try:
             reply = await self._redis.script(CLAIM, names, args)
         except RedisReplyError as error:
             raise lease_lost(error) or error from error
-        flags = iter(cast("bytes", reply).decode())
-        claimed = [{user_id for user_id, _ in d.accepted if next(flags) == "1"} for d in decisions]
+        claimed, stand = read_answer(cast("bytes", reply), decisions)
+        for address, user_id, left in stand:
+            self.stood_before(address, user_id, now + left)
         self._note_claims(decisions, claimed)
         self._journal.tail.keep_none()
         fault_point("claimed")
@@ -142,15 +134,21 @@ class Outbox:
 
     async def _claim_locally(self, decisions: Sequence[ClaimRequest], cursor: FeedCursor | None) -> list[set[int]]:
         """Claim what neither a sender's hands nor PostgreSQL know. The matcher remembers the rest."""
-        unknown = await asyncio.gather(*map(self._accepted.unknown, decisions))
-        kept = [replace(d, accepted=pairs) for d, pairs in zip(decisions, unknown, strict=True)]
+        known = await asyncio.gather(*map(self._accepted.known, decisions))
+        kept = [
+            replace(d, accepted=[p for p in d.accepted if p[0] not in k]) for d, k in zip(decisions, known, strict=True)
+        ]
+        for decision, earlier in zip(decisions, known, strict=True):
+            for user_id, accepted_at in earlier.items():
+                if accepted_at is not None:
+                    self.stood_before(decision.token_address, user_id, accepted_at + ACCEPTED_FOR)
         # What a sender got although the answer to its claim was lost: nobody has noted it yet.
         got = (alert for d in decisions for alert in alerts_of(d) if self._accepted.was_handed_out(alert))
         self._journal.tail.note(entry("claim", msgspec.json.encode(alert)) for alert in got)
         claimed = [{user_id for user_id, _ in d.accepted} for d in kept]
         names, args = claim_command(kept, cursor, mode="local")
         alerts = [
-            OutboxEntry(entry_id=f"{_LOCAL}{uuid.uuid4().hex}", alert=alert) for d in kept for alert in alerts_of(d)
+            OutboxEntry(entry_id=f"{LOCAL}{uuid.uuid4().hex}", alert=alert) for d in kept for alert in alerts_of(d)
         ]
         payloads = {d.call_id: d.call_payload for d in kept}
         stored = [
@@ -246,6 +244,8 @@ class Outbox:
                 found = await self._redis.hmget(keys.IN_FLIGHT.of(partition), ids)
                 marks |= zip(ids, found, strict=True)
             recovered += await self._entries(partition, entries, marks)
+        # Should Redis be emptied and we be killed before they are sent again, this is all that is known of them.
+        self._journal.begun.recovered(one.alert for one in recovered if one.may_repeat)
         return recovered
 
     async def recover_local(self) -> None:
@@ -265,9 +265,11 @@ class Outbox:
 
         `LeaseLostError`: somebody else owns a partition by now and nothing may be sent.
         """
-        local, remote = _apart(entries)
+        local, remote = apart(entries)
         if local:
             await self._spool.mark(local)
+        alerts = (one.alert for one in entries if not one.is_local)
+        self._journal.begun.begin((alert, self._calls.remembered(alert)) for alert in alerts)
         now_ms = int(time.time() * 1000)
         for partition, ids in remote.items():
             names = [keys.FENCES.of(), keys.IN_FLIGHT.of(partition)]
@@ -286,7 +288,9 @@ class Outbox:
 
         The mark of an earlier attempt with an unknown outcome stays.
         """
-        local, remote = _apart([one for one in entries if not one.may_repeat])
+        entries = [one for one in entries if not one.may_repeat]
+        self._journal.begun.take_back([one.alert for one in entries])
+        local, remote = apart(entries)
         if local:
             await self._spool.unmark(local)
         if remote:
@@ -302,27 +306,31 @@ class Outbox:
         """Forget the entries and journal what became of them, at once. May be repeated, as must the rest."""
         if not entries:
             return
-        local, remote = _apart(entries)
+        local, remote = apart(entries)
         noted = [entry("delivery", msgspec.json.encode(record)) for record in records]
         commands: list[Command] = [*together_with, *noted]
         for partition, ids in remote.items():
             stream = keys.OUTBOX.of(partition)
             commands += [("XACK", stream, GROUP, *ids), ("XDEL", stream, *ids)]
             commands += [("HDEL", keys.IN_FLIGHT.of(partition), *ids)]
+        self._journal.begun.settle(records)  # Telegram has answered, whatever happens to Redis now
         await self._spool.execute(Transaction(commands=commands), settles=local)
         self._journal.tail.note(noted)
+        self._journal.begun.stored(records)
 
     async def bury(self, dead: OutboxEntry, reason: str, records: Sequence[DeliveryRecord]) -> None:
         """Move an entry to the dead letters, with its journal records, atomically. May be repeated."""
         encoded = [msgspec.json.encode(record) for record in records]
         await self._bury(dead.partition, dead.entry_id, msgspec.json.encode(dead.alert), reason, encoded)
+        self._journal.begun.settle(records)
+        self._journal.begun.stored(records)
 
     async def _bury(
         self, partition: Partition, entry_id: str, alert: bytes, reason: str, records: Sequence[bytes]
     ) -> None:
         names = [keys.OUTBOX.of(partition), keys.DEAD_LETTERS.of(), keys.IN_FLIGHT.of(partition), keys.JOURNAL.of()]
         names += [keys.SETTLED_LOCALLY.of(entry_id)]
-        is_local = entry_id.startswith(_LOCAL)
+        is_local = entry_id.startswith(LOCAL)
         now_ms = int(time.time() * 1000)
         args = [GROUP, "" if is_local else entry_id, alert, reason, now_ms, keys.SETTLED_LOCALLY.expires_s, *records]
         operation = ScriptCall(script="bury", keys=names, args=args)
@@ -379,13 +387,3 @@ class Outbox:
                 await self._local_news.wait()
         except TimeoutError:
             return
-
-
-def _apart(entries: Sequence[OutboxEntry]) -> tuple[list[str], dict[Partition, list[str]]]:
-    """Return the ids of entries in the local store, and of those in Redis by partition."""
-    local = [one.entry_id for one in entries if one.is_local]
-    remote: dict[Partition, list[str]] = {}
-    for one in entries:
-        if not one.is_local:
-            remote.setdefault(one.partition, []).append(one.entry_id)
-    return local, remote

@@ -9,9 +9,13 @@ that this Redis is complete.
 from __future__ import annotations
 
 import asyncio
+import math
 import secrets
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Sequence
+from contextlib import suppress
 from datetime import datetime
+from functools import partial
 from typing import Final, LiteralString, Protocol
 
 import msgspec
@@ -19,14 +23,15 @@ import structlog
 from msgspec import Struct
 
 from domain.errors import TransientError
-from domain.partitions import PARTITIONS, Partition, partition_of
+from domain.partitions import ALL, PARTITIONS, Partition, partition_of
+from domain.seen_tokens import ACCEPTED_FOR
 from managers.postgres import PostgresManager
 from managers.redis import Command, RedisAwayError, RedisManager
 from managers.redis_written import ServerRun
 from managers.waiting import Progress, pause, reporting, turn
 from services import keys
-from services.accepted_pairs import ACCEPTED_FOR
 from services.claims import GROUP, Alert, HeldCall, milliseconds
+from services.database import Database
 from services.journal import Journal
 from services.persistence import persistently
 from services.spool import Spool
@@ -37,6 +42,8 @@ log = structlog.get_logger(__name__)
 LOOK_EVERY_S: Final = 1.0
 OTHERS_NOTICE_S: Final = 3.0
 """Other processes notice within a second or two and put their tails back."""
+_FIRST_LOOK_S: Final = 0.1
+_NOTE_EVERY_S: Final = 5.0
 _BATCH: Final = 500
 
 _ACCEPTED: Final[LiteralString] = """
@@ -44,7 +51,8 @@ _ACCEPTED: Final[LiteralString] = """
 """
 # What has no outcome, and what waits for a digest that has not gone.
 _UNSETTLED: Final[LiteralString] = """
-    SELECT c.document::text AS alert, d.reason AS held_because FROM claims c
+    SELECT c.document::text AS alert, d.reason AS held_because, coalesce(d.may_repeat, false) AS may_repeat
+    FROM claims c
     LEFT JOIN deliveries d ON d.call_id = c.call_id AND d.user_id = c.user_id AND d.kind = 'alert'
     WHERE c.claimed_at > $1 AND (d.call_id IS NULL OR d.status = 'digest' AND NOT EXISTS (
         SELECT 1 FROM deliveries g WHERE g.call_id = c.call_id AND g.user_id = c.user_id AND g.kind = 'digest'))
@@ -76,6 +84,11 @@ class Senders(Protocol):
     @property
     def owned(self) -> frozenset[Partition]: ...
 
+    @property
+    def recovered(self) -> frozenset[Partition]:
+        """Of the owned ones those of which every mark of an earlier request was seen."""
+        ...
+
 
 class Refill:
     def __init__(
@@ -87,6 +100,8 @@ class Refill:
         spool: Spool,
         subscribers: SubscribersStore,
         senders: Senders,
+        database: Database,
+        sends: bool,
         entitled: Callable[[], frozenset[Partition]],
         source: str,
         renew: Callable[[], Awaitable[object]],
@@ -96,7 +111,8 @@ class Refill:
     ) -> None:
         """`renew`: tells an emptied Redis of our leases again. `leads`: whether it is this process that fills.
 
-        `entitled`: the partitions that this process may send at this moment.
+        `sends`: whether alerts are ever sent from here. `entitled`: the partitions that this process may send at this
+        moment.
         """
         self._redis = redis
         self._postgres = postgres
@@ -104,6 +120,8 @@ class Refill:
         self._spool = spool
         self._subscribers = subscribers
         self._senders = senders
+        self._database = database
+        self._sends = sends
         self._entitled = entitled
         self._source = source
         self._renew = renew
@@ -115,6 +133,10 @@ class Refill:
         """(user, call) of alerts that were in hand when Redis was found empty, and may have arrived. They are few, and
         kept: it may be emptied again before they are in hand again.
         """
+        self._certain: frozenset[Partition] = frozenset()
+        """Ours, and all that may have arrived of them is in `_unknown`."""
+        self._has_met = False
+        self._noted_at = -math.inf
         self._one_look = asyncio.Lock()
         self.is_filling = False
 
@@ -122,9 +144,10 @@ class Refill:
         """Look again and again, until cancelled."""
         while True:
             progress()
-            await asyncio.sleep(LOOK_EVERY_S)
+            await asyncio.sleep(LOOK_EVERY_S if self._noted_at > 0 or not self._sends else _FIRST_LOOK_S)
             try:
                 await self.look(progress)
+                await self._note_sender()
             except TransientError as error:
                 log.debug("redis_not_looked_at", reason=str(error))
 
@@ -134,11 +157,13 @@ class Refill:
         For PostgreSQL it waits, and everybody with it; for Redis only where nothing can be done without it.
         """
         async with turn(self._one_look, progress):
+            await self._meet()
             epoch = await self._redis.get(keys.EPOCH.of())
             doubts = self._redis.written.doubts
             server = await self._redis.server_run()
             if epoch is not None and self._epoch in {None, epoch}:
                 if not self._lacks_writes(server, doubts):
+                    await self._journal.put_back_found()
                     self._epoch = epoch
                     return False
                 log.error("redis_lost_writes")
@@ -148,11 +173,13 @@ class Refill:
             if not began_empty:
                 log.error("redis_emptied")
             owned = self._senders.owned
+            self._certain = (self._certain | self._senders.recovered) & owned
             self.is_filling = True
             try:
                 self._unknown.update(await reporting(self._senders.release(owned), progress))
                 async with self._spool.closed(progress):
-                    away = await persistently(lambda: self._try_to_fill(progress, doubtful=began_empty), progress)
+                    fill = partial(self._try_to_fill, progress, began_empty=began_empty)
+                    away = await persistently(fill, progress)
                 if away is not None:
                     raise away
                 self._redis.written.trust(server.run_id, as_of=doubts)
@@ -175,20 +202,63 @@ class Refill:
             written.trust(server.run_id, as_of=doubts)
         return False
 
-    async def _try_to_fill(self, progress: Progress, *, doubtful: bool) -> RedisAwayError | None:
+    async def _meet(self) -> None:
+        """Before anything is sent from here: what another has written down for itself is not the whole any more."""
+        if self._has_met or not self._sends:
+            return
+        with suppress(TransientError):
+            if await self._database.sender() != self._journal.begun.found_token:
+                await self._database.note_sender(None)
+        self._has_met = True
+
+    async def _note_sender(self) -> None:
+        """Let PostgreSQL know whose log is to be believed after a kill: ours, if nobody else sends."""
+        if not self._sends or time.monotonic() - self._noted_at < _NOTE_EVERY_S:
+            return
+        if not self._spool.is_alone:
+            await self._database.note_sender(None)
+        elif self._senders.recovered == ALL:
+            await self._database.note_sender(self._journal.begun.token)
+        else:
+            return  # what a predecessor left is not written down yet
+        self._noted_at = time.monotonic()
+
+    async def _speak_for_ours(self, *, began_empty: bool) -> None:
+        """Say of the partitions that are sent here which alerts may have arrived; of others nobody here knows."""
+        begun = self._journal.begun
+        may_know = began_empty and begun.found_token is not None and self._spool.is_alone
+        if may_know and await self._database.sender() == begun.found_token:
+            self._certain = ALL
+            self._unknown |= begun.unknown()
+        if not self._certain:
+            return
+        by_partition: dict[Partition, list[tuple[int, str]]] = {partition: [] for partition in self._certain}
+        for user_id, call_id in self._unknown:
+            by_partition.setdefault(partition_of(user_id), []).append((user_id, call_id))
+        told = [part for p in self._certain for part in (p, msgspec.json.encode(by_partition[p]))]
+        key = keys.IN_DOUBT.of()
+        await self._redis.transaction([("HSET", key, *told), ("EXPIRE", key, keys.IN_DOUBT.expires_s)])
+
+    async def _doubts(self) -> dict[Partition, set[tuple[int, str]]]:
+        told = await self._redis.hgetall(keys.IN_DOUBT.of())
+        return {int(p): {*msgspec.json.decode(pairs, type=list[tuple[int, str]])} for p, pairs in told.items()}
+
+    async def _try_to_fill(self, progress: Progress, *, began_empty: bool) -> RedisAwayError | None:
         """Return why it was given up: Redis went away, and others can go on without it once the gate is open."""
         try:
-            await self._fill(progress, doubtful=doubtful)
+            await self._fill(progress, began_empty=began_empty)
         except RedisAwayError as error:
             if not self._spool.may_go_local():
                 raise
             return error
         return None
 
-    async def _fill(self, progress: Progress, *, doubtful: bool) -> None:
+    async def _fill(self, progress: Progress, *, began_empty: bool) -> None:
         await self._renew()
         await self._spool.replay_all(progress)
         put_back = await self._journal.put_back()
+        await self._speak_for_ours(began_empty=began_empty)
+        await self._journal.put_back_found()
         while not await self._leads():
             if await self._was_filled():
                 return
@@ -197,6 +267,7 @@ class Refill:
             if await self._was_filled():
                 return  # by somebody who led before, and has ended
             await asyncio.sleep(OTHERS_NOTICE_S)
+        await self._database.make_schema()  # both may have been emptied
         # Should this end halfway, nobody takes the word of an earlier life for ours.
         await self._redis.delete(keys.EPOCH.of())
         await self._journal.drain_all(progress)
@@ -204,12 +275,16 @@ class Refill:
         if subscribers:
             self._say(f"Filling Redis: {subscribers:,} subscribers put back from PostgreSQL; accepted tokens follow …")
         accepted = await self._put_back_accepted(progress)
-        waiting, held = await self._put_back_alerts(progress, doubtful=doubtful)
+        waiting, held = await self._put_back_alerts(progress)
         await self._put_back_cursor()
         self._epoch = secrets.token_hex(8).encode()
-        await self._redis.set(keys.EPOCH.of(), self._epoch)
+        belongs_to, lost_both = await self._database.of_filled_redis()
+        done = ("DEL", keys.IN_DOUBT.of())
+        await self._redis.transaction([*belongs_to, done, ("SET", keys.EPOCH.of(), self._epoch)])
+        if lost_both:
+            self._say("Both Redis and PostgreSQL were emptied: nobody is known any more. Restore PostgreSQL's backup.")
         counts = {"subscribers": subscribers, "accepted": accepted, "alerts": waiting, "held": held}
-        log.info("redis_filled", journal=put_back, **counts)
+        log.info("redis_filled", journal=put_back, certain=len(self._certain), unknown=len(self._unknown), **counts)
         if subscribers:
             self._say(f"Redis filled: {accepted:,} accepted tokens, {waiting:,} alerts to send, {held:,} for digests.")
 
@@ -225,19 +300,19 @@ class Refill:
             progress()
             commands: list[Command] = []
             for address, user_id, call_id, claimed_at in rows:
-                left_s = int((claimed_at + ACCEPTED_FOR - now).total_seconds())
+                left_ms = int((claimed_at + ACCEPTED_FOR - now).total_seconds() * 1000)
                 record = msgspec.json.encode(_Accepted(timestamp=claimed_at, call_id=call_id))
                 key = keys.ACCEPTED_TOKEN.of(address, user_id)
-                commands.append(("SET", key, record, "NX", "EX", max(1, min(left_s, keys.ACCEPTED_TOKEN.expires_s))))
+                commands.append(("SET", key, record, "NX", "PX", max(1, min(left_ms, keys.ACCEPTED_S * 1000))))
             await self._redis.transaction(commands)
             count += len(rows)
             if count % (100 * _BATCH) == 0:
                 self._say(f"Accepted tokens put back: {count:,} so far.")
         return count
 
-    async def _put_back_alerts(self, progress: Progress, *, doubtful: bool) -> tuple[int, int]:
+    async def _put_back_alerts(self, progress: Progress) -> tuple[int, int]:
         """Put what is not settled into the outbox and the digests; what may have arrived already says so."""
-        local = await self._local_pairs()
+        local, doubts = await self._local_pairs(), await self._doubts()
         await self._redis.transaction([("DEL", keys.OUTBOX.of(p), keys.IN_FLIGHT.of(p)) for p in range(PARTITIONS)])
         await self._forget_held()
         for partition in range(PARTITIONS):
@@ -246,11 +321,12 @@ class Refill:
         async for alerts in self._unsettled():
             progress()
             commands: list[Command] = []
-            for alert, held_because in alerts:
+            for alert, held_because, repeated in alerts:
                 pair = (alert.user_id, alert.call_id)
                 if pair in local:
                     continue
-                may_repeat = doubtful or pair in self._unknown
+                in_doubt = doubts.get(partition_of(alert.user_id))
+                may_repeat = repeated or in_doubt is None or pair in in_doubt
                 if held_because is None:
                     waiting += 1
                     commands += _to_outbox(alert, waiting, may_repeat=may_repeat)
@@ -275,10 +351,11 @@ class Refill:
         while await self._redis.xreadgroup_many(streams, GROUP, "refill", count=_BATCH, block_ms=1):
             progress()
 
-    async def _unsettled(self) -> AsyncIterator[Sequence[tuple[Alert, str | None]]]:
+    async def _unsettled(self) -> AsyncIterator[Sequence[tuple[Alert, str | None, bool]]]:
+        """Yield alerts, why they are held (`None`: they wait for a sender), and whether that may be a repeat."""
         decode = msgspec.json.Decoder(Alert).decode
         async for rows in self._postgres.stream(_UNSETTLED, self._clock() - ACCEPTED_FOR, batch=_BATCH):
-            yield [(decode(row["alert"]), row["held_because"]) for row in rows]
+            yield [(decode(row["alert"]), row["held_because"], row["may_repeat"]) for row in rows]
 
     async def _local_pairs(self) -> set[tuple[int, str]]:
         """Alerts that live in the local store: they are on their way from there."""

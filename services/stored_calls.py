@@ -28,6 +28,10 @@ class StoredCalls:
         """Keep in memory a call for which alerts are on their way."""
         self._remembered[stored_call_key(about.call_id, about.late_s, about.decided_at)] = call
 
+    def remembered(self, alert: Alert) -> bytes | None:
+        """Return the call if it is in memory."""
+        return self._remembered.get(stored_call_key(alert.call_id, alert.late_s, alert.decided_at))
+
     async def find(self, alert: Alert | HeldCall) -> bytes | None:
         """Return the call (JSON of `domain.calls.Call`), or `None` when nobody knows it any more.
 

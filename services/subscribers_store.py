@@ -100,10 +100,11 @@ class SubscribersStore:
         """Yield everybody, batch by batch, at start.
 
         First the journal is drained, so that PostgreSQL knows what Redis knows; then PostgreSQL is read,
-        and what an emptied Redis lacks is put back. When PostgreSQL is away, Redis is read instead. A
+        and what an emptied Redis lacks is put back. When PostgreSQL is away, or was emptied, Redis is read instead. A
         subscriber may come twice; the higher revision is the right one.
         """
         try:
+            await self._check()
             await self._drain()
             async for batch in self._from_postgres():
                 yield batch
@@ -124,6 +125,13 @@ class SubscribersStore:
             await self._redis.transaction([("SET", keys.SUBSCRIBER.of(s.user_id), _encoded(s)) for s in earlier])
             count += len(rows)
         return count
+
+    async def _check(self) -> None:
+        try:
+            if self._journal.check is not None:
+                await self._journal.check()
+        except RedisAwayError as error:
+            log.warning("database_not_checked", reason=str(error))
 
     async def _drain(self) -> None:
         try:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from datetime import UTC, datetime
+
 from managers.postgres import PostgresManager
 from managers.redis import RedisManager
 from services.accepted_pairs import AcceptedPairs
@@ -19,7 +22,11 @@ def spool_on(redis: RedisManager, store: LocalStore | None = None) -> Spool:
 
 
 def outbox_on(
-    redis: RedisManager, postgres: PostgresManager, journal: Journal | None = None, spool: Spool | None = None
+    redis: RedisManager,
+    postgres: PostgresManager,
+    journal: Journal | None = None,
+    spool: Spool | None = None,
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> Outbox:
     return Outbox(
         redis,
@@ -27,6 +34,7 @@ def outbox_on(
         spool or spool_on(redis),
         StoredCalls(redis, postgres),
         AcceptedPairs(postgres),
+        clock=clock,
     )
 
 

@@ -2,11 +2,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 import msgspec
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
@@ -153,7 +154,10 @@ class MatcherAgreesWithTheFlowChart(RuleBasedStateMachine):
 
     @rule(
         step=st.sampled_from(
-            [timedelta(microseconds=1), MINUTE, HOUR - MINUTE, HOUR, HOUR - timedelta(microseconds=1), DAY, 14 * DAY]
+            [
+                *(timedelta(microseconds=1), MINUTE, HOUR / 2, HOUR - MINUTE, HOUR - timedelta(microseconds=1), HOUR),
+                *(DAY, 14 * DAY - HOUR / 2, 14 * DAY - MINUTE, 14 * DAY),
+            ]
         )
     )
     def time_passes(self, step: timedelta) -> None:
@@ -231,6 +235,65 @@ def called(value: float, channel: str = ALPHA, address: str = "token") -> Values
 
 def users(decision: Decision) -> list[int]:
     return [user_id for user_id, _ in decision.accepted]
+
+
+EDGE = [timedelta(0), MINUTE, HOUR / 2, HOUR - timedelta(microseconds=1), HOUR, 2 * HOUR, 14 * DAY]
+
+
+def _at(whole: int, sign: int, part: timedelta, rest_us: int) -> timedelta:
+    return whole * 14 * DAY + sign * part + timedelta(microseconds=rest_us)
+
+
+near_the_end = st.builds(
+    _at, st.integers(0, 2), st.sampled_from([-1, 1]), st.sampled_from(EDGE), st.sampled_from([0, 1, -1])
+)
+"""Times from the first call on, around the ends of fourteen days and of the hours before and after them."""
+events = st.one_of(
+    st.tuples(near_the_end, st.just("call"), st.sampled_from(CHANNELS[:2]), st.sampled_from([1.0, 5.0, 9.0])),
+    st.tuples(near_the_end, st.just("put"), st.integers(1, 4), st.sampled_from([1.0, 5.0, 9.0])),
+)
+
+
+@given(happens=st.lists(events, min_size=3, max_size=14))
+@example(happens=[(d, "call", ALPHA, 5.0) for d in (timedelta(0), 14 * DAY - HOUR / 2, 14 * DAY + MINUTE)])
+@settings(max_examples=300, deadline=None)
+def test_around_the_end_of_fourteen_days(happens: list[tuple[timedelta, str, Any, float]]) -> None:
+    matcher, chart = Matcher(FIELDS), FlowChart(FIELDS)
+
+    def put(user_id: int, minimum: float) -> None:
+        sets = [at_least(user_id, minimum)]
+        matcher.put_subscriber(user_id, sets)
+        chart.put(user_id, sets)
+
+    put(1, 1)
+    put(2, 5)
+    for after, what, which, value in sorted(happens, key=lambda event: event[0]):
+        if what == "put":
+            put(which, value)
+            continue
+        decision = matcher.decide(called(value, which), NOON + after)
+        sent, _ = chart.decide(called(value, which), NOON + after)
+        assert set(decision.accepted) == sent
+
+
+def test_whoever_was_skipped_until_the_end_is_checked_after_it() -> None:
+    """What others were checked against meanwhile says nothing about them."""
+    matcher = matcher_with(at_least(1, 5), at_least(2, 9))
+    assert users(matcher.decide(called(5), NOON)) == [1]
+    assert users(matcher.decide(called(5), NOON + 14 * DAY - HOUR / 2)) == []
+    decision = matcher.decide(called(9), NOON + 14 * DAY + MINUTE)
+    assert users(decision) == [1]  # the other one was checked half an hour ago
+    assert matcher.decide(called(9), NOON + 14 * DAY + 2 * MINUTE).reason == "already_checked"
+
+
+def test_an_earlier_record_elsewhere_sets_the_end() -> None:
+    """After a restart the memory is new, and Redis knows of an acceptance of ten days ago."""
+    matcher = matcher_with(at_least(1, 5))
+    assert users(matcher.decide(called(5), NOON + 10 * DAY)) == [1]
+    matcher.accepted_until("token", 1, NOON + 14 * DAY)
+    assert users(matcher.decide(called(5, BETA), NOON + 14 * DAY - timedelta(microseconds=1))) == []
+    assert users(matcher.decide(called(5, BETA), NOON + 14 * DAY)) == [1]
+    assert matcher.accepted_remembered == 1
 
 
 # the edges of the flow chart, one by one

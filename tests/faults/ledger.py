@@ -52,6 +52,8 @@ class Ledger:
         """May come or not."""
         self.user_of: dict[int, int] = {}
         """Chat id -> user id, for whom alerts go to a chat that is not his own."""
+        self.notes = 0
+        """How many alerts said that they may be a repeat, and digests for all that is in them."""
         self.messages = 0
         """Messages with alerts in them."""
         self._addresses: set[str] = set()
@@ -134,6 +136,7 @@ class Ledger:
         again = sum(self._alerts[pair] + self._digests[pair] > 0 for pair in alerts | digests)
         # One note stands in each card of a merged message, and one in a digest for all that is in it.
         notes = text.count(REPEAT_NOTE) if alerts else again * (REPEAT_NOTE in text)
+        self.notes += text.count(REPEAT_NOTE)
         self._marked += min(again, notes)
         self._twice += max(0, again - notes)
         self._repeated_messages += again > 0

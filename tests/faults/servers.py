@@ -115,6 +115,11 @@ class BreakablePostgres(_Breakable):
         await self._administer(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
         return name
 
+    async def recreate_database(self, name: str) -> None:
+        """Leave nothing of it, not even the schema: what `dropdb` and `createdb` do."""
+        await self.drop_database(name)
+        await self._administer(f"CREATE DATABASE {name}")
+
     async def drop_database(self, name: str) -> None:
         await self._administer(f"DROP DATABASE {name} WITH (FORCE)")
 

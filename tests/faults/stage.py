@@ -244,6 +244,15 @@ class Stage:
         finally:
             await connection.close()
 
+    async def empty_database(self, *, whole: bool) -> None:
+        """Take everything out of PostgreSQL: the database itself, or what is in it."""
+        if whole:
+            await self.postgres.recreate_database(self._database)
+            return
+        async with self.database() as connection:
+            await connection.execute("DROP SCHEMA public CASCADE")
+            await connection.execute("CREATE SCHEMA public")
+
     async def delivered_in_database(self) -> set[Pair]:
         """Pairs that PostgreSQL says were delivered."""
         async with self.database() as connection:

@@ -21,6 +21,7 @@ from managers.postgres import PostgresManager
 from managers.redis import RedisAwayError, RedisManager
 from managers.sqlite import SqliteManager
 from services.accepted_pairs import AcceptedPairs
+from services.database import Database
 from services.held import HOLD, HeldCalls, Holding, record_of
 from services.journal import Journal
 from services.leases import Leases
@@ -82,6 +83,10 @@ class Hands:
     def take_over(self, partitions: Iterable[Partition]) -> None:
         self.owned |= frozenset(partitions)
         self._is_new = True
+
+    @property
+    def recovered(self) -> frozenset[Partition]:
+        return frozenset() if self._is_new else self.owned
 
     async def release(self, partitions: Iterable[Partition]) -> Collection[Pair]:
         self.owned -= frozenset(partitions)
@@ -203,6 +208,8 @@ async def process_on(
             spool=spool,
             subscribers=subscribers,
             senders=hands,
+            database=Database(redis, postgres),
+            sends=True,
             entitled=lambda: ALL,
             source=SOURCE,
             renew=leases.renew,

@@ -13,7 +13,7 @@ import pytest
 
 from domain.calls import Call, Channel, ChannelRecord, Token
 from domain.subscribers import Subscriber
-from managers.postgres import PostgresAwayError, PostgresManager, PostgresStatementError, Row
+from managers.postgres import PostgresAwayError, PostgresManager, PostgresSchemaError, Row
 from managers.redis import RedisManager
 from migrations import migrate
 from sandbox.postgres import EmbeddedPostgres
@@ -205,9 +205,10 @@ async def test_a_missing_schema_is_no_poison(
 ) -> None:
     await postgres_manager.execute("DROP TABLE calls")
     await redis_manager.transaction([entry("call", call("c1"))])
-    with pytest.raises(PostgresStatementError):
+    with pytest.raises(PostgresSchemaError):
         await journal.drain_all()
     assert (await journal.lag()).entries == 1
+    assert journal.rejected == 0
 
 
 async def until_empty(journal: Journal) -> None:

@@ -28,7 +28,7 @@ from services.stored_calls import StoredCalls
 from tests.faults.proxy import FaultProxy
 from tests.wiring import outbox_on, spool_on
 
-NOW = datetime(2025, 6, 1, 12, tzinfo=UTC)
+NOW = datetime.now(UTC).replace(microsecond=0)
 NOWHERE = PostgresManager("postgresql://postgres@/postgres?host=/nonexistent")
 
 

@@ -16,6 +16,7 @@ from managers.postgres import (
     PostgresAwayError,
     PostgresDataError,
     PostgresManager,
+    PostgresSchemaError,
     PostgresStatementError,
 )
 from migrations import downgrade, migrate
@@ -77,7 +78,10 @@ async def test_errors_say_who_is_to_blame(postgres_manager: PostgresManager) -> 
     with pytest.raises(PostgresDataError):
         await postgres_manager.execute("INSERT INTO t (n) VALUES ($1)", 1 << 40)
     with pytest.raises(PostgresStatementError):
+        await postgres_manager.execute("SELEC 1")
+    with pytest.raises(PostgresSchemaError):  # it was emptied, or restored from before the table was made
         await postgres_manager.execute("SELECT * FROM no_such_table")
+    assert issubclass(PostgresSchemaError, TransientError)
     assert issubclass(PostgresStatementError, FatalError)
     assert issubclass(PostgresAwayError, TransientError)
 
@@ -165,6 +169,7 @@ async def test_migrations_there_and_back_and_by_several_at_once(postgres_server:
                 "channels",
                 "claims",
                 "deliveries",
+                "identity",
                 "journal_rejected",
                 "presets",
                 "shared_sets",
@@ -181,13 +186,13 @@ async def test_migrations_there_and_back_and_by_several_at_once(postgres_server:
 
 
 async def test_a_refused_migration_is_no_matter_of_time(postgres_server: EmbeddedPostgres) -> None:
-    with pytest.raises(PostgresStatementError):
+    with pytest.raises(PostgresSchemaError):
         await migrate(postgres_server.dsn_of("no_such_database"))
     await administer(postgres_server, "CREATE DATABASE occupied")
     try:
         async with PostgresManager(postgres_server.dsn_of("occupied"), min_connections=1) as postgres:
             await postgres.execute("CREATE TABLE subscribers (something_else int)")
-            with pytest.raises(PostgresStatementError):
+            with pytest.raises(PostgresStatementError, match="tables of another program"):
                 await migrate(postgres_server.dsn_of("occupied"))
             assert await tables(postgres) == {"subscribers"}
     finally:

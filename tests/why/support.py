@@ -72,8 +72,9 @@ class World:
         self.postgres = postgres
         self.clock = Clock()
         self.journal = Journal(redis, postgres)
-        self.outbox = outbox_on(redis, postgres, self.journal)
+        self.outbox = outbox_on(redis, postgres, self.journal, clock=self.clock)
         self.matcher = Matcher()
+        self.outbox.stood_before = self.matcher.accepted_until
         cache: SmartCache[int, Subscriber | None] = SmartCache("settings", ttl_s=300, max_entries=1000)
         self.store = SubscribersStore(redis, postgres, self.journal, cache)
         self.presets = PresetsService(presets, store=PresetsStore(redis, postgres, self.journal), clock=self.clock)

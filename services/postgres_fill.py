@@ -1,0 +1,282 @@
+"""A PostgreSQL that lost its data, or the last of it, gets back what Redis still has.
+
+Redis knows every subscriber as they are now, the presets and shared sets, everybody's accepted tokens of fourteen days,
+and what waits to be sent. It does not know what became of an alert that is settled, only that it is: such an alert is
+written down as `unrecorded`, so that nobody sends it again should Redis be emptied one day. Every statement may be
+executed again; whoever drains the journal does this, so one process at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from datetime import datetime, timedelta
+from typing import Final, LiteralString, cast
+
+import msgspec
+import structlog
+from msgspec import Struct
+
+from domain.calls import Call
+from domain.partitions import PARTITIONS
+from domain.seen_tokens import ACCEPTED_FOR
+from managers.postgres import PostgresDataError, PostgresManager
+from managers.redis import Command, RedisManager
+from services import keys
+from services.claims import Alert, HeldCall
+from services.database import INCOMPLETE, ONLY_IN_POSTGRESQL, Database, DatabaseIncompleteError, Standing
+from services.journal import execute_writes
+from services.journal_rows import DecidedCall, Kind, UnreadableEntryError, Write, writes_of
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+
+_BATCH: Final = 500
+
+# What the journal says about an alert is the better word, whichever comes first.
+_PUT_OUTCOME: Final[LiteralString] = """
+    INSERT INTO deliveries (call_id, user_id, kind, set_number, status, decided_at, may_repeat, reason)
+    VALUES ($1, $2, 'alert', $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING
+"""
+
+_FORGET_UNRECORDED: Final[LiteralString] = """
+    DELETE FROM deliveries WHERE call_id = $1 AND user_id = $2 AND kind = 'alert' AND status = 'unrecorded'
+"""
+
+Pair = tuple[int, str]
+"""(user, call)"""
+Unsettled = tuple[Alert, str | None]
+"""An alert, and why it is held; `None` waits for a sender."""
+
+
+class _Record(Struct, frozen=True):
+    """What is read here of `services.decisions.AcceptedToken`."""
+
+    call_id: str
+    channels_checked: tuple[str, ...] = ()
+
+
+class _Accepted(Struct, frozen=True):
+    address: str
+    user_id: int
+    call_id: str
+    accepted_at: datetime
+    channels: tuple[str, ...]
+
+    def alert(self, received_at: datetime) -> Alert:
+        """Return as much of the alert as is known once it is settled."""
+        return Alert(
+            user_id=self.user_id,
+            call_id=self.call_id,
+            token_address=self.address,
+            set_number=0,
+            received_at=received_at,
+            decided_at=self.accepted_at,
+        )
+
+
+class PostgresFill:
+    def __init__(
+        self,
+        *,
+        redis: RedisManager,
+        postgres: PostgresManager,
+        database: Database,
+        say: Callable[[str], None],
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._redis = redis
+        self._postgres = postgres
+        self._database = database
+        self._say = say
+        self._clock = clock
+
+    async def look(self) -> bool:
+        """Fill PostgreSQL if it lacks what it had; return whether it did. `TransientError`: look again."""
+        standing = await self._database.look()
+        if standing.state not in INCOMPLETE:
+            return False
+        if standing.state == "foreign":
+            raise DatabaseIncompleteError(f"PostgreSQL is not ours: {standing.problem}")
+        log.error("postgres_incomplete", state=standing.state)
+        self._say(f"PostgreSQL: {standing.problem}.")
+        await self._fill(standing)
+        return True
+
+    async def _fill(self, standing: Standing) -> None:
+        epoch = await self._redis.get(keys.EPOCH.of())
+        await self._database.make_schema()
+        owner = await self._database.begin_filling(standing)
+        subscribers = await self._documents()
+        await self._store_dead_letters()
+        unsettled = await self._unsettled()
+        alerts = await self._store_accepted(frozenset(unsettled))
+        # What was claimed while the accepted ones were read is not settled, whatever was written down about it.
+        unsettled |= await self._unsettled()
+        alerts += await self._store_unsettled(unsettled)
+        if epoch is None or epoch != await self._redis.get(keys.EPOCH.of()):
+            raise DatabaseIncompleteError("Redis was emptied while PostgreSQL was filled from it")
+        filled = f"{'emptied' if standing.state == 'emptied' else 'incomplete'}, and filled from Redis: "
+        filled += f"{subscribers:,} subscribers, {alerts:,} alerts. Gone: {ONLY_IN_POSTGRESQL}"
+        await self._database.end_filling(owner, filled)
+        log.warning("postgres_filled", subscribers=subscribers, alerts=alerts)
+        self._say(f"PostgreSQL was {filled}.")
+
+    async def _documents(self) -> int:
+        """Write back subscribers, presets and shared sets; return how many subscribers."""
+        presets = await self._redis.hgetall(keys.PRESETS.of())
+        await self._store(("preset", document) for document in presets.values())
+        count = 0
+        async for user_ids in self._redis.sscan(keys.SUBSCRIBERS.of(), count=_BATCH):
+            documents = await self._redis.mget([keys.SUBSCRIBER.of(user_id) for user_id in user_ids])
+            links: list[Command] = [("HVALS", keys.SHARED_BY.of(user_id)) for user_id in user_ids]
+            replies = cast("list[list[bytes]]", await self._redis.transaction(links))
+            codes = [code.decode() for its in replies for code in its]
+            shared = await self._redis.mget([keys.SHARED_SET.of(code) for code in codes])
+            found = [document for document in documents if document is not None]
+            await self._store(("subscriber", document) for document in found)
+            await self._store(("shared_set", document) for document in shared if document is not None)
+            count += len(found)
+        return count
+
+    async def _store_dead_letters(self) -> None:
+        async for fields in self._entries(keys.DEAD_LETTERS.of()):
+            try:
+                alert = msgspec.json.decode(fields.get("alert", b""), type=Alert)
+            except (msgspec.MsgspecError, UnicodeDecodeError):
+                continue  # buried since nobody can read it
+            reason = fields.get("reason", b"").decode(errors="replace")
+            await self._execute([write for one, _ in _alerts_of(alert) for write in _claim(one, "dead", reason)])
+
+    async def _unsettled(self) -> dict[Pair, Unsettled]:
+        """Return what waits in the outbox, and what is held for a digest."""
+        found: list[Unsettled] = []
+        for partition in range(PARTITIONS):
+            async for fields in self._entries(keys.OUTBOX.of(partition)):
+                found += _alerts_of(msgspec.json.decode(fields["alert"], type=Alert))
+        (members,) = await self._redis.transaction([("ZRANGE", keys.DIGESTS_DUE.of(), 0, -1)])
+        users = [int(member) for member in cast("list[bytes]", members)]
+        for at in range(0, len(users), _BATCH):
+            page = users[at : at + _BATCH]
+            asked: list[Command] = [("HVALS", keys.HELD_CALLS.of(user_id)) for user_id in page]
+            replies = cast("list[list[bytes]]", await self._redis.transaction(asked))
+            held = ((user_id, one) for user_id, its in zip(page, replies, strict=True) for one in its)
+            found += [_held_alert(user_id, msgspec.json.decode(one, type=HeldCall)) for user_id, one in held]
+        return {(alert.user_id, alert.call_id): (alert, reason) for alert, reason in found}
+
+    async def _entries(self, stream: str) -> AsyncIterator[dict[str, bytes]]:
+        start = "-"
+        while page := await self._redis.xrange(stream, start=start, count=_BATCH):
+            for one in page:
+                if "alert" in one.fields:
+                    yield one.fields
+            start = f"({page[-1].id}"
+
+    async def _store_accepted(self, unsettled: frozenset[Pair]) -> int:
+        """Write down who was accepted for which token, and that it is settled; return how many."""
+        stored = 0
+        async for names in self._redis.scan(keys.ACCEPTED_TOKEN.of_any(), count=_BATCH):
+            accepted = await self._accepted(names)
+            calls = await self._calls({one.call_id for one in accepted})
+            writes: list[Write] = []
+            for one in accepted:
+                call = calls.get(one.call_id)
+                if call:
+                    writes += _call(call, one.accepted_at, one.channels)
+                if (one.user_id, one.call_id) not in unsettled:
+                    received_at = call.received_at if call else one.accepted_at
+                    writes += _claim(one.alert(received_at), "unrecorded", None)
+                    stored += 1
+            await self._execute(writes)
+        return stored
+
+    async def _accepted(self, names: Sequence[str]) -> list[_Accepted]:
+        asked: list[Command] = [part for name in names for part in (("GET", name), ("PTTL", name))]
+        replies = await self._redis.transaction(asked)
+        now, found = self._clock(), list[_Accepted]()
+        for name, document, left_ms in zip(names, replies[::2], replies[1::2], strict=True):
+            if not isinstance(document, bytes) or not isinstance(left_ms, int):
+                continue  # it has ended
+            try:
+                record = msgspec.json.decode(document, type=_Record)
+            except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+                log.warning("accepted_token_unreadable", key=name, reason=str(error))
+                continue
+            address, user_id = keys.ACCEPTED_TOKEN.parts_of(name)
+            accepted_at = now - ACCEPTED_FOR + timedelta(milliseconds=left_ms)
+            found.append(_Accepted(address, int(user_id), record.call_id, accepted_at, record.channels_checked))
+        return found
+
+    async def _store_unsettled(self, unsettled: dict[Pair, Unsettled]) -> int:
+        alerts = list(unsettled.values())
+        for at in range(0, len(alerts), _BATCH):
+            page = alerts[at : at + _BATCH]
+            calls = await self._calls({alert.call_id for alert, _ in page})
+            writes: list[Write] = []
+            for alert, held_because in page:
+                if alert.call_id in calls:
+                    writes += _call(calls[alert.call_id], alert.decided_at, ())
+                writes.append((_FORGET_UNRECORDED, (alert.call_id, alert.user_id)))
+                writes += _claim(alert, None if held_because is None else "digest", held_because)
+            await self._execute(writes)
+        return len(alerts)
+
+    async def _calls(self, call_ids: Iterable[str]) -> dict[str, Call]:
+        names = list(call_ids)
+        documents = await self._redis.mget([keys.CALL.of(name) for name in names])
+        found = zip(names, documents, strict=True)
+        return {name: msgspec.json.decode(document, type=Call) for name, document in found if document is not None}
+
+    async def _store(self, documents: Iterable[tuple[Kind, bytes]]) -> None:
+        now, writes = self._clock(), list[Write]()
+        for kind, document in documents:
+            try:
+                writes += writes_of(kind, document, now)
+            except UnreadableEntryError as error:
+                log.warning("document_not_written_back", kind=kind, reason=str(error))
+        await self._execute(writes)
+
+    async def _execute(self, writes: Sequence[Write]) -> None:
+        """Store a batch; what PostgreSQL refuses costs only itself."""
+        try:
+            async with self._postgres.transaction() as statements:
+                await execute_writes(statements, writes)
+        except PostgresDataError as error:
+            if len(writes) <= 1:
+                log.warning("row_not_written_back", reason=str(error))
+                return
+            for write in writes:
+                await self._execute([write])
+
+
+def _claim(alert: Alert, status: str | None, reason: str | None) -> list[Write]:
+    """Return what stores an accepted pair and, unless it waits for a sender, what became of it."""
+    writes = writes_of("claim", msgspec.json.encode(alert), alert.decided_at)
+    if status is not None:
+        row = (alert.call_id, alert.user_id, alert.set_number, status, alert.decided_at, False, reason)
+        writes.append((_PUT_OUTCOME, row))
+    return writes
+
+
+def _call(call: Call, decided_at: datetime, channels: tuple[str, ...]) -> list[Write]:
+    checked = channels or (call.channel.id,)
+    decided = DecidedCall(call=call, decided_at=decided_at, reason="first_check", checked_channels=checked)
+    return writes_of("call", msgspec.json.encode(decided), decided_at)
+
+
+def _alerts_of(alert: Alert) -> list[Unsettled]:
+    if alert.kind == "alert":
+        return [(alert, None)]
+    return [_held_alert(alert.user_id, held) for held in alert.held]
+
+
+def _held_alert(user_id: int, held: HeldCall) -> Unsettled:
+    alert = Alert(
+        user_id=user_id,
+        call_id=held.call_id,
+        token_address=held.token_address,
+        set_number=held.set_number,
+        received_at=held.received_at,
+        decided_at=held.decided_at,
+        late_s=held.late_s,
+        score=held.score,
+    )
+    return alert, held.reason
