@@ -55,6 +55,10 @@ TICKS_EVERY_S: Final = 1.0
 LAST_DRAIN_S: Final = 2.0
 STANDBY_LOOK_S: Final = 1.0
 CLOCK_LOOK_S: Final = 1.0
+TIME_LOOK_S: Final = 0.2
+TIME_WITHIN_S: Final = 5.0
+"""So long a process that starts waits to be told what time it is. After that it goes on by its machine's clock, and
+gives nothing up by it."""
 
 State = Literal["starting", "standing by", "working", "ending"]
 
@@ -188,7 +192,7 @@ class TokenFilterBot(BotBase):
 
     def _sending_jobs(self) -> dict[str, Job]:
         engine = self.engine
-        return {"deliver": engine.delivery.run, "digests": engine.digests.run}
+        return {"deliver": _once_sure(engine.delivery.run), "digests": _once_sure(engine.digests.run)}
 
     def _admin_jobs(self) -> dict[str, Job]:
         engine = self.engine
@@ -231,7 +235,10 @@ class TokenFilterBot(BotBase):
 
     async def _prepare(self) -> None:
         engine = self.engine
+        if self.role in SENDING:
+            await engine.updates.ask_the_time(within_s=TIME_WITHIN_S)
         await persistently(engine.members.join)
+        await self._learn_the_time()
         if self.role == "all":
             await self._take_everything()
         else:
@@ -241,6 +248,17 @@ class TokenFilterBot(BotBase):
         await engine.outbox.recover_local()
         if self.role == "all":
             engine.delivery.take_over(ALL)
+
+    async def _learn_the_time(self) -> None:
+        """Pass on at once what Telegram told, or learn it from those who asked."""
+        members, until = self.engine.members, time.monotonic() + TIME_WITHIN_S
+        if self.role in SENDING:
+            await persistently(members.beat)
+        while self.role not in SENDING and not now.is_sure and time.monotonic() < until:
+            await asyncio.sleep(TIME_LOOK_S)
+            await persistently(members.beat)
+        if not now.is_sure:
+            log.warning("clock_not_checked")
 
     async def _take_everything(self) -> None:
         """Stand by until nobody else has any part in the work."""
@@ -373,6 +391,21 @@ class TokenFilterBot(BotBase):
             else:
                 notify_systemd("WATCHDOG=1", self.engine.notify_socket)
             await asyncio.sleep(WATCHDOG_EVERY_S)
+
+
+def _once_sure(job: Job) -> Job:
+    """Begin when Telegram has answered something: it tells what time it is, and nothing can be sent before.
+
+    By a clock that may be wrong, alerts would go to the digest as too late, and digests would be due.
+    """
+
+    async def run(progress: Progress) -> None:
+        while not now.is_sure:
+            progress()
+            await asyncio.sleep(TIME_LOOK_S)
+        await job(progress)
+
+    return run
 
 
 async def _until(event: asyncio.Event) -> None:

@@ -6,15 +6,16 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
-from bot.health import api_health, feed_health, telegram_health
+from bot.health import api_health, clock_health, feed_health, telegram_health
 from bot.intake import QUEUE_SIZE
 from bot.roles import SENDING
+from config.clock import now
 from managers.postgres import PostgresManager
 from managers.redis import RedisManager
 from services import conditions, gauges
 from services.dead_letters import DeadLetters
 from services.journal import Journal, JournalLag
-from services.members import Members, Role
+from services.members import Member, Members, Role
 from services.monitoring import answers
 from services.readings import Reading, ReadingsService
 
@@ -54,6 +55,7 @@ def _watch_health(composition: Composition) -> None:
         monitoring.watch("telegram", partial(telegram_health, parts.telegram, bot))
     if role in {"all", "ingest"}:
         monitoring.watch("feed", partial(feed_health, bot))
+    monitoring.watch("clock", clock_health)
     if role == "all":
         monitoring.watch("api", partial(api_health, parts.api))
 
@@ -95,11 +97,20 @@ def _watch_for_alarms(composition: Composition) -> None:
     alarms.watch("dead letters", conditions.LettersGrew(readings.letters))
     alarms.watch("local store", conditions.flagged(lambda: engine.spool.is_local, "Redis is done without"))
     alarms.watch("updates", conditions.second_poller(parts.telegram.health))
+    members, owner = composition.stores.members, composition.place.owner
+    others = partial(_others, members, owner)
+    alarms.watch("clock", conditions.clocks_wrong(lambda: now.wrong_by_s, others))
     if composition.place.role == "all":
+        counts = composition.metrics.counts
+        alarms.watch("old calls", conditions.CallsOutdated(lambda: counts.calls_stale))
         alarms.watch("feed", conditions.feed_silent(intake.feed.health))
     if composition.place.role == "gateway":
-        missing = partial(_role_missing, composition.stores.members)
+        missing = partial(_role_missing, members)
         alarms.watch("processes", missing, after_s=ROLE_MISSING_S)
+
+
+def _others(members: Members, owner: str) -> list[Member]:
+    return [one for one in members.living() if one.owner != owner]
 
 
 def _role_missing(members: Members) -> str | None:

@@ -206,6 +206,7 @@ class Composition:
             outbox=self.outbox,
             metrics=self.metrics,
             clock=now,
+            is_sure=lambda: now.is_sure,
         )
 
     def _match_shard(self, decisions: DecisionsService, terminal: Terminal) -> MatchShard:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from bot.roles import REFILL, parts_of
+from bot.roles import REFILL, SENDING, parts_of
 from composition.connections import Connections, Place
 from config.clock import now
 from domain.calls import Channel
@@ -49,7 +49,9 @@ class Stores:
         self._parts = parts
         self._takes_everything = place.role == "all"
         self.caches = Caches()
-        self.members = Members(redis, owner, parts_of(place.role), shard=place.shard)
+        self.members = Members(
+            redis, owner, parts_of(place.role), shard=place.shard, clock=now, asks_telegram=place.role in SENDING
+        )
         self.leases = Leases(redis, owner, alone=self.is_alone)
         self.slots = self._slots(owner) if place.role in {"gateway", "send"} else None
         self.calls = CallStream(redis)

@@ -22,6 +22,8 @@ from telegram.error import BadRequest, NetworkError, RetryAfter, TimedOut
 from telegram.request import BaseRequest, RequestData
 from yarl import URL
 
+from config.clock import now
+
 _TOKEN_IN_URL = re.compile(r"/bot[^/\s]+")
 _FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 _DEFAULT_RETRY_AFTER = timedelta(seconds=1)
@@ -59,6 +61,7 @@ class AiohttpRequest(BaseRequest):
         "_clock",
         "_connect_timeout_s",
         "_connections",
+        "_heard",
         "_media_write_timeout_s",
         "_pool_timeout_s",
         "_read_timeout_s",
@@ -77,7 +80,10 @@ class AiohttpRequest(BaseRequest):
         media_write_timeout_s: float = 60.0,
         pool_timeout_s: float = 5.0,
         clock: Callable[[], float] = time.monotonic,
+        heard: Callable[[str | None, float], None] = now.heard,
     ) -> None:
+        """`heard` is given the `Date` of every answer that is Telegram's own, and how long it took."""
+        self._heard = heard
         self._connections = connections
         self._connect_timeout_s = connect_timeout_s
         self._read_timeout_s = read_timeout_s
@@ -128,13 +134,17 @@ class AiohttpRequest(BaseRequest):
             bounded=method == "POST",
         )
         body, headers = (None, None) if request_data is None else _body(request_data)
+        asked_at = time.monotonic()
         # The library's errors hold the URL and with it the bot's token, which must never reach a log: they
         # are retold without it instead of being chained.
         try:
             async with self._session.request(
                 method, url, data=body, headers=headers, timeout=timeout, allow_redirects=False
             ) as response:
-                return self._answer(response, await response.read())
+                payload, took_s = await response.read(), time.monotonic() - asked_at
+                if _is_telegrams(payload):
+                    self._heard(response.headers.get("Date"), took_s)
+                return self._answer(response, payload)
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL) as error:
             raise RequestNotSentError(_described(error)) from None
         except TimeoutError as error:
@@ -153,6 +163,22 @@ class AiohttpRequest(BaseRequest):
         if response.ok:
             self.last_success_at = self._clock()
         return response.status, payload
+
+
+class _BotApiAnswer(Struct):
+    ok: bool
+
+
+_answers = msgspec.json.Decoder(_BotApiAnswer)
+
+
+def _is_telegrams(payload: bytes) -> bool:
+    """Whether Telegram itself has answered, and not something on the way."""
+    try:
+        _answers.decode(payload)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return False
+    return True
 
 
 def _retry_after(payload: bytes, header: str) -> timedelta:
