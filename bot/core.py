@@ -16,8 +16,8 @@ from bot.intake import Intake
 from bot.roles import SENDING, Role, exclusive_leases
 from bot.shards import MatchShard
 from bot.supervision import Job, Progress, Pulse, notify_systemd, supervise
+from bot.time_of_day import follow_steps_back, join, once_sure
 from bot.updates import Updates
-from config.clock import now
 from domain.calls import PriceTick
 from domain.errors import FatalError, TransientError
 from domain.partitions import ALL, Partition
@@ -54,11 +54,6 @@ SOL_PRICE_EVERY_S: Final = 30.0
 TICKS_EVERY_S: Final = 1.0
 LAST_DRAIN_S: Final = 2.0
 STANDBY_LOOK_S: Final = 1.0
-CLOCK_LOOK_S: Final = 1.0
-TIME_LOOK_S: Final = 0.2
-TIME_WITHIN_S: Final = 5.0
-"""So long a process that starts waits to be told what time it is. After that it goes on by its machine's clock, and
-gives nothing up by it."""
 
 State = Literal["starting", "standing by", "working", "ending"]
 
@@ -188,11 +183,11 @@ class TokenFilterBot(BotBase):
         return jobs | ({"telegram": engine.updates.keep_connected} if self.role in SENDING else {})
 
     def _matching_jobs(self) -> dict[str, Job]:
-        return {"late": self.engine.late.run, "clock": self._follow_clock}
+        return {"late": self.engine.late.run, "clock": partial(follow_steps_back, self._put_back)}
 
     def _sending_jobs(self) -> dict[str, Job]:
         engine = self.engine
-        return {"deliver": _once_sure(engine.delivery.run), "digests": _once_sure(engine.digests.run)}
+        return {"deliver": once_sure(engine.delivery.run), "digests": once_sure(engine.digests.run)}
 
     def _admin_jobs(self) -> dict[str, Job]:
         engine = self.engine
@@ -235,10 +230,7 @@ class TokenFilterBot(BotBase):
 
     async def _prepare(self) -> None:
         engine = self.engine
-        if self.role in SENDING:
-            await engine.updates.ask_the_time(within_s=TIME_WITHIN_S)
-        await persistently(engine.members.join)
-        await self._learn_the_time()
+        await join(engine.members, engine.updates, self.role)
         if self.role == "all":
             await self._take_everything()
         else:
@@ -248,17 +240,6 @@ class TokenFilterBot(BotBase):
         await engine.outbox.recover_local()
         if self.role == "all":
             engine.delivery.take_over(ALL)
-
-    async def _learn_the_time(self) -> None:
-        """Pass on at once what Telegram told, or learn it from those who asked."""
-        members, until = self.engine.members, time.monotonic() + TIME_WITHIN_S
-        if self.role in SENDING:
-            await persistently(members.beat)
-        while self.role not in SENDING and not now.is_sure and time.monotonic() < until:
-            await asyncio.sleep(TIME_LOOK_S)
-            await persistently(members.beat)
-        if not now.is_sure:
-            log.warning("clock_not_checked")
 
     async def _take_everything(self) -> None:
         """Stand by until nobody else has any part in the work."""
@@ -360,16 +341,9 @@ class TokenFilterBot(BotBase):
             self._new_ticks()
             await asyncio.sleep(TICKS_EVERY_S)
 
-    async def _follow_clock(self, progress: Progress) -> None:
-        """Who ran out by a clock that was ahead has not run out."""
-        steps = now.steps_back
-        while True:
-            progress()
-            if steps != now.steps_back:
-                steps = now.steps_back
-                if self.services.users.forget_ended_early():
-                    await self._reload()
-            await asyncio.sleep(CLOCK_LOOK_S)
+    async def _put_back(self) -> None:
+        if self.services.users.forget_ended_early():
+            await self._reload()
 
     async def _refresh(self, sol_price: SolPrice, progress: Progress) -> None:
         while True:
@@ -391,21 +365,6 @@ class TokenFilterBot(BotBase):
             else:
                 notify_systemd("WATCHDOG=1", self.engine.notify_socket)
             await asyncio.sleep(WATCHDOG_EVERY_S)
-
-
-def _once_sure(job: Job) -> Job:
-    """Begin when Telegram has answered something: it tells what time it is, and nothing can be sent before.
-
-    By a clock that may be wrong, alerts would go to the digest as too late, and digests would be due.
-    """
-
-    async def run(progress: Progress) -> None:
-        while not now.is_sure:
-            progress()
-            await asyncio.sleep(TIME_LOOK_S)
-        await job(progress)
-
-    return run
 
 
 async def _until(event: asyncio.Event) -> None:
