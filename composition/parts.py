@@ -27,6 +27,7 @@ from domain.presets import load_presets
 from handlers.base import Services
 from handlers.dispatch import Dispatcher
 from managers.conversation import TelegramConversation
+from services.alarm_memory import StoredAlarmMemory
 from services.alarms import AlarmsService
 from services.changes import Changes
 from services.channels import ChannelsService
@@ -73,7 +74,7 @@ class Composition:
         self.leases = stores.leases
         self.journal = stores.journal
         self.outbox = stores.outbox
-        self.alarms = AlarmsService(messenger=parts.telegram, texts=self.texts, chat_ids=settings.admin_chat_ids)
+        self.alarms = self._alarms(settings)
         self.monitoring = MonitoringService(
             metrics=self.metrics,
             clock=now,
@@ -99,6 +100,18 @@ class Composition:
             return self.bot.engine.match_shard.fences()
         # Who does everything took all leases at once: one shows whether they are still his.
         return self.leases.fences(["match:0"])
+
+    def _alarms(self, settings: Settings) -> AlarmsService:
+        directory = self.place.directory
+        path = directory / "told_alarms.json" if directory else None
+        return AlarmsService(
+            messenger=self.parts.telegram,
+            texts=self.texts,
+            chat_ids=settings.admin_chat_ids,
+            time_of_day=now,
+            memory=StoredAlarmMemory(self.parts.redis, path, now),
+            is_ending=lambda: self.bot.state == "ending",
+        )
 
     def _users(self) -> UsersService:
         return UsersService(

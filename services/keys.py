@@ -163,6 +163,12 @@ EPOCH: Final = RedisKey(
     lives_s=None,
     meaning="A random word, written when this Redis was filled. Gone or another: Redis was emptied since.",
 )
+TOLD_ALARMS: Final = RedisKey(
+    pattern="told_alarms",
+    kind="string",
+    lives_s=None,
+    meaning="What admins were told to be wrong and not yet to be over (JSON of services.alarm_memory.ToldAlarms).",
+)
 DEAD_LETTERS: Final = RedisKey(
     pattern="dead_letters",
     kind="stream",
@@ -281,6 +287,7 @@ ALL_KEYS: Final = (
     FEED_CURSOR,
     OUTBOX,
     IN_FLIGHT,
+    TOLD_ALARMS,
     DEAD_LETTERS,
     JOURNAL,
     EXPECTED_INPUT,
