@@ -128,6 +128,8 @@ class _Chat:
     """By alarm: the turn up to which this chat knows everything."""
     told_at: dict[str, deque[float]] = field(default_factory=dict[str, deque[float]])
     """By alarm: when something of it was told within the last hour."""
+    telling: frozenset[str] = frozenset()
+    """Alarms whose beginning is being told: from now on this chat may believe them."""
 
     def is_due(self, alarm: _Alarm, now: float) -> bool:
         if self.told.get(alarm.name, 0) == alarm.turns:
@@ -161,6 +163,7 @@ class AlarmsService:
         self._memory = memory
         self._is_ending = is_ending
         self._unsaved = asyncio.Event()
+        self._saving = asyncio.Lock()
         self._messenger = messenger
         self._chats = [_Chat(chat_id) for chat_id in sorted(chat_ids)]
         self._texts = texts
@@ -193,7 +196,7 @@ class AlarmsService:
             self._recall(await self._memory.load())
         async with asyncio.TaskGroup() as group:
             if self._memory:
-                group.create_task(self._keep_saved(self._memory), name="told alarms")
+                group.create_task(self._keep_saved(), name="told alarms")
             tellers = [group.create_task(self._keep_told(chat), name=f"alarms to {chat.id}") for chat in self._chats]
             log.info("alarms_watched", alarms=sorted(self._alarms), chats=len(tellers))
             while True:
@@ -211,20 +214,25 @@ class AlarmsService:
             known = told.chats.get(chat.id, {})
             chat.told = {name: int(name in known) for name in self._alarms}
 
-    async def _keep_saved(self, memory: AlarmMemory) -> None:
+    async def _keep_saved(self) -> None:
         while True:
             await self._unsaved.wait()
             self._unsaved.clear()
-            if not await memory.save({chat.id: self._believed_wrong(chat) for chat in self._chats}):
+            if not await self._save():
                 self._unsaved.set()
                 await asyncio.sleep(_SAVE_AGAIN_S)
+
+    async def _save(self) -> bool:
+        async with self._saving:  # what is newer must not be overtaken
+            believed = {chat.id: self._believed_wrong(chat) for chat in self._chats}
+            return await self._memory.save(believed) if self._memory else True
 
     def _believed_wrong(self, chat: _Chat) -> dict[str, ToldAlarm]:
         now, time_of_day = self._clock(), self._time_of_day()
         return {
             alarm.name: ToldAlarm(reason=alarm.reason, began_at=time_of_day - timedelta(seconds=now - alarm.began_at))
             for alarm in self._alarms.values()
-            if chat.told.get(alarm.name, 0) % 2
+            if chat.told.get(alarm.name, 0) % 2 or alarm.name in chat.telling
         }
 
     async def _keep_told(self, chat: _Chat) -> None:
@@ -255,9 +263,17 @@ class AlarmsService:
                 return
             turns = [(alarm.name, alarm.turns) for alarm in due]
             lines = join("\n", (self._line(alarm, chat.told.get(alarm.name, 0)) for alarm in due))
-            await self._messenger.send(Message(html=str(lines)), chat_id=chat.id, slot=slot)
-        chat.note(turns, self._clock())
-        self._unsaved.set()
+            # Written down first: after a kill it is better to tell the end of what nobody was told of than not to
+            # tell the end of what they were.
+            chat.telling = frozenset(name for name, turn in turns if turn % 2)
+            if chat.telling:
+                await self._save()
+            try:
+                await self._messenger.send(Message(html=str(lines)), chat_id=chat.id, slot=slot)
+                chat.note(turns, self._clock())
+            finally:
+                chat.telling = frozenset()
+                self._unsaved.set()
 
     def _due(self, chat: _Chat) -> list[_Alarm]:
         now = self._clock()

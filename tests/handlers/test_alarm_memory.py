@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from domain.errors import OutcomeUnknownError
 from managers.redis import RedisManager
 from services import keys
 from services.alarm_memory import NOTHING_TOLD, ByChat, StoredAlarmMemory, ToldAlarm, ToldAlarms
@@ -121,6 +122,25 @@ def test_a_killed_process_is_remembered_as_far_as_it_told() -> None:
 
     async def story() -> None:
         await breaks(first)
+        async with second.running():
+            await asyncio.sleep(60)
+
+    play(story)
+    assert [text[0] for text in second.texts()] == ["🟢"]
+
+
+def test_a_process_killed_while_it_tells_has_written_it_down() -> None:
+    kept = Kept()
+    first, second = Process(kept), Process(kept)
+
+    async def story() -> None:
+        first.wrong["redis"] = "does not answer"
+        seen: list[ByChat] = []
+        first.fail = lambda _chat_id: seen.append(kept.told.chats) or OutcomeUnknownError("no answer")
+        async with first.running():
+            await asyncio.sleep(6.5)
+        assert list(seen[0][ANN]) == ["redis"]
+        kept.told = ToldAlarms(saved_at=time_of_day(), chats=seen[0])  # it was killed in that moment
         async with second.running():
             await asyncio.sleep(60)
 
