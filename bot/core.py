@@ -41,6 +41,7 @@ from services.partition_owner import PartitionOwner
 from services.persistence import persistently
 from services.readings import ReadingsService
 from services.refill import Refill
+from services.sent_lately import SentBefore
 from services.slot_leases import SlotLeases
 from services.spool import Spool
 from services.tick_stream import TickStream
@@ -82,6 +83,8 @@ class Engine:
     members: Members
     slots: SlotLeases | None
     """Only who shares Telegram's limit with others needs them."""
+    sent_before: SentBefore | None
+    """Only who sends needs it."""
     calls: CallStream
     ticks: TickStream
     changes: Changes
@@ -129,6 +132,8 @@ class TokenFilterBot(BotBase):
             await end(connections)
             if engine.slots:
                 await engine.slots.leave()
+            if engine.sent_before:
+                await engine.sent_before.leave()
             await engine.leases.release_all()
             await engine.members.leave()
 
@@ -137,7 +142,8 @@ class TokenFilterBot(BotBase):
     def _connection_jobs(self) -> dict[str, Job]:
         engine = self.engine
         jobs: dict[str, Job] = {"redis": engine.redis.run, "leases": engine.leases.run, "members": engine.members.run}
-        return jobs | ({"slots": engine.slots.run} if engine.slots else {})
+        jobs |= {"slots": engine.slots.run} if engine.slots else {}
+        return jobs | ({"sent lately": engine.sent_before.run} if engine.sent_before else {})
 
     def _intake_jobs(self) -> dict[str, Job]:
         """What brings calls and updates in; it ends first."""
@@ -235,6 +241,8 @@ class TokenFilterBot(BotBase):
             await self._take_everything()
         else:
             await persistently(engine.changes.open)  # before anything is read that may change
+        if engine.sent_before:
+            await persistently(engine.sent_before.take_up)
         await persistently(engine.spool.begin)
         await persistently(engine.refill.look)
         await engine.outbox.recover_local()
@@ -325,10 +333,17 @@ class TokenFilterBot(BotBase):
     # jobs of its own
 
     async def _gained_sending(self, partitions: frozenset[Partition]) -> None:
+        await self._exchange_sent()
         self.engine.delivery.take_over(partitions)
 
     async def _lost_sending(self, partitions: frozenset[Partition]) -> None:
         await self.engine.delivery.release(partitions)
+        await self._exchange_sent()
+
+    async def _exchange_sent(self) -> None:
+        """Telegram counts what one sends to a chat together with what the other has sent."""
+        if self.engine.sent_before:
+            await self.engine.sent_before.exchange()
 
     def _new_ticks(self) -> dict[str, PriceTick]:
         ticks = self.engine.intake.feed.take_ticks()

@@ -202,6 +202,7 @@ class Composition:
             leases=leases,
             members=stores.members,
             slots=stores.slots,
+            sent_before=stores.sent_before,
             calls=calls,
             ticks=TickStream(parts.redis),
             changes=Changes(parts.redis, self.place.owner),

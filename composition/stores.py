@@ -24,6 +24,7 @@ from services.outbox import Outbox
 from services.outbox_scripts import SCRIPTS
 from services.presets import PresetsStore
 from services.refill import Refill, Senders
+from services.sent_lately import SentBefore
 from services.slot_leases import SlotLeases
 from services.spool import Spool
 from services.stored_calls import StoredCalls
@@ -54,6 +55,7 @@ class Stores:
         )
         self.leases = Leases(redis, owner, alone=self.is_alone)
         self.slots = self._slots(owner) if place.role in {"gateway", "send"} else None
+        self.sent_before = self._sent_before(owner) if place.role in SENDING else None
         self.calls = CallStream(redis)
         self.journal = Journal(redis, postgres)
         self.spool = Spool(redis, SCRIPTS | {"hold": HOLD}, store=parts.store, is_alone=self.is_alone)
@@ -99,6 +101,10 @@ class Stores:
             say=say,
             clock=now,
         )
+
+    def _sent_before(self, owner: str) -> SentBefore:
+        scheduler = self._parts.limiter.scheduler
+        return SentBefore(self._parts.redis, scheduler, owner, is_whole=self._takes_everything)
 
     def _slots(self, owner: str) -> SlotLeases:
         """Share Telegram's limit: replies count against it as much as alerts do."""

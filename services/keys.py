@@ -224,6 +224,13 @@ SLOT_LEASES: Final = RedisKey(
     meaning="Which sender may use how many slots of Telegram's overall limit, and until when "
     "(JSON, read and written by services.slot_leases.RENEW alone).",
 )
+SENT_LATELY: Final = RedisKey(
+    pattern="sent_lately",
+    kind="hash",
+    lives_s=None,
+    meaning="Sender -> which of its requests still count against Telegram's limits "
+    "(time in ms, then JSON of services.sent_lately.SentLately). What counts no more goes at the next exchange.",
+)
 LEASE: Final = RedisKey(
     pattern="lease:{}",
     kind="string",
@@ -299,6 +306,7 @@ ALL_KEYS: Final = (
     SETTLED_LOCALLY,
     EPOCH,
     SLOT_LEASES,
+    SENT_LATELY,
     LEASE,
     MEMBERS,
     MEMBERS_SEEN,
