@@ -210,10 +210,14 @@ class SlotScheduler:
         return now >= self._lapses_at
 
     def sent(self) -> tuple[list[float], dict[ChatId, list[float]]]:
-        """Tell when the requests were answered that still count (on `clock`): in all, and by chat."""
+        """Tell when our own requests were answered that still count (on `clock`): in all, and by chat."""
         now = self.clock()
         by_chat = {id_: times for id_, chat in self._chats.items() if (times := chat.window.answered_at(now))}
         return self._overall.answered_at(now), by_chat
+
+    def used(self, chat_id: ChatId) -> int:
+        """Count the slots of a chat that are taken or cooling."""
+        return self._chats[chat_id].window.in_use(self.clock()) if chat_id in self._chats else 0
 
     def note_sent(self, overall: Sequence[float], by_chat: Mapping[ChatId, Sequence[float]]) -> None:
         """Count what somebody else has sent, answered at these times on `clock`."""

@@ -228,7 +228,7 @@ SENT_LATELY: Final = RedisKey(
     pattern="sent_lately",
     kind="hash",
     lives_s=None,
-    meaning="Sender -> which of its requests still count against Telegram's limits "
+    meaning="Sender (another at every start) -> which of its requests still count against Telegram's limits "
     "(time in ms, then JSON of services.sent_lately.SentLately). What counts no more goes at the next exchange.",
 )
 LEASE: Final = RedisKey(

@@ -1,6 +1,6 @@
 """What was sent lately, for whoever sends next: when a process takes over, Telegram's windows go on.
 
-Each sender writes down once a second, when it hands over a partition, and when it ends, which of its requests still
+Each sender writes down once a second, when it hands over a partition, and when it ends, which of its own requests still
 count, overall and by chat; and reads what the others have. So a successor knows the chats' windows as its predecessor
 left them. After a hard kill the last second is missing: for as long as that may count in a private chat, nothing goes.
 What a group got in that second stays unknown.
@@ -31,8 +31,8 @@ WRITTEN_EACH_S: Final = 1.0
 _LATE_S: Final = 0.5
 """A process that is busy writes later."""
 
-# KEYS: what was sent lately. ARGV: owner, its document (none: only look), ms after which a document says nothing more.
-# Returns the time in ms, then owner and document of everybody, as they were. A document begins with its time.
+# KEYS: what was sent lately. ARGV: instance, its document (none: only look), ms after which a document says nothing.
+# Returns the time in ms, then everybody's documents as they were. A document begins with its time.
 _EXCHANGE: Final = Script("""
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
@@ -41,7 +41,6 @@ for i = 1, #found, 2 do
   if now - tonumber(string.match(found[i + 1], '^%d+')) > tonumber(ARGV[3]) then
     redis.call('HDEL', KEYS[1], found[i])
   else
-    reply[#reply + 1] = found[i]
     reply[#reply + 1] = found[i + 1]
   end
 end
@@ -56,6 +55,8 @@ Times = list[int]
 class SentLately(Struct, frozen=True, kw_only=True):
     instance: str
     """Different at every start."""
+    owner: str
+    """The same after a restart."""
     at: int
     """When this was written, as `Times` are told."""
     is_whole: bool
@@ -120,11 +121,12 @@ class SentBefore:
 
     async def _exchange(self, *, write: bool = True, is_last: bool = False) -> None:
         document = msgspec.json.encode(self._mine(is_last=is_last)) if write else b""
-        args = [self._owner, document, self._lasts_ms]
+        args = [self._instance, document, self._lasts_ms]
         reply = await self._redis.script(_EXCHANGE, [keys.SENT_LATELY.of()], args)
         now_ms, *found = cast("list[Reply]", reply)
         at_s, others = self._scheduler.clock(), dict[str, SentLately]()
-        for owner, stored in zip(found[::2], found[1::2], strict=True):
+        is_first = not self._is_taken_up.is_set()
+        for stored in found:
             written_ms, _, text = cast("bytes", stored).partition(b" ")
             said = msgspec.json.decode(text, type=SentLately)
             if said.instance == self._instance:
@@ -132,8 +134,7 @@ class SentBefore:
             others[said.instance] = said
             ago_s = max(0, cast("int", now_ms) - int(written_ms)) / 1000
             self._note(said, at_s - ago_s)
-            is_first = not self._is_taken_up.is_set()
-            if is_first and not said.is_last and (self._is_whole or cast("bytes", owner).decode() == self._owner):
+            if is_first and not said.is_last and (self._is_whole or said.owner == self._owner):
                 self._wait_for_the_unknown(ago_s)
         self._known = others
 
@@ -141,6 +142,7 @@ class SentBefore:
         overall, chats = self._scheduler.sent()
         return SentLately(
             instance=self._instance,
+            owner=self._owner,
             at=_ms(self._scheduler.clock()),
             is_whole=self._is_whole,
             is_last=is_last,
