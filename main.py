@@ -84,7 +84,7 @@ def place(settings: Settings, role: Role, shard: Shard | None) -> Place:
     if not path.exists():
         path.write_text(secrets.token_hex(4))
     share = f"-{shard.index}of{shard.count}" if shard else ""
-    return Place(role=role, shard=shard, owner=f"{path.read_text().strip()}-{role}{share}")
+    return Place(role=role, shard=shard, owner=f"{path.read_text().strip()}-{role}{share}", directory=settings.data_dir)
 
 
 @asynccontextmanager

@@ -16,8 +16,8 @@ from bot.intake import Intake
 from bot.roles import SENDING, Role, exclusive_leases
 from bot.shards import MatchShard
 from bot.supervision import Job, Progress, Pulse, notify_systemd, supervise, watch
+from bot.time_of_day import follow_steps_back, join, once_sure
 from bot.updates import Updates
-from config.clock import now
 from domain.calls import PriceTick
 from domain.errors import FatalError, TransientError
 from domain.partitions import ALL, Partition
@@ -43,6 +43,7 @@ from services.partition_owner import PartitionOwner
 from services.persistence import persistently
 from services.readings import ReadingsService
 from services.refill import Refill
+from services.sent_lately import SentBefore
 from services.slot_leases import SlotLeases
 from services.spool import Spool
 from services.tick_stream import TickStream
@@ -54,7 +55,6 @@ SOL_PRICE_EVERY_S: Final = 30.0
 TICKS_EVERY_S: Final = 1.0
 LAST_DRAIN_S: Final = 2.0
 STANDBY_LOOK_S: Final = 1.0
-CLOCK_LOOK_S: Final = 1.0
 
 FILLING: Final = frozenset({"refill", "local store"})
 """The jobs for which the others have to wait."""
@@ -87,6 +87,8 @@ class Engine:
     members: Members
     slots: SlotLeases | None
     """Only who shares Telegram's limit with others needs them."""
+    sent_before: SentBefore | None
+    """Only who sends needs it."""
     calls: CallStream
     ticks: TickStream
     changes: Changes
@@ -135,6 +137,8 @@ class TokenFilterBot(BotBase):
             await end(connections)
             if engine.slots:
                 await engine.slots.leave()
+            if engine.sent_before:
+                await engine.sent_before.leave()
             await engine.leases.release_all()
             await engine.members.leave()
 
@@ -147,7 +151,8 @@ class TokenFilterBot(BotBase):
     def _connection_jobs(self) -> dict[str, Job]:
         engine = self.engine
         jobs: dict[str, Job] = {"redis": engine.redis.run, "leases": engine.leases.run, "members": engine.members.run}
-        return jobs | ({"slots": engine.slots.run} if engine.slots else {})
+        jobs |= {"slots": engine.slots.run} if engine.slots else {}
+        return jobs | ({"sent lately": engine.sent_before.run} if engine.sent_before else {})
 
     def _intake_jobs(self) -> dict[str, Job]:
         """What brings calls and updates in; it ends first."""
@@ -193,11 +198,11 @@ class TokenFilterBot(BotBase):
         return jobs | ({"telegram": engine.updates.keep_connected} if self.role in SENDING else {})
 
     def _matching_jobs(self) -> dict[str, Job]:
-        return {"late": self.engine.late.run, "clock": self._follow_clock}
+        return {"late": self.engine.late.run, "clock": partial(follow_steps_back, self._put_back)}
 
     def _sending_jobs(self) -> dict[str, Job]:
         engine = self.engine
-        return {"deliver": engine.delivery.run, "digests": engine.digests.run}
+        return {"deliver": once_sure(engine.delivery.run), "digests": once_sure(engine.digests.run)}
 
     def _admin_jobs(self) -> dict[str, Job]:
         engine = self.engine
@@ -240,11 +245,13 @@ class TokenFilterBot(BotBase):
 
     async def _prepare(self) -> None:
         engine = self.engine
-        await persistently(engine.members.join)
+        await join(engine.members, engine.updates, self.role)
         if self.role == "all":
             await self._take_everything()
         else:
             await persistently(engine.changes.open)  # before anything is read that may change
+        if engine.sent_before:
+            await persistently(engine.sent_before.take_up)
         await persistently(engine.spool.begin)
         await persistently(engine.refill.look)
         await self._meet_database()
@@ -346,10 +353,17 @@ class TokenFilterBot(BotBase):
     # jobs of its own
 
     async def _gained_sending(self, partitions: frozenset[Partition]) -> None:
+        await self._exchange_sent()
         self.engine.delivery.take_over(partitions)
 
     async def _lost_sending(self, partitions: frozenset[Partition]) -> None:
         await self.engine.delivery.release(partitions)
+        await self._exchange_sent()
+
+    async def _exchange_sent(self) -> None:
+        """Telegram counts what one sends to a chat together with what the other has sent."""
+        if self.engine.sent_before:
+            await self.engine.sent_before.exchange()
 
     def _new_ticks(self) -> dict[str, PriceTick]:
         ticks = self.engine.intake.feed.take_ticks()
@@ -362,16 +376,9 @@ class TokenFilterBot(BotBase):
             self._new_ticks()
             await asyncio.sleep(TICKS_EVERY_S)
 
-    async def _follow_clock(self, progress: Progress) -> None:
-        """Who ran out by a clock that was ahead has not run out."""
-        steps = now.steps_back
-        while True:
-            progress()
-            if steps != now.steps_back:
-                steps = now.steps_back
-                if self.services.users.forget_ended_early():
-                    await self._reload(progress)
-            await asyncio.sleep(CLOCK_LOOK_S)
+    async def _put_back(self, progress: Progress) -> None:
+        if self.services.users.forget_ended_early():
+            await self._reload(progress)
 
     async def _refresh(self, sol_price: SolPrice, progress: Progress) -> None:
         while True:

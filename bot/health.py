@@ -10,6 +10,7 @@ from bot.roles import EVERY_LEASE
 from config.clock import now
 from managers.api import APIRetryManager, HostCounts, HostHealth
 from managers.telegram import TelegramManager
+from services.conditions import show_difference
 from services.database import INCOMPLETE, Standing
 from services.members import Member
 from services.monitoring import MemberHealth, PartHealth, ProcessHealth
@@ -64,6 +65,17 @@ async def feed_health(bot: TokenFilterBot) -> PartHealth:
     else:
         detail = f"last data {health.data_age_s:.0f} s ago"
     return PartHealth(name="feed", ok=health.connected and not health.stale, detail=detail)
+
+
+async def clock_health() -> PartHealth:
+    """Always well: a clock that is wrong is corrected, so it is told and no reason to restart us."""
+    if now.wrong_by_s is not None:
+        detail = f"wrong: {show_difference(now.wrong_by_s)} of the time that Telegram tells; corrected"
+    elif now.ahead_s is not None:
+        detail = "agrees with Telegram's"
+    else:
+        detail = "Telegram's answers carry no date" if now.is_sure else "not compared yet"
+    return PartHealth(name="clock", ok=True, detail=detail)
 
 
 async def api_health(api: APIRetryManager) -> PartHealth:

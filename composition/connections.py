@@ -54,6 +54,8 @@ class Place:
     shard: Shard | None = None
     owner: str = "bot"
     """The same after a restart, different for every process."""
+    directory: Path | None = None
+    """Where this process may keep something of its own."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

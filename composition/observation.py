@@ -6,16 +6,17 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
-from bot.health import api_health, data_health, feed_health, telegram_health, updates_health
+from bot.health import api_health, clock_health, data_health, feed_health, telegram_health, updates_health
 from bot.intake import QUEUE_SIZE
 from bot.roles import SENDING
+from config.clock import now
 from managers.postgres import PostgresManager
 from managers.redis import RedisManager
 from services import conditions, gauges
 from services.database import Database, Standing
 from services.dead_letters import DeadLetters
 from services.journal import Journal, JournalLag
-from services.members import Members, Role
+from services.members import Member, Members, Role
 from services.monitoring import answers
 from services.readings import Reading, ReadingsService
 
@@ -69,6 +70,7 @@ def _watch_health(composition: Composition) -> None:
         monitoring.watch("updates", partial(updates_health, parts.telegram, composition.why_unanswered, bot))
     if role in {"all", "ingest"}:
         monitoring.watch("feed", partial(feed_health, bot))
+    monitoring.watch("clock", clock_health)
     if role == "all":
         monitoring.watch("api", partial(api_health, parts.api))
 
@@ -120,11 +122,20 @@ def _watch_for_alarms(composition: Composition) -> None:
     queue, health = parts.telegram.queue, parts.telegram.health
     alarms.watch("updates", conditions.nobody_answered(lambda: health().problem, *composition.why_unanswered))
     alarms.watch("waiting updates", conditions.updates_waiting(lambda: queue.oldest_age_s, lambda: len(queue)))
+    members, owner = composition.stores.members, composition.place.owner
+    others = partial(_others, members, owner)
+    alarms.watch("clock", conditions.clocks_wrong(lambda: now.wrong_by_s, others))
     if composition.place.role == "all":
+        counts = composition.metrics.counts
+        alarms.watch("old calls", conditions.CallsOutdated(lambda: counts.calls_stale))
         alarms.watch("feed", conditions.feed_silent(intake.feed.health))
     if composition.place.role == "gateway":
-        missing = partial(_role_missing, composition.stores.members)
+        missing = partial(_role_missing, members)
         alarms.watch("processes", missing, after_s=ROLE_MISSING_S)
+
+
+def _others(members: Members, owner: str) -> list[Member]:
+    return [one for one in members.living() if one.owner != owner]
 
 
 def _role_missing(members: Members) -> str | None:

@@ -27,6 +27,7 @@ from domain.presets import load_presets
 from handlers.base import Services
 from handlers.dispatch import Dispatcher
 from managers.conversation import TelegramConversation
+from services.alarm_memory import StoredAlarmMemory
 from services.alarms import AlarmsService
 from services.changes import Changes
 from services.channels import ChannelsService
@@ -76,7 +77,7 @@ class Composition:
         self.journal.mend = stores.postgres_fill(terminal.say).look
         self.outbox = stores.outbox
         self.outbox.stood_before = self.matcher.accepted_until
-        self.alarms = AlarmsService(messenger=parts.telegram, texts=self.texts, chat_ids=settings.admin_chat_ids)
+        self.alarms = self._alarms(settings)
         self.monitoring = MonitoringService(
             metrics=self.metrics,
             clock=now,
@@ -107,6 +108,18 @@ class Composition:
             return self.bot.engine.match_shard.fences()
         # Who does everything took all leases at once: one shows whether they are still his.
         return self.leases.fences(["match:0"])
+
+    def _alarms(self, settings: Settings) -> AlarmsService:
+        directory = self.place.directory
+        path = directory / "told_alarms.json" if directory else None
+        return AlarmsService(
+            messenger=self.parts.telegram,
+            texts=self.texts,
+            chat_ids=settings.admin_chat_ids,
+            time_of_day=now,
+            memory=StoredAlarmMemory(self.parts.redis, path, now),
+            is_ending=lambda: self.bot.state == "ending",
+        )
 
     def _users(self) -> UsersService:
         return UsersService(
@@ -198,6 +211,7 @@ class Composition:
             leases=leases,
             members=stores.members,
             slots=stores.slots,
+            sent_before=stores.sent_before,
             calls=calls,
             ticks=TickStream(parts.redis),
             changes=Changes(parts.redis, self.place.owner),
@@ -215,6 +229,7 @@ class Composition:
             outbox=self.outbox,
             metrics=self.metrics,
             clock=now,
+            is_sure=lambda: now.is_sure,
         )
 
     def _match_shard(self, decisions: DecisionsService, terminal: Terminal) -> MatchShard:

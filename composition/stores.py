@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from functools import partial
 
-from bot.roles import REFILL, parts_of
+from bot.roles import REFILL, SENDING, parts_of
 from composition.connections import Connections, Place
 from config.clock import now
 from domain.calls import Channel
@@ -29,6 +29,7 @@ from services.outbox_scripts import SCRIPTS
 from services.postgres_fill import PostgresFill
 from services.presets import PresetsStore
 from services.refill import Refill, Senders
+from services.sent_lately import SentBefore
 from services.slot_leases import SlotLeases
 from services.spool import Spool
 from services.stored_calls import StoredCalls
@@ -57,9 +58,12 @@ class Stores:
         self._takes_everything = place.role == "all"
         self._sends = place.role in {"all", "send"}
         self.caches = Caches()
-        self.members = Members(redis, owner, parts_of(place.role), shard=place.shard)
+        self.members = Members(
+            redis, owner, parts_of(place.role), shard=place.shard, clock=now, asks_telegram=place.role in SENDING
+        )
         self.leases = Leases(redis, owner, alone=self.is_alone)
         self.slots = self._slots(place) if place.role in {"gateway", "send"} else None
+        self.sent_before = self._sent_before(owner) if place.role in SENDING else None
         self.calls = CallStream(redis)
         self.database = Database(
             redis,
@@ -127,6 +131,10 @@ class Stores:
             say=say,
             clock=now,
         )
+
+    def _sent_before(self, owner: str) -> SentBefore:
+        scheduler = self._parts.limiter.scheduler
+        return SentBefore(self._parts.redis, scheduler, owner, is_whole=self._takes_everything)
 
     def _slots(self, place: Place) -> SlotLeases:
         """Share Telegram's limit: replies count against it as much as alerts do."""

@@ -8,6 +8,9 @@ time shown is the monotonic clock plus an offset, and the offset follows the mac
 - Further off (a clock that was wrong was set, or a virtual machine slept): followed at once, forwards and backwards,
   logged as `clock_stepped` and counted. A clock that is hours off would be worse than one that steps: all calls would
   look stale, or none. This is the only way in which the time shown can run backwards.
+- More than `TOLERANCE_S` away from the time that Telegram tells (`config.reference`): the machine's clock is wrong,
+  wherever it stands and however it came there. The time shown is Telegram's until the machine's is right again. Before
+  somebody has told what time it is (`is_sure`), the machine's clock is all there is: nothing is given up by it.
 
 What that means for those who ask:
 
@@ -30,10 +33,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Final
 
 import structlog
+
+from config.reference import RIGHT_AGAIN_S, TOLERANCE_S, Reference
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
@@ -45,6 +51,8 @@ _ABSORBED_NS: Final = int(ABSORBED_S * 1e9)
 _SHOWN_NS: Final = 1_000
 """The time shown is in microseconds: the offset need not move for less, such as what lies between two readings."""
 _READ_EVERY_NS: Final = 100_000_000
+_LONGEST_TRIP_S: Final = 2.0
+"""An answer that took longer was waited for at the other end, and dated when it left there."""
 _from_timestamp: Final = datetime.fromtimestamp
 
 
@@ -58,6 +66,12 @@ class Clock:
         self._monotonic_ns = monotonic_ns
         self._offset_ns: int | None = None
         self._read_at_ns = 0
+        self._reference = Reference()
+        self._ahead_ns: int | None = None
+        self._correction_ns = 0
+        """Added to the machine's clock, which is wrong; 0 when it is not."""
+        self.is_answered = False
+        """Telegram has answered something, if only without a date."""
         self.steps_forward = 0
         self.steps_back = 0
         """Followed since the start of the process."""
@@ -67,7 +81,7 @@ class Clock:
         offset_ns = self._offset_ns
         if offset_ns is None:
             offset_ns = self._offset()
-        behind_ns = self._wall_ns() - monotonic_ns - offset_ns
+        behind_ns = self._wall_ns() + self._correction_ns - monotonic_ns - offset_ns
         if not -_SHOWN_NS < behind_ns < _SHOWN_NS:
             monotonic_ns = self._follow(monotonic_ns, behind_ns)
             offset_ns = self._offset()
@@ -75,18 +89,75 @@ class Clock:
         # Whole microseconds survive the division until the year 2242.
         return _from_timestamp((monotonic_ns + offset_ns) // 1000 / 1e6, UTC)
 
+    @property
+    def is_sure(self) -> bool:
+        """Whether somebody else has told what time it is, or there is nobody who would (an answer without a date)."""
+        return self._ahead_ns is not None or (self.is_answered and self._reference.is_empty)
+
+    @property
+    def is_doubted(self) -> bool:
+        """Whether the machine's clock was contradicted, and not often enough to be sure."""
+        return self._ahead_ns is None and not self._reference.is_empty
+
+    @property
+    def ahead_s(self) -> float | None:
+        """How much later the machine's clock is than the truth; `None` while there is nothing to hold it against."""
+        return None if self._ahead_ns is None else self._ahead_ns / 1e9
+
+    @property
+    def wrong_by_s(self) -> float | None:
+        """`ahead_s` of a clock that is wrong and therefore corrected, else `None`."""
+        return self.ahead_s if self._correction_ns else None
+
+    def heard(self, date: str | None, took_s: float) -> None:
+        """Learn from the `Date` header of an answer that has just arrived, `took_s` after it was asked for.
+
+        It is dated to the second that had begun, somewhere on the way between.
+        """
+        self.is_answered = True
+        try:
+            moment = parsedate_to_datetime(date or "")
+            true_s = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() + 0.5
+        except (ValueError, OverflowError):
+            return  # no date, or none that can be read
+        trip_s = min(took_s, _LONGEST_TRIP_S) / 2
+        self.told(int(true_s * 1e9), self._monotonic_ns() - int(trip_s * 1e9))
+
+    def told(self, true_ns: int, at_monotonic_ns: int) -> None:
+        """Learn from somebody who knows: so late it was (Unix time) when the monotonic clock showed that."""
+        machine_offset_ns = self._wall_ns() - self._monotonic_ns()
+        self._reference.told(true_ns - at_monotonic_ns, at_monotonic_ns, machine_offset_ns)
+        self._correct()
+
+    def true_ns(self, at_monotonic_ns: int) -> int | None:
+        """Unix time at a moment of the monotonic clock, for those who do not know; `None` when it is not known."""
+        if self._ahead_ns is None:
+            return None
+        return self._wall_ns() - self._monotonic_ns() - self._ahead_ns + at_monotonic_ns
+
     def shift_by(self, path: Path) -> None:
         """For fault tests: add the seconds that stand in this file, now and later, to the machine's clock."""
         self._wall_ns = _Shifted(path, self._wall_ns, self._monotonic_ns)
 
+    def _correct(self) -> None:
+        """Hold the machine's clock against the reference, and correct it if it is wrong."""
+        before_ns = self._correction_ns
+        ahead_ns = self._reference.ahead_ns(self._wall_ns() - self._monotonic_ns())
+        limit_s = RIGHT_AGAIN_S if before_ns else TOLERANCE_S
+        is_wrong = ahead_ns is not None and abs(ahead_ns) > limit_s * 1e9
+        self._ahead_ns = ahead_ns
+        self._correction_ns = -ahead_ns if is_wrong and ahead_ns is not None else 0
+        if bool(before_ns) != is_wrong:
+            log.warning("clock_corrected" if is_wrong else "clock_right_again", machine_ahead_s=self.ahead_s)
+
     def _offset(self) -> int:
         if self._offset_ns is None:
-            self._offset_ns = self._wall_ns() - self._monotonic_ns()
+            self._offset_ns = self._wall_ns() + self._correction_ns - self._monotonic_ns()
         return self._offset_ns
 
     def _behind_ns(self, monotonic_ns: int) -> int:
-        """How much later the machine's clock is than the time shown."""
-        return self._wall_ns() - monotonic_ns - self._offset()
+        """How much later it is, by the machine's clock as corrected, than the time shown."""
+        return self._wall_ns() + self._correction_ns - monotonic_ns - self._offset()
 
     def _follow(self, monotonic_ns: int, behind_ns: int) -> int:
         """Move the offset towards the machine's clock; returns the monotonic time at which it was read."""
@@ -100,6 +171,8 @@ class Clock:
         """Follow the machine's clock; returns the monotonic time at which it was read."""
         # Read again: the process may have been stopped between the two readings, and then nothing has stepped.
         monotonic_ns = self._monotonic_ns()
+        if abs(self._behind_ns(monotonic_ns)) > _ABSORBED_NS:
+            self._correct()  # the machine's clock was set: what is known of the time tells whether to the right one
         behind_ns = self._behind_ns(monotonic_ns)
         if abs(behind_ns) > _ABSORBED_NS:
             self._offset_ns = self._offset() + behind_ns

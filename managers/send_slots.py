@@ -11,19 +11,20 @@ queue only while its own window is open, so thousands of waiters for closed chat
 
 The overall window may be a share of a window that several processes divide among themselves. The proof still
 holds when a slot counts as held here until it has cooled, is used elsewhere only after that, and nothing is
-sent here any more once the share has lapsed.
+sent here any more once the share has lapsed. Where another process takes over, Telegram counts on: the new one
+is told what still counts (`note_sent`), or waits (`close`).
 """
 
 from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from heapq import heappop, heappush
 
-from msgspec import Struct
+from managers.send_windows import Limit, Window
 
 ChatId = int | str
 """A number, or `@name` of a channel or group."""
@@ -54,51 +55,9 @@ _TIMER_SLACK_S = 2**-11
 """Event loops may round a delay to the millisecond, down; waking too early would only mean waking twice."""
 
 
-class Limit(Struct, frozen=True):
-    """At most `slots` messages in any `period_s`."""
-
-    slots: int
-    period_s: float
-
-
 OVERALL = Limit(30, 1.0)
 PRIVATE = Limit(1, 1.0)
 GROUP = Limit(20, 60.0)
-
-
-class _Window:
-    """N slots; each is free, taken, or cooling until a moment."""
-
-    __slots__ = ("_cooling", "period_s", "slots", "taken")
-
-    def __init__(self, limit: Limit) -> None:
-        self.slots = limit.slots
-        self.period_s = limit.period_s
-        self.taken = 0
-        self._cooling: list[float] = []
-
-    def in_use(self, now: float) -> int:
-        """Count the slots that are taken or cooling; after `slots` was lowered there may be more of them."""
-        while self._cooling and self._cooling[0] <= now:
-            heappop(self._cooling)
-        return self.taken + len(self._cooling)
-
-    def has_room(self, now: float) -> bool:
-        return self.in_use(now) < self.slots
-
-    def give_back(self, answered_at: float | None) -> None:
-        """End a use of a slot; with `None` nothing was sent, so nothing needs to cool."""
-        self.taken -= 1
-        if answered_at is not None:
-            heappush(self._cooling, answered_at + self.period_s)
-
-    def next_free_at(self) -> float | None:
-        """Tell when the first slot has cooled; `None` when none is cooling."""
-        return self._cooling[0] if self._cooling else None
-
-    def cooled_at(self) -> float | None:
-        """Tell when the last of the slots that cool now has cooled; `None` when none is cooling."""
-        return max(self._cooling, default=None)
 
 
 class _FairClock:
@@ -133,7 +92,7 @@ class _Waiter:
 @dataclass(slots=True, eq=False)
 class _Chat:
     id: ChatId
-    window: _Window
+    window: Window
     fair: _FairClock = field(default_factory=_FairClock)
     queue: list[tuple[float, int, _Waiter]] = field(default_factory=list[tuple[float, int, _Waiter]])
     """Heap by (turn within the chat, sequence): first come, first served in each lane."""
@@ -179,9 +138,11 @@ class SlotScheduler:
         self.clock = clock
         self.short = asyncio.Event()
         """Set whenever somebody waits only because the overall window has too few slots."""
+        self.chat_limits = (private, group)
+        self.chat_limits = (private, group)
         self._private = private
         self._group = group
-        self._overall = _Window(overall)
+        self._overall = Window(overall)
         self._lapses_at = math.inf
         self._share = 0
         self._fair = _FairClock()
@@ -248,6 +209,30 @@ class SlotScheduler:
     def _has_lapsed(self, now: float) -> bool:
         return now >= self._lapses_at
 
+    def sent(self) -> tuple[list[float], dict[ChatId, list[float]]]:
+        """Tell when our own requests were answered that still count (on `clock`): in all, and by chat."""
+        now = self.clock()
+        by_chat = {id_: times for id_, chat in self._chats.items() if (times := chat.window.answered_at(now))}
+        return self._overall.answered_at(now), by_chat
+
+    def used(self, chat_id: ChatId) -> int:
+        """Count the slots of a chat that are taken or cooling."""
+        return self._chats[chat_id].window.in_use(self.clock()) if chat_id in self._chats else 0
+
+    def note_sent(self, overall: Sequence[float], by_chat: Mapping[ChatId, Sequence[float]]) -> None:
+        """Count what somebody else has sent, answered at these times on `clock`."""
+        self._overall.add(overall)
+        for chat_id, times in by_chat.items():
+            chat = self._chat(chat_id)
+            chat.window.add(times)
+            self._offer(chat, self.clock())
+        self._pump(self.clock())
+
+    def close(self, for_s: float) -> None:
+        """Let nothing leave for so long."""
+        self._closed_until = max(self._closed_until, self.clock() + for_s)
+        self._pump(self.clock())
+
     @property
     def chats(self) -> int:
         """Chats that hold, cool or wait for a slot, or are closed."""
@@ -266,10 +251,7 @@ class SlotScheduler:
 
     async def acquire(self, chat_id: ChatId, lane: Lane, *, first: bool = False) -> Slot:
         """Wait for a slot; `first` goes before everything else that waits for this chat."""
-        chat = self._chats.get(chat_id)
-        if chat is None:
-            limit = self._private if isinstance(chat_id, int) and chat_id > 0 else self._group
-            chat = self._chats[chat_id] = _Chat(id=chat_id, window=_Window(limit))
+        chat = self._chat(chat_id)
         self._sequence += 1
         waiter = _Waiter(chat, lane, self._sequence, asyncio.get_running_loop().create_future())
         turn = float("-inf") if first else chat.fair.turn(lane)
@@ -323,6 +305,13 @@ class SlotScheduler:
         chat.closed_until = max(chat.closed_until, until)
         self._settle(chat)
         return everything
+
+    def _chat(self, chat_id: ChatId) -> _Chat:
+        chat = self._chats.get(chat_id)
+        if chat is None:
+            limit = self._private if isinstance(chat_id, int) and chat_id > 0 else self._group
+            chat = self._chats[chat_id] = _Chat(id=chat_id, window=Window(limit))
+        return chat
 
     def _give_back(self, chat: _Chat, answered_at: float | None) -> None:
         self._overall.give_back(answered_at)

@@ -19,6 +19,7 @@ from telegram.error import NetworkError, TimedOut
 from telegram.request import BaseRequest, RequestData
 from yarl import URL
 
+from config.clock import now
 from managers.telegram_answers import ForeignAnswerError, telegrams_own
 
 _TOKEN_IN_URL = re.compile(r"/bot[^/\s]+")
@@ -43,6 +44,7 @@ class AiohttpRequest(BaseRequest):
         "_clock",
         "_connect_timeout_s",
         "_connections",
+        "_heard",
         "_media_write_timeout_s",
         "_pool_timeout_s",
         "_read_timeout_s",
@@ -62,7 +64,10 @@ class AiohttpRequest(BaseRequest):
         media_write_timeout_s: float = 60.0,
         pool_timeout_s: float = 5.0,
         clock: Callable[[], float] = time.monotonic,
+        heard: Callable[[str | None, float], None] = now.heard,
     ) -> None:
+        """`heard` is given the `Date` of every answer that is Telegram's own, and how long it took."""
+        self._heard = heard
         self._connections = connections
         self._connect_timeout_s = connect_timeout_s
         self._read_timeout_s = read_timeout_s
@@ -115,6 +120,7 @@ class AiohttpRequest(BaseRequest):
             bounded=method == "POST",
         )
         body, headers = (None, None) if request_data is None else _body(request_data)
+        asked_at = time.monotonic()
         # The library's errors hold the URL and with it the bot's token, which must never reach a log: they
         # are retold without it instead of being chained.
         try:
@@ -123,7 +129,9 @@ class AiohttpRequest(BaseRequest):
             ) as response:
                 if method != "POST":  # a file
                     return response.status, await response.read()
-                return await self._answer(URL(url).name, response)
+                answer = await self._answer(URL(url).name, response)
+                self._heard(response.headers.get("Date"), time.monotonic() - asked_at)
+                return answer
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL) as error:
             raise RequestNotSentError(_described(error)) from None
         except TimeoutError as error:

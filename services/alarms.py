@@ -4,6 +4,9 @@ An alarm begins when its condition has held for a while, and ends when it has no
 one alarm. Each chat is told what it does not know yet, so what happens while Telegram is away is told when it is back:
 how things stand then, and how often they changed. What is told is bounded per alarm and hour; what is over the bound
 is told later in the same way. Only where Telegram leaves open whether it took a message is it told again.
+
+What was told is remembered beyond the end of the process: an alarm that stood then stands at the next start, and its
+end is told. While a process ends, nothing begins: what it stops by itself is not wrong.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Final, Protocol
 
 import structlog
@@ -31,6 +35,7 @@ from domain.messages import Message
 from domain.numbers import show_short
 from managers.cancellation import stop_if_cancelled
 from managers.rate_limiter import Lane, Slot
+from services.alarm_memory import AlarmMemory, ToldAlarm, ToldAlarms
 from services.conditions import Condition
 from texts.markup import Html, join
 from texts.renderer import Texts
@@ -43,6 +48,9 @@ LASTS_S: Final = 5.0
 HOUR_S: Final = 3600.0
 TOLD_PER_HOUR: Final = 4
 """Of one alarm to one chat: coming and going twice."""
+KNOWN_AFTER_S: Final = 15.0
+"""After a start: an alarm that stood before does not end sooner, since not everything has been asked yet."""
+_SAVE_AGAIN_S: Final = 2.0
 _TOLD_AT_ONCE: Final = 10
 """So many fit one message."""
 _FIRST_PAUSE_S: Final = 2.0
@@ -78,6 +86,8 @@ class _Alarm:
     """Since when the condition has been otherwise than the alarm."""
     began_at: float = 0.0
     ended_at: float = 0.0
+    known_from: float = 0.0
+    """Before that, a condition that does not hold says nothing."""
 
     @property
     def stands(self) -> bool:
@@ -91,7 +101,7 @@ class _Alarm:
             self.turning_since = None
             return
         if self.turning_since is None:
-            self.turning_since = now
+            self.turning_since = max(now, self.known_from) if self.stands else now
         if now - self.turning_since < self.after_s:
             return
         self.turns += 1
@@ -103,6 +113,13 @@ class _Alarm:
             log.info("alarm_ended", alarm=self.name, lasted_s=self.ended_at - self.began_at)
         self.turning_since = None
 
+    def recall(self, told: ToldAlarm | None, now: float, time_of_day: datetime) -> None:
+        """Begin anew, standing if somebody was told that it does; what was seen before is old."""
+        self.turns, self.turning_since, self.known_from = 0, None, now + KNOWN_AFTER_S
+        if told:
+            self.turns, self.reason = 1, told.reason
+            self.began_at = now - max(0.0, (time_of_day - told.began_at).total_seconds())
+
 
 @dataclass(slots=True)
 class _Chat:
@@ -111,6 +128,8 @@ class _Chat:
     """By alarm: the turn up to which this chat knows everything."""
     told_at: dict[str, deque[float]] = field(default_factory=dict[str, deque[float]])
     """By alarm: when something of it was told within the last hour."""
+    telling: frozenset[str] = frozenset()
+    """Alarms whose beginning is being told: from now on this chat may believe them."""
 
     def is_due(self, alarm: _Alarm, now: float) -> bool:
         if self.told.get(alarm.name, 0) == alarm.turns:
@@ -127,7 +146,7 @@ class _Chat:
 
 
 class AlarmsService:
-    """`clock`: monotonic seconds."""
+    """`clock`: monotonic seconds; `time_of_day` as people count it."""
 
     def __init__(
         self,
@@ -136,7 +155,15 @@ class AlarmsService:
         chat_ids: Iterable[int],
         texts: Texts,
         clock: Callable[[], float] = time.monotonic,
+        time_of_day: Callable[[], datetime] = lambda: datetime.now(UTC),
+        memory: AlarmMemory | None = None,
+        is_ending: Callable[[], bool] = lambda: False,
     ) -> None:
+        self._time_of_day = time_of_day
+        self._memory = memory
+        self._is_ending = is_ending
+        self._unsaved = asyncio.Event()
+        self._saving = asyncio.Lock()
         self._messenger = messenger
         self._chats = [_Chat(chat_id) for chat_id in sorted(chat_ids)]
         self._texts = texts
@@ -157,19 +184,56 @@ class AlarmsService:
 
     def look(self) -> None:
         """Ask every condition once."""
+        if self._is_ending():
+            return
         now = self._clock()
         for alarm in self._alarms.values():
             alarm.look(now)
 
     async def run(self, progress: Callable[[], None]) -> None:
         """Look and tell for ever. A chat that cannot be told holds up neither the looking nor the others."""
+        if self._memory:
+            self._recall(await self._memory.load())
         async with asyncio.TaskGroup() as group:
+            if self._memory:
+                group.create_task(self._keep_saved(), name="told alarms")
             tellers = [group.create_task(self._keep_told(chat), name=f"alarms to {chat.id}") for chat in self._chats]
             log.info("alarms_watched", alarms=sorted(self._alarms), chats=len(tellers))
             while True:
                 self.look()
                 progress()
                 await asyncio.sleep(LOOK_EVERY_S)
+
+    def _recall(self, told: ToldAlarms) -> None:
+        """Go on from what an earlier process, or another one meanwhile, told whom."""
+        now, time_of_day = self._clock(), self._time_of_day()
+        wrong = {name: one for by_name in told.chats.values() for name, one in by_name.items()}
+        for alarm in self._alarms.values():
+            alarm.recall(wrong.get(alarm.name), now, time_of_day)
+        for chat in self._chats:
+            known = told.chats.get(chat.id, {})
+            chat.told = {name: int(name in known) for name in self._alarms}
+
+    async def _keep_saved(self) -> None:
+        while True:
+            await self._unsaved.wait()
+            self._unsaved.clear()
+            if not await self._save():
+                self._unsaved.set()
+                await asyncio.sleep(_SAVE_AGAIN_S)
+
+    async def _save(self) -> bool:
+        async with self._saving:  # what is newer must not be overtaken
+            believed = {chat.id: self._believed_wrong(chat) for chat in self._chats}
+            return await self._memory.save(believed) if self._memory else True
+
+    def _believed_wrong(self, chat: _Chat) -> dict[str, ToldAlarm]:
+        now, time_of_day = self._clock(), self._time_of_day()
+        return {
+            alarm.name: ToldAlarm(reason=alarm.reason, began_at=time_of_day - timedelta(seconds=now - alarm.began_at))
+            for alarm in self._alarms.values()
+            if chat.told.get(alarm.name, 0) % 2 or alarm.name in chat.telling
+        }
 
     async def _keep_told(self, chat: _Chat) -> None:
         failures = 0
@@ -199,8 +263,17 @@ class AlarmsService:
                 return
             turns = [(alarm.name, alarm.turns) for alarm in due]
             lines = join("\n", (self._line(alarm, chat.told.get(alarm.name, 0)) for alarm in due))
-            await self._messenger.send(Message(html=str(lines)), chat_id=chat.id, slot=slot)
-        chat.note(turns, self._clock())
+            # Written down first: after a kill it is better to tell the end of what nobody was told of than not to
+            # tell the end of what they were.
+            chat.telling = frozenset(name for name, turn in turns if turn % 2)
+            if chat.telling:
+                await self._save()
+            try:
+                await self._messenger.send(Message(html=str(lines)), chat_id=chat.id, slot=slot)
+                chat.note(turns, self._clock())
+            finally:
+                chat.telling = frozenset()
+                self._unsaved.set()
 
     def _due(self, chat: _Chat) -> list[_Alarm]:
         now = self._clock()

@@ -5,13 +5,14 @@ from __future__ import annotations
 import shutil
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Final
 
 from managers.websocket import FeedHealth
 from services.database import Standing
 from services.journal import JournalLag
+from services.members import Member
 from services.readings import Reading
 
 Condition = Callable[[], str | None]
@@ -24,9 +25,10 @@ MIB: Final = 1 << 20
 DISK_FREE_BYTES: Final = 512 * MIB
 DISK_FREE_SHARE: Final = 0.05
 """Less than both is an alarm."""
-LETTERS_WITHIN_S: Final = 600.0
+GREW_WITHIN_S: Final = 600.0
 LETTERS_GREW_BY: Final = 5
 """So few that one fault of ours shows, so many that a subscriber who blocks the bot is no alarm."""
+OUTDATED: Final = 5
 
 
 def queue_filling(size: Callable[[], int], capacity: int) -> Condition:
@@ -109,6 +111,25 @@ def updates_waiting(oldest_age_s: Callable[[], float], waiting: Callable[[], int
     return reason
 
 
+class _Growth:
+    """How much a count has grown within the last ten minutes; what makes it smaller meanwhile does not count."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._last: int | None = None
+        self._came: deque[tuple[float, int]] = deque()
+
+    def by(self, count: int | None) -> int:
+        now = self._clock()
+        if count is not None:
+            if self._last is not None and count > self._last:
+                self._came.append((now, count - self._last))
+            self._last = count
+        while self._came and now - self._came[0][0] > GREW_WITHIN_S:
+            self._came.popleft()
+        return sum(grown for _, grown in self._came)
+
+
 class LettersGrew:
     """Wrong while `LETTERS_GREW_BY` dead letters or more have come within the last ten minutes.
 
@@ -117,19 +138,45 @@ class LettersGrew:
 
     def __init__(self, count: Reading[int], *, clock: Callable[[], float] = time.monotonic) -> None:
         self._count = count
-        self._clock = clock
-        self._last: int | None = None
-        self._came: deque[tuple[float, int]] = deque()
+        self._growth = _Growth(clock)
 
     def __call__(self) -> str | None:
-        now, count = self._clock(), self._count.value
-        if count is not None:
-            if self._last is not None and count > self._last:
-                self._came.append((now, count - self._last))
-            self._last = count
-        while self._came and now - self._came[0][0] > LETTERS_WITHIN_S:
-            self._came.popleft()
-        came = sum(letters for _, letters in self._came)
+        count = self._count.value
+        came = self._growth.by(count)
         if came < LETTERS_GREW_BY:
             return None
-        return f"{came:,} in the last {LETTERS_WITHIN_S / 60:.0f} minutes, {self._last:,} in all: see /letters"
+        return f"{came:,} in the last {GREW_WITHIN_S / 60:.0f} minutes, {self._count.value or 0:,} in all: see /letters"
+
+
+class CallsOutdated:
+    """Wrong while calls come so late that they are no news: nobody gets them."""
+
+    def __init__(self, count: Callable[[], int], *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._count = count
+        self._growth = _Growth(clock)
+        self._growth.by(0)
+
+    def __call__(self) -> str | None:
+        came = self._growth.by(self._count())
+        if came < OUTDATED:
+            return None
+        return (
+            f"{came:,} in the last {GREW_WITHIN_S / 60:.0f} minutes were made more than ten minutes before they came; "
+            "nobody was told of them"
+        )
+
+
+def clocks_wrong(own: Callable[[], float | None], others: Callable[[], Iterable[Member]]) -> Condition:
+    """`own`: how much later this machine's clock is than the truth, if it is wrong."""
+
+    def reason() -> str | None:
+        wrong = {"this machine's clock": own()}
+        wrong |= {f"the clock of {one.owner}": one.clock_wrong_by_s for one in others()}
+        told = [f"{whose} is {show_difference(by_s)}" for whose, by_s in wrong.items() if by_s is not None]
+        return f"{'; '.join(told)}: corrected, but set it right" if told else None
+
+    return reason
+
+
+def show_difference(by_s: float) -> str:
+    return f"{abs(by_s):,.0f} s {'ahead' if by_s > 0 else 'behind'}"

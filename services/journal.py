@@ -125,9 +125,11 @@ class Journal:
         self.begun.stored(found.records)
 
     async def lag(self) -> JournalLag:
-        entries = await self._redis.xlen(_JOURNAL)
-        oldest = await self._redis.xrange(_JOURNAL, count=1)
-        age_s = time.time() - oldest[0].added_at_ms / 1000 if oldest else 0.0
+        # Entries are as old as the clock of Redis says; ours may show something else.
+        look: list[Command] = [("XLEN", _JOURNAL), ("XRANGE", _JOURNAL, "-", "+", "COUNT", 1), ("TIME",)]
+        entries, found, (seconds, _) = cast("tuple[int, Reply, list[bytes]]", await self._redis.transaction(look))
+        oldest = stream_entries(found)
+        age_s = int(seconds) - oldest[0].added_at_ms / 1000 if oldest else 0.0
         return JournalLag(entries=entries, age_s=max(0.0, age_s))
 
     async def drain_once(self, progress: Callable[[], None] = lambda: None) -> int:

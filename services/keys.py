@@ -196,6 +196,12 @@ IN_DOUBT: Final = RedisKey(
     meaning="While Redis is filled: partition -> the alerts of it that may have arrived already (JSON list of user id "
     "and call id), told by who sent it. Of a partition that nobody speaks for, all may have.",
 )
+TOLD_ALARMS: Final = RedisKey(
+    pattern="told_alarms",
+    kind="string",
+    lives_s=None,
+    meaning="What admins were told to be wrong and not yet to be over (JSON of services.alarm_memory.ToldAlarms).",
+)
 DEAD_LETTERS: Final = RedisKey(
     pattern="dead_letters",
     kind="stream",
@@ -250,6 +256,13 @@ SLOT_LEASES: Final = RedisKey(
     lives_s=None,
     meaning="Which sender may use how many slots of Telegram's overall limit, and until when "
     "(JSON, read and written by services.slot_leases.RENEW alone).",
+)
+SENT_LATELY: Final = RedisKey(
+    pattern="sent_lately",
+    kind="hash",
+    lives_s=None,
+    meaning="Sender (another at every start) -> which of its requests still count against Telegram's limits "
+    "(time in ms, then JSON of services.sent_lately.SentLately). What counts no more goes at the next exchange.",
 )
 LEASE: Final = RedisKey(
     pattern="lease:{}",
@@ -314,6 +327,7 @@ ALL_KEYS: Final = (
     FEED_CURSOR,
     OUTBOX,
     IN_FLIGHT,
+    TOLD_ALARMS,
     DEAD_LETTERS,
     JOURNAL,
     EXPECTED_INPUT,
@@ -328,6 +342,7 @@ ALL_KEYS: Final = (
     JOURNAL_AT,
     IN_DOUBT,
     SLOT_LEASES,
+    SENT_LATELY,
     LEASE,
     MEMBERS,
     MEMBERS_SEEN,

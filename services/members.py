@@ -2,15 +2,20 @@
 
 Who lives is told by the clock of Redis alone. A process that speaks another protocol than those that live does not
 begin, and one that was replaced under its own name does not go on.
+
+With its sign of life, a process that asks Telegram tells the others what time it is: how much later than by the clock
+of Redis, which each of them can read. Redis need not be right for that, and no two machines need agree.
 """
 
 from __future__ import annotations
 
 import asyncio
 import secrets
+import time
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
-from typing import Final, Literal, cast
+from statistics import median_low
+from typing import Final, Literal, Protocol, cast
 
 import msgspec
 import structlog
@@ -99,6 +104,23 @@ class Member(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The share it would rather have."""
     seen_at: datetime | None = None
     """By the clock of Redis."""
+    redis_behind_ms: int | None = None
+    """How much later it is than by the clock of Redis, as Telegram told this process; `None` when it does not know."""
+    clock_wrong_by_s: float | None = None
+    """How much later its machine's clock is than the truth; `None` when that is not much, or not known."""
+
+
+class TimeOfDay(Protocol):
+    """`config.clock.Clock`."""
+
+    def __call__(self) -> datetime: ...
+
+    @property
+    def wrong_by_s(self) -> float | None: ...
+
+    def told(self, true_ns: int, at_monotonic_ns: int) -> None: ...
+
+    def true_ns(self, at_monotonic_ns: int) -> int | None: ...
 
 
 class Members:
@@ -113,18 +135,24 @@ class Members:
         shard: Shard | None = None,
         protocol: int = PROTOCOL,
         ttl_s: float = 10.0,
-        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        clock: TimeOfDay | None = None,
+        asks_telegram: bool = False,
     ) -> None:
-        """`ttl_s`: so long after its last sign of life a member counts as living."""
+        """`ttl_s`: so long after its last sign of life a member counts as living.
+
+        `clock` learns from the others what time it is or, of one that `asks_telegram`, is what they learn it from.
+        """
         self.owner = owner
         self._redis = redis
         self._ttl_s = ttl_s
+        self._clock = clock
+        self._asks_telegram = asks_telegram
         self._own = Member(
             owner=owner,
             instance=secrets.token_hex(8),
             roles=tuple(sorted(roles)),
             protocol=protocol,
-            started_at=clock(),
+            started_at=clock() if clock else datetime.now(UTC),
             shard=shard,
         )
         self._joined = False
@@ -186,7 +214,7 @@ class Members:
         return (self._last_contact_at - member.seen_at).total_seconds() <= self._ttl_s
 
     async def _contact(self, *, joining: bool) -> None:
-        own = self._own
+        own, asked_ns = self._own, time.monotonic_ns()
         times = (round(self._ttl_s * 1000), round(max(_REMEMBERED_S, self._ttl_s) * 1000))
         args = [own.owner, msgspec.json.encode(own), own.instance, own.protocol, int(joining), *times]
         try:
@@ -198,6 +226,18 @@ class Members:
             replace(msgspec.json.decode(cast("bytes", document), type=Member), seen_at=_at(seen_ms))
             for document, seen_ms in zip(found[::2], found[1::2], strict=True)
         )
+        if self._clock:
+            self._compare(self._clock, cast("int", now_ms), (asked_ns + time.monotonic_ns()) // 2)
+
+    def _compare(self, clock: TimeOfDay, redis_ms: int, at_monotonic_ns: int) -> None:
+        """Tell the others, with the next sign of life, what time it is, or learn it from them."""
+        behind_ms = None
+        if self._asks_telegram:
+            true_ns = clock.true_ns(at_monotonic_ns)
+            behind_ms = None if true_ns is None else true_ns // 1_000_000 - redis_ms
+        elif told := [one.redis_behind_ms for one in self.living() if one.redis_behind_ms is not None]:
+            clock.told((redis_ms + median_low(told)) * 1_000_000, at_monotonic_ns)
+        self._own = replace(self._own, redis_behind_ms=behind_ms, clock_wrong_by_s=clock.wrong_by_s)
 
     def _refusal(self, error: RedisReplyError) -> FatalError:
         if error.code == "SKEW":

@@ -33,9 +33,9 @@ class Counts(Struct, frozen=True, kw_only=True):
     twice: int
     """Came once more without saying that they may be a repeat."""
     marked: int
-    """Came once more and said so."""
-    repeated_messages: int
-    """Messages with anything in them that had come before."""
+    """Messages that came once more, in whole or in part, and said so. Every bound is on these."""
+    marked_alerts: int
+    """The pairs that came once more and said so: a message may hold many."""
     unasked: int
     """Pairs that nobody had to be told of."""
 
@@ -59,7 +59,11 @@ class Ledger:
         self._addresses: set[str] = set()
         self._alerts: Counter[Pair] = Counter()
         self._digests: Counter[Pair] = Counter()
-        self._twice = self._marked = self._repeated_messages = 0
+        self._twice = self._marked_alerts = 0
+        self._carried_by: dict[Pair, int] = {}
+        """The number of the message that brought it last."""
+        self._came_again: set[int] = set()
+        """Messages of which something came once more."""
         self._news = asyncio.Event()
         telegram.on_message(self._saw)
 
@@ -86,8 +90,8 @@ class Ledger:
             in_digests=len((self._digests.keys() - self._alerts.keys()) & expected),
             lost=len(expected - told),
             twice=self._twice,
-            marked=self._marked,
-            repeated_messages=self._repeated_messages,
+            marked=len(self._came_again),
+            marked_alerts=self._marked_alerts,
             unasked=len(told - self.expected - self.excused),
         )
 
@@ -133,13 +137,16 @@ class Ledger:
         if not alerts and not digests:
             return
         self.messages += 1
-        again = sum(self._alerts[pair] + self._digests[pair] > 0 for pair in alerts | digests)
+        known = [pair for pair in alerts | digests if pair in self._carried_by]
+        again = len(known)
         # One note stands in each card of a merged message, and one in a digest for all that is in it.
         notes = text.count(REPEAT_NOTE) if alerts else again * (REPEAT_NOTE in text)
         self.notes += text.count(REPEAT_NOTE)
-        self._marked += min(again, notes)
+        self._marked_alerts += min(again, notes)
         self._twice += max(0, again - notes)
-        self._repeated_messages += again > 0
+        # What was one message may come again as several, or together with others: it is the first that was doubtful.
+        self._came_again.update(self._carried_by[pair] for pair in known)
+        self._carried_by.update(dict.fromkeys(alerts | digests, self.messages))
         self._alerts.update(alerts)
         self._digests.update(digests)
         self._news.set()
@@ -150,8 +157,8 @@ def judge(counts: Counts, *, repeats: int = 0) -> None:
     assert counts.lost == 0, counts.line()
     assert counts.unasked == 0, counts.line()
     assert counts.twice == 0, counts.line()
-    assert counts.repeated_messages <= repeats, counts.line()
+    assert counts.marked <= repeats, counts.line()
 
 
 IN_FLIGHT: Final = SEND_SLOTS
-"""Messages of which nobody can know whether they arrived, after one hard kill."""
+"""Messages of which nobody can know whether they arrived, after one hard kill of a process that sends."""

@@ -21,12 +21,24 @@ _TITLE: Final = """# Reliability
 
 Made by `make faults` and `make soak`, each its own section: change the tests, not this page. The bot runs as a real
 process against a real Redis and a real PostgreSQL and the sandbox's feed and Telegram; every (subscriber, token) pair
-that a plain loop over the filters accepts is held against what Telegram received.
+that a plain loop over the filters accepts is an alert, and held against what Telegram received.
 
-*Lost* never came. *Twice* came again as if for the first time. *Marked* came again and says that it may be a repeat:
-the outcome of the first attempt was unknown when something died, and nobody can know it.
+*Lost*: alerts that never came. *Twice*: alerts that came again as if for the first time. *Messages again*: messages
+that came once more and say that they may be a repeat, since the outcome of the first attempt was unknown when something
+died or no answer came, and nobody can know it; *at most* is how many of them the scenario allows. A message may hold
+several alerts, merged or in a digest: *alerts in them*.
 """
-_HEAD: Final = ("what was broken", "accepted", "received", "in digests", "lost", "twice", "marked", "bound")
+_HEAD: Final = (
+    "what was broken",
+    "alerts accepted",
+    "received",
+    "in digests",
+    "lost",
+    "twice",
+    "messages again",
+    "at most",
+    "alerts in them",
+)
 _SUMMED: Final = ("accepted", "received", "in_digests", "lost", "twice", "marked")
 
 
@@ -40,18 +52,20 @@ class Row(Struct, frozen=True, kw_only=True):
 
     @property
     def line(self) -> str:
-        return f"{self.what}: {self.counts.line()} (at most {self.repeats} repeated)"
+        return f"{self.what}: {self.counts.line()} (at most {self.repeats} messages marked)"
 
 
 def faults_section(rows: Sequence[Row], failed: Sequence[str], *, is_full: bool) -> str:
     cells = [_HEAD, tuple("---" if n == 0 else "---:" for n in range(len(_HEAD)))]
     for row in sorted(rows, key=lambda row: row.what):
         c = row.counts
-        figures = (c.accepted, c.received, c.in_digests, c.lost, c.twice, c.marked)
-        cells.append((row.what, *(f"{figure:,}" for figure in figures), f"{row.repeats} messages"))
+        figures = (c.accepted, c.received, c.in_digests, c.lost, c.twice, c.marked, row.repeats, c.marked_alerts)
+        cells.append((row.what, *(f"{figure:,}" for figure in figures)))
     table = "\n".join(f"| {' | '.join(line)} |" for line in cells)
     total = f"{sum(row.counts.accepted for row in rows):,} alerts in {len(rows)} scenarios: "
-    total += f"{sum(row.counts.lost for row in rows):,} lost, {sum(row.counts.twice for row in rows):,} twice."
+    total += f"{sum(row.counts.lost for row in rows):,} lost, {sum(row.counts.twice for row in rows):,} twice. "
+    again, allowed = sum(row.counts.marked for row in rows), sum(row.repeats for row in rows)
+    total += f"{again:,} messages came again, of {allowed:,} that may have, each marked as a possible repeat."
     bad = "".join(f"\n- failed: `{name}`" for name in failed)
     made_by = _made_by("`make faults`" if is_full else "The short form that `make test` plays")
     return "\n\n".join([made_by, table, total + ("\n" + bad if bad else "")])
@@ -74,15 +88,14 @@ def soak_section(table: str) -> str:
 def disk_section(rounds: Sequence[Row], failed: Sequence[str]) -> str:
     """Each kind of round is a line; `failed`: what was wrong with single ones."""
     cells = [
-        ("what was full, and how it ended", "rounds", *_HEAD[1:-1], "messages repeated at most", "bound"),
-        tuple("---" if n == 0 else "---:" for n in range(len(_HEAD) + 2)),
+        ("what was full, and how it ended", "rounds", *_HEAD[1:7], "in one round", "at most in one"),
+        tuple("---" if n == 0 else "---:" for n in range(len(_HEAD) + 1)),
     ]
     for what in sorted({row.what for row in rounds}):
         rows = [row for row in rounds if row.what == what]
         sums = (sum(getattr(row.counts, name) for row in rows) for name in _SUMMED)
-        most = max(row.counts.repeated_messages for row in rows)
-        bound = f"{max(row.repeats for row in rows)} messages a round"
-        cells.append((what, str(len(rows)), *(f"{figure:,}" for figure in sums), str(most), bound))
+        most, bound = max(row.counts.marked for row in rows), max(row.repeats for row in rows)
+        cells.append((what, str(len(rows)), *(f"{figure:,}" for figure in (*sums, most, bound))))
     table = "\n".join(f"| {' | '.join(line)} |" for line in cells)
     bad = "".join(f"\n- failed: {name}" for name in failed)
     return "\n\n".join([_made_by("`python -m tests.faults.soak_disk`"), table + ("\n" + bad if bad else "")])

@@ -338,10 +338,11 @@ async def _gauges(session: aiohttp.ClientSession, bot: Bot) -> dict[str, float]:
 def _table(counts: Counts, samples: Samples, *, minutes: float, users: int, repeats: int) -> tuple[str, bool]:
     checks = {
         "lost": counts.lost == 0 and counts.unasked == 0,
-        "twice": counts.twice == 0 and counts.repeated_messages <= repeats,
+        "twice": counts.twice == 0 and counts.marked <= repeats,
         "memory": samples.growth <= GROWTH_MAX,
         "queue": max(samples.queued) <= QUEUE_MAX,
     }
+    again = f"{counts.marked:,} of at most {repeats:,}, marked, {counts.marked_alerts:,} alerts in them"
     median = statistics.median(samples.memory_bytes) / MIB
     rows = [
         ("minutes", f"{minutes:g}"),
@@ -351,7 +352,8 @@ def _table(counts: Counts, samples: Samples, *, minutes: float, users: int, repe
         ("alerts accepted", f"{counts.accepted:,}"),
         ("received", f"{counts.received:,}, {counts.in_digests:,} of them in digests"),
         ("lost", f"{counts.lost:,}{_mark(checks['lost'])}"),
-        ("twice", f"{counts.twice:,}, {counts.marked:,} more are marked{_mark(checks['twice'])}"),
+        ("twice", f"{counts.twice:,}"),
+        ("messages again", f"{again}{_mark(checks['twice'])}"),
         ("memory (RSS)", f"{median:.0f} MiB, grows {samples.growth:+.1%} after warm-up{_mark(checks['memory'])}"),
         ("queue at most", f"{max(samples.queued):,.0f} of {QUEUE_MAX:,}{_mark(checks['queue'])}"),
         ("alerts held at most", f"{max(samples.held):,.0f}"),

@@ -153,10 +153,13 @@ class Stage:
             await asyncio.wait_for(self.feed.someone_listens.wait(), STARTS_WITHIN_S)
             yield bot
 
-    async def role(self, stack: AsyncExitStack, role: str, *arguments: str) -> Bot:
-        """Start a process that does a part of the work, with a directory of its own; `stack` ends it."""
+    async def role(self, stack: AsyncExitStack, role: str, *arguments: str, **more: str) -> Bot:
+        """Start a process that does a part of the work, with a directory of its own; `stack` ends it.
+
+        `more` is for its environment.
+        """
         directory = Path(tempfile.mkdtemp(prefix=f"{role}-", dir=self.data_dir))
-        environment = self.environment(DATA_DIR=str(directory))
+        environment = self.environment(**more) | {"DATA_DIR": str(directory)}
         bot = await stack.enter_async_context(Bot(environment, "run", "--role", role, *arguments))
         await bot.says("Ready after|standing by", timeout_s=STARTS_WITHIN_S)
         return bot

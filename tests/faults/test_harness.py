@@ -50,11 +50,30 @@ async def test_ledger_sees_loss_repeats_and_digests() -> None:
         judge(ledger.counts())
         _say(telegram, ann, f"an alert\n{REPEAT_NOTE}", copied=A)
         judge(ledger.counts(), repeats=1)
-        assert (ledger.counts().marked, ledger.counts().twice) == (1, 0)
+        assert (ledger.counts().marked, ledger.counts().marked_alerts, ledger.counts().twice) == (1, 1, 0)
         _say(telegram, ann, "an alert", copied=A)
         assert ledger.counts().twice == 1
         _say(telegram, ann, "news", copied="Vote111111111111111111111111111111111111111")
         assert ledger.counts().unasked == 1
+
+
+async def test_what_came_again_is_counted_in_messages_as_its_bound_is() -> None:
+    """One message with two alerts comes again as two; then both come in one digest with a third."""
+    async with TelegramSandbox() as telegram:
+        ledger = Ledger(telegram)
+        ann = telegram.user("Ann", user_id=7)
+        ledger.expect({(7, A), (7, B)})
+        _say(telegram, ann, f"a digest\n{A}\n{B}")
+        for copied in (A, B):
+            _say(telegram, ann, f"an alert\n{REPEAT_NOTE}", copied=copied)
+        counts = ledger.counts()
+        assert (counts.marked, counts.marked_alerts, counts.twice) == (1, 2, 0)
+        judge(counts, repeats=1)
+        _say(telegram, ann, f"a digest {REPEAT_NOTE}\n{A}\n{B}")
+        counts = ledger.counts()
+        assert (counts.marked, counts.marked_alerts, counts.twice) == (3, 4, 0)
+        with pytest.raises(AssertionError, match="marked 3"):
+            judge(counts, repeats=2)
 
 
 def _say(telegram: TelegramSandbox, user: SandboxUser, text: str, *, copied: str | None = None) -> None:
@@ -88,14 +107,18 @@ async def test_proxy_faults(redis_url: str) -> None:
 
 def test_each_command_writes_its_own_section(tmp_path: Path) -> None:
     page = tmp_path / "reliability.md"
-    none = Counts(accepted=2, received=2, in_digests=0, lost=0, twice=0, marked=0, repeated_messages=0, unasked=0)
+    none = Counts(accepted=2, received=2, in_digests=0, lost=0, twice=0, marked=0, marked_alerts=0, unasked=0)
     write_section(page, SOAK, soak_section("calm"))
     x, y = Row(what="x", counts=none, repeats=5), Row(what="y", counts=replace(none, lost=1), repeats=0)
+    z = Row(what="z", counts=replace(none, marked=4, marked_alerts=17), repeats=5)
     write_section(page, FAULTS, faults_section([x], ["tests/a.py::test_b"], is_full=False))
     assert "`make test`" in page.read_text()
-    write_section(page, FAULTS, faults_section([y], [], is_full=True))
+    write_section(page, FAULTS, faults_section([y, z], [], is_full=True))
     text = page.read_text()
     assert "calm" in text
-    assert "| y | 2 | 2 | 0 | 1 | 0 | 0 | 0 messages |" in text
+    assert "| y | 2 | 2 | 0 | 1 | 0 | 0 | 0 | 0 |" in text
+    assert "| messages again | at most | alerts in them |" in text
+    assert "| z | 2 | 2 | 0 | 0 | 0 | 4 | 5 | 17 |" in text, "what came again and its bound are messages both"
+    assert "4 messages came again, of 5 that may have" in text
     assert "| x |" not in text
     assert text.index(f"## {FAULTS}") < text.index(f"## {SOAK}")

@@ -1,9 +1,17 @@
 from __future__ import annotations
 
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from email.utils import format_datetime
+from typing import cast
+
 import pytest
 
+from config.clock import Clock
+from config.reference import TO_DECIDE
 from domain.errors import FatalError
-from managers.redis import RedisAwayError, RedisManager
+from managers.redis import Argument, RedisAwayError, RedisManager, Reply, Script
 from services import keys
 from services.members import ALL_ROLES, Members, Role, Shard
 from tests.faults.proxy import FaultProxy
@@ -149,3 +157,56 @@ async def test_while_redis_is_away_the_last_view_stays(redis_url: str) -> None:
         assert ada.alone
         assert owners(ada) == ["ada"]
         await ada.leave()  # says so, and goes on
+
+
+class Machine:
+    """A machine whose clock is ahead of the truth by so much."""
+
+    def __init__(self, ahead_s: float) -> None:
+        self.clock = Clock(wall_ns=lambda: time.time_ns() + int(ahead_s * 1e9))
+
+    def ask_telegram(self) -> None:
+        for _ in range(TO_DECIDE):
+            self.clock.heard(format_datetime(datetime.now(UTC), usegmt=True), 0.0)
+
+    @property
+    def error_s(self) -> float:
+        return abs((self.clock() - datetime.now(UTC)).total_seconds())
+
+
+class WrongRedis(RedisManager):
+    """Redis on a machine whose clock is wrong, too."""
+
+    ahead_ms = 0
+
+    async def script(self, script: Script, keys: Sequence[str], args: Sequence[Argument]) -> Reply:
+        reply = cast("list[Reply]", await super().script(script, keys, args))
+        return [part + self.ahead_ms if isinstance(part, int) else part for part in reply]
+
+
+@pytest.mark.parametrize("redis_ahead_s", [0.0, 86_400.0, -86_400.0])
+async def test_who_asks_telegram_tells_the_others_what_time_it_is(redis_url: str, redis_ahead_s: float) -> None:
+    """Whatever the clocks of the three machines say."""
+    asks, listens = Machine(-7_200), Machine(3_600)
+    async with WrongRedis(redis_url) as redis:
+        redis.ahead_ms = int(redis_ahead_s * 1000)
+        ada = Members(redis, "ada", ["gateway"], ttl_s=TTL_S, clock=asks.clock, asks_telegram=True)
+        ben = Members(redis, "ben", ["match"], ttl_s=TTL_S, clock=listens.clock)
+        await tell(ada, ben, asks, listens)
+
+
+async def tell(ada: Members, ben: Members, asks: Machine, listens: Machine) -> None:
+    await ben.join()
+    await ada.join()
+    await ben.beat()
+    assert not listens.clock.is_sure, "nobody knows"
+    asks.ask_telegram()
+    await ada.beat()  # now it knows how late it is by the clock of Redis
+    await ada.beat()
+    for _ in range(TO_DECIDE):
+        await ben.beat()
+    assert listens.clock.is_sure
+    assert max(asks.error_s, listens.error_s) < 2
+    await ben.beat()
+    await ada.beat()
+    assert {one.owner: round(one.clock_wrong_by_s or 0, -1) for one in ada.living()} == {"ada": -7_200, "ben": 3_600}

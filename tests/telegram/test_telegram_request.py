@@ -1,4 +1,5 @@
 import asyncio
+import contextlib
 import traceback
 from collections.abc import AsyncGenerator
 
@@ -134,3 +135,27 @@ async def test_only_a_success_counts_as_one(bot: Bot, server: ForeignBotApi, req
     assert request_.last_success_at is None
     await bot.send_message(7, "hello")
     assert request_.last_success_at is not None
+
+
+def dated(body: str, date: str, status: int = 200) -> Handler:
+    async def answer(_: web.Request) -> web.StreamResponse:
+        return web.Response(text=body, status=status, headers={"Date": date}, content_type="application/json")
+
+    return answer
+
+
+async def test_only_telegrams_own_answers_tell_what_time_it_is(server: ForeignBotApi) -> None:
+    heard: list[str | None] = []
+    sound = [
+        '{"ok":true,"result":true}',
+        '{"ok":false,"error_code":429,"description":"Too Many Requests: retry after 1"}',
+    ]
+    foreign = ["<html>403</html>", "", "[]", "{}", '{"ok":1}', '{"result":true}', '{"ok":true', "[" * 90_000, "null"]
+    statuses = [200, 429, 403, 200, 200, 200, 200, 502, 200, 200, 200]
+    for body, status in zip([*sound, *foreign], statuses, strict=True):
+        server.script("getMe", dated(body, f"{body[:20]!r}", status))
+    async with AiohttpRequest(heard=lambda date, took_s: heard.append(date) if 0 < took_s < 60 else None) as request:
+        for _ in statuses:
+            with contextlib.suppress(TelegramError):
+                await request.do_request(f"{server.url}/bot{TOKEN}/getMe", "POST")
+    assert heard == [f"{body[:20]!r}" for body in sound]

@@ -71,6 +71,8 @@ class World:
         self.redis = redis
         self.postgres = postgres
         self.clock = Clock()
+        self.is_sure = True
+        """Whether the clock is known to be right."""
         self.journal = Journal(redis, postgres)
         self.outbox = outbox_on(redis, postgres, self.journal, clock=self.clock)
         self.matcher = Matcher()
@@ -94,6 +96,7 @@ class World:
             outbox=self.outbox,
             metrics=Metrics(),
             clock=self.clock,
+            is_sure=lambda: self.is_sure,
         )
         self.history = HistoryStore(redis, postgres, self.clock)
         self.explanations = ExplanationsService(history=self.history, users=self.users, clock=self.clock)

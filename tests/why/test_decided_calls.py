@@ -84,3 +84,16 @@ async def test_only_what_is_older_than_14_days_is_forgotten(world: World, old: i
     assert await world.history.prune(lambda: beats.append(None)) == old
     assert len(beats) == old // 1000 + 2  # one for the claims
     assert len(await stored(world)) == 2
+
+
+async def test_by_a_clock_that_may_be_wrong_no_call_is_too_old(world: World) -> None:
+    """Before Telegram has told what time it is, a call is as old as it seems, and is sent or held by that later."""
+    await world.joins(1, {"market_cap_usd": Range(minimum=1_000.0)})
+    old = replace(world.call("c1", mint(1), market_cap_usd=5_000.0), called_at=world.clock() - timedelta(hours=1))
+    [known] = await world.decides(old)
+    assert (known.accepted, known.decided_payload != b"") == ((), True)
+    world.is_sure = False
+    seems_old = replace(world.call("c2", mint(2), market_cap_usd=5_000.0), called_at=world.clock() - timedelta(hours=1))
+    [accepted] = await world.decides(seems_old)
+    assert accepted.accepted == ((1, 1),)
+    assert accepted.decided_at == seems_old.called_at
