@@ -15,7 +15,7 @@ import structlog
 from telegram.error import Conflict, NetworkError, TelegramError
 from telegram.ext import ExtBot
 
-from domain.errors import BotError, FatalError, FloodError, TransientError
+from domain.errors import BotError, FatalError, FloodError, NotSentError, TransientError
 from managers.telegram_errors import as_bot_error
 from managers.telegram_request import AiohttpRequest
 from managers.telegram_updates import UpdateInbox, identified, read_page
@@ -35,6 +35,8 @@ _LONGEST_PAUSE_IN_VAIN_S: Final = 5.0
 _FLOOD_SLACK_S: Final = 0.5
 _TOO_SOON_S: Final = 0.5
 """A long poll without updates is not answered sooner."""
+_PAGE: Final = 100
+"""Updates that Telegram gives at most."""
 
 
 class PollRequest(AiohttpRequest):
@@ -72,6 +74,8 @@ class Polling:
         self._offset: int | None = None
         self._former: list[object] = []
         """The last page if it brought nothing new: what it holds is counted already."""
+        self._limit = _PAGE
+        """Smaller after a page that could not be read: then what makes it so holds up fewer others."""
         self._pause_s = 0.0
         self._wanted_since: float | None = None
         """Since when this process is to poll, restarts after errors included."""
@@ -154,6 +158,8 @@ class Polling:
             self._conflict_at = self._clock()
         else:
             log.warning("poll_failed", reason=str(meaning))
+            if not isinstance(meaning, FloodError | NotSentError):
+                self._limit = max(1, self._limit // 10)
         self._pause_s = min(_LONGEST_PAUSE_S, max(_FIRST_PAUSE_S, self._pause_s * _GROWTH))
         if isinstance(meaning, FloodError):
             self._pause_s = meaning.retry_after_s + _FLOOD_SLACK_S
@@ -163,10 +169,12 @@ class Polling:
 
     async def _poll(self) -> None:
         asked_at = self._clock()
-        page = await self._ask(self._offset, timeout_s=POLL_TIMEOUT_S)
+        limit = None if self._limit == _PAGE else self._limit
+        page = await self._ask(self._offset, timeout_s=POLL_TIMEOUT_S, limit=limit)
         if not isinstance(page, list):
             raise TransientError("Telegram answered getUpdates with no list")
         items = cast("list[object]", page)
+        self._limit = min(_PAGE, 2 * self._limit)
         if not items:
             self._page_at = self._clock()
             self._pause_s = _FIRST_PAUSE_S if self._page_at - asked_at < _TOO_SOON_S else 0.0

@@ -142,7 +142,7 @@ class ForeignBotApi:
         if self.scripted[method]:
             return await self.scripted[method].popleft()(request)
         if method == "getUpdates":
-            return await self._get_updates(int(parameters.get("offset", 0)), parameters)
+            return await self.get_updates(parameters)
         return web.json_response({"ok": True, "result": self._result(method, parameters)})
 
     def _result(self, method: str, parameters: dict[str, Any]) -> object:
@@ -156,7 +156,8 @@ class ForeignBotApi:
             return {"message_id": next(self._message_ids), "date": 1, "chat": chat}
         return True
 
-    async def _get_updates(self, offset: int, parameters: dict[str, Any]) -> web.StreamResponse:
+    async def get_updates(self, parameters: dict[str, Any]) -> web.StreamResponse:
+        offset = int(parameters.get("offset", 0))
         async with self._changed:
             self.updates = [(number, written) for number, written in self.updates if number >= offset]
             self._changed.notify_all()

@@ -123,8 +123,9 @@ async def test_one_without_a_number_far_away_holds_up_nobody(
 
 
 async def test_unreadable_ones_do_not_fill_the_log(server: ForeignBotApi, manager: TelegramManager) -> None:
+    deep = "[" * 5_000 + "]" * 5_000
     for _ in range(250):
-        await server.bring_written(UNREADABLE["nested deeply"])
+        await server.bring_written(as_text(f'{{"update_id":NUMBER,"message":{deep}}}'))
     with capture_logs() as logs:
         async with polling(manager):
             await server.until_confirmed()
@@ -187,6 +188,24 @@ async def test_what_is_no_page_is_asked_for_again_after_a_pause(
         await server.bring_text("hi")
         assert await said(server, 1) == ["you said hi"]
     assert len(server.calls("getUpdates")) <= 5
+
+
+async def test_a_page_too_large_for_what_is_on_the_way_is_asked_for_in_parts(
+    server: ForeignBotApi, manager: TelegramManager
+) -> None:
+    async def picky(request: web.Request) -> web.StreamResponse:
+        asked = dict(await request.post())
+        if int(str(asked.get("limit", 100))) > 10:
+            return web.Response(text="<html>413</html>", status=413, content_type="text/html")
+        return await server.get_updates(asked)
+
+    server.script("getUpdates", *[picky] * 50)
+    for number in range(25):
+        await server.bring_text(str(number), chat=PRIVATE_CHAT | {"id": 10 + number})
+    async with polling(manager):
+        assert len(await said(server, 25)) == 25
+        await server.until_confirmed()
+    assert manager.health().ok
 
 
 async def test_an_empty_answer_at_once_is_not_asked_for_without_end(
