@@ -239,10 +239,9 @@ class SlotScheduler:
         return len(self._chats)
 
     def closed_for_s(self, chat_id: ChatId) -> float:
-        """How long nothing may be sent to the chat, since Telegram refused to take more."""
+        """How long Telegram wants the chat to be left alone; not above nought if it does not."""
         chat = self._chats.get(chat_id)
-        closed_until = self._closed_until if chat is None else max(self._closed_until, chat.closed_until)
-        return max(0.0, closed_until - self.clock())
+        return max(self._closed_until, chat.closed_until if chat else 0.0) - self.clock()
 
     def stop_timer(self) -> None:
         if self._timer is not None:
