@@ -167,10 +167,9 @@ class Outbox:
 
     def _note_claims(self, decisions: Sequence[ClaimRequest], claimed: Sequence[set[int]]) -> None:
         for decision, users in zip(decisions, claimed, strict=True):
-            noted = [entry("call", decision.decided_payload)] if decision.decided_payload else []
-            if users:
-                accepted = (alert for alert in alerts_of(decision) if alert.user_id in users)
-                noted += [entry("claim", msgspec.json.encode(alert)) for alert in accepted]
+            accepted = (alert for alert in alerts_of(decision) if alert.user_id in users) if users else ()
+            noted = [entry("claim", msgspec.json.encode(alert)) for alert in accepted]
+            noted += [entry("call", decision.decided_payload)] if decision.decided_payload else []
             self._journal.tail.note(noted)
 
     async def cursor(self, source: str) -> int | None:
