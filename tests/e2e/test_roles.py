@@ -137,10 +137,10 @@ async def everybody_says_what_he_has(
     site: Site, gateway: BotProcess, ingest: BotProcess, match: BotProcess, send: BotProcess
 ) -> None:
     parts = {
-        gateway: ["redis", "postgresql", "telegram"],
-        ingest: ["redis", "feed"],
-        match: ["redis"],
-        send: ["redis", "telegram"],
+        gateway: ["data", "redis", "postgresql", "telegram"],
+        ingest: ["data", "redis", "feed"],
+        match: ["data", "redis"],
+        send: ["data", "redis", "telegram"],
     }
     for bot, names in parts.items():
         health = await site.health_when(bot, lambda health: health["ok"])
