@@ -17,6 +17,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from telegram.error import NetworkError, RetryAfter
 
 from managers.json_mending import decoded_with_text
+from managers.telegram_updates import is_page
 
 T = TypeVar("T")
 
@@ -105,6 +106,8 @@ def telegrams_own(method: str, status: int, is_json: bool, payload: bytes, retry
     try:
         answer, payload = decoded_with_text(decoder, payload)
     except (ValueError, RecursionError):
+        if method == "getUpdates" and status == HTTPStatus.OK and is_page(payload):
+            return status, payload  # one update of it is no JSON: the others are read all the same
         raise _foreign(status, payload) from None
     if answer.ok:
         # A message that has an id was sent, whatever a proxy made of the headers: taking it for unknown repeats it.

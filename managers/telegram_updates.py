@@ -75,6 +75,12 @@ def read_page(payload: bytes) -> dict[str, Any] | None:
     return cast("dict[str, Any]", answer) if isinstance(answer, dict) else None
 
 
+def is_page(payload: bytes) -> bool:
+    """Tell whether it is a page of updates, readable or not."""
+    page = read_page(payload)
+    return page is not None and page.get("ok") is True and isinstance(page.get("result"), list)
+
+
 def _read(text: str) -> object:
     try:
         return read_json(text)

@@ -138,6 +138,8 @@ Redis was away; what remains is to write down who was accepted."""
 # character per (call, user): 1 where this batch accepted; then, where it did not, how long the record lives that stands
 # (`101|86400000`, in ms, comma between them). The answer is kept when anything was accepted or began or ended to wait.
 #
+# A call is journaled behind its claims: where PostgreSQL has it, it has them, and the feed need not be asked again.
+#
 # In mode `local` an accepted record that stands already may be the work of this very batch, whose answer was lost
 # before Redis went away: then its alert stands in the outbox as well, byte for byte, and leaves it.
 CLAIM: Final = Script(
@@ -172,9 +174,6 @@ while k <= #KEYS do
   local waits = tonumber(ARGV[a + 5])
   users = tonumber(users)
   local stored = false
-  if ARGV[a + 3] ~= '' and redis.call('SET', KEYS[k + 2], '1', 'NX', 'EX', journaled_s) then
-    redis.call('XADD', KEYS[2], '*', 'kind', 'call', 'data', ARGV[a + 3])
-  end
   for i = 1, users do
     local record, at = KEYS[k + 2 + i], a + 8 + 2 * i
     local outbox, alert = KEYS[5 + tonumber(ARGV[at])], ARGV[at + 1]
@@ -196,6 +195,9 @@ while k <= #KEYS do
       flags[#flags + 1] = '0'
       stand[#stand + 1] = redis.call('PTTL', record)
     end
+  end
+  if ARGV[a + 3] ~= '' and redis.call('SET', KEYS[k + 2], '1', 'NX', 'EX', journaled_s) then
+    redis.call('XADD', KEYS[2], '*', 'kind', 'call', 'data', ARGV[a + 3])
   end
   if ARGV[a + 6] ~= '' then
     if ARGV[a + 9] == '1' then redis.call('DEL', KEYS[k + 1]) end

@@ -17,7 +17,9 @@ from typing import Final, LiteralString, cast
 import msgspec
 import structlog
 from msgspec import Struct
+from msgspec.structs import replace
 
+from domain.calls import Call
 from domain.errors import TransientError
 from managers.cancellation import stop_if_cancelled
 from managers.fault_points import fault_point
@@ -27,11 +29,12 @@ from managers.redis_replies import entries as stream_entries
 from managers.waiting import pause
 from services import keys
 from services.begun_log import BegunLog
-from services.claims import stored_call_key
+from services.claims import Alert, stored_call_key
 from services.database import advance
 from services.journal_rows import (
     PUT_CALLS,
     PUT_REJECTED,
+    DecidedCall,
     Kind,
     UnreadableEntryError,
     Write,
@@ -112,6 +115,7 @@ class Journal:
         if found is None:
             return
         noted = [entry("claim", msgspec.json.encode(alert)) for alert in found.alerts if alert.kind == "alert"]
+        noted += [entry("call", _without_cursor(alert, call)) for alert, call in found.calls]
         noted += [entry("delivery", msgspec.json.encode(record)) for record in found.records]
         calls: list[Command] = [
             ("SET", stored_call_key(alert.call_id, alert.late_s, alert.decided_at), call, "NX", "EX", keys.ACCEPTED_S)
@@ -212,6 +216,14 @@ class Journal:
             payload = one.fields.get("data", b"")
             reason = storable_text(str(error))
             await self._postgres.execute(PUT_REJECTED, one.id, storable_text(kind), payload, reason)
+
+
+def _without_cursor(alert: Alert, call_json: bytes) -> bytes:
+    """Return the journal's form of a call that may be claimed for others yet: the feed is asked for it once more."""
+    call = replace(msgspec.json.decode(call_json, type=Call), cursor=None)
+    channels = (call.channel.id,)
+    decided = DecidedCall(call=call, decided_at=alert.decided_at, reason="first_check", checked_channels=channels)
+    return msgspec.json.encode(decided)
 
 
 def _writes(one: StreamEntry) -> list[Write]:

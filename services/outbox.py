@@ -170,10 +170,9 @@ class Outbox:
         self, decisions: Sequence[ClaimRequest], claimed: Sequence[set[int]], *, kept: bool = False
     ) -> None:
         for decision, users in zip(decisions, claimed, strict=True):
-            noted = [entry("call", decision.decided_payload)] if decision.decided_payload else []
-            if users:
-                accepted = (alert for alert in alerts_of(decision) if alert.user_id in users)
-                noted += [entry("claim", msgspec.json.encode(alert)) for alert in accepted]
+            accepted = (alert for alert in alerts_of(decision) if alert.user_id in users) if users else ()
+            noted = [entry("claim", msgspec.json.encode(alert)) for alert in accepted]
+            noted += [entry("call", decision.decided_payload)] if decision.decided_payload else []
             self._journal.tail.note(noted, kept=kept)
 
     async def cursor(self, source: str) -> int | None:

@@ -9,11 +9,8 @@ that this Redis is complete.
 from __future__ import annotations
 
 import asyncio
-import math
 import secrets
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Sequence
-from contextlib import suppress
 from datetime import datetime
 from functools import partial
 from typing import Final, LiteralString, Protocol
@@ -23,7 +20,7 @@ import structlog
 from msgspec import Struct
 
 from domain.errors import TransientError
-from domain.partitions import ALL, PARTITIONS, Partition, partition_of
+from domain.partitions import PARTITIONS, Partition, partition_of
 from domain.seen_tokens import ACCEPTED_FOR
 from managers.postgres import PostgresManager
 from managers.redis import Command, RedisAwayError, RedisManager
@@ -32,6 +29,7 @@ from managers.waiting import Progress, pause, reporting, turn
 from services import keys
 from services.claims import GROUP, Alert, HeldCall, milliseconds
 from services.database import Database
+from services.doubts import Doubts
 from services.journal import Journal
 from services.persistence import persistently
 from services.spool import Spool
@@ -43,18 +41,22 @@ LOOK_EVERY_S: Final = 1.0
 OTHERS_NOTICE_S: Final = 3.0
 """Other processes notice within a second or two and put their tails back."""
 _FIRST_LOOK_S: Final = 0.1
-_NOTE_EVERY_S: Final = 5.0
 _BATCH: Final = 500
 
+# A claim without its call is the half of what was being journaled when all was lost: the feed tells the call again, and
+# it is decided anew. Unless its outcome is known.
 _ACCEPTED: Final[LiteralString] = """
-    SELECT token_address, user_id, call_id, claimed_at FROM claims WHERE claimed_at > $1
+    SELECT token_address, user_id, call_id, claimed_at FROM claims c WHERE claimed_at > $1
+        AND (EXISTS (SELECT 1 FROM calls k WHERE k.call_id = c.call_id)
+            OR EXISTS (SELECT 1 FROM deliveries d WHERE d.call_id = c.call_id AND d.user_id = c.user_id))
 """
 # What has no outcome, and what waits for a digest that has not gone.
 _UNSETTLED: Final[LiteralString] = """
     SELECT c.document::text AS alert, d.reason AS held_because, coalesce(d.may_repeat, false) AS may_repeat
     FROM claims c
     LEFT JOIN deliveries d ON d.call_id = c.call_id AND d.user_id = c.user_id AND d.kind = 'alert'
-    WHERE c.claimed_at > $1 AND (d.call_id IS NULL OR d.status = 'digest' AND NOT EXISTS (
+    WHERE c.claimed_at > $1 AND EXISTS (SELECT 1 FROM calls k WHERE k.call_id = c.call_id)
+        AND (d.call_id IS NULL OR d.status = 'digest' AND NOT EXISTS (
         SELECT 1 FROM deliveries g WHERE g.call_id = c.call_id AND g.user_id = c.user_id AND g.kind = 'digest'))
     ORDER BY c.claimed_at
 """
@@ -121,7 +123,6 @@ class Refill:
         self._subscribers = subscribers
         self._senders = senders
         self._database = database
-        self._sends = sends
         self._entitled = entitled
         self._source = source
         self._renew = renew
@@ -129,14 +130,7 @@ class Refill:
         self._say = say
         self._clock = clock
         self._epoch: bytes | None = None
-        self._unknown: set[tuple[int, str]] = set()
-        """(user, call) of alerts that were in hand when Redis was found empty, and may have arrived. They are few, and
-        kept: it may be emptied again before they are in hand again.
-        """
-        self._certain: frozenset[Partition] = frozenset()
-        """Ours, and all that may have arrived of them is in `_unknown`."""
-        self._has_met = False
-        self._noted_at = -math.inf
+        self._doubts = Doubts(redis, database, journal.begun, spool, sends=sends)
         self._one_look = asyncio.Lock()
         self.is_filling = False
 
@@ -144,10 +138,10 @@ class Refill:
         """Look again and again, until cancelled."""
         while True:
             progress()
-            await asyncio.sleep(LOOK_EVERY_S if self._noted_at > 0 or not self._sends else _FIRST_LOOK_S)
+            await asyncio.sleep(LOOK_EVERY_S if self._doubts.is_noted else _FIRST_LOOK_S)
             try:
                 await self.look(progress)
-                await self._note_sender()
+                await self._doubts.note_sender(self._senders.recovered)
             except TransientError as error:
                 log.debug("redis_not_looked_at", reason=str(error))
 
@@ -157,7 +151,7 @@ class Refill:
         For PostgreSQL it waits, and everybody with it; for Redis only where nothing can be done without it.
         """
         async with turn(self._one_look, progress):
-            await self._meet()
+            await self._doubts.meet()
             epoch = await self._redis.get(keys.EPOCH.of())
             doubts = self._redis.written.doubts
             server = await self._redis.server_run()
@@ -173,10 +167,10 @@ class Refill:
             if not began_empty:
                 log.error("redis_emptied")
             owned = self._senders.owned
-            self._certain = (self._certain | self._senders.recovered) & owned
+            self._doubts.certain = (self._doubts.certain | self._senders.recovered) & owned
             self.is_filling = True
             try:
-                self._unknown.update(await reporting(self._senders.release(owned), progress))
+                self._doubts.unknown.update(await reporting(self._senders.release(owned), progress))
                 async with self._spool.closed(progress):
                     fill = partial(self._try_to_fill, progress, began_empty=began_empty)
                     away = await persistently(fill, progress)
@@ -202,47 +196,6 @@ class Refill:
             written.trust(server.run_id, as_of=doubts)
         return False
 
-    async def _meet(self) -> None:
-        """Before anything is sent from here: what another has written down for itself is not the whole any more."""
-        if self._has_met or not self._sends:
-            return
-        with suppress(TransientError):
-            if await self._database.sender() != self._journal.begun.found_token:
-                await self._database.note_sender(None)
-        self._has_met = True
-
-    async def _note_sender(self) -> None:
-        """Let PostgreSQL know whose log is to be believed after a kill: ours, if nobody else sends."""
-        if not self._sends or time.monotonic() - self._noted_at < _NOTE_EVERY_S:
-            return
-        if not self._spool.is_alone:
-            await self._database.note_sender(None)
-        elif self._senders.recovered == ALL:
-            await self._database.note_sender(self._journal.begun.token)
-        else:
-            return  # what a predecessor left is not written down yet
-        self._noted_at = time.monotonic()
-
-    async def _speak_for_ours(self, *, began_empty: bool) -> None:
-        """Say of the partitions that are sent here which alerts may have arrived; of others nobody here knows."""
-        begun = self._journal.begun
-        may_know = began_empty and begun.found_token is not None and self._spool.is_alone
-        if may_know and await self._database.sender() == begun.found_token:
-            self._certain = ALL
-            self._unknown |= begun.unknown()
-        if not self._certain:
-            return
-        by_partition: dict[Partition, list[tuple[int, str]]] = {partition: [] for partition in self._certain}
-        for user_id, call_id in self._unknown:
-            by_partition.setdefault(partition_of(user_id), []).append((user_id, call_id))
-        told = [part for p in self._certain for part in (p, msgspec.json.encode(by_partition[p]))]
-        key = keys.IN_DOUBT.of()
-        await self._redis.transaction([("HSET", key, *told), ("EXPIRE", key, keys.IN_DOUBT.expires_s)])
-
-    async def _doubts(self) -> dict[Partition, set[tuple[int, str]]]:
-        told = await self._redis.hgetall(keys.IN_DOUBT.of())
-        return {int(p): {*msgspec.json.decode(pairs, type=list[tuple[int, str]])} for p, pairs in told.items()}
-
     async def _try_to_fill(self, progress: Progress, *, began_empty: bool) -> RedisAwayError | None:
         """Return why it was given up: Redis went away, and others can go on without it once the gate is open."""
         try:
@@ -257,7 +210,7 @@ class Refill:
         await self._renew()
         await self._spool.replay_all(progress)
         put_back = await self._journal.put_back()
-        await self._speak_for_ours(began_empty=began_empty)
+        await self._doubts.tell(began_empty=began_empty)
         await self._journal.put_back_found()
         while not await self._leads():
             if await self._was_filled():
@@ -284,7 +237,13 @@ class Refill:
         if lost_both:
             self._say("Both Redis and PostgreSQL were emptied: nobody is known any more. Restore PostgreSQL's backup.")
         counts = {"subscribers": subscribers, "accepted": accepted, "alerts": waiting, "held": held}
-        log.info("redis_filled", journal=put_back, certain=len(self._certain), unknown=len(self._unknown), **counts)
+        log.info(
+            "redis_filled",
+            journal=put_back,
+            certain=len(self._doubts.certain),
+            unknown=len(self._doubts.unknown),
+            **counts,
+        )
         if subscribers:
             self._say(f"Redis filled: {accepted:,} accepted tokens, {waiting:,} alerts to send, {held:,} for digests.")
 
@@ -312,7 +271,7 @@ class Refill:
 
     async def _put_back_alerts(self, progress: Progress) -> tuple[int, int]:
         """Put what is not settled into the outbox and the digests; what may have arrived already says so."""
-        local, doubts = await self._local_pairs(), await self._doubts()
+        local, doubts = await self._local_pairs(), await self._doubts.of_all()
         await self._redis.transaction([("DEL", keys.OUTBOX.of(p), keys.IN_FLIGHT.of(p)) for p in range(PARTITIONS)])
         await self._forget_held()
         for partition in range(PARTITIONS):

@@ -137,10 +137,10 @@ async def everybody_says_what_he_has(
     site: Site, gateway: BotProcess, ingest: BotProcess, match: BotProcess, send: BotProcess
 ) -> None:
     parts = {
-        gateway: ["redis", "postgresql", "telegram", "updates", "clock"],
-        ingest: ["redis", "feed", "clock"],
-        match: ["redis", "clock"],
-        send: ["redis", "telegram", "clock"],
+        gateway: ["data", "redis", "postgresql", "telegram", "updates", "clock"],
+        ingest: ["data", "redis", "feed", "clock"],
+        match: ["data", "redis", "clock"],
+        send: ["data", "redis", "telegram", "clock"],
     }
     for bot, names in parts.items():
         health = await site.health_when(bot, lambda health: health["ok"])
