@@ -135,10 +135,10 @@ class TokenFilterBot(BotBase):
                 await end(working)
                 await self._drain_journal()
             await end(connections)
-            if engine.slots:
-                await engine.slots.leave()
             if engine.sent_before:
                 await engine.sent_before.leave()
+            if engine.slots:
+                await engine.slots.leave()
             await engine.leases.release_all()
             await engine.members.leave()
 

@@ -24,6 +24,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from heapq import heappop, heappush
 
+from domain.errors import NotSentError
 from managers.send_windows import Limit, Window
 
 ChatId = int | str
@@ -51,6 +52,7 @@ _WEIGHTS = {
 }
 """Powers of two keep virtual time exact."""
 
+_SHUT = "the process ends, and another one may be sending by now"
 _TIMER_SLACK_S = 2**-11
 """Event loops may round a delay to the millisecond, down; waking too early would only mean waking twice."""
 
@@ -144,6 +146,7 @@ class SlotScheduler:
         self._group = group
         self._overall = Window(overall)
         self._lapses_at = math.inf
+        self._is_shut = False
         self._share = 0
         self._fair = _FairClock()
         self._chats: dict[ChatId, _Chat] = {}
@@ -204,7 +207,7 @@ class SlotScheduler:
 
     def may_send(self, slot: Slot) -> bool:
         """Tell whether a request may leave under the slot now: the share it comes from must not have lapsed."""
-        return slot.share == self._share and not self._has_lapsed(self.clock())
+        return not self._is_shut and slot.share == self._share and not self._has_lapsed(self.clock())
 
     def _has_lapsed(self, now: float) -> bool:
         return now >= self._lapses_at
@@ -233,6 +236,15 @@ class SlotScheduler:
         self._closed_until = max(self._closed_until, self.clock() + for_s)
         self._pump(self.clock())
 
+    def shut(self) -> None:
+        """Let nothing leave any more, at the end of the process; whoever waits gets a `NotSentError`."""
+        self._is_shut = True
+        waiting = [waiter for chat in self._chats.values() for _, _, waiter in chat.queue]
+        for waiter in waiting:
+            if not waiter.granted.done():
+                self.waiting[waiter.lane] -= 1
+                waiter.granted.set_exception(NotSentError(_SHUT))
+
     @property
     def chats(self) -> int:
         """Chats that hold, cool or wait for a slot, or are closed."""
@@ -250,6 +262,8 @@ class SlotScheduler:
 
     async def acquire(self, chat_id: ChatId, lane: Lane, *, first: bool = False) -> Slot:
         """Wait for a slot; `first` goes before everything else that waits for this chat."""
+        if self._is_shut:
+            raise NotSentError(_SHUT)
         chat = self._chat(chat_id)
         self._sequence += 1
         waiter = _Waiter(chat, lane, self._sequence, asyncio.get_running_loop().create_future())

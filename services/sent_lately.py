@@ -14,6 +14,7 @@ import asyncio
 import secrets
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final, cast
 
 import msgspec
@@ -28,6 +29,8 @@ from services import keys
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 WRITTEN_EACH_S: Final = 1.0
+_LAST_ANSWERS_S: Final = 2.0
+_LOOK_S: Final = 0.02
 _LATE_S: Final = 0.5
 """A process that is busy writes later."""
 
@@ -111,9 +114,17 @@ class SentBefore:
             await asyncio.sleep(WRITTEN_EACH_S)
 
     async def leave(self) -> None:
-        """Leave word of what still counts. Call it when the last message is sent and `run` has ended."""
+        """Send no more, and leave word of what still counts. Call it when `run` has ended.
+
+        Somebody whose question is not answered yet would be answered when another process sends already.
+        """
         if not self._is_taken_up.is_set():
             return
+        self._scheduler.shut()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_LAST_ANSWERS_S):
+                while self._scheduler.in_flight:  # noqa: ASYNC110 - their senders wait for Telegram, not for us
+                    await asyncio.sleep(_LOOK_S)
         try:
             await self._exchange(is_last=True)
         except RedisAwayError as error:

@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from domain.errors import NotSentError
 from managers.redis import RedisManager
 from managers.send_slots import GROUP, OVERALL, Lane, Limit, SlotScheduler
 from services.sent_lately import SentBefore
@@ -144,3 +145,22 @@ async def test_without_redis_it_goes_on_by_what_it_knows(redis_url: str) -> None
         await process.before.leave()
         assert process.used == (3, {ANN: 3, BEN: 0, FRIENDS: 0})
         process.stop()
+
+
+async def test_who_has_left_sends_nothing_more(redis_manager: RedisManager) -> None:
+    """Somebody may be waiting for an answer still: by now another process has the chat."""
+    process = Process(redis_manager, "a")
+    await process.before.take_up()
+    await process.send(ANN, 3)
+    unsent = await process.scheduler.acquire(BEN, Lane.REPLY)
+    waiting = asyncio.create_task(process.scheduler.acquire(ANN, Lane.REPLY))
+    await asyncio.sleep(0)
+    process.scheduler.release(unsent)
+    await process.before.leave()
+    with pytest.raises(NotSentError):
+        await waiting
+    with pytest.raises(NotSentError):
+        await process.scheduler.acquire(BEN, Lane.REPLY)
+    assert not process.scheduler.may_send(unsent)
+    assert process.scheduler.waiting[Lane.REPLY] == 0
+    process.stop()
