@@ -16,7 +16,7 @@ from managers.postgres import PostgresManager
 from managers.rate_limiter import Limit, TelegramRateLimiter
 from managers.redis import RedisManager
 from managers.redis_written import WrittenNote
-from managers.send_slots import OVERALL
+from managers.send_windows import OVERALL
 from managers.sources.base import Source
 from managers.sources.native import NativeSource
 from managers.sources.pumpportal import PumpPortalSource

@@ -12,7 +12,7 @@ from email.utils import parsedate_to_datetime
 from heapq import heappop, heappush
 from typing import Final
 
-from managers.send_slots import Limit
+from managers.send_windows import Limit
 
 __all__ = ["LOST_AFTER_S", "UNLIMITED", "Budget", "Limit", "pause_s"]
 

@@ -21,63 +21,19 @@ import asyncio
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import IntEnum
 from heapq import heappop, heappush
 
 from domain.errors import NotSentError
+from managers.send_lanes import FairClock, Lane
 from managers.send_windows import Limit, Window
 
 ChatId = int | str
 """A number, or `@name` of a channel or group."""
 
 
-class Lane(IntEnum):
-    """What a message is for; earlier lanes get the larger share when messages have to wait."""
-
-    REPLY = 1
-    PAYMENT = 2
-    ALERT = 3
-    FOLLOW_UP = 4
-    REPORT = 5
-    BROADCAST = 6
-
-
-_WEIGHTS = {
-    Lane.REPLY: 64,
-    Lane.PAYMENT: 32,
-    Lane.ALERT: 16,
-    Lane.FOLLOW_UP: 4,
-    Lane.REPORT: 2,
-    Lane.BROADCAST: 1,
-}
-"""Powers of two keep virtual time exact."""
-
 _SHUT = "the process ends, and another one may be sending by now"
 _TIMER_SLACK_S = 2**-11
 """Event loops may round a delay to the millisecond, down; waking too early would only mean waking twice."""
-
-
-OVERALL = Limit(30, 1.0)
-PRIVATE = Limit(1, 1.0)
-GROUP = Limit(20, 60.0)
-
-
-class _FairClock:
-    """Virtual time of self-clocked fair queueing: whoever has the lowest turn is served next."""
-
-    __slots__ = ("_lane_turns", "_now")
-
-    def __init__(self) -> None:
-        self._now = 0.0
-        self._lane_turns: dict[Lane, float] = {}
-
-    def turn(self, lane: Lane) -> float:
-        turn = max(self._now, self._lane_turns.get(lane, 0.0)) + 1 / _WEIGHTS[lane]
-        self._lane_turns[lane] = turn
-        return turn
-
-    def advance(self, turn: float) -> None:
-        self._now = max(self._now, turn)
 
 
 @dataclass(slots=True, eq=False)
@@ -95,7 +51,7 @@ class _Waiter:
 class _Chat:
     id: ChatId
     window: Window
-    fair: _FairClock = field(default_factory=_FairClock)
+    fair: FairClock = field(default_factory=FairClock)
     queue: list[tuple[float, int, _Waiter]] = field(default_factory=list[tuple[float, int, _Waiter]])
     """Heap by (turn within the chat, sequence): first come, first served in each lane."""
     offered: _Waiter | None = None
@@ -148,7 +104,7 @@ class SlotScheduler:
         self._lapses_at = math.inf
         self._is_shut = False
         self._share = 0
-        self._fair = _FairClock()
+        self._fair = FairClock()
         self._chats: dict[ChatId, _Chat] = {}
         self._ready: list[tuple[float, int, _Waiter]] = []
         self._wakes: list[tuple[float, int, _Chat]] = []

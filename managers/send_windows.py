@@ -61,3 +61,12 @@ class Window:
     def cooled_at(self) -> float | None:
         """Tell when the last of the slots that cool now has cooled; `None` when none is cooling."""
         return max([*self._cooling, *self._cooling_of_others], default=None)
+
+
+OVERALL = Limit(30, 1.0)
+
+
+PRIVATE = Limit(1, 1.0)
+
+
+GROUP = Limit(20, 60.0)

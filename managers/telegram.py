@@ -16,6 +16,7 @@ from telegram import BotCommand, BotCommandScopeChat, ChatMember, User
 from telegram.error import BadRequest
 from telegram.ext import Application, ApplicationBuilder, ContextTypes, ExtBot
 
+from config.pace import pace
 from domain.errors import FloodError, MessageRefusedError, RecipientGoneError, TransientError
 from domain.messages import Media, MediaKind, Message, SentMedia
 from managers.cancellation import end
@@ -26,6 +27,7 @@ from managers.telegram_markup import keyboard_json, plain_text
 from managers.telegram_request import AiohttpRequest
 from managers.telegram_updates import UpdateInbox, webhook_secret
 from managers.update_queue import UpdateQueue
+from managers.waiting import LOOK_S
 
 log = structlog.get_logger(__name__)
 
@@ -289,7 +291,7 @@ class TelegramManager:
         try:
             while True:
                 progress()
-                await asyncio.wait({polling}, timeout=self._stale_after_s / 4)
+                await asyncio.wait({polling}, timeout=pace.seconds(min(LOOK_S, self._stale_after_s / 4)))
                 if polling.done():
                     polling.result()
                 if (age_s := self._polling.stuck_s) > self._stale_after_s and self.queue.has_room:

@@ -20,7 +20,7 @@ from telegram.request import BaseRequest, RequestData
 from yarl import URL
 
 from config.clock import now
-from managers.telegram_answers import ForeignAnswerError, telegrams_own
+from managers.telegram_answers import FloodRefusedError, ForeignAnswerError, telegrams_own
 
 _TOKEN_IN_URL = re.compile(r"/bot[^/\s]+")
 _FORM = {"Content-Type": "application/x-www-form-urlencoded"}
@@ -112,13 +112,13 @@ class AiohttpRequest(BaseRequest):
             raise RequestNotSentError("The session is closed")
         uploads = request_data is not None and request_data.contains_files
         write_default_s = self._media_write_timeout_s if uploads else self._write_timeout_s
-        timeout = _timeout(
-            read_s=_chosen(read_timeout, self._read_timeout_s),
-            write_s=_chosen(write_timeout, write_default_s),
-            connect_s=_chosen(connect_timeout, self._connect_timeout_s),
-            pool_s=_chosen(pool_timeout, self._pool_timeout_s),
-            bounded=method == "POST",
+        read_s, write_s = _chosen(read_timeout, self._read_timeout_s), _chosen(write_timeout, write_default_s)
+        connect_s, pool_s = (
+            _chosen(connect_timeout, self._connect_timeout_s),
+            _chosen(pool_timeout, self._pool_timeout_s),
         )
+        is_bounded = method == "POST"
+        timeout = _timeout(read_s=read_s, write_s=write_s, connect_s=connect_s, pool_s=pool_s, bounded=is_bounded)
         body, headers = (None, None) if request_data is None else _body(request_data)
         asked_at = time.monotonic()
         # The library's errors hold the URL and with it the bot's token, which must never reach a log: they
@@ -127,11 +127,9 @@ class AiohttpRequest(BaseRequest):
             async with self._session.request(
                 method, url, data=body, headers=headers, timeout=timeout, allow_redirects=False
             ) as response:
-                if method != "POST":  # a file
+                if not is_bounded:  # a file
                     return response.status, await response.read()
-                answer = await self._answer(URL(url).name, response)
-                self._heard(response.headers.get("Date"), time.monotonic() - asked_at)
-                return answer
+                return await self._answer(URL(url).name, response, asked_at)
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL) as error:
             raise RequestNotSentError(_described(error)) from None
         except TimeoutError as error:
@@ -146,7 +144,7 @@ class AiohttpRequest(BaseRequest):
                 raise RequestNotSentError(_described(error)) from None
             raise NetworkError(_described(error)) from None
 
-    async def _answer(self, api_method: str, response: aiohttp.ClientResponse) -> tuple[int, bytes]:
+    async def _answer(self, api_method: str, response: aiohttp.ClientResponse, asked_at: float) -> tuple[int, bytes]:
         payload = bytearray()
         async for chunk in response.content.iter_any():
             payload += chunk
@@ -155,7 +153,13 @@ class AiohttpRequest(BaseRequest):
                 raise ForeignAnswerError(f"an answer of more than {_MAX_ANSWER_BYTES} bytes")
         is_json = response.content_type == "application/json"
         retry_after = response.headers.get("Retry-After", "")
-        answer = telegrams_own(api_method, response.status, is_json, bytes(payload), retry_after)
+        took_s = time.monotonic() - asked_at
+        try:
+            answer = telegrams_own(api_method, response.status, is_json, bytes(payload), retry_after)
+        except FloodRefusedError:
+            self._heard(response.headers.get("Date"), took_s)
+            raise
+        self._heard(response.headers.get("Date"), took_s)
         if answer[0] == HTTPStatus.OK:
             self.last_success_at = self._clock()
         return answer

@@ -93,12 +93,10 @@ class WebSocketManager:
         """`steady_after_s`: a connection that brought events for so long is followed by the shortest wait again."""
         self.stats = FeedStats()
         self._source = source
-        self._emit = emit
-        self._emit_now = emit_now
+        self._emit, self._emit_now = emit, emit_now
         self._resume_cursor = resume_cursor
         self._clock = clock
-        self._backoff_base_s = backoff_base_s
-        self._backoff_cap_s = backoff_cap_s
+        self._backoff_base_s, self._backoff_cap_s = backoff_base_s, backoff_cap_s
         self._steady_after_s = steady_after_s
         self._address = shown(source.url)
         self._proxies = Proxies()

@@ -24,7 +24,7 @@ from managers.cancellation import end
 from managers.postgres import PostgresManager
 from managers.rate_limiter import Limit, TelegramRateLimiter
 from managers.redis import RedisManager
-from managers.send_slots import PRIVATE
+from managers.send_windows import PRIVATE
 from managers.telegram import TelegramManager
 from sandbox.telegram.limits import FloodLimits
 from sandbox.telegram.people import SandboxUser

@@ -8,7 +8,7 @@ from datetime import timedelta
 from telegram.error import TimedOut
 
 from managers.rate_limiter import Answer, ChatId, Limit, Slot, TelegramRateLimiter
-from managers.send_slots import Lane
+from managers.send_lanes import Lane
 from managers.telegram_answers import FloodRefusedError
 
 

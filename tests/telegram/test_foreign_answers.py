@@ -13,12 +13,14 @@ from domain.errors import FatalError, FloodError, OutcomeUnknownError, Recipient
 from domain.messages import Media, Message
 from managers.conversation import TelegramConversation
 from managers.rate_limiter import Lane, TelegramRateLimiter
+from managers.send_windows import Limit
 from managers.telegram import TelegramManager
 from managers.telegram_errors import telegram_errors
 from tests.telegram.foreign_answers import ANSWERS, FORBIDDEN, MESSAGE, page, said
 from tests.telegram.foreign_server import TOKEN, ForeignBotApi, Handler
 
 HELLO = Message(html="hello")
+AT_WILL = Limit(1_000, 1.0)
 PICTURE = Media(kind="photo", source="https://example.org/a.png")
 
 
@@ -30,7 +32,7 @@ async def server() -> AsyncGenerator[ForeignBotApi]:
 
 @pytest.fixture
 async def manager(server: ForeignBotApi) -> AsyncGenerator[TelegramManager]:
-    limiter = TelegramRateLimiter()
+    limiter = TelegramRateLimiter(overall=AT_WILL, private=AT_WILL)
     async with TelegramManager(token=TOKEN, api_base=server.url, limiter=limiter).opened() as manager:
         yield manager
 

@@ -9,7 +9,9 @@ import pytest
 
 from domain.errors import NotSentError
 from managers.redis import RedisManager
-from managers.send_slots import GROUP, OVERALL, Lane, Limit, SlotScheduler
+from managers.send_lanes import Lane
+from managers.send_slots import SlotScheduler
+from managers.send_windows import GROUP, OVERALL, Limit
 from services.sent_lately import SentBefore
 from tests.faults.proxy import FaultProxy
 

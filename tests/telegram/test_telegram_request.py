@@ -147,7 +147,7 @@ def dated(body: str, date: str, status: int = 200) -> Handler:
 async def test_only_telegrams_own_answers_tell_what_time_it_is(server: ForeignBotApi) -> None:
     heard: list[str | None] = []
     sound = [
-        '{"ok":true,"result":true}',
+        '{"ok":true,"result":{"id":5,"is_bot":true,"first_name":"Filter","username":"filter_bot"}}',
         '{"ok":false,"error_code":429,"description":"Too Many Requests: retry after 1"}',
     ]
     foreign = ["<html>403</html>", "", "[]", "{}", '{"ok":1}', '{"result":true}', '{"ok":true', "[" * 90_000, "null"]
