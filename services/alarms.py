@@ -87,7 +87,7 @@ class _Alarm:
     began_at: float = 0.0
     ended_at: float = 0.0
     known_from: float = 0.0
-    """Before that, a condition that does not hold says nothing."""
+    """An alarm of an earlier process: until then, a condition that has not held here says nothing."""
 
     @property
     def stands(self) -> bool:
@@ -97,6 +97,7 @@ class _Alarm:
         reason = self.condition()
         if reason is not None:
             self.reason = reason
+            self.known_from = 0.0
         if (reason is not None) == self.stands:
             self.turning_since = None
             return

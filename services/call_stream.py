@@ -183,7 +183,9 @@ class CallReader:
             self._read_to.pop(partition, None)
 
     async def read(self, count: int, block_ms: int) -> Batch:
-        """Return what comes after the lowest cursor of the partitions; there must be one."""
+        """Return what comes after the lowest cursor of the partitions; nothing where there is none (any more)."""
+        if not self._read_to:
+            return Batch(read_from=BEGINNING, calls=[], read_to=BEGINNING)
         return await self._stream.read(min(self._read_to.values(), key=position_of), count, block_ms)
 
     def moves(self, batch: Batch) -> dict[Partition, str]:

@@ -366,6 +366,7 @@ class UsersService:
         saved = self._resolved(replace(changed, revision=changed.revision + 1))
         await self._store.save(saved)
         log.info("subscriber_changed", user_id=saved.user_id, revision=saved.revision)
+        saved = self._resolved(saved)  # a preset may have changed meanwhile, without knowing of this follower
         self._receivers.put(saved, before)
         if self._returned and before and before.unreachable and not saved.unreachable:
             try:

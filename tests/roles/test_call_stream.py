@@ -169,6 +169,10 @@ async def test_a_partition_that_was_taken_up_while_a_batch_was_read_is_not_moved
     reader.drop([2])
     assert reader.moves(back) == {}
     assert len(reader) == 1
+    reader.drop([1])
+    nothing = await reader.read(2, 1)  # the last partition may go while a read is repeated
+    assert nothing.read_from == nothing.read_to
+    assert not nothing.calls
 
 
 async def test_the_stream_is_kept_short(stream: CallStream, redis_manager: RedisManager) -> None:
