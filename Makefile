@@ -41,8 +41,9 @@ check: lint types layers test ## what CI runs: ruff, pyright strict, import-lint
 faults: setup ## break everything, at full size; writes docs/reliability.md (a quarter of an hour)
 	$(BIN)/python -m pytest tests/faults -n 2 --full --reliability-table docs/reliability.md
 
-soak: setup ## ten minutes of load and faults, ten of the watchdog in every role; adds to docs/reliability.md
+soak: setup ## load and faults, the watchdog in every role, a full disk fifty times; adds to docs/reliability.md
 	$(BIN)/python -m tests.faults.soak --minutes 10
+	$(BIN)/python -m tests.faults.soak_disk --times 50
 
 bench: setup ## run every benchmark; writes docs/performance.md
 	$(BIN)/python -m benchmarks all --write docs/performance.md
