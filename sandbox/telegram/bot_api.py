@@ -6,6 +6,7 @@ import asyncio
 import re
 import time
 from contextvars import ContextVar
+from email.utils import formatdate
 from typing import Any
 
 import msgspec
@@ -73,7 +74,7 @@ class BotApi:
             return self._refuse(ApiError(413, "Request Entity Too Large"))
         if fault is Fault.TIMEOUT_AFTER_DELIVERY:
             return await self._never_answer(request)
-        return _json(answer)
+        return self._json(answer)
 
     def _check_token(self, token: str) -> None:
         if token != self._cloud.token:
@@ -117,7 +118,12 @@ class BotApi:
         body: dict[str, Any] = {"ok": False, "error_code": error.code, "description": error.description}
         if error.parameters:
             body["parameters"] = error.parameters
-        return _json(msgspec.json.encode(body), status=error.code)
+        return self._json(msgspec.json.encode(body), status=error.code)
+
+    def _json(self, body: bytes, *, status: int = 200) -> web.Response:
+        ahead_s = self._cloud.faults.ahead_s
+        headers = _JSON | {"Date": formatdate(time.time() + ahead_s, usegmt=True)} if ahead_s else _JSON
+        return web.Response(body=body, status=status, headers=headers)
 
     async def _file(self, request: web.Request) -> web.StreamResponse:
         try:
@@ -128,7 +134,3 @@ class BotApi:
         except ApiError as error:
             return self._refuse(error)
         return web.Response(body=file.data, content_type="application/octet-stream")
-
-
-def _json(body: bytes, *, status: int = 200) -> web.Response:
-    return web.Response(body=body, status=status, headers=_JSON)

@@ -52,6 +52,8 @@ class Faults:
         self.timeout_after_delivery_rate = 0.0
         self.storm_until = -math.inf
         """Until the sandbox's clock shows this, every send is refused with 429."""
+        self.ahead_s = 0.0
+        """By how much the date of an answer is later than this machine's: both grow old together with a moved clock."""
         self.hold_s = 120.0
         """How long an answer that never comes keeps its connection open."""
 

@@ -49,6 +49,7 @@ async def test_what_waited_too_long_comes_in_a_digest(stage: Stage, verdict: Ver
         await stage.play(over_s=1)
         await asyncio.sleep(1)  # everything is claimed by now, nothing is sent
         clock.step(PAST_FRESHNESS_S)
+        stage.telegram.faults.ahead_s = PAST_FRESHNESS_S
         counts = await stage.finish(bot)
     verdict("Telegram away for longer than an alert is fresh", counts)
     assert counts.in_digests
