@@ -16,20 +16,20 @@ from bot.console import Part, Terminal, summarise
 from bot.doctor import examine
 from bot.roles import ROLES, SENDING, Role
 from composition import Addresses, Composition, Place, connect
-from config.clock import now
 from config.logging import configure_logging
-from config.pace import pace
-from config.private_files import keep_private
 from config.settings import Settings, load_settings
-from domain.errors import FatalError, TransientError, flatten
 from domain.partitions import PARTITIONS
-from managers.fault_points import points
 from managers.postgres import PostgresSchemaError
 from migrations import migrate
+from runtime.clock import now
+from runtime.errors import FatalError, TransientError, flatten
+from runtime.fault_points import points
+from runtime.pace import pace
+from runtime.private_files import keep_private
+from runtime.retry import persistently
 from sandbox.world import POSTGRES, Wants, World, open_world
 from services import keys
 from services.members import Shard
-from services.persistence import persistently
 from web.app import create_app
 from web.server import HttpServer
 from web.telegram_webhook import TelegramWebhook

@@ -15,17 +15,18 @@ from bot.intake import LEASE as INGEST
 from bot.intake import Intake
 from bot.roles import SENDING, Role, exclusive_leases
 from bot.shards import MatchShard
-from bot.supervision import Job, Progress, Pulse, notify_systemd, supervise, watch
 from bot.time_of_day import follow_steps_back, join, once_sure
 from bot.updates import Updates
 from domain.calls import PriceTick
-from domain.errors import FatalError, TransientError
 from domain.partitions import ALL, Partition
 from handlers.base import BotBase, Services
-from managers.cancellation import end
 from managers.jupiter import SolPrice
 from managers.redis import RedisManager
-from managers.waiting import pause
+from runtime.cancellation import end
+from runtime.errors import FatalError, TransientError
+from runtime.retry import persistently
+from runtime.supervision import Job, Progress, Pulse, notify_systemd, supervise, watch
+from runtime.waiting import pause
 from services.alarms import AlarmsService
 from services.call_stream import CallStream
 from services.changes import Changes, OnChange
@@ -40,7 +41,6 @@ from services.members import Members
 from services.monitoring import MonitoringService
 from services.outbox import Outbox
 from services.partition_owner import PartitionOwner
-from services.persistence import persistently
 from services.readings import ReadingsService
 from services.refill import Refill
 from services.sent_lately import SentBefore

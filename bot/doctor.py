@@ -12,13 +12,13 @@ from pathlib import Path
 from msgspec import Struct
 
 from domain.calls import Call
-from domain.errors import BotError
 from managers.jupiter import SolPrice
 from managers.postgres import PostgresManager
 from managers.redis import RedisManager
 from managers.sources.base import Source
 from managers.telegram import TelegramManager
 from managers.websocket import WebSocketManager
+from runtime.errors import BotError
 
 PATIENCE_S = 15.0
 FEED_PATIENCE_S = 12.0

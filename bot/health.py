@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 from bot.core import TokenFilterBot
 from bot.intake import LEASE as INGEST
 from bot.roles import EVERY_LEASE
-from config.clock import now
 from managers.api import APIRetryManager, HostCounts, HostHealth
 from managers.telegram import TelegramManager
+from runtime.clock import now
 from services.conditions import show_difference
 from services.database import INCOMPLETE, Standing
 from services.members import Member

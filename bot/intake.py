@@ -11,19 +11,19 @@ from typing import Final, NamedTuple, TypeVar
 
 import structlog
 
-from bot.supervision import Progress
-from config.pace import pace
 from domain.calls import Call
-from managers.fault_points import fault_point
 from managers.sources.base import Source
-from managers.waiting import LOOK_S
 from managers.websocket import WebSocketManager
+from runtime.fault_points import fault_point
+from runtime.pace import pace
+from runtime.retry import persistently
+from runtime.supervision import Progress
+from runtime.waiting import LOOK_S
 from services.call_stream import CallStream
 from services.decisions import DecisionsService
 from services.fencing import LeaseLostError
 from services.leases import Leases
 from services.outbox import ClaimRequest, FeedCursor, Outbox
-from services.persistence import persistently
 
 log = structlog.get_logger(__name__)
 

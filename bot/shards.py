@@ -10,8 +10,9 @@ from typing import Final
 import structlog
 from msgspec.structs import replace
 
-from bot.supervision import Progress
 from domain.partitions import ALL, Partition, partition_of
+from runtime.retry import persistently
+from runtime.supervision import Progress
 from services.call_stream import CallReader, CallStream
 from services.claims import ClaimRequest
 from services.decisions import DecisionsService
@@ -19,7 +20,6 @@ from services.fencing import LeaseLostError
 from services.leases import Leases
 from services.members import Members
 from services.partition_owner import PartitionOwner
-from services.persistence import persistently
 from services.users import UsersService
 
 log = structlog.get_logger(__name__)

@@ -14,11 +14,11 @@ from typing import Final
 import structlog
 
 from bot.roles import SENDING, Role
-from bot.supervision import Job, Progress
 from bot.updates import Updates
-from config.clock import now
+from runtime.clock import now
+from runtime.retry import persistently
+from runtime.supervision import Job, Progress
 from services.members import Members
-from services.persistence import persistently
 
 log = structlog.get_logger(__name__)
 

@@ -11,14 +11,14 @@ from typing import Final
 import structlog
 
 from bot.roles import GATEWAY
-from bot.supervision import Job, Progress
-from config.clock import now
-from config.pace import pace
-from domain.errors import DeliveryError, FatalError, FloodError, MessageRefusedError, TransientError
-from managers.cancellation import stop_if_cancelled
 from managers.telegram import TelegramManager, WebhookState
-from managers.waiting import LOOK_S, pause
-from services.persistence import persistently
+from runtime.cancellation import stop_if_cancelled
+from runtime.clock import now
+from runtime.errors import DeliveryError, FatalError, FloodError, MessageRefusedError, TransientError
+from runtime.pace import pace
+from runtime.retry import persistently
+from runtime.supervision import Job, Progress
+from runtime.waiting import LOOK_S, pause
 
 log = structlog.get_logger(__name__)
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from bot.health import api_health, clock_health, data_health, feed_health, telegram_health, updates_health
 from bot.intake import QUEUE_SIZE
 from bot.roles import SENDING
-from config.clock import now
 from managers.postgres import PostgresManager
 from managers.redis import RedisManager
+from runtime.clock import now
 from services import conditions, gauges
 from services.database import Database, Standing
 from services.dead_letters import DeadLetters

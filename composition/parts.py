@@ -18,15 +18,15 @@ from bot.updates import Updates, Webhook
 from composition.connections import Connections, Place
 from composition.observation import Readings, observe
 from composition.stores import Stores
-from config.clock import now
 from config.settings import Settings
-from domain.errors import MessageRefusedError, RecipientGoneError
 from domain.matching import Matcher
 from domain.plans import load_plans
 from domain.presets import load_presets
 from handlers.base import Services
 from handlers.dispatch import Dispatcher
 from managers.conversation import TelegramConversation
+from runtime.clock import now
+from runtime.errors import MessageRefusedError, RecipientGoneError
 from services.alarm_memory import StoredAlarmMemory
 from services.alarms import AlarmsService
 from services.changes import Changes

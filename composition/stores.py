@@ -7,12 +7,12 @@ from functools import partial
 
 from bot.roles import REFILL, SENDING, parts_of
 from composition.connections import Connections, Place
-from config.clock import now
 from domain.calls import Channel
 from domain.partitions import ALL, Partition
 from domain.subscribers import Subscriber
 from managers.cache import SmartCache
 from migrations import migrate
+from runtime.clock import now
 from services.accepted_pairs import AcceptedPairs
 from services.begun_log import BegunLog
 from services.call_stream import CallStream

@@ -12,7 +12,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from domain.errors import FatalError
+from runtime.errors import FatalError
 
 HttpUrl = Annotated[str, Field(pattern=r"^https?://[^\s/]+\S*$")]
 WebSocketUrl = Annotated[str, Field(pattern=r"^wss?://[^\s/]+\S*$")]

@@ -17,9 +17,9 @@ from typing import Final
 
 import msgspec
 
-from domain.errors import UserFacingError
 from domain.filters import MAX_WAIT_MINUTES, Choice, FilterField, Missing, Range, Rule, Unit, Words
 from domain.lists import MAX_TYPED, NOTHING, fold, read_list, show_list
+from runtime.errors import UserFacingError
 
 MAX_LENGTH: Final = 64
 """Of a number or range that somebody types, in characters."""

@@ -7,8 +7,8 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from domain.errors import FatalError
 from domain.presets import read_tables, refuse_unknown
+from runtime.errors import FatalError
 
 TRIAL: Final = "trial"
 MAX_DAYS: Final = 3660

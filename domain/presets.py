@@ -13,9 +13,9 @@ from typing import Any, Final, cast, get_args
 
 from msgspec import Struct
 
-from domain.errors import FatalError, UserFacingError
 from domain.filters import FIELDS, FilterField, Missing, Rule
 from domain.numbers import parse_rule, with_policy
+from runtime.errors import FatalError, UserFacingError
 
 KEY: Final = re.compile(r"[a-z0-9_]{1,24}")
 """Part of text keys and callback data."""

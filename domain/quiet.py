@@ -12,8 +12,8 @@ from functools import lru_cache
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from domain.errors import UserFacingError
 from domain.subscribers import QuietHours
+from runtime.errors import UserFacingError
 
 MINUTES_PER_DAY: Final = 24 * 60
 _MINUTE: Final = timedelta(minutes=1)

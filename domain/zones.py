@@ -8,7 +8,7 @@ from functools import cache
 from typing import Final
 from zoneinfo import available_timezones
 
-from domain.errors import UserFacingError
+from runtime.errors import UserFacingError
 
 MAX_SUGGESTIONS: Final = 3
 _MAX_LENGTH: Final = 64

@@ -9,8 +9,8 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from domain.errors import MessageRefusedError
 from domain.messages import Message
+from runtime.errors import MessageRefusedError
 from services.channels import ChannelsService
 from services.dead_letters import DeadLetters
 from services.explanations import ExplanationsService

@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Struct
 
 from domain.addresses import MAX_ADDRESS_LENGTH, call_tag
-from domain.errors import UserFacingError
+from runtime.errors import UserFacingError
 
 MAX_BYTES = 64
 _SAFE = "@/-._~"

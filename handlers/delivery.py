@@ -9,7 +9,6 @@ from typing import Final, cast
 from msgspec.structs import replace
 
 from domain.addresses import is_address
-from domain.errors import UserFacingError
 from domain.messages import Message
 from domain.policy import mute, parse_cap, parse_pass_score, snooze_until_morning, unmute
 from domain.quiet import parse_quiet_hours
@@ -29,6 +28,7 @@ from handlers import delivery_menus as menus
 from handlers.base import BotBase, GroupChat, Turn
 from handlers.menus import message, view_of
 from handlers.routing import callback, command, text_input
+from runtime.errors import UserFacingError
 from texts.markup import Html
 
 TYPED: Final = "delivery"

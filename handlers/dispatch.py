@@ -24,11 +24,11 @@ from telegram.ext import (
     filters,
 )
 
-from domain.errors import DeliveryError, FloodError, RecipientGoneError, TransientError, UserFacingError
 from domain.messages import Message
 from handlers.base import BotBase, GroupChat, Turn
 from handlers.routing import CommandRoute, Routes, collect
 from managers.telegram_updates import Excess
+from runtime.errors import DeliveryError, FloodError, RecipientGoneError, TransientError, UserFacingError
 from texts.markup import MAX_CALLBACK_ANSWER_UTF16, Html, cut, to_plain
 from texts.renderer import FALLBACK_LANGUAGE
 

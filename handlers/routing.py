@@ -17,9 +17,9 @@ from typing import Any, TypeVar
 
 from msgspec import Struct
 
-from domain.errors import FatalError
 from handlers.base import BotBase, Turn
 from handlers.callbacks import CallbackData
+from runtime.errors import FatalError
 from texts.renderer import FALLBACK_LANGUAGE, Texts
 
 Bot = TypeVar("Bot", bound=BotBase)

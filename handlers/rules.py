@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Final
 
-from domain.errors import UserFacingError
 from domain.filters import FIELDS, FilterField, FilterSet, Missing, Range
 from domain.numbers import parse_rule, with_policy
 from domain.subscribers import Subscriber
@@ -14,6 +13,7 @@ from handlers.channel_menus import channel_rule, channels_menu, choosable
 from handlers.menus import view_of
 from handlers.routing import callback, text_input
 from handlers.set_menus import GROUPS, POLICIES, field_keyboard, field_menu, group_menu
+from runtime.errors import UserFacingError
 from services.filter_sets import CHANNEL, set_of
 from texts.markup import Html
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from domain.errors import UserFacingError
 from handlers import callbacks, menus, preset_menus
 from handlers.base import BotBase, Turn
 from handlers.menus import view_of
 from handlers.routing import callback, command, text_input
 from handlers.set_menus import set_menu
+from runtime.errors import UserFacingError
 from services.filter_sets import set_of
 from services.users import Placed
 from texts.markup import Html, cut

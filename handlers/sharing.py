@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from domain.errors import UserFacingError
 from handlers import callbacks, sharing_menus
 from handlers.base import BotBase, Turn
 from handlers.menus import view_of
 from handlers.routing import callback
 from handlers.set_menus import set_menu
+from runtime.errors import UserFacingError
 from services.filter_sets import set_of
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from domain.errors import UserFacingError
 from handlers import callbacks, menus
 from handlers.base import BotBase, Turn
 from handlers.menus import view_of
 from handlers.preset_menus import preset_keyboard, preset_lines
 from handlers.routing import command, membership
 from handlers.sharing_menus import preview
+from runtime.errors import UserFacingError
 from services.sharing import PAYLOAD_PREFIX
 from services.users import Opened
 

@@ -21,10 +21,10 @@ from purgatory import AsyncCircuitBreakerFactory, ContextChanged, Event
 from purgatory.domain.model import HALF_OPENED, OPENED, HalfOpenedState
 from yarl import URL
 
-from domain.errors import TransientError
 from managers.api_answers import FailedError, ForeignAnswerError, RefusedError, Shape, TooManyError, body_of
-from managers.cancellation import stop_if_cancelled
 from managers.request_budget import UNLIMITED, Budget, Limit, pause_s
+from runtime.cancellation import stop_if_cancelled
+from runtime.errors import TransientError
 
 log = structlog.get_logger(__name__)
 

@@ -10,8 +10,8 @@ import aiohttp
 import msgspec
 from msgspec import Struct
 
-from domain.errors import TransientError
 from managers.json_mending import decoded
+from runtime.errors import TransientError
 
 _MAX_BYTES = 16 * 1024 * 1024
 _MAX_REFUSAL_BYTES = 64 * 1024

@@ -11,11 +11,11 @@ from telegram import LinkPreviewOptions
 from telegram.constants import ParseMode
 from telegram.error import BadRequest
 
-from domain.errors import BotError, FloodError, RecipientGoneError
 from domain.messages import Message
 from managers.telegram import TelegramManager
 from managers.telegram_errors import is_harmless, telegram_errors
 from managers.telegram_markup import markup
+from runtime.errors import BotError, FloodError, RecipientGoneError
 
 _NO_PREVIEW = LinkPreviewOptions(is_disabled=True)
 _FAILURES: Final = 3

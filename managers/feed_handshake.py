@@ -16,10 +16,10 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidHandshake, InvalidProxyStatus, InvalidStatus, InvalidURI
 from websockets.uri import parse_uri
 
-from domain.errors import FatalError
 from managers.feed_connection import FeedConnection
 from managers.feed_proxies import Proxies
 from managers.request_budget import pause_s
+from runtime.errors import FatalError
 
 LONGEST_PAUSE_S: Final = 300.0
 """After so long a feed is asked again even if it said more: perhaps somebody else said so."""

@@ -11,15 +11,15 @@ from typing import Any, Final, cast
 import msgspec
 import structlog
 
-from config.clock import now
 from domain.calls import Origin, Token
-from domain.errors import TransientError
 from managers.api import APIRetryManager
 from managers.api_answers import Shape
 from managers.json_mending import decoded
 from managers.request_budget import Limit
 from managers.sources.base import NAME_LIMIT, SYMBOL_LIMIT, clamped, cut, is_plausible, place, positive
 from managers.sources.links import media_link, telegram_handle, web_link, x_handle
+from runtime.clock import now
+from runtime.errors import TransientError
 
 log = structlog.get_logger(__name__)
 

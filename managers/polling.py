@@ -15,11 +15,11 @@ import structlog
 from telegram.error import Conflict, NetworkError, TelegramError
 from telegram.ext import ExtBot
 
-from domain.errors import BotError, FatalError, FloodError, NotSentError, TransientError
 from managers.telegram_errors import as_bot_error
 from managers.telegram_request import AiohttpRequest
 from managers.telegram_updates import UpdateInbox, identified, read_page
 from managers.update_queue import UpdateQueue
+from runtime.errors import BotError, FatalError, FloodError, NotSentError, TransientError
 
 log = structlog.get_logger(__name__)
 

@@ -16,8 +16,8 @@ from typing import LiteralString, Self
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
 
-from domain.errors import FatalError, TransientError
-from managers.cancellation import stop_if_cancelled
+from runtime.cancellation import stop_if_cancelled
+from runtime.errors import FatalError, TransientError
 
 Row = asyncpg.Record
 Value = object

@@ -16,7 +16,6 @@ from typing import Final, Never
 
 import structlog
 
-from managers.cancellation import stop_if_cancelled
 from managers.redis_errors import (
     RedisAwayError,
     RedisNotNowError,
@@ -24,6 +23,7 @@ from managers.redis_errors import (
     RedisTimeoutError,
     RedisUnservingError,
 )
+from runtime.cancellation import stop_if_cancelled
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 

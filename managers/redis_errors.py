@@ -18,8 +18,8 @@ from typing import Final
 
 from redis import exceptions as errors
 
-from domain.errors import FatalError, TransientError
-from managers.cancellation import stop_if_cancelled
+from runtime.cancellation import stop_if_cancelled
+from runtime.errors import FatalError, TransientError
 
 _NOT_EVEN_PING: Final = frozenset({"LOADING", "BUSY", "MISCONF", "MASTERDOWN"})
 """A server that says this to a command says it to PING too."""

@@ -23,9 +23,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
 
-from domain.errors import NotSentError
 from managers.send_lanes import FairClock, Lane
 from managers.send_windows import Limit, Window
+from runtime.errors import NotSentError
 
 ChatId = int | str
 """A number, or `@name` of a channel or group."""

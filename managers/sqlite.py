@@ -18,7 +18,7 @@ from typing import Final, LiteralString, Self
 import aiosqlite
 import structlog
 
-from domain.errors import FatalError, TransientError
+from runtime.errors import FatalError, TransientError
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 

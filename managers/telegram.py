@@ -16,10 +16,7 @@ from telegram import BotCommand, BotCommandScopeChat, ChatMember, User
 from telegram.error import BadRequest
 from telegram.ext import Application, ApplicationBuilder, ContextTypes, ExtBot
 
-from config.pace import pace
-from domain.errors import FloodError, MessageRefusedError, RecipientGoneError, TransientError
 from domain.messages import Media, MediaKind, Message, SentMedia
-from managers.cancellation import end
 from managers.polling import POLL_GRACE_S, Polling, PollRequest
 from managers.rate_limiter import Lane, Slot, TelegramRateLimiter
 from managers.telegram_errors import telegram_errors
@@ -27,7 +24,10 @@ from managers.telegram_markup import keyboard_json, plain_text
 from managers.telegram_request import AiohttpRequest
 from managers.telegram_updates import UpdateInbox, webhook_secret
 from managers.update_queue import UpdateQueue
-from managers.waiting import LOOK_S
+from runtime.cancellation import end
+from runtime.errors import FloodError, MessageRefusedError, RecipientGoneError, TransientError
+from runtime.pace import pace
+from runtime.waiting import LOOK_S
 
 log = structlog.get_logger(__name__)
 
@@ -83,7 +83,7 @@ class TelegramManager:
     `answer_timeout_s`: how long an answer to anything sent is waited for. `stale_after_s`: how long getUpdates
     may go unanswered before polling counts as stuck.
 
-    Every method raises the errors of `domain/errors.py` and none of the library's. Handlers are registered on
+    Every method raises the errors of `runtime/errors.py` and none of the library's. Handlers are registered on
     `application` before updates come in; `telegram_errors.as_bot_error` translates what they raise.
     """
 

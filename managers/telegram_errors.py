@@ -21,7 +21,9 @@ from telegram.error import (
     TelegramError,
 )
 
-from domain.errors import (
+from managers.rate_limiter import retry_after_s
+from managers.telegram_request import RequestNotSentError
+from runtime.errors import (
     BotError,
     ChatMigratedError,
     FatalError,
@@ -33,8 +35,6 @@ from domain.errors import (
     TopicGoneError,
     TransientError,
 )
-from managers.rate_limiter import retry_after_s
-from managers.telegram_request import RequestNotSentError
 
 _CHAT_IS_GONE = (
     "chat not found",

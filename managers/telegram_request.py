@@ -19,8 +19,8 @@ from telegram.error import NetworkError, TimedOut
 from telegram.request import BaseRequest, RequestData
 from yarl import URL
 
-from config.clock import now
 from managers.telegram_answers import FloodRefusedError, ForeignAnswerError, telegrams_own
+from runtime.clock import now
 
 _TOKEN_IN_URL = re.compile(r"/bot[^/\s]+")
 _FORM = {"Content-Type": "application/x-www-form-urlencoded"}

@@ -14,8 +14,8 @@ import structlog
 from msgspec import Struct
 from telegram import Bot, Update
 
-from domain.errors import FatalError
 from managers.update_queue import Origin, UpdateQueue
+from runtime.errors import FatalError
 
 log = structlog.get_logger(__name__)
 

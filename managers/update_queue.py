@@ -18,7 +18,7 @@ from typing import Final
 import structlog
 from msgspec import Struct
 
-from managers.cancellation import end
+from runtime.cancellation import end
 
 log = structlog.get_logger(__name__)
 

@@ -15,15 +15,15 @@ import structlog
 from msgspec import Struct
 from websockets.exceptions import ConnectionClosed, WebSocketException
 
-from config.clock import now
-from config.pace import pace
 from domain.calls import Call, PriceTick
-from domain.errors import FeedRefusedError, FrameError, TransientError
 from managers.feed_connection import FeedConnection
 from managers.feed_handshake import FeedHandshake, asked_pause_s, check_address, described, shown
 from managers.feed_proxies import Proxies
 from managers.sources.base import Source
-from managers.waiting import LOOK_S, Progress, pause
+from runtime.clock import now
+from runtime.errors import FeedRefusedError, FrameError, TransientError
+from runtime.pace import pace
+from runtime.waiting import LOOK_S, Progress, pause
 
 log = structlog.get_logger(__name__)
 

@@ -9,7 +9,7 @@ from typing import Final, Never, Protocol
 
 import structlog
 
-from domain.errors import FatalError
+from runtime.errors import FatalError
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 

@@ -26,7 +26,7 @@ from urllib.parse import quote
 
 import structlog
 
-from domain.errors import FatalError
+from runtime.errors import FatalError
 from sandbox.servers import (
     DirectoryLock,
     ServerProcess,

@@ -19,7 +19,7 @@ from types import TracebackType
 from typing import Self
 from urllib.parse import quote
 
-from domain.errors import FatalError
+from runtime.errors import FatalError
 from sandbox.servers import (
     DirectoryLock,
     ServerProcess,

@@ -23,7 +23,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import IO
 
-from domain.errors import FatalError
+from runtime.errors import FatalError
 
 SOCKET_PATH_MAX_BYTES = 100
 """The kernel takes 108 on Linux and 104 on macOS, the closing zero included."""

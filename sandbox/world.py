@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from domain.errors import FatalError
+from runtime.errors import FatalError
 from sandbox.feed import FeedSandbox
 from sandbox.keeper import Restartable, keep
 from sandbox.market import Market

@@ -9,9 +9,9 @@ from typing import Final, LiteralString
 import structlog
 from cachetools import LRUCache
 
-from domain.errors import TransientError
 from domain.seen_tokens import ACCEPTED_FOR
 from managers.postgres import PostgresManager
+from runtime.errors import TransientError
 from services.claims import Alert, ClaimRequest
 
 log = structlog.get_logger(__name__)

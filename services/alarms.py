@@ -23,7 +23,11 @@ from typing import Final, Protocol
 import structlog
 from msgspec import Struct
 
-from domain.errors import (
+from domain.messages import Message
+from domain.numbers import show_short
+from managers.rate_limiter import Lane, Slot
+from runtime.cancellation import stop_if_cancelled
+from runtime.errors import (
     ChatMigratedError,
     DeliveryError,
     FloodError,
@@ -31,10 +35,6 @@ from domain.errors import (
     RecipientGoneError,
     TransientError,
 )
-from domain.messages import Message
-from domain.numbers import show_short
-from managers.cancellation import stop_if_cancelled
-from managers.rate_limiter import Lane, Slot
 from services.alarm_memory import AlarmMemory, ToldAlarm, ToldAlarms
 from services.conditions import Condition
 from texts.markup import Html, join

@@ -17,9 +17,9 @@ from msgspec import Struct
 
 from domain.calls import Call
 from domain.partitions import PARTITIONS, Partition
-from managers.cancellation import stop_if_cancelled
 from managers.redis import RedisAwayError, RedisManager, RedisReplyError, Script, StreamEntry
-from managers.waiting import Progress, pause
+from runtime.cancellation import stop_if_cancelled
+from runtime.waiting import Progress, pause
 from services import keys
 from services.claims import FeedCursor
 from services.fencing import FENCED, fence_args, lease_lost

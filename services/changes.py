@@ -12,8 +12,8 @@ from typing import Final
 import structlog
 from msgspec import Struct
 
-from managers.cancellation import stop_if_cancelled
 from managers.redis import Command, RedisManager, StreamEntry
+from runtime.cancellation import stop_if_cancelled
 from services import keys
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)

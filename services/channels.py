@@ -16,12 +16,12 @@ import structlog
 from msgspec.structs import replace
 
 from domain.calls import Call, Channel
-from domain.errors import TransientError
 from managers.cache import SmartCache
 from managers.postgres import PostgresManager
 from managers.redis import RedisManager
 from managers.sources.base import Source
-from managers.waiting import pause
+from runtime.errors import TransientError
+from runtime.waiting import pause
 from services import keys
 from services.metrics import Metrics
 

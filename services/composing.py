@@ -11,15 +11,15 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from domain.calls import Call
-from domain.errors import MessageRefusedError
 from domain.messages import Media, Message
 from domain.subscribers import MessageKind, Subscriber
+from runtime.errors import MessageRefusedError
+from runtime.retry import persistently
 from services.cards import MAX_CARDS, Shown, alert_card, merged_card
 from services.claims import Alert
 from services.digests import DigestWriter, read_call
 from services.media import media_of
 from services.outbox import Outbox
-from services.persistence import persistently
 from services.sending import Place
 from services.turns import Waiting
 from texts.renderer import Texts

@@ -15,9 +15,9 @@ import msgspec
 import structlog
 from msgspec import Struct
 
-from domain.errors import UserFacingError
 from domain.partitions import partition_of
 from managers.redis import RedisManager, Script, StreamEntry
+from runtime.errors import UserFacingError
 from services import keys
 from services.claims import Alert
 from services.metrics import Metrics

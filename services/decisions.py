@@ -13,7 +13,7 @@ from domain.calls import Call
 from domain.matching import Matcher, ProcessedToken
 from domain.partitions import Partition
 from domain.score import score
-from managers.fault_points import fault_point
+from runtime.fault_points import fault_point
 from services.channels import ChannelsService
 from services.claims import CheckedChannel, WaitingCall
 from services.journal_rows import DecidedCall

@@ -22,19 +22,19 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from domain.calls import Call
-from domain.errors import DeliveryError, TransientError
 from domain.partitions import Partition, partition_of
 from domain.policy import Hold, Withhold
 from domain.subscribers import Subscriber
-from managers.fault_points import fault_point
 from managers.rate_limiter import Lane
-from managers.waiting import reporting
+from runtime.errors import DeliveryError, TransientError
+from runtime.fault_points import fault_point
+from runtime.retry import persistently
+from runtime.waiting import reporting
 from services.composing import Composer
 from services.fencing import LeaseLostError
 from services.held import HeldCalls, Holding
 from services.metrics import Metrics
 from services.outbox import Outbox, OutboxEntry
-from services.persistence import persistently
 from services.policy import PolicyService
 from services.sending import Receipt, Sender, place_of
 from services.settling import Settler

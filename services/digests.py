@@ -18,13 +18,13 @@ from domain.messages import Message
 from domain.numbers import show_short
 from domain.partitions import ALL, Partition, partition_of
 from domain.policy import digest_waits_until
-from managers.waiting import pause
+from runtime.retry import persistently
+from runtime.waiting import pause
 from services.cards import reached_late, readable, shown_figure
 from services.claims import HeldCall
 from services.held import CALLS_PER_DIGEST, HeldCalls
 from services.metrics import Metrics
 from services.outbox import Outbox
-from services.persistence import persistently
 from services.users import UsersService
 from texts.markup import Html, join
 from texts.renderer import Texts

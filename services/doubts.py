@@ -14,9 +14,9 @@ from typing import Final
 
 import msgspec
 
-from domain.errors import TransientError
 from domain.partitions import ALL, Partition, partition_of
 from managers.redis import RedisManager
+from runtime.errors import TransientError
 from services import keys
 from services.begun_log import BegunLog, Pair
 from services.database import Database

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from domain.errors import BotError
 from managers.redis import Argument, RedisReplyError
+from runtime.errors import BotError
 
 FENCED_CODE: Final = "FENCED"
 

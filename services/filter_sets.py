@@ -6,10 +6,10 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from domain.errors import UserFacingError
 from domain.filters import FIELDS, Choice, FilterSet, Missing, Rule
 from domain.numbers import MAX_CHOICES, with_policy
 from domain.subscribers import Subscriber
+from runtime.errors import UserFacingError
 from texts.markup import utf16_length
 from texts.sanitise import inert
 

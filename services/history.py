@@ -20,7 +20,7 @@ from domain.seen_tokens import ACCEPTED_FOR
 from domain.subscribers import Subscriber
 from managers.postgres import PostgresManager, Row
 from managers.redis import RedisManager, StreamEntry
-from managers.waiting import pause
+from runtime.waiting import pause
 from services import keys
 from services.claims import Alert, WaitingCall, milliseconds
 from services.journal_rows import DecidedCall, DeliveryRecord, moment

@@ -20,13 +20,13 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from domain.calls import Call
-from domain.errors import TransientError
-from managers.cancellation import stop_if_cancelled
-from managers.fault_points import fault_point
 from managers.postgres import PostgresDataError, PostgresManager, Statements
 from managers.redis import Command, RedisManager, Reply, StreamEntry
 from managers.redis_replies import entries as stream_entries
-from managers.waiting import pause
+from runtime.cancellation import stop_if_cancelled
+from runtime.errors import TransientError
+from runtime.fault_points import fault_point
+from runtime.waiting import pause
 from services import keys
 from services.begun_log import BegunLog
 from services.claims import Alert, stored_call_key

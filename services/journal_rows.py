@@ -10,8 +10,8 @@ import msgspec
 from msgspec import Struct
 
 from domain.calls import Call
-from domain.errors import BotError
 from domain.subscribers import Subscriber
+from runtime.errors import BotError
 from services.claims import Alert
 from services.snapshots import PresetChange, SharedSet
 

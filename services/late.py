@@ -22,14 +22,14 @@ from domain.matching import Matcher, Waiting
 from domain.partitions import ALL, Partition, partition_of
 from domain.score import score
 from managers.redis import Command, RedisManager
-from managers.waiting import pause
+from runtime.retry import persistently
+from runtime.waiting import pause
 from services import keys
 from services.claims import ClaimRequest, WaitingCall
 from services.decisions import AcceptedToken
 from services.fencing import LeaseLostError
 from services.metrics import Metrics
 from services.outbox import Outbox
-from services.persistence import persistently
 
 log = structlog.get_logger(__name__)
 

@@ -16,8 +16,8 @@ from typing import Final, cast
 
 import structlog
 
-from managers.cancellation import end, stop_if_cancelled
 from managers.redis import Argument, RedisAwayError, RedisManager, Reply, Script
+from runtime.cancellation import end, stop_if_cancelled
 from services import keys
 from services.fencing import LeaseLostError
 

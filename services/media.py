@@ -12,10 +12,10 @@ from urllib.parse import urlsplit
 import structlog
 
 from domain.calls import Token
-from domain.errors import TransientError
 from domain.messages import Media, MediaKind
 from managers.cache import SmartCache
 from managers.redis import RedisManager
+from runtime.errors import TransientError
 from services import keys
 
 log = structlog.get_logger(__name__)

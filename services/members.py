@@ -22,9 +22,9 @@ import structlog
 from msgspec import Struct
 from msgspec.structs import replace
 
-from domain.errors import FatalError
-from managers.cancellation import stop_if_cancelled
 from managers.redis import RedisAwayError, RedisManager, RedisReplyError, Reply, Script
+from runtime.cancellation import stop_if_cancelled
+from runtime.errors import FatalError
 from services import keys
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
@@ -111,7 +111,7 @@ class Member(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class TimeOfDay(Protocol):
-    """`config.clock.Clock`."""
+    """`runtime.clock.Clock`."""
 
     def __call__(self) -> datetime: ...
 

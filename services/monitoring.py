@@ -12,8 +12,8 @@ import msgspec
 import structlog
 from msgspec import Struct
 
-from domain.errors import TransientError
-from managers.waiting import pause
+from runtime.errors import TransientError
+from runtime.waiting import pause
 from services.alarms import StandingAlarm
 from services.metrics import Metrics
 

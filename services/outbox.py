@@ -25,8 +25,8 @@ from msgspec.structs import replace
 
 from domain.partitions import ALL, Partition
 from domain.seen_tokens import ACCEPTED_FOR
-from managers.fault_points import fault_point
 from managers.redis import Command, RedisAwayError, RedisManager, RedisReplyError, StreamEntry
+from runtime.fault_points import fault_point
 from services import keys
 from services.accepted_pairs import AcceptedPairs
 from services.claims import (

@@ -8,10 +8,10 @@ from typing import Final
 
 import structlog
 
-from domain.errors import TransientError
 from domain.partitions import PARTITIONS, Partition
-from managers.cancellation import stop_if_cancelled
-from managers.waiting import reporting
+from runtime.cancellation import stop_if_cancelled
+from runtime.errors import TransientError
+from runtime.waiting import reporting
 from services.fencing import LeaseLostError
 from services.leases import WATCH_EVERY_S, Leases, Progress
 from services.members import Member, Members, Role

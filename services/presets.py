@@ -16,11 +16,11 @@ import msgspec
 import structlog
 from msgspec.structs import replace
 
-from domain.errors import UserFacingError
 from domain.filters import FilterSet, Rule
 from domain.presets import Preset
 from managers.postgres import PostgresAwayError, PostgresManager
 from managers.redis import RedisAwayError, RedisManager
+from runtime.errors import UserFacingError
 from services import keys
 from services.changes import preset_changed
 from services.journal import Journal, entry

@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
-from domain.errors import TransientError
-from managers.waiting import pause
+from runtime.errors import TransientError
+from runtime.waiting import pause
 
 T_co = TypeVar("T_co", covariant=True)
 

@@ -19,19 +19,19 @@ import msgspec
 import structlog
 from msgspec import Struct
 
-from domain.errors import TransientError
 from domain.partitions import PARTITIONS, Partition, partition_of
 from domain.seen_tokens import ACCEPTED_FOR
 from managers.postgres import PostgresManager
 from managers.redis import Command, RedisAwayError, RedisManager
 from managers.redis_written import ServerRun
-from managers.waiting import Progress, pause, reporting, turn
+from runtime.errors import TransientError
+from runtime.retry import persistently
+from runtime.waiting import Progress, pause, reporting, turn
 from services import keys
 from services.claims import GROUP, Alert, HeldCall, milliseconds
 from services.database import Database
 from services.doubts import Doubts
 from services.journal import Journal
-from services.persistence import persistently
 from services.spool import Spool
 from services.subscribers_store import SubscribersStore
 

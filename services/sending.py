@@ -8,10 +8,10 @@ from typing import Protocol
 import structlog
 from msgspec import Struct
 
-from domain.errors import MessageRefusedError, TopicGoneError
 from domain.messages import Media, Message, SentMedia
 from domain.subscribers import Subscriber
 from managers.rate_limiter import Lane, Slot
+from runtime.errors import MessageRefusedError, TopicGoneError
 from services.media import MediaFiles
 from services.metrics import Metrics
 from texts.markup import to_plain, utf16_length

@@ -21,9 +21,9 @@ import msgspec
 import structlog
 from msgspec import Struct
 
-from managers.cancellation import stop_if_cancelled
 from managers.redis import RedisAwayError, RedisManager, Reply, Script
 from managers.send_slots import ChatId, SlotScheduler
+from runtime.cancellation import stop_if_cancelled
 from services import keys
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)

@@ -8,7 +8,9 @@ from datetime import datetime
 import structlog
 from msgspec.structs import replace
 
-from domain.errors import (
+from domain.subscribers import Destination, Preferences, Subscriber
+from managers.rate_limiter import Lane
+from runtime.errors import (
     ChatMigratedError,
     DeliveryError,
     FloodError,
@@ -17,14 +19,12 @@ from domain.errors import (
     OutcomeUnknownError,
     RecipientGoneError,
 )
-from domain.subscribers import Destination, Preferences, Subscriber
-from managers.rate_limiter import Lane
+from runtime.retry import persistently
 from services.composing import Composer
 from services.held import records_of
 from services.journal_rows import DeliveryRecord
 from services.metrics import Metrics
 from services.outbox import Outbox
-from services.persistence import persistently
 from services.policy import note_commands
 from services.sending import Place, Receipt, Sender
 from services.turns import Waiting

@@ -13,11 +13,11 @@ import msgspec
 import structlog
 from msgspec.structs import replace
 
-from domain.errors import UserFacingError
 from domain.filters import FIELDS, FilterSet
 from domain.subscribers import Subscriber
 from managers.postgres import PostgresAwayError, PostgresManager
 from managers.redis import RedisManager
+from runtime.errors import UserFacingError
 from services import keys
 from services.journal import Journal, entry
 from services.snapshots import SharedSet

@@ -23,9 +23,9 @@ from typing import Final, cast
 
 import structlog
 
-from managers.cancellation import stop_if_cancelled
 from managers.redis import Argument, RedisAwayError, RedisManager, Script
 from managers.send_slots import SlotScheduler
+from runtime.cancellation import stop_if_cancelled
 from services import keys
 
 log = structlog.get_logger(__name__)

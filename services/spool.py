@@ -14,12 +14,12 @@ from typing import Final
 
 import structlog
 
-from config.pace import pace
-from domain.errors import TransientError
-from managers.fault_points import fault_point
 from managers.redis import RedisAwayError, RedisManager, Reply, Script
-from managers.waiting import LOOK_S, Progress, turn
-from services.gate import Gate
+from runtime.errors import TransientError
+from runtime.fault_points import fault_point
+from runtime.lock import Gate
+from runtime.pace import pace
+from runtime.waiting import LOOK_S, Progress, turn
 from services.journal_tail import JournalTail, Noted
 from services.local_store import LocalAlert, LocalStore, Operation, ScriptCall, Transaction
 from services.replay import replay

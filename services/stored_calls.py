@@ -7,9 +7,9 @@ from typing import Final, LiteralString
 import structlog
 from cachetools import LRUCache
 
-from domain.errors import TransientError
 from managers.postgres import PostgresManager
 from managers.redis import RedisAwayError, RedisManager
+from runtime.errors import TransientError
 from services.claims import Alert, ClaimRequest, HeldCall, stored_call_key
 
 log = structlog.get_logger(__name__)

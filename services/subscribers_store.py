@@ -8,11 +8,11 @@ from typing import Final, LiteralString
 import msgspec
 import structlog
 
-from domain.errors import TransientError
 from domain.subscribers import Subscriber
 from managers.cache import SmartCache
 from managers.postgres import PostgresAwayError, PostgresManager
 from managers.redis import RedisAwayError, RedisManager, Script
+from runtime.errors import TransientError
 from services import keys
 from services.changes import CHANGES_KEPT
 from services.journal import Journal, entry

@@ -13,8 +13,8 @@ import msgspec
 import structlog
 
 from domain.calls import PriceTick
-from managers.cancellation import stop_if_cancelled
 from managers.redis import RedisAwayError, RedisManager, StreamEntry
+from runtime.cancellation import stop_if_cancelled
 from services import keys
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)

@@ -13,9 +13,9 @@ from msgspec import Struct
 
 from domain import figures
 from domain.calls import Origin, Token
-from domain.errors import TransientError
 from managers.jupiter import TOKENS_PER_REQUEST, JupiterManager
 from managers.sources.base import Source
+from runtime.errors import TransientError
 from services.metrics import Metrics
 
 log = structlog.get_logger(__name__)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from domain.errors import FatalError
+from runtime.errors import FatalError
 from texts.markup import Html, MarkupError, cut, to_plain
 from texts.sanitise import escape_outside
 

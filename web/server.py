@@ -14,7 +14,7 @@ import structlog
 import uvicorn
 from starlette.types import ASGIApp
 
-from domain.errors import FatalError
+from runtime.errors import FatalError
 from web.protocol import BoundedProtocol, Bounds
 
 log = structlog.get_logger(__name__)

@@ -7,12 +7,12 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from domain.errors import UserFacingError
 from domain.presets import Preset
 from handlers import callbacks, menus, preset_menus
 from handlers.base import BotBase, Turn
 from handlers.menus import view_of
 from handlers.routing import callback, command, text_input
+from runtime.errors import UserFacingError
 from services.filter_sets import set_name, set_of
 from services.presets import MAX_ABOUT_UTF16
 from texts.markup import Html, cut

@@ -11,9 +11,7 @@ from urllib.parse import quote
 import msgspec
 import structlog
 
-from config.clock import now
 from domain.calls import Call, Channel, ChannelRecord, Event, Heartbeat, PriceTick, Token
-from domain.errors import FeedRefusedError, FrameError, TransientError
 from domain.statistics import wilson_lower_percent
 from managers.api import APIRetryManager
 from managers.api_answers import Shape
@@ -43,6 +41,8 @@ from managers.sources.native_frames import (
     RecordBody,
     TokenBody,
 )
+from runtime.clock import now
+from runtime.errors import FeedRefusedError, FrameError, TransientError
 
 log = structlog.get_logger(__name__)
 

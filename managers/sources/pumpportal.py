@@ -19,10 +19,10 @@ import msgspec
 from msgspec import Struct
 
 from domain.calls import Call, Channel, Event, PriceTick, Token
-from domain.errors import FeedRefusedError, FrameError
 from managers.json_mending import decoded
 from managers.sources.base import NAME_LIMIT, SYMBOL_LIMIT, cut, is_address, place, positive
 from managers.sources.links import media_link, telegram_handle, web_link, x_handle
+from runtime.errors import FeedRefusedError, FrameError
 
 _URL = "wss://pumpportal.fun/api/data"
 _SUPPLY = 1_000_000_000

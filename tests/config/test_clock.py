@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from config.clock import ABSORBED_S, SLOWEST, Clock, now
 from config.settings import Settings
+from runtime.clock import ABSORBED_S, SLOWEST, Clock, now
 
 START_NS = int(datetime(2026, 1, 1, tzinfo=UTC).timestamp() * 1e9)
 START = datetime(2026, 1, 1, tzinfo=UTC)

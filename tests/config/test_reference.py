@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from config.clock import Clock
-from config.reference import KEPT, TO_DECIDE, TOLERANCE_S
+from runtime.clock import Clock
+from runtime.reference import KEPT, TO_DECIDE, TOLERANCE_S
 
 TRUTH = datetime(2026, 1, 1, tzinfo=UTC)
 HOUR_S = 3600.0

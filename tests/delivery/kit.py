@@ -20,12 +20,12 @@ from domain.plans import load_plans
 from domain.score import score
 from domain.subscribers import Preferences, Subscriber
 from managers.cache import SmartCache
-from managers.cancellation import end
 from managers.postgres import PostgresManager
 from managers.rate_limiter import Limit, TelegramRateLimiter
 from managers.redis import RedisManager
 from managers.send_windows import PRIVATE
 from managers.telegram import TelegramManager
+from runtime.cancellation import end
 from sandbox.telegram.limits import FloodLimits
 from sandbox.telegram.people import SandboxUser
 from sandbox.telegram.server import TelegramSandbox

@@ -7,7 +7,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from domain.errors import (
+from domain.filters import Range
+from domain.policy import AWAY_MOST, FRESH_FOR, Hold
+from domain.subscribers import Destination, QuietHours
+from runtime.errors import (
     ChatMigratedError,
     DeliveryError,
     FloodError,
@@ -18,9 +21,6 @@ from domain.errors import (
     TopicGoneError,
     TransientError,
 )
-from domain.filters import Range
-from domain.policy import AWAY_MOST, FRESH_FOR, Hold
-from domain.subscribers import Destination, QuietHours
 from sandbox.telegram.faults import Fault
 from services import keys
 from services.digests import GATHERED_FOR

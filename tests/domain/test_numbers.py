@@ -8,7 +8,6 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from domain.errors import UserFacingError
 from domain.explanation import fits
 from domain.filters import FIELDS, Choice, FilterField, Range, Rule, Unit, Words
 from domain.numbers import (
@@ -23,6 +22,7 @@ from domain.numbers import (
     show_value,
     with_policy,
 )
+from runtime.errors import UserFacingError
 
 UNITS: tuple[Unit, ...] = ("usd", "percent", "change", "multiple", "ratio", "score", "count", "duration")
 HOSTILE = [

@@ -6,11 +6,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from domain.errors import FatalError
 from domain.explanation import passes
 from domain.filters import Choice, FilterSet, Range, Words
 from domain.plans import load_plans
 from domain.presets import load_presets
+from runtime.errors import FatalError
 from tests.domain.strategies import NOON, call_with
 
 CONFIG = Path(__file__).parents[2] / "config"

@@ -6,7 +6,7 @@ import os
 import stat
 from pathlib import Path
 
-from config.private_files import keep_private
+from runtime.private_files import keep_private
 from tests.e2e.bot_process import BotProcess
 
 WIDE_OPEN = ("/bin/sh", "-c", 'umask 000; exec "$@"', "sh")

@@ -9,11 +9,11 @@ from contextlib import asynccontextmanager
 import pytest
 from aiohttp import web
 
-from bot.supervision import Job, Progress, Pulse, supervise
 from bot.updates import Updates, Webhook
-from managers.cancellation import end
 from managers.rate_limiter import TelegramRateLimiter
 from managers.telegram import TelegramManager
+from runtime.cancellation import end
+from runtime.supervision import Job, Progress, Pulse, supervise
 from tests.telegram.foreign_server import TOKEN, ForeignBotApi, Handler, cut, refusal
 
 HOOK = Webhook(url="https://bot.example.org/hook", secret="s3cret")

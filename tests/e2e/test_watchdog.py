@@ -16,13 +16,13 @@ import pytest
 from bot.console import Terminal
 from bot.core import TokenFilterBot
 from bot.roles import ROLES, Role
-from bot.supervision import STUCK_AFTER_S, Pulse, watch
 from composition import Addresses, Composition, Place, connect
-from config.pace import pace
 from config.settings import Settings
-from managers.cancellation import end
 from managers.sources.native import NativeSource
 from managers.sources.pumpportal import PumpPortalSource
+from runtime.cancellation import end
+from runtime.pace import pace
+from runtime.supervision import STUCK_AFTER_S, Pulse, watch
 from sandbox.feed import FeedSandbox
 from sandbox.market import Market
 from sandbox.postgres import EmbeddedPostgres

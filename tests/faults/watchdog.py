@@ -13,7 +13,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Final
 
-from bot.supervision import STUCK_AFTER_S
+from runtime.supervision import STUCK_AFTER_S
 from tests.e2e.five_roles import FiveRoles, Watched
 from tests.e2e.notify_socket import watchdog_s
 from tests.faults.servers import BreakablePostgres, BreakableRedis

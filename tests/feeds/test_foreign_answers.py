@@ -8,10 +8,10 @@ import pytest
 from aiohttp import web
 from yarl import URL
 
-from domain.errors import TransientError
 from managers.api import ATTEMPTS, FAILURES_IN_A_ROW, APIRetryManager
 from managers.jupiter import SOL_MINT, JupiterManager
 from managers.sources.native import NativeSource
+from runtime.errors import TransientError
 from tests.feeds.support import address
 from tests.telegram.foreign_answers import PAGE, page, raw, said
 from tests.telegram.foreign_server import Handler

@@ -13,11 +13,11 @@ from websockets.asyncio.server import ServerConnection
 from websockets.uri import parse_uri
 
 from domain.calls import Call
-from domain.errors import FatalError
 from managers.feed_handshake import LONGEST_PAUSE_S
 from managers.feed_proxies import Proxies, is_loopback
 from managers.sources.native import NativeSource
 from managers.websocket import WebSocketManager
+from runtime.errors import FatalError
 from sandbox.feed import FeedSandbox
 from tests.faults.proxy import FaultProxy
 from tests.feeds.support import a_call, address, reading, scripted

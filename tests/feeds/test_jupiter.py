@@ -5,9 +5,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from domain.errors import TransientError
 from managers.api import APIRetryManager
 from managers.jupiter import SOL_MINT, JupiterManager, SolPrice
+from runtime.errors import TransientError
 from sandbox.prices import PriceSandbox
 from tests.feeds.support import address
 

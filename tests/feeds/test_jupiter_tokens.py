@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.calls import Origin, Token
-from domain.errors import TransientError
 from managers.api import APIRetryManager, NotAskedError
 from managers.jupiter import KEYLESS, SOL_MINT, JupiterManager, read_token
+from runtime.errors import TransientError
 from sandbox.market_figures import InventedTokens
 from sandbox.prices import PriceSandbox, token_body
 from tests.feeds.support import address

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from domain.calls import Call, Channel, ChannelRecord, Heartbeat, PriceTick, Token
-from domain.errors import FeedRefusedError, FrameError, TransientError
 from managers.api import APIRetryManager
 from managers.sources.base import is_address
 from managers.sources.native import NativeSource
+from runtime.errors import FeedRefusedError, FrameError, TransientError
 from sandbox import feed_wire
 from sandbox.feed import FeedSandbox
 from sandbox.market import Market

@@ -10,11 +10,11 @@ import pytest
 from aiohttp import web
 
 from domain.calls import Call, Heartbeat, PriceTick, Token
-from domain.errors import FrameError
 from managers.api import APIRetryManager
 from managers.jupiter import JupiterManager, read_token
 from managers.sources.native import NativeSource
 from managers.sources.pumpportal import PumpPortalSource
+from runtime.errors import FrameError
 from tests.feeds.support import address, reading, scripted
 from tests.feeds.test_native import CALL, MINT, NOW, PRICE, SOURCE, TOKEN
 

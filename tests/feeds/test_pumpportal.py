@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.calls import Call, Event, PriceTick
-from domain.errors import FeedRefusedError, FrameError
 from managers.sources.base import is_address
 from managers.sources.pumpportal import PumpPortalSource
+from runtime.errors import FeedRefusedError, FrameError
 from sandbox.replay import read_frames
 from tests.feeds.support import address
 

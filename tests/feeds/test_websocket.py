@@ -11,11 +11,11 @@ from websockets.asyncio.server import ServerConnection, serve
 from websockets.http11 import Request, Response
 
 from domain.calls import Call, PriceTick
-from domain.errors import FatalError
 from managers.api import APIRetryManager
 from managers.sources.native import NativeSource
 from managers.sources.pumpportal import PumpPortalSource
 from managers.websocket import WebSocketManager
+from runtime.errors import FatalError
 from sandbox.feed import FeedSandbox
 from sandbox.market import Market
 from sandbox.replay import ReplaySandbox, read_frames

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from domain.errors import OutcomeUnknownError
 from managers.redis import RedisManager
+from runtime.errors import OutcomeUnknownError
 from services import keys
 from services.alarm_memory import NOTHING_TOLD, ByChat, StoredAlarmMemory, ToldAlarm, ToldAlarms
 from services.alarms import KNOWN_AFTER_S, AlarmsService

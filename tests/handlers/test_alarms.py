@@ -12,7 +12,16 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 import pytest
 from structlog.testing import capture_logs
 
-from domain.errors import (
+from domain.messages import Message
+from handlers.admin.health import AdminHealthMixin
+from handlers.base import Services
+from handlers.dispatch import Dispatcher
+from managers.rate_limiter import Lane, Slot, TelegramRateLimiter
+from managers.redis import RedisManager
+from managers.telegram import TelegramManager
+from managers.websocket import FeedHealth
+from runtime.cancellation import end
+from runtime.errors import (
     ChatMigratedError,
     DeliveryError,
     FloodError,
@@ -21,15 +30,6 @@ from domain.errors import (
     OutcomeUnknownError,
     RecipientGoneError,
 )
-from domain.messages import Message
-from handlers.admin.health import AdminHealthMixin
-from handlers.base import Services
-from handlers.dispatch import Dispatcher
-from managers.cancellation import end
-from managers.rate_limiter import Lane, Slot, TelegramRateLimiter
-from managers.redis import RedisManager
-from managers.telegram import TelegramManager
-from managers.websocket import FeedHealth
 from sandbox.telegram.server import TelegramSandbox
 from services.alarms import TOLD_PER_HOUR, AlarmsService, StandingAlarm
 from services.conditions import (

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.errors import UserFacingError
 from domain.filters import FIELDS, FilterField
 from handlers import callbacks
 from handlers.callbacks import CallbackData, channel_tag
+from runtime.errors import UserFacingError
 
 KINDS = [
     kind

@@ -11,7 +11,13 @@ import structlog
 from structlog.testing import LogCapture
 from telegram import Update
 
-from domain.errors import (
+from domain.messages import Message
+from handlers.base import BotBase, Services, Turn
+from handlers.callbacks import CallbackData
+from handlers.dispatch import Dispatcher
+from handlers.routing import callback, command, membership, otherwise, text_input
+from managers.telegram_updates import Excess
+from runtime.errors import (
     FatalError,
     MessageRefusedError,
     OutcomeUnknownError,
@@ -19,12 +25,6 @@ from domain.errors import (
     TransientError,
     UserFacingError,
 )
-from domain.messages import Message
-from handlers.base import BotBase, Services, Turn
-from handlers.callbacks import CallbackData
-from handlers.dispatch import Dispatcher
-from handlers.routing import callback, command, membership, otherwise, text_input
-from managers.telegram_updates import Excess
 from services.inputs import Expected
 from tests.handlers.telegram_wire import (
     ADMIN_ID,

@@ -5,10 +5,10 @@ from typing import ClassVar
 
 import pytest
 
-from domain.errors import FatalError
 from handlers.base import BotBase, Turn
 from handlers.callbacks import CallbackData
 from handlers.routing import callback, collect, command, membership, otherwise, text_input
+from runtime.errors import FatalError
 from texts import Texts
 
 

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from domain.errors import UserFacingError
 from domain.filters import Range
 from handlers.base import Services
 from managers.postgres import PostgresManager
 from managers.redis import RedisManager
+from runtime.errors import UserFacingError
 from services import keys
 from services.journal import Journal
 from services.sharing import SharingService

@@ -13,7 +13,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from domain.errors import UserFacingError
 from domain.explanation import passes
 from domain.filters import FIELDS, Range
 from domain.matching import Matcher
@@ -23,6 +22,7 @@ from handlers.base import Services
 from managers.cache import SmartCache
 from managers.postgres import PostgresManager
 from managers.redis import RedisManager
+from runtime.errors import UserFacingError
 from services.journal import Journal
 from services.subscribers_store import SubscribersStore
 from services.users import UsersService

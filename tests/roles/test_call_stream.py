@@ -6,8 +6,8 @@ import random
 import pytest
 
 from domain.partitions import PARTITIONS
-from managers.cancellation import end
 from managers.redis import RedisAwayError, RedisManager
+from runtime.cancellation import end
 from services import keys
 from services.call_stream import BEGINNING, Batch, CallReader, CallStream, position_of
 from services.claims import CLAIM, FeedCursor, claim_command

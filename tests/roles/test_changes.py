@@ -7,10 +7,10 @@ import pytest
 
 from domain.subscribers import Subscriber
 from managers.cache import SmartCache
-from managers.cancellation import end
 from managers.postgres import PostgresManager
 from managers.redis import RedisManager
-from managers.waiting import Progress
+from runtime.cancellation import end
+from runtime.waiting import Progress
 from services import keys
 from services.changes import Changes, OnChange, preset_changed
 from services.journal import Journal

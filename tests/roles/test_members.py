@@ -8,10 +8,10 @@ from typing import cast
 
 import pytest
 
-from config.clock import Clock
-from config.reference import TO_DECIDE
-from domain.errors import FatalError
 from managers.redis import Argument, RedisAwayError, RedisManager, Reply, Script
+from runtime.clock import Clock
+from runtime.errors import FatalError
+from runtime.reference import TO_DECIDE
 from services import keys
 from services.members import ALL_ROLES, Members, Role, Shard
 from tests.faults.proxy import FaultProxy

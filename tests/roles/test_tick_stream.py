@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from datetime import timedelta
 
 from domain.calls import PriceTick
-from managers.cancellation import end
 from managers.redis import RedisManager
+from runtime.cancellation import end
 from services import keys
 from services.tick_stream import KEPT, TickStream
 from tests.faults.proxy import FaultProxy

@@ -7,14 +7,14 @@ from collections.abc import Iterator
 
 import pytest
 
-from config.pace import pace
-from managers.cancellation import end
 from managers.rate_limiter import Lane
 from managers.redis import RedisManager
-from managers.waiting import LOOK_S, pause, reporting, turn
+from runtime.cancellation import end
+from runtime.lock import Gate
+from runtime.pace import pace
+from runtime.waiting import LOOK_S, pause, reporting, turn
 from services import delivery
 from services.call_stream import CallStream
-from services.gate import Gate
 from services.leases import Leases
 from services.members import ALL_ROLES, Members
 from services.partition_owner import PartitionOwner

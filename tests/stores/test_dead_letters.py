@@ -8,9 +8,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from domain.errors import UserFacingError
 from domain.partitions import PARTITIONS, partition_of
 from managers.redis import RedisAwayError, RedisManager, RedisReplyError
+from runtime.errors import UserFacingError
 from services import keys
 from services.claims import Alert
 from services.dead_letters import NEWEST, DeadLetters, Replayed

@@ -13,8 +13,8 @@ import asyncpg
 import msgspec
 import pytest
 
-from domain.errors import FatalError
 from managers.redis import RedisManager
+from runtime.errors import FatalError
 from sandbox.postgres import EmbeddedPostgres
 from sandbox.redis import EmbeddedRedis
 from tests.conftest import UNSAFE_BUT_FAST

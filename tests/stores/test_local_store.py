@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from domain.errors import FatalError, TransientError
 from managers.redis import RedisAwayError, RedisManager, Script
 from managers.sqlite import LocalStoreError, SqliteManager
+from runtime.errors import FatalError, TransientError
 from services.local_store import LocalAlert, LocalStore, Operation, ScriptCall, Transaction
 from services.replay import Replayed, replay
 from tests.faults.proxy import FaultProxy

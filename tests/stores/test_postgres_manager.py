@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from domain.errors import FatalError, TransientError
 from managers.postgres import (
     PostgresAwayError,
     PostgresDataError,
@@ -20,6 +19,7 @@ from managers.postgres import (
     PostgresStatementError,
 )
 from migrations import downgrade, migrate
+from runtime.errors import FatalError, TransientError
 from sandbox.postgres import EmbeddedPostgres
 from tests.conftest import UNSAFE_BUT_FAST, administer
 

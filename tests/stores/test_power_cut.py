@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from domain.errors import FatalError
 from managers.postgres import PostgresManager
 from managers.redis import RedisManager
+from runtime.errors import FatalError
 from sandbox.redis import EmbeddedRedis
 from services import keys
 from services.held import records_of

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from domain.errors import FatalError, TransientError
 from managers.redis import RedisAwayError, RedisManager, RedisReplyError, Script
+from runtime.errors import FatalError, TransientError
 from sandbox.redis import EmbeddedRedis
 from tests.faults.proxy import FaultProxy
 

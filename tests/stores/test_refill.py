@@ -15,11 +15,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from domain.errors import TransientError
 from domain.partitions import PARTITIONS, partition_of
 from domain.seen_tokens import ACCEPTED_FOR
 from managers.postgres import PostgresManager
 from managers.redis import RedisAwayError, RedisManager
+from runtime.errors import TransientError
 from services import keys
 from services.fencing import LeaseLostError
 from services.held import records_of
@@ -449,7 +449,7 @@ class History:
 
 
 async def persist(operation: Callable[[], Awaitable[object]]) -> None:
-    """As `services.persistence` does it, without its waits."""
+    """As `runtime.retry` does it, without its waits."""
     for _ in range(10):
         with suppress(TransientError):
             await operation()

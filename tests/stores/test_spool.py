@@ -12,10 +12,10 @@ from domain.partitions import PARTITIONS, partition_of
 from managers.postgres import PostgresManager
 from managers.redis import RedisAwayError, RedisManager
 from managers.sqlite import LocalStoreError
-from managers.waiting import Progress
+from runtime.lock import Gate
+from runtime.waiting import Progress
 from services import keys
 from services.dead_letters import DeadLetters
-from services.gate import Gate
 from services.local_store import Transaction
 from services.metrics import Metrics
 from services.outbox import FeedCursor

@@ -9,9 +9,9 @@ import pytest
 from msgspec.structs import replace
 
 from domain.calls import Call
-from domain.errors import TransientError
 from managers.postgres import PostgresManager
 from managers.redis import RedisAwayError, RedisManager
+from runtime.errors import TransientError
 from services import stored_calls
 from services.claims import alerts_of
 from services.journal import Journal

@@ -7,11 +7,11 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 
 import pytest
 
-from domain.errors import FloodError
 from domain.messages import Message
 from managers.conversation import TelegramConversation
 from managers.rate_limiter import TelegramRateLimiter
 from managers.telegram import TelegramManager
+from runtime.errors import FloodError
 from tests.telegram.foreign_server import TOKEN, ForeignBotApi, Handler, refusal
 
 HELLO = Message(html="hello")

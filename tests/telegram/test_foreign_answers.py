@@ -9,13 +9,13 @@ import pytest
 from telegram import Update
 from telegram.ext import ContextTypes, TypeHandler
 
-from domain.errors import FatalError, FloodError, OutcomeUnknownError, RecipientGoneError
 from domain.messages import Media, Message
 from managers.conversation import TelegramConversation
 from managers.rate_limiter import Lane, TelegramRateLimiter
 from managers.send_windows import Limit
 from managers.telegram import TelegramManager
 from managers.telegram_errors import telegram_errors
+from runtime.errors import FatalError, FloodError, OutcomeUnknownError, RecipientGoneError
 from tests.telegram.foreign_answers import ANSWERS, FORBIDDEN, MESSAGE, page, said
 from tests.telegram.foreign_server import TOKEN, ForeignBotApi, Handler
 

@@ -7,17 +7,11 @@ import pytest
 from telegram import Update
 from telegram.ext import CallbackQueryHandler, CommandHandler, ContextTypes
 
-from domain.errors import (
-    ChatMigratedError,
-    FloodError,
-    MessageRefusedError,
-    OutcomeUnknownError,
-    RecipientGoneError,
-)
 from domain.messages import Button, Message
 from managers.rate_limiter import Lane, TelegramRateLimiter
 from managers.telegram import TelegramManager
 from managers.telegram_markup import markup
+from runtime.errors import ChatMigratedError, FloodError, MessageRefusedError, OutcomeUnknownError, RecipientGoneError
 from sandbox.telegram.faults import Fault
 from sandbox.telegram.limits import FloodLimits, Window
 from sandbox.telegram.server import TelegramSandbox

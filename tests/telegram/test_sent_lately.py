@@ -7,11 +7,11 @@ import time
 
 import pytest
 
-from domain.errors import NotSentError
 from managers.redis import RedisManager
 from managers.send_lanes import Lane
 from managers.send_slots import SlotScheduler
 from managers.send_windows import GROUP, OVERALL, Limit
+from runtime.errors import NotSentError
 from services.sent_lately import SentBefore
 from tests.faults.proxy import FaultProxy
 

@@ -9,7 +9,12 @@ import pytest
 from telegram import Update
 from telegram.ext import ContextTypes, TypeHandler
 
-from domain.errors import (
+from domain.messages import Button, Message
+from managers.rate_limiter import Lane, TelegramRateLimiter
+from managers.telegram import ALLOWED_UPDATES, TelegramManager
+from managers.telegram_markup import markup, plain_text
+from managers.update_queue import PER_PERSON
+from runtime.errors import (
     BotError,
     ChatMigratedError,
     FatalError,
@@ -20,11 +25,6 @@ from domain.errors import (
     RecipientGoneError,
     TransientError,
 )
-from domain.messages import Button, Message
-from managers.rate_limiter import Lane, TelegramRateLimiter
-from managers.telegram import ALLOWED_UPDATES, TelegramManager
-from managers.telegram_markup import markup, plain_text
-from managers.update_queue import PER_PERSON
 from tests.telegram.foreign_server import (
     PRIVATE_CHAT,
     SENDER,

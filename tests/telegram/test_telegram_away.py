@@ -8,10 +8,10 @@ from aiohttp import web
 from telegram import Update
 from telegram.ext import ContextTypes, TypeHandler
 
-from domain.errors import FatalError, NotSentError, TransientError
 from domain.messages import Message
 from managers.rate_limiter import Lane, TelegramRateLimiter
 from managers.telegram import TelegramManager
+from runtime.errors import FatalError, NotSentError, TransientError
 from tests.telegram.foreign_server import TOKEN, ForeignBotApi, cut, never, polling, refusal
 
 

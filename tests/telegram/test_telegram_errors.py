@@ -1,7 +1,8 @@
 import pytest
 from telegram.error import BadRequest, Conflict, NetworkError, TelegramError, TimedOut
 
-from domain.errors import (
+from managers.telegram_errors import as_bot_error, is_harmless
+from runtime.errors import (
     BotError,
     MessageRefusedError,
     OutcomeUnknownError,
@@ -9,7 +10,6 @@ from domain.errors import (
     TopicGoneError,
     TransientError,
 )
-from managers.telegram_errors import as_bot_error, is_harmless
 
 
 @pytest.mark.parametrize(

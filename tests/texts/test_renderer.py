@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 
-from domain.errors import FatalError
+from runtime.errors import FatalError
 from tests.texts.hostile import hostile_text
 from tests.texts.telegram_html import assert_harmless, assert_sendable, parse, shown
 from texts import Texts

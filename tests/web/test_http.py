@@ -11,7 +11,7 @@ import aiohttp
 import pytest
 from prometheus_client import CollectorRegistry, Counter
 
-from domain.errors import FatalError
+from runtime.errors import FatalError
 from web.app import create_app
 from web.server import HttpServer
 from web.telegram_webhook import TelegramWebhook

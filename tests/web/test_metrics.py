@@ -11,12 +11,12 @@ from prometheus_client.exposition import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from bot.health import api_health
-from domain.errors import TransientError
 from managers.api import FAILURES_IN_A_ROW, APIRetryManager
 from managers.cache import SmartCache
 from managers.postgres import PostgresManager
 from managers.rate_limiter import Lane, TelegramRateLimiter
 from managers.redis import RedisManager
+from runtime.errors import TransientError
 from services.dead_letters import DeadLetters
 from services.gauges import show_api, show_cache, show_journal, show_letters, show_limiter, show_postgres, show_redis
 from services.journal import Journal, JournalLag

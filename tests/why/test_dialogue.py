@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 
 from domain.addresses import call_tag
 from domain.calls import Call, Channel, Origin, Token
-from domain.errors import UserFacingError
 from domain.explanation import explain
 from domain.filters import FIELDS, Choice, FilterField, FilterSet, Range, Rule, Words
 from domain.messages import Message
@@ -24,6 +23,7 @@ from handlers.base import Services, Turn
 from handlers.menus import View
 from handlers.why import WhyMixin
 from handlers.why_cards import explanation_card, near_misses_card
+from runtime.errors import UserFacingError
 from services.explanations import CallExplanation, Delivery, EarlierCall, Explanation, NearMiss, NearMisses, Outcome
 from services.journal_rows import DecidedCall
 from tests.handlers.telegram_wire import MENU_ID, RecordedConversation, Said

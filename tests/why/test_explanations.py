@@ -15,9 +15,9 @@ from msgspec.structs import replace
 
 from domain.addresses import call_tag
 from domain.calls import Call
-from domain.errors import UserFacingError
 from domain.filters import FilterSet, Range, Rule
 from domain.partitions import partition_of
+from runtime.errors import UserFacingError
 from services import keys
 from services.claims import ClaimRequest
 from services.explanations import Outcome

@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from types import TracebackType
 
-from managers.waiting import Progress, turn
+from runtime.waiting import Progress, turn
 
 
 class Gate:

@@ -9,8 +9,8 @@ from typing import TypeVar
 
 import stamina
 
-from domain.errors import TransientError
-from managers.cancellation import stop_if_cancelled
+from runtime.cancellation import stop_if_cancelled
+from runtime.errors import TransientError
 
 T = TypeVar("T")
 

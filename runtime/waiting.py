@@ -11,7 +11,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Final, TypeVar
 
-from config.pace import pace
+from runtime.pace import pace
 
 T = TypeVar("T")
 

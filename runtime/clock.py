@@ -8,7 +8,7 @@ time shown is the monotonic clock plus an offset, and the offset follows the mac
 - Further off (a clock that was wrong was set, or a virtual machine slept): followed at once, forwards and backwards,
   logged as `clock_stepped` and counted. A clock that is hours off would be worse than one that steps: all calls would
   look stale, or none. This is the only way in which the time shown can run backwards.
-- More than `TOLERANCE_S` away from the time that Telegram tells (`config.reference`): the machine's clock is wrong,
+- More than `TOLERANCE_S` away from the time that Telegram tells (`runtime.reference`): the machine's clock is wrong,
   wherever it stands and however it came there. The time shown is Telegram's until the machine's is right again. Before
   somebody has told what time it is (`is_sure`), the machine's clock is all there is: nothing is given up by it.
 
@@ -39,7 +39,7 @@ from typing import Final
 
 import structlog
 
-from config.reference import RIGHT_AGAIN_S, TOLERANCE_S, Reference
+from runtime.reference import RIGHT_AGAIN_S, TOLERANCE_S, Reference
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 

@@ -16,10 +16,10 @@ from typing import Final, Never
 
 import structlog
 
-from config.pace import pace
-from domain.errors import FatalError, TransientError
-from managers.cancellation import stop_if_cancelled
-from managers.waiting import Progress, pause
+from runtime.cancellation import stop_if_cancelled
+from runtime.errors import FatalError, TransientError
+from runtime.pace import pace
+from runtime.waiting import Progress, pause
 
 log = structlog.get_logger(__name__)
 
