@@ -14,8 +14,8 @@ import asyncpg
 from redis import asyncio as redis
 
 from benchmarks.report import Report, Row, number
-from sandbox.postgres import EmbeddedPostgres
-from sandbox.redis import EmbeddedRedis
+from embedded.postgres import EmbeddedPostgres
+from embedded.valkey import EmbeddedRedis
 
 TITLE = "# Performance"
 INTRODUCTION = """\

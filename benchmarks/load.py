@@ -18,8 +18,8 @@ from benchmarks.bot import running_bot
 from benchmarks.report import Row, at_most, for_comparison
 from benchmarks.subscribers import fill
 from domain.filters import FilterSet, Range
+from embedded.postgres import EmbeddedPostgres
 from migrations import migrate
-from sandbox.postgres import EmbeddedPostgres
 
 PATIENCE_S = 240
 READY_TARGET_S = 5.0

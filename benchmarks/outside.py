@@ -17,9 +17,9 @@ from benchmarks.subscribers import fill
 from benchmarks.telegram import TOKEN, Received, telegram_part
 from benchmarks.traffic import Mix
 from domain.filters import FilterSet
+from embedded.postgres import EmbeddedPostgres
+from embedded.valkey import EmbeddedRedis
 from migrations import migrate
-from sandbox.postgres import EmbeddedPostgres
-from sandbox.redis import EmbeddedRedis
 from sandbox.telegram.limits import FloodLimits
 from services import keys
 

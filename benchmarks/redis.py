@@ -29,10 +29,10 @@ from composition import Addresses, Composition, connect
 from config.settings import Settings
 from domain.calls import Call
 from domain.filters import FilterSet, Range
+from embedded.postgres import EmbeddedPostgres
+from embedded.valkey import EmbeddedRedis
 from managers.redis import RedisManager
 from migrations import migrate
-from sandbox.postgres import EmbeddedPostgres
-from sandbox.redis import EmbeddedRedis
 from services.decisions import DecisionsService
 
 SIZES = (1_000, 100_000)

@@ -13,8 +13,8 @@ from statistics import median
 
 from benchmarks.bot import ROOT, running_bot
 from benchmarks.report import Row, at_most, for_comparison
-from sandbox.postgres import EmbeddedPostgres
-from sandbox.redis import EmbeddedRedis
+from embedded.postgres import EmbeddedPostgres
+from embedded.valkey import EmbeddedRedis
 
 RUNS = 3
 SERVERS_TARGET_S = 2.0

@@ -16,13 +16,13 @@ from pathlib import Path
 
 import numpy as np
 
+from embedded.keeper import Restartable, keep
+from embedded.postgres import EmbeddedPostgres
+from embedded.valkey import EmbeddedRedis
 from runtime.errors import FatalError
 from sandbox.feed import FeedSandbox
-from sandbox.keeper import Restartable, keep
 from sandbox.market import Market
-from sandbox.postgres import EmbeddedPostgres
 from sandbox.prices import PriceSandbox
-from sandbox.redis import EmbeddedRedis
 from sandbox.telegram.persona import run_demo
 from sandbox.telegram.server import TelegramSandbox
 from sandbox.telegram.updates import JsonObject

@@ -15,11 +15,11 @@ import asyncpg
 import pytest
 from hypothesis import settings
 
+from embedded.postgres import EmbeddedPostgres
+from embedded.valkey import EmbeddedRedis
 from managers.postgres import PostgresManager
 from managers.redis import RedisManager
 from migrations import migrate
-from sandbox.postgres import EmbeddedPostgres
-from sandbox.redis import EmbeddedRedis
 
 # Throw-away data: a test may kill the server, but nobody pulls the plug of the machine.
 UNSAFE_BUT_FAST = {

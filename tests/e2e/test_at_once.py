@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from bot.intake import QUEUE_SIZE
 from composition import Composition
-from sandbox.redis import EmbeddedRedis
+from embedded.valkey import EmbeddedRedis
 from tests.e2e.conftest import composed
 from tests.e2e.test_claim_line import frozen, some_calls, subscribed
 

@@ -15,8 +15,8 @@ from msgspec.structs import replace
 from bot.roles import exclusive_leases
 from composition import Composition
 from domain.calls import Call, ChannelRecord
+from embedded.valkey import EmbeddedRedis
 from sandbox.market import Market
-from sandbox.redis import EmbeddedRedis
 from tests.e2e.conftest import composed
 
 

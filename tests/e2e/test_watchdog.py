@@ -18,6 +18,7 @@ from bot.core import TokenFilterBot
 from bot.roles import ROLES, Role
 from composition import Addresses, Composition, Place, connect
 from config.settings import Settings
+from embedded.postgres import EmbeddedPostgres
 from managers.sources.native import NativeSource
 from managers.sources.pumpportal import PumpPortalSource
 from runtime.cancellation import end
@@ -25,7 +26,6 @@ from runtime.pace import pace
 from runtime.supervision import STUCK_AFTER_S, Pulse, watch
 from sandbox.feed import FeedSandbox
 from sandbox.market import Market
-from sandbox.postgres import EmbeddedPostgres
 from sandbox.telegram.server import TelegramSandbox
 from tests.conftest import TEMPLATE, administer
 from tests.e2e.five_roles import FiveRoles

@@ -12,10 +12,10 @@ from pathlib import Path
 import asyncpg
 import psutil
 
+from embedded.postgres import EmbeddedPostgres
+from embedded.valkey import EmbeddedRedis
 from managers.redis import RedisManager
 from migrations import migrate
-from sandbox.postgres import EmbeddedPostgres
-from sandbox.redis import EmbeddedRedis
 from tests.conftest import UNSAFE_BUT_FAST
 
 TEMPLATE = "migrated"

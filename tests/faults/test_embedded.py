@@ -9,8 +9,8 @@ from contextlib import AsyncExitStack
 import asyncpg
 import pytest
 
+from embedded.postgres import EmbeddedPostgres
 from migrations import migrate
-from sandbox.postgres import EmbeddedPostgres
 from tests.e2e.test_embedded import processes_of, server_of
 from tests.faults.conftest import Verdict
 from tests.faults.process import Bot

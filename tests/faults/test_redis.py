@@ -8,8 +8,8 @@ import socket
 
 import pytest
 
+from embedded.valkey import EmbeddedRedis
 from managers.redis import RedisAwayError, RedisManager
-from sandbox.redis import EmbeddedRedis
 from tests.faults.conftest import Verdict
 from tests.faults.ledger import IN_FLIGHT
 from tests.faults.stage import Stage

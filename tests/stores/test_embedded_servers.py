@@ -13,10 +13,10 @@ import asyncpg
 import msgspec
 import pytest
 
+from embedded.postgres import EmbeddedPostgres
+from embedded.valkey import EmbeddedRedis
 from managers.redis import RedisManager
 from runtime.errors import FatalError
-from sandbox.postgres import EmbeddedPostgres
-from sandbox.redis import EmbeddedRedis
 from tests.conftest import UNSAFE_BUT_FAST
 
 ROOT = Path(__file__).parents[2]
@@ -87,8 +87,8 @@ OWNER = """
 import json, sys, time
 from pathlib import Path
 from typing import Any
-from sandbox.postgres import EmbeddedPostgres
-from sandbox.redis import EmbeddedRedis
+from embedded.postgres import EmbeddedPostgres
+from embedded.valkey import EmbeddedRedis
 data = Path(sys.argv[1])
 redis, postgres = EmbeddedRedis(data / "redis"), EmbeddedPostgres(data / "postgres")
 redis.start()

@@ -13,10 +13,10 @@ import pytest
 
 from domain.calls import Call, Channel, ChannelRecord, Token
 from domain.subscribers import Subscriber
+from embedded.postgres import EmbeddedPostgres
 from managers.postgres import PostgresAwayError, PostgresManager, PostgresSchemaError, Row
 from managers.redis import RedisManager
 from migrations import migrate
-from sandbox.postgres import EmbeddedPostgres
 from services import keys
 from services.journal import Journal, entry
 from services.journal_rows import DecidedCall, DeliveryRecord, DeliveryStatus

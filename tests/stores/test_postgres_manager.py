@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from embedded.postgres import EmbeddedPostgres
 from managers.postgres import (
     PostgresAwayError,
     PostgresDataError,
@@ -20,7 +21,6 @@ from managers.postgres import (
 )
 from migrations import downgrade, migrate
 from runtime.errors import FatalError, TransientError
-from sandbox.postgres import EmbeddedPostgres
 from tests.conftest import UNSAFE_BUT_FAST, administer
 
 ROOT = Path(__file__).parents[2]

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
+from embedded.valkey import EmbeddedRedis
 from managers.postgres import PostgresManager
 from managers.redis import RedisManager
 from runtime.errors import FatalError
-from sandbox.redis import EmbeddedRedis
 from services import keys
 from services.held import records_of
 from services.outbox import FeedCursor

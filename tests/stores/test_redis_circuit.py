@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from embedded.valkey import EmbeddedRedis
 from managers.redis import RedisAwayError, RedisManager, RedisReplyError
 from managers.redis_circuit import QUICK_ATTEMPTS, Circuit
 from managers.redis_errors import RedisNotNowError, RedisTimeoutError
 from runtime.cancellation import end
-from sandbox.redis import EmbeddedRedis
 
 
 @pytest.fixture

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from embedded.valkey import EmbeddedRedis
 from managers.redis import RedisAwayError, RedisManager, RedisReplyError, Script
 from managers.redis_errors import RedisNotNowError, RedisUnservingError
 from managers.sqlite import SqliteManager
-from sandbox.redis import EmbeddedRedis
 from services.fencing import FENCED, fence_args, lease_lost
 from services.local_store import LocalStore, ScriptCall
 from services.replay import replay

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from embedded.valkey import EmbeddedRedis
 from managers.redis import RedisAwayError, RedisManager, RedisReplyError, Script
 from runtime.errors import FatalError, TransientError
-from sandbox.redis import EmbeddedRedis
 from tests.faults.proxy import FaultProxy
 
 

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from embedded.valkey import EmbeddedRedis, server_binary
 from managers.postgres import PostgresManager
 from managers.redis import RedisAwayError, RedisManager
 from managers.redis_errors import RedisUnservingError
 from managers.redis_written import WrittenNote
-from sandbox.redis import EmbeddedRedis, server_binary
 from services.outbox import FeedCursor
 from services.spool import Spool
 from tests.faults.small_disk import SmallDisk

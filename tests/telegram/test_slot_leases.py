@@ -16,9 +16,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from telegram.error import TelegramError, TimedOut
 
+from embedded.valkey import EmbeddedRedis
 from managers.rate_limiter import Answer, Lane, Limit, TelegramRateLimiter
 from managers.redis import Argument, RedisAwayError, RedisManager, Reply, Script
-from sandbox.redis import EmbeddedRedis
 from services import keys
 from services.slot_leases import LEASE_S, RENEW, RENEWED_EACH_S, SlotLeases
 from tests.telegram.strict_server import StrictServer

@@ -26,8 +26,7 @@ from urllib.parse import quote
 
 import structlog
 
-from runtime.errors import FatalError
-from sandbox.servers import (
+from embedded.servers import (
     DirectoryLock,
     ServerProcess,
     accepts,
@@ -35,6 +34,7 @@ from sandbox.servers import (
     server_environment,
     socket_directory,
 )
+from runtime.errors import FatalError
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 

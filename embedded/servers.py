@@ -1,7 +1,7 @@
 """What the embedded servers have in common: one owner per data directory, and a process that outlives nobody.
 
 A server runs in its own session, so that Ctrl-C in the terminal reaches the bot alone and the bot can drain
-before its stores go; one that ends all the same is started again (`sandbox.keeper`). When the bot dies
+before its stores go; one that ends all the same is started again (`embedded.keeper`). When the bot dies
 without a word (`kill -9`), a guardian (a shell that reads from a pipe which only the bot holds open) asks the
 server to shut down cleanly; the next start waits for that.
 """

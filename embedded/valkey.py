@@ -19,15 +19,8 @@ from types import TracebackType
 from typing import Self
 from urllib.parse import quote
 
+from embedded.servers import DirectoryLock, ServerProcess, accepts, boot_id, remove_socket_directory, socket_directory
 from runtime.errors import FatalError
-from sandbox.servers import (
-    DirectoryLock,
-    ServerProcess,
-    accepts,
-    boot_id,
-    remove_socket_directory,
-    socket_directory,
-)
 
 _SOCKET_NAME = "redis.sock"
 _READY_WITHIN_S = 60.0
