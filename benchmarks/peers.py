@@ -16,7 +16,7 @@ import numpy.typing as npt
 import polars as pl
 
 from benchmarks.workload import CHANNELS, NAMES
-from domain.calls import Call
+from domain.calls.events import Call
 from domain.filters import Choice, FilterSet, Range
 from domain.thresholds import rule_bounds
 

@@ -27,7 +27,7 @@ from benchmarks.traffic import Mix, Traffic
 from bot.console import Terminal
 from composition import Addresses, Composition, connect
 from config.settings import Settings
-from domain.calls import Call
+from domain.calls.events import Call
 from domain.filters import FilterSet, Range
 from embedded.postgres import EmbeddedPostgres
 from embedded.valkey import EmbeddedRedis

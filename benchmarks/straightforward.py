@@ -10,7 +10,7 @@ import asyncpg
 import msgspec
 from redis import asyncio as redis
 
-from domain.calls import Call
+from domain.calls.events import Call
 from domain.filters import FIELDS, Choice, FilterSet, Range
 
 HOUR_S = 3600

@@ -23,7 +23,7 @@ from msgspec.structs import replace
 from solders.pubkey import Pubkey
 
 from benchmarks import workload
-from domain.calls import Call, Channel, Token
+from domain.calls.events import Call, Channel, Token
 from domain.filters import Choice, FilterSet, Range, Rule
 
 FIELDS: dict[str, tuple[str, float]] = {

@@ -17,7 +17,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from domain.calls import Call, Channel, Token
+from domain.calls.events import Call, Channel, Token
 from domain.filters import Choice, FilterField, FilterSet, Range, Rule
 
 FIELD_COUNT = 15

@@ -17,7 +17,7 @@ from bot.roles import SENDING, Role, exclusive_leases
 from bot.shards import MatchShard
 from bot.time_of_day import follow_steps_back, join, once_sure
 from bot.updates import Updates
-from domain.calls import PriceTick
+from domain.calls.events import PriceTick
 from domain.partitions import ALL, Partition
 from handlers.base import BotBase, Services
 from managers.jupiter import SolPrice

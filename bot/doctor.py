@@ -11,7 +11,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from domain.calls import Call
+from domain.calls.events import Call
 from managers.jupiter import SolPrice
 from managers.postgres import PostgresManager
 from managers.redis import RedisManager

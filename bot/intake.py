@@ -11,7 +11,7 @@ from typing import Final, NamedTuple, TypeVar
 
 import structlog
 
-from domain.calls import Call
+from domain.calls.events import Call
 from managers.sources.base import Source
 from managers.websocket import WebSocketManager
 from runtime.fault_points import fault_point

@@ -7,7 +7,7 @@ from functools import partial
 
 from bot.roles import REFILL, SENDING, parts_of
 from composition.connections import Connections, Place
-from domain.calls import Channel
+from domain.calls.events import Channel
 from domain.partitions import ALL, Partition
 from domain.subscribers import Subscriber
 from managers.cache import SmartCache

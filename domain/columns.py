@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from domain.bits import ROWS_PER_WORD, Bitmap, Places, Sparse, few_rows_in, rows_in, words_for
-from domain.calls import Call
+from domain.calls.events import Call
 from domain.choices import ChoiceColumn
 from domain.explanation import fits, number_of, seen_number, seen_text, seen_value
 from domain.filters import Choice, FilterField, FilterSet, Range, Words

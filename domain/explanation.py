@@ -19,7 +19,7 @@ from typing import Final, Literal
 
 from msgspec import Struct
 
-from domain.calls import Call
+from domain.calls.events import Call
 from domain.filters import FIELDS, Choice, FilterField, FilterSet, Missing, Range, Rule, Unit, Words
 from domain.lists import fold
 

@@ -12,7 +12,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from domain.calls import Call, ChannelRecord
+from domain.calls.events import Call, ChannelRecord
 
 NumberUnit = Literal["usd", "percent", "change", "multiple", "ratio", "count", "duration", "score", "flag"]
 """`usd`: US dollars; `percent`: 0-100; `change`: percent, may be negative; `multiple`: 2.0 is "2x"; `ratio`: plain

@@ -19,7 +19,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from domain.bits import BIT, NOT_BIT, ROWS_PER_WORD, Bitmap, Rows, add_rows, words_for
-from domain.calls import Call
+from domain.calls.events import Call
 from domain.columns import Columns
 from domain.directory import RowDirectory, Slots, UserIds
 from domain.filters import FIELDS, FilterField, FilterSet

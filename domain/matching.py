@@ -30,7 +30,7 @@ import numpy as np
 from msgspec import Struct
 
 from domain.bits import Bitmap, Rows, add_rows
-from domain.calls import Call
+from domain.calls.events import Call
 from domain.directory import Slots
 from domain.filters import FIELDS, FilterField, FilterSet
 from domain.index import FilterIndex, WaitingRow

@@ -24,8 +24,8 @@ from typing import Final, Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
+from domain.calls.score import HIGHEST
 from domain.quiet import MINUTES_PER_DAY, is_quiet, next_full_hour, quiet_until
-from domain.score import HIGHEST
 from domain.subscribers import Preferences, QuietHours, Subscriber
 from runtime.errors import UserFacingError
 

@@ -22,7 +22,7 @@ class QuietHours(Struct, frozen=True, kw_only=True):
     start_minute: int
     end_minute: int
     pass_score: int = 101
-    """Calls that score at least this (0-100, `domain/score.py`) come through; 101 lets none through."""
+    """Calls that score at least this (0-100, `domain/calls/score.py`) come through; 101 lets none through."""
 
 
 class Destination(Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -11,7 +11,7 @@ from typing import Final, Literal, cast
 
 from msgspec import Struct
 
-from domain.calls import Call, Token
+from domain.calls.events import Call, Token
 from domain.explanation import RuleVerdict, Verdict, explain
 from domain.filters import FilterField, FilterSet
 from domain.subscribers import Subscriber

@@ -13,7 +13,7 @@ from urllib.parse import quote, unquote
 import msgspec
 from msgspec import Struct
 
-from domain.addresses import MAX_ADDRESS_LENGTH, call_tag
+from domain.calls.addresses import MAX_ADDRESS_LENGTH, call_tag
 from runtime.errors import UserFacingError
 
 MAX_BYTES = 64

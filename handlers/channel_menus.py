@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from domain.calls import Channel
+from domain.calls.events import Channel
 from domain.filters import Choice, FilterSet
 from domain.messages import Button, Message
 from domain.numbers import show_short

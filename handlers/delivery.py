@@ -8,7 +8,7 @@ from typing import Final, cast
 
 from msgspec.structs import replace
 
-from domain.addresses import is_address
+from domain.calls.addresses import is_address
 from domain.messages import Message
 from domain.policy import mute, parse_cap, parse_pass_score, snooze_until_morning, unmute
 from domain.quiet import parse_quiet_hours

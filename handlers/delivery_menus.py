@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final, get_args
 
-from domain.calls import Call, Channel, ChannelRecord, Token
+from domain.calls.events import Call, Channel, ChannelRecord, Token
 from domain.messages import Button, Message
 from domain.quiet import show_minute, zone_of
 from domain.subscribers import ALL_BUTTONS, CardField, MessageKind, Preferences, QuietHours, Subscriber

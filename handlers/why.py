@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from domain.addresses import find_addresses
+from domain.calls.addresses import find_addresses
 from handlers import callbacks, why_cards
 from handlers.base import BotBase, Turn
 from handlers.menus import message, view_of

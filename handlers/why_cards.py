@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Final
 
-from domain.calls import Call, Token
+from domain.calls.events import Call, Token
 from domain.explanation import RuleVerdict
 from domain.filters import FIELDS, FilterField, Range
 from domain.messages import Message

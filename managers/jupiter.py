@@ -11,7 +11,7 @@ from typing import Any, Final, cast
 import msgspec
 import structlog
 
-from domain.calls import Origin, Token
+from domain.calls.events import Origin, Token
 from managers.api import APIRetryManager
 from managers.api_answers import Shape
 from managers.json_mending import decoded

@@ -15,7 +15,7 @@ import structlog
 from msgspec import Struct
 from websockets.exceptions import ConnectionClosed, WebSocketException
 
-from domain.calls import Call, PriceTick
+from domain.calls.events import Call, PriceTick
 from managers.feed_connection import FeedConnection
 from managers.feed_handshake import FeedHandshake, asked_pause_s, check_address, described, shown
 from managers.feed_proxies import Proxies

@@ -19,7 +19,7 @@ from msgspec import Struct, structs
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
-from domain.calls import Call, Channel, PriceTick, Token
+from domain.calls.events import Call, Channel, PriceTick, Token
 from sandbox import feed_http, feed_wire
 from sandbox.market import Market
 

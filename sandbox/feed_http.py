@@ -11,7 +11,7 @@ from typing import Protocol
 
 from aiohttp import web
 
-from domain.calls import Channel, Token
+from domain.calls.events import Channel, Token
 from sandbox import feed_wire, market_media
 
 _MAX_PAGE = 1_000

@@ -8,7 +8,7 @@ from typing import Literal
 import msgspec
 from msgspec import Struct
 
-from domain.calls import Call, Channel, PriceTick, Token
+from domain.calls.events import Call, Channel, PriceTick, Token
 
 JUNK: tuple[bytes, ...] = (
     b"this is not json",

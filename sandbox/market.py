@@ -15,7 +15,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 from solders.pubkey import Pubkey
 
-from domain.calls import Call, Channel, PriceTick, Token
+from domain.calls.events import Call, Channel, PriceTick, Token
 from sandbox import market_words
 from sandbox.market_figures import describe
 from sandbox.market_lives import SUPPLY, Caller, LiveCall, TokenLife, draw_life

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from random import Random
 from typing import Any
 
-from domain.calls import Token
+from domain.calls.events import Token
 from sandbox import market_words
 from sandbox.market_lives import SUPPLY, TokenLife, draw_life
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from random import Random
 
-from domain.calls import ChannelRecord
+from domain.calls.events import ChannelRecord
 from sandbox.market_traits import Traits, draw_traits
 
 SUPPLY = 1_000_000_000

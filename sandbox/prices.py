@@ -11,7 +11,7 @@ from typing import Any, Self
 
 from aiohttp import web
 
-from domain.calls import Token
+from domain.calls.events import Token
 
 SOL_MINT = "So11111111111111111111111111111111111111112"
 

@@ -53,7 +53,7 @@ _UNKNOWN_CALL: Final = msgspec.Raw()
 class _Begun(Struct, frozen=True, tag="begun", kw_only=True, omit_defaults=True):
     alert: Alert
     call: msgspec.Raw = _UNKNOWN_CALL
-    """JSON of `domain.calls.Call`, where it is known."""
+    """JSON of `domain.calls.events.Call`, where it is known."""
 
 
 class _TakenBack(Struct, frozen=True, tag="taken_back", kw_only=True):

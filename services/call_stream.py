@@ -15,7 +15,7 @@ import msgspec
 import structlog
 from msgspec import Struct
 
-from domain.calls import Call
+from domain.calls.events import Call
 from domain.partitions import PARTITIONS, Partition
 from managers.redis import RedisAwayError, RedisManager, RedisReplyError, Script, StreamEntry
 from runtime.cancellation import stop_if_cancelled

@@ -13,8 +13,8 @@ from typing import Final, Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
-from domain.addresses import MAX_ADDRESS_LENGTH, call_tag, is_address
-from domain.calls import Call, Channel, Token
+from domain.calls.addresses import MAX_ADDRESS_LENGTH, call_tag, is_address
+from domain.calls.events import Call, Channel, Token
 from domain.filters import Unit
 from domain.messages import Button, Message
 from domain.numbers import show_short

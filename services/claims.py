@@ -10,7 +10,7 @@ from typing import Final, Literal
 import msgspec
 from msgspec import Struct
 
-from domain.calls import Call
+from domain.calls.events import Call
 from domain.matching import Waiting
 from domain.partitions import PARTITIONS, Partition, partition_of
 from domain.seen_tokens import ACCEPTED_FOR
@@ -63,7 +63,7 @@ class Alert(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     late_s: float | None = None
     """It passed so long after the call, when a missing figure arrived; `None`: at once."""
     score: int = 50
-    """`domain.score.score` of the call."""
+    """`domain.calls.score.score` of the call."""
     held: tuple[HeldCall, ...] = ()
     """What a digest is about."""
 
@@ -96,7 +96,7 @@ class ClaimRequest(Struct, frozen=True, kw_only=True, gc=False):
     call_id: str
     token_address: str
     call_payload: bytes
-    """JSON of `domain.calls.Call`; stored when anybody is accepted."""
+    """JSON of `domain.calls.events.Call`; stored when anybody is accepted."""
     decided_payload: bytes = b""
     """JSON of `services.journal_rows.DecidedCall`, journaled once per call; empty: nobody was left to check."""
     accepted: Sequence[tuple[int, int]]

@@ -10,7 +10,7 @@ import structlog
 from msgspec import Struct
 from msgspec.structs import replace
 
-from domain.calls import Call
+from domain.calls.events import Call
 from domain.messages import Media, Message
 from domain.subscribers import MessageKind, Subscriber
 from runtime.errors import MessageRefusedError

@@ -9,10 +9,10 @@ import msgspec
 import structlog
 from msgspec.structs import replace
 
-from domain.calls import Call
+from domain.calls.events import Call
+from domain.calls.score import score
 from domain.matching import Matcher, ProcessedToken
 from domain.partitions import Partition
-from domain.score import score
 from runtime.fault_points import fault_point
 from services.channels import ChannelsService
 from services.claims import CheckedChannel, WaitingCall

@@ -21,7 +21,7 @@ import structlog
 from msgspec import Struct
 from msgspec.structs import replace
 
-from domain.calls import Call
+from domain.calls.events import Call
 from domain.partitions import Partition, partition_of
 from domain.policy import Hold, Withhold
 from domain.subscribers import Subscriber

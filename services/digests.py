@@ -13,7 +13,7 @@ import structlog
 from cachetools import LRUCache
 from msgspec import Struct
 
-from domain.calls import Call, Token
+from domain.calls.events import Call, Token
 from domain.messages import Message
 from domain.numbers import show_short
 from domain.partitions import ALL, Partition, partition_of

@@ -9,8 +9,8 @@ from typing import Final, Literal
 
 from msgspec import Struct
 
-from domain.addresses import call_tag
-from domain.calls import Call
+from domain.calls.addresses import call_tag
+from domain.calls.events import Call
 from domain.explanation import RuleVerdict
 from domain.filters import FilterSet
 from domain.quiet import zone_of

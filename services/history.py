@@ -14,7 +14,7 @@ import msgspec
 import structlog
 from msgspec import Struct
 
-from domain.calls import Call
+from domain.calls.events import Call
 from domain.partitions import partition_of
 from domain.seen_tokens import ACCEPTED_FOR
 from domain.subscribers import Subscriber

@@ -9,7 +9,7 @@ from typing import Final, Literal, LiteralString, cast
 import msgspec
 from msgspec import Struct
 
-from domain.calls import Call
+from domain.calls.events import Call
 from domain.subscribers import Subscriber
 from runtime.errors import BotError
 from services.claims import Alert

@@ -78,13 +78,13 @@ CHANNEL_INFO: Final = RedisKey(
     pattern="channel:{}:info",
     kind="string",
     lives_s=30 * MINUTE_S,
-    meaning="By channel id: what the source says about the channel (JSON of domain.calls.Channel).",
+    meaning="By channel id: what the source says about the channel (JSON of domain.calls.events.Channel).",
 )
 CALL: Final = RedisKey(
     pattern="call:{}",
     kind="string",
     lives_s=ACCEPTED_S,
-    meaning="By call id: the call as it was decided (JSON of domain.calls.Call), for the card and what "
+    meaning="By call id: the call as it was decided (JSON of domain.calls.events.Call), for the card and what "
     "follows it. Kept only when somebody gets an alert for it.",
 )
 LATE_CALL: Final = RedisKey(
@@ -92,7 +92,7 @@ LATE_CALL: Final = RedisKey(
     kind="string",
     lives_s=ACCEPTED_S,
     meaning="By call id and time of the decision (ms): the call with the figures on which it passed late "
-    "(JSON of domain.calls.Call).",
+    "(JSON of domain.calls.events.Call).",
 )
 WAITING_CALL: Final = RedisKey(
     pattern="waiting:{}:{}",
@@ -286,7 +286,7 @@ CALLS: Final = RedisKey(
     pattern="calls",
     kind="stream",
     lives_s=None,
-    meaning="Calls on their way from the feed to those who match them (JSON of domain.calls.Call).",
+    meaning="Calls on their way from the feed to those who match them (JSON of domain.calls.events.Call).",
 )
 PUBLISHED: Final = RedisKey(
     pattern="published:{}",
@@ -305,7 +305,7 @@ TICKS: Final = RedisKey(
     pattern="ticks",
     kind="stream",
     lives_s=None,
-    meaning="Price ticks, those of a second together (JSON list of domain.calls.PriceTick). The latest two minutes.",
+    meaning="Price ticks, those of a second together (JSON list of domain.calls.events.PriceTick). The latest two minutes.",
 )
 
 ALL_KEYS: Final = (

@@ -17,10 +17,10 @@ import structlog
 from msgspec import Struct
 from msgspec.structs import replace
 
-from domain.calls import Call, Token
+from domain.calls.events import Call, Token
+from domain.calls.score import score
 from domain.matching import Matcher, Waiting
 from domain.partitions import ALL, Partition, partition_of
-from domain.score import score
 from managers.redis import Command, RedisManager
 from runtime.retry import persistently
 from runtime.waiting import pause

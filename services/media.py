@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import structlog
 
-from domain.calls import Token
+from domain.calls.events import Token
 from domain.messages import Media, MediaKind
 from managers.cache import SmartCache
 from managers.redis import RedisManager

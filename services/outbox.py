@@ -181,7 +181,7 @@ class Outbox:
         return None if value is None else int(value)
 
     async def load_call(self, alert: Alert | HeldCall) -> bytes | None:
-        """Return the call as it was when it passed (JSON of `domain.calls.Call`)."""
+        """Return the call as it was when it passed (JSON of `domain.calls.events.Call`)."""
         return await self._calls.find(alert)
 
     # sending

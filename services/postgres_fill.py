@@ -16,7 +16,7 @@ import msgspec
 import structlog
 from msgspec import Struct
 
-from domain.calls import Call
+from domain.calls.events import Call
 from domain.partitions import PARTITIONS
 from domain.seen_tokens import ACCEPTED_FOR
 from managers.postgres import PostgresDataError, PostgresManager

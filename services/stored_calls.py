@@ -33,7 +33,7 @@ class StoredCalls:
         return self._remembered.get(stored_call_key(alert.call_id, alert.late_s, alert.decided_at))
 
     async def find(self, alert: Alert | HeldCall) -> bytes | None:
-        """Return the call (JSON of `domain.calls.Call`), or `None` when nobody knows it any more.
+        """Return the call (JSON of `domain.calls.events.Call`), or `None` when nobody knows it any more.
 
         `TransientError` when not all could be asked. PostgreSQL knows a call as it came; of one that passed late the
         figures that came later are missing there.

@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 import structlog
 
-from domain.calls import PriceTick
+from domain.calls.events import PriceTick
 from managers.redis import RedisAwayError, RedisManager, StreamEntry
 from runtime.cancellation import stop_if_cancelled
 from services import keys

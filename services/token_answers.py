@@ -11,8 +11,8 @@ from typing import Final
 import structlog
 from msgspec import Struct
 
-from domain import figures
-from domain.calls import Origin, Token
+from domain.calls import figures
+from domain.calls.events import Origin, Token
 from managers.jupiter import TOKENS_PER_REQUEST, JupiterManager
 from managers.sources.base import Source
 from runtime.errors import TransientError

@@ -16,10 +16,10 @@ from typing import Final, LiteralString
 import structlog
 from msgspec.structs import replace
 
-from domain import figures
-from domain.calls import Call, Origin, PriceTick, Token
-from domain.token_history import REMEMBERED_FOR, TokenHistory
-from domain.token_peaks import TokenPeaks
+from domain.calls import figures
+from domain.calls.events import Call, Origin, PriceTick, Token
+from domain.calls.token_history import REMEMBERED_FOR, TokenHistory
+from domain.calls.token_peaks import TokenPeaks
 from managers.jupiter import JupiterManager
 from managers.postgres import PostgresAwayError, PostgresManager
 from managers.sources.base import Source

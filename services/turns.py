@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from domain.calls import Call
+from domain.calls.events import Call
 from domain.messages import Message
 from services.outbox import OutboxEntry
 

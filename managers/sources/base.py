@@ -9,7 +9,7 @@ from typing import Protocol
 
 from solders.pubkey import Pubkey
 
-from domain.calls import Call, Channel, Event, Token
+from domain.calls.events import Call, Channel, Event, Token
 
 NAME_LIMIT = 200
 SYMBOL_LIMIT = 50

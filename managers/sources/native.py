@@ -11,8 +11,8 @@ from urllib.parse import quote
 import msgspec
 import structlog
 
-from domain.calls import Call, Channel, ChannelRecord, Event, Heartbeat, PriceTick, Token
-from domain.statistics import wilson_lower_percent
+from domain.calls.events import Call, Channel, ChannelRecord, Event, Heartbeat, PriceTick, Token
+from domain.calls.statistics import wilson_lower_percent
 from managers.api import APIRetryManager
 from managers.api_answers import Shape
 from managers.json_mending import decoded

@@ -8,7 +8,7 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta, Struct
 
-from domain.calls import Chain
+from domain.calls.events import Chain
 from managers.api_answers import Shape
 from managers.sources.leniency import LenientDecoder
 

@@ -18,7 +18,7 @@ from urllib.parse import urlencode
 import msgspec
 from msgspec import Struct
 
-from domain.calls import Call, Channel, Event, PriceTick, Token
+from domain.calls.events import Call, Channel, Event, PriceTick, Token
 from managers.json_mending import decoded
 from managers.sources.base import NAME_LIMIT, SYMBOL_LIMIT, cut, is_address, place, positive
 from managers.sources.links import media_link, telegram_handle, web_link, x_handle

@@ -12,12 +12,12 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from domain.calls import Call, Channel, Token
+from domain.calls.events import Call, Channel, Token
+from domain.calls.score import score
 from domain.filters import FilterSet, Range
 from domain.matching import Matcher, Waiting
 from domain.partitions import PARTITIONS
 from domain.plans import load_plans
-from domain.score import score
 from domain.subscribers import Preferences, Subscriber
 from managers.cache import SmartCache
 from managers.postgres import PostgresManager

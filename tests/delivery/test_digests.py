@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from domain.calls import Token
+from domain.calls.events import Token
 from domain.policy import Hold
 from domain.subscribers import QuietHours
 from sandbox.telegram.people import SandboxUser

@@ -7,7 +7,7 @@ from datetime import timedelta
 import msgspec
 from msgspec.structs import replace
 
-from domain.calls import Token
+from domain.calls.events import Token
 from domain.matching import Matcher
 from domain.partitions import PARTITIONS, partition_of
 from services import keys

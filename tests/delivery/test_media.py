@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 
-from domain.calls import Token
+from domain.calls.events import Token
 from domain.messages import Media
 from sandbox.telegram.faults import Fault
 from services import keys

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from domain.calls import Token
+from domain.calls.events import Token
 from domain.subscribers import Destination, Preferences, QuietHours, Subscriber
 from handlers import delivery_callbacks as callbacks
 from handlers.base import Services

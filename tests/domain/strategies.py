@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from hypothesis import strategies as st
 
-from domain.calls import Call, Channel, Token
+from domain.calls.events import Call, Channel, Token
 from domain.filters import Choice, FilterField, FilterSet, Range, Rule, Unit, Words
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)

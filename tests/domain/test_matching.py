@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from domain import seen_tokens
-from domain.calls import Call
+from domain.calls.events import Call
 from domain.explanation import explain
 from domain.filters import Choice, FilterField, FilterSet, Missing, Range, Rule
 from domain.matching import Decision, Matcher, Pair, ProcessedToken, Waiting

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from domain.calls import Call, Channel, Token
+from domain.calls.events import Call, Channel, Token
 from domain.explanation import explain, passes
 from domain.filters import FIELDS, FilterField, FilterSet
 from domain.matching import Matcher

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from domain.calls import Call, Channel, ChannelRecord, Token
-from domain.score import HIGHEST, score
+from domain.calls.events import Call, Channel, ChannelRecord, Token
+from domain.calls.score import HIGHEST, score
 
 AT = datetime(2026, 11, 20, 12, tzinfo=UTC)
 BARE = Call(id="1", token=Token(address="So1"), channel=Channel(id="@a"), called_at=AT, received_at=AT)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.statistics import wilson_lower_percent
+from domain.calls.statistics import wilson_lower_percent
 
 
 @pytest.mark.parametrize(

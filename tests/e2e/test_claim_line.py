@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from bot.roles import exclusive_leases
 from composition import Composition
-from domain.calls import Call, ChannelRecord
+from domain.calls.events import Call, ChannelRecord
 from embedded.valkey import EmbeddedRedis
 from sandbox.market import Market
 from tests.e2e.conftest import composed

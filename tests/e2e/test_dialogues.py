@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from solders.pubkey import Pubkey
 
 from composition import Composition
-from domain.calls import Call, Channel, Token
+from domain.calls.events import Call, Channel, Token
 from domain.filters import Range
 from sandbox.feed import FeedSandbox
 from sandbox.telegram.people import SandboxUser

@@ -16,7 +16,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from domain.calls import Call
+from domain.calls.events import Call
 from domain.partitions import PARTITIONS, partition_of
 from sandbox.feed import FeedSandbox
 from sandbox.telegram.people import SandboxUser

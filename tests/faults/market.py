@@ -15,7 +15,7 @@ from typing import Final
 from msgspec.structs import replace
 from solders.pubkey import Pubkey
 
-from domain.calls import Call, Channel, Token
+from domain.calls.events import Call, Channel, Token
 from domain.filters import Choice, FilterSet, Range, Rule, Words
 from domain.subscribers import Subscriber
 

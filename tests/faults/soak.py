@@ -27,7 +27,7 @@ import aiohttp
 import numpy as np
 from solders.pubkey import Pubkey
 
-from domain.calls import Call, Channel, Token
+from domain.calls.events import Call, Channel, Token
 from domain.filters import Choice, Range, Rule
 from domain.matching import MAX_TOKENS
 from domain.subscribers import Subscriber

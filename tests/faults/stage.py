@@ -16,7 +16,7 @@ import aiohttp
 import asyncpg
 import msgspec
 
-from domain.calls import Call
+from domain.calls.events import Call
 from domain.subscribers import Subscriber
 from sandbox.feed import FeedSandbox
 from sandbox.market import Market

@@ -12,7 +12,7 @@ from solders.pubkey import Pubkey
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
-from domain.calls import Call, Channel, Token
+from domain.calls.events import Call, Channel, Token
 from managers.sources.base import Source
 from managers.websocket import WebSocketManager
 

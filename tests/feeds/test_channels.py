@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 from msgspec.structs import replace
 
-from domain.calls import Channel
+from domain.calls.events import Channel
 from managers.api import APIRetryManager
 from managers.cache import SmartCache
 from managers.postgres import PostgresManager

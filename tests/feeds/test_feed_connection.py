@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from websockets.asyncio.client import connect
 from websockets.asyncio.server import ServerConnection, serve
 
-from domain.calls import Call
+from domain.calls.events import Call
 from managers.feed_connection import FeedConnection
 from managers.sources.pumpportal import PumpPortalSource
 from managers.websocket import WebSocketManager

@@ -12,7 +12,7 @@ import structlog
 from websockets.asyncio.server import ServerConnection
 from websockets.uri import parse_uri
 
-from domain.calls import Call
+from domain.calls.events import Call
 from managers.feed_handshake import LONGEST_PAUSE_S
 from managers.feed_proxies import Proxies, is_loopback
 from managers.sources.native import NativeSource

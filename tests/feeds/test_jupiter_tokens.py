@@ -11,7 +11,7 @@ from aiohttp import web
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.calls import Origin, Token
+from domain.calls.events import Origin, Token
 from managers.api import APIRetryManager, NotAskedError
 from managers.jupiter import KEYLESS, SOL_MINT, JupiterManager, read_token
 from runtime.errors import TransientError

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import pytest
 
-from domain.calls import Call, PriceTick, Token
+from domain.calls.events import Call, PriceTick, Token
 from managers.sources.base import is_address
 from sandbox.market import Market
 from sandbox.market_words import HOSTILE_NAMES

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from domain.calls import Call, Channel, ChannelRecord, Heartbeat, PriceTick, Token
+from domain.calls.events import Call, Channel, ChannelRecord, Heartbeat, PriceTick, Token
 from managers.api import APIRetryManager
 from managers.sources.base import is_address
 from managers.sources.native import NativeSource

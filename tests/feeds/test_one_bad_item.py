@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack
 import pytest
 from aiohttp import web
 
-from domain.calls import Call, Heartbeat, PriceTick, Token
+from domain.calls.events import Call, Heartbeat, PriceTick, Token
 from managers.api import APIRetryManager
 from managers.jupiter import JupiterManager, read_token
 from managers.sources.native import NativeSource

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.calls import Call, Event, PriceTick
+from domain.calls.events import Call, Event, PriceTick
 from managers.sources.base import is_address
 from managers.sources.pumpportal import PumpPortalSource
 from runtime.errors import FeedRefusedError, FrameError

@@ -6,10 +6,10 @@ from random import Random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain import figures
-from domain.calls import Origin, PriceTick, Token
-from domain.token_history import REMEMBERED_FOR, Past, TokenHistory
-from domain.token_peaks import TokenPeaks
+from domain.calls import figures
+from domain.calls.events import Origin, PriceTick, Token
+from domain.calls.token_history import REMEMBERED_FOR, Past, TokenHistory
+from domain.calls.token_peaks import TokenPeaks
 from tests.feeds.support import address
 
 START = datetime(2026, 11, 20, tzinfo=UTC)

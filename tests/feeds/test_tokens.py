@@ -11,7 +11,7 @@ import pytest
 from aiohttp import web
 from msgspec.structs import replace
 
-from domain.calls import Call, Channel, Origin, PriceTick, Token
+from domain.calls.events import Call, Channel, Origin, PriceTick, Token
 from managers.api import ATTEMPTS, APIRetryManager
 from managers.jupiter import JupiterManager
 from managers.postgres import PostgresManager

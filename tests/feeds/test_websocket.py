@@ -10,7 +10,7 @@ import structlog
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.http11 import Request, Response
 
-from domain.calls import Call, PriceTick
+from domain.calls.events import Call, PriceTick
 from managers.api import APIRetryManager
 from managers.sources.native import NativeSource
 from managers.sources.pumpportal import PumpPortalSource

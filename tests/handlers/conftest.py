@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from domain.calls import Channel
+from domain.calls.events import Channel
 from domain.matching import Matcher
 from domain.plans import load_plans
 from domain.presets import load_presets

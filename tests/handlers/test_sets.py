@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from domain.calls import Call, Channel, ChannelRecord, Token
+from domain.calls.events import Call, Channel, ChannelRecord, Token
 from domain.filters import FIELDS, Choice, FilterField, Range, Words
 from domain.matching import Matcher
 from handlers import callbacks

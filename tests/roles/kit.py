@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from domain.calls import Call, Channel, Token
+from domain.calls.events import Call, Channel, Token
 from managers.redis import Argument, RedisManager, Reply, Script
 from services import keys
 from services.leases import Leases

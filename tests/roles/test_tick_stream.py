@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Mapping
 from datetime import timedelta
 
-from domain.calls import PriceTick
+from domain.calls.events import PriceTick
 from managers.redis import RedisManager
 from runtime.cancellation import end
 from services import keys

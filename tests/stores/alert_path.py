@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct, field
 
-from domain.calls import Call, Channel, Token
+from domain.calls.events import Call, Channel, Token
 from domain.partitions import ALL, Partition
 from domain.policy import Hold
 from domain.subscribers import Subscriber

@@ -11,7 +11,7 @@ from typing import Any, LiteralString
 import msgspec
 import pytest
 
-from domain.calls import Call, Channel, ChannelRecord, Token
+from domain.calls.events import Call, Channel, ChannelRecord, Token
 from domain.subscribers import Subscriber
 from embedded.postgres import EmbeddedPostgres
 from managers.postgres import PostgresAwayError, PostgresManager, PostgresSchemaError, Row

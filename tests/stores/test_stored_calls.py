@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from domain.calls import Call
+from domain.calls.events import Call
 from managers.postgres import PostgresManager
 from managers.redis import RedisAwayError, RedisManager
 from runtime.errors import TransientError

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from domain.calls import Call, Channel, ChannelRecord, Token
+from domain.calls.events import Call, Channel, ChannelRecord, Token
 from domain.messages import Message
 from domain.subscribers import Card, CardField
 from services.cards import MAX_CARDS, Shown, alert_card, merged_card, show_price

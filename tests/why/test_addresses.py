@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.addresses import MAX_ADDRESSES, call_tag, find_addresses, is_address
+from domain.calls.addresses import MAX_ADDRESSES, call_tag, find_addresses, is_address
 from tests.why.support import ALPHABET, mint
 
 TOKEN = "97QUsKyZ1tDbBkWzowCixaZHPfMHz3ME8LQzwa9Upump"

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from domain.calls import Call
+from domain.calls.events import Call
 from domain.filters import Range
 from services import keys
 from services.journal_rows import DecidedCall

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from domain.addresses import call_tag
-from domain.calls import Call, Channel, Origin, Token
+from domain.calls.addresses import call_tag
+from domain.calls.events import Call, Channel, Origin, Token
 from domain.explanation import explain
 from domain.filters import FIELDS, Choice, FilterField, FilterSet, Range, Rule, Words
 from domain.messages import Message

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from msgspec import Struct
 from msgspec.structs import replace
 
-from domain.addresses import call_tag
-from domain.calls import Call
+from domain.calls.addresses import call_tag
+from domain.calls.events import Call
 from domain.filters import FilterSet, Range, Rule
 from domain.partitions import partition_of
 from runtime.errors import UserFacingError

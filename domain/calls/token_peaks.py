@@ -8,7 +8,7 @@ from collections import OrderedDict
 from datetime import datetime
 from typing import Final
 
-from domain.calls import PriceTick
+from domain.calls.events import PriceTick
 
 MAX_TOKENS: Final = 20_000
 MAX_STEPS: Final = 128

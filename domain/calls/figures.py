@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from msgspec.structs import replace
 
-from domain.calls import Origin, PriceTick, Token
+from domain.calls.events import Origin, PriceTick, Token
 
 FIGURES: Final = tuple(name for name in Token.__struct_fields__ if name not in {"address", "chain", "origins"})
 """Every field of a token that a source may or may not know."""

@@ -18,7 +18,7 @@ import math
 from collections.abc import Iterator
 from typing import Final
 
-from domain.calls import Call, ChannelRecord, Token
+from domain.calls.events import Call, ChannelRecord, Token
 
 HIGHEST: Final = 100
 NEUTRAL: Final = 0.5
