@@ -31,7 +31,7 @@ from benchmarks.processes import Part, in_own_process
 from benchmarks.report import Row, at_least, at_most, for_comparison
 from benchmarks.telegram import TOKEN, Received, telegram_part
 from benchmarks.traffic import FIRST_USER, Mix
-from domain.filters import FilterSet, Range
+from domain.filters.registry import FilterSet, Range
 from managers.telegram_request import AiohttpRequest
 from sandbox.telegram.limits import FloodLimits
 

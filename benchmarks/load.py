@@ -17,7 +17,7 @@ from random import Random
 from benchmarks.bot import running_bot
 from benchmarks.report import Row, at_most, for_comparison
 from benchmarks.subscribers import fill
-from domain.filters import FilterSet, Range
+from domain.filters.registry import FilterSet, Range
 from embedded.postgres import EmbeddedPostgres
 from migrations import migrate
 

@@ -29,7 +29,7 @@ from benchmarks.report import Row, at_least, at_most, for_comparison
 from benchmarks.workload import CHANNELS, FIELDS, calls, filter_sets
 from domain.bits import Bitmap, add_rows
 from domain.calls.events import Call, Channel
-from domain.filters import FilterSet
+from domain.filters.registry import FilterSet
 from domain.matching import Matcher
 
 MILLION = 1_000_000

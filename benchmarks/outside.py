@@ -16,7 +16,7 @@ from benchmarks.processes import Part, in_own_process
 from benchmarks.subscribers import fill
 from benchmarks.telegram import TOKEN, Received, telegram_part
 from benchmarks.traffic import Mix
-from domain.filters import FilterSet
+from domain.filters.registry import FilterSet
 from embedded.postgres import EmbeddedPostgres
 from embedded.valkey import EmbeddedRedis
 from migrations import migrate

@@ -28,7 +28,7 @@ from bot.console import Terminal
 from composition import Addresses, Composition, connect
 from config.settings import Settings
 from domain.calls.events import Call
-from domain.filters import FilterSet, Range
+from domain.filters.registry import FilterSet, Range
 from embedded.postgres import EmbeddedPostgres
 from embedded.valkey import EmbeddedRedis
 from managers.redis import RedisManager

@@ -11,7 +11,7 @@ import msgspec
 from redis import asyncio as redis
 
 from domain.calls.events import Call
-from domain.filters import FIELDS, Choice, FilterSet, Range
+from domain.filters.registry import FIELDS, Choice, FilterSet, Range
 
 HOUR_S = 3600
 FORTNIGHT_S = 14 * 24 * HOUR_S

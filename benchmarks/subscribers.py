@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import asyncpg
 import msgspec
 
-from domain.filters import FilterSet
+from domain.filters.registry import FilterSet
 from domain.subscribers import Subscriber
 
 PAID_FOR = timedelta(days=30)

@@ -24,7 +24,7 @@ from solders.pubkey import Pubkey
 
 from benchmarks import workload
 from domain.calls.events import Call, Channel, Token
-from domain.filters import Choice, FilterSet, Range, Rule
+from domain.filters.registry import Choice, FilterSet, Range, Rule
 
 FIELDS: dict[str, tuple[str, float]] = {
     "field_0": ("developer_percent", 1),

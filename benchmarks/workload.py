@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from domain.calls.events import Call, Channel, Token
-from domain.filters import Choice, FilterField, FilterSet, Range, Rule
+from domain.filters.registry import Choice, FilterField, FilterSet, Range, Rule
 
 FIELD_COUNT = 15
 CHANNEL_COUNT = 500

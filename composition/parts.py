@@ -19,9 +19,9 @@ from composition.connections import Connections, Place
 from composition.observation import Readings, observe
 from composition.stores import Stores
 from config.settings import Settings
+from domain.filters.presets import load_presets
 from domain.matching import Matcher
 from domain.plans import load_plans
-from domain.presets import load_presets
 from handlers.base import Services
 from handlers.dispatch import Dispatcher
 from managers.conversation import TelegramConversation

@@ -17,10 +17,10 @@ import numpy.typing as npt
 from domain.bits import ROWS_PER_WORD, Bitmap, Places, Sparse, few_rows_in, rows_in, words_for
 from domain.calls.events import Call
 from domain.choices import ChoiceColumn
-from domain.explanation import fits, number_of, seen_number, seen_text, seen_value
-from domain.filters import Choice, FilterField, FilterSet, Range, Words
+from domain.filters.explanation import fits, number_of, seen_number, seen_text, seen_value
+from domain.filters.lists import fold
+from domain.filters.registry import Choice, FilterField, FilterSet, Range, Words
 from domain.labels import FoldedWords, Texts, WaitRules, Waits, WordRules, folded
-from domain.lists import fold
 from domain.ranges import RangeColumn
 from domain.thresholds import Floats, ThresholdTable
 

@@ -22,7 +22,7 @@ from domain.bits import BIT, NOT_BIT, ROWS_PER_WORD, Bitmap, Rows, add_rows, wor
 from domain.calls.events import Call
 from domain.columns import Columns
 from domain.directory import RowDirectory, Slots, UserIds
-from domain.filters import FIELDS, FilterField, FilterSet
+from domain.filters.registry import FIELDS, FilterField, FilterSet
 from domain.labels import Waits
 
 LOAD_CHUNK: Final = 50_000

@@ -14,9 +14,9 @@ import numpy.typing as npt
 from msgspec import Struct
 
 from domain.bits import BIT, NOT_BIT, Bitmap, Flags, Places
-from domain.explanation import finds
-from domain.filters import Missing, Words
-from domain.lists import fold
+from domain.filters.explanation import finds
+from domain.filters.lists import fold
+from domain.filters.registry import Missing, Words
 
 LabelT = TypeVar("LabelT", bound=Hashable)
 Waits = tuple[tuple[int, int], ...]

@@ -32,7 +32,7 @@ from msgspec import Struct
 from domain.bits import Bitmap, Rows, add_rows
 from domain.calls.events import Call
 from domain.directory import Slots
-from domain.filters import FIELDS, FilterField, FilterSet
+from domain.filters.registry import FIELDS, FilterField, FilterSet
 from domain.index import FilterIndex, WaitingRow
 from domain.seen_tokens import ACCEPTED_FOR_US, ChangeLog, TokenMemory, microseconds, moment
 

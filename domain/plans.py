@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from domain.presets import read_tables, refuse_unknown
+from domain.filters.presets import read_tables, refuse_unknown
 from runtime.errors import FatalError
 
 TRIAL: Final = "trial"

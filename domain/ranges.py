@@ -16,7 +16,7 @@ from typing import Final
 import numpy as np
 
 from domain.bits import BIT, EVERY_ROW, NOT_BIT, ROWS_PER_WORD, Bitmap, Rows, add_rows, pack
-from domain.filters import FilterField, Range
+from domain.filters.registry import FilterField, Range
 from domain.thresholds import FieldRules, rule_bounds
 
 EDGES_FROM: Final = 64

@@ -7,7 +7,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from domain.filters import FilterSet
+from domain.filters.registry import FilterSet
 
 MessageKind = Literal["alert", "late", "digest", "report"]
 CardField = Literal["market_cap", "liquidity", "age", "holders", "price", "security", "channel", "latency", "image"]

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from msgspec import Struct
 
 from domain.bits import Flags, Places
-from domain.filters import Range
+from domain.filters.registry import Range
 
 Floats = npt.NDArray[np.float64]
 RangeRules = Mapping[int, Range]

@@ -12,8 +12,8 @@ from typing import Final, Literal, cast
 from msgspec import Struct
 
 from domain.calls.events import Call, Token
-from domain.explanation import RuleVerdict, Verdict, explain
-from domain.filters import FilterField, FilterSet
+from domain.filters.explanation import RuleVerdict, Verdict, explain
+from domain.filters.registry import FilterField, FilterSet
 from domain.subscribers import Subscriber
 
 Judgement = Literal[

@@ -141,7 +141,7 @@ class SetMissing(CallbackData, frozen=True, array_like=True):
     number: int
     field_key: str
     missing: str
-    """`domain.filters.Missing`."""
+    """`domain.filters.registry.Missing`."""
     wait_minutes: int
 
 

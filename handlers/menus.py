@@ -7,10 +7,10 @@ from datetime import datetime
 
 from msgspec import Struct
 
-from domain.filters import FIELDS, Choice, FilterField, FilterSet, Rule, Words
+from domain.filters.numbers import show_rule
+from domain.filters.presets import Preset
+from domain.filters.registry import FIELDS, Choice, FilterField, FilterSet, Rule, Words
 from domain.messages import Button, Message
-from domain.numbers import show_rule
-from domain.presets import Preset
 from domain.subscribers import Subscriber
 from handlers import callbacks
 from handlers.base import Services, Turn

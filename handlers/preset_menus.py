@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
+from domain.filters.presets import Preset
 from domain.messages import Button, Message
-from domain.presets import Preset
 from domain.subscribers import Subscriber
 from handlers import callbacks
 from handlers.menus import Keyboard, View, in_rows, message

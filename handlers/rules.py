@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from domain.filters import FIELDS, FilterField, FilterSet, Missing, Range
-from domain.numbers import parse_rule, with_policy
+from domain.filters.numbers import parse_rule, with_policy
+from domain.filters.registry import FIELDS, FilterField, FilterSet, Missing, Range
 from domain.subscribers import Subscriber
 from handlers import callbacks, menus
 from handlers.base import BotBase, Turn

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final, get_args
 
-from domain.filters import FIELDS, FilterField, FilterSet, Group, Missing, Range, Rule
+from domain.filters.registry import FIELDS, FilterField, FilterSet, Group, Missing, Range, Rule
 from domain.messages import Button, Message
 from handlers import callbacks
 from handlers.menus import Keyboard, View, in_rows, message

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Final
 from urllib.parse import quote
 
-from domain.filters import FilterSet
+from domain.filters.registry import FilterSet
 from domain.messages import Button, Message
 from handlers import callbacks
 from handlers.menus import View, in_rows, message

@@ -8,10 +8,10 @@ from itertools import pairwise
 from typing import Final
 
 from domain.calls.events import Call, Token
-from domain.explanation import RuleVerdict
-from domain.filters import FIELDS, FilterField, Range
+from domain.filters.explanation import RuleVerdict
+from domain.filters.numbers import show_rule, show_short, show_value
+from domain.filters.registry import FIELDS, FilterField, Range
 from domain.messages import Message
-from domain.numbers import show_rule, show_short, show_value
 from domain.quiet import show_minute, zone_of
 from domain.subscribers import Subscriber
 from domain.verdicts import SetVerdict, figures_read

@@ -14,8 +14,8 @@ from cachetools import LRUCache
 from msgspec import Struct
 
 from domain.calls.events import Call, Token
+from domain.filters.numbers import show_short
 from domain.messages import Message
-from domain.numbers import show_short
 from domain.partitions import ALL, Partition, partition_of
 from domain.policy import digest_waits_until
 from runtime.retry import persistently

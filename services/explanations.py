@@ -11,8 +11,8 @@ from msgspec import Struct
 
 from domain.calls.addresses import call_tag
 from domain.calls.events import Call
-from domain.explanation import RuleVerdict
-from domain.filters import FilterSet
+from domain.filters.explanation import RuleVerdict
+from domain.filters.registry import FilterSet
 from domain.quiet import zone_of
 from domain.seen_tokens import ACCEPTED_FOR, REJECTED_FOR
 from domain.subscribers import Subscriber

@@ -6,8 +6,8 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from domain.filters import FIELDS, Choice, FilterSet, Missing, Rule
-from domain.numbers import MAX_CHOICES, with_policy
+from domain.filters.numbers import MAX_CHOICES, with_policy
+from domain.filters.registry import FIELDS, Choice, FilterSet, Missing, Rule
 from domain.subscribers import Subscriber
 from runtime.errors import UserFacingError
 from texts.markup import utf16_length

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from domain.filters import FilterSet
+from domain.filters.registry import FilterSet
 from domain.subscribers import Subscriber
 
 Shape = tuple[tuple[int, bool], ...]

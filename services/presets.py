@@ -16,8 +16,8 @@ import msgspec
 import structlog
 from msgspec.structs import replace
 
-from domain.filters import FilterSet, Rule
-from domain.presets import Preset
+from domain.filters.presets import Preset
+from domain.filters.registry import FilterSet, Rule
 from managers.postgres import PostgresAwayError, PostgresManager
 from managers.redis import RedisAwayError, RedisManager
 from runtime.errors import UserFacingError

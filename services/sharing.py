@@ -13,7 +13,7 @@ import msgspec
 import structlog
 from msgspec.structs import replace
 
-from domain.filters import FIELDS, FilterSet
+from domain.filters.registry import FIELDS, FilterSet
 from domain.subscribers import Subscriber
 from managers.postgres import PostgresAwayError, PostgresManager
 from managers.redis import RedisManager

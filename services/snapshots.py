@@ -6,8 +6,8 @@ from datetime import datetime
 
 from msgspec import Struct
 
-from domain.filters import Rule
-from domain.presets import Preset
+from domain.filters.presets import Preset
+from domain.filters.registry import Rule
 
 
 class SharedSet(Struct, frozen=True, kw_only=True, omit_defaults=True):

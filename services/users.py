@@ -16,10 +16,10 @@ import structlog
 from msgspec import Struct
 from msgspec.structs import replace
 
-from domain.filters import FilterSet, Missing, Rule
+from domain.filters.presets import Preset
+from domain.filters.registry import FilterSet, Missing, Rule
 from domain.matching import Matcher
 from domain.partitions import ALL, Partition, partition_of
-from domain.presets import Preset
 from domain.subscribers import Preferences, Subscriber
 from runtime.errors import TransientError, UserFacingError
 from services.filter_sets import (

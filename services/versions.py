@@ -9,7 +9,7 @@ from typing import Final, LiteralString
 import msgspec
 from msgspec import Struct
 
-from domain.filters import FilterSet
+from domain.filters.registry import FilterSet
 from managers.postgres import PostgresManager, Row
 
 _READ: Final = 1_000

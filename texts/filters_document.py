@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final, get_args
 
-from domain.filters import FIELDS, FilterField, Group, Unit
+from domain.filters.registry import FIELDS, FilterField, Group, Unit
 from texts.markup import to_plain
 from texts.renderer import Texts
 
 _HEAD: Final = """\
 # Filters
 
-<!-- Made by `make docs` from domain/filters.py and texts/en: change it there. -->
+<!-- Made by `make docs` from domain/filters/registry.py and texts/en: change it there. -->
 
 A *filter* is a named list of rules over the fields below. A call passes when it meets every rule; a subscriber has
 several filters, each on or off, and gets a call once when any of them passes. `/settings` changes them.

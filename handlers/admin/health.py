@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from domain.numbers import show_short
+from domain.filters.numbers import show_short
 from handlers import callbacks, menus
 from handlers.base import BotBase, Turn
 from handlers.menus import View, view_of

@@ -7,7 +7,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from domain.presets import Preset
+from domain.filters.presets import Preset
 from handlers import callbacks, menus, preset_menus
 from handlers.base import BotBase, Turn
 from handlers.menus import view_of

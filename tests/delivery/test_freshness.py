@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from domain.filters import Range
+from domain.filters.registry import Range
 from domain.policy import AWAY_MOST, FRESH_FOR, Hold
 from domain.subscribers import Destination, QuietHours
 from runtime.errors import (

@@ -9,7 +9,7 @@ from typing import Any, cast
 from hypothesis import strategies as st
 
 from domain.calls.events import Call, Channel, Token
-from domain.filters import Choice, FilterField, FilterSet, Range, Rule, Unit, Words
+from domain.filters.registry import Choice, FilterField, FilterSet, Range, Rule, Unit, Words
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 CHANNELS = ("@alpha", "@beta", "@gamma")

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.explanation import Outcome, RuleVerdict, explain, passes
-from domain.filters import Choice, FilterField, FilterSet, Missing, Range, Rule, Unit, Words
+from domain.filters.explanation import Outcome, RuleVerdict, explain, passes
+from domain.filters.registry import Choice, FilterField, FilterSet, Missing, Range, Rule, Unit, Words
 from tests.domain.strategies import KINDS, call_with, calls, filter_sets, registry
 
 FIELDS = registry(2)

@@ -11,8 +11,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from domain.bits import Sparse, pack, rows_in
 from domain.choices import ChoiceColumn
-from domain.explanation import Verdict, explain, fits, passes
-from domain.filters import FIELDS, Choice, FilterSet, Missing, Range, Rule, Unit, Words
+from domain.filters.explanation import Verdict, explain, fits, passes
+from domain.filters.registry import FIELDS, Choice, FilterSet, Missing, Range, Rule, Unit, Words
 from domain.index import FilterIndex
 from domain.labels import RowLabels
 from domain.ranges import choose_edges

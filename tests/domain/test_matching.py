@@ -13,8 +13,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from domain import seen_tokens
 from domain.calls.events import Call
-from domain.explanation import explain
-from domain.filters import Choice, FilterField, FilterSet, Missing, Range, Rule
+from domain.filters.explanation import explain
+from domain.filters.registry import Choice, FilterField, FilterSet, Missing, Range, Rule
 from domain.matching import Decision, Matcher, Pair, ProcessedToken, Waiting
 from tests.domain.strategies import CHANNELS, KINDS, NOON, ValuesCall, call_with, calls, filter_sets, registry
 

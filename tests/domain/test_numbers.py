@@ -8,9 +8,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from domain.explanation import fits
-from domain.filters import FIELDS, Choice, FilterField, Range, Rule, Unit, Words
-from domain.numbers import (
+from domain.filters.explanation import fits
+from domain.filters.numbers import (
     DIGITS,
     LARGEST,
     MAX_CHOICES,
@@ -22,6 +21,7 @@ from domain.numbers import (
     show_value,
     with_policy,
 )
+from domain.filters.registry import FIELDS, Choice, FilterField, Range, Rule, Unit, Words
 from runtime.errors import UserFacingError
 
 UNITS: tuple[Unit, ...] = ("usd", "percent", "change", "multiple", "ratio", "score", "count", "duration")

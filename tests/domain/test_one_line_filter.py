@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from domain.calls.events import Call, Channel, Token
-from domain.explanation import explain, passes
-from domain.filters import FIELDS, FilterField, FilterSet
+from domain.filters.explanation import explain, passes
+from domain.filters.numbers import parse_rule, show_rule
+from domain.filters.registry import FIELDS, FilterField, FilterSet
 from domain.matching import Matcher
-from domain.numbers import parse_rule, show_rule
 from texts import Texts
 
 ROW = FilterField(

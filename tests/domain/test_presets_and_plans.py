@@ -6,10 +6,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from domain.explanation import passes
-from domain.filters import Choice, FilterSet, Range, Words
+from domain.filters.explanation import passes
+from domain.filters.presets import load_presets
+from domain.filters.registry import Choice, FilterSet, Range, Words
 from domain.plans import load_plans
-from domain.presets import load_presets
 from runtime.errors import FatalError
 from tests.domain.strategies import NOON, call_with
 

@@ -14,7 +14,7 @@ import pytest
 from bot.console import Terminal
 from composition import Addresses, Composition, Place, connect
 from config.settings import Settings
-from domain.filters import FIELDS
+from domain.filters.registry import FIELDS
 from sandbox.feed import FeedSandbox
 from sandbox.market import Market
 from sandbox.telegram.people import SandboxUser, callback_buttons

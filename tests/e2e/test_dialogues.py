@@ -11,7 +11,7 @@ from solders.pubkey import Pubkey
 
 from composition import Composition
 from domain.calls.events import Call, Channel, Token
-from domain.filters import Range
+from domain.filters.registry import Range
 from sandbox.feed import FeedSandbox
 from sandbox.telegram.people import SandboxUser
 from sandbox.telegram.server import TelegramSandbox

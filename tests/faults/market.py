@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from solders.pubkey import Pubkey
 
 from domain.calls.events import Call, Channel, Token
-from domain.filters import Choice, FilterSet, Range, Rule, Words
+from domain.filters.registry import Choice, FilterSet, Range, Rule, Words
 from domain.subscribers import Subscriber
 
 Pair = tuple[int, str]

@@ -28,7 +28,7 @@ import numpy as np
 from solders.pubkey import Pubkey
 
 from domain.calls.events import Call, Channel, Token
-from domain.filters import Choice, Range, Rule
+from domain.filters.registry import Choice, Range, Rule
 from domain.matching import MAX_TOKENS
 from domain.subscribers import Subscriber
 from sandbox.telegram.faults import Fault

@@ -10,7 +10,7 @@ import aiohttp
 import pytest
 from msgspec.structs import replace
 
-from domain.filters import Choice, Rule
+from domain.filters.registry import Choice, Rule
 from domain.subscribers import Destination, Preferences
 from sandbox.telegram.faults import Fault
 from tests.faults.conftest import Verdict

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from domain.calls.events import Channel
+from domain.filters.presets import load_presets
 from domain.matching import Matcher
 from domain.plans import load_plans
-from domain.presets import load_presets
 from domain.subscribers import Subscriber
 from handlers.admin.health import AdminHealthMixin
 from handlers.admin.presets import AdminPresetsMixin

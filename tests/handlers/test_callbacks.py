@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.filters import FIELDS, FilterField
+from domain.filters.registry import FIELDS, FilterField
 from handlers import callbacks
 from handlers.callbacks import CallbackData, channel_tag
 from runtime.errors import UserFacingError

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
-from domain.filters import FIELDS, Range
+from domain.filters.registry import FIELDS, Range
 from domain.subscribers import Subscriber
 from handlers import callbacks
 from handlers.base import Services

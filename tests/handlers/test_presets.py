@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace as changed
 
-from domain.filters import Range
+from domain.filters.registry import Range
 from domain.matching import Matcher
 from domain.subscribers import Subscriber
 from handlers.base import Services

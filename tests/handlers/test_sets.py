@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from domain.calls.events import Call, Channel, ChannelRecord, Token
-from domain.filters import FIELDS, Choice, FilterField, Range, Words
+from domain.filters.registry import FIELDS, Choice, FilterField, Range, Words
 from domain.matching import Matcher
 from handlers import callbacks
 from handlers.base import Services

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from domain.filters import Range
+from domain.filters.registry import Range
 from handlers.base import Services
 from managers.postgres import PostgresManager
 from managers.redis import RedisManager

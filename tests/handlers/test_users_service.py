@@ -13,8 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from domain.explanation import passes
-from domain.filters import FIELDS, Range
+from domain.filters.explanation import passes
+from domain.filters.registry import FIELDS, Range
 from domain.matching import Matcher
 from domain.partitions import PARTITIONS
 from domain.subscribers import Preferences, Subscriber

@@ -11,8 +11,8 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from domain.filters import FilterSet, Range
-from domain.presets import Preset
+from domain.filters.presets import Preset
+from domain.filters.registry import FilterSet, Range
 from domain.subscribers import Subscriber
 from managers.postgres import PostgresManager, PostgresStatementError
 from managers.redis import RedisManager

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from domain.filters import Choice, FilterSet, Range
+from domain.filters.registry import Choice, FilterSet, Range
 from domain.subscribers import Subscriber
 from managers.cache import SmartCache
 from managers.postgres import PostgresAwayError, PostgresManager

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from domain.filters import FIELDS
+from domain.filters.presets import load_presets
+from domain.filters.registry import FIELDS
 from domain.plans import load_plans
 from domain.policy import HoldReason
-from domain.presets import load_presets
 from domain.subscribers import ALL_BUTTONS, CardField, MessageKind
 from services.users import State
 from tests.texts.hostile import HOSTILE

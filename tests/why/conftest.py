@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from domain.filters import Range
-from domain.presets import Preset
+from domain.filters.presets import Preset
+from domain.filters.registry import Range
 from managers.postgres import PostgresManager
 from managers.redis import RedisManager
 from tests.why.support import World

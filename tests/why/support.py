@@ -11,10 +11,10 @@ import msgspec
 from msgspec.structs import replace
 
 from domain.calls.events import Call, Channel, Token
-from domain.filters import FilterSet, Rule
+from domain.filters.presets import Preset
+from domain.filters.registry import FilterSet, Rule
 from domain.matching import Matcher
 from domain.plans import load_plans
-from domain.presets import Preset
 from domain.subscribers import Subscriber
 from managers.cache import SmartCache
 from managers.postgres import PostgresManager

@@ -10,7 +10,7 @@ import pytest
 from msgspec.structs import replace
 
 from domain.calls.events import Call
-from domain.filters import Range
+from domain.filters.registry import Range
 from services import keys
 from services.journal_rows import DecidedCall
 from tests.why.support import World, mint

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from domain.calls.addresses import call_tag
 from domain.calls.events import Call, Channel, Origin, Token
-from domain.explanation import explain
-from domain.filters import FIELDS, Choice, FilterField, FilterSet, Range, Rule, Words
+from domain.filters.explanation import explain
+from domain.filters.registry import FIELDS, Choice, FilterField, FilterSet, Range, Rule, Words
 from domain.messages import Message
 from domain.subscribers import Preferences, QuietHours, Subscriber
 from domain.verdicts import figures_read, judge

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from domain.calls.addresses import call_tag
 from domain.calls.events import Call
-from domain.filters import FilterSet, Range, Rule
+from domain.filters.registry import FilterSet, Range, Rule
 from domain.partitions import partition_of
 from runtime.errors import UserFacingError
 from services import keys

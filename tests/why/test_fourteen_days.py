@@ -8,7 +8,7 @@ from typing import cast
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from domain.filters import Range, Rule
+from domain.filters.registry import Range, Rule
 from domain.seen_tokens import ACCEPTED_FOR
 from managers.postgres import PostgresManager
 from managers.redis import Command, RedisManager

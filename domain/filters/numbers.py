@@ -1,6 +1,6 @@
 """Rules and numbers as people type and read them: `1.5k`, `$40,000`, `-20% - 200%`, `1d 6h`, `yes`, `cat, -inu`.
 
-A number that is read is a finite float, in the unit of the field (see `domain.filters.Unit`), not negative but for
+A number that is read is a finite float, in the unit of the field (see `domain.filters.registry.Unit`), not negative but for
 a change, and of at most nine significant digits; `parse_value(show_value(v, unit), unit) == v` for every such v, and
 `parse_rule(show_rule(r, field), field) == r` for every rule r that was read. The words accepted here are grammar,
 not sentences: what people are told is in `texts/`, under the keys of the errors.
@@ -17,8 +17,8 @@ from typing import Final
 
 import msgspec
 
-from domain.filters import MAX_WAIT_MINUTES, Choice, FilterField, Missing, Range, Rule, Unit, Words
-from domain.lists import MAX_TYPED, NOTHING, fold, read_list, show_list
+from domain.filters.lists import MAX_TYPED, NOTHING, fold, read_list, show_list
+from domain.filters.registry import MAX_WAIT_MINUTES, Choice, FilterField, Missing, Range, Rule, Unit, Words
 from runtime.errors import UserFacingError
 
 MAX_LENGTH: Final = 64
@@ -115,7 +115,7 @@ def parse_rule(text: str, field: FilterField) -> Rule | None:
 
     Numbers: `20k - 2M`, `20k..2M`, `20k to 2M`; `20k -`, `>20k`, `min 20k`, `20k+`; `- 3h`, `<3h`, `max 3h`. One
     number alone is the minimum, of a duration the maximum; both ends belong to the range. In a change a dash that
-    touches a number at its beginning is a sign. Flags: `yes`, `no`. Choices and words: see `domain.lists`.
+    touches a number at its beginning is a sign. Flags: `yes`, `no`. Choices and words: see `domain.filters.lists`.
 
     Raises `UserFacingError` with `typed` and `expected` as `parse_value` does, or `range.unreadable`,
     `range.upside_down` (with `minimum` and `maximum` as shown), `flag.unreadable`, `list.unreadable` (no item),

@@ -20,8 +20,8 @@ from typing import Final, Literal
 from msgspec import Struct
 
 from domain.calls.events import Call
-from domain.filters import FIELDS, Choice, FilterField, FilterSet, Missing, Range, Rule, Unit, Words
-from domain.lists import fold
+from domain.filters.lists import fold
+from domain.filters.registry import FIELDS, Choice, FilterField, FilterSet, Missing, Range, Rule, Unit, Words
 
 Outcome = Literal["passed", "failed", "waiting"]
 _KINDS: Final[dict[Unit, type[Rule]]] = {"choice": Choice, "text": Words}
