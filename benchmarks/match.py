@@ -27,10 +27,10 @@ import msgspec
 from benchmarks.peers import Peer, every_peer
 from benchmarks.report import Row, at_least, at_most, for_comparison
 from benchmarks.workload import CHANNELS, FIELDS, calls, filter_sets
-from domain.bits import Bitmap, add_rows
 from domain.calls.events import Call, Channel
 from domain.filters.registry import FilterSet
-from domain.matching import Matcher
+from domain.matching.bits import Bitmap, add_rows
+from domain.matching.matcher import Matcher
 
 MILLION = 1_000_000
 SIZES = (1_000, 10_000, 100_000)

@@ -18,7 +18,7 @@ import polars as pl
 from benchmarks.workload import CHANNELS, NAMES
 from domain.calls.events import Call
 from domain.filters.registry import Choice, FilterSet, Range
-from domain.thresholds import rule_bounds
+from domain.matching.thresholds import rule_bounds
 
 CHANNEL_NUMBER = {channel: number for number, channel in enumerate(CHANNELS)}
 

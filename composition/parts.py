@@ -20,7 +20,7 @@ from composition.observation import Readings, observe
 from composition.stores import Stores
 from config.settings import Settings
 from domain.filters.presets import load_presets
-from domain.matching import Matcher
+from domain.matching.matcher import Matcher
 from domain.plans import load_plans
 from handlers.base import Services
 from handlers.dispatch import Dispatcher

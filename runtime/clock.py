@@ -23,7 +23,7 @@ What that means for those who ask:
 - Digests: after a step forwards they come at once; after one backwards they wait until their time comes again.
 - Paid time: after a step forwards whoever has run out by the new time is taken from the matcher; after one backwards he
   has to be put back (see `steps_back`).
-- The matcher (`domain.matching`): accepted pairs are never forgotten early by a step backwards, and a rejection that
+- The matcher (`domain.matching.matcher`): accepted pairs are never forgotten early by a step backwards, and a rejection that
   seems to come from the future lasts an hour from then on, not longer.
 - Redis and PostgreSQL end what they keep by their own clocks.
 """

@@ -9,7 +9,7 @@ from typing import Final, LiteralString
 import structlog
 from cachetools import LRUCache
 
-from domain.seen_tokens import ACCEPTED_FOR
+from domain.matching.seen_tokens import ACCEPTED_FOR
 from managers.postgres import PostgresManager
 from runtime.errors import TransientError
 from services.claims import Alert, ClaimRequest

@@ -26,7 +26,7 @@ import msgspec
 import structlog
 from msgspec import Struct
 
-from domain.seen_tokens import ACCEPTED_FOR
+from domain.matching.seen_tokens import ACCEPTED_FOR
 from services.claims import Alert
 from services.journal_rows import DeliveryRecord
 

@@ -11,9 +11,9 @@ import msgspec
 from msgspec import Struct
 
 from domain.calls.events import Call
-from domain.matching import Waiting
+from domain.matching.matcher import Waiting
+from domain.matching.seen_tokens import ACCEPTED_FOR
 from domain.partitions import PARTITIONS, Partition, partition_of
-from domain.seen_tokens import ACCEPTED_FOR
 from managers.redis import Argument, Script
 from services import keys
 from services.fencing import FENCED, fence_args

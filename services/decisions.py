@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from domain.calls.events import Call
 from domain.calls.score import score
-from domain.matching import Matcher, ProcessedToken
+from domain.matching.matcher import Matcher, ProcessedToken
 from domain.partitions import Partition
 from runtime.fault_points import fault_point
 from services.channels import ChannelsService

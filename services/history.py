@@ -15,8 +15,8 @@ import structlog
 from msgspec import Struct
 
 from domain.calls.events import Call
+from domain.matching.seen_tokens import ACCEPTED_FOR
 from domain.partitions import partition_of
-from domain.seen_tokens import ACCEPTED_FOR
 from domain.subscribers import Subscriber
 from managers.postgres import PostgresManager, Row
 from managers.redis import RedisManager, StreamEntry

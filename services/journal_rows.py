@@ -52,7 +52,7 @@ class DecidedCall(Struct, frozen=True, kw_only=True):
     call: Call
     decided_at: datetime
     reason: str
-    """`domain.matching.Reason`, or `stale`: too old to be news, held against nobody's filters."""
+    """`domain.matching.matcher.Reason`, or `stale`: too old to be news, held against nobody's filters."""
     checked_channels: tuple[str, ...]
     """The channels whose calls of this token count as checked by now, for who changed nothing meanwhile."""
 

@@ -10,7 +10,7 @@ from typing import Final, Literal
 
 from msgspec import Struct
 
-from domain.seen_tokens import ACCEPTED_FOR, REJECTED_FOR
+from domain.matching.seen_tokens import ACCEPTED_FOR, REJECTED_FOR
 
 MINUTE_S: Final = 60
 HOUR_S: Final = 60 * MINUTE_S

@@ -23,8 +23,8 @@ import msgspec
 import structlog
 from msgspec.structs import replace
 
+from domain.matching.seen_tokens import ACCEPTED_FOR
 from domain.partitions import ALL, Partition
-from domain.seen_tokens import ACCEPTED_FOR
 from managers.redis import Command, RedisAwayError, RedisManager, RedisReplyError, StreamEntry
 from runtime.fault_points import fault_point
 from services import keys

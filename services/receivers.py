@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from domain.matching import Matcher
+from domain.matching.matcher import Matcher
 from domain.partitions import Partition, partition_of
 from domain.subscribers import Subscriber
 from services.followers import Followers

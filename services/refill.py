@@ -19,8 +19,8 @@ import msgspec
 import structlog
 from msgspec import Struct
 
+from domain.matching.seen_tokens import ACCEPTED_FOR
 from domain.partitions import PARTITIONS, Partition, partition_of
-from domain.seen_tokens import ACCEPTED_FOR
 from managers.postgres import PostgresManager
 from managers.redis import Command, RedisAwayError, RedisManager
 from managers.redis_written import ServerRun
@@ -67,7 +67,7 @@ _CURSOR: Final[LiteralString] = """
 
 
 class _Accepted(Struct, frozen=True, kw_only=True):
-    """What an accepted token's record says when only its claim is known (`domain.matching.ProcessedToken`)."""
+    """What an accepted token's record says when only its claim is known (`domain.matching.matcher.ProcessedToken`)."""
 
     timestamp: datetime
     call_id: str

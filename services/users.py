@@ -18,7 +18,7 @@ from msgspec.structs import replace
 
 from domain.filters.presets import Preset
 from domain.filters.registry import FilterSet, Missing, Rule
-from domain.matching import Matcher
+from domain.matching.matcher import Matcher
 from domain.partitions import ALL, Partition, partition_of
 from domain.subscribers import Preferences, Subscriber
 from runtime.errors import TransientError, UserFacingError

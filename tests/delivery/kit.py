@@ -15,7 +15,7 @@ from msgspec import Struct
 from domain.calls.events import Call, Channel, Token
 from domain.calls.score import score
 from domain.filters.registry import FilterSet, Range
-from domain.matching import Matcher, Waiting
+from domain.matching.matcher import Matcher, Waiting
 from domain.partitions import PARTITIONS
 from domain.plans import load_plans
 from domain.subscribers import Preferences, Subscriber

@@ -8,7 +8,7 @@ import msgspec
 from msgspec.structs import replace
 
 from domain.calls.events import Token
-from domain.matching import Matcher
+from domain.matching.matcher import Matcher
 from domain.partitions import PARTITIONS, partition_of
 from services import keys
 from services.claims import WaitingCall

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.bits import ROWS_PER_WORD, Sparse, add_rows, few_rows_in, rows_in
+from domain.matching.bits import ROWS_PER_WORD, Sparse, add_rows, few_rows_in, rows_in
 
 WORDS = 12
 

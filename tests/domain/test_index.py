@@ -9,14 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from domain.bits import Sparse, pack, rows_in
-from domain.choices import ChoiceColumn
 from domain.filters.explanation import Verdict, explain, fits, passes
 from domain.filters.registry import FIELDS, Choice, FilterSet, Missing, Range, Rule, Unit, Words
-from domain.index import FilterIndex
-from domain.labels import RowLabels
-from domain.ranges import choose_edges
-from domain.thresholds import FieldRules
+from domain.matching.bits import Sparse, pack, rows_in
+from domain.matching.choices import ChoiceColumn
+from domain.matching.index import FilterIndex
+from domain.matching.labels import RowLabels
+from domain.matching.ranges import choose_edges
+from domain.matching.thresholds import FieldRules
 from tests.domain.strategies import CHANNEL, KINDS, NOON, ValuesCall, call_with, calls, filter_sets, registry
 
 Identity = tuple[int, int]

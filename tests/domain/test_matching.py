@@ -11,11 +11,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
-from domain import seen_tokens
 from domain.calls.events import Call
 from domain.filters.explanation import explain
 from domain.filters.registry import Choice, FilterField, FilterSet, Missing, Range, Rule
-from domain.matching import Decision, Matcher, Pair, ProcessedToken, Waiting
+from domain.matching import seen_tokens
+from domain.matching.matcher import Decision, Matcher, Pair, ProcessedToken, Waiting
 from tests.domain.strategies import CHANNELS, KINDS, NOON, ValuesCall, call_with, calls, filter_sets, registry
 
 HOUR = timedelta(hours=1)

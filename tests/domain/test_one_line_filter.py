@@ -8,7 +8,7 @@ from domain.calls.events import Call, Channel, Token
 from domain.filters.explanation import explain, passes
 from domain.filters.numbers import parse_rule, show_rule
 from domain.filters.registry import FIELDS, FilterField, FilterSet
-from domain.matching import Matcher
+from domain.matching.matcher import Matcher
 from texts import Texts
 
 ROW = FilterField(

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from domain.matching import Matcher
+from domain.matching.matcher import Matcher
 from managers.redis import RedisAwayError, RedisManager
 from sandbox.telegram.people import SandboxUser
 from sandbox.telegram.server import TelegramSandbox

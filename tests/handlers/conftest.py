@@ -10,7 +10,7 @@ import pytest
 
 from domain.calls.events import Channel
 from domain.filters.presets import load_presets
-from domain.matching import Matcher
+from domain.matching.matcher import Matcher
 from domain.plans import load_plans
 from domain.subscribers import Subscriber
 from handlers.admin.health import AdminHealthMixin

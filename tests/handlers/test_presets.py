@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace as changed
 
 from domain.filters.registry import Range
-from domain.matching import Matcher
+from domain.matching.matcher import Matcher
 from domain.subscribers import Subscriber
 from handlers.base import Services
 from managers.cache import SmartCache

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from domain.calls.events import Call, Channel, ChannelRecord, Token
 from domain.filters.registry import FIELDS, Choice, FilterField, Range, Words
-from domain.matching import Matcher
+from domain.matching.matcher import Matcher
 from handlers import callbacks
 from handlers.base import Services
 from handlers.set_menus import GROUPS

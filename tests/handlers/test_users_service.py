@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from domain.filters.explanation import passes
 from domain.filters.registry import FIELDS, Range
-from domain.matching import Matcher
+from domain.matching.matcher import Matcher
 from domain.partitions import PARTITIONS
 from domain.subscribers import Preferences, Subscriber
 from handlers.base import Services

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from domain.calls.events import Call, Channel, Token
 from domain.filters.presets import Preset
 from domain.filters.registry import FilterSet, Rule
-from domain.matching import Matcher
+from domain.matching.matcher import Matcher
 from domain.plans import load_plans
 from domain.subscribers import Subscriber
 from managers.cache import SmartCache

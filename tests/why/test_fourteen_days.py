@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from domain.filters.registry import Range, Rule
-from domain.seen_tokens import ACCEPTED_FOR
+from domain.matching.seen_tokens import ACCEPTED_FOR
 from managers.postgres import PostgresManager
 from managers.redis import Command, RedisManager
 from services import keys

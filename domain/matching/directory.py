@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from domain.bits import Rows
+from domain.matching.bits import Rows
 
 Slots = npt.NDArray[np.int32]
 UserIds = npt.NDArray[np.int64]

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from msgspec import Struct
 
-from domain.directory import Slots
+from domain.matching.directory import Slots
 
 ACCEPTED_FOR: Final = timedelta(days=14)
 """From the decision on. Memory, Redis, PostgreSQL and /why all end it by this."""

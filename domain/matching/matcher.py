@@ -29,12 +29,12 @@ from typing import Final, Literal
 import numpy as np
 from msgspec import Struct
 
-from domain.bits import Bitmap, Rows, add_rows
 from domain.calls.events import Call
-from domain.directory import Slots
 from domain.filters.registry import FIELDS, FilterField, FilterSet
-from domain.index import FilterIndex, WaitingRow
-from domain.seen_tokens import ACCEPTED_FOR_US, ChangeLog, TokenMemory, microseconds, moment
+from domain.matching.bits import Bitmap, Rows, add_rows
+from domain.matching.directory import Slots
+from domain.matching.index import FilterIndex, WaitingRow
+from domain.matching.seen_tokens import ACCEPTED_FOR_US, ChangeLog, TokenMemory, microseconds, moment
 
 MAX_TOKENS: Final = 50_000
 MAX_ACCEPTED: Final = 20_000_000

@@ -17,8 +17,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from domain.bits import BIT, EVERY_ROW, NOT_BIT, ROWS_PER_WORD, Bitmap, Places, Rows, add_rows
 from domain.filters.registry import Choice, FilterField
+from domain.matching.bits import BIT, EVERY_ROW, NOT_BIT, ROWS_PER_WORD, Bitmap, Places, Rows, add_rows
 
 BITMAPS: Final = 512
 """So many are kept however long they are; at a million rows a bitmap is 125 kB."""

@@ -14,15 +14,15 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from domain.bits import ROWS_PER_WORD, Bitmap, Places, Sparse, few_rows_in, rows_in, words_for
 from domain.calls.events import Call
-from domain.choices import ChoiceColumn
 from domain.filters.explanation import fits, number_of, seen_number, seen_text, seen_value
 from domain.filters.lists import fold
 from domain.filters.registry import Choice, FilterField, FilterSet, Range, Words
-from domain.labels import FoldedWords, Texts, WaitRules, Waits, WordRules, folded
-from domain.ranges import RangeColumn
-from domain.thresholds import Floats, ThresholdTable
+from domain.matching.bits import ROWS_PER_WORD, Bitmap, Places, Sparse, few_rows_in, rows_in, words_for
+from domain.matching.choices import ChoiceColumn
+from domain.matching.labels import FoldedWords, Texts, WaitRules, Waits, WordRules, folded
+from domain.matching.ranges import RangeColumn
+from domain.matching.thresholds import Floats, ThresholdTable
 
 FEW_ROWS: Final = 4
 """Verified one by one: for so few, numpy takes longer, most of all when its routines are cold."""

@@ -15,9 +15,9 @@ from typing import Final
 
 import numpy as np
 
-from domain.bits import BIT, EVERY_ROW, NOT_BIT, ROWS_PER_WORD, Bitmap, Rows, add_rows, pack
 from domain.filters.registry import FilterField, Range
-from domain.thresholds import FieldRules, rule_bounds
+from domain.matching.bits import BIT, EVERY_ROW, NOT_BIT, ROWS_PER_WORD, Bitmap, Rows, add_rows, pack
+from domain.matching.thresholds import FieldRules, rule_bounds
 
 EDGES_FROM: Final = 64
 """Rules; so few survivors more are verified as fast as they are left out."""

@@ -17,8 +17,8 @@ import numpy as np
 import numpy.typing as npt
 from msgspec import Struct
 
-from domain.bits import Flags, Places
 from domain.filters.registry import Range
+from domain.matching.bits import Flags, Places
 
 Floats = npt.NDArray[np.float64]
 RangeRules = Mapping[int, Range]

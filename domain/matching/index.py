@@ -1,6 +1,6 @@
 """FilterIndex: which filter sets does this call pass? Exact, for all of them at once, in microseconds.
 
-Every field that somebody has a rule on has a column (`domain/ranges.py`, `domain/choices.py`) that gives one
+Every field that somebody has a rule on has a column (`domain/matching/ranges.py`, `domain/matching/choices.py`) that gives one
 ready-made bitmap for what a call says: the rows that may pass. A call is the AND of these bitmaps, of the rows in use
 and of NOT `seen`. The few rows left are verified against their thresholds and their words. A field that nobody has a
 rule on costs nothing.
@@ -18,12 +18,12 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from domain.bits import BIT, NOT_BIT, ROWS_PER_WORD, Bitmap, Rows, add_rows, words_for
 from domain.calls.events import Call
-from domain.columns import Columns
-from domain.directory import RowDirectory, Slots, UserIds
 from domain.filters.registry import FIELDS, FilterField, FilterSet
-from domain.labels import Waits
+from domain.matching.bits import BIT, NOT_BIT, ROWS_PER_WORD, Bitmap, Rows, add_rows, words_for
+from domain.matching.columns import Columns
+from domain.matching.directory import RowDirectory, Slots, UserIds
+from domain.matching.labels import Waits
 
 LOAD_CHUNK: Final = 50_000
 """Filter sets taken from a bulk load at a time: bounds what is held twice."""

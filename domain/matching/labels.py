@@ -13,10 +13,10 @@ import numpy as np
 import numpy.typing as npt
 from msgspec import Struct
 
-from domain.bits import BIT, NOT_BIT, Bitmap, Flags, Places
 from domain.filters.explanation import finds
 from domain.filters.lists import fold
 from domain.filters.registry import Missing, Words
+from domain.matching.bits import BIT, NOT_BIT, Bitmap, Flags, Places
 
 LabelT = TypeVar("LabelT", bound=Hashable)
 Waits = tuple[tuple[int, int], ...]
