@@ -18,7 +18,7 @@ from bot.roles import ROLES, SENDING, Role
 from composition import Addresses, Composition, Place, connect
 from config.logging import configure_logging
 from config.settings import Settings, load_settings
-from domain.partitions import PARTITIONS
+from domain.subscribers.partitions import PARTITIONS
 from managers.postgres import PostgresSchemaError
 from migrations import migrate
 from runtime.clock import now

@@ -9,7 +9,7 @@ import asyncpg
 import msgspec
 
 from domain.filters.registry import FilterSet
-from domain.subscribers import Subscriber
+from domain.subscribers.subscriber import Subscriber
 
 PAID_FOR = timedelta(days=30)
 COLUMNS = (

@@ -18,7 +18,7 @@ from bot.shards import MatchShard
 from bot.time_of_day import follow_steps_back, join, once_sure
 from bot.updates import Updates
 from domain.calls.events import PriceTick
-from domain.partitions import ALL, Partition
+from domain.subscribers.partitions import ALL, Partition
 from handlers.base import BotBase, Services
 from managers.jupiter import SolPrice
 from managers.redis import RedisManager

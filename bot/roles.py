@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final, Literal
 
-from domain.partitions import PARTITIONS
+from domain.subscribers.partitions import PARTITIONS
 from services.members import ALL_ROLES
 from services.members import Role as PartRole
 

@@ -10,7 +10,7 @@ from typing import Final
 import structlog
 from msgspec.structs import replace
 
-from domain.partitions import ALL, Partition, partition_of
+from domain.subscribers.partitions import ALL, Partition, partition_of
 from runtime.retry import persistently
 from runtime.supervision import Progress
 from services.call_stream import CallReader, CallStream

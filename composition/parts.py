@@ -21,7 +21,7 @@ from composition.stores import Stores
 from config.settings import Settings
 from domain.filters.presets import load_presets
 from domain.matching.matcher import Matcher
-from domain.plans import load_plans
+from domain.payments.plans import load_plans
 from handlers.base import Services
 from handlers.dispatch import Dispatcher
 from managers.conversation import TelegramConversation

@@ -8,8 +8,8 @@ from functools import partial
 from bot.roles import REFILL, SENDING, parts_of
 from composition.connections import Connections, Place
 from domain.calls.events import Channel
-from domain.partitions import ALL, Partition
-from domain.subscribers import Subscriber
+from domain.subscribers.partitions import ALL, Partition
+from domain.subscribers.subscriber import Subscriber
 from managers.cache import SmartCache
 from migrations import migrate
 from runtime.clock import now

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from domain.messages import Message
+from domain.delivery.messages import Message
 from runtime.errors import MessageRefusedError
 from services.channels import ChannelsService
 from services.dead_letters import DeadLetters

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import Final
 
 from domain.calls.events import Channel
+from domain.delivery.messages import Button, Message
 from domain.filters.numbers import show_short
 from domain.filters.registry import Choice, FilterSet
-from domain.messages import Button, Message
 from handlers import callbacks
 from handlers.menus import View, message
 from services.filter_sets import CHANNEL

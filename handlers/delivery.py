@@ -9,10 +9,10 @@ from typing import Final, cast
 from msgspec.structs import replace
 
 from domain.calls.addresses import is_address
-from domain.messages import Message
-from domain.policy import mute, parse_cap, parse_pass_score, snooze_until_morning, unmute
-from domain.quiet import parse_quiet_hours
-from domain.subscribers import (
+from domain.delivery.messages import Message
+from domain.delivery.policy import mute, parse_cap, parse_pass_score, snooze_until_morning, unmute
+from domain.delivery.quiet import parse_quiet_hours
+from domain.subscribers.subscriber import (
     ALL_BUTTONS,
     CardButton,
     CardField,
@@ -22,7 +22,7 @@ from domain.subscribers import (
     QuietHours,
     Subscriber,
 )
-from domain.zones import parse_time_zone
+from domain.subscribers.zones import parse_time_zone
 from handlers import delivery_callbacks as callbacks
 from handlers import delivery_menus as menus
 from handlers.base import BotBase, GroupChat, Turn

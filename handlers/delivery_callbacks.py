@@ -30,7 +30,7 @@ class ShowSounds(CallbackData, frozen=True, array_like=True):
 class SetSound(CallbackData, frozen=True, array_like=True):
     prefix: ClassVar[str] = "dsound"
     kind: str
-    """`domain.subscribers.MessageKind`."""
+    """`domain.subscribers.subscriber.MessageKind`."""
     audible: bool
 
 
@@ -75,14 +75,14 @@ class SetCompact(CallbackData, frozen=True, array_like=True):
 class SetCardField(CallbackData, frozen=True, array_like=True):
     prefix: ClassVar[str] = "dfield"
     field: str
-    """`domain.subscribers.CardField`."""
+    """`domain.subscribers.subscriber.CardField`."""
     shown: bool
 
 
 class SetCardButton(CallbackData, frozen=True, array_like=True):
     prefix: ClassVar[str] = "dbutton"
     button: str
-    """`domain.subscribers.CardButton`."""
+    """`domain.subscribers.subscriber.CardButton`."""
     shown: bool
 
 

@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Final, get_args
 
 from domain.calls.events import Call, Channel, ChannelRecord, Token
-from domain.messages import Button, Message
-from domain.quiet import show_minute, zone_of
-from domain.subscribers import ALL_BUTTONS, CardField, MessageKind, Preferences, QuietHours, Subscriber
+from domain.delivery.messages import Button, Message
+from domain.delivery.quiet import show_minute, zone_of
+from domain.subscribers.subscriber import ALL_BUTTONS, CardField, MessageKind, Preferences, QuietHours, Subscriber
 from handlers import delivery_callbacks as callbacks
 from handlers.menus import Keyboard, View, message
 from services.cards import alert_card

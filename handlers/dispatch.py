@@ -24,7 +24,7 @@ from telegram.ext import (
     filters,
 )
 
-from domain.messages import Message
+from domain.delivery.messages import Message
 from handlers.base import BotBase, GroupChat, Turn
 from handlers.routing import CommandRoute, Routes, collect
 from managers.telegram_updates import Excess

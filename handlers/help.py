@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from domain.messages import Message
+from domain.delivery.messages import Message
 from handlers import menus
 from handlers.base import BotBase, Turn
 from handlers.routing import collect, command, otherwise

@@ -7,11 +7,11 @@ from datetime import datetime
 
 from msgspec import Struct
 
+from domain.delivery.messages import Button, Message
 from domain.filters.numbers import show_rule
 from domain.filters.presets import Preset
 from domain.filters.registry import FIELDS, Choice, FilterField, FilterSet, Rule, Words
-from domain.messages import Button, Message
-from domain.subscribers import Subscriber
+from domain.subscribers.subscriber import Subscriber
 from handlers import callbacks
 from handlers.base import Services, Turn
 from handlers.delivery_callbacks import ShowDelivery

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from decimal import Decimal
 
-from domain.subscribers import Subscriber
+from domain.subscribers.subscriber import Subscriber
 from handlers import callbacks, menus
 from handlers.base import BotBase, Turn
 from handlers.menus import View, view_of

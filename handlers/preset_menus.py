@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
+from domain.delivery.messages import Button, Message
 from domain.filters.presets import Preset
-from domain.messages import Button, Message
-from domain.subscribers import Subscriber
+from domain.subscribers.subscriber import Subscriber
 from handlers import callbacks
 from handlers.menus import Keyboard, View, in_rows, message
 from texts.markup import Html, join

@@ -6,7 +6,7 @@ from typing import Final
 
 from domain.filters.numbers import parse_rule, with_policy
 from domain.filters.registry import FIELDS, FilterField, FilterSet, Missing, Range
-from domain.subscribers import Subscriber
+from domain.subscribers.subscriber import Subscriber
 from handlers import callbacks, menus
 from handlers.base import BotBase, Turn
 from handlers.channel_menus import channel_rule, channels_menu, choosable

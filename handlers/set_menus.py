@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final, get_args
 
+from domain.delivery.messages import Button, Message
 from domain.filters.registry import FIELDS, FilterField, FilterSet, Group, Missing, Range, Rule
-from domain.messages import Button, Message
 from handlers import callbacks
 from handlers.menus import Keyboard, View, in_rows, message
 from services.filter_sets import CHANNEL

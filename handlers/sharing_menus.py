@@ -7,8 +7,8 @@ from datetime import datetime
 from typing import Final
 from urllib.parse import quote
 
+from domain.delivery.messages import Button, Message
 from domain.filters.registry import FilterSet
-from domain.messages import Button, Message
 from handlers import callbacks
 from handlers.menus import View, in_rows, message
 from services.sharing import payload_of

@@ -8,13 +8,13 @@ from itertools import pairwise
 from typing import Final
 
 from domain.calls.events import Call, Token
+from domain.delivery.messages import Message
+from domain.delivery.quiet import show_minute, zone_of
 from domain.filters.explanation import RuleVerdict
 from domain.filters.numbers import show_rule, show_short, show_value
 from domain.filters.registry import FIELDS, FilterField, Range
-from domain.messages import Message
-from domain.quiet import show_minute, zone_of
-from domain.subscribers import Subscriber
-from domain.verdicts import SetVerdict, figures_read
+from domain.subscribers.subscriber import Subscriber
+from domain.why.verdicts import SetVerdict, figures_read
 from handlers import callbacks
 from handlers.menus import Keyboard, View, message
 from services.explanations import CallExplanation, Explanation, NearMiss, NearMisses, Outcome

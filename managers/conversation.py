@@ -11,7 +11,7 @@ from telegram import LinkPreviewOptions
 from telegram.constants import ParseMode
 from telegram.error import BadRequest
 
-from domain.messages import Message
+from domain.delivery.messages import Message
 from managers.telegram import TelegramManager
 from managers.telegram_errors import is_harmless, telegram_errors
 from managers.telegram_markup import markup

@@ -16,7 +16,7 @@ from telegram import BotCommand, BotCommandScopeChat, ChatMember, User
 from telegram.error import BadRequest
 from telegram.ext import Application, ApplicationBuilder, ContextTypes, ExtBot
 
-from domain.messages import Media, MediaKind, Message, SentMedia
+from domain.delivery.messages import Media, MediaKind, Message, SentMedia
 from managers.polling import POLL_GRACE_S, Polling, PollRequest
 from managers.rate_limiter import Lane, Slot, TelegramRateLimiter
 from managers.telegram_errors import telegram_errors

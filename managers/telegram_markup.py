@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 from telegram import CopyTextButton, InlineKeyboardButton, InlineKeyboardMarkup
 
-from domain.messages import Button
+from domain.delivery.messages import Button
 
 _TAG = re.compile(r"</?[a-zA-Z][^<>]*>")
 

@@ -23,8 +23,8 @@ from typing import Final, Protocol
 import structlog
 from msgspec import Struct
 
+from domain.delivery.messages import Message
 from domain.filters.numbers import show_short
-from domain.messages import Message
 from managers.rate_limiter import Lane, Slot
 from runtime.cancellation import stop_if_cancelled
 from runtime.errors import (

@@ -16,7 +16,7 @@ import structlog
 from msgspec import Struct
 
 from domain.calls.events import Call
-from domain.partitions import PARTITIONS, Partition
+from domain.subscribers.partitions import PARTITIONS, Partition
 from managers.redis import RedisAwayError, RedisManager, RedisReplyError, Script, StreamEntry
 from runtime.cancellation import stop_if_cancelled
 from runtime.waiting import Progress, pause

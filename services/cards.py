@@ -15,10 +15,10 @@ from msgspec.structs import replace
 
 from domain.calls.addresses import MAX_ADDRESS_LENGTH, call_tag, is_address
 from domain.calls.events import Call, Channel, Token
+from domain.delivery.messages import Button, Message
 from domain.filters.numbers import show_short
 from domain.filters.registry import Unit
-from domain.messages import Button, Message
-from domain.subscribers import Card, CardButton, CardField
+from domain.subscribers.subscriber import Card, CardButton, CardField
 from texts.markup import MAX_TEXT_UTF16, Html, columns, join, to_plain, utf16_length
 from texts.renderer import DEFAULT_LIMIT_UTF16, Texts
 from texts.sanitise import inert

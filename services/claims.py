@@ -13,7 +13,7 @@ from msgspec import Struct
 from domain.calls.events import Call
 from domain.matching.matcher import Waiting
 from domain.matching.seen_tokens import ACCEPTED_FOR
-from domain.partitions import PARTITIONS, Partition, partition_of
+from domain.subscribers.partitions import PARTITIONS, Partition, partition_of
 from managers.redis import Argument, Script
 from services import keys
 from services.fencing import FENCED, fence_args
@@ -40,7 +40,7 @@ class HeldCall(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     due_at: datetime
     """When its digest goes out."""
     reason: str
-    """`domain.policy.HoldReason`."""
+    """`domain.delivery.policy.HoldReason`."""
     may_repeat: bool = False
     """An earlier attempt to send it had an unknown outcome."""
 

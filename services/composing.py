@@ -11,8 +11,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from domain.calls.events import Call
-from domain.messages import Media, Message
-from domain.subscribers import MessageKind, Subscriber
+from domain.delivery.messages import Media, Message
+from domain.subscribers.subscriber import MessageKind, Subscriber
 from runtime.errors import MessageRefusedError
 from runtime.retry import persistently
 from services.cards import MAX_CARDS, Shown, alert_card, merged_card

@@ -15,7 +15,7 @@ import msgspec
 import structlog
 from msgspec import Struct
 
-from domain.partitions import partition_of
+from domain.subscribers.partitions import partition_of
 from managers.redis import RedisManager, Script, StreamEntry
 from runtime.errors import UserFacingError
 from services import keys

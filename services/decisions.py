@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from domain.calls.events import Call
 from domain.calls.score import score
 from domain.matching.matcher import Matcher, ProcessedToken
-from domain.partitions import Partition
+from domain.subscribers.partitions import Partition
 from runtime.fault_points import fault_point
 from services.channels import ChannelsService
 from services.claims import CheckedChannel, WaitingCall

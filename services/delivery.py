@@ -22,9 +22,9 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from domain.calls.events import Call
-from domain.partitions import Partition, partition_of
-from domain.policy import Hold, Withhold
-from domain.subscribers import Subscriber
+from domain.delivery.policy import Hold, Withhold
+from domain.subscribers.partitions import Partition, partition_of
+from domain.subscribers.subscriber import Subscriber
 from managers.rate_limiter import Lane
 from runtime.errors import DeliveryError, TransientError
 from runtime.fault_points import fault_point

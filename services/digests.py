@@ -14,10 +14,10 @@ from cachetools import LRUCache
 from msgspec import Struct
 
 from domain.calls.events import Call, Token
+from domain.delivery.messages import Message
+from domain.delivery.policy import digest_waits_until
 from domain.filters.numbers import show_short
-from domain.messages import Message
-from domain.partitions import ALL, Partition, partition_of
-from domain.policy import digest_waits_until
+from domain.subscribers.partitions import ALL, Partition, partition_of
 from runtime.retry import persistently
 from runtime.waiting import pause
 from services.cards import reached_late, readable, shown_figure

@@ -14,7 +14,7 @@ from typing import Final
 
 import msgspec
 
-from domain.partitions import ALL, Partition, partition_of
+from domain.subscribers.partitions import ALL, Partition, partition_of
 from managers.redis import RedisManager
 from runtime.errors import TransientError
 from services import keys

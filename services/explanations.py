@@ -11,12 +11,12 @@ from msgspec import Struct
 
 from domain.calls.addresses import call_tag
 from domain.calls.events import Call
+from domain.delivery.quiet import zone_of
 from domain.filters.explanation import RuleVerdict
 from domain.filters.registry import FilterSet
 from domain.matching.seen_tokens import ACCEPTED_FOR, REJECTED_FOR
-from domain.quiet import zone_of
-from domain.subscribers import Subscriber
-from domain.verdicts import AMBIGUOUS_FOR, Judged, Judgement, failed_only, judge, judge_as_given
+from domain.subscribers.subscriber import Subscriber
+from domain.why.verdicts import AMBIGUOUS_FOR, Judged, Judgement, failed_only, judge, judge_as_given
 from services.history import Brought, HistoryStore, Recent, Revision, newest_first
 from services.journal_rows import DecidedCall, DeliveryRecord, DeliveryStatus
 from services.users import UsersService

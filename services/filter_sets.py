@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from domain.filters.numbers import MAX_CHOICES, with_policy
 from domain.filters.registry import FIELDS, Choice, FilterSet, Missing, Rule
-from domain.subscribers import Subscriber
+from domain.subscribers.subscriber import Subscriber
 from runtime.errors import UserFacingError
 from texts.markup import utf16_length
 from texts.sanitise import inert

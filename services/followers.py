@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from domain.filters.registry import FilterSet
-from domain.subscribers import Subscriber
+from domain.subscribers.subscriber import Subscriber
 
 Shape = tuple[tuple[int, bool], ...]
 """Of one subscriber: (number, enabled) of each set that follows the same preset."""

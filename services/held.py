@@ -15,9 +15,9 @@ import structlog
 from msgspec import Struct
 from msgspec.structs import replace
 
-from domain.partitions import partition_of
-from domain.policy import Hold
-from domain.subscribers import Subscriber
+from domain.delivery.policy import Hold
+from domain.subscribers.partitions import partition_of
+from domain.subscribers.subscriber import Subscriber
 from managers.redis import Argument, RedisManager, Script
 from services import keys
 from services.claims import Alert, HeldCall, milliseconds

@@ -16,8 +16,8 @@ from msgspec import Struct
 
 from domain.calls.events import Call
 from domain.matching.seen_tokens import ACCEPTED_FOR
-from domain.partitions import partition_of
-from domain.subscribers import Subscriber
+from domain.subscribers.partitions import partition_of
+from domain.subscribers.subscriber import Subscriber
 from managers.postgres import PostgresManager, Row
 from managers.redis import RedisManager, StreamEntry
 from runtime.waiting import pause

@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from domain.calls.events import Call
-from domain.subscribers import Subscriber
+from domain.subscribers.subscriber import Subscriber
 from runtime.errors import BotError
 from services.claims import Alert
 from services.snapshots import PresetChange, SharedSet

@@ -51,7 +51,7 @@ SUBSCRIBER: Final = RedisKey(
     pattern="subscriber:{}",
     kind="string",
     lives_s=None,
-    meaning="By user id: the subscriber's document (JSON of domain.subscribers.Subscriber).",
+    meaning="By user id: the subscriber's document (JSON of domain.subscribers.subscriber.Subscriber).",
 )
 SUBSCRIBERS: Final = RedisKey(
     pattern="subscribers",

@@ -20,7 +20,7 @@ from msgspec.structs import replace
 from domain.calls.events import Call, Token
 from domain.calls.score import score
 from domain.matching.matcher import Matcher, Waiting
-from domain.partitions import ALL, Partition, partition_of
+from domain.subscribers.partitions import ALL, Partition, partition_of
 from managers.redis import Command, RedisManager
 from runtime.retry import persistently
 from runtime.waiting import pause

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import structlog
 
 from domain.calls.events import Token
-from domain.messages import Media, MediaKind
+from domain.delivery.messages import Media, MediaKind
 from managers.cache import SmartCache
 from managers.redis import RedisManager
 from runtime.errors import TransientError

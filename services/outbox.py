@@ -24,7 +24,7 @@ import structlog
 from msgspec.structs import replace
 
 from domain.matching.seen_tokens import ACCEPTED_FOR
-from domain.partitions import ALL, Partition
+from domain.subscribers.partitions import ALL, Partition
 from managers.redis import Command, RedisAwayError, RedisManager, RedisReplyError, StreamEntry
 from runtime.fault_points import fault_point
 from services import keys

@@ -7,7 +7,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from domain.partitions import Partition, partition_of
+from domain.subscribers.partitions import Partition, partition_of
 from services.claims import Alert
 
 LOCAL: Final = "local-"

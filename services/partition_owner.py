@@ -8,7 +8,7 @@ from typing import Final
 
 import structlog
 
-from domain.partitions import PARTITIONS, Partition
+from domain.subscribers.partitions import PARTITIONS, Partition
 from runtime.cancellation import stop_if_cancelled
 from runtime.errors import TransientError
 from runtime.waiting import reporting

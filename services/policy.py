@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 
 from cachetools import LRUCache
 
-from domain.policy import HOUR, CameUp, Hold, Send, Verdict, decide, decide_digest
-from domain.subscribers import Subscriber
+from domain.delivery.policy import HOUR, CameUp, Hold, Send, Verdict, decide, decide_digest
+from domain.subscribers.subscriber import Subscriber
 from managers.redis import Command, RedisAwayError, RedisManager
 from services import keys
 from services.claims import Alert, milliseconds

@@ -18,7 +18,7 @@ from msgspec import Struct
 
 from domain.calls.events import Call
 from domain.matching.seen_tokens import ACCEPTED_FOR
-from domain.partitions import PARTITIONS
+from domain.subscribers.partitions import PARTITIONS
 from managers.postgres import PostgresDataError, PostgresManager
 from managers.redis import Command, RedisManager
 from services import keys

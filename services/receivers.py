@@ -10,8 +10,8 @@ from datetime import datetime
 from typing import Literal
 
 from domain.matching.matcher import Matcher
-from domain.partitions import Partition, partition_of
-from domain.subscribers import Subscriber
+from domain.subscribers.partitions import Partition, partition_of
+from domain.subscribers.subscriber import Subscriber
 from services.followers import Followers
 
 State = Literal["receiving", "paused", "unreachable", "expired"]

@@ -20,7 +20,7 @@ import structlog
 from msgspec import Struct
 
 from domain.matching.seen_tokens import ACCEPTED_FOR
-from domain.partitions import PARTITIONS, Partition, partition_of
+from domain.subscribers.partitions import PARTITIONS, Partition, partition_of
 from managers.postgres import PostgresManager
 from managers.redis import Command, RedisAwayError, RedisManager
 from managers.redis_written import ServerRun

@@ -8,8 +8,8 @@ from typing import Protocol
 import structlog
 from msgspec import Struct
 
-from domain.messages import Media, Message, SentMedia
-from domain.subscribers import Subscriber
+from domain.delivery.messages import Media, Message, SentMedia
+from domain.subscribers.subscriber import Subscriber
 from managers.rate_limiter import Lane, Slot
 from runtime.errors import MessageRefusedError, TopicGoneError
 from services.media import MediaFiles

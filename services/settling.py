@@ -8,7 +8,7 @@ from datetime import datetime
 import structlog
 from msgspec.structs import replace
 
-from domain.subscribers import Destination, Preferences, Subscriber
+from domain.subscribers.subscriber import Destination, Preferences, Subscriber
 from managers.rate_limiter import Lane
 from runtime.errors import (
     ChatMigratedError,
@@ -114,7 +114,7 @@ class Settler:
         """Do what Telegram's answer asks for; what is not settled by it is tried again.
 
         However long Telegram is away, nothing is given up for it: what waits too long goes into a digest when its turn
-        comes again (`domain.policy`). So does, until he is back, what waits for somebody who cannot be written to. Only
+        comes again (`domain.delivery.policy`). So does, until he is back, what waits for somebody who cannot be written to. Only
         what Telegram definitely refuses goes to the dead letters.
         """
         own_chat = place.chat_id == subscriber.chat_id

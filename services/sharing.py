@@ -14,7 +14,7 @@ import structlog
 from msgspec.structs import replace
 
 from domain.filters.registry import FIELDS, FilterSet
-from domain.subscribers import Subscriber
+from domain.subscribers.subscriber import Subscriber
 from managers.postgres import PostgresAwayError, PostgresManager
 from managers.redis import RedisManager
 from runtime.errors import UserFacingError

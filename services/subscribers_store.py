@@ -8,7 +8,7 @@ from typing import Final, LiteralString
 import msgspec
 import structlog
 
-from domain.subscribers import Subscriber
+from domain.subscribers.subscriber import Subscriber
 from managers.cache import SmartCache
 from managers.postgres import PostgresAwayError, PostgresManager
 from managers.redis import RedisAwayError, RedisManager, Script

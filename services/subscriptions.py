@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 
 from msgspec import Struct
 
-from domain.plans import Plan
-from domain.subscribers import Subscriber
+from domain.payments.plans import Plan
+from domain.subscribers.subscriber import Subscriber
 
 TRIAL = "trial"
 DAY = timedelta(days=1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 from domain.calls.events import Call
-from domain.messages import Message
+from domain.delivery.messages import Message
 from services.outbox import OutboxEntry
 
 

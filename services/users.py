@@ -19,8 +19,8 @@ from msgspec.structs import replace
 from domain.filters.presets import Preset
 from domain.filters.registry import FilterSet, Missing, Rule
 from domain.matching.matcher import Matcher
-from domain.partitions import ALL, Partition, partition_of
-from domain.subscribers import Preferences, Subscriber
+from domain.subscribers.partitions import ALL, Partition, partition_of
+from domain.subscribers.subscriber import Preferences, Subscriber
 from runtime.errors import TransientError, UserFacingError
 from services.filter_sets import (
     FIELD_KEYS,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import ClassVar, Final
 
+from domain.delivery.messages import Button
 from domain.filters.numbers import show_short
-from domain.messages import Button
 from handlers import callbacks, menus
 from handlers.base import BotBase, Turn
 from handlers.menus import Keyboard, View, view_of

@@ -16,9 +16,9 @@ from domain.calls.events import Call, Channel, Token
 from domain.calls.score import score
 from domain.filters.registry import FilterSet, Range
 from domain.matching.matcher import Matcher, Waiting
-from domain.partitions import PARTITIONS
-from domain.plans import load_plans
-from domain.subscribers import Preferences, Subscriber
+from domain.payments.plans import load_plans
+from domain.subscribers.partitions import PARTITIONS
+from domain.subscribers.subscriber import Preferences, Subscriber
 from managers.cache import SmartCache
 from managers.postgres import PostgresManager
 from managers.rate_limiter import Limit, TelegramRateLimiter

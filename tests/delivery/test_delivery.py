@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from domain.partitions import PARTITIONS, partition_of
-from domain.subscribers import Card, Destination, MessageKind
+from domain.subscribers.partitions import PARTITIONS, partition_of
+from domain.subscribers.subscriber import Card, Destination, MessageKind
 from managers.rate_limiter import Lane
 from sandbox.telegram.faults import Fault
 from services import delivery

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from domain.calls.events import Token
-from domain.policy import Hold
-from domain.subscribers import QuietHours
+from domain.delivery.policy import Hold
+from domain.subscribers.subscriber import QuietHours
 from sandbox.telegram.people import SandboxUser
 from services import keys
 from services.claims import Alert

@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from domain.delivery.policy import AWAY_MOST, FRESH_FOR, Hold
 from domain.filters.registry import Range
-from domain.policy import AWAY_MOST, FRESH_FOR, Hold
-from domain.subscribers import Destination, QuietHours
+from domain.subscribers.subscriber import Destination, QuietHours
 from runtime.errors import (
     ChatMigratedError,
     DeliveryError,

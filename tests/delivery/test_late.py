@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from domain.calls.events import Token
 from domain.matching.matcher import Matcher
-from domain.partitions import PARTITIONS, partition_of
+from domain.subscribers.partitions import PARTITIONS, partition_of
 from services import keys
 from services.claims import WaitingCall
 from services.late import LateService, newest

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 
 from domain.calls.events import Token
-from domain.messages import Media
+from domain.delivery.messages import Media
 from sandbox.telegram.faults import Fault
 from services import keys
 from services.media import is_fetchable, media_of

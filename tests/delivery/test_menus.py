@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from domain.calls.events import Token
-from domain.subscribers import Destination, Preferences, QuietHours, Subscriber
+from domain.subscribers.subscriber import Destination, Preferences, QuietHours, Subscriber
 from handlers import delivery_callbacks as callbacks
 from handlers.base import Services
 from handlers.callbacks import CallbackData, ShowWhy

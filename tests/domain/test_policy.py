@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from domain.policy import (
+from domain.delivery.policy import (
     AWAY_LEAST,
     AWAY_MOST,
     FRESH_FOR,
@@ -24,7 +24,7 @@ from domain.policy import (
     mute,
     unmute,
 )
-from domain.subscribers import Preferences, QuietHours, Subscriber
+from domain.subscribers.subscriber import Preferences, QuietHours, Subscriber
 
 NOW = datetime(2026, 11, 20, 12, 20, tzinfo=UTC)
 ANN = Subscriber(

@@ -9,7 +9,7 @@ import pytest
 from domain.filters.explanation import passes
 from domain.filters.presets import load_presets
 from domain.filters.registry import Choice, FilterSet, Range, Words
-from domain.plans import load_plans
+from domain.payments.plans import load_plans
 from runtime.errors import FatalError
 from tests.domain.strategies import NOON, call_with
 

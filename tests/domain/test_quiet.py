@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.policy import parse_cap, parse_pass_score
-from domain.quiet import is_quiet, next_full_hour, parse_quiet_hours, quiet_until, show_minute, zone_of
-from domain.subscribers import QuietHours
-from domain.zones import parse_time_zone
+from domain.delivery.policy import parse_cap, parse_pass_score
+from domain.delivery.quiet import is_quiet, next_full_hour, parse_quiet_hours, quiet_until, show_minute, zone_of
+from domain.subscribers.subscriber import QuietHours
+from domain.subscribers.zones import parse_time_zone
 from runtime.errors import UserFacingError
 
 MINUTE = timedelta(minutes=1)

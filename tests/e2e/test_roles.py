@@ -17,7 +17,7 @@ import aiohttp
 import pytest
 
 from domain.calls.events import Call
-from domain.partitions import PARTITIONS, partition_of
+from domain.subscribers.partitions import PARTITIONS, partition_of
 from sandbox.feed import FeedSandbox
 from sandbox.telegram.people import SandboxUser
 from sandbox.telegram.server import TelegramSandbox

@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 from composition import Composition
-from domain.messages import Message
+from domain.delivery.messages import Message
 from managers.rate_limiter import Lane
 from managers.update_queue import Origin
 from sandbox.telegram.server import TelegramSandbox

@@ -17,7 +17,7 @@ from solders.pubkey import Pubkey
 
 from domain.calls.events import Call, Channel, Token
 from domain.filters.registry import Choice, FilterSet, Range, Rule, Words
-from domain.subscribers import Subscriber
+from domain.subscribers.subscriber import Subscriber
 
 Pair = tuple[int, str]
 """(user id, token address)"""

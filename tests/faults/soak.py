@@ -30,7 +30,7 @@ from solders.pubkey import Pubkey
 from domain.calls.events import Call, Channel, Token
 from domain.filters.registry import Choice, Range, Rule
 from domain.matching.matcher import MAX_TOKENS
-from domain.subscribers import Subscriber
+from domain.subscribers.subscriber import Subscriber
 from sandbox.telegram.faults import Fault
 from services.delivery import MAX_HELD
 from tests.faults.ledger import Counts

@@ -17,7 +17,7 @@ import asyncpg
 import msgspec
 
 from domain.calls.events import Call
-from domain.subscribers import Subscriber
+from domain.subscribers.subscriber import Subscriber
 from sandbox.feed import FeedSandbox
 from sandbox.market import Market
 from sandbox.telegram.limits import FloodLimits, Window

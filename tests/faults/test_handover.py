@@ -13,7 +13,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import pytest
 from msgspec.structs import replace
 
-from domain.subscribers import Destination, Preferences
+from domain.subscribers.subscriber import Destination, Preferences
 from sandbox.telegram.people import SandboxUser
 from tests.faults.conftest import Verdict
 from tests.faults.ledger import IN_FLIGHT

@@ -11,7 +11,7 @@ import pytest
 from msgspec.structs import replace
 
 from domain.filters.registry import Choice, Rule
-from domain.subscribers import Destination, Preferences
+from domain.subscribers.subscriber import Destination, Preferences
 from sandbox.telegram.faults import Fault
 from tests.faults.conftest import Verdict
 from tests.faults.market import CHANNELS, FIRST_USER_ID, accepted, taker

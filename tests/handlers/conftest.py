@@ -11,8 +11,8 @@ import pytest
 from domain.calls.events import Channel
 from domain.filters.presets import load_presets
 from domain.matching.matcher import Matcher
-from domain.plans import load_plans
-from domain.subscribers import Subscriber
+from domain.payments.plans import load_plans
+from domain.subscribers.subscriber import Subscriber
 from handlers.admin.health import AdminHealthMixin
 from handlers.admin.presets import AdminPresetsMixin
 from handlers.admin.users import AdminUsersMixin

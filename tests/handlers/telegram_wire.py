@@ -11,7 +11,7 @@ from telegram import Update
 from telegram.ext import Application, ApplicationBuilder
 from telegram.request import BaseRequest
 
-from domain.messages import Message
+from domain.delivery.messages import Message
 
 AnyApplication = Application[Any, Any, Any, Any, Any, Any]
 USER_ID, ADMIN_ID = 456, 789

@@ -12,7 +12,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 import pytest
 from structlog.testing import capture_logs
 
-from domain.messages import Message
+from domain.delivery.messages import Message
 from handlers.admin.health import AdminHealthMixin
 from handlers.base import Services
 from handlers.dispatch import Dispatcher

@@ -11,7 +11,7 @@ import structlog
 from structlog.testing import LogCapture
 from telegram import Update
 
-from domain.messages import Message
+from domain.delivery.messages import Message
 from handlers.base import BotBase, Services, Turn
 from handlers.callbacks import CallbackData
 from handlers.dispatch import Dispatcher

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from domain.filters.registry import FIELDS, Range
-from domain.subscribers import Subscriber
+from domain.subscribers.subscriber import Subscriber
 from handlers import callbacks
 from handlers.base import Services
 from handlers.routing import collect

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from structlog.testing import capture_logs
 
-from domain.partitions import PARTITIONS
+from domain.subscribers.partitions import PARTITIONS
 from handlers import callbacks
 from handlers.admin import letters as mixin
 from handlers.admin.letters import AdminLettersMixin

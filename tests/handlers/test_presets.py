@@ -7,7 +7,7 @@ from msgspec.structs import replace as changed
 
 from domain.filters.registry import Range
 from domain.matching.matcher import Matcher
-from domain.subscribers import Subscriber
+from domain.subscribers.subscriber import Subscriber
 from handlers.base import Services
 from managers.cache import SmartCache
 from managers.postgres import PostgresAwayError, PostgresManager

@@ -16,8 +16,8 @@ from msgspec.structs import replace
 from domain.filters.explanation import passes
 from domain.filters.registry import FIELDS, Range
 from domain.matching.matcher import Matcher
-from domain.partitions import PARTITIONS
-from domain.subscribers import Preferences, Subscriber
+from domain.subscribers.partitions import PARTITIONS
+from domain.subscribers.subscriber import Preferences, Subscriber
 from handlers.base import Services
 from managers.cache import SmartCache
 from managers.postgres import PostgresManager

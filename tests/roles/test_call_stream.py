@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from domain.partitions import PARTITIONS
+from domain.subscribers.partitions import PARTITIONS
 from managers.redis import RedisAwayError, RedisManager
 from runtime.cancellation import end
 from services import keys

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from domain.subscribers import Subscriber
+from domain.subscribers.subscriber import Subscriber
 from managers.cache import SmartCache
 from managers.postgres import PostgresManager
 from managers.redis import RedisManager

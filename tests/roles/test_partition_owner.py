@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from domain.partitions import ALL, PARTITIONS
+from domain.subscribers.partitions import ALL, PARTITIONS
 from managers.redis import RedisAwayError, RedisManager
 from services.fencing import LeaseLostError
 from services.leases import Leases

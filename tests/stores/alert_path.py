@@ -13,9 +13,9 @@ import msgspec
 from msgspec import Struct, field
 
 from domain.calls.events import Call, Channel, Token
-from domain.partitions import ALL, Partition
-from domain.policy import Hold
-from domain.subscribers import Subscriber
+from domain.delivery.policy import Hold
+from domain.subscribers.partitions import ALL, Partition
+from domain.subscribers.subscriber import Subscriber
 from managers.cache import SmartCache
 from managers.postgres import PostgresManager
 from managers.redis import RedisAwayError, RedisManager

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from domain.filters.presets import Preset
 from domain.filters.registry import FilterSet, Range
-from domain.subscribers import Subscriber
+from domain.subscribers.subscriber import Subscriber
 from managers.postgres import PostgresManager, PostgresStatementError
 from managers.redis import RedisManager
 from migrations import migrate

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from domain.partitions import PARTITIONS, partition_of
+from domain.subscribers.partitions import PARTITIONS, partition_of
 from managers.redis import RedisAwayError, RedisManager, RedisReplyError
 from runtime.errors import UserFacingError
 from services import keys

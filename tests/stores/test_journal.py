@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from domain.calls.events import Call, Channel, ChannelRecord, Token
-from domain.subscribers import Subscriber
+from domain.subscribers.subscriber import Subscriber
 from embedded.postgres import EmbeddedPostgres
 from managers.postgres import PostgresAwayError, PostgresManager, PostgresSchemaError, Row
 from managers.redis import RedisManager

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from domain.calls.events import Call, Channel, Token
-from domain.partitions import PARTITIONS, partition_of
+from domain.subscribers.partitions import PARTITIONS, partition_of
 from managers.postgres import PostgresManager
 from managers.redis import RedisAwayError, RedisManager
 from services import keys

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from domain.matching.seen_tokens import ACCEPTED_FOR
-from domain.partitions import PARTITIONS, partition_of
+from domain.subscribers.partitions import PARTITIONS, partition_of
 from managers.postgres import PostgresManager
 from managers.redis import RedisAwayError, RedisManager
 from runtime.errors import TransientError

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from domain.partitions import PARTITIONS, partition_of
+from domain.subscribers.partitions import PARTITIONS, partition_of
 from managers.postgres import PostgresManager
 from managers.redis import RedisAwayError, RedisManager
 from managers.sqlite import LocalStoreError

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from domain.filters.registry import Choice, FilterSet, Range
-from domain.subscribers import Subscriber
+from domain.subscribers.subscriber import Subscriber
 from managers.cache import SmartCache
 from managers.postgres import PostgresAwayError, PostgresManager
 from managers.redis import RedisAwayError, RedisManager

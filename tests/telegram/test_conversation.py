@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 
 import pytest
 
-from domain.messages import Message
+from domain.delivery.messages import Message
 from managers.conversation import TelegramConversation
 from managers.rate_limiter import TelegramRateLimiter
 from managers.telegram import TelegramManager

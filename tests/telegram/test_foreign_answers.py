@@ -9,7 +9,7 @@ import pytest
 from telegram import Update
 from telegram.ext import ContextTypes, TypeHandler
 
-from domain.messages import Media, Message
+from domain.delivery.messages import Media, Message
 from managers.conversation import TelegramConversation
 from managers.rate_limiter import Lane, TelegramRateLimiter
 from managers.send_windows import Limit

@@ -7,7 +7,7 @@ import pytest
 from telegram import Update
 from telegram.ext import CallbackQueryHandler, CommandHandler, ContextTypes
 
-from domain.messages import Button, Message
+from domain.delivery.messages import Button, Message
 from managers.rate_limiter import Lane, TelegramRateLimiter
 from managers.telegram import TelegramManager
 from managers.telegram_markup import markup

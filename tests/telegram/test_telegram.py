@@ -9,7 +9,7 @@ import pytest
 from telegram import Update
 from telegram.ext import ContextTypes, TypeHandler
 
-from domain.messages import Button, Message
+from domain.delivery.messages import Button, Message
 from managers.rate_limiter import Lane, TelegramRateLimiter
 from managers.telegram import ALLOWED_UPDATES, TelegramManager
 from managers.telegram_markup import markup, plain_text

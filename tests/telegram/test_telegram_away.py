@@ -8,7 +8,7 @@ from aiohttp import web
 from telegram import Update
 from telegram.ext import ContextTypes, TypeHandler
 
-from domain.messages import Message
+from domain.delivery.messages import Message
 from managers.rate_limiter import Lane, TelegramRateLimiter
 from managers.telegram import TelegramManager
 from runtime.errors import FatalError, NotSentError, TransientError

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from domain.delivery.policy import HoldReason
 from domain.filters.presets import load_presets
 from domain.filters.registry import FIELDS
-from domain.plans import load_plans
-from domain.policy import HoldReason
-from domain.subscribers import ALL_BUTTONS, CardField, MessageKind
+from domain.payments.plans import load_plans
+from domain.subscribers.subscriber import ALL_BUTTONS, CardField, MessageKind
 from services.users import State
 from tests.texts.hostile import HOSTILE
 from tests.texts.telegram_html import assert_harmless, assert_sendable, parse, units

@@ -14,8 +14,8 @@ from domain.calls.events import Call, Channel, Token
 from domain.filters.presets import Preset
 from domain.filters.registry import FilterSet, Rule
 from domain.matching.matcher import Matcher
-from domain.plans import load_plans
-from domain.subscribers import Subscriber
+from domain.payments.plans import load_plans
+from domain.subscribers.subscriber import Subscriber
 from managers.cache import SmartCache
 from managers.postgres import PostgresManager
 from managers.redis import RedisManager

@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 
 from domain.calls.addresses import call_tag
 from domain.calls.events import Call, Channel, Origin, Token
+from domain.delivery.messages import Message
 from domain.filters.explanation import explain
 from domain.filters.registry import FIELDS, Choice, FilterField, FilterSet, Range, Rule, Words
-from domain.messages import Message
-from domain.subscribers import Preferences, QuietHours, Subscriber
-from domain.verdicts import figures_read, judge
+from domain.subscribers.subscriber import Preferences, QuietHours, Subscriber
+from domain.why.verdicts import figures_read, judge
 from handlers import callbacks
 from handlers.base import Services, Turn
 from handlers.menus import View

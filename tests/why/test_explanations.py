@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from domain.calls.addresses import call_tag
 from domain.calls.events import Call
 from domain.filters.registry import FilterSet, Range, Rule
-from domain.partitions import partition_of
+from domain.subscribers.partitions import partition_of
 from runtime.errors import UserFacingError
 from services import keys
 from services.claims import ClaimRequest

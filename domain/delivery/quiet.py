@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from domain.subscribers import QuietHours
+from domain.subscribers.subscriber import QuietHours
 from runtime.errors import UserFacingError
 
 MINUTES_PER_DAY: Final = 24 * 60

@@ -25,8 +25,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from domain.calls.score import HIGHEST
-from domain.quiet import MINUTES_PER_DAY, is_quiet, next_full_hour, quiet_until
-from domain.subscribers import Preferences, QuietHours, Subscriber
+from domain.delivery.quiet import MINUTES_PER_DAY, is_quiet, next_full_hour, quiet_until
+from domain.subscribers.subscriber import Preferences, QuietHours, Subscriber
 from runtime.errors import UserFacingError
 
 HoldReason = Literal["quiet", "cap", "stale", "unreachable"]

@@ -14,7 +14,7 @@ from msgspec import Struct
 from domain.calls.events import Call, Token
 from domain.filters.explanation import RuleVerdict, Verdict, explain
 from domain.filters.registry import FilterField, FilterSet
-from domain.subscribers import Subscriber
+from domain.subscribers.subscriber import Subscriber
 
 Judgement = Literal[
     "passed", "waiting", "failed", "stale", "not_subscribed", "expired", "paused", "unreachable", "no_sets"

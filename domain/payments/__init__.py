@@ -1,0 +1,1 @@
+"""What can be bought. Begin with `plans.py`."""
