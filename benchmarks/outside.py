@@ -21,7 +21,7 @@ from embedded.postgres import EmbeddedPostgres
 from embedded.valkey import EmbeddedRedis
 from migrations import migrate
 from sandbox.telegram.limits import FloodLimits
-from services import keys
+from services.stores import keys
 
 NO_DELAY = (0.0, 0.0)
 

@@ -19,7 +19,7 @@ import hiredis
 import msgspec
 from msgspec import Struct
 
-from services import keys
+from services.stores import keys
 
 _JOURNAL = keys.JOURNAL.of().encode()
 _BLOCK_MS = b"100"

@@ -30,11 +30,9 @@ from runtime.waiting import pause
 from services.alarms import AlarmsService
 from services.call_stream import CallStream
 from services.changes import Changes, OnChange
-from services.database import Database
 from services.delivery import DeliveryService
 from services.digests import DigestsService
 from services.history import HistoryStore
-from services.journal import Journal
 from services.late import LateService
 from services.leases import Leases
 from services.members import Members
@@ -45,7 +43,9 @@ from services.readings import ReadingsService
 from services.refill import Refill
 from services.sent_lately import SentBefore
 from services.slot_leases import SlotLeases
-from services.spool import Spool
+from services.stores.database import Database
+from services.stores.journal import Journal
+from services.stores.spool import Spool
 from services.tick_stream import TickStream
 from services.tokens import TokensService
 

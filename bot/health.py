@@ -11,9 +11,9 @@ from managers.api import APIRetryManager, HostCounts, HostHealth
 from managers.telegram import TelegramManager
 from runtime.clock import now
 from services.conditions import show_difference
-from services.database import INCOMPLETE, Standing
 from services.members import Member
 from services.monitoring import MemberHealth, PartHealth, ProcessHealth
+from services.stores.database import INCOMPLETE, Standing
 
 
 async def telegram_health(telegram: TelegramManager, bot: TokenFilterBot) -> PartHealth:

@@ -22,8 +22,8 @@ from managers.sources.native import NativeSource
 from managers.sources.pumpportal import PumpPortalSource
 from managers.sqlite import SqliteManager
 from managers.telegram import TelegramManager
-from services.local_store import LocalStore
 from services.members import Shard
+from services.stores.local_store import LocalStore
 
 PRIVATE_CHATS = Limit(3, 3.0)
 """One message a second with the short burst that Telegram allows."""

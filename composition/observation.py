@@ -13,12 +13,12 @@ from managers.postgres import PostgresManager
 from managers.redis import RedisManager
 from runtime.clock import now
 from services import conditions, gauges
-from services.database import Database, Standing
 from services.dead_letters import DeadLetters
-from services.journal import Journal, JournalLag
 from services.members import Member, Members, Role
 from services.monitoring import answers
 from services.readings import Reading, ReadingsService
+from services.stores.database import Database, Standing
+from services.stores.journal import Journal, JournalLag
 
 if TYPE_CHECKING:
     from composition.parts import Composition

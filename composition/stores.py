@@ -14,13 +14,10 @@ from managers.cache import SmartCache
 from migrations import migrate
 from runtime.clock import now
 from services.accepted_pairs import AcceptedPairs
-from services.begun_log import BegunLog
 from services.call_stream import CallStream
-from services.database import Database
 from services.dead_letters import DeadLetters
 from services.held import HOLD, HeldCalls
 from services.history import HistoryStore
-from services.journal import Journal
 from services.leases import Leases
 from services.members import Members
 from services.metrics import Metrics
@@ -31,8 +28,11 @@ from services.presets import PresetsStore
 from services.refill import Refill, Senders
 from services.sent_lately import SentBefore
 from services.slot_leases import SlotLeases
-from services.spool import Spool
 from services.stored_calls import StoredCalls
+from services.stores.begun_log import BegunLog
+from services.stores.database import Database
+from services.stores.journal import Journal
+from services.stores.spool import Spool
 from services.subscribers_store import SubscribersStore
 
 SLOTS_FOR_ALARMS = 1

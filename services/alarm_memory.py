@@ -17,7 +17,7 @@ import structlog
 from msgspec import Struct
 
 from managers.redis import RedisAwayError, RedisManager
-from services import keys
+from services.stores import keys
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 

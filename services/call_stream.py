@@ -20,9 +20,9 @@ from domain.subscribers.partitions import PARTITIONS, Partition
 from managers.redis import RedisAwayError, RedisManager, RedisReplyError, Script, StreamEntry
 from runtime.cancellation import stop_if_cancelled
 from runtime.waiting import Progress, pause
-from services import keys
 from services.claims import FeedCursor
 from services.fencing import FENCED, fence_args, lease_lost
+from services.stores import keys
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 

@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from managers.redis import Command, RedisManager, StreamEntry
 from runtime.cancellation import stop_if_cancelled
-from services import keys
+from services.stores import keys
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 

@@ -22,8 +22,8 @@ from managers.redis import RedisManager
 from managers.sources.base import Source
 from runtime.errors import TransientError
 from runtime.waiting import pause
-from services import keys
 from services.metrics import Metrics
+from services.stores import keys
 
 log = structlog.get_logger(__name__)
 

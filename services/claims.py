@@ -15,8 +15,8 @@ from domain.matching.matcher import Waiting
 from domain.matching.seen_tokens import ACCEPTED_FOR
 from domain.subscribers.partitions import PARTITIONS, Partition, partition_of
 from managers.redis import Argument, Script
-from services import keys
 from services.fencing import FENCED, fence_args
+from services.stores import keys
 
 GROUP: Final = "senders"
 """Consumer group of every outbox."""
@@ -98,7 +98,7 @@ class ClaimRequest(Struct, frozen=True, kw_only=True, gc=False):
     call_payload: bytes
     """JSON of `domain.calls.events.Call`; stored when anybody is accepted."""
     decided_payload: bytes = b""
-    """JSON of `services.journal_rows.DecidedCall`, journaled once per call; empty: nobody was left to check."""
+    """JSON of `services.stores.journal_rows.DecidedCall`, journaled once per call; empty: nobody was left to check."""
     accepted: Sequence[tuple[int, int]]
     """(user id, number of the filter set that passed), each user once."""
     accepted_record: bytes

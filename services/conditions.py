@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Final
 
 from managers.websocket import FeedHealth
-from services.database import Standing
-from services.journal import JournalLag
 from services.members import Member
 from services.readings import Reading
+from services.stores.database import Standing
+from services.stores.journal import JournalLag
 
 Condition = Callable[[], str | None]
 

@@ -18,9 +18,9 @@ from msgspec import Struct
 from domain.subscribers.partitions import partition_of
 from managers.redis import RedisManager, Script, StreamEntry
 from runtime.errors import UserFacingError
-from services import keys
 from services.claims import Alert
 from services.metrics import Metrics
+from services.stores import keys
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 

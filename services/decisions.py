@@ -16,9 +16,9 @@ from domain.subscribers.partitions import Partition
 from runtime.fault_points import fault_point
 from services.channels import ChannelsService
 from services.claims import CheckedChannel, WaitingCall
-from services.journal_rows import DecidedCall
 from services.metrics import Metrics
 from services.outbox import ClaimRequest, FeedCursor, Outbox
+from services.stores.journal_rows import DecidedCall
 from services.tokens import TokensService
 from services.users import UsersService
 

@@ -1,7 +1,7 @@
 """Which of the alerts that go into an emptied Redis may have arrived already: who sends says so, by partition.
 
 A running sender knows its partitions. A process that sent alone and was killed has written down what it knew
-(`services.begun_log`); it is believed while PostgreSQL names its log as that of the last sender. Nobody speaks for a
+(`services.stores.begun_log`); it is believed while PostgreSQL names its log as that of the last sender. Nobody speaks for a
 partition whose sender died among others: then all its alerts may have arrived.
 """
 
@@ -17,10 +17,10 @@ import msgspec
 from domain.subscribers.partitions import ALL, Partition, partition_of
 from managers.redis import RedisManager
 from runtime.errors import TransientError
-from services import keys
-from services.begun_log import BegunLog, Pair
-from services.database import Database
-from services.spool import Spool
+from services.stores import keys
+from services.stores.begun_log import BegunLog, Pair
+from services.stores.database import Database
+from services.stores.spool import Spool
 
 _NOTE_EVERY_S: Final = 5.0
 

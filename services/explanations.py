@@ -18,7 +18,7 @@ from domain.matching.seen_tokens import ACCEPTED_FOR, REJECTED_FOR
 from domain.subscribers.subscriber import Subscriber
 from domain.why.verdicts import AMBIGUOUS_FOR, Judged, Judgement, failed_only, judge, judge_as_given
 from services.history import Brought, HistoryStore, Recent, Revision, newest_first
-from services.journal_rows import DecidedCall, DeliveryRecord, DeliveryStatus
+from services.stores.journal_rows import DecidedCall, DeliveryRecord, DeliveryStatus
 from services.users import UsersService
 
 MAX_CALLS: Final = 100

@@ -8,9 +8,9 @@ from typing import Protocol
 
 from managers.api import APIRetryManager
 from managers.rate_limiter import Lane, LimiterStats
-from services.journal import JournalLag
 from services.metrics import Metrics, Read
 from services.readings import Reading
+from services.stores.journal import JournalLag
 
 _API_COUNTS = {
     "requests": "Requests to the host.",

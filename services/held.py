@@ -19,14 +19,14 @@ from domain.delivery.policy import Hold
 from domain.subscribers.partitions import partition_of
 from domain.subscribers.subscriber import Subscriber
 from managers.redis import Argument, RedisManager, Script
-from services import keys
 from services.claims import Alert, HeldCall, milliseconds
-from services.journal import Journal, entry
-from services.journal_rows import DeliveryRecord
-from services.local_store import ScriptCall
 from services.outbox import GROUP, OutboxEntry
 from services.policy import came_up_member, competes
-from services.spool import Spool
+from services.stores import keys
+from services.stores.journal import Journal, entry
+from services.stores.journal_rows import DeliveryRecord
+from services.stores.local_store import ScriptCall
+from services.stores.spool import Spool
 
 log = structlog.get_logger(__name__)
 

@@ -21,9 +21,9 @@ from domain.subscribers.subscriber import Subscriber
 from managers.postgres import PostgresManager, Row
 from managers.redis import RedisManager, StreamEntry
 from runtime.waiting import pause
-from services import keys
 from services.claims import Alert, WaitingCall, milliseconds
-from services.journal_rows import DecidedCall, DeliveryRecord, moment
+from services.stores import keys
+from services.stores.journal_rows import DecidedCall, DeliveryRecord, moment
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 

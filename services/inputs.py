@@ -6,7 +6,7 @@ import msgspec
 from msgspec import Struct
 
 from managers.redis import RedisManager
-from services import keys
+from services.stores import keys
 
 
 class Expected(Struct, frozen=True):

@@ -24,12 +24,12 @@ from domain.subscribers.partitions import ALL, Partition, partition_of
 from managers.redis import Command, RedisManager
 from runtime.retry import persistently
 from runtime.waiting import pause
-from services import keys
 from services.claims import ClaimRequest, WaitingCall
 from services.decisions import AcceptedToken
 from services.fencing import LeaseLostError
 from services.metrics import Metrics
 from services.outbox import Outbox
+from services.stores import keys
 
 log = structlog.get_logger(__name__)
 

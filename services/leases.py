@@ -18,8 +18,8 @@ import structlog
 
 from managers.redis import Argument, RedisAwayError, RedisManager, Reply, Script
 from runtime.cancellation import end, stop_if_cancelled
-from services import keys
 from services.fencing import LeaseLostError
+from services.stores import keys
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 

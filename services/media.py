@@ -16,7 +16,7 @@ from domain.delivery.messages import Media, MediaKind
 from managers.cache import SmartCache
 from managers.redis import RedisManager
 from runtime.errors import TransientError
-from services import keys
+from services.stores import keys
 
 log = structlog.get_logger(__name__)
 

@@ -25,7 +25,7 @@ from msgspec.structs import replace
 from managers.redis import RedisAwayError, RedisManager, RedisReplyError, Reply, Script
 from runtime.cancellation import stop_if_cancelled
 from runtime.errors import FatalError
-from services import keys
+from services.stores import keys
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 

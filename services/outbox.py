@@ -6,7 +6,7 @@ before a request leaves, its entries are marked as in flight; whatever still has
 delivered, and says so.
 
 While Redis is away a process that does everything alone goes on: what it claims goes into the local store, and stays
-there until it is settled; everything else is written down and brought to Redis later (`services.spool`).
+there until it is settled; everything else is written down and brought to Redis later (`services.stores.spool`).
 """
 
 from __future__ import annotations
@@ -27,7 +27,6 @@ from domain.matching.seen_tokens import ACCEPTED_FOR
 from domain.subscribers.partitions import ALL, Partition
 from managers.redis import Command, RedisAwayError, RedisManager, RedisReplyError, StreamEntry
 from runtime.fault_points import fault_point
-from services import keys
 from services.accepted_pairs import AcceptedPairs
 from services.claims import (
     CLAIM,
@@ -41,12 +40,13 @@ from services.claims import (
     read_answer,
 )
 from services.fencing import fence_args, lease_lost
-from services.journal import Journal, entry
-from services.journal_rows import DeliveryRecord
-from services.local_store import LocalAlert, ScriptCall, Transaction
 from services.outbox_entries import LOCAL, OutboxEntry, apart
-from services.spool import Spool
 from services.stored_calls import StoredCalls
+from services.stores import keys
+from services.stores.journal import Journal, entry
+from services.stores.journal_rows import DeliveryRecord
+from services.stores.local_store import LocalAlert, ScriptCall, Transaction
+from services.stores.spool import Spool
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 

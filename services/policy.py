@@ -10,8 +10,8 @@ from cachetools import LRUCache
 from domain.delivery.policy import HOUR, CameUp, Hold, Send, Verdict, decide, decide_digest
 from domain.subscribers.subscriber import Subscriber
 from managers.redis import Command, RedisAwayError, RedisManager
-from services import keys
 from services.claims import Alert, milliseconds
+from services.stores import keys
 
 _REMEMBERED = 5_000
 _MOST = 10_000

@@ -21,11 +21,11 @@ from domain.matching.seen_tokens import ACCEPTED_FOR
 from domain.subscribers.partitions import PARTITIONS
 from managers.postgres import PostgresDataError, PostgresManager
 from managers.redis import Command, RedisManager
-from services import keys
 from services.claims import Alert, HeldCall
-from services.database import INCOMPLETE, ONLY_IN_POSTGRESQL, Database, DatabaseIncompleteError, Standing
-from services.journal import execute_writes
-from services.journal_rows import DecidedCall, Kind, UnreadableEntryError, Write, writes_of
+from services.stores import keys
+from services.stores.database import INCOMPLETE, ONLY_IN_POSTGRESQL, Database, DatabaseIncompleteError, Standing
+from services.stores.journal import execute_writes
+from services.stores.journal_rows import DecidedCall, Kind, UnreadableEntryError, Write, writes_of
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 

@@ -21,10 +21,10 @@ from domain.filters.registry import FilterSet, Rule
 from managers.postgres import PostgresAwayError, PostgresManager
 from managers.redis import RedisAwayError, RedisManager
 from runtime.errors import UserFacingError
-from services import keys
 from services.changes import preset_changed
-from services.journal import Journal, entry
 from services.snapshots import PresetChange
+from services.stores import keys
+from services.stores.journal import Journal, entry
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 

@@ -27,12 +27,12 @@ from managers.redis_written import ServerRun
 from runtime.errors import TransientError
 from runtime.retry import persistently
 from runtime.waiting import Progress, pause, reporting, turn
-from services import keys
 from services.claims import GROUP, Alert, HeldCall, milliseconds
-from services.database import Database
 from services.doubts import Doubts
-from services.journal import Journal
-from services.spool import Spool
+from services.stores import keys
+from services.stores.database import Database
+from services.stores.journal import Journal
+from services.stores.spool import Spool
 from services.subscribers_store import SubscribersStore
 
 log = structlog.get_logger(__name__)

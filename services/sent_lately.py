@@ -24,7 +24,7 @@ from msgspec import Struct
 from managers.redis import RedisAwayError, RedisManager, Reply, Script
 from managers.send_slots import ChatId, SlotScheduler
 from runtime.cancellation import stop_if_cancelled
-from services import keys
+from services.stores import keys
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 

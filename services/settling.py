@@ -22,11 +22,11 @@ from runtime.errors import (
 from runtime.retry import persistently
 from services.composing import Composer
 from services.held import records_of
-from services.journal_rows import DeliveryRecord
 from services.metrics import Metrics
 from services.outbox import Outbox
 from services.policy import note_commands
 from services.sending import Place, Receipt, Sender
+from services.stores.journal_rows import DeliveryRecord
 from services.turns import Waiting
 from services.users import UsersService
 

@@ -26,7 +26,7 @@ import structlog
 from managers.redis import Argument, RedisAwayError, RedisManager, Script
 from managers.send_slots import SlotScheduler
 from runtime.cancellation import stop_if_cancelled
-from services import keys
+from services.stores import keys
 
 log = structlog.get_logger(__name__)
 

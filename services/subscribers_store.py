@@ -13,9 +13,9 @@ from managers.cache import SmartCache
 from managers.postgres import PostgresAwayError, PostgresManager
 from managers.redis import RedisAwayError, RedisManager, Script
 from runtime.errors import TransientError
-from services import keys
 from services.changes import CHANGES_KEPT
-from services.journal import Journal, entry
+from services.stores import keys
+from services.stores.journal import Journal, entry
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 

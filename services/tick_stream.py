@@ -15,7 +15,7 @@ import structlog
 from domain.calls.events import PriceTick
 from managers.redis import RedisAwayError, RedisManager, StreamEntry
 from runtime.cancellation import stop_if_cancelled
-from services import keys
+from services.stores import keys
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 

@@ -9,12 +9,12 @@ from managers.postgres import PostgresManager
 from managers.redis import RedisManager
 from services.accepted_pairs import AcceptedPairs
 from services.held import HOLD, HeldCalls
-from services.journal import Journal
-from services.local_store import LocalStore
 from services.outbox import Outbox
 from services.outbox_scripts import SCRIPTS
-from services.spool import Spool
 from services.stored_calls import StoredCalls
+from services.stores.journal import Journal
+from services.stores.local_store import LocalStore
+from services.stores.spool import Spool
 
 
 def spool_on(redis: RedisManager, store: LocalStore | None = None) -> Spool:

@@ -29,15 +29,12 @@ from runtime.cancellation import end
 from sandbox.telegram.limits import FloodLimits
 from sandbox.telegram.people import SandboxUser
 from sandbox.telegram.server import TelegramSandbox
-from services import keys
 from services.claims import ClaimRequest, WaitingCall
 from services.composing import Composer
 from services.dead_letters import DeadLetters
 from services.delivery import DeliveryService, Sent
 from services.digests import DigestsService, DigestWriter
 from services.held import HeldCalls
-from services.journal import Journal
-from services.journal_rows import DeliveryRecord
 from services.media import MediaFiles
 from services.metrics import Metrics
 from services.outbox import Outbox, OutboxEntry
@@ -45,6 +42,9 @@ from services.policy import PolicyService
 from services.presets import PresetsService, PresetsStore
 from services.sending import Sender
 from services.settling import Settler
+from services.stores import keys
+from services.stores.journal import Journal
+from services.stores.journal_rows import DeliveryRecord
 from services.subscribers_store import SubscribersStore
 from services.subscriptions import SubscriptionsService
 from services.users import UsersService

@@ -22,10 +22,10 @@ from runtime.errors import (
     TransientError,
 )
 from sandbox.telegram.faults import Fault
-from services import keys
 from services.digests import GATHERED_FOR
 from services.held import CALLS_PER_DIGEST, Holding
 from services.sending import Place
+from services.stores import keys
 from services.turns import Waiting
 from tests.delivery.kit import AT_ONCE, NOW, Way, call_of, claim_of, entries_of, texts_of, way_of, whole_way
 

@@ -14,9 +14,9 @@ from managers.redis import RedisManager
 from managers.sources.native import NativeSource
 from sandbox.feed import FeedSandbox
 from services.channels import ChannelsService
-from services.journal import Journal, entry
-from services.journal_rows import DecidedCall
 from services.metrics import Metrics
+from services.stores.journal import Journal, entry
+from services.stores.journal_rows import DecidedCall
 from tests.feeds.support import a_call
 
 

@@ -22,8 +22,8 @@ from sandbox.feed import FeedSandbox
 from sandbox.market import Market
 from sandbox.market_figures import InventedTokens
 from sandbox.prices import PriceSandbox
-from services.journal_rows import DecidedCall, writes_of
 from services.metrics import Metrics
+from services.stores.journal_rows import DecidedCall, writes_of
 from services.token_answers import ASKED_PER_ROUND, FALLBACK
 from services.tokens import TokensService
 from tests.feeds.support import a_call, address

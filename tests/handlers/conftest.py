@@ -28,10 +28,10 @@ from managers.cache import SmartCache
 from managers.postgres import PostgresManager
 from managers.redis import RedisManager
 from services.inputs import InputsService
-from services.journal import Journal
 from services.monitoring import HealthReport, PartHealth
 from services.presets import PresetsService, PresetsStore
 from services.sharing import SharingService
+from services.stores.journal import Journal
 from services.subscribers_store import SubscribersStore
 from services.subscriptions import SubscriptionsService
 from services.users import UsersService

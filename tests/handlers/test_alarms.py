@@ -42,10 +42,10 @@ from services.conditions import (
     updates_waiting,
 )
 from services.inputs import InputsService
-from services.journal import JournalLag
 from services.metrics import Metrics
 from services.monitoring import MonitoringService
 from services.readings import Reading
+from services.stores.journal import JournalLag
 from tests.handlers.conftest import NOW
 from tests.handlers.reading import words
 from tests.handlers.telegram_wire import ADMIN_ID, Person, RecordedConversation, application

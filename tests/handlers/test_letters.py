@@ -23,11 +23,11 @@ from handlers.help import HelpMixin
 from handlers.routing import collect
 from handlers.start import StartMixin
 from managers.redis import RedisManager
-from services import keys
 from services.claims import Alert, HeldCall
 from services.dead_letters import DeadLetters
 from services.inputs import InputsService
 from services.metrics import Metrics
+from services.stores import keys
 from tests.handlers.conftest import NOW, Clock
 from tests.handlers.reading import alert, button, only, toast, words
 from tests.handlers.telegram_wire import ADMIN_ID, AnyApplication, Person, RecordedConversation, Said, application

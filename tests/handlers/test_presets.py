@@ -12,9 +12,9 @@ from handlers.base import Services
 from managers.cache import SmartCache
 from managers.postgres import PostgresAwayError, PostgresManager
 from managers.redis import RedisManager
-from services import keys
-from services.journal import Journal
 from services.presets import PresetsService, PresetsStore
+from services.stores import keys
+from services.stores.journal import Journal
 from services.subscribers_store import SubscribersStore
 from services.users import UsersService
 from services.versions import SubscriberHistory

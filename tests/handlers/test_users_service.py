@@ -23,7 +23,7 @@ from managers.cache import SmartCache
 from managers.postgres import PostgresManager
 from managers.redis import RedisManager
 from runtime.errors import UserFacingError
-from services.journal import Journal
+from services.stores.journal import Journal
 from services.subscribers_store import SubscribersStore
 from services.users import UsersService
 from services.versions import SubscriberHistory

@@ -11,9 +11,9 @@ from managers.postgres import PostgresManager
 from managers.redis import RedisManager
 from runtime.cancellation import end
 from runtime.waiting import Progress
-from services import keys
 from services.changes import Changes, OnChange, preset_changed
-from services.journal import Journal
+from services.stores import keys
+from services.stores.journal import Journal
 from services.subscribers_store import StaleSubscriberError, SubscribersStore
 from tests.roles.kit import NOW
 

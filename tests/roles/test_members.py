@@ -12,8 +12,8 @@ from managers.redis import Argument, RedisAwayError, RedisManager, Reply, Script
 from runtime.clock import Clock
 from runtime.errors import FatalError
 from runtime.reference import TO_DECIDE
-from services import keys
 from services.members import ALL_ROLES, Members, Role, Shard
+from services.stores import keys
 from tests.faults.proxy import FaultProxy
 from tests.roles.kit import TTL_S, World
 

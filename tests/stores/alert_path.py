@@ -21,16 +21,16 @@ from managers.postgres import PostgresManager
 from managers.redis import RedisAwayError, RedisManager
 from managers.sqlite import SqliteManager
 from services.accepted_pairs import AcceptedPairs
-from services.database import Database
 from services.held import HOLD, HeldCalls, Holding, record_of
-from services.journal import Journal
 from services.leases import Leases
-from services.local_store import LocalStore
 from services.outbox import ClaimRequest, FeedCursor, Outbox, OutboxEntry
 from services.outbox_scripts import SCRIPTS
 from services.refill import Refill
-from services.spool import Spool
 from services.stored_calls import StoredCalls
+from services.stores.database import Database
+from services.stores.journal import Journal
+from services.stores.local_store import LocalStore
+from services.stores.spool import Spool
 from services.subscribers_store import SubscribersStore
 from tests.faults.proxy import FaultProxy
 

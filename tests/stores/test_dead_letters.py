@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from domain.subscribers.partitions import PARTITIONS, partition_of
 from managers.redis import RedisAwayError, RedisManager, RedisReplyError
 from runtime.errors import UserFacingError
-from services import keys
 from services.claims import Alert
 from services.dead_letters import NEWEST, DeadLetters, Replayed
 from services.metrics import Metrics
+from services.stores import keys
 from tests.faults.proxy import FaultProxy
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)

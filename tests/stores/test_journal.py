@@ -17,9 +17,9 @@ from embedded.postgres import EmbeddedPostgres
 from managers.postgres import PostgresAwayError, PostgresManager, PostgresSchemaError, Row
 from managers.redis import RedisManager
 from migrations import migrate
-from services import keys
-from services.journal import Journal, entry
-from services.journal_rows import DecidedCall, DeliveryRecord, DeliveryStatus
+from services.stores import keys
+from services.stores.journal import Journal, entry
+from services.stores.journal_rows import DecidedCall, DeliveryRecord, DeliveryStatus
 from tests.conftest import UNSAFE_BUT_FAST
 
 NOW = datetime(2025, 6, 1, 12, tzinfo=UTC)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services import keys
+from services.stores import keys
 
 hostile = st.text(alphabet="ab:%3A{}", min_size=0, max_size=6)
 

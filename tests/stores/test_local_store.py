@@ -13,8 +13,8 @@ import pytest
 from managers.redis import RedisAwayError, RedisManager, Script
 from managers.sqlite import LocalStoreError, SqliteManager
 from runtime.errors import FatalError, TransientError
-from services.local_store import LocalAlert, LocalStore, Operation, ScriptCall, Transaction
-from services.replay import Replayed, replay
+from services.stores.local_store import LocalAlert, LocalStore, Operation, ScriptCall, Transaction
+from services.stores.replay import Replayed, replay
 from tests.faults.proxy import FaultProxy
 
 ROOT = Path(__file__).parent.parent.parent
@@ -30,7 +30,7 @@ APPENDING = """
 import asyncio, os, sys
 from pathlib import Path
 from managers.sqlite import SqliteManager
-from services.local_store import LocalStore, Transaction
+from services.stores.local_store import LocalStore, Transaction
 
 async def append(store, caller):
     number = 0
@@ -50,7 +50,7 @@ DISK_FULL = """
 import asyncio, resource, sys
 from pathlib import Path
 from managers.sqlite import LocalStoreError, SqliteManager
-from services.local_store import LocalStore, Transaction
+from services.stores.local_store import LocalStore, Transaction
 
 def limit_files_to(size_bytes):
     hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
@@ -83,8 +83,8 @@ import asyncio, sys
 from pathlib import Path
 from managers.redis import RedisManager, Script
 from managers.sqlite import SqliteManager
-from services.local_store import LocalStore
-from services.replay import replay
+from services.stores.local_store import LocalStore
+from services.stores.replay import replay
 
 async def main():
     async with RedisManager(sys.argv[2]) as redis, SqliteManager(Path(sys.argv[1])) as sqlite:

@@ -15,16 +15,16 @@ from domain.calls.events import Call, Channel, Token
 from domain.subscribers.partitions import PARTITIONS, partition_of
 from managers.postgres import PostgresManager
 from managers.redis import RedisAwayError, RedisManager
-from services import keys
 from services.accepted_pairs import AcceptedPairs
 from services.claims import CheckedChannel
 from services.dead_letters import DeadLetters
 from services.fencing import LeaseLostError
-from services.journal import Journal
-from services.journal_rows import DeliveryRecord
 from services.metrics import Metrics
 from services.outbox import Alert, ClaimRequest, FeedCursor, Outbox, OutboxEntry
 from services.stored_calls import StoredCalls
+from services.stores import keys
+from services.stores.journal import Journal
+from services.stores.journal_rows import DeliveryRecord
 from tests.faults.proxy import FaultProxy
 from tests.wiring import outbox_on, spool_on
 

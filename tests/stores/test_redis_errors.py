@@ -13,8 +13,8 @@ from managers.redis import RedisAwayError, RedisManager, RedisReplyError, Script
 from managers.redis_errors import RedisNotNowError, RedisUnservingError
 from managers.sqlite import SqliteManager
 from services.fencing import FENCED, fence_args, lease_lost
-from services.local_store import LocalStore, ScriptCall
-from services.replay import replay
+from services.stores.local_store import LocalStore, ScriptCall
+from services.stores.replay import replay
 from tests.faults.proxy import FaultProxy
 from tests.stores.resp_server import error, resp_server
 

@@ -14,12 +14,12 @@ from managers.redis import RedisAwayError, RedisManager
 from managers.sqlite import LocalStoreError
 from runtime.lock import Gate
 from runtime.waiting import Progress
-from services import keys
 from services.dead_letters import DeadLetters
-from services.local_store import Transaction
 from services.metrics import Metrics
 from services.outbox import FeedCursor
-from services.spool import Spool
+from services.stores import keys
+from services.stores.local_store import Transaction
+from services.stores.spool import Spool
 from tests.faults.proxy import FaultProxy
 from tests.stores.alert_path import SOURCE, Process, pair_of, process_on, request, take_away, until
 from tests.wiring import spool_on

@@ -14,8 +14,8 @@ from managers.redis import RedisAwayError, RedisManager
 from runtime.errors import TransientError
 from services import stored_calls
 from services.claims import alerts_of
-from services.journal import Journal
 from services.stored_calls import StoredCalls
+from services.stores.journal import Journal
 from tests.faults.proxy import FaultProxy
 from tests.stores.alert_path import NOW, call_of, request
 from tests.wiring import outbox_on

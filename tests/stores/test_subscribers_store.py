@@ -13,8 +13,8 @@ from domain.subscribers.subscriber import Subscriber
 from managers.cache import SmartCache
 from managers.postgres import PostgresAwayError, PostgresManager
 from managers.redis import RedisAwayError, RedisManager
-from services import keys
-from services.journal import Journal
+from services.stores import keys
+from services.stores.journal import Journal
 from services.subscribers_store import StaleSubscriberError, SubscribersStore
 
 NOW = datetime(2025, 6, 1, 12, tzinfo=UTC)

@@ -19,9 +19,9 @@ from managers.redis import RedisManager
 from runtime.errors import TransientError
 from services.dead_letters import DeadLetters
 from services.gauges import show_api, show_cache, show_journal, show_letters, show_limiter, show_postgres, show_redis
-from services.journal import Journal, JournalLag
 from services.metrics import LATENCY_BUCKETS_S, Metrics
 from services.readings import ASK_TIMEOUT_S, Reading, ReadingsService
+from services.stores.journal import Journal, JournalLag
 from tests.telegram.virtual_time import run
 
 

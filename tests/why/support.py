@@ -24,9 +24,9 @@ from services.claims import ClaimRequest
 from services.decisions import DecisionsService
 from services.explanations import CallExplanation, ExplanationsService
 from services.history import HistoryStore
-from services.journal import Journal
 from services.metrics import Metrics
 from services.presets import PresetsService, PresetsStore
+from services.stores.journal import Journal
 from services.subscribers_store import SubscribersStore
 from services.subscriptions import SubscriptionsService
 from services.tokens import TokensService

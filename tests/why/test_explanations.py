@@ -18,11 +18,11 @@ from domain.calls.events import Call
 from domain.filters.registry import FilterSet, Range, Rule
 from domain.subscribers.partitions import partition_of
 from runtime.errors import UserFacingError
-from services import keys
 from services.claims import ClaimRequest
 from services.explanations import Outcome
-from services.journal_rows import DeliveryRecord, DeliveryStatus
 from services.outbox import OutboxEntry
+from services.stores import keys
+from services.stores.journal_rows import DeliveryRecord, DeliveryStatus
 from tests.why.support import World, encoded, mint
 
 HOLDERS: dict[str, Rule] = {"holders": Range(minimum=100.0)}

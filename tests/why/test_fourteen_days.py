@@ -12,7 +12,7 @@ from domain.filters.registry import Range, Rule
 from domain.matching.seen_tokens import ACCEPTED_FOR
 from managers.postgres import PostgresManager
 from managers.redis import Command, RedisManager
-from services import keys
+from services.stores import keys
 from tests.stores.alert_path import NOW, request
 from tests.why.support import World, mint
 from tests.wiring import outbox_on

@@ -18,7 +18,7 @@ from msgspec import Struct
 
 from managers.postgres import PostgresAwayError, PostgresManager, PostgresSchemaError, Row, Statements
 from managers.redis import Command, RedisManager, Reply
-from services import keys
+from services.stores import keys
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 

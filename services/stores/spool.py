@@ -20,9 +20,9 @@ from runtime.fault_points import fault_point
 from runtime.lock import Gate
 from runtime.pace import pace
 from runtime.waiting import LOOK_S, Progress, turn
-from services.journal_tail import JournalTail, Noted
-from services.local_store import LocalAlert, LocalStore, Operation, ScriptCall, Transaction
-from services.replay import replay
+from services.stores.journal_tail import JournalTail, Noted
+from services.stores.local_store import LocalAlert, LocalStore, Operation, ScriptCall, Transaction
+from services.stores.replay import replay
 
 log = structlog.get_logger(__name__)
 

@@ -9,7 +9,7 @@ import structlog
 from msgspec import Struct
 
 from managers.redis import RedisManager, RedisReplyError, Script
-from services.local_store import LocalStore, LoggedOperation, Operation, ScriptCall, Transaction
+from services.stores.local_store import LocalStore, LoggedOperation, Operation, ScriptCall, Transaction
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 

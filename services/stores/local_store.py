@@ -1,6 +1,6 @@
 """What happens while Redis is away, kept on disk until Redis knows it: a bounded store that survives a kill.
 
-It holds an ordered log of operations for Redis (`services/replay.py` executes them later) and the alerts that were
+It holds an ordered log of operations for Redis (`services/stores/replay.py` executes them later) and the alerts that were
 claimed without Redis, with the mark of those that were being sent. Whatever comes in while a transaction is being
 written to disk goes into the next one, together: many callers share one sync.
 """
@@ -72,7 +72,7 @@ class ScriptCall(Struct, frozen=True, kw_only=True, tag="script"):
     """A script with its keys and arguments. May be repeated."""
 
     script: str
-    """Its name in the table that is given to `services.replay.replay`."""
+    """Its name in the table that is given to `services.stores.replay.replay`."""
     keys: Sequence[str]
     args: Sequence[Any]
     """Of bytes, str, int and float."""

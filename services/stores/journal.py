@@ -27,11 +27,11 @@ from runtime.cancellation import stop_if_cancelled
 from runtime.errors import TransientError
 from runtime.fault_points import fault_point
 from runtime.waiting import pause
-from services import keys
-from services.begun_log import BegunLog
 from services.claims import Alert, stored_call_key
-from services.database import advance
-from services.journal_rows import (
+from services.stores import keys
+from services.stores.begun_log import BegunLog
+from services.stores.database import advance
+from services.stores.journal_rows import (
     PUT_CALLS,
     PUT_REJECTED,
     DecidedCall,
@@ -42,7 +42,7 @@ from services.journal_rows import (
     storable_text,
     writes_of,
 )
-from services.journal_tail import JournalTail
+from services.stores.journal_tail import JournalTail
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 

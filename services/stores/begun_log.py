@@ -28,7 +28,7 @@ from msgspec import Struct
 
 from domain.matching.seen_tokens import ACCEPTED_FOR
 from services.claims import Alert
-from services.journal_rows import DeliveryRecord
+from services.stores.journal_rows import DeliveryRecord
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 

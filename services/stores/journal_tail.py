@@ -35,7 +35,7 @@ class JournalTail:
         return len(self._entries)
 
     def note(self, entries: Iterable[Command], *, kept: bool = False) -> None:
-        """Keep entries (from `services.journal.entry`) that are in the journal by now.
+        """Keep entries (from `services.stores.journal.entry`) that are in the journal by now.
 
         `kept`: they are in the local store, too.
         """
