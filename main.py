@@ -28,7 +28,7 @@ from runtime.pace import pace
 from runtime.private_files import keep_private
 from runtime.retry import persistently
 from sandbox.world import POSTGRES, Wants, World, open_world
-from services.members import Shard
+from services.cluster.members import Shard
 from services.stores import keys
 from web.app import create_app
 from web.server import HttpServer

@@ -29,20 +29,20 @@ from runtime.supervision import Job, Progress, Pulse, notify_systemd, supervise,
 from runtime.waiting import pause
 from services.alarms import AlarmsService
 from services.call_stream import CallStream
-from services.changes import Changes, OnChange
+from services.cluster.changes import Changes, OnChange
+from services.cluster.leases import Leases
+from services.cluster.members import Members
+from services.cluster.partition_owner import PartitionOwner
+from services.cluster.sent_lately import SentBefore
+from services.cluster.slot_leases import SlotLeases
 from services.delivery import DeliveryService
 from services.digests import DigestsService
 from services.history import HistoryStore
 from services.late import LateService
-from services.leases import Leases
-from services.members import Members
 from services.monitoring import MonitoringService
 from services.outbox import Outbox
-from services.partition_owner import PartitionOwner
 from services.readings import ReadingsService
 from services.refill import Refill
-from services.sent_lately import SentBefore
-from services.slot_leases import SlotLeases
 from services.stores.database import Database
 from services.stores.journal import Journal
 from services.stores.spool import Spool

@@ -10,8 +10,8 @@ from bot.roles import EVERY_LEASE
 from managers.api import APIRetryManager, HostCounts, HostHealth
 from managers.telegram import TelegramManager
 from runtime.clock import now
+from services.cluster.members import Member
 from services.conditions import show_difference
-from services.members import Member
 from services.monitoring import MemberHealth, PartHealth, ProcessHealth
 from services.stores.database import INCOMPLETE, Standing
 

@@ -20,9 +20,9 @@ from runtime.retry import persistently
 from runtime.supervision import Progress
 from runtime.waiting import LOOK_S
 from services.call_stream import CallStream
+from services.cluster.fencing import LeaseLostError
+from services.cluster.leases import Leases
 from services.decisions import DecisionsService
-from services.fencing import LeaseLostError
-from services.leases import Leases
 from services.outbox import ClaimRequest, FeedCursor, Outbox
 
 log = structlog.get_logger(__name__)

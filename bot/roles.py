@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Final, Literal
 
 from domain.subscribers.partitions import PARTITIONS
-from services.members import ALL_ROLES
-from services.members import Role as PartRole
+from services.cluster.members import ALL_ROLES
+from services.cluster.members import Role as PartRole
 
 Role = Literal["all", "gateway", "ingest", "match", "send"]
 ROLES: Final[tuple[Role, ...]] = ("all", "gateway", "ingest", "match", "send")

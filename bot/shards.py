@@ -15,11 +15,11 @@ from runtime.retry import persistently
 from runtime.supervision import Progress
 from services.call_stream import CallReader, CallStream
 from services.claims import ClaimRequest
+from services.cluster.fencing import LeaseLostError
+from services.cluster.leases import Leases
+from services.cluster.members import Members
+from services.cluster.partition_owner import PartitionOwner
 from services.decisions import DecisionsService
-from services.fencing import LeaseLostError
-from services.leases import Leases
-from services.members import Members
-from services.partition_owner import PartitionOwner
 from services.users import UsersService
 
 log = structlog.get_logger(__name__)

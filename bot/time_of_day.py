@@ -18,7 +18,7 @@ from bot.updates import Updates
 from runtime.clock import now
 from runtime.retry import persistently
 from runtime.supervision import Job, Progress
-from services.members import Members
+from services.cluster.members import Members
 
 log = structlog.get_logger(__name__)
 

@@ -22,7 +22,7 @@ from managers.sources.native import NativeSource
 from managers.sources.pumpportal import PumpPortalSource
 from managers.sqlite import SqliteManager
 from managers.telegram import TelegramManager
-from services.members import Shard
+from services.cluster.members import Shard
 from services.stores.local_store import LocalStore
 
 PRIVATE_CHATS = Limit(3, 3.0)

@@ -13,8 +13,8 @@ from managers.postgres import PostgresManager
 from managers.redis import RedisManager
 from runtime.clock import now
 from services import conditions, gauges
+from services.cluster.members import Member, Members, Role
 from services.dead_letters import DeadLetters
-from services.members import Member, Members, Role
 from services.monitoring import answers
 from services.readings import Reading, ReadingsService
 from services.stores.database import Database, Standing

@@ -29,8 +29,8 @@ from runtime.clock import now
 from runtime.errors import MessageRefusedError, RecipientGoneError
 from services.alarm_memory import StoredAlarmMemory
 from services.alarms import AlarmsService
-from services.changes import Changes
 from services.channels import ChannelsService
+from services.cluster.changes import Changes
 from services.composing import Composer
 from services.decisions import DecisionsService
 from services.delivery import DeliveryService

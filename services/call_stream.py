@@ -21,7 +21,7 @@ from managers.redis import RedisAwayError, RedisManager, RedisReplyError, Script
 from runtime.cancellation import stop_if_cancelled
 from runtime.waiting import Progress, pause
 from services.claims import FeedCursor
-from services.fencing import FENCED, fence_args, lease_lost
+from services.cluster.fencing import FENCED, fence_args, lease_lost
 from services.stores import keys
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)

@@ -15,7 +15,7 @@ from domain.matching.matcher import Waiting
 from domain.matching.seen_tokens import ACCEPTED_FOR
 from domain.subscribers.partitions import PARTITIONS, Partition, partition_of
 from managers.redis import Argument, Script
-from services.fencing import FENCED, fence_args
+from services.cluster.fencing import FENCED, fence_args
 from services.stores import keys
 
 GROUP: Final = "senders"

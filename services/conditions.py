@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from managers.websocket import FeedHealth
-from services.members import Member
+from services.cluster.members import Member
 from services.readings import Reading
 from services.stores.database import Standing
 from services.stores.journal import JournalLag

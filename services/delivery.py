@@ -30,8 +30,8 @@ from runtime.errors import DeliveryError, TransientError
 from runtime.fault_points import fault_point
 from runtime.retry import persistently
 from runtime.waiting import reporting
+from services.cluster.fencing import LeaseLostError
 from services.composing import Composer
-from services.fencing import LeaseLostError
 from services.held import HeldCalls, Holding
 from services.metrics import Metrics
 from services.outbox import Outbox, OutboxEntry

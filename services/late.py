@@ -25,8 +25,8 @@ from managers.redis import Command, RedisManager
 from runtime.retry import persistently
 from runtime.waiting import pause
 from services.claims import ClaimRequest, WaitingCall
+from services.cluster.fencing import LeaseLostError
 from services.decisions import AcceptedToken
-from services.fencing import LeaseLostError
 from services.metrics import Metrics
 from services.outbox import Outbox
 from services.stores import keys

@@ -39,7 +39,7 @@ from services.claims import (
     claim_command,
     read_answer,
 )
-from services.fencing import fence_args, lease_lost
+from services.cluster.fencing import fence_args, lease_lost
 from services.outbox_entries import LOCAL, OutboxEntry, apart
 from services.stored_calls import StoredCalls
 from services.stores import keys

@@ -6,7 +6,7 @@ from typing import Final
 
 from managers.redis import Script
 from services.claims import CLAIM
-from services.fencing import FENCED
+from services.cluster.fencing import FENCED
 
 # KEYS: fences, in-flight marks. ARGV: fences, then entry and time of each mark.
 BEGIN: Final = Script(

@@ -21,7 +21,7 @@ from domain.filters.registry import FilterSet, Rule
 from managers.postgres import PostgresAwayError, PostgresManager
 from managers.redis import RedisAwayError, RedisManager
 from runtime.errors import UserFacingError
-from services.changes import preset_changed
+from services.cluster.changes import preset_changed
 from services.snapshots import PresetChange
 from services.stores import keys
 from services.stores.journal import Journal, entry
@@ -41,7 +41,7 @@ class PresetsStore:
     """Where the changes last. `TransientError` when Redis is away."""
 
     def __init__(self, redis: RedisManager, postgres: PostgresManager, journal: Journal, owner: str = "") -> None:
-        """`owner`: the process by whom changes are made (`services.changes`)."""
+        """`owner`: the process by whom changes are made (`services.cluster.changes`)."""
         self._redis = redis
         self._postgres = postgres
         self._journal = journal

@@ -13,7 +13,7 @@ from managers.cache import SmartCache
 from managers.postgres import PostgresAwayError, PostgresManager
 from managers.redis import RedisAwayError, RedisManager, Script
 from runtime.errors import TransientError
-from services.changes import CHANGES_KEPT
+from services.cluster.changes import CHANGES_KEPT
 from services.stores import keys
 from services.stores.journal import Journal, entry
 
@@ -60,7 +60,7 @@ class SubscribersStore:
         cache: SmartCache[int, Subscriber | None],
         owner: str = "",
     ) -> None:
-        """`owner`: the process by whom changes are made (`services.changes`)."""
+        """`owner`: the process by whom changes are made (`services.cluster.changes`)."""
         self._redis = redis
         self._postgres = postgres
         self._journal = journal

@@ -255,14 +255,14 @@ SLOT_LEASES: Final = RedisKey(
     kind="string",
     lives_s=None,
     meaning="Which sender may use how many slots of Telegram's overall limit, and until when "
-    "(JSON, read and written by services.slot_leases.RENEW alone).",
+    "(JSON, read and written by services.cluster.slot_leases.RENEW alone).",
 )
 SENT_LATELY: Final = RedisKey(
     pattern="sent_lately",
     kind="hash",
     lives_s=None,
     meaning="Sender (another at every start) -> which of its requests still count against Telegram's limits "
-    "(time in ms, then JSON of services.sent_lately.SentLately). What counts no more goes at the next exchange.",
+    "(time in ms, then JSON of services.cluster.sent_lately.SentLately). What counts no more goes at the next exchange.",
 )
 LEASE: Final = RedisKey(
     pattern="lease:{}",
@@ -274,7 +274,7 @@ MEMBERS: Final = RedisKey(
     pattern="members",
     kind="hash",
     lives_s=None,
-    meaning="Owner -> the process that runs under this name (JSON of services.members.Member).",
+    meaning="Owner -> the process that runs under this name (JSON of services.cluster.members.Member).",
 )
 MEMBERS_SEEN: Final = RedisKey(
     pattern="members:seen",

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from composition import Composition, Place
 from managers.redis import RedisManager
 from sandbox.market import Market
-from services.members import Members
+from services.cluster.members import Members
 from tests.e2e.conftest import composed
 
 USER = 7

@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 
 from domain.calls.events import Call, Channel, Token
 from managers.redis import Argument, RedisManager, Reply, Script
-from services.leases import Leases
-from services.members import ALL_ROLES, Members, Shard
-from services.partition_owner import PartitionOwner
+from services.cluster.leases import Leases
+from services.cluster.members import ALL_ROLES, Members, Shard
+from services.cluster.partition_owner import PartitionOwner
 from services.stores import keys
 
 NOW = datetime(2025, 6, 1, 12, tzinfo=UTC)

@@ -10,8 +10,8 @@ from managers.redis import RedisAwayError, RedisManager
 from runtime.cancellation import end
 from services.call_stream import BEGINNING, Batch, CallReader, CallStream, position_of
 from services.claims import CLAIM, FeedCursor, claim_command
-from services.fencing import LeaseLostError
-from services.leases import Leases
+from services.cluster.fencing import LeaseLostError
+from services.cluster.leases import Leases
 from services.stores import keys
 from tests.faults.proxy import FaultProxy
 from tests.roles.kit import TTL_S, World, call

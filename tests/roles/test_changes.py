@@ -11,7 +11,7 @@ from managers.postgres import PostgresManager
 from managers.redis import RedisManager
 from runtime.cancellation import end
 from runtime.waiting import Progress
-from services.changes import Changes, OnChange, preset_changed
+from services.cluster.changes import Changes, OnChange, preset_changed
 from services.stores import keys
 from services.stores.journal import Journal
 from services.subscribers_store import StaleSubscriberError, SubscribersStore

@@ -6,8 +6,8 @@ import pytest
 
 from managers.redis import RedisAwayError, RedisManager, RedisReplyError
 from services.claims import CLAIM, ClaimRequest, claim_command
-from services.fencing import LeaseLostError, lease_lost
-from services.leases import Leases, Progress
+from services.cluster.fencing import LeaseLostError, lease_lost
+from services.cluster.leases import Leases, Progress
 from services.stores import keys
 from tests.faults.proxy import FaultProxy
 from tests.roles.kit import NOW, TTL_S, SlowRedis, World

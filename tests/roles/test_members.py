@@ -12,7 +12,7 @@ from managers.redis import Argument, RedisAwayError, RedisManager, Reply, Script
 from runtime.clock import Clock
 from runtime.errors import FatalError
 from runtime.reference import TO_DECIDE
-from services.members import ALL_ROLES, Members, Role, Shard
+from services.cluster.members import ALL_ROLES, Members, Role, Shard
 from services.stores import keys
 from tests.faults.proxy import FaultProxy
 from tests.roles.kit import TTL_S, World

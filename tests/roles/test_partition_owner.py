@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from domain.subscribers.partitions import ALL, PARTITIONS
 from managers.redis import RedisAwayError, RedisManager
-from services.fencing import LeaseLostError
-from services.leases import Leases
-from services.members import ALL_ROLES, Member, Members, Shard
-from services.partition_owner import PartitionOwner, assigned
+from services.cluster.fencing import LeaseLostError
+from services.cluster.leases import Leases
+from services.cluster.members import ALL_ROLES, Member, Members, Shard
+from services.cluster.partition_owner import PartitionOwner, assigned
 from tests.faults.proxy import FaultProxy
 from tests.roles.kit import TTL_S, Process, SlowRedis, World
 

@@ -15,9 +15,9 @@ from runtime.pace import pace
 from runtime.waiting import LOOK_S, pause, reporting, turn
 from services import delivery
 from services.call_stream import CallStream
-from services.leases import Leases
-from services.members import ALL_ROLES, Members
-from services.partition_owner import PartitionOwner
+from services.cluster.leases import Leases
+from services.cluster.members import ALL_ROLES, Members
+from services.cluster.partition_owner import PartitionOwner
 from tests.delivery.kit import call_of, claim_of, whole_way
 from tests.roles.kit import call
 

@@ -21,8 +21,8 @@ from managers.postgres import PostgresManager
 from managers.redis import RedisAwayError, RedisManager
 from managers.sqlite import SqliteManager
 from services.accepted_pairs import AcceptedPairs
+from services.cluster.leases import Leases
 from services.held import HOLD, HeldCalls, Holding, record_of
-from services.leases import Leases
 from services.outbox import ClaimRequest, FeedCursor, Outbox, OutboxEntry
 from services.outbox_scripts import SCRIPTS
 from services.refill import Refill

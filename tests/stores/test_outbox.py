@@ -17,8 +17,8 @@ from managers.postgres import PostgresManager
 from managers.redis import RedisAwayError, RedisManager
 from services.accepted_pairs import AcceptedPairs
 from services.claims import CheckedChannel
+from services.cluster.fencing import LeaseLostError
 from services.dead_letters import DeadLetters
-from services.fencing import LeaseLostError
 from services.metrics import Metrics
 from services.outbox import Alert, ClaimRequest, FeedCursor, Outbox, OutboxEntry
 from services.stored_calls import StoredCalls

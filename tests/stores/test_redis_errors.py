@@ -12,7 +12,7 @@ from embedded.valkey import EmbeddedRedis
 from managers.redis import RedisAwayError, RedisManager, RedisReplyError, Script
 from managers.redis_errors import RedisNotNowError, RedisUnservingError
 from managers.sqlite import SqliteManager
-from services.fencing import FENCED, fence_args, lease_lost
+from services.cluster.fencing import FENCED, fence_args, lease_lost
 from services.stores.local_store import LocalStore, ScriptCall
 from services.stores.replay import replay
 from tests.faults.proxy import FaultProxy

@@ -20,7 +20,7 @@ from domain.subscribers.partitions import PARTITIONS, partition_of
 from managers.postgres import PostgresManager
 from managers.redis import RedisAwayError, RedisManager
 from runtime.errors import TransientError
-from services.fencing import LeaseLostError
+from services.cluster.fencing import LeaseLostError
 from services.held import records_of
 from services.outbox import ClaimRequest, FeedCursor, OutboxEntry
 from services.stores import keys

@@ -12,7 +12,7 @@ from managers.send_lanes import Lane
 from managers.send_slots import SlotScheduler
 from managers.send_windows import GROUP, OVERALL, Limit
 from runtime.errors import NotSentError
-from services.sent_lately import SentBefore
+from services.cluster.sent_lately import SentBefore
 from tests.faults.proxy import FaultProxy
 
 PRIVATE = Limit(3, 3.0)

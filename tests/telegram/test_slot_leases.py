@@ -19,7 +19,7 @@ from telegram.error import TelegramError, TimedOut
 from embedded.valkey import EmbeddedRedis
 from managers.rate_limiter import Answer, Lane, Limit, TelegramRateLimiter
 from managers.redis import Argument, RedisAwayError, RedisManager, Reply, Script
-from services.slot_leases import LEASE_S, RENEW, RENEWED_EACH_S, SlotLeases
+from services.cluster.slot_leases import LEASE_S, RENEW, RENEWED_EACH_S, SlotLeases
 from services.stores import keys
 from tests.telegram.strict_server import StrictServer
 from tests.telegram.virtual_time import run, virtual_clock

@@ -12,9 +12,9 @@ from domain.subscribers.partitions import PARTITIONS, Partition
 from runtime.cancellation import stop_if_cancelled
 from runtime.errors import TransientError
 from runtime.waiting import reporting
-from services.fencing import LeaseLostError
-from services.leases import WATCH_EVERY_S, Leases, Progress
-from services.members import Member, Members, Role
+from services.cluster.fencing import LeaseLostError
+from services.cluster.leases import WATCH_EVERY_S, Leases, Progress
+from services.cluster.members import Member, Members, Role
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
@@ -78,7 +78,7 @@ class PartitionOwner:
         return frozenset(p for p in self._working if self._leases.is_valid(self._name(p)))
 
     def fences(self, partitions: Iterable[Partition]) -> dict[str, int]:
-        """Return what a script for these partitions must carry (`services.fencing`), also while they are handed over.
+        """Return what a script for these partitions must carry (`services.cluster.fencing`), also while they are handed over.
 
         `LeaseLostError` when one of them is not this process's.
         """

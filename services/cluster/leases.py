@@ -3,7 +3,7 @@
 A lease is a key that expires. Its holder believes in it by his own monotonic clock, counted from before the request:
 he stops believing before Redis does, however late the reply came and however long he was frozen. Clocks may still be
 wrong, so whatever changes something under a lease also carries the numbers of its leases: the script looks them up
-first, and after somebody else took a lease it changes nothing (`services.fencing`).
+first, and after somebody else took a lease it changes nothing (`services.cluster.fencing`).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import structlog
 
 from managers.redis import Argument, RedisAwayError, RedisManager, Reply, Script
 from runtime.cancellation import end, stop_if_cancelled
-from services.fencing import LeaseLostError
+from services.cluster.fencing import LeaseLostError
 from services.stores import keys
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
