@@ -14,7 +14,7 @@ from rich.text import Text
 
 from bot.doctor import Finding
 from services.delivery import Sent
-from services.metrics import Metrics
+from services.monitoring.metrics import Metrics
 
 NAME_LENGTH = 32
 ALERTS_PER_S = 10

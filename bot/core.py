@@ -27,7 +27,6 @@ from runtime.errors import FatalError, TransientError
 from runtime.retry import persistently
 from runtime.supervision import Job, Progress, Pulse, notify_systemd, supervise, watch
 from runtime.waiting import pause
-from services.alarms import AlarmsService
 from services.call_stream import CallStream
 from services.cluster.changes import Changes, OnChange
 from services.cluster.leases import Leases
@@ -39,9 +38,10 @@ from services.delivery import DeliveryService
 from services.digests import DigestsService
 from services.history import HistoryStore
 from services.late import LateService
-from services.monitoring import MonitoringService
+from services.monitoring.alarms import AlarmsService
+from services.monitoring.health import MonitoringService
+from services.monitoring.readings import ReadingsService
 from services.outbox import Outbox
-from services.readings import ReadingsService
 from services.refill import Refill
 from services.stores.database import Database
 from services.stores.journal import Journal

@@ -11,8 +11,8 @@ from managers.api import APIRetryManager, HostCounts, HostHealth
 from managers.telegram import TelegramManager
 from runtime.clock import now
 from services.cluster.members import Member
-from services.conditions import show_difference
-from services.monitoring import MemberHealth, PartHealth, ProcessHealth
+from services.monitoring.conditions import show_difference
+from services.monitoring.health import MemberHealth, PartHealth, ProcessHealth
 from services.stores.database import INCOMPLETE, Standing
 
 

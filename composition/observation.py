@@ -12,11 +12,11 @@ from bot.roles import SENDING
 from managers.postgres import PostgresManager
 from managers.redis import RedisManager
 from runtime.clock import now
-from services import conditions, gauges
 from services.cluster.members import Member, Members, Role
 from services.dead_letters import DeadLetters
-from services.monitoring import answers
-from services.readings import Reading, ReadingsService
+from services.monitoring import conditions, gauges
+from services.monitoring.health import answers
+from services.monitoring.readings import Reading, ReadingsService
 from services.stores.database import Database, Standing
 from services.stores.journal import Journal, JournalLag
 

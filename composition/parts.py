@@ -27,8 +27,6 @@ from handlers.dispatch import Dispatcher
 from managers.conversation import TelegramConversation
 from runtime.clock import now
 from runtime.errors import MessageRefusedError, RecipientGoneError
-from services.alarm_memory import StoredAlarmMemory
-from services.alarms import AlarmsService
 from services.channels import ChannelsService
 from services.cluster.changes import Changes
 from services.composing import Composer
@@ -39,8 +37,10 @@ from services.explanations import ExplanationsService
 from services.inputs import InputsService
 from services.late import LateService
 from services.media import MediaFiles
-from services.metrics import Metrics
-from services.monitoring import MonitoringService
+from services.monitoring.alarm_memory import StoredAlarmMemory
+from services.monitoring.alarms import AlarmsService
+from services.monitoring.health import MonitoringService
+from services.monitoring.metrics import Metrics
 from services.permissions import PermissionsService
 from services.policy import PolicyService
 from services.presets import PresetsService

@@ -22,7 +22,7 @@ from services.cluster.slot_leases import SlotLeases
 from services.dead_letters import DeadLetters
 from services.held import HOLD, HeldCalls
 from services.history import HistoryStore
-from services.metrics import Metrics
+from services.monitoring.metrics import Metrics
 from services.outbox import Outbox
 from services.outbox_scripts import SCRIPTS
 from services.postgres_fill import PostgresFill

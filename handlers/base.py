@@ -15,7 +15,7 @@ from services.channels import ChannelsService
 from services.dead_letters import DeadLetters
 from services.explanations import ExplanationsService
 from services.inputs import InputsService
-from services.monitoring import MonitoringService
+from services.monitoring.health import MonitoringService
 from services.permissions import PermissionsService
 from services.presets import PresetsService
 from services.sharing import SharingService

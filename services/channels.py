@@ -22,7 +22,7 @@ from managers.redis import RedisManager
 from managers.sources.base import Source
 from runtime.errors import TransientError
 from runtime.waiting import pause
-from services.metrics import Metrics
+from services.monitoring.metrics import Metrics
 from services.stores import keys
 
 log = structlog.get_logger(__name__)

@@ -19,7 +19,7 @@ from domain.subscribers.partitions import partition_of
 from managers.redis import RedisManager, Script, StreamEntry
 from runtime.errors import UserFacingError
 from services.claims import Alert
-from services.metrics import Metrics
+from services.monitoring.metrics import Metrics
 from services.stores import keys
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)

@@ -16,7 +16,7 @@ from domain.subscribers.partitions import Partition
 from runtime.fault_points import fault_point
 from services.channels import ChannelsService
 from services.claims import CheckedChannel, WaitingCall
-from services.metrics import Metrics
+from services.monitoring.metrics import Metrics
 from services.outbox import ClaimRequest, FeedCursor, Outbox
 from services.stores.journal_rows import DecidedCall
 from services.tokens import TokensService

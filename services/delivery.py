@@ -33,7 +33,7 @@ from runtime.waiting import reporting
 from services.cluster.fencing import LeaseLostError
 from services.composing import Composer
 from services.held import HeldCalls, Holding
-from services.metrics import Metrics
+from services.monitoring.metrics import Metrics
 from services.outbox import Outbox, OutboxEntry
 from services.policy import PolicyService
 from services.sending import Receipt, Sender, place_of

@@ -23,7 +23,7 @@ from runtime.waiting import pause
 from services.cards import reached_late, readable, shown_figure
 from services.claims import HeldCall
 from services.held import CALLS_PER_DIGEST, HeldCalls
-from services.metrics import Metrics
+from services.monitoring.metrics import Metrics
 from services.outbox import Outbox
 from services.users import UsersService
 from texts.markup import Html, join

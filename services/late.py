@@ -27,7 +27,7 @@ from runtime.waiting import pause
 from services.claims import ClaimRequest, WaitingCall
 from services.cluster.fencing import LeaseLostError
 from services.decisions import AcceptedToken
-from services.metrics import Metrics
+from services.monitoring.metrics import Metrics
 from services.outbox import Outbox
 from services.stores import keys
 

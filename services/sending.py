@@ -13,7 +13,7 @@ from domain.subscribers.subscriber import Subscriber
 from managers.rate_limiter import Lane, Slot
 from runtime.errors import MessageRefusedError, TopicGoneError
 from services.media import MediaFiles
-from services.metrics import Metrics
+from services.monitoring.metrics import Metrics
 from texts.markup import to_plain, utf16_length
 
 log = structlog.get_logger(__name__)

@@ -22,7 +22,7 @@ from runtime.errors import (
 from runtime.retry import persistently
 from services.composing import Composer
 from services.held import records_of
-from services.metrics import Metrics
+from services.monitoring.metrics import Metrics
 from services.outbox import Outbox
 from services.policy import note_commands
 from services.sending import Place, Receipt, Sender

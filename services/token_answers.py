@@ -16,7 +16,7 @@ from domain.calls.events import Origin, Token
 from managers.jupiter import TOKENS_PER_REQUEST, JupiterManager
 from managers.sources.base import Source
 from runtime.errors import TransientError
-from services.metrics import Metrics
+from services.monitoring.metrics import Metrics
 
 log = structlog.get_logger(__name__)
 

@@ -9,8 +9,8 @@ from handlers import callbacks, menus
 from handlers.base import BotBase, Turn
 from handlers.menus import View, view_of
 from handlers.routing import callback, command
-from services.alarms import StandingAlarm
-from services.monitoring import HealthReport, MemberHealth, PartHealth, ProcessHealth
+from services.monitoring.alarms import StandingAlarm
+from services.monitoring.health import HealthReport, MemberHealth, PartHealth, ProcessHealth
 from texts.markup import Html, columns, join
 
 _WHOLE_FROM_MS = 10

@@ -200,7 +200,7 @@ TOLD_ALARMS: Final = RedisKey(
     pattern="told_alarms",
     kind="string",
     lives_s=None,
-    meaning="What admins were told to be wrong and not yet to be over (JSON of services.alarm_memory.ToldAlarms).",
+    meaning="What admins were told to be wrong and not yet to be over (JSON of services.monitoring.alarm_memory.ToldAlarms).",
 )
 DEAD_LETTERS: Final = RedisKey(
     pattern="dead_letters",

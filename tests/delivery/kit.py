@@ -36,7 +36,7 @@ from services.delivery import DeliveryService, Sent
 from services.digests import DigestsService, DigestWriter
 from services.held import HeldCalls
 from services.media import MediaFiles
-from services.metrics import Metrics
+from services.monitoring.metrics import Metrics
 from services.outbox import Outbox, OutboxEntry
 from services.policy import PolicyService
 from services.presets import PresetsService, PresetsStore

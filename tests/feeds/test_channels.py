@@ -14,7 +14,7 @@ from managers.redis import RedisManager
 from managers.sources.native import NativeSource
 from sandbox.feed import FeedSandbox
 from services.channels import ChannelsService
-from services.metrics import Metrics
+from services.monitoring.metrics import Metrics
 from services.stores.journal import Journal, entry
 from services.stores.journal_rows import DecidedCall
 from tests.feeds.support import a_call

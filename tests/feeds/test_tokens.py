@@ -22,7 +22,7 @@ from sandbox.feed import FeedSandbox
 from sandbox.market import Market
 from sandbox.market_figures import InventedTokens
 from sandbox.prices import PriceSandbox
-from services.metrics import Metrics
+from services.monitoring.metrics import Metrics
 from services.stores.journal_rows import DecidedCall, writes_of
 from services.token_answers import ASKED_PER_ROUND, FALLBACK
 from services.tokens import TokensService

@@ -28,7 +28,7 @@ from managers.cache import SmartCache
 from managers.postgres import PostgresManager
 from managers.redis import RedisManager
 from services.inputs import InputsService
-from services.monitoring import HealthReport, PartHealth
+from services.monitoring.health import HealthReport, PartHealth
 from services.presets import PresetsService, PresetsStore
 from services.sharing import SharingService
 from services.stores.journal import Journal

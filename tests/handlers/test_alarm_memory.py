@@ -11,8 +11,8 @@ import pytest
 
 from managers.redis import RedisManager
 from runtime.errors import OutcomeUnknownError
-from services.alarm_memory import NOTHING_TOLD, ByChat, StoredAlarmMemory, ToldAlarm, ToldAlarms
-from services.alarms import KNOWN_AFTER_S, AlarmsService
+from services.monitoring.alarm_memory import NOTHING_TOLD, ByChat, StoredAlarmMemory, ToldAlarm, ToldAlarms
+from services.monitoring.alarms import KNOWN_AFTER_S, AlarmsService
 from services.stores import keys
 from tests.faults.proxy import FaultProxy
 from tests.handlers.test_alarms import ANN, BEN, Scene

@@ -31,8 +31,9 @@ from runtime.errors import (
     RecipientGoneError,
 )
 from sandbox.telegram.server import TelegramSandbox
-from services.alarms import TOLD_PER_HOUR, AlarmsService, StandingAlarm
-from services.conditions import (
+from services.inputs import InputsService
+from services.monitoring.alarms import TOLD_PER_HOUR, AlarmsService, StandingAlarm
+from services.monitoring.conditions import (
     LettersGrew,
     feed_silent,
     flagged,
@@ -41,10 +42,9 @@ from services.conditions import (
     queue_filling,
     updates_waiting,
 )
-from services.inputs import InputsService
-from services.metrics import Metrics
-from services.monitoring import MonitoringService
-from services.readings import Reading
+from services.monitoring.health import MonitoringService
+from services.monitoring.metrics import Metrics
+from services.monitoring.readings import Reading
 from services.stores.journal import JournalLag
 from tests.handlers.conftest import NOW
 from tests.handlers.reading import words

@@ -26,7 +26,7 @@ from managers.redis import RedisManager
 from services.claims import Alert, HeldCall
 from services.dead_letters import DeadLetters
 from services.inputs import InputsService
-from services.metrics import Metrics
+from services.monitoring.metrics import Metrics
 from services.stores import keys
 from tests.handlers.conftest import NOW, Clock
 from tests.handlers.reading import alert, button, only, toast, words

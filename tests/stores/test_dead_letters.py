@@ -13,7 +13,7 @@ from managers.redis import RedisAwayError, RedisManager, RedisReplyError
 from runtime.errors import UserFacingError
 from services.claims import Alert
 from services.dead_letters import NEWEST, DeadLetters, Replayed
-from services.metrics import Metrics
+from services.monitoring.metrics import Metrics
 from services.stores import keys
 from tests.faults.proxy import FaultProxy
 

@@ -19,7 +19,7 @@ from services.accepted_pairs import AcceptedPairs
 from services.claims import CheckedChannel
 from services.cluster.fencing import LeaseLostError
 from services.dead_letters import DeadLetters
-from services.metrics import Metrics
+from services.monitoring.metrics import Metrics
 from services.outbox import Alert, ClaimRequest, FeedCursor, Outbox, OutboxEntry
 from services.stored_calls import StoredCalls
 from services.stores import keys

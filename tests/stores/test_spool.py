@@ -15,7 +15,7 @@ from managers.sqlite import LocalStoreError
 from runtime.lock import Gate
 from runtime.waiting import Progress
 from services.dead_letters import DeadLetters
-from services.metrics import Metrics
+from services.monitoring.metrics import Metrics
 from services.outbox import FeedCursor
 from services.stores import keys
 from services.stores.local_store import Transaction

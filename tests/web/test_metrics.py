@@ -18,9 +18,17 @@ from managers.rate_limiter import Lane, TelegramRateLimiter
 from managers.redis import RedisManager
 from runtime.errors import TransientError
 from services.dead_letters import DeadLetters
-from services.gauges import show_api, show_cache, show_journal, show_letters, show_limiter, show_postgres, show_redis
-from services.metrics import LATENCY_BUCKETS_S, Metrics
-from services.readings import ASK_TIMEOUT_S, Reading, ReadingsService
+from services.monitoring.gauges import (
+    show_api,
+    show_cache,
+    show_journal,
+    show_letters,
+    show_limiter,
+    show_postgres,
+    show_redis,
+)
+from services.monitoring.metrics import LATENCY_BUCKETS_S, Metrics
+from services.monitoring.readings import ASK_TIMEOUT_S, Reading, ReadingsService
 from services.stores.journal import Journal, JournalLag
 from tests.telegram.virtual_time import run
 

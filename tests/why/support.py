@@ -24,7 +24,7 @@ from services.claims import ClaimRequest
 from services.decisions import DecisionsService
 from services.explanations import CallExplanation, ExplanationsService
 from services.history import HistoryStore
-from services.metrics import Metrics
+from services.monitoring.metrics import Metrics
 from services.presets import PresetsService, PresetsStore
 from services.stores.journal import Journal
 from services.subscribers_store import SubscribersStore

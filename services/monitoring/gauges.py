@@ -8,8 +8,8 @@ from typing import Protocol
 
 from managers.api import APIRetryManager
 from managers.rate_limiter import Lane, LimiterStats
-from services.metrics import Metrics, Read
-from services.readings import Reading
+from services.monitoring.metrics import Metrics, Read
+from services.monitoring.readings import Reading
 from services.stores.journal import JournalLag
 
 _API_COUNTS = {

@@ -14,8 +14,8 @@ from msgspec import Struct
 
 from runtime.errors import TransientError
 from runtime.waiting import pause
-from services.alarms import StandingAlarm
-from services.metrics import Metrics
+from services.monitoring.alarms import StandingAlarm
+from services.monitoring.metrics import Metrics
 
 log = structlog.get_logger(__name__)
 

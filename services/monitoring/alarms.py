@@ -35,8 +35,8 @@ from runtime.errors import (
     RecipientGoneError,
     TransientError,
 )
-from services.alarm_memory import AlarmMemory, ToldAlarm, ToldAlarms
-from services.conditions import Condition
+from services.monitoring.alarm_memory import AlarmMemory, ToldAlarm, ToldAlarms
+from services.monitoring.conditions import Condition
 from texts.markup import Html, join
 from texts.renderer import Texts
 

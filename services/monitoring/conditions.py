@@ -11,7 +11,7 @@ from typing import Final
 
 from managers.websocket import FeedHealth
 from services.cluster.members import Member
-from services.readings import Reading
+from services.monitoring.readings import Reading
 from services.stores.database import Standing
 from services.stores.journal import JournalLag
 
