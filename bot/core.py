@@ -28,6 +28,7 @@ from runtime.retry import persistently
 from runtime.supervision import Job, Progress, Pulse, notify_systemd, supervise, watch
 from runtime.waiting import pause
 from services.call_stream import CallStream
+from services.claims.outbox import Outbox
 from services.cluster.changes import Changes, OnChange
 from services.cluster.leases import Leases
 from services.cluster.members import Members
@@ -41,7 +42,6 @@ from services.late import LateService
 from services.monitoring.alarms import AlarmsService
 from services.monitoring.health import MonitoringService
 from services.monitoring.readings import ReadingsService
-from services.outbox import Outbox
 from services.refill import Refill
 from services.stores.database import Database
 from services.stores.journal import Journal

@@ -20,10 +20,10 @@ from runtime.retry import persistently
 from runtime.supervision import Progress
 from runtime.waiting import LOOK_S
 from services.call_stream import CallStream
+from services.claims.outbox import ClaimRequest, FeedCursor, Outbox
 from services.cluster.fencing import LeaseLostError
 from services.cluster.leases import Leases
 from services.decisions import DecisionsService
-from services.outbox import ClaimRequest, FeedCursor, Outbox
 
 log = structlog.get_logger(__name__)
 

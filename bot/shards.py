@@ -14,7 +14,7 @@ from domain.subscribers.partitions import ALL, Partition, partition_of
 from runtime.retry import persistently
 from runtime.supervision import Progress
 from services.call_stream import CallReader, CallStream
-from services.claims import ClaimRequest
+from services.claims.claiming import ClaimRequest
 from services.cluster.fencing import LeaseLostError
 from services.cluster.leases import Leases
 from services.cluster.members import Members

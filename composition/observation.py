@@ -12,8 +12,8 @@ from bot.roles import SENDING
 from managers.postgres import PostgresManager
 from managers.redis import RedisManager
 from runtime.clock import now
+from services.claims.dead_letters import DeadLetters
 from services.cluster.members import Member, Members, Role
-from services.dead_letters import DeadLetters
 from services.monitoring import conditions, gauges
 from services.monitoring.health import answers
 from services.monitoring.readings import Reading, ReadingsService

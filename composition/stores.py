@@ -13,22 +13,22 @@ from domain.subscribers.subscriber import Subscriber
 from managers.cache import SmartCache
 from migrations import migrate
 from runtime.clock import now
-from services.accepted_pairs import AcceptedPairs
 from services.call_stream import CallStream
+from services.claims.accepted_pairs import AcceptedPairs
+from services.claims.dead_letters import DeadLetters
+from services.claims.outbox import Outbox
+from services.claims.outbox_scripts import SCRIPTS
+from services.claims.stored_calls import StoredCalls
 from services.cluster.leases import Leases
 from services.cluster.members import Members
 from services.cluster.sent_lately import SentBefore
 from services.cluster.slot_leases import SlotLeases
-from services.dead_letters import DeadLetters
 from services.held import HOLD, HeldCalls
 from services.history import HistoryStore
 from services.monitoring.metrics import Metrics
-from services.outbox import Outbox
-from services.outbox_scripts import SCRIPTS
 from services.postgres_fill import PostgresFill
 from services.presets import PresetsStore
 from services.refill import Refill, Senders
-from services.stored_calls import StoredCalls
 from services.stores.begun_log import BegunLog
 from services.stores.database import Database
 from services.stores.journal import Journal

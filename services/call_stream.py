@@ -20,7 +20,7 @@ from domain.subscribers.partitions import PARTITIONS, Partition
 from managers.redis import RedisAwayError, RedisManager, RedisReplyError, Script, StreamEntry
 from runtime.cancellation import stop_if_cancelled
 from runtime.waiting import Progress, pause
-from services.claims import FeedCursor
+from services.claims.claiming import FeedCursor
 from services.cluster.fencing import FENCED, fence_args, lease_lost
 from services.stores import keys
 

@@ -16,10 +16,10 @@ from domain.subscribers.subscriber import MessageKind, Subscriber
 from runtime.errors import MessageRefusedError
 from runtime.retry import persistently
 from services.cards import MAX_CARDS, Shown, alert_card, merged_card
-from services.claims import Alert
+from services.claims.claiming import Alert
+from services.claims.outbox import Outbox
 from services.digests import DigestWriter, read_call
 from services.media import media_of
-from services.outbox import Outbox
 from services.sending import Place
 from services.turns import Waiting
 from texts.renderer import Texts

@@ -15,9 +15,9 @@ from domain.matching.matcher import Matcher, ProcessedToken
 from domain.subscribers.partitions import Partition
 from runtime.fault_points import fault_point
 from services.channels import ChannelsService
-from services.claims import CheckedChannel, WaitingCall
+from services.claims.claiming import CheckedChannel, WaitingCall
+from services.claims.outbox import ClaimRequest, FeedCursor, Outbox
 from services.monitoring.metrics import Metrics
-from services.outbox import ClaimRequest, FeedCursor, Outbox
 from services.stores.journal_rows import DecidedCall
 from services.tokens import TokensService
 from services.users import UsersService

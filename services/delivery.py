@@ -30,11 +30,11 @@ from runtime.errors import DeliveryError, TransientError
 from runtime.fault_points import fault_point
 from runtime.retry import persistently
 from runtime.waiting import reporting
+from services.claims.outbox import Outbox, OutboxEntry
 from services.cluster.fencing import LeaseLostError
 from services.composing import Composer
 from services.held import HeldCalls, Holding
 from services.monitoring.metrics import Metrics
-from services.outbox import Outbox, OutboxEntry
 from services.policy import PolicyService
 from services.sending import Receipt, Sender, place_of
 from services.settling import Settler

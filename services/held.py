@@ -19,8 +19,8 @@ from domain.delivery.policy import Hold
 from domain.subscribers.partitions import partition_of
 from domain.subscribers.subscriber import Subscriber
 from managers.redis import Argument, RedisManager, Script
-from services.claims import Alert, HeldCall, milliseconds
-from services.outbox import GROUP, OutboxEntry
+from services.claims.claiming import Alert, HeldCall, milliseconds
+from services.claims.outbox import GROUP, OutboxEntry
 from services.policy import came_up_member, competes
 from services.stores import keys
 from services.stores.journal import Journal, entry

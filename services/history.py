@@ -21,7 +21,7 @@ from domain.subscribers.subscriber import Subscriber
 from managers.postgres import PostgresManager, Row
 from managers.redis import RedisManager, StreamEntry
 from runtime.waiting import pause
-from services.claims import Alert, WaitingCall, milliseconds
+from services.claims.claiming import Alert, WaitingCall, milliseconds
 from services.stores import keys
 from services.stores.journal_rows import DecidedCall, DeliveryRecord, moment
 

@@ -24,11 +24,11 @@ from domain.subscribers.partitions import ALL, Partition, partition_of
 from managers.redis import Command, RedisManager
 from runtime.retry import persistently
 from runtime.waiting import pause
-from services.claims import ClaimRequest, WaitingCall
+from services.claims.claiming import ClaimRequest, WaitingCall
+from services.claims.outbox import Outbox
 from services.cluster.fencing import LeaseLostError
 from services.decisions import AcceptedToken
 from services.monitoring.metrics import Metrics
-from services.outbox import Outbox
 from services.stores import keys
 
 log = structlog.get_logger(__name__)

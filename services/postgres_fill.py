@@ -21,7 +21,7 @@ from domain.matching.seen_tokens import ACCEPTED_FOR
 from domain.subscribers.partitions import PARTITIONS
 from managers.postgres import PostgresDataError, PostgresManager
 from managers.redis import Command, RedisManager
-from services.claims import Alert, HeldCall
+from services.claims.claiming import Alert, HeldCall
 from services.stores import keys
 from services.stores.database import INCOMPLETE, ONLY_IN_POSTGRESQL, Database, DatabaseIncompleteError, Standing
 from services.stores.journal import execute_writes

@@ -27,7 +27,7 @@ from managers.redis_written import ServerRun
 from runtime.errors import TransientError
 from runtime.retry import persistently
 from runtime.waiting import Progress, pause, reporting, turn
-from services.claims import GROUP, Alert, HeldCall, milliseconds
+from services.claims.claiming import GROUP, Alert, HeldCall, milliseconds
 from services.doubts import Doubts
 from services.stores import keys
 from services.stores.database import Database

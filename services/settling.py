@@ -20,10 +20,10 @@ from runtime.errors import (
     RecipientGoneError,
 )
 from runtime.retry import persistently
+from services.claims.outbox import Outbox
 from services.composing import Composer
 from services.held import records_of
 from services.monitoring.metrics import Metrics
-from services.outbox import Outbox
 from services.policy import note_commands
 from services.sending import Place, Receipt, Sender
 from services.stores.journal_rows import DeliveryRecord

@@ -6,7 +6,7 @@ from msgspec import Struct
 
 from domain.calls.events import Call
 from domain.delivery.messages import Message
-from services.outbox import OutboxEntry
+from services.claims.outbox import OutboxEntry
 
 
 class Waiting(Struct, kw_only=True):

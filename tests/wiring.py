@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 
 from managers.postgres import PostgresManager
 from managers.redis import RedisManager
-from services.accepted_pairs import AcceptedPairs
+from services.claims.accepted_pairs import AcceptedPairs
+from services.claims.outbox import Outbox
+from services.claims.outbox_scripts import SCRIPTS
+from services.claims.stored_calls import StoredCalls
 from services.held import HOLD, HeldCalls
-from services.outbox import Outbox
-from services.outbox_scripts import SCRIPTS
-from services.stored_calls import StoredCalls
 from services.stores.journal import Journal
 from services.stores.local_store import LocalStore
 from services.stores.spool import Spool

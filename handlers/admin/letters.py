@@ -11,7 +11,7 @@ from handlers import callbacks, menus
 from handlers.base import BotBase, Turn
 from handlers.menus import Keyboard, View, view_of
 from handlers.routing import callback, command
-from services.dead_letters import NEWEST, DeadLetter, LetterPage
+from services.claims.dead_letters import NEWEST, DeadLetter, LetterPage
 from texts.markup import Html
 
 LETTERS_PER_PAGE: Final = 5

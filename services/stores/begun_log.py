@@ -27,7 +27,7 @@ import structlog
 from msgspec import Struct
 
 from domain.matching.seen_tokens import ACCEPTED_FOR
-from services.claims import Alert
+from services.claims.claiming import Alert
 from services.stores.journal_rows import DeliveryRecord
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)

@@ -27,7 +27,7 @@ from runtime.cancellation import stop_if_cancelled
 from runtime.errors import TransientError
 from runtime.fault_points import fault_point
 from runtime.waiting import pause
-from services.claims import Alert, stored_call_key
+from services.claims.claiming import Alert, stored_call_key
 from services.stores import keys
 from services.stores.begun_log import BegunLog
 from services.stores.database import advance

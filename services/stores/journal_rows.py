@@ -12,7 +12,7 @@ from msgspec import Struct
 from domain.calls.events import Call
 from domain.subscribers.subscriber import Subscriber
 from runtime.errors import BotError
-from services.claims import Alert
+from services.claims.claiming import Alert
 from services.snapshots import PresetChange, SharedSet
 
 Kind = Literal["subscriber", "call", "claim", "delivery", "shared_set", "preset"]

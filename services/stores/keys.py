@@ -99,7 +99,7 @@ WAITING_CALL: Final = RedisKey(
     kind="string",
     lives_s=DAY_S,
     meaning="By partition and call id: who would take the call if a missing figure came in time "
-    "(JSON of services.claims.WaitingCall).",
+    "(JSON of services.claims.claiming.WaitingCall).",
 )
 WAITING_CALLS: Final = RedisKey(
     pattern="waiting:{}",
@@ -118,7 +118,7 @@ HELD_CALLS: Final = RedisKey(
     pattern="held:{}",
     kind="hash",
     lives_s=None,
-    meaning="By user id: call id -> the call that waits for his digest (JSON of services.claims.HeldCall).",
+    meaning="By user id: call id -> the call that waits for his digest (JSON of services.claims.claiming.HeldCall).",
 )
 DIGESTS_DUE: Final = RedisKey(
     pattern="digests",
@@ -155,7 +155,7 @@ OUTBOX: Final = RedisKey(
     pattern="outbox:{}",
     kind="stream",
     lives_s=None,
-    meaning="By partition: alerts that wait for a sender (JSON of services.claims.Alert). An entry goes when its "
+    meaning="By partition: alerts that wait for a sender (JSON of services.claims.claiming.Alert). An entry goes when its "
     "outcome is known.",
 )
 IN_FLIGHT: Final = RedisKey(

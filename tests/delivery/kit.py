@@ -29,15 +29,15 @@ from runtime.cancellation import end
 from sandbox.telegram.limits import FloodLimits
 from sandbox.telegram.people import SandboxUser
 from sandbox.telegram.server import TelegramSandbox
-from services.claims import ClaimRequest, WaitingCall
+from services.claims.claiming import ClaimRequest, WaitingCall
+from services.claims.dead_letters import DeadLetters
+from services.claims.outbox import Outbox, OutboxEntry
 from services.composing import Composer
-from services.dead_letters import DeadLetters
 from services.delivery import DeliveryService, Sent
 from services.digests import DigestsService, DigestWriter
 from services.held import HeldCalls
 from services.media import MediaFiles
 from services.monitoring.metrics import Metrics
-from services.outbox import Outbox, OutboxEntry
 from services.policy import PolicyService
 from services.presets import PresetsService, PresetsStore
 from services.sending import Sender

@@ -12,9 +12,9 @@ from domain.calls.events import Token
 from domain.delivery.policy import Hold
 from domain.subscribers.subscriber import QuietHours
 from sandbox.telegram.people import SandboxUser
-from services.claims import Alert
+from services.claims.claiming import Alert
+from services.claims.outbox import OutboxEntry
 from services.held import Holding
-from services.outbox import OutboxEntry
 from services.stores import keys
 from tests.delivery.kit import AT_ONCE, NOW, Way, call_of, claim_of, texts_of, way_of, whole_way
 from texts.markup import MAX_TEXT_UTF16, utf16_length

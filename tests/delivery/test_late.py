@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from domain.calls.events import Token
 from domain.matching.matcher import Matcher
 from domain.subscribers.partitions import PARTITIONS, partition_of
-from services.claims import WaitingCall
+from services.claims.claiming import WaitingCall
 from services.late import LateService, newest
 from services.stores import keys
 from tests.delivery.kit import NOW, Way, call_of, claim_of, texts_of

@@ -23,8 +23,8 @@ from handlers.help import HelpMixin
 from handlers.routing import collect
 from handlers.start import StartMixin
 from managers.redis import RedisManager
-from services.claims import Alert, HeldCall
-from services.dead_letters import DeadLetters
+from services.claims.claiming import Alert, HeldCall
+from services.claims.dead_letters import DeadLetters
 from services.inputs import InputsService
 from services.monitoring.metrics import Metrics
 from services.stores import keys

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from managers.redis import RedisAwayError, RedisManager, RedisReplyError
-from services.claims import CLAIM, ClaimRequest, claim_command
+from services.claims.claiming import CLAIM, ClaimRequest, claim_command
 from services.cluster.fencing import LeaseLostError, lease_lost
 from services.cluster.leases import Leases, Progress
 from services.stores import keys

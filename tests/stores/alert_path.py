@@ -20,13 +20,13 @@ from managers.cache import SmartCache
 from managers.postgres import PostgresManager
 from managers.redis import RedisAwayError, RedisManager
 from managers.sqlite import SqliteManager
-from services.accepted_pairs import AcceptedPairs
+from services.claims.accepted_pairs import AcceptedPairs
+from services.claims.outbox import ClaimRequest, FeedCursor, Outbox, OutboxEntry
+from services.claims.outbox_scripts import SCRIPTS
+from services.claims.stored_calls import StoredCalls
 from services.cluster.leases import Leases
 from services.held import HOLD, HeldCalls, Holding, record_of
-from services.outbox import ClaimRequest, FeedCursor, Outbox, OutboxEntry
-from services.outbox_scripts import SCRIPTS
 from services.refill import Refill
-from services.stored_calls import StoredCalls
 from services.stores.database import Database
 from services.stores.journal import Journal
 from services.stores.local_store import LocalStore

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from services.claims import Alert, HeldCall
+from services.claims.claiming import Alert, HeldCall
 from services.stores import begun_log
 from services.stores.begun_log import BegunLog, Pair, pairs_of
 from services.stores.journal_rows import DeliveryRecord

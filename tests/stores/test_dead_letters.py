@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from domain.subscribers.partitions import PARTITIONS, partition_of
 from managers.redis import RedisAwayError, RedisManager, RedisReplyError
 from runtime.errors import UserFacingError
-from services.claims import Alert
-from services.dead_letters import NEWEST, DeadLetters, Replayed
+from services.claims.claiming import Alert
+from services.claims.dead_letters import NEWEST, DeadLetters, Replayed
 from services.monitoring.metrics import Metrics
 from services.stores import keys
 from tests.faults.proxy import FaultProxy

@@ -15,13 +15,13 @@ from domain.calls.events import Call, Channel, Token
 from domain.subscribers.partitions import PARTITIONS, partition_of
 from managers.postgres import PostgresManager
 from managers.redis import RedisAwayError, RedisManager
-from services.accepted_pairs import AcceptedPairs
-from services.claims import CheckedChannel
+from services.claims.accepted_pairs import AcceptedPairs
+from services.claims.claiming import CheckedChannel
+from services.claims.dead_letters import DeadLetters
+from services.claims.outbox import Alert, ClaimRequest, FeedCursor, Outbox, OutboxEntry
+from services.claims.stored_calls import StoredCalls
 from services.cluster.fencing import LeaseLostError
-from services.dead_letters import DeadLetters
 from services.monitoring.metrics import Metrics
-from services.outbox import Alert, ClaimRequest, FeedCursor, Outbox, OutboxEntry
-from services.stored_calls import StoredCalls
 from services.stores import keys
 from services.stores.journal import Journal
 from services.stores.journal_rows import DeliveryRecord

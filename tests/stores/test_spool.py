@@ -14,9 +14,9 @@ from managers.redis import RedisAwayError, RedisManager
 from managers.sqlite import LocalStoreError
 from runtime.lock import Gate
 from runtime.waiting import Progress
-from services.dead_letters import DeadLetters
+from services.claims.dead_letters import DeadLetters
+from services.claims.outbox import FeedCursor
 from services.monitoring.metrics import Metrics
-from services.outbox import FeedCursor
 from services.stores import keys
 from services.stores.local_store import Transaction
 from services.stores.spool import Spool

@@ -12,9 +12,9 @@ from domain.calls.events import Call
 from managers.postgres import PostgresManager
 from managers.redis import RedisAwayError, RedisManager
 from runtime.errors import TransientError
-from services import stored_calls
-from services.claims import alerts_of
-from services.stored_calls import StoredCalls
+from services.claims import stored_calls
+from services.claims.claiming import alerts_of
+from services.claims.stored_calls import StoredCalls
 from services.stores.journal import Journal
 from tests.faults.proxy import FaultProxy
 from tests.stores.alert_path import NOW, call_of, request

@@ -17,7 +17,7 @@ from managers.postgres import PostgresManager
 from managers.redis import RedisAwayError, RedisManager
 from managers.redis_errors import RedisUnservingError
 from managers.redis_written import WrittenNote
-from services.outbox import FeedCursor
+from services.claims.outbox import FeedCursor
 from services.stores.spool import Spool
 from tests.faults.small_disk import SmallDisk
 from tests.stores.alert_path import SOURCE, Process, pair_of, process_on, request, until

@@ -17,7 +17,7 @@ from managers.postgres import PostgresManager
 from managers.rate_limiter import Lane, TelegramRateLimiter
 from managers.redis import RedisManager
 from runtime.errors import TransientError
-from services.dead_letters import DeadLetters
+from services.claims.dead_letters import DeadLetters
 from services.monitoring.gauges import (
     show_api,
     show_cache,

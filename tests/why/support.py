@@ -20,7 +20,7 @@ from managers.cache import SmartCache
 from managers.postgres import PostgresManager
 from managers.redis import RedisManager
 from services.channels import ChannelsService
-from services.claims import ClaimRequest
+from services.claims.claiming import ClaimRequest
 from services.decisions import DecisionsService
 from services.explanations import CallExplanation, ExplanationsService
 from services.history import HistoryStore

@@ -18,9 +18,9 @@ from domain.calls.events import Call
 from domain.filters.registry import FilterSet, Range, Rule
 from domain.subscribers.partitions import partition_of
 from runtime.errors import UserFacingError
-from services.claims import ClaimRequest
+from services.claims.claiming import ClaimRequest
+from services.claims.outbox import OutboxEntry
 from services.explanations import Outcome
-from services.outbox import OutboxEntry
 from services.stores import keys
 from services.stores.journal_rows import DeliveryRecord, DeliveryStatus
 from tests.why.support import World, encoded, mint

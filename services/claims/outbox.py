@@ -27,8 +27,8 @@ from domain.matching.seen_tokens import ACCEPTED_FOR
 from domain.subscribers.partitions import ALL, Partition
 from managers.redis import Command, RedisAwayError, RedisManager, RedisReplyError, StreamEntry
 from runtime.fault_points import fault_point
-from services.accepted_pairs import AcceptedPairs
-from services.claims import (
+from services.claims.accepted_pairs import AcceptedPairs
+from services.claims.claiming import (
     CLAIM,
     GROUP,
     Alert,
@@ -39,9 +39,9 @@ from services.claims import (
     claim_command,
     read_answer,
 )
+from services.claims.outbox_entries import LOCAL, OutboxEntry, apart
+from services.claims.stored_calls import StoredCalls
 from services.cluster.fencing import fence_args, lease_lost
-from services.outbox_entries import LOCAL, OutboxEntry, apart
-from services.stored_calls import StoredCalls
 from services.stores import keys
 from services.stores.journal import Journal, entry
 from services.stores.journal_rows import DeliveryRecord

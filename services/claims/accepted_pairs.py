@@ -12,7 +12,7 @@ from cachetools import LRUCache
 from domain.matching.seen_tokens import ACCEPTED_FOR
 from managers.postgres import PostgresManager
 from runtime.errors import TransientError
-from services.claims import Alert, ClaimRequest
+from services.claims.claiming import Alert, ClaimRequest
 
 log = structlog.get_logger(__name__)
 

@@ -10,7 +10,7 @@ from cachetools import LRUCache
 from managers.postgres import PostgresManager
 from managers.redis import RedisAwayError, RedisManager
 from runtime.errors import TransientError
-from services.claims import Alert, ClaimRequest, HeldCall, stored_call_key
+from services.claims.claiming import Alert, ClaimRequest, HeldCall, stored_call_key
 
 log = structlog.get_logger(__name__)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from managers.redis import Script
-from services.claims import CLAIM
+from services.claims.claiming import CLAIM
 from services.cluster.fencing import FENCED
 
 # KEYS: fences, in-flight marks. ARGV: fences, then entry and time of each mark.

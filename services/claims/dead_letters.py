@@ -18,7 +18,7 @@ from msgspec import Struct
 from domain.subscribers.partitions import partition_of
 from managers.redis import RedisManager, Script, StreamEntry
 from runtime.errors import UserFacingError
-from services.claims import Alert
+from services.claims.claiming import Alert
 from services.monitoring.metrics import Metrics
 from services.stores import keys
 
