@@ -20,7 +20,7 @@ from services.cluster.leases import Leases
 from services.cluster.members import Members
 from services.cluster.partition_owner import PartitionOwner
 from services.decisions import DecisionsService
-from services.users import UsersService
+from services.subscribers.users import UsersService
 
 log = structlog.get_logger(__name__)
 

@@ -34,23 +34,23 @@ from services.decisions import DecisionsService
 from services.delivery import DeliveryService
 from services.digests import DigestsService, DigestWriter
 from services.explanations import ExplanationsService
-from services.inputs import InputsService
 from services.late import LateService
 from services.media import MediaFiles
 from services.monitoring.alarm_memory import StoredAlarmMemory
 from services.monitoring.alarms import AlarmsService
 from services.monitoring.health import MonitoringService
 from services.monitoring.metrics import Metrics
-from services.permissions import PermissionsService
+from services.payments.subscriptions import SubscriptionsService
 from services.policy import PolicyService
-from services.presets import PresetsService
 from services.sending import Sender
-from services.sharing import SharingService
-from services.subscriptions import SubscriptionsService
+from services.subscribers.inputs import InputsService
+from services.subscribers.permissions import PermissionsService
+from services.subscribers.presets import PresetsService
+from services.subscribers.sharing import SharingService
+from services.subscribers.users import UsersService
+from services.subscribers.versions import SubscriberHistory
 from services.tick_stream import TickStream
 from services.tokens import TokensService
-from services.users import UsersService
-from services.versions import SubscriberHistory
 from texts import Texts
 from web.telegram_webhook import PATH
 

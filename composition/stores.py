@@ -27,13 +27,13 @@ from services.held import HOLD, HeldCalls
 from services.history import HistoryStore
 from services.monitoring.metrics import Metrics
 from services.postgres_fill import PostgresFill
-from services.presets import PresetsStore
 from services.refill import Refill, Senders
 from services.stores.begun_log import BegunLog
 from services.stores.database import Database
 from services.stores.journal import Journal
 from services.stores.spool import Spool
-from services.subscribers_store import SubscribersStore
+from services.subscribers.presets import PresetsStore
+from services.subscribers.store import SubscribersStore
 
 SLOTS_FOR_ALARMS = 1
 

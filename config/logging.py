@@ -23,7 +23,7 @@ FILES = {
     "rediserror.log": ("managers.redis",),
     "redisperformance.log": ("services.redis_performance",),
     "sent_notifications.log": ("services.settling",),
-    "user_settings.log": ("services.users",),
+    "user_settings.log": ("services.subscribers.users",),
 }
 """Besides bot.log, which has everything: what somebody looks for by subject, by the names of the loggers."""
 BOT_TOKEN = re.compile(r"\b\d{5,}:[\w-]{20,}")

@@ -14,13 +14,13 @@ from runtime.errors import MessageRefusedError
 from services.channels import ChannelsService
 from services.claims.dead_letters import DeadLetters
 from services.explanations import ExplanationsService
-from services.inputs import InputsService
 from services.monitoring.health import MonitoringService
-from services.permissions import PermissionsService
-from services.presets import PresetsService
-from services.sharing import SharingService
-from services.subscriptions import SubscriptionsService
-from services.users import UsersService
+from services.payments.subscriptions import SubscriptionsService
+from services.subscribers.inputs import InputsService
+from services.subscribers.permissions import PermissionsService
+from services.subscribers.presets import PresetsService
+from services.subscribers.sharing import SharingService
+from services.subscribers.users import UsersService
 from texts.renderer import Texts
 
 

@@ -11,7 +11,7 @@ from domain.filters.numbers import show_short
 from domain.filters.registry import Choice, FilterSet
 from handlers import callbacks
 from handlers.menus import View, message
-from services.filter_sets import CHANNEL
+from services.subscribers.filter_sets import CHANNEL
 from texts.markup import Html, join
 
 CHANNELS_PER_PAGE: Final = 8

@@ -15,7 +15,7 @@ from domain.subscribers.subscriber import Subscriber
 from handlers import callbacks
 from handlers.base import Services, Turn
 from handlers.delivery_callbacks import ShowDelivery
-from services.users import state_of
+from services.subscribers.users import state_of
 from texts.markup import Html, join, to_plain, utf16_length
 from texts.renderer import Texts
 

@@ -10,7 +10,7 @@ from handlers import callbacks, menus
 from handlers.base import BotBase, Turn
 from handlers.menus import View, view_of
 from handlers.routing import command
-from services.subscriptions import SubscriptionStatus
+from services.payments.subscriptions import SubscriptionStatus
 from texts.markup import Html
 
 

@@ -14,7 +14,7 @@ from handlers.menus import view_of
 from handlers.routing import callback, text_input
 from handlers.set_menus import GROUPS, POLICIES, field_keyboard, field_menu, group_menu
 from runtime.errors import UserFacingError
-from services.filter_sets import CHANNEL, set_of
+from services.subscribers.filter_sets import CHANNEL, set_of
 from texts.markup import Html
 
 RULE: Final = "rule"

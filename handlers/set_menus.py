@@ -8,7 +8,7 @@ from domain.delivery.messages import Button, Message
 from domain.filters.registry import FIELDS, FilterField, FilterSet, Group, Missing, Range, Rule
 from handlers import callbacks
 from handlers.menus import Keyboard, View, in_rows, message
-from services.filter_sets import CHANNEL
+from services.subscribers.filter_sets import CHANNEL
 from texts.markup import Html
 
 GROUPS: Final[tuple[Group, ...]] = get_args(Group)

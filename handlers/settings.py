@@ -8,8 +8,8 @@ from handlers.menus import view_of
 from handlers.routing import callback, command, text_input
 from handlers.set_menus import set_menu
 from runtime.errors import UserFacingError
-from services.filter_sets import set_of
-from services.users import Placed
+from services.subscribers.filter_sets import set_of
+from services.subscribers.users import Placed
 from texts.markup import Html, cut
 
 NAME = "set_name"

@@ -8,7 +8,7 @@ from handlers.menus import view_of
 from handlers.routing import callback
 from handlers.set_menus import set_menu
 from runtime.errors import UserFacingError
-from services.filter_sets import set_of
+from services.subscribers.filter_sets import set_of
 
 
 class SharingMixin(BotBase):

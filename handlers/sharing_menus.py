@@ -11,9 +11,9 @@ from domain.delivery.messages import Button, Message
 from domain.filters.registry import FilterSet
 from handlers import callbacks
 from handlers.menus import View, in_rows, message
-from services.sharing import payload_of
-from services.snapshots import SharedSet
-from services.versions import SetVersion
+from services.subscribers.sharing import payload_of
+from services.subscribers.snapshots import SharedSet
+from services.subscribers.versions import SetVersion
 from texts.markup import Html
 from texts.renderer import DEFAULT_LIMIT_UTF16
 from texts.sanitise import inert

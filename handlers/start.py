@@ -9,8 +9,8 @@ from handlers.preset_menus import preset_keyboard, preset_lines
 from handlers.routing import command, membership
 from handlers.sharing_menus import preview
 from runtime.errors import UserFacingError
-from services.sharing import PAYLOAD_PREFIX
-from services.users import Opened
+from services.subscribers.sharing import PAYLOAD_PREFIX
+from services.subscribers.users import Opened
 
 
 class StartMixin(BotBase):

@@ -19,8 +19,8 @@ from services.claims.claiming import CheckedChannel, WaitingCall
 from services.claims.outbox import ClaimRequest, FeedCursor, Outbox
 from services.monitoring.metrics import Metrics
 from services.stores.journal_rows import DecidedCall
+from services.subscribers.users import UsersService
 from services.tokens import TokensService
-from services.users import UsersService
 
 log = structlog.get_logger(__name__)
 

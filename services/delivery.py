@@ -38,8 +38,8 @@ from services.monitoring.metrics import Metrics
 from services.policy import PolicyService
 from services.sending import Receipt, Sender, place_of
 from services.settling import Settler
+from services.subscribers.users import UsersService
 from services.turns import Waiting
-from services.users import UsersService
 
 log = structlog.get_logger(__name__)
 

@@ -25,7 +25,7 @@ from services.claims.claiming import HeldCall
 from services.claims.outbox import Outbox
 from services.held import CALLS_PER_DIGEST, HeldCalls
 from services.monitoring.metrics import Metrics
-from services.users import UsersService
+from services.subscribers.users import UsersService
 from texts.markup import Html, join
 from texts.renderer import Texts
 

@@ -19,7 +19,7 @@ from domain.subscribers.subscriber import Subscriber
 from domain.why.verdicts import AMBIGUOUS_FOR, Judged, Judgement, failed_only, judge, judge_as_given
 from services.history import Brought, HistoryStore, Recent, Revision, newest_first
 from services.stores.journal_rows import DecidedCall, DeliveryRecord, DeliveryStatus
-from services.users import UsersService
+from services.subscribers.users import UsersService
 
 MAX_CALLS: Final = 100
 """Of one token: the newest ones are explained."""

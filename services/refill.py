@@ -33,7 +33,7 @@ from services.stores import keys
 from services.stores.database import Database
 from services.stores.journal import Journal
 from services.stores.spool import Spool
-from services.subscribers_store import SubscribersStore
+from services.subscribers.store import SubscribersStore
 
 log = structlog.get_logger(__name__)
 

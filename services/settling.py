@@ -27,8 +27,8 @@ from services.monitoring.metrics import Metrics
 from services.policy import note_commands
 from services.sending import Place, Receipt, Sender
 from services.stores.journal_rows import DeliveryRecord
+from services.subscribers.users import UsersService
 from services.turns import Waiting
-from services.users import UsersService
 
 log = structlog.get_logger(__name__)
 

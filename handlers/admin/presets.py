@@ -13,8 +13,8 @@ from handlers.base import BotBase, Turn
 from handlers.menus import view_of
 from handlers.routing import callback, command, text_input
 from runtime.errors import UserFacingError
-from services.filter_sets import set_name, set_of
-from services.presets import MAX_ABOUT_UTF16
+from services.subscribers.filter_sets import set_name, set_of
+from services.subscribers.presets import MAX_ABOUT_UTF16
 from texts.markup import Html, cut
 from texts.sanitise import inert
 

@@ -6,7 +6,7 @@ from handlers import callbacks, menus
 from handlers.base import BotBase, Turn
 from handlers.menus import view_of
 from handlers.routing import callback, command
-from services.users import state_of
+from services.subscribers.users import state_of
 
 USERS_PER_PAGE = 10
 

@@ -13,7 +13,7 @@ from domain.calls.events import Call
 from domain.subscribers.subscriber import Subscriber
 from runtime.errors import BotError
 from services.claims.claiming import Alert
-from services.snapshots import PresetChange, SharedSet
+from services.subscribers.snapshots import PresetChange, SharedSet
 
 Kind = Literal["subscriber", "call", "claim", "delivery", "shared_set", "preset"]
 DeliveryStatus = Literal["sent", "merged", "digest", "withheld", "dead", "unrecorded"]

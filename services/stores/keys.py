@@ -224,7 +224,7 @@ SHARED_SET: Final = RedisKey(
     pattern="shared_set:{}",
     kind="string",
     lives_s=None,
-    meaning="By code of the link: the snapshot of a filter set (JSON of services.snapshots.SharedSet).",
+    meaning="By code of the link: the snapshot of a filter set (JSON of services.subscribers.snapshots.SharedSet).",
 )
 SHARED_BY: Final = RedisKey(
     pattern="shared_by:{}",
@@ -236,7 +236,7 @@ PRESETS: Final = RedisKey(
     pattern="presets",
     kind="hash",
     lives_s=None,
-    meaning="Key of a preset -> what an admin made of it (JSON of services.snapshots.PresetChange).",
+    meaning="Key of a preset -> what an admin made of it (JSON of services.subscribers.snapshots.PresetChange).",
 )
 FENCES: Final = RedisKey(
     pattern="fences",

@@ -38,17 +38,17 @@ from services.digests import DigestsService, DigestWriter
 from services.held import HeldCalls
 from services.media import MediaFiles
 from services.monitoring.metrics import Metrics
+from services.payments.subscriptions import SubscriptionsService
 from services.policy import PolicyService
-from services.presets import PresetsService, PresetsStore
 from services.sending import Sender
 from services.settling import Settler
 from services.stores import keys
 from services.stores.journal import Journal
 from services.stores.journal_rows import DeliveryRecord
-from services.subscribers_store import SubscribersStore
-from services.subscriptions import SubscriptionsService
-from services.users import UsersService
-from services.versions import SubscriberHistory
+from services.subscribers.presets import PresetsService, PresetsStore
+from services.subscribers.store import SubscribersStore
+from services.subscribers.users import UsersService
+from services.subscribers.versions import SubscriberHistory
 from tests.wiring import held_calls_on, outbox_on
 from texts import Texts
 

@@ -21,9 +21,9 @@ from handlers.dispatch import Dispatcher
 from managers.cache import SmartCache
 from managers.redis import RedisManager
 from services.cards import alert_card
-from services.inputs import InputsService
-from services.permissions import PermissionsService
-from services.users import UsersService
+from services.subscribers.inputs import InputsService
+from services.subscribers.permissions import PermissionsService
+from services.subscribers.users import UsersService
 from tests.delivery.kit import ADDRESS, NOW, Clock, Matcher, call_of, subscribers_store, users_service
 from tests.handlers.telegram_wire import USER_ID, AnyApplication, Person, RecordedConversation, Said, application
 from tests.texts.telegram_html import assert_sendable, shown

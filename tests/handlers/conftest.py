@@ -27,15 +27,15 @@ from handlers.start import StartMixin
 from managers.cache import SmartCache
 from managers.postgres import PostgresManager
 from managers.redis import RedisManager
-from services.inputs import InputsService
 from services.monitoring.health import HealthReport, PartHealth
-from services.presets import PresetsService, PresetsStore
-from services.sharing import SharingService
+from services.payments.subscriptions import SubscriptionsService
 from services.stores.journal import Journal
-from services.subscribers_store import SubscribersStore
-from services.subscriptions import SubscriptionsService
-from services.users import UsersService
-from services.versions import SubscriberHistory
+from services.subscribers.inputs import InputsService
+from services.subscribers.presets import PresetsService, PresetsStore
+from services.subscribers.sharing import SharingService
+from services.subscribers.store import SubscribersStore
+from services.subscribers.users import UsersService
+from services.subscribers.versions import SubscriberHistory
 from tests.handlers.telegram_wire import ADMIN_ID, AnyApplication, Person, RecordedConversation, application
 from tests.handlers.wiring import services_of
 from texts import Texts

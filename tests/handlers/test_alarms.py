@@ -31,7 +31,6 @@ from runtime.errors import (
     RecipientGoneError,
 )
 from sandbox.telegram.server import TelegramSandbox
-from services.inputs import InputsService
 from services.monitoring.alarms import TOLD_PER_HOUR, AlarmsService, StandingAlarm
 from services.monitoring.conditions import (
     LettersGrew,
@@ -46,6 +45,7 @@ from services.monitoring.health import MonitoringService
 from services.monitoring.metrics import Metrics
 from services.monitoring.readings import Reading
 from services.stores.journal import JournalLag
+from services.subscribers.inputs import InputsService
 from tests.handlers.conftest import NOW
 from tests.handlers.reading import words
 from tests.handlers.telegram_wire import ADMIN_ID, Person, RecordedConversation, application

@@ -25,7 +25,7 @@ from runtime.errors import (
     TransientError,
     UserFacingError,
 )
-from services.inputs import Expected
+from services.subscribers.inputs import Expected
 from tests.handlers.telegram_wire import (
     ADMIN_ID,
     AnyApplication,

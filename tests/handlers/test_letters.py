@@ -25,9 +25,9 @@ from handlers.start import StartMixin
 from managers.redis import RedisManager
 from services.claims.claiming import Alert, HeldCall
 from services.claims.dead_letters import DeadLetters
-from services.inputs import InputsService
 from services.monitoring.metrics import Metrics
 from services.stores import keys
+from services.subscribers.inputs import InputsService
 from tests.handlers.conftest import NOW, Clock
 from tests.handlers.reading import alert, button, only, toast, words
 from tests.handlers.telegram_wire import ADMIN_ID, AnyApplication, Person, RecordedConversation, Said, application

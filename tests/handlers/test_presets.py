@@ -12,12 +12,12 @@ from handlers.base import Services
 from managers.cache import SmartCache
 from managers.postgres import PostgresAwayError, PostgresManager
 from managers.redis import RedisManager
-from services.presets import PresetsService, PresetsStore
 from services.stores import keys
 from services.stores.journal import Journal
-from services.subscribers_store import SubscribersStore
-from services.users import UsersService
-from services.versions import SubscriberHistory
+from services.subscribers.presets import PresetsService, PresetsStore
+from services.subscribers.store import SubscribersStore
+from services.subscribers.users import UsersService
+from services.subscribers.versions import SubscriberHistory
 from tests.handlers.conftest import BEN_ID, NOW, PRESETS
 from tests.handlers.reading import alert, button, only, words
 from tests.handlers.telegram_wire import ADMIN_ID, USER_ID, Person

@@ -14,7 +14,7 @@ from domain.matching.matcher import Matcher
 from handlers import callbacks
 from handlers.base import Services
 from handlers.set_menus import GROUPS
-from services.filter_sets import MAX_NAME_UTF16
+from services.subscribers.filter_sets import MAX_NAME_UTF16
 from tests.handlers.conftest import NOW, PRESETS, TRIAL, Clock, KnownChannels
 from tests.handlers.reading import alert, button, only, toast, words
 from tests.handlers.telegram_wire import USER_ID, Person

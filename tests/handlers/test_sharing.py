@@ -13,9 +13,9 @@ from handlers.base import Services
 from managers.postgres import PostgresManager
 from managers.redis import RedisManager
 from runtime.errors import UserFacingError
-from services.sharing import SharingService
 from services.stores import keys
 from services.stores.journal import Journal
+from services.subscribers.sharing import SharingService
 from tests.handlers.conftest import BEN_ID, BOT_USERNAME, PRESETS, TRIAL
 from tests.handlers.reading import alert, button, only, words
 from tests.handlers.telegram_wire import USER_ID, Person

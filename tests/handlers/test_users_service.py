@@ -24,9 +24,9 @@ from managers.postgres import PostgresManager
 from managers.redis import RedisManager
 from runtime.errors import UserFacingError
 from services.stores.journal import Journal
-from services.subscribers_store import SubscribersStore
-from services.users import UsersService
-from services.versions import SubscriberHistory
+from services.subscribers.store import SubscribersStore
+from services.subscribers.users import UsersService
+from services.subscribers.versions import SubscriberHistory
 from tests.handlers.conftest import PRESETS, Clock
 from tests.handlers.telegram_wire import ADMIN_ID
 from tests.handlers.test_sets import accepted, call

@@ -14,7 +14,7 @@ from runtime.waiting import Progress
 from services.cluster.changes import Changes, OnChange, preset_changed
 from services.stores import keys
 from services.stores.journal import Journal
-from services.subscribers_store import StaleSubscriberError, SubscribersStore
+from services.subscribers.store import StaleSubscriberError, SubscribersStore
 from tests.roles.kit import NOW
 
 NOWHERE = PostgresManager("postgresql://postgres@/postgres?host=/nonexistent")

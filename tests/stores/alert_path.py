@@ -31,7 +31,7 @@ from services.stores.database import Database
 from services.stores.journal import Journal
 from services.stores.local_store import LocalStore
 from services.stores.spool import Spool
-from services.subscribers_store import SubscribersStore
+from services.subscribers.store import SubscribersStore
 from tests.faults.proxy import FaultProxy
 
 NOW = datetime.now(UTC)

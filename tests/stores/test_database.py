@@ -18,12 +18,12 @@ from managers.postgres import PostgresManager, PostgresStatementError
 from managers.redis import RedisManager
 from migrations import migrate
 from services.postgres_fill import PostgresFill
-from services.presets import PresetsStore
-from services.sharing import SharingService
-from services.snapshots import PresetChange
 from services.stores import keys
 from services.stores.database import Database, DatabaseIncompleteError
 from services.stores.journal import entry
+from services.subscribers.presets import PresetsStore
+from services.subscribers.sharing import SharingService
+from services.subscribers.snapshots import PresetChange
 from tests.stores.alert_path import NOW, Process, request, subscriber
 
 _EMPTIED: dict[str, tuple[LiteralString, ...]] = {

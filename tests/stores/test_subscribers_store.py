@@ -15,7 +15,7 @@ from managers.postgres import PostgresAwayError, PostgresManager
 from managers.redis import RedisAwayError, RedisManager
 from services.stores import keys
 from services.stores.journal import Journal
-from services.subscribers_store import StaleSubscriberError, SubscribersStore
+from services.subscribers.store import StaleSubscriberError, SubscribersStore
 
 NOW = datetime(2025, 6, 1, 12, tzinfo=UTC)
 

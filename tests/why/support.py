@@ -25,13 +25,13 @@ from services.decisions import DecisionsService
 from services.explanations import CallExplanation, ExplanationsService
 from services.history import HistoryStore
 from services.monitoring.metrics import Metrics
-from services.presets import PresetsService, PresetsStore
+from services.payments.subscriptions import SubscriptionsService
 from services.stores.journal import Journal
-from services.subscribers_store import SubscribersStore
-from services.subscriptions import SubscriptionsService
+from services.subscribers.presets import PresetsService, PresetsStore
+from services.subscribers.store import SubscribersStore
+from services.subscribers.users import UsersService
+from services.subscribers.versions import SubscriberHistory
 from services.tokens import TokensService
-from services.users import UsersService
-from services.versions import SubscriberHistory
 from tests.wiring import outbox_on
 
 CONFIG = Path(__file__).parents[2] / "config"

@@ -22,9 +22,9 @@ from managers.postgres import PostgresAwayError, PostgresManager
 from managers.redis import RedisAwayError, RedisManager
 from runtime.errors import UserFacingError
 from services.cluster.changes import preset_changed
-from services.snapshots import PresetChange
 from services.stores import keys
 from services.stores.journal import Journal, entry
+from services.subscribers.snapshots import PresetChange
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 

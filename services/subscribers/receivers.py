@@ -12,7 +12,7 @@ from typing import Literal
 from domain.matching.matcher import Matcher
 from domain.subscribers.partitions import Partition, partition_of
 from domain.subscribers.subscriber import Subscriber
-from services.followers import Followers
+from services.subscribers.followers import Followers
 
 State = Literal["receiving", "paused", "unreachable", "expired"]
 

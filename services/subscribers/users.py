@@ -22,7 +22,8 @@ from domain.matching.matcher import Matcher
 from domain.subscribers.partitions import ALL, Partition, partition_of
 from domain.subscribers.subscriber import Preferences, Subscriber
 from runtime.errors import TransientError, UserFacingError
-from services.filter_sets import (
+from services.payments.subscriptions import TRIAL, SubscriptionsService
+from services.subscribers.filter_sets import (
     FIELD_KEYS,
     check_size,
     set_name,
@@ -31,11 +32,10 @@ from services.filter_sets import (
     with_missing,
     with_rule,
 )
-from services.presets import PresetsService
-from services.receivers import Receivers, State, UserCounts, state_of
-from services.subscribers_store import StaleSubscriberError, SubscribersStore
-from services.subscriptions import TRIAL, SubscriptionsService
-from services.versions import SetVersion, SubscriberHistory
+from services.subscribers.presets import PresetsService
+from services.subscribers.receivers import Receivers, State, UserCounts, state_of
+from services.subscribers.store import StaleSubscriberError, SubscribersStore
+from services.subscribers.versions import SetVersion, SubscriberHistory
 
 log = structlog.get_logger(__name__)
 

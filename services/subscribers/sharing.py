@@ -18,9 +18,9 @@ from domain.subscribers.subscriber import Subscriber
 from managers.postgres import PostgresAwayError, PostgresManager
 from managers.redis import RedisManager
 from runtime.errors import UserFacingError
-from services.snapshots import SharedSet
 from services.stores import keys
 from services.stores.journal import Journal, entry
+from services.subscribers.snapshots import SharedSet
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
