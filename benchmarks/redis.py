@@ -33,7 +33,7 @@ from embedded.postgres import EmbeddedPostgres
 from embedded.valkey import EmbeddedRedis
 from managers.redis import RedisManager
 from migrations import migrate
-from services.decisions import DecisionsService
+from services.calls.decisions import DecisionsService
 
 SIZES = (1_000, 100_000)
 QUICK_SIZES = (100, 1_000)

@@ -27,7 +27,10 @@ from runtime.errors import FatalError, TransientError
 from runtime.retry import persistently
 from runtime.supervision import Job, Progress, Pulse, notify_systemd, supervise, watch
 from runtime.waiting import pause
-from services.call_stream import CallStream
+from services.calls.call_stream import CallStream
+from services.calls.late import LateService
+from services.calls.tick_stream import TickStream
+from services.calls.tokens import TokensService
 from services.claims.outbox import Outbox
 from services.cluster.changes import Changes, OnChange
 from services.cluster.leases import Leases
@@ -38,7 +41,6 @@ from services.cluster.slot_leases import SlotLeases
 from services.delivery import DeliveryService
 from services.digests import DigestsService
 from services.history import HistoryStore
-from services.late import LateService
 from services.monitoring.alarms import AlarmsService
 from services.monitoring.health import MonitoringService
 from services.monitoring.readings import ReadingsService
@@ -46,8 +48,6 @@ from services.refill import Refill
 from services.stores.database import Database
 from services.stores.journal import Journal
 from services.stores.spool import Spool
-from services.tick_stream import TickStream
-from services.tokens import TokensService
 
 log = structlog.get_logger(__name__)
 

@@ -19,11 +19,11 @@ from runtime.pace import pace
 from runtime.retry import persistently
 from runtime.supervision import Progress
 from runtime.waiting import LOOK_S
-from services.call_stream import CallStream
+from services.calls.call_stream import CallStream
+from services.calls.decisions import DecisionsService
 from services.claims.outbox import ClaimRequest, FeedCursor, Outbox
 from services.cluster.fencing import LeaseLostError
 from services.cluster.leases import Leases
-from services.decisions import DecisionsService
 
 log = structlog.get_logger(__name__)
 

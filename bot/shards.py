@@ -13,13 +13,13 @@ from msgspec.structs import replace
 from domain.subscribers.partitions import ALL, Partition, partition_of
 from runtime.retry import persistently
 from runtime.supervision import Progress
-from services.call_stream import CallReader, CallStream
+from services.calls.call_stream import CallReader, CallStream
+from services.calls.decisions import DecisionsService
 from services.claims.claiming import ClaimRequest
 from services.cluster.fencing import LeaseLostError
 from services.cluster.leases import Leases
 from services.cluster.members import Members
 from services.cluster.partition_owner import PartitionOwner
-from services.decisions import DecisionsService
 from services.subscribers.users import UsersService
 
 log = structlog.get_logger(__name__)

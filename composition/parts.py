@@ -27,14 +27,16 @@ from handlers.dispatch import Dispatcher
 from managers.conversation import TelegramConversation
 from runtime.clock import now
 from runtime.errors import MessageRefusedError, RecipientGoneError
-from services.channels import ChannelsService
+from services.calls.channels import ChannelsService
+from services.calls.decisions import DecisionsService
+from services.calls.late import LateService
+from services.calls.tick_stream import TickStream
+from services.calls.tokens import TokensService
 from services.cluster.changes import Changes
 from services.composing import Composer
-from services.decisions import DecisionsService
 from services.delivery import DeliveryService
 from services.digests import DigestsService, DigestWriter
 from services.explanations import ExplanationsService
-from services.late import LateService
 from services.media import MediaFiles
 from services.monitoring.alarm_memory import StoredAlarmMemory
 from services.monitoring.alarms import AlarmsService
@@ -49,8 +51,6 @@ from services.subscribers.presets import PresetsService
 from services.subscribers.sharing import SharingService
 from services.subscribers.users import UsersService
 from services.subscribers.versions import SubscriberHistory
-from services.tick_stream import TickStream
-from services.tokens import TokensService
 from texts import Texts
 from web.telegram_webhook import PATH
 

@@ -13,7 +13,7 @@ from domain.subscribers.subscriber import Subscriber
 from managers.cache import SmartCache
 from migrations import migrate
 from runtime.clock import now
-from services.call_stream import CallStream
+from services.calls.call_stream import CallStream
 from services.claims.accepted_pairs import AcceptedPairs
 from services.claims.dead_letters import DeadLetters
 from services.claims.outbox import Outbox

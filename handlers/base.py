@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from domain.delivery.messages import Message
 from runtime.errors import MessageRefusedError
-from services.channels import ChannelsService
+from services.calls.channels import ChannelsService
 from services.claims.dead_letters import DeadLetters
 from services.explanations import ExplanationsService
 from services.monitoring.health import MonitoringService

@@ -41,7 +41,7 @@ FIGURES_TIMEOUT_S: Final = 2.0
 
 
 class Prices(Protocol):
-    """What became of a token; `services.tokens.TokensService` in the running bot."""
+    """What became of a token; `services.calls.tokens.TokensService` in the running bot."""
 
     async def latest(self, address: str) -> Token | None: ...
 

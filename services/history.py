@@ -112,7 +112,7 @@ class Recent(Struct, frozen=True, kw_only=True):
 
 
 class _Accepted(Struct, frozen=True):
-    """What is read here of `services.decisions.AcceptedToken`."""
+    """What is read here of `services.calls.decisions.AcceptedToken`."""
 
     call_id: str | None = None
 

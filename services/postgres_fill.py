@@ -48,7 +48,7 @@ Unsettled = tuple[Alert, str | None]
 
 
 class _Record(Struct, frozen=True):
-    """What is read here of `services.decisions.AcceptedToken`."""
+    """What is read here of `services.calls.decisions.AcceptedToken`."""
 
     call_id: str
     channels_checked: tuple[str, ...] = ()

@@ -13,7 +13,7 @@ from managers.postgres import PostgresManager
 from managers.redis import RedisManager
 from managers.sources.native import NativeSource
 from sandbox.feed import FeedSandbox
-from services.channels import ChannelsService
+from services.calls.channels import ChannelsService
 from services.monitoring.metrics import Metrics
 from services.stores.journal import Journal, entry
 from services.stores.journal_rows import DecidedCall

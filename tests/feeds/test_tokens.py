@@ -22,10 +22,10 @@ from sandbox.feed import FeedSandbox
 from sandbox.market import Market
 from sandbox.market_figures import InventedTokens
 from sandbox.prices import PriceSandbox
+from services.calls.token_answers import ASKED_PER_ROUND, FALLBACK
+from services.calls.tokens import TokensService
 from services.monitoring.metrics import Metrics
 from services.stores.journal_rows import DecidedCall, writes_of
-from services.token_answers import ASKED_PER_ROUND, FALLBACK
-from services.tokens import TokensService
 from tests.feeds.support import a_call, address
 
 PUMPPORTAL = PumpPortalSource(sol_price_usd=lambda: 165.0)

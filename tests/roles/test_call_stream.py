@@ -8,7 +8,7 @@ import pytest
 from domain.subscribers.partitions import PARTITIONS
 from managers.redis import RedisAwayError, RedisManager
 from runtime.cancellation import end
-from services.call_stream import BEGINNING, Batch, CallReader, CallStream, position_of
+from services.calls.call_stream import BEGINNING, Batch, CallReader, CallStream, position_of
 from services.claims.claiming import CLAIM, FeedCursor, claim_command
 from services.cluster.fencing import LeaseLostError
 from services.cluster.leases import Leases

@@ -7,8 +7,8 @@ from datetime import timedelta
 from domain.calls.events import PriceTick
 from managers.redis import RedisManager
 from runtime.cancellation import end
+from services.calls.tick_stream import KEPT, TickStream
 from services.stores import keys
-from services.tick_stream import KEPT, TickStream
 from tests.faults.proxy import FaultProxy
 from tests.roles.kit import NOW
 

@@ -14,7 +14,7 @@ from runtime.lock import Gate
 from runtime.pace import pace
 from runtime.waiting import LOOK_S, pause, reporting, turn
 from services import delivery
-from services.call_stream import CallStream
+from services.calls.call_stream import CallStream
 from services.cluster.leases import Leases
 from services.cluster.members import ALL_ROLES, Members
 from services.cluster.partition_owner import PartitionOwner

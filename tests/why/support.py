@@ -19,9 +19,10 @@ from domain.subscribers.subscriber import Subscriber
 from managers.cache import SmartCache
 from managers.postgres import PostgresManager
 from managers.redis import RedisManager
-from services.channels import ChannelsService
+from services.calls.channels import ChannelsService
+from services.calls.decisions import DecisionsService
+from services.calls.tokens import TokensService
 from services.claims.claiming import ClaimRequest
-from services.decisions import DecisionsService
 from services.explanations import CallExplanation, ExplanationsService
 from services.history import HistoryStore
 from services.monitoring.metrics import Metrics
@@ -31,7 +32,6 @@ from services.subscribers.presets import PresetsService, PresetsStore
 from services.subscribers.store import SubscribersStore
 from services.subscribers.users import UsersService
 from services.subscribers.versions import SubscriberHistory
-from services.tokens import TokensService
 from tests.wiring import outbox_on
 
 CONFIG = Path(__file__).parents[2] / "config"

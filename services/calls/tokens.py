@@ -23,8 +23,8 @@ from domain.calls.token_peaks import TokenPeaks
 from managers.jupiter import JupiterManager
 from managers.postgres import PostgresAwayError, PostgresManager
 from managers.sources.base import Source
+from services.calls.token_answers import Answer, TokenAnswers
 from services.monitoring.metrics import Metrics
-from services.token_answers import Answer, TokenAnswers
 
 log = structlog.get_logger(__name__)
 

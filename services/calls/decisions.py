@@ -14,13 +14,13 @@ from domain.calls.score import score
 from domain.matching.matcher import Matcher, ProcessedToken
 from domain.subscribers.partitions import Partition
 from runtime.fault_points import fault_point
-from services.channels import ChannelsService
+from services.calls.channels import ChannelsService
+from services.calls.tokens import TokensService
 from services.claims.claiming import CheckedChannel, WaitingCall
 from services.claims.outbox import ClaimRequest, FeedCursor, Outbox
 from services.monitoring.metrics import Metrics
 from services.stores.journal_rows import DecidedCall
 from services.subscribers.users import UsersService
-from services.tokens import TokensService
 
 log = structlog.get_logger(__name__)
 

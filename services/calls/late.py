@@ -24,10 +24,10 @@ from domain.subscribers.partitions import ALL, Partition, partition_of
 from managers.redis import Command, RedisManager
 from runtime.retry import persistently
 from runtime.waiting import pause
+from services.calls.decisions import AcceptedToken
 from services.claims.claiming import ClaimRequest, WaitingCall
 from services.claims.outbox import Outbox
 from services.cluster.fencing import LeaseLostError
-from services.decisions import AcceptedToken
 from services.monitoring.metrics import Metrics
 from services.stores import keys
 
@@ -43,7 +43,7 @@ ANSWER_TIMEOUT_S: Final = 5.0
 
 
 class LatestFigures(Protocol):
-    """What is newly known about a token; `services.tokens.TokensService` in the running bot."""
+    """What is newly known about a token; `services.calls.tokens.TokensService` in the running bot."""
 
     async def latest(self, address: str) -> Token | None: ...
 
