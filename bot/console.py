@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bot.doctor import Finding
-from services.delivery import Sent
+from services.delivery.delivery import Sent
 from services.monitoring.metrics import Metrics
 
 NAME_LENGTH = 32

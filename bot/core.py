@@ -38,8 +38,8 @@ from services.cluster.members import Members
 from services.cluster.partition_owner import PartitionOwner
 from services.cluster.sent_lately import SentBefore
 from services.cluster.slot_leases import SlotLeases
-from services.delivery import DeliveryService
-from services.digests import DigestsService
+from services.delivery.delivery import DeliveryService
+from services.delivery.digests import DigestsService
 from services.history import HistoryStore
 from services.monitoring.alarms import AlarmsService
 from services.monitoring.health import MonitoringService

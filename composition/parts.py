@@ -33,18 +33,18 @@ from services.calls.late import LateService
 from services.calls.tick_stream import TickStream
 from services.calls.tokens import TokensService
 from services.cluster.changes import Changes
-from services.composing import Composer
-from services.delivery import DeliveryService
-from services.digests import DigestsService, DigestWriter
+from services.delivery.composing import Composer
+from services.delivery.delivery import DeliveryService
+from services.delivery.digests import DigestsService, DigestWriter
+from services.delivery.media import MediaFiles
+from services.delivery.policy import PolicyService
+from services.delivery.sending import Sender
 from services.explanations import ExplanationsService
-from services.media import MediaFiles
 from services.monitoring.alarm_memory import StoredAlarmMemory
 from services.monitoring.alarms import AlarmsService
 from services.monitoring.health import MonitoringService
 from services.monitoring.metrics import Metrics
 from services.payments.subscriptions import SubscriptionsService
-from services.policy import PolicyService
-from services.sending import Sender
 from services.subscribers.inputs import InputsService
 from services.subscribers.permissions import PermissionsService
 from services.subscribers.presets import PresetsService

@@ -23,7 +23,7 @@ from services.cluster.leases import Leases
 from services.cluster.members import Members
 from services.cluster.sent_lately import SentBefore
 from services.cluster.slot_leases import SlotLeases
-from services.held import HOLD, HeldCalls
+from services.delivery.held import HOLD, HeldCalls
 from services.history import HistoryStore
 from services.monitoring.metrics import Metrics
 from services.postgres_fill import PostgresFill

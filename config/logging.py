@@ -22,7 +22,7 @@ FILES = {
     "payments.log": ("services.payments", "services.invoices"),
     "rediserror.log": ("managers.redis",),
     "redisperformance.log": ("services.redis_performance",),
-    "sent_notifications.log": ("services.settling",),
+    "sent_notifications.log": ("services.delivery.settling",),
     "user_settings.log": ("services.subscribers.users",),
 }
 """Besides bot.log, which has everything: what somebody looks for by subject, by the names of the loggers."""

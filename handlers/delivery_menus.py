@@ -12,7 +12,7 @@ from domain.delivery.quiet import show_minute, zone_of
 from domain.subscribers.subscriber import ALL_BUTTONS, CardField, MessageKind, Preferences, QuietHours, Subscriber
 from handlers import delivery_callbacks as callbacks
 from handlers.menus import Keyboard, View, message
-from services.cards import alert_card
+from services.delivery.cards import alert_card
 from texts.markup import Html
 
 KINDS: Final[tuple[MessageKind, ...]] = get_args(MessageKind)

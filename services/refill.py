@@ -77,7 +77,7 @@ class _Accepted(Struct, frozen=True, kw_only=True):
 
 
 class Senders(Protocol):
-    """Who has alerts in hand; `services.delivery.DeliveryService` in the running bot."""
+    """Who has alerts in hand; `services.delivery.delivery.DeliveryService` in the running bot."""
 
     def take_over(self, partitions: Iterable[Partition]) -> None: ...
 

@@ -11,7 +11,7 @@ from services.claims.accepted_pairs import AcceptedPairs
 from services.claims.outbox import Outbox
 from services.claims.outbox_scripts import SCRIPTS
 from services.claims.stored_calls import StoredCalls
-from services.held import HOLD, HeldCalls
+from services.delivery.held import HOLD, HeldCalls
 from services.stores.journal import Journal
 from services.stores.local_store import LocalStore
 from services.stores.spool import Spool

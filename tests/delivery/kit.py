@@ -32,16 +32,16 @@ from sandbox.telegram.server import TelegramSandbox
 from services.claims.claiming import ClaimRequest, WaitingCall
 from services.claims.dead_letters import DeadLetters
 from services.claims.outbox import Outbox, OutboxEntry
-from services.composing import Composer
-from services.delivery import DeliveryService, Sent
-from services.digests import DigestsService, DigestWriter
-from services.held import HeldCalls
-from services.media import MediaFiles
+from services.delivery.composing import Composer
+from services.delivery.delivery import DeliveryService, Sent
+from services.delivery.digests import DigestsService, DigestWriter
+from services.delivery.held import HeldCalls
+from services.delivery.media import MediaFiles
+from services.delivery.policy import PolicyService
+from services.delivery.sending import Sender
+from services.delivery.settling import Settler
 from services.monitoring.metrics import Metrics
 from services.payments.subscriptions import SubscriptionsService
-from services.policy import PolicyService
-from services.sending import Sender
-from services.settling import Settler
 from services.stores import keys
 from services.stores.journal import Journal
 from services.stores.journal_rows import DeliveryRecord

@@ -11,9 +11,9 @@ from domain.subscribers.partitions import PARTITIONS, partition_of
 from domain.subscribers.subscriber import Card, Destination, MessageKind
 from managers.rate_limiter import Lane
 from sandbox.telegram.faults import Fault
-from services import delivery
-from services.sending import Place
-from services.turns import Waiting
+from services.delivery import delivery
+from services.delivery.sending import Place
+from services.delivery.turns import Waiting
 from tests.delivery.kit import NOW, Way, call_of, claim_of, texts_of, way_of, whole_way
 from tests.stores.alert_path import until
 from texts.markup import MAX_TEXT_UTF16, utf16_length

@@ -14,7 +14,7 @@ from domain.subscribers.subscriber import QuietHours
 from sandbox.telegram.people import SandboxUser
 from services.claims.claiming import Alert
 from services.claims.outbox import OutboxEntry
-from services.held import Holding
+from services.delivery.held import Holding
 from services.stores import keys
 from tests.delivery.kit import AT_ONCE, NOW, Way, call_of, claim_of, texts_of, way_of, whole_way
 from texts.markup import MAX_TEXT_UTF16, utf16_length

@@ -22,11 +22,11 @@ from runtime.errors import (
     TransientError,
 )
 from sandbox.telegram.faults import Fault
-from services.digests import GATHERED_FOR
-from services.held import CALLS_PER_DIGEST, Holding
-from services.sending import Place
+from services.delivery.digests import GATHERED_FOR
+from services.delivery.held import CALLS_PER_DIGEST, Holding
+from services.delivery.sending import Place
+from services.delivery.turns import Waiting
 from services.stores import keys
-from services.turns import Waiting
 from tests.delivery.kit import AT_ONCE, NOW, Way, call_of, claim_of, entries_of, texts_of, way_of, whole_way
 
 SECOND = timedelta(seconds=1)
@@ -34,7 +34,7 @@ SECOND = timedelta(seconds=1)
 
 @pytest.fixture
 async def way(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Way]:
-    monkeypatch.setattr("services.delivery.COLD_START_S", 0.0)
+    monkeypatch.setattr("services.delivery.delivery.COLD_START_S", 0.0)
     async with whole_way(redis_url, private=AT_ONCE) as way:
         yield way
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from domain.calls.events import Token
 from domain.delivery.messages import Media
 from sandbox.telegram.faults import Fault
-from services.media import is_fetchable, media_of
+from services.delivery.media import is_fetchable, media_of
 from services.stores import keys
 from tests.delivery.kit import Way, call_of, claim_of, texts_of, way_of, whole_way
 from tests.texts.hostile import hostile_text

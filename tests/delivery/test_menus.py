@@ -20,7 +20,7 @@ from handlers.delivery import DeliveryMixin
 from handlers.dispatch import Dispatcher
 from managers.cache import SmartCache
 from managers.redis import RedisManager
-from services.cards import alert_card
+from services.delivery.cards import alert_card
 from services.subscribers.inputs import InputsService
 from services.subscribers.permissions import PermissionsService
 from services.subscribers.users import UsersService

@@ -7,7 +7,7 @@ from rich.console import Console
 
 from bot.console import ALERTS_PER_S, Terminal
 from sandbox.market import Market
-from services.delivery import Sent
+from services.delivery.delivery import Sent
 
 
 def test_of_a_flood_of_alerts_it_shows_some_and_counts_the_rest() -> None:

@@ -10,7 +10,7 @@ from sandbox.feed import FeedSandbox
 from sandbox.telegram.server import TelegramSandbox
 from sandbox.telegram.updates import JsonObject
 from sandbox.world import copied_addresses
-from services.delivery import SEND_SLOTS
+from services.delivery.delivery import SEND_SLOTS
 from tests.e2e.bot_process import BotProcess
 from tests.e2e.conftest import process_environment, subscribe, text_of
 from texts import Texts

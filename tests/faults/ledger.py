@@ -13,7 +13,7 @@ from msgspec import Struct
 from sandbox.telegram.server import TelegramSandbox
 from sandbox.telegram.updates import JsonObject
 from sandbox.world import copied_addresses
-from services.delivery import SEND_SLOTS
+from services.delivery.delivery import SEND_SLOTS
 from tests.faults.market import Pair
 from texts import Texts
 from texts.markup import to_plain

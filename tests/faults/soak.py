@@ -32,7 +32,7 @@ from domain.filters.registry import Choice, Range, Rule
 from domain.matching.matcher import MAX_TOKENS
 from domain.subscribers.subscriber import Subscriber
 from sandbox.telegram.faults import Fault
-from services.delivery import MAX_HELD
+from services.delivery.delivery import MAX_HELD
 from tests.faults.ledger import Counts
 from tests.faults.market import CHANNELS, FIRST_USER_ID, Pair, Workload, made_now, taker
 from tests.faults.process import Bot

@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack
 
 import pytest
 
-from services.cards import MAX_CARDS
+from services.delivery.cards import MAX_CARDS
 from tests.e2e.conftest import text_of
 from tests.faults.conftest import Verdict
 from tests.faults.ledger import IN_FLIGHT

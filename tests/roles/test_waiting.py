@@ -13,11 +13,11 @@ from runtime.cancellation import end
 from runtime.lock import Gate
 from runtime.pace import pace
 from runtime.waiting import LOOK_S, pause, reporting, turn
-from services import delivery
 from services.calls.call_stream import CallStream
 from services.cluster.leases import Leases
 from services.cluster.members import ALL_ROLES, Members
 from services.cluster.partition_owner import PartitionOwner
+from services.delivery import delivery
 from tests.delivery.kit import call_of, claim_of, whole_way
 from tests.roles.kit import call
 

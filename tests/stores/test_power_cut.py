@@ -16,7 +16,7 @@ from managers.postgres import PostgresManager
 from managers.redis import RedisManager
 from runtime.errors import FatalError
 from services.claims.outbox import FeedCursor
-from services.held import records_of
+from services.delivery.held import records_of
 from services.stores import keys
 from tests.stores.alert_path import NOW, SOURCE, pair_of, process_on, request, subscriber
 

@@ -22,7 +22,7 @@ from managers.redis import RedisAwayError, RedisManager
 from runtime.errors import TransientError
 from services.claims.outbox import ClaimRequest, FeedCursor, OutboxEntry
 from services.cluster.fencing import LeaseLostError
-from services.held import records_of
+from services.delivery.held import records_of
 from services.stores import keys
 from tests.faults.proxy import FaultProxy
 from tests.stores.alert_path import (

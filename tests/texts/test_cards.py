@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from domain.calls.events import Call, Channel, ChannelRecord, Token
 from domain.delivery.messages import Message
 from domain.subscribers.subscriber import Card, CardField
-from services.cards import MAX_CARDS, Shown, alert_card, merged_card, show_price
+from services.delivery.cards import MAX_CARDS, Shown, alert_card, merged_card, show_price
 from tests.texts.hostile import hostile_text
 from tests.texts.telegram_html import assert_harmless, assert_sendable, shown
 from texts import Texts

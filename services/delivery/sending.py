@@ -12,7 +12,7 @@ from domain.delivery.messages import Media, Message, SentMedia
 from domain.subscribers.subscriber import Subscriber
 from managers.rate_limiter import Lane, Slot
 from runtime.errors import MessageRefusedError, TopicGoneError
-from services.media import MediaFiles
+from services.delivery.media import MediaFiles
 from services.monitoring.metrics import Metrics
 from texts.markup import to_plain, utf16_length
 

@@ -21,14 +21,14 @@ from runtime.errors import (
 )
 from runtime.retry import persistently
 from services.claims.outbox import Outbox
-from services.composing import Composer
-from services.held import records_of
+from services.delivery.composing import Composer
+from services.delivery.held import records_of
+from services.delivery.policy import note_commands
+from services.delivery.sending import Place, Receipt, Sender
+from services.delivery.turns import Waiting
 from services.monitoring.metrics import Metrics
-from services.policy import note_commands
-from services.sending import Place, Receipt, Sender
 from services.stores.journal_rows import DeliveryRecord
 from services.subscribers.users import UsersService
-from services.turns import Waiting
 
 log = structlog.get_logger(__name__)
 

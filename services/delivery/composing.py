@@ -15,13 +15,13 @@ from domain.delivery.messages import Media, Message
 from domain.subscribers.subscriber import MessageKind, Subscriber
 from runtime.errors import MessageRefusedError
 from runtime.retry import persistently
-from services.cards import MAX_CARDS, Shown, alert_card, merged_card
 from services.claims.claiming import Alert
 from services.claims.outbox import Outbox
-from services.digests import DigestWriter, read_call
-from services.media import media_of
-from services.sending import Place
-from services.turns import Waiting
+from services.delivery.cards import MAX_CARDS, Shown, alert_card, merged_card
+from services.delivery.digests import DigestWriter, read_call
+from services.delivery.media import media_of
+from services.delivery.sending import Place
+from services.delivery.turns import Waiting
 from texts.renderer import Texts
 
 log = structlog.get_logger(__name__)

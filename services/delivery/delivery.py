@@ -32,14 +32,14 @@ from runtime.retry import persistently
 from runtime.waiting import reporting
 from services.claims.outbox import Outbox, OutboxEntry
 from services.cluster.fencing import LeaseLostError
-from services.composing import Composer
-from services.held import HeldCalls, Holding
+from services.delivery.composing import Composer
+from services.delivery.held import HeldCalls, Holding
+from services.delivery.policy import PolicyService
+from services.delivery.sending import Receipt, Sender, place_of
+from services.delivery.settling import Settler
+from services.delivery.turns import Waiting
 from services.monitoring.metrics import Metrics
-from services.policy import PolicyService
-from services.sending import Receipt, Sender, place_of
-from services.settling import Settler
 from services.subscribers.users import UsersService
-from services.turns import Waiting
 
 log = structlog.get_logger(__name__)
 

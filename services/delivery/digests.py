@@ -20,10 +20,10 @@ from domain.filters.numbers import show_short
 from domain.subscribers.partitions import ALL, Partition, partition_of
 from runtime.retry import persistently
 from runtime.waiting import pause
-from services.cards import reached_late, readable, shown_figure
 from services.claims.claiming import HeldCall
 from services.claims.outbox import Outbox
-from services.held import CALLS_PER_DIGEST, HeldCalls
+from services.delivery.cards import reached_late, readable, shown_figure
+from services.delivery.held import CALLS_PER_DIGEST, HeldCalls
 from services.monitoring.metrics import Metrics
 from services.subscribers.users import UsersService
 from texts.markup import Html, join

@@ -21,7 +21,7 @@ from domain.subscribers.subscriber import Subscriber
 from managers.redis import Argument, RedisManager, Script
 from services.claims.claiming import Alert, HeldCall, milliseconds
 from services.claims.outbox import GROUP, OutboxEntry
-from services.policy import came_up_member, competes
+from services.delivery.policy import came_up_member, competes
 from services.stores import keys
 from services.stores.journal import Journal, entry
 from services.stores.journal_rows import DeliveryRecord
