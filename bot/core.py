@@ -40,14 +40,14 @@ from services.cluster.sent_lately import SentBefore
 from services.cluster.slot_leases import SlotLeases
 from services.delivery.delivery import DeliveryService
 from services.delivery.digests import DigestsService
-from services.history import HistoryStore
 from services.monitoring.alarms import AlarmsService
 from services.monitoring.health import MonitoringService
 from services.monitoring.readings import ReadingsService
-from services.refill import Refill
+from services.recovery.refill import Refill
 from services.stores.database import Database
 from services.stores.journal import Journal
 from services.stores.spool import Spool
+from services.why.history import HistoryStore
 
 log = structlog.get_logger(__name__)
 

@@ -39,7 +39,6 @@ from services.delivery.digests import DigestsService, DigestWriter
 from services.delivery.media import MediaFiles
 from services.delivery.policy import PolicyService
 from services.delivery.sending import Sender
-from services.explanations import ExplanationsService
 from services.monitoring.alarm_memory import StoredAlarmMemory
 from services.monitoring.alarms import AlarmsService
 from services.monitoring.health import MonitoringService
@@ -51,6 +50,7 @@ from services.subscribers.presets import PresetsService
 from services.subscribers.sharing import SharingService
 from services.subscribers.users import UsersService
 from services.subscribers.versions import SubscriberHistory
+from services.why.explanations import ExplanationsService
 from texts import Texts
 from web.telegram_webhook import PATH
 

@@ -24,16 +24,16 @@ from services.cluster.members import Members
 from services.cluster.sent_lately import SentBefore
 from services.cluster.slot_leases import SlotLeases
 from services.delivery.held import HOLD, HeldCalls
-from services.history import HistoryStore
 from services.monitoring.metrics import Metrics
-from services.postgres_fill import PostgresFill
-from services.refill import Refill, Senders
+from services.recovery.postgres_fill import PostgresFill
+from services.recovery.refill import Refill, Senders
 from services.stores.begun_log import BegunLog
 from services.stores.database import Database
 from services.stores.journal import Journal
 from services.stores.spool import Spool
 from services.subscribers.presets import PresetsStore
 from services.subscribers.store import SubscribersStore
+from services.why.history import HistoryStore
 
 SLOTS_FOR_ALARMS = 1
 

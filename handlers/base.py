@@ -13,7 +13,6 @@ from domain.delivery.messages import Message
 from runtime.errors import MessageRefusedError
 from services.calls.channels import ChannelsService
 from services.claims.dead_letters import DeadLetters
-from services.explanations import ExplanationsService
 from services.monitoring.health import MonitoringService
 from services.payments.subscriptions import SubscriptionsService
 from services.subscribers.inputs import InputsService
@@ -21,6 +20,7 @@ from services.subscribers.permissions import PermissionsService
 from services.subscribers.presets import PresetsService
 from services.subscribers.sharing import SharingService
 from services.subscribers.users import UsersService
+from services.why.explanations import ExplanationsService
 from texts.renderer import Texts
 
 

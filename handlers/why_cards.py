@@ -17,7 +17,7 @@ from domain.subscribers.subscriber import Subscriber
 from domain.why.verdicts import SetVerdict, figures_read
 from handlers import callbacks
 from handlers.menus import Keyboard, View, message
-from services.explanations import CallExplanation, Explanation, NearMiss, NearMisses, Outcome
+from services.why.explanations import CallExplanation, Explanation, NearMiss, NearMisses, Outcome
 from texts.markup import Html, join, to_plain, utf16_length
 
 SETS_BUDGET_UTF16: Final = 2_600

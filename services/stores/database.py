@@ -3,7 +3,7 @@
 PostgreSQL has an id of its own since its schema was made, and notes with every batch of the journal how far that has
 come. Redis knows both. So a database that was emptied, restored from an older backup or taken from somebody else is
 told from one that is new: a new pair knows nothing of each other. What is missing is written back from Redis by
-`services.postgres_fill`; until then nobody takes PostgreSQL's word for complete.
+`services.recovery.postgres_fill`; until then nobody takes PostgreSQL's word for complete.
 """
 
 from __future__ import annotations

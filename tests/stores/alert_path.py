@@ -26,7 +26,7 @@ from services.claims.outbox_scripts import SCRIPTS
 from services.claims.stored_calls import StoredCalls
 from services.cluster.leases import Leases
 from services.delivery.held import HOLD, HeldCalls, Holding, record_of
-from services.refill import Refill
+from services.recovery.refill import Refill
 from services.stores.database import Database
 from services.stores.journal import Journal
 from services.stores.local_store import LocalStore

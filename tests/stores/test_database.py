@@ -17,7 +17,7 @@ from domain.subscribers.subscriber import Subscriber
 from managers.postgres import PostgresManager, PostgresStatementError
 from managers.redis import RedisManager
 from migrations import migrate
-from services.postgres_fill import PostgresFill
+from services.recovery.postgres_fill import PostgresFill
 from services.stores import keys
 from services.stores.database import Database, DatabaseIncompleteError
 from services.stores.journal import entry

@@ -23,8 +23,6 @@ from services.calls.channels import ChannelsService
 from services.calls.decisions import DecisionsService
 from services.calls.tokens import TokensService
 from services.claims.claiming import ClaimRequest
-from services.explanations import CallExplanation, ExplanationsService
-from services.history import HistoryStore
 from services.monitoring.metrics import Metrics
 from services.payments.subscriptions import SubscriptionsService
 from services.stores.journal import Journal
@@ -32,6 +30,8 @@ from services.subscribers.presets import PresetsService, PresetsStore
 from services.subscribers.store import SubscribersStore
 from services.subscribers.users import UsersService
 from services.subscribers.versions import SubscriberHistory
+from services.why.explanations import CallExplanation, ExplanationsService
+from services.why.history import HistoryStore
 from tests.wiring import outbox_on
 
 CONFIG = Path(__file__).parents[2] / "config"

@@ -24,8 +24,16 @@ from handlers.menus import View
 from handlers.why import WhyMixin
 from handlers.why_cards import explanation_card, near_misses_card
 from runtime.errors import UserFacingError
-from services.explanations import CallExplanation, Delivery, EarlierCall, Explanation, NearMiss, NearMisses, Outcome
 from services.stores.journal_rows import DecidedCall
+from services.why.explanations import (
+    CallExplanation,
+    Delivery,
+    EarlierCall,
+    Explanation,
+    NearMiss,
+    NearMisses,
+    Outcome,
+)
 from tests.handlers.telegram_wire import MENU_ID, RecordedConversation, Said
 from tests.texts.hostile import HOSTILE
 from tests.texts.telegram_html import assert_sendable, shown, units

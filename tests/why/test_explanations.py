@@ -20,9 +20,9 @@ from domain.subscribers.partitions import partition_of
 from runtime.errors import UserFacingError
 from services.claims.claiming import ClaimRequest
 from services.claims.outbox import OutboxEntry
-from services.explanations import Outcome
 from services.stores import keys
 from services.stores.journal_rows import DeliveryRecord, DeliveryStatus
+from services.why.explanations import Outcome
 from tests.why.support import World, encoded, mint
 
 HOLDERS: dict[str, Rule] = {"holders": Range(minimum=100.0)}
@@ -430,7 +430,7 @@ async def test_what_is_not_there(world: World) -> None:
 async def test_the_call_that_brought_the_alert_is_found_behind_newer_ones(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("services.explanations.MAX_CALLS", 2)
+    monkeypatch.setattr("services.why.explanations.MAX_CALLS", 2)
     await world.joins(7, HOLDERS)
     await world.decides(*(world.call(f"c{n}", mint(1), channel=f"@{n}", holders=500) for n in range(5)))
     await world.journal.drain_all()

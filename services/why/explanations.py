@@ -17,9 +17,9 @@ from domain.filters.registry import FilterSet
 from domain.matching.seen_tokens import ACCEPTED_FOR, REJECTED_FOR
 from domain.subscribers.subscriber import Subscriber
 from domain.why.verdicts import AMBIGUOUS_FOR, Judged, Judgement, failed_only, judge, judge_as_given
-from services.history import Brought, HistoryStore, Recent, Revision, newest_first
 from services.stores.journal_rows import DecidedCall, DeliveryRecord, DeliveryStatus
 from services.subscribers.users import UsersService
+from services.why.history import Brought, HistoryStore, Recent, Revision, newest_first
 
 MAX_CALLS: Final = 100
 """Of one token: the newest ones are explained."""

@@ -28,7 +28,7 @@ from runtime.errors import TransientError
 from runtime.retry import persistently
 from runtime.waiting import Progress, pause, reporting, turn
 from services.claims.claiming import GROUP, Alert, HeldCall, milliseconds
-from services.doubts import Doubts
+from services.recovery.doubts import Doubts
 from services.stores import keys
 from services.stores.database import Database
 from services.stores.journal import Journal
