@@ -19,7 +19,7 @@ from composition import Addresses, Composition, Place, connect
 from config.logging import configure_logging
 from config.settings import Settings, load_settings
 from domain.subscribers.partitions import PARTITIONS
-from managers.postgres import PostgresSchemaError
+from managers.storage.postgres import PostgresSchemaError
 from migrations import migrate
 from runtime.clock import now
 from runtime.errors import FatalError, TransientError, flatten

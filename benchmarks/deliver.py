@@ -32,7 +32,7 @@ from benchmarks.report import Row, at_least, at_most, for_comparison
 from benchmarks.telegram import TOKEN, Received, telegram_part
 from benchmarks.traffic import FIRST_USER, Mix
 from domain.filters.registry import FilterSet, Range
-from managers.telegram_request import AiohttpRequest
+from managers.telegram.request import AiohttpRequest
 from sandbox.telegram.limits import FloodLimits
 
 ALLOWED_PER_S = 30

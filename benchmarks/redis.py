@@ -31,7 +31,7 @@ from domain.calls.events import Call
 from domain.filters.registry import FilterSet, Range
 from embedded.postgres import EmbeddedPostgres
 from embedded.valkey import EmbeddedRedis
-from managers.redis import RedisManager
+from managers.redis.client import RedisManager
 from migrations import migrate
 from services.calls.decisions import DecisionsService
 

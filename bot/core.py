@@ -20,8 +20,8 @@ from bot.updates import Updates
 from domain.calls.events import PriceTick
 from domain.subscribers.partitions import ALL, Partition
 from handlers.base import BotBase, Services
-from managers.jupiter import SolPrice
-from managers.redis import RedisManager
+from managers.providers.jupiter import SolPrice
+from managers.redis.client import RedisManager
 from runtime.cancellation import end
 from runtime.errors import FatalError, TransientError
 from runtime.retry import persistently

@@ -12,12 +12,12 @@ from pathlib import Path
 from msgspec import Struct
 
 from domain.calls.events import Call
-from managers.jupiter import SolPrice
-from managers.postgres import PostgresManager
-from managers.redis import RedisManager
-from managers.sources.base import Source
-from managers.telegram import TelegramManager
-from managers.websocket import WebSocketManager
+from managers.feed.sources.base import Source
+from managers.feed.websocket import WebSocketManager
+from managers.providers.jupiter import SolPrice
+from managers.redis.client import RedisManager
+from managers.storage.postgres import PostgresManager
+from managers.telegram.client import TelegramManager
 from runtime.errors import BotError
 
 PATIENCE_S = 15.0

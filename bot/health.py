@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from bot.core import TokenFilterBot
 from bot.intake import LEASE as INGEST
 from bot.roles import EVERY_LEASE
-from managers.api import APIRetryManager, HostCounts, HostHealth
-from managers.telegram import TelegramManager
+from managers.http.api import APIRetryManager, HostCounts, HostHealth
+from managers.telegram.client import TelegramManager
 from runtime.clock import now
 from services.cluster.members import Member
 from services.monitoring.conditions import show_difference

@@ -12,8 +12,8 @@ from typing import Final, NamedTuple, TypeVar
 import structlog
 
 from domain.calls.events import Call
-from managers.sources.base import Source
-from managers.websocket import WebSocketManager
+from managers.feed.sources.base import Source
+from managers.feed.websocket import WebSocketManager
 from runtime.fault_points import fault_point
 from runtime.pace import pace
 from runtime.retry import persistently

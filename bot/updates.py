@@ -11,7 +11,7 @@ from typing import Final
 import structlog
 
 from bot.roles import GATEWAY
-from managers.telegram import TelegramManager, WebhookState
+from managers.telegram.client import TelegramManager, WebhookState
 from runtime.cancellation import stop_if_cancelled
 from runtime.clock import now
 from runtime.errors import DeliveryError, FatalError, FloodError, MessageRefusedError, TransientError

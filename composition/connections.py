@@ -10,18 +10,18 @@ from pathlib import Path
 import aiohttp
 
 from bot.roles import Role
-from managers.api import APIRetryManager
-from managers.jupiter import JupiterManager, SolPrice
-from managers.postgres import PostgresManager
-from managers.rate_limiter import Limit, TelegramRateLimiter
-from managers.redis import RedisManager
-from managers.redis_written import WrittenNote
-from managers.send_windows import OVERALL
-from managers.sources.base import Source
-from managers.sources.native import NativeSource
-from managers.sources.pumpportal import PumpPortalSource
-from managers.sqlite import SqliteManager
-from managers.telegram import TelegramManager
+from managers.feed.sources.base import Source
+from managers.feed.sources.native import NativeSource
+from managers.feed.sources.pumpportal import PumpPortalSource
+from managers.http.api import APIRetryManager
+from managers.providers.jupiter import JupiterManager, SolPrice
+from managers.redis.client import RedisManager
+from managers.redis.written import WrittenNote
+from managers.storage.postgres import PostgresManager
+from managers.storage.sqlite import SqliteManager
+from managers.telegram.client import TelegramManager
+from managers.telegram.rate_limiter import Limit, TelegramRateLimiter
+from managers.telegram.send_windows import OVERALL
 from services.cluster.members import Shard
 from services.stores.local_store import LocalStore
 

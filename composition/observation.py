@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from bot.health import api_health, clock_health, data_health, feed_health, telegram_health, updates_health
 from bot.intake import QUEUE_SIZE
 from bot.roles import SENDING
-from managers.postgres import PostgresManager
-from managers.redis import RedisManager
+from managers.redis.client import RedisManager
+from managers.storage.postgres import PostgresManager
 from runtime.clock import now
 from services.claims.dead_letters import DeadLetters
 from services.cluster.members import Member, Members, Role

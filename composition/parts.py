@@ -24,7 +24,7 @@ from domain.matching.matcher import Matcher
 from domain.payments.plans import load_plans
 from handlers.base import Services
 from handlers.dispatch import Dispatcher
-from managers.conversation import TelegramConversation
+from managers.telegram.conversation import TelegramConversation
 from runtime.clock import now
 from runtime.errors import MessageRefusedError, RecipientGoneError
 from services.calls.channels import ChannelsService

@@ -10,7 +10,7 @@ from composition.connections import Connections, Place
 from domain.calls.events import Channel
 from domain.subscribers.partitions import ALL, Partition
 from domain.subscribers.subscriber import Subscriber
-from managers.cache import SmartCache
+from managers.storage.cache import SmartCache
 from migrations import migrate
 from runtime.clock import now
 from services.calls.call_stream import CallStream

@@ -20,7 +20,7 @@ MAX_FILE_BYTES = 20_000_000
 KEPT_FILES = 5
 FILES = {
     "payments.log": ("services.payments", "services.invoices"),
-    "rediserror.log": ("managers.redis",),
+    "rediserror.log": ("managers.redis.client",),
     "redisperformance.log": ("services.redis_performance",),
     "sent_notifications.log": ("services.delivery.settling",),
     "user_settings.log": ("services.subscribers.users",),

@@ -16,7 +16,7 @@ from sqlalchemy import Connection, exc, text
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
-from managers.postgres import PostgresStatementError, wrapped_errors
+from managers.storage.postgres import PostgresStatementError, wrapped_errors
 
 _CONNECT_TIMEOUT_S = 10.0
 _TRUNCATED = "0005"

@@ -17,8 +17,8 @@ from hypothesis import settings
 
 from embedded.postgres import EmbeddedPostgres
 from embedded.valkey import EmbeddedRedis
-from managers.postgres import PostgresManager
-from managers.redis import RedisManager
+from managers.redis.client import RedisManager
+from managers.storage.postgres import PostgresManager
 from migrations import migrate
 
 # Throw-away data: a test may kill the server, but nobody pulls the plug of the machine.

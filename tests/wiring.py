@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from managers.postgres import PostgresManager
-from managers.redis import RedisManager
+from managers.redis.client import RedisManager
+from managers.storage.postgres import PostgresManager
 from services.claims.accepted_pairs import AcceptedPairs
 from services.claims.outbox import Outbox
 from services.claims.outbox_scripts import SCRIPTS

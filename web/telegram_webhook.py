@@ -13,7 +13,7 @@ import structlog
 from fastapi import HTTPException, Request, Response
 from starlette.requests import ClientDisconnect
 
-from managers.telegram_updates import read_json, webhook_secret
+from managers.telegram.updates import read_json, webhook_secret
 
 log = structlog.get_logger(__name__)
 

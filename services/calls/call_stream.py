@@ -17,7 +17,7 @@ from msgspec import Struct
 
 from domain.calls.events import Call
 from domain.subscribers.partitions import PARTITIONS, Partition
-from managers.redis import RedisAwayError, RedisManager, RedisReplyError, Script, StreamEntry
+from managers.redis.client import RedisAwayError, RedisManager, RedisReplyError, Script, StreamEntry
 from runtime.cancellation import stop_if_cancelled
 from runtime.waiting import Progress, pause
 from services.claims.claiming import FeedCursor

@@ -16,10 +16,10 @@ import structlog
 from msgspec.structs import replace
 
 from domain.calls.events import Call, Channel
-from managers.cache import SmartCache
-from managers.postgres import PostgresManager
-from managers.redis import RedisManager
-from managers.sources.base import Source
+from managers.feed.sources.base import Source
+from managers.redis.client import RedisManager
+from managers.storage.cache import SmartCache
+from managers.storage.postgres import PostgresManager
 from runtime.errors import TransientError
 from runtime.waiting import pause
 from services.monitoring.metrics import Metrics

@@ -21,7 +21,7 @@ from domain.calls.events import Call, Token
 from domain.calls.score import score
 from domain.matching.matcher import Matcher, Waiting
 from domain.subscribers.partitions import ALL, Partition, partition_of
-from managers.redis import Command, RedisManager
+from managers.redis.client import Command, RedisManager
 from runtime.retry import persistently
 from runtime.waiting import pause
 from services.calls.decisions import AcceptedToken

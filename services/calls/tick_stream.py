@@ -13,7 +13,7 @@ import msgspec
 import structlog
 
 from domain.calls.events import PriceTick
-from managers.redis import RedisAwayError, RedisManager, StreamEntry
+from managers.redis.client import RedisAwayError, RedisManager, StreamEntry
 from runtime.cancellation import stop_if_cancelled
 from services.stores import keys
 

@@ -13,8 +13,8 @@ from msgspec import Struct
 
 from domain.calls import figures
 from domain.calls.events import Origin, Token
-from managers.jupiter import TOKENS_PER_REQUEST, JupiterManager
-from managers.sources.base import Source
+from managers.feed.sources.base import Source
+from managers.providers.jupiter import TOKENS_PER_REQUEST, JupiterManager
 from runtime.errors import TransientError
 from services.monitoring.metrics import Metrics
 

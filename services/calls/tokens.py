@@ -20,9 +20,9 @@ from domain.calls import figures
 from domain.calls.events import Call, Origin, PriceTick, Token
 from domain.calls.token_history import REMEMBERED_FOR, TokenHistory
 from domain.calls.token_peaks import TokenPeaks
-from managers.jupiter import JupiterManager
-from managers.postgres import PostgresAwayError, PostgresManager
-from managers.sources.base import Source
+from managers.feed.sources.base import Source
+from managers.providers.jupiter import JupiterManager
+from managers.storage.postgres import PostgresAwayError, PostgresManager
 from services.calls.token_answers import Answer, TokenAnswers
 from services.monitoring.metrics import Metrics
 

@@ -10,7 +10,7 @@ import structlog
 from cachetools import LRUCache
 
 from domain.matching.seen_tokens import ACCEPTED_FOR
-from managers.postgres import PostgresManager
+from managers.storage.postgres import PostgresManager
 from runtime.errors import TransientError
 from services.claims.claiming import Alert, ClaimRequest
 

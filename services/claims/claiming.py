@@ -14,7 +14,7 @@ from domain.calls.events import Call
 from domain.matching.matcher import Waiting
 from domain.matching.seen_tokens import ACCEPTED_FOR
 from domain.subscribers.partitions import PARTITIONS, Partition, partition_of
-from managers.redis import Argument, Script
+from managers.redis.client import Argument, Script
 from services.cluster.fencing import FENCED, fence_args
 from services.stores import keys
 

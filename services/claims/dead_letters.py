@@ -16,7 +16,7 @@ import structlog
 from msgspec import Struct
 
 from domain.subscribers.partitions import partition_of
-from managers.redis import RedisManager, Script, StreamEntry
+from managers.redis.client import RedisManager, Script, StreamEntry
 from runtime.errors import UserFacingError
 from services.claims.claiming import Alert
 from services.monitoring.metrics import Metrics

@@ -25,7 +25,7 @@ from msgspec.structs import replace
 
 from domain.matching.seen_tokens import ACCEPTED_FOR
 from domain.subscribers.partitions import ALL, Partition
-from managers.redis import Command, RedisAwayError, RedisManager, RedisReplyError, StreamEntry
+from managers.redis.client import Command, RedisAwayError, RedisManager, RedisReplyError, StreamEntry
 from runtime.fault_points import fault_point
 from services.claims.accepted_pairs import AcceptedPairs
 from services.claims.claiming import (

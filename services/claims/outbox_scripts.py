@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from managers.redis import Script
+from managers.redis.client import Script
 from services.claims.claiming import CLAIM
 from services.cluster.fencing import FENCED
 

@@ -7,8 +7,8 @@ from typing import Final, LiteralString
 import structlog
 from cachetools import LRUCache
 
-from managers.postgres import PostgresManager
-from managers.redis import RedisAwayError, RedisManager
+from managers.redis.client import RedisAwayError, RedisManager
+from managers.storage.postgres import PostgresManager
 from runtime.errors import TransientError
 from services.claims.claiming import Alert, ClaimRequest, HeldCall, stored_call_key
 

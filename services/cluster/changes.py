@@ -12,7 +12,7 @@ from typing import Final
 import structlog
 from msgspec import Struct
 
-from managers.redis import Command, RedisManager, StreamEntry
+from managers.redis.client import Command, RedisManager, StreamEntry
 from runtime.cancellation import stop_if_cancelled
 from services.stores import keys
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from managers.redis import Argument, RedisReplyError
+from managers.redis.client import Argument, RedisReplyError
 from runtime.errors import BotError
 
 FENCED_CODE: Final = "FENCED"

@@ -16,7 +16,7 @@ from typing import Final, cast
 
 import structlog
 
-from managers.redis import Argument, RedisAwayError, RedisManager, Reply, Script
+from managers.redis.client import Argument, RedisAwayError, RedisManager, Reply, Script
 from runtime.cancellation import end, stop_if_cancelled
 from services.cluster.fencing import LeaseLostError
 from services.stores import keys

@@ -22,7 +22,7 @@ import structlog
 from msgspec import Struct
 from msgspec.structs import replace
 
-from managers.redis import RedisAwayError, RedisManager, RedisReplyError, Reply, Script
+from managers.redis.client import RedisAwayError, RedisManager, RedisReplyError, Reply, Script
 from runtime.cancellation import stop_if_cancelled
 from runtime.errors import FatalError
 from services.stores import keys

@@ -21,8 +21,8 @@ import msgspec
 import structlog
 from msgspec import Struct
 
-from managers.redis import RedisAwayError, RedisManager, Reply, Script
-from managers.send_slots import ChatId, SlotScheduler
+from managers.redis.client import RedisAwayError, RedisManager, Reply, Script
+from managers.telegram.send_slots import ChatId, SlotScheduler
 from runtime.cancellation import stop_if_cancelled
 from services.stores import keys
 

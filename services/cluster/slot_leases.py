@@ -8,7 +8,7 @@ could use. The script grants by demand, max-min fair, and never more than nobody
   longer arrive, and a period has passed;
 - a sender uses nothing beyond the end of its lease, counted on its own clock from before it asked.
 
-So the windows of all senders together are one ack-clocked window of N slots (see `managers/send_slots.py`).
+So the windows of all senders together are one ack-clocked window of N slots (see `managers/telegram/send_slots.py`).
 With more hungry senders than slots some get nothing; nobody runs that many.
 """
 
@@ -23,8 +23,8 @@ from typing import Final, cast
 
 import structlog
 
-from managers.redis import Argument, RedisAwayError, RedisManager, Script
-from managers.send_slots import SlotScheduler
+from managers.redis.client import Argument, RedisAwayError, RedisManager, Script
+from managers.telegram.send_slots import SlotScheduler
 from runtime.cancellation import stop_if_cancelled
 from services.stores import keys
 

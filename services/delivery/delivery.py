@@ -25,7 +25,7 @@ from domain.calls.events import Call
 from domain.delivery.policy import Hold, Withhold
 from domain.subscribers.partitions import Partition, partition_of
 from domain.subscribers.subscriber import Subscriber
-from managers.rate_limiter import Lane
+from managers.telegram.rate_limiter import Lane
 from runtime.errors import DeliveryError, TransientError
 from runtime.fault_points import fault_point
 from runtime.retry import persistently

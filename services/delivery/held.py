@@ -18,7 +18,7 @@ from msgspec.structs import replace
 from domain.delivery.policy import Hold
 from domain.subscribers.partitions import partition_of
 from domain.subscribers.subscriber import Subscriber
-from managers.redis import Argument, RedisManager, Script
+from managers.redis.client import Argument, RedisManager, Script
 from services.claims.claiming import Alert, HeldCall, milliseconds
 from services.claims.outbox import GROUP, OutboxEntry
 from services.delivery.policy import came_up_member, competes

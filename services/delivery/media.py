@@ -13,8 +13,8 @@ import structlog
 
 from domain.calls.events import Token
 from domain.delivery.messages import Media, MediaKind
-from managers.cache import SmartCache
-from managers.redis import RedisManager
+from managers.redis.client import RedisManager
+from managers.storage.cache import SmartCache
 from runtime.errors import TransientError
 from services.stores import keys
 

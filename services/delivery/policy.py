@@ -9,7 +9,7 @@ from cachetools import LRUCache
 
 from domain.delivery.policy import HOUR, CameUp, Hold, Send, Verdict, decide, decide_digest
 from domain.subscribers.subscriber import Subscriber
-from managers.redis import Command, RedisAwayError, RedisManager
+from managers.redis.client import Command, RedisAwayError, RedisManager
 from services.claims.claiming import Alert, milliseconds
 from services.stores import keys
 

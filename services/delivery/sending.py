@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from domain.delivery.messages import Media, Message, SentMedia
 from domain.subscribers.subscriber import Subscriber
-from managers.rate_limiter import Lane, Slot
+from managers.telegram.rate_limiter import Lane, Slot
 from runtime.errors import MessageRefusedError, TopicGoneError
 from services.delivery.media import MediaFiles
 from services.monitoring.metrics import Metrics
@@ -22,7 +22,7 @@ MAX_CAPTION_UTF16 = 1024
 
 
 class Messenger(Protocol):
-    """What the sender needs of Telegram; `managers.telegram.TelegramManager` in the running bot."""
+    """What the sender needs of Telegram; `managers.telegram.client.TelegramManager` in the running bot."""
 
     def slot(self, chat_id: int, lane: Lane) -> AbstractAsyncContextManager[Slot]: ...
 

@@ -9,7 +9,7 @@ import structlog
 from msgspec.structs import replace
 
 from domain.subscribers.subscriber import Destination, Preferences, Subscriber
-from managers.rate_limiter import Lane
+from managers.telegram.rate_limiter import Lane
 from runtime.errors import (
     ChatMigratedError,
     DeliveryError,

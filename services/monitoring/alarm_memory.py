@@ -16,7 +16,7 @@ import msgspec
 import structlog
 from msgspec import Struct
 
-from managers.redis import RedisAwayError, RedisManager
+from managers.redis.client import RedisAwayError, RedisManager
 from services.stores import keys
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)

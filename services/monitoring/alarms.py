@@ -25,7 +25,7 @@ from msgspec import Struct
 
 from domain.delivery.messages import Message
 from domain.filters.numbers import show_short
-from managers.rate_limiter import Lane, Slot
+from managers.telegram.rate_limiter import Lane, Slot
 from runtime.cancellation import stop_if_cancelled
 from runtime.errors import (
     ChatMigratedError,
@@ -60,7 +60,7 @@ _HOPELESS_PAUSE_S: Final = 600.0
 
 
 class Messenger(Protocol):
-    """What alarms need of Telegram; `managers.telegram.TelegramManager` in the running bot."""
+    """What alarms need of Telegram; `managers.telegram.client.TelegramManager` in the running bot."""
 
     def slot(self, chat_id: int, lane: Lane) -> AbstractAsyncContextManager[Slot]: ...
 

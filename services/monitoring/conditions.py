@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Final
 
-from managers.websocket import FeedHealth
+from managers.feed.websocket import FeedHealth
 from services.cluster.members import Member
 from services.monitoring.readings import Reading
 from services.stores.database import Standing

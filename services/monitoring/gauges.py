@@ -6,8 +6,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Protocol
 
-from managers.api import APIRetryManager
-from managers.rate_limiter import Lane, LimiterStats
+from managers.http.api import APIRetryManager
+from managers.telegram.rate_limiter import Lane, LimiterStats
 from services.monitoring.metrics import Metrics, Read
 from services.monitoring.readings import Reading
 from services.stores.journal import JournalLag
@@ -21,11 +21,11 @@ _API_COUNTS = {
     "refused_by_budget": "Questions not asked because the host's limit was used up.",
     "refused_by_breaker": "Questions not asked because the host was shut out.",
 }
-"""Of `managers.api.HostCounts`."""
+"""Of `managers.http.api.HostCounts`."""
 
 
 class CacheCounts(Protocol):
-    """What every `managers.cache.SmartCache` knows about itself, whatever it keeps."""
+    """What every `managers.storage.cache.SmartCache` knows about itself, whatever it keeps."""
 
     name: str
     hits: int
@@ -35,7 +35,7 @@ class CacheCounts(Protocol):
 
 
 class RedisCounts(Protocol):
-    """What `managers.redis.RedisManager` knows about itself."""
+    """What `managers.redis.client.RedisManager` knows about itself."""
 
     commands_sent: int
     round_trips: int
@@ -136,7 +136,7 @@ def show_telegram(metrics: Metrics, foreign_answers: Callable[[], int]) -> None:
 
 
 class Queue(Protocol):
-    """What `managers.update_queue.UpdateQueue` knows about itself."""
+    """What `managers.telegram.update_queue.UpdateQueue` knows about itself."""
 
     handled: int
     dropped: int

@@ -15,7 +15,7 @@ from typing import Final
 import msgspec
 
 from domain.subscribers.partitions import ALL, Partition, partition_of
-from managers.redis import RedisManager
+from managers.redis.client import RedisManager
 from runtime.errors import TransientError
 from services.stores import keys
 from services.stores.begun_log import BegunLog, Pair

@@ -19,8 +19,8 @@ from msgspec import Struct
 from domain.calls.events import Call
 from domain.matching.seen_tokens import ACCEPTED_FOR
 from domain.subscribers.partitions import PARTITIONS
-from managers.postgres import PostgresDataError, PostgresManager
-from managers.redis import Command, RedisManager
+from managers.redis.client import Command, RedisManager
+from managers.storage.postgres import PostgresDataError, PostgresManager
 from services.claims.claiming import Alert, HeldCall
 from services.stores import keys
 from services.stores.database import INCOMPLETE, ONLY_IN_POSTGRESQL, Database, DatabaseIncompleteError, Standing

@@ -21,9 +21,9 @@ from msgspec import Struct
 
 from domain.matching.seen_tokens import ACCEPTED_FOR
 from domain.subscribers.partitions import PARTITIONS, Partition, partition_of
-from managers.postgres import PostgresManager
-from managers.redis import Command, RedisAwayError, RedisManager
-from managers.redis_written import ServerRun
+from managers.redis.client import Command, RedisAwayError, RedisManager
+from managers.redis.written import ServerRun
+from managers.storage.postgres import PostgresManager
 from runtime.errors import TransientError
 from runtime.retry import persistently
 from runtime.waiting import Progress, pause, reporting, turn

@@ -16,8 +16,8 @@ from typing import Final, Literal, LiteralString, cast
 import structlog
 from msgspec import Struct
 
-from managers.postgres import PostgresAwayError, PostgresManager, PostgresSchemaError, Row, Statements
-from managers.redis import Command, RedisManager, Reply
+from managers.redis.client import Command, RedisManager, Reply
+from managers.storage.postgres import PostgresAwayError, PostgresManager, PostgresSchemaError, Row, Statements
 from services.stores import keys
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)

@@ -20,9 +20,9 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from domain.calls.events import Call
-from managers.postgres import PostgresDataError, PostgresManager, Statements
-from managers.redis import Command, RedisManager, Reply, StreamEntry
-from managers.redis_replies import entries as stream_entries
+from managers.redis.client import Command, RedisManager, Reply, StreamEntry
+from managers.redis.replies import entries as stream_entries
+from managers.storage.postgres import PostgresDataError, PostgresManager, Statements
 from runtime.cancellation import stop_if_cancelled
 from runtime.errors import TransientError
 from runtime.fault_points import fault_point

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from managers.redis import Command
+from managers.redis.client import Command
 
 MOST_BYTES: Final = 32 * 1024 * 1024
 """What is kept; with PostgreSQL away for long and Redis emptied then, older entries are gone."""

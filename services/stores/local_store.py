@@ -17,7 +17,7 @@ import msgspec
 import structlog
 from msgspec import Struct
 
-from managers.sqlite import LocalStoreError, SqliteManager, Value, Write
+from managers.storage.sqlite import LocalStoreError, SqliteManager, Value, Write
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
@@ -65,7 +65,7 @@ class Transaction(Struct, frozen=True, kw_only=True, tag="transaction"):
     """Commands for one MULTI. May be repeated."""
 
     commands: Sequence[Sequence[Any]]
-    """Of bytes, str, int and float, like `managers.redis.Command`."""
+    """Of bytes, str, int and float, like `managers.redis.client.Command`."""
 
 
 class ScriptCall(Struct, frozen=True, kw_only=True, tag="script"):

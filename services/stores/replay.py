@@ -8,7 +8,7 @@ from typing import Final
 import structlog
 from msgspec import Struct
 
-from managers.redis import RedisManager, RedisReplyError, Script
+from managers.redis.client import RedisManager, RedisReplyError, Script
 from services.stores.local_store import LocalStore, LoggedOperation, Operation, ScriptCall, Transaction
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)

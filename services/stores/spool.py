@@ -14,7 +14,7 @@ from typing import Final
 
 import structlog
 
-from managers.redis import RedisAwayError, RedisManager, Reply, Script
+from managers.redis.client import RedisAwayError, RedisManager, Reply, Script
 from runtime.errors import TransientError
 from runtime.fault_points import fault_point
 from runtime.lock import Gate
@@ -108,7 +108,7 @@ class Spool:
     async def confirm(self) -> None:
         """Return when what was executed before is not in Redis's memory alone. `RedisAwayError`: do it again.
 
-        Redis answers before it knows whether its disk takes it (`managers.redis_written`); asked next, it knows.
+        Redis answers before it knows whether its disk takes it (`managers.redis.written`); asked next, it knows.
         """
         if not self.is_local and not await self._redis.has_written():
             self._redis.written.doubt("it says so itself")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 from msgspec import Struct
 
-from managers.redis import RedisManager
+from managers.redis.client import RedisManager
 from services.stores import keys
 
 

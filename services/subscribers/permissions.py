@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from managers.cache import SmartCache
+from managers.storage.cache import SmartCache
 
 
 class AsksTelegram(Protocol):
-    """`managers.telegram.TelegramManager` in the running bot."""
+    """`managers.telegram.client.TelegramManager` in the running bot."""
 
     async def administers(self, chat_id: int, user_id: int) -> bool: ...
 

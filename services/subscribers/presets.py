@@ -18,8 +18,8 @@ from msgspec.structs import replace
 
 from domain.filters.presets import Preset
 from domain.filters.registry import FilterSet, Rule
-from managers.postgres import PostgresAwayError, PostgresManager
-from managers.redis import RedisAwayError, RedisManager
+from managers.redis.client import RedisAwayError, RedisManager
+from managers.storage.postgres import PostgresAwayError, PostgresManager
 from runtime.errors import UserFacingError
 from services.cluster.changes import preset_changed
 from services.stores import keys

@@ -15,8 +15,8 @@ from msgspec.structs import replace
 
 from domain.filters.registry import FIELDS, FilterSet
 from domain.subscribers.subscriber import Subscriber
-from managers.postgres import PostgresAwayError, PostgresManager
-from managers.redis import RedisManager
+from managers.redis.client import RedisManager
+from managers.storage.postgres import PostgresAwayError, PostgresManager
 from runtime.errors import UserFacingError
 from services.stores import keys
 from services.stores.journal import Journal, entry

@@ -9,9 +9,9 @@ import msgspec
 import structlog
 
 from domain.subscribers.subscriber import Subscriber
-from managers.cache import SmartCache
-from managers.postgres import PostgresAwayError, PostgresManager
-from managers.redis import RedisAwayError, RedisManager, Script
+from managers.redis.client import RedisAwayError, RedisManager, Script
+from managers.storage.cache import SmartCache
+from managers.storage.postgres import PostgresAwayError, PostgresManager
 from runtime.errors import TransientError
 from services.cluster.changes import CHANGES_KEPT
 from services.stores import keys

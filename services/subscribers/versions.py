@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from domain.filters.registry import FilterSet
-from managers.postgres import PostgresManager, Row
+from managers.storage.postgres import PostgresManager, Row
 
 _READ: Final = 1_000
 """Revisions of a subscriber that are looked at, the latest first."""

@@ -18,8 +18,8 @@ from domain.calls.events import Call
 from domain.matching.seen_tokens import ACCEPTED_FOR
 from domain.subscribers.partitions import partition_of
 from domain.subscribers.subscriber import Subscriber
-from managers.postgres import PostgresManager, Row
-from managers.redis import RedisManager, StreamEntry
+from managers.redis.client import RedisManager, StreamEntry
+from managers.storage.postgres import PostgresManager, Row
 from runtime.waiting import pause
 from services.claims.claiming import Alert, WaitingCall, milliseconds
 from services.stores import keys

@@ -19,12 +19,12 @@ from domain.matching.matcher import Matcher, Waiting
 from domain.payments.plans import load_plans
 from domain.subscribers.partitions import PARTITIONS
 from domain.subscribers.subscriber import Preferences, Subscriber
-from managers.cache import SmartCache
-from managers.postgres import PostgresManager
-from managers.rate_limiter import Limit, TelegramRateLimiter
-from managers.redis import RedisManager
-from managers.send_windows import PRIVATE
-from managers.telegram import TelegramManager
+from managers.redis.client import RedisManager
+from managers.storage.cache import SmartCache
+from managers.storage.postgres import PostgresManager
+from managers.telegram.client import TelegramManager
+from managers.telegram.rate_limiter import Limit, TelegramRateLimiter
+from managers.telegram.send_windows import PRIVATE
 from runtime.cancellation import end
 from sandbox.telegram.limits import FloodLimits
 from sandbox.telegram.people import SandboxUser

@@ -9,7 +9,7 @@ import pytest
 
 from domain.subscribers.partitions import PARTITIONS, partition_of
 from domain.subscribers.subscriber import Card, Destination, MessageKind
-from managers.rate_limiter import Lane
+from managers.telegram.rate_limiter import Lane
 from sandbox.telegram.faults import Fault
 from services.delivery import delivery
 from services.delivery.sending import Place

@@ -18,8 +18,8 @@ from handlers.base import Services
 from handlers.callbacks import CallbackData, ShowWhy
 from handlers.delivery import DeliveryMixin
 from handlers.dispatch import Dispatcher
-from managers.cache import SmartCache
-from managers.redis import RedisManager
+from managers.redis.client import RedisManager
+from managers.storage.cache import SmartCache
 from services.delivery.cards import alert_card
 from services.subscribers.inputs import InputsService
 from services.subscribers.permissions import PermissionsService

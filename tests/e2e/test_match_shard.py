@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 
 from composition import Composition, Place
-from managers.redis import RedisManager
+from managers.redis.client import RedisManager
 from sandbox.market import Market
 from services.cluster.members import Members
 from tests.e2e.conftest import composed

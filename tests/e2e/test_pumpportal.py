@@ -10,7 +10,7 @@ from pathlib import Path
 
 import aiohttp
 
-from managers.sources.base import is_address
+from managers.feed.sources.base import is_address
 from sandbox.prices import PriceSandbox
 from sandbox.replay import ReplaySandbox
 from sandbox.telegram.server import TelegramSandbox

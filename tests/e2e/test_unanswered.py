@@ -8,8 +8,8 @@ from typing import Any
 
 from composition import Composition
 from domain.delivery.messages import Message
-from managers.rate_limiter import Lane
-from managers.update_queue import Origin
+from managers.telegram.rate_limiter import Lane
+from managers.telegram.update_queue import Origin
 from sandbox.telegram.server import TelegramSandbox
 from tests.e2e.conftest import ADMIN, text_of
 

@@ -10,8 +10,8 @@ import pytest
 from aiohttp import web
 
 from bot.updates import Updates, Webhook
-from managers.rate_limiter import TelegramRateLimiter
-from managers.telegram import TelegramManager
+from managers.telegram.client import TelegramManager
+from managers.telegram.rate_limiter import TelegramRateLimiter
 from runtime.cancellation import end
 from runtime.supervision import Job, Progress, Pulse, supervise
 from tests.telegram.foreign_server import TOKEN, ForeignBotApi, Handler, cut, refusal

@@ -19,8 +19,8 @@ from bot.roles import ROLES, Role
 from composition import Addresses, Composition, Place, connect
 from config.settings import Settings
 from embedded.postgres import EmbeddedPostgres
-from managers.sources.native import NativeSource
-from managers.sources.pumpportal import PumpPortalSource
+from managers.feed.sources.native import NativeSource
+from managers.feed.sources.pumpportal import PumpPortalSource
 from runtime.cancellation import end
 from runtime.pace import pace
 from runtime.supervision import STUCK_AFTER_S, Pulse, watch

@@ -14,7 +14,7 @@ import psutil
 
 from embedded.postgres import EmbeddedPostgres
 from embedded.valkey import EmbeddedRedis
-from managers.redis import RedisManager
+from managers.redis.client import RedisManager
 from migrations import migrate
 from tests.conftest import UNSAFE_BUT_FAST
 

@@ -9,7 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from domain.matching.matcher import Matcher
-from managers.redis import RedisAwayError, RedisManager
+from managers.redis.client import RedisAwayError, RedisManager
 from sandbox.telegram.people import SandboxUser
 from sandbox.telegram.server import TelegramSandbox
 from tests.faults.ledger import REPEAT_NOTE, Counts, Ledger, judge

@@ -9,7 +9,7 @@ import socket
 import pytest
 
 from embedded.valkey import EmbeddedRedis
-from managers.redis import RedisAwayError, RedisManager
+from managers.redis.client import RedisAwayError, RedisManager
 from tests.faults.conftest import Verdict
 from tests.faults.ledger import IN_FLIGHT
 from tests.faults.stage import Stage

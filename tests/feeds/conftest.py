@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import aiohttp
 import pytest
 
-from managers.api import APIRetryManager
+from managers.http.api import APIRetryManager
 from sandbox.feed import FeedSandbox
 from sandbox.market import Market
 

@@ -13,8 +13,8 @@ from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
 from domain.calls.events import Call, Channel, Token
-from managers.sources.base import Source
-from managers.websocket import WebSocketManager
+from managers.feed.sources.base import Source
+from managers.feed.websocket import WebSocketManager
 
 _numbers = count(1)
 

@@ -16,8 +16,8 @@ from aiohttp import web
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from managers.api import FAILURES_IN_A_ROW, SHUT_OUT_S, APIRetryManager, NotAskedError
-from managers.request_budget import LOST_AFTER_S, Budget, Limit, pause_s
+from managers.http.api import FAILURES_IN_A_ROW, SHUT_OUT_S, APIRetryManager, NotAskedError
+from managers.http.request_budget import LOST_AFTER_S, Budget, Limit, pause_s
 from runtime.errors import TransientError
 
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]

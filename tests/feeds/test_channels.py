@@ -7,11 +7,11 @@ import msgspec
 from msgspec.structs import replace
 
 from domain.calls.events import Channel
-from managers.api import APIRetryManager
-from managers.cache import SmartCache
-from managers.postgres import PostgresManager
-from managers.redis import RedisManager
-from managers.sources.native import NativeSource
+from managers.feed.sources.native import NativeSource
+from managers.http.api import APIRetryManager
+from managers.redis.client import RedisManager
+from managers.storage.cache import SmartCache
+from managers.storage.postgres import PostgresManager
 from sandbox.feed import FeedSandbox
 from services.calls.channels import ChannelsService
 from services.monitoring.metrics import Metrics

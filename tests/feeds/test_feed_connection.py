@@ -14,9 +14,9 @@ from websockets.asyncio.client import connect
 from websockets.asyncio.server import ServerConnection, serve
 
 from domain.calls.events import Call
-from managers.feed_connection import FeedConnection
-from managers.sources.pumpportal import PumpPortalSource
-from managers.websocket import WebSocketManager
+from managers.feed.connection import FeedConnection
+from managers.feed.sources.pumpportal import PumpPortalSource
+from managers.feed.websocket import WebSocketManager
 from tests.feeds.support import address, scripted
 
 

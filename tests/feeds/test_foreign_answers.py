@@ -8,9 +8,9 @@ import pytest
 from aiohttp import web
 from yarl import URL
 
-from managers.api import ATTEMPTS, FAILURES_IN_A_ROW, APIRetryManager
-from managers.jupiter import SOL_MINT, JupiterManager
-from managers.sources.native import NativeSource
+from managers.feed.sources.native import NativeSource
+from managers.http.api import ATTEMPTS, FAILURES_IN_A_ROW, APIRetryManager
+from managers.providers.jupiter import SOL_MINT, JupiterManager
 from runtime.errors import TransientError
 from tests.feeds.support import address
 from tests.telegram.foreign_answers import PAGE, page, raw, said

@@ -13,10 +13,10 @@ from websockets.asyncio.server import ServerConnection
 from websockets.uri import parse_uri
 
 from domain.calls.events import Call
-from managers.feed_handshake import LONGEST_PAUSE_S
-from managers.feed_proxies import Proxies, is_loopback
-from managers.sources.native import NativeSource
-from managers.websocket import WebSocketManager
+from managers.feed.handshake import LONGEST_PAUSE_S
+from managers.feed.proxies import Proxies, is_loopback
+from managers.feed.sources.native import NativeSource
+from managers.feed.websocket import WebSocketManager
 from runtime.errors import FatalError
 from sandbox.feed import FeedSandbox
 from tests.faults.proxy import FaultProxy

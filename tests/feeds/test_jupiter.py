@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from managers.api import APIRetryManager
-from managers.jupiter import SOL_MINT, JupiterManager, SolPrice
+from managers.http.api import APIRetryManager
+from managers.providers.jupiter import SOL_MINT, JupiterManager, SolPrice
 from runtime.errors import TransientError
 from sandbox.prices import PriceSandbox
 from tests.feeds.support import address

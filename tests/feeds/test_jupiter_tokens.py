@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.calls.events import Origin, Token
-from managers.api import APIRetryManager, NotAskedError
-from managers.jupiter import KEYLESS, SOL_MINT, JupiterManager, read_token
+from managers.http.api import APIRetryManager, NotAskedError
+from managers.providers.jupiter import KEYLESS, SOL_MINT, JupiterManager, read_token
 from runtime.errors import TransientError
 from sandbox.market_figures import InventedTokens
 from sandbox.prices import PriceSandbox, token_body

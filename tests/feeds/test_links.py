@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from managers.sources.base import place
-from managers.sources.links import media_link, telegram_handle, web_link, x_handle
+from managers.feed.sources.base import place
+from managers.feed.sources.links import media_link, telegram_handle, web_link, x_handle
 from sandbox.market_traits import HOSTILE_LINKS
 
 ALPHABET = "abc/:@.?#[]%&=<>\"'\\ +_-\n\u202e"

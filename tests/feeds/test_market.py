@@ -10,7 +10,7 @@ from typing import NamedTuple
 import pytest
 
 from domain.calls.events import Call, PriceTick, Token
-from managers.sources.base import is_address
+from managers.feed.sources.base import is_address
 from sandbox.market import Market
 from sandbox.market_words import HOSTILE_NAMES
 

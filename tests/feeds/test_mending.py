@@ -11,8 +11,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from managers.json_mending import MAX_DEPTH, decoded, mended
-from managers.sources.base import clamped
+from managers.feed.sources.base import clamped
+from managers.http.json_mending import MAX_DEPTH, decoded, mended
 
 ANYTHING = msgspec.json.Decoder[object]()
 PARTS = (

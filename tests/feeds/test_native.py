@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from domain.calls.events import Call, Channel, ChannelRecord, Heartbeat, PriceTick, Token
-from managers.api import APIRetryManager
-from managers.sources.base import is_address
-from managers.sources.native import NativeSource
+from managers.feed.sources.base import is_address
+from managers.feed.sources.native import NativeSource
+from managers.http.api import APIRetryManager
 from runtime.errors import FeedRefusedError, FrameError, TransientError
 from sandbox import feed_wire
 from sandbox.feed import FeedSandbox

@@ -10,10 +10,10 @@ import pytest
 from aiohttp import web
 
 from domain.calls.events import Call, Heartbeat, PriceTick, Token
-from managers.api import APIRetryManager
-from managers.jupiter import JupiterManager, read_token
-from managers.sources.native import NativeSource
-from managers.sources.pumpportal import PumpPortalSource
+from managers.feed.sources.native import NativeSource
+from managers.feed.sources.pumpportal import PumpPortalSource
+from managers.http.api import APIRetryManager
+from managers.providers.jupiter import JupiterManager, read_token
 from runtime.errors import FrameError
 from tests.feeds.support import address, reading, scripted
 from tests.feeds.test_native import CALL, MINT, NOW, PRICE, SOURCE, TOKEN

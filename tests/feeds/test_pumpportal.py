@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.calls.events import Call, Event, PriceTick
-from managers.sources.base import is_address
-from managers.sources.pumpportal import PumpPortalSource
+from managers.feed.sources.base import is_address
+from managers.feed.sources.pumpportal import PumpPortalSource
 from runtime.errors import FeedRefusedError, FrameError
 from sandbox.replay import read_frames
 from tests.feeds.support import address

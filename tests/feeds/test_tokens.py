@@ -12,12 +12,12 @@ from aiohttp import web
 from msgspec.structs import replace
 
 from domain.calls.events import Call, Channel, Origin, PriceTick, Token
-from managers.api import ATTEMPTS, APIRetryManager
-from managers.jupiter import JupiterManager
-from managers.postgres import PostgresManager
-from managers.sources.base import Source
-from managers.sources.native import NativeSource
-from managers.sources.pumpportal import PumpPortalSource
+from managers.feed.sources.base import Source
+from managers.feed.sources.native import NativeSource
+from managers.feed.sources.pumpportal import PumpPortalSource
+from managers.http.api import ATTEMPTS, APIRetryManager
+from managers.providers.jupiter import JupiterManager
+from managers.storage.postgres import PostgresManager
 from sandbox.feed import FeedSandbox
 from sandbox.market import Market
 from sandbox.market_figures import InventedTokens

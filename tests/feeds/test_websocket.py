@@ -11,10 +11,10 @@ from websockets.asyncio.server import ServerConnection, serve
 from websockets.http11 import Request, Response
 
 from domain.calls.events import Call, PriceTick
-from managers.api import APIRetryManager
-from managers.sources.native import NativeSource
-from managers.sources.pumpportal import PumpPortalSource
-from managers.websocket import WebSocketManager
+from managers.feed.sources.native import NativeSource
+from managers.feed.sources.pumpportal import PumpPortalSource
+from managers.feed.websocket import WebSocketManager
+from managers.http.api import APIRetryManager
 from runtime.errors import FatalError
 from sandbox.feed import FeedSandbox
 from sandbox.market import Market

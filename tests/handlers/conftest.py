@@ -24,9 +24,9 @@ from handlers.rules import RulesMixin
 from handlers.settings import UserSettingsMixin
 from handlers.sharing import SharingMixin
 from handlers.start import StartMixin
-from managers.cache import SmartCache
-from managers.postgres import PostgresManager
-from managers.redis import RedisManager
+from managers.redis.client import RedisManager
+from managers.storage.cache import SmartCache
+from managers.storage.postgres import PostgresManager
 from services.monitoring.health import HealthReport, PartHealth
 from services.payments.subscriptions import SubscriptionsService
 from services.stores.journal import Journal

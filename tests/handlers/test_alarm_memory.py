@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from managers.redis import RedisManager
+from managers.redis.client import RedisManager
 from runtime.errors import OutcomeUnknownError
 from services.monitoring.alarm_memory import NOTHING_TOLD, ByChat, StoredAlarmMemory, ToldAlarm, ToldAlarms
 from services.monitoring.alarms import KNOWN_AFTER_S, AlarmsService

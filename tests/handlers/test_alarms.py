@@ -16,10 +16,10 @@ from domain.delivery.messages import Message
 from handlers.admin.health import AdminHealthMixin
 from handlers.base import Services
 from handlers.dispatch import Dispatcher
-from managers.rate_limiter import Lane, Slot, TelegramRateLimiter
-from managers.redis import RedisManager
-from managers.telegram import TelegramManager
-from managers.websocket import FeedHealth
+from managers.feed.websocket import FeedHealth
+from managers.redis.client import RedisManager
+from managers.telegram.client import TelegramManager
+from managers.telegram.rate_limiter import Lane, Slot, TelegramRateLimiter
 from runtime.cancellation import end
 from runtime.errors import (
     ChatMigratedError,

@@ -16,7 +16,7 @@ from handlers.base import BotBase, Services, Turn
 from handlers.callbacks import CallbackData
 from handlers.dispatch import Dispatcher
 from handlers.routing import callback, command, membership, otherwise, text_input
-from managers.telegram_updates import Excess
+from managers.telegram.updates import Excess
 from runtime.errors import (
     FatalError,
     MessageRefusedError,

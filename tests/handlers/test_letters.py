@@ -22,7 +22,7 @@ from handlers.dispatch import Dispatcher
 from handlers.help import HelpMixin
 from handlers.routing import collect
 from handlers.start import StartMixin
-from managers.redis import RedisManager
+from managers.redis.client import RedisManager
 from services.claims.claiming import Alert, HeldCall
 from services.claims.dead_letters import DeadLetters
 from services.monitoring.metrics import Metrics

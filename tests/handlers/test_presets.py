@@ -9,9 +9,9 @@ from domain.filters.registry import Range
 from domain.matching.matcher import Matcher
 from domain.subscribers.subscriber import Subscriber
 from handlers.base import Services
-from managers.cache import SmartCache
-from managers.postgres import PostgresAwayError, PostgresManager
-from managers.redis import RedisManager
+from managers.redis.client import RedisManager
+from managers.storage.cache import SmartCache
+from managers.storage.postgres import PostgresAwayError, PostgresManager
 from services.stores import keys
 from services.stores.journal import Journal
 from services.subscribers.presets import PresetsService, PresetsStore

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from domain.filters.registry import Range
 from handlers.base import Services
-from managers.postgres import PostgresManager
-from managers.redis import RedisManager
+from managers.redis.client import RedisManager
+from managers.storage.postgres import PostgresManager
 from runtime.errors import UserFacingError
 from services.stores import keys
 from services.stores.journal import Journal

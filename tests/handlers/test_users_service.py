@@ -19,9 +19,9 @@ from domain.matching.matcher import Matcher
 from domain.subscribers.partitions import PARTITIONS
 from domain.subscribers.subscriber import Preferences, Subscriber
 from handlers.base import Services
-from managers.cache import SmartCache
-from managers.postgres import PostgresManager
-from managers.redis import RedisManager
+from managers.redis.client import RedisManager
+from managers.storage.cache import SmartCache
+from managers.storage.postgres import PostgresManager
 from runtime.errors import UserFacingError
 from services.stores.journal import Journal
 from services.subscribers.store import SubscribersStore

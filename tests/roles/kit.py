@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from domain.calls.events import Call, Channel, Token
-from managers.redis import Argument, RedisManager, Reply, Script
+from managers.redis.client import Argument, RedisManager, Reply, Script
 from services.cluster.leases import Leases
 from services.cluster.members import ALL_ROLES, Members, Shard
 from services.cluster.partition_owner import PartitionOwner

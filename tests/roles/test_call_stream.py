@@ -6,7 +6,7 @@ import random
 import pytest
 
 from domain.subscribers.partitions import PARTITIONS
-from managers.redis import RedisAwayError, RedisManager
+from managers.redis.client import RedisAwayError, RedisManager
 from runtime.cancellation import end
 from services.calls.call_stream import BEGINNING, Batch, CallReader, CallStream, position_of
 from services.claims.claiming import CLAIM, FeedCursor, claim_command

@@ -6,9 +6,9 @@ from collections.abc import AsyncIterator
 import pytest
 
 from domain.subscribers.subscriber import Subscriber
-from managers.cache import SmartCache
-from managers.postgres import PostgresManager
-from managers.redis import RedisManager
+from managers.redis.client import RedisManager
+from managers.storage.cache import SmartCache
+from managers.storage.postgres import PostgresManager
 from runtime.cancellation import end
 from runtime.waiting import Progress
 from services.cluster.changes import Changes, OnChange, preset_changed

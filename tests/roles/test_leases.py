@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from managers.redis import RedisAwayError, RedisManager, RedisReplyError
+from managers.redis.client import RedisAwayError, RedisManager, RedisReplyError
 from services.claims.claiming import CLAIM, ClaimRequest, claim_command
 from services.cluster.fencing import LeaseLostError, lease_lost
 from services.cluster.leases import Leases, Progress

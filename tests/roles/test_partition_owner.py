@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from domain.subscribers.partitions import ALL, PARTITIONS
-from managers.redis import RedisAwayError, RedisManager
+from managers.redis.client import RedisAwayError, RedisManager
 from services.cluster.fencing import LeaseLostError
 from services.cluster.leases import Leases
 from services.cluster.members import ALL_ROLES, Member, Members, Shard

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 
 from domain.calls.events import PriceTick
-from managers.redis import RedisManager
+from managers.redis.client import RedisManager
 from runtime.cancellation import end
 from services.calls.tick_stream import KEPT, TickStream
 from services.stores import keys

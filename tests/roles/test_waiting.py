@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from managers.rate_limiter import Lane
-from managers.redis import RedisManager
+from managers.redis.client import RedisManager
+from managers.telegram.rate_limiter import Lane
 from runtime.cancellation import end
 from runtime.lock import Gate
 from runtime.pace import pace

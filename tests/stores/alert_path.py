@@ -16,10 +16,10 @@ from domain.calls.events import Call, Channel, Token
 from domain.delivery.policy import Hold
 from domain.subscribers.partitions import ALL, Partition
 from domain.subscribers.subscriber import Subscriber
-from managers.cache import SmartCache
-from managers.postgres import PostgresManager
-from managers.redis import RedisAwayError, RedisManager
-from managers.sqlite import SqliteManager
+from managers.redis.client import RedisAwayError, RedisManager
+from managers.storage.cache import SmartCache
+from managers.storage.postgres import PostgresManager
+from managers.storage.sqlite import SqliteManager
 from services.claims.accepted_pairs import AcceptedPairs
 from services.claims.outbox import ClaimRequest, FeedCursor, Outbox, OutboxEntry
 from services.claims.outbox_scripts import SCRIPTS

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from managers.postgres import PostgresManager
+from managers.storage.postgres import PostgresManager
 from tests.faults.proxy import FaultProxy
 from tests.stores.alert_path import Process, process_on
 

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from managers.cache import CACHES, SmartCache
+from managers.storage.cache import CACHES, SmartCache
 
 
 def cache_of(*entries: tuple[str, int], max_entries: int = 100) -> SmartCache[str, int | None]:

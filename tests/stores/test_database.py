@@ -14,8 +14,8 @@ from msgspec.structs import replace
 from domain.filters.presets import Preset
 from domain.filters.registry import FilterSet, Range
 from domain.subscribers.subscriber import Subscriber
-from managers.postgres import PostgresManager, PostgresStatementError
-from managers.redis import RedisManager
+from managers.redis.client import RedisManager
+from managers.storage.postgres import PostgresManager, PostgresStatementError
 from migrations import migrate
 from services.recovery.postgres_fill import PostgresFill
 from services.stores import keys

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from domain.subscribers.partitions import PARTITIONS, partition_of
-from managers.redis import RedisAwayError, RedisManager, RedisReplyError
+from managers.redis.client import RedisAwayError, RedisManager, RedisReplyError
 from runtime.errors import UserFacingError
 from services.claims.claiming import Alert
 from services.claims.dead_letters import NEWEST, DeadLetters, Replayed

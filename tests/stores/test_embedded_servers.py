@@ -15,7 +15,7 @@ import pytest
 
 from embedded.postgres import EmbeddedPostgres
 from embedded.valkey import EmbeddedRedis
-from managers.redis import RedisManager
+from managers.redis.client import RedisManager
 from runtime.errors import FatalError
 from tests.conftest import UNSAFE_BUT_FAST
 

@@ -14,8 +14,8 @@ import pytest
 from domain.calls.events import Call, Channel, ChannelRecord, Token
 from domain.subscribers.subscriber import Subscriber
 from embedded.postgres import EmbeddedPostgres
-from managers.postgres import PostgresAwayError, PostgresManager, PostgresSchemaError, Row
-from managers.redis import RedisManager
+from managers.redis.client import RedisManager
+from managers.storage.postgres import PostgresAwayError, PostgresManager, PostgresSchemaError, Row
 from migrations import migrate
 from services.stores import keys
 from services.stores.journal import Journal, entry

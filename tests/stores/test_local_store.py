@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from managers.redis import RedisAwayError, RedisManager, Script
-from managers.sqlite import LocalStoreError, SqliteManager
+from managers.redis.client import RedisAwayError, RedisManager, Script
+from managers.storage.sqlite import LocalStoreError, SqliteManager
 from runtime.errors import FatalError, TransientError
 from services.stores.local_store import LocalAlert, LocalStore, Operation, ScriptCall, Transaction
 from services.stores.replay import Replayed, replay
@@ -29,7 +29,7 @@ SCRIPTS = {"once": ONCE}
 APPENDING = """
 import asyncio, os, sys
 from pathlib import Path
-from managers.sqlite import SqliteManager
+from managers.storage.sqlite import SqliteManager
 from services.stores.local_store import LocalStore, Transaction
 
 async def append(store, caller):
@@ -49,7 +49,7 @@ asyncio.run(main())
 DISK_FULL = """
 import asyncio, resource, sys
 from pathlib import Path
-from managers.sqlite import LocalStoreError, SqliteManager
+from managers.storage.sqlite import LocalStoreError, SqliteManager
 from services.stores.local_store import LocalStore, Transaction
 
 def limit_files_to(size_bytes):
@@ -81,8 +81,8 @@ asyncio.run(main())
 REPLAYING = """
 import asyncio, sys
 from pathlib import Path
-from managers.redis import RedisManager, Script
-from managers.sqlite import SqliteManager
+from managers.redis.client import RedisManager, Script
+from managers.storage.sqlite import SqliteManager
 from services.stores.local_store import LocalStore
 from services.stores.replay import replay
 
@@ -379,7 +379,7 @@ async def test_a_corrupt_file_is_moved_aside_and_said(
 
 
 async def test_a_store_is_open_once(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("managers.sqlite._BUSY_TIMEOUT_S", 0.0)
+    monkeypatch.setattr("managers.storage.sqlite._BUSY_TIMEOUT_S", 0.0)
     async with opened(path) as store:
         await store.append([setting(1)])
         with pytest.raises(LocalStoreError, match="locked"):

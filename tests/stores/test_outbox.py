@@ -13,8 +13,8 @@ from msgspec.structs import replace
 
 from domain.calls.events import Call, Channel, Token
 from domain.subscribers.partitions import PARTITIONS, partition_of
-from managers.postgres import PostgresManager
-from managers.redis import RedisAwayError, RedisManager
+from managers.redis.client import RedisAwayError, RedisManager
+from managers.storage.postgres import PostgresManager
 from services.claims.accepted_pairs import AcceptedPairs
 from services.claims.claiming import CheckedChannel
 from services.claims.dead_letters import DeadLetters

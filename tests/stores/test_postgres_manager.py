@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from embedded.postgres import EmbeddedPostgres
-from managers.postgres import (
+from managers.storage.postgres import (
     PostgresAwayError,
     PostgresDataError,
     PostgresManager,

@@ -12,8 +12,8 @@ import pytest
 from msgspec.structs import replace
 
 from embedded.valkey import EmbeddedRedis
-from managers.postgres import PostgresManager
-from managers.redis import RedisManager
+from managers.redis.client import RedisManager
+from managers.storage.postgres import PostgresManager
 from runtime.errors import FatalError
 from services.claims.outbox import FeedCursor
 from services.delivery.held import records_of

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from embedded.valkey import EmbeddedRedis
-from managers.redis import RedisAwayError, RedisManager, RedisReplyError
-from managers.redis_circuit import QUICK_ATTEMPTS, Circuit
-from managers.redis_errors import RedisNotNowError, RedisTimeoutError
+from managers.redis.circuit import QUICK_ATTEMPTS, Circuit
+from managers.redis.client import RedisAwayError, RedisManager, RedisReplyError
+from managers.redis.errors import RedisNotNowError, RedisTimeoutError
 from runtime.cancellation import end
 
 

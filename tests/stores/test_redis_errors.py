@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from embedded.valkey import EmbeddedRedis
-from managers.redis import RedisAwayError, RedisManager, RedisReplyError, Script
-from managers.redis_errors import RedisNotNowError, RedisUnservingError
-from managers.sqlite import SqliteManager
+from managers.redis.client import RedisAwayError, RedisManager, RedisReplyError, Script
+from managers.redis.errors import RedisNotNowError, RedisUnservingError
+from managers.storage.sqlite import SqliteManager
 from services.cluster.fencing import FENCED, fence_args, lease_lost
 from services.stores.local_store import LocalStore, ScriptCall
 from services.stores.replay import replay

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from embedded.valkey import EmbeddedRedis
-from managers.redis import RedisAwayError, RedisManager, RedisReplyError, Script
+from managers.redis.client import RedisAwayError, RedisManager, RedisReplyError, Script
 from runtime.errors import FatalError, TransientError
 from tests.faults.proxy import FaultProxy
 

@@ -17,8 +17,8 @@ from msgspec.structs import replace
 
 from domain.matching.seen_tokens import ACCEPTED_FOR
 from domain.subscribers.partitions import PARTITIONS, partition_of
-from managers.postgres import PostgresManager
-from managers.redis import RedisAwayError, RedisManager
+from managers.redis.client import RedisAwayError, RedisManager
+from managers.storage.postgres import PostgresManager
 from runtime.errors import TransientError
 from services.claims.outbox import ClaimRequest, FeedCursor, OutboxEntry
 from services.cluster.fencing import LeaseLostError

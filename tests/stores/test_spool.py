@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from domain.subscribers.partitions import PARTITIONS, partition_of
-from managers.postgres import PostgresManager
-from managers.redis import RedisAwayError, RedisManager
-from managers.sqlite import LocalStoreError
+from managers.redis.client import RedisAwayError, RedisManager
+from managers.storage.postgres import PostgresManager
+from managers.storage.sqlite import LocalStoreError
 from runtime.lock import Gate
 from runtime.waiting import Progress
 from services.claims.dead_letters import DeadLetters

@@ -9,8 +9,8 @@ import pytest
 from msgspec.structs import replace
 
 from domain.calls.events import Call
-from managers.postgres import PostgresManager
-from managers.redis import RedisAwayError, RedisManager
+from managers.redis.client import RedisAwayError, RedisManager
+from managers.storage.postgres import PostgresManager
 from runtime.errors import TransientError
 from services.claims import stored_calls
 from services.claims.claiming import alerts_of

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from domain.filters.registry import Choice, FilterSet, Range
 from domain.subscribers.subscriber import Subscriber
-from managers.cache import SmartCache
-from managers.postgres import PostgresAwayError, PostgresManager
-from managers.redis import RedisAwayError, RedisManager
+from managers.redis.client import RedisAwayError, RedisManager
+from managers.storage.cache import SmartCache
+from managers.storage.postgres import PostgresAwayError, PostgresManager
 from services.stores import keys
 from services.stores.journal import Journal
 from services.subscribers.store import StaleSubscriberError, SubscribersStore

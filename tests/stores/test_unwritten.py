@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 
 from embedded.valkey import EmbeddedRedis, server_binary
-from managers.postgres import PostgresManager
-from managers.redis import RedisAwayError, RedisManager
-from managers.redis_errors import RedisUnservingError
-from managers.redis_written import WrittenNote
+from managers.redis.client import RedisAwayError, RedisManager
+from managers.redis.errors import RedisUnservingError
+from managers.redis.written import WrittenNote
+from managers.storage.postgres import PostgresManager
 from services.claims.outbox import FeedCursor
 from services.stores.spool import Spool
 from tests.faults.small_disk import SmallDisk

@@ -12,7 +12,7 @@ from typing import Any, Self
 
 from aiohttp import web
 
-from managers.telegram import TelegramManager
+from managers.telegram.client import TelegramManager
 
 TOKEN = "123456:ForeignServerToken"
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]

@@ -7,9 +7,9 @@ from datetime import timedelta
 
 from telegram.error import TimedOut
 
-from managers.rate_limiter import Answer, ChatId, Limit, Slot, TelegramRateLimiter
-from managers.send_lanes import Lane
-from managers.telegram_answers import FloodRefusedError
+from managers.telegram.answers import FloodRefusedError
+from managers.telegram.rate_limiter import Answer, ChatId, Limit, Slot, TelegramRateLimiter
+from managers.telegram.send_lanes import Lane
 
 
 @dataclass

@@ -8,9 +8,9 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 import pytest
 
 from domain.delivery.messages import Message
-from managers.conversation import TelegramConversation
-from managers.rate_limiter import TelegramRateLimiter
-from managers.telegram import TelegramManager
+from managers.telegram.client import TelegramManager
+from managers.telegram.conversation import TelegramConversation
+from managers.telegram.rate_limiter import TelegramRateLimiter
 from runtime.errors import FloodError
 from tests.telegram.foreign_server import TOKEN, ForeignBotApi, Handler, refusal
 

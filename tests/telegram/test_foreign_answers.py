@@ -10,11 +10,11 @@ from telegram import Update
 from telegram.ext import ContextTypes, TypeHandler
 
 from domain.delivery.messages import Media, Message
-from managers.conversation import TelegramConversation
-from managers.rate_limiter import Lane, TelegramRateLimiter
-from managers.send_windows import Limit
-from managers.telegram import TelegramManager
-from managers.telegram_errors import telegram_errors
+from managers.telegram.client import TelegramManager
+from managers.telegram.conversation import TelegramConversation
+from managers.telegram.errors import telegram_errors
+from managers.telegram.rate_limiter import Lane, TelegramRateLimiter
+from managers.telegram.send_windows import Limit
 from runtime.errors import FatalError, FloodError, OutcomeUnknownError, RecipientGoneError
 from tests.telegram.foreign_answers import ANSWERS, FORBIDDEN, MESSAGE, page, said
 from tests.telegram.foreign_server import TOKEN, ForeignBotApi, Handler

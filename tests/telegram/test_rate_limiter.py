@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from telegram.error import BadRequest, RetryAfter
 
-from managers.rate_limiter import Answer, Lane, Slot, TelegramRateLimiter, retry_after_s
-from managers.telegram_answers import FloodRefusedError
+from managers.telegram.answers import FloodRefusedError
+from managers.telegram.rate_limiter import Answer, Lane, Slot, TelegramRateLimiter, retry_after_s
 from tests.telegram.strict_server import StrictServer, request
 from tests.telegram.virtual_time import run, virtual_clock
 

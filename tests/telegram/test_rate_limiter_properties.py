@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from telegram.error import TelegramError
 
-from managers.rate_limiter import Lane, Limit, Slot, TelegramRateLimiter
+from managers.telegram.rate_limiter import Lane, Limit, Slot, TelegramRateLimiter
 from tests.telegram.strict_server import StrictServer, request
 from tests.telegram.virtual_time import run, virtual_clock
 

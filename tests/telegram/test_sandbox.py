@@ -8,9 +8,9 @@ from telegram import Update
 from telegram.ext import CallbackQueryHandler, CommandHandler, ContextTypes
 
 from domain.delivery.messages import Button, Message
-from managers.rate_limiter import Lane, TelegramRateLimiter
-from managers.telegram import TelegramManager
-from managers.telegram_markup import markup
+from managers.telegram.client import TelegramManager
+from managers.telegram.markup import markup
+from managers.telegram.rate_limiter import Lane, TelegramRateLimiter
 from runtime.errors import ChatMigratedError, FloodError, MessageRefusedError, OutcomeUnknownError, RecipientGoneError
 from sandbox.telegram.faults import Fault
 from sandbox.telegram.limits import FloodLimits, Window

@@ -7,10 +7,10 @@ import time
 
 import pytest
 
-from managers.redis import RedisManager
-from managers.send_lanes import Lane
-from managers.send_slots import SlotScheduler
-from managers.send_windows import GROUP, OVERALL, Limit
+from managers.redis.client import RedisManager
+from managers.telegram.send_lanes import Lane
+from managers.telegram.send_slots import SlotScheduler
+from managers.telegram.send_windows import GROUP, OVERALL, Limit
 from runtime.errors import NotSentError
 from services.cluster.sent_lately import SentBefore
 from tests.faults.proxy import FaultProxy

@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from telegram.error import TelegramError, TimedOut
 
 from embedded.valkey import EmbeddedRedis
-from managers.rate_limiter import Answer, Lane, Limit, TelegramRateLimiter
-from managers.redis import Argument, RedisAwayError, RedisManager, Reply, Script
+from managers.redis.client import Argument, RedisAwayError, RedisManager, Reply, Script
+from managers.telegram.rate_limiter import Answer, Lane, Limit, TelegramRateLimiter
 from services.cluster.slot_leases import LEASE_S, RENEW, RENEWED_EACH_S, SlotLeases
 from services.stores import keys
 from tests.telegram.strict_server import StrictServer

@@ -10,10 +10,10 @@ from telegram import Update
 from telegram.ext import ContextTypes, TypeHandler
 
 from domain.delivery.messages import Button, Message
-from managers.rate_limiter import Lane, TelegramRateLimiter
-from managers.telegram import ALLOWED_UPDATES, TelegramManager
-from managers.telegram_markup import markup, plain_text
-from managers.update_queue import PER_PERSON
+from managers.telegram.client import ALLOWED_UPDATES, TelegramManager
+from managers.telegram.markup import markup, plain_text
+from managers.telegram.rate_limiter import Lane, TelegramRateLimiter
+from managers.telegram.update_queue import PER_PERSON
 from runtime.errors import (
     BotError,
     ChatMigratedError,

@@ -9,8 +9,8 @@ from telegram import Update
 from telegram.ext import ContextTypes, TypeHandler
 
 from domain.delivery.messages import Message
-from managers.rate_limiter import Lane, TelegramRateLimiter
-from managers.telegram import TelegramManager
+from managers.telegram.client import TelegramManager
+from managers.telegram.rate_limiter import Lane, TelegramRateLimiter
 from runtime.errors import FatalError, NotSentError, TransientError
 from tests.telegram.foreign_server import TOKEN, ForeignBotApi, cut, never, polling, refusal
 

@@ -1,7 +1,7 @@
 import pytest
 from telegram.error import BadRequest, Conflict, NetworkError, TelegramError, TimedOut
 
-from managers.telegram_errors import as_bot_error, is_harmless
+from managers.telegram.errors import as_bot_error, is_harmless
 from runtime.errors import (
     BotError,
     MessageRefusedError,

@@ -8,8 +8,8 @@ from aiohttp import web
 from telegram import Bot
 from telegram.error import NetworkError, RetryAfter, TelegramError, TimedOut
 
-from managers.rate_limiter import retry_after_s
-from managers.telegram_request import AiohttpRequest, RequestNotSentError
+from managers.telegram.rate_limiter import retry_after_s
+from managers.telegram.request import AiohttpRequest, RequestNotSentError
 from tests.telegram.foreign_server import TOKEN, ForeignBotApi, Handler, cut, never, refusal
 
 

@@ -12,10 +12,10 @@ from structlog.testing import capture_logs
 from telegram import Update
 from telegram.ext import ContextTypes, TypeHandler
 
-from managers.polling import next_offset
-from managers.rate_limiter import TelegramRateLimiter
-from managers.telegram import TelegramManager
-from managers.telegram_updates import identified, read_page
+from managers.telegram.client import TelegramManager
+from managers.telegram.polling import next_offset
+from managers.telegram.rate_limiter import TelegramRateLimiter
+from managers.telegram.updates import identified, read_page
 from tests.telegram.foreign_server import PRIVATE_CHAT, SENDER, TOKEN, ForeignBotApi, Handler, polling, refusal
 
 Write = Callable[[int], str]

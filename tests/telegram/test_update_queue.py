@@ -8,7 +8,7 @@ from collections import Counter, defaultdict
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from managers.update_queue import HANDLED_WITHIN_S, TOLD_EACH_S, Origin, UpdateQueue
+from managers.telegram.update_queue import HANDLED_WITHIN_S, TOLD_EACH_S, Origin, UpdateQueue
 from tests.telegram.virtual_time import run, virtual_clock
 
 ANN, BEN = Origin(1, 1), Origin(2, 2)

@@ -11,11 +11,11 @@ from prometheus_client.exposition import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from bot.health import api_health
-from managers.api import FAILURES_IN_A_ROW, APIRetryManager
-from managers.cache import SmartCache
-from managers.postgres import PostgresManager
-from managers.rate_limiter import Lane, TelegramRateLimiter
-from managers.redis import RedisManager
+from managers.http.api import FAILURES_IN_A_ROW, APIRetryManager
+from managers.redis.client import RedisManager
+from managers.storage.cache import SmartCache
+from managers.storage.postgres import PostgresManager
+from managers.telegram.rate_limiter import Lane, TelegramRateLimiter
 from runtime.errors import TransientError
 from services.claims.dead_letters import DeadLetters
 from services.monitoring.gauges import (

@@ -4,8 +4,8 @@ import pytest
 
 from domain.filters.presets import Preset
 from domain.filters.registry import Range
-from managers.postgres import PostgresManager
-from managers.redis import RedisManager
+from managers.redis.client import RedisManager
+from managers.storage.postgres import PostgresManager
 from tests.why.support import World
 
 CAREFUL = Preset(key="careful", rules={"holders": Range(minimum=100.0)})

@@ -16,9 +16,9 @@ from domain.filters.registry import FilterSet, Rule
 from domain.matching.matcher import Matcher
 from domain.payments.plans import load_plans
 from domain.subscribers.subscriber import Subscriber
-from managers.cache import SmartCache
-from managers.postgres import PostgresManager
-from managers.redis import RedisManager
+from managers.redis.client import RedisManager
+from managers.storage.cache import SmartCache
+from managers.storage.postgres import PostgresManager
 from services.calls.channels import ChannelsService
 from services.calls.decisions import DecisionsService
 from services.calls.tokens import TokensService

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from domain.filters.registry import Range, Rule
 from domain.matching.seen_tokens import ACCEPTED_FOR
-from managers.postgres import PostgresManager
-from managers.redis import Command, RedisManager
+from managers.redis.client import Command, RedisManager
+from managers.storage.postgres import PostgresManager
 from services.stores import keys
 from tests.stores.alert_path import NOW, request
 from tests.why.support import World, mint

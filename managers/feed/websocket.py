@@ -16,10 +16,10 @@ from msgspec import Struct
 from websockets.exceptions import ConnectionClosed, WebSocketException
 
 from domain.calls.events import Call, PriceTick
-from managers.feed_connection import FeedConnection
-from managers.feed_handshake import FeedHandshake, asked_pause_s, check_address, described, shown
-from managers.feed_proxies import Proxies
-from managers.sources.base import Source
+from managers.feed.connection import FeedConnection
+from managers.feed.handshake import FeedHandshake, asked_pause_s, check_address, described, shown
+from managers.feed.proxies import Proxies
+from managers.feed.sources.base import Source
 from runtime.clock import now
 from runtime.errors import FeedRefusedError, FrameError, TransientError
 from runtime.pace import pace

@@ -14,8 +14,8 @@ import hiredis
 from redis import asyncio as driver
 from redis.exceptions import InvalidResponse, ResponseError
 
-from managers.redis_errors import ELSEWHERE, code_of
-from managers.redis_replies import Reply
+from managers.redis.errors import ELSEWHERE, code_of
+from managers.redis.replies import Reply
 
 Argument = bytes | str | int | float
 Command = tuple[Argument, ...]

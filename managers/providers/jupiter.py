@@ -12,12 +12,12 @@ import msgspec
 import structlog
 
 from domain.calls.events import Origin, Token
-from managers.api import APIRetryManager
-from managers.api_answers import Shape
-from managers.json_mending import decoded
-from managers.request_budget import Limit
-from managers.sources.base import NAME_LIMIT, SYMBOL_LIMIT, clamped, cut, is_plausible, place, positive
-from managers.sources.links import media_link, telegram_handle, web_link, x_handle
+from managers.feed.sources.base import NAME_LIMIT, SYMBOL_LIMIT, clamped, cut, is_plausible, place, positive
+from managers.feed.sources.links import media_link, telegram_handle, web_link, x_handle
+from managers.http.answers import Shape
+from managers.http.api import APIRetryManager
+from managers.http.json_mending import decoded
+from managers.http.request_budget import Limit
 from runtime.clock import now
 from runtime.errors import TransientError
 

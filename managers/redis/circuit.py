@@ -16,7 +16,7 @@ from typing import Final, Never
 
 import structlog
 
-from managers.redis_errors import (
+from managers.redis.errors import (
     RedisAwayError,
     RedisNotNowError,
     RedisReplyError,

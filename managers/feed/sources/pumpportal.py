@@ -19,9 +19,9 @@ import msgspec
 from msgspec import Struct
 
 from domain.calls.events import Call, Channel, Event, PriceTick, Token
-from managers.json_mending import decoded
-from managers.sources.base import NAME_LIMIT, SYMBOL_LIMIT, cut, is_address, place, positive
-from managers.sources.links import media_link, telegram_handle, web_link, x_handle
+from managers.feed.sources.base import NAME_LIMIT, SYMBOL_LIMIT, cut, is_address, place, positive
+from managers.feed.sources.links import media_link, telegram_handle, web_link, x_handle
+from managers.http.json_mending import decoded
 from runtime.errors import FeedRefusedError, FrameError
 
 _URL = "wss://pumpportal.fun/api/data"

@@ -15,10 +15,10 @@ import structlog
 from telegram.error import Conflict, NetworkError, TelegramError
 from telegram.ext import ExtBot
 
-from managers.telegram_errors import as_bot_error
-from managers.telegram_request import AiohttpRequest
-from managers.telegram_updates import UpdateInbox, identified, read_page
-from managers.update_queue import UpdateQueue
+from managers.telegram.errors import as_bot_error
+from managers.telegram.request import AiohttpRequest
+from managers.telegram.update_queue import UpdateQueue
+from managers.telegram.updates import UpdateInbox, identified, read_page
 from runtime.errors import BotError, FatalError, FloodError, NotSentError, TransientError
 
 log = structlog.get_logger(__name__)

@@ -14,9 +14,9 @@ from msgspec import Struct
 from telegram.error import RetryAfter
 from telegram.ext import BaseRateLimiter
 
-from managers.send_lanes import Lane
-from managers.send_slots import ChatId, Slot, SlotScheduler
-from managers.send_windows import GROUP, OVERALL, PRIVATE, Limit
+from managers.telegram.send_lanes import Lane
+from managers.telegram.send_slots import ChatId, Slot, SlotScheduler
+from managers.telegram.send_windows import GROUP, OVERALL, PRIVATE, Limit
 
 __all__ = ["Answer", "ChatId", "Lane", "Limit", "LimiterStats", "Slot", "TelegramRateLimiter", "retry_after_s"]
 

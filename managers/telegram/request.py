@@ -19,7 +19,7 @@ from telegram.error import NetworkError, TimedOut
 from telegram.request import BaseRequest, RequestData
 from yarl import URL
 
-from managers.telegram_answers import FloodRefusedError, ForeignAnswerError, telegrams_own
+from managers.telegram.answers import FloodRefusedError, ForeignAnswerError, telegrams_own
 from runtime.clock import now
 
 _TOKEN_IN_URL = re.compile(r"/bot[^/\s]+")

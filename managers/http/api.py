@@ -21,8 +21,8 @@ from purgatory import AsyncCircuitBreakerFactory, ContextChanged, Event
 from purgatory.domain.model import HALF_OPENED, OPENED, HalfOpenedState
 from yarl import URL
 
-from managers.api_answers import FailedError, ForeignAnswerError, RefusedError, Shape, TooManyError, body_of
-from managers.request_budget import UNLIMITED, Budget, Limit, pause_s
+from managers.http.answers import FailedError, ForeignAnswerError, RefusedError, Shape, TooManyError, body_of
+from managers.http.request_budget import UNLIMITED, Budget, Limit, pause_s
 from runtime.cancellation import stop_if_cancelled
 from runtime.errors import TransientError
 

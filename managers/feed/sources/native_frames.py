@@ -9,8 +9,8 @@ import msgspec
 from msgspec import Meta, Struct
 
 from domain.calls.events import Chain
-from managers.api_answers import Shape
-from managers.sources.leniency import LenientDecoder
+from managers.feed.sources.leniency import LenientDecoder
+from managers.http.answers import Shape
 
 Amount = Annotated[float, Meta(ge=0)]
 Count = Annotated[int, Meta(ge=0, le=2**53)]

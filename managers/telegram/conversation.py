@@ -12,9 +12,9 @@ from telegram.constants import ParseMode
 from telegram.error import BadRequest
 
 from domain.delivery.messages import Message
-from managers.telegram import TelegramManager
-from managers.telegram_errors import is_harmless, telegram_errors
-from managers.telegram_markup import markup
+from managers.telegram.client import TelegramManager
+from managers.telegram.errors import is_harmless, telegram_errors
+from managers.telegram.markup import markup
 from runtime.errors import BotError, FloodError, RecipientGoneError
 
 _NO_PREVIEW = LinkPreviewOptions(is_disabled=True)

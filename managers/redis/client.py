@@ -5,7 +5,7 @@ XADD or a MULTI of which only the reply was lost runs again. Here `retry=None`; 
 purpose makes sure that it may be repeated. Commands are those of Redis 6.2 and replies are read raw
 (RESP2), so that no version of the driver reads them differently.
 
-When Redis is away, `managers/redis_circuit.py` answers in its place, at once.
+When Redis is away, `managers/redis/circuit.py` answers in its place, at once.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from datetime import datetime
 from types import TracebackType
 from typing import Never, Self, cast
 
-from managers.redis_circuit import Circuit
-from managers.redis_connections import Argument, Command, Connections
-from managers.redis_errors import (
+from managers.redis.circuit import Circuit
+from managers.redis.connections import Argument, Command, Connections
+from managers.redis.errors import (
     RedisAwayError,
     RedisNotNowError,
     RedisReplyError,
     RedisUnservingError,
     wrapped_errors,
 )
-from managers.redis_replies import Reply, StreamEntry, entries, entries_of_one_stream, info, pairs, text
-from managers.redis_written import ServerRun, WrittenNote
+from managers.redis.replies import Reply, StreamEntry, entries, entries_of_one_stream, info, pairs, text
+from managers.redis.written import ServerRun, WrittenNote
 
 __all__ = [
     "Argument",

@@ -17,13 +17,13 @@ from telegram.error import BadRequest
 from telegram.ext import Application, ApplicationBuilder, ContextTypes, ExtBot
 
 from domain.delivery.messages import Media, MediaKind, Message, SentMedia
-from managers.polling import POLL_GRACE_S, Polling, PollRequest
-from managers.rate_limiter import Lane, Slot, TelegramRateLimiter
-from managers.telegram_errors import telegram_errors
-from managers.telegram_markup import keyboard_json, plain_text
-from managers.telegram_request import AiohttpRequest
-from managers.telegram_updates import UpdateInbox, webhook_secret
-from managers.update_queue import UpdateQueue
+from managers.telegram.errors import telegram_errors
+from managers.telegram.markup import keyboard_json, plain_text
+from managers.telegram.polling import POLL_GRACE_S, Polling, PollRequest
+from managers.telegram.rate_limiter import Lane, Slot, TelegramRateLimiter
+from managers.telegram.request import AiohttpRequest
+from managers.telegram.update_queue import UpdateQueue
+from managers.telegram.updates import UpdateInbox, webhook_secret
 from runtime.cancellation import end
 from runtime.errors import FloodError, MessageRefusedError, RecipientGoneError, TransientError
 from runtime.pace import pace

@@ -16,9 +16,9 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidHandshake, InvalidProxyStatus, InvalidStatus, InvalidURI
 from websockets.uri import parse_uri
 
-from managers.feed_connection import FeedConnection
-from managers.feed_proxies import Proxies
-from managers.request_budget import pause_s
+from managers.feed.connection import FeedConnection
+from managers.feed.proxies import Proxies
+from managers.http.request_budget import pause_s
 from runtime.errors import FatalError
 
 LONGEST_PAUSE_S: Final = 300.0

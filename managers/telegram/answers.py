@@ -16,8 +16,8 @@ import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 from telegram.error import NetworkError, RetryAfter
 
-from managers.json_mending import decoded_with_text
-from managers.telegram_updates import is_page
+from managers.http.json_mending import decoded_with_text
+from managers.telegram.updates import is_page
 
 T = TypeVar("T")
 

@@ -13,20 +13,9 @@ import structlog
 
 from domain.calls.events import Call, Channel, ChannelRecord, Event, Heartbeat, PriceTick, Token
 from domain.calls.statistics import wilson_lower_percent
-from managers.api import APIRetryManager
-from managers.api_answers import Shape
-from managers.json_mending import decoded
-from managers.sources.base import (
-    NAME_LIMIT,
-    SYMBOL_LIMIT,
-    TEXT_LIMIT,
-    cut,
-    is_address,
-    is_plausible,
-    place,
-)
-from managers.sources.links import media_link, telegram_handle, web_link, x_handle
-from managers.sources.native_frames import (
+from managers.feed.sources.base import NAME_LIMIT, SYMBOL_LIMIT, TEXT_LIMIT, cut, is_address, is_plausible, place
+from managers.feed.sources.links import media_link, telegram_handle, web_link, x_handle
+from managers.feed.sources.native_frames import (
     CHANNEL_SHAPE,
     CHANNELS,
     FRAMES,
@@ -41,6 +30,9 @@ from managers.sources.native_frames import (
     RecordBody,
     TokenBody,
 )
+from managers.http.answers import Shape
+from managers.http.api import APIRetryManager
+from managers.http.json_mending import decoded
 from runtime.clock import now
 from runtime.errors import FeedRefusedError, FrameError, TransientError
 

@@ -23,8 +23,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
 
-from managers.send_lanes import FairClock, Lane
-from managers.send_windows import Limit, Window
+from managers.telegram.send_lanes import FairClock, Lane
+from managers.telegram.send_windows import Limit, Window
 from runtime.errors import NotSentError
 
 ChatId = int | str

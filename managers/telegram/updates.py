@@ -14,7 +14,7 @@ import structlog
 from msgspec import Struct
 from telegram import Bot, Update
 
-from managers.update_queue import Origin, UpdateQueue
+from managers.telegram.update_queue import Origin, UpdateQueue
 from runtime.errors import FatalError
 
 log = structlog.get_logger(__name__)

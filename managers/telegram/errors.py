@@ -21,8 +21,8 @@ from telegram.error import (
     TelegramError,
 )
 
-from managers.rate_limiter import retry_after_s
-from managers.telegram_request import RequestNotSentError
+from managers.telegram.rate_limiter import retry_after_s
+from managers.telegram.request import RequestNotSentError
 from runtime.errors import (
     BotError,
     ChatMigratedError,

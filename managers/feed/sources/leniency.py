@@ -13,8 +13,8 @@ from typing import Any, Final, Generic, TypeVar, cast
 import msgspec
 from msgspec import inspect
 
-from managers.json_mending import decoded
-from managers.sources.base import clamped
+from managers.feed.sources.base import clamped
+from managers.http.json_mending import decoded
 
 T = TypeVar("T")
 

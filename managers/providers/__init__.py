@@ -1,0 +1,1 @@
+"""Figures and prices from outside, one adapter per provider, on `managers/http`."""

@@ -1,0 +1,1 @@
+"""PostgreSQL, SQLite and the cache in memory: one connection each, no statement of its own."""
