@@ -19,7 +19,7 @@ from bot.time_of_day import follow_steps_back, join, once_sure
 from bot.updates import Updates
 from domain.calls.events import PriceTick
 from domain.subscribers.partitions import ALL, Partition
-from handlers.base import BotBase, Services
+from handlers.conversation.base import BotBase, Services
 from managers.providers.jupiter import SolPrice
 from managers.redis.client import RedisManager
 from runtime.cancellation import end

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from bot.core import TokenFilterBot
+from handlers.account.help import HelpMixin
+from handlers.account.start import StartMixin
+from handlers.admin.dead_letters import AdminLettersMixin
 from handlers.admin.health import AdminHealthMixin
-from handlers.admin.letters import AdminLettersMixin
 from handlers.admin.presets import AdminPresetsMixin
 from handlers.admin.users import AdminUsersMixin
-from handlers.delivery import DeliveryMixin
-from handlers.help import HelpMixin
-from handlers.payments import PaymentsMixin
-from handlers.rules import RulesMixin
-from handlers.settings import UserSettingsMixin
-from handlers.sharing import SharingMixin
-from handlers.start import StartMixin
-from handlers.why import WhyMixin
+from handlers.delivery.settings import DeliveryMixin
+from handlers.filters.filter_sets import UserSettingsMixin
+from handlers.filters.rules import RulesMixin
+from handlers.filters.sharing import SharingMixin
+from handlers.payments.account import PaymentsMixin
+from handlers.why.why import WhyMixin
 
 
 class TelegramBot(

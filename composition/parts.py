@@ -22,8 +22,8 @@ from config.settings import Settings
 from domain.filters.presets import load_presets
 from domain.matching.matcher import Matcher
 from domain.payments.plans import load_plans
-from handlers.base import Services
-from handlers.dispatch import Dispatcher
+from handlers.conversation.base import Services
+from handlers.conversation.dispatch import Dispatcher
 from managers.telegram.conversation import TelegramConversation
 from runtime.clock import now
 from runtime.errors import MessageRefusedError, RecipientGoneError

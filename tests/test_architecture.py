@@ -13,7 +13,7 @@ import pytest
 
 from bot.core import TokenFilterBot
 from bot.telegram_bot import TelegramBot
-from handlers.base import BotBase
+from handlers.conversation.base import BotBase
 
 ROOT = Path(__file__).parent.parent
 MAX_FILE_LINES, MAX_FUNCTION_LINES = 400, 45

@@ -1,0 +1,1 @@
+"""What only admins can do, one mixin per file."""

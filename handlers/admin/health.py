@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from domain.filters.numbers import show_short
-from handlers import callbacks, menus
-from handlers.base import BotBase, Turn
-from handlers.menus import View, view_of
-from handlers.routing import callback, command
+from handlers.conversation import callbacks, menus
+from handlers.conversation.base import BotBase, Turn
+from handlers.conversation.menus import View, view_of
+from handlers.conversation.routing import callback, command
 from services.monitoring.alarms import StandingAlarm
 from services.monitoring.health import HealthReport, MemberHealth, PartHealth, ProcessHealth
 from texts.markup import Html, columns, join

@@ -8,10 +8,11 @@ from typing import Final
 from msgspec.structs import replace
 
 from domain.filters.presets import Preset
-from handlers import callbacks, menus, preset_menus
-from handlers.base import BotBase, Turn
-from handlers.menus import view_of
-from handlers.routing import callback, command, text_input
+from handlers.conversation import callbacks, menus
+from handlers.conversation.base import BotBase, Turn
+from handlers.conversation.menus import view_of
+from handlers.conversation.routing import callback, command, text_input
+from handlers.filters import preset_menus
 from runtime.errors import UserFacingError
 from services.subscribers.filter_sets import set_name, set_of
 from services.subscribers.presets import MAX_ABOUT_UTF16

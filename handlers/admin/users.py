@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from handlers import callbacks, menus
-from handlers.base import BotBase, Turn
-from handlers.menus import view_of
-from handlers.routing import callback, command
+from handlers.conversation import callbacks, menus
+from handlers.conversation.base import BotBase, Turn
+from handlers.conversation.menus import view_of
+from handlers.conversation.routing import callback, command
 from services.subscribers.users import state_of
 
 USERS_PER_PAGE = 10

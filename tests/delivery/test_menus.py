@@ -13,11 +13,11 @@ from msgspec.structs import replace
 
 from domain.calls.events import Token
 from domain.subscribers.subscriber import Destination, Preferences, QuietHours, Subscriber
-from handlers import delivery_callbacks as callbacks
-from handlers.base import Services
-from handlers.callbacks import CallbackData, ShowWhy
-from handlers.delivery import DeliveryMixin
-from handlers.dispatch import Dispatcher
+from handlers.conversation.base import Services
+from handlers.conversation.callbacks import CallbackData, ShowWhy
+from handlers.conversation.dispatch import Dispatcher
+from handlers.delivery import callbacks
+from handlers.delivery.settings import DeliveryMixin
 from managers.redis.client import RedisManager
 from managers.storage.cache import SmartCache
 from services.delivery.cards import alert_card

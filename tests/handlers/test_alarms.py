@@ -14,8 +14,8 @@ from structlog.testing import capture_logs
 
 from domain.delivery.messages import Message
 from handlers.admin.health import AdminHealthMixin
-from handlers.base import Services
-from handlers.dispatch import Dispatcher
+from handlers.conversation.base import Services
+from handlers.conversation.dispatch import Dispatcher
 from managers.feed.websocket import FeedHealth
 from managers.redis.client import RedisManager
 from managers.telegram.client import TelegramManager

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.filters.registry import FIELDS, FilterField
-from handlers import callbacks
-from handlers.callbacks import CallbackData, channel_tag
+from handlers.conversation import callbacks
+from handlers.conversation.callbacks import CallbackData, channel_tag
 from runtime.errors import UserFacingError
 
 KINDS = [

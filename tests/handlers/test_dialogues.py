@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from datetime import timedelta
 
-from handlers import callbacks
-from handlers.base import Services
+from handlers.conversation import callbacks
+from handlers.conversation.base import Services
 from tests.handlers.conftest import PLANS, PRESETS, TRIAL, Clock
 from tests.handlers.reading import alert, button, only, words
 from tests.handlers.telegram_wire import USER_ID, AnyApplication, Person, RecordedConversation

@@ -12,10 +12,10 @@ from structlog.testing import LogCapture
 from telegram import Update
 
 from domain.delivery.messages import Message
-from handlers.base import BotBase, Services, Turn
-from handlers.callbacks import CallbackData
-from handlers.dispatch import Dispatcher
-from handlers.routing import callback, command, membership, otherwise, text_input
+from handlers.conversation.base import BotBase, Services, Turn
+from handlers.conversation.callbacks import CallbackData
+from handlers.conversation.dispatch import Dispatcher
+from handlers.conversation.routing import callback, command, membership, otherwise, text_input
 from managers.telegram.updates import Excess
 from runtime.errors import (
     FatalError,

@@ -11,10 +11,10 @@ from structlog.testing import capture_logs
 
 from domain.filters.registry import FIELDS, Range
 from domain.subscribers.subscriber import Subscriber
-from handlers import callbacks
-from handlers.base import Services
-from handlers.routing import collect
-from handlers.set_menus import GROUPS
+from handlers.conversation import callbacks
+from handlers.conversation.base import Services
+from handlers.conversation.routing import collect
+from handlers.filters.set_menus import GROUPS
 from tests.handlers.conftest import BEN_ID, PRESETS, Bot
 from tests.handlers.telegram_wire import USER_ID, Person
 

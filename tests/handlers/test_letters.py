@@ -14,14 +14,14 @@ from msgspec.structs import replace
 from structlog.testing import capture_logs
 
 from domain.subscribers.partitions import PARTITIONS
-from handlers import callbacks
-from handlers.admin import letters as mixin
-from handlers.admin.letters import AdminLettersMixin
-from handlers.base import Services
-from handlers.dispatch import Dispatcher
-from handlers.help import HelpMixin
-from handlers.routing import collect
-from handlers.start import StartMixin
+from handlers.account.help import HelpMixin
+from handlers.account.start import StartMixin
+from handlers.admin import dead_letters as mixin
+from handlers.admin.dead_letters import AdminLettersMixin
+from handlers.conversation import callbacks
+from handlers.conversation.base import Services
+from handlers.conversation.dispatch import Dispatcher
+from handlers.conversation.routing import collect
 from managers.redis.client import RedisManager
 from services.claims.claiming import Alert, HeldCall
 from services.claims.dead_letters import DeadLetters

@@ -8,7 +8,7 @@ from msgspec.structs import replace as changed
 from domain.filters.registry import Range
 from domain.matching.matcher import Matcher
 from domain.subscribers.subscriber import Subscriber
-from handlers.base import Services
+from handlers.conversation.base import Services
 from managers.redis.client import RedisManager
 from managers.storage.cache import SmartCache
 from managers.storage.postgres import PostgresAwayError, PostgresManager

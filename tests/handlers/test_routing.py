@@ -5,9 +5,9 @@ from typing import ClassVar
 
 import pytest
 
-from handlers.base import BotBase, Turn
-from handlers.callbacks import CallbackData
-from handlers.routing import callback, collect, command, membership, otherwise, text_input
+from handlers.conversation.base import BotBase, Turn
+from handlers.conversation.callbacks import CallbackData
+from handlers.conversation.routing import callback, collect, command, membership, otherwise, text_input
 from runtime.errors import FatalError
 from texts import Texts
 

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from domain.calls.events import Call, Channel, ChannelRecord, Token
 from domain.filters.registry import FIELDS, Choice, FilterField, Range, Words
 from domain.matching.matcher import Matcher
-from handlers import callbacks
-from handlers.base import Services
-from handlers.set_menus import GROUPS
+from handlers.conversation import callbacks
+from handlers.conversation.base import Services
+from handlers.filters.set_menus import GROUPS
 from services.subscribers.filter_sets import MAX_NAME_UTF16
 from tests.handlers.conftest import NOW, PRESETS, TRIAL, Clock, KnownChannels
 from tests.handlers.reading import alert, button, only, toast, words

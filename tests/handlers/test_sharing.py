@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from domain.filters.registry import Range
-from handlers.base import Services
+from handlers.conversation.base import Services
 from managers.redis.client import RedisManager
 from managers.storage.postgres import PostgresManager
 from runtime.errors import UserFacingError

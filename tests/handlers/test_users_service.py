@@ -18,7 +18,7 @@ from domain.filters.registry import FIELDS, Range
 from domain.matching.matcher import Matcher
 from domain.subscribers.partitions import PARTITIONS
 from domain.subscribers.subscriber import Preferences, Subscriber
-from handlers.base import Services
+from handlers.conversation.base import Services
 from managers.redis.client import RedisManager
 from managers.storage.cache import SmartCache
 from managers.storage.postgres import PostgresManager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-from handlers.base import Services
+from handlers.conversation.base import Services
 
 
 def services_of(**collaborators: object) -> Services:

@@ -18,11 +18,11 @@ from domain.filters.explanation import explain
 from domain.filters.registry import FIELDS, Choice, FilterField, FilterSet, Range, Rule, Words
 from domain.subscribers.subscriber import Preferences, QuietHours, Subscriber
 from domain.why.verdicts import figures_read, judge
-from handlers import callbacks
-from handlers.base import Services, Turn
-from handlers.menus import View
-from handlers.why import WhyMixin
-from handlers.why_cards import explanation_card, near_misses_card
+from handlers.conversation import callbacks
+from handlers.conversation.base import Services, Turn
+from handlers.conversation.menus import View
+from handlers.why.cards import explanation_card, near_misses_card
+from handlers.why.why import WhyMixin
 from runtime.errors import UserFacingError
 from services.stores.journal_rows import DecidedCall
 from services.why.explanations import (

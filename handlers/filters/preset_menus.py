@@ -8,8 +8,8 @@ from typing import Final
 from domain.delivery.messages import Button, Message
 from domain.filters.presets import Preset
 from domain.subscribers.subscriber import Subscriber
-from handlers import callbacks
-from handlers.menus import Keyboard, View, in_rows, message
+from handlers.conversation import callbacks
+from handlers.conversation.menus import Keyboard, View, in_rows, message
 from texts.markup import Html, join
 
 PRESETS_PER_ROW: Final = 2

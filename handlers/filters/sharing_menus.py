@@ -9,8 +9,8 @@ from urllib.parse import quote
 
 from domain.delivery.messages import Button, Message
 from domain.filters.registry import FilterSet
-from handlers import callbacks
-from handlers.menus import View, in_rows, message
+from handlers.conversation import callbacks
+from handlers.conversation.menus import View, in_rows, message
 from services.subscribers.sharing import payload_of
 from services.subscribers.snapshots import SharedSet
 from services.subscribers.versions import SetVersion

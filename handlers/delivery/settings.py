@@ -23,11 +23,10 @@ from domain.subscribers.subscriber import (
     Subscriber,
 )
 from domain.subscribers.zones import parse_time_zone
-from handlers import delivery_callbacks as callbacks
-from handlers import delivery_menus as menus
-from handlers.base import BotBase, GroupChat, Turn
-from handlers.menus import message, view_of
-from handlers.routing import callback, command, text_input
+from handlers.conversation.base import BotBase, GroupChat, Turn
+from handlers.conversation.menus import message, view_of
+from handlers.conversation.routing import callback, command, text_input
+from handlers.delivery import callbacks, menus
 from runtime.errors import UserFacingError
 from texts.markup import Html
 

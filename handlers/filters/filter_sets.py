@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from handlers import callbacks, menus, preset_menus
-from handlers.base import BotBase, Turn
-from handlers.menus import view_of
-from handlers.routing import callback, command, text_input
-from handlers.set_menus import set_menu
+from handlers.conversation import callbacks, menus
+from handlers.conversation.base import BotBase, Turn
+from handlers.conversation.menus import view_of
+from handlers.conversation.routing import callback, command, text_input
+from handlers.filters import preset_menus
+from handlers.filters.set_menus import set_menu
 from runtime.errors import UserFacingError
 from services.subscribers.filter_sets import set_of
 from services.subscribers.users import Placed

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from domain.delivery.messages import Message
-from handlers import menus
-from handlers.base import BotBase, Turn
-from handlers.routing import collect, command, otherwise
+from handlers.conversation import menus
+from handlers.conversation.base import BotBase, Turn
+from handlers.conversation.routing import collect, command, otherwise
 from texts.markup import join
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from domain.calls.addresses import find_addresses
-from handlers import callbacks, why_cards
-from handlers.base import BotBase, Turn
-from handlers.menus import message, view_of
-from handlers.routing import callback, command
+from handlers.conversation import callbacks
+from handlers.conversation.base import BotBase, Turn
+from handlers.conversation.menus import message, view_of
+from handlers.conversation.routing import callback, command
+from handlers.why import cards as why_cards
 
 
 class WhyMixin(BotBase):

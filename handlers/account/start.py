@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from handlers import callbacks, menus
-from handlers.base import BotBase, Turn
-from handlers.menus import view_of
-from handlers.preset_menus import preset_keyboard, preset_lines
-from handlers.routing import command, membership
-from handlers.sharing_menus import preview
+from handlers.conversation import callbacks, menus
+from handlers.conversation.base import BotBase, Turn
+from handlers.conversation.menus import view_of
+from handlers.conversation.routing import command, membership
+from handlers.filters.preset_menus import preset_keyboard, preset_lines
+from handlers.filters.sharing_menus import preview
 from runtime.errors import UserFacingError
 from services.subscribers.sharing import PAYLOAD_PREFIX
 from services.subscribers.users import Opened

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from handlers import callbacks, sharing_menus
-from handlers.base import BotBase, Turn
-from handlers.menus import view_of
-from handlers.routing import callback
-from handlers.set_menus import set_menu
+from handlers.conversation import callbacks
+from handlers.conversation.base import BotBase, Turn
+from handlers.conversation.menus import view_of
+from handlers.conversation.routing import callback
+from handlers.filters import sharing_menus
+from handlers.filters.set_menus import set_menu
 from runtime.errors import UserFacingError
 from services.subscribers.filter_sets import set_of
 

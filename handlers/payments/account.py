@@ -6,10 +6,10 @@ from datetime import datetime
 from decimal import Decimal
 
 from domain.subscribers.subscriber import Subscriber
-from handlers import callbacks, menus
-from handlers.base import BotBase, Turn
-from handlers.menus import View, view_of
-from handlers.routing import command
+from handlers.conversation import callbacks, menus
+from handlers.conversation.base import BotBase, Turn
+from handlers.conversation.menus import View, view_of
+from handlers.conversation.routing import command
 from services.payments.subscriptions import SubscriptionStatus
 from texts.markup import Html
 

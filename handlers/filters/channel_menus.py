@@ -9,8 +9,8 @@ from domain.calls.events import Channel
 from domain.delivery.messages import Button, Message
 from domain.filters.numbers import show_short
 from domain.filters.registry import Choice, FilterSet
-from handlers import callbacks
-from handlers.menus import View, message
+from handlers.conversation import callbacks
+from handlers.conversation.menus import View, message
 from services.subscribers.filter_sets import CHANNEL
 from texts.markup import Html, join
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from handlers.callbacks import CallbackData
+from handlers.conversation.callbacks import CallbackData
 
 
 class ShowDelivery(CallbackData, frozen=True, array_like=True):

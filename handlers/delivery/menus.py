@@ -10,8 +10,8 @@ from domain.calls.events import Call, Channel, ChannelRecord, Token
 from domain.delivery.messages import Button, Message
 from domain.delivery.quiet import show_minute, zone_of
 from domain.subscribers.subscriber import ALL_BUTTONS, CardField, MessageKind, Preferences, QuietHours, Subscriber
-from handlers import delivery_callbacks as callbacks
-from handlers.menus import Keyboard, View, message
+from handlers.conversation.menus import Keyboard, View, message
+from handlers.delivery import callbacks
 from services.delivery.cards import alert_card
 from texts.markup import Html
 

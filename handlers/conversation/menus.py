@@ -12,9 +12,9 @@ from domain.filters.numbers import show_rule
 from domain.filters.presets import Preset
 from domain.filters.registry import FIELDS, Choice, FilterField, FilterSet, Rule, Words
 from domain.subscribers.subscriber import Subscriber
-from handlers import callbacks
-from handlers.base import Services, Turn
-from handlers.delivery_callbacks import ShowDelivery
+from handlers.conversation import callbacks
+from handlers.conversation.base import Services, Turn
+from handlers.delivery.callbacks import ShowDelivery
 from services.subscribers.users import state_of
 from texts.markup import Html, join, to_plain, utf16_length
 from texts.renderer import Texts

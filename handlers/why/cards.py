@@ -15,8 +15,8 @@ from domain.filters.numbers import show_rule, show_short, show_value
 from domain.filters.registry import FIELDS, FilterField, Range
 from domain.subscribers.subscriber import Subscriber
 from domain.why.verdicts import SetVerdict, figures_read
-from handlers import callbacks
-from handlers.menus import Keyboard, View, message
+from handlers.conversation import callbacks
+from handlers.conversation.menus import Keyboard, View, message
 from services.why.explanations import CallExplanation, Explanation, NearMiss, NearMisses, Outcome
 from texts.markup import Html, join, to_plain, utf16_length
 

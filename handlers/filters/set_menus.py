@@ -6,8 +6,8 @@ from typing import Final, get_args
 
 from domain.delivery.messages import Button, Message
 from domain.filters.registry import FIELDS, FilterField, FilterSet, Group, Missing, Range, Rule
-from handlers import callbacks
-from handlers.menus import Keyboard, View, in_rows, message
+from handlers.conversation import callbacks
+from handlers.conversation.menus import Keyboard, View, in_rows, message
 from services.subscribers.filter_sets import CHANNEL
 from texts.markup import Html
 

@@ -25,8 +25,8 @@ from telegram.ext import (
 )
 
 from domain.delivery.messages import Message
-from handlers.base import BotBase, GroupChat, Turn
-from handlers.routing import CommandRoute, Routes, collect
+from handlers.conversation.base import BotBase, GroupChat, Turn
+from handlers.conversation.routing import CommandRoute, Routes, collect
 from managers.telegram.updates import Excess
 from runtime.errors import DeliveryError, FloodError, RecipientGoneError, TransientError, UserFacingError
 from texts.markup import MAX_CALLBACK_ANSWER_UTF16, Html, cut, to_plain

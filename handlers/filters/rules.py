@@ -7,12 +7,12 @@ from typing import Final
 from domain.filters.numbers import parse_rule, with_policy
 from domain.filters.registry import FIELDS, FilterField, FilterSet, Missing, Range
 from domain.subscribers.subscriber import Subscriber
-from handlers import callbacks, menus
-from handlers.base import BotBase, Turn
-from handlers.channel_menus import channel_rule, channels_menu, choosable
-from handlers.menus import view_of
-from handlers.routing import callback, text_input
-from handlers.set_menus import GROUPS, POLICIES, field_keyboard, field_menu, group_menu
+from handlers.conversation import callbacks, menus
+from handlers.conversation.base import BotBase, Turn
+from handlers.conversation.menus import view_of
+from handlers.conversation.routing import callback, text_input
+from handlers.filters.channel_menus import channel_rule, channels_menu, choosable
+from handlers.filters.set_menus import GROUPS, POLICIES, field_keyboard, field_menu, group_menu
 from runtime.errors import UserFacingError
 from services.subscribers.filter_sets import CHANNEL, set_of
 from texts.markup import Html

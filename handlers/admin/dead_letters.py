@@ -7,10 +7,10 @@ from typing import ClassVar, Final
 
 from domain.delivery.messages import Button
 from domain.filters.numbers import show_short
-from handlers import callbacks, menus
-from handlers.base import BotBase, Turn
-from handlers.menus import Keyboard, View, view_of
-from handlers.routing import callback, command
+from handlers.conversation import callbacks, menus
+from handlers.conversation.base import BotBase, Turn
+from handlers.conversation.menus import Keyboard, View, view_of
+from handlers.conversation.routing import callback, command
 from services.claims.dead_letters import NEWEST, DeadLetter, LetterPage
 from texts.markup import Html
 

@@ -1,0 +1,1 @@
+"""The first words, and help. Begin with `start.py`."""

@@ -1,0 +1,1 @@
+"""How alerts are delivered, in the chat. Begin with `settings.py`."""

@@ -1,0 +1,1 @@
+"""Filter sets in the chat: list, rules, presets, sharing. Begin with `filter_sets.py`."""

@@ -1,0 +1,1 @@
+"""Why a call came, in the chat. Begin with `why.py`."""
