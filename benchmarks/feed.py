@@ -23,7 +23,7 @@ from websockets.frames import Frame, Opcode
 from websockets.sync.server import ServerConnection, serve
 
 from benchmarks.traffic import Mix, Traffic
-from sandbox.feed_wire import call_frame, heartbeat_frame, subscribed_frame
+from sandbox.feed.wire import call_frame, heartbeat_frame, subscribed_frame
 
 HEARTBEAT_EVERY_S = 2.0
 PATIENCE_S = 60.0

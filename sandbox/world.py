@@ -20,9 +20,9 @@ from embedded.keeper import Restartable, keep
 from embedded.postgres import EmbeddedPostgres
 from embedded.valkey import EmbeddedRedis
 from runtime.errors import FatalError
-from sandbox.feed import FeedSandbox
-from sandbox.market import Market
-from sandbox.prices import PriceSandbox
+from sandbox.feed.server import FeedSandbox
+from sandbox.market.market import Market
+from sandbox.providers.jupiter import PriceSandbox
 from sandbox.telegram.persona import run_demo
 from sandbox.telegram.server import TelegramSandbox
 from sandbox.telegram.updates import JsonObject

@@ -12,20 +12,31 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-# Importing a module of methods registers them.
-from sandbox.telegram import (
-    methods_bot,
-    methods_chat,
-    methods_edit,
-    methods_media,
-    methods_send,
-    methods_updates,
-)
 from sandbox.telegram.cloud import Cloud
 from sandbox.telegram.errors import ApiError
 from sandbox.telegram.faults import Fault
-from sandbox.telegram.params import decode_params, read_arguments
-from sandbox.telegram.registry import METHODS, Method
+
+# Importing a module of methods registers them.
+from sandbox.telegram.methods import (
+    bot as methods_bot,
+)
+from sandbox.telegram.methods import (
+    chat as methods_chat,
+)
+from sandbox.telegram.methods import (
+    edit as methods_edit,
+)
+from sandbox.telegram.methods import (
+    media as methods_media,
+)
+from sandbox.telegram.methods import (
+    send as methods_send,
+)
+from sandbox.telegram.methods import (
+    updates as methods_updates,
+)
+from sandbox.telegram.methods.params import decode_params, read_arguments
+from sandbox.telegram.methods.registry import METHODS, Method
 
 METHOD_MODULES = (methods_bot, methods_chat, methods_edit, methods_media, methods_send, methods_updates)
 

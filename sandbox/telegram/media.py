@@ -9,7 +9,7 @@ from typing import Any
 from sandbox.telegram.cloud import Cloud
 from sandbox.telegram.errors import ApiError, bad_request
 from sandbox.telegram.files import StoredFile, Upload
-from sandbox.telegram.links import LinkError, checked_link
+from sandbox.telegram.markup.links import LinkError, checked_link
 
 PHOTO_MAX_BYTES = 10 * 1024 * 1024
 _SIDES_MAX = 10_000

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from sandbox.telegram.cloud import Chat, Cloud
-from sandbox.telegram.entities import as_json, clean, detect, trim, utf16_length
+from sandbox.telegram.markup.entities import as_json, clean, detect, trim, utf16_length
 from sandbox.telegram.updates import JsonObject
 
 TEXT_MAX = 4096

@@ -15,8 +15,8 @@ from bot.console import Terminal
 from composition import Addresses, Composition, Place, connect
 from config.settings import Settings
 from domain.filters.registry import FIELDS
-from sandbox.feed import FeedSandbox
-from sandbox.market import Market
+from sandbox.feed.server import FeedSandbox
+from sandbox.market.market import Market
 from sandbox.telegram.people import SandboxUser, callback_buttons
 from sandbox.telegram.server import TelegramSandbox
 from sandbox.telegram.updates import JsonObject

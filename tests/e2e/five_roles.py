@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bot.roles import ROLES, Role
-from sandbox.feed import FeedSandbox
-from sandbox.market import Market
+from sandbox.feed.server import FeedSandbox
+from sandbox.market.market import Market
 from sandbox.telegram.server import TelegramSandbox
 from tests.e2e.bot_process import BotProcess
 from tests.e2e.conftest import process_environment, subscribe

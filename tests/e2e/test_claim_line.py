@@ -16,7 +16,7 @@ from bot.roles import exclusive_leases
 from composition import Composition
 from domain.calls.events import Call, ChannelRecord
 from embedded.valkey import EmbeddedRedis
-from sandbox.market import Market
+from sandbox.market.market import Market
 from tests.e2e.conftest import composed
 
 

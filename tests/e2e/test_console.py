@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from rich.console import Console
 
 from bot.console import ALERTS_PER_S, Terminal
-from sandbox.market import Market
+from sandbox.market.market import Market
 from services.delivery.delivery import Sent
 
 

@@ -12,7 +12,7 @@ from solders.pubkey import Pubkey
 from composition import Composition
 from domain.calls.events import Call, Channel, Token
 from domain.filters.registry import Range
-from sandbox.feed import FeedSandbox
+from sandbox.feed.server import FeedSandbox
 from sandbox.telegram.people import SandboxUser
 from sandbox.telegram.server import TelegramSandbox
 from sandbox.telegram.updates import JsonObject

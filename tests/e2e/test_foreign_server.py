@@ -7,7 +7,7 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from sandbox.feed import FeedSandbox
+from sandbox.feed.server import FeedSandbox
 from tests.e2e.bot_process import BotProcess
 from tests.telegram.foreign_server import PRIVATE_CHAT, SENDER, TOKEN, ForeignBotApi
 

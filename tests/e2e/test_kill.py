@@ -6,7 +6,7 @@ import asyncio
 from collections import Counter
 from pathlib import Path
 
-from sandbox.feed import FeedSandbox
+from sandbox.feed.server import FeedSandbox
 from sandbox.telegram.server import TelegramSandbox
 from sandbox.telegram.updates import JsonObject
 from sandbox.world import copied_addresses

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from msgspec.structs import replace
 
 from bot.roles import exclusive_leases
-from sandbox.market import Market
+from sandbox.market.market import Market
 from tests.e2e.conftest import composed
 
 

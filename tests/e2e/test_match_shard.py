@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from composition import Composition, Place
 from managers.redis.client import RedisManager
-from sandbox.market import Market
+from sandbox.market.market import Market
 from services.cluster.members import Members
 from tests.e2e.conftest import composed
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import aiohttp
 
 from managers.feed.sources.base import is_address
-from sandbox.prices import PriceSandbox
-from sandbox.replay import ReplaySandbox
+from sandbox.feed.replay import ReplaySandbox
+from sandbox.providers.jupiter import PriceSandbox
 from sandbox.telegram.server import TelegramSandbox
 from sandbox.telegram.updates import JsonObject
 from sandbox.world import copied_addresses

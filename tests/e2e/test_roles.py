@@ -18,7 +18,7 @@ import pytest
 
 from domain.calls.events import Call
 from domain.subscribers.partitions import PARTITIONS, partition_of
-from sandbox.feed import FeedSandbox
+from sandbox.feed.server import FeedSandbox
 from sandbox.telegram.people import SandboxUser
 from sandbox.telegram.server import TelegramSandbox
 from sandbox.telegram.updates import JsonObject

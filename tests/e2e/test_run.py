@@ -7,7 +7,7 @@ from pathlib import Path
 
 import aiohttp
 
-from sandbox.feed import FeedSandbox
+from sandbox.feed.server import FeedSandbox
 from sandbox.telegram.server import TelegramSandbox
 from sandbox.world import copied_addresses
 from tests.e2e.bot_process import BotProcess

@@ -24,8 +24,8 @@ from managers.feed.sources.pumpportal import PumpPortalSource
 from runtime.cancellation import end
 from runtime.pace import pace
 from runtime.supervision import STUCK_AFTER_S, Pulse, watch
-from sandbox.feed import FeedSandbox
-from sandbox.market import Market
+from sandbox.feed.server import FeedSandbox
+from sandbox.market.market import Market
 from sandbox.telegram.server import TelegramSandbox
 from tests.conftest import TEMPLATE, administer
 from tests.e2e.five_roles import FiveRoles

@@ -18,8 +18,8 @@ import msgspec
 
 from domain.calls.events import Call
 from domain.subscribers.subscriber import Subscriber
-from sandbox.feed import FeedSandbox
-from sandbox.market import Market
+from sandbox.feed.server import FeedSandbox
+from sandbox.market.market import Market
 from sandbox.telegram.limits import FloodLimits, Window
 from sandbox.telegram.people import SandboxUser
 from sandbox.telegram.server import TelegramSandbox

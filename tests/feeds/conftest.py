@@ -6,8 +6,8 @@ import aiohttp
 import pytest
 
 from managers.http.api import APIRetryManager
-from sandbox.feed import FeedSandbox
-from sandbox.market import Market
+from sandbox.feed.server import FeedSandbox
+from sandbox.market.market import Market
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from managers.http.api import APIRetryManager
 from managers.redis.client import RedisManager
 from managers.storage.cache import SmartCache
 from managers.storage.postgres import PostgresManager
-from sandbox.feed import FeedSandbox
+from sandbox.feed.server import FeedSandbox
 from services.calls.channels import ChannelsService
 from services.monitoring.metrics import Metrics
 from services.stores.journal import Journal, entry

@@ -18,7 +18,7 @@ from managers.feed.proxies import Proxies, is_loopback
 from managers.feed.sources.native import NativeSource
 from managers.feed.websocket import WebSocketManager
 from runtime.errors import FatalError
-from sandbox.feed import FeedSandbox
+from sandbox.feed.server import FeedSandbox
 from tests.faults.proxy import FaultProxy
 from tests.feeds.support import a_call, address, reading, scripted
 

@@ -8,7 +8,7 @@ import pytest
 from managers.http.api import APIRetryManager
 from managers.providers.jupiter import SOL_MINT, JupiterManager, SolPrice
 from runtime.errors import TransientError
-from sandbox.prices import PriceSandbox
+from sandbox.providers.jupiter import PriceSandbox
 from tests.feeds.support import address
 
 

@@ -15,8 +15,8 @@ from domain.calls.events import Origin, Token
 from managers.http.api import APIRetryManager, NotAskedError
 from managers.providers.jupiter import KEYLESS, SOL_MINT, JupiterManager, read_token
 from runtime.errors import TransientError
-from sandbox.market_figures import InventedTokens
-from sandbox.prices import PriceSandbox, token_body
+from sandbox.market.figures import InventedTokens
+from sandbox.providers.jupiter import PriceSandbox, token_body
 from tests.feeds.support import address
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)

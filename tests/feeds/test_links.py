@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from managers.feed.sources.base import place
 from managers.feed.sources.links import media_link, telegram_handle, web_link, x_handle
-from sandbox.market_traits import HOSTILE_LINKS
+from sandbox.market.traits import HOSTILE_LINKS
 
 ALPHABET = "abc/:@.?#[]%&=<>\"'\\ +_-\n\u202e"
 

@@ -11,8 +11,8 @@ import pytest
 
 from domain.calls.events import Call, PriceTick, Token
 from managers.feed.sources.base import is_address
-from sandbox.market import Market
-from sandbox.market_words import HOSTILE_NAMES
+from sandbox.market.market import Market
+from sandbox.market.words import HOSTILE_NAMES
 
 START = datetime(2026, 11, 20, tzinfo=UTC)
 

@@ -17,11 +17,11 @@ from managers.feed.sources.base import is_address
 from managers.feed.sources.native import NativeSource
 from managers.http.api import APIRetryManager
 from runtime.errors import FeedRefusedError, FrameError, TransientError
-from sandbox import feed_wire
-from sandbox.feed import FeedSandbox
-from sandbox.market import Market
-from sandbox.market_traits import HOSTILE_LINKS
-from sandbox.market_words import HOSTILE_NAMES
+from sandbox.feed import wire as feed_wire
+from sandbox.feed.server import FeedSandbox
+from sandbox.market.market import Market
+from sandbox.market.traits import HOSTILE_LINKS
+from sandbox.market.words import HOSTILE_NAMES
 from tests.feeds.support import a_call, address
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)

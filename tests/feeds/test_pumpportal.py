@@ -14,7 +14,7 @@ from domain.calls.events import Call, Event, PriceTick
 from managers.feed.sources.base import is_address
 from managers.feed.sources.pumpportal import PumpPortalSource
 from runtime.errors import FeedRefusedError, FrameError
-from sandbox.replay import read_frames
+from sandbox.feed.replay import read_frames
 from tests.feeds.support import address
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)

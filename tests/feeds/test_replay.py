@@ -6,7 +6,7 @@ from pathlib import Path
 
 from websockets.asyncio.client import connect
 
-from sandbox.replay import ReplaySandbox, read_frames
+from sandbox.feed.replay import ReplaySandbox, read_frames
 
 ROOT = Path(__file__).parents[2]
 RECORDING = Path(__file__).parent / "frames" / "pumpportal.jsonl"
@@ -41,7 +41,14 @@ async def test_a_recording_can_go_round(tmp_path: Path):
 
 async def test_it_runs_as_a_program():
     program = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "sandbox.replay", str(RECORDING), "--port", "0", stdout=asyncio.subprocess.PIPE, cwd=ROOT
+        sys.executable,
+        "-m",
+        "sandbox.feed.replay",
+        str(RECORDING),
+        "--port",
+        "0",
+        stdout=asyncio.subprocess.PIPE,
+        cwd=ROOT,
     )
     try:
         assert program.stdout is not None

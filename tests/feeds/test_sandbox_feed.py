@@ -10,9 +10,9 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
-from sandbox import market_media
-from sandbox.feed import FeedSandbox
-from sandbox.market import Market
+from sandbox.feed.server import FeedSandbox
+from sandbox.market import media as market_media
+from sandbox.market.market import Market
 from sandbox.telegram.media import picture_size
 from tests.feeds.support import a_call
 

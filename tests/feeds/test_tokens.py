@@ -18,10 +18,10 @@ from managers.feed.sources.pumpportal import PumpPortalSource
 from managers.http.api import ATTEMPTS, APIRetryManager
 from managers.providers.jupiter import JupiterManager
 from managers.storage.postgres import PostgresManager
-from sandbox.feed import FeedSandbox
-from sandbox.market import Market
-from sandbox.market_figures import InventedTokens
-from sandbox.prices import PriceSandbox
+from sandbox.feed.server import FeedSandbox
+from sandbox.market.figures import InventedTokens
+from sandbox.market.market import Market
+from sandbox.providers.jupiter import PriceSandbox
 from services.calls.token_answers import ASKED_PER_ROUND, FALLBACK
 from services.calls.tokens import TokensService
 from services.monitoring.metrics import Metrics

@@ -16,9 +16,9 @@ from managers.feed.sources.pumpportal import PumpPortalSource
 from managers.feed.websocket import WebSocketManager
 from managers.http.api import APIRetryManager
 from runtime.errors import FatalError
-from sandbox.feed import FeedSandbox
-from sandbox.market import Market
-from sandbox.replay import ReplaySandbox, read_frames
+from sandbox.feed.replay import ReplaySandbox, read_frames
+from sandbox.feed.server import FeedSandbox
+from sandbox.market.market import Market
 from tests.feeds.support import a_call, address, reading, scripted
 
 CREATE = json.dumps({"mint": address(77), "txType": "create", "signature": "s", "pool": "pump"})

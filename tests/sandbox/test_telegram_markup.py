@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sandbox.telegram.entities import Entity, as_json, clean, detect, trim, utf16_length
 from sandbox.telegram.errors import ApiError
-from sandbox.telegram.links import LinkError, checked_link, checked_link_or_none
-from sandbox.telegram.markup_html import parse_html
-from sandbox.telegram.markup_markdown import parse_markdown_v2
+from sandbox.telegram.markup.entities import Entity, as_json, clean, detect, trim, utf16_length
+from sandbox.telegram.markup.html import parse_html
+from sandbox.telegram.markup.links import LinkError, checked_link, checked_link_or_none
+from sandbox.telegram.markup.markdown import parse_markdown_v2
 from sandbox.telegram.server import TelegramSandbox
 from tests.sandbox.telegram_kit import UNLIMITED, call, started
 

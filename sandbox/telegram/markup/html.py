@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-from sandbox.telegram.entities import Entity, utf16_length
 from sandbox.telegram.errors import ApiError, bad_request
-from sandbox.telegram.links import checked_link_or_none, linked_user_id
+from sandbox.telegram.markup.entities import Entity, utf16_length
+from sandbox.telegram.markup.links import checked_link_or_none, linked_user_id
 
 _SIMPLE = {
     "b": "bold",

@@ -8,8 +8,8 @@ import msgspec
 
 from sandbox.telegram.cloud import Chat, Cloud
 from sandbox.telegram.errors import bad_request
-from sandbox.telegram.keyboards import inline_markup
-from sandbox.telegram.params import Params, decode_json
+from sandbox.telegram.markup.keyboards import inline_markup
+from sandbox.telegram.methods.params import Params, decode_json
 
 
 class SendParams(Params):

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from random import Random
 
-from sandbox.market_words import HOSTILE_NAMES
+from sandbox.market.words import HOSTILE_NAMES
 
 HOSTILE_LINKS: tuple[str, ...] = (
     "javascript:alert(1)",

@@ -10,11 +10,11 @@ import msgspec
 
 from sandbox.telegram.cloud import Cloud
 from sandbox.telegram.errors import bad_request
-from sandbox.telegram.formatting import caption_content
+from sandbox.telegram.markup.formatting import caption_content
 from sandbox.telegram.media import media_content, stored_media
-from sandbox.telegram.params import Params, decode_json
-from sandbox.telegram.registry import method
-from sandbox.telegram.sending import SendParams, open_chat
+from sandbox.telegram.methods.params import Params, decode_json
+from sandbox.telegram.methods.registry import method
+from sandbox.telegram.methods.sending import SendParams, open_chat
 
 ALBUM_MAX = 10
 DOWNLOAD_MAX_BYTES = 20 * 1024 * 1024

@@ -13,7 +13,7 @@ from inspect import iscoroutinefunction
 from typing import Any, TypeVar
 
 from sandbox.telegram.cloud import Cloud
-from sandbox.telegram.params import Params
+from sandbox.telegram.methods.params import Params
 
 P = TypeVar("P", bound=Params)
 Function = Callable[[Cloud, P], Any]

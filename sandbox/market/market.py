@@ -16,9 +16,9 @@ from msgspec.structs import replace
 from solders.pubkey import Pubkey
 
 from domain.calls.events import Call, Channel, PriceTick, Token
-from sandbox import market_words
-from sandbox.market_figures import describe
-from sandbox.market_lives import SUPPLY, Caller, LiveCall, TokenLife, draw_life
+from sandbox.market import words as market_words
+from sandbox.market.figures import describe
+from sandbox.market.lives import SUPPLY, Caller, LiveCall, TokenLife, draw_life
 
 _REMEMBERED_TOKENS = 20_000
 _RECENT_TOKENS = 200

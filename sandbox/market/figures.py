@@ -10,8 +10,8 @@ from random import Random
 from typing import Any
 
 from domain.calls.events import Token
-from sandbox import market_words
-from sandbox.market_lives import SUPPLY, TokenLife, draw_life
+from sandbox.market import words as market_words
+from sandbox.market.lives import SUPPLY, TokenLife, draw_life
 
 _WINDOWS = (("5m", 300.0), ("1h", 3_600.0), ("24h", 86_400.0))
 _SAMPLES = 5

@@ -8,10 +8,10 @@ import msgspec
 
 from sandbox.telegram.cloud import Cloud
 from sandbox.telegram.errors import bad_request
-from sandbox.telegram.formatting import text_content
-from sandbox.telegram.params import Params, decode_json
-from sandbox.telegram.registry import method
-from sandbox.telegram.sending import SendParams, open_chat
+from sandbox.telegram.markup.formatting import text_content
+from sandbox.telegram.methods.params import Params, decode_json
+from sandbox.telegram.methods.registry import method
+from sandbox.telegram.methods.sending import SendParams, open_chat
 
 _ACTIONS = frozenset(
     {

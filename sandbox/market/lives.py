@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from random import Random
 
 from domain.calls.events import ChannelRecord
-from sandbox.market_traits import Traits, draw_traits
+from sandbox.market.traits import Traits, draw_traits
 
 SUPPLY = 1_000_000_000
 WIN_MULTIPLE = 2.0

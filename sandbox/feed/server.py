@@ -20,8 +20,9 @@ from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
 from domain.calls.events import Call, Channel, PriceTick, Token
-from sandbox import feed_http, feed_wire
-from sandbox.market import Market
+from sandbox.feed import http as feed_http
+from sandbox.feed import wire as feed_wire
+from sandbox.market.market import Market
 
 V = TypeVar("V")
 

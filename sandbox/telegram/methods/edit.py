@@ -5,16 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 from sandbox.telegram.cloud import Chat, Cloud
-from sandbox.telegram.entities import utf16_length
 from sandbox.telegram.errors import NOT_MODIFIED, bad_request
-from sandbox.telegram.formatting import caption_content, text_content
-from sandbox.telegram.keyboards import inline_markup
-from sandbox.telegram.links import checked_link_or_none
+from sandbox.telegram.markup.entities import utf16_length
+from sandbox.telegram.markup.formatting import caption_content, text_content
+from sandbox.telegram.markup.keyboards import inline_markup
+from sandbox.telegram.markup.links import checked_link_or_none
 from sandbox.telegram.media import media_content, stored_media
-from sandbox.telegram.methods_media import InputMedia
-from sandbox.telegram.methods_send import link_preview
-from sandbox.telegram.params import Params, decode_json
-from sandbox.telegram.registry import method
+from sandbox.telegram.methods.media import InputMedia
+from sandbox.telegram.methods.params import Params, decode_json
+from sandbox.telegram.methods.registry import method
+from sandbox.telegram.methods.send import link_preview
 
 JsonObject = dict[str, Any]
 

@@ -1,6 +1,6 @@
 """Plays a file of recorded frames as a feed: one line is one frame, sent as it stands, sense or nonsense.
 
-    python -m sandbox.replay FILE --port 8765 --rate 20
+    python -m sandbox.feed.replay FILE --port 8765 --rate 20
 
 Every client gets the whole file from its beginning, once it has sent something (its subscription).
 """
@@ -100,7 +100,9 @@ async def _serve(options: argparse.Namespace) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m sandbox.replay", description="Replay recorded frames as a feed.")
+    parser = argparse.ArgumentParser(
+        prog="python -m sandbox.feed.replay", description="Replay recorded frames as a feed."
+    )
     parser.add_argument("file", type=Path, help="recorded frames, one per line")
     parser.add_argument("--port", type=int, default=0, help="on 127.0.0.1; 0 takes a free one")
     parser.add_argument("--rate", type=float, default=None, help="frames per second; default: no pause")

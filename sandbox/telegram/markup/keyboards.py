@@ -7,9 +7,9 @@ from typing import Any
 import msgspec
 
 from sandbox.telegram.cloud import Chat
-from sandbox.telegram.entities import clean, utf16_length
 from sandbox.telegram.errors import ApiError, bad_request
-from sandbox.telegram.links import LinkError, checked_link, linked_user_id
+from sandbox.telegram.markup.entities import clean, utf16_length
+from sandbox.telegram.markup.links import LinkError, checked_link, linked_user_id
 
 BUTTONS_MAX = 100
 BUTTONS_IN_ROW_MAX = 8

@@ -6,9 +6,9 @@ from typing import Any
 
 from sandbox.telegram.cloud import Chat, Cloud
 from sandbox.telegram.errors import bad_request
-from sandbox.telegram.params import Params
+from sandbox.telegram.methods.params import Params
+from sandbox.telegram.methods.registry import method
 from sandbox.telegram.people import bot_member
-from sandbox.telegram.registry import method
 
 JsonObject = dict[str, Any]
 _REACTIONS_MAX = 11

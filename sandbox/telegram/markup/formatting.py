@@ -8,12 +8,12 @@ from typing import Any
 import msgspec
 
 from sandbox.telegram.cloud import Cloud
-from sandbox.telegram.entities import Entity, as_json, clean, detect, sort_entities, trim, utf16_length
 from sandbox.telegram.errors import ApiError, bad_request
-from sandbox.telegram.links import LinkError, checked_link
-from sandbox.telegram.markup_html import parse_html
-from sandbox.telegram.markup_markdown import parse_markdown_v2
-from sandbox.telegram.params import decode_json
+from sandbox.telegram.markup.entities import Entity, as_json, clean, detect, sort_entities, trim, utf16_length
+from sandbox.telegram.markup.html import parse_html
+from sandbox.telegram.markup.links import LinkError, checked_link
+from sandbox.telegram.markup.markdown import parse_markdown_v2
+from sandbox.telegram.methods.params import decode_json
 
 TEXT_MAX = 4096
 CAPTION_MAX = 1024

@@ -11,8 +11,8 @@ from msgspec import Meta
 from sandbox.telegram.cloud import Cloud
 from sandbox.telegram.commands import CommandList
 from sandbox.telegram.errors import bad_request
-from sandbox.telegram.params import Params, decode_json
-from sandbox.telegram.registry import method
+from sandbox.telegram.methods.params import Params, decode_json
+from sandbox.telegram.methods.registry import method
 
 JsonObject = dict[str, Any]
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from sandbox.telegram.cloud import Cloud
 from sandbox.telegram.errors import bad_request
-from sandbox.telegram.params import Params, decode_json
-from sandbox.telegram.registry import method
+from sandbox.telegram.methods.params import Params, decode_json
+from sandbox.telegram.methods.registry import method
 from sandbox.telegram.webhook import Webhook, check_url
 
 JsonObject = dict[str, Any]

@@ -12,7 +12,8 @@ from typing import Protocol
 from aiohttp import web
 
 from domain.calls.events import Channel, Token
-from sandbox import feed_wire, market_media
+from sandbox.feed import wire as feed_wire
+from sandbox.market import media as market_media
 
 _MAX_PAGE = 1_000
 _DEFAULT_PAGE = 500

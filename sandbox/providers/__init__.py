@@ -1,0 +1,1 @@
+"""Providers of figures and prices on loopback, as strict as the originals."""
