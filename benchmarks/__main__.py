@@ -16,8 +16,8 @@ from types import ModuleType
 import structlog
 
 import benchmarks
-from benchmarks.document import write_section
-from benchmarks.report import as_json, as_table, report
+from benchmarks.kit.document import write_section
+from benchmarks.kit.report import as_json, as_table, report
 
 
 def discover() -> dict[str, ModuleType]:

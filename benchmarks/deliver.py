@@ -25,12 +25,12 @@ from telegram.error import TelegramError
 from telegram.ext import AIORateLimiter, ExtBot
 from telegram.request import BaseRequest, HTTPXRequest
 
-from benchmarks.bot import RunningBot, running_bot
-from benchmarks.outside import Fates, Outside, outside
-from benchmarks.processes import Part, in_own_process
-from benchmarks.report import Row, at_least, at_most, for_comparison
-from benchmarks.telegram import TOKEN, Received, telegram_part
-from benchmarks.traffic import FIRST_USER, Mix
+from benchmarks.kit.bot import RunningBot, running_bot
+from benchmarks.kit.outside import Fates, Outside, outside
+from benchmarks.kit.processes import Part, in_own_process
+from benchmarks.kit.report import Row, at_least, at_most, for_comparison
+from benchmarks.kit.telegram import TOKEN, Received, telegram_part
+from benchmarks.kit.traffic import FIRST_USER, Mix
 from domain.filters.registry import FilterSet, Range
 from managers.telegram.request import AiohttpRequest
 from sandbox.telegram.limits import FloodLimits

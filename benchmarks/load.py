@@ -14,9 +14,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 
-from benchmarks.bot import running_bot
-from benchmarks.report import Row, at_most, for_comparison
-from benchmarks.subscribers import fill
+from benchmarks.kit.bot import running_bot
+from benchmarks.kit.report import Row, at_most, for_comparison
+from benchmarks.kit.subscribers import fill
 from domain.filters.registry import FilterSet, Range
 from embedded.postgres import EmbeddedPostgres
 from migrations import migrate

@@ -24,9 +24,9 @@ from typing import Any
 
 import msgspec
 
-from benchmarks.peers import Peer, every_peer
-from benchmarks.report import Row, at_least, at_most, for_comparison
-from benchmarks.workload import CHANNELS, FIELDS, calls, filter_sets
+from benchmarks.kit.peers import Peer, every_peer
+from benchmarks.kit.report import Row, at_least, at_most, for_comparison
+from benchmarks.kit.workload import CHANNELS, FIELDS, calls, filter_sets
 from domain.calls.events import Call, Channel
 from domain.filters.registry import FilterSet
 from domain.matching.bits import Bitmap, add_rows

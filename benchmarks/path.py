@@ -36,14 +36,14 @@ from statistics import fmean
 import numpy as np
 import uvloop
 
-from benchmarks.bot import RunningBot, running_bot
-from benchmarks.feed import Played
-from benchmarks.outside import Outside, outside
-from benchmarks.report import Row, at_least, at_most, for_comparison
-from benchmarks.straightforward import StraightforwardBot
-from benchmarks.telegram import Received
-from benchmarks.traffic import Mix, Traffic, filter_sets
-from benchmarks.witness import Decided, Delivered, witness
+from benchmarks.kit.bot import RunningBot, running_bot
+from benchmarks.kit.feed import Played
+from benchmarks.kit.outside import Outside, outside
+from benchmarks.kit.report import Row, at_least, at_most, for_comparison
+from benchmarks.kit.straightforward import StraightforwardBot
+from benchmarks.kit.telegram import Received
+from benchmarks.kit.traffic import Mix, Traffic, filter_sets
+from benchmarks.kit.witness import Decided, Delivered, witness
 
 CORES = sorted(os.sched_getaffinity(0))
 """The first is the bot's; where there is only one, everybody's."""

@@ -21,9 +21,9 @@ from typing import cast
 from msgspec.structs import replace
 from redis import asyncio as redis
 
-from benchmarks.report import Row, at_most, for_comparison
-from benchmarks.straightforward import StraightforwardBot
-from benchmarks.traffic import Mix, Traffic
+from benchmarks.kit.report import Row, at_most, for_comparison
+from benchmarks.kit.straightforward import StraightforwardBot
+from benchmarks.kit.traffic import Mix, Traffic
 from bot.console import Terminal
 from composition import Addresses, Composition, connect
 from config.settings import Settings

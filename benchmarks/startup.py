@@ -11,8 +11,8 @@ import time
 from pathlib import Path
 from statistics import median
 
-from benchmarks.bot import ROOT, running_bot
-from benchmarks.report import Row, at_most, for_comparison
+from benchmarks.kit.bot import ROOT, running_bot
+from benchmarks.kit.report import Row, at_most, for_comparison
 from embedded.postgres import EmbeddedPostgres
 from embedded.valkey import EmbeddedRedis
 

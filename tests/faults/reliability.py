@@ -10,7 +10,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from benchmarks.report import machine
+from benchmarks.kit.report import machine
 from tests.faults.ledger import Counts
 
 FAULTS: Final = "Faults"

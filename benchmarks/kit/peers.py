@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from benchmarks.workload import CHANNELS, NAMES
+from benchmarks.kit.workload import CHANNELS, NAMES
 from domain.calls.events import Call
 from domain.filters.registry import Choice, FilterSet, Range
 from domain.matching.thresholds import rule_bounds

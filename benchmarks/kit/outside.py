@@ -11,11 +11,11 @@ from typing import Any, cast
 from msgspec import Struct
 from redis import asyncio as redis
 
-from benchmarks.feed import feed_part
-from benchmarks.processes import Part, in_own_process
-from benchmarks.subscribers import fill
-from benchmarks.telegram import TOKEN, Received, telegram_part
-from benchmarks.traffic import Mix
+from benchmarks.kit.feed import feed_part
+from benchmarks.kit.processes import Part, in_own_process
+from benchmarks.kit.subscribers import fill
+from benchmarks.kit.telegram import TOKEN, Received, telegram_part
+from benchmarks.kit.traffic import Mix
 from domain.filters.registry import FilterSet
 from embedded.postgres import EmbeddedPostgres
 from embedded.valkey import EmbeddedRedis

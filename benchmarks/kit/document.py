@@ -13,7 +13,7 @@ from typing import cast
 import asyncpg
 from redis import asyncio as redis
 
-from benchmarks.report import Report, Row, number
+from benchmarks.kit.report import Report, Row, number
 from embedded.postgres import EmbeddedPostgres
 from embedded.valkey import EmbeddedRedis
 

@@ -1,6 +1,6 @@
 """Subscribers and calls of a market that goes on and on, for benchmarks of the whole program.
 
-The filter sets are those of `benchmarks/workload.py` on fields that feeds really have; those that demand no minimum at
+The filter sets are those of `benchmarks/kit/workload.py` on fields that feeds really have; those that demand no minimum at
 all are left out, as they would take any token. A new token is one of the many that interest hardly anybody: its values
 are log-normal, but `interest` times what they would be where 1.2 % of the sets pass. Each further call comes from
 another channel and with figures that have moved a little.
@@ -22,7 +22,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 from solders.pubkey import Pubkey
 
-from benchmarks import workload
+from benchmarks.kit import workload
 from domain.calls.events import Call, Channel, Token
 from domain.filters.registry import Choice, FilterSet, Range, Rule
 

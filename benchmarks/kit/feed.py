@@ -22,7 +22,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.frames import Frame, Opcode
 from websockets.sync.server import ServerConnection, serve
 
-from benchmarks.traffic import Mix, Traffic
+from benchmarks.kit.traffic import Mix, Traffic
 from sandbox.feed.wire import call_frame, heartbeat_frame, subscribed_frame
 
 HEARTBEAT_EVERY_S = 2.0
@@ -42,7 +42,7 @@ class Played(Struct, frozen=True, kw_only=True):
 
 
 class FeedPart:
-    """Lives in a process of its own, see `benchmarks/processes.py`. Calls come only by `play`, to the newest client."""
+    """Lives in a process of its own, see `benchmarks/kit/processes.py`. Calls come only by `play`, to the newest client."""
 
     def __init__(self, mix: Mix) -> None:
         self._traffic = Traffic(mix)

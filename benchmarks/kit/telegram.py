@@ -35,7 +35,7 @@ class Received(Struct, frozen=True):
 
 
 class TelegramPart:
-    """Lives in a process of its own, see `benchmarks/processes.py`."""
+    """Lives in a process of its own, see `benchmarks/kit/processes.py`."""
 
     def __init__(self, telegram: TelegramSandbox) -> None:
         self.url = telegram.url
