@@ -211,3 +211,7 @@ class _Shifted:
 
 now: Final = Clock()
 """The clock of this process. Everybody who asks for the time of day asks this one, so that no two of them differ."""
+
+
+def milliseconds(at: datetime) -> int:
+    return round(at.timestamp() * 1000)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, NamedTuple
 
-from domain.matching.seen_tokens import ACCEPTED_FOR
+from domain.calls.lifetimes import ACCEPTED_FOR
 
 REMEMBERED_FOR: Final = ACCEPTED_FOR
 _REMEMBERED_FOR_S: Final = REMEMBERED_FOR.total_seconds()

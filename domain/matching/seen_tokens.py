@@ -14,11 +14,9 @@ import numpy as np
 import numpy.typing as npt
 from msgspec import Struct
 
+from domain.calls.lifetimes import ACCEPTED_FOR, REJECTED_FOR
 from domain.matching.directory import Slots
 
-ACCEPTED_FOR: Final = timedelta(days=14)
-"""From the decision on. Memory, Redis, PostgreSQL and /why all end it by this."""
-REJECTED_FOR: Final = timedelta(hours=1)
 MAX_COHORTS: Final = 64
 """Per token. Beyond it the oldest newcomers are put together and checked again sooner than they had to be."""
 MAX_CHANNELS: Final = 1_000

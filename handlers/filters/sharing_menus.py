@@ -9,10 +9,10 @@ from urllib.parse import quote
 
 from domain.delivery.messages import Button, Message
 from domain.filters.registry import FilterSet
+from domain.stored.snapshots import SharedSet
 from handlers.conversation import callbacks
 from handlers.conversation.menus import View, in_rows, message
 from services.subscribers.sharing import payload_of
-from services.subscribers.snapshots import SharedSet
 from services.subscribers.versions import SetVersion
 from texts.markup import Html
 from texts.renderer import DEFAULT_LIMIT_UTF16

@@ -11,15 +11,17 @@ from msgspec.structs import replace
 
 from domain.calls.events import Call
 from domain.calls.score import score
-from domain.matching.matcher import Matcher, ProcessedToken
+from domain.matching.matcher import Matcher
+from domain.stored.accepted import AcceptedToken
+from domain.stored.alerts import WaitingCall
+from domain.stored.journal import DecidedCall
 from domain.subscribers.partitions import Partition
 from runtime.fault_points import fault_point
 from services.calls.channels import ChannelsService
 from services.calls.tokens import TokensService
-from services.claims.claiming import CheckedChannel, WaitingCall
+from services.claims.claiming import CheckedChannel
 from services.claims.outbox import ClaimRequest, FeedCursor, Outbox
 from services.monitoring.metrics import Metrics
-from services.stores.journal_rows import DecidedCall
 from services.subscribers.users import UsersService
 
 log = structlog.get_logger(__name__)
@@ -126,15 +128,6 @@ class DecisionsService:
             score=score(call),
             waiting=waiting,
         )
-
-
-class AcceptedToken(ProcessedToken, frozen=True, kw_only=True):
-    call_id: str
-    """The call that was accepted."""
-
-    @classmethod
-    def of(cls, record: ProcessedToken, call: Call, at: datetime) -> AcceptedToken:
-        return cls(**msgspec.structs.asdict(replace(record, timestamp=at)), call_id=call.id)
 
 
 def _request(call: Call, decided_at: datetime, *, reason: str, checked_channels: tuple[str, ...] = ()) -> ClaimRequest:

@@ -20,12 +20,13 @@ from msgspec.structs import replace
 from domain.calls.events import Call, Token
 from domain.calls.score import score
 from domain.matching.matcher import Matcher, Waiting
+from domain.stored.accepted import AcceptedToken
+from domain.stored.alerts import WaitingCall
 from domain.subscribers.partitions import ALL, Partition, partition_of
 from managers.redis.client import Command, RedisManager
 from runtime.retry import persistently
 from runtime.waiting import pause
-from services.calls.decisions import AcceptedToken
-from services.claims.claiming import ClaimRequest, WaitingCall
+from services.claims.claiming import ClaimRequest
 from services.claims.outbox import Outbox
 from services.cluster.fencing import LeaseLostError
 from services.monitoring.metrics import Metrics

@@ -9,10 +9,11 @@ from typing import Final, LiteralString
 import structlog
 from cachetools import LRUCache
 
-from domain.matching.seen_tokens import ACCEPTED_FOR
+from domain.calls.lifetimes import ACCEPTED_FOR
+from domain.stored.alerts import Alert
 from managers.storage.postgres import PostgresManager
 from runtime.errors import TransientError
-from services.claims.claiming import Alert, ClaimRequest
+from services.claims.claiming import ClaimRequest
 
 log = structlog.get_logger(__name__)
 

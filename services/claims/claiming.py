@@ -10,73 +10,20 @@ from typing import Final, Literal
 import msgspec
 from msgspec import Struct
 
-from domain.calls.events import Call
+from domain.calls.lifetimes import ACCEPTED_FOR
 from domain.matching.matcher import Waiting
-from domain.matching.seen_tokens import ACCEPTED_FOR
+from domain.stored.alerts import Alert, WaitingCall
 from domain.subscribers.partitions import PARTITIONS, Partition, partition_of
 from managers.redis.client import Argument, Script
+from runtime.clock import milliseconds
 from services.cluster.fencing import FENCED, fence_args
 from services.stores import keys
+from services.stores.keys import stored_call_key
 
 GROUP: Final = "senders"
 """Consumer group of every outbox."""
 
 _encode = msgspec.json.Encoder().encode
-
-AlertKind = Literal["alert", "digest"]
-
-
-class HeldCall(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """A call that waits for a digest, or stands in one."""
-
-    call_id: str
-    token_address: str
-    set_number: int
-    score: int
-    late_s: float | None = None
-    received_at: datetime
-    decided_at: datetime
-    held_at: datetime
-    due_at: datetime
-    """When its digest goes out."""
-    reason: str
-    """`domain.delivery.policy.HoldReason`."""
-    may_repeat: bool = False
-    """An earlier attempt to send it had an unknown outcome."""
-
-
-class Alert(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """One call for one subscriber, or a digest of calls that were held back for him.
-
-    The call itself is stored once, see `Outbox.load_call`.
-    """
-
-    user_id: int
-    call_id: str
-    """Of a digest: `digest:` and the id of its first call."""
-    token_address: str
-    set_number: int
-    """The filter set that passed."""
-    received_at: datetime
-    decided_at: datetime
-    kind: AlertKind = "alert"
-    late_s: float | None = None
-    """It passed so long after the call, when a missing figure arrived; `None`: at once."""
-    score: int = 50
-    """`domain.calls.score.score` of the call."""
-    held: tuple[HeldCall, ...] = ()
-    """What a digest is about."""
-
-
-class WaitingCall(Struct, frozen=True, kw_only=True, gc=False):
-    """A call that somebody still waits for."""
-
-    call: Call
-    pairs: tuple[Waiting, ...]
-
-    @property
-    def until(self) -> datetime:
-        return max(pair.until for pair in self.pairs)
 
 
 class CheckedChannel(Struct, frozen=True, kw_only=True, gc=False):
@@ -98,7 +45,7 @@ class ClaimRequest(Struct, frozen=True, kw_only=True, gc=False):
     call_payload: bytes
     """JSON of `domain.calls.events.Call`; stored when anybody is accepted."""
     decided_payload: bytes = b""
-    """JSON of `services.stores.journal_rows.DecidedCall`, journaled once per call; empty: nobody was left to check."""
+    """JSON of `domain.stored.journal.DecidedCall`, journaled once per call; empty: nobody was left to check."""
     accepted: Sequence[tuple[int, int]]
     """(user id, number of the filter set that passed), each user once."""
     accepted_record: bytes
@@ -316,17 +263,6 @@ def _checked(channel: CheckedChannel | None) -> tuple[Argument, str, Argument, i
 def _iso(at: datetime) -> bytes:
     """`at.isoformat()` with a Z, in a ninth of the time."""
     return _encode(at)[1:-1]
-
-
-def stored_call_key(call_id: str, late_s: float | None, decided_at: datetime) -> str:
-    """Name the stored call: as it was decided at first or, where it passed late, with the figures that came then."""
-    if late_s is None:
-        return keys.CALL.of(call_id)
-    return keys.LATE_CALL.of(call_id, milliseconds(decided_at))
-
-
-def milliseconds(at: datetime) -> int:
-    return round(at.timestamp() * 1000)
 
 
 def alerts_of(decision: ClaimRequest) -> list[Alert]:

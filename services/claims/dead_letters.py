@@ -15,10 +15,10 @@ import msgspec
 import structlog
 from msgspec import Struct
 
+from domain.stored.alerts import Alert
 from domain.subscribers.partitions import partition_of
 from managers.redis.client import RedisManager, Script, StreamEntry
 from runtime.errors import UserFacingError
-from services.claims.claiming import Alert
 from services.monitoring.metrics import Metrics
 from services.stores import keys
 

@@ -23,28 +23,19 @@ import msgspec
 import structlog
 from msgspec.structs import replace
 
-from domain.matching.seen_tokens import ACCEPTED_FOR
+from domain.calls.lifetimes import ACCEPTED_FOR
+from domain.stored.alerts import Alert, HeldCall
+from domain.stored.journal import DeliveryRecord
 from domain.subscribers.partitions import ALL, Partition
 from managers.redis.client import Command, RedisAwayError, RedisManager, RedisReplyError, StreamEntry
 from runtime.fault_points import fault_point
 from services.claims.accepted_pairs import AcceptedPairs
-from services.claims.claiming import (
-    CLAIM,
-    GROUP,
-    Alert,
-    ClaimRequest,
-    FeedCursor,
-    HeldCall,
-    alerts_of,
-    claim_command,
-    read_answer,
-)
+from services.claims.claiming import CLAIM, GROUP, ClaimRequest, FeedCursor, alerts_of, claim_command, read_answer
 from services.claims.outbox_entries import LOCAL, OutboxEntry, apart
 from services.claims.stored_calls import StoredCalls
 from services.cluster.fencing import fence_args, lease_lost
 from services.stores import keys
 from services.stores.journal import Journal, entry
-from services.stores.journal_rows import DeliveryRecord
 from services.stores.local_store import LocalAlert, ScriptCall, Transaction
 from services.stores.spool import Spool
 

@@ -7,8 +7,8 @@ from typing import Final
 
 from msgspec import Struct
 
+from domain.stored.alerts import Alert
 from domain.subscribers.partitions import Partition, partition_of
-from services.claims.claiming import Alert
 
 LOCAL: Final = "local-"
 """Begins the id of an entry in the local store."""

@@ -7,10 +7,12 @@ from typing import Final, LiteralString
 import structlog
 from cachetools import LRUCache
 
+from domain.stored.alerts import Alert, HeldCall
 from managers.redis.client import RedisAwayError, RedisManager
 from managers.storage.postgres import PostgresManager
 from runtime.errors import TransientError
-from services.claims.claiming import Alert, ClaimRequest, HeldCall, stored_call_key
+from services.claims.claiming import ClaimRequest
+from services.stores.keys import stored_call_key
 
 log = structlog.get_logger(__name__)
 

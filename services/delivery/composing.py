@@ -12,10 +12,10 @@ from msgspec.structs import replace
 
 from domain.calls.events import Call
 from domain.delivery.messages import Media, Message
+from domain.stored.alerts import Alert
 from domain.subscribers.subscriber import MessageKind, Subscriber
 from runtime.errors import MessageRefusedError
 from runtime.retry import persistently
-from services.claims.claiming import Alert
 from services.claims.outbox import Outbox
 from services.delivery.cards import MAX_CARDS, Shown, alert_card, merged_card
 from services.delivery.digests import DigestWriter, read_call

@@ -17,10 +17,10 @@ from domain.calls.events import Call, Token
 from domain.delivery.messages import Message
 from domain.delivery.policy import digest_waits_until
 from domain.filters.numbers import show_short
+from domain.stored.alerts import HeldCall
 from domain.subscribers.partitions import ALL, Partition, partition_of
 from runtime.retry import persistently
 from runtime.waiting import pause
-from services.claims.claiming import HeldCall
 from services.claims.outbox import Outbox
 from services.delivery.cards import reached_late, readable, shown_figure
 from services.delivery.held import CALLS_PER_DIGEST, HeldCalls

@@ -16,15 +16,16 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from domain.delivery.policy import Hold
+from domain.stored.alerts import Alert, HeldCall
+from domain.stored.journal import DeliveryRecord
 from domain.subscribers.partitions import partition_of
 from domain.subscribers.subscriber import Subscriber
 from managers.redis.client import Argument, RedisManager, Script
-from services.claims.claiming import Alert, HeldCall, milliseconds
+from runtime.clock import milliseconds
 from services.claims.outbox import GROUP, OutboxEntry
 from services.delivery.policy import came_up_member, competes
 from services.stores import keys
 from services.stores.journal import Journal, entry
-from services.stores.journal_rows import DeliveryRecord
 from services.stores.local_store import ScriptCall
 from services.stores.spool import Spool
 

@@ -8,9 +8,10 @@ from datetime import UTC, datetime
 from cachetools import LRUCache
 
 from domain.delivery.policy import HOUR, CameUp, Hold, Send, Verdict, decide, decide_digest
+from domain.stored.alerts import Alert
 from domain.subscribers.subscriber import Subscriber
 from managers.redis.client import Command, RedisAwayError, RedisManager
-from services.claims.claiming import Alert, milliseconds
+from runtime.clock import milliseconds
 from services.stores import keys
 
 _REMEMBERED = 5_000

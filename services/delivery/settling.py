@@ -8,6 +8,7 @@ from datetime import datetime
 import structlog
 from msgspec.structs import replace
 
+from domain.stored.journal import DeliveryRecord
 from domain.subscribers.subscriber import Destination, Preferences, Subscriber
 from managers.telegram.rate_limiter import Lane
 from runtime.errors import (
@@ -27,7 +28,6 @@ from services.delivery.policy import note_commands
 from services.delivery.sending import Place, Receipt, Sender
 from services.delivery.turns import Waiting
 from services.monitoring.metrics import Metrics
-from services.stores.journal_rows import DeliveryRecord
 from services.subscribers.users import UsersService
 
 log = structlog.get_logger(__name__)

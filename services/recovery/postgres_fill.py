@@ -17,15 +17,16 @@ import structlog
 from msgspec import Struct
 
 from domain.calls.events import Call
-from domain.matching.seen_tokens import ACCEPTED_FOR
+from domain.calls.lifetimes import ACCEPTED_FOR
+from domain.stored.alerts import Alert, HeldCall
+from domain.stored.journal import DecidedCall
 from domain.subscribers.partitions import PARTITIONS
 from managers.redis.client import Command, RedisManager
 from managers.storage.postgres import PostgresDataError, PostgresManager
-from services.claims.claiming import Alert, HeldCall
 from services.stores import keys
 from services.stores.database import INCOMPLETE, ONLY_IN_POSTGRESQL, Database, DatabaseIncompleteError, Standing
 from services.stores.journal import execute_writes
-from services.stores.journal_rows import DecidedCall, Kind, UnreadableEntryError, Write, writes_of
+from services.stores.journal_rows import Kind, UnreadableEntryError, Write, writes_of
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
@@ -48,7 +49,7 @@ Unsettled = tuple[Alert, str | None]
 
 
 class _Record(Struct, frozen=True):
-    """What is read here of `services.calls.decisions.AcceptedToken`."""
+    """What is read here of `domain.stored.accepted.AcceptedToken`."""
 
     call_id: str
     channels_checked: tuple[str, ...] = ()

@@ -19,15 +19,17 @@ import msgspec
 import structlog
 from msgspec import Struct
 
-from domain.matching.seen_tokens import ACCEPTED_FOR
+from domain.calls.lifetimes import ACCEPTED_FOR
+from domain.stored.alerts import Alert, HeldCall
 from domain.subscribers.partitions import PARTITIONS, Partition, partition_of
 from managers.redis.client import Command, RedisAwayError, RedisManager
 from managers.redis.written import ServerRun
 from managers.storage.postgres import PostgresManager
+from runtime.clock import milliseconds
 from runtime.errors import TransientError
 from runtime.retry import persistently
 from runtime.waiting import Progress, pause, reporting, turn
-from services.claims.claiming import GROUP, Alert, HeldCall, milliseconds
+from services.claims.claiming import GROUP
 from services.recovery.doubts import Doubts
 from services.stores import keys
 from services.stores.database import Database

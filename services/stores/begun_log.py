@@ -26,9 +26,9 @@ import msgspec
 import structlog
 from msgspec import Struct
 
-from domain.matching.seen_tokens import ACCEPTED_FOR
-from services.claims.claiming import Alert
-from services.stores.journal_rows import DeliveryRecord
+from domain.calls.lifetimes import ACCEPTED_FOR
+from domain.stored.alerts import Alert
+from domain.stored.journal import DeliveryRecord
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 

@@ -20,6 +20,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from domain.calls.events import Call
+from domain.stored.alerts import Alert
+from domain.stored.journal import DecidedCall
 from managers.redis.client import Command, RedisManager, Reply, StreamEntry
 from managers.redis.replies import entries as stream_entries
 from managers.storage.postgres import PostgresDataError, PostgresManager, Statements
@@ -27,14 +29,12 @@ from runtime.cancellation import stop_if_cancelled
 from runtime.errors import TransientError
 from runtime.fault_points import fault_point
 from runtime.waiting import pause
-from services.claims.claiming import Alert, stored_call_key
 from services.stores import keys
 from services.stores.begun_log import BegunLog
 from services.stores.database import advance
 from services.stores.journal_rows import (
     PUT_CALLS,
     PUT_REJECTED,
-    DecidedCall,
     Kind,
     UnreadableEntryError,
     Write,
@@ -43,6 +43,7 @@ from services.stores.journal_rows import (
     writes_of,
 )
 from services.stores.journal_tail import JournalTail
+from services.stores.keys import stored_call_key
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 

@@ -7,54 +7,20 @@ from datetime import UTC, datetime
 from typing import Final, Literal, LiteralString, cast
 
 import msgspec
-from msgspec import Struct
 
-from domain.calls.events import Call
+from domain.stored.alerts import Alert
+from domain.stored.journal import DeliveryRecord
+from domain.stored.snapshots import PresetChange, SharedSet
 from domain.subscribers.subscriber import Subscriber
 from runtime.errors import BotError
-from services.claims.claiming import Alert
-from services.subscribers.snapshots import PresetChange, SharedSet
 
 Kind = Literal["subscriber", "call", "claim", "delivery", "shared_set", "preset"]
-DeliveryStatus = Literal["sent", "merged", "digest", "withheld", "dead", "unrecorded"]
 Write = tuple[LiteralString, tuple[object, ...]]
 """A statement and its values."""
 
 
 class UnreadableEntryError(BotError):
     """The entry is not what its kind promises."""
-
-
-class DeliveryRecord(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What became of one alert. `(call_id, user_id, kind)` is its identity."""
-
-    call_id: str
-    user_id: int
-    kind: str = "alert"
-    set_number: int
-    status: DeliveryStatus
-    """`merged`: it went out in one message with others; `digest`: it is held for a digest, which has a row of its own
-    with kind `digest`; `withheld`: `reason` says why nothing goes out; `dead`: Telegram never takes it; `unrecorded`:
-    it is settled, but how was lost with PostgreSQL's data."""
-    message_id: int | None = None
-    decided_at: datetime
-    sent_at: datetime | None = None
-    latency_s: float | None = None
-    """From `received_at` of the call to `sent_at`."""
-    may_repeat: bool = False
-    """An earlier attempt had an unknown outcome."""
-    reason: str | None = None
-
-
-class DecidedCall(Struct, frozen=True, kw_only=True):
-    """A call as it was decided, whoever it was accepted for."""
-
-    call: Call
-    decided_at: datetime
-    reason: str
-    """`domain.matching.matcher.Reason`, or `stale`: too old to be news, held against nobody's filters."""
-    checked_channels: tuple[str, ...]
-    """The channels whose calls of this token count as checked by now, for who changed nothing meanwhile."""
 
 
 # A later revision replaces an earlier one, never the other way round: entries may arrive again.

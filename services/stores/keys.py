@@ -6,11 +6,13 @@ one thing can be read as the name of another.
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Final, Literal
 
 from msgspec import Struct
 
-from domain.matching.seen_tokens import ACCEPTED_FOR, REJECTED_FOR
+from domain.calls.lifetimes import ACCEPTED_FOR, REJECTED_FOR
+from runtime.clock import milliseconds
 
 MINUTE_S: Final = 60
 HOUR_S: Final = 60 * MINUTE_S
@@ -99,7 +101,7 @@ WAITING_CALL: Final = RedisKey(
     kind="string",
     lives_s=DAY_S,
     meaning="By partition and call id: who would take the call if a missing figure came in time "
-    "(JSON of services.claims.claiming.WaitingCall).",
+    "(JSON of domain.stored.alerts.WaitingCall).",
 )
 WAITING_CALLS: Final = RedisKey(
     pattern="waiting:{}",
@@ -118,7 +120,7 @@ HELD_CALLS: Final = RedisKey(
     pattern="held:{}",
     kind="hash",
     lives_s=None,
-    meaning="By user id: call id -> the call that waits for his digest (JSON of services.claims.claiming.HeldCall).",
+    meaning="By user id: call id -> the call that waits for his digest (JSON of domain.stored.alerts.HeldCall).",
 )
 DIGESTS_DUE: Final = RedisKey(
     pattern="digests",
@@ -155,7 +157,7 @@ OUTBOX: Final = RedisKey(
     pattern="outbox:{}",
     kind="stream",
     lives_s=None,
-    meaning="By partition: alerts that wait for a sender (JSON of services.claims.claiming.Alert). An entry goes when its "
+    meaning="By partition: alerts that wait for a sender (JSON of domain.stored.alerts.Alert). An entry goes when its "
     "outcome is known.",
 )
 IN_FLIGHT: Final = RedisKey(
@@ -224,7 +226,7 @@ SHARED_SET: Final = RedisKey(
     pattern="shared_set:{}",
     kind="string",
     lives_s=None,
-    meaning="By code of the link: the snapshot of a filter set (JSON of services.subscribers.snapshots.SharedSet).",
+    meaning="By code of the link: the snapshot of a filter set (JSON of domain.stored.snapshots.SharedSet).",
 )
 SHARED_BY: Final = RedisKey(
     pattern="shared_by:{}",
@@ -236,7 +238,7 @@ PRESETS: Final = RedisKey(
     pattern="presets",
     kind="hash",
     lives_s=None,
-    meaning="Key of a preset -> what an admin made of it (JSON of services.subscribers.snapshots.PresetChange).",
+    meaning="Key of a preset -> what an admin made of it (JSON of domain.stored.snapshots.PresetChange).",
 )
 FENCES: Final = RedisKey(
     pattern="fences",
@@ -358,3 +360,10 @@ def _quoted(part: str | int) -> str:
     if "%" in text or ":" in text:
         return text.replace("%", "%25").replace(":", "%3A")
     return text
+
+
+def stored_call_key(call_id: str, late_s: float | None, decided_at: datetime) -> str:
+    """Name the stored call: as it was decided at first or, where it passed late, with the figures that came then."""
+    if late_s is None:
+        return CALL.of(call_id)
+    return LATE_CALL.of(call_id, milliseconds(decided_at))

@@ -18,13 +18,13 @@ from msgspec.structs import replace
 
 from domain.filters.presets import Preset
 from domain.filters.registry import FilterSet, Rule
+from domain.stored.snapshots import PresetChange
 from managers.redis.client import RedisAwayError, RedisManager
 from managers.storage.postgres import PostgresAwayError, PostgresManager
 from runtime.errors import UserFacingError
 from services.cluster.changes import preset_changed
 from services.stores import keys
 from services.stores.journal import Journal, entry
-from services.subscribers.snapshots import PresetChange
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 

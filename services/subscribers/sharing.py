@@ -14,13 +14,13 @@ import structlog
 from msgspec.structs import replace
 
 from domain.filters.registry import FIELDS, FilterSet
+from domain.stored.snapshots import SharedSet
 from domain.subscribers.subscriber import Subscriber
 from managers.redis.client import RedisManager
 from managers.storage.postgres import PostgresAwayError, PostgresManager
 from runtime.errors import UserFacingError
 from services.stores import keys
 from services.stores.journal import Journal, entry
-from services.subscribers.snapshots import SharedSet
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 

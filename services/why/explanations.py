@@ -11,13 +11,13 @@ from msgspec import Struct
 
 from domain.calls.addresses import call_tag
 from domain.calls.events import Call
+from domain.calls.lifetimes import ACCEPTED_FOR, REJECTED_FOR
 from domain.delivery.quiet import zone_of
 from domain.filters.explanation import RuleVerdict
 from domain.filters.registry import FilterSet
-from domain.matching.seen_tokens import ACCEPTED_FOR, REJECTED_FOR
+from domain.stored.journal import DecidedCall, DeliveryRecord, DeliveryStatus
 from domain.subscribers.subscriber import Subscriber
 from domain.why.verdicts import AMBIGUOUS_FOR, Judged, Judgement, failed_only, judge, judge_as_given
-from services.stores.journal_rows import DecidedCall, DeliveryRecord, DeliveryStatus
 from services.subscribers.users import UsersService
 from services.why.history import Brought, HistoryStore, Recent, Revision, newest_first
 

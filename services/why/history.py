@@ -15,15 +15,17 @@ import structlog
 from msgspec import Struct
 
 from domain.calls.events import Call
-from domain.matching.seen_tokens import ACCEPTED_FOR
+from domain.calls.lifetimes import ACCEPTED_FOR
+from domain.stored.alerts import Alert, WaitingCall
+from domain.stored.journal import DecidedCall, DeliveryRecord
 from domain.subscribers.partitions import partition_of
 from domain.subscribers.subscriber import Subscriber
 from managers.redis.client import RedisManager, StreamEntry
 from managers.storage.postgres import PostgresManager, Row
+from runtime.clock import milliseconds
 from runtime.waiting import pause
-from services.claims.claiming import Alert, WaitingCall, milliseconds
 from services.stores import keys
-from services.stores.journal_rows import DecidedCall, DeliveryRecord, moment
+from services.stores.journal_rows import moment
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
@@ -112,7 +114,7 @@ class Recent(Struct, frozen=True, kw_only=True):
 
 
 class _Accepted(Struct, frozen=True):
-    """What is read here of `services.calls.decisions.AcceptedToken`."""
+    """What is read here of `domain.stored.accepted.AcceptedToken`."""
 
     call_id: str | None = None
 

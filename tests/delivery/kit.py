@@ -17,6 +17,8 @@ from domain.calls.score import score
 from domain.filters.registry import FilterSet, Range
 from domain.matching.matcher import Matcher, Waiting
 from domain.payments.plans import load_plans
+from domain.stored.alerts import WaitingCall
+from domain.stored.journal import DeliveryRecord
 from domain.subscribers.partitions import PARTITIONS
 from domain.subscribers.subscriber import Preferences, Subscriber
 from managers.redis.client import RedisManager
@@ -29,7 +31,7 @@ from runtime.cancellation import end
 from sandbox.telegram.limits import FloodLimits
 from sandbox.telegram.people import SandboxUser
 from sandbox.telegram.server import TelegramSandbox
-from services.claims.claiming import ClaimRequest, WaitingCall
+from services.claims.claiming import ClaimRequest
 from services.claims.dead_letters import DeadLetters
 from services.claims.outbox import Outbox, OutboxEntry
 from services.delivery.composing import Composer
@@ -44,7 +46,6 @@ from services.monitoring.metrics import Metrics
 from services.payments.subscriptions import SubscriptionsService
 from services.stores import keys
 from services.stores.journal import Journal
-from services.stores.journal_rows import DeliveryRecord
 from services.subscribers.presets import PresetsService, PresetsStore
 from services.subscribers.store import SubscribersStore
 from services.subscribers.users import UsersService

@@ -10,9 +10,9 @@ from msgspec.structs import replace
 
 from domain.calls.events import Token
 from domain.delivery.policy import Hold
+from domain.stored.alerts import Alert
 from domain.subscribers.subscriber import QuietHours
 from sandbox.telegram.people import SandboxUser
-from services.claims.claiming import Alert
 from services.claims.outbox import OutboxEntry
 from services.delivery.held import Holding
 from services.stores import keys

@@ -9,9 +9,9 @@ from msgspec.structs import replace
 
 from domain.calls.events import Token
 from domain.matching.matcher import Matcher
+from domain.stored.alerts import WaitingCall
 from domain.subscribers.partitions import PARTITIONS, partition_of
 from services.calls.late import LateService, newest
-from services.claims.claiming import WaitingCall
 from services.stores import keys
 from tests.delivery.kit import NOW, Way, call_of, claim_of, texts_of
 from tests.delivery.kit import waiting_for_holders as holders

@@ -7,6 +7,7 @@ import msgspec
 from msgspec.structs import replace
 
 from domain.calls.events import Channel
+from domain.stored.journal import DecidedCall
 from managers.feed.sources.native import NativeSource
 from managers.http.api import APIRetryManager
 from managers.redis.client import RedisManager
@@ -16,7 +17,6 @@ from sandbox.feed.server import FeedSandbox
 from services.calls.channels import ChannelsService
 from services.monitoring.metrics import Metrics
 from services.stores.journal import Journal, entry
-from services.stores.journal_rows import DecidedCall
 from tests.feeds.support import a_call
 
 

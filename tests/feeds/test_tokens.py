@@ -12,6 +12,7 @@ from aiohttp import web
 from msgspec.structs import replace
 
 from domain.calls.events import Call, Channel, Origin, PriceTick, Token
+from domain.stored.journal import DecidedCall
 from managers.feed.sources.base import Source
 from managers.feed.sources.native import NativeSource
 from managers.feed.sources.pumpportal import PumpPortalSource
@@ -25,7 +26,7 @@ from sandbox.providers.jupiter import PriceSandbox
 from services.calls.token_answers import ASKED_PER_ROUND, FALLBACK
 from services.calls.tokens import TokensService
 from services.monitoring.metrics import Metrics
-from services.stores.journal_rows import DecidedCall, writes_of
+from services.stores.journal_rows import writes_of
 from tests.feeds.support import a_call, address
 
 PUMPPORTAL = PumpPortalSource(sol_price_usd=lambda: 165.0)

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from structlog.testing import capture_logs
 
+from domain.stored.alerts import Alert, HeldCall
 from domain.subscribers.partitions import PARTITIONS
 from handlers.account.help import HelpMixin
 from handlers.account.start import StartMixin
@@ -23,7 +24,6 @@ from handlers.conversation.base import Services
 from handlers.conversation.dispatch import Dispatcher
 from handlers.conversation.routing import collect
 from managers.redis.client import RedisManager
-from services.claims.claiming import Alert, HeldCall
 from services.claims.dead_letters import DeadLetters
 from services.monitoring.metrics import Metrics
 from services.stores import keys

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from services.claims.claiming import Alert, HeldCall
+from domain.stored.alerts import Alert, HeldCall
+from domain.stored.journal import DeliveryRecord
 from services.stores import begun_log
 from services.stores.begun_log import BegunLog, Pair, pairs_of
-from services.stores.journal_rows import DeliveryRecord
 from tests.stores.alert_path import NOW
 
 CALL = b'{"id":"c"}'

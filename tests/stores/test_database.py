@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from domain.filters.presets import Preset
 from domain.filters.registry import FilterSet, Range
+from domain.stored.snapshots import PresetChange
 from domain.subscribers.subscriber import Subscriber
 from managers.redis.client import RedisManager
 from managers.storage.postgres import PostgresManager, PostgresStatementError
@@ -23,7 +24,6 @@ from services.stores.database import Database, DatabaseIncompleteError
 from services.stores.journal import entry
 from services.subscribers.presets import PresetsStore
 from services.subscribers.sharing import SharingService
-from services.subscribers.snapshots import PresetChange
 from tests.stores.alert_path import NOW, Process, request, subscriber
 
 _EMPTIED: dict[str, tuple[LiteralString, ...]] = {

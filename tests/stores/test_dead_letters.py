@@ -8,10 +8,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from domain.stored.alerts import Alert
 from domain.subscribers.partitions import PARTITIONS, partition_of
 from managers.redis.client import RedisAwayError, RedisManager, RedisReplyError
 from runtime.errors import UserFacingError
-from services.claims.claiming import Alert
 from services.claims.dead_letters import NEWEST, DeadLetters, Replayed
 from services.monitoring.metrics import Metrics
 from services.stores import keys

@@ -12,6 +12,7 @@ import msgspec
 import pytest
 
 from domain.calls.events import Call, Channel, ChannelRecord, Token
+from domain.stored.journal import DecidedCall, DeliveryRecord, DeliveryStatus
 from domain.subscribers.subscriber import Subscriber
 from embedded.postgres import EmbeddedPostgres
 from managers.redis.client import RedisManager
@@ -19,7 +20,6 @@ from managers.storage.postgres import PostgresAwayError, PostgresManager, Postgr
 from migrations import migrate
 from services.stores import keys
 from services.stores.journal import Journal, entry
-from services.stores.journal_rows import DecidedCall, DeliveryRecord, DeliveryStatus
 from tests.conftest import UNSAFE_BUT_FAST
 
 NOW = datetime(2025, 6, 1, 12, tzinfo=UTC)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from domain.calls.events import Call, Channel, Token
+from domain.stored.journal import DeliveryRecord
 from domain.subscribers.partitions import PARTITIONS, partition_of
 from managers.redis.client import RedisAwayError, RedisManager
 from managers.storage.postgres import PostgresManager
@@ -24,7 +25,6 @@ from services.cluster.fencing import LeaseLostError
 from services.monitoring.metrics import Metrics
 from services.stores import keys
 from services.stores.journal import Journal
-from services.stores.journal_rows import DeliveryRecord
 from tests.faults.proxy import FaultProxy
 from tests.wiring import outbox_on, spool_on
 

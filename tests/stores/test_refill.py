@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from domain.matching.seen_tokens import ACCEPTED_FOR
+from domain.calls.lifetimes import ACCEPTED_FOR
 from domain.subscribers.partitions import PARTITIONS, partition_of
 from managers.redis.client import RedisAwayError, RedisManager
 from managers.storage.postgres import PostgresManager

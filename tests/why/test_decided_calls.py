@@ -11,8 +11,8 @@ from msgspec.structs import replace
 
 from domain.calls.events import Call
 from domain.filters.registry import Range
+from domain.stored.journal import DecidedCall
 from services.stores import keys
-from services.stores.journal_rows import DecidedCall
 from tests.why.support import World, mint
 
 HOLDERS = Range(minimum=100.0)

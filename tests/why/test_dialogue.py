@@ -16,6 +16,7 @@ from domain.calls.events import Call, Channel, Origin, Token
 from domain.delivery.messages import Message
 from domain.filters.explanation import explain
 from domain.filters.registry import FIELDS, Choice, FilterField, FilterSet, Range, Rule, Words
+from domain.stored.journal import DecidedCall
 from domain.subscribers.subscriber import Preferences, QuietHours, Subscriber
 from domain.why.verdicts import figures_read, judge
 from handlers.conversation import callbacks
@@ -24,7 +25,6 @@ from handlers.conversation.menus import View
 from handlers.why.cards import explanation_card, near_misses_card
 from handlers.why.why import WhyMixin
 from runtime.errors import UserFacingError
-from services.stores.journal_rows import DecidedCall
 from services.why.explanations import (
     CallExplanation,
     Delivery,

@@ -16,12 +16,12 @@ from msgspec.structs import replace
 from domain.calls.addresses import call_tag
 from domain.calls.events import Call
 from domain.filters.registry import FilterSet, Range, Rule
+from domain.stored.journal import DeliveryRecord, DeliveryStatus
 from domain.subscribers.partitions import partition_of
 from runtime.errors import UserFacingError
 from services.claims.claiming import ClaimRequest
 from services.claims.outbox import OutboxEntry
 from services.stores import keys
-from services.stores.journal_rows import DeliveryRecord, DeliveryStatus
 from services.why.explanations import Outcome
 from tests.why.support import World, encoded, mint
 

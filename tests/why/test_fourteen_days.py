@@ -8,8 +8,8 @@ from typing import cast
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from domain.calls.lifetimes import ACCEPTED_FOR
 from domain.filters.registry import Range, Rule
-from domain.matching.seen_tokens import ACCEPTED_FOR
 from managers.redis.client import Command, RedisManager
 from managers.storage.postgres import PostgresManager
 from services.stores import keys

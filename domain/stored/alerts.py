@@ -1,0 +1,66 @@
+"""Alerts as they are stored: in the outbox, held for a digest, waiting for a figure."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+from msgspec import Struct
+
+from domain.calls.events import Call
+from domain.matching.matcher import Waiting
+
+AlertKind = Literal["alert", "digest"]
+
+
+class HeldCall(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """A call that waits for a digest, or stands in one."""
+
+    call_id: str
+    token_address: str
+    set_number: int
+    score: int
+    late_s: float | None = None
+    received_at: datetime
+    decided_at: datetime
+    held_at: datetime
+    due_at: datetime
+    """When its digest goes out."""
+    reason: str
+    """`domain.delivery.policy.HoldReason`."""
+    may_repeat: bool = False
+    """An earlier attempt to send it had an unknown outcome."""
+
+
+class Alert(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """One call for one subscriber, or a digest of calls that were held back for him.
+
+    The call itself is stored once, see `Outbox.load_call`.
+    """
+
+    user_id: int
+    call_id: str
+    """Of a digest: `digest:` and the id of its first call."""
+    token_address: str
+    set_number: int
+    """The filter set that passed."""
+    received_at: datetime
+    decided_at: datetime
+    kind: AlertKind = "alert"
+    late_s: float | None = None
+    """It passed so long after the call, when a missing figure arrived; `None`: at once."""
+    score: int = 50
+    """`domain.calls.score.score` of the call."""
+    held: tuple[HeldCall, ...] = ()
+    """What a digest is about."""
+
+
+class WaitingCall(Struct, frozen=True, kw_only=True, gc=False):
+    """A call that somebody still waits for."""
+
+    call: Call
+    pairs: tuple[Waiting, ...]
+
+    @property
+    def until(self) -> datetime:
+        return max(pair.until for pair in self.pairs)
