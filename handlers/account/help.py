@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from domain.delivery.messages import Message
-from handlers.conversation import menus
 from handlers.conversation.base import BotBase, Turn
+from handlers.conversation.menus import message
 from handlers.conversation.routing import collect, command, otherwise
 from texts.markup import join
 
@@ -18,7 +18,7 @@ class HelpMixin(BotBase):
             texts.render("help.line", language, command=name, about=about)
             for name, about in collect(type(self)).menu(texts, admin=admin, language=language).items()
         ]
-        await self.reply(turn, menus.message(texts.render("help.title", language), join("\n", lines)))
+        await self.reply(turn, message(texts.render("help.title", language), join("\n", lines)))
 
     @command("cancel", help="help.cancel")
     async def cancel(self, turn: Turn) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from handlers.conversation import callbacks, menus
 from handlers.conversation.base import BotBase, Turn
-from handlers.conversation.menus import view_of
+from handlers.conversation.menus import message, view_of
 from handlers.conversation.routing import command, membership
+from handlers.filters.buttons import AddSet, ApplyPreset, ShowSettings
+from handlers.filters.list_menus import subscriber_state
 from handlers.filters.preset_menus import preset_keyboard, preset_lines
 from handlers.filters.sharing_menus import preview
 from runtime.errors import UserFacingError
@@ -36,16 +37,16 @@ class StartMixin(BotBase):
             days=self.services.subscriptions.status(opened.subscriber).days_left,
             presets=preset_lines(view, presets),
         )
-        own = view.button("button.own_filter", callbacks.AddSet())
-        keyboard = (*preset_keyboard(view, presets, callbacks.ApplyPreset), (own,))
-        await self.reply(turn, menus.message(welcome, keyboard=keyboard))
+        own = view.button("button.own_filter", AddSet())
+        keyboard = (*preset_keyboard(view, presets, ApplyPreset), (own,))
+        await self.reply(turn, message(welcome, keyboard=keyboard))
 
     async def _welcome_back(self, turn: Turn, opened: Opened) -> None:
         view = view_of(self.services, turn)
-        state = menus.state(view, opened.subscriber, self.services.clock())
-        settings = view.button("button.settings", callbacks.ShowSettings())
+        state = subscriber_state(view, opened.subscriber, self.services.clock())
+        settings = view.button("button.settings", ShowSettings())
         welcome = view.html("start.back", name=turn.name, state=state)
-        await self.reply(turn, menus.message(welcome, keyboard=((settings,),)))
+        await self.reply(turn, message(welcome, keyboard=((settings,),)))
 
     async def _open_shared(self, turn: Turn, opened: Opened, code: str) -> None:
         """Preview the set behind a link; a newcomer whose link leads nowhere is greeted as any other."""
@@ -53,7 +54,7 @@ class StartMixin(BotBase):
         try:
             shared = await self.services.sharing.open(code)
         except UserFacingError as error:
-            await self.reply(turn, menus.message(view.html(error.key, **error.arguments)))
+            await self.reply(turn, message(view.html(error.key, **error.arguments)))
             if opened.created:
                 await self._greet(turn, opened)
             return

@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import datetime
 from typing import ClassVar, Final
 
+from domain.buttons.data import CallbackData
 from domain.delivery.messages import Button
 from domain.filters.numbers import show_short
-from handlers.conversation import callbacks, menus
 from handlers.conversation.base import BotBase, Turn
-from handlers.conversation.menus import Keyboard, View, view_of
+from handlers.conversation.menus import Keyboard, View, message, view_of
 from handlers.conversation.routing import callback, command
 from services.claims.dead_letters import NEWEST, DeadLetter, LetterPage
 from texts.markup import Html
@@ -17,31 +17,31 @@ from texts.markup import Html
 LETTERS_PER_PAGE: Final = 5
 
 
-class ShowLetters(callbacks.CallbackData, frozen=True, array_like=True):
+class ShowLetters(CallbackData, frozen=True, array_like=True):
     prefix: ClassVar[str] = "letters"
     after: str
     """Where the page begins, see `DeadLetters.page`; here and below."""
 
 
-class ReplayLetter(callbacks.CallbackData, frozen=True, array_like=True):
+class ReplayLetter(CallbackData, frozen=True, array_like=True):
     prefix: ClassVar[str] = "letteragain"
     entry_id: str
     after: str
 
 
-class DiscardLetter(callbacks.CallbackData, frozen=True, array_like=True):
+class DiscardLetter(CallbackData, frozen=True, array_like=True):
     prefix: ClassVar[str] = "letterdrop"
     entry_id: str
     after: str
 
 
-class AskReplayAll(callbacks.CallbackData, frozen=True, array_like=True):
+class AskReplayAll(CallbackData, frozen=True, array_like=True):
     """Ask whether it is meant."""
 
     prefix: ClassVar[str] = "lettersall"
 
 
-class ReplayAll(callbacks.CallbackData, frozen=True, array_like=True):
+class ReplayAll(CallbackData, frozen=True, array_like=True):
     prefix: ClassVar[str] = "lettersyes"
     up_to: str
     """The newest letter when it was asked: what died since was not meant."""
@@ -78,7 +78,7 @@ class AdminLettersMixin(BotBase):
             return
         yes = view.button("button.letters_yes", ReplayAll(newest[0].entry_id))
         back = view.button("button.back", ShowLetters(NEWEST))
-        await self.show(turn, menus.message(view.html("letters.ask_all", count=count), keyboard=((yes,), (back,))))
+        await self.show(turn, message(view.html("letters.ask_all", count=count), keyboard=((yes,), (back,))))
 
     @callback(ReplayAll, admin=True)
     async def replay_all_letters(self, turn: Turn, data: ReplayAll) -> str:
@@ -92,12 +92,12 @@ class AdminLettersMixin(BotBase):
         page, count = await letters.page(after, LETTERS_PER_PAGE), await letters.count()
         if not page.letters:
             refresh = view.button("button.refresh", ShowLetters(NEWEST))
-            await self.show(turn, menus.message(view.html("letters.none"), keyboard=((refresh,),)))
+            await self.show(turn, message(view.html("letters.none"), keyboard=((refresh,),)))
             return
         now = self.services.clock()
         lines = (_letter(view, number, letter, now) for number, letter in enumerate(page.letters, 1))
         text = view.html("letters.main", count=count, letters=view.listed(lines, "\n\n"))
-        await self.show(turn, menus.message(text, keyboard=_keyboard(view, page, after, count)))
+        await self.show(turn, message(text, keyboard=_keyboard(view, page, after, count)))
 
 
 def _letter(view: View, number: int, letter: DeadLetter, now: datetime) -> Html:

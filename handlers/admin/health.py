@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from domain.filters.numbers import show_short
-from handlers.conversation import callbacks, menus
+from handlers.admin.buttons import RefreshHealth
 from handlers.conversation.base import BotBase, Turn
-from handlers.conversation.menus import View, view_of
+from handlers.conversation.menus import View, message, view_of
 from handlers.conversation.routing import callback, command
 from services.monitoring.alarms import StandingAlarm
 from services.monitoring.health import HealthReport, MemberHealth, PartHealth, ProcessHealth
@@ -24,11 +24,11 @@ class AdminHealthMixin(BotBase):
     async def health(self, turn: Turn) -> None:
         view = view_of(self.services, turn)
         report = await self.services.monitoring.health()
-        refresh = view.button("button.refresh", callbacks.RefreshHealth())
-        await self.show(turn, menus.message(_report(view, report), keyboard=((refresh,),)))
+        refresh = view.button("button.refresh", RefreshHealth())
+        await self.show(turn, message(_report(view, report), keyboard=((refresh,),)))
 
-    @callback(callbacks.RefreshHealth, admin=True)
-    async def refresh_health(self, turn: Turn, _data: callbacks.RefreshHealth) -> None:
+    @callback(RefreshHealth, admin=True)
+    async def refresh_health(self, turn: Turn, _data: RefreshHealth) -> None:
         await self.health(turn)
 
 

@@ -7,12 +7,22 @@ from typing import Final
 
 from msgspec.structs import replace
 
+from domain.buttons.data import CallbackData
 from domain.filters.presets import Preset
-from handlers.conversation import callbacks, menus
+from handlers.admin.buttons import (
+    AdminPreset,
+    AdminPresets,
+    ConfirmRemove,
+    DescribePreset,
+    NamePreset,
+    NewPreset,
+    RemovePreset,
+    TakeRules,
+)
+from handlers.admin.preset_menus import admin_preset_menu, admin_presets_menu
 from handlers.conversation.base import BotBase, Turn
-from handlers.conversation.menus import view_of
+from handlers.conversation.menus import message, view_of
 from handlers.conversation.routing import callback, command, text_input
-from handlers.filters import preset_menus
 from runtime.errors import UserFacingError
 from services.subscribers.filter_sets import set_name, set_of
 from services.subscribers.presets import MAX_ABOUT_UTF16
@@ -30,26 +40,26 @@ class AdminPresetsMixin(BotBase):
     async def presets(self, turn: Turn) -> None:
         await self._show_presets(turn, None)
 
-    @callback(callbacks.AdminPresets, admin=True)
-    async def show_all(self, turn: Turn, _data: callbacks.AdminPresets) -> None:
+    @callback(AdminPresets, admin=True)
+    async def show_all(self, turn: Turn, _data: AdminPresets) -> None:
         await self._show_presets(turn, None)
 
     async def _show_presets(self, turn: Turn, note: Html | None) -> None:
         admin = await self.services.users.require(turn.user_id)
         view, presets = view_of(self.services, turn), self.services.presets.all()
-        await self.show(turn, preset_menus.admin_presets_menu(view, presets, admin, note))
+        await self.show(turn, admin_presets_menu(view, presets, admin, note))
 
-    @callback(callbacks.AdminPreset, admin=True)
-    async def show_preset(self, turn: Turn, data: callbacks.AdminPreset) -> None:
+    @callback(AdminPreset, admin=True)
+    async def show_preset(self, turn: Turn, data: AdminPreset) -> None:
         await self._show_admin_preset(turn, self.services.presets.find(data.preset_key), None)
 
     async def _show_admin_preset(self, turn: Turn, preset: Preset, note: Html | None) -> None:
         users, view = self.services.users, view_of(self.services, turn)
         admin, followers = await users.require(turn.user_id), users.count_followers(preset.key)
-        await self.show(turn, preset_menus.admin_preset_menu(view, preset, admin, followers, note))
+        await self.show(turn, admin_preset_menu(view, preset, admin, followers, note))
 
-    @callback(callbacks.TakeRules, admin=True)
-    async def take_rules(self, turn: Turn, data: callbacks.TakeRules) -> None:
+    @callback(TakeRules, admin=True)
+    async def take_rules(self, turn: Turn, data: TakeRules) -> None:
         """Give the preset the rules of one of the admin's sets, and all its followers with it."""
         rules = set_of(await self.services.users.require(turn.user_id), data.number).rules
         preset = await self.services.presets.change(
@@ -59,50 +69,48 @@ class AdminPresetsMixin(BotBase):
         note = view_of(self.services, turn).html("admin.preset_changed", followers=followers)
         await self._show_admin_preset(turn, preset, note)
 
-    @callback(callbacks.RemovePreset, admin=True)
-    async def ask_remove(self, turn: Turn, data: callbacks.RemovePreset) -> None:
+    @callback(RemovePreset, admin=True)
+    async def ask_remove(self, turn: Turn, data: RemovePreset) -> None:
         preset, view = self.services.presets.find(data.preset_key), view_of(self.services, turn)
         followers = self.services.users.count_followers(preset.key)
         question = view.html("admin.preset_remove", name=view.preset_name(preset), followers=followers)
         keyboard = (
             (
-                view.button("button.delete_yes", callbacks.ConfirmRemove(preset.key)),
-                view.button("button.back", callbacks.AdminPreset(preset.key)),
+                view.button("button.delete_yes", ConfirmRemove(preset.key)),
+                view.button("button.back", AdminPreset(preset.key)),
             ),
         )
-        await self.show(turn, menus.message(question, keyboard=keyboard))
+        await self.show(turn, message(question, keyboard=keyboard))
 
-    @callback(callbacks.ConfirmRemove, admin=True)
-    async def remove(self, turn: Turn, data: callbacks.ConfirmRemove) -> None:
+    @callback(ConfirmRemove, admin=True)
+    async def remove(self, turn: Turn, data: ConfirmRemove) -> None:
         await self.services.presets.remove(data.preset_key, turn.user_id)
         await self.services.users.follow_preset(data.preset_key)
         await self._show_presets(turn, view_of(self.services, turn).html("admin.preset_removed"))
 
-    @callback(callbacks.NewPreset, admin=True)
-    async def ask_new(self, turn: Turn, data: callbacks.NewPreset) -> None:
+    @callback(NewPreset, admin=True)
+    async def ask_new(self, turn: Turn, data: NewPreset) -> None:
         set_of(await self.services.users.require(turn.user_id), data.number)
-        await self._ask(turn, NEW_PRESET, data, callbacks.AdminPresets(), "admin.ask_preset_name")
+        await self._ask(turn, NEW_PRESET, data, AdminPresets(), "admin.ask_preset_name")
 
-    @callback(callbacks.NamePreset, admin=True)
-    async def ask_preset_name(self, turn: Turn, data: callbacks.NamePreset) -> None:
+    @callback(NamePreset, admin=True)
+    async def ask_preset_name(self, turn: Turn, data: NamePreset) -> None:
         key = self.services.presets.find(data.preset_key).key
-        await self._ask(turn, PRESET_NAME, data, callbacks.AdminPreset(key), "admin.ask_preset_name")
+        await self._ask(turn, PRESET_NAME, data, AdminPreset(key), "admin.ask_preset_name")
 
-    @callback(callbacks.DescribePreset, admin=True)
-    async def ask_preset_about(self, turn: Turn, data: callbacks.DescribePreset) -> None:
+    @callback(DescribePreset, admin=True)
+    async def ask_preset_about(self, turn: Turn, data: DescribePreset) -> None:
         key = self.services.presets.find(data.preset_key).key
-        await self._ask(turn, PRESET_ABOUT, data, callbacks.AdminPreset(key), "admin.ask_preset_about")
+        await self._ask(turn, PRESET_ABOUT, data, AdminPreset(key), "admin.ask_preset_about")
 
-    async def _ask(
-        self, turn: Turn, kind: str, data: callbacks.CallbackData, back: callbacks.CallbackData, key: str
-    ) -> None:
+    async def _ask(self, turn: Turn, kind: str, data: CallbackData, back: CallbackData, key: str) -> None:
         view = view_of(self.services, turn)
         await self.services.inputs.expect(turn.user_id, kind, data.pack())
-        await self.show(turn, menus.message(view.html(key), keyboard=((view.button("button.back", back),),)))
+        await self.show(turn, message(view.html(key), keyboard=((view.button("button.back", back),),)))
 
     @text_input(NEW_PRESET)
     async def typed_new_preset(self, turn: Turn, payload: str) -> None:
-        asked = callbacks.NewPreset.unpack(payload)
+        asked = NewPreset.unpack(payload)
         name = await self._typed_name(turn)
         if name is None:
             return
@@ -115,13 +123,13 @@ class AdminPresetsMixin(BotBase):
     async def typed_preset_name(self, turn: Turn, payload: str) -> None:
         name = await self._typed_name(turn)
         if name is not None:
-            key = callbacks.NamePreset.unpack(payload).preset_key
+            key = NamePreset.unpack(payload).preset_key
             await self._reword(turn, key, lambda preset: replace(preset, name=name))
 
     @text_input(PRESET_ABOUT)
     async def typed_preset_about(self, turn: Turn, payload: str) -> None:
         about = inert(cut(turn.text, MAX_ABOUT_UTF16), MAX_ABOUT_UTF16, copyable=True)
-        key = callbacks.DescribePreset.unpack(payload).preset_key
+        key = DescribePreset.unpack(payload).preset_key
         await self._reword(turn, key, lambda preset: replace(preset, about=about))
 
     async def _typed_name(self, turn: Turn) -> str | None:
@@ -131,7 +139,7 @@ class AdminPresetsMixin(BotBase):
         except UserFacingError as error:
             view = view_of(self.services, turn)
             refused = view.html("error.try_again", error=view.html(error.key, **error.arguments))
-            await self.reply(turn, menus.message(refused))
+            await self.reply(turn, message(refused))
             return None
 
     async def _reword(self, turn: Turn, key: str, change: Callable[[Preset], Preset]) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from handlers.conversation import callbacks, menus
+from handlers.admin.buttons import ShowUsers
 from handlers.conversation.base import BotBase, Turn
-from handlers.conversation.menus import view_of
+from handlers.conversation.menus import message, view_of
 from handlers.conversation.routing import callback, command
 from services.subscribers.users import state_of
 
@@ -16,8 +16,8 @@ class AdminUsersMixin(BotBase):
     async def users(self, turn: Turn) -> None:
         await self._show_users(turn, page=0)
 
-    @callback(callbacks.ShowUsers, admin=True)
-    async def show_users(self, turn: Turn, data: callbacks.ShowUsers) -> None:
+    @callback(ShowUsers, admin=True)
+    async def show_users(self, turn: Turn, data: ShowUsers) -> None:
         await self._show_users(turn, data.page)
 
     async def _show_users(self, turn: Turn, page: int) -> None:
@@ -47,8 +47,8 @@ class AdminUsersMixin(BotBase):
             users=view.listed(lines),
         )
         turning = tuple(
-            view.button(key, callbacks.ShowUsers(target))
+            view.button(key, ShowUsers(target))
             for key, target in (("button.previous", page - 1), ("button.next", page + 1))
             if 0 <= target <= last
         )
-        await self.show(turn, menus.message(text, keyboard=(turning,) if turning else ()))
+        await self.show(turn, message(text, keyboard=(turning,) if turning else ()))

@@ -1,21 +1,17 @@
-"""What every menu is made of, and the list of a subscriber's filter sets."""
+"""What every menu is made of."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime
 
 from msgspec import Struct
 
+from domain.buttons.data import CallbackData
 from domain.delivery.messages import Button, Message
 from domain.filters.numbers import show_rule
 from domain.filters.presets import Preset
 from domain.filters.registry import FIELDS, Choice, FilterField, FilterSet, Rule, Words
-from domain.subscribers.subscriber import Subscriber
-from handlers.conversation import callbacks
 from handlers.conversation.base import Services, Turn
-from handlers.delivery.callbacks import ShowDelivery
-from services.subscribers.users import state_of
 from texts.markup import Html, join, to_plain, utf16_length
 from texts.renderer import Texts
 
@@ -42,7 +38,7 @@ class View(Struct, frozen=True, kw_only=True):
     def label(self, family: str, key: str) -> str:
         return self.texts.label(family, key, self.language)
 
-    def button(self, key: str, data: callbacks.CallbackData, /, **arguments: object) -> Button:
+    def button(self, key: str, data: CallbackData, /, **arguments: object) -> Button:
         return Button(text=self.plain(key, **arguments), data=data.pack())
 
     def rule(self, rule: Rule | None, field: FilterField) -> str:
@@ -117,53 +113,3 @@ def message(*paragraphs: Html, keyboard: Keyboard = ()) -> Message:
 def in_rows(buttons: Iterable[Button], per_row: int) -> Keyboard:
     buttons = tuple(buttons)
     return tuple(buttons[start : start + per_row] for start in range(0, len(buttons), per_row))
-
-
-def state(view: View, subscriber: Subscriber, now: datetime) -> Html:
-    """Say in one sentence whether alerts come, and if not, what to do."""
-    account = state_of(subscriber, now)
-    if account == "receiving" and not subscriber.filter_sets:
-        return view.html("state.no_filter")
-    if account == "receiving" and not any(filter_set.enabled for filter_set in subscriber.filter_sets):
-        return view.html("state.disabled")
-    return view.html(f"state.{account}")
-
-
-def settings_menu(view: View, subscriber: Subscriber, now: datetime, note: Html | None = None) -> Message:
-    """All filter sets of a subscriber."""
-    sets = subscriber.filter_sets
-    opening = (
-        view.button(
-            "button.set_on" if filter_set.enabled else "button.set_off",
-            callbacks.ShowSet(filter_set.number),
-            name=view.set_name(filter_set),
-        )
-        for filter_set in sets
-    )
-    return message(
-        note or Html(),
-        view.html("settings.menu", state=state(view, subscriber, now)),
-        view.listed((_set_line(view, filter_set) for filter_set in sets), "\n\n"),
-        view.html("settings.any_filter") if len(sets) > 1 else Html(),
-        keyboard=(
-            *in_rows(opening, 1),
-            (view.button("button.new_set", callbacks.NewSet()),),
-            (_pausing(view, subscriber), view.button("button.delivery_settings", ShowDelivery())),
-        ),
-    )
-
-
-def _set_line(view: View, filter_set: FilterSet) -> Html:
-    line = view.html(
-        "settings.set_on" if filter_set.enabled else "settings.set_off",
-        name=view.set_name(filter_set),
-        count=len(filter_set.rules),
-    )
-    if not filter_set.rules:
-        return line
-    return join("\n", (line, view.html("settings.set_rules", rules=view.rules_short(filter_set.rules))))
-
-
-def _pausing(view: View, subscriber: Subscriber) -> Button:
-    key = "button.resume" if subscriber.paused else "button.pause"
-    return view.button(key, callbacks.SetPaused(not subscriber.paused))

@@ -17,8 +17,8 @@ from typing import Any, TypeVar
 
 from msgspec import Struct
 
+from domain.buttons.data import CallbackData
 from handlers.conversation.base import BotBase, Turn
-from handlers.conversation.callbacks import CallbackData
 from runtime.errors import FatalError
 from texts.renderer import FALLBACK_LANGUAGE, Texts
 

@@ -11,7 +11,22 @@ from domain.delivery.messages import Button, Message
 from domain.delivery.quiet import show_minute, zone_of
 from domain.subscribers.subscriber import ALL_BUTTONS, CardField, MessageKind, Preferences, QuietHours, Subscriber
 from handlers.conversation.menus import Keyboard, View, message
-from handlers.delivery import callbacks
+from handlers.delivery.buttons import (
+    AskDelivery,
+    ClearDelivery,
+    DeliverPrivately,
+    SetCardButton,
+    SetCardField,
+    SetCompact,
+    SetSound,
+    ShowCard,
+    ShowDelivery,
+    ShowMuted,
+    ShowSnooze,
+    ShowSounds,
+    Snooze,
+    UnmuteToken,
+)
 from services.delivery.cards import alert_card
 from texts.markup import Html
 
@@ -51,16 +66,16 @@ def delivery_menu(view: View, subscriber: Subscriber, now: datetime, note: Html 
         (_ask(view, "zone", preferences.time_zone), _ask(view, "quiet", quiet_text(view, preferences.quiet))),
         (_ask(view, "level", level_text(view, preferences.quiet)), _ask(view, "cap", cap_text(view, preferences))),
         (
-            view.button("button.sounds", callbacks.ShowSounds(), count=len(KINDS) - len(preferences.silent)),
-            view.button("button.snooze", callbacks.ShowSnooze()),
+            view.button("button.sounds", ShowSounds(), count=len(KINDS) - len(preferences.silent)),
+            view.button("button.snooze", ShowSnooze()),
         ),
         (
-            view.button("button.muted", callbacks.ShowMuted(0), count=len(muted(preferences, now))),
-            view.button("button.card", callbacks.ShowCard()),
+            view.button("button.muted", ShowMuted(0), count=len(muted(preferences, now))),
+            view.button("button.card", ShowCard()),
         ),
     )
     if place:
-        rows += ((view.button("button.deliver_privately", callbacks.DeliverPrivately()),),)
+        rows += ((view.button("button.deliver_privately", DeliverPrivately()),),)
     where = view.html("delivery.to_group", title=place.title or str(place.chat_id)) if place else None
     return message(
         note or Html(),
@@ -72,8 +87,8 @@ def delivery_menu(view: View, subscriber: Subscriber, now: datetime, note: Html 
 
 
 def question(view: View, what: str) -> Message:
-    back = view.button("button.back", callbacks.ShowDelivery())
-    clear = view.button(f"button.clear.{what}", callbacks.ClearDelivery(what))
+    back = view.button("button.back", ShowDelivery())
+    clear = view.button(f"button.clear.{what}", ClearDelivery(what))
     return message(view.html(f"delivery.ask.{what}"), keyboard=((clear, back),))
 
 
@@ -87,7 +102,7 @@ def sounds_menu(view: View, preferences: Preferences) -> Message:
         (
             view.button(
                 "button.sound_off" if kind in preferences.silent else "button.sound_on",
-                callbacks.SetSound(kind, kind in preferences.silent),
+                SetSound(kind, kind in preferences.silent),
                 kind=view.label("kind", kind),
             ),
         )
@@ -97,10 +112,10 @@ def sounds_menu(view: View, preferences: Preferences) -> Message:
 
 
 def snooze_menu(view: View, preferences: Preferences, now: datetime) -> Message:
-    choices = tuple(view.button(f"button.snooze.{key}", callbacks.Snooze(key)) for key in ("1h", "8h", "morning"))
+    choices = tuple(view.button(f"button.snooze.{key}", Snooze(key)) for key in ("1h", "8h", "morning"))
     rows: Keyboard = (choices,)
     if preferences.snoozed_until and preferences.snoozed_until > now:
-        rows += ((view.button("button.snooze.off", callbacks.Snooze("off")),),)
+        rows += ((view.button("button.snooze.off", Snooze("off")),),)
     return message(view.html("delivery.snooze"), _snoozed(view, preferences, now), keyboard=(*rows, _back(view)))
 
 
@@ -110,14 +125,13 @@ def muted_menu(view: View, preferences: Preferences, page: int, now: datetime) -
     page = min(max(page, 0), pages - 1)
     shown = addresses[page * MUTED_PER_PAGE : (page + 1) * MUTED_PER_PAGE]
     rows = tuple(
-        (view.button("button.unmute", callbacks.UnmuteToken(address, page), address=_short(address)),)
-        for address in shown
+        (view.button("button.unmute", UnmuteToken(address, page), address=_short(address)),) for address in shown
     )
     turning: tuple[Button, ...] = ()
     if page > 0:
-        turning += (view.button("button.previous", callbacks.ShowMuted(page - 1)),)
+        turning += (view.button("button.previous", ShowMuted(page - 1)),)
     if page < pages - 1:
-        turning += (view.button("button.next", callbacks.ShowMuted(page + 1)),)
+        turning += (view.button("button.next", ShowMuted(page + 1)),)
     text = view.html("delivery.muted", count=len(addresses)) if addresses else view.html("delivery.none_muted")
     return message(text, keyboard=(*rows, *((turning,) if turning else ()), _back(view)))
 
@@ -134,11 +148,11 @@ def card_menu(view: View, preferences: Preferences) -> Message:
         may_repeat=False,
         card=card,
     )
-    compact = view.button("button.full" if card.compact else "button.compact", callbacks.SetCompact(not card.compact))
+    compact = view.button("button.full" if card.compact else "button.compact", SetCompact(not card.compact))
     fields = [
         view.button(
             "button.shown" if field not in card.hidden else "button.hidden",
-            callbacks.SetCardField(field, field in card.hidden),
+            SetCardField(field, field in card.hidden),
             label=view.label("field", field),
         )
         for field in FIELDS
@@ -146,7 +160,7 @@ def card_menu(view: View, preferences: Preferences) -> Message:
     buttons = [
         view.button(
             "button.has_button" if button in card.buttons else "button.lacks_button",
-            callbacks.SetCardButton(button, button not in card.buttons),
+            SetCardButton(button, button not in card.buttons),
             label=view.plain(f"button.{button}"),
         )
         for button in ALL_BUTTONS
@@ -188,11 +202,11 @@ def _snoozed(view: View, preferences: Preferences, now: datetime) -> Html:
 
 
 def _ask(view: View, what: str, value: str) -> Button:
-    return view.button(f"button.ask.{what}", callbacks.AskDelivery(what), value=value)
+    return view.button(f"button.ask.{what}", AskDelivery(what), value=value)
 
 
 def _back(view: View) -> tuple[Button, ...]:
-    return (view.button("button.back", callbacks.ShowDelivery()),)
+    return (view.button("button.back", ShowDelivery()),)
 
 
 def _rows(buttons: Sequence[Button]) -> Keyboard:

@@ -8,6 +8,7 @@ from typing import Final, cast
 
 from msgspec.structs import replace
 
+from domain.buttons.cards import MuteToken
 from domain.calls.addresses import is_address
 from domain.delivery.messages import Message
 from domain.delivery.policy import mute, parse_cap, parse_pass_score, snooze_until_morning, unmute
@@ -26,7 +27,23 @@ from domain.subscribers.zones import parse_time_zone
 from handlers.conversation.base import BotBase, GroupChat, Turn
 from handlers.conversation.menus import message, view_of
 from handlers.conversation.routing import callback, command, text_input
-from handlers.delivery import callbacks, menus
+from handlers.delivery import menus
+from handlers.delivery.buttons import (
+    AskDelivery,
+    ClearDelivery,
+    DeliverPrivately,
+    SetCardButton,
+    SetCardField,
+    SetCompact,
+    SetSound,
+    ShowCard,
+    ShowDelivery,
+    ShowMuted,
+    ShowSnooze,
+    ShowSounds,
+    Snooze,
+    UnmuteToken,
+)
 from runtime.errors import UserFacingError
 from texts.markup import Html
 
@@ -91,12 +108,12 @@ class DeliveryMixin(BotBase):
     async def delivery(self, turn: Turn) -> None:
         await self._show_delivery(turn, await self.services.users.require(turn.user_id))
 
-    @callback(callbacks.ShowDelivery)
-    async def show_delivery(self, turn: Turn, _data: callbacks.ShowDelivery) -> None:
+    @callback(ShowDelivery)
+    async def show_delivery(self, turn: Turn, _data: ShowDelivery) -> None:
         await self._show_delivery(turn, await self.services.users.require(turn.user_id))
 
-    @callback(callbacks.AskDelivery)
-    async def ask_delivery(self, turn: Turn, data: callbacks.AskDelivery) -> None:
+    @callback(AskDelivery)
+    async def ask_delivery(self, turn: Turn, data: AskDelivery) -> None:
         what = _known(data.what, tuple(_CLEARED))
         await self.services.users.require(turn.user_id)
         await self.services.inputs.expect(turn.user_id, TYPED, what)
@@ -115,17 +132,17 @@ class DeliveryMixin(BotBase):
         await self.services.inputs.cancel(turn.user_id)
         await self._show_delivery(turn, subscriber, view_of(self.services, turn).html("delivery.saved"))
 
-    @callback(callbacks.ClearDelivery)
-    async def clear_delivery(self, turn: Turn, data: callbacks.ClearDelivery) -> None:
+    @callback(ClearDelivery)
+    async def clear_delivery(self, turn: Turn, data: ClearDelivery) -> None:
         change = _CLEARED[_known(data.what, tuple(_CLEARED))]
         await self._show_delivery(turn, await self.services.users.change_preferences(turn.user_id, change))
 
-    @callback(callbacks.ShowSounds)
-    async def show_sounds(self, turn: Turn, _data: callbacks.ShowSounds) -> None:
+    @callback(ShowSounds)
+    async def show_sounds(self, turn: Turn, _data: ShowSounds) -> None:
         await self.show(turn, menus.sounds_menu(view_of(self.services, turn), await self._preferences(turn)))
 
-    @callback(callbacks.SetSound)
-    async def set_sound(self, turn: Turn, data: callbacks.SetSound) -> None:
+    @callback(SetSound)
+    async def set_sound(self, turn: Turn, data: SetSound) -> None:
         kind = cast("MessageKind", _known(data.kind, menus.KINDS))
 
         def change(preferences: Preferences) -> Preferences:
@@ -135,13 +152,13 @@ class DeliveryMixin(BotBase):
         preferences = await self._change_preferences(turn, change)
         await self.show(turn, menus.sounds_menu(view_of(self.services, turn), preferences))
 
-    @callback(callbacks.ShowSnooze)
-    async def show_snooze(self, turn: Turn, _data: callbacks.ShowSnooze) -> None:
+    @callback(ShowSnooze)
+    async def show_snooze(self, turn: Turn, _data: ShowSnooze) -> None:
         preferences = await self._preferences(turn)
         await self.show(turn, menus.snooze_menu(view_of(self.services, turn), preferences, self.services.clock()))
 
-    @callback(callbacks.Snooze)
-    async def snooze(self, turn: Turn, data: callbacks.Snooze) -> None:
+    @callback(Snooze)
+    async def snooze(self, turn: Turn, data: Snooze) -> None:
         now = self.services.clock()
         choice = _known(data.how_long, ("1h", "8h", "morning", "off"))
 
@@ -153,39 +170,39 @@ class DeliveryMixin(BotBase):
 
         await self._show_delivery(turn, await self.services.users.change_preferences(turn.user_id, change))
 
-    @callback(callbacks.ShowMuted)
-    async def show_muted(self, turn: Turn, data: callbacks.ShowMuted) -> None:
+    @callback(ShowMuted)
+    async def show_muted(self, turn: Turn, data: ShowMuted) -> None:
         preferences, now = await self._preferences(turn), self.services.clock()
         await self.show(turn, menus.muted_menu(view_of(self.services, turn), preferences, data.page, now))
 
-    @callback(callbacks.MuteToken)
-    async def mute_token(self, turn: Turn, data: callbacks.MuteToken) -> str:
+    @callback(MuteToken)
+    async def mute_token(self, turn: Turn, data: MuteToken) -> str:
         if not is_address(data.address):
             raise UserFacingError("callback.stale")
         until = self.services.clock() + MUTED_FOR
         await self._change_preferences(turn, lambda p: mute(p, data.address, until))
         return view_of(self.services, turn).plain("delivery.token_muted")
 
-    @callback(callbacks.UnmuteToken)
-    async def unmute_token(self, turn: Turn, data: callbacks.UnmuteToken) -> str:
+    @callback(UnmuteToken)
+    async def unmute_token(self, turn: Turn, data: UnmuteToken) -> str:
         preferences = await self._change_preferences(turn, lambda p: unmute(p, data.address))
         view = view_of(self.services, turn)
         await self.show(turn, menus.muted_menu(view, preferences, data.page, self.services.clock()))
         return view.plain("delivery.token_unmuted")
 
-    @callback(callbacks.ShowCard)
-    async def show_card(self, turn: Turn, _data: callbacks.ShowCard) -> None:
+    @callback(ShowCard)
+    async def show_card(self, turn: Turn, _data: ShowCard) -> None:
         await self._show_card(turn, await self._preferences(turn))
 
-    @callback(callbacks.SetCompact)
-    async def set_compact(self, turn: Turn, data: callbacks.SetCompact) -> None:
+    @callback(SetCompact)
+    async def set_compact(self, turn: Turn, data: SetCompact) -> None:
         def change(preferences: Preferences) -> Preferences:
             return replace(preferences, card=replace(preferences.card, compact=data.compact))
 
         await self._show_card(turn, await self._change_preferences(turn, change))
 
-    @callback(callbacks.SetCardField)
-    async def set_card_field(self, turn: Turn, data: callbacks.SetCardField) -> None:
+    @callback(SetCardField)
+    async def set_card_field(self, turn: Turn, data: SetCardField) -> None:
         field = cast("CardField", _known(data.field, menus.FIELDS))
 
         def change(preferences: Preferences) -> Preferences:
@@ -194,8 +211,8 @@ class DeliveryMixin(BotBase):
 
         await self._show_card(turn, await self._change_preferences(turn, change))
 
-    @callback(callbacks.SetCardButton)
-    async def set_card_button(self, turn: Turn, data: callbacks.SetCardButton) -> None:
+    @callback(SetCardButton)
+    async def set_card_button(self, turn: Turn, data: SetCardButton) -> None:
         chosen = cast("CardButton", _known(data.button, ALL_BUTTONS))
 
         def change(preferences: Preferences) -> Preferences:
@@ -208,8 +225,8 @@ class DeliveryMixin(BotBase):
     async def _show_card(self, turn: Turn, preferences: Preferences) -> None:
         await self.show(turn, menus.card_menu(view_of(self.services, turn), preferences))
 
-    @callback(callbacks.DeliverPrivately)
-    async def deliver_privately(self, turn: Turn, _data: callbacks.DeliverPrivately) -> None:
+    @callback(DeliverPrivately)
+    async def deliver_privately(self, turn: Turn, _data: DeliverPrivately) -> None:
         subscriber = await self.services.users.change_preferences(turn.user_id, lambda p: replace(p, destination=None))
         await self._show_delivery(turn, subscriber)
 

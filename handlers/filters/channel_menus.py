@@ -9,8 +9,8 @@ from domain.calls.events import Channel
 from domain.delivery.messages import Button, Message
 from domain.filters.numbers import show_short
 from domain.filters.registry import Choice, FilterSet
-from handlers.conversation import callbacks
 from handlers.conversation.menus import View, message
+from handlers.filters.buttons import ClearChannels, ShowChannels, ShowField, ToggleChannel, channel_tag
 from services.subscribers.filter_sets import CHANNEL
 from texts.markup import Html, join
 
@@ -48,13 +48,13 @@ def channels_menu(view: View, filter_set: FilterSet, channels: Sequence[Channel]
     shown = channels[page * CHANNELS_PER_PAGE : (page + 1) * CHANNELS_PER_PAGE]
     rows = [(_turn(view, number, rule, channel, page),) for channel in shown]
     turning = [
-        view.button(key, callbacks.ShowChannels(number, target))
+        view.button(key, ShowChannels(number, target))
         for key, target in (("button.previous", page - 1), ("button.next", page + 1))
         if 0 <= target <= last
     ]
-    closing = [view.button("button.back", callbacks.ShowField(number, CHANNEL))]
+    closing = [view.button("button.back", ShowField(number, CHANNEL))]
     if rule.included or rule.excluded:
-        closing.insert(0, view.button("button.all_channels", callbacks.ClearChannels(number)))
+        closing.insert(0, view.button("button.all_channels", ClearChannels(number)))
     return message(
         view.html("channels.menu", chosen=_chosen(view, rule, channels)),
         view.html("channels.hint" if channels else "channels.nobody"),
@@ -91,7 +91,7 @@ def _turn(view: View, number: int, rule: Choice, channel: Channel, page: int) ->
         key = "button.channel_muted"
     return view.button(
         key,
-        callbacks.ToggleChannel(number, page, callbacks.channel_tag(channel.id)),
+        ToggleChannel(number, page, channel_tag(channel.id)),
         title=channel.title or channel.id,
         record=shown or "",
     )

@@ -2,11 +2,26 @@
 
 from __future__ import annotations
 
-from handlers.conversation import callbacks, menus
 from handlers.conversation.base import BotBase, Turn
-from handlers.conversation.menus import view_of
+from handlers.conversation.menus import message, view_of
 from handlers.conversation.routing import callback, command, text_input
-from handlers.filters import preset_menus
+from handlers.delivery.buttons import SetPaused
+from handlers.filters.buttons import (
+    AddSet,
+    ApplyPreset,
+    ConfirmDelete,
+    CopySet,
+    DeleteSet,
+    NewSet,
+    RenameSet,
+    SetEnabled,
+    ShowPresets,
+    ShowSet,
+    ShowSettings,
+    UsePreset,
+)
+from handlers.filters.list_menus import settings_menu
+from handlers.filters.preset_menus import new_set_menu, presets_menu
 from handlers.filters.set_menus import set_menu
 from runtime.errors import UserFacingError
 from services.subscribers.filter_sets import set_of
@@ -25,40 +40,40 @@ class UserSettingsMixin(BotBase):
     @command("settings", help="help.settings")
     async def settings(self, turn: Turn) -> None:
         subscriber = await self.services.users.require(turn.user_id)
-        await self.show(turn, menus.settings_menu(view_of(self.services, turn), subscriber, self.services.clock()))
+        await self.show(turn, settings_menu(view_of(self.services, turn), subscriber, self.services.clock()))
 
-    @callback(callbacks.ShowSettings)
-    async def show_settings(self, turn: Turn, _data: callbacks.ShowSettings) -> None:
+    @callback(ShowSettings)
+    async def show_settings(self, turn: Turn, _data: ShowSettings) -> None:
         await self.settings(turn)
 
-    @callback(callbacks.ShowSet)
-    async def show_set(self, turn: Turn, data: callbacks.ShowSet) -> None:
+    @callback(ShowSet)
+    async def show_set(self, turn: Turn, data: ShowSet) -> None:
         subscriber = await self.services.users.require(turn.user_id)
         await self.show(turn, set_menu(view_of(self.services, turn), set_of(subscriber, data.number)))
 
-    @callback(callbacks.NewSet)
-    async def new_set(self, turn: Turn, _data: callbacks.NewSet) -> None:
+    @callback(NewSet)
+    async def new_set(self, turn: Turn, _data: NewSet) -> None:
         await self.services.users.require(turn.user_id)
         presets = self.services.presets.all()
-        await self.show(turn, preset_menus.new_set_menu(view_of(self.services, turn), presets))
+        await self.show(turn, new_set_menu(view_of(self.services, turn), presets))
 
-    @callback(callbacks.AddSet)
-    async def add_set(self, turn: Turn, _data: callbacks.AddSet) -> None:
+    @callback(AddSet)
+    async def add_set(self, turn: Turn, _data: AddSet) -> None:
         await self._show_placed(turn, await self.services.users.add_set(turn.user_id, ""), Html())
 
-    @callback(callbacks.ApplyPreset)
-    async def add_preset(self, turn: Turn, data: callbacks.ApplyPreset) -> None:
+    @callback(ApplyPreset)
+    async def add_preset(self, turn: Turn, data: ApplyPreset) -> None:
         placed = await self.services.users.apply_preset(turn.user_id, data.preset_key)
         await self._show_preset(turn, placed)
 
-    @callback(callbacks.ShowPresets)
-    async def show_presets(self, turn: Turn, data: callbacks.ShowPresets) -> None:
+    @callback(ShowPresets)
+    async def show_presets(self, turn: Turn, data: ShowPresets) -> None:
         set_of(await self.services.users.require(turn.user_id), data.number)
         view = view_of(self.services, turn)
-        await self.show(turn, preset_menus.presets_menu(view, self.services.presets.all(), data.number))
+        await self.show(turn, presets_menu(view, self.services.presets.all(), data.number))
 
-    @callback(callbacks.UsePreset)
-    async def use_preset(self, turn: Turn, data: callbacks.UsePreset) -> None:
+    @callback(UsePreset)
+    async def use_preset(self, turn: Turn, data: UsePreset) -> None:
         await self._show_preset(
             turn, await self.services.users.apply_preset(turn.user_id, data.preset_key, data.number)
         )
@@ -71,79 +86,77 @@ class UserSettingsMixin(BotBase):
     async def _show_placed(self, turn: Turn, placed: Placed, note: Html) -> None:
         await self.show(turn, set_menu(view_of(self.services, turn), placed.filter_set, note))
 
-    @callback(callbacks.SetEnabled)
-    async def set_enabled(self, turn: Turn, data: callbacks.SetEnabled) -> str:
+    @callback(SetEnabled)
+    async def set_enabled(self, turn: Turn, data: SetEnabled) -> str:
         subscriber = await self.services.users.set_enabled(turn.user_id, data.number, enabled=data.enabled)
         view = view_of(self.services, turn)
         await self.show(turn, set_menu(view, set_of(subscriber, data.number)))
         return view.plain("settings.filter_on" if data.enabled else "settings.filter_off")
 
-    @callback(callbacks.RenameSet)
-    async def ask_name(self, turn: Turn, data: callbacks.RenameSet) -> None:
+    @callback(RenameSet)
+    async def ask_name(self, turn: Turn, data: RenameSet) -> None:
         view = view_of(self.services, turn)
         filter_set = set_of(await self.services.users.require(turn.user_id), data.number)
         await self.services.inputs.expect(turn.user_id, NAME, data.pack())
-        back = view.button("button.back", callbacks.ShowSet(data.number))
-        await self.show(
-            turn, menus.message(view.html("set.rename", name=view.set_name(filter_set)), keyboard=((back,),))
-        )
+        back = view.button("button.back", ShowSet(data.number))
+        await self.show(turn, message(view.html("set.rename", name=view.set_name(filter_set)), keyboard=((back,),)))
 
     @text_input(NAME)
     async def typed_name(self, turn: Turn, payload: str) -> None:
-        asked, view = callbacks.RenameSet.unpack(payload), view_of(self.services, turn)
+        asked, view = RenameSet.unpack(payload), view_of(self.services, turn)
         try:
             subscriber = await self.services.users.rename_set(turn.user_id, asked.number, turn.text)
         except UserFacingError as error:
             refused = view.html("error.try_again", error=view.html(error.key, **error.arguments))
-            back = view.button("button.back", callbacks.ShowSettings())
-            await self.reply(turn, menus.message(refused, keyboard=((back,),)))
+            back = view.button("button.back", ShowSettings())
+            await self.reply(turn, message(refused, keyboard=((back,),)))
             return
         await self.services.inputs.cancel(turn.user_id)
         filter_set = set_of(subscriber, asked.number)
         note = view.html("set.renamed", name=view.set_name(filter_set))
         await self.reply(turn, set_menu(view, filter_set, note))
 
-    @callback(callbacks.CopySet)
-    async def copy_set(self, turn: Turn, data: callbacks.CopySet) -> None:
+    @callback(CopySet)
+    async def copy_set(self, turn: Turn, data: CopySet) -> None:
         view = view_of(self.services, turn)
         original = set_of(await self.services.users.require(turn.user_id), data.number)
         name = view.plain("value.copy", name=cut(view.set_name(original), _COPIED_NAME_UTF16))
         placed = await self.services.users.copy_set(turn.user_id, data.number, name)
         await self._show_placed(turn, placed, view.html("set.copied"))
 
-    @callback(callbacks.DeleteSet)
-    async def ask_delete(self, turn: Turn, data: callbacks.DeleteSet) -> None:
+    @callback(DeleteSet)
+    async def ask_delete(self, turn: Turn, data: DeleteSet) -> None:
         view = view_of(self.services, turn)
         filter_set = set_of(await self.services.users.require(turn.user_id), data.number)
         keyboard = (
             (
-                view.button("button.delete_yes", callbacks.ConfirmDelete(data.number)),
-                view.button("button.back", callbacks.ShowSet(data.number)),
+                view.button("button.delete_yes", ConfirmDelete(data.number)),
+                view.button("button.back", ShowSet(data.number)),
             ),
         )
         question = view.html("set.delete", name=view.set_name(filter_set))
-        await self.show(turn, menus.message(question, keyboard=keyboard))
+        await self.show(turn, message(question, keyboard=keyboard))
 
-    @callback(callbacks.ConfirmDelete)
-    async def delete_set(self, turn: Turn, data: callbacks.ConfirmDelete) -> str:
+    @callback(ConfirmDelete)
+    async def delete_set(self, turn: Turn, data: ConfirmDelete) -> str:
         subscriber = await self.services.users.remove_set(turn.user_id, data.number)
         view = view_of(self.services, turn)
-        await self.show(turn, menus.settings_menu(view, subscriber, self.services.clock()))
+        await self.show(turn, settings_menu(view, subscriber, self.services.clock()))
         return view.plain("settings.deleted")
 
-    @callback(callbacks.SetPaused)
-    async def set_paused(self, turn: Turn, data: callbacks.SetPaused) -> str:
+    @callback(SetPaused)
+    async def set_paused(self, turn: Turn, data: SetPaused) -> str:
         subscriber = await self.services.users.set_paused(turn.user_id, paused=data.paused)
         view = view_of(self.services, turn)
-        await self.show(turn, menus.settings_menu(view, subscriber, self.services.clock()))
+        await self.show(turn, settings_menu(view, subscriber, self.services.clock()))
         return view.plain("settings.paused" if data.paused else "settings.resumed")
 
     @command("pause", help="help.pause")
     async def pause(self, turn: Turn) -> None:
         await self.services.users.set_paused(turn.user_id, paused=True)
-        await self.reply(turn, menus.message(view_of(self.services, turn).html("pause.done")))
+        await self.reply(turn, message(view_of(self.services, turn).html("pause.done")))
 
     @command("resume", help="help.resume")
     async def resume(self, turn: Turn) -> None:
         await self.services.users.set_paused(turn.user_id, paused=False)
-        await self.reply(turn, menus.message(view_of(self.services, turn).html("resume.done")))
+        await self.reply(turn, message(view_of(self.services, turn).html("resume.done")))

@@ -7,10 +7,20 @@ from typing import Final
 from domain.filters.numbers import parse_rule, with_policy
 from domain.filters.registry import FIELDS, FilterField, FilterSet, Missing, Range
 from domain.subscribers.subscriber import Subscriber
-from handlers.conversation import callbacks, menus
 from handlers.conversation.base import BotBase, Turn
-from handlers.conversation.menus import view_of
+from handlers.conversation.menus import message, view_of
 from handlers.conversation.routing import callback, text_input
+from handlers.filters.buttons import (
+    ClearChannels,
+    ClearField,
+    SetFlag,
+    SetMissing,
+    ShowChannels,
+    ShowField,
+    ShowGroup,
+    ToggleChannel,
+    channel_tag,
+)
 from handlers.filters.channel_menus import channel_rule, channels_menu, choosable
 from handlers.filters.set_menus import GROUPS, POLICIES, field_keyboard, field_menu, group_menu
 from runtime.errors import UserFacingError
@@ -42,8 +52,8 @@ def _policy(missing: str, wait_minutes: int) -> tuple[Missing, int]:
 class RulesMixin(BotBase):
     """Groups and fields of a filter set."""
 
-    @callback(callbacks.ShowGroup)
-    async def show_group(self, turn: Turn, data: callbacks.ShowGroup) -> None:
+    @callback(ShowGroup)
+    async def show_group(self, turn: Turn, data: ShowGroup) -> None:
         filter_set = set_of(await self.services.users.require(turn.user_id), data.number)
         for group in GROUPS:
             if group == data.group:
@@ -51,8 +61,8 @@ class RulesMixin(BotBase):
                 return
         raise UserFacingError("callback.stale")
 
-    @callback(callbacks.ShowField)
-    async def show_field(self, turn: Turn, data: callbacks.ShowField) -> None:
+    @callback(ShowField)
+    async def show_field(self, turn: Turn, data: ShowField) -> None:
         field = _field(data.field_key)
         filter_set = set_of(await self.services.users.require(turn.user_id), data.number)
         await self.services.inputs.expect(turn.user_id, RULE, data.pack())
@@ -60,7 +70,7 @@ class RulesMixin(BotBase):
 
     @text_input(RULE)
     async def typed_rule(self, turn: Turn, payload: str) -> None:
-        asked = callbacks.ShowField.unpack(payload)
+        asked = ShowField.unpack(payload)
         field = _field(asked.field_key)
         users = self.services.users
         filter_set = set_of(await users.require(turn.user_id), asked.number)
@@ -79,7 +89,7 @@ class RulesMixin(BotBase):
     async def _refuse(self, turn: Turn, filter_set: FilterSet, field: FilterField, error: UserFacingError) -> None:
         """Say what was understood and what would be right; nothing changes, the question stays open."""
         view = view_of(self.services, turn)
-        data = callbacks.ShowField(filter_set.number, field.key)
+        data = ShowField(filter_set.number, field.key)
         await self.services.inputs.expect(turn.user_id, RULE, data.pack())
         refused = view.html(
             "settings.refused",
@@ -87,7 +97,7 @@ class RulesMixin(BotBase):
             label=view.label("filter", field.key),
             value=view.rule(filter_set.rules.get(field.key), field),
         )
-        await self.reply(turn, menus.message(refused, keyboard=field_keyboard(view, filter_set, field)))
+        await self.reply(turn, message(refused, keyboard=field_keyboard(view, filter_set, field)))
 
     async def _show_saved(self, turn: Turn, subscriber: Subscriber, number: int, field: FilterField) -> None:
         """Confirm a rule where the next one is chosen."""
@@ -101,14 +111,14 @@ class RulesMixin(BotBase):
         value = view.rule(filter_set.rules.get(field.key), field)
         return view.html("rule.saved", label=view.label("filter", field.key), value=value)
 
-    @callback(callbacks.ClearField)
-    async def clear_field(self, turn: Turn, data: callbacks.ClearField) -> None:
+    @callback(ClearField)
+    async def clear_field(self, turn: Turn, data: ClearField) -> None:
         field = _field(data.field_key)
         subscriber = await self.services.users.set_rule(turn.user_id, data.number, field.key, None)
         await self._show_saved(turn, subscriber, data.number, field)
 
-    @callback(callbacks.SetFlag)
-    async def set_flag(self, turn: Turn, data: callbacks.SetFlag) -> None:
+    @callback(SetFlag)
+    async def set_flag(self, turn: Turn, data: SetFlag) -> None:
         field = _field(data.field_key)
         if field.unit != "flag":
             raise UserFacingError("callback.stale")
@@ -122,19 +132,19 @@ class RulesMixin(BotBase):
         note = self._saved(turn, changed, field)
         await self.show(turn, field_menu(view_of(self.services, turn), changed, field, note))
 
-    @callback(callbacks.SetMissing)
-    async def set_missing(self, turn: Turn, data: callbacks.SetMissing) -> None:
+    @callback(SetMissing)
+    async def set_missing(self, turn: Turn, data: SetMissing) -> None:
         field = _field(data.field_key)
         missing, wait_minutes = _policy(data.missing, data.wait_minutes)
         users = self.services.users
         subscriber = await users.set_missing(turn.user_id, data.number, field.key, missing, wait_minutes)
-        asked = callbacks.ShowField(data.number, field.key)
+        asked = ShowField(data.number, field.key)
         await self.services.inputs.expect(turn.user_id, RULE, asked.pack())
         filter_set = set_of(subscriber, data.number)
         await self.show(turn, field_menu(view_of(self.services, turn), filter_set, field))
 
-    @callback(callbacks.ShowChannels)
-    async def show_channels(self, turn: Turn, data: callbacks.ShowChannels) -> None:
+    @callback(ShowChannels)
+    async def show_channels(self, turn: Turn, data: ShowChannels) -> None:
         subscriber = await self.services.users.require(turn.user_id)
         await self._show_channels(turn, set_of(subscriber, data.number), data.page)
 
@@ -142,19 +152,19 @@ class RulesMixin(BotBase):
         channels = choosable(self.services.channels.known(), channel_rule(filter_set))
         await self.show(turn, channels_menu(view_of(self.services, turn), filter_set, channels, page))
 
-    @callback(callbacks.ToggleChannel)
-    async def toggle_channel(self, turn: Turn, data: callbacks.ToggleChannel) -> None:
+    @callback(ToggleChannel)
+    async def toggle_channel(self, turn: Turn, data: ToggleChannel) -> None:
         users = self.services.users
         filter_set = set_of(await users.require(turn.user_id), data.number)
         channels = choosable(self.services.channels.known(), channel_rule(filter_set))
-        tagged = [channel.id for channel in channels if callbacks.channel_tag(channel.id) == data.tag]
+        tagged = [channel.id for channel in channels if channel_tag(channel.id) == data.tag]
         if not tagged:
             raise UserFacingError("channel.unknown")
         subscriber = await users.turn_channel(turn.user_id, data.number, tagged[0])
         await self._show_channels(turn, set_of(subscriber, data.number), data.page)
 
-    @callback(callbacks.ClearChannels)
-    async def clear_channels(self, turn: Turn, data: callbacks.ClearChannels) -> str:
+    @callback(ClearChannels)
+    async def clear_channels(self, turn: Turn, data: ClearChannels) -> str:
         subscriber = await self.services.users.set_rule(turn.user_id, data.number, CHANNEL, None)
         await self._show_channels(turn, set_of(subscriber, data.number), page=0)
         return view_of(self.services, turn).plain("settings.channels_cleared")

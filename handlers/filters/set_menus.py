@@ -6,8 +6,24 @@ from typing import Final, get_args
 
 from domain.delivery.messages import Button, Message
 from domain.filters.registry import FIELDS, FilterField, FilterSet, Group, Missing, Range, Rule
-from handlers.conversation import callbacks
 from handlers.conversation.menus import Keyboard, View, in_rows, message
+from handlers.filters.buttons import (
+    ClearField,
+    CopySet,
+    DeleteSet,
+    RenameSet,
+    SetEnabled,
+    SetFlag,
+    SetMissing,
+    ShareSet,
+    ShowChannels,
+    ShowField,
+    ShowGroup,
+    ShowPresets,
+    ShowSet,
+    ShowSettings,
+    ShowVersions,
+)
 from services.subscribers.filter_sets import CHANNEL
 from texts.markup import Html
 
@@ -31,7 +47,7 @@ def set_menu(view: View, filter_set: FilterSet, note: Html | None = None) -> Mes
     groups = (
         view.button(
             "button.group",
-            callbacks.ShowGroup(number, group),
+            ShowGroup(number, group),
             label=view.label("group", group),
             count=sum(field.group == group and field.key in filter_set.rules for field in FIELDS),
         )
@@ -65,22 +81,20 @@ def _tools(view: View, filter_set: FilterSet) -> Keyboard:
     number, enabled = filter_set.number, filter_set.enabled
     return (
         (
-            view.button(
-                "button.filter_off" if enabled else "button.filter_on", callbacks.SetEnabled(number, not enabled)
-            ),
-            view.button("button.rename", callbacks.RenameSet(number)),
+            view.button("button.filter_off" if enabled else "button.filter_on", SetEnabled(number, not enabled)),
+            view.button("button.rename", RenameSet(number)),
         ),
         (
-            view.button("button.presets", callbacks.ShowPresets(number)),
-            view.button("button.share", callbacks.ShareSet(number)),
+            view.button("button.presets", ShowPresets(number)),
+            view.button("button.share", ShareSet(number)),
         ),
         (
-            view.button("button.duplicate", callbacks.CopySet(number)),
-            view.button("button.versions", callbacks.ShowVersions(number, 0)),
+            view.button("button.duplicate", CopySet(number)),
+            view.button("button.versions", ShowVersions(number, 0)),
         ),
         (
-            view.button("button.delete", callbacks.DeleteSet(number)),
-            view.button("button.back", callbacks.ShowSettings()),
+            view.button("button.delete", DeleteSet(number)),
+            view.button("button.back", ShowSettings()),
         ),
     )
 
@@ -88,7 +102,7 @@ def _tools(view: View, filter_set: FilterSet) -> Keyboard:
 def field_button(view: View, filter_set: FilterSet, field: FilterField) -> Button:
     return view.button(
         "button.rule",
-        callbacks.ShowField(filter_set.number, field.key),
+        ShowField(filter_set.number, field.key),
         label=view.label("filter", field.key),
         value=view.rule(filter_set.rules.get(field.key), field),
     )
@@ -99,7 +113,7 @@ def group_menu(view: View, filter_set: FilterSet, group: Group, note: Html | Non
     title = view.html(
         "group.menu", group=view.label("group", group), name=view.set_name(filter_set), about=view.html(ABOUT[group])
     )
-    back = view.button("button.back", callbacks.ShowSet(filter_set.number))
+    back = view.button("button.back", ShowSet(filter_set.number))
     return message(note or Html(), title, keyboard=(*in_rows(fields, 1), (back,)))
 
 
@@ -151,14 +165,14 @@ def field_keyboard(view: View, filter_set: FilterSet, field: FilterField) -> Key
     if field.unit == "flag":
         choosing = [_flag(view, number, field, rule, value=value) for value in (True, False)]
     elif field.key == CHANNEL:
-        choosing = [view.button("button.channel_list", callbacks.ShowChannels(number, 0))]
-    clearing = view.button("button.any", callbacks.ClearField(number, field.key))
+        choosing = [view.button("button.channel_list", ShowChannels(number, 0))]
+    clearing = view.button("button.any", ClearField(number, field.key))
     policies = tuple(_policy(view, number, field, rule, policy) for policy in POLICIES) if rule else ()
     rows = (
         tuple([*choosing, clearing] if rule or field.unit == "flag" else choosing),
         policies[:2],
         policies[2:],
-        (view.button("button.back", callbacks.ShowGroup(number, field.group)),),
+        (view.button("button.back", ShowGroup(number, field.group)),),
     )
     return tuple(row for row in rows if row)
 
@@ -167,9 +181,7 @@ def _flag(view: View, number: int, field: FilterField, rule: Rule | None, *, val
     """`yes` or `no`, marked where that is the rule."""
     chosen = isinstance(rule, Range) and (rule.minimum is not None) == value
     name = view.plain("value.yes" if value else "value.no")
-    return view.button(
-        "button.chosen" if chosen else "button.choice", callbacks.SetFlag(number, field.key, value), name=name
-    )
+    return view.button("button.chosen" if chosen else "button.choice", SetFlag(number, field.key, value), name=name)
 
 
 def _policy(view: View, number: int, field: FilterField, rule: Rule, policy: tuple[Missing, int]) -> Button:
@@ -180,5 +192,5 @@ def _policy(view: View, number: int, field: FilterField, rule: Rule, policy: tup
         "pass": view.plain("value.missing_pass"),
         "wait": view.plain("value.missing_wait", minutes=minutes),
     }[missing]
-    data = callbacks.SetMissing(number, field.key, missing, minutes)
+    data = SetMissing(number, field.key, missing, minutes)
     return view.button("button.chosen" if chosen else "button.choice", data, name=name)

@@ -10,8 +10,8 @@ from urllib.parse import quote
 from domain.delivery.messages import Button, Message
 from domain.filters.registry import FilterSet
 from domain.stored.snapshots import SharedSet
-from handlers.conversation import callbacks
 from handlers.conversation.menus import View, in_rows, message
+from handlers.filters.buttons import CopyShared, RestoreVersion, ShowSet, ShowSettings, ShowVersion, ShowVersions
 from services.subscribers.sharing import payload_of
 from services.subscribers.versions import SetVersion
 from texts.markup import Html
@@ -40,7 +40,7 @@ def share_menu(view: View, filter_set: FilterSet, link: str) -> Message:
                 Button(text=view.plain("button.copy_link"), copy=link),
                 Button(text=view.plain("button.send_link"), url=f"https://t.me/share/url?url={quote(link, safe='')}"),
             ),
-            (view.button("button.back", callbacks.ShowSet(number)),),
+            (view.button("button.back", ShowSet(number)),),
         ),
     )
 
@@ -57,8 +57,8 @@ def preview(view: View, shared: SharedSet, note: Html | None = None) -> Message:
         ),
         view.rules(shared.rules),
         keyboard=(
-            (view.button("button.copy_shared", callbacks.CopyShared(shared.code)),),
-            (view.button("button.my_filters", callbacks.ShowSettings()),),
+            (view.button("button.copy_shared", CopyShared(shared.code)),),
+            (view.button("button.my_filters", ShowSettings()),),
         ),
     )
 
@@ -73,7 +73,7 @@ def versions_menu(view: View, filter_set: FilterSet, versions: Sequence[SetVersi
         (
             view.button(
                 "button.version",
-                callbacks.ShowVersion(number, version.revision),
+                ShowVersion(number, version.revision),
                 at=_moment(version.changed_at),
                 rules=view.rules_short(version.filter_set.rules) or view.plain("value.no_rule"),
             )
@@ -82,11 +82,11 @@ def versions_menu(view: View, filter_set: FilterSet, versions: Sequence[SetVersi
         1,
     )
     turning = tuple(
-        view.button(key, callbacks.ShowVersions(number, target))
+        view.button(key, ShowVersions(number, target))
         for key, target in (("button.previous", page - 1), ("button.next", page + 1))
         if 0 <= target <= last
     )
-    closing = (view.button("button.back", callbacks.ShowSet(number)),)
+    closing = (view.button("button.back", ShowSet(number)),)
     return message(
         view.html("versions.menu" if versions else "versions.none", name=view.set_name(filter_set)),
         keyboard=tuple(row for row in (*rows, turning, closing) if row),
@@ -99,8 +99,8 @@ def version_menu(view: View, number: int, version: SetVersion) -> Message:
         view.html("versions.one", name=view.set_name(version.filter_set), at=_moment(version.changed_at)),
         view.rules(version.filter_set.rules),
         keyboard=(
-            (view.button("button.restore", callbacks.RestoreVersion(number, version.revision)),),
-            (view.button("button.back", callbacks.ShowVersions(number, 0)),),
+            (view.button("button.restore", RestoreVersion(number, version.revision)),),
+            (view.button("button.back", ShowVersions(number, 0)),),
         ),
     )
 

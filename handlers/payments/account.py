@@ -6,10 +6,11 @@ from datetime import datetime
 from decimal import Decimal
 
 from domain.subscribers.subscriber import Subscriber
-from handlers.conversation import callbacks, menus
 from handlers.conversation.base import BotBase, Turn
-from handlers.conversation.menus import View, view_of
+from handlers.conversation.menus import View, message, view_of
 from handlers.conversation.routing import command
+from handlers.filters.buttons import ShowSettings
+from handlers.filters.list_menus import subscriber_state
 from services.payments.subscriptions import SubscriptionStatus
 from texts.markup import Html
 
@@ -24,11 +25,11 @@ class PaymentsMixin(BotBase):
             "status.main",
             plan=view.label("plan", status.plan),
             time=_time(view, status),
-            state=menus.state(view, subscriber, self.services.clock()),
+            state=subscriber_state(view, subscriber, self.services.clock()),
             rules=_rules(view, subscriber),
         )
-        settings = view.button("button.settings", callbacks.ShowSettings())
-        await self.reply(turn, menus.message(text, keyboard=((settings,),)))
+        settings = view.button("button.settings", ShowSettings())
+        await self.reply(turn, message(text, keyboard=((settings,),)))
 
     @command("plan", help="help.plan")
     async def plan(self, turn: Turn) -> None:
@@ -45,7 +46,7 @@ class PaymentsMixin(BotBase):
             time=_time(view, status),
             plans=view.listed(plans),
         )
-        await self.reply(turn, menus.message(text))
+        await self.reply(turn, message(text))
 
 
 def _time(view: View, status: SubscriptionStatus) -> Html:

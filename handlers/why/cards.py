@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Final
 
+from domain.buttons.cards import ShowWhy
 from domain.calls.events import Call, Token
 from domain.delivery.messages import Message
 from domain.delivery.quiet import show_minute, zone_of
@@ -15,8 +16,8 @@ from domain.filters.numbers import show_rule, show_short, show_value
 from domain.filters.registry import FIELDS, FilterField, Range
 from domain.subscribers.subscriber import Subscriber
 from domain.why.verdicts import SetVerdict, figures_read
-from handlers.conversation import callbacks
 from handlers.conversation.menus import Keyboard, View, message
+from handlers.why.buttons import ShowNearMisses
 from services.why.explanations import CallExplanation, Explanation, NearMiss, NearMisses, Outcome
 from texts.markup import Html, join, to_plain, utf16_length
 
@@ -269,7 +270,7 @@ def _other_calls(view: View, others: Sequence[CallExplanation], now: datetime) -
         (
             view.button(
                 "button.why_call",
-                callbacks.ShowWhy.of(one.decided.call.token.address, one.decided.call.id),
+                ShowWhy.of(one.decided.call.token.address, one.decided.call.id),
                 sign=_SIGNS.get(one.outcome, "·"),
                 channel=one.decided.call.channel.title or one.decided.call.channel.id,
                 ago=_ago((now - one.decided.decided_at).total_seconds()),
@@ -298,7 +299,7 @@ def _miss_buttons(view: View, shown: Sequence[NearMiss], first: int) -> Keyboard
     buttons = [
         view.button(
             "button.why_miss",
-            callbacks.ShowWhy.of(miss.decided.call.token.address, miss.decided.call.id),
+            ShowWhy.of(miss.decided.call.token.address, miss.decided.call.id),
             place=place,
             name=_name(view, miss.decided.call.token),
         )
@@ -309,7 +310,7 @@ def _miss_buttons(view: View, shown: Sequence[NearMiss], first: int) -> Keyboard
 
 def _turning(view: View, page: int, last: int) -> Keyboard:
     buttons = tuple(
-        view.button(key, callbacks.ShowNearMisses(target))
+        view.button(key, ShowNearMisses(target))
         for key, target in (("button.previous", page - 1), ("button.next", page + 1))
         if 0 <= target <= last
     )

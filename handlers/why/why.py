@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from domain.buttons.cards import ShowWhy
 from domain.calls.addresses import find_addresses
-from handlers.conversation import callbacks
 from handlers.conversation.base import BotBase, Turn
 from handlers.conversation.menus import message, view_of
 from handlers.conversation.routing import callback, command
 from handlers.why import cards as why_cards
+from handlers.why.buttons import ShowNearMisses
 
 
 class WhyMixin(BotBase):
@@ -22,13 +23,13 @@ class WhyMixin(BotBase):
         misses = await self.services.explanations.near_misses(turn.user_id)
         await self.reply(turn, why_cards.near_misses_card(view_of(self.services, turn), misses, 0))
 
-    @callback(callbacks.ShowNearMisses)
-    async def show_near_misses(self, turn: Turn, data: callbacks.ShowNearMisses) -> None:
+    @callback(ShowNearMisses)
+    async def show_near_misses(self, turn: Turn, data: ShowNearMisses) -> None:
         misses = await self.services.explanations.near_misses(turn.user_id)
         await self.show(turn, why_cards.near_misses_card(view_of(self.services, turn), misses, data.page))
 
-    @callback(callbacks.ShowWhy)
-    async def show_why(self, turn: Turn, data: callbacks.ShowWhy) -> str | None:
+    @callback(ShowWhy)
+    async def show_why(self, turn: Turn, data: ShowWhy) -> str | None:
         """Answer with a new message: the alert whose button this is shall stay."""
         view = view_of(self.services, turn)
         found = await self.services.explanations.why_call(turn.user_id, data.address, data.tag)

@@ -11,12 +11,24 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from domain.buttons.cards import MuteToken, ShowWhy
+from domain.buttons.data import CallbackData
 from domain.calls.events import Token
 from domain.subscribers.subscriber import Destination, Preferences, QuietHours, Subscriber
 from handlers.conversation.base import Services
-from handlers.conversation.callbacks import CallbackData, ShowWhy
 from handlers.conversation.dispatch import Dispatcher
-from handlers.delivery import callbacks
+from handlers.delivery.buttons import (
+    AskDelivery,
+    ClearDelivery,
+    DeliverPrivately,
+    SetCardButton,
+    SetCardField,
+    SetCompact,
+    SetSound,
+    ShowMuted,
+    Snooze,
+    UnmuteToken,
+)
 from handlers.delivery.settings import DeliveryMixin
 from managers.redis.client import RedisManager
 from managers.storage.cache import SmartCache
@@ -100,50 +112,50 @@ def refusal_of(said: list[Said]) -> str:
     ],
 )
 async def test_what_is_typed_is_kept_and_cleared(chat: Chat, what: str, typed: str, expected: Preferences) -> None:
-    await chat.taps(callbacks.AskDelivery(what))
+    await chat.taps(AskDelivery(what))
     refused = await chat.person.writes("what is this")
     assert "“what is this”" in refusal_of(refused)
     assert await chat.preferences() == Preferences()
     said = await chat.person.writes(typed)
     assert "Saved" in (said[-1].text or "")
     assert await chat.preferences() == expected
-    await chat.taps(callbacks.ClearDelivery("quiet" if what == "level" else what))
+    await chat.taps(ClearDelivery("quiet" if what == "level" else what))
     assert await chat.preferences() == Preferences()
 
 
 async def test_suggestions_for_a_misspelled_place(chat: Chat) -> None:
-    await chat.taps(callbacks.AskDelivery("zone"))
+    await chat.taps(AskDelivery("zone"))
     assert "Berlin" in refusal_of(await chat.person.writes("Berln"))
 
 
 async def test_snoozing(chat: Chat) -> None:
-    await chat.taps(callbacks.Snooze("8h"))
+    await chat.taps(Snooze("8h"))
     assert (await chat.preferences()).snoozed_until == NOW + timedelta(hours=8)
-    await chat.taps(callbacks.Snooze("morning"))
+    await chat.taps(Snooze("morning"))
     assert (await chat.preferences()).snoozed_until == NOW.replace(day=21, hour=8, minute=0)
-    await chat.taps(callbacks.Snooze("off"))
+    await chat.taps(Snooze("off"))
     assert (await chat.preferences()).snoozed_until is None
 
 
 async def test_sounds_card_and_mutes(chat: Chat) -> None:
-    await chat.taps(callbacks.SetSound("digest", audible=False))
+    await chat.taps(SetSound("digest", audible=False))
     assert (await chat.preferences()).silent == {"digest"}
-    await chat.taps(callbacks.SetSound("digest", audible=True))
+    await chat.taps(SetSound("digest", audible=True))
     assert (await chat.preferences()).silent == frozenset()
     for tap in (
-        callbacks.SetCompact(compact=True),
-        callbacks.SetCardField("liquidity", shown=False),
-        callbacks.SetCardButton("chart", shown=False),
+        SetCompact(compact=True),
+        SetCardField("liquidity", shown=False),
+        SetCardButton("chart", shown=False),
     ):
         said = await chat.taps(tap)
     preview = shown(said[0].text or "")
     assert "SMPL" in preview
     assert "liquidity" not in preview
     assert (await chat.preferences()).card.buttons == ("copy", "explorer", "why", "mute")
-    await chat.taps(callbacks.MuteToken(ADDRESS))
-    said = await chat.taps(callbacks.ShowMuted(0))
-    assert callbacks.UnmuteToken(ADDRESS, 0).pack() in said[0].buttons.values()
-    await chat.taps(callbacks.UnmuteToken(ADDRESS, 0))
+    await chat.taps(MuteToken(ADDRESS))
+    said = await chat.taps(ShowMuted(0))
+    assert UnmuteToken(ADDRESS, 0).pack() in said[0].buttons.values()
+    await chat.taps(UnmuteToken(ADDRESS, 0))
     assert (await chat.preferences()).muted_tokens == {}
 
 
@@ -169,7 +181,7 @@ async def test_a_topic_is_chosen(chat: Chat) -> None:
     assert (await chat.preferences()).destination == place
     [menu] = await chat.person.writes("/delivery")
     assert "Callers" in shown(menu.text or "")
-    await chat.taps(callbacks.DeliverPrivately())
+    await chat.taps(DeliverPrivately())
     assert (await chat.preferences()).destination is None
     await from_group(chat)
     await chat.person.writes("/deliver_here")
@@ -181,7 +193,7 @@ async def test_no_other_command_works_in_a_group(chat: Chat) -> None:
     assert await chat.person.writes("hello", chat=GROUP) == []
 
 
-PREFIXES = [data.prefix for data in CallbackData.__subclasses__() if data.__module__ == callbacks.__name__]
+PREFIXES = [data.prefix for data in CallbackData.__subclasses__() if data.__module__ == "handlers.delivery.buttons"]
 
 
 @st.composite
@@ -205,4 +217,4 @@ def test_the_buttons_of_a_card_are_ours() -> None:
         Texts.load(), call=call, set_name=None, latency_ms=None, language="en", may_repeat=False
     ).keyboard
     data = [button.data for row in keyboard for button in row if button.data]
-    assert data == [ShowWhy.of(ADDRESS, call.id).pack(), callbacks.MuteToken(ADDRESS).pack()]
+    assert data == [ShowWhy.of(ADDRESS, call.id).pack(), MuteToken(ADDRESS).pack()]

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from datetime import timedelta
 
-from handlers.conversation import callbacks
+from handlers.admin.buttons import ShowUsers
 from handlers.conversation.base import Services
+from handlers.filters.buttons import ApplyPreset
 from tests.handlers.conftest import PLANS, PRESETS, TRIAL, Clock
 from tests.handlers.reading import alert, button, only, words
 from tests.handlers.telegram_wire import USER_ID, AnyApplication, Person, RecordedConversation
@@ -33,7 +34,7 @@ async def test_a_new_user_picks_a_preset(ann: Person, services: Services) -> Non
 async def test_status_and_plans(ann: Person, clock: Clock) -> None:
     await ann.writes("/start")
     assert "none yet" in words(await ann.writes("/status"))
-    await ann.taps(callbacks.ApplyPreset(PRESETS[0].key).pack())
+    await ann.taps(ApplyPreset(PRESETS[0].key).pack())
     status = words(await ann.writes("/status"))
     assert f"Days left: {TRIAL.days}" in status
     assert "• Early gems: Market cap $20k – $300k" in status
@@ -45,7 +46,7 @@ async def test_status_and_plans(ann: Person, clock: Clock) -> None:
 
 async def test_alerts_are_paused(ann: Person, services: Services) -> None:
     await ann.writes("/start")
-    await ann.taps(callbacks.ApplyPreset(PRESETS[0].key).pack())
+    await ann.taps(ApplyPreset(PRESETS[0].key).pack())
     menu = await ann.taps(button(await ann.writes("/settings"), "⏸ Pause"))
     assert "Paused" in words(menu, "edited")
     assert (await services.users.require(USER_ID)).paused
@@ -96,4 +97,4 @@ async def test_admins_page_through_users(
     page = await admin.taps(button(page, "Next"))
     page = await admin.taps(button(page, "Next"))
     assert "1024" in words(page, "edited")
-    assert "1024" in words(await admin.taps(callbacks.ShowUsers(10**9).pack()), "edited")
+    assert "1024" in words(await admin.taps(ShowUsers(10**9).pack()), "edited")

@@ -11,9 +11,9 @@ import structlog
 from structlog.testing import LogCapture
 from telegram import Update
 
+from domain.buttons.data import CallbackData
 from domain.delivery.messages import Message
 from handlers.conversation.base import BotBase, Services, Turn
-from handlers.conversation.callbacks import CallbackData
 from handlers.conversation.dispatch import Dispatcher
 from handlers.conversation.routing import callback, command, membership, otherwise, text_input
 from managers.telegram.updates import Excess

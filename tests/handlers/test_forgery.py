@@ -9,11 +9,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
+from domain.buttons.data import CallbackData
 from domain.filters.registry import FIELDS, Range
 from domain.subscribers.subscriber import Subscriber
-from handlers.conversation import callbacks
 from handlers.conversation.base import Services
 from handlers.conversation.routing import collect
+from handlers.filters.buttons import channel_tag
 from handlers.filters.set_menus import GROUPS
 from tests.handlers.conftest import BEN_ID, PRESETS, Bot
 from tests.handlers.telegram_wire import USER_ID, Person
@@ -26,13 +27,13 @@ TEXTS = st.one_of(
     st.sampled_from([field.key for field in FIELDS]),
     st.sampled_from(GROUPS),
     st.sampled_from([preset.key for preset in PRESETS]),
-    st.sampled_from(["fail", "pass", "wait", "x" * 16, callbacks.channel_tag("@ben")]),
+    st.sampled_from(["fail", "pass", "wait", "x" * 16, channel_tag("@ben")]),
     st.text(max_size=12),
 )
 PARTS = {int: NUMBERS, str: TEXTS, bool: st.booleans()}
 
 
-def packed(data: callbacks.CallbackData) -> str:
+def packed(data: CallbackData) -> str:
     try:
         return data.pack()
     except ValueError:  # too long for a button, or not writable: what a forger would cut
@@ -91,7 +92,7 @@ async def test_a_number_that_is_not_ones_own_is_refused(
     if "number" not in kind.__struct_fields__:
         return
     values = {"number": 2, "field_key": "holders", "group": "size", "preset_key": PRESETS[0].key, "enabled": True}
-    values |= {"page": 0, "tag": callbacks.channel_tag("@a"), "revision": 3, "missing": "pass", "wait_minutes": 0}
+    values |= {"page": 0, "tag": channel_tag("@a"), "revision": 3, "missing": "pass", "wait_minutes": 0}
     values |= {"value": True}
     if prefix == "flag":
         values["field_key"] = "mint_revoked"

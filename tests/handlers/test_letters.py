@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from structlog.testing import capture_logs
 
+from domain.buttons.data import CallbackData
 from domain.stored.alerts import Alert, HeldCall
 from domain.subscribers.partitions import PARTITIONS
 from handlers.account.help import HelpMixin
 from handlers.account.start import StartMixin
 from handlers.admin import dead_letters as mixin
 from handlers.admin.dead_letters import AdminLettersMixin
-from handlers.conversation import callbacks
 from handlers.conversation.base import Services
 from handlers.conversation.dispatch import Dispatcher
 from handlers.conversation.routing import collect
@@ -244,7 +244,7 @@ IDS = st.one_of(
 )
 
 
-def packed(data: callbacks.CallbackData) -> str:
+def packed(data: CallbackData) -> str:
     try:
         return data.pack()
     except ValueError:  # too long, or not writable: what a forger would cut

@@ -5,8 +5,8 @@ from typing import ClassVar
 
 import pytest
 
+from domain.buttons.data import CallbackData
 from handlers.conversation.base import BotBase, Turn
-from handlers.conversation.callbacks import CallbackData
 from handlers.conversation.routing import callback, collect, command, membership, otherwise, text_input
 from runtime.errors import FatalError
 from texts import Texts

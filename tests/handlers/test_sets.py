@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from domain.calls.events import Call, Channel, ChannelRecord, Token
 from domain.filters.registry import FIELDS, Choice, FilterField, Range, Words
 from domain.matching.matcher import Matcher
-from handlers.conversation import callbacks
 from handlers.conversation.base import Services
+from handlers.filters.buttons import ClearField, ShowChannels, ShowField, ShowGroup, channel_tag
 from handlers.filters.set_menus import GROUPS
 from services.subscribers.filter_sets import MAX_NAME_UTF16
 from tests.handlers.conftest import NOW, PRESETS, TRIAL, Clock, KnownChannels
@@ -98,7 +98,7 @@ async def test_a_refused_rule_changes_nothing_and_keeps_asking(started: Person, 
 async def test_every_field_takes_its_example_and_no_nonsense(
     started: Person, services: Services, field: FilterField
 ) -> None:
-    group = await started.taps(callbacks.ShowGroup(1, field.group).pack())
+    group = await started.taps(ShowGroup(1, field.group).pack())
     shown = await started.taps(
         next(data for data in only(group, "edited").buttons.values() if data == f"field:1:{field.key}") or ""
     )
@@ -110,8 +110,8 @@ async def test_every_field_takes_its_example_and_no_nonsense(
         if "stays at" in answer or typed == "":
             assert after == before
         else:
-            await started.taps(callbacks.ClearField(1, field.key).pack())
-            await started.taps(callbacks.ShowField(1, field.key).pack())
+            await started.taps(ClearField(1, field.key).pack())
+            await started.taps(ShowField(1, field.key).pack())
     saved = words(await started.writes(field.example))
     assert "✅" in saved
     (filter_set,) = (await services.users.require(USER_ID)).filter_sets
@@ -185,20 +185,20 @@ async def test_channels_are_chosen_and_muted_page_by_page(
     assert filter_set.rules == {"channel": Choice(frozenset({"@9"}), frozenset({"x" * 300}))}
 
     channels.channels = []
-    page = await started.taps(callbacks.ShowChannels(1, 99).pack())
+    page = await started.taps(ShowChannels(1, 99).pack())
     page = await started.taps(button(page, "🔇 xxx"))
     page = await started.taps(button(page, "✅ @\u20609"))
     (filter_set,) = (await services.users.require(USER_ID)).filter_sets
     assert filter_set.rules == {"channel": Choice(frozenset(), frozenset({"@9"}))}
     assert toast(await started.taps(button(page, "Forget"))) == "Listening to all channels"
-    assert "No channel has called" in words(await started.taps(callbacks.ShowChannels(1, 0).pack()), "edited")
+    assert "No channel has called" in words(await started.taps(ShowChannels(1, 0).pack()), "edited")
     assert "no longer on the list" in alert(await started.taps("channel:1:0:feedfeedfeedfeed"))
 
 
 async def test_a_hundred_channels_are_the_most(started: Person, services: Services, channels: KnownChannels) -> None:
     channels.channels = [Channel(id=f"@{n}", title="T" * 40 + str(n)) for n in range(101)]
     await services.users.set_rule(USER_ID, 1, "channel", Choice(frozenset(f"@{n}" for n in range(100))))
-    tag = callbacks.channel_tag("@100")
+    tag = channel_tag("@100")
     assert "up to 100" in alert(await started.taps(f"channel:1:0:{tag}"))
     assert "100 of the channels" in words(await started.taps("channels:1:0"), "edited")
     assert "100 chosen" in words(await started.taps("set:1"), "edited")

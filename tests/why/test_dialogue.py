@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from domain.buttons.cards import ShowWhy
 from domain.calls.addresses import call_tag
 from domain.calls.events import Call, Channel, Origin, Token
 from domain.delivery.messages import Message
@@ -19,9 +20,9 @@ from domain.filters.registry import FIELDS, Choice, FilterField, FilterSet, Rang
 from domain.stored.journal import DecidedCall
 from domain.subscribers.subscriber import Preferences, QuietHours, Subscriber
 from domain.why.verdicts import figures_read, judge
-from handlers.conversation import callbacks
 from handlers.conversation.base import Services, Turn
 from handlers.conversation.menus import View
+from handlers.why.buttons import ShowNearMisses
 from handlers.why.cards import explanation_card, near_misses_card
 from handlers.why.why import WhyMixin
 from runtime.errors import UserFacingError
@@ -77,10 +78,10 @@ class Chat:
     async def taps(self, data: str) -> Said | str:
         """Tap a button; returns what was said, or the toast."""
         turn = self.turn(menu_id=MENU_ID)
-        if data.startswith(callbacks.ShowWhy.prefix + ":"):
-            toast = await self.bot.show_why(turn, callbacks.ShowWhy.unpack(data))
+        if data.startswith(ShowWhy.prefix + ":"):
+            toast = await self.bot.show_why(turn, ShowWhy.unpack(data))
         else:
-            toast = await self.bot.show_near_misses(turn, callbacks.ShowNearMisses.unpack(data))
+            toast = await self.bot.show_near_misses(turn, ShowNearMisses.unpack(data))
         return toast or self.conversation.said[-1]
 
 
@@ -105,11 +106,11 @@ async def test_a_token_that_was_held_back(world: World, ada: Chat) -> None:
 async def test_a_tap_under_an_alert_answers_with_a_new_message(world: World, ada: Chat) -> None:
     call = world.call("c1", mint(1), holders=200, market_cap_usd=402_000.0)
     await world.decides(call)
-    said = await ada.taps(callbacks.ShowWhy.of(mint(1), call.id).pack())
+    said = await ada.taps(ShowWhy.of(mint(1), call.id).pack())
     assert isinstance(said, Said)
     assert said.how == "sent"
     assert "It passed your filters" in shown(said.text or "")
-    assert await ada.taps(callbacks.ShowWhy.of(mint(1), "another").pack()) == TEXTS.plain("toast.why_gone")
+    assert await ada.taps(ShowWhy.of(mint(1), "another").pack()) == TEXTS.plain("toast.why_gone")
 
 
 async def test_near_misses_are_listed_and_explained(world: World, ada: Chat) -> None:
@@ -151,7 +152,7 @@ async def test_a_forged_button_shows_the_callers_own(world: World, ada: Chat) ->
     await world.tick()
     call = world.call("c1", mint(1), holders=92)
     await world.decides(call)
-    mine, theirs = [await chat.taps(callbacks.ShowWhy.of(mint(1), call.id).pack()) for chat in (ada, Chat(world, 8))]
+    mine, theirs = [await chat.taps(ShowWhy.of(mint(1), call.id).pack()) for chat in (ada, Chat(world, 8))]
     assert isinstance(mine, Said)
     assert isinstance(theirs, Said)
     assert "8,888" in shown(theirs.text or "")
@@ -171,8 +172,8 @@ async def test_whatever_is_asked_there_is_an_answer(ada: Chat, text: str) -> Non
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(address=st.text(max_size=12), tag=st.text(max_size=8), page=st.integers())
 async def test_whatever_button_is_forged_nothing_breaks(ada: Chat, address: str, tag: str, page: int) -> None:
-    assert await ada.bot.show_why(ada.turn(menu_id=MENU_ID), callbacks.ShowWhy(address, tag))
-    await ada.bot.show_near_misses(ada.turn(menu_id=MENU_ID), callbacks.ShowNearMisses(page))
+    assert await ada.bot.show_why(ada.turn(menu_id=MENU_ID), ShowWhy(address, tag))
+    await ada.bot.show_near_misses(ada.turn(menu_id=MENU_ID), ShowNearMisses(page))
 
 
 # every message fits

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from handlers.conversation.callbacks import CallbackData
+from domain.buttons.data import CallbackData
 
 
 class ShowDelivery(CallbackData, frozen=True, array_like=True):
@@ -50,13 +50,6 @@ class ShowMuted(CallbackData, frozen=True, array_like=True):
     page: int
 
 
-class MuteToken(CallbackData, frozen=True, array_like=True):
-    """Stands on every card."""
-
-    prefix: ClassVar[str] = "mute"
-    address: str
-
-
 class UnmuteToken(CallbackData, frozen=True, array_like=True):
     prefix: ClassVar[str] = "dunmute"
     address: str
@@ -88,3 +81,8 @@ class SetCardButton(CallbackData, frozen=True, array_like=True):
 
 class DeliverPrivately(CallbackData, frozen=True, array_like=True):
     prefix: ClassVar[str] = "dhome"
+
+
+class SetPaused(CallbackData, frozen=True, array_like=True):
+    prefix: ClassVar[str] = "pause"
+    paused: bool

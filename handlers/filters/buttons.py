@@ -7,50 +7,9 @@
 from __future__ import annotations
 
 from hashlib import blake2s
-from typing import ClassVar, Self
-from urllib.parse import quote, unquote
+from typing import ClassVar
 
-import msgspec
-from msgspec import Struct
-
-from domain.calls.addresses import MAX_ADDRESS_LENGTH, call_tag
-from runtime.errors import UserFacingError
-
-MAX_BYTES = 64
-_SAFE = "@/-._~"
-
-
-class CallbackData(Struct, frozen=True, array_like=True):
-    """A subclass names its own `prefix` and has fields of `int`, `str` and `bool` only."""
-
-    prefix: ClassVar[str] = ""
-
-    def pack(self) -> str:
-        """Write the button's data. Raises `ValueError` where Telegram would refuse it."""
-        parts = (_to_part(getattr(self, name)) for name in self.__struct_fields__)
-        data = ":".join((self.prefix, *parts))
-        if len(data.encode()) > MAX_BYTES:
-            raise ValueError(f"callback data over {MAX_BYTES} bytes: {data!r}")
-        return data
-
-    @classmethod
-    def unpack(cls, data: str) -> Self:
-        """Read the button's data. Raises `UserFacingError("callback.stale")` for anything foreign."""
-        prefix, *parts = data[: MAX_BYTES + 1].split(":")
-        try:
-            values = [unquote(part, errors="strict") for part in parts]
-            unpacked = msgspec.convert(values, cls, strict=False)
-            # "01", "+1" or "%41" would be read as well; only one spelling is ours.
-            ours = prefix == cls.prefix and unpacked.pack() == data
-        except ValueError as error:
-            raise UserFacingError("callback.stale") from error
-        if not ours:
-            raise UserFacingError("callback.stale")
-        return unpacked
-
-
-def _to_part(value: int | str | bool) -> str:  # noqa: FBT001 - a button may carry a flag
-    return str(int(value)) if isinstance(value, bool) else quote(str(value), safe=_SAFE)
+from domain.buttons.data import CallbackData
 
 
 def channel_tag(channel_id: str) -> str:
@@ -212,81 +171,3 @@ class RestoreVersion(CallbackData, frozen=True, array_like=True):
     prefix: ClassVar[str] = "restore"
     number: int
     revision: int
-
-
-class SetPaused(CallbackData, frozen=True, array_like=True):
-    prefix: ClassVar[str] = "pause"
-    paused: bool
-
-
-class ShowWhy(CallbackData, frozen=True, array_like=True):
-    """Make it with `of`: the id of a call may be longer than a button can carry."""
-
-    prefix: ClassVar[str] = "why"
-    address: str
-    tag: str
-    """`call_tag` of the call, told apart from the other calls of the same token."""
-
-    @classmethod
-    def of(cls, address: str, call_id: str) -> Self:
-        return cls(address[:MAX_ADDRESS_LENGTH], call_tag(call_id))
-
-
-class ShowNearMisses(CallbackData, frozen=True, array_like=True):
-    prefix: ClassVar[str] = "misses"
-    page: int
-
-
-class ShowUsers(CallbackData, frozen=True, array_like=True):
-    prefix: ClassVar[str] = "users"
-    page: int
-
-
-class RefreshHealth(CallbackData, frozen=True, array_like=True):
-    prefix: ClassVar[str] = "health"
-
-
-class AdminPresets(CallbackData, frozen=True, array_like=True):
-    prefix: ClassVar[str] = "adminpresets"
-
-
-class AdminPreset(CallbackData, frozen=True, array_like=True):
-    prefix: ClassVar[str] = "adminpreset"
-    preset_key: str
-
-
-class TakeRules(CallbackData, frozen=True, array_like=True):
-    """Give a preset the rules of one of the admin's own sets."""
-
-    prefix: ClassVar[str] = "takerules"
-    preset_key: str
-    number: int
-
-
-class NewPreset(CallbackData, frozen=True, array_like=True):
-    """Ask for the name of a preset with the rules of one of the admin's own sets."""
-
-    prefix: ClassVar[str] = "newpreset"
-    number: int
-
-
-class NamePreset(CallbackData, frozen=True, array_like=True):
-    prefix: ClassVar[str] = "namepreset"
-    preset_key: str
-
-
-class DescribePreset(CallbackData, frozen=True, array_like=True):
-    prefix: ClassVar[str] = "aboutpreset"
-    preset_key: str
-
-
-class RemovePreset(CallbackData, frozen=True, array_like=True):
-    """Ask whether it is meant."""
-
-    prefix: ClassVar[str] = "removepreset"
-    preset_key: str
-
-
-class ConfirmRemove(CallbackData, frozen=True, array_like=True):
-    prefix: ClassVar[str] = "removeyes"
-    preset_key: str

@@ -1,0 +1,64 @@
+"""The list of a subscriber's filter sets."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from domain.delivery.messages import Button, Message
+from domain.filters.registry import FilterSet
+from domain.subscribers.subscriber import Subscriber
+from handlers.conversation.menus import View, in_rows, message
+from handlers.delivery.buttons import SetPaused, ShowDelivery
+from handlers.filters.buttons import NewSet, ShowSet
+from services.subscribers.users import state_of
+from texts.markup import Html, join
+
+
+def subscriber_state(view: View, subscriber: Subscriber, now: datetime) -> Html:
+    """Say in one sentence whether alerts come, and if not, what to do."""
+    account = state_of(subscriber, now)
+    if account == "receiving" and not subscriber.filter_sets:
+        return view.html("state.no_filter")
+    if account == "receiving" and not any(filter_set.enabled for filter_set in subscriber.filter_sets):
+        return view.html("state.disabled")
+    return view.html(f"state.{account}")
+
+
+def settings_menu(view: View, subscriber: Subscriber, now: datetime, note: Html | None = None) -> Message:
+    """All filter sets of a subscriber."""
+    sets = subscriber.filter_sets
+    opening = (
+        view.button(
+            "button.set_on" if filter_set.enabled else "button.set_off",
+            ShowSet(filter_set.number),
+            name=view.set_name(filter_set),
+        )
+        for filter_set in sets
+    )
+    return message(
+        note or Html(),
+        view.html("settings.menu", state=subscriber_state(view, subscriber, now)),
+        view.listed((_set_line(view, filter_set) for filter_set in sets), "\n\n"),
+        view.html("settings.any_filter") if len(sets) > 1 else Html(),
+        keyboard=(
+            *in_rows(opening, 1),
+            (view.button("button.new_set", NewSet()),),
+            (_pausing(view, subscriber), view.button("button.delivery_settings", ShowDelivery())),
+        ),
+    )
+
+
+def _set_line(view: View, filter_set: FilterSet) -> Html:
+    line = view.html(
+        "settings.set_on" if filter_set.enabled else "settings.set_off",
+        name=view.set_name(filter_set),
+        count=len(filter_set.rules),
+    )
+    if not filter_set.rules:
+        return line
+    return join("\n", (line, view.html("settings.set_rules", rules=view.rules_short(filter_set.rules))))
+
+
+def _pausing(view: View, subscriber: Subscriber) -> Button:
+    key = "button.resume" if subscriber.paused else "button.pause"
+    return view.button(key, SetPaused(not subscriber.paused))
