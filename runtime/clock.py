@@ -18,12 +18,14 @@ What that means for those who ask:
   difference needs no clock of its own. A call on its way over a step has a figure that is wrong by the step, once;
   a negative one counts as 0.
 - Pauses, time-outs and lifetimes in memory take the monotonic clock itself: they must not last as long as a step.
-- Age of an alert (`domain.delivery.policy.FRESH_FOR`): after a step forwards what waits counts as old and comes in a digest;
+- Age of an alert (`domain.delivery.policy.FRESH_FOR`): after a step forwards what waits counts as old and comes in a
+digest;
   after one backwards it counts as younger than it is and is sent. Nothing is lost, nothing is sent twice.
 - Digests: after a step forwards they come at once; after one backwards they wait until their time comes again.
 - Paid time: after a step forwards whoever has run out by the new time is taken from the matcher; after one backwards he
   has to be put back (see `steps_back`).
-- The matcher (`domain.matching.matcher`): accepted pairs are never forgotten early by a step backwards, and a rejection that
+- The matcher (`domain.matching.matcher`): accepted pairs are never forgotten early by a step backwards, and a rejection
+that
   seems to come from the future lasts an hour from then on, not longer.
 - Redis and PostgreSQL end what they keep by their own clocks.
 """

@@ -15,7 +15,7 @@ import aiohttp
 import psutil
 from prometheus_client.parser import text_string_to_metric_families
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 METRICS_TIMEOUT = aiohttp.ClientTimeout(total=10)
 
 

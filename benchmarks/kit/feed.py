@@ -42,7 +42,7 @@ class Played(Struct, frozen=True, kw_only=True):
 
 
 class FeedPart:
-    """Lives in a process of its own, see `benchmarks/kit/processes.py`. Calls come only by `play`, to the newest client."""
+    """In a process of its own, see `benchmarks/kit/processes.py`. Calls come only by `play`, to the newest client."""
 
     def __init__(self, mix: Mix) -> None:
         self._traffic = Traffic(mix)

@@ -1,9 +1,9 @@
 """Subscribers and calls of a market that goes on and on, for benchmarks of the whole program.
 
-The filter sets are those of `benchmarks/kit/workload.py` on fields that feeds really have; those that demand no minimum at
-all are left out, as they would take any token. A new token is one of the many that interest hardly anybody: its values
-are log-normal, but `interest` times what they would be where 1.2 % of the sets pass. Each further call comes from
-another channel and with figures that have moved a little.
+The filter sets are those of `benchmarks/kit/workload.py` on fields that feeds really have; those that demand no minimum
+at all are left out, as they would take any token. A new token is one of the many that interest hardly anybody: its
+values are log-normal, but `interest` times what they would be where 1.2 % of the sets pass. Each further call comes
+from another channel and with figures that have moved a little.
 
 The last of the subscribers may be followers: each takes whatever a channel of his own calls, so that calls from these
 channels become alerts at an even pace, however little the rest of the market interests anybody. All of it is seeded.

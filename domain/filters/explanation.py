@@ -1,7 +1,7 @@
 """The plain predicate: what a filter set says about one call, rule by rule.
 
-`passes` is the definition. The index (`domain/matching/index.py`) must give the same answer for every set and every call,
-only faster, and `explain` must add up to the same verdict; tests prove both.
+`passes` is the definition. The index (`domain/matching/index.py`) must give the same answer for every set and every
+call, only faster, and `explain` must add up to the same verdict; tests prove both.
 
 - A `Range` is a closed interval; infinities compare as numbers do. A `Choice` compares as it is. `Words` are found
   anywhere in the text, both sides folded.

@@ -1,8 +1,8 @@
 """Rules and numbers as people type and read them: `1.5k`, `$40,000`, `-20% - 200%`, `1d 6h`, `yes`, `cat, -inu`.
 
-A number that is read is a finite float, in the unit of the field (see `domain.filters.registry.Unit`), not negative but for
-a change, and of at most nine significant digits; `parse_value(show_value(v, unit), unit) == v` for every such v, and
-`parse_rule(show_rule(r, field), field) == r` for every rule r that was read. The words accepted here are grammar,
+A number that is read is a finite float, in the unit of the field (see `domain.filters.registry.Unit`), not negative but
+for a change, and of at most nine significant digits; `parse_value(show_value(v, unit), unit) == v` for every such v,
+and `parse_rule(show_rule(r, field), field) == r` for every rule r that was read. The words accepted here are grammar,
 not sentences: what people are told is in `texts/`, under the keys of the errors.
 """
 

@@ -1,9 +1,9 @@
 """FilterIndex: which filter sets does this call pass? Exact, for all of them at once, in microseconds.
 
-Every field that somebody has a rule on has a column (`domain/matching/ranges.py`, `domain/matching/choices.py`) that gives one
-ready-made bitmap for what a call says: the rows that may pass. A call is the AND of these bitmaps, of the rows in use
-and of NOT `seen`. The few rows left are verified against their thresholds and their words. A field that nobody has a
-rule on costs nothing.
+Every field that somebody has a rule on has a column (`domain/matching/ranges.py`, `domain/matching/choices.py`) that
+gives one ready-made bitmap for what a call says: the rows that may pass. A call is the AND of these bitmaps, of the
+rows in use and of NOT `seen`. The few rows left are verified against their thresholds and their words. A field that
+nobody has a rule on costs nothing.
 
 What a call does not say is a bitmap too: the rows that pass without it. Who would rather wait is found by a second,
 lenient pass over the rows that wait for a field the call says nothing about; most calls need none.

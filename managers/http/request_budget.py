@@ -12,7 +12,7 @@ from email.utils import parsedate_to_datetime
 from heapq import heappop, heappush
 from typing import Final
 
-from managers.telegram.send_windows import Limit
+from runtime.limit import Limit
 
 __all__ = ["LOST_AFTER_S", "UNLIMITED", "Budget", "Limit", "pause_s"]
 
@@ -35,8 +35,8 @@ class Budget:
     """At most `limit.slots` requests reach the host in any `limit.period_s`, whatever the delays on the way.
 
     A slot is free again one period after the *answer* to its request, so two arrivals that share a slot are a period
-    apart at least; see `managers/telegram/send_slots.py`. A request that was given up may still be on its way: it counts as
-    arrived `LOST_AFTER_S` after it was sent.
+    apart at least; see `managers/telegram/send_slots.py`. A request that was given up may still be on its way: it
+    counts as arrived `LOST_AFTER_S` after it was sent.
     """
 
     def __init__(self, clock: Callable[[], float]) -> None:

@@ -16,7 +16,8 @@ from telegram.ext import BaseRateLimiter
 
 from managers.telegram.send_lanes import Lane
 from managers.telegram.send_slots import ChatId, Slot, SlotScheduler
-from managers.telegram.send_windows import GROUP, OVERALL, PRIVATE, Limit
+from managers.telegram.send_windows import GROUP, OVERALL, PRIVATE
+from runtime.limit import Limit
 
 __all__ = ["Answer", "ChatId", "Lane", "Limit", "LimiterStats", "Slot", "TelegramRateLimiter", "retry_after_s"]
 

@@ -24,8 +24,9 @@ from dataclasses import dataclass, field
 from heapq import heappop, heappush
 
 from managers.telegram.send_lanes import FairClock, Lane
-from managers.telegram.send_windows import Limit, Window
+from managers.telegram.send_windows import Window
 from runtime.errors import NotSentError
+from runtime.limit import Limit
 
 ChatId = int | str
 """A number, or `@name` of a channel or group."""

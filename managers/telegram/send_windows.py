@@ -5,14 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from heapq import heappop, heappush
 
-from msgspec import Struct
-
-
-class Limit(Struct, frozen=True):
-    """At most `slots` messages in any `period_s`."""
-
-    slots: int
-    period_s: float
+from runtime.limit import Limit
 
 
 class Window:

@@ -78,7 +78,7 @@ class PartitionOwner:
         return frozenset(p for p in self._working if self._leases.is_valid(self._name(p)))
 
     def fences(self, partitions: Iterable[Partition]) -> dict[str, int]:
-        """Return what a script for these partitions must carry (`services.cluster.fencing`), also while they are handed over.
+        """Return what a script for these partitions must carry (`cluster/fencing.py`), also while they are handed over.
 
         `LeaseLostError` when one of them is not this process's.
         """

@@ -114,8 +114,8 @@ class Settler:
         """Do what Telegram's answer asks for; what is not settled by it is tried again.
 
         However long Telegram is away, nothing is given up for it: what waits too long goes into a digest when its turn
-        comes again (`domain.delivery.policy`). So does, until he is back, what waits for somebody who cannot be written to. Only
-        what Telegram definitely refuses goes to the dead letters.
+        comes again (`domain.delivery.policy`). So does, until he is back, what waits for somebody who cannot be written
+        to. Only what Telegram definitely refuses goes to the dead letters.
         """
         own_chat = place.chat_id == subscriber.chat_id
         match error:

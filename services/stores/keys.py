@@ -202,7 +202,7 @@ TOLD_ALARMS: Final = RedisKey(
     pattern="told_alarms",
     kind="string",
     lives_s=None,
-    meaning="What admins were told to be wrong and not yet to be over (JSON of services.monitoring.alarm_memory.ToldAlarms).",
+    meaning="What admins were told to be wrong and not yet to be over (JSON of monitoring.alarm_memory.ToldAlarms).",
 )
 DEAD_LETTERS: Final = RedisKey(
     pattern="dead_letters",
@@ -264,7 +264,7 @@ SENT_LATELY: Final = RedisKey(
     kind="hash",
     lives_s=None,
     meaning="Sender (another at every start) -> which of its requests still count against Telegram's limits "
-    "(time in ms, then JSON of services.cluster.sent_lately.SentLately). What counts no more goes at the next exchange.",
+    "(time in ms, then JSON of cluster.sent_lately.SentLately). What counts no more goes at the next exchange.",
 )
 LEASE: Final = RedisKey(
     pattern="lease:{}",
@@ -307,7 +307,7 @@ TICKS: Final = RedisKey(
     pattern="ticks",
     kind="stream",
     lives_s=None,
-    meaning="Price ticks, those of a second together (JSON list of domain.calls.events.PriceTick). The latest two minutes.",
+    meaning="Price ticks, those of a second together (JSON list of calls.events.PriceTick). The latest two minutes.",
 )
 
 ALL_KEYS: Final = (

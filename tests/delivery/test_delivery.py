@@ -14,8 +14,8 @@ from sandbox.telegram.faults import Fault
 from services.delivery import delivery
 from services.delivery.sending import Place
 from services.delivery.turns import Waiting
+from tests.claims.alert_path import until
 from tests.delivery.kit import NOW, Way, call_of, claim_of, texts_of, way_of, whole_way
-from tests.stores.alert_path import until
 from texts.markup import MAX_TEXT_UTF16, utf16_length
 
 

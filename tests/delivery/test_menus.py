@@ -36,8 +36,8 @@ from services.delivery.cards import alert_card
 from services.subscribers.inputs import InputsService
 from services.subscribers.permissions import PermissionsService
 from services.subscribers.users import UsersService
+from tests.conversation.telegram_wire import USER_ID, AnyApplication, Person, RecordedConversation, Said, application
 from tests.delivery.kit import ADDRESS, NOW, Clock, Matcher, call_of, subscribers_store, users_service
-from tests.handlers.telegram_wire import USER_ID, AnyApplication, Person, RecordedConversation, Said, application
 from tests.texts.telegram_html import assert_sendable, shown
 from texts import Texts
 

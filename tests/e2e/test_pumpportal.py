@@ -19,7 +19,7 @@ from sandbox.world import copied_addresses
 from tests.e2e.bot_process import BotProcess
 from tests.e2e.conftest import process_environment, set_filter, subscribe
 
-FRAMES = Path(__file__).parents[1] / "feeds" / "frames" / "pumpportal.jsonl"
+FRAMES = Path(__file__).parents[1] / "feed" / "frames" / "pumpportal.jsonl"
 
 
 def launches(frames: list[bytes]) -> set[str]:

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from managers.storage.postgres import PostgresManager
+from tests.claims.alert_path import Process, process_on
 from tests.faults.proxy import FaultProxy
-from tests.stores.alert_path import Process, process_on
 
 
 @pytest.fixture

@@ -20,8 +20,8 @@ from services.monitoring.metrics import Metrics
 from services.stores import keys
 from services.stores.local_store import Transaction
 from services.stores.spool import Spool
+from tests.claims.alert_path import SOURCE, Process, pair_of, process_on, request, take_away, until
 from tests.faults.proxy import FaultProxy
-from tests.stores.alert_path import SOURCE, Process, pair_of, process_on, request, take_away, until
 from tests.wiring import spool_on
 
 

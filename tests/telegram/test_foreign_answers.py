@@ -14,8 +14,8 @@ from managers.telegram.client import TelegramManager
 from managers.telegram.conversation import TelegramConversation
 from managers.telegram.errors import telegram_errors
 from managers.telegram.rate_limiter import Lane, TelegramRateLimiter
-from managers.telegram.send_windows import Limit
 from runtime.errors import FatalError, FloodError, OutcomeUnknownError, RecipientGoneError
+from runtime.limit import Limit
 from tests.telegram.foreign_answers import ANSWERS, FORBIDDEN, MESSAGE, page, said
 from tests.telegram.foreign_server import TOKEN, ForeignBotApi, Handler
 

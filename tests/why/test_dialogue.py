@@ -35,7 +35,7 @@ from services.why.explanations import (
     NearMisses,
     Outcome,
 )
-from tests.handlers.telegram_wire import MENU_ID, RecordedConversation, Said
+from tests.conversation.telegram_wire import MENU_ID, RecordedConversation, Said
 from tests.texts.hostile import HOSTILE
 from tests.texts.telegram_html import assert_sendable, shown, units
 from tests.why.support import World, mint

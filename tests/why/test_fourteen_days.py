@@ -13,7 +13,7 @@ from domain.filters.registry import Range, Rule
 from managers.redis.client import Command, RedisManager
 from managers.storage.postgres import PostgresManager
 from services.stores import keys
-from tests.stores.alert_path import NOW, request
+from tests.claims.alert_path import NOW, request
 from tests.why.support import World, mint
 from tests.wiring import outbox_on
 

@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+from msgspec.structs import replace
+
+from domain.calls.events import Channel
+from domain.stored.journal import DecidedCall
+from managers.feed.sources.native import NativeSource
+from managers.http.api import APIRetryManager
+from managers.redis.client import RedisManager
+from managers.storage.cache import SmartCache
+from managers.storage.postgres import PostgresManager
+from sandbox.feed.server import FeedSandbox
+from services.calls.channels import ChannelsService
+from services.monitoring.metrics import Metrics
+from services.stores.journal import Journal, entry
+from tests.feed.support import a_call
+
+
+async def test_a_call_gets_both_records_of_its_channel(
+    feed: FeedSandbox, api_manager: APIRetryManager, redis_manager: RedisManager, postgres_manager: PostgresManager
+):
+    source = NativeSource(feed.ws_url, api_url=feed.http_url, token=feed.token, api=api_manager)
+    known = feed.market.channel(feed.market.channel_ids[0])
+    assert known is not None
+    calls = [
+        replace(a_call(), channel=Channel(id=known.id, title=known.title)),
+        replace(a_call(), channel=Channel(id="@nobody")),
+    ]
+    for _ in range(2):  # from the feed, then from Redis
+        service = ChannelsService(
+            source=source,
+            redis=redis_manager,
+            postgres=postgres_manager,
+            cache=SmartCache[str, Channel].of("channels"),
+            api_semaphore=asyncio.Semaphore(10),
+            metrics=Metrics(),
+            clock=lambda: datetime.now(UTC),
+        )
+        enriched, unknown = await service.enrich(calls)
+        assert (enriched.channel.id, enriched.channel.title) == (known.id, known.title)
+        assert enriched.channel.record is not None
+        assert enriched.channel.record_30d is not None
+        assert known.record is not None
+        assert known.record_30d is not None
+        assert enriched.channel.record.calls == known.record.calls
+        assert enriched.channel.record_30d.calls == known.record_30d.calls
+        assert enriched.channel.record_30d.win_rate_low_percent is not None
+        assert (unknown.channel.record, unknown.channel.record_30d) == (None, None)
+
+
+async def test_channels_that_others_saw_are_offered_the_most_called_first(
+    feed: FeedSandbox, api_manager: APIRetryManager, redis_manager: RedisManager, postgres_manager: PostgresManager
+):
+    journal = Journal(redis_manager, postgres_manager)
+    now = datetime.now(UTC)
+    called = [("@old", 30), ("@quiet", 2), ("@busy", 1), ("@busy", 0), ("@old", 29), ("@old", 28)]
+    for channel_id, days in called:
+        call = replace(a_call(), channel=Channel(id=channel_id), called_at=now - timedelta(days=days))
+        decided = DecidedCall(call=call, decided_at=call.called_at, reason="first_check", checked_channels=())
+        await redis_manager.transaction([entry("call", msgspec.json.encode(decided))])
+    await journal.drain_all()
+    service = ChannelsService(
+        source=NativeSource(feed.ws_url, api_url=feed.http_url, token=feed.token, api=api_manager),
+        redis=redis_manager,
+        postgres=postgres_manager,
+        cache=SmartCache[str, Channel].of("channels"),
+        api_semaphore=asyncio.Semaphore(10),
+        metrics=Metrics(),
+        clock=lambda: now,
+    )
+    assert service.known() == []
+    for _ in range(2):
+        await service.restore()
+        assert [channel.id for channel in service.known()] == ["@busy", "@quiet", "@old"]
+    quiet = replace(a_call(), channel=Channel(id="@quiet", title="Quiet"))
+    await service.enrich([quiet, quiet])
+    assert [channel.title for channel in service.known()] == ["Quiet", None, None]

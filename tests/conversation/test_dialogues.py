@@ -1,0 +1,100 @@
+"""The first words, the plan, the help, and what admins see: somebody taps and writes, the bot answers."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+
+from handlers.admin.buttons import ShowUsers
+from handlers.conversation.base import Services
+from handlers.filters.buttons import ApplyPreset
+from tests.conversation.conftest import PLANS, PRESETS, TRIAL, Clock
+from tests.conversation.reading import alert, button, only, words
+from tests.conversation.telegram_wire import USER_ID, AnyApplication, Person, RecordedConversation
+
+
+async def test_a_new_user_picks_a_preset(ann: Person, services: Services) -> None:
+    greeting = await ann.writes("/start ref_1")
+    assert "Hi Ann <b>!" in words(greeting)
+    assert f"Days left of your free trial: {TRIAL.days}" in words(greeting)
+    picks = [data for data in only(greeting, "sent").buttons.values() if data and data.startswith("preset:")]
+    assert picks == [f"preset:{preset.key}" for preset in PRESETS]
+
+    menu = await ann.taps(picks[0])
+    assert "Early gems is on" in words(menu, "edited")
+    assert "Follows the preset Early gems" in words(menu, "edited")
+    assert [one.how for one in menu] == ["edited", "answered"]
+    (first,) = (await services.users.require(USER_ID)).filter_sets
+    assert first.rules == PRESETS[0].rules
+    assert "Welcome back" in words(await ann.writes("/start"))
+    await ann.taps(picks[0])
+    assert len((await services.users.require(USER_ID)).filter_sets) == 1
+
+
+async def test_status_and_plans(ann: Person, clock: Clock) -> None:
+    await ann.writes("/start")
+    assert "none yet" in words(await ann.writes("/status"))
+    await ann.taps(ApplyPreset(PRESETS[0].key).pack())
+    status = words(await ann.writes("/status"))
+    assert f"Days left: {TRIAL.days}" in status
+    assert "• Early gems: Market cap $20k – $300k" in status
+    plans = words(await ann.writes("/plan"))
+    assert all(f"for {plan.days} days" in plans for plan in PLANS if plan.key != "trial")
+    clock.now += timedelta(days=400)
+    assert "plan has ended" in words(await ann.writes("/status"))
+
+
+async def test_alerts_are_paused(ann: Person, services: Services) -> None:
+    await ann.writes("/start")
+    await ann.taps(ApplyPreset(PRESETS[0].key).pack())
+    menu = await ann.taps(button(await ann.writes("/settings"), "⏸ Pause"))
+    assert "Paused" in words(menu, "edited")
+    assert (await services.users.require(USER_ID)).paused
+    assert "Alerts come again" in words(await ann.writes("/resume"))
+    assert "Paused" in words(await ann.writes("/pause"))
+    assert (await services.users.require(USER_ID)).paused
+
+
+async def test_strangers_are_asked_to_start(ann: Person) -> None:
+    for command in ("/settings", "/status", "/plan", "/pause", "/resume"):
+        assert "Send /start first" in words(await ann.writes(command))
+    for data in ("settings", "set:1", "newset", "addset", "preset:everything", "share:1", "versions:1:0"):
+        assert "Send /start first" in alert(await ann.taps(data))
+
+
+async def test_help_lists_what_the_asker_may_use(ann: Person, admin: Person) -> None:
+    assert "/health" not in words(await ann.writes("/help"))
+    assert "/health" in words(await admin.writes("/help"))
+    assert "/help" in words(await ann.writes("/nothing"))
+
+
+async def test_a_person_who_blocks_the_bot_is_not_written_to(ann: Person, services: Services) -> None:
+    assert await ann.changes_membership("kicked") == []
+    await ann.writes("/start")
+    await ann.changes_membership("kicked")
+    assert (await services.users.require(USER_ID)).unreachable
+    await ann.changes_membership("member")
+    assert not (await services.users.require(USER_ID)).unreachable
+
+
+async def test_admins_see_health(admin: Person) -> None:
+    report = await admin.writes("/health")
+    assert "🟢 redis 0.3 ms 7.4" in words(report)
+    assert "🔴 feed <no frame> for 60 s" in words(report)
+    assert "p50 12 ms · p99 18.1 s" in words(report)
+    assert re.search(r"^counter 3 with a long name +1,000$", words(report), re.MULTILINE)
+    assert "🔴 feed" in words(await admin.taps(button(report, "↻")), "edited")
+
+
+async def test_admins_page_through_users(
+    app: AnyApplication, admin: Person, conversation: RecordedConversation
+) -> None:
+    for user_id in range(1_000, 1_025):
+        await Person(app, conversation, user_id).writes("/start")
+    page = await admin.writes("/users")
+    assert "Users: 25" in words(page)
+    assert "1000" in words(page)
+    page = await admin.taps(button(page, "Next"))
+    page = await admin.taps(button(page, "Next"))
+    assert "1024" in words(page, "edited")
+    assert "1024" in words(await admin.taps(ShowUsers(10**9).pack()), "edited")

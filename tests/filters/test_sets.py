@@ -1,0 +1,271 @@
+"""Filter sets by tapping and typing, and the document and the matcher say the same."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from domain.calls.events import Call, Channel, ChannelRecord, Token
+from domain.filters.registry import FIELDS, Choice, FilterField, Range, Words
+from domain.matching.matcher import Matcher
+from handlers.conversation.base import Services
+from handlers.filters.buttons import ClearField, ShowChannels, ShowField, ShowGroup, channel_tag
+from handlers.filters.set_menus import GROUPS
+from services.subscribers.filter_sets import MAX_NAME_UTF16
+from tests.conversation.conftest import NOW, PRESETS, TRIAL, Clock, KnownChannels
+from tests.conversation.reading import alert, button, only, toast, words
+from tests.conversation.telegram_wire import USER_ID, Person
+from tests.texts.hostile import HOSTILE, hostile_text
+from texts.markup import utf16_length
+
+NONSENSE = ("-1", "abc", "NaN", "Infinity", "", "1e999", "<b>@x", "9" * 400, "\u202e", "2 - 1", ",,,", "-", "\x00")
+
+
+def call(n: int, **token: object) -> Call:
+    return Call(
+        id=f"call-{n}",
+        token=Token(address=f"token-{n}", **token),  # pyright: ignore[reportArgumentType] - figures of the test
+        channel=Channel(id="@a"),
+        called_at=NOW,
+        received_at=NOW,
+    )
+
+
+def accepted(matcher: Matcher, tested: Call) -> list[tuple[int, int]]:
+    return list(matcher.decide(tested, NOW).accepted)
+
+
+@pytest.fixture
+async def started(ann: Person) -> Person:
+    """Ann with one empty filter, number 1."""
+    await ann.writes("/start")
+    await ann.taps("addset")
+    return ann
+
+
+async def test_two_named_filters_by_tapping_and_typing(ann: Person, services: Services, matcher: Matcher) -> None:
+    await ann.writes("/start")
+    menu = await ann.writes("/settings")
+    assert "no filter yet" in words(menu)
+    menu = await ann.taps(button(menu, "➕"))
+    menu = await ann.taps(button(menu, "Empty filter"))
+    assert "Filter 1 is off" in words(menu, "edited")
+    question = await ann.taps(button(menu, "Rename"))
+    assert "What shall Filter 1 be called" in words(question, "edited")
+    menu = await ann.writes("Moon <b>@shots</b>")
+    group = await ann.taps(button(menu, "Size"))
+    prompt = await ann.taps(button(group, "Market cap: any"))
+    assert "for example 20k - 2M" in words(prompt, "edited")
+    saved = await ann.writes("20k - 2M")
+    assert "Market cap: $20k – $2M" in words(saved)
+    menu = await ann.taps(button(saved, "‹ Back"))
+    assert "is on" in words(menu, "edited")
+    menu = await ann.taps(button(menu, "‹ Back"))
+    menu = await ann.taps(button(menu, "➕"))
+    menu = await ann.taps(button(menu, "Everything"))
+
+    first, second = (await services.users.require(USER_ID)).filter_sets
+    assert (first.name, first.rules) == ("Moon <b>@shots</b>", {"market_cap_usd": Range(20_000.0, 2_000_000.0)})
+    assert (second.number, second.follows, second.rules) == (2, "everything", {})
+    listed = words(await ann.writes("/settings"))
+    assert "Moon" in listed
+    assert "Everything" in listed
+    assert accepted(matcher, call(1, market_cap_usd=30_000.0)) == [(USER_ID, 1)]
+    assert accepted(matcher, call(2, market_cap_usd=10_000.0)) == [(USER_ID, 2)]
+    await ann.taps("enable:2:0")
+    assert accepted(matcher, call(3, market_cap_usd=10_000.0)) == []
+
+
+async def test_a_refused_rule_changes_nothing_and_keeps_asking(started: Person, services: Services) -> None:
+    await started.taps("field:1:market_cap_usd")
+    refused = await started.writes("20k until <b>the moon</b>")
+    assert "Market cap stays at any" in words(refused)
+    assert "Market cap: ≥ $20k" in words(await started.writes("20k -"))
+    assert await services.inputs.take(USER_ID) is None
+    assert "did not ask" in words(await started.writes("30k"))
+    prompt = await started.taps("field:1:market_cap_usd")
+    cleared = await started.taps(button(prompt, "Any"))
+    assert "Market cap: any" in words(cleared, "edited")
+    (only_set,) = (await services.users.require(USER_ID)).filter_sets
+    assert only_set.rules == {}
+    assert only_set.enabled
+
+
+@pytest.mark.parametrize("field", FIELDS, ids=[field.key for field in FIELDS])
+async def test_every_field_takes_its_example_and_no_nonsense(
+    started: Person, services: Services, field: FilterField
+) -> None:
+    group = await started.taps(ShowGroup(1, field.group).pack())
+    shown = await started.taps(
+        next(data for data in only(group, "edited").buttons.values() if data == f"field:1:{field.key}") or ""
+    )
+    assert field.unit == "flag" or field.example in words(shown, "edited")
+    for typed in NONSENSE:
+        before = (await services.users.require(USER_ID)).filter_sets
+        answer = words(await started.writes(typed))
+        after = (await services.users.require(USER_ID)).filter_sets
+        if "stays at" in answer or typed == "":
+            assert after == before
+        else:
+            await started.taps(ClearField(1, field.key).pack())
+            await started.taps(ShowField(1, field.key).pack())
+    saved = words(await started.writes(field.example))
+    assert "✅" in saved
+    (filter_set,) = (await services.users.require(USER_ID)).filter_sets
+    assert set(filter_set.rules) == {field.key}
+    assert "if unknown" not in words(await started.taps("set:1"), "edited")
+
+
+async def test_a_missing_value_is_chosen_per_rule_and_stays(started: Person, services: Services) -> None:
+    assert "not set any more" in alert(await started.taps("missing:1:holders:pass:0"))
+    await started.taps("field:1:holders")
+    await started.writes("150 -")
+    shown = await started.taps("field:1:holders")
+    assert "If a call does not say it: no alert" in words(shown, "edited")
+    shown = await started.taps(button(shown, "wait 15 min"))
+    assert "✓ wait 15 min" in only(shown, "edited").buttons
+    await started.writes("200 -")
+    (filter_set,) = (await services.users.require(USER_ID)).filter_sets
+    assert filter_set.rules == {"holders": Range(200.0, None, missing="wait", wait_minutes=15)}
+    assert "• Holders: ≥ 200 (if unknown: wait 15 min)" in words(await started.taps("set:1"), "edited")
+    for forged in ("missing:1:holders:wait:61", "missing:1:holders:never:0", "missing:1:holders:fail:5"):
+        assert "out of date" in alert(await started.taps(forged))
+    await started.taps("missing:1:holders:pass:0")
+    (filter_set,) = (await services.users.require(USER_ID)).filter_sets
+    assert filter_set.rules == {"holders": Range(200.0, None, missing="pass")}
+
+
+async def test_flags_are_tapped(started: Person, services: Services) -> None:
+    shown = await started.taps("field:1:mint_revoked")
+    shown = await started.taps(button(shown, "yes"))
+    assert "✓ yes" in only(shown, "edited").buttons
+    shown = await started.taps(button(shown, "no"))
+    (filter_set,) = (await services.users.require(USER_ID)).filter_sets
+    assert filter_set.rules == {"mint_revoked": Range(None, 0.0)}
+    await started.taps(button(shown, "Any"))
+    (filter_set,) = (await services.users.require(USER_ID)).filter_sets
+    assert filter_set.rules == {}
+    assert "out of date" in alert(await started.taps("flag:1:holders:1"))
+
+
+async def test_lists_and_words_are_typed(started: Person, services: Services) -> None:
+    await started.taps("field:1:launchpad")
+    await started.writes("Pump.fun, -bonk")
+    await started.taps("field:1:name_words")
+    await started.writes('cat, "white dog", -inu')
+    (filter_set,) = (await services.users.require(USER_ID)).filter_sets
+    assert filter_set.rules == {
+        "launchpad": Choice(frozenset({"pump.fun"}), frozenset({"bonk"})),
+        "name_words": Words(("cat", "white dog"), ("inu",)),
+    }
+
+
+async def test_channels_are_chosen_and_muted_page_by_page(
+    started: Person, services: Services, channels: KnownChannels
+) -> None:
+    records = [ChannelRecord(calls=10, win_rate_percent=40.0 + n, average_multiple=3.1) for n in range(20)]
+    channels.channels = [Channel(id=f"@{n}", title=f"Ch {n}", record=record) for n, record in enumerate(records)]
+    channels.channels[1] = Channel(id="x" * 300)
+    page = await started.taps(button(await started.taps("field:1:channel"), "Pick from the list"))
+    assert "all channels" in words(page, "edited")
+    assert next(iter(only(page, "edited").buttons)) == "Ch 19 · 59% · 3.1x"
+    page = await started.taps(button(page, "Next"))
+    before = [label.removeprefix("✅ ") for label in only(page, "edited").buttons]
+    page = await started.taps(button(page, "Ch 9 "))
+    assert [label.removeprefix("✅ ") for label in only(page, "edited").buttons][: len(before) - 1] == before[:-1]
+    page = await started.taps(button(page, "Next"))
+    page = await started.taps(button(page, "x" * 20))
+    assert f"2 of the channels: Ch 9, {'x' * 31}…" in words(page, "edited")
+    page = await started.taps(button(page, "✅ xxx"))
+    assert f"Muted: 1: {'x' * 31}…" in words(page, "edited")
+    (filter_set,) = (await services.users.require(USER_ID)).filter_sets
+    assert filter_set.rules == {"channel": Choice(frozenset({"@9"}), frozenset({"x" * 300}))}
+
+    channels.channels = []
+    page = await started.taps(ShowChannels(1, 99).pack())
+    page = await started.taps(button(page, "🔇 xxx"))
+    page = await started.taps(button(page, "✅ @\u20609"))
+    (filter_set,) = (await services.users.require(USER_ID)).filter_sets
+    assert filter_set.rules == {"channel": Choice(frozenset(), frozenset({"@9"}))}
+    assert toast(await started.taps(button(page, "Forget"))) == "Listening to all channels"
+    assert "No channel has called" in words(await started.taps(ShowChannels(1, 0).pack()), "edited")
+    assert "no longer on the list" in alert(await started.taps("channel:1:0:feedfeedfeedfeed"))
+
+
+async def test_a_hundred_channels_are_the_most(started: Person, services: Services, channels: KnownChannels) -> None:
+    channels.channels = [Channel(id=f"@{n}", title="T" * 40 + str(n)) for n in range(101)]
+    await services.users.set_rule(USER_ID, 1, "channel", Choice(frozenset(f"@{n}" for n in range(100))))
+    tag = channel_tag("@100")
+    assert "up to 100" in alert(await started.taps(f"channel:1:0:{tag}"))
+    assert "100 of the channels" in words(await started.taps("channels:1:0"), "edited")
+    assert "100 chosen" in words(await started.taps("set:1"), "edited")
+
+
+async def test_the_plan_limits_the_filters(ann: Person, services: Services, clock: Clock) -> None:
+    await ann.writes("/start")
+    for _ in range(TRIAL.filter_sets):
+        await ann.taps("addset")
+    ways = ("addset", f"preset:{PRESETS[0].key}", "duplicate:1")
+    for way in ways:
+        assert f"holds {TRIAL.filter_sets} filters" in alert(await ann.taps(way))
+    await ann.taps("delete:1")
+    assert toast(await ann.taps("deleteyes:1")) == "Filter deleted"
+    assert "does not exist any more" in alert(await ann.taps("deleteyes:1"))
+    last = TRIAL.filter_sets
+    await ann.taps(f"duplicate:{last}")
+    assert [s.number for s in (await services.users.require(USER_ID)).filter_sets] == [*range(2, last + 2)]
+    clock.now += timedelta(days=400)
+    assert "holds" in alert(await ann.taps("addset"))
+
+
+async def test_duplicate_and_delete(started: Person, services: Services) -> None:
+    await started.taps(f"usepreset:1:{PRESETS[0].key}")
+    copied = await started.taps("duplicate:1")
+    assert "Early gems (copy) is on" in words(copied, "edited")
+    original, copy = (await services.users.require(USER_ID)).filter_sets
+    assert (copy.rules, copy.follows, copy.number) == (original.rules, None, 2)
+    asked = await started.taps(button(copied, "Delete"))
+    assert len((await services.users.require(USER_ID)).filter_sets) == 2
+    await started.taps(button(asked, "Yes, delete"))
+    assert [s.number for s in (await services.users.require(USER_ID)).filter_sets] == [1]
+
+
+@pytest.mark.parametrize("typed", ["\u200b\u202e", "\u3164", "x" * (MAX_NAME_UTF16 + 1), "😀" * 17])
+async def test_no_name_keeps_asking(started: Person, services: Services, typed: str) -> None:
+    await started.taps("rename:1")
+    assert "Nothing has changed" in words(await started.writes(typed))
+    assert "is called Fine now" in words(await started.writes("Fine"))
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(typed=hostile_text, where=st.sampled_from(["rename:1", *(f"field:1:{field.key}" for field in FIELDS)]))
+async def test_no_text_breaks_a_question(started: Person, services: Services, typed: str, where: str) -> None:
+    await started.taps(where)
+    said = await started.writes(typed)
+    assert "wrong on my side" not in words(said)
+    for data in ("settings", "set:1", "delete:1"):
+        await started.taps(data)
+    (filter_set,) = (await services.users.require(USER_ID)).filter_sets
+    assert utf16_length(filter_set.name) <= MAX_NAME_UTF16
+
+
+@pytest.mark.parametrize("typed", HOSTILE)
+async def test_a_hostile_name_is_shown_harmless(started: Person, typed: str) -> None:
+    await started.taps("rename:1")
+    only(await started.writes(typed), "sent")
+    for data in ("set:1", "settings", "delete:1", "share:1", "duplicate:1", *(f"group:1:{g}" for g in GROUPS)):
+        only(await started.taps(data), "edited")
+    only(await started.writes("/status"), "sent")
+
+
+async def test_back_and_cancel_withdraw_the_question(started: Person, services: Services) -> None:
+    prompt = await started.taps("field:1:holders")
+    assert await services.inputs.take(USER_ID)
+    assert "Safety in Filter 1" in words(await started.taps(button(prompt, "‹ Back")), "edited")
+    assert await services.inputs.take(USER_ID) is None
+    await started.taps("field:1:holders")
+    assert "not waiting for an answer" in words(await started.writes("/cancel"))
+    assert await services.inputs.take(USER_ID) is None
