@@ -117,7 +117,7 @@ def _decisions(composition: Composition) -> DecisionsService:
         matcher=composition.matcher,
         channels=composition.channels,
         tokens=composition.tokens,
-        users=composition.users,
+        roster=composition.users.roster,
         outbox=composition.outbox,
         metrics=composition.metrics,
         clock=lambda: datetime.now(UTC),

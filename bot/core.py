@@ -217,10 +217,10 @@ class TokenFilterBot(BotBase):
 
     def _following_jobs(self) -> dict[str, Job]:
         """What keeps memory right when another process changes things."""
-        engine, users = self.engine, self.services.users
+        engine, loading = self.engine, self.services.loading
         on_change = OnChange(
-            subscriber=lambda user_id: users.refresh(user_id, lambda: self.matched),
-            preset=users.refresh_preset,
+            subscriber=lambda user_id: loading.refresh(user_id, lambda: self.matched),
+            preset=loading.refresh_preset,
             everything=self._reload,
         )
         return {
@@ -303,12 +303,12 @@ class TokenFilterBot(BotBase):
             await persistently(self.services.presets.restore)  # sets that follow one have its rules
         if self.role not in {"all", "gateway"}:
             return
-        total = await persistently(partial(self.services.users.load, engine.say))
+        total = await persistently(partial(self.services.loading.load, engine.say))
         engine.say(f"{total:,} subscribers loaded after {time.monotonic() - started_at:.1f} s.")
         await engine.intake.loaded()
 
     async def _reload(self, progress: Progress) -> None:
-        await self.services.users.reload(self.matched, progress)
+        await self.services.loading.reload(self.matched, progress)
 
     @property
     def matched(self) -> frozenset[Partition]:
@@ -377,7 +377,7 @@ class TokenFilterBot(BotBase):
             await asyncio.sleep(TICKS_EVERY_S)
 
     async def _put_back(self, progress: Progress) -> None:
-        if self.services.users.forget_ended_early():
+        if self.services.roster.forget_ended_early():
             await self._reload(progress)
 
     async def _refresh(self, sol_price: SolPrice, progress: Progress) -> None:

@@ -20,7 +20,7 @@ from services.cluster.fencing import LeaseLostError
 from services.cluster.leases import Leases
 from services.cluster.members import Members
 from services.cluster.partition_owner import PartitionOwner
-from services.subscribers.users import UsersService
+from services.subscribers.loading import RosterLoading
 
 log = structlog.get_logger(__name__)
 
@@ -37,13 +37,13 @@ class MatchShard:
         members: Members,
         calls: CallStream,
         decisions: DecisionsService,
-        users: UsersService,
+        loading: RosterLoading,
         say: Callable[[str], None],
     ) -> None:
         self.partitions = PartitionOwner(leases, members, "match", gained=self._gained, lost=self._lost)
         self._reader = CallReader(calls)
         self._decisions = decisions
-        self._users = users
+        self._loading = loading
         self._say = say
         self._one_batch = asyncio.Lock()
 
@@ -93,14 +93,14 @@ class MatchShard:
             return owned
 
     async def _gained(self, partitions: frozenset[Partition]) -> None:
-        total = await self._users.load(partitions=partitions)
+        total = await self._loading.load(partitions=partitions)
         await self._reader.take_up(partitions)
         self._say(f"Matching {total:,} subscribers, partitions {_list(self.partitions.owned)}.")
 
     async def _lost(self, partitions: frozenset[Partition]) -> None:
         self._reader.drop(partitions)
         async with self._one_batch:  # the batch that is being decided is claimed, or left
-            await self._users.unload(partitions)
+            await self._loading.unload(partitions)
         self._say(f"No longer matching partitions {_list(partitions)}.")
 
 

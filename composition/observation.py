@@ -83,7 +83,7 @@ def _show_numbers(composition: Composition) -> None:
     numbers: dict[str, tuple[str, Callable[[], float]]] = {
         "token_queue_size": ("Calls waiting to be matched.", engine.intake.token_queue.qsize),
         "alerts_held": ("Alerts waiting for their turn.", lambda: engine.delivery.held),
-        "subscribers_receiving": ("Subscribers who are matched.", lambda: composition.users.counts().receiving),
+        "subscribers_receiving": ("Subscribers who are matched.", lambda: composition.users.roster.counts().receiving),
         "partitions_sent": ("Partitions whose alerts are sent here.", lambda: len(engine.delivery.owned)),
         "local_operations": ("Operations that Redis does not know yet.", lambda: engine.spool.waiting),
         "local_alerts": ("Alerts claimed without Redis and not settled.", lambda: engine.spool.local_alerts),

@@ -44,11 +44,11 @@ from services.monitoring.alarms import AlarmsService
 from services.monitoring.health import MonitoringService
 from services.monitoring.metrics import Metrics
 from services.payments.subscriptions import SubscriptionsService
+from services.subscribers.group import SubscriberServices
 from services.subscribers.inputs import InputsService
 from services.subscribers.permissions import PermissionsService
 from services.subscribers.presets import PresetsService
 from services.subscribers.sharing import SharingService
-from services.subscribers.users import UsersService
 from services.subscribers.versions import SubscriberHistory
 from services.why.explanations import ExplanationsService
 from texts import Texts
@@ -121,8 +121,8 @@ class Composition:
             is_ending=lambda: self.bot.state == "ending",
         )
 
-    def _users(self) -> UsersService:
-        return UsersService(
+    def _users(self) -> SubscriberServices:
+        return SubscriberServices.on(
             store=self.stores.subscribers,
             matcher=self.matcher,
             presets=self.presets,
@@ -168,14 +168,19 @@ class Composition:
     def _services(self, settings: Settings) -> Services:
         parts = self.parts
         return Services(
-            users=self.users,
+            subscribers=self.users.subscribers,
+            filter_sets=self.users.sets,
+            roster=self.users.roster,
+            loading=self.users.loading,
             subscriptions=self.subscriptions,
             presets=self.presets,
             sharing=SharingService(redis=parts.redis, postgres=parts.postgres, journal=self.journal, clock=now),
             permissions=PermissionsService(parts.telegram, self.caches.permissions),
             bot_username=lambda: parts.telegram.username,
             channels=self.channels,
-            explanations=ExplanationsService(history=self.stores.history, users=self.users, clock=now),
+            explanations=ExplanationsService(
+                history=self.stores.history, subscribers=self.users.subscribers, clock=now
+            ),
             monitoring=self.monitoring,
             letters=self.stores.letters,
             inputs=InputsService(parts.redis),
@@ -201,7 +206,9 @@ class Composition:
             delivery=delivery,
             tokens=self.tokens,
             late=self._late(),
-            digests=DigestsService(held=stores.held, users=self.users, clock=now, partitions=lambda: delivery.owned),
+            digests=DigestsService(
+                held=stores.held, subscribers=self.users.subscribers, clock=now, partitions=lambda: delivery.owned
+            ),
             journal=stores.journal,
             database=stores.database,
             history=stores.history,
@@ -225,7 +232,7 @@ class Composition:
             matcher=self.matcher,
             channels=self.channels,
             tokens=self.tokens,
-            users=self.users,
+            roster=self.users.roster,
             outbox=self.outbox,
             metrics=self.metrics,
             clock=now,
@@ -238,7 +245,7 @@ class Composition:
             members=self.stores.members,
             calls=self.stores.calls,
             decisions=decisions,
-            users=self.users,
+            loading=self.users.loading,
             say=terminal.say,
         )
 
@@ -259,7 +266,7 @@ class Composition:
         writer = DigestWriter(outbox=self.outbox, prices=self.tokens, texts=self.texts, metrics=self.metrics)
         return DeliveryService(
             outbox=self.outbox,
-            users=self.users,
+            subscribers=self.users.subscribers,
             policy=PolicyService(parts.redis),
             held=self.stores.held,
             sender=Sender(

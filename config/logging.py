@@ -23,7 +23,7 @@ FILES = {
     "rediserror.log": ("managers.redis.client",),
     "redisperformance.log": ("services.redis_performance",),
     "sent_notifications.log": ("services.delivery.settling",),
-    "user_settings.log": ("services.subscribers.users",),
+    "user_settings.log": ("services.subscribers.subscribers",),
 }
 """Besides bot.log, which has everything: what somebody looks for by subject, by the names of the loggers."""
 BOT_TOKEN = re.compile(r"\b\d{5,}:[\w-]{20,}")

@@ -11,13 +11,13 @@ from handlers.filters.preset_menus import preset_keyboard, preset_lines
 from handlers.filters.sharing_menus import preview
 from runtime.errors import UserFacingError
 from services.subscribers.sharing import PAYLOAD_PREFIX
-from services.subscribers.users import Opened
+from services.subscribers.subscribers import Opened
 
 
 class StartMixin(BotBase):
     @command("start", help="help.start")
     async def start(self, turn: Turn) -> None:
-        opened = await self.services.users.open(
+        opened = await self.services.subscribers.open(
             user_id=turn.user_id, chat_id=turn.chat_id, name=turn.name, language=turn.language
         )
         payload = turn.text.partition(" ")[2].strip()
@@ -64,4 +64,4 @@ class StartMixin(BotBase):
 
     @membership
     async def membership_changed(self, turn: Turn, reachable: bool) -> None:  # noqa: FBT001 - a route's argument
-        await self.services.users.set_unreachable(turn.user_id, unreachable=not reachable)
+        await self.services.subscribers.set_unreachable(turn.user_id, unreachable=not reachable)

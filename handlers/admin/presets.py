@@ -24,8 +24,8 @@ from handlers.conversation.base import BotBase, Turn
 from handlers.conversation.menus import message, view_of
 from handlers.conversation.routing import callback, command, text_input
 from runtime.errors import UserFacingError
-from services.subscribers.filter_sets import set_name, set_of
 from services.subscribers.presets import MAX_ABOUT_UTF16
+from services.subscribers.set_changes import set_name, set_of
 from texts.markup import Html, cut
 from texts.sanitise import inert
 
@@ -45,7 +45,7 @@ class AdminPresetsMixin(BotBase):
         await self._show_presets(turn, None)
 
     async def _show_presets(self, turn: Turn, note: Html | None) -> None:
-        admin = await self.services.users.require(turn.user_id)
+        admin = await self.services.subscribers.require(turn.user_id)
         view, presets = view_of(self.services, turn), self.services.presets.all()
         await self.show(turn, admin_presets_menu(view, presets, admin, note))
 
@@ -54,25 +54,25 @@ class AdminPresetsMixin(BotBase):
         await self._show_admin_preset(turn, self.services.presets.find(data.preset_key), None)
 
     async def _show_admin_preset(self, turn: Turn, preset: Preset, note: Html | None) -> None:
-        users, view = self.services.users, view_of(self.services, turn)
-        admin, followers = await users.require(turn.user_id), users.count_followers(preset.key)
+        services, view = self.services, view_of(self.services, turn)
+        admin, followers = await services.subscribers.require(turn.user_id), services.roster.count_followers(preset.key)
         await self.show(turn, admin_preset_menu(view, preset, admin, followers, note))
 
     @callback(TakeRules, admin=True)
     async def take_rules(self, turn: Turn, data: TakeRules) -> None:
         """Give the preset the rules of one of the admin's sets, and all its followers with it."""
-        rules = set_of(await self.services.users.require(turn.user_id), data.number).rules
+        rules = set_of(await self.services.subscribers.require(turn.user_id), data.number).rules
         preset = await self.services.presets.change(
             data.preset_key, lambda p: replace(p, rules=dict(rules)), turn.user_id
         )
-        followers = await self.services.users.follow_preset(preset.key)
+        followers = await self.services.loading.follow_preset(preset.key)
         note = view_of(self.services, turn).html("admin.preset_changed", followers=followers)
         await self._show_admin_preset(turn, preset, note)
 
     @callback(RemovePreset, admin=True)
     async def ask_remove(self, turn: Turn, data: RemovePreset) -> None:
         preset, view = self.services.presets.find(data.preset_key), view_of(self.services, turn)
-        followers = self.services.users.count_followers(preset.key)
+        followers = self.services.roster.count_followers(preset.key)
         question = view.html("admin.preset_remove", name=view.preset_name(preset), followers=followers)
         keyboard = (
             (
@@ -85,12 +85,12 @@ class AdminPresetsMixin(BotBase):
     @callback(ConfirmRemove, admin=True)
     async def remove(self, turn: Turn, data: ConfirmRemove) -> None:
         await self.services.presets.remove(data.preset_key, turn.user_id)
-        await self.services.users.follow_preset(data.preset_key)
+        await self.services.loading.follow_preset(data.preset_key)
         await self._show_presets(turn, view_of(self.services, turn).html("admin.preset_removed"))
 
     @callback(NewPreset, admin=True)
     async def ask_new(self, turn: Turn, data: NewPreset) -> None:
-        set_of(await self.services.users.require(turn.user_id), data.number)
+        set_of(await self.services.subscribers.require(turn.user_id), data.number)
         await self._ask(turn, NEW_PRESET, data, AdminPresets(), "admin.ask_preset_name")
 
     @callback(NamePreset, admin=True)
@@ -114,7 +114,7 @@ class AdminPresetsMixin(BotBase):
         name = await self._typed_name(turn)
         if name is None:
             return
-        rules = set_of(await self.services.users.require(turn.user_id), asked.number).rules
+        rules = set_of(await self.services.subscribers.require(turn.user_id), asked.number).rules
         preset = await self.services.presets.add(name, rules, turn.user_id)
         await self.services.inputs.cancel(turn.user_id)
         await self._show_admin_preset(turn, preset, view_of(self.services, turn).html("admin.preset_added"))

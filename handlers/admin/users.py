@@ -6,7 +6,7 @@ from handlers.admin.buttons import ShowUsers
 from handlers.conversation.base import BotBase, Turn
 from handlers.conversation.menus import message, view_of
 from handlers.conversation.routing import callback, command
-from services.subscribers.users import state_of
+from services.subscribers.roster import state_of
 
 USERS_PER_PAGE = 10
 
@@ -23,7 +23,7 @@ class AdminUsersMixin(BotBase):
     async def _show_users(self, turn: Turn, page: int) -> None:
         """Show one page; a page beyond the end is the last one."""
         view = view_of(self.services, turn)
-        counts = self.services.users.counts()
+        counts = self.services.roster.counts()
         last = max(0, (counts.total - 1) // USERS_PER_PAGE)
         page = min(max(page, 0), last)
         now = self.services.clock()
@@ -35,7 +35,7 @@ class AdminUsersMixin(BotBase):
                 user_id=subscriber.user_id,
                 plan=view.label("plan", subscriber.plan),
             )
-            for subscriber in await self.services.users.page(page * USERS_PER_PAGE, USERS_PER_PAGE)
+            for subscriber in await self.services.subscribers.page(page * USERS_PER_PAGE, USERS_PER_PAGE)
         ] or [view.html("users.nobody")]
         text = view.html(
             "users.main",

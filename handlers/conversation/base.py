@@ -15,11 +15,14 @@ from services.calls.channels import ChannelsService
 from services.claims.dead_letters import DeadLetters
 from services.monitoring.health import MonitoringService
 from services.payments.subscriptions import SubscriptionsService
+from services.subscribers.filter_sets import FilterSets
 from services.subscribers.inputs import InputsService
+from services.subscribers.loading import RosterLoading
 from services.subscribers.permissions import PermissionsService
 from services.subscribers.presets import PresetsService
+from services.subscribers.roster import Roster
 from services.subscribers.sharing import SharingService
-from services.subscribers.users import UsersService
+from services.subscribers.subscribers import Subscribers
 from services.why.explanations import ExplanationsService
 from texts.renderer import Texts
 
@@ -40,7 +43,10 @@ class Conversation(Protocol):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Services:
-    users: UsersService
+    subscribers: Subscribers
+    filter_sets: FilterSets
+    roster: Roster
+    loading: RosterLoading
     subscriptions: SubscriptionsService
     presets: PresetsService
     sharing: SharingService

@@ -99,23 +99,23 @@ class DeliveryMixin(BotBase):
         )
 
     async def _preferences(self, turn: Turn) -> Preferences:
-        return (await self.services.users.require(turn.user_id)).preferences
+        return (await self.services.subscribers.require(turn.user_id)).preferences
 
     async def _change_preferences(self, turn: Turn, change: Change) -> Preferences:
-        return (await self.services.users.change_preferences(turn.user_id, change)).preferences
+        return (await self.services.subscribers.change_preferences(turn.user_id, change)).preferences
 
     @command("delivery", help="help.delivery")
     async def delivery(self, turn: Turn) -> None:
-        await self._show_delivery(turn, await self.services.users.require(turn.user_id))
+        await self._show_delivery(turn, await self.services.subscribers.require(turn.user_id))
 
     @callback(ShowDelivery)
     async def show_delivery(self, turn: Turn, _data: ShowDelivery) -> None:
-        await self._show_delivery(turn, await self.services.users.require(turn.user_id))
+        await self._show_delivery(turn, await self.services.subscribers.require(turn.user_id))
 
     @callback(AskDelivery)
     async def ask_delivery(self, turn: Turn, data: AskDelivery) -> None:
         what = _known(data.what, tuple(_CLEARED))
-        await self.services.users.require(turn.user_id)
+        await self.services.subscribers.require(turn.user_id)
         await self.services.inputs.expect(turn.user_id, TYPED, what)
         await self.show(turn, menus.question(view_of(self.services, turn), what))
 
@@ -128,14 +128,14 @@ class DeliveryMixin(BotBase):
             await self.services.inputs.expect(turn.user_id, TYPED, payload)
             await self.reply(turn, menus.refused(view, payload, view.html(error.key, **error.arguments)))
             return
-        subscriber = await self.services.users.change_preferences(turn.user_id, change)
+        subscriber = await self.services.subscribers.change_preferences(turn.user_id, change)
         await self.services.inputs.cancel(turn.user_id)
         await self._show_delivery(turn, subscriber, view_of(self.services, turn).html("delivery.saved"))
 
     @callback(ClearDelivery)
     async def clear_delivery(self, turn: Turn, data: ClearDelivery) -> None:
         change = _CLEARED[_known(data.what, tuple(_CLEARED))]
-        await self._show_delivery(turn, await self.services.users.change_preferences(turn.user_id, change))
+        await self._show_delivery(turn, await self.services.subscribers.change_preferences(turn.user_id, change))
 
     @callback(ShowSounds)
     async def show_sounds(self, turn: Turn, _data: ShowSounds) -> None:
@@ -168,7 +168,7 @@ class DeliveryMixin(BotBase):
             hours = {"1h": 1, "8h": 8}.get(choice)
             return replace(preferences, snoozed_until=hours and now + timedelta(hours=hours))
 
-        await self._show_delivery(turn, await self.services.users.change_preferences(turn.user_id, change))
+        await self._show_delivery(turn, await self.services.subscribers.change_preferences(turn.user_id, change))
 
     @callback(ShowMuted)
     async def show_muted(self, turn: Turn, data: ShowMuted) -> None:
@@ -227,7 +227,9 @@ class DeliveryMixin(BotBase):
 
     @callback(DeliverPrivately)
     async def deliver_privately(self, turn: Turn, _data: DeliverPrivately) -> None:
-        subscriber = await self.services.users.change_preferences(turn.user_id, lambda p: replace(p, destination=None))
+        subscriber = await self.services.subscribers.change_preferences(
+            turn.user_id, lambda p: replace(p, destination=None)
+        )
         await self._show_delivery(turn, subscriber)
 
     @command("deliver_here", help="help.deliver_here", groups=True)
@@ -242,7 +244,7 @@ class DeliveryMixin(BotBase):
         await self.reply(turn, Message(html=str(view.html(key)), thread_id=group.thread_id))
 
     async def _choose_group(self, turn: Turn, group: GroupChat) -> str:
-        if await self.services.users.find(turn.user_id) is None:
+        if await self.services.subscribers.find(turn.user_id) is None:
             return "delivery.here_unknown"
         if not await self.services.permissions.administers(group.chat_id, turn.user_id):
             return "delivery.here_refused"

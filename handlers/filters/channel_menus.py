@@ -11,7 +11,7 @@ from domain.filters.numbers import show_short
 from domain.filters.registry import Choice, FilterSet
 from handlers.conversation.menus import View, message
 from handlers.filters.buttons import ClearChannels, ShowChannels, ShowField, ToggleChannel, channel_tag
-from services.subscribers.filter_sets import CHANNEL
+from services.subscribers.set_changes import CHANNEL
 from texts.markup import Html, join
 
 CHANNELS_PER_PAGE: Final = 8

@@ -10,7 +10,7 @@ from domain.subscribers.subscriber import Subscriber
 from handlers.conversation.menus import View, in_rows, message
 from handlers.delivery.buttons import SetPaused, ShowDelivery
 from handlers.filters.buttons import NewSet, ShowSet
-from services.subscribers.users import state_of
+from services.subscribers.roster import state_of
 from texts.markup import Html, join
 
 

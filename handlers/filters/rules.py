@@ -24,7 +24,7 @@ from handlers.filters.buttons import (
 from handlers.filters.channel_menus import channel_rule, channels_menu, choosable
 from handlers.filters.set_menus import GROUPS, POLICIES, field_keyboard, field_menu, group_menu
 from runtime.errors import UserFacingError
-from services.subscribers.filter_sets import CHANNEL, set_of
+from services.subscribers.set_changes import CHANNEL, set_of
 from texts.markup import Html
 
 RULE: Final = "rule"
@@ -54,7 +54,7 @@ class RulesMixin(BotBase):
 
     @callback(ShowGroup)
     async def show_group(self, turn: Turn, data: ShowGroup) -> None:
-        filter_set = set_of(await self.services.users.require(turn.user_id), data.number)
+        filter_set = set_of(await self.services.subscribers.require(turn.user_id), data.number)
         for group in GROUPS:
             if group == data.group:
                 await self.show(turn, group_menu(view_of(self.services, turn), filter_set, group))
@@ -64,7 +64,7 @@ class RulesMixin(BotBase):
     @callback(ShowField)
     async def show_field(self, turn: Turn, data: ShowField) -> None:
         field = _field(data.field_key)
-        filter_set = set_of(await self.services.users.require(turn.user_id), data.number)
+        filter_set = set_of(await self.services.subscribers.require(turn.user_id), data.number)
         await self.services.inputs.expect(turn.user_id, RULE, data.pack())
         await self.show(turn, field_menu(view_of(self.services, turn), filter_set, field))
 
@@ -72,14 +72,13 @@ class RulesMixin(BotBase):
     async def typed_rule(self, turn: Turn, payload: str) -> None:
         asked = ShowField.unpack(payload)
         field = _field(asked.field_key)
-        users = self.services.users
-        filter_set = set_of(await users.require(turn.user_id), asked.number)
+        filter_set = set_of(await self.services.subscribers.require(turn.user_id), asked.number)
         before = filter_set.rules.get(field.key)
         try:
             rule = parse_rule(turn.text, field)
             if rule and before:  # what a missing value means was chosen apart, and stays
                 rule = with_policy(rule, before.missing, before.wait_minutes)
-            subscriber = await users.set_rule(turn.user_id, asked.number, field.key, rule)
+            subscriber = await self.services.filter_sets.set_rule(turn.user_id, asked.number, field.key, rule)
         except UserFacingError as error:
             await self._refuse(turn, filter_set, field, error)
             return
@@ -114,7 +113,7 @@ class RulesMixin(BotBase):
     @callback(ClearField)
     async def clear_field(self, turn: Turn, data: ClearField) -> None:
         field = _field(data.field_key)
-        subscriber = await self.services.users.set_rule(turn.user_id, data.number, field.key, None)
+        subscriber = await self.services.filter_sets.set_rule(turn.user_id, data.number, field.key, None)
         await self._show_saved(turn, subscriber, data.number, field)
 
     @callback(SetFlag)
@@ -122,12 +121,12 @@ class RulesMixin(BotBase):
         field = _field(data.field_key)
         if field.unit != "flag":
             raise UserFacingError("callback.stale")
-        filter_set = set_of(await self.services.users.require(turn.user_id), data.number)
+        filter_set = set_of(await self.services.subscribers.require(turn.user_id), data.number)
         before = filter_set.rules.get(field.key)
         rule = YES if data.value else NO
         if before:
             rule = with_policy(rule, before.missing, before.wait_minutes)
-        subscriber = await self.services.users.set_rule(turn.user_id, data.number, field.key, rule)
+        subscriber = await self.services.filter_sets.set_rule(turn.user_id, data.number, field.key, rule)
         changed = set_of(subscriber, data.number)
         note = self._saved(turn, changed, field)
         await self.show(turn, field_menu(view_of(self.services, turn), changed, field, note))
@@ -136,8 +135,8 @@ class RulesMixin(BotBase):
     async def set_missing(self, turn: Turn, data: SetMissing) -> None:
         field = _field(data.field_key)
         missing, wait_minutes = _policy(data.missing, data.wait_minutes)
-        users = self.services.users
-        subscriber = await users.set_missing(turn.user_id, data.number, field.key, missing, wait_minutes)
+        sets = self.services.filter_sets
+        subscriber = await sets.set_missing(turn.user_id, data.number, field.key, missing, wait_minutes)
         asked = ShowField(data.number, field.key)
         await self.services.inputs.expect(turn.user_id, RULE, asked.pack())
         filter_set = set_of(subscriber, data.number)
@@ -145,7 +144,7 @@ class RulesMixin(BotBase):
 
     @callback(ShowChannels)
     async def show_channels(self, turn: Turn, data: ShowChannels) -> None:
-        subscriber = await self.services.users.require(turn.user_id)
+        subscriber = await self.services.subscribers.require(turn.user_id)
         await self._show_channels(turn, set_of(subscriber, data.number), data.page)
 
     async def _show_channels(self, turn: Turn, filter_set: FilterSet, page: int) -> None:
@@ -154,17 +153,16 @@ class RulesMixin(BotBase):
 
     @callback(ToggleChannel)
     async def toggle_channel(self, turn: Turn, data: ToggleChannel) -> None:
-        users = self.services.users
-        filter_set = set_of(await users.require(turn.user_id), data.number)
+        filter_set = set_of(await self.services.subscribers.require(turn.user_id), data.number)
         channels = choosable(self.services.channels.known(), channel_rule(filter_set))
         tagged = [channel.id for channel in channels if channel_tag(channel.id) == data.tag]
         if not tagged:
             raise UserFacingError("channel.unknown")
-        subscriber = await users.turn_channel(turn.user_id, data.number, tagged[0])
+        subscriber = await self.services.filter_sets.turn_channel(turn.user_id, data.number, tagged[0])
         await self._show_channels(turn, set_of(subscriber, data.number), data.page)
 
     @callback(ClearChannels)
     async def clear_channels(self, turn: Turn, data: ClearChannels) -> str:
-        subscriber = await self.services.users.set_rule(turn.user_id, data.number, CHANNEL, None)
+        subscriber = await self.services.filter_sets.set_rule(turn.user_id, data.number, CHANNEL, None)
         await self._show_channels(turn, set_of(subscriber, data.number), page=0)
         return view_of(self.services, turn).plain("settings.channels_cleared")

@@ -24,7 +24,7 @@ from handlers.filters.buttons import (
     ShowSettings,
     ShowVersions,
 )
-from services.subscribers.filter_sets import CHANNEL
+from services.subscribers.set_changes import CHANNEL
 from texts.markup import Html
 
 GROUPS: Final[tuple[Group, ...]] = get_args(Group)

@@ -9,7 +9,7 @@ from handlers.filters import sharing_menus
 from handlers.filters.buttons import CopyShared, RestoreVersion, ShareSet, ShowVersion, ShowVersions
 from handlers.filters.set_menus import set_menu
 from runtime.errors import UserFacingError
-from services.subscribers.filter_sets import set_of
+from services.subscribers.set_changes import set_of
 
 
 class SharingMixin(BotBase):
@@ -17,7 +17,7 @@ class SharingMixin(BotBase):
 
     @callback(ShareSet)
     async def share_set(self, turn: Turn, data: ShareSet) -> None:
-        subscriber = await self.services.users.require(turn.user_id)
+        subscriber = await self.services.subscribers.require(turn.user_id)
         filter_set = set_of(subscriber, data.number)
         shared = await self.services.sharing.share(subscriber, filter_set)
         link = sharing_menus.link_to(self.services.bot_username(), shared)
@@ -26,21 +26,21 @@ class SharingMixin(BotBase):
     @callback(CopyShared)
     async def copy_shared(self, turn: Turn, data: CopyShared) -> None:
         shared = await self.services.sharing.open(data.code)
-        placed = await self.services.users.add_set(turn.user_id, shared.name, shared.rules)
+        placed = await self.services.filter_sets.add_set(turn.user_id, shared.name, shared.rules)
         view = view_of(self.services, turn)
         note = view.html("share.copied", creator=sharing_menus.creator_of(view, shared))
         await self.show(turn, set_menu(view, placed.filter_set, note))
 
     @callback(ShowVersions)
     async def show_versions(self, turn: Turn, data: ShowVersions) -> None:
-        filter_set = set_of(await self.services.users.require(turn.user_id), data.number)
-        versions = await self.services.users.versions(turn.user_id, data.number)
+        filter_set = set_of(await self.services.subscribers.require(turn.user_id), data.number)
+        versions = await self.services.filter_sets.versions(turn.user_id, data.number)
         view = view_of(self.services, turn)
         await self.show(turn, sharing_menus.versions_menu(view, filter_set, versions, data.page))
 
     @callback(ShowVersion)
     async def show_version(self, turn: Turn, data: ShowVersion) -> None:
-        versions = await self.services.users.versions(turn.user_id, data.number)
+        versions = await self.services.filter_sets.versions(turn.user_id, data.number)
         version = next((v for v in versions if v.revision == data.revision), None)
         if version is None:
             raise UserFacingError("version.unknown")
@@ -48,7 +48,7 @@ class SharingMixin(BotBase):
 
     @callback(RestoreVersion)
     async def restore_version(self, turn: Turn, data: RestoreVersion) -> None:
-        subscriber = await self.services.users.restore_version(turn.user_id, data.number, data.revision)
+        subscriber = await self.services.filter_sets.restore_version(turn.user_id, data.number, data.revision)
         view = view_of(self.services, turn)
         note = view.html("versions.restored")
         await self.show(turn, set_menu(view, set_of(subscriber, data.number), note))

@@ -18,7 +18,7 @@ from texts.markup import Html
 class PaymentsMixin(BotBase):
     @command("status", help="help.status")
     async def status(self, turn: Turn) -> None:
-        subscriber = await self.services.users.require(turn.user_id)
+        subscriber = await self.services.subscribers.require(turn.user_id)
         status = self.services.subscriptions.status(subscriber)
         view = view_of(self.services, turn)
         text = view.html(
@@ -33,7 +33,7 @@ class PaymentsMixin(BotBase):
 
     @command("plan", help="help.plan")
     async def plan(self, turn: Turn) -> None:
-        subscriber = await self.services.users.require(turn.user_id)
+        subscriber = await self.services.subscribers.require(turn.user_id)
         status = self.services.subscriptions.status(subscriber)
         view = view_of(self.services, turn)
         plans = (

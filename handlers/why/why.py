@@ -47,7 +47,7 @@ class WhyMixin(BotBase):
             if found:
                 await self.reply(turn, why_cards.explanation_card(view, found, self.services.clock()))
                 return
-        await self.services.users.require(turn.user_id)
+        await self.services.subscribers.require(turn.user_id)
         if addresses:
             await self.reply(turn, message(view.html("why.no_calls", address=addresses[0])))
         else:

@@ -22,7 +22,7 @@ from services.calls.tokens import TokensService
 from services.claims.claiming import CheckedChannel
 from services.claims.outbox import ClaimRequest, FeedCursor, Outbox
 from services.monitoring.metrics import Metrics
-from services.subscribers.users import UsersService
+from services.subscribers.roster import Roster
 
 log = structlog.get_logger(__name__)
 
@@ -39,7 +39,7 @@ class DecisionsService:
         matcher: Matcher,
         channels: ChannelsService,
         tokens: TokensService,
-        users: UsersService,
+        roster: Roster,
         outbox: Outbox,
         metrics: Metrics,
         clock: Callable[[], datetime],
@@ -50,7 +50,7 @@ class DecisionsService:
         self._matcher = matcher
         self._channels = channels
         self._tokens = tokens
-        self._users = users
+        self._roster = roster
         self._outbox = outbox
         self._metrics = metrics
         self._clock = clock
@@ -73,7 +73,7 @@ class DecisionsService:
 
         The matcher counts the pairs as accepted: the result must be claimed, or what is not given to `take_back`.
         """
-        self._users.expire_due()
+        self._roster.expire_due()
         decided = [self._decide_one(call) for call in calls]
         fault_point("decided")
         return [request for request in decided if request is not None]

@@ -39,7 +39,7 @@ from services.delivery.sending import Receipt, Sender, place_of
 from services.delivery.settling import Settler
 from services.delivery.turns import Waiting
 from services.monitoring.metrics import Metrics
-from services.subscribers.users import UsersService
+from services.subscribers.subscribers import Subscribers
 
 log = structlog.get_logger(__name__)
 
@@ -77,7 +77,7 @@ class DeliveryService:
         self,
         *,
         outbox: Outbox,
-        users: UsersService,
+        subscribers: Subscribers,
         policy: PolicyService,
         held: HeldCalls,
         sender: Sender,
@@ -88,7 +88,7 @@ class DeliveryService:
         consumer: str,
     ) -> None:
         self._outbox = outbox
-        self._users = users
+        self._subscribers = subscribers
         self._policy = policy
         self._holds = held
         self._sender = sender
@@ -98,7 +98,7 @@ class DeliveryService:
         self._on_sent = on_sent
         self._consumer = consumer
         self._settler = Settler(
-            outbox=outbox, users=users, sender=sender, composer=composer, metrics=metrics, clock=clock
+            outbox=outbox, subscribers=subscribers, sender=sender, composer=composer, metrics=metrics, clock=clock
         )
         self._queues: dict[int, deque[Waiting]] = {}
         self._in_hand: set[tuple[Partition, str]] = set()
@@ -323,7 +323,7 @@ class DeliveryService:
 
     async def _sort_out(self, user_id: int, queue: deque[Waiting]) -> tuple[Subscriber | None, list[Waiting]]:
         """Hold and withhold what is not to go out now; return what is, oldest first."""
-        subscriber = await persistently(lambda: self._users.find(user_id))
+        subscriber = await persistently(lambda: self._subscribers.find(user_id))
         looked_at = [waiting for waiting in islice(queue, LOOKED_AT) if not waiting.settled]
         if subscriber is None:
             await self._settler.withhold(looked_at, "unknown")

@@ -25,7 +25,7 @@ from services.claims.outbox import Outbox
 from services.delivery.cards import reached_late, readable, shown_figure
 from services.delivery.held import CALLS_PER_DIGEST, HeldCalls
 from services.monitoring.metrics import Metrics
-from services.subscribers.users import UsersService
+from services.subscribers.subscribers import Subscribers
 from texts.markup import Html, join
 from texts.renderer import Texts
 
@@ -64,13 +64,13 @@ class DigestsService:
         self,
         *,
         held: HeldCalls,
-        users: UsersService,
+        subscribers: Subscribers,
         clock: Callable[[], datetime],
         partitions: Callable[[], Collection[Partition]] = lambda: ALL,
     ) -> None:
         """`partitions`: whose digests are written here."""
         self._held = held
-        self._users = users
+        self._subscribers = subscribers
         self._clock = clock
         self._partitions = partitions
         self._last: LRUCache[int, str] = LRUCache(_DISPATCHED)
@@ -96,7 +96,7 @@ class DigestsService:
     async def _look_at(self, user_id: int) -> int:
         now = self._clock()
         calls = await self._held.of(user_id)
-        subscriber = await self._users.find(user_id)
+        subscriber = await self._subscribers.find(user_id)
         newest_at = max((call.held_at for call in calls), default=now)
         waits_until = digest_waits_until(subscriber, now, newest_at) if subscriber else now
         if waits_until <= now and await self._last_one_waits(user_id):

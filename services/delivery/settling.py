@@ -28,7 +28,7 @@ from services.delivery.policy import note_commands
 from services.delivery.sending import Place, Receipt, Sender
 from services.delivery.turns import Waiting
 from services.monitoring.metrics import Metrics
-from services.subscribers.users import UsersService
+from services.subscribers.subscribers import Subscribers
 
 log = structlog.get_logger(__name__)
 
@@ -41,14 +41,14 @@ class Settler:
         self,
         *,
         outbox: Outbox,
-        users: UsersService,
+        subscribers: Subscribers,
         sender: Sender,
         composer: Composer,
         metrics: Metrics,
         clock: Callable[[], datetime],
     ) -> None:
         self._outbox = outbox
-        self._users = users
+        self._subscribers = subscribers
         self._sender = sender
         self._composer = composer
         self._metrics = metrics
@@ -123,7 +123,7 @@ class Settler:
                 pass
             case RecipientGoneError() if own_chat:
                 user_id = subscriber.user_id
-                await persistently(lambda: self._users.set_unreachable(user_id, unreachable=True))
+                await persistently(lambda: self._subscribers.set_unreachable(user_id, unreachable=True))
             case RecipientGoneError():
                 await self._come_back(subscriber, place)
             case ChatMigratedError(new_chat_id=chat_id):
@@ -147,7 +147,7 @@ class Settler:
 
     async def _follow(self, subscriber: Subscriber, *, own_chat: bool, chat_id: int) -> None:
         if own_chat:
-            await persistently(lambda: self._users.move(subscriber.user_id, chat_id=chat_id))
+            await persistently(lambda: self._subscribers.move(subscriber.user_id, chat_id=chat_id))
             return
 
         def moved(preferences: Preferences) -> Preferences:
@@ -177,7 +177,7 @@ class Settler:
             log.warning("destination_loss_not_told", user_id=subscriber.user_id, reason=str(error))
 
     async def _change(self, subscriber: Subscriber, change: Callable[[Preferences], Preferences]) -> None:
-        await persistently(lambda: self._users.change_preferences(subscriber.user_id, change))
+        await persistently(lambda: self._subscribers.change_preferences(subscriber.user_id, change))
 
     def _count(self, waiting: Waiting, now: datetime) -> float:
         if waiting.entry.alert.kind == "digest":

@@ -1,79 +1,151 @@
-"""Changes of one filter set, as its owner makes them. Whoever changes a rule himself follows no preset any more."""
+"""What a subscriber does with their filter sets: each change is one new document, saved by `subscribers.py`."""
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Callable, Mapping, Sequence
 
+from msgspec import Struct
 from msgspec.structs import replace
 
-from domain.filters.numbers import MAX_CHOICES, with_policy
-from domain.filters.registry import FIELDS, Choice, FilterSet, Missing, Rule
+from domain.filters.registry import FilterSet, Missing, Rule
 from domain.subscribers.subscriber import Subscriber
 from runtime.errors import UserFacingError
-from texts.markup import utf16_length
-from texts.sanitise import inert
-
-FIELD_KEYS: Final = frozenset(field.key for field in FIELDS)
-CHANNEL: Final = "channel"
-"""The field whose values are chosen from a list."""
-MAX_NAME_UTF16: Final = 32
-
-
-def set_of(subscriber: Subscriber, number: int) -> FilterSet:
-    """Find a set that a button of any age names, or raise `UserFacingError("filter_set.unknown")`."""
-    filter_set = subscriber.filter_set(number)
-    if filter_set is None:
-        raise UserFacingError("filter_set.unknown")
-    return filter_set
+from services.payments.subscriptions import SubscriptionsService
+from services.subscribers.presets import PresetsService
+from services.subscribers.set_changes import (
+    FIELD_KEYS,
+    check_size,
+    set_name,
+    set_of,
+    with_channel_turned,
+    with_missing,
+    with_rule,
+)
+from services.subscribers.subscribers import Subscribers
+from services.subscribers.versions import SetVersion, SubscriberHistory
 
 
-def set_name(typed: str) -> str:
-    """Return the visible part of what somebody typed as a name, or raise `set.name_empty` or `set.name_long`."""
-    name = inert(typed, 2 * MAX_NAME_UTF16, copyable=True)
-    if not name:
-        raise UserFacingError("set.name_empty", limit=MAX_NAME_UTF16)
-    if utf16_length(name) > MAX_NAME_UTF16:
-        raise UserFacingError("set.name_long", typed=name, limit=MAX_NAME_UTF16)
-    return name
+class Placed(Struct, frozen=True):
+    """A set that was added, or found to be there already."""
+
+    subscriber: Subscriber
+    number: int
+
+    @property
+    def filter_set(self) -> FilterSet:
+        return next(s for s in self.subscriber.filter_sets if s.number == self.number)
 
 
-def with_rule(filter_set: FilterSet, field_key: str, rule: Rule | None) -> FilterSet:
-    """Set or clear one rule. The first rule of an empty set turns it on: only now does it say anything."""
-    rules = {key: kept for key, kept in filter_set.rules.items() if key != field_key}
-    if rule is not None:
-        rules[field_key] = rule
-    if rules == filter_set.rules:
-        return filter_set
-    enabled = filter_set.enabled or not filter_set.rules
-    return replace(filter_set, rules=rules, enabled=enabled, follows=None)
+class FilterSets:
+    def __init__(
+        self,
+        *,
+        subscribers: Subscribers,
+        presets: PresetsService,
+        subscriptions: SubscriptionsService,
+        history: SubscriberHistory,
+    ) -> None:
+        self._subscribers = subscribers
+        self._presets = presets
+        self._subscriptions = subscriptions
+        self._history = history
 
+    async def set_rule(self, user_id: int, number: int, field_key: str, rule: Rule | None) -> Subscriber:
+        if field_key not in FIELD_KEYS:
+            raise UserFacingError("filter.unknown", typed=field_key)
+        check_size(rule)
+        return await self._change_set(user_id, number, lambda s: with_rule(s, field_key, rule))
 
-def with_missing(filter_set: FilterSet, field_key: str, missing: Missing, wait_minutes: int) -> FilterSet:
-    """Say what a rule does about a call without a value, or raise `rule.unknown` where there is no rule."""
-    rule = filter_set.rules.get(field_key)
-    if rule is None:
-        raise UserFacingError("rule.unknown")
-    return with_rule(filter_set, field_key, with_policy(rule, missing, wait_minutes))
+    async def set_missing(
+        self, user_id: int, number: int, field_key: str, missing: Missing, wait_minutes: int = 0
+    ) -> Subscriber:
+        return await self._change_set(user_id, number, lambda s: with_missing(s, field_key, missing, wait_minutes))
 
+    async def turn_channel(self, user_id: int, number: int, channel_id: str) -> Subscriber:
+        return await self._change_set(user_id, number, lambda s: with_channel_turned(s, channel_id))
 
-def with_channel_turned(filter_set: FilterSet, channel_id: str) -> FilterSet:
-    """Turn a channel on to its next state: not chosen, listened to, muted."""
-    rule = filter_set.rules.get(CHANNEL)
-    turned = _turned(rule if isinstance(rule, Choice) else Choice(), channel_id)
-    return with_rule(filter_set, CHANNEL, turned if turned.included or turned.excluded else None)
+    async def set_enabled(self, user_id: int, number: int, *, enabled: bool) -> Subscriber:
+        return await self._change_set(user_id, number, lambda s: replace(s, enabled=enabled))
 
+    async def rename_set(self, user_id: int, number: int, name: str) -> Subscriber:
+        """`UserFacingError("set.name_empty")` or `("set.name_long")` for what is no name."""
+        visible = set_name(name)
+        return await self._change_set(user_id, number, lambda s: replace(s, name=visible))
 
-def check_size(rule: Rule | None) -> None:
-    """Raise `choice.too_many` for a rule that names more than one can."""
-    if isinstance(rule, Choice) and len(rule.included | rule.excluded) > MAX_CHOICES:
-        raise UserFacingError("choice.too_many", limit=MAX_CHOICES)
+    async def add_set(self, user_id: int, name: str, rules: Mapping[str, Rule] | None = None) -> Placed:
+        """Add a set; an empty one is off until it has a rule. The same name and rules are not added twice."""
+        chosen = dict(rules or {})
 
+        def is_same(filter_set: FilterSet) -> bool:
+            return bool(chosen) and filter_set.name == name and filter_set.rules == chosen
 
-def _turned(rule: Choice, channel_id: str) -> Choice:
-    if channel_id in rule.included:
-        return replace(rule, included=rule.included - {channel_id}, excluded=rule.excluded | {channel_id})
-    if channel_id in rule.excluded:
-        return replace(rule, excluded=rule.excluded - {channel_id})
-    turned = replace(rule, included=rule.included | {channel_id})
-    check_size(turned)
-    return turned
+        fresh = FilterSet(user_id=user_id, number=0, name=name, rules=chosen, enabled=bool(chosen))
+        return await self._add(user_id, lambda _: fresh, is_same)
+
+    async def copy_set(self, user_id: int, number: int, name: str) -> Placed:
+        """Duplicate one's own set under another name; the copy follows no preset."""
+        visible = set_name(name)
+
+        def copied(subscriber: Subscriber) -> FilterSet:
+            return replace(set_of(subscriber, number), name=visible, follows=None)
+
+        return await self._add(user_id, copied, lambda _: False)
+
+    async def remove_set(self, user_id: int, number: int) -> Subscriber:
+        def change(subscriber: Subscriber) -> Subscriber:
+            set_of(subscriber, number)
+            return replace(subscriber, filter_sets=tuple(s for s in subscriber.filter_sets if s.number != number))
+
+        return await self._subscribers.change(user_id, change)
+
+    async def apply_preset(self, user_id: int, preset_key: str, number: int | None = None) -> Placed:
+        """Let a set become this preset and follow it; without a number add one, unless one follows it already."""
+        preset = self._presets.find(preset_key)
+        fresh = FilterSet(
+            user_id=user_id, number=number or 0, name=preset.key, rules=dict(preset.rules), follows=preset.key
+        )
+        if number is None:
+            return await self._add(user_id, lambda _: fresh, lambda s: s.follows == preset.key)
+        return Placed(await self._change_set(user_id, number, lambda _: fresh), number)
+
+    async def versions(self, user_id: int, number: int) -> Sequence[SetVersion]:
+        """Return the earlier forms of a set, the latest first."""
+        return await self._history.versions(set_of(await self._subscribers.require(user_id), number))
+
+    async def restore_version(self, user_id: int, number: int, revision: int) -> Subscriber:
+        """Give a set the name and the rules that it had; whether it is on stays as it is."""
+        forms = (v.filter_set for v in await self.versions(user_id, number) if v.revision == revision)
+        earlier = next(forms, None)
+        if earlier is None:
+            raise UserFacingError("version.unknown")
+        rules = {key: rule for key, rule in earlier.rules.items() if key in FIELD_KEYS}
+        return await self._change_set(
+            user_id, number, lambda s: replace(s, name=earlier.name, rules=rules, follows=None)
+        )
+
+    async def _change_set(self, user_id: int, number: int, change: Callable[[FilterSet], FilterSet]) -> Subscriber:
+        def changed(subscriber: Subscriber) -> Subscriber:
+            set_of(subscriber, number)
+            sets = tuple(change(s) if s.number == number else s for s in subscriber.filter_sets)
+            return replace(subscriber, filter_sets=sets)
+
+        return await self._subscribers.change(user_id, changed)
+
+    async def _add(
+        self, user_id: int, make: Callable[[Subscriber], FilterSet], is_same: Callable[[FilterSet], bool]
+    ) -> Placed:
+        """Add what `make` gives under the next number, up to the limit of the plan, unless one is the same."""
+
+        def added(subscriber: Subscriber) -> Subscriber:
+            sets = subscriber.filter_sets
+            if any(map(is_same, sets)):
+                return subscriber
+            limit = self._subscriptions.filter_sets_limit(subscriber)
+            if len(sets) >= limit:
+                raise UserFacingError("filter_sets.limit", limit=limit)
+            number = max((s.number for s in sets), default=0) + 1
+            return replace(subscriber, filter_sets=(*sets, replace(make(subscriber), number=number)))
+
+        subscriber = await self._subscribers.change(user_id, added)
+        same = (s.number for s in subscriber.filter_sets if is_same(s))
+        return Placed(subscriber, next(same, subscriber.filter_sets[-1].number))

@@ -18,7 +18,7 @@ from domain.filters.registry import FilterSet
 from domain.stored.journal import DecidedCall, DeliveryRecord, DeliveryStatus
 from domain.subscribers.subscriber import Subscriber
 from domain.why.verdicts import AMBIGUOUS_FOR, Judged, Judgement, failed_only, judge, judge_as_given
-from services.subscribers.users import UsersService
+from services.subscribers.subscribers import Subscribers
 from services.why.history import Brought, HistoryStore, Recent, Revision, newest_first
 
 MAX_CALLS: Final = 100
@@ -106,9 +106,9 @@ class NearMisses(Struct, frozen=True, kw_only=True):
 
 
 class ExplanationsService:
-    def __init__(self, *, history: HistoryStore, users: UsersService, clock: Callable[[], datetime]) -> None:
+    def __init__(self, *, history: HistoryStore, subscribers: Subscribers, clock: Callable[[], datetime]) -> None:
         self._history = history
-        self._users = users
+        self._subscribers = subscribers
         self._clock = clock
 
     async def why_token(self, user_id: int, address: str) -> Explanation | None:
@@ -116,7 +116,7 @@ class ExplanationsService:
 
         Besides the calls only what is the caller's own is read. `UserFacingError` for somebody unknown.
         """
-        subscriber = await self._users.require(user_id)
+        subscriber = await self._subscribers.require(user_id)
         facts = await self._facts(subscriber, address)
         if not facts.calls:
             return None
@@ -125,7 +125,7 @@ class ExplanationsService:
 
     async def why_call(self, user_id: int, address: str, tag: str) -> Explanation | None:
         """Explain the call of a token that a button names by `call_tag`; `None` if it is not there any more."""
-        subscriber = await self._users.require(user_id)
+        subscriber = await self._subscribers.require(user_id)
         facts = await self._facts(subscriber, address)
         named = next((one for one in facts.calls if call_tag(one.call.id) == tag), None)
         if named is None:
@@ -134,7 +134,7 @@ class ExplanationsService:
 
     async def near_misses(self, user_id: int) -> NearMisses:
         """Find today's calls that failed exactly one rule of one of the user's sets, and no set let through."""
-        subscriber = await self._users.require(user_id)
+        subscriber = await self._subscribers.require(user_id)
         zone = subscriber.preferences.time_zone
         midnight = self._clock().astimezone(zone_of(zone)).replace(hour=0, minute=0, second=0, microsecond=0)
         recent = await self._history.recent(user_id, lambda _: True)

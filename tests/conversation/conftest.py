@@ -30,14 +30,14 @@ from managers.storage.postgres import PostgresManager
 from services.monitoring.health import HealthReport, PartHealth
 from services.payments.subscriptions import SubscriptionsService
 from services.stores.journal import Journal
+from services.subscribers.group import SubscriberServices
 from services.subscribers.inputs import InputsService
 from services.subscribers.presets import PresetsService, PresetsStore
 from services.subscribers.sharing import SharingService
 from services.subscribers.store import SubscribersStore
-from services.subscribers.users import UsersService
 from services.subscribers.versions import SubscriberHistory
 from tests.conversation.telegram_wire import ADMIN_ID, AnyApplication, Person, RecordedConversation, application
-from tests.conversation.wiring import services_of
+from tests.conversation.wiring import fields_of, services_of
 from texts import Texts
 
 CONFIG = Path(__file__).parents[2] / "config"
@@ -132,7 +132,7 @@ def services(
     subscriptions = SubscriptionsService(PLANS, clock=clock)
     presets = PresetsService(PRESETS, store=PresetsStore(redis_manager, postgres_manager, journal), clock=clock)
     cache = SmartCache[int, Subscriber | None].of("settings")
-    users = UsersService(
+    users = SubscriberServices.on(
         store=SubscribersStore(redis_manager, postgres_manager, journal, cache),
         matcher=matcher,
         presets=presets,
@@ -141,7 +141,7 @@ def services(
         clock=clock,
     )
     return services_of(
-        users=users,
+        **fields_of(users),
         subscriptions=subscriptions,
         presets=presets,
         sharing=SharingService(redis=redis_manager, postgres=postgres_manager, journal=journal, clock=clock),

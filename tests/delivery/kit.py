@@ -46,9 +46,9 @@ from services.monitoring.metrics import Metrics
 from services.payments.subscriptions import SubscriptionsService
 from services.stores import keys
 from services.stores.journal import Journal
+from services.subscribers.group import SubscriberServices
 from services.subscribers.presets import PresetsService, PresetsStore
 from services.subscribers.store import SubscribersStore
-from services.subscribers.users import UsersService
 from services.subscribers.versions import SubscriberHistory
 from tests.wiring import held_calls_on, outbox_on
 from texts import Texts
@@ -98,10 +98,10 @@ def subscribers_store(redis: RedisManager) -> SubscribersStore:
 
 def users_service(
     redis: RedisManager, store: SubscribersStore, clock: Clock, matcher: Matcher, held: HeldCalls | None = None
-) -> UsersService:
+) -> SubscriberServices:
     """Subscribers in memory and Redis; nobody asks PostgreSQL for one who stands there."""
     journal = Journal(redis, NOWHERE)
-    return UsersService(
+    return SubscriberServices.on(
         store=store,
         matcher=matcher,
         presets=PresetsService((), store=PresetsStore(redis, NOWHERE, journal), clock=clock),
@@ -152,7 +152,7 @@ class Way(Struct):
     manager: TelegramManager
     outbox: Outbox
     store: SubscribersStore
-    users: UsersService
+    users: SubscriberServices
     matcher: Matcher
     held: HeldCalls
     policy: PolicyService
@@ -259,7 +259,7 @@ def way_of(redis: RedisManager, telegram: TelegramSandbox, manager: TelegramMana
     sent: list[Sent] = []
     delivery = DeliveryService(
         outbox=outbox,
-        users=users,
+        subscribers=users.subscribers,
         policy=policy,
         held=held,
         sender=sender,
@@ -282,9 +282,11 @@ def way_of(redis: RedisManager, telegram: TelegramSandbox, manager: TelegramMana
         policy=policy,
         composer=composer,
         files=files,
-        digests=DigestsService(held=held, users=users, clock=clock),
+        digests=DigestsService(held=held, subscribers=users.subscribers, clock=clock),
         delivery=delivery,
-        settler=Settler(outbox=outbox, users=users, sender=sender, composer=composer, metrics=metrics, clock=clock),
+        settler=Settler(
+            outbox=outbox, subscribers=users.subscribers, sender=sender, composer=composer, metrics=metrics, clock=clock
+        ),
         metrics=metrics,
         market=market,
         clock=clock,

@@ -63,9 +63,9 @@ async def test_a_slow_chat_merges_and_holds_nobody_else_up(way: Way) -> None:
 
 async def test_who_no_longer_receives_gets_nothing(way: Way) -> None:
     ann, ben, cid = await way.person(), await way.person(), await way.person(snoozed_until=NOW + timedelta(hours=1))
-    await way.users.set_paused(ann.id, paused=True)
+    await way.users.subscribers.set_paused(ann.id, paused=True)
     call = call_of(1)
-    await way.users.change_preferences(
+    await way.users.subscribers.change_preferences(
         ben.id, lambda p: type(p)(muted_tokens={call.token.address: NOW + timedelta(hours=1)})
     )
     await way.claim(claim_of(call, ann.id, ben.id, cid.id))
@@ -109,7 +109,7 @@ async def test_sounds_are_chosen_by_kind(
     await way.claim(*(claim_of(call, ann.id, late_s=s) for call, s in zip(calls, late, strict=True)))
     entries = await way.outbox.recover("other") + await way.outbox.read("other", count=9, block_ms=10)
     waiting = [Waiting(entry=entry, call=call) for entry, call in zip(entries, calls, strict=True)]
-    composed = way.composer.message(waiting, await way.users.require(ann.id), Place(ann.id))
+    composed = way.composer.message(waiting, await way.users.subscribers.require(ann.id), Place(ann.id))
     assert composed.message.silent == expected
 
 
@@ -148,7 +148,9 @@ async def test_a_card_that_cannot_be_made_takes_no_other_with_it(way: Way) -> No
 async def test_a_group_gets_the_alerts_without_the_buttons_of_its_owner(way: Way) -> None:
     ann = await way.person()
     group = way.telegram.group("Callers", [ann])
-    await way.users.change_preferences(ann.id, lambda p: type(p)(destination=Destination(chat_id=group.chat_id)))
+    await way.users.subscribers.change_preferences(
+        ann.id, lambda p: type(p)(destination=Destination(chat_id=group.chat_id))
+    )
     await way.claim(claim_of(call_of(1), ann.id))
     await way.deliver()
     assert texts_of(ann) == []
@@ -161,7 +163,7 @@ async def test_a_group_gets_the_alerts_without_the_buttons_of_its_owner(way: Way
 async def test_a_lost_group_brings_the_alerts_home(way: Way) -> None:
     ann = await way.person()
     group = way.telegram.group("Callers", [ann])
-    await way.users.change_preferences(
+    await way.users.subscribers.change_preferences(
         ann.id, lambda p: type(p)(destination=Destination(chat_id=group.chat_id, title="Callers"))
     )
     group.kick_bot(ann)
@@ -170,7 +172,7 @@ async def test_a_lost_group_brings_the_alerts_home(way: Way) -> None:
     note, alert = texts_of(ann)
     assert "no longer write to “Callers”" in note
     assert "T1" in alert
-    subscriber = await way.users.require(ann.id)
+    subscriber = await way.users.subscribers.require(ann.id)
     assert subscriber.preferences.destination is None
     assert not subscriber.unreachable
 
@@ -178,12 +180,14 @@ async def test_a_lost_group_brings_the_alerts_home(way: Way) -> None:
 async def test_a_group_that_moved_is_followed(way: Way) -> None:
     ann = await way.person()
     group = way.telegram.group("Callers", [ann])
-    await way.users.change_preferences(ann.id, lambda p: type(p)(destination=Destination(chat_id=group.chat_id)))
+    await way.users.subscribers.change_preferences(
+        ann.id, lambda p: type(p)(destination=Destination(chat_id=group.chat_id))
+    )
     new = group.upgrade(ann)
     await way.claim(claim_of(call_of(1), ann.id))
     await way.deliver()
     assert [m["text"] for m in new.messages if m["from"]["is_bot"]]
-    destination = (await way.users.require(ann.id)).preferences.destination
+    destination = (await way.users.subscribers.require(ann.id)).preferences.destination
     assert destination is not None
     assert destination.chat_id == new.chat_id
 
@@ -193,7 +197,7 @@ async def test_a_deleted_topic_falls_back_to_general(way: Way) -> None:
     forum = way.telegram.group("Forum", [ann]).upgrade(ann)
     forum.chat.card["is_forum"] = True
     forum.chat.thread_ids.add(7)
-    await way.users.change_preferences(
+    await way.users.subscribers.change_preferences(
         ann.id, lambda p: type(p)(destination=Destination(chat_id=forum.chat_id, thread_id=7))
     )
     await way.claim(claim_of(call_of(1), ann.id))
@@ -203,7 +207,7 @@ async def test_a_deleted_topic_falls_back_to_general(way: Way) -> None:
     await way.deliver()
     topics = [m.get("message_thread_id") for m in forum.messages if m["from"]["is_bot"]]
     assert topics == [7, None]
-    destination = (await way.users.require(ann.id)).preferences.destination
+    destination = (await way.users.subscribers.require(ann.id)).preferences.destination
     assert destination == Destination(chat_id=forum.chat_id)
 
 

@@ -96,7 +96,9 @@ async def test_a_digest_waits_for_the_end_of_a_snooze(way: Way) -> None:
     ann = await way.person(quiet=NIGHT)
     await way.claim(claim_of(call_of(1), ann.id, rated=50))
     await way.deliver()
-    await way.users.change_preferences(ann.id, lambda p: type(p)(snoozed_until=MORNING + timedelta(hours=1)))
+    await way.users.subscribers.change_preferences(
+        ann.id, lambda p: type(p)(snoozed_until=MORNING + timedelta(hours=1))
+    )
     way.clock.now = MORNING
     assert await way.digests.look() == 0
     assert await way.held.due(MORNING) == []
@@ -123,7 +125,7 @@ async def test_who_left_gets_no_digest(way: Way) -> None:
     ann = await way.person(quiet=NIGHT)
     await way.claim(claim_of(call_of(1), ann.id, rated=50))
     await way.deliver()
-    await way.users.set_paused(ann.id, paused=True)
+    await way.users.subscribers.set_paused(ann.id, paused=True)
     way.clock.now = MORNING
     await way.digests.look()
     await way.deliver()
@@ -138,7 +140,7 @@ def entry_of(number: int) -> OutboxEntry:
 
 async def test_holding_again_after_the_digest_left_changes_nothing(way: Way) -> None:
     ann = await way.person()
-    subscriber = await way.users.require(ann.id)
+    subscriber = await way.users.subscribers.require(ann.id)
     await way.claim(claim_of(call_of(1), ann.id))
     entries = await way.outbox.recover("sender") + await way.outbox.read("sender", count=9, block_ms=10)
     holdings = [Holding(entry=entry, verdict=Hold(NOW, "quiet")) for entry in entries]
@@ -155,7 +157,7 @@ async def test_holding_again_after_the_digest_left_changes_nothing(way: Way) -> 
 
 async def test_a_call_that_is_held_while_the_digest_leaves_keeps_its_time(way: Way) -> None:
     ann = await way.person()
-    subscriber = await way.users.require(ann.id)
+    subscriber = await way.users.subscribers.require(ann.id)
     await way.claim(claim_of(call_of(1), ann.id), claim_of(call_of(2), ann.id))
     first, second = await way.outbox.recover("sender") + await way.outbox.read("sender", count=9, block_ms=10)
     await way.held.hold(subscriber, [Holding(entry=first, verdict=Hold(NOW, "cap"))], NOW)
@@ -182,7 +184,7 @@ steps = st.lists(st.sampled_from(STEPS), min_size=3, max_size=16)
 
 async def comes_back(way: Way, ann: SandboxUser) -> None:
     ann.unblock()
-    await way.users.set_unreachable(ann.id, unreachable=False)
+    await way.users.subscribers.set_unreachable(ann.id, unreachable=False)
     await way.held.bring_forward(ann.id, way.clock.now)
 
 

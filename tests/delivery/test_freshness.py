@@ -147,7 +147,7 @@ async def test_many_that_are_too_late_make_few_digests(way: Way) -> None:
 
 async def test_while_a_digest_cannot_leave_the_next_one_gathers(way: Way) -> None:
     ann, ben = await way.person(), await way.person()
-    subscriber = await way.users.require(ann.id)
+    subscriber = await way.users.subscribers.require(ann.id)
     for number in range(6):
         await way.claim(claim_of(call_of(number), ann.id))
         [entry] = [entry for entry in await entries_of(way) if entry.alert.kind == "alert"]
@@ -176,7 +176,7 @@ async def test_what_waits_for_somebody_who_blocked_the_bot_is_kept_for_him(way: 
     ann.block()
     await way.claim(*(claim_of(call_of(n), ann.id) for n in range(3)))
     await way.deliver()
-    subscriber = await way.users.require(ann.id)
+    subscriber = await way.users.subscribers.require(ann.id)
     assert subscriber.unreachable
     assert subscriber.paid_until == NOW + timedelta(days=30)
     assert [fate[2:] for fate in await fates(way)] == [("digest", "unreachable")] * 3
@@ -188,7 +188,7 @@ async def test_what_waits_for_somebody_who_blocked_the_bot_is_kept_for_him(way: 
     assert await way.held.due(way.clock.now) == []
     ann.unblock()
     way.clock.pass_(minutes=50)
-    await way.users.open(user_id=ann.id, chat_id=ann.id, name=ann.name, language="en")
+    await way.users.subscribers.open(user_id=ann.id, chat_id=ann.id, name=ann.name, language="en")
     assert await way.digests.look() == 1
     await way.deliver()
     [digest] = texts_of(ann)
@@ -197,36 +197,36 @@ async def test_what_waits_for_somebody_who_blocked_the_bot_is_kept_for_him(way: 
 
 async def test_who_comes_back_while_nothing_can_be_noted_is_back_all_the_same(way: Way) -> None:
     ann = await way.person()
-    await way.users.set_unreachable(ann.id, unreachable=True)
+    await way.users.subscribers.set_unreachable(ann.id, unreachable=True)
 
     async def is_away(user_id: int, at: datetime) -> None:
         raise TransientError(f"nothing can be noted of {user_id} at {at}")
 
-    way.users._returned = is_away  # pyright: ignore[reportPrivateUsage] - Redis goes away right after the document was saved
-    back = await way.users.set_unreachable(ann.id, unreachable=False)
+    way.users.subscribers._returned = is_away  # pyright: ignore[reportPrivateUsage] - Redis goes away right after the document was saved
+    back = await way.users.subscribers.set_unreachable(ann.id, unreachable=False)
     assert back is not None
     assert not back.unreachable
 
 
 async def test_who_was_ended_by_a_clock_that_ran_ahead_is_matched_again(way: Way) -> None:
     ann = await way.person()
-    await way.users.load()
-    await way.users.add_set(ann.id, "Mine", {"holders": Range(1.0, missing="pass")})
+    await way.users.loading.load()
+    await way.users.sets.add_set(ann.id, "Mine", {"holders": Range(1.0, missing="pass")})
     way.clock.pass_(days=400)
-    assert way.users.expire_due() == 1
+    assert way.users.roster.expire_due() == 1
     assert way.matcher.decide(call_of(1), way.clock.now).accepted == ()
     way.clock.pass_(days=-300)
-    assert way.users.forget_ended_early() == 0, "it would have ended all the same"
+    assert way.users.roster.forget_ended_early() == 0, "it would have ended all the same"
     way.clock.now = NOW
-    assert way.users.forget_ended_early() == 1
-    await way.users.load()
-    assert way.users.counts().receiving == 1
+    assert way.users.roster.forget_ended_early() == 1
+    await way.users.loading.load()
+    assert way.users.roster.counts().receiving == 1
     assert way.matcher.decide(call_of(2), NOW).accepted == ((ann.id, 1),)
 
 
 async def test_who_stays_away_is_looked_at_less_and_less(way: Way) -> None:
     ann = await way.person()
-    await way.users.set_unreachable(ann.id, unreachable=True)
+    await way.users.subscribers.set_unreachable(ann.id, unreachable=True)
     await way.claim(claim_of(call_of(1), ann.id))
     await way.deliver()
     waits: list[timedelta] = []
@@ -237,7 +237,7 @@ async def test_who_stays_away_is_looked_at_less_and_less(way: Way) -> None:
         way.clock.now += waits[-1]
     assert waits == sorted(waits)
     assert waits[-1] == AWAY_MOST
-    await way.users.set_unreachable(ann.id, unreachable=False)
+    await way.users.subscribers.set_unreachable(ann.id, unreachable=False)
     assert await way.digests.look() == 1, "nobody has to say that he is back"
 
 
@@ -258,7 +258,7 @@ async def test_a_digest_that_meets_a_block_is_taken_apart_and_comes_later(way: W
     assert await way.outbox.size() == 0
     assert await way.digests.look() == 0
     ann.unblock()
-    await way.users.set_unreachable(ann.id, unreachable=False)
+    await way.users.subscribers.set_unreachable(ann.id, unreachable=False)
     assert await way.digests.look() == 1
     await way.deliver()
     [digest] = texts_of(ann)
@@ -267,7 +267,7 @@ async def test_a_digest_that_meets_a_block_is_taken_apart_and_comes_later(way: W
 
 async def test_taking_a_digest_back_again_after_it_left_changes_nothing(way: Way) -> None:
     ann = await way.person()
-    subscriber = await way.users.require(ann.id)
+    subscriber = await way.users.subscribers.require(ann.id)
     await way.claim(claim_of(call_of(1), ann.id))
     too_late(way)
     await way.deliver()
@@ -283,7 +283,7 @@ async def test_taking_a_digest_back_again_after_it_left_changes_nothing(way: Way
 
 async def test_whoever_does_not_come_back_in_his_paid_time_gets_nothing(way: Way) -> None:
     ann = await way.person()
-    await way.users.set_unreachable(ann.id, unreachable=True)
+    await way.users.subscribers.set_unreachable(ann.id, unreachable=True)
     await way.claim(claim_of(call_of(1), ann.id))
     await way.deliver()
     way.clock.pass_(days=31)
@@ -309,7 +309,7 @@ async def test_however_long_telegram_is_away_nothing_is_given_up(way: Way, error
     ann = await way.person()
     batch = await waiting_for(way, ann.id, 2)
     way.clock.pass_(days=3)
-    await way.settler.answer(error, batch, await way.users.require(ann.id), Place(ann.id))
+    await way.settler.answer(error, batch, await way.users.subscribers.require(ann.id), Place(ann.id))
     assert not any(waiting.settled for waiting in batch)
     assert await way.buried() == []
     is_unknown = isinstance(error, OutcomeUnknownError)
@@ -322,7 +322,7 @@ async def test_however_long_telegram_is_away_nothing_is_given_up(way: Way, error
 async def test_what_telegram_refuses_for_good_goes_to_the_dead_letters(way: Way, error: DeliveryError) -> None:
     ann = await way.person()
     batch = await waiting_for(way, ann.id, 1)
-    await way.settler.answer(error, batch, await way.users.require(ann.id), Place(ann.id))
+    await way.settler.answer(error, batch, await way.users.subscribers.require(ann.id), Place(ann.id))
     assert batch[0].settled
     assert await way.buried() == [str(error)]
 
@@ -331,19 +331,19 @@ async def test_who_is_refused_together_is_tried_alone(way: Way) -> None:
     ann = await way.person()
     batch = await waiting_for(way, ann.id, 2)
     refusal = MessageRefusedError("message is too long")
-    await way.settler.answer(refusal, batch, await way.users.require(ann.id), Place(ann.id))
+    await way.settler.answer(refusal, batch, await way.users.subscribers.require(ann.id), Place(ann.id))
     assert [(waiting.alone, waiting.settled) for waiting in batch] == [(True, False)] * 2
 
 
 async def test_a_block_pauses_the_delivery_and_a_group_that_moved_is_followed(way: Way) -> None:
     ann = await way.person(destination=Destination(chat_id=-5, title="Callers"))
     batch = await waiting_for(way, ann.id, 1)
-    subscriber = await way.users.require(ann.id)
+    subscriber = await way.users.subscribers.require(ann.id)
     await way.settler.answer(ChatMigratedError(-100_5), batch, subscriber, Place(-5))
-    moved = (await way.users.require(ann.id)).preferences.destination
+    moved = (await way.users.subscribers.require(ann.id)).preferences.destination
     assert moved == Destination(chat_id=-100_5, title="Callers")
     await way.settler.answer(RecipientGoneError("blocked"), batch, subscriber, Place(ann.id))
-    assert (await way.users.require(ann.id)).unreachable
+    assert (await way.users.subscribers.require(ann.id)).unreachable
     assert not batch[0].settled
     assert await way.buried() == []
 

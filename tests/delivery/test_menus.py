@@ -33,9 +33,9 @@ from handlers.delivery.settings import DeliveryMixin
 from managers.redis.client import RedisManager
 from managers.storage.cache import SmartCache
 from services.delivery.cards import alert_card
+from services.subscribers.group import SubscriberServices
 from services.subscribers.inputs import InputsService
 from services.subscribers.permissions import PermissionsService
-from services.subscribers.users import UsersService
 from tests.conversation.telegram_wire import USER_ID, AnyApplication, Person, RecordedConversation, Said, application
 from tests.delivery.kit import ADDRESS, NOW, Clock, Matcher, call_of, subscribers_store, users_service
 from tests.texts.telegram_html import assert_sendable, shown
@@ -66,7 +66,7 @@ class Chat:
     def __init__(self, redis: RedisManager, app: AnyApplication) -> None:
         self.clock, self.administrators, self.conversation = Clock(), Administrators(), RecordedConversation()
         self.store = subscribers_store(redis)
-        self.users: UsersService = users_service(redis, self.store, self.clock, Matcher())
+        self.users: SubscriberServices = users_service(redis, self.store, self.clock, Matcher())
         nothing = cast("Any", None)
         fields: dict[str, Any] = dict.fromkeys(Services.__dataclass_fields__, nothing)
         known: dict[str, Any] = {
@@ -85,7 +85,7 @@ class Chat:
         return await self.person.taps(data.pack())
 
     async def preferences(self) -> Preferences:
-        return (await self.users.require(USER_ID)).preferences
+        return (await self.users.subscribers.require(USER_ID)).preferences
 
 
 @pytest.fixture

@@ -43,8 +43,8 @@ async def subscribed(stack: AsyncExitStack, redis_url: str, postgres_dsn: str) -
     """A bot with one subscriber who takes everything."""
     made = await composed(stack, redis_url, postgres_dsn)
     await made.leases.acquire(exclusive_leases())
-    await made.users.open(user_id=7, chat_id=7, name="Ann", language="en")
-    await made.users.apply_preset(7, "everything", None)
+    await made.users.subscribers.open(user_id=7, chat_id=7, name="Ann", language="en")
+    await made.users.sets.apply_preset(7, "everything", None)
     await made.bot._load()  # pyright: ignore[reportPrivateUsage] - without the other jobs
     return made
 

@@ -70,10 +70,10 @@ NO_RANGES = ("-1", "abc", "NaN", "Infinity", "1e999", "100k - 50k", "🚀", "<b>
 async def test_bad_input_is_explained_and_changes_nothing(bot: Composition, telegram: TelegramSandbox) -> None:
     async def type_in(person: SandboxUser, typed: str) -> None:
         await subscribe(person, "everything")
-        before = await bot.users.require(person.id)
+        before = await bot.users.subscribers.require(person.id)
         answer = await set_filter(person, "market_cap_usd", typed)
         assert "stays at" in text_of(answer), typed
-        assert await bot.users.require(person.id) == before
+        assert await bot.users.subscribers.require(person.id) == before
 
     # Each by somebody of his own, at the same time: a chat takes three messages in three seconds.
     await asyncio.gather(*(type_in(telegram.user(f"Ann {n}"), typed) for n, typed in enumerate(NO_RANGES)))
@@ -110,11 +110,11 @@ async def test_who_blocks_the_bot_is_left_alone_until_he_comes_back(
     ann, ben = telegram.user("Ann"), telegram.user("Ben")
     await subscribe(ann, "everything")
     await subscribe(ben, "everything")
-    paid_until = (await bot.users.require(ann.id)).paid_until
+    paid_until = (await bot.users.subscribers.require(ann.id)).paid_until
     ann.chat.is_blocked = True  # without the update that usually tells of it
     (missed,) = copied_addresses(await called(feed, ben))
     await until(lambda: bot.metrics.counts.alerts_put_aside == 1)
-    gone = await bot.users.require(ann.id)
+    gone = await bot.users.subscribers.require(ann.id)
     assert gone.unreachable
     assert gone.paid_until == paid_until
     await ann.send("/start")
@@ -130,11 +130,13 @@ async def test_the_end_of_a_trial_stops_alerts_and_keeps_the_settings(
     ann, ben = telegram.user("Ann"), telegram.user("Ben")
     await subscribe(ann, "everything")
     await subscribe(ben, "everything")
-    ended = replace(await bot.users.require(ann.id), paid_until=bot.bot.services.clock() - timedelta(seconds=1))
-    await bot.users._save(ended)  # pyright: ignore[reportPrivateUsage] - time passes for nobody else
+    ended = replace(
+        await bot.users.subscribers.require(ann.id), paid_until=bot.bot.services.clock() - timedelta(seconds=1)
+    )
+    await bot.users.subscribers._save(ended)  # pyright: ignore[reportPrivateUsage] - time passes for nobody else
     await called(feed, ben)
     assert not any(map(is_alert, ann.messages))
-    assert (await bot.users.require(ann.id)).filter_sets
+    assert (await bot.users.subscribers.require(ann.id)).filter_sets
 
 
 async def test_status_and_help(bot: Composition, telegram: TelegramSandbox) -> None:
@@ -189,7 +191,7 @@ async def test_a_call_that_lacks_a_figure_is_told_late_when_the_figure_arrives(
 ) -> None:
     ann = telegram.user("Ann")
     await subscribe(ann, "everything")
-    await bot.users.set_rule(ann.id, 1, "holders", Range(minimum=100, missing="wait", wait_minutes=5))
+    await bot.users.sets.set_rule(ann.id, 1, "holders", Range(minimum=100, missing="wait", wait_minutes=5))
     mint = str(Pubkey.new_unique())
     young = Token(address=mint, name="Late Bloomer", market_cap_usd=50_000.0, liquidity_usd=9_000.0)
     channel = Channel(id="@somebody", title="Somebody")

@@ -18,8 +18,8 @@ async def test_who_is_loaded_late_gets_the_call_and_the_cursor_waits_for_it(redi
     early, later = (replace(market.next_call(datetime.now(UTC)), id=f"call-{n}", cursor=n) for n in (1, 2))
     async with AsyncExitStack() as stack:
         before = await composed(stack, redis_url, postgres_dsn)
-        await before.users.open(user_id=7, chat_id=7, name="Ann", language="en")
-        await before.users.apply_preset(7, "everything", None)
+        await before.users.subscribers.open(user_id=7, chat_id=7, name="Ann", language="en")
+        await before.users.sets.apply_preset(7, "everything", None)
         await before.journal.drain_all()
 
         restarted = await composed(stack, redis_url, postgres_dsn)

@@ -19,8 +19,8 @@ USER = 7
 async def prepare(stack: AsyncExitStack, redis_url: str, postgres_dsn: str) -> Composition:
     """Return an idle matching process, with a subscriber who takes everything."""
     before = await composed(stack, redis_url, postgres_dsn)
-    await before.users.open(user_id=USER, chat_id=USER, name="Ann", language="en")
-    await before.users.apply_preset(USER, "everything", None)
+    await before.users.subscribers.open(user_id=USER, chat_id=USER, name="Ann", language="en")
+    await before.users.sets.apply_preset(USER, "everything", None)
     await before.journal.drain_all()
     return await composed(stack, redis_url, postgres_dsn, Place(role="match", owner="a"))
 

@@ -290,6 +290,6 @@ async def enrol(user: SandboxUser, redis_url: str, postgres_dsn: str) -> None:
     """Make somebody a subscriber of everything, without a bot that runs."""
     async with AsyncExitStack() as stack:
         composition = await composed(stack, redis_url, postgres_dsn)
-        await composition.users.open(user_id=user.id, chat_id=user.chat_id, name=user.name, language="en")
-        await composition.users.apply_preset(user.id, "everything")
+        await composition.users.subscribers.open(user_id=user.id, chat_id=user.chat_id, name=user.name, language="en")
+        await composition.users.sets.apply_preset(user.id, "everything")
         await composition.journal.drain_all()

@@ -14,13 +14,14 @@ from managers.storage.cache import SmartCache
 from managers.storage.postgres import PostgresAwayError, PostgresManager
 from services.stores import keys
 from services.stores.journal import Journal
+from services.subscribers.group import SubscriberServices
 from services.subscribers.presets import PresetsService, PresetsStore
 from services.subscribers.store import SubscribersStore
-from services.subscribers.users import UsersService
 from services.subscribers.versions import SubscriberHistory
 from tests.conversation.conftest import BEN_ID, NOW, PRESETS
 from tests.conversation.reading import alert, button, only, words
 from tests.conversation.telegram_wire import ADMIN_ID, USER_ID, Person
+from tests.conversation.wiring import users_of
 from tests.filters.test_sets import accepted, call
 
 KEY = "everything"
@@ -52,8 +53,8 @@ async def test_a_change_reaches_all_followers_and_nobody_else(
     await follow(ben)
     await ben.taps("field:1:holders")
     await ben.writes("10 -")
-    assert (await services.users.require(BEN_ID)).filter_sets[0].follows is None
-    before = (await services.users.require(BEN_ID)).filter_sets
+    assert (await services.subscribers.require(BEN_ID)).filter_sets[0].follows is None
+    before = (await services.subscribers.require(BEN_ID)).filter_sets
     assert accepted(matcher, call(1, market_cap_usd=5.0)) == [(USER_ID, 1)]
 
     await make_filter(admin, "1M -")
@@ -65,9 +66,9 @@ async def test_a_change_reaches_all_followers_and_nobody_else(
 
     assert accepted(matcher, call(2, market_cap_usd=5.0)) == []
     assert (USER_ID, 1) in accepted(matcher, call(3, market_cap_usd=2e6))
-    (own,) = (await services.users.require(USER_ID)).filter_sets
+    (own,) = (await services.subscribers.require(USER_ID)).filter_sets
     assert (own.rules, own.follows) == ({"market_cap_usd": Range(1e6)}, KEY)
-    assert (await services.users.require(BEN_ID)).filter_sets == before
+    assert (await services.subscribers.require(BEN_ID)).filter_sets == before
 
 
 async def test_who_is_paused_or_off_gets_the_rules_but_no_calls(
@@ -81,7 +82,7 @@ async def test_who_is_paused_or_off_gets_the_rules_but_no_calls(
     await admin.taps(f"takerules:{KEY}:1")
     assert accepted(matcher, call(1, market_cap_usd=2e6)) == [(ADMIN_ID, 1)]
     for user_id in (USER_ID, BEN_ID):
-        assert (await services.users.require(user_id)).filter_sets[0].rules == {"market_cap_usd": Range(1e6)}
+        assert (await services.subscribers.require(user_id)).filter_sets[0].rules == {"market_cap_usd": Range(1e6)}
 
 
 async def test_a_set_becomes_a_preset_and_leaves_it(ann: Person, services: Services) -> None:
@@ -89,10 +90,10 @@ async def test_a_set_becomes_a_preset_and_leaves_it(ann: Person, services: Servi
     await ann.taps("addset")
     menu = await ann.taps(button(await ann.taps("set:1"), "Presets"))
     await ann.taps(button(menu, "Steady mid caps"))
-    (own,) = (await services.users.require(USER_ID)).filter_sets
+    (own,) = (await services.subscribers.require(USER_ID)).filter_sets
     assert (own.follows, own.name) == ("safe_mid_caps", "safe_mid_caps")
     await ann.taps("missing:1:holders:pass:0")
-    (own,) = (await services.users.require(USER_ID)).filter_sets
+    (own,) = (await services.subscribers.require(USER_ID)).filter_sets
     assert own.follows is None
 
 
@@ -111,9 +112,9 @@ async def test_presets_are_added_reworded_and_removed(ann: Person, admin: Person
 
     greeting = await ann.writes("/start")
     await ann.taps(button(greeting, "Big fish"))
-    assert (await services.users.require(USER_ID)).filter_sets[0].rules == {"market_cap_usd": Range(1e6)}
+    assert (await services.subscribers.require(USER_ID)).filter_sets[0].rules == {"market_cap_usd": Range(1e6)}
     await admin.taps(button(await admin.taps(f"removepreset:{key}"), "Yes, delete"))
-    (own,) = (await services.users.require(USER_ID)).filter_sets
+    (own,) = (await services.subscribers.require(USER_ID)).filter_sets
     assert (own.rules, own.follows) == ({"market_cap_usd": Range(1e6)}, None)
     assert "There is no preset" in alert(await ann.taps(f"preset:{key}"))
 
@@ -153,7 +154,7 @@ async def test_changes_survive_a_restart_and_an_emptied_redis(
     presets = PresetsService(
         PRESETS, store=PresetsStore(redis_manager, postgres_manager, journal), clock=services.clock
     )
-    users = UsersService(
+    users = SubscriberServices.on(
         store=fresh_store(redis_manager, postgres_manager),
         matcher=matcher,
         presets=presets,
@@ -161,11 +162,11 @@ async def test_changes_survive_a_restart_and_an_emptied_redis(
         history=SubscriberHistory(postgres_manager),
         clock=services.clock,
     )
-    assert await users.load() == 2
+    assert await users.loading.load() == 2
     assert presets.get(PRESETS[0].key) is None
     assert presets.find(KEY).rules == {"market_cap_usd": Range(1e6)}
     assert len(await redis_manager.hgetall(keys.PRESETS.of())) == 2
-    assert (await users.require(USER_ID)).filter_sets[0].rules == {"market_cap_usd": Range(1e6)}
+    assert (await users.subscribers.require(USER_ID)).filter_sets[0].rules == {"market_cap_usd": Range(1e6)}
     assert (USER_ID, 1) not in matcher.decide(call(1, market_cap_usd=5.0), NOW).accepted
     assert (USER_ID, 1) in matcher.decide(call(2, market_cap_usd=2e6), NOW).accepted
     await presets.change(KEY, lambda p: changed(p, about="x"), ADMIN_ID)
@@ -189,15 +190,15 @@ async def test_one_store_is_enough_at_the_start(
 
 
 async def test_thousands_of_followers_are_reached_in_parts(services: Services, matcher: Matcher) -> None:
-    users = services.users
+    users = users_of(services)
     for user_id in range(1, 301):
-        await users.open(user_id=user_id, chat_id=user_id, name="", language="en")
-        await users.apply_preset(user_id, KEY)
+        await users.subscribers.open(user_id=user_id, chat_id=user_id, name="", language="en")
+        await users.sets.apply_preset(user_id, KEY)
     await services.presets.change(KEY, lambda p: changed(p, rules={"holders": Range(9.0)}), ADMIN_ID)
-    assert await users.follow_preset(KEY) == 300
+    assert await users.loading.follow_preset(KEY) == 300
     assert accepted(matcher, call(1, holders=8)) == []
     assert len(accepted(matcher, call(2, holders=9))) == 300
-    documents = [await users.require(user_id) for user_id in range(1, 301)]
+    documents = [await users.subscribers.require(user_id) for user_id in range(1, 301)]
     assert all(d.filter_sets[0].rules == {"holders": Range(9.0)} for d in documents)
 
 

@@ -14,7 +14,7 @@ from domain.filters.presets import load_presets
 from domain.filters.registry import FIELDS
 from domain.payments.plans import load_plans
 from domain.subscribers.subscriber import ALL_BUTTONS, CardField, MessageKind
-from services.subscribers.users import State
+from services.subscribers.roster import State
 from tests.texts.hostile import HOSTILE
 from tests.texts.telegram_html import assert_harmless, assert_sendable, parse, units
 from texts import Texts

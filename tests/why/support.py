@@ -26,9 +26,9 @@ from services.claims.claiming import ClaimRequest
 from services.monitoring.metrics import Metrics
 from services.payments.subscriptions import SubscriptionsService
 from services.stores.journal import Journal
+from services.subscribers.group import SubscriberServices
 from services.subscribers.presets import PresetsService, PresetsStore
 from services.subscribers.store import SubscribersStore
-from services.subscribers.users import UsersService
 from services.subscribers.versions import SubscriberHistory
 from services.why.explanations import CallExplanation, ExplanationsService
 from services.why.history import HistoryStore
@@ -80,7 +80,7 @@ class World:
         cache: SmartCache[int, Subscriber | None] = SmartCache("settings", ttl_s=300, max_entries=1000)
         self.store = SubscribersStore(redis, postgres, self.journal, cache)
         self.presets = PresetsService(presets, store=PresetsStore(redis, postgres, self.journal), clock=self.clock)
-        self.users = UsersService(
+        self.users = SubscriberServices.on(
             store=self.store,
             matcher=self.matcher,
             presets=self.presets,
@@ -92,17 +92,19 @@ class World:
             matcher=self.matcher,
             channels=cast("ChannelsService", NothingToAdd()),
             tokens=cast("TokensService", NothingToAdd()),
-            users=self.users,
+            roster=self.users.roster,
             outbox=self.outbox,
             metrics=Metrics(),
             clock=self.clock,
             is_sure=lambda: self.is_sure,
         )
         self.history = HistoryStore(redis, postgres, self.clock)
-        self.explanations = ExplanationsService(history=self.history, users=self.users, clock=self.clock)
+        self.explanations = ExplanationsService(
+            history=self.history, subscribers=self.users.subscribers, clock=self.clock
+        )
 
     async def joins(self, user_id: int, *sets: dict[str, Rule], **changed: Any) -> Subscriber:
-        await self.users.open(user_id=user_id, chat_id=user_id, name="Ada", language="en")
+        await self.users.subscribers.open(user_id=user_id, chat_id=user_id, name="Ada", language="en")
         return await self.changes(user_id, *sets, **changed)
 
     async def changes(self, user_id: int, *sets: dict[str, Rule], **changed: Any) -> Subscriber:
@@ -114,7 +116,7 @@ class World:
         return await self.edits(user_id, filter_sets=numbered, **changed)
 
     async def edits(self, user_id: int, **changed: Any) -> Subscriber:
-        before = await self.users.require(user_id)
+        before = await self.users.subscribers.require(user_id)
         after = replace(before, revision=before.revision + 1, **changed)
         await self.store.save(after)
         if after.receives_at(self.clock()):

@@ -36,6 +36,7 @@ from services.why.explanations import (
     Outcome,
 )
 from tests.conversation.telegram_wire import MENU_ID, RecordedConversation, Said
+from tests.conversation.wiring import fields_of
 from tests.texts.hostile import HOSTILE
 from tests.texts.telegram_html import assert_sendable, shown, units
 from tests.why.support import World, mint
@@ -58,7 +59,7 @@ class Chat:
     def __init__(self, world: World, user_id: int) -> None:
         self.conversation = RecordedConversation()
         parts = SimpleNamespace(
-            users=world.users,
+            **fields_of(world.users),
             explanations=world.explanations,
             telegram=self.conversation,
             texts=TEXTS,

@@ -120,7 +120,7 @@ class Past:
             self.accepted |= {(user, call.id) for user, _ in request.accepted}
             self.calls.append(call)
         for user in self.users:
-            self.revisions[user, call.id] = (await self.world.users.require(user)).revision
+            self.revisions[user, call.id] = (await self.world.users.subscribers.require(user)).revision
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -198,7 +198,7 @@ async def test_a_change_in_the_same_instant_is_told_apart_by_what_was_given(worl
     await world.joins(7, HOLDERS)
     call = world.call("c1", mint(1), holders=50)
     # The new rules are stored, the matcher has not heard of them yet: it decides by the old ones.
-    before = await world.users.require(7)
+    before = await world.users.subscribers.require(7)
     wide = FilterSet(user_id=7, number=1, name="wide", rules={})
     await world.store.save(replace(before, revision=before.revision + 1, filter_sets=(wide,)))
     await world.tick()
@@ -212,7 +212,7 @@ async def test_a_change_in_the_same_instant_is_told_apart_by_what_was_given(worl
 
 async def test_a_changed_preset_counts_before_its_followers_documents_do(world: World) -> None:
     await world.joins(7)
-    await world.users.apply_preset(7, "careful")
+    await world.users.sets.apply_preset(7, "careful")
     await world.tick()
     # The matcher has the preset's new rules; the document still says the old ones.
     world.matcher.put_subscriber(
@@ -224,7 +224,7 @@ async def test_a_changed_preset_counts_before_its_followers_documents_do(world: 
     await world.presets.change("careful", lambda preset: replace(preset, rules={"holders": Range(minimum=10.0)}), 1)
     for saved in (False, True):
         if saved:
-            await world.users.follow_preset("careful")
+            await world.users.loading.follow_preset("careful")
         why = await world.why(7, call)
         assert (why.outcome, why.judged.judgement) == ("accepted", "passed")
 

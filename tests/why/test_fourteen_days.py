@@ -57,7 +57,7 @@ async def test_a_subscriber_gets_a_token_once_in_fourteen_days(
     await postgres_manager.execute("TRUNCATE subscribers, subscriber_changes, calls, claims, deliveries")
     world = World(redis_manager, postgres_manager)
     await world.joins(7, EVERYTHING, paid_until=NOW + 400 * ACCEPTED_FOR)
-    await world.users.refresh(7)
+    await world.users.loading.refresh(7)
     accepted_at = last = timedelta()
     brought = "c0"
     await world.decides(world.call("c0", mint(1), holders=500))
@@ -68,7 +68,7 @@ async def test_a_subscriber_gets_a_token_once_in_fourteen_days(
             ahead = world.clock.ahead
             world = World(redis_manager, postgres_manager)
             world.clock.ahead = ahead
-            await world.users.load()
+            await world.users.loading.load()
         call = world.call(f"c{number}", mint(1), channel=channel, holders=500)
         is_new = last - accepted_at >= ACCEPTED_FOR
         before = await world.outbox.size()
@@ -87,7 +87,7 @@ async def test_a_subscriber_gets_a_token_once_in_fourteen_days(
 async def test_a_call_is_explained_by_an_alert_of_fourteen_days_before_it(world: World) -> None:
     """The alert's own call is too old to be explained by then; it is kept for this."""
     await world.joins(7, EVERYTHING, paid_until=NOW + 3 * ACCEPTED_FOR)
-    await world.users.refresh(7)
+    await world.users.loading.refresh(7)
     await world.decides(world.call("c0", mint(1), holders=500))
     await world.journal.drain_all()
     await time_passes(world, ACCEPTED_FOR - HOUR / 2)

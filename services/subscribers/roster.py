@@ -35,7 +35,7 @@ def state_of(subscriber: Subscriber, now: datetime) -> State:
     return "paused" if subscriber.paused else "receiving"
 
 
-class Receivers:
+class Roster:
     def __init__(self, matcher: Matcher, clock: Callable[[], datetime]) -> None:
         self.matcher = matcher
         self.followers = Followers()
@@ -118,6 +118,9 @@ class Receivers:
         ]
         self.forget(early)
         return len(early)
+
+    def count_followers(self, preset_key: str) -> int:
+        return len(self.followers.of(preset_key))
 
     def counts(self) -> UserCounts:
         states = self._in_state

@@ -1,0 +1,79 @@
+"""Changes of one filter set, as its owner makes them. Whoever changes a rule himself follows no preset any more."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from msgspec.structs import replace
+
+from domain.filters.numbers import MAX_CHOICES, with_policy
+from domain.filters.registry import FIELDS, Choice, FilterSet, Missing, Rule
+from domain.subscribers.subscriber import Subscriber
+from runtime.errors import UserFacingError
+from texts.markup import utf16_length
+from texts.sanitise import inert
+
+FIELD_KEYS: Final = frozenset(field.key for field in FIELDS)
+CHANNEL: Final = "channel"
+"""The field whose values are chosen from a list."""
+MAX_NAME_UTF16: Final = 32
+
+
+def set_of(subscriber: Subscriber, number: int) -> FilterSet:
+    """Find a set that a button of any age names, or raise `UserFacingError("filter_set.unknown")`."""
+    filter_set = subscriber.filter_set(number)
+    if filter_set is None:
+        raise UserFacingError("filter_set.unknown")
+    return filter_set
+
+
+def set_name(typed: str) -> str:
+    """Return the visible part of what somebody typed as a name, or raise `set.name_empty` or `set.name_long`."""
+    name = inert(typed, 2 * MAX_NAME_UTF16, copyable=True)
+    if not name:
+        raise UserFacingError("set.name_empty", limit=MAX_NAME_UTF16)
+    if utf16_length(name) > MAX_NAME_UTF16:
+        raise UserFacingError("set.name_long", typed=name, limit=MAX_NAME_UTF16)
+    return name
+
+
+def with_rule(filter_set: FilterSet, field_key: str, rule: Rule | None) -> FilterSet:
+    """Set or clear one rule. The first rule of an empty set turns it on: only now does it say anything."""
+    rules = {key: kept for key, kept in filter_set.rules.items() if key != field_key}
+    if rule is not None:
+        rules[field_key] = rule
+    if rules == filter_set.rules:
+        return filter_set
+    enabled = filter_set.enabled or not filter_set.rules
+    return replace(filter_set, rules=rules, enabled=enabled, follows=None)
+
+
+def with_missing(filter_set: FilterSet, field_key: str, missing: Missing, wait_minutes: int) -> FilterSet:
+    """Say what a rule does about a call without a value, or raise `rule.unknown` where there is no rule."""
+    rule = filter_set.rules.get(field_key)
+    if rule is None:
+        raise UserFacingError("rule.unknown")
+    return with_rule(filter_set, field_key, with_policy(rule, missing, wait_minutes))
+
+
+def with_channel_turned(filter_set: FilterSet, channel_id: str) -> FilterSet:
+    """Turn a channel on to its next state: not chosen, listened to, muted."""
+    rule = filter_set.rules.get(CHANNEL)
+    turned = _turned(rule if isinstance(rule, Choice) else Choice(), channel_id)
+    return with_rule(filter_set, CHANNEL, turned if turned.included or turned.excluded else None)
+
+
+def check_size(rule: Rule | None) -> None:
+    """Raise `choice.too_many` for a rule that names more than one can."""
+    if isinstance(rule, Choice) and len(rule.included | rule.excluded) > MAX_CHOICES:
+        raise UserFacingError("choice.too_many", limit=MAX_CHOICES)
+
+
+def _turned(rule: Choice, channel_id: str) -> Choice:
+    if channel_id in rule.included:
+        return replace(rule, included=rule.included - {channel_id}, excluded=rule.excluded | {channel_id})
+    if channel_id in rule.excluded:
+        return replace(rule, excluded=rule.excluded - {channel_id})
+    turned = replace(rule, included=rule.included | {channel_id})
+    check_size(turned)
+    return turned

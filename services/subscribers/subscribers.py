@@ -1,0 +1,146 @@
+"""Subscribers: the one place where their documents change.
+
+Every change is saved (Redis and journal in one MULTI) and then written into the matcher before the caller goes
+on, so the next call already obeys what the bot confirms. A set that follows a preset has the preset's rules whenever
+it is read, whatever its document still says.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
+from weakref import WeakValueDictionary
+
+import structlog
+from msgspec import Struct
+from msgspec.structs import replace
+
+from domain.subscribers.subscriber import Preferences, Subscriber
+from runtime.errors import TransientError, UserFacingError
+from services.payments.subscriptions import TRIAL, SubscriptionsService
+from services.subscribers.presets import PresetsService
+from services.subscribers.roster import Roster
+from services.subscribers.store import StaleSubscriberError, SubscribersStore
+
+log = structlog.get_logger(__name__)
+
+_ATTEMPTS = 3
+
+
+class Opened(Struct, frozen=True):
+    subscriber: Subscriber
+    created: bool
+
+
+class Subscribers:
+    def __init__(
+        self,
+        *,
+        store: SubscribersStore,
+        roster: Roster,
+        presets: PresetsService,
+        subscriptions: SubscriptionsService,
+        clock: Callable[[], datetime],
+        returned: Callable[[int, datetime], Awaitable[None]] | None = None,
+    ) -> None:
+        """`returned`: told of everybody who can be written to again."""
+        self._store = store
+        self._roster = roster
+        self._presets = presets
+        self._subscriptions = subscriptions
+        self._clock = clock
+        self._returned = returned
+        self._locks: WeakValueDictionary[int, asyncio.Lock] = WeakValueDictionary()
+
+    async def open(self, *, user_id: int, chat_id: int, name: str, language: str) -> Opened:
+        """Find the subscriber who says /start, or begin a free trial. Whoever speaks is reachable again."""
+        async with self._alone(user_id):
+            known = await self._store.find(user_id)
+            if known:
+                back = replace(known, chat_id=chat_id, name=name, language=language, unreachable=False)
+                return Opened(known if back == known else await self._save(back, known), created=False)
+            fresh = Subscriber(
+                user_id=user_id,
+                chat_id=chat_id,
+                name=name,
+                language=language,
+                created_at=self._clock(),
+                revision=0,
+                plan=TRIAL,
+                paid_until=self._subscriptions.trial_until(),
+            )
+            return Opened(await self._save(fresh), created=True)
+
+    async def find(self, user_id: int) -> Subscriber | None:
+        subscriber = await self._store.find(user_id)
+        return None if subscriber is None else self.resolved(subscriber)
+
+    async def require(self, user_id: int) -> Subscriber:
+        return self.resolved(await self._stored(user_id))
+
+    async def change_preferences(self, user_id: int, change: Callable[[Preferences], Preferences]) -> Subscriber:
+        return await self.change(user_id, lambda s: replace(s, preferences=change(s.preferences)))
+
+    async def set_paused(self, user_id: int, *, paused: bool) -> Subscriber:
+        return await self.change(user_id, lambda s: replace(s, paused=paused))
+
+    async def set_unreachable(self, user_id: int, *, unreachable: bool) -> Subscriber | None:
+        """Note what Telegram says about the chat; `None` for somebody who never said /start."""
+        if await self._store.find(user_id) is None:
+            return None
+        return await self.change(user_id, lambda s: replace(s, unreachable=unreachable))
+
+    async def move(self, user_id: int, *, chat_id: int) -> Subscriber:
+        """Follow a chat that got a new id."""
+        return await self.change(user_id, lambda s: replace(s, chat_id=chat_id))
+
+    async def page(self, offset: int, limit: int) -> Sequence[Subscriber]:
+        """Subscribers in the order in which they came, for an admin's list."""
+        ids = self._roster.ids()[offset : offset + limit]
+        found = [await self._store.find(user_id) for user_id in ids]
+        return [subscriber for subscriber in found if subscriber]
+
+    async def _stored(self, user_id: int) -> Subscriber:
+        subscriber = await self._store.find(user_id)
+        if subscriber is None:
+            raise UserFacingError("user.unknown")
+        return subscriber
+
+    def resolved(self, subscriber: Subscriber) -> Subscriber:
+        """Give every set that follows a preset the rules of the preset."""
+        if all(s.follows is None for s in subscriber.filter_sets):
+            return subscriber
+        return replace(subscriber, filter_sets=tuple(map(self._presets.followed, subscriber.filter_sets)))
+
+    async def change(self, user_id: int, change: Callable[[Subscriber], Subscriber]) -> Subscriber:
+        """Save what `change` makes of the document; it may be called again when another process was faster."""
+        for attempts_left in reversed(range(_ATTEMPTS)):
+            async with self._alone(user_id):
+                before = await self._stored(user_id)
+                after = change(self.resolved(before))
+                try:
+                    return before if after == before else await self._save(after, before)
+                except StaleSubscriberError:
+                    # Another process was faster: change what stands now.
+                    if not attempts_left:
+                        raise
+        raise AssertionError("the last attempt raises")  # pragma: no cover
+
+    async def _save(self, changed: Subscriber, before: Subscriber | None = None) -> Subscriber:
+        saved = self.resolved(replace(changed, revision=changed.revision + 1))
+        await self._store.save(saved)
+        log.info("subscriber_changed", user_id=saved.user_id, revision=saved.revision)
+        saved = self.resolved(saved)  # a preset may have changed meanwhile, without knowing of this follower
+        self._roster.put(saved, before)
+        if self._returned and before and before.unreachable and not saved.unreachable:
+            try:
+                await self._returned(saved.user_id, self._clock())
+            except TransientError as error:
+                # What was kept for him comes later by itself.
+                log.warning("return_not_noted", user_id=saved.user_id, reason=str(error))
+        return saved
+
+    def _alone(self, user_id: int) -> asyncio.Lock:
+        """Changes of one subscriber wait for each other; those of different subscribers do not."""
+        return self._locks.setdefault(user_id, asyncio.Lock())
