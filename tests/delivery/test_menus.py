@@ -37,6 +37,7 @@ from services.subscribers.group import SubscriberServices
 from services.subscribers.inputs import InputsService
 from services.subscribers.permissions import PermissionsService
 from tests.conversation.telegram_wire import USER_ID, AnyApplication, Person, RecordedConversation, Said, application
+from tests.conversation.wiring import fields_of
 from tests.delivery.kit import ADDRESS, NOW, Clock, Matcher, call_of, subscribers_store, users_service
 from tests.texts.telegram_html import assert_sendable, shown
 from texts import Texts
@@ -70,7 +71,7 @@ class Chat:
         nothing = cast("Any", None)
         fields: dict[str, Any] = dict.fromkeys(Services.__dataclass_fields__, nothing)
         known: dict[str, Any] = {
-            "users": self.users,
+            **fields_of(self.users),
             "inputs": InputsService(redis),
             "telegram": self.conversation,
             "texts": Texts.load(),
