@@ -20,10 +20,10 @@ MAX_FILE_BYTES = 20_000_000
 KEPT_FILES = 5
 FILES = {
     "payments.log": ("services.payments", "services.invoices"),
-    "rediserror.log": ("managers.redis.client",),
+    "rediserror.log": ("managers.redis",),
     "redisperformance.log": ("services.redis_performance",),
     "sent_notifications.log": ("services.delivery.settling",),
-    "user_settings.log": ("services.subscribers.subscribers",),
+    "user_settings.log": ("services.subscribers",),
 }
 """Besides bot.log, which has everything: what somebody looks for by subject, by the names of the loggers."""
 BOT_TOKEN = re.compile(r"\b\d{5,}:[\w-]{20,}")
