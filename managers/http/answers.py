@@ -29,7 +29,11 @@ class ForeignAnswerError(FailedError):
 
 
 class RefusedError(TransientError):
-    """The host is well and does not give what was asked for. Not tried again."""
+    """The host is well and does not give what was asked for. Not tried again. `said`: the body, where it was read."""
+
+    def __init__(self, problem: str, said: bytes = b"") -> None:
+        super().__init__(problem)
+        self.said = said
 
 
 class TooManyError(RefusedError):
@@ -51,7 +55,8 @@ async def body_of(
     With a `shape`, only the host's own word counts: a 200 that it reads, a 4xx that is empty or a JSON object.
     """
     status = response.status
-    if status == HTTPStatus.OK:
+    said = b""
+    if status in (HTTPStatus.OK, HTTPStatus.CREATED):
         body = await _bounded(response, host, shape, _MAX_BYTES)
         _check(shape, body, status, host)
         return body
@@ -70,7 +75,7 @@ async def body_of(
             _check(_REFUSAL, said, status, host)
     if status == HTTPStatus.NOT_FOUND:
         return None
-    raise RefusedError(problem)
+    raise RefusedError(problem, said)
 
 
 def _check(shape: Shape | None, body: bytes, status: int, host: str) -> None:

@@ -1,6 +1,6 @@
 """Asking HTTP APIs: within their limits, again where that helps, and not at all while they are down.
 
-Only GET, because only what may safely happen twice is asked again.
+Only a GET is asked again, because it may safely happen twice.
 """
 
 from __future__ import annotations
@@ -70,6 +70,14 @@ class HostCounts:
     refused_by_budget: int = 0
     """Questions not asked because the host's limit was used up, by our count or by its own."""
     refused_by_breaker: int = 0
+
+
+class Request(Struct, frozen=True):
+    method: str
+    url: str
+    params: Mapping[str, str] | None = None
+    headers: Mapping[str, str] | None = None
+    body: bytes | None = None
 
 
 class HostHealth(Struct, frozen=True, kw_only=True):
@@ -168,7 +176,7 @@ class _Host:
 
 
 class APIRetryManager:
-    """GET requests to any number of hosts. Everything that can go wrong is a `TransientError`.
+    """Requests to any number of hosts. Everything that can go wrong is a `TransientError`.
 
     `clock`: monotonic seconds.
     """
@@ -228,28 +236,43 @@ class APIRetryManager:
                     with attempt:
                         await _admit(host, gives_up_at)
                         host.counts.retries += attempt.num > 1
-                        return await self._ask(host, url, params, headers, shape)
+                        return await self._ask(host, Request("GET", url, params, headers), shape)
         except TimeoutError as error:
             raise TransientError(f"no answer from {host.name} within {timeout_s:g} s") from error
         raise AssertionError("the last attempt returns or raises")  # pragma: no cover
 
-    async def _ask(
-        self,
-        host: _Host,
-        url: str,
-        params: Mapping[str, str] | None,
-        headers: Mapping[str, str] | None,
-        shape: Shape | None,
-    ) -> bytes | None:
+    async def post(
+        self, url: str, *, body: bytes, headers: Mapping[str, str] | None = None, timeout_s: float, shape: Shape
+    ) -> bytes:
+        """Body of a 200 or 201; anything else is a `TransientError` as in `get`.
+
+        Asked once: whether a request without an answer was carried out, nobody knows.
+        """
+        host = self._host(url)
+        gives_up_at = asyncio.get_running_loop().time() + timeout_s
+        as_json = {"Content-Type": "application/json", **(headers or {})}
+        try:
+            async with asyncio.timeout_at(gives_up_at):
+                await _admit(host, gives_up_at)
+                answer = await self._ask(host, Request("POST", url, None, as_json, body), shape)
+        except TimeoutError as error:
+            raise TransientError(f"no answer from {host.name} within {timeout_s:g} s") from error
+        if answer is None:
+            raise RefusedError(f"HTTP 404 from {host.name}")
+        return answer
+
+    async def _ask(self, host: _Host, request: Request, shape: Shape | None) -> bytes | None:
         host.counts.requests += 1
         with host.budget.slot() as slot:
             async with host.asking():
                 try:
                     # A redirect would be a second request, perhaps to somebody else.
-                    async with self._session.get(
-                        url,
-                        params=params,
-                        headers=headers,
+                    async with self._session.request(
+                        request.method,
+                        request.url,
+                        params=request.params,
+                        headers=request.headers,
+                        data=request.body,
                         timeout=_NO_TIMEOUT,
                         allow_redirects=False,
                         middlewares=(_once(),),
