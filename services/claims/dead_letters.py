@@ -15,7 +15,7 @@ import msgspec
 import structlog
 from msgspec import Struct
 
-from domain.stored.alerts import Alert
+from domain.stored.outgoing import Outgoing, read_outgoing
 from domain.subscribers.partitions import partition_of
 from managers.redis.client import RedisManager, Script, StreamEntry
 from runtime.errors import UserFacingError
@@ -37,7 +37,7 @@ Outcome = Literal["replayed", "gone", "unreadable"]
 class DeadLetter(Struct, frozen=True, kw_only=True):
     entry_id: str
     """Of the letter, not of the outbox entry it was."""
-    alert: Alert | None
+    outgoing: Outgoing | None
     """`None` when not even that could be read."""
     reason: str
     """Telegram's words, which may quote names from outside."""
@@ -141,9 +141,9 @@ class DeadLetters:
     async def _replay(self, entries: Sequence[StreamEntry]) -> Replayed:
         names, args = [self._stream], list[str | bytes]()
         for entry in entries:
-            alert = _dead_letter(entry).alert
-            if alert is not None:
-                names.append(keys.OUTBOX.of(partition_of(alert.user_id)))
+            outgoing = _dead_letter(entry).outgoing
+            if outgoing is not None:
+                names.append(keys.OUTBOX.of(partition_of(outgoing.user_id)))
                 args += [entry.id, entry.fields["alert"]]
         readable = len(names) - 1
         replayed = cast("int", await self._redis.script(_REPLAY, names, args)) if readable else 0
@@ -161,12 +161,12 @@ def _known(entry_id: str) -> str:
 
 def _dead_letter(letter: StreamEntry) -> DeadLetter:
     try:
-        alert = msgspec.json.decode(letter.fields.get("alert", b""), type=Alert)
+        outgoing = read_outgoing(letter.fields.get("alert", b""))
     except (msgspec.MsgspecError, UnicodeDecodeError):
-        alert = None
+        outgoing = None
     return DeadLetter(
         entry_id=letter.id,
-        alert=alert,
+        outgoing=outgoing,
         reason=letter.fields.get("reason", b"").decode(errors="replace"),
         buried_at=datetime.fromtimestamp(int(letter.fields.get("buried_at_ms", letter.added_at_ms)) / 1000, UTC),
     )

@@ -44,7 +44,7 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 __all__ = ["GROUP", "Alert", "ClaimRequest", "FeedCursor", "HeldCall", "Outbox", "OutboxEntry"]
 
 _PAGE: Final = 500
-_ALERT_FIELD: Final = "alert"
+_DOCUMENT_FIELD: Final = "alert"
 
 
 class Outbox:
@@ -139,7 +139,7 @@ class Outbox:
         claimed = [{user_id for user_id, _ in d.accepted} for d in kept]
         names, args = claim_command(kept, cursor, mode="local")
         alerts = [
-            OutboxEntry(entry_id=f"{LOCAL}{uuid.uuid4().hex}", alert=alert) for d in kept for alert in alerts_of(d)
+            OutboxEntry(entry_id=f"{LOCAL}{uuid.uuid4().hex}", outgoing=alert) for d in kept for alert in alerts_of(d)
         ]
         payloads = {d.call_id: d.call_payload for d in kept}
         stored = [
@@ -235,19 +235,19 @@ class Outbox:
                 marks |= zip(ids, found, strict=True)
             recovered += await self._entries(partition, entries, marks)
         # Should Redis be emptied and we be killed before they are sent again, this is all that is known of them.
-        self._journal.begun.recovered(one.alert for one in recovered if one.may_repeat)
+        self._journal.begun.recovered(one.outgoing for one in recovered if one.may_repeat)
         return recovered
 
     async def recover_local(self) -> None:
         """Take up the alerts that a killed process left in the local store. Once, at start."""
         for alert in await self._spool.unsettled():
             try:
-                decoded = msgspec.json.decode(alert.alert_json, type=Alert)
+                decoded = read_alert(alert.alert_json)
             except msgspec.MsgspecError as error:
                 log.warning("local_alert_unreadable", alert_id=alert.id, reason=str(error))
                 continue
             self._calls.remember(decoded, alert.call_json)
-            self._local.append(OutboxEntry(entry_id=alert.id, alert=decoded, may_repeat=alert.in_flight))
+            self._local.append(OutboxEntry(entry_id=alert.id, outgoing=decoded, may_repeat=alert.in_flight))
         self._local_news.set()
 
     async def begin(self, entries: Sequence[OutboxEntry]) -> None:
@@ -258,8 +258,8 @@ class Outbox:
         local, remote = apart(entries)
         if local:
             await self._spool.mark(local)
-        alerts = (one.alert for one in entries if not one.is_local)
-        self._journal.begun.begin((alert, self._calls.remembered(alert)) for alert in alerts)
+        leaving = (one.outgoing for one in entries if not one.is_local)
+        self._journal.begun.begin((one, self._calls.remembered(one)) for one in leaving)
         now_ms = int(time.time() * 1000)
         for partition, ids in remote.items():
             names = [keys.FENCES.of(), keys.IN_FLIGHT.of(partition)]
@@ -279,7 +279,7 @@ class Outbox:
         The mark of an earlier attempt with an unknown outcome stays.
         """
         entries = [one for one in entries if not one.may_repeat]
-        self._journal.begun.take_back([one.alert for one in entries])
+        self._journal.begun.take_back([one.outgoing for one in entries])
         local, remote = apart(entries)
         if local:
             await self._spool.unmark(local)
@@ -311,7 +311,7 @@ class Outbox:
     async def bury(self, dead: OutboxEntry, reason: str, records: Sequence[DeliveryRecord]) -> None:
         """Move an entry to the dead letters, with its journal records, atomically. May be repeated."""
         encoded = [msgspec.json.encode(record) for record in records]
-        await self._bury(dead.partition, dead.entry_id, msgspec.json.encode(dead.alert), reason, encoded)
+        await self._bury(dead.partition, dead.entry_id, msgspec.json.encode(dead.outgoing), reason, encoded)
         self._journal.begun.settle(records)
         self._journal.begun.stored(records)
 
@@ -350,18 +350,19 @@ class Outbox:
         readable: list[OutboxEntry] = []
         gone: list[str] = []
         for one in found:
-            alert = one.fields.get(_ALERT_FIELD)
-            if alert is None:
+            document = one.fields.get(_DOCUMENT_FIELD)
+            if document is None:
                 gone.append(one.id)
                 continue
             may_repeat = marks.get(one.id) is not None
             try:
-                decoded = msgspec.json.decode(alert, type=Alert)
+                decoded = read_outgoing(document)
             except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-                await self._bury(partition, one.id, alert, f"unreadable: {error}", ())
+                await self._bury(partition, one.id, document, f"unreadable: {error}", ())
                 continue
-            self._accepted.handed_out(decoded)
-            readable.append(OutboxEntry(entry_id=one.id, alert=decoded, may_repeat=may_repeat))
+            if isinstance(decoded, Alert):
+                self._accepted.handed_out(decoded)
+            readable.append(OutboxEntry(entry_id=one.id, outgoing=decoded, may_repeat=may_repeat))
         await self._redis.xack(keys.OUTBOX.of(partition), GROUP, *gone)
         return readable
 

@@ -1,4 +1,4 @@
-"""An alert as a sender has it in hand: where it stands, and whether it may have arrived already."""
+"""An entry of the outbox as a sender has it in hand: where it stands, whether it may have arrived already."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Final
 from msgspec import Struct
 
 from domain.stored.alerts import Alert
+from domain.stored.outgoing import Outgoing
 from domain.subscribers.partitions import Partition, partition_of
 
 LOCAL: Final = "local-"
@@ -16,13 +17,20 @@ LOCAL: Final = "local-"
 
 class OutboxEntry(Struct, frozen=True, kw_only=True):
     entry_id: str
-    alert: Alert
+    outgoing: Outgoing
     may_repeat: bool = False
     """A request for it left earlier and its outcome was never known."""
 
     @property
+    def alert(self) -> Alert:
+        """The alert that it is; `TypeError` for anything else."""
+        if isinstance(self.outgoing, Alert):
+            return self.outgoing
+        raise TypeError(f"a {self.outgoing.kind} is no alert")
+
+    @property
     def partition(self) -> Partition:
-        return partition_of(self.alert.user_id)
+        return partition_of(self.outgoing.user_id)
 
     @property
     def is_local(self) -> bool:
