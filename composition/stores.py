@@ -18,6 +18,7 @@ from services.claims.accepted_pairs import AcceptedPairs
 from services.claims.dead_letters import DeadLetters
 from services.claims.outbox import Outbox
 from services.claims.outbox_scripts import SCRIPTS
+from services.claims.putting import Putting
 from services.claims.stored_calls import StoredCalls
 from services.cluster.leases import Leases
 from services.cluster.members import Members
@@ -89,6 +90,7 @@ class Stores:
             clock=now,
         )
         self.held = HeldCalls(redis, self.spool, self.journal)
+        self.putting = Putting(self.spool, self.journal)
         self.history = HistoryStore(redis, postgres, now)
         self.subscribers = SubscribersStore(redis, postgres, self.journal, self.caches.settings, owner)
         self.presets = PresetsStore(redis, postgres, self.journal, owner)

@@ -26,6 +26,7 @@ from msgspec.structs import replace
 from domain.calls.lifetimes import ACCEPTED_FOR
 from domain.stored.alerts import Alert, HeldCall
 from domain.stored.journal import DeliveryRecord
+from domain.stored.outgoing import read_outgoing
 from domain.subscribers.partitions import ALL, Partition
 from managers.redis.client import Command, RedisAwayError, RedisManager, RedisReplyError, StreamEntry
 from runtime.fault_points import fault_point
@@ -242,7 +243,7 @@ class Outbox:
         """Take up the alerts that a killed process left in the local store. Once, at start."""
         for alert in await self._spool.unsettled():
             try:
-                decoded = read_alert(alert.alert_json)
+                decoded = msgspec.json.decode(alert.alert_json, type=Alert)
             except msgspec.MsgspecError as error:
                 log.warning("local_alert_unreadable", alert_id=alert.id, reason=str(error))
                 continue

@@ -6,6 +6,7 @@ from typing import Final
 
 from managers.redis.client import Script
 from services.claims.claiming import CLAIM
+from services.claims.putting import PUT
 from services.cluster.fencing import FENCED
 
 # KEYS: fences, in-flight marks. ARGV: fences, then entry and time of each mark.
@@ -36,5 +37,5 @@ end
 return 1
 """)
 
-SCRIPTS: Final = {"claim": CLAIM, "begin": BEGIN, "bury": BURY}
+SCRIPTS: Final = {"claim": CLAIM, "put": PUT, "begin": BEGIN, "bury": BURY}
 """What can be written down for later, by name."""

@@ -18,6 +18,7 @@ from msgspec.structs import replace
 from domain.delivery.policy import Hold
 from domain.stored.alerts import Alert, HeldCall
 from domain.stored.journal import DeliveryRecord
+from domain.stored.outgoing import Digest, Envelope
 from domain.subscribers.partitions import partition_of
 from domain.subscribers.subscriber import Subscriber
 from managers.redis.client import RedisManager
@@ -25,6 +26,7 @@ from managers.redis.scripts import Script, packed, raw
 from runtime.clock import milliseconds
 from services.claims.outbox import GROUP, OutboxEntry
 from services.delivery.policy import came_up_member, competes
+from services.schedule.due_times import DIGEST
 from services.stores import keys
 from services.stores.journal import Journal, entry
 from services.stores.local_store import ScriptCall
@@ -34,7 +36,6 @@ log = structlog.get_logger(__name__)
 
 CALLS_PER_DIGEST: Final = 20
 """So that a digest fits one message; more calls make more digests."""
-_USERS_AT_ONCE: Final = 200
 
 HOLD: Final = Script.beside(__file__, "hold.lua")
 _DISPATCH: Final = Script.beside(__file__, "dispatch.lua")
@@ -56,20 +57,23 @@ class HeldCalls:
         self._spool = spool
         self._journal = journal
 
-    async def hold(self, subscriber: Subscriber, holdings: Sequence[Holding], now: datetime) -> None:
-        """Move alerts of one subscriber from the outbox into his next digest. May be repeated.
+    async def hold(self, subscriber: Subscriber, holdings: Sequence[Holding], now: datetime) -> list[Holding]:
+        """Move alerts of one subscriber from the outbox into their next digest; return those. May be repeated.
 
         What is held of a digest are its calls: they go back to where they were.
         """
         for one in holdings:
-            if one.entry.alert.kind == "digest":
-                await self._take_back(one, now)
-        holdings = [one for one in holdings if one.entry.alert.kind == "alert"]
-        if not holdings:
-            return
+            if isinstance(one.entry.outgoing, Digest):
+                await self._take_back(one.entry, one.entry.outgoing, now)
+        alerts = [one for one in holdings if isinstance(one.entry.outgoing, Alert)]
+        if alerts:
+            await self._hold(subscriber, alerts, now)
+        return alerts
+
+    async def _hold(self, subscriber: Subscriber, holdings: Sequence[Holding], now: datetime) -> None:
         user_id = subscriber.user_id
         partition = partition_of(user_id)
-        names = [keys.OUTBOX.of(partition), keys.IN_FLIGHT.of(partition), keys.JOURNAL.of(), keys.DIGESTS_DUE.of()]
+        names = [keys.OUTBOX.of(partition), keys.IN_FLIGHT.of(partition), keys.JOURNAL.of(), _due(user_id)]
         names += [keys.HELD_CALLS.of(user_id), keys.CAME_UP.of(user_id)]
         capped = subscriber.preferences.alerts_per_hour is not None
         records = [_record(one) for one in holdings]
@@ -102,11 +106,6 @@ class HeldCalls:
         self._journal.begun.settle(records)
         self._journal.begun.stored(records)
 
-    async def due(self, now: datetime) -> list[int]:
-        """Return users whose digest is due, the longest due first."""
-        found = await self._redis.zrange_by_score(keys.DIGESTS_DUE.of(), most=milliseconds(now), count=_USERS_AT_ONCE)
-        return [int(member) for member, _ in found]
-
     async def of(self, user_id: int) -> list[HeldCall]:
         """Return the calls held for a user, the first held first."""
         found = await self._redis.hgetall(keys.HELD_CALLS.of(user_id))
@@ -120,16 +119,7 @@ class HeldCalls:
 
     async def dispatch(self, user_id: int, calls: Sequence[HeldCall], now: datetime) -> str | None:
         """Put a digest of these calls into the outbox; `None` when they (or some) have left already, else its entry."""
-        digest = Alert(
-            user_id=user_id,
-            call_id=f"digest:{calls[0].call_id}",
-            token_address="",
-            set_number=0,
-            received_at=now,
-            decided_at=now,
-            kind="digest",
-            held=tuple(calls),
-        )
+        digest = Digest(user_id=user_id, decided_at=now, held=tuple(calls))
         args = packed(digest=raw(msgspec.json.encode(digest)), call_ids=[call.call_id for call in calls])
         names = [keys.OUTBOX.of(partition_of(user_id)), keys.HELD_CALLS.of(user_id)]
         reply = await self._redis.script(_DISPATCH, names, args)
@@ -143,25 +133,27 @@ class HeldCalls:
     async def bring_forward(self, user_id: int, now: datetime) -> None:
         """What waits for this user is looked at now, whenever it was to be: he can be written to again."""
         args = packed(user_id=user_id, now_ms=milliseconds(now))
-        await self._redis.script(_BRING_FORWARD, [keys.DIGESTS_DUE.of()], args)
+        await self._redis.script(_BRING_FORWARD, [_due(user_id)], args)
 
     async def postpone(self, user_id: int, *, seen: int, until: datetime) -> None:
         """Say when the next of the `seen` calls that are left is due; nothing left, nothing due."""
-        names = [keys.DIGESTS_DUE.of(), keys.HELD_CALLS.of(user_id)]
+        names = [_due(user_id), keys.HELD_CALLS.of(user_id)]
         await self._redis.script(_RESCHEDULE, names, packed(user_id=user_id, seen=seen, due_ms=milliseconds(until)))
 
-    async def _take_back(self, digest: Holding, now: datetime) -> None:
-        alert = digest.entry.alert
-        partition = partition_of(alert.user_id)
-        names = [keys.OUTBOX.of(partition), keys.IN_FLIGHT.of(partition)]
-        names += [keys.DIGESTS_DUE.of(), keys.HELD_CALLS.of(alert.user_id)]
+    async def _take_back(self, entry: OutboxEntry, digest: Digest, now: datetime) -> None:
+        user_id, partition = digest.user_id, entry.partition
+        names = [keys.OUTBOX.of(partition), keys.IN_FLIGHT.of(partition), _due(user_id), keys.HELD_CALLS.of(user_id)]
         calls = {
-            call.call_id: raw(msgspec.json.encode(replace(call, may_repeat=call.may_repeat or digest.entry.may_repeat)))
-            for call in alert.held
+            call.call_id: raw(msgspec.json.encode(replace(call, may_repeat=call.may_repeat or entry.may_repeat)))
+            for call in digest.held
         }
-        entry_id, due_ms = digest.entry.entry_id, milliseconds(now)
-        args = packed(group=GROUP, entry=entry_id, user_id=alert.user_id, due_ms=due_ms, calls=calls)
+        args = packed(group=GROUP, entry=entry.entry_id, user_id=user_id, due_ms=milliseconds(now), calls=calls)
         await self._redis.script(_TAKE_BACK, names, args)
+
+
+def _due(user_id: int) -> str:
+    """Name the due times among which the subscriber's next digest stands."""
+    return keys.DUE.of(DIGEST, partition_of(user_id))
 
 
 def _held_call(entry: OutboxEntry, verdict: Hold, now: datetime) -> HeldCall:
@@ -200,18 +192,32 @@ def record_of(entry: OutboxEntry) -> DeliveryRecord:
 
 def records_of(entry: OutboxEntry) -> list[DeliveryRecord]:
     """Begin the journal records of an entry: of a digest, one for each call in it, with kind `digest`."""
-    if entry.alert.kind == "alert":
-        return [record_of(entry)]
-    return [
-        DeliveryRecord(
-            call_id=call.call_id,
-            user_id=entry.alert.user_id,
-            kind="digest",
-            set_number=call.set_number,
-            status="dead",
-            decided_at=call.decided_at,
-            may_repeat=entry.may_repeat,
-            reason=call.reason,
-        )
-        for call in entry.alert.held
-    ]
+    match entry.outgoing:
+        case Alert():
+            return [record_of(entry)]
+        case Digest(user_id=user_id, held=held):
+            return [_record_in_digest(user_id, call, may_repeat=entry.may_repeat) for call in held]
+        case Envelope() as envelope:
+            record = DeliveryRecord(
+                call_id=envelope.key,
+                user_id=envelope.user_id,
+                kind=envelope.kind,
+                set_number=0,
+                status="dead",
+                decided_at=envelope.decided_at,
+                may_repeat=entry.may_repeat,
+            )
+            return [record]
+
+
+def _record_in_digest(user_id: int, call: HeldCall, *, may_repeat: bool) -> DeliveryRecord:
+    return DeliveryRecord(
+        call_id=call.call_id,
+        user_id=user_id,
+        kind="digest",
+        set_number=call.set_number,
+        status="dead",
+        decided_at=call.decided_at,
+        may_repeat=may_repeat,
+        reason=call.reason,
+    )

@@ -235,8 +235,7 @@ class BegunLog:
                 one = _decode(line)
                 if isinstance(one, _Begun) and one.outgoing.decided_at > oldest:
                     self._note_begun(one.outgoing, line)
-                    if isinstance(one.outgoing, Alert) and bytes(one.call):
-                        calls.append((one.outgoing, bytes(one.call)))
+                    calls += _call_of(one)
                 elif isinstance(one, _TakenBack):
                     for pair in one.pairs:
                         self._drop(self._by_pair.get(pair, ("", *pair)))
@@ -299,6 +298,12 @@ class BegunLog:
         if self._path is not None:
             with contextlib.suppress(OSError):
                 self._path.unlink(missing_ok=True)
+
+
+def _call_of(begun: _Begun) -> list[tuple[Alert, bytes]]:
+    """Return an alert and its call, where that was known."""
+    alert, call = begun.outgoing, bytes(begun.call)
+    return [(alert, call)] if isinstance(alert, Alert) and call else []
 
 
 def _key(outgoing: Outgoing) -> Key:

@@ -66,7 +66,7 @@ def subscriber(user_id: int) -> Subscriber:
 
 
 def pair_of(entry: OutboxEntry) -> Pair:
-    return entry.alert.user_id, entry.alert.call_id
+    return entry.outgoing.user_id, entry.outgoing.key
 
 
 class Hands:
@@ -157,7 +157,7 @@ class Process(Struct, kw_only=True):
 
     async def hold(self, entry: OutboxEntry) -> None:
         holding = Holding(entry=entry, verdict=Hold(NOW + timedelta(hours=1), "quiet"))
-        await self.held.hold(subscriber(entry.alert.user_id), [holding], NOW)
+        await self.held.hold(subscriber(entry.outgoing.user_id), [holding], NOW)
         self.hands.drop(entry)
 
     async def bury(self, entry: OutboxEntry) -> None:

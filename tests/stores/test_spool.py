@@ -215,7 +215,7 @@ async def test_holding_a_local_alert_reaches_redis_once(process: Process, proxy:
     assert await process.fates() == {(7, "c1"): "digest", (7, "c2"): "digest"}
     # Once its digest went out, no replay brings a call back.
     assert await process.held.dispatch(7, held, held[0].held_at) is not None
-    [entry] = [e for e in await process.hands.read() if e.alert.kind == "alert"]
+    [entry] = [e for e in await process.hands.read() if e.outgoing.kind == "alert"]
     assert pair_of(entry) == (7, "c0")
 
 
@@ -243,7 +243,7 @@ async def test_burying_a_local_alert_reaches_redis_once(
     await process.bury(entry)
     await replay_twice(process, proxy)
     letters = (await DeadLetters(redis_manager, Metrics()).page()).letters
-    assert [(letter.alert, letter.reason) for letter in letters] == [(entry.alert, "refused")]
+    assert [(letter.outgoing, letter.reason) for letter in letters] == [(entry.alert, "refused")]
     await process.journal.drain_all()
     assert await process.fates() == {(7, "c1"): "dead"}
 
