@@ -15,6 +15,8 @@ Misfire = Literal["once", "skip", "catch up"]
 MAX_CATCH_UP: Final = 100
 """Times that are made up for in one go; the others follow."""
 
+_MOMENT: Final = timedelta(microseconds=1)
+
 Next = Callable[[datetime], datetime | None]
 """The first time after an instant; `None`: never again."""
 
@@ -39,7 +41,7 @@ def steps_of(due_at: datetime, now: datetime, rule: Misfire, too_late: timedelta
     at: datetime | None = due_at
     while at is not None and at <= now and len(steps) < MAX_CATCH_UP:
         is_skipped = rule == "skip" and now - at > too_late
-        then = next_after(now - too_late) if is_skipped else next_after(at)
+        then = next_after(now - too_late - _MOMENT) if is_skipped else next_after(at)
         steps.append(Step(runs=None if is_skipped else at, then=then))
         at = then
     return steps
