@@ -55,9 +55,8 @@ def test_whatever_was_missed(late: timedelta, too_late: timedelta, rule: Misfire
     now = START + late
     missed = [START + number * DAY for number in range(late // DAY + 1)]
     runs: list[datetime] = []
-    at: datetime | None = START
-    looks = 0
-    while at is not None and at <= now:
+    at, looks = START, 0
+    while at <= now:
         looks += 1
         for step in steps_of(at, now, rule, too_late, next_day):
             assert step.then is not None

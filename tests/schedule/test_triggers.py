@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -12,17 +13,8 @@ from hypothesis import strategies as st
 from domain.schedule.triggers import Trigger
 
 BERLIN = ZoneInfo("Europe/Berlin")
-ZONES = [
-    ZoneInfo(name)
-    for name in (
-        "UTC",
-        "Europe/Berlin",
-        "America/New_York",
-        "Australia/Lord_Howe",
-        "Asia/Kathmandu",
-        "America/Santiago",
-    )
-]
+PLACES = "UTC Europe/Berlin America/New_York Australia/Lord_Howe Asia/Kathmandu America/Santiago"
+ZONES = [ZoneInfo(name) for name in PLACES.split()]
 DAY = timedelta(days=1)
 
 instants = st.datetimes(datetime(2024, 1, 1), datetime(2030, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001 - bounds are naive
@@ -65,7 +57,7 @@ def test_on_one_day_of_the_week(weekday: int) -> None:
     found = times(trigger, datetime(2026, 1, 1, tzinfo=UTC), 60)
     assert {at.astimezone(BERLIN).weekday() for at in found} == {weekday}
     days = [at.astimezone(BERLIN).date() for at in found]
-    assert all(later - earlier == 7 * DAY for earlier, later in zip(days, days[1:], strict=False))
+    assert all(later - earlier == 7 * DAY for earlier, later in pairwise(days))
 
 
 @given(after=instants, minute=minutes, zone=zones)
