@@ -15,7 +15,7 @@
 --     payload, record      what is stored of the call and as accepted record; none where nobody is accepted
 --     ends_ms              when accepted records end: in ms from now or, if is_local, since 1970
 --     stored_call, rejected_record, journaled_mark            places in KEYS
---     accepted             each with alert; record and outbox (places in KEYS)
+--     accepted             alerts, records and outboxes (places in KEYS), one of each per user; none: nobody
 --     waiting              each with document, ends_ms (none: it ends the waiting); call and by_end (places in KEYS)
 --     checked              the channel that was checked, called_at, at, is_first (the rejected record begins with it);
 --                          none: the record stays as it is
@@ -44,16 +44,16 @@ local function remove_twin(outbox, alert)
 end
 
 local function accept(call)
-  local expiry, is_stored = args.is_local and 'PXAT' or 'PX', false
-  for _, pair in ipairs(call.accepted) do
-    local record, outbox = KEYS[pair.record], KEYS[pair.outbox]
+  local accepted, expiry, is_stored = call.accepted, args.is_local and 'PXAT' or 'PX', false
+  for i, alert in ipairs(accepted.alerts) do
+    local record, outbox = KEYS[accepted.records[i]], KEYS[accepted.outboxes[i]]
     local stands = redis.call('EXISTS', record) == 1
-    if stands and args.is_local then remove_twin(outbox, pair.alert) end
+    if stands and args.is_local then remove_twin(outbox, alert) end
     if args.is_local or not stands then
       if not is_stored then redis.call('SET', KEYS[call.stored_call], call.payload, 'NX', 'EX', args.call_s) end
       is_stored = true
-      if not args.is_local then redis.call('XADD', outbox, '*', 'alert', pair.alert) end
-      redis.call('XADD', journal, '*', 'kind', 'claim', 'data', pair.alert)
+      if not args.is_local then redis.call('XADD', outbox, '*', 'alert', alert) end
+      redis.call('XADD', journal, '*', 'kind', 'claim', 'data', alert)
       redis.call('SET', record, call.record, expiry, call.ends_ms)
       flags[#flags + 1] = '1'
       changed = true
@@ -84,7 +84,7 @@ local function note_waiting(call)
 end
 
 for _, call in ipairs(args.calls) do
-  accept(call)
+  if call.accepted then accept(call) end
   if call.decided and redis.call('SET', KEYS[call.journaled_mark], '1', 'NX', 'EX', args.journaled_s) then
     redis.call('XADD', journal, '*', 'kind', 'call', 'data', call.decided)
   end

@@ -78,10 +78,13 @@ CLAIM: Final = Script.beside(__file__, "claim.lua", after=FENCED)
 
 
 class _Accepted(Struct, frozen=True, kw_only=True, gc=False):
-    record: int
+    """Who is accepted, in three columns: a batch may be thousands."""
+
+    alerts: list[str]
+    """JSON of `domain.stored.alerts.Alert`."""
+    records: list[int]
     """Here and below, a whole number without a unit is a place in KEYS."""
-    outbox: int
-    alert: msgspec.Raw
+    outboxes: list[int]
 
 
 class _Waiting(Struct, frozen=True, kw_only=True, gc=False):
@@ -104,8 +107,8 @@ class _Decided(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
     rejected_record: int
     journaled_mark: int
     ends_ms: int
-    accepted: Sequence[_Accepted]
     waiting: Sequence[_Waiting]
+    accepted: _Accepted | None = None
     payload: msgspec.Raw | None = None
     record: msgspec.Raw | None = None
     decided: msgspec.Raw | None = None
@@ -202,13 +205,16 @@ def _decided(decision: ClaimRequest, names: list[str], ends_ms: int) -> _Decided
     )
 
 
-def _accepted(decision: ClaimRequest, names: list[str]) -> list[_Accepted]:
-    accepted: list[_Accepted] = []
-    for alert in alerts_of(decision):
-        names.append(keys.ACCEPTED_TOKEN.of(decision.token_address, alert.user_id))
-        outbox = _OUTBOX_OF_0 + partition_of(alert.user_id)
-        accepted.append(_Accepted(record=len(names), outbox=outbox, alert=raw(_encode(alert))))
-    return accepted
+def _accepted(decision: ClaimRequest, names: list[str]) -> _Accepted | None:
+    if not decision.accepted:
+        return None
+    first, address = len(names) + 1, decision.token_address
+    names += [keys.ACCEPTED_TOKEN.of(address, user_id) for user_id, _ in decision.accepted]
+    return _Accepted(
+        alerts=[_encode(alert).decode() for alert in alerts_of(decision)],
+        records=list(range(first, len(names) + 1)),
+        outboxes=[_OUTBOX_OF_0 + partition_of(user_id) for user_id, _ in decision.accepted],
+    )
 
 
 def _checked(channel: CheckedChannel | None) -> _Checked | None:
