@@ -40,6 +40,8 @@ from services.delivery.kinds import Kinds
 from services.delivery.media import MediaFiles
 from services.delivery.policy import PolicyService
 from services.delivery.sending import Sender
+from services.delivery.settling import Settler
+from services.delivery.sorting import Sorter
 from services.monitoring.alarm_memory import StoredAlarmMemory
 from services.monitoring.alarms import AlarmsService
 from services.monitoring.health import MonitoringService
@@ -264,24 +266,44 @@ class Composition:
         )
 
     def _delivery(self, terminal: Terminal) -> DeliveryService:
-        parts = self.parts
-        alerts = AlertComposer(outbox=self.outbox, texts=self.texts, clock=now)
-        digests = DigestComposer(outbox=self.outbox, prices=self.tokens, texts=self.texts, metrics=self.metrics)
-        return DeliveryService(
+        parts, subscribers = self.parts, self.users.subscribers
+        kinds = self._kinds()
+        sender = Sender(
+            messenger=parts.telegram, files=MediaFiles(parts.redis, self.caches.media), metrics=self.metrics
+        )
+        settler = Settler(
             outbox=self.outbox,
-            subscribers=self.users.subscribers,
-            policy=PolicyService(parts.redis),
-            held=self.stores.held,
-            sender=Sender(
-                messenger=parts.telegram, files=MediaFiles(parts.redis, self.caches.media), metrics=self.metrics
-            ),
-            kinds=Kinds([alerts.row(), digests.row()]),
+            subscribers=subscribers,
+            sender=sender,
+            kinds=kinds,
             texts=self.texts,
             metrics=self.metrics,
             clock=now,
+        )
+        sorter = Sorter(
+            kinds=kinds,
+            subscribers=subscribers,
+            policy=PolicyService(parts.redis),
+            held=self.stores.held,
+            settler=settler,
+            metrics=self.metrics,
+            clock=now,
+        )
+        return DeliveryService(
+            outbox=self.outbox,
+            kinds=kinds,
+            sorter=sorter,
+            sender=sender,
+            settler=settler,
+            metrics=self.metrics,
             on_sent=terminal.show_sent,
             consumer=self.place.owner,
         )
+
+    def _kinds(self) -> Kinds:
+        alerts = AlertComposer(outbox=self.outbox, texts=self.texts, clock=now)
+        digests = DigestComposer(outbox=self.outbox, prices=self.tokens, texts=self.texts, metrics=self.metrics)
+        return Kinds([alerts.row(), digests.row()])
 
     def _schedule(self, delivery: DeliveryService) -> Schedule:
         async def leads() -> bool:

@@ -30,7 +30,7 @@ class HeldCall(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """An earlier attempt to send it had an unknown outcome."""
 
 
-class Alert(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, tag_field="form", tag="alert"):
+class Alert(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """One call for one subscriber. The call itself is stored once, see `Outbox.load_call`."""
 
     kind: ClassVar[str] = "alert"

@@ -39,7 +39,6 @@ __all__ = [
     "RedisManager",
     "RedisReplyError",
     "Reply",
-    "Script",
     "StreamEntry",
 ]
 

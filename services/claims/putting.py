@@ -18,12 +18,12 @@ from runtime.clock import milliseconds
 from runtime.fault_points import fault_point
 from services.stores import keys
 from services.stores.journal import Journal, entry
-from services.stores.local_store import ScriptCall
+from services.stores.operations import ScriptCall
 from services.stores.spool import Spool
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
-PUT: Final = Script.beside(__file__, "put.lua")
+_PUT: Final = Script.beside(__file__, "put.lua")
 
 
 class Putting:
@@ -41,7 +41,7 @@ class Putting:
         names = [unique_key(envelope), keys.OUTBOX.of(partition_of(envelope.user_id)), keys.JOURNAL.of()]
         decided_ms = milliseconds(envelope.decided_at)
         args = packed(envelope=raw(document), decided_ms=decided_ms, lives_s=keys.PUT.expires_s)
-        reply = await self._spool.execute(ScriptCall(script="put", keys=names, args=args))
+        reply = await self._spool.execute(ScriptCall(script=_PUT, keys=names, args=args))
         if reply == 0:
             return False
         self._journal.tail.note([entry("put", document)])

@@ -13,7 +13,6 @@ import time
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
-from datetime import datetime
 from functools import partial
 from itertools import islice
 
@@ -30,17 +29,13 @@ from runtime.retry import persistently
 from runtime.waiting import reporting
 from services.claims.outbox import Outbox, OutboxEntry
 from services.cluster.fencing import LeaseLostError
-from services.delivery.held import HeldCalls
 from services.delivery.kinds import Kinds
-from services.delivery.policy import PolicyService
 from services.delivery.sending import Receipt, Sender, place_of
 from services.delivery.settling import Settler
 from services.delivery.sorting import LOOKED_AT, Sorter
 from services.delivery.turns import Waiting
 from services.monitoring.metrics import Metrics
 from services.stores.begun_log import pairs_of
-from services.subscribers.subscribers import Subscribers
-from texts.renderer import Texts
 
 log = structlog.get_logger(__name__)
 
@@ -76,41 +71,22 @@ class DeliveryService:
         self,
         *,
         outbox: Outbox,
-        subscribers: Subscribers,
-        policy: PolicyService,
-        held: HeldCalls,
-        sender: Sender,
         kinds: Kinds,
-        texts: Texts,
+        sorter: Sorter,
+        sender: Sender,
+        settler: Settler,
         metrics: Metrics,
-        clock: Callable[[], datetime],
         on_sent: Callable[[Sent], None],
         consumer: str,
     ) -> None:
         self._outbox = outbox
-        self._sender = sender
         self._kinds = kinds
+        self._sorter = sorter
+        self._sender = sender
+        self._settler = settler
         self._metrics = metrics
         self._on_sent = on_sent
         self._consumer = consumer
-        self._settler = Settler(
-            outbox=outbox,
-            subscribers=subscribers,
-            sender=sender,
-            kinds=kinds,
-            texts=texts,
-            metrics=metrics,
-            clock=clock,
-        )
-        self._sorter = Sorter(
-            kinds=kinds,
-            subscribers=subscribers,
-            policy=policy,
-            held=held,
-            settler=self._settler,
-            metrics=metrics,
-            clock=clock,
-        )
         self._queues: dict[int, deque[Waiting]] = {}
         self._in_hand: set[tuple[Partition, str]] = set()
         """Entries read from the outbox and not yet settled."""

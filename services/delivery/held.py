@@ -29,7 +29,7 @@ from services.delivery.policy import came_up_member, competes
 from services.schedule.due_times import DIGEST
 from services.stores import keys
 from services.stores.journal import Journal, entry
-from services.stores.local_store import ScriptCall
+from services.stores.operations import ScriptCall
 from services.stores.spool import Spool
 
 log = structlog.get_logger(__name__)
@@ -37,7 +37,7 @@ log = structlog.get_logger(__name__)
 CALLS_PER_DIGEST: Final = 20
 """So that a digest fits one message; more calls make more digests."""
 
-HOLD: Final = Script.beside(__file__, "hold.lua")
+_HOLD: Final = Script.beside(__file__, "hold.lua")
 _DISPATCH: Final = Script.beside(__file__, "dispatch.lua")
 _TAKE_BACK: Final = Script.beside(__file__, "take_back.lua")
 _BRING_FORWARD: Final = Script.beside(__file__, "bring_forward.lua")
@@ -101,7 +101,7 @@ class HeldCalls:
             entries=entries,
         )
         local = [one.entry.entry_id for one in holdings if one.entry.is_local]
-        await self._spool.execute(ScriptCall(script="hold", keys=names, args=args), settles=local)
+        await self._spool.execute(ScriptCall(script=_HOLD, keys=names, args=args), settles=local)
         self._journal.tail.note(entry("delivery", msgspec.json.encode(record)) for record in records)
         self._journal.begun.settle(records)
         self._journal.begun.stored(records)

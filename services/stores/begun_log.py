@@ -29,7 +29,7 @@ from msgspec import Struct
 from domain.calls.lifetimes import ACCEPTED_FOR
 from domain.stored.alerts import Alert
 from domain.stored.journal import DeliveryRecord
-from domain.stored.outgoing import Outgoing
+from domain.stored.outgoing import Outgoing, read_outgoing
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
@@ -52,7 +52,8 @@ _UNKNOWN_CALL: Final = msgspec.Raw()
 
 
 class _Begun(Struct, frozen=True, tag="begun", kw_only=True, omit_defaults=True):
-    outgoing: Outgoing
+    outgoing: msgspec.Raw
+    """JSON of `domain.stored.outgoing.Outgoing`."""
     call: msgspec.Raw = _UNKNOWN_CALL
     """JSON of `domain.calls.events.Call`, where it is known."""
 
@@ -132,7 +133,9 @@ class BegunLog:
             return
         lines: list[bytes] = []
         for one, call in outgoing:
-            line = _line(_Begun(outgoing=one, call=_UNKNOWN_CALL if call is None else msgspec.Raw(call)))
+            line = _line(
+                _Begun(outgoing=msgspec.Raw(_encode(one)), call=_UNKNOWN_CALL if call is None else msgspec.Raw(call))
+            )
             self._note_begun(one, line)
             lines.append(line)
         self._append(lines)
@@ -233,9 +236,8 @@ class BegunLog:
                 return None
             for line in lines[1:]:
                 one = _decode(line)
-                if isinstance(one, _Begun) and one.outgoing.decided_at > oldest:
-                    self._note_begun(one.outgoing, line)
-                    calls += _call_of(one)
+                if isinstance(one, _Begun):
+                    calls += self._read_begun(one, line, oldest)
                 elif isinstance(one, _TakenBack):
                     for pair in one.pairs:
                         self._drop(self._by_pair.get(pair, ("", *pair)))
@@ -250,6 +252,14 @@ class BegunLog:
             calls=tuple((alert, call) for alert, call in calls if (alert.user_id, alert.call_id) in self._by_pair),
             records=tuple(record for one in self._live.values() for _, record in one.records.values()),
         )
+
+    def _read_begun(self, begun: _Begun, line: bytes, oldest: datetime) -> list[tuple[Alert, bytes]]:
+        """Return an alert and its call, where that was known."""
+        outgoing, call = read_outgoing(bytes(begun.outgoing)), bytes(begun.call)
+        if outgoing.decided_at <= oldest:
+            return []
+        self._note_begun(outgoing, line)
+        return [(outgoing, call)] if isinstance(outgoing, Alert) and call else []
 
     def _append(self, lines: Sequence[bytes]) -> None:
         if self._path is None or not lines or (self._fd is None and self._clock() < self._try_again_at):
@@ -298,12 +308,6 @@ class BegunLog:
         if self._path is not None:
             with contextlib.suppress(OSError):
                 self._path.unlink(missing_ok=True)
-
-
-def _call_of(begun: _Begun) -> list[tuple[Alert, bytes]]:
-    """Return an alert and its call, where that was known."""
-    alert, call = begun.outgoing, bytes(begun.call)
-    return [(alert, call)] if isinstance(alert, Alert) and call else []
 
 
 def _key(outgoing: Outgoing) -> Key:

@@ -265,7 +265,7 @@ SLOT_LEASES: Final = RedisKey(
     kind="string",
     lives_s=None,
     meaning="Which sender may use how many slots of Telegram's overall limit, and until when "
-    "(JSON, read and written by services.cluster.slot_leases.RENEW alone).",
+    "(JSON, read and written by the scripts of services.cluster.slot_leases alone).",
 )
 SENT_LATELY: Final = RedisKey(
     pattern="sent_lately",

@@ -44,6 +44,7 @@ from services.delivery.media import MediaFiles
 from services.delivery.policy import PolicyService
 from services.delivery.sending import Sender
 from services.delivery.settling import Settler
+from services.delivery.sorting import Sorter
 from services.monitoring.metrics import Metrics
 from services.payments.subscriptions import SubscriptionsService
 from services.schedule.due_times import DIGEST, DueTimes, Place
@@ -274,16 +275,31 @@ def way_of(
     job = DigestsService(held=held, subscribers=users.subscribers, clock=clock).job()
     sender = Sender(messenger=manager, files=files, metrics=metrics)
     sent: list[Sent] = []
-    delivery = DeliveryService(
+    settler = Settler(
         outbox=outbox,
         subscribers=users.subscribers,
-        policy=policy,
-        held=held,
         sender=sender,
         kinds=kinds,
         texts=texts,
         metrics=metrics,
         clock=clock,
+    )
+    sorter = Sorter(
+        kinds=kinds,
+        subscribers=users.subscribers,
+        policy=policy,
+        held=held,
+        settler=settler,
+        metrics=metrics,
+        clock=clock,
+    )
+    delivery = DeliveryService(
+        outbox=outbox,
+        kinds=kinds,
+        sorter=sorter,
+        sender=sender,
+        settler=settler,
+        metrics=metrics,
         on_sent=sent.append,
         consumer="sender",
     )
@@ -304,15 +320,7 @@ def way_of(
         schedule=Schedule([job], due_times=due_times, clock=clock),
         due_times=due_times,
         delivery=delivery,
-        settler=Settler(
-            outbox=outbox,
-            subscribers=users.subscribers,
-            sender=sender,
-            kinds=kinds,
-            texts=texts,
-            metrics=metrics,
-            clock=clock,
-        ),
+        settler=settler,
         metrics=metrics,
         market=market,
         clock=clock,

@@ -18,7 +18,7 @@ from services.claims.dead_letters import DeadLetters
 from services.claims.outbox import FeedCursor
 from services.monitoring.metrics import Metrics
 from services.stores import keys
-from services.stores.local_store import Transaction
+from services.stores.operations import Transaction
 from services.stores.spool import Spool
 from tests.claims.alert_path import SOURCE, Process, pair_of, process_on, request, take_away, until
 from tests.faults.proxy import FaultProxy
@@ -316,7 +316,7 @@ async def test_who_is_not_alone_or_has_no_store_waits_for_redis(
     process: Process, proxy: FaultProxy, redis_manager: RedisManager
 ) -> None:
     setting = Transaction(commands=[("SET", "a", "1")])
-    accompanied = Spool(process.redis, {}, store=process.store, is_alone=lambda: False)
+    accompanied = Spool(process.redis, store=process.store, is_alone=lambda: False)
     storeless = spool_on(process.redis)
     for spool in (accompanied, storeless):
         await spool.begin()
