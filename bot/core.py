@@ -39,11 +39,11 @@ from services.cluster.partition_owner import PartitionOwner
 from services.cluster.sent_lately import SentBefore
 from services.cluster.slot_leases import SlotLeases
 from services.delivery.delivery import DeliveryService
-from services.delivery.digests import DigestsService
 from services.monitoring.alarms import AlarmsService
 from services.monitoring.health import MonitoringService
 from services.monitoring.readings import ReadingsService
 from services.recovery.refill import Refill
+from services.schedule.schedule import Schedule
 from services.stores.database import Database
 from services.stores.journal import Journal
 from services.stores.spool import Spool
@@ -76,7 +76,7 @@ class Engine:
     delivery: DeliveryService
     tokens: TokensService
     late: LateService
-    digests: DigestsService
+    schedule: Schedule
     journal: Journal
     database: Database
     history: HistoryStore
@@ -202,7 +202,7 @@ class TokenFilterBot(BotBase):
 
     def _sending_jobs(self) -> dict[str, Job]:
         engine = self.engine
-        return {"deliver": once_sure(engine.delivery.run), "digests": once_sure(engine.digests.run)}
+        return {"deliver": once_sure(engine.delivery.run), "schedule": once_sure(engine.schedule.run)}
 
     def _admin_jobs(self) -> dict[str, Job]:
         engine = self.engine

@@ -33,17 +33,23 @@ from services.calls.late import LateService
 from services.calls.tick_stream import TickStream
 from services.calls.tokens import TokensService
 from services.cluster.changes import Changes
-from services.delivery.composing import Composer
+from services.delivery.alert_composer import AlertComposer
 from services.delivery.delivery import DeliveryService
-from services.delivery.digests import DigestsService, DigestWriter
+from services.delivery.digests import DigestComposer, DigestsService
+from services.delivery.kinds import Kinds
 from services.delivery.media import MediaFiles
 from services.delivery.policy import PolicyService
 from services.delivery.sending import Sender
+from services.delivery.settling import Settler
+from services.delivery.sorting import Sorter
 from services.monitoring.alarm_memory import StoredAlarmMemory
 from services.monitoring.alarms import AlarmsService
 from services.monitoring.health import MonitoringService
 from services.monitoring.metrics import Metrics
 from services.payments.subscriptions import SubscriptionsService
+from services.schedule.due_times import DueTimes
+from services.schedule.schedule import LEASE as SCHEDULE
+from services.schedule.schedule import Schedule
 from services.subscribers.group import SubscriberServices
 from services.subscribers.inputs import InputsService
 from services.subscribers.permissions import PermissionsService
@@ -206,9 +212,7 @@ class Composition:
             delivery=delivery,
             tokens=self.tokens,
             late=self._late(),
-            digests=DigestsService(
-                held=stores.held, subscribers=self.users.subscribers, clock=now, partitions=lambda: delivery.owned
-            ),
+            schedule=self._schedule(delivery),
             journal=stores.journal,
             database=stores.database,
             history=stores.history,
@@ -262,21 +266,56 @@ class Composition:
         )
 
     def _delivery(self, terminal: Terminal) -> DeliveryService:
-        parts = self.parts
-        writer = DigestWriter(outbox=self.outbox, prices=self.tokens, texts=self.texts, metrics=self.metrics)
-        return DeliveryService(
+        parts, subscribers = self.parts, self.users.subscribers
+        kinds = self._kinds()
+        sender = Sender(
+            messenger=parts.telegram, files=MediaFiles(parts.redis, self.caches.media), metrics=self.metrics
+        )
+        settler = Settler(
             outbox=self.outbox,
-            subscribers=self.users.subscribers,
-            policy=PolicyService(parts.redis),
-            held=self.stores.held,
-            sender=Sender(
-                messenger=parts.telegram, files=MediaFiles(parts.redis, self.caches.media), metrics=self.metrics
-            ),
-            composer=Composer(outbox=self.outbox, digests=writer, texts=self.texts, clock=now),
+            subscribers=subscribers,
+            sender=sender,
+            kinds=kinds,
+            texts=self.texts,
             metrics=self.metrics,
             clock=now,
+        )
+        sorter = Sorter(
+            kinds=kinds,
+            subscribers=subscribers,
+            policy=PolicyService(parts.redis),
+            held=self.stores.held,
+            settler=settler,
+            metrics=self.metrics,
+            clock=now,
+        )
+        return DeliveryService(
+            outbox=self.outbox,
+            kinds=kinds,
+            sorter=sorter,
+            sender=sender,
+            settler=settler,
+            metrics=self.metrics,
             on_sent=terminal.show_sent,
             consumer=self.place.owner,
+        )
+
+    def _kinds(self) -> Kinds:
+        alerts = AlertComposer(outbox=self.outbox, texts=self.texts, clock=now)
+        digests = DigestComposer(outbox=self.outbox, prices=self.tokens, texts=self.texts, metrics=self.metrics)
+        return Kinds([alerts.row(), digests.row()])
+
+    def _schedule(self, delivery: DeliveryService) -> Schedule:
+        async def leads() -> bool:
+            return bool(await self.leases.acquire([SCHEDULE]))
+
+        digests = DigestsService(held=self.stores.held, subscribers=self.users.subscribers, clock=now)
+        return Schedule(
+            [digests.job()],
+            due_times=DueTimes(self.parts.redis),
+            clock=now,
+            partitions=lambda: delivery.owned,
+            leads=leads,
         )
 
     async def publish_menus(self) -> None:

@@ -17,13 +17,13 @@ from services.calls.call_stream import CallStream
 from services.claims.accepted_pairs import AcceptedPairs
 from services.claims.dead_letters import DeadLetters
 from services.claims.outbox import Outbox
-from services.claims.outbox_scripts import SCRIPTS
+from services.claims.putting import Putting
 from services.claims.stored_calls import StoredCalls
 from services.cluster.leases import Leases
 from services.cluster.members import Members
 from services.cluster.sent_lately import SentBefore
 from services.cluster.slot_leases import SlotLeases
-from services.delivery.held import HOLD, HeldCalls
+from services.delivery.held import HeldCalls
 from services.monitoring.metrics import Metrics
 from services.recovery.postgres_fill import PostgresFill
 from services.recovery.refill import Refill, Senders
@@ -75,8 +75,7 @@ class Stores:
         self.journal.check = self.database.check
         if self._takes_everything and parts.data_dir is not None:
             self.journal.begun = BegunLog(parts.data_dir / "begun.log")
-        scripts = SCRIPTS | {"hold": HOLD}
-        self.spool = Spool(redis, scripts, store=parts.store, tail=self.journal.tail, is_alone=self.is_alone)
+        self.spool = Spool(redis, store=parts.store, tail=self.journal.tail, is_alone=self.is_alone)
         self.journal.knows_all = lambda: not self.spool.waiting
         self.outbox = Outbox(
             redis,
@@ -89,6 +88,7 @@ class Stores:
             clock=now,
         )
         self.held = HeldCalls(redis, self.spool, self.journal)
+        self.putting = Putting(self.spool, self.journal)
         self.history = HistoryStore(redis, postgres, now)
         self.subscribers = SubscribersStore(redis, postgres, self.journal, self.caches.settings, owner)
         self.presets = PresetsStore(redis, postgres, self.journal, owner)

@@ -19,8 +19,8 @@ from sqlalchemy.pool import NullPool
 from managers.storage.postgres import PostgresStatementError, wrapped_errors
 
 _CONNECT_TIMEOUT_S = 10.0
-_TRUNCATED = "0005"
-"""The first revision that can be recognised by its tables alone."""
+_RECOGNISED_BY = {"0006": "outgoing", "0005": "identity"}
+"""Revisions that can be told by a table which each was the first to make, the newest first."""
 _ALEMBIC = threading.Lock()
 """Alembic keeps what it is doing in globals; other processes are kept out by a lock in PostgreSQL."""
 
@@ -56,8 +56,8 @@ async def _change_schema(dsn: str, change: Callable[[Config], None]) -> None:
         config = Config()
         config.set_main_option("script_location", str(Path(__file__).parent).replace("%", "%%"))
         config.attributes["connection"] = connection
-        if _has_forgotten_its_revision(connection):
-            command.stamp(config, _TRUNCATED)
+        if forgotten := _forgotten_revision(connection):
+            command.stamp(config, forgotten)
         change(config)
 
     engine = create_async_engine("postgresql+asyncpg://", async_creator=connect, poolclass=NullPool)
@@ -69,12 +69,15 @@ async def _change_schema(dsn: str, change: Callable[[Config], None]) -> None:
         await engine.dispose()
 
 
-def _has_forgotten_its_revision(connection: Connection) -> bool:
-    """Whether all tables stand and were truncated, that of the revision with them."""
-    tables = connection.execute(text("SELECT to_regclass('alembic_version'), to_regclass('identity')")).one()
-    is_forgotten = None not in tables and not connection.execute(text("SELECT 1 FROM alembic_version")).first()
+def _forgotten_revision(connection: Connection) -> str | None:
+    """Return the revision of a schema whose tables stand and were truncated, that of the revision with them."""
+    stands = text("SELECT to_regclass(:name) IS NOT NULL")
+    found = None
+    if connection.scalar(stands, {"name": "alembic_version"}):
+        made = (rev for rev, table in _RECOGNISED_BY.items() if connection.scalar(stands, {"name": table}))
+        found = None if connection.execute(text("SELECT 1 FROM alembic_version")).first() else next(made, None)
     connection.rollback()
-    return is_forgotten
+    return found
 
 
 @contextmanager

@@ -102,6 +102,20 @@ def test_nobody_imports_main() -> None:
     assert not importers
 
 
+def test_lua_stands_in_files_each_beside_its_only_caller() -> None:
+    texts = {path: path.read_text(encoding="utf-8") for path in sources()}
+    assert not [str(path) for path, text in texts.items() if "redis.call(" in text]
+    scripts = [path for path in ROOT.rglob("*.lua") if ".venv" not in path.parts]
+    callers = {
+        str(script.relative_to(ROOT)): [
+            str(path) for path, text in texts.items() if path.parent == script.parent and f'"{script.name}"' in text
+        ]
+        for script in scripts
+    }
+    assert callers
+    assert not {script: found for script, found in callers.items() if len(found) != 1}
+
+
 def test_services_do_not_know_telegram() -> None:
     leaks = [
         f"{name}: {module}"

@@ -9,16 +9,15 @@ from managers.redis.client import RedisManager
 from managers.storage.postgres import PostgresManager
 from services.claims.accepted_pairs import AcceptedPairs
 from services.claims.outbox import Outbox
-from services.claims.outbox_scripts import SCRIPTS
 from services.claims.stored_calls import StoredCalls
-from services.delivery.held import HOLD, HeldCalls
+from services.delivery.held import HeldCalls
 from services.stores.journal import Journal
 from services.stores.local_store import LocalStore
 from services.stores.spool import Spool
 
 
 def spool_on(redis: RedisManager, store: LocalStore | None = None) -> Spool:
-    return Spool(redis, SCRIPTS | {"hold": HOLD}, store=store)
+    return Spool(redis, store=store)
 
 
 def outbox_on(

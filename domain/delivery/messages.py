@@ -40,5 +40,7 @@ class Message(Struct, frozen=True, kw_only=True, omit_defaults=True):
     html: str
     keyboard: tuple[tuple[Button, ...], ...] = ()
     silent: bool = False
+    reply_to: int | None = None
+    """The id of an earlier message in the same chat that this one answers; if it is gone, this one stands alone."""
     thread_id: int | None = None
     """The topic of a forum that an answer goes to."""

@@ -1,6 +1,6 @@
-"""What happens to an alert whose turn has come: it goes out, it waits for the digest, or it is withheld.
+"""What happens to a message whose turn has come: it goes out, it waits for the digest, or it is withheld.
 
-The first of these that applies decides:
+Of an alert, the first of these that applies decides; what of it counts for other kinds their `Rules` say:
 
 1. The subscriber does not receive (expired, paused), everything is snoozed, or the token is muted: withheld for good.
 2. Telegram does not let him be written to: held until he can be. What he has paid for is not gone.
@@ -30,7 +30,7 @@ from domain.subscribers.subscriber import Preferences, QuietHours, Subscriber
 from runtime.errors import UserFacingError
 
 HoldReason = Literal["quiet", "cap", "stale", "unreachable"]
-WithholdReason = Literal["unknown", "expired", "paused", "snoozed", "muted"]
+WithholdReason = Literal["unknown", "expired", "paused", "snoozed", "muted", "unreachable", "stale"]
 
 HOUR: Final = timedelta(hours=1)
 FRESH_FOR: Final = timedelta(minutes=10)
@@ -47,7 +47,10 @@ MORNING_MINUTE: Final = 8 * 60
 
 
 class Send(Struct, frozen=True):
-    pass
+    is_late: bool = False
+    """It waited longer than its kind stays fresh, and says so."""
+    silent: bool = False
+    """It is quiet."""
 
 
 class Hold(Struct, frozen=True):
@@ -60,6 +63,30 @@ class Withhold(Struct, frozen=True):
 
 
 Verdict = Send | Hold | Withhold
+
+
+class Rules(Struct, frozen=True, kw_only=True):
+    """What counts for a kind of message when its turn comes."""
+
+    needs_plan: bool = True
+    """Who has not paid, or has paused, gets none."""
+    is_held: bool = False
+    """What is not to go out now waits for the digest; else who cannot be reached gets none, and at night it comes
+    without a sound."""
+    heeds_wishes: bool = True
+    """Snooze, muted tokens, quiet hours."""
+    is_capped: bool = False
+    """It counts among the alerts per hour."""
+    fresh_for: timedelta | None = None
+    """`None`: it never gets too old."""
+    when_stale: Literal["hold", "mark", "drop"] = "drop"
+    """`hold`: it goes into a digest. `mark`: it is sent and says that it is late. `drop`: it is withheld, and counted.
+    """
+
+
+ALERTS: Final = Rules(is_held=True, is_capped=True, fresh_for=FRESH_FOR, when_stale="hold")
+DIGESTS: Final = Rules(is_held=True, heeds_wishes=False)
+"""A digest was held back before, so nothing is too old for it, and what it tells took no slot."""
 
 
 class CameUp(Struct, frozen=True):
@@ -78,30 +105,31 @@ def decide(
     decided_at: datetime,
     now: datetime,
     recent: Sequence[CameUp],
+    rules: Rules = ALERTS,
 ) -> Verdict:
-    """Decide one alert. `recent`: the subscriber's alerts of the last hour; older ones are ignored."""
+    """Decide one message. `recent`: the subscriber's alerts of the last hour; older ones are ignored.
+
+    `token_address` and `score` are those of an alert; other kinds have none.
+    """
     preferences = subscriber.preferences
-    reason = why_no_alerts(subscriber, now) or _silenced(preferences, token_address, now)
+    reason = (rules.needs_plan and why_no_alerts(subscriber, now)) or (
+        rules.heeds_wishes and _silenced(preferences, token_address, now)
+    )
     if reason:
         return Withhold(reason)
     if subscriber.unreachable:
-        return Hold(now, "unreachable")
-    if now - decided_at > FRESH_FOR:
-        return Hold(now, "stale")
-    quiet = preferences.quiet
-    if quiet and score < quiet.pass_score and is_quiet(quiet, preferences.time_zone, now):
+        return Hold(now, "unreachable") if rules.is_held else Withhold("unreachable")
+    is_stale = rules.fresh_for is not None and now - decided_at > rules.fresh_for
+    if is_stale and rules.when_stale != "mark":
+        return Hold(now, "stale") if rules.when_stale == "hold" else Withhold("stale")
+    quiet = preferences.quiet if rules.heeds_wishes else None
+    is_night = quiet is not None and score < quiet.pass_score and is_quiet(quiet, preferences.time_zone, now)
+    if quiet and is_night and rules.is_held:
         return Hold(quiet_until(quiet, preferences.time_zone, now), "quiet")
-    if preferences.alerts_per_hour is not None and not _has_slot(preferences.alerts_per_hour, score, now, recent):
+    cap = preferences.alerts_per_hour if rules.is_capped else None
+    if cap is not None and not _has_slot(cap, score, now, recent):
         return Hold(cap_digest_at(preferences, now), "cap")
-    return Send()
-
-
-def decide_digest(subscriber: Subscriber, now: datetime) -> Verdict:
-    """Decide a digest. It was held back before, so nothing is too old for it, and what it tells took no slot."""
-    reason = why_no_alerts(subscriber, now)
-    if reason:
-        return Withhold(reason)
-    return Hold(now, "unreachable") if subscriber.unreachable else Send()
+    return Send(is_late=is_stale, silent=is_night)
 
 
 def digest_waits_until(subscriber: Subscriber, now: datetime, newest_at: datetime) -> datetime:

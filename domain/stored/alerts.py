@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal
+from typing import ClassVar
 
 from msgspec import Struct
 
 from domain.calls.events import Call
 from domain.matching.matcher import Waiting
-
-AlertKind = Literal["alert", "digest"]
 
 
 class HeldCall(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -33,26 +31,30 @@ class HeldCall(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
 
 
 class Alert(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """One call for one subscriber, or a digest of calls that were held back for him.
+    """One call for one subscriber. The call itself is stored once, see `Outbox.load_call`."""
 
-    The call itself is stored once, see `Outbox.load_call`.
-    """
-
+    kind: ClassVar[str] = "alert"
     user_id: int
     call_id: str
-    """Of a digest: `digest:` and the id of its first call."""
     token_address: str
     set_number: int
     """The filter set that passed."""
     received_at: datetime
     decided_at: datetime
-    kind: AlertKind = "alert"
     late_s: float | None = None
     """It passed so long after the call, when a missing figure arrived; `None`: at once."""
     score: int = 50
     """`domain.calls.score.score` of the call."""
-    held: tuple[HeldCall, ...] = ()
-    """What a digest is about."""
+
+    @property
+    def key(self) -> str:
+        """Unique among everything that goes to the subscriber."""
+        return self.call_id
+
+    @property
+    def record_ids(self) -> tuple[str, ...]:
+        """Under which ids it is written down what became of it."""
+        return (self.call_id,)
 
 
 class WaitingCall(Struct, frozen=True, kw_only=True, gc=False):

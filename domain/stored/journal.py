@@ -13,9 +13,10 @@ DeliveryStatus = Literal["sent", "merged", "digest", "withheld", "dead", "unreco
 
 
 class DeliveryRecord(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What became of one alert. `(call_id, user_id, kind)` is its identity."""
+    """What became of one message to one subscriber. `(call_id, user_id, kind)` is its identity."""
 
     call_id: str
+    """Of what is about no call: `domain.stored.outgoing.Envelope.key`."""
     user_id: int
     kind: str = "alert"
     set_number: int
@@ -24,6 +25,8 @@ class DeliveryRecord(Struct, frozen=True, kw_only=True, omit_defaults=True):
     with kind `digest`; `withheld`: `reason` says why nothing goes out; `dead`: Telegram never takes it; `unrecorded`:
     it is settled, but how was lost with PostgreSQL's data."""
     message_id: int | None = None
+    chat_id: int | None = None
+    """Where the message is."""
     decided_at: datetime
     sent_at: datetime | None = None
     latency_s: float | None = None

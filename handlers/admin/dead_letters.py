@@ -8,6 +8,8 @@ from typing import ClassVar, Final
 from domain.buttons.data import CallbackData
 from domain.delivery.messages import Button
 from domain.filters.numbers import show_short
+from domain.stored.alerts import Alert
+from domain.stored.outgoing import Digest, Envelope
 from handlers.conversation.base import BotBase, Turn
 from handlers.conversation.menus import Keyboard, View, message, view_of
 from handlers.conversation.routing import callback, command
@@ -101,16 +103,18 @@ class AdminLettersMixin(BotBase):
 
 
 def _letter(view: View, number: int, letter: DeadLetter, now: datetime) -> Html:
-    alert, reason = letter.alert, letter.reason
+    outgoing, reason = letter.outgoing, letter.reason
     age = show_short(max(0.0, (now - letter.buried_at).total_seconds()), "duration")
-    if alert is None:
+    if outgoing is None:
         return view.html("letters.unreadable", number=number, age=age, reason=reason)
-    user_id = alert.user_id
-    if alert.kind == "digest":
-        calls = len(alert.held)
-        return view.html("letters.digest", number=number, age=age, user_id=user_id, calls=calls, reason=reason)
-    token = alert.token_address
-    return view.html("letters.line", number=number, age=age, user_id=user_id, token=token, reason=reason)
+    told = {"number": number, "age": age, "user_id": outgoing.user_id, "reason": reason}
+    match outgoing:
+        case Alert(token_address=token):
+            return view.html("letters.line", **told, token=token)
+        case Digest(held=held):
+            return view.html("letters.digest", **told, calls=len(held))
+        case Envelope(kind=kind, subject=subject):
+            return view.html("letters.message", **told, kind=kind, subject=subject)
 
 
 def _keyboard(view: View, page: LetterPage, after: str, count: int) -> Keyboard:
@@ -128,6 +132,6 @@ def _keyboard(view: View, page: LetterPage, after: str, count: int) -> Keyboard:
 
 def _actions(view: View, number: int, letter: DeadLetter, after: str) -> tuple[Button, ...]:
     discard = view.button("button.letter_discard", DiscardLetter(letter.entry_id, after), number=number)
-    if letter.alert is None:
+    if letter.outgoing is None:
         return (discard,)
     return view.button("button.letter_replay", ReplayLetter(letter.entry_id, after), number=number), discard

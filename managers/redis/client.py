@@ -11,7 +11,6 @@ When Redis is away, `managers/redis/circuit.py` answers in its place, at once.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import math
 import re
 import time
@@ -30,6 +29,7 @@ from managers.redis.errors import (
     wrapped_errors,
 )
 from managers.redis.replies import Reply, StreamEntry, entries, entries_of_one_stream, info, pairs, text
+from managers.redis.scripts import Script
 from managers.redis.written import ServerRun, WrittenNote
 
 __all__ = [
@@ -39,19 +39,8 @@ __all__ = [
     "RedisManager",
     "RedisReplyError",
     "Reply",
-    "Script",
     "StreamEntry",
 ]
-
-
-class Script:
-    """A Lua source, run by its digest."""
-
-    def __init__(self, source: str) -> None:
-        self.source = source
-        self.digest = hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()
-        self.own_codes = frozenset(re.findall(r"error_reply\(['\"](\w+)", source))
-        """The words at the head of the errors that it answers itself."""
 
 
 class RedisManager:

@@ -237,6 +237,7 @@ class TelegramManager:
                     "parse_mode": parse_mode,
                     "reply_markup": keyboard,
                     "disable_notification": message.silent,
+                    "reply_parameters": _reply_to(message),
                 }
                 try:
                     return await self._bot.do_api_request(endpoint, place | options, rate_limit_args=slot)
@@ -352,6 +353,12 @@ class TelegramManager:
         if (stalled_s := self.queue.stalled_s) > self._stale_after_s:
             return f"{len(self.queue):,} updates wait, and none was handled for {stalled_s:,.0f} s"
         return "the last updates of several people could not be read" if self.inbox.reads_nothing else None
+
+
+def _reply_to(message: Message) -> dict[str, Any] | None:
+    if message.reply_to is None:
+        return None
+    return {"message_id": message.reply_to, "allow_sending_without_reply": True}
 
 
 def _file_id(sent: Mapping[str, Any], kind: MediaKind) -> str | None:

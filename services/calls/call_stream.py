@@ -17,11 +17,12 @@ from msgspec import Struct
 
 from domain.calls.events import Call
 from domain.subscribers.partitions import PARTITIONS, Partition
-from managers.redis.client import RedisAwayError, RedisManager, RedisReplyError, Script, StreamEntry
+from managers.redis.client import RedisAwayError, RedisManager, RedisReplyError, StreamEntry
+from managers.redis.scripts import Script, packed, raw
 from runtime.cancellation import stop_if_cancelled
 from runtime.waiting import Progress, pause
 from services.claims.claiming import FeedCursor
-from services.cluster.fencing import FENCED, fence_args, lease_lost
+from services.cluster.fencing import FENCED, lease_lost, numbers_of
 from services.stores import keys
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
@@ -33,41 +34,8 @@ _LOOK_AGAIN_S: Final = 0.2
 _TRIM_EVERY_S: Final = 5.0
 _FIELD: Final = "call"
 
-# KEYS: fences, calls, mark of this batch, feed cursor. ARGV: fences, longest stream, lifetime of the mark, feed cursor
-# ('' for none), then the calls. Returns 0 when the stream is full and nothing was changed. A batch larger than the
-# stream may be enters an empty one.
-_PUBLISH: Final = Script(
-    FENCED
-    + """
-if redis.call('EXISTS', KEYS[3]) == 1 then return 1 end
-local first = next_arg + 3
-local length, more = redis.call('XLEN', KEYS[2]), #ARGV - first + 1
-if length > 0 and length + more > tonumber(ARGV[next_arg]) then return 0 end
-for i = first, #ARGV do redis.call('XADD', KEYS[2], '*', 'call', ARGV[i]) end
-local position = ARGV[next_arg + 2]
-if position ~= '' then
-  local known = redis.call('GET', KEYS[4])
-  if not known or tonumber(known) < tonumber(position) then redis.call('SET', KEYS[4], position) end
-end
-redis.call('SET', KEYS[3], '1', 'EX', ARGV[next_arg + 1])
-return 1
-"""
-)
-
-# KEYS: calls, match cursors. ARGV: the partitions. Removes what lies before the lowest cursor; nothing while a
-# partition has none.
-_TRIM: Final = Script("""
-local lowest_ms, lowest_n, lowest
-for _, cursor in ipairs(redis.call('HMGET', KEYS[2], unpack(ARGV))) do
-  if not cursor then return 0 end
-  local ms, n = string.match(cursor, '^(%d+)-(%d+)$')
-  ms, n = tonumber(ms), tonumber(n)
-  if not lowest or ms < lowest_ms or (ms == lowest_ms and n < lowest_n) then
-    lowest_ms, lowest_n, lowest = ms, n, cursor
-  end
-end
-return redis.call('XTRIM', KEYS[1], 'MINID', lowest)
-""")
+_PUBLISH: Final = Script.beside(__file__, "publish.lua", after=FENCED)
+_TRIM: Final = Script.beside(__file__, "trim.lua")
 
 
 class PublishedCall(Struct, frozen=True):
@@ -106,13 +74,13 @@ class CallStream:
         if not calls and cursor is None:
             return
         payloads = list(map(_encode, calls))
-        position = b"" if cursor is None else cursor.position
+        position = None if cursor is None else str(cursor.position)
         source = "" if cursor is None else cursor.source
         mark = keys.PUBLISHED.of(_digest(source, position, payloads))
         names = [keys.FENCES.of(), keys.CALLS.of(), mark, keys.FEED_CURSOR.of(source)]
-        args = [self._longest, keys.PUBLISHED.expires_s, position, *payloads]
+        encoded = list(map(raw, payloads))
         is_full = False
-        while not await self._publish(names, [*fence_args(fences()), *args]):
+        while not await self._publish(names, position, encoded, fences()):
             if not is_full:
                 is_full = True
                 log.warning("call_stream_full", longest=self._longest)
@@ -138,7 +106,7 @@ class CallStream:
     async def trim(self) -> int:
         """Remove what every partition has read; return how many calls went."""
         names = [keys.CALLS.of(), keys.MATCH_CURSORS.of()]
-        return cast("int", await self._redis.script(_TRIM, names, list(range(PARTITIONS))))
+        return cast("int", await self._redis.script(_TRIM, names, packed(partitions=list(range(PARTITIONS)))))
 
     async def size(self) -> int:
         return await self._redis.xlen(keys.CALLS.of())
@@ -155,7 +123,16 @@ class CallStream:
                 log.warning("call_stream_not_trimmed", reason=str(error))
             await pause(_TRIM_EVERY_S, progress)
 
-    async def _publish(self, names: Sequence[str], args: Sequence[bytes | str | int | float]) -> bool:
+    async def _publish(
+        self, names: Sequence[str], position: str | None, calls: Sequence[msgspec.Raw], fences: Mapping[str, int]
+    ) -> bool:
+        args = packed(
+            fences=numbers_of(fences),
+            longest=self._longest,
+            mark_s=keys.PUBLISHED.expires_s,
+            position=position,
+            calls=calls,
+        )
         try:
             return await self._redis.script(_PUBLISH, names, args) == 1
         except RedisReplyError as error:
@@ -225,9 +202,9 @@ def _published(entry: StreamEntry) -> PublishedCall | None:
         return None
 
 
-def _digest(source: str, position: int | bytes, payloads: Sequence[bytes]) -> str:
+def _digest(source: str, position: str | None, payloads: Sequence[bytes]) -> str:
     digest = hashlib.blake2b(digest_size=16)
-    for part in (source.encode(), str(position).encode(), *payloads):
+    for part in (source.encode(), (position or "").encode(), *payloads):
         digest.update(len(part).to_bytes(4, "big"))
         digest.update(part)
     return digest.hexdigest()

@@ -14,9 +14,10 @@ from domain.calls.lifetimes import ACCEPTED_FOR
 from domain.matching.matcher import Waiting
 from domain.stored.alerts import Alert, WaitingCall
 from domain.subscribers.partitions import PARTITIONS, Partition, partition_of
-from managers.redis.client import Argument, Script
+from managers.redis.client import Argument
+from managers.redis.scripts import Script, packed, raw
 from runtime.clock import milliseconds
-from services.cluster.fencing import FENCED, fence_args
+from services.cluster.fencing import FENCED, numbers_of
 from services.stores import keys
 from services.stores.keys import stored_call_key
 
@@ -73,109 +74,45 @@ Mode = Literal["redis", "local"]
 """`redis`: whoever is not accepted yet gets an alert in the outbox. `local`: the alerts went into the local store while
 Redis was away; what remains is to write down who was accepted."""
 
-# KEYS: fences, journal, answer to this batch, feed cursor, match cursors; where anybody is accepted or waits, outbox of
-# each partition and waiting calls of each partition by end; per call: stored call, rejected record, mark of a
-# journaled call, one accepted record per user, one waiting call per partition that waits. ARGV: number of fences, then
-# name and number of each; mode, feed cursor ('' for none), number of match cursors, then partition and entry of each;
-# number of partitions named in KEYS; per call: call id, payload, accepted record, decided call ('' for none), number
-# of users with the end of their records (`3:1209600000`: in ms from now or, in mode `local`, since 1970; without it as
-# long as a record can live), number of waiting calls, when the channel was checked ('' for not at all), the channel,
-# its call's time, whether the rejected record begins with it ('1'); per user: partition (from 1) and alert; per waiting
-# call: partition (from 1), document ('-' to end the waiting) and its end in ms. Returns one
-# character per (call, user): 1 where this batch accepted; then, where it did not, how long the record lives that stands
-# (`101|86400000`, in ms, comma between them). The answer is kept when anything was accepted or began or ended to wait.
-#
-# A call is journaled behind its claims: where PostgreSQL has it, it has them, and the feed need not be asked again.
-#
-# In mode `local` an accepted record that stands already may be the work of this very batch, whose answer was lost
-# before Redis went away: then its alert stands in the outbox as well, byte for byte, and leaves it.
-CLAIM: Final = Script(
-    FENCED
-    + f"""
-local group = '{GROUP}'
-local accepted_s, rejected_s = {keys.ACCEPTED_TOKEN.expires_s}, {keys.REJECTED_TOKEN.expires_s}
-local call_s, journaled_s = {keys.CALL.expires_s}, {keys.JOURNALED_CALL.expires_s}
-local waiting_s, answer_s = {keys.WAITING_CALL.expires_s}, {keys.CLAIM_REPLY.expires_s}
-"""
-    + """
-local answer = redis.call('GET', KEYS[3])
-if answer then return answer end
-local is_local, position = ARGV[next_arg] == 'local', ARGV[next_arg + 1]
-local cursors = tonumber(ARGV[next_arg + 2])
-local a = next_arg + 3 + 2 * cursors
-local partitions = tonumber(ARGV[a])
-a = a + 1
-local flags, stand, k, changed = {}, {}, 6 + 2 * partitions, false
+CLAIM: Final = Script.beside(__file__, "claim.lua", after=FENCED)
 
-local function remove_twin(outbox, alert)
-  for _, entry in ipairs(redis.call('XRANGE', outbox, '-', '+')) do
-    if entry[2][2] == alert then
-      redis.call('XACK', outbox, group, entry[1])
-      redis.call('XDEL', outbox, entry[1])
-    end
-  end
-end
 
-while k <= #KEYS do
-  local users, ends = string.match(ARGV[a + 4], '^(%d+):?(%d*)$')
-  local waits = tonumber(ARGV[a + 5])
-  users = tonumber(users)
-  local stored = false
-  for i = 1, users do
-    local record, at = KEYS[k + 2 + i], a + 8 + 2 * i
-    local outbox, alert = KEYS[5 + tonumber(ARGV[at])], ARGV[at + 1]
-    local stands = redis.call('EXISTS', record) == 1
-    if stands and is_local then remove_twin(outbox, alert) end
-    if is_local or not stands then
-      if not stored then redis.call('SET', KEYS[k], ARGV[a + 1], 'NX', 'EX', call_s) end
-      stored = true
-      if not is_local then redis.call('XADD', outbox, '*', 'alert', alert) end
-      redis.call('XADD', KEYS[2], '*', 'kind', 'claim', 'data', alert)
-      if ends == '' then
-        redis.call('SET', record, ARGV[a + 2], 'EX', accepted_s)
-      else
-        redis.call('SET', record, ARGV[a + 2], is_local and 'PXAT' or 'PX', ends)
-      end
-      flags[#flags + 1] = '1'
-      changed = true
-    else
-      flags[#flags + 1] = '0'
-      stand[#stand + 1] = redis.call('PTTL', record)
-    end
-  end
-  if ARGV[a + 3] ~= '' and redis.call('SET', KEYS[k + 2], '1', 'NX', 'EX', journaled_s) then
-    redis.call('XADD', KEYS[2], '*', 'kind', 'call', 'data', ARGV[a + 3])
-  end
-  if ARGV[a + 6] ~= '' then
-    if ARGV[a + 9] == '1' then redis.call('DEL', KEYS[k + 1]) end
-    redis.call('HSET', KEYS[k + 1], 'status', 'rejected', 'timestamp', ARGV[a + 6], ARGV[a + 7], ARGV[a + 8])
-    redis.call('EXPIRE', KEYS[k + 1], rejected_s)
-  end
-  for i = 1, waits do
-    local at, waiting = a + 7 + 2 * users + 3 * i, KEYS[k + 2 + users + i]
-    local ends = KEYS[5 + partitions + tonumber(ARGV[at])]
-    if ARGV[at + 1] == '-' then
-      redis.call('DEL', waiting)
-      redis.call('ZREM', ends, ARGV[a])
-    else
-      redis.call('SET', waiting, ARGV[at + 1], 'EX', waiting_s)
-      redis.call('ZADD', ends, ARGV[at + 2], ARGV[a])
-    end
-    changed = true
-  end
-  k, a = k + 3 + users + waits, a + 10 + 2 * users + 3 * waits
-end
-if position ~= '' then
-  local known = redis.call('GET', KEYS[4])
-  if not known or tonumber(known) < tonumber(position) then redis.call('SET', KEYS[4], position) end
-end
-if cursors > 0 then redis.call('HSET', KEYS[5], unpack(ARGV, next_arg + 3, next_arg + 2 + 2 * cursors)) end
-answer = table.concat(flags)
-if #stand > 0 then answer = answer .. '|' .. table.concat(stand, ',') end
-if changed then redis.call('SET', KEYS[3], answer, 'EX', answer_s) end
-return answer
-"""
-)
+class _Accepted(Struct, frozen=True, kw_only=True, gc=False):
+    """Who is accepted, in three columns: a batch may be thousands."""
+
+    alerts: list[str]
+    """JSON of `domain.stored.alerts.Alert`."""
+    records: list[int]
+    """Here and below, a whole number without a unit is a place in KEYS."""
+    outboxes: list[int]
+
+
+class _Waiting(Struct, frozen=True, kw_only=True, gc=False):
+    call: int
+    by_end: int
+    document: msgspec.Raw | None
+    ends_ms: int | None
+
+
+class _Checked(Struct, frozen=True, kw_only=True, gc=False):
+    at: str
+    channel: str
+    called_at: str
+    is_first: bool
+
+
+class _Decided(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
+    id: str
+    stored_call: int
+    rejected_record: int
+    journaled_mark: int
+    ends_ms: int
+    waiting: Sequence[_Waiting]
+    accepted: _Accepted | None = None
+    payload: msgspec.Raw | None = None
+    record: msgspec.Raw | None = None
+    decided: msgspec.Raw | None = None
+    checked: _Checked | None = None
 
 
 def claim_command(
@@ -188,26 +125,33 @@ def claim_command(
     now: datetime | None = None,
 ) -> tuple[list[str], list[Argument]]:
     """Return the keys and arguments that `CLAIM` takes; `now` by the clock by which the calls were decided."""
-    names: list[str] = []
-    args: list[Argument] = []
-    for decision in decisions:
-        _add(decision, names, args, _record_ends(decision, mode, now))
-    position: Argument = b"" if cursor is None else cursor.position
-    source = "" if cursor is None else cursor.source
-    moved = [part for partition, entry in (match_cursors or {}).items() for part in (partition, entry)]
     # Most batches are of calls that nobody is left for: they need neither the outboxes nor an answer that is kept.
     concerns_anybody = any(d.accepted or d.waiting or d.ends_waiting for d in decisions)
     answer = _answer_key(mode, decisions) if concerns_anybody else _NO_ANSWER
-    head = [_FENCES, _JOURNAL, answer, keys.FEED_CURSOR.of(source), _MATCH_CURSORS]
-    head += _OF_PARTITIONS if concerns_anybody else ()
-    options: list[Argument] = [mode, position, len(moved) // 2, *moved, PARTITIONS if concerns_anybody else 0]
-    return [*head, *names], [*fence_args(fences or {}), *options, *args]
+    source = "" if cursor is None else cursor.source
+    names = [_FENCES, _JOURNAL, answer, keys.FEED_CURSOR.of(source), _MATCH_CURSORS]
+    names += _OF_PARTITIONS if concerns_anybody else ()
+    return names, packed(
+        fences=numbers_of(fences or {}),
+        group=GROUP,
+        is_local=mode == "local",
+        call_s=keys.CALL.expires_s,
+        journaled_s=keys.JOURNALED_CALL.expires_s,
+        rejected_s=keys.REJECTED_TOKEN.expires_s,
+        waiting_s=keys.WAITING_CALL.expires_s,
+        answer_s=keys.CLAIM_REPLY.expires_s,
+        position=None if cursor is None else str(cursor.position),
+        match_cursors=match_cursors or {},
+        calls=[_decided(decision, names, _record_ends(decision, mode, now)) for decision in decisions],
+    )
 
 
 _FENCES: Final = keys.FENCES.of()
 _JOURNAL: Final = keys.JOURNAL.of()
 _MATCH_CURSORS: Final = keys.MATCH_CURSORS.of()
 _NO_ANSWER: Final = keys.CLAIM_REPLY.of("none")
+_OUTBOX_OF_0: Final = 6
+_WAITING_CALLS_OF_0: Final = _OUTBOX_OF_0 + PARTITIONS
 _OF_PARTITIONS: Final = (
     *(keys.OUTBOX.of(partition) for partition in range(PARTITIONS)),
     *(keys.WAITING_CALLS.of(partition) for partition in range(PARTITIONS)),
@@ -239,30 +183,54 @@ def _record_ends(decision: ClaimRequest, mode: Mode, now: datetime | None) -> in
     return max(1, milliseconds(ends_at) - milliseconds(now)) if now else keys.ACCEPTED_S * 1000
 
 
-def _add(decision: ClaimRequest, names: list[str], args: list[Argument], ends: int) -> None:
+def _decided(decision: ClaimRequest, names: list[str], ends_ms: int) -> _Decided:
+    """Return what the script is told of a call; adds its keys to `names`."""
     address, call_id = decision.token_address, decision.call_id
-    waits = _waits(decision)
     names += [stored_call_key(call_id, decision.late_s, decision.decided_at)]
     names += [keys.REJECTED_TOKEN.of(address), keys.JOURNALED_CALL.of(call_id)]
+    place = len(names)
+    accepted = _accepted(decision, names)
+    return _Decided(
+        id=call_id,
+        stored_call=place - 2,
+        rejected_record=place - 1,
+        journaled_mark=place,
+        ends_ms=ends_ms,
+        accepted=accepted,
+        waiting=_waits(decision, names),
+        payload=raw(decision.call_payload) if accepted else None,
+        record=raw(decision.accepted_record) if accepted else None,
+        decided=raw(decision.decided_payload) if decision.decided_payload else None,
+        checked=_checked(decision.checked),
+    )
+
+
+def _accepted(decision: ClaimRequest, names: list[str]) -> _Accepted | None:
+    if not decision.accepted:
+        return None
+    first, address = len(names) + 1, decision.token_address
     names += [keys.ACCEPTED_TOKEN.of(address, user_id) for user_id, _ in decision.accepted]
-    names += [keys.WAITING_CALL.of(partition, call_id) for partition, _, _ in waits]
-    args += [call_id, decision.call_payload, decision.accepted_record, decision.decided_payload]
-    args += [f"{len(decision.accepted)}:{ends}", len(waits), *_checked(decision.checked)]
-    for alert in alerts_of(decision):
-        args += [partition_of(alert.user_id) + 1, _encode(alert)]
-    for partition, document, end_ms in waits:
-        args += [partition + 1, document, end_ms]
+    return _Accepted(
+        alerts=[_encode(alert).decode() for alert in alerts_of(decision)],
+        records=list(range(first, len(names) + 1)),
+        outboxes=[_OUTBOX_OF_0 + partition_of(user_id) for user_id, _ in decision.accepted],
+    )
 
 
-def _checked(channel: CheckedChannel | None) -> tuple[Argument, str, Argument, int]:
+def _checked(channel: CheckedChannel | None) -> _Checked | None:
     if channel is None:
-        return "", "", "", 0
-    return _iso(channel.at), f"channel:{channel.channel_id}", _iso(channel.called_at), int(channel.is_first)
+        return None
+    return _Checked(
+        at=_iso(channel.at),
+        channel=f"channel:{channel.channel_id}",
+        called_at=_iso(channel.called_at),
+        is_first=channel.is_first,
+    )
 
 
-def _iso(at: datetime) -> bytes:
-    """`at.isoformat()` with a Z, in a ninth of the time."""
-    return _encode(at)[1:-1]
+def _iso(at: datetime) -> str:
+    """`at.isoformat()` with a Z, in a fraction of the time."""
+    return _encode(at)[1:-1].decode()
 
 
 def alerts_of(decision: ClaimRequest) -> list[Alert]:
@@ -282,20 +250,22 @@ def alerts_of(decision: ClaimRequest) -> list[Alert]:
     ]
 
 
-def _waits(decision: ClaimRequest) -> list[tuple[Partition, Argument, int]]:
-    """Who waits from now on, partition by partition: (partition, document, end in ms)."""
+def _waits(decision: ClaimRequest, names: list[str]) -> list[_Waiting]:
+    """Who waits from now on, partition by partition."""
     if decision.waiting is None and not decision.ends_waiting:
         return []
     pairs: dict[Partition, list[Waiting]] = {partition: [] for partition in decision.ends_waiting}
     for pair in decision.waiting.pairs if decision.waiting else ():
         pairs.setdefault(partition_of(pair.user_id), []).append(pair)
-    waits: list[tuple[Partition, Argument, int]] = []
+    waits: list[_Waiting] = []
     for partition, waiting in pairs.items():
+        names.append(keys.WAITING_CALL.of(partition, decision.call_id))
+        document = ends_ms = None
         if waiting and decision.waiting:
             part = WaitingCall(call=decision.waiting.call, pairs=tuple(waiting))
-            waits.append((partition, _encode(part), milliseconds(part.until)))
-        else:
-            waits.append((partition, b"-", 0))
+            document, ends_ms = raw(_encode(part)), milliseconds(part.until)
+        by_end = _WAITING_CALLS_OF_0 + partition
+        waits.append(_Waiting(call=len(names), by_end=by_end, document=document, ends_ms=ends_ms))
     return waits
 
 

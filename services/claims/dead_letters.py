@@ -15,9 +15,10 @@ import msgspec
 import structlog
 from msgspec import Struct
 
-from domain.stored.alerts import Alert
+from domain.stored.outgoing import Outgoing, read_outgoing
 from domain.subscribers.partitions import partition_of
-from managers.redis.client import RedisManager, Script, StreamEntry
+from managers.redis.client import RedisManager, StreamEntry
+from managers.redis.scripts import Script, packed, raw
 from runtime.errors import UserFacingError
 from services.monitoring.metrics import Metrics
 from services.stores import keys
@@ -37,7 +38,7 @@ Outcome = Literal["replayed", "gone", "unreadable"]
 class DeadLetter(Struct, frozen=True, kw_only=True):
     entry_id: str
     """Of the letter, not of the outbox entry it was."""
-    alert: Alert | None
+    outgoing: Outgoing | None
     """`None` when not even that could be read."""
     reason: str
     """Telegram's words, which may quote names from outside."""
@@ -59,19 +60,7 @@ class Replayed(Struct, frozen=True, kw_only=True):
     """Letters that stay, since nobody knows whose they are."""
 
 
-# KEYS: dead letters, then the outbox of each letter. ARGV: per letter its id and its alert. Returns how many went. The
-# outbox comes first: a refused XADD ends the script, and the letter is still there.
-_REPLAY: Final = Script("""
-local replayed = 0
-for i = 2, #KEYS do
-  local id, alert = ARGV[2 * i - 3], ARGV[2 * i - 2]
-  if #redis.call('XRANGE', KEYS[1], id, id) == 1 then
-    redis.call('XADD', KEYS[i], '*', 'alert', alert)
-    replayed = replayed + redis.call('XDEL', KEYS[1], id)
-  end
-end
-return replayed
-""")
+_REPLAY: Final = Script.beside(__file__, "replay_letters.lua")
 
 
 class DeadLetters:
@@ -139,13 +128,13 @@ class DeadLetters:
         return discarded
 
     async def _replay(self, entries: Sequence[StreamEntry]) -> Replayed:
-        names, args = [self._stream], list[str | bytes]()
+        names, letters = [self._stream], list[dict[str, object]]()
         for entry in entries:
-            alert = _dead_letter(entry).alert
-            if alert is not None:
-                names.append(keys.OUTBOX.of(partition_of(alert.user_id)))
-                args += [entry.id, entry.fields["alert"]]
-        readable = len(names) - 1
+            outgoing = _dead_letter(entry).outgoing
+            if outgoing is not None:
+                names.append(keys.OUTBOX.of(partition_of(outgoing.user_id)))
+                letters.append({"id": entry.id, "alert": raw(entry.fields["alert"]), "outbox": len(names)})
+        readable, args = len(letters), packed(letters=letters)
         replayed = cast("int", await self._redis.script(_REPLAY, names, args)) if readable else 0
         if replayed:
             self._metrics.counts.alerts_replayed += replayed
@@ -161,12 +150,12 @@ def _known(entry_id: str) -> str:
 
 def _dead_letter(letter: StreamEntry) -> DeadLetter:
     try:
-        alert = msgspec.json.decode(letter.fields.get("alert", b""), type=Alert)
+        outgoing = read_outgoing(letter.fields.get("alert", b""))
     except (msgspec.MsgspecError, UnicodeDecodeError):
-        alert = None
+        outgoing = None
     return DeadLetter(
         entry_id=letter.id,
-        alert=alert,
+        outgoing=outgoing,
         reason=letter.fields.get("reason", b"").decode(errors="replace"),
         buried_at=datetime.fromtimestamp(int(letter.fields.get("buried_at_ms", letter.added_at_ms)) / 1000, UTC),
     )

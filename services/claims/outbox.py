@@ -14,7 +14,6 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Final, cast
@@ -26,25 +25,29 @@ from msgspec.structs import replace
 from domain.calls.lifetimes import ACCEPTED_FOR
 from domain.stored.alerts import Alert, HeldCall
 from domain.stored.journal import DeliveryRecord
+from domain.stored.outgoing import read_outgoing
 from domain.subscribers.partitions import ALL, Partition
 from managers.redis.client import Command, RedisAwayError, RedisManager, RedisReplyError, StreamEntry
+from managers.redis.scripts import Script, packed, raw
 from runtime.fault_points import fault_point
 from services.claims.accepted_pairs import AcceptedPairs
 from services.claims.claiming import CLAIM, GROUP, ClaimRequest, FeedCursor, alerts_of, claim_command, read_answer
-from services.claims.outbox_entries import LOCAL, OutboxEntry, apart
+from services.claims.outbox_entries import LOCAL, LocalQueue, OutboxEntry, apart, as_local, from_local
 from services.claims.stored_calls import StoredCalls
-from services.cluster.fencing import fence_args, lease_lost
+from services.cluster.fencing import FENCED, lease_lost, numbers_of
 from services.stores import keys
 from services.stores.journal import Journal, entry
-from services.stores.local_store import LocalAlert, ScriptCall, Transaction
+from services.stores.operations import ScriptCall, Transaction
 from services.stores.spool import Spool
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 __all__ = ["GROUP", "Alert", "ClaimRequest", "FeedCursor", "HeldCall", "Outbox", "OutboxEntry"]
 
+_BEGIN: Final = Script.beside(__file__, "begin.lua", after=FENCED)
+_BURY: Final = Script.beside(__file__, "bury.lua")
 _PAGE: Final = 500
-_ALERT_FIELD: Final = "alert"
+_DOCUMENT_FIELD: Final = "alert"
 
 
 class Outbox:
@@ -71,8 +74,7 @@ class Outbox:
         self._clock = clock
         self.stood_before: Callable[[str, int, datetime], None] = lambda _address, _user_id, _until: None
         """Told of every pair that was not accepted, since an earlier record stands: token, user, and when it ends."""
-        self._local: deque[OutboxEntry] = deque()
-        self._local_news = asyncio.Event()
+        self._local = LocalQueue()
 
     # claiming
 
@@ -139,21 +141,13 @@ class Outbox:
         claimed = [{user_id for user_id, _ in d.accepted} for d in kept]
         names, args = claim_command(kept, cursor, mode="local")
         alerts = [
-            OutboxEntry(entry_id=f"{LOCAL}{uuid.uuid4().hex}", alert=alert) for d in kept for alert in alerts_of(d)
+            OutboxEntry(entry_id=f"{LOCAL}{uuid.uuid4().hex}", outgoing=alert) for d in kept for alert in alerts_of(d)
         ]
         payloads = {d.call_id: d.call_payload for d in kept}
-        stored = [
-            LocalAlert(
-                id=one.entry_id,
-                alert_json=msgspec.json.encode(one.alert),
-                call_json=payloads[one.alert.call_id],
-            )
-            for one in alerts
-        ]
-        await self._spool.put(stored, ScriptCall(script="claim", keys=names, args=args))
+        stored = [as_local(one, payloads[one.alert.call_id]) for one in alerts]
+        await self._spool.put(stored, ScriptCall(script=CLAIM, keys=names, args=args))
         self._note_claims(kept, claimed, kept=True)
-        self._local.extend(alerts)
-        self._local_news.set()
+        self._local.put(alerts)
         fault_point("claimed")
         return claimed
 
@@ -197,11 +191,11 @@ class Outbox:
     ) -> list[OutboxEntry]:
         """Take alerts that nobody has taken; nothing when none came in time, or Redis has lost its groups."""
         if self._local:
-            return self._take_local(count)
+            return self._local.take(count)
         streams = {keys.OUTBOX.of(partition): partition for partition in partitions}
         if self._spool.is_local or not streams:
-            await self._await_local(block_ms / 1000)
-            return self._take_local(count)
+            await self._local.wait(block_ms / 1000)
+            return self._local.take(count)
         try:
             found = await self._redis.xreadgroup_many(list(streams), GROUP, consumer, count=count, block_ms=block_ms)
         except RedisReplyError as error:
@@ -235,20 +229,17 @@ class Outbox:
                 marks |= zip(ids, found, strict=True)
             recovered += await self._entries(partition, entries, marks)
         # Should Redis be emptied and we be killed before they are sent again, this is all that is known of them.
-        self._journal.begun.recovered(one.alert for one in recovered if one.may_repeat)
+        self._journal.begun.recovered(one.outgoing for one in recovered if one.may_repeat)
         return recovered
 
     async def recover_local(self) -> None:
         """Take up the alerts that a killed process left in the local store. Once, at start."""
+        entries: list[OutboxEntry] = []
         for alert in await self._spool.unsettled():
-            try:
-                decoded = msgspec.json.decode(alert.alert_json, type=Alert)
-            except msgspec.MsgspecError as error:
-                log.warning("local_alert_unreadable", alert_id=alert.id, reason=str(error))
-                continue
-            self._calls.remember(decoded, alert.call_json)
-            self._local.append(OutboxEntry(entry_id=alert.id, alert=decoded, may_repeat=alert.in_flight))
-        self._local_news.set()
+            if one := from_local(alert):
+                self._calls.remember(one.alert, alert.call_json)
+                entries.append(one)
+        self._local.put(entries)
 
     async def begin(self, entries: Sequence[OutboxEntry]) -> None:
         """Mark the entries as in flight: the very next thing is the request.
@@ -258,13 +249,14 @@ class Outbox:
         local, remote = apart(entries)
         if local:
             await self._spool.mark(local)
-        alerts = (one.alert for one in entries if not one.is_local)
-        self._journal.begun.begin((alert, self._calls.remembered(alert)) for alert in alerts)
+        leaving = (one.outgoing for one in entries if not one.is_local)
+        self._journal.begun.begin((one, self._calls.remembered(one)) for one in leaving)
         now_ms = int(time.time() * 1000)
         for partition, ids in remote.items():
             names = [keys.FENCES.of(), keys.IN_FLIGHT.of(partition)]
             marks = [part for entry_id in ids for part in (entry_id, now_ms)]
-            begin = ScriptCall(script="begin", keys=names, args=[*fence_args(self._send_fences(partition)), *marks])
+            args = packed(fences=numbers_of(self._send_fences(partition)), entries=ids, at_ms=now_ms)
+            begin = ScriptCall(script=_BEGIN, keys=names, args=args)
             later = Transaction(commands=[["HSET", keys.IN_FLIGHT.of(partition), *marks]])
             try:
                 await self._spool.execute(begin, later=later)
@@ -279,7 +271,7 @@ class Outbox:
         The mark of an earlier attempt with an unknown outcome stays.
         """
         entries = [one for one in entries if not one.may_repeat]
-        self._journal.begun.take_back([one.alert for one in entries])
+        self._journal.begun.take_back([one.outgoing for one in entries])
         local, remote = apart(entries)
         if local:
             await self._spool.unmark(local)
@@ -311,7 +303,7 @@ class Outbox:
     async def bury(self, dead: OutboxEntry, reason: str, records: Sequence[DeliveryRecord]) -> None:
         """Move an entry to the dead letters, with its journal records, atomically. May be repeated."""
         encoded = [msgspec.json.encode(record) for record in records]
-        await self._bury(dead.partition, dead.entry_id, msgspec.json.encode(dead.alert), reason, encoded)
+        await self._bury(dead.partition, dead.entry_id, msgspec.json.encode(dead.outgoing), reason, encoded)
         self._journal.begun.settle(records)
         self._journal.begun.stored(records)
 
@@ -321,9 +313,16 @@ class Outbox:
         names = [keys.OUTBOX.of(partition), keys.DEAD_LETTERS.of(), keys.IN_FLIGHT.of(partition), keys.JOURNAL.of()]
         names += [keys.SETTLED_LOCALLY.of(entry_id)]
         is_local = entry_id.startswith(LOCAL)
-        now_ms = int(time.time() * 1000)
-        args = [GROUP, "" if is_local else entry_id, alert, reason, now_ms, keys.SETTLED_LOCALLY.expires_s, *records]
-        operation = ScriptCall(script="bury", keys=names, args=args)
+        args = packed(
+            group=GROUP,
+            entry=None if is_local else entry_id,
+            alert=raw(alert),
+            reason=reason,
+            at_ms=int(time.time() * 1000),
+            mark_s=keys.SETTLED_LOCALLY.expires_s,
+            records=list(map(raw, records)),
+        )
+        operation = ScriptCall(script=_BURY, keys=names, args=args)
         await self._spool.execute(operation, settles=[entry_id] if is_local else ())
         self._journal.tail.note(entry("delivery", record) for record in records)
         log.warning("alert_buried", entry_id=entry_id, reason=reason)
@@ -350,30 +349,18 @@ class Outbox:
         readable: list[OutboxEntry] = []
         gone: list[str] = []
         for one in found:
-            alert = one.fields.get(_ALERT_FIELD)
-            if alert is None:
+            document = one.fields.get(_DOCUMENT_FIELD)
+            if document is None:
                 gone.append(one.id)
                 continue
             may_repeat = marks.get(one.id) is not None
             try:
-                decoded = msgspec.json.decode(alert, type=Alert)
+                decoded = read_outgoing(document)
             except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-                await self._bury(partition, one.id, alert, f"unreadable: {error}", ())
+                await self._bury(partition, one.id, document, f"unreadable: {error}", ())
                 continue
-            self._accepted.handed_out(decoded)
-            readable.append(OutboxEntry(entry_id=one.id, alert=decoded, may_repeat=may_repeat))
+            if isinstance(decoded, Alert):
+                self._accepted.handed_out(decoded)
+            readable.append(OutboxEntry(entry_id=one.id, outgoing=decoded, may_repeat=may_repeat))
         await self._redis.xack(keys.OUTBOX.of(partition), GROUP, *gone)
         return readable
-
-    def _take_local(self, count: int) -> list[OutboxEntry]:
-        taken = [self._local.popleft() for _ in range(min(count, len(self._local)))]
-        if not self._local:
-            self._local_news.clear()
-        return taken
-
-    async def _await_local(self, timeout_s: float) -> None:
-        try:
-            async with asyncio.timeout(timeout_s):
-                await self._local_news.wait()
-        except TimeoutError:
-            return

@@ -8,6 +8,7 @@ import structlog
 from cachetools import LRUCache
 
 from domain.stored.alerts import Alert, HeldCall
+from domain.stored.outgoing import Outgoing
 from managers.redis.client import RedisAwayError, RedisManager
 from managers.storage.postgres import PostgresManager
 from runtime.errors import TransientError
@@ -30,8 +31,11 @@ class StoredCalls:
         """Keep in memory a call for which alerts are on their way."""
         self._remembered[stored_call_key(about.call_id, about.late_s, about.decided_at)] = call
 
-    def remembered(self, alert: Alert) -> bytes | None:
-        """Return the call if it is in memory."""
+    def remembered(self, outgoing: Outgoing) -> bytes | None:
+        """Return the call that an alert is about, if it is in memory."""
+        if not isinstance(outgoing, Alert):
+            return None
+        alert = outgoing
         return self._remembered.get(stored_call_key(alert.call_id, alert.late_s, alert.decided_at))
 
     async def find(self, alert: Alert | HeldCall) -> bytes | None:

@@ -16,7 +16,8 @@ from typing import Final, cast
 
 import structlog
 
-from managers.redis.client import Argument, RedisAwayError, RedisManager, Reply, Script
+from managers.redis.client import Argument, RedisAwayError, RedisManager, Reply
+from managers.redis.scripts import Script, packed
 from runtime.cancellation import end, stop_if_cancelled
 from services.cluster.fencing import LeaseLostError
 from services.stores import keys
@@ -32,56 +33,9 @@ _TRY_AGAIN_S: Final = 1.0
 WATCH_EVERY_S: Final = 0.2
 """How often it is looked whether a lease is still valid."""
 
-# KEYS: numbers, then a lease per name. ARGV: owner, lifetime in ms, then the names. Returns one number per name, ''
-# where somebody else holds it. A number is never below the server's time in µs: an emptied Redis repeats none.
-_ACQUIRE: Final = Script("""
-local time, taken = redis.call('TIME'), {}
-local least = tonumber(time[1]) * 1000000 + tonumber(time[2])
-for i = 2, #KEYS do
-  local name, holder = ARGV[i + 1], redis.call('GET', KEYS[i])
-  if not holder or string.match(holder, '^%d+ (.*)$') == ARGV[1] then
-    local before = tonumber(redis.call('HGET', KEYS[1], name) or 0)
-    local number = string.format('%.0f', math.max(before + 1, least))
-    redis.call('HSET', KEYS[1], name, number)
-    redis.call('SET', KEYS[i], number .. ' ' .. ARGV[1], 'PX', ARGV[2])
-    taken[i - 1] = number
-  else
-    taken[i - 1] = ''
-  end
-end
-return taken
-""")
-
-# KEYS: numbers, then a lease per name. ARGV: owner, lifetime in ms, then name and number per lease. Returns one
-# character per lease: 1 where it goes on. One that expired goes on if nobody took it meanwhile, and so does one that
-# an emptied Redis forgot.
-_RENEW: Final = Script("""
-local flags = {}
-for i = 2, #KEYS do
-  local name, number = ARGV[2 * i - 1], ARGV[2 * i]
-  local value, holder, goes_on = number .. ' ' .. ARGV[1], redis.call('GET', KEYS[i]), false
-  if holder then
-    goes_on = holder == value
-  else
-    local standing = redis.call('HGET', KEYS[1], name)
-    goes_on = not standing or standing == number
-  end
-  if goes_on then
-    redis.call('HSET', KEYS[1], name, number)
-    redis.call('SET', KEYS[i], value, 'PX', ARGV[2])
-  end
-  flags[i - 1] = goes_on and '1' or '0'
-end
-return table.concat(flags)
-""")
-
-# KEYS: a lease per name. ARGV: what the holder believes to stand in each.
-_RELEASE: Final = Script("""
-for i = 1, #KEYS do
-  if redis.call('GET', KEYS[i]) == ARGV[i] then redis.call('DEL', KEYS[i]) end
-end
-return 1
-""")
+_ACQUIRE: Final = Script.beside(__file__, "acquire.lua")
+_RENEW: Final = Script.beside(__file__, "renew.lua")
+_RELEASE: Final = Script.beside(__file__, "release.lua")
 
 
 @dataclass(slots=True)
@@ -127,7 +81,9 @@ class Leases:
             missing = [name for name in wanted if not self.is_valid(name)]
             if missing:
                 names_of = [keys.FENCES.of(), *map(keys.LEASE.of, missing)]
-                before, reply = await self._ask(_ACQUIRE, names_of, [self.owner, self._ttl_ms, *missing])
+                leases = [{"name": name, "key": key} for key, name in enumerate(missing, start=2)]
+                args = packed(owner=self.owner, ttl_ms=self._ttl_ms, leases=leases)
+                before, reply = await self._ask(_ACQUIRE, names_of, args)
                 for name, number in zip(missing, cast("list[bytes]", reply), strict=True):
                     if number:
                         self._held[name] = _Held(int(number), self._end_of(before))
@@ -143,8 +99,12 @@ class Leases:
             if not renewing:
                 return frozenset()
             names_of = [keys.FENCES.of(), *map(keys.LEASE.of, renewing)]
-            pairs = [part for name, held in renewing.items() for part in (name, held.number)]
-            before, reply = await self._ask(_RENEW, names_of, [self.owner, self._ttl_ms, *pairs])
+            leases = [
+                {"name": name, "number": str(held.number), "key": key}
+                for key, (name, held) in enumerate(renewing.items(), start=2)
+            ]
+            args = packed(owner=self.owner, ttl_ms=self._ttl_ms, leases=leases)
+            before, reply = await self._ask(_RENEW, names_of, args)
             lost: set[str] = set()
             for (name, held), flag in zip(renewing.items(), cast("bytes", reply).decode(), strict=True):
                 if flag == "1":
@@ -163,7 +123,7 @@ class Leases:
                 return
             values = [f"{one.number} {self.owner}" for one in held.values()]
             try:
-                await self._ask(_RELEASE, list(map(keys.LEASE.of, held)), values)
+                await self._ask(_RELEASE, list(map(keys.LEASE.of, held)), packed(values=values))
             except RedisAwayError as error:
                 log.warning("leases_not_released", leases=sorted(held), reason=str(error))
 

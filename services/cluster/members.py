@@ -22,7 +22,8 @@ import structlog
 from msgspec import Struct
 from msgspec.structs import replace
 
-from managers.redis.client import RedisAwayError, RedisManager, RedisReplyError, Reply, Script
+from managers.redis.client import RedisAwayError, RedisManager, RedisReplyError, Reply
+from managers.redis.scripts import Script, packed, raw
 from runtime.cancellation import stop_if_cancelled
 from runtime.errors import FatalError
 from services.stores import keys
@@ -33,54 +34,14 @@ Progress = Callable[[], None]
 Role = Literal["gateway", "ingest", "match", "send"]
 ALL_ROLES: Final[frozenset[Role]] = frozenset({"gateway", "ingest", "match", "send"})
 
-PROTOCOL: Final = 2
+PROTOCOL: Final = 3
 """Raise it whenever what processes tell each other through Redis changes its form or its meaning."""
 
 _REMEMBERED_S: Final = 60.0
 """Somebody who was silent for less may only be cut off: nobody else is alone."""
 
-# KEYS: documents, when each was last seen (ms). ARGV: owner, document, instance, protocol, whether it joins ('1'),
-# lifetime of a sign of life in ms, how long the silent are remembered in ms. Returns the time in ms, then document
-# and time per remembered member.
-_BEAT: Final = Script("""
-local time = redis.call('TIME')
-local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
-local mine = redis.call('HGET', KEYS[1], ARGV[1])
-if mine and ARGV[5] ~= '1' and cjson.decode(mine).instance ~= ARGV[3] then
-  return redis.error_reply('REPLACED ' .. ARGV[1])
-end
-local gone = redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', '(' .. string.format('%.0f', now - tonumber(ARGV[7])))
-for _, owner in ipairs(gone) do
-  redis.call('HDEL', KEYS[1], owner)
-  redis.call('ZREM', KEYS[2], owner)
-end
-local reply, seen = {now}, redis.call('ZRANGE', KEYS[2], 0, -1, 'WITHSCORES')
-for i = 1, #seen, 2 do
-  local document = redis.call('HGET', KEYS[1], seen[i])
-  if document and seen[i] ~= ARGV[1] then
-    local protocol = tostring(cjson.decode(document).protocol)
-    if protocol ~= ARGV[4] and now - tonumber(seen[i + 1]) <= tonumber(ARGV[6]) then
-      return redis.error_reply('SKEW ' .. seen[i] .. ' speaks ' .. protocol)
-    end
-    reply[#reply + 1] = document
-    reply[#reply + 1] = tonumber(seen[i + 1])
-  end
-end
-redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
-redis.call('ZADD', KEYS[2], now, ARGV[1])
-reply[#reply + 1] = ARGV[2]
-reply[#reply + 1] = now
-return reply
-""")
-
-# KEYS: documents, when each was last seen. ARGV: owner, document.
-_LEAVE: Final = Script("""
-if redis.call('HGET', KEYS[1], ARGV[1]) == ARGV[2] then
-  redis.call('HDEL', KEYS[1], ARGV[1])
-  redis.call('ZREM', KEYS[2], ARGV[1])
-end
-return 1
-""")
+_BEAT: Final = Script.beside(__file__, "beat.lua")
+_LEAVE: Final = Script.beside(__file__, "leave.lua")
 
 
 class Shard(Struct, frozen=True):
@@ -178,7 +139,8 @@ class Members:
     async def leave(self) -> None:
         """Live no more for the others; they need not wait for the silence."""
         try:
-            await self._redis.script(_LEAVE, _KEYS, [self.owner, msgspec.json.encode(self._own)])
+            args = packed(owner=self.owner, document=raw(msgspec.json.encode(self._own)))
+            await self._redis.script(_LEAVE, _KEYS, args)
         except RedisAwayError as error:
             log.warning("member_not_left", reason=str(error))
 
@@ -215,8 +177,15 @@ class Members:
 
     async def _contact(self, *, joining: bool) -> None:
         own, asked_ns = self._own, time.monotonic_ns()
-        times = (round(self._ttl_s * 1000), round(max(_REMEMBERED_S, self._ttl_s) * 1000))
-        args = [own.owner, msgspec.json.encode(own), own.instance, own.protocol, int(joining), *times]
+        args = packed(
+            owner=own.owner,
+            document=raw(msgspec.json.encode(own)),
+            instance=own.instance,
+            protocol=own.protocol,
+            joins=joining,
+            ttl_ms=round(self._ttl_s * 1000),
+            remembered_ms=round(max(_REMEMBERED_S, self._ttl_s) * 1000),
+        )
         try:
             now_ms, *found = cast("list[Reply]", await self._redis.script(_BEAT, _KEYS, args))
         except RedisReplyError as error:

@@ -21,7 +21,8 @@ import msgspec
 import structlog
 from msgspec import Struct
 
-from managers.redis.client import RedisAwayError, RedisManager, Reply, Script
+from managers.redis.client import RedisAwayError, RedisManager, Reply
+from managers.redis.scripts import Script, packed, raw
 from managers.telegram.send_slots import ChatId, SlotScheduler
 from runtime.cancellation import stop_if_cancelled
 from services.stores import keys
@@ -34,22 +35,7 @@ _LOOK_S: Final = 0.02
 _LATE_S: Final = 0.5
 """A process that is busy writes later."""
 
-# KEYS: what was sent lately. ARGV: instance, its document (none: only look), ms after which a document says nothing.
-# Returns the time in ms, then everybody's documents as they were. A document begins with its time.
-_EXCHANGE: Final = Script("""
-local time = redis.call('TIME')
-local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
-local reply, found = {now}, redis.call('HGETALL', KEYS[1])
-for i = 1, #found, 2 do
-  if now - tonumber(string.match(found[i + 1], '^%d+')) > tonumber(ARGV[3]) then
-    redis.call('HDEL', KEYS[1], found[i])
-  else
-    reply[#reply + 1] = found[i + 1]
-  end
-end
-if ARGV[2] ~= '' then redis.call('HSET', KEYS[1], ARGV[1], string.format('%.0f', now) .. ' ' .. ARGV[2]) end
-return reply
-""")
+_EXCHANGE: Final = Script.beside(__file__, "exchange_sent.lua")
 
 Times = list[int]
 """Milliseconds, by the sender's monotonic clock."""
@@ -131,8 +117,8 @@ class SentBefore:
             log.warning("sent_lately_not_left", reason=str(error))
 
     async def _exchange(self, *, write: bool = True, is_last: bool = False) -> None:
-        document = msgspec.json.encode(self._mine(is_last=is_last)) if write else b""
-        args = [self._instance, document, self._lasts_ms]
+        document = raw(msgspec.json.encode(self._mine(is_last=is_last))) if write else None
+        args = packed(instance=self._instance, document=document, lasts_ms=self._lasts_ms)
         reply = await self._redis.script(_EXCHANGE, [keys.SENT_LATELY.of()], args)
         now_ms, *found = cast("list[Reply]", reply)
         at_s, others = self._scheduler.clock(), dict[str, SentLately]()

@@ -23,7 +23,8 @@ from typing import Final, cast
 
 import structlog
 
-from managers.redis.client import Argument, RedisAwayError, RedisManager, Script
+from managers.redis.client import RedisAwayError, RedisManager
+from managers.redis.scripts import Script, packed
 from managers.telegram.send_slots import SlotScheduler
 from runtime.cancellation import stop_if_cancelled
 from services.stores import keys
@@ -39,76 +40,8 @@ _ANSWER_WITHIN_S = 1.0
 _CLOCK_SLACK_S = 1.0
 """What Redis may believe to have passed beyond what the asking sender's clock says."""
 
-# KEYS: the leases. ARGV: sender, number of its request, slots of all, slots it holds, slots it could use, whether it
-# is alone ('1'); then in ms: lease, period, how long after its lease the slots of a silent sender are held, time since
-# its last answered request, clock slack, and how long an emptied Redis grants nothing new (or everybody who still
-# holds slots would be forgotten). Returns how many slots it may use from now on.
-# Time is Redis's, less what a step of its clock adds to it: no more passes between two requests of a sender than
-# passed on the sender's own clock. An idle sender keeps a few slots, up to a sixth of all for all of them together.
-RENEW: Final = Script("""
-local name, number, slots = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
-local claim, demand = tonumber(ARGV[4]), tonumber(ARGV[5])
-local alone, lease, period, hold = ARGV[6] == '1', tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9])
-local time = redis.call('TIME')
-local wall = time[1] * 1000 + math.floor(time[2] / 1000)
-local stored = redis.call('GET', KEYS[1])
-local state = stored and cjson.decode(stored) or {now = 0, wall = wall, opens = tonumber(ARGV[12]), senders = {}}
-local me = state.senders[name]
-if me and number <= me.number then return 0 end
-local now = state.now + math.max(0, wall - state.wall)
-if me then now = math.max(state.now, math.min(now, me.at + ARGV[10] + ARGV[11])) end
-state.now, state.wall = now, wall
-
-local others, hungry = 0, {{name = name, wants = demand}}
-for other, has in pairs(state.senders) do
-  if other ~= name then
-    if now >= has.freed or (alone and now >= has.ends + period) then
-      state.senders[other] = nil
-    else
-      others = others + has.held
-      if now < has.ends then hungry[#hungry + 1] = {name = other, wants = has.demand} end
-    end
-  end
-end
-
-local reserve = #hungry == 1 and slots or math.floor(slots / 6 / #hungry)
-table.sort(hungry, function(a, b)
-  if a.wants ~= b.wants then return a.wants < b.wants end
-  return a.name < b.name
-end)
-local left, fair = slots, 0
-for place, sender in ipairs(hungry) do
-  local part = math.min(sender.wants + reserve, math.floor(left / (#hungry - place + 1)))
-  left = left - part
-  if sender.name == name then fair = part end
-end
-
-local free = slots - others
-if now < state.opens and not alone then free = math.min(free, claim) end
-local granted = math.max(0, math.min(fair, free))
-state.senders[name] = {
-  number = number, at = now, demand = demand, held = math.max(granted, claim),
-  ends = now + lease, freed = now + lease + hold,
-}
-redis.call('SET', KEYS[1], cjson.encode(state))
-return granted
-""")
-
-# KEYS: the leases. ARGV: sender, number of its request, ms until its last slot has cooled.
-LEAVE: Final = Script("""
-local stored = redis.call('GET', KEYS[1])
-if not stored then return 0 end
-local state = cjson.decode(stored)
-local me = state.senders[ARGV[1]]
-if not me or tonumber(ARGV[2]) <= me.number then return 0 end
-local time = redis.call('TIME')
-local wall = time[1] * 1000 + math.floor(time[2] / 1000)
-state.now = state.now + math.max(0, wall - state.wall)
-state.wall = wall
-me.number, me.ends, me.freed, me.demand = tonumber(ARGV[2]), state.now, state.now + ARGV[3], 0
-redis.call('SET', KEYS[1], cjson.encode(state))
-return 1
-""")
+RENEW: Final = Script.beside(__file__, "renew_slots.lua")
+_LEAVE: Final = Script.beside(__file__, "leave_slots.lua")
 
 
 class SlotLeases:
@@ -169,10 +102,11 @@ class SlotLeases:
         """Give everything back as soon as it has cooled. Call it when the last message is sent and `run` has ended."""
         self._scheduler.resize(0, until=-math.inf)
         self._number += 1
-        args = (self._sender, self._number, _milliseconds(self._scheduler.quiet_in_s))
+        cools_ms = _milliseconds(self._scheduler.quiet_in_s)
+        args = packed(sender=self._sender, number=self._number, cools_ms=cools_ms)
         try:
             async with asyncio.timeout(_ANSWER_WITHIN_S):
-                await self._redis.script(LEAVE, [keys.SLOT_LEASES.of()], args)
+                await self._redis.script(_LEAVE, [keys.SLOT_LEASES.of()], args)
         except (RedisAwayError, TimeoutError) as error:
             stop_if_cancelled()
             log.warning("slot_lease_not_given_back", reason=str(error))
@@ -220,16 +154,20 @@ class SlotLeases:
             self._answered_at = asked_at
         self._number += 1
         limits = self._scheduler.limits
-        durations_s = (
-            LEASE_S,
-            limits.period_s,
-            self._scheduler.lost_after_s + limits.period_s + _CLOCK_SLACK_S,
-            asked_at - self._answered_at,
-            _CLOCK_SLACK_S,
-            LEASE_S + limits.period_s,
+        args = packed(
+            sender=self._sender,
+            number=self._number,
+            slots=limits.slots,
+            held=held,
+            demand=demand,
+            alone=self._alone(),
+            lease_ms=_milliseconds(LEASE_S),
+            period_ms=_milliseconds(limits.period_s),
+            hold_ms=_milliseconds(self._scheduler.lost_after_s + limits.period_s + _CLOCK_SLACK_S),
+            since_ms=_milliseconds(asked_at - self._answered_at),
+            slack_ms=_milliseconds(_CLOCK_SLACK_S),
+            closed_ms=_milliseconds(LEASE_S + limits.period_s),
         )
-        args: list[Argument] = [self._sender, self._number, limits.slots, held, demand, int(self._alone())]
-        args += [_milliseconds(duration_s) for duration_s in durations_s]
         return cast("int", await self._redis.script(RENEW, [keys.SLOT_LEASES.of()], args))
 
 

@@ -13,33 +13,29 @@ import time
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
-from datetime import datetime
 from functools import partial
 from itertools import islice
 
 import structlog
 from msgspec import Struct
-from msgspec.structs import replace
 
 from domain.calls.events import Call
-from domain.delivery.policy import Hold, Withhold
+from domain.stored.alerts import Alert
 from domain.subscribers.partitions import Partition, partition_of
 from domain.subscribers.subscriber import Subscriber
-from managers.telegram.rate_limiter import Lane
 from runtime.errors import DeliveryError, TransientError
 from runtime.fault_points import fault_point
 from runtime.retry import persistently
 from runtime.waiting import reporting
 from services.claims.outbox import Outbox, OutboxEntry
 from services.cluster.fencing import LeaseLostError
-from services.delivery.composing import Composer
-from services.delivery.held import HeldCalls, Holding
-from services.delivery.policy import PolicyService
+from services.delivery.kinds import Kinds
 from services.delivery.sending import Receipt, Sender, place_of
 from services.delivery.settling import Settler
+from services.delivery.sorting import LOOKED_AT, Sorter
 from services.delivery.turns import Waiting
 from services.monitoring.metrics import Metrics
-from services.subscribers.subscribers import Subscribers
+from services.stores.begun_log import pairs_of
 
 log = structlog.get_logger(__name__)
 
@@ -49,8 +45,6 @@ READ_COUNT = 500
 READ_BLOCK_MS = 1_000
 MAX_HELD = 5_000
 """Alerts held in memory; the rest waits in the outbox."""
-LOOKED_AT = 50
-"""Waiting alerts of one subscriber that are decided together."""
 COLD_START_S = 3.0
 """A process that was killed may have used up what Telegram allows each chat within three seconds."""
 DRAIN_LOOK_S = 0.05
@@ -77,29 +71,22 @@ class DeliveryService:
         self,
         *,
         outbox: Outbox,
-        subscribers: Subscribers,
-        policy: PolicyService,
-        held: HeldCalls,
+        kinds: Kinds,
+        sorter: Sorter,
         sender: Sender,
-        composer: Composer,
+        settler: Settler,
         metrics: Metrics,
-        clock: Callable[[], datetime],
         on_sent: Callable[[Sent], None],
         consumer: str,
     ) -> None:
         self._outbox = outbox
-        self._subscribers = subscribers
-        self._policy = policy
-        self._holds = held
+        self._kinds = kinds
+        self._sorter = sorter
         self._sender = sender
-        self._composer = composer
+        self._settler = settler
         self._metrics = metrics
-        self._clock = clock
         self._on_sent = on_sent
         self._consumer = consumer
-        self._settler = Settler(
-            outbox=outbox, subscribers=subscribers, sender=sender, composer=composer, metrics=metrics, clock=clock
-        )
         self._queues: dict[int, deque[Waiting]] = {}
         self._in_hand: set[tuple[Partition, str]] = set()
         """Entries read from the outbox and not yet settled."""
@@ -154,7 +141,7 @@ class DeliveryService:
                 await self._room.wait_for(lambda: not any(partition_of(user) in released for user in self._sending))
                 for user_id, queue in self._queues.items():
                     if partition_of(user_id) in released:
-                        unknown |= {(user_id, call_id) for w in queue if w.may_repeat for call_id in _calls_of(w)}
+                        unknown.update(pair for w in queue if w.may_repeat for pair in pairs_of(w.entry.outgoing))
                         self._let_go(queue, [w for w in queue if w.entry.is_local])
         finally:
             self._leaving -= released
@@ -214,7 +201,7 @@ class DeliveryService:
         # What is recovered a second time was counted when it was claimed, or recovered first.
         new = {partition for partition in partitions if partition not in self._recovered}
         self._recovered |= new
-        found = sum(entry.alert.kind == "alert" and entry.partition in new for entry in recovered)
+        found = sum(isinstance(entry.outgoing, Alert) and entry.partition in new for entry in recovered)
         self._metrics.counts.alerts_recovered += found
         if recovered:
             await asyncio.sleep(COLD_START_S)
@@ -239,12 +226,12 @@ class DeliveryService:
             place = (entry.partition, entry.entry_id)
             if place in self._in_hand or not (entry.is_local or entry.partition in self._owned):
                 continue
-            user_id = entry.alert.user_id
+            user_id = entry.outgoing.user_id
             self._in_hand.add(place)
             known = self._queues.get(user_id)
             if known is None:
                 queue = self._queues[user_id] = deque([Waiting(entry=entry)])
-                workers.create_task(self._serve(user_id, queue), name=f"alerts of {user_id}")
+                workers.create_task(self._serve(user_id, queue), name=f"messages to {user_id}")
             else:
                 known.append(Waiting(entry=entry))
 
@@ -253,8 +240,8 @@ class DeliveryService:
         while queue:
             await self._turn(user_id, queue)
             await self._leave(queue)
-            if queue and queue[0].pause_s:
-                await asyncio.sleep(queue[0].pause_s)
+            if pause_s := max((waiting.pause_s for waiting in islice(queue, LOOKED_AT)), default=0.0):
+                await asyncio.sleep(pause_s)
         del self._queues[user_id]
 
     async def _leave(self, queue: deque[Waiting]) -> None:
@@ -291,21 +278,22 @@ class DeliveryService:
     async def _turn(self, user_id: int, queue: deque[Waiting]) -> None:
         """Wait for the turn, then send one message or find that nothing is to be sent."""
         async with self._under_way(user_id):
-            subscriber, sendable = await self._sort_out(user_id, queue)
+            subscriber, sendable = await self._sorter.sort_out(user_id, queue)
         if subscriber is None or not sendable:
             return
-        await self._composer.prepare(sendable[0], subscriber)
+        row = self._kinds.of(sendable[0].entry.outgoing)
+        await row.composer.prepare(sendable[0], subscriber)
         place, batch = place_of(subscriber), sendable[:1]
         try:
-            async with self._sender.slot(place, Lane.ALERT) as slot, self._request_to(user_id):
+            async with self._sender.slot(place, row.lane) as slot, self._request_to(user_id):
                 # The turn may have come much later: others have arrived, or the subscriber has changed his mind.
-                current, sendable = await self._sort_out(user_id, queue)
+                current, sendable = await self._sorter.sort_out(user_id, queue)
                 if current is None or not sendable or place_of(current) != place:
                     return
                 subscriber, batch = current, sendable[:1]
-                if not self._composer.is_ready(batch[0]):
+                if not self._kinds.of(batch[0].entry.outgoing).composer.is_ready(batch[0]):
                     return
-                message = self._composer.message(sendable, subscriber, place)
+                message = self._kinds.message(sendable, subscriber, place)
                 batch = list(message.batch)
                 await persistently(lambda: self._outbox.begin([waiting.entry for waiting in batch]))
                 fault_point("begun")
@@ -321,43 +309,6 @@ class DeliveryService:
         except DeliveryError as error:
             await self._settler.answer(error, batch, subscriber, place)
 
-    async def _sort_out(self, user_id: int, queue: deque[Waiting]) -> tuple[Subscriber | None, list[Waiting]]:
-        """Hold and withhold what is not to go out now; return what is, oldest first."""
-        subscriber = await persistently(lambda: self._subscribers.find(user_id))
-        looked_at = [waiting for waiting in islice(queue, LOOKED_AT) if not waiting.settled]
-        if subscriber is None:
-            await self._settler.withhold(looked_at, "unknown")
-            return None, []
-        readable = [waiting for waiting in looked_at if await self._is_readable(waiting)]
-        now = self._clock()
-        verdicts = await self._policy.decide(subscriber, [waiting.entry.alert for waiting in readable], now)
-        holdings: list[Holding] = []
-        sendable: list[Waiting] = []
-        for waiting, verdict in zip(readable, verdicts, strict=True):
-            match verdict:
-                case Withhold(reason=reason):
-                    await self._settler.withhold([waiting], reason)
-                case Hold():
-                    entry = replace(waiting.entry, may_repeat=waiting.may_repeat)
-                    holdings.append(Holding(entry=entry, verdict=verdict))
-                    waiting.settled = True
-                case _:
-                    sendable.append(waiting)
-        if holdings:
-            await persistently(lambda: self._holds.hold(subscriber, holdings, now))
-            reasons = [one.verdict.reason for one in holdings if one.entry.alert.kind == "alert"]
-            self._metrics.counts.alerts_put_aside += len(reasons)
-            self._metrics.counts.alerts_outdated += reasons.count("stale")
-        return subscriber, sendable
-
-    async def _is_readable(self, waiting: Waiting) -> bool:
-        alert = waiting.entry.alert
-        if waiting.call is None and alert.kind == "alert":
-            waiting.call = await self._composer.load(alert)
-            if waiting.call is None:
-                await self._settler.bury([waiting], "the stored call is gone")
-        return not waiting.settled
-
     async def _sent(self, batch: Sequence[Waiting], subscriber: Subscriber, receipt: Receipt) -> None:
         latencies_ms = await self._settler.sent(batch, subscriber, receipt)
         for waiting, latency_ms in zip(batch, latencies_ms, strict=True):
@@ -372,9 +323,3 @@ class DeliveryService:
                         late_s=waiting.entry.alert.late_s,
                     )
                 )
-
-
-def _calls_of(waiting: Waiting) -> list[str]:
-    """Return the calls that an alert, or a digest, is about."""
-    alert = waiting.entry.alert
-    return [call.call_id for call in alert.held] or [alert.call_id]

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
-from functools import partial
 from typing import Final, Protocol
 
 import msgspec
@@ -15,23 +14,28 @@ from msgspec import Struct
 
 from domain.calls.events import Call, Token
 from domain.delivery.messages import Message
-from domain.delivery.policy import digest_waits_until
+from domain.delivery.policy import DIGESTS, digest_waits_until
 from domain.filters.numbers import show_short
 from domain.stored.alerts import HeldCall
-from domain.subscribers.partitions import ALL, Partition, partition_of
+from domain.stored.outgoing import Digest
+from domain.subscribers.subscriber import Subscriber
+from managers.telegram.rate_limiter import Lane
 from runtime.retry import persistently
-from runtime.waiting import pause
 from services.claims.outbox import Outbox
 from services.delivery.cards import reached_late, readable, shown_figure
+from services.delivery.composing import Composed, Composer
 from services.delivery.held import CALLS_PER_DIGEST, HeldCalls
+from services.delivery.kinds import Kind
+from services.delivery.turns import Waiting
 from services.monitoring.metrics import Metrics
+from services.schedule.due_times import DIGEST, Due
+from services.schedule.schedule import Job
 from services.subscribers.subscribers import Subscribers
 from texts.markup import Html, join
 from texts.renderer import Texts
 
 log = structlog.get_logger(__name__)
 
-LOOK_EVERY_S: Final = 5.0
 GATHERED_FOR: Final = timedelta(seconds=15)
 """While his last digest has not left, what is due for somebody is looked at only so often, and gathers."""
 _DISPATCHED: Final = 10_000
@@ -66,34 +70,19 @@ class DigestsService:
         held: HeldCalls,
         subscribers: Subscribers,
         clock: Callable[[], datetime],
-        partitions: Callable[[], Collection[Partition]] = lambda: ALL,
     ) -> None:
-        """`partitions`: whose digests are written here."""
         self._held = held
         self._subscribers = subscribers
         self._clock = clock
-        self._partitions = partitions
         self._last: LRUCache[int, str] = LRUCache(_DISPATCHED)
         """By user id: the outbox entry of his last digest."""
 
-    async def run(self, progress: Callable[[], None]) -> None:
-        """Put digests into the outbox when they are due, until cancelled."""
-        while True:
-            await persistently(partial(self.look, progress), progress)
-            await pause(LOOK_EVERY_S, progress)
+    def job(self) -> Job:
+        return Job(name=DIGEST, run=self.send)
 
-    async def look(self, progress: Callable[[], None] = lambda: None) -> int:
-        """Look once; returns how many digests went into the outbox."""
-        due = await self._held.due(self._clock())
-        mine = self._partitions()
-        sent = 0
-        for user_id in due:
-            if partition_of(user_id) in mine:
-                progress()
-                sent += await self._look_at(user_id)
-        return sent
-
-    async def _look_at(self, user_id: int) -> int:
+    async def send(self, due: Due) -> int:
+        """Put what is due for a subscriber into the outbox, and say when the rest is; returns how many digests."""
+        user_id = due.user_id
         now = self._clock()
         calls = await self._held.of(user_id)
         subscriber = await self._subscribers.find(user_id)
@@ -104,17 +93,17 @@ class DigestsService:
         if waits_until > now:
             await self._held.postpone(user_id, seen=len(calls), until=waits_until)
             return 0
-        due = [call for call in calls if call.due_at <= now]
+        ready = [call for call in calls if call.due_at <= now]
         sent = 0
-        for start in range(0, len(due), CALLS_PER_DIGEST):
-            entry_id = await self._held.dispatch(user_id, due[start : start + CALLS_PER_DIGEST], now)
+        for start in range(0, len(ready), CALLS_PER_DIGEST):
+            entry_id = await self._held.dispatch(user_id, ready[start : start + CALLS_PER_DIGEST], now)
             if entry_id:
                 self._last[user_id] = entry_id
                 sent += 1
         later = [call.due_at for call in calls if call.due_at > now]
         await self._held.postpone(user_id, seen=len(later), until=min(later, default=now))
         if sent:
-            log.info("digest_dispatched", user_id=user_id, calls=len(due), messages=sent)
+            log.info("digest_dispatched", user_id=user_id, calls=len(ready), messages=sent)
         return sent
 
     async def _last_one_waits(self, user_id: int) -> bool:
@@ -127,7 +116,7 @@ class DigestsService:
         return False
 
 
-class DigestWriter:
+class DigestComposer(Composer):
     """Composes a digest when its turn has come, so that its figures are as new as the message."""
 
     def __init__(self, *, outbox: Outbox, prices: Prices, texts: Texts, metrics: Metrics) -> None:
@@ -136,7 +125,28 @@ class DigestWriter:
         self._texts = texts
         self._metrics = metrics
 
-    async def compose(self, held: Sequence[HeldCall], *, language: str, silent: bool, may_repeat: bool) -> Message:
+    def row(self) -> Kind:
+        return Kind(name="digest", lane=Lane.ALERT, rules=DIGESTS, composer=self, tells_calls=True)
+
+    async def prepare(self, waiting: Waiting, subscriber: Subscriber) -> None:
+        digest = waiting.entry.outgoing
+        if not isinstance(digest, Digest):
+            raise TypeError(f"a {digest.kind} is no digest")
+        silent = "digest" in subscriber.preferences.silent
+        waiting.message = await self._message(
+            digest.held, language=subscriber.language, silent=silent, may_repeat=waiting.may_repeat
+        )
+
+    def is_ready(self, waiting: Waiting) -> bool:
+        return waiting.message is not None
+
+    def compose(self, together: Sequence[Waiting], subscriber: Subscriber) -> Composed:
+        del subscriber
+        if together[0].message is None:
+            raise ValueError("a digest that was not prepared")
+        return Composed(together[0].message, (together[0],))
+
+    async def _message(self, held: Sequence[HeldCall], *, language: str, silent: bool, may_repeat: bool) -> Message:
         since = await asyncio.gather(*(self._since(one) for one in held))
         reasons = {one.reason for one in held}
         title = f"digest.title.{reasons.pop()}" if len(reasons) == 1 else "digest.title"

@@ -7,8 +7,9 @@ from datetime import UTC, datetime
 
 from cachetools import LRUCache
 
-from domain.delivery.policy import HOUR, CameUp, Hold, Send, Verdict, decide, decide_digest
+from domain.delivery.policy import HOUR, CameUp, Hold, Rules, Send, Verdict, decide
 from domain.stored.alerts import Alert
+from domain.stored.outgoing import Outgoing
 from domain.subscribers.subscriber import Subscriber
 from managers.redis.client import Command, RedisAwayError, RedisManager
 from runtime.clock import milliseconds
@@ -25,30 +26,31 @@ class PolicyService:
         self._remembered: LRUCache[int, dict[str, CameUp]] = LRUCache(_REMEMBERED)
         """By user and call, for the time when Redis is away."""
 
-    async def decide(self, subscriber: Subscriber, alerts: Sequence[Alert], now: datetime) -> list[Verdict]:
-        """Decide alerts that wait together, as many as go out now: the best by score take the slots that are left."""
+    async def decide(
+        self, subscriber: Subscriber, outgoing: Sequence[Outgoing], rules: Sequence[Rules], now: datetime
+    ) -> list[Verdict]:
+        """Decide what waits together, each by its rules; as many alerts as go out now, the best by score first."""
         capped = subscriber.preferences.alerts_per_hour is not None
-        recent = await self._recent(subscriber.user_id, alerts, now) if capped else []
+        alerts = [one for one in outgoing if isinstance(one, Alert)]
+        recent = await self._recent(subscriber.user_id, alerts, now) if capped and alerts else []
         verdicts: dict[int, Verdict] = {}
-        for index in sorted(range(len(alerts)), key=lambda index: -alerts[index].score):
-            alert = alerts[index]
-            if alert.kind == "digest":
-                verdicts[index] = decide_digest(subscriber, now)
-                continue
+        for index in sorted(range(len(outgoing)), key=lambda index: -_score_of(outgoing[index])):
+            one, rule = outgoing[index], rules[index]
             verdict = decide(
                 subscriber,
-                token_address=alert.token_address,
-                score=alert.score,
-                decided_at=alert.decided_at,
+                token_address=one.token_address if isinstance(one, Alert) else "",
+                score=_score_of(one),
+                decided_at=one.decided_at,
                 now=now,
                 recent=recent,
+                rules=rule,
             )
             verdicts[index] = verdict
-            if capped and competes(verdict):
-                came_up = CameUp(now, alert.score, isinstance(verdict, Send))
+            if capped and rule.is_capped and competes(verdict):
+                came_up = CameUp(now, _score_of(one), isinstance(verdict, Send))
                 recent.append(came_up)
-                self._remembered.setdefault(subscriber.user_id, {})[alert.call_id] = came_up
-        return [verdicts[index] for index in range(len(alerts))]
+                self._remembered.setdefault(subscriber.user_id, {})[one.key] = came_up
+        return [verdicts[index] for index in range(len(outgoing))]
 
     async def came_up(self, user_id: int, now: datetime) -> list[CameUp]:
         """Return what came up in the last hour."""
@@ -67,6 +69,10 @@ class PolicyService:
         least = milliseconds(now - HOUR) + 1
         found = await self._redis.zrange_by_score(keys.CAME_UP.of(user_id), least=least, count=_MOST)
         return dict(_read(member, at_ms) for member, at_ms in found)
+
+
+def _score_of(outgoing: Outgoing) -> int:
+    return outgoing.score if isinstance(outgoing, Alert) else 0
 
 
 def competes(verdict: Verdict) -> bool:

@@ -41,6 +41,7 @@ class Place(Struct, frozen=True):
 
 
 class Receipt(Struct, frozen=True):
+    chat_id: int
     message_id: int
     topic_gone: bool = False
     """It went to General instead."""
@@ -67,13 +68,13 @@ class Sender:
         sent. A picture whose answer does not come may have been sent, so nothing follows it here.
         """
         try:
-            return Receipt(await self._send(message, place, slot, media))
+            return Receipt(place.chat_id, await self._send(message, place, slot, media))
         except TopicGoneError as error:
             if place.thread_id is None:
                 raise
             log.info("topic_gone", chat_id=place.chat_id, thread_id=place.thread_id, reason=str(error))
         general = Place(place.chat_id)
-        return Receipt(await self._send(message, general, slot, media), topic_gone=True)
+        return Receipt(place.chat_id, await self._send(message, general, slot, media), topic_gone=True)
 
     async def _send(self, message: Message, place: Place, slot: Slot, media: Media | None) -> int:
         known = await self._files.known(media) if media and fits_caption(message) else None

@@ -8,7 +8,10 @@ from datetime import datetime
 import structlog
 from msgspec.structs import replace
 
+from domain.delivery.messages import Message
+from domain.stored.alerts import Alert
 from domain.stored.journal import DeliveryRecord
+from domain.stored.outgoing import Digest, Envelope
 from domain.subscribers.subscriber import Destination, Preferences, Subscriber
 from managers.telegram.rate_limiter import Lane
 from runtime.errors import (
@@ -22,13 +25,14 @@ from runtime.errors import (
 )
 from runtime.retry import persistently
 from services.claims.outbox import Outbox
-from services.delivery.composing import Composer
 from services.delivery.held import records_of
+from services.delivery.kinds import Kinds
 from services.delivery.policy import note_commands
 from services.delivery.sending import Place, Receipt, Sender
 from services.delivery.turns import Waiting
 from services.monitoring.metrics import Metrics
 from services.subscribers.subscribers import Subscribers
+from texts.renderer import Texts
 
 log = structlog.get_logger(__name__)
 
@@ -43,14 +47,16 @@ class Settler:
         outbox: Outbox,
         subscribers: Subscribers,
         sender: Sender,
-        composer: Composer,
+        kinds: Kinds,
+        texts: Texts,
         metrics: Metrics,
         clock: Callable[[], datetime],
     ) -> None:
         self._outbox = outbox
         self._subscribers = subscribers
         self._sender = sender
-        self._composer = composer
+        self._kinds = kinds
+        self._texts = texts
         self._metrics = metrics
         self._clock = clock
 
@@ -58,28 +64,15 @@ class Settler:
         """Settle what Telegram took in one message, together; returns the latency of each in ms."""
         now = self._clock()
         latencies_ms = [self._count(waiting, now) for waiting in batch]
-        records: list[DeliveryRecord] = []
-        for waiting in batch:
-            latency_s = (now - waiting.entry.alert.received_at).total_seconds()
-            records += [
-                replace(
-                    record,
-                    status="merged" if len(batch) > 1 else "sent",
-                    message_id=receipt.message_id,
-                    sent_at=now,
-                    latency_s=latency_s if record.kind == "alert" else None,
-                    may_repeat=waiting.may_repeat,
-                )
-                for record in records_of(waiting.entry)
-            ]
-        alerts = [waiting.entry.alert for waiting in batch if waiting.entry.alert.kind == "alert"]
+        records = [record for waiting in batch for record in _sent_records(waiting, receipt, now, len(batch))]
+        outgoing = [waiting.entry.outgoing for waiting in batch]
+        alerts = [one for one in outgoing if isinstance(one, Alert)]
         notes = note_commands(subscriber, alerts, now, sent=True)
         await persistently(lambda: self._outbox.finish([waiting.entry for waiting in batch], records, notes))
         _settle(batch)
-        for waiting, latency_ms in zip(batch, latencies_ms, strict=True):
-            alert = waiting.entry.alert
-            log.info("alert_sent", kind=alert.kind, user_id=alert.user_id, call_id=alert.call_id, latency_ms=latency_ms)
-        self._metrics.counts.alerts_merged += len(batch) if len(batch) > 1 else 0
+        for one, latency_ms in zip(outgoing, latencies_ms, strict=True):
+            log.info("alert_sent", kind=one.kind, user_id=one.user_id, call_id=one.key, latency_ms=latency_ms)
+        self._metrics.counts.alerts_merged += len(alerts) if len(batch) > 1 else 0
         if receipt.topic_gone:
             await self._change(subscriber, _without_topic)
         return latencies_ms
@@ -93,20 +86,20 @@ class Settler:
         ]
         await persistently(lambda: self._outbox.finish([waiting.entry for waiting in batch], records))
         _settle(batch)
-        self._metrics.counts.alerts_withheld += len(batch)
+        self._metrics.counts.alerts_withheld += self._tally(batch, "withheld" if reason != "stale" else "dropped")
 
     async def bury(self, batch: Sequence[Waiting], reason: str) -> None:
         """Settle what can never go out."""
         for waiting in batch:
-            entry = waiting.entry
-            log.warning("alert_buried", user_id=entry.alert.user_id, call_id=entry.alert.call_id, reason=reason)
+            entry, outgoing = waiting.entry, waiting.entry.outgoing
+            log.warning("alert_buried", user_id=outgoing.user_id, call_id=outgoing.key, reason=reason)
             records = [
                 replace(record, status="dead", reason=reason, may_repeat=waiting.may_repeat)
                 for record in records_of(entry)
             ]
             await persistently(lambda entry=entry, records=records: self._outbox.bury(entry, reason, records))
         _settle(batch)
-        self._metrics.counts.alerts_buried += len(batch)
+        self._metrics.counts.alerts_buried += self._tally(batch, "dead")
 
     async def answer(
         self, error: DeliveryError, batch: Sequence[Waiting], subscriber: Subscriber, place: Place
@@ -138,10 +131,10 @@ class Settler:
 
     async def _postpone(self, error: DeliveryError, batch: Sequence[Waiting]) -> None:
         for waiting in batch:
-            alert = waiting.entry.alert
+            outgoing = waiting.entry.outgoing
             waiting.unknown |= isinstance(error, OutcomeUnknownError)
             waiting.pause_s = _pause_s(error, waiting)
-            log.warning("alert_postponed", user_id=alert.user_id, call_id=alert.call_id, reason=str(error))
+            log.warning("alert_postponed", user_id=outgoing.user_id, call_id=outgoing.key, reason=str(error))
         surely_not_sent = [waiting.entry for waiting in batch if not waiting.unknown]
         await persistently(lambda: self._outbox.give_back(surely_not_sent))
 
@@ -168,11 +161,11 @@ class Settler:
         await self._change(subscriber, back)
         lost = subscriber.preferences.destination
         title = lost.title if lost and lost.title else str(place.chat_id)
-        note = self._composer.text("delivery.destination_lost", subscriber.language, title=title)
+        told = self._texts.render("delivery.destination_lost", subscriber.language, title=title)
         private = Place(subscriber.chat_id)
         try:
             async with self._sender.slot(private, Lane.ALERT) as slot:
-                await self._sender.send(note, private, slot)
+                await self._sender.send(Message(html=str(told)), private, slot)
         except DeliveryError as error:
             log.warning("destination_loss_not_told", user_id=subscriber.user_id, reason=str(error))
 
@@ -180,11 +173,39 @@ class Settler:
         await persistently(lambda: self._subscribers.change_preferences(subscriber.user_id, change))
 
     def _count(self, waiting: Waiting, now: datetime) -> float:
-        if waiting.entry.alert.kind == "digest":
-            self._metrics.counts.digests_sent += 1
-            return 0.0
-        self._metrics.counts.alerts_repeated += waiting.may_repeat
-        return self._metrics.sent(waiting.entry.alert.received_at, now)
+        """Count what Telegram took, and return its latency in ms: of an alert from the frame on."""
+        match waiting.entry.outgoing:
+            case Alert(received_at=received_at):
+                self._metrics.counts.alerts_repeated += waiting.may_repeat
+                return self._metrics.sent(received_at, now)
+            case Digest():
+                self._metrics.counts.digests_sent += 1
+                return 0.0
+            case Envelope(decided_at=decided_at):
+                self._tally([waiting], "late" if waiting.verdict.is_late else "sent")
+                return (now - decided_at).total_seconds() * 1000
+
+    def _tally(self, batch: Sequence[Waiting], outcome: str) -> int:
+        """Count by kind what is about no calls; return how much of the batch is about calls."""
+        others = [waiting.kind for waiting in batch if not self._kinds.tells_calls(waiting.entry.outgoing)]
+        self._metrics.counts.messages.update((kind, outcome) for kind in others)
+        return len(batch) - len(others)
+
+
+def _sent_records(waiting: Waiting, receipt: Receipt, now: datetime, together: int) -> list[DeliveryRecord]:
+    outgoing = waiting.entry.outgoing
+    return [
+        replace(
+            record,
+            status="merged" if together > 1 else "sent",
+            message_id=receipt.message_id,
+            chat_id=receipt.chat_id,
+            sent_at=now,
+            latency_s=(now - outgoing.received_at).total_seconds() if isinstance(outgoing, Alert) else None,
+            may_repeat=waiting.may_repeat,
+        )
+        for record in records_of(waiting.entry)
+    ]
 
 
 def _settle(batch: Sequence[Waiting]) -> None:

@@ -1,20 +1,29 @@
-"""An alert in the sender's hands."""
+"""An entry of the outbox in the sender's hands."""
 
 from __future__ import annotations
+
+from typing import TypeVar
 
 from msgspec import Struct
 
 from domain.calls.events import Call
 from domain.delivery.messages import Message
+from domain.delivery.policy import Send
 from services.claims.outbox import OutboxEntry
+
+P = TypeVar("P", bound=Struct)
 
 
 class Waiting(Struct, kw_only=True):
     entry: OutboxEntry
     call: Call | None = None
-    """Read when the turn first comes; a digest has none."""
-    digest: Message | None = None
-    """A digest as it will be sent."""
+    """Of an alert, read when the turn first comes."""
+    payload: Struct | None = None
+    """Of an envelope, read when the turn first comes."""
+    message: Message | None = None
+    """What was composed before the turn, where that takes time."""
+    verdict: Send = Send()
+    """How it goes out, as was decided last."""
     settled: bool = False
     """Its fate is written down."""
     pause_s: float = 0.0
@@ -27,3 +36,13 @@ class Waiting(Struct, kw_only=True):
     @property
     def may_repeat(self) -> bool:
         return self.entry.may_repeat or self.unknown
+
+    @property
+    def kind(self) -> str:
+        return self.entry.outgoing.kind
+
+    def payload_as(self, kind: type[P]) -> P:
+        """Return the payload of an envelope; `TypeError` when it has none of this type."""
+        if not isinstance(self.payload, kind):
+            raise TypeError(f"{self.entry.outgoing.key} has no {kind.__name__}")
+        return self.payload

@@ -77,6 +77,8 @@ class Counts:
     digests_sent: int = 0
     media_sent: int = 0
     media_refused: int = 0
+    messages: Counter[tuple[str, str]] = field(default_factory=Counter[tuple[str, str]])
+    """By kind, of those that are about no calls, and what became of it: sent, late, dropped, withheld or dead."""
     fallbacks: Counter[str] = field(default_factory=Counter[str])
     """By soft dependency: how often its fallback value was used."""
 
@@ -216,6 +218,10 @@ class Metrics(Collector):
         for dependency, count in self.counts.fallbacks.items():
             fallbacks.add_metric([dependency], count)
         yield fallbacks
+        messages = CounterMetricFamily("messages", "Messages that are about no calls.", labels=["kind", "outcome"])
+        for what, count in self.counts.messages.items():
+            messages.add_metric(what, count)
+        yield messages
         for name, family in self._families.items():
             yield family.collect(name)
         for name, each in self._each.items():

@@ -20,13 +20,15 @@ from domain.calls.events import Call
 from domain.calls.lifetimes import ACCEPTED_FOR
 from domain.stored.alerts import Alert, HeldCall
 from domain.stored.journal import DecidedCall
+from domain.stored.outgoing import Digest, Envelope, Outgoing, read_outgoing
 from domain.subscribers.partitions import PARTITIONS
 from managers.redis.client import Command, RedisManager
 from managers.storage.postgres import PostgresDataError, PostgresManager
+from services.schedule.due_times import DIGEST
 from services.stores import keys
 from services.stores.database import INCOMPLETE, ONLY_IN_POSTGRESQL, Database, DatabaseIncompleteError, Standing
 from services.stores.journal import execute_writes
-from services.stores.journal_rows import Kind, UnreadableEntryError, Write, writes_of
+from services.stores.journal_rows import Kind, UnreadableEntryError, Write, moment, writes_of
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
@@ -35,17 +37,17 @@ _BATCH: Final = 500
 # What the journal says about an alert is the better word, whichever comes first.
 _PUT_OUTCOME: Final[LiteralString] = """
     INSERT INTO deliveries (call_id, user_id, kind, set_number, status, decided_at, may_repeat, reason)
-    VALUES ($1, $2, 'alert', $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING
 """
 
 _FORGET_UNRECORDED: Final[LiteralString] = """
-    DELETE FROM deliveries WHERE call_id = $1 AND user_id = $2 AND kind = 'alert' AND status = 'unrecorded'
+    DELETE FROM deliveries WHERE call_id = $1 AND user_id = $2 AND kind = $3 AND status = 'unrecorded'
 """
 
 Pair = tuple[int, str]
-"""(user, call)"""
-Unsettled = tuple[Alert, str | None]
-"""An alert, and why it is held; `None` waits for a sender."""
+"""(user, call), or of what is about no call (user, key)"""
+Unsettled = tuple[Alert | Envelope, str | None]
+"""What is not settled, and why it is held; `None` waits for a sender."""
 
 
 class _Record(Struct, frozen=True):
@@ -110,6 +112,7 @@ class PostgresFill:
         await self._store_dead_letters()
         unsettled = await self._unsettled()
         alerts = await self._store_accepted(frozenset(unsettled))
+        await self._store_put(frozenset(unsettled))
         # What was claimed while the accepted ones were read is not settled, whatever was written down about it.
         unsettled |= await self._unsettled()
         alerts += await self._store_unsettled(unsettled)
@@ -141,27 +144,28 @@ class PostgresFill:
     async def _store_dead_letters(self) -> None:
         async for fields in self._entries(keys.DEAD_LETTERS.of()):
             try:
-                alert = msgspec.json.decode(fields.get("alert", b""), type=Alert)
+                outgoing = read_outgoing(fields.get("alert", b""))
             except (msgspec.MsgspecError, UnicodeDecodeError):
                 continue  # buried since nobody can read it
             reason = fields.get("reason", b"").decode(errors="replace")
-            await self._execute([write for one, _ in _alerts_of(alert) for write in _claim(one, "dead", reason)])
+            await self._execute([write for one, _ in _parts_of(outgoing) for write in _put(one, "dead", reason)])
 
     async def _unsettled(self) -> dict[Pair, Unsettled]:
         """Return what waits in the outbox, and what is held for a digest."""
         found: list[Unsettled] = []
         for partition in range(PARTITIONS):
             async for fields in self._entries(keys.OUTBOX.of(partition)):
-                found += _alerts_of(msgspec.json.decode(fields["alert"], type=Alert))
-        (members,) = await self._redis.transaction([("ZRANGE", keys.DIGESTS_DUE.of(), 0, -1)])
-        users = [int(member) for member in cast("list[bytes]", members)]
+                found += _parts_of(read_outgoing(fields["alert"]))
+        asked_for: list[Command] = [("ZRANGE", keys.DUE.of(DIGEST, p), 0, -1) for p in range(PARTITIONS)]
+        members = cast("list[list[bytes]]", await self._redis.transaction(asked_for))
+        users = [int(member) for its in members for member in its]
         for at in range(0, len(users), _BATCH):
             page = users[at : at + _BATCH]
             asked: list[Command] = [("HVALS", keys.HELD_CALLS.of(user_id)) for user_id in page]
             replies = cast("list[list[bytes]]", await self._redis.transaction(asked))
             held = ((user_id, one) for user_id, its in zip(page, replies, strict=True) for one in its)
             found += [_held_alert(user_id, msgspec.json.decode(one, type=HeldCall)) for user_id, one in held]
-        return {(alert.user_id, alert.call_id): (alert, reason) for alert, reason in found}
+        return {(one.user_id, one.key): (one, reason) for one, reason in found}
 
     async def _entries(self, stream: str) -> AsyncIterator[dict[str, bytes]]:
         start = "-"
@@ -184,10 +188,22 @@ class PostgresFill:
                     writes += _call(call, one.accepted_at, one.channels)
                 if (one.user_id, one.call_id) not in unsettled:
                     received_at = call.received_at if call else one.accepted_at
-                    writes += _claim(one.alert(received_at), "unrecorded", None)
+                    writes += _put(one.alert(received_at), "unrecorded", None)
                     stored += 1
             await self._execute(writes)
         return stored
+
+    async def _store_put(self, unsettled: frozenset[Pair]) -> None:
+        """Write down what else was put into an outbox, and that it is settled: nobody puts it again."""
+        async for names in self._redis.scan(keys.PUT.of_any(), count=_BATCH):
+            writes: list[Write] = []
+            for name, decided_ms in zip(names, await self._redis.mget(names), strict=True):
+                if decided_ms is None:
+                    continue  # it has ended
+                one = _settled(name, decided_ms)
+                if (one.user_id, one.key) not in unsettled:
+                    writes += _put(one, "unrecorded", None)
+            await self._execute(writes)
 
     async def _accepted(self, names: Sequence[str]) -> list[_Accepted]:
         asked: list[Command] = [part for name in names for part in (("GET", name), ("PTTL", name))]
@@ -207,18 +223,18 @@ class PostgresFill:
         return found
 
     async def _store_unsettled(self, unsettled: dict[Pair, Unsettled]) -> int:
-        alerts = list(unsettled.values())
-        for at in range(0, len(alerts), _BATCH):
-            page = alerts[at : at + _BATCH]
-            calls = await self._calls({alert.call_id for alert, _ in page})
+        everything = list(unsettled.values())
+        for at in range(0, len(everything), _BATCH):
+            page = everything[at : at + _BATCH]
+            calls = await self._calls({one.call_id for one, _ in page if isinstance(one, Alert)})
             writes: list[Write] = []
-            for alert, held_because in page:
-                if alert.call_id in calls:
-                    writes += _call(calls[alert.call_id], alert.decided_at, ())
-                writes.append((_FORGET_UNRECORDED, (alert.call_id, alert.user_id)))
-                writes += _claim(alert, None if held_because is None else "digest", held_because)
+            for one, held_because in page:
+                if one.key in calls:
+                    writes += _call(calls[one.key], one.decided_at, ())
+                writes.append((_FORGET_UNRECORDED, (one.key, one.user_id, one.kind)))
+                writes += _put(one, None if held_because is None else "digest", held_because)
             await self._execute(writes)
-        return len(alerts)
+        return len(everything)
 
     async def _calls(self, call_ids: Iterable[str]) -> dict[str, Call]:
         names = list(call_ids)
@@ -248,13 +264,28 @@ class PostgresFill:
                 await self._execute([write])
 
 
-def _claim(alert: Alert, status: str | None, reason: str | None) -> list[Write]:
-    """Return what stores an accepted pair and, unless it waits for a sender, what became of it."""
-    writes = writes_of("claim", msgspec.json.encode(alert), alert.decided_at)
+def _put(one: Alert | Envelope, status: str | None, reason: str | None) -> list[Write]:
+    """Return what stores that it was put into the outbox and, unless it waits for a sender, what became of it."""
+    is_alert = isinstance(one, Alert)
+    writes = writes_of("claim" if is_alert else "put", msgspec.json.encode(one), one.decided_at)
     if status is not None:
-        row = (alert.call_id, alert.user_id, alert.set_number, status, alert.decided_at, False, reason)
+        set_number = one.set_number if is_alert else 0
+        row = (one.key, one.user_id, one.kind, set_number, status, one.decided_at, False, reason)
         writes.append((_PUT_OUTCOME, row))
     return writes
+
+
+def _settled(name: str, decided_ms: bytes) -> Envelope:
+    """Return as much of an envelope as its unique key tells once it is settled."""
+    kind, user_id, subject, step = keys.PUT.parts_of(name)
+    return Envelope(
+        kind=kind,
+        user_id=int(user_id),
+        subject=subject,
+        step=step,
+        decided_at=moment(int(decided_ms)),
+        payload=msgspec.Raw(b"{}"),
+    )
 
 
 def _call(call: Call, decided_at: datetime, channels: tuple[str, ...]) -> list[Write]:
@@ -263,10 +294,11 @@ def _call(call: Call, decided_at: datetime, channels: tuple[str, ...]) -> list[W
     return writes_of("call", msgspec.json.encode(decided), decided_at)
 
 
-def _alerts_of(alert: Alert) -> list[Unsettled]:
-    if alert.kind == "alert":
-        return [(alert, None)]
-    return [_held_alert(alert.user_id, held) for held in alert.held]
+def _parts_of(outgoing: Outgoing) -> list[Unsettled]:
+    """Return what was put into the outbox: of a digest the alerts that were held for it."""
+    if isinstance(outgoing, Digest):
+        return [_held_alert(outgoing.user_id, held) for held in outgoing.held]
+    return [(outgoing, None)]
 
 
 def _held_alert(user_id: int, held: HeldCall) -> Unsettled:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable
 from datetime import datetime
 from functools import partial
 from typing import Final, LiteralString, Protocol
@@ -20,17 +20,15 @@ import structlog
 from msgspec import Struct
 
 from domain.calls.lifetimes import ACCEPTED_FOR
-from domain.stored.alerts import Alert, HeldCall
-from domain.subscribers.partitions import PARTITIONS, Partition, partition_of
+from domain.subscribers.partitions import Partition
 from managers.redis.client import Command, RedisAwayError, RedisManager
 from managers.redis.written import ServerRun
 from managers.storage.postgres import PostgresManager
-from runtime.clock import milliseconds
 from runtime.errors import TransientError
 from runtime.retry import persistently
 from runtime.waiting import Progress, pause, reporting, turn
-from services.claims.claiming import GROUP
 from services.recovery.doubts import Doubts
+from services.recovery.outbox_refill import OutboxRefill
 from services.stores import keys
 from services.stores.database import Database
 from services.stores.journal import Journal
@@ -51,16 +49,6 @@ _ACCEPTED: Final[LiteralString] = """
     SELECT token_address, user_id, call_id, claimed_at FROM claims c WHERE claimed_at > $1
         AND (EXISTS (SELECT 1 FROM calls k WHERE k.call_id = c.call_id)
             OR EXISTS (SELECT 1 FROM deliveries d WHERE d.call_id = c.call_id AND d.user_id = c.user_id))
-"""
-# What has no outcome, and what waits for a digest that has not gone.
-_UNSETTLED: Final[LiteralString] = """
-    SELECT c.document::text AS alert, d.reason AS held_because, coalesce(d.may_repeat, false) AS may_repeat
-    FROM claims c
-    LEFT JOIN deliveries d ON d.call_id = c.call_id AND d.user_id = c.user_id AND d.kind = 'alert'
-    WHERE c.claimed_at > $1 AND EXISTS (SELECT 1 FROM calls k WHERE k.call_id = c.call_id)
-        AND (d.call_id IS NULL OR d.status = 'digest' AND NOT EXISTS (
-        SELECT 1 FROM deliveries g WHERE g.call_id = c.call_id AND g.user_id = c.user_id AND g.kind = 'digest'))
-    ORDER BY c.claimed_at
 """
 _CURSOR: Final[LiteralString] = """
     SELECT max((document->>'cursor')::bigint) AS position FROM
@@ -133,6 +121,7 @@ class Refill:
         self._clock = clock
         self._epoch: bytes | None = None
         self._doubts = Doubts(redis, database, journal.begun, spool, sends=sends)
+        self._outbox = OutboxRefill(redis=redis, postgres=postgres, spool=spool, clock=clock)
         self._one_look = asyncio.Lock()
         self.is_filling = False
 
@@ -230,7 +219,7 @@ class Refill:
         if subscribers:
             self._say(f"Filling Redis: {subscribers:,} subscribers put back from PostgreSQL; accepted tokens follow …")
         accepted = await self._put_back_accepted(progress)
-        waiting, held = await self._put_back_alerts(progress)
+        waiting, held = await self._outbox.put_back(await self._doubts.of_all(), progress)
         await self._put_back_cursor()
         self._epoch = secrets.token_hex(8).encode()
         belongs_to, lost_both = await self._database.of_filled_redis()
@@ -271,89 +260,7 @@ class Refill:
                 self._say(f"Accepted tokens put back: {count:,} so far.")
         return count
 
-    async def _put_back_alerts(self, progress: Progress) -> tuple[int, int]:
-        """Put what is not settled into the outbox and the digests; what may have arrived already says so."""
-        local, doubts = await self._local_pairs(), await self._doubts.of_all()
-        await self._redis.transaction([("DEL", keys.OUTBOX.of(p), keys.IN_FLIGHT.of(p)) for p in range(PARTITIONS)])
-        await self._forget_held()
-        for partition in range(PARTITIONS):
-            await self._redis.xgroup_create(keys.OUTBOX.of(partition), GROUP)
-        waiting = held = 0
-        async for alerts in self._unsettled():
-            progress()
-            commands: list[Command] = []
-            for alert, held_because, repeated in alerts:
-                pair = (alert.user_id, alert.call_id)
-                if pair in local:
-                    continue
-                in_doubt = doubts.get(partition_of(alert.user_id))
-                may_repeat = repeated or in_doubt is None or pair in in_doubt
-                if held_because is None:
-                    waiting += 1
-                    commands += _to_outbox(alert, waiting, may_repeat=may_repeat)
-                else:
-                    held += 1
-                    commands += _to_digest(alert, held_because, self._clock(), may_repeat=may_repeat)
-            await self._redis.transaction(commands)
-        if waiting:
-            await self._hand_out(progress)
-        return waiting, held
-
-    async def _forget_held(self) -> None:
-        """Of a Redis that lacks only what was written last, some of this may have gone out."""
-        while due := await self._redis.zrange_by_score(keys.DIGESTS_DUE.of(), count=_BATCH):
-            users = [user_id for user_id, _ in due]
-            held = ("DEL", *(keys.HELD_CALLS.of(user_id) for user_id in users))
-            await self._redis.transaction([held, ("ZREM", keys.DIGESTS_DUE.of(), *users)])
-
-    async def _hand_out(self, progress: Progress) -> None:
-        """Give the alerts to a reader who is none: whoever recovers them sees which may have arrived."""
-        streams = [keys.OUTBOX.of(partition) for partition in range(PARTITIONS)]
-        while await self._redis.xreadgroup_many(streams, GROUP, "refill", count=_BATCH, block_ms=1):
-            progress()
-
-    async def _unsettled(self) -> AsyncIterator[Sequence[tuple[Alert, str | None, bool]]]:
-        """Yield alerts, why they are held (`None`: they wait for a sender), and whether that may be a repeat."""
-        decode = msgspec.json.Decoder(Alert).decode
-        async for rows in self._postgres.stream(_UNSETTLED, self._clock() - ACCEPTED_FOR, batch=_BATCH):
-            yield [(decode(row["alert"]), row["held_because"], row["may_repeat"]) for row in rows]
-
-    async def _local_pairs(self) -> set[tuple[int, str]]:
-        """Alerts that live in the local store: they are on their way from there."""
-        alerts = [msgspec.json.decode(one.alert_json, type=Alert) for one in await self._spool.unsettled()]
-        return {(alert.user_id, alert.call_id) for alert in alerts}
-
     async def _put_back_cursor(self) -> None:
         row = await self._postgres.fetch_row(_CURSOR)
         if row is not None and row["position"] is not None:
             await self._redis.set(keys.FEED_CURSOR.of(self._source), row["position"], nx=True)
-
-
-def _to_outbox(alert: Alert, number: int, *, may_repeat: bool) -> list[Command]:
-    partition = partition_of(alert.user_id)
-    # An id of our own, so that its mark can be written in the same transaction; the server's next ones are higher.
-    entry_id = f"1-{number}"
-    commands: list[Command] = [("XADD", keys.OUTBOX.of(partition), entry_id, "alert", msgspec.json.encode(alert))]
-    if may_repeat:
-        commands.append(("HSET", keys.IN_FLIGHT.of(partition), entry_id, milliseconds(alert.decided_at)))
-    return commands
-
-
-def _to_digest(alert: Alert, reason: str, now: datetime, *, may_repeat: bool) -> list[Command]:
-    held = HeldCall(
-        call_id=alert.call_id,
-        token_address=alert.token_address,
-        set_number=alert.set_number,
-        score=alert.score,
-        late_s=alert.late_s,
-        received_at=alert.received_at,
-        decided_at=alert.decided_at,
-        held_at=now,
-        due_at=now,
-        reason=reason,
-        may_repeat=may_repeat,
-    )
-    return [
-        ("HSET", keys.HELD_CALLS.of(alert.user_id), alert.call_id, msgspec.json.encode(held)),
-        ("ZADD", keys.DIGESTS_DUE.of(), milliseconds(now), alert.user_id),
-    ]

@@ -29,6 +29,7 @@ from msgspec import Struct
 from domain.calls.lifetimes import ACCEPTED_FOR
 from domain.stored.alerts import Alert
 from domain.stored.journal import DeliveryRecord
+from domain.stored.outgoing import Outgoing, read_outgoing
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
@@ -39,7 +40,7 @@ _TRY_AGAIN_S: Final = 5.0
 _BOOT: Final = Path("/proc/sys/kernel/random/boot_id")
 
 Pair = tuple[int, str]
-"""(user, call)"""
+"""(user, call), or of what is about no call (user, key)"""
 
 
 class _Head(Struct, frozen=True, tag="head", kw_only=True):
@@ -51,7 +52,8 @@ _UNKNOWN_CALL: Final = msgspec.Raw()
 
 
 class _Begun(Struct, frozen=True, tag="begun", kw_only=True, omit_defaults=True):
-    alert: Alert
+    outgoing: msgspec.Raw
+    """JSON of `domain.stored.outgoing.Outgoing`."""
     call: msgspec.Raw = _UNKNOWN_CALL
     """JSON of `domain.calls.events.Call`, where it is known."""
 
@@ -70,23 +72,23 @@ Key = tuple[str, int, str]
 
 
 class _InHand(Struct, eq=False):
-    """An alert whose request has left, and what is known of it since."""
+    """What a request has left for, and what is known of it since."""
 
     begun: bytes
-    alert: Alert
+    outgoing: Outgoing
     records: dict[Pair, tuple[bytes, DeliveryRecord]] = {}
     """What became of it: one, or of a digest one for each of its calls."""
 
     @property
     def unknown(self) -> list[Pair]:
-        return [pair for pair in pairs_of(self.alert) if pair not in self.records]
+        return [pair for pair in pairs_of(self.outgoing) if pair not in self.records]
 
 
 class Found(Struct, frozen=True, kw_only=True):
     """What a process that ended has left behind."""
 
     token: str
-    alerts: tuple[Alert, ...] = ()
+    outgoing: tuple[Outgoing, ...] = ()
     calls: tuple[tuple[Alert, bytes], ...] = ()
     records: tuple[DeliveryRecord, ...] = ()
 
@@ -125,32 +127,34 @@ class BegunLog:
 
     # what happens to alerts
 
-    def begin(self, alerts: Iterable[tuple[Alert, bytes | None]]) -> None:
-        """Write down, before the request leaves: the alerts that are in it, and the call of each."""
+    def begin(self, outgoing: Iterable[tuple[Outgoing, bytes | None]]) -> None:
+        """Write down, before the request leaves: what is in it, and of an alert the call."""
         if self._path is None:
             return
         lines: list[bytes] = []
-        for alert, call in alerts:
-            line = _line(_Begun(alert=alert, call=_UNKNOWN_CALL if call is None else msgspec.Raw(call)))
-            self._note_begun(alert, line)
+        for one, call in outgoing:
+            line = _line(
+                _Begun(outgoing=msgspec.Raw(_encode(one)), call=_UNKNOWN_CALL if call is None else msgspec.Raw(call))
+            )
+            self._note_begun(one, line)
             lines.append(line)
         self._append(lines)
 
-    def _note_begun(self, alert: Alert, line: bytes) -> None:
-        key = _key(alert)
+    def _note_begun(self, outgoing: Outgoing, line: bytes) -> None:
+        key = _key(outgoing)
         self._drop(key)
-        self._live[key] = _InHand(line, alert)
-        self._by_pair |= dict.fromkeys(pairs_of(alert), key)
+        self._live[key] = _InHand(line, outgoing)
+        self._by_pair |= dict.fromkeys(pairs_of(outgoing), key)
         self._live_bytes += len(line)
 
-    def recovered(self, alerts: Iterable[Alert]) -> None:
+    def recovered(self, outgoing: Iterable[Outgoing]) -> None:
         """Requests for these left earlier, from whomever, and nobody knows what became of them."""
-        self.begin((alert, None) for alert in alerts if _key(alert) not in self._live)
+        self.begin((one, None) for one in outgoing if _key(one) not in self._live)
 
-    def take_back(self, alerts: Sequence[Alert]) -> None:
+    def take_back(self, outgoing: Sequence[Outgoing]) -> None:
         """The requests for these surely did not get through."""
-        if known := [key for key in map(_key, alerts) if key in self._live]:
-            pairs = tuple(pair for key in known for pair in pairs_of(self._live[key].alert))
+        if known := [key for key in map(_key, outgoing) if key in self._live]:
+            pairs = tuple(pair for key in known for pair in pairs_of(self._live[key].outgoing))
             for key in known:
                 self._drop(key)
             self._append([_line(_TakenBack(pairs=pairs))])
@@ -198,7 +202,7 @@ class BegunLog:
         known = self._live.pop(key, None)
         if known is not None:
             self._live_bytes -= len(known.begun) + sum(len(line) for line, _ in known.records.values())
-            for pair in pairs_of(known.alert):
+            for pair in pairs_of(known.outgoing):
                 if self._by_pair.get(pair) == key:
                     del self._by_pair[pair]
 
@@ -232,9 +236,8 @@ class BegunLog:
                 return None
             for line in lines[1:]:
                 one = _decode(line)
-                if isinstance(one, _Begun) and one.alert.decided_at > oldest:
-                    self._note_begun(one.alert, line)
-                    calls += [(one.alert, bytes(one.call))] if bytes(one.call) else []
+                if isinstance(one, _Begun):
+                    calls += self._read_begun(one, line, oldest)
                 elif isinstance(one, _TakenBack):
                     for pair in one.pairs:
                         self._drop(self._by_pair.get(pair, ("", *pair)))
@@ -245,10 +248,18 @@ class BegunLog:
             return None
         return Found(
             token=head.token,
-            alerts=tuple(one.alert for one in self._live.values()),
+            outgoing=tuple(one.outgoing for one in self._live.values()),
             calls=tuple((alert, call) for alert, call in calls if (alert.user_id, alert.call_id) in self._by_pair),
             records=tuple(record for one in self._live.values() for _, record in one.records.values()),
         )
+
+    def _read_begun(self, begun: _Begun, line: bytes, oldest: datetime) -> list[tuple[Alert, bytes]]:
+        """Return an alert and its call, where that was known."""
+        outgoing, call = read_outgoing(bytes(begun.outgoing)), bytes(begun.call)
+        if outgoing.decided_at <= oldest:
+            return []
+        self._note_begun(outgoing, line)
+        return [(outgoing, call)] if isinstance(outgoing, Alert) and call else []
 
     def _append(self, lines: Sequence[bytes]) -> None:
         if self._path is None or not lines or (self._fd is None and self._clock() < self._try_again_at):
@@ -299,13 +310,13 @@ class BegunLog:
                 self._path.unlink(missing_ok=True)
 
 
-def _key(alert: Alert) -> Key:
-    return alert.kind, alert.user_id, alert.call_id
+def _key(outgoing: Outgoing) -> Key:
+    return outgoing.kind, outgoing.user_id, outgoing.key
 
 
-def pairs_of(alert: Alert) -> list[Pair]:
-    """Return (user, call) of the calls that an alert, or a digest, is about."""
-    return [(alert.user_id, held.call_id) for held in alert.held] or [(alert.user_id, alert.call_id)]
+def pairs_of(outgoing: Outgoing) -> list[Pair]:
+    """Return (user, id) of everything of which an outcome will be written down."""
+    return [(outgoing.user_id, record_id) for record_id in outgoing.record_ids]
 
 
 def _boot() -> str:

@@ -22,6 +22,7 @@ from msgspec.structs import replace
 from domain.calls.events import Call
 from domain.stored.alerts import Alert
 from domain.stored.journal import DecidedCall
+from domain.stored.outgoing import Digest, Envelope, Outgoing
 from managers.redis.client import Command, RedisManager, Reply, StreamEntry
 from managers.redis.replies import entries as stream_entries
 from managers.storage.postgres import PostgresDataError, PostgresManager, Statements
@@ -71,7 +72,7 @@ class JournalLag(Struct, frozen=True, kw_only=True):
 def entry(kind: Kind, payload: bytes) -> Command:
     """Return the command that appends an entry, to be executed in one MULTI with the change itself.
 
-    `payload` is JSON: of `Subscriber`, `DecidedCall` or `DeliveryRecord`, by kind.
+    `payload` is JSON: of `Subscriber`, `DecidedCall`, `Envelope` or `DeliveryRecord`, by kind.
     """
     return ("XADD", _JOURNAL, "*", "kind", kind, "data", payload)
 
@@ -115,7 +116,7 @@ class Journal:
         found = self.begun.found
         if found is None:
             return
-        noted = [entry("claim", msgspec.json.encode(alert)) for alert in found.alerts if alert.kind == "alert"]
+        noted = [entry(kind, document) for kind, document in map(_noted, found.outgoing) if kind]
         noted += [entry("call", _without_cursor(alert, call)) for alert, call in found.calls]
         noted += [entry("delivery", msgspec.json.encode(record)) for record in found.records]
         calls: list[Command] = [
@@ -217,6 +218,17 @@ class Journal:
             payload = one.fields.get("data", b"")
             reason = storable_text(str(error))
             await self._postgres.execute(PUT_REJECTED, one.id, storable_text(kind), payload, reason)
+
+
+def _noted(outgoing: Outgoing) -> tuple[Kind | None, bytes]:
+    """Return what the journal says when it is put into the outbox; nothing of a digest: its calls were claimed."""
+    match outgoing:
+        case Alert():
+            return "claim", msgspec.json.encode(outgoing)
+        case Envelope():
+            return "put", msgspec.json.encode(outgoing)
+        case Digest():
+            return None, b""
 
 
 def _without_cursor(alert: Alert, call_json: bytes) -> bytes:

@@ -10,11 +10,12 @@ import msgspec
 
 from domain.stored.alerts import Alert
 from domain.stored.journal import DeliveryRecord
+from domain.stored.outgoing import Envelope
 from domain.stored.snapshots import PresetChange, SharedSet
 from domain.subscribers.subscriber import Subscriber
 from runtime.errors import BotError
 
-Kind = Literal["subscriber", "call", "claim", "delivery", "shared_set", "preset"]
+Kind = Literal["subscriber", "call", "claim", "put", "delivery", "shared_set", "preset"]
 Write = tuple[LiteralString, tuple[object, ...]]
 """A statement and its values."""
 
@@ -65,16 +66,20 @@ PUT_CLAIM: Final[LiteralString] = """
     INSERT INTO claims (call_id, user_id, token_address, claimed_at, document) VALUES ($1, $2, $3, $4, $5::jsonb)
     ON CONFLICT (call_id, user_id) DO NOTHING
 """
+PUT_OUTGOING: Final[LiteralString] = """
+    INSERT INTO outgoing (key, user_id, kind, decided_at, document) VALUES ($1, $2, $3, $4, $5::jsonb)
+    ON CONFLICT (key, user_id) DO NOTHING
+"""
 # "sent" and "merged" are the last word: a dead letter may be sent again and then counts as sent.
 PUT_DELIVERY: Final[LiteralString] = """
     INSERT INTO deliveries
         (call_id, user_id, kind, set_number, status, message_id, decided_at, sent_at, latency_s, may_repeat,
-        reason)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+        reason, chat_id)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
     ON CONFLICT (call_id, user_id, kind) DO UPDATE SET
         set_number = excluded.set_number, status = excluded.status, message_id = excluded.message_id,
         decided_at = excluded.decided_at, sent_at = excluded.sent_at, latency_s = excluded.latency_s,
-        may_repeat = excluded.may_repeat, reason = excluded.reason
+        may_repeat = excluded.may_repeat, reason = excluded.reason, chat_id = excluded.chat_id
     WHERE deliveries.status NOT IN ('sent', 'merged')
 """
 PUT_SHARED_SET: Final[LiteralString] = """
@@ -145,6 +150,12 @@ def _claim_writes(payload: bytes, added_at: datetime) -> list[Write]:
     return [(PUT_CLAIM, (call_id, alert.user_id, address, alert.decided_at, _storable_json(payload)))]
 
 
+def _put_writes(payload: bytes, added_at: datetime) -> list[Write]:
+    del added_at  # an envelope carries its own clock
+    one = msgspec.json.decode(payload, type=Envelope)
+    return [(PUT_OUTGOING, (storable_text(one.key), one.user_id, one.kind, one.decided_at, _storable_json(payload)))]
+
+
 def _delivery_writes(payload: bytes, added_at: datetime) -> list[Write]:
     del added_at  # a delivery carries its own clock
     record = msgspec.json.decode(payload, type=DeliveryRecord)
@@ -160,6 +171,7 @@ def _delivery_writes(payload: bytes, added_at: datetime) -> list[Write]:
         record.latency_s,
         record.may_repeat,
         None if record.reason is None else storable_text(record.reason),
+        record.chat_id,
     )
     return [(PUT_DELIVERY, row)]
 
@@ -202,6 +214,7 @@ _KINDS: Final[dict[str, Callable[[bytes, datetime], list[Write]]]] = {
     "subscriber": _subscriber_writes,
     "call": _call_writes,
     "claim": _claim_writes,
+    "put": _put_writes,
     "delivery": _delivery_writes,
     "shared_set": _shared_set_writes,
     "preset": _preset_writes,

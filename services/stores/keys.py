@@ -122,11 +122,19 @@ HELD_CALLS: Final = RedisKey(
     lives_s=None,
     meaning="By user id: call id -> the call that waits for his digest (JSON of domain.stored.alerts.HeldCall).",
 )
-DIGESTS_DUE: Final = RedisKey(
-    pattern="digests",
+DUE: Final = RedisKey(
+    pattern="due:{}:{}",
     kind="sorted set",
     lives_s=None,
-    meaning="The ids of all users with held calls by the time (ms) when the next digest of each is due.",
+    meaning="By job of the schedule and partition (`all` for a job of no single user): whom it is due for (user id, or "
+    "a name of the job's own), by the time (ms) when it is.",
+)
+PUT: Final = RedisKey(
+    pattern="put:{}:{}:{}:{}",
+    kind="string",
+    lives_s=90 * DAY_S,
+    meaning="By kind of message, user id, subject and step: it was put into the outbox, decided at this time (ms). "
+    "Whoever puts it again changes nothing.",
 )
 MEDIA_FILE: Final = RedisKey(
     pattern="media:{}",
@@ -157,7 +165,7 @@ OUTBOX: Final = RedisKey(
     pattern="outbox:{}",
     kind="stream",
     lives_s=None,
-    meaning="By partition: alerts that wait for a sender (JSON of domain.stored.alerts.Alert). An entry goes when its "
+    meaning="By partition: what waits for a sender (JSON of domain.stored.outgoing.Outgoing). An entry goes when its "
     "outcome is known.",
 )
 IN_FLIGHT: Final = RedisKey(
@@ -195,8 +203,8 @@ IN_DOUBT: Final = RedisKey(
     pattern="in_doubt",
     kind="hash",
     lives_s=MINUTE_S,
-    meaning="While Redis is filled: partition -> the alerts of it that may have arrived already (JSON list of user id "
-    "and call id), told by who sent it. Of a partition that nobody speaks for, all may have.",
+    meaning="While Redis is filled: partition -> what of it may have arrived already (JSON list of user id and call "
+    "id, or key), told by who sent it. Of a partition that nobody speaks for, all may have.",
 )
 TOLD_ALARMS: Final = RedisKey(
     pattern="told_alarms",
@@ -257,7 +265,7 @@ SLOT_LEASES: Final = RedisKey(
     kind="string",
     lives_s=None,
     meaning="Which sender may use how many slots of Telegram's overall limit, and until when "
-    "(JSON, read and written by services.cluster.slot_leases.RENEW alone).",
+    "(JSON, read and written by the scripts of services.cluster.slot_leases alone).",
 )
 SENT_LATELY: Final = RedisKey(
     pattern="sent_lately",
@@ -322,7 +330,8 @@ ALL_KEYS: Final = (
     WAITING_CALLS,
     CAME_UP,
     HELD_CALLS,
-    DIGESTS_DUE,
+    DUE,
+    PUT,
     MEDIA_FILE,
     CLAIM_REPLY,
     JOURNALED_CALL,

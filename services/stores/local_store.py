@@ -11,23 +11,33 @@ import asyncio
 import hashlib
 from collections.abc import Sequence
 from types import TracebackType
-from typing import Any, Final, LiteralString, Self, cast
+from typing import Final, LiteralString, Self, cast
 
-import msgspec
 import structlog
 from msgspec import Struct
 
 from managers.storage.sqlite import LocalStoreError, SqliteManager, Value, Write
+from services.stores.operations import Operation, ScriptCall, decoded, encoded
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 MAX_OPERATIONS: Final = 200_000
 MAX_BYTES: Final = 256 * 1024 * 1024
 
-# A call goes to many subscribers and is kept once; it leaves with the last alert for it.
+# A call goes to many subscribers and is kept once; it leaves with the last alert for it. So does a script's source: it
+# leaves with the last operation that needs it. A later version executes the source that stands here, not its own.
 _SCHEMA: Final[tuple[LiteralString, ...]] = (
-    "CREATE TABLE IF NOT EXISTS operations (position INTEGER PRIMARY KEY AUTOINCREMENT, payload BLOB NOT NULL)",
-    "CREATE TABLE IF NOT EXISTS refused (position INTEGER PRIMARY KEY, payload BLOB NOT NULL, reason TEXT NOT NULL)",
+    """CREATE TABLE IF NOT EXISTS logged_operations (position INTEGER PRIMARY KEY AUTOINCREMENT, payload BLOB NOT NULL,
+    script TEXT)""",
+    """CREATE TABLE IF NOT EXISTS refused_operations (position INTEGER PRIMARY KEY, payload BLOB NOT NULL, script TEXT,
+    reason TEXT NOT NULL)""",
+    "CREATE TABLE IF NOT EXISTS scripts (digest TEXT PRIMARY KEY, source TEXT NOT NULL)",
+    "CREATE INDEX IF NOT EXISTS operations_of_script ON logged_operations (script)",
+    """CREATE TRIGGER IF NOT EXISTS last_use_forgotten AFTER DELETE ON logged_operations
+    WHEN OLD.script IS NOT NULL
+    AND NOT EXISTS (SELECT 1 FROM logged_operations WHERE script = OLD.script)
+    AND NOT EXISTS (SELECT 1 FROM refused_operations WHERE script = OLD.script)
+    BEGIN DELETE FROM scripts WHERE digest = OLD.script; END""",
     "CREATE TABLE IF NOT EXISTS calls (digest BLOB PRIMARY KEY, call BLOB NOT NULL)",
     """CREATE TABLE IF NOT EXISTS alerts (number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE,
     alert BLOB NOT NULL, call_digest BLOB NOT NULL, in_flight INTEGER NOT NULL)""",
@@ -37,54 +47,38 @@ _SCHEMA: Final[tuple[LiteralString, ...]] = (
     BEGIN DELETE FROM calls WHERE digest = OLD.call_digest; END""",
 )
 
-_LOG_OPERATION: Final = "INSERT INTO operations (payload) VALUES (?)"
-_FORGET: Final = "DELETE FROM operations WHERE position <= ?"
-_REFUSE: Final = "INSERT OR REPLACE INTO refused SELECT position, payload, ? FROM operations WHERE position = ?"
-_FORGET_ONE: Final = "DELETE FROM operations WHERE position = ?"
+_PUT_SCRIPT: Final = "INSERT INTO scripts (digest, source) VALUES (?, ?) ON CONFLICT DO NOTHING"
+_LOG_OPERATION: Final = "INSERT INTO logged_operations (payload, script) VALUES (?, ?)"
+_FORGET: Final = "DELETE FROM logged_operations WHERE position <= ?"
+_REFUSE: Final = """INSERT OR REPLACE INTO refused_operations (position, payload, script, reason)
+SELECT position, payload, script, ? FROM logged_operations WHERE position = ?"""
+_FORGET_ONE: Final = "DELETE FROM logged_operations WHERE position = ?"
 _PUT_CALL: Final = "INSERT INTO calls (digest, call) VALUES (?, ?) ON CONFLICT DO NOTHING"
 _PUT_ALERT: Final = """INSERT INTO alerts (id, alert, call_digest, in_flight) VALUES (?, ?, ?, ?)
 ON CONFLICT (id) DO NOTHING"""
 _MARK: Final = "UPDATE alerts SET in_flight = ? WHERE id = ?"
 _SETTLE: Final = "DELETE FROM alerts WHERE id = ?"
 
-_ON_OPERATIONS: Final = frozenset({_LOG_OPERATION, _FORGET, _REFUSE, _FORGET_ONE})
-_PUTS: Final = frozenset({_PUT_CALL, _PUT_ALERT})
+_ON_OPERATIONS: Final = frozenset({_PUT_SCRIPT, _LOG_OPERATION, _FORGET, _REFUSE, _FORGET_ONE})
+_PUTS: Final = frozenset({_PUT_CALL, _PUT_ALERT, _PUT_SCRIPT, _LOG_OPERATION})
 """They only add rows, so among themselves their order does not matter."""
 
-_FIRST: Final = "SELECT position, payload FROM operations ORDER BY position LIMIT ?"
-_REFUSALS: Final = "SELECT position, payload, reason FROM refused ORDER BY position LIMIT ?"
+_FIRST: Final = """SELECT position, payload, source FROM logged_operations LEFT JOIN scripts ON digest = script
+ORDER BY position LIMIT ?"""
+_REFUSALS: Final = """SELECT position, payload, source, reason FROM refused_operations
+LEFT JOIN scripts ON digest = script ORDER BY position LIMIT ?"""
 _UNSETTLED: Final = "SELECT id, alert, call_digest, in_flight FROM alerts ORDER BY number"
 _CALLS: Final = "SELECT digest, call FROM calls"
-_COUNTS: Final = """SELECT (SELECT count(*) FROM operations), (SELECT count(*) FROM alerts),
-(SELECT count(*) FROM refused)"""
+_COUNTS: Final = """SELECT (SELECT count(*) FROM logged_operations), (SELECT count(*) FROM alerts),
+(SELECT count(*) FROM refused_operations)"""
 _USED: Final = """SELECT (page_count - freelist_count) * page_size
 FROM pragma_page_count, pragma_freelist_count, pragma_page_size"""
-
-
-class Transaction(Struct, frozen=True, kw_only=True, tag="transaction"):
-    """Commands for one MULTI. May be repeated."""
-
-    commands: Sequence[Sequence[Any]]
-    """Of bytes, str, int and float, like `managers.redis.client.Command`."""
-
-
-class ScriptCall(Struct, frozen=True, kw_only=True, tag="script"):
-    """A script with its keys and arguments. May be repeated."""
-
-    script: str
-    """Its name in the table that is given to `services.stores.replay.replay`."""
-    keys: Sequence[str]
-    args: Sequence[Any]
-    """Of bytes, str, int and float."""
-
-
-Operation = Transaction | ScriptCall
 
 
 class LoggedOperation(Struct, frozen=True, kw_only=True):
     position: int
     operation: Operation | None
-    """`None` when it cannot be read (another version wrote it)."""
+    """`None` when it cannot be read."""
 
 
 class Refusal(Struct, frozen=True, kw_only=True):
@@ -109,9 +103,11 @@ class _Change:
     __slots__ = ("done", "operations", "size_bytes", "writes")
 
     def __init__(self, operations: Sequence[Operation], writes: Sequence[Write]) -> None:
-        payloads = [msgspec.msgpack.encode(operation) for operation in operations]
-        self.operations = len(payloads)
-        self.writes: list[Write] = [*writes, (_LOG_OPERATION, [(payload,) for payload in payloads])]
+        scripts = [one.script if isinstance(one, ScriptCall) else None for one in operations]
+        sources = {script.digest: script.source for script in scripts if script}
+        rows = [(encoded(one), script and script.digest) for one, script in zip(operations, scripts, strict=True)]
+        self.operations = len(rows)
+        self.writes: list[Write] = [*writes, (_PUT_SCRIPT, list(sources.items())), (_LOG_OPERATION, rows)]
         self.size_bytes = sum(map(_size_bytes, self.writes))
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
@@ -174,8 +170,8 @@ class LocalStore:
 
     async def first(self, count: int) -> list[LoggedOperation]:
         """Return the oldest operations in their order."""
-        rows = cast("list[tuple[int, bytes]]", await self._sqlite.fetch(_FIRST, count))
-        return [LoggedOperation(position=position, operation=_decoded(payload)) for position, payload in rows]
+        rows = cast("list[tuple[int, bytes, str | None]]", await self._sqlite.fetch(_FIRST, count))
+        return [LoggedOperation(position=at, operation=decoded(payload, source)) for at, payload, source in rows]
 
     async def forget(self, up_to: int) -> None:
         """Forget the operations up to this position, itself included."""
@@ -187,8 +183,10 @@ class LocalStore:
 
     async def refusals(self, count: int) -> list[Refusal]:
         """Return what was put aside, the oldest first."""
-        rows = cast("list[tuple[int, bytes, str]]", await self._sqlite.fetch(_REFUSALS, count))
-        return [Refusal(position=at, operation=_decoded(payload), reason=reason) for at, payload, reason in rows]
+        rows = cast("list[tuple[int, bytes, str | None, str]]", await self._sqlite.fetch(_REFUSALS, count))
+        return [
+            Refusal(position=at, operation=decoded(payload, source), reason=why) for at, payload, source, why in rows
+        ]
 
     # Alerts. Each change can bring operations along, in the same transaction.
 
@@ -322,13 +320,6 @@ def _join(
 
 def _digest(call_json: bytes) -> bytes:
     return hashlib.blake2b(call_json, digest_size=16).digest()
-
-
-def _decoded(payload: bytes) -> Operation | None:
-    try:
-        return msgspec.msgpack.decode(payload, type=Operation)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
-        return None
 
 
 def _size_bytes(write: Write) -> int:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Final
 
 import structlog
 from msgspec import Struct
 
-from managers.redis.client import RedisManager, RedisReplyError, Script
-from services.stores.local_store import LocalStore, LoggedOperation, Operation, ScriptCall, Transaction
+from managers.redis.client import RedisManager, RedisReplyError
+from services.stores.local_store import LocalStore, LoggedOperation
+from services.stores.operations import Operation, ScriptCall, Transaction
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
@@ -23,14 +24,8 @@ class Replayed(Struct, frozen=True, kw_only=True):
     refused: int
 
 
-async def replay(
-    store: LocalStore,
-    redis: RedisManager,
-    scripts: Mapping[str, Script],
-    *,
-    progress: Callable[[], None] = lambda: None,
-) -> Replayed:
-    """Execute the log until it is empty, one operation after the other; `scripts` by the names in the log.
+async def replay(store: LocalStore, redis: RedisManager, *, progress: Callable[[], None] = lambda: None) -> Replayed:
+    """Execute the log until it is empty, one operation after the other, each script as it was when it was written down.
 
     An operation is forgotten after it was executed, so it may be executed again when this was interrupted, by
     `RedisAwayError` or by a kill: just call it again. What Redis refuses for good is put aside and logged.
@@ -41,7 +36,7 @@ async def replay(
         done_up_to: int | None = None
         try:
             for logged in page:
-                reason = await _execute(logged.operation, redis, scripts)
+                reason = await _execute(logged.operation, redis)
                 if reason is None:
                     executed += 1
                 else:
@@ -54,16 +49,14 @@ async def replay(
     return Replayed(executed=executed, refused=refused)
 
 
-async def _execute(operation: Operation | None, redis: RedisManager, scripts: Mapping[str, Script]) -> str | None:
+async def _execute(operation: Operation | None, redis: RedisManager) -> str | None:
     """Return why it can never be executed, or `None` when it was."""
     try:
         match operation:
             case Transaction(commands=commands):
                 await redis.transaction([tuple(command) for command in commands])
-            case ScriptCall(script=name, keys=keys, args=args):
-                if name not in scripts:
-                    return f"there is no script {name}"
-                await redis.script(scripts[name], keys, args)
+            case ScriptCall(script=script, keys=keys, args=args):
+                await redis.script(script, keys, args)
             case None:
                 return "unreadable"
     except RedisReplyError as error:
@@ -75,4 +68,6 @@ async def _execute(operation: Operation | None, redis: RedisManager, scripts: Ma
 
 async def _put_aside(store: LocalStore, logged: LoggedOperation, reason: str) -> None:
     await store.refuse(logged.position, reason)
-    log.error("operation_refused", position=logged.position, kind=type(logged.operation).__name__, reason=reason)
+    operation = logged.operation
+    kind = operation.script.name if isinstance(operation, ScriptCall) else type(operation).__name__
+    log.error("operation_refused", position=logged.position, kind=kind, reason=reason)

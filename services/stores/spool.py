@@ -8,20 +8,21 @@ same operation is written down and carried out again. Their order is kept.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Final
 
 import structlog
 
-from managers.redis.client import RedisAwayError, RedisManager, Reply, Script
+from managers.redis.client import RedisAwayError, RedisManager, Reply
 from runtime.errors import TransientError
 from runtime.fault_points import fault_point
 from runtime.lock import Gate
 from runtime.pace import pace
 from runtime.waiting import LOOK_S, Progress, turn
 from services.stores.journal_tail import JournalTail, Noted
-from services.stores.local_store import LocalAlert, LocalStore, Operation, ScriptCall, Transaction
+from services.stores.local_store import LocalAlert, LocalStore
+from services.stores.operations import Operation, ScriptCall, Transaction
 from services.stores.replay import replay
 
 log = structlog.get_logger(__name__)
@@ -36,7 +37,6 @@ class Spool:
     def __init__(
         self,
         redis: RedisManager,
-        scripts: Mapping[str, Script],
         *,
         store: LocalStore | None = None,
         tail: JournalTail | None = None,
@@ -45,7 +45,6 @@ class Spool:
         """`tail`: what went into the journal and may not have left it."""
         self._tail = JournalTail() if tail is None else tail
         self._redis = redis
-        self._scripts = scripts
         self._store = store
         self._is_alone = is_alone
         self._gate = Gate()
@@ -164,14 +163,14 @@ class Spool:
 
     async def _at_redis(self, operation: Operation) -> Reply:
         if isinstance(operation, ScriptCall):
-            return await self._redis.script(self._scripts[operation.script], operation.keys, operation.args)
+            return await self._redis.script(operation.script, operation.keys, operation.args)
         return list(await self._redis.transaction([tuple(command) for command in operation.commands]))
 
     async def replay_all(self, progress: Progress = lambda: None) -> None:
         """Bring everything to Redis, in order; nothing is left where nothing can be added meanwhile."""
         async with turn(self._one_replay, progress):  # two at once would mix up the order
             if self._store is not None and not self._store.is_empty:
-                await replay(self._store, self._redis, self._scripts, progress=progress)
+                await replay(self._store, self._redis, progress=progress)
 
     async def run(self, progress: Progress, refill: Callable[[Progress], Awaitable[object]]) -> None:
         """Bring operations to Redis whenever it is there and some are waiting, until cancelled.

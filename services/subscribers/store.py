@@ -9,7 +9,8 @@ import msgspec
 import structlog
 
 from domain.subscribers.subscriber import Subscriber
-from managers.redis.client import RedisAwayError, RedisManager, Script
+from managers.redis.client import RedisAwayError, RedisManager
+from managers.redis.scripts import Script, packed, raw
 from managers.storage.cache import SmartCache
 from managers.storage.postgres import PostgresAwayError, PostgresManager
 from runtime.errors import TransientError
@@ -24,22 +25,7 @@ _BATCH: Final = 1000
 _ALL: Final[LiteralString] = "SELECT document FROM subscribers ORDER BY user_id"
 _ONE: Final[LiteralString] = "SELECT document FROM subscribers WHERE user_id = $1"
 
-# KEYS: document, set of all subscribers, journal, changes. ARGV: user id, revision, document, by whom, how many
-# changes are kept. Returns 1 when it is stored, else the revision that stands. The very same document again is stored
-# already: its first answer got lost.
-_SAVE: Final = Script("""
-local standing = redis.call('GET', KEYS[1])
-if standing then
-  if standing == ARGV[3] then return 'stored' end
-  local revision = cjson.decode(standing).revision or 1
-  if tonumber(ARGV[2]) <= revision then return tostring(revision) end
-end
-redis.call('SADD', KEYS[2], ARGV[1])
-redis.call('SET', KEYS[1], ARGV[3])
-redis.call('XADD', KEYS[3], '*', 'kind', 'subscriber', 'data', ARGV[3])
-redis.call('XADD', KEYS[4], 'MAXLEN', '~', ARGV[5], '*', 'user_id', ARGV[1], 'revision', ARGV[2], 'by', ARGV[4])
-return 'stored'
-""")
+_SAVE: Final = Script.beside(__file__, "save.lua")
 
 
 class StaleSubscriberError(TransientError):
@@ -81,7 +67,13 @@ class SubscribersStore:
         names = [keys.SUBSCRIBER.of(user_id), keys.SUBSCRIBERS.of(), keys.JOURNAL.of(), keys.CHANGES.of()]
         # Whatever comes of it, what memory knows is no longer sure.
         self._cache.invalidate(user_id)
-        args = [user_id, subscriber.revision, document, self._owner, CHANGES_KEPT]
+        args = packed(
+            user_id=user_id,
+            revision=subscriber.revision,
+            document=raw(document),
+            by=self._owner,
+            changes_kept=CHANGES_KEPT,
+        )
         reply = await self._redis.script(_SAVE, names, args)
         if reply != b"stored":
             standing = int(float(reply)) if isinstance(reply, bytes) else 0

@@ -33,6 +33,7 @@ KEPT_FOR: Final = ACCEPTED_FOR
 """What was decided is explained for as long as a token counts as accepted."""
 _REASONS_KEPT_FOR: Final = KEPT_FOR + ACCEPTED_FOR
 """A call that is just about to be forgotten may have been skipped for an alert of fourteen days before it."""
+_PUT_FOR: Final = timedelta(seconds=keys.PUT.expires_s)
 MAX_REVISIONS: Final = 500
 """Settings of one person that are looked at; whoever changed them more often in the time gets fewer answers."""
 _PAGE: Final = 500
@@ -81,6 +82,10 @@ _PRUNE: Final[LiteralString] = """
 _PRUNE_CLAIMS: Final[LiteralString] = """
     DELETE FROM claims WHERE (call_id, user_id) IN
         (SELECT call_id, user_id FROM claims WHERE claimed_at < $1 ORDER BY claimed_at LIMIT $2)
+"""
+_PRUNE_OUTGOING: Final[LiteralString] = """
+    DELETE FROM outgoing WHERE (key, user_id) IN
+        (SELECT key, user_id FROM outgoing WHERE decided_at < $1 ORDER BY decided_at LIMIT $2)
 """
 
 
@@ -216,7 +221,8 @@ class HistoryStore:
         return None
 
     async def prune(self, progress: Callable[[], None]) -> int:
-        """Forget calls and claims that explain nothing any more, in small batches; return how many."""
+        """Forget what explains nothing any more and cannot be put again, in small batches; return how much."""
+        await self._prune(_PRUNE_OUTGOING, _PUT_FOR, progress)
         claims = await self._prune(_PRUNE_CLAIMS, _REASONS_KEPT_FOR, progress)
         return claims + await self._prune(_PRUNE, KEPT_FOR, progress)
 

@@ -15,6 +15,7 @@ from structlog.testing import capture_logs
 
 from domain.buttons.data import CallbackData
 from domain.stored.alerts import Alert, HeldCall
+from domain.stored.outgoing import Digest, Envelope, Outgoing
 from domain.subscribers.partitions import PARTITIONS
 from handlers.account.help import HelpMixin
 from handlers.account.start import StartMixin
@@ -75,7 +76,10 @@ def alert_of(user_id: int, token_address: str = ADDRESS) -> Alert:
 
 
 async def bury(
-    redis: RedisManager, dead: Alert | bytes, reason: str | bytes = REASON, at: datetime = NOW - timedelta(minutes=12)
+    redis: RedisManager,
+    dead: Outgoing | bytes,
+    reason: str | bytes = REASON,
+    at: datetime = NOW - timedelta(minutes=12),
 ) -> str:
     encoded = dead if isinstance(dead, bytes) else msgspec.json.encode(dead)
     fields = {"alert": encoded, "reason": reason, "buried_at_ms": int(at.timestamp() * 1000)}
@@ -113,7 +117,7 @@ async def test_a_digest_shows_how_many_calls_were_in_it(admin: Person, redis_man
         due_at=NOW,
         reason="cap",
     )
-    await bury(redis_manager, replace(alert_of(4711), kind="digest", held=(held, held)))
+    await bury(redis_manager, Digest(user_id=4711, decided_at=NOW, held=(held, held)))
     assert "Digest of 2 calls" in words(await admin.writes("/letters"))
 
 
@@ -222,9 +226,11 @@ async def test_only_admins_are_told_of_the_command(ann: Person, admin: Person) -
 
 @pytest.mark.parametrize("hostile", HOSTILE, ids=range(len(HOSTILE)))
 async def test_what_comes_from_outside_is_harmless(admin: Person, redis_manager: RedisManager, hostile: str) -> None:
-    dead = replace(alert_of(1), token_address=hostile.encode("utf-8", "replace").decode())
+    harmful = hostile.encode("utf-8", "replace").decode()
+    dead = replace(alert_of(1), token_address=harmful)
+    other = Envelope.of(harmful, dead, user_id=1, subject=harmful, decided_at=NOW)
     reason = hostile.encode("utf-8", "surrogatepass")
-    for letter in (dead, dead, replace(dead, kind="digest"), b"?", dead):
+    for letter in (dead, dead, other, b"?", dead):
         await bury(redis_manager, letter, reason)
     said = only(await admin.writes("/letters"), "sent")
     assert_harmless((said.text or "").replace("/letters", ""))

@@ -22,10 +22,9 @@ from managers.storage.postgres import PostgresManager
 from managers.storage.sqlite import SqliteManager
 from services.claims.accepted_pairs import AcceptedPairs
 from services.claims.outbox import ClaimRequest, FeedCursor, Outbox, OutboxEntry
-from services.claims.outbox_scripts import SCRIPTS
 from services.claims.stored_calls import StoredCalls
 from services.cluster.leases import Leases
-from services.delivery.held import HOLD, HeldCalls, Holding, record_of
+from services.delivery.held import HeldCalls, Holding, record_of
 from services.recovery.refill import Refill
 from services.stores.database import Database
 from services.stores.journal import Journal
@@ -66,7 +65,7 @@ def subscriber(user_id: int) -> Subscriber:
 
 
 def pair_of(entry: OutboxEntry) -> Pair:
-    return entry.alert.user_id, entry.alert.call_id
+    return entry.outgoing.user_id, entry.outgoing.key
 
 
 class Hands:
@@ -157,7 +156,7 @@ class Process(Struct, kw_only=True):
 
     async def hold(self, entry: OutboxEntry) -> None:
         holding = Holding(entry=entry, verdict=Hold(NOW + timedelta(hours=1), "quiet"))
-        await self.held.hold(subscriber(entry.alert.user_id), [holding], NOW)
+        await self.held.hold(subscriber(entry.outgoing.user_id), [holding], NOW)
         self.hands.drop(entry)
 
     async def bury(self, entry: OutboxEntry) -> None:
@@ -181,7 +180,7 @@ async def process_on(
         LocalStore(sqlite, max_operations=max_operations) as store,
     ):
         journal = Journal(redis, postgres)
-        spool = Spool(redis, SCRIPTS | {"hold": HOLD}, store=store, tail=journal.tail)
+        spool = Spool(redis, store=store, tail=journal.tail)
         leases = Leases(redis, "anna", ttl_s=1000.0, alone=lambda: True)
         calls = StoredCalls(redis, postgres)
         outbox = Outbox(

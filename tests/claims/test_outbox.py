@@ -295,7 +295,7 @@ async def test_burying_is_done_once(outbox: Outbox, redis_manager: RedisManager)
     await outbox.bury(entry, "message is too long", [record])
     await outbox.bury(entry, "message is too long", [record])
     [letter] = (await DeadLetters(redis_manager, Metrics()).page()).letters
-    assert (letter.alert, letter.reason) == (entry.alert, "message is too long")
+    assert (letter.outgoing, letter.reason) == (entry.alert, "message is too long")
     assert await outbox.size() == 0
     assert await redis_manager.exists(*map(keys.IN_FLIGHT.of, range(PARTITIONS))) == 0
     journaled = await redis_manager.xrange(keys.JOURNAL.of())
@@ -308,7 +308,7 @@ async def test_an_unreadable_alert_is_buried_and_blocks_nobody(outbox: Outbox, r
     await outbox.claim([request("c1", "So1", 7)])
     assert [e.alert.user_id for e in await take(outbox, "anna")] == [7]
     [letter] = (await DeadLetters(redis_manager, Metrics()).page()).letters
-    assert letter.alert is None
+    assert letter.outgoing is None
     assert letter.reason.startswith("unreadable")
 
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from domain.calls.events import Call, Channel, Token
-from managers.redis.client import Argument, RedisManager, Reply, Script
+from managers.redis.client import Argument, RedisManager, Reply
+from managers.redis.scripts import Script
 from services.cluster.leases import Leases
 from services.cluster.members import ALL_ROLES, Members, Shard
 from services.cluster.partition_owner import PartitionOwner

@@ -8,7 +8,8 @@ from typing import cast
 
 import pytest
 
-from managers.redis.client import Argument, RedisAwayError, RedisManager, Reply, Script
+from managers.redis.client import Argument, RedisAwayError, RedisManager, Reply
+from managers.redis.scripts import Script
 from runtime.clock import Clock
 from runtime.errors import FatalError
 from runtime.reference import TO_DECIDE

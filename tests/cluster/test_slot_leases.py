@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from telegram.error import TelegramError, TimedOut
 
 from embedded.valkey import EmbeddedRedis
-from managers.redis.client import Argument, RedisAwayError, RedisManager, Reply, Script
+from managers.redis.client import Argument, RedisAwayError, RedisManager, Reply
+from managers.redis.scripts import Script, packed
 from managers.telegram.rate_limiter import Answer, Lane, Limit, TelegramRateLimiter
 from services.cluster.slot_leases import LEASE_S, RENEW, RENEWED_EACH_S, SlotLeases
 from services.stores import keys
@@ -44,7 +45,7 @@ class VirtualRedis:
 
     def execute(self, script: Script, names: Sequence[str], args: Sequence[Argument]) -> Reply:
         assert script.source.count("redis.call('TIME')") == 1
-        source = script.source.replace("redis.call('TIME')", "{ARGV[#ARGV - 1], ARGV[#ARGV]}")
+        source = script.source.replace("redis.call('TIME')", "{ARGV[2], ARGV[3]}")
         now_us = int((EPOCH_S + self.step_s + virtual_clock()) * 1_000_000)
         self.calls += 1
         return cast(
@@ -538,7 +539,20 @@ def test_shrinking_takes_free_slots_now_and_used_ones_when_they_have_cooled() ->
 def request(
     number: int, slots: int, held: int, demand: int, *, sender: str = "a", alone: bool = False
 ) -> list[Argument]:
-    return [sender, number, slots, held, demand, int(alone), 60_000, 1_000, 60_000, 0, 1_000, 0]
+    return packed(
+        sender=sender,
+        number=number,
+        slots=slots,
+        held=held,
+        demand=demand,
+        alone=alone,
+        lease_ms=60_000,
+        period_ms=1_000,
+        hold_ms=60_000,
+        since_ms=0,
+        slack_ms=1_000,
+        closed_ms=0,
+    )
 
 
 @given(st.integers(1, 40), st.lists(st.integers(0, 50), min_size=1, max_size=8))

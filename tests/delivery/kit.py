@@ -34,23 +34,28 @@ from sandbox.telegram.server import TelegramSandbox
 from services.claims.claiming import ClaimRequest
 from services.claims.dead_letters import DeadLetters
 from services.claims.outbox import Outbox, OutboxEntry
-from services.delivery.composing import Composer
+from services.claims.putting import Putting
+from services.delivery.alert_composer import AlertComposer
 from services.delivery.delivery import DeliveryService, Sent
-from services.delivery.digests import DigestsService, DigestWriter
+from services.delivery.digests import DigestComposer, DigestsService
 from services.delivery.held import HeldCalls
+from services.delivery.kinds import Kind, Kinds
 from services.delivery.media import MediaFiles
 from services.delivery.policy import PolicyService
 from services.delivery.sending import Sender
 from services.delivery.settling import Settler
+from services.delivery.sorting import Sorter
 from services.monitoring.metrics import Metrics
 from services.payments.subscriptions import SubscriptionsService
+from services.schedule.due_times import DIGEST, DueTimes, Place
+from services.schedule.schedule import Schedule
 from services.stores import keys
 from services.stores.journal import Journal
 from services.subscribers.group import SubscriberServices
 from services.subscribers.presets import PresetsService, PresetsStore
 from services.subscribers.store import SubscribersStore
 from services.subscribers.versions import SubscriberHistory
-from tests.wiring import held_calls_on, outbox_on
+from tests.wiring import held_calls_on, outbox_on, spool_on
 from texts import Texts
 
 AT_ONCE = Limit(1_000, 1.0)
@@ -156,9 +161,11 @@ class Way(Struct):
     matcher: Matcher
     held: HeldCalls
     policy: PolicyService
-    composer: Composer
+    kinds: Kinds
+    putting: Putting
     files: MediaFiles
-    digests: DigestsService
+    schedule: Schedule
+    due_times: DueTimes
     delivery: DeliveryService
     settler: Settler
     metrics: Metrics
@@ -209,6 +216,11 @@ class Way(Struct):
         again.clock.now = self.clock.now
         await again.deliver()
 
+    async def due(self, at: datetime) -> list[int]:
+        """Whose digest is due."""
+        due = await self.due_times.due([Place(DIGEST, partition) for partition in range(PARTITIONS)], at)
+        return [one.user_id for one in due]
+
     async def buried(self) -> list[str]:
         """Why each of the dead letters is one."""
         page = await DeadLetters(self.redis, self.metrics).page()
@@ -247,25 +259,47 @@ async def whole_way(redis_url: str, *, answer_timeout_s: float = 15.0, private: 
         yield way_of(redis, telegram, manager)
 
 
-def way_of(redis: RedisManager, telegram: TelegramSandbox, manager: TelegramManager) -> Way:
+def way_of(
+    redis: RedisManager, telegram: TelegramSandbox, manager: TelegramManager, further: Sequence[Kind] = ()
+) -> Way:
+    """`further`: kinds beside alerts and digests."""
     clock, metrics, matcher, market, texts = Clock(), Metrics(), Matcher(), Market(), Texts.load()
     outbox, held = outbox_on(redis, NOWHERE), held_calls_on(redis, NOWHERE)
+    putting, due_times = Putting(spool_on(redis), Journal(redis, NOWHERE)), DueTimes(redis)
     store, policy = subscribers_store(redis), PolicyService(redis)
     users = users_service(redis, store, clock, matcher, held)
     files = MediaFiles(redis, SmartCache[str, str | None].of("media"))
-    writer = DigestWriter(outbox=outbox, prices=market, texts=texts, metrics=metrics)
-    composer = Composer(outbox=outbox, digests=writer, texts=texts, clock=clock)
+    alerts = AlertComposer(outbox=outbox, texts=texts, clock=clock)
+    digests = DigestComposer(outbox=outbox, prices=market, texts=texts, metrics=metrics)
+    kinds = Kinds([alerts.row(), digests.row(), *further])
+    job = DigestsService(held=held, subscribers=users.subscribers, clock=clock).job()
     sender = Sender(messenger=manager, files=files, metrics=metrics)
     sent: list[Sent] = []
-    delivery = DeliveryService(
+    settler = Settler(
         outbox=outbox,
+        subscribers=users.subscribers,
+        sender=sender,
+        kinds=kinds,
+        texts=texts,
+        metrics=metrics,
+        clock=clock,
+    )
+    sorter = Sorter(
+        kinds=kinds,
         subscribers=users.subscribers,
         policy=policy,
         held=held,
-        sender=sender,
-        composer=composer,
+        settler=settler,
         metrics=metrics,
         clock=clock,
+    )
+    delivery = DeliveryService(
+        outbox=outbox,
+        kinds=kinds,
+        sorter=sorter,
+        sender=sender,
+        settler=settler,
+        metrics=metrics,
         on_sent=sent.append,
         consumer="sender",
     )
@@ -280,13 +314,13 @@ def way_of(redis: RedisManager, telegram: TelegramSandbox, manager: TelegramMana
         matcher=matcher,
         held=held,
         policy=policy,
-        composer=composer,
+        kinds=kinds,
+        putting=putting,
         files=files,
-        digests=DigestsService(held=held, subscribers=users.subscribers, clock=clock),
+        schedule=Schedule([job], due_times=due_times, clock=clock),
+        due_times=due_times,
         delivery=delivery,
-        settler=Settler(
-            outbox=outbox, subscribers=users.subscribers, sender=sender, composer=composer, metrics=metrics, clock=clock
-        ),
+        settler=settler,
         metrics=metrics,
         market=market,
         clock=clock,

@@ -109,7 +109,7 @@ async def test_sounds_are_chosen_by_kind(
     await way.claim(*(claim_of(call, ann.id, late_s=s) for call, s in zip(calls, late, strict=True)))
     entries = await way.outbox.recover("other") + await way.outbox.read("other", count=9, block_ms=10)
     waiting = [Waiting(entry=entry, call=call) for entry, call in zip(entries, calls, strict=True)]
-    composed = way.composer.message(waiting, await way.users.subscribers.require(ann.id), Place(ann.id))
+    composed = way.kinds.message(waiting, await way.users.subscribers.require(ann.id), Place(ann.id))
     assert composed.message.silent == expected
 
 

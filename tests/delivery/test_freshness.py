@@ -9,6 +9,7 @@ import pytest
 
 from domain.delivery.policy import AWAY_MOST, FRESH_FOR, Hold
 from domain.filters.registry import Range
+from domain.subscribers.partitions import partition_of
 from domain.subscribers.subscriber import Destination, QuietHours
 from runtime.errors import (
     ChatMigratedError,
@@ -26,6 +27,7 @@ from services.delivery.digests import GATHERED_FOR
 from services.delivery.held import CALLS_PER_DIGEST, Holding
 from services.delivery.sending import Place
 from services.delivery.turns import Waiting
+from services.schedule.due_times import DIGEST
 from services.stores import keys
 from tests.delivery.kit import AT_ONCE, NOW, Way, call_of, claim_of, entries_of, texts_of, way_of, whole_way
 
@@ -61,7 +63,7 @@ async def test_what_waited_too_long_comes_in_a_digest_at_once(way: Way) -> None:
     too_late(way)
     await way.deliver()
     assert texts_of(ann) == []
-    assert await way.digests.look() == 1
+    assert await way.schedule.look() == 1
     await way.deliver()
     [digest] = texts_of(ann)
     assert "Not sent in time: 2 calls" in digest
@@ -84,7 +86,7 @@ async def test_what_may_have_arrived_before_it_was_too_late_says_so(way: Way) ->
     again.clock.now = way.clock.now
     await again.deliver()
     assert again.metrics.counts.alerts_outdated == again.metrics.counts.alerts_put_aside == 2
-    assert await again.digests.look() == 1
+    assert await again.schedule.look() == 1
     await again.deliver()
     [digest] = texts_of(ann)
     assert "T0 $50k → unknown · peak unknown ↻" in digest
@@ -107,7 +109,7 @@ async def test_a_digest_is_never_too_old(way: Way) -> None:
     await way.claim(claim_of(call_of(1), ann.id))
     too_late(way)
     await way.deliver()
-    await way.digests.look()
+    await way.schedule.look()
     way.clock.pass_(days=2)
     await way.deliver()
     [digest] = texts_of(ann)
@@ -119,9 +121,9 @@ async def test_what_is_too_late_at_night_waits_for_the_morning(way: Way) -> None
     await way.claim(claim_of(call_of(1), ann.id, rated=95), claim_of(call_of(2), ann.id, rated=50))
     too_late(way)
     await way.deliver()
-    assert await way.digests.look() == 0
+    assert await way.schedule.look() == 0
     way.clock.now = datetime(2026, 11, 20, 14, tzinfo=UTC)
-    assert await way.digests.look() == 1
+    assert await way.schedule.look() == 1
     await way.deliver()
     [digest] = texts_of(ann)
     assert "Not sent in time: 2 calls" in digest
@@ -140,7 +142,7 @@ async def test_many_that_are_too_late_make_few_digests(way: Way) -> None:
     await way.claim(*(claim_of(call_of(n), ann.id) for n in range(2 * CALLS_PER_DIGEST + 5)))
     too_late(way)
     await way.deliver()
-    assert await way.digests.look() == 3
+    assert await way.schedule.look() == 3
     await way.deliver()
     assert len(texts_of(ann)) == 3
 
@@ -150,18 +152,18 @@ async def test_while_a_digest_cannot_leave_the_next_one_gathers(way: Way) -> Non
     subscriber = await way.users.subscribers.require(ann.id)
     for number in range(6):
         await way.claim(claim_of(call_of(number), ann.id))
-        [entry] = [entry for entry in await entries_of(way) if entry.alert.kind == "alert"]
+        [entry] = [entry for entry in await entries_of(way) if entry.outgoing.kind == "alert"]
         await way.held.hold(subscriber, [Holding(entry=entry, verdict=Hold(way.clock.now, "stale"))], way.clock.now)
         # Only the first look finds nothing in the outbox.
-        assert await way.digests.look() == (number == 0)
-        assert await way.digests.look() == 0, "it is not looked at again and again"
+        assert await way.schedule.look() == (number == 0)
+        assert await way.schedule.look() == 0, "it is not looked at again and again"
         way.clock.pass_(minutes=1)
     await way.claim(claim_of(call_of(9), ben.id))
     await way.recover_and_deliver()
     assert len(texts_of(ann)) == 1
     assert texts_of(ben), "and it holds nobody else up"
     way.clock.now += GATHERED_FOR
-    assert await way.digests.look() == 1
+    assert await way.schedule.look() == 1
     await way.deliver()
     first, second = texts_of(ann)
     assert "1 calls" in first
@@ -184,12 +186,12 @@ async def test_what_waits_for_somebody_who_blocked_the_bot_is_kept_for_him(way: 
     # What was claimed before the matcher knew is kept as well.
     await way.claim(claim_of(call_of(3), ann.id))
     await way.deliver()
-    assert await way.digests.look() == 0
-    assert await way.held.due(way.clock.now) == []
+    assert await way.schedule.look() == 0
+    assert await way.due(way.clock.now) == []
     ann.unblock()
     way.clock.pass_(minutes=50)
     await way.users.subscribers.open(user_id=ann.id, chat_id=ann.id, name=ann.name, language="en")
-    assert await way.digests.look() == 1
+    assert await way.schedule.look() == 1
     await way.deliver()
     [digest] = texts_of(ann)
     assert "I could not reach you with 4 calls" in digest
@@ -231,19 +233,19 @@ async def test_who_stays_away_is_looked_at_less_and_less(way: Way) -> None:
     await way.deliver()
     waits: list[timedelta] = []
     for _ in range(15):
-        assert await way.digests.look() == 0
-        [(_, due_ms)] = await way.redis.zrange_by_score(keys.DIGESTS_DUE.of())
+        assert await way.schedule.look() == 0
+        [(_, due_ms)] = await way.redis.zrange_by_score(keys.DUE.of(DIGEST, partition_of(ann.id)))
         waits.append(datetime.fromtimestamp(due_ms / 1000, UTC) - way.clock.now)
         way.clock.now += waits[-1]
     assert waits == sorted(waits)
     assert waits[-1] == AWAY_MOST
     await way.users.subscribers.set_unreachable(ann.id, unreachable=False)
-    assert await way.digests.look() == 1, "nobody has to say that he is back"
+    assert await way.schedule.look() == 1, "nobody has to say that he is back"
 
 
 async def test_bringing_forward_what_is_not_there_does_nothing(way: Way) -> None:
     await way.held.bring_forward(7, NOW)
-    assert await way.held.due(NOW) == []
+    assert await way.due(NOW) == []
 
 
 async def test_a_digest_that_meets_a_block_is_taken_apart_and_comes_later(way: Way) -> None:
@@ -251,15 +253,15 @@ async def test_a_digest_that_meets_a_block_is_taken_apart_and_comes_later(way: W
     await way.claim(*(claim_of(call_of(n), ann.id) for n in range(2)))
     too_late(way)
     await way.deliver()
-    assert await way.digests.look() == 1
+    assert await way.schedule.look() == 1
     ann.block()
     await way.deliver()
     assert [call.call_id for call in await way.held.of(ann.id)] == ["c0", "c1"]
     assert await way.outbox.size() == 0
-    assert await way.digests.look() == 0
+    assert await way.schedule.look() == 0
     ann.unblock()
     await way.users.subscribers.set_unreachable(ann.id, unreachable=False)
-    assert await way.digests.look() == 1
+    assert await way.schedule.look() == 1
     await way.deliver()
     [digest] = texts_of(ann)
     assert "Not sent in time: 2 calls" in digest
@@ -271,11 +273,11 @@ async def test_taking_a_digest_back_again_after_it_left_changes_nothing(way: Way
     await way.claim(claim_of(call_of(1), ann.id))
     too_late(way)
     await way.deliver()
-    await way.digests.look()
+    await way.schedule.look()
     [digest] = await entries_of(way)
     holdings = [Holding(entry=digest, verdict=Hold(way.clock.now, "unreachable"))]
     await way.held.hold(subscriber, holdings, way.clock.now)
-    assert await way.digests.look() == 1
+    assert await way.schedule.look() == 1
     await way.held.hold(subscriber, holdings, way.clock.now)
     assert await way.held.of(ann.id) == []
     assert await way.outbox.size() == 1
@@ -287,7 +289,7 @@ async def test_whoever_does_not_come_back_in_his_paid_time_gets_nothing(way: Way
     await way.claim(claim_of(call_of(1), ann.id))
     await way.deliver()
     way.clock.pass_(days=31)
-    assert await way.digests.look() == 1
+    assert await way.schedule.look() == 1
     await way.deliver()
     assert (await fates(way))[-1] == ("c1", "digest", "withheld", "expired")
 

@@ -10,16 +10,17 @@ from msgspec.structs import replace
 from domain.delivery.policy import (
     AWAY_LEAST,
     AWAY_MOST,
+    DIGESTS,
     FRESH_FOR,
     HOUR,
     MAX_MUTED,
     CameUp,
     Hold,
+    Rules,
     Send,
     Verdict,
     Withhold,
     decide,
-    decide_digest,
     digest_waits_until,
     mute,
     unmute,
@@ -35,6 +36,11 @@ NIGHT = QuietHours(start_minute=12 * 60, end_minute=13 * 60, pass_score=80)
 
 def decided(subscriber: Subscriber = ANN, score: int = 50, now: datetime = NOW, *recent: CameUp) -> Verdict:
     return decide(subscriber, token_address="So1", score=score, decided_at=now, now=now, recent=recent)
+
+
+def decided_by(rules: Rules, subscriber: Subscriber = ANN, age: timedelta = timedelta()) -> Verdict:
+    """What is no alert has neither a token nor a score."""
+    return decide(subscriber, token_address="", score=0, decided_at=NOW - age, now=NOW, recent=(), rules=rules)
 
 
 def wanting(**preferences: object) -> Subscriber:
@@ -64,9 +70,9 @@ def test_what_has_ended_silences_nothing() -> None:
 def test_who_cannot_be_written_to_gets_it_later() -> None:
     away = replace(wanting(quiet=NIGHT), unreachable=True)
     assert decided(away) == Hold(NOW, "unreachable")
-    assert decide_digest(away, NOW) == Hold(NOW, "unreachable")
-    assert decide_digest(replace(away, unreachable=False), NOW) == Send()
-    assert decide_digest(replace(away, paused=True), NOW) == Withhold("paused")
+    assert decided_by(DIGESTS, away) == Hold(NOW, "unreachable")
+    assert decided_by(DIGESTS, replace(away, unreachable=False)) == Send()
+    assert decided_by(DIGESTS, replace(away, paused=True)) == Withhold("paused")
 
 
 @pytest.mark.parametrize(

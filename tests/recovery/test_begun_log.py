@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from domain.stored.alerts import Alert, HeldCall
 from domain.stored.journal import DeliveryRecord
+from domain.stored.outgoing import Digest, Outgoing
 from services.stores import begun_log
 from services.stores.begun_log import BegunLog, Pair, pairs_of
 from tests.claims.alert_path import NOW
@@ -20,7 +21,11 @@ from tests.claims.alert_path import NOW
 CALL = b'{"id":"c"}'
 
 
-def alert(user_id: int, call_id: str, *held: str) -> Alert:
+def alert(user_id: int, call_id: str) -> Alert:
+    return Alert(user_id=user_id, call_id=call_id, token_address="So1", set_number=1, received_at=NOW, decided_at=NOW)
+
+
+def digest_of(user_id: int, *held: str) -> Digest:
     calls = tuple(
         HeldCall(
             call_id=one,
@@ -35,19 +40,10 @@ def alert(user_id: int, call_id: str, *held: str) -> Alert:
         )
         for one in held
     )
-    return Alert(
-        user_id=user_id,
-        call_id=call_id,
-        token_address="So1",
-        set_number=1,
-        received_at=NOW,
-        decided_at=NOW,
-        kind="digest" if held else "alert",
-        held=calls,
-    )
+    return Digest(user_id=user_id, decided_at=NOW, held=calls)
 
 
-def records(of: Alert) -> list[DeliveryRecord]:
+def records(of: Outgoing) -> list[DeliveryRecord]:
     return [
         DeliveryRecord(call_id=call, user_id=user, kind=of.kind, set_number=1, status="sent", decided_at=NOW)
         for user, call in pairs_of(of)
@@ -61,7 +57,7 @@ def file(tmp_path: Path) -> Path:
 
 def test_a_killed_process_leaves_what_is_unknown_and_what_is_settled(file: Path) -> None:
     log = BegunLog(file)
-    first, second, third, digest = alert(1, "c1"), alert(2, "c1"), alert(3, "c1"), alert(4, "digest:c2", "c2", "c3")
+    first, second, third, digest = alert(1, "c1"), alert(2, "c1"), alert(3, "c1"), digest_of(4, "c2", "c3")
     log.begin([(one, CALL) for one in (first, second, third)])
     log.begin([(digest, None)])
     log.settle(records(first))
@@ -70,7 +66,7 @@ def test_a_killed_process_leaves_what_is_unknown_and_what_is_settled(file: Path)
     assert later.unknown() == {(3, "c1"), (4, "c2"), (4, "c3")}
     assert later.found is not None
     assert (later.found_token, later.token) == (log.token, log.token)
-    assert later.found.alerts == (first, third, digest)
+    assert later.found.outgoing == (first, third, digest)
     assert later.found.calls == ((first, CALL), (third, CALL))
     assert later.found.records == tuple(records(first))
     assert file.stat().st_mode & 0o777 == 0o600

@@ -83,7 +83,7 @@ async def test_what_redis_lost_is_mended_from_postgres(
         [earlier, _] = [*await before.held.of(1), *await before.held.of(2)]
         await before.finish(third)
         await before.held.dispatch(1, [earlier], earlier.due_at)
-        digest = next(e for e in await before.hands.read() if e.alert.kind == "digest")
+        digest = next(e for e in await before.hands.read() if e.outgoing.kind == "digest")
         await before.outbox.finish([digest], [replace(one, status="sent", sent_at=NOW) for one in records_of(digest)])
         before.hands.drop(digest)
         await before.subscribers.save(replace(subscriber(7), name="Ann", revision=subscriber(7).revision + 1))

@@ -23,6 +23,7 @@ from runtime.errors import TransientError
 from services.claims.outbox import ClaimRequest, FeedCursor, OutboxEntry
 from services.cluster.fencing import LeaseLostError
 from services.delivery.held import records_of
+from services.schedule.due_times import DIGEST, DueTimes, Place
 from services.stores import keys
 from tests.claims.alert_path import (
     NOW,
@@ -131,7 +132,8 @@ async def test_calls_of_a_digest_that_had_not_gone_are_held_again(
     await process.refill.look()
     assert await process.hands.read() == []
     assert [call.call_id for call in await process.held.of(7)] == ["c2"]
-    assert await process.held.due(NOW.max) == [7]
+    due = await DueTimes(process.redis).due([Place(DIGEST, partition_of(7))], datetime.now(UTC))
+    assert [one.user_id for one in due] == [7]
 
 
 async def test_emptied_while_it_was_away(process: Process, proxy: FaultProxy, redis_manager: RedisManager) -> None:

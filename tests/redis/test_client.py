@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from embedded.valkey import EmbeddedRedis
-from managers.redis.client import RedisAwayError, RedisManager, RedisReplyError, Script
+from managers.redis.client import RedisAwayError, RedisManager, RedisReplyError
+from managers.redis.scripts import Script
 from runtime.errors import FatalError, TransientError
 from tests.faults.proxy import FaultProxy
 

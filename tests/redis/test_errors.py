@@ -9,11 +9,13 @@ from pathlib import Path
 import pytest
 
 from embedded.valkey import EmbeddedRedis
-from managers.redis.client import RedisAwayError, RedisManager, RedisReplyError, Script
+from managers.redis.client import RedisAwayError, RedisManager, RedisReplyError
 from managers.redis.errors import RedisNotNowError, RedisUnservingError
+from managers.redis.scripts import Script, packed
 from managers.storage.sqlite import SqliteManager
-from services.cluster.fencing import FENCED, fence_args, lease_lost
-from services.stores.local_store import LocalStore, ScriptCall
+from services.cluster.fencing import FENCED, lease_lost, numbers_of
+from services.stores.local_store import LocalStore
+from services.stores.operations import ScriptCall
 from services.stores.replay import replay
 from tests.faults.proxy import FaultProxy
 from tests.redis.resp_server import error, resp_server
@@ -135,7 +137,7 @@ async def test_errors_inside_replies() -> None:
 async def test_a_script_answers_in_its_own_words(redis_manager: RedisManager) -> None:
     await redis_manager.hset("fences", {"lease": 2})
     with pytest.raises(RedisReplyError) as refused:
-        await redis_manager.script(Script(FENCED), ["fences"], fence_args({"lease": 1}))
+        await redis_manager.script(Script(FENCED), ["fences"], packed(fences=numbers_of({"lease": 1})))
     assert lease_lost(refused.value) is not None
 
 
@@ -147,11 +149,11 @@ async def test_what_is_kept_for_redis_waits_for_a_replica_to_be_promoted(tmp_pat
         SqliteManager(tmp_path / "local.sqlite") as sqlite,
         LocalStore(sqlite) as store,
     ):
-        await store.settle([], [ScriptCall(script="writes", keys=["k"], args=["v"])])
+        await store.settle([], [ScriptCall(script=WRITES, keys=["k"], args=["v"])])
         with pytest.raises(RedisAwayError):
-            await replay(store, redis, {"writes": WRITES})
+            await replay(store, redis)
         assert (store.size, store.refused) == (1, 0)
-        await replay(store, redis, {"writes": WRITES})
+        await replay(store, redis)
         assert (store.size, store.refused) == (0, 0)
 
 

@@ -267,6 +267,6 @@ async def fill_and_write(redis: RedisManager, disk: SmallDisk) -> dict[str, int]
     run = await redis.server_run()
     assert not run.writes
     with pytest.raises(RedisAwayError):  # so nothing is sent on the word of such an answer
-        await Spool(redis, {}).confirm()
+        await Spool(redis).confirm()
     assert redis.written.in_doubt
     return answered

@@ -10,27 +10,32 @@ from pathlib import Path
 
 import pytest
 
-from managers.redis.client import RedisAwayError, RedisManager, Script
+from managers.redis.client import RedisAwayError, RedisManager
+from managers.redis.scripts import Script
 from managers.storage.sqlite import LocalStoreError, SqliteManager
 from runtime.errors import FatalError, TransientError
-from services.stores.local_store import LocalAlert, LocalStore, Operation, ScriptCall, Transaction
+from services.stores.local_store import LocalAlert, LocalStore
+from services.stores.operations import Operation, ScriptCall, Transaction
 from services.stores.replay import Replayed, replay
 from tests.faults.proxy import FaultProxy
 
 ROOT = Path(__file__).parent.parent.parent
 
 # KEYS: what is there, in which order it came. ARGV: a member. May be repeated, as every operation.
-ONCE = Script("""
+ONCE = Script(
+    """
 if redis.call('SADD', KEYS[1], ARGV[1]) == 1 then redis.call('RPUSH', KEYS[2], ARGV[1]) end
 return 1
-""")
-SCRIPTS = {"once": ONCE}
+""",
+    name="once",
+)
 
 APPENDING = """
 import asyncio, os, sys
 from pathlib import Path
 from managers.storage.sqlite import SqliteManager
-from services.stores.local_store import LocalStore, Transaction
+from services.stores.local_store import LocalStore
+from services.stores.operations import Transaction
 
 async def append(store, caller):
     number = 0
@@ -50,7 +55,8 @@ DISK_FULL = """
 import asyncio, resource, sys
 from pathlib import Path
 from managers.storage.sqlite import LocalStoreError, SqliteManager
-from services.stores.local_store import LocalStore, Transaction
+from services.stores.local_store import LocalStore
+from services.stores.operations import Transaction
 
 def limit_files_to(size_bytes):
     hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
@@ -81,7 +87,7 @@ asyncio.run(main())
 REPLAYING = """
 import asyncio, sys
 from pathlib import Path
-from managers.redis.client import RedisManager, Script
+from managers.redis.client import RedisManager
 from managers.storage.sqlite import SqliteManager
 from services.stores.local_store import LocalStore
 from services.stores.replay import replay
@@ -89,7 +95,7 @@ from services.stores.replay import replay
 async def main():
     async with RedisManager(sys.argv[2]) as redis, SqliteManager(Path(sys.argv[1])) as sqlite:
         async with LocalStore(sqlite) as store:
-            await replay(store, redis, {"once": Script(sys.argv[3])})
+            await replay(store, redis)
 
 asyncio.run(main())
 """
@@ -134,7 +140,7 @@ def setting(value: int) -> Operation:
 
 
 def once(member: int) -> Operation:
-    return ScriptCall(script="once", keys=["seen", "order"], args=[member])
+    return ScriptCall(script=ONCE, keys=["seen", "order"], args=[member])
 
 
 def alert(number: int, call: bytes = b"{}") -> LocalAlert:
@@ -165,7 +171,7 @@ async def order(redis: RedisManager) -> list[int]:
 async def test_operations_come_back_in_order_and_as_they_were(path: Path) -> None:
     operations: Sequence[Operation] = [
         Transaction(commands=[["HSET", "h", "name", b"\x00\xff"], ["INCRBYFLOAT", "n", 1.5, 2**40]]),
-        ScriptCall(script="claim", keys=["processed_token:é"], args=[b"", "text", 3, 0.1]),
+        ScriptCall(script=ONCE, keys=["processed_token:é"], args=[b"", "text", 3, 0.1]),
     ]
     async with opened(path) as store:
         assert store.is_empty
@@ -404,6 +410,31 @@ async def test_sqlite_does_all_or_nothing_and_tells_what_is_wrong(path: Path) ->
         await sqlite.fetch("SELECT 1")
 
 
+# Scripts
+
+
+async def sources(sqlite: SqliteManager) -> list[str]:
+    return sorted(str(source) for (source,) in await sqlite.fetch("SELECT source FROM scripts"))
+
+
+async def test_a_source_is_kept_once_for_as_long_as_an_operation_needs_it(path: Path) -> None:
+    other = Script("return 2")
+    another = ScriptCall(script=other, keys=[], args=[])
+    async with SqliteManager(path) as sqlite, LocalStore(sqlite) as store:
+        await asyncio.gather(*(store.append([once(number)]) for number in range(100)), store.append([another]))
+        assert await sources(sqlite) == sorted([ONCE.source, other.source])
+        await store.forget(100)
+        assert await sources(sqlite) == [other.source]
+        # The last use goes and the next one comes in one transaction.
+        await asyncio.gather(store.forget(101), store.append([another]), store.append([once(1)]))
+        assert await sources(sqlite) == sorted([ONCE.source, other.source])
+        assert [one.operation for one in await store.first(10)] == [another, once(1)]
+        await store.refuse(102, "no")
+        await store.forget(1000)
+        assert await sources(sqlite) == [other.source], "somebody may still look at what was put aside"
+        assert [one.operation for one in await store.refusals(10)] == [another]
+
+
 # Replay
 
 
@@ -412,11 +443,11 @@ async def test_replay_in_order_until_nothing_is_left(path: Path, redis_manager: 
         await store.append([once(number) for number in range(450)])
         await store.append([Transaction(commands=[("SET", "a", b"\xff"), ("HSET", "h", "n", 1.5)])])
         pages: list[int] = []
-        replayed = await replay(store, redis_manager, SCRIPTS, progress=lambda: pages.append(1))
+        replayed = await replay(store, redis_manager, progress=lambda: pages.append(1))
         assert replayed == Replayed(executed=451, refused=0)
         assert len(pages) > 1
         assert store.is_empty
-        assert await replay(store, redis_manager, SCRIPTS) == Replayed(executed=0, refused=0)
+        assert await replay(store, redis_manager) == Replayed(executed=0, refused=0)
     assert await order(redis_manager) == list(range(450))
     assert await redis_manager.get("a") == b"\xff"
     assert await redis_manager.hget("h", "n") == b"1.5"
@@ -431,22 +462,22 @@ async def test_replay_stops_when_redis_goes_and_goes_on_when_it_is_back(path: Pa
             # The operation is executed, nobody hears of it: it is executed again.
             proxy.lose_reply_to(b"%d" % lost)
             with pytest.raises(RedisAwayError):
-                await replay(store, redis, SCRIPTS)
+                await replay(store, redis)
             assert store.size == 30 - (lost - 1000)
-        assert await replay(store, redis, SCRIPTS) == Replayed(executed=7, refused=0)
+        assert await replay(store, redis) == Replayed(executed=7, refused=0)
         assert await order(redis) == [1000 + number for number in range(30)]
 
 
 async def test_a_killed_replay_is_repeated(path: Path, redis_url: str, redis_manager: RedisManager) -> None:
     async with opened(path) as store:
         await store.append([once(number) for number in range(1500)])
-    async with program(REPLAYING, str(path), redis_url, ONCE.source) as process:
+    async with program(REPLAYING, str(path), redis_url) as process:
         while await redis_manager.transaction([("LINDEX", "order", 300)]) == [None]:
             assert process.returncode is None
         process.send_signal(signal.SIGKILL)
     async with opened(path) as store:
         assert 0 < store.size < 1500
-        await replay(store, redis_manager, SCRIPTS)
+        await replay(store, redis_manager)
         assert store.is_empty
     assert await order(redis_manager) == list(range(1500))
 
@@ -456,20 +487,20 @@ async def test_what_redis_refuses_for_good_is_put_aside(
 ) -> None:
     await redis_manager.set("text", "a")
     bad = Transaction(commands=[("HSET", "text", "a", 1)])
-    unknown = ScriptCall(script="nobody knows", keys=[], args=[])
+    broken = ScriptCall(script=Script("return nobody.knows"), keys=[], args=[])
     async with SqliteManager(path) as sqlite:
         async with LocalStore(sqlite) as store:
             await store.append([once(1), bad, once(2)])
-            await sqlite.write([("INSERT INTO operations (payload) VALUES (?)", [(b"\xc1",)])])
+            await sqlite.write([("INSERT INTO logged_operations (payload) VALUES (?)", [(b"\xc1",)])])
         async with LocalStore(sqlite) as store:
-            await store.append([unknown, once(3)])
-            assert await replay(store, redis_manager, SCRIPTS) == Replayed(executed=3, refused=3)
+            await store.append([broken, once(3)])
+            assert await replay(store, redis_manager) == Replayed(executed=3, refused=3)
             assert (store.is_empty, store.refused) == (True, 3)
         async with LocalStore(sqlite) as store:
             assert store.refused == 3
             refusals = await store.refusals(10)
             assert [type(one.operation) for one in refusals] == [Transaction, type(None), ScriptCall]
-            reasons = ("WRONGTYPE", "unreadable", "nobody knows")
+            reasons = ("WRONGTYPE", "unreadable", "nobody")
             assert all(reason in one.reason for reason, one in zip(reasons, refusals, strict=True))
     assert await order(redis_manager) == [1, 2, 3]
     assert capsys.readouterr().out.count("operation_refused") == 3
@@ -482,7 +513,7 @@ async def test_a_wrong_password_refuses_no_operation(path: Path, redis_manager: 
         async with opened(path) as store, RedisManager(url) as guest:
             await store.append([setting(1)])
             with pytest.raises(FatalError):
-                await replay(store, guest, SCRIPTS)
+                await replay(store, guest)
             assert (store.size, store.refused) == (1, 0)
     finally:
         await redis_manager.transaction([("ACL", "DELUSER", "guest")])

@@ -18,7 +18,7 @@ from services.claims.dead_letters import DeadLetters
 from services.claims.outbox import FeedCursor
 from services.monitoring.metrics import Metrics
 from services.stores import keys
-from services.stores.local_store import Transaction
+from services.stores.operations import Transaction
 from services.stores.spool import Spool
 from tests.claims.alert_path import SOURCE, Process, pair_of, process_on, request, take_away, until
 from tests.faults.proxy import FaultProxy
@@ -215,7 +215,7 @@ async def test_holding_a_local_alert_reaches_redis_once(process: Process, proxy:
     assert await process.fates() == {(7, "c1"): "digest", (7, "c2"): "digest"}
     # Once its digest went out, no replay brings a call back.
     assert await process.held.dispatch(7, held, held[0].held_at) is not None
-    [entry] = [e for e in await process.hands.read() if e.alert.kind == "alert"]
+    [entry] = [e for e in await process.hands.read() if e.outgoing.kind == "alert"]
     assert pair_of(entry) == (7, "c0")
 
 
@@ -243,7 +243,7 @@ async def test_burying_a_local_alert_reaches_redis_once(
     await process.bury(entry)
     await replay_twice(process, proxy)
     letters = (await DeadLetters(redis_manager, Metrics()).page()).letters
-    assert [(letter.alert, letter.reason) for letter in letters] == [(entry.alert, "refused")]
+    assert [(letter.outgoing, letter.reason) for letter in letters] == [(entry.alert, "refused")]
     await process.journal.drain_all()
     assert await process.fates() == {(7, "c1"): "dead"}
 
@@ -316,7 +316,7 @@ async def test_who_is_not_alone_or_has_no_store_waits_for_redis(
     process: Process, proxy: FaultProxy, redis_manager: RedisManager
 ) -> None:
     setting = Transaction(commands=[("SET", "a", "1")])
-    accompanied = Spool(process.redis, {}, store=process.store, is_alone=lambda: False)
+    accompanied = Spool(process.redis, store=process.store, is_alone=lambda: False)
     storeless = spool_on(process.redis)
     for spool in (accompanied, storeless):
         await spool.begin()

@@ -1,0 +1,85 @@
+"""What of everything that waits for one subscriber goes out now; the rest is held, withheld or given up."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from itertools import islice
+from typing import Final
+
+from msgspec.structs import replace
+
+from domain.delivery.policy import Hold, Send, Withhold
+from domain.subscribers.subscriber import Subscriber
+from runtime.retry import persistently
+from services.delivery.held import HeldCalls, Holding
+from services.delivery.kinds import Kinds
+from services.delivery.policy import PolicyService
+from services.delivery.settling import Settler
+from services.delivery.turns import Waiting
+from services.monitoring.metrics import Metrics
+from services.subscribers.subscribers import Subscribers
+
+LOOKED_AT: Final = 50
+"""Waiting entries of one subscriber that are decided together."""
+
+
+class Sorter:
+    def __init__(
+        self,
+        *,
+        kinds: Kinds,
+        subscribers: Subscribers,
+        policy: PolicyService,
+        held: HeldCalls,
+        settler: Settler,
+        metrics: Metrics,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._kinds = kinds
+        self._subscribers = subscribers
+        self._policy = policy
+        self._held = held
+        self._settler = settler
+        self._metrics = metrics
+        self._clock = clock
+
+    async def sort_out(self, user_id: int, queue: deque[Waiting]) -> tuple[Subscriber | None, list[Waiting]]:
+        """Settle what is not to go out now; return what is, by lane, in each lane the oldest first."""
+        subscriber = await persistently(lambda: self._subscribers.find(user_id))
+        looked_at = [waiting for waiting in islice(queue, LOOKED_AT) if not waiting.settled]
+        if subscriber is None:
+            await self._settler.withhold(looked_at, "unknown")
+            return None, []
+        readable = [waiting for waiting in looked_at if await self._is_readable(waiting)]
+        outgoing = [waiting.entry.outgoing for waiting in readable]
+        rules, now = [self._kinds.of(one).rules for one in outgoing], self._clock()
+        verdicts = await self._policy.decide(subscriber, outgoing, rules, now)
+        holdings: list[Holding] = []
+        sendable: list[Waiting] = []
+        for waiting, verdict in zip(readable, verdicts, strict=True):
+            match verdict:
+                case Withhold(reason=reason):
+                    await self._settler.withhold([waiting], reason)
+                case Hold():
+                    entry = replace(waiting.entry, may_repeat=waiting.may_repeat)
+                    holdings.append(Holding(entry=entry, verdict=verdict))
+                    waiting.settled = True
+                case Send():
+                    waiting.verdict = verdict
+                    sendable.append(waiting)
+        if holdings:
+            await self._hold(subscriber, holdings, now)
+        return subscriber, sorted(sendable, key=lambda waiting: self._kinds.of(waiting.entry.outgoing).lane)
+
+    async def _is_readable(self, waiting: Waiting) -> bool:
+        reason = await self._kinds.read(waiting)
+        if reason is not None:
+            await self._settler.bury([waiting], reason)
+        return reason is None
+
+    async def _hold(self, subscriber: Subscriber, holdings: Sequence[Holding], now: datetime) -> None:
+        held = await persistently(lambda: self._held.hold(subscriber, holdings, now))
+        self._metrics.counts.alerts_put_aside += len(held)
+        self._metrics.counts.alerts_outdated += [one.verdict.reason for one in held].count("stale")

@@ -1,0 +1,92 @@
+"""When each job is due and for whom, in Redis: a sorted set for each job and partition."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Final, cast
+
+from msgspec import Struct
+
+from domain.subscribers.partitions import partition_of
+from managers.redis.client import Command, RedisManager
+from managers.redis.scripts import Script, packed
+from runtime.clock import milliseconds
+from services.stores import keys
+
+EVERYBODY: Final = "all"
+"""Stands in place of a partition where a job is about no single subscriber."""
+DIGEST: Final = "digest"
+"""The job that sends what is held: whoever holds calls, in the same script, says when it is due."""
+_AT_ONCE: Final = 200
+
+_ADVANCE: Final = Script.beside(__file__, "advance.lua")
+
+
+class Due(Struct, frozen=True, kw_only=True):
+    """Something whose time has come. It is the same thing for as long as all of this is the same."""
+
+    job: str
+    subject: str
+    """A user id, or a name of the job's own."""
+    at: datetime
+
+    @property
+    def user_id(self) -> int:
+        """For whom it is due; `ValueError` where it is about no single subscriber."""
+        return int(self.subject)
+
+    @property
+    def moment(self) -> str:
+        """Tells this due time from every other one of its job: the subject of an envelope that it puts."""
+        return self.at.isoformat()
+
+
+class Place(Struct, frozen=True):
+    """Where due times stand together."""
+
+    job: str
+    partition: int | str
+    """`EVERYBODY` for a job of no single subscriber."""
+
+    @property
+    def key(self) -> str:
+        return keys.DUE.of(self.job, self.partition)
+
+
+class DueTimes:
+    def __init__(self, redis: RedisManager) -> None:
+        self._redis = redis
+
+    async def due(self, places: Sequence[Place], now: datetime) -> list[Due]:
+        """Return what is due, in each place the longest due first; of very many in one place not all at once."""
+        bounds = ("-inf", milliseconds(now), "WITHSCORES", "LIMIT", 0, _AT_ONCE)
+        commands: list[Command] = [("ZRANGEBYSCORE", place.key, *bounds) for place in places]
+        replies = cast("list[list[bytes]]", await self._redis.transaction(commands))
+        return [
+            Due(job=place.job, subject=subject.decode(), at=datetime.fromtimestamp(float(at_ms) / 1000, UTC))
+            for place, reply in zip(places, replies, strict=True)
+            for subject, at_ms in zip(reply[::2], reply[1::2], strict=True)
+        ]
+
+    async def set(self, job: str, user_id: int, at: datetime, *, unless_known: bool = False) -> None:
+        """Say when a job is due for a subscriber; `unless_known` leaves a time that stands already."""
+        await self._add(Place(job, partition_of(user_id)), str(user_id), at, unless_known=unless_known)
+
+    async def set_for_everybody(self, job: str, at: datetime, *, unless_known: bool = False) -> None:
+        await self._add(Place(job, EVERYBODY), EVERYBODY, at, unless_known=unless_known)
+
+    async def remove(self, job: str, user_id: int) -> None:
+        """A job is not due for a subscriber any more."""
+        await self._redis.transaction([("ZREM", Place(job, partition_of(user_id)).key, user_id)])
+
+    async def advance(self, due: Due, then: datetime | None) -> bool:
+        """Say when it is due next, if it still stands as it was seen. May be repeated."""
+        partition = EVERYBODY if due.subject == EVERYBODY else partition_of(due.user_id)
+        then_ms = None if then is None else milliseconds(then)
+        args = packed(subject=due.subject, seen_ms=milliseconds(due.at), then_ms=then_ms)
+        return bool(await self._redis.script(_ADVANCE, [Place(due.job, partition).key], args))
+
+    async def _add(self, place: Place, subject: str, at: datetime, *, unless_known: bool) -> None:
+        options = ("NX",) if unless_known else ()
+        await self._redis.transaction([("ZADD", place.key, *options, milliseconds(at), subject)])
