@@ -1,0 +1,349 @@
+"""The ledger: what was asked for, what arrived, and what each person was given for it. Each once.
+
+Whatever a source reports comes through `arrived`. One script writes down the arrival, the entitlement that it pays for,
+their journal entries and the messages about it, all of it or nothing; its unique keys make a repetition harmless. What
+was written in between by somebody else sends it back to be looked at anew.
+
+Nothing here goes on without Redis: what cannot be written down is not credited, and its source asks again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import Final, Protocol
+
+import msgspec
+import structlog
+from msgspec import Struct
+
+from domain.payments.entitlements import Entitlement
+from domain.payments.invoices import LATE_COUNTS, Arrival, Assessment, Invoice, assess
+from domain.stored.outgoing import Envelope
+from domain.stored.payments import ArrivalRecord, EntitlementRecord, InvoiceFile, SourceCursor
+from domain.subscribers.partitions import partition_of
+from managers.redis.client import Command, RedisManager, Reply
+from managers.redis.scripts import Script, packed, raw
+from runtime.clock import milliseconds
+from runtime.errors import TransientError
+from runtime.fault_points import fault_point
+from services.claims.putting import unique_key
+from services.payments import keys
+from services.stores import keys as stores_keys
+from services.stores.journal import Journal, entry
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+
+NOTHING: Final = "-"
+"""An arrival counts for no invoice."""
+
+_OPEN: Final = Script.beside(__file__, "open_invoice.lua")
+_RECORD: Final = Script.beside(__file__, "record.lua")
+_ENTITLE: Final = Script.beside(__file__, "entitle.lua")
+_ATTEMPTS: Final = 20
+
+
+class ContendedError(TransientError):
+    """Others kept changing the same invoice."""
+
+
+class Outcome(Struct, frozen=True, kw_only=True):
+    """What became of an arrival."""
+
+    file: InvoiceFile | None
+    """`None`: it counts for no invoice."""
+    assessment: Assessment | None
+    is_new: bool
+    """It was not known before, or less was known of it."""
+    credited: bool
+    """The person was given something by it, just now."""
+
+
+class Messages(Protocol):
+    """What people are told; `services.payments.notices` in the running bot."""
+
+    def about(
+        self, file: InvoiceFile, before: Assessment, after: Assessment, entitlement: Entitlement | None
+    ) -> Sequence[Envelope]: ...
+
+
+class Ledger:
+    def __init__(
+        self, redis: RedisManager, journal: Journal, *, messages: Messages, clock: Callable[[], datetime]
+    ) -> None:
+        self._redis = redis
+        self._journal = journal
+        self._messages = messages
+        self._clock = clock
+
+    # invoices
+
+    async def open(self, invoice: Invoice, *, told_by_amount: bool) -> bool:
+        """Store an invoice; `False` when its amount or reference tells another one that may still be paid."""
+        document = msgspec.json.encode(invoice)
+        watched_until = invoice.expires_at + LATE_COUNTS
+        watched_s = int((watched_until - invoice.created_at).total_seconds())
+        told: list[tuple[str, int]] = []
+        if invoice.reference:
+            told.append((keys.INVOICE_BY.of("reference", invoice.reference), keys.KEPT_S))
+        if invoice.payment_id:
+            told.append((keys.INVOICE_BY.of("payment", invoice.payment_id), keys.KEPT_S))
+        if told_by_amount:
+            told.append((amount_key(invoice.asset, invoice.amount), watched_s))
+        names = [keys.INVOICE.of(invoice.id), keys.OPEN_INVOICES.of(), keys.INVOICES_OF.of(invoice.user_id)]
+        names += [stores_keys.JOURNAL.of(), *(name for name, _ in told)]
+        args = packed(
+            id=invoice.id,
+            invoice=raw(document),
+            created_ms=milliseconds(invoice.created_at),
+            watched_until_ms=milliseconds(watched_until),
+            lives_s=keys.KEPT_S,
+            told_s=[lives_s for _, lives_s in told],
+        )
+        if await self._redis.script(_OPEN, names, args) == 0:
+            return False
+        self._journal.tail.note([entry("invoice", document)])
+        log.info("invoice_opened", invoice=invoice.id, user_id=invoice.user_id, method=invoice.method)
+        return True
+
+    async def find(self, invoice_id: str) -> InvoiceFile | None:
+        """Return an invoice with what is known of it. Raises `RedisAwayError`."""
+        reads: list[Command] = [("GET", keys.INVOICE.of(invoice_id)), ("HGETALL", keys.ARRIVALS.of(invoice_id))]
+        reads.append(("GET", keys.INVOICE_VERSION.of(invoice_id)))
+        document, fields, version = await self._redis.transaction(reads)
+        if not isinstance(document, bytes):
+            return None
+        invoice = msgspec.json.decode(document, type=Invoice)
+        records = [_decoded_arrival(record) for record in _values(fields)]
+        given = await self._redis.hget(keys.ENTITLEMENTS.of(invoice.user_id), entitlement_key(invoice))
+        return InvoiceFile(
+            invoice=invoice,
+            arrivals=tuple(record.arrival for record in records),
+            is_credited=given is not None,
+            version=int(version) if isinstance(version, bytes) else 0,
+        )
+
+    async def told_by(self, what: str, value: str) -> str | None:
+        """Return the id of the invoice that a `reference` or a `payment` tells."""
+        found = await self._redis.get(keys.INVOICE_BY.of(what, value))
+        return found.decode() if found else None
+
+    async def told_by_any(self, references: Sequence[str]) -> list[str]:
+        """Return the ids of the invoices that any of these references tells, each once."""
+        if not references:
+            return []
+        found = await self._redis.mget([keys.INVOICE_BY.of("reference", one) for one in references])
+        return list(dict.fromkeys(one.decode() for one in found if one))
+
+    async def told_by_amount(self, asset: str, amount: Decimal) -> str | None:
+        found = await self._redis.get(amount_key(asset, amount))
+        return found.decode() if found else None
+
+    async def open_ids(self) -> list[str]:
+        """Return the invoices that may still be paid; those whose time has passed leave."""
+        now_ms = milliseconds(self._clock())
+        watched: list[Command] = [("ZREMRANGEBYSCORE", keys.OPEN_INVOICES.of(), "-inf", f"({now_ms}")]
+        watched.append(("ZRANGE", keys.OPEN_INVOICES.of(), 0, -1))
+        _, found = await self._redis.transaction(watched)
+        return [one.decode() for one in found if isinstance(one, bytes)] if isinstance(found, list) else []
+
+    async def of_person(self, user_id: int, count: int = 20) -> list[InvoiceFile]:
+        """Return the person's invoices, the latest first."""
+        (found,) = await self._redis.transaction([("ZREVRANGE", keys.INVOICES_OF.of(user_id), 0, count - 1)])
+        ids = [one.decode() for one in found if isinstance(one, bytes)] if isinstance(found, list) else []
+        files = [await self.find(one) for one in ids]
+        return [file for file in files if file]
+
+    # what arrives
+
+    async def arrived(
+        self,
+        arrival: Arrival,
+        invoice_id: str | None,
+        *,
+        rate_usd: Decimal | None = None,
+        note: str = "",
+        settled_by: int | None = None,
+    ) -> Outcome:
+        """Write down what came for an invoice, or for none, and credit what that pays. May be repeated.
+
+        `rate_usd`: what the coin costs now; without it nothing that is late is credited by itself. `settled_by`: an
+        admin says so, and it is credited whatever it is worth.
+        """
+        for _ in range(_ATTEMPTS):
+            file = await self.find(invoice_id) if invoice_id else None
+            if invoice_id and file is None:
+                log.error("invoice_unknown", invoice=invoice_id, arrival=arrival.key)
+                invoice_id = None
+                continue
+            record = ArrivalRecord(arrival=arrival, invoice_id=invoice_id, settled_by=settled_by, note=note)
+            outcome = await self._record(record, file, rate_usd)
+            if outcome is not None:
+                return outcome
+        raise ContendedError(f"invoice {invoice_id} is changed again and again")
+
+    async def _record(
+        self, record: ArrivalRecord, file: InvoiceFile | None, rate_usd: Decimal | None
+    ) -> Outcome | None:
+        """Return what became of it; `None`: somebody else wrote meanwhile."""
+        arrival, now = record.arrival, self._clock()
+        if file is None:
+            reply = await self._write(record, None, [], is_done=False, version=None)
+            return Outcome(file=None, assessment=None, is_new=reply == "recorded", credited=False)
+        invoice = file.invoice
+        before = assess(invoice, file.arrivals, now, credited=file.is_credited, rate_usd=rate_usd)
+        known = next((one for one in file.arrivals if one.key == arrival.key), None)
+        if known is not None and not is_more(arrival, known) and (file.is_credited or not before.is_due):
+            return Outcome(file=file, assessment=before, is_new=False, credited=False)
+        arrival = arrival if known is None or is_more(arrival, known) else known
+        arrivals = (*(one for one in file.arrivals if one.key != arrival.key), arrival)
+        after = assess(invoice, arrivals, now, credited=file.is_credited, rate_usd=rate_usd)
+        if record.settled_by is not None:
+            after = msgspec.structs.replace(after, is_due=True, needs_admin=False)
+        entitlement = entitlement_for(invoice, arrival, now) if after.is_due and not file.is_credited else None
+        seen = msgspec.structs.replace(file, arrivals=arrivals, is_credited=after.is_due, version=file.version + 1)
+        messages = self._messages.about(seen, before, after, entitlement)
+        record = msgspec.structs.replace(record, arrival=arrival)
+        reply = await self._write(record, entitlement, messages, is_done=after.is_due, version=file)
+        if reply == "changed":
+            return None
+        if reply.startswith("taken:"):
+            log.warning("arrival_counts_elsewhere", arrival=arrival.key, invoice=invoice.id, counts_for=reply[6:])
+            return Outcome(file=file, assessment=before, is_new=False, credited=False)
+        credited = reply == "credited"
+        log.info("arrival_recorded", arrival=arrival.key, invoice=invoice.id, state=after.state, credited=credited)
+        return Outcome(file=seen, assessment=after, is_new=True, credited=credited)
+
+    async def _write(
+        self,
+        record: ArrivalRecord,
+        entitlement: Entitlement | None,
+        messages: Sequence[Envelope],
+        *,
+        is_done: bool,
+        version: InvoiceFile | None,
+    ) -> str:
+        invoice = version.invoice if version else None
+        counts_for = invoice.id if invoice else NOTHING
+        arrivals = keys.ARRIVALS.of(invoice.id) if invoice else keys.UNMATCHED.of()
+        user_id = invoice.user_id if invoice else 0
+        names = [keys.RECEIPT.of(record.arrival.key), arrivals, keys.INVOICE_VERSION.of(counts_for)]
+        names += [keys.ENTITLEMENTS.of(user_id), keys.ENTITLED.of(), stores_keys.JOURNAL.of()]
+        names += [keys.UNMATCHED.of(), keys.OPEN_INVOICES.of()]
+        for message in messages:
+            names += [unique_key(message), stores_keys.OUTBOX.of(partition_of(message.user_id))]
+        document = msgspec.json.encode(record)
+        journaled = [entry("arrival", document)]
+        given = None
+        if entitlement is not None:
+            said = msgspec.json.encode(EntitlementRecord(user_id=user_id, entitlement=entitlement))
+            given = _given(entitlement, user_id, said)
+            journaled.append(entry("entitlement", said))
+        told = [(message, msgspec.json.encode(message)) for message in messages]
+        journaled += [entry("put", said) for _, said in told]
+        args = packed(
+            arrival=record.arrival.key,
+            counts_for=counts_for,
+            record=raw(document),
+            version=str(version.version) if version else "0",
+            lives_s=keys.KEPT_S,
+            entitlement=given,
+            messages=[
+                {
+                    "document": raw(said),
+                    "decided_ms": milliseconds(message.decided_at),
+                    "lives_s": stores_keys.PUT.expires_s,
+                }
+                for message, said in told
+            ],
+            done=counts_for if is_done else None,
+        )
+        reply = await self._redis.script(_RECORD, names, args)
+        said = reply.decode() if isinstance(reply, bytes) else "changed"
+        if said in {"recorded", "credited"}:
+            self._journal.tail.note(journaled)
+            fault_point("credited" if said == "credited" else "arrival recorded")
+        return said
+
+    async def unmatched(self) -> list[ArrivalRecord]:
+        """Return what fits no invoice, the earliest first."""
+        found = await self._redis.hgetall(keys.UNMATCHED.of())
+        return sorted(map(_decoded_arrival, found.values()), key=lambda record: record.arrival.at)
+
+    # what people have
+
+    async def give(self, user_id: int, entitlement: Entitlement) -> bool:
+        """Give somebody what no invoice is paid for; `False`: they were given it before."""
+        said = msgspec.json.encode(EntitlementRecord(user_id=user_id, entitlement=entitlement))
+        names = [keys.ENTITLEMENTS.of(user_id), keys.ENTITLED.of(), stores_keys.JOURNAL.of()]
+        given = _given(entitlement, user_id, said)
+        if await self._redis.script(_ENTITLE, names, packed(**given)) == 0:
+            return False
+        self._journal.tail.note([entry("entitlement", said)])
+        return True
+
+    async def entitlements(self, user_id: int) -> list[Entitlement]:
+        found = await self._redis.hgetall(keys.ENTITLEMENTS.of(user_id))
+        return [msgspec.json.decode(document, type=Entitlement) for document in found.values()]
+
+    async def entitled(self) -> list[int]:
+        """Return whose document may not show yet what they were given last."""
+        (found,) = await self._redis.transaction([("SMEMBERS", keys.ENTITLED.of())])
+        return [int(one) for one in found if isinstance(one, bytes)] if isinstance(found, list) else []
+
+    async def shown(self, user_id: int) -> None:
+        """The person's document shows all that was given."""
+        await self._redis.srem(keys.ENTITLED.of(), user_id)
+
+    # sources
+
+    async def cursor(self, source: str) -> SourceCursor | None:
+        found = await self._redis.hget(keys.PAYMENT_CURSORS.of(), source)
+        return None if found is None else msgspec.json.decode(found, type=SourceCursor)
+
+    async def move_cursor(self, cursor: SourceCursor) -> None:
+        """Everything up to here is written down; PostgreSQL learns it after that."""
+        document = msgspec.json.encode(cursor)
+        entries = [entry("payment_cursor", document)]
+        await self._journal.append_with([("HSET", keys.PAYMENT_CURSORS.of(), cursor.source, document)], entries)
+
+
+def amount_key(asset: str, amount: Decimal) -> str:
+    return keys.INVOICE_BY.of("amount", f"{asset} {amount.normalize():f}")
+
+
+def entitlement_key(invoice: Invoice) -> str:
+    """An invoice is credited once, whatever comes for it."""
+    return f"invoice:{invoice.id}"
+
+
+def entitlement_for(invoice: Invoice, arrival: Arrival, now: datetime) -> Entitlement:
+    del arrival
+    return Entitlement(
+        key=entitlement_key(invoice), plan=invoice.plan, days=invoice.days, price_usd=invoice.price_usd, at=now
+    )
+
+
+def is_more(arrival: Arrival, known: Arrival) -> bool:
+    """Whether a report says more of an arrival than is known: it goes on, grows, or is taken back."""
+    order = ("seen", "confirming", "final")
+
+    def rank(one: Arrival) -> tuple[bool, int, Decimal]:
+        return one.refunded, order.index(one.stage), one.amount
+
+    return rank(arrival) > rank(known)
+
+
+def _given(entitlement: Entitlement, user_id: int, record: bytes) -> dict[str, object]:
+    document = msgspec.json.encode(entitlement)
+    return {"key": entitlement.key, "document": raw(document), "user": str(user_id), "record": raw(record)}
+
+
+def _decoded_arrival(document: bytes) -> ArrivalRecord:
+    return msgspec.json.decode(document, type=ArrivalRecord)
+
+
+def _values(fields: Reply) -> list[bytes]:
+    """Return the values of a HGETALL reply."""
+    return [one for one in fields[1::2] if isinstance(one, bytes)] if isinstance(fields, list) else []
