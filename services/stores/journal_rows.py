@@ -14,8 +14,21 @@ from domain.stored.outgoing import Envelope
 from domain.stored.snapshots import PresetChange, SharedSet
 from domain.subscribers.subscriber import Subscriber
 from runtime.errors import BotError
+from services.stores import payment_rows
 
-Kind = Literal["subscriber", "call", "claim", "put", "delivery", "shared_set", "preset"]
+Kind = Literal[
+    "subscriber",
+    "call",
+    "claim",
+    "put",
+    "delivery",
+    "shared_set",
+    "preset",
+    "invoice",
+    "arrival",
+    "entitlement",
+    "payment_cursor",
+]
 Write = tuple[LiteralString, tuple[object, ...]]
 """A statement and its values."""
 
@@ -218,4 +231,8 @@ _KINDS: Final[dict[str, Callable[[bytes, datetime], list[Write]]]] = {
     "delivery": _delivery_writes,
     "shared_set": _shared_set_writes,
     "preset": _preset_writes,
+    "invoice": lambda payload, _: payment_rows.invoice_writes(payload, _storable_json(payload)),
+    "arrival": lambda payload, at: payment_rows.arrival_writes(payload, _storable_json(payload), at),
+    "entitlement": lambda payload, _: payment_rows.entitlement_writes(payload, _storable_json(payload)),
+    "payment_cursor": lambda payload, _: payment_rows.cursor_writes(payload, _storable_json(payload)),
 }
