@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from domain.subscribers.partitions import ALL
 from managers.redis.client import RedisManager
 from managers.storage.postgres import PostgresManager
 from services.claims.dead_letters import DeadLetters
 from services.monitoring.metrics import Metrics
+from services.schedule.due_times import DIGEST, DueTimes, Place
 from tests.claims.alert_path import pair_of, process_on
 from tests.stores.recording import FATES, RECORDED, TO_COME, restore
 
@@ -47,6 +50,8 @@ async def test_what_an_earlier_version_left(
         ]
         held = [(user, call.call_id) for user, _ in FATES for call in await process.held.of(user)]
         assert set(held) == {pair for pair, fate in FATES.items() if fate == "digest"}
+        places, later = [Place(DIGEST, partition) for partition in ALL], datetime.now(UTC) + timedelta(days=1)
+        assert {due.user_id for due in await DueTimes(redis_manager).due(places, later)} == {user for user, _ in held}
         await process.journal.drain_all()
         assert await process.fates() == FATES | dict.fromkeys(TO_COME, "sent")
         accepted = await process.postgres.fetch("SELECT user_id, call_id FROM claims")
