@@ -212,12 +212,12 @@ class TokenFilterBot(BotBase):
             if self.role == "all"
             else partial(engine.leases.lead, "alarms", engine.alarms.run),
             "menus": engine.updates.show_menus,
-            "channels": self.services.channels.run,
+            "channels": self.services.calls.channels.run,
         }
 
     def _following_jobs(self) -> dict[str, Job]:
         """What keeps memory right when another process changes things."""
-        engine, loading = self.engine, self.services.loading
+        engine, loading = self.engine, self.services.subscribers.loading
         on_change = OnChange(
             subscriber=lambda user_id: loading.refresh(user_id, lambda: self.matched),
             preset=loading.refresh_preset,
@@ -300,15 +300,15 @@ class TokenFilterBot(BotBase):
         if self.role in {"all", "ingest"}:
             await engine.tokens.restore()
         if self.role == "send":
-            await persistently(self.services.presets.restore)  # sets that follow one have its rules
+            await persistently(self.services.subscribers.presets.restore)  # sets that follow one have its rules
         if self.role not in {"all", "gateway"}:
             return
-        total = await persistently(partial(self.services.loading.load, engine.say))
+        total = await persistently(partial(self.services.subscribers.loading.load, engine.say))
         engine.say(f"{total:,} subscribers loaded after {time.monotonic() - started_at:.1f} s.")
         await engine.intake.loaded()
 
     async def _reload(self, progress: Progress) -> None:
-        await self.services.loading.reload(self.matched, progress)
+        await self.services.subscribers.loading.reload(self.matched, progress)
 
     @property
     def matched(self) -> frozenset[Partition]:
@@ -377,7 +377,7 @@ class TokenFilterBot(BotBase):
             await asyncio.sleep(TICKS_EVERY_S)
 
     async def _put_back(self, progress: Progress) -> None:
-        if self.services.roster.forget_ended_early():
+        if self.services.subscribers.roster.forget_ended_early():
             await self._reload(progress)
 
     async def _refresh(self, sol_price: SolPrice, progress: Progress) -> None:

@@ -22,16 +22,18 @@ from config.settings import Settings
 from domain.filters.presets import load_presets
 from domain.matching.matcher import Matcher
 from domain.payments.plans import load_plans
-from handlers.conversation.base import Services
+from handlers.conversation.base import ConversationServices, Services
 from handlers.conversation.dispatch import Dispatcher
 from managers.telegram.conversation import TelegramConversation
 from runtime.clock import now
 from runtime.errors import MessageRefusedError, RecipientGoneError
 from services.calls.channels import ChannelsService
 from services.calls.decisions import DecisionsService
+from services.calls.group import CallServices
 from services.calls.late import LateService
 from services.calls.tick_stream import TickStream
 from services.calls.tokens import TokensService
+from services.claims.group import ClaimServices
 from services.cluster.changes import Changes
 from services.delivery.composing import Composer
 from services.delivery.delivery import DeliveryService
@@ -41,8 +43,10 @@ from services.delivery.policy import PolicyService
 from services.delivery.sending import Sender
 from services.monitoring.alarm_memory import StoredAlarmMemory
 from services.monitoring.alarms import AlarmsService
+from services.monitoring.group import MonitoringServices
 from services.monitoring.health import MonitoringService
 from services.monitoring.metrics import Metrics
+from services.payments.group import PaymentServices
 from services.payments.subscriptions import SubscriptionsService
 from services.subscribers.group import SubscriberServices
 from services.subscribers.inputs import InputsService
@@ -51,6 +55,7 @@ from services.subscribers.presets import PresetsService
 from services.subscribers.sharing import SharingService
 from services.subscribers.versions import SubscriberHistory
 from services.why.explanations import ExplanationsService
+from services.why.group import WhyServices
 from texts import Texts
 from web.telegram_webhook import PATH
 
@@ -128,6 +133,9 @@ class Composition:
             presets=self.presets,
             subscriptions=self.subscriptions,
             history=SubscriberHistory(self.parts.postgres),
+            sharing=SharingService(
+                redis=self.parts.redis, postgres=self.parts.postgres, journal=self.journal, clock=now
+            ),
             clock=now,
             returned=self.stores.held.bring_forward,
         )
@@ -167,27 +175,23 @@ class Composition:
 
     def _services(self, settings: Settings) -> Services:
         parts = self.parts
+        explanations = ExplanationsService(history=self.stores.history, subscribers=self.users.subscribers, clock=now)
         return Services(
-            subscribers=self.users.subscribers,
-            filter_sets=self.users.sets,
-            roster=self.users.roster,
-            loading=self.users.loading,
-            subscriptions=self.subscriptions,
-            presets=self.presets,
-            sharing=SharingService(redis=parts.redis, postgres=parts.postgres, journal=self.journal, clock=now),
-            permissions=PermissionsService(parts.telegram, self.caches.permissions),
-            bot_username=lambda: parts.telegram.username,
-            channels=self.channels,
-            explanations=ExplanationsService(
-                history=self.stores.history, subscribers=self.users.subscribers, clock=now
+            conversation=ConversationServices(
+                telegram=self.conversation,
+                texts=self.texts,
+                inputs=InputsService(parts.redis),
+                permissions=PermissionsService(parts.telegram, self.caches.permissions),
+                bot_username=lambda: parts.telegram.username,
+                admin_chat_ids=settings.admin_chat_ids,
+                clock=now,
             ),
-            monitoring=self.monitoring,
-            letters=self.stores.letters,
-            inputs=InputsService(parts.redis),
-            telegram=self.conversation,
-            texts=self.texts,
-            admin_chat_ids=settings.admin_chat_ids,
-            clock=now,
+            subscribers=self.users,
+            payments=PaymentServices(subscriptions=self.subscriptions),
+            calls=CallServices(channels=self.channels),
+            claims=ClaimServices(letters=self.stores.letters),
+            why=WhyServices(explanations=explanations),
+            monitoring=MonitoringServices(monitor=self.monitoring),
         )
 
     def _engine(self, settings: Settings, terminal: Terminal) -> Engine:
@@ -283,7 +287,7 @@ class Composition:
         """Show everybody his commands in Telegram's menu, admins theirs. May be repeated."""
         routes, telegram = self.dispatcher.routes, self.parts.telegram
         await telegram.set_commands(routes.menu(self.texts, admin=False))
-        for chat_id in self.bot.services.admin_chat_ids:
+        for chat_id in self.bot.services.conversation.admin_chat_ids:
             try:
                 await telegram.set_commands(routes.menu(self.texts, admin=True), chat_id=chat_id)
             except (RecipientGoneError, MessageRefusedError) as error:

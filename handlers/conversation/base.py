@@ -11,19 +11,14 @@ from msgspec import Struct
 
 from domain.delivery.messages import Message
 from runtime.errors import MessageRefusedError
-from services.calls.channels import ChannelsService
-from services.claims.dead_letters import DeadLetters
-from services.monitoring.health import MonitoringService
-from services.payments.subscriptions import SubscriptionsService
-from services.subscribers.filter_sets import FilterSets
+from services.calls.group import CallServices
+from services.claims.group import ClaimServices
+from services.monitoring.group import MonitoringServices
+from services.payments.group import PaymentServices
+from services.subscribers.group import SubscriberServices
 from services.subscribers.inputs import InputsService
-from services.subscribers.loading import RosterLoading
 from services.subscribers.permissions import PermissionsService
-from services.subscribers.presets import PresetsService
-from services.subscribers.roster import Roster
-from services.subscribers.sharing import SharingService
-from services.subscribers.subscribers import Subscribers
-from services.why.explanations import ExplanationsService
+from services.why.group import WhyServices
 from texts.renderer import Texts
 
 
@@ -42,26 +37,30 @@ class Conversation(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Services:
-    subscribers: Subscribers
-    filter_sets: FilterSets
-    roster: Roster
-    loading: RosterLoading
-    subscriptions: SubscriptionsService
-    presets: PresetsService
-    sharing: SharingService
+class ConversationServices:
+    """What every answer needs, whatever it is about."""
+
+    telegram: Conversation
+    texts: Texts
+    inputs: InputsService
     permissions: PermissionsService
     bot_username: Callable[[], str]
     """Of the bot itself, without `@`; known once Telegram is entered."""
-    channels: ChannelsService
-    explanations: ExplanationsService
-    monitoring: MonitoringService
-    letters: DeadLetters
-    inputs: InputsService
-    telegram: Conversation
-    texts: Texts
     admin_chat_ids: frozenset[int]
     clock: Callable[[], datetime]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Services:
+    """Collaborators of the conversation, by feature."""
+
+    conversation: ConversationServices
+    subscribers: SubscriberServices
+    payments: PaymentServices
+    calls: CallServices
+    claims: ClaimServices
+    why: WhyServices
+    monitoring: MonitoringServices
 
 
 class GroupChat(Struct, frozen=True, kw_only=True):
@@ -98,7 +97,7 @@ class BotBase:
 
     async def reply(self, turn: Turn, message: Message) -> None:
         """Answer with a new message."""
-        await self.services.telegram.send(turn.chat_id, message)
+        await self.services.conversation.telegram.send(turn.chat_id, message)
 
     async def show(self, turn: Turn, message: Message) -> None:
         """Answer in place of the menu that was tapped, or with a new message if nothing was."""
@@ -106,7 +105,7 @@ class BotBase:
             await self.reply(turn, message)
             return
         try:
-            await self.services.telegram.edit(turn.chat_id, turn.menu_id, message)
+            await self.services.conversation.telegram.edit(turn.chat_id, turn.menu_id, message)
         except MessageRefusedError:
             # The person deleted the menu, or it is too old to be edited. A bad message is refused again here.
             await self.reply(turn, message)

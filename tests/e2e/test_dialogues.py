@@ -131,7 +131,8 @@ async def test_the_end_of_a_trial_stops_alerts_and_keeps_the_settings(
     await subscribe(ann, "everything")
     await subscribe(ben, "everything")
     ended = replace(
-        await bot.users.subscribers.require(ann.id), paid_until=bot.bot.services.clock() - timedelta(seconds=1)
+        await bot.users.subscribers.require(ann.id),
+        paid_until=bot.bot.services.conversation.clock() - timedelta(seconds=1),
     )
     await bot.users.subscribers._save(ended)  # pyright: ignore[reportPrivateUsage] - time passes for nobody else
     await called(feed, ben)
