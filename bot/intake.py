@@ -24,6 +24,7 @@ from services.calls.decisions import DecisionsService
 from services.claims.outbox import ClaimRequest, FeedCursor, Outbox
 from services.cluster.fencing import LeaseLostError
 from services.cluster.leases import Leases
+from services.cluster.ownership import Ownership
 
 log = structlog.get_logger(__name__)
 
@@ -49,18 +50,24 @@ class _DecidedBatch(NamedTuple):
 
 class Intake:
     def __init__(
-        self, *, source: Source, outbox: Outbox, decisions: DecisionsService, calls: CallStream, leases: Leases
+        self,
+        *,
+        source: Source,
+        outbox: Outbox,
+        decisions: DecisionsService,
+        calls: CallStream,
+        leases: Leases,
+        ownership: Ownership,
     ) -> None:
         self._source = source
         self._outbox = outbox
         self._decisions = decisions
         self._calls = calls
         self._leases = leases
+        self._ownership = ownership
         self.token_queue: asyncio.Queue[Call] = asyncio.Queue(QUEUE_SIZE)
         self.feed = WebSocketManager(source=source, emit=self.take_in, resume_cursor=lambda: self._cursor)
         self._cursor: int | None = None
-        self.is_loaded = False
-        """Whether every subscriber is in the matcher."""
         self._decided: deque[_DecidedBatch] = deque()
         """Not yet claimed, oldest first."""
         self._unclaimed = 0
@@ -113,11 +120,11 @@ class Intake:
         while True:
             if not self._decided:
                 progress()  # as long as something is to be claimed, it is the claim that has to move
-            if not self.is_loaded and len(self._decided_early) >= QUEUE_SIZE:
+            if not self._ownership.is_loaded and len(self._decided_early) >= QUEUE_SIZE:
                 await asyncio.sleep(LOADING_LOOK_S)  # the queue fills, the socket waits, no call is dropped
                 continue
             batch = await self._next_batch()
-            if not self.is_loaded:
+            if not self._ownership.is_loaded:
                 self._decided_early.extend(batch)
             self._note_decided(batch, await self._decisions.decide(batch))
             while self._unclaimed > MOST_UNCLAIMED:
@@ -178,7 +185,7 @@ class Intake:
 
     async def loaded(self, progress: Progress = lambda: None) -> None:
         """Everybody is in the matcher: decide again, for those who came later, what was decided meanwhile."""
-        self.is_loaded = True
+        self._ownership.is_loaded = True
         while self._decided_early:
             batch = self._decided_early[:LARGEST_BATCH]
             del self._decided_early[:LARGEST_BATCH]

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from msgspec import Struct
 
@@ -20,6 +20,8 @@ from services.subscribers.inputs import InputsService
 from services.subscribers.permissions import PermissionsService
 from services.why.group import WhyServices
 from texts.renderer import Texts
+
+T = TypeVar("T")
 
 
 class Conversation(Protocol):
@@ -61,6 +63,15 @@ class Services:
     claims: ClaimServices
     why: WhyServices
     monitoring: MonitoringServices
+    groups: Mapping[type, object] = field(default_factory=dict[type, object])
+    """Of every feature, by class: what came later needs no field here."""
+
+    def of(self, group: type[T]) -> T:
+        """The group of a feature that has no field."""
+        found = self.groups[group]
+        if not isinstance(found, group):
+            raise TypeError(f"{type(found).__name__} is no {group.__name__}")
+        return found
 
 
 class GroupChat(Struct, frozen=True, kw_only=True):
