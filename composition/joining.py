@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from bot.health import clock_health
 from bot.jobs import JobSpec
 from bot.leadership import Leadership
 from bot.lifecycle import Steps
@@ -38,5 +37,4 @@ def build(base: Base) -> Feature:
     return Feature(
         jobs=[LEADERSHIP.run_by(leadership.keep)],
         steps=Steps(prepare=prepare),
-        health={"clock": clock_health},
     )

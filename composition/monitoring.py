@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bot.health import ProcessWatch
+from bot.health import ProcessWatch, clock_health
 from bot.jobs import JobSpec
 from composition.feature import Base, Feature
 from runtime.clock import now
@@ -41,6 +41,7 @@ def build(base: Base) -> Feature:
         parts=[alarms, readings],
         services=[MonitoringServices(monitor=monitor)],
         jobs=[MONITOR.run_by(monitor.run), READINGS.run_by(readings.run), ALARMS.run_by(alarms.run)],
+        health={"clock": clock_health},
     )
 
 

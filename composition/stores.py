@@ -52,10 +52,12 @@ def build(base: Base) -> Feature:
     journal.knows_all = lambda: not spool.waiting
     asked, lag, standing = Reading(postgres.ping), Reading[JournalLag](journal.lag), Reading[Standing](database.look)
     _show(base, journal, spool, asked, lag)
-    health: dict[str, Check] = {"redis": partial(answers, "redis", redis.ping)}
+    health: dict[str, Check] = {
+        "data": partial(data_health, lambda: standing.value),
+        "redis": partial(answers, "redis", redis.ping),
+    }
     if role in {"all", "gateway"}:
         health["postgresql"] = partial(answers, "postgresql", postgres.ping)
-    health["data"] = partial(data_health, lambda: standing.value)
     return Feature(
         parts=[database, journal, spool],
         jobs=[REDIS.run_by(redis.run), JOURNAL.run_by(journal.run)],

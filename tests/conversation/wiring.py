@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
 from typing import Any, get_type_hints
 
 from handlers.conversation.base import Services
@@ -13,7 +13,8 @@ def services_of(**collaborators: object) -> Services:
     """Take what the bot under test needs, by name; whatever it does not need is not there."""
     left = dict(collaborators)
     groups: dict[str, Any] = {}
-    for name, group in get_type_hints(Services).items():
+    kinds: dict[str, Any] = {name: kind for name, kind in get_type_hints(Services).items() if is_dataclass(kind)}
+    for name, group in kinds.items():
         groups[name] = group(**{field.name: left.pop(field.name, None) for field in fields(group)})
     assert not left, f"no group has {', '.join(left)}"
     return Services(**groups)
