@@ -28,11 +28,13 @@ from runtime.pace import pace
 from runtime.private_files import keep_private
 from runtime.retry import persistently
 from sandbox.world import POSTGRES, Wants, World, open_world
+from services.claims.outbox import Outbox
 from services.cluster.members import Shard
+from services.monitoring.group import MonitoringServices
 from services.stores import keys
+from services.stores.journal import Journal
 from web.app import create_app
 from web.server import HttpServer
-from web.telegram_webhook import TelegramWebhook
 
 JUPITER_URL = "https://api.jup.ag"
 PUMPPORTAL_URL = "wss://pumpportal.fun/api/data"
@@ -89,16 +91,9 @@ def place(settings: Settings, role: Role, shard: Shard | None) -> Place:
 
 @asynccontextmanager
 async def http_edge(settings: Settings, composition: Composition) -> AsyncGenerator[HttpServer]:
-    """Serve /healthz and /metrics and, with PUBLIC_URL, the webhook that brings Telegram's updates."""
-    webhook, brought = None, composition.updates.webhook
-    if brought and composition.place.role in {"all", "gateway"}:
-        feed, is_open = composition.parts.telegram.feed_update, lambda: composition.updates.is_open
-        webhook = TelegramWebhook(secret=brought.secret, feed=feed, is_open=is_open)
-    app = create_app(
-        health=composition.monitoring.health_document,
-        telegram_webhook=webhook,
-        metrics=composition.metrics.registry,
-    )
+    """Serve /healthz and /metrics, and what features bring."""
+    health = composition.of(MonitoringServices).monitor.health_document
+    app = create_app(health=health, metrics=composition.metrics.registry, routes=composition.routes)
     async with HttpServer(app, settings.http_host, settings.http_port) as server:
         yield server
 
@@ -124,7 +119,7 @@ async def run(settings: Settings, at_place: Place, *, seconds: float | None, ter
         if world.redis_lacks_writes:
             terminal.say("The machine went down while Redis ran: it is filled from PostgreSQL.")
         if at_place.role in SENDING:
-            await stack.enter_async_context(composition.parts.telegram.opened())
+            await stack.enter_async_context(composition.connections.telegram.opened())
         server = await stack.enter_async_context(http_edge(settings, composition))
         terminal.say(f"Health: http://{settings.http_host}:{server.port}/healthz")
         if world.telegram:
@@ -147,8 +142,8 @@ async def left_in_outbox(composition: Composition) -> int:
     """Count what is sent at the next start; an embedded Redis may just be coming back."""
     with suppress(TimeoutError):
         async with asyncio.timeout(LAST_LOOK_S):
-            return await persistently(composition.outbox.size)
-    return await composition.outbox.size()
+            return await persistently(composition.of(Outbox).size)
+    return await composition.of(Outbox).size()
 
 
 async def prepare_schema(database_url: str, composition: Composition, terminal: Terminal) -> None:
@@ -159,7 +154,7 @@ async def prepare_schema(database_url: str, composition: Composition, terminal: 
         raise FatalError(f"{error}: create the database that DATABASE_URL names, or correct it.") from error
     except TransientError as error:
         terminal.say(f"PostgreSQL cannot be reached; trying on. ({error})")
-        composition.journal.prepare = partial(migrate, database_url)
+        composition.of(Journal).prepare = partial(migrate, database_url)
 
 
 def world_of(settings: Settings, terminal: Terminal) -> AbstractAsyncContextManager[World]:

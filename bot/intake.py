@@ -24,6 +24,7 @@ from services.calls.decisions import DecisionsService
 from services.claims.outbox import ClaimRequest, FeedCursor, Outbox
 from services.cluster.fencing import LeaseLostError
 from services.cluster.leases import Leases
+from services.cluster.ownership import Ownership
 
 log = structlog.get_logger(__name__)
 
@@ -43,36 +44,35 @@ LEASE: Final = "ingest"
 
 class _DecidedBatch(NamedTuple):
     calls: int
-    queued: int
-    """How many of the calls came through the queue: all or none."""
     requests: list[ClaimRequest]
     cursor: FeedCursor | None
 
 
 class Intake:
     def __init__(
-        self, *, source: Source, outbox: Outbox, decisions: DecisionsService, calls: CallStream, leases: Leases
+        self,
+        *,
+        source: Source,
+        outbox: Outbox,
+        decisions: DecisionsService,
+        calls: CallStream,
+        leases: Leases,
+        ownership: Ownership,
     ) -> None:
         self._source = source
         self._outbox = outbox
         self._decisions = decisions
         self._calls = calls
         self._leases = leases
+        self._ownership = ownership
         self.token_queue: asyncio.Queue[Call] = asyncio.Queue(QUEUE_SIZE)
-        self.feed = WebSocketManager(
-            source=source, emit=self.take_in, emit_now=self.take_in_now, resume_cursor=lambda: self._cursor
-        )
+        self.feed = WebSocketManager(source=source, emit=self.take_in, resume_cursor=lambda: self._cursor)
         self._cursor: int | None = None
-        self.is_loaded = False
-        """Whether every subscriber is in the matcher."""
         self._decided: deque[_DecidedBatch] = deque()
         """Not yet claimed, oldest first."""
         self._unclaimed = 0
         """Calls in these."""
         self._awaits_calls = False
-        self._decides = False
-        self._decided_in_this_turn = False
-        """Of the event loop."""
         self._news = asyncio.Event()
         self._claimed = asyncio.Event()
         self._decided_early: list[Call] = []
@@ -92,51 +92,18 @@ class Intake:
         fault_point("received")
         self._cursor = call.cursor or self._cursor
 
-    def take_in_now(self, call: Call) -> bool:
-        """Decide a call that finds nobody before it, queue any other; `False` when the queue is full."""
-        if self.token_queue.full():
-            return False
-        if not self._decide_at_once(call):
-            self.token_queue.put_nowait(call)
-        fault_point("received")
-        self._cursor = call.cursor or self._cursor
-        return True
-
-    def _decide_at_once(self, call: Call) -> bool:
-        """Decide a call past the queue, and say whether; `False` when there is a reason why it should wait.
-
-        One in a turn of the event loop: the others have theirs, and what comes all at once is decided in batches.
-        """
-        is_idle = self._decides and self._awaits_calls and self.is_loaded and self.token_queue.empty()
-        if not is_idle or self._decided_in_this_turn or self._unclaimed > MOST_UNCLAIMED:
-            return False
-        requests = self._decisions.decide_at_once(call)
-        if requests is None:
-            return False
-        self._decided_in_this_turn = True
-        asyncio.get_running_loop().call_soon(self._begin_turn)
-        self._note_decided([call], requests, queued=0)
-        return True
-
-    def _begin_turn(self) -> None:
-        self._decided_in_this_turn = False
-
-    def _note_decided(self, batch: list[Call], requests: list[ClaimRequest], *, queued: int) -> None:
+    def _note_decided(self, batch: list[Call], requests: list[ClaimRequest]) -> None:
         cursor = None if self._cursor_is_held else self._cursor_of(batch)
-        self._decided.append(_DecidedBatch(len(batch), queued, requests, cursor))
+        self._decided.append(_DecidedBatch(len(batch), requests, cursor))
         self._unclaimed += len(batch)
         self._news.set()
 
     async def drained(self) -> None:
         """Return when everything that was taken in is claimed, or handed on."""
         await self.token_queue.join()
-        while self._decided:
-            self._claimed.clear()
-            await self._claimed.wait()
 
     async def decide(self, progress: Progress) -> None:
         """Decide what has queued up, batch by batch, and claim it meanwhile, in the same order."""
-        self._decides = True
         async with asyncio.TaskGroup() as jobs:
             jobs.create_task(self._decide_queued(progress), name="decide queued calls")
             jobs.create_task(self._claim_decided(progress), name="claim decided calls")
@@ -153,13 +120,13 @@ class Intake:
         while True:
             if not self._decided:
                 progress()  # as long as something is to be claimed, it is the claim that has to move
-            if not self.is_loaded and len(self._decided_early) >= QUEUE_SIZE:
+            if not self._ownership.is_loaded and len(self._decided_early) >= QUEUE_SIZE:
                 await asyncio.sleep(LOADING_LOOK_S)  # the queue fills, the socket waits, no call is dropped
                 continue
             batch = await self._next_batch()
-            if not self.is_loaded:
+            if not self._ownership.is_loaded:
                 self._decided_early.extend(batch)
-            self._note_decided(batch, await self._decisions.decide(batch), queued=len(batch))
+            self._note_decided(batch, await self._decisions.decide(batch))
             while self._unclaimed > MOST_UNCLAIMED:
                 self._claimed.clear()
                 await self._claimed.wait()
@@ -184,7 +151,7 @@ class Intake:
     def _forget_first(self, batch: _DecidedBatch) -> None:
         self._decided.popleft()
         self._unclaimed -= batch.calls
-        for _ in range(batch.queued):
+        for _ in range(batch.calls):
             self.token_queue.task_done()
 
     async def publish(self, progress: Progress) -> None:
@@ -218,7 +185,7 @@ class Intake:
 
     async def loaded(self, progress: Progress = lambda: None) -> None:
         """Everybody is in the matcher: decide again, for those who came later, what was decided meanwhile."""
-        self.is_loaded = True
+        self._ownership.is_loaded = True
         while self._decided_early:
             batch = self._decided_early[:LARGEST_BATCH]
             del self._decided_early[:LARGEST_BATCH]

@@ -60,21 +60,21 @@ class AdminLettersMixin(BotBase):
 
     @callback(ReplayLetter, admin=True)
     async def replay_letter(self, turn: Turn, data: ReplayLetter) -> str:
-        outcome = await self.services.letters.replay(data.entry_id)
+        outcome = await self.services.claims.letters.replay(data.entry_id)
         await self._show_letters(turn, data.after)
         key = {"replayed": "letters.replayed", "gone": "letters.gone", "unreadable": "letters.cannot_replay"}[outcome]
         return view_of(self.services, turn).plain(key)
 
     @callback(DiscardLetter, admin=True)
     async def discard_letter(self, turn: Turn, data: DiscardLetter) -> str:
-        discarded = await self.services.letters.discard(data.entry_id)
+        discarded = await self.services.claims.letters.discard(data.entry_id)
         await self._show_letters(turn, data.after)
         return view_of(self.services, turn).plain("letters.discarded" if discarded else "letters.gone")
 
     @callback(AskReplayAll, admin=True)
     async def ask_replay_all(self, turn: Turn, _data: AskReplayAll) -> None:
-        view, count = view_of(self.services, turn), await self.services.letters.count()
-        newest = (await self.services.letters.page(NEWEST, 1)).letters
+        view, count = view_of(self.services, turn), await self.services.claims.letters.count()
+        newest = (await self.services.claims.letters.page(NEWEST, 1)).letters
         if not newest:
             await self._show_letters(turn, NEWEST)
             return
@@ -84,19 +84,19 @@ class AdminLettersMixin(BotBase):
 
     @callback(ReplayAll, admin=True)
     async def replay_all_letters(self, turn: Turn, data: ReplayAll) -> str:
-        done = await self.services.letters.replay_all(data.up_to)
+        done = await self.services.claims.letters.replay_all(data.up_to)
         await self._show_letters(turn, NEWEST)
         view = view_of(self.services, turn)
         return view.plain("letters.all_replayed", replayed=done.replayed, unreadable=done.unreadable)
 
     async def _show_letters(self, turn: Turn, after: str) -> None:
-        view, letters = view_of(self.services, turn), self.services.letters
+        view, letters = view_of(self.services, turn), self.services.claims.letters
         page, count = await letters.page(after, LETTERS_PER_PAGE), await letters.count()
         if not page.letters:
             refresh = view.button("button.refresh", ShowLetters(NEWEST))
             await self.show(turn, message(view.html("letters.none"), keyboard=((refresh,),)))
             return
-        now = self.services.clock()
+        now = self.services.conversation.clock()
         lines = (_letter(view, number, letter, now) for number, letter in enumerate(page.letters, 1))
         text = view.html("letters.main", count=count, letters=view.listed(lines, "\n\n"))
         await self.show(turn, message(text, keyboard=_keyboard(view, page, after, count)))

@@ -23,7 +23,7 @@ class AdminHealthMixin(BotBase):
     @command("health", help="help.health", admin=True)
     async def health(self, turn: Turn) -> None:
         view = view_of(self.services, turn)
-        report = await self.services.monitoring.health()
+        report = await self.services.monitoring.monitor.health()
         refresh = view.button("button.refresh", RefreshHealth())
         await self.show(turn, message(_report(view, report), keyboard=((refresh,),)))
 

@@ -45,34 +45,35 @@ class AdminPresetsMixin(BotBase):
         await self._show_presets(turn, None)
 
     async def _show_presets(self, turn: Turn, note: Html | None) -> None:
-        admin = await self.services.subscribers.require(turn.user_id)
-        view, presets = view_of(self.services, turn), self.services.presets.all()
+        admin = await self.services.subscribers.subscribers.require(turn.user_id)
+        view, presets = view_of(self.services, turn), self.services.subscribers.presets.all()
         await self.show(turn, admin_presets_menu(view, presets, admin, note))
 
     @callback(AdminPreset, admin=True)
     async def show_preset(self, turn: Turn, data: AdminPreset) -> None:
-        await self._show_admin_preset(turn, self.services.presets.find(data.preset_key), None)
+        await self._show_admin_preset(turn, self.services.subscribers.presets.find(data.preset_key), None)
 
     async def _show_admin_preset(self, turn: Turn, preset: Preset, note: Html | None) -> None:
-        services, view = self.services, view_of(self.services, turn)
-        admin, followers = await services.subscribers.require(turn.user_id), services.roster.count_followers(preset.key)
+        subscribers, view = self.services.subscribers, view_of(self.services, turn)
+        admin = await subscribers.subscribers.require(turn.user_id)
+        followers = subscribers.roster.count_followers(preset.key)
         await self.show(turn, admin_preset_menu(view, preset, admin, followers, note))
 
     @callback(TakeRules, admin=True)
     async def take_rules(self, turn: Turn, data: TakeRules) -> None:
         """Give the preset the rules of one of the admin's sets, and all its followers with it."""
-        rules = set_of(await self.services.subscribers.require(turn.user_id), data.number).rules
-        preset = await self.services.presets.change(
+        rules = set_of(await self.services.subscribers.subscribers.require(turn.user_id), data.number).rules
+        preset = await self.services.subscribers.presets.change(
             data.preset_key, lambda p: replace(p, rules=dict(rules)), turn.user_id
         )
-        followers = await self.services.loading.follow_preset(preset.key)
+        followers = await self.services.subscribers.loading.follow_preset(preset.key)
         note = view_of(self.services, turn).html("admin.preset_changed", followers=followers)
         await self._show_admin_preset(turn, preset, note)
 
     @callback(RemovePreset, admin=True)
     async def ask_remove(self, turn: Turn, data: RemovePreset) -> None:
-        preset, view = self.services.presets.find(data.preset_key), view_of(self.services, turn)
-        followers = self.services.roster.count_followers(preset.key)
+        preset, view = self.services.subscribers.presets.find(data.preset_key), view_of(self.services, turn)
+        followers = self.services.subscribers.roster.count_followers(preset.key)
         question = view.html("admin.preset_remove", name=view.preset_name(preset), followers=followers)
         keyboard = (
             (
@@ -84,28 +85,28 @@ class AdminPresetsMixin(BotBase):
 
     @callback(ConfirmRemove, admin=True)
     async def remove(self, turn: Turn, data: ConfirmRemove) -> None:
-        await self.services.presets.remove(data.preset_key, turn.user_id)
-        await self.services.loading.follow_preset(data.preset_key)
+        await self.services.subscribers.presets.remove(data.preset_key, turn.user_id)
+        await self.services.subscribers.loading.follow_preset(data.preset_key)
         await self._show_presets(turn, view_of(self.services, turn).html("admin.preset_removed"))
 
     @callback(NewPreset, admin=True)
     async def ask_new(self, turn: Turn, data: NewPreset) -> None:
-        set_of(await self.services.subscribers.require(turn.user_id), data.number)
+        set_of(await self.services.subscribers.subscribers.require(turn.user_id), data.number)
         await self._ask(turn, NEW_PRESET, data, AdminPresets(), "admin.ask_preset_name")
 
     @callback(NamePreset, admin=True)
     async def ask_preset_name(self, turn: Turn, data: NamePreset) -> None:
-        key = self.services.presets.find(data.preset_key).key
+        key = self.services.subscribers.presets.find(data.preset_key).key
         await self._ask(turn, PRESET_NAME, data, AdminPreset(key), "admin.ask_preset_name")
 
     @callback(DescribePreset, admin=True)
     async def ask_preset_about(self, turn: Turn, data: DescribePreset) -> None:
-        key = self.services.presets.find(data.preset_key).key
+        key = self.services.subscribers.presets.find(data.preset_key).key
         await self._ask(turn, PRESET_ABOUT, data, AdminPreset(key), "admin.ask_preset_about")
 
     async def _ask(self, turn: Turn, kind: str, data: CallbackData, back: CallbackData, key: str) -> None:
         view = view_of(self.services, turn)
-        await self.services.inputs.expect(turn.user_id, kind, data.pack())
+        await self.services.conversation.inputs.expect(turn.user_id, kind, data.pack())
         await self.show(turn, message(view.html(key), keyboard=((view.button("button.back", back),),)))
 
     @text_input(NEW_PRESET)
@@ -114,9 +115,9 @@ class AdminPresetsMixin(BotBase):
         name = await self._typed_name(turn)
         if name is None:
             return
-        rules = set_of(await self.services.subscribers.require(turn.user_id), asked.number).rules
-        preset = await self.services.presets.add(name, rules, turn.user_id)
-        await self.services.inputs.cancel(turn.user_id)
+        rules = set_of(await self.services.subscribers.subscribers.require(turn.user_id), asked.number).rules
+        preset = await self.services.subscribers.presets.add(name, rules, turn.user_id)
+        await self.services.conversation.inputs.cancel(turn.user_id)
         await self._show_admin_preset(turn, preset, view_of(self.services, turn).html("admin.preset_added"))
 
     @text_input(PRESET_NAME)
@@ -143,6 +144,6 @@ class AdminPresetsMixin(BotBase):
             return None
 
     async def _reword(self, turn: Turn, key: str, change: Callable[[Preset], Preset]) -> None:
-        preset = await self.services.presets.change(key, change, turn.user_id)
-        await self.services.inputs.cancel(turn.user_id)
+        preset = await self.services.subscribers.presets.change(key, change, turn.user_id)
+        await self.services.conversation.inputs.cancel(turn.user_id)
         await self._show_admin_preset(turn, preset, view_of(self.services, turn).html("admin.preset_reworded"))

@@ -23,10 +23,10 @@ class AdminUsersMixin(BotBase):
     async def _show_users(self, turn: Turn, page: int) -> None:
         """Show one page; a page beyond the end is the last one."""
         view = view_of(self.services, turn)
-        counts = self.services.roster.counts()
+        counts = self.services.subscribers.roster.counts()
         last = max(0, (counts.total - 1) // USERS_PER_PAGE)
         page = min(max(page, 0), last)
-        now = self.services.clock()
+        now = self.services.conversation.clock()
         lines = [
             view.html(
                 "users.line",
@@ -35,7 +35,7 @@ class AdminUsersMixin(BotBase):
                 user_id=subscriber.user_id,
                 plan=view.label("plan", subscriber.plan),
             )
-            for subscriber in await self.services.subscribers.page(page * USERS_PER_PAGE, USERS_PER_PAGE)
+            for subscriber in await self.services.subscribers.subscribers.page(page * USERS_PER_PAGE, USERS_PER_PAGE)
         ] or [view.html("users.nobody")]
         text = view.html(
             "users.main",

@@ -95,28 +95,29 @@ class DeliveryMixin(BotBase):
 
     async def _show_delivery(self, turn: Turn, subscriber: Subscriber, note: Html | None = None) -> None:
         await self.show(
-            turn, menus.delivery_menu(view_of(self.services, turn), subscriber, self.services.clock(), note)
+            turn,
+            menus.delivery_menu(view_of(self.services, turn), subscriber, self.services.conversation.clock(), note),
         )
 
     async def _preferences(self, turn: Turn) -> Preferences:
-        return (await self.services.subscribers.require(turn.user_id)).preferences
+        return (await self.services.subscribers.subscribers.require(turn.user_id)).preferences
 
     async def _change_preferences(self, turn: Turn, change: Change) -> Preferences:
-        return (await self.services.subscribers.change_preferences(turn.user_id, change)).preferences
+        return (await self.services.subscribers.subscribers.change_preferences(turn.user_id, change)).preferences
 
     @command("delivery", help="help.delivery")
     async def delivery(self, turn: Turn) -> None:
-        await self._show_delivery(turn, await self.services.subscribers.require(turn.user_id))
+        await self._show_delivery(turn, await self.services.subscribers.subscribers.require(turn.user_id))
 
     @callback(ShowDelivery)
     async def show_delivery(self, turn: Turn, _data: ShowDelivery) -> None:
-        await self._show_delivery(turn, await self.services.subscribers.require(turn.user_id))
+        await self._show_delivery(turn, await self.services.subscribers.subscribers.require(turn.user_id))
 
     @callback(AskDelivery)
     async def ask_delivery(self, turn: Turn, data: AskDelivery) -> None:
         what = _known(data.what, tuple(_CLEARED))
-        await self.services.subscribers.require(turn.user_id)
-        await self.services.inputs.expect(turn.user_id, TYPED, what)
+        await self.services.subscribers.subscribers.require(turn.user_id)
+        await self.services.conversation.inputs.expect(turn.user_id, TYPED, what)
         await self.show(turn, menus.question(view_of(self.services, turn), what))
 
     @text_input(TYPED)
@@ -125,17 +126,19 @@ class DeliveryMixin(BotBase):
             change = _typed_change(payload, turn.text)
         except UserFacingError as error:
             view = view_of(self.services, turn)
-            await self.services.inputs.expect(turn.user_id, TYPED, payload)
+            await self.services.conversation.inputs.expect(turn.user_id, TYPED, payload)
             await self.reply(turn, menus.refused(view, payload, view.html(error.key, **error.arguments)))
             return
-        subscriber = await self.services.subscribers.change_preferences(turn.user_id, change)
-        await self.services.inputs.cancel(turn.user_id)
+        subscriber = await self.services.subscribers.subscribers.change_preferences(turn.user_id, change)
+        await self.services.conversation.inputs.cancel(turn.user_id)
         await self._show_delivery(turn, subscriber, view_of(self.services, turn).html("delivery.saved"))
 
     @callback(ClearDelivery)
     async def clear_delivery(self, turn: Turn, data: ClearDelivery) -> None:
         change = _CLEARED[_known(data.what, tuple(_CLEARED))]
-        await self._show_delivery(turn, await self.services.subscribers.change_preferences(turn.user_id, change))
+        await self._show_delivery(
+            turn, await self.services.subscribers.subscribers.change_preferences(turn.user_id, change)
+        )
 
     @callback(ShowSounds)
     async def show_sounds(self, turn: Turn, _data: ShowSounds) -> None:
@@ -155,11 +158,13 @@ class DeliveryMixin(BotBase):
     @callback(ShowSnooze)
     async def show_snooze(self, turn: Turn, _data: ShowSnooze) -> None:
         preferences = await self._preferences(turn)
-        await self.show(turn, menus.snooze_menu(view_of(self.services, turn), preferences, self.services.clock()))
+        await self.show(
+            turn, menus.snooze_menu(view_of(self.services, turn), preferences, self.services.conversation.clock())
+        )
 
     @callback(Snooze)
     async def snooze(self, turn: Turn, data: Snooze) -> None:
-        now = self.services.clock()
+        now = self.services.conversation.clock()
         choice = _known(data.how_long, ("1h", "8h", "morning", "off"))
 
         def change(preferences: Preferences) -> Preferences:
@@ -168,18 +173,20 @@ class DeliveryMixin(BotBase):
             hours = {"1h": 1, "8h": 8}.get(choice)
             return replace(preferences, snoozed_until=hours and now + timedelta(hours=hours))
 
-        await self._show_delivery(turn, await self.services.subscribers.change_preferences(turn.user_id, change))
+        await self._show_delivery(
+            turn, await self.services.subscribers.subscribers.change_preferences(turn.user_id, change)
+        )
 
     @callback(ShowMuted)
     async def show_muted(self, turn: Turn, data: ShowMuted) -> None:
-        preferences, now = await self._preferences(turn), self.services.clock()
+        preferences, now = await self._preferences(turn), self.services.conversation.clock()
         await self.show(turn, menus.muted_menu(view_of(self.services, turn), preferences, data.page, now))
 
     @callback(MuteToken)
     async def mute_token(self, turn: Turn, data: MuteToken) -> str:
         if not is_address(data.address):
             raise UserFacingError("callback.stale")
-        until = self.services.clock() + MUTED_FOR
+        until = self.services.conversation.clock() + MUTED_FOR
         await self._change_preferences(turn, lambda p: mute(p, data.address, until))
         return view_of(self.services, turn).plain("delivery.token_muted")
 
@@ -187,7 +194,7 @@ class DeliveryMixin(BotBase):
     async def unmute_token(self, turn: Turn, data: UnmuteToken) -> str:
         preferences = await self._change_preferences(turn, lambda p: unmute(p, data.address))
         view = view_of(self.services, turn)
-        await self.show(turn, menus.muted_menu(view, preferences, data.page, self.services.clock()))
+        await self.show(turn, menus.muted_menu(view, preferences, data.page, self.services.conversation.clock()))
         return view.plain("delivery.token_unmuted")
 
     @callback(ShowCard)
@@ -227,7 +234,7 @@ class DeliveryMixin(BotBase):
 
     @callback(DeliverPrivately)
     async def deliver_privately(self, turn: Turn, _data: DeliverPrivately) -> None:
-        subscriber = await self.services.subscribers.change_preferences(
+        subscriber = await self.services.subscribers.subscribers.change_preferences(
             turn.user_id, lambda p: replace(p, destination=None)
         )
         await self._show_delivery(turn, subscriber)
@@ -244,9 +251,9 @@ class DeliveryMixin(BotBase):
         await self.reply(turn, Message(html=str(view.html(key)), thread_id=group.thread_id))
 
     async def _choose_group(self, turn: Turn, group: GroupChat) -> str:
-        if await self.services.subscribers.find(turn.user_id) is None:
+        if await self.services.subscribers.subscribers.find(turn.user_id) is None:
             return "delivery.here_unknown"
-        if not await self.services.permissions.administers(group.chat_id, turn.user_id):
+        if not await self.services.conversation.permissions.administers(group.chat_id, turn.user_id):
             return "delivery.here_refused"
         place = Destination(chat_id=group.chat_id, thread_id=group.thread_id, title=group.title[:128])
         await self._change_preferences(turn, lambda p: replace(p, destination=place))

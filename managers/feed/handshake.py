@@ -16,7 +16,6 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidHandshake, InvalidProxyStatus, InvalidStatus, InvalidURI
 from websockets.uri import parse_uri
 
-from managers.feed.connection import FeedConnection
 from managers.feed.proxies import Proxies
 from managers.http.request_budget import pause_s
 from runtime.errors import FatalError
@@ -45,7 +44,6 @@ class FeedHandshake(connect):
             # A slow consumer leaves pongs unread; the age of the data decides whether the feed lives.
             ping_timeout=None,
             close_timeout=_CLOSE_TIMEOUT_S,
-            create_connection=FeedConnection,
         )
         self._proxies = proxies
 

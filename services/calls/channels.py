@@ -74,11 +74,6 @@ class ChannelsService:
             channels = [self._recorded(call.channel) for call in calls]
         return [self._filled_in(call, found) for call, found in zip(calls, channels, strict=True)]
 
-    def enrich_at_once(self, call: Call) -> Call | None:
-        """`enrich` of one call whose channel's record is in memory; `None` when it has to be loaded."""
-        found = self._recorded(call.channel)
-        return None if found is None else self._filled_in(call, found)
-
     def known(self) -> Sequence[Channel]:
         """Channels seen on the feed, most calls first."""
         return [self._known[channel_id] for channel_id, _ in self._calls.most_common(MAX_KNOWN)]

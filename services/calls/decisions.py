@@ -63,11 +63,6 @@ class DecisionsService:
         """Enrich and match a batch."""
         return self.match(await self.enrich(calls))
 
-    def decide_at_once(self, call: Call) -> list[ClaimRequest] | None:
-        """`decide` of one call about which nobody has to be asked; `None` when somebody has."""
-        known = None if self._tokens.has_to_ask(call) else self._channels.enrich_at_once(call)
-        return None if known is None else self.match([self._tokens.fill_in(known)])
-
     def match(self, calls: Iterable[Call]) -> list[ClaimRequest]:
         """Decide a batch in order; returns what is to be written down of it, which for most repeats is nothing.
 

@@ -7,7 +7,7 @@ claimed like any other, with the time that has passed since the call.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Final, Protocol, cast
@@ -22,13 +22,14 @@ from domain.calls.score import score
 from domain.matching.matcher import Matcher, Waiting
 from domain.stored.accepted import AcceptedToken
 from domain.stored.alerts import WaitingCall
-from domain.subscribers.partitions import ALL, Partition, partition_of
+from domain.subscribers.partitions import Partition, partition_of
 from managers.redis.client import Command, RedisManager
 from runtime.retry import persistently
 from runtime.waiting import pause
 from services.claims.claiming import ClaimRequest
 from services.claims.outbox import Outbox
 from services.cluster.fencing import LeaseLostError
+from services.cluster.ownership import Ownership
 from services.monitoring.metrics import Metrics
 from services.stores import keys
 
@@ -64,28 +65,22 @@ class LateService:
         tokens: LatestFigures,
         metrics: Metrics,
         clock: Callable[[], datetime],
-        is_ready: Callable[[], bool],
-        partitions: Callable[[], Iterable[Partition]] = lambda: ALL,
+        ownership: Ownership,
     ) -> None:
-        """`is_ready`: whether all subscribers are loaded; before that the matcher would take a pair for gone.
-
-        `partitions`: whose subscribers the matcher has.
-        """
         self._redis = redis
         self._outbox = outbox
         self._matcher = matcher
         self._tokens = tokens
         self._metrics = metrics
         self._clock = clock
-        self._is_ready = is_ready
-        self._partitions = partitions
+        self._ownership = ownership
         self._pauses: dict[str, Pause] = {}
 
     async def run(self, progress: Callable[[], None]) -> None:
         """Look again and again until cancelled."""
         while True:
             progress()
-            if self._is_ready():
+            if self._ownership.is_loaded:  # before, the matcher would take a pair for gone
                 await persistently(partial(self.look, progress), progress)
             await pause(LOOK_EVERY_S, progress)
 
@@ -131,7 +126,7 @@ class LateService:
         return list(waiting.values())
 
     async def _waiting_ids(self) -> list[tuple[Partition, str]]:
-        partitions = sorted(self._partitions())
+        partitions = sorted(self._ownership.matched())
         ask: list[Command] = [
             ("ZRANGEBYSCORE", keys.WAITING_CALLS.of(p), "-inf", "+inf", "LIMIT", 0, CALLS_AT_ONCE) for p in partitions
         ]

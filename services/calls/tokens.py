@@ -94,11 +94,11 @@ class TokensService:
 
     async def enrich(self, calls: Sequence[Call]) -> list[Call]:
         """Fill in what the calls do not say, in the order given. Never raises; takes two seconds at most."""
-        if lacking := list(dict.fromkeys(call.token.address for call in calls if self.has_to_ask(call))):
+        if lacking := list(dict.fromkeys(call.token.address for call in calls if self._has_to_ask(call))):
             await self._answers.refresh(lacking)
-        return [self.fill_in(call) for call in calls]
+        return [self._fill_in(call) for call in calls]
 
-    def has_to_ask(self, call: Call) -> bool:
+    def _has_to_ask(self, call: Call) -> bool:
         """Whether somebody may know more about the call's token."""
         if self._answers.asks_nobody:
             return False
@@ -132,7 +132,7 @@ class TokensService:
             if seen.tick is None or seen.tick.at <= tick.at:
                 seen.tick = tick
 
-    def fill_in(self, call: Call) -> Call:
+    def _fill_in(self, call: Call) -> Call:
         """Complete the call with what is in memory."""
         token, address = call.token, call.token.address
         seen, answer = self._remembered(address), self._answers.fresh(address)

@@ -5,7 +5,7 @@ A kind is added by a row, with the payload that it puts into an `Envelope` and t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 
@@ -18,7 +18,7 @@ from domain.delivery.policy import Rules
 from domain.stored.outgoing import Envelope, Outgoing
 from domain.subscribers.subscriber import Subscriber
 from managers.telegram.rate_limiter import Lane
-from runtime.errors import MessageRefusedError
+from runtime.errors import FatalError, MessageRefusedError
 from services.delivery.composing import Composed, Composer
 from services.delivery.sending import Place
 from services.delivery.turns import Waiting
@@ -47,10 +47,16 @@ class Kind:
 
 
 class Kinds:
-    def __init__(self, rows: Sequence[Kind]) -> None:
-        self._rows = {row.name: row for row in rows}
-        if len(self._rows) < len(rows):
-            raise ValueError(f"a kind of message stands twice among {[row.name for row in rows]}")
+    def __init__(self, rows: Iterable[Kind] = ()) -> None:
+        self._rows: dict[str, Kind] = {}
+        for row in rows:
+            self.add(row)
+
+    def add(self, row: Kind) -> None:
+        """`FatalError` when there is one of this name."""
+        if row.name in self._rows:
+            raise FatalError(f"Two kinds of message are called “{row.name}”.")
+        self._rows[row.name] = row
 
     def of(self, outgoing: Outgoing) -> Kind:
         """Return its row; `KeyError` where there is none: only what was read has one for sure."""

@@ -45,8 +45,12 @@ class Reading(Generic[T_co]):
 class ReadingsService:
     """Keeps readings fresh, all of them side by side: one that hangs holds up no other for longer than its time-out."""
 
-    def __init__(self, readings: Sequence[Reading[object]]) -> None:
-        self._readings = readings
+    def __init__(self, readings: Sequence[Reading[object]] = ()) -> None:
+        self._readings = list(readings)
+
+    def watch(self, reading: Reading[object]) -> None:
+        """Keep one more fresh."""
+        self._readings.append(reading)
 
     async def refresh(self) -> None:
         await asyncio.gather(*(reading.refresh() for reading in self._readings))

@@ -7,7 +7,7 @@ half done. So a job is told which due time it is, and whatever it does bears tha
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -52,7 +52,7 @@ class Job:
 class Schedule:
     def __init__(
         self,
-        jobs: Sequence[Job],
+        jobs: Iterable[Job] = (),
         *,
         due_times: DueTimes,
         clock: Callable[[], datetime],
@@ -60,13 +60,21 @@ class Schedule:
         leads: Callable[[], Awaitable[bool]] | None = None,
     ) -> None:
         """`partitions`: whose jobs are done here. `leads`: whether jobs for everybody are; `None`: they are."""
-        self._jobs = {job.name: job for job in jobs}
+        self._jobs: dict[str, Job] = {}
         self._due_times = due_times
         self._clock = clock
         self._partitions = partitions
         self._leads = leads
         self._left_alone: dict[tuple[str, str], datetime] = {}
         """What failed here, and until when it is not tried again."""
+        for job in jobs:
+            self.add(job)
+
+    def add(self, job: Job) -> None:
+        """`FatalError` when there is one of this name."""
+        if job.name in self._jobs:
+            raise FatalError(f"Two jobs of the schedule are called “{job.name}”.")
+        self._jobs[job.name] = job
 
     async def run(self, progress: Progress) -> None:
         """Look again and again, until cancelled."""

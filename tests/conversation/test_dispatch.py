@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
-from typing import Any, ClassVar, cast
+from typing import ClassVar
 
 import pytest
 import structlog
@@ -307,7 +307,7 @@ async def test_a_command_without_help_is_refused_at_start(
     inputs: Inputs, conversation: RecordedConversation, app: AnyApplication
 ) -> None:
     class Undocumented(BotBase):
-        services = cast("Any", type("Few", (), {"texts": TEXTS}))
+        services = services_of(texts=TEXTS)
 
         @command("mystery", help="help.mystery")
         async def mystery(self, turn: Turn) -> None: ...

@@ -53,6 +53,7 @@ from services.stores import keys
 from services.stores.journal import Journal
 from services.subscribers.group import SubscriberServices
 from services.subscribers.presets import PresetsService, PresetsStore
+from services.subscribers.sharing import SharingService
 from services.subscribers.store import SubscribersStore
 from services.subscribers.versions import SubscriberHistory
 from tests.wiring import held_calls_on, outbox_on, spool_on
@@ -112,6 +113,7 @@ def users_service(
         presets=PresetsService((), store=PresetsStore(redis, NOWHERE, journal), clock=clock),
         subscriptions=SubscriptionsService(load_plans((CONFIG / "plans.toml").read_text("utf-8")), clock=clock),
         history=SubscriberHistory(NOWHERE),
+        sharing=SharingService(redis=redis, postgres=NOWHERE, journal=journal, clock=clock),
         clock=clock,
         returned=held.bring_forward if held else None,
     )

@@ -12,12 +12,17 @@ from domain.matching.matcher import Matcher
 from domain.stored.alerts import WaitingCall
 from domain.subscribers.partitions import PARTITIONS, partition_of
 from services.calls.late import LateService, newest
+from services.cluster.leases import Leases
+from services.cluster.members import ALL_ROLES
+from services.cluster.ownership import Ownership
 from services.stores import keys
 from tests.delivery.kit import NOW, Way, call_of, claim_of, texts_of
 from tests.delivery.kit import waiting_for_holders as holders
 
 
-def late_service(way: Way, matcher: Matcher | None = None, *, is_ready: bool = True) -> LateService:
+def late_service(way: Way, matcher: Matcher | None = None, *, is_loaded: bool = True) -> LateService:
+    ownership = Ownership(Leases(way.redis, "test"), ALL_ROLES)
+    ownership.is_loaded = is_loaded
     return LateService(
         redis=way.redis,
         outbox=way.outbox,
@@ -25,7 +30,7 @@ def late_service(way: Way, matcher: Matcher | None = None, *, is_ready: bool = T
         tokens=way.market,
         metrics=way.metrics,
         clock=way.clock,
-        is_ready=lambda: is_ready,
+        ownership=ownership,
     )
 
 

@@ -23,6 +23,8 @@ from sandbox.telegram.people import SandboxUser
 from sandbox.telegram.server import TelegramSandbox
 from sandbox.telegram.updates import JsonObject
 from sandbox.world import copied_addresses
+from services.stores.journal import Journal
+from services.subscribers.group import SubscriberServices
 from tests.e2e.bot_process import BotProcess
 from tests.e2e.conftest import ADMIN, composed, process_environment, subscribe, text_of
 
@@ -290,6 +292,8 @@ async def enrol(user: SandboxUser, redis_url: str, postgres_dsn: str) -> None:
     """Make somebody a subscriber of everything, without a bot that runs."""
     async with AsyncExitStack() as stack:
         composition = await composed(stack, redis_url, postgres_dsn)
-        await composition.users.subscribers.open(user_id=user.id, chat_id=user.chat_id, name=user.name, language="en")
-        await composition.users.sets.apply_preset(user.id, "everything")
-        await composition.journal.drain_all()
+        await composition.of(SubscriberServices).subscribers.open(
+            user_id=user.id, chat_id=user.chat_id, name=user.name, language="en"
+        )
+        await composition.of(SubscriberServices).sets.apply_preset(user.id, "everything")
+        await composition.of(Journal).drain_all()

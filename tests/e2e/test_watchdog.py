@@ -98,7 +98,7 @@ class Side:
     async def work(self) -> None:
         """Return when every one of them is at work."""
         async with asyncio.timeout(30):
-            while any(bot.state != "working" for bot in self.bots.values()):  # noqa: ASYNC110 - a word, not an event
+            while any(bot.lifecycle.state != "working" for bot in self.bots.values()):  # noqa: ASYNC110 - a word, not an event
                 await asyncio.sleep(0.05)
 
     def end(self) -> None:

@@ -311,7 +311,7 @@ class HealthBot(AdminHealthMixin):
 async def test_admins_see_alarms_in_health(redis_manager: RedisManager, conversation: RecordedConversation) -> None:
     standing = [StandingAlarm(name="token queue", reason="<b>9,000<b> of 10,000", for_s=75)]
     services = services_of(
-        monitoring=MonitoringService(metrics=Metrics(), clock=lambda: NOW, alarms=lambda: standing),
+        monitor=MonitoringService(metrics=Metrics(), clock=lambda: NOW, alarms=lambda: standing),
         inputs=InputsService(redis_manager),
         telegram=conversation,
         texts=Texts.load(),

@@ -16,6 +16,7 @@ from runtime.waiting import LOOK_S, pause, reporting, turn
 from services.calls.call_stream import CallStream
 from services.cluster.leases import Leases
 from services.cluster.members import ALL_ROLES, Members
+from services.cluster.ownership import Share
 from services.cluster.partition_owner import PartitionOwner
 from services.delivery import delivery
 from tests.cluster.kit import call
@@ -158,10 +159,10 @@ async def test_for_what_is_in_flight_of_a_partition_that_goes(redis_manager: Red
     owns = asyncio.Event()
     leases, members = Leases(redis_manager, "ada"), Members(redis_manager, "ada", ALL_ROLES)
     await members.join()
-    owner = PartitionOwner(leases, members, "send", gained=gained, lost=lost)
+    owner = PartitionOwner(Share(leases, "send"), members, gained=gained, lost=lost)
     owning = asyncio.create_task(owner.run(beats))
     await owns.wait()
-    leases.forget(f"send:{partition}" for partition in owner.owned)
+    leases.forget(f"send:{partition}" for partition in owner.share.owned)
     await leaving.wait()
     await beats.more()
     await beats.more()

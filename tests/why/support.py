@@ -28,6 +28,7 @@ from services.payments.subscriptions import SubscriptionsService
 from services.stores.journal import Journal
 from services.subscribers.group import SubscriberServices
 from services.subscribers.presets import PresetsService, PresetsStore
+from services.subscribers.sharing import SharingService
 from services.subscribers.store import SubscribersStore
 from services.subscribers.versions import SubscriberHistory
 from services.why.explanations import CallExplanation, ExplanationsService
@@ -86,6 +87,7 @@ class World:
             presets=self.presets,
             subscriptions=SubscriptionsService(PLANS, clock=self.clock),
             history=SubscriberHistory(postgres),
+            sharing=SharingService(redis=redis, postgres=postgres, journal=self.journal, clock=self.clock),
             clock=self.clock,
         )
         self.decisions = DecisionsService(

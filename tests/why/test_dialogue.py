@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from types import SimpleNamespace
-from typing import Any, cast, get_args
+from typing import Any, get_args
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -36,7 +35,7 @@ from services.why.explanations import (
     Outcome,
 )
 from tests.conversation.telegram_wire import MENU_ID, RecordedConversation, Said
-from tests.conversation.wiring import fields_of
+from tests.conversation.wiring import fields_of, services_of
 from tests.texts.hostile import HOSTILE
 from tests.texts.telegram_html import assert_sendable, shown, units
 from tests.why.support import World, mint
@@ -58,14 +57,14 @@ class Chat:
 
     def __init__(self, world: World, user_id: int) -> None:
         self.conversation = RecordedConversation()
-        parts = SimpleNamespace(
+        services = services_of(
             **fields_of(world.users),
             explanations=world.explanations,
             telegram=self.conversation,
             texts=TEXTS,
             clock=world.clock,
         )
-        self.bot = Bot(cast("Services", parts))
+        self.bot = Bot(services)
         self.user_id = user_id
 
     def turn(self, text: str = "", menu_id: int | None = None) -> Turn:
