@@ -200,6 +200,7 @@ class Composition:
         parts, stores = self.parts, self.stores
         decisions = self._decisions()
         delivery = self._delivery(terminal)
+        schedule = self._schedule(delivery)
         source, leases, calls = parts.source, stores.leases, stores.calls
         return Engine(
             redis=parts.redis,
@@ -208,11 +209,11 @@ class Composition:
             match_shard=self._match_shard(decisions, terminal),
             outbox=stores.outbox,
             spool=stores.spool,
-            refill=stores.refill(delivery, terminal.say),
+            refill=stores.refill(delivery, schedule, terminal.say),
             delivery=delivery,
             tokens=self.tokens,
             late=self._late(),
-            schedule=self._schedule(delivery),
+            schedule=schedule,
             journal=stores.journal,
             database=stores.database,
             history=stores.history,

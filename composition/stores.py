@@ -27,6 +27,7 @@ from services.delivery.held import HeldCalls
 from services.monitoring.metrics import Metrics
 from services.recovery.postgres_fill import PostgresFill
 from services.recovery.refill import Refill, Senders
+from services.schedule.schedule import Schedule
 from services.stores.begun_log import BegunLog
 from services.stores.database import Database
 from services.stores.journal import Journal
@@ -107,7 +108,7 @@ class Stores:
             clock=now,
         )
 
-    def refill(self, senders: Senders, say: Callable[[str], None]) -> Refill:
+    def refill(self, senders: Senders, schedule: Schedule, say: Callable[[str], None]) -> Refill:
         async def leads() -> bool:
             return bool(await self.leases.acquire([REFILL]))
 
@@ -130,6 +131,7 @@ class Stores:
             leads=leads,
             say=say,
             clock=now,
+            rebuild_schedule=schedule.rebuild,
         )
 
     def _sent_before(self, owner: str) -> SentBefore:
