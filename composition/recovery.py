@@ -16,6 +16,7 @@ from services.cluster.ownership import Ownership
 from services.delivery.delivery import DeliveryService
 from services.recovery.postgres_fill import PostgresFill
 from services.recovery.refill import Refill
+from services.schedule.schedule import Schedule
 from services.stores.database import Database
 from services.stores.journal import Journal
 from services.stores.spool import Spool
@@ -77,4 +78,5 @@ def _refill(base: Base) -> Refill:
         leads=leads,
         say=base.terminal.say,
         clock=now,
+        rebuild_schedule=base.of(Schedule).rebuild,
     )

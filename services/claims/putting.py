@@ -15,7 +15,6 @@ from domain.stored.outgoing import Envelope
 from domain.subscribers.partitions import partition_of
 from managers.redis.scripts import Script, packed, raw
 from runtime.clock import milliseconds
-from runtime.fault_points import fault_point
 from services.stores import keys
 from services.stores.journal import Journal, entry
 from services.stores.operations import ScriptCall
@@ -45,7 +44,6 @@ class Putting:
         if reply == 0:
             return False
         self._journal.tail.note([entry("put", document)])
-        fault_point("put")
         log.info("message_put", kind=envelope.kind, user_id=envelope.user_id, key=envelope.key)
         return None if reply is None else True
 

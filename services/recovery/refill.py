@@ -100,6 +100,7 @@ class Refill:
         leads: Callable[[], Awaitable[bool]],
         say: Callable[[str], None],
         clock: Callable[[], datetime],
+        rebuild_schedule: Callable[[Progress], Awaitable[object]] | None = None,
     ) -> None:
         """`renew`: tells an emptied Redis of our leases again. `leads`: whether it is this process that fills.
 
@@ -119,6 +120,7 @@ class Refill:
         self._leads = leads
         self._say = say
         self._clock = clock
+        self._rebuild_schedule = rebuild_schedule
         self._epoch: bytes | None = None
         self._doubts = Doubts(redis, database, journal.begun, spool, sends=sends)
         self._outbox = OutboxRefill(redis=redis, postgres=postgres, spool=spool, clock=clock)
@@ -221,6 +223,8 @@ class Refill:
         accepted = await self._put_back_accepted(progress)
         waiting, held = await self._outbox.put_back(await self._doubts.of_all(), progress)
         await self._put_back_cursor()
+        if self._rebuild_schedule is not None:
+            await self._rebuild_schedule(progress)
         self._epoch = secrets.token_hex(8).encode()
         belongs_to, lost_both = await self._database.of_filled_redis()
         done = ("DEL", keys.IN_DOUBT.of())

@@ -7,7 +7,7 @@ half done. So a job is told which due time it is, and whatever it does bears tha
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -47,6 +47,9 @@ class Job:
     is not known, at first or in a Redis that was emptied."""
     for_everybody: bool = False
     """It is about no single subscriber."""
+    all_due: Callable[[], AsyncIterator[tuple[int, datetime]]] | None = None
+    """From what makes it due: for whom it is and when. Read when a Redis that was emptied is filled again; `None` where
+    the due times come back otherwise."""
 
 
 class Schedule:
@@ -81,6 +84,19 @@ class Schedule:
         while True:
             await persistently(partial(self.look, progress), progress)
             await pause(LOOK_EVERY_S, progress)
+
+    async def rebuild(self, progress: Progress = lambda: None) -> int:
+        """Say anew when everything is due, for a Redis that was emptied; what stands already stays. Returns how many.
+
+        `TransientError`: do it again.
+        """
+        count = 0
+        for name, all_due in ((job.name, job.all_due) for job in self._jobs.values() if job.all_due):
+            async for user_id, at in all_due():
+                progress()
+                await self._due_times.set(name, user_id, at, unless_known=True)
+                count += 1
+        return count
 
     async def look(self, progress: Progress = lambda: None) -> int:
         """Do what is due now; return how many things the jobs did. `TransientError`: look again."""

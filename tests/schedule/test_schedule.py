@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -184,6 +185,23 @@ async def test_a_time_that_was_changed_meanwhile_stands(due_times: DueTimes, clo
     await due_times.remove("report", 7)
     clock.now = EIGHT + 9 * DAY
     assert await schedule.look() == 0
+
+
+async def test_an_emptied_redis_learns_again_when_what_is_due(
+    due_times: DueTimes, clock: Clock, redis_manager: RedisManager
+) -> None:
+    async def all_due() -> AsyncIterator[tuple[int, datetime]]:
+        for user in (7, 8):
+            yield user, EIGHT
+
+    done = Done()
+    reports = replace(job(done), all_due=all_due)
+    schedule = Schedule([reports, Job(name="other", run=done)], due_times=due_times, clock=clock)
+    await redis_manager.transaction([("FLUSHALL",)])
+    await due_times.set("report", 8, EIGHT + HOUR)
+    assert await schedule.rebuild() == 2
+    assert await schedule.look() == 1
+    assert done.runs == [("7", EIGHT)]
 
 
 async def test_redis_being_away_is_the_looker_to_wait_for(clock: Clock) -> None:
