@@ -64,7 +64,7 @@ def build(base: Base) -> Feature:
             DIGESTS.run_by(once_sure(digests.run)),
             PARTITIONS.run_by(shard.partitions.run),
         ],
-        steps=Steps(drain=drains.get(base.place.role)),
+        steps=Steps(drain=drains.get(base.place.role), left=lambda: {"held": delivery.held}),
     )
 
 
