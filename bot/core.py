@@ -104,7 +104,8 @@ class TokenFilterBot(BotBase):
                 for steps in self._steps:
                     group.create_task(_in_turn([steps.drain]), name="drain")
         except TimeoutError:
-            log.warning("drain_timed_out")
+            left = [steps.left() for steps in self._steps if steps.left]
+            log.warning("drain_timed_out", **{what: count for counts in left for what, count in counts.items()})
 
     def _excused(self) -> frozenset[str]:
         """Who waits while the stores are completed: all but those who do that."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -30,6 +30,8 @@ class Steps:
     """While the work begins."""
     drain: Step | None = None
     """The intake has ended: finish what came in. All at the same time; who depends on another awaits it."""
+    left: Callable[[], Mapping[str, int]] | None = None
+    """What is left, for the log when there was no time to drain it."""
     finish: Step | None = None
     """The work has ended, the connections are still there."""
     leave: Step | None = None

@@ -71,7 +71,11 @@ def build(base: Base) -> Feature:
     return Feature(
         parts=[intake, shard, calls, decisions],
         jobs=[*_jobs(base, intake, shard, calls), LATE.run_by(_late(base).run)],
-        steps=Steps(load=intake.loaded if role in {"all", "gateway"} else None, drain=drains.get(role)),
+        steps=Steps(
+            load=intake.loaded if role in {"all", "gateway"} else None,
+            drain=drains.get(role),
+            left=lambda: {"queued": intake.token_queue.qsize()},
+        ),
         health=health,
         alarms=_alarms(base, intake),
     )

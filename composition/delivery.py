@@ -71,7 +71,7 @@ def build(base: Base) -> Feature:
             SCHEDULE.run_by(once_sure(schedule.run)),
             PARTITIONS.run_by(shard.partitions.run),
         ],
-        steps=Steps(drain=drains.get(base.place.role)),
+        steps=Steps(drain=drains.get(base.place.role), left=lambda: {"held": delivery.held}),
     )
 
 
