@@ -13,7 +13,7 @@ from managers.redis.client import RedisManager
 from managers.storage.postgres import PostgresManager
 from runtime.clock import now
 from services.claims.dead_letters import DeadLetters
-from services.cluster.members import Member, Members, Role
+from services.cluster.members import Member, Members
 from services.monitoring import conditions, gauges
 from services.monitoring.health import answers
 from services.monitoring.readings import Reading, ReadingsService
@@ -118,7 +118,8 @@ def _watch_for_alarms(composition: Composition) -> None:
     standing = readings.database
     alarms.watch("PostgreSQL's data", conditions.data_lost(lambda: standing.value), after_s=DATA_LOST_S)
     alarms.watch("dead letters", conditions.LettersGrew(readings.letters))
-    alarms.watch("local store", conditions.flagged(lambda: engine.spool.is_local, "Redis is done without"))
+    without_redis = conditions.because("alarm.without_redis")
+    alarms.watch("local store", conditions.flagged(lambda: engine.spool.is_local, without_redis))
     queue, health = parts.telegram.queue, parts.telegram.health
     alarms.watch("updates", conditions.nobody_answered(lambda: health().problem, *composition.why_unanswered))
     alarms.watch("waiting updates", conditions.updates_waiting(lambda: queue.oldest_age_s, lambda: len(queue)))
@@ -130,16 +131,8 @@ def _watch_for_alarms(composition: Composition) -> None:
         alarms.watch("old calls", conditions.CallsOutdated(lambda: counts.calls_stale))
         alarms.watch("feed", conditions.feed_silent(intake.feed.health))
     if composition.place.role == "gateway":
-        missing = partial(_role_missing, members)
-        alarms.watch("processes", missing, after_s=ROLE_MISSING_S)
+        alarms.watch("processes", conditions.roles_missing(members), after_s=ROLE_MISSING_S)
 
 
 def _others(members: Members, owner: str) -> list[Member]:
     return [one for one in members.living() if one.owner != owner]
-
-
-def _role_missing(members: Members) -> str | None:
-    """Who talks to admins tells them when a part of the work is nobody's."""
-    roles: tuple[Role, ...] = ("ingest", "match", "send")
-    missing = [role for role in roles if not members.living(role)]
-    return f"no process of the role {', '.join(missing)} is alive" if missing else None
