@@ -19,9 +19,9 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 MAX_FILE_BYTES = 20_000_000
 KEPT_FILES = 5
 FILES = {
-    "payments.log": ("services.payments", "services.invoices"),
-    "rediserror.log": ("managers.redis",),
-    "redisperformance.log": ("services.redis_performance",),
+    "payments.log": ("services.payments",),
+    "rediserror.log": ("managers.redis.circuit", "managers.redis.written"),
+    "redisperformance.log": ("managers.redis.latencies",),
     "sent_notifications.log": ("services.delivery.settling",),
     "user_settings.log": ("services.subscribers",),
 }

@@ -29,6 +29,7 @@ from managers.redis.errors import (
     RedisUnservingError,
     wrapped_errors,
 )
+from managers.redis.latencies import RedisLatencies
 from managers.redis.replies import Reply, StreamEntry, entries, entries_of_one_stream, info, pairs, text
 from managers.redis.written import ServerRun, WrittenNote
 
@@ -80,6 +81,7 @@ class RedisManager:
         self._reply_timeout_s = reply_timeout_s
         self._health_check_interval_s = health_check_interval_s
         self._circuit = Circuit()
+        self.latencies = RedisLatencies()
         self._turns = asyncio.Semaphore(max_connections)
         self._driver = Connections(
             url,
@@ -328,7 +330,7 @@ class RedisManager:
             self.commands_sent += len(commands)
             self.round_trips += 1
             with self._circuit.attempt(commands[0][0], is_probe=is_probe), wrapped_errors(own_codes):
-                return await self._driver.ask(commands)
+                return await self.latencies.measured(commands[0][0], self._driver.ask(commands))
         except RedisUnservingError as error:
             if error.code == "MISCONF":
                 self.written.doubt(str(error))

@@ -214,9 +214,11 @@ def clocks_wrong(own: Callable[[], float | None], others: Callable[[], Iterable[
         wrong: list[Reason] = []
         if (by_s := own()) is not None:
             wrong.append(because(_OWN_CLOCK[by_s > 0], seconds=f"{abs(by_s):,.0f}"))
-        for one in others():
-            if (by_s := one.clock_wrong_by_s) is not None:
-                wrong.append(because(_CLOCK[by_s > 0], process=one.owner, seconds=f"{abs(by_s):,.0f}"))
+        wrong.extend(
+            because(_CLOCK[by_s > 0], process=one.owner, seconds=f"{abs(by_s):,.0f}")
+            for one in others()
+            if (by_s := one.clock_wrong_by_s) is not None
+        )
         return tuple(wrong) or None
 
     return reason
