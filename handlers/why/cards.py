@@ -16,7 +16,8 @@ from domain.filters.numbers import show_rule, show_short, show_value
 from domain.filters.registry import FIELDS, FilterField, Range
 from domain.subscribers.subscriber import Subscriber
 from domain.why.verdicts import SetVerdict, figures_read
-from handlers.conversation.menus import Keyboard, View, message
+from handlers.conversation.menus import Keyboard, View, in_rows, message
+from handlers.conversation.pages import Page
 from handlers.why.buttons import ShowNearMisses
 from services.why.explanations import CallExplanation, Explanation, NearMiss, NearMisses, Outcome
 from texts.markup import Html, join, to_plain, utf16_length
@@ -89,12 +90,10 @@ def explanation_card(view: View, found: Explanation, now: datetime) -> Message:
     )
 
 
-def near_misses_card(view: View, misses: NearMisses, page: int) -> Message:
-    """List one page of near misses, each with a button that explains it; a page beyond the end is the last one."""
-    last = max(0, (len(misses.found) - 1) // MISSES_PER_PAGE)
-    page = min(max(page, 0), last)
-    first = page * MISSES_PER_PAGE
-    shown = misses.found[first : first + MISSES_PER_PAGE]
+def near_misses_card(view: View, misses: NearMisses, asked: int) -> Message:
+    """List one page of near misses, each with a button that explains it."""
+    page = Page.at(asked, total=len(misses.found), per_page=MISSES_PER_PAGE)
+    first, shown = page.start, page.of(misses.found)
     if not shown:
         return message(view.html("why.no_misses", count=misses.calls_checked, zone=misses.time_zone))
     lines = [_miss(view, place, miss, misses.time_zone) for place, miss in enumerate(shown, start=first + 1)]
@@ -102,7 +101,7 @@ def near_misses_card(view: View, misses: NearMisses, page: int) -> Message:
         view.html("why.misses", count=len(misses.found), checked=misses.calls_checked, zone=misses.time_zone),
         join("\n", lines),
         Html() if misses.complete else view.html("why.misses_cut"),
-        keyboard=(*_miss_buttons(view, shown, first), *_turning(view, page, last)),
+        keyboard=(*_miss_buttons(view, shown, first), *page.turning(view, ShowNearMisses)),
     )
 
 
@@ -305,16 +304,7 @@ def _miss_buttons(view: View, shown: Sequence[NearMiss], first: int) -> Keyboard
         )
         for place, miss in enumerate(shown, start=first + 1)
     ]
-    return tuple(tuple(buttons[start : start + 2]) for start in range(0, len(buttons), 2))
-
-
-def _turning(view: View, page: int, last: int) -> Keyboard:
-    buttons = tuple(
-        view.button(key, ShowNearMisses(target))
-        for key, target in (("button.previous", page - 1), ("button.next", page + 1))
-        if 0 <= target <= last
-    )
-    return (buttons,) if buttons else ()
+    return in_rows(buttons, 2)
 
 
 def _length(html: Html) -> int:
