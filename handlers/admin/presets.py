@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Final
-
-from msgspec.structs import replace
 
 from domain.buttons.data import CallbackData
 from domain.filters.presets import Preset
@@ -24,10 +21,8 @@ from handlers.conversation.base import BotBase, Turn
 from handlers.conversation.menus import message, view_of
 from handlers.conversation.routing import callback, command, text_input
 from runtime.errors import UserFacingError
-from services.subscribers.presets import MAX_ABOUT_UTF16
 from services.subscribers.set_changes import set_name, set_of
-from texts.markup import Html, cut
-from texts.sanitise import inert
+from texts.markup import Html
 
 NEW_PRESET: Final = "preset_new"
 PRESET_NAME: Final = "preset_name"
@@ -62,9 +57,7 @@ class AdminPresetsMixin(BotBase):
     async def take_rules(self, turn: Turn, data: TakeRules) -> None:
         """Give the preset the rules of one of the admin's sets, and all its followers with it."""
         rules = set_of(await self.services.subscribers.require(turn.user_id), data.number).rules
-        preset = await self.services.presets.change(
-            data.preset_key, lambda p: replace(p, rules=dict(rules)), turn.user_id
-        )
+        preset = await self.services.presets.set_rules(data.preset_key, rules, turn.user_id)
         followers = await self.services.loading.follow_preset(preset.key)
         note = view_of(self.services, turn).html("admin.preset_changed", followers=followers)
         await self._show_admin_preset(turn, preset, note)
@@ -124,13 +117,12 @@ class AdminPresetsMixin(BotBase):
         name = await self._typed_name(turn)
         if name is not None:
             key = NamePreset.unpack(payload).preset_key
-            await self._reword(turn, key, lambda preset: replace(preset, name=name))
+            await self._show_reworded(turn, await self.services.presets.rename(key, name, turn.user_id))
 
     @text_input(PRESET_ABOUT)
     async def typed_preset_about(self, turn: Turn, payload: str) -> None:
-        about = inert(cut(turn.text, MAX_ABOUT_UTF16), MAX_ABOUT_UTF16, copyable=True)
         key = DescribePreset.unpack(payload).preset_key
-        await self._reword(turn, key, lambda preset: replace(preset, about=about))
+        await self._show_reworded(turn, await self.services.presets.describe(key, turn.text, turn.user_id))
 
     async def _typed_name(self, turn: Turn) -> str | None:
         """Return the name that was typed, or say what is wrong with it; the question stays open."""
@@ -142,7 +134,6 @@ class AdminPresetsMixin(BotBase):
             await self.reply(turn, message(refused))
             return None
 
-    async def _reword(self, turn: Turn, key: str, change: Callable[[Preset], Preset]) -> None:
-        preset = await self.services.presets.change(key, change, turn.user_id)
+    async def _show_reworded(self, turn: Turn, preset: Preset) -> None:
         await self.services.inputs.cancel(turn.user_id)
         await self._show_admin_preset(turn, preset, view_of(self.services, turn).html("admin.preset_reworded"))

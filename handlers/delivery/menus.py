@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import Final, get_args
+from typing import Final
 
 from domain.calls.events import Call, Channel, ChannelRecord, Token
+from domain.delivery.changes import FIELDS, KINDS
 from domain.delivery.messages import Button, Message
 from domain.delivery.quiet import show_minute, zone_of
-from domain.subscribers.subscriber import ALL_BUTTONS, CardField, MessageKind, Preferences, QuietHours, Subscriber
+from domain.subscribers.subscriber import ALL_BUTTONS, NOTHING_PASSES, Preferences, QuietHours, Subscriber
 from handlers.conversation.menus import Keyboard, View, in_rows, message
 from handlers.conversation.pages import Page
 from handlers.delivery.buttons import (
@@ -30,8 +31,6 @@ from handlers.delivery.buttons import (
 from services.delivery.cards import alert_card
 from texts.markup import Html
 
-KINDS: Final[tuple[MessageKind, ...]] = get_args(MessageKind)
-FIELDS: Final[tuple[CardField, ...]] = get_args(CardField)
 MUTED_PER_PAGE: Final = 8
 _PER_ROW: Final = 2
 _AT: Final = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -174,7 +173,7 @@ def quiet_text(view: View, quiet: QuietHours | None) -> str:
 
 
 def level_text(view: View, quiet: QuietHours | None) -> str:
-    if quiet is None or quiet.pass_score > 100:  # noqa: PLR2004 - the highest score
+    if quiet is None or quiet.pass_score >= NOTHING_PASSES:
         return view.plain("value.nothing")
     return view.plain("value.score", score=quiet.pass_score)
 
