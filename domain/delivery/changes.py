@@ -8,6 +8,7 @@ from typing import Final, TypeVar, get_args
 
 from msgspec.structs import replace
 
+from domain.calls.addresses import is_address
 from domain.delivery.policy import mute, parse_cap, parse_pass_score, snooze_until_morning
 from domain.delivery.quiet import parse_quiet_hours
 from domain.subscribers.subscriber import (
@@ -86,6 +87,8 @@ def snooze(how_long: str, now: datetime) -> Change:
 
 
 def token_muted(address: str, now: datetime) -> Change:
+    if not is_address(address):
+        raise UserFacingError("callback.stale")
     return lambda p: mute(p, address, now + MUTED_FOR)
 
 
@@ -98,9 +101,8 @@ def card_field(field: str, *, shown: bool) -> Change:
 
     def change(preferences: Preferences) -> Preferences:
         card = preferences.card
-        return replace(
-            preferences, card=replace(card, hidden=card.hidden - {known} if shown else card.hidden | {known})
-        )
+        hidden = card.hidden - {known} if shown else card.hidden | {known}
+        return replace(preferences, card=replace(card, hidden=hidden))
 
     return change
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Final
 
 from domain.buttons.cards import MuteToken
-from domain.calls.addresses import is_address
 from domain.delivery import changes
 from domain.delivery.changes import Change
 from domain.delivery.messages import Message
@@ -117,8 +116,6 @@ class DeliveryMixin(BotBase):
 
     @callback(MuteToken)
     async def mute_token(self, turn: Turn, data: MuteToken) -> str:
-        if not is_address(data.address):
-            raise UserFacingError("callback.stale")
         await self._change_preferences(turn, changes.token_muted(data.address, self.services.clock()))
         return view_of(self.services, turn).plain("delivery.token_muted")
 
