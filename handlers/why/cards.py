@@ -19,7 +19,7 @@ from domain.why.verdicts import SetVerdict, figures_read
 from handlers.conversation.menus import Keyboard, View, in_rows, message
 from handlers.conversation.pages import Page
 from handlers.why.buttons import ShowNearMisses
-from services.why.explanations import CallExplanation, Explanation, NearMiss, NearMisses, Outcome
+from services.why.answers import CallExplanation, Explanation, NearMiss, NearMisses, Outcome
 from texts.markup import Html, join, to_plain, utf16_length
 
 SETS_BUDGET_UTF16: Final = 2_600

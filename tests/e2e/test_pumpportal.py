@@ -15,7 +15,7 @@ from sandbox.feed.replay import ReplaySandbox
 from sandbox.providers.jupiter import PriceSandbox
 from sandbox.telegram.server import TelegramSandbox
 from sandbox.telegram.updates import JsonObject
-from sandbox.world import copied_addresses
+from sandbox.world.world import copied_addresses
 from tests.e2e.bot_process import BotProcess
 from tests.e2e.conftest import process_environment, set_filter, subscribe
 

@@ -9,11 +9,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from domain.filters.explanation import fits
+from domain.filters.lists import MAX_CHOICES, MAX_WORDS
 from domain.filters.numbers import (
     DIGITS,
     LARGEST,
-    MAX_CHOICES,
-    MAX_WORDS,
     parse_rule,
     parse_value,
     show_rule,

@@ -26,7 +26,7 @@ from handlers.why.buttons import ShowNearMisses
 from handlers.why.cards import explanation_card, near_misses_card
 from handlers.why.why import WhyMixin
 from runtime.errors import UserFacingError
-from services.why.explanations import (
+from services.why.answers import (
     CallExplanation,
     Delivery,
     EarlierCall,
