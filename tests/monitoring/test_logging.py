@@ -101,3 +101,9 @@ async def test_a_minute_of_redis_is_one_line(redis_manager: RedisManager, log_di
     [line] = [json.loads(line) for line in (log_directory / "redisperformance.log").read_text("utf-8").splitlines()]
     assert line["round_trips"] >= 21
     assert 0 < line["p50_ms"] <= line["p99_ms"] <= line["max_ms"] < 50, "waiting for a stream is no latency"
+
+
+def test_the_token_of_a_bot_reaches_no_log(log_directory: Path) -> None:
+    token = "123456789:AAF" + "x" * 32
+    structlog.get_logger("x").warning("refused", url=f"https://api.telegram.org/bot{token}/getMe", token=token)
+    assert token not in (log_directory / "bot.log").read_text("utf-8")

@@ -11,9 +11,10 @@ from urllib.parse import quote
 import msgspec
 import structlog
 
+from domain.calls.addresses import is_mint
 from domain.calls.events import Call, Channel, ChannelRecord, Event, Heartbeat, PriceTick, Token
 from domain.calls.statistics import wilson_lower_percent
-from managers.feed.sources.base import NAME_LIMIT, SYMBOL_LIMIT, TEXT_LIMIT, cut, is_address, is_plausible, place
+from managers.feed.sources.base import NAME_LIMIT, SYMBOL_LIMIT, TEXT_LIMIT, cut, is_plausible, place
 from managers.feed.sources.links import media_link, telegram_handle, web_link, x_handle
 from managers.feed.sources.native_frames import (
     CHANNEL_SHAPE,
@@ -256,7 +257,7 @@ def _place(text: str) -> str:
 @lru_cache(_MOST_ADDRESSES)
 def _address(text: str) -> str:
     """Give the address; the same object each time, which makes it quick to find by it later."""
-    if not is_address(text):
+    if not is_mint(text):
         raise FrameError("token address is not the base58 form of 32 bytes")
     return text
 
