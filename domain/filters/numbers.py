@@ -1,9 +1,9 @@
 """Rules and numbers as people type and read them: `1.5k`, `$40,000`, `-20% - 200%`, `1d 6h`, `yes`, `cat, -inu`.
 
 A number that is read is a finite float, in the unit of the field (see `domain.filters.registry.Unit`), not negative but
-for a change, and of at most nine significant digits; `parse_value(show_value(v, unit), unit) == v` for every such v,
-and `parse_rule(show_rule(r, field), field) == r` for every rule r that was read. The words accepted here are grammar,
-not sentences: what people are told is in `texts/`, under the keys of the errors.
+for a change, and of at most nine significant digits; what `show_value` shows of such a number reads as the same
+number, and `parse_rule(show_rule(r, field), field) == r` for every rule r that was read. The words accepted here are
+grammar, not sentences: what people are told is in `texts/`, under the keys of the errors.
 """
 
 from __future__ import annotations
@@ -81,19 +81,6 @@ _NEGATIVE: Final = re.compile(r"-[$x×]?[\d.]")
 """A dash that touches a number is a sign; with a space between it is the dash of a range, as in `- 3h`."""
 
 
-def parse_value(text: str, unit: Unit) -> float:
-    """One number. Raises `UserFacingError`: `number.unreadable`, `number.negative` or `number.out_of_range`.
-
-    A flag, a choice and a text are no numbers and always unreadable. The arguments of the error are `typed` and
-    `expected` (an example), and for the last one `largest`.
-    """
-    try:
-        return _value(_clean(text), unit)
-    except Unreadable as error:
-        expected = EXAMPLES.get(unit, "")
-        raise UserFacingError(error.key, typed=clip(text), expected=expected, **error.arguments) from None
-
-
 def parse_rule(text: str, field: FilterField) -> Rule | None:
     """A rule that fails where the value is missing, or `None` where the person wants none (`any`, `off`, `none`).
 
@@ -101,7 +88,8 @@ def parse_rule(text: str, field: FilterField) -> Rule | None:
     number alone is the minimum, of a duration the maximum; both ends belong to the range. In a change a dash that
     touches a number at its beginning is a sign. Flags: `yes`, `no`. Choices and words: see `domain.filters.lists`.
 
-    Raises `UserFacingError` with `typed` and `expected` as `parse_value` does, or `range.unreadable`,
+    Raises `UserFacingError` with `typed` and `expected` (an example): `number.unreadable`, `number.negative`,
+    `number.out_of_range` (`largest`), `range.unreadable`,
     `range.upside_down` (with `minimum` and `maximum` as shown), `flag.unreadable`, `list.unreadable` (no item),
     `list.too_many` (`largest`), `list.too_long` (`item`, `largest`), `list.contradiction` (`item`).
     """
