@@ -21,7 +21,8 @@ from handlers.conversation.base import BotBase, Turn
 from handlers.conversation.menus import message, view_of
 from handlers.conversation.routing import callback, command, text_input
 from runtime.errors import UserFacingError
-from services.subscribers.set_changes import set_name, set_of
+from services.subscribers.presets import MAX_ABOUT_UTF16
+from services.subscribers.set_changes import MAX_NAME_UTF16, set_name, set_of
 from texts.markup import Html
 
 NEW_PRESET: Final = "preset_new"
@@ -84,22 +85,22 @@ class AdminPresetsMixin(BotBase):
     @callback(NewPreset, admin=True)
     async def ask_new(self, turn: Turn, data: NewPreset) -> None:
         set_of(await self.services.subscribers.require(turn.user_id), data.number)
-        await self._ask(turn, NEW_PRESET, data, AdminPresets(), "admin.ask_preset_name")
+        await self._ask(turn, NEW_PRESET, data, AdminPresets(), "admin.ask_preset_name", MAX_NAME_UTF16)
 
     @callback(NamePreset, admin=True)
     async def ask_preset_name(self, turn: Turn, data: NamePreset) -> None:
         key = self.services.presets.find(data.preset_key).key
-        await self._ask(turn, PRESET_NAME, data, AdminPreset(key), "admin.ask_preset_name")
+        await self._ask(turn, PRESET_NAME, data, AdminPreset(key), "admin.ask_preset_name", MAX_NAME_UTF16)
 
     @callback(DescribePreset, admin=True)
     async def ask_preset_about(self, turn: Turn, data: DescribePreset) -> None:
         key = self.services.presets.find(data.preset_key).key
-        await self._ask(turn, PRESET_ABOUT, data, AdminPreset(key), "admin.ask_preset_about")
+        await self._ask(turn, PRESET_ABOUT, data, AdminPreset(key), "admin.ask_preset_about", MAX_ABOUT_UTF16)
 
-    async def _ask(self, turn: Turn, kind: str, data: CallbackData, back: CallbackData, key: str) -> None:
+    async def _ask(self, turn: Turn, kind: str, data: CallbackData, back: CallbackData, key: str, limit: int) -> None:
         view = view_of(self.services, turn)
         await self.services.inputs.expect(turn.user_id, kind, data.pack())
-        await self.show(turn, message(view.html(key), keyboard=((view.button("button.back", back),),)))
+        await self.show(turn, message(view.html(key, limit=limit), keyboard=((view.button("button.back", back),),)))
 
     @text_input(NEW_PRESET)
     async def typed_new_preset(self, turn: Turn, payload: str) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Final
 
 from domain.buttons.cards import ShowWhy
 from domain.calls.events import Call, Token
+from domain.calls.lifetimes import ACCEPTED_FOR, FRESH_FOR
 from domain.delivery.messages import Message
 from domain.delivery.quiet import show_minute, zone_of
 from domain.filters.explanation import RuleVerdict
@@ -123,6 +124,7 @@ def _outcome(view: View, one: CallExplanation, now: datetime, zone: str) -> Html
         age=_ago((one.decided.decided_at - one.decided.call.called_at).total_seconds()),
         channel=earlier.channel if earlier else "",
         at=_moment(earlier.at, zone) if earlier else "",
+        days=ACCEPTED_FOR.days,
     )
     late = Html() if one.late_s is None else view.html("why.late", late=_ago(one.late_s))
     return join("\n", (line for line in (text, late, _account(view, one)) if line))
@@ -235,7 +237,9 @@ def _delivered(view: View, one: CallExplanation, zone: str) -> Html:
     delivery = one.delivery
     if delivery is None:
         return view.html("why.delivery_unknown")
-    reason = view.plain(_REASONS[delivery.reason]) if delivery.reason in _REASONS else delivery.reason or ""
+    reason = delivery.reason or ""
+    if reason in _REASONS:
+        reason = view.plain(_REASONS[reason], minutes=FRESH_FOR // timedelta(minutes=1))
     line = view.html(
         _DELIVERIES[delivery.status],
         at=_moment(delivery.sent_at, zone) if delivery.sent_at else "?",

@@ -9,11 +9,13 @@ import shutil
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
 from msgspec import Struct
 
+from domain.calls.lifetimes import FRESH_FOR
 from managers.feed.websocket import FeedHealth
 from services.cluster.members import Member, Members, Role
 from services.monitoring.readings import Reading
@@ -37,6 +39,7 @@ FULL_SHARE: Final = 0.8
 JOURNAL_AGE_S: Final = 60.0
 UPDATE_AGE_S: Final = 60.0
 """Twice as long as all that one person may have waiting takes at the pace that Telegram allows."""
+MINUTE: Final = timedelta(minutes=1)
 MIB: Final = 1 << 20
 DISK_FREE_BYTES: Final = 512 * MIB
 DISK_FREE_SHARE: Final = 0.05
@@ -200,7 +203,7 @@ class CallsOutdated:
         came = self._growth.by(self._count())
         if came < OUTDATED:
             return None
-        return because("alarm.calls_outdated", came=f"{came:,}", minutes=_MINUTES)
+        return because("alarm.calls_outdated", came=f"{came:,}", minutes=_MINUTES, fresh=f"{FRESH_FOR / MINUTE:.0f}")
 
 
 _CLOCK: Final = {True: "alarm.clock_ahead", False: "alarm.clock_behind"}

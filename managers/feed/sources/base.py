@@ -10,6 +10,7 @@ from typing import Protocol
 from domain.calls.events import Call, Channel, Event, Token
 
 NAME_LIMIT = 200
+REASON_LIMIT = 160
 SYMBOL_LIMIT = 50
 TEXT_LIMIT = 4096
 
