@@ -55,10 +55,10 @@ class Script:
 
 
 class RedisManager:
-    """A pool of connections, open inside `async with`; it connects when first asked: Redis may be away.
+    """A pool of connections, open inside `async with`; it connects when first asked.
 
-    Every method raises `RedisAwayError` or `RedisReplyError`. While `run` runs and Redis is away, they raise at once
-    and nothing is sent. `commands_sent` and `round_trips` count what went out.
+    Every method raises `RedisAwayError` or `RedisReplyError`. While `run` runs and Redis is unavailable, they raise
+    at once and nothing is sent. `commands_sent` and `round_trips` count what went out.
     """
 
     def __init__(
