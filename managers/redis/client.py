@@ -57,8 +57,8 @@ class Script:
 class RedisManager:
     """A pool of connections, open inside `async with`; it connects when first asked.
 
-    Every method raises `RedisAwayError` or `RedisReplyError`. While `run` runs and Redis is unavailable, they raise
-    at once and nothing is sent. `commands_sent` and `round_trips` count what went out.
+    Every method raises `RedisAwayError` or `RedisReplyError`, at once while `run` runs and Redis is known not to
+    answer: then nothing is sent. `commands_sent` and `round_trips` count what went out.
     """
 
     def __init__(
