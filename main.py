@@ -27,7 +27,7 @@ from runtime.fault_points import points
 from runtime.pace import pace
 from runtime.private_files import keep_private
 from runtime.retry import persistently
-from sandbox.world import POSTGRES, Wants, World, open_world
+from sandbox.world.world import POSTGRES, Wants, World, open_world
 from services.claims.outbox import Outbox
 from services.cluster.members import Shard
 from services.monitoring.group import MonitoringServices

@@ -16,7 +16,6 @@ from services.cluster.leases import Leases
 from services.cluster.members import Member, Members
 from services.cluster.ownership import Ownership
 from services.delivery.delivery import DeliveryService
-from services.monitoring.conditions import show_difference
 from services.monitoring.health import MemberHealth, PartHealth, ProcessHealth
 from services.stores.database import INCOMPLETE, Standing
 
@@ -75,7 +74,8 @@ async def feed_health(feed: WebSocketManager, leases: Leases) -> PartHealth:
 async def clock_health() -> PartHealth:
     """Always well: a clock that is wrong is corrected, so it is told and no reason to restart us."""
     if now.wrong_by_s is not None:
-        detail = f"wrong: {show_difference(now.wrong_by_s)} of the time that Telegram tells; corrected"
+        way = "ahead" if now.wrong_by_s > 0 else "behind"
+        detail = f"wrong: {abs(now.wrong_by_s):,.0f} s {way} of the time that Telegram tells; corrected"
     elif now.ahead_s is not None:
         detail = "agrees with Telegram's"
     else:

@@ -11,7 +11,7 @@ from composition.feature import Alarm, Base, Feature
 from runtime.clock import now
 from services.cluster.changes import Changes
 from services.cluster.leases import Leases
-from services.cluster.members import Member, Members, Role
+from services.cluster.members import Member, Members
 from services.cluster.ownership import Ownership
 from services.cluster.sent_lately import SentBefore
 from services.cluster.slot_leases import SlotLeases
@@ -70,7 +70,7 @@ def build(base: Base) -> Feature:
     others = partial(_others, members, place.owner)
     alarms = [Alarm("clock", conditions.clocks_wrong(lambda: now.wrong_by_s, others))]
     if place.role == "gateway":
-        alarms.append(Alarm("processes", partial(_role_missing, members), ROLE_MISSING_S))
+        alarms.append(Alarm("processes", conditions.roles_missing(members), ROLE_MISSING_S))
     return Feature(
         parts=[members, leases, ownership, Changes(redis, place.owner), *shared],
         jobs=jobs,
@@ -81,13 +81,6 @@ def build(base: Base) -> Feature:
 
 def _others(members: Members, owner: str) -> list[Member]:
     return [one for one in members.living() if one.owner != owner]
-
-
-def _role_missing(members: Members) -> str | None:
-    """Who talks to admins tells them when a part of the work is nobody's."""
-    roles: tuple[Role, ...] = ("ingest", "match", "send")
-    missing = [role for role in roles if not members.living(role)]
-    return f"no process of the role {', '.join(missing)} is alive" if missing else None
 
 
 def _slots(base: Base, members: Members) -> SlotLeases | None:

@@ -65,7 +65,7 @@ def build(base: Base) -> Feature:
             Alarm("disk", conditions.disk_filling(base.settings.data_dir), DISK_FILLING_S),
             Alarm("PostgreSQL", conditions.unanswered(asked)),
             Alarm("PostgreSQL's data", conditions.data_lost(lambda: standing.value), DATA_LOST_S),
-            Alarm("local store", conditions.flagged(lambda: spool.is_local, "Redis is done without")),
+            Alarm("local store", conditions.flagged(lambda: spool.is_local, conditions.because("alarm.without_redis"))),
         ],
         readings=[Reading(redis.ping), asked, lag, standing],
     )

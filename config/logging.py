@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 import logging.handlers
-import re
 import sys
 from pathlib import Path
 from typing import TextIO
@@ -16,21 +15,22 @@ import stamina
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from runtime.redaction import without_bot_tokens
+
 MAX_FILE_BYTES = 20_000_000
 KEPT_FILES = 5
 FILES = {
-    "payments.log": ("services.payments", "services.invoices"),
-    "rediserror.log": ("managers.redis",),
-    "redisperformance.log": ("services.redis_performance",),
+    "payments.log": ("services.payments",),
+    "rediserror.log": ("managers.redis.circuit", "managers.redis.written"),
+    "redisperformance.log": ("managers.redis.latencies",),
     "sent_notifications.log": ("services.delivery.settling",),
     "user_settings.log": ("services.subscribers",),
 }
 """Besides bot.log, which has everything: what somebody looks for by subject, by the names of the loggers."""
-BOT_TOKEN = re.compile(r"\b\d{5,}:[\w-]{20,}")
 
 
 def _blank_tokens(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    return {key: BOT_TOKEN.sub("<token>", v) if isinstance(v, str) else v for key, v in event.items()}
+    return {key: without_bot_tokens(v) if isinstance(v, str) else v for key, v in event.items()}
 
 
 class _WrittenOnce(structlog.stdlib.ProcessorFormatter):

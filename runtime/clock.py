@@ -18,7 +18,7 @@ What that means for those who ask:
   difference needs no clock of its own. A call on its way over a step has a figure that is wrong by the step, once;
   a negative one counts as 0.
 - Pauses, time-outs and lifetimes in memory take the monotonic clock itself: they must not last as long as a step.
-- Age of an alert (`domain.delivery.policy.FRESH_FOR`): after a step forwards what waits counts as old and comes in a
+- Age of an alert (`domain.calls.lifetimes.FRESH_FOR`): after a step forwards what waits counts as old and comes in a
 digest;
   after one backwards it counts as younger than it is and is sent. Nothing is lost, nothing is sent twice.
 - Digests: after a step forwards they come at once; after one backwards they wait until their time comes again.

@@ -4,8 +4,9 @@ Of an alert, the first of these that applies decides; what of it counts for othe
 
 1. The subscriber does not receive (expired, paused), everything is snoozed, or the token is muted: withheld for good.
 2. Telegram does not let him be written to: held until he can be. What he has paid for is not gone.
-3. It is older than `FRESH_FOR`: too late to be an alert, so it goes into a digest that is due at once. In quiet hours
-   such a digest waits for their end, as any does.
+3. It was decided longer ago than `FRESH_FOR`: too late to be an alert, so it goes into a digest that is due at once. In
+   quiet hours such a digest waits for their end, as any does. It counts from the decision, not from the frame: somebody
+   who let a call wait for a missing figure wanted it late, and it is news to them when it passes.
 4. It is quiet: held until the quiet hours end, unless the call scores `pass_score` or more.
 5. `alerts_per_hour` have gone out within the last 60 minutes: held until the wall clock's next full hour, or until
    the quiet hours end where that hour is quiet. The last third of the slots (rounded down) is kept for the best: once
@@ -24,6 +25,7 @@ from typing import Final, Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
+from domain.calls.lifetimes import FRESH_FOR
 from domain.calls.score import HIGHEST
 from domain.delivery.quiet import MINUTES_PER_DAY, is_quiet, next_full_hour, quiet_until
 from domain.subscribers.subscriber import Preferences, QuietHours, Subscriber
@@ -33,12 +35,6 @@ HoldReason = Literal["quiet", "cap", "stale", "unreachable"]
 WithholdReason = Literal["unknown", "expired", "paused", "snoozed", "muted", "unreachable", "stale"]
 
 HOUR: Final = timedelta(hours=1)
-FRESH_FOR: Final = timedelta(minutes=10)
-"""An alert that waited longer than this is not sent as if it were new.
-
-From the decision, not from the frame: somebody who has let a call wait for a missing figure gets it late by his own
-wish, and it is news to him when it passes. (A call that is old when it is decided matches nobody in the first place.)
-"""
 AWAY_LEAST: Final = timedelta(minutes=1)
 AWAY_MOST: Final = timedelta(days=1)
 MAX_MUTED: Final = 200

@@ -21,7 +21,6 @@ BIT: Final = tuple(BITS)
 NOT_BIT: Final = tuple(np.invert(BITS))
 EVERY_ROW: Final = np.uint64(2**64 - 1)
 """A word in which every bit is set."""
-NO_ROWS: Final[Rows] = np.empty(0, dtype=np.int32)
 
 
 def words_for(rows: int) -> int:

@@ -25,7 +25,7 @@ from handlers.filters.preset_menus import new_set_menu, presets_menu
 from handlers.filters.set_menus import set_menu
 from runtime.errors import UserFacingError
 from services.subscribers.filter_sets import Placed
-from services.subscribers.set_changes import set_of
+from services.subscribers.set_changes import MAX_NAME_UTF16, set_of
 from texts.markup import Html, cut
 
 NAME = "set_name"
@@ -101,7 +101,8 @@ class UserSettingsMixin(BotBase):
         filter_set = set_of(await self.services.subscribers.subscribers.require(turn.user_id), data.number)
         await self.services.conversation.inputs.expect(turn.user_id, NAME, data.pack())
         back = view.button("button.back", ShowSet(data.number))
-        await self.show(turn, message(view.html("set.rename", name=view.set_name(filter_set)), keyboard=((back,),)))
+        question = view.html("set.rename", name=view.set_name(filter_set), limit=MAX_NAME_UTF16)
+        await self.show(turn, message(question, keyboard=((back,),)))
 
     @text_input(NAME)
     async def typed_name(self, turn: Turn, payload: str) -> None:

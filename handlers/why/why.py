@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from domain.buttons.cards import ShowWhy
 from domain.calls.addresses import find_addresses
+from domain.calls.lifetimes import ACCEPTED_FOR
 from handlers.conversation.base import BotBase, Turn
 from handlers.conversation.menus import message, view_of
 from handlers.conversation.routing import callback, command
@@ -34,7 +35,7 @@ class WhyMixin(BotBase):
         view = view_of(self.services, turn)
         found = await self.services.why.explanations.why_call(turn.user_id, data.address, data.tag)
         if found is None:
-            return view.plain("toast.why_gone")
+            return view.plain("toast.why_gone", days=ACCEPTED_FOR.days)
         await self.reply(turn, why_cards.explanation_card(view, found, self.services.conversation.clock()))
         return None
 
@@ -49,6 +50,6 @@ class WhyMixin(BotBase):
                 return
         await self.services.subscribers.subscribers.require(turn.user_id)
         if addresses:
-            await self.reply(turn, message(view.html("why.no_calls", address=addresses[0])))
+            await self.reply(turn, message(view.html("why.no_calls", address=addresses[0], days=ACCEPTED_FOR.days)))
         else:
             await self.reply(turn, message(view.html("why.no_address")))

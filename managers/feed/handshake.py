@@ -6,10 +6,8 @@ answer is more than a failed attempt.
 
 from __future__ import annotations
 
-import re
 from http import HTTPStatus
 from typing import Final
-from urllib.parse import urlsplit
 
 from multidict import CIMultiDict
 from websockets.asyncio.client import ClientConnection, connect
@@ -19,6 +17,7 @@ from websockets.uri import parse_uri
 from managers.feed.proxies import Proxies
 from managers.http.request_budget import pause_s
 from runtime.errors import FatalError
+from runtime.redaction import without_keys
 
 LONGEST_PAUSE_S: Final = 300.0
 """After so long a feed is asked again even if it said more: perhaps somebody else said so."""
@@ -27,7 +26,6 @@ _MAX_FRAME_BYTES = 1024 * 1024
 _MAX_BUFFERED_FRAMES = 256
 _PING_INTERVAL_S = 20.0
 _CLOSE_TIMEOUT_S = 1.0
-_SECRET = re.compile(r"(?<=//)[^\s/@]*@|\?[^\s'\"]*")
 _BUSY = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE})
 
 
@@ -67,7 +65,7 @@ def check_address(url: str) -> None:
         parse_uri(url).host.encode("idna")
     except (InvalidURI, ValueError):
         # The cause would print the address with its key.
-        raise FatalError(f"not the address of a feed: {shown(url)}") from None
+        raise FatalError(f"not the address of a feed: {without_keys(url)}") from None
 
 
 def asked_pause_s(error: Exception) -> float:
@@ -78,15 +76,6 @@ def asked_pause_s(error: Exception) -> float:
     return min(LONGEST_PAUSE_S, pause_s(headers) or 0.0)
 
 
-def shown(url: str) -> str:
-    """Drop user, password and query: keys travel in them."""
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return "what is configured is no address"
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
-
-
 def described(error: Exception) -> str:
     """Name an error, without the keys of addresses in it."""
-    return _SECRET.sub("", f"{type(error).__name__}: {error}")[:200]
+    return without_keys(f"{type(error).__name__}: {error}")[:200]

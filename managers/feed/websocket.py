@@ -17,12 +17,13 @@ from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed, WebSocketException
 
 from domain.calls.events import Call, PriceTick
-from managers.feed.handshake import FeedHandshake, asked_pause_s, check_address, described, shown
+from managers.feed.handshake import FeedHandshake, asked_pause_s, check_address, described
 from managers.feed.proxies import Proxies
 from managers.feed.sources.base import Source
 from runtime.clock import now
 from runtime.errors import FeedRefusedError, FrameError, TransientError
 from runtime.pace import pace
+from runtime.redaction import without_keys
 from runtime.waiting import LOOK_S, Progress, pause
 
 log = structlog.get_logger(__name__)
@@ -96,7 +97,7 @@ class WebSocketManager:
         self._clock = clock
         self._backoff_base_s, self._backoff_cap_s = backoff_base_s, backoff_cap_s
         self._steady_after_s = steady_after_s
-        self._address = shown(source.url)
+        self._address = without_keys(source.url)
         self._proxies = Proxies()
         self._seen: OrderedDict[str, None] = OrderedDict()
         """Ids of calls, the oldest first; a cache that counts and looks for the least used costs ten times as much."""

@@ -99,10 +99,6 @@ class CallStream:
         found = await self._redis.hmget(keys.MATCH_CURSORS.of(), [str(p) for p in wanted])
         return {p: cursor.decode() if cursor else BEGINNING for p, cursor in zip(wanted, found, strict=True)}
 
-    async def resume_from(self, partitions: Iterable[Partition]) -> str:
-        """Return the lowest cursor of these partitions: read on after it, and nothing is missed."""
-        return min((await self.cursors(partitions)).values(), key=position_of, default=BEGINNING)
-
     async def trim(self) -> int:
         """Remove what every partition has read; return how many calls went."""
         names = [keys.CALLS.of(), keys.MATCH_CURSORS.of()]

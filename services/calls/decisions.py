@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import msgspec
 import structlog
 from msgspec.structs import replace
 
 from domain.calls.events import Call
+from domain.calls.lifetimes import FRESH_FOR
 from domain.calls.score import score
 from domain.matching.matcher import Matcher
 from domain.stored.accepted import AcceptedToken
@@ -27,9 +28,6 @@ from services.subscribers.roster import Roster
 log = structlog.get_logger(__name__)
 
 _encode = msgspec.json.Encoder().encode
-
-FRESH_FOR = timedelta(minutes=10)
-"""A call older than this is no news: it is recorded as seen by nobody and not sent as if it were new."""
 
 
 class DecisionsService:

@@ -15,11 +15,11 @@ import structlog
 from domain.calls.events import PriceTick
 from managers.redis.client import RedisAwayError, RedisManager, StreamEntry
 from runtime.cancellation import stop_if_cancelled
+from runtime.waiting import Progress
 from services.stores import keys
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
-Progress = Callable[[], None]
 
 KEPT: Final = 120
 """Entries, one a second: two minutes for whoever starts."""

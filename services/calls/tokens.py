@@ -18,6 +18,7 @@ from msgspec.structs import replace
 
 from domain.calls import figures
 from domain.calls.events import Call, Origin, PriceTick, Token
+from domain.calls.lifetimes import FRESH_FOR
 from domain.calls.token_history import REMEMBERED_FOR, TokenHistory
 from domain.calls.token_peaks import TokenPeaks
 from managers.feed.sources.base import Source
@@ -28,8 +29,6 @@ from services.monitoring.metrics import Metrics
 
 log = structlog.get_logger(__name__)
 
-_CALL_IS_NEWS_FOR = timedelta(minutes=10)
-"""For an older call today's figures would be wrong ones."""
 _TICK_COUNTS_FOR = timedelta(minutes=1)
 _REMEMBERED = 20_000
 
@@ -102,7 +101,7 @@ class TokensService:
         """Whether somebody may know more about the call's token."""
         if self._answers.asks_nobody:
             return False
-        return self._clock() - call.called_at <= _CALL_IS_NEWS_FOR and self._answers.can_help(call.token)
+        return self._clock() - call.called_at <= FRESH_FOR and self._answers.can_help(call.token)
 
     async def latest(self, address: str) -> Token | None:
         """Give the newest figures from everywhere, each with its origin; `None` for a token nobody knows."""
@@ -154,7 +153,7 @@ class TokensService:
         others: list[Token] = []
         if tick is not None and abs(call.called_at - tick.at) <= _TICK_COUNTS_FOR:
             others.append(figures.of_tick(tick, self._source.name))
-        if answer is not None and abs(call.called_at - answer.at) <= _CALL_IS_NEWS_FOR:
+        if answer is not None and abs(call.called_at - answer.at) <= FRESH_FOR:
             others.append(answer.token)
         return figures.completed(call.token, *others) if others else call.token
 

@@ -14,11 +14,11 @@ from msgspec import Struct
 
 from managers.redis.client import Command, RedisManager, StreamEntry
 from runtime.cancellation import stop_if_cancelled
+from runtime.waiting import Progress
 from services.stores import keys
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
-Progress = Callable[[], None]
 
 CHANGES_KEPT: Final = 100_000
 _COUNT: Final = 1_000

@@ -19,12 +19,12 @@ import structlog
 from managers.redis.client import Argument, RedisAwayError, RedisManager, Reply
 from managers.redis.scripts import Script, packed
 from runtime.cancellation import end, stop_if_cancelled
+from runtime.waiting import Progress
 from services.cluster.fencing import LeaseLostError
 from services.stores import keys
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
-Progress = Callable[[], None]
 Work = Callable[[Progress], Awaitable[None]]
 
 _DRIFT: Final = 0.01

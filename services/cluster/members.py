@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from statistics import median_low
 from typing import Final, Literal, Protocol, cast
@@ -26,11 +26,11 @@ from managers.redis.client import RedisAwayError, RedisManager, RedisReplyError,
 from managers.redis.scripts import Script, packed, raw
 from runtime.cancellation import stop_if_cancelled
 from runtime.errors import FatalError
+from runtime.waiting import Progress
 from services.stores import keys
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
-Progress = Callable[[], None]
 Role = Literal["gateway", "ingest", "match", "send"]
 ALL_ROLES: Final[frozenset[Role]] = frozenset({"gateway", "ingest", "match", "send"})
 

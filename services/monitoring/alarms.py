@@ -36,7 +36,7 @@ from runtime.errors import (
     TransientError,
 )
 from services.monitoring.alarm_memory import AlarmMemory, ToldAlarm, ToldAlarms
-from services.monitoring.conditions import Condition
+from services.monitoring.conditions import Condition, in_words
 from texts.markup import Html, join
 from texts.renderer import Texts
 
@@ -93,10 +93,10 @@ class _Alarm:
     def stands(self) -> bool:
         return self.turns % 2 == 1
 
-    def look(self, now: float) -> None:
+    def look(self, now: float, texts: Texts) -> None:
         reason = self.condition()
         if reason is not None:
-            self.reason = reason
+            self.reason = in_words(reason, texts)
             self.known_from = 0.0
         if (reason is not None) == self.stands:
             self.turning_since = None
@@ -189,7 +189,7 @@ class AlarmsService:
             return
         now = self._clock()
         for alarm in self._alarms.values():
-            alarm.look(now)
+            alarm.look(now, self._texts)
 
     async def run(self, progress: Callable[[], None]) -> None:
         """Look and tell for ever. A chat that cannot be told holds up neither the looking nor the others."""

@@ -1,8 +1,8 @@
 """Which of the alerts that go into an emptied Redis may have arrived already: who sends says so, by partition.
 
 A running sender knows its partitions. A process that sent alone and was killed has written down what it knew
-(`services.stores.begun_log`); it is believed while PostgreSQL names its log as that of the last sender. Nobody speaks
-for a partition whose sender died among others: then all its alerts may have arrived.
+(`services.stores.begun_log`); it is believed while PostgreSQL names its log as that of the last sender.
+Nobody speaks for a partition whose sender died among others: then all its alerts may have arrived.
 """
 
 from __future__ import annotations

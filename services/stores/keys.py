@@ -210,7 +210,7 @@ TOLD_ALARMS: Final = RedisKey(
     pattern="told_alarms",
     kind="string",
     lives_s=None,
-    meaning="What admins were told to be wrong and not yet to be over (JSON of monitoring.alarm_memory.ToldAlarms).",
+    meaning="Alarms that admins know of and that are not over (JSON of monitoring.alarm_memory.ToldAlarms).",
 )
 DEAD_LETTERS: Final = RedisKey(
     pattern="dead_letters",

@@ -25,6 +25,8 @@ from runtime.errors import UserFacingError
 from services.cluster.changes import preset_changed
 from services.stores import keys
 from services.stores.journal import Journal, entry
+from texts.markup import cut
+from texts.sanitise import inert
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
@@ -136,6 +138,17 @@ class PresetsService:
             before = self.find(key)
             after = change(before)
             return before if after == before else await self._put(after, admin_id)
+
+    async def set_rules(self, key: str, rules: Mapping[str, Rule], admin_id: int) -> Preset:
+        return await self.change(key, lambda preset: replace(preset, rules=dict(rules)), admin_id)
+
+    async def rename(self, key: str, name: str, admin_id: int) -> Preset:
+        return await self.change(key, lambda preset: replace(preset, name=name), admin_id)
+
+    async def describe(self, key: str, typed: str, admin_id: int) -> Preset:
+        """Take what an admin typed, made harmless and cut at `MAX_ABOUT_UTF16`."""
+        about = inert(cut(typed, MAX_ABOUT_UTF16), MAX_ABOUT_UTF16, copyable=True)
+        return await self.change(key, lambda preset: replace(preset, about=about), admin_id)
 
     async def remove(self, key: str, admin_id: int) -> None:
         async with self._changing:

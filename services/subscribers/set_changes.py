@@ -6,7 +6,8 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from domain.filters.numbers import MAX_CHOICES, with_policy
+from domain.filters.lists import MAX_CHOICES
+from domain.filters.numbers import with_policy
 from domain.filters.registry import FIELDS, Choice, FilterSet, Missing, Rule
 from domain.subscribers.subscriber import Subscriber
 from runtime.errors import UserFacingError

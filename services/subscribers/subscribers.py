@@ -68,7 +68,7 @@ class Subscribers:
                 created_at=self._clock(),
                 revision=0,
                 plan=TRIAL,
-                paid_until=self._subscriptions.trial_until(),
+                paid_until=self._subscriptions.grant_trial(user_id),
             )
             return Opened(await self._save(fresh), created=True)
 

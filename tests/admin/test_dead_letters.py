@@ -35,6 +35,7 @@ from tests.conversation.telegram_wire import ADMIN_ID, AnyApplication, Person, R
 from tests.conversation.wiring import services_of
 from tests.texts.hostile import HOSTILE
 from tests.texts.telegram_html import assert_harmless
+from tests.wiring import add_entry
 from texts import Texts
 
 ADDRESS = "7GCihgDB8fe6KNjn2MYtkzZcRjQy3t9GHdC8uHYmW2hr"
@@ -83,7 +84,7 @@ async def bury(
 ) -> str:
     encoded = dead if isinstance(dead, bytes) else msgspec.json.encode(dead)
     fields = {"alert": encoded, "reason": reason, "buried_at_ms": int(at.timestamp() * 1000)}
-    return await redis.xadd(keys.DEAD_LETTERS.of(), fields)
+    return await add_entry(redis, keys.DEAD_LETTERS.of(), fields)
 
 
 async def waiting(redis: RedisManager) -> list[int]:

@@ -16,6 +16,7 @@ from services.claims.dead_letters import NEWEST, DeadLetters, Replayed
 from services.monitoring.metrics import Metrics
 from services.stores import keys
 from tests.faults.proxy import FaultProxy
+from tests.wiring import add_entry
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 DEAD = keys.DEAD_LETTERS.of()
@@ -30,7 +31,7 @@ def alert_of(user_id: int, call_id: str = "c1") -> bytes:
 
 async def bury(redis: RedisManager, alert: bytes, reason: str = "message is too long") -> str:
     now_ms = int(NOW.timestamp() * 1000)
-    return await redis.xadd(DEAD, {"alert": alert, "reason": reason, "buried_at_ms": now_ms})
+    return await add_entry(redis, DEAD, {"alert": alert, "reason": reason, "buried_at_ms": now_ms})
 
 
 async def waiting(redis: RedisManager) -> dict[int, list[bytes]]:
@@ -110,7 +111,7 @@ async def test_an_unreadable_letter_can_only_be_discarded(
 
 
 async def test_a_letter_of_another_hand_is_shown_too(letters: DeadLetters, redis_manager: RedisManager) -> None:
-    entry_id = await redis_manager.xadd(DEAD, {"something": "else"})
+    entry_id = await add_entry(redis_manager, DEAD, {"something": "else"})
     [letter] = (await letters.page()).letters
     assert (letter.outgoing, letter.reason) == (None, "")
     assert int(letter.buried_at.timestamp() * 1000) == int(entry_id.partition("-")[0])

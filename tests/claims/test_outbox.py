@@ -26,7 +26,7 @@ from services.monitoring.metrics import Metrics
 from services.stores import keys
 from services.stores.journal import Journal
 from tests.faults.proxy import FaultProxy
-from tests.wiring import outbox_on, spool_on
+from tests.wiring import add_entry, outbox_on, spool_on
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 NOWHERE = PostgresManager("postgresql://postgres@/postgres?host=/nonexistent")
@@ -304,7 +304,7 @@ async def test_burying_is_done_once(outbox: Outbox, redis_manager: RedisManager)
 
 
 async def test_an_unreadable_alert_is_buried_and_blocks_nobody(outbox: Outbox, redis_manager: RedisManager) -> None:
-    await redis_manager.xadd(keys.OUTBOX.of(partition_of(7)), {"alert": b"\xff not json"})
+    await add_entry(redis_manager, keys.OUTBOX.of(partition_of(7)), {"alert": b"\xff not json"})
     await outbox.claim([request("c1", "So1", 7)])
     assert [e.alert.user_id for e in await take(outbox, "anna")] == [7]
     [letter] = (await DeadLetters(redis_manager, Metrics()).page()).letters

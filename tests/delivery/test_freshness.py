@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from domain.delivery.policy import AWAY_MOST, FRESH_FOR, Hold
+from domain.calls.lifetimes import FRESH_FOR
+from domain.delivery.policy import AWAY_MOST, Hold
 from domain.filters.registry import Range
 from domain.subscribers.partitions import partition_of
 from domain.subscribers.subscriber import Destination, QuietHours

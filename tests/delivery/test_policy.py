@@ -7,11 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from domain.calls.lifetimes import FRESH_FOR
 from domain.delivery.policy import (
     AWAY_LEAST,
     AWAY_MOST,
     DIGESTS,
-    FRESH_FOR,
     HOUR,
     MAX_MUTED,
     CameUp,

@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from sandbox.telegram.server import TelegramSandbox
 from sandbox.telegram.updates import JsonObject
-from sandbox.world import copied_addresses
+from sandbox.world.world import copied_addresses
 from services.delivery.delivery import SEND_SLOTS
 from tests.faults.market import Pair
 from texts import Texts

@@ -10,6 +10,7 @@ from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import pytest
+from msgspec.structs import replace
 from structlog.testing import capture_logs
 
 from domain.delivery.messages import Message
@@ -31,11 +32,16 @@ from runtime.errors import (
     RecipientGoneError,
 )
 from sandbox.telegram.server import TelegramSandbox
+from services.cluster.members import Member
 from services.monitoring.alarms import TOLD_PER_HOUR, AlarmsService, StandingAlarm
 from services.monitoring.conditions import (
+    Condition,
     LettersGrew,
+    because,
+    clocks_wrong,
     feed_silent,
     flagged,
+    in_words,
     journal_behind,
     nobody_answered,
     queue_filling,
@@ -56,6 +62,7 @@ from tests.texts.telegram_html import assert_harmless, assert_sendable, shown
 from texts import Texts
 
 ANN, BEN = 456, 457
+TEXTS = Texts.load()
 HOUR_S = 3600
 
 
@@ -341,10 +348,16 @@ async def test_it_arrives_in_the_chat_of_an_admin() -> None:
     assert [alarm.name for alarm in alarms.standing()] == ["redis"]
 
 
+def said(condition: Condition) -> str | None:
+    """What an admin would read of it now."""
+    reasons = condition()
+    return None if reasons is None else in_words(reasons, TEXTS)
+
+
 def test_a_queue_is_filling_from_80_percent_on() -> None:
     sizes = iter([0, 7_999, 8_000, 10_000])
     condition = queue_filling(lambda: next(sizes), 10_000)
-    assert [condition() for _ in range(4)] == [
+    assert [said(condition) for _ in range(4)] == [
         None,
         None,
         "8,000 of 10,000 places are taken",
@@ -355,15 +368,15 @@ def test_a_queue_is_filling_from_80_percent_on() -> None:
 def test_a_journal_is_behind_when_its_oldest_entry_is_old() -> None:
     lags = iter([None, JournalLag(entries=9_000, age_s=60), JournalLag(entries=3, age_s=61)])
     condition = journal_behind(lambda: next(lags))
-    assert [condition() for _ in range(3)] == [None, None, "3 entries wait, the oldest for 61 s"]
+    assert [said(condition) for _ in range(3)] == [None, None, "3 entries wait, the oldest for 61 s"]
 
 
 @pytest.mark.parametrize(
     ("connected", "age_s", "stale", "reason"),
     [
         (True, 1.0, False, None),
-        (True, 61.0, True, "pump is connected and says nothing for 61 s"),
-        (True, None, True, "pump is connected and says nothing yet"),
+        (True, 61.0, True, "pump is connected but has sent nothing for 61 s"),
+        (True, None, True, "pump is connected but has sent nothing yet"),
         (False, 5.0, False, "pump is not connected: refused"),
     ],
 )
@@ -374,7 +387,7 @@ def test_a_feed_is_silent_when_it_is_cut_or_says_nothing(
     reason: str | None,
 ) -> None:
     health = FeedHealth(source="pump", connected=connected, data_age_s=age_s, stale=stale, last_problem="refused")
-    assert feed_silent(lambda: health)() == reason
+    assert said(feed_silent(lambda: health)) == reason
 
 
 def test_nobody_is_answered_when_any_part_says_so() -> None:
@@ -390,12 +403,26 @@ def test_nobody_is_answered_when_any_part_says_so() -> None:
 def test_updates_that_wait_too_long_are_an_alarm() -> None:
     ages = iter([0.0, 60.0, 61.0])
     condition = updates_waiting(lambda: next(ages), lambda: 1_234)
-    assert [condition() for _ in range(3)] == [None, None, "1,234 wait, the oldest for 61 s"]
+    assert [said(condition) for _ in range(3)] == [None, None, "1,234 wait, the oldest for 61 s"]
 
 
 def test_what_is_flagged_is_an_alarm() -> None:
-    assert flagged(lambda: True, "in use")() == "in use"
-    assert flagged(lambda: False, "in use")() is None
+    reason = because("alarm.without_redis")
+    assert said(flagged(lambda: True, reason)) == "working without Redis, from the local store"
+    assert said(flagged(lambda: False, reason)) is None
+
+
+def test_every_clock_that_is_wrong_is_named() -> None:
+    own: list[float | None] = [None]
+    others = [Member(owner="ada", instance="1", roles=("send",), protocol=1, started_at=NOW)]
+    condition = clocks_wrong(lambda: own[0], lambda: others)
+    assert said(condition) is None
+    own[0] = 3_600.4
+    others.append(replace(others[0], owner="ben", clock_wrong_by_s=-90.0))
+    assert said(condition) == (
+        "this machine's clock is 3,600 s ahead (corrected; please set it); "
+        "the clock of ben is 90 s behind (corrected; please set it)"
+    )
 
 
 async def test_dead_letters_that_come_together_are_an_alarm_for_ten_minutes() -> None:
@@ -411,7 +438,7 @@ async def test_dead_letters_that_come_together_are_an_alarm_for_ten_minutes() ->
     async def looked(number: int) -> str | None:
         counts.append(number)
         await reading.refresh()
-        return grew()
+        return said(grew)
 
     # What lay there before the start came at another time.
     assert [await looked(number) for number in (100, 104)] == [None, None]

@@ -19,6 +19,7 @@ from services.stores.operations import ScriptCall
 from services.stores.replay import replay
 from tests.faults.proxy import FaultProxy
 from tests.redis.resp_server import error, resp_server
+from tests.wiring import add_entry
 
 WRITES = Script("return redis.call('SET', KEYS[1], ARGV[1])")
 
@@ -173,7 +174,7 @@ async def test_a_fail_over_during_a_blocked_read(data_dir: Path, free_port: int)
             await redis.xgroup_create("s", "g")
             while await new.exists("s") == 0:  # noqa: ASYNC110 - it is another process that has to move
                 await asyncio.sleep(0.01)
-            blocked = asyncio.create_task(redis.xreadgroup("s", "g", "c", count=1, block_ms=60_000))
+            blocked = asyncio.create_task(redis.xreadgroup_many(["s"], "g", "c", count=1, block_ms=60_000))
             while b"cmd=xreadgroup" not in await clients(old):  # noqa: ASYNC110 - as above
                 await asyncio.sleep(0.01)
             await new.transaction([("REPLICAOF", "NO", "ONE")])
@@ -181,8 +182,9 @@ async def test_a_fail_over_during_a_blocked_read(data_dir: Path, free_port: int)
             await old.transaction([("REPLICAOF", "127.0.0.1", 1)])
             with pytest.raises(RedisNotNowError, match="UNBLOCKED"):
                 await blocked
-            added = await redis.xadd("s", {"n": 1})
-            assert [e.id for e in await redis.xreadgroup("s", "g", "c", count=1, block_ms=1)] == [added]
+            added = await add_entry(redis, "s", {"n": 1})
+            taken = await redis.xreadgroup_many(["s"], "g", "c", count=1, block_ms=1)
+            assert [e.id for e in taken["s"]] == [added]
 
 
 async def clients(redis: RedisManager) -> bytes:

@@ -128,7 +128,7 @@ async def _commands_of_stream(redis: RedisManager, key: str) -> list[list[str]]:
         added.append(["XADD", key, entry.id, *fields])
     if not key.startswith("outbox:"):
         return added
-    taken = len(await redis.xreadgroup_pending(key, GROUP, "anna", after="0", count=1000))
+    taken = int((await _ask(redis, "XPENDING", key, GROUP))[0])
     take = ["XREADGROUP", "GROUP", GROUP, "anna", "STREAMS", key, ">"]
     return [
         ["XGROUP", "CREATE", key, GROUP, "0", "MKSTREAM"],

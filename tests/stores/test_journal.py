@@ -21,6 +21,7 @@ from migrations import migrate
 from services.stores import keys
 from services.stores.journal import Journal, entry
 from tests.conftest import UNSAFE_BUT_FAST
+from tests.wiring import add_entry
 
 NOW = datetime(2025, 6, 1, 12, tzinfo=UTC)
 
@@ -177,7 +178,7 @@ async def test_a_poisoned_entry_is_put_aside_and_blocks_nobody(
     journal: Journal, redis_manager: RedisManager, postgres_manager: PostgresManager, kind: Any, payload: bytes
 ) -> None:
     await redis_manager.transaction([entry("call", call("c1")), entry(kind, payload), entry("call", call("c2"))])
-    await redis_manager.xadd(keys.JOURNAL.of(), {"nothing": "known"})
+    await add_entry(redis_manager, keys.JOURNAL.of(), {"nothing": "known"})
     assert await journal.drain_all() == 4
     assert journal.rejected == 2
     stored = await dump(postgres_manager)

@@ -13,7 +13,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from domain.filters.explanation import passes
 from domain.filters.registry import FIELDS, Range
 from domain.matching.matcher import Matcher
 from domain.subscribers.partitions import PARTITIONS
@@ -29,6 +28,7 @@ from services.subscribers.store import SubscribersStore
 from services.subscribers.versions import SubscriberHistory
 from tests.conversation.conftest import PRESETS, Clock
 from tests.conversation.telegram_wire import ADMIN_ID
+from tests.filters.oracle import passes
 from tests.filters.test_sets import accepted, call
 
 USERS = (1, 2, 3)

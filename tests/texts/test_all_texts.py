@@ -23,8 +23,8 @@ from texts.renderer import Placeholder
 
 ROOT = Path(__file__).parents[2]
 TEXTS = Texts.load()
-PACKAGES = ("bot", "config", "domain", "handlers", "managers", "services", "web")
-RENDERERS = {"render", "plain", "html", "button", "text", "figure"}
+PACKAGES = ("bot", "composition", "config", "domain", "handlers", "managers", "services", "web")
+RENDERERS = {"because", "render", "plain", "html", "button", "text", "figure"}
 
 KEY = re.compile(r"[a-z_]+(\.[a-z_]+)+(?<!\.toml)")
 PLAIN_FAMILIES = ("button.", "help.", "user_state.", "value.")

@@ -31,6 +31,7 @@ from services.monitoring.metrics import LATENCY_BUCKETS_S, Metrics
 from services.monitoring.readings import ASK_TIMEOUT_S, Reading, ReadingsService
 from services.stores.journal import Journal, JournalLag
 from tests.telegram.virtual_time import run
+from tests.wiring import add_entry
 
 
 def samples(metrics: Metrics) -> dict[str, float]:
@@ -116,8 +117,8 @@ async def test_what_has_to_be_asked_is_shown_as_it_was_last(
     show_letters(metrics, letters)
     show_postgres(metrics, latency_s)
     assert "journal_entries" not in samples(metrics)
-    await redis_manager.xadd("journal", {"kind": "call", "data": "{}"})
-    await redis_manager.xadd("dead_letters", {"alert": "{}"})
+    await add_entry(redis_manager, "journal", {"kind": "call", "data": "{}"})
+    await add_entry(redis_manager, "dead_letters", {"alert": "{}"})
     await ReadingsService([lag, letters, latency_s]).refresh()
     shown = samples(metrics)
     assert (shown["journal_entries"], shown["dead_letters"], shown["postgresql_away"]) == (1, 1, 0)

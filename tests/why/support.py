@@ -31,7 +31,8 @@ from services.subscribers.presets import PresetsService, PresetsStore
 from services.subscribers.sharing import SharingService
 from services.subscribers.store import SubscribersStore
 from services.subscribers.versions import SubscriberHistory
-from services.why.explanations import CallExplanation, ExplanationsService
+from services.why.answers import CallExplanation
+from services.why.explanations import ExplanationsService
 from services.why.history import HistoryStore
 from tests.wiring import outbox_on
 

@@ -25,7 +25,7 @@ from handlers.why.buttons import ShowNearMisses
 from handlers.why.cards import explanation_card, near_misses_card
 from handlers.why.why import WhyMixin
 from runtime.errors import UserFacingError
-from services.why.explanations import (
+from services.why.answers import (
     CallExplanation,
     Delivery,
     EarlierCall,
@@ -110,7 +110,7 @@ async def test_a_tap_under_an_alert_answers_with_a_new_message(world: World, ada
     assert isinstance(said, Said)
     assert said.how == "sent"
     assert "It passed your filters" in shown(said.text or "")
-    assert await ada.taps(ShowWhy.of(mint(1), "another").pack()) == TEXTS.plain("toast.why_gone")
+    assert await ada.taps(ShowWhy.of(mint(1), "another").pack()) == TEXTS.plain("toast.why_gone", days=14)
 
 
 async def test_near_misses_are_listed_and_explained(world: World, ada: Chat) -> None:

@@ -7,11 +7,10 @@ import re
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
-from solders.pubkey import Pubkey
-
 from domain.calls.events import Call, Channel, Event, Token
 
 NAME_LIMIT = 200
+REASON_LIMIT = 160
 SYMBOL_LIMIT = 50
 TEXT_LIMIT = 4096
 
@@ -72,15 +71,6 @@ class Source(Protocol):
     async def token(self, address: str) -> Token | None:
         """Give the token as it stands now, `None` if unknown. `TransientError`."""
         ...
-
-
-def is_address(text: str) -> bool:
-    """Whether `text` is the base58 form of 32 bytes, which is what a mint is."""
-    try:
-        Pubkey.from_string(text)
-    except ValueError:
-        return False
-    return True
 
 
 def cut(text: str | None, limit: int) -> str | None:

@@ -18,8 +18,9 @@ from urllib.parse import urlencode
 import msgspec
 from msgspec import Struct
 
+from domain.calls.addresses import is_mint
 from domain.calls.events import Call, Channel, Event, PriceTick, Token
-from managers.feed.sources.base import NAME_LIMIT, SYMBOL_LIMIT, cut, is_address, place, positive
+from managers.feed.sources.base import NAME_LIMIT, REASON_LIMIT, SYMBOL_LIMIT, cut, place, positive
 from managers.feed.sources.links import media_link, telegram_handle, web_link, x_handle
 from managers.http.json_mending import decoded
 from runtime.errors import FeedRefusedError, FrameError
@@ -44,7 +45,6 @@ _EXCHANGES = {
     "bonk": "launchlab",
 }
 """By pool, where its name is another; `pump` is the curve itself."""
-_REASON_LIMIT = 160
 _MOST_CHANNELS = 256
 
 
@@ -99,14 +99,14 @@ class PumpPortalSource:
         try:
             body = decoded(_frames, frame)
         except (ValueError, RecursionError) as error:
-            raise FrameError(str(error)[:_REASON_LIMIT]) from error
+            raise FrameError(str(error)[:REASON_LIMIT]) from error
         if body.errors is not None:
             refusal = body.errors if isinstance(body.errors, str) else "refused without a text"
-            raise FeedRefusedError(refusal[:_REASON_LIMIT])
+            raise FeedRefusedError(refusal[:REASON_LIMIT])
         if body.mint is None and body.tx_type is None and body.message is not None:
             return None
         mint = body.mint
-        if not (isinstance(mint, str) and is_address(mint)):
+        if not (isinstance(mint, str) and is_mint(mint)):
             raise FrameError("mint is not the base58 form of 32 bytes")
         match body.tx_type:
             case "create":
