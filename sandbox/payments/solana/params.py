@@ -156,14 +156,15 @@ def described(value: Any) -> str:
     if value is None:
         return "null"
     spelled = json.dumps(value, ensure_ascii=False)
-    names = {
+    names: dict[type, str] = {
         bool: f"boolean `{spelled}`",
         int: f"integer `{spelled}`",
         float: f"floating point `{spelled}`",
         str: f"string {spelled}",
         list: "sequence",
     }
-    return names.get(type(value), "map")
+    kind: type = type(value)
+    return names.get(kind, "map")
 
 
 def _kind(error: ValueError) -> str:
