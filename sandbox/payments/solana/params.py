@@ -156,15 +156,14 @@ def described(value: Any) -> str:
     if value is None:
         return "null"
     spelled = json.dumps(value, ensure_ascii=False)
-    names: dict[type, str] = {
-        bool: f"boolean `{spelled}`",
-        int: f"integer `{spelled}`",
-        float: f"floating point `{spelled}`",
-        str: f"string {spelled}",
-        list: "sequence",
-    }
-    kind: type = type(value)
-    return names.get(kind, "map")
+    names = (
+        (bool, f"boolean `{spelled}`"),
+        (int, f"integer `{spelled}`"),
+        (float, f"floating point `{spelled}`"),
+        (str, f"string {spelled}"),
+        (list, "sequence"),
+    )
+    return next((name for kind, name in names if isinstance(value, kind)), "map")
 
 
 def _kind(error: ValueError) -> str:
