@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -76,6 +77,8 @@ class IpnSender:
         self.deliveries: list[Delivery] = []
         """Every attempt, oldest first."""
         self._faults = faults
+        self._lanes: defaultdict[int, asyncio.Lock] = defaultdict(asyncio.Lock)
+        """What a payment's IPNs pass one by one, so that they arrive in order unless a fault wants otherwise."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._session: aiohttp.ClientSession | None = None
 
@@ -169,7 +172,8 @@ class IpnSender:
 
     async def _deliver(self, ipn: Ipn) -> None:
         for attempt in range(1, self.retries + 2):
-            answered = await self.post(ipn)
+            async with self._lanes[ipn.payment_id]:
+                answered = await self.post(ipn)
             self.deliveries.append(Delivery(ipn=ipn, attempt=attempt, answered=answered))
             if answered is not None and answered // 100 == 2:  # noqa: PLR2004 - 2xx
                 return

@@ -56,7 +56,7 @@ class Invoice:
             "order_id": order.order_id,
             "order_description": order.order_description,
             "price_amount": number(float(order.price_amount)),
-            "price_currency": order.price_currency.upper(),
+            "price_currency": order.price_currency,
             "pay_currency": self.pay_currency,
             "ipn_callback_url": order.ipn_callback_url,
             "invoice_url": self.url,

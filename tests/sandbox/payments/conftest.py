@@ -6,7 +6,9 @@ import aiohttp
 import pytest
 from solana.rpc.async_api import AsyncClient
 
+from sandbox.payments.nowpayments.server import NowPaymentsSandbox
 from sandbox.payments.solana.server import SolanaSandbox
+from tests.sandbox.payments.nowpayments_kit import Client, Merchant
 from tests.sandbox.payments.solana_kit import Rpc
 
 
@@ -32,3 +34,21 @@ async def session() -> AsyncIterator[aiohttp.ClientSession]:
 @pytest.fixture
 def rpc(solana: SolanaSandbox, session: aiohttp.ClientSession) -> Rpc:
     return Rpc(solana.url, session)
+
+
+@pytest.fixture
+async def nowpayments() -> AsyncIterator[NowPaymentsSandbox]:
+    """Payments that stand still until the test lets money arrive."""
+    async with NowPaymentsSandbox() as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def merchant_api(nowpayments: NowPaymentsSandbox, session: aiohttp.ClientSession) -> Client:
+    return Client(nowpayments, session)
+
+
+@pytest.fixture
+async def merchant() -> AsyncIterator[Merchant]:
+    async with Merchant() as merchant:
+        yield merchant
