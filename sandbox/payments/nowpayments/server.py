@@ -33,7 +33,7 @@ class NowPaymentsSandbox:
     """`async with NowPaymentsSandbox() as nowpayments:` then ask `nowpayments.url`, which ends with /v1.
 
     Without `stage_s` payments stand still until the test lets money arrive (`desk.deposit`) and be confirmed
-    (`desk.advance`, `desk.finish`). IPNs are sent only where the account has a secret and the order an address for them.
+    (`desk.advance`, `desk.finish`). IPNs are sent only where the account has a secret and the order an address.
     """
 
     def __init__(

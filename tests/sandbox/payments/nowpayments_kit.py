@@ -14,6 +14,7 @@ import aiohttp
 from aiohttp import web
 
 from sandbox.payments.nowpayments.server import NowPaymentsSandbox
+from sandbox.payments.nowpayments.signing import is_list, is_object
 
 
 class Client:
@@ -101,12 +102,10 @@ def canonical(body: bytes, *, javascript: bool) -> str:
     def written(value: Any) -> str:
         if isinstance(value, Literal):
             return str(value)
-        if isinstance(value, list):
-            items: list[Any] = value
-            return written({str(index): each for index, each in enumerate(items)})
-        if isinstance(value, dict):
-            named: dict[str, Any] = value
-            return "{" + ",".join(f"{json.dumps(name)}:{written(named[name])}" for name in sorted(named)) + "}"
+        if is_list(value):
+            return written({str(index): each for index, each in enumerate(value)})
+        if is_object(value):
+            return "{" + ",".join(f"{json.dumps(name)}:{written(value[name])}" for name in sorted(value)) + "}"
         return json.dumps(value, ensure_ascii=False)
 
     return written(json.loads(body, parse_float=literal, parse_int=literal))

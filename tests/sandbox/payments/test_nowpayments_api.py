@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal
 from typing import Any
 
@@ -218,8 +219,6 @@ async def test_unknown_payments_and_places(merchant_api: Client):
 
 @pytest.mark.parametrize("code", sorted(COINS))
 async def test_each_coin_has_addresses_of_its_form(nowpayments: NowPaymentsSandbox, merchant_api: Client, code: str):
-    import re
-
     _, made = await merchant_api.post("/payment", **ORDER, pay_currency=code)
     assert re.search(COINS[code].wallet_regex, made["pay_address"])
     assert Decimal(made["pay_amount"]) >= COINS[code].minimum

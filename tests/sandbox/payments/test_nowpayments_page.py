@@ -2,12 +2,75 @@
 
 from __future__ import annotations
 
-import aiohttp
+from collections.abc import AsyncIterator
+from typing import Any
+
 import pytest
-from playwright.async_api import Page, expect
+from playwright.async_api import Browser, Page, expect
 
 from sandbox.payments.nowpayments.server import NowPaymentsSandbox
-from tests.browser.conftest import browser, context, page
+from tests.browser.conftest import PHONE, chromium, chromium_path
 from tests.sandbox.payments.nowpayments_kit import Client
 
-__all__ = ["browser", "context", "page"]
+__all__ = ["chromium", "chromium_path"]
+
+pytestmark = pytest.mark.browser
+ORDER: dict[str, Any] = {
+    "price_amount": 33,
+    "price_currency": "usd",
+    "order_description": "Pro, <b>3 months</b>",
+    "success_url": "https://t.me/bot",
+}
+
+
+@pytest.fixture
+async def phone(chromium: Browser) -> AsyncIterator[Page]:
+    """A tab on a phone; afterwards it may have had no script error."""
+    context = await chromium.new_context(viewport=PHONE, has_touch=True)
+    page = await context.new_page()
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    yield page
+    await context.close()
+    assert errors == []
+
+
+async def test_a_person_chooses_a_coin_and_pays(nowpayments: NowPaymentsSandbox, merchant_api: Client, phone: Page):
+    _, invoice = await merchant_api.post("/invoice", **ORDER)
+    await phone.goto(invoice["invoice_url"])
+    await expect(phone.get_by_text("Pro, <b>3 months</b>")).to_be_visible()
+    await phone.get_by_test_id("coin").select_option("xrp")
+    await phone.get_by_test_id("choose").tap()
+    await expect(phone.get_by_test_id("status")).to_have_text("waiting")
+    [payment] = nowpayments.desk.payments.values()
+    await expect(phone.get_by_test_id("address")).to_have_text(payment.pay_address)
+    await expect(phone.get_by_test_id("amount")).to_have_text(f"{payment.pay_amount.normalize():f} XRP")
+    await phone.get_by_test_id("act-forgotten").tap()
+    await expect(phone.get_by_test_id("status")).to_have_text("waiting")
+    await phone.get_by_test_id("act-full").tap()
+    await expect(phone.get_by_test_id("status")).to_have_text("confirming")
+    nowpayments.desk.finish(payment)
+    await expect(phone.get_by_test_id("status")).to_have_text("finished")
+    back = phone.get_by_role("link", name="Back to the shop")
+    await expect(back).to_have_attribute("href", "https://t.me/bot")
+    assert await phone.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+async def test_a_payment_of_the_api_has_a_page_too(nowpayments: NowPaymentsSandbox, merchant_api: Client, phone: Page):
+    made = {name: value for name, value in ORDER.items() if name != "success_url"} | {"pay_currency": "sol"}
+    _, payment = await merchant_api.post("/payment", **made)
+    await phone.goto(nowpayments.pay_page(payment["payment_id"]))
+    await phone.get_by_test_id("act-part").tap()
+    nowpayments.desk.finish(nowpayments.payment(payment["payment_id"]))
+    await expect(phone.get_by_test_id("status")).to_have_text("partially paid")
+    await phone.get_by_test_id("act-other").tap()
+    await phone.get_by_test_id("act-complete").tap()
+    await expect(phone.get_by_test_id("status")).to_have_text("finished")
+    await phone.reload()
+    await expect(phone.get_by_test_id("status")).to_have_text("finished")
+    assert len(nowpayments.desk.payments) == 2
+
+
+async def test_what_is_unknown_is_said(nowpayments: NowPaymentsSandbox, phone: Page):
+    await phone.goto(nowpayments.pay_page(77))
+    await expect(phone.get_by_role("alert")).to_have_text("Payment not found")

@@ -32,34 +32,48 @@ const signed = bodies.map((body) => {
 process.stdout.write(JSON.stringify(signed));
 """
 
-BY_NODE = [
-    (
-        '{"payment_id":5077125051,"payment_status":"waiting","price_amount":10,"order_id":"A-1"}',
+PLAIN = '{"payment_id":5077125051,"payment_status":"waiting","price_amount":10,"order_id":"A-1"}'
+SMALL_FEES = (
+    '{"payment_id":1,"payment_status":"finished","pay_amount":0.000083,'
+    '"fee":{"currency":"btc","depositFee":0.0000123,"withdrawalFee":1e-7,"serviceFee":0}}'
+)
+ZEROS = '{"payment_id":1,"price_amount":10.0,"pay_amount":15.50}'
+TEXTS = '{"payment_id":1,"order_description":"Подписка / Pro ✓","order_id":"https://x/y"}'
+ARRAY = '{"payment_id":2,"payment_extra_ids":[5524759814,5524759815],"fee":{"currency":"btc","depositFee":0.1}}'
+CAPTURED = (
+    '{"actually_paid":0,"actually_paid_at_fiat":0,"fee":{"currency":"eth","depositFee":0,"serviceFee":0,'
+    '"withdrawalFee":0},"invoice_id":6070266182,"order_description":"DESCRIPTION | ItemName x1 (+1 more)",'
+    '"order_id":"SAMPLE","outcome_amount":0.001408,"outcome_currency":"eth","parent_payment_id":null,'
+    '"pay_address":"MEEim9nyiAWcDbMAqVZj6tE5xktqbSDrCJ","pay_amount":0.05716941,"pay_currency":"ltc",'
+    '"payin_extra_id":null,"payment_extra_ids":null,"payment_id":4492847470,"payment_status":"finished",'
+    '"price_amount":3.21,"price_currency":"usd","purchase_id":"6105448077","updated_at":1774390831880}'
+)
+BY_NODE = {
+    PLAIN: (
         "d37c08ea3335f85bda3bc441cea2bd9ade1ba7139c973df66819bd3ebc8565b5"
-        "05f6a2c88d67e833e75fb4eb9740f29ff364bc9e4b3888ddc85286c23d30d08b",
+        "05f6a2c88d67e833e75fb4eb9740f29ff364bc9e4b3888ddc85286c23d30d08b"
     ),
-    (
-        '{"payment_id":1,"payment_status":"finished","pay_amount":0.000083,'
-        '"fee":{"currency":"btc","depositFee":0.0000123,"withdrawalFee":1e-7,"serviceFee":0}}',
+    SMALL_FEES: (
         "cf485b886debb04b2580818a940880e2e6dc58ac640b44222c4a6ac060eb6144"
-        "0403c732ce63fd1c6c0dd444d082a5a5c25d00db7c0cb774777b56002db9d200",
+        "0403c732ce63fd1c6c0dd444d082a5a5c25d00db7c0cb774777b56002db9d200"
     ),
-    (
-        '{"payment_id":1,"price_amount":10.0,"pay_amount":15.50}',
+    ZEROS: (
         "538263bb87a863886a30aaf741a21a3575faa8902175c1fa31d5dd986903e30a"
-        "2886c39adf395121b410681b7169dc4dd3d553efe65104d658f07277e30161e8",
+        "2886c39adf395121b410681b7169dc4dd3d553efe65104d658f07277e30161e8"
     ),
-    (
-        '{"payment_id":1,"order_description":"Подписка / Pro ✓","order_id":"https://x/y"}',
+    TEXTS: (
         "b615cf1180c25d9d93f64e7f5262a69e3d1b3f9c129c266f556be3929458b67a"
-        "763c3416612a31c89e86073c516463ffa65c33f1aa3143cfa0246df14cfbbad2",
+        "763c3416612a31c89e86073c516463ffa65c33f1aa3143cfa0246df14cfbbad2"
     ),
-    (
-        '{"payment_id":2,"payment_extra_ids":[5524759814,5524759815],"fee":{"currency":"btc","depositFee":0.1}}',
+    ARRAY: (
         "0aea33d560c6f879d7f11acaee61d0af7e4e87533ee7142a8e1e05519c025180"
-        "af1cb3b024b32f703ac7b4e9c417f3ed0f61b0f442679ed79c05349bbdbca0c4",
+        "af1cb3b024b32f703ac7b4e9c417f3ed0f61b0f442679ed79c05349bbdbca0c4"
     ),
-]
+    CAPTURED: (
+        "3f1e30abe0c9b45027b5add090f87e9db917d4b1a0c3a66acaac0b996767b60e"
+        "d9cd3c8a878a88b0c1be31b6bda0cfd8b8573eb01d48e16ccad31a978c07c6c3"
+    ),
+}
 
 numbers = st.one_of(st.integers(-(2**53), 2**53), st.floats(allow_nan=False, allow_infinity=False))
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
@@ -78,7 +92,7 @@ def by_node(bodies: list[dict[str, Any]]) -> list[list[str]]:
     return json.loads(done.stdout)
 
 
-@pytest.mark.parametrize(("body", "expected"), BY_NODE)
+@pytest.mark.parametrize(("body", "expected"), BY_NODE.items())
 def test_the_signatures_are_those_that_node_computed(body: str, expected: str):
     assert signature(json.loads(body), SECRET) == expected
 
@@ -114,7 +128,9 @@ def test_numbers_as_javascript_writes_them(value: float, written: str):
 def test_the_formula_with_top_level_keys_does_not_see_nested_values():
     body = {"payment_id": 1, "fee": {"currency": "btc", "serviceFee": 0}}
     altered = {"payment_id": 1, "fee": {"currency": "btc", "serviceFee": 5}}
-    assert stringify(top_level_keys_only(body)) == stringify(top_level_keys_only(altered)) == '{"fee":{},"payment_id":1}'
+    assert (
+        stringify(top_level_keys_only(body)) == stringify(top_level_keys_only(altered)) == '{"fee":{},"payment_id":1}'
+    )
     assert signature(body, SECRET) != signature(altered, SECRET)
 
 
