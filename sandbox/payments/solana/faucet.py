@@ -11,9 +11,10 @@ from solders.pubkey import Pubkey
 from solders.signature import Signature
 from solders.token.state import Mint, TokenAccount, TokenAccountState
 
-from sandbox.payments.solana import instructions, programs, tokens
+from sandbox.payments.solana import programs, tokens
 from sandbox.payments.solana.cluster import Cluster
 from sandbox.payments.solana.execution import lookup_table
+from sandbox.payments.solana.wallet import instructions
 
 _SUPPLY = 10**15
 _OWNED_LAMPORTS = 500_000_000 * programs.LAMPORTS_PER_SOL

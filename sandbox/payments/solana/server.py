@@ -17,7 +17,8 @@ from sandbox.payments.solana.cluster import Cluster
 from sandbox.payments.solana.faucet import Faucet
 from sandbox.payments.solana.faults import NodeFaults
 from sandbox.payments.solana.node import RpcNode
-from sandbox.payments.solana.wallet import Wallet
+from sandbox.payments.solana.wallet.page import WalletPage
+from sandbox.payments.solana.wallet.wallet import Wallet
 
 SLOT_S = 0.4
 """How long a slot takes on mainnet."""
@@ -98,6 +99,11 @@ class SolanaSandbox:
     def open_token_account(self, owner: Pubkey, mint: Pubkey = programs.USDC) -> Pubkey:
         """Give `owner` an empty account for a mint, as a merchant has from the start."""
         return self.faucet.give_tokens(owner, mint, 0)
+
+    async def open_wallet_page(self, *, sol: float = 100, usdc: float = 10_000, port: int = 0) -> WalletPage:
+        """Start a wallet in the browser, of somebody who has this much."""
+        page = WalletPage(self.cluster, self.faucet, self.wallet(sol=sol, usdc=usdc), port=port)
+        return await self._resources.enter_async_context(page)
 
     async def _pace(self, slot_s: float) -> None:
         while True:

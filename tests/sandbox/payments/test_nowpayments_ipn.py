@@ -58,6 +58,7 @@ async def test_a_second_deposit_is_another_payment_and_finished_whatever_it_is(
     nowpayments: NowPaymentsSandbox, merchant: Merchant, merchant_api: Client, payment: Payment
 ):
     nowpayments.pay(payment.id, Decimal("0.15"))
+    await nowpayments.ipns.settled()
     again = nowpayments.desk.deposit(payment, Decimal("0.0001"))
     assert again is not None
     await nowpayments.ipns.settled()

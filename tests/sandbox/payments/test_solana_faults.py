@@ -11,9 +11,10 @@ from solana.exceptions import SolanaRpcException
 from solana.rpc.async_api import AsyncClient
 from solders.signature import Signature
 
-from sandbox.payments.solana import instructions, programs
+from sandbox.payments.solana import programs
 from sandbox.payments.solana.faults import Fault
 from sandbox.payments.solana.server import SolanaSandbox
+from sandbox.payments.solana.wallet import instructions
 from tests.sandbox.payments.solana_kit import RefusedError, Rpc, lamports_received, reference
 
 CONFIRMED = {"commitment": "confirmed"}

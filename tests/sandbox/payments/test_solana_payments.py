@@ -16,9 +16,10 @@ from solders.keypair import Keypair
 from solders.pubkey import Pubkey
 from solders.rpc.responses import GetTransactionResp
 
-from sandbox.payments.solana import instructions, pay_url, programs
-from sandbox.payments.solana.pay_url import UnpayableUrlError
+from sandbox.payments.solana import programs
 from sandbox.payments.solana.server import SolanaSandbox
+from sandbox.payments.solana.wallet import instructions, pay_url
+from sandbox.payments.solana.wallet.pay_url import UnpayableUrlError
 from tests.sandbox.payments.solana_kit import USDC, Rpc, lamports_received, reference, tokens_received
 
 

@@ -25,8 +25,9 @@ from solders.rpc.responses import GetSignaturesForAddressResp
 from solders.signature import Signature
 from solders.transaction import VersionedTransaction
 
-from sandbox.payments.solana import base58, instructions, programs
+from sandbox.payments.solana import base58, programs
 from sandbox.payments.solana.server import SolanaSandbox
+from sandbox.payments.solana.wallet import instructions
 from tests.sandbox.payments.solana_kit import PARSED, USDC, RefusedError, Rpc, reference
 
 SOMEBODY = "HqHqFxi5PsyTZDTPNzQGFPzY7Hb3Hxr2FyCbX8yhSE8R"

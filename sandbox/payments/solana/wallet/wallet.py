@@ -13,10 +13,11 @@ from solders.keypair import Keypair
 from solders.pubkey import Pubkey
 from solders.signature import Signature
 
-from sandbox.payments.solana import instructions, pay_url, programs, tokens
+from sandbox.payments.solana import programs, tokens
 from sandbox.payments.solana.cluster import Cluster
 from sandbox.payments.solana.execution import RefusedTransactionError
-from sandbox.payments.solana.pay_url import UnpayableUrlError
+from sandbox.payments.solana.wallet import instructions, pay_url
+from sandbox.payments.solana.wallet.pay_url import UnpayableUrlError
 
 _MORE_THAN_ANYBODY_HAS = 2**63
 _LEAST_LIMIT, _LIMITS = 200_000, 1_200_000
