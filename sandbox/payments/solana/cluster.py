@@ -154,7 +154,10 @@ class Cluster:
         self._tell()
 
     def write(self, key: Pubkey, account: Account) -> None:
-        """Put an account where no transaction did; one that is new was always there."""
+        """Put an account where no transaction did; one that is new was always there.
+
+        To an account that has changed before it is an event after the last transaction, and disappears with it.
+        """
         last = Moment(self.slot, self.ledger.next_index(self.slot) - 1)
         self.accounts.write(key, account, last)
         self._tell()

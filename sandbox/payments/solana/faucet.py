@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import count
 
 from solders.account import Account
 from solders.address_lookup_table_account import AddressLookupTableAccount
@@ -24,6 +25,7 @@ class Faucet:
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
         self._keypair = Keypair()
+        self._gifts = count(1)
         self._cluster.write(self._keypair.pubkey(), Account(_OWNED_LAMPORTS, b"", programs.SYSTEM))
         self.create_mint(programs.USDC_DECIMALS, address=programs.USDC)
         self.create_mint(programs.SOL_DECIMALS, address=programs.WRAPPED_SOL)
@@ -31,7 +33,8 @@ class Faucet:
     def airdrop(self, to: Pubkey, lamports: int) -> Signature:
         """Give SOL in a transaction."""
         gift = instructions.sol_transfer(self._keypair.pubkey(), to, lamports)
-        return self._cluster.submit(instructions.compile_transaction(self._keypair, [gift], self._cluster.blockhash))
+        given = [instructions.numbered(next(self._gifts)), gift]
+        return self._cluster.submit(instructions.compile_transaction(self._keypair, given, self._cluster.blockhash))
 
     def create_mint(
         self, decimals: int, *, address: Pubkey | None = None, token_program: Pubkey = programs.TOKEN

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from solders.address_lookup_table_account import AddressLookupTableAccount
+from solders.compute_budget import set_compute_unit_limit
 from solders.hash import Hash
 from solders.instruction import AccountMeta, Instruction
 from solders.keypair import Keypair
@@ -20,6 +21,7 @@ _CLOSE_ACCOUNT = 9
 _TRANSFER_CHECKED = 12
 _SYNC_NATIVE = 17
 _CREATE_IDEMPOTENT = 1
+_LEAST_LIMIT, _LIMITS = 200_000, 1_200_000
 
 
 def compile_transaction(
@@ -98,6 +100,11 @@ def sync_native(account: Pubkey) -> Instruction:
 def close_account(account: Pubkey, to: Pubkey, authority: Pubkey) -> Instruction:
     accounts = [_writable(account), _writable(to), AccountMeta(authority, is_signer=True, is_writable=False)]
     return Instruction(programs.TOKEN, bytes([_CLOSE_ACCOUNT]), accounts)
+
+
+def numbered(number: int) -> Instruction:
+    """Give what distinguishes a transaction from an equal one of the same slot, as wallets do."""
+    return set_compute_unit_limit(_LEAST_LIMIT + number % _LIMITS)
 
 
 def memo(text: str) -> Instruction:

@@ -7,7 +7,6 @@ from decimal import Decimal
 from itertools import count
 
 from solders.address_lookup_table_account import AddressLookupTableAccount
-from solders.compute_budget import set_compute_unit_limit
 from solders.instruction import Instruction
 from solders.keypair import Keypair
 from solders.pubkey import Pubkey
@@ -20,7 +19,6 @@ from sandbox.payments.solana.wallet import instructions, pay_url
 from sandbox.payments.solana.wallet.pay_url import UnpayableUrlError
 
 _MORE_THAN_ANYBODY_HAS = 2**63
-_LEAST_LIMIT, _LIMITS = 200_000, 1_200_000
 
 
 class Wallet:
@@ -170,8 +168,7 @@ class Wallet:
         raise AssertionError("a number of its own makes every transaction another one")
 
     def _unique(self) -> Instruction:
-        """Give what distinguishes a transaction from an equal one of the same slot, as wallets do."""
-        return set_compute_unit_limit(_LEAST_LIMIT + next(self._nonce) % _LIMITS)
+        return instructions.numbered(next(self._nonce))
 
     def _token_program(self, mint: Pubkey) -> Pubkey:
         account = self._cluster.accounts.newest(mint)
