@@ -167,7 +167,9 @@ class Api:
         body = wishes.read_body(await request.read(), wishes.PAYMENT_NAMES)
         order = wishes.order(body)
         pay_currency = wishes.required_text(body, "pay_currency").lower()
-        return answer(self._desk.create_payment(order, pay_currency).created(), status=201)
+        pay_amount = wishes.amount(body, "pay_amount") if body.get("pay_amount") is not None else None
+        payment = self._desk.create_payment(order, pay_currency, pay_amount=pay_amount)
+        return answer(payment.created(), status=201)
 
     async def _create_invoice(self, request: web.Request) -> web.Response:
         body = wishes.read_body(await request.read(), wishes.INVOICE_NAMES)

@@ -28,7 +28,12 @@ _TAKES_FIRST_DEPOSIT = frozenset({Status.WAITING, Status.EXPIRED, Status.FAILED}
 
 class Desk:
     def __init__(
-        self, *, clock: Callable[[], float], outcome_currency: str, changed: Callable[[Payment], None], seed: int = 1
+        self,
+        *,
+        clock: Callable[[], float],
+        outcome_currency: str,
+        changed: Callable[[Payment], None],
+        seed: int | None = None,
     ) -> None:
         self.payments: dict[int, Payment] = {}
         self.invoices: dict[int, Invoice] = {}
@@ -48,13 +53,15 @@ class Desk:
         self.invoices[invoice.id] = invoice
         return invoice
 
-    def create_payment(self, order: Order, pay_currency: str, invoice: Invoice | None = None) -> Payment:
+    def create_payment(
+        self, order: Order, pay_currency: str, invoice: Invoice | None = None, pay_amount: Decimal | None = None
+    ) -> Payment:
         """Make a payment and an address for it. There is no idempotency: twice makes two."""
         coin = self._coin(pay_currency)
         usd = usd_of(order.price_currency)
         if usd is None:
             raise bad_request(f"Currency {order.price_currency} was not found")
-        pay_amount = coin.amount_of(order.price_amount * usd)
+        pay_amount = pay_amount or coin.amount_of(order.price_amount * usd)
         if pay_amount < coin.minimum:
             raise too_small(number(float(pay_amount)))
         now_s, number_of_it = self._clock(), self._new_id()

@@ -8,7 +8,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
-from sandbox.payments.nowpayments.coins import COINS
+from sandbox.payments.nowpayments.coins import COINS, FIAT_USD
 from sandbox.payments.nowpayments.signing import JsonObject, number
 
 
@@ -134,8 +134,11 @@ class Payment:
         } | ({"invoice_id": str(self.invoice_id)} if self.invoice_id else {})
 
     def found(self) -> JsonObject:
-        """Write the answer to GET: the id is a number, times are text."""
+        """Write the answer to GET: the id is a number, times are text, and the worth in fiat is known at the end."""
+        price_usd = FIAT_USD.get(self.order.price_currency, Decimal(1))
+        worth = round(self.actually_paid * COINS[self.pay_currency].usd / price_usd, 2)
         return self._common() | {
+            "actually_paid_at_fiat": float(worth) if self.status is Status.FINISHED else 0,
             "created_at": iso(self.created_at),
             "updated_at": iso(self.updated_at),
             "burning_percent": "null",

@@ -48,12 +48,13 @@ class NowPaymentsSandbox:
         ipn_retries: int = 3,
         ipn_retry_s: float = 60.0,
         clock: Callable[[], float] = time.time,
+        seed: int | None = None,
         port: int = 0,
     ) -> None:
         self.api_key = api_key or token_urlsafe(16)
         self.faults = NowPaymentsFaults()
         self.ipns = IpnSender(ipn_secret, self.faults, retries=ipn_retries, retry_s=ipn_retry_s)
-        self.desk = Desk(clock=clock, outcome_currency=outcome_currency, changed=self.ipns.tell)
+        self.desk = Desk(clock=clock, outcome_currency=outcome_currency, changed=self.ipns.tell, seed=seed)
         self.requests: Counter[str] = Counter()
         """By method and path."""
         self.url = ""

@@ -36,7 +36,9 @@ CONFIRMED_AFTER = 2
 FINALIZED_AFTER = 32
 BLOCKHASH_LIFETIME = 150
 """In blocks."""
-_FIRST_SLOT = 376_000_000
+_KNOWN_SLOT, _KNOWN_S = 376_000_000, 1_761_500_000.0
+"""A slot of mainnet and its Unix time: a cluster that is started later begins at a later slot."""
+_SLOT_S = 0.4
 _SKIPPED_BEFORE = 22_000_000
 """Slots without a block since genesis: height and slot are different numbers, as on mainnet."""
 _REMEMBERED_BLOCKS = 1_000
@@ -66,14 +68,13 @@ class Cluster:
         self.svm = LiteSVM().with_blockhash_check(False).with_transaction_history(0)
         self.accounts = Accounts(self.svm)
         self.ledger = Ledger()
-        self.slot = _FIRST_SLOT
-        self.first_slot = _FIRST_SLOT
+        self.slot = self.first_slot = _KNOWN_SLOT + max(0, int((clock() - _KNOWN_S) / _SLOT_S))
         self.genesis_hash = Hash.new_unique()
         self.observers: list[Callable[[], None]] = []
         """Called after every slot and every transaction."""
         self._blocks: deque[Block] = deque()
         self._by_hash: dict[Hash, Block] = {}
-        self._begin_block(_FIRST_SLOT - _SKIPPED_BEFORE)
+        self._begin_block(self.first_slot - _SKIPPED_BEFORE)
         self.finalize()
 
     @property

@@ -42,7 +42,8 @@ class RpcNode:
         self._view = View(cluster=cluster, faucet=faucet, faults=self.faults)
         self._cluster = cluster
         self._port = port
-        self._answered_s: deque[float] = deque()
+        self.requests_per_10s_of_a_method: int | None = None
+        self._answered: deque[tuple[float, frozenset[str]]] = deque()
         self._connections: dict[Connection, asyncio.Transport | None] = {}
         self._resources = AsyncExitStack()
 
@@ -111,7 +112,7 @@ class RpcNode:
         methods = rpc.method_names(parsed)
         self.requests.update(methods)
         fault = self.faults.draw(methods)
-        if self._exceeds_limit():
+        if self._exceeds_limit(methods):
             fault = Fault.RATE_LIMIT
         if fault is not None and fault is not Fault.DROP_AFTER and fault is not Fault.HALF_BODY:
             return self._failed(request, fault, parsed)
@@ -120,13 +121,19 @@ class RpcNode:
             return self._broken(request, fault, answered)
         return web.json_response(answered) if answered is not None else web.Response()
 
-    def _exceeds_limit(self) -> bool:
+    def _exceeds_limit(self, methods: frozenset[str]) -> bool:
+        """Count the request against the limits, as a public node does: for all methods, and for each of them."""
         now_s = time.monotonic()
-        while self._answered_s and self._answered_s[0] <= now_s - _WINDOW_S:
-            self._answered_s.popleft()
-        if self.requests_per_10s is not None and len(self._answered_s) >= self.requests_per_10s:
+        while self._answered and self._answered[0][0] <= now_s - _WINDOW_S:
+            self._answered.popleft()
+        limit, limit_of_one = self.requests_per_10s, self.requests_per_10s_of_a_method
+        if limit is not None and len(self._answered) >= limit:
             return True
-        self._answered_s.append(now_s)
+        if limit_of_one is not None:
+            counts = Counter(method for _, earlier in self._answered for method in earlier)
+            if any(counts[method] >= limit_of_one for method in methods):
+                return True
+        self._answered.append((now_s, methods))
         return False
 
     def _failed(self, request: web.Request, fault: Fault, parsed: Any) -> web.Response:

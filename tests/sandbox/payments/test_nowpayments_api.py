@@ -62,6 +62,8 @@ async def test_a_payment_from_its_creation(merchant_api: Client):
     assert found["created_at"].endswith("Z")
     _, other = await merchant_api.post("/payment", **ORDER, pay_currency="sol")
     assert (other["payment_id"], other["pay_address"]) != (made["payment_id"], made["pay_address"])  # no idempotency
+    _, dearer = await merchant_api.post("/payment", **ORDER, pay_currency="sol", pay_amount=0.5)
+    assert dearer["pay_amount"] == Decimal("0.5")
     _, tagged = await merchant_api.post("/payment", **ORDER, pay_currency="xrp")
     assert tagged["payin_extra_id"].isdecimal()
 

@@ -40,6 +40,8 @@ async def test_each_stage_is_told_and_signed(nowpayments: NowPaymentsSandbox, me
     assert (last["payment_id"], last["order_id"], last["actually_paid"]) == (payment.id, "order-7", 0.2)
     assert isinstance(last["updated_at"], int)
     assert last["updated_at"] > 10**12
+    assert last["actually_paid_at_fiat"] == 0
+    assert payment.found()["actually_paid_at_fiat"] == 33
     assert b"1e-7" in merchant.received[-1].body
     assert b'"depositFee":0.0000123' in merchant.received[-1].body
 

@@ -35,7 +35,11 @@ async def test_the_limit_of_requests_counts(session: aiohttp.ClientSession):
     async with SolanaSandbox(requests_per_10s=3) as solana:
         rpc = Rpc(solana.url, session)
         statuses = [(await rpc.post({"jsonrpc": "2.0", "id": 1, "method": "getSlot"}))[0] for _ in range(5)]
-    assert statuses == [200, 200, 200, 429, 429]
+        assert statuses == [200, 200, 200, 429, 429]
+        solana.nodes[0].requests_per_10s, solana.nodes[0].requests_per_10s_of_a_method = 100, 4
+        asked = ("getSlot", "getSlot", "getHealth")
+        statuses = [(await rpc.post({"jsonrpc": "2.0", "id": 1, "method": each}))[0] for each in asked]
+    assert statuses == [200, 429, 200]
 
 
 @pytest.mark.parametrize(("fault", "status"), [(Fault.ERROR_5XX, 502), (Fault.FORBIDDEN, 403), (Fault.HTML_200, 200)])

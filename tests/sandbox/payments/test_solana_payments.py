@@ -77,11 +77,17 @@ async def test_a_reference_makes_an_authority_look_like_a_multisig(solana: Solan
     solana.open_token_account(merchant.address)
     with_reference = payer.send_tokens(merchant.address, 1_000_000, references=[ours])
     without = payer.send_tokens(merchant.address, 1_000_000)
+    source, destination = payer.token_account(), merchant.token_account()
+    old = payer.send(instructions.token_transfer(source, destination, payer.address, 1_000_000))
     solana.finalize()
-    infos = [
-        (await rpc.transaction(each))["transaction"]["message"]["instructions"][-1]["parsed"]["info"]
-        for each in (with_reference, without)
+    parsed = [
+        (await rpc.transaction(each))["transaction"]["message"]["instructions"][-1]["parsed"]
+        for each in (with_reference, without, old)
     ]
+    infos = [each["info"] for each in parsed]
+    assert [each["type"] for each in parsed] == ["transferChecked", "transferChecked", "transfer"]
+    assert (infos[2]["amount"], infos[2]["authority"]) == ("1000000", str(payer.address))
+    assert tokens_received(await rpc.transaction(old), merchant.address) == 1_000_000
     assert infos[0]["multisigAuthority"] == str(payer.address)
     assert infos[0]["signers"] == [str(ours)]
     assert "authority" not in infos[0]
