@@ -124,10 +124,10 @@ async def test_a_merchant_that_fails_is_told_again(merchant: Merchant, session: 
         merchant.answers = [500] * 9
         await client.post("/payment", **body, pay_currency="sol")
         assert len(await heard(nowpayments, merchant)) == 8
-        gone = body | {"ipn_callback_url": "http://127.0.0.1:1/ipn"}
-        await client.post("/payment", **gone, pay_currency="sol")
-        await nowpayments.ipns.settled()
-        assert [each.answered for each in nowpayments.ipns.deliveries[-4:]] == [None] * 4
+        for url in ("http://127.0.0.1:1/ipn", "https://merchant.example.com/ipn"):
+            await client.post("/payment", **body | {"ipn_callback_url": url}, pay_currency="sol")
+            await nowpayments.ipns.settled()
+            assert [each.answered for each in nowpayments.ipns.deliveries[-4:]] == [None] * 4
 
 
 async def test_ipns_come_late_twice_and_in_any_order(
