@@ -20,6 +20,7 @@ class Charge:
     id: str
     payer: JsonObject
     invoice: Invoice
+    paid_at_s: int
     is_refunded: bool = False
 
     def as_payment(self) -> JsonObject:
@@ -59,7 +60,7 @@ class Ledger:
             return None
         self.balances[payer["id"]] -= invoice.amount
         self.bot_balance += invoice.amount
-        charge = Charge(f"stx{secrets.token_urlsafe(_CHARGE_BYTES)}", payer, invoice)
+        charge = Charge(f"stx{secrets.token_urlsafe(_CHARGE_BYTES)}", payer, invoice, at_s)
         self.charges[charge.id] = charge
         self._write(charge, at_s, "source")
         return charge

@@ -196,6 +196,8 @@ class Stars:
             "payments": {
                 each.id: {
                     "title": each.invoice.title,
+                    "amount": each.invoice.amount,
+                    "paid_at": each.paid_at_s,
                     "chat_id": each.invoice.chat_id,
                     "message_id": each.invoice.message_id,
                     "is_refunded": each.is_refunded,
