@@ -5,6 +5,7 @@ import { el, icon } from "./dom.js";
 import { richText, safeUrl } from "./entities.js";
 import { mediaLabel, mediaOf } from "./media.js";
 import { invoiceCard, invoiceRows, payKey, starLine } from "./stars/invoice.js";
+import { leadsToInvoice } from "./stars/words.js";
 
 /**
  * `actions`: `tap(message, data)` resolves when the bot answered, `copy(text)`, `command(text)`,
@@ -125,7 +126,7 @@ function urlKey(button, { shared, label, actions }) {
     return el("button", { ...shared, type: "button", "data-kind": "other", onclick: actions.unsupported }, label);
   }
   const attributes = { ...shared, "data-kind": "url", href, target: "_blank", rel: "noopener noreferrer" };
-  return el("a", attributes, label, icon("open"));
+  return el("a", attributes, label, leadsToInvoice(href) ? null : icon("open"));
 }
 
 function callbackKey(message, button, { shared, label, actions }) {

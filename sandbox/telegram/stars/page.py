@@ -79,7 +79,6 @@ class StarsApi:
                 "amount": invoice.amount,
                 "period_s": invoice.period_s,
                 "balance": wallet.balance,
-                "is_paid": not invoice.slug and wallet.has_paid(invoice),
             }
         )
 

@@ -67,11 +67,11 @@ class Stars:
         if invoice.period_s and self.subscriptions.is_active(payer.id, invoice):
             return ALREADY_SUBSCRIBED
         is_message = not invoice.slug
-        if is_message and (self.has_paid(payer.id, invoice) or self._checkouts.is_open(payer, invoice)):
+        if is_message and (self._has_paid(payer.id, invoice) or self._checkouts.is_open(payer, invoice)):
             return ALREADY_PAID
         return "" if self.ledger.balances[payer.id] >= invoice.amount else BALANCE_TOO_LOW
 
-    def has_paid(self, user_id: int, invoice: Invoice) -> bool:
+    def _has_paid(self, user_id: int, invoice: Invoice) -> bool:
         return any(each.payer["id"] == user_id and each.invoice == invoice for each in self.ledger.charges.values())
 
     def answer(self, query_id: str, error_message: str) -> None:

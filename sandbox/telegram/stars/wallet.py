@@ -57,9 +57,6 @@ class Wallet:
             raise LookupError("the link leads to no invoice")
         return invoice
 
-    def has_paid(self, invoice: Invoice) -> bool:
-        return self._stars.has_paid(self._chat.id, invoice)
-
     async def pay(self, invoice: JsonObject | Invoice | str) -> Outcome:
         """Pay the invoice of a message or behind a link, and await how it ends."""
         if isinstance(invoice, str):

@@ -14,7 +14,10 @@ const FAULTS = [
 ];
 
 export class PaySheet {
-  /** `people()` lists those who can pay; `ended(outcome, payer, invoice)` is told how it ended, unless it failed. */
+  /**
+   * `people()` lists those who can pay; `ended(outcome, payer, invoice)` is told how it ended, unless it failed
+   * and the sheet is still there to say so.
+   */
   constructor({ people, ended }) {
     this.people = people;
     this.ended = ended;
@@ -62,10 +65,6 @@ export class PaySheet {
     if (!this.dialog.open) this.dialog.showModal();
   }
 
-  close() {
-    this.dialog.close();
-  }
-
   async #load() {
     const invoice = await api.invoice(Number(this.payer.value), this.place);
     this.invoice = invoice;
@@ -111,14 +110,14 @@ export class PaySheet {
     this.#say("");
     this.#showButton({ busy: true });
     const outcome = await api.pay(payer, place, this.fault.value);
-    if (place !== this.place) return; // the sheet has moved on to another invoice
-    if (outcome.status === "failed") {
+    const isStillHere = this.dialog.open && place === this.place;
+    if (isStillHere && outcome.status === "failed") {
       await this.#load();
       this.#say(failure(outcome));
-    } else {
-      this.dialog.close();
-      this.ended(outcome, payer, invoice);
+      return;
     }
+    if (isStillHere) this.dialog.close();
+    this.ended(outcome, payer, invoice);
   }
 }
 

@@ -2,7 +2,7 @@
 
 import { PaySheet } from "./sheet.js";
 import { ReceiptDialog, WalletDialog } from "./wallet.js";
-import { fewStars, leadsToInvoice, stars } from "./words.js";
+import { failure, fewStars, leadsToInvoice, stars } from "./words.js";
 
 const EMPTY = { balance: 0, subscriptions: [], payments: {} };
 
@@ -16,8 +16,8 @@ export class StarsPart {
     this.userId = null;
     this.wallet = EMPTY;
     this.sheet = new PaySheet({ people, ended: (...how) => this.#ended(...how) });
-    this.walletDialog = new WalletDialog({ failed: (error) => notices.problem(error) });
-    this.receiptDialog = new ReceiptDialog({ copy: (text) => notices.copy(text) });
+    this.walletDialog = new WalletDialog();
+    this.receiptDialog = new ReceiptDialog();
     button.addEventListener("click", () => this.walletDialog.open(this.userId, this.wallet));
     document.addEventListener("click", (event) => this.#clicked(event));
   }
@@ -56,9 +56,9 @@ export class StarsPart {
   }
 
   #ended(outcome, payer, invoice) {
-    if (outcome.status === "cancelled") this.notices.toast("The payment was cancelled.");
-    else if (payer === this.userId) this.notices.toast(`Paid ${stars(invoice.amount)}`);
-    else this.notices.toast(`${this.#nameOf(payer)} has paid ${stars(invoice.amount)}; the receipt is in their chat.`);
+    if (outcome.status === "failed") this.notices.toast(failure(outcome));
+    else if (outcome.status === "cancelled") this.notices.toast("The payment was cancelled.");
+    else if (payer !== this.userId) this.notices.toast(`${this.#nameOf(payer)} has paid ${stars(invoice.amount)}; the receipt is in their chat.`);
   }
 
   #nameOf(userId) {

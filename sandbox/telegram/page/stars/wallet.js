@@ -7,11 +7,10 @@ import { day, stars } from "./words.js";
 const TOP_UPS = [100, 1_000, 10_000];
 
 export class WalletDialog {
-  /** `failed(error)` is told what the sandbox refused. */
-  constructor({ failed }) {
-    this.failed = failed;
+  constructor() {
     this.userId = null;
     this.balance = el("p", { class: "sheet-price", "data-testid": "wallet-balance" });
+    this.problem = el("p", { class: "sheet-problem", role: "alert", hidden: true });
     this.list = el("ul", { class: "subscriptions", "data-testid": "subscriptions" });
     const topUps = TOP_UPS.map((amount) =>
       el("button", { type: "button", class: "chip", "data-testid": "top-up", onclick: () => this.#do(api.topUp(this.userId, amount)) }, `+ ${amount.toLocaleString("en")}`),
@@ -24,6 +23,7 @@ export class WalletDialog {
       this.balance,
       el("div", { class: "chips", role: "group", "aria-label": "Get Stars" }, ...topUps),
       el("p", { class: "sheet-description" }, "They cost nothing in the sandbox."),
+      this.problem,
       this.list,
       el("button", { type: "button", class: "text-button", "data-testid": "wallet-close", onclick: () => this.dialog.close() }, "Close"),
     );
@@ -70,10 +70,12 @@ export class WalletDialog {
   }
 
   async #do(request) {
+    this.problem.hidden = true;
     try {
       await request;
     } catch (error) {
-      this.failed(error);
+      this.problem.textContent = error.message;
+      this.problem.hidden = false;
     }
   }
 }
@@ -86,11 +88,12 @@ function state(subscription) {
 }
 
 export class ReceiptDialog {
-  constructor({ copy }) {
+  constructor() {
     this.title = el("bdi", { class: "sheet-title", id: "receipt-title" });
     this.price = el("p", { class: "sheet-price" });
     this.state = el("p", { class: "sheet-description", "data-testid": "receipt-state" });
     this.chargeId = el("code", { "data-testid": "receipt-charge" });
+    this.copied = el("p", { class: "sheet-description", role: "status" });
     this.dialog = el(
       "dialog",
       { class: "dialog sheet", "aria-labelledby": "receipt-title", "data-testid": "receipt" },
@@ -98,7 +101,8 @@ export class ReceiptDialog {
       this.title,
       this.price,
       this.state,
-      el("button", { type: "button", class: "charge", title: "Copy", onclick: () => copy(this.chargeId.textContent) }, this.chargeId, icon("copy")),
+      el("button", { type: "button", class: "charge", title: "Copy", onclick: () => this.#copy() }, this.chargeId, icon("copy")),
+      this.copied,
       el("button", { type: "button", class: "wide-button", "data-testid": "receipt-close", onclick: () => this.dialog.close() }, "OK"),
     );
     document.body.append(this.dialog);
@@ -109,6 +113,16 @@ export class ReceiptDialog {
     this.price.textContent = stars(payment.amount);
     this.state.textContent = `${payment.is_refunded ? "Refunded. Paid" : "Paid"} on ${day(payment.paid_at)}`;
     this.chargeId.textContent = chargeId;
+    this.copied.textContent = "";
     this.dialog.showModal();
+  }
+
+  async #copy() {
+    try {
+      await navigator.clipboard.writeText(this.chargeId.textContent);
+      this.copied.textContent = "Copied to the clipboard";
+    } catch {
+      this.copied.textContent = "The browser does not allow copying here.";
+    }
   }
 }

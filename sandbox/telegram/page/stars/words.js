@@ -25,7 +25,7 @@ export function failure(outcome) {
   return outcome.message || FAILURES[outcome.error] || `Nothing was paid (${outcome.error}).`;
 }
 
-const LINK = /^(?:(?:https?:\/\/)?t\.me\/(?:\$|invoice\/)|tg:(?:\/\/)?invoice\?slug=)([\w-]+)\/?$/i;
+const LINK = /^(?:(?:https?:\/\/)?t\.me\/(?:\$|%24|invoice\/)|tg:(?:\/\/)?invoice\?slug=)([\w-]+)\/?$/i;
 
 /** True for the address of an invoice. */
-export const leadsToInvoice = (address) => LINK.test(decodeURI(address));
+export const leadsToInvoice = (address) => LINK.test(address);
