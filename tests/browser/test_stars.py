@@ -8,7 +8,7 @@ from sandbox.telegram.server import TelegramSandbox
 from tests.browser.chat_page import ChatPage
 from tests.browser.conftest import OpenTab
 from tests.browser.test_chat import begun
-from tests.sandbox.stars_kit import MONTH, PERIODIC, Till
+from tests.sandbox.stars.kit import MONTH, PERIODIC, Till
 
 pytestmark = pytest.mark.browser
 

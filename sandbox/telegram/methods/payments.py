@@ -160,7 +160,7 @@ class AnswerPreCheckoutQuery(Params):
     error_message: str = ""
 
 
-@method("answerPreCheckoutQuery", AnswerPreCheckoutQuery)
+@method("answerPreCheckoutQuery", AnswerPreCheckoutQuery, is_send=True)
 def answer_pre_checkout_query(cloud: Cloud, params: AnswerPreCheckoutQuery) -> bool:
     if not params.ok and not params.error_message:
         raise _required("error_message")
@@ -173,7 +173,7 @@ class ChargeParams(Params):
     telegram_payment_charge_id: str = ""
 
 
-@method("refundStarPayment", ChargeParams)
+@method("refundStarPayment", ChargeParams, is_send=True)
 def refund_star_payment(cloud: Cloud, params: ChargeParams) -> bool:
     _check_user_id(params)
     if not params.telegram_payment_charge_id:

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+from telegram.error import BadRequest, TimedOut
+
+from sandbox.telegram.faults import Fault
 from sandbox.telegram.stars.faults import StarFault, StarFaultChange, StarFaults
-from tests.sandbox.stars_kit import MONTH, PERIODIC, PRICE, Till
+from tests.sandbox.stars.kit import MONTH, PERIODIC, PRICE, Till
 from tests.sandbox.telegram_kit import ptb_bot, started, telegram_and_bot
 
 
@@ -125,3 +129,16 @@ def test_the_same_seed_gives_the_same_faults() -> None:
     faults = StarFaults()
     faults.change(StarFaultChange(rates={StarFault.TWICE: 0.5}, next=[StarFault.LATE], late_s=3, seed=7))
     assert faults.describe() == {"rates": {"twice": 0.5}, "next": ["late"], "late_s": 3}
+
+
+async def test_an_answer_that_got_lost_was_carried_out() -> None:
+    async with telegram_and_bot() as (telegram, bot):
+        ann = await started(telegram)
+        ann.wallet.top_up(PRICE)
+        outcome, _ = await Till(bot).sell(ann, await bot.create_invoice_link(**MONTH))
+        telegram.faults.fail_next(Fault.TIMEOUT_AFTER_DELIVERY)
+        with pytest.raises(TimedOut):
+            await bot.refund_star_payment(ann.id, outcome.charge_id, read_timeout=0.2)
+        assert ann.wallet.balance == PRICE
+        with pytest.raises(BadRequest, match="Charge_already_refunded"):
+            await bot.refund_star_payment(ann.id, outcome.charge_id)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.sandbox.stars_kit import MONTH, PERIODIC, PRICE, Till
+from tests.sandbox.stars.kit import MONTH, PERIODIC, PRICE, Till
 from tests.sandbox.telegram_kit import ptb_bot, started
 from tests.sandbox.test_telegram_page_api import get, page, post
 

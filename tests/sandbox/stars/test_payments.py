@@ -9,7 +9,7 @@ from telegram import Bot, InlineKeyboardButton, InlineKeyboardMarkup, Transactio
 from telegram.error import BadRequest
 
 from sandbox.telegram.server import TelegramSandbox
-from tests.sandbox.stars_kit import MONTH, PERIODIC, PRICE, Till
+from tests.sandbox.stars.kit import MONTH, PERIODIC, PRICE, Till
 from tests.sandbox.telegram_kit import Clock, started, telegram_and_bot
 
 

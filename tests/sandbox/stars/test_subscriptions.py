@@ -8,7 +8,7 @@ from telegram.error import BadRequest
 
 from sandbox.telegram.people import SandboxUser
 from sandbox.telegram.stars.invoices import PERIOD_S
-from tests.sandbox.stars_kit import PERIODIC, PRICE, Till
+from tests.sandbox.stars.kit import PERIODIC, PRICE, Till
 from tests.sandbox.telegram_kit import Clock, started, telegram_and_bot
 
 DAY_S = 86_400
