@@ -8,9 +8,9 @@ import pytest
 from telegram import Bot, InlineKeyboardButton, InlineKeyboardMarkup, TransactionPartnerUser
 from telegram.error import BadRequest
 
-from sandbox.telegram.server import TelegramSandbox
+from sandbox.telegram.limits import FloodLimits, Window
 from tests.sandbox.stars.kit import MONTH, PERIODIC, PRICE, Till
-from tests.sandbox.telegram_kit import Clock, started, telegram_and_bot
+from tests.sandbox.telegram_kit import Clock, call, started, telegram_and_bot
 
 
 async def test_an_invoice_is_sent_asked_about_paid_and_receipted() -> None:
@@ -292,9 +292,12 @@ async def _refuse_other_edits(bot: Bot, chat_id: int, message_id: int) -> None:
         await bot.edit_message_caption(chat_id, message_id, caption="x")
 
 
-async def test_an_invoice_counts_as_a_message_for_blocks_and_floods() -> None:
-    async with TelegramSandbox() as telegram, Bot(telegram.token, base_url=f"{telegram.url}/bot") as bot:
+async def test_an_invoice_counts_towards_the_flood_limits() -> None:
+    async with telegram_and_bot(FloodLimits(private=Window(1, 60.0))) as (telegram, bot):
         ann = await started(telegram)
         await bot.send_invoice(ann.id, **MONTH)
+        price = [{"label": "Pro", "amount": PRICE}]
+        refused = await call(telegram, "sendInvoice", **{**MONTH, "chat_id": ann.id, "prices": price})
+        assert refused["status"] == 429
         assert telegram.stats.messages == 1
-        assert ann.messages[-1]["from"]["is_bot"]
+        assert len(ann.messages) == 2
