@@ -70,6 +70,14 @@ export class Conversation {
     this.#arrived(message);
   }
 
+  /** Draws the shown messages that fit again, because what they depend on has changed. */
+  redraw(where) {
+    for (const [id, node] of this.nodes) {
+      const message = this.messages.get(id);
+      if (where(message)) fillMessage(node, message, this.actions);
+    }
+  }
+
   remove(id) {
     if (!this.messages.delete(id)) return;
     const index = this.order.indexOf(id);
