@@ -11,7 +11,6 @@ from msgspec.structs import replace
 from domain.delivery.policy import ALERTS
 from domain.subscribers.subscriber import MessageKind, Subscriber
 from managers.telegram.rate_limiter import Lane
-from runtime.retry import persistently
 from services.claims.outbox import Outbox
 from services.delivery.cards import MAX_CARDS, Shown, alert_card, merged_card
 from services.delivery.composing import Composed, Composer
@@ -37,8 +36,7 @@ class AlertComposer(Composer):
         """Read the call as it was when it passed."""
         if waiting.call is None:
             alert = waiting.entry.alert
-            stored = await persistently(lambda: self._outbox.load_call(alert))
-            waiting.call = read_call(stored, alert.call_id)
+            waiting.call = read_call(await self._outbox.load_call(alert), alert.call_id)
         return "the stored call is gone" if waiting.call is None else None
 
     def compose(self, together: Sequence[Waiting], subscriber: Subscriber) -> Composed:

@@ -19,13 +19,13 @@ class Composed(Struct, frozen=True):
 
 
 class Composer:
-    """Most kinds need no more than `compose`."""
+    """Most kinds need no more than `compose`.
+
+    What is awaited is tried again after a `TransientError`; whatever else is raised makes a dead letter.
+    """
 
     async def read(self, waiting: Waiting) -> str | None:
-        """Read what the message is made from, beside the payload; return why it can never be made.
-
-        `TransientError` does not leave it: whoever waits here is nobody but this subscriber.
-        """
+        """Read what the message is made from, beside the payload; return why it can never be made."""
         del waiting
         return None
 

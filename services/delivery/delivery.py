@@ -1,9 +1,10 @@
-"""From the outbox to the chat: each claimed alert leaves once, in its turn, and its fate is written down.
+"""From the outbox to the chat: each message leaves once, in its turn, and its fate is written down.
 
-One worker per subscriber who has something waiting, so a slow or blocked chat holds nobody else up. When his turn
-comes, everything that waits for him is looked at: what is not to go out now is held or withheld, the rest goes into
-one message. Its alerts are marked in flight right before the request and settled together after it, so a hard kill
-leaves at most `SEND_SLOTS` messages of which nobody can say whether they arrived; those are sent again, marked.
+One worker per subscriber who has something waiting, so a slow or blocked chat holds nobody else up. When their turn
+comes, everything that waits for them is looked at: what is not to go out now is held or withheld; of the rest, what is
+first goes into one message with what merges with it. That is marked in flight right before the request and settled
+together after it, so a hard kill leaves at most `SEND_SLOTS` messages of which nobody can say whether they arrived;
+those are sent again, marked.
 """
 
 from __future__ import annotations
@@ -281,17 +282,17 @@ class DeliveryService:
             subscriber, sendable = await self._sorter.sort_out(user_id, queue)
         if subscriber is None or not sendable:
             return
-        row = self._kinds.of(sendable[0].entry.outgoing)
-        await row.composer.prepare(sendable[0], subscriber)
         place, batch = place_of(subscriber), sendable[:1]
+        lane = self._kinds.of(batch[0].entry.outgoing).lane
         try:
-            async with self._sender.slot(place, row.lane) as slot, self._request_to(user_id):
+            await self._kinds.prepare(batch[0], subscriber)
+            async with self._sender.slot(place, lane) as slot, self._request_to(user_id):
                 # The turn may have come much later: others have arrived, or the subscriber has changed his mind.
                 current, sendable = await self._sorter.sort_out(user_id, queue)
                 if current is None or not sendable or place_of(current) != place:
                     return
                 subscriber, batch = current, sendable[:1]
-                if not self._kinds.of(batch[0].entry.outgoing).composer.is_ready(batch[0]):
+                if not self._kinds.is_ready(batch[0]):
                     return
                 message = self._kinds.message(sendable, subscriber, place)
                 batch = list(message.batch)

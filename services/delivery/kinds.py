@@ -19,6 +19,7 @@ from domain.stored.outgoing import Envelope, Outgoing
 from domain.subscribers.subscriber import Subscriber
 from managers.telegram.rate_limiter import Lane
 from runtime.errors import FatalError, MessageRefusedError
+from runtime.retry import persistently
 from services.delivery.composing import Composed, Composer
 from services.delivery.sending import Place
 from services.delivery.turns import Waiting
@@ -77,7 +78,27 @@ class Kinds:
                 waiting.payload = msgspec.json.decode(outgoing.payload, type=row.payload)
             except (msgspec.MsgspecError, UnicodeDecodeError) as error:
                 return f"unreadable: {error}"
-        return await row.composer.read(waiting)
+        try:
+            return await persistently(lambda: row.composer.read(waiting))
+        except FatalError:
+            raise
+        except Exception as error:
+            log.exception("message_not_read", kind=waiting.kind, key=outgoing.key)
+            return f"reading failed: {error!r}"
+
+    async def prepare(self, waiting: Waiting, subscriber: Subscriber) -> None:
+        """Do what takes time before the turn comes. Raises `MessageRefusedError`."""
+        row = self.of(waiting.entry.outgoing)
+        try:
+            await persistently(lambda: row.composer.prepare(waiting, subscriber))
+        except FatalError:
+            raise
+        except Exception as error:
+            raise _given_up(waiting, error) from error
+
+    def is_ready(self, waiting: Waiting) -> bool:
+        """Whether `prepare` has done all that is needed."""
+        return self.of(waiting.entry.outgoing).composer.is_ready(waiting)
 
     def message(self, sendable: Sequence[Waiting], subscriber: Subscriber, place: Place) -> Composed:
         """Compose the next message from what waits, in its order. Raises `MessageRefusedError`."""
@@ -87,12 +108,16 @@ class Kinds:
         try:
             composed = row.composer.compose(list(mergeable) or [first], subscriber)
         except Exception as error:
-            # What breaks the composer must not break the sender again at every start.
-            log.exception("message_not_composed", kind=first.kind, key=first.entry.outgoing.key)
-            raise MessageRefusedError(f"composing failed: {error!r}") from error
+            raise _given_up(first, error) from error
         if all(waiting.verdict.silent for waiting in composed.batch):
             composed = replace(composed, message=replace(composed.message, silent=True))
         return _without_own_buttons(composed) if place.chat_id != subscriber.chat_id else composed
+
+
+def _given_up(waiting: Waiting, error: Exception) -> MessageRefusedError:
+    """What breaks the composer must not break the sender again at every start."""
+    log.error("message_not_composed", kind=waiting.kind, key=waiting.entry.outgoing.key, exc_info=error)
+    return MessageRefusedError(f"composing failed: {error!r}")
 
 
 def _without_own_buttons(composed: Composed) -> Composed:

@@ -11,8 +11,9 @@ from msgspec.structs import replace
 
 from domain.delivery.policy import Rules, Send
 from domain.stored.outgoing import Envelope, read_outgoing
-from domain.subscribers.subscriber import QuietHours
+from domain.subscribers.subscriber import QuietHours, Subscriber
 from managers.telegram.rate_limiter import Lane
+from runtime.errors import TransientError
 from services.claims.outbox import OutboxEntry
 from services.delivery.kinds import Kinds
 from services.delivery.sending import Place
@@ -111,6 +112,40 @@ async def test_what_nobody_can_read_costs_itself_alone(way: Way, spoiled: Callab
     await way.deliver()
     assert texts_of(ann) == ["Paid"]
     assert len(await way.buried()) == 1
+
+
+class Broken(NoticeComposer):
+    """It breaks at one step, and Redis goes away once at each."""
+
+    def __init__(self, step: str) -> None:
+        self.step = step
+        self.passed: set[str] = set()
+
+    def _pass(self, step: str) -> None:
+        if step not in self.passed:
+            self.passed.add(step)
+            raise TransientError("for a moment")
+        if step == self.step:
+            raise ValueError("it cannot be made")
+
+    async def read(self, waiting: Waiting) -> str | None:
+        self._pass("read")
+        return await super().read(waiting)
+
+    async def prepare(self, waiting: Waiting, subscriber: Subscriber) -> None:
+        self._pass("prepare")
+        await super().prepare(waiting, subscriber)
+
+
+@pytest.mark.parametrize("step", ["read", "prepare", "neither"])
+async def test_what_breaks_a_composer_does_not_break_the_sender(way: Way, step: str) -> None:
+    ann = await way.person()
+    broken = way_of(way.redis, way.telegram, way.manager, [Broken(step).row(), ROWS[1]])
+    await way.putting.put(notice(ann.id))
+    await way.putting.put(notice(ann.id, "Receipt", kind="receipt"))
+    await broken.deliver()
+    assert texts_of(ann) == (["Receipt", "Hello"] if step == "neither" else ["Receipt"])
+    assert len(await way.buried()) == (step != "neither")
 
 
 async def test_who_has_not_paid_gets_what_is_about_that_and_nothing_else(way: Way) -> None:

@@ -155,6 +155,20 @@ async def start_migrating(dsn: str) -> asyncio.subprocess.Process:
     return await asyncio.create_subprocess_exec(sys.executable, "-c", program, dsn, cwd=ROOT)
 
 
+@pytest.mark.parametrize("revision", ["0005", "0006"])
+async def test_a_truncated_schema_is_told_by_its_tables(postgres_server: EmbeddedPostgres, revision: str) -> None:
+    await administer(postgres_server, "CREATE DATABASE truncated")
+    dsn = postgres_server.dsn_of("truncated")
+    try:
+        await migrate(dsn, revision)
+        async with PostgresManager(dsn, min_connections=1) as postgres:
+            await postgres.execute("TRUNCATE alembic_version, identity")
+            await migrate(dsn)
+            assert "outgoing" in await tables(postgres)
+    finally:
+        await administer(postgres_server, "DROP DATABASE truncated")
+
+
 async def test_migrations_there_and_back_and_by_several_at_once(postgres_server: EmbeddedPostgres) -> None:
     await administer(postgres_server, "CREATE DATABASE fresh")
     dsn = postgres_server.dsn_of("fresh")
@@ -171,6 +185,7 @@ async def test_migrations_there_and_back_and_by_several_at_once(postgres_server:
                 "deliveries",
                 "identity",
                 "journal_rejected",
+                "outgoing",
                 "presets",
                 "shared_sets",
                 "subscriber_changes",
