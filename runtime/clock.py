@@ -22,8 +22,8 @@ What that means for those who ask:
 digest;
   after one backwards it counts as younger than it is and is sent. Nothing is lost, nothing is sent twice.
 - Digests: after a step forwards they come at once; after one backwards they wait until their time comes again.
-- Paid time: after a step forwards whoever has run out by the new time is taken from the matcher; after one backwards he
-  has to be put back (see `steps_back`).
+- Paid time: after a step forwards whoever has run out by the new time leaves the matcher; after one backwards they
+  have to be put back (see `steps_back`).
 - The matcher (`domain.matching.matcher`): accepted pairs are never forgotten early by a step backwards, and a rejection
 that
   seems to come from the future lasts an hour from then on, not longer.

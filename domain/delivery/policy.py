@@ -3,7 +3,7 @@
 Of an alert, the first of these that applies decides; what of it counts for other kinds their `Rules` say:
 
 1. The subscriber does not receive (expired, paused), everything is snoozed, or the token is muted: withheld for good.
-2. Telegram does not let him be written to: held until he can be. What he has paid for is not gone.
+2. Telegram does not let them be written to: held until they can be. What they have paid for is not gone.
 3. It was decided longer ago than `FRESH_FOR`: too late to be an alert, so it goes into a digest that is due at once. In
    quiet hours such a digest waits for their end, as any does. It counts from the decision, not from the frame: somebody
    who let a call wait for a missing figure wanted it late, and it is news to them when it passes.
@@ -131,8 +131,8 @@ def decide(
 def digest_waits_until(subscriber: Subscriber, now: datetime, newest_at: datetime) -> datetime:
     """Return when a digest that is due may go out: now, or when the silence that the subscriber wants has ended.
 
-    Somebody who cannot be written to is looked at again after as long as he has been away (`newest_at`: when the last
-    of its calls was held), so that thousands of them cost nothing; whoever sees him come back need not wait for it.
+    Somebody who cannot be written to is tried again after as long as they have been away (`newest_at`: when the last
+    of its calls was held), so that thousands of them cost nothing; whoever sees them come back need not wait for it.
     """
     if subscriber.unreachable and why_no_alerts(subscriber, now) is None:
         return now + min(max(now - newest_at, AWAY_LEAST), AWAY_MOST)
@@ -184,7 +184,7 @@ def unmute(preferences: Preferences, token_address: str) -> Preferences:
 
 
 def why_no_alerts(subscriber: Subscriber, now: datetime) -> WithholdReason | None:
-    """Say why nothing at all goes to the subscriber now or later; `None` when he receives, or will."""
+    """Say why nothing at all goes to the subscriber now or later; `None` when they receive, or will."""
     if subscriber.paid_until is None or subscriber.paid_until <= now:
         return "expired"
     return "paused" if subscriber.paused else None

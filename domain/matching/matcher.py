@@ -134,7 +134,7 @@ class Matcher:
     # subscribers
 
     def put_subscriber(self, user_id: int, filter_sets: Iterable[FilterSet]) -> None:
-        """The subscriber joined, or changed something: these are all of his filter sets from now on."""
+        """The subscriber joined, or changed something: these are all of their filter sets from now on."""
         current = tuple(filter_sets)
         if any(filter_set.user_id != user_id for filter_set in current):
             raise ValueError("a filter set of somebody else")

@@ -87,7 +87,7 @@ class GroupChat(Struct, frozen=True, kw_only=True):
 class Turn(Struct, frozen=True, kw_only=True):
     """One thing that a person did: wrote, tapped a button, or blocked the bot.
 
-    In his private chat, but for commands that are open to groups.
+    In their private chat, but for commands that are open to groups.
     """
 
     user_id: int

@@ -1,4 +1,4 @@
-"""Calls that somebody would take if a missing figure were known: looked at again until it is, or his patience ends.
+"""Calls that somebody would take if a missing figure were known: looked at again until it is, or their patience ends.
 
 Who waits stands in Redis, written by the claim that decided the call, so a kill loses nobody. A pair that passes is
 claimed like any other, with the time that has passed since the call.

@@ -213,7 +213,7 @@ class Outbox:
     ) -> list[OutboxEntry]:
         """Return what was taken, never finished, by whomever; with `min_idle_s` only what was taken so long ago.
 
-        Without `min_idle_s` for the owner of these partitions, before his first `read`: later it would return what is
+        Without `min_idle_s` for the owner of these partitions, before their first `read`: later it would return what is
         being sent right now.
         """
         recovered: list[OutboxEntry] = []

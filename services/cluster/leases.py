@@ -1,7 +1,7 @@
 """Which process may do what: leases in Redis, each with a fencing number that only grows.
 
-A lease is a key that expires. Its holder believes in it by his own monotonic clock, counted from before the request:
-he stops believing before Redis does, however late the reply came and however long he was frozen. Clocks may still be
+A lease is a key that expires. Its holder believes in it by its own monotonic clock, counted from before the request:
+it stops believing before Redis does, however late the reply came and however long it was frozen. Clocks may still be
 wrong, so whatever changes something under a lease also carries the numbers of its leases: the script looks them up
 first, and after somebody else took a lease it changes nothing (`services.cluster.fencing`).
 """

@@ -287,7 +287,7 @@ class DeliveryService:
         try:
             await self._kinds.prepare(batch[0], subscriber)
             async with self._sender.slot(place, lane) as slot, self._request_to(user_id):
-                # The turn may have come much later: others have arrived, or the subscriber has changed his mind.
+                # The turn may have come much later: others have arrived, or the subscriber has changed their mind.
                 current, sendable = await self._sorter.sort_out(user_id, queue)
                 if current is None or not sendable or place_of(current) != place:
                     return

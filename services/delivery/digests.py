@@ -37,7 +37,7 @@ from texts.renderer import Texts
 log = structlog.get_logger(__name__)
 
 GATHERED_FOR: Final = timedelta(seconds=15)
-"""While his last digest has not left, what is due for somebody is looked at only so often, and gathers."""
+"""While their last digest has not left, what is due for somebody is looked at only so often, and gathers."""
 _DISPATCHED: Final = 10_000
 """Subscribers whose last digest is remembered."""
 FIGURES_TIMEOUT_S: Final = 2.0
@@ -75,7 +75,7 @@ class DigestsService:
         self._subscribers = subscribers
         self._clock = clock
         self._last: LRUCache[int, str] = LRUCache(_DISPATCHED)
-        """By user id: the outbox entry of his last digest."""
+        """By user id: the outbox entry of their last digest."""
 
     def job(self) -> Job:
         return Job(name=DIGEST, run=self.send)

@@ -107,7 +107,7 @@ class Settler:
         """Do what Telegram's answer asks for; what is not settled by it is tried again.
 
         However long Telegram is away, nothing is given up for it: what waits too long goes into a digest when its turn
-        comes again (`domain.delivery.policy`). So does, until he is back, what waits for somebody who cannot be written
+        comes again (`domain.delivery.policy`). So does, meanwhile, what waits for somebody who cannot be written
         to. Only what Telegram definitely refuses goes to the dead letters.
         """
         own_chat = place.chat_id == subscriber.chat_id
@@ -155,7 +155,7 @@ class Settler:
         def back(preferences: Preferences) -> Preferences:
             chosen = preferences.destination
             if chosen is None or chosen.chat_id != place.chat_id:
-                return preferences  # he has chosen another place meanwhile
+                return preferences  # they have chosen another place meanwhile
             return replace(preferences, destination=None)
 
         await self._change(subscriber, back)

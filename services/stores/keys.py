@@ -65,7 +65,7 @@ ACCEPTED_TOKEN: Final = RedisKey(
     pattern="processed_token:{}:{}",
     kind="string",
     lives_s=ACCEPTED_S,
-    meaning="By token address and user id: this user gets (or got) his alert for this token. It ends 14 days after the "
+    meaning="By token address and user id: this user gets (or got) an alert for this token. It ends 14 days after the "
     "decision, however late it was written. "
     "JSON {timestamp, channels_checked, status, channels_called_at, call_id}.",
 )
@@ -120,7 +120,7 @@ HELD_CALLS: Final = RedisKey(
     pattern="held:{}",
     kind="hash",
     lives_s=None,
-    meaning="By user id: call id -> the call that waits for his digest (JSON of domain.stored.alerts.HeldCall).",
+    meaning="By user id: call id -> the call that waits for their digest (JSON of domain.stored.alerts.HeldCall).",
 )
 DUE: Final = RedisKey(
     pattern="due:{}:{}",

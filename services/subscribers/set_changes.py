@@ -1,4 +1,4 @@
-"""Changes of one filter set, as its owner makes them. Whoever changes a rule himself follows no preset any more."""
+"""Changes of one filter set, as its owner makes them. Whoever changes a rule themselves follows no preset any more."""
 
 from __future__ import annotations
 

@@ -137,7 +137,7 @@ class Subscribers:
             try:
                 await self._returned(saved.user_id, self._clock())
             except TransientError as error:
-                # What was kept for him comes later by itself.
+                # What was kept for them comes later by itself.
                 log.warning("return_not_noted", user_id=saved.user_id, reason=str(error))
         return saved
 

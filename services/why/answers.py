@@ -73,7 +73,7 @@ class Explanation(Struct, frozen=True, kw_only=True):
     calls: tuple[CallExplanation, ...]
     """Newest first, never empty."""
     subscriber: Subscriber
-    """As he is now."""
+    """As they are now."""
 
 
 class NearMiss(Struct, frozen=True, kw_only=True):

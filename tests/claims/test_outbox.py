@@ -422,7 +422,7 @@ async def test_one_of_several_leases_that_is_lost_stops_the_whole_claim(redis_ma
 
 
 def fenced_outbox(redis: RedisManager, numbers: dict[str, int]) -> Outbox:
-    """Whoever holds these leases under these numbers, as far as he knows."""
+    """Whoever holds these leases under these numbers, as far as they know."""
     return Outbox(
         redis,
         Journal(redis, NOWHERE),

@@ -58,7 +58,7 @@ forged = st.one_of(
 
 @pytest.fixture
 async def victim(ann: Person, ben: Person, services: Services) -> Subscriber:
-    """Ben with two filters; Ann, who forges, has one of her own."""
+    """Ben with two filters; Ann, who forges, has one as well."""
     await ann.writes("/start")
     await ann.taps("addset")
     await ben.writes("/start")

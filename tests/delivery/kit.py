@@ -177,7 +177,7 @@ class Way(Struct):
     names: int = 0
 
     async def person(self, **preferences: Any) -> SandboxUser:
-        """Somebody who subscribed and wants his alerts this way."""
+        """Somebody who subscribed and wants their alerts this way."""
         self.names += 1
         person = self.telegram.user(f"Ann {self.names}")
         await person.send("/start")

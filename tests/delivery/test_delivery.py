@@ -297,7 +297,7 @@ async def test_what_a_dead_sender_took_is_found_and_what_is_in_hand_is_not(
     async with asyncio.timeout(15), way.manager.slot(ann.id, Lane.ALERT), way.sending():
         await way.claim(claim_of(call_of(1), ann.id))
         await until(lambda: bool(way.delivery.held))
-        # Somebody reads what is not his any more, and dies.
+        # Somebody reads what is not theirs any more, and dies.
         partition = [partition_of(ben.id)]
         await way.delivery.release(partition)
         await way.claim(claim_of(call_of(2), ben.id))

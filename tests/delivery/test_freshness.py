@@ -241,7 +241,7 @@ async def test_who_stays_away_is_looked_at_less_and_less(way: Way) -> None:
     assert waits == sorted(waits)
     assert waits[-1] == AWAY_MOST
     await way.users.subscribers.set_unreachable(ann.id, unreachable=False)
-    assert await way.schedule.look() == 1, "nobody has to say that he is back"
+    assert await way.schedule.look() == 1, "nobody has to say that they are back"
 
 
 async def test_bringing_forward_what_is_not_there_does_nothing(way: Way) -> None:

@@ -1,4 +1,4 @@
-"""Somebody taps and types in /delivery; his document says the same."""
+"""Somebody taps and types in /delivery; their document says the same."""
 
 from __future__ import annotations
 

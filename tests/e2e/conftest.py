@@ -122,7 +122,7 @@ def text_of(message: JsonObject) -> str:
 def process_environment(
     *, telegram: TelegramSandbox, redis_url: str, postgres_dsn: str, data_dir: Path, **more: str
 ) -> dict[str, str]:
-    """What a person would put into `.env` for servers of his own."""
+    """What a person would put into `.env` for servers of their own."""
     return {
         "TELEGRAM_BOT_TOKEN": telegram.token,
         "TELEGRAM_API_BASE": telegram.url,

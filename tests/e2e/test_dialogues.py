@@ -77,7 +77,7 @@ async def test_bad_input_is_explained_and_changes_nothing(bot: Composition, tele
         assert "stays at" in text_of(answer), typed
         assert await bot.of(SubscriberServices).subscribers.require(person.id) == before
 
-    # Each by somebody of his own, at the same time: a chat takes three messages in three seconds.
+    # Each by somebody else, at the same time: a chat takes three messages in three seconds.
     await asyncio.gather(*(type_in(telegram.user(f"Ann {n}"), typed) for n, typed in enumerate(NO_RANGES)))
 
 

@@ -189,7 +189,7 @@ async def test_the_work_divided_among_six_processes(telegram: TelegramSandbox, f
         await asyncio.gather(told(ann, call), told(ben, call))
         await site.works_on(match_2, "matching", sorted(EVEN + ODD))
 
-        # He pauses: the process that matches him knows it before he is told anything else.
+        # They pause: the process that matches them knows it before they are told anything else.
         await ann.send("/pause")
         await ann.next_message(where=lambda m: "/resume" in m.get("text", ""))
         await site.receive([match_2], 1)

@@ -228,7 +228,7 @@ async def test_everything_is_read_anew(services: Services, shard: SubscriberServ
 
 
 async def test_who_changes_something_before_he_is_loaded_is_matched_all_the_same(shard: SubscriberServices) -> None:
-    """Neither his rules nor whether he receives have changed, yet the matcher has nothing of him."""
+    """Neither their rules nor whether they receive have changed, yet the matcher has nothing of them."""
     await shard.subscribers.change_preferences(1, lambda p: replace(p, alerts_per_hour=5))
     assert who_gets(shard, holders=120) == {1}
     await shard.loading.load()

@@ -111,7 +111,7 @@ class World:
         return await self.changes(user_id, *sets, **changed)
 
     async def changes(self, user_id: int, *sets: dict[str, Rule], **changed: Any) -> Subscriber:
-        """Give somebody these rules, one set each, and whatever else his document shall say."""
+        """Give somebody these rules, one set each, and whatever else their document shall say."""
         numbered = tuple(
             FilterSet(user_id=user_id, number=number, name=f"set {number}", rules=rules)
             for number, rules in enumerate(sets, start=1)

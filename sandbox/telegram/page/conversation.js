@@ -32,7 +32,7 @@ export class Conversation {
     return this.order.length === 0;
   }
 
-  /** Replaces everything by `messages`; `keepPlace` leaves a reader who had scrolled up where he was. */
+  /** Replaces everything by `messages`; `keepPlace` leaves a reader who had scrolled up where they were. */
   load(messages, { keepPlace = false } = {}) {
     const fromEnd = this.#distanceToEnd();
     const stay = keepPlace && !this.pinned;
