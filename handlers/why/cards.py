@@ -96,7 +96,9 @@ def near_misses_card(view: View, misses: NearMisses, asked: int) -> Message:
     page = Page.at(asked, total=len(misses.found), per_page=MISSES_PER_PAGE)
     first, shown = page.start, page.of(misses.found)
     if not shown:
-        return message(view.html("why.no_misses", count=misses.calls_checked, zone=misses.time_zone))
+        return message(
+            view.html("why.no_misses", count=misses.calls_checked, zone=misses.time_zone, days=ACCEPTED_FOR.days)
+        )
     lines = [_miss(view, place, miss, misses.time_zone) for place, miss in enumerate(shown, start=first + 1)]
     return message(
         view.html("why.misses", count=len(misses.found), checked=misses.calls_checked, zone=misses.time_zone),

@@ -50,7 +50,7 @@ async def test_alerts_are_paused(ann: Person, services: Services) -> None:
     menu = await ann.taps(button(await ann.writes("/settings"), "⏸ Pause"))
     assert "Paused" in words(menu, "edited")
     assert (await services.subscribers.subscribers.require(USER_ID)).paused
-    assert "Alerts come again" in words(await ann.writes("/resume"))
+    assert "Alerts are on again" in words(await ann.writes("/resume"))
     assert "Paused" in words(await ann.writes("/pause"))
     assert (await services.subscribers.subscribers.require(USER_ID)).paused
 

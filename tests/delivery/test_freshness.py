@@ -92,7 +92,7 @@ async def test_what_may_have_arrived_before_it_was_too_late_says_so(way: Way) ->
     [digest] = texts_of(ann)
     assert "T0 $50k → unknown · peak unknown ↻" in digest
     assert "T1 $50k → unknown · peak unknown\n" in digest
-    assert digest.endswith("↻ You may have had this one before.")
+    assert digest.endswith("↻ You may have got this one before.")
 
 
 async def test_who_let_a_call_wait_for_a_figure_gets_it_as_an_alert(way: Way) -> None:

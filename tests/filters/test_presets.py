@@ -127,7 +127,7 @@ async def test_only_admins_change_presets(ann: Person, services: Services) -> No
     before = services.subscribers.presets.all()
     for data in (f"takerules:{KEY}:1", f"removeyes:{KEY}", "adminpresets", f"namepreset:{KEY}", "newpreset:1"):
         assert "out of date" in alert(await ann.taps(data))
-    assert "do not know this command" in words(await ann.writes("/presets"))
+    assert "don't know this command" in words(await ann.writes("/presets"))
     assert services.subscribers.presets.all() == before
 
 

@@ -54,7 +54,7 @@ async def test_two_named_filters_by_tapping_and_typing(ann: Person, services: Se
     menu = await ann.taps(button(menu, "Empty filter"))
     assert "Filter 1 is off" in words(menu, "edited")
     question = await ann.taps(button(menu, "Rename"))
-    assert "What shall Filter 1 be called" in words(question, "edited")
+    assert "What should Filter 1 be called" in words(question, "edited")
     menu = await ann.writes("Moon <b>@shots</b>")
     group = await ann.taps(button(menu, "Size"))
     prompt = await ann.taps(button(group, "Market cap: any"))
@@ -85,7 +85,7 @@ async def test_a_refused_rule_changes_nothing_and_keeps_asking(started: Person, 
     assert "Market cap stays at any" in words(refused)
     assert "Market cap: ≥ $20k" in words(await started.writes("20k -"))
     assert await services.conversation.inputs.take(USER_ID) is None
-    assert "did not ask" in words(await started.writes("30k"))
+    assert "wasn't waiting" in words(await started.writes("30k"))
     prompt = await started.taps("field:1:market_cap_usd")
     cleared = await started.taps(button(prompt, "Any"))
     assert "Market cap: any" in words(cleared, "edited")
@@ -124,7 +124,7 @@ async def test_a_missing_value_is_chosen_per_rule_and_stays(started: Person, ser
     await started.taps("field:1:holders")
     await started.writes("150 -")
     shown = await started.taps("field:1:holders")
-    assert "If a call does not say it: no alert" in words(shown, "edited")
+    assert "If the value is unknown: no alert" in words(shown, "edited")
     shown = await started.taps(button(shown, "wait 15 min"))
     assert "✓ wait 15 min" in only(shown, "edited").buttons
     await started.writes("200 -")
@@ -210,7 +210,7 @@ async def test_the_plan_limits_the_filters(ann: Person, services: Services, cloc
         await ann.taps("addset")
     ways = ("addset", f"preset:{PRESETS[0].key}", "duplicate:1")
     for way in ways:
-        assert f"holds {TRIAL.filter_sets} filters" in alert(await ann.taps(way))
+        assert f"includes {TRIAL.filter_sets} filters" in alert(await ann.taps(way))
     await ann.taps("delete:1")
     assert toast(await ann.taps("deleteyes:1")) == "Filter deleted"
     assert "does not exist any more" in alert(await ann.taps("deleteyes:1"))
@@ -239,7 +239,7 @@ async def test_duplicate_and_delete(started: Person, services: Services) -> None
 async def test_no_name_keeps_asking(started: Person, services: Services, typed: str) -> None:
     await started.taps("rename:1")
     assert "Nothing has changed" in words(await started.writes(typed))
-    assert "is called Fine now" in words(await started.writes("Fine"))
+    assert "Renamed to Fine" in words(await started.writes("Fine"))
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -269,5 +269,5 @@ async def test_back_and_cancel_withdraw_the_question(started: Person, services: 
     assert "Safety in Filter 1" in words(await started.taps(button(prompt, "‹ Back")), "edited")
     assert await services.conversation.inputs.take(USER_ID) is None
     await started.taps("field:1:holders")
-    assert "not waiting for an answer" in words(await started.writes("/cancel"))
+    assert "cancelled" in words(await started.writes("/cancel"))
     assert await services.conversation.inputs.take(USER_ID) is None

@@ -73,7 +73,7 @@ async def test_a_copy_needs_room_in_the_plan(ann: Person, ben: Person) -> None:
     for _ in range(TRIAL.filter_sets):
         await ben.taps("addset")
     preview = await ben.writes(f"/start {payload}")
-    assert f"holds {TRIAL.filter_sets} filters" in alert(await ben.taps(button(preview, "Copy")))
+    assert f"includes {TRIAL.filter_sets} filters" in alert(await ben.taps(button(preview, "Copy")))
 
 
 async def test_the_same_filter_has_one_link_and_another_has_another(ann: Person, services: Services) -> None:
@@ -198,7 +198,7 @@ async def test_a_deleted_filter_is_no_earlier_form_of_the_next_one(
     await ann.taps("addset")
     await journal.drain_all()
     assert await services.subscribers.sets.versions(USER_ID, 1) == []
-    assert "There are none yet" in words(await ann.taps("versions:1:0"), "edited")
+    assert "None yet" in words(await ann.taps("versions:1:0"), "edited")
 
 
 async def test_versions_of_others_and_of_nothing_are_out_of_reach(

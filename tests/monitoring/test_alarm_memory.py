@@ -89,7 +89,7 @@ def test_the_end_of_an_alarm_is_told_after_a_restart() -> None:
     for chat_id in (ANN, BEN):
         assert [text[0] for text in first.texts(chat_id)] == ["🔴"]
         [ended] = second.texts(chat_id)
-        assert ended.startswith("🟢 redis is well again after 1m"), "counted from when it began"
+        assert ended.startswith("🟢 redis is over after 1m"), "counted from when it began"
         assert "does not answer" in ended
     assert third.said == []
 

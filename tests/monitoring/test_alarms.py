@@ -136,7 +136,7 @@ def test_every_admin_is_told_once_when_it_begins_and_once_when_it_ends() -> None
     for chat_id in (ANN, BEN):
         began, ended = scene.texts(chat_id)
         assert began.startswith("🔴 redis does not answer · for ")
-        assert ended == "🟢 redis is well again after 5m. It was: does not answer"
+        assert ended == "🟢 redis is over after 5m. It was: does not answer"
     assert scene.lanes == {Lane.REPORT}
     assert scene.attempts == 4
 
@@ -187,7 +187,7 @@ def test_a_condition_that_comes_and_goes_floods_nobody_and_nothing_of_it_is_lost
     assert all(later - at >= HOUR_S for at, later in zip(times, times[TOLD_PER_HOUR:], strict=False))
     last = next(text for text in reversed(scene.texts()) if "feed" in text)
     assert last.startswith("🔴 feed for good")
-    assert "times since I last told you" in last
+    assert "times since my last message" in last
 
 
 def test_what_happened_while_telegram_was_away_is_told_when_it_is_back() -> None:
@@ -206,7 +206,7 @@ def test_what_happened_while_telegram_was_away_is_told_when_it_is_back() -> None
         play(scene, story)
     [text] = scene.texts()
     over, standing = text.splitlines()
-    assert over.startswith("🟢 redis is well again after 4m")
+    assert over.startswith("🟢 redis is over after 4m")
     assert standing.startswith("🔴 feed silent · for 1")
     # It is tried again, with patience, and the log alone is told.
     refused = [entry for entry in logs if entry["event"] == "alarm_not_told"]
@@ -226,7 +226,7 @@ def test_two_outages_that_nobody_heard_of_are_counted() -> None:
 
     play(scene, story)
     [text] = scene.texts()
-    assert text == "🟢 redis is well again after 30s. It was: so it is · 2 times since I last told you"
+    assert text == "🟢 redis is over after 30s. It was: so it is · 2 times since my last message"
 
 
 @pytest.mark.parametrize("refusal", [RecipientGoneError("blocked"), MessageRefusedError("no"), FloodError(900)])
