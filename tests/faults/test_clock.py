@@ -71,7 +71,7 @@ async def test_wrong_from_the_start(ahead_s: int, stage: Stage, verdict: Verdict
         told = await admin.next_message(where=lambda message: "clock" in message.get("text", ""), timeout_s=30)
         document = await stage.health(bot)
         clock.step(0)
-        well = await admin.next_message(where=lambda message: "well again" in message.get("text", ""), timeout_s=30)
+        well = await admin.next_message(where=lambda message: "is over" in message.get("text", ""), timeout_s=30)
         counts = await stage.finish(bot)
     direction = "ahead" if ahead_s > 0 else "behind"
     verdict(f"The machine's clock an hour {direction} from the start", counts)

@@ -220,7 +220,7 @@ async def test_the_plan_limits_the_filters(ann: Person, services: Services, cloc
         *range(2, last + 2)
     ]
     clock.now += timedelta(days=400)
-    assert "holds" in alert(await ann.taps("addset"))
+    assert "includes" in alert(await ann.taps("addset"))
 
 
 async def test_duplicate_and_delete(started: Person, services: Services) -> None:
