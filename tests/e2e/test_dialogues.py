@@ -155,7 +155,7 @@ async def test_status_and_help(bot: Composition, telegram: TelegramSandbox) -> N
 async def test_admin_commands_are_for_admins(bot: Composition, telegram: TelegramSandbox) -> None:
     ann, admin = telegram.user("Ann"), telegram.user("Admin", user_id=ADMIN)
     await ann.send("/users")
-    assert "do not know" in (await ann.next_message())["text"]
+    assert "don't know" in (await ann.next_message())["text"]
     await admin.send("/health")
     report = (await admin.next_message())["text"]
     assert "redis" in report.lower()
