@@ -75,7 +75,6 @@ class Stores:
         if self._takes_everything and parts.data_dir is not None:
             self.journal.begun = BegunLog(parts.data_dir / "begun.log")
         self.spool = Spool(redis, store=parts.store, tail=self.journal.tail, is_alone=self.is_alone)
-        self.journal.knows_all = lambda: not self.spool.waiting
         self.outbox = Outbox(
             redis,
             self.journal,

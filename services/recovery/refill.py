@@ -131,7 +131,6 @@ class Refill:
         self._leads = leads
         self._say = say
         self._clock = clock
-        self._epoch: bytes | None = None
         self._doubts = Doubts(redis, database, journal.begun, spool, sends=sends)
         self._one_look = asyncio.Lock()
         self.is_filling = False
@@ -157,15 +156,15 @@ class Refill:
             epoch = await self._redis.get(keys.EPOCH.of())
             doubts = self._redis.written.doubts
             server = await self._redis.server_run()
-            if epoch is not None and self._epoch in {None, epoch}:
+            if epoch is not None and self._journal.epoch in {None, epoch}:
                 if not self._lacks_writes(server, doubts):
                     await self._journal.put_back_found()
-                    self._epoch = epoch
+                    self._journal.epoch = epoch
                     return False
                 log.error("redis_lost_writes")
                 # What it says is complete no more; and every other process is to notice.
                 await self._redis.delete(keys.EPOCH.of())
-            began_empty = self._epoch is None
+            began_empty = self._journal.epoch is None
             if not began_empty:
                 log.error("redis_emptied")
             owned = self._senders.owned
@@ -232,10 +231,10 @@ class Refill:
         accepted = await self._put_back_accepted(progress)
         waiting, held = await self._put_back_alerts(progress)
         await self._put_back_cursor()
-        self._epoch = secrets.token_hex(8).encode()
+        self._journal.epoch = secrets.token_hex(8).encode()
         belongs_to, lost_both = await self._database.of_filled_redis()
         done = ("DEL", keys.IN_DOUBT.of())
-        await self._redis.transaction([*belongs_to, done, ("SET", keys.EPOCH.of(), self._epoch)])
+        await self._redis.transaction([*belongs_to, done, ("SET", keys.EPOCH.of(), self._journal.epoch)])
         if lost_both:
             self._say("Both Redis and PostgreSQL were emptied: nobody is known any more. Restore PostgreSQL's backup.")
         counts = {"subscribers": subscribers, "accepted": accepted, "alerts": waiting, "held": held}
@@ -252,7 +251,7 @@ class Refill:
     async def _was_filled(self) -> bool:
         """Whether another process has filled it."""
         epoch = await self._redis.get(keys.EPOCH.of())
-        self._epoch = epoch or self._epoch
+        self._journal.epoch = epoch or self._journal.epoch
         return epoch is not None
 
     async def _put_back_accepted(self, progress: Progress) -> int:
