@@ -46,7 +46,6 @@ def build(base: Base) -> Feature:
         journal.begun = BegunLog(data_dir / "begun.log")
     members = base.of(Members)
     spool = Spool(redis, store=connections.store, tail=journal.tail, is_alone=lambda: members.alone)
-    journal.knows_all = lambda: not spool.waiting
     asked, lag, standing = Reading(postgres.ping), Reading[JournalLag](journal.lag), Reading[Standing](database.look)
     _show(base, journal, spool, asked, lag)
     health: dict[str, Check] = {

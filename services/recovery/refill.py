@@ -121,7 +121,6 @@ class Refill:
         self._say = say
         self._clock = clock
         self._rebuild_schedule = rebuild_schedule
-        self._epoch: bytes | None = None
         self._doubts = Doubts(redis, database, journal.begun, spool, sends=sends)
         self._outbox = OutboxRefill(redis=redis, postgres=postgres, spool=spool, clock=clock)
         self._one_look = asyncio.Lock()
@@ -148,15 +147,15 @@ class Refill:
             epoch = await self._redis.get(keys.EPOCH.of())
             doubts = self._redis.written.doubts
             server = await self._redis.server_run()
-            if epoch is not None and self._epoch in {None, epoch}:
+            if epoch is not None and self._journal.epoch in {None, epoch}:
                 if not self._lacks_writes(server, doubts):
                     await self._journal.put_back_found()
-                    self._epoch = epoch
+                    self._journal.epoch = epoch
                     return False
                 log.error("redis_lost_writes")
                 # What it says is complete no more; and every other process is to notice.
                 await self._redis.delete(keys.EPOCH.of())
-            began_empty = self._epoch is None
+            began_empty = self._journal.epoch is None
             if not began_empty:
                 log.error("redis_emptied")
             owned = self._senders.owned
@@ -225,10 +224,10 @@ class Refill:
         await self._put_back_cursor()
         if self._rebuild_schedule is not None:
             await self._rebuild_schedule(progress)
-        self._epoch = secrets.token_hex(8).encode()
+        self._journal.epoch = secrets.token_hex(8).encode()
         belongs_to, lost_both = await self._database.of_filled_redis()
         done = ("DEL", keys.IN_DOUBT.of())
-        await self._redis.transaction([*belongs_to, done, ("SET", keys.EPOCH.of(), self._epoch)])
+        await self._redis.transaction([*belongs_to, done, ("SET", keys.EPOCH.of(), self._journal.epoch)])
         if lost_both:
             self._say("Both Redis and PostgreSQL were emptied: nobody is known any more. Restore PostgreSQL's backup.")
         counts = {"subscribers": subscribers, "accepted": accepted, "alerts": waiting, "held": held}
@@ -245,7 +244,7 @@ class Refill:
     async def _was_filled(self) -> bool:
         """Whether another process has filled it."""
         epoch = await self._redis.get(keys.EPOCH.of())
-        self._epoch = epoch or self._epoch
+        self._journal.epoch = epoch or self._journal.epoch
         return epoch is not None
 
     async def _put_back_accepted(self, progress: Progress) -> int:

@@ -91,8 +91,8 @@ class Journal:
         """Asked now and then by whoever drains, and when PostgreSQL refuses: it writes back what that has lost."""
         self.check: Callable[[], Awaitable[None]] | None = None
         """`PostgresAwayError` when PostgreSQL lacks what was committed to it."""
-        self.knows_all: Callable[[], bool] = lambda: True
-        """Whether Redis was told everything; what only the local store knows cannot have been read from the journal."""
+        self.epoch: bytes | None = None
+        """Of the Redis that was told everything in the tail; `None`: of none yet."""
         self.drained = 0
         """Entries committed to PostgreSQL since the start."""
         self.rejected = 0
@@ -143,8 +143,9 @@ class Journal:
         if self.prepare is not None:
             await self.prepare()
             self.prepare = None
-        looked_at = self.tail.now()
-        # A journal that was emptied looks like a drained one; the epoch, read in the same moment, tells them apart.
+        told_before, told_epoch = self.tail.told_before(), self.epoch
+        # A journal that was emptied looks like a drained one, also when another process has filled Redis since; the
+        # epoch, read in the same moment, tells them apart.
         look: list[Command] = [("XRANGE", _JOURNAL, "-", "+", "COUNT", _BATCH), ("GET", keys.EPOCH.of())]
         look += [("GET", keys.DATABASE.of()), ("GET", keys.JOURNAL_AT.of())]
         found, epoch, database, committed = await self._redis.transaction(look)
@@ -156,9 +157,9 @@ class Journal:
             ids = (e.id for e in entries)
             await self._redis.transaction([("XDEL", _JOURNAL, *ids), ("SET", keys.JOURNAL_AT.of(), last)])
             self.drained += len(entries)
-        if len(entries) < _BATCH and epoch is not None and self.knows_all():  # it was read to its end
-            self.tail.forget(noted_before=looked_at)
-            self.begun.forget(noted_before=looked_at)
+        if len(entries) < _BATCH and epoch is not None and epoch == told_epoch:  # it was read to its end
+            self.tail.forget(noted_before=told_before)
+            self.begun.forget(noted_before=told_before)
         return len(entries)
 
     async def drain_all(self, progress: Callable[[], None] = lambda: None) -> int:

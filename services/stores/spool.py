@@ -44,6 +44,7 @@ class Spool:
     ) -> None:
         """`tail`: what went into the journal and may not have left it."""
         self._tail = JournalTail() if tail is None else tail
+        self._tail.redis_has_all = lambda: not self.waiting and not redis.written.in_doubt
         self._redis = redis
         self._store = store
         self._is_alone = is_alone

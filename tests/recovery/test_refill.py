@@ -9,9 +9,10 @@ from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
+from typing import Final
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
@@ -38,6 +39,11 @@ from tests.claims.alert_path import (
     until,
 )
 from tests.faults.proxy import FaultProxy
+
+_WAITS_FOR_CLAIMS: Final = """
+    SELECT FROM pg_locks WHERE NOT granted AND relation = 'claims'::regclass
+        AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+"""
 
 
 async def flush(redis: RedisManager) -> None:
@@ -175,6 +181,30 @@ async def test_emptied_after_a_lost_reply_of_which_a_sender_got_the_alert(
     assert [pair_of(e) for e in await process.hands.read()] == [(1, "c0"), (7, "c1")]
 
 
+async def test_what_comes_into_the_journal_while_it_is_drained_was_not_drained(
+    process: Process, proxy: FaultProxy, redis_manager: RedisManager, postgres_manager: PostgresManager
+) -> None:
+    await process.claim(request("c1", "So1", 7))
+    [entry] = await process.hands.read()
+    await take_away(process, proxy)
+    await process.outbox.begin([entry])
+    await process.finish(entry)
+    await proxy.mend()
+    await process.redis.ping()
+    async with postgres_manager.transaction() as statements:
+        await statements.execute("LOCK TABLE claims")
+        drain = asyncio.create_task(process.journal.drain_once())
+        while not await postgres_manager.fetch(_WAITS_FOR_CLAIMS):  # noqa: ASYNC110 - only PostgreSQL knows
+            await asyncio.sleep(0)
+        await process.spool.merge()
+    assert await drain == 2
+    await flush(redis_manager)
+    await process.refill.look()
+    assert await process.hands.read() == []
+    await process.journal.drain_all()
+    assert await process.fates() == {(7, "c1"): "sent"}
+
+
 async def test_what_goes_on_waits_until_redis_is_filled(process: Process, redis_manager: RedisManager) -> None:
     await process.claim(request("c1", "So1", 7))
     await flush(redis_manager)
@@ -219,13 +249,17 @@ async def test_redis_that_dies_while_it_is_filled_holds_nobody_up(
 async def test_a_redis_that_is_filled_by_another_process_is_taken_as_it_is(
     process: Process, redis_manager: RedisManager
 ) -> None:
+    await process.claim(request("c1", "So1", 7))
     await flush(redis_manager)
     await redis_manager.set(keys.EPOCH.of(), b"by another")
     await redis_manager.set(keys.LEASE.of("refill"), b"1 another")
     process.leases.forget(["refill"])
+    await process.journal.drain_all()  # there is nothing in it, and PostgreSQL does not know the claim for that
     assert await process.refill.look()
     assert await redis_manager.get(keys.EPOCH.of()) == b"by another"
     assert not await process.refill.look()
+    await process.journal.drain_all()
+    assert [row["user_id"] for row in await process.postgres.fetch("SELECT user_id FROM claims")] == [7]
 
 
 async def test_a_fill_that_was_interrupted_begins_anew(
@@ -469,6 +503,13 @@ async def clean(postgres: PostgresManager, redis: RedisManager) -> AsyncGenerato
 _files = count()
 
 
+# A local alert of the process before is settled: the journal that is drained does not know of it yet.
+@example(
+    steps=[
+        *[("claim", 0), ("claim", 0), ("lost and away", 0), ("claim", 4), ("restart", 0)],
+        *[("begin", 0), ("finish", 0), ("drain", 0), ("back", 0), ("empty", 0)],
+    ]
+)
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=st.lists(step, min_size=10, max_size=60))
 async def test_whatever_happens_every_pair_is_settled_once(
