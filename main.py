@@ -15,7 +15,7 @@ from functools import partial
 from bot.console import Part, Terminal, summarise
 from bot.doctor import examine
 from bot.roles import ROLES, SENDING, Role
-from composition import Addresses, Composition, Place, connect
+from composition import Addresses, Composition, ProcessConfig, connect
 from config.logging import configure_logging
 from config.settings import Settings, load_settings
 from domain.subscribers.partitions import PARTITIONS
@@ -26,7 +26,7 @@ from runtime.errors import FatalError, TransientError, flatten
 from runtime.fault_points import points
 from runtime.pace import pace
 from runtime.private_files import keep_private
-from runtime.retry import persistently
+from runtime.retry import retry_until_done
 from sandbox.world.world import POSTGRES, Wants, World, open_world
 from services.claims.outbox import Outbox
 from services.cluster.members import Shard
@@ -39,7 +39,7 @@ from web.server import HttpServer
 JUPITER_URL = "https://api.jup.ag"
 PUMPPORTAL_URL = "wss://pumpportal.fun/api/data"
 DRAIN_S = 20.0
-LAST_LOOK_S = 5.0
+LAST_POLL_S = 5.0
 
 
 def wants(settings: Settings) -> Wants:
@@ -80,13 +80,15 @@ def addresses(settings: Settings, world: World) -> Addresses:
     )
 
 
-def place(settings: Settings, role: Role, shard: Shard | None) -> Place:
+def place(settings: Settings, role: Role, shard: Shard | None) -> ProcessConfig:
     """Name this process: the same after a restart, another in every data directory, role and share."""
     path = settings.data_dir / "instance"
     if not path.exists():
         path.write_text(secrets.token_hex(4))
     share = f"-{shard.index}of{shard.count}" if shard else ""
-    return Place(role=role, shard=shard, owner=f"{path.read_text().strip()}-{role}{share}", directory=settings.data_dir)
+    return ProcessConfig(
+        role=role, shard=shard, owner=f"{path.read_text().strip()}-{role}{share}", directory=settings.data_dir
+    )
 
 
 @asynccontextmanager
@@ -98,7 +100,7 @@ async def http_edge(settings: Settings, composition: Composition) -> AsyncGenera
         yield server
 
 
-async def run(settings: Settings, at_place: Place, *, seconds: float | None, terminal: Terminal) -> int:
+async def run(settings: Settings, at_place: ProcessConfig, *, seconds: float | None, terminal: Terminal) -> int:
     """Start everything, work until Ctrl-C, SIGTERM or `seconds` have passed, drain, and give the exit code."""
     started_at = time.monotonic()
     stop = asyncio.Event()
@@ -141,8 +143,8 @@ async def run(settings: Settings, at_place: Place, *, seconds: float | None, ter
 async def left_in_outbox(composition: Composition) -> int:
     """Count what is sent at the next start; an embedded Redis may just be coming back."""
     with suppress(TimeoutError):
-        async with asyncio.timeout(LAST_LOOK_S):
-            return await persistently(composition.of(Outbox).size)
+        async with asyncio.timeout(LAST_POLL_S):
+            return await retry_until_done(composition.of(Outbox).size)
     return await composition.of(Outbox).size()
 
 

@@ -9,7 +9,7 @@ import structlog
 
 from domain.subscribers.partitions import ALL
 from runtime.errors import FatalError, TransientError
-from runtime.retry import persistently
+from runtime.retry import retry_until_done
 from services.claims.outbox import Outbox
 from services.cluster.ownership import Ownership
 from services.delivery.delivery import DeliveryService
@@ -45,8 +45,8 @@ class Completeness:
 
     async def prepare(self) -> None:
         """Complete the stores, and take up what an earlier life left. `FatalError` when PostgreSQL is not ours."""
-        await persistently(self._spool.begin)
-        await persistently(self._refill.look)
+        await retry_until_done(self._spool.begin)
+        await retry_until_done(self._refill.poll)
         await self._meet_database()
         await self._outbox.recover_local()
         if self._ownership.is_whole:
@@ -69,9 +69,9 @@ class Completeness:
     async def _meet_database(self) -> None:
         """Refuse to work on somebody else's data. An emptied PostgreSQL is filled by whoever has the journal."""
         try:
-            standing = await self._database.look()
+            standing = await self._database.poll()
         except TransientError as error:
-            log.warning("database_not_looked_at", reason=str(error))
+            log.warning("database_not_polled", reason=str(error))
             return
         if standing.state == "foreign":
             raise FatalError(f"PostgreSQL is not ours: {standing.problem}.")

@@ -52,7 +52,7 @@ def summarise(metrics: Metrics, *, waiting: int, twice: int, is_all: bool = True
     """
     counts = metrics.counts
     owed = counts.alerts_claimed + counts.alerts_recovered + counts.alerts_replayed
-    settled = counts.alerts_sent + counts.alerts_buried + counts.alerts_withheld + counts.alerts_put_aside
+    settled = counts.alerts_sent + counts.alerts_dead_lettered + counts.alerts_withheld + counts.alerts_deferred
     return Summary(
         received=counts.calls_received,
         matched=counts.alerts_matched,

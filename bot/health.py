@@ -17,7 +17,7 @@ from services.cluster.members import Member, Members
 from services.cluster.ownership import Ownership
 from services.delivery.delivery import DeliveryService
 from services.monitoring.health import MemberHealth, PartHealth, ProcessHealth
-from services.stores.database import INCOMPLETE, Standing
+from services.stores.database import INCOMPLETE, DatabaseStatus
 
 
 async def telegram_health(telegram: TelegramManager, lifecycle: Lifecycle) -> PartHealth:
@@ -49,11 +49,11 @@ async def updates_health(
     return PartHealth(name="updates", ok=problem is None, detail=problem or detail)
 
 
-async def data_health(standing: Callable[[], Standing | None]) -> PartHealth:
+async def data_health(standing: Callable[[], DatabaseStatus | None]) -> PartHealth:
     """Whether PostgreSQL holds what was committed to it, as last seen."""
     known = standing()
     if known is None:
-        return PartHealth(name="data", ok=True, detail="not looked at yet, or a store is away")
+        return PartHealth(name="data", ok=True, detail="not looked at yet, or a store is unavailable")
     problem = known.problem if known.state in INCOMPLETE else None
     return PartHealth(name="data", ok=problem is None, detail=problem or "complete")
 
@@ -84,7 +84,7 @@ async def clock_health() -> PartHealth:
 
 
 async def api_health(api: APIRetryManager) -> PartHealth:
-    """Always well: what no host tells is done without, so a host that is away is told and no reason to restart us."""
+    """Always well: what no host tells is done without, so a host that is down is told and no reason to restart us."""
     counts = api.counts
     hosts = [_host(health, counts[name]) for name, health in api.health().items()]
     return PartHealth(name="api", ok=True, detail="; ".join(hosts) or "nothing asked yet")

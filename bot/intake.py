@@ -16,9 +16,9 @@ from managers.feed.sources.base import Source
 from managers.feed.websocket import WebSocketManager
 from runtime.fault_points import fault_point
 from runtime.pace import pace
-from runtime.retry import persistently
+from runtime.retry import retry_until_done
 from runtime.supervision import Progress
-from runtime.waiting import LOOK_S
+from runtime.waiting import REPORT_EVERY_S
 from services.calls.call_stream import CallStream
 from services.calls.decisions import DecisionsService
 from services.claims.outbox import ClaimRequest, FeedCursor, Outbox
@@ -31,13 +31,13 @@ log = structlog.get_logger(__name__)
 T = TypeVar("T")
 
 QUEUE_SIZE: Final = 10_000
-LARGEST_BATCH: Final = 128
-MOST_UNCLAIMED: Final = 384
+MAX_BATCH: Final = 128
+MAX_UNCLAIMED: Final = 384
 """Calls: with more than these decided and not yet claimed, the next ones wait in the queue. Three batches: one is on
 its way to Redis and one lies ready for the next claim while one is decided; with fewer, each waits for the other."""
 GARBAGE_THRESHOLDS: Final = (10_000, 20, 20)
 """Hardly anything here is a cycle; looking for one as often as Python does by default takes a tenth of the time."""
-LOADING_LOOK_S: Final = 0.1
+LOADING_POLL_S: Final = 0.1
 LEASE: Final = "ingest"
 """Who holds it reads the feed."""
 
@@ -82,7 +82,7 @@ class Intake:
 
     async def run_feed(self, progress: Progress) -> None:
         """Read the feed from where it was left, until cancelled."""
-        stored = await persistently(partial(self._outbox.cursor, self._source.name), progress)
+        stored = await retry_until_done(partial(self._outbox.cursor, self._source.name), progress)
         self._cursor = stored if self._cursor is None or (stored or 0) > self._cursor else self._cursor
         await self.feed.run(progress)
 
@@ -114,20 +114,20 @@ class Intake:
         while True:
             if self._awaits_calls and not self._decided:
                 progress()
-            await asyncio.sleep(pace.seconds(LOOK_S))
+            await asyncio.sleep(pace.seconds(REPORT_EVERY_S))
 
     async def _decide_queued(self, progress: Progress) -> None:
         while True:
             if not self._decided:
                 progress()  # as long as something is to be claimed, it is the claim that has to move
             if not self._ownership.is_loaded and len(self._decided_early) >= QUEUE_SIZE:
-                await asyncio.sleep(LOADING_LOOK_S)  # the queue fills, the socket waits, no call is dropped
+                await asyncio.sleep(LOADING_POLL_S)  # the queue fills, the socket waits, no call is dropped
                 continue
             batch = await self._next_batch()
             if not self._ownership.is_loaded:
                 self._decided_early.extend(batch)
             self._note_decided(batch, await self._decisions.decide(batch))
-            while self._unclaimed > MOST_UNCLAIMED:
+            while self._unclaimed > MAX_UNCLAIMED:
                 self._claimed.clear()
                 await self._claimed.wait()
 
@@ -169,7 +169,7 @@ class Intake:
             fences = partial(self._leases.fences, [LEASE])
             publish = partial(self._calls.publish, calls, cursor, fences, progress)
             try:
-                await persistently(publish, progress)
+                await retry_until_done(publish, progress)
             except LeaseLostError as error:
                 # Whoever has the feed now fetches these again, and what is queued: the stored cursor did not move.
                 log.warning("calls_left_to_others", calls=len(batch), reason=str(error))
@@ -187,8 +187,8 @@ class Intake:
         """Everybody is in the matcher: decide again, for those who came later, what was decided meanwhile."""
         self._ownership.is_loaded = True
         while self._decided_early:
-            batch = self._decided_early[:LARGEST_BATCH]
-            del self._decided_early[:LARGEST_BATCH]
+            batch = self._decided_early[:MAX_BATCH]
+            del self._decided_early[:MAX_BATCH]
             requests = await self._decisions.decide(batch)
             await while_leading(partial(self._decisions.claim, requests), progress)
         self._cursor_is_held = False
@@ -205,7 +205,7 @@ class Intake:
             batch = [await self.token_queue.get()]
         finally:
             self._awaits_calls = False
-        while len(batch) < LARGEST_BATCH and not self.token_queue.empty():
+        while len(batch) < MAX_BATCH and not self.token_queue.empty():
             batch.append(self.token_queue.get_nowait())
         return batch
 
@@ -218,8 +218,8 @@ async def while_leading(operation: Callable[[], Awaitable[T]], progress: Progres
     """Do it persistently; where a lease is in doubt, wait until it is held again (or the process ends)."""
     while True:
         try:
-            return await persistently(operation, progress)
+            return await retry_until_done(operation, progress)
         except LeaseLostError as error:
             log.warning("lease_in_doubt", reason=str(error))
             progress()
-            await asyncio.sleep(LOADING_LOOK_S)
+            await asyncio.sleep(LOADING_POLL_S)

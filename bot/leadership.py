@@ -10,7 +10,7 @@ from typing import Final
 from bot.lifecycle import Lifecycle
 from bot.roles import exclusive_leases
 from runtime.errors import FatalError
-from runtime.retry import persistently
+from runtime.retry import retry_until_done
 from runtime.supervision import Progress
 from services.cluster.leases import Leases
 
@@ -27,7 +27,7 @@ class Leadership:
         """Stand by until every lease is this process's."""
         leases, names = self._leases, exclusive_leases()
         while True:
-            held = await persistently(partial(leases.acquire, names))
+            held = await retry_until_done(partial(leases.acquire, names))
             if len(held) == len(names):
                 return
             await leases.release(held)

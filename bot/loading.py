@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import partial
 
 from bot.roles import Role
-from runtime.retry import persistently
+from runtime.retry import retry_until_done
 from runtime.supervision import Progress
 from services.cluster.changes import Changes, OnChange
 from services.cluster.ownership import Ownership
@@ -33,11 +33,11 @@ class SubscribersInMemory:
     async def load(self) -> None:
         """Load what this role needs at the start. Nobody misses a call because they were loaded late."""
         if self._role == "send":
-            await persistently(self._subscribers.presets.restore)  # sets that follow one have its rules
+            await retry_until_done(self._subscribers.presets.restore)  # sets that follow one have its rules
         if self._role not in {"all", "gateway"}:
             return
         started_at = time.monotonic()
-        total = await persistently(partial(self._subscribers.loading.load, self._say))
+        total = await retry_until_done(partial(self._subscribers.loading.load, self._say))
         self._say(f"{total:,} subscribers loaded after {time.monotonic() - started_at:.1f} s.")
 
     async def follow_changes(self, progress: Progress) -> None:

@@ -14,7 +14,7 @@ import structlog
 from msgspec.structs import replace
 
 from domain.subscribers.partitions import ALL, Partition, partition_of
-from runtime.retry import persistently
+from runtime.retry import retry_until_done
 from runtime.supervision import Progress
 from services.calls.call_stream import CallReader, CallStream
 from services.calls.decisions import DecisionsService
@@ -29,7 +29,7 @@ from services.subscribers.loading import RosterLoading
 
 log = structlog.get_logger(__name__)
 
-LARGEST_BATCH: Final = 256
+MAX_BATCH: Final = 256
 READ_BLOCK_MS: Final = 1_000
 IDLE_S: Final = 0.5
 
@@ -64,7 +64,7 @@ class MatchShard:
                     await self._decide_one(progress)
 
     async def _decide_one(self, progress: Progress) -> None:
-        batch = await persistently(lambda: self._reader.read(LARGEST_BATCH, READ_BLOCK_MS), progress)
+        batch = await retry_until_done(lambda: self._reader.read(MAX_BATCH, READ_BLOCK_MS), progress)
         if batch.read_to == batch.read_from:
             return
         # Of these the matcher has the subscribers now; whoever is gained from here on is decided by reading again.
@@ -84,7 +84,7 @@ class MatchShard:
                 return frozenset()
             ours = [_only(request, owned) for request in requests]
             try:
-                await persistently(partial(self._decisions.claim, ours, None, moves), progress)
+                await retry_until_done(partial(self._decisions.claim, ours, None, moves), progress)
             except LeaseLostError as error:
                 # What is still ours is claimed once more; the rest decides whoever has it now.
                 log.warning("claim_left_to_others", reason=str(error))

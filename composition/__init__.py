@@ -4,6 +4,6 @@ Read `feature.py`, then the builder of the feature you want to know; `bot.py` li
 """
 
 from composition.bot import Composition
-from composition.connections import Addresses, Connections, Place, connect
+from composition.connections import Addresses, Connections, ProcessConfig, connect
 
-__all__ = ["Addresses", "Composition", "Connections", "Place", "connect"]
+__all__ = ["Addresses", "Composition", "Connections", "ProcessConfig", "connect"]

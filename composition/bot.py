@@ -24,7 +24,7 @@ from composition import (
     tokens,
     why,
 )
-from composition.connections import Connections, Place
+from composition.connections import Connections, ProcessConfig
 from composition.feature import Base, Builder, Feature
 from config.settings import Settings
 from handlers.conversation.base import ConversationServices, Services
@@ -71,10 +71,10 @@ def job_specs() -> list[JobSpec]:
 
 class Composition:
     def __init__(
-        self, settings: Settings, connections: Connections, terminal: Terminal, place: Place | None = None
+        self, settings: Settings, connections: Connections, terminal: Terminal, place: ProcessConfig | None = None
     ) -> None:
         self.connections = connections
-        self.place = place or Place()
+        self.place = place or ProcessConfig()
         self.metrics = Metrics()
         self._base = base = Base(
             settings=settings,

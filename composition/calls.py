@@ -1,4 +1,4 @@
-"""The way of a call: from the feed into the queue, decided for everybody, and looked at again where a figure lacks."""
+"""The way of a call: from the feed into the queue, decided for everybody, and checked again where a figure lacks."""
 
 from __future__ import annotations
 

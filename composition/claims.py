@@ -35,12 +35,12 @@ def build(base: Base) -> Feature:
         send_fences=ownership.send_fences,
         clock=now,
     )
-    letters = DeadLetters(redis, base.metrics)
-    count = Reading(letters.count)
-    gauges.show_letters(base.metrics, count)
+    dead_letters = DeadLetters(redis, base.metrics)
+    count = Reading(dead_letters.count)
+    gauges.show_dead_letters(base.metrics, count)
     return Feature(
         parts=[outbox, HeldCalls(redis, spool, journal), Putting(spool, journal), DueTimes(redis)],
-        services=[ClaimServices(letters=letters)],
-        alarms=[Alarm("dead letters", conditions.LettersGrew(count))],
+        services=[ClaimServices(dead_letters=dead_letters)],
+        alarms=[Alarm("dead letters", conditions.DeadLettersGrew(count))],
         readings=[count],
     )

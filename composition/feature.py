@@ -12,7 +12,7 @@ from fastapi import APIRouter
 from bot.console import Terminal
 from bot.jobs import JobRow, JobSpec
 from bot.lifecycle import Lifecycle, Steps
-from composition.connections import Connections, Place
+from composition.connections import Connections, ProcessConfig
 from config.settings import Settings
 from runtime.errors import FatalError
 from services.delivery.kinds import Kind
@@ -79,7 +79,7 @@ class Base:
 
     settings: Settings
     connections: Connections
-    place: Place
+    place: ProcessConfig
     terminal: Terminal
     texts: Texts
     metrics: Metrics

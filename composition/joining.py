@@ -8,7 +8,7 @@ from bot.lifecycle import Steps
 from bot.time_of_day import join
 from bot.updates import Updates
 from composition.feature import Base, Feature
-from runtime.retry import persistently
+from runtime.retry import retry_until_done
 from services.cluster.changes import Changes
 from services.cluster.leases import Leases
 from services.cluster.members import Members
@@ -30,9 +30,9 @@ def build(base: Base) -> Feature:
         if role == "all":
             await leadership.take()
         else:
-            await persistently(changes.open)  # before anything is read that may change
+            await retry_until_done(changes.open)  # before anything is read that may change
         if sent_before:
-            await persistently(sent_before.take_up)
+            await retry_until_done(sent_before.take_up)
 
     return Feature(
         jobs=[LEADERSHIP.run_by(leadership.keep)],

@@ -27,7 +27,7 @@ def build(base: Base) -> Feature:
     monitor = MonitoringService(
         metrics=base.metrics,
         clock=now,
-        alarms=alarms.standing,
+        alarms=alarms.active,
         process=ProcessWatch(
             role=base.place.role,
             lifecycle=base.lifecycle,

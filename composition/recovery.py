@@ -34,13 +34,13 @@ JOBS = (FILL, LOCAL_STORE)
 
 def build(base: Base) -> Feature:
     journal, spool, database = base.of(Journal), base.of(Spool), base.of(Database)
-    journal.mend = PostgresFill(
+    journal.repair = PostgresFill(
         redis=base.connections.redis,
         postgres=base.connections.postgres,
         database=database,
         say=base.terminal.say,
         clock=now,
-    ).look
+    ).poll
     refill = _refill(base)
     completeness = Completeness(
         spool=spool,
@@ -52,7 +52,7 @@ def build(base: Base) -> Feature:
         ownership=base.of(Ownership),
     )
     return Feature(
-        jobs=[FILL.run_by(refill.run), LOCAL_STORE.run_by(partial(spool.run, refill=refill.look))],
+        jobs=[FILL.run_by(refill.run), LOCAL_STORE.run_by(partial(spool.run, refill=refill.poll))],
         steps=Steps(prepare=completeness.prepare, finish=completeness.finish, holds_up=completeness.is_awaited),
     )
 

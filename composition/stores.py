@@ -12,12 +12,12 @@ from services.cluster.members import Members
 from services.monitoring import conditions, gauges
 from services.monitoring.health import Check, answers
 from services.monitoring.readings import Reading
-from services.stores.begun_log import BegunLog
-from services.stores.database import Database, Standing
+from services.stores.database import Database, DatabaseStatus
+from services.stores.in_flight_log import InFlightLog
 from services.stores.journal import Journal, JournalLag
 from services.stores.spool import Spool
 
-REDIS_AWAY_S = 2.0
+REDIS_UNAVAILABLE_S = 2.0
 DISK_FILLING_S = 2.0
 DATA_LOST_S = 0.0
 """It is written back within moments, and has to be told all the same."""
@@ -43,10 +43,14 @@ def build(base: Base) -> Feature:
     journal = Journal(redis, postgres)
     journal.check = database.check
     if role == "all" and data_dir is not None:
-        journal.begun = BegunLog(data_dir / "begun.log")
+        journal.begun = InFlightLog(data_dir / "begun.log")
     members = base.of(Members)
     spool = Spool(redis, store=connections.store, tail=journal.tail, is_alone=lambda: members.alone)
-    asked, lag, standing = Reading(postgres.ping), Reading[JournalLag](journal.lag), Reading[Standing](database.look)
+    asked, lag, standing = (
+        Reading(postgres.ping),
+        Reading[JournalLag](journal.lag),
+        Reading[DatabaseStatus](database.poll),
+    )
     _show(base, journal, spool, asked, lag)
     health: dict[str, Check] = {
         "data": partial(data_health, lambda: standing.value),
@@ -60,7 +64,7 @@ def build(base: Base) -> Feature:
         health=health,
         alarms=[
             Alarm("journal", conditions.journal_behind(lambda: lag.value)),
-            Alarm("Redis", redis.why_unusable, REDIS_AWAY_S),
+            Alarm("Redis", redis.why_unusable, REDIS_UNAVAILABLE_S),
             Alarm("disk", conditions.disk_filling(base.settings.data_dir), DISK_FILLING_S),
             Alarm("PostgreSQL", conditions.unanswered(asked)),
             Alarm("PostgreSQL's data", conditions.data_lost(lambda: standing.value), DATA_LOST_S),

@@ -97,7 +97,7 @@ def configure_logging(*, level: str, directory: Path | None, stream: TextIO = sy
     logging.basicConfig(level=level, handlers=handlers, force=True)
     # Every attempt of every waiting operation would be a line; who went away and came back is logged where it is known.
     stamina.instrumentation.set_on_retry_hooks([])
-    # Its pool tries in the background as well; that PostgreSQL is away says who needs it.
+    # Its pool tries in the background as well; that PostgreSQL is unavailable says who needs it.
     logging.getLogger("asyncpg.pool").setLevel(logging.CRITICAL)
     for chatty in ("httpx", "httpcore", "telegram", "aiohttp.access", "alembic", "websockets"):
         logging.getLogger(chatty).setLevel(logging.WARNING)

@@ -10,7 +10,7 @@ from bot.core import TokenFilterBot
 from bot.jobs import JobRow, JobSpec, Phase, jobs_table
 from bot.lifecycle import Lifecycle
 from bot.roles import ROLES, Role
-from composition import Composition, Place
+from composition import Composition, ProcessConfig
 from composition.bot import BUILDERS, job_specs
 from composition.feature import Base
 from managers.redis.client import RedisManager
@@ -36,7 +36,7 @@ async def test_every_role_is_composed_and_handlers_find_every_group(
     redis_url: str, postgres_dsn: str, role: Role
 ) -> None:
     async with AsyncExitStack() as stack:
-        made = await composed(stack, redis_url, postgres_dsn, Place(role=role, owner=role))
+        made = await composed(stack, redis_url, postgres_dsn, ProcessConfig(role=role, owner=role))
         assert made.bot.services.of(SubscriberServices) is made.bot.services.subscribers
         assert made.of(Ownership).is_whole == (role == "all")
 

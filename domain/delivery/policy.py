@@ -26,7 +26,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from domain.calls.lifetimes import FRESH_FOR
-from domain.calls.score import HIGHEST
+from domain.calls.score import MAX_SCORE
 from domain.delivery.quiet import MINUTES_PER_DAY, is_quiet, next_full_hour, quiet_until
 from domain.subscribers.subscriber import Preferences, QuietHours, Subscriber
 from runtime.errors import UserFacingError
@@ -35,8 +35,8 @@ HoldReason = Literal["quiet", "cap", "stale", "unreachable"]
 WithholdReason = Literal["unknown", "expired", "paused", "snoozed", "muted", "unreachable", "stale"]
 
 HOUR: Final = timedelta(hours=1)
-AWAY_LEAST: Final = timedelta(minutes=1)
-AWAY_MOST: Final = timedelta(days=1)
+MIN_UNREACHABLE_WAIT: Final = timedelta(minutes=1)
+MAX_UNREACHABLE_WAIT: Final = timedelta(days=1)
 MAX_MUTED: Final = 200
 MAX_PER_HOUR: Final = 1_000
 MORNING_MINUTE: Final = 8 * 60
@@ -85,7 +85,7 @@ DIGESTS: Final = Rules(is_held=True, heeds_wishes=False)
 """A digest was held back before, so nothing is too old for it, and what it tells took no slot."""
 
 
-class CameUp(Struct, frozen=True):
+class RecentAlert(Struct, frozen=True):
     """An alert whose turn came before."""
 
     at: datetime
@@ -100,7 +100,7 @@ def decide(
     score: int,
     decided_at: datetime,
     now: datetime,
-    recent: Sequence[CameUp],
+    recent: Sequence[RecentAlert],
     rules: Rules = ALERTS,
 ) -> Verdict:
     """Decide one message. `recent`: the subscriber's alerts of the last hour; older ones are ignored.
@@ -135,7 +135,7 @@ def digest_waits_until(subscriber: Subscriber, now: datetime, newest_at: datetim
     of its calls was held), so that thousands of them cost nothing; whoever sees them come back need not wait for it.
     """
     if subscriber.unreachable and why_no_alerts(subscriber, now) is None:
-        return now + min(max(now - newest_at, AWAY_LEAST), AWAY_MOST)
+        return now + min(max(now - newest_at, MIN_UNREACHABLE_WAIT), MAX_UNREACHABLE_WAIT)
     preferences, at = subscriber.preferences, now
     if preferences.snoozed_until and preferences.snoozed_until > at:
         at = preferences.snoozed_until
@@ -161,7 +161,7 @@ def parse_cap(text: str) -> int:
 
 def parse_pass_score(text: str) -> int:
     """Read from which score on calls come through. Raises `UserFacingError`."""
-    return _whole_number(text, "level.unreadable", 0, HIGHEST)
+    return _whole_number(text, "level.unreadable", 0, MAX_SCORE)
 
 
 def _whole_number(text: str, key: str, least: int, most: int) -> int:
@@ -197,7 +197,7 @@ def _silenced(preferences: Preferences, token_address: str, now: datetime) -> Wi
     return "muted" if muted_until and now < muted_until else None
 
 
-def _has_slot(per_hour: int, score: int, now: datetime, recent: Sequence[CameUp]) -> bool:
+def _has_slot(per_hour: int, score: int, now: datetime, recent: Sequence[RecentAlert]) -> bool:
     last_hour = [one for one in recent if now - one.at < HOUR]
     free = per_hour - sum(one.sent for one in last_hour)
     if free <= 0:

@@ -22,7 +22,7 @@ from runtime.errors import UserFacingError
 
 DIGITS: Final = 9
 """Significant digits that are kept. Prices are not known any better, and nobody types more."""
-LARGEST: Final[dict[Unit, Decimal]] = {
+MAX_VALUE: Final[dict[Unit, Decimal]] = {
     "usd": Decimal(10**15),
     "percent": Decimal(100),
     "change": Decimal(10**9),
@@ -32,9 +32,9 @@ LARGEST: Final[dict[Unit, Decimal]] = {
     "count": Decimal(10**12),
     "duration": Decimal(3650 * 86_400),
 }
-SMALLEST: Final = Decimal("1e-18")
+MIN_VALUE: Final = Decimal("1e-18")
 """Anything smaller but zero is out of range."""
-LARGEST_SHOWN: Final = Decimal(10**16)
+MAX_SHOWN: Final = Decimal(10**16)
 """Feeds say anything; what is larger is shown with an exponent."""
 SHORT_DIGITS: Final = 3
 EXAMPLES: Final[dict[Unit, str]] = {
@@ -209,8 +209,8 @@ def _value(typed: str, unit: Unit) -> float:
     number = _rounded(number, DIGITS)
     if unit in {"count", "duration"} and number != number.to_integral_value():
         raise Unreadable("number.unreadable")
-    if abs(number) > LARGEST[unit] or 0 < abs(number) < SMALLEST:
-        raise Unreadable("number.out_of_range", largest=show_value(float(LARGEST[unit]), unit))
+    if abs(number) > MAX_VALUE[unit] or 0 < abs(number) < MIN_VALUE:
+        raise Unreadable("number.out_of_range", largest=show_value(float(MAX_VALUE[unit]), unit))
     return float(number)
 
 
@@ -268,7 +268,7 @@ def _show_number(value: float, unit: Unit, digits: int) -> str:
     if math.isinf(value):
         return f"{sign}∞"
     exact = abs(Decimal(repr(float(value))))
-    if exact > LARGEST_SHOWN or 0 < exact < SMALLEST:
+    if exact > MAX_SHOWN or 0 < exact < MIN_VALUE:
         return f"{sign}{exact:.1e}"
     if unit == "duration":
         return sign + _show_duration(exact, None if digits == DIGITS else 2)

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 Bitmap = npt.NDArray[np.uint64]
 Rows = npt.NDArray[np.int32]
-Places = npt.NDArray[np.intp]
+RowNumbers = npt.NDArray[np.intp]
 """What numpy indexes with: such rows need no conversion."""
 Flags = npt.NDArray[np.bool_]
 
@@ -39,7 +39,7 @@ def unpack(bitmap: Bitmap) -> Flags:
 class Sparse(NamedTuple):
     """A bitmap by its words that are not empty, ascending."""
 
-    words: Places
+    words: RowNumbers
     bits: Bitmap
 
     @classmethod
@@ -48,7 +48,7 @@ class Sparse(NamedTuple):
         return cls(words, bitmap.take(words))
 
 
-def rows_in(sparse: Sparse) -> Places:
+def rows_in(sparse: Sparse) -> RowNumbers:
     """The rows, ascending."""
     places = unpack(sparse.bits).nonzero()[0]
     rows = sparse.words.take(places >> 6)

@@ -18,7 +18,7 @@ from domain.calls.events import Call
 from domain.filters.explanation import fits, number_of, seen_number, seen_text, seen_value
 from domain.filters.lists import fold
 from domain.filters.registry import Choice, FilterField, FilterSet, Range, Words
-from domain.matching.bits import ROWS_PER_WORD, Bitmap, Places, Sparse, few_rows_in, rows_in, words_for
+from domain.matching.bits import ROWS_PER_WORD, Bitmap, RowNumbers, Sparse, few_rows_in, rows_in, words_for
 from domain.matching.choices import ChoiceColumn
 from domain.matching.labels import FoldedWords, Texts, WaitRules, Waits, WordRules, folded
 from domain.matching.memory import FEW_WORDS, RangeMemory, region_of
@@ -27,7 +27,7 @@ from domain.matching.thresholds import Floats, ThresholdTable
 
 FEW_ROWS: Final = 4
 """Verified one by one: for so few, numpy takes longer, most of all when its routines are cold."""
-NO_PLACES: Final[Places] = np.empty(0, dtype=np.intp)
+NO_ROWS: Final[RowNumbers] = np.empty(0, dtype=np.intp)
 
 Step = tuple[Callable[[Call], float | str | None], list[float], list[Bitmap], int, int]
 """Of one column of numbers: the field's value, edges, views, place of the first operand, position of the field."""
@@ -221,7 +221,7 @@ class Columns:
     def waits_of(self, row: int) -> Waits:
         return self._waits.of(row)
 
-    def passing(self, call: Call, used: Bitmap, hidden: Bitmap | None = None) -> Places:
+    def passing(self, call: Call, used: Bitmap, hidden: Bitmap | None = None) -> RowNumbers:
         """Those of the rows in use, without the hidden ones, that pass. Ascending."""
         bitmaps, operands = self._look_up(call)
         if hidden is not None:
@@ -237,7 +237,7 @@ class Columns:
             self._memory.put(region, Sparse.of(in_range))
         return self._verified(call, left, operands)
 
-    def waiting(self, call: Call, rows: Bitmap, hidden: Bitmap | None = None) -> Places:
+    def waiting(self, call: Call, rows: Bitmap, hidden: Bitmap | None = None) -> RowNumbers:
         """Those of `rows`, without the hidden ones, that fail nothing: they pass or wait. Ascending."""
         bitmaps, operands = self._look_up(call, lenient=True)
         left = self._intersect(self._without(rows, hidden), bitmaps)
@@ -280,7 +280,7 @@ class Columns:
         at = bits.nonzero()[0]
         return Sparse(words.take(at), bits.take(at))
 
-    def _verified(self, call: Call, left: Sparse, operands: list[float], *, lenient: bool = False) -> Places:
+    def _verified(self, call: Call, left: Sparse, operands: list[float], *, lenient: bool = False) -> RowNumbers:
         few = few_rows_in(left, FEW_ROWS)
         if few is None:
             found = rows_in(left)
@@ -288,7 +288,7 @@ class Columns:
         else:
             holds = self._thresholds.holds
             few = [row for row in few if holds(row, operands)]
-            found = np.array(few, dtype=np.intp) if few else NO_PLACES
+            found = np.array(few, dtype=np.intp) if few else NO_ROWS
         return self._with_words(call, found, lenient=lenient)
 
     def _changed(self) -> None:
@@ -323,7 +323,7 @@ class Columns:
         texts = {position: seen_text(self.fields[position], call) for position in self._texts_at}
         return {position: None if text is None else fold(text) for position, text in texts.items()}
 
-    def passing_each(self, calls: Sequence[Call], rows: Bitmap) -> list[Places]:
+    def passing_each(self, calls: Sequence[Call], rows: Bitmap) -> list[RowNumbers]:
         """`passing` of each call."""
         result: Bitmap = np.empty((len(calls), len(rows)), dtype=np.uint64)
         result[:] = rows
@@ -337,7 +337,7 @@ class Columns:
         parts = np.split(found[holds], np.searchsorted(which[holds], np.arange(1, len(calls))))
         return [self._with_words(call, some) for call, some in zip(calls, parts, strict=True)]
 
-    def _with_words(self, call: Call, rows: Places, *, lenient: bool = False) -> Places:
+    def _with_words(self, call: Call, rows: RowNumbers, *, lenient: bool = False) -> RowNumbers:
         if not self._words.count or not rows.size:
             return rows
         return rows[self._words.verify(rows, self._folded_texts(call), lenient=lenient)]

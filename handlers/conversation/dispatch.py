@@ -180,7 +180,7 @@ class Dispatcher:
         try:
             await self._services.conversation.telegram.send(turn.chat_id, message)
         except DeliveryError as error:
-            log.warning("error_not_told", user_id=turn.user_id, reason=str(error))
+            log.warning("error_not_reported", user_id=turn.user_id, reason=str(error))
 
     async def _answer(self, query: CallbackQuery, text: str | None, *, alert: bool = False) -> None:
         shown = text and cut(text, MAX_CALLBACK_ANSWER_UTF16)

@@ -19,7 +19,7 @@ from managers.http.request_budget import pause_s
 from runtime.errors import FatalError
 from runtime.redaction import without_keys
 
-LONGEST_PAUSE_S: Final = 300.0
+MAX_PAUSE_S: Final = 300.0
 """After so long a feed is asked again even if it said more: perhaps somebody else said so."""
 
 _MAX_FRAME_BYTES = 1024 * 1024
@@ -73,7 +73,7 @@ def asked_pause_s(error: Exception) -> float:
     if not isinstance(error, InvalidStatus | InvalidProxyStatus) or error.response.status_code not in _BUSY:
         return 0.0
     headers = CIMultiDict(error.response.headers.raw_items())  # of a header that is there twice, the first
-    return min(LONGEST_PAUSE_S, pause_s(headers) or 0.0)
+    return min(MAX_PAUSE_S, pause_s(headers) or 0.0)
 
 
 def described(error: Exception) -> str:

@@ -24,7 +24,7 @@ from runtime.clock import now
 from runtime.errors import FeedRefusedError, FrameError, TransientError
 from runtime.pace import pace
 from runtime.redaction import without_keys
-from runtime.waiting import LOOK_S, Progress, pause
+from runtime.waiting import REPORT_EVERY_S, Progress, pause
 
 log = structlog.get_logger(__name__)
 
@@ -221,8 +221,8 @@ class WebSocketManager:
         if self._awaits_frame or self._waits_for_room:
             self._progress()
         # While `emit` waits there is no deadline; there is a new one when it has taken its call.
-        look_at = self._deadline if now_s < self._deadline else now_s + self._source.idle_timeout_s
-        self._watching = loop.call_at(min(look_at, now_s + pace.seconds(LOOK_S)), self._watch, socket)
+        poll_at = self._deadline if now_s < self._deadline else now_s + self._source.idle_timeout_s
+        self._watching = loop.call_at(min(poll_at, now_s + pace.seconds(REPORT_EVERY_S)), self._watch, socket)
 
     async def _take(self, frame: bytes) -> None:
         self.stats.frames += 1

@@ -23,7 +23,7 @@ from domain.calls.token_history import REMEMBERED_FOR, TokenHistory
 from domain.calls.token_peaks import TokenPeaks
 from managers.feed.sources.base import Source
 from managers.providers.jupiter import JupiterManager
-from managers.storage.postgres import PostgresAwayError, PostgresManager
+from managers.storage.postgres import PostgresManager, PostgresUnavailableError
 from services.calls.token_answers import Answer, TokenAnswers
 from services.monitoring.metrics import Metrics
 
@@ -73,7 +73,7 @@ class TokensService:
         self._wanted: set[str] = set()
 
     async def restore(self) -> bool:
-        """Read the calls of the last 14 days, newest first; `False` when PostgreSQL went away before the end.
+        """Read the calls of the last 14 days, newest first; `False` when PostgreSQL became unavailable before the end.
 
         Calls may flow meanwhile, and it may be repeated.
         """
@@ -84,7 +84,7 @@ class TokensService:
                     self._history.restore(address, channel_id, called_at, market_cap_usd)
                 read += len(rows)
                 await asyncio.sleep(0)  # the calls that flow meanwhile come first
-        except PostgresAwayError as error:
+        except PostgresUnavailableError as error:
             self._metrics.counts.fallbacks["token_history"] += 1
             log.warning("token_history_unavailable", reason=str(error), calls=read)
             return False

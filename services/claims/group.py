@@ -9,4 +9,4 @@ from services.claims.dead_letters import DeadLetters
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ClaimServices:
-    letters: DeadLetters
+    dead_letters: DeadLetters

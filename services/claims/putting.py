@@ -33,8 +33,9 @@ class Putting:
     async def put(self, envelope: Envelope) -> bool | None:
         """Put it into the outbox; `False`: it had been put before. May be repeated, after a lost answer as well.
 
-        `None`: Redis is away and it was written down. It goes out when Redis is back, since only there is it known
-        whether it went out before. `RedisAwayError` where nobody can write it down: nothing is known to have happened.
+        `None`: Redis is unavailable and it was written down. It goes out when Redis is back, since only there is it
+        known whether it went out before. `RedisUnavailableError` where nobody can write it down: nothing is known to
+        have happened.
         """
         document = msgspec.json.encode(envelope)
         names = [unique_key(envelope), keys.OUTBOX.of(partition_of(envelope.user_id)), keys.JOURNAL.of()]

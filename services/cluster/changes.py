@@ -58,7 +58,7 @@ class Changes:
         self._read_to = reply.decode()
 
     async def tail(self, progress: Progress, on_change: OnChange) -> None:
-        """Tell what others change, for ever. `RedisAwayError`: call it again, it goes on where it was."""
+        """Tell what others change, for ever. `RedisUnavailableError`: call it again, it goes on where it was."""
         while True:
             stop_if_cancelled()
             progress()

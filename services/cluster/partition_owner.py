@@ -129,7 +129,7 @@ class PartitionOwner:
     async def _stop(self, partitions: set[Partition]) -> None:
         self.share.working -= partitions
         self._leaving |= partitions
-        # What is in flight may have to wait for Redis or Telegram, as long as that is away.
+        # What is in flight may have to wait for Redis or Telegram, as long as that is unavailable.
         await reporting(self._lost(frozenset(partitions)), self._progress)
         self._leaving -= partitions
         await self._leases.release(map(self.share.name, partitions))

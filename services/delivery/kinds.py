@@ -19,10 +19,10 @@ from domain.stored.outgoing import Envelope, Outgoing
 from domain.subscribers.subscriber import Subscriber
 from managers.telegram.rate_limiter import Lane
 from runtime.errors import FatalError, MessageRefusedError
-from runtime.retry import persistently
+from runtime.retry import retry_until_done
 from services.delivery.composing import Composed, Composer
-from services.delivery.sending import Place
-from services.delivery.turns import Waiting
+from services.delivery.sending import ChatTarget
+from services.delivery.turns import QueuedMessage
 
 log = structlog.get_logger(__name__)
 
@@ -67,7 +67,7 @@ class Kinds:
         row = self._rows.get(outgoing.kind)
         return row is not None and row.tells_calls
 
-    async def read(self, waiting: Waiting) -> str | None:
+    async def read(self, waiting: QueuedMessage) -> str | None:
         """Read what the message is made from; return why it can never be made."""
         row = self._rows.get(waiting.kind)
         if row is None:
@@ -79,28 +79,28 @@ class Kinds:
             except (msgspec.MsgspecError, UnicodeDecodeError) as error:
                 return f"unreadable: {error}"
         try:
-            return await persistently(lambda: row.composer.read(waiting))
+            return await retry_until_done(lambda: row.composer.read(waiting))
         except FatalError:
             raise
         except Exception as error:
             log.exception("message_not_read", kind=waiting.kind, key=outgoing.key)
             return f"reading failed: {error!r}"
 
-    async def prepare(self, waiting: Waiting, subscriber: Subscriber) -> None:
+    async def prepare(self, waiting: QueuedMessage, subscriber: Subscriber) -> None:
         """Do what takes time before the turn comes. Raises `MessageRefusedError`."""
         row = self.of(waiting.entry.outgoing)
         try:
-            await persistently(lambda: row.composer.prepare(waiting, subscriber))
+            await retry_until_done(lambda: row.composer.prepare(waiting, subscriber))
         except FatalError:
             raise
         except Exception as error:
             raise _given_up(waiting, error) from error
 
-    def is_ready(self, waiting: Waiting) -> bool:
+    def is_ready(self, waiting: QueuedMessage) -> bool:
         """Whether `prepare` has done all that is needed."""
         return self.of(waiting.entry.outgoing).composer.is_ready(waiting)
 
-    def message(self, sendable: Sequence[Waiting], subscriber: Subscriber, place: Place) -> Composed:
+    def message(self, sendable: Sequence[QueuedMessage], subscriber: Subscriber, place: ChatTarget) -> Composed:
         """Compose the next message from what waits, in its order. Raises `MessageRefusedError`."""
         first = sendable[0]
         row = self.of(first.entry.outgoing)
@@ -114,7 +114,7 @@ class Kinds:
         return _without_own_buttons(composed) if place.chat_id != subscriber.chat_id else composed
 
 
-def _given_up(waiting: Waiting, error: Exception) -> MessageRefusedError:
+def _given_up(waiting: QueuedMessage, error: Exception) -> MessageRefusedError:
     """What breaks the composer must not break the sender again at every start."""
     log.error("message_not_composed", kind=waiting.kind, key=waiting.entry.outgoing.key, exc_info=error)
     return MessageRefusedError(f"composing failed: {error!r}")

@@ -19,7 +19,7 @@ from domain.calls.lifetimes import FRESH_FOR
 from managers.feed.websocket import FeedHealth
 from services.cluster.members import Member, Members, Role
 from services.monitoring.readings import Reading
-from services.stores.database import Standing
+from services.stores.database import DatabaseStatus
 from services.stores.journal import JournalLag
 from texts.renderer import Texts
 
@@ -46,7 +46,7 @@ DISK_FREE_SHARE: Final = 0.05
 """Less than both is an alarm."""
 GREW_WITHIN_S: Final = 600.0
 _MINUTES: Final = f"{GREW_WITHIN_S / 60:.0f}"
-LETTERS_GREW_BY: Final = 5
+DEAD_LETTERS_GREW_BY: Final = 5
 """So few that one fault of ours shows, so many that a subscriber who blocks the bot is no alarm."""
 OUTDATED: Final = 5
 
@@ -77,7 +77,7 @@ def queue_filling(size: Callable[[], int], capacity: int) -> Condition:
 
 
 def journal_behind(lag: Callable[[], JournalLag | None]) -> Condition:
-    """`lag`: as last seen; `None` while Redis is away, which is an alarm of its own."""
+    """`lag`: as last seen; `None` while Redis is unavailable, which is an alarm of its own."""
 
     def reason() -> Reason | None:
         known = lag()
@@ -104,7 +104,7 @@ def disk_filling(path: Path) -> Condition:
     return reason
 
 
-def data_lost(standing: Callable[[], Standing | None]) -> Condition:
+def data_lost(standing: Callable[[], DatabaseStatus | None]) -> Condition:
     """`standing`: as last seen; `None` while it cannot be told."""
 
     def reason() -> str | None:
@@ -173,8 +173,8 @@ class _Growth:
         return sum(grown for _, grown in self._came)
 
 
-class LettersGrew:
-    """Wrong while `LETTERS_GREW_BY` dead letters or more have come within the last ten minutes.
+class DeadLettersGrew:
+    """Wrong while `DEAD_LETTERS_GREW_BY` dead letters or more have come within the last ten minutes.
 
     Letters that an admin sends again or discards meanwhile do not count against those that came.
     """
@@ -186,9 +186,11 @@ class LettersGrew:
     def __call__(self) -> Reason | None:
         count = self._count.value
         came = self._growth.by(count)
-        if came < LETTERS_GREW_BY:
+        if came < DEAD_LETTERS_GREW_BY:
             return None
-        return because("alarm.letters_grew", came=f"{came:,}", minutes=_MINUTES, total=f"{self._count.value or 0:,}")
+        return because(
+            "alarm.dead_letters_grew", came=f"{came:,}", minutes=_MINUTES, total=f"{self._count.value or 0:,}"
+        )
 
 
 class CallsOutdated:

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
 from runtime.errors import TransientError
-from runtime.waiting import pause
+from runtime.waiting import Progress, pause
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -55,7 +55,7 @@ class ReadingsService:
     async def refresh(self) -> None:
         await asyncio.gather(*(reading.refresh() for reading in self._readings))
 
-    async def run(self, progress: Callable[[], None]) -> None:
+    async def run(self, progress: Progress) -> None:
         while True:
             await self.refresh()
             await pause(ASK_EVERY_S, progress)

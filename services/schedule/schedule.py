@@ -19,13 +19,13 @@ from domain.schedule.misfires import Misfire, steps_of
 from domain.schedule.triggers import Trigger
 from domain.subscribers.partitions import ALL, Partition
 from runtime.errors import FatalError, TransientError
-from runtime.retry import persistently
+from runtime.retry import retry_until_done
 from runtime.waiting import Progress, pause
 from services.schedule.due_times import EVERYBODY, Due, DueTimes, Place
 
 log = structlog.get_logger(__name__)
 
-LOOK_EVERY_S: Final = 5.0
+POLL_EVERY_S: Final = 5.0
 LEASE: Final = "schedule"
 TRY_AGAIN: Final = timedelta(minutes=5)
 """What failed for one subscriber is left alone for so long; the others go on."""
@@ -82,8 +82,8 @@ class Schedule:
     async def run(self, progress: Progress) -> None:
         """Look again and again, until cancelled."""
         while True:
-            await persistently(partial(self.look, progress), progress)
-            await pause(LOOK_EVERY_S, progress)
+            await retry_until_done(partial(self.poll, progress), progress)
+            await pause(POLL_EVERY_S, progress)
 
     async def rebuild(self, progress: Progress = lambda: None) -> int:
         """Say anew when everything is due, for a Redis that was emptied; what stands already stays. Returns how many.
@@ -98,7 +98,7 @@ class Schedule:
                 count += 1
         return count
 
-    async def look(self, progress: Progress = lambda: None) -> int:
+    async def poll(self, progress: Progress = lambda: None) -> int:
         """Do what is due now; return how many things the jobs did. `TransientError`: look again."""
         of_users = [job.name for job in self._jobs.values() if not job.for_everybody]
         places = [Place(name, partition) for name in of_users for partition in self._partitions()]

@@ -10,7 +10,7 @@ from typing import Final
 
 from managers.redis.client import Command
 
-MOST_BYTES: Final = 32 * 1024 * 1024
+MAX_BYTES: Final = 32 * 1024 * 1024
 """What is kept; with PostgreSQL away for long and Redis emptied then, older entries are gone."""
 
 
@@ -25,7 +25,7 @@ class Noted:
 
 
 class JournalTail:
-    def __init__(self, clock: Callable[[], float] = time.monotonic, *, most_bytes: int = MOST_BYTES) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic, *, most_bytes: int = MAX_BYTES) -> None:
         self._clock = clock
         self._most_bytes = most_bytes
         self._bytes = 0

@@ -109,7 +109,7 @@ WAITING_CALLS: Final = RedisKey(
     lives_s=None,
     meaning="By partition: the ids of all waiting calls by the time (ms) when the last of their waits ends.",
 )
-CAME_UP: Final = RedisKey(
+RECENT_ALERTS: Final = RedisKey(
     pattern="came_up:{}",
     kind="sorted set",
     lives_s=HOUR_S,
@@ -206,11 +206,11 @@ IN_DOUBT: Final = RedisKey(
     meaning="While Redis is filled: partition -> what of it may have arrived already (JSON list of user id and call "
     "id, or key), told by who sent it. Of a partition that nobody speaks for, all may have.",
 )
-TOLD_ALARMS: Final = RedisKey(
+REPORTED_ALARMS: Final = RedisKey(
     pattern="told_alarms",
     kind="string",
     lives_s=None,
-    meaning="Alarms that admins know of and that are not over (JSON of monitoring.alarm_memory.ToldAlarms).",
+    meaning="Alarms that admins know of and that are not over (JSON of monitoring.alarm_memory.ReportedAlarms).",
 )
 DEAD_LETTERS: Final = RedisKey(
     pattern="dead_letters",
@@ -328,7 +328,7 @@ ALL_KEYS: Final = (
     LATE_CALL,
     WAITING_CALL,
     WAITING_CALLS,
-    CAME_UP,
+    RECENT_ALERTS,
     HELD_CALLS,
     DUE,
     PUT,
@@ -338,7 +338,7 @@ ALL_KEYS: Final = (
     FEED_CURSOR,
     OUTBOX,
     IN_FLIGHT,
-    TOLD_ALARMS,
+    REPORTED_ALARMS,
     DEAD_LETTERS,
     JOURNAL,
     EXPECTED_INPUT,

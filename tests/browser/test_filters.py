@@ -23,7 +23,7 @@ MAXIMUM_USD = 60e3
 FAR_ABOVE_USD = 2 * MAXIMUM_USD
 """So much that a second call of the token does not fit either."""
 LIST = "Your filters 🟢 Alerts are on."
-PATIENCE_S = 45.0
+TIMEOUT_S = 45.0
 """For alerts: the market is random."""
 
 
@@ -138,10 +138,10 @@ def alerts_after_sharing(chat: ChatPage) -> Locator:
 async def called_far_above(chat: ChatPage) -> Called:
     """A call among the alerts in a chat that is far too large for the cheap filter."""
     position = 0
-    async with asyncio.timeout(PATIENCE_S):
+    async with asyncio.timeout(TIMEOUT_S):
         while True:
             alert = alerts(chat).nth(position)
-            await alert.wait_for(state="attached", timeout=PATIENCE_S * 1000)
+            await alert.wait_for(state="attached", timeout=TIMEOUT_S * 1000)
             for called in calls_in(await alert.inner_text()):
                 if called.market_cap_usd >= FAR_ABOVE_USD:
                     return called
@@ -208,7 +208,7 @@ async def asks_why_it_was_held_back(ada: ChatPage, held_back: Called) -> None:
 async def asks_why_it_came(ada: ChatPage) -> None:
     later = alerts_after_sharing(ada)
     # The first may have been decided before both filters were done, and have waited for its turn.
-    await later.nth(1).wait_for(state="attached", timeout=PATIENCE_S * 1000)
+    await later.nth(1).wait_for(state="attached", timeout=TIMEOUT_S * 1000)
     message_id = await later.last.get_attribute("data-message-id")
     alert = ada.page.locator(f"[data-message-id='{message_id}']")
     called = calls_in(await alert.inner_text())[0]

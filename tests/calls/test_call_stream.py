@@ -6,7 +6,7 @@ import random
 import pytest
 
 from domain.subscribers.partitions import PARTITIONS
-from managers.redis.client import RedisAwayError, RedisManager
+from managers.redis.client import RedisManager, RedisUnavailableError
 from runtime.cancellation import end
 from services.calls.call_stream import BEGINNING, Batch, CallReader, CallStream, position_of
 from services.claims.claiming import CLAIM, FeedCursor, claim_command
@@ -62,7 +62,7 @@ async def test_nothing_is_published_twice_whatever_reply_is_lost(redis_url: str,
         for number in range(1, 6):
             batch = [call(2 * number), call(2 * number + 1)]
             proxy.lose_reply_to(f"call-{2 * number}".encode())
-            with pytest.raises(RedisAwayError):
+            with pytest.raises(RedisUnavailableError):
                 await lossy.publish(batch, cursor(2 * number + 1))
             await lossy.publish(batch, cursor(2 * number + 1))
             await lossy.publish(batch, cursor(2 * number + 1))

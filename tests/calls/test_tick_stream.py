@@ -62,7 +62,7 @@ async def test_while_redis_is_away_the_newer_takes_the_place_of_the_older(
         publishing = asyncio.create_task(TickStream(redis).run(lambda: None, take))
         following = asyncio.create_task(TickStream(redis_manager).follow(lambda: None, received.put_nowait))
         await taken.wait()
-        await proxy.mend()
+        await proxy.repair()
         first = await received.get()
         assert first["a"] == tick("a", 1)
         await end([publishing, following])

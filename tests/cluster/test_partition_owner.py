@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from domain.subscribers.partitions import ALL, PARTITIONS
-from managers.redis.client import RedisAwayError, RedisManager
+from managers.redis.client import RedisManager, RedisUnavailableError
 from services.cluster.fencing import LeaseLostError
 from services.cluster.leases import Leases
 from services.cluster.members import ALL_ROLES, Member, Members, Shard
@@ -147,13 +147,13 @@ async def test_who_cannot_begin_gives_back_and_who_cannot_finish_keeps(world: Wo
         nonlocal failures
         failures -= 1
         if failures >= 0:
-            raise RedisAwayError("away")
+            raise RedisUnavailableError("away")
 
     async def succeeds(_: frozenset[int]) -> None: ...
 
     ada = await start(world, "ada")
     beginner = PartitionOwner(Share(ada.leases, "match"), ada.members, gained=fails, lost=succeeds)
-    with pytest.raises(RedisAwayError):
+    with pytest.raises(RedisUnavailableError):
         await beginner.step()
     assert beginner.share.owned == frozenset()
     await beginner.step()
@@ -165,7 +165,7 @@ async def test_who_cannot_begin_gives_back_and_who_cannot_finish_keeps(world: Wo
     ben = await start(world, "ben")
     await ada.members.beat()
     failures = 1
-    with pytest.raises(RedisAwayError):
+    with pytest.raises(RedisUnavailableError):
         await finisher.step()
     await ben.round()
     assert ben.owner.share.owned == frozenset()
@@ -184,7 +184,7 @@ async def test_an_expired_lease_is_lost_without_redis(world: World, redis_url: s
         assert ada.owner.share.owned == frozenset()
         await ada.owner.drop_expired()
         assert ada.working == set()
-        await proxy.mend()
+        await proxy.repair()
         await ada.round()
         assert ada.owner.share.owned == ada.working == ALL
 

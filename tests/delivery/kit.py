@@ -15,7 +15,7 @@ from msgspec import Struct
 from domain.calls.events import Call, Channel, Token
 from domain.calls.score import score
 from domain.filters.registry import FilterSet, Range
-from domain.matching.matcher import Matcher, Waiting
+from domain.matching.matcher import Matcher, PendingPair
 from domain.payments.plans import load_plans
 from domain.stored.alerts import WaitingCall
 from domain.stored.journal import DeliveryRecord
@@ -134,7 +134,7 @@ def claim_of(
     *users: int,
     rated: int | None = None,
     late_s: float | None = None,
-    waiting: Sequence[Waiting] = (),
+    waiting: Sequence[PendingPair] = (),
     decided_at: datetime | None = None,
 ) -> ClaimRequest:
     return ClaimRequest(
@@ -223,10 +223,10 @@ class Way(Struct):
         due = await self.due_times.due([Place(DIGEST, partition) for partition in range(PARTITIONS)], at)
         return [one.user_id for one in due]
 
-    async def buried(self) -> list[str]:
+    async def dead_lettered(self) -> list[str]:
         """Why each of the dead letters is one."""
         page = await DeadLetters(self.redis, self.metrics).page()
-        return [letter.reason for letter in page.letters]
+        return [letter.reason for letter in page.dead_letters]
 
     async def fates(self) -> list[DeliveryRecord]:
         """What the journal says became of alerts, in order."""

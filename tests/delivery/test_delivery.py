@@ -12,8 +12,8 @@ from domain.subscribers.subscriber import Card, Destination, MessageKind
 from managers.telegram.rate_limiter import Lane
 from sandbox.telegram.faults import Fault
 from services.delivery import delivery
-from services.delivery.sending import Place
-from services.delivery.turns import Waiting
+from services.delivery.sending import ChatTarget
+from services.delivery.turns import QueuedMessage
 from tests.claims.alert_path import until
 from tests.delivery.kit import NOW, Way, call_of, claim_of, texts_of, way_of, whole_way
 from texts.markup import MAX_TEXT_UTF16, utf16_length
@@ -108,8 +108,8 @@ async def test_sounds_are_chosen_by_kind(
     calls = [call_of(n) for n in range(len(late))]
     await way.claim(*(claim_of(call, ann.id, late_s=s) for call, s in zip(calls, late, strict=True)))
     entries = await way.outbox.recover("other") + await way.outbox.read("other", count=9, block_ms=10)
-    waiting = [Waiting(entry=entry, call=call) for entry, call in zip(entries, calls, strict=True)]
-    composed = way.kinds.message(waiting, await way.users.subscribers.require(ann.id), Place(ann.id))
+    waiting = [QueuedMessage(entry=entry, call=call) for entry, call in zip(entries, calls, strict=True)]
+    composed = way.kinds.message(waiting, await way.users.subscribers.require(ann.id), ChatTarget(ann.id))
     assert composed.message.silent == expected
 
 

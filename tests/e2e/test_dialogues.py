@@ -115,7 +115,7 @@ async def test_who_blocks_the_bot_is_left_alone_until_he_comes_back(
     paid_until = (await bot.of(SubscriberServices).subscribers.require(ann.id)).paid_until
     ann.chat.is_blocked = True  # without the update that usually tells of it
     (missed,) = copied_addresses(await called(feed, ben))
-    await until(lambda: bot.metrics.counts.alerts_put_aside == 1)
+    await until(lambda: bot.metrics.counts.alerts_deferred == 1)
     gone = await bot.of(SubscriberServices).subscribers.require(ann.id)
     assert gone.unreachable
     assert gone.paid_until == paid_until

@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 
 from bot.shards import MatchShard
-from composition import Composition, Place
+from composition import Composition, ProcessConfig
 from managers.redis.client import RedisManager
 from sandbox.market.market import Market
 from services.calls.call_stream import CallStream
@@ -27,7 +27,7 @@ async def prepare(stack: AsyncExitStack, redis_url: str, postgres_dsn: str) -> C
     await before.of(SubscriberServices).subscribers.open(user_id=USER, chat_id=USER, name="Ann", language="en")
     await before.of(SubscriberServices).sets.apply_preset(USER, "everything", None)
     await before.of(Journal).drain_all()
-    return await composed(stack, redis_url, postgres_dsn, Place(role="match", owner="a"))
+    return await composed(stack, redis_url, postgres_dsn, ProcessConfig(role="match", owner="a"))
 
 
 async def test_what_was_matched_but_left_to_another_is_matched_again_when_the_other_dies_without_a_claim(

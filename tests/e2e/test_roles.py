@@ -1,4 +1,4 @@
-"""The work divided among processes, processes that stand by, and a start while Telegram is away."""
+"""The work divided among processes, processes that stand by, and a start while Telegram is unavailable."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from tests.e2e.bot_process import BotProcess
 from tests.e2e.conftest import ADMIN, composed, process_environment, subscribe, text_of
 
 LOOK_S = 0.05
-PATIENCE_S = 15.0
+TIMEOUT_S = 15.0
 
 EVEN, ODD = list(range(0, PARTITIONS, 2)), list(range(1, PARTITIONS, 2))
 
@@ -67,7 +67,7 @@ class Site:
         return sum([await self.metric(bot, "subscribers_receiving") for bot in bots])
 
     async def health_when(self, bot: BotProcess, condition: Callable[[Document], bool]) -> Document:
-        async with asyncio.timeout(PATIENCE_S):
+        async with asyncio.timeout(TIMEOUT_S):
             while not condition(health := await self.health(bot)):  # noqa: ASYNC110 - another process
                 await asyncio.sleep(LOOK_S)
         return health
@@ -78,7 +78,7 @@ class Site:
     async def receive(self, bots: Iterable[BotProcess], count: int) -> None:
         """Wait until all of these together match so many subscribers."""
         bots = list(bots)
-        async with asyncio.timeout(PATIENCE_S):
+        async with asyncio.timeout(TIMEOUT_S):
             while await self.receiving(*bots) != count:  # noqa: ASYNC110 - other processes
                 await asyncio.sleep(LOOK_S)
 
@@ -115,7 +115,7 @@ def publish(feed: FeedSandbox) -> Call:
 
 
 async def told(user: SandboxUser, call: Call) -> JsonObject:
-    return await user.next_message(timeout_s=PATIENCE_S, where=lambda m: call.token.address in copied_addresses(m))
+    return await user.next_message(timeout_s=TIMEOUT_S, where=lambda m: call.token.address in copied_addresses(m))
 
 
 def alerts(user: SandboxUser) -> Counter[str]:

@@ -41,7 +41,7 @@ async def test_stepped(steps_s: tuple[int, ...], stage: Stage, verdict: Verdict)
 
 @pytest.mark.thorough
 async def test_what_waited_too_long_comes_in_a_digest(stage: Stage, verdict: Verdict) -> None:
-    """Telegram is away until alerts are no news any more: nothing is sent as if it were new, nothing is lost."""
+    """Telegram is unavailable until alerts are no news any more: nothing is sent as if it were new, nothing is lost."""
     clock = FaultClock(stage.data_dir)
     async with stage.bot(FAULT_CLOCK_FILE=str(clock.path)) as bot:
         await stage.warm_up()

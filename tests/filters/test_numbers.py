@@ -12,7 +12,7 @@ from domain.filters.explanation import fits
 from domain.filters.lists import MAX_CHOICES, MAX_WORDS
 from domain.filters.numbers import (
     DIGITS,
-    LARGEST,
+    MAX_VALUE,
     parse_rule,
     show_rule,
     show_short,
@@ -385,11 +385,11 @@ def typeable(unit: Unit) -> st.SearchStrategy[float]:
         return float(Decimal(digits).scaleb(exponent))
 
     if unit in {"count", "duration"}:
-        return st.integers(0, min(int(LARGEST[unit]), 10**DIGITS - 1)).map(float)
+        return st.integers(0, min(int(MAX_VALUE[unit]), 10**DIGITS - 1)).map(float)
     if unit == "change":
         return typeable("ratio").flatmap(lambda value: st.sampled_from([value, 0.0 - value]))
     return st.builds(build, st.integers(0, 10**DIGITS - 1), st.integers(-17, 6)).filter(
-        lambda value: value <= LARGEST[unit] and (value == 0 or value >= 1e-17)
+        lambda value: value <= MAX_VALUE[unit] and (value == 0 or value >= 1e-17)
     )
 
 

@@ -11,7 +11,7 @@ from domain.subscribers.subscriber import Subscriber
 from handlers.conversation.base import Services
 from managers.redis.client import RedisManager
 from managers.storage.cache import SmartCache
-from managers.storage.postgres import PostgresAwayError, PostgresManager
+from managers.storage.postgres import PostgresManager, PostgresUnavailableError
 from services.stores import keys
 from services.stores.journal import Journal
 from services.subscribers.group import SubscriberServices
@@ -187,10 +187,10 @@ async def test_one_store_is_enough_at_the_start(
     await journal.drain_all()
     nowhere = PostgresManager("postgresql://postgres@/postgres?host=/nonexistent")
     assert len(await PresetsStore(redis_manager, nowhere, journal).load()) == 1
-    async with RedisManager("unix:///nonexistent/redis.sock") as away:
-        assert len(await PresetsStore(away, postgres_manager, journal).load()) == 1
-        with pytest.raises(PostgresAwayError):
-            await PresetsStore(away, nowhere, journal).load()
+    async with RedisManager("unix:///nonexistent/redis.sock") as unavailable:
+        assert len(await PresetsStore(unavailable, postgres_manager, journal).load()) == 1
+        with pytest.raises(PostgresUnavailableError):
+            await PresetsStore(unavailable, nowhere, journal).load()
 
 
 async def test_thousands_of_followers_are_reached_in_parts(services: Services, matcher: Matcher) -> None:

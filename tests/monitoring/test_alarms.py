@@ -33,10 +33,10 @@ from runtime.errors import (
 )
 from sandbox.telegram.server import TelegramSandbox
 from services.cluster.members import Member
-from services.monitoring.alarms import TOLD_PER_HOUR, AlarmsService, StandingAlarm
+from services.monitoring.alarms import MAX_REPORTS_PER_HOUR, ActiveAlarm, AlarmsService
 from services.monitoring.conditions import (
     Condition,
-    LettersGrew,
+    DeadLettersGrew,
     because,
     clocks_wrong,
     feed_silent,
@@ -184,7 +184,7 @@ def test_a_condition_that_comes_and_goes_floods_nobody_and_nothing_of_it_is_lost
 
     play(scene, story)
     times = [at for at, _, html in scene.said if "feed" in html]
-    assert all(later - at >= HOUR_S for at, later in zip(times, times[TOLD_PER_HOUR:], strict=False))
+    assert all(later - at >= HOUR_S for at, later in zip(times, times[MAX_REPORTS_PER_HOUR:], strict=False))
     last = next(text for text in reversed(scene.texts()) if "feed" in text)
     assert last.startswith("🔴 feed for good")
     assert "times since my last message" in last
@@ -209,7 +209,7 @@ def test_what_happened_while_telegram_was_away_is_told_when_it_is_back() -> None
     assert over.startswith("🟢 redis is over after 4m")
     assert standing.startswith("🔴 feed silent · for 1")
     # It is tried again, with patience, and the log alone is told.
-    refused = [entry for entry in logs if entry["event"] == "alarm_not_told"]
+    refused = [entry for entry in logs if entry["event"] == "alarm_not_reported"]
     assert 10 <= len(refused) <= 40
 
 
@@ -292,7 +292,7 @@ def test_a_name_is_watched_once() -> None:
 
 def test_alarms_stand_in_health() -> None:
     scene = Scene("redis", "feed")
-    monitoring = MonitoringService(metrics=Metrics(), clock=lambda: NOW, alarms=scene.alarms.standing)
+    monitoring = MonitoringService(metrics=Metrics(), clock=lambda: NOW, alarms=scene.alarms.active)
 
     async def story() -> None:
         assert (await monitoring.health()).alarms == ()
@@ -316,7 +316,7 @@ class HealthBot(AdminHealthMixin):
 
 
 async def test_admins_see_alarms_in_health(redis_manager: RedisManager, conversation: RecordedConversation) -> None:
-    standing = [StandingAlarm(name="token queue", reason="<b>9,000<b> of 10,000", for_s=75)]
+    standing = [ActiveAlarm(name="token queue", reason="<b>9,000<b> of 10,000", for_s=75)]
     services = services_of(
         monitor=MonitoringService(metrics=Metrics(), clock=lambda: NOW, alarms=lambda: standing),
         inputs=InputsService(redis_manager),
@@ -345,7 +345,7 @@ async def test_it_arrives_in_the_chat_of_an_admin() -> None:
             received = await admin.next_message()
             await end([job])
     assert received["text"].startswith("🔴 redis does <b>not<")
-    assert [alarm.name for alarm in alarms.standing()] == ["redis"]
+    assert [alarm.name for alarm in alarms.active()] == ["redis"]
 
 
 def said(condition: Condition) -> str | None:
@@ -432,7 +432,7 @@ async def test_dead_letters_that_come_together_are_an_alarm_for_ten_minutes() ->
         return counts[-1]
 
     reading = Reading(count)
-    grew = LettersGrew(reading, clock=lambda: now)
+    grew = DeadLettersGrew(reading, clock=lambda: now)
     assert grew() is None  # not asked yet
 
     async def looked(number: int) -> str | None:
@@ -442,9 +442,9 @@ async def test_dead_letters_that_come_together_are_an_alarm_for_ten_minutes() ->
 
     # What lay there before the start came at another time.
     assert [await looked(number) for number in (100, 104)] == [None, None]
-    assert await looked(105) == "5 in the last 10 minutes, 105 in all: see /letters"
+    assert await looked(105) == "5 in the last 10 minutes, 105 in all: see /dead_letters"
     # Sending letters again does not undo that they came.
-    assert await looked(0) == "5 in the last 10 minutes, 0 in all: see /letters"
+    assert await looked(0) == "5 in the last 10 minutes, 0 in all: see /dead_letters"
     now = 601.0
     assert grew() is None
 
@@ -455,8 +455,8 @@ def test_an_alarm_without_chats_stands_all_the_same() -> None:
     async def story() -> None:
         scene.wrong["redis"] = "gone"
         await asyncio.sleep(30)
-        [alarm] = scene.alarms.standing()
-        assert alarm == StandingAlarm(name="redis", reason="gone", for_s=alarm.for_s)
+        [alarm] = scene.alarms.active()
+        assert alarm == ActiveAlarm(name="redis", reason="gone", for_s=alarm.for_s)
 
     play(scene, story)
     assert scene.said == []

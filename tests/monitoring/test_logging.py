@@ -15,7 +15,7 @@ import structlog
 from config.logging import FILES, configure_logging
 from handlers.conversation.base import Services
 from managers.redis.circuit import QUICK_ATTEMPTS
-from managers.redis.client import RedisAwayError, RedisManager
+from managers.redis.client import RedisManager, RedisUnavailableError
 from tests.delivery.kit import Way, call_of, claim_of, whole_way
 from tests.e2e.bot_process import ROOT
 
@@ -78,7 +78,7 @@ async def test_each_file_gets_the_lines_of_its_subject(log_directory: Path, way:
     await way.redis.ping()
     async with RedisManager("redis://127.0.0.1:1/0") as gone:
         for _ in range(QUICK_ATTEMPTS):
-            with pytest.raises(RedisAwayError):
+            with pytest.raises(RedisUnavailableError):
                 await gone.ping()
     own = {
         "payments.log": {("services.payments.subscriptions", "trial_granted")},

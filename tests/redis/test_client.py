@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from embedded.valkey import EmbeddedRedis
-from managers.redis.client import RedisAwayError, RedisManager, RedisReplyError
+from managers.redis.client import RedisManager, RedisReplyError, RedisUnavailableError
 from managers.redis.scripts import Script
 from runtime.errors import FatalError, TransientError
 from tests.faults.proxy import FaultProxy
@@ -108,17 +108,17 @@ async def test_refusals_are_fatal_and_say_why(redis_manager: RedisManager) -> No
     with pytest.raises(RedisReplyError):
         await redis_manager.script(Script("return redis.call('NO_SUCH_COMMAND')"), [], [])
     assert issubclass(RedisReplyError, FatalError)
-    assert issubclass(RedisAwayError, TransientError)
+    assert issubclass(RedisUnavailableError, TransientError)
 
 
 async def test_a_full_server_is_a_matter_of_time(redis_manager: RedisManager) -> None:
     await redis_manager.transaction([("CONFIG", "SET", "maxmemory", 1)])
     try:
-        with pytest.raises(RedisAwayError, match="OOM"):
+        with pytest.raises(RedisUnavailableError, match="OOM"):
             await redis_manager.set("a", "b")
-        with pytest.raises(RedisAwayError, match="OOM"):
+        with pytest.raises(RedisUnavailableError, match="OOM"):
             await redis_manager.transaction([("SET", "a", "b")])
-        with pytest.raises(RedisAwayError, match="OOM"):
+        with pytest.raises(RedisUnavailableError, match="OOM"):
             await redis_manager.script(Script("return redis.call('SET', 'a', 'b')"), [], [])
     finally:
         await redis_manager.transaction([("CONFIG", "SET", "maxmemory", 0)])
@@ -128,13 +128,13 @@ async def test_a_lost_reply_executes_nothing_twice(redis_url: str) -> None:
     async with FaultProxy(redis_url) as proxy, RedisManager(proxy.redis_url) as redis:
         await redis.ping()
         proxy.lose_reply_to(b"XADD")
-        with pytest.raises(RedisAwayError):
+        with pytest.raises(RedisUnavailableError):
             await add_entry(redis, "s", {"n": 1})
         proxy.lose_reply_to(b"INCR")
-        with pytest.raises(RedisAwayError):
+        with pytest.raises(RedisUnavailableError):
             await redis.transaction([("INCR", "n"), ("INCR", "n")])
         proxy.lose_reply_to(b"EVAL")
-        with pytest.raises(RedisAwayError):
+        with pytest.raises(RedisUnavailableError):
             await redis.script(Script("return redis.call('INCR', 'n')"), [], [])
         assert proxy.lost == 3
         assert await redis.xlen("s") == 1
@@ -149,14 +149,14 @@ async def ask_for_ever(redis: RedisManager) -> None:
 
 async def test_away_at_start_killed_and_back(short_dir: Path) -> None:
     async with RedisManager(f"unix://{short_dir}/redis.sock") as redis:
-        with pytest.raises(RedisAwayError):
+        with pytest.raises(RedisUnavailableError):
             await redis.ping()
         async with EmbeddedRedis(short_dir) as server:
             # Else a server that is busy syncing answers before it writes, for up to two seconds.
             await redis.transaction([("CONFIG", "SET", "appendfsync", "always")])
             await asyncio.gather(*(redis.set(f"k{n}", n) for n in range(40)))
             os.kill(server.pid, signal.SIGKILL)
-            with pytest.raises(RedisAwayError):
+            with pytest.raises(RedisUnavailableError):
                 await ask_for_ever(redis)
         async with EmbeddedRedis(short_dir):
             assert await redis.get("k39") == b"39"
@@ -167,7 +167,7 @@ async def test_a_frozen_server_is_away(short_dir: Path) -> None:
         await redis.ping()
         os.kill(server.pid, signal.SIGSTOP)
         try:
-            with pytest.raises(RedisAwayError):
+            with pytest.raises(RedisUnavailableError):
                 await redis.ping()
         finally:
             os.kill(server.pid, signal.SIGCONT)

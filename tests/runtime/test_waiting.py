@@ -12,7 +12,7 @@ from managers.telegram.rate_limiter import Lane
 from runtime.cancellation import end
 from runtime.lock import Gate
 from runtime.pace import pace
-from runtime.waiting import LOOK_S, pause, reporting, turn
+from runtime.waiting import REPORT_EVERY_S, pause, reporting, turn
 from services.calls.call_stream import CallStream
 from services.cluster.leases import Leases
 from services.cluster.members import ALL_ROLES, Members
@@ -59,7 +59,7 @@ def beats() -> Beats:
 
 
 async def test_a_pause_is_reported_all_along(beats: Beats) -> None:
-    await pause(REPORTS * LOOK_S, beats)
+    await pause(REPORTS * REPORT_EVERY_S, beats)
     assert beats.count == REPORTS + 1
 
 
@@ -146,7 +146,7 @@ async def test_for_room_among_the_held_alerts(redis_url: str, beats: Beats, monk
 
 
 async def test_for_what_is_in_flight_of_a_partition_that_goes(redis_manager: RedisManager, beats: Beats) -> None:
-    """It may wait for Redis, and Redis may be away for hours."""
+    """It may wait for Redis, and Redis may be unavailable for hours."""
     settled, leaving = asyncio.Event(), asyncio.Event()
 
     async def gained(_partitions: frozenset[int]) -> None:

@@ -16,7 +16,7 @@ from domain.stored.journal import DecidedCall, DeliveryRecord, DeliveryStatus
 from domain.subscribers.subscriber import Subscriber
 from embedded.postgres import EmbeddedPostgres
 from managers.redis.client import RedisManager
-from managers.storage.postgres import PostgresAwayError, PostgresManager, PostgresSchemaError, Row
+from managers.storage.postgres import PostgresManager, PostgresSchemaError, PostgresUnavailableError, Row
 from migrations import migrate
 from services.stores import keys
 from services.stores.journal import Journal, entry
@@ -224,7 +224,7 @@ async def test_it_runs_on_through_outages_of_postgres(redis_manager: RedisManage
         async with PostgresManager(dsn, min_connections=1, max_connections=2) as postgres:
             journal = Journal(redis_manager, postgres)
             await redis_manager.transaction([entry("call", call("c1"))])
-            with pytest.raises(PostgresAwayError):
+            with pytest.raises(PostgresUnavailableError):
                 await journal.drain_once()
             async with EmbeddedPostgres(data_dir, settings=UNSAFE_BUT_FAST) as server:
                 await migrate(dsn)  # first: a journal without its tables is a fatal error

@@ -44,8 +44,8 @@ async def test_what_an_earlier_version_left(
         assert await process.outbox.size() == 0
 
         # What had happened has happened, once.
-        letters = (await DeadLetters(redis_manager, Metrics()).page()).letters
-        assert sorted((letter.outgoing.user_id, letter.outgoing.key) for letter in letters if letter.outgoing) == [
+        dead_letters = (await DeadLetters(redis_manager, Metrics()).page()).dead_letters
+        assert sorted((letter.outgoing.user_id, letter.outgoing.key) for letter in dead_letters if letter.outgoing) == [
             pair for pair, fate in sorted(FATES.items()) if fate == "dead"
         ]
         held = [(user, call.call_id) for user, _ in FATES for call in await process.held.of(user)]

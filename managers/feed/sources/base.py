@@ -108,7 +108,7 @@ def clamped(number: float, at_least: float, at_most: float) -> float | None:
     return None
 
 
-def place(value: object) -> str | None:
+def venue(value: object) -> str | None:
     """Name of a launchpad or exchange in lower case: at most 40 letters, digits and ` . _ -`, else `None`."""
     name = value.lower() if isinstance(value, str) and value.isascii() else ""
     return name if _PLACE.fullmatch(name) else None

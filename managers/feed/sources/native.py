@@ -14,7 +14,7 @@ import structlog
 from domain.calls.addresses import is_mint
 from domain.calls.events import Call, Channel, ChannelRecord, Event, Heartbeat, PriceTick, Token
 from domain.calls.statistics import wilson_lower_percent
-from managers.feed.sources.base import NAME_LIMIT, REASON_LIMIT, SYMBOL_LIMIT, TEXT_LIMIT, cut, is_plausible, place
+from managers.feed.sources.base import NAME_LIMIT, REASON_LIMIT, SYMBOL_LIMIT, TEXT_LIMIT, cut, is_plausible, venue
 from managers.feed.sources.links import media_link, telegram_handle, web_link, x_handle
 from managers.feed.sources.native_frames import (
     CHANNEL_SHAPE,
@@ -33,7 +33,7 @@ from managers.feed.sources.native_frames import (
 )
 from managers.http.answers import Shape
 from managers.http.api import APIRetryManager
-from managers.http.json_mending import decoded
+from managers.http.json_repair import decoded
 from runtime.clock import now
 from runtime.errors import FeedRefusedError, FrameError, TransientError
 
@@ -44,9 +44,9 @@ T = TypeVar("T")
 _FIGURES_TIMEOUT_S = 2.0
 """A call waits for the answer and goes on without it."""
 _PAGE_TIMEOUT_S = 8.0
-_MOST_PLACES = 1_024
+_MAX_VENUES = 1_024
 """Names of launchpads and exchanges that are remembered; there are a few dozen."""
-_MOST_ADDRESSES = 20_000
+_MAX_ADDRESSES = 20_000
 
 
 class NativeSource:
@@ -245,15 +245,15 @@ def _id(text: str) -> str:
     return text
 
 
-@lru_cache(_MOST_PLACES)
+@lru_cache(_MAX_VENUES)
 def _place(text: str) -> str:
-    name = place(text)
+    name = venue(text)
     if name is None:
         raise FrameError("launchpad or dex is not letters, digits and ` . _ -` alone")
     return name
 
 
-@lru_cache(_MOST_ADDRESSES)
+@lru_cache(_MAX_ADDRESSES)
 def _address(text: str) -> str:
     """Give the address; the same object each time, which makes it quick to find by it later."""
     if not is_mint(text):

@@ -20,9 +20,9 @@ from msgspec import Struct
 
 from domain.calls.addresses import is_mint
 from domain.calls.events import Call, Channel, Event, PriceTick, Token
-from managers.feed.sources.base import NAME_LIMIT, REASON_LIMIT, SYMBOL_LIMIT, cut, place, positive
+from managers.feed.sources.base import NAME_LIMIT, REASON_LIMIT, SYMBOL_LIMIT, cut, positive, venue
 from managers.feed.sources.links import media_link, telegram_handle, web_link, x_handle
-from managers.http.json_mending import decoded
+from managers.http.json_repair import decoded
 from runtime.errors import FeedRefusedError, FrameError
 
 _URL = "wss://pumpportal.fun/api/data"
@@ -45,7 +45,7 @@ _EXCHANGES = {
     "bonk": "launchlab",
 }
 """By pool, where its name is another; `pump` is the curve itself."""
-_MOST_CHANNELS = 256
+_MAX_CHANNELS = 256
 
 
 class _Frame(Struct, rename="camel"):
@@ -188,23 +188,23 @@ def _launchpad(body: _Frame) -> str | None:
     """Where the token was launched. Frames of 2024 name no pool: there was pump.fun alone."""
     if body.pool is None:
         return _PUMP_FUN
-    name = place(body.pool)
+    name = venue(body.pool)
     return None if name in _EXCHANGES_OF_MANY else name and _LAUNCHPADS.get(name, name)
 
 
 def _channel(body: _Frame, events: str) -> Channel:
     """What the frame counts as a call of: the launches, or migrations, of one launchpad."""
-    return _channel_of(_launchpad(body) or place(body.pool) or _UNNAMED, events)
+    return _channel_of(_launchpad(body) or venue(body.pool) or _UNNAMED, events)
 
 
-@lru_cache(_MOST_CHANNELS)
+@lru_cache(_MAX_CHANNELS)
 def _channel_of(name: str, events: str) -> Channel:
     return Channel(id=f"{name.replace(' ', '-')}/{events}", title=f"{_TITLES.get(name, name)} {events}")
 
 
 def _exchange(body: _Frame, *, otherwise: str | None) -> str | None:
     """Where the token trades now; `otherwise` for frames of 2024, which name no pool."""
-    name = otherwise if body.pool is None else place(body.pool)
+    name = otherwise if body.pool is None else venue(body.pool)
     return name and _EXCHANGES.get(name, name)
 
 

@@ -94,7 +94,7 @@ class RpcNode:
 
     def _look(self) -> None:
         for connection in list(self._connections):
-            connection.look()
+            connection.poll()
 
     async def _post(self, request: web.Request) -> web.StreamResponse:
         self.posts += 1

@@ -72,9 +72,9 @@ class Connection:
             self._subscriptions[added.id] = added
             if added.announces_receipt:
                 self._notify(added, with_context(self._view.slot(Commitment.PROCESSED), "receivedSignature"))
-            self.look()
+            self.poll()
 
-    def look(self) -> None:
+    def poll(self) -> None:
         """Tell what is new at each subscription's commitment."""
         if self._view.faults.silent_subscriptions:
             return

@@ -12,7 +12,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from managers.feed.sources.base import clamped
-from managers.http.json_mending import MAX_DEPTH, decoded, mended
+from managers.http.json_repair import MAX_DEPTH, decoded, repaired
 
 ANYTHING = msgspec.json.Decoder[object]()
 PARTS = (
@@ -54,9 +54,9 @@ def test_everything_else_stays_as_it_was(value: object):
     is_deep=st.booleans(),
 )
 def test_what_is_no_json_does_not_become_any(document: bytes, *, is_deep: bool):
-    better = mended(document, is_deep=is_deep)
+    better = repaired(document, is_deep=is_deep)
     if better is not None:
-        assert mended(better, is_deep=is_deep) is None, "what is mended is whole"
+        assert repaired(better, is_deep=is_deep) is None, "what is mended is whole"
 
 
 @pytest.mark.parametrize("brackets", ["[]", ('{"a":', "}")])

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from domain.stored.alerts import Alert, HeldCall
 from domain.stored.journal import DeliveryRecord
 from domain.stored.outgoing import Digest, Outgoing
-from services.stores import begun_log
-from services.stores.begun_log import BegunLog, Pair, pairs_of
+from services.stores import in_flight_log
+from services.stores.in_flight_log import InFlightLog, Pair, pairs_of
 from tests.claims.alert_path import NOW
 
 CALL = b'{"id":"c"}'
@@ -56,13 +56,13 @@ def file(tmp_path: Path) -> Path:
 
 
 def test_a_killed_process_leaves_what_is_unknown_and_what_is_settled(file: Path) -> None:
-    log = BegunLog(file)
+    log = InFlightLog(file)
     first, second, third, digest = alert(1, "c1"), alert(2, "c1"), alert(3, "c1"), digest_of(4, "c2", "c3")
     log.begin([(one, CALL) for one in (first, second, third)])
     log.begin([(digest, None)])
     log.settle(records(first))
     log.take_back([second])
-    later = BegunLog(file)  # the first one is not closed: it was killed
+    later = InFlightLog(file)  # the first one is not closed: it was killed
     assert later.unknown() == {(3, "c1"), (4, "c2"), (4, "c3")}
     assert later.found is not None
     assert (later.found_token, later.token) == (log.token, log.token)
@@ -74,7 +74,7 @@ def test_a_killed_process_leaves_what_is_unknown_and_what_is_settled(file: Path)
 
 def test_what_postgresql_knows_goes(file: Path) -> None:
     now = 0.0
-    log = BegunLog(file, clock=lambda: now)
+    log = InFlightLog(file, clock=lambda: now)
     one, two = alert(1, "c1"), alert(2, "c1")
     log.begin([(one, CALL), (two, CALL)])
     log.settle(records(one))
@@ -92,32 +92,32 @@ def test_what_postgresql_knows_goes(file: Path) -> None:
     for _ in range(12_000):  # written anew, without what is settled
         log.begin([(one, CALL)])
     assert file.stat().st_size < 2 * 1024 * 1024
-    assert BegunLog(file).unknown() == {(1, "c1")}
+    assert InFlightLog(file).unknown() == {(1, "c1")}
 
 
 def test_half_a_line_is_of_a_request_that_had_not_left(file: Path) -> None:
-    log = BegunLog(file)
+    log = InFlightLog(file)
     log.begin([(alert(1, "c1"), CALL)])
     log.begin([(alert(2, "c1"), CALL)])
     file.write_bytes(file.read_bytes()[:-5])
-    assert BegunLog(file).unknown() == {(1, "c1")}
+    assert InFlightLog(file).unknown() == {(1, "c1")}
 
 
 @pytest.mark.parametrize("harm", ["garbage", "another boot", "no head", "nothing"])
 def test_what_cannot_be_trusted_is_not(file: Path, harm: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    log = BegunLog(file)
+    log = InFlightLog(file)
     log.begin([(alert(1, "c1"), CALL), (alert(2, "c1"), CALL)])
     lines = file.read_bytes().splitlines(keepends=True)
     match harm:
         case "garbage":
             file.write_bytes(b"".join([lines[0], b"garbage\n", *lines[1:]]))
         case "another boot":
-            monkeypatch.setattr(begun_log, "_boot", lambda: "another")
+            monkeypatch.setattr(in_flight_log, "_boot", lambda: "another")
         case "no head":
             file.write_bytes(b"".join(lines[1:]))
         case _:
             file.write_bytes(b"")
-    later = BegunLog(file)
+    later = InFlightLog(file)
     assert (later.found, later.found_token) == (None, None)
     assert later.token != log.token
     assert later.unknown() == set()
@@ -125,7 +125,7 @@ def test_what_cannot_be_trusted_is_not(file: Path, harm: str, monkeypatch: pytes
 
 def test_a_full_disk_leaves_nothing_that_lacks_a_request(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     now = 0.0
-    log = BegunLog(file, clock=lambda: now)
+    log = InFlightLog(file, clock=lambda: now)
     name = log.token
     log.begin([(alert(1, "c1"), CALL)])
 
@@ -142,7 +142,7 @@ def test_a_full_disk_leaves_nothing_that_lacks_a_request(file: Path, monkeypatch
     now = 10.0
     log.settle(records(alert(1, "c1")))
     assert log.token not in {None, name}
-    assert BegunLog(file).unknown() == {(2, "c1"), (3, "c1")}
+    assert InFlightLog(file).unknown() == {(2, "c1"), (3, "c1")}
 
 
 STEPS = st.lists(st.tuples(st.sampled_from(["begin", "settle", "take_back", "stored", "restart"]), st.integers(0, 7)))
@@ -154,7 +154,7 @@ def test_whatever_happens_nothing_that_left_and_is_not_known_is_forgotten(
     file: Path, steps: Sequence[tuple[str, int]]
 ) -> None:
     file.unlink(missing_ok=True)
-    log, left, settled = BegunLog(file), set[Pair](), set[int]()
+    log, left, settled = InFlightLog(file), set[Pair](), set[int]()
     alerts = [alert(number % 3, f"c{number}") for number in range(8)]
     for step, number in steps:
         one = alerts[number]
@@ -175,7 +175,7 @@ def test_whatever_happens_nothing_that_left_and_is_not_known_is_forgotten(
                 left.difference_update(pairs_of(one))
             case "restart":
                 log.close()
-                log = BegunLog(file)
+                log = InFlightLog(file)
             case _:
                 pass
         assert log.unknown() == left

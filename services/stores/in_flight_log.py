@@ -93,7 +93,7 @@ class Found(Struct, frozen=True, kw_only=True):
     records: tuple[DeliveryRecord, ...] = ()
 
 
-class BegunLog:
+class InFlightLog:
     """`path` is `None` where nobody asks for it: then nothing is kept. For one process at a time."""
 
     def __init__(self, path: Path | None = None, clock: Callable[[], float] = time.monotonic) -> None:
@@ -212,7 +212,7 @@ class BegunLog:
         except FileNotFoundError:
             lines = []
         except OSError as error:
-            log.warning("begun_log_not_read", reason=str(error))
+            log.warning("in_flight_log_not_read", reason=str(error))
             lines = []
         self.found = self._read(lines)
         if self.found is None:
@@ -244,7 +244,7 @@ class BegunLog:
                 elif isinstance(one, _Settled):
                     self._note_settled(one.record, line)
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-            log.warning("begun_log_unreadable", reason=str(error))
+            log.warning("in_flight_log_unreadable", reason=str(error))
             return None
         return Found(
             token=head.token,
@@ -302,7 +302,7 @@ class BegunLog:
 
     def _give_up(self, reason: str) -> None:
         """Leave nothing that lacks a request which has left; begin anew later, under another name."""
-        log.warning("begun_log_given_up", reason=reason)
+        log.warning("in_flight_log_given_up", reason=reason)
         self.close()
         self._token, self._try_again_at = secrets.token_hex(8), self._clock() + _TRY_AGAIN_S
         if self._path is not None:

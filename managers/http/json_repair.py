@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 MAX_DEPTH: Final = 64
 
-_MENDABLE = re.compile(
+_REPAIRABLE = re.compile(
     rb"\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F])|(?<!\\u[dD][89abAB][0-9a-fA-F]{2})\\u[dD][c-fC-F]"
     rb"|NaN|Infinity|[0-9][eE]\+?[0-9]{3}|[0-9]{300}"
 )
@@ -47,16 +47,16 @@ def decoded_with_text(decoder: msgspec.json.Decoder[T], document: bytes) -> tupl
     try:
         return decoder.decode(document), document
     except (ValueError, RecursionError) as error:
-        better = mended(document, is_deep=isinstance(error, RecursionError))
+        better = repaired(document, is_deep=isinstance(error, RecursionError))
         if better is None:
             raise
     return decoder.decode(better), better
 
 
-def mended(document: bytes, *, is_deep: bool = False) -> bytes | None:
+def repaired(document: bytes, *, is_deep: bool = False) -> bytes | None:
     """The document with what can be mended in it mended; `None` where there is nothing of the kind."""
     as_utf8 = document.decode("utf-8", "replace").encode()
-    better = b"".join(_pieces(as_utf8)) if is_deep or _MENDABLE.search(as_utf8) else as_utf8
+    better = b"".join(_pieces(as_utf8)) if is_deep or _REPAIRABLE.search(as_utf8) else as_utf8
     return None if better == document else better
 
 
