@@ -13,7 +13,7 @@ from domain.delivery.policy import Rules, Send
 from domain.stored.outgoing import Envelope, read_outgoing
 from domain.subscribers.subscriber import QuietHours, Subscriber
 from managers.telegram.rate_limiter import Lane
-from runtime.errors import TransientError
+from runtime.errors import FatalError, TransientError
 from services.claims.outbox import OutboxEntry
 from services.delivery.kinds import Kinds
 from services.delivery.sending import ChatTarget
@@ -207,7 +207,7 @@ async def test_it_can_answer_an_earlier_message(way: Way) -> None:
 
 
 def test_a_row_that_cannot_work_is_not_taken() -> None:
-    with pytest.raises(ValueError, match="twice"):
+    with pytest.raises(FatalError, match="Two kinds of message"):
         Kinds([ROWS[0], ROWS[0]])
     with pytest.raises(ValueError, match="digest"):
         NoticeComposer().row(rules=Rules(is_held=True))
