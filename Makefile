@@ -48,7 +48,7 @@ soak: setup ## load and faults, the watchdog in every role, a full disk fifty ti
 bench: setup ## run every benchmark; writes docs/performance.md
 	$(BIN)/python -m benchmarks all --write docs/performance.md
 
-docs: setup ## regenerate .env.example and docs/filters.md
+docs: setup ## regenerate .env.example, docs/filters.md and the table in docs/architecture.md
 	$(BIN)/python -m generate
 
 screenshots: setup ## take the README's pictures again (needs chromium)

@@ -4,13 +4,26 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from bot.jobs import jobs_table
+from composition.bot import job_specs
 from config.settings import env_example
 from texts.filters_document import filters_document
 
 ROOT = Path(__file__).parent
+ARCHITECTURE = Path("docs/architecture.md")
+
+
+def architecture() -> str:
+    """The page as it is, with its table of jobs as the rows say."""
+    before, _, rest = (ROOT / ARCHITECTURE).read_text(encoding="utf-8").partition("<!-- jobs -->")
+    _, end, after = rest.partition("<!-- /jobs -->")
+    return f"{before}<!-- jobs -->\n{jobs_table(job_specs())}\n{end}{after}"
+
+
 GENERATED = {
     Path(".env.example"): env_example,
     Path("docs/filters.md"): filters_document,
+    ARCHITECTURE: architecture,
 }
 """By path under the root of the tree."""
 

@@ -15,7 +15,7 @@ from functools import partial
 from bot.console import Part, Terminal, summarise
 from bot.doctor import examine
 from bot.roles import ROLES, SENDING, Role
-from composition import Addresses, Composition, Place, connect
+from composition import Addresses, Composition, ProcessConfig, connect
 from config.logging import configure_logging
 from config.settings import Settings, load_settings
 from domain.subscribers.partitions import PARTITIONS
@@ -26,18 +26,20 @@ from runtime.errors import FatalError, TransientError, flatten
 from runtime.fault_points import points
 from runtime.pace import pace
 from runtime.private_files import keep_private
-from runtime.retry import persistently
-from sandbox.world import POSTGRES, Wants, World, open_world
+from runtime.retry import retry_until_done
+from sandbox.world.world import POSTGRES, Wants, World, open_world
+from services.claims.outbox import Outbox
 from services.cluster.members import Shard
+from services.monitoring.group import MonitoringServices
 from services.stores import keys
+from services.stores.journal import Journal
 from web.app import create_app
 from web.server import HttpServer
-from web.telegram_webhook import TelegramWebhook
 
 JUPITER_URL = "https://api.jup.ag"
 PUMPPORTAL_URL = "wss://pumpportal.fun/api/data"
 DRAIN_S = 20.0
-LAST_LOOK_S = 5.0
+LAST_POLL_S = 5.0
 
 
 def wants(settings: Settings) -> Wants:
@@ -78,32 +80,27 @@ def addresses(settings: Settings, world: World) -> Addresses:
     )
 
 
-def place(settings: Settings, role: Role, shard: Shard | None) -> Place:
+def place(settings: Settings, role: Role, shard: Shard | None) -> ProcessConfig:
     """Name this process: the same after a restart, another in every data directory, role and share."""
     path = settings.data_dir / "instance"
     if not path.exists():
         path.write_text(secrets.token_hex(4))
     share = f"-{shard.index}of{shard.count}" if shard else ""
-    return Place(role=role, shard=shard, owner=f"{path.read_text().strip()}-{role}{share}", directory=settings.data_dir)
+    return ProcessConfig(
+        role=role, shard=shard, owner=f"{path.read_text().strip()}-{role}{share}", directory=settings.data_dir
+    )
 
 
 @asynccontextmanager
 async def http_edge(settings: Settings, composition: Composition) -> AsyncGenerator[HttpServer]:
-    """Serve /healthz and /metrics and, with PUBLIC_URL, the webhook that brings Telegram's updates."""
-    webhook, brought = None, composition.updates.webhook
-    if brought and composition.place.role in {"all", "gateway"}:
-        feed, is_open = composition.parts.telegram.feed_update, lambda: composition.updates.is_open
-        webhook = TelegramWebhook(secret=brought.secret, feed=feed, is_open=is_open)
-    app = create_app(
-        health=composition.monitoring.health_document,
-        telegram_webhook=webhook,
-        metrics=composition.metrics.registry,
-    )
+    """Serve /healthz and /metrics, and what features bring."""
+    health = composition.of(MonitoringServices).monitor.health_document
+    app = create_app(health=health, metrics=composition.metrics.registry, routes=composition.routes)
     async with HttpServer(app, settings.http_host, settings.http_port) as server:
         yield server
 
 
-async def run(settings: Settings, at_place: Place, *, seconds: float | None, terminal: Terminal) -> int:
+async def run(settings: Settings, at_place: ProcessConfig, *, seconds: float | None, terminal: Terminal) -> int:
     """Start everything, work until Ctrl-C, SIGTERM or `seconds` have passed, drain, and give the exit code."""
     started_at = time.monotonic()
     stop = asyncio.Event()
@@ -124,7 +121,7 @@ async def run(settings: Settings, at_place: Place, *, seconds: float | None, ter
         if world.redis_lacks_writes:
             terminal.say("The machine went down while Redis ran: it is filled from PostgreSQL.")
         if at_place.role in SENDING:
-            await stack.enter_async_context(composition.parts.telegram.opened())
+            await stack.enter_async_context(composition.connections.telegram.opened())
         server = await stack.enter_async_context(http_edge(settings, composition))
         terminal.say(f"Health: http://{settings.http_host}:{server.port}/healthz")
         if world.telegram:
@@ -146,9 +143,9 @@ async def run(settings: Settings, at_place: Place, *, seconds: float | None, ter
 async def left_in_outbox(composition: Composition) -> int:
     """Count what is sent at the next start; an embedded Redis may just be coming back."""
     with suppress(TimeoutError):
-        async with asyncio.timeout(LAST_LOOK_S):
-            return await persistently(composition.outbox.size)
-    return await composition.outbox.size()
+        async with asyncio.timeout(LAST_POLL_S):
+            return await retry_until_done(composition.of(Outbox).size)
+    return await composition.of(Outbox).size()
 
 
 async def prepare_schema(database_url: str, composition: Composition, terminal: Terminal) -> None:
@@ -159,7 +156,7 @@ async def prepare_schema(database_url: str, composition: Composition, terminal: 
         raise FatalError(f"{error}: create the database that DATABASE_URL names, or correct it.") from error
     except TransientError as error:
         terminal.say(f"PostgreSQL cannot be reached; trying on. ({error})")
-        composition.journal.prepare = partial(migrate, database_url)
+        composition.of(Journal).prepare = partial(migrate, database_url)
 
 
 def world_of(settings: Settings, terminal: Terminal) -> AbstractAsyncContextManager[World]:

@@ -41,8 +41,8 @@ REACHED = 0.9
 JITTER_S = (0.005, 0.080)
 PER_S = 3_000
 AT_ONCE = 50
-LOOK_EVERY_S = 0.5
-PATIENCE_S = 900.0
+POLL_EVERY_S = 0.5
+TIMEOUT_S = 900.0
 TEXT = "<b>SOME</b> Some Token called by @alpha, market cap 120K, liquidity 30K, holders 340. Do your own research."
 
 
@@ -123,7 +123,7 @@ async def _backlog(plan: Plan) -> tuple[Limited, Fates]:
         for number in range(plan.backlog)
     ]
     async with outside(everybody, Mix(interest=1.0, new_share=1.0), latency_s=JITTER_S) as around:
-        async with running_bot(around.directory / "bot", seconds=PATIENCE_S, **await around.settings()) as bot:
+        async with running_bot(around.directory / "bot", seconds=TIMEOUT_S, **await around.settings()) as bot:
             await bot.wait_for("subscribers loaded")
             bot.ignore_output()
             await around.feed.ask("prepare", 1)
@@ -137,7 +137,7 @@ async def _emptied(plan: Plan, around: Outside, bot: RunningBot) -> None:
     """Wait until everything has been let in, or nothing more comes of it."""
     deadline = time.monotonic() + 3 * plan.backlog / ALLOWED_PER_S + 30
     while time.monotonic() < deadline:
-        await asyncio.sleep(LOOK_EVERY_S)
+        await asyncio.sleep(POLL_EVERY_S)
         claimed = (await bot.metrics())["alerts_claimed_total"]
         if claimed == plan.backlog and not await around.waiting():
             return

@@ -21,7 +21,7 @@ from domain.filters.registry import FilterSet, Range
 from embedded.postgres import EmbeddedPostgres
 from migrations import migrate
 
-PATIENCE_S = 240
+TIMEOUT_S = 240
 READY_TARGET_S = 5.0
 
 
@@ -68,7 +68,7 @@ async def _start(dsn: str, data_dir: Path) -> tuple[float, float, float]:
     """Seconds from the command to "Ready", to the first alert, and to the last subscriber loaded."""
     seen = {b"Ready after": 0.0, b"\xe2\x86\x92 ": 0.0, b"subscribers loaded": 0.0}
     more = {"DATABASE_URL": dsn, "SANDBOX_CALLS_PER_MINUTE": "120"}
-    async with running_bot(data_dir, seconds=PATIENCE_S, **more) as bot:
+    async with running_bot(data_dir, seconds=TIMEOUT_S, **more) as bot:
         started_at = time.perf_counter()
         async for line in bot.output:
             for mark, at in seen.items():

@@ -29,11 +29,17 @@ from composition import Addresses, Composition, connect
 from config.settings import Settings
 from domain.calls.events import Call
 from domain.filters.registry import FilterSet, Range
+from domain.matching.matcher import Matcher
 from embedded.postgres import EmbeddedPostgres
 from embedded.valkey import EmbeddedRedis
 from managers.redis.client import RedisManager
 from migrations import migrate
+from services.calls.channels import ChannelsService
 from services.calls.decisions import DecisionsService
+from services.calls.tokens import TokensService
+from services.claims.outbox import Outbox
+from services.cluster.leases import Leases
+from services.subscribers.group import SubscriberServices
 
 SIZES = (1_000, 100_000)
 QUICK_SIZES = (100, 1_000)
@@ -94,8 +100,8 @@ async def _ours(size: int, *, accepted_per_call: int) -> Spent:
     sys.stderr.write(f"{size:,} sets, {accepted_per_call} want a call …\n")
     batches = list(_batches())
     async with _composed(size, accepted_per_call) as (composition, url):
-        decisions, manager = _decisions(composition), composition.parts.redis
-        await composition.leases.acquire(["match:0"])  # as whoever decides has
+        decisions, manager = _decisions(composition), composition.connections.redis
+        await composition.of(Leases).acquire(["match:0"])  # as whoever decides has
         # Channels, scripts and connections are new once; that is not what a batch costs.
         await decisions.claim(await decisions.decide(batches[0]), None)
         accepted = composition.metrics.counts.alerts_claimed
@@ -114,11 +120,11 @@ async def _ours(size: int, *, accepted_per_call: int) -> Spent:
 
 def _decisions(composition: Composition) -> DecisionsService:
     return DecisionsService(
-        matcher=composition.matcher,
-        channels=composition.channels,
-        tokens=composition.tokens,
-        roster=composition.users.roster,
-        outbox=composition.outbox,
+        matcher=composition.of(Matcher),
+        channels=composition.of(ChannelsService),
+        tokens=composition.of(TokensService),
+        roster=composition.of(SubscriberServices).roster,
+        outbox=composition.of(Outbox),
         metrics=composition.metrics,
         clock=lambda: datetime.now(UTC),
     )
@@ -165,7 +171,7 @@ async def _composed(size: int, wanting: int) -> AsyncGenerator[tuple[Composition
             database_url=postgres.dsn,
         )
         composition = Composition(Settings(data_dir=directory / "bot"), await connect(at, stack), Terminal())
-        composition.matcher.load(_filter_sets(size, wanting))
+        composition.of(Matcher).load(_filter_sets(size, wanting))
         yield composition, store.url
 
 

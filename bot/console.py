@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from urllib.parse import urlsplit, urlunsplit
 
 from msgspec import Struct
 from rich.console import Console
@@ -13,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bot.doctor import Finding
+from runtime.redaction import without_keys
 from services.delivery.delivery import Sent
 from services.monitoring.metrics import Metrics
 
@@ -52,7 +52,7 @@ def summarise(metrics: Metrics, *, waiting: int, twice: int, is_all: bool = True
     """
     counts = metrics.counts
     owed = counts.alerts_claimed + counts.alerts_recovered + counts.alerts_replayed
-    settled = counts.alerts_sent + counts.alerts_buried + counts.alerts_withheld + counts.alerts_put_aside
+    settled = counts.alerts_sent + counts.alerts_dead_lettered + counts.alerts_withheld + counts.alerts_deferred
     return Summary(
         received=counts.calls_received,
         matched=counts.alerts_matched,
@@ -77,7 +77,7 @@ class Terminal:
         table = Table("part", "", "address", title="TokenFilterBot")
         for part in parts:
             state = "[green]real[/]" if part.real else "[yellow]sandbox[/]"
-            table.add_row(part.name, state, escape(without_secrets(part.address)))
+            table.add_row(part.name, state, escape(without_keys(part.address)))
         self._console.print(table)
 
     def say(self, line: str) -> None:
@@ -137,13 +137,6 @@ class Terminal:
         for name, value in rows.items():
             table.add_row(name, str(value))
         self._console.print(table)
-
-
-def without_secrets(url: str) -> str:
-    """The address without password and query, which may hold a key."""
-    parts = urlsplit(url)
-    host = parts.netloc.rpartition("@")[2]
-    return urlunsplit((parts.scheme, f"{parts.username}@{host}" if parts.username else host, parts.path, "", ""))
 
 
 def show_ms(value: float | None) -> str:

@@ -20,11 +20,11 @@ from managers.storage.postgres import PostgresManager
 from managers.telegram.client import TelegramManager
 from runtime.errors import BotError
 
-PATIENCE_S = 15.0
-FEED_PATIENCE_S = 12.0
-FEED_LOOK_S = 0.05
-OLDEST_REDIS = (6, 2)
-OLDEST_POSTGRES = 140_000
+TIMEOUT_S = 15.0
+FEED_TIMEOUT_S = 12.0
+FEED_POLL_S = 0.05
+MIN_REDIS = (6, 2)
+MIN_POSTGRES = 140_000
 
 
 class Finding(Struct, frozen=True):
@@ -33,7 +33,7 @@ class Finding(Struct, frozen=True):
     sentence: str
 
 
-class UnwellError(BotError):
+class UnhealthyError(BotError):
     """What is wrong and how to mend it, in one sentence."""
 
 
@@ -61,10 +61,10 @@ async def examine(
 
 async def _examine_one(part: str, check: Callable[[], Awaitable[str]]) -> Finding:
     try:
-        async with asyncio.timeout(PATIENCE_S):
+        async with asyncio.timeout(TIMEOUT_S):
             return Finding(part, ok=True, sentence=await check())
     except TimeoutError:
-        return Finding(part, ok=False, sentence=f"No answer within {PATIENCE_S:g} s: check address and network.")
+        return Finding(part, ok=False, sentence=f"No answer within {TIMEOUT_S:g} s: check address and network.")
     except BotError as error:
         return Finding(part, ok=False, sentence=str(error))
 
@@ -74,16 +74,18 @@ async def _writable(directory: Path) -> str:
         with tempfile.TemporaryFile(dir=directory):
             return str(directory)
     except OSError as error:
-        raise UnwellError(f"{directory} cannot be written ({error.strerror}): change its owner or DATA_DIR.") from error
+        raise UnhealthyError(
+            f"{directory} cannot be written ({error.strerror}): change its owner or DATA_DIR."
+        ) from error
 
 
 async def _redis(redis: RedisManager) -> str:
     try:
         version = await redis.server_version()
     except BotError as error:
-        raise UnwellError(f"Redis does not answer ({error}): check REDIS_URL and that the server runs.") from error
-    if version < OLDEST_REDIS:
-        raise UnwellError(f"Redis {_dotted(version)} is too old: 6.2 or newer is needed.")
+        raise UnhealthyError(f"Redis does not answer ({error}): check REDIS_URL and that the server runs.") from error
+    if version < MIN_REDIS:
+        raise UnhealthyError(f"Redis {_dotted(version)} is too old: 6.2 or newer is needed.")
     return f"version {_dotted(version)}"
 
 
@@ -91,12 +93,12 @@ async def _postgres(postgres: PostgresManager) -> str:
     try:
         row = await postgres.fetch_row("SELECT current_setting('server_version_num')::int AS version")
     except BotError as error:
-        raise UnwellError(
+        raise UnhealthyError(
             f"PostgreSQL does not answer ({error}): check DATABASE_URL and that the server runs."
         ) from error
     version = row["version"] if row else 0
-    if version < OLDEST_POSTGRES:
-        raise UnwellError(f"PostgreSQL {version // 10_000} is too old: 14 or newer is needed.")
+    if version < MIN_POSTGRES:
+        raise UnhealthyError(f"PostgreSQL {version // 10_000} is too old: 14 or newer is needed.")
     return f"version {version // 10_000}.{version % 10_000}"
 
 
@@ -111,12 +113,12 @@ async def _feed(source: Source) -> str:
     feed = WebSocketManager(source=source, emit=_ignore, resume_cursor=lambda: None)
     reading = asyncio.create_task(feed.run())
     try:
-        async with asyncio.timeout(FEED_PATIENCE_S):
+        async with asyncio.timeout(FEED_TIMEOUT_S):
             while feed.stats.last_data_at is None and not reading.done():  # noqa: ASYNC110 - a counter, no event
-                await asyncio.sleep(FEED_LOOK_S)
+                await asyncio.sleep(FEED_POLL_S)
     except TimeoutError:
         problem = feed.health().last_problem or "connected, but nothing comes"
-        raise UnwellError(f"The feed cannot be read ({problem}): check FEED_URL and FEED_SOURCE.") from None
+        raise UnhealthyError(f"The feed cannot be read ({problem}): check FEED_URL and FEED_SOURCE.") from None
     finally:
         reading.cancel()
         with contextlib.suppress(asyncio.CancelledError):
@@ -132,7 +134,7 @@ async def _sol_price(sol_price: SolPrice) -> str:
     try:
         await sol_price.refresh()
     except BotError as error:
-        raise UnwellError(
+        raise UnhealthyError(
             f"No SOL price ({error}): without it launches have no value in dollars; check PRICE_API_URL."
         ) from error
     return f"{sol_price.value():g} USD"

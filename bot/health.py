@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
-from bot.core import TokenFilterBot
 from bot.intake import LEASE as INGEST
-from bot.roles import EVERY_LEASE
+from bot.lifecycle import Lifecycle
+from bot.roles import EVERY_LEASE, Role
+from managers.feed.websocket import WebSocketManager
 from managers.http.api import APIRetryManager, HostCounts, HostHealth
 from managers.telegram.client import TelegramManager
 from runtime.clock import now
-from services.cluster.members import Member
-from services.monitoring.conditions import show_difference
+from services.cluster.leases import Leases
+from services.cluster.members import Member, Members
+from services.cluster.ownership import Ownership
+from services.delivery.delivery import DeliveryService
 from services.monitoring.health import MemberHealth, PartHealth, ProcessHealth
-from services.stores.database import INCOMPLETE, Standing
+from services.stores.database import INCOMPLETE, DatabaseStatus
 
 
-async def telegram_health(telegram: TelegramManager, bot: TokenFilterBot) -> PartHealth:
+async def telegram_health(telegram: TelegramManager, lifecycle: Lifecycle) -> PartHealth:
     health = telegram.health()
-    if bot.state == "standing by":
+    if lifecycle.state == "standing by":
         return PartHealth(name="telegram", ok=True, detail="another process is at work")
     if not health.connected:
         detail = "not connected yet"
@@ -34,29 +38,29 @@ async def telegram_health(telegram: TelegramManager, bot: TokenFilterBot) -> Par
 
 
 async def updates_health(
-    telegram: TelegramManager, why_unanswered: Sequence[Callable[[], str | None]], bot: TokenFilterBot
+    telegram: TelegramManager, why_unanswered: Sequence[Callable[[], str | None]], lifecycle: Lifecycle
 ) -> PartHealth:
     """Whether people who write to the bot are answered, as far as can be told from what comes and goes."""
     queue = telegram.queue
     detail = f"{len(queue):,} wait, the oldest for {queue.oldest_age_s:,.0f} s; {queue.handled:,} handled"
     problem = None
-    if bot.state != "standing by":
+    if lifecycle.state != "standing by":
         problem = telegram.health().problem or next((why for ask in why_unanswered if (why := ask())), None)
     return PartHealth(name="updates", ok=problem is None, detail=problem or detail)
 
 
-async def data_health(standing: Callable[[], Standing | None]) -> PartHealth:
+async def data_health(standing: Callable[[], DatabaseStatus | None]) -> PartHealth:
     """Whether PostgreSQL holds what was committed to it, as last seen."""
     known = standing()
     if known is None:
-        return PartHealth(name="data", ok=True, detail="not looked at yet, or a store is away")
+        return PartHealth(name="data", ok=True, detail="not looked at yet, or a store is unavailable")
     problem = known.problem if known.state in INCOMPLETE else None
     return PartHealth(name="data", ok=problem is None, detail=problem or "complete")
 
 
-async def feed_health(bot: TokenFilterBot) -> PartHealth:
-    health = bot.engine.intake.feed.health()
-    if not health.connected and not bot.engine.leases.is_valid(INGEST):
+async def feed_health(feed: WebSocketManager, leases: Leases) -> PartHealth:
+    health = feed.health()
+    if not health.connected and not leases.is_valid(INGEST):
         return PartHealth(name="feed", ok=True, detail="read by another process")
     if not health.connected:
         detail = f"not connected: {health.last_problem or 'not yet'}"
@@ -70,7 +74,8 @@ async def feed_health(bot: TokenFilterBot) -> PartHealth:
 async def clock_health() -> PartHealth:
     """Always well: a clock that is wrong is corrected, so it is told and no reason to restart us."""
     if now.wrong_by_s is not None:
-        detail = f"wrong: {show_difference(now.wrong_by_s)} of the time that Telegram tells; corrected"
+        way = "ahead" if now.wrong_by_s > 0 else "behind"
+        detail = f"wrong: {abs(now.wrong_by_s):,.0f} s {way} of the time that Telegram tells; corrected"
     elif now.ahead_s is not None:
         detail = "agrees with Telegram's"
     else:
@@ -79,7 +84,7 @@ async def clock_health() -> PartHealth:
 
 
 async def api_health(api: APIRetryManager) -> PartHealth:
-    """Always well: what no host tells is done without, so a host that is away is told and no reason to restart us."""
+    """Always well: what no host tells is done without, so a host that is down is told and no reason to restart us."""
     counts = api.counts
     hosts = [_host(health, counts[name]) for name, health in api.health().items()]
     return PartHealth(name="api", ok=True, detail="; ".join(hosts) or "nothing asked yet")
@@ -95,19 +100,29 @@ def _host(health: HostHealth, counts: HostCounts) -> str:
     return f"{health.host} {state}, {counts.requests} requests, {counts.retries} of them repeats"
 
 
-def process_health(bot: TokenFilterBot) -> ProcessHealth:
-    """Which part of the work this process has, and who else lives."""
-    engine = bot.engine
-    matched = bot.matched if bot.role in {"all", "match"} else ()
-    return ProcessHealth(
-        role=bot.role,
-        owner=engine.leases.owner,
-        state=bot.state,
-        matching=tuple(sorted(matched)) if bot.state == "working" else (),
-        sending=tuple(sorted(engine.delivery.owned)),
-        leases=tuple(name for name in EVERY_LEASE if engine.leases.is_valid(name)),
-        members=tuple(map(_member, engine.members.living())),
-    )
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ProcessWatch:
+    """Which part of the work this process has, and who else lives. Called for the health report."""
+
+    role: Role
+    lifecycle: Lifecycle
+    ownership: Ownership
+    leases: Leases
+    members: Members
+    delivery: DeliveryService
+
+    def __call__(self) -> ProcessHealth:
+        state = self.lifecycle.state
+        matches = state == "working" and self.role in {"all", "match"}
+        return ProcessHealth(
+            role=self.role,
+            owner=self.leases.owner,
+            state=state,
+            matching=tuple(sorted(self.ownership.matched())) if matches else (),
+            sending=tuple(sorted(self.delivery.owned)),
+            leases=tuple(name for name in EVERY_LEASE if self.leases.is_valid(name)),
+            members=tuple(map(_member, self.members.living())),
+        )
 
 
 def _member(member: Member) -> MemberHealth:

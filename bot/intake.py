@@ -16,63 +16,63 @@ from managers.feed.sources.base import Source
 from managers.feed.websocket import WebSocketManager
 from runtime.fault_points import fault_point
 from runtime.pace import pace
-from runtime.retry import persistently
+from runtime.retry import retry_until_done
 from runtime.supervision import Progress
-from runtime.waiting import LOOK_S
+from runtime.waiting import REPORT_EVERY_S
 from services.calls.call_stream import CallStream
 from services.calls.decisions import DecisionsService
 from services.claims.outbox import ClaimRequest, FeedCursor, Outbox
 from services.cluster.fencing import LeaseLostError
 from services.cluster.leases import Leases
+from services.cluster.ownership import Ownership
 
 log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 
 QUEUE_SIZE: Final = 10_000
-LARGEST_BATCH: Final = 128
-MOST_UNCLAIMED: Final = 384
+MAX_BATCH: Final = 128
+MAX_UNCLAIMED: Final = 384
 """Calls: with more than these decided and not yet claimed, the next ones wait in the queue. Three batches: one is on
 its way to Redis and one lies ready for the next claim while one is decided; with fewer, each waits for the other."""
 GARBAGE_THRESHOLDS: Final = (10_000, 20, 20)
 """Hardly anything here is a cycle; looking for one as often as Python does by default takes a tenth of the time."""
-LOADING_LOOK_S: Final = 0.1
+LOADING_POLL_S: Final = 0.1
 LEASE: Final = "ingest"
 """Who holds it reads the feed."""
 
 
 class _DecidedBatch(NamedTuple):
     calls: int
-    queued: int
-    """How many of the calls came through the queue: all or none."""
     requests: list[ClaimRequest]
     cursor: FeedCursor | None
 
 
 class Intake:
     def __init__(
-        self, *, source: Source, outbox: Outbox, decisions: DecisionsService, calls: CallStream, leases: Leases
+        self,
+        *,
+        source: Source,
+        outbox: Outbox,
+        decisions: DecisionsService,
+        calls: CallStream,
+        leases: Leases,
+        ownership: Ownership,
     ) -> None:
         self._source = source
         self._outbox = outbox
         self._decisions = decisions
         self._calls = calls
         self._leases = leases
+        self._ownership = ownership
         self.token_queue: asyncio.Queue[Call] = asyncio.Queue(QUEUE_SIZE)
-        self.feed = WebSocketManager(
-            source=source, emit=self.take_in, emit_now=self.take_in_now, resume_cursor=lambda: self._cursor
-        )
+        self.feed = WebSocketManager(source=source, emit=self.take_in, resume_cursor=lambda: self._cursor)
         self._cursor: int | None = None
-        self.is_loaded = False
-        """Whether every subscriber is in the matcher."""
         self._decided: deque[_DecidedBatch] = deque()
         """Not yet claimed, oldest first."""
         self._unclaimed = 0
         """Calls in these."""
         self._awaits_calls = False
-        self._decides = False
-        self._decided_in_this_turn = False
-        """Of the event loop."""
         self._news = asyncio.Event()
         self._claimed = asyncio.Event()
         self._decided_early: list[Call] = []
@@ -82,7 +82,7 @@ class Intake:
 
     async def run_feed(self, progress: Progress) -> None:
         """Read the feed from where it was left, until cancelled."""
-        stored = await persistently(partial(self._outbox.cursor, self._source.name), progress)
+        stored = await retry_until_done(partial(self._outbox.cursor, self._source.name), progress)
         self._cursor = stored if self._cursor is None or (stored or 0) > self._cursor else self._cursor
         await self.feed.run(progress)
 
@@ -92,51 +92,18 @@ class Intake:
         fault_point("received")
         self._cursor = call.cursor or self._cursor
 
-    def take_in_now(self, call: Call) -> bool:
-        """Decide a call that finds nobody before it, queue any other; `False` when the queue is full."""
-        if self.token_queue.full():
-            return False
-        if not self._decide_at_once(call):
-            self.token_queue.put_nowait(call)
-        fault_point("received")
-        self._cursor = call.cursor or self._cursor
-        return True
-
-    def _decide_at_once(self, call: Call) -> bool:
-        """Decide a call past the queue, and say whether; `False` when there is a reason why it should wait.
-
-        One in a turn of the event loop: the others have theirs, and what comes all at once is decided in batches.
-        """
-        is_idle = self._decides and self._awaits_calls and self.is_loaded and self.token_queue.empty()
-        if not is_idle or self._decided_in_this_turn or self._unclaimed > MOST_UNCLAIMED:
-            return False
-        requests = self._decisions.decide_at_once(call)
-        if requests is None:
-            return False
-        self._decided_in_this_turn = True
-        asyncio.get_running_loop().call_soon(self._begin_turn)
-        self._note_decided([call], requests, queued=0)
-        return True
-
-    def _begin_turn(self) -> None:
-        self._decided_in_this_turn = False
-
-    def _note_decided(self, batch: list[Call], requests: list[ClaimRequest], *, queued: int) -> None:
+    def _note_decided(self, batch: list[Call], requests: list[ClaimRequest]) -> None:
         cursor = None if self._cursor_is_held else self._cursor_of(batch)
-        self._decided.append(_DecidedBatch(len(batch), queued, requests, cursor))
+        self._decided.append(_DecidedBatch(len(batch), requests, cursor))
         self._unclaimed += len(batch)
         self._news.set()
 
     async def drained(self) -> None:
         """Return when everything that was taken in is claimed, or handed on."""
         await self.token_queue.join()
-        while self._decided:
-            self._claimed.clear()
-            await self._claimed.wait()
 
     async def decide(self, progress: Progress) -> None:
         """Decide what has queued up, batch by batch, and claim it meanwhile, in the same order."""
-        self._decides = True
         async with asyncio.TaskGroup() as jobs:
             jobs.create_task(self._decide_queued(progress), name="decide queued calls")
             jobs.create_task(self._claim_decided(progress), name="claim decided calls")
@@ -147,20 +114,20 @@ class Intake:
         while True:
             if self._awaits_calls and not self._decided:
                 progress()
-            await asyncio.sleep(pace.seconds(LOOK_S))
+            await asyncio.sleep(pace.seconds(REPORT_EVERY_S))
 
     async def _decide_queued(self, progress: Progress) -> None:
         while True:
             if not self._decided:
                 progress()  # as long as something is to be claimed, it is the claim that has to move
-            if not self.is_loaded and len(self._decided_early) >= QUEUE_SIZE:
-                await asyncio.sleep(LOADING_LOOK_S)  # the queue fills, the socket waits, no call is dropped
+            if not self._ownership.is_loaded and len(self._decided_early) >= QUEUE_SIZE:
+                await asyncio.sleep(LOADING_POLL_S)  # the queue fills, the socket waits, no call is dropped
                 continue
             batch = await self._next_batch()
-            if not self.is_loaded:
+            if not self._ownership.is_loaded:
                 self._decided_early.extend(batch)
-            self._note_decided(batch, await self._decisions.decide(batch), queued=len(batch))
-            while self._unclaimed > MOST_UNCLAIMED:
+            self._note_decided(batch, await self._decisions.decide(batch))
+            while self._unclaimed > MAX_UNCLAIMED:
                 self._claimed.clear()
                 await self._claimed.wait()
 
@@ -184,7 +151,7 @@ class Intake:
     def _forget_first(self, batch: _DecidedBatch) -> None:
         self._decided.popleft()
         self._unclaimed -= batch.calls
-        for _ in range(batch.queued):
+        for _ in range(batch.calls):
             self.token_queue.task_done()
 
     async def publish(self, progress: Progress) -> None:
@@ -202,7 +169,7 @@ class Intake:
             fences = partial(self._leases.fences, [LEASE])
             publish = partial(self._calls.publish, calls, cursor, fences, progress)
             try:
-                await persistently(publish, progress)
+                await retry_until_done(publish, progress)
             except LeaseLostError as error:
                 # Whoever has the feed now fetches these again, and what is queued: the stored cursor did not move.
                 log.warning("calls_left_to_others", calls=len(batch), reason=str(error))
@@ -218,10 +185,10 @@ class Intake:
 
     async def loaded(self, progress: Progress = lambda: None) -> None:
         """Everybody is in the matcher: decide again, for those who came later, what was decided meanwhile."""
-        self.is_loaded = True
+        self._ownership.is_loaded = True
         while self._decided_early:
-            batch = self._decided_early[:LARGEST_BATCH]
-            del self._decided_early[:LARGEST_BATCH]
+            batch = self._decided_early[:MAX_BATCH]
+            del self._decided_early[:MAX_BATCH]
             requests = await self._decisions.decide(batch)
             await while_leading(partial(self._decisions.claim, requests), progress)
         self._cursor_is_held = False
@@ -238,7 +205,7 @@ class Intake:
             batch = [await self.token_queue.get()]
         finally:
             self._awaits_calls = False
-        while len(batch) < LARGEST_BATCH and not self.token_queue.empty():
+        while len(batch) < MAX_BATCH and not self.token_queue.empty():
             batch.append(self.token_queue.get_nowait())
         return batch
 
@@ -251,8 +218,8 @@ async def while_leading(operation: Callable[[], Awaitable[T]], progress: Progres
     """Do it persistently; where a lease is in doubt, wait until it is held again (or the process ends)."""
     while True:
         try:
-            return await persistently(operation, progress)
+            return await retry_until_done(operation, progress)
         except LeaseLostError as error:
             log.warning("lease_in_doubt", reason=str(error))
             progress()
-            await asyncio.sleep(LOADING_LOOK_S)
+            await asyncio.sleep(LOADING_POLL_S)

@@ -7,6 +7,7 @@ from typing import Final, Literal
 from domain.subscribers.partitions import PARTITIONS
 from services.cluster.members import ALL_ROLES
 from services.cluster.members import Role as PartRole
+from services.schedule.schedule import LEASE as SCHEDULE
 
 Role = Literal["all", "gateway", "ingest", "match", "send"]
 ROLES: Final[tuple[Role, ...]] = ("all", "gateway", "ingest", "match", "send")
@@ -30,4 +31,4 @@ def exclusive_leases() -> list[str]:
     return [GATEWAY, "ingest", "journal", *shares]
 
 
-EVERY_LEASE: Final = (*exclusive_leases(), REFILL)
+EVERY_LEASE: Final = (*exclusive_leases(), REFILL, SCHEDULE)

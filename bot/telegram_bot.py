@@ -5,7 +5,7 @@ from __future__ import annotations
 from bot.core import TokenFilterBot
 from handlers.account.help import HelpMixin
 from handlers.account.start import StartMixin
-from handlers.admin.dead_letters import AdminLettersMixin
+from handlers.admin.dead_letters import AdminDeadLettersMixin
 from handlers.admin.health import AdminHealthMixin
 from handlers.admin.presets import AdminPresetsMixin
 from handlers.admin.users import AdminUsersMixin
@@ -29,7 +29,7 @@ class TelegramBot(
     AdminHealthMixin,
     AdminUsersMixin,
     AdminPresetsMixin,
-    AdminLettersMixin,
+    AdminDeadLettersMixin,
     TokenFilterBot,
 ):
     """What subscribers do, what admins do, and what carries the calls, left to right. Holds nothing itself."""

@@ -16,14 +16,14 @@ import structlog
 from bot.roles import SENDING, Role
 from bot.updates import Updates
 from runtime.clock import now
-from runtime.retry import persistently
+from runtime.retry import retry_until_done
 from runtime.supervision import Job, Progress
 from services.cluster.members import Members
 
 log = structlog.get_logger(__name__)
 
-LOOK_S: Final = 0.2
-STEPS_LOOK_S: Final = 1.0
+POLL_EVERY_S: Final = 0.2
+STEPS_POLL_S: Final = 1.0
 TOLD_WITHIN_S: Final = 5.0
 """So long a process that starts waits to be told. After that it goes on by its machine's clock, gives nothing up by it,
 and learns later."""
@@ -34,13 +34,13 @@ async def join(members: Members, updates: Updates, role: Role) -> None:
     asks = role in SENDING
     if asks:
         await updates.ask_the_time(within_s=TOLD_WITHIN_S)
-    await persistently(members.join)
+    await retry_until_done(members.join)
     if asks:
-        await persistently(members.beat)
+        await retry_until_done(members.beat)
     until = time.monotonic() + TOLD_WITHIN_S
     while not asks and not now.is_sure and time.monotonic() < until:
-        await asyncio.sleep(LOOK_S)
-        await persistently(members.beat)
+        await asyncio.sleep(POLL_EVERY_S)
+        await retry_until_done(members.beat)
     if not now.is_sure:
         log.warning("clock_not_checked")
 
@@ -51,7 +51,7 @@ def once_sure(job: Job) -> Job:
     async def run(progress: Progress) -> None:
         while not now.is_sure:
             progress()
-            await asyncio.sleep(LOOK_S)
+            await asyncio.sleep(POLL_EVERY_S)
         await job(progress)
 
     return run
@@ -65,4 +65,4 @@ async def follow_steps_back(put_back: Callable[[Progress], Awaitable[None]], pro
         if steps != now.steps_back:
             steps = now.steps_back
             await put_back(progress)
-        await asyncio.sleep(STEPS_LOOK_S)
+        await asyncio.sleep(STEPS_POLL_S)

@@ -16,15 +16,15 @@ from runtime.cancellation import stop_if_cancelled
 from runtime.clock import now
 from runtime.errors import DeliveryError, FatalError, FloodError, MessageRefusedError, TransientError
 from runtime.pace import pace
-from runtime.retry import persistently
+from runtime.retry import retry_until_done
 from runtime.supervision import Job, Progress
-from runtime.waiting import LOOK_S, pause
+from runtime.waiting import REPORT_EVERY_S, pause
 
 log = structlog.get_logger(__name__)
 
 Lead = Callable[[str, Job, Progress], Awaitable[None]]
 
-WEBHOOK_LOOK_S: Final = 30.0
+WEBHOOK_POLL_S: Final = 30.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,11 +46,11 @@ class Updates:
         show_menus: Callable[[], Awaitable[None]],
         say: Callable[[str], None],
         lead: Lead | None = None,
-        webhook_look_s: float = WEBHOOK_LOOK_S,
+        webhook_poll_s: float = WEBHOOK_POLL_S,
     ) -> None:
         """`show_menus` may be repeated. `lead`: how to become the one who polls, where there may be several.
 
-        `webhook_look_s`: how often Telegram is asked whether it can bring updates.
+        `webhook_poll_s`: how often Telegram is asked whether it can bring updates.
         """
         self._telegram = telegram
         self.webhook = webhook
@@ -58,7 +58,7 @@ class Updates:
         self._show_menus = show_menus
         self._say = say
         self._lead = lead
-        self._webhook_look_s = webhook_look_s
+        self._webhook_poll_s = webhook_poll_s
         self._connected = asyncio.Event()
         self._is_ending = False
         self._has_failed = False
@@ -78,11 +78,11 @@ class Updates:
                 await self._connect()
         except (TransientError, TimeoutError) as error:
             stop_if_cancelled()
-            log.warning("time_not_told", reason=str(error) or "no answer in time")
+            log.warning("time_not_reported", reason=str(error) or "no answer in time")
 
     async def keep_connected(self, progress: Progress) -> None:
         """Connect, however long it takes, and stay so. `FatalError` when Telegram does not know the token."""
-        await persistently(self._connect, progress)
+        await retry_until_done(self._connect, progress)
         if self._has_failed:
             self._say("Telegram is reached.")
         self._connected.set()
@@ -157,20 +157,20 @@ class Updates:
             try:
                 state = await self._telegram.webhook_state()
             except (DeliveryError, TransientError) as error:
-                log.warning("webhook_not_looked_at", reason=str(error))
+                log.warning("webhook_not_checked", reason=str(error))
             else:
                 if state.url != webhook.url:
                     self.webhook_problem = "Telegram brings updates somewhere else, or nowhere"
                     raise TransientError(self.webhook_problem)
                 self.webhook_problem = _why_not_brought(former, state)
                 former = state
-            await pause(self._webhook_look_s, progress)
+            await pause(self._webhook_poll_s, progress)
 
     async def _until_connected(self, progress: Progress) -> None:
         while not self._connected.is_set():
             progress()
             with suppress(TimeoutError):
-                async with asyncio.timeout(pace.seconds(LOOK_S)):
+                async with asyncio.timeout(pace.seconds(REPORT_EVERY_S)):
                     await self._connected.wait()
 
 
@@ -184,4 +184,4 @@ def _why_not_brought(former: WebhookState | None, state: WebhookState) -> str | 
 
 async def _idle(progress: Progress) -> None:
     while True:
-        await pause(LOOK_S, progress)
+        await pause(REPORT_EVERY_S, progress)

@@ -1,6 +1,9 @@
-"""Which concrete parts the bot is made of: connections first, services on them, the bot on top. Decides nothing."""
+"""What the bot is made of: connections, on them one builder per feature, and the whole. Decides nothing.
 
-from composition.connections import Addresses, Connections, Place, connect
-from composition.parts import Composition
+Read `feature.py`, then the builder of the feature you want to know; `bot.py` lists them and joins what they give.
+"""
 
-__all__ = ["Addresses", "Composition", "Connections", "Place", "connect"]
+from composition.bot import Composition
+from composition.connections import Addresses, Connections, ProcessConfig, connect
+
+__all__ = ["Addresses", "Composition", "Connections", "ProcessConfig", "connect"]

@@ -47,7 +47,7 @@ class Addresses:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Place:
+class ProcessConfig:
     """Which part of the work this process has."""
 
     role: Role = "all"

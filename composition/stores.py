@@ -1,147 +1,85 @@
-"""Where everything is kept, and the right to write there. Opens nothing, decides nothing."""
+"""Where everything is kept: Redis, PostgreSQL, the journal between them, and what works while Redis is unavailable."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from functools import partial
 
-from bot.roles import REFILL, SENDING, parts_of
-from composition.connections import Connections, Place
-from domain.calls.events import Channel
-from domain.subscribers.partitions import ALL, Partition
-from domain.subscribers.subscriber import Subscriber
-from managers.storage.cache import SmartCache
+from bot.health import data_health
+from bot.jobs import JobSpec
+from composition.feature import Alarm, Base, Feature
 from migrations import migrate
-from runtime.clock import now
-from services.calls.call_stream import CallStream
-from services.claims.accepted_pairs import AcceptedPairs
-from services.claims.dead_letters import DeadLetters
-from services.claims.outbox import Outbox
-from services.claims.putting import Putting
-from services.claims.stored_calls import StoredCalls
-from services.cluster.leases import Leases
 from services.cluster.members import Members
-from services.cluster.sent_lately import SentBefore
-from services.cluster.slot_leases import SlotLeases
-from services.delivery.held import HeldCalls
-from services.monitoring.metrics import Metrics
-from services.recovery.postgres_fill import PostgresFill
-from services.recovery.refill import Refill, Senders
-from services.stores.begun_log import BegunLog
-from services.stores.database import Database
-from services.stores.journal import Journal
+from services.monitoring import conditions, gauges
+from services.monitoring.health import Check, answers
+from services.monitoring.readings import Reading
+from services.stores.database import Database, DatabaseStatus
+from services.stores.in_flight_log import InFlightLog
+from services.stores.journal import Journal, JournalLag
 from services.stores.spool import Spool
-from services.subscribers.presets import PresetsStore
-from services.subscribers.store import SubscribersStore
-from services.why.history import HistoryStore
 
-SLOTS_FOR_ALARMS = 1
+REDIS_UNAVAILABLE_S = 2.0
+DISK_FILLING_S = 2.0
+DATA_LOST_S = 0.0
+"""It is written back within moments, and has to be told all the same."""
 
-
-class Caches:
-    """The first layer in front of everything slow."""
-
-    def __init__(self) -> None:
-        self.channels = SmartCache[str, Channel].of("channels")
-        self.settings = SmartCache[int, Subscriber | None].of("settings")
-        self.permissions = SmartCache[tuple[int, int], bool].of("permissions")
-        self.media = SmartCache[str, str | None].of("media")
+REDIS = JobSpec(name="redis", does="asks whether Redis is there", phase="connection", watched=False)
+JOURNAL = JobSpec(
+    name="journal",
+    does="Redis → PostgreSQL; fills a PostgreSQL that was emptied",
+    lease="journal",
+)
+JOBS = (REDIS, JOURNAL)
 
 
-class Stores:
-    def __init__(
-        self, parts: Connections, place: Place, metrics: Metrics, match_fences: Callable[[], Mapping[str, int]]
-    ) -> None:
-        """`match_fences`: names and numbers of the leases under which alerts are claimed."""
-        redis, postgres, owner = parts.redis, parts.postgres, place.owner
-        self._parts = parts
-        self._takes_everything = place.role == "all"
-        self._sends = place.role in {"all", "send"}
-        self.caches = Caches()
-        self.members = Members(
-            redis, owner, parts_of(place.role), shard=place.shard, clock=now, asks_telegram=place.role in SENDING
-        )
-        self.leases = Leases(redis, owner, alone=self.is_alone)
-        self.slots = self._slots(place) if place.role in {"gateway", "send"} else None
-        self.sent_before = self._sent_before(owner) if place.role in SENDING else None
-        self.calls = CallStream(redis)
-        self.database = Database(
-            redis,
-            postgres,
-            known=parts.data_dir / "database" if parts.data_dir else None,
-            migrate=partial(migrate, parts.database_url),
-        )
-        self.journal = Journal(redis, postgres)
-        self.journal.check = self.database.check
-        if self._takes_everything and parts.data_dir is not None:
-            self.journal.begun = BegunLog(parts.data_dir / "begun.log")
-        self.spool = Spool(redis, store=parts.store, tail=self.journal.tail, is_alone=self.is_alone)
-        self.journal.knows_all = lambda: not self.spool.waiting
-        self.outbox = Outbox(
-            redis,
-            self.journal,
-            self.spool,
-            StoredCalls(redis, postgres),
-            AcceptedPairs(postgres),
-            match_fences=match_fences,
-            send_fences=lambda partition: self.leases.fences([f"send:{partition}"]),
-            clock=now,
-        )
-        self.held = HeldCalls(redis, self.spool, self.journal)
-        self.putting = Putting(self.spool, self.journal)
-        self.history = HistoryStore(redis, postgres, now)
-        self.subscribers = SubscribersStore(redis, postgres, self.journal, self.caches.settings, owner)
-        self.presets = PresetsStore(redis, postgres, self.journal, owner)
-        self.letters = DeadLetters(redis, metrics)
+def build(base: Base) -> Feature:
+    connections, role = base.connections, base.place.role
+    redis, postgres, data_dir = connections.redis, connections.postgres, connections.data_dir
+    database = Database(
+        redis,
+        postgres,
+        known=data_dir / "database" if data_dir else None,
+        migrate=partial(migrate, connections.database_url),
+    )
+    journal = Journal(redis, postgres)
+    journal.check = database.check
+    if role == "all" and data_dir is not None:
+        journal.begun = InFlightLog(data_dir / "begun.log")
+    members = base.of(Members)
+    spool = Spool(redis, store=connections.store, tail=journal.tail, is_alone=lambda: members.alone)
+    asked, lag, standing = (
+        Reading(postgres.ping),
+        Reading[JournalLag](journal.lag),
+        Reading[DatabaseStatus](database.poll),
+    )
+    _show(base, journal, spool, asked, lag)
+    health: dict[str, Check] = {
+        "data": partial(data_health, lambda: standing.value),
+        "redis": partial(answers, "redis", redis.ping),
+    }
+    if role in {"all", "gateway"}:
+        health["postgresql"] = partial(answers, "postgresql", postgres.ping)
+    return Feature(
+        parts=[database, journal, spool],
+        jobs=[REDIS.run_by(redis.run), JOURNAL.run_by(journal.run)],
+        health=health,
+        alarms=[
+            Alarm("journal", conditions.journal_behind(lambda: lag.value)),
+            Alarm("Redis", redis.why_unusable, REDIS_UNAVAILABLE_S),
+            Alarm("disk", conditions.disk_filling(base.settings.data_dir), DISK_FILLING_S),
+            Alarm("PostgreSQL", conditions.unanswered(asked)),
+            Alarm("PostgreSQL's data", conditions.data_lost(lambda: standing.value), DATA_LOST_S),
+            Alarm("local store", conditions.flagged(lambda: spool.is_local, conditions.because("alarm.without_redis"))),
+        ],
+        readings=[Reading(redis.ping), asked, lag, standing],
+    )
 
-    def is_alone(self) -> bool:
-        """Tell whether no other process has any part in the work."""
-        return self.members.alone
 
-    def postgres_fill(self, say: Callable[[str], None]) -> PostgresFill:
-        return PostgresFill(
-            redis=self._parts.redis,
-            postgres=self._parts.postgres,
-            database=self.database,
-            say=say,
-            clock=now,
-        )
-
-    def refill(self, senders: Senders, say: Callable[[str], None]) -> Refill:
-        async def leads() -> bool:
-            return bool(await self.leases.acquire([REFILL]))
-
-        def entitled() -> frozenset[Partition]:
-            held = (p for p in ALL if self.leases.is_valid(f"send:{p}"))
-            return ALL if self._takes_everything else frozenset(held)
-
-        return Refill(
-            redis=self._parts.redis,
-            postgres=self._parts.postgres,
-            journal=self.journal,
-            spool=self.spool,
-            subscribers=self.subscribers,
-            senders=senders,
-            entitled=entitled,
-            database=self.database,
-            sends=self._sends,
-            source=self._parts.source.name,
-            renew=self.leases.renew,
-            leads=leads,
-            say=say,
-            clock=now,
-        )
-
-    def _sent_before(self, owner: str) -> SentBefore:
-        scheduler = self._parts.limiter.scheduler
-        return SentBefore(self._parts.redis, scheduler, owner, is_whole=self._takes_everything)
-
-    def _slots(self, place: Place) -> SlotLeases:
-        """Share Telegram's limit: replies count against it as much as alerts do."""
-        return SlotLeases(
-            redis=self._parts.redis,
-            scheduler=self._parts.limiter.scheduler,
-            sender=place.owner,
-            alone=self.is_alone,
-            without_redis=SLOTS_FOR_ALARMS if place.role == "gateway" else 0,
-        )
+def _show(base: Base, journal: Journal, spool: Spool, asked: Reading[float], lag: Reading[JournalLag]) -> None:
+    metrics = base.metrics
+    metrics.gauge("local_operations", "Operations that Redis does not know yet.", lambda: spool.waiting)
+    metrics.gauge("local_alerts", "Alerts claimed without Redis and not settled.", lambda: spool.local_alerts)
+    metrics.gauge("journal_drained", "Entries committed to PostgreSQL since the start.", lambda: journal.drained)
+    metrics.gauge("journal_rejected", "Entries that PostgreSQL refused.", lambda: journal.rejected)
+    gauges.show_redis(metrics, base.connections.redis)
+    gauges.show_postgres(metrics, asked)
+    gauges.show_journal(metrics, lambda: lag.value)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 import logging.handlers
-import re
 import sys
 from pathlib import Path
 from typing import TextIO
@@ -16,21 +15,22 @@ import stamina
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from runtime.redaction import without_bot_tokens
+
 MAX_FILE_BYTES = 20_000_000
 KEPT_FILES = 5
 FILES = {
-    "payments.log": ("services.payments", "services.invoices"),
-    "rediserror.log": ("managers.redis",),
-    "redisperformance.log": ("services.redis_performance",),
+    "payments.log": ("services.payments",),
+    "rediserror.log": ("managers.redis.circuit", "managers.redis.written"),
+    "redisperformance.log": ("managers.redis.latencies",),
     "sent_notifications.log": ("services.delivery.settling",),
     "user_settings.log": ("services.subscribers",),
 }
 """Besides bot.log, which has everything: what somebody looks for by subject, by the names of the loggers."""
-BOT_TOKEN = re.compile(r"\b\d{5,}:[\w-]{20,}")
 
 
 def _blank_tokens(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    return {key: BOT_TOKEN.sub("<token>", v) if isinstance(v, str) else v for key, v in event.items()}
+    return {key: without_bot_tokens(v) if isinstance(v, str) else v for key, v in event.items()}
 
 
 class _WrittenOnce(structlog.stdlib.ProcessorFormatter):
@@ -97,7 +97,7 @@ def configure_logging(*, level: str, directory: Path | None, stream: TextIO = sy
     logging.basicConfig(level=level, handlers=handlers, force=True)
     # Every attempt of every waiting operation would be a line; who went away and came back is logged where it is known.
     stamina.instrumentation.set_on_retry_hooks([])
-    # Its pool tries in the background as well; that PostgreSQL is away says who needs it.
+    # Its pool tries in the background as well; that PostgreSQL is unavailable says who needs it.
     logging.getLogger("asyncpg.pool").setLevel(logging.CRITICAL)
     for chatty in ("httpx", "httpcore", "telegram", "aiohttp.access", "alembic", "websockets"):
         logging.getLogger(chatty).setLevel(logging.WARNING)

@@ -13,12 +13,12 @@ from runtime.errors import FatalError
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
-LOOK_EVERY_S: Final = 0.1
+POLL_EVERY_S: Final = 0.1
 FIRST_WAIT_S: Final = 0.2
-LONGEST_WAIT_S: Final = 5.0
+MAX_WAIT_S: Final = 5.0
 STEADY_AFTER_S: Final = 60.0
 """What ran for so long before it ended counts as well again."""
-MOST_ATTEMPTS: Final = 6
+MAX_ATTEMPTS: Final = 6
 """In a row, without a steady run between them."""
 
 
@@ -43,18 +43,18 @@ async def keep(server: Restartable, say: Callable[[str], None]) -> Never:
         ended_at = time.monotonic()
         if ended_at - served_from > STEADY_AFTER_S:
             attempts = 0
-        if attempts >= MOST_ATTEMPTS:
+        if attempts >= MAX_ATTEMPTS:
             raise FatalError(f"The embedded {server.name} keeps ending, {attempts} times by now: {reason}")
         log.error("server_ended", server=server.name, reason=reason, attempts=attempts)
         say(f"The embedded {server.name} has ended ({reason}); starting it again.")
         if attempts:
-            await asyncio.sleep(min(LONGEST_WAIT_S, FIRST_WAIT_S * 2 ** (attempts - 1)))
+            await asyncio.sleep(min(MAX_WAIT_S, FIRST_WAIT_S * 2 ** (attempts - 1)))
         attempts += 1
         try:
             await asyncio.to_thread(server.restart)
         except FatalError as error:
             log.error("server_not_restarted", server=server.name, reason=str(error))  # noqa: TRY400 - it says it all
-            if attempts >= MOST_ATTEMPTS:
+            if attempts >= MAX_ATTEMPTS:
                 raise
             continue
         served_from = time.monotonic()
@@ -64,5 +64,5 @@ async def keep(server: Restartable, say: Callable[[str], None]) -> Never:
 
 async def _end_of(server: Restartable) -> str:
     while (reason := server.ended()) is None:  # noqa: ASYNC110 - another process ends, and no signal tells of it
-        await asyncio.sleep(LOOK_EVERY_S)
+        await asyncio.sleep(POLL_EVERY_S)
     return reason

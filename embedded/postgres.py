@@ -8,40 +8,27 @@ then made passable (`o+x`).
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
 import pwd
 import shutil
 import signal
 import subprocess
-import threading
 import time
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 from urllib.parse import quote
 
 import structlog
 
-from embedded.servers import (
-    DirectoryLock,
-    ServerProcess,
-    accepts,
-    remove_socket_directory,
-    server_environment,
-    socket_directory,
-)
+from embedded.lifecycle import READY_WITHIN_S, SHUTDOWN_WITHIN_S, EmbeddedServer
+from embedded.servers import ServerProcess, accepts, remove_socket_directory, server_environment
 from runtime.errors import FatalError
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 _SYSTEM_USER = "pgserver"
-_SOCKET_NAME = ".s.PGSQL.5432"
-_READY_WITHIN_S = 60.0
-_SHUTDOWN_WITHIN_S = 30.0
 _LAST_MOMENTS_S = 2.0
 _USER_ATTEMPTS = 40
 _SYSTEM_PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
@@ -49,21 +36,18 @@ _OTHERS_MAY_PASS = 0o001
 _OTHERS_MAY_READ = 0o004
 
 
-class EmbeddedPostgres:
-    """A server on a Unix socket whose data survive in `data_dir`, alive inside `async with`."""
+class EmbeddedPostgres(EmbeddedServer):
+    """A cluster in `data_dir`, alive inside `async with`."""
 
     name = "PostgreSQL"
+    socket_name = ".s.PGSQL.5432"
 
     def __init__(self, data_dir: Path, *, settings: Mapping[str, str] | None = None) -> None:
         """Take server settings by name, for example `{"fsync": "off"}` for throw-away data."""
-        self._data_dir = data_dir.absolute()
-        self._cluster = self._data_dir / "cluster"
+        self._cluster = data_dir.absolute() / "cluster"
+        super().__init__(data_dir.absolute(), self._cluster)
         self._settings = dict(settings or {})
-        self._lock: DirectoryLock | None = None
-        self._socket_dir = self._cluster
-        self._process: ServerProcess | None = None
         self._user: str | None = None
-        self._one_change = threading.RLock()
 
     @property
     def dsn(self) -> str:
@@ -72,71 +56,24 @@ class EmbeddedPostgres:
     def dsn_of(self, database: str) -> str:
         return f"postgresql://postgres@/{quote(database)}?host={quote(str(self._socket_dir))}"
 
-    @property
-    def pid(self) -> int:
-        if self._process is None:
-            raise RuntimeError("the server is not running")
-        return self._process.pid
-
-    async def __aenter__(self) -> Self:
-        await asyncio.to_thread(self.start)
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await asyncio.to_thread(self.stop)
-
-    def start(self) -> None:
-        """Block until the server takes connections. `FatalError` when it cannot start."""
-        with self._one_change:
-            self._data_dir.mkdir(parents=True, exist_ok=True)
-            lock = DirectoryLock(self._data_dir)
-            lock.take()
-            self._lock = lock
-            try:
-                binaries = _binaries()
-                if os.geteuid() == 0:
-                    self._user = _SYSTEM_USER
-                    _ensure_user(_SYSTEM_USER)
-                    _open_the_way(self._data_dir)
-                    _open_the_way(binaries)
-                    _open_tree(binaries.parent)
-                self._make_cluster(binaries)
-                self._stop_leftover(binaries)
-                self._socket_dir = socket_directory(self._cluster, _SOCKET_NAME)
-                self._give_away(self._socket_dir)
-                self._run(binaries)
-            except BaseException:
-                self.stop()
-                raise
-
-    def stop(self) -> None:
-        """Block until the server has written everything and gone. Safe to call twice."""
-        with self._one_change:
-            if self._process is not None:
-                self._process.stop(timeout_s=_SHUTDOWN_WITHIN_S)
-                self._process = None
-            remove_socket_directory(self._socket_dir, self._cluster)
-            if self._lock is not None:
-                self._lock.free()
-                self._lock = None
-
     def ended(self) -> str | None:
-        """Return how the server ended; `None` while it takes connections, and after `stop`."""
-        if self._process is None:
-            return None
         # Asked by somebody else to end, it waits for us to leave and lets nobody in.
-        return self._process.end or ("shutting down" if _pid_file_lines(self._cluster)[7:8] == ["stopping"] else None)
+        is_stopping = self._process is not None and _pid_file_lines(self._cluster)[7:8] == ["stopping"]
+        return super().ended() or ("shutting down" if is_stopping else None)
 
-    def restart(self) -> None:
-        """Start it where it was, on the data it had; nothing after `stop`. `FatalError` when it does not start."""
-        with self._one_change:
-            if self._process is not None:
-                self._process.stop(timeout_s=_SHUTDOWN_WITHIN_S)
-                binaries = _binaries()
-                self._stop_leftover(binaries)
-                self._run(binaries, again=True)
+    def _prepare(self) -> None:
+        binaries = _binaries()
+        if os.geteuid() == 0:
+            self._user = _SYSTEM_USER
+            _ensure_user(_SYSTEM_USER)
+            _open_the_way(self._data_dir)
+            _open_the_way(binaries)
+            _open_tree(binaries.parent)
+        self._make_cluster(binaries)
+        self._stop_leftover()
+
+    def _socket_chosen(self) -> None:
+        self._give_away(self._socket_dir)
 
     def _make_cluster(self, binaries: Path) -> None:
         """Run initdb beside the final place and rename: a killed start leaves no half of a cluster."""
@@ -152,7 +89,9 @@ class EmbeddedPostgres:
         self._execute([str(binaries / "initdb"), "-D", str(new), *options])
         new.rename(self._cluster)
 
-    def _run(self, binaries: Path, *, again: bool = False) -> None:
+    def _run(self, *, again: bool = False) -> None:
+        if again:
+            self._stop_leftover()
         settings = {
             "listen_addresses": "",
             "unix_socket_directories": str(self._socket_dir),
@@ -160,9 +99,9 @@ class EmbeddedPostgres:
             **self._settings,
         }
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
-        command = [str(binaries / "postgres"), "-D", str(self._cluster), *options]
+        command = [str(_binaries() / "postgres"), "-D", str(self._cluster), *options]
         log_file = self._data_dir / "postgres.log"
-        deadline = time.monotonic() + _READY_WITHIN_S
+        deadline = time.monotonic() + READY_WITHIN_S
         while time.monotonic() < deadline:
             # SIGINT is PostgreSQL's "fast" shutdown: end the sessions, write everything, go.
             # No alert waits for it, so it does not take the processor from the bot in the middle of one.
@@ -189,7 +128,7 @@ class EmbeddedPostgres:
             time.sleep(0.005)
         return False
 
-    def _stop_leftover(self, binaries: Path) -> None:
+    def _stop_leftover(self) -> None:
         """Stop the server that a killed bot left behind; forget a pid file whose server is gone.
 
         PostgreSQL takes any living process with the noted pid for its predecessor, and after a reboot or in
@@ -199,12 +138,12 @@ class EmbeddedPostgres:
         if not note:
             return
         old_socket_dir = Path(note[4]) if note[4:5] and note[4] else self._cluster
-        old_socket = old_socket_dir / _SOCKET_NAME
+        old_socket = old_socket_dir / self.socket_name
         if accepts(old_socket):
-            stop = [str(binaries / "pg_ctl"), "stop", "-m", "fast", "-w", "-D", str(self._cluster)]
+            stop = [str(_binaries() / "pg_ctl"), "stop", "-m", "fast", "-w", "-D", str(self._cluster)]
             with contextlib.suppress(FatalError):
                 # It may just be on its way out by itself; what counts is that it is gone afterwards.
-                self._execute([*stop, "-t", f"{_SHUTDOWN_WITHIN_S:g}"])
+                self._execute([*stop, "-t", f"{SHUTDOWN_WITHIN_S:g}"])
         if accepts(old_socket):
             raise FatalError(f"the PostgreSQL left behind in {self._cluster} does not stop")
         # One in its last moments has closed its socket but still removes "its" pid file: not ours, please.

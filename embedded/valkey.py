@@ -6,29 +6,23 @@ the binary is found through the package's list of installed files.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
 import signal
 import socket
-import threading
 import time
 from importlib.metadata import PackageNotFoundError, files
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 from urllib.parse import quote
 
-from embedded.servers import DirectoryLock, ServerProcess, accepts, boot_id, remove_socket_directory, socket_directory
+from embedded.lifecycle import READY_WITHIN_S, SHUTDOWN_WITHIN_S, EmbeddedServer
+from embedded.servers import ServerProcess, accepts, boot_id, remove_socket_directory
 from runtime.errors import FatalError
 
-_SOCKET_NAME = "redis.sock"
-_READY_WITHIN_S = 60.0
-_SHUTDOWN_WITHIN_S = 30.0
 _ANSWER_WITHIN_S = 5.0
 
 
-class EmbeddedRedis:
+class EmbeddedRedis(EmbeddedServer):
     """A server on a Unix socket whose data survive in `data_dir`, alive inside `async with`.
 
     Every write is in the kernel's hands before it is answered (`appendfsync no`), so a kill loses none. With
@@ -38,79 +32,21 @@ class EmbeddedRedis:
     """
 
     name = "Redis"
+    socket_name = "redis.sock"
 
     def __init__(self, data_dir: Path, *, port: int = 0, complete_key: str | None = None) -> None:
         """`port`: also listen on 127.0.0.1 there; 0 is the Unix socket alone."""
+        home = data_dir.absolute()
+        super().__init__(home, home)
         self.lacks_writes = False
         """Known after the start: the machine went down while an earlier server ran on these data."""
         self._complete_key = complete_key
         self._boot_is_noted = False
-        self._data_dir = data_dir.absolute()
         self._port = port
-        self._lock: DirectoryLock | None = None
-        self._socket_dir = self._data_dir
-        self._process: ServerProcess | None = None
-        self._one_change = threading.RLock()
 
     @property
     def url(self) -> str:
-        return f"unix://{quote(str(self._socket_dir / _SOCKET_NAME))}"
-
-    @property
-    def pid(self) -> int:
-        if self._process is None:
-            raise RuntimeError("the server is not running")
-        return self._process.pid
-
-    async def __aenter__(self) -> Self:
-        await asyncio.to_thread(self.start)
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await asyncio.to_thread(self.stop)
-
-    def start(self) -> None:
-        """Block until the server answers PING. `FatalError` when it cannot start."""
-        with self._one_change:
-            self._data_dir.mkdir(parents=True, exist_ok=True)
-            lock = DirectoryLock(self._data_dir)
-            lock.take()
-            self._lock = lock
-            try:
-                self._stop_leftover()
-                self._socket_dir = socket_directory(self._data_dir, _SOCKET_NAME)
-                self._socket_note.write_text(str(self._socket_dir))
-                self._run()
-                self._note_boot()
-            except BaseException:
-                self.stop()
-                raise
-
-    def stop(self) -> None:
-        """Block until the server has saved and gone. Safe to call twice."""
-        with self._one_change:
-            if self._process is not None:
-                has_synced = self._process.stop(timeout_s=_SHUTDOWN_WITHIN_S)
-                if has_synced and self._boot_is_noted:
-                    self.boot_note.unlink(missing_ok=True)
-                self._process = None
-            remove_socket_directory(self._socket_dir, self._data_dir)
-            if self._lock is not None:
-                self._lock.free()
-                self._lock = None
-
-    def ended(self) -> str | None:
-        """Return how the server ended; `None` while it runs, and after `stop`."""
-        return None if self._process is None else self._process.end
-
-    def restart(self) -> None:
-        """Start it where it was, on the data it had; nothing after `stop`. `FatalError` when it does not start."""
-        with self._one_change:
-            if self._process is not None:
-                self._process.stop(timeout_s=_SHUTDOWN_WITHIN_S)
-                self._run(again=True)
+        return f"unix://{quote(str(self.socket))}"
 
     def _run(self, *, again: bool = False) -> None:
         log = self._data_dir / "redis.log"
@@ -121,6 +57,8 @@ class EmbeddedRedis:
         except FatalError:
             process.stop()
             raise
+        if not again:
+            self._note_boot()
 
     @property
     def _socket_note(self) -> Path:
@@ -132,12 +70,19 @@ class EmbeddedRedis:
         """In which life of the machine the server was started that has not been stopped since."""
         return self._data_dir / "boot"
 
+    def _socket_chosen(self) -> None:
+        self._socket_note.write_text(str(self._socket_dir))
+
+    def _stopped(self, *, cleanly: bool) -> None:
+        if cleanly and self._boot_is_noted:
+            self.boot_note.unlink(missing_ok=True)
+
     def _note_boot(self) -> None:
         current = boot_id()
         with contextlib.suppress(FileNotFoundError):
             self.lacks_writes = self.boot_note.read_text() != current
         if self.lacks_writes and self._complete_key:
-            answer = _ask(self._socket_dir / _SOCKET_NAME, f"DEL {self._complete_key}\r\n".encode())
+            answer = _ask(self.socket, f"DEL {self._complete_key}\r\n".encode())
             if not answer.startswith(b":"):
                 raise FatalError("the embedded Redis went down with the machine, and now it does not answer")
         with self.boot_note.open("w") as note:
@@ -150,7 +95,7 @@ class EmbeddedRedis:
         flags = {
             "port": str(self._port),
             "bind": "127.0.0.1",
-            "unixsocket": str(self._socket_dir / _SOCKET_NAME),
+            "unixsocket": str(self.socket),
             "unixsocketperm": "700",
             "dir": str(self._data_dir),
             "appendonly": "yes",
@@ -167,8 +112,8 @@ class EmbeddedRedis:
         ]
 
     def _wait_until_ready(self, process: ServerProcess) -> None:
-        deadline = time.monotonic() + _READY_WITHIN_S
-        path = self._socket_dir / _SOCKET_NAME
+        deadline = time.monotonic() + READY_WITHIN_S
+        path = self.socket
         while time.monotonic() < deadline:
             # "-LOADING" is an answer too: a large file takes its time, so only silence counts against the
             # deadline.
@@ -178,16 +123,16 @@ class EmbeddedRedis:
             if process.exited():
                 break
             if answer:
-                deadline = time.monotonic() + _READY_WITHIN_S
+                deadline = time.monotonic() + READY_WITHIN_S
             time.sleep(0.005)
         raise FatalError(f"the embedded Redis did not start: {process.log_tail()}")
 
-    def _stop_leftover(self) -> None:
+    def _prepare(self) -> None:
         """Shut down the server that a killed bot left behind, over its own socket: no pid to mistake."""
         with contextlib.suppress(FileNotFoundError):
             old = Path(self._socket_note.read_text())
-            path = old / _SOCKET_NAME
-            deadline = time.monotonic() + _SHUTDOWN_WITHIN_S
+            path = old / self.socket_name
+            deadline = time.monotonic() + SHUTDOWN_WITHIN_S
             while _ask(path, b"SHUTDOWN\r\n") or accepts(path):
                 if time.monotonic() > deadline:
                     raise FatalError(f"the Redis that an earlier run left behind at {path} does not stop")

@@ -28,7 +28,7 @@ _ALEMBIC = threading.Lock()
 async def migrate(dsn: str, revision: str = "head") -> None:
     """Bring the schema to a revision. May be called by several starting processes at once.
 
-    `PostgresAwayError` or `PostgresStatementError`, as the manager raises them.
+    `PostgresUnavailableError` or `PostgresStatementError`, as the manager raises them.
     """
     await _in_thread(dsn, lambda config: command.upgrade(config, revision))
 

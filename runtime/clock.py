@@ -18,12 +18,12 @@ What that means for those who ask:
   difference needs no clock of its own. A call on its way over a step has a figure that is wrong by the step, once;
   a negative one counts as 0.
 - Pauses, time-outs and lifetimes in memory take the monotonic clock itself: they must not last as long as a step.
-- Age of an alert (`domain.delivery.policy.FRESH_FOR`): after a step forwards what waits counts as old and comes in a
+- Age of an alert (`domain.calls.lifetimes.FRESH_FOR`): after a step forwards what waits counts as old and comes in a
 digest;
   after one backwards it counts as younger than it is and is sent. Nothing is lost, nothing is sent twice.
 - Digests: after a step forwards they come at once; after one backwards they wait until their time comes again.
-- Paid time: after a step forwards whoever has run out by the new time is taken from the matcher; after one backwards he
-  has to be put back (see `steps_back`).
+- Paid time: after a step forwards whoever has run out by the new time leaves the matcher; after one backwards they
+  have to be put back (see `steps_back`).
 - The matcher (`domain.matching.matcher`): accepted pairs are never forgotten early by a step backwards, and a rejection
 that
   seems to come from the future lasts an hour from then on, not longer.
@@ -46,14 +46,14 @@ from runtime.reference import RIGHT_AGAIN_S, TOLERANCE_S, Reference
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 ABSORBED_S: Final = 10.0
-SLOWEST: Final = 20
+SLEW_DIVISOR: Final = 20
 """One part in so many of the time that passes is the most that the offset moves: 5 %."""
 
 _ABSORBED_NS: Final = int(ABSORBED_S * 1e9)
 _SHOWN_NS: Final = 1_000
 """The time shown is in microseconds: the offset need not move for less, such as what lies between two readings."""
 _READ_EVERY_NS: Final = 100_000_000
-_LONGEST_TRIP_S: Final = 2.0
+_MAX_TRIP_S: Final = 2.0
 """An answer that took longer was waited for at the other end, and dated when it left there."""
 _from_timestamp: Final = datetime.fromtimestamp
 
@@ -122,7 +122,7 @@ class Clock:
             true_s = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() + 0.5
         except (ValueError, OverflowError):
             return  # no date, or none that can be read
-        trip_s = min(took_s, _LONGEST_TRIP_S) / 2
+        trip_s = min(took_s, _MAX_TRIP_S) / 2
         self.told(int(true_s * 1e9), self._monotonic_ns() - int(trip_s * 1e9))
 
     def told(self, true_ns: int, at_monotonic_ns: int) -> None:
@@ -165,7 +165,7 @@ class Clock:
         """Move the offset towards the machine's clock; returns the monotonic time at which it was read."""
         if not -_ABSORBED_NS <= behind_ns <= _ABSORBED_NS:
             return self._step()
-        most_ns = (monotonic_ns - self._read_at_ns) // SLOWEST
+        most_ns = (monotonic_ns - self._read_at_ns) // SLEW_DIVISOR
         self._offset_ns = self._offset() + max(-most_ns, min(behind_ns, most_ns))
         return monotonic_ns
 
@@ -192,12 +192,12 @@ class _Shifted:
         self._wall_ns = wall_ns
         self._monotonic_ns = monotonic_ns
         self._shift_ns = 0
-        self._look_at_ns: int | None = None
+        self._poll_at_ns: int | None = None
 
     def __call__(self) -> int:
         now_ns = self._monotonic_ns()
-        if self._look_at_ns is None or now_ns >= self._look_at_ns:
-            self._look_at_ns = now_ns + _READ_EVERY_NS
+        if self._poll_at_ns is None or now_ns >= self._poll_at_ns:
+            self._poll_at_ns = now_ns + _READ_EVERY_NS
             self._look()
         return self._wall_ns() + self._shift_ns
 

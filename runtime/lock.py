@@ -11,7 +11,7 @@ from runtime.waiting import Progress, turn
 
 
 class Gate:
-    """Nobody waits on his way out, so whoever is cancelled inside or at the gate keeps nobody else waiting."""
+    """Nobody waits on the way out, so whoever is cancelled inside or at the gate keeps nobody else waiting."""
 
     def __init__(self) -> None:
         self._inside = 0
@@ -23,7 +23,7 @@ class Gate:
 
     async def __aenter__(self) -> None:
         """Be inside; waits while the gate is closed. Not to be entered again from inside."""
-        while not self._open.is_set():  # it may have been closed once more before this one had his turn
+        while not self._open.is_set():  # it may have been closed once more before this one had its turn
             await self._open.wait()
         self._inside += 1
         self._empty.clear()

@@ -11,14 +11,15 @@ import stamina
 
 from runtime.cancellation import stop_if_cancelled
 from runtime.errors import TransientError
+from runtime.waiting import Progress
 
 T = TypeVar("T")
 
 FIRST_WAIT_S = 0.05
-LONGEST_WAIT_S = 5.0
+MAX_WAIT_S = 5.0
 
 
-async def persistently(operation: Callable[[], Awaitable[T]], progress: Callable[[], None] = lambda: None) -> T:
+async def retry_until_done(operation: Callable[[], Awaitable[T]], progress: Progress = lambda: None) -> T:
     """Run an idempotent `operation` again after every `TransientError`, backing off with jitter, without end.
 
     `progress` is called before every attempt: waiting for something outside is no standstill.
@@ -34,7 +35,7 @@ async def persistently(operation: Callable[[], Awaitable[T]], progress: Callable
         attempts=None,
         timeout=None,
         wait_initial=FIRST_WAIT_S,
-        wait_max=LONGEST_WAIT_S,
+        wait_max=MAX_WAIT_S,
         wait_jitter=FIRST_WAIT_S,
     ):
         with attempt:

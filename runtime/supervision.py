@@ -28,7 +28,7 @@ STUCK_AFTER_S: Final = 150.0
 WATCHDOG_EVERY_S: Final = 5.0
 
 FIRST_WAIT_S = 0.5
-LONGEST_WAIT_S = 30.0
+MAX_WAIT_S = 30.0
 STEADY_AFTER_S = 60.0
 """A job that ran this long starts again from the shortest wait."""
 
@@ -66,7 +66,7 @@ async def supervise(name: str, job: Job, pulse: Pulse) -> None:
         else:
             raise FatalError(f"The job “{name}” ended by itself.")
         await pause(random.uniform(wait_s / 2, wait_s), beat)  # noqa: S311 - jitter, not a secret
-        wait_s = min(LONGEST_WAIT_S, wait_s * 2)
+        wait_s = min(MAX_WAIT_S, wait_s * 2)
 
 
 async def watch(

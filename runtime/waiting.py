@@ -17,9 +17,9 @@ T = TypeVar("T")
 
 Progress = Callable[[], None]
 
-LOOK_S: Final = 5.0
+REPORT_EVERY_S: Final = 5.0
 """So often whoever waits reports progress; the watchdog's limit is many times as long."""
-_TURN_LOOK_S: Final = 0.1
+_LOCK_POLL_S: Final = 0.1
 
 
 async def pause(duration_s: float, progress: Progress) -> None:
@@ -27,8 +27,8 @@ async def pause(duration_s: float, progress: Progress) -> None:
     left_s = duration_s
     while left_s > 0:
         progress()
-        await asyncio.sleep(pace.seconds(min(left_s, LOOK_S)))
-        left_s -= LOOK_S
+        await asyncio.sleep(pace.seconds(min(left_s, REPORT_EVERY_S)))
+        left_s -= REPORT_EVERY_S
     progress()
 
 
@@ -36,7 +36,7 @@ async def pause(duration_s: float, progress: Progress) -> None:
 async def turn(lock: asyncio.Lock, progress: Progress) -> AsyncGenerator[None]:
     """Hold the lock inside. To wait for whoever has it is progress: they report their own."""
     while lock.locked():
-        await pause(_TURN_LOOK_S, progress)
+        await pause(_LOCK_POLL_S, progress)
     async with lock:
         yield
 
@@ -47,10 +47,10 @@ async def reporting(awaited: Awaitable[T], progress: Progress) -> T:
     try:
         while not task.done():
             progress()
-            await asyncio.wait({task}, timeout=pace.seconds(LOOK_S))
+            await asyncio.wait({task}, timeout=pace.seconds(REPORT_EVERY_S))
     finally:
         while not task.done():
             task.cancel()
-            await asyncio.wait({task}, timeout=pace.seconds(LOOK_S))
+            await asyncio.wait({task}, timeout=pace.seconds(REPORT_EVERY_S))
     progress()
     return task.result()

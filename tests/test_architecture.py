@@ -16,9 +16,13 @@ from bot.telegram_bot import TelegramBot
 from handlers.conversation.base import BotBase
 
 ROOT = Path(__file__).parent.parent
-MAX_FILE_LINES, MAX_FUNCTION_LINES = 400, 45
+MAX_FILE_LINES, MAX_FUNCTION_LINES, MAX_ROOM_FILES = 370, 45, 20
 BROAD = {"Exception", "BaseException"}
 DRIVERS = {"redis", "asyncpg", "aiohttp", "aiosqlite", "sqlite3", "websockets", "solana", "httpx"}
+FLOORS = {
+    *("composition", "bot", "web", "handlers", "services", "managers", "texts", "config", "domain"),
+    *("runtime", "embedded", "sandbox"),
+}
 ABOVE_MANAGERS = ("services", "handlers", "bot", "web")
 
 
@@ -52,6 +56,27 @@ def test_functions_are_short() -> None:
         and (node.end_lineno or node.lineno) - node.lineno + 1 > MAX_FUNCTION_LINES
     ]
     assert not long
+
+
+def rooms() -> dict[Path, list[str]]:
+    """Every folder with files of its own, but for those of tests; `__init__.py` is the sign on the door."""
+    found: dict[Path, list[str]] = {}
+    for path in sources():
+        if path.name != "__init__.py":
+            found.setdefault(path.parent.relative_to(ROOT), []).append(path.name)
+    return found
+
+
+def test_no_room_is_a_hall() -> None:
+    halls = {str(room): len(files) for room, files in rooms().items() if len(files) > MAX_ROOM_FILES}
+    assert not halls
+
+
+def test_no_file_stands_outside_a_room_where_the_floor_has_rooms() -> None:
+    with_rooms = {room.parts[0] for room in rooms() if len(room.parts) > 1} & FLOORS
+    assert with_rooms >= {"domain", "handlers", "managers", "services", "sandbox"}
+    outside = {floor: files for floor in with_rooms if (files := rooms().get(Path(floor)))}
+    assert not outside
 
 
 def is_silent(handler: ast.ExceptHandler) -> bool:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 
-from managers.redis.client import RedisManager
+from managers.redis.client import Argument, RedisManager
 from managers.storage.postgres import PostgresManager
 from services.claims.accepted_pairs import AcceptedPairs
 from services.claims.outbox import Outbox
@@ -14,6 +14,14 @@ from services.delivery.held import HeldCalls
 from services.stores.journal import Journal
 from services.stores.local_store import LocalStore
 from services.stores.spool import Spool
+
+
+async def add_entry(redis: RedisManager, stream: str, fields: Mapping[str, Argument]) -> str:
+    """Put an entry into a stream that the bot writes by scripts alone."""
+    parts = [part for name, value in fields.items() for part in (name, value)]
+    [entry_id] = await redis.transaction([("XADD", stream, "*", *parts)])
+    assert isinstance(entry_id, bytes)
+    return entry_id.decode()
 
 
 def spool_on(redis: RedisManager, store: LocalStore | None = None) -> Spool:

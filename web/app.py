@@ -1,12 +1,12 @@
-"""The HTTP edge: liveness, metrics and, where Telegram brings its updates, the webhook."""
+"""The HTTP edge: liveness, metrics, and what features bring: the webhook where Telegram brings its updates."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from http import HTTPStatus
 
-from fastapi import FastAPI, Response
+from fastapi import APIRouter, FastAPI, Response
 from fastapi.responses import JSONResponse
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import Metric
@@ -14,8 +14,6 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-
-from web.telegram_webhook import TelegramWebhook
 
 HealthReport = Mapping[str, object]
 """JSON, with `ok` true or false; the rest says which part is how."""
@@ -35,10 +33,10 @@ _SECURITY_HEADERS = {
 def create_app(
     *,
     health: Callable[[], Awaitable[HealthReport]],
-    telegram_webhook: TelegramWebhook | None,
     metrics: CollectorRegistry,
+    routes: Iterable[APIRouter] = (),
 ) -> FastAPI:
-    """Serve `/healthz` (200, or 503 when not ok), `/metrics` and, if given, the webhook; nothing else."""
+    """Serve `/healthz` (200, or 503 when not ok), `/metrics` and `routes`; nothing else."""
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
     app.add_middleware(_SecurityHeaders)
 
@@ -52,8 +50,8 @@ def create_app(
     async def exposition() -> Response:  # pyright: ignore[reportUnusedFunction] -- FastAPI calls it
         return Response(await _written(metrics), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
-    if telegram_webhook is not None:
-        app.add_api_route(telegram_webhook.path, telegram_webhook.receive, methods=["POST"])
+    for router in routes:
+        app.include_router(router)
     return app
 
 

@@ -10,7 +10,7 @@ from http import HTTPStatus
 from typing import Any, cast
 
 import structlog
-from fastapi import HTTPException, Request, Response
+from fastapi import APIRouter, HTTPException, Request, Response
 from starlette.requests import ClientDisconnect
 
 from managers.telegram.updates import read_json, webhook_secret
@@ -47,6 +47,13 @@ class TelegramWebhook:
         self._refused = 0
         self._logged_at = -_LOGGED_EACH_S
         self.path = path
+
+    @property
+    def router(self) -> APIRouter:
+        """The way in, for `create_app`."""
+        router = APIRouter()
+        router.add_api_route(self.path, self.receive, methods=["POST"])
+        return router
 
     async def receive(self, request: Request) -> Response:
         given = request.headers.get(_SECRET_HEADER, "")

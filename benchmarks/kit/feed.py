@@ -26,7 +26,7 @@ from benchmarks.kit.traffic import Mix, Traffic
 from sandbox.feed.wire import call_frame, heartbeat_frame, subscribed_frame
 
 HEARTBEAT_EVERY_S = 2.0
-PATIENCE_S = 60.0
+TIMEOUT_S = 60.0
 AWAKE_S = 0.0001
 """Before a frame's time the thread is awake: what a processor needs to come back from its sleep is the machine's."""
 PLACEHOLDER = datetime(2026, 1, 1, microsecond=1, tzinfo=UTC)
@@ -77,7 +77,7 @@ class FeedPart:
         return await asyncio.to_thread(self._play, repeat(1 / calls_per_s, count))
 
     def _play(self, gaps_s: Iterable[float]) -> Played:
-        if not self._listens.wait(PATIENCE_S) or self._client is None:
+        if not self._listens.wait(TIMEOUT_S) or self._client is None:
             raise TimeoutError("nobody listens to the feed")
         send, now, latest_s = self._client.socket.sendall, time.perf_counter, 0.0
         whole = self._client.protocol_mutex  # or the answer to a ping gets into the middle of a frame that has to wait

@@ -1,4 +1,4 @@
-"""The bot that everybody writes first: for each call and each user EXISTS, a loop over his rules, SET, INSERT."""
+"""The bot that everybody writes first: for each call and each user EXISTS, a loop over their rules, SET, INSERT."""
 
 from __future__ import annotations
 

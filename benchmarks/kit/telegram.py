@@ -11,7 +11,7 @@ from sandbox.telegram.bot_api import ARRIVED_AT_NS
 from sandbox.telegram.limits import FloodLimits
 from sandbox.telegram.server import DEFAULT_TOKEN, TelegramSandbox
 from sandbox.telegram.updates import JsonObject
-from sandbox.world import copied_addresses
+from sandbox.world.world import copied_addresses
 
 TOKEN = DEFAULT_TOKEN
 

@@ -5,7 +5,7 @@ at all are left out, as they would take any token. A new token is one of the man
 values are log-normal, but `interest` times what they would be where 1.2 % of the sets pass. Each further call comes
 from another channel and with figures that have moved a little.
 
-The last of the subscribers may be followers: each takes whatever a channel of his own calls, so that calls from these
+The last of the subscribers may be followers: each takes whatever a channel of their own calls, so that calls from these
 channels become alerts at an even pace, however little the rest of the market interests anybody. All of it is seeded.
 """
 

@@ -23,7 +23,7 @@ from services.stores import keys
 
 _JOURNAL = keys.JOURNAL.of().encode()
 _BLOCK_MS = b"100"
-_MOST = b"10000"
+_MAX_READ = b"10000"
 _READ_BYTES = 1 << 20
 
 
@@ -104,7 +104,9 @@ class Witness:
     def _read(self) -> None:
         reader, last = hiredis.Reader(), b"$"
         while not self._stop.is_set():
-            self._socket.sendall(_command(b"XREAD", b"COUNT", _MOST, b"BLOCK", _BLOCK_MS, b"STREAMS", _JOURNAL, last))
+            self._socket.sendall(
+                _command(b"XREAD", b"COUNT", _MAX_READ, b"BLOCK", _BLOCK_MS, b"STREAMS", _JOURNAL, last)
+            )
             at_us, answer = 0, False
             while answer is False:
                 reader.feed(self._socket.recv(_READ_BYTES))

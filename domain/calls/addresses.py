@@ -13,15 +13,14 @@ from hashlib import blake2s
 from typing import Final
 from urllib.parse import urlsplit
 
+from solders.pubkey import Pubkey
+
 MAX_TEXT_LENGTH: Final = 4096
 """More than this is not looked at; it is Telegram's own limit."""
 MAX_ADDRESSES: Final = 5
 MAX_ADDRESS_LENGTH: Final = 44
 """Of 32 bytes in base58."""
 
-_ALPHABET: Final = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
-_DIGIT: Final = {character: value for value, character in enumerate(_ALPHABET)}
-_ADDRESS_BYTES: Final = 32
 _BARE: Final = re.compile(r"(?<![A-Za-z0-9/])[1-9A-HJ-NP-Za-km-z]{32,44}(?![A-Za-z0-9])")
 _LINK: Final = re.compile(
     r"(?<![A-Za-z0-9.-])(?:https?://)?[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63}){1,5}/[^\s<>\"'()\[\]|]*", re.ASCII
@@ -51,17 +50,17 @@ def find_addresses(text: str) -> tuple[str, ...]:
 
 
 def is_address(text: str) -> bool:
-    """Whether this is base58 of 32 bytes. One without a capital letter was lower-cased on its way."""
-    if len(text) > MAX_ADDRESS_LENGTH or not any(character.isupper() for character in text):
+    """Whether somebody may have meant this as an address: one without a capital letter was lower-cased on its way."""
+    return any(character.isupper() for character in text) and is_mint(text)
+
+
+def is_mint(text: str) -> bool:
+    """Whether this is the base58 form of 32 bytes, which is what a mint is."""
+    try:
+        Pubkey.from_string(text)
+    except ValueError:
         return False
-    number = 0
-    for character in text:
-        digit = _DIGIT.get(character)
-        if digit is None:
-            return False
-        number = number * len(_ALPHABET) + digit
-    leading_zeros = len(text) - len(text.lstrip(_ALPHABET[0]))
-    return leading_zeros + (number.bit_length() + 7) // 8 == _ADDRESS_BYTES
+    return True
 
 
 def call_tag(call_id: str) -> str:

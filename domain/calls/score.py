@@ -20,7 +20,7 @@ from typing import Final
 
 from domain.calls.events import Call, ChannelRecord, Token
 
-HIGHEST: Final = 100
+MAX_SCORE: Final = 100
 NEUTRAL: Final = 0.5
 
 _FULL_WIN_RATE_PERCENT: Final = 50.0

@@ -3,9 +3,10 @@
 Of an alert, the first of these that applies decides; what of it counts for other kinds their `Rules` say:
 
 1. The subscriber does not receive (expired, paused), everything is snoozed, or the token is muted: withheld for good.
-2. Telegram does not let him be written to: held until he can be. What he has paid for is not gone.
-3. It is older than `FRESH_FOR`: too late to be an alert, so it goes into a digest that is due at once. In quiet hours
-   such a digest waits for their end, as any does.
+2. Telegram does not let them be written to: held until they can be. What they have paid for is not gone.
+3. It was decided longer ago than `FRESH_FOR`: too late to be an alert, so it goes into a digest that is due at once. In
+   quiet hours such a digest waits for their end, as any does. It counts from the decision, not from the frame: somebody
+   who let a call wait for a missing figure wanted it late, and it is news to them when it passes.
 4. It is quiet: held until the quiet hours end, unless the call scores `pass_score` or more.
 5. `alerts_per_hour` have gone out within the last 60 minutes: held until the wall clock's next full hour, or until
    the quiet hours end where that hour is quiet. The last third of the slots (rounded down) is kept for the best: once
@@ -24,7 +25,8 @@ from typing import Final, Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
-from domain.calls.score import HIGHEST
+from domain.calls.lifetimes import FRESH_FOR
+from domain.calls.score import MAX_SCORE
 from domain.delivery.quiet import MINUTES_PER_DAY, is_quiet, next_full_hour, quiet_until
 from domain.subscribers.subscriber import Preferences, QuietHours, Subscriber
 from runtime.errors import UserFacingError
@@ -33,14 +35,8 @@ HoldReason = Literal["quiet", "cap", "stale", "unreachable"]
 WithholdReason = Literal["unknown", "expired", "paused", "snoozed", "muted", "unreachable", "stale"]
 
 HOUR: Final = timedelta(hours=1)
-FRESH_FOR: Final = timedelta(minutes=10)
-"""An alert that waited longer than this is not sent as if it were new.
-
-From the decision, not from the frame: somebody who has let a call wait for a missing figure gets it late by his own
-wish, and it is news to him when it passes. (A call that is old when it is decided matches nobody in the first place.)
-"""
-AWAY_LEAST: Final = timedelta(minutes=1)
-AWAY_MOST: Final = timedelta(days=1)
+MIN_UNREACHABLE_WAIT: Final = timedelta(minutes=1)
+MAX_UNREACHABLE_WAIT: Final = timedelta(days=1)
 MAX_MUTED: Final = 200
 MAX_PER_HOUR: Final = 1_000
 MORNING_MINUTE: Final = 8 * 60
@@ -89,7 +85,7 @@ DIGESTS: Final = Rules(is_held=True, heeds_wishes=False)
 """A digest was held back before, so nothing is too old for it, and what it tells took no slot."""
 
 
-class CameUp(Struct, frozen=True):
+class RecentAlert(Struct, frozen=True):
     """An alert whose turn came before."""
 
     at: datetime
@@ -104,7 +100,7 @@ def decide(
     score: int,
     decided_at: datetime,
     now: datetime,
-    recent: Sequence[CameUp],
+    recent: Sequence[RecentAlert],
     rules: Rules = ALERTS,
 ) -> Verdict:
     """Decide one message. `recent`: the subscriber's alerts of the last hour; older ones are ignored.
@@ -135,11 +131,11 @@ def decide(
 def digest_waits_until(subscriber: Subscriber, now: datetime, newest_at: datetime) -> datetime:
     """Return when a digest that is due may go out: now, or when the silence that the subscriber wants has ended.
 
-    Somebody who cannot be written to is looked at again after as long as he has been away (`newest_at`: when the last
-    of its calls was held), so that thousands of them cost nothing; whoever sees him come back need not wait for it.
+    Somebody who cannot be written to is tried again after as long as they have been away (`newest_at`: when the last
+    of its calls was held), so that thousands of them cost nothing; whoever sees them come back need not wait for it.
     """
     if subscriber.unreachable and why_no_alerts(subscriber, now) is None:
-        return now + min(max(now - newest_at, AWAY_LEAST), AWAY_MOST)
+        return now + min(max(now - newest_at, MIN_UNREACHABLE_WAIT), MAX_UNREACHABLE_WAIT)
     preferences, at = subscriber.preferences, now
     if preferences.snoozed_until and preferences.snoozed_until > at:
         at = preferences.snoozed_until
@@ -165,7 +161,7 @@ def parse_cap(text: str) -> int:
 
 def parse_pass_score(text: str) -> int:
     """Read from which score on calls come through. Raises `UserFacingError`."""
-    return _whole_number(text, "level.unreadable", 0, HIGHEST)
+    return _whole_number(text, "level.unreadable", 0, MAX_SCORE)
 
 
 def _whole_number(text: str, key: str, least: int, most: int) -> int:
@@ -188,7 +184,7 @@ def unmute(preferences: Preferences, token_address: str) -> Preferences:
 
 
 def why_no_alerts(subscriber: Subscriber, now: datetime) -> WithholdReason | None:
-    """Say why nothing at all goes to the subscriber now or later; `None` when he receives, or will."""
+    """Say why nothing at all goes to the subscriber now or later; `None` when they receive, or will."""
     if subscriber.paid_until is None or subscriber.paid_until <= now:
         return "expired"
     return "paused" if subscriber.paused else None
@@ -201,7 +197,7 @@ def _silenced(preferences: Preferences, token_address: str, now: datetime) -> Wi
     return "muted" if muted_until and now < muted_until else None
 
 
-def _has_slot(per_hour: int, score: int, now: datetime, recent: Sequence[CameUp]) -> bool:
+def _has_slot(per_hour: int, score: int, now: datetime, recent: Sequence[RecentAlert]) -> bool:
     last_hour = [one for one in recent if now - one.at < HOUR]
     free = per_hour - sum(one.sent for one in last_hour)
     if free <= 0:

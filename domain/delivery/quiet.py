@@ -18,7 +18,7 @@ from runtime.errors import UserFacingError
 MINUTES_PER_DAY: Final = 24 * 60
 _MINUTE: Final = timedelta(minutes=1)
 _HOUR: Final = timedelta(hours=1)
-_LONGEST: Final = 2 * MINUTES_PER_DAY
+_MAX_MINUTES: Final = 2 * MINUTES_PER_DAY
 """No wall clock needs more minutes than this to show all its minutes."""
 _NOON: Final = 12
 _TIME: Final = r"(\d{1,2})(?:[:.h](\d{2}))? ?(am|pm)?"
@@ -57,7 +57,7 @@ def quiet_until(quiet: QuietHours, time_zone: str, at: datetime) -> datetime:
     if local.utcoffset() == end.astimezone(zone).utcoffset():
         return end
     # The clock is put forward or back meanwhile: watch it minute by minute.
-    steps = (begun + _MINUTE * step for step in range(1, _LONGEST))
+    steps = (begun + _MINUTE * step for step in range(1, _MAX_MINUTES))
     return next((step for step in steps if not is_quiet(quiet, time_zone, step)), end)
 
 

@@ -1,7 +1,7 @@
 """The plain predicate: what a filter set says about one call, rule by rule.
 
-`passes` is the definition. The index (`domain/matching/index.py`) must give the same answer for every set and every
-call, only faster, and `explain` must add up to the same verdict; tests prove both.
+`explain` is the definition. The index (`domain/matching/index.py`) must give the same answer for every set and every
+call, only faster; tests prove it.
 
 - A `Range` is a closed interval; infinities compare as numbers do. A `Choice` compares as it is. `Words` are found
   anywhere in the text, both sides folded.
@@ -115,13 +115,8 @@ def rule_outcome(rule: Rule, value: float | str | None) -> Outcome:
     return "passed" if holds else "failed"
 
 
-def passes(filter_set: FilterSet, call: Call, fields: Sequence[FilterField] = FIELDS) -> bool:
-    """Whether `call` is one that this filter set asks for, by what is known now."""
-    return filter_set.enabled and all(rule.outcome == "passed" for rule in _judge(filter_set, call, fields))
-
-
 def explain(filter_set: FilterSet, call: Call, fields: Sequence[FilterField] = FIELDS) -> Verdict:
-    """The same verdict as `passes`, with every rule and what it saw, also after the first that failed."""
+    """Judge every rule by what is known now, also after the first that failed."""
     rules = tuple(_judge(filter_set, call, fields))
     outcomes = {rule.outcome for rule in rules}
     outcome: Outcome = "passed"

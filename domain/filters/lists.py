@@ -10,10 +10,19 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable
+from collections.abc import Set as AbstractSet
 from typing import Final
 
 from msgspec import Struct
 
+from domain.filters.registry import Choice, Words
+
+MAX_LENGTH: Final = 64
+"""Of a number or range that somebody types, in characters."""
+MAX_WORDS: Final = 20
+MAX_WORD_LENGTH: Final = 50
+MAX_CHOICES: Final = 100
+MAX_CHOICE_LENGTH: Final = 64
 MAX_TYPED: Final = 4096
 """Characters of one message."""
 NOTHING: Final = frozenset({"any", "off", "none"})
@@ -27,6 +36,15 @@ _DASHES: Final = "-‐‑‒–—―−"
 _ITEM: Final = re.compile(
     rf' ?(?P<dash>[{_DASHES}]?) ?(?:"(?P<quoted>(?:[^"]|"")*)" ?(?=[,;]|$)|(?P<bare>[^,;]*))(?:[,;]|$)'
 )
+
+
+class Unreadable(Exception):  # noqa: N818 - never leaves this room
+    """Carries the key of the error to show; what was typed and expected is added at the top."""
+
+    def __init__(self, key: str, **arguments: object) -> None:
+        super().__init__(key)
+        self.key = key
+        self.arguments = arguments
 
 
 class Items(Struct, frozen=True):
@@ -65,3 +83,53 @@ def _quoted(item: str) -> str:
     if "," in item or ";" in item or item[0] in _DASHES + '"' or item.lower() in NOTHING:
         return '"' + item.replace('"', '""') + '"'
     return item
+
+
+def read_choice(text: str, *, in_lower_case: bool) -> Choice | None:
+    """Launchpads and exchanges are known by names in lower case; a channel by its id. Raises `Unreadable`."""
+    items = _items(text, MAX_CHOICES, MAX_CHOICE_LENGTH)
+    if items is None:
+        return None
+    included, excluded = (frozenset(some) for some in items)
+    if in_lower_case:
+        included, excluded = (frozenset(map(str.lower, some)) for some in (included, excluded))
+    _refuse_contradiction(included, excluded)
+    return Choice(included, excluded)
+
+
+def read_words(text: str) -> Words | None:
+    """Words are compared by `fold`: of those that are alike the first counts. Raises `Unreadable`."""
+    items = _items(text, MAX_WORDS, MAX_WORD_LENGTH)
+    if items is None:
+        return None
+    included, excluded = ({fold(word): word for word in reversed(some)} for some in items)
+    _refuse_contradiction(included.keys(), excluded.keys())
+    return Words(tuple(reversed(included.values())), tuple(reversed(excluded.values())))
+
+
+def _items(text: str, largest: int, longest: int) -> tuple[tuple[str, ...], tuple[str, ...]] | None:
+    if len(text) > MAX_TYPED:
+        raise Unreadable("list.too_many", largest=largest)
+    if text.strip().lower() in NOTHING:
+        return None
+    items = read_list(text)
+    both = items.included + items.excluded
+    if not both:
+        raise Unreadable("list.unreadable")
+    if len(both) > largest:
+        raise Unreadable("list.too_many", largest=largest)
+    too_long = next((item for item in both if len(item) > longest), None)
+    if too_long is not None:
+        raise Unreadable("list.too_long", item=clip(too_long), largest=longest)
+    return items.included, items.excluded
+
+
+def _refuse_contradiction(included: AbstractSet[str], excluded: AbstractSet[str]) -> None:
+    both = included & excluded
+    if both:
+        raise Unreadable("list.contradiction", item=min(both))
+
+
+def clip(text: str) -> str:
+    """Shorten what was typed, to be shown in an error."""
+    return text if len(text) <= MAX_LENGTH else text[:MAX_LENGTH] + "…"

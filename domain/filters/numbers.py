@@ -1,9 +1,9 @@
 """Rules and numbers as people type and read them: `1.5k`, `$40,000`, `-20% - 200%`, `1d 6h`, `yes`, `cat, -inu`.
 
 A number that is read is a finite float, in the unit of the field (see `domain.filters.registry.Unit`), not negative but
-for a change, and of at most nine significant digits; `parse_value(show_value(v, unit), unit) == v` for every such v,
-and `parse_rule(show_rule(r, field), field) == r` for every rule r that was read. The words accepted here are grammar,
-not sentences: what people are told is in `texts/`, under the keys of the errors.
+for a change, and of at most nine significant digits; what `show_value` shows of such a number reads as the same
+number, and `parse_rule(show_rule(r, field), field) == r` for every rule r that was read. The words accepted here are
+grammar, not sentences: what people are told is in `texts/`, under the keys of the errors.
 """
 
 from __future__ import annotations
@@ -11,25 +11,18 @@ from __future__ import annotations
 import math
 import re
 import unicodedata
-from collections.abc import Set as AbstractSet
 from decimal import Decimal
 from typing import Final
 
 import msgspec
 
-from domain.filters.lists import MAX_TYPED, NOTHING, fold, read_list, show_list
+from domain.filters.lists import MAX_LENGTH, NOTHING, Unreadable, clip, read_choice, read_words, show_list
 from domain.filters.registry import MAX_WAIT_MINUTES, Choice, FilterField, Missing, Range, Rule, Unit, Words
 from runtime.errors import UserFacingError
 
-MAX_LENGTH: Final = 64
-"""Of a number or range that somebody types, in characters."""
-MAX_WORDS: Final = 20
-MAX_WORD_LENGTH: Final = 50
-MAX_CHOICES: Final = 100
-MAX_CHOICE_LENGTH: Final = 64
 DIGITS: Final = 9
 """Significant digits that are kept. Prices are not known any better, and nobody types more."""
-LARGEST: Final[dict[Unit, Decimal]] = {
+MAX_VALUE: Final[dict[Unit, Decimal]] = {
     "usd": Decimal(10**15),
     "percent": Decimal(100),
     "change": Decimal(10**9),
@@ -39,9 +32,9 @@ LARGEST: Final[dict[Unit, Decimal]] = {
     "count": Decimal(10**12),
     "duration": Decimal(3650 * 86_400),
 }
-SMALLEST: Final = Decimal("1e-18")
+MIN_VALUE: Final = Decimal("1e-18")
 """Anything smaller but zero is out of range."""
-LARGEST_SHOWN: Final = Decimal(10**16)
+MAX_SHOWN: Final = Decimal(10**16)
 """Feeds say anything; what is larger is shown with an exponent."""
 SHORT_DIGITS: Final = 3
 EXAMPLES: Final[dict[Unit, str]] = {
@@ -88,28 +81,6 @@ _NEGATIVE: Final = re.compile(r"-[$x×]?[\d.]")
 """A dash that touches a number is a sign; with a space between it is the dash of a range, as in `- 3h`."""
 
 
-class _Unreadable(Exception):  # noqa: N818 - never leaves this module
-    """Carries the key of the error to show; what was typed and expected is added at the top."""
-
-    def __init__(self, key: str, **arguments: object) -> None:
-        super().__init__(key)
-        self.key = key
-        self.arguments = arguments
-
-
-def parse_value(text: str, unit: Unit) -> float:
-    """One number. Raises `UserFacingError`: `number.unreadable`, `number.negative` or `number.out_of_range`.
-
-    A flag, a choice and a text are no numbers and always unreadable. The arguments of the error are `typed` and
-    `expected` (an example), and for the last one `largest`.
-    """
-    try:
-        return _value(_clean(text), unit)
-    except _Unreadable as error:
-        expected = EXAMPLES.get(unit, "")
-        raise UserFacingError(error.key, typed=_clip(text), expected=expected, **error.arguments) from None
-
-
 def parse_rule(text: str, field: FilterField) -> Rule | None:
     """A rule that fails where the value is missing, or `None` where the person wants none (`any`, `off`, `none`).
 
@@ -117,18 +88,19 @@ def parse_rule(text: str, field: FilterField) -> Rule | None:
     number alone is the minimum, of a duration the maximum; both ends belong to the range. In a change a dash that
     touches a number at its beginning is a sign. Flags: `yes`, `no`. Choices and words: see `domain.filters.lists`.
 
-    Raises `UserFacingError` with `typed` and `expected` as `parse_value` does, or `range.unreadable`,
+    Raises `UserFacingError` with `typed` and `expected` (an example): `number.unreadable`, `number.negative`,
+    `number.out_of_range` (`largest`), `range.unreadable`,
     `range.upside_down` (with `minimum` and `maximum` as shown), `flag.unreadable`, `list.unreadable` (no item),
     `list.too_many` (`largest`), `list.too_long` (`item`, `largest`), `list.contradiction` (`item`).
     """
     try:
         if field.unit == "choice":
-            return _choice(text, field)
+            return read_choice(text, in_lower_case=field.group == "origin")
         if field.unit == "text":
-            return _words(text)
+            return read_words(text)
         return _range(_clean(text), field.unit)
-    except _Unreadable as error:
-        raise UserFacingError(error.key, typed=_clip(text), expected=field.example, **error.arguments) from None
+    except Unreadable as error:
+        raise UserFacingError(error.key, typed=clip(text), expected=field.example, **error.arguments) from None
 
 
 def show_rule(rule: Rule | None, field: FilterField) -> str:
@@ -172,59 +144,12 @@ def show_short(value: float | str | None, unit: Unit) -> str:
 # reading
 
 
-def _clip(text: str) -> str:
-    return text if len(text) <= MAX_LENGTH else text[:MAX_LENGTH] + "…"
-
-
 def _clean(text: str) -> str:
     """One kind of digit, dash, space and case; what is too long to be a number is not looked at."""
     if len(text) > MAX_LENGTH:
-        raise _Unreadable("number.unreadable")
+        raise Unreadable("number.unreadable")
     plain = unicodedata.normalize("NFKC", text).translate(_DASHES).replace("’", "'").lower()
     return _SPACES.sub(" ", plain).strip()
-
-
-def _choice(text: str, field: FilterField) -> Choice | None:
-    items = _items(text, MAX_CHOICES, MAX_CHOICE_LENGTH)
-    if items is None:
-        return None
-    included, excluded = (frozenset(some) for some in items)
-    if field.group == "origin":  # launchpads and exchanges are known by names in lower case; a channel by its id
-        included, excluded = (frozenset(map(str.lower, some)) for some in (included, excluded))
-    _refuse_contradiction(included, excluded)
-    return Choice(included, excluded)
-
-
-def _words(text: str) -> Words | None:
-    items = _items(text, MAX_WORDS, MAX_WORD_LENGTH)
-    if items is None:
-        return None
-    included, excluded = ({fold(word): word for word in reversed(some)} for some in items)
-    _refuse_contradiction(included.keys(), excluded.keys())
-    return Words(tuple(reversed(included.values())), tuple(reversed(excluded.values())))
-
-
-def _items(text: str, largest: int, longest: int) -> tuple[tuple[str, ...], tuple[str, ...]] | None:
-    if len(text) > MAX_TYPED:
-        raise _Unreadable("list.too_many", largest=largest)
-    if text.strip().lower() in NOTHING:
-        return None
-    items = read_list(text)
-    both = items.included + items.excluded
-    if not both:
-        raise _Unreadable("list.unreadable")
-    if len(both) > largest:
-        raise _Unreadable("list.too_many", largest=largest)
-    too_long = next((item for item in both if len(item) > longest), None)
-    if too_long is not None:
-        raise _Unreadable("list.too_long", item=_clip(too_long), largest=longest)
-    return items.included, items.excluded
-
-
-def _refuse_contradiction(included: AbstractSet[str], excluded: AbstractSet[str]) -> None:
-    both = included & excluded
-    if both:
-        raise _Unreadable("list.contradiction", item=min(both))
 
 
 def _range(typed: str, unit: Unit) -> Range | None:
@@ -232,13 +157,13 @@ def _range(typed: str, unit: Unit) -> Range | None:
         return None
     if unit == "flag":
         if typed not in _FLAGS:
-            raise _Unreadable("flag.unreadable")
+            raise Unreadable("flag.unreadable")
         return _FLAGS[typed]
     low, high = _signed_ends(typed) if unit == "change" else _ends(typed, unit)
     minimum = None if low is None else _value(low, unit)
     maximum = None if high is None else _value(high, unit)
     if minimum is not None and maximum is not None and minimum > maximum:
-        raise _Unreadable("range.upside_down", minimum=show_value(minimum, unit), maximum=show_value(maximum, unit))
+        raise Unreadable("range.upside_down", minimum=show_value(minimum, unit), maximum=show_value(maximum, unit))
     return Range(minimum, maximum)
 
 
@@ -255,9 +180,9 @@ def _ends(typed: str, unit: Unit) -> tuple[str | None, str | None]:
         return (None, low) if unit == "duration" else (low, None)
     high = more[0]
     if _NEGATIVE.match(typed) or (len(more) > 1 and not high):
-        raise _Unreadable("number.negative")
+        raise Unreadable("number.negative")
     if len(more) > 1 or not (low or high):
-        raise _Unreadable("range.unreadable")
+        raise Unreadable("range.unreadable")
     return low or None, high or None
 
 
@@ -271,21 +196,21 @@ def _signed_ends(typed: str) -> tuple[str | None, str | None]:
         return typed, None
     low, high = typed[: between.start()].strip(), typed[between.end() :].strip()
     if not (low or high):
-        raise _Unreadable("range.unreadable")
+        raise Unreadable("range.unreadable")
     return low or None, high or None
 
 
 def _value(typed: str, unit: Unit) -> float:
     if unit != "change" and _NEGATIVE.match(typed):
-        raise _Unreadable("number.negative")
+        raise Unreadable("number.negative")
     number = _duration(typed) if unit == "duration" else _number(typed, unit)
     if number is None:
-        raise _Unreadable("number.unreadable")
+        raise Unreadable("number.unreadable")
     number = _rounded(number, DIGITS)
     if unit in {"count", "duration"} and number != number.to_integral_value():
-        raise _Unreadable("number.unreadable")
-    if abs(number) > LARGEST[unit] or 0 < abs(number) < SMALLEST:
-        raise _Unreadable("number.out_of_range", largest=show_value(float(LARGEST[unit]), unit))
+        raise Unreadable("number.unreadable")
+    if abs(number) > MAX_VALUE[unit] or 0 < abs(number) < MIN_VALUE:
+        raise Unreadable("number.out_of_range", largest=show_value(float(MAX_VALUE[unit]), unit))
     return float(number)
 
 
@@ -330,7 +255,7 @@ def _show_range(limits: Range | None, unit: Unit) -> str:
 
 def _show(value: float | str | None, unit: Unit, digits: int) -> str:
     if isinstance(value, str):
-        return _clip(value)
+        return clip(value)
     if value is None or math.isnan(value):
         return "?"
     if unit == "flag":
@@ -343,7 +268,7 @@ def _show_number(value: float, unit: Unit, digits: int) -> str:
     if math.isinf(value):
         return f"{sign}∞"
     exact = abs(Decimal(repr(float(value))))
-    if exact > LARGEST_SHOWN or 0 < exact < SMALLEST:
+    if exact > MAX_SHOWN or 0 < exact < MIN_VALUE:
         return f"{sign}{exact:.1e}"
     if unit == "duration":
         return sign + _show_duration(exact, None if digits == DIGITS else 2)

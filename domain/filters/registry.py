@@ -82,7 +82,7 @@ class FilterSet(Struct, frozen=True, kw_only=True, omit_defaults=True):
     rules: dict[str, Rule] = {}
     """By `FilterField.key`; a field that is absent is not filtered. No rule at all: every call passes."""
     follows: str | None = None
-    """Key of the preset whose changes reach this set; `None` once the subscriber changed a rule himself."""
+    """Key of the preset whose changes reach this set; `None` once the subscriber changed a rule themselves."""
 
 
 def _age_s(call: Call) -> float | None:

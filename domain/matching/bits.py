@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 Bitmap = npt.NDArray[np.uint64]
 Rows = npt.NDArray[np.int32]
-Places = npt.NDArray[np.intp]
+RowNumbers = npt.NDArray[np.intp]
 """What numpy indexes with: such rows need no conversion."""
 Flags = npt.NDArray[np.bool_]
 
@@ -21,7 +21,6 @@ BIT: Final = tuple(BITS)
 NOT_BIT: Final = tuple(np.invert(BITS))
 EVERY_ROW: Final = np.uint64(2**64 - 1)
 """A word in which every bit is set."""
-NO_ROWS: Final[Rows] = np.empty(0, dtype=np.int32)
 
 
 def words_for(rows: int) -> int:
@@ -40,7 +39,7 @@ def unpack(bitmap: Bitmap) -> Flags:
 class Sparse(NamedTuple):
     """A bitmap by its words that are not empty, ascending."""
 
-    words: Places
+    words: RowNumbers
     bits: Bitmap
 
     @classmethod
@@ -49,7 +48,7 @@ class Sparse(NamedTuple):
         return cls(words, bitmap.take(words))
 
 
-def rows_in(sparse: Sparse) -> Places:
+def rows_in(sparse: Sparse) -> RowNumbers:
     """The rows, ascending."""
     places = unpack(sparse.bits).nonzero()[0]
     rows = sparse.words.take(places >> 6)

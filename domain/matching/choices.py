@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from domain.filters.registry import Choice, FilterField
-from domain.matching.bits import BIT, EVERY_ROW, NOT_BIT, ROWS_PER_WORD, Bitmap, Places, Rows, add_rows
+from domain.matching.bits import BIT, EVERY_ROW, NOT_BIT, ROWS_PER_WORD, Bitmap, RowNumbers, Rows, add_rows
 
 BITMAPS: Final = 512
 """So many are kept however long they are; at a million rows a bitmap is 125 kB."""
@@ -77,7 +77,7 @@ class ChoiceColumn:
             return self.unnamed
         return np.bitwise_xor(self.unnamed, self._bitmap(number), into)
 
-    def passing_in(self, words: Places, value: str | None) -> Bitmap:
+    def passing_in(self, words: RowNumbers, value: str | None) -> Bitmap:
         """`passing`, of these words alone."""
         if value is None:
             return self.missing.take(words)

@@ -18,26 +18,19 @@ from domain.calls.events import Call
 from domain.filters.explanation import fits, number_of, seen_number, seen_text, seen_value
 from domain.filters.lists import fold
 from domain.filters.registry import Choice, FilterField, FilterSet, Range, Words
-from domain.matching.bits import ROWS_PER_WORD, Bitmap, Places, Sparse, few_rows_in, rows_in, words_for
+from domain.matching.bits import ROWS_PER_WORD, Bitmap, RowNumbers, Sparse, few_rows_in, rows_in, words_for
 from domain.matching.choices import ChoiceColumn
 from domain.matching.labels import FoldedWords, Texts, WaitRules, Waits, WordRules, folded
+from domain.matching.memory import FEW_WORDS, RangeMemory, region_of
 from domain.matching.ranges import RangeColumn
 from domain.matching.thresholds import Floats, ThresholdTable
 
 FEW_ROWS: Final = 4
 """Verified one by one: for so few, numpy takes longer, most of all when its routines are cold."""
-NO_PLACES: Final[Places] = np.empty(0, dtype=np.intp)
+NO_ROWS: Final[RowNumbers] = np.empty(0, dtype=np.intp)
 
 Step = tuple[Callable[[Call], float | str | None], list[float], list[Bitmap], int, int]
 """Of one column of numbers: the field's value, edges, views, place of the first operand, position of the field."""
-Place = tuple[int, ...]
-"""Of a call between the thresholds of all columns: the identities of the bitmaps of its buckets."""
-FEW_WORDS: Final = 16
-"""Of bitmaps. When no more are left of a call, hardly anybody wants its token, as is so with most, and many tokens lie
-between the same thresholds: who is left by ranges alone is noted for the next one there."""
-NOTED_WORDS: Final = 256
-MOST_NOTED: Final = 1_024
-"""Places, of at most 4 kB each."""
 
 
 class RowRules(NamedTuple):
@@ -69,8 +62,7 @@ class Columns:
         self._waits = WaitRules(words)
         self._plan: list[Step] = []
         """Empty when columns came, went or were made anew; made at the next call."""
-        self._noted: dict[Place, Sparse] = {}
-        """Rows whose ranges touch all buckets of a call, where they are few. Until any row changes."""
+        self._memory = RangeMemory()
         self._texts_at = [at for at, field in enumerate(self.fields) if field.unit == "text"]
         self._make_buffers()
 
@@ -229,23 +221,23 @@ class Columns:
     def waits_of(self, row: int) -> Waits:
         return self._waits.of(row)
 
-    def passing(self, call: Call, used: Bitmap, hidden: Bitmap | None = None) -> Places:
+    def passing(self, call: Call, used: Bitmap, hidden: Bitmap | None = None) -> RowNumbers:
         """Those of the rows in use, without the hidden ones, that pass. Ascending."""
         bitmaps, operands = self._look_up(call)
         if hidden is not None:
             left = self._intersect_choices(call, self._intersect(self._without(used, hidden), bitmaps))
             return self._verified(call, Sparse.of(left), operands)
-        place = tuple(map(id, bitmaps))
-        noted = self._noted.get(place)
-        if noted is not None:
-            return self._verified(call, self._choosing(call, noted), operands)
+        region = region_of(bitmaps)
+        known = self._memory.get(region)
+        if known is not None:
+            return self._verified(call, self._choosing(call, known), operands)
         in_range = self._intersect(used, bitmaps)
         left = Sparse.of(self._intersect_choices(call, in_range))
         if left.words.size <= FEW_WORDS:
-            self._note(place, Sparse.of(in_range))
+            self._memory.put(region, Sparse.of(in_range))
         return self._verified(call, left, operands)
 
-    def waiting(self, call: Call, rows: Bitmap, hidden: Bitmap | None = None) -> Places:
+    def waiting(self, call: Call, rows: Bitmap, hidden: Bitmap | None = None) -> RowNumbers:
         """Those of `rows`, without the hidden ones, that fail nothing: they pass or wait. Ascending."""
         bitmaps, operands = self._look_up(call, lenient=True)
         left = self._intersect(self._without(rows, hidden), bitmaps)
@@ -279,13 +271,6 @@ class Columns:
     def _without(self, rows: Bitmap, hidden: Bitmap | None) -> Bitmap:
         return rows if hidden is None else np.bitwise_and(rows, np.invert(hidden, self._scratch), self._result)
 
-    def _note(self, place: Place, in_range: Sparse) -> None:
-        if in_range.words.size > NOTED_WORDS:
-            return
-        if len(self._noted) >= MOST_NOTED:
-            self._noted.clear()
-        self._noted[place] = in_range
-
     def _choosing(self, call: Call, in_range: Sparse) -> Sparse:
         """Those that choose the call's channel, chain, launchpad and exchange."""
         words, bits = in_range
@@ -295,7 +280,7 @@ class Columns:
         at = bits.nonzero()[0]
         return Sparse(words.take(at), bits.take(at))
 
-    def _verified(self, call: Call, left: Sparse, operands: list[float], *, lenient: bool = False) -> Places:
+    def _verified(self, call: Call, left: Sparse, operands: list[float], *, lenient: bool = False) -> RowNumbers:
         few = few_rows_in(left, FEW_ROWS)
         if few is None:
             found = rows_in(left)
@@ -303,13 +288,12 @@ class Columns:
         else:
             holds = self._thresholds.holds
             few = [row for row in few if holds(row, operands)]
-            found = np.array(few, dtype=np.intp) if few else NO_PLACES
+            found = np.array(few, dtype=np.intp) if few else NO_ROWS
         return self._with_words(call, found, lenient=lenient)
 
     def _changed(self) -> None:
         self._plan = []
-        if self._noted:
-            self._noted = {}
+        self._memory.forget()
 
     def _make_plan(self) -> list[Step]:
         """Everything that a call needs of the columns in use, side by side."""
@@ -339,7 +323,7 @@ class Columns:
         texts = {position: seen_text(self.fields[position], call) for position in self._texts_at}
         return {position: None if text is None else fold(text) for position, text in texts.items()}
 
-    def passing_each(self, calls: Sequence[Call], rows: Bitmap) -> list[Places]:
+    def passing_each(self, calls: Sequence[Call], rows: Bitmap) -> list[RowNumbers]:
         """`passing` of each call."""
         result: Bitmap = np.empty((len(calls), len(rows)), dtype=np.uint64)
         result[:] = rows
@@ -353,7 +337,7 @@ class Columns:
         parts = np.split(found[holds], np.searchsorted(which[holds], np.arange(1, len(calls))))
         return [self._with_words(call, some) for call, some in zip(calls, parts, strict=True)]
 
-    def _with_words(self, call: Call, rows: Places, *, lenient: bool = False) -> Places:
+    def _with_words(self, call: Call, rows: RowNumbers, *, lenient: bool = False) -> RowNumbers:
         if not self._words.count or not rows.size:
             return rows
         return rows[self._words.verify(rows, self._folded_texts(call), lenient=lenient)]

@@ -16,7 +16,7 @@ from msgspec import Struct
 from domain.filters.explanation import finds
 from domain.filters.lists import fold
 from domain.filters.registry import Missing, Words
-from domain.matching.bits import BIT, NOT_BIT, Bitmap, Flags, Places
+from domain.matching.bits import BIT, NOT_BIT, Bitmap, Flags, RowNumbers
 
 LabelT = TypeVar("LabelT", bound=Hashable)
 Waits = tuple[tuple[int, int], ...]
@@ -78,7 +78,7 @@ class RowLabels(Generic[LabelT]):
             self._labels[number] = None
             self._free.append(number)
 
-    def select(self, rows: Places, holds: Callable[[LabelT], bool]) -> Flags:
+    def select(self, rows: RowNumbers, holds: Callable[[LabelT], bool]) -> Flags:
         """Which of the rows have no label, or one that holds."""
         numbers = self._number_of_row.take(np.minimum(rows, len(self._number_of_row) - 1))
         numbers[rows >= len(self._number_of_row)] = 0
@@ -122,7 +122,7 @@ class WordRules:
     def write(self, row: int, rules: tuple[FoldedWords, ...]) -> None:
         self._labels.write(row, rules or None)
 
-    def verify(self, rows: Places, texts: Texts, *, lenient: bool) -> Flags:
+    def verify(self, rows: RowNumbers, texts: Texts, *, lenient: bool) -> Flags:
         """Which rows pass; with `lenient` also those that only wait for a text."""
 
         def holds(rules: tuple[FoldedWords, ...]) -> bool:

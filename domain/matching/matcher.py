@@ -65,7 +65,7 @@ Pair = tuple[int, int]
 """(user id, number of a filter set)"""
 
 
-class Waiting(Struct, frozen=True, kw_only=True, gc=False):
+class PendingPair(Struct, frozen=True, kw_only=True, gc=False):
     """Every rule of the set that has a value passes, and at least one waits for its value."""
 
     user_id: int
@@ -80,7 +80,7 @@ class Decision(Struct, frozen=True, kw_only=True, gc=False):
     call: Call
     accepted: tuple[Pair, ...]
     """Each subscriber once, by the lowest number of a set that passed."""
-    waiting: tuple[Waiting, ...] = ()
+    waiting: tuple[PendingPair, ...] = ()
     """Sets of subscribers who are not accepted, for `recheck` until their time is over."""
     checked_channels: tuple[str, ...]
     """Channels checked for this token within the hour, for those who changed nothing meanwhile."""
@@ -134,7 +134,7 @@ class Matcher:
     # subscribers
 
     def put_subscriber(self, user_id: int, filter_sets: Iterable[FilterSet]) -> None:
-        """The subscriber joined, or changed something: these are all of his filter sets from now on."""
+        """The subscriber joined, or changed something: these are all of their filter sets from now on."""
         current = tuple(filter_sets)
         if any(filter_set.user_id != user_id for filter_set in current):
             raise ValueError("a filter set of somebody else")
@@ -178,7 +178,9 @@ class Matcher:
         checked = tuple(token.cohorts[0].channels)
         return Decision(call=call, accepted=accepted, waiting=waiting, checked_channels=checked, reason=reason)
 
-    def recheck(self, call: Call, pairs: Iterable[Pair], now: datetime) -> tuple[tuple[Pair, ...], tuple[Waiting, ...]]:
+    def recheck(
+        self, call: Call, pairs: Iterable[Pair], now: datetime
+    ) -> tuple[tuple[Pair, ...], tuple[PendingPair, ...]]:
         """Look again at pairs that `decide` left waiting: those accepted now, and those that wait still.
 
         `call` is the call that was decided, with the newer data of its token. The sets count as they are now. Who
@@ -225,7 +227,7 @@ class Matcher:
 
     def _look(
         self, call: Call, token: TokenMemory, hidden: Bitmap | None, now: datetime
-    ) -> tuple[tuple[Pair, ...], tuple[Waiting, ...]]:
+    ) -> tuple[tuple[Pair, ...], tuple[PendingPair, ...]]:
         """Hold the call against all rows that are not hidden, and accept it for whom it passes."""
         waiting = self.index.waiting(call, hidden)  # first, since accepting may add to `hidden`
         rows = self.index.match(call, hidden)
@@ -238,17 +240,17 @@ class Matcher:
 
     def _still_waiting(
         self, call: Call, rows: Sequence[WaitingRow], accepted: Sequence[Pair], now: datetime
-    ) -> tuple[Waiting, ...]:
+    ) -> tuple[PendingPair, ...]:
         """Without those whose time is over and those who have the token from another set."""
         served = {user_id for user_id, _ in accepted}
-        found: list[Waiting] = []
+        found: list[PendingPair] = []
         for row, waits in rows:
             user_id = int(self.index.owners[row])
             until = call.called_at + timedelta(minutes=max(minutes for _, minutes in waits))
             if user_id not in served and now < until:
                 missing = tuple(self.index.fields[position].key for position, _ in waits)
                 number = int(self.index.numbers[row])
-                found.append(Waiting(user_id=user_id, set_number=number, until=until, missing=missing))
+                found.append(PendingPair(user_id=user_id, set_number=number, until=until, missing=missing))
         return tuple(found)
 
     def token_record(self, token_address: str, status: Status = "rejected") -> ProcessedToken | None:

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from msgspec import Struct
 
 from domain.filters.registry import Range
-from domain.matching.bits import Flags, Places
+from domain.matching.bits import Flags, RowNumbers
 
 Floats = npt.NDArray[np.float64]
 RangeRules = Mapping[int, Range]
@@ -41,7 +41,7 @@ def rule_bounds(limits: Range) -> tuple[float, float]:
 class FieldRules(Struct, frozen=True):
     """What a stretch of rows demands of one field: `n` rows that have a rule, in ascending order."""
 
-    rows: Places
+    rows: RowNumbers
     """(n,) offsets from the start of the stretch."""
     minimums: Floats
     """(n,)"""
@@ -124,7 +124,7 @@ class ThresholdTable:
         self._codes[where] = np.array(codes, dtype=np.uint16).reshape(-1, SLOTS)
         self._bounds[where] = np.array(bounds, dtype=np.float64).reshape(-1, SLOTS)
 
-    def _free_wide(self, where: int | Places) -> None:
+    def _free_wide(self, where: int | RowNumbers) -> None:
         if not len(self._wide):
             return
         wide_of = np.atleast_1d(self._wide_of[where])
@@ -175,7 +175,7 @@ class ThresholdTable:
         rows = np.flatnonzero(has_rule)
         return FieldRules(rows, low[rows], high[rows])
 
-    def verify(self, rows: Places, operands: Floats, base: Places | None = None) -> Flags:
+    def verify(self, rows: RowNumbers, operands: Floats, base: RowNumbers | None = None) -> Flags:
         """Which of `rows` hold, exactly.
 
         `operands` are the 2C + 1 operands of one call, or of several calls one after the other with `base[i]` the
@@ -200,7 +200,7 @@ class ThresholdTable:
         bounds: list[float] = self._bounds[row].tolist()
         return all(bound <= operands[code] for code, bound in zip(codes, bounds, strict=True))
 
-    def _verify_wide(self, rows: Places, operands: Floats, base: Places | None, verdict: Flags) -> None:
+    def _verify_wide(self, rows: RowNumbers, operands: Floats, base: RowNumbers | None, verdict: Flags) -> None:
         wide_of = self._wide_of.take(rows)
         at = np.flatnonzero(wide_of >= 0)
         if not at.size:

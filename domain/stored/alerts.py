@@ -8,7 +8,7 @@ from typing import ClassVar
 from msgspec import Struct
 
 from domain.calls.events import Call
-from domain.matching.matcher import Waiting
+from domain.matching.matcher import PendingPair
 
 
 class HeldCall(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -61,7 +61,7 @@ class WaitingCall(Struct, frozen=True, kw_only=True, gc=False):
     """A call that somebody still waits for."""
 
     call: Call
-    pairs: tuple[Waiting, ...]
+    pairs: tuple[PendingPair, ...]
 
     @property
     def until(self) -> datetime:

@@ -13,5 +13,5 @@ ALL: Final[frozenset[Partition]] = frozenset(range(PARTITIONS))
 
 
 def partition_of(user_id: int) -> Partition:
-    """The part to which everything about a subscriber belongs: his matching and his sending."""
+    """The part to which everything about a subscriber belongs: their matching and their sending."""
     return user_id % PARTITIONS

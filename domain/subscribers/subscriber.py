@@ -13,6 +13,8 @@ MessageKind = Literal["alert", "late", "digest", "report"]
 CardField = Literal["market_cap", "liquidity", "age", "holders", "price", "security", "channel", "latency", "image"]
 CardButton = Literal["copy", "chart", "explorer", "why", "mute"]
 
+NOTHING_PASSES = 101
+"""Above the highest score."""
 ALL_BUTTONS: tuple[CardButton, ...] = ("copy", "chart", "explorer", "why", "mute")
 
 
@@ -21,8 +23,8 @@ class QuietHours(Struct, frozen=True, kw_only=True):
 
     start_minute: int
     end_minute: int
-    pass_score: int = 101
-    """Calls that score at least this (0-100, `domain/calls/score.py`) come through; 101 lets none through."""
+    pass_score: int = NOTHING_PASSES
+    """Calls that score at least this (0-100, `domain/calls/score.py`) come through."""
 
 
 class Destination(Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -12,8 +12,8 @@ from texts.markup import join
 class HelpMixin(BotBase):
     @command("help", help="help.help")
     async def help(self, turn: Turn) -> None:
-        texts, language = self.services.texts, turn.language
-        admin = turn.chat_id in self.services.admin_chat_ids
+        texts, language = self.services.conversation.texts, turn.language
+        admin = turn.chat_id in self.services.conversation.admin_chat_ids
         lines = [
             texts.render("help.line", language, command=name, about=about)
             for name, about in collect(type(self)).menu(texts, admin=admin, language=language).items()
@@ -22,7 +22,7 @@ class HelpMixin(BotBase):
 
     @command("cancel", help="help.cancel")
     async def cancel(self, turn: Turn) -> None:
-        await self.services.inputs.cancel(turn.user_id)
+        await self.services.conversation.inputs.cancel(turn.user_id)
         await self._say(turn, "cancel.done")
 
     @otherwise
@@ -30,4 +30,4 @@ class HelpMixin(BotBase):
         await self._say(turn, "unknown.command" if turn.text.startswith("/") else "unknown.text")
 
     async def _say(self, turn: Turn, key: str) -> None:
-        await self.reply(turn, Message(html=str(self.services.texts.render(key, turn.language))))
+        await self.reply(turn, Message(html=str(self.services.conversation.texts.render(key, turn.language))))

@@ -17,7 +17,7 @@ from services.subscribers.subscribers import Opened
 class StartMixin(BotBase):
     @command("start", help="help.start")
     async def start(self, turn: Turn) -> None:
-        opened = await self.services.subscribers.open(
+        opened = await self.services.subscribers.subscribers.open(
             user_id=turn.user_id, chat_id=turn.chat_id, name=turn.name, language=turn.language
         )
         payload = turn.text.partition(" ")[2].strip()
@@ -30,11 +30,11 @@ class StartMixin(BotBase):
 
     async def _greet(self, turn: Turn, opened: Opened) -> None:
         view = view_of(self.services, turn)
-        presets = self.services.presets.all()
+        presets = self.services.subscribers.presets.all()
         welcome = view.html(
             "start.new",
             name=turn.name,
-            days=self.services.subscriptions.status(opened.subscriber).days_left,
+            days=self.services.payments.subscriptions.status(opened.subscriber).days_left,
             presets=preset_lines(view, presets),
         )
         own = view.button("button.own_filter", AddSet())
@@ -43,7 +43,7 @@ class StartMixin(BotBase):
 
     async def _welcome_back(self, turn: Turn, opened: Opened) -> None:
         view = view_of(self.services, turn)
-        state = subscriber_state(view, opened.subscriber, self.services.clock())
+        state = subscriber_state(view, opened.subscriber, self.services.conversation.clock())
         settings = view.button("button.settings", ShowSettings())
         welcome = view.html("start.back", name=turn.name, state=state)
         await self.reply(turn, message(welcome, keyboard=((settings,),)))
@@ -52,16 +52,16 @@ class StartMixin(BotBase):
         """Preview the set behind a link; a newcomer whose link leads nowhere is greeted as any other."""
         view = view_of(self.services, turn)
         try:
-            shared = await self.services.sharing.open(code)
+            shared = await self.services.subscribers.sharing.open(code)
         except UserFacingError as error:
             await self.reply(turn, message(view.html(error.key, **error.arguments)))
             if opened.created:
                 await self._greet(turn, opened)
             return
-        days = self.services.subscriptions.status(opened.subscriber).days_left
+        days = self.services.payments.subscriptions.status(opened.subscriber).days_left
         note = view.html("share.welcome", name=turn.name, days=days) if opened.created else None
         await self.reply(turn, preview(view, shared, note))
 
     @membership
     async def membership_changed(self, turn: Turn, reachable: bool) -> None:  # noqa: FBT001 - a route's argument
-        await self.services.subscribers.set_unreachable(turn.user_id, unreachable=not reachable)
+        await self.services.subscribers.subscribers.set_unreachable(turn.user_id, unreachable=not reachable)

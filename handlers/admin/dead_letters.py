@@ -13,25 +13,25 @@ from domain.stored.outgoing import Digest, Envelope
 from handlers.conversation.base import BotBase, Turn
 from handlers.conversation.menus import Keyboard, View, message, view_of
 from handlers.conversation.routing import callback, command
-from services.claims.dead_letters import NEWEST, DeadLetter, LetterPage
+from services.claims.dead_letters import NEWEST, DeadLetter, DeadLetterPage
 from texts.markup import Html
 
-LETTERS_PER_PAGE: Final = 5
+DEAD_LETTERS_PER_PAGE: Final = 5
 
 
-class ShowLetters(CallbackData, frozen=True, array_like=True):
+class ShowDeadLetters(CallbackData, frozen=True, array_like=True):
     prefix: ClassVar[str] = "letters"
     after: str
     """Where the page begins, see `DeadLetters.page`; here and below."""
 
 
-class ReplayLetter(CallbackData, frozen=True, array_like=True):
+class ReplayDeadLetter(CallbackData, frozen=True, array_like=True):
     prefix: ClassVar[str] = "letteragain"
     entry_id: str
     after: str
 
 
-class DiscardLetter(CallbackData, frozen=True, array_like=True):
+class DiscardDeadLetter(CallbackData, frozen=True, array_like=True):
     prefix: ClassVar[str] = "letterdrop"
     entry_id: str
     after: str
@@ -49,89 +49,93 @@ class ReplayAll(CallbackData, frozen=True, array_like=True):
     """The newest letter when it was asked: what died since was not meant."""
 
 
-class AdminLettersMixin(BotBase):
-    @command("letters", help="help.letters", admin=True)
-    async def letters(self, turn: Turn) -> None:
-        await self._show_letters(turn, NEWEST)
+class AdminDeadLettersMixin(BotBase):
+    @command("dead_letters", help="help.dead_letters", admin=True)
+    async def dead_letters(self, turn: Turn) -> None:
+        await self._show_dead_letters(turn, NEWEST)
 
-    @callback(ShowLetters, admin=True)
-    async def show_letters(self, turn: Turn, data: ShowLetters) -> None:
-        await self._show_letters(turn, data.after)
+    @callback(ShowDeadLetters, admin=True)
+    async def show_dead_letters(self, turn: Turn, data: ShowDeadLetters) -> None:
+        await self._show_dead_letters(turn, data.after)
 
-    @callback(ReplayLetter, admin=True)
-    async def replay_letter(self, turn: Turn, data: ReplayLetter) -> str:
-        outcome = await self.services.letters.replay(data.entry_id)
-        await self._show_letters(turn, data.after)
-        key = {"replayed": "letters.replayed", "gone": "letters.gone", "unreadable": "letters.cannot_replay"}[outcome]
+    @callback(ReplayDeadLetter, admin=True)
+    async def replay_dead_letter(self, turn: Turn, data: ReplayDeadLetter) -> str:
+        outcome = await self.services.claims.dead_letters.replay(data.entry_id)
+        await self._show_dead_letters(turn, data.after)
+        key = {
+            "replayed": "dead_letters.replayed",
+            "gone": "dead_letters.gone",
+            "unreadable": "dead_letters.cannot_replay",
+        }[outcome]
         return view_of(self.services, turn).plain(key)
 
-    @callback(DiscardLetter, admin=True)
-    async def discard_letter(self, turn: Turn, data: DiscardLetter) -> str:
-        discarded = await self.services.letters.discard(data.entry_id)
-        await self._show_letters(turn, data.after)
-        return view_of(self.services, turn).plain("letters.discarded" if discarded else "letters.gone")
+    @callback(DiscardDeadLetter, admin=True)
+    async def discard_dead_letter(self, turn: Turn, data: DiscardDeadLetter) -> str:
+        discarded = await self.services.claims.dead_letters.discard(data.entry_id)
+        await self._show_dead_letters(turn, data.after)
+        return view_of(self.services, turn).plain("dead_letters.discarded" if discarded else "dead_letters.gone")
 
     @callback(AskReplayAll, admin=True)
     async def ask_replay_all(self, turn: Turn, _data: AskReplayAll) -> None:
-        view, count = view_of(self.services, turn), await self.services.letters.count()
-        newest = (await self.services.letters.page(NEWEST, 1)).letters
+        view, count = view_of(self.services, turn), await self.services.claims.dead_letters.count()
+        newest = (await self.services.claims.dead_letters.page(NEWEST, 1)).dead_letters
         if not newest:
-            await self._show_letters(turn, NEWEST)
+            await self._show_dead_letters(turn, NEWEST)
             return
-        yes = view.button("button.letters_yes", ReplayAll(newest[0].entry_id))
-        back = view.button("button.back", ShowLetters(NEWEST))
-        await self.show(turn, message(view.html("letters.ask_all", count=count), keyboard=((yes,), (back,))))
+        yes = view.button("button.dead_letters_yes", ReplayAll(newest[0].entry_id))
+        back = view.button("button.back", ShowDeadLetters(NEWEST))
+        await self.show(turn, message(view.html("dead_letters.ask_all", count=count), keyboard=((yes,), (back,))))
 
     @callback(ReplayAll, admin=True)
-    async def replay_all_letters(self, turn: Turn, data: ReplayAll) -> str:
-        done = await self.services.letters.replay_all(data.up_to)
-        await self._show_letters(turn, NEWEST)
+    async def replay_all_dead_letters(self, turn: Turn, data: ReplayAll) -> str:
+        done = await self.services.claims.dead_letters.replay_all(data.up_to)
+        await self._show_dead_letters(turn, NEWEST)
         view = view_of(self.services, turn)
-        return view.plain("letters.all_replayed", replayed=done.replayed, unreadable=done.unreadable)
+        return view.plain("dead_letters.all_replayed", replayed=done.replayed, unreadable=done.unreadable)
 
-    async def _show_letters(self, turn: Turn, after: str) -> None:
-        view, letters = view_of(self.services, turn), self.services.letters
-        page, count = await letters.page(after, LETTERS_PER_PAGE), await letters.count()
-        if not page.letters:
-            refresh = view.button("button.refresh", ShowLetters(NEWEST))
-            await self.show(turn, message(view.html("letters.none"), keyboard=((refresh,),)))
+    async def _show_dead_letters(self, turn: Turn, after: str) -> None:
+        view, dead_letters = view_of(self.services, turn), self.services.claims.dead_letters
+        page, count = await dead_letters.page(after, DEAD_LETTERS_PER_PAGE), await dead_letters.count()
+        if not page.dead_letters:
+            refresh = view.button("button.refresh", ShowDeadLetters(NEWEST))
+            await self.show(turn, message(view.html("dead_letters.none"), keyboard=((refresh,),)))
             return
-        now = self.services.clock()
-        lines = (_letter(view, number, letter, now) for number, letter in enumerate(page.letters, 1))
-        text = view.html("letters.main", count=count, letters=view.listed(lines, "\n\n"))
+        now = self.services.conversation.clock()
+        lines = (_letter(view, number, letter, now) for number, letter in enumerate(page.dead_letters, 1))
+        text = view.html("dead_letters.main", count=count, dead_letters=view.listed(lines, "\n\n"))
         await self.show(turn, message(text, keyboard=_keyboard(view, page, after, count)))
 
 
 def _letter(view: View, number: int, letter: DeadLetter, now: datetime) -> Html:
     outgoing, reason = letter.outgoing, letter.reason
-    age = show_short(max(0.0, (now - letter.buried_at).total_seconds()), "duration")
+    age = show_short(max(0.0, (now - letter.dead_lettered_at).total_seconds()), "duration")
     if outgoing is None:
-        return view.html("letters.unreadable", number=number, age=age, reason=reason)
+        return view.html("dead_letters.unreadable", number=number, age=age, reason=reason)
     told = {"number": number, "age": age, "user_id": outgoing.user_id, "reason": reason}
     match outgoing:
         case Alert(token_address=token):
-            return view.html("letters.line", **told, token=token)
+            return view.html("dead_letters.line", **told, token=token)
         case Digest(held=held):
-            return view.html("letters.digest", **told, calls=len(held))
+            return view.html("dead_letters.digest", **told, calls=len(held))
         case Envelope(kind=kind, subject=subject):
-            return view.html("letters.message", **told, kind=kind, subject=subject)
+            return view.html("dead_letters.message", **told, kind=kind, subject=subject)
 
 
-def _keyboard(view: View, page: LetterPage, after: str, count: int) -> Keyboard:
-    places = (("button.letters_newer", page.newer), ("button.letters_older", page.older))
-    turning = tuple(view.button(key, ShowLetters(at)) for key, at in places if at is not None)
+def _keyboard(view: View, page: DeadLetterPage, after: str, count: int) -> Keyboard:
+    places = (("button.dead_letters_newer", page.newer), ("button.dead_letters_older", page.older))
+    turning = tuple(view.button(key, ShowDeadLetters(at)) for key, at in places if at is not None)
     return (
-        *(_actions(view, number, letter, after) for number, letter in enumerate(page.letters, 1)),
+        *(_actions(view, number, letter, after) for number, letter in enumerate(page.dead_letters, 1)),
         *((turning,) if turning else ()),
         (
-            view.button("button.letters_all", AskReplayAll(), count=count),
-            view.button("button.refresh", ShowLetters(NEWEST)),
+            view.button("button.dead_letters_all", AskReplayAll(), count=count),
+            view.button("button.refresh", ShowDeadLetters(NEWEST)),
         ),
     )
 
 
 def _actions(view: View, number: int, letter: DeadLetter, after: str) -> tuple[Button, ...]:
-    discard = view.button("button.letter_discard", DiscardLetter(letter.entry_id, after), number=number)
+    discard = view.button("button.dead_letter_discard", DiscardDeadLetter(letter.entry_id, after), number=number)
     if letter.outgoing is None:
         return (discard,)
-    return view.button("button.letter_replay", ReplayLetter(letter.entry_id, after), number=number), discard
+    return view.button("button.dead_letter_replay", ReplayDeadLetter(letter.entry_id, after), number=number), discard

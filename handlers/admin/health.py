@@ -9,7 +9,7 @@ from handlers.admin.buttons import RefreshHealth
 from handlers.conversation.base import BotBase, Turn
 from handlers.conversation.menus import View, message, view_of
 from handlers.conversation.routing import callback, command
-from services.monitoring.alarms import StandingAlarm
+from services.monitoring.alarms import ActiveAlarm
 from services.monitoring.health import HealthReport, MemberHealth, PartHealth, ProcessHealth
 from texts.markup import Html, columns, join
 
@@ -23,7 +23,7 @@ class AdminHealthMixin(BotBase):
     @command("health", help="help.health", admin=True)
     async def health(self, turn: Turn) -> None:
         view = view_of(self.services, turn)
-        report = await self.services.monitoring.health()
+        report = await self.services.monitoring.monitor.health()
         refresh = view.button("button.refresh", RefreshHealth())
         await self.show(turn, message(_report(view, report), keyboard=((refresh,),)))
 
@@ -103,7 +103,7 @@ def _ranges(numbers: Iterable[int]) -> str:
     return ", ".join(str(run[0]) if len(run) == 1 else f"{run[0]}–{run[-1]}" for run in runs) or _NONE
 
 
-def _alarm(view: View, alarm: StandingAlarm) -> Html:
+def _alarm(view: View, alarm: ActiveAlarm) -> Html:
     return view.html("health.alarm", name=alarm.name, reason=alarm.reason, lasted=show_short(alarm.for_s, "duration"))
 
 

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Final
-
-from msgspec.structs import replace
 
 from domain.buttons.data import CallbackData
 from domain.filters.presets import Preset
@@ -25,9 +22,8 @@ from handlers.conversation.menus import message, view_of
 from handlers.conversation.routing import callback, command, text_input
 from runtime.errors import UserFacingError
 from services.subscribers.presets import MAX_ABOUT_UTF16
-from services.subscribers.set_changes import set_name, set_of
-from texts.markup import Html, cut
-from texts.sanitise import inert
+from services.subscribers.set_changes import MAX_NAME_UTF16, set_name, set_of
+from texts.markup import Html
 
 NEW_PRESET: Final = "preset_new"
 PRESET_NAME: Final = "preset_name"
@@ -45,34 +41,33 @@ class AdminPresetsMixin(BotBase):
         await self._show_presets(turn, None)
 
     async def _show_presets(self, turn: Turn, note: Html | None) -> None:
-        admin = await self.services.subscribers.require(turn.user_id)
-        view, presets = view_of(self.services, turn), self.services.presets.all()
+        admin = await self.services.subscribers.subscribers.require(turn.user_id)
+        view, presets = view_of(self.services, turn), self.services.subscribers.presets.all()
         await self.show(turn, admin_presets_menu(view, presets, admin, note))
 
     @callback(AdminPreset, admin=True)
     async def show_preset(self, turn: Turn, data: AdminPreset) -> None:
-        await self._show_admin_preset(turn, self.services.presets.find(data.preset_key), None)
+        await self._show_admin_preset(turn, self.services.subscribers.presets.find(data.preset_key), None)
 
     async def _show_admin_preset(self, turn: Turn, preset: Preset, note: Html | None) -> None:
-        services, view = self.services, view_of(self.services, turn)
-        admin, followers = await services.subscribers.require(turn.user_id), services.roster.count_followers(preset.key)
+        subscribers, view = self.services.subscribers, view_of(self.services, turn)
+        admin = await subscribers.subscribers.require(turn.user_id)
+        followers = subscribers.roster.count_followers(preset.key)
         await self.show(turn, admin_preset_menu(view, preset, admin, followers, note))
 
     @callback(TakeRules, admin=True)
     async def take_rules(self, turn: Turn, data: TakeRules) -> None:
         """Give the preset the rules of one of the admin's sets, and all its followers with it."""
-        rules = set_of(await self.services.subscribers.require(turn.user_id), data.number).rules
-        preset = await self.services.presets.change(
-            data.preset_key, lambda p: replace(p, rules=dict(rules)), turn.user_id
-        )
-        followers = await self.services.loading.follow_preset(preset.key)
+        rules = set_of(await self.services.subscribers.subscribers.require(turn.user_id), data.number).rules
+        preset = await self.services.subscribers.presets.set_rules(data.preset_key, rules, turn.user_id)
+        followers = await self.services.subscribers.loading.follow_preset(preset.key)
         note = view_of(self.services, turn).html("admin.preset_changed", followers=followers)
         await self._show_admin_preset(turn, preset, note)
 
     @callback(RemovePreset, admin=True)
     async def ask_remove(self, turn: Turn, data: RemovePreset) -> None:
-        preset, view = self.services.presets.find(data.preset_key), view_of(self.services, turn)
-        followers = self.services.roster.count_followers(preset.key)
+        preset, view = self.services.subscribers.presets.find(data.preset_key), view_of(self.services, turn)
+        followers = self.services.subscribers.roster.count_followers(preset.key)
         question = view.html("admin.preset_remove", name=view.preset_name(preset), followers=followers)
         keyboard = (
             (
@@ -84,29 +79,29 @@ class AdminPresetsMixin(BotBase):
 
     @callback(ConfirmRemove, admin=True)
     async def remove(self, turn: Turn, data: ConfirmRemove) -> None:
-        await self.services.presets.remove(data.preset_key, turn.user_id)
-        await self.services.loading.follow_preset(data.preset_key)
+        await self.services.subscribers.presets.remove(data.preset_key, turn.user_id)
+        await self.services.subscribers.loading.follow_preset(data.preset_key)
         await self._show_presets(turn, view_of(self.services, turn).html("admin.preset_removed"))
 
     @callback(NewPreset, admin=True)
     async def ask_new(self, turn: Turn, data: NewPreset) -> None:
-        set_of(await self.services.subscribers.require(turn.user_id), data.number)
-        await self._ask(turn, NEW_PRESET, data, AdminPresets(), "admin.ask_preset_name")
+        set_of(await self.services.subscribers.subscribers.require(turn.user_id), data.number)
+        await self._ask(turn, NEW_PRESET, data, AdminPresets(), "admin.ask_preset_name", MAX_NAME_UTF16)
 
     @callback(NamePreset, admin=True)
     async def ask_preset_name(self, turn: Turn, data: NamePreset) -> None:
-        key = self.services.presets.find(data.preset_key).key
-        await self._ask(turn, PRESET_NAME, data, AdminPreset(key), "admin.ask_preset_name")
+        key = self.services.subscribers.presets.find(data.preset_key).key
+        await self._ask(turn, PRESET_NAME, data, AdminPreset(key), "admin.ask_preset_name", MAX_NAME_UTF16)
 
     @callback(DescribePreset, admin=True)
     async def ask_preset_about(self, turn: Turn, data: DescribePreset) -> None:
-        key = self.services.presets.find(data.preset_key).key
-        await self._ask(turn, PRESET_ABOUT, data, AdminPreset(key), "admin.ask_preset_about")
+        key = self.services.subscribers.presets.find(data.preset_key).key
+        await self._ask(turn, PRESET_ABOUT, data, AdminPreset(key), "admin.ask_preset_about", MAX_ABOUT_UTF16)
 
-    async def _ask(self, turn: Turn, kind: str, data: CallbackData, back: CallbackData, key: str) -> None:
+    async def _ask(self, turn: Turn, kind: str, data: CallbackData, back: CallbackData, key: str, limit: int) -> None:
         view = view_of(self.services, turn)
-        await self.services.inputs.expect(turn.user_id, kind, data.pack())
-        await self.show(turn, message(view.html(key), keyboard=((view.button("button.back", back),),)))
+        await self.services.conversation.inputs.expect(turn.user_id, kind, data.pack())
+        await self.show(turn, message(view.html(key, limit=limit), keyboard=((view.button("button.back", back),),)))
 
     @text_input(NEW_PRESET)
     async def typed_new_preset(self, turn: Turn, payload: str) -> None:
@@ -114,9 +109,9 @@ class AdminPresetsMixin(BotBase):
         name = await self._typed_name(turn)
         if name is None:
             return
-        rules = set_of(await self.services.subscribers.require(turn.user_id), asked.number).rules
-        preset = await self.services.presets.add(name, rules, turn.user_id)
-        await self.services.inputs.cancel(turn.user_id)
+        rules = set_of(await self.services.subscribers.subscribers.require(turn.user_id), asked.number).rules
+        preset = await self.services.subscribers.presets.add(name, rules, turn.user_id)
+        await self.services.conversation.inputs.cancel(turn.user_id)
         await self._show_admin_preset(turn, preset, view_of(self.services, turn).html("admin.preset_added"))
 
     @text_input(PRESET_NAME)
@@ -124,13 +119,12 @@ class AdminPresetsMixin(BotBase):
         name = await self._typed_name(turn)
         if name is not None:
             key = NamePreset.unpack(payload).preset_key
-            await self._reword(turn, key, lambda preset: replace(preset, name=name))
+            await self._show_reworded(turn, await self.services.subscribers.presets.rename(key, name, turn.user_id))
 
     @text_input(PRESET_ABOUT)
     async def typed_preset_about(self, turn: Turn, payload: str) -> None:
-        about = inert(cut(turn.text, MAX_ABOUT_UTF16), MAX_ABOUT_UTF16, copyable=True)
         key = DescribePreset.unpack(payload).preset_key
-        await self._reword(turn, key, lambda preset: replace(preset, about=about))
+        await self._show_reworded(turn, await self.services.subscribers.presets.describe(key, turn.text, turn.user_id))
 
     async def _typed_name(self, turn: Turn) -> str | None:
         """Return the name that was typed, or say what is wrong with it; the question stays open."""
@@ -142,7 +136,6 @@ class AdminPresetsMixin(BotBase):
             await self.reply(turn, message(refused))
             return None
 
-    async def _reword(self, turn: Turn, key: str, change: Callable[[Preset], Preset]) -> None:
-        preset = await self.services.presets.change(key, change, turn.user_id)
-        await self.services.inputs.cancel(turn.user_id)
+    async def _show_reworded(self, turn: Turn, preset: Preset) -> None:
+        await self.services.conversation.inputs.cancel(turn.user_id)
         await self._show_admin_preset(turn, preset, view_of(self.services, turn).html("admin.preset_reworded"))

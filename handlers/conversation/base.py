@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from msgspec import Struct
 
 from domain.delivery.messages import Message
 from runtime.errors import MessageRefusedError
-from services.calls.channels import ChannelsService
-from services.claims.dead_letters import DeadLetters
-from services.monitoring.health import MonitoringService
-from services.payments.subscriptions import SubscriptionsService
-from services.subscribers.filter_sets import FilterSets
+from services.calls.group import CallServices
+from services.claims.group import ClaimServices
+from services.monitoring.group import MonitoringServices
+from services.payments.group import PaymentServices
+from services.subscribers.group import SubscriberServices
 from services.subscribers.inputs import InputsService
-from services.subscribers.loading import RosterLoading
 from services.subscribers.permissions import PermissionsService
-from services.subscribers.presets import PresetsService
-from services.subscribers.roster import Roster
-from services.subscribers.sharing import SharingService
-from services.subscribers.subscribers import Subscribers
-from services.why.explanations import ExplanationsService
+from services.why.group import WhyServices
 from texts.renderer import Texts
+
+T = TypeVar("T")
 
 
 class Conversation(Protocol):
@@ -42,26 +39,39 @@ class Conversation(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Services:
-    subscribers: Subscribers
-    filter_sets: FilterSets
-    roster: Roster
-    loading: RosterLoading
-    subscriptions: SubscriptionsService
-    presets: PresetsService
-    sharing: SharingService
+class ConversationServices:
+    """What every answer needs, whatever it is about."""
+
+    telegram: Conversation
+    texts: Texts
+    inputs: InputsService
     permissions: PermissionsService
     bot_username: Callable[[], str]
     """Of the bot itself, without `@`; known once Telegram is entered."""
-    channels: ChannelsService
-    explanations: ExplanationsService
-    monitoring: MonitoringService
-    letters: DeadLetters
-    inputs: InputsService
-    telegram: Conversation
-    texts: Texts
     admin_chat_ids: frozenset[int]
     clock: Callable[[], datetime]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Services:
+    """Collaborators of the conversation, by feature."""
+
+    conversation: ConversationServices
+    subscribers: SubscriberServices
+    payments: PaymentServices
+    calls: CallServices
+    claims: ClaimServices
+    why: WhyServices
+    monitoring: MonitoringServices
+    groups: Mapping[type, object] = field(default_factory=dict[type, object])
+    """Of every feature, by class: what came later needs no field here."""
+
+    def of(self, group: type[T]) -> T:
+        """The group of a feature that has no field."""
+        found = self.groups[group]
+        if not isinstance(found, group):
+            raise TypeError(f"{type(found).__name__} is no {group.__name__}")
+        return found
 
 
 class GroupChat(Struct, frozen=True, kw_only=True):
@@ -77,7 +87,7 @@ class GroupChat(Struct, frozen=True, kw_only=True):
 class Turn(Struct, frozen=True, kw_only=True):
     """One thing that a person did: wrote, tapped a button, or blocked the bot.
 
-    In his private chat, but for commands that are open to groups.
+    In their private chat, but for commands that are open to groups.
     """
 
     user_id: int
@@ -98,7 +108,7 @@ class BotBase:
 
     async def reply(self, turn: Turn, message: Message) -> None:
         """Answer with a new message."""
-        await self.services.telegram.send(turn.chat_id, message)
+        await self.services.conversation.telegram.send(turn.chat_id, message)
 
     async def show(self, turn: Turn, message: Message) -> None:
         """Answer in place of the menu that was tapped, or with a new message if nothing was."""
@@ -106,7 +116,7 @@ class BotBase:
             await self.reply(turn, message)
             return
         try:
-            await self.services.telegram.edit(turn.chat_id, turn.menu_id, message)
+            await self.services.conversation.telegram.edit(turn.chat_id, turn.menu_id, message)
         except MessageRefusedError:
             # The person deleted the menu, or it is too old to be edited. A bad message is refused again here.
             await self.reply(turn, message)

@@ -57,7 +57,7 @@ class Dispatcher:
     def install(self, application: AnyApplication) -> None:
         """Register every route. Raises `FatalError` when a route's text is missing."""
         helps = (route.help for route in self.routes.commands.values())
-        self._services.texts.check((*helps, TRANSIENT_TEXT, UNEXPECTED_TEXT, STALE_TEXT, HURRY_TEXT))
+        self._services.conversation.texts.check((*helps, TRANSIENT_TEXT, UNEXPECTED_TEXT, STALE_TEXT, HURRY_TEXT))
         for route in self.routes.commands.values():
             where = GROUP_OR_PRIVATE_MESSAGE if route.groups else PRIVATE_MESSAGE
             application.add_handler(CommandHandler(route.name, self._command(route), where))
@@ -85,7 +85,7 @@ class Dispatcher:
         if turn is None:
             return
         if turn.text and not turn.text.startswith("/"):
-            expected = await self._services.inputs.take(turn.user_id)
+            expected = await self._services.conversation.inputs.take(turn.user_id)
             route = self.routes.inputs.get(expected.kind) if expected else None
             if expected and route:
                 await getattr(self._bot, route.method)(turn, expected.payload)
@@ -118,7 +118,7 @@ class Dispatcher:
         """
         turn = _turn(excess.update)
         if turn is not None:
-            html = self._services.texts.render(HURRY_TEXT, turn.language)
+            html = self._services.conversation.texts.render(HURRY_TEXT, turn.language)
             await self._apologise(turn, Message(html=str(html)))
 
     async def _otherwise(self, turn: Turn) -> None:
@@ -126,11 +126,11 @@ class Dispatcher:
             await getattr(self._bot, self.routes.otherwise.method)(turn)
 
     def _is_admin(self, turn: Turn) -> bool:
-        return turn.chat_id in self._services.admin_chat_ids
+        return turn.chat_id in self._services.conversation.admin_chat_ids
 
     async def _withdraw_question(self, turn: Turn) -> None:
         try:
-            await self._services.inputs.cancel(turn.user_id)
+            await self._services.conversation.inputs.cancel(turn.user_id)
         except TransientError as error:
             # The question then ends by itself within minutes; what was asked for now matters more.
             log.warning("question_not_withdrawn", user_id=turn.user_id, reason=str(error))
@@ -152,10 +152,10 @@ class Dispatcher:
 
     def _error_text(self, key: str, language: str, arguments: Mapping[str, object]) -> Html:
         try:
-            return self._services.texts.render(key, language, **arguments)
+            return self._services.conversation.texts.render(key, language, **arguments)
         except (KeyError, TypeError):
             log.exception("error_text_broken", key=key, arguments=sorted(arguments))
-            return self._services.texts.render(UNEXPECTED_TEXT, language)
+            return self._services.conversation.texts.render(UNEXPECTED_TEXT, language)
 
     def _explained(self, update: Update, error: Exception | None) -> tuple[str, Mapping[str, object]]:
         user_id = update.effective_user.id if update.effective_user else None
@@ -178,14 +178,14 @@ class Dispatcher:
 
     async def _apologise(self, turn: Turn, message: Message) -> None:
         try:
-            await self._services.telegram.send(turn.chat_id, message)
+            await self._services.conversation.telegram.send(turn.chat_id, message)
         except DeliveryError as error:
-            log.warning("error_not_told", user_id=turn.user_id, reason=str(error))
+            log.warning("error_not_reported", user_id=turn.user_id, reason=str(error))
 
     async def _answer(self, query: CallbackQuery, text: str | None, *, alert: bool = False) -> None:
         shown = text and cut(text, MAX_CALLBACK_ANSWER_UTF16)
         try:
-            await self._services.telegram.answer(query.id, shown, alert=alert)
+            await self._services.conversation.telegram.answer(query.id, shown, alert=alert)
         except DeliveryError as error:
             # The spinner ends by itself; answering again could answer twice.
             log.warning("tap_not_answered", user_id=query.from_user.id, reason=str(error))

@@ -103,7 +103,7 @@ class View(Struct, frozen=True, kw_only=True):
 
 
 def view_of(services: Services, turn: Turn) -> View:
-    return View(texts=services.texts, language=turn.language)
+    return View(texts=services.conversation.texts, language=turn.language)
 
 
 def message(*paragraphs: Html, keyboard: Keyboard = ()) -> Message:

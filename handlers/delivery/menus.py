@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Final, get_args
+from typing import Final
 
 from domain.calls.events import Call, Channel, ChannelRecord, Token
+from domain.delivery.changes import FIELDS, KINDS
 from domain.delivery.messages import Button, Message
 from domain.delivery.quiet import show_minute, zone_of
-from domain.subscribers.subscriber import ALL_BUTTONS, CardField, MessageKind, Preferences, QuietHours, Subscriber
-from handlers.conversation.menus import Keyboard, View, message
+from domain.subscribers.subscriber import ALL_BUTTONS, NOTHING_PASSES, Preferences, QuietHours, Subscriber
+from handlers.conversation.menus import Keyboard, View, in_rows, message
+from handlers.conversation.pages import Page
 from handlers.delivery.buttons import (
     AskDelivery,
     ClearDelivery,
@@ -30,8 +31,6 @@ from handlers.delivery.buttons import (
 from services.delivery.cards import alert_card
 from texts.markup import Html
 
-KINDS: Final[tuple[MessageKind, ...]] = get_args(MessageKind)
-FIELDS: Final[tuple[CardField, ...]] = get_args(CardField)
 MUTED_PER_PAGE: Final = 8
 _PER_ROW: Final = 2
 _AT: Final = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -119,21 +118,15 @@ def snooze_menu(view: View, preferences: Preferences, now: datetime) -> Message:
     return message(view.html("delivery.snooze"), _snoozed(view, preferences, now), keyboard=(*rows, _back(view)))
 
 
-def muted_menu(view: View, preferences: Preferences, page: int, now: datetime) -> Message:
+def muted_menu(view: View, preferences: Preferences, asked: int, now: datetime) -> Message:
     addresses = sorted(muted(preferences, now))
-    pages = max(1, -(-len(addresses) // MUTED_PER_PAGE))
-    page = min(max(page, 0), pages - 1)
-    shown = addresses[page * MUTED_PER_PAGE : (page + 1) * MUTED_PER_PAGE]
+    page = Page.at(asked, total=len(addresses), per_page=MUTED_PER_PAGE)
     rows = tuple(
-        (view.button("button.unmute", UnmuteToken(address, page), address=_short(address)),) for address in shown
+        (view.button("button.unmute", UnmuteToken(address, page.number), address=_short(address)),)
+        for address in page.of(addresses)
     )
-    turning: tuple[Button, ...] = ()
-    if page > 0:
-        turning += (view.button("button.previous", ShowMuted(page - 1)),)
-    if page < pages - 1:
-        turning += (view.button("button.next", ShowMuted(page + 1)),)
     text = view.html("delivery.muted", count=len(addresses)) if addresses else view.html("delivery.none_muted")
-    return message(text, keyboard=(*rows, *((turning,) if turning else ()), _back(view)))
+    return message(text, keyboard=(*rows, *page.turning(view, ShowMuted), _back(view)))
 
 
 def card_menu(view: View, preferences: Preferences) -> Message:
@@ -165,7 +158,7 @@ def card_menu(view: View, preferences: Preferences) -> Message:
         )
         for button in ALL_BUTTONS
     ]
-    keyboard = ((compact,), *_rows(fields), *_rows(buttons), _back(view))
+    keyboard = ((compact,), *in_rows(fields, _PER_ROW), *in_rows(buttons, _PER_ROW), _back(view))
     return message(view.html("delivery.card"), Html(preview.html), keyboard=keyboard)
 
 
@@ -180,7 +173,7 @@ def quiet_text(view: View, quiet: QuietHours | None) -> str:
 
 
 def level_text(view: View, quiet: QuietHours | None) -> str:
-    if quiet is None or quiet.pass_score > 100:  # noqa: PLR2004 - the highest score
+    if quiet is None or quiet.pass_score >= NOTHING_PASSES:
         return view.plain("value.nothing")
     return view.plain("value.score", score=quiet.pass_score)
 
@@ -207,10 +200,6 @@ def _ask(view: View, what: str, value: str) -> Button:
 
 def _back(view: View) -> tuple[Button, ...]:
     return (view.button("button.back", ShowDelivery()),)
-
-
-def _rows(buttons: Sequence[Button]) -> Keyboard:
-    return tuple(tuple(buttons[at : at + _PER_ROW]) for at in range(0, len(buttons), _PER_ROW))
 
 
 def _short(address: str) -> str:

@@ -10,6 +10,7 @@ from domain.delivery.messages import Button, Message
 from domain.filters.numbers import show_short
 from domain.filters.registry import Choice, FilterSet
 from handlers.conversation.menus import View, message
+from handlers.conversation.pages import Page
 from handlers.filters.buttons import ClearChannels, ShowChannels, ShowField, ToggleChannel, channel_tag
 from services.subscribers.set_changes import CHANNEL
 from texts.markup import Html, join
@@ -40,25 +41,19 @@ def _by_success(channel: Channel) -> tuple[float, str, str]:
     return (1.0 if win_rate is None else -win_rate, channel.title or "", channel.id)
 
 
-def channels_menu(view: View, filter_set: FilterSet, channels: Sequence[Channel], page: int) -> Message:
-    """One page of channels to turn; a page beyond the end is the last one."""
+def channels_menu(view: View, filter_set: FilterSet, channels: Sequence[Channel], asked: int) -> Message:
+    """One page of channels to turn."""
     number, rule = filter_set.number, channel_rule(filter_set)
-    last = max(0, (len(channels) - 1) // CHANNELS_PER_PAGE)
-    page = min(max(page, 0), last)
-    shown = channels[page * CHANNELS_PER_PAGE : (page + 1) * CHANNELS_PER_PAGE]
-    rows = [(_turn(view, number, rule, channel, page),) for channel in shown]
-    turning = [
-        view.button(key, ShowChannels(number, target))
-        for key, target in (("button.previous", page - 1), ("button.next", page + 1))
-        if 0 <= target <= last
-    ]
+    page = Page.at(asked, total=len(channels), per_page=CHANNELS_PER_PAGE)
+    rows = [(_turn(view, number, rule, channel, page.number),) for channel in page.of(channels)]
+    turning = page.turning(view, lambda to: ShowChannels(number, to))
     closing = [view.button("button.back", ShowField(number, CHANNEL))]
     if rule.included or rule.excluded:
         closing.insert(0, view.button("button.all_channels", ClearChannels(number)))
     return message(
         view.html("channels.menu", chosen=_chosen(view, rule, channels)),
         view.html("channels.hint" if channels else "channels.nobody"),
-        keyboard=tuple(row for row in (*rows, tuple(turning), tuple(closing)) if row),
+        keyboard=(*rows, *turning, tuple(closing)),
     )
 
 

@@ -25,7 +25,7 @@ from handlers.filters.preset_menus import new_set_menu, presets_menu
 from handlers.filters.set_menus import set_menu
 from runtime.errors import UserFacingError
 from services.subscribers.filter_sets import Placed
-from services.subscribers.set_changes import set_of
+from services.subscribers.set_changes import MAX_NAME_UTF16, set_of
 from texts.markup import Html, cut
 
 NAME = "set_name"
@@ -39,8 +39,10 @@ class UserSettingsMixin(BotBase):
 
     @command("settings", help="help.settings")
     async def settings(self, turn: Turn) -> None:
-        subscriber = await self.services.subscribers.require(turn.user_id)
-        await self.show(turn, settings_menu(view_of(self.services, turn), subscriber, self.services.clock()))
+        subscriber = await self.services.subscribers.subscribers.require(turn.user_id)
+        await self.show(
+            turn, settings_menu(view_of(self.services, turn), subscriber, self.services.conversation.clock())
+        )
 
     @callback(ShowSettings)
     async def show_settings(self, turn: Turn, _data: ShowSettings) -> None:
@@ -48,34 +50,34 @@ class UserSettingsMixin(BotBase):
 
     @callback(ShowSet)
     async def show_set(self, turn: Turn, data: ShowSet) -> None:
-        subscriber = await self.services.subscribers.require(turn.user_id)
+        subscriber = await self.services.subscribers.subscribers.require(turn.user_id)
         await self.show(turn, set_menu(view_of(self.services, turn), set_of(subscriber, data.number)))
 
     @callback(NewSet)
     async def new_set(self, turn: Turn, _data: NewSet) -> None:
-        await self.services.subscribers.require(turn.user_id)
-        presets = self.services.presets.all()
+        await self.services.subscribers.subscribers.require(turn.user_id)
+        presets = self.services.subscribers.presets.all()
         await self.show(turn, new_set_menu(view_of(self.services, turn), presets))
 
     @callback(AddSet)
     async def add_set(self, turn: Turn, _data: AddSet) -> None:
-        await self._show_placed(turn, await self.services.filter_sets.add_set(turn.user_id, ""), Html())
+        await self._show_placed(turn, await self.services.subscribers.sets.add_set(turn.user_id, ""), Html())
 
     @callback(ApplyPreset)
     async def add_preset(self, turn: Turn, data: ApplyPreset) -> None:
-        placed = await self.services.filter_sets.apply_preset(turn.user_id, data.preset_key)
+        placed = await self.services.subscribers.sets.apply_preset(turn.user_id, data.preset_key)
         await self._show_preset(turn, placed)
 
     @callback(ShowPresets)
     async def show_presets(self, turn: Turn, data: ShowPresets) -> None:
-        set_of(await self.services.subscribers.require(turn.user_id), data.number)
+        set_of(await self.services.subscribers.subscribers.require(turn.user_id), data.number)
         view = view_of(self.services, turn)
-        await self.show(turn, presets_menu(view, self.services.presets.all(), data.number))
+        await self.show(turn, presets_menu(view, self.services.subscribers.presets.all(), data.number))
 
     @callback(UsePreset)
     async def use_preset(self, turn: Turn, data: UsePreset) -> None:
         await self._show_preset(
-            turn, await self.services.filter_sets.apply_preset(turn.user_id, data.preset_key, data.number)
+            turn, await self.services.subscribers.sets.apply_preset(turn.user_id, data.preset_key, data.number)
         )
 
     async def _show_preset(self, turn: Turn, placed: Placed) -> None:
@@ -88,7 +90,7 @@ class UserSettingsMixin(BotBase):
 
     @callback(SetEnabled)
     async def set_enabled(self, turn: Turn, data: SetEnabled) -> str:
-        subscriber = await self.services.filter_sets.set_enabled(turn.user_id, data.number, enabled=data.enabled)
+        subscriber = await self.services.subscribers.sets.set_enabled(turn.user_id, data.number, enabled=data.enabled)
         view = view_of(self.services, turn)
         await self.show(turn, set_menu(view, set_of(subscriber, data.number)))
         return view.plain("settings.filter_on" if data.enabled else "settings.filter_off")
@@ -96,22 +98,23 @@ class UserSettingsMixin(BotBase):
     @callback(RenameSet)
     async def ask_name(self, turn: Turn, data: RenameSet) -> None:
         view = view_of(self.services, turn)
-        filter_set = set_of(await self.services.subscribers.require(turn.user_id), data.number)
-        await self.services.inputs.expect(turn.user_id, NAME, data.pack())
+        filter_set = set_of(await self.services.subscribers.subscribers.require(turn.user_id), data.number)
+        await self.services.conversation.inputs.expect(turn.user_id, NAME, data.pack())
         back = view.button("button.back", ShowSet(data.number))
-        await self.show(turn, message(view.html("set.rename", name=view.set_name(filter_set)), keyboard=((back,),)))
+        question = view.html("set.rename", name=view.set_name(filter_set), limit=MAX_NAME_UTF16)
+        await self.show(turn, message(question, keyboard=((back,),)))
 
     @text_input(NAME)
     async def typed_name(self, turn: Turn, payload: str) -> None:
         asked, view = RenameSet.unpack(payload), view_of(self.services, turn)
         try:
-            subscriber = await self.services.filter_sets.rename_set(turn.user_id, asked.number, turn.text)
+            subscriber = await self.services.subscribers.sets.rename_set(turn.user_id, asked.number, turn.text)
         except UserFacingError as error:
             refused = view.html("error.try_again", error=view.html(error.key, **error.arguments))
             back = view.button("button.back", ShowSettings())
             await self.reply(turn, message(refused, keyboard=((back,),)))
             return
-        await self.services.inputs.cancel(turn.user_id)
+        await self.services.conversation.inputs.cancel(turn.user_id)
         filter_set = set_of(subscriber, asked.number)
         note = view.html("set.renamed", name=view.set_name(filter_set))
         await self.reply(turn, set_menu(view, filter_set, note))
@@ -119,15 +122,15 @@ class UserSettingsMixin(BotBase):
     @callback(CopySet)
     async def copy_set(self, turn: Turn, data: CopySet) -> None:
         view = view_of(self.services, turn)
-        original = set_of(await self.services.subscribers.require(turn.user_id), data.number)
+        original = set_of(await self.services.subscribers.subscribers.require(turn.user_id), data.number)
         name = view.plain("value.copy", name=cut(view.set_name(original), _COPIED_NAME_UTF16))
-        placed = await self.services.filter_sets.copy_set(turn.user_id, data.number, name)
+        placed = await self.services.subscribers.sets.copy_set(turn.user_id, data.number, name)
         await self._show_placed(turn, placed, view.html("set.copied"))
 
     @callback(DeleteSet)
     async def ask_delete(self, turn: Turn, data: DeleteSet) -> None:
         view = view_of(self.services, turn)
-        filter_set = set_of(await self.services.subscribers.require(turn.user_id), data.number)
+        filter_set = set_of(await self.services.subscribers.subscribers.require(turn.user_id), data.number)
         keyboard = (
             (
                 view.button("button.delete_yes", ConfirmDelete(data.number)),
@@ -139,24 +142,24 @@ class UserSettingsMixin(BotBase):
 
     @callback(ConfirmDelete)
     async def delete_set(self, turn: Turn, data: ConfirmDelete) -> str:
-        subscriber = await self.services.filter_sets.remove_set(turn.user_id, data.number)
+        subscriber = await self.services.subscribers.sets.remove_set(turn.user_id, data.number)
         view = view_of(self.services, turn)
-        await self.show(turn, settings_menu(view, subscriber, self.services.clock()))
+        await self.show(turn, settings_menu(view, subscriber, self.services.conversation.clock()))
         return view.plain("settings.deleted")
 
     @callback(SetPaused)
     async def set_paused(self, turn: Turn, data: SetPaused) -> str:
-        subscriber = await self.services.subscribers.set_paused(turn.user_id, paused=data.paused)
+        subscriber = await self.services.subscribers.subscribers.set_paused(turn.user_id, paused=data.paused)
         view = view_of(self.services, turn)
-        await self.show(turn, settings_menu(view, subscriber, self.services.clock()))
+        await self.show(turn, settings_menu(view, subscriber, self.services.conversation.clock()))
         return view.plain("settings.paused" if data.paused else "settings.resumed")
 
     @command("pause", help="help.pause")
     async def pause(self, turn: Turn) -> None:
-        await self.services.subscribers.set_paused(turn.user_id, paused=True)
+        await self.services.subscribers.subscribers.set_paused(turn.user_id, paused=True)
         await self.reply(turn, message(view_of(self.services, turn).html("pause.done")))
 
     @command("resume", help="help.resume")
     async def resume(self, turn: Turn) -> None:
-        await self.services.subscribers.set_paused(turn.user_id, paused=False)
+        await self.services.subscribers.subscribers.set_paused(turn.user_id, paused=False)
         await self.reply(turn, message(view_of(self.services, turn).html("resume.done")))

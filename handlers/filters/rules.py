@@ -54,7 +54,7 @@ class RulesMixin(BotBase):
 
     @callback(ShowGroup)
     async def show_group(self, turn: Turn, data: ShowGroup) -> None:
-        filter_set = set_of(await self.services.subscribers.require(turn.user_id), data.number)
+        filter_set = set_of(await self.services.subscribers.subscribers.require(turn.user_id), data.number)
         for group in GROUPS:
             if group == data.group:
                 await self.show(turn, group_menu(view_of(self.services, turn), filter_set, group))
@@ -64,32 +64,32 @@ class RulesMixin(BotBase):
     @callback(ShowField)
     async def show_field(self, turn: Turn, data: ShowField) -> None:
         field = _field(data.field_key)
-        filter_set = set_of(await self.services.subscribers.require(turn.user_id), data.number)
-        await self.services.inputs.expect(turn.user_id, RULE, data.pack())
+        filter_set = set_of(await self.services.subscribers.subscribers.require(turn.user_id), data.number)
+        await self.services.conversation.inputs.expect(turn.user_id, RULE, data.pack())
         await self.show(turn, field_menu(view_of(self.services, turn), filter_set, field))
 
     @text_input(RULE)
     async def typed_rule(self, turn: Turn, payload: str) -> None:
         asked = ShowField.unpack(payload)
         field = _field(asked.field_key)
-        filter_set = set_of(await self.services.subscribers.require(turn.user_id), asked.number)
+        filter_set = set_of(await self.services.subscribers.subscribers.require(turn.user_id), asked.number)
         before = filter_set.rules.get(field.key)
         try:
             rule = parse_rule(turn.text, field)
             if rule and before:  # what a missing value means was chosen apart, and stays
                 rule = with_policy(rule, before.missing, before.wait_minutes)
-            subscriber = await self.services.filter_sets.set_rule(turn.user_id, asked.number, field.key, rule)
+            subscriber = await self.services.subscribers.sets.set_rule(turn.user_id, asked.number, field.key, rule)
         except UserFacingError as error:
             await self._refuse(turn, filter_set, field, error)
             return
-        await self.services.inputs.cancel(turn.user_id)
+        await self.services.conversation.inputs.cancel(turn.user_id)
         await self._show_saved(turn, subscriber, asked.number, field)
 
     async def _refuse(self, turn: Turn, filter_set: FilterSet, field: FilterField, error: UserFacingError) -> None:
         """Say what was understood and what would be right; nothing changes, the question stays open."""
         view = view_of(self.services, turn)
         data = ShowField(filter_set.number, field.key)
-        await self.services.inputs.expect(turn.user_id, RULE, data.pack())
+        await self.services.conversation.inputs.expect(turn.user_id, RULE, data.pack())
         refused = view.html(
             "settings.refused",
             error=view.html(error.key, **error.arguments),
@@ -113,7 +113,7 @@ class RulesMixin(BotBase):
     @callback(ClearField)
     async def clear_field(self, turn: Turn, data: ClearField) -> None:
         field = _field(data.field_key)
-        subscriber = await self.services.filter_sets.set_rule(turn.user_id, data.number, field.key, None)
+        subscriber = await self.services.subscribers.sets.set_rule(turn.user_id, data.number, field.key, None)
         await self._show_saved(turn, subscriber, data.number, field)
 
     @callback(SetFlag)
@@ -121,12 +121,12 @@ class RulesMixin(BotBase):
         field = _field(data.field_key)
         if field.unit != "flag":
             raise UserFacingError("callback.stale")
-        filter_set = set_of(await self.services.subscribers.require(turn.user_id), data.number)
+        filter_set = set_of(await self.services.subscribers.subscribers.require(turn.user_id), data.number)
         before = filter_set.rules.get(field.key)
         rule = YES if data.value else NO
         if before:
             rule = with_policy(rule, before.missing, before.wait_minutes)
-        subscriber = await self.services.filter_sets.set_rule(turn.user_id, data.number, field.key, rule)
+        subscriber = await self.services.subscribers.sets.set_rule(turn.user_id, data.number, field.key, rule)
         changed = set_of(subscriber, data.number)
         note = self._saved(turn, changed, field)
         await self.show(turn, field_menu(view_of(self.services, turn), changed, field, note))
@@ -135,34 +135,34 @@ class RulesMixin(BotBase):
     async def set_missing(self, turn: Turn, data: SetMissing) -> None:
         field = _field(data.field_key)
         missing, wait_minutes = _policy(data.missing, data.wait_minutes)
-        sets = self.services.filter_sets
+        sets = self.services.subscribers.sets
         subscriber = await sets.set_missing(turn.user_id, data.number, field.key, missing, wait_minutes)
         asked = ShowField(data.number, field.key)
-        await self.services.inputs.expect(turn.user_id, RULE, asked.pack())
+        await self.services.conversation.inputs.expect(turn.user_id, RULE, asked.pack())
         filter_set = set_of(subscriber, data.number)
         await self.show(turn, field_menu(view_of(self.services, turn), filter_set, field))
 
     @callback(ShowChannels)
     async def show_channels(self, turn: Turn, data: ShowChannels) -> None:
-        subscriber = await self.services.subscribers.require(turn.user_id)
+        subscriber = await self.services.subscribers.subscribers.require(turn.user_id)
         await self._show_channels(turn, set_of(subscriber, data.number), data.page)
 
     async def _show_channels(self, turn: Turn, filter_set: FilterSet, page: int) -> None:
-        channels = choosable(self.services.channels.known(), channel_rule(filter_set))
+        channels = choosable(self.services.calls.channels.known(), channel_rule(filter_set))
         await self.show(turn, channels_menu(view_of(self.services, turn), filter_set, channels, page))
 
     @callback(ToggleChannel)
     async def toggle_channel(self, turn: Turn, data: ToggleChannel) -> None:
-        filter_set = set_of(await self.services.subscribers.require(turn.user_id), data.number)
-        channels = choosable(self.services.channels.known(), channel_rule(filter_set))
+        filter_set = set_of(await self.services.subscribers.subscribers.require(turn.user_id), data.number)
+        channels = choosable(self.services.calls.channels.known(), channel_rule(filter_set))
         tagged = [channel.id for channel in channels if channel_tag(channel.id) == data.tag]
         if not tagged:
             raise UserFacingError("channel.unknown")
-        subscriber = await self.services.filter_sets.turn_channel(turn.user_id, data.number, tagged[0])
+        subscriber = await self.services.subscribers.sets.turn_channel(turn.user_id, data.number, tagged[0])
         await self._show_channels(turn, set_of(subscriber, data.number), data.page)
 
     @callback(ClearChannels)
     async def clear_channels(self, turn: Turn, data: ClearChannels) -> str:
-        subscriber = await self.services.filter_sets.set_rule(turn.user_id, data.number, CHANNEL, None)
+        subscriber = await self.services.subscribers.sets.set_rule(turn.user_id, data.number, CHANNEL, None)
         await self._show_channels(turn, set_of(subscriber, data.number), page=0)
         return view_of(self.services, turn).plain("settings.channels_cleared")

@@ -17,30 +17,30 @@ class SharingMixin(BotBase):
 
     @callback(ShareSet)
     async def share_set(self, turn: Turn, data: ShareSet) -> None:
-        subscriber = await self.services.subscribers.require(turn.user_id)
+        subscriber = await self.services.subscribers.subscribers.require(turn.user_id)
         filter_set = set_of(subscriber, data.number)
-        shared = await self.services.sharing.share(subscriber, filter_set)
-        link = sharing_menus.link_to(self.services.bot_username(), shared)
+        shared = await self.services.subscribers.sharing.share(subscriber, filter_set)
+        link = sharing_menus.link_to(self.services.conversation.bot_username(), shared)
         await self.show(turn, sharing_menus.share_menu(view_of(self.services, turn), filter_set, link))
 
     @callback(CopyShared)
     async def copy_shared(self, turn: Turn, data: CopyShared) -> None:
-        shared = await self.services.sharing.open(data.code)
-        placed = await self.services.filter_sets.add_set(turn.user_id, shared.name, shared.rules)
+        shared = await self.services.subscribers.sharing.open(data.code)
+        placed = await self.services.subscribers.sets.add_set(turn.user_id, shared.name, shared.rules)
         view = view_of(self.services, turn)
         note = view.html("share.copied", creator=sharing_menus.creator_of(view, shared))
         await self.show(turn, set_menu(view, placed.filter_set, note))
 
     @callback(ShowVersions)
     async def show_versions(self, turn: Turn, data: ShowVersions) -> None:
-        filter_set = set_of(await self.services.subscribers.require(turn.user_id), data.number)
-        versions = await self.services.filter_sets.versions(turn.user_id, data.number)
+        filter_set = set_of(await self.services.subscribers.subscribers.require(turn.user_id), data.number)
+        versions = await self.services.subscribers.sets.versions(turn.user_id, data.number)
         view = view_of(self.services, turn)
         await self.show(turn, sharing_menus.versions_menu(view, filter_set, versions, data.page))
 
     @callback(ShowVersion)
     async def show_version(self, turn: Turn, data: ShowVersion) -> None:
-        versions = await self.services.filter_sets.versions(turn.user_id, data.number)
+        versions = await self.services.subscribers.sets.versions(turn.user_id, data.number)
         version = next((v for v in versions if v.revision == data.revision), None)
         if version is None:
             raise UserFacingError("version.unknown")
@@ -48,7 +48,7 @@ class SharingMixin(BotBase):
 
     @callback(RestoreVersion)
     async def restore_version(self, turn: Turn, data: RestoreVersion) -> None:
-        subscriber = await self.services.filter_sets.restore_version(turn.user_id, data.number, data.revision)
+        subscriber = await self.services.subscribers.sets.restore_version(turn.user_id, data.number, data.revision)
         view = view_of(self.services, turn)
         note = view.html("versions.restored")
         await self.show(turn, set_menu(view, set_of(subscriber, data.number), note))

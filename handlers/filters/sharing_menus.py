@@ -11,6 +11,7 @@ from domain.delivery.messages import Button, Message
 from domain.filters.registry import FilterSet
 from domain.stored.snapshots import SharedSet
 from handlers.conversation.menus import View, in_rows, message
+from handlers.conversation.pages import Page
 from handlers.filters.buttons import CopyShared, RestoreVersion, ShowSet, ShowSettings, ShowVersion, ShowVersions
 from services.subscribers.sharing import payload_of
 from services.subscribers.versions import SetVersion
@@ -63,12 +64,10 @@ def preview(view: View, shared: SharedSet, note: Html | None = None) -> Message:
     )
 
 
-def versions_menu(view: View, filter_set: FilterSet, versions: Sequence[SetVersion], page: int) -> Message:
-    """One page of earlier forms, the latest first; a page beyond the end is the last one."""
+def versions_menu(view: View, filter_set: FilterSet, versions: Sequence[SetVersion], asked: int) -> Message:
+    """One page of earlier forms, the latest first."""
     number = filter_set.number
-    last = max(0, (len(versions) - 1) // VERSIONS_PER_PAGE)
-    page = min(max(page, 0), last)
-    shown = versions[page * VERSIONS_PER_PAGE : (page + 1) * VERSIONS_PER_PAGE]
+    page = Page.at(asked, total=len(versions), per_page=VERSIONS_PER_PAGE)
     rows = in_rows(
         (
             view.button(
@@ -77,19 +76,15 @@ def versions_menu(view: View, filter_set: FilterSet, versions: Sequence[SetVersi
                 at=_moment(version.changed_at),
                 rules=view.rules_short(version.filter_set.rules) or view.plain("value.no_rule"),
             )
-            for version in shown
+            for version in page.of(versions)
         ),
         1,
     )
-    turning = tuple(
-        view.button(key, ShowVersions(number, target))
-        for key, target in (("button.previous", page - 1), ("button.next", page + 1))
-        if 0 <= target <= last
-    )
+    turning = page.turning(view, lambda to: ShowVersions(number, to))
     closing = (view.button("button.back", ShowSet(number)),)
     return message(
         view.html("versions.menu" if versions else "versions.none", name=view.set_name(filter_set)),
-        keyboard=tuple(row for row in (*rows, turning, closing) if row),
+        keyboard=(*rows, *turning, closing),
     )
 
 

@@ -18,14 +18,14 @@ from texts.markup import Html
 class PaymentsMixin(BotBase):
     @command("status", help="help.status")
     async def status(self, turn: Turn) -> None:
-        subscriber = await self.services.subscribers.require(turn.user_id)
-        status = self.services.subscriptions.status(subscriber)
+        subscriber = await self.services.subscribers.subscribers.require(turn.user_id)
+        status = self.services.payments.subscriptions.status(subscriber)
         view = view_of(self.services, turn)
         text = view.html(
             "status.main",
             plan=view.label("plan", status.plan),
             time=_time(view, status),
-            state=subscriber_state(view, subscriber, self.services.clock()),
+            state=subscriber_state(view, subscriber, self.services.conversation.clock()),
             rules=_rules(view, subscriber),
         )
         settings = view.button("button.settings", ShowSettings())
@@ -33,12 +33,12 @@ class PaymentsMixin(BotBase):
 
     @command("plan", help="help.plan")
     async def plan(self, turn: Turn) -> None:
-        subscriber = await self.services.subscribers.require(turn.user_id)
-        status = self.services.subscriptions.status(subscriber)
+        subscriber = await self.services.subscribers.subscribers.require(turn.user_id)
+        status = self.services.payments.subscriptions.status(subscriber)
         view = view_of(self.services, turn)
         plans = (
             view.html("plans.line", plan=view.label("plan", plan.key), price=_price(plan.price_usd), days=plan.days)
-            for plan in self.services.subscriptions.plans()
+            for plan in self.services.payments.subscriptions.plans()
         )
         text = view.html(
             "plans.overview",

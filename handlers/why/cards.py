@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Final
 
 from domain.buttons.cards import ShowWhy
 from domain.calls.events import Call, Token
+from domain.calls.lifetimes import ACCEPTED_FOR, FRESH_FOR
 from domain.delivery.messages import Message
 from domain.delivery.quiet import show_minute, zone_of
 from domain.filters.explanation import RuleVerdict
@@ -16,9 +17,10 @@ from domain.filters.numbers import show_rule, show_short, show_value
 from domain.filters.registry import FIELDS, FilterField, Range
 from domain.subscribers.subscriber import Subscriber
 from domain.why.verdicts import SetVerdict, figures_read
-from handlers.conversation.menus import Keyboard, View, message
+from handlers.conversation.menus import Keyboard, View, in_rows, message
+from handlers.conversation.pages import Page
 from handlers.why.buttons import ShowNearMisses
-from services.why.explanations import CallExplanation, Explanation, NearMiss, NearMisses, Outcome
+from services.why.answers import CallExplanation, Explanation, NearMiss, NearMisses, Outcome
 from texts.markup import Html, join, to_plain, utf16_length
 
 SETS_BUDGET_UTF16: Final = 2_600
@@ -89,20 +91,20 @@ def explanation_card(view: View, found: Explanation, now: datetime) -> Message:
     )
 
 
-def near_misses_card(view: View, misses: NearMisses, page: int) -> Message:
-    """List one page of near misses, each with a button that explains it; a page beyond the end is the last one."""
-    last = max(0, (len(misses.found) - 1) // MISSES_PER_PAGE)
-    page = min(max(page, 0), last)
-    first = page * MISSES_PER_PAGE
-    shown = misses.found[first : first + MISSES_PER_PAGE]
+def near_misses_card(view: View, misses: NearMisses, asked: int) -> Message:
+    """List one page of near misses, each with a button that explains it."""
+    page = Page.at(asked, total=len(misses.found), per_page=MISSES_PER_PAGE)
+    first, shown = page.start, page.of(misses.found)
     if not shown:
-        return message(view.html("why.no_misses", count=misses.calls_checked, zone=misses.time_zone))
+        return message(
+            view.html("why.no_misses", count=misses.calls_checked, zone=misses.time_zone, days=ACCEPTED_FOR.days)
+        )
     lines = [_miss(view, place, miss, misses.time_zone) for place, miss in enumerate(shown, start=first + 1)]
     return message(
         view.html("why.misses", count=len(misses.found), checked=misses.calls_checked, zone=misses.time_zone),
         join("\n", lines),
         Html() if misses.complete else view.html("why.misses_cut"),
-        keyboard=(*_miss_buttons(view, shown, first), *_turning(view, page, last)),
+        keyboard=(*_miss_buttons(view, shown, first), *page.turning(view, ShowNearMisses)),
     )
 
 
@@ -124,6 +126,7 @@ def _outcome(view: View, one: CallExplanation, now: datetime, zone: str) -> Html
         age=_ago((one.decided.decided_at - one.decided.call.called_at).total_seconds()),
         channel=earlier.channel if earlier else "",
         at=_moment(earlier.at, zone) if earlier else "",
+        days=ACCEPTED_FOR.days,
     )
     late = Html() if one.late_s is None else view.html("why.late", late=_ago(one.late_s))
     return join("\n", (line for line in (text, late, _account(view, one)) if line))
@@ -236,7 +239,9 @@ def _delivered(view: View, one: CallExplanation, zone: str) -> Html:
     delivery = one.delivery
     if delivery is None:
         return view.html("why.delivery_unknown")
-    reason = view.plain(_REASONS[delivery.reason]) if delivery.reason in _REASONS else delivery.reason or ""
+    reason = delivery.reason or ""
+    if reason in _REASONS:
+        reason = view.plain(_REASONS[reason], minutes=FRESH_FOR // timedelta(minutes=1))
     line = view.html(
         _DELIVERIES[delivery.status],
         at=_moment(delivery.sent_at, zone) if delivery.sent_at else "?",
@@ -305,16 +310,7 @@ def _miss_buttons(view: View, shown: Sequence[NearMiss], first: int) -> Keyboard
         )
         for place, miss in enumerate(shown, start=first + 1)
     ]
-    return tuple(tuple(buttons[start : start + 2]) for start in range(0, len(buttons), 2))
-
-
-def _turning(view: View, page: int, last: int) -> Keyboard:
-    buttons = tuple(
-        view.button(key, ShowNearMisses(target))
-        for key, target in (("button.previous", page - 1), ("button.next", page + 1))
-        if 0 <= target <= last
-    )
-    return (buttons,) if buttons else ()
+    return in_rows(buttons, 2)
 
 
 def _length(html: Html) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from domain.buttons.cards import ShowWhy
 from domain.calls.addresses import find_addresses
+from domain.calls.lifetimes import ACCEPTED_FOR
 from handlers.conversation.base import BotBase, Turn
 from handlers.conversation.menus import message, view_of
 from handlers.conversation.routing import callback, command
@@ -20,22 +21,22 @@ class WhyMixin(BotBase):
         if asked.strip():
             await self._explain(turn, asked)
             return
-        misses = await self.services.explanations.near_misses(turn.user_id)
+        misses = await self.services.why.explanations.near_misses(turn.user_id)
         await self.reply(turn, why_cards.near_misses_card(view_of(self.services, turn), misses, 0))
 
     @callback(ShowNearMisses)
     async def show_near_misses(self, turn: Turn, data: ShowNearMisses) -> None:
-        misses = await self.services.explanations.near_misses(turn.user_id)
+        misses = await self.services.why.explanations.near_misses(turn.user_id)
         await self.show(turn, why_cards.near_misses_card(view_of(self.services, turn), misses, data.page))
 
     @callback(ShowWhy)
     async def show_why(self, turn: Turn, data: ShowWhy) -> str | None:
         """Answer with a new message: the alert whose button this is shall stay."""
         view = view_of(self.services, turn)
-        found = await self.services.explanations.why_call(turn.user_id, data.address, data.tag)
+        found = await self.services.why.explanations.why_call(turn.user_id, data.address, data.tag)
         if found is None:
-            return view.plain("toast.why_gone")
-        await self.reply(turn, why_cards.explanation_card(view, found, self.services.clock()))
+            return view.plain("toast.why_gone", days=ACCEPTED_FOR.days)
+        await self.reply(turn, why_cards.explanation_card(view, found, self.services.conversation.clock()))
         return None
 
     async def _explain(self, turn: Turn, asked: str) -> None:
@@ -43,12 +44,12 @@ class WhyMixin(BotBase):
         addresses = find_addresses(asked)
         # A link may hold the address of a pool: then another address beside it is the token.
         for address in addresses:
-            found = await self.services.explanations.why_token(turn.user_id, address)
+            found = await self.services.why.explanations.why_token(turn.user_id, address)
             if found:
-                await self.reply(turn, why_cards.explanation_card(view, found, self.services.clock()))
+                await self.reply(turn, why_cards.explanation_card(view, found, self.services.conversation.clock()))
                 return
-        await self.services.subscribers.require(turn.user_id)
+        await self.services.subscribers.subscribers.require(turn.user_id)
         if addresses:
-            await self.reply(turn, message(view.html("why.no_calls", address=addresses[0])))
+            await self.reply(turn, message(view.html("why.no_calls", address=addresses[0], days=ACCEPTED_FOR.days)))
         else:
             await self.reply(turn, message(view.html("why.no_address")))

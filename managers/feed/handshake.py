@@ -6,29 +6,26 @@ answer is more than a failed attempt.
 
 from __future__ import annotations
 
-import re
 from http import HTTPStatus
 from typing import Final
-from urllib.parse import urlsplit
 
 from multidict import CIMultiDict
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidHandshake, InvalidProxyStatus, InvalidStatus, InvalidURI
 from websockets.uri import parse_uri
 
-from managers.feed.connection import FeedConnection
 from managers.feed.proxies import Proxies
 from managers.http.request_budget import pause_s
 from runtime.errors import FatalError
+from runtime.redaction import without_keys
 
-LONGEST_PAUSE_S: Final = 300.0
+MAX_PAUSE_S: Final = 300.0
 """After so long a feed is asked again even if it said more: perhaps somebody else said so."""
 
 _MAX_FRAME_BYTES = 1024 * 1024
 _MAX_BUFFERED_FRAMES = 256
 _PING_INTERVAL_S = 20.0
 _CLOSE_TIMEOUT_S = 1.0
-_SECRET = re.compile(r"(?<=//)[^\s/@]*@|\?[^\s'\"]*")
 _BUSY = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE})
 
 
@@ -45,7 +42,6 @@ class FeedHandshake(connect):
             # A slow consumer leaves pongs unread; the age of the data decides whether the feed lives.
             ping_timeout=None,
             close_timeout=_CLOSE_TIMEOUT_S,
-            create_connection=FeedConnection,
         )
         self._proxies = proxies
 
@@ -69,7 +65,7 @@ def check_address(url: str) -> None:
         parse_uri(url).host.encode("idna")
     except (InvalidURI, ValueError):
         # The cause would print the address with its key.
-        raise FatalError(f"not the address of a feed: {shown(url)}") from None
+        raise FatalError(f"not the address of a feed: {without_keys(url)}") from None
 
 
 def asked_pause_s(error: Exception) -> float:
@@ -77,18 +73,9 @@ def asked_pause_s(error: Exception) -> float:
     if not isinstance(error, InvalidStatus | InvalidProxyStatus) or error.response.status_code not in _BUSY:
         return 0.0
     headers = CIMultiDict(error.response.headers.raw_items())  # of a header that is there twice, the first
-    return min(LONGEST_PAUSE_S, pause_s(headers) or 0.0)
-
-
-def shown(url: str) -> str:
-    """Drop user, password and query: keys travel in them."""
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return "what is configured is no address"
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+    return min(MAX_PAUSE_S, pause_s(headers) or 0.0)
 
 
 def described(error: Exception) -> str:
     """Name an error, without the keys of addresses in it."""
-    return _SECRET.sub("", f"{type(error).__name__}: {error}")[:200]
+    return without_keys(f"{type(error).__name__}: {error}")[:200]

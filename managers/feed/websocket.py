@@ -13,17 +13,18 @@ from typing import NoReturn
 
 import structlog
 from msgspec import Struct
+from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed, WebSocketException
 
 from domain.calls.events import Call, PriceTick
-from managers.feed.connection import FeedConnection
-from managers.feed.handshake import FeedHandshake, asked_pause_s, check_address, described, shown
+from managers.feed.handshake import FeedHandshake, asked_pause_s, check_address, described
 from managers.feed.proxies import Proxies
 from managers.feed.sources.base import Source
 from runtime.clock import now
 from runtime.errors import FeedRefusedError, FrameError, TransientError
 from runtime.pace import pace
-from runtime.waiting import LOOK_S, Progress, pause
+from runtime.redaction import without_keys
+from runtime.waiting import REPORT_EVERY_S, Progress, pause
 
 log = structlog.get_logger(__name__)
 
@@ -73,9 +74,8 @@ class _SilenceError(TransientError):
 class WebSocketManager:
     """Reads one source for ever. Everything that can go wrong on the wire is mended and counted here.
 
-    A call is offered to `emit_now`, in the callback of the socket. For one that it does not take, for want of room,
-    `emit` is awaited: while it waits, the socket is not read and TCP slows the feed down. Neither raises anything but
-    `BotError`. Price ticks do not pass through them; the latest one per token waits in `take_ticks()`.
+    `emit` is awaited with each call: while it waits, the socket is not read and TCP slows the feed down. It raises
+    nothing but `BotError`. Price ticks do not pass through it; the latest one per token waits in `take_ticks()`.
     """
 
     def __init__(
@@ -83,7 +83,6 @@ class WebSocketManager:
         *,
         source: Source,
         emit: Callable[[Call], Awaitable[None]],
-        emit_now: Callable[[Call], bool] = lambda _: False,
         resume_cursor: Callable[[], int | None],
         clock: Callable[[], datetime] = now,
         backoff_base_s: float = 0.5,
@@ -93,12 +92,12 @@ class WebSocketManager:
         """`steady_after_s`: a connection that brought events for so long is followed by the shortest wait again."""
         self.stats = FeedStats()
         self._source = source
-        self._emit, self._emit_now = emit, emit_now
+        self._emit = emit
         self._resume_cursor = resume_cursor
         self._clock = clock
         self._backoff_base_s, self._backoff_cap_s = backoff_base_s, backoff_cap_s
         self._steady_after_s = steady_after_s
-        self._address = shown(source.url)
+        self._address = without_keys(source.url)
         self._proxies = Proxies()
         self._seen: OrderedDict[str, None] = OrderedDict()
         """Ids of calls, the oldest first; a cache that counts and looks for the least used costs ten times as much."""
@@ -115,6 +114,7 @@ class WebSocketManager:
         self._watching: asyncio.TimerHandle | None = None
         self._is_cut = False
         """The connection was cut because of its silence."""
+        self._awaits_frame = False
         self._waits_for_room = False
         self._progress: Progress = lambda: None
         self._gap_from: int | None = None
@@ -163,7 +163,6 @@ class WebSocketManager:
         self._opened_at, self._asked_pause_s = math.inf, 0.0
         try:
             async with FeedHandshake(self._source.url, self._proxies) as socket:
-                assert isinstance(socket, FeedConnection)  # noqa: S101 - what it makes
                 self._note_opened()
                 self._watch(socket)
                 await self._subscribe_and_read(socket)
@@ -187,7 +186,7 @@ class WebSocketManager:
         self._opened_at = asyncio.get_running_loop().time()
         log.info("feed_connected", source=self._source.name, url=self._address, count=self._connections)
 
-    async def _subscribe_and_read(self, socket: FeedConnection) -> None:
+    async def _subscribe_and_read(self, socket: ClientConnection) -> None:
         cursor = self._resume_cursor()
         for frame in self._source.subscription(cursor):
             await socket.send(frame)
@@ -196,52 +195,34 @@ class WebSocketManager:
         # The first frame shows that the subscription stands: fetching now leaves no hole before it.
         frame = await self._next_frame(socket)
         await self._fill_gap()
-        socket.offer = self._take_now
         while True:
             await self._take(frame)
             frame = await self._next_frame(socket)
 
-    async def _next_frame(self, socket: FeedConnection) -> bytes:
+    async def _next_frame(self, socket: ClientConnection) -> bytes:
+        self._awaits_frame = True
         try:
-            return await socket.next_message()
+            return await socket.recv(decode=False)
         except ConnectionClosed as error:
             if self._is_cut:
                 raise _SilenceError(f"no data for {self._source.idle_timeout_s:g} s") from error
             raise
+        finally:
+            self._awaits_frame = False
 
-    def _watch(self, socket: FeedConnection) -> None:
+    def _watch(self, socket: ClientConnection) -> None:
         """Cut the connection as soon as a frame is waited for past the deadline: a timer of each frame costs more."""
         loop = asyncio.get_running_loop()
         now_s = loop.time()
-        if socket.is_awaited and now_s >= self._deadline:
+        if self._awaits_frame and now_s >= self._deadline:
             self._is_cut = True
             socket.transport.abort()
             return
-        if socket.is_awaited or self._waits_for_room:
+        if self._awaits_frame or self._waits_for_room:
             self._progress()
         # While `emit` waits there is no deadline; there is a new one when it has taken its call.
-        look_at = self._deadline if now_s < self._deadline else now_s + self._source.idle_timeout_s
-        self._watching = loop.call_at(min(look_at, now_s + pace.seconds(LOOK_S)), self._watch, socket)
-
-    def _take_now(self, frame: bytes) -> bool:
-        """Take a new call for which there is room, or a price; everything else, trouble too, is for `_take`."""
-        received_at = self._clock()
-        try:
-            event = self._source.decode(frame, received_at)
-        except (FeedRefusedError, FrameError):
-            return False
-        if isinstance(event, Call):
-            if event.id in self._seen or not self._emit_now(event):
-                return False
-            self._remember(event)
-        elif isinstance(event, PriceTick):
-            self._keep_tick(event)
-        else:
-            return False
-        self.stats.frames += 1
-        self._note_event(received_at)
-        self._allow_silence()
-        return True
+        poll_at = self._deadline if now_s < self._deadline else now_s + self._source.idle_timeout_s
+        self._watching = loop.call_at(min(poll_at, now_s + pace.seconds(REPORT_EVERY_S)), self._watch, socket)
 
     async def _take(self, frame: bytes) -> None:
         self.stats.frames += 1

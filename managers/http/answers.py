@@ -10,7 +10,7 @@ import aiohttp
 import msgspec
 from msgspec import Struct
 
-from managers.http.json_mending import decoded
+from managers.http.json_repair import decoded
 from runtime.errors import TransientError
 
 _MAX_BYTES = 16 * 1024 * 1024

@@ -28,22 +28,22 @@ from runtime.errors import TransientError
 
 log = structlog.get_logger(__name__)
 
-SHORTEST_TIMEOUT_S: Final = 2.0
-LONGEST_TIMEOUT_S: Final = 8.0
+MIN_TIMEOUT_S: Final = 2.0
+MAX_TIMEOUT_S: Final = 8.0
 ATTEMPTS: Final = 3
 FAILURES_IN_A_ROW: Final = 5
 """After so many a host is shut out."""
-SHUT_OUT_S: Final = 10.0
+BREAKER_OPEN_S: Final = 10.0
 """Then one request may try; the others wait for how it ends, or for as long again."""
 SLOW_S: Final = 1.0
 """Who gives up after waiting so long for an answer says as much about the host as a time-out."""
 
 _FIRST_WAIT_S = 0.05
 _JITTER_S = 0.2
-_LONGEST_WAIT_S = 0.5
+_MAX_WAIT_S = 0.5
 _PAUSE_S = 2.0
 """After a 429 that does not say how long, from a host whose limit is not known."""
-_LONGEST_PAUSE_S = 300.0
+_MAX_PAUSE_S = 300.0
 _NO_TIMEOUT = aiohttp.ClientTimeout(total=None)
 """The deadline of the whole `get` bounds every attempt."""
 
@@ -65,7 +65,7 @@ class HostCounts:
     """Those of `requests` that ended in a time-out, a broken connection, a 5xx or somebody else's answer."""
     foreign_answers: int = 0
     """Those of `failures` that were answered by somebody else."""
-    shut_outs: int = 0
+    breaker_opened: int = 0
     """How often the circuit breaker opened."""
     refused_by_budget: int = 0
     """Questions not asked because the host's limit was used up, by our count or by its own."""
@@ -103,20 +103,20 @@ class _Host:
         self._breakers = breakers
         self._clock = clock
         self._paused_until = -math.inf
-        self._shut_out_until: float | None = None
+        self._breaker_open_until: float | None = None
 
     def health(self) -> HostHealth:
-        again_in_s = max(self.shut_out_s(), self.wait_s())
+        again_in_s = max(self.breaker_open_s(), self.wait_s())
         return HostHealth(
-            host=self.name, ok=self._shut_out_until is None, again_in_s=again_in_s, last_problem=self.last_problem
+            host=self.name, ok=self._breaker_open_until is None, again_in_s=again_in_s, last_problem=self.last_problem
         )
 
     def wait_s(self) -> float:
         """0 when its limit leaves room, else how long to wait at least."""
         return max(self.budget.wait_s(), self._paused_until - self._clock())
 
-    def shut_out_s(self) -> float:
-        return 0.0 if self._shut_out_until is None else max(0.0, self._shut_out_until - self._clock())
+    def breaker_open_s(self) -> float:
+        return 0.0 if self._breaker_open_until is None else max(0.0, self._breaker_open_until - self._clock())
 
     def pause(self, headers: Mapping[str, str]) -> None:
         """Ask nothing for as long as the answer's headers say."""
@@ -126,26 +126,26 @@ class _Host:
         if said_s is None:
             said_s = limit.period_s / limit.slots if known else _PAUSE_S
         # A window that is known is empty after its period, whatever the headers say.
-        wait_s = min(said_s, limit.period_s if known else _LONGEST_PAUSE_S)
+        wait_s = min(said_s, limit.period_s if known else _MAX_PAUSE_S)
         self._paused_until = max(self._paused_until, self._clock() + wait_s)
         log.warning("api_paused", host=self.name, wait_s=wait_s)
 
     def on_circuit(self, state: str) -> None:
         if state == "opened":
-            self._shut_out_until = self._clock() + SHUT_OUT_S
-            self.counts.shut_outs += 1
-            log.warning("api_shut_out", host=self.name, wait_s=SHUT_OUT_S, reason=self.last_problem)
+            self._breaker_open_until = self._clock() + BREAKER_OPEN_S
+            self.counts.breaker_opened += 1
+            log.warning("api_breaker_open", host=self.name, wait_s=BREAKER_OPEN_S, reason=self.last_problem)
         elif state == "closed":
-            self._shut_out_until = None
+            self._breaker_open_until = None
             log.info("api_recovered", host=self.name)
 
     @asynccontextmanager
     async def asking(self) -> AsyncGenerator[None]:
-        """Tell the breaker how the request inside ends; only while `shut_out_s()` gives 0."""
+        """Tell the breaker how the request inside ends; only while `breaker_open_s()` gives 0."""
         breaker = await self._breakers.get_breaker(self.name)
-        tries = self._shut_out_until is not None
+        tries = self._breaker_open_until is not None
         if tries:
-            self._shut_out_until = self._clock() + SHUT_OUT_S
+            self._breaker_open_until = self._clock() + BREAKER_OPEN_S
             if breaker.context.state == OPENED:
                 breaker.context.set_state(HalfOpenedState())
         started_at = self._clock()
@@ -160,7 +160,7 @@ class _Host:
                     raise
                 stack.pop_all()  # that tells nothing about the host
                 if tries and breaker.context.state == HALF_OPENED:
-                    self._shut_out_until = self._clock()
+                    self._breaker_open_until = self._clock()
                 raise
             except FailedError as error:
                 self.counts.foreign_answers += isinstance(error, ForeignAnswerError)
@@ -218,8 +218,8 @@ class APIRetryManager:
         `timeout_s`, 2 to 8, bounds all of it: every attempt and every wait between them. `NotAskedError` when the host
         may not be asked in that time.
         """
-        if not SHORTEST_TIMEOUT_S <= timeout_s <= LONGEST_TIMEOUT_S:
-            raise ValueError(f"timeout_s is {timeout_s}, not within {SHORTEST_TIMEOUT_S:g} to {LONGEST_TIMEOUT_S:g}")
+        if not MIN_TIMEOUT_S <= timeout_s <= MAX_TIMEOUT_S:
+            raise ValueError(f"timeout_s is {timeout_s}, not within {MIN_TIMEOUT_S:g} to {MAX_TIMEOUT_S:g}")
         host = self._host(url)
         gives_up_at = asyncio.get_running_loop().time() + timeout_s
         retrying = stamina.retry_context(
@@ -228,7 +228,7 @@ class APIRetryManager:
             timeout=None,
             wait_initial=_FIRST_WAIT_S,
             wait_jitter=_JITTER_S,
-            wait_max=_LONGEST_WAIT_S,
+            wait_max=_MAX_WAIT_S,
         )
         try:
             async with asyncio.timeout_at(gives_up_at):
@@ -298,17 +298,17 @@ class APIRetryManager:
 
 
 def _is_worth_a_retry(error: Exception, host: _Host, gives_up_at: float) -> bool:
-    left_s = gives_up_at - asyncio.get_running_loop().time() - _LONGEST_WAIT_S
-    return isinstance(error, FailedError | TooManyError) and host.shut_out_s() == 0 and host.wait_s() < left_s
+    left_s = gives_up_at - asyncio.get_running_loop().time() - _MAX_WAIT_S
+    return isinstance(error, FailedError | TooManyError) and host.breaker_open_s() == 0 and host.wait_s() < left_s
 
 
 async def _admit(host: _Host, gives_up_at: float) -> None:
     """Wait until the host may be asked. `NotAskedError` when that will not be in time."""
     while True:
-        shut_out_s = host.shut_out_s()
-        if shut_out_s > 0:
+        breaker_open_s = host.breaker_open_s()
+        if breaker_open_s > 0:
             host.counts.refused_by_breaker += 1
-            raise NotAskedError(f"{host.name} is shut out after failing ({host.last_problem})", shut_out_s)
+            raise NotAskedError(f"{host.name} is shut out after failing ({host.last_problem})", breaker_open_s)
         wait_s = host.wait_s()
         if wait_s <= 0:
             return

@@ -12,11 +12,11 @@ import msgspec
 import structlog
 
 from domain.calls.events import Origin, Token
-from managers.feed.sources.base import NAME_LIMIT, SYMBOL_LIMIT, clamped, cut, is_plausible, place, positive
+from managers.feed.sources.base import NAME_LIMIT, SYMBOL_LIMIT, clamped, cut, is_plausible, positive, venue
 from managers.feed.sources.links import media_link, telegram_handle, web_link, x_handle
 from managers.http.answers import Shape
 from managers.http.api import APIRetryManager
-from managers.http.json_mending import decoded
+from managers.http.json_repair import decoded
 from managers.http.request_budget import Limit
 from runtime.clock import now
 from runtime.errors import TransientError
@@ -32,7 +32,7 @@ _PRICES_TIMEOUT_S = 5.0
 _TOKENS_TIMEOUT_S = 2.0
 """A call waits for the answer and goes on without it."""
 _SOL_PRICE_LIFETIME = timedelta(minutes=10)
-_LARGEST_COUNT = 2**53
+_MAX_COUNT = 2**53
 
 _PRICES_SHAPE: Final[Shape] = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _FOUND_SHAPE: Final[Shape] = msgspec.json.Decoder(list[msgspec.Raw])
@@ -162,7 +162,7 @@ class _Body:
             return None
 
     def count(self, name: str) -> int | None:
-        value = self.number(name, at_most=_LARGEST_COUNT)
+        value = self.number(name, at_most=_MAX_COUNT)
         return int(value) if value is not None and value.is_integer() else None
 
     def moment(self, name: str, now: datetime) -> datetime | None:
@@ -194,7 +194,7 @@ def read_token(mint: str, entry: object, now: datetime) -> Token:
         "developer_percent": audit.number("devBalancePercentage", at_most=100),
         "mint_revoked": audit.flag("mintAuthorityDisabled"),
         "freeze_revoked": audit.flag("freezeAuthorityDisabled"),
-        "launchpad": place(body.get("launchpad")),
+        "launchpad": venue(body.get("launchpad")),
         "website": web_link(body.get("website")),
         "x_handle": x_handle(body.get("twitter")),
         "telegram": telegram_handle(body.get("telegram")),

@@ -1,4 +1,4 @@
-"""Whether it makes sense to ask Redis at all: a circuit that opens when it is away, and probes that close it.
+"""Whether it makes sense to ask Redis at all: a circuit that opens when it is unavailable, and probes that close it.
 
 A server that says even to PING that it cannot serve (its disk is full, it is loading) may still answer those who read:
 only a PING that is answered closes the circuit then, else it would open and close with every other question.
@@ -17,13 +17,14 @@ from typing import Final, Never
 import structlog
 
 from managers.redis.errors import (
-    RedisAwayError,
-    RedisNotNowError,
+    RedisBusyError,
+    RedisNotServingError,
     RedisReplyError,
     RedisTimeoutError,
-    RedisUnservingError,
+    RedisUnavailableError,
 )
 from runtime.cancellation import stop_if_cancelled
+from runtime.waiting import Progress
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
@@ -32,13 +33,13 @@ QUICK_ATTEMPTS: Final = 5
 REFUSED_LATELY_S: Final = 10.0
 """Whoever repeats a command that was refused does so sooner."""
 FIRST_PROBE_WAIT_S: Final = 0.1
-LONGEST_PROBE_WAIT_S: Final = 5.0
+MAX_PROBE_WAIT_S: Final = 5.0
 
 
 class Circuit:
     """Opens after `QUICK_ATTEMPTS` failures in a row, or at once when no answer came in time or none is to be expected.
 
-    Any answer closes it; after `RedisUnservingError` the answer to a probe.
+    Any answer closes it; after `RedisNotServingError` the answer to a probe.
 
     It refuses calls only while `keep_probing` runs: an open circuit that nobody probes would never close.
     """
@@ -67,9 +68,11 @@ class Circuit:
         return self.opened_at is not None
 
     def check(self) -> None:
-        """Raise `RedisAwayError` while calls make no sense; nothing was sent then."""
+        """Raise `RedisUnavailableError` while calls make no sense; nothing was sent then."""
         if self.opened_at is not None and self._is_probed:
-            raise RedisAwayError(f"Redis is away since {self.opened_at:%Y-%m-%d %H:%M:%S} UTC: circuit open")
+            raise RedisUnavailableError(
+                f"Redis is unavailable since {self.opened_at:%Y-%m-%d %H:%M:%S} UTC: circuit open"
+            )
 
     def why_unusable(self) -> str | None:
         """Return why questions go unanswered or are refused for now, if they are."""
@@ -87,14 +90,14 @@ class Circuit:
         period = self._period
         try:
             yield
-        except RedisNotNowError as error:
+        except RedisBusyError as error:
             self._refused[command] = time.monotonic(), str(error)
             self._answered(is_probe=is_probe)
             raise
         except RedisReplyError:
             self._answered(is_probe=is_probe)
             raise
-        except RedisAwayError as error:
+        except RedisUnavailableError as error:
             # A call that began before the circuit opened the last time says nothing about the time since.
             if period == self._period:
                 self._failed(error)
@@ -105,7 +108,7 @@ class Circuit:
             self._answered(is_probe=is_probe)
 
     async def keep_probing(
-        self, probe: Callable[[], Awaitable[object]], *, healthy_every_s: float, progress: Callable[[], None]
+        self, probe: Callable[[], Awaitable[object]], *, healthy_every_s: float, progress: Progress
     ) -> Never:
         """Probe for ever: now and then while Redis answers, with back-off and jitter while it does not."""
         failures = 0
@@ -116,7 +119,7 @@ class Circuit:
                 try:
                     await probe()
                     failures = 0
-                except RedisAwayError:
+                except RedisUnavailableError:
                     stop_if_cancelled()
                     failures += 1
                 await self._pause(_back_off_s(failures) if failures else healthy_every_s)
@@ -132,12 +135,12 @@ class Circuit:
             async with asyncio.timeout(wait_s):
                 await self._opened.wait()
 
-    def _failed(self, error: RedisAwayError) -> None:
+    def _failed(self, error: RedisUnavailableError) -> None:
         self._failures += 1
         self.reason = str(error)
         if not self.is_open:
-            self._is_for_probes = isinstance(error, RedisUnservingError)
-        at_once = isinstance(error, RedisTimeoutError | RedisUnservingError)
+            self._is_for_probes = isinstance(error, RedisNotServingError)
+        at_once = isinstance(error, RedisTimeoutError | RedisNotServingError)
         if self.is_open or (self._failures < QUICK_ATTEMPTS and not at_once):
             return
         self.opened_at = datetime.now(UTC)
@@ -157,9 +160,9 @@ class Circuit:
         self.reconnects += 1
         self._opened.clear()
         self._closed.set()
-        log.info("redis_came_back", away_s=round(time.monotonic() - self._opened_at_s, 3))
+        log.info("redis_recovered", away_s=round(time.monotonic() - self._opened_at_s, 3))
 
 
 def _back_off_s(failures: int) -> float:
-    longest_s = min(LONGEST_PROBE_WAIT_S, FIRST_PROBE_WAIT_S * 2 ** min(failures - 1, 16))
+    longest_s = min(MAX_PROBE_WAIT_S, FIRST_PROBE_WAIT_S * 2 ** min(failures - 1, 16))
     return random.uniform(longest_s / 2, longest_s)  # noqa: S311 - jitter, not a secret

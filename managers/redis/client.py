@@ -5,7 +5,7 @@ XADD or a MULTI of which only the reply was lost runs again. Here `retry=None`; 
 purpose makes sure that it may be repeated. Commands are those of Redis 6.2 and replies are read raw
 (RESP2), so that no version of the driver reads them differently.
 
-When Redis is away, `managers/redis/circuit.py` answers in its place, at once.
+When Redis is unavailable, `managers/redis/circuit.py` answers in its place, at once.
 """
 
 from __future__ import annotations
@@ -14,40 +14,41 @@ import asyncio
 import math
 import re
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
-from datetime import datetime
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from types import TracebackType
 from typing import Never, Self, cast
 
 from managers.redis.circuit import Circuit
 from managers.redis.connections import Argument, Command, Connections
 from managers.redis.errors import (
-    RedisAwayError,
-    RedisNotNowError,
+    RedisBusyError,
+    RedisNotServingError,
     RedisReplyError,
-    RedisUnservingError,
+    RedisUnavailableError,
     wrapped_errors,
 )
+from managers.redis.latencies import RedisLatencies
 from managers.redis.replies import Reply, StreamEntry, entries, entries_of_one_stream, info, pairs, text
 from managers.redis.scripts import Script
 from managers.redis.written import ServerRun, WrittenNote
+from runtime.waiting import Progress
 
 __all__ = [
     "Argument",
     "Command",
-    "RedisAwayError",
     "RedisManager",
     "RedisReplyError",
+    "RedisUnavailableError",
     "Reply",
     "StreamEntry",
 ]
 
 
 class RedisManager:
-    """A pool of connections, open inside `async with`; it connects when first asked: Redis may be away.
+    """A pool of connections, open inside `async with`; it connects when first asked.
 
-    Every method raises `RedisAwayError` or `RedisReplyError`. While `run` runs and Redis is away, they raise at once
-    and nothing is sent. `commands_sent` and `round_trips` count what went out.
+    Every method raises `RedisUnavailableError` or `RedisReplyError`, at once while `run` runs and Redis is known not to
+    answer: then nothing is sent. `commands_sent` and `round_trips` count what went out.
     """
 
     def __init__(
@@ -69,6 +70,7 @@ class RedisManager:
         self._reply_timeout_s = reply_timeout_s
         self._health_check_interval_s = health_check_interval_s
         self._circuit = Circuit()
+        self.latencies = RedisLatencies()
         self._turns = asyncio.Semaphore(max_connections)
         self._driver = Connections(
             url,
@@ -86,13 +88,9 @@ class RedisManager:
         await self._driver.close()
 
     @property
-    def is_away(self) -> bool:
+    def is_unavailable(self) -> bool:
         """Five calls in a row failed, or one timed out, and nothing was answered since."""
         return self._circuit.is_open
-
-    @property
-    def away_since(self) -> datetime | None:
-        return self._circuit.opened_at
 
     def why_unusable(self) -> str | None:
         """Return why questions go unanswered or are refused for now, if they are."""
@@ -100,20 +98,20 @@ class RedisManager:
 
     @property
     def reconnects(self) -> int:
-        """How often Redis came back after it was away."""
+        """How often Redis came back after it was unavailable."""
         return self._circuit.reconnects
 
-    async def wait_until_back(self) -> None:
+    async def wait_until_available(self) -> None:
         """Return when Redis is not away (any more): at the first answer, which is that of `run` if nobody asks."""
         await self._circuit.wait_until_closed()
 
-    async def run(self, progress: Callable[[], None]) -> Never:
-        """Ask for ever whether Redis is there: every 30 s, or after 0.1 to 5 s while it is away."""
+    async def run(self, progress: Progress) -> Never:
+        """Ask for ever whether Redis is there: every 30 s, or after 0.1 to 5 s while it is unavailable."""
         every_s = self._health_check_interval_s
         await self._circuit.keep_probing(self._probe, healthy_every_s=every_s, progress=progress)
 
     async def ping(self) -> float:
-        """Return the latency of one round trip in seconds. It is sent even while Redis is away."""
+        """Return the latency of one round trip in seconds. It is sent even while Redis is unavailable."""
         started = time.perf_counter()
         await self._exchange([("PING",)], is_probe=True)
         self.latency_s = time.perf_counter() - started
@@ -185,15 +183,6 @@ class RedisManager:
     async def hgetall(self, key: str) -> dict[str, bytes]:
         return pairs(await self._call("HGETALL", key))
 
-    async def hdel(self, key: str, *names: str) -> int:
-        return cast("int", await self._call("HDEL", key, *names)) if names else 0
-
-    async def sadd(self, key: str, *members: Argument) -> int:
-        return cast("int", await self._call("SADD", key, *members)) if members else 0
-
-    async def srem(self, key: str, *members: Argument) -> int:
-        return cast("int", await self._call("SREM", key, *members)) if members else 0
-
     async def sscan(self, key: str, *, count: int = 1000) -> AsyncIterator[list[str]]:
         """Yield the members of a set, batch by batch; a member may come twice."""
         async for batch in self._walk("SSCAN", (key,), ("COUNT", count)):
@@ -229,11 +218,6 @@ class RedisManager:
 
     # Streams
 
-    async def xadd(self, stream: str, fields: Mapping[str, Argument]) -> str:
-        """Append an entry and return its id. Repeated after a lost reply it appends a second one."""
-        parts = [part for name, value in fields.items() for part in (name, value)]
-        return text(await self._call("XADD", stream, "*", *parts))
-
     async def xlen(self, stream: str) -> int:
         return cast("int", await self._call("XLEN", stream))
 
@@ -263,13 +247,6 @@ class RedisManager:
             return False
         return True
 
-    async def xreadgroup(
-        self, stream: str, group: str, consumer: str, *, count: int, block_ms: int
-    ) -> list[StreamEntry]:
-        """Take entries that nobody has taken; nothing when none came in time (see `_block`)."""
-        options = ("COUNT", count, "BLOCK", self._block(block_ms), "STREAMS", stream, ">")
-        return entries_of_one_stream(await self._call("XREADGROUP", "GROUP", group, consumer, *options))
-
     async def xreadgroup_many(
         self, streams: Sequence[str], group: str, consumer: str, *, count: int, block_ms: int
     ) -> dict[str, list[StreamEntry]]:
@@ -277,13 +254,6 @@ class RedisManager:
         options = ("COUNT", count, "BLOCK", self._block(block_ms), "STREAMS", *streams, *(">" for _ in streams))
         reply = await self._call("XREADGROUP", "GROUP", group, consumer, *options)
         return {text(name): entries(found) for name, found in cast("list[tuple[Reply, Reply]]", reply or [])}
-
-    async def xreadgroup_pending(
-        self, stream: str, group: str, consumer: str, *, after: str, count: int
-    ) -> list[StreamEntry]:
-        """Return what this consumer took and did not acknowledge, after an id."""
-        options = ("COUNT", count, "STREAMS", stream, after)
-        return entries_of_one_stream(await self._call("XREADGROUP", "GROUP", group, consumer, *options))
 
     async def xautoclaim(
         self, stream: str, group: str, consumer: str, *, min_idle_ms: int, start: str, count: int
@@ -317,8 +287,8 @@ class RedisManager:
             self.commands_sent += len(commands)
             self.round_trips += 1
             with self._circuit.attempt(commands[0][0], is_probe=is_probe), wrapped_errors(own_codes):
-                return await self._driver.ask(commands)
-        except RedisUnservingError as error:
+                return await self.latencies.measured(commands[0][0], self._driver.ask(commands))
+        except RedisNotServingError as error:
             if error.code == "MISCONF":
                 self.written.doubt(str(error))
             raise
@@ -334,11 +304,11 @@ class RedisManager:
             async with asyncio.timeout(self._reply_timeout_s):
                 await self._turns.acquire()
         except TimeoutError as error:
-            raise RedisNotNowError("no connection to Redis was free in time") from error
+            raise RedisBusyError("no connection to Redis was free in time") from error
 
     async def _probe(self) -> None:
-        if self.is_away:
-            # Connections to a server that went away without a word would time out one after the other.
+        if self.is_unavailable:
+            # Connections to a server that became unavailable without a word would time out one after the other.
             with wrapped_errors():
                 await self._driver.disconnect_idle()
         await self.ping()

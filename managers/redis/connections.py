@@ -72,7 +72,7 @@ class Connections:
             async with asyncio.timeout(self._reply_timeout_s):
                 replies = await self._exchange(connection, commands)
         except BaseException:
-            # A reply may still be on its way: nobody else may take it for his own.
+            # A reply may still be on its way: nobody else may take it for theirs.
             await connection.disconnect(nowait=True)
             raise
         finally:

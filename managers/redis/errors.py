@@ -87,15 +87,15 @@ _PROXY_CANNOT: Final = tuple(
 """What a proxy such as twemproxy puts behind ERR when it cannot reach the server."""
 
 
-class RedisAwayError(TransientError):
+class RedisUnavailableError(TransientError):
     """No answer, or "not now". Whether the command was executed is not known."""
 
 
-class RedisTimeoutError(RedisAwayError):
+class RedisTimeoutError(RedisUnavailableError):
     """No answer in time: every further question would cost as long."""
 
 
-class RedisUnservingError(RedisAwayError):
+class RedisNotServingError(RedisUnavailableError):
     """It answers, and says to every question, even to PING, that it cannot serve: `code` is its word."""
 
     def __init__(self, code: str, message: str) -> None:
@@ -103,7 +103,7 @@ class RedisUnservingError(RedisAwayError):
         self.code = code
 
 
-class RedisNotNowError(RedisAwayError):
+class RedisBusyError(RedisUnavailableError):
     """It answers, and refuses this command for now (a full memory, a replica, no free connection of ours)."""
 
 
@@ -135,18 +135,18 @@ def _code_in(reply: str) -> str:
     return code
 
 
-def meaning_of(error: Exception, own_codes: Collection[str] = ()) -> RedisAwayError | RedisReplyError:
+def meaning_of(error: Exception, own_codes: Collection[str] = ()) -> RedisUnavailableError | RedisReplyError:
     """Return our error for an error reply. `own_codes`: what the script that was run may answer itself."""
     code = code_of(error)
     if _TOO_MANY_CLIENTS in str(error):
-        return RedisAwayError(f"Redis takes no more connections: {error}")
+        return RedisUnavailableError(f"Redis takes no more connections: {error}")
     if code in _NOT_EVEN_PING:
-        return RedisUnservingError(code, f"Redis cannot serve now ({code}): {error}")
+        return RedisNotServingError(code, f"Redis cannot serve now ({code}): {error}")
     if code in _ABOUT_WHAT_WAS_ASKED or code in own_codes:
         return RedisReplyError(code, f"Redis refuses ({code}): {error}")
     if code in _NOT_THIS_NOW:
-        return RedisNotNowError(f"Redis cannot serve now ({code}): {error}")
-    return RedisNotNowError(f"Redis, or what answers for it, says something unknown ({code}): {error}")
+        return RedisBusyError(f"Redis cannot serve now ({code}): {error}")
+    return RedisBusyError(f"Redis, or what answers for it, says something unknown ({code}): {error}")
 
 
 @contextmanager
@@ -170,6 +170,6 @@ def wrapped_errors(own_codes: Collection[str] = ()) -> Generator[None]:
         raise meaning_of(error) from error
     except (errors.ConnectionError, errors.InvalidResponse, OSError) as error:
         stop_if_cancelled()
-        raise RedisAwayError(f"Redis is away: {error}") from error
+        raise RedisUnavailableError(f"Redis is unavailable: {error}") from error
     except errors.RedisError as error:
         raise meaning_of(error, own_codes) from error

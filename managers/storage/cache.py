@@ -54,12 +54,6 @@ class SmartCache(Generic[K, V]):
     def __len__(self) -> int:
         return len(self._values)
 
-    @property
-    def hit_rate(self) -> float:
-        """Share of look-ups that were answered from memory, 0-1; 0 before the first."""
-        asked = self.hits + self.misses
-        return self.hits / asked if asked else 0.0
-
     def get(self, key: K) -> V | None:
         """Return the value, or `None` when there is none."""
         return self._look_up(key, None)

@@ -1,7 +1,7 @@
 """The one place that speaks to PostgreSQL.
 
 Statements are `LiteralString`: the type checker refuses a statement that was put together from data.
-PostgreSQL is never on the way of an alert; whoever uses it can wait, and retries after `PostgresAwayError`.
+PostgreSQL is never on the way of an alert; whoever uses it can wait, and retries after `PostgresUnavailableError`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Row = asyncpg.Record
 Value = object
 
 _CLOSE_WITHIN_S = 5.0
-_AWAY_CLASSES = frozenset({"08", "25", "40", "53", "55", "57", "58"})
+_UNAVAILABLE_CLASSES = frozenset({"08", "25", "40", "53", "55", "57", "58"})
 """SQLSTATE classes that pass by themselves: connection, read-only after a failover, conflict, resources,
 lock, operator, system."""
 _SCHEMA_STATES = frozenset({"3D000", "3F000", "42P01", "42703"})
@@ -31,11 +31,11 @@ _SCHEMA_STATES = frozenset({"3D000", "3F000", "42P01", "42703"})
 _DATA_CLASSES = frozenset({"22", "23"})
 
 
-class PostgresAwayError(TransientError):
+class PostgresUnavailableError(TransientError):
     """No answer, or "not now". Whether the statement was executed is not known."""
 
 
-class PostgresSchemaError(PostgresAwayError):
+class PostgresSchemaError(PostgresUnavailableError):
     """The database or its tables are missing: it was emptied, or restored from before they were made."""
 
 
@@ -73,9 +73,9 @@ class Statements:
 
 
 class PostgresManager:
-    """A pool of connections, open inside `async with`; it connects when first asked: the server may be away.
+    """A pool of connections, open inside `async with`; it connects when first asked: the server may be unavailable.
 
-    Every method raises `PostgresAwayError`, `PostgresStatementError` or `PostgresDataError`.
+    Every method raises `PostgresUnavailableError`, `PostgresStatementError` or `PostgresDataError`.
     """
 
     def __init__(
@@ -191,15 +191,15 @@ def wrapped_errors() -> Generator[None]:
         if state in _SCHEMA_STATES:
             raise PostgresSchemaError(f"PostgreSQL lacks what is asked for ({state}): {error}") from error
         if isinstance(error, asyncpg.InvalidCachedStatementError):
-            raise PostgresAwayError(f"PostgreSQL's tables were made anew: {error}") from error
+            raise PostgresUnavailableError(f"PostgreSQL's tables were made anew: {error}") from error
         if state[:2] in _DATA_CLASSES:
             raise PostgresDataError(f"PostgreSQL refuses the values ({state}): {error}") from error
-        if state[:2] in _AWAY_CLASSES:
-            raise PostgresAwayError(f"PostgreSQL cannot serve now ({state}): {error}") from error
+        if state[:2] in _UNAVAILABLE_CLASSES:
+            raise PostgresUnavailableError(f"PostgreSQL cannot serve now ({state}): {error}") from error
         raise PostgresStatementError(f"PostgreSQL refuses ({state}): {error}") from error
     except ValueError as error:
         # The driver cannot encode a value as what the statement needs.
         raise PostgresDataError(f"PostgreSQL cannot take the values: {error}") from error
     except (OSError, TimeoutError, asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
         stop_if_cancelled()
-        raise PostgresAwayError(f"PostgreSQL is away: {error!r}") from error
+        raise PostgresUnavailableError(f"PostgreSQL is unavailable: {error!r}") from error

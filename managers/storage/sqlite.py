@@ -1,4 +1,4 @@
-"""The one place that speaks to SQLite: a file of this process alone, for what must survive while Redis is away.
+"""The one place that speaks to SQLite: a file of this process alone, for what must survive while Redis is unavailable.
 
 What `write` has done is on disk when it returns (write-ahead log, `synchronous=FULL`). The file is locked for as long
 as it is open: two processes that replay the same operations would do so in two orders.

@@ -16,13 +16,13 @@ import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 from telegram.error import NetworkError, RetryAfter
 
-from managers.http.json_mending import decoded_with_text
+from managers.http.json_repair import decoded_with_text
 from managers.telegram.updates import is_page
 
 T = TypeVar("T")
 
 _DEFAULT_RETRY_AFTER = timedelta(seconds=1)
-_LONGEST_RETRY_AFTER_S = 1e8
+_MAX_RETRY_AFTER_S = 1e8
 _REFUSALS = range(400, 600)
 _EXCERPT_BYTES = 80
 _TOKEN = re.compile(rb"[0-9]{5,}(?::|%3a)[\w%-]+", re.IGNORECASE)
@@ -62,7 +62,7 @@ class _ChatMember(Struct):
 
 
 class _Parameters(Struct):
-    retry_after: Annotated[float, Meta(ge=0, le=_LONGEST_RETRY_AFTER_S)] | None = None
+    retry_after: Annotated[float, Meta(ge=0, le=_MAX_RETRY_AFTER_S)] | None = None
     migrate_to_chat_id: int | None = None
 
 

@@ -27,7 +27,7 @@ from managers.telegram.updates import UpdateInbox, webhook_secret
 from runtime.cancellation import end
 from runtime.errors import FloodError, MessageRefusedError, RecipientGoneError, TransientError
 from runtime.pace import pace
-from runtime.waiting import LOOK_S
+from runtime.waiting import REPORT_EVERY_S, Progress
 
 log = structlog.get_logger(__name__)
 
@@ -276,7 +276,7 @@ class TelegramManager:
 
     # -- receiving
 
-    async def poll(self, progress: Callable[[], None] = lambda: None) -> NoReturn:
+    async def poll(self, progress: Progress = lambda: None) -> NoReturn:
         """Connect if need be, remove a webhook if there is one, and poll until cancelled.
 
         `progress` is called also while Telegram is waited for. Raises `TransientError` when Telegram cannot be
@@ -292,7 +292,7 @@ class TelegramManager:
         try:
             while True:
                 progress()
-                await asyncio.wait({polling}, timeout=pace.seconds(min(LOOK_S, self._stale_after_s / 4)))
+                await asyncio.wait({polling}, timeout=pace.seconds(min(REPORT_EVERY_S, self._stale_after_s / 4)))
                 if polling.done():
                     polling.result()
                 if (age_s := self._polling.stuck_s) > self._stale_after_s and self.queue.has_room:

@@ -28,9 +28,9 @@ POLL_GRACE_S: Final = 5.0
 """How much later than its time-out a long poll may be answered."""
 _CONFIRM_WITHIN_S: Final = 5.0
 _FIRST_PAUSE_S: Final = 1.0
-_LONGEST_PAUSE_S: Final = 30.0
+_MAX_PAUSE_S: Final = 30.0
 _GROWTH: Final = 1.5
-_LONGEST_PAUSE_IN_VAIN_S: Final = 5.0
+_MAX_FAILING_PAUSE_S: Final = 5.0
 """Telegram answers, so people can be answered as soon as one of their updates comes."""
 _FLOOD_SLACK_S: Final = 0.5
 _TOO_SOON_S: Final = 0.5
@@ -160,7 +160,7 @@ class Polling:
             log.warning("poll_failed", reason=str(meaning))
             if not isinstance(meaning, FloodError | NotSentError):
                 self._limit = max(1, self._limit // 10)
-        self._pause_s = min(_LONGEST_PAUSE_S, max(_FIRST_PAUSE_S, self._pause_s * _GROWTH))
+        self._pause_s = min(_MAX_PAUSE_S, max(_FIRST_PAUSE_S, self._pause_s * _GROWTH))
         if isinstance(meaning, FloodError):
             self._pause_s = meaning.retry_after_s + _FLOOD_SLACK_S
 
@@ -185,7 +185,7 @@ class Polling:
             self._page_at = self._clock()
             self._pause_s = 0.0
         else:
-            self._pause_s = min(_LONGEST_PAUSE_IN_VAIN_S, max(_FIRST_PAUSE_S, self._pause_s * _GROWTH))
+            self._pause_s = min(_MAX_FAILING_PAUSE_S, max(_FIRST_PAUSE_S, self._pause_s * _GROWTH))
 
     def _take(self, items: list[object]) -> int:
         """Take a page in; returns how many of it surely had not come before."""

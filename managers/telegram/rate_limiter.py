@@ -26,7 +26,7 @@ log = structlog.get_logger(__name__)
 Answer = bool | dict[str, Any] | list[dict[str, Any]]
 
 _REPLY_ATTEMPTS = 4
-_REPLY_PATIENCE_S = 30.0
+_REPLY_TIMEOUT_S = 30.0
 """A person who waited longer than this for an answer has gone."""
 
 
@@ -148,13 +148,13 @@ class TelegramRateLimiter(BaseRateLimiter[Lane | Slot]):
         while True:
             attempts_left -= 1
             closed_s = self._slots.closed_for_s(_normal(chat_id))
-            if lane is Lane.REPLY and closed_s > _REPLY_PATIENCE_S:
+            if lane is Lane.REPLY and closed_s > _REPLY_TIMEOUT_S:
                 raise ChatClosedError(timedelta(seconds=closed_s))
             async with self.slot(chat_id, lane) as slot:
                 try:
                     return await self._send(slot, lambda: callback(*args, **kwargs))
                 except RetryAfter as refusal:
-                    if not attempts_left or retry_after_s(refusal) > _REPLY_PATIENCE_S:
+                    if not attempts_left or retry_after_s(refusal) > _REPLY_TIMEOUT_S:
                         raise
 
     async def _send(self, slot: Slot, request: Callable[[], Coroutine[Any, Any, Answer]]) -> Answer:

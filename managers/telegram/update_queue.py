@@ -45,7 +45,7 @@ Handle = Callable[[], Awaitable[None]]
 
 
 @dataclass(slots=True)
-class _Waiting:
+class _QueuedUpdate:
     number: int
     person: int | None
     """`None`: counted for nobody, since it only says that something was dropped."""
@@ -55,16 +55,16 @@ class _Waiting:
 @dataclass(slots=True)
 class _Chat:
     id: int
-    people: dict[int, deque[_Waiting]] = field(default_factory=dict[int, deque[_Waiting]])
+    people: dict[int, deque[_QueuedUpdate]] = field(default_factory=dict[int, deque[_QueuedUpdate]])
     """Only those who have something waiting, in the order of their turns."""
     waiting: int = 0
 
-    def put(self, person: int, item: _Waiting, *, first: bool = False) -> None:
+    def put(self, person: int, item: _QueuedUpdate, *, first: bool = False) -> None:
         own = self.people.setdefault(person, deque())
         own.appendleft(item) if first else own.append(item)
         self.waiting += 1
 
-    def next(self) -> _Waiting:
+    def next(self) -> _QueuedUpdate:
         person, own = next(iter(self.people.items()))
         item = own.popleft()
         del self.people[person]
@@ -185,7 +185,7 @@ class UpdateQueue:
         if chat is None:
             chat = self._chats[origin.chat] = _Chat(origin.chat)
             self._ready.append(chat)
-        chat.put(origin.person, _Waiting(self._number, counted, handle), first=first)
+        chat.put(origin.person, _QueuedUpdate(self._number, counted, handle), first=first)
         self._start()
 
     def _start(self) -> None:
@@ -195,7 +195,7 @@ class UpdateQueue:
             self._running.add(task)
             task.add_done_callback(self._running.discard)
 
-    async def _work(self, chat: _Chat, item: _Waiting) -> None:
+    async def _work(self, chat: _Chat, item: _QueuedUpdate) -> None:
         task = asyncio.current_task()
         try:
             async with asyncio.timeout(HANDLED_WITHIN_S):
@@ -214,7 +214,7 @@ class UpdateQueue:
                 self._running.discard(task)
             self._over(chat, item)
 
-    def _over(self, chat: _Chat, item: _Waiting) -> None:
+    def _over(self, chat: _Chat, item: _QueuedUpdate) -> None:
         self._arrived.pop(item.number, None)
         if item.person is not None:
             self._per[item.person] -= 1

@@ -21,9 +21,9 @@ log = structlog.get_logger(__name__)
 
 _WEBHOOK_SECRET = re.compile(r"[A-Za-z0-9_-]{1,256}")
 _REMEMBERED: Final = 10_000
-_LARGEST_ID: Final = 2**63 - 1
+_MAX_ID: Final = 2**63 - 1
 _LOGGED_EACH_S: Final = 60.0
-_LOGGED_AT_MOST: Final = 10
+_MAX_LOGGED: Final = 10
 _SHOWN_CHARACTERS: Final = 500
 _PEOPLE_IN_A_ROW: Final = 3
 
@@ -126,7 +126,7 @@ def identified(item: object) -> int | None:
         found = int(found)
     if not isinstance(found, int) or isinstance(found, bool):
         return None
-    return found if 0 <= found < _LARGEST_ID else None
+    return found if 0 <= found < _MAX_ID else None
 
 
 def _id_within(text: str) -> str | None:
@@ -207,7 +207,7 @@ class UpdateInbox:
         if now - self._logged_at >= _LOGGED_EACH_S:
             self._logged_at, self._logged = now, 0
         self._logged += 1
-        if self._logged <= _LOGGED_AT_MOST:
+        if self._logged <= _MAX_LOGGED:
             shown = item.text[:_SHOWN_CHARACTERS] if isinstance(item, Unreadable) else reprlib.repr(item)
             log.warning(
                 "update_unreadable",

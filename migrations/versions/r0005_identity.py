@@ -11,7 +11,7 @@ depends_on = None
 
 _STATEMENTS = (
     # One row. `journal_at` is the last journal entry that was committed, as (milliseconds, number). `sender` names
-    # the log (`services.stores.begun_log`) of the one process that sends; NULL where several do, or nobody knows.
+    # the log (`services.stores.in_flight_log`) of the one process that sends; NULL where several do, or nobody knows.
     """
     CREATE TABLE identity (
         only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),

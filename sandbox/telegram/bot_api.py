@@ -30,6 +30,9 @@ from sandbox.telegram.methods import (
     media as methods_media,
 )
 from sandbox.telegram.methods import (
+    payments as methods_payments,
+)
+from sandbox.telegram.methods import (
     send as methods_send,
 )
 from sandbox.telegram.methods import (
@@ -38,7 +41,15 @@ from sandbox.telegram.methods import (
 from sandbox.telegram.methods.params import decode_params, read_arguments
 from sandbox.telegram.methods.registry import METHODS, Method
 
-METHOD_MODULES = (methods_bot, methods_chat, methods_edit, methods_media, methods_send, methods_updates)
+METHOD_MODULES = (
+    methods_bot,
+    methods_chat,
+    methods_edit,
+    methods_media,
+    methods_payments,
+    methods_send,
+    methods_updates,
+)
 
 ARRIVED_AT_NS: ContextVar[int] = ContextVar("arrived_at_ns")
 """When the request that is being answered arrived, since the epoch."""

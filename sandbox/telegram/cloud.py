@@ -15,12 +15,13 @@ from sandbox.telegram.errors import OLD_QUERY, ApiError, bad_request, flood, for
 from sandbox.telegram.faults import Faults
 from sandbox.telegram.files import FileStore
 from sandbox.telegram.limits import FloodGate, FloodLimits
+from sandbox.telegram.stars.payments import Stars
 from sandbox.telegram.stats import ServerStats
 from sandbox.telegram.updates import JsonObject, UpdateQueue
 from sandbox.telegram.webhook import WebhookSender
 
 Listener = Callable[[str, JsonObject], None]
-"""Called with `message`, `edit`, `delete`, `action` or `commands` and its data."""
+"""Called with `message`, `edit`, `delete`, `action`, `commands` or `stars` and its data."""
 
 ChatKind = Literal["private", "group", "supergroup"]
 
@@ -78,6 +79,7 @@ class Cloud:
         limits: FloodLimits,
         clock: Callable[[], float],
         query_expiry_s: float,
+        checkout_timeout_s: float,
         webhook_retry_s: float,
     ) -> None:
         self.token = token
@@ -98,6 +100,7 @@ class Cloud:
         self.webhook = WebhookSender(self.updates, first_retry_s=webhook_retry_s)
         self.stats = ServerStats()
         self.faults = Faults(clock)
+        self.stars = Stars(self, checkout_timeout_s=checkout_timeout_s)
         self.message_observers: list[Callable[[JsonObject], None]] = []
         self._gate = FloodGate(limits)
         self._query_expiry_s = query_expiry_s

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
-from functools import wraps
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Protocol, Self, TypeVar
-from urllib.parse import urlsplit
+from typing import Annotated, Protocol, Self
 
 import msgspec
 from aiohttp import web
@@ -15,17 +13,17 @@ from msgspec import Meta, Struct
 
 from sandbox.telegram.cloud import Chat, Cloud
 from sandbox.telegram.faults import FaultChange
+from sandbox.telegram.page_http import json_answer, read_body, refusal, same_origin
 from sandbox.telegram.people import SandboxUser, callback_buttons
+from sandbox.telegram.stars.page import StarsApi
 from sandbox.telegram.updates import JsonObject
 
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 ExtraStats = Callable[[], Mapping[str, float | int | str]]
 
-PAGE_DIRECTORY = Path(__file__).parent / "page"
+PAGE_DIRECTORY = Path(__file__).resolve().parent / "page"
 _FILES = "https: http://127.0.0.1:*"
 """Where a picture or film sent by address may be: anywhere, and in the sandbox's own feed."""
 _CONTENT_POLICY = f"default-src 'self'; img-src 'self' data: {_FILES}; media-src 'self' {_FILES}"
-_LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 _SHOWN = frozenset({"image/jpeg", "image/png", "image/gif", "image/webp", "video/mp4", "video/webm"})
 _EVENTS_WAITING_MAX = 1_000
 _PING_EVERY_S = 15.0
@@ -57,9 +55,6 @@ class Tap(Struct, forbid_unknown_fields=True):
 
 class Block(Struct, forbid_unknown_fields=True):
     blocked: bool
-
-
-Body = TypeVar("Body", NewUser, NewMessage, Tap, Block, FaultChange)
 
 
 class EventStream:
@@ -98,22 +93,24 @@ class PageApi:
     def __init__(self, sandbox: Sandbox) -> None:
         self._sandbox = sandbox
         self._streams: set[EventStream] = set()
+        self._stars = StarsApi(sandbox.cloud, self._user)
 
     def routes(self) -> list[web.RouteDef]:
         api = "/sandbox/api"
         return [
-            web.get("/", _same_origin(self._index)),
-            web.get("/page/{name}", _same_origin(self._asset)),
-            web.get(f"{api}/users", _same_origin(self._users)),
-            web.post(f"{api}/users", _same_origin(self._add_user)),
-            web.get(f"{api}/users/{{id}}/chat", _same_origin(self._chat)),
-            web.post(f"{api}/users/{{id}}/messages", _same_origin(self._send)),
-            web.post(f"{api}/users/{{id}}/taps", _same_origin(self._tap)),
-            web.post(f"{api}/users/{{id}}/block", _same_origin(self._block)),
-            web.get(f"{api}/users/{{id}}/events", _same_origin(self._events)),
-            web.get(f"{api}/files/{{file_id}}", _same_origin(self._file)),
-            web.get(f"{api}/stats", _same_origin(self._stats)),
-            web.post(f"{api}/faults", _same_origin(self._faults)),
+            web.get("/", same_origin(self._index)),
+            web.get("/page/{name:[\\w.-]+(?:/[\\w.-]+)?}", same_origin(self._asset)),
+            web.get(f"{api}/users", same_origin(self._users)),
+            web.post(f"{api}/users", same_origin(self._add_user)),
+            web.get(f"{api}/users/{{id}}/chat", same_origin(self._chat)),
+            web.post(f"{api}/users/{{id}}/messages", same_origin(self._send)),
+            web.post(f"{api}/users/{{id}}/taps", same_origin(self._tap)),
+            web.post(f"{api}/users/{{id}}/block", same_origin(self._block)),
+            web.get(f"{api}/users/{{id}}/events", same_origin(self._events)),
+            web.get(f"{api}/files/{{file_id}}", same_origin(self._file)),
+            web.get(f"{api}/stats", same_origin(self._stats)),
+            web.post(f"{api}/faults", same_origin(self._faults)),
+            *self._stars.routes(api),
         ]
 
     def close(self) -> None:
@@ -129,7 +126,7 @@ class PageApi:
 
     async def _users(self, _: web.Request) -> web.StreamResponse:
         bot = self._sandbox.cloud.bot
-        return _json(
+        return json_answer(
             {
                 "bot": {"id": bot["id"], "name": bot["first_name"], "username": bot["username"]},
                 "users": [_card(user) for user in self._sandbox.users()],
@@ -137,41 +134,42 @@ class PageApi:
         )
 
     async def _add_user(self, request: web.Request) -> web.StreamResponse:
-        name = (await _body(request, NewUser)).name.strip()
+        name = (await read_body(request, NewUser)).name.strip()
         if not name:
-            raise _refusal(400, "the name is empty")
-        return _json(_card(self._sandbox.user(name)), status=201)
+            raise refusal(400, "the name is empty")
+        return json_answer(_card(self._sandbox.user(name)), status=201)
 
     async def _chat(self, request: web.Request) -> web.StreamResponse:
         user = self._user(request)
         commands = self._sandbox.cloud.commands_of(user.chat)
-        return _json({"messages": user.messages, "commands": commands})
+        stars = self._sandbox.cloud.stars.view(user.chat)
+        return json_answer({"messages": user.messages, "commands": commands, "stars": stars})
 
     async def _send(self, request: web.Request) -> web.StreamResponse:
         user = self._user(request)
         try:
-            return _json(await user.send((await _body(request, NewMessage)).text), status=201)
+            return json_answer(await user.send((await read_body(request, NewMessage)).text), status=201)
         except ValueError as error:
-            raise _refusal(400, str(error)) from error
+            raise refusal(400, str(error)) from error
 
     async def _tap(self, request: web.Request) -> web.StreamResponse:
         user = self._user(request)
-        tap = await _body(request, Tap)
+        tap = await read_body(request, Tap)
         message = user.chat.messages.get(tap.message_id)
         if message is None or all(button["callback_data"] != tap.data for button in callback_buttons(message)):
-            raise _refusal(400, "the message has no such button")
+            raise refusal(400, "the message has no such button")
         try:
-            return _json(await user.tap_data(message, tap.data))
+            return json_answer(await user.tap_data(message, tap.data))
         except TimeoutError as error:
-            raise _refusal(504, str(error)) from error
+            raise refusal(504, str(error)) from error
 
     async def _block(self, request: web.Request) -> web.StreamResponse:
         user = self._user(request)
-        if (await _body(request, Block)).blocked:
+        if (await read_body(request, Block)).blocked:
             user.block()
         else:
             user.unblock()
-        return _json(_card(user))
+        return json_answer(_card(user))
 
     async def _events(self, request: web.Request) -> web.StreamResponse:
         user = self._user(request)
@@ -192,7 +190,7 @@ class PageApi:
     async def _file(self, request: web.Request) -> web.StreamResponse:
         file = self._sandbox.cloud.files.get(request.match_info["file_id"])
         if file is None:
-            raise _refusal(404, "no such file")
+            raise refusal(404, "no such file")
         if file.source_url:
             raise web.HTTPFound(file.source_url)
         is_shown = file.content_type in _SHOWN
@@ -205,7 +203,7 @@ class PageApi:
     async def _stats(self, _: web.Request) -> web.StreamResponse:
         cloud, extra = self._sandbox.cloud, self._sandbox.extra_stats
         stats = cloud.stats
-        return _json(
+        return json_answer(
             {
                 "messages": stats.messages,
                 "edits": stats.edits,
@@ -220,14 +218,14 @@ class PageApi:
 
     async def _faults(self, request: web.Request) -> web.StreamResponse:
         faults = self._sandbox.cloud.faults
-        faults.change(await _body(request, FaultChange))
-        return _json(faults.describe())
+        faults.change(await read_body(request, FaultChange))
+        return json_answer(faults.describe())
 
     def _user(self, request: web.Request) -> SandboxUser:
         wanted = request.match_info["id"]
         user = self._sandbox.user_by_id(int(wanted)) if wanted.isdecimal() else None
         if user is None:
-            raise _refusal(404, "no such user")
+            raise refusal(404, "no such user")
         return user
 
 
@@ -238,67 +236,22 @@ def _card(user: SandboxUser) -> JsonObject:
         "name": user.name,
         "chat_id": user.chat_id,
         "blocked": user.chat.is_blocked,
-        "last_text": (last.get("text") or last.get("caption") or "") if last else None,
+        "last_text": _summary(last) if last else None,
         "last_at": last.get("edit_date", last["date"]) if last else None,
     }
 
 
-def _json(content: object, *, status: int = 200) -> web.Response:
-    return web.Response(
-        body=msgspec.json.encode(content),
-        status=status,
-        content_type="application/json",
-        headers={"Cache-Control": "no-store"},
-    )
-
-
-def _refusal(status: int, why: str) -> web.HTTPException:
-    kinds: dict[int, type[web.HTTPException]] = {
-        400: web.HTTPBadRequest,
-        403: web.HTTPForbidden,
-        404: web.HTTPNotFound,
-        504: web.HTTPGatewayTimeout,
-    }
-    body = msgspec.json.encode({"error": why}).decode()
-    return kinds[status](text=body, content_type="application/json")
-
-
-async def _body(request: web.Request, kind: type[Body]) -> Body:
-    """Read the JSON body; other content types are refused, so no form of a foreign page gets here."""
-    if request.content_type != "application/json":
-        raise _refusal(400, "the body must be application/json")
-    try:
-        return msgspec.json.decode(await request.read(), type=kind)
-    except msgspec.DecodeError as error:
-        raise _refusal(400, str(error)) from error
+def _summary(message: JsonObject) -> str:
+    if "successful_payment" in message:
+        return f"⭐ {message['successful_payment']['total_amount']} paid"
+    if "refunded_payment" in message:
+        return f"⭐ {message['refunded_payment']['total_amount']} refunded"
+    return message.get("text") or message.get("caption") or message.get("invoice", {}).get("title", "")
 
 
 def _static(name: str) -> web.StreamResponse:
-    path = PAGE_DIRECTORY / name
-    if path.parent != PAGE_DIRECTORY or not path.is_file():
-        raise _refusal(404, "no such file")
+    path = (PAGE_DIRECTORY / name).resolve()
+    if not path.is_relative_to(PAGE_DIRECTORY) or not path.is_file():
+        raise refusal(404, "no such file")
     headers = {"Content-Security-Policy": _CONTENT_POLICY, "Cache-Control": "no-cache"}
     return web.FileResponse(path, headers={**headers, "X-Content-Type-Options": "nosniff"})
-
-
-def _same_origin(handler: Handler) -> Handler:
-    """Refuse a foreign page (Origin) and a foreign name that resolves to this machine (Host)."""
-
-    @wraps(handler)
-    async def guarded(request: web.Request) -> web.StreamResponse:
-        host = request.headers.get("Host", "")
-        origin = request.headers.get("Origin")
-        if _host_name(f"//{host}") not in _LOOPBACK_NAMES:
-            raise _refusal(403, "the sandbox answers on loopback names only")
-        if origin is not None and origin != f"http://{host}":
-            raise _refusal(403, "another origin may not speak to the sandbox")
-        return await handler(request)
-
-    return guarded
-
-
-def _host_name(address: str) -> str | None:
-    try:
-        return urlsplit(address).hostname
-    except ValueError:
-        return None

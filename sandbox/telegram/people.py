@@ -10,6 +10,7 @@ from typing import Any
 
 from sandbox.telegram.cloud import Chat, Cloud
 from sandbox.telegram.markup.entities import as_json, clean, detect, trim, utf16_length
+from sandbox.telegram.stars.wallet import Wallet
 from sandbox.telegram.updates import JsonObject
 
 TEXT_MAX = 4096
@@ -71,6 +72,7 @@ class SandboxUser:
         self._cloud = cloud
         self.chat = chat
         self.person = person
+        self.wallet = Wallet(cloud, chat)
         self._inbox = Inbox(cloud, chat)
 
     @property

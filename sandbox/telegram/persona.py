@@ -1,4 +1,4 @@
-"""A person who subscribes by himself, so that a demonstration needs no click."""
+"""A person who subscribes without being asked, so that a demonstration needs no click."""
 
 from __future__ import annotations
 

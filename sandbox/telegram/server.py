@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import time
 from collections.abc import Callable, Sequence
@@ -16,11 +17,13 @@ from sandbox.telegram.faults import Faults
 from sandbox.telegram.limits import FloodLimits
 from sandbox.telegram.page_api import ExtraStats, PageApi
 from sandbox.telegram.people import SandboxGroup, SandboxUser
+from sandbox.telegram.stars.payments import Stars
 from sandbox.telegram.stats import ServerStats
 from sandbox.telegram.updates import JsonObject
 
 DEFAULT_TOKEN = "7000000001:SANDBOX-TOKEN-that-opens-nothing-real"  # noqa: S105 -- known only to this sandbox
 QUERY_EXPIRY_S = 15.0
+CHECKOUT_TIMEOUT_S = 10.0
 
 _UPLOAD_MAX_BYTES = 52 * 1024 * 1024
 _GRACE_S = 1.0
@@ -29,7 +32,7 @@ _GRACE_S = 1.0
 class TelegramSandbox:
     """Use as `async with TelegramSandbox() as telegram`; `telegram.url` is the base URL of the Bot API.
 
-    `clock` (monotonic seconds) drives flood limits, storms and the expiry of callback queries.
+    `clock` (monotonic seconds) drives flood limits, storms, the expiry of queries and the periods of subscriptions.
     """
 
     def __init__(
@@ -42,6 +45,7 @@ class TelegramSandbox:
         limits: FloodLimits = FloodLimits(),  # noqa: B008 -- frozen
         clock: Callable[[], float] = time.monotonic,
         query_expiry_s: float = QUERY_EXPIRY_S,
+        checkout_timeout_s: float = CHECKOUT_TIMEOUT_S,
         webhook_retry_s: float = 1.0,
     ) -> None:
         if host != "localhost" and not ipaddress.ip_address(host).is_loopback:
@@ -57,6 +61,7 @@ class TelegramSandbox:
             limits=limits,
             clock=clock,
             query_expiry_s=query_expiry_s,
+            checkout_timeout_s=checkout_timeout_s,
             webhook_retry_s=webhook_retry_s,
         )
         self._users: dict[int, SandboxUser] = {}
@@ -65,6 +70,7 @@ class TelegramSandbox:
         self._bot_api: BotApi | None = None
         self._page_api = PageApi(self)
         self._runner: web.AppRunner | None = None
+        self._renewals: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
         self._bot_api = BotApi(self.cloud)
@@ -75,11 +81,16 @@ class TelegramSandbox:
         site = web.TCPSite(self._runner, self.host, self.port)
         await site.start()
         self.port = self._runner.addresses[0][1]
+        self._renewals = asyncio.create_task(self.cloud.stars.run(), name="sandbox-renewals")
         return self
 
     async def __aexit__(
         self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
     ) -> None:
+        if self._renewals is not None:
+            self._renewals.cancel()
+            await asyncio.wait([self._renewals])
+        self.cloud.stars.close()
         await self.cloud.webhook.stop()
         self._page_api.close()
         if self._bot_api is not None:
@@ -98,6 +109,10 @@ class TelegramSandbox:
     @property
     def faults(self) -> Faults:
         return self.cloud.faults
+
+    @property
+    def stars(self) -> Stars:
+        return self.cloud.stars
 
     def on_message(self, callback: Callable[[JsonObject], None]) -> None:
         """Call back for each bot message that was accepted, new or edited. The dict must not be changed."""

@@ -27,10 +27,10 @@ class Webhook:
     last_error_at: int | None = None
     last_error: str = ""
     lanes: list[asyncio.Queue[JsonObject]] = field(default_factory=list[asyncio.Queue[JsonObject]])
-    """Updates of one chat go through one lane, so they keep their order."""
+    """Updates of one chat keep their order in one lane; pre-checkout queries take another."""
 
     def put(self, update: JsonObject) -> None:
-        self.lanes[_chat_of(update) % len(self.lanes)].put_nowait(update)
+        self.lanes[_lane_of(update) % len(self.lanes)].put_nowait(update)
 
 
 class WebhookSender:
@@ -108,8 +108,10 @@ def check_url(url: str) -> None:
         raise bad_request("bad webhook: the sandbox delivers to http:// addresses on loopback only")
 
 
-def _chat_of(update: JsonObject) -> int:
+def _lane_of(update: JsonObject) -> int:
     kind = next(reversed(update))  # an update is its id and then the one thing that happened
     content: JsonObject = update[kind]
+    if kind == "pre_checkout_query":
+        return content["from"]["id"] + 1
     message: JsonObject = content.get("message", content)
     return message.get("chat", message.get("from", {})).get("id", 0)

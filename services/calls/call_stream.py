@@ -17,7 +17,7 @@ from msgspec import Struct
 
 from domain.calls.events import Call
 from domain.subscribers.partitions import PARTITIONS, Partition
-from managers.redis.client import RedisAwayError, RedisManager, RedisReplyError, StreamEntry
+from managers.redis.client import RedisManager, RedisReplyError, RedisUnavailableError, StreamEntry
 from managers.redis.scripts import Script, packed, raw
 from runtime.cancellation import stop_if_cancelled
 from runtime.waiting import Progress, pause
@@ -27,10 +27,10 @@ from services.stores import keys
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
-LONGEST: Final = 100_000
+MAX_LENGTH: Final = 100_000
 """Calls in the stream beyond which the feed has to wait."""
 BEGINNING: Final = "0-0"
-_LOOK_AGAIN_S: Final = 0.2
+_POLL_AGAIN_S: Final = 0.2
 _TRIM_EVERY_S: Final = 5.0
 _FIELD: Final = "call"
 
@@ -53,9 +53,9 @@ class Batch(Struct, frozen=True, kw_only=True):
 
 
 class CallStream:
-    """Every method raises `RedisAwayError`."""
+    """Every method raises `RedisUnavailableError`."""
 
-    def __init__(self, redis: RedisManager, *, longest: int = LONGEST) -> None:
+    def __init__(self, redis: RedisManager, *, longest: int = MAX_LENGTH) -> None:
         self._redis = redis
         self._longest = longest
 
@@ -84,7 +84,7 @@ class CallStream:
             if not is_full:
                 is_full = True
                 log.warning("call_stream_full", longest=self._longest)
-            await pause(_LOOK_AGAIN_S, progress)
+            await pause(_POLL_AGAIN_S, progress)
 
     async def read(self, after: str, count: int, block_ms: int) -> Batch:
         """Return what comes after an entry; nothing when nothing came in time."""
@@ -98,10 +98,6 @@ class CallStream:
         wanted = sorted(partitions)
         found = await self._redis.hmget(keys.MATCH_CURSORS.of(), [str(p) for p in wanted])
         return {p: cursor.decode() if cursor else BEGINNING for p, cursor in zip(wanted, found, strict=True)}
-
-    async def resume_from(self, partitions: Iterable[Partition]) -> str:
-        """Return the lowest cursor of these partitions: read on after it, and nothing is missed."""
-        return min((await self.cursors(partitions)).values(), key=position_of, default=BEGINNING)
 
     async def trim(self) -> int:
         """Remove what every partition has read; return how many calls went."""
@@ -118,7 +114,7 @@ class CallStream:
             progress()
             try:
                 await self.trim()
-            except RedisAwayError as error:
+            except RedisUnavailableError as error:
                 stop_if_cancelled()
                 log.warning("call_stream_not_trimmed", reason=str(error))
             await pause(_TRIM_EVERY_S, progress)

@@ -21,7 +21,7 @@ from managers.redis.client import RedisManager
 from managers.storage.cache import SmartCache
 from managers.storage.postgres import PostgresManager
 from runtime.errors import TransientError
-from runtime.waiting import pause
+from runtime.waiting import Progress, pause
 from services.monitoring.metrics import Metrics
 from services.stores import keys
 
@@ -74,17 +74,12 @@ class ChannelsService:
             channels = [self._recorded(call.channel) for call in calls]
         return [self._filled_in(call, found) for call, found in zip(calls, channels, strict=True)]
 
-    def enrich_at_once(self, call: Call) -> Call | None:
-        """`enrich` of one call whose channel's record is in memory; `None` when it has to be loaded."""
-        found = self._recorded(call.channel)
-        return None if found is None else self._filled_in(call, found)
-
     def known(self) -> Sequence[Channel]:
         """Channels seen on the feed, most calls first."""
         return [self._known[channel_id] for channel_id, _ in self._calls.most_common(MAX_KNOWN)]
 
     async def restore(self) -> None:
-        """Learn which channels called lately, whoever saw it. May be repeated. `PostgresAwayError`."""
+        """Learn which channels called lately, whoever saw it. May be repeated. `PostgresUnavailableError`."""
         rows = await self._postgres.fetch(_KNOWN, self._clock() - COUNTED_FOR, MAX_KNOWN)
         for document, calls in rows:
             try:
@@ -95,7 +90,7 @@ class ChannelsService:
             self._known[channel.id] = channel
             self._calls[channel.id] = max(self._calls[channel.id], calls)
 
-    async def run(self, progress: Callable[[], None]) -> None:
+    async def run(self, progress: Progress) -> None:
         """Restore for ever: a process that sees no calls learns of new channels by it."""
         while True:
             progress()

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import msgspec
 import structlog
 from msgspec.structs import replace
 
 from domain.calls.events import Call
+from domain.calls.lifetimes import FRESH_FOR
 from domain.calls.score import score
 from domain.matching.matcher import Matcher
 from domain.stored.accepted import AcceptedToken
@@ -27,9 +28,6 @@ from services.subscribers.roster import Roster
 log = structlog.get_logger(__name__)
 
 _encode = msgspec.json.Encoder().encode
-
-FRESH_FOR = timedelta(minutes=10)
-"""A call older than this is no news: it is recorded as seen by nobody and not sent as if it were new."""
 
 
 class DecisionsService:
@@ -62,11 +60,6 @@ class DecisionsService:
     async def decide(self, calls: Sequence[Call]) -> list[ClaimRequest]:
         """Enrich and match a batch."""
         return self.match(await self.enrich(calls))
-
-    def decide_at_once(self, call: Call) -> list[ClaimRequest] | None:
-        """`decide` of one call about which nobody has to be asked; `None` when somebody has."""
-        known = None if self._tokens.has_to_ask(call) else self._channels.enrich_at_once(call)
-        return None if known is None else self.match([self._tokens.fill_in(known)])
 
     def match(self, calls: Iterable[Call]) -> list[ClaimRequest]:
         """Decide a batch in order; returns what is to be written down of it, which for most repeats is nothing.

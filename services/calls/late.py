@@ -1,4 +1,4 @@
-"""Calls that somebody would take if a missing figure were known: looked at again until it is, or his patience ends.
+"""Calls that somebody would take if a missing figure were known: checked again until it is, or their patience ends.
 
 Who waits stands in Redis, written by the claim that decided the call, so a kill loses nobody. A pair that passes is
 claimed like any other, with the time that has passed since the call.
@@ -7,7 +7,7 @@ claimed like any other, with the time that has passed since the call.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Final, Protocol, cast
@@ -19,24 +19,25 @@ from msgspec.structs import replace
 
 from domain.calls.events import Call, Token
 from domain.calls.score import score
-from domain.matching.matcher import Matcher, Waiting
+from domain.matching.matcher import Matcher, PendingPair
 from domain.stored.accepted import AcceptedToken
 from domain.stored.alerts import WaitingCall
-from domain.subscribers.partitions import ALL, Partition, partition_of
+from domain.subscribers.partitions import Partition, partition_of
 from managers.redis.client import Command, RedisManager
-from runtime.retry import persistently
-from runtime.waiting import pause
+from runtime.retry import retry_until_done
+from runtime.waiting import Progress, pause
 from services.claims.claiming import ClaimRequest
 from services.claims.outbox import Outbox
 from services.cluster.fencing import LeaseLostError
+from services.cluster.ownership import Ownership
 from services.monitoring.metrics import Metrics
 from services.stores import keys
 
 log = structlog.get_logger(__name__)
 
-LOOK_EVERY_S: Final = 3.0
+POLL_EVERY_S: Final = 3.0
 FIRST_PAUSE_S: Final = 3.0
-LONGEST_PAUSE_S: Final = 30.0
+MAX_PAUSE_S: Final = 30.0
 """A token that stays unknown is asked about less and less often."""
 CALLS_AT_ONCE: Final = 1_000
 ASKED_AT_ONCE: Final = 10
@@ -50,7 +51,7 @@ class LatestFigures(Protocol):
 
 
 class Pause(Struct, kw_only=True):
-    next_look_at: datetime
+    next_poll_at: datetime
     length_s: float
 
 
@@ -64,32 +65,26 @@ class LateService:
         tokens: LatestFigures,
         metrics: Metrics,
         clock: Callable[[], datetime],
-        is_ready: Callable[[], bool],
-        partitions: Callable[[], Iterable[Partition]] = lambda: ALL,
+        ownership: Ownership,
     ) -> None:
-        """`is_ready`: whether all subscribers are loaded; before that the matcher would take a pair for gone.
-
-        `partitions`: whose subscribers the matcher has.
-        """
         self._redis = redis
         self._outbox = outbox
         self._matcher = matcher
         self._tokens = tokens
         self._metrics = metrics
         self._clock = clock
-        self._is_ready = is_ready
-        self._partitions = partitions
+        self._ownership = ownership
         self._pauses: dict[str, Pause] = {}
 
-    async def run(self, progress: Callable[[], None]) -> None:
+    async def run(self, progress: Progress) -> None:
         """Look again and again until cancelled."""
         while True:
             progress()
-            if self._is_ready():
-                await persistently(partial(self.look, progress), progress)
-            await pause(LOOK_EVERY_S, progress)
+            if self._ownership.is_loaded:  # before, the matcher would take a pair for gone
+                await retry_until_done(partial(self.poll, progress), progress)
+            await pause(POLL_EVERY_S, progress)
 
-    async def look(self, progress: Callable[[], None] = lambda: None) -> int:
+    async def poll(self, progress: Progress = lambda: None) -> int:
         """Look once at everything whose pause is over; returns how many late alerts were claimed."""
         waiting = await self._waiting()
         addresses = {one.call.token.address for one in waiting}
@@ -99,10 +94,10 @@ class LateService:
         figures = await self._figures({one.call.token.address for one in due}, progress)
         requests = [self._request(one, figures.get(one.call.token.address)) for one in due]
         changed = [request for request in requests if request is not None]
-        # The matcher counts these as accepted by now: this very claim has to succeed, however long Redis is away, or
+        # The matcher counts these as accepted by now: this very claim has to succeed, however long Redis is down, or
         # they are taken back.
         try:
-            claimed = sum(map(len, await persistently(lambda: self._outbox.claim(changed), progress)))
+            claimed = sum(map(len, await retry_until_done(lambda: self._outbox.claim(changed), progress)))
         except LeaseLostError as error:
             # Nothing was changed. Who is still waited for here passes again at the next look.
             log.warning("late_claim_refused", reason=str(error))
@@ -131,7 +126,7 @@ class LateService:
         return list(waiting.values())
 
     async def _waiting_ids(self) -> list[tuple[Partition, str]]:
-        partitions = sorted(self._partitions())
+        partitions = sorted(self._ownership.matched())
         ask: list[Command] = [
             ("ZRANGEBYSCORE", keys.WAITING_CALLS.of(p), "-inf", "+inf", "LIMIT", 0, CALLS_AT_ONCE) for p in partitions
         ]
@@ -141,9 +136,9 @@ class LateService:
 
     def _is_due(self, address: str, now: datetime) -> bool:
         pause = self._pauses.get(address)
-        return pause is None or pause.next_look_at <= now
+        return pause is None or pause.next_poll_at <= now
 
-    async def _figures(self, addresses: set[str], progress: Callable[[], None]) -> dict[str, Token]:
+    async def _figures(self, addresses: set[str], progress: Progress) -> dict[str, Token]:
         """Ask for every token once, a few at a time. Who does not answer is asked later."""
         slots = asyncio.Semaphore(ASKED_AT_ONCE)
         found: dict[str, Token] = {}
@@ -181,7 +176,7 @@ class LateService:
         return replace(self._claim_of(call, accepted, left, now), ends_waiting=waited)
 
     def _claim_of(
-        self, call: Call, accepted: Sequence[tuple[int, int]], left: tuple[Waiting, ...], now: datetime
+        self, call: Call, accepted: Sequence[tuple[int, int]], left: tuple[PendingPair, ...], now: datetime
     ) -> ClaimRequest:
         encode = msgspec.json.encode
         record = self._matcher.token_record(call.token.address, "accepted") if accepted else None
@@ -202,8 +197,8 @@ class LateService:
 
     def _pause(self, address: str, now: datetime) -> None:
         known = self._pauses.get(address)
-        length_s = FIRST_PAUSE_S if known is None else min(LONGEST_PAUSE_S, known.length_s * 1.5)
-        self._pauses[address] = Pause(next_look_at=now + timedelta(seconds=length_s), length_s=length_s)
+        length_s = FIRST_PAUSE_S if known is None else min(MAX_PAUSE_S, known.length_s * 1.5)
+        self._pauses[address] = Pause(next_poll_at=now + timedelta(seconds=length_s), length_s=length_s)
 
 
 def newest(known: Token, latest: Token) -> Token:

@@ -1,6 +1,6 @@
 """Price ticks on their way from the process that has the feed to the others, one entry a second.
 
-Only the latest tick of a token counts, so while Redis is away the newer takes the place of the older.
+Only the latest tick of a token counts, so while Redis is unavailable the newer takes the place of the older.
 """
 
 from __future__ import annotations
@@ -13,18 +13,18 @@ import msgspec
 import structlog
 
 from domain.calls.events import PriceTick
-from managers.redis.client import RedisAwayError, RedisManager, StreamEntry
+from managers.redis.client import RedisManager, RedisUnavailableError, StreamEntry
 from runtime.cancellation import stop_if_cancelled
+from runtime.waiting import Progress
 from services.stores import keys
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
-Progress = Callable[[], None]
 
 KEPT: Final = 120
 """Entries, one a second: two minutes for whoever starts."""
 PUBLISH_EVERY_S: Final = 1.0
-MOST_UNPUBLISHED: Final = 20_000
+MAX_UNPUBLISHED: Final = 20_000
 _COUNT: Final = 30
 _BLOCK_MS: Final = 2_000
 _FIELD: Final = "ticks"
@@ -61,14 +61,14 @@ class TickStream:
             try:
                 await self.publish(self._unpublished)
                 self._unpublished.clear()
-            except RedisAwayError:
+            except RedisUnavailableError:
                 stop_if_cancelled()
-                for address in list(self._unpublished)[:-MOST_UNPUBLISHED]:
+                for address in list(self._unpublished)[:-MAX_UNPUBLISHED]:
                     del self._unpublished[address]
             await asyncio.sleep(PUBLISH_EVERY_S)
 
     async def follow(self, progress: Progress, take_in: Callable[[Mapping[str, PriceTick]], None]) -> None:
-        """Hand over what others publish, for ever. `RedisAwayError`: call it again, it goes on where it was."""
+        """Hand over what others publish, for ever. `RedisUnavailableError`: call it again, it goes on where it was."""
         while True:
             stop_if_cancelled()
             progress()

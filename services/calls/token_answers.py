@@ -21,7 +21,7 @@ from services.monitoring.metrics import Metrics
 log = structlog.get_logger(__name__)
 
 ANSWER_WITHIN_S: Final = 2.0
-FRESH_FOR: Final = timedelta(seconds=5)
+ANSWER_COUNTS_FOR: Final = timedelta(seconds=5)
 """Nobody is asked about a token whose answer is younger."""
 FALLBACK: Final = "token_data"
 ASKED_PER_ROUND: Final = 128
@@ -117,7 +117,7 @@ class TokenAnswers:
 
     def fresh(self, address: str) -> Answer | None:
         answer = self._answers.get(address)
-        return answer if answer is not None and self._clock() - answer.at < FRESH_FOR else None
+        return answer if answer is not None and self._clock() - answer.at < ANSWER_COUNTS_FOR else None
 
     def last(self, address: str) -> Answer | None:
         return self._answers.get(address)

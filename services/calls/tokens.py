@@ -18,18 +18,17 @@ from msgspec.structs import replace
 
 from domain.calls import figures
 from domain.calls.events import Call, Origin, PriceTick, Token
+from domain.calls.lifetimes import FRESH_FOR
 from domain.calls.token_history import REMEMBERED_FOR, TokenHistory
 from domain.calls.token_peaks import TokenPeaks
 from managers.feed.sources.base import Source
 from managers.providers.jupiter import JupiterManager
-from managers.storage.postgres import PostgresAwayError, PostgresManager
+from managers.storage.postgres import PostgresManager, PostgresUnavailableError
 from services.calls.token_answers import Answer, TokenAnswers
 from services.monitoring.metrics import Metrics
 
 log = structlog.get_logger(__name__)
 
-_CALL_IS_NEWS_FOR = timedelta(minutes=10)
-"""For an older call today's figures would be wrong ones."""
 _TICK_COUNTS_FOR = timedelta(minutes=1)
 _REMEMBERED = 20_000
 
@@ -74,7 +73,7 @@ class TokensService:
         self._wanted: set[str] = set()
 
     async def restore(self) -> bool:
-        """Read the calls of the last 14 days, newest first; `False` when PostgreSQL went away before the end.
+        """Read the calls of the last 14 days, newest first; `False` when PostgreSQL became unavailable before the end.
 
         Calls may flow meanwhile, and it may be repeated.
         """
@@ -85,7 +84,7 @@ class TokensService:
                     self._history.restore(address, channel_id, called_at, market_cap_usd)
                 read += len(rows)
                 await asyncio.sleep(0)  # the calls that flow meanwhile come first
-        except PostgresAwayError as error:
+        except PostgresUnavailableError as error:
             self._metrics.counts.fallbacks["token_history"] += 1
             log.warning("token_history_unavailable", reason=str(error), calls=read)
             return False
@@ -94,15 +93,15 @@ class TokensService:
 
     async def enrich(self, calls: Sequence[Call]) -> list[Call]:
         """Fill in what the calls do not say, in the order given. Never raises; takes two seconds at most."""
-        if lacking := list(dict.fromkeys(call.token.address for call in calls if self.has_to_ask(call))):
+        if lacking := list(dict.fromkeys(call.token.address for call in calls if self._has_to_ask(call))):
             await self._answers.refresh(lacking)
-        return [self.fill_in(call) for call in calls]
+        return [self._fill_in(call) for call in calls]
 
-    def has_to_ask(self, call: Call) -> bool:
+    def _has_to_ask(self, call: Call) -> bool:
         """Whether somebody may know more about the call's token."""
         if self._answers.asks_nobody:
             return False
-        return self._clock() - call.called_at <= _CALL_IS_NEWS_FOR and self._answers.can_help(call.token)
+        return self._clock() - call.called_at <= FRESH_FOR and self._answers.can_help(call.token)
 
     async def latest(self, address: str) -> Token | None:
         """Give the newest figures from everywhere, each with its origin; `None` for a token nobody knows."""
@@ -132,7 +131,7 @@ class TokensService:
             if seen.tick is None or seen.tick.at <= tick.at:
                 seen.tick = tick
 
-    def fill_in(self, call: Call) -> Call:
+    def _fill_in(self, call: Call) -> Call:
         """Complete the call with what is in memory."""
         token, address = call.token, call.token.address
         seen, answer = self._remembered(address), self._answers.fresh(address)
@@ -154,7 +153,7 @@ class TokensService:
         others: list[Token] = []
         if tick is not None and abs(call.called_at - tick.at) <= _TICK_COUNTS_FOR:
             others.append(figures.of_tick(tick, self._source.name))
-        if answer is not None and abs(call.called_at - answer.at) <= _CALL_IS_NEWS_FOR:
+        if answer is not None and abs(call.called_at - answer.at) <= FRESH_FOR:
             others.append(answer.token)
         return figures.completed(call.token, *others) if others else call.token
 

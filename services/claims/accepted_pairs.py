@@ -18,7 +18,7 @@ from services.claims.claiming import ClaimRequest
 log = structlog.get_logger(__name__)
 
 _REMEMBERED: Final = 20_000
-"""It is about claims whose answers were lost right before Redis went away."""
+"""It is about claims whose answers were lost right before Redis became unavailable."""
 _WITHIN_S: Final = 1.0
 _ACCEPTED: Final[LiteralString] = """
     SELECT user_id, max(claimed_at) AS accepted_at FROM claims
@@ -41,7 +41,7 @@ class AcceptedPairs:
     async def known(self, decision: ClaimRequest) -> dict[int, datetime | None]:
         """Return the users who were accepted before, and when; `None` for an alert that a sender has got.
 
-        Those this process accepted the matcher has left out. While PostgreSQL is away as well that has to do.
+        Those this process accepted the matcher has left out. While PostgreSQL is unavailable as well that has to do.
         """
         known: dict[int, datetime | None] = {
             user_id: None for user_id, _ in decision.accepted if (user_id, decision.call_id) in self._handed_out

@@ -5,7 +5,7 @@
 -- Argument (services/claims/claiming.py has it as Structs):
 --   fences         fenced.lua
 --   group          consumer group of the outboxes
---   is_local       the alerts went into the local store while Redis was away; what remains is to write down who was
+--   is_local       the alerts went into the local store while Redis was unavailable; what remains is to write down who was
 --                  accepted, until a moment instead of for a while
 --   call_s, journaled_s, rejected_s, waiting_s, answer_s    lifetimes
 --   position       of the feed, as a string; none: the batch does not move it
@@ -26,7 +26,7 @@
 -- A call is journaled behind its claims: where PostgreSQL has it, it has them, and the feed need not be asked again.
 --
 -- If is_local, an accepted record that stands already may be the work of this very batch, whose answer was lost before
--- Redis went away: then its alert stands in the outbox as well, byte for byte, and leaves it.
+-- Redis became unavailable: then its alert stands in the outbox as well, byte for byte, and leaves it.
 local journal, kept_answer, feed_cursor, match_cursors = KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 
 local answer = redis.call('GET', kept_answer)

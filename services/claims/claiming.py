@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Struct
 
 from domain.calls.lifetimes import ACCEPTED_FOR
-from domain.matching.matcher import Waiting
+from domain.matching.matcher import PendingPair
 from domain.stored.alerts import Alert, WaitingCall
 from domain.subscribers.partitions import PARTITIONS, Partition, partition_of
 from managers.redis.client import Argument
@@ -72,7 +72,7 @@ class FeedCursor(Struct, frozen=True, kw_only=True):
 
 Mode = Literal["redis", "local"]
 """`redis`: whoever is not accepted yet gets an alert in the outbox. `local`: the alerts went into the local store while
-Redis was away; what remains is to write down who was accepted."""
+Redis was unavailable; what remains is to write down who was accepted."""
 
 CLAIM: Final = Script.beside(__file__, "claim.lua", after=FENCED)
 
@@ -254,7 +254,7 @@ def _waits(decision: ClaimRequest, names: list[str]) -> list[_Waiting]:
     """Who waits from now on, partition by partition."""
     if decision.waiting is None and not decision.ends_waiting:
         return []
-    pairs: dict[Partition, list[Waiting]] = {partition: [] for partition in decision.ends_waiting}
+    pairs: dict[Partition, list[PendingPair]] = {partition: [] for partition in decision.ends_waiting}
     for pair in decision.waiting.pairs if decision.waiting else ():
         pairs.setdefault(partition_of(pair.user_id), []).append(pair)
     waits: list[_Waiting] = []

@@ -42,11 +42,11 @@ class DeadLetter(Struct, frozen=True, kw_only=True):
     """`None` when not even that could be read."""
     reason: str
     """Telegram's words, which may quote names from outside."""
-    buried_at: datetime
+    dead_lettered_at: datetime
 
 
-class LetterPage(Struct, frozen=True, kw_only=True):
-    letters: tuple[DeadLetter, ...]
+class DeadLetterPage(Struct, frozen=True, kw_only=True):
+    dead_letters: tuple[DeadLetter, ...]
     """The newest first."""
     newer: str | None
     """Where the page before this one begins (`after` of `DeadLetters.page`); `None` on the first."""
@@ -74,7 +74,7 @@ class DeadLetters:
     async def count(self) -> int:
         return await self._redis.xlen(self._stream)
 
-    async def page(self, after: str = NEWEST, count: int = 10) -> LetterPage:
+    async def page(self, after: str = NEWEST, count: int = 10) -> DeadLetterPage:
         """Return up to `count` letters that are older than `after`, the newest first.
 
         Where nothing is that old any more, the first page.
@@ -88,8 +88,8 @@ class DeadLetters:
         if after:
             ahead = await self._redis.xrange(self._stream, start=f"({shown[0].id}", count=count + 1)
             newer = ahead[count].id if len(ahead) > count else NEWEST if ahead else None
-        return LetterPage(
-            letters=tuple(_dead_letter(entry) for entry in shown),
+        return DeadLetterPage(
+            dead_letters=tuple(_dead_letter(entry) for entry in shown),
             newer=newer,
             older=shown[-1].id if len(found) > count else None,
         )
@@ -124,21 +124,21 @@ class DeadLetters:
         """Give a letter up for good; returns whether it was still there. `deliveries` keeps the reason."""
         discarded = await self._redis.xdel(self._stream, _known(entry_id)) == 1
         if discarded:
-            log.info("letter_discarded", entry_id=entry_id)
+            log.info("dead_letter_discarded", entry_id=entry_id)
         return discarded
 
     async def _replay(self, entries: Sequence[StreamEntry]) -> Replayed:
-        names, letters = [self._stream], list[dict[str, object]]()
+        names, dead_letters = [self._stream], list[dict[str, object]]()
         for entry in entries:
             outgoing = _dead_letter(entry).outgoing
             if outgoing is not None:
                 names.append(keys.OUTBOX.of(partition_of(outgoing.user_id)))
-                letters.append({"id": entry.id, "alert": raw(entry.fields["alert"]), "outbox": len(names)})
-        readable, args = len(letters), packed(letters=letters)
+                dead_letters.append({"id": entry.id, "alert": raw(entry.fields["alert"]), "outbox": len(names)})
+        readable, args = len(dead_letters), packed(dead_letters=dead_letters)
         replayed = cast("int", await self._redis.script(_REPLAY, names, args)) if readable else 0
         if replayed:
             self._metrics.counts.alerts_replayed += replayed
-            log.info("letters_replayed", first=entries[0].id, last=entries[-1].id, replayed=replayed)
+            log.info("dead_letters_replayed", first=entries[0].id, last=entries[-1].id, replayed=replayed)
         return Replayed(replayed=replayed, unreadable=len(entries) - readable)
 
 
@@ -157,5 +157,5 @@ def _dead_letter(letter: StreamEntry) -> DeadLetter:
         entry_id=letter.id,
         outgoing=outgoing,
         reason=letter.fields.get("reason", b"").decode(errors="replace"),
-        buried_at=datetime.fromtimestamp(int(letter.fields.get("buried_at_ms", letter.added_at_ms)) / 1000, UTC),
+        dead_lettered_at=datetime.fromtimestamp(int(letter.fields.get("buried_at_ms", letter.added_at_ms)) / 1000, UTC),
     )

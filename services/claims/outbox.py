@@ -5,7 +5,7 @@ stream of the user's partition, both or neither. Whoever owns a partition reads 
 before a request leaves, its entries are marked as in flight; whatever still has its mark after a crash may have been
 delivered, and says so.
 
-While Redis is away a process that does everything alone goes on: what it claims goes into the local store, and stays
+While Redis is down a process that does everything alone goes on: what it claims goes into the local store, and stays
 there until it is settled; everything else is written down and brought to Redis later (`services.stores.spool`).
 """
 
@@ -27,7 +27,7 @@ from domain.stored.alerts import Alert, HeldCall
 from domain.stored.journal import DeliveryRecord
 from domain.stored.outgoing import read_outgoing
 from domain.subscribers.partitions import ALL, Partition
-from managers.redis.client import Command, RedisAwayError, RedisManager, RedisReplyError, StreamEntry
+from managers.redis.client import Command, RedisManager, RedisReplyError, RedisUnavailableError, StreamEntry
 from managers.redis.scripts import Script, packed, raw
 from runtime.fault_points import fault_point
 from services.claims.accepted_pairs import AcceptedPairs
@@ -86,7 +86,7 @@ class Outbox:
     ) -> list[set[int]]:
         """Claim a batch in one round trip; return per call the users that are newly accepted.
 
-        When the answer gets lost (`RedisAwayError`), ask again with the same batch: nothing happens twice, and
+        When the answer gets lost (`RedisUnavailableError`), ask again with the same batch: nothing happens twice, and
         for five minutes the answer is the one that got lost. `LeaseLostError`: nothing was changed.
         """
         if not decisions and cursor is None and not match_cursors:
@@ -99,7 +99,7 @@ class Outbox:
             if not self._spool.is_local:
                 try:
                     return await self._claim_at_redis(decisions, cursor, match_cursors)
-                except RedisAwayError as error:
+                except RedisUnavailableError as error:
                     if not self._spool.may_go_local():
                         raise
                     self._spool.go_local(str(error))
@@ -213,7 +213,7 @@ class Outbox:
     ) -> list[OutboxEntry]:
         """Return what was taken, never finished, by whomever; with `min_idle_s` only what was taken so long ago.
 
-        Without `min_idle_s` for the owner of these partitions, before his first `read`: later it would return what is
+        Without `min_idle_s` for the owner of these partitions, before their first `read`: later it would return what is
         being sent right now.
         """
         recovered: list[OutboxEntry] = []
@@ -300,7 +300,7 @@ class Outbox:
         self._journal.tail.note(noted)
         self._journal.begun.stored(records)
 
-    async def bury(self, dead: OutboxEntry, reason: str, records: Sequence[DeliveryRecord]) -> None:
+    async def dead_letter(self, dead: OutboxEntry, reason: str, records: Sequence[DeliveryRecord]) -> None:
         """Move an entry to the dead letters, with its journal records, atomically. May be repeated."""
         encoded = [msgspec.json.encode(record) for record in records]
         await self._bury(dead.partition, dead.entry_id, msgspec.json.encode(dead.outgoing), reason, encoded)
@@ -325,7 +325,7 @@ class Outbox:
         operation = ScriptCall(script=_BURY, keys=names, args=args)
         await self._spool.execute(operation, settles=[entry_id] if is_local else ())
         self._journal.tail.note(entry("delivery", record) for record in records)
-        log.warning("alert_buried", entry_id=entry_id, reason=reason)
+        log.warning("alert_dead_lettered", entry_id=entry_id, reason=reason)
 
     async def _taken_over(self, partition: Partition, consumer: str, min_idle_ms: int) -> list[StreamEntry]:
         taken: list[StreamEntry] = []

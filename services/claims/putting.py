@@ -15,7 +15,6 @@ from domain.stored.outgoing import Envelope
 from domain.subscribers.partitions import partition_of
 from managers.redis.scripts import Script, packed, raw
 from runtime.clock import milliseconds
-from runtime.fault_points import fault_point
 from services.stores import keys
 from services.stores.journal import Journal, entry
 from services.stores.operations import ScriptCall
@@ -34,8 +33,9 @@ class Putting:
     async def put(self, envelope: Envelope) -> bool | None:
         """Put it into the outbox; `False`: it had been put before. May be repeated, after a lost answer as well.
 
-        `None`: Redis is away and it was written down. It goes out when Redis is back, since only there is it known
-        whether it went out before. `RedisAwayError` where nobody can write it down: nothing is known to have happened.
+        `None`: Redis is unavailable and it was written down. It goes out when Redis is back, since only there is it
+        known whether it went out before. `RedisUnavailableError` where nobody can write it down: nothing is known to
+        have happened.
         """
         document = msgspec.json.encode(envelope)
         names = [unique_key(envelope), keys.OUTBOX.of(partition_of(envelope.user_id)), keys.JOURNAL.of()]
@@ -45,7 +45,6 @@ class Putting:
         if reply == 0:
             return False
         self._journal.tail.note([entry("put", document)])
-        fault_point("put")
         log.info("message_put", kind=envelope.kind, user_id=envelope.user_id, key=envelope.key)
         return None if reply is None else True
 

@@ -9,7 +9,7 @@ from cachetools import LRUCache
 
 from domain.stored.alerts import Alert, HeldCall
 from domain.stored.outgoing import Outgoing
-from managers.redis.client import RedisAwayError, RedisManager
+from managers.redis.client import RedisManager, RedisUnavailableError
 from managers.storage.postgres import PostgresManager
 from runtime.errors import TransientError
 from services.claims.claiming import ClaimRequest
@@ -48,14 +48,14 @@ class StoredCalls:
         known = self._remembered.get(key)
         if known is not None:
             return known
-        away: TransientError | None = None
+        unavailable: TransientError | None = None
         try:
             found = await self._redis.get(key)
-        except RedisAwayError as error:
-            found, away = None, error
+        except RedisUnavailableError as error:
+            found, unavailable = None, error
         if found is None:
             row = await self._postgres.fetch_row(_STORED, alert.call_id)
             found = None if row is None else str(row["document"]).encode()
-        if found is None and away is not None:
-            raise away
+        if found is None and unavailable is not None:
+            raise unavailable
         return found

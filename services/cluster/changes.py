@@ -14,11 +14,11 @@ from msgspec import Struct
 
 from managers.redis.client import Command, RedisManager, StreamEntry
 from runtime.cancellation import stop_if_cancelled
+from runtime.waiting import Progress
 from services.stores import keys
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
-Progress = Callable[[], None]
 
 CHANGES_KEPT: Final = 100_000
 _COUNT: Final = 1_000
@@ -58,7 +58,7 @@ class Changes:
         self._read_to = reply.decode()
 
     async def tail(self, progress: Progress, on_change: OnChange) -> None:
-        """Tell what others change, for ever. `RedisAwayError`: call it again, it goes on where it was."""
+        """Tell what others change, for ever. `RedisUnavailableError`: call it again, it goes on where it was."""
         while True:
             stop_if_cancelled()
             progress()

@@ -1,7 +1,7 @@
 """Which process may do what: leases in Redis, each with a fencing number that only grows.
 
-A lease is a key that expires. Its holder believes in it by his own monotonic clock, counted from before the request:
-he stops believing before Redis does, however late the reply came and however long he was frozen. Clocks may still be
+A lease is a key that expires. Its holder believes in it by its own monotonic clock, counted from before the request:
+it stops believing before Redis does, however late the reply came and however long it was frozen. Clocks may still be
 wrong, so whatever changes something under a lease also carries the numbers of its leases: the script looks them up
 first, and after somebody else took a lease it changes nothing (`services.cluster.fencing`).
 """
@@ -16,15 +16,15 @@ from typing import Final, cast
 
 import structlog
 
-from managers.redis.client import Argument, RedisAwayError, RedisManager, Reply
+from managers.redis.client import Argument, RedisManager, RedisUnavailableError, Reply
 from managers.redis.scripts import Script, packed
 from runtime.cancellation import end, stop_if_cancelled
+from runtime.waiting import Progress
 from services.cluster.fencing import LeaseLostError
 from services.stores import keys
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
-Progress = Callable[[], None]
 Work = Callable[[Progress], Awaitable[None]]
 
 _DRIFT: Final = 0.01
@@ -58,7 +58,7 @@ class Leases:
     ) -> None:
         """`owner`: the same after a restart, different for every process.
 
-        `alone`: whether this process leads on while Redis is away.
+        `alone`: whether this process leads on while Redis is unavailable.
         """
         self.owner = owner
         self._redis = redis
@@ -66,7 +66,7 @@ class Leases:
         self._clock = clock
         self._alone = alone
         self._held: dict[str, _Held] = {}
-        self._away_at: float | None = None
+        self._unavailable_since: float | None = None
         """When Redis did not answer last; `None` after it has answered."""
         self._one_request = asyncio.Lock()
         """A renewal that is under way must not bring back what is being released."""
@@ -116,7 +116,7 @@ class Leases:
             return frozenset(lost)
 
     async def release(self, names: Iterable[str]) -> None:
-        """Give back: others may take them at once. While Redis is away they end by themselves."""
+        """Give back: others may take them at once. While Redis is unavailable they end by themselves."""
         async with self._one_request:
             held = {name: self._held.pop(name) for name in names if name in self._held}
             if not held:
@@ -124,7 +124,7 @@ class Leases:
             values = [f"{one.number} {self.owner}" for one in held.values()]
             try:
                 await self._ask(_RELEASE, list(map(keys.LEASE.of, held)), packed(values=values))
-            except RedisAwayError as error:
+            except RedisUnavailableError as error:
                 log.warning("leases_not_released", leases=sorted(held), reason=str(error))
 
     async def release_all(self) -> None:
@@ -147,7 +147,7 @@ class Leases:
             return False
         if now < held.ends_at:
             return True
-        return self._away_at is not None and now < self._away_at + self._ttl_s and self._alone()
+        return self._unavailable_since is not None and now < self._unavailable_since + self._ttl_s and self._alone()
 
     def fence(self, name: str) -> int:
         """Return the number under which the lease is held; `LeaseLostError` when it is not valid now."""
@@ -161,19 +161,19 @@ class Leases:
 
     async def run(self, progress: Progress) -> None:
         """Renew for ever."""
-        was_away = False
+        was_unavailable = False
         while True:
             stop_if_cancelled()
             progress()
             try:
                 await self.renew()
-                was_away = False
-            except RedisAwayError as error:
+                was_unavailable = False
+            except RedisUnavailableError as error:
                 stop_if_cancelled()
-                if not was_away:
+                if not was_unavailable:
                     log.warning("leases_not_renewed", reason=str(error), alone=self._alone())
-                was_away = True
-            await asyncio.sleep(self._ttl_s / (6 if was_away else 3))
+                was_unavailable = True
+            await asyncio.sleep(self._ttl_s / (6 if was_unavailable else 3))
 
     async def lead(self, name: str, work: Work, progress: Progress) -> None:
         """Wait for the lease and work until it is lost, for ever. An error of `work` gives it back and is raised."""
@@ -192,7 +192,7 @@ class Leases:
     async def _try(self, name: str) -> bool:
         try:
             return bool(await self.acquire([name]))
-        except RedisAwayError:
+        except RedisUnavailableError:
             stop_if_cancelled()
             return False
 
@@ -214,10 +214,10 @@ class Leases:
         before = self._clock()
         try:
             reply = await self._redis.script(script, names, args)
-        except RedisAwayError:
-            self._away_at = self._clock()
+        except RedisUnavailableError:
+            self._unavailable_since = self._clock()
             raise
-        self._away_at = None
+        self._unavailable_since = None
         return before, reply
 
     @property

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from statistics import median_low
 from typing import Final, Literal, Protocol, cast
@@ -22,15 +22,15 @@ import structlog
 from msgspec import Struct
 from msgspec.structs import replace
 
-from managers.redis.client import RedisAwayError, RedisManager, RedisReplyError, Reply
+from managers.redis.client import RedisManager, RedisReplyError, RedisUnavailableError, Reply
 from managers.redis.scripts import Script, packed, raw
 from runtime.cancellation import stop_if_cancelled
 from runtime.errors import FatalError
+from runtime.waiting import Progress
 from services.stores import keys
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
-Progress = Callable[[], None]
 Role = Literal["gateway", "ingest", "match", "send"]
 ALL_ROLES: Final[frozenset[Role]] = frozenset({"gateway", "ingest", "match", "send"})
 
@@ -85,7 +85,7 @@ class TimeOfDay(Protocol):
 
 
 class Members:
-    """`join`, then `run`. What it knows is from the last contact; while Redis is away it stays as it was."""
+    """`join`, then `run`. What it knows is from the last contact; while Redis is unavailable it stays as it was."""
 
     def __init__(
         self,
@@ -141,7 +141,7 @@ class Members:
         try:
             args = packed(owner=self.owner, document=raw(msgspec.json.encode(self._own)))
             await self._redis.script(_LEAVE, _KEYS, args)
-        except RedisAwayError as error:
+        except RedisUnavailableError as error:
             log.warning("member_not_left", reason=str(error))
 
     def living(self, role: Role | None = None) -> Sequence[Member]:
@@ -156,18 +156,18 @@ class Members:
 
     async def run(self, progress: Progress) -> None:
         """Give signs of life for ever, five within the lifetime of one."""
-        was_away = False
+        was_unavailable = False
         while True:
             stop_if_cancelled()
             progress()
             try:
                 await (self.beat() if self._joined else self.join())
-                was_away = False
-            except RedisAwayError as error:
+                was_unavailable = False
+            except RedisUnavailableError as error:
                 stop_if_cancelled()
-                if not was_away:
+                if not was_unavailable:
                     log.warning("member_not_seen", reason=str(error), alone=self.alone)
-                was_away = True
+                was_unavailable = True
             await asyncio.sleep(self._ttl_s / 5)
 
     def _lives(self, member: Member) -> bool:

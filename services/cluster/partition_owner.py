@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 import structlog
@@ -13,8 +13,9 @@ from runtime.cancellation import stop_if_cancelled
 from runtime.errors import TransientError
 from runtime.waiting import reporting
 from services.cluster.fencing import LeaseLostError
-from services.cluster.leases import WATCH_EVERY_S, Leases, Progress
+from services.cluster.leases import WATCH_EVERY_S, Progress
 from services.cluster.members import Member, Members, Role
+from services.cluster.ownership import Share
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
@@ -46,43 +47,30 @@ class PartitionOwner:
     Callbacks come one after the other. `gained`: begin to work on these. `lost`: stop and return when nothing of
     them is in flight any more, within seconds; others wait. It may come while `gained` was not finished, and after
     a `TransientError` it comes again. A lease that expired is lost without having been asked for: before anything
-    that cannot be taken back, look into `owned`.
+    that cannot be taken back, look into `share.owned`.
     """
 
     def __init__(
         self,
-        leases: Leases,
+        share: Share,
         members: Members,
-        role: Role,
         *,
         gained: OnPartitions,
         lost: OnPartitions,
         step_every_s: float = STEP_EVERY_S,
     ) -> None:
-        self._leases = leases
+        self.share = share
+        self._leases = share.leases
         self._members = members
-        self._role: Role = role
+        self._role: Role = share.part
         self._gained = gained
         self._lost = lost
         self._step_every_s = step_every_s
-        self._working: set[Partition] = set()
         self._leaving: set[Partition] = set()
         """No longer worked on, but `lost` has not come back yet."""
         self._one_callback = asyncio.Lock()
         self._is_ending = False
         self._progress: Progress = lambda: None
-
-    @property
-    def owned(self) -> frozenset[Partition]:
-        """The partitions on which this process may work at this moment; those it hands over are not among them."""
-        return frozenset(p for p in self._working if self._leases.is_valid(self._name(p)))
-
-    def fences(self, partitions: Iterable[Partition]) -> dict[str, int]:
-        """Return what a script for these partitions must carry (`cluster/fencing.py`), also while they are handed over.
-
-        `LeaseLostError` when one of them is not this process's.
-        """
-        return self._leases.fences(map(self._name, partitions))
 
     async def run(self, progress: Progress) -> None:
         """Own the right share, for ever."""
@@ -96,35 +84,35 @@ class PartitionOwner:
         if self._is_ending:
             return
         target = {p for p, owner in assigned(self._members.living(self._role)).items() if owner == self._leases.owner}
-        await self._take(target - self._working - self._leaving)
-        await self._hand_over(self._working - target)
+        await self._take(target - self.share.working - self._leaving)
+        await self._hand_over(self.share.working - target)
 
     async def drop_expired(self) -> None:
         """Stop working on partitions whose lease has ended."""
-        if all(map(self._is_valid, self._working)):
+        if all(map(self.share.is_valid, self.share.working)):
             return
         async with self._one_callback:
-            expired = {p for p in self._working if not self._is_valid(p)}
+            expired = {p for p in self.share.working if not self.share.is_valid(p)}
             if expired:
                 log.warning("partitions_expired", role=self._role, partitions=sorted(expired))
-                self._leases.forget(map(self._name, expired))
+                self._leases.forget(map(self.share.name, expired))
                 await self._stop(expired)
 
     async def give_up(self) -> None:
         """Hand over everything and take nothing more, at the end of the process; `run` may still run."""
         self._is_ending = True
-        await self._hand_over(set(self._working))
+        await self._hand_over(set(self.share.working))
 
     async def _take(self, wanted: set[Partition]) -> None:
         if not wanted:
             return
-        held = await self._leases.acquire(map(self._name, sorted(wanted)))
-        new = frozenset(p for p in wanted if self._name(p) in held)
+        held = await self._leases.acquire(map(self.share.name, sorted(wanted)))
+        new = frozenset(p for p in wanted if self.share.name(p) in held)
         async with self._one_callback:
             if self._is_ending or not new:
-                await self._leases.release(map(self._name, new))
+                await self._leases.release(map(self.share.name, new))
                 return
-            self._working |= new
+            self.share.working |= new
             log.info("partitions_gained", role=self._role, partitions=sorted(new))
             try:
                 await reporting(self._gained(new), self._progress)
@@ -134,17 +122,17 @@ class PartitionOwner:
 
     async def _hand_over(self, partitions: set[Partition]) -> None:
         async with self._one_callback:
-            leaving = (partitions & self._working) | self._leaving
+            leaving = (partitions & self.share.working) | self._leaving
             if leaving:
                 await self._stop(leaving)
 
     async def _stop(self, partitions: set[Partition]) -> None:
-        self._working -= partitions
+        self.share.working -= partitions
         self._leaving |= partitions
-        # What is in flight may have to wait for Redis or Telegram, as long as that is away.
+        # What is in flight may have to wait for Redis or Telegram, as long as that is unavailable.
         await reporting(self._lost(frozenset(partitions)), self._progress)
         self._leaving -= partitions
-        await self._leases.release(map(self._name, partitions))
+        await self._leases.release(map(self.share.name, partitions))
         log.info("partitions_left", role=self._role, partitions=sorted(partitions))
 
     async def _assign(self, progress: Progress) -> None:
@@ -166,9 +154,3 @@ class PartitionOwner:
         except _PASSING as error:
             stop_if_cancelled()
             log.warning("partitions_delayed", role=self._role, reason=str(error))
-
-    def _name(self, partition: Partition) -> str:
-        return f"{self._role}:{partition}"
-
-    def _is_valid(self, partition: Partition) -> bool:
-        return self._leases.is_valid(self._name(partition))

@@ -13,7 +13,6 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections import Counter
-from collections.abc import Callable
 from contextlib import suppress
 from typing import Final, cast
 
@@ -21,17 +20,18 @@ import msgspec
 import structlog
 from msgspec import Struct
 
-from managers.redis.client import RedisAwayError, RedisManager, Reply
+from managers.redis.client import RedisManager, RedisUnavailableError, Reply
 from managers.redis.scripts import Script, packed, raw
 from managers.telegram.send_slots import ChatId, SlotScheduler
 from runtime.cancellation import stop_if_cancelled
+from runtime.waiting import Progress
 from services.stores import keys
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 WRITTEN_EACH_S: Final = 1.0
 _LAST_ANSWERS_S: Final = 2.0
-_LOOK_S: Final = 0.02
+_POLL_S: Final = 0.02
 _LATE_S: Final = 0.5
 """A process that is busy writes later."""
 
@@ -69,13 +69,13 @@ class SentBefore:
         self._known: dict[str, SentLately] = {}
         """By instance: what it said last."""
         self._is_taken_up = asyncio.Event()
-        self._was_away = False
+        self._was_unavailable = False
         longest_s = max(limit.period_s for limit in scheduler.chat_limits) + scheduler.lost_after_s
         self._lasts_ms = int((longest_s + WRITTEN_EACH_S) * 1000)
         self._unknown_s = WRITTEN_EACH_S + _LATE_S + scheduler.chat_limits[0].period_s
 
     async def take_up(self) -> None:
-        """Learn what was sent before; `RedisAwayError` when that cannot be told yet."""
+        """Learn what was sent before; `RedisUnavailableError` when that cannot be told yet."""
         await self._exchange(write=False)
         self._is_taken_up.set()
         await self._exchange()
@@ -84,14 +84,14 @@ class SentBefore:
         """Write down what was sent here, and learn what others sent, if Redis answers."""
         try:
             await self._exchange()
-            self._was_away = False
-        except RedisAwayError as error:
+            self._was_unavailable = False
+        except RedisUnavailableError as error:
             stop_if_cancelled()
-            if not self._was_away:
+            if not self._was_unavailable:
                 log.warning("sent_lately_not_exchanged", reason=str(error))
-            self._was_away = True
+            self._was_unavailable = True
 
-    async def run(self, progress: Callable[[], None]) -> None:
+    async def run(self, progress: Progress) -> None:
         """Exchange for ever."""
         await self._is_taken_up.wait()
         while True:
@@ -110,10 +110,10 @@ class SentBefore:
         with suppress(TimeoutError):
             async with asyncio.timeout(_LAST_ANSWERS_S):
                 while self._scheduler.in_flight:  # noqa: ASYNC110 - their senders wait for Telegram, not for us
-                    await asyncio.sleep(_LOOK_S)
+                    await asyncio.sleep(_POLL_S)
         try:
             await self._exchange(is_last=True)
-        except RedisAwayError as error:
+        except RedisUnavailableError as error:
             log.warning("sent_lately_not_left", reason=str(error))
 
     async def _exchange(self, *, write: bool = True, is_last: bool = False) -> None:

@@ -23,10 +23,11 @@ from typing import Final, cast
 
 import structlog
 
-from managers.redis.client import RedisAwayError, RedisManager
+from managers.redis.client import RedisManager, RedisUnavailableError
 from managers.redis.scripts import Script, packed
 from managers.telegram.send_slots import SlotScheduler
 from runtime.cancellation import stop_if_cancelled
+from runtime.waiting import Progress
 from services.stores import keys
 
 log = structlog.get_logger(__name__)
@@ -34,7 +35,7 @@ log = structlog.get_logger(__name__)
 LEASE_S = 3.0
 """A sender that could not renew for so long sends nothing."""
 RENEWED_EACH_S = 1.0
-_SOONEST_S = 0.05
+_MIN_WAIT_S = 0.05
 """Not even a sender that runs short renews again before this."""
 _ANSWER_WITHIN_S = 1.0
 _CLOCK_SLACK_S = 1.0
@@ -48,7 +49,7 @@ class SlotLeases:
     """Keeps the scheduler's share of the overall window leased: nothing is sent before `run` has asked for one.
 
     `sender` names the process in the leases; every start makes it a new one. `alone` tells whether nobody else can be
-    sending: then the whole window is used while Redis is away, and a predecessor's slots come back without waiting
+    sending: then the whole window is used while Redis is down, and a predecessor's slots come back without waiting
     for the longest time that its last requests might take.
 
     `without_redis`: so many slots are used where Redis does not answer, or takes nothing, and others may be sending:
@@ -81,7 +82,7 @@ class SlotLeases:
         self._redis_answers = True
         scheduler.resize(0)
 
-    async def run(self, progress: Callable[[], None]) -> None:
+    async def run(self, progress: Progress) -> None:
         """Renew the lease for ever."""
         clock = self._scheduler.clock
         while True:
@@ -94,7 +95,7 @@ class SlotLeases:
                 with suppress(TimeoutError):
                     async with asyncio.timeout(max(0.0, started_at + RENEWED_EACH_S - clock())):
                         await self._scheduler.short.wait()
-                await asyncio.sleep(max(0.0, started_at + _SOONEST_S - clock()))
+                await asyncio.sleep(max(0.0, started_at + _MIN_WAIT_S - clock()))
             else:
                 await asyncio.sleep(max(0.0, started_at + RENEWED_EACH_S - clock()))
 
@@ -107,7 +108,7 @@ class SlotLeases:
         try:
             async with asyncio.timeout(_ANSWER_WITHIN_S):
                 await self._redis.script(_LEAVE, [keys.SLOT_LEASES.of()], args)
-        except (RedisAwayError, TimeoutError) as error:
+        except (RedisUnavailableError, TimeoutError) as error:
             stop_if_cancelled()
             log.warning("slot_lease_not_given_back", reason=str(error))
 
@@ -116,7 +117,7 @@ class SlotLeases:
         try:
             async with asyncio.timeout(_ANSWER_WITHIN_S):
                 await self._renew()
-        except (RedisAwayError, TimeoutError) as error:
+        except (RedisUnavailableError, TimeoutError) as error:
             stop_if_cancelled()
             alone, now = self._alone(), self._scheduler.clock()
             self._careful_until = now + LEASE_S

@@ -11,14 +11,13 @@ from msgspec.structs import replace
 from domain.delivery.policy import ALERTS
 from domain.subscribers.subscriber import MessageKind, Subscriber
 from managers.telegram.rate_limiter import Lane
-from runtime.retry import persistently
 from services.claims.outbox import Outbox
 from services.delivery.cards import MAX_CARDS, Shown, alert_card, merged_card
 from services.delivery.composing import Composed, Composer
 from services.delivery.digests import read_call
 from services.delivery.kinds import Kind
 from services.delivery.media import media_of
-from services.delivery.turns import Waiting
+from services.delivery.turns import QueuedMessage
 from texts.renderer import Texts
 
 log = structlog.get_logger(__name__)
@@ -33,18 +32,17 @@ class AlertComposer(Composer):
     def row(self) -> Kind:
         return Kind(name="alert", lane=Lane.ALERT, rules=ALERTS, composer=self, merges=MAX_CARDS, tells_calls=True)
 
-    async def read(self, waiting: Waiting) -> str | None:
+    async def read(self, waiting: QueuedMessage) -> str | None:
         """Read the call as it was when it passed."""
         if waiting.call is None:
             alert = waiting.entry.alert
-            stored = await persistently(lambda: self._outbox.load_call(alert))
-            waiting.call = read_call(stored, alert.call_id)
+            waiting.call = read_call(await self._outbox.load_call(alert), alert.call_id)
         return "the stored call is gone" if waiting.call is None else None
 
-    def compose(self, together: Sequence[Waiting], subscriber: Subscriber) -> Composed:
+    def compose(self, together: Sequence[QueuedMessage], subscriber: Subscriber) -> Composed:
         return self._merged(together, subscriber) or self._card(together[0], subscriber)
 
-    def _card(self, waiting: Waiting, subscriber: Subscriber) -> Composed:
+    def _card(self, waiting: QueuedMessage, subscriber: Subscriber) -> Composed:
         shown = self._shown(waiting, subscriber)
         card = subscriber.preferences.card
         message = alert_card(
@@ -62,7 +60,7 @@ class AlertComposer(Composer):
         media = media_of(shown.call.token) if wanted else None
         return Composed(replace(message, silent=_is_silent([waiting], subscriber)), (waiting,), media)
 
-    def _merged(self, together: Sequence[Waiting], subscriber: Subscriber) -> Composed | None:
+    def _merged(self, together: Sequence[QueuedMessage], subscriber: Subscriber) -> Composed | None:
         """Put what waits into one message; `None` where there is only one, or a card among them cannot be made."""
         try:
             return self._cards(together, subscriber) if len(together) > 1 else None
@@ -71,7 +69,7 @@ class AlertComposer(Composer):
             log.exception("merge_failed", call_ids=[waiting.entry.alert.call_id for waiting in together])
             return None
 
-    def _cards(self, together: Sequence[Waiting], subscriber: Subscriber) -> Composed:
+    def _cards(self, together: Sequence[QueuedMessage], subscriber: Subscriber) -> Composed:
         shown = [self._shown(waiting, subscriber) for waiting in together]
         message, count = merged_card(self._texts, shown, language=subscriber.language, card=subscriber.preferences.card)
         if count == 1:
@@ -79,7 +77,7 @@ class AlertComposer(Composer):
         batch = tuple(together[:count])
         return Composed(replace(message, silent=_is_silent(batch, subscriber)), batch)
 
-    def _shown(self, waiting: Waiting, subscriber: Subscriber) -> Shown:
+    def _shown(self, waiting: QueuedMessage, subscriber: Subscriber) -> Shown:
         if waiting.call is None:
             raise ValueError("an alert without its call")
         alert = waiting.entry.alert
@@ -93,7 +91,7 @@ class AlertComposer(Composer):
         )
 
 
-def _is_silent(batch: Sequence[Waiting], subscriber: Subscriber) -> bool:
+def _is_silent(batch: Sequence[QueuedMessage], subscriber: Subscriber) -> bool:
     """Whether every alert in the message is of a kind that comes without a sound."""
     kinds: set[MessageKind] = {"alert" if waiting.entry.alert.late_s is None else "late" for waiting in batch}
     return kinds <= subscriber.preferences.silent

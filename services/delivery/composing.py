@@ -8,36 +8,36 @@ from msgspec import Struct
 
 from domain.delivery.messages import Media, Message
 from domain.subscribers.subscriber import Subscriber
-from services.delivery.turns import Waiting
+from services.delivery.turns import QueuedMessage
 
 
 class Composed(Struct, frozen=True):
     message: Message
-    batch: tuple[Waiting, ...]
+    batch: tuple[QueuedMessage, ...]
     """What is told in it."""
     media: Media | None = None
 
 
 class Composer:
-    """Most kinds need no more than `compose`."""
+    """Most kinds need no more than `compose`.
 
-    async def read(self, waiting: Waiting) -> str | None:
-        """Read what the message is made from, beside the payload; return why it can never be made.
+    What is awaited is tried again after a `TransientError`; whatever else is raised makes a dead letter.
+    """
 
-        `TransientError` does not leave it: whoever waits here is nobody but this subscriber.
-        """
+    async def read(self, waiting: QueuedMessage) -> str | None:
+        """Read what the message is made from, beside the payload; return why it can never be made."""
         del waiting
         return None
 
-    async def prepare(self, waiting: Waiting, subscriber: Subscriber) -> None:
+    async def prepare(self, waiting: QueuedMessage, subscriber: Subscriber) -> None:
         """Do what takes time before the turn comes."""
 
-    def is_ready(self, waiting: Waiting) -> bool:
+    def is_ready(self, waiting: QueuedMessage) -> bool:
         """Whether `prepare` has done all that is needed."""
         del waiting
         return True
 
-    def compose(self, together: Sequence[Waiting], subscriber: Subscriber) -> Composed:
+    def compose(self, together: Sequence[QueuedMessage], subscriber: Subscriber) -> Composed:
         """Compose one message of these, oldest first, at least one, at most as many as the kind merges.
 
         Whatever is not in its `batch` has another turn. An error gives up the first alone, or all that were together.

@@ -1,9 +1,10 @@
-"""From the outbox to the chat: each claimed alert leaves once, in its turn, and its fate is written down.
+"""From the outbox to the chat: each message leaves once, in its turn, and its fate is written down.
 
-One worker per subscriber who has something waiting, so a slow or blocked chat holds nobody else up. When his turn
-comes, everything that waits for him is looked at: what is not to go out now is held or withheld, the rest goes into
-one message. Its alerts are marked in flight right before the request and settled together after it, so a hard kill
-leaves at most `SEND_SLOTS` messages of which nobody can say whether they arrived; those are sent again, marked.
+One worker per subscriber who has something waiting, so a slow or blocked chat holds nobody else up. When their turn
+comes, everything that waits for them is looked at: what is not to go out now is held or withheld; of the rest, what is
+first goes into one message with what merges with it. That is marked in flight right before the request and settled
+together after it, so a hard kill leaves at most `SEND_SLOTS` messages of which nobody can say whether they arrived;
+those are sent again, marked.
 """
 
 from __future__ import annotations
@@ -25,17 +26,17 @@ from domain.subscribers.partitions import Partition, partition_of
 from domain.subscribers.subscriber import Subscriber
 from runtime.errors import DeliveryError, TransientError
 from runtime.fault_points import fault_point
-from runtime.retry import persistently
-from runtime.waiting import reporting
+from runtime.retry import retry_until_done
+from runtime.waiting import Progress, reporting
 from services.claims.outbox import Outbox, OutboxEntry
 from services.cluster.fencing import LeaseLostError
 from services.delivery.kinds import Kinds
-from services.delivery.sending import Receipt, Sender, place_of
+from services.delivery.sending import Receipt, Sender, target_of
 from services.delivery.settling import Settler
 from services.delivery.sorting import LOOKED_AT, Sorter
-from services.delivery.turns import Waiting
+from services.delivery.turns import QueuedMessage
 from services.monitoring.metrics import Metrics
-from services.stores.begun_log import pairs_of
+from services.stores.in_flight_log import pairs_of
 
 log = structlog.get_logger(__name__)
 
@@ -47,7 +48,7 @@ MAX_HELD = 5_000
 """Alerts held in memory; the rest waits in the outbox."""
 COLD_START_S = 3.0
 """A process that was killed may have used up what Telegram allows each chat within three seconds."""
-DRAIN_LOOK_S = 0.05
+DRAIN_POLL_S = 0.05
 AT_ONCE_S = 0.001
 RETRY_S = 0.5
 LOST_AFTER_S = 60.0
@@ -87,7 +88,7 @@ class DeliveryService:
         self._metrics = metrics
         self._on_sent = on_sent
         self._consumer = consumer
-        self._queues: dict[int, deque[Waiting]] = {}
+        self._queues: dict[int, deque[QueuedMessage]] = {}
         self._in_hand: set[tuple[Partition, str]] = set()
         """Entries read from the outbox and not yet settled."""
         self._room = asyncio.Condition()
@@ -149,7 +150,7 @@ class DeliveryService:
                 self._room.notify_all()
         return unknown
 
-    async def run(self, progress: Callable[[], None]) -> None:
+    async def run(self, progress: Progress) -> None:
         """Deliver until cancelled. Whatever is unsettled then stays in the outbox for the next start."""
         async with asyncio.TaskGroup() as workers:
             looked_at = time.monotonic()
@@ -173,8 +174,8 @@ class DeliveryService:
 
     async def drained(self) -> None:
         """Return when the outbox has nothing left to send."""
-        while self.held or await persistently(self._left):  # noqa: ASYNC110 - other senders empty it too
-            await asyncio.sleep(DRAIN_LOOK_S)
+        while self.held or await retry_until_done(self._left):  # noqa: ASYNC110 - other senders empty it too
+            await asyncio.sleep(DRAIN_POLL_S)
 
     async def _left(self) -> int:
         return await self._outbox.size(self._owned)
@@ -230,12 +231,12 @@ class DeliveryService:
             self._in_hand.add(place)
             known = self._queues.get(user_id)
             if known is None:
-                queue = self._queues[user_id] = deque([Waiting(entry=entry)])
+                queue = self._queues[user_id] = deque([QueuedMessage(entry=entry)])
                 workers.create_task(self._serve(user_id, queue), name=f"messages to {user_id}")
             else:
-                known.append(Waiting(entry=entry))
+                known.append(QueuedMessage(entry=entry))
 
-    async def _serve(self, user_id: int, queue: deque[Waiting]) -> None:
+    async def _serve(self, user_id: int, queue: deque[QueuedMessage]) -> None:
         """Settle what waits for one subscriber, oldest first, until nothing does."""
         while queue:
             await self._turn(user_id, queue)
@@ -244,13 +245,13 @@ class DeliveryService:
                 await asyncio.sleep(pause_s)
         del self._queues[user_id]
 
-    async def _leave(self, queue: deque[Waiting]) -> None:
+    async def _leave(self, queue: deque[QueuedMessage]) -> None:
         """Let the settled ones go."""
         async with self._room:
             self._let_go(queue, [waiting for waiting in queue if not waiting.settled])
             self._room.notify_all()
 
-    def _let_go(self, queue: deque[Waiting], left: Sequence[Waiting]) -> None:
+    def _let_go(self, queue: deque[QueuedMessage], left: Sequence[QueuedMessage]) -> None:
         self._in_hand.difference_update((w.entry.partition, w.entry.entry_id) for w in queue)
         self._in_hand.update((w.entry.partition, w.entry.entry_id) for w in left)
         queue.clear()
@@ -275,27 +276,27 @@ class DeliveryService:
             async with self._room:
                 self._room.notify_all()
 
-    async def _turn(self, user_id: int, queue: deque[Waiting]) -> None:
+    async def _turn(self, user_id: int, queue: deque[QueuedMessage]) -> None:
         """Wait for the turn, then send one message or find that nothing is to be sent."""
         async with self._under_way(user_id):
             subscriber, sendable = await self._sorter.sort_out(user_id, queue)
         if subscriber is None or not sendable:
             return
-        row = self._kinds.of(sendable[0].entry.outgoing)
-        await row.composer.prepare(sendable[0], subscriber)
-        place, batch = place_of(subscriber), sendable[:1]
+        place, batch = target_of(subscriber), sendable[:1]
+        lane = self._kinds.of(batch[0].entry.outgoing).lane
         try:
-            async with self._sender.slot(place, row.lane) as slot, self._request_to(user_id):
-                # The turn may have come much later: others have arrived, or the subscriber has changed his mind.
+            await self._kinds.prepare(batch[0], subscriber)
+            async with self._sender.slot(place, lane) as slot, self._request_to(user_id):
+                # The turn may have come much later: others have arrived, or the subscriber has changed their mind.
                 current, sendable = await self._sorter.sort_out(user_id, queue)
-                if current is None or not sendable or place_of(current) != place:
+                if current is None or not sendable or target_of(current) != place:
                     return
                 subscriber, batch = current, sendable[:1]
-                if not self._kinds.of(batch[0].entry.outgoing).composer.is_ready(batch[0]):
+                if not self._kinds.is_ready(batch[0]):
                     return
                 message = self._kinds.message(sendable, subscriber, place)
                 batch = list(message.batch)
-                await persistently(lambda: self._outbox.begin([waiting.entry for waiting in batch]))
+                await retry_until_done(lambda: self._outbox.begin([waiting.entry for waiting in batch]))
                 fault_point("begun")
                 receipt = await self._sender.send(message.message, place, slot, media=message.media)
                 fault_point("sent")
@@ -309,7 +310,7 @@ class DeliveryService:
         except DeliveryError as error:
             await self._settler.answer(error, batch, subscriber, place)
 
-    async def _sent(self, batch: Sequence[Waiting], subscriber: Subscriber, receipt: Receipt) -> None:
+    async def _sent(self, batch: Sequence[QueuedMessage], subscriber: Subscriber, receipt: Receipt) -> None:
         latencies_ms = await self._settler.sent(batch, subscriber, receipt)
         for waiting, latency_ms in zip(batch, latencies_ms, strict=True):
             if waiting.call is not None:

@@ -20,13 +20,13 @@ from domain.stored.alerts import HeldCall
 from domain.stored.outgoing import Digest
 from domain.subscribers.subscriber import Subscriber
 from managers.telegram.rate_limiter import Lane
-from runtime.retry import persistently
+from runtime.retry import retry_until_done
 from services.claims.outbox import Outbox
 from services.delivery.cards import reached_late, readable, shown_figure
 from services.delivery.composing import Composed, Composer
 from services.delivery.held import CALLS_PER_DIGEST, HeldCalls
 from services.delivery.kinds import Kind
-from services.delivery.turns import Waiting
+from services.delivery.turns import QueuedMessage
 from services.monitoring.metrics import Metrics
 from services.schedule.due_times import DIGEST, Due
 from services.schedule.schedule import Job
@@ -37,7 +37,7 @@ from texts.renderer import Texts
 log = structlog.get_logger(__name__)
 
 GATHERED_FOR: Final = timedelta(seconds=15)
-"""While his last digest has not left, what is due for somebody is looked at only so often, and gathers."""
+"""While their last digest has not left, what is due for somebody is looked at only so often, and gathers."""
 _DISPATCHED: Final = 10_000
 """Subscribers whose last digest is remembered."""
 FIGURES_TIMEOUT_S: Final = 2.0
@@ -62,7 +62,7 @@ class Since(Struct, frozen=True, kw_only=True):
 
 
 class DigestsService:
-    """Nobody has digests queue up: while Telegram is away the next one gathers what comes too late meanwhile."""
+    """Nobody has digests queue up: while Telegram is unavailable the next one gathers what comes too late meanwhile."""
 
     def __init__(
         self,
@@ -75,7 +75,7 @@ class DigestsService:
         self._subscribers = subscribers
         self._clock = clock
         self._last: LRUCache[int, str] = LRUCache(_DISPATCHED)
-        """By user id: the outbox entry of his last digest."""
+        """By user id: the outbox entry of their last digest."""
 
     def job(self) -> Job:
         return Job(name=DIGEST, run=self.send)
@@ -128,7 +128,7 @@ class DigestComposer(Composer):
     def row(self) -> Kind:
         return Kind(name="digest", lane=Lane.ALERT, rules=DIGESTS, composer=self, tells_calls=True)
 
-    async def prepare(self, waiting: Waiting, subscriber: Subscriber) -> None:
+    async def prepare(self, waiting: QueuedMessage, subscriber: Subscriber) -> None:
         digest = waiting.entry.outgoing
         if not isinstance(digest, Digest):
             raise TypeError(f"a {digest.kind} is no digest")
@@ -137,10 +137,10 @@ class DigestComposer(Composer):
             digest.held, language=subscriber.language, silent=silent, may_repeat=waiting.may_repeat
         )
 
-    def is_ready(self, waiting: Waiting) -> bool:
+    def is_ready(self, waiting: QueuedMessage) -> bool:
         return waiting.message is not None
 
-    def compose(self, together: Sequence[Waiting], subscriber: Subscriber) -> Composed:
+    def compose(self, together: Sequence[QueuedMessage], subscriber: Subscriber) -> Composed:
         del subscriber
         if together[0].message is None:
             raise ValueError("a digest that was not prepared")
@@ -161,7 +161,7 @@ class DigestComposer(Composer):
         return Message(html=str(join("\n\n", blocks)), silent=silent)
 
     async def _since(self, held: HeldCall) -> Since:
-        stored = await persistently(lambda: self._outbox.load_call(held))
+        stored = await retry_until_done(lambda: self._outbox.load_call(held))
         call = read_call(stored, held.call_id)
         token: Token | None = None
         try:

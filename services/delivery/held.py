@@ -25,7 +25,7 @@ from managers.redis.client import RedisManager
 from managers.redis.scripts import Script, packed, raw
 from runtime.clock import milliseconds
 from services.claims.outbox import GROUP, OutboxEntry
-from services.delivery.policy import came_up_member, competes
+from services.delivery.policy import competes, recent_alert_member
 from services.schedule.due_times import DIGEST
 from services.stores import keys
 from services.stores.journal import Journal, entry
@@ -74,7 +74,7 @@ class HeldCalls:
         user_id = subscriber.user_id
         partition = partition_of(user_id)
         names = [keys.OUTBOX.of(partition), keys.IN_FLIGHT.of(partition), keys.JOURNAL.of(), _due(user_id)]
-        names += [keys.HELD_CALLS.of(user_id), keys.CAME_UP.of(user_id)]
+        names += [keys.HELD_CALLS.of(user_id), keys.RECENT_ALERTS.of(user_id)]
         capped = subscriber.preferences.alerts_per_hour is not None
         records = [_record(one) for one in holdings]
         entries: list[dict[str, object]] = []
@@ -89,14 +89,14 @@ class HeldCalls:
                     "held_call": raw(msgspec.json.encode(_held_call(one.entry, one.verdict, now))),
                     "due_ms": milliseconds(one.verdict.until),
                     "record": raw(msgspec.json.encode(record)),
-                    "came_up": came_up_member(alert, sent=False) if capped and competes(one.verdict) else None,
+                    "came_up": recent_alert_member(alert, sent=False) if capped and competes(one.verdict) else None,
                 }
             )
         args = packed(
             group=GROUP,
             user_id=user_id,
             now_ms=milliseconds(now),
-            came_up_s=keys.CAME_UP.expires_s,
+            came_up_s=keys.RECENT_ALERTS.expires_s,
             mark_s=keys.SETTLED_LOCALLY.expires_s,
             entries=entries,
         )
@@ -131,7 +131,7 @@ class HeldCalls:
         return bool(found) and found[0].id == entry_id
 
     async def bring_forward(self, user_id: int, now: datetime) -> None:
-        """What waits for this user is looked at now, whenever it was to be: he can be written to again."""
+        """What waits for this user is looked at now, whenever it was to be: they can be written to again."""
         args = packed(user_id=user_id, now_ms=milliseconds(now))
         await self._redis.script(_BRING_FORWARD, [_due(user_id)], args)
 

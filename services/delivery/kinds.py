@@ -5,7 +5,7 @@ A kind is added by a row, with the payload that it puts into an `Envelope` and t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 
@@ -18,10 +18,11 @@ from domain.delivery.policy import Rules
 from domain.stored.outgoing import Envelope, Outgoing
 from domain.subscribers.subscriber import Subscriber
 from managers.telegram.rate_limiter import Lane
-from runtime.errors import MessageRefusedError
+from runtime.errors import FatalError, MessageRefusedError
+from runtime.retry import retry_until_done
 from services.delivery.composing import Composed, Composer
-from services.delivery.sending import Place
-from services.delivery.turns import Waiting
+from services.delivery.sending import ChatTarget
+from services.delivery.turns import QueuedMessage
 
 log = structlog.get_logger(__name__)
 
@@ -47,10 +48,16 @@ class Kind:
 
 
 class Kinds:
-    def __init__(self, rows: Sequence[Kind]) -> None:
-        self._rows = {row.name: row for row in rows}
-        if len(self._rows) < len(rows):
-            raise ValueError(f"a kind of message stands twice among {[row.name for row in rows]}")
+    def __init__(self, rows: Iterable[Kind] = ()) -> None:
+        self._rows: dict[str, Kind] = {}
+        for row in rows:
+            self.add(row)
+
+    def add(self, row: Kind) -> None:
+        """`FatalError` when there is one of this name."""
+        if row.name in self._rows:
+            raise FatalError(f"Two kinds of message are called “{row.name}”.")
+        self._rows[row.name] = row
 
     def of(self, outgoing: Outgoing) -> Kind:
         """Return its row; `KeyError` where there is none: only what was read has one for sure."""
@@ -60,7 +67,7 @@ class Kinds:
         row = self._rows.get(outgoing.kind)
         return row is not None and row.tells_calls
 
-    async def read(self, waiting: Waiting) -> str | None:
+    async def read(self, waiting: QueuedMessage) -> str | None:
         """Read what the message is made from; return why it can never be made."""
         row = self._rows.get(waiting.kind)
         if row is None:
@@ -71,9 +78,29 @@ class Kinds:
                 waiting.payload = msgspec.json.decode(outgoing.payload, type=row.payload)
             except (msgspec.MsgspecError, UnicodeDecodeError) as error:
                 return f"unreadable: {error}"
-        return await row.composer.read(waiting)
+        try:
+            return await retry_until_done(lambda: row.composer.read(waiting))
+        except FatalError:
+            raise
+        except Exception as error:
+            log.exception("message_not_read", kind=waiting.kind, key=outgoing.key)
+            return f"reading failed: {error!r}"
 
-    def message(self, sendable: Sequence[Waiting], subscriber: Subscriber, place: Place) -> Composed:
+    async def prepare(self, waiting: QueuedMessage, subscriber: Subscriber) -> None:
+        """Do what takes time before the turn comes. Raises `MessageRefusedError`."""
+        row = self.of(waiting.entry.outgoing)
+        try:
+            await retry_until_done(lambda: row.composer.prepare(waiting, subscriber))
+        except FatalError:
+            raise
+        except Exception as error:
+            raise _given_up(waiting, error) from error
+
+    def is_ready(self, waiting: QueuedMessage) -> bool:
+        """Whether `prepare` has done all that is needed."""
+        return self.of(waiting.entry.outgoing).composer.is_ready(waiting)
+
+    def message(self, sendable: Sequence[QueuedMessage], subscriber: Subscriber, place: ChatTarget) -> Composed:
         """Compose the next message from what waits, in its order. Raises `MessageRefusedError`."""
         first = sendable[0]
         row = self.of(first.entry.outgoing)
@@ -81,12 +108,16 @@ class Kinds:
         try:
             composed = row.composer.compose(list(mergeable) or [first], subscriber)
         except Exception as error:
-            # What breaks the composer must not break the sender again at every start.
-            log.exception("message_not_composed", kind=first.kind, key=first.entry.outgoing.key)
-            raise MessageRefusedError(f"composing failed: {error!r}") from error
+            raise _given_up(first, error) from error
         if all(waiting.verdict.silent for waiting in composed.batch):
             composed = replace(composed, message=replace(composed.message, silent=True))
         return _without_own_buttons(composed) if place.chat_id != subscriber.chat_id else composed
+
+
+def _given_up(waiting: QueuedMessage, error: Exception) -> MessageRefusedError:
+    """What breaks the composer must not break the sender again at every start."""
+    log.error("message_not_composed", kind=waiting.kind, key=waiting.entry.outgoing.key, exc_info=error)
+    return MessageRefusedError(f"composing failed: {error!r}")
 
 
 def _without_own_buttons(composed: Composed) -> Composed:

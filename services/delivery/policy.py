@@ -7,24 +7,24 @@ from datetime import UTC, datetime
 
 from cachetools import LRUCache
 
-from domain.delivery.policy import HOUR, CameUp, Hold, Rules, Send, Verdict, decide
+from domain.delivery.policy import HOUR, Hold, RecentAlert, Rules, Send, Verdict, decide
 from domain.stored.alerts import Alert
 from domain.stored.outgoing import Outgoing
 from domain.subscribers.subscriber import Subscriber
-from managers.redis.client import Command, RedisAwayError, RedisManager
+from managers.redis.client import Command, RedisManager, RedisUnavailableError
 from runtime.clock import milliseconds
 from services.stores import keys
 
 _REMEMBERED = 5_000
-_MOST = 10_000
+_MAX_READ = 10_000
 """Alerts of one hour that are looked at."""
 
 
 class PolicyService:
     def __init__(self, redis: RedisManager) -> None:
         self._redis = redis
-        self._remembered: LRUCache[int, dict[str, CameUp]] = LRUCache(_REMEMBERED)
-        """By user and call, for the time when Redis is away."""
+        self._remembered: LRUCache[int, dict[str, RecentAlert]] = LRUCache(_REMEMBERED)
+        """By user and call, for the time when Redis is unavailable."""
 
     async def decide(
         self, subscriber: Subscriber, outgoing: Sequence[Outgoing], rules: Sequence[Rules], now: datetime
@@ -47,27 +47,27 @@ class PolicyService:
             )
             verdicts[index] = verdict
             if capped and rule.is_capped and competes(verdict):
-                came_up = CameUp(now, _score_of(one), isinstance(verdict, Send))
-                recent.append(came_up)
-                self._remembered.setdefault(subscriber.user_id, {})[one.key] = came_up
+                recent_alerts = RecentAlert(now, _score_of(one), isinstance(verdict, Send))
+                recent.append(recent_alerts)
+                self._remembered.setdefault(subscriber.user_id, {})[one.key] = recent_alerts
         return [verdicts[index] for index in range(len(outgoing))]
 
-    async def came_up(self, user_id: int, now: datetime) -> list[CameUp]:
+    async def recent_alerts(self, user_id: int, now: datetime) -> list[RecentAlert]:
         """Return what came up in the last hour."""
         return list((await self._stored(user_id, now)).values())
 
-    async def _recent(self, user_id: int, alerts: Sequence[Alert], now: datetime) -> list[CameUp]:
-        """Return what came up before these alerts; while Redis is away, as far as memory goes."""
+    async def _recent(self, user_id: int, alerts: Sequence[Alert], now: datetime) -> list[RecentAlert]:
+        """Return what came up before these alerts; while Redis is unavailable, as far as memory goes."""
         try:
             known = self._remembered[user_id] = await self._stored(user_id, now)
-        except RedisAwayError:
+        except RedisUnavailableError:
             known = self._remembered.get(user_id, {})
         mine = {alert.call_id for alert in alerts}
         return [one for call_id, one in known.items() if call_id not in mine and now - one.at < HOUR]
 
-    async def _stored(self, user_id: int, now: datetime) -> dict[str, CameUp]:
+    async def _stored(self, user_id: int, now: datetime) -> dict[str, RecentAlert]:
         least = milliseconds(now - HOUR) + 1
-        found = await self._redis.zrange_by_score(keys.CAME_UP.of(user_id), least=least, count=_MOST)
+        found = await self._redis.zrange_by_score(keys.RECENT_ALERTS.of(user_id), least=least, count=_MAX_READ)
         return dict(_read(member, at_ms) for member, at_ms in found)
 
 
@@ -84,19 +84,19 @@ def note_commands(subscriber: Subscriber, alerts: Sequence[Alert], now: datetime
     """Return the commands that remember alerts for the cap; nothing without one. May be executed again."""
     if subscriber.preferences.alerts_per_hour is None or not alerts:
         return []
-    key = keys.CAME_UP.of(subscriber.user_id)
-    members = [part for alert in alerts for part in (milliseconds(now), came_up_member(alert, sent=sent))]
+    key = keys.RECENT_ALERTS.of(subscriber.user_id)
+    members = [part for alert in alerts for part in (milliseconds(now), recent_alert_member(alert, sent=sent))]
     return [
         ("ZADD", key, *members),
         ("ZREMRANGEBYSCORE", key, "-inf", milliseconds(now - HOUR)),
-        ("EXPIRE", key, keys.CAME_UP.expires_s),
+        ("EXPIRE", key, keys.RECENT_ALERTS.expires_s),
     ]
 
 
-def came_up_member(alert: Alert, *, sent: bool) -> str:
+def recent_alert_member(alert: Alert, *, sent: bool) -> str:
     return f"{'sent' if sent else 'held'}:{alert.score}:{alert.call_id}"
 
 
-def _read(member: str, at_ms: float) -> tuple[str, CameUp]:
+def _read(member: str, at_ms: float) -> tuple[str, RecentAlert]:
     what, score, call_id = member.split(":", 2)
-    return call_id, CameUp(datetime.fromtimestamp(at_ms / 1000, UTC), int(score), what == "sent")
+    return call_id, RecentAlert(datetime.fromtimestamp(at_ms / 1000, UTC), int(score), what == "sent")

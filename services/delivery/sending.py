@@ -33,7 +33,7 @@ class Messenger(Protocol):
     ) -> SentMedia: ...
 
 
-class Place(Struct, frozen=True):
+class ChatTarget(Struct, frozen=True):
     """A chat, or a topic in it."""
 
     chat_id: int
@@ -47,9 +47,9 @@ class Receipt(Struct, frozen=True):
     """It went to General instead."""
 
 
-def place_of(subscriber: Subscriber) -> Place:
+def target_of(subscriber: Subscriber) -> ChatTarget:
     chosen = subscriber.preferences.destination
-    return Place(chosen.chat_id, chosen.thread_id) if chosen else Place(subscriber.chat_id)
+    return ChatTarget(chosen.chat_id, chosen.thread_id) if chosen else ChatTarget(subscriber.chat_id)
 
 
 class Sender:
@@ -58,10 +58,10 @@ class Sender:
         self._files = files
         self._metrics = metrics
 
-    def slot(self, place: Place, lane: Lane) -> AbstractAsyncContextManager[Slot]:
+    def slot(self, place: ChatTarget, lane: Lane) -> AbstractAsyncContextManager[Slot]:
         return self._messenger.slot(place.chat_id, lane)
 
-    async def send(self, message: Message, place: Place, slot: Slot, *, media: Media | None = None) -> Receipt:
+    async def send(self, message: Message, place: ChatTarget, slot: Slot, *, media: Media | None = None) -> Receipt:
         """Send under a held slot. Raises the `DeliveryError` tree; what it raises was not followed by another try.
 
         A refused picture is followed by the text alone, a refused topic by General: a refusal says that nothing was
@@ -73,10 +73,10 @@ class Sender:
             if place.thread_id is None:
                 raise
             log.info("topic_gone", chat_id=place.chat_id, thread_id=place.thread_id, reason=str(error))
-        general = Place(place.chat_id)
+        general = ChatTarget(place.chat_id)
         return Receipt(place.chat_id, await self._send(message, general, slot, media), topic_gone=True)
 
-    async def _send(self, message: Message, place: Place, slot: Slot, media: Media | None) -> int:
+    async def _send(self, message: Message, place: ChatTarget, slot: Slot, media: Media | None) -> int:
         known = await self._files.known(media) if media and fits_caption(message) else None
         if media and known:
             try:
@@ -89,7 +89,7 @@ class Sender:
                 await self._files.refuse(media)
         return await self._messenger.send(message, chat_id=place.chat_id, slot=slot, thread_id=place.thread_id)
 
-    async def _send_media(self, message: Message, media: Media, known: Media, place: Place, slot: Slot) -> int:
+    async def _send_media(self, message: Message, media: Media, known: Media, place: ChatTarget, slot: Slot) -> int:
         sent = await self._messenger.send_media(
             message, known, chat_id=place.chat_id, slot=slot, thread_id=place.thread_id
         )

@@ -23,13 +23,13 @@ from runtime.errors import (
     OutcomeUnknownError,
     RecipientGoneError,
 )
-from runtime.retry import persistently
+from runtime.retry import retry_until_done
 from services.claims.outbox import Outbox
 from services.delivery.held import records_of
 from services.delivery.kinds import Kinds
 from services.delivery.policy import note_commands
-from services.delivery.sending import Place, Receipt, Sender
-from services.delivery.turns import Waiting
+from services.delivery.sending import ChatTarget, Receipt, Sender
+from services.delivery.turns import QueuedMessage
 from services.monitoring.metrics import Metrics
 from services.subscribers.subscribers import Subscribers
 from texts.renderer import Texts
@@ -37,7 +37,7 @@ from texts.renderer import Texts
 log = structlog.get_logger(__name__)
 
 FIRST_BACKOFF_S = 0.5
-LONGEST_BACKOFF_S = 30.0
+MAX_BACKOFF_S = 30.0
 
 
 class Settler:
@@ -60,7 +60,7 @@ class Settler:
         self._metrics = metrics
         self._clock = clock
 
-    async def sent(self, batch: Sequence[Waiting], subscriber: Subscriber, receipt: Receipt) -> list[float]:
+    async def sent(self, batch: Sequence[QueuedMessage], subscriber: Subscriber, receipt: Receipt) -> list[float]:
         """Settle what Telegram took in one message, together; returns the latency of each in ms."""
         now = self._clock()
         latencies_ms = [self._count(waiting, now) for waiting in batch]
@@ -68,7 +68,7 @@ class Settler:
         outgoing = [waiting.entry.outgoing for waiting in batch]
         alerts = [one for one in outgoing if isinstance(one, Alert)]
         notes = note_commands(subscriber, alerts, now, sent=True)
-        await persistently(lambda: self._outbox.finish([waiting.entry for waiting in batch], records, notes))
+        await retry_until_done(lambda: self._outbox.finish([waiting.entry for waiting in batch], records, notes))
         _settle(batch)
         for one, latency_ms in zip(outgoing, latencies_ms, strict=True):
             log.info("alert_sent", kind=one.kind, user_id=one.user_id, call_id=one.key, latency_ms=latency_ms)
@@ -77,37 +77,39 @@ class Settler:
             await self._change(subscriber, _without_topic)
         return latencies_ms
 
-    async def withhold(self, batch: Sequence[Waiting], reason: str) -> None:
+    async def withhold(self, batch: Sequence[QueuedMessage], reason: str) -> None:
         """Settle what is not to go out at all."""
         if not batch:
             return
         records = [
             replace(record, status="withheld", reason=reason) for one in batch for record in records_of(one.entry)
         ]
-        await persistently(lambda: self._outbox.finish([waiting.entry for waiting in batch], records))
+        await retry_until_done(lambda: self._outbox.finish([waiting.entry for waiting in batch], records))
         _settle(batch)
         self._metrics.counts.alerts_withheld += self._tally(batch, "withheld" if reason != "stale" else "dropped")
 
-    async def bury(self, batch: Sequence[Waiting], reason: str) -> None:
+    async def dead_letter(self, batch: Sequence[QueuedMessage], reason: str) -> None:
         """Settle what can never go out."""
         for waiting in batch:
             entry, outgoing = waiting.entry, waiting.entry.outgoing
-            log.warning("alert_buried", user_id=outgoing.user_id, call_id=outgoing.key, reason=reason)
+            log.warning("alert_dead_lettered", user_id=outgoing.user_id, call_id=outgoing.key, reason=reason)
             records = [
                 replace(record, status="dead", reason=reason, may_repeat=waiting.may_repeat)
                 for record in records_of(entry)
             ]
-            await persistently(lambda entry=entry, records=records: self._outbox.bury(entry, reason, records))
+            await retry_until_done(
+                lambda entry=entry, records=records: self._outbox.dead_letter(entry, reason, records)
+            )
         _settle(batch)
-        self._metrics.counts.alerts_buried += self._tally(batch, "dead")
+        self._metrics.counts.alerts_dead_lettered += self._tally(batch, "dead")
 
     async def answer(
-        self, error: DeliveryError, batch: Sequence[Waiting], subscriber: Subscriber, place: Place
+        self, error: DeliveryError, batch: Sequence[QueuedMessage], subscriber: Subscriber, place: ChatTarget
     ) -> None:
         """Do what Telegram's answer asks for; what is not settled by it is tried again.
 
-        However long Telegram is away, nothing is given up for it: what waits too long goes into a digest when its turn
-        comes again (`domain.delivery.policy`). So does, until he is back, what waits for somebody who cannot be written
+        However long Telegram is down, nothing is given up for it: what waits too long goes into a digest when its turn
+        comes again (`domain.delivery.policy`). So does, meanwhile, what waits for somebody who cannot be written
         to. Only what Telegram definitely refuses goes to the dead letters.
         """
         own_chat = place.chat_id == subscriber.chat_id
@@ -116,7 +118,7 @@ class Settler:
                 pass
             case RecipientGoneError() if own_chat:
                 user_id = subscriber.user_id
-                await persistently(lambda: self._subscribers.set_unreachable(user_id, unreachable=True))
+                await retry_until_done(lambda: self._subscribers.set_unreachable(user_id, unreachable=True))
             case RecipientGoneError():
                 await self._come_back(subscriber, place)
             case ChatMigratedError(new_chat_id=chat_id):
@@ -125,22 +127,22 @@ class Settler:
                 for waiting in batch:
                     waiting.alone = True
             case _:
-                await self.bury(batch, str(error))
+                await self.dead_letter(batch, str(error))
                 return
         await self._postpone(error, batch)
 
-    async def _postpone(self, error: DeliveryError, batch: Sequence[Waiting]) -> None:
+    async def _postpone(self, error: DeliveryError, batch: Sequence[QueuedMessage]) -> None:
         for waiting in batch:
             outgoing = waiting.entry.outgoing
             waiting.unknown |= isinstance(error, OutcomeUnknownError)
             waiting.pause_s = _pause_s(error, waiting)
             log.warning("alert_postponed", user_id=outgoing.user_id, call_id=outgoing.key, reason=str(error))
         surely_not_sent = [waiting.entry for waiting in batch if not waiting.unknown]
-        await persistently(lambda: self._outbox.give_back(surely_not_sent))
+        await retry_until_done(lambda: self._outbox.give_back(surely_not_sent))
 
     async def _follow(self, subscriber: Subscriber, *, own_chat: bool, chat_id: int) -> None:
         if own_chat:
-            await persistently(lambda: self._subscribers.move(subscriber.user_id, chat_id=chat_id))
+            await retry_until_done(lambda: self._subscribers.move(subscriber.user_id, chat_id=chat_id))
             return
 
         def moved(preferences: Preferences) -> Preferences:
@@ -149,30 +151,30 @@ class Settler:
 
         await self._change(subscriber, moved)
 
-    async def _come_back(self, subscriber: Subscriber, place: Place) -> None:
+    async def _come_back(self, subscriber: Subscriber, place: ChatTarget) -> None:
         """Send to the private chat from now on, and say so there."""
 
         def back(preferences: Preferences) -> Preferences:
             chosen = preferences.destination
             if chosen is None or chosen.chat_id != place.chat_id:
-                return preferences  # he has chosen another place meanwhile
+                return preferences  # they have chosen another place meanwhile
             return replace(preferences, destination=None)
 
         await self._change(subscriber, back)
         lost = subscriber.preferences.destination
         title = lost.title if lost and lost.title else str(place.chat_id)
         told = self._texts.render("delivery.destination_lost", subscriber.language, title=title)
-        private = Place(subscriber.chat_id)
+        private = ChatTarget(subscriber.chat_id)
         try:
             async with self._sender.slot(private, Lane.ALERT) as slot:
                 await self._sender.send(Message(html=str(told)), private, slot)
         except DeliveryError as error:
-            log.warning("destination_loss_not_told", user_id=subscriber.user_id, reason=str(error))
+            log.warning("destination_loss_not_reported", user_id=subscriber.user_id, reason=str(error))
 
     async def _change(self, subscriber: Subscriber, change: Callable[[Preferences], Preferences]) -> None:
-        await persistently(lambda: self._subscribers.change_preferences(subscriber.user_id, change))
+        await retry_until_done(lambda: self._subscribers.change_preferences(subscriber.user_id, change))
 
-    def _count(self, waiting: Waiting, now: datetime) -> float:
+    def _count(self, waiting: QueuedMessage, now: datetime) -> float:
         """Count what Telegram took, and return its latency in ms: of an alert from the frame on."""
         match waiting.entry.outgoing:
             case Alert(received_at=received_at):
@@ -185,14 +187,14 @@ class Settler:
                 self._tally([waiting], "late" if waiting.verdict.is_late else "sent")
                 return (now - decided_at).total_seconds() * 1000
 
-    def _tally(self, batch: Sequence[Waiting], outcome: str) -> int:
+    def _tally(self, batch: Sequence[QueuedMessage], outcome: str) -> int:
         """Count by kind what is about no calls; return how much of the batch is about calls."""
         others = [waiting.kind for waiting in batch if not self._kinds.tells_calls(waiting.entry.outgoing)]
         self._metrics.counts.messages.update((kind, outcome) for kind in others)
         return len(batch) - len(others)
 
 
-def _sent_records(waiting: Waiting, receipt: Receipt, now: datetime, together: int) -> list[DeliveryRecord]:
+def _sent_records(waiting: QueuedMessage, receipt: Receipt, now: datetime, together: int) -> list[DeliveryRecord]:
     outgoing = waiting.entry.outgoing
     return [
         replace(
@@ -208,17 +210,17 @@ def _sent_records(waiting: Waiting, receipt: Receipt, now: datetime, together: i
     ]
 
 
-def _settle(batch: Sequence[Waiting]) -> None:
+def _settle(batch: Sequence[QueuedMessage]) -> None:
     for waiting in batch:
         waiting.settled = True
 
 
-def _pause_s(error: DeliveryError, waiting: Waiting) -> float:
+def _pause_s(error: DeliveryError, waiting: QueuedMessage) -> float:
     # After a flood refusal the limiter keeps the chat closed for as long as Telegram said; the others have been
     # answered, and the next attempt goes elsewhere or is another message.
     if isinstance(error, FloodError | ChatMigratedError | RecipientGoneError | MessageRefusedError):
         return 0.0
-    return min(LONGEST_BACKOFF_S, max(FIRST_BACKOFF_S, waiting.pause_s * 2))
+    return min(MAX_BACKOFF_S, max(FIRST_BACKOFF_S, waiting.pause_s * 2))
 
 
 def _without_topic(preferences: Preferences) -> Preferences:

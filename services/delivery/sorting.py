@@ -12,12 +12,12 @@ from msgspec.structs import replace
 
 from domain.delivery.policy import Hold, Send, Withhold
 from domain.subscribers.subscriber import Subscriber
-from runtime.retry import persistently
+from runtime.retry import retry_until_done
 from services.delivery.held import HeldCalls, Holding
 from services.delivery.kinds import Kinds
 from services.delivery.policy import PolicyService
 from services.delivery.settling import Settler
-from services.delivery.turns import Waiting
+from services.delivery.turns import QueuedMessage
 from services.monitoring.metrics import Metrics
 from services.subscribers.subscribers import Subscribers
 
@@ -45,9 +45,11 @@ class Sorter:
         self._metrics = metrics
         self._clock = clock
 
-    async def sort_out(self, user_id: int, queue: deque[Waiting]) -> tuple[Subscriber | None, list[Waiting]]:
+    async def sort_out(
+        self, user_id: int, queue: deque[QueuedMessage]
+    ) -> tuple[Subscriber | None, list[QueuedMessage]]:
         """Settle what is not to go out now; return what is, by lane, in each lane the oldest first."""
-        subscriber = await persistently(lambda: self._subscribers.find(user_id))
+        subscriber = await retry_until_done(lambda: self._subscribers.find(user_id))
         looked_at = [waiting for waiting in islice(queue, LOOKED_AT) if not waiting.settled]
         if subscriber is None:
             await self._settler.withhold(looked_at, "unknown")
@@ -57,7 +59,7 @@ class Sorter:
         rules, now = [self._kinds.of(one).rules for one in outgoing], self._clock()
         verdicts = await self._policy.decide(subscriber, outgoing, rules, now)
         holdings: list[Holding] = []
-        sendable: list[Waiting] = []
+        sendable: list[QueuedMessage] = []
         for waiting, verdict in zip(readable, verdicts, strict=True):
             match verdict:
                 case Withhold(reason=reason):
@@ -73,13 +75,13 @@ class Sorter:
             await self._hold(subscriber, holdings, now)
         return subscriber, sorted(sendable, key=lambda waiting: self._kinds.of(waiting.entry.outgoing).lane)
 
-    async def _is_readable(self, waiting: Waiting) -> bool:
+    async def _is_readable(self, waiting: QueuedMessage) -> bool:
         reason = await self._kinds.read(waiting)
         if reason is not None:
-            await self._settler.bury([waiting], reason)
+            await self._settler.dead_letter([waiting], reason)
         return reason is None
 
     async def _hold(self, subscriber: Subscriber, holdings: Sequence[Holding], now: datetime) -> None:
-        held = await persistently(lambda: self._held.hold(subscriber, holdings, now))
-        self._metrics.counts.alerts_put_aside += len(held)
+        held = await retry_until_done(lambda: self._held.hold(subscriber, holdings, now))
+        self._metrics.counts.alerts_deferred += len(held)
         self._metrics.counts.alerts_outdated += [one.verdict.reason for one in held].count("stale")

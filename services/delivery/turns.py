@@ -14,7 +14,7 @@ from services.claims.outbox import OutboxEntry
 P = TypeVar("P", bound=Struct)
 
 
-class Waiting(Struct, kw_only=True):
+class QueuedMessage(Struct, kw_only=True):
     entry: OutboxEntry
     call: Call | None = None
     """Of an alert, read when the turn first comes."""

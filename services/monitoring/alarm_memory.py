@@ -16,33 +16,33 @@ import msgspec
 import structlog
 from msgspec import Struct
 
-from managers.redis.client import RedisAwayError, RedisManager
+from managers.redis.client import RedisManager, RedisUnavailableError
 from services.stores import keys
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 
-class ToldAlarm(Struct, frozen=True, kw_only=True):
+class ReportedAlarm(Struct, frozen=True, kw_only=True):
     reason: str
     began_at: datetime
 
 
-ByChat = Mapping[int, Mapping[str, ToldAlarm]]
+ByChat = Mapping[int, Mapping[str, ReportedAlarm]]
 """By chat id and name of the alarm."""
 
 
-class ToldAlarms(Struct, frozen=True, kw_only=True):
+class ReportedAlarms(Struct, frozen=True, kw_only=True):
     """What chats believe to be wrong: they were told that it began, and not that it ended."""
 
     saved_at: datetime
     chats: ByChat
 
 
-NOTHING_TOLD: Final = ToldAlarms(saved_at=datetime.fromtimestamp(0, UTC), chats={})
+NOTHING_REPORTED: Final = ReportedAlarms(saved_at=datetime.fromtimestamp(0, UTC), chats={})
 
 
 class AlarmMemory(Protocol):
-    async def load(self) -> ToldAlarms: ...
+    async def load(self) -> ReportedAlarms: ...
 
     async def save(self, chats: ByChat) -> bool: ...
 
@@ -55,23 +55,23 @@ class StoredAlarmMemory:
         self._path = path
         self._clock = clock
 
-    async def load(self) -> ToldAlarms:
+    async def load(self) -> ReportedAlarms:
         """Return what was saved last; nothing that cannot be read keeps the alarms from working."""
-        found = [_decoded(await asyncio.to_thread(self._read)), NOTHING_TOLD]
+        found = [_decoded(await asyncio.to_thread(self._read)), NOTHING_REPORTED]
         try:
-            found.append(_decoded(await self._redis.get(keys.TOLD_ALARMS.of())))
-        except RedisAwayError as error:
-            log.warning("told_alarms_not_read", reason=str(error))
+            found.append(_decoded(await self._redis.get(keys.REPORTED_ALARMS.of())))
+        except RedisUnavailableError as error:
+            log.warning("reported_alarms_not_read", reason=str(error))
         return max(found, key=lambda told: told.saved_at)
 
     async def save(self, chats: ByChat) -> bool:
         """Save it here and there; `False` when it has to be tried again."""
-        document = msgspec.json.encode(ToldAlarms(saved_at=self._clock(), chats=chats))
+        document = msgspec.json.encode(ReportedAlarms(saved_at=self._clock(), chats=chats))
         is_saved = await asyncio.to_thread(self._write, document)
         try:
-            await self._redis.set(keys.TOLD_ALARMS.of(), document)
-        except RedisAwayError as error:
-            log.warning("told_alarms_not_saved", reason=str(error))
+            await self._redis.set(keys.REPORTED_ALARMS.of(), document)
+        except RedisUnavailableError as error:
+            log.warning("reported_alarms_not_saved", reason=str(error))
             return False
         return is_saved
 
@@ -81,7 +81,7 @@ class StoredAlarmMemory:
         except FileNotFoundError:
             return None
         except OSError as error:
-            log.warning("told_alarms_not_read", path=str(self._path), reason=str(error))
+            log.warning("reported_alarms_not_read", path=str(self._path), reason=str(error))
             return None
 
     def _write(self, document: bytes) -> bool:
@@ -92,16 +92,16 @@ class StoredAlarmMemory:
             new.write_bytes(document)
             new.replace(self._path)  # whole or not at all, whenever the process dies
         except OSError as error:
-            log.warning("told_alarms_not_saved", path=str(self._path), reason=str(error))
+            log.warning("reported_alarms_not_saved", path=str(self._path), reason=str(error))
             return False
         return True
 
 
-def _decoded(document: bytes | None) -> ToldAlarms:
+def _decoded(document: bytes | None) -> ReportedAlarms:
     if document is None:
-        return NOTHING_TOLD
+        return NOTHING_REPORTED
     try:
-        return msgspec.json.decode(document, type=ToldAlarms)
+        return msgspec.json.decode(document, type=ReportedAlarms)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        log.warning("told_alarms_unreadable", reason=str(error))
-        return NOTHING_TOLD
+        log.warning("reported_alarms_unreadable", reason=str(error))
+        return NOTHING_REPORTED

@@ -1,7 +1,7 @@
 """Tells every admin when something goes wrong, once, and when it is over, once.
 
 An alarm begins when its condition has held for a while, and ends when it has not held for as long: what flickers is
-one alarm. Each chat is told what it does not know yet, so what happens while Telegram is away is told when it is back:
+one alarm. Each chat is told what it does not know yet, so what happens while Telegram is down is told when it is back:
 how things stand then, and how often they changed. What is told is bounded per alarm and hour; what is over the bound
 is told later in the same way. Only where Telegram leaves open whether it took a message is it told again.
 
@@ -35,27 +35,28 @@ from runtime.errors import (
     RecipientGoneError,
     TransientError,
 )
-from services.monitoring.alarm_memory import AlarmMemory, ToldAlarm, ToldAlarms
-from services.monitoring.conditions import Condition
+from runtime.waiting import Progress
+from services.monitoring.alarm_memory import AlarmMemory, ReportedAlarm, ReportedAlarms
+from services.monitoring.conditions import Condition, in_words
 from texts.markup import Html, join
 from texts.renderer import Texts
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
-LOOK_EVERY_S: Final = 1.0
+POLL_EVERY_S: Final = 1.0
 LASTS_S: Final = 5.0
 """A condition has to hold so long to be worth telling, unless its alarm says otherwise."""
 HOUR_S: Final = 3600.0
-TOLD_PER_HOUR: Final = 4
+MAX_REPORTS_PER_HOUR: Final = 4
 """Of one alarm to one chat: coming and going twice."""
 KNOWN_AFTER_S: Final = 15.0
 """After a start: an alarm that stood before does not end sooner, since not everything has been asked yet."""
 _SAVE_AGAIN_S: Final = 2.0
-_TOLD_AT_ONCE: Final = 10
+_MAX_ALARMS_PER_MESSAGE: Final = 10
 """So many fit one message."""
 _FIRST_PAUSE_S: Final = 2.0
-_LONGEST_PAUSE_S: Final = 60.0
-_HOPELESS_PAUSE_S: Final = 600.0
+_MAX_PAUSE_S: Final = 60.0
+_REFUSED_PAUSE_S: Final = 600.0
 """Before a chat that does not take messages is tried again."""
 
 
@@ -67,7 +68,7 @@ class Messenger(Protocol):
     async def send(self, message: Message, *, chat_id: int, slot: Slot) -> object: ...
 
 
-class StandingAlarm(Struct, frozen=True, kw_only=True):
+class ActiveAlarm(Struct, frozen=True, kw_only=True):
     name: str
     reason: str
     for_s: float
@@ -90,23 +91,23 @@ class _Alarm:
     """An alarm of an earlier process: until then, a condition that has not held here says nothing."""
 
     @property
-    def stands(self) -> bool:
+    def is_active(self) -> bool:
         return self.turns % 2 == 1
 
-    def look(self, now: float) -> None:
+    def poll(self, now: float, texts: Texts) -> None:
         reason = self.condition()
         if reason is not None:
-            self.reason = reason
+            self.reason = in_words(reason, texts)
             self.known_from = 0.0
-        if (reason is not None) == self.stands:
+        if (reason is not None) == self.is_active:
             self.turning_since = None
             return
         if self.turning_since is None:
-            self.turning_since = max(now, self.known_from) if self.stands else now
+            self.turning_since = max(now, self.known_from) if self.is_active else now
         if now - self.turning_since < self.after_s:
             return
         self.turns += 1
-        if self.stands:
+        if self.is_active:
             self.began_at = self.turning_since
             log.warning("alarm_began", alarm=self.name, reason=self.reason)
         else:
@@ -114,7 +115,7 @@ class _Alarm:
             log.info("alarm_ended", alarm=self.name, lasted_s=self.ended_at - self.began_at)
         self.turning_since = None
 
-    def recall(self, told: ToldAlarm | None, now: float, time_of_day: datetime) -> None:
+    def recall(self, told: ReportedAlarm | None, now: float, time_of_day: datetime) -> None:
         """Begin anew, standing if somebody was told that it does; what was seen before is old."""
         self.turns, self.turning_since, self.known_from = 0, None, now + KNOWN_AFTER_S
         if told:
@@ -138,7 +139,7 @@ class _Chat:
         recently = self.told_at.setdefault(alarm.name, deque())
         while recently and now - recently[0] >= HOUR_S:
             recently.popleft()
-        return len(recently) < TOLD_PER_HOUR
+        return len(recently) < MAX_REPORTS_PER_HOUR
 
     def note(self, turns: Iterable[tuple[str, int]], now: float) -> None:
         for name, turn in turns:
@@ -177,35 +178,37 @@ class AlarmsService:
             raise ValueError(f"{name!r} is watched already")
         self._alarms[name] = _Alarm(name, condition, after_s)
 
-    def standing(self) -> tuple[StandingAlarm, ...]:
+    def active(self) -> tuple[ActiveAlarm, ...]:
         """Return what is wrong now, the longest first."""
         now = self._clock()
-        standing = sorted((a for a in self._alarms.values() if a.stands), key=lambda a: a.began_at)
-        return tuple(StandingAlarm(name=a.name, reason=a.reason, for_s=now - a.began_at) for a in standing)
+        standing = sorted((a for a in self._alarms.values() if a.is_active), key=lambda a: a.began_at)
+        return tuple(ActiveAlarm(name=a.name, reason=a.reason, for_s=now - a.began_at) for a in standing)
 
-    def look(self) -> None:
+    def poll(self) -> None:
         """Ask every condition once."""
         if self._is_ending():
             return
         now = self._clock()
         for alarm in self._alarms.values():
-            alarm.look(now)
+            alarm.poll(now, self._texts)
 
-    async def run(self, progress: Callable[[], None]) -> None:
+    async def run(self, progress: Progress) -> None:
         """Look and tell for ever. A chat that cannot be told holds up neither the looking nor the others."""
         if self._memory:
             self._recall(await self._memory.load())
         async with asyncio.TaskGroup() as group:
             if self._memory:
                 group.create_task(self._keep_saved(), name="told alarms")
-            tellers = [group.create_task(self._keep_told(chat), name=f"alarms to {chat.id}") for chat in self._chats]
+            tellers = [
+                group.create_task(self._keep_reported(chat), name=f"alarms to {chat.id}") for chat in self._chats
+            ]
             log.info("alarms_watched", alarms=sorted(self._alarms), chats=len(tellers))
             while True:
-                self.look()
+                self.poll()
                 progress()
-                await asyncio.sleep(LOOK_EVERY_S)
+                await asyncio.sleep(POLL_EVERY_S)
 
-    def _recall(self, told: ToldAlarms) -> None:
+    def _recall(self, told: ReportedAlarms) -> None:
         """Go on from what an earlier process, or another one meanwhile, told whom."""
         now, time_of_day = self._clock(), self._time_of_day()
         wrong = {name: one for by_name in told.chats.values() for name, one in by_name.items()}
@@ -228,15 +231,17 @@ class AlarmsService:
             believed = {chat.id: self._believed_wrong(chat) for chat in self._chats}
             return await self._memory.save(believed) if self._memory else True
 
-    def _believed_wrong(self, chat: _Chat) -> dict[str, ToldAlarm]:
+    def _believed_wrong(self, chat: _Chat) -> dict[str, ReportedAlarm]:
         now, time_of_day = self._clock(), self._time_of_day()
         return {
-            alarm.name: ToldAlarm(reason=alarm.reason, began_at=time_of_day - timedelta(seconds=now - alarm.began_at))
+            alarm.name: ReportedAlarm(
+                reason=alarm.reason, began_at=time_of_day - timedelta(seconds=now - alarm.began_at)
+            )
             for alarm in self._alarms.values()
             if chat.told.get(alarm.name, 0) % 2 or alarm.name in chat.telling
         }
 
-    async def _keep_told(self, chat: _Chat) -> None:
+    async def _keep_reported(self, chat: _Chat) -> None:
         failures = 0
         while True:
             try:
@@ -248,9 +253,9 @@ class AlarmsService:
                 if isinstance(error, ChatMigratedError):
                     chat.id = error.new_chat_id
                 # To the log alone: a chat that takes no messages is not to be told so by messages.
-                log.warning("alarm_not_told", chat_id=chat.id, reason=str(error), again_in_s=pause_s)
+                log.warning("alarm_not_reported", chat_id=chat.id, reason=str(error), again_in_s=pause_s)
             else:
-                failures, pause_s = 0, LOOK_EVERY_S
+                failures, pause_s = 0, POLL_EVERY_S
             await asyncio.sleep(pause_s)
 
     async def _tell(self, chat: _Chat) -> None:
@@ -278,11 +283,11 @@ class AlarmsService:
 
     def _due(self, chat: _Chat) -> list[_Alarm]:
         now = self._clock()
-        return [alarm for alarm in self._alarms.values() if chat.is_due(alarm, now)][:_TOLD_AT_ONCE]
+        return [alarm for alarm in self._alarms.values() if chat.is_due(alarm, now)][:_MAX_ALARMS_PER_MESSAGE]
 
     def _line(self, alarm: _Alarm, told: int) -> Html:
-        until = self._clock() if alarm.stands else alarm.ended_at
-        key = "alarm.began" if alarm.stands else "alarm.ended"
+        until = self._clock() if alarm.is_active else alarm.ended_at
+        key = "alarm.began" if alarm.is_active else "alarm.ended"
         lasted = show_short(max(0.0, until - alarm.began_at), "duration")
         line = self._texts.render(key, name=alarm.name, reason=alarm.reason, lasted=lasted)
         times = (alarm.turns + 1) // 2 - (told + 1) // 2
@@ -294,8 +299,8 @@ def _pause_s(error: BaseException, failures: int) -> float:
         case FloodError(retry_after_s=retry_after_s):
             return retry_after_s
         case ChatMigratedError():
-            return LOOK_EVERY_S
+            return POLL_EVERY_S
         case RecipientGoneError() | MessageRefusedError():
-            return _HOPELESS_PAUSE_S
+            return _REFUSED_PAUSE_S
         case _:
-            return min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2 ** min(failures, 10))
+            return min(_MAX_PAUSE_S, _FIRST_PAUSE_S * 2 ** min(failures, 10))

@@ -1,52 +1,89 @@
-"""When something is wrong that an admin should know of. Each condition gives the reason while it is, else `None`."""
+"""When something is wrong that an admin should know of. Each condition gives the reason while it is, else `None`.
+
+The words are in `texts/`, as `alarm.…`: a condition names the text and what goes into it.
+"""
 
 from __future__ import annotations
 
 import shutil
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
-from managers.feed.websocket import FeedHealth
-from services.cluster.members import Member
-from services.monitoring.readings import Reading
-from services.stores.database import Standing
-from services.stores.journal import JournalLag
+from msgspec import Struct
 
-Condition = Callable[[], str | None]
+from domain.calls.lifetimes import FRESH_FOR
+from managers.feed.websocket import FeedHealth
+from services.cluster.members import Member, Members, Role
+from services.monitoring.readings import Reading
+from services.stores.database import DatabaseStatus
+from services.stores.journal import JournalLag
+from texts.renderer import Texts
+
+
+class Reason(Struct, frozen=True):
+    """A text and its arguments."""
+
+    key: str
+    arguments: Mapping[str, str]
+
+
+Reasons = str | Reason | tuple[Reason, ...]
+"""A string is what a part says of itself: the message of a driver or of a server."""
+Condition = Callable[[], Reasons | None]
 
 FULL_SHARE: Final = 0.8
 JOURNAL_AGE_S: Final = 60.0
 UPDATE_AGE_S: Final = 60.0
 """Twice as long as all that one person may have waiting takes at the pace that Telegram allows."""
+MINUTE: Final = timedelta(minutes=1)
 MIB: Final = 1 << 20
 DISK_FREE_BYTES: Final = 512 * MIB
 DISK_FREE_SHARE: Final = 0.05
 """Less than both is an alarm."""
 GREW_WITHIN_S: Final = 600.0
-LETTERS_GREW_BY: Final = 5
+_MINUTES: Final = f"{GREW_WITHIN_S / 60:.0f}"
+DEAD_LETTERS_GREW_BY: Final = 5
 """So few that one fault of ours shows, so many that a subscriber who blocks the bot is no alarm."""
 OUTDATED: Final = 5
 
 
+def because(key: str, /, **arguments: str) -> Reason:
+    return Reason(key, arguments)
+
+
+def in_words(reasons: Reasons, texts: Texts) -> str:
+    """Render what a condition gave, as plain text from outside."""
+    match reasons:
+        case str():
+            return reasons
+        case Reason(key, arguments):
+            return texts.plain(key, **arguments)
+        case _:
+            return "; ".join(in_words(reason, texts) for reason in reasons)
+
+
 def queue_filling(size: Callable[[], int], capacity: int) -> Condition:
-    def reason() -> str | None:
+    def reason() -> Reason | None:
         waiting = size()
-        return f"{waiting:,} of {capacity:,} places are taken" if waiting >= FULL_SHARE * capacity else None
+        if waiting < FULL_SHARE * capacity:
+            return None
+        return because("alarm.queue_filling", waiting=f"{waiting:,}", capacity=f"{capacity:,}")
 
     return reason
 
 
 def journal_behind(lag: Callable[[], JournalLag | None]) -> Condition:
-    """`lag`: as last seen; `None` while Redis is away, which is an alarm of its own."""
+    """`lag`: as last seen; `None` while Redis is unavailable, which is an alarm of its own."""
 
-    def reason() -> str | None:
+    def reason() -> Reason | None:
         known = lag()
         if known is None or known.age_s <= JOURNAL_AGE_S:
             return None
-        return f"{known.entries:,} entries wait, the oldest for {known.age_s:,.0f} s"
+        return because("alarm.journal_behind", entries=f"{known.entries:,}", seconds=f"{known.age_s:,.0f}")
 
     return reason
 
@@ -54,19 +91,20 @@ def journal_behind(lag: Callable[[], JournalLag | None]) -> Condition:
 def disk_filling(path: Path) -> Condition:
     """Before it is full, so that somebody can do something; and when it cannot be asked."""
 
-    def reason() -> str | None:
+    def reason() -> Reason | None:
         try:
             usage = shutil.disk_usage(path)
         except OSError as error:
-            return f"{path} cannot be used: {error.strerror}"
+            return because("alarm.disk_unusable", path=str(path), problem=error.strerror or "")
         if usage.free >= min(DISK_FREE_BYTES, DISK_FREE_SHARE * usage.total):
             return None
-        return f"{usage.free / MIB:,.1f} of {usage.total / MIB:,.0f} MiB are left where {path} is"
+        free, total = f"{usage.free / MIB:,.1f}", f"{usage.total / MIB:,.0f}"
+        return because("alarm.disk_filling", free=free, total=total, path=str(path))
 
     return reason
 
 
-def data_lost(standing: Callable[[], Standing | None]) -> Condition:
+def data_lost(standing: Callable[[], DatabaseStatus | None]) -> Condition:
     """`standing`: as last seen; `None` while it cannot be told."""
 
     def reason() -> str | None:
@@ -80,20 +118,23 @@ def unanswered(reading: Reading[object]) -> Condition:
     return lambda: reading.problem
 
 
-def flagged(is_so: Callable[[], bool], reason: str) -> Condition:
+def flagged(is_so: Callable[[], bool], reason: Reason) -> Condition:
     """For whatever knows about itself whether it is well."""
     return lambda: reason if is_so() else None
 
 
 def feed_silent(health: Callable[[], FeedHealth]) -> Condition:
-    def reason() -> str | None:
+    def reason() -> Reason | None:
         feed = health()
         if not feed.connected:
-            return f"{feed.source} is not connected: {feed.last_problem or 'not yet'}"
+            if feed.last_problem:
+                return because("alarm.feed_lost", source=feed.source, problem=feed.last_problem)
+            return because("alarm.feed_not_connected", source=feed.source)
         if not feed.stale:
             return None
-        heard = "nothing yet" if feed.data_age_s is None else f"nothing for {feed.data_age_s:,.0f} s"
-        return f"{feed.source} is connected and says {heard}"
+        if feed.data_age_s is None:
+            return because("alarm.feed_silent_yet", source=feed.source)
+        return because("alarm.feed_silent", source=feed.source, seconds=f"{feed.data_age_s:,.0f}")
 
     return reason
 
@@ -104,9 +145,11 @@ def nobody_answered(*problems: Callable[[], str | None]) -> Condition:
 
 
 def updates_waiting(oldest_age_s: Callable[[], float], waiting: Callable[[], int]) -> Condition:
-    def reason() -> str | None:
+    def reason() -> Reason | None:
         age_s = oldest_age_s()
-        return f"{waiting():,} wait, the oldest for {age_s:,.0f} s" if age_s > UPDATE_AGE_S else None
+        if age_s <= UPDATE_AGE_S:
+            return None
+        return because("alarm.updates_waiting", waiting=f"{waiting():,}", seconds=f"{age_s:,.0f}")
 
     return reason
 
@@ -130,8 +173,8 @@ class _Growth:
         return sum(grown for _, grown in self._came)
 
 
-class LettersGrew:
-    """Wrong while `LETTERS_GREW_BY` dead letters or more have come within the last ten minutes.
+class DeadLettersGrew:
+    """Wrong while `DEAD_LETTERS_GREW_BY` dead letters or more have come within the last ten minutes.
 
     Letters that an admin sends again or discards meanwhile do not count against those that came.
     """
@@ -140,12 +183,14 @@ class LettersGrew:
         self._count = count
         self._growth = _Growth(clock)
 
-    def __call__(self) -> str | None:
+    def __call__(self) -> Reason | None:
         count = self._count.value
         came = self._growth.by(count)
-        if came < LETTERS_GREW_BY:
+        if came < DEAD_LETTERS_GREW_BY:
             return None
-        return f"{came:,} in the last {GREW_WITHIN_S / 60:.0f} minutes, {self._count.value or 0:,} in all: see /letters"
+        return because(
+            "alarm.dead_letters_grew", came=f"{came:,}", minutes=_MINUTES, total=f"{self._count.value or 0:,}"
+        )
 
 
 class CallsOutdated:
@@ -156,27 +201,40 @@ class CallsOutdated:
         self._growth = _Growth(clock)
         self._growth.by(0)
 
-    def __call__(self) -> str | None:
+    def __call__(self) -> Reason | None:
         came = self._growth.by(self._count())
         if came < OUTDATED:
             return None
-        return (
-            f"{came:,} in the last {GREW_WITHIN_S / 60:.0f} minutes were made more than ten minutes before they came; "
-            "nobody was told of them"
-        )
+        return because("alarm.calls_outdated", came=f"{came:,}", minutes=_MINUTES, fresh=f"{FRESH_FOR / MINUTE:.0f}")
+
+
+_CLOCK: Final = {True: "alarm.clock_ahead", False: "alarm.clock_behind"}
+_OWN_CLOCK: Final = {True: "alarm.own_clock_ahead", False: "alarm.own_clock_behind"}
 
 
 def clocks_wrong(own: Callable[[], float | None], others: Callable[[], Iterable[Member]]) -> Condition:
     """`own`: how much later this machine's clock is than the truth, if it is wrong."""
 
-    def reason() -> str | None:
-        wrong = {"this machine's clock": own()}
-        wrong |= {f"the clock of {one.owner}": one.clock_wrong_by_s for one in others()}
-        told = [f"{whose} is {show_difference(by_s)}" for whose, by_s in wrong.items() if by_s is not None]
-        return f"{'; '.join(told)}: corrected, but set it right" if told else None
+    def reason() -> tuple[Reason, ...] | None:
+        wrong: list[Reason] = []
+        if (by_s := own()) is not None:
+            wrong.append(because(_OWN_CLOCK[by_s > 0], seconds=f"{abs(by_s):,.0f}"))
+        wrong.extend(
+            because(_CLOCK[by_s > 0], process=one.owner, seconds=f"{abs(by_s):,.0f}")
+            for one in others()
+            if (by_s := one.clock_wrong_by_s) is not None
+        )
+        return tuple(wrong) or None
 
     return reason
 
 
-def show_difference(by_s: float) -> str:
-    return f"{abs(by_s):,.0f} s {'ahead' if by_s > 0 else 'behind'}"
+def roles_missing(members: Members) -> Condition:
+    """Whoever talks to admins tells them when a part of the work is nobody's."""
+    roles: tuple[Role, ...] = ("ingest", "match", "send")
+
+    def reason() -> Reason | None:
+        missing = [role for role in roles if not members.living(role)]
+        return because("alarm.roles_missing", roles=", ".join(missing)) if missing else None
+
+    return reason

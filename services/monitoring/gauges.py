@@ -17,7 +17,7 @@ _API_COUNTS = {
     "retries": "Those of the requests that repeat an earlier one.",
     "failures": "Those of the requests that ended in a time-out, a broken connection, a 5xx or a foreign answer.",
     "foreign_answers": "Those of the failures that somebody else answered: a proxy, a login page.",
-    "shut_outs": "How often the host was shut out after failing.",
+    "breaker_opened": "How often the host was shut out after failing.",
     "refused_by_budget": "Questions not asked because the host's limit was used up.",
     "refused_by_breaker": "Questions not asked because the host was shut out.",
 }
@@ -42,7 +42,7 @@ class RedisCounts(Protocol):
     latency_s: float | None
 
     @property
-    def is_away(self) -> bool: ...
+    def is_unavailable(self) -> bool: ...
 
     @property
     def reconnects(self) -> int: ...
@@ -64,19 +64,21 @@ def show_redis(metrics: Metrics, redis: RedisCounts) -> None:
     metrics.counter("redis_commands", "Commands sent to Redis.", lambda: redis.commands_sent)
     metrics.counter("redis_round_trips", "Waits for an answer of Redis.", lambda: redis.round_trips)
     metrics.counter("redis_reconnects", "How often Redis came back.", lambda: redis.reconnects)
-    metrics.gauge("redis_away", "1 while Redis does not answer.", lambda: float(redis.is_away))
+    metrics.gauge("redis_unavailable", "1 while Redis does not answer.", lambda: float(redis.is_unavailable))
     metrics.gauge(
         "redis_round_trip_seconds",
-        "The last round trip that was measured; nothing while Redis is away.",
-        lambda: None if redis.is_away else redis.latency_s,
+        "The last round trip that was measured; nothing while Redis is unavailable.",
+        lambda: None if redis.is_unavailable else redis.latency_s,
     )
 
 
 def show_postgres(metrics: Metrics, latency_s: Reading[float]) -> None:
-    metrics.gauge("postgresql_away", "1 while PostgreSQL does not answer.", lambda: float(bool(latency_s.problem)))
+    metrics.gauge(
+        "postgresql_unavailable", "1 while PostgreSQL does not answer.", lambda: float(bool(latency_s.problem))
+    )
     metrics.gauge(
         "postgresql_round_trip_seconds",
-        "The last round trip that was measured; nothing while PostgreSQL is away.",
+        "The last round trip that was measured; nothing while PostgreSQL is unavailable.",
         lambda: latency_s.value,
     )
 
@@ -87,8 +89,8 @@ def show_journal(metrics: Metrics, lag: Callable[[], JournalLag | None]) -> None
     metrics.gauge("journal_age_seconds", "Age of the oldest of them.", lambda: (known := lag()) and known.age_s)
 
 
-def show_letters(metrics: Metrics, letters: Reading[int]) -> None:
-    metrics.gauge("dead_letters", "Alerts that wait for an admin to send them again.", lambda: letters.value)
+def show_dead_letters(metrics: Metrics, dead_letters: Reading[int]) -> None:
+    metrics.gauge("dead_letters", "Alerts that wait for an admin to send them again.", lambda: dead_letters.value)
 
 
 def show_api(metrics: Metrics, api: APIRetryManager) -> None:
@@ -96,7 +98,7 @@ def show_api(metrics: Metrics, api: APIRetryManager) -> None:
     for name, meaning in _API_COUNTS.items():
         metrics.counter_each(f"api_{name}", meaning, "host", partial(_by_host, api, name))
     metrics.gauge_each(
-        "api_shut_out",
+        "api_breaker_open",
         "1 while the host is shut out after failing.",
         "host",
         lambda: {host: float(not health.ok) for host, health in api.health().items()},

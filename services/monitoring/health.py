@@ -13,8 +13,8 @@ import structlog
 from msgspec import Struct
 
 from runtime.errors import TransientError
-from runtime.waiting import pause
-from services.monitoring.alarms import StandingAlarm
+from runtime.waiting import Progress, pause
+from services.monitoring.alarms import ActiveAlarm
 from services.monitoring.metrics import Metrics
 
 log = structlog.get_logger(__name__)
@@ -57,7 +57,7 @@ class ProcessHealth(Struct, frozen=True, kw_only=True):
 class HealthReport(Struct, frozen=True, kw_only=True):
     parts: tuple[PartHealth, ...]
     process: ProcessHealth | None = None
-    alarms: tuple[StandingAlarm, ...] = ()
+    alarms: tuple[ActiveAlarm, ...] = ()
     """What admins were told of and is not over; a part may be well in spite of it."""
     counters: dict[str, int]
     latency_p50_ms: float | None
@@ -78,10 +78,10 @@ class MonitoringService:
         *,
         metrics: Metrics,
         clock: Callable[[], datetime],
-        alarms: Callable[[], Sequence[StandingAlarm]] = tuple,
+        alarms: Callable[[], Sequence[ActiveAlarm]] = tuple,
         process: Callable[[], ProcessHealth | None] = lambda: None,
     ) -> None:
-        """Ask `alarms` for those that stand (`AlarmsService.standing`)."""
+        """Ask `alarms` for those that stand (`AlarmsService.active`)."""
         self._checks: dict[str, Check] = {}
         self._alarms = alarms
         self._process = process
@@ -111,7 +111,7 @@ class MonitoringService:
         report = await self.health()
         return {"ok": report.ok, **msgspec.to_builtins(report)}
 
-    async def run(self, progress: Callable[[], None]) -> None:
+    async def run(self, progress: Progress) -> None:
         """Log a heartbeat every minute, as a warning when a part is not well."""
         while True:
             await pause(HEARTBEAT_EVERY_S, progress)

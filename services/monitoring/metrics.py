@@ -45,10 +45,10 @@ MEANINGS = {
     "alerts_recovered": "Alerts found waiting in the outbox at start.",
     "alerts_sent": "Alerts that Telegram took.",
     "alerts_repeated": "Alerts sent again because an earlier attempt had an unknown outcome.",
-    "alerts_buried": "Alerts that cannot be delivered; each stands in the dead-letter stream with its reason.",
+    "alerts_dead_lettered": "Alerts that cannot be delivered; each stands in the dead-letter stream with its reason.",
     "alerts_replayed": "Dead letters that an admin sent again; they are claimed alerts once more.",
     "alerts_withheld": "Alerts that were not to go out when their turn came: paused, expired, snoozed, muted.",
-    "alerts_put_aside": "Alerts put aside for a digest: quiet hours, a cap, too old, or nobody could be reached.",
+    "alerts_deferred": "Alerts put aside for a digest: quiet hours, a cap, too old, or nobody could be reached.",
     "alerts_outdated": "Alerts that waited too long to be sent as new; they count as put aside as well.",
     "alerts_merged": "Alerts that went out in one message with others; they count as sent as well.",
     "alerts_late": "Alerts claimed after a missing figure arrived.",
@@ -67,10 +67,10 @@ class Counts:
     alerts_recovered: int = 0
     alerts_sent: int = 0
     alerts_repeated: int = 0
-    alerts_buried: int = 0
+    alerts_dead_lettered: int = 0
     alerts_replayed: int = 0
     alerts_withheld: int = 0
-    alerts_put_aside: int = 0
+    alerts_deferred: int = 0
     alerts_outdated: int = 0
     alerts_merged: int = 0
     alerts_late: int = 0

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
 from runtime.errors import TransientError
-from runtime.waiting import pause
+from runtime.waiting import Progress, pause
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -45,13 +45,17 @@ class Reading(Generic[T_co]):
 class ReadingsService:
     """Keeps readings fresh, all of them side by side: one that hangs holds up no other for longer than its time-out."""
 
-    def __init__(self, readings: Sequence[Reading[object]]) -> None:
-        self._readings = readings
+    def __init__(self, readings: Sequence[Reading[object]] = ()) -> None:
+        self._readings = list(readings)
+
+    def watch(self, reading: Reading[object]) -> None:
+        """Keep one more fresh."""
+        self._readings.append(reading)
 
     async def refresh(self) -> None:
         await asyncio.gather(*(reading.refresh() for reading in self._readings))
 
-    async def run(self, progress: Callable[[], None]) -> None:
+    async def run(self, progress: Progress) -> None:
         while True:
             await self.refresh()
             await pause(ASK_EVERY_S, progress)

@@ -6,10 +6,13 @@ import math
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
+import structlog
 from msgspec import Struct
 
 from domain.payments.plans import Plan
 from domain.subscribers.subscriber import Subscriber
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 TRIAL = "trial"
 DAY = timedelta(days=1)
@@ -33,9 +36,11 @@ class SubscriptionsService:
         sold = [plan for key, plan in self._plans.items() if key != TRIAL]
         return tuple(sorted(sold, key=lambda plan: plan.price_usd))
 
-    def trial_until(self) -> datetime:
-        """End of a trial that starts now."""
-        return self._clock() + self._plans[TRIAL].days * DAY
+    def grant_trial(self, user_id: int) -> datetime:
+        """Return the end of a trial that starts now."""
+        until = self._clock() + self._plans[TRIAL].days * DAY
+        log.info("trial_granted", user_id=user_id, until=until.isoformat())
+        return until
 
     def filter_sets_limit(self, subscriber: Subscriber) -> int:
         """How many filter sets the subscriber's plan holds; a plan that is sold no more holds what the trial does."""

@@ -1,8 +1,8 @@
 """Which of the alerts that go into an emptied Redis may have arrived already: who sends says so, by partition.
 
 A running sender knows its partitions. A process that sent alone and was killed has written down what it knew
-(`services.stores.begun_log`); it is believed while PostgreSQL names its log as that of the last sender. Nobody speaks
-for a partition whose sender died among others: then all its alerts may have arrived.
+(`services.stores.in_flight_log`); it is believed while PostgreSQL names its log as that of the last sender.
+Nobody speaks for a partition whose sender died among others: then all its alerts may have arrived.
 """
 
 from __future__ import annotations
@@ -18,15 +18,17 @@ from domain.subscribers.partitions import ALL, Partition, partition_of
 from managers.redis.client import RedisManager
 from runtime.errors import TransientError
 from services.stores import keys
-from services.stores.begun_log import BegunLog, Pair
 from services.stores.database import Database
+from services.stores.in_flight_log import InFlightLog, Pair
 from services.stores.spool import Spool
 
 _NOTE_EVERY_S: Final = 5.0
 
 
 class Doubts:
-    def __init__(self, redis: RedisManager, database: Database, begun: BegunLog, spool: Spool, *, sends: bool) -> None:
+    def __init__(
+        self, redis: RedisManager, database: Database, begun: InFlightLog, spool: Spool, *, sends: bool
+    ) -> None:
         """`sends`: whether alerts are ever sent from here."""
         self._redis = redis
         self._database = database

@@ -20,7 +20,7 @@ from services.claims.claiming import GROUP
 from services.claims.putting import unique_key
 from services.schedule.due_times import DIGEST
 from services.stores import keys
-from services.stores.begun_log import Pair, pairs_of
+from services.stores.in_flight_log import Pair, pairs_of
 from services.stores.spool import Spool
 
 _BATCH: Final = 500

@@ -26,7 +26,7 @@ from managers.redis.client import Command, RedisManager
 from managers.storage.postgres import PostgresDataError, PostgresManager
 from services.schedule.due_times import DIGEST
 from services.stores import keys
-from services.stores.database import INCOMPLETE, ONLY_IN_POSTGRESQL, Database, DatabaseIncompleteError, Standing
+from services.stores.database import INCOMPLETE, ONLY_IN_POSTGRESQL, Database, DatabaseIncompleteError, DatabaseStatus
 from services.stores.journal import execute_writes
 from services.stores.journal_rows import Kind, UnreadableEntryError, Write, moment, writes_of
 
@@ -92,9 +92,9 @@ class PostgresFill:
         self._say = say
         self._clock = clock
 
-    async def look(self) -> bool:
+    async def poll(self) -> bool:
         """Fill PostgreSQL if it lacks what it had; return whether it did. `TransientError`: look again."""
-        standing = await self._database.look()
+        standing = await self._database.poll()
         if standing.state not in INCOMPLETE:
             return False
         if standing.state == "foreign":
@@ -104,7 +104,7 @@ class PostgresFill:
         await self._fill(standing)
         return True
 
-    async def _fill(self, standing: Standing) -> None:
+    async def _fill(self, standing: DatabaseStatus) -> None:
         epoch = await self._redis.get(keys.EPOCH.of())
         await self._database.make_schema()
         owner = await self._database.begin_filling(standing)

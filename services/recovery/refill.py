@@ -21,11 +21,11 @@ from msgspec import Struct
 
 from domain.calls.lifetimes import ACCEPTED_FOR
 from domain.subscribers.partitions import Partition
-from managers.redis.client import Command, RedisAwayError, RedisManager
+from managers.redis.client import Command, RedisManager, RedisUnavailableError
 from managers.redis.written import ServerRun
 from managers.storage.postgres import PostgresManager
 from runtime.errors import TransientError
-from runtime.retry import persistently
+from runtime.retry import retry_until_done
 from runtime.waiting import Progress, pause, reporting, turn
 from services.recovery.doubts import Doubts
 from services.recovery.outbox_refill import OutboxRefill
@@ -37,10 +37,10 @@ from services.subscribers.store import SubscribersStore
 
 log = structlog.get_logger(__name__)
 
-LOOK_EVERY_S: Final = 1.0
+POLL_EVERY_S: Final = 1.0
 OTHERS_NOTICE_S: Final = 3.0
 """Other processes notice within a second or two and put their tails back."""
-_FIRST_LOOK_S: Final = 0.1
+_FIRST_POLL_S: Final = 0.1
 _BATCH: Final = 500
 
 # A claim without its call is the half of what was being journaled when all was lost: the feed tells the call again, and
@@ -100,6 +100,7 @@ class Refill:
         leads: Callable[[], Awaitable[bool]],
         say: Callable[[str], None],
         clock: Callable[[], datetime],
+        rebuild_schedule: Callable[[Progress], Awaitable[object]] | None = None,
     ) -> None:
         """`renew`: tells an emptied Redis of our leases again. `leads`: whether it is this process that fills.
 
@@ -119,42 +120,42 @@ class Refill:
         self._leads = leads
         self._say = say
         self._clock = clock
-        self._epoch: bytes | None = None
+        self._rebuild_schedule = rebuild_schedule
         self._doubts = Doubts(redis, database, journal.begun, spool, sends=sends)
         self._outbox = OutboxRefill(redis=redis, postgres=postgres, spool=spool, clock=clock)
-        self._one_look = asyncio.Lock()
+        self._one_poll = asyncio.Lock()
         self.is_filling = False
 
     async def run(self, progress: Progress) -> None:
         """Look again and again, until cancelled."""
         while True:
             progress()
-            await asyncio.sleep(LOOK_EVERY_S if self._doubts.is_noted else _FIRST_LOOK_S)
+            await asyncio.sleep(POLL_EVERY_S if self._doubts.is_noted else _FIRST_POLL_S)
             try:
-                await self.look(progress)
+                await self.poll(progress)
                 await self._doubts.note_sender(self._senders.recovered)
             except TransientError as error:
-                log.debug("redis_not_looked_at", reason=str(error))
+                log.debug("redis_not_polled", reason=str(error))
 
-    async def look(self, progress: Progress = lambda: None) -> bool:
+    async def poll(self, progress: Progress = lambda: None) -> bool:
         """Fill Redis if it is not the one we know; returns whether it was. `TransientError`: look again.
 
         For PostgreSQL it waits, and everybody with it; for Redis only where nothing can be done without it.
         """
-        async with turn(self._one_look, progress):
+        async with turn(self._one_poll, progress):
             await self._doubts.meet()
             epoch = await self._redis.get(keys.EPOCH.of())
             doubts = self._redis.written.doubts
             server = await self._redis.server_run()
-            if epoch is not None and self._epoch in {None, epoch}:
+            if epoch is not None and self._journal.epoch in {None, epoch}:
                 if not self._lacks_writes(server, doubts):
                     await self._journal.put_back_found()
-                    self._epoch = epoch
+                    self._journal.epoch = epoch
                     return False
                 log.error("redis_lost_writes")
                 # What it says is complete no more; and every other process is to notice.
                 await self._redis.delete(keys.EPOCH.of())
-            began_empty = self._epoch is None
+            began_empty = self._journal.epoch is None
             if not began_empty:
                 log.error("redis_emptied")
             owned = self._senders.owned
@@ -164,9 +165,9 @@ class Refill:
                 self._doubts.unknown.update(await reporting(self._senders.release(owned), progress))
                 async with self._spool.closed(progress):
                     fill = partial(self._try_to_fill, progress, began_empty=began_empty)
-                    away = await persistently(fill, progress)
-                if away is not None:
-                    raise away
+                    unavailable = await retry_until_done(fill, progress)
+                if unavailable is not None:
+                    raise unavailable
                 self._redis.written.trust(server.run_id, as_of=doubts)
             finally:
                 self._senders.take_over(owned & self._entitled())
@@ -187,11 +188,11 @@ class Refill:
             written.trust(server.run_id, as_of=doubts)
         return False
 
-    async def _try_to_fill(self, progress: Progress, *, began_empty: bool) -> RedisAwayError | None:
+    async def _try_to_fill(self, progress: Progress, *, began_empty: bool) -> RedisUnavailableError | None:
         """Return why it was given up: Redis went away, and others can go on without it once the gate is open."""
         try:
             await self._fill(progress, began_empty=began_empty)
-        except RedisAwayError as error:
+        except RedisUnavailableError as error:
             if not self._spool.may_go_local():
                 raise
             return error
@@ -206,7 +207,7 @@ class Refill:
         while not await self._leads():
             if await self._was_filled():
                 return
-            await pause(LOOK_EVERY_S, progress)
+            await pause(POLL_EVERY_S, progress)
         if not self._spool.is_alone:
             if await self._was_filled():
                 return  # by somebody who led before, and has ended
@@ -221,10 +222,12 @@ class Refill:
         accepted = await self._put_back_accepted(progress)
         waiting, held = await self._outbox.put_back(await self._doubts.of_all(), progress)
         await self._put_back_cursor()
-        self._epoch = secrets.token_hex(8).encode()
+        if self._rebuild_schedule is not None:
+            await self._rebuild_schedule(progress)
+        self._journal.epoch = secrets.token_hex(8).encode()
         belongs_to, lost_both = await self._database.of_filled_redis()
         done = ("DEL", keys.IN_DOUBT.of())
-        await self._redis.transaction([*belongs_to, done, ("SET", keys.EPOCH.of(), self._epoch)])
+        await self._redis.transaction([*belongs_to, done, ("SET", keys.EPOCH.of(), self._journal.epoch)])
         if lost_both:
             self._say("Both Redis and PostgreSQL were emptied: nobody is known any more. Restore PostgreSQL's backup.")
         counts = {"subscribers": subscribers, "accepted": accepted, "alerts": waiting, "held": held}
@@ -241,7 +244,7 @@ class Refill:
     async def _was_filled(self) -> bool:
         """Whether another process has filled it."""
         epoch = await self._redis.get(keys.EPOCH.of())
-        self._epoch = epoch or self._epoch
+        self._journal.epoch = epoch or self._journal.epoch
         return epoch is not None
 
     async def _put_back_accepted(self, progress: Progress) -> int:

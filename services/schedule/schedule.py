@@ -7,7 +7,7 @@ half done. So a job is told which due time it is, and whatever it does bears tha
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -19,13 +19,13 @@ from domain.schedule.misfires import Misfire, steps_of
 from domain.schedule.triggers import Trigger
 from domain.subscribers.partitions import ALL, Partition
 from runtime.errors import FatalError, TransientError
-from runtime.retry import persistently
+from runtime.retry import retry_until_done
 from runtime.waiting import Progress, pause
 from services.schedule.due_times import EVERYBODY, Due, DueTimes, Place
 
 log = structlog.get_logger(__name__)
 
-LOOK_EVERY_S: Final = 5.0
+POLL_EVERY_S: Final = 5.0
 LEASE: Final = "schedule"
 TRY_AGAIN: Final = timedelta(minutes=5)
 """What failed for one subscriber is left alone for so long; the others go on."""
@@ -47,12 +47,15 @@ class Job:
     is not known, at first or in a Redis that was emptied."""
     for_everybody: bool = False
     """It is about no single subscriber."""
+    all_due: Callable[[], AsyncIterator[tuple[int, datetime]]] | None = None
+    """From what makes it due: for whom it is and when. Read when a Redis that was emptied is filled again; `None` where
+    the due times come back otherwise."""
 
 
 class Schedule:
     def __init__(
         self,
-        jobs: Sequence[Job],
+        jobs: Iterable[Job] = (),
         *,
         due_times: DueTimes,
         clock: Callable[[], datetime],
@@ -60,21 +63,42 @@ class Schedule:
         leads: Callable[[], Awaitable[bool]] | None = None,
     ) -> None:
         """`partitions`: whose jobs are done here. `leads`: whether jobs for everybody are; `None`: they are."""
-        self._jobs = {job.name: job for job in jobs}
+        self._jobs: dict[str, Job] = {}
         self._due_times = due_times
         self._clock = clock
         self._partitions = partitions
         self._leads = leads
         self._left_alone: dict[tuple[str, str], datetime] = {}
         """What failed here, and until when it is not tried again."""
+        for job in jobs:
+            self.add(job)
+
+    def add(self, job: Job) -> None:
+        """`FatalError` when there is one of this name."""
+        if job.name in self._jobs:
+            raise FatalError(f"Two jobs of the schedule are called “{job.name}”.")
+        self._jobs[job.name] = job
 
     async def run(self, progress: Progress) -> None:
         """Look again and again, until cancelled."""
         while True:
-            await persistently(partial(self.look, progress), progress)
-            await pause(LOOK_EVERY_S, progress)
+            await retry_until_done(partial(self.poll, progress), progress)
+            await pause(POLL_EVERY_S, progress)
 
-    async def look(self, progress: Progress = lambda: None) -> int:
+    async def rebuild(self, progress: Progress = lambda: None) -> int:
+        """Say anew when everything is due, for a Redis that was emptied; what stands already stays. Returns how many.
+
+        `TransientError`: do it again.
+        """
+        count = 0
+        for name, all_due in ((job.name, job.all_due) for job in self._jobs.values() if job.all_due):
+            async for user_id, at in all_due():
+                progress()
+                await self._due_times.set(name, user_id, at, unless_known=True)
+                count += 1
+        return count
+
+    async def poll(self, progress: Progress = lambda: None) -> int:
         """Do what is due now; return how many things the jobs did. `TransientError`: look again."""
         of_users = [job.name for job in self._jobs.values() if not job.for_everybody]
         places = [Place(name, partition) for name in of_users for partition in self._partitions()]

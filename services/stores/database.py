@@ -17,7 +17,7 @@ import structlog
 from msgspec import Struct
 
 from managers.redis.client import Command, RedisManager, Reply
-from managers.storage.postgres import PostgresAwayError, PostgresManager, PostgresSchemaError, Row, Statements
+from managers.storage.postgres import PostgresManager, PostgresSchemaError, PostgresUnavailableError, Row, Statements
 from services.stores import keys
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
@@ -54,11 +54,11 @@ Position = tuple[int, int]
 _START: Final[Position] = (0, 0)
 
 
-class DatabaseIncompleteError(PostgresAwayError):
+class DatabaseIncompleteError(PostgresUnavailableError):
     """PostgreSQL answers, but does not hold what was committed to it."""
 
 
-class Standing(Struct, frozen=True, kw_only=True):
+class DatabaseStatus(Struct, frozen=True, kw_only=True):
     state: State
     redis_id: str | None
     filled_lately: str | None = None
@@ -96,7 +96,7 @@ class Database:
         self._known = known
         self._id: str | None = known.read_text("utf-8").strip() if known and known.exists() else None
 
-    async def look(self) -> Standing:
+    async def poll(self) -> DatabaseStatus:
         """Hold PostgreSQL against what Redis knows of it. `TransientError` when one of them cannot be asked."""
         wanted: list[Command] = [
             ("GET", keys.EPOCH.of()),
@@ -108,14 +108,14 @@ class Database:
         epoch, database, committed, subscribers, waiting = await self._redis.transaction(wanted)
         row = await self._row()
         if epoch is None:
-            return Standing(state="waiting", redis_id=None)
+            return DatabaseStatus(state="waiting", redis_id=None)
         # With nothing left in the journal, PostgreSQL knew every subscriber before it was asked.
         is_bare = bool(subscribers) and not waiting and not (row and row["has_subscribers"])
         known = cast("bytes", database).decode() if database else None
         state = _state(row, known, position_of(committed), is_bare=is_bare)
         if row is not None and state in {"new", "whole"}:
             await self._belongs_together(row["id"], is_new=state == "new")
-        return Standing(state=state, redis_id=known, filled_lately=_filled_lately(row))
+        return DatabaseStatus(state=state, redis_id=known, filled_lately=_filled_lately(row))
 
     async def make_schema(self) -> None:
         """Make the schema where there is none any more."""
@@ -124,11 +124,11 @@ class Database:
 
     async def check(self) -> None:
         """`DatabaseIncompleteError` when PostgreSQL may not be taken for complete."""
-        standing = await self.look()
+        standing = await self.poll()
         if standing.state in INCOMPLETE:
             raise DatabaseIncompleteError(f"PostgreSQL is not complete: {standing.problem}")
 
-    async def begin_filling(self, standing: Standing) -> str:
+    async def begin_filling(self, standing: DatabaseStatus) -> str:
         """Note for whom it is filled, so that whoever goes on after a kill does not take it for somebody else's."""
         row = await self._postgres.fetch_row(_READ)
         if row is None:  # truncated like the rest

@@ -2,7 +2,7 @@
 
 A change that must last is written to Redis together with its journal entry, atomically. The journal is
 drained in batches, one transaction each; an entry goes only after its commit, so a crash in between repeats
-it, which changes nothing. PostgreSQL may be away for hours: the journal grows, nobody else notices.
+it, which changes nothing. PostgreSQL may be unavailable for hours: the journal grows, nobody else notices.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ from managers.storage.postgres import PostgresDataError, PostgresManager, Statem
 from runtime.cancellation import stop_if_cancelled
 from runtime.errors import TransientError
 from runtime.fault_points import fault_point
-from runtime.waiting import pause
+from runtime.waiting import Progress, pause
 from services.stores import keys
-from services.stores.begun_log import BegunLog
 from services.stores.database import advance
+from services.stores.in_flight_log import InFlightLog
 from services.stores.journal_rows import (
     PUT_CALLS,
     PUT_REJECTED,
@@ -83,16 +83,16 @@ class Journal:
         self._postgres = postgres
         self.tail = JournalTail()
         """What went into the journal from here and may not have left it."""
-        self.begun = BegunLog()
+        self.begun = InFlightLog()
         """Alerts whose requests left, until PostgreSQL knows what became of them."""
         self.prepare: Callable[[], Awaitable[None]] | None = None
         """What PostgreSQL still needs before the first entry; may be repeated."""
-        self.mend: Callable[[], Awaitable[object]] | None = None
+        self.repair: Callable[[], Awaitable[object]] | None = None
         """Asked now and then by whoever drains, and when PostgreSQL refuses: it writes back what that has lost."""
         self.check: Callable[[], Awaitable[None]] | None = None
-        """`PostgresAwayError` when PostgreSQL lacks what was committed to it."""
-        self.knows_all: Callable[[], bool] = lambda: True
-        """Whether Redis was told everything; what only the local store knows cannot have been read from the journal."""
+        """`PostgresUnavailableError` when PostgreSQL lacks what was committed to it."""
+        self.epoch: bytes | None = None
+        """Of the Redis that was told everything in the tail; `None`: of none yet."""
         self.drained = 0
         """Entries committed to PostgreSQL since the start."""
         self.rejected = 0
@@ -132,22 +132,23 @@ class Journal:
 
     async def lag(self) -> JournalLag:
         # Entries are as old as the clock of Redis says; ours may show something else.
-        look: list[Command] = [("XLEN", _JOURNAL), ("XRANGE", _JOURNAL, "-", "+", "COUNT", 1), ("TIME",)]
-        entries, found, (seconds, _) = cast("tuple[int, Reply, list[bytes]]", await self._redis.transaction(look))
+        poll: list[Command] = [("XLEN", _JOURNAL), ("XRANGE", _JOURNAL, "-", "+", "COUNT", 1), ("TIME",)]
+        entries, found, (seconds, _) = cast("tuple[int, Reply, list[bytes]]", await self._redis.transaction(poll))
         oldest = stream_entries(found)
         age_s = int(seconds) - oldest[0].added_at_ms / 1000 if oldest else 0.0
         return JournalLag(entries=entries, age_s=max(0.0, age_s))
 
-    async def drain_once(self, progress: Callable[[], None] = lambda: None) -> int:
+    async def drain_once(self, progress: Progress = lambda: None) -> int:
         """Move the oldest batch to PostgreSQL; return how many entries left the journal."""
         if self.prepare is not None:
             await self.prepare()
             self.prepare = None
-        looked_at = self.tail.now()
-        # A journal that was emptied looks like a drained one; the epoch, read in the same moment, tells them apart.
-        look: list[Command] = [("XRANGE", _JOURNAL, "-", "+", "COUNT", _BATCH), ("GET", keys.EPOCH.of())]
-        look += [("GET", keys.DATABASE.of()), ("GET", keys.JOURNAL_AT.of())]
-        found, epoch, database, committed = await self._redis.transaction(look)
+        told_before, told_epoch = self.tail.told_before(), self.epoch
+        # A journal that was emptied looks like a drained one, also when another process has filled Redis since; the
+        # epoch, read in the same moment, tells them apart.
+        poll: list[Command] = [("XRANGE", _JOURNAL, "-", "+", "COUNT", _BATCH), ("GET", keys.EPOCH.of())]
+        poll += [("GET", keys.DATABASE.of()), ("GET", keys.JOURNAL_AT.of())]
+        found, epoch, database, committed = await self._redis.transaction(poll)
         entries = stream_entries(found)
         if entries:
             last = entries[-1].id
@@ -156,12 +157,12 @@ class Journal:
             ids = (e.id for e in entries)
             await self._redis.transaction([("XDEL", _JOURNAL, *ids), ("SET", keys.JOURNAL_AT.of(), last)])
             self.drained += len(entries)
-        if len(entries) < _BATCH and epoch is not None and self.knows_all():  # it was read to its end
-            self.tail.forget(noted_before=looked_at)
-            self.begun.forget(noted_before=looked_at)
+        if len(entries) < _BATCH and epoch is not None and epoch == told_epoch:  # it was read to its end
+            self.tail.forget(noted_before=told_before)
+            self.begun.forget(noted_before=told_before)
         return len(entries)
 
-    async def drain_all(self, progress: Callable[[], None] = lambda: None) -> int:
+    async def drain_all(self, progress: Progress = lambda: None) -> int:
         """Drain until the journal is empty; return how many entries left it."""
         total = 0
         while drained := await self.drain_once(progress):
@@ -169,16 +170,16 @@ class Journal:
             total += drained
         return total
 
-    async def run(self, progress: Callable[[], None] = lambda: None) -> None:
-        """Drain for ever; wait while Redis or PostgreSQL is away. Ends by cancellation or `FatalError`."""
+    async def run(self, progress: Progress = lambda: None) -> None:
+        """Drain for ever; wait while Redis or PostgreSQL is unavailable. Ends by cancellation or `FatalError`."""
         failures, looked_at = 0, -math.inf
         while True:
             stop_if_cancelled()
             progress()
             try:
-                if self.mend is not None and (failures or time.monotonic() - looked_at > _LOOK_EVERY_S):
+                if self.repair is not None and (failures or time.monotonic() - looked_at > _LOOK_EVERY_S):
                     looked_at = time.monotonic()
-                    await self.mend()
+                    await self.repair()
                 drained = await self.drain_once(progress)
                 if not drained:
                     await self._redis.xread(_JOURNAL, after="0-0", count=1, block_ms=_WAIT_MS)
@@ -191,7 +192,7 @@ class Journal:
                 log.warning("journal_delayed", reason=str(error), again_in_s=delay_s)
                 await pause(delay_s * random.uniform(0.5, 1.0), progress)  # noqa: S311 - jitter, not a secret
 
-    async def _store(self, entries: list[StreamEntry], advance_in: Advance, progress: Callable[[], None]) -> None:
+    async def _store(self, entries: list[StreamEntry], advance_in: Advance, progress: Progress) -> None:
         try:
             writes: list[Write] = []
             for at in range(0, len(entries), _READ_AT_ONCE):

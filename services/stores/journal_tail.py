@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -9,7 +10,7 @@ from typing import Final
 
 from managers.redis.client import Command
 
-MOST_BYTES: Final = 32 * 1024 * 1024
+MAX_BYTES: Final = 32 * 1024 * 1024
 """What is kept; with PostgreSQL away for long and Redis emptied then, older entries are gone."""
 
 
@@ -24,12 +25,14 @@ class Noted:
 
 
 class JournalTail:
-    def __init__(self, clock: Callable[[], float] = time.monotonic, *, most_bytes: int = MOST_BYTES) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic, *, most_bytes: int = MAX_BYTES) -> None:
         self._clock = clock
         self._most_bytes = most_bytes
         self._bytes = 0
         self._entries: deque[Noted] = deque()
         self._some_are_kept = False
+        self.redis_has_all: Callable[[], bool] = lambda: True
+        """Whether nothing of it waits in a local store, or may be lost unnoticed. `services.stores.spool` knows."""
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -55,8 +58,12 @@ class JournalTail:
     def _drop(self) -> None:
         self._bytes -= _size_bytes(self._entries.popleft().entry)
 
-    def now(self) -> float:
-        return self._clock()
+    def told_before(self) -> float:
+        """Return the moment before which everything noted has come into the journal.
+
+        Ask before the journal is read: what comes into it afterwards may have been noted long before.
+        """
+        return self._clock() if self.redis_has_all() else -math.inf
 
     def entries(self) -> list[Command]:
         return [noted.entry for noted in self._entries]

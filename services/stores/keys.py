@@ -1,52 +1,15 @@
-"""Every key in Redis: what it means, what it is, how long it lives. No other file spells one.
-
-Parts come from outside (a token address, a channel's name); `:` inside a part is quoted, so that no name of
-one thing can be read as the name of another.
-"""
+"""Every key in Redis: what it means, what it is, how long it lives. No other file spells one."""
 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Final, Literal
-
-from msgspec import Struct
+from typing import Final
 
 from domain.calls.lifetimes import ACCEPTED_FOR, REJECTED_FOR
 from runtime.clock import milliseconds
+from services.stores.redis_key import DAY_S, HOUR_S, MINUTE_S, RedisKey
 
-MINUTE_S: Final = 60
-HOUR_S: Final = 60 * MINUTE_S
-DAY_S: Final = 24 * HOUR_S
 ACCEPTED_S: Final = int(ACCEPTED_FOR.total_seconds())
-
-
-class RedisKey(Struct, frozen=True, kw_only=True):
-    pattern: str
-    """`{}` stands for a part."""
-    kind: Literal["string", "hash", "set", "sorted set", "stream"]
-    lives_s: int | None
-    """Seconds until it expires; `None` is for ever."""
-    meaning: str
-
-    def of(self, *parts: str | int) -> str:
-        """Return the key of one thing. As many parts as the pattern has, or `IndexError`."""
-        return self.pattern.format(*map(_quoted, parts))
-
-    def of_any(self) -> str:
-        """Return the pattern that every such key matches, for SCAN."""
-        return self.pattern.replace("{}", "*")
-
-    def parts_of(self, name: str) -> list[str]:
-        """Return what `of` was given."""
-        named = zip(self.pattern.split(":"), name.split(":"), strict=True)
-        return [part.replace("%3A", ":").replace("%25", "%") for place, part in named if place == "{}"]
-
-    @property
-    def expires_s(self) -> int:
-        """The lifetime of a key that has one."""
-        if self.lives_s is None:
-            raise RuntimeError(f"{self.pattern} never expires")
-        return self.lives_s
 
 
 SUBSCRIBER: Final = RedisKey(
@@ -65,7 +28,7 @@ ACCEPTED_TOKEN: Final = RedisKey(
     pattern="processed_token:{}:{}",
     kind="string",
     lives_s=ACCEPTED_S,
-    meaning="By token address and user id: this user gets (or got) his alert for this token. It ends 14 days after the "
+    meaning="By token address and user id: this user gets (or got) an alert for this token. It ends 14 days after the "
     "decision, however late it was written. "
     "JSON {timestamp, channels_checked, status, channels_called_at, call_id}.",
 )
@@ -109,7 +72,7 @@ WAITING_CALLS: Final = RedisKey(
     lives_s=None,
     meaning="By partition: the ids of all waiting calls by the time (ms) when the last of their waits ends.",
 )
-CAME_UP: Final = RedisKey(
+RECENT_ALERTS: Final = RedisKey(
     pattern="came_up:{}",
     kind="sorted set",
     lives_s=HOUR_S,
@@ -120,7 +83,7 @@ HELD_CALLS: Final = RedisKey(
     pattern="held:{}",
     kind="hash",
     lives_s=None,
-    meaning="By user id: call id -> the call that waits for his digest (JSON of domain.stored.alerts.HeldCall).",
+    meaning="By user id: call id -> the call that waits for their digest (JSON of domain.stored.alerts.HeldCall).",
 )
 DUE: Final = RedisKey(
     pattern="due:{}:{}",
@@ -206,11 +169,11 @@ IN_DOUBT: Final = RedisKey(
     meaning="While Redis is filled: partition -> what of it may have arrived already (JSON list of user id and call "
     "id, or key), told by who sent it. Of a partition that nobody speaks for, all may have.",
 )
-TOLD_ALARMS: Final = RedisKey(
+REPORTED_ALARMS: Final = RedisKey(
     pattern="told_alarms",
     kind="string",
     lives_s=None,
-    meaning="What admins were told to be wrong and not yet to be over (JSON of monitoring.alarm_memory.ToldAlarms).",
+    meaning="Alarms that admins know of and that are not over (JSON of monitoring.alarm_memory.ReportedAlarms).",
 )
 DEAD_LETTERS: Final = RedisKey(
     pattern="dead_letters",
@@ -318,57 +281,7 @@ TICKS: Final = RedisKey(
     meaning="Price ticks, those of a second together (JSON list of calls.events.PriceTick). The latest two minutes.",
 )
 
-ALL_KEYS: Final = (
-    SUBSCRIBER,
-    SUBSCRIBERS,
-    ACCEPTED_TOKEN,
-    REJECTED_TOKEN,
-    CHANNEL_INFO,
-    CALL,
-    LATE_CALL,
-    WAITING_CALL,
-    WAITING_CALLS,
-    CAME_UP,
-    HELD_CALLS,
-    DUE,
-    PUT,
-    MEDIA_FILE,
-    CLAIM_REPLY,
-    JOURNALED_CALL,
-    FEED_CURSOR,
-    OUTBOX,
-    IN_FLIGHT,
-    TOLD_ALARMS,
-    DEAD_LETTERS,
-    JOURNAL,
-    EXPECTED_INPUT,
-    SHARED_SET,
-    SHARED_BY,
-    PRESETS,
-    FENCES,
-    MATCH_CURSORS,
-    SETTLED_LOCALLY,
-    EPOCH,
-    DATABASE,
-    JOURNAL_AT,
-    IN_DOUBT,
-    SLOT_LEASES,
-    SENT_LATELY,
-    LEASE,
-    MEMBERS,
-    MEMBERS_SEEN,
-    CALLS,
-    PUBLISHED,
-    CHANGES,
-    TICKS,
-)
-
-
-def _quoted(part: str | int) -> str:
-    text = str(part)
-    if "%" in text or ":" in text:
-        return text.replace("%", "%25").replace(":", "%3A")
-    return text
+ALL_KEYS: Final = tuple(key for key in vars().values() if isinstance(key, RedisKey))
 
 
 def stored_call_key(call_id: str, late_s: float | None, decided_at: datetime) -> str:

@@ -1,4 +1,4 @@
-"""What happens while Redis is away, kept on disk until Redis knows it: a bounded store that survives a kill.
+"""What happens while Redis is unavailable, kept on disk until Redis knows it: a bounded store that survives a kill.
 
 It holds an ordered log of operations for Redis (`services/stores/replay.py` executes them later) and the alerts that
 were claimed without Redis, with the mark of those that were being sent. Whatever comes in while a transaction is being

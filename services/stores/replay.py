@@ -1,14 +1,14 @@
-"""What was kept on disk while Redis was away, told to Redis when it is back, in the order in which it happened."""
+"""What was kept on disk while Redis was down, told to Redis when it is back, in the order in which it happened."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Final
 
 import structlog
 from msgspec import Struct
 
 from managers.redis.client import RedisManager, RedisReplyError
+from runtime.waiting import Progress
 from services.stores.local_store import LocalStore, LoggedOperation
 from services.stores.operations import Operation, ScriptCall, Transaction
 
@@ -24,11 +24,11 @@ class Replayed(Struct, frozen=True, kw_only=True):
     refused: int
 
 
-async def replay(store: LocalStore, redis: RedisManager, *, progress: Callable[[], None] = lambda: None) -> Replayed:
+async def replay(store: LocalStore, redis: RedisManager, *, progress: Progress = lambda: None) -> Replayed:
     """Execute the log until it is empty, one operation after the other, each script as it was when it was written down.
 
     An operation is forgotten after it was executed, so it may be executed again when this was interrupted, by
-    `RedisAwayError` or by a kill: just call it again. What Redis refuses for good is put aside and logged.
+    `RedisUnavailableError` or by a kill: just call it again. What Redis refuses for good is put aside and logged.
     """
     executed = refused = 0
     while page := await store.first(_PAGE):
@@ -41,7 +41,7 @@ async def replay(store: LocalStore, redis: RedisManager, *, progress: Callable[[
                     executed += 1
                 else:
                     refused += 1
-                    await _put_aside(store, logged, reason)
+                    await _set_aside(store, logged, reason)
                 done_up_to = logged.position
         finally:
             if done_up_to is not None:
@@ -66,7 +66,7 @@ async def _execute(operation: Operation | None, redis: RedisManager) -> str | No
     return None
 
 
-async def _put_aside(store: LocalStore, logged: LoggedOperation, reason: str) -> None:
+async def _set_aside(store: LocalStore, logged: LoggedOperation, reason: str) -> None:
     await store.refuse(logged.position, reason)
     operation = logged.operation
     kind = operation.script.name if isinstance(operation, ScriptCall) else type(operation).__name__

@@ -1,4 +1,4 @@
-"""What must happen, happens: at Redis or, while that is away, in the local store, from where it is brought to Redis.
+"""What must happen, happens: at Redis or, while that is down, in the local store, from where it is brought to Redis.
 
 Only a process that does everything alone goes on without Redis, and only after it has worked with it: its memory and
 PostgreSQL then say who was accepted already. Operations are idempotent, so an answer that was lost costs nothing: the
@@ -14,12 +14,12 @@ from typing import Final
 
 import structlog
 
-from managers.redis.client import RedisAwayError, RedisManager, Reply
+from managers.redis.client import RedisManager, RedisUnavailableError, Reply
 from runtime.errors import TransientError
 from runtime.fault_points import fault_point
 from runtime.lock import Gate
 from runtime.pace import pace
-from runtime.waiting import LOOK_S, Progress, turn
+from runtime.waiting import REPORT_EVERY_S, Progress, turn
 from services.stores.journal_tail import JournalTail, Noted
 from services.stores.local_store import LocalAlert, LocalStore
 from services.stores.operations import Operation, ScriptCall, Transaction
@@ -44,6 +44,7 @@ class Spool:
     ) -> None:
         """`tail`: what went into the journal and may not have left it."""
         self._tail = JournalTail() if tail is None else tail
+        self._tail.redis_has_all = lambda: not self.waiting and not redis.written.in_doubt
         self._redis = redis
         self._store = store
         self._is_alone = is_alone
@@ -77,7 +78,7 @@ class Spool:
         await self._needed_store().unmark(ids)
 
     async def begin(self) -> None:
-        """Bring to Redis what a killed process left behind. `RedisAwayError`: ask again."""
+        """Bring to Redis what a killed process left behind. `RedisUnavailableError`: ask again."""
         await self.replay_all()
         self._has_worked = True
 
@@ -88,13 +89,13 @@ class Spool:
 
         It is always written down where it `settles` local alerts, together with that. What is written down is `later`,
         where `operation` is right at this moment only: a fencing number is another one after the next start.
-        `RedisAwayError` or `LocalStoreError`: nothing is known to have happened, do it again.
+        `RedisUnavailableError` or `LocalStoreError`: nothing is known to have happened, do it again.
         """
         async with self._gate:
             if not settles and not self.is_local:
                 try:
                     return await self._at_redis(operation)
-                except RedisAwayError as error:
+                except RedisUnavailableError as error:
                     if not self.may_go_local():
                         raise
                     self.go_local(str(error))
@@ -105,13 +106,13 @@ class Spool:
             return None
 
     async def confirm(self) -> None:
-        """Return when what was executed before is not in Redis's memory alone. `RedisAwayError`: do it again.
+        """Return when what was executed before is not in Redis's memory alone. `RedisUnavailableError`: do it again.
 
         Redis answers before it knows whether its disk takes it (`managers.redis.written`); asked next, it knows.
         """
         if not self.is_local and not await self._redis.has_written():
             self._redis.written.doubt("it says so itself")
-            raise RedisAwayError("Redis has not written down what it answered")
+            raise RedisUnavailableError("Redis has not written down what it answered")
 
     async def put(self, alerts: Sequence[LocalAlert], operation: Operation) -> None:
         """Keep local alerts, and the operation that tells Redis of them; to be called inside the gate."""
@@ -148,17 +149,17 @@ class Spool:
         return self._is_alone()
 
     def may_go_local(self) -> bool:
-        return self._store is not None and self._has_worked and self._redis.is_away and self._is_alone()
+        return self._store is not None and self._has_worked and self._redis.is_unavailable and self._is_alone()
 
     def go_local(self, reason: str) -> None:
         if not self.is_local:
             self.is_local = True
-            log.error("redis_done_without", reason=reason)
+            log.error("redis_bypassed", reason=reason)
         self._news.set()
 
     def _needed_store(self) -> LocalStore:
         if self._store is None:
-            raise RedisAwayError("Redis is away and there is no local store")
+            raise RedisUnavailableError("Redis is unavailable and there is no local store")
         return self._store
 
     async def _at_redis(self, operation: Operation) -> Reply:
@@ -180,11 +181,11 @@ class Spool:
         while True:
             progress()
             try:
-                async with asyncio.timeout(pace.seconds(LOOK_S)):
+                async with asyncio.timeout(pace.seconds(REPORT_EVERY_S)):
                     await self._news.wait()
             except TimeoutError:
                 continue
-            if not self._redis.is_away:
+            if not self._redis.is_unavailable:
                 await self._try_to_merge(progress, refill)
             if self.is_local or self.waiting:
                 await asyncio.sleep(PAUSE_S)

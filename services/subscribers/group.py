@@ -13,6 +13,7 @@ from services.subscribers.filter_sets import FilterSets
 from services.subscribers.loading import RosterLoading
 from services.subscribers.presets import PresetsService
 from services.subscribers.roster import Roster
+from services.subscribers.sharing import SharingService
 from services.subscribers.store import SubscribersStore
 from services.subscribers.subscribers import Subscribers
 from services.subscribers.versions import SubscriberHistory
@@ -24,6 +25,8 @@ class SubscriberServices:
     sets: FilterSets
     roster: Roster
     loading: RosterLoading
+    presets: PresetsService
+    sharing: SharingService
 
     @classmethod
     def on(
@@ -34,6 +37,7 @@ class SubscriberServices:
         presets: PresetsService,
         subscriptions: SubscriptionsService,
         history: SubscriberHistory,
+        sharing: SharingService,
         clock: Callable[[], datetime],
         returned: Callable[[int, datetime], Awaitable[None]] | None = None,
     ) -> Self:
@@ -47,4 +51,6 @@ class SubscriberServices:
             sets=FilterSets(subscribers=subscribers, presets=presets, subscriptions=subscriptions, history=history),
             roster=roster,
             loading=RosterLoading(store=store, roster=roster, subscribers=subscribers, presets=presets),
+            presets=presets,
+            sharing=sharing,
         )

@@ -11,6 +11,7 @@ from domain.filters.presets import Preset
 from domain.filters.registry import FilterSet
 from domain.subscribers.partitions import ALL, Partition, partition_of
 from runtime.errors import TransientError
+from runtime.waiting import Progress
 from services.subscribers.presets import PresetsService
 from services.subscribers.roster import Roster
 from services.subscribers.store import SubscribersStore
@@ -66,9 +67,7 @@ class RosterLoading:
         if subscriber is not None and partition_of(user_id) in partitions():
             self._roster.put(subscriber)
 
-    async def reload(
-        self, partitions: Collection[Partition] = ALL, progress: Callable[[], None] = lambda: None
-    ) -> None:
+    async def reload(self, partitions: Collection[Partition] = ALL, progress: Progress = lambda: None) -> None:
         """Read everybody anew: nobody can tell any more whom other processes changed."""
         self._store.forget_all()
         await self._presets.restore()

@@ -19,7 +19,7 @@ class PermissionsService:
         self._cache = cache
 
     async def administers(self, chat_id: int, user_id: int) -> bool:
-        """Whether somebody is the owner or an administrator of a group. `DeliveryError` when Telegram is away."""
+        """Whether somebody is the owner or an administrator of a group. `DeliveryError` when Telegram is down."""
         return await self._cache.get_or_load((chat_id, user_id), self._ask)
 
     async def _ask(self, key: tuple[int, int]) -> bool:

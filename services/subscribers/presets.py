@@ -19,12 +19,14 @@ from msgspec.structs import replace
 from domain.filters.presets import Preset
 from domain.filters.registry import FilterSet, Rule
 from domain.stored.snapshots import PresetChange
-from managers.redis.client import RedisAwayError, RedisManager
-from managers.storage.postgres import PostgresAwayError, PostgresManager
+from managers.redis.client import RedisManager, RedisUnavailableError
+from managers.storage.postgres import PostgresManager, PostgresUnavailableError
 from runtime.errors import UserFacingError
 from services.cluster.changes import preset_changed
 from services.stores import keys
 from services.stores.journal import Journal, entry
+from texts.markup import cut
+from texts.sanitise import inert
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
@@ -38,7 +40,7 @@ _ALL: Final[LiteralString] = "SELECT document FROM presets ORDER BY changed_at, 
 
 
 class PresetsStore:
-    """Where the changes last. `TransientError` when Redis is away."""
+    """Where the changes last. `TransientError` when Redis is unavailable."""
 
     def __init__(self, redis: RedisManager, postgres: PostgresManager, journal: Journal, owner: str = "") -> None:
         """`owner`: the process by whom changes are made (`services.cluster.changes`)."""
@@ -57,12 +59,12 @@ class PresetsStore:
     async def load(self) -> list[PresetChange]:
         """Return all changes, the oldest first; what an emptied Redis lacks is put back.
 
-        One of the two stores is enough; without either `PostgresAwayError`.
+        One of the two stores is enough; without either `PostgresUnavailableError`.
         """
         in_redis = await self._in_redis()
         try:
             rows = await self._postgres.fetch(_ALL)
-        except PostgresAwayError as error:
+        except PostgresUnavailableError as error:
             if in_redis is None:
                 raise
             log.warning("presets_loaded_from_redis", reason=str(error))
@@ -78,7 +80,7 @@ class PresetsStore:
     async def _in_redis(self) -> dict[str, PresetChange] | None:
         try:
             documents = await self._redis.hgetall(keys.PRESETS.of())
-        except RedisAwayError as error:
+        except RedisUnavailableError as error:
             log.warning("presets_loaded_from_postgresql", reason=str(error))
             return None
         return {key: msgspec.json.decode(document, type=PresetChange) for key, document in documents.items()}
@@ -86,7 +88,7 @@ class PresetsStore:
     async def _put_back(self, changes: Iterable[PresetChange]) -> None:
         try:
             await self._redis.hset(keys.PRESETS.of(), {change.key: _encoded(change) for change in changes})
-        except RedisAwayError as error:
+        except RedisUnavailableError as error:
             log.warning("presets_not_put_back", reason=str(error))
 
 
@@ -136,6 +138,17 @@ class PresetsService:
             before = self.find(key)
             after = change(before)
             return before if after == before else await self._put(after, admin_id)
+
+    async def set_rules(self, key: str, rules: Mapping[str, Rule], admin_id: int) -> Preset:
+        return await self.change(key, lambda preset: replace(preset, rules=dict(rules)), admin_id)
+
+    async def rename(self, key: str, name: str, admin_id: int) -> Preset:
+        return await self.change(key, lambda preset: replace(preset, name=name), admin_id)
+
+    async def describe(self, key: str, typed: str, admin_id: int) -> Preset:
+        """Take what an admin typed, made harmless and cut at `MAX_ABOUT_UTF16`."""
+        about = inert(cut(typed, MAX_ABOUT_UTF16), MAX_ABOUT_UTF16, copyable=True)
+        return await self.change(key, lambda preset: replace(preset, about=about), admin_id)
 
     async def remove(self, key: str, admin_id: int) -> None:
         async with self._changing:

@@ -64,7 +64,7 @@ class Roster:
     def put(self, subscriber: Subscriber, before: Subscriber | None = None) -> None:
         """Take in what a subscriber wants from now on; without `before` as if everything had changed.
 
-        So it is for somebody who is not known yet: the matcher has nothing of him, and `load` will pass him over.
+        So it is for somebody who is not known yet: the matcher has nothing of them, and `load` will pass them over.
         """
         now = self._clock()
         receives = subscriber.receives_at(now)
@@ -133,7 +133,7 @@ class Roster:
         )
 
     def _enter(self, user_id: int, state: State | None) -> None:
-        """`None`: he is not known any more."""
+        """`None`: they are not known any more."""
         before = self._states.pop(user_id, None) if state is None else self._states.get(user_id)
         if before is not None:
             self._in_state[before] -= 1

@@ -1,4 +1,4 @@
-"""Changes of one filter set, as its owner makes them. Whoever changes a rule himself follows no preset any more."""
+"""Changes of one filter set, as its owner makes them. Whoever changes a rule themselves follows no preset any more."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from domain.filters.numbers import MAX_CHOICES, with_policy
+from domain.filters.lists import MAX_CHOICES
+from domain.filters.numbers import with_policy
 from domain.filters.registry import FIELDS, Choice, FilterSet, Missing, Rule
 from domain.subscribers.subscriber import Subscriber
 from runtime.errors import UserFacingError

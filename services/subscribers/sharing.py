@@ -17,7 +17,7 @@ from domain.filters.registry import FIELDS, FilterSet
 from domain.stored.snapshots import SharedSet
 from domain.subscribers.subscriber import Subscriber
 from managers.redis.client import RedisManager
-from managers.storage.postgres import PostgresAwayError, PostgresManager
+from managers.storage.postgres import PostgresManager, PostgresUnavailableError
 from runtime.errors import UserFacingError
 from services.stores import keys
 from services.stores.journal import Journal, entry
@@ -42,7 +42,7 @@ def payload_of(code: str) -> str:
 
 
 class SharingService:
-    """`TransientError` when Redis is away, and for an unknown code when PostgreSQL is."""
+    """`TransientError` when Redis is unavailable, and for an unknown code when PostgreSQL is."""
 
     def __init__(
         self, *, redis: RedisManager, postgres: PostgresManager, journal: Journal, clock: Callable[[], datetime]
@@ -94,7 +94,7 @@ class SharingService:
         """Look where an emptied Redis was written down, and put it back."""
         try:
             row = await self._postgres.fetch_row(_ONE, code)
-        except PostgresAwayError as error:
+        except PostgresUnavailableError as error:
             log.warning("shared_set_not_looked_up", reason=str(error))
             raise
         if row is None:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Final, LiteralString
 
 import msgspec
 import structlog
 
 from domain.subscribers.subscriber import Subscriber
-from managers.redis.client import RedisAwayError, RedisManager
+from managers.redis.client import RedisManager, RedisUnavailableError
 from managers.redis.scripts import Script, packed, raw
 from managers.storage.cache import SmartCache
-from managers.storage.postgres import PostgresAwayError, PostgresManager
+from managers.storage.postgres import PostgresManager, PostgresUnavailableError
 from runtime.errors import TransientError
+from runtime.waiting import Progress
 from services.cluster.changes import CHANGES_KEPT
 from services.stores import keys
 from services.stores.journal import Journal, entry
@@ -92,7 +93,7 @@ class SubscribersStore:
         """Yield everybody, batch by batch, at start.
 
         First the journal is drained, so that PostgreSQL knows what Redis knows; then PostgreSQL is read,
-        and what an emptied Redis lacks is put back. When PostgreSQL is away, or was emptied, Redis is read instead. A
+        and what an emptied Redis lacks is put back. When PostgreSQL is down, or was emptied, Redis is read instead. A
         subscriber may come twice; the higher revision is the right one.
         """
         try:
@@ -100,12 +101,12 @@ class SubscribersStore:
             await self._drain()
             async for batch in self._from_postgres():
                 yield batch
-        except PostgresAwayError as error:
+        except PostgresUnavailableError as error:
             log.warning("subscribers_loaded_from_redis", reason=str(error))
             async for batch in self._from_redis():
                 yield batch
 
-    async def put_all_back(self, progress: Callable[[], None] = lambda: None) -> int:
+    async def put_all_back(self, progress: Progress = lambda: None) -> int:
         """Give Redis every document that it lacks or has an earlier revision of; returns how many there are."""
         count = 0
         async for rows in self._postgres.stream(_ALL, batch=_BATCH):
@@ -122,13 +123,13 @@ class SubscribersStore:
         try:
             if self._journal.check is not None:
                 await self._journal.check()
-        except RedisAwayError as error:
+        except RedisUnavailableError as error:
             log.warning("database_not_checked", reason=str(error))
 
     async def _drain(self) -> None:
         try:
             await self._journal.drain_all()
-        except RedisAwayError as error:
+        except RedisUnavailableError as error:
             log.warning("journal_not_drained", reason=str(error))
 
     async def _from_postgres(self) -> AsyncIterator[list[Subscriber]]:
@@ -148,7 +149,7 @@ class SubscribersStore:
                 members = ("SADD", keys.SUBSCRIBERS.of(), *(s.user_id for s in batch))
                 replies = await self._redis.transaction([*put, members])
                 log.info("redis_refilled", subscribers=sum(reply is not None for reply in replies[:-1]))
-        except RedisAwayError as error:
+        except RedisUnavailableError as error:
             log.warning("redis_not_refilled", reason=str(error))
             return False
         return True
@@ -159,25 +160,25 @@ class SubscribersStore:
             yield [_decoded(document) for document in documents if document is not None]
 
     async def _load(self, user_id: int) -> Subscriber | None:
-        redis_away: RedisAwayError | None = None
+        redis_unavailable: RedisUnavailableError | None = None
         try:
             document, epoch = await self._redis.mget([keys.SUBSCRIBER.of(user_id), keys.EPOCH.of()])
-        except RedisAwayError as error:
-            redis_away = error
+        except RedisUnavailableError as error:
+            redis_unavailable = error
         else:
             if document is not None:
                 return _decoded(document)
             if epoch is not None:
                 return None  # this Redis is complete
-        # Redis is away, or was emptied and is not filled yet: PostgreSQL knows all but the latest.
+        # Redis is unavailable, or was emptied and is not filled yet: PostgreSQL knows all but the latest.
         row = await self._postgres.fetch_row(_ONE, user_id)
         if row is not None:
             found = _decoded(row["document"])
-            if redis_away is None:
+            if redis_unavailable is None:
                 await self._put_back([found])
             return found
-        if redis_away is not None:
-            raise redis_away
+        if redis_unavailable is not None:
+            raise redis_unavailable
         return None
 
 

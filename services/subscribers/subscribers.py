@@ -68,7 +68,7 @@ class Subscribers:
                 created_at=self._clock(),
                 revision=0,
                 plan=TRIAL,
-                paid_until=self._subscriptions.trial_until(),
+                paid_until=self._subscriptions.grant_trial(user_id),
             )
             return Opened(await self._save(fresh), created=True)
 
@@ -137,7 +137,7 @@ class Subscribers:
             try:
                 await self._returned(saved.user_id, self._clock())
             except TransientError as error:
-                # What was kept for him comes later by itself.
+                # What was kept for them comes later by itself.
                 log.warning("return_not_noted", user_id=saved.user_id, reason=str(error))
         return saved
 

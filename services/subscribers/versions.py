@@ -39,7 +39,7 @@ class SubscriberHistory:
     async def versions(self, current: FilterSet) -> list[SetVersion]:
         """Return the forms that differ from the one after them in name or rules, the latest first, at most 100.
 
-        A change that is still in the journal is missing. `PostgresAwayError` when nobody can tell.
+        A change that is still in the journal is missing. `PostgresUnavailableError` when nobody can tell.
         """
         rows = await self._postgres.fetch(_HISTORY, current.user_id, current.number, _READ)
         return _earlier_forms(current, rows)

@@ -5,20 +5,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from typing import Final, Literal
+from typing import Final
 
 from msgspec import Struct
 
 from domain.calls.addresses import call_tag
-from domain.calls.events import Call
 from domain.calls.lifetimes import ACCEPTED_FOR, REJECTED_FOR
 from domain.delivery.quiet import zone_of
-from domain.filters.explanation import RuleVerdict
-from domain.filters.registry import FilterSet
-from domain.stored.journal import DecidedCall, DeliveryRecord, DeliveryStatus
+from domain.stored.journal import DecidedCall, DeliveryRecord
 from domain.subscribers.subscriber import Subscriber
-from domain.why.verdicts import AMBIGUOUS_FOR, Judged, Judgement, failed_only, judge, judge_as_given
+from domain.why.verdicts import AMBIGUOUS_FOR, Judgement, failed_only, judge, judge_as_given
 from services.subscribers.subscribers import Subscribers
+from services.why.answers import CallExplanation, Delivery, EarlierCall, Explanation, NearMiss, NearMisses, Outcome
 from services.why.history import Brought, HistoryStore, Recent, Revision, newest_first
 
 MAX_CALLS: Final = 100
@@ -26,83 +24,6 @@ MAX_CALLS: Final = 100
 MAX_TODAY: Final = 2_000
 MAX_NEAR_MISSES: Final = 100
 _NEVER: Final = datetime.max.replace(tzinfo=UTC)
-
-Outcome = Literal[
-    "accepted",
-    "waiting",
-    "gave_up",
-    "failed",
-    "stale",
-    "not_subscribed",
-    "expired",
-    "paused",
-    "unreachable",
-    "no_sets",
-    "sent_earlier",
-    "checked_before",
-    "not_checked",
-]
-"""`gave_up`: it waited for a figure that did not come in time, or did not fit. `sent_earlier`: an earlier call of the
-token brought the alert. `checked_before`: the same channel's earlier call was checked within the hour. `not_checked`:
-it would have passed, but these settings were not loaded yet."""
-
-
-class EarlierCall(Struct, frozen=True, kw_only=True):
-    call_id: str
-    channel: str
-    """Its title, or its id; attacker-controlled."""
-    at: datetime
-
-
-class Delivery(Struct, frozen=True, kw_only=True):
-    """What became of the alert. `status` beyond those of a record: `queued` and `in_flight`."""
-
-    status: DeliveryStatus | Literal["queued", "in_flight"]
-    set_number: int
-    decided_at: datetime
-    """When the alert was decided; later than the call's own decision where it passed late."""
-    sent_at: datetime | None = None
-    latency_s: float | None = None
-    may_repeat: bool = False
-    reason: str | None = None
-
-
-class CallExplanation(Struct, frozen=True, kw_only=True):
-    decided: DecidedCall
-    shown: Call
-    """The call with the figures that decided: those that came later where it passed late."""
-    outcome: Outcome
-    judged: Judged
-    earlier: EarlierCall | None = None
-    """For `sent_earlier` and `checked_before`."""
-    delivery: Delivery | None = None
-    """For `accepted`."""
-    late_s: float | None = None
-    """For `accepted`: it passed so long after the call, when a missing figure arrived."""
-
-
-class Explanation(Struct, frozen=True, kw_only=True):
-    address: str
-    calls: tuple[CallExplanation, ...]
-    """Newest first, never empty."""
-    subscriber: Subscriber
-    """As he is now."""
-
-
-class NearMiss(Struct, frozen=True, kw_only=True):
-    decided: DecidedCall
-    filter_set: FilterSet
-    rule: RuleVerdict
-    """The only one that failed."""
-
-
-class NearMisses(Struct, frozen=True, kw_only=True):
-    found: tuple[NearMiss, ...]
-    """Newest first."""
-    calls_checked: int
-    complete: bool
-    """Whether that was everything of today."""
-    time_zone: str
 
 
 class ExplanationsService:

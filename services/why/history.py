@@ -23,7 +23,7 @@ from domain.subscribers.subscriber import Subscriber
 from managers.redis.client import RedisManager, StreamEntry
 from managers.storage.postgres import PostgresManager, Row
 from runtime.clock import milliseconds
-from runtime.waiting import pause
+from runtime.waiting import Progress, pause
 from services.stores import keys
 from services.stores.journal_rows import moment
 
@@ -103,7 +103,7 @@ class Brought(Struct, frozen=True):
     accepted_at: datetime
 
 
-class Waiting(Struct, frozen=True):
+class OpenWait(Struct, frozen=True):
     """An alert that no sender has finished."""
 
     alert: Alert
@@ -203,7 +203,7 @@ class HistoryStore:
                 found[address] = call_id
         return found
 
-    async def waiting(self, user_id: int, call_id: str, decided_at: datetime) -> Waiting | None:
+    async def waiting(self, user_id: int, call_id: str, decided_at: datetime) -> OpenWait | None:
         """Find an alert in the outbox; of a very long one only the part after the decision is searched."""
         start = str(max(0, int(decided_at.timestamp() * 1000) - _SKEW_MS))
         owner = f'"user_id":{user_id}'.encode()
@@ -214,19 +214,19 @@ class HistoryStore:
                 alert = _alert(one.fields.get("alert", b""), owner)
                 if alert and (alert.user_id, alert.call_id) == (user_id, call_id):
                     mark = await self._redis.hget(keys.IN_FLIGHT.of(partition), one.id)
-                    return Waiting(alert, in_flight=mark is not None)
+                    return OpenWait(alert, in_flight=mark is not None)
             if len(page) < _PAGE:
                 break
             start = f"({page[-1].id}"
         return None
 
-    async def prune(self, progress: Callable[[], None]) -> int:
+    async def prune(self, progress: Progress) -> int:
         """Forget what explains nothing any more and cannot be put again, in small batches; return how much."""
         await self._prune(_PRUNE_OUTGOING, _PUT_FOR, progress)
         claims = await self._prune(_PRUNE_CLAIMS, _REASONS_KEPT_FOR, progress)
         return claims + await self._prune(_PRUNE, KEPT_FOR, progress)
 
-    async def _prune(self, statement: LiteralString, kept_for: timedelta, progress: Callable[[], None]) -> int:
+    async def _prune(self, statement: LiteralString, kept_for: timedelta, progress: Progress) -> int:
         pruned = 0
         while True:
             progress()
@@ -236,7 +236,7 @@ class HistoryStore:
             if deleted < _PRUNE_BATCH:
                 return pruned
 
-    async def run(self, progress: Callable[[], None]) -> None:
+    async def run(self, progress: Progress) -> None:
         """Prune once an hour, for ever."""
         while True:
             pruned = await self.prune(progress)

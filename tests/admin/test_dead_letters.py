@@ -20,7 +20,7 @@ from domain.subscribers.partitions import PARTITIONS
 from handlers.account.help import HelpMixin
 from handlers.account.start import StartMixin
 from handlers.admin import dead_letters as mixin
-from handlers.admin.dead_letters import AdminLettersMixin
+from handlers.admin.dead_letters import AdminDeadLettersMixin
 from handlers.conversation.base import Services
 from handlers.conversation.dispatch import Dispatcher
 from handlers.conversation.routing import collect
@@ -35,13 +35,14 @@ from tests.conversation.telegram_wire import ADMIN_ID, AnyApplication, Person, R
 from tests.conversation.wiring import services_of
 from tests.texts.hostile import HOSTILE
 from tests.texts.telegram_html import assert_harmless
+from tests.wiring import add_entry
 from texts import Texts
 
 ADDRESS = "7GCihgDB8fe6KNjn2MYtkzZcRjQy3t9GHdC8uHYmW2hr"
 REASON = "Bad Request: message is too long"
 
 
-class LettersBot(AdminLettersMixin, HelpMixin, StartMixin):
+class LettersBot(AdminDeadLettersMixin, HelpMixin, StartMixin):
     def __init__(self, services: Services) -> None:
         self.services = services
 
@@ -52,7 +53,7 @@ KINDS = {route.data.prefix: route.data for route in collect(LettersBot).callback
 @pytest.fixture
 def services(redis_manager: RedisManager, clock: Clock, conversation: RecordedConversation) -> Services:
     return services_of(
-        letters=DeadLetters(redis_manager, Metrics()),
+        dead_letters=DeadLetters(redis_manager, Metrics()),
         inputs=InputsService(redis_manager),
         telegram=conversation,
         texts=Texts.load(),
@@ -75,7 +76,7 @@ def alert_of(user_id: int, token_address: str = ADDRESS) -> Alert:
     )
 
 
-async def bury(
+async def dead_letter(
     redis: RedisManager,
     dead: Outgoing | bytes,
     reason: str | bytes = REASON,
@@ -83,7 +84,7 @@ async def bury(
 ) -> str:
     encoded = dead if isinstance(dead, bytes) else msgspec.json.encode(dead)
     fields = {"alert": encoded, "reason": reason, "buried_at_ms": int(at.timestamp() * 1000)}
-    return await redis.xadd(keys.DEAD_LETTERS.of(), fields)
+    return await add_entry(redis, keys.DEAD_LETTERS.of(), fields)
 
 
 async def waiting(redis: RedisManager) -> list[int]:
@@ -93,14 +94,14 @@ async def waiting(redis: RedisManager) -> list[int]:
 
 
 async def test_nothing_is_dead(admin: Person) -> None:
-    said = await admin.writes("/letters")
+    said = await admin.writes("/dead_letters")
     assert "none" in words(said)
     assert list(only(said, "sent").buttons) == ["↻ Refresh"]
 
 
 async def test_a_letter_shows_user_token_reason_and_age(admin: Person, redis_manager: RedisManager) -> None:
-    await bury(redis_manager, alert_of(4711))
-    shown = words(await admin.writes("/letters"))
+    await dead_letter(redis_manager, alert_of(4711))
+    shown = words(await admin.writes("/dead_letters"))
     assert re.search(r"Dead letters: 1\b", shown)
     assert all(part in shown for part in ("4711", ADDRESS, REASON, "12m ago"))
 
@@ -117,14 +118,14 @@ async def test_a_digest_shows_how_many_calls_were_in_it(admin: Person, redis_man
         due_at=NOW,
         reason="cap",
     )
-    await bury(redis_manager, Digest(user_id=4711, decided_at=NOW, held=(held, held)))
-    assert "Digest of 2 calls" in words(await admin.writes("/letters"))
+    await dead_letter(redis_manager, Digest(user_id=4711, decided_at=NOW, held=(held, held)))
+    assert "Digest of 2 calls" in words(await admin.writes("/dead_letters"))
 
 
 async def test_one_letter_is_sent_again_once_however_fast_the_taps(admin: Person, redis_manager: RedisManager) -> None:
-    await bury(redis_manager, alert_of(1))
-    await bury(redis_manager, alert_of(2))
-    data = button(await admin.writes("/letters"), "↻ 1 again")
+    await dead_letter(redis_manager, alert_of(1))
+    await dead_letter(redis_manager, alert_of(2))
+    data = button(await admin.writes("/dead_letters"), "↻ 1 again")
     first, second = await admin.taps(data), await admin.taps(data)
     assert (toast(first), toast(second)) == ("Sent again.", "It is no longer among the dead letters.")
     assert await waiting(redis_manager) == [2]
@@ -132,8 +133,8 @@ async def test_one_letter_is_sent_again_once_however_fast_the_taps(admin: Person
 
 
 async def test_a_letter_is_discarded(admin: Person, redis_manager: RedisManager) -> None:
-    await bury(redis_manager, alert_of(1))
-    data = button(await admin.writes("/letters"), "Discard 1")
+    await dead_letter(redis_manager, alert_of(1))
+    data = button(await admin.writes("/dead_letters"), "Discard 1")
     said = await admin.taps(data)
     assert (toast(said), toast(await admin.taps(data))) == ("Discarded.", "It is no longer among the dead letters.")
     assert "none" in words(said, "edited")
@@ -142,13 +143,13 @@ async def test_a_letter_is_discarded(admin: Person, redis_manager: RedisManager)
 
 async def test_all_are_sent_again_after_a_question(admin: Person, redis_manager: RedisManager) -> None:
     for user_id in range(1, 8):
-        await bury(redis_manager, alert_of(user_id))
-    await bury(redis_manager, b"?")
-    asked = await admin.taps(button(await admin.writes("/letters"), "↻ Send all 8 again"))
-    assert "all 8 letters" in words(asked, "edited")
+        await dead_letter(redis_manager, alert_of(user_id))
+    await dead_letter(redis_manager, b"?")
+    asked = await admin.taps(button(await admin.writes("/dead_letters"), "↻ Send all 8 again"))
+    assert "all 8 again" in words(asked, "edited")
     assert await waiting(redis_manager) == []
     # One more dies while the question stands: it was not meant.
-    await bury(redis_manager, alert_of(99))
+    await dead_letter(redis_manager, alert_of(99))
     data = button(asked, "Yes, send all again")
     assert toast(await admin.taps(data)) == "Sent again: 7. Unreadable, so still here: 1"
     assert toast(await admin.taps(data)) == "Sent again: 0. Unreadable, so still here: 1"
@@ -156,27 +157,27 @@ async def test_all_are_sent_again_after_a_question(admin: Person, redis_manager:
 
 
 async def test_the_question_can_be_taken_back(admin: Person, redis_manager: RedisManager) -> None:
-    await bury(redis_manager, alert_of(1))
-    asked = await admin.taps(button(await admin.writes("/letters"), "↻ Send all"))
+    await dead_letter(redis_manager, alert_of(1))
+    asked = await admin.taps(button(await admin.writes("/dead_letters"), "↻ Send all"))
     assert "4711" not in words(await admin.taps(button(asked, "‹ Back")), "edited")
     assert await waiting(redis_manager) == []
 
 
 async def test_when_all_are_gone_there_is_nothing_to_ask(admin: Person, redis_manager: RedisManager) -> None:
-    await bury(redis_manager, alert_of(1))
-    said = await admin.writes("/letters")
+    await dead_letter(redis_manager, alert_of(1))
+    said = await admin.writes("/dead_letters")
     await admin.taps(button(said, "Discard 1"))
     assert "none" in words(await admin.taps(button(said, "↻ Send all")), "edited")
 
 
 async def test_pages_are_turned_and_kept(admin: Person, redis_manager: RedisManager) -> None:
     for user_id in range(1000, 1012):
-        await bury(redis_manager, alert_of(user_id))
+        await dead_letter(redis_manager, alert_of(user_id))
 
     def users(said: list[Said], how: str = "edited") -> list[int]:
         return [int(found) for found in re.findall(r"ago · (\d+)", words(said, how))]
 
-    first = await admin.writes("/letters")
+    first = await admin.writes("/dead_letters")
     assert users(first, "sent") == [1011, 1010, 1009, 1008, 1007]
     assert not [label for label in only(first, "sent").buttons if "Newer" in label]
     second = await admin.taps(button(first, "Older"))
@@ -194,23 +195,23 @@ async def test_pages_are_turned_and_kept(admin: Person, redis_manager: RedisMana
 
 
 async def test_an_unreadable_letter_has_one_button(admin: Person, redis_manager: RedisManager) -> None:
-    entry_id = await bury(redis_manager, b"\xff", "unreadable: <b>")
-    said = await admin.writes("/letters")
+    entry_id = await dead_letter(redis_manager, b"\xff", "unreadable: <b>")
+    said = await admin.writes("/dead_letters")
     assert "Unreadable" in words(said)
     assert "↻ 1 again" not in only(said, "sent").buttons
-    forged = await admin.taps(mixin.ReplayLetter(entry_id, "").pack())
+    forged = await admin.taps(mixin.ReplayDeadLetter(entry_id, "").pack())
     assert toast(forged) == "It cannot be read, so it can only be discarded."
     await admin.taps(button(said, "Discard 1"))
     assert await waiting(redis_manager) == []
 
 
 async def test_nobody_else_sees_or_does_anything(ann: Person, redis_manager: RedisManager) -> None:
-    entry_id = await bury(redis_manager, alert_of(1))
-    assert "Dead letters" not in words(await ann.writes("/letters"))
+    entry_id = await dead_letter(redis_manager, alert_of(1))
+    assert "Dead letters" not in words(await ann.writes("/dead_letters"))
     for data in (
-        mixin.ShowLetters(""),
-        mixin.ReplayLetter(entry_id, ""),
-        mixin.DiscardLetter(entry_id, ""),
+        mixin.ShowDeadLetters(""),
+        mixin.ReplayDeadLetter(entry_id, ""),
+        mixin.DiscardDeadLetter(entry_id, ""),
         mixin.AskReplayAll(),
         mixin.ReplayAll(entry_id),
     ):
@@ -220,8 +221,8 @@ async def test_nobody_else_sees_or_does_anything(ann: Person, redis_manager: Red
 
 
 async def test_only_admins_are_told_of_the_command(ann: Person, admin: Person) -> None:
-    assert "/letters" not in words(await ann.writes("/help"))
-    assert "/letters" in words(await admin.writes("/help"))
+    assert "/dead_letters" not in words(await ann.writes("/help"))
+    assert "/dead_letters" in words(await admin.writes("/help"))
 
 
 @pytest.mark.parametrize("hostile", HOSTILE, ids=range(len(HOSTILE)))
@@ -231,15 +232,15 @@ async def test_what_comes_from_outside_is_harmless(admin: Person, redis_manager:
     other = Envelope.of(harmful, dead, user_id=1, subject=harmful, decided_at=NOW)
     reason = hostile.encode("utf-8", "surrogatepass")
     for letter in (dead, dead, other, b"?", dead):
-        await bury(redis_manager, letter, reason)
-    said = only(await admin.writes("/letters"), "sent")
-    assert_harmless((said.text or "").replace("/letters", ""))
+        await dead_letter(redis_manager, letter, reason)
+    said = only(await admin.writes("/dead_letters"), "sent")
+    assert_harmless((said.text or "").replace("/dead_letters", ""))
     assert "Older ›" not in said.buttons
 
 
 def test_the_longest_ids_fit_a_button() -> None:
     longest = f"{'9' * 15}-{'9' * 9}"
-    for kind in (mixin.ReplayLetter, mixin.DiscardLetter):
+    for kind in (mixin.ReplayDeadLetter, mixin.DiscardDeadLetter):
         assert kind(longest, longest).pack()
 
 
@@ -272,7 +273,7 @@ forged = st.one_of(
 @given(forged)
 async def test_forged_buttons_of_an_admin_break_nothing(admin: Person, redis_manager: RedisManager, data: str) -> None:
     await redis_manager.delete(keys.DEAD_LETTERS.of())
-    await bury(redis_manager, alert_of(1))
+    await dead_letter(redis_manager, alert_of(1))
     with capture_logs() as logs:
         said = await admin.taps(data)
     assert [one.how for one in said][-1] in {"answered", "alerted"}

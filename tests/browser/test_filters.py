@@ -23,7 +23,7 @@ MAXIMUM_USD = 60e3
 FAR_ABOVE_USD = 2 * MAXIMUM_USD
 """So much that a second call of the token does not fit either."""
 LIST = "Your filters 🟢 Alerts are on."
-PATIENCE_S = 45.0
+TIMEOUT_S = 45.0
 """For alerts: the market is random."""
 
 
@@ -88,12 +88,12 @@ async def make_cheap_and_clean(chat: ChatPage) -> None:
     await rename(chat, "Filter 1", name)
     await type_rule(chat, name, "Size", "Market cap", typed="2k - 60k", shown="$2k – $60k")
     await open_field(chat, name, "Safety", "Mint revoked")
-    await chat.wait_for_message("Tap what it has to be.")
-    await chat.tap_under("Tap what it has to be.", "yes")
+    await chat.wait_for_message("Tap what it must be.")
+    await chat.tap_under("Tap what it must be.", "yes")
     await chat.wait_for_message("✅ Mint revoked: yes")
     await chat.tap_under("✅ Mint revoked: yes", "let it pass")
-    await chat.wait_for_message("If a call does not say it: let it pass.")
-    await chat.tap_under("If a call does not say it: let it pass.", "‹ Back")
+    await chat.wait_for_message("If the value is unknown: let it pass.")
+    await chat.tap_under("If the value is unknown: let it pass.", "‹ Back")
     await chat.wait_for_message(f"Safety in {name}")
     await back_to_set(chat, name, "Safety")
     await type_rule(chat, name, "Origin", "Name or symbol", typed='-rug, -"not a scam"', shown="-rug, -not a scam")
@@ -138,10 +138,10 @@ def alerts_after_sharing(chat: ChatPage) -> Locator:
 async def called_far_above(chat: ChatPage) -> Called:
     """A call among the alerts in a chat that is far too large for the cheap filter."""
     position = 0
-    async with asyncio.timeout(PATIENCE_S):
+    async with asyncio.timeout(TIMEOUT_S):
         while True:
             alert = alerts(chat).nth(position)
-            await alert.wait_for(state="attached", timeout=PATIENCE_S * 1000)
+            await alert.wait_for(state="attached", timeout=TIMEOUT_S * 1000)
             for called in calls_in(await alert.inner_text()):
                 if called.market_cap_usd >= FAR_ABOVE_USD:
                     return called
@@ -208,7 +208,7 @@ async def asks_why_it_was_held_back(ada: ChatPage, held_back: Called) -> None:
 async def asks_why_it_came(ada: ChatPage) -> None:
     later = alerts_after_sharing(ada)
     # The first may have been decided before both filters were done, and have waited for its turn.
-    await later.nth(1).wait_for(state="attached", timeout=PATIENCE_S * 1000)
+    await later.nth(1).wait_for(state="attached", timeout=TIMEOUT_S * 1000)
     message_id = await later.last.get_attribute("data-message-id")
     alert = ada.page.locator(f"[data-message-id='{message_id}']")
     called = calls_in(await alert.inner_text())[0]

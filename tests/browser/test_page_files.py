@@ -7,8 +7,9 @@ import pytest
 
 import sandbox.telegram
 
-PAGE = Path(sandbox.telegram.__file__).parent / "page"
-SCRIPTS = sorted(PAGE.glob("*.js"))
+PAGE = Path(sandbox.telegram.__file__).resolve().parent / "page"
+FILES = sorted(path for path in PAGE.rglob("*") if path.is_file())
+SCRIPTS = [path for path in FILES if path.suffix == ".js"]
 MARKUP_FROM_TEXT = re.compile(
     r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|DOMParser|createContextualFragment"
     r"|\beval\(|new Function"
@@ -28,14 +29,15 @@ def test_the_page_needs_nothing_that_its_content_policy_refuses():
 
 
 def test_the_page_asks_no_other_host():
-    for path in PAGE.iterdir():
+    for path in FILES:
         text = path.read_text(encoding="utf-8").replace("http://www.w3.org/2000/svg", "")
         assert re.search(r"[\"'(`](?:https?:)?//[a-z0-9]", text) is None, path.name
 
 
 def test_every_file_that_is_referred_to_exists():
     page = (PAGE / "index.html").read_text(encoding="utf-8")
-    wanted = set(re.findall(r"/page/([\w.-]+)", page))
+    wanted = {PAGE / name for name in re.findall(r"/page/([\w./-]+)", page)}
     for script in SCRIPTS:
-        wanted |= set(re.findall(r'from "\./([\w.-]+)"', script.read_text(encoding="utf-8")))
-    assert wanted | {"index.html"} == {path.name for path in PAGE.iterdir()}
+        imported = re.findall(r'from "(\.[\w./-]+)"', script.read_text(encoding="utf-8"))
+        wanted |= {(script.parent / name).resolve() for name in imported}
+    assert wanted | {PAGE / "index.html"} == set(FILES)

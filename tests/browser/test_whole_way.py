@@ -22,7 +22,7 @@ TYPED, TYPED_USD = "61k - 1B", (61e3, 1e9)
 ALERTS_AFTER_THE_CHANGE = 3
 ON_THEIR_WAY_MAX = 8
 """Alerts that may have passed the range before and wait for their turn while the bot confirms the new one."""
-PATIENCE_S = 60.0
+TIMEOUT_S = 60.0
 """For alerts: the market is random, and about one call in fifteen passes."""
 
 
@@ -39,7 +39,7 @@ def within(value: float, limits: tuple[float, float]) -> bool:
 
 async def nth_market_caps_usd(alerts: Locator, position: int) -> list[float]:
     alert = alerts.nth(position)
-    await alert.wait_for(state="attached", timeout=PATIENCE_S * 1000)
+    await alert.wait_for(state="attached", timeout=TIMEOUT_S * 1000)
     return market_caps_usd(await alert.inner_text())
 
 
@@ -74,7 +74,7 @@ async def test_a_newcomer_gets_alerts_and_the_next_ones_obey_the_changed_filter(
     after = chat.page.locator(f"{confirmed} ~ [data-testid=message]").filter(has_text=ALERT)
     seen: list[float] = []
     messages = 0
-    async with asyncio.timeout(PATIENCE_S):
+    async with asyncio.timeout(TIMEOUT_S):
         while sum(within(value, TYPED_USD) for value in seen) < ALERTS_AFTER_THE_CHANGE:
             seen += await nth_market_caps_usd(after, messages)
             messages += 1

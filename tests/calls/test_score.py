@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from domain.calls.events import Call, Channel, ChannelRecord, Token
-from domain.calls.score import HIGHEST, score
+from domain.calls.score import MAX_SCORE, score
 
 AT = datetime(2026, 11, 20, 12, tzinfo=UTC)
 BARE = Call(id="1", token=Token(address="So1"), channel=Channel(id="@a"), called_at=AT, received_at=AT)
@@ -38,7 +38,7 @@ def test_every_call_has_a_score(
     token: Token, record: ChannelRecord | None, record_30d: ChannelRecord | None, callers: int | None
 ) -> None:
     channel = Channel(id="@a", record=record, record_30d=record_30d)
-    assert 0 <= score(replace(BARE, token=token, channel=channel, calling_channels=callers)) <= HIGHEST
+    assert 0 <= score(replace(BARE, token=token, channel=channel, calling_channels=callers)) <= MAX_SCORE
 
 
 def test_nothing_known_is_the_middle() -> None:
@@ -71,7 +71,7 @@ def test_the_best_and_the_worst() -> None:
     )
     great = Channel(id="@a", record=ChannelRecord(win_rate_low_percent=50, median_multiple=8))
     poor = Channel(id="@a", record=ChannelRecord(win_rate_low_percent=0, median_multiple=1))
-    assert score(replace(BARE, token=good, channel=great, calling_channels=4)) == HIGHEST
+    assert score(replace(BARE, token=good, channel=great, calling_channels=4)) == MAX_SCORE
     assert score(replace(BARE, token=bad, channel=poor, calling_channels=0)) == 0
 
 

@@ -11,6 +11,7 @@ from services.calls.tick_stream import KEPT, TickStream
 from services.stores import keys
 from tests.cluster.kit import NOW
 from tests.faults.proxy import FaultProxy
+from tests.wiring import add_entry
 
 
 def tick(address: str, second: int) -> PriceTick:
@@ -37,8 +38,8 @@ async def test_one_entry_a_second_and_two_minutes_of_them(redis_manager: RedisMa
 
 
 async def test_what_cannot_be_read_is_passed_over(redis_manager: RedisManager) -> None:
-    await redis_manager.xadd(keys.TICKS.of(), {"ticks": b"[{}]"})
-    await redis_manager.xadd(keys.TICKS.of(), {"other": b""})
+    await add_entry(redis_manager, keys.TICKS.of(), {"ticks": b"[{}]"})
+    await add_entry(redis_manager, keys.TICKS.of(), {"other": b""})
     stream = TickStream(redis_manager)
     await stream.publish({"a": tick("a", 1)})
     assert await stream.read() == {"a": tick("a", 1)}
@@ -61,7 +62,7 @@ async def test_while_redis_is_away_the_newer_takes_the_place_of_the_older(
         publishing = asyncio.create_task(TickStream(redis).run(lambda: None, take))
         following = asyncio.create_task(TickStream(redis_manager).follow(lambda: None, received.put_nowait))
         await taken.wait()
-        await proxy.mend()
+        await proxy.repair()
         first = await received.get()
         assert first["a"] == tick("a", 1)
         await end([publishing, following])

@@ -16,7 +16,7 @@ from domain.calls.events import Call, Channel, Token
 from domain.delivery.policy import Hold
 from domain.subscribers.partitions import ALL, Partition
 from domain.subscribers.subscriber import Subscriber
-from managers.redis.client import RedisAwayError, RedisManager
+from managers.redis.client import RedisManager, RedisUnavailableError
 from managers.storage.cache import SmartCache
 from managers.storage.postgres import PostgresManager
 from managers.storage.sqlite import SqliteManager
@@ -97,7 +97,7 @@ class Hands:
     async def read(self) -> list[OutboxEntry]:
         """Take what waits; return everything in hand."""
         if self._is_new:
-            with suppress(RedisAwayError):
+            with suppress(RedisUnavailableError):
                 self.entries += await self._outbox.recover("anna", ALL)
                 self._is_new = False
         partitions = () if self._is_new else sorted(self.owned)
@@ -109,7 +109,7 @@ class Hands:
         """Spare a read that would wait: the server looks only ten times a second whose time is up."""
         try:
             return await self._outbox.size() > len(self.entries)
-        except RedisAwayError:
+        except RedisUnavailableError:
             return True
 
     def drop(self, entry: OutboxEntry) -> None:
@@ -136,13 +136,13 @@ class Process(Struct, kw_only=True):
         """As `TokenFilterBot` does it."""
         await self.leases.acquire(["match:0", *(f"send:{p}" for p in ALL)])
         await self.spool.begin()
-        await self.refill.look()
+        await self.refill.poll()
         await self.outbox.recover_local()
         self.hands.take_over(ALL)
 
     async def come_back(self) -> None:
         """Redis is there again."""
-        await self.refill.look()
+        await self.refill.poll()
         await self.spool.merge()
 
     async def claim(self, *requests: ClaimRequest, cursor: FeedCursor | None = None) -> list[set[int]]:
@@ -159,8 +159,8 @@ class Process(Struct, kw_only=True):
         await self.held.hold(subscriber(entry.outgoing.user_id), [holding], NOW)
         self.hands.drop(entry)
 
-    async def bury(self, entry: OutboxEntry) -> None:
-        await self.outbox.bury(entry, "refused", [record_of(entry)])
+    async def dead_letter(self, entry: OutboxEntry) -> None:
+        await self.outbox.dead_letter(entry, "refused", [record_of(entry)])
         self.hands.drop(entry)
 
     async def fates(self) -> dict[Pair, str]:
@@ -242,6 +242,6 @@ async def until(condition: Callable[[], bool]) -> None:
 async def take_away(process: Process, proxy: FaultProxy) -> None:
     """Nobody listens any more, and the process knows it."""
     await proxy.refuse()
-    while not process.redis.is_away:
-        with suppress(RedisAwayError):
+    while not process.redis.is_unavailable:
+        with suppress(RedisUnavailableError):
             await process.redis.ping()

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from domain.calls.events import Call, Channel, Token
 from domain.stored.journal import DeliveryRecord
 from domain.subscribers.partitions import PARTITIONS, partition_of
-from managers.redis.client import RedisAwayError, RedisManager
+from managers.redis.client import RedisManager, RedisUnavailableError
 from managers.storage.postgres import PostgresManager
 from services.claims.accepted_pairs import AcceptedPairs
 from services.claims.claiming import CheckedChannel
@@ -26,7 +26,7 @@ from services.monitoring.metrics import Metrics
 from services.stores import keys
 from services.stores.journal import Journal
 from tests.faults.proxy import FaultProxy
-from tests.wiring import outbox_on, spool_on
+from tests.wiring import add_entry, outbox_on, spool_on
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 NOWHERE = PostgresManager("postgresql://postgres@/postgres?host=/nonexistent")
@@ -183,7 +183,7 @@ async def test_a_lost_answer_is_asked_for_again(redis_url: str, redis_manager: R
         outbox = outbox_on(lossy, NOWHERE)
         await outbox.claim([request("c0", "So0", 1)])
         proxy.lose_reply_to(b"EVALSHA")
-        with pytest.raises(RedisAwayError):
+        with pytest.raises(RedisUnavailableError):
             await outbox.claim([request("c1", "So1", 7, 8)])
         assert await outbox.claim([request("c1", "So1", 7, 8)]) == [{7, 8}]
         assert await outbox.size() == 3
@@ -191,7 +191,7 @@ async def test_a_lost_answer_is_asked_for_again(redis_url: str, redis_manager: R
         await outbox.begin(entries)
         proxy.lose_reply_to(b"MULTI")
         records = [delivered(e) for e in entries]
-        with pytest.raises(RedisAwayError):
+        with pytest.raises(RedisUnavailableError):
             await outbox.finish(entries, records)
         await outbox.finish(entries, records)
         assert await outbox.size() == 0
@@ -292,9 +292,9 @@ async def test_burying_is_done_once(outbox: Outbox, redis_manager: RedisManager)
     [entry] = await take(outbox, "anna")
     await outbox.begin([entry])
     record = replace(delivered(entry), status="dead", reason="message is too long")
-    await outbox.bury(entry, "message is too long", [record])
-    await outbox.bury(entry, "message is too long", [record])
-    [letter] = (await DeadLetters(redis_manager, Metrics()).page()).letters
+    await outbox.dead_letter(entry, "message is too long", [record])
+    await outbox.dead_letter(entry, "message is too long", [record])
+    [letter] = (await DeadLetters(redis_manager, Metrics()).page()).dead_letters
     assert (letter.outgoing, letter.reason) == (entry.alert, "message is too long")
     assert await outbox.size() == 0
     assert await redis_manager.exists(*map(keys.IN_FLIGHT.of, range(PARTITIONS))) == 0
@@ -304,10 +304,10 @@ async def test_burying_is_done_once(outbox: Outbox, redis_manager: RedisManager)
 
 
 async def test_an_unreadable_alert_is_buried_and_blocks_nobody(outbox: Outbox, redis_manager: RedisManager) -> None:
-    await redis_manager.xadd(keys.OUTBOX.of(partition_of(7)), {"alert": b"\xff not json"})
+    await add_entry(redis_manager, keys.OUTBOX.of(partition_of(7)), {"alert": b"\xff not json"})
     await outbox.claim([request("c1", "So1", 7)])
     assert [e.alert.user_id for e in await take(outbox, "anna")] == [7]
-    [letter] = (await DeadLetters(redis_manager, Metrics()).page()).letters
+    [letter] = (await DeadLetters(redis_manager, Metrics()).page()).dead_letters
     assert letter.outgoing is None
     assert letter.reason.startswith("unreadable")
 
@@ -422,7 +422,7 @@ async def test_one_of_several_leases_that_is_lost_stops_the_whole_claim(redis_ma
 
 
 def fenced_outbox(redis: RedisManager, numbers: dict[str, int]) -> Outbox:
-    """Whoever holds these leases under these numbers, as far as he knows."""
+    """Whoever holds these leases under these numbers, as far as they know."""
     return Outbox(
         redis,
         Journal(redis, NOWHERE),

@@ -9,7 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from domain.calls.events import Call
-from managers.redis.client import RedisAwayError, RedisManager
+from managers.redis.client import RedisManager, RedisUnavailableError
 from managers.storage.postgres import PostgresManager
 from runtime.errors import TransientError
 from services.claims import stored_calls
@@ -35,9 +35,9 @@ async def test_memory_then_redis_then_postgres(redis_url: str, postgres_manager:
         # PostgreSQL does not know it yet, and Redis cannot be asked.
         calls = StoredCalls(redis, postgres_manager)
         await proxy.refuse()
-        with pytest.raises(RedisAwayError):
+        with pytest.raises(RedisUnavailableError):
             await calls.find(ALERT)
-        await proxy.mend()
+        await proxy.repair()
         await journal.drain_all()
         await proxy.refuse()
         assert msgspec.json.decode(await calls.find(ALERT) or b"", type=Call) == call_of("c1", "So1")

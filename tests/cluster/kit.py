@@ -10,6 +10,7 @@ from managers.redis.client import Argument, RedisManager, Reply
 from managers.redis.scripts import Script
 from services.cluster.leases import Leases
 from services.cluster.members import ALL_ROLES, Members, Shard
+from services.cluster.ownership import Share
 from services.cluster.partition_owner import PartitionOwner
 from services.stores import keys
 
@@ -94,13 +95,13 @@ class Process:
 
         async def gained(partitions: frozenset[int]) -> None:
             process.working |= partitions
-            numbers = process.owner.fences(partitions)
+            numbers = process.owner.share.fences(partitions)
             process.gained += [(p, numbers[f"match:{p}"]) for p in sorted(partitions)]
 
         async def lost(partitions: frozenset[int]) -> None:
             process.working -= partitions
 
-        owner = PartitionOwner(leases, members, "match", gained=gained, lost=lost)
+        owner = PartitionOwner(Share(leases, "match"), members, gained=gained, lost=lost)
         process = cls(leases, members, owner)
         return process
 

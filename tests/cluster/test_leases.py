@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from managers.redis.client import RedisAwayError, RedisManager, RedisReplyError
+from managers.redis.client import RedisManager, RedisReplyError, RedisUnavailableError
 from services.claims.claiming import CLAIM, ClaimRequest, claim_command
 from services.cluster.fencing import LeaseLostError, lease_lost
 from services.cluster.leases import Leases, Progress
@@ -121,7 +121,7 @@ async def test_a_lost_reply_costs_nothing(world: World, redis_url: str) -> None:
         await ada.release(["match:2"])  # Redis knows all scripts now: what is asked is executed
         for operation in (lambda: ada.acquire(["match:1"]), ada.renew):
             proxy.lose_reply_to(b"match:1")
-            with pytest.raises(RedisAwayError):
+            with pytest.raises(RedisUnavailableError):
                 await operation()
             await operation()
         assert proxy.lost == 2
@@ -186,19 +186,19 @@ async def test_while_redis_is_away_only_who_is_alone_leads_on(world: World, redi
         await among_others.acquire(["match:1"])
         await proxy.refuse()
         for leases in (lonely, among_others):
-            with pytest.raises(RedisAwayError):
+            with pytest.raises(RedisUnavailableError):
                 await leases.renew()
         await world.wait(TTL_S * 0.999)
         assert lonely.is_valid("ingest")
         assert not among_others.is_valid("match:1")
-        with pytest.raises(RedisAwayError):
+        with pytest.raises(RedisUnavailableError):
             await lonely.renew()
         await world.wait(TTL_S * 0.9)
         assert lonely.is_valid("ingest")
         # A process that was frozen for long has not asked whether Redis is still away.
         await world.wait(TTL_S)
         assert not lonely.is_valid("ingest")
-        await proxy.mend()
+        await proxy.repair()
         assert await lonely.renew() == frozenset()
         assert lonely.is_valid("ingest")
         # Redis is there: being alone is no excuse any more.
@@ -239,9 +239,9 @@ async def test_a_leader_that_does_not_renew_stops_and_another_leads(redis_manage
 
 async def test_an_error_of_the_leader_gives_the_lease_back(redis_manager: RedisManager) -> None:
     async def work(_: Progress) -> None:
-        raise RedisAwayError("away")
+        raise RedisUnavailableError("away")
 
     ada = Leases(redis_manager, "ada")
-    with pytest.raises(RedisAwayError):
+    with pytest.raises(RedisUnavailableError):
         await ada.lead("poller", work, lambda: None)
     assert await Leases(redis_manager, "ben").acquire(["poller"]) == {"poller"}

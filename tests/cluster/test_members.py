@@ -8,7 +8,7 @@ from typing import cast
 
 import pytest
 
-from managers.redis.client import Argument, RedisAwayError, RedisManager, Reply
+from managers.redis.client import Argument, RedisManager, RedisUnavailableError, Reply
 from managers.redis.scripts import Script
 from runtime.clock import Clock
 from runtime.errors import FatalError
@@ -153,7 +153,7 @@ async def test_while_redis_is_away_the_last_view_stays(redis_url: str) -> None:
         ada = Members(redis, "ada", ALL_ROLES)
         await ada.join()
         await proxy.refuse()
-        with pytest.raises(RedisAwayError):
+        with pytest.raises(RedisUnavailableError):
             await ada.beat()
         assert ada.alone
         assert owners(ada) == ["ada"]

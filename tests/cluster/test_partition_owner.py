@@ -10,10 +10,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from domain.subscribers.partitions import ALL, PARTITIONS
-from managers.redis.client import RedisAwayError, RedisManager
+from managers.redis.client import RedisManager, RedisUnavailableError
 from services.cluster.fencing import LeaseLostError
 from services.cluster.leases import Leases
 from services.cluster.members import ALL_ROLES, Member, Members, Shard
+from services.cluster.ownership import Share
 from services.cluster.partition_owner import PartitionOwner, assigned
 from tests.cluster.kit import TTL_S, Process, SlowRedis, World
 from tests.faults.proxy import FaultProxy
@@ -64,28 +65,28 @@ async def start(world: World, name: str, shard: Shard | None = None) -> Process:
 async def test_a_joining_process_gets_its_share_when_the_other_has_finished(world: World) -> None:
     ada = await start(world, "ada")
     await ada.round()
-    assert ada.owner.owned == ada.working == ALL
+    assert ada.owner.share.owned == ada.working == ALL
     ben = await start(world, "ben")
     await ben.round()
-    assert ben.owner.owned == frozenset()
+    assert ben.owner.share.owned == frozenset()
     await ada.round()
-    assert ada.owner.owned == ada.working == FIRST_HALF
+    assert ada.owner.share.owned == ada.working == FIRST_HALF
     await ben.round()
-    assert ben.owner.owned == ben.working == ALL - FIRST_HALF
+    assert ben.owner.share.owned == ben.working == ALL - FIRST_HALF
 
 
 async def test_a_dead_one_is_followed_after_its_time(world: World) -> None:
     ada, ben = await start(world, "ada", Shard(1, 2)), await start(world, "ben", Shard(2, 2))
     for process in (ada, ben, ada):
         await process.round()
-    assert ada.owner.owned == FIRST_HALF
+    assert ada.owner.share.owned == FIRST_HALF
     await world.wait(TTL_S * 0.8)
     await ada.round()
-    assert ada.owner.owned == FIRST_HALF
+    assert ada.owner.share.owned == FIRST_HALF
     await world.wait(TTL_S * 0.3)
     await ada.round()
-    assert ada.owner.owned == ALL
-    assert ben.owner.owned == frozenset()
+    assert ada.owner.share.owned == ALL
+    assert ben.owner.share.owned == frozenset()
 
 
 async def test_leaving_hands_over_at_once(world: World) -> None:
@@ -97,7 +98,7 @@ async def test_leaving_hands_over_at_once(world: World) -> None:
     await ben.owner.step()  # the loop may turn once more
     assert ben.working == set()
     await ada.round()
-    assert ada.owner.owned == ALL
+    assert ada.owner.share.owned == ALL
 
 
 async def test_after_a_restart_everything_is_there_at_once(world: World) -> None:
@@ -105,7 +106,7 @@ async def test_after_a_restart_everything_is_there_at_once(world: World) -> None
     await before.round()
     after = await start(world, "ada")
     await after.round()
-    assert after.owner.owned == ALL
+    assert after.owner.share.owned == ALL
     numbers = dict(before.gained)
     assert all(number > numbers[p] for p, number in after.gained)
 
@@ -117,26 +118,26 @@ async def test_what_is_in_flight_is_finished_under_the_old_number(world: World) 
     async def gained(_: frozenset[int]) -> None: ...
 
     async def lost(partitions: frozenset[int]) -> None:
-        assert not owner.owned & partitions
+        assert not owner.share.owned & partitions
         await may_finish.wait()
-        finished.append(owner.fences(partitions))
+        finished.append(owner.share.fences(partitions))
 
     ada = await start(world, "ada")
-    owner = PartitionOwner(ada.leases, ada.members, "match", gained=gained, lost=lost)
+    owner = PartitionOwner(Share(ada.leases, "match"), ada.members, gained=gained, lost=lost)
     await owner.step()
     ben = await start(world, "ben")
     await ada.members.beat()
     handing_over = asyncio.create_task(owner.step())
     for _ in range(3):
         await ben.round()
-        assert ben.owner.owned == frozenset()
+        assert ben.owner.share.owned == frozenset()
     may_finish.set()
     await handing_over
     assert [len(numbers) for numbers in finished] == [8]
     await ben.round()
-    assert ben.owner.owned == ALL - FIRST_HALF
+    assert ben.owner.share.owned == ALL - FIRST_HALF
     with pytest.raises(LeaseLostError):
-        owner.fences([1])
+        owner.share.fences([1])
 
 
 async def test_who_cannot_begin_gives_back_and_who_cannot_finish_keeps(world: World) -> None:
@@ -146,31 +147,31 @@ async def test_who_cannot_begin_gives_back_and_who_cannot_finish_keeps(world: Wo
         nonlocal failures
         failures -= 1
         if failures >= 0:
-            raise RedisAwayError("away")
+            raise RedisUnavailableError("away")
 
     async def succeeds(_: frozenset[int]) -> None: ...
 
     ada = await start(world, "ada")
-    beginner = PartitionOwner(ada.leases, ada.members, "match", gained=fails, lost=succeeds)
-    with pytest.raises(RedisAwayError):
+    beginner = PartitionOwner(Share(ada.leases, "match"), ada.members, gained=fails, lost=succeeds)
+    with pytest.raises(RedisUnavailableError):
         await beginner.step()
-    assert beginner.owned == frozenset()
+    assert beginner.share.owned == frozenset()
     await beginner.step()
-    assert beginner.owned == ALL
+    assert beginner.share.owned == ALL
     await beginner.give_up()
 
-    finisher = PartitionOwner(ada.leases, ada.members, "match", gained=succeeds, lost=fails)
+    finisher = PartitionOwner(Share(ada.leases, "match"), ada.members, gained=succeeds, lost=fails)
     await finisher.step()
     ben = await start(world, "ben")
     await ada.members.beat()
     failures = 1
-    with pytest.raises(RedisAwayError):
+    with pytest.raises(RedisUnavailableError):
         await finisher.step()
     await ben.round()
-    assert ben.owner.owned == frozenset()
+    assert ben.owner.share.owned == frozenset()
     await finisher.step()
     await ben.round()
-    assert ben.owner.owned == ALL - FIRST_HALF
+    assert ben.owner.share.owned == ALL - FIRST_HALF
 
 
 async def test_an_expired_lease_is_lost_without_redis(world: World, redis_url: str) -> None:
@@ -180,12 +181,12 @@ async def test_an_expired_lease_is_lost_without_redis(world: World, redis_url: s
         await ada.round()
         await proxy.refuse()
         await world.wait(TTL_S)
-        assert ada.owner.owned == frozenset()
+        assert ada.owner.share.owned == frozenset()
         await ada.owner.drop_expired()
         assert ada.working == set()
-        await proxy.mend()
+        await proxy.repair()
         await ada.round()
-        assert ada.owner.owned == ada.working == ALL
+        assert ada.owner.share.owned == ada.working == ALL
 
 
 async def test_the_loops_divide_the_work_and_take_over(redis_manager: RedisManager) -> None:
@@ -197,10 +198,10 @@ async def test_the_loops_divide_the_work_and_take_over(redis_manager: RedisManag
 
         async def note(_: frozenset[int]) -> None:
             async with changed:
-                shares[name] = owner.owned
+                shares[name] = owner.share.owned
                 changed.notify_all()
 
-        owner = PartitionOwner(leases, members, "match", gained=note, lost=note, step_every_s=0.05)
+        owner = PartitionOwner(Share(leases, "match"), members, gained=note, lost=note, step_every_s=0.05)
         jobs = [members.run(lambda: None), leases.run(lambda: None), owner.run(lambda: None)]
         return [group.create_task(job) for job in jobs]
 
@@ -284,10 +285,10 @@ class Cluster:
             redis.request_takes_s = redis.reply_takes_s = 0.0
 
     def check(self) -> None:
-        owned = [p for process in self.processes.values() for p in process.owner.owned]
+        owned = [p for process in self.processes.values() for p in process.owner.share.owned]
         assert len(owned) == len(set(owned)), "two believe to own the same"
         for process in self.processes.values():
-            assert process.owner.owned <= process.working
+            assert process.owner.share.owned <= process.working
             for partition, number in process.gained:
                 assert number > self.highest.get(partition, 0)
                 self.highest[partition] = number
@@ -316,4 +317,4 @@ async def test_never_two_owners_of_one_partition(
             for name in list(cluster.processes):
                 await cluster.do("round", name)
                 cluster.check()
-        assert {p for process in cluster.processes.values() for p in process.owner.owned} == ALL
+        assert {p for process in cluster.processes.values() for p in process.owner.share.owned} == ALL

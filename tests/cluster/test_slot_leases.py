@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from telegram.error import TelegramError, TimedOut
 
 from embedded.valkey import EmbeddedRedis
-from managers.redis.client import Argument, RedisAwayError, RedisManager, Reply
+from managers.redis.client import Argument, RedisManager, RedisUnavailableError, Reply
 from managers.redis.scripts import Script, packed
 from managers.telegram.rate_limiter import Answer, Lane, Limit, TelegramRateLimiter
 from services.cluster.slot_leases import LEASE_S, RENEW, RENEWED_EACH_S, SlotLeases
@@ -39,7 +39,7 @@ class VirtualRedis:
 
     client: Any
     step_s: float = 0.0
-    away: bool = False
+    unavailable: bool = False
     loses_replies: bool = False
     calls: int = 0
 
@@ -76,12 +76,12 @@ class Wire(RedisManager):
 
     async def script(self, script: Script, keys: Sequence[str], args: Sequence[Argument]) -> Reply:
         await self._pass()
-        if self._server.away:
-            raise RedisAwayError("away")
+        if self._server.unavailable:
+            raise RedisUnavailableError("away")
         reply = self._server.execute(script, keys, args)
         await self._pass()
         if self._server.loses_replies:
-            raise RedisAwayError("the reply was lost")
+            raise RedisUnavailableError("the reply was lost")
         return reply
 
     async def _pass(self) -> None:
@@ -377,14 +377,14 @@ def test_without_redis_a_sender_keeps_what_its_lease_covers_and_then_nothing(red
         sender = scene.sender()
         async with sender.working():
             await asyncio.sleep(QUARANTINE_S + 2)
-            away_at, scene.redis.away = virtual_clock(), True
+            away_at, scene.redis.unavailable = virtual_clock(), True
             await asyncio.sleep(1)
             assert sender.slots == 30
             await asyncio.sleep(LEASE_S)
             assert sender.slots == 0
             await asyncio.sleep(20)
             assert scene.arrivals(away_at + LEASE_S + 1, math.inf) == 0
-            scene.redis.away = False
+            scene.redis.unavailable = False
             await asyncio.sleep(LEASE_S + 2)
             assert sender.slots == 30
         await scene.settle()
@@ -406,12 +406,12 @@ def test_who_has_to_say_that_redis_takes_nothing_can_say_it(redis_client: Any) -
         )
         async with gateway.working(), other.working():
             await asyncio.sleep(QUARANTINE_S + 2)
-            away_at, scene.redis.away = virtual_clock(), True
+            away_at, scene.redis.unavailable = virtual_clock(), True
             await asyncio.sleep(2 * LEASE_S + 1)
             assert (gateway.slots, other.slots) == (1, 0)
             await asyncio.sleep(20)
             assert 10 <= scene.arrivals(away_at + 2 * LEASE_S + 2, math.inf) <= 20
-            scene.redis.away = False
+            scene.redis.unavailable = False
             await asyncio.sleep(QUARANTINE_S + 2)
             assert gateway.slots + other.slots >= 28
         await scene.settle()
@@ -430,7 +430,7 @@ def test_one_that_is_alone_needs_no_redis_and_no_patience(redis_client: Any) -> 
         async with alone.working():
             await asyncio.sleep(LEASE_S + 1)
             assert alone.slots == 30
-            scene.redis.away = True
+            scene.redis.unavailable = True
             for _ in range(40):
                 await asyncio.sleep(0.5)
                 assert alone.slots == 30

@@ -138,16 +138,15 @@ def services(
         presets=presets,
         subscriptions=subscriptions,
         history=SubscriberHistory(postgres_manager),
+        sharing=SharingService(redis=redis_manager, postgres=postgres_manager, journal=journal, clock=clock),
         clock=clock,
     )
     return services_of(
         **fields_of(users),
         subscriptions=subscriptions,
-        presets=presets,
-        sharing=SharingService(redis=redis_manager, postgres=postgres_manager, journal=journal, clock=clock),
         bot_username=lambda: BOT_USERNAME,
         channels=channels,
-        monitoring=Monitoring(),
+        monitor=Monitoring(),
         inputs=InputsService(redis_manager),
         telegram=conversation,
         texts=Texts.load(),

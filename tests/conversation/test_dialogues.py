@@ -24,11 +24,11 @@ async def test_a_new_user_picks_a_preset(ann: Person, services: Services) -> Non
     assert "Early gems is on" in words(menu, "edited")
     assert "Follows the preset Early gems" in words(menu, "edited")
     assert [one.how for one in menu] == ["edited", "answered"]
-    (first,) = (await services.subscribers.require(USER_ID)).filter_sets
+    (first,) = (await services.subscribers.subscribers.require(USER_ID)).filter_sets
     assert first.rules == PRESETS[0].rules
     assert "Welcome back" in words(await ann.writes("/start"))
     await ann.taps(picks[0])
-    assert len((await services.subscribers.require(USER_ID)).filter_sets) == 1
+    assert len((await services.subscribers.subscribers.require(USER_ID)).filter_sets) == 1
 
 
 async def test_status_and_plans(ann: Person, clock: Clock) -> None:
@@ -49,10 +49,10 @@ async def test_alerts_are_paused(ann: Person, services: Services) -> None:
     await ann.taps(ApplyPreset(PRESETS[0].key).pack())
     menu = await ann.taps(button(await ann.writes("/settings"), "⏸ Pause"))
     assert "Paused" in words(menu, "edited")
-    assert (await services.subscribers.require(USER_ID)).paused
-    assert "Alerts come again" in words(await ann.writes("/resume"))
+    assert (await services.subscribers.subscribers.require(USER_ID)).paused
+    assert "Alerts are on again" in words(await ann.writes("/resume"))
     assert "Paused" in words(await ann.writes("/pause"))
-    assert (await services.subscribers.require(USER_ID)).paused
+    assert (await services.subscribers.subscribers.require(USER_ID)).paused
 
 
 async def test_strangers_are_asked_to_start(ann: Person) -> None:
@@ -72,9 +72,9 @@ async def test_a_person_who_blocks_the_bot_is_not_written_to(ann: Person, servic
     assert await ann.changes_membership("kicked") == []
     await ann.writes("/start")
     await ann.changes_membership("kicked")
-    assert (await services.subscribers.require(USER_ID)).unreachable
+    assert (await services.subscribers.subscribers.require(USER_ID)).unreachable
     await ann.changes_membership("member")
-    assert not (await services.subscribers.require(USER_ID)).unreachable
+    assert not (await services.subscribers.subscribers.require(USER_ID)).unreachable
 
 
 async def test_admins_see_health(admin: Person) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
-from typing import Any, ClassVar, cast
+from typing import ClassVar
 
 import pytest
 import structlog
@@ -101,15 +101,15 @@ class Inputs:
 
     def __init__(self) -> None:
         self.expected: Expected | None = None
-        self.away = False
+        self.unavailable = False
 
     async def take(self, user_id: int) -> Expected | None:
-        if self.away:
+        if self.unavailable:
             raise TransientError("away")
         return self.expected
 
     async def cancel(self, user_id: int) -> None:
-        if self.away:
+        if self.unavailable:
             raise TransientError("away")
         self.expected = None
 
@@ -209,7 +209,7 @@ async def test_a_command_or_a_tap_withdraws_the_question(ann: Person, inputs: In
 
 
 async def test_commands_work_while_questions_are_away(ann: Person, inputs: Inputs) -> None:
-    inputs.away = True
+    inputs.unavailable = True
     assert texts_of(await ann.writes("/status")) == ["Ann <b> says /status"]
     assert texts_of(await ann.writes("20k")) == [TEXTS.render("error.transient")]
 
@@ -307,7 +307,7 @@ async def test_a_command_without_help_is_refused_at_start(
     inputs: Inputs, conversation: RecordedConversation, app: AnyApplication
 ) -> None:
     class Undocumented(BotBase):
-        services = cast("Any", type("Few", (), {"texts": TEXTS}))
+        services = services_of(texts=TEXTS)
 
         @command("mystery", help="help.mystery")
         async def mystery(self, turn: Turn) -> None: ...

@@ -58,14 +58,14 @@ forged = st.one_of(
 
 @pytest.fixture
 async def victim(ann: Person, ben: Person, services: Services) -> Subscriber:
-    """Ben with two filters; Ann, who forges, has one of her own."""
+    """Ben with two filters; Ann, who forges, has one as well."""
     await ann.writes("/start")
     await ann.taps("addset")
     await ben.writes("/start")
     await ben.taps("addset")
     await ben.taps("addset")
-    await services.filter_sets.set_rule(BEN_ID, 2, "market_cap_usd", Range(123_456.0))
-    return await services.filter_sets.rename_set(BEN_ID, 2, SECRET)
+    await services.subscribers.sets.set_rule(BEN_ID, 2, "market_cap_usd", Range(123_456.0))
+    return await services.subscribers.sets.rename_set(BEN_ID, 2, SECRET)
 
 
 @settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -79,8 +79,8 @@ async def test_no_forged_button_reaches_somebody_else(
             assert [one.how for one in said][-1] in {"answered", "alerted"}
             assert not any(SECRET in (one.text or "") or "$123" in (one.text or "") for one in said)
     assert not [entry for entry in logs if entry["log_level"] in {"error", "critical"}]
-    assert await services.subscribers.require(BEN_ID) == victim
-    assert all(s.user_id == USER_ID for s in (await services.subscribers.require(USER_ID)).filter_sets)
+    assert await services.subscribers.subscribers.require(BEN_ID) == victim
+    assert all(s.user_id == USER_ID for s in (await services.subscribers.subscribers.require(USER_ID)).filter_sets)
 
 
 @pytest.mark.parametrize("prefix", PREFIXES)
@@ -96,8 +96,8 @@ async def test_a_number_that_is_not_ones_own_is_refused(
     values |= {"value": True}
     if prefix == "flag":
         values["field_key"] = "mint_revoked"
-    before = await services.subscribers.require(USER_ID)
+    before = await services.subscribers.subscribers.require(USER_ID)
     data = kind(**{name: values[name] for name in kind.__struct_fields__}).pack()
     assert [one.how for one in await ann.taps(data)] == ["alerted"]
-    assert await services.subscribers.require(BEN_ID) == victim
-    assert await services.subscribers.require(USER_ID) == before
+    assert await services.subscribers.subscribers.require(BEN_ID) == victim
+    assert await services.subscribers.subscribers.require(USER_ID) == before

@@ -2,33 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from dataclasses import fields, is_dataclass
+from typing import Any, get_type_hints
 
 from handlers.conversation.base import Services
 from services.subscribers.group import SubscriberServices
 
 
 def services_of(**collaborators: object) -> Services:
-    """Take what the bot under test needs; whatever it does not need is not there."""
-    absent = dict.fromkeys(set(Services.__dataclass_fields__) - set(collaborators))
-    return Services(**cast("Any", {**absent, **collaborators}))
-
-
-def users_of(services: Services) -> SubscriberServices:
-    """The subscribers' services of a bot as one group, as `composition` makes them."""
-    return SubscriberServices(
-        subscribers=services.subscribers,
-        sets=services.filter_sets,
-        roster=services.roster,
-        loading=services.loading,
-    )
+    """Take what the bot under test needs, by name; whatever it does not need is not there."""
+    left = dict(collaborators)
+    groups: dict[str, Any] = {}
+    kinds: dict[str, Any] = {name: kind for name, kind in get_type_hints(Services).items() if is_dataclass(kind)}
+    for name, group in kinds.items():
+        groups[name] = group(**{field.name: left.pop(field.name, None) for field in fields(group)})
+    assert not left, f"no group has {', '.join(left)}"
+    return Services(**groups)
 
 
 def fields_of(users: SubscriberServices) -> dict[str, object]:
-    """The fields of `Services` that the group fills."""
-    return {
-        "subscribers": users.subscribers,
-        "filter_sets": users.sets,
-        "roster": users.roster,
-        "loading": users.loading,
-    }
+    """What the group holds, by name."""
+    return {field.name: getattr(users, field.name) for field in fields(users)}

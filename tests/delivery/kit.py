@@ -15,7 +15,7 @@ from msgspec import Struct
 from domain.calls.events import Call, Channel, Token
 from domain.calls.score import score
 from domain.filters.registry import FilterSet, Range
-from domain.matching.matcher import Matcher, Waiting
+from domain.matching.matcher import Matcher, PendingPair
 from domain.payments.plans import load_plans
 from domain.stored.alerts import WaitingCall
 from domain.stored.journal import DeliveryRecord
@@ -53,6 +53,7 @@ from services.stores import keys
 from services.stores.journal import Journal
 from services.subscribers.group import SubscriberServices
 from services.subscribers.presets import PresetsService, PresetsStore
+from services.subscribers.sharing import SharingService
 from services.subscribers.store import SubscribersStore
 from services.subscribers.versions import SubscriberHistory
 from tests.wiring import held_calls_on, outbox_on, spool_on
@@ -112,6 +113,7 @@ def users_service(
         presets=PresetsService((), store=PresetsStore(redis, NOWHERE, journal), clock=clock),
         subscriptions=SubscriptionsService(load_plans((CONFIG / "plans.toml").read_text("utf-8")), clock=clock),
         history=SubscriberHistory(NOWHERE),
+        sharing=SharingService(redis=redis, postgres=NOWHERE, journal=journal, clock=clock),
         clock=clock,
         returned=held.bring_forward if held else None,
     )
@@ -132,7 +134,7 @@ def claim_of(
     *users: int,
     rated: int | None = None,
     late_s: float | None = None,
-    waiting: Sequence[Waiting] = (),
+    waiting: Sequence[PendingPair] = (),
     decided_at: datetime | None = None,
 ) -> ClaimRequest:
     return ClaimRequest(
@@ -175,7 +177,7 @@ class Way(Struct):
     names: int = 0
 
     async def person(self, **preferences: Any) -> SandboxUser:
-        """Somebody who subscribed and wants his alerts this way."""
+        """Somebody who subscribed and wants their alerts this way."""
         self.names += 1
         person = self.telegram.user(f"Ann {self.names}")
         await person.send("/start")
@@ -221,10 +223,10 @@ class Way(Struct):
         due = await self.due_times.due([Place(DIGEST, partition) for partition in range(PARTITIONS)], at)
         return [one.user_id for one in due]
 
-    async def buried(self) -> list[str]:
+    async def dead_lettered(self) -> list[str]:
         """Why each of the dead letters is one."""
         page = await DeadLetters(self.redis, self.metrics).page()
-        return [letter.reason for letter in page.letters]
+        return [letter.reason for letter in page.dead_letters]
 
     async def fates(self) -> list[DeliveryRecord]:
         """What the journal says became of alerts, in order."""

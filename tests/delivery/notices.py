@@ -14,7 +14,7 @@ from domain.subscribers.subscriber import Subscriber
 from managers.telegram.rate_limiter import Lane
 from services.delivery.composing import Composed, Composer
 from services.delivery.kinds import Kind
-from services.delivery.turns import Waiting
+from services.delivery.turns import QueuedMessage
 from tests.delivery.kit import NOW
 
 NOTICES = Rules(needs_plan=False, fresh_for=timedelta(hours=1), when_stale="drop")
@@ -31,7 +31,7 @@ class NoticeComposer(Composer):
     ) -> Kind:
         return Kind(name=name, payload=Notice, lane=lane, rules=rules, composer=self, merges=merges)
 
-    def compose(self, together: Sequence[Waiting], subscriber: Subscriber) -> Composed:
+    def compose(self, together: Sequence[QueuedMessage], subscriber: Subscriber) -> Composed:
         notices = [waiting.payload_as(Notice) for waiting in together]
         lines = [f"{one.text}{' (again)' * w.may_repeat}" for one, w in zip(notices, together, strict=True)]
         if together[0].verdict.is_late:

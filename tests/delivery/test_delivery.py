@@ -12,8 +12,8 @@ from domain.subscribers.subscriber import Card, Destination, MessageKind
 from managers.telegram.rate_limiter import Lane
 from sandbox.telegram.faults import Fault
 from services.delivery import delivery
-from services.delivery.sending import Place
-from services.delivery.turns import Waiting
+from services.delivery.sending import ChatTarget
+from services.delivery.turns import QueuedMessage
 from tests.claims.alert_path import until
 from tests.delivery.kit import NOW, Way, call_of, claim_of, texts_of, way_of, whole_way
 from texts.markup import MAX_TEXT_UTF16, utf16_length
@@ -108,8 +108,8 @@ async def test_sounds_are_chosen_by_kind(
     calls = [call_of(n) for n in range(len(late))]
     await way.claim(*(claim_of(call, ann.id, late_s=s) for call, s in zip(calls, late, strict=True)))
     entries = await way.outbox.recover("other") + await way.outbox.read("other", count=9, block_ms=10)
-    waiting = [Waiting(entry=entry, call=call) for entry, call in zip(entries, calls, strict=True)]
-    composed = way.kinds.message(waiting, await way.users.subscribers.require(ann.id), Place(ann.id))
+    waiting = [QueuedMessage(entry=entry, call=call) for entry, call in zip(entries, calls, strict=True)]
+    composed = way.kinds.message(waiting, await way.users.subscribers.require(ann.id), ChatTarget(ann.id))
     assert composed.message.silent == expected
 
 
@@ -297,7 +297,7 @@ async def test_what_a_dead_sender_took_is_found_and_what_is_in_hand_is_not(
     async with asyncio.timeout(15), way.manager.slot(ann.id, Lane.ALERT), way.sending():
         await way.claim(claim_of(call_of(1), ann.id))
         await until(lambda: bool(way.delivery.held))
-        # Somebody reads what is not his any more, and dies.
+        # Somebody reads what is not theirs any more, and dies.
         partition = [partition_of(ben.id)]
         await way.delivery.release(partition)
         await way.claim(claim_of(call_of(2), ben.id))

@@ -33,13 +33,13 @@ async def test_the_night_is_quiet_and_the_morning_tells(way: Way) -> None:
     [strong] = texts_of(ann)
     assert "T7" in strong
     way.clock.now = MORNING - timedelta(seconds=1)
-    assert await way.schedule.look() == 0
+    assert await way.schedule.poll() == 0
     way.clock.now = MORNING
     address = calls[0].token.address
     way.market.tokens[address] = Token(address=address, market_cap_usd=120_000)
     way.market.peaks[address] = 300_000
-    assert await way.schedule.look() == 1
-    assert await way.schedule.look() == 0
+    assert await way.schedule.poll() == 1
+    assert await way.schedule.poll() == 0
     await way.deliver()
     digest = texts_of(ann)[-1]
     assert "While it was quiet: 2 calls" in digest
@@ -55,7 +55,7 @@ async def test_the_night_is_quiet_and_the_morning_tells(way: Way) -> None:
     ]
     assert await way.redis.exists(keys.HELD_CALLS.of(ann.id), keys.DUE.of(DIGEST, partition_of(ann.id))) == 0
     assert await way.outbox.size() == 0
-    assert (way.metrics.counts.alerts_put_aside, way.metrics.counts.digests_sent) == (2, 1)
+    assert (way.metrics.counts.alerts_deferred, way.metrics.counts.digests_sent) == (2, 1)
 
 
 async def test_beyond_the_cap_the_best_come_and_the_rest_is_told_at_the_full_hour(way: Way) -> None:
@@ -66,7 +66,7 @@ async def test_beyond_the_cap_the_best_come_and_the_rest_is_told_at_the_full_hou
     [merged] = texts_of(ann)
     assert [n for n in range(5) if f"T{n}\n" in merged] == [1, 3]
     way.clock.now = datetime(2026, 11, 20, 13, tzinfo=UTC)
-    assert await way.schedule.look() == 1
+    assert await way.schedule.poll() == 1
     await way.deliver()
     digest = texts_of(ann)[-1]
     assert "Beyond your alerts per hour: 3 calls" in digest
@@ -75,7 +75,7 @@ async def test_beyond_the_cap_the_best_come_and_the_rest_is_told_at_the_full_hou
     await way.claim(*(claim_of(call, ann.id, rated=s, decided_at=way.clock.now) for call, s in later))
     await way.deliver()
     assert "T9" in texts_of(ann)[-1]
-    assert len([one for one in await way.policy.came_up(ann.id, way.clock.now) if one.sent]) == 3
+    assert len([one for one in await way.policy.recent_alerts(ann.id, way.clock.now) if one.sent]) == 3
 
 
 async def test_a_long_night_makes_several_digests_with_every_call_once(way: Way) -> None:
@@ -86,7 +86,7 @@ async def test_a_long_night_makes_several_digests_with_every_call_once(way: Way)
     await way.claim(*(claim_of(call, ann.id, rated=50) for call in calls))
     await way.deliver()
     way.clock.now = MORNING
-    assert await way.schedule.look() == 3
+    assert await way.schedule.poll() == 3
     await way.deliver()
     digests = texts_of(ann)
     assert all(text.count("⏱ reached me 9m 59s late") == len(text.split("⏱")) - 1 > 0 for text in digests)
@@ -102,10 +102,10 @@ async def test_a_digest_waits_for_the_end_of_a_snooze(way: Way) -> None:
         ann.id, lambda p: type(p)(snoozed_until=MORNING + timedelta(hours=1))
     )
     way.clock.now = MORNING
-    assert await way.schedule.look() == 0
+    assert await way.schedule.poll() == 0
     assert await way.due(MORNING) == []
     way.clock.now = MORNING + timedelta(hours=1)
-    assert await way.schedule.look() == 1
+    assert await way.schedule.poll() == 1
 
 
 async def test_a_digest_that_may_have_arrived_is_marked(way: Way) -> None:
@@ -113,7 +113,7 @@ async def test_a_digest_that_may_have_arrived_is_marked(way: Way) -> None:
     await way.claim(claim_of(call_of(1), ann.id, rated=50))
     await way.deliver()
     way.clock.now = MORNING
-    await way.schedule.look()
+    await way.schedule.poll()
     entries = await way.outbox.read("sender", count=9, block_ms=10)
     await way.outbox.begin(entries)  # and here the process is killed
     again = way_of(way.redis, way.telegram, way.manager)
@@ -129,7 +129,7 @@ async def test_who_left_gets_no_digest(way: Way) -> None:
     await way.deliver()
     await way.users.subscribers.set_paused(ann.id, paused=True)
     way.clock.now = MORNING
-    await way.schedule.look()
+    await way.schedule.poll()
     await way.deliver()
     assert texts_of(ann) == []
     assert [(f.kind, f.status, f.reason) for f in await way.fates()][-1] == ("digest", "withheld", "paused")
@@ -169,7 +169,7 @@ async def test_a_call_that_is_held_while_the_digest_leaves_keeps_its_time(way: W
     await way.held.postpone(ann.id, seen=0, until=NOW)
     assert await way.due(NOW) == [ann.id]
     way.clock.now = NOW
-    assert await way.schedule.look() == 0
+    assert await way.schedule.poll() == 0
     assert await way.due(NOW) == []
     assert await way.due(MORNING) == [ann.id]
 
@@ -217,7 +217,7 @@ async def test_whatever_happens_each_call_is_told_once(redis_url: str, steps: li
                     await way.deliver()
                     way.clock.pass_(hours=1)
                 case "look":
-                    await way.schedule.look()
+                    await way.schedule.poll()
                 case _:
                     await way.deliver()
         told = texts_of(ann)

@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from domain.delivery.policy import AWAY_MOST, FRESH_FOR, Hold
+from domain.calls.lifetimes import FRESH_FOR
+from domain.delivery.policy import MAX_UNREACHABLE_WAIT, Hold
 from domain.filters.registry import Range
 from domain.subscribers.partitions import partition_of
 from domain.subscribers.subscriber import Destination, QuietHours
@@ -25,8 +26,8 @@ from runtime.errors import (
 from sandbox.telegram.faults import Fault
 from services.delivery.digests import GATHERED_FOR
 from services.delivery.held import CALLS_PER_DIGEST, Holding
-from services.delivery.sending import Place
-from services.delivery.turns import Waiting
+from services.delivery.sending import ChatTarget
+from services.delivery.turns import QueuedMessage
 from services.schedule.due_times import DIGEST
 from services.stores import keys
 from tests.delivery.kit import AT_ONCE, NOW, Way, call_of, claim_of, entries_of, texts_of, way_of, whole_way
@@ -63,7 +64,7 @@ async def test_what_waited_too_long_comes_in_a_digest_at_once(way: Way) -> None:
     too_late(way)
     await way.deliver()
     assert texts_of(ann) == []
-    assert await way.schedule.look() == 1
+    assert await way.schedule.poll() == 1
     await way.deliver()
     [digest] = texts_of(ann)
     assert "Not sent in time: 2 calls" in digest
@@ -85,13 +86,13 @@ async def test_what_may_have_arrived_before_it_was_too_late_says_so(way: Way) ->
     again = way_of(way.redis, way.telegram, way.manager)
     again.clock.now = way.clock.now
     await again.deliver()
-    assert again.metrics.counts.alerts_outdated == again.metrics.counts.alerts_put_aside == 2
-    assert await again.schedule.look() == 1
+    assert again.metrics.counts.alerts_outdated == again.metrics.counts.alerts_deferred == 2
+    assert await again.schedule.poll() == 1
     await again.deliver()
     [digest] = texts_of(ann)
     assert "T0 $50k → unknown · peak unknown ↻" in digest
     assert "T1 $50k → unknown · peak unknown\n" in digest
-    assert digest.endswith("↻ You may have had this one before.")
+    assert digest.endswith("↻ You may have got this one before.")
 
 
 async def test_who_let_a_call_wait_for_a_figure_gets_it_as_an_alert(way: Way) -> None:
@@ -109,7 +110,7 @@ async def test_a_digest_is_never_too_old(way: Way) -> None:
     await way.claim(claim_of(call_of(1), ann.id))
     too_late(way)
     await way.deliver()
-    await way.schedule.look()
+    await way.schedule.poll()
     way.clock.pass_(days=2)
     await way.deliver()
     [digest] = texts_of(ann)
@@ -121,9 +122,9 @@ async def test_what_is_too_late_at_night_waits_for_the_morning(way: Way) -> None
     await way.claim(claim_of(call_of(1), ann.id, rated=95), claim_of(call_of(2), ann.id, rated=50))
     too_late(way)
     await way.deliver()
-    assert await way.schedule.look() == 0
+    assert await way.schedule.poll() == 0
     way.clock.now = datetime(2026, 11, 20, 14, tzinfo=UTC)
-    assert await way.schedule.look() == 1
+    assert await way.schedule.poll() == 1
     await way.deliver()
     [digest] = texts_of(ann)
     assert "Not sent in time: 2 calls" in digest
@@ -134,7 +135,7 @@ async def test_what_is_too_late_takes_no_part_in_the_hour(way: Way) -> None:
     await way.claim(*(claim_of(call_of(n), ann.id, rated=99) for n in range(5)))
     too_late(way)
     await way.deliver()
-    assert await way.policy.came_up(ann.id, way.clock.now) == []
+    assert await way.policy.recent_alerts(ann.id, way.clock.now) == []
 
 
 async def test_many_that_are_too_late_make_few_digests(way: Way) -> None:
@@ -142,7 +143,7 @@ async def test_many_that_are_too_late_make_few_digests(way: Way) -> None:
     await way.claim(*(claim_of(call_of(n), ann.id) for n in range(2 * CALLS_PER_DIGEST + 5)))
     too_late(way)
     await way.deliver()
-    assert await way.schedule.look() == 3
+    assert await way.schedule.poll() == 3
     await way.deliver()
     assert len(texts_of(ann)) == 3
 
@@ -155,15 +156,15 @@ async def test_while_a_digest_cannot_leave_the_next_one_gathers(way: Way) -> Non
         [entry] = [entry for entry in await entries_of(way) if entry.outgoing.kind == "alert"]
         await way.held.hold(subscriber, [Holding(entry=entry, verdict=Hold(way.clock.now, "stale"))], way.clock.now)
         # Only the first look finds nothing in the outbox.
-        assert await way.schedule.look() == (number == 0)
-        assert await way.schedule.look() == 0, "it is not looked at again and again"
+        assert await way.schedule.poll() == (number == 0)
+        assert await way.schedule.poll() == 0, "it is not checked again and again"
         way.clock.pass_(minutes=1)
     await way.claim(claim_of(call_of(9), ben.id))
     await way.recover_and_deliver()
     assert len(texts_of(ann)) == 1
     assert texts_of(ben), "and it holds nobody else up"
     way.clock.now += GATHERED_FOR
-    assert await way.schedule.look() == 1
+    assert await way.schedule.poll() == 1
     await way.deliver()
     first, second = texts_of(ann)
     assert "1 calls" in first
@@ -182,16 +183,16 @@ async def test_what_waits_for_somebody_who_blocked_the_bot_is_kept_for_him(way: 
     assert subscriber.unreachable
     assert subscriber.paid_until == NOW + timedelta(days=30)
     assert [fate[2:] for fate in await fates(way)] == [("digest", "unreachable")] * 3
-    assert await way.buried() == []
+    assert await way.dead_lettered() == []
     # What was claimed before the matcher knew is kept as well.
     await way.claim(claim_of(call_of(3), ann.id))
     await way.deliver()
-    assert await way.schedule.look() == 0
+    assert await way.schedule.poll() == 0
     assert await way.due(way.clock.now) == []
     ann.unblock()
     way.clock.pass_(minutes=50)
     await way.users.subscribers.open(user_id=ann.id, chat_id=ann.id, name=ann.name, language="en")
-    assert await way.schedule.look() == 1
+    assert await way.schedule.poll() == 1
     await way.deliver()
     [digest] = texts_of(ann)
     assert "I could not reach you with 4 calls" in digest
@@ -201,10 +202,10 @@ async def test_who_comes_back_while_nothing_can_be_noted_is_back_all_the_same(wa
     ann = await way.person()
     await way.users.subscribers.set_unreachable(ann.id, unreachable=True)
 
-    async def is_away(user_id: int, at: datetime) -> None:
+    async def is_unavailable(user_id: int, at: datetime) -> None:
         raise TransientError(f"nothing can be noted of {user_id} at {at}")
 
-    way.users.subscribers._returned = is_away  # pyright: ignore[reportPrivateUsage] - Redis goes away right after the document was saved
+    way.users.subscribers._returned = is_unavailable  # pyright: ignore[reportPrivateUsage] - Redis goes away right after the document was saved
     back = await way.users.subscribers.set_unreachable(ann.id, unreachable=False)
     assert back is not None
     assert not back.unreachable
@@ -233,14 +234,14 @@ async def test_who_stays_away_is_looked_at_less_and_less(way: Way) -> None:
     await way.deliver()
     waits: list[timedelta] = []
     for _ in range(15):
-        assert await way.schedule.look() == 0
+        assert await way.schedule.poll() == 0
         [(_, due_ms)] = await way.redis.zrange_by_score(keys.DUE.of(DIGEST, partition_of(ann.id)))
         waits.append(datetime.fromtimestamp(due_ms / 1000, UTC) - way.clock.now)
         way.clock.now += waits[-1]
     assert waits == sorted(waits)
-    assert waits[-1] == AWAY_MOST
+    assert waits[-1] == MAX_UNREACHABLE_WAIT
     await way.users.subscribers.set_unreachable(ann.id, unreachable=False)
-    assert await way.schedule.look() == 1, "nobody has to say that he is back"
+    assert await way.schedule.poll() == 1, "nobody has to say that they are back"
 
 
 async def test_bringing_forward_what_is_not_there_does_nothing(way: Way) -> None:
@@ -253,15 +254,15 @@ async def test_a_digest_that_meets_a_block_is_taken_apart_and_comes_later(way: W
     await way.claim(*(claim_of(call_of(n), ann.id) for n in range(2)))
     too_late(way)
     await way.deliver()
-    assert await way.schedule.look() == 1
+    assert await way.schedule.poll() == 1
     ann.block()
     await way.deliver()
     assert [call.call_id for call in await way.held.of(ann.id)] == ["c0", "c1"]
     assert await way.outbox.size() == 0
-    assert await way.schedule.look() == 0
+    assert await way.schedule.poll() == 0
     ann.unblock()
     await way.users.subscribers.set_unreachable(ann.id, unreachable=False)
-    assert await way.schedule.look() == 1
+    assert await way.schedule.poll() == 1
     await way.deliver()
     [digest] = texts_of(ann)
     assert "Not sent in time: 2 calls" in digest
@@ -273,11 +274,11 @@ async def test_taking_a_digest_back_again_after_it_left_changes_nothing(way: Way
     await way.claim(claim_of(call_of(1), ann.id))
     too_late(way)
     await way.deliver()
-    await way.schedule.look()
+    await way.schedule.poll()
     [digest] = await entries_of(way)
     holdings = [Holding(entry=digest, verdict=Hold(way.clock.now, "unreachable"))]
     await way.held.hold(subscriber, holdings, way.clock.now)
-    assert await way.schedule.look() == 1
+    assert await way.schedule.poll() == 1
     await way.held.hold(subscriber, holdings, way.clock.now)
     assert await way.held.of(ann.id) == []
     assert await way.outbox.size() == 1
@@ -289,7 +290,7 @@ async def test_whoever_does_not_come_back_in_his_paid_time_gets_nothing(way: Way
     await way.claim(claim_of(call_of(1), ann.id))
     await way.deliver()
     way.clock.pass_(days=31)
-    assert await way.schedule.look() == 1
+    assert await way.schedule.poll() == 1
     await way.deliver()
     assert (await fates(way))[-1] == ("c1", "digest", "withheld", "expired")
 
@@ -301,9 +302,9 @@ TRIED_AGAIN = [FloodError(3), OutcomeUnknownError("502"), NotSentError("refused"
 REFUSED = [MessageRefusedError("message is too long"), TopicGoneError("topic closed"), DeliveryError("anything else")]
 
 
-async def waiting_for(way: Way, user_id: int, count: int) -> list[Waiting]:
+async def waiting_for(way: Way, user_id: int, count: int) -> list[QueuedMessage]:
     await way.claim(*(claim_of(call_of(n), user_id) for n in range(count)))
-    return [Waiting(entry=entry) for entry in await entries_of(way)]
+    return [QueuedMessage(entry=entry) for entry in await entries_of(way)]
 
 
 @pytest.mark.parametrize("error", TRIED_AGAIN, ids=lambda error: type(error).__name__)
@@ -311,9 +312,9 @@ async def test_however_long_telegram_is_away_nothing_is_given_up(way: Way, error
     ann = await way.person()
     batch = await waiting_for(way, ann.id, 2)
     way.clock.pass_(days=3)
-    await way.settler.answer(error, batch, await way.users.subscribers.require(ann.id), Place(ann.id))
+    await way.settler.answer(error, batch, await way.users.subscribers.require(ann.id), ChatTarget(ann.id))
     assert not any(waiting.settled for waiting in batch)
-    assert await way.buried() == []
+    assert await way.dead_lettered() == []
     is_unknown = isinstance(error, OutcomeUnknownError)
     assert [waiting.may_repeat for waiting in batch] == [is_unknown] * 2
     # A flood refusal closes the chat at the limiter; the others back off.
@@ -324,16 +325,16 @@ async def test_however_long_telegram_is_away_nothing_is_given_up(way: Way, error
 async def test_what_telegram_refuses_for_good_goes_to_the_dead_letters(way: Way, error: DeliveryError) -> None:
     ann = await way.person()
     batch = await waiting_for(way, ann.id, 1)
-    await way.settler.answer(error, batch, await way.users.subscribers.require(ann.id), Place(ann.id))
+    await way.settler.answer(error, batch, await way.users.subscribers.require(ann.id), ChatTarget(ann.id))
     assert batch[0].settled
-    assert await way.buried() == [str(error)]
+    assert await way.dead_lettered() == [str(error)]
 
 
 async def test_who_is_refused_together_is_tried_alone(way: Way) -> None:
     ann = await way.person()
     batch = await waiting_for(way, ann.id, 2)
     refusal = MessageRefusedError("message is too long")
-    await way.settler.answer(refusal, batch, await way.users.subscribers.require(ann.id), Place(ann.id))
+    await way.settler.answer(refusal, batch, await way.users.subscribers.require(ann.id), ChatTarget(ann.id))
     assert [(waiting.alone, waiting.settled) for waiting in batch] == [(True, False)] * 2
 
 
@@ -341,13 +342,13 @@ async def test_a_block_pauses_the_delivery_and_a_group_that_moved_is_followed(wa
     ann = await way.person(destination=Destination(chat_id=-5, title="Callers"))
     batch = await waiting_for(way, ann.id, 1)
     subscriber = await way.users.subscribers.require(ann.id)
-    await way.settler.answer(ChatMigratedError(-100_5), batch, subscriber, Place(-5))
+    await way.settler.answer(ChatMigratedError(-100_5), batch, subscriber, ChatTarget(-5))
     moved = (await way.users.subscribers.require(ann.id)).preferences.destination
     assert moved == Destination(chat_id=-100_5, title="Callers")
-    await way.settler.answer(RecipientGoneError("blocked"), batch, subscriber, Place(ann.id))
+    await way.settler.answer(RecipientGoneError("blocked"), batch, subscriber, ChatTarget(ann.id))
     assert (await way.users.subscribers.require(ann.id)).unreachable
     assert not batch[0].settled
-    assert await way.buried() == []
+    assert await way.dead_lettered() == []
 
 
 async def test_telegram_comes_back_after_an_outage(way: Way) -> None:

@@ -11,12 +11,13 @@ from msgspec.structs import replace
 
 from domain.delivery.policy import Rules, Send
 from domain.stored.outgoing import Envelope, read_outgoing
-from domain.subscribers.subscriber import QuietHours
+from domain.subscribers.subscriber import QuietHours, Subscriber
 from managers.telegram.rate_limiter import Lane
+from runtime.errors import FatalError, TransientError
 from services.claims.outbox import OutboxEntry
 from services.delivery.kinds import Kinds
-from services.delivery.sending import Place
-from services.delivery.turns import Waiting
+from services.delivery.sending import ChatTarget
+from services.delivery.turns import QueuedMessage
 from tests.delivery.kit import AT_ONCE, NOW, Way, call_of, claim_of, entries_of, texts_of, way_of, whole_way
 from tests.delivery.notices import NOTICES, NoticeComposer, notice
 
@@ -89,7 +90,7 @@ async def test_what_telegram_refuses_for_good_is_a_dead_letter(way: Way) -> None
     ann = await way.person()
     await way.putting.put(notice(ann.id, "x" * 5_000))
     await way.deliver()
-    [reason] = await way.buried()
+    [reason] = await way.dead_lettered()
     assert "too long" in reason
     assert await fates(way) == [("notice:welcome:", "dead", reason)]
     assert way.metrics.counts.messages == {("notice", "dead"): 1}
@@ -110,7 +111,41 @@ async def test_what_nobody_can_read_costs_itself_alone(way: Way, spoiled: Callab
     await way.putting.put(notice(ann.id, "Paid", step="paid"))
     await way.deliver()
     assert texts_of(ann) == ["Paid"]
-    assert len(await way.buried()) == 1
+    assert len(await way.dead_lettered()) == 1
+
+
+class Broken(NoticeComposer):
+    """It breaks at one step, and Redis goes away once at each."""
+
+    def __init__(self, step: str) -> None:
+        self.step = step
+        self.passed: set[str] = set()
+
+    def _pass(self, step: str) -> None:
+        if step not in self.passed:
+            self.passed.add(step)
+            raise TransientError("for a moment")
+        if step == self.step:
+            raise ValueError("it cannot be made")
+
+    async def read(self, waiting: QueuedMessage) -> str | None:
+        self._pass("read")
+        return await super().read(waiting)
+
+    async def prepare(self, waiting: QueuedMessage, subscriber: Subscriber) -> None:
+        self._pass("prepare")
+        await super().prepare(waiting, subscriber)
+
+
+@pytest.mark.parametrize("step", ["read", "prepare", "neither"])
+async def test_what_breaks_a_composer_does_not_break_the_sender(way: Way, step: str) -> None:
+    ann = await way.person()
+    broken = way_of(way.redis, way.telegram, way.manager, [Broken(step).row(), ROWS[1]])
+    await way.putting.put(notice(ann.id))
+    await way.putting.put(notice(ann.id, "Receipt", kind="receipt"))
+    await broken.deliver()
+    assert texts_of(ann) == (["Receipt", "Hello"] if step == "neither" else ["Receipt"])
+    assert len(await way.dead_lettered()) == (step != "neither")
 
 
 async def test_who_has_not_paid_gets_what_is_about_that_and_nothing_else(way: Way) -> None:
@@ -137,9 +172,9 @@ async def test_at_night_it_comes_without_a_sound(way: Way) -> None:
     subscriber, envelope = await way.users.subscribers.require(ann.id), notice(ann.id)
     [verdict] = await way.policy.decide(subscriber, [envelope], [NOTICES], way.clock.now)
     assert verdict == Send(silent=True)
-    waiting = Waiting(entry=OutboxEntry(entry_id="1-1", outgoing=envelope), verdict=Send(silent=True))
+    waiting = QueuedMessage(entry=OutboxEntry(entry_id="1-1", outgoing=envelope), verdict=Send(silent=True))
     assert await way.kinds.read(waiting) is None
-    assert way.kinds.message([waiting], subscriber, Place(ann.id)).message.silent
+    assert way.kinds.message([waiting], subscriber, ChatTarget(ann.id)).message.silent
 
 
 async def test_earlier_lanes_go_first_and_what_merges_goes_together(way: Way) -> None:
@@ -172,7 +207,7 @@ async def test_it_can_answer_an_earlier_message(way: Way) -> None:
 
 
 def test_a_row_that_cannot_work_is_not_taken() -> None:
-    with pytest.raises(ValueError, match="twice"):
+    with pytest.raises(FatalError, match="Two kinds of message"):
         Kinds([ROWS[0], ROWS[0]])
     with pytest.raises(ValueError, match="digest"):
         NoticeComposer().row(rules=Rules(is_held=True))

@@ -12,12 +12,17 @@ from domain.matching.matcher import Matcher
 from domain.stored.alerts import WaitingCall
 from domain.subscribers.partitions import PARTITIONS, partition_of
 from services.calls.late import LateService, newest
+from services.cluster.leases import Leases
+from services.cluster.members import ALL_ROLES
+from services.cluster.ownership import Ownership
 from services.stores import keys
 from tests.delivery.kit import NOW, Way, call_of, claim_of, texts_of
 from tests.delivery.kit import waiting_for_holders as holders
 
 
-def late_service(way: Way, matcher: Matcher | None = None, *, is_ready: bool = True) -> LateService:
+def late_service(way: Way, matcher: Matcher | None = None, *, is_loaded: bool = True) -> LateService:
+    ownership = Ownership(Leases(way.redis, "test"), ALL_ROLES)
+    ownership.is_loaded = is_loaded
     return LateService(
         redis=way.redis,
         outbox=way.outbox,
@@ -25,7 +30,7 @@ def late_service(way: Way, matcher: Matcher | None = None, *, is_ready: bool = T
         tokens=way.market,
         metrics=way.metrics,
         clock=way.clock,
-        is_ready=lambda: is_ready,
+        ownership=ownership,
     )
 
 
@@ -60,12 +65,12 @@ async def test_a_claim_that_another_owner_refuses_is_made_at_the_next_look(way: 
     way.outbox._match_fences = lambda: fences  # pyright: ignore[reportPrivateUsage] - as if its lease had been taken
     await way.redis.hset(keys.FENCES.of(), {"match:0": "2"})
     late = late_service(way)
-    assert await late.look() == 0
+    assert await late.poll() == 0
     assert await way.outbox.size() == 0
     assert await waiting_keys(way) > 0
     fences["match:0"] = 2
     way.clock.pass_(minutes=3)
-    assert await late.look() == 1
+    assert await late.poll() == 1
     assert await waiting_keys(way) == 0
 
 
@@ -73,11 +78,11 @@ async def test_a_figure_that_arrives_in_time_lets_the_call_pass(way: Way) -> Non
     ann = await way.person()
     await decided(way, ann.id)
     late = late_service(way)
-    assert await late.look() == 0
+    assert await late.poll() == 0
     way.clock.pass_(minutes=3)
     known(way, 500)
-    assert await late.look() == 1
-    assert await late.look() == 0
+    assert await late.poll() == 1
+    assert await late.poll() == 0
     assert await waiting_keys(way) == 0
     await way.deliver()
     [text] = texts_of(ann)
@@ -90,7 +95,7 @@ async def test_a_figure_that_fails_the_rule_ends_the_waiting(way: Way) -> None:
     ann = await way.person()
     await decided(way, ann.id)
     known(way, 3)
-    assert await late_service(way).look() == 0
+    assert await late_service(way).poll() == 0
     assert await waiting_keys(way) == 0
     assert await way.outbox.size() == 0
 
@@ -100,7 +105,7 @@ async def test_patience_ends(way: Way) -> None:
     await decided(way, ann.id)
     way.clock.pass_(minutes=11)
     known(way, 500)
-    assert await late_service(way).look() == 0
+    assert await late_service(way).poll() == 0
     assert await waiting_keys(way) == 0
 
 
@@ -110,11 +115,11 @@ async def test_a_kill_loses_nobody_who_waits(way: Way) -> None:
     fresh = Matcher()
     fresh.load([holders(ann.id), holders(ben.id)])
     known(way, 500)
-    assert await late_service(way, fresh).look() == 2
+    assert await late_service(way, fresh).poll() == 2
     # Killed before the answer: the claim is in Redis, the next process finds nobody waiting and claims nothing.
     again = Matcher()
     again.load([holders(ann.id), holders(ben.id)])
-    assert await late_service(way, again).look() == 0
+    assert await late_service(way, again).poll() == 0
     assert await way.outbox.size() == 2
 
 
@@ -136,7 +141,7 @@ async def test_a_token_that_stays_unknown_is_asked_about_less_and_less(way: Way)
     await decided(way, ann.id)
     late = late_service(way)
     for _ in range(120):
-        await late.look()
+        await late.poll()
         way.clock.pass_(seconds=3)
     assert 10 < len(way.market.asked) < 30
 
@@ -148,7 +153,7 @@ async def test_an_unreadable_waiting_call_blocks_nobody(way: Way) -> None:
     await way.redis.transaction([("ZADD", keys.WAITING_CALLS.of(partition), 1, "c0")])
     await decided(way, ann.id)
     known(way, 500)
-    assert await late_service(way).look() == 1
+    assert await late_service(way).poll() == 1
     assert await way.redis.exists(keys.WAITING_CALLS.of(partition)) == 0
 
 

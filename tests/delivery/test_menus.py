@@ -1,10 +1,10 @@
-"""Somebody taps and types in /delivery; his document says the same."""
+"""Somebody taps and types in /delivery; their document says the same."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from datetime import timedelta
-from typing import Any, cast
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -37,7 +37,7 @@ from services.subscribers.group import SubscriberServices
 from services.subscribers.inputs import InputsService
 from services.subscribers.permissions import PermissionsService
 from tests.conversation.telegram_wire import USER_ID, AnyApplication, Person, RecordedConversation, Said, application
-from tests.conversation.wiring import fields_of
+from tests.conversation.wiring import fields_of, services_of
 from tests.delivery.kit import ADDRESS, NOW, Clock, Matcher, call_of, subscribers_store, users_service
 from tests.texts.telegram_html import assert_sendable, shown
 from texts import Texts
@@ -68,18 +68,16 @@ class Chat:
         self.clock, self.administrators, self.conversation = Clock(), Administrators(), RecordedConversation()
         self.store = subscribers_store(redis)
         self.users: SubscriberServices = users_service(redis, self.store, self.clock, Matcher())
-        nothing = cast("Any", None)
-        fields: dict[str, Any] = dict.fromkeys(Services.__dataclass_fields__, nothing)
-        known: dict[str, Any] = {
+        services = services_of(
             **fields_of(self.users),
-            "inputs": InputsService(redis),
-            "telegram": self.conversation,
-            "texts": Texts.load(),
-            "admin_chat_ids": frozenset[int](),
-            "clock": self.clock,
-            "permissions": PermissionsService(self.administrators, SmartCache[tuple[int, int], bool].of("permissions")),
-        }
-        Dispatcher(Bot(Services(**{**fields, **known}))).install(app)
+            inputs=InputsService(redis),
+            telegram=self.conversation,
+            texts=Texts.load(),
+            admin_chat_ids=frozenset[int](),
+            clock=self.clock,
+            permissions=PermissionsService(self.administrators, SmartCache[tuple[int, int], bool].of("permissions")),
+        )
+        Dispatcher(Bot(services)).install(app)
         self.person = Person(app, self.conversation)
 
     async def taps(self, data: CallbackData) -> list[Said]:

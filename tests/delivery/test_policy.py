@@ -7,15 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from domain.calls.lifetimes import FRESH_FOR
 from domain.delivery.policy import (
-    AWAY_LEAST,
-    AWAY_MOST,
     DIGESTS,
-    FRESH_FOR,
     HOUR,
     MAX_MUTED,
-    CameUp,
+    MAX_UNREACHABLE_WAIT,
+    MIN_UNREACHABLE_WAIT,
     Hold,
+    RecentAlert,
     Rules,
     Send,
     Verdict,
@@ -34,7 +34,7 @@ ANN = Subscriber(
 NIGHT = QuietHours(start_minute=12 * 60, end_minute=13 * 60, pass_score=80)
 
 
-def decided(subscriber: Subscriber = ANN, score: int = 50, now: datetime = NOW, *recent: CameUp) -> Verdict:
+def decided(subscriber: Subscriber = ANN, score: int = 50, now: datetime = NOW, *recent: RecentAlert) -> Verdict:
     return decide(subscriber, token_address="So1", score=score, decided_at=now, now=now, recent=recent)
 
 
@@ -68,33 +68,33 @@ def test_what_has_ended_silences_nothing() -> None:
 
 
 def test_who_cannot_be_written_to_gets_it_later() -> None:
-    away = replace(wanting(quiet=NIGHT), unreachable=True)
-    assert decided(away) == Hold(NOW, "unreachable")
-    assert decided_by(DIGESTS, away) == Hold(NOW, "unreachable")
-    assert decided_by(DIGESTS, replace(away, unreachable=False)) == Send()
-    assert decided_by(DIGESTS, replace(away, paused=True)) == Withhold("paused")
+    unavailable = replace(wanting(quiet=NIGHT), unreachable=True)
+    assert decided(unavailable) == Hold(NOW, "unreachable")
+    assert decided_by(DIGESTS, unavailable) == Hold(NOW, "unreachable")
+    assert decided_by(DIGESTS, replace(unavailable, unreachable=False)) == Send()
+    assert decided_by(DIGESTS, replace(unavailable, paused=True)) == Withhold("paused")
 
 
 @pytest.mark.parametrize(
     ("newest_at", "wait"),
     [
-        (NOW, AWAY_LEAST),
-        (NOW + HOUR, AWAY_LEAST),
+        (NOW, MIN_UNREACHABLE_WAIT),
+        (NOW + HOUR, MIN_UNREACHABLE_WAIT),
         (NOW - 5 * HOUR, 5 * HOUR),
-        (NOW - 1_000 * HOUR, AWAY_MOST),
+        (NOW - 1_000 * HOUR, MAX_UNREACHABLE_WAIT),
     ],
 )
 def test_who_stays_away_is_looked_at_less_and_less(newest_at: datetime, wait: timedelta) -> None:
-    away = replace(ANN, unreachable=True)
-    assert digest_waits_until(away, NOW, newest_at) == NOW + wait
+    unavailable = replace(ANN, unreachable=True)
+    assert digest_waits_until(unavailable, NOW, newest_at) == NOW + wait
     # Nothing comes later for whoever has run out, so it is settled now.
-    assert digest_waits_until(replace(away, paid_until=NOW), NOW, newest_at) == NOW
+    assert digest_waits_until(replace(unavailable, paid_until=NOW), NOW, newest_at) == NOW
 
 
 @given(st.timedeltas(timedelta(), timedelta(days=2)), st.integers(0, 100), st.booleans())
 def test_what_waited_too_long_is_no_alert(age: timedelta, score: int, is_quiet: bool) -> None:  # noqa: FBT001 - drawn
     subscriber = wanting(quiet=NIGHT if is_quiet else None, alerts_per_hour=1)
-    full = [CameUp(NOW, 50, True)]
+    full = [RecentAlert(NOW, 50, True)]
     verdict = decide(
         subscriber, token_address="So1", score=score, decided_at=NOW - age, now=NOW, recent=full if is_quiet else ()
     )
@@ -115,7 +115,7 @@ def test_quiet_hours_hold_all_but_strong_calls() -> None:
 
 def test_a_cap_digest_does_not_come_at_night() -> None:
     evening = wanting(alerts_per_hour=1, quiet=QuietHours(start_minute=12 * 60 + 50, end_minute=14 * 60))
-    assert decided(evening, 50, NOW, CameUp(NOW, 50, True)) == Hold(datetime(2026, 11, 20, 14, tzinfo=UTC), "cap")
+    assert decided(evening, 50, NOW, RecentAlert(NOW, 50, True)) == Hold(datetime(2026, 11, 20, 14, tzinfo=UTC), "cap")
     late = NOW + timedelta(minutes=30)
     assert digest_waits_until(evening, late, late) == datetime(2026, 11, 20, 14, tzinfo=UTC)
     assert digest_waits_until(wanting(snoozed_until=NOW + HOUR), NOW, NOW) == NOW + HOUR
@@ -128,11 +128,11 @@ arrivals = st.lists(st.tuples(st.integers(0, 900), st.integers(0, 100)), max_siz
 @given(arrivals, st.integers(1, 12))
 def test_no_hour_has_more_than_the_cap(arrivals: list[tuple[int, int]], cap: int) -> None:
     subscriber, now = wanting(alerts_per_hour=cap), NOW
-    came: list[CameUp] = []
+    came: list[RecentAlert] = []
     for gap_s, score in arrivals:
         now += timedelta(seconds=gap_s)
         verdict = decided(subscriber, score, now, *came)
-        came.append(CameUp(now, score, verdict == Send()))
+        came.append(RecentAlert(now, score, verdict == Send()))
         assert sum(one.sent for one in came if now - one.at < HOUR) <= cap
         if isinstance(verdict, Hold):
             assert now < verdict.until <= now + HOUR
@@ -142,7 +142,7 @@ def test_no_hour_has_more_than_the_cap(arrivals: list[tuple[int, int]], cap: int
 
 def test_the_last_third_is_kept_for_the_best() -> None:
     subscriber = wanting(alerts_per_hour=6)
-    came = [CameUp(NOW, score, True) for score in (40, 50, 60, 70)]
+    came = [RecentAlert(NOW, score, True) for score in (40, 50, 60, 70)]
     assert decided(subscriber, 55, NOW, *came) == Hold(datetime(2026, 11, 20, 13, tzinfo=UTC), "cap")
     assert decided(subscriber, 56, NOW, *came) == Send()
     assert decided(subscriber, 10, NOW, *came[:3]) == Send()

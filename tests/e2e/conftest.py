@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from bot.console import Terminal
-from composition import Addresses, Composition, Place, connect
+from composition import Addresses, Composition, ProcessConfig, connect
 from config.settings import Settings
 from domain.filters.registry import FIELDS
 from sandbox.feed.server import FeedSandbox
@@ -74,7 +74,9 @@ async def bot(
             stop.set()
 
 
-async def composed(stack: AsyncExitStack, redis_url: str, postgres_dsn: str, place: Place | None = None) -> Composition:
+async def composed(
+    stack: AsyncExitStack, redis_url: str, postgres_dsn: str, place: ProcessConfig | None = None
+) -> Composition:
     """The bot as `main.py` builds it, on real stores and nothing else; it is not run."""
     nowhere = "127.0.0.1:9"
     at = Addresses(
@@ -122,7 +124,7 @@ def text_of(message: JsonObject) -> str:
 def process_environment(
     *, telegram: TelegramSandbox, redis_url: str, postgres_dsn: str, data_dir: Path, **more: str
 ) -> dict[str, str]:
-    """What a person would put into `.env` for servers of his own."""
+    """What a person would put into `.env` for servers of their own."""
     return {
         "TELEGRAM_BOT_TOKEN": telegram.token,
         "TELEGRAM_API_BASE": telegram.url,

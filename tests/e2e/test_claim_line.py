@@ -12,11 +12,15 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
+from bot.intake import Intake
 from bot.roles import exclusive_leases
 from composition import Composition
 from domain.calls.events import Call, ChannelRecord
 from embedded.valkey import EmbeddedRedis
 from sandbox.market.market import Market
+from services.claims.outbox import Outbox
+from services.cluster.leases import Leases
+from services.subscribers.group import SubscriberServices
 from tests.e2e.conftest import composed
 
 
@@ -42,10 +46,10 @@ def frozen(server: EmbeddedRedis) -> Generator[None]:
 async def subscribed(stack: AsyncExitStack, redis_url: str, postgres_dsn: str) -> Composition:
     """A bot with one subscriber who takes everything."""
     made = await composed(stack, redis_url, postgres_dsn)
-    await made.leases.acquire(exclusive_leases())
-    await made.users.subscribers.open(user_id=7, chat_id=7, name="Ann", language="en")
-    await made.users.sets.apply_preset(7, "everything", None)
-    await made.bot._load()  # pyright: ignore[reportPrivateUsage] - without the other jobs
+    await made.of(Leases).acquire(exclusive_leases())
+    await made.of(SubscriberServices).subscribers.open(user_id=7, chat_id=7, name="Ann", language="en")
+    await made.of(SubscriberServices).sets.apply_preset(7, "everything", None)
+    await made.bot.load()
     return made
 
 
@@ -53,7 +57,7 @@ async def decided(made: Composition, calls: list[Call]) -> None:
     """Queue them one by one, each when the one before is decided."""
     for call in calls:
         already = made.metrics.counts.calls_received
-        await made.bot.engine.intake.token_queue.put(call)
+        await made.of(Intake).token_queue.put(call)
         while made.metrics.counts.calls_received == already:  # noqa: ASYNC110 - nobody is told of it
             await asyncio.sleep(0)
 
@@ -62,7 +66,7 @@ async def test_what_is_decided_during_a_claim_goes_together_with_the_next(data_d
     calls = some_calls(6)
     async with EmbeddedRedis(data_dir) as server, AsyncExitStack() as stack:
         made = await subscribed(stack, server.url, postgres_dsn)
-        intake, outbox, redis = made.bot.engine.intake, made.outbox, made.bot.engine.redis
+        intake, outbox, redis = made.of(Intake), made.of(Outbox), made.connections.redis
         deciding = asyncio.create_task(intake.decide(lambda: None))
         trips = redis.round_trips
         with frozen(server):
@@ -82,21 +86,21 @@ async def test_cancelled_with_a_claim_on_its_way_nothing_is_lost_or_doubled(data
     calls = some_calls(4)
     async with EmbeddedRedis(data_dir) as server, AsyncExitStack() as stack:
         killed = await subscribed(stack, server.url, postgres_dsn)
-        deciding = asyncio.create_task(killed.bot.engine.intake.decide(lambda: None))
+        deciding = asyncio.create_task(killed.of(Intake).decide(lambda: None))
         with frozen(server):
             await decided(killed, calls)
             deciding.cancel()
             await asyncio.gather(deciding, return_exceptions=True)
         # The claim that was under way may have arrived, those in line behind it have not.
-        assert await killed.outbox.cursor("native") in {None, calls[0].cursor}
-        await killed.leases.release_all()
+        assert await killed.of(Outbox).cursor("native") in {None, calls[0].cursor}
+        await killed.of(Leases).release_all()
 
         made = await subscribed(stack, server.url, postgres_dsn)
-        intake = made.bot.engine.intake
+        intake = made.of(Intake)
         deciding = asyncio.create_task(intake.decide(lambda: None))
         await decided(made, calls)
         await intake.token_queue.join()
-        assert await made.outbox.size() == len(calls)
-        assert await made.outbox.cursor("native") == calls[-1].cursor
+        assert await made.of(Outbox).size() == len(calls)
+        assert await made.of(Outbox).cursor("native") == calls[-1].cursor
         deciding.cancel()
         await asyncio.gather(deciding, return_exceptions=True)

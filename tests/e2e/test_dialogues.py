@@ -16,7 +16,9 @@ from sandbox.feed.server import FeedSandbox
 from sandbox.telegram.people import SandboxUser
 from sandbox.telegram.server import TelegramSandbox
 from sandbox.telegram.updates import JsonObject
-from sandbox.world import copied_addresses
+from sandbox.world.world import copied_addresses
+from services.stores.journal import Journal
+from services.subscribers.group import SubscriberServices
 from tests.e2e.conftest import ADMIN, set_filter, subscribe, text_of
 
 
@@ -70,12 +72,12 @@ NO_RANGES = ("-1", "abc", "NaN", "Infinity", "1e999", "100k - 50k", "🚀", "<b>
 async def test_bad_input_is_explained_and_changes_nothing(bot: Composition, telegram: TelegramSandbox) -> None:
     async def type_in(person: SandboxUser, typed: str) -> None:
         await subscribe(person, "everything")
-        before = await bot.users.subscribers.require(person.id)
+        before = await bot.of(SubscriberServices).subscribers.require(person.id)
         answer = await set_filter(person, "market_cap_usd", typed)
         assert "stays at" in text_of(answer), typed
-        assert await bot.users.subscribers.require(person.id) == before
+        assert await bot.of(SubscriberServices).subscribers.require(person.id) == before
 
-    # Each by somebody of his own, at the same time: a chat takes three messages in three seconds.
+    # Each by somebody else, at the same time: a chat takes three messages in three seconds.
     await asyncio.gather(*(type_in(telegram.user(f"Ann {n}"), typed) for n, typed in enumerate(NO_RANGES)))
 
 
@@ -110,11 +112,11 @@ async def test_who_blocks_the_bot_is_left_alone_until_he_comes_back(
     ann, ben = telegram.user("Ann"), telegram.user("Ben")
     await subscribe(ann, "everything")
     await subscribe(ben, "everything")
-    paid_until = (await bot.users.subscribers.require(ann.id)).paid_until
+    paid_until = (await bot.of(SubscriberServices).subscribers.require(ann.id)).paid_until
     ann.chat.is_blocked = True  # without the update that usually tells of it
     (missed,) = copied_addresses(await called(feed, ben))
-    await until(lambda: bot.metrics.counts.alerts_put_aside == 1)
-    gone = await bot.users.subscribers.require(ann.id)
+    await until(lambda: bot.metrics.counts.alerts_deferred == 1)
+    gone = await bot.of(SubscriberServices).subscribers.require(ann.id)
     assert gone.unreachable
     assert gone.paid_until == paid_until
     await ann.send("/start")
@@ -131,12 +133,13 @@ async def test_the_end_of_a_trial_stops_alerts_and_keeps_the_settings(
     await subscribe(ann, "everything")
     await subscribe(ben, "everything")
     ended = replace(
-        await bot.users.subscribers.require(ann.id), paid_until=bot.bot.services.clock() - timedelta(seconds=1)
+        await bot.of(SubscriberServices).subscribers.require(ann.id),
+        paid_until=bot.bot.services.conversation.clock() - timedelta(seconds=1),
     )
-    await bot.users.subscribers._save(ended)  # pyright: ignore[reportPrivateUsage] - time passes for nobody else
+    await bot.of(SubscriberServices).subscribers._save(ended)  # pyright: ignore[reportPrivateUsage] - time passes for nobody else
     await called(feed, ben)
     assert not any(map(is_alert, ann.messages))
-    assert (await bot.users.subscribers.require(ann.id)).filter_sets
+    assert (await bot.of(SubscriberServices).subscribers.require(ann.id)).filter_sets
 
 
 async def test_status_and_help(bot: Composition, telegram: TelegramSandbox) -> None:
@@ -152,7 +155,7 @@ async def test_status_and_help(bot: Composition, telegram: TelegramSandbox) -> N
 async def test_admin_commands_are_for_admins(bot: Composition, telegram: TelegramSandbox) -> None:
     ann, admin = telegram.user("Ann"), telegram.user("Admin", user_id=ADMIN)
     await ann.send("/users")
-    assert "do not know" in (await ann.next_message())["text"]
+    assert "don't know" in (await ann.next_message())["text"]
     await admin.send("/health")
     report = (await admin.next_message())["text"]
     assert "redis" in report.lower()
@@ -174,8 +177,8 @@ async def test_an_edited_command_is_not_run_twice(bot: Composition, telegram: Te
 async def test_settings_survive_an_empty_redis(bot: Composition, telegram: TelegramSandbox, feed: FeedSandbox) -> None:
     ann = telegram.user("Ann")
     await subscribe(ann, "everything")
-    await bot.journal.drain_all()
-    await bot.parts.redis.transaction([("FLUSHALL",)])
+    await bot.of(Journal).drain_all()
+    await bot.connections.redis.transaction([("FLUSHALL",)])
     await ann.send("/status")
     assert "trial" in (await ann.next_message(where=lambda m: "rial" in m.get("text", "")))["text"].lower()
 
@@ -191,7 +194,9 @@ async def test_a_call_that_lacks_a_figure_is_told_late_when_the_figure_arrives(
 ) -> None:
     ann = telegram.user("Ann")
     await subscribe(ann, "everything")
-    await bot.users.sets.set_rule(ann.id, 1, "holders", Range(minimum=100, missing="wait", wait_minutes=5))
+    await bot.of(SubscriberServices).sets.set_rule(
+        ann.id, 1, "holders", Range(minimum=100, missing="wait", wait_minutes=5)
+    )
     mint = str(Pubkey.new_unique())
     young = Token(address=mint, name="Late Bloomer", market_cap_usd=50_000.0, liquidity_usd=9_000.0)
     channel = Channel(id="@somebody", title="Somebody")

@@ -16,7 +16,7 @@ from sandbox.feed.server import FeedSandbox
 from sandbox.telegram.people import SandboxUser
 from sandbox.telegram.server import TelegramSandbox
 from sandbox.telegram.updates import JsonObject
-from sandbox.world import copied_addresses
+from sandbox.world.world import copied_addresses
 from tests.e2e.bot_process import BotProcess
 from tests.e2e.conftest import process_environment, subscribe
 

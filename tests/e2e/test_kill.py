@@ -9,7 +9,7 @@ from pathlib import Path
 from sandbox.feed.server import FeedSandbox
 from sandbox.telegram.server import TelegramSandbox
 from sandbox.telegram.updates import JsonObject
-from sandbox.world import copied_addresses
+from sandbox.world.world import copied_addresses
 from services.delivery.delivery import SEND_SLOTS
 from tests.e2e.bot_process import BotProcess
 from tests.e2e.conftest import process_environment, subscribe, text_of

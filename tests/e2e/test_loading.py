@@ -8,8 +8,13 @@ from datetime import UTC, datetime
 
 from msgspec.structs import replace
 
+from bot.intake import Intake
 from bot.roles import exclusive_leases
 from sandbox.market.market import Market
+from services.claims.outbox import Outbox
+from services.cluster.leases import Leases
+from services.stores.journal import Journal
+from services.subscribers.group import SubscriberServices
 from tests.e2e.conftest import composed
 
 
@@ -18,23 +23,23 @@ async def test_who_is_loaded_late_gets_the_call_and_the_cursor_waits_for_it(redi
     early, later = (replace(market.next_call(datetime.now(UTC)), id=f"call-{n}", cursor=n) for n in (1, 2))
     async with AsyncExitStack() as stack:
         before = await composed(stack, redis_url, postgres_dsn)
-        await before.users.subscribers.open(user_id=7, chat_id=7, name="Ann", language="en")
-        await before.users.sets.apply_preset(7, "everything", None)
-        await before.journal.drain_all()
+        await before.of(SubscriberServices).subscribers.open(user_id=7, chat_id=7, name="Ann", language="en")
+        await before.of(SubscriberServices).sets.apply_preset(7, "everything", None)
+        await before.of(Journal).drain_all()
 
         restarted = await composed(stack, redis_url, postgres_dsn)
-        bot, intake = restarted.bot, restarted.bot.engine.intake
-        await restarted.leases.acquire(exclusive_leases())
+        bot, intake = restarted.bot, restarted.of(Intake)
+        await restarted.of(Leases).acquire(exclusive_leases())
         deciding = asyncio.create_task(intake.decide(lambda: None))  # without the other jobs
         await intake.token_queue.put(early)
         await intake.token_queue.join()
-        assert await restarted.outbox.size() == 0
-        assert await restarted.outbox.cursor("native") is None
+        assert await restarted.of(Outbox).size() == 0
+        assert await restarted.of(Outbox).cursor("native") is None
 
-        await bot._load()  # pyright: ignore[reportPrivateUsage] - the moment is the point
-        assert await restarted.outbox.size() == 1
+        await bot.load()
+        assert await restarted.of(Outbox).size() == 1
         await intake.token_queue.put(later)
         await intake.token_queue.join()
-        assert await restarted.outbox.cursor("native") == 2
+        assert await restarted.of(Outbox).cursor("native") == 2
         deciding.cancel()
         await asyncio.gather(deciding, return_exceptions=True)

@@ -6,10 +6,15 @@ import asyncio
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 
-from composition import Composition, Place
+from bot.shards import MatchShard
+from composition import Composition, ProcessConfig
 from managers.redis.client import RedisManager
 from sandbox.market.market import Market
+from services.calls.call_stream import CallStream
+from services.claims.outbox import Outbox
 from services.cluster.members import Members
+from services.stores.journal import Journal
+from services.subscribers.group import SubscriberServices
 from tests.e2e.conftest import composed
 
 USER = 7
@@ -19,10 +24,10 @@ USER = 7
 async def prepare(stack: AsyncExitStack, redis_url: str, postgres_dsn: str) -> Composition:
     """Return an idle matching process, with a subscriber who takes everything."""
     before = await composed(stack, redis_url, postgres_dsn)
-    await before.users.subscribers.open(user_id=USER, chat_id=USER, name="Ann", language="en")
-    await before.users.sets.apply_preset(USER, "everything", None)
-    await before.journal.drain_all()
-    return await composed(stack, redis_url, postgres_dsn, Place(role="match", owner="a"))
+    await before.of(SubscriberServices).subscribers.open(user_id=USER, chat_id=USER, name="Ann", language="en")
+    await before.of(SubscriberServices).sets.apply_preset(USER, "everything", None)
+    await before.of(Journal).drain_all()
+    return await composed(stack, redis_url, postgres_dsn, ProcessConfig(role="match", owner="a"))
 
 
 async def test_what_was_matched_but_left_to_another_is_matched_again_when_the_other_dies_without_a_claim(
@@ -30,11 +35,11 @@ async def test_what_was_matched_but_left_to_another_is_matched_again_when_the_ot
 ) -> None:
     async with AsyncExitStack() as stack:
         process = await prepare(stack, redis_url, postgres_dsn)
-        members, shard, outbox = process.stores.members, process.bot.engine.match_shard, process.outbox
+        members, shard, outbox = process.of(Members), process.of(MatchShard), process.of(Outbox)
         other = Members(redis_manager, "b", ["match"])
         await members.join()
         await shard.partitions.step()
-        assert len(shard.partitions.owned) == 16
+        assert len(shard.partitions.share.owned) == 16
 
         deciding = asyncio.create_task(shard.decide(lambda: None))
         one_batch = shard._one_batch  # pyright: ignore[reportPrivateUsage] - the moment is the point
@@ -43,9 +48,9 @@ async def test_what_was_matched_but_left_to_another_is_matched_again_when_the_ot
         await other.join()
         await members.beat()
         handing_over = asyncio.create_task(shard.partitions.step())
-        while USER in shard.partitions.owned:  # noqa: ASYNC110 - nothing tells that it has begun to hand over
+        while USER in shard.partitions.share.owned:  # noqa: ASYNC110 - nothing tells that it has begun to hand over
             await asyncio.sleep(0)
-        await process.stores.calls.publish([Market(seed=3).next_call(datetime.now(UTC))], None)
+        await process.of(CallStream).publish([Market(seed=3).next_call(datetime.now(UTC))], None)
         await handing_over
         assert await outbox.size() == 0
 

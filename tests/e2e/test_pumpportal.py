@@ -10,12 +10,12 @@ from pathlib import Path
 
 import aiohttp
 
-from managers.feed.sources.base import is_address
+from domain.calls.addresses import is_mint
 from sandbox.feed.replay import ReplaySandbox
 from sandbox.providers.jupiter import PriceSandbox
 from sandbox.telegram.server import TelegramSandbox
 from sandbox.telegram.updates import JsonObject
-from sandbox.world import copied_addresses
+from sandbox.world.world import copied_addresses
 from tests.e2e.bot_process import BotProcess
 from tests.e2e.conftest import process_environment, set_filter, subscribe
 
@@ -31,7 +31,7 @@ def launches(frames: list[bytes]) -> set[str]:
         except ValueError:
             continue
         match body:
-            case {"txType": "create", "mint": str(mint)} if is_address(mint):
+            case {"txType": "create", "mint": str(mint)} if is_mint(mint):
                 found.add(mint)
             case _:
                 pass

@@ -1,4 +1,4 @@
-"""The work divided among processes, processes that stand by, and a start while Telegram is away."""
+"""The work divided among processes, processes that stand by, and a start while Telegram is unavailable."""
 
 from __future__ import annotations
 
@@ -22,12 +22,14 @@ from sandbox.feed.server import FeedSandbox
 from sandbox.telegram.people import SandboxUser
 from sandbox.telegram.server import TelegramSandbox
 from sandbox.telegram.updates import JsonObject
-from sandbox.world import copied_addresses
+from sandbox.world.world import copied_addresses
+from services.stores.journal import Journal
+from services.subscribers.group import SubscriberServices
 from tests.e2e.bot_process import BotProcess
 from tests.e2e.conftest import ADMIN, composed, process_environment, subscribe, text_of
 
 LOOK_S = 0.05
-PATIENCE_S = 15.0
+TIMEOUT_S = 15.0
 
 EVEN, ODD = list(range(0, PARTITIONS, 2)), list(range(1, PARTITIONS, 2))
 
@@ -65,7 +67,7 @@ class Site:
         return sum([await self.metric(bot, "subscribers_receiving") for bot in bots])
 
     async def health_when(self, bot: BotProcess, condition: Callable[[Document], bool]) -> Document:
-        async with asyncio.timeout(PATIENCE_S):
+        async with asyncio.timeout(TIMEOUT_S):
             while not condition(health := await self.health(bot)):  # noqa: ASYNC110 - another process
                 await asyncio.sleep(LOOK_S)
         return health
@@ -76,7 +78,7 @@ class Site:
     async def receive(self, bots: Iterable[BotProcess], count: int) -> None:
         """Wait until all of these together match so many subscribers."""
         bots = list(bots)
-        async with asyncio.timeout(PATIENCE_S):
+        async with asyncio.timeout(TIMEOUT_S):
             while await self.receiving(*bots) != count:  # noqa: ASYNC110 - other processes
                 await asyncio.sleep(LOOK_S)
 
@@ -113,7 +115,7 @@ def publish(feed: FeedSandbox) -> Call:
 
 
 async def told(user: SandboxUser, call: Call) -> JsonObject:
-    return await user.next_message(timeout_s=PATIENCE_S, where=lambda m: call.token.address in copied_addresses(m))
+    return await user.next_message(timeout_s=TIMEOUT_S, where=lambda m: call.token.address in copied_addresses(m))
 
 
 def alerts(user: SandboxUser) -> Counter[str]:
@@ -187,7 +189,7 @@ async def test_the_work_divided_among_six_processes(telegram: TelegramSandbox, f
         await asyncio.gather(told(ann, call), told(ben, call))
         await site.works_on(match_2, "matching", sorted(EVEN + ODD))
 
-        # He pauses: the process that matches him knows it before he is told anything else.
+        # They pause: the process that matches them knows it before they are told anything else.
         await ann.send("/pause")
         await ann.next_message(where=lambda m: "/resume" in m.get("text", ""))
         await site.receive([match_2], 1)
@@ -290,6 +292,8 @@ async def enrol(user: SandboxUser, redis_url: str, postgres_dsn: str) -> None:
     """Make somebody a subscriber of everything, without a bot that runs."""
     async with AsyncExitStack() as stack:
         composition = await composed(stack, redis_url, postgres_dsn)
-        await composition.users.subscribers.open(user_id=user.id, chat_id=user.chat_id, name=user.name, language="en")
-        await composition.users.sets.apply_preset(user.id, "everything")
-        await composition.journal.drain_all()
+        await composition.of(SubscriberServices).subscribers.open(
+            user_id=user.id, chat_id=user.chat_id, name=user.name, language="en"
+        )
+        await composition.of(SubscriberServices).sets.apply_preset(user.id, "everything")
+        await composition.of(Journal).drain_all()

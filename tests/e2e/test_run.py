@@ -9,7 +9,7 @@ import aiohttp
 
 from sandbox.feed.server import FeedSandbox
 from sandbox.telegram.server import TelegramSandbox
-from sandbox.world import copied_addresses
+from sandbox.world.world import copied_addresses
 from tests.e2e.bot_process import BotProcess
 from tests.e2e.conftest import process_environment, subscribe
 

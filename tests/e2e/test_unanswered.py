@@ -11,11 +11,12 @@ from domain.delivery.messages import Message
 from managers.telegram.rate_limiter import Lane
 from managers.telegram.update_queue import Origin
 from sandbox.telegram.server import TelegramSandbox
+from services.monitoring.group import MonitoringServices
 from tests.e2e.conftest import ADMIN, text_of
 
 
 async def updates_part(bot: Composition) -> dict[str, Any]:
-    document: dict[str, Any] = await bot.monitoring.health_document()
+    document: dict[str, Any] = await bot.of(MonitoringServices).monitor.health_document()
     return next(part for part in document["parts"] if part["name"] == "updates")
 
 
@@ -24,7 +25,7 @@ async def test_a_dispatcher_that_is_stuck_is_noticed(bot: Composition, telegram:
     await admin.send("/start")
     await admin.next_message()
     assert (await updates_part(bot))["ok"]
-    queue, released = bot.parts.telegram.queue, asyncio.Event()
+    queue, released = bot.connections.telegram.queue, asyncio.Event()
 
     async def handle() -> None:
         await released.wait()
@@ -46,7 +47,7 @@ async def test_the_numbers_of_updates_are_shown(bot: Composition, telegram: Tele
     telegram.cloud.publish("message", {"date": 1})
     await ann.send("/help")
     await ann.next_message()
-    await bot.parts.telegram.queue.drained()
+    await bot.connections.telegram.queue.drained()
     numbers = {name: bot.metrics.registry.get_sample_value(name) for name in NUMBERS}
     assert numbers == NUMBERS
 
@@ -71,7 +72,7 @@ async def test_help_and_health_are_answered_whatever_alerts_wait(bot: Compositio
     for person in (ann, admin):
         await person.send("/start")
         await person.next_message()
-    sender = bot.parts.telegram
+    sender = bot.connections.telegram
 
     async def alert(chat_id: int) -> None:
         async with sender.slot(chat_id, Lane.ALERT) as slot:

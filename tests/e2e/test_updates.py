@@ -42,7 +42,7 @@ class Scene:
             show_menus=show_menus,
             say=self.said.append,
             lead=lead if leads else None,
-            webhook_look_s=0.05,
+            webhook_poll_s=0.05,
         )
 
 

@@ -1,4 +1,4 @@
-"""The watchdog is fed as long as all is well, whatever is away, and no longer than every job moves."""
+"""The watchdog is fed as long as all is well, whatever is unavailable, and no longer than every job moves."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import pytest
 from bot.console import Terminal
 from bot.core import TokenFilterBot
 from bot.roles import ROLES, Role
-from composition import Addresses, Composition, Place, connect
+from composition import Addresses, Composition, ProcessConfig, connect
 from config.settings import Settings
 from embedded.postgres import EmbeddedPostgres
 from managers.feed.sources.native import NativeSource
@@ -36,7 +36,7 @@ PACE: Final = 20.0
 PROCESS_PACE: Final = 15.0
 LOOK_S: Final = 0.02
 LEASES_END_AFTER_S: Final = 12.0
-"""Redis's own time: so long after it went away nobody holds anything any more."""
+"""Redis's own time: so long after it became unavailable nobody holds anything any more."""
 SECOND: Final = "watched_second"
 DEPENDENCIES: Final = ("redis", "postgres", "telegram", "feed")
 
@@ -89,7 +89,7 @@ class Side:
     async def start(self, role: Role, stack: AsyncExitStack, group: asyncio.TaskGroup, source: str) -> None:
         local_store = self._data_dir / f"{role}.sqlite" if role == "all" else None
         parts = await connect(self.addresses(source), stack, local_store=local_store)
-        composition = Composition(Settings(), parts, Terminal(), Place(role=role, owner=role))
+        composition = Composition(Settings(), parts, Terminal(), ProcessConfig(role=role, owner=role))
         if role in {"all", "gateway", "send"}:
             await stack.enter_async_context(parts.telegram.opened())
         self.bots[role] = composition.bot
@@ -98,7 +98,7 @@ class Side:
     async def work(self) -> None:
         """Return when every one of them is at work."""
         async with asyncio.timeout(30):
-            while any(bot.state != "working" for bot in self.bots.values()):  # noqa: ASYNC110 - a word, not an event
+            while any(bot.lifecycle.state != "working" for bot in self.bots.values()):  # noqa: ASYNC110 - a word, not an event
                 await asyncio.sleep(0.05)
 
     def end(self) -> None:
@@ -127,10 +127,10 @@ class Sides:
         for side in self.each:
             await side.proxies[dependency].refuse()
 
-    async def mend(self) -> None:
+    async def repair(self) -> None:
         for side in self.each:
             for proxy in side.proxies.values():
-                await proxy.mend()
+                await proxy.repair()
 
     async def report_again(self, within_s: float) -> None:
         """Every watched job of everybody reports progress once more, or the test fails and names those that do not."""
@@ -180,22 +180,22 @@ async def played(sides: Sides, state: str, limit_s: float, source: str = "native
             await asyncio.sleep(LEASES_END_AFTER_S if state == "redis" else 1.0)
             for _ in range(3):
                 await sides.report_again(limit_s)
-            await sides.mend()
+            await sides.repair()
             await sides.report_again(limit_s)
         finally:
-            await sides.mend()
+            await sides.repair()
             for side in sides.each:
                 side.end()
 
 
 @pytest.mark.parametrize("state", ["idle", "busy", *DEPENDENCIES])
 async def test_every_watched_job_reports_progress(state: str, sides: Sides, limit_s: float) -> None:
-    """In every role: with nothing to do, with calls, and while each of the servers is away."""
+    """In every role: with nothing to do, with calls, and while each of the servers is unavailable."""
     await played(sides, state, limit_s)
 
 
 async def test_so_do_those_that_only_another_feed_needs(sides: Sides, limit_s: float) -> None:
-    """PumpPortal counts in SOL; here it answers nothing that could be understood, and its prices are away."""
+    """PumpPortal counts in SOL; here it answers nothing that could be understood, and its prices are unavailable."""
     readers = Sides({role: sides.sides[role] for role in ("all", "ingest")})
     await played(readers, "idle", limit_s, source="pumpportal")
     assert all("sol price" in side.bots[role].watched_jobs() for role, side in readers.sides.items())

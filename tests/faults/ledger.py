@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from sandbox.telegram.server import TelegramSandbox
 from sandbox.telegram.updates import JsonObject
-from sandbox.world import copied_addresses
+from sandbox.world.world import copied_addresses
 from services.delivery.delivery import SEND_SLOTS
 from tests.faults.market import Pair
 from texts import Texts
@@ -51,7 +51,7 @@ class Ledger:
         self.excused: set[Pair] = set()
         """May come or not."""
         self.user_of: dict[int, int] = {}
-        """Chat id -> user id, for whom alerts go to a chat that is not his own."""
+        """Chat id -> user id, for whom alerts go to a chat that is not their own."""
         self.notes = 0
         """How many alerts said that they may be a repeat, and digests for all that is in them."""
         self.messages = 0

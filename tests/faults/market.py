@@ -100,7 +100,7 @@ def _holds(rule: Rule, value: float | str | None) -> bool:
 
 
 def taker(user_id: int, rules: dict[str, Rule] | None = None) -> Subscriber:
-    """Return somebody with one set of these rules; without any he takes every call."""
+    """Return somebody with one set of these rules; without any they take every call."""
     now = datetime.now(UTC)
     chosen = (_set(user_id, 1, dict(rules or {})),)
     return Subscriber(

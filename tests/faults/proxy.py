@@ -38,7 +38,7 @@ class Endpoint:
 class FaultProxy:
     """`async with FaultProxy(url) as proxy:` listens on a TCP port that stays the same until the block ends.
 
-    Each fault holds for connections that stand as for new ones, until `mend()`.
+    Each fault holds for connections that stand as for new ones, until `repair()`.
     """
 
     def __init__(self, url: str, *, seed: int = 1) -> None:
@@ -123,7 +123,7 @@ class FaultProxy:
             await self._server.wait_closed()
             self._server = None
 
-    async def mend(self) -> None:
+    async def repair(self) -> None:
         """Be a good proxy again. What was swallowed meanwhile does not come back."""
         self._delay_s = self._lose_rate = 0.0
         self._lose = None
@@ -176,14 +176,14 @@ class FaultProxy:
         source: asyncio.StreamReader,
         target: asyncio.StreamWriter,
         connection: _Connection,
-        look: Callable[[bytes, _Connection], None],
+        poll: Callable[[bytes, _Connection], None],
     ) -> None:
         """Carry bytes one way until either side has gone."""
         while chunk := await source.read(_CHUNK_BYTES):
             if self._delay_s:
                 await asyncio.sleep(self._delay_s)
             await self._passes(connection)
-            look(chunk, connection)
+            poll(chunk, connection)
             target.write(chunk)
             await target.drain()
 

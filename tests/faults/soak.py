@@ -51,7 +51,7 @@ NEW_TOKENS: Final = 0.05
 NEW_CHANNELS: Final = 0.10
 """Share of the calls in which another channel calls a known token."""
 FAULT_EVERY_S: Final = (5.0, 15.0)
-PATIENCE_S: Final = 60.0
+TIMEOUT_S: Final = 60.0
 QUEUE_MAX: Final = 10_000
 GROWTH_MAX: Final = 0.05
 WARM_UP_SHARE: Final = 0.5
@@ -177,13 +177,13 @@ class Breaker:
             samples.faults[name] += 1
             await self._faults[name]()
 
-    async def mend(self) -> None:
+    async def repair(self) -> None:
         """Whatever was going on when it was cancelled."""
         stage, faults = self._stage, self._stage.telegram.faults
         for server in (stage.redis, stage.postgres):
             server.thaw()
             await server.restart()
-        await stage.redis_proxy.mend()
+        await stage.redis_proxy.repair()
         stage.feed.go_silent(False)
         faults.error_5xx_rate = 0.0
 
@@ -203,12 +203,12 @@ class Breaker:
     async def _redis_away(self) -> None:
         await self._stage.redis_proxy.refuse()
         await self._a_while()
-        await self._stage.redis_proxy.mend()
+        await self._stage.redis_proxy.repair()
 
     async def _replies_lost(self) -> None:
         self._stage.redis_proxy.lose_replies(0.01)
         await self._a_while()
-        await self._stage.redis_proxy.mend()
+        await self._stage.redis_proxy.repair()
 
     async def _postgres_killed(self) -> None:
         await self._stage.postgres.kill()
@@ -246,7 +246,7 @@ class Breaker:
 
 async def soak(*, minutes: float, users: int, calls_per_s: float, seed: int) -> tuple[str, bool]:
     """Return the table, and whether everything held."""
-    size = Size(full=True, users=users, calls=0, away_s=0.0, patience_s=PATIENCE_S)
+    size = Size(full=True, users=users, calls=0, away_s=0.0, patience_s=TIMEOUT_S)
     workload = SoakWorkload(seed=seed, users=users)
     samples = Samples()
     directory = Path(tempfile.mkdtemp(prefix="bot-soak-"))
@@ -309,7 +309,7 @@ async def _load(
         for task in background:
             task.cancel()
         await asyncio.gather(*background, return_exceptions=True)
-        await breaker.mend()
+        await breaker.repair()
 
 
 async def _sample(stage: Stage, bot: Bot, samples: Samples) -> None:
@@ -323,7 +323,7 @@ async def _sample(stage: Stage, bot: Bot, samples: Samples) -> None:
 
 
 async def _until(bot: Bot, holds: Callable[[Mapping[str, float]], bool]) -> None:
-    async with aiohttp.ClientSession() as session, asyncio.timeout(PATIENCE_S):
+    async with aiohttp.ClientSession() as session, asyncio.timeout(TIMEOUT_S):
         while not holds(await _gauges(session, bot)):  # noqa: ASYNC110 - it is another process that has to move
             await asyncio.sleep(0.5)
 

@@ -41,7 +41,7 @@ async def test_a_stop_while_redis_is_away_tells_nothing_of_the_feed(stage: Stage
         await told(admin, "🔴", "Redis")
         await stopped(bot)
     assert all("feed" not in text for text in texts(admin)), texts(admin)
-    await stage.redis_proxy.mend()
+    await stage.redis_proxy.repair()
     async with stage.bot(ADMIN_CHAT_IDS=str(ADMIN_ID)):
         await told(admin, "🟢", "Redis")
 

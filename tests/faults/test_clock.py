@@ -41,7 +41,7 @@ async def test_stepped(steps_s: tuple[int, ...], stage: Stage, verdict: Verdict)
 
 @pytest.mark.thorough
 async def test_what_waited_too_long_comes_in_a_digest(stage: Stage, verdict: Verdict) -> None:
-    """Telegram is away until alerts are no news any more: nothing is sent as if it were new, nothing is lost."""
+    """Telegram is unavailable until alerts are no news any more: nothing is sent as if it were new, nothing is lost."""
     clock = FaultClock(stage.data_dir)
     async with stage.bot(FAULT_CLOCK_FILE=str(clock.path)) as bot:
         await stage.warm_up()
@@ -71,7 +71,7 @@ async def test_wrong_from_the_start(ahead_s: int, stage: Stage, verdict: Verdict
         told = await admin.next_message(where=lambda message: "clock" in message.get("text", ""), timeout_s=30)
         document = await stage.health(bot)
         clock.step(0)
-        well = await admin.next_message(where=lambda message: "well again" in message.get("text", ""), timeout_s=30)
+        well = await admin.next_message(where=lambda message: "is over" in message.get("text", ""), timeout_s=30)
         counts = await stage.finish(bot)
     direction = "ahead" if ahead_s > 0 else "behind"
     verdict(f"The machine's clock an hour {direction} from the start", counts)

@@ -1,4 +1,4 @@
-"""The disk is full when it is needed most: Redis is away, or what is on it is killed or stopped in that moment."""
+"""The disk is full when it is needed most: Redis is down, or what is on it is killed or stopped in that moment."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ async def test_full_while_redis_is_away(stage: Stage, verdict: Verdict) -> None:
         async with stage.playing(over_s=stage.size.away_s):
             await stage.redis_proxy.refuse()
             await asyncio.sleep(stage.size.away_s)
-            await stage.redis_proxy.mend()
+            await stage.redis_proxy.repair()
         await stage.complete(bot)
         disk.free(bot)
         counts = await stage.finish(bot)
-    verdict("The bot's disk full while Redis is away", counts, repeats=IN_FLIGHT)
+    verdict("The bot's disk full while Redis is unavailable", counts, repeats=IN_FLIGHT)
 
 
 @pytest.mark.skipif(not SmallDisk.is_possible(), reason="nothing can be mounted here")

@@ -55,12 +55,12 @@ async def test_in_place_of_telegram(stage: Stage, verdict: Verdict) -> None:
         middlebox.answer_instead(pages())
         async with stage.bot(TELEGRAM_API_BASE=f"http://{middlebox.authority}") as bot:
             await bot.says("Telegram cannot be reached")
-            await middlebox.mend()
+            await middlebox.repair()
             await stage.warm_up()
             async with stage.playing():
                 middlebox.answer_instead(pages())
                 await asyncio.sleep(for_s)
-                await middlebox.mend()
+                await middlebox.repair()
             counts = await stage.finish(bot)
     assert middlebox.answered_instead > len(PAGES)
     assert await fates(stage) == (0, 0)
@@ -79,9 +79,9 @@ async def test_in_place_of_the_feed(stage: Stage, verdict: Verdict) -> None:
                 http.answer_instead(pages())
                 socket.answer_instead(pages())
                 await asyncio.sleep(for_s)
-                await socket.mend()  # the past is still answered by somebody else
+                await socket.repair()  # the past is still answered by somebody else
                 await asyncio.wait_for(stage.feed.someone_listens.wait(), for_s * 10)
-                await http.mend()
+                await http.repair()
             counts = await stage.finish(bot)
     assert socket.answered_instead
     verdict("Somebody else answering in place of the feed, its socket and its HTTP side", counts)

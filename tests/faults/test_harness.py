@@ -9,7 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from domain.matching.matcher import Matcher
-from managers.redis.client import RedisAwayError, RedisManager
+from managers.redis.client import RedisManager, RedisUnavailableError
 from sandbox.telegram.people import SandboxUser
 from sandbox.telegram.server import TelegramSandbox
 from tests.faults.ledger import REPEAT_NOTE, Counts, Ledger, judge
@@ -87,21 +87,21 @@ async def test_proxy_faults(redis_url: str) -> None:
     async with FaultProxy(redis_url) as proxy, RedisManager(proxy.redis_url, reply_timeout_s=0.3) as redis:
         await redis.set("a", "1")
         proxy.half_open()
-        with pytest.raises(RedisAwayError):
+        with pytest.raises(RedisUnavailableError):
             await redis.set("a", "2")
-        await proxy.mend()
+        await proxy.repair()
         assert await redis.get("a") == b"1"
         await proxy.refuse()
-        with pytest.raises(RedisAwayError):
+        with pytest.raises(RedisUnavailableError):
             await redis.get("a")
-        await proxy.mend()
+        await proxy.repair()
         proxy.lose_replies(1.0)
-        with pytest.raises(RedisAwayError):
+        with pytest.raises(RedisUnavailableError):
             await redis.set("a", "3")
-        await proxy.mend()
+        await proxy.repair()
         assert await redis.get("a") == b"3"
         proxy.delay(0.4)
-        with pytest.raises(RedisAwayError):
+        with pytest.raises(RedisUnavailableError):
             await redis.get("a")
 
 

@@ -1,4 +1,4 @@
-"""PostgreSQL dies, stands still and is away: no alert waits for it, and nothing is missing in it afterwards."""
+"""PostgreSQL dies, stands still and is unavailable: no alert waits for it, and nothing is missing in it afterwards."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ async def test_away(stage: Stage, verdict: Verdict) -> None:
             await asyncio.sleep(stage.size.away_s)
         await stage.complete(bot)
         missed = len(stage.ledger.missing)
-        await stage.postgres_proxy.mend()
+        await stage.postgres_proxy.repair()
         await journaled(stage)
         counts = await stage.finish(bot)
     assert missed == 0, "alerts waited for PostgreSQL"
@@ -77,7 +77,7 @@ async def test_bot_killed_while_it_is_away(stage: Stage, verdict: Verdict) -> No
         await stage.complete(bot)
         await journaled(stage)
         counts = await stage.finish(bot)
-    verdict("`kill -9` of the bot while PostgreSQL is away", counts, repeats=IN_FLIGHT)
+    verdict("`kill -9` of the bot while PostgreSQL is unavailable", counts, repeats=IN_FLIGHT)
 
 
 async def test_both_killed(stage: Stage, verdict: Verdict) -> None:

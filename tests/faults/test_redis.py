@@ -1,4 +1,4 @@
-"""Redis dies, stands still, forgets everything, answers into the void, and is away."""
+"""Redis dies, stands still, forgets everything, answers into the void, and is unavailable."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import socket
 import pytest
 
 from embedded.valkey import EmbeddedRedis
-from managers.redis.client import RedisAwayError, RedisManager
+from managers.redis.client import RedisManager, RedisUnavailableError
 from tests.faults.conftest import Verdict
 from tests.faults.ledger import IN_FLIGHT
 from tests.faults.stage import Stage
@@ -72,7 +72,7 @@ async def test_replies_lost(stage: Stage, verdict: Verdict) -> None:
         async with stage.playing():
             stage.redis_proxy.lose_replies(REPLIES_LOST)
             await stage.ledger.more(len(stage.ledger.missing) // 2)
-        await stage.redis_proxy.mend()
+        await stage.redis_proxy.repair()
         lost = stage.redis_proxy.lost
         counts = await stage.finish(bot)
     assert lost > 0
@@ -97,7 +97,7 @@ async def test_connection(fault: str, stage: Stage, verdict: Verdict) -> None:
                 case _:
                     proxy.half_open()
                     await asyncio.sleep(FROZEN_S)
-            await proxy.mend()
+            await proxy.repair()
         counts = await stage.finish(bot)
     verdict(f"The connections to Redis {fault}", counts)
 
@@ -109,7 +109,7 @@ async def test_away(stage: Stage, verdict: Verdict) -> None:
         async with stage.playing(over_s=stage.size.away_s):
             await stage.redis_proxy.refuse()
             await asyncio.sleep(stage.size.away_s)
-            await stage.redis_proxy.mend()
+            await stage.redis_proxy.repair()
         counts = await stage.finish(bot)
     verdict(f"Redis away for {stage.size.away_s:g} s", counts)
 
@@ -135,11 +135,11 @@ async def test_alerts_go_on_while_it_is_away(stage: Stage, verdict: Verdict) -> 
         await stage.play(stage.size.calls // 2, over_s=2.0)
         await stage.ledger.complete(patience_s=15)
         went_on = not stage.ledger.missing
-        await stage.redis_proxy.mend()
+        await stage.redis_proxy.repair()
         await stage.play()
         counts = await stage.finish(bot)
     verdict("Redis away, and alerts go on meanwhile", counts)
-    assert went_on, "no alerts while Redis was away"
+    assert went_on, "no alerts while Redis was unavailable"
 
 
 @pytest.mark.thorough
@@ -154,7 +154,7 @@ async def test_bot_killed_while_it_is_away(stage: Stage, verdict: Verdict) -> No
     async with stage.bot() as bot:
         await starting
         counts = await stage.finish(bot)
-    verdict("`kill -9` of the bot while Redis is away", counts, repeats=IN_FLIGHT)
+    verdict("`kill -9` of the bot while Redis is unavailable", counts, repeats=IN_FLIGHT)
 
 
 @pytest.mark.thorough
@@ -164,7 +164,7 @@ async def test_bot_killed_while_it_merges(stage: Stage, verdict: Verdict) -> Non
         await stage.warm_up()
         await stage.redis_proxy.refuse()
         await stage.play(stage.size.calls // 2, over_s=4.0)
-        await stage.redis_proxy.mend()
+        await stage.redis_proxy.repair()
         await bot.dies(timeout_s=60)
     await stage.play(over_s=0.2)
     async with stage.bot() as bot:
@@ -174,7 +174,7 @@ async def test_bot_killed_while_it_merges(stage: Stage, verdict: Verdict) -> Non
 
 async def _back_soon(stage: Stage) -> None:
     await asyncio.sleep(1.0)
-    await stage.redis_proxy.mend()
+    await stage.redis_proxy.repair()
 
 
 async def test_fail_over(stage: Stage, verdict: Verdict) -> None:
@@ -222,7 +222,7 @@ async def until_read_only(redis: RedisManager) -> None:
     while True:
         try:
             await redis.set("written", "yes", ex_s=1)
-        except RedisAwayError as error:
+        except RedisUnavailableError as error:
             if "READONLY" in str(error):
                 return
         await asyncio.sleep(0.005)

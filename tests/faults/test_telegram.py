@@ -128,7 +128,7 @@ async def test_two_pollers(stage: Stage, verdict: Verdict) -> None:
 
 @pytest.mark.thorough
 async def test_two_whole_bots(stage: Stage, verdict: Verdict) -> None:
-    """The same bot started twice on the same stores: one of them works, the other stands by."""
+    """The same bot started twice on the same stores: one of them works, the other is on standby."""
     async with AsyncExitStack() as stack, stage.bot() as bot:
         await stage.warm_up()
         second = await stage.role(stack, "all")

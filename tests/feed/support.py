@@ -45,17 +45,10 @@ class Reader:
         self.manager = WebSocketManager(
             source=source,
             emit=self.queue.put,
-            emit_now=self._take_now,
             resume_cursor=lambda: self.cursor,
             backoff_base_s=0.01,
             backoff_cap_s=0.05,
         )
-
-    def _take_now(self, call: Call) -> bool:
-        if self.queue.full():
-            return False
-        self.queue.put_nowait(call)
-        return True
 
     async def take(self, number: int = 1) -> list[Call]:
         calls = [await self.queue.get() for _ in range(number)]

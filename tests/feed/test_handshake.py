@@ -13,7 +13,7 @@ from websockets.asyncio.server import ServerConnection
 from websockets.uri import parse_uri
 
 from domain.calls.events import Call
-from managers.feed.handshake import LONGEST_PAUSE_S
+from managers.feed.handshake import MAX_PAUSE_S
 from managers.feed.proxies import Proxies, is_loopback
 from managers.feed.sources.native import NativeSource
 from managers.feed.websocket import WebSocketManager
@@ -218,7 +218,7 @@ async def test_nobody_silences_a_feed_for_hours(middlebox: FaultProxy):
         async with reading(NativeSource(f"ws://127.0.0.1:{middlebox.port}/")):
             while not waits(logs):  # noqa: ASYNC110 - what it logs wakes nobody
                 await asyncio.sleep(0.01)
-    assert waits(logs) == [(LONGEST_PAUSE_S, 0.01)]
+    assert waits(logs) == [(MAX_PAUSE_S, 0.01)]
 
 
 # -- proxies

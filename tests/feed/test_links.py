@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from managers.feed.sources.base import place
+from managers.feed.sources.base import venue
 from managers.feed.sources.links import media_link, telegram_handle, web_link, x_handle
 from sandbox.market.traits import HOSTILE_LINKS
 
@@ -114,7 +114,7 @@ def test_names_on_telegram(text: object, handle: str | None):
     ],
 )
 def test_names_of_places(text: object, name: str | None):
-    assert place(text) == name
+    assert venue(text) == name
 
 
 @given(st.text(ALPHABET, max_size=40) | st.text(max_size=40).map("https://x.com/".__add__) | st.text(max_size=600))

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from domain.calls.addresses import is_mint
 from domain.calls.events import Call, Channel, ChannelRecord, Heartbeat, PriceTick, Token
-from managers.feed.sources.base import is_address
 from managers.feed.sources.native import NativeSource
 from managers.http.api import APIRetryManager
 from runtime.errors import FeedRefusedError, FrameError, TransientError
@@ -264,10 +264,10 @@ def check(frame: bytes) -> None:
     if isinstance(event, PriceTick):
         assert event.price_usd >= 0
         assert math.isfinite(event.price_usd)
-        assert is_address(event.token_address)
+        assert is_mint(event.token_address)
     if isinstance(event, Call):
         token = event.token
-        assert is_address(token.address)
+        assert is_mint(token.address)
         for name in Token.__struct_fields__:
             value = getattr(token, name)
             if isinstance(value, float | int):

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from domain.calls.addresses import is_mint
 from domain.calls.events import Call, Event, PriceTick
-from managers.feed.sources.base import is_address
 from managers.feed.sources.pumpportal import PumpPortalSource
 from runtime.errors import FeedRefusedError, FrameError
 from sandbox.feed.replay import read_frames
@@ -251,7 +251,7 @@ def test_frames_that_are_almost_right_never_break_the_decoder(frame: bytes, chan
     except FrameError:
         return
     if isinstance(event, Call):
-        assert is_address(event.token.address)
+        assert is_mint(event.token.address)
         numbers = (event.token.price_usd, event.token.market_cap_usd)
         assert all(number is None or (math.isfinite(number) and number > 0) for number in numbers)
     if isinstance(event, PriceTick):

@@ -11,7 +11,7 @@ from domain.subscribers.subscriber import Subscriber
 from handlers.conversation.base import Services
 from managers.redis.client import RedisManager
 from managers.storage.cache import SmartCache
-from managers.storage.postgres import PostgresAwayError, PostgresManager
+from managers.storage.postgres import PostgresManager, PostgresUnavailableError
 from services.stores import keys
 from services.stores.journal import Journal
 from services.subscribers.group import SubscriberServices
@@ -21,7 +21,6 @@ from services.subscribers.versions import SubscriberHistory
 from tests.conversation.conftest import BEN_ID, NOW, PRESETS
 from tests.conversation.reading import alert, button, only, words
 from tests.conversation.telegram_wire import ADMIN_ID, USER_ID, Person
-from tests.conversation.wiring import users_of
 from tests.filters.test_sets import accepted, call
 
 KEY = "everything"
@@ -53,8 +52,8 @@ async def test_a_change_reaches_all_followers_and_nobody_else(
     await follow(ben)
     await ben.taps("field:1:holders")
     await ben.writes("10 -")
-    assert (await services.subscribers.require(BEN_ID)).filter_sets[0].follows is None
-    before = (await services.subscribers.require(BEN_ID)).filter_sets
+    assert (await services.subscribers.subscribers.require(BEN_ID)).filter_sets[0].follows is None
+    before = (await services.subscribers.subscribers.require(BEN_ID)).filter_sets
     assert accepted(matcher, call(1, market_cap_usd=5.0)) == [(USER_ID, 1)]
 
     await make_filter(admin, "1M -")
@@ -66,9 +65,9 @@ async def test_a_change_reaches_all_followers_and_nobody_else(
 
     assert accepted(matcher, call(2, market_cap_usd=5.0)) == []
     assert (USER_ID, 1) in accepted(matcher, call(3, market_cap_usd=2e6))
-    (own,) = (await services.subscribers.require(USER_ID)).filter_sets
+    (own,) = (await services.subscribers.subscribers.require(USER_ID)).filter_sets
     assert (own.rules, own.follows) == ({"market_cap_usd": Range(1e6)}, KEY)
-    assert (await services.subscribers.require(BEN_ID)).filter_sets == before
+    assert (await services.subscribers.subscribers.require(BEN_ID)).filter_sets == before
 
 
 async def test_who_is_paused_or_off_gets_the_rules_but_no_calls(
@@ -82,7 +81,9 @@ async def test_who_is_paused_or_off_gets_the_rules_but_no_calls(
     await admin.taps(f"takerules:{KEY}:1")
     assert accepted(matcher, call(1, market_cap_usd=2e6)) == [(ADMIN_ID, 1)]
     for user_id in (USER_ID, BEN_ID):
-        assert (await services.subscribers.require(user_id)).filter_sets[0].rules == {"market_cap_usd": Range(1e6)}
+        assert (await services.subscribers.subscribers.require(user_id)).filter_sets[0].rules == {
+            "market_cap_usd": Range(1e6)
+        }
 
 
 async def test_a_set_becomes_a_preset_and_leaves_it(ann: Person, services: Services) -> None:
@@ -90,10 +91,10 @@ async def test_a_set_becomes_a_preset_and_leaves_it(ann: Person, services: Servi
     await ann.taps("addset")
     menu = await ann.taps(button(await ann.taps("set:1"), "Presets"))
     await ann.taps(button(menu, "Steady mid caps"))
-    (own,) = (await services.subscribers.require(USER_ID)).filter_sets
+    (own,) = (await services.subscribers.subscribers.require(USER_ID)).filter_sets
     assert (own.follows, own.name) == ("safe_mid_caps", "safe_mid_caps")
     await ann.taps("missing:1:holders:pass:0")
-    (own,) = (await services.subscribers.require(USER_ID)).filter_sets
+    (own,) = (await services.subscribers.subscribers.require(USER_ID)).filter_sets
     assert own.follows is None
 
 
@@ -104,7 +105,7 @@ async def test_presets_are_added_reworded_and_removed(ann: Person, admin: Person
     assert "Nothing has changed" in words(await admin.writes("\u200b"))
     menu = await admin.writes("Whales <i>& co</i>")
     assert "on the list" in words(menu)
-    key = services.presets.all()[-1].key
+    key = services.subscribers.presets.all()[-1].key
     await admin.taps(button(menu, "Describe"))
     assert "Only the <large> ones" in words(await admin.writes("Only the <large> ones"))
     await admin.taps(f"namepreset:{key}")
@@ -112,20 +113,22 @@ async def test_presets_are_added_reworded_and_removed(ann: Person, admin: Person
 
     greeting = await ann.writes("/start")
     await ann.taps(button(greeting, "Big fish"))
-    assert (await services.subscribers.require(USER_ID)).filter_sets[0].rules == {"market_cap_usd": Range(1e6)}
+    assert (await services.subscribers.subscribers.require(USER_ID)).filter_sets[0].rules == {
+        "market_cap_usd": Range(1e6)
+    }
     await admin.taps(button(await admin.taps(f"removepreset:{key}"), "Yes, delete"))
-    (own,) = (await services.subscribers.require(USER_ID)).filter_sets
+    (own,) = (await services.subscribers.subscribers.require(USER_ID)).filter_sets
     assert (own.rules, own.follows) == ({"market_cap_usd": Range(1e6)}, None)
     assert "There is no preset" in alert(await ann.taps(f"preset:{key}"))
 
 
 async def test_only_admins_change_presets(ann: Person, services: Services) -> None:
     await follow(ann)
-    before = services.presets.all()
+    before = services.subscribers.presets.all()
     for data in (f"takerules:{KEY}:1", f"removeyes:{KEY}", "adminpresets", f"namepreset:{KEY}", "newpreset:1"):
         assert "out of date" in alert(await ann.taps(data))
-    assert "do not know this command" in words(await ann.writes("/presets"))
-    assert services.presets.all() == before
+    assert "don't know this command" in words(await ann.writes("/presets"))
+    assert services.subscribers.presets.all() == before
 
 
 async def test_changes_survive_a_restart_and_an_emptied_redis(
@@ -152,15 +155,16 @@ async def test_changes_survive_a_restart_and_an_emptied_redis(
 
     matcher = Matcher()
     presets = PresetsService(
-        PRESETS, store=PresetsStore(redis_manager, postgres_manager, journal), clock=services.clock
+        PRESETS, store=PresetsStore(redis_manager, postgres_manager, journal), clock=services.conversation.clock
     )
     users = SubscriberServices.on(
         store=fresh_store(redis_manager, postgres_manager),
         matcher=matcher,
         presets=presets,
-        subscriptions=services.subscriptions,
+        subscriptions=services.payments.subscriptions,
         history=SubscriberHistory(postgres_manager),
-        clock=services.clock,
+        sharing=services.subscribers.sharing,
+        clock=services.conversation.clock,
     )
     assert await users.loading.load() == 2
     assert presets.get(PRESETS[0].key) is None
@@ -179,22 +183,22 @@ async def test_changes_survive_a_restart_and_an_emptied_redis(
 async def test_one_store_is_enough_at_the_start(
     services: Services, journal: Journal, redis_manager: RedisManager, postgres_manager: PostgresManager
 ) -> None:
-    await services.presets.change(KEY, lambda p: changed(p, about="x"), ADMIN_ID)
+    await services.subscribers.presets.change(KEY, lambda p: changed(p, about="x"), ADMIN_ID)
     await journal.drain_all()
     nowhere = PostgresManager("postgresql://postgres@/postgres?host=/nonexistent")
     assert len(await PresetsStore(redis_manager, nowhere, journal).load()) == 1
-    async with RedisManager("unix:///nonexistent/redis.sock") as away:
-        assert len(await PresetsStore(away, postgres_manager, journal).load()) == 1
-        with pytest.raises(PostgresAwayError):
-            await PresetsStore(away, nowhere, journal).load()
+    async with RedisManager("unix:///nonexistent/redis.sock") as unavailable:
+        assert len(await PresetsStore(unavailable, postgres_manager, journal).load()) == 1
+        with pytest.raises(PostgresUnavailableError):
+            await PresetsStore(unavailable, nowhere, journal).load()
 
 
 async def test_thousands_of_followers_are_reached_in_parts(services: Services, matcher: Matcher) -> None:
-    users = users_of(services)
+    users = services.subscribers
     for user_id in range(1, 301):
         await users.subscribers.open(user_id=user_id, chat_id=user_id, name="", language="en")
         await users.sets.apply_preset(user_id, KEY)
-    await services.presets.change(KEY, lambda p: changed(p, rules={"holders": Range(9.0)}), ADMIN_ID)
+    await services.subscribers.presets.change(KEY, lambda p: changed(p, rules={"holders": Range(9.0)}), ADMIN_ID)
     assert await users.loading.follow_preset(KEY) == 300
     assert accepted(matcher, call(1, holders=8)) == []
     assert len(accepted(matcher, call(2, holders=9))) == 300

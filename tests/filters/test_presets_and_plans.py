@@ -6,11 +6,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from domain.filters.explanation import passes
 from domain.filters.presets import load_presets
 from domain.filters.registry import Choice, FilterSet, Range, Words
 from domain.payments.plans import load_plans
 from runtime.errors import FatalError
+from tests.filters.oracle import passes
 from tests.filters.strategies import NOON, call_with
 
 CONFIG = Path(__file__).parents[2] / "config"

@@ -54,7 +54,7 @@ async def test_two_named_filters_by_tapping_and_typing(ann: Person, services: Se
     menu = await ann.taps(button(menu, "Empty filter"))
     assert "Filter 1 is off" in words(menu, "edited")
     question = await ann.taps(button(menu, "Rename"))
-    assert "What shall Filter 1 be called" in words(question, "edited")
+    assert "What should Filter 1 be called" in words(question, "edited")
     menu = await ann.writes("Moon <b>@shots</b>")
     group = await ann.taps(button(menu, "Size"))
     prompt = await ann.taps(button(group, "Market cap: any"))
@@ -67,7 +67,7 @@ async def test_two_named_filters_by_tapping_and_typing(ann: Person, services: Se
     menu = await ann.taps(button(menu, "➕"))
     menu = await ann.taps(button(menu, "Everything"))
 
-    first, second = (await services.subscribers.require(USER_ID)).filter_sets
+    first, second = (await services.subscribers.subscribers.require(USER_ID)).filter_sets
     assert (first.name, first.rules) == ("Moon <b>@shots</b>", {"market_cap_usd": Range(20_000.0, 2_000_000.0)})
     assert (second.number, second.follows, second.rules) == (2, "everything", {})
     listed = words(await ann.writes("/settings"))
@@ -84,12 +84,12 @@ async def test_a_refused_rule_changes_nothing_and_keeps_asking(started: Person, 
     refused = await started.writes("20k until <b>the moon</b>")
     assert "Market cap stays at any" in words(refused)
     assert "Market cap: ≥ $20k" in words(await started.writes("20k -"))
-    assert await services.inputs.take(USER_ID) is None
-    assert "did not ask" in words(await started.writes("30k"))
+    assert await services.conversation.inputs.take(USER_ID) is None
+    assert "wasn't waiting" in words(await started.writes("30k"))
     prompt = await started.taps("field:1:market_cap_usd")
     cleared = await started.taps(button(prompt, "Any"))
     assert "Market cap: any" in words(cleared, "edited")
-    (only_set,) = (await services.subscribers.require(USER_ID)).filter_sets
+    (only_set,) = (await services.subscribers.subscribers.require(USER_ID)).filter_sets
     assert only_set.rules == {}
     assert only_set.enabled
 
@@ -104,9 +104,9 @@ async def test_every_field_takes_its_example_and_no_nonsense(
     )
     assert field.unit == "flag" or field.example in words(shown, "edited")
     for typed in NONSENSE:
-        before = (await services.subscribers.require(USER_ID)).filter_sets
+        before = (await services.subscribers.subscribers.require(USER_ID)).filter_sets
         answer = words(await started.writes(typed))
-        after = (await services.subscribers.require(USER_ID)).filter_sets
+        after = (await services.subscribers.subscribers.require(USER_ID)).filter_sets
         if "stays at" in answer or typed == "":
             assert after == before
         else:
@@ -114,7 +114,7 @@ async def test_every_field_takes_its_example_and_no_nonsense(
             await started.taps(ShowField(1, field.key).pack())
     saved = words(await started.writes(field.example))
     assert "✅" in saved
-    (filter_set,) = (await services.subscribers.require(USER_ID)).filter_sets
+    (filter_set,) = (await services.subscribers.subscribers.require(USER_ID)).filter_sets
     assert set(filter_set.rules) == {field.key}
     assert "if unknown" not in words(await started.taps("set:1"), "edited")
 
@@ -124,17 +124,17 @@ async def test_a_missing_value_is_chosen_per_rule_and_stays(started: Person, ser
     await started.taps("field:1:holders")
     await started.writes("150 -")
     shown = await started.taps("field:1:holders")
-    assert "If a call does not say it: no alert" in words(shown, "edited")
+    assert "If the value is unknown: no alert" in words(shown, "edited")
     shown = await started.taps(button(shown, "wait 15 min"))
     assert "✓ wait 15 min" in only(shown, "edited").buttons
     await started.writes("200 -")
-    (filter_set,) = (await services.subscribers.require(USER_ID)).filter_sets
+    (filter_set,) = (await services.subscribers.subscribers.require(USER_ID)).filter_sets
     assert filter_set.rules == {"holders": Range(200.0, None, missing="wait", wait_minutes=15)}
     assert "• Holders: ≥ 200 (if unknown: wait 15 min)" in words(await started.taps("set:1"), "edited")
     for forged in ("missing:1:holders:wait:61", "missing:1:holders:never:0", "missing:1:holders:fail:5"):
         assert "out of date" in alert(await started.taps(forged))
     await started.taps("missing:1:holders:pass:0")
-    (filter_set,) = (await services.subscribers.require(USER_ID)).filter_sets
+    (filter_set,) = (await services.subscribers.subscribers.require(USER_ID)).filter_sets
     assert filter_set.rules == {"holders": Range(200.0, None, missing="pass")}
 
 
@@ -143,10 +143,10 @@ async def test_flags_are_tapped(started: Person, services: Services) -> None:
     shown = await started.taps(button(shown, "yes"))
     assert "✓ yes" in only(shown, "edited").buttons
     shown = await started.taps(button(shown, "no"))
-    (filter_set,) = (await services.subscribers.require(USER_ID)).filter_sets
+    (filter_set,) = (await services.subscribers.subscribers.require(USER_ID)).filter_sets
     assert filter_set.rules == {"mint_revoked": Range(None, 0.0)}
     await started.taps(button(shown, "Any"))
-    (filter_set,) = (await services.subscribers.require(USER_ID)).filter_sets
+    (filter_set,) = (await services.subscribers.subscribers.require(USER_ID)).filter_sets
     assert filter_set.rules == {}
     assert "out of date" in alert(await started.taps("flag:1:holders:1"))
 
@@ -156,7 +156,7 @@ async def test_lists_and_words_are_typed(started: Person, services: Services) ->
     await started.writes("Pump.fun, -bonk")
     await started.taps("field:1:name_words")
     await started.writes('cat, "white dog", -inu')
-    (filter_set,) = (await services.subscribers.require(USER_ID)).filter_sets
+    (filter_set,) = (await services.subscribers.subscribers.require(USER_ID)).filter_sets
     assert filter_set.rules == {
         "launchpad": Choice(frozenset({"pump.fun"}), frozenset({"bonk"})),
         "name_words": Words(("cat", "white dog"), ("inu",)),
@@ -181,14 +181,14 @@ async def test_channels_are_chosen_and_muted_page_by_page(
     assert f"2 of the channels: Ch 9, {'x' * 31}…" in words(page, "edited")
     page = await started.taps(button(page, "✅ xxx"))
     assert f"Muted: 1: {'x' * 31}…" in words(page, "edited")
-    (filter_set,) = (await services.subscribers.require(USER_ID)).filter_sets
+    (filter_set,) = (await services.subscribers.subscribers.require(USER_ID)).filter_sets
     assert filter_set.rules == {"channel": Choice(frozenset({"@9"}), frozenset({"x" * 300}))}
 
     channels.channels = []
     page = await started.taps(ShowChannels(1, 99).pack())
     page = await started.taps(button(page, "🔇 xxx"))
     page = await started.taps(button(page, "✅ @\u20609"))
-    (filter_set,) = (await services.subscribers.require(USER_ID)).filter_sets
+    (filter_set,) = (await services.subscribers.subscribers.require(USER_ID)).filter_sets
     assert filter_set.rules == {"channel": Choice(frozenset(), frozenset({"@9"}))}
     assert toast(await started.taps(button(page, "Forget"))) == "Listening to all channels"
     assert "No channel has called" in words(await started.taps(ShowChannels(1, 0).pack()), "edited")
@@ -197,7 +197,7 @@ async def test_channels_are_chosen_and_muted_page_by_page(
 
 async def test_a_hundred_channels_are_the_most(started: Person, services: Services, channels: KnownChannels) -> None:
     channels.channels = [Channel(id=f"@{n}", title="T" * 40 + str(n)) for n in range(101)]
-    await services.filter_sets.set_rule(USER_ID, 1, "channel", Choice(frozenset(f"@{n}" for n in range(100))))
+    await services.subscribers.sets.set_rule(USER_ID, 1, "channel", Choice(frozenset(f"@{n}" for n in range(100))))
     tag = channel_tag("@100")
     assert "up to 100" in alert(await started.taps(f"channel:1:0:{tag}"))
     assert "100 of the channels" in words(await started.taps("channels:1:0"), "edited")
@@ -210,34 +210,36 @@ async def test_the_plan_limits_the_filters(ann: Person, services: Services, cloc
         await ann.taps("addset")
     ways = ("addset", f"preset:{PRESETS[0].key}", "duplicate:1")
     for way in ways:
-        assert f"holds {TRIAL.filter_sets} filters" in alert(await ann.taps(way))
+        assert f"includes {TRIAL.filter_sets} filters" in alert(await ann.taps(way))
     await ann.taps("delete:1")
     assert toast(await ann.taps("deleteyes:1")) == "Filter deleted"
     assert "does not exist any more" in alert(await ann.taps("deleteyes:1"))
     last = TRIAL.filter_sets
     await ann.taps(f"duplicate:{last}")
-    assert [s.number for s in (await services.subscribers.require(USER_ID)).filter_sets] == [*range(2, last + 2)]
+    assert [s.number for s in (await services.subscribers.subscribers.require(USER_ID)).filter_sets] == [
+        *range(2, last + 2)
+    ]
     clock.now += timedelta(days=400)
-    assert "holds" in alert(await ann.taps("addset"))
+    assert "includes" in alert(await ann.taps("addset"))
 
 
 async def test_duplicate_and_delete(started: Person, services: Services) -> None:
     await started.taps(f"usepreset:1:{PRESETS[0].key}")
     copied = await started.taps("duplicate:1")
     assert "Early gems (copy) is on" in words(copied, "edited")
-    original, copy = (await services.subscribers.require(USER_ID)).filter_sets
+    original, copy = (await services.subscribers.subscribers.require(USER_ID)).filter_sets
     assert (copy.rules, copy.follows, copy.number) == (original.rules, None, 2)
     asked = await started.taps(button(copied, "Delete"))
-    assert len((await services.subscribers.require(USER_ID)).filter_sets) == 2
+    assert len((await services.subscribers.subscribers.require(USER_ID)).filter_sets) == 2
     await started.taps(button(asked, "Yes, delete"))
-    assert [s.number for s in (await services.subscribers.require(USER_ID)).filter_sets] == [1]
+    assert [s.number for s in (await services.subscribers.subscribers.require(USER_ID)).filter_sets] == [1]
 
 
 @pytest.mark.parametrize("typed", ["\u200b\u202e", "\u3164", "x" * (MAX_NAME_UTF16 + 1), "😀" * 17])
 async def test_no_name_keeps_asking(started: Person, services: Services, typed: str) -> None:
     await started.taps("rename:1")
     assert "Nothing has changed" in words(await started.writes(typed))
-    assert "is called Fine now" in words(await started.writes("Fine"))
+    assert "Renamed to Fine" in words(await started.writes("Fine"))
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -248,7 +250,7 @@ async def test_no_text_breaks_a_question(started: Person, services: Services, ty
     assert "wrong on my side" not in words(said)
     for data in ("settings", "set:1", "delete:1"):
         await started.taps(data)
-    (filter_set,) = (await services.subscribers.require(USER_ID)).filter_sets
+    (filter_set,) = (await services.subscribers.subscribers.require(USER_ID)).filter_sets
     assert utf16_length(filter_set.name) <= MAX_NAME_UTF16
 
 
@@ -263,9 +265,9 @@ async def test_a_hostile_name_is_shown_harmless(started: Person, typed: str) -> 
 
 async def test_back_and_cancel_withdraw_the_question(started: Person, services: Services) -> None:
     prompt = await started.taps("field:1:holders")
-    assert await services.inputs.take(USER_ID)
+    assert await services.conversation.inputs.take(USER_ID)
     assert "Safety in Filter 1" in words(await started.taps(button(prompt, "‹ Back")), "edited")
-    assert await services.inputs.take(USER_ID) is None
+    assert await services.conversation.inputs.take(USER_ID) is None
     await started.taps("field:1:holders")
-    assert "not waiting for an answer" in words(await started.writes("/cancel"))
-    assert await services.inputs.take(USER_ID) is None
+    assert "cancelled" in words(await started.writes("/cancel"))
+    assert await services.conversation.inputs.take(USER_ID) is None

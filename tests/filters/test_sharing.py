@@ -57,12 +57,12 @@ async def test_a_filter_goes_by_link_to_somebody_else(ann: Person, ben: Person, 
     assert "• Market cap: $20k – $2M" in words(preview)
     copied = await ben.taps(button(preview, "Copy to my filters"))
     assert "It was made by Ann" in words(copied, "edited")
-    (copy,) = (await services.subscribers.require(BEN_ID)).filter_sets
+    (copy,) = (await services.subscribers.subscribers.require(BEN_ID)).filter_sets
     assert (copy.number, copy.name, copy.user_id, copy.enabled) == (1, "Moon @shots", BEN_ID, True)
     assert copy.rules == {"market_cap_usd": Range(20_000.0, 2_000_000.0)}
     await ben.taps(button(preview, "Copy to my filters"))
-    assert len((await services.subscribers.require(BEN_ID)).filter_sets) == 1
-    (own,) = (await services.subscribers.require(USER_ID)).filter_sets
+    assert len((await services.subscribers.subscribers.require(BEN_ID)).filter_sets) == 1
+    (own,) = (await services.subscribers.subscribers.require(USER_ID)).filter_sets
     assert own.rules == {}
 
 
@@ -73,7 +73,7 @@ async def test_a_copy_needs_room_in_the_plan(ann: Person, ben: Person) -> None:
     for _ in range(TRIAL.filter_sets):
         await ben.taps("addset")
     preview = await ben.writes(f"/start {payload}")
-    assert f"holds {TRIAL.filter_sets} filters" in alert(await ben.taps(button(preview, "Copy")))
+    assert f"includes {TRIAL.filter_sets} filters" in alert(await ben.taps(button(preview, "Copy")))
 
 
 async def test_the_same_filter_has_one_link_and_another_has_another(ann: Person, services: Services) -> None:
@@ -84,7 +84,7 @@ async def test_the_same_filter_has_one_link_and_another_has_another(ann: Person,
     await ann.writes("Sun")
     second = await link_of(ann)
     assert second != first
-    assert (await services.sharing.open(first.removeprefix("f_"))).name == "Moon"
+    assert (await services.subscribers.sharing.open(first.removeprefix("f_"))).name == "Moon"
 
 
 async def test_links_outlive_an_emptied_redis(
@@ -105,7 +105,7 @@ async def test_a_preset_is_shared_by_its_name(ann: Person, ben: Person, services
     preview = await ben.writes(f"/start {await link_of(ann)}")
     assert "Early gems" in words(preview)
     await ben.taps(button(preview, "Copy"))
-    (copy,) = (await services.subscribers.require(BEN_ID)).filter_sets
+    (copy,) = (await services.subscribers.subscribers.require(BEN_ID)).filter_sets
     assert copy.follows is None
     assert copy.rules == PRESETS[0].rules
 
@@ -132,7 +132,7 @@ async def test_no_payload_breaks_the_start(ann: Person, payload: str) -> None:
 @given(st.text(st.characters(codec="utf-8"), max_size=40))
 async def test_no_code_opens_anything(services: Services, code: str) -> None:
     with pytest.raises(UserFacingError, match=r"share\.unknown"):
-        await services.sharing.open(code)
+        await services.subscribers.sharing.open(code)
 
 
 @pytest.mark.parametrize("name", HOSTILE)
@@ -150,8 +150,10 @@ async def test_codes_cannot_be_counted_up(
     ann: Person, services: Services, redis_manager: RedisManager, postgres_manager: PostgresManager, journal: Journal
 ) -> None:
     await filter_named(ann, "Moon")
-    sharing = SharingService(redis=redis_manager, postgres=postgres_manager, journal=journal, clock=services.clock)
-    subscriber = await services.subscribers.require(USER_ID)
+    sharing = SharingService(
+        redis=redis_manager, postgres=postgres_manager, journal=journal, clock=services.conversation.clock
+    )
+    subscriber = await services.subscribers.subscribers.require(USER_ID)
     (filter_set,) = subscriber.filter_sets
     first = await sharing.share(subscriber, filter_set)
     await redis_manager.delete(keys.SHARED_BY.of(USER_ID))
@@ -170,7 +172,7 @@ async def test_earlier_forms_are_listed_and_restored(ann: Person, services: Serv
     await journal.drain_all()
 
     listed = await ann.taps("versions:1:0")
-    rules = [version.filter_set.rules for version in await services.filter_sets.versions(USER_ID, 1)]
+    rules = [version.filter_set.rules for version in await services.subscribers.sets.versions(USER_ID, 1)]
     assert rules == [{"market_cap_usd": Range(20_000.0)}, {"market_cap_usd": Range(10_000.0)}, {}, {}]
     first, second, *_ = [
         data for data in only(listed, "edited").buttons.values() if data and data.startswith("version:")
@@ -180,11 +182,11 @@ async def test_earlier_forms_are_listed_and_restored(ann: Person, services: Serv
     assert "• Market cap: ≥ $10k" in words(shown, "edited")
     restored = await ann.taps(button(shown, "Restore"))
     assert "Restored" in words(restored, "edited")
-    (filter_set,) = (await services.subscribers.require(USER_ID)).filter_sets
+    (filter_set,) = (await services.subscribers.subscribers.require(USER_ID)).filter_sets
     assert filter_set.rules == {"market_cap_usd": Range(10_000.0)}
     assert not filter_set.enabled
     await journal.drain_all()
-    (latest, *_) = await services.filter_sets.versions(USER_ID, 1)
+    (latest, *_) = await services.subscribers.sets.versions(USER_ID, 1)
     assert set(latest.filter_set.rules) == {"market_cap_usd", "holders"}
 
 
@@ -195,8 +197,8 @@ async def test_a_deleted_filter_is_no_earlier_form_of_the_next_one(
     await ann.taps("deleteyes:1")
     await ann.taps("addset")
     await journal.drain_all()
-    assert await services.filter_sets.versions(USER_ID, 1) == []
-    assert "There are none yet" in words(await ann.taps("versions:1:0"), "edited")
+    assert await services.subscribers.sets.versions(USER_ID, 1) == []
+    assert "None yet" in words(await ann.taps("versions:1:0"), "edited")
 
 
 async def test_versions_of_others_and_of_nothing_are_out_of_reach(
@@ -206,8 +208,8 @@ async def test_versions_of_others_and_of_nothing_are_out_of_reach(
     await ben.writes("/start")
     await ben.taps("addset")
     await journal.drain_all()
-    revision = (await services.filter_sets.versions(USER_ID, 1))[0].revision
+    revision = (await services.subscribers.sets.versions(USER_ID, 1))[0].revision
     for forged in (f"version:1:{revision}", f"restore:1:{revision}", f"restore:1:{10**30}", f"restore:{10**30}:1"):
         assert alert(await ben.taps(forged))
-    (own,) = (await services.subscribers.require(BEN_ID)).filter_sets
+    (own,) = (await services.subscribers.subscribers.require(BEN_ID)).filter_sets
     assert (own.name, own.rules) == ("", {})

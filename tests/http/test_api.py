@@ -16,7 +16,7 @@ from aiohttp import web
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from managers.http.api import FAILURES_IN_A_ROW, SHUT_OUT_S, APIRetryManager, NotAskedError
+from managers.http.api import BREAKER_OPEN_S, FAILURES_IN_A_ROW, APIRetryManager, NotAskedError
 from managers.http.request_budget import LOST_AFTER_S, Budget, Limit, pause_s
 from runtime.errors import TransientError
 
@@ -115,7 +115,7 @@ async def test_what_fails_for_a_moment_is_asked_again(server: Server, api_manage
     server.will(trouble, trouble, 200)
     assert await api_manager.get(server.url, timeout_s=8) == b"fine"
     counts = api_manager.counts[server.host]
-    assert (counts.requests, counts.retries, counts.failures, counts.shut_outs) == (3, 2, 2, 0)
+    assert (counts.requests, counts.retries, counts.failures, counts.breaker_opened) == (3, 2, 2, 0)
     assert len(server.arrivals) == 3  # aiohttp repeats none by itself
     health = api_manager.health()[server.host]
     assert (health.ok, health.again_in_s, health.last_problem) == (True, 0.0, None)
@@ -272,7 +272,7 @@ async def test_a_host_that_keeps_failing_is_shut_out_and_tried_again(
     await fail(still, server, FAILURES_IN_A_ROW)
     monkeypatch.undo()
     assert not still.health()[server.host].ok
-    clock.now_s += SHUT_OUT_S - 1
+    clock.now_s += BREAKER_OPEN_S - 1
     with pytest.raises(NotAskedError, match=r"shut out .*HTTP 500.* 1.0 s"):
         await still.get(server.url, timeout_s=8)
     assert len(server.arrivals) == FAILURES_IN_A_ROW
@@ -280,8 +280,8 @@ async def test_a_host_that_keeps_failing_is_shut_out_and_tried_again(
     await fail(still, server, 2)  # one tries and fails, so the other is refused
     assert len(server.arrivals) == FAILURES_IN_A_ROW + 1
     counts = still.counts[server.host]
-    assert (counts.failures, counts.shut_outs, counts.refused_by_breaker) == (FAILURES_IN_A_ROW + 1, 2, 2)
-    clock.now_s += SHUT_OUT_S
+    assert (counts.failures, counts.breaker_opened, counts.refused_by_breaker) == (FAILURES_IN_A_ROW + 1, 2, 2)
+    clock.now_s += BREAKER_OPEN_S
     server.will(200)
     assert await still.get(server.url, timeout_s=8) == b"fine"
     health = still.health()[server.host]
@@ -302,7 +302,7 @@ async def fail_less_often_than_shuts_out(api: APIRetryManager, server: Server) -
 async def test_one_tries_while_the_others_are_refused(server: Server, still: APIRetryManager, clock: Clock):
     server.will(500)
     await fail(still, server, FAILURES_IN_A_ROW)
-    clock.now_s += SHUT_OUT_S
+    clock.now_s += BREAKER_OPEN_S
     server.will(server.hang)
     server.arrived.clear()
     async with asyncio.TaskGroup() as group:
@@ -331,7 +331,7 @@ async def test_a_frozen_host_costs_the_deadline_and_is_then_shut_out(server: Ser
         said = await asyncio.gather(*asking, return_exceptions=True)
     assert {str(error) for error in said} == {f"no answer from {server.host} within 2 s"}
     counts = api_manager.counts[server.host]
-    assert (counts.requests, counts.failures, counts.shut_outs) == (FAILURES_IN_A_ROW, FAILURES_IN_A_ROW, 1)
+    assert (counts.requests, counts.failures, counts.breaker_opened) == (FAILURES_IN_A_ROW, FAILURES_IN_A_ROW, 1)
     with pytest.raises(NotAskedError):
         await api_manager.get(server.url, timeout_s=2)
 
@@ -381,7 +381,7 @@ async def test_who_was_to_try_and_was_cancelled_lets_the_next_one_try(
 ):
     server.will(500)
     await fail(still, server, FAILURES_IN_A_ROW)
-    clock.now_s += SHUT_OUT_S
+    clock.now_s += BREAKER_OPEN_S
     server.will(server.hang)
     server.arrived.clear()
     trying = asyncio.create_task(still.get(server.url, timeout_s=8))
@@ -409,7 +409,7 @@ async def test_an_early_answer_ends_it_for_everybody(server: Server, still: APIR
     early = asyncio.create_task(still.get(server.url, timeout_s=8))
     await server.arrived.wait()
     await fail(still, server, FAILURES_IN_A_ROW)
-    clock.now_s += SHUT_OUT_S
+    clock.now_s += BREAKER_OPEN_S
     never = asyncio.Event()
 
     async def hang_for_ever(request: web.Request) -> web.StreamResponse:

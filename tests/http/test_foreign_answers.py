@@ -104,7 +104,7 @@ async def test_who_is_never_answered_by_the_host_leaves_it_alone(
     for _ in range(FAILURES_IN_A_ROW // ATTEMPTS + 1):
         with pytest.raises(TransientError):
             await ASKED["token"](url, api_manager)
-    assert api_manager.counts[URL(url).authority].shut_outs == 1
+    assert api_manager.counts[URL(url).authority].breaker_opened == 1
 
 
 @pytest.mark.parametrize("own", [said(""), said('{"error":"unknown"}')])

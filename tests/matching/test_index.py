@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from domain.filters.explanation import Verdict, explain, fits, passes
+from domain.filters.explanation import Verdict, explain, fits
 from domain.filters.registry import FIELDS, Choice, FilterSet, Missing, Range, Rule, Unit, Words
 from domain.matching.bits import Sparse, pack, rows_in
 from domain.matching.choices import ChoiceColumn
@@ -17,6 +17,7 @@ from domain.matching.index import FilterIndex
 from domain.matching.labels import RowLabels
 from domain.matching.ranges import choose_edges
 from domain.matching.thresholds import FieldRules
+from tests.filters.oracle import passes
 from tests.filters.strategies import CHANNEL, KINDS, NOON, ValuesCall, call_with, calls, filter_sets, registry
 
 Identity = tuple[int, int]

@@ -15,7 +15,7 @@ from domain.calls.events import Call
 from domain.filters.explanation import explain
 from domain.filters.registry import Choice, FilterField, FilterSet, Missing, Range, Rule
 from domain.matching import seen_tokens
-from domain.matching.matcher import Decision, Matcher, Pair, ProcessedToken, Waiting
+from domain.matching.matcher import Decision, Matcher, Pair, PendingPair, ProcessedToken
 from tests.filters.strategies import CHANNELS, KINDS, NOON, ValuesCall, call_with, calls, filter_sets, registry
 
 HOUR = timedelta(hours=1)
@@ -39,9 +39,9 @@ class FlowChart:
             if owner == user_id and record.status == "rejected":
                 del self.records[token, owner]
 
-    def decide(self, call: Call, now: datetime) -> tuple[set[Pair], set[Waiting]]:
+    def decide(self, call: Call, now: datetime) -> tuple[set[Pair], set[PendingPair]]:
         sent: set[Pair] = set()
-        waiting: set[Waiting] = set()
+        waiting: set[PendingPair] = set()
         self.end_accepted(call.token.address, now)
         self.bring_back(call.token.address, now)
         for user_id in self.subscribers:
@@ -52,7 +52,7 @@ class FlowChart:
                 continue
             else:
                 checked = record.channels_checked
-            number = self.look(user_id, {s.number for s in self.subscribers[user_id]}, call, now, waiting)
+            number = self.poll(user_id, {s.number for s in self.subscribers[user_id]}, call, now, waiting)
             self.records[call.token.address, user_id] = ProcessedToken(
                 timestamp=now,
                 channels_checked=(*checked, call.channel.id),
@@ -63,16 +63,16 @@ class FlowChart:
                 sent.add((user_id, number))
         return sent, waiting
 
-    def recheck(self, call: Call, pairs: set[Pair], now: datetime) -> tuple[set[Pair], set[Waiting]]:
+    def recheck(self, call: Call, pairs: set[Pair], now: datetime) -> tuple[set[Pair], set[PendingPair]]:
         """The second look at pairs that wait: nothing but an acceptance is noted."""
         sent: set[Pair] = set()
-        waiting: set[Waiting] = set()
+        waiting: set[PendingPair] = set()
         self.end_accepted(call.token.address, now)
         for user_id in self.subscribers:
             record = self.live_record(call.token.address, user_id, now)
             if record is not None and record.status == "accepted":
                 continue
-            number = self.look(user_id, {number for owner, number in pairs if owner == user_id}, call, now, waiting)
+            number = self.poll(user_id, {number for owner, number in pairs if owner == user_id}, call, now, waiting)
             if number is not None:
                 self.records[call.token.address, user_id] = ProcessedToken(
                     timestamp=now, channels_checked=(), status="accepted", channels_called_at={}
@@ -80,7 +80,7 @@ class FlowChart:
                 sent.add((user_id, number))
         return sent, waiting
 
-    def look(self, user_id: int, numbers: set[int], call: Call, now: datetime, waiting: set[Waiting]) -> int | None:
+    def poll(self, user_id: int, numbers: set[int], call: Call, now: datetime, waiting: set[PendingPair]) -> int | None:
         """The first of these sets that passes; when none does, those that wait are added to `waiting`."""
         some = [s for s in self.subscribers[user_id] if s.number in numbers]
         verdicts = {s.number: explain(s, call, self.fields) for s in some}
@@ -93,7 +93,7 @@ class FlowChart:
                 until = call.called_at + max(waits.values()) * MINUTE
                 if now < until:
                     missing = tuple(sorted(waits))
-                    waiting.add(Waiting(user_id=user_id, set_number=number, until=until, missing=missing))
+                    waiting.add(PendingPair(user_id=user_id, set_number=number, until=until, missing=missing))
         return None
 
     def end_accepted(self, token: str, now: datetime) -> None:
@@ -204,7 +204,7 @@ class MatcherAgreesWithTheFlowChart(RuleBasedStateMachine):
             self.waiting.append((newer, {(some.user_id, some.set_number) for some in waiting}))
 
     def compare(
-        self, accepted: Sequence[Pair], sent: set[Pair], waiting: Sequence[Waiting], expected: set[Waiting]
+        self, accepted: Sequence[Pair], sent: set[Pair], waiting: Sequence[PendingPair], expected: set[PendingPair]
     ) -> None:
         assert len(accepted) == len({user_id for user_id, _ in accepted})
         assert set(accepted) == sent
@@ -469,7 +469,7 @@ def saying(first: float | None, second: float | None = None, channel: str = ALPH
 def test_who_waits_is_neither_accepted_nor_forgotten() -> None:
     decision = waiting_matcher(waits_for(1)).decide(saying(None), NOON)
     assert decision.accepted == ()
-    assert decision.waiting == (Waiting(user_id=1, set_number=1, until=NOON + 5 * MINUTE, missing=("field_0",)),)
+    assert decision.waiting == (PendingPair(user_id=1, set_number=1, until=NOON + 5 * MINUTE, missing=("field_0",)),)
 
 
 def test_the_longest_wait_counts_of_the_rules_without_a_value() -> None:

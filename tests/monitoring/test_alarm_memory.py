@@ -11,7 +11,7 @@ import pytest
 
 from managers.redis.client import RedisManager
 from runtime.errors import OutcomeUnknownError
-from services.monitoring.alarm_memory import NOTHING_TOLD, ByChat, StoredAlarmMemory, ToldAlarm, ToldAlarms
+from services.monitoring.alarm_memory import NOTHING_REPORTED, ByChat, ReportedAlarm, ReportedAlarms, StoredAlarmMemory
 from services.monitoring.alarms import KNOWN_AFTER_S, AlarmsService
 from services.stores import keys
 from tests.faults.proxy import FaultProxy
@@ -30,17 +30,17 @@ class Kept:
     """What is remembered, without a wire: hours pass in milliseconds here."""
 
     def __init__(self) -> None:
-        self.told = NOTHING_TOLD
+        self.told = NOTHING_REPORTED
         self.refuses = 0
 
-    async def load(self) -> ToldAlarms:
+    async def load(self) -> ReportedAlarms:
         return self.told
 
     async def save(self, chats: ByChat) -> bool:
         if self.refuses:
             self.refuses -= 1
             return False
-        self.told = ToldAlarms(saved_at=time_of_day(), chats=chats)
+        self.told = ReportedAlarms(saved_at=time_of_day(), chats=chats)
         return True
 
 
@@ -89,7 +89,7 @@ def test_the_end_of_an_alarm_is_told_after_a_restart() -> None:
     for chat_id in (ANN, BEN):
         assert [text[0] for text in first.texts(chat_id)] == ["🔴"]
         [ended] = second.texts(chat_id)
-        assert ended.startswith("🟢 redis is well again after 1m"), "counted from when it began"
+        assert ended.startswith("🟢 redis is over after 1m"), "counted from when it began"
         assert "does not answer" in ended
     assert third.said == []
 
@@ -102,7 +102,7 @@ def test_what_is_still_wrong_after_a_restart_is_not_told_again() -> None:
         await breaks(first)
         async with second.running():
             await asyncio.sleep(KNOWN_AFTER_S - 1)  # nobody has asked yet
-            [standing] = second.alarms.standing()
+            [standing] = second.alarms.active()
             assert standing.for_s > 60
             second.wrong["redis"] = "does not answer"
             await asyncio.sleep(600)
@@ -140,7 +140,7 @@ def test_a_process_killed_while_it_tells_has_written_it_down() -> None:
         async with first.running():
             await asyncio.sleep(6.5)
         assert list(seen[0][ANN]) == ["redis"]
-        kept.told = ToldAlarms(saved_at=time_of_day(), chats=seen[0])  # it was killed in that moment
+        kept.told = ReportedAlarms(saved_at=time_of_day(), chats=seen[0])  # it was killed in that moment
         async with second.running():
             await asyncio.sleep(60)
 
@@ -193,7 +193,7 @@ def test_while_a_process_ends_nothing_begins() -> None:
     assert process.said == []
 
 
-TOLD = {7: {"feed": ToldAlarm(reason="is silent", began_at=START)}}
+TOLD = {7: {"feed": ReportedAlarm(reason="is silent", began_at=START)}}
 
 
 async def test_it_is_kept_in_redis_and_in_a_file_and_the_newer_counts(
@@ -202,10 +202,10 @@ async def test_it_is_kept_in_redis_and_in_a_file_and_the_newer_counts(
     path, now = tmp_path / "told.json", [START]
     mine = StoredAlarmMemory(redis_manager, path, lambda: now[0])
     elsewhere = StoredAlarmMemory(redis_manager, None, lambda: now[0])
-    assert await mine.load() == NOTHING_TOLD
+    assert await mine.load() == NOTHING_REPORTED
     assert await mine.save(TOLD)
     assert (await mine.load()).chats == (await elsewhere.load()).chats == TOLD
-    await redis_manager.delete(keys.TOLD_ALARMS.of())
+    await redis_manager.delete(keys.REPORTED_ALARMS.of())
     assert (await mine.load()).chats == TOLD, "Redis was emptied"
     now[0] += timedelta(seconds=1)
     assert await elsewhere.save({})
@@ -224,8 +224,8 @@ async def test_without_redis_the_file_remembers(redis_url: str, tmp_path: Path) 
 async def test_what_cannot_be_read_is_nothing(redis_manager: RedisManager, tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "told.json"
     path.write_bytes(content)
-    await redis_manager.set(keys.TOLD_ALARMS.of(), content)
-    assert await StoredAlarmMemory(redis_manager, path, lambda: START).load() == NOTHING_TOLD
+    await redis_manager.set(keys.REPORTED_ALARMS.of(), content)
+    assert await StoredAlarmMemory(redis_manager, path, lambda: START).load() == NOTHING_REPORTED
 
 
 async def test_a_file_that_cannot_be_written_stops_nothing(redis_manager: RedisManager, tmp_path: Path) -> None:

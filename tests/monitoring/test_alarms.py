@@ -10,6 +10,7 @@ from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import pytest
+from msgspec.structs import replace
 from structlog.testing import capture_logs
 
 from domain.delivery.messages import Message
@@ -31,11 +32,16 @@ from runtime.errors import (
     RecipientGoneError,
 )
 from sandbox.telegram.server import TelegramSandbox
-from services.monitoring.alarms import TOLD_PER_HOUR, AlarmsService, StandingAlarm
+from services.cluster.members import Member
+from services.monitoring.alarms import MAX_REPORTS_PER_HOUR, ActiveAlarm, AlarmsService
 from services.monitoring.conditions import (
-    LettersGrew,
+    Condition,
+    DeadLettersGrew,
+    because,
+    clocks_wrong,
     feed_silent,
     flagged,
+    in_words,
     journal_behind,
     nobody_answered,
     queue_filling,
@@ -56,6 +62,7 @@ from tests.texts.telegram_html import assert_harmless, assert_sendable, shown
 from texts import Texts
 
 ANN, BEN = 456, 457
+TEXTS = Texts.load()
 HOUR_S = 3600
 
 
@@ -129,7 +136,7 @@ def test_every_admin_is_told_once_when_it_begins_and_once_when_it_ends() -> None
     for chat_id in (ANN, BEN):
         began, ended = scene.texts(chat_id)
         assert began.startswith("🔴 redis does not answer · for ")
-        assert ended == "🟢 redis is well again after 5m. It was: does not answer"
+        assert ended == "🟢 redis is over after 5m. It was: does not answer"
     assert scene.lanes == {Lane.REPORT}
     assert scene.attempts == 4
 
@@ -177,10 +184,10 @@ def test_a_condition_that_comes_and_goes_floods_nobody_and_nothing_of_it_is_lost
 
     play(scene, story)
     times = [at for at, _, html in scene.said if "feed" in html]
-    assert all(later - at >= HOUR_S for at, later in zip(times, times[TOLD_PER_HOUR:], strict=False))
+    assert all(later - at >= HOUR_S for at, later in zip(times, times[MAX_REPORTS_PER_HOUR:], strict=False))
     last = next(text for text in reversed(scene.texts()) if "feed" in text)
     assert last.startswith("🔴 feed for good")
-    assert "times since I last told you" in last
+    assert "times since my last message" in last
 
 
 def test_what_happened_while_telegram_was_away_is_told_when_it_is_back() -> None:
@@ -199,10 +206,10 @@ def test_what_happened_while_telegram_was_away_is_told_when_it_is_back() -> None
         play(scene, story)
     [text] = scene.texts()
     over, standing = text.splitlines()
-    assert over.startswith("🟢 redis is well again after 4m")
+    assert over.startswith("🟢 redis is over after 4m")
     assert standing.startswith("🔴 feed silent · for 1")
     # It is tried again, with patience, and the log alone is told.
-    refused = [entry for entry in logs if entry["event"] == "alarm_not_told"]
+    refused = [entry for entry in logs if entry["event"] == "alarm_not_reported"]
     assert 10 <= len(refused) <= 40
 
 
@@ -219,7 +226,7 @@ def test_two_outages_that_nobody_heard_of_are_counted() -> None:
 
     play(scene, story)
     [text] = scene.texts()
-    assert text == "🟢 redis is well again after 30s. It was: so it is · 2 times since I last told you"
+    assert text == "🟢 redis is over after 30s. It was: so it is · 2 times since my last message"
 
 
 @pytest.mark.parametrize("refusal", [RecipientGoneError("blocked"), MessageRefusedError("no"), FloodError(900)])
@@ -285,7 +292,7 @@ def test_a_name_is_watched_once() -> None:
 
 def test_alarms_stand_in_health() -> None:
     scene = Scene("redis", "feed")
-    monitoring = MonitoringService(metrics=Metrics(), clock=lambda: NOW, alarms=scene.alarms.standing)
+    monitoring = MonitoringService(metrics=Metrics(), clock=lambda: NOW, alarms=scene.alarms.active)
 
     async def story() -> None:
         assert (await monitoring.health()).alarms == ()
@@ -309,9 +316,9 @@ class HealthBot(AdminHealthMixin):
 
 
 async def test_admins_see_alarms_in_health(redis_manager: RedisManager, conversation: RecordedConversation) -> None:
-    standing = [StandingAlarm(name="token queue", reason="<b>9,000<b> of 10,000", for_s=75)]
+    standing = [ActiveAlarm(name="token queue", reason="<b>9,000<b> of 10,000", for_s=75)]
     services = services_of(
-        monitoring=MonitoringService(metrics=Metrics(), clock=lambda: NOW, alarms=lambda: standing),
+        monitor=MonitoringService(metrics=Metrics(), clock=lambda: NOW, alarms=lambda: standing),
         inputs=InputsService(redis_manager),
         telegram=conversation,
         texts=Texts.load(),
@@ -338,13 +345,19 @@ async def test_it_arrives_in_the_chat_of_an_admin() -> None:
             received = await admin.next_message()
             await end([job])
     assert received["text"].startswith("🔴 redis does <b>not<")
-    assert [alarm.name for alarm in alarms.standing()] == ["redis"]
+    assert [alarm.name for alarm in alarms.active()] == ["redis"]
+
+
+def said(condition: Condition) -> str | None:
+    """What an admin would read of it now."""
+    reasons = condition()
+    return None if reasons is None else in_words(reasons, TEXTS)
 
 
 def test_a_queue_is_filling_from_80_percent_on() -> None:
     sizes = iter([0, 7_999, 8_000, 10_000])
     condition = queue_filling(lambda: next(sizes), 10_000)
-    assert [condition() for _ in range(4)] == [
+    assert [said(condition) for _ in range(4)] == [
         None,
         None,
         "8,000 of 10,000 places are taken",
@@ -355,15 +368,15 @@ def test_a_queue_is_filling_from_80_percent_on() -> None:
 def test_a_journal_is_behind_when_its_oldest_entry_is_old() -> None:
     lags = iter([None, JournalLag(entries=9_000, age_s=60), JournalLag(entries=3, age_s=61)])
     condition = journal_behind(lambda: next(lags))
-    assert [condition() for _ in range(3)] == [None, None, "3 entries wait, the oldest for 61 s"]
+    assert [said(condition) for _ in range(3)] == [None, None, "3 entries wait, the oldest for 61 s"]
 
 
 @pytest.mark.parametrize(
     ("connected", "age_s", "stale", "reason"),
     [
         (True, 1.0, False, None),
-        (True, 61.0, True, "pump is connected and says nothing for 61 s"),
-        (True, None, True, "pump is connected and says nothing yet"),
+        (True, 61.0, True, "pump is connected but has sent nothing for 61 s"),
+        (True, None, True, "pump is connected but has sent nothing yet"),
         (False, 5.0, False, "pump is not connected: refused"),
     ],
 )
@@ -374,7 +387,7 @@ def test_a_feed_is_silent_when_it_is_cut_or_says_nothing(
     reason: str | None,
 ) -> None:
     health = FeedHealth(source="pump", connected=connected, data_age_s=age_s, stale=stale, last_problem="refused")
-    assert feed_silent(lambda: health)() == reason
+    assert said(feed_silent(lambda: health)) == reason
 
 
 def test_nobody_is_answered_when_any_part_says_so() -> None:
@@ -390,12 +403,26 @@ def test_nobody_is_answered_when_any_part_says_so() -> None:
 def test_updates_that_wait_too_long_are_an_alarm() -> None:
     ages = iter([0.0, 60.0, 61.0])
     condition = updates_waiting(lambda: next(ages), lambda: 1_234)
-    assert [condition() for _ in range(3)] == [None, None, "1,234 wait, the oldest for 61 s"]
+    assert [said(condition) for _ in range(3)] == [None, None, "1,234 wait, the oldest for 61 s"]
 
 
 def test_what_is_flagged_is_an_alarm() -> None:
-    assert flagged(lambda: True, "in use")() == "in use"
-    assert flagged(lambda: False, "in use")() is None
+    reason = because("alarm.without_redis")
+    assert said(flagged(lambda: True, reason)) == "working without Redis, from the local store"
+    assert said(flagged(lambda: False, reason)) is None
+
+
+def test_every_clock_that_is_wrong_is_named() -> None:
+    own: list[float | None] = [None]
+    others = [Member(owner="ada", instance="1", roles=("send",), protocol=1, started_at=NOW)]
+    condition = clocks_wrong(lambda: own[0], lambda: others)
+    assert said(condition) is None
+    own[0] = 3_600.4
+    others.append(replace(others[0], owner="ben", clock_wrong_by_s=-90.0))
+    assert said(condition) == (
+        "this machine's clock is 3,600 s ahead (corrected; please set it); "
+        "the clock of ben is 90 s behind (corrected; please set it)"
+    )
 
 
 async def test_dead_letters_that_come_together_are_an_alarm_for_ten_minutes() -> None:
@@ -405,19 +432,19 @@ async def test_dead_letters_that_come_together_are_an_alarm_for_ten_minutes() ->
         return counts[-1]
 
     reading = Reading(count)
-    grew = LettersGrew(reading, clock=lambda: now)
+    grew = DeadLettersGrew(reading, clock=lambda: now)
     assert grew() is None  # not asked yet
 
     async def looked(number: int) -> str | None:
         counts.append(number)
         await reading.refresh()
-        return grew()
+        return said(grew)
 
     # What lay there before the start came at another time.
     assert [await looked(number) for number in (100, 104)] == [None, None]
-    assert await looked(105) == "5 in the last 10 minutes, 105 in all: see /letters"
+    assert await looked(105) == "5 in the last 10 minutes, 105 in all: see /dead_letters"
     # Sending letters again does not undo that they came.
-    assert await looked(0) == "5 in the last 10 minutes, 0 in all: see /letters"
+    assert await looked(0) == "5 in the last 10 minutes, 0 in all: see /dead_letters"
     now = 601.0
     assert grew() is None
 
@@ -428,8 +455,8 @@ def test_an_alarm_without_chats_stands_all_the_same() -> None:
     async def story() -> None:
         scene.wrong["redis"] = "gone"
         await asyncio.sleep(30)
-        [alarm] = scene.alarms.standing()
-        assert alarm == StandingAlarm(name="redis", reason="gone", for_s=alarm.for_s)
+        [alarm] = scene.alarms.active()
+        assert alarm == ActiveAlarm(name="redis", reason="gone", for_s=alarm.for_s)
 
     play(scene, story)
     assert scene.said == []

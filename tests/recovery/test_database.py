@@ -70,8 +70,8 @@ def with_filters(user_id: int) -> Subscriber:
 
 async def test_a_new_pair_belongs_together(process: Process, database: Database, fill: PostgresFill) -> None:
     del process  # it has filled the Redis
-    assert (await database.look()).state == "whole"
-    assert not await fill.look()
+    assert (await database.poll()).state == "whole"
+    assert not await fill.poll()
     await database.check()
 
 
@@ -98,12 +98,12 @@ async def test_emptied(
     sent, held, dead, _ = await process.hands.read()
     await process.finish(sent)
     await process.hold(held)
-    await process.bury(dead)
+    await process.dead_letter(dead)
     await process.journal.drain_all()
-    before = (await database.look()).redis_id
+    before = (await database.poll()).redis_id
 
     await empty(postgres_manager, how)
-    standing = await database.look()
+    standing = await database.poll()
     assert standing.state == "emptied"
     assert standing.problem is not None
     with pytest.raises(DatabaseIncompleteError):
@@ -111,9 +111,9 @@ async def test_emptied(
     process.journal.check = database.check
     loaded = {who.user_id: who async for batch in process.subscribers.load_all() for who in batch}
     assert loaded == everybody  # from Redis, without waiting for anything
-    assert await fill.look()
+    assert await fill.poll()
 
-    standing = await database.look()
+    standing = await database.poll()
     assert (standing.state, standing.redis_id) == ("whole", before)
     assert "filled from Redis: 5 subscribers, 4 alerts" in str(standing.problem)
     documents = await ids(postgres_manager, "SELECT document::text FROM subscribers ORDER BY user_id")
@@ -129,7 +129,7 @@ async def test_emptied(
     }
     claimed_at = await ids(postgres_manager, "SELECT DISTINCT claimed_at FROM claims")
     assert all(isinstance(at, datetime) and abs(at - NOW) < timedelta(seconds=1) for at in claimed_at)
-    assert not await fill.look()
+    assert not await fill.poll()
 
 
 async def test_what_was_settled_before_is_not_sent_again_should_redis_be_emptied_afterwards(
@@ -141,9 +141,9 @@ async def test_what_was_settled_before_is_not_sent_again_should_redis_be_emptied
     await process.finish(sent)
     await process.journal.drain_all()
     await empty(postgres_manager, "dropped")
-    assert await fill.look()
+    assert await fill.poll()
     await redis_manager.transaction([("FLUSHALL",)])
-    assert await process.refill.look()
+    assert await process.refill.poll()
     assert [(e.alert.user_id, e.alert.call_id) for e in await process.hands.read()] == [(1, "c1")]
     assert await process.claim(request("c2", "So1", 0, 1, 2)) == [{2}]
 
@@ -153,15 +153,15 @@ async def test_the_journal_goes_on_only_in_its_own_database(
 ) -> None:
     await process.subscribers.save(subscriber(0))
     await process.journal.drain_all()
-    await database.look()
+    await database.poll()
     await postgres_manager.execute("UPDATE identity SET id = 'another'")
     await process.subscribers.save(subscriber(1))
     with pytest.raises(DatabaseIncompleteError):
         await process.journal.drain_all()
     assert await ids(postgres_manager, "SELECT user_id FROM subscribers") == [0]
-    assert (await database.look()).state == "foreign"
+    assert (await database.poll()).state == "foreign"
     with pytest.raises(DatabaseIncompleteError):
-        await fill.look()
+        await fill.poll()
     assert await ids(postgres_manager, "SELECT user_id FROM subscribers") == [0]
 
 
@@ -184,10 +184,10 @@ async def test_an_older_backup(
     await process.journal.append_with([], [entry("subscriber", msgspec.json.encode(subscriber(2)))])
     with pytest.raises(DatabaseIncompleteError):
         await process.journal.drain_all()
-    assert (await database.look()).state == "behind"
-    assert await fill.look()
+    assert (await database.poll()).state == "behind"
+    assert await fill.poll()
     assert await process.journal.drain_all() == 1
-    assert (await database.look()).state == "whole"
+    assert (await database.poll()).state == "whole"
     assert await ids(postgres_manager, "SELECT revision FROM subscribers ORDER BY user_id") == [2, 1, 1]
     assert await process.fates() == {(0, "c1"): "unrecorded"}
 
@@ -197,14 +197,14 @@ async def test_a_fill_that_was_interrupted_goes_on(
 ) -> None:
     await process.subscribers.save(subscriber(0))
     await process.journal.drain_all()
-    await database.look()
+    await database.poll()
     await empty(postgres_manager, "dropped")
     await database.make_schema()
-    await database.begin_filling(await database.look())
-    assert (await database.look()).state == "filling"
+    await database.begin_filling(await database.poll())
+    assert (await database.poll()).state == "filling"
     await process.subscribers.save(subscriber(1))
     assert await process.journal.drain_all() == 1  # what is new need not wait for it
-    assert await fill.look()
+    assert await fill.poll()
     assert await ids(postgres_manager, "SELECT user_id FROM subscribers ORDER BY user_id") == [0, 1]
 
 
@@ -220,17 +220,17 @@ async def test_both_emptied_at_once(
     remembering = partial(
         Database, redis_manager, postgres_manager, known=known, migrate=partial(migrate, postgres_dsn)
     )
-    assert (await remembering().look()).state == "whole"
-    assert known.read_text("utf-8").strip() == (await database.look()).redis_id
+    assert (await remembering().poll()).state == "whole"
+    assert known.read_text("utf-8").strip() == (await database.poll()).redis_id
     await empty(postgres_manager, "dropped")
     await redis_manager.transaction([("FLUSHALL",)])
     later = remembering()
-    assert (await later.look()).state == "waiting"
+    assert (await later.poll()).state == "waiting"
     await later.make_schema()
     commands, lost_both = await later.of_filled_redis()
     assert lost_both
     await redis_manager.transaction([*commands, ("SET", keys.EPOCH.of(), "filled")])
-    assert "both Redis and PostgreSQL were emptied" in str((await later.look()).problem)
+    assert "both Redis and PostgreSQL were emptied" in str((await later.poll()).problem)
     del process
 
 

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from managers.redis.client import RedisAwayError, RedisManager
+from managers.redis.client import RedisManager, RedisUnavailableError
 from managers.storage.postgres import PostgresManager
 from migrations import migrate
 from runtime.errors import TransientError
@@ -77,7 +77,7 @@ async def test_an_emptied_redis_gets_back_what_did_not_go_out_and_what_did(
         await process.journal.drain_all()
 
     await flush(redis_manager)
-    assert await process.refill.look()
+    assert await process.refill.poll()
     expected = {(1, "notice:welcome:"): True, (2, "notice:welcome:"): False, (7, "c1"): False}
     assert marks(await process.hands.read()) == expected
     assert [await putting.put(notice(user, at=NOW)) for user in range(4)] == [False, False, False, True]
@@ -110,17 +110,17 @@ async def test_an_emptied_postgres_gets_back_what_was_put_and_that_it_is_settled
         await putting.put(notice(user, at=NOW))
     sent, dead, _ = sorted(await process.hands.read(), key=lambda one: one.outgoing.user_id)
     await send(process, sent)
-    await process.outbox.bury(dead, "refused", records_of(dead))
+    await process.outbox.dead_letter(dead, "refused", records_of(dead))
     process.hands.drop(dead)
     await process.journal.drain_all()
     await postgres_manager.execute("DROP SCHEMA public CASCADE")
     await postgres_manager.execute("CREATE SCHEMA public")
-    assert await fill.look()
+    assert await fill.poll()
     rows = await postgres_manager.fetch("SELECT user_id, kind, status FROM deliveries ORDER BY user_id")
     assert [tuple(row) for row in rows] == [(0, "notice", "unrecorded"), (1, "notice", "dead")]
 
     await flush(redis_manager)
-    assert await process.refill.look()
+    assert await process.refill.poll()
     assert list(marks(await process.hands.read())) == [(2, "notice:welcome:")]
     assert [await putting.put(notice(user, at=NOW)) for user in range(3)] == [False] * 3
 
@@ -130,12 +130,12 @@ async def test_without_redis_it_is_written_down_and_goes_out_once_when_redis_is_
 ) -> None:
     await putting.put(notice(1, at=NOW))
     proxy.lose_reply_to(b"EVALSHA")
-    with pytest.raises(RedisAwayError):
+    with pytest.raises(RedisUnavailableError):
         await putting.put(notice(2, at=NOW))  # it happened, and nobody was told
     await take_away(process, proxy)
     for user in (1, 2, 3, 3):
         assert await putting.put(notice(user, at=NOW)) is None
-    await proxy.mend()
+    await proxy.repair()
     await process.come_back()
     assert sorted(marks(await process.hands.read())) == [(user, "notice:welcome:") for user in (1, 2, 3)]
     assert process.spool.waiting == 0
@@ -173,7 +173,7 @@ async def test_whatever_happens_each_goes_out_once_and_a_repeat_is_marked(
                     case "flush":
                         await flush(redis_manager)
                         with suppress(TransientError):
-                            await process.refill.look()
+                            await process.refill.poll()
                     case "drain":
                         await process.journal.drain_all()
                     case "begin" if process.hands.entries:

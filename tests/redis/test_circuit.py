@@ -13,8 +13,8 @@ import pytest
 
 from embedded.valkey import EmbeddedRedis
 from managers.redis.circuit import QUICK_ATTEMPTS, Circuit
-from managers.redis.client import RedisAwayError, RedisManager, RedisReplyError
-from managers.redis.errors import RedisNotNowError, RedisTimeoutError
+from managers.redis.client import RedisManager, RedisReplyError, RedisUnavailableError
+from managers.redis.errors import RedisBusyError, RedisTimeoutError
 from runtime.cancellation import end
 
 
@@ -42,14 +42,14 @@ async def lose(redis: RedisManager) -> int:
     while True:
         try:
             await redis.get("a")
-        except RedisAwayError as error:
+        except RedisUnavailableError as error:
             asked += 1
             if "circuit open" in str(error):
                 return asked
 
 
 def outcome(circuit: Circuit, error: Exception | None) -> None:
-    with suppress(RedisAwayError, RedisReplyError), circuit.attempt():
+    with suppress(RedisUnavailableError, RedisReplyError), circuit.attempt():
         if error is not None:
             raise error
 
@@ -57,7 +57,7 @@ def outcome(circuit: Circuit, error: Exception | None) -> None:
 def is_refused(circuit: Circuit) -> bool:
     try:
         circuit.check()
-    except RedisAwayError:
+    except RedisUnavailableError:
         return True
     return False
 
@@ -66,11 +66,11 @@ def test_failures_in_a_row_open_it_and_an_answer_closes_it() -> None:
     circuit = Circuit()
     for _ in range(3):
         for _ in range(QUICK_ATTEMPTS - 1):
-            outcome(circuit, RedisAwayError("refused"))
+            outcome(circuit, RedisUnavailableError("refused"))
         assert not circuit.is_open
         outcome(circuit, None)
     for _ in range(QUICK_ATTEMPTS):
-        outcome(circuit, RedisAwayError("refused"))
+        outcome(circuit, RedisUnavailableError("refused"))
     assert circuit.is_open
     assert circuit.opened_at is not None
     assert circuit.opened_at.tzinfo is not None
@@ -82,7 +82,7 @@ def test_failures_in_a_row_open_it_and_an_answer_closes_it() -> None:
 def test_silence_opens_it_at_once_and_a_refusal_never() -> None:
     circuit = Circuit()
     for _ in range(3 * QUICK_ATTEMPTS):
-        outcome(circuit, RedisNotNowError("OOM"))
+        outcome(circuit, RedisBusyError("OOM"))
     assert not circuit.is_open
     outcome(circuit, RedisTimeoutError("no answer"))
     assert circuit.is_open
@@ -91,7 +91,7 @@ def test_silence_opens_it_at_once_and_a_refusal_never() -> None:
 def test_a_call_from_before_the_outage_says_nothing_about_the_time_after_it() -> None:
     circuit = Circuit()
     with ExitStack() as long_call:
-        long_call.enter_context(suppress(RedisAwayError))
+        long_call.enter_context(suppress(RedisUnavailableError))
         long_call.enter_context(circuit.attempt())
         outcome(circuit, RedisTimeoutError("no answer"))
         outcome(circuit, None)
@@ -108,7 +108,7 @@ async def test_nobody_is_refused_unless_somebody_probes() -> None:
 
     async def probe() -> None:
         refused.put_nowait(is_refused(circuit))
-        raise RedisAwayError("still away")
+        raise RedisUnavailableError("still away")
 
     job = asyncio.create_task(circuit.keep_probing(probe, healthy_every_s=30, progress=lambda: None))
     assert [await refused.get() for _ in range(3)] == [True, True, True]
@@ -122,25 +122,24 @@ async def test_a_cancelled_call_says_nothing(redis_manager: RedisManager) -> Non
             with pytest.raises(TimeoutError):
                 async with asyncio.timeout(0.005):
                     await redis_manager.xread("s", after="0-0", count=1, block_ms=1000)
-        assert not redis_manager.is_away
+        assert not redis_manager.is_unavailable
 
 
 async def test_away_at_start_refused_at_once_and_back(short_dir: Path) -> None:
     async with RedisManager(f"unix://{short_dir}/redis.sock") as redis, probed(redis):
         assert await lose(redis) <= QUICK_ATTEMPTS + 1
-        assert redis.is_away
-        assert redis.away_since is not None
+        assert redis.is_unavailable
         trips = redis.round_trips
         for _ in range(100):
-            with pytest.raises(RedisAwayError, match="circuit open"):
+            with pytest.raises(RedisUnavailableError, match="circuit open"):
                 await redis.set("a", "b")
-            with pytest.raises(RedisAwayError, match="circuit open"):
+            with pytest.raises(RedisUnavailableError, match="circuit open"):
                 await redis.transaction([("SET", "a", "b")])
         assert redis.round_trips == trips
         async with EmbeddedRedis(short_dir):
-            await redis.wait_until_back()
+            await redis.wait_until_available()
             assert await redis.set("a", "b")
-            assert (redis.is_away, redis.away_since, redis.reconnects) == (False, None, 1)
+            assert (redis.is_unavailable, redis.reconnects) == (False, 1)
             assert redis.latency_s is not None
 
 
@@ -150,7 +149,7 @@ async def test_a_refused_connection() -> None:
         url = f"redis://127.0.0.1:{taken.getsockname()[1]}"
         async with RedisManager(url) as redis, probed(redis):
             assert await lose(redis) <= QUICK_ATTEMPTS + 1
-            with pytest.raises(RedisAwayError):
+            with pytest.raises(RedisUnavailableError):
                 await redis.ping()  # a probe goes out all the same
 
 
@@ -165,7 +164,7 @@ async def test_killed_under_load_and_back_on_fresh_connections(short_dir: Path) 
                 outcomes = await asyncio.gather(*(lose(redis) for _ in range(20)))
                 assert sum(outcomes) <= 20 * QUICK_ATTEMPTS
         async with EmbeddedRedis(short_dir), probed(redis):
-            await redis.wait_until_back()
+            await redis.wait_until_available()
             values = await asyncio.gather(*(redis.get(f"k{n}") for n in range(40)))
             assert values == [str(n).encode() for n in range(40)]
 
@@ -181,15 +180,15 @@ async def test_a_frozen_server_costs_one_time_out_and_not_one_per_caller(short_d
         try:
             trips = redis.round_trips
             answers = await asyncio.gather(*(redis.get("a") for _ in range(200)), return_exceptions=True)
-            assert all(isinstance(answer, RedisAwayError) for answer in answers)
-            assert redis.is_away
-            with pytest.raises(RedisAwayError, match="circuit open"):
+            assert all(isinstance(answer, RedisUnavailableError) for answer in answers)
+            assert redis.is_unavailable
+            with pytest.raises(RedisUnavailableError, match="circuit open"):
                 await redis.get("a")
             # One question per connection, and the probe.
             assert redis.round_trips - trips <= 5 + 2
         finally:
             os.kill(server.pid, signal.SIGCONT)
-        await redis.wait_until_back()
+        await redis.wait_until_available()
         assert await redis.get("a") == b"b"
 
 
@@ -198,9 +197,9 @@ async def test_a_full_server_is_not_away(redis_manager: RedisManager) -> None:
         await redis_manager.transaction([("CONFIG", "SET", "maxmemory", 1)])
         try:
             for _ in range(2 * QUICK_ATTEMPTS):
-                with pytest.raises(RedisAwayError, match="OOM"):
+                with pytest.raises(RedisUnavailableError, match="OOM"):
                     await redis_manager.set("a", "b")
-            assert not redis_manager.is_away
+            assert not redis_manager.is_unavailable
             assert await redis_manager.get("a") is None
         finally:
             await redis_manager.transaction([("CONFIG", "SET", "maxmemory", 0)])
@@ -213,10 +212,10 @@ async def test_no_free_connection_is_not_an_outage(redis_url: str) -> None:
         turns = redis._turns  # pyright: ignore[reportPrivateUsage] - as if a long call held the connection
         async with turns:
             for _ in range(2):
-                with pytest.raises(RedisNotNowError, match="no connection"):
+                with pytest.raises(RedisBusyError, match="no connection"):
                     await redis.get("a")
         assert redis.round_trips == trips
-        assert not redis.is_away
+        assert not redis.is_unavailable
         assert await redis.get("a") is None
 
 
@@ -230,4 +229,4 @@ async def test_health_is_looked_at_and_reported(redis_url: str) -> None:
         await end([job])
         assert redis.latency_s is not None
         assert redis.latency_s > 0
-        assert (redis.is_away, redis.reconnects) == (False, 0)
+        assert (redis.is_unavailable, redis.reconnects) == (False, 0)

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from embedded.valkey import EmbeddedRedis
-from managers.redis.client import RedisAwayError, RedisManager, RedisReplyError
-from managers.redis.errors import RedisNotNowError, RedisUnservingError
+from managers.redis.client import RedisManager, RedisReplyError, RedisUnavailableError
+from managers.redis.errors import RedisBusyError, RedisNotServingError
 from managers.redis.scripts import Script, packed
 from managers.storage.sqlite import SqliteManager
 from services.cluster.fencing import FENCED, lease_lost, numbers_of
@@ -19,6 +19,7 @@ from services.stores.operations import ScriptCall
 from services.stores.replay import replay
 from tests.faults.proxy import FaultProxy
 from tests.redis.resp_server import error, resp_server
+from tests.wiring import add_entry
 
 WRITES = Script("return redis.call('SET', KEYS[1], ARGV[1])")
 
@@ -51,8 +52,8 @@ OURS = {
     "DENIED": "Redis is running in protected mode",
 }
 EXPECTED = {
-    **{f"{code} {text}": RedisNotNowError for code, text in NOT_NOW.items()},
-    **{f"{code} {text}": RedisUnservingError for code, text in NOT_EVEN_PING.items()},
+    **{f"{code} {text}": RedisBusyError for code, text in NOT_NOW.items()},
+    **{f"{code} {text}": RedisNotServingError for code, text in NOT_EVEN_PING.items()},
     **{f"{code} {text}": RedisReplyError for code, text in OURS.items()},
 }
 FORMS = {
@@ -67,7 +68,7 @@ FORMS = {
 
 
 async def refusal(redis: RedisManager) -> Exception:
-    with pytest.raises((RedisAwayError, RedisReplyError)) as raised:
+    with pytest.raises((RedisUnavailableError, RedisReplyError)) as raised:
         await redis.script(WRITES, ["k"], ["v"])
     return raised.value
 
@@ -90,9 +91,9 @@ async def test_an_error_means_the_same_in_every_form(form: str) -> None:
     ("line", "meaning"),
     [
         ("MOVED 3999 127.0.0.1:6381", RedisReplyError),
-        ("MOVED to a better place", RedisAwayError),  # the driver takes it apart, and cannot
-        ("ERR max number of clients reached", RedisAwayError),
-        ("ERR max number of clients + cluster connections reached", RedisAwayError),
+        ("MOVED to a better place", RedisUnavailableError),  # the driver takes it apart, and cannot
+        ("ERR max number of clients reached", RedisUnavailableError),
+        ("ERR max number of clients + cluster connections reached", RedisUnavailableError),
         ("ERR Error running script (call to f_0): @user_script:1: Script killed by user with SCRIPT KILL.", None),
         ("ERR Connection refused", None),  # twemproxy
         ("upstream failure", None),  # Envoy
@@ -103,7 +104,7 @@ async def test_an_error_means_the_same_in_every_form(form: str) -> None:
 )
 async def test_what_is_hardly_an_answer(line: str, meaning: type[Exception] | None) -> None:
     async with resp_server(lambda _: error(line)) as url, RedisManager(url) as redis:
-        assert type(await refusal(redis)) is (meaning or RedisNotNowError)
+        assert type(await refusal(redis)) is (meaning or RedisBusyError)
 
 
 @pytest.mark.parametrize(
@@ -130,7 +131,7 @@ async def test_errors_inside_replies() -> None:
         return queued + b"*2\r\n:1\r\n-OOM command not allowed\r\n" if command[0] == b"EXEC" else b""
 
     async with resp_server(answer) as url, RedisManager(url) as redis:
-        with pytest.raises(RedisNotNowError, match="OOM"):
+        with pytest.raises(RedisBusyError, match="OOM"):
             await redis.transaction([("INCR", "a"), ("SET", "b", "c")])
 
 
@@ -150,7 +151,7 @@ async def test_what_is_kept_for_redis_waits_for_a_replica_to_be_promoted(tmp_pat
         LocalStore(sqlite) as store,
     ):
         await store.settle([], [ScriptCall(script=WRITES, keys=["k"], args=["v"])])
-        with pytest.raises(RedisAwayError):
+        with pytest.raises(RedisUnavailableError):
             await replay(store, redis)
         assert (store.size, store.refused) == (1, 0)
         await replay(store, redis)
@@ -173,16 +174,17 @@ async def test_a_fail_over_during_a_blocked_read(data_dir: Path, free_port: int)
             await redis.xgroup_create("s", "g")
             while await new.exists("s") == 0:  # noqa: ASYNC110 - it is another process that has to move
                 await asyncio.sleep(0.01)
-            blocked = asyncio.create_task(redis.xreadgroup("s", "g", "c", count=1, block_ms=60_000))
+            blocked = asyncio.create_task(redis.xreadgroup_many(["s"], "g", "c", count=1, block_ms=60_000))
             while b"cmd=xreadgroup" not in await clients(old):  # noqa: ASYNC110 - as above
                 await asyncio.sleep(0.01)
             await new.transaction([("REPLICAOF", "NO", "ONE")])
             proxy.lead_to(follower.url)
             await old.transaction([("REPLICAOF", "127.0.0.1", 1)])
-            with pytest.raises(RedisNotNowError, match="UNBLOCKED"):
+            with pytest.raises(RedisBusyError, match="UNBLOCKED"):
                 await blocked
-            added = await redis.xadd("s", {"n": 1})
-            assert [e.id for e in await redis.xreadgroup("s", "g", "c", count=1, block_ms=1)] == [added]
+            added = await add_entry(redis, "s", {"n": 1})
+            taken = await redis.xreadgroup_many(["s"], "g", "c", count=1, block_ms=1)
+            assert [e.id for e in taken["s"]] == [added]
 
 
 async def clients(redis: RedisManager) -> bytes:

@@ -12,10 +12,11 @@ from managers.telegram.rate_limiter import Lane
 from runtime.cancellation import end
 from runtime.lock import Gate
 from runtime.pace import pace
-from runtime.waiting import LOOK_S, pause, reporting, turn
+from runtime.waiting import REPORT_EVERY_S, pause, reporting, turn
 from services.calls.call_stream import CallStream
 from services.cluster.leases import Leases
 from services.cluster.members import ALL_ROLES, Members
+from services.cluster.ownership import Share
 from services.cluster.partition_owner import PartitionOwner
 from services.delivery import delivery
 from tests.cluster.kit import call
@@ -58,7 +59,7 @@ def beats() -> Beats:
 
 
 async def test_a_pause_is_reported_all_along(beats: Beats) -> None:
-    await pause(REPORTS * LOOK_S, beats)
+    await pause(REPORTS * REPORT_EVERY_S, beats)
     assert beats.count == REPORTS + 1
 
 
@@ -145,7 +146,7 @@ async def test_for_room_among_the_held_alerts(redis_url: str, beats: Beats, monk
 
 
 async def test_for_what_is_in_flight_of_a_partition_that_goes(redis_manager: RedisManager, beats: Beats) -> None:
-    """It may wait for Redis, and Redis may be away for hours."""
+    """It may wait for Redis, and Redis may be unavailable for hours."""
     settled, leaving = asyncio.Event(), asyncio.Event()
 
     async def gained(_partitions: frozenset[int]) -> None:
@@ -158,10 +159,10 @@ async def test_for_what_is_in_flight_of_a_partition_that_goes(redis_manager: Red
     owns = asyncio.Event()
     leases, members = Leases(redis_manager, "ada"), Members(redis_manager, "ada", ALL_ROLES)
     await members.join()
-    owner = PartitionOwner(leases, members, "send", gained=gained, lost=lost)
+    owner = PartitionOwner(Share(leases, "send"), members, gained=gained, lost=lost)
     owning = asyncio.create_task(owner.run(beats))
     await owns.wait()
-    leases.forget(f"send:{partition}" for partition in owner.owned)
+    leases.forget(f"send:{partition}" for partition in owner.share.owned)
     await leaving.wait()
     await beats.more()
     await beats.more()

@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 import pytest
 
+from domain.calls.addresses import is_mint
 from domain.calls.events import Call, PriceTick, Token
-from managers.feed.sources.base import is_address
 from sandbox.market.market import Market
 from sandbox.market.words import HOSTILE_NAMES
 
@@ -154,7 +154,7 @@ def test_later_channels_repost_and_none_repeats_itself(run: Run):
 
 def test_mints_are_mints_names_are_sometimes_hostile_and_fields_sometimes_missing(run: Run):
     tokens = [call.token for call in run.calls.values()]
-    assert all(is_address(token.address) for token in tokens)
+    assert all(is_mint(token.address) for token in tokens)
     assert {token.name for token in tokens} >= set(HOSTILE_NAMES)
     for missing in ("market_cap_usd", "liquidity_usd", "holders", "created_at", "name", "top10_percent", "website"):
         share = mean(getattr(token, missing) is None for token in tokens)

@@ -101,6 +101,8 @@ class Hook:
 
     url: str = ""
     statuses: list[int] = field(default_factory=list[int])
+    is_stuck: bool = False
+    """Messages are taken, but never answered."""
     received: asyncio.Queue[tuple[dict[str, Any], str | None]] = field(
         default_factory=asyncio.Queue[tuple[dict[str, Any], str | None]]
     )
@@ -108,6 +110,8 @@ class Hook:
     async def handle(self, request: web.Request) -> web.Response:
         update = json.loads(await request.read())
         await self.received.put((update, request.headers.get("X-Telegram-Bot-Api-Secret-Token")))
+        if self.is_stuck and "message" in update:
+            await asyncio.Event().wait()
         return web.Response(status=self.statuses.pop(0) if self.statuses else 200)
 
     async def next(self) -> tuple[str, str | None]:
@@ -151,6 +155,23 @@ async def test_an_update_is_redelivered_until_it_is_taken_and_in_order() -> None
         assert info["url"] == hook.url
         assert info["max_connections"] == 3
         assert info["last_error_message"] == "Wrong response from the webhook: 404 Not Found"
+
+
+async def test_a_pre_checkout_query_does_not_wait_behind_messages() -> None:
+    async with TelegramSandbox() as telegram, listening() as hook:
+        ann = telegram.user("Ann")
+        ann.wallet.top_up(1)
+        hook.is_stuck = True
+        await call(telegram, "setWebhook", url=hook.url)
+        await ann.send("takes long")
+        await hook.next()
+        invoice = {"title": "T", "description": "D", "payload": "p", "currency": "XTR"}
+        link = await call(telegram, "createInvoiceLink", **invoice, prices=[{"label": "L", "amount": 1}])
+        paying = asyncio.create_task(ann.wallet.pay(link["result"]))
+        update, _ = await asyncio.wait_for(hook.received.get(), 10)
+        query_id = update["pre_checkout_query"]["id"]
+        assert (await call(telegram, "answerPreCheckoutQuery", pre_checkout_query_id=query_id, ok=True))["ok"]
+        assert (await paying).status == "paid"
 
 
 async def test_what_no_webhook_took_can_be_polled() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -12,7 +13,7 @@ from structlog.testing import capture_logs
 from domain.schedule.misfires import Misfire
 from domain.schedule.triggers import Trigger
 from domain.subscribers.partitions import ALL, partition_of
-from managers.redis.client import RedisAwayError, RedisManager
+from managers.redis.client import RedisManager, RedisUnavailableError
 from runtime.errors import FatalError
 from services.claims.putting import Putting
 from services.schedule.due_times import EVERYBODY, Due, DueTimes
@@ -77,11 +78,11 @@ async def test_it_is_due_again_by_its_trigger(due_times: DueTimes, clock: Clock)
     schedule = Schedule([job(done)], due_times=due_times, clock=clock)
     await due_times.set("report", 7, EIGHT)
     clock.now = EIGHT - timedelta(seconds=1)
-    assert await schedule.look() == 0
+    assert await schedule.poll() == 0
     for day in range(3):
         clock.now = EIGHT + day * DAY
-        assert await schedule.look() == 1
-        assert await schedule.look() == 0
+        assert await schedule.poll() == 1
+        assert await schedule.poll() == 0
     assert done.runs == [("7", EIGHT + day * DAY) for day in range(3)]
 
 
@@ -96,10 +97,10 @@ async def test_what_was_missed_is_made_up_for_by_the_rule(
     schedule = Schedule([job(done, misfire)], due_times=due_times, clock=clock)
     await due_times.set("report", 7, EIGHT)
     clock.now = EIGHT + 3 * DAY + 2 * HOUR
-    assert await schedule.look() == len(expected)
+    assert await schedule.poll() == len(expected)
     assert [at for _, at in done.runs] == [EIGHT + day * DAY for day in expected]
     clock.now = EIGHT + 4 * DAY
-    assert await schedule.look() == 1
+    assert await schedule.poll() == 1
 
 
 async def test_what_was_killed_on_the_way_is_told_the_same_due_time_again(due_times: DueTimes, clock: Clock) -> None:
@@ -108,9 +109,9 @@ async def test_what_was_killed_on_the_way_is_told_the_same_due_time_again(due_ti
     done.killed = True
     clock.now = EIGHT + 2 * DAY
     with pytest.raises(KilledError):
-        await Schedule([job(done, "catch up")], due_times=due_times, clock=clock).look()
+        await Schedule([job(done, "catch up")], due_times=due_times, clock=clock).poll()
     done.killed = False
-    assert await Schedule([job(done, "catch up")], due_times=due_times, clock=clock).look() == 3
+    assert await Schedule([job(done, "catch up")], due_times=due_times, clock=clock).poll() == 3
     assert [(at - EIGHT) // DAY for _, at in done.runs] == [0, 0, 1, 2]
 
 
@@ -120,8 +121,8 @@ async def test_each_looks_at_its_own_partitions(due_times: DueTimes, clock: Cloc
     for user in users:
         await due_times.set("report", user, EIGHT)
     half = frozenset(partition for partition in ALL if partition % 2)
-    assert await Schedule([job(mine)], due_times=due_times, clock=clock, partitions=lambda: half).look() == 20
-    assert await Schedule([job(others)], due_times=due_times, clock=clock, partitions=lambda: ALL - half).look() == 20
+    assert await Schedule([job(mine)], due_times=due_times, clock=clock, partitions=lambda: half).poll() == 20
+    assert await Schedule([job(others)], due_times=due_times, clock=clock, partitions=lambda: ALL - half).poll() == 20
     assert {int(subject) for subject, _ in mine.runs} == {user for user in users if partition_of(user) in half}
     assert not {subject for subject, _ in mine.runs} & {subject for subject, _ in others.runs}
 
@@ -136,16 +137,16 @@ async def test_what_is_about_nobody_in_particular_is_done_by_the_leader_alone(
 
     schedule = Schedule([job(done, for_everybody=True)], due_times=due_times, clock=clock, leads=is_leader)
     clock.now = EIGHT - HOUR
-    assert await schedule.look() == 0
+    assert await schedule.poll() == 0
     leads = True
-    assert await schedule.look() == 0
+    assert await schedule.poll() == 0
     clock.now = EIGHT
-    assert await schedule.look() == 1
+    assert await schedule.poll() == 1
     # Redis is emptied: what was due within the hour is looked at once more, and bears the same key.
     await redis_manager.transaction([("FLUSHALL",)])
     clock.now = EIGHT + HOUR / 2
-    assert await schedule.look() == 1
-    assert await schedule.look() == 0
+    assert await schedule.poll() == 1
+    assert await schedule.poll() == 0
     assert done.runs == [(EVERYBODY, EIGHT)] * 2
 
 
@@ -162,11 +163,11 @@ async def test_what_goes_wrong_for_one_costs_nobody_else(due_times: DueTimes, cl
     for user in (7, 8):
         await due_times.set("report", user, EIGHT)
     with capture_logs() as logs:
-        assert await schedule.look() == 1
-        assert await schedule.look() == 0
+        assert await schedule.poll() == 1
+        assert await schedule.poll() == 0
     assert [line["subject"] for line in logs if line["event"] == "job_failed"] == ["7"]
     clock.now = EIGHT + TRY_AGAIN
-    assert await schedule.look() == 1
+    assert await schedule.poll() == 1
     assert done == ["8", "7"]
 
 
@@ -178,18 +179,35 @@ async def test_a_time_that_was_changed_meanwhile_stands(due_times: DueTimes, clo
     await due_times.set("report", 7, EIGHT)
     await due_times.set("report", 7, EIGHT + DAY, unless_known=True)
     schedule = Schedule([job(run)], due_times=due_times, clock=clock)
-    assert await schedule.look() == 1
+    assert await schedule.poll() == 1
     clock.now = EIGHT + 5 * HOUR
-    assert await schedule.look() == 1
+    assert await schedule.poll() == 1
     await due_times.remove("report", 7)
     clock.now = EIGHT + 9 * DAY
-    assert await schedule.look() == 0
+    assert await schedule.poll() == 0
+
+
+async def test_an_emptied_redis_learns_again_when_what_is_due(
+    due_times: DueTimes, clock: Clock, redis_manager: RedisManager
+) -> None:
+    async def all_due() -> AsyncIterator[tuple[int, datetime]]:
+        for user in (7, 8):
+            yield user, EIGHT
+
+    done = Done()
+    reports = replace(job(done), all_due=all_due)
+    schedule = Schedule([reports, Job(name="other", run=done)], due_times=due_times, clock=clock)
+    await redis_manager.transaction([("FLUSHALL",)])
+    await due_times.set("report", 8, EIGHT + HOUR)
+    assert await schedule.rebuild() == 2
+    assert await schedule.poll() == 1
+    assert done.runs == [("7", EIGHT)]
 
 
 async def test_redis_being_away_is_the_looker_to_wait_for(clock: Clock) -> None:
     async with RedisManager("redis://127.0.0.1:1/0") as redis:
-        with pytest.raises(RedisAwayError):
-            await Schedule([job(Done())], due_times=DueTimes(redis), clock=clock).look()
+        with pytest.raises(RedisUnavailableError):
+            await Schedule([job(Done())], due_times=DueTimes(redis), clock=clock).poll()
 
 
 # a job that sends something
@@ -217,15 +235,15 @@ async def test_two_processes_that_see_the_same_due_time_and_a_kill_between_send_
     await way.due_times.set("report", ann.id, EIGHT)
     seen = await way.redis.zrange_by_score(keys.DUE.of("report", partition_of(ann.id)))
     with pytest.raises(KilledError):
-        await Schedule([reports(way.putting, killed=True)], due_times=way.due_times, clock=way.clock).look()
+        await Schedule([reports(way.putting, killed=True)], due_times=way.due_times, clock=way.clock).poll()
     assert await way.redis.zrange_by_score(keys.DUE.of("report", partition_of(ann.id))) == seen
     first, second = (Schedule([reports(way.putting)], due_times=way.due_times, clock=way.clock) for _ in range(2))
-    assert await first.look() == 0, "it had been put"
+    assert await first.poll() == 0, "it had been put"
     await way.due_times.set("report", ann.id, EIGHT)  # the other one has looked before it was moved on
-    assert await second.look() == 0
+    assert await second.poll() == 0
     await way.deliver()
     assert texts_of(ann) == [f"Report of {EIGHT.isoformat()}"]
     way.clock.now = EIGHT + DAY
-    assert await second.look() == 1
+    assert await second.poll() == 1
     await way.deliver()
     assert len(texts_of(ann)) == 2

@@ -13,11 +13,11 @@ import pytest
 
 from embedded.postgres import EmbeddedPostgres
 from managers.storage.postgres import (
-    PostgresAwayError,
     PostgresDataError,
     PostgresManager,
     PostgresSchemaError,
     PostgresStatementError,
+    PostgresUnavailableError,
 )
 from migrations import downgrade, migrate
 from runtime.errors import FatalError, TransientError
@@ -83,12 +83,12 @@ async def test_errors_say_who_is_to_blame(postgres_manager: PostgresManager) -> 
         await postgres_manager.execute("SELECT * FROM no_such_table")
     assert issubclass(PostgresSchemaError, TransientError)
     assert issubclass(PostgresStatementError, FatalError)
-    assert issubclass(PostgresAwayError, TransientError)
+    assert issubclass(PostgresUnavailableError, TransientError)
 
 
 async def test_a_statement_has_its_time(postgres_dsn: str) -> None:
     async with PostgresManager(postgres_dsn, min_connections=1, statement_timeout_s=0.2) as postgres:
-        with pytest.raises(PostgresAwayError):
+        with pytest.raises(PostgresUnavailableError):
             await postgres.execute("SELECT pg_sleep(60)")
         assert await postgres.ping() > 0
 
@@ -103,7 +103,7 @@ async def test_broken_connections_are_replaced(postgres_manager: PostgresManager
     for _ in range(10):
         try:
             await postgres_manager.ping()
-        except PostgresAwayError:
+        except PostgresUnavailableError:
             continue
         break
     assert await postgres_manager.ping() > 0
@@ -113,15 +113,15 @@ async def test_away_at_start_killed_and_back(data_dir: Path) -> None:
     where = data_dir / "cluster"
     dsn = f"postgresql://postgres@/postgres?host={where}"
     async with PostgresManager(dsn, min_connections=1, max_connections=3) as postgres:
-        with pytest.raises(PostgresAwayError):
+        with pytest.raises(PostgresUnavailableError):
             await postgres.ping()
-        with pytest.raises(PostgresAwayError):
+        with pytest.raises(PostgresUnavailableError):
             await migrate(dsn)
         async with EmbeddedPostgres(data_dir, settings=UNSAFE_BUT_FAST) as server:
             await postgres.execute("CREATE TABLE kept AS SELECT 7 AS number")
             await postgres.execute("CHECKPOINT")
             os.kill(server.pid, signal.SIGKILL)
-            with pytest.raises(PostgresAwayError):
+            with pytest.raises(PostgresUnavailableError):
                 await ask_for_ever(postgres)
         async with EmbeddedPostgres(data_dir, settings=UNSAFE_BUT_FAST):
             row = await postgres.fetch_row("SELECT number FROM kept")
@@ -139,7 +139,7 @@ async def test_a_frozen_server_is_away_and_closing_does_not_hang(data_dir: Path)
             assert row is not None
             os.kill(row["pid"], signal.SIGSTOP)
             try:
-                with pytest.raises(PostgresAwayError):
+                with pytest.raises(PostgresUnavailableError):
                     await postgres.ping()
             finally:
                 os.kill(row["pid"], signal.SIGCONT)
@@ -153,6 +153,20 @@ async def tables(postgres: PostgresManager) -> set[str]:
 async def start_migrating(dsn: str) -> asyncio.subprocess.Process:
     program = "import asyncio, sys, migrations; asyncio.run(migrations.migrate(sys.argv[1]))"
     return await asyncio.create_subprocess_exec(sys.executable, "-c", program, dsn, cwd=ROOT)
+
+
+@pytest.mark.parametrize("revision", ["0005", "0006"])
+async def test_a_truncated_schema_is_told_by_its_tables(postgres_server: EmbeddedPostgres, revision: str) -> None:
+    await administer(postgres_server, "CREATE DATABASE truncated")
+    dsn = postgres_server.dsn_of("truncated")
+    try:
+        await migrate(dsn, revision)
+        async with PostgresManager(dsn, min_connections=1) as postgres:
+            await postgres.execute("TRUNCATE alembic_version, identity")
+            await migrate(dsn)
+            assert "outgoing" in await tables(postgres)
+    finally:
+        await administer(postgres_server, "DROP DATABASE truncated")
 
 
 async def test_migrations_there_and_back_and_by_several_at_once(postgres_server: EmbeddedPostgres) -> None:
@@ -171,6 +185,7 @@ async def test_migrations_there_and_back_and_by_several_at_once(postgres_server:
                 "deliveries",
                 "identity",
                 "journal_rejected",
+                "outgoing",
                 "presets",
                 "shared_sets",
                 "subscriber_changes",

@@ -1,4 +1,4 @@
-"""What a version leaves behind when it is killed while Redis is away, as two files that any later version can start on.
+"""What a version leaves behind when it is killed while Redis is down, as two files that any later version can start on.
 
     .venv/bin/python -m tests.stores.recording NAME
 
@@ -24,7 +24,7 @@ import pytest
 
 from embedded.postgres import EmbeddedPostgres
 from embedded.valkey import EmbeddedRedis
-from managers.redis.client import RedisAwayError, RedisManager, Reply
+from managers.redis.client import RedisManager, RedisUnavailableError, Reply
 from managers.storage.postgres import PostgresManager
 from migrations import migrate
 from services.claims.outbox import GROUP, ClaimRequest
@@ -42,24 +42,24 @@ def _claim(call_id: str, *users: int) -> ClaimRequest:
 
 
 async def leave_behind(process: Process, proxy: FaultProxy) -> None:
-    """Do everything that can be written down, while Redis is away."""
+    """Do everything that can be written down, while Redis is unavailable."""
     await process.claim(_claim("answered", 1, 2, 3, 4, 5, 6), _claim("waits", 7))
     await process.finish(*[entry for entry in await process.hands.read() if pair_of(entry) == (1, "answered")])
     in_hand = {pair_of(entry)[0]: entry for entry in process.hands.entries}
     await process.outbox.begin([in_hand[2]])
     proxy.lose_reply_to(b"EVALSHA")
-    with pytest.raises(RedisAwayError):
+    with pytest.raises(RedisUnavailableError):
         await process.claim(_claim("unanswered", 1, 2))
     await take_away(process, proxy)
     await process.claim(_claim("unanswered", 1, 2))
     await process.finish(in_hand[3])
-    await process.bury(in_hand[4])
+    await process.dead_letter(in_hand[4])
     await process.hold(in_hand[5])
     await process.outbox.begin([in_hand[6]])
     await process.claim(_claim("local", 1, 2, 3, 4, 5))
     local = {pair_of(e)[0]: e for e in await process.hands.read() if pair_of(e)[1] == "local"}
     await process.finish(local[1])
-    await process.bury(local[2])
+    await process.dead_letter(local[2])
     await process.hold(local[3])
     await process.outbox.begin([local[4]])
 
@@ -128,7 +128,7 @@ async def _commands_of_stream(redis: RedisManager, key: str) -> list[list[str]]:
         added.append(["XADD", key, entry.id, *fields])
     if not key.startswith("outbox:"):
         return added
-    taken = len(await redis.xreadgroup_pending(key, GROUP, "anna", after="0", count=1000))
+    taken = int((await _ask(redis, "XPENDING", key, GROUP))[0])
     take = ["XREADGROUP", "GROUP", GROUP, "anna", "STREAMS", key, ">"]
     return [
         ["XGROUP", "CREATE", key, GROUP, "0", "MKSTREAM"],

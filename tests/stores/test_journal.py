@@ -16,11 +16,12 @@ from domain.stored.journal import DecidedCall, DeliveryRecord, DeliveryStatus
 from domain.subscribers.subscriber import Subscriber
 from embedded.postgres import EmbeddedPostgres
 from managers.redis.client import RedisManager
-from managers.storage.postgres import PostgresAwayError, PostgresManager, PostgresSchemaError, Row
+from managers.storage.postgres import PostgresManager, PostgresSchemaError, PostgresUnavailableError, Row
 from migrations import migrate
 from services.stores import keys
 from services.stores.journal import Journal, entry
 from tests.conftest import UNSAFE_BUT_FAST
+from tests.wiring import add_entry
 
 NOW = datetime(2025, 6, 1, 12, tzinfo=UTC)
 
@@ -177,7 +178,7 @@ async def test_a_poisoned_entry_is_put_aside_and_blocks_nobody(
     journal: Journal, redis_manager: RedisManager, postgres_manager: PostgresManager, kind: Any, payload: bytes
 ) -> None:
     await redis_manager.transaction([entry("call", call("c1")), entry(kind, payload), entry("call", call("c2"))])
-    await redis_manager.xadd(keys.JOURNAL.of(), {"nothing": "known"})
+    await add_entry(redis_manager, keys.JOURNAL.of(), {"nothing": "known"})
     assert await journal.drain_all() == 4
     assert journal.rejected == 2
     stored = await dump(postgres_manager)
@@ -223,7 +224,7 @@ async def test_it_runs_on_through_outages_of_postgres(redis_manager: RedisManage
         async with PostgresManager(dsn, min_connections=1, max_connections=2) as postgres:
             journal = Journal(redis_manager, postgres)
             await redis_manager.transaction([entry("call", call("c1"))])
-            with pytest.raises(PostgresAwayError):
+            with pytest.raises(PostgresUnavailableError):
                 await journal.drain_once()
             async with EmbeddedPostgres(data_dir, settings=UNSAFE_BUT_FAST) as server:
                 await migrate(dsn)  # first: a journal without its tables is a fatal error

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from managers.redis.client import RedisAwayError, RedisManager
+from managers.redis.client import RedisManager, RedisUnavailableError
 from managers.redis.scripts import Script
 from managers.storage.sqlite import LocalStoreError, SqliteManager
 from runtime.errors import FatalError, TransientError
@@ -461,7 +461,7 @@ async def test_replay_stops_when_redis_goes_and_goes_on_when_it_is_back(path: Pa
         for lost in (1007, 1008, 1023):
             # The operation is executed, nobody hears of it: it is executed again.
             proxy.lose_reply_to(b"%d" % lost)
-            with pytest.raises(RedisAwayError):
+            with pytest.raises(RedisUnavailableError):
                 await replay(store, redis)
             assert store.size == 30 - (lost - 1000)
         assert await replay(store, redis) == Replayed(executed=7, refused=0)

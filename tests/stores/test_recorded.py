@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from domain.subscribers.partitions import ALL
 from managers.redis.client import RedisManager
 from managers.storage.postgres import PostgresManager
 from services.claims.dead_letters import DeadLetters
 from services.monitoring.metrics import Metrics
+from services.schedule.due_times import DIGEST, DueTimes, Place
 from tests.claims.alert_path import pair_of, process_on
 from tests.stores.recording import FATES, RECORDED, TO_COME, restore
 
@@ -41,12 +44,14 @@ async def test_what_an_earlier_version_left(
         assert await process.outbox.size() == 0
 
         # What had happened has happened, once.
-        letters = (await DeadLetters(redis_manager, Metrics()).page()).letters
-        assert sorted((letter.outgoing.user_id, letter.outgoing.key) for letter in letters if letter.outgoing) == [
+        dead_letters = (await DeadLetters(redis_manager, Metrics()).page()).dead_letters
+        assert sorted((letter.outgoing.user_id, letter.outgoing.key) for letter in dead_letters if letter.outgoing) == [
             pair for pair, fate in sorted(FATES.items()) if fate == "dead"
         ]
         held = [(user, call.call_id) for user, _ in FATES for call in await process.held.of(user)]
         assert set(held) == {pair for pair, fate in FATES.items() if fate == "digest"}
+        places, later = [Place(DIGEST, partition) for partition in ALL], datetime.now(UTC) + timedelta(days=1)
+        assert {due.user_id for due in await DueTimes(redis_manager).due(places, later)} == {user for user, _ in held}
         await process.journal.drain_all()
         assert await process.fates() == FATES | dict.fromkeys(TO_COME, "sent")
         accepted = await process.postgres.fetch("SELECT user_id, call_id FROM claims")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from domain.subscribers.partitions import PARTITIONS, partition_of
-from managers.redis.client import RedisAwayError, RedisManager
+from managers.redis.client import RedisManager, RedisUnavailableError
 from managers.storage.postgres import PostgresManager
 from managers.storage.sqlite import LocalStoreError
 from runtime.lock import Gate
@@ -26,7 +26,7 @@ from tests.wiring import spool_on
 
 
 async def come_back(process: Process, proxy: FaultProxy) -> None:
-    await proxy.mend()
+    await proxy.repair()
     await process.come_back()
 
 
@@ -90,7 +90,7 @@ async def test_local_alerts_that_are_not_sent_yet_stay_local_after_the_merge(
 async def test_an_alert_whose_claim_lost_its_reply_leaves_once(process: Process, proxy: FaultProxy) -> None:
     await process.claim(request("c0", "So0", 1))  # the server knows the script
     proxy.lose_reply_to(b"EVALSHA")
-    with pytest.raises(RedisAwayError):
+    with pytest.raises(RedisUnavailableError):
         await process.claim(request("c1", "So1", 7, 8))
     await take_away(process, proxy)
     assert await process.claim(request("c1", "So1", 7, 8)) == [{7, 8}]
@@ -106,7 +106,7 @@ async def test_an_alert_whose_claim_lost_its_reply_leaves_once(process: Process,
 async def test_what_a_sender_has_is_not_claimed_again_without_redis(process: Process, proxy: FaultProxy) -> None:
     await process.claim(request("c0", "So0", 1))
     proxy.lose_reply_to(b"EVALSHA")
-    with pytest.raises(RedisAwayError):
+    with pytest.raises(RedisUnavailableError):
         await process.claim(request("c1", "So1", 7, 8))
     entries = await process.hands.read()
     assert [pair_of(e) for e in entries] == [(1, "c0"), (7, "c1"), (8, "c1")]
@@ -156,7 +156,7 @@ async def test_the_next_process_takes_up_what_a_killed_one_left_locally(
         entries = await killed.hands.read()
         if was_begun:
             await killed.outbox.begin(entries[:1])
-    await proxy.mend()
+    await proxy.repair()
     async with process_on(proxy.redis_url, postgres_manager, path) as process:
         await process.start()
         found = await process.hands.read()
@@ -180,7 +180,7 @@ async def test_what_was_begun_without_redis_may_repeat_after_a_kill(
         await take_away(killed, proxy)
         await killed.claim(request("c2", "So2", 9))
         await killed.outbox.begin(entries[:1])
-    await proxy.mend()
+    await proxy.repair()
     async with process_on(proxy.redis_url, postgres_manager, path) as process:
         process.leases.owner = "the same, later"  # its number is another one
         await process.redis.transaction([("DEL", *(keys.LEASE.of(f"send:{p}") for p in range(PARTITIONS)))])
@@ -192,7 +192,7 @@ async def test_what_was_begun_without_redis_may_repeat_after_a_kill(
 
 async def replay_twice(process: Process, proxy: FaultProxy) -> None:
     """Bring everything to Redis, lose what came of it, and bring it again."""
-    await proxy.mend()
+    await proxy.repair()
     operations = await process.store.first(1_000)
     await process.spool.replay_all()
     await process.store.append([one.operation for one in operations if one.operation is not None])
@@ -224,7 +224,7 @@ async def test_a_held_call_does_not_come_back_after_its_digest(process: Process,
     await process.claim(request("c1", "So1", 7))
     [entry] = await process.hands.read()
     await process.hold(entry)
-    await proxy.mend()
+    await proxy.repair()
     operations = [one.operation for one in await process.store.first(100) if one.operation is not None]
     await process.spool.merge()
     await process.held.dispatch(7, await process.held.of(7), entry.alert.decided_at)
@@ -240,10 +240,10 @@ async def test_burying_a_local_alert_reaches_redis_once(
     await take_away(process, proxy)
     await process.claim(request("c1", "So1", 7))
     [entry] = await process.hands.read()
-    await process.bury(entry)
+    await process.dead_letter(entry)
     await replay_twice(process, proxy)
-    letters = (await DeadLetters(redis_manager, Metrics()).page()).letters
-    assert [(letter.outgoing, letter.reason) for letter in letters] == [(entry.alert, "refused")]
+    dead_letters = (await DeadLetters(redis_manager, Metrics()).page()).dead_letters
+    assert [(letter.outgoing, letter.reason) for letter in dead_letters] == [(entry.alert, "refused")]
     await process.journal.drain_all()
     assert await process.fates() == {(7, "c1"): "dead"}
 
@@ -273,7 +273,7 @@ async def test_what_was_finished_without_redis_is_not_found_as_lost_before_the_m
     [entry] = await process.hands.read()
     await take_away(process, proxy)
     await process.finish(entry)
-    await proxy.mend()
+    await proxy.repair()
     await process.redis.ping()
     assert process.spool.waiting == 1
     assert await process.outbox.recover("anna", min_idle_s=0.001) == []
@@ -307,7 +307,7 @@ async def test_only_who_has_worked_with_redis_goes_on_without_it(
 ) -> None:
     async with process_on(proxy.redis_url, postgres_manager, path) as process:
         await take_away(process, proxy)
-        with pytest.raises(RedisAwayError):
+        with pytest.raises(RedisUnavailableError):
             await process.spool.execute(Transaction(commands=[("SET", "a", "1")]))
         assert process.spool.waiting == 0
 
@@ -323,7 +323,7 @@ async def test_who_is_not_alone_or_has_no_store_waits_for_redis(
         assert await spool.execute(setting) == [b"OK"]
     await take_away(process, proxy)
     for spool in (accompanied, storeless):
-        with pytest.raises(RedisAwayError):
+        with pytest.raises(RedisUnavailableError):
             await spool.execute(setting)
         assert not spool.is_local
         assert spool.waiting == 0
@@ -333,7 +333,7 @@ async def test_who_is_not_alone_or_has_no_store_waits_for_redis(
 async def test_a_single_failure_is_no_outage(process: Process, proxy: FaultProxy) -> None:
     await process.claim(request("c0", "So0", 1))
     proxy.lose_reply_to(b"EVALSHA")
-    with pytest.raises(RedisAwayError):
+    with pytest.raises(RedisUnavailableError):
         await process.claim(request("c1", "So1", 7))
     assert await process.claim(request("c1", "So1", 7)) == [{7}]
     assert not process.spool.is_local
@@ -346,14 +346,14 @@ async def test_the_job_brings_everything_back_by_itself(process: Process, proxy:
     async def refill(_progress: Progress) -> None:
         nonlocal refills
         refills += 1
-        if not process.redis.is_away:
+        if not process.redis.is_unavailable:
             merged.set()
 
     await take_away(process, proxy)
     await process.claim(request("c1", "So1", 7))
     job = asyncio.create_task(process.spool.run(lambda: None, refill))
     try:
-        await proxy.mend()
+        await proxy.repair()
         await process.redis.ping()  # as `RedisManager.run` does
         async with asyncio.timeout(10):
             await merged.wait()
@@ -373,7 +373,7 @@ async def test_claims_go_on_while_others_merge(
     await take_away(process, proxy)
     for number in range(100):
         await process.claim(request(f"c{number}", f"So{number}", 7))
-    await proxy.mend()
+    await proxy.repair()
     await process.redis.ping()
 
     async def claim_on() -> None:
@@ -394,7 +394,7 @@ async def test_two_replays_at_once_keep_the_order(process: Process, proxy: Fault
     await take_away(process, proxy)
     for number in range(60):
         await process.spool.execute(Transaction(commands=[("RPUSH", "order", number)]))
-    await proxy.mend()
+    await proxy.repair()
     await asyncio.gather(*(process.spool.replay_all() for _ in range(3)))
     [order] = await process.redis.transaction([("LRANGE", "order", 0, -1)])
     assert order == [b"%d" % number for number in range(60)]

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from domain.filters.registry import Choice, FilterSet, Range
 from domain.subscribers.subscriber import Subscriber
-from managers.redis.client import RedisAwayError, RedisManager
+from managers.redis.client import RedisManager, RedisUnavailableError
 from managers.storage.cache import SmartCache
-from managers.storage.postgres import PostgresAwayError, PostgresManager
+from managers.storage.postgres import PostgresManager, PostgresUnavailableError
 from services.stores import keys
 from services.stores.journal import Journal
 from services.subscribers.store import StaleSubscriberError, SubscribersStore
@@ -151,7 +151,7 @@ async def test_without_postgres_everybody_comes_from_redis(
     for user_id in range(1, 31):
         await store.save(ada(user_id=user_id))
     assert set(await everybody(store)) == set(range(1, 31))
-    with pytest.raises(PostgresAwayError):
+    with pytest.raises(PostgresUnavailableError):
         await store.find(99)  # a Redis of which nobody knows whether it is complete
     await redis_manager.set(keys.EPOCH.of(), "filled")
     assert await store.find(99) is None
@@ -163,13 +163,13 @@ async def test_without_redis_everybody_comes_from_postgres(
 ) -> None:
     await store.save(ada(name="Ada"))
     await everybody(store)
-    async with RedisManager("unix:///nonexistent/redis.sock") as away:
-        lonely = store_on(away, postgres_manager)
+    async with RedisManager("unix:///nonexistent/redis.sock") as unavailable:
+        lonely = store_on(unavailable, postgres_manager)
         assert await everybody(lonely) == {7: ada(name="Ada")}
         assert await lonely.find(7) == ada(name="Ada")
-        with pytest.raises(RedisAwayError):
+        with pytest.raises(RedisUnavailableError):
             await lonely.find(8)
-        with pytest.raises(RedisAwayError):
+        with pytest.raises(RedisUnavailableError):
             await lonely.save(ada(2))
 
 

@@ -13,7 +13,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from domain.filters.explanation import passes
 from domain.filters.registry import FIELDS, Range
 from domain.matching.matcher import Matcher
 from domain.subscribers.partitions import PARTITIONS
@@ -29,7 +28,7 @@ from services.subscribers.store import SubscribersStore
 from services.subscribers.versions import SubscriberHistory
 from tests.conversation.conftest import PRESETS, Clock
 from tests.conversation.telegram_wire import ADMIN_ID
-from tests.conversation.wiring import users_of
+from tests.filters.oracle import passes
 from tests.filters.test_sets import accepted, call
 
 USERS = (1, 2, 3)
@@ -51,7 +50,7 @@ _tokens = count()
 
 async def apply(services: Services, operation: Operation) -> None:
     name, user_id, number, value = operation
-    users, key = users_of(services), PRESETS[value % len(PRESETS)].key
+    users, key = services.subscribers, PRESETS[value % len(PRESETS)].key
     ways: dict[str, Callable[[], Awaitable[Any]]] = {
         "rule": lambda: users.sets.set_rule(user_id, number, KEYS[value % 2], Range(50.0 * value)),
         "clear": lambda: users.sets.set_rule(user_id, number, KEYS[value % 2], None),
@@ -72,12 +71,14 @@ async def apply(services: Services, operation: Operation) -> None:
 
 
 async def change_preset(services: Services, key: str, value: int) -> None:
-    await services.presets.change(key, lambda p: replace(p, rules={"holders": Range(60.0 * value)}), ADMIN_ID)
-    await services.loading.follow_preset(key)
+    await services.subscribers.presets.change(
+        key, lambda p: replace(p, rules={"holders": Range(60.0 * value)}), ADMIN_ID
+    )
+    await services.subscribers.loading.follow_preset(key)
 
 
 async def assert_agreement(services: Services, matcher: Matcher) -> None:
-    users, now = users_of(services), services.clock()
+    users, now = services.subscribers, services.conversation.clock()
     for figures in ({"holders": 120}, {"market_cap_usd": 100.0}, {"holders": 70, "market_cap_usd": 199.0}):
         tested = call(next(_tokens), **figures)
         expected = {
@@ -100,7 +101,7 @@ async def join(users: SubscriberServices) -> None:
 async def test_the_matcher_obeys_every_change(
     services: Services, matcher: Matcher, operations: list[Operation]
 ) -> None:
-    await join(users_of(services))
+    await join(services.subscribers)
     for operation in operations:
         await apply(services, operation)
         await assert_agreement(services, matcher)
@@ -111,13 +112,13 @@ async def test_the_matcher_obeys_every_change(
 async def test_changes_at_once_leave_documents_and_matcher_in_agreement(
     services: Services, matcher: Matcher, operations: list[Operation]
 ) -> None:
-    await join(users_of(services))
+    await join(services.subscribers)
     await asyncio.gather(*(apply(services, operation) for operation in operations))
     await assert_agreement(services, matcher)
 
 
 async def test_no_change_of_many_at_once_is_lost(services: Services) -> None:
-    users = users_of(services)
+    users = services.subscribers
     await join(users)
     await users.sets.add_set(1, "")
     keys = [field.key for field in FIELDS if field.unit == "usd"]
@@ -126,7 +127,7 @@ async def test_no_change_of_many_at_once_is_lost(services: Services) -> None:
 
 
 async def test_preferences_change_without_touching_the_rules(services: Services, matcher: Matcher) -> None:
-    users = users_of(services)
+    users = services.subscribers
     await join(users)
     await users.sets.apply_preset(1, "everything")
     version = matcher.index.version
@@ -137,7 +138,7 @@ async def test_preferences_change_without_touching_the_rules(services: Services,
 
 
 async def test_a_copy_of_a_shared_filter_is_not_made_twice_at_once(services: Services) -> None:
-    users = users_of(services)
+    users = services.subscribers
     await join(users)
     placed = await asyncio.gather(*(users.sets.add_set(1, "Moon", {"holders": Range(1.0)}) for _ in range(5)))
     assert {one.number for one in placed} == {1}
@@ -157,10 +158,11 @@ def loaded_by(
     return SubscriberServices.on(
         store=SubscribersStore(redis, postgres, journal, cache, owner="another"),
         matcher=Matcher(),
-        presets=services.presets,
-        subscriptions=services.subscriptions,
+        presets=services.subscribers.presets,
+        subscriptions=services.payments.subscriptions,
         history=SubscriberHistory(postgres),
-        clock=services.clock,
+        sharing=services.subscribers.sharing,
+        clock=services.conversation.clock,
     )
 
 
@@ -168,9 +170,9 @@ def loaded_by(
 async def shard(
     services: Services, journal: Journal, redis_manager: RedisManager, postgres_manager: PostgresManager
 ) -> SubscriberServices:
-    await join(users_of(services))
+    await join(services.subscribers)
     for user_id in USERS:
-        await services.filter_sets.add_set(user_id, "Mine", {"holders": Range(100.0)})
+        await services.subscribers.sets.add_set(user_id, "Mine", {"holders": Range(100.0)})
     return loaded_by(services, journal, redis_manager, postgres_manager)
 
 
@@ -193,7 +195,7 @@ async def test_a_partition_that_comes_back_has_what_changed_meanwhile(
 ) -> None:
     await shard.loading.load()
     await shard.loading.unload({PARTITION})
-    await services.filter_sets.set_rule(1, 1, "holders", Range(500.0))
+    await services.subscribers.sets.set_rule(1, 1, "holders", Range(500.0))
     await shard.loading.refresh(1, lambda: {2, 3})  # somebody else's by now
     assert who_gets(shard, holders=600) == {2, 3}
     await shard.loading.load(partitions={PARTITION})
@@ -203,8 +205,8 @@ async def test_a_partition_that_comes_back_has_what_changed_meanwhile(
 
 async def test_what_another_process_changed_is_read_anew(services: Services, shard: SubscriberServices) -> None:
     await shard.loading.load()
-    await services.filter_sets.set_rule(1, 1, "holders", Range(500.0))
-    await services.subscribers.set_paused(2, paused=True)
+    await services.subscribers.sets.set_rule(1, 1, "holders", Range(500.0))
+    await services.subscribers.subscribers.set_paused(2, paused=True)
     assert who_gets(shard, holders=120) == {1, 2, 3}
     await shard.loading.refresh(1)
     await shard.loading.refresh(2)
@@ -216,9 +218,9 @@ async def test_what_another_process_changed_is_read_anew(services: Services, sha
 
 async def test_everything_is_read_anew(services: Services, shard: SubscriberServices) -> None:
     await shard.loading.load(partitions={1, 2})
-    await services.filter_sets.set_rule(1, 1, "holders", Range(500.0))
-    await services.filter_sets.set_rule(2, 1, "holders", Range(50.0))
-    await services.subscribers.set_paused(3, paused=True)
+    await services.subscribers.sets.set_rule(1, 1, "holders", Range(500.0))
+    await services.subscribers.sets.set_rule(2, 1, "holders", Range(50.0))
+    await services.subscribers.subscribers.set_paused(3, paused=True)
     await shard.loading.reload({1, 2})
     assert who_gets(shard, holders=60) == {2}
     assert who_gets(shard, holders=600) == {1, 2}
@@ -226,7 +228,7 @@ async def test_everything_is_read_anew(services: Services, shard: SubscriberServ
 
 
 async def test_who_changes_something_before_he_is_loaded_is_matched_all_the_same(shard: SubscriberServices) -> None:
-    """Neither his rules nor whether he receives have changed, yet the matcher has nothing of him."""
+    """Neither their rules nor whether they receive have changed, yet the matcher has nothing of them."""
     await shard.subscribers.change_preferences(1, lambda p: replace(p, alerts_per_hour=5))
     assert who_gets(shard, holders=120) == {1}
     await shard.loading.load()

@@ -23,16 +23,16 @@ from texts.renderer import Placeholder
 
 ROOT = Path(__file__).parents[2]
 TEXTS = Texts.load()
-PACKAGES = ("bot", "config", "domain", "handlers", "managers", "services", "web")
-RENDERERS = {"render", "plain", "html", "button", "text", "figure"}
+PACKAGES = ("bot", "composition", "config", "domain", "handlers", "managers", "services", "web")
+RENDERERS = {"because", "render", "plain", "html", "button", "text", "figure"}
 
 KEY = re.compile(r"[a-z_]+(\.[a-z_]+)+(?<!\.toml)")
 PLAIN_FAMILIES = ("button.", "help.", "user_state.", "value.")
 PLAIN_LABELS = ("filter.", "preset.", "plan.")
 TYPED_SETTINGS = ("zone", "quiet", "level", "cap")
 HTML_KEYS = {"help.title", "help.line"}
-LONGEST_COMMAND_DESCRIPTION = 256
-LONGEST_BUTTON = 64
+MAX_COMMAND_DESCRIPTION = 256
+MAX_BUTTON = 64
 
 
 def declared_elsewhere() -> set[str]:
@@ -145,7 +145,7 @@ def test_texts_for_buttons_and_menus_are_plain_and_short(key: str) -> None:
     arguments = {placeholder.name: "W" * 16 for placeholder in TEXTS.template(key).placeholders}
     assert parse(TEXTS.render(key, **arguments)).tags == []
     longer = key.startswith("help.") or key.endswith(".about")
-    assert units(TEXTS.plain(key, **arguments)) <= (LONGEST_COMMAND_DESCRIPTION if longer else LONGEST_BUTTON)
+    assert units(TEXTS.plain(key, **arguments)) <= (MAX_COMMAND_DESCRIPTION if longer else MAX_BUTTON)
 
 
 @pytest.mark.parametrize("hostile", HOSTILE, ids=range(len(HOSTILE)))

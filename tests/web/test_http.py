@@ -51,7 +51,7 @@ async def site() -> AsyncGenerator[Site]:
     Counter("alerts_sent", "Alerts that Telegram took", registry=registry).inc(3)
     site = Site()
     webhook = TelegramWebhook(secret=SECRET, feed=site.feed, is_open=lambda: site.is_open)
-    app = create_app(health=site.report, telegram_webhook=webhook, metrics=registry)
+    app = create_app(health=site.report, metrics=registry, routes=[webhook.router])
     async with (
         HttpServer(app, "127.0.0.1", 0) as server,
         aiohttp.ClientSession(
@@ -158,7 +158,7 @@ async def healthy() -> dict[str, object]:
 
 
 def plain_server(port: int = 0) -> HttpServer:
-    app = create_app(health=healthy, telegram_webhook=None, metrics=CollectorRegistry())
+    app = create_app(health=healthy, metrics=CollectorRegistry())
     return HttpServer(app, "127.0.0.1", port)
 
 

@@ -21,8 +21,8 @@ from services.claims.dead_letters import DeadLetters
 from services.monitoring.gauges import (
     show_api,
     show_cache,
+    show_dead_letters,
     show_journal,
-    show_letters,
     show_limiter,
     show_postgres,
     show_redis,
@@ -31,6 +31,7 @@ from services.monitoring.metrics import LATENCY_BUCKETS_S, Metrics
 from services.monitoring.readings import ASK_TIMEOUT_S, Reading, ReadingsService
 from services.stores.journal import Journal, JournalLag
 from tests.telegram.virtual_time import run
+from tests.wiring import add_entry
 
 
 def samples(metrics: Metrics) -> dict[str, float]:
@@ -70,10 +71,10 @@ async def test_every_host_says_how_it_answers(unused_tcp_port: int) -> None:
             with pytest.raises(TransientError):
                 await api.get(f"http://{host}/", timeout_s=2, attempts=1)
     shown = samples(metrics)
-    counted = [shown[f"api_{name}_total{{{host}}}"] for name in ("requests", "retries", "failures", "shut_outs")]
+    counted = [shown[f"api_{name}_total{{{host}}}"] for name in ("requests", "retries", "failures", "breaker_opened")]
     assert counted == [FAILURES_IN_A_ROW, 0, FAILURES_IN_A_ROW, 1]
     assert [shown[f"api_refused_by_{why}_total{{{host}}}"] for why in ("breaker", "budget")] == [1, 0]
-    assert shown[f"api_shut_out{{{host}}}"] == 1
+    assert shown[f"api_breaker_open{{{host}}}"] == 1
     health = await api_health(api)
     assert health.ok
     assert health.detail.startswith(f"{host} shut out for ")
@@ -103,36 +104,36 @@ async def test_redis_says_what_it_is_asked_and_how_fast_it_is(redis_manager: Red
     assert shown["redis_commands_total"] > before["redis_commands_total"] + 2
     assert shown["redis_round_trips_total"] == before["redis_round_trips_total"] + 2
     assert shown["redis_round_trip_seconds"] > 0
-    assert (shown["redis_away"], shown["redis_reconnects_total"]) == (0, 0)
+    assert (shown["redis_unavailable"], shown["redis_reconnects_total"]) == (0, 0)
 
 
 async def test_what_has_to_be_asked_is_shown_as_it_was_last(
     redis_manager: RedisManager, postgres_manager: PostgresManager
 ) -> None:
     metrics, journal = Metrics(), Journal(redis_manager, postgres_manager)
-    lag, letters = Reading(journal.lag), Reading(DeadLetters(redis_manager, metrics).count)
+    lag, dead_letters = Reading(journal.lag), Reading(DeadLetters(redis_manager, metrics).count)
     latency_s = Reading(postgres_manager.ping)
     show_journal(metrics, lambda: lag.value)
-    show_letters(metrics, letters)
+    show_dead_letters(metrics, dead_letters)
     show_postgres(metrics, latency_s)
     assert "journal_entries" not in samples(metrics)
-    await redis_manager.xadd("journal", {"kind": "call", "data": "{}"})
-    await redis_manager.xadd("dead_letters", {"alert": "{}"})
-    await ReadingsService([lag, letters, latency_s]).refresh()
+    await add_entry(redis_manager, "journal", {"kind": "call", "data": "{}"})
+    await add_entry(redis_manager, "dead_letters", {"alert": "{}"})
+    await ReadingsService([lag, dead_letters, latency_s]).refresh()
     shown = samples(metrics)
-    assert (shown["journal_entries"], shown["dead_letters"], shown["postgresql_away"]) == (1, 1, 0)
+    assert (shown["journal_entries"], shown["dead_letters"], shown["postgresql_unavailable"]) == (1, 1, 0)
     assert shown["journal_age_seconds"] >= 0
     assert shown["postgresql_round_trip_seconds"] > 0
 
 
 async def test_what_is_away_shows_that_and_no_old_number(redis_manager: RedisManager) -> None:
     metrics = Metrics()
-    away = Reading(PostgresManager("postgresql://postgres@/postgres?host=/nonexistent").ping)
-    await away.refresh()
-    show_postgres(metrics, away)
+    unavailable = Reading(PostgresManager("postgresql://postgres@/postgres?host=/nonexistent").ping)
+    await unavailable.refresh()
+    show_postgres(metrics, unavailable)
     show_journal(metrics, lambda: None)
     shown = samples(metrics)
-    assert shown["postgresql_away"] == 1
+    assert shown["postgresql_unavailable"] == 1
     assert not {"postgresql_round_trip_seconds", "journal_entries", "journal_age_seconds"} & set(shown)
 
 

@@ -74,7 +74,7 @@ async def edge(caplog: pytest.LogCaptureFixture) -> AsyncGenerator[Edge]:
         edge.fed.append(update)
 
     webhook = TelegramWebhook(secret=SECRET, feed=feed)
-    app = create_app(health=health, telegram_webhook=webhook, metrics=CollectorRegistry())
+    app = create_app(health=health, metrics=CollectorRegistry(), routes=[webhook.router])
     with caplog.at_level(logging.WARNING):
         async with HttpServer(app, "127.0.0.1", 0, SHORT) as server:
             edge.port = server.port
@@ -234,7 +234,7 @@ def test_noise_anywhere_in_a_request_ends_in_no_error(noise: bytes, at: int, hea
         async def feed(_: dict[str, Any]) -> None: ...
 
         webhook = TelegramWebhook(secret=SECRET, feed=feed)
-        app = create_app(health=health, telegram_webhook=webhook, metrics=CollectorRegistry())
+        app = create_app(health=health, metrics=CollectorRegistry(), routes=[webhook.router])
         async with HttpServer(app, "127.0.0.1", 0, SHORT) as server:
             edge = Edge(server.port)
             for then in ("end", "hang up"):

@@ -28,9 +28,11 @@ from services.payments.subscriptions import SubscriptionsService
 from services.stores.journal import Journal
 from services.subscribers.group import SubscriberServices
 from services.subscribers.presets import PresetsService, PresetsStore
+from services.subscribers.sharing import SharingService
 from services.subscribers.store import SubscribersStore
 from services.subscribers.versions import SubscriberHistory
-from services.why.explanations import CallExplanation, ExplanationsService
+from services.why.answers import CallExplanation
+from services.why.explanations import ExplanationsService
 from services.why.history import HistoryStore
 from tests.wiring import outbox_on
 
@@ -86,6 +88,7 @@ class World:
             presets=self.presets,
             subscriptions=SubscriptionsService(PLANS, clock=self.clock),
             history=SubscriberHistory(postgres),
+            sharing=SharingService(redis=redis, postgres=postgres, journal=self.journal, clock=self.clock),
             clock=self.clock,
         )
         self.decisions = DecisionsService(
@@ -108,7 +111,7 @@ class World:
         return await self.changes(user_id, *sets, **changed)
 
     async def changes(self, user_id: int, *sets: dict[str, Rule], **changed: Any) -> Subscriber:
-        """Give somebody these rules, one set each, and whatever else his document shall say."""
+        """Give somebody these rules, one set each, and whatever else their document shall say."""
         numbered = tuple(
             FilterSet(user_id=user_id, number=number, name=f"set {number}", rules=rules)
             for number, rules in enumerate(sets, start=1)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from types import SimpleNamespace
-from typing import Any, cast, get_args
+from typing import Any, get_args
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -26,7 +25,7 @@ from handlers.why.buttons import ShowNearMisses
 from handlers.why.cards import explanation_card, near_misses_card
 from handlers.why.why import WhyMixin
 from runtime.errors import UserFacingError
-from services.why.explanations import (
+from services.why.answers import (
     CallExplanation,
     Delivery,
     EarlierCall,
@@ -36,7 +35,7 @@ from services.why.explanations import (
     Outcome,
 )
 from tests.conversation.telegram_wire import MENU_ID, RecordedConversation, Said
-from tests.conversation.wiring import fields_of
+from tests.conversation.wiring import fields_of, services_of
 from tests.texts.hostile import HOSTILE
 from tests.texts.telegram_html import assert_sendable, shown, units
 from tests.why.support import World, mint
@@ -58,14 +57,14 @@ class Chat:
 
     def __init__(self, world: World, user_id: int) -> None:
         self.conversation = RecordedConversation()
-        parts = SimpleNamespace(
+        services = services_of(
             **fields_of(world.users),
             explanations=world.explanations,
             telegram=self.conversation,
             texts=TEXTS,
             clock=world.clock,
         )
-        self.bot = Bot(cast("Services", parts))
+        self.bot = Bot(services)
         self.user_id = user_id
 
     def turn(self, text: str = "", menu_id: int | None = None) -> Turn:
@@ -111,7 +110,7 @@ async def test_a_tap_under_an_alert_answers_with_a_new_message(world: World, ada
     assert isinstance(said, Said)
     assert said.how == "sent"
     assert "It passed your filters" in shown(said.text or "")
-    assert await ada.taps(ShowWhy.of(mint(1), "another").pack()) == TEXTS.plain("toast.why_gone")
+    assert await ada.taps(ShowWhy.of(mint(1), "another").pack()) == TEXTS.plain("toast.why_gone", days=14)
 
 
 async def test_near_misses_are_listed_and_explained(world: World, ada: Chat) -> None:

@@ -22,7 +22,7 @@ from runtime.errors import UserFacingError
 from services.claims.claiming import ClaimRequest
 from services.claims.outbox import OutboxEntry
 from services.stores import keys
-from services.why.explanations import Outcome
+from services.why.answers import Outcome
 from tests.why.support import World, encoded, mint
 
 HOLDERS: dict[str, Rule] = {"holders": Range(minimum=100.0)}

@@ -7,11 +7,10 @@ import re
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
-from solders.pubkey import Pubkey
-
 from domain.calls.events import Call, Channel, Event, Token
 
 NAME_LIMIT = 200
+REASON_LIMIT = 160
 SYMBOL_LIMIT = 50
 TEXT_LIMIT = 4096
 
@@ -74,15 +73,6 @@ class Source(Protocol):
         ...
 
 
-def is_address(text: str) -> bool:
-    """Whether `text` is the base58 form of 32 bytes, which is what a mint is."""
-    try:
-        Pubkey.from_string(text)
-    except ValueError:
-        return False
-    return True
-
-
 def cut(text: str | None, limit: int) -> str | None:
     """Bound a text from outside. NUL goes too: PostgreSQL cannot hold it, and one would lose the call."""
     if text is None:
@@ -118,7 +108,7 @@ def clamped(number: float, at_least: float, at_most: float) -> float | None:
     return None
 
 
-def place(value: object) -> str | None:
+def venue(value: object) -> str | None:
     """Name of a launchpad or exchange in lower case: at most 40 letters, digits and ` . _ -`, else `None`."""
     name = value.lower() if isinstance(value, str) and value.isascii() else ""
     return name if _PLACE.fullmatch(name) else None

@@ -14,7 +14,7 @@ import msgspec
 from msgspec import inspect
 
 from managers.feed.sources.base import clamped
-from managers.http.json_mending import decoded
+from managers.http.json_repair import decoded
 
 T = TypeVar("T")
 

@@ -11,7 +11,7 @@ from functools import lru_cache, wraps
 from urllib.parse import urlsplit
 
 URL_LIMIT = 500
-_MOST_REMEMBERED = 8192
+_MAX_REMEMBERED = 8192
 """Texts of each kind: a token that is called again comes with the same ones."""
 
 _VISIBLE = re.compile(r"[\x21-\x7e]+")
@@ -29,7 +29,7 @@ _TELEGRAM_OWN_PAGES = frozenset(
 
 def _remembered(read: Callable[[str], str | None]) -> Callable[[object], str | None]:
     """Read each text once; what is no text, or longer than any link, is not understood."""
-    remembering = lru_cache(_MOST_REMEMBERED)(read)
+    remembering = lru_cache(_MAX_REMEMBERED)(read)
 
     @wraps(read)
     def reading(value: object) -> str | None:

@@ -11,9 +11,10 @@ from urllib.parse import quote
 import msgspec
 import structlog
 
+from domain.calls.addresses import is_mint
 from domain.calls.events import Call, Channel, ChannelRecord, Event, Heartbeat, PriceTick, Token
 from domain.calls.statistics import wilson_lower_percent
-from managers.feed.sources.base import NAME_LIMIT, SYMBOL_LIMIT, TEXT_LIMIT, cut, is_address, is_plausible, place
+from managers.feed.sources.base import NAME_LIMIT, REASON_LIMIT, SYMBOL_LIMIT, TEXT_LIMIT, cut, is_plausible, venue
 from managers.feed.sources.links import media_link, telegram_handle, web_link, x_handle
 from managers.feed.sources.native_frames import (
     CHANNEL_SHAPE,
@@ -32,7 +33,7 @@ from managers.feed.sources.native_frames import (
 )
 from managers.http.answers import Shape
 from managers.http.api import APIRetryManager
-from managers.http.json_mending import decoded
+from managers.http.json_repair import decoded
 from runtime.clock import now
 from runtime.errors import FeedRefusedError, FrameError, TransientError
 
@@ -43,10 +44,9 @@ T = TypeVar("T")
 _FIGURES_TIMEOUT_S = 2.0
 """A call waits for the answer and goes on without it."""
 _PAGE_TIMEOUT_S = 8.0
-_REASON_LIMIT = 160
-_MOST_PLACES = 1_024
+_MAX_VENUES = 1_024
 """Names of launchpads and exchanges that are remembered; there are a few dozen."""
-_MOST_ADDRESSES = 20_000
+_MAX_ADDRESSES = 20_000
 
 
 class NativeSource:
@@ -82,7 +82,7 @@ class NativeSource:
         try:
             body = FRAMES.decode(frame)
         except (ValueError, RecursionError) as error:
-            raise FrameError(str(error)[:_REASON_LIMIT]) from error
+            raise FrameError(str(error)[:REASON_LIMIT]) from error
         if isinstance(body, CallFrame):
             return _call(body, received_at)
         if isinstance(body, PriceFrame):
@@ -95,7 +95,7 @@ class NativeSource:
         if isinstance(body, HeartbeatFrame):
             return Heartbeat(at=_moment(body.at, received_at))
         if isinstance(body, ErrorFrame):
-            raise FeedRefusedError(body.message[:_REASON_LIMIT])
+            raise FeedRefusedError(body.message[:REASON_LIMIT])
         return None
 
     async def calls_since(self, cursor: int, limit: int) -> list[Call]:
@@ -173,7 +173,7 @@ def _read(decode: Callable[[bytes], T], body: bytes) -> T:
     try:
         return decode(body)
     except (ValueError, RecursionError) as error:
-        raise TransientError(f"the feed's answer is unreadable: {error}"[:_REASON_LIMIT]) from error
+        raise TransientError(f"the feed's answer is unreadable: {error}"[:REASON_LIMIT]) from error
 
 
 def _position(frame: bytes) -> int:
@@ -245,18 +245,18 @@ def _id(text: str) -> str:
     return text
 
 
-@lru_cache(_MOST_PLACES)
+@lru_cache(_MAX_VENUES)
 def _place(text: str) -> str:
-    name = place(text)
+    name = venue(text)
     if name is None:
         raise FrameError("launchpad or dex is not letters, digits and ` . _ -` alone")
     return name
 
 
-@lru_cache(_MOST_ADDRESSES)
+@lru_cache(_MAX_ADDRESSES)
 def _address(text: str) -> str:
     """Give the address; the same object each time, which makes it quick to find by it later."""
-    if not is_address(text):
+    if not is_mint(text):
         raise FrameError("token address is not the base58 form of 32 bytes")
     return text
 

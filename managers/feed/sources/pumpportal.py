@@ -18,10 +18,11 @@ from urllib.parse import urlencode
 import msgspec
 from msgspec import Struct
 
+from domain.calls.addresses import is_mint
 from domain.calls.events import Call, Channel, Event, PriceTick, Token
-from managers.feed.sources.base import NAME_LIMIT, SYMBOL_LIMIT, cut, is_address, place, positive
+from managers.feed.sources.base import NAME_LIMIT, REASON_LIMIT, SYMBOL_LIMIT, cut, positive, venue
 from managers.feed.sources.links import media_link, telegram_handle, web_link, x_handle
-from managers.http.json_mending import decoded
+from managers.http.json_repair import decoded
 from runtime.errors import FeedRefusedError, FrameError
 
 _URL = "wss://pumpportal.fun/api/data"
@@ -44,8 +45,7 @@ _EXCHANGES = {
     "bonk": "launchlab",
 }
 """By pool, where its name is another; `pump` is the curve itself."""
-_REASON_LIMIT = 160
-_MOST_CHANNELS = 256
+_MAX_CHANNELS = 256
 
 
 class _Frame(Struct, rename="camel"):
@@ -99,14 +99,14 @@ class PumpPortalSource:
         try:
             body = decoded(_frames, frame)
         except (ValueError, RecursionError) as error:
-            raise FrameError(str(error)[:_REASON_LIMIT]) from error
+            raise FrameError(str(error)[:REASON_LIMIT]) from error
         if body.errors is not None:
             refusal = body.errors if isinstance(body.errors, str) else "refused without a text"
-            raise FeedRefusedError(refusal[:_REASON_LIMIT])
+            raise FeedRefusedError(refusal[:REASON_LIMIT])
         if body.mint is None and body.tx_type is None and body.message is not None:
             return None
         mint = body.mint
-        if not (isinstance(mint, str) and is_address(mint)):
+        if not (isinstance(mint, str) and is_mint(mint)):
             raise FrameError("mint is not the base58 form of 32 bytes")
         match body.tx_type:
             case "create":
@@ -188,23 +188,23 @@ def _launchpad(body: _Frame) -> str | None:
     """Where the token was launched. Frames of 2024 name no pool: there was pump.fun alone."""
     if body.pool is None:
         return _PUMP_FUN
-    name = place(body.pool)
+    name = venue(body.pool)
     return None if name in _EXCHANGES_OF_MANY else name and _LAUNCHPADS.get(name, name)
 
 
 def _channel(body: _Frame, events: str) -> Channel:
     """What the frame counts as a call of: the launches, or migrations, of one launchpad."""
-    return _channel_of(_launchpad(body) or place(body.pool) or _UNNAMED, events)
+    return _channel_of(_launchpad(body) or venue(body.pool) or _UNNAMED, events)
 
 
-@lru_cache(_MOST_CHANNELS)
+@lru_cache(_MAX_CHANNELS)
 def _channel_of(name: str, events: str) -> Channel:
     return Channel(id=f"{name.replace(' ', '-')}/{events}", title=f"{_TITLES.get(name, name)} {events}")
 
 
 def _exchange(body: _Frame, *, otherwise: str | None) -> str | None:
     """Where the token trades now; `otherwise` for frames of 2024, which name no pool."""
-    name = otherwise if body.pool is None else place(body.pool)
+    name = otherwise if body.pool is None else venue(body.pool)
     return name and _EXCHANGES.get(name, name)
 
 

@@ -58,10 +58,10 @@ class ReplyMarkup(msgspec.Struct):
 _DECODER = msgspec.json.Decoder(ReplyMarkup)
 
 
-def inline_markup(text: str, chat: Chat, *, only_inline: bool = False) -> JsonObject | None:
+def inline_markup(text: str, chat: Chat, *, only_inline: bool = False, for_invoice: bool = False) -> JsonObject | None:
     """Return the inline keyboard that stays with the message; None without one.
 
-    `only_inline`: an edited message cannot carry anything else.
+    `only_inline`: an edited message cannot carry anything else. `for_invoice`: the first button must pay.
     """
     if not text:
         return None
@@ -72,7 +72,7 @@ def inline_markup(text: str, chat: Chat, *, only_inline: bool = False) -> JsonOb
                 if not (button if isinstance(button, str) else button.text):
                     raise bad_request("keyboard button text must be non-empty")
     elif markup.inline_keyboard:
-        return _inline_keyboard(markup.inline_keyboard, chat)
+        return _inline_keyboard(markup.inline_keyboard, chat, for_invoice=for_invoice)
     if only_inline and (markup.keyboard or markup.remove_keyboard or markup.force_reply):
         raise bad_request("inline keyboard expected")
     return None
@@ -110,10 +110,15 @@ def _misshapen_inline(why: str, place: str, *, is_button: bool) -> ApiError:
     return _unreadable(f'Field "{place.rpartition(".")[2]}" has a wrong type')
 
 
-def _inline_keyboard(given: list[list[InlineButton]], chat: Chat) -> JsonObject | None:
+def _inline_keyboard(given: list[list[InlineButton]], chat: Chat, *, for_invoice: bool) -> JsonObject | None:
     rows = [[_inline_button(button, chat) for button in row] for row in given if row]
     if sum(len(row) for row in rows) > BUTTONS_MAX or any(len(row) > BUTTONS_IN_ROW_MAX for row in rows):
         raise bad_request("reply markup is too long")
+    pays = ["pay" in button for row in rows for button in row]
+    if for_invoice and pays and not pays[0]:
+        raise bad_request("REPLY_MARKUP_BUY_EMPTY")
+    if any(pays[1:] if for_invoice else pays):
+        raise bad_request("BUTTON_TYPE_INVALID")
     return {"inline_keyboard": rows} if rows else None
 
 
@@ -139,7 +144,9 @@ def _action(button: InlineButton, chat: Chat) -> JsonObject:
         if len(button.callback_data.encode("utf-8", "surrogatepass")) > CALLBACK_DATA_MAX_BYTES:
             raise bad_request("BUTTON_DATA_INVALID")
         return {"callback_data": button.callback_data}
-    for name in ("pay", "switch_inline_query", "switch_inline_query_current_chat", "login_url"):
+    if button.pay is not None:
+        return {"pay": True}
+    for name in ("switch_inline_query", "switch_inline_query_current_chat", "login_url"):
         if getattr(button, name) is not None:
             return {name: getattr(button, name)}
     if button.web_app is not None:

@@ -29,6 +29,7 @@ class NoParams(Params):
 
 @method("getMe", NoParams)
 def get_me(cloud: Cloud, _: NoParams) -> JsonObject:
+    cloud.stars.bot_started()
     return {
         **cloud.bot,
         "can_join_groups": True,

@@ -51,7 +51,7 @@ def _editable(cloud: Cloud, params: EditParams) -> tuple[Chat, JsonObject]:
 def _edit(cloud: Cloud, params: EditParams, name: str, dropped: frozenset[str], content: JsonObject) -> JsonObject:
     """Replace the fields `dropped` by `content`. Without a new keyboard the old one goes, as on Telegram."""
     chat, former = _editable(cloud, params)
-    markup = inline_markup(params.reply_markup, chat, only_inline=True)
+    markup = inline_markup(params.reply_markup, chat, only_inline=True, for_invoice="invoice" in former)
     kept = {
         key: value for key, value in former.items() if key not in dropped and key not in {"reply_markup", "edit_date"}
     }
@@ -91,7 +91,7 @@ class EditMessageCaption(EditParams):
 @method("editMessageCaption", EditMessageCaption, is_send=True)
 def edit_message_caption(cloud: Cloud, params: EditMessageCaption) -> JsonObject:
     content = caption_content(cloud, params.caption, params.parse_mode, params.caption_entities)
-    if "text" in _editable(cloud, params)[1]:
+    if _editable(cloud, params)[1].keys() & {"text", "invoice"}:
         raise bad_request("there is no caption in the message to edit")
     return _edit(cloud, params, "editMessageCaption", _CAPTION, content)
 
@@ -106,7 +106,8 @@ def edit_message_media(cloud: Cloud, params: EditMessageMedia) -> JsonObject:
     if item.type not in _MEDIA:
         raise bad_request(f'can\'t parse InputMedia: type "{item.type}" is unsupported')
     caption = item.caption_content(cloud)
-    _editable(cloud, params)
+    if "invoice" in _editable(cloud, params)[1]:
+        raise bad_request("there is no media in the message to edit")
     file = stored_media(cloud, item.type, item.media, "media", params.uploads)
     content = {**media_content(file), **caption}
     return _edit(cloud, params, "editMessageMedia", _TEXT | _CAPTION | _MEDIA, content)

@@ -29,7 +29,7 @@ class ReplyParameters(msgspec.Struct):
     allow_sending_without_reply: bool = False
 
 
-def open_chat(cloud: Cloud, params: SendParams) -> tuple[Chat, dict[str, Any]]:
+def open_chat(cloud: Cloud, params: SendParams, *, for_invoice: bool = False) -> tuple[Chat, dict[str, Any]]:
     """Return the chat and the part of the message's content that does not depend on what is sent."""
     chat = cloud.writable_chat(params.chat_id)
     content: dict[str, Any] = {}
@@ -41,7 +41,7 @@ def open_chat(cloud: Cloud, params: SendParams) -> tuple[Chat, dict[str, Any]]:
     replied = _replied_message(cloud, chat, params)
     if replied is not None:
         content["reply_to_message"] = {key: value for key, value in replied.items() if key != "reply_to_message"}
-    markup = inline_markup(params.reply_markup, chat)
+    markup = inline_markup(params.reply_markup, chat, for_invoice=for_invoice)
     if markup is not None:
         content["reply_markup"] = markup
     if params.protect_content:

@@ -7,7 +7,8 @@ export class ApiError extends Error {
   }
 }
 
-async function request(method, path, { body, signal } = {}) {
+/** Asks the page API; ApiError with the sandbox's own words when it refuses. */
+export async function request(method, path, { body, signal } = {}) {
   const options = { method, signal, headers: { Accept: "application/json" } };
   if (body !== undefined) {
     options.headers["Content-Type"] = "application/json";

@@ -7,6 +7,7 @@ import { initial } from "./dom.js";
 import { Notices } from "./notices.js";
 import { People } from "./people.js";
 import { ChatSession } from "./session.js";
+import { StarsPart } from "./stars/stars.js";
 import { Stats } from "./stats.js";
 
 const TYPING_MS = 5000;
@@ -35,9 +36,16 @@ const people = new People(
   },
 );
 
+const stars = new StarsPart(by("stars"), {
+  people: () => [...people.users.values()],
+  notices,
+  changed: () => conversation.redraw((message) => message.invoice || message.successful_payment || message.refunded_payment),
+});
+
 const conversation = new Conversation(
   { scroller: by("scroller"), list: by("messages"), earlier: by("earlier"), pill: by("pill"), pillText: by("pill-text") },
   {
+    ...stars.actions,
     tap,
     copy: (text) => notices.copy(text),
     command: (text) => composer.submit(text),
@@ -86,7 +94,8 @@ async function setBlocked(blocked) {
 }
 
 const sink = {
-  snapshot({ messages, commands }) {
+  snapshot({ messages, commands, stars: wallet }) {
+    stars.update(wallet);
     conversation.load(messages, { keepPlace: loaded });
     composer.menu.setCommands(commands);
     loaded = true;
@@ -99,6 +108,7 @@ const sink = {
       showAction(null);
     } else if (name === "delete") conversation.remove(data.message_id);
     else if (name === "action") showAction(data.action ?? "typing");
+    else if (name === "stars") stars.update(data);
     else if (name === "commands") composer.menu.setCommands(data.commands ?? data);
     showPerson();
   },
@@ -118,6 +128,7 @@ function openChat(userId) {
   by("scroller").setAttribute("aria-busy", "true");
   people.select(userId);
   composer.reset(userId);
+  stars.reset(userId);
   session = new ChatSession(userId, sink);
   showPerson();
   composer.focus();
@@ -130,6 +141,7 @@ function closeChat() {
   showAction(null);
   conversation.load([]);
   composer.reset(null);
+  stars.reset(null);
   composer.menu.setCommands([]);
   people.select(null);
   sink.state("idle");

@@ -32,7 +32,7 @@ export class Conversation {
     return this.order.length === 0;
   }
 
-  /** Replaces everything by `messages`; `keepPlace` leaves a reader who had scrolled up where he was. */
+  /** Replaces everything by `messages`; `keepPlace` leaves a reader who had scrolled up where they were. */
   load(messages, { keepPlace = false } = {}) {
     const fromEnd = this.#distanceToEnd();
     const stay = keepPlace && !this.pinned;
@@ -68,6 +68,14 @@ export class Conversation {
     this.parts.list.append(node);
     this.#decorate(id, last);
     this.#arrived(message);
+  }
+
+  /** Draws the shown messages that fit again, because what they depend on has changed. */
+  redraw(where) {
+    for (const [id, node] of this.nodes) {
+      const message = this.messages.get(id);
+      if (where(message)) fillMessage(node, message, this.actions);
+    }
   }
 
   remove(id) {

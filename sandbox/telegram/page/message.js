@@ -4,10 +4,12 @@ import { clockTime, toDate } from "./clock.js";
 import { el, icon } from "./dom.js";
 import { richText, safeUrl } from "./entities.js";
 import { mediaLabel, mediaOf } from "./media.js";
+import { invoiceCard, invoiceRows, payKey, starLine } from "./stars/invoice.js";
+import { leadsToInvoice } from "./stars/words.js";
 
 /**
  * `actions`: `tap(message, data)` resolves when the bot answered, `copy(text)`, `command(text)`,
- * `jump(messageId)`, `unsupported()`.
+ * `jump(messageId)`, `unsupported()`; those about Stars are in `stars/stars.js`.
  */
 export function messageNode(message, actions) {
   const fromBot = message.from?.is_bot ?? true;
@@ -24,7 +26,9 @@ export function messageNode(message, actions) {
 /** Puts the present content of `message` into its node; a focused inline button keeps its focus. */
 export function fillMessage(node, message, actions) {
   const focused = [...node.querySelectorAll(".key")].indexOf(document.activeElement);
-  const body = el("div", { class: "message-body" }, bubble(message, actions), keyboard(message, actions));
+  const line = starLine(message, actions);
+  node.classList.toggle("service", line !== null);
+  const body = el("div", { class: "message-body" }, line ?? bubble(message, actions), keyboard(message, actions));
   const old = node.querySelector(".message-body");
   if (old) old.replaceWith(body);
   else node.append(body);
@@ -36,20 +40,22 @@ export function fillMessage(node, message, actions) {
 
 /** What the message says in one line. */
 export function summary(message) {
-  const text = message.text ?? message.caption;
+  const text = message.text ?? message.caption ?? message.invoice?.title;
   return text ? text.replace(/\s+/g, " ").slice(0, 160) : mediaLabel(message);
 }
 
 function bubble(message, actions) {
   const media = mediaOf(message);
   const text = textOf(message, actions);
-  const supported = media !== null || text !== null;
+  const invoice = invoiceCard(message);
+  const supported = media !== null || text !== null || invoice !== null;
   return el(
     "div",
     { class: media ? "bubble with-media" : "bubble" },
     quote(message.reply_to_message, actions),
     media,
     text,
+    invoice,
     supported ? null : el("p", { class: "text service" }, serviceText(message)),
     meta(message),
   );
@@ -88,7 +94,7 @@ function meta(message) {
 }
 
 function keyboard(message, actions) {
-  const rows = message.reply_markup?.inline_keyboard;
+  const rows = invoiceRows(message);
   if (!Array.isArray(rows) || rows.length === 0) return null;
   const rowNodes = rows.map((row) =>
     el("div", { class: "key-row", "data-keys": row.length }, ...row.map((button) => key(message, button, actions))),
@@ -97,6 +103,7 @@ function keyboard(message, actions) {
 }
 
 function key(message, button, actions) {
+  if (button.pay) return starKey(payKey(message, button, actions));
   const label = el("span", { class: "key-label", dir: "auto" }, button.text ?? "");
   const shared = { class: "key", "data-testid": "inline-button", title: button.text };
   if (typeof button.callback_data === "string") return callbackKey(message, button, { shared, label, actions });
@@ -108,13 +115,18 @@ function key(message, button, actions) {
   return el("button", { ...shared, type: "button", "data-kind": "other", onclick: actions.unsupported }, label);
 }
 
+function starKey({ text, kind, act }) {
+  const label = el("span", { class: "key-label", dir: "auto" }, text);
+  return el("button", { class: "key", "data-testid": "inline-button", type: "button", "data-kind": kind, onclick: act }, label);
+}
+
 function urlKey(button, { shared, label, actions }) {
   const href = safeUrl(button.url);
   if (href === null) {
     return el("button", { ...shared, type: "button", "data-kind": "other", onclick: actions.unsupported }, label);
   }
   const attributes = { ...shared, "data-kind": "url", href, target: "_blank", rel: "noopener noreferrer" };
-  return el("a", attributes, label, icon("open"));
+  return el("a", attributes, label, leadsToInvoice(href) ? null : icon("open"));
 }
 
 function callbackKey(message, button, { shared, label, actions }) {

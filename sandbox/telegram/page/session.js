@@ -2,7 +2,7 @@
 
 import * as api from "./api.js";
 
-const EVENT_NAMES = ["message", "edit", "delete", "action", "commands"];
+const EVENT_NAMES = ["message", "edit", "delete", "action", "commands", "stars"];
 const RETRY_FIRST_MS = 500;
 const RETRY_MAX_MS = 8000;
 

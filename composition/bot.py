@@ -1,0 +1,149 @@
+"""The bot, put together of its features. Opens nothing, decides nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final, TypeVar
+
+from bot.console import Terminal
+from bot.jobs import JobSpec
+from bot.lifecycle import Lifecycle
+from bot.telegram_bot import TelegramBot
+from composition import (
+    calls,
+    claims,
+    cluster,
+    delivery,
+    joining,
+    monitoring,
+    payments,
+    recovery,
+    stores,
+    subscribers,
+    telegram,
+    tokens,
+    why,
+)
+from composition.connections import Connections, ProcessConfig
+from composition.feature import Base, Builder, Feature
+from config.settings import Settings
+from handlers.conversation.base import ConversationServices, Services
+from handlers.conversation.dispatch import Dispatcher
+from runtime.errors import FatalError
+from services.calls.group import CallServices
+from services.claims.group import ClaimServices
+from services.cluster.leases import Leases
+from services.delivery.kinds import Kinds
+from services.monitoring.alarms import AlarmsService
+from services.monitoring.group import MonitoringServices
+from services.monitoring.metrics import Metrics
+from services.monitoring.readings import ReadingsService
+from services.payments.group import PaymentServices
+from services.schedule.schedule import Schedule
+from services.subscribers.group import SubscriberServices
+from services.why.group import WhyServices
+from texts import Texts
+
+T = TypeVar("T")
+
+BUILDERS: Final[tuple[Builder, ...]] = (
+    cluster,
+    stores,
+    telegram,
+    joining,
+    claims,
+    tokens,
+    payments,
+    subscribers,
+    why,
+    calls,
+    delivery,
+    recovery,
+    monitoring,
+)
+"""Each may ask for what those before it gave; their steps are taken in this order."""
+
+
+def job_specs() -> list[JobSpec]:
+    """Every row of every feature."""
+    return [spec for builder in BUILDERS for spec in builder.JOBS]
+
+
+class Composition:
+    def __init__(
+        self, settings: Settings, connections: Connections, terminal: Terminal, place: ProcessConfig | None = None
+    ) -> None:
+        self.connections = connections
+        self.place = place or ProcessConfig()
+        self.metrics = Metrics()
+        self._base = base = Base(
+            settings=settings,
+            connections=connections,
+            place=self.place,
+            terminal=terminal,
+            texts=Texts.load(),
+            metrics=self.metrics,
+            lifecycle=Lifecycle(),
+        )
+        features = [_built(builder, base) for builder in BUILDERS]
+        _join(base, features)
+        self.routes = [route for feature in features for route in feature.routes]
+        self.bot = TelegramBot(
+            _services(base, features),
+            jobs=[job for feature in features for job in feature.jobs],
+            steps=[feature.steps for feature in features],
+            lifecycle=base.lifecycle,
+            leases=base.of(Leases),
+            role=self.place.role,
+            notify_socket=settings.notify_socket,
+        )
+        Dispatcher(self.bot).install(connections.telegram.application)
+        _watch(base, features)
+
+    def of(self, kind: type[T]) -> T:
+        """What some builder gave of this class."""
+        return self._base.of(kind)
+
+
+def _built(builder: Builder, base: Base) -> Feature:
+    feature = builder.build(base)
+    for part in (*feature.parts, *feature.services):
+        base.give(part)
+    undeclared = [job.spec.name for job in feature.jobs if job.spec not in builder.JOBS]
+    if undeclared:
+        raise FatalError(f"{builder.__name__} gives jobs that its JOBS lack: {', '.join(undeclared)}.")
+    return feature
+
+
+def _join(base: Base, features: Sequence[Feature]) -> None:
+    kinds, schedule = base.of(Kinds), base.of(Schedule)
+    for feature in features:
+        for kind in feature.kinds:
+            kinds.add(kind)
+        for job in feature.scheduled:
+            schedule.add(job)
+
+
+def _services(base: Base, features: Sequence[Feature]) -> Services:
+    return Services(
+        conversation=base.of(ConversationServices),
+        subscribers=base.of(SubscriberServices),
+        payments=base.of(PaymentServices),
+        calls=base.of(CallServices),
+        claims=base.of(ClaimServices),
+        why=base.of(WhyServices),
+        monitoring=base.of(MonitoringServices),
+        groups={type(group): group for feature in features for group in feature.services},
+    )
+
+
+def _watch(base: Base, features: Sequence[Feature]) -> None:
+    """Tell the monitoring how to ask each part, and the alarms what is wrong."""
+    alarms, monitor, readings = base.of(AlarmsService), base.of(MonitoringServices).monitor, base.of(ReadingsService)
+    for feature in features:
+        for name, check in feature.health.items():
+            monitor.watch(name, check)
+        for alarm in feature.alarms:
+            alarms.watch(alarm.name, alarm.condition, after_s=alarm.after_s)
+        for reading in feature.readings:
+            readings.watch(reading)

@@ -1,0 +1,125 @@
+"""From the outbox to Telegram: what is sent, when and how it looks, and digests of what was held."""
+
+from __future__ import annotations
+
+from bot.intake import Intake
+from bot.jobs import JobSpec
+from bot.lifecycle import Step, Steps
+from bot.roles import Role
+from bot.shards import SendShard
+from bot.time_of_day import once_sure
+from composition.feature import Base, Feature
+from managers.storage.cache import SmartCache
+from runtime.clock import now
+from services.calls.tokens import TokensService
+from services.claims.outbox import Outbox
+from services.cluster.leases import Leases
+from services.cluster.members import Members
+from services.cluster.ownership import Ownership
+from services.cluster.sent_lately import SentBefore
+from services.delivery.alert_composer import AlertComposer
+from services.delivery.delivery import DeliveryService
+from services.delivery.digests import DigestComposer, DigestsService
+from services.delivery.held import HeldCalls
+from services.delivery.kinds import Kinds
+from services.delivery.media import MediaFiles
+from services.delivery.policy import PolicyService
+from services.delivery.sending import Sender
+from services.delivery.settling import Settler
+from services.delivery.sorting import Sorter
+from services.monitoring import gauges
+from services.schedule.due_times import DueTimes
+from services.schedule.schedule import LEASE, Schedule
+from services.subscribers.group import SubscriberServices
+
+ALERTING: frozenset[Role] = frozenset({"all", "send"})
+
+DELIVER = JobSpec(name="deliver", does="sends what the outbox holds", roles=ALERTING)
+SCHEDULE = JobSpec(name="schedule", does="does what is due at a time, digests among it", roles=ALERTING)
+PARTITIONS = JobSpec(name="partitions", does="takes and hands over partitions to send", roles=frozenset({"send"}))
+JOBS = (DELIVER, SCHEDULE, PARTITIONS)
+
+
+def build(base: Base) -> Feature:
+    outbox, subscribers = base.of(Outbox), base.of(SubscriberServices).subscribers
+    kinds = Kinds()
+    delivery = _delivery(base, kinds)
+    schedule = _schedule(base, delivery)
+    shard = SendShard(
+        share=base.of(Ownership).sending,
+        members=base.of(Members),
+        delivery=delivery,
+        sent_before=base.find(SentBefore),
+    )
+    intake = base.of(Intake)
+
+    async def drained() -> None:
+        await intake.drained()  # what it claims is sent here, too
+        await delivery.drained()
+
+    drains: dict[Role, Step] = {"all": drained, "send": shard.partitions.give_up}
+    base.metrics.gauge("alerts_held", "Alerts waiting for their turn.", lambda: delivery.held)
+    base.metrics.gauge("partitions_sent", "Partitions whose alerts are sent here.", lambda: len(delivery.owned))
+    alerts = AlertComposer(outbox=outbox, texts=base.texts, clock=now)
+    digests = DigestComposer(outbox=outbox, prices=base.of(TokensService), texts=base.texts, metrics=base.metrics)
+    return Feature(
+        parts=[delivery, kinds, schedule],
+        kinds=[alerts.row(), digests.row()],
+        scheduled=[DigestsService(held=base.of(HeldCalls), subscribers=subscribers, clock=now).job()],
+        jobs=[
+            DELIVER.run_by(once_sure(delivery.run)),
+            SCHEDULE.run_by(once_sure(schedule.run)),
+            PARTITIONS.run_by(shard.partitions.run),
+        ],
+        steps=Steps(drain=drains.get(base.place.role), left=lambda: {"held": delivery.held}),
+    )
+
+
+def _schedule(base: Base, delivery: DeliveryService) -> Schedule:
+    leases = base.of(Leases)
+
+    async def leads() -> bool:
+        return bool(await leases.acquire([LEASE]))
+
+    return Schedule(
+        due_times=base.of(DueTimes),
+        clock=now,
+        partitions=lambda: delivery.owned,
+        leads=leads,
+    )
+
+
+def _delivery(base: Base, kinds: Kinds) -> DeliveryService:
+    redis, outbox, metrics = base.connections.redis, base.of(Outbox), base.metrics
+    subscribers = base.of(SubscriberServices).subscribers
+    media = SmartCache[str, str | None].of("media")
+    gauges.show_cache(metrics, media)
+    sender = Sender(messenger=base.connections.telegram, files=MediaFiles(redis, media), metrics=metrics)
+    settler = Settler(
+        outbox=outbox,
+        subscribers=subscribers,
+        sender=sender,
+        kinds=kinds,
+        texts=base.texts,
+        metrics=metrics,
+        clock=now,
+    )
+    sorter = Sorter(
+        kinds=kinds,
+        subscribers=subscribers,
+        policy=PolicyService(redis),
+        held=base.of(HeldCalls),
+        settler=settler,
+        metrics=metrics,
+        clock=now,
+    )
+    return DeliveryService(
+        outbox=outbox,
+        kinds=kinds,
+        sorter=sorter,
+        sender=sender,
+        settler=settler,
+        metrics=metrics,
+        on_sent=base.terminal.show_sent,
+        consumer=base.place.owner,
+    )

@@ -1,0 +1,81 @@
+"""Subscribers, their filter sets, presets, what they share, and the matcher that holds what all of them want."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from bot.jobs import JobSpec
+from bot.lifecycle import Steps
+from bot.loading import SubscribersInMemory
+from bot.time_of_day import follow_steps_back
+from composition.feature import CONFIG, Base, Feature
+from domain.filters.presets import load_presets
+from domain.matching.matcher import Matcher
+from domain.subscribers.subscriber import Subscriber
+from managers.storage.cache import SmartCache
+from runtime.clock import now
+from services.claims.outbox import Outbox
+from services.cluster.changes import Changes
+from services.cluster.ownership import Ownership
+from services.delivery.held import HeldCalls
+from services.monitoring import gauges
+from services.payments.group import PaymentServices
+from services.stores.journal import Journal
+from services.subscribers.group import SubscriberServices
+from services.subscribers.presets import PresetsService, PresetsStore
+from services.subscribers.sharing import SharingService
+from services.subscribers.store import SubscribersStore
+from services.subscribers.versions import SubscriberHistory
+
+CHANGES = JobSpec(
+    name="changes", does="takes up what other processes changed", roles=frozenset({"gateway", "match", "send"})
+)
+CLOCK = JobSpec(
+    name="clock",
+    does="gives paid time back after the clock was set back",
+    roles=frozenset({"all", "match"}),
+)
+JOBS = (CHANGES, CLOCK)
+
+
+def build(base: Base) -> Feature:
+    redis, postgres, owner = base.connections.redis, base.connections.postgres, base.place.owner
+    journal, changes = base.of(Journal), base.of(Changes)
+    settings = SmartCache[int, Subscriber | None].of("settings")
+    store = SubscribersStore(redis, postgres, journal, settings, owner)
+    matcher = Matcher()
+    base.of(Outbox).stood_before = matcher.accepted_until
+    services = SubscriberServices.on(
+        store=store,
+        matcher=matcher,
+        presets=PresetsService(
+            load_presets((CONFIG / "presets.toml").read_text("utf-8")),
+            store=PresetsStore(redis, postgres, journal, owner),
+            clock=now,
+        ),
+        subscriptions=base.of(PaymentServices).subscriptions,
+        history=SubscriberHistory(postgres),
+        sharing=SharingService(redis=redis, postgres=postgres, journal=journal, clock=now),
+        clock=now,
+        returned=base.of(HeldCalls).bring_forward,
+    )
+    in_memory = SubscribersInMemory(
+        subscribers=services,
+        ownership=base.of(Ownership),
+        changes=changes,
+        role=base.place.role,
+        say=base.terminal.say,
+    )
+    gauges.show_cache(base.metrics, settings)
+    base.metrics.gauge(
+        "subscribers_receiving", "Subscribers who are matched.", lambda: services.roster.counts().receiving
+    )
+    return Feature(
+        parts=[matcher, store],
+        services=[services],
+        jobs=[
+            CHANGES.run_by(in_memory.follow_changes),
+            CLOCK.run_by(partial(follow_steps_back, in_memory.put_back)),
+        ],
+        steps=Steps(load=in_memory.load),
+    )

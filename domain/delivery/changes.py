@@ -1,0 +1,132 @@
+"""Changes of how alerts are delivered, as people choose them: each is a function from preferences to preferences."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from datetime import datetime, timedelta
+from typing import Final, TypeVar, get_args
+
+from msgspec.structs import replace
+
+from domain.calls.addresses import is_address
+from domain.delivery.policy import mute, parse_cap, parse_pass_score, snooze_until_morning
+from domain.delivery.quiet import parse_quiet_hours
+from domain.subscribers.subscriber import (
+    ALL_BUTTONS,
+    NOTHING_PASSES,
+    CardButton,
+    CardField,
+    Destination,
+    MessageKind,
+    Preferences,
+    QuietHours,
+)
+from domain.subscribers.zones import parse_time_zone
+from runtime.errors import UserFacingError
+
+Change = Callable[[Preferences], Preferences]
+T = TypeVar("T")
+
+KINDS: Final[tuple[MessageKind, ...]] = get_args(MessageKind)
+FIELDS: Final[tuple[CardField, ...]] = get_args(CardField)
+MUTED_FOR: Final = timedelta(days=1)
+_DEFAULT_QUIET: Final = QuietHours(start_minute=23 * 60, end_minute=7 * 60)
+"""For those who set the level before the hours."""
+_SNOOZES: Final = {"1h": timedelta(hours=1), "8h": timedelta(hours=8)}
+_CLEARED: Final[Mapping[str, Change]] = {
+    "zone": lambda p: replace(p, time_zone="UTC"),
+    "quiet": lambda p: replace(p, quiet=None),
+    "level": lambda p: replace(p, quiet=p.quiet and replace(p.quiet, pass_score=NOTHING_PASSES)),
+    "cap": lambda p: replace(p, alerts_per_hour=None),
+}
+
+
+def typed_setting(what: str) -> str:
+    """Return the name of a setting that is typed: `zone`, `quiet`, `level` or `cap`."""
+    return _known(what, _CLEARED)
+
+
+def typed(what: str, text: str) -> Change:
+    """Read what was typed for a setting. Raises `UserFacingError`."""
+    match what:
+        case "zone":
+            zone = parse_time_zone(text)
+            return lambda p: replace(p, time_zone=zone)
+        case "quiet":
+            start, end = parse_quiet_hours(text)
+            return lambda p: replace(p, quiet=replace(p.quiet or _DEFAULT_QUIET, start_minute=start, end_minute=end))
+        case "level":
+            level = parse_pass_score(text)
+            return lambda p: replace(p, quiet=replace(p.quiet or _DEFAULT_QUIET, pass_score=level))
+        case "cap":
+            cap = parse_cap(text)
+            return lambda p: replace(p, alerts_per_hour=cap)
+        case _:
+            raise UserFacingError("callback.stale")
+
+
+def cleared(what: str) -> Change:
+    return _CLEARED[typed_setting(what)]
+
+
+def sound(kind: str, *, audible: bool) -> Change:
+    known = _known(kind, KINDS)
+    return lambda p: replace(p, silent=p.silent - {known} if audible else p.silent | {known})
+
+
+def snooze(how_long: str, now: datetime) -> Change:
+    """`how_long`: `1h`, `8h`, `morning` or `off`."""
+    match how_long:
+        case "off":
+            return lambda p: replace(p, snoozed_until=None)
+        case "morning":
+            return lambda p: replace(p, snoozed_until=snooze_until_morning(p, now))
+        case _:
+            until = now + _SNOOZES[_known(how_long, _SNOOZES)]
+            return lambda p: replace(p, snoozed_until=until)
+
+
+def token_muted(address: str, now: datetime) -> Change:
+    if not is_address(address):
+        raise UserFacingError("callback.stale")
+    return lambda p: mute(p, address, now + MUTED_FOR)
+
+
+def compact(*, is_compact: bool) -> Change:
+    return lambda p: replace(p, card=replace(p.card, compact=is_compact))
+
+
+def card_field(field: str, *, shown: bool) -> Change:
+    known = _known(field, FIELDS)
+
+    def change(preferences: Preferences) -> Preferences:
+        card = preferences.card
+        hidden = card.hidden - {known} if shown else card.hidden | {known}
+        return replace(preferences, card=replace(card, hidden=hidden))
+
+    return change
+
+
+def card_button(button: str, *, shown: bool) -> Change:
+    """Buttons keep their order, whichever was chosen last."""
+    known: CardButton = _known(button, ALL_BUTTONS)
+
+    def change(preferences: Preferences) -> Preferences:
+        chosen = {*preferences.card.buttons, known} if shown else {*preferences.card.buttons} - {known}
+        return replace(
+            preferences, card=replace(preferences.card, buttons=tuple(b for b in ALL_BUTTONS if b in chosen))
+        )
+
+    return change
+
+
+def delivered_to(destination: Destination | None) -> Change:
+    return lambda p: replace(p, destination=destination)
+
+
+def _known(value: str, values: Collection[T]) -> T:
+    """Take only what a button of ours could have said; anything else is a stale button."""
+    for known in values:
+        if known == value:
+            return known
+    raise UserFacingError("callback.stale")

@@ -1,0 +1,1 @@
+"""Telegram Stars: invoices, payments, subscriptions, refunds and wallets. Begin with `payments.py`."""

@@ -1,0 +1,4 @@
+"""Everything without an address of its own, put together and run beside the bot: servers, market, feed, Telegram.
+
+Begin with `world.py`.
+"""
