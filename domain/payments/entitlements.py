@@ -29,7 +29,7 @@ class Entitlement(Struct, frozen=True, kw_only=True, omit_defaults=True):
     at: datetime
 
 
-class Standing(Struct, frozen=True, kw_only=True):
+class DatabaseStatus(Struct, frozen=True, kw_only=True):
     """What somebody has. Without a plan they have what everybody has."""
 
     plan: str | None = None
@@ -44,16 +44,16 @@ class Standing(Struct, frozen=True, kw_only=True):
         return self.until is not None and self.until <= now < self.until + GRACE
 
 
-def standing_of(entitlements: Iterable[Entitlement]) -> Standing:
+def standing_of(entitlements: Iterable[Entitlement]) -> DatabaseStatus:
     """Add up what somebody was given, each once, in the order of time."""
     given = {one.key: one for one in entitlements}
-    standing = Standing()
+    standing = DatabaseStatus()
     for one in sorted(given.values(), key=lambda one: (one.at, one.key)):
         standing = _add(standing, one)
     return standing
 
 
-def _add(standing: Standing, given: Entitlement) -> Standing:
+def _add(standing: DatabaseStatus, given: Entitlement) -> DatabaseStatus:
     left_s = _seconds_left(standing, given.at)
     if given.days < 0:
         return _take_back(standing, given, left_s)
@@ -63,19 +63,21 @@ def _add(standing: Standing, given: Entitlement) -> Standing:
     if standing.plan not in (None, given.plan) and standing.usd_per_day and usd_per_day:
         left_s = int(value_usd / usd_per_day * _DAY_S)
     total_s = left_s + added_s
-    return Standing(
+    return DatabaseStatus(
         plan=given.plan,
         until=given.at + timedelta(seconds=total_s),
         usd_per_day=(value_usd + given.price_usd) * _DAY_S / total_s,
     )
 
 
-def _take_back(standing: Standing, given: Entitlement, left_s: int) -> Standing:
+def _take_back(standing: DatabaseStatus, given: Entitlement, left_s: int) -> DatabaseStatus:
     left_s = max(0, left_s + given.days * _DAY_S)
-    return Standing(plan=standing.plan, until=given.at + timedelta(seconds=left_s), usd_per_day=standing.usd_per_day)
+    return DatabaseStatus(
+        plan=standing.plan, until=given.at + timedelta(seconds=left_s), usd_per_day=standing.usd_per_day
+    )
 
 
-def _seconds_left(standing: Standing, at: datetime) -> int:
+def _seconds_left(standing: DatabaseStatus, at: datetime) -> int:
     if standing.until is None or standing.until <= at:
         return 0
     return int((standing.until - at).total_seconds())

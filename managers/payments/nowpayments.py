@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from managers.http.answers import RefusedError, Shape
 from managers.http.api import APIRetryManager
-from managers.http.json_mending import decoded
+from managers.http.json_repair import decoded
 from managers.http.request_budget import Limit
 from runtime.errors import BotError
 

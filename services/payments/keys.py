@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from services.stores.keys import DAY_S, RedisKey
+from services.stores.redis_key import DAY_S, RedisKey
 
 KEPT_S: Final = 400 * DAY_S
 """Longer than anything of an invoice can still happen by itself."""

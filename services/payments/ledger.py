@@ -108,7 +108,7 @@ class Ledger:
         return True
 
     async def find(self, invoice_id: str) -> InvoiceFile | None:
-        """Return an invoice with what is known of it. Raises `RedisAwayError`."""
+        """Return an invoice with what is known of it. Raises `RedisUnavailableError`."""
         reads: list[Command] = [("GET", keys.INVOICE.of(invoice_id)), ("HGETALL", keys.ARRIVALS.of(invoice_id))]
         reads.append(("GET", keys.INVOICE_VERSION.of(invoice_id)))
         document, fields, version = await self._redis.transaction(reads)

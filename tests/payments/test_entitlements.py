@@ -7,7 +7,7 @@ from random import Random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.payments.entitlements import GRACE, Entitlement, Standing, standing_of
+from domain.payments.entitlements import GRACE, DatabaseStatus, Entitlement, standing_of
 
 START = datetime(2026, 11, 29, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -29,7 +29,7 @@ entitlements = st.builds(
 
 def test_nothing_given_is_nothing() -> None:
     standing = standing_of([])
-    assert standing == Standing()
+    assert standing == DatabaseStatus()
     assert not standing.is_active(START)
     assert not standing.is_in_grace(START)
 
