@@ -7,7 +7,6 @@ that may have. Only the first is safe to repeat without risking a second message
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable
 from functools import lru_cache
@@ -21,8 +20,8 @@ from yarl import URL
 
 from managers.telegram.answers import FloodRefusedError, ForeignAnswerError, telegrams_own
 from runtime.clock import now
+from runtime.redaction import without_bot_tokens
 
-_TOKEN_IN_URL = re.compile(r"/bot[^/\s]+")
 _FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 _MAX_ANSWER_BYTES = 16 * 1024 * 1024
 """A hundred updates of the largest kind are a tenth of it."""
@@ -200,4 +199,4 @@ def _body(request_data: RequestData) -> tuple[bytes | aiohttp.FormData, dict[str
 
 
 def _described(error: Exception) -> str:
-    return f"{type(error).__name__}: {_TOKEN_IN_URL.sub('/bot***', str(error))}"
+    return f"{type(error).__name__}: {without_bot_tokens(str(error))}"
