@@ -23,7 +23,7 @@ MAX_DELAY_MINUTES: Final = 1_440
 MAX_PRICE_USD: Final = 100_000
 MAX_STARS: Final = 25_000
 """Telegram's limit for one invoice."""
-_LIMITS: Final = frozenset({"filter_sets", "alerts_per_hour"})
+_LIMITS: Final = {"filter_sets", "alerts_per_hour"}
 
 
 class Offer(Struct, frozen=True, kw_only=True):

@@ -37,8 +37,9 @@ class PaymentsMixin(BotBase):
         status = self.services.payments.subscriptions.status(subscriber)
         view = view_of(self.services, turn)
         plans = (
-            view.html("plans.line", plan=view.label("plan", plan.key), price=_price(plan.price_usd), days=plan.days)
-            for plan in self.services.payments.subscriptions.plans()
+            view.html("plans.line", plan=view.label("plan", plan.key), price=_price(offer.price_usd), days=offer.days)
+            for plan in self.services.payments.subscriptions.plans.sold
+            for offer in plan.offers
         )
         text = view.html(
             "plans.overview",

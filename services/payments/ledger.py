@@ -294,7 +294,7 @@ class Ledger:
 
     async def shown(self, user_id: int) -> None:
         """The person's document shows all that was given."""
-        await self._redis.srem(keys.ENTITLED.of(), user_id)
+        await self._redis.transaction([("SREM", keys.ENTITLED.of(), user_id)])
 
     # sources
 

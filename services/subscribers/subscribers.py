@@ -16,9 +16,10 @@ import structlog
 from msgspec import Struct
 from msgspec.structs import replace
 
+from domain.payments.plans import TRIAL
 from domain.subscribers.subscriber import Preferences, Subscriber
 from runtime.errors import TransientError, UserFacingError
-from services.payments.subscriptions import TRIAL, SubscriptionsService
+from services.payments.subscriptions import SubscriptionsService
 from services.subscribers.presets import PresetsService
 from services.subscribers.roster import Roster
 from services.subscribers.store import StaleSubscriberError, SubscribersStore

@@ -167,7 +167,7 @@ def without(path: str) -> dict[str, Any]:
 @pytest.mark.parametrize(
     "document",
     [
-        dict[str, Any](),
+        {"slot": 1},
         without("meta"),
         without("meta.err"),
         without("meta.postBalances"),
