@@ -6,7 +6,7 @@ import re
 from typing import Final
 
 _IN_ADDRESS: Final = re.compile(r"(?<=//)[^\s/@]*@|\?[^\s'\"]*")
-_BOT_TOKEN: Final = re.compile(r"(?<!\d)\d{5,}:[\w-]{20,}")
+_BOT_TOKEN: Final = re.compile(r"(?<=/bot)[^/\s'\"]+|(?<!\d)\d{5,}:[\w-]{20,}")
 
 
 def without_keys(text: str) -> str:
@@ -15,5 +15,5 @@ def without_keys(text: str) -> str:
 
 
 def without_bot_tokens(text: str) -> str:
-    """Blank what looks like the token of a bot, wherever it is."""
+    """Blank what looks like the token of a bot, wherever it is, and whatever stands in its place in an address."""
     return _BOT_TOKEN.sub("<token>", text)

@@ -60,7 +60,7 @@ class Replayed(Struct, frozen=True, kw_only=True):
     """Letters that stay, since nobody knows whose they are."""
 
 
-_REPLAY: Final = Script.beside(__file__, "replay_letters.lua")
+_REPLAY: Final = Script.beside(__file__, "replay_dead_letters.lua")
 
 
 class DeadLetters:

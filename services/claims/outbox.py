@@ -45,7 +45,7 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 __all__ = ["GROUP", "Alert", "ClaimRequest", "FeedCursor", "HeldCall", "Outbox", "OutboxEntry"]
 
 _BEGIN: Final = Script.beside(__file__, "begin.lua", after=FENCED)
-_BURY: Final = Script.beside(__file__, "bury.lua")
+_DEAD_LETTER: Final = Script.beside(__file__, "dead_letter.lua")
 _PAGE: Final = 500
 _DOCUMENT_FIELD: Final = "alert"
 
@@ -303,11 +303,11 @@ class Outbox:
     async def dead_letter(self, dead: OutboxEntry, reason: str, records: Sequence[DeliveryRecord]) -> None:
         """Move an entry to the dead letters, with its journal records, atomically. May be repeated."""
         encoded = [msgspec.json.encode(record) for record in records]
-        await self._bury(dead.partition, dead.entry_id, msgspec.json.encode(dead.outgoing), reason, encoded)
+        await self._dead_letter(dead.partition, dead.entry_id, msgspec.json.encode(dead.outgoing), reason, encoded)
         self._journal.begun.settle(records)
         self._journal.begun.stored(records)
 
-    async def _bury(
+    async def _dead_letter(
         self, partition: Partition, entry_id: str, alert: bytes, reason: str, records: Sequence[bytes]
     ) -> None:
         names = [keys.OUTBOX.of(partition), keys.DEAD_LETTERS.of(), keys.IN_FLIGHT.of(partition), keys.JOURNAL.of()]
@@ -322,7 +322,7 @@ class Outbox:
             mark_s=keys.SETTLED_LOCALLY.expires_s,
             records=list(map(raw, records)),
         )
-        operation = ScriptCall(script=_BURY, keys=names, args=args)
+        operation = ScriptCall(script=_DEAD_LETTER, keys=names, args=args)
         await self._spool.execute(operation, settles=[entry_id] if is_local else ())
         self._journal.tail.note(entry("delivery", record) for record in records)
         log.warning("alert_dead_lettered", entry_id=entry_id, reason=reason)
@@ -357,7 +357,7 @@ class Outbox:
             try:
                 decoded = read_outgoing(document)
             except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-                await self._bury(partition, one.id, document, f"unreadable: {error}", ())
+                await self._dead_letter(partition, one.id, document, f"unreadable: {error}", ())
                 continue
             if isinstance(decoded, Alert):
                 self._accepted.handed_out(decoded)

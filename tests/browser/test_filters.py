@@ -56,9 +56,9 @@ async def begin(chat: ChatPage, url: str, name: str) -> None:
 async def rename(chat: ChatPage, before: str, name: str) -> None:
     await chat.wait_for_message(f"{before} is off")
     await chat.tap_under(f"{before} is off", "Rename")
-    await chat.wait_for_message(f"What shall {before} be called?")
+    await chat.wait_for_message(f"What should {before} be called?")
     await chat.send(name)
-    await chat.wait_for_message(f"It is called {name} now.")
+    await chat.wait_for_message(f"Renamed to {name}.")
 
 
 async def open_field(chat: ChatPage, name: str, group: str, field: str) -> None:

@@ -69,7 +69,7 @@ async def test_a_refused_connection_is_surely_not_sent(bot: Bot, server: Foreign
 
 async def test_a_request_that_found_no_free_connection_is_surely_not_sent(server: ForeignBotApi) -> None:
     server.script("sendMessage", never)
-    async with AiohttpRequest(connections=1, pool_timeout_s=0.01, connect_timeout_s=0.01) as request:
+    async with AiohttpRequest(connections=1, pool_timeout_s=0.01, connect_timeout_s=1.0) as request:
         bot = Bot(TOKEN, base_url=f"{server.url}/bot", request=request)
         hanging = asyncio.create_task(bot.send_message(7, "first"))
         await server.until_asked("sendMessage")
