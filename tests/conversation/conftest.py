@@ -44,7 +44,7 @@ CONFIG = Path(__file__).parents[2] / "config"
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 PRESETS = load_presets((CONFIG / "presets.toml").read_text(encoding="utf-8"))
 PLANS = load_plans((CONFIG / "plans.toml").read_text(encoding="utf-8"))
-TRIAL = next(plan for plan in PLANS if plan.key == "trial")
+TRIAL = PLANS.trial
 BEN_ID = 457
 BOT_USERNAME = "filter_bot"
 
