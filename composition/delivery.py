@@ -9,6 +9,7 @@ from bot.roles import Role
 from bot.shards import SendShard
 from bot.time_of_day import once_sure
 from composition.feature import Base, Feature
+from domain.payments.plans import Plans
 from managers.storage.cache import SmartCache
 from runtime.clock import now
 from services.calls.tokens import TokensService
@@ -95,11 +96,13 @@ def _delivery(base: Base, kinds: Kinds) -> DeliveryService:
     media = SmartCache[str, str | None].of("media")
     gauges.show_cache(metrics, media)
     sender = Sender(messenger=base.connections.telegram, files=MediaFiles(redis, media), metrics=metrics)
+    policy = PolicyService(redis, base.of(Plans))
     settler = Settler(
         outbox=outbox,
         subscribers=subscribers,
         sender=sender,
         kinds=kinds,
+        policy=policy,
         texts=base.texts,
         metrics=metrics,
         clock=now,
@@ -107,7 +110,7 @@ def _delivery(base: Base, kinds: Kinds) -> DeliveryService:
     sorter = Sorter(
         kinds=kinds,
         subscribers=subscribers,
-        policy=PolicyService(redis),
+        policy=policy,
         held=base.of(HeldCalls),
         settler=settler,
         metrics=metrics,

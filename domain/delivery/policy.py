@@ -8,10 +8,11 @@ Of an alert, the first of these that applies decides; what of it counts for othe
    quiet hours such a digest waits for their end, as any does. It counts from the decision, not from the frame: somebody
    who let a call wait for a missing figure wanted it late, and it is news to them when it passes.
 4. It is quiet: held until the quiet hours end, unless the call scores `pass_score` or more.
-5. `alerts_per_hour` have gone out within the last 60 minutes: held until the wall clock's next full hour, or until
-   the quiet hours end where that hour is quiet. The last third of the slots (rounded down) is kept for the best: once
-   only those are left, a call must score above the median of all calls that came up in the last 60 minutes. So the
-   first calls of an hour do not take the place of its best, and most slots never stay empty.
+5. `alerts_per_hour`, those that they want or those that their plan includes, have gone out within the last 60 minutes:
+   held until the wall clock's next full hour, or until the quiet hours end where that hour is quiet. The last third of
+   the slots (rounded down) is kept for the best: once only those are left, a call must score above the median of all
+   calls that came up in the last 60 minutes. So the first calls of an hour do not take the place of its best, and most
+   slots never stay empty.
 """
 
 from __future__ import annotations
@@ -102,10 +103,12 @@ def decide(
     now: datetime,
     recent: Sequence[RecentAlert],
     rules: Rules = ALERTS,
+    plan_cap: int | None = None,
 ) -> Verdict:
     """Decide one message. `recent`: the subscriber's alerts of the last hour; older ones are ignored.
 
-    `token_address` and `score` are those of an alert; other kinds have none.
+    `token_address` and `score` are those of an alert; other kinds have none. `plan_cap`: the alerts per hour that the
+    plan includes.
     """
     preferences = subscriber.preferences
     reason = (rules.needs_plan and why_no_alerts(subscriber, now)) or (
@@ -122,10 +125,16 @@ def decide(
     is_night = quiet is not None and score < quiet.pass_score and is_quiet(quiet, preferences.time_zone, now)
     if quiet and is_night and rules.is_held:
         return Hold(quiet_until(quiet, preferences.time_zone, now), "quiet")
-    cap = preferences.alerts_per_hour if rules.is_capped else None
+    cap = smaller_cap(preferences.alerts_per_hour, plan_cap) if rules.is_capped else None
     if cap is not None and not _has_slot(cap, score, now, recent):
         return Hold(cap_digest_at(preferences, now), "cap")
     return Send(is_late=is_stale, silent=is_night)
+
+
+def smaller_cap(wanted: int | None, included: int | None) -> int | None:
+    """Return how many alerts an hour come: as many as somebody wants, and no more than their plan includes."""
+    caps = [cap for cap in (wanted, included) if cap is not None]
+    return min(caps, default=None)
 
 
 def digest_waits_until(subscriber: Subscriber, now: datetime, newest_at: datetime) -> datetime:
@@ -185,7 +194,7 @@ def unmute(preferences: Preferences, token_address: str) -> Preferences:
 
 def why_no_alerts(subscriber: Subscriber, now: datetime) -> WithholdReason | None:
     """Say why nothing at all goes to the subscriber now or later; `None` when they receive, or will."""
-    if subscriber.paid_until is None or subscriber.paid_until <= now:
+    if not subscriber.has_plan_at(now):
         return "expired"
     return "paused" if subscriber.paused else None
 

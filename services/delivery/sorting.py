@@ -82,6 +82,7 @@ class Sorter:
         return reason is None
 
     async def _hold(self, subscriber: Subscriber, holdings: Sequence[Holding], now: datetime) -> None:
-        held = await retry_until_done(lambda: self._held.hold(subscriber, holdings, now))
+        capped = self._policy.is_capped(subscriber)
+        held = await retry_until_done(lambda: self._held.hold(subscriber.user_id, holdings, now, capped=capped))
         self._metrics.counts.alerts_deferred += len(held)
         self._metrics.counts.alerts_outdated += [one.verdict.reason for one in held].count("stale")

@@ -46,7 +46,6 @@ from services.delivery.sending import Sender
 from services.delivery.settling import Settler
 from services.delivery.sorting import Sorter
 from services.monitoring.metrics import Metrics
-from services.payments.subscriptions import SubscriptionsService
 from services.schedule.due_times import DIGEST, DueTimes, Place
 from services.schedule.schedule import Schedule
 from services.stores import keys
@@ -64,6 +63,7 @@ AT_ONCE = Limit(1_000, 1.0)
 NOW = datetime(2026, 11, 20, 12, 20, tzinfo=UTC)
 NOWHERE = PostgresManager("postgresql://postgres@/postgres?host=/nonexistent")
 CONFIG = Path(__file__).parents[2] / "config"
+PLANS = load_plans((CONFIG / "plans.toml").read_text("utf-8"))
 ADDRESS = "7GCihgDB8fe6KNjn2MYtkzZcRjQy3t9GHdC8uHYmW2hr"
 
 
@@ -111,7 +111,7 @@ def users_service(
         store=store,
         matcher=matcher,
         presets=PresetsService((), store=PresetsStore(redis, NOWHERE, journal), clock=clock),
-        subscriptions=SubscriptionsService(load_plans((CONFIG / "plans.toml").read_text("utf-8")), clock=clock),
+        plans=PLANS,
         history=SubscriberHistory(NOWHERE),
         sharing=SharingService(redis=redis, postgres=NOWHERE, journal=journal, clock=clock),
         clock=clock,
@@ -268,7 +268,7 @@ def way_of(
     clock, metrics, matcher, market, texts = Clock(), Metrics(), Matcher(), Market(), Texts.load()
     outbox, held = outbox_on(redis, NOWHERE), held_calls_on(redis, NOWHERE)
     putting, due_times = Putting(spool_on(redis), Journal(redis, NOWHERE)), DueTimes(redis)
-    store, policy = subscribers_store(redis), PolicyService(redis)
+    store, policy = subscribers_store(redis), PolicyService(redis, PLANS)
     users = users_service(redis, store, clock, matcher, held)
     files = MediaFiles(redis, SmartCache[str, str | None].of("media"))
     alerts = AlertComposer(outbox=outbox, texts=texts, clock=clock)
@@ -282,6 +282,7 @@ def way_of(
         subscribers=users.subscribers,
         sender=sender,
         kinds=kinds,
+        policy=policy,
         texts=texts,
         metrics=metrics,
         clock=clock,
