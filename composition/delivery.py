@@ -19,6 +19,7 @@ from services.cluster.members import Members
 from services.cluster.ownership import Ownership
 from services.cluster.sent_lately import SentBefore
 from services.delivery.alert_composer import AlertComposer
+from services.delivery.delayed import DelayedAlerts
 from services.delivery.delivery import DeliveryService
 from services.delivery.digests import DigestComposer, DigestsService
 from services.delivery.held import HeldCalls
@@ -63,10 +64,11 @@ def build(base: Base) -> Feature:
     base.metrics.gauge("partitions_sent", "Partitions whose alerts are sent here.", lambda: len(delivery.owned))
     alerts = AlertComposer(outbox=outbox, texts=base.texts, clock=now)
     digests = DigestComposer(outbox=outbox, prices=base.of(TokensService), texts=base.texts, metrics=base.metrics)
+    digesting = DigestsService(held=base.of(HeldCalls), subscribers=subscribers, clock=now)
     return Feature(
         parts=[delivery, kinds, schedule],
         kinds=[alerts.row(), digests.row()],
-        scheduled=[DigestsService(held=base.of(HeldCalls), subscribers=subscribers, clock=now).job()],
+        scheduled=[digesting.job(), base.of(DelayedAlerts).job()],
         jobs=[
             DELIVER.run_by(once_sure(delivery.run)),
             SCHEDULE.run_by(once_sure(schedule.run)),
@@ -112,6 +114,7 @@ def _delivery(base: Base, kinds: Kinds) -> DeliveryService:
         subscribers=subscribers,
         policy=policy,
         held=base.of(HeldCalls),
+        delayed=base.of(DelayedAlerts),
         settler=settler,
         metrics=metrics,
         clock=now,

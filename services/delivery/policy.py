@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from cachetools import LRUCache
 
-from domain.delivery.policy import HOUR, Hold, RecentAlert, Rules, Send, Verdict, decide, smaller_cap
+from domain.delivery.policy import HOUR, Delay, Hold, RecentAlert, Rules, Send, Verdict, decide, smaller_cap
 from domain.payments.plans import Plans
 from domain.stored.alerts import Alert
 from domain.stored.outgoing import Outgoing
@@ -46,7 +46,7 @@ class PolicyService:
                 now=now,
                 recent=recent,
                 rules=rule,
-                plan_cap=self._plans.of(subscriber.plan).alerts_per_hour,
+                plan=self._plans.of(subscriber.plan),
             )
             verdicts[index] = verdict
             if capped and rule.is_capped and competes(verdict):
@@ -59,6 +59,10 @@ class PolicyService:
         """Whether they, or their plan, limit the alerts per hour: only then it is remembered what came up."""
         included = self._plans.of(subscriber.plan).alerts_per_hour
         return smaller_cap(subscriber.preferences.alerts_per_hour, included) is not None
+
+    def due_at(self, subscriber: Subscriber, since: datetime) -> datetime:
+        """When an alert that came at this time is due by the subscriber's plan."""
+        return since + self._plans.of(subscriber.plan).delay
 
     async def recent_alerts(self, user_id: int, now: datetime) -> list[RecentAlert]:
         """Return what came up in the last hour."""
@@ -85,6 +89,8 @@ def _score_of(outgoing: Outgoing) -> int:
 
 def competes(verdict: Verdict) -> bool:
     """Whether an alert counts among those from which the best of the hour are chosen: it could have been sent now."""
+    if isinstance(verdict, Delay):
+        return False
     return not isinstance(verdict, Hold) or verdict.reason in {"quiet", "cap"}
 
 

@@ -36,6 +36,7 @@ from services.claims.dead_letters import DeadLetters
 from services.claims.outbox import Outbox, OutboxEntry
 from services.claims.putting import Putting
 from services.delivery.alert_composer import AlertComposer
+from services.delivery.delayed import DelayedAlerts
 from services.delivery.delivery import DeliveryService, Sent
 from services.delivery.digests import DigestComposer, DigestsService
 from services.delivery.held import HeldCalls
@@ -267,6 +268,7 @@ def way_of(
     """`further`: kinds beside alerts and digests."""
     clock, metrics, matcher, market, texts = Clock(), Metrics(), Matcher(), Market(), Texts.load()
     outbox, held = outbox_on(redis, NOWHERE), held_calls_on(redis, NOWHERE)
+    delayed = DelayedAlerts(redis, spool_on(redis), clock)
     putting, due_times = Putting(spool_on(redis), Journal(redis, NOWHERE)), DueTimes(redis)
     store, policy = subscribers_store(redis), PolicyService(redis, PLANS)
     users = users_service(redis, store, clock, matcher, held)
@@ -292,6 +294,7 @@ def way_of(
         subscribers=users.subscribers,
         policy=policy,
         held=held,
+        delayed=delayed,
         settler=settler,
         metrics=metrics,
         clock=clock,
@@ -320,7 +323,7 @@ def way_of(
         kinds=kinds,
         putting=putting,
         files=files,
-        schedule=Schedule([job], due_times=due_times, clock=clock),
+        schedule=Schedule([job, delayed.job()], due_times=due_times, clock=clock),
         due_times=due_times,
         delivery=delivery,
         settler=settler,
