@@ -12,6 +12,7 @@ from services.claims.outbox import Outbox
 from services.claims.putting import Putting
 from services.claims.stored_calls import StoredCalls
 from services.cluster.ownership import Ownership
+from services.delivery.delayed import DelayedAlerts
 from services.delivery.held import HeldCalls
 from services.monitoring import conditions, gauges
 from services.monitoring.readings import Reading
@@ -39,7 +40,13 @@ def build(base: Base) -> Feature:
     count = Reading(dead_letters.count)
     gauges.show_dead_letters(base.metrics, count)
     return Feature(
-        parts=[outbox, HeldCalls(redis, spool, journal), Putting(spool, journal), DueTimes(redis)],
+        parts=[
+            outbox,
+            HeldCalls(redis, spool, journal),
+            DelayedAlerts(redis, spool, now),
+            Putting(spool, journal),
+            DueTimes(redis),
+        ],
         services=[ClaimServices(dead_letters=dead_letters)],
         alarms=[Alarm("dead letters", conditions.DeadLettersGrew(count))],
         readings=[count],

@@ -9,6 +9,7 @@ from bot.roles import Role
 from bot.shards import SendShard
 from bot.time_of_day import once_sure
 from composition.feature import Base, Feature
+from domain.payments.plans import Plans
 from managers.storage.cache import SmartCache
 from runtime.clock import now
 from services.calls.tokens import TokensService
@@ -18,6 +19,7 @@ from services.cluster.members import Members
 from services.cluster.ownership import Ownership
 from services.cluster.sent_lately import SentBefore
 from services.delivery.alert_composer import AlertComposer
+from services.delivery.delayed import DelayedAlerts
 from services.delivery.delivery import DeliveryService
 from services.delivery.digests import DigestComposer, DigestsService
 from services.delivery.held import HeldCalls
@@ -62,10 +64,11 @@ def build(base: Base) -> Feature:
     base.metrics.gauge("partitions_sent", "Partitions whose alerts are sent here.", lambda: len(delivery.owned))
     alerts = AlertComposer(outbox=outbox, texts=base.texts, clock=now)
     digests = DigestComposer(outbox=outbox, prices=base.of(TokensService), texts=base.texts, metrics=base.metrics)
+    digesting = DigestsService(held=base.of(HeldCalls), subscribers=subscribers, clock=now)
     return Feature(
         parts=[delivery, kinds, schedule],
         kinds=[alerts.row(), digests.row()],
-        scheduled=[DigestsService(held=base.of(HeldCalls), subscribers=subscribers, clock=now).job()],
+        scheduled=[digesting.job(), base.of(DelayedAlerts).job()],
         jobs=[
             DELIVER.run_by(once_sure(delivery.run)),
             SCHEDULE.run_by(once_sure(schedule.run)),
@@ -95,11 +98,13 @@ def _delivery(base: Base, kinds: Kinds) -> DeliveryService:
     media = SmartCache[str, str | None].of("media")
     gauges.show_cache(metrics, media)
     sender = Sender(messenger=base.connections.telegram, files=MediaFiles(redis, media), metrics=metrics)
+    policy = PolicyService(redis, base.of(Plans))
     settler = Settler(
         outbox=outbox,
         subscribers=subscribers,
         sender=sender,
         kinds=kinds,
+        policy=policy,
         texts=base.texts,
         metrics=metrics,
         clock=now,
@@ -107,8 +112,9 @@ def _delivery(base: Base, kinds: Kinds) -> DeliveryService:
     sorter = Sorter(
         kinds=kinds,
         subscribers=subscribers,
-        policy=PolicyService(redis),
+        policy=policy,
         held=base.of(HeldCalls),
+        delayed=base.of(DelayedAlerts),
         settler=settler,
         metrics=metrics,
         clock=now,

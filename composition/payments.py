@@ -2,17 +2,67 @@
 
 from __future__ import annotations
 
-from bot.jobs import JobSpec
-from composition.feature import CONFIG, Base, Feature
-from domain.payments.plans import load_plans
-from runtime.clock import now
-from services.payments.group import PaymentServices
-from services.payments.subscriptions import SubscriptionsService
+from collections.abc import Sequence
 
-JOBS: tuple[JobSpec, ...] = ()
+from bot.jobs import JobSpec
+from composition.feature import Base, Feature
+from domain.payments.entitlements import Entitlement
+from domain.payments.invoices import Assessment
+from domain.payments.plans import Plans
+from domain.stored.outgoing import Envelope
+from domain.stored.payments import InvoiceFile
+from runtime.clock import now
+from services.claims.putting import Putting
+from services.payments.entitling import EntitlingService
+from services.payments.group import PaymentServices
+from services.payments.ledger import Ledger
+from services.payments.plan_notices import PlanNoticeComposer
+from services.payments.reminders import ReminderComposer, RemindersService
+from services.payments.subscriptions import SubscriptionsService
+from services.schedule.due_times import DueTimes
+from services.stores.journal import Journal
+from services.subscribers.group import SubscriberServices
+
+ENTITLE = JobSpec(
+    name="entitle",
+    does="lets people's documents show what they were given",
+    lease="entitle",
+    roles=frozenset({"all", "gateway"}),
+)
+JOBS = (ENTITLE,)
+
+
+class _NoMessages:
+    """Nothing is sold yet: no invoice changes its state."""
+
+    def about(
+        self, file: InvoiceFile, before: Assessment, after: Assessment, entitlement: Entitlement | None
+    ) -> Sequence[Envelope]:
+        del file, before, after, entitlement
+        return []
 
 
 def build(base: Base) -> Feature:
-    del base
-    subscriptions = SubscriptionsService(load_plans((CONFIG / "plans.toml").read_text("utf-8")), clock=now)
-    return Feature(services=[PaymentServices(subscriptions=subscriptions)])
+    plans, putting, due_times = base.of(Plans), base.of(Putting), base.of(DueTimes)
+    postgres, subscribers = base.connections.postgres, base.of(SubscriberServices).subscribers
+    ledger = Ledger(base.connections.redis, base.of(Journal), messages=_NoMessages(), clock=now)
+    entitling = EntitlingService(
+        ledger=ledger,
+        subscribers=subscribers,
+        plans=plans,
+        putting=putting,
+        due_times=due_times,
+        postgres=postgres,
+        clock=now,
+    )
+    subscribers.welcome = entitling.welcome
+    reminders = RemindersService(
+        subscribers=subscribers, putting=putting, due_times=due_times, postgres=postgres, clock=now
+    )
+    return Feature(
+        parts=[ledger],
+        services=[PaymentServices(subscriptions=SubscriptionsService(plans, clock=now), entitling=entitling)],
+        jobs=[ENTITLE.run_by(entitling.run)],
+        kinds=[PlanNoticeComposer(base.texts).row(), ReminderComposer(base.texts).row()],
+        scheduled=[entitling.job(), reminders.job()],
+    )

@@ -11,6 +11,7 @@ from bot.time_of_day import follow_steps_back
 from composition.feature import CONFIG, Base, Feature
 from domain.filters.presets import load_presets
 from domain.matching.matcher import Matcher
+from domain.payments.plans import load_plans
 from domain.subscribers.subscriber import Subscriber
 from managers.storage.cache import SmartCache
 from runtime.clock import now
@@ -19,7 +20,6 @@ from services.cluster.changes import Changes
 from services.cluster.ownership import Ownership
 from services.delivery.held import HeldCalls
 from services.monitoring import gauges
-from services.payments.group import PaymentServices
 from services.stores.journal import Journal
 from services.subscribers.group import SubscriberServices
 from services.subscribers.presets import PresetsService, PresetsStore
@@ -43,6 +43,7 @@ def build(base: Base) -> Feature:
     journal, changes = base.of(Journal), base.of(Changes)
     settings = SmartCache[int, Subscriber | None].of("settings")
     store = SubscribersStore(redis, postgres, journal, settings, owner)
+    plans = load_plans((CONFIG / "plans.toml").read_text("utf-8"))
     matcher = Matcher()
     base.of(Outbox).stood_before = matcher.accepted_until
     services = SubscriberServices.on(
@@ -53,7 +54,7 @@ def build(base: Base) -> Feature:
             store=PresetsStore(redis, postgres, journal, owner),
             clock=now,
         ),
-        subscriptions=base.of(PaymentServices).subscriptions,
+        plans=plans,
         history=SubscriberHistory(postgres),
         sharing=SharingService(redis=redis, postgres=postgres, journal=journal, clock=now),
         clock=now,
@@ -71,7 +72,7 @@ def build(base: Base) -> Feature:
         "subscribers_receiving", "Subscribers who are matched.", lambda: services.roster.counts().receiving
     )
     return Feature(
-        parts=[matcher, store],
+        parts=[matcher, store, plans],
         services=[services],
         jobs=[
             CHANGES.run_by(in_memory.follow_changes),

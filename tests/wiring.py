@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 
+from domain.payments.entitlements import Entitlement
+from domain.payments.invoices import Assessment
+from domain.payments.plans import Plans
+from domain.stored.outgoing import Envelope
+from domain.stored.payments import InvoiceFile
 from managers.redis.client import Argument, RedisManager
 from managers.storage.postgres import PostgresManager
 from services.claims.accepted_pairs import AcceptedPairs
 from services.claims.outbox import Outbox
+from services.claims.putting import Putting
 from services.claims.stored_calls import StoredCalls
 from services.delivery.held import HeldCalls
+from services.payments.entitling import EntitlingService
+from services.payments.ledger import Ledger
+from services.schedule.due_times import DueTimes
 from services.stores.journal import Journal
 from services.stores.local_store import LocalStore
 from services.stores.spool import Spool
+from services.subscribers.group import SubscriberServices
 
 
 async def add_entry(redis: RedisManager, stream: str, fields: Mapping[str, Argument]) -> str:
@@ -43,6 +53,38 @@ def outbox_on(
         AcceptedPairs(postgres),
         clock=clock,
     )
+
+
+class NoMessages:
+    """Nobody is told of invoices."""
+
+    def about(
+        self, file: InvoiceFile, before: Assessment, after: Assessment, entitlement: Entitlement | None
+    ) -> Sequence[Envelope]:
+        del file, before, after, entitlement
+        return []
+
+
+def entitling_on(
+    redis: RedisManager,
+    postgres: PostgresManager,
+    journal: Journal,
+    users: SubscriberServices,
+    plans: Plans,
+    clock: Callable[[], datetime],
+) -> EntitlingService:
+    """Who gives trials from now on, and brings what was given into the documents."""
+    entitling = EntitlingService(
+        ledger=Ledger(redis, journal, messages=NoMessages(), clock=clock),
+        subscribers=users.subscribers,
+        plans=plans,
+        putting=Putting(spool_on(redis), journal),
+        due_times=DueTimes(redis),
+        postgres=postgres,
+        clock=clock,
+    )
+    users.subscribers.welcome = entitling.welcome
+    return entitling
 
 
 def held_calls_on(redis: RedisManager, postgres: PostgresManager, spool: Spool | None = None) -> HeldCalls:

@@ -42,7 +42,13 @@ def _records(filter_sets: Iterable[FilterSet]) -> Iterator[tuple[object, ...]]:
     for chosen in filter_sets:
         user_id = chosen.user_id
         subscriber = Subscriber(
-            user_id=user_id, chat_id=user_id, name="Somebody", created_at=now, paid_until=until, filter_sets=(chosen,)
+            user_id=user_id,
+            chat_id=user_id,
+            name="Somebody",
+            created_at=now,
+            plan="pro",
+            paid_until=until,
+            filter_sets=(chosen,),
         )
         document = msgspec.json.encode(subscriber).decode()
-        yield user_id, user_id, "Somebody", "trial", until, False, False, document, 1, now
+        yield user_id, user_id, "Somebody", "pro", until, False, False, document, 1, now

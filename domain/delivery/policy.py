@@ -4,14 +4,16 @@ Of an alert, the first of these that applies decides; what of it counts for othe
 
 1. The subscriber does not receive (expired, paused), everything is snoozed, or the token is muted: withheld for good.
 2. Telegram does not let them be written to: held until they can be. What they have paid for is not gone.
-3. It was decided longer ago than `FRESH_FOR`: too late to be an alert, so it goes into a digest that is due at once. In
-   quiet hours such a digest waits for their end, as any does. It counts from the decision, not from the frame: somebody
-   who let a call wait for a missing figure wanted it late, and it is news to them when it passes.
-4. It is quiet: held until the quiet hours end, unless the call scores `pass_score` or more.
-5. `alerts_per_hour` have gone out within the last 60 minutes: held until the wall clock's next full hour, or until
-   the quiet hours end where that hour is quiet. The last third of the slots (rounded down) is kept for the best: once
-   only those are left, a call must score above the median of all calls that came up in the last 60 minutes. So the
-   first calls of an hour do not take the place of its best, and most slots never stay empty.
+3. The plan makes alerts due some time after the decision, and that time has not come: put aside until then.
+4. It was due longer ago than `FRESH_FOR`: too late to be an alert, so it goes into a digest that is due at once. In
+   quiet hours such a digest waits for their end, as any does. Without a delay it counts from the decision, not from the
+   frame: somebody who let a call wait for a missing figure wanted it late, and it is news to them when it passes.
+5. It is quiet: held until the quiet hours end, unless the call scores `pass_score` or more.
+6. `alerts_per_hour`, those that they want or those that their plan includes, have gone out within the last 60 minutes:
+   held until the wall clock's next full hour, or until the quiet hours end where that hour is quiet. The last third of
+   the slots (rounded down) is kept for the best: once only those are left, a call must score above the median of all
+   calls that came up in the last 60 minutes. So the first calls of an hour do not take the place of its best, and most
+   slots never stay empty.
 """
 
 from __future__ import annotations
@@ -28,6 +30,7 @@ from msgspec.structs import replace
 from domain.calls.lifetimes import FRESH_FOR
 from domain.calls.score import MAX_SCORE
 from domain.delivery.quiet import MINUTES_PER_DAY, is_quiet, next_full_hour, quiet_until
+from domain.payments.plans import Plan
 from domain.subscribers.subscriber import Preferences, QuietHours, Subscriber
 from runtime.errors import UserFacingError
 
@@ -35,6 +38,7 @@ HoldReason = Literal["quiet", "cap", "stale", "unreachable"]
 WithholdReason = Literal["unknown", "expired", "paused", "snoozed", "muted", "unreachable", "stale"]
 
 HOUR: Final = timedelta(hours=1)
+NO_DELAY: Final = timedelta(0)
 MIN_UNREACHABLE_WAIT: Final = timedelta(minutes=1)
 MAX_UNREACHABLE_WAIT: Final = timedelta(days=1)
 MAX_MUTED: Final = 200
@@ -58,7 +62,13 @@ class Withhold(Struct, frozen=True):
     reason: WithholdReason
 
 
-Verdict = Send | Hold | Withhold
+class Delay(Struct, frozen=True):
+    """The plan makes it due later; it is decided anew then."""
+
+    until: datetime
+
+
+Verdict = Send | Hold | Withhold | Delay
 
 
 class Rules(Struct, frozen=True, kw_only=True):
@@ -72,7 +82,7 @@ class Rules(Struct, frozen=True, kw_only=True):
     heeds_wishes: bool = True
     """Snooze, muted tokens, quiet hours."""
     is_capped: bool = False
-    """It counts among the alerts per hour."""
+    """It counts among the alerts per hour, and is due as late as the plan has it."""
     fresh_for: timedelta | None = None
     """`None`: it never gets too old."""
     when_stale: Literal["hold", "mark", "drop"] = "drop"
@@ -102,10 +112,11 @@ def decide(
     now: datetime,
     recent: Sequence[RecentAlert],
     rules: Rules = ALERTS,
+    plan: Plan | None = None,
 ) -> Verdict:
     """Decide one message. `recent`: the subscriber's alerts of the last hour; older ones are ignored.
 
-    `token_address` and `score` are those of an alert; other kinds have none.
+    `token_address` and `score` are those of an alert; other kinds have none. `plan`: what the subscriber's includes.
     """
     preferences = subscriber.preferences
     reason = (rules.needs_plan and why_no_alerts(subscriber, now)) or (
@@ -115,17 +126,26 @@ def decide(
         return Withhold(reason)
     if subscriber.unreachable:
         return Hold(now, "unreachable") if rules.is_held else Withhold("unreachable")
-    is_stale = rules.fresh_for is not None and now - decided_at > rules.fresh_for
-    if is_stale and rules.when_stale != "mark":
-        return Hold(now, "stale") if rules.when_stale == "hold" else Withhold("stale")
+    delay = plan.delay if plan and rules.is_capped else NO_DELAY
+    due_at = decided_at + delay
+    is_stale = rules.fresh_for is not None and now - due_at > rules.fresh_for
+    is_early = delay > NO_DELAY and now < due_at  # without a delay, a clock that ran ahead has decided it
+    if is_early or (is_stale and rules.when_stale != "mark"):
+        return Delay(due_at) if is_early else _too_late(now, rules)
     quiet = preferences.quiet if rules.heeds_wishes else None
     is_night = quiet is not None and score < quiet.pass_score and is_quiet(quiet, preferences.time_zone, now)
     if quiet and is_night and rules.is_held:
         return Hold(quiet_until(quiet, preferences.time_zone, now), "quiet")
-    cap = preferences.alerts_per_hour if rules.is_capped else None
+    cap = smaller_cap(preferences.alerts_per_hour, plan.alerts_per_hour if plan else None) if rules.is_capped else None
     if cap is not None and not _has_slot(cap, score, now, recent):
         return Hold(cap_digest_at(preferences, now), "cap")
     return Send(is_late=is_stale, silent=is_night)
+
+
+def smaller_cap(wanted: int | None, included: int | None) -> int | None:
+    """Return how many alerts an hour come: as many as somebody wants, and no more than their plan includes."""
+    caps = [cap for cap in (wanted, included) if cap is not None]
+    return min(caps, default=None)
 
 
 def digest_waits_until(subscriber: Subscriber, now: datetime, newest_at: datetime) -> datetime:
@@ -185,9 +205,13 @@ def unmute(preferences: Preferences, token_address: str) -> Preferences:
 
 def why_no_alerts(subscriber: Subscriber, now: datetime) -> WithholdReason | None:
     """Say why nothing at all goes to the subscriber now or later; `None` when they receive, or will."""
-    if subscriber.paid_until is None or subscriber.paid_until <= now:
+    if not subscriber.has_plan_at(now):
         return "expired"
     return "paused" if subscriber.paused else None
+
+
+def _too_late(now: datetime, rules: Rules) -> Verdict:
+    return Hold(now, "stale") if rules.when_stale == "hold" else Withhold("stale")
 
 
 def _silenced(preferences: Preferences, token_address: str, now: datetime) -> WithholdReason | None:

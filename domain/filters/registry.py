@@ -83,6 +83,8 @@ class FilterSet(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """By `FilterField.key`; a field that is absent is not filtered. No rule at all: every call passes."""
     follows: str | None = None
     """Key of the preset whose changes reach this set; `None` once the subscriber changed a rule themselves."""
+    paused_by_plan: bool = False
+    """It was on, and is off because the plan holds fewer. A larger plan turns it on again."""
 
 
 def _age_s(call: Call) -> float | None:

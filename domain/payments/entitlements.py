@@ -13,6 +13,8 @@ from typing import Final
 
 from msgspec import Struct
 
+from domain.payments.plans import FREE, TRIAL
+
 GRACE: Final = timedelta(days=2)
 """After the end of what was paid for: everything goes on, and the person is told."""
 _DAY_S: Final = 86_400
@@ -42,6 +44,13 @@ class DatabaseStatus(Struct, frozen=True, kw_only=True):
 
     def is_in_grace(self, now: datetime) -> bool:
         return self.until is not None and self.until <= now < self.until + GRACE
+
+
+def end_of(plan: str | None, until: datetime | None) -> datetime | None:
+    """Return when calls stop, or `None` where nothing ends: a trial has no grace, and the free tier no end."""
+    if plan == FREE or until is None:
+        return None
+    return until if plan == TRIAL else until + GRACE
 
 
 def standing_of(entitlements: Iterable[Entitlement]) -> DatabaseStatus:

@@ -8,6 +8,8 @@ from typing import Literal
 from msgspec import Struct
 
 from domain.filters.registry import FilterSet
+from domain.payments.entitlements import end_of
+from domain.payments.plans import FREE, TRIAL
 
 MessageKind = Literal["alert", "late", "digest", "report"]
 CardField = Literal["market_cap", "liquidity", "age", "holders", "price", "security", "channel", "latency", "image"]
@@ -71,9 +73,10 @@ class Subscriber(Struct, frozen=True, kw_only=True, omit_defaults=True):
     created_at: datetime
     revision: int = 1
     """Grows by one at every change; a store keeps the higher one."""
-    plan: str = "trial"
+    plan: str = TRIAL
+    """Key of a plan; `free` once everything that was given has ended, where there is a free tier."""
     paid_until: datetime | None = None
-    """End of the trial or of the paid time. Alerts stop after it, settings stay."""
+    """End of the trial or of the paid time, also when it has passed. Settings stay after it."""
     paused: bool = False
     """The person asked for silence."""
     unreachable: bool = False
@@ -83,8 +86,16 @@ class Subscriber(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     def receives_at(self, now: datetime) -> bool:
         """Whether calls are held against this subscriber's filters at `now`."""
-        entitled = self.paid_until is not None and now < self.paid_until
-        return entitled and not self.paused and not self.unreachable
+        return self.has_plan_at(now) and not self.paused and not self.unreachable
+
+    def has_plan_at(self, now: datetime) -> bool:
+        """Whether they are entitled to calls: paid for, in the days of grace, or free."""
+        return self.plan == FREE or (self.ends_at is not None and now < self.ends_at)
+
+    @property
+    def ends_at(self) -> datetime | None:
+        """When calls stop; `None` where nothing ends."""
+        return end_of(self.plan, self.paid_until)
 
     def filter_set(self, number: int) -> FilterSet | None:
         return next((s for s in self.filter_sets if s.number == number), None)

@@ -88,7 +88,7 @@ def _judgement(subscriber: Subscriber, sets: Sequence[SetVerdict], at: datetime,
         return "stale"
     if subscriber.unreachable:
         return "unreachable"
-    if subscriber.paid_until is None or subscriber.paid_until <= at:
+    if not subscriber.has_plan_at(at):
         return "expired"
     if subscriber.paused:
         return "paused"

@@ -20,6 +20,7 @@ class StartMixin(BotBase):
         opened = await self.services.subscribers.subscribers.open(
             user_id=turn.user_id, chat_id=turn.chat_id, name=turn.name, language=turn.language
         )
+        opened = await self._with_plan(opened)
         payload = turn.text.partition(" ")[2].strip()
         if payload.startswith(PAYLOAD_PREFIX):
             await self._open_shared(turn, opened, payload.removeprefix(PAYLOAD_PREFIX))
@@ -28,15 +29,20 @@ class StartMixin(BotBase):
         else:
             await self._welcome_back(turn, opened)
 
+    async def _with_plan(self, opened: Opened) -> Opened:
+        """Whose plan has ended may have got the free tier since."""
+        now, subscriber = self.services.conversation.clock(), opened.subscriber
+        if opened.created or subscriber.has_plan_at(now):
+            return opened
+        applied = await self.services.payments.entitling.apply(subscriber.user_id)
+        return Opened(applied or subscriber, created=False)
+
     async def _greet(self, turn: Turn, opened: Opened) -> None:
         view = view_of(self.services, turn)
         presets = self.services.subscribers.presets.all()
-        welcome = view.html(
-            "start.new",
-            name=turn.name,
-            days=self.services.payments.subscriptions.status(opened.subscriber).days_left,
-            presets=preset_lines(view, presets),
-        )
+        days = self.services.payments.subscriptions.status(opened.subscriber).days_left
+        key = "start.new" if days else "start.again"
+        welcome = view.html(key, name=turn.name, days=days, presets=preset_lines(view, presets))
         own = view.button("button.own_filter", AddSet())
         keyboard = (*preset_keyboard(view, presets, ApplyPreset), (own,))
         await self.reply(turn, message(welcome, keyboard=keyboard))

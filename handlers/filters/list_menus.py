@@ -49,11 +49,9 @@ def settings_menu(view: View, subscriber: Subscriber, now: datetime, note: Html 
 
 
 def _set_line(view: View, filter_set: FilterSet) -> Html:
-    line = view.html(
-        "settings.set_on" if filter_set.enabled else "settings.set_off",
-        name=view.set_name(filter_set),
-        count=len(filter_set.rules),
-    )
+    off = "settings.set_paused" if filter_set.paused_by_plan else "settings.set_off"
+    key = "settings.set_on" if filter_set.enabled else off
+    line = view.html(key, name=view.set_name(filter_set), count=len(filter_set.rules))
     if not filter_set.rules:
         return line
     return join("\n", (line, view.html("settings.set_rules", rules=view.rules_short(filter_set.rules))))

@@ -68,7 +68,8 @@ def set_menu(view: View, filter_set: FilterSet, note: Html | None = None) -> Mes
 
 
 def _title(view: View, filter_set: FilterSet) -> Html:
-    return view.html("set.on" if filter_set.enabled else "set.off", name=view.set_name(filter_set))
+    key = "set.on" if filter_set.enabled else "set.paused" if filter_set.paused_by_plan else "set.off"
+    return view.html(key, name=view.set_name(filter_set))
 
 
 def _following(view: View, filter_set: FilterSet) -> Html:

@@ -141,7 +141,8 @@ def _account(view: View, one: CallExplanation) -> Html:
 def _holding(view: View, subscriber: Subscriber, one: CallExplanation) -> Iterator[Html]:
     preferences, zone = subscriber.preferences, subscriber.preferences.time_zone
     at = one.decided.decided_at
-    until = _day(subscriber.paid_until, zone) if subscriber.paid_until else "–"
+    ends = subscriber.ends_at is not None and subscriber.paid_until
+    until = _day(ends, zone) if ends else "–"
     yield view.html("why.plan", plan=view.label("plan", subscriber.plan), until=until)
     muted_until = preferences.muted_tokens.get(one.decided.call.token.address)
     if muted_until and muted_until > at:
@@ -176,7 +177,7 @@ def _distance(judged: SetVerdict) -> tuple[bool, int]:
 def _set(view: View, judged: SetVerdict, one: CallExplanation, now: datetime, zone: str, *, room: int) -> Html:
     name = view.set_name(judged.filter_set)
     if not judged.verdict.enabled:
-        return view.html("why.set_off", name=name)
+        return view.html("why.set_paused" if judged.filter_set.paused_by_plan else "why.set_off", name=name)
     rules = sorted(judged.verdict.rules, key=lambda rule: _ORDER.index(rule.outcome))
     failed = sum(rule.outcome == "failed" for rule in rules)
     sign = {"passed": "✓", "waiting": "…", "failed": "✗"}[judged.verdict.outcome]

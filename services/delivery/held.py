@@ -20,7 +20,6 @@ from domain.stored.alerts import Alert, HeldCall
 from domain.stored.journal import DeliveryRecord
 from domain.stored.outgoing import Digest, Envelope
 from domain.subscribers.partitions import partition_of
-from domain.subscribers.subscriber import Subscriber
 from managers.redis.client import RedisManager
 from managers.redis.scripts import Script, packed, raw
 from runtime.clock import milliseconds
@@ -57,25 +56,23 @@ class HeldCalls:
         self._spool = spool
         self._journal = journal
 
-    async def hold(self, subscriber: Subscriber, holdings: Sequence[Holding], now: datetime) -> list[Holding]:
+    async def hold(self, user_id: int, holdings: Sequence[Holding], now: datetime, *, capped: bool) -> list[Holding]:
         """Move alerts of one subscriber from the outbox into their next digest; return those. May be repeated.
 
-        What is held of a digest are its calls: they go back to where they were.
+        What is held of a digest are its calls: they go back to where they were. `capped`: what came up is remembered.
         """
         for one in holdings:
             if isinstance(one.entry.outgoing, Digest):
                 await self._take_back(one.entry, one.entry.outgoing, now)
         alerts = [one for one in holdings if isinstance(one.entry.outgoing, Alert)]
         if alerts:
-            await self._hold(subscriber, alerts, now)
+            await self._hold(user_id, alerts, now, capped=capped)
         return alerts
 
-    async def _hold(self, subscriber: Subscriber, holdings: Sequence[Holding], now: datetime) -> None:
-        user_id = subscriber.user_id
+    async def _hold(self, user_id: int, holdings: Sequence[Holding], now: datetime, *, capped: bool) -> None:
         partition = partition_of(user_id)
         names = [keys.OUTBOX.of(partition), keys.IN_FLIGHT.of(partition), keys.JOURNAL.of(), _due(user_id)]
         names += [keys.HELD_CALLS.of(user_id), keys.RECENT_ALERTS.of(user_id)]
-        capped = subscriber.preferences.alerts_per_hour is not None
         records = [_record(one) for one in holdings]
         entries: list[dict[str, object]] = []
         for one, record in zip(holdings, records, strict=True):

@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 
 from cachetools import LRUCache
 
-from domain.delivery.policy import HOUR, Hold, RecentAlert, Rules, Send, Verdict, decide
+from domain.delivery.policy import HOUR, Delay, Hold, RecentAlert, Rules, Send, Verdict, decide, smaller_cap
+from domain.payments.plans import Plans
 from domain.stored.alerts import Alert
 from domain.stored.outgoing import Outgoing
 from domain.subscribers.subscriber import Subscriber
@@ -21,8 +22,9 @@ _MAX_READ = 10_000
 
 
 class PolicyService:
-    def __init__(self, redis: RedisManager) -> None:
+    def __init__(self, redis: RedisManager, plans: Plans) -> None:
         self._redis = redis
+        self._plans = plans
         self._remembered: LRUCache[int, dict[str, RecentAlert]] = LRUCache(_REMEMBERED)
         """By user and call, for the time when Redis is unavailable."""
 
@@ -30,7 +32,7 @@ class PolicyService:
         self, subscriber: Subscriber, outgoing: Sequence[Outgoing], rules: Sequence[Rules], now: datetime
     ) -> list[Verdict]:
         """Decide what waits together, each by its rules; as many alerts as go out now, the best by score first."""
-        capped = subscriber.preferences.alerts_per_hour is not None
+        capped = self.is_capped(subscriber)
         alerts = [one for one in outgoing if isinstance(one, Alert)]
         recent = await self._recent(subscriber.user_id, alerts, now) if capped and alerts else []
         verdicts: dict[int, Verdict] = {}
@@ -44,6 +46,7 @@ class PolicyService:
                 now=now,
                 recent=recent,
                 rules=rule,
+                plan=self._plans.of(subscriber.plan),
             )
             verdicts[index] = verdict
             if capped and rule.is_capped and competes(verdict):
@@ -51,6 +54,15 @@ class PolicyService:
                 recent.append(recent_alerts)
                 self._remembered.setdefault(subscriber.user_id, {})[one.key] = recent_alerts
         return [verdicts[index] for index in range(len(outgoing))]
+
+    def is_capped(self, subscriber: Subscriber) -> bool:
+        """Whether they, or their plan, limit the alerts per hour: only then it is remembered what came up."""
+        included = self._plans.of(subscriber.plan).alerts_per_hour
+        return smaller_cap(subscriber.preferences.alerts_per_hour, included) is not None
+
+    def due_at(self, subscriber: Subscriber, since: datetime) -> datetime:
+        """When an alert that came at this time is due by the subscriber's plan."""
+        return since + self._plans.of(subscriber.plan).delay
 
     async def recent_alerts(self, user_id: int, now: datetime) -> list[RecentAlert]:
         """Return what came up in the last hour."""
@@ -77,14 +89,16 @@ def _score_of(outgoing: Outgoing) -> int:
 
 def competes(verdict: Verdict) -> bool:
     """Whether an alert counts among those from which the best of the hour are chosen: it could have been sent now."""
+    if isinstance(verdict, Delay):
+        return False
     return not isinstance(verdict, Hold) or verdict.reason in {"quiet", "cap"}
 
 
-def note_commands(subscriber: Subscriber, alerts: Sequence[Alert], now: datetime, *, sent: bool) -> list[Command]:
-    """Return the commands that remember alerts for the cap; nothing without one. May be executed again."""
-    if subscriber.preferences.alerts_per_hour is None or not alerts:
+def note_commands(user_id: int, alerts: Sequence[Alert], now: datetime, *, sent: bool) -> list[Command]:
+    """Return the commands that remember alerts for the cap. May be executed again."""
+    if not alerts:
         return []
-    key = keys.RECENT_ALERTS.of(subscriber.user_id)
+    key = keys.RECENT_ALERTS.of(user_id)
     members = [part for alert in alerts for part in (milliseconds(now), recent_alert_member(alert, sent=sent))]
     return [
         ("ZADD", key, *members),

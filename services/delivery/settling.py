@@ -27,7 +27,7 @@ from runtime.retry import retry_until_done
 from services.claims.outbox import Outbox
 from services.delivery.held import records_of
 from services.delivery.kinds import Kinds
-from services.delivery.policy import note_commands
+from services.delivery.policy import PolicyService, note_commands
 from services.delivery.sending import ChatTarget, Receipt, Sender
 from services.delivery.turns import QueuedMessage
 from services.monitoring.metrics import Metrics
@@ -48,6 +48,7 @@ class Settler:
         subscribers: Subscribers,
         sender: Sender,
         kinds: Kinds,
+        policy: PolicyService,
         texts: Texts,
         metrics: Metrics,
         clock: Callable[[], datetime],
@@ -56,6 +57,7 @@ class Settler:
         self._subscribers = subscribers
         self._sender = sender
         self._kinds = kinds
+        self._policy = policy
         self._texts = texts
         self._metrics = metrics
         self._clock = clock
@@ -63,11 +65,12 @@ class Settler:
     async def sent(self, batch: Sequence[QueuedMessage], subscriber: Subscriber, receipt: Receipt) -> list[float]:
         """Settle what Telegram took in one message, together; returns the latency of each in ms."""
         now = self._clock()
-        latencies_ms = [self._count(waiting, now) for waiting in batch]
+        latencies_ms = [self._count(waiting, subscriber, now) for waiting in batch]
         records = [record for waiting in batch for record in _sent_records(waiting, receipt, now, len(batch))]
         outgoing = [waiting.entry.outgoing for waiting in batch]
         alerts = [one for one in outgoing if isinstance(one, Alert)]
-        notes = note_commands(subscriber, alerts, now, sent=True)
+        capped = self._policy.is_capped(subscriber)
+        notes = note_commands(subscriber.user_id, alerts, now, sent=True) if capped else []
         await retry_until_done(lambda: self._outbox.finish([waiting.entry for waiting in batch], records, notes))
         _settle(batch)
         for one, latency_ms in zip(outgoing, latencies_ms, strict=True):
@@ -174,12 +177,12 @@ class Settler:
     async def _change(self, subscriber: Subscriber, change: Callable[[Preferences], Preferences]) -> None:
         await retry_until_done(lambda: self._subscribers.change_preferences(subscriber.user_id, change))
 
-    def _count(self, waiting: QueuedMessage, now: datetime) -> float:
-        """Count what Telegram took, and return its latency in ms: of an alert from the frame on."""
+    def _count(self, waiting: QueuedMessage, subscriber: Subscriber, now: datetime) -> float:
+        """Count what Telegram took, and return its latency in ms: of an alert from the frame on, or when it was due."""
         match waiting.entry.outgoing:
             case Alert(received_at=received_at):
                 self._metrics.counts.alerts_repeated += waiting.may_repeat
-                return self._metrics.sent(received_at, now)
+                return self._metrics.sent(self._policy.due_at(subscriber, received_at), now)
             case Digest():
                 self._metrics.counts.digests_sent += 1
                 return 0.0

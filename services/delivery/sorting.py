@@ -10,9 +10,10 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from domain.delivery.policy import Hold, Send, Withhold
+from domain.delivery.policy import Delay, Hold, Send, Withhold
 from domain.subscribers.subscriber import Subscriber
 from runtime.retry import retry_until_done
+from services.delivery.delayed import DelayedAlerts, Delaying
 from services.delivery.held import HeldCalls, Holding
 from services.delivery.kinds import Kinds
 from services.delivery.policy import PolicyService
@@ -33,6 +34,7 @@ class Sorter:
         subscribers: Subscribers,
         policy: PolicyService,
         held: HeldCalls,
+        delayed: DelayedAlerts,
         settler: Settler,
         metrics: Metrics,
         clock: Callable[[], datetime],
@@ -41,6 +43,7 @@ class Sorter:
         self._subscribers = subscribers
         self._policy = policy
         self._held = held
+        self._delayed = delayed
         self._settler = settler
         self._metrics = metrics
         self._clock = clock
@@ -59,6 +62,7 @@ class Sorter:
         rules, now = [self._kinds.of(one).rules for one in outgoing], self._clock()
         verdicts = await self._policy.decide(subscriber, outgoing, rules, now)
         holdings: list[Holding] = []
+        delayings: list[Delaying] = []
         sendable: list[QueuedMessage] = []
         for waiting, verdict in zip(readable, verdicts, strict=True):
             match verdict:
@@ -68,11 +72,16 @@ class Sorter:
                     entry = replace(waiting.entry, may_repeat=waiting.may_repeat)
                     holdings.append(Holding(entry=entry, verdict=verdict))
                     waiting.settled = True
+                case Delay(until=until):
+                    delayings.append(Delaying(entry=waiting.entry, until=until))
+                    waiting.settled = True
                 case Send():
                     waiting.verdict = verdict
                     sendable.append(waiting)
         if holdings:
             await self._hold(subscriber, holdings, now)
+        if delayings:
+            await retry_until_done(lambda: self._delayed.put_aside(user_id, delayings))
         return subscriber, sorted(sendable, key=lambda waiting: self._kinds.of(waiting.entry.outgoing).lane)
 
     async def _is_readable(self, waiting: QueuedMessage) -> bool:
@@ -82,6 +91,7 @@ class Sorter:
         return reason is None
 
     async def _hold(self, subscriber: Subscriber, holdings: Sequence[Holding], now: datetime) -> None:
-        held = await retry_until_done(lambda: self._held.hold(subscriber, holdings, now))
+        capped = self._policy.is_capped(subscriber)
+        held = await retry_until_done(lambda: self._held.hold(subscriber.user_id, holdings, now, capped=capped))
         self._metrics.counts.alerts_deferred += len(held)
         self._metrics.counts.alerts_outdated += [one.verdict.reason for one in held].count("stale")

@@ -1,1 +1,1 @@
-"""What a subscriber is entitled to, and until when. Begin with `subscriptions.py`."""
+"""What a subscriber is entitled to, and until when. Begin with `entitling.py`."""

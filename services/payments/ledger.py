@@ -41,6 +41,7 @@ NOTHING: Final = "-"
 _OPEN: Final = Script.beside(__file__, "open_invoice.lua")
 _RECORD: Final = Script.beside(__file__, "record.lua")
 _ENTITLE: Final = Script.beside(__file__, "entitle.lua")
+_SHOWN: Final = Script.beside(__file__, "shown.lua")
 _ATTEMPTS: Final = 20
 
 
@@ -292,9 +293,10 @@ class Ledger:
         (found,) = await self._redis.transaction([("SMEMBERS", keys.ENTITLED.of())])
         return [int(one) for one in found if isinstance(one, bytes)] if isinstance(found, list) else []
 
-    async def shown(self, user_id: int) -> None:
-        """The person's document shows all that was given."""
-        await self._redis.transaction([("SREM", keys.ENTITLED.of(), user_id)])
+    async def shown(self, user_id: int, given: int) -> bool:
+        """The person's document shows so many entitlements; `False`: meanwhile they were given more."""
+        names = [keys.ENTITLEMENTS.of(user_id), keys.ENTITLED.of()]
+        return await self._redis.script(_SHOWN, names, packed(user=str(user_id), given=given)) == 1
 
     # sources
 

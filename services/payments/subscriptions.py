@@ -1,4 +1,4 @@
-"""What a subscriber is entitled to, and until when."""
+"""What a subscriber's plan includes, and until when."""
 
 from __future__ import annotations
 
@@ -6,13 +6,12 @@ import math
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-import structlog
 from msgspec import Struct
 
-from domain.payments.plans import Plans
+from domain.delivery.policy import smaller_cap
+from domain.payments.entitlements import GRACE
+from domain.payments.plans import FREE, TRIAL, Plans
 from domain.subscribers.subscriber import Subscriber
-
-log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 DAY = timedelta(days=1)
 
@@ -20,9 +19,20 @@ DAY = timedelta(days=1)
 class SubscriptionStatus(Struct, frozen=True, kw_only=True):
     plan: str
     ends_at: datetime | None
+    """End of what was given; `None`: nothing was, or it does not end."""
     days_left: int
     """Whole days, rounded up: somebody with an hour left reads 1, not 0."""
     active: bool
+    """It has not ended; the free tier never does."""
+    grace_until: datetime | None
+    """It has ended, and everything goes on until then."""
+    filter_sets: int
+    filter_sets_limit: int
+    filter_sets_paused: int
+    """By the plan."""
+    alerts_per_hour: int | None
+    """As the subscriber or the plan limits them; `None`: as many as pass."""
+    delay: timedelta
 
 
 class SubscriptionsService:
@@ -30,20 +40,21 @@ class SubscriptionsService:
         self.plans = plans
         self._clock = clock
 
-    def grant_trial(self, user_id: int) -> datetime:
-        """Return the end of a trial that starts now."""
-        until = self._clock() + self.plans.trial_days * DAY
-        log.info("trial_granted", user_id=user_id, until=until.isoformat())
-        return until
-
-    def filter_sets_limit(self, subscriber: Subscriber) -> int:
-        """How many filter sets the subscriber's plan holds; a plan that is sold no more holds what the trial does."""
-        return self.plans.of(subscriber.plan).filter_sets
-
     def status(self, subscriber: Subscriber) -> SubscriptionStatus:
-        now = self._clock()
-        ends_at = subscriber.paid_until
+        now, plan = self._clock(), self.plans.of(subscriber.plan)
+        is_free = subscriber.plan == FREE
+        ends_at = None if is_free else subscriber.paid_until
         left = (ends_at - now) / DAY if ends_at else 0.0
+        is_in_grace = bool(ends_at and left <= 0 and subscriber.has_plan_at(now) and subscriber.plan != TRIAL)
         return SubscriptionStatus(
-            plan=subscriber.plan, ends_at=ends_at, days_left=max(0, math.ceil(left)), active=left > 0
+            plan=subscriber.plan,
+            ends_at=ends_at,
+            days_left=max(0, math.ceil(left)),
+            active=is_free or left > 0,
+            grace_until=ends_at + GRACE if ends_at and is_in_grace else None,
+            filter_sets=len(subscriber.filter_sets),
+            filter_sets_limit=plan.filter_sets,
+            filter_sets_paused=sum(one.paused_by_plan for one in subscriber.filter_sets),
+            alerts_per_hour=smaller_cap(subscriber.preferences.alerts_per_hour, plan.alerts_per_hour),
+            delay=plan.delay,
         )

@@ -18,7 +18,7 @@ from runtime.clock import milliseconds
 from runtime.waiting import Progress
 from services.claims.claiming import GROUP
 from services.claims.putting import unique_key
-from services.schedule.due_times import DIGEST
+from services.schedule.due_times import DELAYED, DIGEST
 from services.stores import keys
 from services.stores.in_flight_log import Pair, pairs_of
 from services.stores.spool import Spool
@@ -104,11 +104,12 @@ class OutboxRefill:
 
     async def _forget_held(self) -> None:
         """Of a Redis that lacks only what was written last, some of this may have gone out."""
-        for due_times in (keys.DUE.of(DIGEST, partition) for partition in range(PARTITIONS)):
-            while due := await self._redis.zrange_by_score(due_times, count=_BATCH):
-                users = [user_id for user_id, _ in due]
-                held = ("DEL", *(keys.HELD_CALLS.of(user_id) for user_id in users))
-                await self._redis.transaction([held, ("ZREM", due_times, *users)])
+        for job, kept in ((DIGEST, keys.HELD_CALLS), (DELAYED, keys.DELAYED_ALERTS)):
+            for due_times in (keys.DUE.of(job, partition) for partition in range(PARTITIONS)):
+                while due := await self._redis.zrange_by_score(due_times, count=_BATCH):
+                    users = [user_id for user_id, _ in due]
+                    held = ("DEL", *(kept.of(user_id) for user_id in users))
+                    await self._redis.transaction([held, ("ZREM", due_times, *users)])
 
     async def _hand_out(self, progress: Progress) -> None:
         """Give the alerts to a reader who is none: whoever recovers them sees which may have arrived."""

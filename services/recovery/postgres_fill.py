@@ -24,7 +24,7 @@ from domain.stored.outgoing import Digest, Envelope, Outgoing, read_outgoing
 from domain.subscribers.partitions import PARTITIONS
 from managers.redis.client import Command, RedisManager
 from managers.storage.postgres import PostgresDataError, PostgresManager
-from services.schedule.due_times import DIGEST
+from services.schedule.due_times import DELAYED, DIGEST
 from services.stores import keys
 from services.stores.database import INCOMPLETE, ONLY_IN_POSTGRESQL, Database, DatabaseIncompleteError, DatabaseStatus
 from services.stores.journal import execute_writes
@@ -156,16 +156,23 @@ class PostgresFill:
         for partition in range(PARTITIONS):
             async for fields in self._entries(keys.OUTBOX.of(partition)):
                 found += _parts_of(read_outgoing(fields["alert"]))
-        asked_for: list[Command] = [("ZRANGE", keys.DUE.of(DIGEST, p), 0, -1) for p in range(PARTITIONS)]
-        members = cast("list[list[bytes]]", await self._redis.transaction(asked_for))
-        users = [int(member) for its in members for member in its]
-        for at in range(0, len(users), _BATCH):
-            page = users[at : at + _BATCH]
+        for page in await self._pages_of(DIGEST):
             asked: list[Command] = [("HVALS", keys.HELD_CALLS.of(user_id)) for user_id in page]
             replies = cast("list[list[bytes]]", await self._redis.transaction(asked))
             held = ((user_id, one) for user_id, its in zip(page, replies, strict=True) for one in its)
             found += [_held_alert(user_id, msgspec.json.decode(one, type=HeldCall)) for user_id, one in held]
+        for page in await self._pages_of(DELAYED):
+            asked = [("ZRANGE", keys.DELAYED_ALERTS.of(user_id), 0, -1) for user_id in page]
+            replies = cast("list[list[bytes]]", await self._redis.transaction(asked))
+            found += [(msgspec.json.decode(one, type=Alert), None) for its in replies for one in its]
         return {(one.user_id, one.key): (one, reason) for one, reason in found}
+
+    async def _pages_of(self, job: str) -> list[list[int]]:
+        """Return for whom a job is due, some at a time."""
+        asked: list[Command] = [("ZRANGE", keys.DUE.of(job, p), 0, -1) for p in range(PARTITIONS)]
+        members = cast("list[list[bytes]]", await self._redis.transaction(asked))
+        users = [int(member) for its in members for member in its]
+        return [users[at : at + _BATCH] for at in range(0, len(users), _BATCH)]
 
     async def _entries(self, stream: str) -> AsyncIterator[dict[str, bytes]]:
         start = "-"

@@ -18,6 +18,8 @@ EVERYBODY: Final = "all"
 """Stands in place of a partition where a job is about no single subscriber."""
 DIGEST: Final = "digest"
 """The job that sends what is held: whoever holds calls, in the same script, says when it is due."""
+DELAYED: Final = "delayed"
+"""The job that lets alerts go that a plan makes due later; it is said in the script that puts them aside."""
 _AT_ONCE: Final = 200
 
 _ADVANCE: Final = Script.beside(__file__, "advance.lua")

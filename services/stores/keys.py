@@ -85,6 +85,12 @@ HELD_CALLS: Final = RedisKey(
     lives_s=None,
     meaning="By user id: call id -> the call that waits for their digest (JSON of domain.stored.alerts.HeldCall).",
 )
+DELAYED_ALERTS: Final = RedisKey(
+    pattern="delayed:{}",
+    kind="sorted set",
+    lives_s=None,
+    meaning="By user id: alerts (JSON of domain.stored.alerts.Alert) that the plan makes due later, by that time (ms).",
+)
 DUE: Final = RedisKey(
     pattern="due:{}:{}",
     kind="sorted set",

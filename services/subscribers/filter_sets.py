@@ -8,9 +8,9 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from domain.filters.registry import FilterSet, Missing, Rule
+from domain.payments.plans import Plans
 from domain.subscribers.subscriber import Subscriber
 from runtime.errors import UserFacingError
-from services.payments.subscriptions import SubscriptionsService
 from services.subscribers.presets import PresetsService
 from services.subscribers.set_changes import (
     FIELD_KEYS,
@@ -42,12 +42,12 @@ class FilterSets:
         *,
         subscribers: Subscribers,
         presets: PresetsService,
-        subscriptions: SubscriptionsService,
+        plans: Plans,
         history: SubscriberHistory,
     ) -> None:
         self._subscribers = subscribers
         self._presets = presets
-        self._subscriptions = subscriptions
+        self._plans = plans
         self._history = history
 
     async def set_rule(self, user_id: int, number: int, field_key: str, rule: Rule | None) -> Subscriber:
@@ -65,7 +65,10 @@ class FilterSets:
         return await self._change_set(user_id, number, lambda s: with_channel_turned(s, channel_id))
 
     async def set_enabled(self, user_id: int, number: int, *, enabled: bool) -> Subscriber:
-        return await self._change_set(user_id, number, lambda s: replace(s, enabled=enabled))
+        """`UserFacingError("filter_sets.limit_on")` when as many are on as the plan holds."""
+        return await self._change_set(
+            user_id, number, lambda s: replace(s, enabled=enabled, paused_by_plan=False), insists=True
+        )
 
     async def rename_set(self, user_id: int, number: int, name: str) -> Subscriber:
         """`UserFacingError("set.name_empty")` or `("set.name_long")` for what is no name."""
@@ -87,7 +90,7 @@ class FilterSets:
         visible = set_name(name)
 
         def copied(subscriber: Subscriber) -> FilterSet:
-            return replace(set_of(subscriber, number), name=visible, follows=None)
+            return replace(set_of(subscriber, number), name=visible, follows=None, paused_by_plan=False)
 
         return await self._add(user_id, copied, lambda _: False)
 
@@ -123,10 +126,22 @@ class FilterSets:
             user_id, number, lambda s: replace(s, name=earlier.name, rules=rules, follows=None)
         )
 
-    async def _change_set(self, user_id: int, number: int, change: Callable[[FilterSet], FilterSet]) -> Subscriber:
+    async def _change_set(
+        self, user_id: int, number: int, change: Callable[[FilterSet], FilterSet], *, insists: bool = False
+    ) -> Subscriber:
+        """Change a set. One that comes on by it, beyond what the plan holds, has to pause; or all is refused."""
+
         def changed(subscriber: Subscriber) -> Subscriber:
-            set_of(subscriber, number)
-            sets = tuple(change(s) if s.number == number else s for s in subscriber.filter_sets)
+            before = set_of(subscriber, number)
+            after = change(before)
+            limit = self._plans.of(subscriber.plan).filter_sets
+            if after.enabled and not before.enabled and _count_on(subscriber) >= limit:
+                if insists:
+                    raise UserFacingError("filter_sets.limit_on", limit=limit)
+                after = replace(after, enabled=False, paused_by_plan=True)
+            elif after.enabled:
+                after = replace(after, paused_by_plan=False)
+            sets = tuple(after if s.number == number else s for s in subscriber.filter_sets)
             return replace(subscriber, filter_sets=sets)
 
         return await self._subscribers.change(user_id, changed)
@@ -140,7 +155,7 @@ class FilterSets:
             sets = subscriber.filter_sets
             if any(map(is_same, sets)):
                 return subscriber
-            limit = self._subscriptions.filter_sets_limit(subscriber)
+            limit = self._plans.of(subscriber.plan).filter_sets
             if len(sets) >= limit:
                 raise UserFacingError("filter_sets.limit", limit=limit)
             number = max((s.number for s in sets), default=0) + 1
@@ -149,3 +164,7 @@ class FilterSets:
         subscriber = await self._subscribers.change(user_id, added)
         same = (s.number for s in subscriber.filter_sets if is_same(s))
         return Placed(subscriber, next(same, subscriber.filter_sets[-1].number))
+
+
+def _count_on(subscriber: Subscriber) -> int:
+    return sum(one.enabled for one in subscriber.filter_sets)

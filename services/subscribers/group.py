@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Self
 
 from domain.matching.matcher import Matcher
-from services.payments.subscriptions import SubscriptionsService
+from domain.payments.plans import Plans
 from services.subscribers.filter_sets import FilterSets
 from services.subscribers.loading import RosterLoading
 from services.subscribers.presets import PresetsService
@@ -35,7 +35,7 @@ class SubscriberServices:
         store: SubscribersStore,
         matcher: Matcher,
         presets: PresetsService,
-        subscriptions: SubscriptionsService,
+        plans: Plans,
         history: SubscriberHistory,
         sharing: SharingService,
         clock: Callable[[], datetime],
@@ -44,11 +44,11 @@ class SubscriberServices:
         """`returned`: told of everybody who can be written to again."""
         roster = Roster(matcher, clock)
         subscribers = Subscribers(
-            store=store, roster=roster, presets=presets, subscriptions=subscriptions, clock=clock, returned=returned
+            store=store, roster=roster, presets=presets, plans=plans, clock=clock, returned=returned
         )
         return cls(
             subscribers=subscribers,
-            sets=FilterSets(subscribers=subscribers, presets=presets, subscriptions=subscriptions, history=history),
+            sets=FilterSets(subscribers=subscribers, presets=presets, plans=plans, history=history),
             roster=roster,
             loading=RosterLoading(store=store, roster=roster, subscribers=subscribers, presets=presets),
             presets=presets,

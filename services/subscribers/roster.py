@@ -30,7 +30,7 @@ def state_of(subscriber: Subscriber, now: datetime) -> State:
     """Why a subscriber does or does not receive, the most telling reason first."""
     if subscriber.unreachable:
         return "unreachable"
-    if not subscriber.paid_until or subscriber.paid_until <= now:
+    if not subscriber.has_plan_at(now):
         return "expired"
     return "paused" if subscriber.paused else "receiving"
 
@@ -144,7 +144,9 @@ class Roster:
     def _note(self, subscriber: Subscriber, now: datetime) -> None:
         self._enter(subscriber.user_id, state_of(subscriber, now))
         self.followers.note(subscriber)
-        ends_at = subscriber.paid_until
-        if ends_at and ends_at > now and self._ends_at.get(subscriber.user_id) != ends_at:
+        ends_at = subscriber.ends_at
+        if ends_at is None:
+            self._ends_at.pop(subscriber.user_id, None)
+        elif ends_at > now and self._ends_at.get(subscriber.user_id) != ends_at:
             self._ends_at[subscriber.user_id] = ends_at
             heapq.heappush(self._ends, (ends_at, subscriber.user_id))

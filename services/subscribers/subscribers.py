@@ -16,10 +16,10 @@ import structlog
 from msgspec import Struct
 from msgspec.structs import replace
 
-from domain.payments.plans import TRIAL
+from domain.payments.entitlements import DatabaseStatus
+from domain.payments.plans import FREE, TRIAL, Plans
 from domain.subscribers.subscriber import Preferences, Subscriber
 from runtime.errors import TransientError, UserFacingError
-from services.payments.subscriptions import SubscriptionsService
 from services.subscribers.presets import PresetsService
 from services.subscribers.roster import Roster
 from services.subscribers.store import StaleSubscriberError, SubscribersStore
@@ -41,26 +41,32 @@ class Subscribers:
         store: SubscribersStore,
         roster: Roster,
         presets: PresetsService,
-        subscriptions: SubscriptionsService,
+        plans: Plans,
         clock: Callable[[], datetime],
         returned: Callable[[int, datetime], Awaitable[None]] | None = None,
     ) -> None:
         """`returned`: told of everybody who can be written to again."""
+        self.welcome: Callable[[int], Awaitable[DatabaseStatus]] | None = None
+        """Gives somebody new their trial, once for ever, and returns what they have. `services.payments` sets it."""
         self._store = store
         self._roster = roster
         self._presets = presets
-        self._subscriptions = subscriptions
+        self._plans = plans
         self._clock = clock
         self._returned = returned
         self._locks: WeakValueDictionary[int, asyncio.Lock] = WeakValueDictionary()
 
     async def open(self, *, user_id: int, chat_id: int, name: str, language: str) -> Opened:
-        """Find the subscriber who says /start, or begin a free trial. Whoever speaks is reachable again."""
+        """Find the subscriber who says /start, or begin a free trial. Whoever speaks is reachable again.
+
+        `TransientError` when Redis is unavailable: to somebody new nothing is promised then.
+        """
         async with self._alone(user_id):
             known = await self._store.find(user_id)
             if known:
                 back = replace(known, chat_id=chat_id, name=name, language=language, unreachable=False)
                 return Opened(known if back == known else await self._save(back, known), created=False)
+            has = await self._welcomed(user_id)
             fresh = Subscriber(
                 user_id=user_id,
                 chat_id=chat_id,
@@ -68,10 +74,13 @@ class Subscribers:
                 language=language,
                 created_at=self._clock(),
                 revision=0,
-                plan=TRIAL,
-                paid_until=self._subscriptions.grant_trial(user_id),
+                plan=has.plan or TRIAL,
+                paid_until=has.until,
             )
             return Opened(await self._save(fresh), created=True)
+
+    async def _welcomed(self, user_id: int) -> DatabaseStatus:
+        return DatabaseStatus() if self.welcome is None else await self.welcome(user_id)
 
     async def find(self, user_id: int) -> Subscriber | None:
         subscriber = await self._store.find(user_id)
@@ -109,7 +118,9 @@ class Subscribers:
         return subscriber
 
     def resolved(self, subscriber: Subscriber) -> Subscriber:
-        """Give every set that follows a preset the rules of the preset."""
+        """Give every set that follows a preset the rules of the preset; and nobody a free tier that there is not."""
+        if subscriber.plan == FREE and self._plans.free is None:
+            subscriber = replace(subscriber, plan=TRIAL)
         if all(s.follows is None for s in subscriber.filter_sets):
             return subscriber
         return replace(subscriber, filter_sets=tuple(map(self._presets.followed, subscriber.filter_sets)))

@@ -156,7 +156,7 @@ class Process(Struct, kw_only=True):
 
     async def hold(self, entry: OutboxEntry) -> None:
         holding = Holding(entry=entry, verdict=Hold(NOW + timedelta(hours=1), "quiet"))
-        await self.held.hold(subscriber(entry.outgoing.user_id), [holding], NOW)
+        await self.held.hold(entry.outgoing.user_id, [holding], NOW, capped=False)
         self.hands.drop(entry)
 
     async def dead_letter(self, entry: OutboxEntry) -> None:

@@ -38,13 +38,14 @@ from services.subscribers.store import SubscribersStore
 from services.subscribers.versions import SubscriberHistory
 from tests.conversation.telegram_wire import ADMIN_ID, AnyApplication, Person, RecordedConversation, application
 from tests.conversation.wiring import fields_of, services_of
+from tests.wiring import entitling_on
 from texts import Texts
 
 CONFIG = Path(__file__).parents[2] / "config"
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 PRESETS = load_presets((CONFIG / "presets.toml").read_text(encoding="utf-8"))
 PLANS = load_plans((CONFIG / "plans.toml").read_text(encoding="utf-8"))
-TRIAL = next(plan for plan in PLANS if plan.key == "trial")
+TRIAL = PLANS.trial
 BEN_ID = 457
 BOT_USERNAME = "filter_bot"
 
@@ -129,21 +130,22 @@ def services(
     clock: Clock,
     conversation: RecordedConversation,
 ) -> Services:
-    subscriptions = SubscriptionsService(PLANS, clock=clock)
     presets = PresetsService(PRESETS, store=PresetsStore(redis_manager, postgres_manager, journal), clock=clock)
     cache = SmartCache[int, Subscriber | None].of("settings")
     users = SubscriberServices.on(
         store=SubscribersStore(redis_manager, postgres_manager, journal, cache),
         matcher=matcher,
         presets=presets,
-        subscriptions=subscriptions,
+        plans=PLANS,
         history=SubscriberHistory(postgres_manager),
         sharing=SharingService(redis=redis_manager, postgres=postgres_manager, journal=journal, clock=clock),
         clock=clock,
     )
+    entitling = entitling_on(redis_manager, postgres_manager, journal, users, PLANS, clock)
     return services_of(
         **fields_of(users),
-        subscriptions=subscriptions,
+        subscriptions=SubscriptionsService(PLANS, clock=clock),
+        entitling=entitling,
         bot_username=lambda: BOT_USERNAME,
         channels=channels,
         monitor=Monitoring(),

@@ -8,7 +8,7 @@ from datetime import timedelta
 from handlers.admin.buttons import ShowUsers
 from handlers.conversation.base import Services
 from handlers.filters.buttons import ApplyPreset
-from tests.conversation.conftest import PLANS, PRESETS, TRIAL, Clock
+from tests.conversation.conftest import PLANS, PRESETS, Clock
 from tests.conversation.reading import alert, button, only, words
 from tests.conversation.telegram_wire import USER_ID, AnyApplication, Person, RecordedConversation
 
@@ -16,7 +16,7 @@ from tests.conversation.telegram_wire import USER_ID, AnyApplication, Person, Re
 async def test_a_new_user_picks_a_preset(ann: Person, services: Services) -> None:
     greeting = await ann.writes("/start ref_1")
     assert "Hi Ann <b>!" in words(greeting)
-    assert f"Days left of your free trial: {TRIAL.days}" in words(greeting)
+    assert f"Days left of your free trial: {PLANS.trial_days}" in words(greeting)
     picks = [data for data in only(greeting, "sent").buttons.values() if data and data.startswith("preset:")]
     assert picks == [f"preset:{preset.key}" for preset in PRESETS]
 
@@ -36,10 +36,10 @@ async def test_status_and_plans(ann: Person, clock: Clock) -> None:
     assert "none yet" in words(await ann.writes("/status"))
     await ann.taps(ApplyPreset(PRESETS[0].key).pack())
     status = words(await ann.writes("/status"))
-    assert f"Days left: {TRIAL.days}" in status
+    assert f"Days left: {PLANS.trial_days}" in status
     assert "• Early gems: Market cap $20k – $300k" in status
     plans = words(await ann.writes("/plan"))
-    assert all(f"for {plan.days} days" in plans for plan in PLANS if plan.key != "trial")
+    assert all(f"({offer.days} days): ${offer.price_usd:,.0f}" in plans for plan in PLANS.sold for offer in plan.offers)
     clock.now += timedelta(days=400)
     assert "plan has ended" in words(await ann.writes("/status"))
 

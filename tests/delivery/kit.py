@@ -36,6 +36,7 @@ from services.claims.dead_letters import DeadLetters
 from services.claims.outbox import Outbox, OutboxEntry
 from services.claims.putting import Putting
 from services.delivery.alert_composer import AlertComposer
+from services.delivery.delayed import DelayedAlerts
 from services.delivery.delivery import DeliveryService, Sent
 from services.delivery.digests import DigestComposer, DigestsService
 from services.delivery.held import HeldCalls
@@ -46,7 +47,6 @@ from services.delivery.sending import Sender
 from services.delivery.settling import Settler
 from services.delivery.sorting import Sorter
 from services.monitoring.metrics import Metrics
-from services.payments.subscriptions import SubscriptionsService
 from services.schedule.due_times import DIGEST, DueTimes, Place
 from services.schedule.schedule import Schedule
 from services.stores import keys
@@ -64,6 +64,7 @@ AT_ONCE = Limit(1_000, 1.0)
 NOW = datetime(2026, 11, 20, 12, 20, tzinfo=UTC)
 NOWHERE = PostgresManager("postgresql://postgres@/postgres?host=/nonexistent")
 CONFIG = Path(__file__).parents[2] / "config"
+PLANS = load_plans((CONFIG / "plans.toml").read_text("utf-8"))
 ADDRESS = "7GCihgDB8fe6KNjn2MYtkzZcRjQy3t9GHdC8uHYmW2hr"
 
 
@@ -111,7 +112,7 @@ def users_service(
         store=store,
         matcher=matcher,
         presets=PresetsService((), store=PresetsStore(redis, NOWHERE, journal), clock=clock),
-        subscriptions=SubscriptionsService(load_plans((CONFIG / "plans.toml").read_text("utf-8")), clock=clock),
+        plans=PLANS,
         history=SubscriberHistory(NOWHERE),
         sharing=SharingService(redis=redis, postgres=NOWHERE, journal=journal, clock=clock),
         clock=clock,
@@ -267,8 +268,9 @@ def way_of(
     """`further`: kinds beside alerts and digests."""
     clock, metrics, matcher, market, texts = Clock(), Metrics(), Matcher(), Market(), Texts.load()
     outbox, held = outbox_on(redis, NOWHERE), held_calls_on(redis, NOWHERE)
+    delayed = DelayedAlerts(redis, spool_on(redis), clock)
     putting, due_times = Putting(spool_on(redis), Journal(redis, NOWHERE)), DueTimes(redis)
-    store, policy = subscribers_store(redis), PolicyService(redis)
+    store, policy = subscribers_store(redis), PolicyService(redis, PLANS)
     users = users_service(redis, store, clock, matcher, held)
     files = MediaFiles(redis, SmartCache[str, str | None].of("media"))
     alerts = AlertComposer(outbox=outbox, texts=texts, clock=clock)
@@ -282,6 +284,7 @@ def way_of(
         subscribers=users.subscribers,
         sender=sender,
         kinds=kinds,
+        policy=policy,
         texts=texts,
         metrics=metrics,
         clock=clock,
@@ -291,6 +294,7 @@ def way_of(
         subscribers=users.subscribers,
         policy=policy,
         held=held,
+        delayed=delayed,
         settler=settler,
         metrics=metrics,
         clock=clock,
@@ -319,7 +323,7 @@ def way_of(
         kinds=kinds,
         putting=putting,
         files=files,
-        schedule=Schedule([job], due_times=due_times, clock=clock),
+        schedule=Schedule([job, delayed.job()], due_times=due_times, clock=clock),
         due_times=due_times,
         delivery=delivery,
         settler=settler,

@@ -146,12 +146,12 @@ async def test_holding_again_after_the_digest_left_changes_nothing(way: Way) -> 
     await way.claim(claim_of(call_of(1), ann.id))
     entries = await way.outbox.recover("sender") + await way.outbox.read("sender", count=9, block_ms=10)
     holdings = [Holding(entry=entry, verdict=Hold(NOW, "quiet")) for entry in entries]
-    await way.held.hold(subscriber, holdings, NOW)
-    await way.held.hold(subscriber, holdings, NOW)
+    await way.held.hold(subscriber.user_id, holdings, NOW, capped=False)
+    await way.held.hold(subscriber.user_id, holdings, NOW, capped=False)
     calls = await way.held.of(ann.id)
     assert await way.held.dispatch(ann.id, calls, NOW)
     assert not await way.held.dispatch(ann.id, calls, NOW)
-    await way.held.hold(subscriber, holdings, NOW)
+    await way.held.hold(subscriber.user_id, holdings, NOW, capped=False)
     assert await way.held.of(ann.id) == []
     assert await way.outbox.size() == 1
     assert len(await way.fates()) == 1
@@ -162,9 +162,9 @@ async def test_a_call_that_is_held_while_the_digest_leaves_keeps_its_time(way: W
     subscriber = await way.users.subscribers.require(ann.id)
     await way.claim(claim_of(call_of(1), ann.id), claim_of(call_of(2), ann.id))
     first, second = await way.outbox.recover("sender") + await way.outbox.read("sender", count=9, block_ms=10)
-    await way.held.hold(subscriber, [Holding(entry=first, verdict=Hold(NOW, "cap"))], NOW)
+    await way.held.hold(subscriber.user_id, [Holding(entry=first, verdict=Hold(NOW, "cap"))], NOW, capped=False)
     seen = await way.held.of(ann.id)
-    await way.held.hold(subscriber, [Holding(entry=second, verdict=Hold(MORNING, "quiet"))], NOW)
+    await way.held.hold(subscriber.user_id, [Holding(entry=second, verdict=Hold(MORNING, "quiet"))], NOW, capped=False)
     await way.held.dispatch(ann.id, seen, NOW)
     await way.held.postpone(ann.id, seen=0, until=NOW)
     assert await way.due(NOW) == [ann.id]

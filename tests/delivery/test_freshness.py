@@ -154,7 +154,12 @@ async def test_while_a_digest_cannot_leave_the_next_one_gathers(way: Way) -> Non
     for number in range(6):
         await way.claim(claim_of(call_of(number), ann.id))
         [entry] = [entry for entry in await entries_of(way) if entry.outgoing.kind == "alert"]
-        await way.held.hold(subscriber, [Holding(entry=entry, verdict=Hold(way.clock.now, "stale"))], way.clock.now)
+        await way.held.hold(
+            subscriber.user_id,
+            [Holding(entry=entry, verdict=Hold(way.clock.now, "stale"))],
+            way.clock.now,
+            capped=False,
+        )
         # Only the first look finds nothing in the outbox.
         assert await way.schedule.poll() == (number == 0)
         assert await way.schedule.poll() == 0, "it is not checked again and again"
@@ -277,9 +282,9 @@ async def test_taking_a_digest_back_again_after_it_left_changes_nothing(way: Way
     await way.schedule.poll()
     [digest] = await entries_of(way)
     holdings = [Holding(entry=digest, verdict=Hold(way.clock.now, "unreachable"))]
-    await way.held.hold(subscriber, holdings, way.clock.now)
+    await way.held.hold(subscriber.user_id, holdings, way.clock.now, capped=False)
     assert await way.schedule.poll() == 1
-    await way.held.hold(subscriber, holdings, way.clock.now)
+    await way.held.hold(subscriber.user_id, holdings, way.clock.now, capped=False)
     assert await way.held.of(ann.id) == []
     assert await way.outbox.size() == 1
 

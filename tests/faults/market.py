@@ -104,7 +104,13 @@ def taker(user_id: int, rules: dict[str, Rule] | None = None) -> Subscriber:
     now = datetime.now(UTC)
     chosen = (_set(user_id, 1, dict(rules or {})),)
     return Subscriber(
-        user_id=user_id, chat_id=user_id, name="taker", created_at=now, paid_until=now + PAID_FOR, filter_sets=chosen
+        user_id=user_id,
+        chat_id=user_id,
+        name="taker",
+        created_at=now,
+        plan="pro",
+        paid_until=now + PAID_FOR,
+        filter_sets=chosen,
     )
 
 
@@ -120,6 +126,7 @@ def _subscriber(random: Random, user_id: int) -> Subscriber:
         chat_id=user_id,
         name=f"user {user_id - FIRST_USER_ID}",
         created_at=now,
+        plan="pro",
         paid_until=now + (PAID_FOR if random.random() < 0.97 else -PAID_FOR),
         paused=random.random() < 0.03,
         filter_sets=sets,

@@ -18,7 +18,7 @@ from services.subscribers.group import SubscriberServices
 from services.subscribers.presets import PresetsService, PresetsStore
 from services.subscribers.store import SubscribersStore
 from services.subscribers.versions import SubscriberHistory
-from tests.conversation.conftest import BEN_ID, NOW, PRESETS
+from tests.conversation.conftest import BEN_ID, NOW, PLANS, PRESETS
 from tests.conversation.reading import alert, button, only, words
 from tests.conversation.telegram_wire import ADMIN_ID, USER_ID, Person
 from tests.filters.test_sets import accepted, call
@@ -161,7 +161,7 @@ async def test_changes_survive_a_restart_and_an_emptied_redis(
         store=fresh_store(redis_manager, postgres_manager),
         matcher=matcher,
         presets=presets,
-        subscriptions=services.payments.subscriptions,
+        plans=PLANS,
         history=SubscriberHistory(postgres_manager),
         sharing=services.subscribers.sharing,
         clock=services.conversation.clock,

@@ -26,7 +26,7 @@ from services.stores.journal import Journal
 from services.subscribers.group import SubscriberServices
 from services.subscribers.store import SubscribersStore
 from services.subscribers.versions import SubscriberHistory
-from tests.conversation.conftest import PRESETS, Clock
+from tests.conversation.conftest import PLANS, PRESETS, Clock
 from tests.conversation.telegram_wire import ADMIN_ID
 from tests.filters.oracle import passes
 from tests.filters.test_sets import accepted, call
@@ -159,7 +159,7 @@ def loaded_by(
         store=SubscribersStore(redis, postgres, journal, cache, owner="another"),
         matcher=Matcher(),
         presets=services.subscribers.presets,
-        subscriptions=services.payments.subscriptions,
+        plans=PLANS,
         history=SubscriberHistory(postgres),
         sharing=services.subscribers.sharing,
         clock=services.conversation.clock,

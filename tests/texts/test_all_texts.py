@@ -38,11 +38,11 @@ MAX_BUTTON = 64
 def declared_elsewhere() -> set[str]:
     """Keys whose last part is the key of something declared as data; all of them are optional but these."""
     presets = [preset.key for preset in load_presets((ROOT / "config/presets.toml").read_text())]
-    plans = [plan.key for plan in load_plans((ROOT / "config/plans.toml").read_text())]
+    plans = load_plans((ROOT / "config/plans.toml").read_text())
     return {
         *(f"filter.{field.key}{about}" for field in FIELDS for about in ("", ".about")),
         *(f"preset.{key}{about}" for key in presets for about in ("", ".about")),
-        *(f"plan.{key}" for key in plans),
+        *(f"plan.{key}" for key in ("free", "trial", *(plan.key for plan in plans.sold))),
         *(f"unit.{field.unit}" for field in FIELDS),
         *(f"group.{field.group}{about}" for field in FIELDS for about in ("", ".about")),
         *(f"kind.{kind}" for kind in MessageKind.__args__),

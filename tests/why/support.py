@@ -24,7 +24,6 @@ from services.calls.decisions import DecisionsService
 from services.calls.tokens import TokensService
 from services.claims.claiming import ClaimRequest
 from services.monitoring.metrics import Metrics
-from services.payments.subscriptions import SubscriptionsService
 from services.stores.journal import Journal
 from services.subscribers.group import SubscriberServices
 from services.subscribers.presets import PresetsService, PresetsStore
@@ -34,7 +33,7 @@ from services.subscribers.versions import SubscriberHistory
 from services.why.answers import CallExplanation
 from services.why.explanations import ExplanationsService
 from services.why.history import HistoryStore
-from tests.wiring import outbox_on
+from tests.wiring import entitling_on, outbox_on
 
 CONFIG = Path(__file__).parents[2] / "config"
 PLANS = load_plans((CONFIG / "plans.toml").read_text(encoding="utf-8"))
@@ -86,11 +85,12 @@ class World:
             store=self.store,
             matcher=self.matcher,
             presets=self.presets,
-            subscriptions=SubscriptionsService(PLANS, clock=self.clock),
+            plans=PLANS,
             history=SubscriberHistory(postgres),
             sharing=SharingService(redis=redis, postgres=postgres, journal=self.journal, clock=self.clock),
             clock=self.clock,
         )
+        self.entitling = entitling_on(redis, postgres, self.journal, self.users, PLANS, self.clock)
         self.decisions = DecisionsService(
             matcher=self.matcher,
             channels=cast("ChannelsService", NothingToAdd()),

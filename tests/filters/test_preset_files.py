@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from decimal import Decimal
 from pathlib import Path
 
 import msgspec
@@ -8,7 +7,6 @@ import pytest
 
 from domain.filters.presets import load_presets
 from domain.filters.registry import Choice, FilterSet, Range, Words
-from domain.payments.plans import load_plans
 from runtime.errors import FatalError
 from tests.filters.oracle import passes
 from tests.filters.strategies import NOON, call_with
@@ -72,53 +70,3 @@ def test_a_launch_of_which_little_is_known_passes_the_preset_for_launches() -> N
 def test_a_bad_presets_file_is_named_with_its_place(text: str, problem: str) -> None:
     with pytest.raises(FatalError, match=problem):
         load_presets(text)
-
-
-def test_the_plans_that_come_with_the_product() -> None:
-    plans = load_plans((CONFIG / "plans.toml").read_text(encoding="utf-8"))
-    assert [(plan.key, plan.days) for plan in plans] == [
-        ("trial", 7),
-        ("month_1", 30),
-        ("month_3", 90),
-        ("month_6", 180),
-        ("month_12", 365),
-    ]
-    paid = plans[1:]
-    per_day = [plan.price_usd / plan.days for plan in paid]
-    assert per_day == sorted(per_day, reverse=True), "longer is cheaper by the day"
-    assert [plan.filter_sets for plan in plans] == sorted({plan.filter_sets for plan in plans})
-    assert plans[0].filter_sets == 2
-
-
-def test_a_price_is_exactly_what_is_written() -> None:
-    text = TRIAL + "[month]\ndays = 30\nprice_usd = '0.1'\nfilter_sets = 1"
-    price = load_plans(text)[1].price_usd
-    assert price == Decimal("0.10")
-    assert str(price) == "0.10"
-
-
-TRIAL = "[trial]\ndays = 7\nprice_usd = '0'\nfilter_sets = 1\n"
-
-
-@pytest.mark.parametrize(
-    ("text", "problem"),
-    [
-        ("", "holds nothing"),
-        ("[month]\ndays = 1\nprice_usd = '1'\nfilter_sets = 1", r"\[trial\] is missing"),
-        (TRIAL.replace("7", "0"), r"\[trial\] days"),
-        (TRIAL.replace("7", "true"), r"\[trial\] days"),
-        (TRIAL.replace("7", "7.5"), r"\[trial\] days"),
-        (TRIAL.replace("'0'", "'5'"), r"\[trial\] price_usd: the trial is free"),
-        (TRIAL.replace("'0'", "0"), r"\[trial\] price_usd: expected text"),
-        (TRIAL + "[month]\ndays = 1\nprice_usd = '0'\nfilter_sets = 1", r"\[month\] price_usd: the trial"),
-        *(
-            (TRIAL + f"[month]\ndays = 1\nprice_usd = '{price}'\nfilter_sets = 1", r"\[month\] price_usd: expected")
-            for price in ("-1", "NaN", "Infinity", "1.999", "free", "1e999", "100001", "")
-        ),
-        (TRIAL + "filter_set = 1", r"\[trial\] filter_set: unknown"),
-        (TRIAL.replace("filter_sets = 1", ""), r"\[trial\] filter_sets: expected a whole number"),
-    ],
-)
-def test_a_bad_plans_file_is_named_with_its_place(text: str, problem: str) -> None:
-    with pytest.raises(FatalError, match=problem):
-        load_plans(text)
