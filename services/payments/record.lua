@@ -3,8 +3,8 @@
 -- KEYS: receipt, arrivals of the invoice (or what fits none), version of the invoice, entitlements of the person, who
 -- was entitled, journal, unmatched arrivals, open invoices, then for each message its unique key and outbox.
 -- Argument: arrival (its key); counts_for (the invoice, '-' for none); record; version (as it was read, as text);
--- lives_s; entitlement (optional): key, document, user, record; messages: document, decided_ms of each; put_lives_s (of their
--- unique keys); done (optional): the id of the invoice that is looked at no more.
+-- lives_s; entitlement (optional): key, document, user, record; messages: document, decided_ms of each; put_lives_s
+-- (of their unique keys); done (optional): the id of the invoice that is looked at no more.
 -- Answer: 'taken:<invoice>' when it counts for another invoice, 'changed' when somebody else wrote meanwhile, else
 -- 'credited' when the person was given something by this call, else 'recorded'.
 local args = cmsgpack.unpack(ARGV[1])
