@@ -1,4 +1,8 @@
-"""Solana's JSON-RPC over several servers: the next one is asked where one fails, each within its budget of requests."""
+"""Solana's JSON-RPC over several servers: the next one is asked where one fails, each within its budget of requests.
+
+Requests go through solana-py. A transaction is not read by solders, which refuses the whole answer where a single
+member of it is new: nothing would be known then, not even that the server is well.
+"""
 
 from __future__ import annotations
 
@@ -11,21 +15,26 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Final, Literal, Self, TypeVar, cast
 
+import msgspec
 import structlog
 from httpx2 import HTTPStatusError
 from msgspec import Struct
 from solana.exceptions import SolanaRpcException
-from solana.rpc.async_api import AsyncClient
-from solana.rpc.commitment import Commitment as RpcCommitment
+from solana.rpc.async_http_provider import AsyncHTTPProvider
 from solana.rpc.core import RPCException
+from solders.commitment_config import CommitmentLevel
+from solders.errors import SerdeJSONError
 from solders.pubkey import Pubkey
-from solders.rpc.responses import GetSignaturesForAddressResp, GetTransactionResp
+from solders.rpc.config import RpcContextConfig, RpcSignaturesForAddressConfig, RpcTransactionConfig
+from solders.rpc.requests import GetGenesisHash, GetSignaturesForAddress, GetSlot, GetTransaction
+from solders.rpc.responses import GetGenesisHashResp, GetSignaturesForAddressResp, GetSlotResp
 from solders.signature import Signature
+from solders.transaction_status import UiTransactionEncoding
 from yarl import URL
 
 from managers.http.answers import ForeignAnswerError
 from managers.http.request_budget import pause_s
-from runtime.errors import TransientError
+from runtime.errors import BotError, TransientError
 
 log = structlog.get_logger(__name__)
 
@@ -38,6 +47,11 @@ TIMEOUT_S: Final = 8.0
 FIRST_REST_S: Final = 1.0
 MAX_REST_S: Final = 60.0
 """A server that fails is left alone for so long, twice as long each time."""
+MAX_LAG_SLOTS: Final = 150
+"""About a minute. A server that is further behind the others is left alone."""
+
+_LEVELS: Final = {"confirmed": CommitmentLevel.Confirmed, "finalized": CommitmentLevel.Finalized}
+_UNSUPPORTED_VERSION: Final = -32015
 
 
 class SeenSignature(Struct, frozen=True, kw_only=True):
@@ -54,6 +68,24 @@ class NoServerError(TransientError):
     """Every server fails, or rests after it has failed."""
 
 
+class UnsupportedTransactionError(BotError):
+    """The server is well and has the transaction, but in no form that it can give us."""
+
+
+class _RpcError(Struct):
+    code: int
+    message: str = ""
+
+
+class _Answer(Struct):
+    jsonrpc: str
+    result: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    error: _RpcError | None = None
+
+
+_read_answer: Final = msgspec.json.Decoder(_Answer).decode
+
+
 @dataclass(slots=True)
 class ServerCounts:
     requests: int = 0
@@ -65,7 +97,7 @@ class ServerCounts:
 @dataclass(slots=True)
 class _Server:
     host: str
-    client: AsyncClient
+    client: AsyncHTTPProvider
     counts: ServerCounts = field(default_factory=ServerCounts)
     rest_s: float = 0.0
     rests_until: float = 0.0
@@ -84,7 +116,9 @@ class SolanaRpcManager:
         self._servers = [
             _Server(
                 _host_of(url),
-                AsyncClient(url, timeout=TIMEOUT_S, rate_limit=requests_per_s, http2=False, max_transport_retries=0),
+                AsyncHTTPProvider(
+                    url, timeout=TIMEOUT_S, rate_limit=requests_per_s, http2=False, max_transport_retries=0
+                ),
             )
             for url in urls
         ]
@@ -111,20 +145,19 @@ class SolanaRpcManager:
     ) -> None:
         await self._stack.aclose()
 
+    @property
+    def servers(self) -> int:
+        return len(self._servers)
+
     async def signatures(
-        self, account: str, *, before: str | None = None, until: str | None = None, limit: int = MAX_SIGNATURES
+        self, account: str, *, before: str | None = None, limit: int = MAX_SIGNATURES
     ) -> list[SeenSignature]:
-        """Return transactions that name an account, confirmed ones too, newest first, from `before` down to `until`."""
-        address = Pubkey.from_string(account)
-        first = Signature.from_string(before) if before else None
-        last = Signature.from_string(until) if until else None
-
-        async def ask(client: AsyncClient) -> GetSignaturesForAddressResp:
-            return await client.get_signatures_for_address(
-                address, before=first, until=last, limit=limit, commitment=RpcCommitment("confirmed")
-            )
-
-        answer = await self._ask(ask)
+        """Return transactions that name an account, confirmed ones too, newest first, older than `before`."""
+        config = RpcSignaturesForAddressConfig(
+            before=Signature.from_string(before) if before else None, limit=limit, commitment=CommitmentLevel.Confirmed
+        )
+        body = GetSignaturesForAddress(Pubkey.from_string(account), config)
+        (answer,) = await self._ask(lambda client: client.make_request(body, GetSignaturesForAddressResp))
         return [
             SeenSignature(
                 signature=str(one.signature),
@@ -136,44 +169,65 @@ class SolanaRpcManager:
             for one in answer.value
         ]
 
-    async def transaction(self, signature: str, commitment: Commitment) -> bytes | None:
-        """Return the `result` of getTransaction as JSON, for `domain.payments.solana_transfers.incoming`.
+    async def transactions(self, signature: str, commitment: Commitment, *, servers: int = 1) -> list[bytes | None]:
+        """Return what each of so many servers says of a transaction: JSON for `solana_transfers.incoming`.
 
-        `None`: unknown at this commitment, or not yet.
+        `None`: unknown to it at this commitment, or not yet. Raises `UnsupportedTransactionError`.
         """
+        config = RpcTransactionConfig(
+            encoding=UiTransactionEncoding.JsonParsed,
+            commitment=_LEVELS[commitment],
+            max_supported_transaction_version=0,
+        )
+        body = GetTransaction(Signature.from_string(signature), config)
 
-        async def ask(client: AsyncClient) -> GetTransactionResp:
-            return await client.get_transaction(
-                Signature.from_string(signature),
-                encoding="jsonParsed",
-                commitment=RpcCommitment(commitment),
-                max_supported_transaction_version=0,
-            )
+        async def ask(client: AsyncHTTPProvider) -> bytes | None:
+            return _result_of(await client.make_request_unparsed(body))
 
-        answer = await self._ask(ask)
-        return None if answer.value is None else answer.value.to_json().encode()
+        return await self._ask(ask, servers)
 
     async def slot(self) -> int:
-        """Return the newest finalized slot."""
-        answer = await self._ask(lambda client: client.get_slot(RpcCommitment("finalized")))
-        return answer.value
+        """Return the newest finalized slot that any server knows; those that are far behind it rest."""
+        body = GetSlot(RpcContextConfig(commitment=CommitmentLevel.Finalized))
+        slots: dict[str, int] = {}
+
+        async def ask(client: AsyncHTTPProvider) -> int:
+            answer = await client.make_request(body, GetSlotResp)
+            slots[str(client.endpoint_uri)] = answer.value
+            return answer.value
+
+        newest = max(await self._ask(ask, len(self._servers), at_least=1))
+        for server in self._servers:
+            behind = newest - slots.get(str(server.client.endpoint_uri), newest)
+            if behind > MAX_LAG_SLOTS:
+                self._let_rest(server, f"{behind} slots behind")
+        return newest
 
     async def genesis_hash(self) -> str:
         """Return what tells one cluster from another."""
-        answer = await self._ask(lambda client: client.get_genesis_hash())
+        (answer,) = await self._ask(lambda client: client.make_request(GetGenesisHash(), GetGenesisHashResp))
         return str(answer.value)
 
-    async def _ask(self, question: Callable[[AsyncClient], Awaitable[T]]) -> T:
-        now = self._clock()
-        for server in sorted(self._servers, key=lambda server: max(0.0, server.rests_until - now)):
-            if server.rests_until > self._clock():
-                break  # those behind it rest longer
+    async def _ask(
+        self, question: Callable[[AsyncHTTPProvider], Awaitable[T]], count: int = 1, *, at_least: int | None = None
+    ) -> list[T]:
+        """Return the answers of `count` servers, preferred ones first. `NoServerError` for fewer than `at_least`."""
+        needed = count if at_least is None else at_least
+        ready = [server for server in self._servers if server.rests_until <= self._clock()]
+        answers: list[T] = []
+        while ready and len(answers) < count and len(answers) + len(ready) >= needed:
+            server = ready.pop(0)
             try:
                 async with self._asking(server):
-                    return await question(server.client)
+                    answers.append(await question(server.client))
             except TransientError as error:
                 log.warning("solana_rpc_failed", host=server.host, reason=str(error), rest_s=server.rest_s)
-        raise NoServerError(f"no RPC server of Solana answers ({self.problem})")
+        if len(answers) < needed:
+            raise NoServerError(f"fewer than {needed} RPC servers of Solana answer ({self._last_problem()})")
+        return answers
+
+    def _last_problem(self) -> str | None:
+        return next((server.problem for server in self._servers if server.problem), None)
 
     @asynccontextmanager
     async def _asking(self, server: _Server) -> AsyncGenerator[None]:
@@ -190,7 +244,7 @@ class SolanaRpcManager:
             problem = _said(error)
             self._let_rest(server, problem)
             raise TransientError(problem) from error
-        except ValueError as error:
+        except (ValueError, SerdeJSONError) as error:
             server.counts.foreign_answers += 1
             self._let_rest(server, "an answer that is not JSON-RPC")
             raise ForeignAnswerError("an answer that is not JSON-RPC") from error
@@ -201,6 +255,19 @@ class SolanaRpcManager:
         server.problem = problem
         server.rest_s = min(MAX_REST_S, max(FIRST_REST_S, server.rest_s * 2, said_s or 0.0))
         server.rests_until = self._clock() + server.rest_s
+
+
+def _result_of(text: str) -> bytes | None:
+    """Return the result of an answer as it came. Raises as solana-py does, and `ValueError` for what is no answer."""
+    answer = _read_answer(text)
+    if answer.error is not None:
+        if answer.error.code == _UNSUPPORTED_VERSION:
+            raise UnsupportedTransactionError(answer.error.message[:200])
+        raise RPCException(f"{answer.error.code}: {answer.error.message}")
+    if answer.jsonrpc != "2.0" or answer.result is msgspec.UNSET:
+        raise ValueError("no JSON-RPC")
+    result = bytes(answer.result)
+    return None if result == b"null" else result
 
 
 def _said(error: RPCException) -> str:
