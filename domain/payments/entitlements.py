@@ -20,7 +20,8 @@ _DAY_S: Final = 86_400
 
 class Entitlement(Struct, frozen=True, kw_only=True, omit_defaults=True):
     key: str
-    """What it was given for, once: `trial`, `invoice:<id>`, `stars:<charge id>`, `admin:<id>`."""
+    """What it was given for, once: `trial`, `invoice:<id>`, `stars:<charge id>`, `admin:<id>`;
+    taken back for: `refund:stars:<charge id>`."""
     plan: str
     days: int
     """Below zero: taken back (a refund)."""

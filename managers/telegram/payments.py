@@ -12,6 +12,7 @@ from typing import Any, Final, cast
 
 from msgspec import Struct
 from telegram.error import BadRequest
+from telegram.request import BaseRequest
 
 from domain.payments.amounts import STARS
 from domain.payments.stars import PERIOD_S, StarPayment
@@ -101,10 +102,10 @@ class TelegramPayments:
 
     async def _ask(self, method: str, parameters: dict[str, Any], *, read_timeout_s: float | None = None) -> Any:
         # Spelt for `do_api_request`: at the usual name the library would warn that it has a method for it.
-        timeout = {} if read_timeout_s is None else {"read_timeout": read_timeout_s}
+        timeout = BaseRequest.DEFAULT_NONE if read_timeout_s is None else read_timeout_s
         with telegram_errors():
             try:
-                return await self._bot.do_api_request(method, parameters, **timeout)
+                return await self._bot.do_api_request(method, parameters, read_timeout=timeout)
             except BadRequest as refusal:
                 if not is_harmless(refusal):
                     raise

@@ -153,9 +153,8 @@ class StarsService:
         if known:
             arrival = replace(arrival, at=known.arrival.at)
         invoice_id = (known.invoice_id if known else None) or await self._invoice_of(payment)
-        outcome = await self._ledger.arrived(
-            arrival, invoice_id, note=f"payload {payment.payload[:128]}", payer_id=payment.user_id
-        )
+        note = f"from {payment.user_id} for {payment.payload[:128]}"
+        outcome = await self._ledger.arrived(arrival, invoice_id, note=note)
         if outcome.is_new:
             log.info("stars_arrived", charge=payment.charge_id, invoice=invoice_id, refunded=payment.is_refunded)
         return outcome.is_new and outcome.file is None
@@ -179,13 +178,20 @@ class StarsService:
         Telegram does not know.
         """
         record = await self._ledger.record_of(arrival_key(charge_id))
-        if record is None or record.payer_id is None:
+        payer_id = await self._payer_of(charge_id, record) if record else None
+        if record is None or payer_id is None:
             raise UserFacingError("stars.no_charge")
-        is_new = await self._telegram.refund_star_payment(record.payer_id, charge_id)
-        arrival = replace(record.arrival, refunded=True)
-        await self._ledger.arrived(arrival, record.invoice_id, note=record.note, payer_id=record.payer_id)
-        log.info("stars_refunded", charge=charge_id, user_id=record.payer_id, is_new=is_new)
+        is_new = await self._telegram.refund_star_payment(payer_id, charge_id)
+        await self._ledger.arrived(replace(record.arrival, refunded=True), record.invoice_id, note=record.note)
+        log.info("stars_refunded", charge=charge_id, user_id=payer_id, is_new=is_new)
         return is_new
+
+    async def _payer_of(self, charge_id: str, record: ArrivalRecord) -> int | None:
+        """Return who paid: whose invoice it is, unless it came to count for that by an admin's word."""
+        if record.invoice_id and record.settled_by is None and (file := await self._ledger.find(record.invoice_id)):
+            return file.invoice.user_id
+        told = (one.user_id async for one in self._telegram.get_star_transactions() if one.charge_id == charge_id)
+        return await anext(told, None)
 
     # comparing
 

@@ -59,7 +59,7 @@ class Till:
             manager.application.add_handler(TypeHandler(kind, handle))
 
     async def _answer(self, update: Update, _: Context) -> None:
-        await self._note(lambda: self.said.append(update.message.text if update.message else ""))
+        await self._note(lambda: self.said.append((update.message and update.message.text) or ""))
         await self.may_answer.wait()
 
     async def _ask(self, query: PreCheckout, _: Context) -> None:
