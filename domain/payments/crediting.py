@@ -5,17 +5,13 @@ from __future__ import annotations
 from datetime import datetime
 from decimal import Decimal
 
-from domain.payments.entitlements import Entitlement
+from domain.payments.entitlements import Entitlement, refund_key
 from domain.payments.invoices import STAGES, Arrival, Assessment, Invoice
 
 
 def invoice_key(invoice: Invoice) -> str:
     """An invoice is credited once, whatever comes for it; one in Stars once for each charge, by that one's key."""
     return f"invoice:{invoice.id}"
-
-
-def refund_key(arrival: Arrival) -> str:
-    return f"refund:{arrival.key}"
 
 
 def entitlement_for(
@@ -42,7 +38,7 @@ def _for_charge(invoice: Invoice, arrival: Arrival, known: Arrival | None, now: 
         return _given(invoice, arrival.key, now) if known is None else None
     if known is None or known.refunded:
         return None  # nothing was given for it
-    return Entitlement(key=refund_key(arrival), plan=invoice.plan, days=-invoice.days, at=now)
+    return Entitlement(key=refund_key(arrival.key), plan=invoice.plan, days=-invoice.days, at=now)
 
 
 def _given(invoice: Invoice, key: str, now: datetime) -> Entitlement:

@@ -77,7 +77,7 @@ class TelegramPayments:
             try:
                 await self._bot.do_api_request("refund_Star_Payment", charge)
             except BadRequest as refusal:
-                if "CHARGE_ALREADY_REFUNDED" not in refusal.message:
+                if "CHARGE_ALREADY_REFUNDED" not in refusal.message.upper():  # the library changes the case
                     raise
                 return False
         return True

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import timedelta
 from decimal import Decimal
 from typing import Final
 
@@ -27,10 +28,11 @@ from managers.telegram.payments import InvoiceText, TelegramPayments
 from managers.telegram.rate_limiter import TelegramRateLimiter
 from sandbox.telegram.people import SandboxUser
 from sandbox.telegram.server import TelegramSandbox
+from sandbox.telegram.updates import JsonObject
 from services.payments.stars import StarsService
 from services.subscribers.inputs import InputsService
 from tests.conversation.wiring import services_of
-from tests.payments.ledger_kit import Clock, Stores, stores_on
+from tests.payments.ledger_kit import START, Clock, Stores, stores_on
 from texts import Texts
 
 STARS: Final = 250
@@ -59,6 +61,7 @@ class Shop:
     stores: Stores
     stars: StarsService
     brought: Brought
+    text: InvoiceText = TEXT
 
     async def sell(self, user: SandboxUser, offer: Offer = YEAR) -> str | dict[str, object]:
         """Make an invoice and return what the person pays by: a message, or a link to a subscription."""
@@ -82,30 +85,44 @@ class Shop:
         """Wait until the bot has acknowledged everything that Telegram had for it."""
         await until(lambda: not self.telegram.cloud.updates.pending())
 
-    async def recorded(self, payments: int) -> None:
-        """Wait until so many payments came in this process, and are acknowledged."""
+    async def recorded(self, payments: int, *, acknowledged: bool = True) -> None:
+        """Wait until so many payments and refunds came in this process, and are acknowledged."""
         await until(lambda: self.brought.count >= payments)
-        await self.settled()
+        if acknowledged:
+            await self.settled()
+
+    def payment(
+        self, user: SandboxUser, invoice: Invoice, charge_id: str, *, is_refunded: bool = False, days_ago: int = 0
+    ) -> StarPayment:
+        """What Telegram would tell."""
+        return StarPayment(
+            charge_id=charge_id,
+            user_id=user.id,
+            currency="XTR",
+            amount=STARS,
+            payload=invoice.id,
+            at=self.stores.clock.now - timedelta(days=days_ago),
+            is_refunded=is_refunded,
+        )
 
     async def told(self) -> list[tuple[str, str]]:
         return [(one.kind, one.notice.state) for one in await self.stores.told()]
 
 
-def paid_by(user: SandboxUser, invoice: Invoice, charge_id: str = "c1", **fields: object) -> StarPayment:
-    """Somebody's payment as Telegram tells it."""
-    payment = StarPayment(
-        charge_id=charge_id,
-        user_id=user.id,
-        currency="XTR",
-        amount=int(invoice.amount),
-        payload=invoice.id,
-        at=datetime.now(UTC),
+def invoice_for(user_id: int, invoice_id: str) -> Invoice:
+    """For a month, long expired."""
+    return Invoice(
+        id=invoice_id,
+        user_id=user_id,
+        plan=MONTH.plan,
+        days=MONTH.days,
+        price_usd=MONTH.price_usd,
+        method="stars",
+        asset="XTR",
+        amount=Decimal(STARS),
+        created_at=START - timedelta(days=40),
+        expires_at=START - timedelta(days=39),
     )
-    return replace_in(payment, fields)
-
-
-def replace_in(payment: StarPayment, fields: dict[str, object]) -> StarPayment:
-    return StarPayment(**({name: getattr(payment, name) for name in payment.__struct_fields__} | fields))  # type: ignore[arg-type]
 
 
 async def until(condition: Callable[[], bool], *, within_s: float = 10.0) -> None:
@@ -157,3 +174,14 @@ async def customer(telegram: TelegramSandbox, name: str = "Ann", stars: int = 10
 
 def texts_of(user: SandboxUser) -> Sequence[str]:
     return [message["text"] for message in user.messages if message["from"] is not user.person and "text" in message]
+
+
+def money_of(payer: SandboxUser, payment: JsonObject, kind: str = "successful_payment") -> JsonObject:
+    """A service message about a payment, whoever agreed to it."""
+    return {
+        "message_id": 1_000,
+        "date": int(time.time()),
+        "chat": payer.chat.card,
+        "from": payer.person,
+        kind: payment | {"provider_payment_charge_id": ""},
+    }

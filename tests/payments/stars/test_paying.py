@@ -16,7 +16,7 @@ from sandbox.telegram.stars.faults import StarFault, StarFaultChange
 from services.payments.stars import OPEN_FOR
 from tests.faults.proxy import FaultProxy
 from tests.payments.ledger_kit import Clock
-from tests.payments.stars.kit import MONTH, STARS, TEXT, YEAR, Shop, customer, shop_on, texts_of, until
+from tests.payments.stars.kit import MONTH, STARS, TEXT, YEAR, Shop, customer, money_of, shop_on, texts_of, until
 
 
 async def test_a_year_is_paid_once(shop: Shop, ann: SandboxUser, clock: Clock) -> None:
@@ -205,23 +205,13 @@ async def test_money_that_fits_nothing_is_recorded_and_its_payer_told_once(
 ) -> None:
     """Whatever the bot answered before: Telegram says that it was paid."""
     anns = await shop.stars.open(ann.id, MONTH)
+    paid = {"currency": "XTR", "total_amount": STARS, "invoice_payload": anns.id, "telegram_payment_charge_id": "c9"}
     for _ in range(2):
-        telegram.cloud.publish("message", service_message(ben, payload=anns.id))
+        telegram.cloud.publish("message", money_of(ben, paid))
     await until(lambda: bool(texts_of(ben)))
-    await shop.settled()
+    await shop.recorded(2)
     [unmatched] = await shop.stores.ledger.unmatched()
     assert (unmatched.arrival.amount, unmatched.note) == (STARS, f"from {ben.id} for {anns.id}")
     assert await shop.keys(ann) == await shop.keys(ben) == []
     [told] = texts_of(ben)
     assert "fit no invoice of yours" in told
-
-
-def service_message(payer: SandboxUser, *, payload: str) -> dict[str, object]:
-    paid = {"currency": "XTR", "total_amount": STARS, "invoice_payload": payload, "telegram_payment_charge_id": "c9"}
-    return {
-        "message_id": 1_000,
-        "date": 1_764_000_000,
-        "chat": payer.chat.card,
-        "from": payer.person,
-        "successful_payment": paid | {"provider_payment_charge_id": ""},
-    }
