@@ -14,6 +14,7 @@ from fastapi import APIRouter, HTTPException, Request, Response
 from starlette.requests import ClientDisconnect
 
 from managers.telegram.updates import read_json, webhook_secret
+from runtime.errors import TransientError
 
 log = structlog.get_logger(__name__)
 
@@ -29,7 +30,8 @@ class TelegramWebhook:
     """`feed` queues an update and returns; `secret` is what setWebhook was given.
 
     Telegram repeats an update until it gets a 2xx, so one whose id was seen is answered and not fed again, and while
-    this process handles none (`is_open`) each is sent away with a 503.
+    this process handles none (`is_open`) each is sent away with a 503. So is one for which `feed` raises a
+    `TransientError`, and one that comes again meanwhile.
     """
 
     def __init__(
@@ -43,7 +45,8 @@ class TelegramWebhook:
         self._secret = webhook_secret(secret).encode()
         self._feed = feed
         self._is_open = is_open
-        self._seen: OrderedDict[int, None] = OrderedDict()
+        self._seen: OrderedDict[int, bool] = OrderedDict()
+        """By id, whether it was taken: before that it is on its way."""
         self._refused = 0
         self._logged_at = -_LOGGED_EACH_S
         self.path = path
@@ -68,15 +71,23 @@ class TelegramWebhook:
         if update_id is None:
             raise self._refusal(HTTPStatus.BAD_REQUEST, "body")
         if update_id not in self._seen:
-            self._seen[update_id] = None  # before the wait below, during which Telegram may repeat it
-            try:
-                await self._feed(update)
-            except BaseException:
-                del self._seen[update_id]
-                raise
-            if len(self._seen) > _REMEMBERED_UPDATES:
-                self._seen.popitem(last=False)
+            await self._take(update, update_id)
+        elif not self._seen[update_id]:
+            raise HTTPException(HTTPStatus.SERVICE_UNAVAILABLE)
         return Response()
+
+    async def _take(self, update: dict[str, Any], update_id: int) -> None:
+        self._seen[update_id] = False  # before the wait below, during which Telegram may repeat it
+        try:
+            await self._feed(update)
+        except BaseException as error:
+            self._seen.pop(update_id, None)
+            if isinstance(error, TransientError):
+                raise HTTPException(HTTPStatus.SERVICE_UNAVAILABLE) from error
+            raise
+        self._seen[update_id] = True
+        if len(self._seen) > _REMEMBERED_UPDATES:
+            self._seen.popitem(last=False)
 
     def _refusal(self, status: HTTPStatus, reason: str) -> HTTPException:
         """Count and log a request that is refused, not every one of many: anybody can send some."""

@@ -6,7 +6,7 @@ meet. What is left of one plan when another is bought goes on in the new one, at
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Final
@@ -17,12 +17,14 @@ from domain.payments.plans import FREE, TRIAL
 
 GRACE: Final = timedelta(days=2)
 """After the end of what was paid for: everything goes on, and the person is told."""
+REFUND: Final = "refund:"
 _DAY_S: Final = 86_400
 
 
 class Entitlement(Struct, frozen=True, kw_only=True, omit_defaults=True):
     key: str
-    """What it was given for, once: `trial`, `invoice:<id>`, `stars:<charge id>`, `admin:<id>`."""
+    """What it was given for, once: `trial`, `invoice:<id>`, `stars:<charge id>`, `admin:<id>`;
+    what is taken back has `refund:` before the key of what was given."""
     plan: str
     days: int
     """Below zero: taken back (a refund)."""
@@ -57,9 +59,20 @@ def standing_of(entitlements: Iterable[Entitlement]) -> DatabaseStatus:
     """Add up what somebody was given, each once, in the order of time."""
     given = {one.key: one for one in entitlements}
     standing = DatabaseStatus()
-    for one in sorted(given.values(), key=lambda one: (one.at, one.key)):
+    for one in sorted(given.values(), key=lambda one: _order(one, given)):
         standing = _add(standing, one)
     return standing
+
+
+def refund_key(key: str) -> str:
+    """Return under which key something is taken back."""
+    return REFUND + key
+
+
+def _order(one: Entitlement, given: Mapping[str, Entitlement]) -> tuple[datetime, bool, str]:
+    """Nothing is taken back before it is given, whatever the clocks of two processes said."""
+    back = given.get(one.key.removeprefix(REFUND)) if one.days < 0 else None
+    return max(one.at, back.at) if back else one.at, one.days < 0, one.key
 
 
 def _add(standing: DatabaseStatus, given: Entitlement) -> DatabaseStatus:

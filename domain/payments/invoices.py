@@ -101,6 +101,8 @@ def assess(
     `rate_usd`: what the coin costs now, for what comes late; `None`: not known, so nothing late is taken.
     """
     known = _once(arrivals)
+    if invoice.method == "stars":
+        return _by_charge(invoice, known, now)
     of_asset = [one for one in known if one.asset == invoice.asset]
     final = [one for one in of_asset if one.stage == "final" and not one.refunded]
     pending = [one for one in of_asset if one.stage != "final" and not one.refunded and not _is_gone(invoice, one, now)]
@@ -124,6 +126,23 @@ def assess(
         excess=excess,
         is_due=is_due,
         needs_admin=stranded or bool(foreign) or (is_due and excess > tolerance),
+    )
+
+
+def _by_charge(invoice: Invoice, known: list[Arrival], now: datetime) -> Assessment:
+    """Stars: every charge pays for the same again, however late it comes."""
+    paid = [one for one in known if not one.refunded]
+    state: State = "expired" if now > invoice.expires_at else "open"
+    if known:
+        state = "paid" if paid else "refunded"
+    return Assessment(
+        state=state,
+        received=sum((one.amount for one in paid), Decimal(0)),
+        pending=Decimal(0),
+        missing=Decimal(0) if paid else invoice.amount,
+        excess=Decimal(0),
+        is_due=bool(paid),
+        needs_admin=False,
     )
 
 

@@ -25,8 +25,10 @@ from telegram.ext import (
 )
 
 from domain.delivery.messages import Message
+from domain.payments.stars import PreCheckout
 from handlers.conversation.base import BotBase, GroupChat, Turn
 from handlers.conversation.routing import CommandRoute, Routes, collect
+from managers.telegram.payment_lane import Money
 from managers.telegram.updates import Excess
 from runtime.errors import DeliveryError, FloodError, RecipientGoneError, TransientError, UserFacingError
 from texts.markup import MAX_CALLBACK_ANSWER_UTF16, Html, cut, to_plain
@@ -65,6 +67,8 @@ class Dispatcher:
         application.add_handler(ChatMemberHandler(self._membership, ChatMemberHandler.MY_CHAT_MEMBER))
         application.add_handler(MessageHandler(PRIVATE_MESSAGE & ~filters.StatusUpdate.ALL, self._said))
         application.add_handler(TypeHandler(Excess, self._hurried))
+        application.add_handler(TypeHandler(PreCheckout, self._checked_out))
+        application.add_handler(TypeHandler(Money, self._paid))
         application.add_error_handler(self._failed)
 
     def _command(self, route: CommandRoute) -> Callable[[Update, Context], Coroutine[Any, Any, None]]:
@@ -110,6 +114,30 @@ class Dispatcher:
         if turn and change and route:
             reachable = change.new_chat_member.status not in _GONE
             await getattr(self._bot, route.method)(turn, reachable)
+
+    async def _checked_out(self, query: PreCheckout, _context: Context) -> None:
+        if self.routes.checkout:
+            await getattr(self._bot, self.routes.checkout.method)(query)
+
+    async def _paid(self, money: Money, _context: Context) -> None:
+        """Acknowledge what is written down; what cannot be now comes again by itself."""
+        route, paid = self.routes.payment, money.payment
+        message: Message | None = None
+        try:
+            if route is None:
+                log.error("payment_unexpected", charge=paid.charge_id, user_id=paid.user_id)
+            else:
+                message = await getattr(self._bot, route.method)(paid)
+        except TransientError as error:
+            log.warning("payment_postponed", charge=paid.charge_id, user_id=paid.user_id, reason=str(error))
+            return
+        except Exception:
+            # It would fail again and hold up all the others; the reconciliation names it.
+            log.exception("payment_failed", charge=paid.charge_id, user_id=paid.user_id)
+        money.acknowledge()
+        if message:
+            turn = Turn(user_id=paid.user_id, chat_id=paid.user_id, name="", language=paid.language)
+            await self._apologise(turn, message)
 
     async def _hurried(self, excess: Excess, _context: Context) -> None:
         """Say that something was left out, once for all that was.

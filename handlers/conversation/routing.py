@@ -18,6 +18,8 @@ from typing import Any, TypeVar
 from msgspec import Struct
 
 from domain.buttons.data import CallbackData
+from domain.delivery.messages import Message
+from domain.payments.stars import PreCheckout, StarPayment
 from handlers.conversation.base import BotBase, Turn
 from runtime.errors import FatalError
 from texts.renderer import FALLBACK_LANGUAGE, Texts
@@ -33,6 +35,10 @@ InputMethod = Callable[[Bot, Turn, str], Coroutine[Any, Any, None]]
 """Gets the payload that was stored with the question."""
 MembershipMethod = Callable[[Bot, Turn, bool], Coroutine[Any, Any, None]]
 """Gets whether the bot may still write to the chat."""
+CheckoutMethod = Callable[[Bot, PreCheckout], Coroutine[Any, Any, None]]
+"""Answers by itself, without anything that takes long."""
+PaymentMethod = Callable[[Bot, StarPayment], Coroutine[Any, Any, Message | None]]
+"""Returns when it is written down, with what is to be said to who paid. Otherwise it raises a `TransientError`."""
 
 _ROUTE = "__route__"
 _COMMAND = re.compile(r"[a-z0-9_]{1,32}")
@@ -68,7 +74,15 @@ class OtherwiseRoute(Struct, frozen=True, kw_only=True):
     method: str
 
 
-Route = CommandRoute | CallbackRoute | InputRoute | MembershipRoute | OtherwiseRoute
+class CheckoutRoute(Struct, frozen=True, kw_only=True):
+    method: str
+
+
+class PaymentRoute(Struct, frozen=True, kw_only=True):
+    method: str
+
+
+Route = CommandRoute | CallbackRoute | InputRoute | MembershipRoute | OtherwiseRoute | CheckoutRoute | PaymentRoute
 
 
 def command(
@@ -106,6 +120,16 @@ def membership(method: MembershipMethod[Bot]) -> MembershipMethod[Bot]:
     return _marked(method, MembershipRoute(method=_name(method)))
 
 
+def checkout(method: CheckoutMethod[Bot]) -> CheckoutMethod[Bot]:
+    """Mark what says whether somebody may pay."""
+    return _marked(method, CheckoutRoute(method=_name(method)))
+
+
+def payment(method: PaymentMethod[Bot]) -> PaymentMethod[Bot]:
+    """Mark what writes down that somebody has paid, or was paid back."""
+    return _marked(method, PaymentRoute(method=_name(method)))
+
+
 def otherwise(method: TurnMethod[Bot]) -> TurnMethod[Bot]:
     """Mark what answers a message that nothing else answers."""
     return _marked(method, OtherwiseRoute(method=_name(method)))
@@ -120,6 +144,8 @@ class Routes(Struct, frozen=True, kw_only=True):
     """By kind."""
     membership: MembershipRoute | None
     otherwise: OtherwiseRoute | None
+    checkout: CheckoutRoute | None
+    payment: PaymentRoute | None
 
     def commands_for(self, *, admin: bool) -> tuple[CommandRoute, ...]:
         """List what this person may use: everybody's commands first, then those of an admin."""
@@ -156,6 +182,8 @@ def collect(bot_class: type[BotBase]) -> Routes:
         inputs={route.kind: route for route in routes if isinstance(route, InputRoute)},
         membership=next((route for route in routes if isinstance(route, MembershipRoute)), None),
         otherwise=next((route for route in routes if isinstance(route, OtherwiseRoute)), None),
+        checkout=next((route for route in routes if isinstance(route, CheckoutRoute)), None),
+        payment=next((route for route in routes if isinstance(route, PaymentRoute)), None),
     )
 
 
@@ -181,7 +209,7 @@ def _address(route: Route) -> str:
             return route.data.prefix
         case InputRoute():
             return route.kind
-        case MembershipRoute() | OtherwiseRoute():
+        case MembershipRoute() | OtherwiseRoute() | CheckoutRoute() | PaymentRoute():
             return ""
 
 

@@ -61,6 +61,10 @@ class _ChatMember(Struct):
     status: str
 
 
+class _StarTransactions(Struct):
+    transactions: list[msgspec.Raw]
+
+
 class _Parameters(Struct):
     retry_after: Annotated[float, Meta(ge=0, le=_MAX_RETRY_AFTER_S)] | None = None
     migrate_to_chat_id: int | None = None
@@ -92,6 +96,8 @@ _RESULTS: dict[str, Any] = {
     # Each update is read by itself later: one that cannot be costs only itself.
     "getUpdates": list[msgspec.Raw],
     "getChatMember": _ChatMember,
+    "createInvoiceLink": str,
+    "getStarTransactions": _StarTransactions,
 }
 """What each method gives; of any other, whatever is there."""
 

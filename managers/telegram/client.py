@@ -184,11 +184,11 @@ class TelegramManager:
     async def _stop_application(self) -> None:
         try:
             async with asyncio.timeout(_DRAIN_TIMEOUT_S):
-                await self.queue.drained()
+                await self.inbox.drained()
         except TimeoutError:
             log.warning("updates_abandoned", after_s=_DRAIN_TIMEOUT_S, updates=len(self.queue))
         finally:
-            await self.queue.close()
+            await self.inbox.close()
             if self.application.running:
                 await self.application.stop()
             await self.application.shutdown()
@@ -326,8 +326,9 @@ class TelegramManager:
             raise TransientError(f"Telegram's word about the webhook cannot be read: {error}") from error
 
     async def feed_update(self, update: dict[str, Any]) -> None:
-        """Queue an update that came by webhook. An unreadable one is dropped, or it would come for ever."""
+        """Queue what came by webhook, unless it is unreadable. `TransientError`: money that is not written down yet."""
         self.inbox.take(update, self._bot)
+        await self.inbox.written(update)
 
     def health(self) -> TelegramHealth:
         connected = self.application.running

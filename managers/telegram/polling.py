@@ -35,6 +35,8 @@ _MAX_FAILING_PAUSE_S: Final = 5.0
 _FLOOD_SLACK_S: Final = 0.5
 _TOO_SOON_S: Final = 0.5
 """A long poll without updates is not answered sooner."""
+_WRITTEN_WITHIN_S: Final = 0.5
+"""Mostly a payment is written down sooner. After that everybody else goes on, as far as one page reaches beyond it."""
 _PAGE: Final = 100
 """Updates that Telegram gives at most."""
 
@@ -100,7 +102,8 @@ class Polling:
 
     async def confirm(self) -> None:
         """Tell Telegram what has come, so that it does not come again; without fail but not for ever."""
-        offset, self._offset = self._offset, None
+        offset = self._confirmable()
+        self._offset = None
         if offset is None:
             return
         try:
@@ -168,9 +171,11 @@ class Polling:
         await self._bot.delete_webhook(drop_pending_updates=False)
 
     async def _poll(self) -> None:
+        await self._inbox.payments.settled(within_s=_WRITTEN_WITHIN_S)
         asked_at = self._clock()
+        offset = self._confirmable()
         limit = None if self._limit == _PAGE else self._limit
-        page = await self._ask(self._offset, timeout_s=POLL_TIMEOUT_S, limit=limit)
+        page = await self._ask(offset, timeout_s=POLL_TIMEOUT_S, limit=limit)
         if not isinstance(page, list):
             raise TransientError("Telegram answered getUpdates with no list")
         items = cast("list[object]", page)
@@ -179,13 +184,21 @@ class Polling:
             self._page_at = self._clock()
             self._pause_s = _FIRST_PAUSE_S if self._page_at - asked_at < _TOO_SOON_S else 0.0
             return
-        new = self._take(items)
-        self._offset = next_offset(items, self._offset)
-        if new:
+        new, is_held = self._take(items), offset != self._offset
+        self._offset = next_offset(items, offset)
+        if is_held:
+            self._page_at = self._clock()
+            self._pause_s = 0.0 if new else _WRITTEN_WITHIN_S
+        elif new:
             self._page_at = self._clock()
             self._pause_s = 0.0
         else:
             self._pause_s = min(_MAX_FAILING_PAUSE_S, max(_FIRST_PAUSE_S, self._pause_s * _GROWTH))
+
+    def _confirmable(self) -> int | None:
+        """Return what to ask for next: nothing beyond a payment that is not written down, which so comes again."""
+        unwritten = self._inbox.payments.first_unwritten
+        return self._offset if self._offset is None or unwritten is None else min(self._offset, unwritten)
 
     def _take(self, items: list[object]) -> int:
         """Take a page in; returns how many of it surely had not come before."""

@@ -14,6 +14,9 @@ import structlog
 from msgspec import Struct
 from telegram import Bot, Update
 
+from domain.payments.stars import PreCheckout, StarPayment
+from managers.telegram.payment_lane import PaymentLane
+from managers.telegram.star_updates import read_money
 from managers.telegram.update_queue import Origin, UpdateQueue
 from runtime.errors import FatalError
 
@@ -141,7 +144,8 @@ def _id_within(text: str) -> str | None:
 class UpdateInbox:
     """Takes updates in as they are brought: each once, and none at the cost of another.
 
-    `handle` is given an `Update`, or an `Excess`, when its turn has come.
+    `handle` is given an `Update`, or an `Excess`, when its turn has come; at once a `PreCheckout`, or a `Money` until
+    it is acknowledged.
     """
 
     def __init__(
@@ -155,6 +159,7 @@ class UpdateInbox:
         self._handle = handle
         self._clock = clock
         self._seen: OrderedDict[int, None] = OrderedDict()
+        self.payments = PaymentLane(handle)
         self._logged_at = -_LOGGED_EACH_S
         self._logged = 0
         self._unread_people: set[int] = set()
@@ -172,12 +177,37 @@ class UpdateInbox:
         person = 0
         try:
             content = _content(item)
+            if money := read_money(content):
+                self._take_money(content["update_id"], money)
+                return True
             origin = _origin(content)
             person = origin.person
             self._take(content, origin, bot)
         except Exception as error:  # noqa: BLE001 -- the library raises whatever a missing or misshapen field makes it
             self._drop(error, item, person)
         return True
+
+    async def written(self, item: object) -> None:
+        """Return when an update may be acknowledged: at once, unless it tells of money. `TransientError`: not yet."""
+        update_id = identified(item)
+        if update_id is not None:
+            await self.payments.written(update_id)
+
+    async def drained(self) -> None:
+        """Return when everything that was taken is handled."""
+        await self.payments.drained()
+        await self._queue.drained()
+
+    async def close(self) -> None:
+        """Give up what is left."""
+        await self.payments.close()
+        await self._queue.close()
+
+    def _take_money(self, update_id: int, money: PreCheckout | StarPayment) -> None:
+        if isinstance(money, PreCheckout):
+            self.payments.ask(money)
+        else:
+            self.payments.write(update_id, money)
 
     def _take(self, content: dict[str, Any], origin: Origin, bot: Bot) -> None:
         if self._queue.admits(origin):

@@ -9,7 +9,7 @@ from typing import Final
 from domain.delivery.messages import Button, Message
 from domain.delivery.policy import Rules
 from domain.delivery.quiet import zone_of
-from domain.payments.amounts import show
+from domain.payments.amounts import STARS, show
 from domain.subscribers.subscriber import Subscriber
 from managers.telegram.rate_limiter import Lane
 from services.delivery.composing import Composed, Composer
@@ -61,7 +61,7 @@ class PaymentComposer(Composer):
             id=notice.invoice_id,
             plan=self._texts.label("plan", notice.plan, language),
             days=notice.days,
-            asset=notice.asset,
+            asset="Stars" if notice.asset == STARS.code else notice.asset,
             amount=show(notice.amount),
             received=show(notice.received),
             pending=show(notice.pending),

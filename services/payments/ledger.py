@@ -21,8 +21,9 @@ import msgspec
 import structlog
 from msgspec import Struct
 
+from domain.payments.crediting import entitlement_for, invoice_key, is_more
 from domain.payments.entitlements import Entitlement, standing_of
-from domain.payments.invoices import LATE_COUNTS, STAGES, Arrival, Assessment, Invoice, assess
+from domain.payments.invoices import LATE_COUNTS, Arrival, Assessment, Invoice, assess
 from domain.stored.outgoing import Envelope
 from domain.stored.payments import ArrivalRecord, EntitlementRecord, InvoiceFile, SourceCursor
 from domain.subscribers.partitions import partition_of
@@ -116,18 +117,19 @@ class Ledger:
 
     async def find(self, invoice_id: str) -> InvoiceFile | None:
         """Return an invoice with what is known of it. Raises `RedisUnavailableError`."""
-        reads: list[Command] = [("GET", keys.INVOICE.of(invoice_id)), ("HGETALL", keys.ARRIVALS.of(invoice_id))]
-        reads.append(("GET", keys.INVOICE_VERSION.of(invoice_id)))
+        reads: list[Command] = [("GETEX", keys.INVOICE.of(invoice_id), "EX", keys.KEPT_S)]
+        reads += [("HGETALL", keys.ARRIVALS.of(invoice_id)), ("GET", keys.INVOICE_VERSION.of(invoice_id))]
         document, fields, version = await self._redis.transaction(reads)
         if not isinstance(document, bytes):
             return None
         invoice = msgspec.json.decode(document, type=Invoice)
         records = [_decoded_arrival(record) for record in _values(fields)]
-        given = await self._redis.hget(keys.ENTITLEMENTS.of(invoice.user_id), entitlement_key(invoice))
+        given = await self._redis.hget(keys.ENTITLEMENTS.of(invoice.user_id), invoice_key(invoice))
+        paid_by_charge = invoice.method == "stars" and any(not record.arrival.refunded for record in records)
         return InvoiceFile(
             invoice=invoice,
             arrivals=tuple(record.arrival for record in records),
-            is_credited=given is not None,
+            is_credited=given is not None or paid_by_charge,
             version=int(version) if isinstance(version, bytes) else 0,
         )
 
@@ -168,6 +170,13 @@ class Ledger:
         """Return the id of the invoice that an arrival counts for; `None`: for none yet, or it is not known."""
         found = await self._redis.get(keys.RECEIPT.of(arrival_key))
         return None if found is None or found.decode() == NOTHING else found.decode()
+
+    async def record_of(self, arrival_key: str) -> ArrivalRecord | None:
+        """Return what is recorded of an arrival, whatever it counts for."""
+        counts_for = await self._redis.get(keys.RECEIPT.of(arrival_key))
+        listed = keys.ARRIVALS.of(counts_for.decode()) if counts_for and counts_for != b"-" else keys.UNMATCHED.of()
+        found = await self._redis.hget(listed, arrival_key)
+        return None if found is None else _decoded_arrival(found)
 
     async def of_person(self, user_id: int, count: int = 20) -> list[InvoiceFile]:
         """Return the person's invoices, the latest first."""
@@ -211,6 +220,9 @@ class Ledger:
         """Return what became of it; `None`: somebody else wrote meanwhile."""
         arrival, now = record.arrival, self._clock()
         if file is None:
+            listed = await self.record_of(arrival.key)
+            if listed and record.settled_by is None and not is_more(arrival, listed.arrival):
+                return Outcome(file=None, assessment=None, is_new=False, credited=False)
             reply = await self._write(record, None, [], is_done=False, version=None)
             return Outcome(file=None, assessment=None, is_new=reply == "recorded", credited=False)
         invoice = file.invoice
@@ -223,7 +235,7 @@ class Ledger:
         arrival = arrival if known is None or is_more(arrival, known) else known
         arrivals = (*(one for one in file.arrivals if one.key != arrival.key), arrival)
         after = assess(invoice, arrivals, now, credited=file.is_credited or settled, rate_usd=rate_usd)
-        entitlement = entitlement_for(invoice, now) if after.is_due and not file.is_credited else None
+        entitlement = entitlement_for(invoice, arrival, known, after, now, credited=file.is_credited)
         until = await self._until(invoice.user_id, entitlement) if entitlement else None
         seen = msgspec.structs.replace(
             file, arrivals=arrivals, is_credited=after.is_due, version=file.version + 1, until=until
@@ -334,26 +346,6 @@ class Ledger:
 
 def amount_key(asset: str, amount: Decimal) -> str:
     return keys.INVOICE_BY.of("amount", f"{asset} {amount.normalize():f}")
-
-
-def entitlement_key(invoice: Invoice) -> str:
-    """An invoice is credited once, whatever comes for it."""
-    return f"invoice:{invoice.id}"
-
-
-def entitlement_for(invoice: Invoice, now: datetime) -> Entitlement:
-    return Entitlement(
-        key=entitlement_key(invoice), plan=invoice.plan, days=invoice.days, price_usd=invoice.price_usd, at=now
-    )
-
-
-def is_more(arrival: Arrival, known: Arrival) -> bool:
-    """Whether a report says more of an arrival than is known: it goes on, grows, or is taken back."""
-    return _known_of(arrival) > _known_of(known)
-
-
-def _known_of(one: Arrival) -> tuple[bool, int, Decimal]:
-    return one.refunded, STAGES.index(one.stage), one.amount
 
 
 def _given(entitlement: Entitlement, user_id: int, record: bytes) -> dict[str, object]:

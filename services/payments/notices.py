@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from domain.payments.entitlements import Entitlement
 from domain.payments.invoices import Assessment, State
@@ -51,6 +52,8 @@ class PaymentNotices:
     def about(
         self, file: InvoiceFile, before: Assessment, after: Assessment, entitlement: Entitlement | None
     ) -> Sequence[Envelope]:
+        if entitlement is not None and file.invoice.method == "stars":
+            return [self._of_charge(file, after, entitlement)]
         if entitlement is not None:
             return [self._envelope(RECEIPT, "paid", file, after)]
         amounts = (after.received, after.pending)
@@ -60,6 +63,11 @@ class PaymentNotices:
         if after.needs_admin and not before.needs_admin:
             return [self._envelope(PAYMENT, "admin", file, after)]
         return []
+
+    def _of_charge(self, file: InvoiceFile, after: Assessment, entitlement: Entitlement) -> Envelope:
+        """Each charge of an invoice in Stars is told by itself."""
+        kind, state = (RECEIPT, "paid") if entitlement.days > 0 else (PAYMENT, "refunded")
+        return self._envelope(kind, entitlement.key, file, replace(after, state=state, received=file.invoice.amount))
 
     def _envelope(self, kind: str, step: str, file: InvoiceFile, stands: Assessment) -> Envelope:
         invoice = file.invoice

@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from random import Random
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -69,6 +70,12 @@ def test_a_refund_takes_days_back() -> None:
     back = Entitlement(key="refund:a", plan="pro", days=-30, at=START + 10 * DAY)
     standing = standing_of([bought("a", "pro", 30, "29"), back])
     assert standing.until == START + 10 * DAY
+
+
+@pytest.mark.parametrize("earlier", [timedelta(0), timedelta(seconds=3), 5 * DAY])
+def test_nothing_is_taken_back_before_it_is_given(earlier: timedelta) -> None:
+    back = Entitlement(key="refund:stars:a", plan="pro", days=-30, at=START - earlier)
+    assert standing_of([bought("stars:a", "pro", 30, "29"), back]).until == START
 
 
 @given(st.lists(entitlements, max_size=8), st.randoms())

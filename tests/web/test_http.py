@@ -11,7 +11,7 @@ import aiohttp
 import pytest
 from prometheus_client import CollectorRegistry, Counter
 
-from runtime.errors import FatalError
+from runtime.errors import FatalError, TransientError
 from web.app import create_app
 from web.server import HttpServer
 from web.telegram_webhook import TelegramWebhook
@@ -29,6 +29,8 @@ class Site:
     fed: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     failing: list[Exception] = field(default_factory=list[Exception])
     is_open: bool = True
+    hold: asyncio.Event | None = None
+    holding: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def report(self) -> dict[str, object]:
         return self.health
@@ -36,6 +38,9 @@ class Site:
     async def feed(self, update: dict[str, Any]) -> None:
         if self.failing:
             raise self.failing.pop()
+        if self.hold:
+            self.holding.set()
+            await self.hold.wait()
         self.fed.append(update)
 
     async def bring(self, body: object, secret: str | None = SECRET) -> int:
@@ -102,6 +107,23 @@ async def test_an_update_is_fed_once(site: Site) -> None:
 async def test_an_update_that_could_not_be_queued_may_come_again(site: Site) -> None:
     site.failing.append(RuntimeError("no room"))
     assert await site.bring(UPDATE) == 500
+    assert await site.bring(UPDATE) == 200
+    assert site.fed == [UPDATE]
+
+
+async def test_what_cannot_be_written_down_now_may_come_again(site: Site) -> None:
+    site.failing.append(TransientError("not now"))
+    assert [await site.bring(UPDATE) for _ in range(3)] == [503, 200, 200]
+    assert site.fed == [UPDATE]
+
+
+async def test_an_update_that_comes_again_while_it_is_taken_is_not_confirmed(site: Site) -> None:
+    site.hold = asyncio.Event()
+    bringing = asyncio.create_task(site.bring(UPDATE))
+    await site.holding.wait()
+    assert await site.bring(UPDATE) == 503
+    site.hold.set()
+    assert await bringing == 200
     assert await site.bring(UPDATE) == 200
     assert site.fed == [UPDATE]
 

@@ -1,0 +1,130 @@
+"""Telegram Stars: what Telegram says of them, when an invoice may be paid, and where its book differs from ours."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from decimal import Decimal
+from typing import Final, Literal
+
+from msgspec import Struct
+
+from domain.payments.amounts import STARS
+from domain.payments.invoices import Arrival, Invoice
+
+PERIOD_S: Final = 2_592_000
+"""The one period that Telegram renews after: 30 days."""
+PREFIX: Final = "stars:"
+
+Refusal = Literal["unknown", "paid", "expired", "unavailable"]
+"""Why nobody may pay now. `unknown` is also said where somebody asks for what is not theirs."""
+
+
+class PreCheckout(Struct, frozen=True, kw_only=True):
+    """Somebody is about to pay, and Telegram asks whether they may."""
+
+    query_id: str
+    user_id: int
+    language: str
+    currency: str
+    amount: int
+    """In the smallest unit of the currency."""
+    payload: str
+
+
+class StarPayment(Struct, frozen=True, kw_only=True):
+    """Telegram has moved money: to the bot, or back."""
+
+    charge_id: str
+    user_id: int
+    """Who paid."""
+    language: str = ""
+    currency: str
+    amount: int
+    payload: str
+    at: datetime
+    """By Telegram's clock."""
+    is_refunded: bool = False
+    is_recurring: bool = False
+
+    @property
+    def key(self) -> str:
+        return arrival_key(self.charge_id)
+
+    def as_arrival(self) -> Arrival:
+        return Arrival(
+            key=self.key, asset=self.currency, amount=Decimal(self.amount), at=self.at, refunded=self.is_refunded
+        )
+
+
+def arrival_key(charge_id: str) -> str:
+    return PREFIX + charge_id
+
+
+def refusal(query: PreCheckout, invoice: Invoice | None, arrivals: Iterable[Arrival], now: datetime) -> Refusal | None:
+    """Return why the invoice may not be paid by who asks; `None`: it may."""
+    if invoice is None or not _is_for(invoice, query):
+        return "unknown"
+    if any(not one.refunded for one in arrivals):
+        return "paid"
+    return "expired" if now > invoice.expires_at else None
+
+
+def fits(payment: StarPayment, invoice: Invoice | None) -> bool:
+    """Whether a payment is what this person was asked for. How often it was paid and how late does not matter."""
+    return invoice is not None and _is_for(invoice, payment)
+
+
+def _is_for(invoice: Invoice, asked: PreCheckout | StarPayment) -> bool:
+    return (
+        invoice.method == "stars"
+        and invoice.id == asked.payload
+        and invoice.user_id == asked.user_id
+        and invoice.asset == asked.currency == STARS.code
+        and invoice.amount == asked.amount
+    )
+
+
+class Difference(Struct, frozen=True, kw_only=True):
+    """Something that Telegram and the ledger do not agree on."""
+
+    what: Literal["not_recorded", "refund_not_recorded", "amount", "not_at_telegram", "refund_not_at_telegram"]
+    charge_id: str
+    telegram: StarPayment | None
+    """As Telegram has it; of a refund, the refund."""
+    recorded: Arrival | None
+
+
+def differences(told: Iterable[StarPayment], recorded: Mapping[str, Arrival]) -> list[Difference]:
+    """Compare what Telegram tells of a time with what is recorded of it, by the key of the arrival."""
+    payments: dict[str, StarPayment] = {}
+    refunds: dict[str, StarPayment] = {}
+    for one in told:
+        (refunds if one.is_refunded else payments)[one.key] = one
+    found = [_judged(key, payments.get(key), refunds.get(key), recorded.get(key)) for key in {**payments, **refunds}]
+    found += [
+        Difference(what="not_at_telegram", charge_id=key.removeprefix(PREFIX), telegram=None, recorded=one)
+        for key, one in recorded.items()
+        if key not in payments and key not in refunds
+    ]
+    return [difference for difference in found if difference]
+
+
+def _judged(
+    key: str, payment: StarPayment | None, refund: StarPayment | None, recorded: Arrival | None
+) -> Difference | None:
+    def difference(
+        what: Literal["not_recorded", "refund_not_recorded", "amount", "refund_not_at_telegram"],
+    ) -> Difference:
+        charge_id = key.removeprefix(PREFIX)
+        return Difference(what=what, charge_id=charge_id, telegram=refund or payment, recorded=recorded)
+
+    if recorded is None:
+        return difference("not_recorded")
+    if any(one and one.amount != recorded.amount for one in (payment, refund)):
+        return difference("amount")
+    if refund and not recorded.refunded:
+        return difference("refund_not_recorded")
+    if recorded.refunded and not refund:
+        return difference("refund_not_at_telegram")
+    return None
