@@ -19,6 +19,8 @@ PRICE_HOLDS: Final = timedelta(minutes=20)
 """For so long an amount is what the price is worth."""
 LATE_COUNTS: Final = timedelta(days=7)
 """What comes so long after that is settled by an admin, whatever it is."""
+FORKED_AFTER: Final = timedelta(minutes=5)
+"""What a chain has confirmed is final in seconds; what is not so long after is not in the chain any more."""
 RATE_MAY_FALL: Final = Decimal("0.02")
 """A late payment is taken as long as the coin has lost no more of its worth since."""
 
@@ -27,7 +29,7 @@ State = Literal[
 ]
 Stage = Literal["seen", "confirming", "final"]
 """What is known of an arrival: somebody says so, most of the network says so, it cannot be taken back."""
-_STAGES: Final[tuple[Stage, ...]] = ("seen", "confirming", "final")
+STAGES: Final[tuple[Stage, ...]] = ("seen", "confirming", "final")
 
 
 class Arrival(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -101,7 +103,7 @@ def assess(
     known = _once(arrivals)
     of_asset = [one for one in known if one.asset == invoice.asset]
     final = [one for one in of_asset if one.stage == "final" and not one.refunded]
-    pending = [one for one in of_asset if one.stage != "final" and not one.refunded]
+    pending = [one for one in of_asset if one.stage != "final" and not one.refunded and not _is_gone(invoice, one, now)]
     received = sum((one.amount for one in final), Decimal(0))
     tolerance = _cent_in(invoice)
     missing = max(Decimal(0), invoice.amount - received)
@@ -158,9 +160,13 @@ def _once(arrivals: Iterable[Arrival]) -> list[Arrival]:
     return list(known.values())
 
 
-def _rank(arrival: Arrival) -> tuple[bool, int, Decimal, datetime]:
+def _is_gone(invoice: Invoice, arrival: Arrival, now: datetime) -> bool:
+    return invoice.method in ("sol", "usdc") and now > arrival.at + FORKED_AFTER
+
+
+def _rank(arrival: Arrival) -> tuple[bool, int, Decimal, datetime, str]:
     """A processor may count more and more under one name."""
-    return arrival.refunded, _STAGES.index(arrival.stage), arrival.amount, arrival.at
+    return arrival.refunded, STAGES.index(arrival.stage), arrival.amount, arrival.at, arrival.asset
 
 
 def _cent_in(invoice: Invoice) -> Decimal:

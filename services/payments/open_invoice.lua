@@ -2,7 +2,7 @@
 --
 -- KEYS: invoice, open invoices, invoices of the person, journal, then what tells it (reference, amount, payment).
 -- Argument: id; invoice; created_ms; watched_until_ms; lives_s; told_s (how long each of the last keys tells it).
--- Answer: 1 when it stands, also from an earlier time, 0 when something tells another invoice.
+-- Answer: 1 when it stands, also from an earlier time, 0 when something tells another invoice, or another has its id.
 local args = cmsgpack.unpack(ARGV[1])
 local invoice, open, of_person, journal = unpack(KEYS)
 
@@ -10,7 +10,9 @@ for i = 5, #KEYS do
   local told = redis.call('GET', KEYS[i])
   if told and told ~= args.id then return 0 end
 end
-if not redis.call('SET', invoice, args.invoice, 'NX', 'EX', args.lives_s) then return 1 end
+if not redis.call('SET', invoice, args.invoice, 'NX', 'EX', args.lives_s) then
+  return redis.call('GET', invoice) == args.invoice and 1 or 0
+end
 for i = 5, #KEYS do redis.call('SET', KEYS[i], args.id, 'EX', args.told_s[i - 4]) end
 redis.call('ZADD', open, args.watched_until_ms, args.id)
 redis.call('ZADD', of_person, args.created_ms, args.id)

@@ -3,8 +3,8 @@
 -- KEYS: receipt, arrivals of the invoice (or what fits none), version of the invoice, entitlements of the person, who
 -- was entitled, journal, unmatched arrivals, open invoices, then for each message its unique key and outbox.
 -- Argument: arrival (its key); counts_for (the invoice, '-' for none); record; version (as it was read, as text);
--- lives_s; entitlement (optional): key, document, user, record; messages: document, decided_ms, lives_s of each; done
--- (optional): the id of the invoice that is looked at no more.
+-- lives_s; entitlement (optional): key, document, user, record; messages: document, decided_ms of each; put_lives_s
+-- (of their unique keys); done (optional): the id of the invoice that is looked at no more.
 -- Answer: 'taken:<invoice>' when it counts for another invoice, 'changed' when somebody else wrote meanwhile, else
 -- 'credited' when the person was given something by this call, else 'recorded'.
 local args = cmsgpack.unpack(ARGV[1])
@@ -34,7 +34,7 @@ if is_new then
 end
 for i, message in ipairs(args.messages) do
   local unique, outbox = KEYS[7 + 2 * i], KEYS[8 + 2 * i]
-  if redis.call('SET', unique, string.format('%.0f', message.decided_ms), 'NX', 'EX', message.lives_s) then
+  if redis.call('SET', unique, string.format('%.0f', message.decided_ms), 'NX', 'EX', args.put_lives_s) then
     redis.call('XADD', outbox, '*', 'alert', message.document)
     redis.call('XADD', journal, '*', 'kind', 'put', 'data', message.document)
   end
