@@ -154,6 +154,8 @@ class NowPaymentsService:
         found = await self._ledger.told_by("payment", payment.parent_id or payment.id)
         if found is None and payment.page_id is not None:
             found = await self._ledger.told_by("payment", f"{PAGE}{payment.page_id}")
+        if found is None and payment.parent_id is not None:
+            found = await self._ledger.counts_for(key_of(payment.parent_id))
         return found
 
     async def _rate_usd(self, file: InvoiceFile) -> Decimal | None:

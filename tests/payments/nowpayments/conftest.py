@@ -7,14 +7,9 @@ import pytest
 
 from managers.http.api import APIRetryManager
 from managers.payments.nowpayments import NowPaymentsManager
-from managers.redis.client import RedisManager
 from sandbox.payments.nowpayments.server import NowPaymentsSandbox
-from tests.payments.nowpayments.kit import Clock, House, house_on
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
+from tests.payments.ledger_kit import Clock, Stores
+from tests.payments.nowpayments.kit import House, house_on
 
 
 @pytest.fixture
@@ -42,7 +37,7 @@ def manager(nowpayments: NowPaymentsSandbox, session: aiohttp.ClientSession) -> 
 
 
 @pytest.fixture
-async def house(nowpayments: NowPaymentsSandbox, redis_manager: RedisManager, clock: Clock) -> AsyncIterator[House]:
+async def house(nowpayments: NowPaymentsSandbox, stores: Stores) -> AsyncIterator[House]:
     """What takes payments in the bot: with notifications, and with the list of payments."""
-    async with house_on(nowpayments, redis_manager, clock) as house:
+    async with house_on(nowpayments, stores) as house:
         yield house

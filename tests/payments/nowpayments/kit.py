@@ -2,77 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
 
 import aiohttp
 from prometheus_client import CollectorRegistry
 
-from domain.payments.entitlements import Entitlement
 from domain.payments.invoices import Assessment, Invoice, State, assess
-from domain.stored.outgoing import Envelope
-from domain.stored.payments import InvoiceFile
 from managers.http.api import APIRetryManager
 from managers.payments.nowpayments import NowPaymentsManager
-from managers.redis.client import RedisManager
-from managers.storage.postgres import PostgresManager
 from sandbox.payments.nowpayments.records import Payment
 from sandbox.payments.nowpayments.server import NowPaymentsSandbox
 from services.payments.ledger import Ledger
 from services.payments.nowpayments import NowPaymentsService
 from services.payments.nowpayments_orders import NowPaymentsOrders, Order
 from services.payments.nowpayments_watch import NowPaymentsWatch
-from services.stores.journal import Journal
+from tests.payments.ledger_kit import Clock, Stores
 from web.app import create_app
 from web.payments import NOWPAYMENTS_PATH, NowPaymentsNotifications
 from web.server import HttpServer
 
-NOWHERE: Final = PostgresManager("postgresql://postgres@/postgres?host=/nonexistent")
 ANN: Final = 7
 COIN: Final = "usdttrc20"
 SECRET: Final = "sandbox-ipn-secret"
-
-
-class Clock:
-    """Passes when the test says so; for the sandbox and for the bot."""
-
-    def __init__(self) -> None:
-        self.moment = datetime(2026, 11, 1, 12, tzinfo=UTC)
-
-    def __call__(self) -> datetime:
-        return self.moment
-
-    def seconds(self) -> float:
-        return self.moment.timestamp()
-
-    def pass_(self, **duration: float) -> None:
-        self.moment += timedelta(**duration)
-
-
-@dataclass
-class Said:
-    """Which states people were told, one after the other."""
-
-    states: list[State] = field(default_factory=list[State])
-
-    def about(
-        self, file: InvoiceFile, before: Assessment, after: Assessment, entitlement: Entitlement | None
-    ) -> Sequence[Envelope]:
-        del file, entitlement
-        if after.state != before.state:
-            self.states.append(after.state)
-        return ()
 
 
 @dataclass
 class House:
     nowpayments: NowPaymentsSandbox
     clock: Clock
-    said: Said
+    stores: Stores
     ledger: Ledger
     orders: NowPaymentsOrders
     service: NowPaymentsService
@@ -95,6 +57,10 @@ class House:
         assert file is not None
         return assess(file.invoice, file.arrivals, self.clock(), credited=file.is_credited)
 
+    async def told(self) -> list[State]:
+        """Return the states that people were told, in their order where they are one person's."""
+        return [one.notice.state for one in await self.stores.told()]
+
     async def days(self, user_id: int = ANN) -> int:
         """Return how many days somebody was given in all."""
         return sum(one.days for one in await self.ledger.entitlements(user_id))
@@ -116,20 +82,21 @@ def order(order_id: str = "order-1", user_id: int = ANN) -> Order:
 @asynccontextmanager
 async def house_on(
     nowpayments: NowPaymentsSandbox,
-    redis: RedisManager,
-    clock: Clock,
+    stores: Stores,
     *,
     secret: str = SECRET,
     has_ipn: bool = True,
     can_list: bool = True,
 ) -> AsyncGenerator[House]:
-    said = Said()
+    ledger, redis, clock = stores.ledger, stores.redis, stores.clock
     async with aiohttp.ClientSession() as session:
         login = {"email": "merchant@example.com", "password": "sandbox"} if can_list else {}
         manager = NowPaymentsManager(
-            APIRetryManager(session), api_key=nowpayments.api_key, base_url=nowpayments.url, **login
+            APIRetryManager(session, clock=clock.seconds),
+            api_key=nowpayments.api_key,
+            base_url=nowpayments.url,
+            **login,
         )
-        ledger = Ledger(redis, Journal(redis, NOWHERE), messages=said, clock=clock)
         service = NowPaymentsService(manager, ledger, redis, clock=clock)
         notifications = NowPaymentsNotifications(secret=secret, notified=service.notified)
         app = create_app(health=_well, metrics=CollectorRegistry(), routes=[notifications.router])
@@ -138,7 +105,7 @@ async def house_on(
             yield House(
                 nowpayments=nowpayments,
                 clock=clock,
-                said=said,
+                stores=stores,
                 ledger=ledger,
                 orders=NowPaymentsOrders(
                     manager, ledger, redis, clock=clock, ipn_url=ipn_url if has_ipn else None, back_url=None

@@ -15,7 +15,7 @@ from runtime.errors import TransientError
 from sandbox.payments.nowpayments.faults import Fault
 from sandbox.payments.nowpayments.records import Status
 from sandbox.payments.nowpayments.server import NowPaymentsSandbox
-from tests.payments.nowpayments.kit import Clock
+from tests.payments.ledger_kit import Clock
 
 PRICE = Decimal("29.90")
 CREATE = "POST /v1/payment"
