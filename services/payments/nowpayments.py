@@ -27,6 +27,7 @@ from services.payments.nowpayments_arrivals import (
     FINISHED,
     PAGE,
     REFUNDED,
+    STEPS,
     WAITING,
     is_page,
     key_of,
@@ -231,10 +232,11 @@ def _knows(payment: Payment, told: Told) -> bool:
     """Whether the answer is as new as the notification: an older one must not pass for it."""
     if payment.payment_status == FINISHED and not payment.paid:
         return False  # it is counted a little later
-    if payment.payment_status == told.payment_status:
+    answered, said = payment.payment_status, told.payment_status
+    if answered == said or (answered in STEPS and said in STEPS and STEPS.index(answered) > STEPS.index(said)):
         return True
     answered_at, told_at = payment.changed_at, told.changed_at
-    return answered_at is not None and told_at is not None and answered_at >= told_at
+    return answered_at is not None and told_at is not None and answered_at > told_at
 
 
 def _note(payment: Payment, problem: str) -> str:

@@ -27,6 +27,9 @@ PARTIALLY_PAID: Final = "partially_paid"
 WAITING: Final = frozenset({"waiting", "expired"})
 UNDER_WAY: Final = frozenset({"confirming", "confirmed", "sending"})
 
+STEPS: Final = ("waiting", "confirming", "confirmed", "sending", FINISHED)
+"""In this order, unless something goes another way."""
+
 _STAGES: Final[dict[str, Stage]] = {
     "confirming": "seen",
     "confirmed": "confirming",
