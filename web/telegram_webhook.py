@@ -11,10 +11,10 @@ from typing import Any, cast
 
 import structlog
 from fastapi import APIRouter, HTTPException, Request, Response
-from starlette.requests import ClientDisconnect
 
 from managers.telegram.updates import read_json, webhook_secret
 from runtime.errors import TransientError
+from web.body import read_body
 
 log = structlog.get_logger(__name__)
 
@@ -64,7 +64,7 @@ class TelegramWebhook:
             raise self._refusal(HTTPStatus.FORBIDDEN, "secret")
         if not self._is_open():
             raise HTTPException(HTTPStatus.SERVICE_UNAVAILABLE)
-        body = await _body(request)
+        body = await read_body(request, _BODY_MAX_BYTES)
         if body is None:
             raise self._refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "size")
         update, update_id = _decoded(body)
@@ -108,19 +108,3 @@ def _decoded(body: bytes) -> tuple[dict[str, Any], int | None]:
     update = cast("dict[str, Any]", read) if isinstance(read, dict) else dict[str, Any]()
     update_id = update.get("update_id")
     return update, update_id if isinstance(update_id, int) and not isinstance(update_id, bool) else None
-
-
-async def _body(request: Request) -> bytes | None:
-    """Read the body, but never more of it than allowed, whatever its announced length; `None` if there is more.
-
-    One that breaks off is none, and refused like any that cannot be read, should anybody listen.
-    """
-    body = bytearray()
-    try:
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > _BODY_MAX_BYTES:
-                return None
-    except ClientDisconnect:
-        return b""
-    return bytes(body)

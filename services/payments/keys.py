@@ -76,6 +76,19 @@ PAYMENT_CURSORS: Final = RedisKey(
     lives_s=None,
     meaning="Source -> up to where it was read (JSON of domain.stored.payments.SourceCursor).",
 )
+NOWPAYMENTS_ORDER: Final = RedisKey(
+    pattern="nowpayments:order:{}",
+    kind="string",
+    lives_s=8 * DAY_S,
+    meaning="By id of an order that NOWPayments was asked for and may not have answered: when and for which coin (JSON "
+    "of services.payments.nowpayments.Asked).",
+)
+NOWPAYMENTS_TOLD: Final = RedisKey(
+    pattern="nowpayments:told:{}:{}",
+    kind="string",
+    lives_s=30 * DAY_S,
+    meaning="By id of a payment and its status: a notification of it was handled.",
+)
 
 ALL_KEYS: Final = (
     INVOICE,
@@ -89,4 +102,6 @@ ALL_KEYS: Final = (
     ENTITLEMENTS,
     ENTITLED,
     PAYMENT_CURSORS,
+    NOWPAYMENTS_ORDER,
+    NOWPAYMENTS_TOLD,
 )

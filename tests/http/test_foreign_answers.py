@@ -1,4 +1,4 @@
-"""Somebody else answers in place of the feed's HTTP side or of Jupiter: that is no answer, whatever was asked."""
+"""Somebody else answers for the feed's HTTP side, for Jupiter or NOWPayments: that is no answer, whatever was asked."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from yarl import URL
 
 from managers.feed.sources.native import NativeSource
 from managers.http.api import ATTEMPTS, FAILURES_IN_A_ROW, APIRetryManager
+from managers.payments.nowpayments import NowPaymentsManager
 from managers.providers.jupiter import SOL_MINT, JupiterManager
 from runtime.errors import TransientError
 from tests.feed.support import address
@@ -65,6 +66,8 @@ ASKED: Mapping[str, Ask] = {
     "channel": lambda url, api: NativeSource("ws://x/", api_url=url, api=api).channel("@a"),
     "tokens": lambda url, api: JupiterManager(api, url).tokens([MINT]),
     "prices": lambda url, api: JupiterManager(api, url).prices_usd([SOL_MINT]),
+    "payment": lambda url, api: NowPaymentsManager(api, api_key="key", base_url=url).payment("1"),
+    "coins": lambda url, api: NowPaymentsManager(api, api_key="key", base_url=url).coins(),
 }
 
 

@@ -1,0 +1,207 @@
+"""Invoices that are paid through NOWPayments: in a coin that is chosen here, or on its hosted page."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Final
+
+import msgspec
+import structlog
+from msgspec import Struct
+
+from domain.payments.invoices import Invoice
+from managers.http.answers import RefusedError
+from managers.http.api import NotAskedError
+from managers.payments.nowpayments import AmountTooSmallError, Coin, NowPaymentsManager, Payment
+from managers.redis.client import RedisManager
+from runtime.errors import TransientError
+from services.payments import keys
+from services.payments.ledger import Ledger
+from services.payments.nowpayments_arrivals import PAGE, USD
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+
+LIVES: Final = timedelta(days=7)
+"""How long a payment can be paid that does not say it itself, and a hosted page."""
+COINS_KEPT: Final = timedelta(minutes=10)
+CLOCKS_DIFFER: Final = timedelta(minutes=5)
+
+
+class Order(Struct, frozen=True, kw_only=True):
+    """What somebody wants to buy."""
+
+    id: str
+    """Becomes that of the invoice: the same however often somebody taps, another one for another coin."""
+    user_id: int
+    plan: str
+    days: int
+    price_usd: Decimal
+    description: str
+    """The processor shows it; nothing about the person."""
+
+
+class Asked(Struct, frozen=True, kw_only=True):
+    """Written down before the processor is asked: its answer may be lost, or whoever waits for it killed."""
+
+    at: datetime
+    coin: str
+    """Empty: for a hosted page."""
+
+
+class NowPaymentsOrders:
+    """Every method raises `TransientError` when Redis or the processor is unavailable."""
+
+    def __init__(
+        self,
+        manager: NowPaymentsManager,
+        ledger: Ledger,
+        redis: RedisManager,
+        *,
+        clock: Callable[[], datetime],
+        ipn_url: str | None = None,
+        back_url: str | None = None,
+    ) -> None:
+        """`ipn_url`: where notifications come to, `None` where none can; `back_url`: where a hosted page leads back."""
+        self._manager = manager
+        self._ledger = ledger
+        self._redis = redis
+        self._clock = clock
+        self._ipn_url = ipn_url
+        self._back_url = back_url
+        self._coins: tuple[datetime, list[Coin]] | None = None
+        self.has_pages = bool(ipn_url) or manager.can_list
+        """Whether it becomes known what was paid on a hosted page."""
+
+    async def coins(self) -> list[Coin]:
+        """Return what can be paid with, in the merchant's order; kept for some minutes."""
+        now = self._clock()
+        if self._coins is None or not self._coins[0] <= now < self._coins[0] + COINS_KEPT:
+            self._coins = (now, await self._manager.coins())
+        return self._coins[1]
+
+    async def invoice(self, order: Order, coin: str) -> Invoice:
+        """Return the invoice of an order, the same however often it is asked for. Raises `AmountTooSmallError`.
+
+        Where an answer of the processor was lost, a payment that it made without our knowledge is taken up if payments
+        can be listed; otherwise it makes another one. Nobody saw the first, so nobody pays it.
+        """
+        coin = coin.lower()
+        standing = await self._ledger.find(order.id)
+        if standing:
+            return standing.invoice
+        async with self._asking(order, coin) as before:
+            payment = await self._lost_payment(order, coin, before.at) if before else None
+            if payment is None:
+                payment = await self._manager.create(
+                    price_usd=order.price_usd,
+                    coin=coin,
+                    order_id=order.id,
+                    description=order.description,
+                    ipn_url=self._ipn_url,
+                )
+        if not _is_asked_for(payment, order, coin):
+            log.error("payment_is_another", payment=payment.id, order=order.id)
+            raise TransientError(f"NOWPayments made another payment than was asked for: {payment.id}")
+        return await self._open(_asked_in(payment, order, self._clock()))
+
+    async def page(self, order: Order) -> Invoice:
+        """Return an invoice on a hosted page, whose address it is; it is asked in USD. Only where `has_pages`."""
+        if not self.has_pages:
+            raise RuntimeError("nobody would tell what was paid on a page")
+        standing = await self._ledger.find(order.id)
+        if standing:
+            return standing.invoice
+        async with self._asking(order, ""):
+            page = await self._manager.create_page(
+                price_usd=order.price_usd,
+                order_id=order.id,
+                description=order.description,
+                ipn_url=self._ipn_url,
+                back_url=self._back_url,
+            )
+        now = self._clock()
+        invoice = Invoice(
+            id=order.id,
+            user_id=order.user_id,
+            plan=order.plan,
+            days=order.days,
+            price_usd=order.price_usd,
+            method="nowpayments",
+            asset=USD,
+            amount=order.price_usd,
+            rate_usd=Decimal(1),
+            created_at=now,
+            expires_at=now + LIVES,
+            address=page.invoice_url,
+            payment_id=f"{PAGE}{page.id}",
+        )
+        return await self._open(invoice)
+
+    @asynccontextmanager
+    async def _asking(self, order: Order, coin: str) -> AsyncGenerator[Asked | None]:
+        """Write down that the processor is asked now; give an earlier time at which it was and did not answer."""
+        name = keys.NOWPAYMENTS_ORDER.of(order.id)
+        asked = msgspec.json.encode(Asked(at=self._clock(), coin=coin))
+        is_first = await self._redis.set(name, asked, ex_s=keys.NOWPAYMENTS_ORDER.expires_s, nx=True)
+        earlier = None if is_first else await self._redis.get(name)
+        try:
+            yield None if earlier is None else msgspec.json.decode(earlier, type=Asked)
+        except (AmountTooSmallError, RefusedError, NotAskedError):
+            if is_first:
+                await self._redis.delete(name)  # nothing was made
+            raise
+
+    async def _lost_payment(self, order: Order, coin: str, asked_at: datetime) -> Payment | None:
+        if not self._manager.can_list:
+            return None
+        try:
+            async for payment in self._manager.payments(since=asked_at - CLOCKS_DIFFER):
+                if payment is not None and payment.order_id is not None and _is_asked_for(payment, order, coin):
+                    log.info("payment_taken_up", payment=payment.id, order=order.id)
+                    return payment
+        except RefusedError as error:
+            log.warning("payments_not_listed", reason=str(error))
+        return None
+
+    async def _open(self, invoice: Invoice) -> Invoice:
+        """Store it; of two that were made at the same time the first is right."""
+        await self._ledger.open(invoice, told_by_amount=False)
+        standing = await self._ledger.find(invoice.id)
+        if standing is None:
+            raise TransientError(f"the invoice {invoice.id} was not stored")
+        return standing.invoice
+
+
+def _is_asked_for(payment: Payment, order: Order, coin: str) -> bool:
+    return (
+        payment.parent_id is None
+        and payment.price_amount == order.price_usd
+        and payment.price_currency.lower() == USD.lower()
+        and payment.pay_currency.lower() == coin
+        and str(payment.order_id or order.id) == order.id
+        and bool(payment.pay_address)
+        and bool(payment.pay_amount)
+    )
+
+
+def _asked_in(payment: Payment, order: Order, now: datetime) -> Invoice:
+    amount = payment.pay_amount or Decimal(0)
+    return Invoice(
+        id=order.id,
+        user_id=order.user_id,
+        plan=order.plan,
+        days=order.days,
+        price_usd=order.price_usd,
+        method="nowpayments",
+        asset=payment.pay_currency.upper(),
+        amount=amount,
+        rate_usd=order.price_usd / amount,
+        created_at=now,
+        expires_at=payment.expires_at or now + LIVES,
+        address=payment.pay_address or "",
+        payment_id=payment.id,
+        memo=str(payment.payin_extra_id or ""),
+    )
