@@ -5,10 +5,10 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.filters.registry import FilterSet, Range
+from domain.filters.registry import FilterSet, Range, Rule
 from domain.subscribers.limits import fitted, paused_between, resumed_between
 
-RULES = {"holders": Range(10.0)}
+RULES: dict[str, Rule] = {"holders": Range(10.0)}
 
 
 @st.composite
