@@ -33,7 +33,7 @@ class Entitlement(Struct, frozen=True, kw_only=True, omit_defaults=True):
     at: datetime
 
 
-class DatabaseStatus(Struct, frozen=True, kw_only=True):
+class PlanStanding(Struct, frozen=True, kw_only=True):
     """What somebody has. Without a plan they have what everybody has."""
 
     plan: str | None = None
@@ -55,10 +55,10 @@ def end_of(plan: str | None, until: datetime | None) -> datetime | None:
     return until if plan == TRIAL else until + GRACE
 
 
-def standing_of(entitlements: Iterable[Entitlement]) -> DatabaseStatus:
+def standing_of(entitlements: Iterable[Entitlement]) -> PlanStanding:
     """Add up what somebody was given, each once, in the order of time."""
     given = {one.key: one for one in entitlements}
-    standing = DatabaseStatus()
+    standing = PlanStanding()
     for one in sorted(given.values(), key=lambda one: _order(one, given)):
         standing = _add(standing, one)
     return standing
@@ -75,7 +75,7 @@ def _order(one: Entitlement, given: Mapping[str, Entitlement]) -> tuple[datetime
     return max(one.at, back.at) if back else one.at, one.days < 0, one.key
 
 
-def _add(standing: DatabaseStatus, given: Entitlement) -> DatabaseStatus:
+def _add(standing: PlanStanding, given: Entitlement) -> PlanStanding:
     left_s = _seconds_left(standing, given.at)
     if given.days < 0:
         return _take_back(standing, given, left_s)
@@ -85,21 +85,21 @@ def _add(standing: DatabaseStatus, given: Entitlement) -> DatabaseStatus:
     if standing.plan not in (None, given.plan) and standing.usd_per_day and usd_per_day:
         left_s = int(value_usd / usd_per_day * _DAY_S)
     total_s = left_s + added_s
-    return DatabaseStatus(
+    return PlanStanding(
         plan=given.plan,
         until=given.at + timedelta(seconds=total_s),
         usd_per_day=(value_usd + given.price_usd) * _DAY_S / total_s,
     )
 
 
-def _take_back(standing: DatabaseStatus, given: Entitlement, left_s: int) -> DatabaseStatus:
+def _take_back(standing: PlanStanding, given: Entitlement, left_s: int) -> PlanStanding:
     left_s = max(0, left_s + given.days * _DAY_S)
-    return DatabaseStatus(
+    return PlanStanding(
         plan=standing.plan, until=given.at + timedelta(seconds=left_s), usd_per_day=standing.usd_per_day
     )
 
 
-def _seconds_left(standing: DatabaseStatus, at: datetime) -> int:
+def _seconds_left(standing: PlanStanding, at: datetime) -> int:
     if standing.until is None or standing.until <= at:
         return 0
     return int((standing.until - at).total_seconds())

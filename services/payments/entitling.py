@@ -14,7 +14,7 @@ from typing import Final, LiteralString
 import structlog
 from msgspec.structs import replace
 
-from domain.payments.entitlements import DatabaseStatus, Entitlement, end_of, standing_of
+from domain.payments.entitlements import Entitlement, PlanStanding, end_of, standing_of
 from domain.payments.plans import FREE, TRIAL, Plans
 from domain.subscribers.limits import fitted
 from domain.subscribers.subscriber import Subscriber
@@ -48,7 +48,7 @@ def has_ended(plan: str | None, until: datetime | None, now: datetime) -> bool:
     return ends_at is not None and ends_at <= now
 
 
-def shown_in(subscriber: Subscriber, standing: DatabaseStatus, plans: Plans, now: datetime) -> Subscriber:
+def shown_in(subscriber: Subscriber, standing: PlanStanding, plans: Plans, now: datetime) -> Subscriber:
     """Return the document as it shows what the person has: plan, end, and as many filter sets on as that holds."""
     if standing.plan is None:
         return subscriber
@@ -80,7 +80,7 @@ class EntitlingService:
         self._postgres = postgres
         self._clock = clock
 
-    async def welcome(self, user_id: int) -> DatabaseStatus:
+    async def welcome(self, user_id: int) -> PlanStanding:
         """Give somebody new their trial, once per person for ever; return what they have now.
 
         `RedisUnavailableError`: nothing was given, or the next call finds it.
@@ -91,7 +91,7 @@ class EntitlingService:
             log.info("trial_granted", user_id=user_id, days=trial.days)
         standing = standing_of(await self._ledger.entitlements(user_id))
         if self._plans.free and has_ended(standing.plan, standing.until, now):
-            return DatabaseStatus(plan=FREE, until=standing.until)
+            return PlanStanding(plan=FREE, until=standing.until)
         return standing
 
     async def apply(self, user_id: int) -> Subscriber | None:
@@ -144,7 +144,7 @@ class EntitlingService:
             return 0
         return 1
 
-    async def _tell(self, before: Subscriber, standing: DatabaseStatus, now: datetime) -> None:
+    async def _tell(self, before: Subscriber, standing: PlanStanding, now: datetime) -> None:
         """Put the notice before the document says it: its unique key keeps it from coming twice."""
         after = shown_in(before, standing, self._plans, now)
         ends_at = end_of(standing.plan, standing.until)
@@ -171,6 +171,6 @@ class EntitlingService:
                     yield row["user_id"], ends_at
 
 
-def _as_written(subscriber: Subscriber) -> DatabaseStatus:
+def _as_written(subscriber: Subscriber) -> PlanStanding:
     """Who was given nothing through the ledger keeps what their document says."""
-    return DatabaseStatus(plan=subscriber.plan, until=subscriber.paid_until)
+    return PlanStanding(plan=subscriber.plan, until=subscriber.paid_until)

@@ -163,6 +163,7 @@ class Way(Struct):
     users: SubscriberServices
     matcher: Matcher
     held: HeldCalls
+    delayed: DelayedAlerts
     policy: PolicyService
     kinds: Kinds
     putting: Putting
@@ -319,6 +320,7 @@ def way_of(
         users=users,
         matcher=matcher,
         held=held,
+        delayed=delayed,
         policy=policy,
         kinds=kinds,
         putting=putting,

@@ -210,7 +210,7 @@ async def test_the_plan_limits_the_filters(ann: Person, services: Services, cloc
         await ann.taps("addset")
     ways = ("addset", f"preset:{PRESETS[0].key}", "duplicate:1")
     for way in ways:
-        assert f"includes {TRIAL.filter_sets} filters" in alert(await ann.taps(way))
+        assert f"your plan includes: {TRIAL.filter_sets}" in alert(await ann.taps(way))
     await ann.taps("delete:1")
     assert toast(await ann.taps("deleteyes:1")) == "Filter deleted"
     assert "does not exist any more" in alert(await ann.taps("deleteyes:1"))
@@ -220,7 +220,7 @@ async def test_the_plan_limits_the_filters(ann: Person, services: Services, cloc
         *range(2, last + 2)
     ]
     clock.now += timedelta(days=400)
-    assert "includes" in alert(await ann.taps("addset"))
+    assert "your plan includes" in alert(await ann.taps("addset"))
 
 
 async def test_duplicate_and_delete(started: Person, services: Services) -> None:

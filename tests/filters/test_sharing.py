@@ -73,7 +73,7 @@ async def test_a_copy_needs_room_in_the_plan(ann: Person, ben: Person) -> None:
     for _ in range(TRIAL.filter_sets):
         await ben.taps("addset")
     preview = await ben.writes(f"/start {payload}")
-    assert f"includes {TRIAL.filter_sets} filters" in alert(await ben.taps(button(preview, "Copy")))
+    assert f"your plan includes: {TRIAL.filter_sets}" in alert(await ben.taps(button(preview, "Copy")))
 
 
 async def test_the_same_filter_has_one_link_and_another_has_another(ann: Person, services: Services) -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.payments.entitlements import GRACE, DatabaseStatus, Entitlement, standing_of
+from domain.payments.entitlements import GRACE, Entitlement, PlanStanding, standing_of
 
 START = datetime(2026, 11, 29, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -30,7 +30,7 @@ entitlements = st.builds(
 
 def test_nothing_given_is_nothing() -> None:
     standing = standing_of([])
-    assert standing == DatabaseStatus()
+    assert standing == PlanStanding()
     assert not standing.is_active(START)
     assert not standing.is_in_grace(START)
 

@@ -13,7 +13,7 @@ from typing import Final
 
 from telegram.ext import TypeHandler
 
-from domain.payments.entitlements import DatabaseStatus, standing_of
+from domain.payments.entitlements import PlanStanding, standing_of
 from domain.payments.invoices import Invoice
 from domain.payments.plans import Offer
 from domain.payments.stars import StarPayment
@@ -78,7 +78,7 @@ class Shop:
         given = await self.stores.ledger.entitlements(user.id)
         return sorted(f"{one.key.partition(':')[0]} {one.days}" for one in given)
 
-    async def standing(self, user: SandboxUser) -> DatabaseStatus:
+    async def standing(self, user: SandboxUser) -> PlanStanding:
         return standing_of(await self.stores.ledger.entitlements(user.id))
 
     async def settled(self) -> None:
