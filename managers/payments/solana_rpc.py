@@ -1,19 +1,18 @@
 """Solana's JSON-RPC over several servers: the next one is asked where one fails, each within its budget of requests.
 
-Requests go through solana-py. A transaction is not read by solders, which refuses the whole answer where a single
-member of it is new: nothing would be known then, not even that the server is well.
+Requests go through solana-py. Their answers are not read by solders: it refuses all of a transaction where a single
+member is new, and takes an error whose code it does not know for an answer.
 """
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from types import TracebackType
-from typing import Any, Final, Literal, Self, TypeVar, cast
+from typing import Any, Final, Literal, Self, TypeVar
 
 import msgspec
 import structlog
@@ -21,18 +20,16 @@ from httpx2 import HTTPStatusError
 from msgspec import Struct
 from solana.exceptions import SolanaRpcException
 from solana.rpc.async_http_provider import AsyncHTTPProvider
-from solana.rpc.core import RPCException
+from solana.rpc.jsonrpc import JsonRpcRequestSerializer
 from solders.commitment_config import CommitmentLevel
-from solders.errors import SerdeJSONError
 from solders.pubkey import Pubkey
 from solders.rpc.config import RpcContextConfig, RpcSignaturesForAddressConfig, RpcTransactionConfig
 from solders.rpc.requests import GetGenesisHash, GetSignaturesForAddress, GetSlot, GetTransaction
-from solders.rpc.responses import GetGenesisHashResp, GetSignaturesForAddressResp, GetSlotResp
 from solders.signature import Signature
 from solders.transaction_status import UiTransactionEncoding
 from yarl import URL
 
-from managers.http.answers import ForeignAnswerError
+from managers.http.answers import ForeignAnswerError, RefusedError
 from managers.http.request_budget import pause_s
 from runtime.errors import BotError, TransientError
 
@@ -83,7 +80,19 @@ class _Answer(Struct):
     error: _RpcError | None = None
 
 
+class _Listed(Struct, rename="camel"):
+    signature: str
+    slot: int
+    err: Any = None
+    block_time: int | None = None
+    confirmation_status: str | None = None
+    """`None`, in the lists of some nodes: whoever asks for the transaction will see."""
+
+
 _read_answer: Final = msgspec.json.Decoder(_Answer).decode
+_read_listed: Final = msgspec.json.Decoder(list[_Listed]).decode
+_read_slot: Final = msgspec.json.Decoder(int).decode
+_read_text: Final = msgspec.json.Decoder(str).decode
 
 
 @dataclass(slots=True)
@@ -157,16 +166,16 @@ class SolanaRpcManager:
             before=Signature.from_string(before) if before else None, limit=limit, commitment=CommitmentLevel.Confirmed
         )
         body = GetSignaturesForAddress(Pubkey.from_string(account), config)
-        (answer,) = await self._ask(lambda client: client.make_request(body, GetSignaturesForAddressResp))
+        (found,) = await self._ask(lambda client: _answer(client, body, _read_listed))
         return [
             SeenSignature(
-                signature=str(one.signature),
+                signature=one.signature,
                 slot=one.slot,
                 failed=one.err is not None,
-                is_final=str(one.confirmation_status).endswith("Finalized"),
+                is_final=one.confirmation_status in (None, "finalized"),
                 at=None if one.block_time is None else datetime.fromtimestamp(one.block_time, UTC),
             )
-            for one in answer.value
+            for one in found
         ]
 
     async def transactions(self, signature: str, commitment: Commitment, *, servers: int = 1) -> list[bytes | None]:
@@ -181,10 +190,8 @@ class SolanaRpcManager:
         )
         body = GetTransaction(Signature.from_string(signature), config)
 
-        async def ask(client: AsyncHTTPProvider) -> bytes | None:
-            return _result_of(await client.make_request_unparsed(body))
-
-        return await self._ask(ask, servers)
+        answers = await self._ask(lambda client: _answer(client, body, bytes), servers)
+        return [None if answer == b"null" else answer for answer in answers]
 
     async def slot(self) -> int:
         """Return the newest finalized slot that any server knows; those that are far behind it rest."""
@@ -192,9 +199,8 @@ class SolanaRpcManager:
         slots: dict[str, int] = {}
 
         async def ask(client: AsyncHTTPProvider) -> int:
-            answer = await client.make_request(body, GetSlotResp)
-            slots[str(client.endpoint_uri)] = answer.value
-            return answer.value
+            slots[str(client.endpoint_uri)] = slot = await _answer(client, body, _read_slot)
+            return slot
 
         newest = max(await self._ask(ask, len(self._servers), at_least=1))
         for server in self._servers:
@@ -205,8 +211,8 @@ class SolanaRpcManager:
 
     async def genesis_hash(self) -> str:
         """Return what tells one cluster from another."""
-        (answer,) = await self._ask(lambda client: client.make_request(GetGenesisHash(), GetGenesisHashResp))
-        return str(answer.value)
+        (found,) = await self._ask(lambda client: _answer(client, GetGenesisHash(), _read_text))
+        return found
 
     async def _ask(
         self, question: Callable[[AsyncHTTPProvider], Awaitable[T]], count: int = 1, *, at_least: int | None = None
@@ -240,11 +246,10 @@ class SolanaRpcManager:
             problem = f"HTTP {refused.response.status_code}" if refused else type(cause).__name__
             self._let_rest(server, problem, pause_s(refused.response.headers) if refused else None)
             raise TransientError(problem) from error
-        except RPCException as error:
-            problem = _said(error)
-            self._let_rest(server, problem)
-            raise TransientError(problem) from error
-        except (ValueError, SerdeJSONError) as error:
+        except RefusedError as error:
+            self._let_rest(server, str(error))
+            raise
+        except ValueError as error:
             server.counts.foreign_answers += 1
             self._let_rest(server, "an answer that is not JSON-RPC")
             raise ForeignAnswerError("an answer that is not JSON-RPC") from error
@@ -257,26 +262,16 @@ class SolanaRpcManager:
         server.rests_until = self._clock() + server.rest_s
 
 
-def _result_of(text: str) -> bytes | None:
-    """Return the result of an answer as it came. Raises as solana-py does, and `ValueError` for what is no answer."""
-    answer = _read_answer(text)
+async def _answer(client: AsyncHTTPProvider, body: JsonRpcRequestSerializer, read: Callable[[bytes], T]) -> T:
+    """Ask, and read the result. Raises as solana-py does, `RefusedError`, and `ValueError` for what is no answer."""
+    answer = _read_answer(await client.make_request_unparsed(body))
     if answer.error is not None:
         if answer.error.code == _UNSUPPORTED_VERSION:
             raise UnsupportedTransactionError(answer.error.message[:200])
-        raise RPCException(f"{answer.error.code}: {answer.error.message}")
+        raise RefusedError(f"{answer.error.code}: {answer.error.message}"[:200])
     if answer.jsonrpc != "2.0" or answer.result is msgspec.UNSET:
         raise ValueError("no JSON-RPC")
-    result = bytes(answer.result)
-    return None if result == b"null" else result
-
-
-def _said(error: RPCException) -> str:
-    """Return code and message of a JSON-RPC error."""
-    try:
-        said = cast("dict[str, Any]", json.loads(error.args[0].to_json()))["error"]
-        return f"{said['code']}: {said['message']}"[:200]
-    except (AttributeError, IndexError, KeyError, ValueError):
-        return str(error)[:200]
+    return read(bytes(answer.result))
 
 
 def _host_of(url: str) -> str:

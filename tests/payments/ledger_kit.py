@@ -31,7 +31,7 @@ class Clock:
     def __call__(self) -> datetime:
         return self.now
 
-    def seconds(self) -> float:
+    def timestamp(self) -> float:
         return self.now.timestamp()
 
     def pass_(self, **span: float) -> None:

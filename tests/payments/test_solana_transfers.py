@@ -164,7 +164,7 @@ def without(path: str) -> dict[str, Any]:
     return document
 
 
-OTHER_SHAPES: list[dict[str, Any]] = [
+UNREADABLE: list[dict[str, Any]] = [
     {"slot": 1},
     without("meta"),
     without("meta.err"),
@@ -178,7 +178,7 @@ OTHER_SHAPES: list[dict[str, Any]] = [
 ]
 
 
-@pytest.mark.parametrize("document", OTHER_SHAPES)
+@pytest.mark.parametrize("document", UNREADABLE)
 def test_another_shape_is_no_answer(document: dict[str, Any]) -> None:
     with pytest.raises(UnreadableTransactionError):
         read(document)
