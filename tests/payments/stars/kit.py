@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from decimal import Decimal
 from typing import Final
 
+from prometheus_client import CollectorRegistry
 from telegram.ext import TypeHandler
 
 from domain.payments.entitlements import PlanStanding, standing_of
@@ -34,6 +35,9 @@ from services.subscribers.inputs import InputsService
 from tests.conversation.wiring import services_of
 from tests.payments.ledger_kit import START, Clock, Stores, stores_on
 from texts import Texts
+from web.app import create_app
+from web.server import HttpServer
+from web.telegram_webhook import PATH, TelegramWebhook
 
 STARS: Final = 250
 MONTH: Final = Offer(plan="pro", months=1, days=30, price_usd=Decimal("5.00"), stars=STARS)
@@ -133,10 +137,35 @@ async def until(condition: Callable[[], bool], *, within_s: float = 10.0) -> Non
 
 
 @asynccontextmanager
+async def polling(manager: TelegramManager) -> AsyncGenerator[None]:
+    task = asyncio.create_task(manager.poll())
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+
+
+@asynccontextmanager
+async def hooked(manager: TelegramManager) -> AsyncGenerator[None]:
+    async def health() -> dict[str, object]:
+        return {"ok": True}
+
+    webhook = TelegramWebhook(secret="a-secret", feed=manager.feed_update)
+    app = create_app(health=health, metrics=CollectorRegistry(), routes=[webhook.router])
+    async with HttpServer(app, "127.0.0.1", 0) as server:
+        await manager.set_webhook(f"http://127.0.0.1:{server.port}{PATH}", "a-secret")
+        yield
+
+
+Way = Callable[[TelegramManager], AbstractAsyncContextManager[None]]
+
+
+@asynccontextmanager
 async def shop_on(
-    telegram: TelegramSandbox, redis_url: str, postgres: PostgresManager, clock: Clock
+    telegram: TelegramSandbox, redis_url: str, postgres: PostgresManager, clock: Clock, way: Way = polling
 ) -> AsyncGenerator[Shop]:
-    """A process that polls until the block ends."""
+    """A process that takes updates in until the block ends."""
     async with (
         stores_on(redis_url, postgres, clock) as stores,
         TelegramManager(token=telegram.token, api_base=telegram.url, limiter=TelegramRateLimiter()) as manager,
@@ -157,12 +186,8 @@ async def shop_on(
             brought.count += 1
 
         manager.application.add_handler(TypeHandler(Money, count), group=1)
-        polling = asyncio.create_task(manager.poll())
-        try:
+        async with way(manager):
             yield Shop(telegram=telegram, manager=manager, stores=stores, stars=stars, brought=brought)
-        finally:
-            polling.cancel()
-            await asyncio.wait([polling])
 
 
 async def customer(telegram: TelegramSandbox, name: str = "Ann", stars: int = 100_000) -> SandboxUser:

@@ -13,10 +13,25 @@ from runtime.errors import UserFacingError
 from sandbox.telegram.people import SandboxUser
 from sandbox.telegram.server import TelegramSandbox
 from sandbox.telegram.stars.faults import StarFault, StarFaultChange
+from services.payments import keys
 from services.payments.stars import OPEN_FOR
 from tests.faults.proxy import FaultProxy
 from tests.payments.ledger_kit import Clock
-from tests.payments.stars.kit import MONTH, STARS, TEXT, YEAR, Shop, customer, money_of, shop_on, texts_of, until
+from tests.payments.stars.kit import (
+    MONTH,
+    STARS,
+    TEXT,
+    YEAR,
+    Shop,
+    Way,
+    customer,
+    hooked,
+    money_of,
+    polling,
+    shop_on,
+    texts_of,
+    until,
+)
 
 
 async def test_a_year_is_paid_once(shop: Shop, ann: SandboxUser, clock: Clock) -> None:
@@ -157,12 +172,18 @@ async def test_nobody_pays_where_the_bot_is_not_asked(
         assert await shop.keys(ann) == ["stars 365"]
 
 
+@pytest.mark.parametrize("way", [polling, hooked])
 async def test_without_redis_nothing_is_promised_and_nothing_is_lost(
-    telegram: TelegramSandbox, redis_url: str, postgres_manager: PostgresManager, clock: Clock, ann: SandboxUser
+    telegram: TelegramSandbox,
+    redis_url: str,
+    postgres_manager: PostgresManager,
+    clock: Clock,
+    ann: SandboxUser,
+    way: Way,
 ) -> None:
     async with (
         FaultProxy(redis_url) as proxy,
-        shop_on(telegram, proxy.redis_url, postgres_manager, clock) as shop,
+        shop_on(telegram, proxy.redis_url, postgres_manager, clock, way) as shop,
     ):
         subscribing = await shop.sell(ann, MONTH)
         await ann.wallet.pay(subscribing)
@@ -215,3 +236,58 @@ async def test_money_that_fits_nothing_is_recorded_and_its_payer_told_once(
     assert await shop.keys(ann) == await shop.keys(ben) == []
     [told] = texts_of(ben)
     assert "fit no invoice of yours" in told
+
+
+async def test_a_hundred_updates_about_one_payment_count_once(
+    shop: Shop, ann: SandboxUser, telegram: TelegramSandbox
+) -> None:
+    await ann.wallet.pay(await shop.sell(ann))
+    await shop.recorded(1)
+    [charge] = telegram.stars.ledger.charges.values()
+    for _ in range(100):
+        telegram.cloud.publish("message", money_of(ann, charge.as_payment()))
+    await shop.recorded(101)
+    assert await shop.keys(ann) == ["stars 365"]
+    assert await shop.told() == [("receipt", "paid")]
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [
+        {"total_amount": 1},
+        {"currency": "USD"},
+        {"invoice_payload": "INV"},
+        {"invoice_payload": ""},
+        {"invoice_payload": "x" * 4_000},
+    ],
+    ids=str,
+)
+async def test_a_payment_for_something_else_credits_nothing(
+    shop: Shop, ann: SandboxUser, telegram: TelegramSandbox, forged: dict[str, object]
+) -> None:
+    invoice = await shop.stars.open(ann.id, MONTH)
+    paid = {"currency": "XTR", "total_amount": STARS, "invoice_payload": invoice.id, "telegram_payment_charge_id": "c9"}
+    telegram.cloud.publish("message", money_of(ann, paid | forged))
+    await shop.recorded(1)
+    assert await shop.keys(ann) == []
+    assert len(await shop.stores.ledger.unmatched()) == 1
+
+
+async def test_an_invoice_that_redis_has_lost_is_waited_for(
+    shop: Shop, ann: SandboxUser, telegram: TelegramSandbox
+) -> None:
+    """It is filled from PostgreSQL again, and until then nobody knows what the money is for."""
+    link = await shop.sell(ann, MONTH)
+    assert isinstance(link, str)
+    invoice = await shop.stars.open(ann.id, MONTH)
+    await shop.stores.journal.drain_all()
+    await shop.stores.redis.delete(keys.INVOICE.of(invoice.id))
+    assert (await ann.wallet.pay(link)).status == "failed"
+    paid = {"currency": "XTR", "total_amount": STARS, "invoice_payload": invoice.id, "telegram_payment_charge_id": "c9"}
+    telegram.cloud.publish("message", money_of(ann, paid))
+    await until(lambda: shop.brought.count > 1)
+    assert telegram.cloud.updates.pending()
+    assert await shop.stores.ledger.unmatched() == []
+    assert await shop.stores.ledger.open(invoice, told_by_amount=False)
+    await shop.settled()
+    assert await shop.keys(ann) == ["stars 30"]
