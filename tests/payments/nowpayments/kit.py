@@ -92,7 +92,7 @@ async def house_on(
     async with aiohttp.ClientSession() as session:
         login = {"email": "merchant@example.com", "password": "sandbox"} if can_list else {}
         manager = NowPaymentsManager(
-            APIRetryManager(session, clock=clock.seconds),
+            APIRetryManager(session, clock=clock.timestamp),
             api_key=nowpayments.api_key,
             base_url=nowpayments.url,
             **login,
