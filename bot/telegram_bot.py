@@ -14,6 +14,8 @@ from handlers.filters.filter_sets import UserSettingsMixin
 from handlers.filters.rules import RulesMixin
 from handlers.filters.sharing import SharingMixin
 from handlers.payments.account import PaymentsMixin
+from handlers.payments.buying import BuyingMixin
+from handlers.payments.stars import StarsMixin
 from handlers.why.why import WhyMixin
 
 
@@ -24,6 +26,8 @@ class TelegramBot(
     DeliveryMixin,
     WhyMixin,
     PaymentsMixin,
+    BuyingMixin,
+    StarsMixin,
     StartMixin,
     HelpMixin,
     AdminHealthMixin,

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from bot.jobs import JobSpec
 from composition.feature import Base, Feature
-from domain.payments.entitlements import Entitlement
-from domain.payments.invoices import Assessment
 from domain.payments.plans import Plans
-from domain.stored.outgoing import Envelope
-from domain.stored.payments import InvoiceFile
+from managers.telegram.payments import TelegramPayments
 from runtime.clock import now
 from services.claims.putting import Putting
 from services.payments.entitling import EntitlingService
 from services.payments.group import PaymentServices
+from services.payments.invoices import InvoicesService
 from services.payments.ledger import Ledger
+from services.payments.notices import PaymentNotices
+from services.payments.payment_messages import PaymentComposer
 from services.payments.plan_notices import PlanNoticeComposer
 from services.payments.reminders import ReminderComposer, RemindersService
+from services.payments.stars import StarsService
 from services.payments.subscriptions import SubscriptionsService
 from services.schedule.due_times import DueTimes
 from services.stores.journal import Journal
@@ -32,20 +31,10 @@ ENTITLE = JobSpec(
 JOBS = (ENTITLE,)
 
 
-class _NoMessages:
-    """Nothing is sold yet: no invoice changes its state."""
-
-    def about(
-        self, file: InvoiceFile, before: Assessment, after: Assessment, entitlement: Entitlement | None
-    ) -> Sequence[Envelope]:
-        del file, before, after, entitlement
-        return []
-
-
 def build(base: Base) -> Feature:
     plans, putting, due_times = base.of(Plans), base.of(Putting), base.of(DueTimes)
     postgres, subscribers = base.connections.postgres, base.of(SubscriberServices).subscribers
-    ledger = Ledger(base.connections.redis, base.of(Journal), messages=_NoMessages(), clock=now)
+    ledger = Ledger(base.connections.redis, base.of(Journal), messages=PaymentNotices(clock=now), clock=now)
     entitling = EntitlingService(
         ledger=ledger,
         subscribers=subscribers,
@@ -56,13 +45,27 @@ def build(base: Base) -> Feature:
         clock=now,
     )
     subscribers.welcome = entitling.welcome
+    ledger.credited = entitling.wake
     reminders = RemindersService(
         subscribers=subscribers, putting=putting, due_times=due_times, postgres=postgres, clock=now
     )
+    stars = StarsService(
+        ledger=ledger, telegram=TelegramPayments(base.connections.telegram), postgres=postgres, clock=now
+    )
+    services = PaymentServices(
+        subscriptions=SubscriptionsService(plans, clock=now),
+        entitling=entitling,
+        invoices=InvoicesService(ledger=ledger, clock=now),
+        takes_stars=base.settings.takes_stars,
+    )
     return Feature(
         parts=[ledger],
-        services=[PaymentServices(subscriptions=SubscriptionsService(plans, clock=now), entitling=entitling)],
+        services=[services, stars],
         jobs=[ENTITLE.run_by(entitling.run)],
-        kinds=[PlanNoticeComposer(base.texts).row(), ReminderComposer(base.texts).row()],
+        kinds=[
+            PlanNoticeComposer(base.texts).row(),
+            ReminderComposer(base.texts).row(),
+            *PaymentComposer(base.texts).rows(),
+        ],
         scheduled=[entitling.job(), reminders.job()],
     )

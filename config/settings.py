@@ -44,6 +44,11 @@ class Settings(BaseSettings):
         description="What Telegram allows the bot in all; more only where Telegram agreed to it.",
     )
 
+    pay_with_stars: bool | None = Field(
+        default=None,
+        description="Sell plans for Telegram Stars (its only way for digital goods). Empty: only in the sandbox.",
+    )
+
     feed_source: Literal["native", "pumpportal"] | None = Field(
         default=None,
         description="Protocol of the feed. Empty: native with FEED_URL or in the sandbox, else pumpportal.",
@@ -125,6 +130,10 @@ class Settings(BaseSettings):
     @property
     def has_real_telegram(self) -> bool:
         return self.telegram_bot_token is not None
+
+    @property
+    def takes_stars(self) -> bool:
+        return not self.has_real_telegram if self.pay_with_stars is None else self.pay_with_stars
 
     @property
     def source(self) -> Literal["native", "pumpportal"]:

@@ -6,7 +6,9 @@ next look finds them there. When what they have ends, a due time of the one sche
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Final, LiteralString
@@ -21,8 +23,9 @@ from domain.subscribers.subscriber import Subscriber
 from managers.storage.postgres import PostgresManager
 from runtime.errors import FatalError, TransientError
 from runtime.fault_points import fault_point
+from runtime.pace import pace
 from runtime.retry import retry_until_done
-from runtime.waiting import Progress, pause
+from runtime.waiting import Progress
 from services.claims.putting import Putting
 from services.payments.ledger import Ledger
 from services.payments.plan_notices import changed_notice, ended_notice
@@ -79,6 +82,7 @@ class EntitlingService:
         self._due_times = due_times
         self._postgres = postgres
         self._clock = clock
+        self._woken = asyncio.Event()
 
     async def welcome(self, user_id: int) -> PlanStanding:
         """Give somebody new their trial, once per person for ever; return what they have now.
@@ -113,10 +117,17 @@ class EntitlingService:
                 return after
 
     async def run(self, progress: Progress) -> None:
-        """Look again and again for whom a kill left between the two, until cancelled."""
+        """Look for whoever was given something: at once when woken, and for whom a kill left between the two."""
         while True:
+            self._woken.clear()
             await retry_until_done(partial(self.heal, progress), progress)
-            await pause(LOOK_EVERY_S, progress)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(pace.seconds(LOOK_EVERY_S)):
+                    await self._woken.wait()
+
+    def wake(self) -> None:
+        """Somebody was just given something."""
+        self._woken.set()
 
     async def heal(self, progress: Progress = lambda: None) -> int:
         """Return for how many people something was given that their document may not have shown."""

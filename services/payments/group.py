@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from services.payments.entitling import EntitlingService
+from services.payments.invoices import InvoicesService
 from services.payments.subscriptions import SubscriptionsService
 
 
@@ -12,3 +13,6 @@ from services.payments.subscriptions import SubscriptionsService
 class PaymentServices:
     subscriptions: SubscriptionsService
     entitling: EntitlingService
+    invoices: InvoicesService
+    takes_stars: bool
+    """Whether plans are sold for Stars; what was paid is taken in any case."""

@@ -81,6 +81,8 @@ class Ledger:
         self._redis = redis
         self._journal = journal
         self._messages = messages
+        self.credited: Callable[[], None] = lambda: None
+        """Told that somebody was just given something."""
         self._clock = clock
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         """So that those who share a process do not keep each other from writing."""
@@ -248,7 +250,8 @@ class Ledger:
         if reply.startswith("taken:"):
             log.warning("arrival_counts_elsewhere", arrival=arrival.key, invoice=invoice.id, counts_for=reply[6:])
             return Outcome(file=file, assessment=before, is_new=False, credited=False)
-        credited = reply == "credited"
+        if credited := reply == "credited":
+            self.credited()
         log.info("arrival_recorded", arrival=arrival.key, invoice=invoice.id, state=after.state, credited=credited)
         return Outcome(file=seen, assessment=after, is_new=True, credited=credited)
 

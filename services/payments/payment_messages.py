@@ -22,6 +22,7 @@ from texts.renderer import Texts
 ALWAYS: Final = Rules(needs_plan=False, heeds_wishes=False)
 """It is about money: neither an ended plan nor quiet hours keep it back, and it never gets too old."""
 _MOMENT: Final = "%d %b %H:%M"
+_UNTIL: Final = "%d %b %Y, %H:%M"
 
 
 class PaymentComposer(Composer):
@@ -69,7 +70,7 @@ class PaymentComposer(Composer):
             excess=show(notice.excess),
             address=notice.address,
             ends=f"{ends:%H:%M}" if ends.date() == at.astimezone(zone).date() else f"{ends:{_MOMENT}}",
-            until=f"{notice.until.astimezone(zone):{_MOMENT}}" if notice.until else "?",
+            until=f"{notice.until.astimezone(zone):{_UNTIL}}" if notice.until else "?",
         )
 
     def _buttons(self, notice: PaymentNotice, language: str) -> tuple[tuple[Button, ...], ...]:

@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from domain.delivery.policy import smaller_cap
 from domain.payments.entitlements import GRACE
-from domain.payments.plans import FREE, TRIAL, Plans
+from domain.payments.plans import FREE, TRIAL, Offer, Plans
 from domain.subscribers.subscriber import Subscriber
 
 DAY = timedelta(days=1)
@@ -39,6 +39,10 @@ class SubscriptionsService:
     def __init__(self, plans: Plans, *, clock: Callable[[], datetime]) -> None:
         self.plans = plans
         self._clock = clock
+
+    def offers(self, plan_key: str) -> tuple[Offer, ...]:
+        """Return for how many months a plan is sold; nothing for one that is not."""
+        return next((plan.offers for plan in self.plans.sold if plan.key == plan_key), ())
 
     def status(self, subscriber: Subscriber) -> SubscriptionStatus:
         now, plan = self._clock(), self.plans.of(subscriber.plan)

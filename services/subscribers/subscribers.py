@@ -16,7 +16,7 @@ import structlog
 from msgspec import Struct
 from msgspec.structs import replace
 
-from domain.payments.entitlements import DatabaseStatus
+from domain.payments.entitlements import PlanStanding
 from domain.payments.plans import FREE, TRIAL, Plans
 from domain.subscribers.subscriber import Preferences, Subscriber
 from runtime.errors import TransientError, UserFacingError
@@ -46,7 +46,7 @@ class Subscribers:
         returned: Callable[[int, datetime], Awaitable[None]] | None = None,
     ) -> None:
         """`returned`: told of everybody who can be written to again."""
-        self.welcome: Callable[[int], Awaitable[DatabaseStatus]] | None = None
+        self.welcome: Callable[[int], Awaitable[PlanStanding]] | None = None
         """Gives somebody new their trial, once for ever, and returns what they have. `services.payments` sets it."""
         self._store = store
         self._roster = roster
@@ -79,8 +79,8 @@ class Subscribers:
             )
             return Opened(await self._save(fresh), created=True)
 
-    async def _welcomed(self, user_id: int) -> DatabaseStatus:
-        return DatabaseStatus() if self.welcome is None else await self.welcome(user_id)
+    async def _welcomed(self, user_id: int) -> PlanStanding:
+        return PlanStanding() if self.welcome is None else await self.welcome(user_id)
 
     async def find(self, user_id: int) -> Subscriber | None:
         subscriber = await self._store.find(user_id)

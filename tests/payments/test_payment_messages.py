@@ -81,7 +81,7 @@ async def test_the_way_to_a_receipt_is_told_step_by_step(way: Way) -> None:
         SEEN,
         CONFIRMING,
         "⚠️ We see 0.41 of 0.5 SOL for invoice INV1; send 0.09 SOL more to the same address until 13:40.\nWallet",
-        "✅ Paid: 0.5 SOL for Pro, 30 days.\nYour plan runs until 20 Dec 13:20. Invoice INV1.",
+        "✅ Paid: 0.5 SOL for Pro, 30 days.\nYour plan runs until 20 Dec 2026, 13:20. Invoice INV1.",
     ]
     underpaid = ann.messages[-2]
     [[amount, address]] = underpaid["reply_markup"]["inline_keyboard"]
@@ -94,7 +94,7 @@ async def test_the_way_to_a_receipt_is_told_step_by_step(way: Way) -> None:
         (
             [came("0.7", at=NOW)],
             timedelta(0),
-            "✅ Paid: 0.7 SOL for Pro, 30 days.\nYour plan runs until 20 Dec 13:20. Invoice INV1.\n\n{admin}",
+            "✅ Paid: 0.7 SOL for Pro, 30 days.\nYour plan runs until 20 Dec 2026, 13:20. Invoice INV1.\n\n{admin}",
         ),
         (
             [came("0.5", at=NOW), came("0.2", "b", at=NOW)],

@@ -1,0 +1,90 @@
+"""Plans and what they cost, as people read them."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from domain.delivery.messages import Message
+from domain.payments.plans import Offer, Plan
+from domain.subscribers.subscriber import Subscriber
+from handlers.conversation.menus import View, message
+from handlers.payments.buttons import ShowOffers
+from services.payments.group import PaymentServices
+from services.payments.subscriptions import SubscriptionStatus
+from texts.markup import Html, join
+
+_MINUTE = timedelta(minutes=1)
+
+
+def overview(view: View, payments: PaymentServices, subscriber: Subscriber) -> Message:
+    """Show what the person has, what is sold, and where it is bought."""
+    status, plans = payments.subscriptions.status(subscriber), payments.subscriptions.plans
+    lines = [_plan(view, plan) for plan in plans.sold]
+    if plans.free:
+        lines.append(_free(view, plans.free))
+    text = view.html(
+        "plans.overview",
+        plan=view.label("plan", status.plan),
+        time=time_left(view, status),
+        plans=view.listed(lines, "\n\n"),
+    )
+    sold = [plan for plan in plans.sold if any(offer.stars for offer in plan.offers)] if payments.takes_stars else []
+    buttons = tuple(view.button("button.buy", ShowOffers(plan.key), plan=view.label("plan", plan.key)) for plan in sold)
+    return message(text, keyboard=(buttons,) if buttons else ())
+
+
+def time_left(view: View, status: SubscriptionStatus) -> Html:
+    if status.ends_at is None:
+        return view.html("status.no_end" if status.active else "status.no_time")
+    until = _date(status.ends_at)
+    if status.active:
+        return view.html("status.time_left", days=status.days_left, until=until)
+    if status.grace_until:
+        return view.html("status.grace", until=until, grace=_date(status.grace_until))
+    return view.html("status.ended", until=until)
+
+
+def _plan(view: View, plan: Plan) -> Html:
+    return view.html(
+        "plans.plan",
+        plan=view.label("plan", plan.key),
+        sets=plan.filter_sets,
+        per_hour=_per_hour(view, plan),
+        offers=join("\n", (_offer(view, offer) for offer in plan.offers)),
+    )
+
+
+def _free(view: View, plan: Plan) -> Html:
+    return view.html(
+        "plans.free" if plan.delay else "plans.free_at_once",
+        plan=view.label("plan", plan.key),
+        sets=plan.filter_sets,
+        per_hour=_per_hour(view, plan),
+        minutes=plan.delay // _MINUTE,
+    )
+
+
+def _per_hour(view: View, plan: Plan) -> Html:
+    if plan.alerts_per_hour is None:
+        return view.html("plans.any_per_hour")
+    return view.html("plans.per_hour", count=plan.alerts_per_hour)
+
+
+def _offer(view: View, offer: Offer) -> Html:
+    return view.html(
+        "plans.offer" if offer.stars is None else "plans.offer_stars",
+        months=offer.months,
+        days=offer.days,
+        price=price(offer.price_usd),
+        stars=offer.stars,
+    )
+
+
+def _date(at: datetime) -> str:
+    return at.strftime("%d %b %Y, %H:%M UTC")
+
+
+def price(price_usd: Decimal) -> str:
+    whole = price_usd == price_usd.to_integral_value()
+    return f"${price_usd:,.0f}" if whole else f"${price_usd:,.2f}"

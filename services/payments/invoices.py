@@ -1,0 +1,30 @@
+"""A person's invoices, as they stand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+
+from msgspec import Struct
+
+from domain.payments.invoices import Assessment, Invoice, assess
+from services.payments.ledger import Ledger
+
+
+class StandingInvoice(Struct, frozen=True):
+    invoice: Invoice
+    stands: Assessment
+
+
+class InvoicesService:
+    def __init__(self, *, ledger: Ledger, clock: Callable[[], datetime]) -> None:
+        self._ledger = ledger
+        self._clock = clock
+
+    async def of(self, user_id: int, count: int) -> Sequence[StandingInvoice]:
+        """Return the latest ones, the latest first. Raises `RedisUnavailableError`."""
+        now = self._clock()
+        return [
+            StandingInvoice(file.invoice, assess(file.invoice, file.arrivals, now, credited=file.is_credited))
+            for file in await self._ledger.of_person(user_id, count)
+        ]
