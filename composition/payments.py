@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bot.jobs import JobSpec
+from bot.time_of_day import once_sure
 from composition.feature import Base, Feature
 from domain.payments.entitlements import Entitlement
 from domain.payments.invoices import Assessment
@@ -62,7 +63,7 @@ def build(base: Base) -> Feature:
     return Feature(
         parts=[ledger],
         services=[PaymentServices(subscriptions=SubscriptionsService(plans, clock=now), entitling=entitling)],
-        jobs=[ENTITLE.run_by(entitling.run)],
+        jobs=[ENTITLE.run_by(once_sure(entitling.run))],
         kinds=[PlanNoticeComposer(base.texts).row(), ReminderComposer(base.texts).row()],
         scheduled=[entitling.job(), reminders.job()],
     )
