@@ -167,10 +167,14 @@ async def test_one_broken_entitlement_costs_itself(shop: Shop) -> None:
     assert await shop.ledger.entitled() == [ann.id]
 
 
-async def test_who_was_given_nothing_through_the_ledger_keeps_what_they_had(shop: Shop) -> None:
+async def test_who_came_before_there_was_a_ledger_keeps_what_they_had(shop: Shop) -> None:
     ann = await shop.way.person()
     before = await shop.document(ann)
     assert await shop.entitling.apply(ann.id) == before
+    await shop.buys(ann, "pro", 30)
+    assert (await shop.document(ann)).paid_until == NOW + 60 * DAY
+    await shop.forgets(ann)
+    assert (await shop.starts(ann)).plan == "pro"
 
 
 steps = st.lists(
