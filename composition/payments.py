@@ -14,12 +14,12 @@ from domain.stored.outgoing import Envelope
 from domain.stored.payments import InvoiceFile
 from runtime.clock import now
 from services.claims.putting import Putting
-from services.payments.entitling import EntitlingService
-from services.payments.group import PaymentServices
 from services.payments.ledger import Ledger
-from services.payments.plan_notices import PlanNoticeComposer
-from services.payments.reminders import ReminderComposer, RemindersService
-from services.payments.subscriptions import SubscriptionsService
+from services.plans.entitling import EntitlingService
+from services.plans.group import PlanServices
+from services.plans.notices import PlanNoticeComposer
+from services.plans.reminders import ReminderComposer, RemindersService
+from services.plans.subscriptions import SubscriptionsService
 from services.schedule.due_times import DueTimes
 from services.stores.journal import Journal
 from services.subscribers.group import SubscriberServices
@@ -62,7 +62,7 @@ def build(base: Base) -> Feature:
     )
     return Feature(
         parts=[ledger],
-        services=[PaymentServices(subscriptions=SubscriptionsService(plans, clock=now), entitling=entitling)],
+        services=[PlanServices(subscriptions=SubscriptionsService(plans, clock=now), entitling=entitling)],
         jobs=[ENTITLE.run_by(once_sure(entitling.run))],
         kinds=[PlanNoticeComposer(base.texts).row(), ReminderComposer(base.texts).row()],
         scheduled=[entitling.job(), reminders.job()],

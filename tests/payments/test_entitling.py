@@ -15,7 +15,7 @@ from domain.payments.entitlements import GRACE, standing_of
 from domain.payments.plans import FREE, TRIAL
 from managers.redis.client import RedisUnavailableError
 from runtime.errors import UserFacingError
-from services.payments.entitling import shown_in
+from services.plans.entitling import shown_in
 from tests.delivery.kit import NOW, PLANS
 from tests.payments.plans_kit import DAY, Shop, about, numbers_on, open_shop, shop_on
 

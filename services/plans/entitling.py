@@ -26,8 +26,8 @@ from runtime.retry import retry_until_done
 from runtime.waiting import Progress, pause
 from services.claims.putting import Putting
 from services.payments.ledger import Ledger
-from services.payments.plan_notices import changed_notice, ended_notice
-from services.payments.reminders import REMINDER, next_reminder
+from services.plans.notices import changed_notice, ended_notice
+from services.plans.reminders import REMINDER, next_reminder
 from services.schedule.due_times import Due, DueTimes
 from services.schedule.schedule import Job
 from services.subscribers.subscribers import Subscribers

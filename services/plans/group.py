@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from services.payments.entitling import EntitlingService
-from services.payments.subscriptions import SubscriptionsService
+from services.plans.entitling import EntitlingService
+from services.plans.subscriptions import SubscriptionsService
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class PaymentServices:
+class PlanServices:
     subscriptions: SubscriptionsService
     entitling: EntitlingService
