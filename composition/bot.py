@@ -38,7 +38,7 @@ from services.monitoring.alarms import AlarmsService
 from services.monitoring.group import MonitoringServices
 from services.monitoring.metrics import Metrics
 from services.monitoring.readings import ReadingsService
-from services.payments.group import PaymentServices
+from services.plans.group import PlanServices
 from services.schedule.schedule import Schedule
 from services.subscribers.group import SubscriberServices
 from services.why.group import WhyServices
@@ -128,7 +128,7 @@ def _services(base: Base, features: Sequence[Feature]) -> Services:
     return Services(
         conversation=base.of(ConversationServices),
         subscribers=base.of(SubscriberServices),
-        payments=base.of(PaymentServices),
+        plans=base.of(PlanServices),
         calls=base.of(CallServices),
         claims=base.of(ClaimServices),
         why=base.of(WhyServices),

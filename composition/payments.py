@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from bot.jobs import JobSpec
+from bot.time_of_day import once_sure
 from composition.feature import Base, Feature
 from domain.payments.plans import Plans
 from managers.telegram.payments import TelegramPayments
 from runtime.clock import now
 from services.claims.putting import Putting
-from services.payments.entitling import EntitlingService
 from services.payments.group import PaymentServices
 from services.payments.invoices import InvoicesService
 from services.payments.ledger import Ledger
 from services.payments.notices import PaymentNotices
 from services.payments.payment_messages import PaymentComposer
-from services.payments.plan_notices import PlanNoticeComposer
-from services.payments.reminders import ReminderComposer, RemindersService
 from services.payments.stars import StarsService
-from services.payments.subscriptions import SubscriptionsService
+from services.plans.entitling import EntitlingService
+from services.plans.group import PlanServices
+from services.plans.notices import PlanNoticeComposer
+from services.plans.reminders import ReminderComposer, RemindersService
+from services.plans.subscriptions import SubscriptionsService
 from services.schedule.due_times import DueTimes
 from services.stores.journal import Journal
 from services.subscribers.group import SubscriberServices
@@ -53,15 +55,17 @@ def build(base: Base) -> Feature:
         ledger=ledger, telegram=TelegramPayments(base.connections.telegram), postgres=postgres, clock=now
     )
     services = PaymentServices(
-        subscriptions=SubscriptionsService(plans, clock=now),
-        entitling=entitling,
         invoices=InvoicesService(ledger=ledger, clock=now),
         takes_stars=base.settings.takes_stars,
     )
     return Feature(
         parts=[ledger],
-        services=[services, stars],
-        jobs=[ENTITLE.run_by(entitling.run)],
+        services=[
+            PlanServices(subscriptions=SubscriptionsService(plans, clock=now), entitling=entitling),
+            services,
+            stars,
+        ],
+        jobs=[ENTITLE.run_by(once_sure(entitling.run))],
         kinds=[
             PlanNoticeComposer(base.texts).row(),
             ReminderComposer(base.texts).row(),

@@ -20,7 +20,7 @@ from runtime.redaction import without_bot_tokens
 MAX_FILE_BYTES = 20_000_000
 KEPT_FILES = 5
 FILES = {
-    "payments.log": ("services.payments",),
+    "payments.log": ("services.payments", "services.plans"),
     "rediserror.log": ("managers.redis.circuit", "managers.redis.written"),
     "redisperformance.log": ("managers.redis.latencies",),
     "sent_notifications.log": ("services.delivery.settling",),

@@ -17,8 +17,8 @@ from services.claims.outbox import Outbox
 from services.claims.putting import Putting
 from services.claims.stored_calls import StoredCalls
 from services.delivery.held import HeldCalls
-from services.payments.entitling import EntitlingService
 from services.payments.ledger import Ledger
+from services.plans.entitling import EntitlingService
 from services.schedule.due_times import DueTimes
 from services.stores.journal import Journal
 from services.stores.local_store import LocalStore

@@ -34,13 +34,13 @@ class StartMixin(BotBase):
         now, subscriber = self.services.conversation.clock(), opened.subscriber
         if opened.created or subscriber.has_plan_at(now):
             return opened
-        applied = await self.services.payments.entitling.apply(subscriber.user_id)
+        applied = await self.services.plans.entitling.apply(subscriber.user_id)
         return Opened(applied or subscriber, created=False)
 
     async def _greet(self, turn: Turn, opened: Opened) -> None:
         view = view_of(self.services, turn)
         presets = self.services.subscribers.presets.all()
-        days = self.services.payments.subscriptions.status(opened.subscriber).days_left
+        days = self.services.plans.subscriptions.status(opened.subscriber).days_left
         key = "start.new" if days else "start.again"
         welcome = view.html(key, name=turn.name, days=days, presets=preset_lines(view, presets))
         own = view.button("button.own_filter", AddSet())
@@ -64,7 +64,7 @@ class StartMixin(BotBase):
             if opened.created:
                 await self._greet(turn, opened)
             return
-        days = self.services.payments.subscriptions.status(opened.subscriber).days_left
+        days = self.services.plans.subscriptions.status(opened.subscriber).days_left
         note = view.html("share.welcome", name=turn.name, days=days) if opened.created else None
         await self.reply(turn, preview(view, shared, note))
 

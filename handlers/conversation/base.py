@@ -14,7 +14,7 @@ from runtime.errors import MessageRefusedError
 from services.calls.group import CallServices
 from services.claims.group import ClaimServices
 from services.monitoring.group import MonitoringServices
-from services.payments.group import PaymentServices
+from services.plans.group import PlanServices
 from services.subscribers.group import SubscriberServices
 from services.subscribers.inputs import InputsService
 from services.subscribers.permissions import PermissionsService
@@ -58,7 +58,7 @@ class Services:
 
     conversation: ConversationServices
     subscribers: SubscriberServices
-    payments: PaymentServices
+    plans: PlanServices
     calls: CallServices
     claims: ClaimServices
     why: WhyServices

@@ -13,7 +13,7 @@ from handlers.conversation.routing import command
 from handlers.filters.buttons import ShowSettings
 from handlers.filters.list_menus import subscriber_state
 from handlers.payments.plans import time_left
-from services.payments.subscriptions import SubscriptionStatus
+from services.plans.subscriptions import SubscriptionStatus
 from texts.markup import Html, join
 
 _MINUTE = timedelta(minutes=1)
@@ -23,7 +23,7 @@ class PaymentsMixin(BotBase):
     @command("status", help="help.status")
     async def status(self, turn: Turn) -> None:
         subscriber = await self.services.subscribers.subscribers.require(turn.user_id)
-        status = self.services.payments.subscriptions.status(subscriber)
+        status = self.services.plans.subscriptions.status(subscriber)
         view = view_of(self.services, turn)
         text = view.html(
             "status.main",

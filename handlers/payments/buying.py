@@ -13,6 +13,7 @@ from handlers.conversation.routing import callback, command
 from handlers.payments.buttons import BuyWithStars, ShowInvoices, ShowOffers
 from handlers.payments.plans import overview, price
 from runtime.errors import UserFacingError
+from services.payments.group import PaymentServices
 from services.payments.invoices import StandingInvoice
 from services.payments.stars import InvoiceText, StarsService, renews
 from texts.markup import Html
@@ -25,13 +26,13 @@ class BuyingMixin(BotBase):
     @command("plan", help="help.plan")
     async def plan(self, turn: Turn) -> None:
         subscriber = await self.services.subscribers.subscribers.require(turn.user_id)
-        await self.reply(turn, overview(view_of(self.services, turn), self.services.payments, subscriber))
+        await self.reply(turn, overview(view_of(self.services, turn), self.services, subscriber))
 
     @callback(ShowOffers)
     async def show_offers(self, turn: Turn, data: ShowOffers) -> None:
-        payments, view = self.services.payments, view_of(self.services, turn)
-        offers = [offer for offer in payments.subscriptions.offers(data.plan) if offer.stars]
-        if not payments.takes_stars or not offers:
+        view, takes_stars = view_of(self.services, turn), self.services.of(PaymentServices).takes_stars
+        offers = [offer for offer in self.services.plans.subscriptions.offers(data.plan) if offer.stars]
+        if not takes_stars or not offers:
             raise UserFacingError("stars.not_sold")
         rows = tuple((_buy(view, offer),) for offer in offers)
         text = view.html("plans.choose", plan=view.label("plan", data.plan))
@@ -39,8 +40,8 @@ class BuyingMixin(BotBase):
 
     @callback(BuyWithStars)
     async def buy_with_stars(self, turn: Turn, data: BuyWithStars) -> None:
-        offer = self.services.payments.subscriptions.plans.offer(data.plan, data.months)
-        if offer is None or not self.services.payments.takes_stars:
+        offer = self.services.plans.subscriptions.plans.offer(data.plan, data.months)
+        if offer is None or not self.services.of(PaymentServices).takes_stars:
             raise UserFacingError("stars.not_sold")
         stars, view = self.services.of(StarsService), view_of(self.services, turn)
         invoice = await stars.open(turn.user_id, offer)
@@ -66,7 +67,7 @@ class BuyingMixin(BotBase):
 
     async def _show_invoices(self, turn: Turn) -> None:
         view = view_of(self.services, turn)
-        found = await self.services.payments.invoices.of(turn.user_id, LISTED)
+        found = await self.services.of(PaymentServices).invoices.of(turn.user_id, LISTED)
         if not found:
             await self.show(turn, message(view.html("invoices.none")))
             return

@@ -8,18 +8,19 @@ from decimal import Decimal
 from domain.delivery.messages import Message
 from domain.payments.plans import Offer, Plan
 from domain.subscribers.subscriber import Subscriber
+from handlers.conversation.base import Services
 from handlers.conversation.menus import View, message
 from handlers.payments.buttons import ShowOffers
 from services.payments.group import PaymentServices
-from services.payments.subscriptions import SubscriptionStatus
+from services.plans.subscriptions import SubscriptionStatus
 from texts.markup import Html, join
 
 _MINUTE = timedelta(minutes=1)
 
 
-def overview(view: View, payments: PaymentServices, subscriber: Subscriber) -> Message:
+def overview(view: View, services: Services, subscriber: Subscriber) -> Message:
     """Show what the person has, what is sold, and where it is bought."""
-    status, plans = payments.subscriptions.status(subscriber), payments.subscriptions.plans
+    status, plans = services.plans.subscriptions.status(subscriber), services.plans.subscriptions.plans
     lines = [_plan(view, plan) for plan in plans.sold]
     if plans.free:
         lines.append(_free(view, plans.free))
@@ -29,7 +30,11 @@ def overview(view: View, payments: PaymentServices, subscriber: Subscriber) -> M
         time=time_left(view, status),
         plans=view.listed(lines, "\n\n"),
     )
-    sold = [plan for plan in plans.sold if any(offer.stars for offer in plan.offers)] if payments.takes_stars else []
+    sold = (
+        [plan for plan in plans.sold if any(offer.stars for offer in plan.offers)]
+        if services.of(PaymentServices).takes_stars
+        else []
+    )
     buttons = tuple(view.button("button.buy", ShowOffers(plan.key), plan=view.label("plan", plan.key)) for plan in sold)
     return message(text, keyboard=(buttons,) if buttons else ())
 

@@ -1,1 +1,1 @@
-"""What a subscriber is entitled to, and until when. Begin with `entitling.py`."""
+"""What was asked for, what arrived, and what people were given for it. Begin with `ledger.py`."""

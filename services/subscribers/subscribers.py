@@ -47,7 +47,7 @@ class Subscribers:
     ) -> None:
         """`returned`: told of everybody who can be written to again."""
         self.welcome: Callable[[int], Awaitable[PlanStanding]] | None = None
-        """Gives somebody new their trial, once for ever, and returns what they have. `services.payments` sets it."""
+        """Gives somebody new their trial, once for ever, and returns what they have. `services.plans` sets it."""
         self._store = store
         self._roster = roster
         self._presets = presets

@@ -28,7 +28,7 @@ from managers.redis.client import RedisManager
 from managers.storage.cache import SmartCache
 from managers.storage.postgres import PostgresManager
 from services.monitoring.health import HealthReport, PartHealth
-from services.payments.subscriptions import SubscriptionsService
+from services.plans.subscriptions import SubscriptionsService
 from services.stores.journal import Journal
 from services.subscribers.group import SubscriberServices
 from services.subscribers.inputs import InputsService

@@ -81,7 +81,7 @@ async def test_each_file_gets_the_lines_of_its_subject(log_directory: Path, way:
             with pytest.raises(RedisUnavailableError):
                 await gone.ping()
     own = {
-        "payments.log": {("services.payments.entitling", "trial_granted")},
+        "payments.log": {("services.plans.entitling", "trial_granted")},
         "rediserror.log": {("managers.redis.circuit", "redis_lost")},
         "redisperformance.log": {("managers.redis.latencies", "redis_latencies")},
         "sent_notifications.log": {("services.delivery.settling", "alert_sent")},

@@ -17,13 +17,17 @@ from domain.calls.addresses import call_tag
 from domain.calls.events import Call
 from domain.filters.registry import FilterSet, Range, Rule
 from domain.stored.journal import DeliveryRecord, DeliveryStatus
+from domain.subscribers.limits import fitted
 from domain.subscribers.partitions import partition_of
+from handlers.conversation.menus import View
+from handlers.why.cards import explanation_card
 from runtime.errors import UserFacingError
 from services.claims.claiming import ClaimRequest
 from services.claims.outbox import OutboxEntry
 from services.stores import keys
-from services.why.answers import Outcome
+from services.why.answers import Explanation, Outcome
 from tests.why.support import World, encoded, mint
+from texts import Texts
 
 HOLDERS: dict[str, Rule] = {"holders": Range(minimum=100.0)}
 WAITS: dict[str, Rule] = {"lp_locked_percent": Range(minimum=90.0, missing="wait", wait_minutes=10)}
@@ -178,6 +182,36 @@ async def test_who_could_not_receive_then(world: World, changed: dict[str, objec
     await world.tick()
     await world.edits(7, paused=False, unreachable=False, paid_until=before.paid_until, filter_sets=before.filter_sets)
     assert (await world.why(7, call)).outcome == outcome
+
+
+async def test_a_filter_that_the_plan_paused_was_off_and_says_why(world: World) -> None:
+    before = await world.joins(7, {"holders": Range(minimum=1_000.0)}, HOLDERS)
+    await world.edits(7, plan="free", filter_sets=fitted(before.filter_sets, 1))
+    await world.tick()
+    call = world.call("c1", mint(1), holders=500)
+    assert not any(request.accepted for request in await world.decides(call))
+    await world.tick()
+    await world.edits(7, plan="pro", filter_sets=before.filter_sets)
+    why = await world.why(7, call)
+    assert why.outcome == "failed"
+    assert [one.filter_set.paused_by_plan for one in why.judged.sets] == [False, True]
+    assert [one.verdict.outcome for one in why.judged.sets] == ["failed", "failed"]
+    view = View(texts=Texts.load(), language="en")
+    found = Explanation(address=mint(1), calls=(why,), subscriber=await world.users.subscribers.require(7))
+    assert "was paused: your plan held fewer filters" in explanation_card(view, found, world.clock()).html
+
+
+async def test_the_free_tier_and_the_days_of_grace_receive(world: World) -> None:
+    await world.joins(7, HOLDERS, paid_until=world.clock() - timedelta(days=1))
+    await world.joins(8, HOLDERS, paid_until=world.clock() - timedelta(days=1), plan="pro")
+    await world.joins(9, HOLDERS, paid_until=world.clock() - timedelta(days=9), plan="free")
+    await world.joins(10, HOLDERS, paid_until=world.clock() - timedelta(days=9), plan="pro")
+    await world.tick()
+    call = world.call("c1", mint(1), holders=500)
+    await world.decides(call)
+    await world.tick()
+    outcomes = {user_id: (await world.why(user_id, call)).outcome for user_id in (7, 8, 9, 10)}
+    assert outcomes == {7: "expired", 8: "accepted", 9: "accepted", 10: "expired"}
 
 
 async def test_who_came_later_and_what_came_late(world: World) -> None:

@@ -17,10 +17,10 @@ from managers.redis.client import RedisManager
 from managers.telegram.client import TelegramManager
 from sandbox.telegram.people import SandboxUser
 from sandbox.telegram.server import TelegramSandbox
-from services.payments.entitling import EntitlingService
 from services.payments.ledger import Ledger
-from services.payments.plan_notices import PlanNoticeComposer
-from services.payments.reminders import ReminderComposer, RemindersService
+from services.plans.entitling import EntitlingService
+from services.plans.notices import PlanNoticeComposer
+from services.plans.reminders import ReminderComposer, RemindersService
 from services.schedule.due_times import DueTimes
 from services.stores import keys
 from services.stores.journal import Journal

@@ -13,9 +13,9 @@ from handlers.conversation.base import Services
 from managers.redis.client import RedisManager, RedisUnavailableError
 from managers.storage.postgres import PostgresManager
 from services.claims.putting import Putting
-from services.payments.entitling import PLAN_END
 from services.payments.ledger import Ledger
-from services.payments.reminders import REMINDER, RemindersService
+from services.plans.entitling import PLAN_END
+from services.plans.reminders import REMINDER, RemindersService
 from services.schedule.due_times import DueTimes, Place
 from services.schedule.schedule import Schedule
 from services.stores.journal import Journal
@@ -37,7 +37,7 @@ async def buy(services: Services, ledger: Ledger, clock: Clock, plan: str, days:
     clock.now += timedelta(seconds=1)
     given = Entitlement(key=f"invoice:{clock.now}", plan=plan, days=days, price_usd=Decimal(days), at=clock.now)
     await ledger.give(USER_ID, given)
-    await services.payments.entitling.apply(USER_ID)
+    await services.plans.entitling.apply(USER_ID)
 
 
 async def test_somebody_new_is_promised_nothing_without_redis(ann: Person, services: Services) -> None:
@@ -153,7 +153,7 @@ async def test_what_is_due_comes_back_from_postgresql(
         postgres=postgres_manager,
         clock=clock,
     )
-    schedule = Schedule([services.payments.entitling.job(), reminders.job()], due_times=due_times, clock=clock)
+    schedule = Schedule([services.plans.entitling.job(), reminders.job()], due_times=due_times, clock=clock)
     assert await schedule.rebuild() == 2
     until = NOW + TRIAL_TIME + 30 * DAY
 

@@ -15,7 +15,7 @@ from domain.payments.entitlements import GRACE, standing_of
 from domain.payments.plans import FREE, TRIAL
 from managers.redis.client import RedisUnavailableError
 from runtime.errors import UserFacingError
-from services.payments.entitling import shown_in
+from services.plans.entitling import shown_in
 from tests.delivery.kit import NOW, PLANS
 from tests.payments.plans.kit import DAY, Shop, about, numbers_on, open_shop, shop_on
 
@@ -167,10 +167,14 @@ async def test_one_broken_entitlement_costs_itself(shop: Shop) -> None:
     assert await shop.ledger.entitled() == [ann.id]
 
 
-async def test_who_was_given_nothing_through_the_ledger_keeps_what_they_had(shop: Shop) -> None:
+async def test_who_came_before_there_was_a_ledger_keeps_what_they_had(shop: Shop) -> None:
     ann = await shop.way.person()
     before = await shop.document(ann)
     assert await shop.entitling.apply(ann.id) == before
+    await shop.buys(ann, "pro", 30)
+    assert (await shop.document(ann)).paid_until == NOW + 60 * DAY
+    await shop.forgets(ann)
+    assert (await shop.starts(ann)).plan == "pro"
 
 
 steps = st.lists(

@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from sandbox.telegram.people import SandboxUser
-from services.payments.reminders import next_reminder
+from services.plans.reminders import next_reminder
 from tests.delivery.kit import NOW, PLANS
 from tests.payments.plans.kit import DAY, Shop, about, open_shop, shop_on
 

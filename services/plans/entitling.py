@@ -7,6 +7,7 @@ next look finds them there. When what they have ends, a due time of the one sche
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from datetime import datetime, timedelta
@@ -28,8 +29,8 @@ from runtime.retry import retry_until_done
 from runtime.waiting import Progress
 from services.claims.putting import Putting
 from services.payments.ledger import Ledger
-from services.payments.plan_notices import changed_notice, ended_notice
-from services.payments.reminders import REMINDER, next_reminder
+from services.plans.notices import changed_notice, ended_notice
+from services.plans.reminders import REMINDER, next_reminder
 from services.schedule.due_times import Due, DueTimes
 from services.schedule.schedule import Job
 from services.subscribers.subscribers import Subscribers
@@ -38,6 +39,7 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 PLAN_END: Final = "plan_end"
 LOOK_EVERY_S: Final = 5.0
+_DAY: Final = timedelta(days=1)
 TOLD_FOR: Final = timedelta(days=7)
 """Whose plan ended longer ago is not told any more."""
 
@@ -104,8 +106,8 @@ class EntitlingService:
             before = await self._subscribers.find(user_id)
             if before is None:
                 return None
-            given, now = await self._ledger.entitlements(user_id), self._clock()
-            standing = standing_of(given) if given else _as_written(before)
+            given, now = await self._given(before), self._clock()
+            standing = standing_of(given)
             await self._tell(before, standing, now)
             fault_point("plan told")
             after = await self._subscribers.change(
@@ -115,6 +117,17 @@ class EntitlingService:
             await self._schedule(after, now)
             if await self._ledger.shown(user_id, len(given)):
                 return after
+
+    async def _given(self, subscriber: Subscriber) -> list[Entitlement]:
+        """Return what somebody was given. A trial from before there was a ledger is written down first."""
+        given = await self._ledger.entitlements(subscriber.user_id)
+        until = subscriber.paid_until
+        if until is None or any(one.key == TRIAL for one in given) or subscriber.plan == FREE:
+            return given
+        days = max(1, math.ceil((until - subscriber.created_at) / _DAY))
+        trial = Entitlement(key=TRIAL, plan=subscriber.plan, days=days, at=until - days * _DAY)
+        await self._ledger.give(subscriber.user_id, trial)
+        return await self._ledger.entitlements(subscriber.user_id)
 
     async def run(self, progress: Progress) -> None:
         """Look for whoever was given something: at once when woken, and for whom a kill left between the two."""
@@ -180,8 +193,3 @@ class EntitlingService:
                 ends_at = end_of(row["plan"], row["paid_until"])
                 if ends_at is not None:
                     yield row["user_id"], ends_at
-
-
-def _as_written(subscriber: Subscriber) -> PlanStanding:
-    """Who was given nothing through the ledger keeps what their document says."""
-    return PlanStanding(plan=subscriber.plan, until=subscriber.paid_until)
