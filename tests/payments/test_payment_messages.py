@@ -34,9 +34,8 @@ OVERPAID = (
     "\n\n{admin}"
 )
 LATE = (
-    "⌛ We see 0.5 SOL for invoice INV1, but it came after 13:40, when its price no longer held. "
-    "Send nothing more to it."
-    "\n\n{admin}"
+    "⌛ We see 0.5 SOL for invoice INV1, but it came after 13:40, when its price no longer held. Send nothing more "
+    "to it.\n\n{admin}"
 )
 
 
