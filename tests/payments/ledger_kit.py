@@ -31,6 +31,9 @@ class Clock:
     def __call__(self) -> datetime:
         return self.now
 
+    def timestamp(self) -> float:
+        return self.now.timestamp()
+
     def pass_(self, **span: float) -> None:
         self.now += timedelta(**span)
 
