@@ -207,7 +207,7 @@ class Ledger:
         arrival, now = record.arrival, self._clock()
         if file is None:
             listed = await self.record_of(arrival.key)
-            if listed and record.settled_by is None and not is_more(arrival, listed.arrival):
+            if listed and record.settled_by is None and (listed == record or is_more(listed.arrival, arrival)):
                 return Outcome(file=None, assessment=None, is_new=False, credited=False)
             reply = await self._write(record, None, [], is_done=False, version=None)
             return Outcome(file=None, assessment=None, is_new=reply == "recorded", credited=False)

@@ -34,6 +34,7 @@ from domain.stored.payments import ArrivalRecord
 from managers.storage.postgres import PostgresManager
 from managers.telegram.payments import InvoiceText, TelegramPayments
 from runtime.errors import DeliveryError, TransientError, UserFacingError
+from services.payments.invoicing import ID_LENGTH, LETTERS
 from services.payments.keys import KEPT_S
 from services.payments.ledger import Ledger
 
@@ -47,9 +48,6 @@ CHECKED_WITHIN_S: Final = 1.0
 """The answer has to be with Telegram within two seconds."""
 ON_THE_WAY: Final = timedelta(minutes=10)
 """What happened since may not have been brought yet."""
-
-_ID_LETTERS: Final = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"
-_ID_LENGTH: Final = 12
 
 _STORED_INVOICE: Final[LiteralString] = "SELECT created_at FROM invoices WHERE id = $1"
 _STORED_ARRIVALS: Final[LiteralString] = """
@@ -85,7 +83,7 @@ class StarsService:
                 return one
         while True:
             invoice = Invoice(
-                id="".join(secrets.choice(_ID_LETTERS) for _ in range(_ID_LENGTH)),
+                id="".join(secrets.choice(LETTERS) for _ in range(ID_LENGTH)),
                 user_id=user_id,
                 plan=offer.plan,
                 days=offer.days,
