@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
@@ -11,13 +12,16 @@ import pytest
 
 from managers.http.answers import RefusedError
 from managers.payments.nowpayments import AmountTooSmallError
+from managers.redis.errors import RedisUnavailableError
+from managers.storage.postgres import PostgresManager
+from runtime.cancellation import end
 from runtime.errors import TransientError
 from sandbox.payments.nowpayments.coins import COINS
 from sandbox.payments.nowpayments.faults import Fault
 from sandbox.payments.nowpayments.records import Status
 from sandbox.payments.nowpayments.server import NowPaymentsSandbox
 from services.payments.nowpayments_watch import wait_of
-from tests.payments.ledger_kit import Stores
+from tests.payments.ledger_kit import Stores, stores_on
 from tests.payments.nowpayments.kit import ANN, House, house_on, order
 
 
@@ -440,3 +444,27 @@ async def test_the_most_overdue_is_asked_about_first(house: House) -> None:
     asked = house.nowpayments.requests
     assert (asked[f"GET /v1/payment/{first.payment_id}"], asked[f"GET /v1/payment/{second.payment_id}"]) == (1, 1)
     assert await house.watch.step() == pytest.approx(4)
+
+
+async def test_the_job_finds_what_was_paid_and_reports_progress(house: House) -> None:
+    invoice, moved = await house.invoice(), asyncio.Event()
+    house.nowpayments.pay(invoice.payment_id)
+    job = asyncio.create_task(house.watch.run(moved.set))
+    while await house.state(invoice) != "paid":
+        await moved.wait()
+        moved.clear()
+    await end([job])
+
+
+async def test_without_redis_the_job_ends_and_is_started_again(
+    nowpayments: NowPaymentsSandbox, stores: Stores, postgres_manager: PostgresManager
+) -> None:
+    async with (
+        stores_on("redis://127.0.0.1:9", postgres_manager, stores.clock) as dead,
+        house_on(nowpayments, dead) as house,
+    ):
+        with pytest.raises(RedisUnavailableError):
+            await house.watch.run(lambda: None)
+        with pytest.raises(RedisUnavailableError):
+            await house.invoice()
+    assert nowpayments.desk.payments == {}
