@@ -108,8 +108,8 @@ def assess(
     tolerance = _cent_in(invoice)
     missing = max(Decimal(0), invoice.amount - received)
     enough = received + tolerance > invoice.amount
-    in_time = all(one.at <= invoice.expires_at for one in final)
-    is_due = credited or (enough and (in_time or _late_is_taken(invoice, final, rate_usd)))
+    counts = sum((one.amount for one in final if one.at <= _counts_until(invoice, rate_usd)), Decimal(0))
+    is_due = credited or counts + tolerance > invoice.amount
     excess = max(Decimal(0), received - invoice.amount)
     state = _state(invoice, final, pending, now, enough=enough, is_due=is_due, over=excess > tolerance)
     if any(one.refunded for one in known) and not final and not pending:
@@ -174,9 +174,8 @@ def _cent_in(invoice: Invoice) -> Decimal:
     return CENT / invoice.rate_usd if invoice.rate_usd else Decimal(0)
 
 
-def _late_is_taken(invoice: Invoice, final: list[Arrival], rate_usd: Decimal | None) -> bool:
-    if any(one.at > invoice.expires_at + LATE_COUNTS for one in final):
-        return False
-    if invoice.rate_usd is None or rate_usd is None:
-        return False
-    return rate_usd >= invoice.rate_usd * (1 - RATE_MAY_FALL)
+def _counts_until(invoice: Invoice, rate_usd: Decimal | None) -> datetime:
+    """Return until when what came pays by itself. What comes still later takes nothing away from that."""
+    if invoice.rate_usd is None or rate_usd is None or rate_usd < invoice.rate_usd * (1 - RATE_MAY_FALL):
+        return invoice.expires_at
+    return invoice.expires_at + LATE_COUNTS

@@ -15,7 +15,7 @@ from tests.payments.nowpayments.kit import House, house_on
 @pytest.fixture
 async def nowpayments(clock: Clock) -> AsyncIterator[NowPaymentsSandbox]:
     """Payments that stand still until the test lets money arrive; IPNs that fail come again at once."""
-    async with NowPaymentsSandbox(clock=clock.seconds, ipn_retry_s=0.0, seed=1) as sandbox:
+    async with NowPaymentsSandbox(clock=clock.timestamp, ipn_retry_s=0.0, seed=1) as sandbox:
         yield sandbox
 
 

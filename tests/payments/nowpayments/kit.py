@@ -92,12 +92,12 @@ async def house_on(
     async with aiohttp.ClientSession() as session:
         login = {"email": "merchant@example.com", "password": "sandbox"} if can_list else {}
         manager = NowPaymentsManager(
-            APIRetryManager(session, clock=clock.seconds),
+            APIRetryManager(session, clock=clock.timestamp),
             api_key=nowpayments.api_key,
             base_url=nowpayments.url,
             **login,
         )
-        service = NowPaymentsService(manager, ledger, redis, clock=clock)
+        service = NowPaymentsService(manager, ledger, redis, stores.postgres, clock=clock)
         notifications = NowPaymentsNotifications(secret=secret, notified=service.notified)
         app = create_app(health=_well, metrics=CollectorRegistry(), routes=[notifications.router])
         async with HttpServer(app, "127.0.0.1", 0) as server:

@@ -159,7 +159,7 @@ async def test_whoever_has_paid_is_credited_once_and_nobody_else(
     await redis_manager.transaction([("FLUSHALL",)])
     await postgres_manager.execute("TRUNCATE invoices, arrivals, entitlements, outgoing")
     clock, left = Clock(), list(steps)
-    async with NowPaymentsSandbox(clock=clock.seconds, ipn_retries=0, ipn_retry_s=0.0, seed=1) as nowpayments:
+    async with NowPaymentsSandbox(clock=clock.timestamp, ipn_retries=0, ipn_retry_s=0.0, seed=1) as nowpayments:
         story = Story(nowpayments, clock)
         ever_paid: set[str] = set()
         while left or not story.invoices:

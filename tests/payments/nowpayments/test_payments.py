@@ -406,6 +406,21 @@ async def test_the_comparison_names_again_what_it_cannot_mend(house: House) -> N
     assert [one.payment_id for one in await house.service.differences(since)] == [invoice.payment_id]
 
 
+async def test_the_comparison_asks_about_what_is_recorded_and_not_listed(house: House, stores: Stores) -> None:
+    old, forgotten = await house.invoice("order-1"), await house.invoice("order-2")
+    house.clock.pass_(hours=30)
+    since = house.clock()
+    for one in (old, forgotten):
+        house.nowpayments.pay(one.payment_id)
+    await house.poll()
+    await stores.journal.drain_all()
+    assert await house.service.differences(since) == []
+    house.nowpayments.desk.set_status(house.payment(old), Status.REFUNDED)
+    del house.nowpayments.desk.payments[int(forgotten.payment_id)]
+    found = {one.payment_id: (one.status, one.mended) for one in await house.service.differences(since)}
+    assert found == {old.payment_id: ("refunded", True), forgotten.payment_id: ("unknown", False)}
+
+
 async def test_what_was_paid_for_no_invoice_of_ours_is_recorded_once(house: House) -> None:
     foreign = house.nowpayments.desk.create_payment(
         house.payment(await house.invoice()).order, "sol"
