@@ -100,11 +100,7 @@ class NowPaymentsService:
         if payment is None:
             return None
         await self.take(payment)
-        for one in payment.further_ids:
-            if not await self._redis.exists(keys.RECEIPT.of(key_of(one))):
-                further = await self._manager.payment(one)
-                if further is not None and further.parent_id is not None:
-                    await self.take(further)
+        await self._take_further(payment)
         return payment
 
     async def look_at_page(self, invoice: Invoice) -> None:
@@ -114,6 +110,15 @@ class NowPaymentsService:
         page_id = invoice.payment_id.removeprefix(PAGE)
         async for payment in self._listed(invoice.created_at - CLOCKS_DIFFER, page_id):
             await self.take(payment)
+            await self._take_further(payment)
+
+    async def _take_further(self, payment: Payment) -> None:
+        """Ask about deposits that came to its address later; each is finished when it is first heard of."""
+        for one in payment.further_ids:
+            if not await self._redis.exists(keys.RECEIPT.of(key_of(one))):
+                further = await self._manager.payment(one)
+                if further is not None and further.parent_id is not None:
+                    await self.take(further)
 
     async def notified(self, told: Told) -> None:
         """Look at what a notification is about, once for each status of a payment. Its signature was proved.
