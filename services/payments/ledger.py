@@ -22,7 +22,7 @@ import structlog
 
 from domain.payments.crediting import entitlement_for, invoice_key, is_more
 from domain.payments.entitlements import Entitlement, standing_of
-from domain.payments.invoices import LATE_COUNTS, STAGES, Arrival, Assessment, Invoice, assess
+from domain.payments.invoices import LATE_COUNTS, Arrival, Invoice, assess
 from domain.stored.outgoing import Envelope
 from domain.stored.payments import ArrivalRecord, EntitlementRecord, InvoiceFile, SourceCursor
 from domain.subscribers.partitions import partition_of

@@ -12,6 +12,7 @@ from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
+from typing import Final, LiteralString
 
 import structlog
 from msgspec import Struct
@@ -20,6 +21,7 @@ from domain.payments.invoices import Arrival, Invoice
 from domain.stored.payments import InvoiceFile
 from managers.payments.nowpayments import NowPaymentsManager, Payment, Told
 from managers.redis.client import RedisManager
+from managers.storage.postgres import PostgresManager, Row
 from runtime.errors import TransientError
 from services.payments import keys
 from services.payments.ledger import Ledger, Outcome
@@ -39,6 +41,11 @@ from services.payments.nowpayments_orders import CLOCKS_DIFFER
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 
+_RECORDED: Final[LiteralString] = """
+    SELECT key, invoice_id, asset, amount FROM arrivals WHERE key LIKE 'nowpayments:%' AND arrived_at >= $1
+"""
+
+
 class NotThereYetError(TransientError):
     """The processor does not say yet, when it is asked, what it told or what it must know."""
 
@@ -49,6 +56,7 @@ class Difference(Struct, frozen=True, kw_only=True):
     payment_id: str
     invoice_id: str | None
     status: str
+    """`unknown`: the processor does not know the payment."""
     listed: Decimal
     """What the processor says that came, in `coin`."""
     coin: str
@@ -71,11 +79,18 @@ class NowPaymentsService:
     """Every method raises `TransientError` when Redis or the processor is unavailable: nothing is credited then."""
 
     def __init__(
-        self, manager: NowPaymentsManager, ledger: Ledger, redis: RedisManager, *, clock: Callable[[], datetime]
+        self,
+        manager: NowPaymentsManager,
+        ledger: Ledger,
+        redis: RedisManager,
+        postgres: PostgresManager,
+        *,
+        clock: Callable[[], datetime],
     ) -> None:
         self._manager = manager
         self._ledger = ledger
         self._redis = redis
+        self._postgres = postgres
         self._clock = clock
         self._attempts: dict[str, _Attempt] = {}
 
@@ -85,11 +100,7 @@ class NowPaymentsService:
         if payment is None:
             return None
         await self.take(payment)
-        for one in payment.further_ids:
-            if not await self._redis.exists(keys.RECEIPT.of(key_of(one))):
-                further = await self._manager.payment(one)
-                if further is not None and further.parent_id is not None:
-                    await self.take(further)
+        await self._take_further(payment)
         return payment
 
     async def look_at_page(self, invoice: Invoice) -> None:
@@ -99,6 +110,15 @@ class NowPaymentsService:
         page_id = invoice.payment_id.removeprefix(PAGE)
         async for payment in self._listed(invoice.created_at - CLOCKS_DIFFER, page_id):
             await self.take(payment)
+            await self._take_further(payment)
+
+    async def _take_further(self, payment: Payment) -> None:
+        """Ask about deposits that came to its address later; each is finished when it is first heard of."""
+        for one in payment.further_ids:
+            if not await self._redis.exists(keys.RECEIPT.of(key_of(one))):
+                further = await self._manager.payment(one)
+                if further is not None and further.parent_id is not None:
+                    await self.take(further)
 
     async def notified(self, told: Told) -> None:
         """Look at what a notification is about, once for each status of a payment. Its signature was proved.
@@ -170,18 +190,39 @@ class NowPaymentsService:
     # what the other side says in all
 
     async def differences(self, since: datetime) -> list[Difference]:
-        """Compare what the processor lists with the ledger, take what is missing, return whatever differed.
+        """Compare what the processor lists with the ledger, take what is missing, return whatever differs.
 
-        Only where payments can be listed.
+        The other way round, each payment in the ledger that is not listed is asked about. Only where payments can be
+        listed. Raises `PostgresUnavailableError` too: then all that was missing is taken.
         """
         if not self._manager.can_list:
             return []
         found: list[Difference] = []
+        listed: set[str] = set()
         async for payment in self._listed(since):
+            listed.add(key_of(payment.id))
             difference = await self._difference(payment)
             if difference is not None:
                 found.append(difference)
-        return found
+        recorded = await self._postgres.fetch(_RECORDED, since)
+        unlisted = [await self._unlisted(row) for row in recorded if row["key"] not in listed]
+        return found + [one for one in unlisted if one is not None]
+
+    async def _unlisted(self, row: Row) -> Difference | None:
+        """Ask about a payment that is older than the list, or that the processor has forgotten."""
+        payment_id = str(row["key"]).removeprefix(key_of(""))
+        payment = await self._manager.payment(payment_id)
+        if payment is not None:
+            return await self._difference(payment)
+        return Difference(
+            payment_id=payment_id,
+            invoice_id=row["invoice_id"],
+            status="unknown",
+            listed=Decimal(0),
+            coin=row["asset"],
+            recorded=row["amount"],
+            mended=False,
+        )
 
     async def _difference(self, payment: Payment) -> Difference | None:
         if payment.payment_status in WAITING and not payment.paid:

@@ -76,6 +76,7 @@ class Told(Struct, frozen=True):
 
 class Stores(Struct, kw_only=True):
     redis: RedisManager
+    postgres: PostgresManager
     journal: Journal
     ledger: Ledger
     clock: Clock
@@ -98,4 +99,4 @@ async def stores_on(redis_url: str, postgres: PostgresManager, clock: Clock) -> 
     async with RedisManager(redis_url) as redis:
         journal = Journal(redis, postgres)
         ledger = Ledger(redis, journal, messages=PaymentNotices(clock=clock), clock=clock)
-        yield Stores(redis=redis, journal=journal, ledger=ledger, clock=clock)
+        yield Stores(redis=redis, postgres=postgres, journal=journal, ledger=ledger, clock=clock)

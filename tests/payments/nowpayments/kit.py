@@ -97,7 +97,7 @@ async def house_on(
             base_url=nowpayments.url,
             **login,
         )
-        service = NowPaymentsService(manager, ledger, redis, clock=clock)
+        service = NowPaymentsService(manager, ledger, redis, stores.postgres, clock=clock)
         notifications = NowPaymentsNotifications(secret=secret, notified=service.notified)
         app = create_app(health=_well, metrics=CollectorRegistry(), routes=[notifications.router])
         async with HttpServer(app, "127.0.0.1", 0) as server:

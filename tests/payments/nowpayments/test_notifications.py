@@ -49,6 +49,10 @@ def ipn_of(house: House, invoice: Invoice) -> Ipn:
     return house.nowpayments.ipns.write(house.payment(invoice), house.ipn_url)
 
 
+def backwards(held: list[Ipn]) -> list[Ipn]:
+    return held[::-1]
+
+
 def asked(house: House, invoice: Invoice) -> int:
     return house.nowpayments.requests[f"GET /v1/payment/{invoice.payment_id}"]
 
@@ -68,15 +72,7 @@ async def test_each_stage_is_known_as_soon_as_it_is_told(house: House, invoice: 
     assert {delivery.answered for delivery in house.nowpayments.ipns.deliveries} == {200}
 
 
-def in_order(held: list[Ipn]) -> list[Ipn]:
-    return held
-
-
-def reversed_order(held: list[Ipn]) -> list[Ipn]:
-    return held[::-1]
-
-
-@pytest.mark.parametrize("order", [in_order, reversed_order])
+@pytest.mark.parametrize("order", [list[Ipn], backwards])
 @pytest.mark.parametrize("copies", [1, 3])
 @pytest.mark.parametrize("spelling", ["", "sorted_bodies", "bodies_with_zeros", "paid_is_told_later"])
 async def test_late_twice_in_any_order_and_spelling_it_is_credited_once(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
@@ -11,13 +12,16 @@ import pytest
 
 from managers.http.answers import RefusedError
 from managers.payments.nowpayments import AmountTooSmallError
+from managers.redis.errors import RedisUnavailableError
+from managers.storage.postgres import PostgresManager
+from runtime.cancellation import end
 from runtime.errors import TransientError
 from sandbox.payments.nowpayments.coins import COINS
 from sandbox.payments.nowpayments.faults import Fault
 from sandbox.payments.nowpayments.records import Status
 from sandbox.payments.nowpayments.server import NowPaymentsSandbox
 from services.payments.nowpayments_watch import wait_of
-from tests.payments.ledger_kit import Stores
+from tests.payments.ledger_kit import Stores, stores_on
 from tests.payments.nowpayments.kit import ANN, House, house_on, order
 
 
@@ -359,9 +363,10 @@ async def test_part_of_it_on_the_hosted_page_is_part_of_the_price(house: House) 
     assert await house.state(invoice) == "underpaid"
     assert (await house.assessment(invoice)).received == Decimal("14.95")
     house.nowpayments.pay(payment.id, payment.pay_amount)
-    await house.service.look(str(payment.id))
+    await house.poll()
     assert await house.state(invoice) == "underpaid"
-    assert len(await house.ledger.unmatched()) == 1
+    [record] = await house.ledger.unmatched()
+    assert invoice.id in record.note
 
 
 async def test_there_are_pages_only_where_their_payments_become_known(
@@ -402,6 +407,21 @@ async def test_the_comparison_names_again_what_it_cannot_mend(house: House) -> N
     assert [one.payment_id for one in await house.service.differences(since)] == [invoice.payment_id]
 
 
+async def test_the_comparison_asks_about_what_is_recorded_and_not_listed(house: House, stores: Stores) -> None:
+    old, forgotten = await house.invoice("order-1"), await house.invoice("order-2")
+    house.clock.pass_(hours=30)
+    since = house.clock()
+    for one in (old, forgotten):
+        house.nowpayments.pay(one.payment_id)
+    await house.poll()
+    await stores.journal.drain_all()
+    assert await house.service.differences(since) == []
+    house.nowpayments.desk.set_status(house.payment(old), Status.REFUNDED)
+    del house.nowpayments.desk.payments[int(forgotten.payment_id)]
+    found = {one.payment_id: (one.status, one.mended) for one in await house.service.differences(since)}
+    assert found == {old.payment_id: ("refunded", True), forgotten.payment_id: ("unknown", False)}
+
+
 async def test_what_was_paid_for_no_invoice_of_ours_is_recorded_once(house: House) -> None:
     foreign = house.nowpayments.desk.create_payment(
         house.payment(await house.invoice()).order, "sol"
@@ -440,3 +460,27 @@ async def test_the_most_overdue_is_asked_about_first(house: House) -> None:
     asked = house.nowpayments.requests
     assert (asked[f"GET /v1/payment/{first.payment_id}"], asked[f"GET /v1/payment/{second.payment_id}"]) == (1, 1)
     assert await house.watch.step() == pytest.approx(4)
+
+
+async def test_the_job_finds_what_was_paid_and_reports_progress(house: House) -> None:
+    invoice, moved = await house.invoice(), asyncio.Event()
+    house.nowpayments.pay(invoice.payment_id)
+    job = asyncio.create_task(house.watch.run(moved.set))
+    while await house.state(invoice) != "paid":
+        await moved.wait()
+        moved.clear()
+    await end([job])
+
+
+async def test_without_redis_the_job_ends_and_is_started_again(
+    nowpayments: NowPaymentsSandbox, stores: Stores, postgres_manager: PostgresManager
+) -> None:
+    async with (
+        stores_on("redis://127.0.0.1:9", postgres_manager, stores.clock) as dead,
+        house_on(nowpayments, dead) as house,
+    ):
+        with pytest.raises(RedisUnavailableError):
+            await house.watch.run(lambda: None)
+        with pytest.raises(RedisUnavailableError):
+            await house.invoice()
+    assert nowpayments.desk.payments == {}
