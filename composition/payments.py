@@ -9,11 +9,11 @@ from domain.payments.plans import Plans
 from managers.telegram.payments import TelegramPayments
 from runtime.clock import now
 from services.claims.putting import Putting
+from services.delivery.payment_messages import PaymentComposer
 from services.payments.group import PaymentServices
 from services.payments.invoices import InvoicesService
 from services.payments.ledger import Ledger
 from services.payments.notices import PaymentNotices
-from services.payments.payment_messages import PaymentComposer
 from services.payments.stars import StarsService
 from services.plans.entitling import EntitlingService
 from services.plans.group import PlanServices

@@ -11,9 +11,9 @@ from msgspec.structs import replace
 
 from domain.payments.invoices import PRICE_HOLDS, Arrival, Invoice
 from sandbox.telegram.people import SandboxUser
+from services.delivery.payment_messages import PaymentComposer
 from services.payments.ledger import Ledger
 from services.payments.notices import PaymentNotices
-from services.payments.payment_messages import PaymentComposer
 from services.stores.journal import Journal
 from tests.delivery.kit import AT_ONCE, NOW, NOWHERE, Way, texts_of, way_of, whole_way
 from tests.payments.ledger_kit import came, invoice
