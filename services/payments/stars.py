@@ -49,7 +49,10 @@ CHECKED_WITHIN_S: Final = 1.0
 ON_THE_WAY: Final = timedelta(minutes=10)
 """What happened since may not have been brought yet."""
 
-_STORED_INVOICE: Final[LiteralString] = "SELECT created_at FROM invoices WHERE id = $1"
+_STORED_INVOICE: Final[LiteralString] = """
+    SELECT 1 FROM invoices i WHERE i.id = $1
+        AND (i.created_at > $2 OR EXISTS (SELECT 1 FROM arrivals a WHERE a.invoice_id = i.id AND a.recorded_at > $2))
+"""
 _STORED_ARRIVALS: Final[LiteralString] = """
     SELECT document FROM arrivals WHERE key LIKE 'stars:%' AND arrived_at >= $1
 """
@@ -164,8 +167,8 @@ class StarsService:
         return payment.payload if file and fits(payment, file.invoice) else None
 
     async def _is_stored(self, invoice_id: str) -> bool:
-        row = await self._postgres.fetch_row(_STORED_INVOICE, invoice_id)
-        return row is not None and self._clock() - row["created_at"] < timedelta(seconds=KEPT_S)
+        kept_since = self._clock() - timedelta(seconds=KEPT_S)
+        return await self._postgres.fetch_row(_STORED_INVOICE, invoice_id, kept_since) is not None
 
     # paying back
 

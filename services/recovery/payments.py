@@ -25,10 +25,11 @@ from services.stores.journal_rows import Kind
 _BATCH: Final = 500
 _KEPT: Final = timedelta(seconds=keys.KEPT_S)
 
+# A subscription goes on for longer than an invoice is kept that nothing comes for.
 _INVOICES: Final[LiteralString] = """
     SELECT i.document::text AS document, e.key IS NOT NULL AS is_credited
     FROM invoices i LEFT JOIN entitlements e ON e.user_id = i.user_id AND e.key = 'invoice:' || i.id
-    WHERE i.created_at > $1
+    WHERE i.created_at > $1 OR EXISTS (SELECT 1 FROM arrivals a WHERE a.invoice_id = i.id AND a.recorded_at > $1)
 """
 _ARRIVALS: Final[LiteralString] = "SELECT document::text AS document FROM arrivals WHERE recorded_at > $1"
 _ENTITLEMENTS: Final[LiteralString] = "SELECT document::text AS document FROM entitlements WHERE given_at > $1"

@@ -6,12 +6,14 @@ import asyncio
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final, Literal
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec import Struct
+from msgspec.structs import replace
 
 from domain.payments.stars import StarPayment, arrival_key, fits
 from managers.redis.client import RedisManager, RedisUnavailableError
@@ -19,8 +21,10 @@ from managers.storage.postgres import PostgresManager
 from managers.telegram.client import TelegramManager
 from managers.telegram.payments import TelegramPayments
 from managers.telegram.rate_limiter import TelegramRateLimiter
+from runtime.errors import TransientError
 from services.payments import keys
 from services.payments.stars import StarsService
+from services.recovery.payments import PaymentsRefill
 from tests.faults.proxy import FaultProxy
 from tests.payments.ledger_kit import Clock, Stores, stores_on
 from tests.payments.stars.kit import invoice_for
@@ -193,3 +197,25 @@ async def test_a_renewal_after_years_finds_its_invoice(redis_url: str, postgres_
             (lives_s,) = await stores.redis.transaction([("TTL", keys.INVOICE.of("INV1"))])
             assert isinstance(lives_s, int)
             assert lives_s > 300 * 86_400, "each payment keeps it"
+
+
+async def test_a_subscription_of_years_comes_back_to_an_emptied_redis(
+    redis_url: str, postgres_manager: PostgresManager
+) -> None:
+    clock = Clock(datetime.now(UTC))
+    old = replace(INVOICES[0], created_at=clock.now - timedelta(days=500), expires_at=clock.now - timedelta(days=499))
+    async with stores_on(redis_url, postgres_manager, clock) as stores:
+        await stores.ledger.open(old, told_by_amount=False)
+        stars, charge = service_on(stores, postgres_manager), Charge(7, "INV1", "XTR", 250)
+        await stars.arrived(charge.told("first", is_refunded=False))
+        await stores.journal.drain_all()
+        await stores.redis.transaction([("FLUSHALL",)])
+        renewal = charge.told("second", is_refunded=False)
+        with pytest.raises(TransientError):
+            await stars.arrived(renewal)
+        refill = PaymentsRefill(redis=stores.redis, postgres=postgres_manager, clock=clock)
+        await refill.put_back(lambda: None)
+        await stars.arrived(renewal)
+        await stars.arrived(charge.told("first", is_refunded=True))
+        given_ = await stores.ledger.entitlements(7)
+        assert sorted(one.key for one in given_) == ["refund:stars:first", "stars:first", "stars:second"]
