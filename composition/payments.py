@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from bot.jobs import JobSpec
 from bot.time_of_day import once_sure
 from composition.feature import Base, Feature
-from domain.payments.entitlements import Entitlement
-from domain.payments.invoices import Assessment
 from domain.payments.plans import Plans
-from domain.stored.outgoing import Envelope
-from domain.stored.payments import InvoiceFile
 from runtime.clock import now
 from services.claims.putting import Putting
+from services.delivery.payment_messages import PaymentComposer
 from services.payments.ledger import Ledger
+from services.payments.notices import PaymentNotices
 from services.plans.entitling import EntitlingService
 from services.plans.group import PlanServices
 from services.plans.notices import PlanNoticeComposer
@@ -33,20 +29,12 @@ ENTITLE = JobSpec(
 JOBS = (ENTITLE,)
 
 
-class _NoMessages:
-    """Nothing is sold yet: no invoice changes its state."""
-
-    def about(
-        self, file: InvoiceFile, before: Assessment, after: Assessment, entitlement: Entitlement | None
-    ) -> Sequence[Envelope]:
-        del file, before, after, entitlement
-        return []
-
-
 def build(base: Base) -> Feature:
     plans, putting, due_times = base.of(Plans), base.of(Putting), base.of(DueTimes)
     postgres, subscribers = base.connections.postgres, base.of(SubscriberServices).subscribers
-    ledger = Ledger(base.connections.redis, base.of(Journal), messages=_NoMessages(), clock=now)
+    ledger = Ledger(
+        base.connections.redis, base.of(Journal), messages=PaymentNotices(clock=now), clock=now, needs_epoch=True
+    )
     entitling = EntitlingService(
         ledger=ledger,
         subscribers=subscribers,
@@ -64,6 +52,10 @@ def build(base: Base) -> Feature:
         parts=[ledger],
         services=[PlanServices(subscriptions=SubscriptionsService(plans, clock=now), entitling=entitling)],
         jobs=[ENTITLE.run_by(once_sure(entitling.run))],
-        kinds=[PlanNoticeComposer(base.texts).row(), ReminderComposer(base.texts).row()],
+        kinds=[
+            *PaymentComposer(base.texts).rows(),
+            PlanNoticeComposer(base.texts).row(),
+            ReminderComposer(base.texts).row(),
+        ],
         scheduled=[entitling.job(), reminders.job()],
     )

@@ -19,6 +19,8 @@ PRICE_HOLDS: Final = timedelta(minutes=20)
 """For so long an amount is what the price is worth."""
 LATE_COUNTS: Final = timedelta(days=7)
 """What comes so long after that is settled by an admin, whatever it is."""
+FORKED_AFTER: Final = timedelta(minutes=5)
+"""What a chain has confirmed is final in seconds; what is not so long after is not in the chain any more."""
 RATE_MAY_FALL: Final = Decimal("0.02")
 """A late payment is taken as long as the coin has lost no more of its worth since."""
 
@@ -27,7 +29,7 @@ State = Literal[
 ]
 Stage = Literal["seen", "confirming", "final"]
 """What is known of an arrival: somebody says so, most of the network says so, it cannot be taken back."""
-_STAGES: Final[tuple[Stage, ...]] = ("seen", "confirming", "final")
+STAGES: Final[tuple[Stage, ...]] = ("seen", "confirming", "final")
 
 
 class Arrival(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -101,13 +103,13 @@ def assess(
     known = _once(arrivals)
     of_asset = [one for one in known if one.asset == invoice.asset]
     final = [one for one in of_asset if one.stage == "final" and not one.refunded]
-    pending = [one for one in of_asset if one.stage != "final" and not one.refunded]
+    pending = [one for one in of_asset if one.stage != "final" and not one.refunded and not _is_gone(invoice, one, now)]
     received = sum((one.amount for one in final), Decimal(0))
     tolerance = _cent_in(invoice)
     missing = max(Decimal(0), invoice.amount - received)
     enough = received + tolerance > invoice.amount
-    in_time = all(one.at <= invoice.expires_at for one in final)
-    is_due = credited or (enough and (in_time or _late_is_taken(invoice, final, rate_usd)))
+    counts = sum((one.amount for one in final if one.at <= _counts_until(invoice, rate_usd)), Decimal(0))
+    is_due = credited or counts + tolerance > invoice.amount
     excess = max(Decimal(0), received - invoice.amount)
     state = _state(invoice, final, pending, now, enough=enough, is_due=is_due, over=excess > tolerance)
     if any(one.refunded for one in known) and not final and not pending:
@@ -158,9 +160,13 @@ def _once(arrivals: Iterable[Arrival]) -> list[Arrival]:
     return list(known.values())
 
 
-def _rank(arrival: Arrival) -> tuple[bool, int, Decimal, datetime]:
+def _is_gone(invoice: Invoice, arrival: Arrival, now: datetime) -> bool:
+    return invoice.method in ("sol", "usdc") and now > arrival.at + FORKED_AFTER
+
+
+def _rank(arrival: Arrival) -> tuple[bool, int, Decimal, datetime, str]:
     """A processor may count more and more under one name."""
-    return arrival.refunded, _STAGES.index(arrival.stage), arrival.amount, arrival.at
+    return arrival.refunded, STAGES.index(arrival.stage), arrival.amount, arrival.at, arrival.asset
 
 
 def _cent_in(invoice: Invoice) -> Decimal:
@@ -168,9 +174,8 @@ def _cent_in(invoice: Invoice) -> Decimal:
     return CENT / invoice.rate_usd if invoice.rate_usd else Decimal(0)
 
 
-def _late_is_taken(invoice: Invoice, final: list[Arrival], rate_usd: Decimal | None) -> bool:
-    if any(one.at > invoice.expires_at + LATE_COUNTS for one in final):
-        return False
-    if invoice.rate_usd is None or rate_usd is None:
-        return False
-    return rate_usd >= invoice.rate_usd * (1 - RATE_MAY_FALL)
+def _counts_until(invoice: Invoice, rate_usd: Decimal | None) -> datetime:
+    """Return until when what came pays by itself. What comes still later takes nothing away from that."""
+    if invoice.rate_usd is None or rate_usd is None or rate_usd < invoice.rate_usd * (1 - RATE_MAY_FALL):
+        return invoice.expires_at
+    return invoice.expires_at + LATE_COUNTS

@@ -48,3 +48,5 @@ class InvoiceFile(Struct, frozen=True, kw_only=True):
     is_credited: bool
     version: int
     """Grows by one with every change."""
+    until: datetime | None = None
+    """Until when the person has what they were given for it, in the moment in which they are given it."""

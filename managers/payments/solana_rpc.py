@@ -1,31 +1,37 @@
-"""Solana's JSON-RPC over several servers: the next one is asked where one fails, each within its budget of requests."""
+"""Solana's JSON-RPC over several servers: the next one is asked where one fails, each within its budget of requests.
+
+Requests go through solana-py. Their answers are not read by solders: it refuses all of a transaction where a single
+member is new, and takes an error whose code it does not know for an answer.
+"""
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from types import TracebackType
-from typing import Any, Final, Literal, Self, TypeVar, cast
+from typing import Any, Final, Literal, Self, TypeVar
 
+import msgspec
 import structlog
 from httpx2 import HTTPStatusError
 from msgspec import Struct
 from solana.exceptions import SolanaRpcException
-from solana.rpc.async_api import AsyncClient
-from solana.rpc.commitment import Commitment as RpcCommitment
-from solana.rpc.core import RPCException
+from solana.rpc.async_http_provider import AsyncHTTPProvider
+from solana.rpc.jsonrpc import JsonRpcRequestSerializer
+from solders.commitment_config import CommitmentLevel
 from solders.pubkey import Pubkey
-from solders.rpc.responses import GetSignaturesForAddressResp, GetTransactionResp
+from solders.rpc.config import RpcContextConfig, RpcSignaturesForAddressConfig, RpcTransactionConfig
+from solders.rpc.requests import GetGenesisHash, GetSignaturesForAddress, GetSlot, GetTransaction
 from solders.signature import Signature
+from solders.transaction_status import UiTransactionEncoding
 from yarl import URL
 
-from managers.http.answers import ForeignAnswerError
+from managers.http.answers import ForeignAnswerError, RefusedError
 from managers.http.request_budget import pause_s
-from runtime.errors import TransientError
+from runtime.errors import BotError, TransientError
 
 log = structlog.get_logger(__name__)
 
@@ -38,6 +44,11 @@ TIMEOUT_S: Final = 8.0
 FIRST_REST_S: Final = 1.0
 MAX_REST_S: Final = 60.0
 """A server that fails is left alone for so long, twice as long each time."""
+MAX_LAG_SLOTS: Final = 150
+"""About a minute. A server that is further behind the others is left alone."""
+
+_LEVELS: Final = {"confirmed": CommitmentLevel.Confirmed, "finalized": CommitmentLevel.Finalized}
+_UNSUPPORTED_VERSION: Final = -32015
 
 
 class SeenSignature(Struct, frozen=True, kw_only=True):
@@ -54,6 +65,36 @@ class NoServerError(TransientError):
     """Every server fails, or rests after it has failed."""
 
 
+class UnsupportedTransactionError(BotError):
+    """The server is well and has the transaction, but in no form that it can give us."""
+
+
+class _RpcError(Struct):
+    code: int
+    message: str = ""
+
+
+class _Answer(Struct):
+    jsonrpc: str
+    result: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    error: _RpcError | None = None
+
+
+class _Listed(Struct, rename="camel"):
+    signature: str
+    slot: int
+    err: Any = None
+    block_time: int | None = None
+    confirmation_status: str | None = None
+    """`None`, in the lists of some nodes: whoever asks for the transaction will see."""
+
+
+_read_answer: Final = msgspec.json.Decoder(_Answer).decode
+_read_listed: Final = msgspec.json.Decoder(list[_Listed]).decode
+_read_slot: Final = msgspec.json.Decoder(int).decode
+_read_text: Final = msgspec.json.Decoder(str).decode
+
+
 @dataclass(slots=True)
 class ServerCounts:
     requests: int = 0
@@ -65,7 +106,7 @@ class ServerCounts:
 @dataclass(slots=True)
 class _Server:
     host: str
-    client: AsyncClient
+    client: AsyncHTTPProvider
     counts: ServerCounts = field(default_factory=ServerCounts)
     rest_s: float = 0.0
     rests_until: float = 0.0
@@ -84,7 +125,9 @@ class SolanaRpcManager:
         self._servers = [
             _Server(
                 _host_of(url),
-                AsyncClient(url, timeout=TIMEOUT_S, rate_limit=requests_per_s, http2=False, max_transport_retries=0),
+                AsyncHTTPProvider(
+                    url, timeout=TIMEOUT_S, rate_limit=requests_per_s, http2=False, max_transport_retries=0
+                ),
             )
             for url in urls
         ]
@@ -111,69 +154,86 @@ class SolanaRpcManager:
     ) -> None:
         await self._stack.aclose()
 
+    @property
+    def servers(self) -> int:
+        return len(self._servers)
+
     async def signatures(
-        self, account: str, *, before: str | None = None, until: str | None = None, limit: int = MAX_SIGNATURES
+        self, account: str, *, before: str | None = None, limit: int = MAX_SIGNATURES
     ) -> list[SeenSignature]:
-        """Return transactions that name an account, confirmed ones too, newest first, from `before` down to `until`."""
-        address = Pubkey.from_string(account)
-        first = Signature.from_string(before) if before else None
-        last = Signature.from_string(until) if until else None
-
-        async def ask(client: AsyncClient) -> GetSignaturesForAddressResp:
-            return await client.get_signatures_for_address(
-                address, before=first, until=last, limit=limit, commitment=RpcCommitment("confirmed")
-            )
-
-        answer = await self._ask(ask)
+        """Return transactions that name an account, confirmed ones too, newest first, older than `before`."""
+        config = RpcSignaturesForAddressConfig(
+            before=Signature.from_string(before) if before else None, limit=limit, commitment=CommitmentLevel.Confirmed
+        )
+        body = GetSignaturesForAddress(Pubkey.from_string(account), config)
+        (found,) = await self._ask(lambda client: _answer(client, body, _read_listed))
         return [
             SeenSignature(
-                signature=str(one.signature),
+                signature=one.signature,
                 slot=one.slot,
                 failed=one.err is not None,
-                is_final=str(one.confirmation_status).endswith("Finalized"),
+                is_final=one.confirmation_status in (None, "finalized"),
                 at=None if one.block_time is None else datetime.fromtimestamp(one.block_time, UTC),
             )
-            for one in answer.value
+            for one in found
         ]
 
-    async def transaction(self, signature: str, commitment: Commitment) -> bytes | None:
-        """Return the `result` of getTransaction as JSON, for `domain.payments.solana_transfers.incoming`.
+    async def transactions(self, signature: str, commitment: Commitment, *, servers: int = 1) -> list[bytes | None]:
+        """Return what each of so many servers says of a transaction: JSON for `solana_transfers.incoming`.
 
-        `None`: unknown at this commitment, or not yet.
+        `None`: unknown to it at this commitment, or not yet. Raises `UnsupportedTransactionError`.
         """
+        config = RpcTransactionConfig(
+            encoding=UiTransactionEncoding.JsonParsed,
+            commitment=_LEVELS[commitment],
+            max_supported_transaction_version=0,
+        )
+        body = GetTransaction(Signature.from_string(signature), config)
 
-        async def ask(client: AsyncClient) -> GetTransactionResp:
-            return await client.get_transaction(
-                Signature.from_string(signature),
-                encoding="jsonParsed",
-                commitment=RpcCommitment(commitment),
-                max_supported_transaction_version=0,
-            )
-
-        answer = await self._ask(ask)
-        return None if answer.value is None else answer.value.to_json().encode()
+        answers = await self._ask(lambda client: _answer(client, body, bytes), servers)
+        return [None if answer == b"null" else answer for answer in answers]
 
     async def slot(self) -> int:
-        """Return the newest finalized slot."""
-        answer = await self._ask(lambda client: client.get_slot(RpcCommitment("finalized")))
-        return answer.value
+        """Return the newest finalized slot that any server knows; those that are far behind it rest."""
+        body = GetSlot(RpcContextConfig(commitment=CommitmentLevel.Finalized))
+        slots: dict[str, int] = {}
+
+        async def ask(client: AsyncHTTPProvider) -> int:
+            slots[str(client.endpoint_uri)] = slot = await _answer(client, body, _read_slot)
+            return slot
+
+        newest = max(await self._ask(ask, len(self._servers), at_least=1))
+        for server in self._servers:
+            behind = newest - slots.get(str(server.client.endpoint_uri), newest)
+            if behind > MAX_LAG_SLOTS:
+                self._let_rest(server, f"{behind} slots behind")
+        return newest
 
     async def genesis_hash(self) -> str:
         """Return what tells one cluster from another."""
-        answer = await self._ask(lambda client: client.get_genesis_hash())
-        return str(answer.value)
+        (found,) = await self._ask(lambda client: _answer(client, GetGenesisHash(), _read_text))
+        return found
 
-    async def _ask(self, question: Callable[[AsyncClient], Awaitable[T]]) -> T:
-        now = self._clock()
-        for server in sorted(self._servers, key=lambda server: max(0.0, server.rests_until - now)):
-            if server.rests_until > self._clock():
-                break  # those behind it rest longer
+    async def _ask(
+        self, question: Callable[[AsyncHTTPProvider], Awaitable[T]], count: int = 1, *, at_least: int | None = None
+    ) -> list[T]:
+        """Return the answers of `count` servers, preferred ones first. `NoServerError` for fewer than `at_least`."""
+        needed = count if at_least is None else at_least
+        ready = [server for server in self._servers if server.rests_until <= self._clock()]
+        answers: list[T] = []
+        while ready and len(answers) < count and len(answers) + len(ready) >= needed:
+            server = ready.pop(0)
             try:
                 async with self._asking(server):
-                    return await question(server.client)
+                    answers.append(await question(server.client))
             except TransientError as error:
                 log.warning("solana_rpc_failed", host=server.host, reason=str(error), rest_s=server.rest_s)
-        raise NoServerError(f"no RPC server of Solana answers ({self.problem})")
+        if len(answers) < needed:
+            raise NoServerError(f"fewer than {needed} RPC servers of Solana answer ({self._last_problem()})")
+        return answers
+
+    def _last_problem(self) -> str | None:
+        return next((server.problem for server in self._servers if server.problem), None)
 
     @asynccontextmanager
     async def _asking(self, server: _Server) -> AsyncGenerator[None]:
@@ -186,10 +246,9 @@ class SolanaRpcManager:
             problem = f"HTTP {refused.response.status_code}" if refused else type(cause).__name__
             self._let_rest(server, problem, pause_s(refused.response.headers) if refused else None)
             raise TransientError(problem) from error
-        except RPCException as error:
-            problem = _said(error)
-            self._let_rest(server, problem)
-            raise TransientError(problem) from error
+        except RefusedError as error:
+            self._let_rest(server, str(error))
+            raise
         except ValueError as error:
             server.counts.foreign_answers += 1
             self._let_rest(server, "an answer that is not JSON-RPC")
@@ -203,13 +262,16 @@ class SolanaRpcManager:
         server.rests_until = self._clock() + server.rest_s
 
 
-def _said(error: RPCException) -> str:
-    """Return code and message of a JSON-RPC error."""
-    try:
-        said = cast("dict[str, Any]", json.loads(error.args[0].to_json()))["error"]
-        return f"{said['code']}: {said['message']}"[:200]
-    except (AttributeError, IndexError, KeyError, ValueError):
-        return str(error)[:200]
+async def _answer(client: AsyncHTTPProvider, body: JsonRpcRequestSerializer, read: Callable[[bytes], T]) -> T:
+    """Ask, and read the result. Raises as solana-py does, `RefusedError`, and `ValueError` for what is no answer."""
+    answer = _read_answer(await client.make_request_unparsed(body))
+    if answer.error is not None:
+        if answer.error.code == _UNSUPPORTED_VERSION:
+            raise UnsupportedTransactionError(answer.error.message[:200])
+        raise RefusedError(f"{answer.error.code}: {answer.error.message}"[:200])
+    if answer.jsonrpc != "2.0" or answer.result is msgspec.UNSET:
+        raise ValueError("no JSON-RPC")
+    return read(bytes(answer.result))
 
 
 def _host_of(url: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from itertools import islice
 from typing import Any, Final, cast
 
@@ -67,6 +68,13 @@ class JupiterManager:
             found = ((mint, _price(document.get(mint))) for mint in page)
             prices |= {mint: price for mint, price in found if price is not None}
         return prices
+
+    async def sol_usd(self) -> Decimal:
+        """Return US dollars for one SOL."""
+        prices = await self.prices_usd([SOL_MINT])
+        if SOL_MINT not in prices:
+            raise TransientError("Jupiter does not know the price of SOL")
+        return Decimal(str(prices[SOL_MINT]))
 
     async def tokens(self, mints: Iterable[str]) -> dict[str, Token]:
         """Whatever Jupiter knows, by mint; a mint that it does not know is absent.

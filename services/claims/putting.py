@@ -38,7 +38,7 @@ class Putting:
         have happened.
         """
         document = msgspec.json.encode(envelope)
-        names = [unique_key(envelope), keys.OUTBOX.of(partition_of(envelope.user_id)), keys.JOURNAL.of()]
+        names = [keys.unique_key(envelope), keys.OUTBOX.of(partition_of(envelope.user_id)), keys.JOURNAL.of()]
         decided_ms = milliseconds(envelope.decided_at)
         args = packed(envelope=raw(document), decided_ms=decided_ms, lives_s=keys.PUT.expires_s)
         reply = await self._spool.execute(ScriptCall(script=_PUT, keys=names, args=args))
@@ -47,7 +47,3 @@ class Putting:
         self._journal.tail.note([entry("put", document)])
         log.info("message_put", kind=envelope.kind, user_id=envelope.user_id, key=envelope.key)
         return None if reply is None else True
-
-
-def unique_key(envelope: Envelope) -> str:
-    return keys.PUT.of(envelope.kind, envelope.user_id, envelope.subject, envelope.step)

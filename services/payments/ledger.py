@@ -9,27 +9,28 @@ Nothing here goes on without Redis: what cannot be written down is not credited,
 
 from __future__ import annotations
 
+import asyncio
+import random
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import Final, Protocol
+from typing import Final
+from weakref import WeakValueDictionary
 
 import msgspec
 import structlog
-from msgspec import Struct
 
-from domain.payments.entitlements import Entitlement
-from domain.payments.invoices import LATE_COUNTS, Arrival, Assessment, Invoice, assess
+from domain.payments.entitlements import Entitlement, standing_of
+from domain.payments.invoices import LATE_COUNTS, STAGES, Arrival, Invoice, assess
 from domain.stored.outgoing import Envelope
 from domain.stored.payments import ArrivalRecord, EntitlementRecord, InvoiceFile, SourceCursor
 from domain.subscribers.partitions import partition_of
 from managers.redis.client import Command, RedisManager, Reply
 from managers.redis.scripts import Script, packed, raw
 from runtime.clock import milliseconds
-from runtime.errors import TransientError
 from runtime.fault_points import fault_point
-from services.claims.putting import unique_key
 from services.payments import keys
+from services.payments.outcomes import ContendedError, IncompleteLedgerError, Messages, Outcome
 from services.stores import keys as stores_keys
 from services.stores.journal import Journal, entry
 
@@ -43,40 +44,28 @@ _RECORD: Final = Script.beside(__file__, "record.lua")
 _ENTITLE: Final = Script.beside(__file__, "entitle.lua")
 _SHOWN: Final = Script.beside(__file__, "shown.lua")
 _ATTEMPTS: Final = 20
-
-
-class ContendedError(TransientError):
-    """Others kept changing the same invoice."""
-
-
-class Outcome(Struct, frozen=True, kw_only=True):
-    """What became of an arrival."""
-
-    file: InvoiceFile | None
-    """`None`: it counts for no invoice."""
-    assessment: Assessment | None
-    is_new: bool
-    """It was not known before, or less was known of it."""
-    credited: bool
-    """The person was given something by it, just now."""
-
-
-class Messages(Protocol):
-    """What people are told; `services.payments.notices` in the running bot."""
-
-    def about(
-        self, file: InvoiceFile, before: Assessment, after: Assessment, entitlement: Entitlement | None
-    ) -> Sequence[Envelope]: ...
+_WAIT_S: Final = 0.002
+_AT_ONCE: Final = 500
 
 
 class Ledger:
     def __init__(
-        self, redis: RedisManager, journal: Journal, *, messages: Messages, clock: Callable[[], datetime]
+        self,
+        redis: RedisManager,
+        journal: Journal,
+        *,
+        messages: Messages,
+        clock: Callable[[], datetime],
+        needs_epoch: bool = False,
     ) -> None:
+        """`needs_epoch`: Redis may be emptied and filled again, and nothing is written before it is complete."""
+        self._needs_epoch = needs_epoch
         self._redis = redis
         self._journal = journal
         self._messages = messages
         self._clock = clock
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        """So that those who share a process do not keep each other from writing."""
 
     # invoices
 
@@ -93,7 +82,7 @@ class Ledger:
         if told_by_amount:
             told.append((amount_key(invoice.asset, invoice.amount), watched_s))
         names = [keys.INVOICE.of(invoice.id), keys.OPEN_INVOICES.of(), keys.INVOICES_OF.of(invoice.user_id)]
-        names += [stores_keys.JOURNAL.of(), *(name for name, _ in told)]
+        names += [stores_keys.JOURNAL.of(), stores_keys.EPOCH.of(), *(name for name, _ in told)]
         args = packed(
             id=invoice.id,
             invoice=raw(document),
@@ -101,8 +90,9 @@ class Ledger:
             watched_until_ms=milliseconds(watched_until),
             lives_s=keys.KEPT_S,
             told_s=[lives_s for _, lives_s in told],
+            needs_epoch=self._needs_epoch,
         )
-        if await self._redis.script(_OPEN, names, args) == 0:
+        if _checked(await self._redis.script(_OPEN, names, args)) == 0:
             return False
         self._journal.tail.note([entry("invoice", document)])
         log.info("invoice_opened", invoice=invoice.id, user_id=invoice.user_id, method=invoice.method)
@@ -149,6 +139,20 @@ class Ledger:
         _, found = await self._redis.transaction(watched)
         return [one.decode() for one in found if isinstance(one, bytes)] if isinstance(found, list) else []
 
+    async def open_invoices(self) -> list[Invoice]:
+        """Return what may still be paid."""
+        ids = await self.open_ids()
+        found: list[Invoice] = []
+        for start in range(0, len(ids), _AT_ONCE):
+            documents = await self._redis.mget([keys.INVOICE.of(one) for one in ids[start : start + _AT_ONCE]])
+            found += [msgspec.json.decode(document, type=Invoice) for document in documents if document]
+        return found
+
+    async def counts_for(self, arrival_key: str) -> str | None:
+        """Return the id of the invoice that an arrival counts for; `None`: for none yet, or it is not known."""
+        found = await self._redis.get(keys.RECEIPT.of(arrival_key))
+        return None if found is None or found.decode() == NOTHING else found.decode()
+
     async def of_person(self, user_id: int, count: int = 20) -> list[InvoiceFile]:
         """Return the person's invoices, the latest first."""
         (found,) = await self._redis.transaction([("ZREVRANGE", keys.INVOICES_OF.of(user_id), 0, count - 1)])
@@ -172,16 +176,17 @@ class Ledger:
         `rate_usd`: what the coin costs now; without it nothing that is late is credited by itself. `settled_by`: an
         admin says so, and it is credited whatever it is worth.
         """
-        for _ in range(_ATTEMPTS):
-            file = await self.find(invoice_id) if invoice_id else None
-            if invoice_id and file is None:
-                log.error("invoice_unknown", invoice=invoice_id, arrival=arrival.key)
-                invoice_id = None
-                continue
-            record = ArrivalRecord(arrival=arrival, invoice_id=invoice_id, settled_by=settled_by, note=note)
-            outcome = await self._record(record, file, rate_usd)
-            if outcome is not None:
-                return outcome
+        async with self._locks.setdefault(invoice_id or arrival.key, asyncio.Lock()):
+            for attempt in range(_ATTEMPTS):
+                file = await self.find(invoice_id) if invoice_id else None
+                if invoice_id and file is None:
+                    log.error("invoice_unknown", invoice=invoice_id, arrival=arrival.key)
+                    invoice_id = None
+                record = ArrivalRecord(arrival=arrival, invoice_id=invoice_id, settled_by=settled_by, note=note)
+                outcome = await self._record(record, file, rate_usd)
+                if outcome is not None:
+                    return outcome
+                await asyncio.sleep(random.uniform(0, _WAIT_S * (attempt + 1)))  # noqa: S311 - jitter, not a secret
         raise ContendedError(f"invoice {invoice_id} is changed again and again")
 
     async def _record(
@@ -195,15 +200,18 @@ class Ledger:
         invoice = file.invoice
         before = assess(invoice, file.arrivals, now, credited=file.is_credited, rate_usd=rate_usd)
         known = next((one for one in file.arrivals if one.key == arrival.key), None)
-        if known is not None and not is_more(arrival, known) and (file.is_credited or not before.is_due):
+        settled = record.settled_by is not None
+        says_more = known is None or is_more(arrival, known) or (settled and not file.is_credited)
+        if not says_more and (file.is_credited or not before.is_due):
             return Outcome(file=file, assessment=before, is_new=False, credited=False)
         arrival = arrival if known is None or is_more(arrival, known) else known
         arrivals = (*(one for one in file.arrivals if one.key != arrival.key), arrival)
-        after = assess(invoice, arrivals, now, credited=file.is_credited, rate_usd=rate_usd)
-        if record.settled_by is not None:
-            after = msgspec.structs.replace(after, is_due=True, needs_admin=False)
-        entitlement = entitlement_for(invoice, arrival, now) if after.is_due and not file.is_credited else None
-        seen = msgspec.structs.replace(file, arrivals=arrivals, is_credited=after.is_due, version=file.version + 1)
+        after = assess(invoice, arrivals, now, credited=file.is_credited or settled, rate_usd=rate_usd)
+        entitlement = entitlement_for(invoice, now) if after.is_due and not file.is_credited else None
+        until = await self._until(invoice.user_id, entitlement) if entitlement else None
+        seen = msgspec.structs.replace(
+            file, arrivals=arrivals, is_credited=after.is_due, version=file.version + 1, until=until
+        )
         messages = self._messages.about(seen, before, after, entitlement)
         record = msgspec.structs.replace(record, arrival=arrival)
         reply = await self._write(record, entitlement, messages, is_done=after.is_due, version=file)
@@ -215,6 +223,9 @@ class Ledger:
         credited = reply == "credited"
         log.info("arrival_recorded", arrival=arrival.key, invoice=invoice.id, state=after.state, credited=credited)
         return Outcome(file=seen, assessment=after, is_new=True, credited=credited)
+
+    async def _until(self, user_id: int, entitlement: Entitlement) -> datetime | None:
+        return standing_of([*await self.entitlements(user_id), entitlement]).until
 
     async def _write(
         self,
@@ -231,9 +242,9 @@ class Ledger:
         user_id = invoice.user_id if invoice else 0
         names = [keys.RECEIPT.of(record.arrival.key), arrivals, keys.INVOICE_VERSION.of(counts_for)]
         names += [keys.ENTITLEMENTS.of(user_id), keys.ENTITLED.of(), stores_keys.JOURNAL.of()]
-        names += [keys.UNMATCHED.of(), keys.OPEN_INVOICES.of()]
+        names += [keys.UNMATCHED.of(), keys.OPEN_INVOICES.of(), stores_keys.EPOCH.of()]
         for message in messages:
-            names += [unique_key(message), stores_keys.OUTBOX.of(partition_of(message.user_id))]
+            names += [stores_keys.unique_key(message), stores_keys.OUTBOX.of(partition_of(message.user_id))]
         document = msgspec.json.encode(record)
         journaled = [entry("arrival", document)]
         given = None
@@ -250,18 +261,13 @@ class Ledger:
             version=str(version.version) if version else "0",
             lives_s=keys.KEPT_S,
             entitlement=given,
-            messages=[
-                {
-                    "document": raw(said),
-                    "decided_ms": milliseconds(message.decided_at),
-                    "lives_s": stores_keys.PUT.expires_s,
-                }
-                for message, said in told
-            ],
+            messages=[{"document": raw(said), "decided_ms": milliseconds(one.decided_at)} for one, said in told],
+            put_lives_s=stores_keys.PUT.expires_s,
             done=counts_for if is_done else None,
+            needs_epoch=self._needs_epoch,
         )
-        reply = await self._redis.script(_RECORD, names, args)
-        said = reply.decode() if isinstance(reply, bytes) else "changed"
+        reply = _checked(await self._redis.script(_RECORD, names, args))
+        said = reply.decode() if isinstance(reply, bytes) else str(reply)
         if said in {"recorded", "credited"}:
             self._journal.tail.note(journaled)
             fault_point("credited" if said == "credited" else "arrival recorded")
@@ -277,16 +283,21 @@ class Ledger:
     async def give(self, user_id: int, entitlement: Entitlement) -> bool:
         """Give somebody what no invoice is paid for; `False`: they were given it before."""
         said = msgspec.json.encode(EntitlementRecord(user_id=user_id, entitlement=entitlement))
-        names = [keys.ENTITLEMENTS.of(user_id), keys.ENTITLED.of(), stores_keys.JOURNAL.of()]
-        given = _given(entitlement, user_id, said)
-        if await self._redis.script(_ENTITLE, names, packed(**given)) == 0:
+        names = [keys.ENTITLEMENTS.of(user_id), keys.ENTITLED.of(), stores_keys.JOURNAL.of(), stores_keys.EPOCH.of()]
+        given = _given(entitlement, user_id, said) | {"needs_epoch": self._needs_epoch}
+        if _checked(await self._redis.script(_ENTITLE, names, packed(**given))) == 0:
             return False
         self._journal.tail.note([entry("entitlement", said)])
         return True
 
     async def entitlements(self, user_id: int) -> list[Entitlement]:
-        found = await self._redis.hgetall(keys.ENTITLEMENTS.of(user_id))
-        return [msgspec.json.decode(document, type=Entitlement) for document in found.values()]
+        """Return all that somebody was given. `IncompleteLedgerError` while that is not known."""
+        read: list[Command] = [("HVALS", keys.ENTITLEMENTS.of(user_id)), ("EXISTS", stores_keys.EPOCH.of())]
+        found, is_complete = await self._redis.transaction(read)
+        if self._needs_epoch and not is_complete:
+            raise IncompleteLedgerError
+        given = found if isinstance(found, list) else []
+        return [msgspec.json.decode(one, type=Entitlement) for one in given if isinstance(one, bytes)]
 
     async def entitled(self) -> list[int]:
         """Return whose document may not show yet what they were given last."""
@@ -301,8 +312,11 @@ class Ledger:
     # sources
 
     async def cursor(self, source: str) -> SourceCursor | None:
-        found = await self._redis.hget(keys.PAYMENT_CURSORS.of(), source)
-        return None if found is None else msgspec.json.decode(found, type=SourceCursor)
+        read: list[Command] = [("HGET", keys.PAYMENT_CURSORS.of(), source), ("EXISTS", stores_keys.EPOCH.of())]
+        found, is_complete = await self._redis.transaction(read)
+        if self._needs_epoch and not is_complete:
+            raise IncompleteLedgerError
+        return msgspec.json.decode(found, type=SourceCursor) if isinstance(found, bytes) else None
 
     async def move_cursor(self, cursor: SourceCursor) -> None:
         """Everything up to here is written down; PostgreSQL learns it after that."""
@@ -320,8 +334,7 @@ def entitlement_key(invoice: Invoice) -> str:
     return f"invoice:{invoice.id}"
 
 
-def entitlement_for(invoice: Invoice, arrival: Arrival, now: datetime) -> Entitlement:
-    del arrival
+def entitlement_for(invoice: Invoice, now: datetime) -> Entitlement:
     return Entitlement(
         key=entitlement_key(invoice), plan=invoice.plan, days=invoice.days, price_usd=invoice.price_usd, at=now
     )
@@ -329,17 +342,22 @@ def entitlement_for(invoice: Invoice, arrival: Arrival, now: datetime) -> Entitl
 
 def is_more(arrival: Arrival, known: Arrival) -> bool:
     """Whether a report says more of an arrival than is known: it goes on, grows, or is taken back."""
-    order = ("seen", "confirming", "final")
+    return _known_of(arrival) > _known_of(known)
 
-    def rank(one: Arrival) -> tuple[bool, int, Decimal]:
-        return one.refunded, order.index(one.stage), one.amount
 
-    return rank(arrival) > rank(known)
+def _known_of(one: Arrival) -> tuple[bool, int, Decimal]:
+    return one.refunded, STAGES.index(one.stage), one.amount
 
 
 def _given(entitlement: Entitlement, user_id: int, record: bytes) -> dict[str, object]:
     document = msgspec.json.encode(entitlement)
     return {"key": entitlement.key, "document": raw(document), "user": str(user_id), "record": raw(record)}
+
+
+def _checked(reply: Reply) -> Reply:
+    if reply == b"incomplete":
+        raise IncompleteLedgerError
+    return reply
 
 
 def _decoded_arrival(document: bytes) -> ArrivalRecord:

@@ -17,7 +17,6 @@ from managers.storage.postgres import PostgresManager
 from runtime.clock import milliseconds
 from runtime.waiting import Progress
 from services.claims.claiming import GROUP
-from services.claims.putting import unique_key
 from services.schedule.due_times import DELAYED, DIGEST
 from services.stores import keys
 from services.stores.in_flight_log import Pair, pairs_of
@@ -95,7 +94,7 @@ class OutboxRefill:
             for row in rows:
                 one = msgspec.json.decode(row["envelope"], type=Envelope)
                 lives_ms = max(1, milliseconds(one.decided_at + _PUT_FOR) - milliseconds(now))
-                commands.append(("SET", unique_key(one), milliseconds(one.decided_at), "NX", "PX", lives_ms))
+                commands.append(("SET", keys.unique_key(one), milliseconds(one.decided_at), "NX", "PX", lives_ms))
                 if not row["is_settled"]:
                     waiting += 1
                     commands += _to_outbox(one, waiting, may_repeat=_is_doubted(one, doubted))

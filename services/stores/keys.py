@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Final
 
 from domain.calls.lifetimes import ACCEPTED_FOR, REJECTED_FOR
+from domain.stored.outgoing import Envelope
 from runtime.clock import milliseconds
 from services.stores.redis_key import DAY_S, HOUR_S, MINUTE_S, RedisKey
 
@@ -295,3 +296,8 @@ def stored_call_key(call_id: str, late_s: float | None, decided_at: datetime) ->
     if late_s is None:
         return CALL.of(call_id)
     return LATE_CALL.of(call_id, milliseconds(decided_at))
+
+
+def unique_key(envelope: Envelope) -> str:
+    """Name what is set when a message is put into an outbox, so that it is put once."""
+    return PUT.of(envelope.kind, envelope.user_id, envelope.subject, envelope.step)

@@ -42,6 +42,15 @@ def came(
     return Arrival(key=key, asset=asset, amount=Decimal(amount), at=at, stage=stage, refunded=refunded)
 
 
+amounts = st.builds(
+    came,
+    st.sampled_from(["0.1", "0.25", "0.500042"]),
+    at=st.sampled_from([IN_TIME, AFTER, AFTER + LATE_COUNTS]),
+    asset=st.sampled_from(["SOL", "SOL", "USDC"]),
+    stage=st.sampled_from(["confirming", "final"]),
+)
+
+
 @pytest.mark.parametrize(
     ("arrivals", "now", "state", "flags"),
     [
@@ -49,7 +58,8 @@ def came(
         ([], AFTER, "expired", ""),
         ([came("0.500042", stage="seen")], IN_TIME, "seen", ""),
         ([came("0.500042", stage="confirming")], IN_TIME, "confirming", ""),
-        ([came("0.500042", stage="confirming")], AFTER, "confirming", ""),
+        ([came("0.500042", stage="confirming", at=AFTER)], AFTER, "confirming", ""),
+        ([came("0.500042", stage="confirming")], AFTER, "expired", ""),
         ([came("0.500042")], IN_TIME, "paid", "due"),
         ([came("0.500042")], AFTER, "paid", "due"),
         ([came("0.5")], IN_TIME, "paid", "due"),
@@ -90,6 +100,20 @@ def test_late_is_taken_at_what_it_is_worth(rate: Decimal | None, at: datetime, s
     found = assess(INVOICE, [came("0.500042", at=at)], at, rate_usd=rate)
     assert found.state == state
     assert found.needs_admin == (state == "late")
+
+
+def test_what_comes_late_takes_nothing_from_what_came_in_time() -> None:
+    in_time, late = came("0.500042"), came("0.1", "b", at=AFTER + LATE_COUNTS)
+    for order in ([in_time, late], [late, in_time]):
+        found = assess(INVOICE, order, AFTER)
+        assert (found.state, found.is_due, found.needs_admin) == ("overpaid", True, True)
+
+
+@given(st.lists(amounts, max_size=4), st.lists(amounts, max_size=4), st.none() | st.just(RATE))
+def test_more_never_makes_a_paid_invoice_unpaid(some: list[Arrival], more: list[Arrival], rate: Decimal | None) -> None:
+    before = [replace(one, key=f"a{place}") for place, one in enumerate(some)]
+    after = before + [replace(one, key=f"b{place}") for place, one in enumerate(more)]
+    assert assess(INVOICE, after, AFTER, rate_usd=rate).is_due >= assess(INVOICE, before, AFTER, rate_usd=rate).is_due
 
 
 def test_what_was_credited_stays_so() -> None:

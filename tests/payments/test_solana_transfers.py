@@ -164,21 +164,21 @@ def without(path: str) -> dict[str, Any]:
     return document
 
 
-@pytest.mark.parametrize(
-    "document",
-    [
-        {"slot": 1},
-        without("meta"),
-        without("meta.err"),
-        without("meta.postBalances"),
-        without("transaction.message.accountKeys"),
-        without("meta.postTokenBalances.0.uiTokenAmount"),
-        answer(SOL_PAID) | {"transaction": {"signatures": [], "message": {"accountKeys": [PAYER, WALLET, REFERENCE]}}},
-        answer(SOL_PAID, loaded={"writable": [WALLET], "readonly": ["another"]}, parsed=False),
-        answer(USDC_PAID, after=[held(99, 1, owner=None)]),
-        answer(USDC_PAID, after=[held(1, 1) | {"uiTokenAmount": {"amount": "1.5"}}]),
-    ],
-)
+UNREADABLE: list[dict[str, Any]] = [
+    {"slot": 1},
+    without("meta"),
+    without("meta.err"),
+    without("meta.postBalances"),
+    without("transaction.message.accountKeys"),
+    without("meta.postTokenBalances.0.uiTokenAmount"),
+    answer(SOL_PAID) | {"transaction": {"signatures": [], "message": {"accountKeys": [PAYER, WALLET, REFERENCE]}}},
+    answer(SOL_PAID, loaded={"writable": [WALLET], "readonly": ["another"]}, parsed=False),
+    answer(USDC_PAID, after=[held(99, 1, owner=None)]),
+    answer(USDC_PAID, after=[held(1, 1) | {"uiTokenAmount": {"amount": "1.5"}}]),
+]
+
+
+@pytest.mark.parametrize("document", UNREADABLE)
 def test_another_shape_is_no_answer(document: dict[str, Any]) -> None:
     with pytest.raises(UnreadableTransactionError):
         read(document)

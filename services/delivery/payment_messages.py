@@ -1,0 +1,84 @@
+"""The messages about payments: what happened to the money, and what to do next."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final
+
+from domain.delivery.messages import Button, Message
+from domain.delivery.policy import Rules
+from domain.delivery.quiet import zone_of
+from domain.payments.amounts import show
+from domain.subscribers.subscriber import Subscriber
+from managers.telegram.rate_limiter import Lane
+from services.delivery.composing import Composed, Composer
+from services.delivery.kinds import Kind
+from services.delivery.turns import QueuedMessage
+from services.payments.notices import PAYMENT, RECEIPT, PaymentNotice
+from texts.markup import Html, join
+from texts.renderer import Texts
+
+ALWAYS: Final = Rules(needs_plan=False, heeds_wishes=False)
+"""It is about money: neither an ended plan nor quiet hours keep it back, and it never gets too old."""
+_MOMENT: Final = "%d %b %H:%M"
+
+
+class PaymentComposer(Composer):
+    def __init__(self, texts: Texts) -> None:
+        self._texts = texts
+
+    def rows(self) -> tuple[Kind, ...]:
+        return tuple(
+            Kind(name=name, lane=Lane.PAYMENT, rules=ALWAYS, composer=self, payload=PaymentNotice)
+            for name in (RECEIPT, PAYMENT)
+        )
+
+    def compose(self, together: Sequence[QueuedMessage], subscriber: Subscriber) -> Composed:
+        waiting = together[0]
+        notice = waiting.payload_as(PaymentNotice)
+        lines = [self._told(waiting.kind, notice, waiting.entry.outgoing.decided_at, subscriber)]
+        if notice.needs_admin:
+            lines.append(self._texts.render("payment.needs_admin", subscriber.language))
+        if waiting.may_repeat:
+            lines.append(self._texts.render("card.may_repeat", subscriber.language))
+        message = Message(html=str(join("\n\n", lines)), keyboard=self._buttons(notice, subscriber.language))
+        return Composed(message, (waiting,))
+
+    def _told(self, kind: str, notice: PaymentNotice, at: datetime, subscriber: Subscriber) -> Html:
+        language, zone = subscriber.language, zone_of(subscriber.preferences.time_zone)
+        in_time = at <= notice.expires_at
+        if kind == RECEIPT:
+            key = "payment.receipt"
+        elif notice.state == "underpaid" and not in_time:
+            key = "payment.underpaid_late"
+        else:
+            key = f"payment.{notice.state}"
+        ends = notice.expires_at.astimezone(zone)
+        return self._texts.render(
+            key,
+            language,
+            id=notice.invoice_id,
+            plan=self._texts.label("plan", notice.plan, language),
+            days=notice.days,
+            asset=notice.asset,
+            amount=show(notice.amount),
+            received=show(notice.received),
+            pending=show(notice.pending),
+            missing=show(notice.missing),
+            excess=show(notice.excess),
+            address=notice.address,
+            ends=f"{ends:%H:%M}" if ends.date() == at.astimezone(zone).date() else f"{ends:{_MOMENT}}",
+            until=f"{notice.until.astimezone(zone):{_MOMENT}}" if notice.until else "?",
+        )
+
+    def _buttons(self, notice: PaymentNotice, language: str) -> tuple[tuple[Button, ...], ...]:
+        if notice.state != "underpaid" or not notice.address:
+            return ()
+        text = self._texts.plain
+        return (
+            (
+                Button(text=text("payment.copy_missing", language), copy=show(notice.missing)),
+                Button(text=text("payment.copy_address", language), copy=notice.address),
+            ),
+        )

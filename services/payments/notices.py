@@ -1,0 +1,84 @@
+"""What people are told about their invoices: a receipt when one is paid, a word at every other change of its state."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import Final
+
+from msgspec import Struct
+
+from domain.payments.entitlements import Entitlement
+from domain.payments.invoices import Assessment, State
+from domain.stored.outgoing import Envelope
+from domain.stored.payments import InvoiceFile
+
+RECEIPT: Final = "receipt"
+PAYMENT: Final = "payment"
+"""Kinds of message."""
+
+_SILENT: Final = ("open", "expired")
+"""States that nothing that arrives leads to."""
+
+
+class PaymentNotice(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Payload of both kinds: an invoice as it stood in that moment."""
+
+    invoice_id: str
+    state: State
+    plan: str
+    days: int
+    asset: str
+    amount: Decimal
+    received: Decimal
+    pending: Decimal = Decimal(0)
+    missing: Decimal = Decimal(0)
+    excess: Decimal = Decimal(0)
+    needs_admin: bool = False
+    expires_at: datetime
+    address: str = ""
+    until: datetime | None = None
+    """Of a receipt: until when the plan runs now."""
+
+
+class PaymentNotices:
+    """`services.payments.ledger.Messages` of the running bot."""
+
+    def __init__(self, *, clock: Callable[[], datetime]) -> None:
+        self._clock = clock
+
+    def about(
+        self, file: InvoiceFile, before: Assessment, after: Assessment, entitlement: Entitlement | None
+    ) -> Sequence[Envelope]:
+        if entitlement is not None:
+            return [self._envelope(RECEIPT, "paid", file, after)]
+        amounts = (after.received, after.pending)
+        if (before.state, before.received, before.pending) != (after.state, *amounts) and after.state not in _SILENT:
+            step = "-".join((after.state, *(f"{one.normalize():f}" for one in amounts)))
+            return [self._envelope(PAYMENT, step, file, after)]
+        if after.needs_admin and not before.needs_admin:
+            return [self._envelope(PAYMENT, "admin", file, after)]
+        return []
+
+    def _envelope(self, kind: str, step: str, file: InvoiceFile, stands: Assessment) -> Envelope:
+        invoice = file.invoice
+        notice = PaymentNotice(
+            invoice_id=invoice.id,
+            state=stands.state,
+            plan=invoice.plan,
+            days=invoice.days,
+            asset=invoice.asset,
+            amount=invoice.amount,
+            received=stands.received,
+            pending=stands.pending,
+            missing=stands.missing,
+            excess=stands.excess,
+            needs_admin=stands.needs_admin,
+            expires_at=invoice.expires_at,
+            address=invoice.address,
+            until=file.until,
+        )
+        return Envelope.of(
+            kind, notice, user_id=invoice.user_id, subject=invoice.id, step=step, decided_at=self._clock()
+        )

@@ -1,0 +1,146 @@
+"""What people read about their payments: what happened, and what to do."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+from msgspec.structs import replace
+
+from domain.payments.invoices import PRICE_HOLDS, Arrival, Invoice
+from sandbox.telegram.people import SandboxUser
+from services.delivery.payment_messages import PaymentComposer
+from services.payments.ledger import Ledger
+from services.payments.notices import PaymentNotices
+from services.stores.journal import Journal
+from tests.delivery.kit import AT_ONCE, NOW, NOWHERE, Way, texts_of, way_of, whole_way
+from tests.payments.ledger_kit import came, invoice
+from texts import Texts
+
+ZONE = "Europe/Rome"
+"""An hour later than UTC in November."""
+
+SEEN = (
+    "👀 We see 0.41 of 0.5 SOL for invoice INV1. The network has not confirmed it yet; there is nothing for you to do."
+)
+CONFIRMING = (
+    "⏳ We see 0.41 of 0.5 SOL for invoice INV1, and the network is confirming it. There is nothing for you to do; "
+    "the receipt follows."
+)
+OVERPAID = (
+    "ℹ️ 0.7 SOL arrived for invoice INV1, which is 0.2 more than was asked. The invoice is paid; send nothing more."
+    "\n\n{admin}"
+)
+LATE = (
+    "⌛ We see 0.5 SOL for invoice INV1, but it came after 13:40, when its price no longer held. Send nothing more "
+    "to it.\n\n{admin}"
+)
+
+
+@pytest.fixture
+async def way(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Way]:
+    monkeypatch.setattr("services.delivery.delivery.COLD_START_S", 0.0)
+    async with whole_way(redis_url, private=AT_ONCE) as way:
+        yield way_of(way.redis, way.telegram, way.manager, PaymentComposer(Texts.load()).rows())
+
+
+def ledger_of(way: Way) -> Ledger:
+    return Ledger(way.redis, Journal(way.redis, NOWHERE), messages=PaymentNotices(clock=way.clock), clock=way.clock)
+
+
+async def person_with_invoice(way: Way, ledger: Ledger) -> tuple[SandboxUser, Invoice]:
+    ann = await way.person(time_zone=ZONE)
+    made = invoice(user_id=ann.id, at=NOW)
+    assert await ledger.open(made, told_by_amount=True)
+    return ann, made
+
+
+async def read_after(way: Way, ledger: Ledger, ann: SandboxUser, *arrivals: Arrival) -> list[str]:
+    for one in arrivals:
+        await ledger.arrived(one, "INV1")
+        await way.deliver()
+    return texts_of(ann)
+
+
+async def test_the_way_to_a_receipt_is_told_step_by_step(way: Way) -> None:
+    ledger = ledger_of(way)
+    ann, made = await person_with_invoice(way, ledger)
+    read = await read_after(
+        way,
+        ledger,
+        ann,
+        came("0.41", at=NOW, stage="seen"),
+        came("0.41", at=NOW, stage="confirming"),
+        came("0.41", at=NOW),
+        came("0.09", "b", at=NOW),
+    )
+    assert read == [
+        SEEN,
+        CONFIRMING,
+        "⚠️ We see 0.41 of 0.5 SOL for invoice INV1; send 0.09 SOL more to the same address until 13:40.\nWallet",
+        "✅ Paid: 0.5 SOL for Pro, 30 days.\nYour plan runs until 20 Dec 13:20. Invoice INV1.",
+    ]
+    underpaid = ann.messages[-2]
+    [[amount, address]] = underpaid["reply_markup"]["inline_keyboard"]
+    assert (amount["copy_text"]["text"], address["copy_text"]["text"]) == ("0.09", made.address)
+
+
+@pytest.mark.parametrize(
+    ("arrivals", "passes", "last"),
+    [
+        (
+            [came("0.7", at=NOW)],
+            timedelta(0),
+            "✅ Paid: 0.7 SOL for Pro, 30 days.\nYour plan runs until 20 Dec 13:20. Invoice INV1.\n\n{admin}",
+        ),
+        (
+            [came("0.5", at=NOW), came("0.2", "b", at=NOW)],
+            timedelta(0),
+            OVERPAID,
+        ),
+        (
+            [came("0.2", at=NOW)],
+            PRICE_HOLDS + timedelta(minutes=1),
+            "⚠️ We see 0.2 of 0.5 SOL for invoice INV1, whose time ended at 13:40. Send nothing more to it.\n\n{admin}",
+        ),
+        (
+            [came("0.5", at=NOW + PRICE_HOLDS * 2)],
+            PRICE_HOLDS * 2,
+            LATE,
+        ),
+        (
+            [came("50", asset="USDC", at=NOW)],
+            timedelta(0),
+            "ℹ️ Something arrived for invoice INV1 that is not SOL. The invoice is still open: 0.5 SOL.\n\n{admin}",
+        ),
+        (
+            [replace(came("0.3", at=NOW), refunded=True)],
+            timedelta(0),
+            "↩️ What you paid for invoice INV1 was sent back.",
+        ),
+    ],
+)
+async def test_what_does_not_go_as_it_should_is_explained(
+    way: Way, arrivals: Sequence[Arrival], passes: timedelta, last: str
+) -> None:
+    ledger = ledger_of(way)
+    ann, _ = await person_with_invoice(way, ledger)
+    way.clock.now += passes
+    read = await read_after(way, ledger, ann, *arrivals)
+    admin = "An admin looks at it and settles it; nothing is lost. Questions: /paysupport"
+    assert read[-1] == last.format(admin=admin)
+
+
+async def test_a_receipt_comes_at_night_and_after_the_plan_has_ended(way: Way) -> None:
+    ledger = ledger_of(way)
+    ann, _ = await person_with_invoice(way, ledger)
+    subscriber = await way.store.find(ann.id)
+    assert subscriber is not None
+    ended = replace(subscriber, revision=subscriber.revision + 1, paused=True, paid_until=NOW - timedelta(days=9))
+    await way.store.save(ended)
+    [receipt] = await read_after(way, ledger, ann, came("0.5", at=NOW))
+    assert receipt.startswith("✅ Paid")
+    assert len(await ledger.entitlements(ann.id)) == 1
+    assert (await ledger.entitlements(ann.id))[0].price_usd == Decimal("50.00")
