@@ -36,7 +36,9 @@ JOBS = (ENTITLE,)
 def build(base: Base) -> Feature:
     plans, putting, due_times = base.of(Plans), base.of(Putting), base.of(DueTimes)
     postgres, subscribers = base.connections.postgres, base.of(SubscriberServices).subscribers
-    ledger = Ledger(base.connections.redis, base.of(Journal), messages=PaymentNotices(clock=now), clock=now)
+    ledger = Ledger(
+        base.connections.redis, base.of(Journal), messages=PaymentNotices(clock=now), clock=now, needs_epoch=True
+    )
     entitling = EntitlingService(
         ledger=ledger,
         subscribers=subscribers,
@@ -67,9 +69,9 @@ def build(base: Base) -> Feature:
         ],
         jobs=[ENTITLE.run_by(once_sure(entitling.run))],
         kinds=[
+            *PaymentComposer(base.texts).rows(),
             PlanNoticeComposer(base.texts).row(),
             ReminderComposer(base.texts).row(),
-            *PaymentComposer(base.texts).rows(),
         ],
         scheduled=[entitling.job(), reminders.job()],
     )

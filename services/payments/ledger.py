@@ -306,8 +306,13 @@ class Ledger:
         return True
 
     async def entitlements(self, user_id: int) -> list[Entitlement]:
-        found = await self._redis.hgetall(keys.ENTITLEMENTS.of(user_id))
-        return [msgspec.json.decode(document, type=Entitlement) for document in found.values()]
+        """Return all that somebody was given. `IncompleteLedgerError` while that is not known."""
+        read: list[Command] = [("HVALS", keys.ENTITLEMENTS.of(user_id)), ("EXISTS", stores_keys.EPOCH.of())]
+        found, is_complete = await self._redis.transaction(read)
+        if self._needs_epoch and not is_complete:
+            raise IncompleteLedgerError
+        given = found if isinstance(found, list) else []
+        return [msgspec.json.decode(one, type=Entitlement) for one in given if isinstance(one, bytes)]
 
     async def entitled(self) -> list[int]:
         """Return whose document may not show yet what they were given last."""

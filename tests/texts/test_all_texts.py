@@ -12,6 +12,7 @@ import pytest
 from domain.delivery.policy import HoldReason
 from domain.filters.presets import load_presets
 from domain.filters.registry import FIELDS
+from domain.payments.invoices import State as PaymentState
 from domain.payments.plans import load_plans
 from domain.subscribers.subscriber import ALL_BUTTONS, CardField, MessageKind
 from services.subscribers.roster import State
@@ -42,6 +43,7 @@ def declared_elsewhere() -> set[str]:
     return {
         *(f"filter.{field.key}{about}" for field in FIELDS for about in ("", ".about")),
         *(f"preset.{key}{about}" for key in presets for about in ("", ".about")),
+        *(f"payment.{state}" for state in PaymentState.__args__),
         *(f"plan.{key}" for key in ("free", "trial", *(plan.key for plan in plans.sold))),
         *(f"unit.{field.unit}" for field in FIELDS),
         *(f"group.{field.group}{about}" for field in FIELDS for about in ("", ".about")),

@@ -10,7 +10,7 @@ import pytest
 from sandbox.telegram.people import SandboxUser
 from services.plans.reminders import next_reminder
 from tests.delivery.kit import NOW, PLANS
-from tests.payments.plans.kit import DAY, Shop, about, open_shop, shop_on
+from tests.plans.kit import DAY, Shop, about, open_shop, shop_on
 
 HOUR = timedelta(hours=1)
 UNTIL = NOW + (PLANS.trial_days + 30) * DAY

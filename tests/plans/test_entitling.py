@@ -17,7 +17,7 @@ from managers.redis.client import RedisUnavailableError
 from runtime.errors import UserFacingError
 from services.plans.entitling import shown_in
 from tests.delivery.kit import NOW, PLANS
-from tests.payments.plans.kit import DAY, Shop, about, numbers_on, open_shop, shop_on
+from tests.plans.kit import DAY, Shop, about, numbers_on, open_shop, shop_on
 
 TRIAL_TIME = PLANS.trial_days * DAY
 SECOND = timedelta(seconds=1)
