@@ -14,6 +14,7 @@ from domain.filters.presets import load_presets
 from domain.filters.registry import FIELDS
 from domain.payments.invoices import State as PaymentState
 from domain.payments.plans import load_plans
+from domain.payments.stars import Refusal
 from domain.subscribers.subscriber import ALL_BUTTONS, CardField, MessageKind
 from services.subscribers.roster import State
 from tests.texts.hostile import HOSTILE
@@ -56,6 +57,7 @@ def declared_elsewhere() -> set[str]:
         *(f"card.{figure}" for figure in ("liquidity", "age", "holders", "price")),
         *(f"card.{share}" for share in ("lp", "top10", "developer", "snipers")),
         *(f"card.{flag}_{state}" for flag in ("mint", "freeze") for state in ("safe", "open")),
+        *(f"stars.refused.{reason}" for reason in Refusal.__args__),
         *(f"{family}.{state}" for state in State.__args__ for family in ("state", "user_state")),
     }
 
