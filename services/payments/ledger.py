@@ -14,24 +14,23 @@ import random
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import Final, Protocol
+from typing import Final
 from weakref import WeakValueDictionary
 
 import msgspec
 import structlog
-from msgspec import Struct
 
 from domain.payments.entitlements import Entitlement, standing_of
-from domain.payments.invoices import LATE_COUNTS, STAGES, Arrival, Assessment, Invoice, assess
+from domain.payments.invoices import LATE_COUNTS, STAGES, Arrival, Invoice, assess
 from domain.stored.outgoing import Envelope
 from domain.stored.payments import ArrivalRecord, EntitlementRecord, InvoiceFile, SourceCursor
 from domain.subscribers.partitions import partition_of
 from managers.redis.client import Command, RedisManager, Reply
 from managers.redis.scripts import Script, packed, raw
 from runtime.clock import milliseconds
-from runtime.errors import TransientError
 from runtime.fault_points import fault_point
 from services.payments import keys
+from services.payments.outcomes import ContendedError, IncompleteLedgerError, Messages, Outcome
 from services.stores import keys as stores_keys
 from services.stores.journal import Journal, entry
 
@@ -48,34 +47,18 @@ _WAIT_S: Final = 0.002
 _AT_ONCE: Final = 500
 
 
-class ContendedError(TransientError):
-    """Others kept changing the same invoice."""
-
-
-class Outcome(Struct, frozen=True, kw_only=True):
-    """What became of an arrival."""
-
-    file: InvoiceFile | None
-    """`None`: it counts for no invoice."""
-    assessment: Assessment | None
-    is_new: bool
-    """It was not known before, or less was known of it."""
-    credited: bool
-    """The person was given something by it, just now."""
-
-
-class Messages(Protocol):
-    """What people are told; `services.payments.notices` in the running bot."""
-
-    def about(
-        self, file: InvoiceFile, before: Assessment, after: Assessment, entitlement: Entitlement | None
-    ) -> Sequence[Envelope]: ...
-
-
 class Ledger:
     def __init__(
-        self, redis: RedisManager, journal: Journal, *, messages: Messages, clock: Callable[[], datetime]
+        self,
+        redis: RedisManager,
+        journal: Journal,
+        *,
+        messages: Messages,
+        clock: Callable[[], datetime],
+        needs_epoch: bool = False,
     ) -> None:
+        """`needs_epoch`: Redis may be emptied and filled again, and nothing is written before it is complete."""
+        self._needs_epoch = needs_epoch
         self._redis = redis
         self._journal = journal
         self._messages = messages
@@ -98,7 +81,7 @@ class Ledger:
         if told_by_amount:
             told.append((amount_key(invoice.asset, invoice.amount), watched_s))
         names = [keys.INVOICE.of(invoice.id), keys.OPEN_INVOICES.of(), keys.INVOICES_OF.of(invoice.user_id)]
-        names += [stores_keys.JOURNAL.of(), *(name for name, _ in told)]
+        names += [stores_keys.JOURNAL.of(), stores_keys.EPOCH.of(), *(name for name, _ in told)]
         args = packed(
             id=invoice.id,
             invoice=raw(document),
@@ -106,8 +89,9 @@ class Ledger:
             watched_until_ms=milliseconds(watched_until),
             lives_s=keys.KEPT_S,
             told_s=[lives_s for _, lives_s in told],
+            needs_epoch=self._needs_epoch,
         )
-        if await self._redis.script(_OPEN, names, args) == 0:
+        if _checked(await self._redis.script(_OPEN, names, args)) == 0:
             return False
         self._journal.tail.note([entry("invoice", document)])
         log.info("invoice_opened", invoice=invoice.id, user_id=invoice.user_id, method=invoice.method)
@@ -257,7 +241,7 @@ class Ledger:
         user_id = invoice.user_id if invoice else 0
         names = [keys.RECEIPT.of(record.arrival.key), arrivals, keys.INVOICE_VERSION.of(counts_for)]
         names += [keys.ENTITLEMENTS.of(user_id), keys.ENTITLED.of(), stores_keys.JOURNAL.of()]
-        names += [keys.UNMATCHED.of(), keys.OPEN_INVOICES.of()]
+        names += [keys.UNMATCHED.of(), keys.OPEN_INVOICES.of(), stores_keys.EPOCH.of()]
         for message in messages:
             names += [stores_keys.unique_key(message), stores_keys.OUTBOX.of(partition_of(message.user_id))]
         document = msgspec.json.encode(record)
@@ -279,8 +263,9 @@ class Ledger:
             messages=[{"document": raw(said), "decided_ms": milliseconds(one.decided_at)} for one, said in told],
             put_lives_s=stores_keys.PUT.expires_s,
             done=counts_for if is_done else None,
+            needs_epoch=self._needs_epoch,
         )
-        reply = await self._redis.script(_RECORD, names, args)
+        reply = _checked(await self._redis.script(_RECORD, names, args))
         said = reply.decode() if isinstance(reply, bytes) else str(reply)
         if said in {"recorded", "credited"}:
             self._journal.tail.note(journaled)
@@ -297,9 +282,9 @@ class Ledger:
     async def give(self, user_id: int, entitlement: Entitlement) -> bool:
         """Give somebody what no invoice is paid for; `False`: they were given it before."""
         said = msgspec.json.encode(EntitlementRecord(user_id=user_id, entitlement=entitlement))
-        names = [keys.ENTITLEMENTS.of(user_id), keys.ENTITLED.of(), stores_keys.JOURNAL.of()]
-        given = _given(entitlement, user_id, said)
-        if await self._redis.script(_ENTITLE, names, packed(**given)) == 0:
+        names = [keys.ENTITLEMENTS.of(user_id), keys.ENTITLED.of(), stores_keys.JOURNAL.of(), stores_keys.EPOCH.of()]
+        given = _given(entitlement, user_id, said) | {"needs_epoch": self._needs_epoch}
+        if _checked(await self._redis.script(_ENTITLE, names, packed(**given))) == 0:
             return False
         self._journal.tail.note([entry("entitlement", said)])
         return True
@@ -320,8 +305,11 @@ class Ledger:
     # sources
 
     async def cursor(self, source: str) -> SourceCursor | None:
-        found = await self._redis.hget(keys.PAYMENT_CURSORS.of(), source)
-        return None if found is None else msgspec.json.decode(found, type=SourceCursor)
+        read: list[Command] = [("HGET", keys.PAYMENT_CURSORS.of(), source), ("EXISTS", stores_keys.EPOCH.of())]
+        found, is_complete = await self._redis.transaction(read)
+        if self._needs_epoch and not is_complete:
+            raise IncompleteLedgerError
+        return msgspec.json.decode(found, type=SourceCursor) if isinstance(found, bytes) else None
 
     async def move_cursor(self, cursor: SourceCursor) -> None:
         """Everything up to here is written down; PostgreSQL learns it after that."""
@@ -357,6 +345,12 @@ def _known_of(one: Arrival) -> tuple[bool, int, Decimal]:
 def _given(entitlement: Entitlement, user_id: int, record: bytes) -> dict[str, object]:
     document = msgspec.json.encode(entitlement)
     return {"key": entitlement.key, "document": raw(document), "user": str(user_id), "record": raw(record)}
+
+
+def _checked(reply: Reply) -> Reply:
+    if reply == b"incomplete":
+        raise IncompleteLedgerError
+    return reply
 
 
 def _decoded_arrival(document: bytes) -> ArrivalRecord:

@@ -1,14 +1,16 @@
 -- Writes down what arrived and, where that pays the invoice, what the person is given for it: all of it or nothing.
 --
 -- KEYS: receipt, arrivals of the invoice (or what fits none), version of the invoice, entitlements of the person, who
--- was entitled, journal, unmatched arrivals, open invoices, then for each message its unique key and outbox.
+-- was entitled, journal, unmatched arrivals, open invoices, epoch, then for each message its unique key and outbox.
 -- Argument: arrival (its key); counts_for (the invoice, '-' for none); record; version (as it was read, as text);
 -- lives_s; entitlement (optional): key, document, user, record; messages: document, decided_ms of each; put_lives_s
--- (of their unique keys); done (optional): the id of the invoice that is looked at no more.
--- Answer: 'taken:<invoice>' when it counts for another invoice, 'changed' when somebody else wrote meanwhile, else
--- 'credited' when the person was given something by this call, else 'recorded'.
+-- (of their unique keys); done (optional): the id of the invoice that is looked at no more; needs_epoch.
+-- Answer: 'incomplete' without the epoch that is needed, 'taken:<invoice>' when it counts for another invoice,
+-- 'changed' when somebody else wrote meanwhile, else 'credited' when the person was given something by this call, else
+-- 'recorded'.
 local args = cmsgpack.unpack(ARGV[1])
-local receipt, arrivals, version, entitlements, entitled, journal, unmatched, open = unpack(KEYS, 1, 8)
+local receipt, arrivals, version, entitlements, entitled, journal, unmatched, open, epoch = unpack(KEYS, 1, 9)
+if args.needs_epoch and redis.call('EXISTS', epoch) == 0 then return 'incomplete' end
 
 local counts_for = redis.call('GET', receipt)
 if counts_for and counts_for ~= args.counts_for and counts_for ~= '-' then return 'taken:' .. counts_for end
@@ -33,7 +35,7 @@ if is_new then
   redis.call('XADD', journal, '*', 'kind', 'entitlement', 'data', given.record)
 end
 for i, message in ipairs(args.messages) do
-  local unique, outbox = KEYS[7 + 2 * i], KEYS[8 + 2 * i]
+  local unique, outbox = KEYS[8 + 2 * i], KEYS[9 + 2 * i]
   if redis.call('SET', unique, string.format('%.0f', message.decided_ms), 'NX', 'EX', args.put_lives_s) then
     redis.call('XADD', outbox, '*', 'alert', message.document)
     redis.call('XADD', journal, '*', 'kind', 'put', 'data', message.document)

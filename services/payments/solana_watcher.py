@@ -21,6 +21,7 @@ from domain.payments.solana_transfers import Receiver, UnreadableTransactionErro
 from domain.stored.payments import InvoiceFile, SourceCursor
 from managers.payments.solana_rpc import MAX_SIGNATURES, NoServerError, SeenSignature, SolanaRpcManager
 from runtime.errors import TransientError
+from runtime.fault_points import fault_point
 from runtime.waiting import Progress, pause
 from services.payments.ledger import Ledger
 from services.payments.solana_receipts import CLOCKS_DIFFER, SolanaReceipts, Stage
@@ -90,6 +91,9 @@ class SolanaWatcher:
         self._slot_asked_at: datetime | None = None
         self.polled_at: datetime | None = None
         """When all accounts were listed last, down to their cursors."""
+        self.waiting = 0
+        """Final transactions that were not written down in the last round: a second server is missing, or none can read
+        them."""
         self.unreadable = 0
         """Transactions given up since the start."""
         self.forked = 0
@@ -114,6 +118,7 @@ class SolanaWatcher:
         """Look at each account once. Raises `NoServerError` or `RedisUnavailableError`; nothing is skipped by that."""
         complete, now = True, self._clock()
         self._troubles = {key: one for key, one in self._troubles.items() if now - one.again_at < _REMEMBERED}
+        self.waiting = 0
         for account in self._accounts:
             complete &= await self._poll_account(account, progress)
         if complete:
@@ -160,6 +165,7 @@ class SolanaWatcher:
             progress()
             if not await self._handle(one):
                 unread.append(one.slot)
+                self.waiting += one.is_final
         if listing.is_complete:
             self._note_forked(account, listing.found)
             await self._move_cursor(source, cursor, listing.found, min(unread, default=None))
@@ -207,6 +213,7 @@ class SolanaWatcher:
             found, reason = None, str(error)
         if found is None:
             return await self._not_read(one, stage, reason)
+        fault_point("payment read")
         for came in found:
             await self._receipts.record(came, stage)
         self._seen[one.signature] = stage

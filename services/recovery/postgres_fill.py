@@ -24,6 +24,7 @@ from domain.stored.outgoing import Digest, Envelope, Outgoing, read_outgoing
 from domain.subscribers.partitions import PARTITIONS
 from managers.redis.client import Command, RedisManager
 from managers.storage.postgres import PostgresDataError, PostgresManager
+from services.recovery.payments import stored_payments
 from services.schedule.due_times import DIGEST
 from services.stores import keys
 from services.stores.database import INCOMPLETE, ONLY_IN_POSTGRESQL, Database, DatabaseIncompleteError, DatabaseStatus
@@ -125,7 +126,7 @@ class PostgresFill:
         self._say(f"PostgreSQL was {filled}.")
 
     async def _documents(self) -> int:
-        """Write back subscribers, presets and shared sets; return how many subscribers."""
+        """Write back subscribers, presets, shared sets and payments; return how many subscribers."""
         presets = await self._redis.hgetall(keys.PRESETS.of())
         await self._store(("preset", document) for document in presets.values())
         count = 0
@@ -139,6 +140,8 @@ class PostgresFill:
             await self._store(("subscriber", document) for document in found)
             await self._store(("shared_set", document) for document in shared if document is not None)
             count += len(found)
+        async for page in stored_payments(self._redis):
+            await self._store(page)
         return count
 
     async def _store_dead_letters(self) -> None:

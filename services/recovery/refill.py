@@ -29,6 +29,7 @@ from runtime.retry import retry_until_done
 from runtime.waiting import Progress, pause, reporting, turn
 from services.recovery.doubts import Doubts
 from services.recovery.outbox_refill import OutboxRefill
+from services.recovery.payments import PaymentsRefill
 from services.stores import keys
 from services.stores.database import Database
 from services.stores.journal import Journal
@@ -123,6 +124,7 @@ class Refill:
         self._rebuild_schedule = rebuild_schedule
         self._doubts = Doubts(redis, database, journal.begun, spool, sends=sends)
         self._outbox = OutboxRefill(redis=redis, postgres=postgres, spool=spool, clock=clock)
+        self._payments = PaymentsRefill(redis=redis, postgres=postgres, clock=clock)
         self._one_poll = asyncio.Lock()
         self.is_filling = False
 
@@ -219,6 +221,7 @@ class Refill:
         subscribers = await self._subscribers.put_all_back(progress)
         if subscribers:
             self._say(f"Filling Redis: {subscribers:,} subscribers put back from PostgreSQL; accepted tokens follow …")
+        await self._payments.put_back(progress)
         accepted = await self._put_back_accepted(progress)
         waiting, held = await self._outbox.put_back(await self._doubts.of_all(), progress)
         await self._put_back_cursor()

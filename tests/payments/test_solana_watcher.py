@@ -276,7 +276,7 @@ async def test_nothing_is_credited_on_one_servers_word(careful: Shop, second: Rp
         careful.clock.pass_(minutes=5)
         await careful.watcher.poll()
     assert not await careful.credited(asked), "it waits, however long"
-    assert careful.watcher.unreadable == 0
+    assert (careful.watcher.waiting, careful.watcher.unreadable) == (1, 0)
     second.faults.always = None
     second.faults.lag_slots = 100
     careful.clock.pass_(seconds=61)
@@ -286,6 +286,7 @@ async def test_nothing_is_credited_on_one_servers_word(careful: Shop, second: Rp
     careful.clock.pass_(seconds=61)
     await careful.watcher.poll()
     assert await careful.credited(asked)
+    assert careful.watcher.waiting == 0
 
 
 async def test_a_server_that_lies_credits_nobody(careful: Shop, solana: SolanaSandbox, payer: Wallet) -> None:

@@ -179,13 +179,17 @@ async def test_migrations_there_and_back_and_by_several_at_once(postgres_server:
         async with PostgresManager(dsn, min_connections=1) as postgres:
             assert await tables(postgres) == {
                 "alembic_version",
+                "arrivals",
                 "calls",
                 "channels",
                 "claims",
                 "deliveries",
+                "entitlements",
                 "identity",
+                "invoices",
                 "journal_rejected",
                 "outgoing",
+                "payment_cursors",
                 "presets",
                 "shared_sets",
                 "subscriber_changes",
