@@ -113,9 +113,15 @@ class NowPaymentsService:
             await self._take_further(payment)
 
     async def _take_further(self, payment: Payment) -> None:
-        """Ask about deposits that came to its address later; each is finished when it is first heard of."""
+        """Ask about deposits that came to its address later, until each is recorded as final."""
+        if not payment.further_ids:
+            return
+        invoice_id = await self._invoice_of(payment)
+        file = await self._ledger.find(invoice_id) if invoice_id else None
+        pending = {one.key for one in (file.arrivals if file else ()) if one.stage != "final"}
         for one in payment.further_ids:
-            if not await self._redis.exists(keys.RECEIPT.of(key_of(one))):
+            key = key_of(one)
+            if key in pending or not await self._redis.exists(keys.RECEIPT.of(key)):
                 further = await self._manager.payment(one)
                 if further is not None and further.parent_id is not None:
                     await self.take(further)

@@ -125,12 +125,12 @@ class Story:
 
     def has_paid(self, order: str) -> bool:
         """Add up what the processor itself has counted to the end, in the coin that was asked for."""
-        invoice, payment = self.invoices[order], self._payment(order)
+        payment, least = self._payment(order), self.invoices[order].amount - Decimal("0.01")
         counted = [payment, *(self.nowpayments.payment(child) for child in payment.children)]
         paid = [one for one in counted if one.pay_currency == payment.pay_currency and _is_counted(one)]
-        if payment.status is Status.PARTIALLY_PAID and payment.actually_paid > invoice.amount - Decimal("0.01"):
-            return False
-        return sum((one.actually_paid for one in paid), Decimal(0)) > invoice.amount - Decimal("0.01")
+        if payment.status is Status.PARTIALLY_PAID and payment.actually_paid > least:
+            paid.remove(payment)  # nearly enough, of which the processor says that it is not
+        return sum((one.actually_paid for one in paid), Decimal(0)) > least
 
     def _payment(self, order: str) -> Payment:
         return self.nowpayments.payment(self.invoices[order].payment_id)

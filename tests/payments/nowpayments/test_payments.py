@@ -150,6 +150,20 @@ async def test_a_further_deposit_is_worth_what_came_although_it_is_finished(hous
     assert await house.days() == 0
 
 
+async def test_a_further_deposit_is_asked_about_until_it_is_final(house: House) -> None:
+    invoice = await house.invoice()
+    house.nowpayments.pay(invoice.payment_id, Decimal(20))
+    await house.poll()
+    further = house.nowpayments.pay(invoice.payment_id, Decimal(10))
+    assert further is not None
+    house.nowpayments.desk.set_status(further, Status.CONFIRMING)
+    await house.poll()
+    assert await house.days() == 0
+    house.nowpayments.desk.set_status(further, Status.FINISHED)
+    await house.poll()
+    assert await house.days() == 30
+
+
 async def test_a_further_deposit_after_it_is_paid_is_for_an_admin(house: House) -> None:
     invoice = await house.invoice()
     house.nowpayments.pay(invoice.payment_id)
