@@ -51,8 +51,9 @@ def summarise(metrics: Metrics, *, waiting: int, twice: int, is_all: bool = True
     sends, or nobody can tell from here.
     """
     counts = metrics.counts
-    owed = counts.alerts_claimed + counts.alerts_recovered + counts.alerts_replayed
+    owed = counts.alerts_claimed + counts.alerts_recovered + counts.alerts_replayed + counts.alerts_released
     settled = counts.alerts_sent + counts.alerts_dead_lettered + counts.alerts_withheld + counts.alerts_deferred
+    settled += counts.alerts_delayed
     return Summary(
         received=counts.calls_received,
         matched=counts.alerts_matched,

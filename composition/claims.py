@@ -43,7 +43,7 @@ def build(base: Base) -> Feature:
         parts=[
             outbox,
             HeldCalls(redis, spool, journal),
-            DelayedAlerts(redis, spool, now),
+            DelayedAlerts(redis, spool, base.metrics, now),
             Putting(spool, journal),
             DueTimes(redis),
         ],

@@ -18,6 +18,7 @@ from managers.redis.client import RedisManager
 from managers.redis.scripts import Script, packed, raw
 from runtime.clock import milliseconds
 from services.claims.outbox import GROUP, OutboxEntry
+from services.monitoring.metrics import Metrics
 from services.schedule.due_times import DELAYED, Due
 from services.schedule.schedule import Job
 from services.stores import keys
@@ -39,9 +40,10 @@ class Delaying(Struct, frozen=True, kw_only=True):
 
 
 class DelayedAlerts:
-    def __init__(self, redis: RedisManager, spool: Spool, clock: Callable[[], datetime]) -> None:
+    def __init__(self, redis: RedisManager, spool: Spool, metrics: Metrics, clock: Callable[[], datetime]) -> None:
         self._redis = redis
         self._spool = spool
+        self._counts = metrics.counts
         self._clock = clock
 
     def job(self) -> Job:
@@ -66,6 +68,7 @@ class DelayedAlerts:
         args = packed(group=GROUP, user_id=user_id, mark_s=keys.SETTLED_LOCALLY.expires_s, entries=entries)
         local = [one.entry.entry_id for one in delayings if one.entry.is_local]
         await self._spool.execute(ScriptCall(script=_DELAY, keys=names, args=args), settles=local)
+        self._counts.alerts_delayed += len(delayings)
 
     async def let_go(self, due: Due) -> int:
         """Put what is due into the outbox, and say when the rest is; returns how many alerts went."""
@@ -73,4 +76,6 @@ class DelayedAlerts:
         partition = partition_of(user_id)
         names = [keys.OUTBOX.of(partition), keys.DUE.of(DELAYED, partition), keys.DELAYED_ALERTS.of(user_id)]
         args = packed(user_id=user_id, now_ms=milliseconds(self._clock()), at_most=AT_ONCE)
-        return cast("int", await self._redis.script(_LET_GO, names, args))
+        released = cast("int", await self._redis.script(_LET_GO, names, args))
+        self._counts.alerts_released += released
+        return released

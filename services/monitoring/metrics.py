@@ -49,6 +49,8 @@ MEANINGS = {
     "alerts_replayed": "Dead letters that an admin sent again; they are claimed alerts once more.",
     "alerts_withheld": "Alerts that were not to go out when their turn came: paused, expired, snoozed, muted.",
     "alerts_deferred": "Alerts put aside for a digest: quiet hours, a cap, too old, or nobody could be reached.",
+    "alerts_delayed": "Alerts put aside until they are due, as the subscriber's plan makes them due later.",
+    "alerts_released": "Alerts that were put aside and have become due.",
     "alerts_outdated": "Alerts that waited too long to be sent as new; they count as put aside as well.",
     "alerts_merged": "Alerts that went out in one message with others; they count as sent as well.",
     "alerts_late": "Alerts claimed after a missing figure arrived.",
@@ -71,6 +73,8 @@ class Counts:
     alerts_replayed: int = 0
     alerts_withheld: int = 0
     alerts_deferred: int = 0
+    alerts_delayed: int = 0
+    alerts_released: int = 0
     alerts_outdated: int = 0
     alerts_merged: int = 0
     alerts_late: int = 0

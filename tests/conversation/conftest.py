@@ -24,6 +24,7 @@ from handlers.filters.filter_sets import UserSettingsMixin
 from handlers.filters.rules import RulesMixin
 from handlers.filters.sharing import SharingMixin
 from handlers.payments.account import PaymentsMixin
+from handlers.payments.buying import BuyingMixin
 from managers.redis.client import RedisManager
 from managers.storage.cache import SmartCache
 from managers.storage.postgres import PostgresManager
@@ -86,6 +87,7 @@ class Bot(
     RulesMixin,
     SharingMixin,
     PaymentsMixin,
+    BuyingMixin,
     HelpMixin,
     AdminHealthMixin,
     AdminUsersMixin,

@@ -6,6 +6,7 @@ from dataclasses import fields, is_dataclass
 from typing import Any, get_type_hints
 
 from handlers.conversation.base import Services
+from services.payments.group import PaymentServices
 from services.subscribers.group import SubscriberServices
 
 
@@ -16,8 +17,9 @@ def services_of(**collaborators: object) -> Services:
     kinds: dict[str, Any] = {name: kind for name, kind in get_type_hints(Services).items() if is_dataclass(kind)}
     for name, group in kinds.items():
         groups[name] = group(**{field.name: left.pop(field.name, None) for field in fields(group)})
+    payments = left.pop("payments", PaymentServices(invoices=None, takes_stars=False))  # pyright: ignore[reportArgumentType] - not asked
     assert not left, f"no group has {', '.join(left)}"
-    return Services(**groups)
+    return Services(**groups, groups={PaymentServices: payments})
 
 
 def fields_of(users: SubscriberServices) -> dict[str, object]:

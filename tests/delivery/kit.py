@@ -269,7 +269,7 @@ def way_of(
     """`further`: kinds beside alerts and digests."""
     clock, metrics, matcher, market, texts = Clock(), Metrics(), Matcher(), Market(), Texts.load()
     outbox, held = outbox_on(redis, NOWHERE), held_calls_on(redis, NOWHERE)
-    delayed = DelayedAlerts(redis, spool_on(redis), clock)
+    delayed = DelayedAlerts(redis, spool_on(redis), metrics, clock)
     putting, due_times = Putting(spool_on(redis), Journal(redis, NOWHERE)), DueTimes(redis)
     store, policy = subscribers_store(redis), PolicyService(redis, PLANS)
     users = users_service(redis, store, clock, matcher, held)

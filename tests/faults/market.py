@@ -127,8 +127,8 @@ def _subscriber(random: Random, user_id: int) -> Subscriber:
         name=f"user {user_id - FIRST_USER_ID}",
         created_at=now,
         plan="pro",
-        paid_until=now + (PAID_FOR if random.random() < 0.97 else -PAID_FOR),
-        paused=random.random() < 0.03,
+        paid_until=now + PAID_FOR,
+        paused=random.random() < 0.06,
         filter_sets=sets,
     )
 

@@ -10,6 +10,7 @@ from managers.redis.client import RedisManager
 from managers.storage.postgres import PostgresManager
 from services.claims.outbox import OutboxEntry
 from services.delivery.delayed import DelayedAlerts, Delaying
+from services.monitoring.metrics import Metrics
 from services.recovery.postgres_fill import PostgresFill
 from services.schedule.due_times import DELAYED, Due
 from services.stores import keys
@@ -33,7 +34,7 @@ async def put_aside(process: Process) -> None:
 
 
 def delayed(process: Process, ahead: timedelta = timedelta(0)) -> DelayedAlerts:
-    return DelayedAlerts(process.redis, process.spool, lambda: datetime.now(UTC) + ahead)
+    return DelayedAlerts(process.redis, process.spool, Metrics(), lambda: datetime.now(UTC) + ahead)
 
 
 @pytest.mark.parametrize("all_is_gone", [True, False], ids=["emptied", "its word is doubted"])
