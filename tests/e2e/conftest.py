@@ -20,6 +20,7 @@ from sandbox.market.market import Market
 from sandbox.telegram.people import SandboxUser, callback_buttons
 from sandbox.telegram.server import TelegramSandbox
 from sandbox.telegram.updates import JsonObject
+from services.stores import keys
 
 
 @pytest.fixture
@@ -90,7 +91,9 @@ async def composed(
         redis_url=redis_url,
         database_url=postgres_dsn,
     )
-    return Composition(Settings(), await connect(at, stack), Terminal(), place)
+    connections = await connect(at, stack)
+    await connections.redis.set(keys.EPOCH.of(), "complete", nx=True)  # a bot that runs has filled it
+    return Composition(Settings(), connections, Terminal(), place)
 
 
 async def subscribe(user: SandboxUser, preset: str) -> None:
