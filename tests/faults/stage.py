@@ -253,7 +253,12 @@ class Stage:
             await self.postgres.recreate_database(self._database)
             return
         async with self.database() as connection:
-            await connection.execute("DROP SCHEMA public CASCADE")
+            while True:
+                try:
+                    await connection.execute("DROP SCHEMA public CASCADE")
+                    break
+                except asyncpg.DeadlockDetectedError:
+                    pass  # the bot writes to the tables in another order: PostgreSQL has chosen this one to try again
             await connection.execute("CREATE SCHEMA public")
 
     async def delivered_in_database(self) -> set[Pair]:
