@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from bot.jobs import JobSpec
 from bot.time_of_day import once_sure
-from composition.feature import Base, Feature
+from composition.feature import Alarm, Base, Feature
 from domain.payments.plans import Plans
 from managers.telegram.payments import TelegramPayments
 from runtime.clock import now
 from services.claims.putting import Putting
 from services.delivery.payment_messages import PaymentComposer
+from services.monitoring import conditions
+from services.monitoring.readings import Reading
 from services.payments.group import PaymentServices
 from services.payments.invoices import InvoicesService
 from services.payments.ledger import Ledger
 from services.payments.notices import PaymentNotices
 from services.payments.stars import StarsService
+from services.payments.stars_reconciliation import StarsReconciliation
 from services.plans.entitling import EntitlingService
 from services.plans.group import PlanServices
 from services.plans.notices import PlanNoticeComposer
@@ -56,6 +59,8 @@ def build(base: Base) -> Feature:
     stars = StarsService(
         ledger=ledger, telegram=TelegramPayments(base.connections.telegram), postgres=postgres, clock=now
     )
+    reconciliation = StarsReconciliation(stars=stars, redis=base.connections.redis, clock=now)
+    differ = Reading(reconciliation.left)
     services = PaymentServices(
         invoices=InvoicesService(ledger=ledger, clock=now),
         takes_stars=base.settings.takes_stars,
@@ -73,5 +78,7 @@ def build(base: Base) -> Feature:
             PlanNoticeComposer(base.texts).row(),
             ReminderComposer(base.texts).row(),
         ],
-        scheduled=[entitling.job(), reminders.job()],
+        scheduled=[entitling.job(), reminders.job(), reconciliation.job()],
+        alarms=[Alarm("payments", conditions.payments_differ(differ))],
+        readings=[differ],
     )

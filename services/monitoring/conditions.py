@@ -118,6 +118,15 @@ def unanswered(reading: Reading[object]) -> Condition:
     return lambda: reading.problem
 
 
+def payments_differ(count: Reading[int]) -> Condition:
+    """`count`: of what the ledger and a network do not agree on."""
+
+    def reason() -> Reason | None:
+        return because("alarm.payments_differ", count=f"{count.value:,}") if count.value else None
+
+    return reason
+
+
 def flagged(is_so: Callable[[], bool], reason: Reason) -> Condition:
     """For whatever knows about itself whether it is well."""
     return lambda: reason if is_so() else None

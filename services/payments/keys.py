@@ -76,6 +76,12 @@ PAYMENT_CURSORS: Final = RedisKey(
     lives_s=None,
     meaning="Source -> up to where it was read (JSON of domain.stored.payments.SourceCursor).",
 )
+STARS_DIFFER: Final = RedisKey(
+    pattern="payments:stars_differ",
+    kind="string",
+    lives_s=None,
+    meaning="On how many payments Telegram's book and the ledger did not agree when they were last compared.",
+)
 NOWPAYMENTS_ORDER: Final = RedisKey(
     pattern="nowpayments:order:{}",
     kind="string",
@@ -102,6 +108,7 @@ ALL_KEYS: Final = (
     ENTITLEMENTS,
     ENTITLED,
     PAYMENT_CURSORS,
+    STARS_DIFFER,
     NOWPAYMENTS_ORDER,
     NOWPAYMENTS_TOLD,
 )

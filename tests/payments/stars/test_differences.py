@@ -8,7 +8,12 @@ from managers.storage.postgres import PostgresManager
 from sandbox.telegram.people import SandboxUser
 from sandbox.telegram.server import TelegramSandbox
 from sandbox.telegram.stars.faults import StarFault
+from services.monitoring import conditions
+from services.monitoring.readings import Reading
 from services.payments.stars import ON_THE_WAY
+from services.payments.stars_reconciliation import StarsReconciliation
+from services.schedule.due_times import DueTimes
+from services.schedule.schedule import Schedule
 from tests.payments.ledger_kit import Clock
 from tests.payments.stars.kit import MONTH, YEAR, Shop, invoice_for, shop_on
 
@@ -93,3 +98,29 @@ async def test_telegrams_book_is_read_to_its_end(shop: Shop, ann: SandboxUser, t
     telegram.stars.ledger.transactions.insert(7, {"id": "x", "amount": "much"})
     telegram.stars.ledger.transactions.insert(8, {"id": "y", "amount": 9, "date": 1, "receiver": {"type": "fragment"}})
     assert await found(shop) == sorted(("not_recorded", charge.id) for charge in charges if charge)
+
+
+async def test_every_night_what_was_lost_is_made_good_and_what_remains_is_told(
+    telegram: TelegramSandbox, redis_url: str, postgres_manager: PostgresManager, clock: Clock, ann: SandboxUser
+) -> None:
+    telegram.stars.faults.fail_next(StarFault.AFTER_RESTART)
+    async with shop_on(telegram, redis_url, postgres_manager, clock) as shop:
+        nightly = StarsReconciliation(stars=shop.stars, redis=shop.stores.redis, clock=clock)
+        due_times = DueTimes(shop.stores.redis)
+        schedule = Schedule([nightly.job()], due_times=due_times, clock=clock)
+        await ann.wallet.pay(await shop.sell(ann))
+        nobody_asked = shop.payment(ann, invoice_for(ann.id, "NOBODY"), "unheard-of")
+        clock.now += ON_THE_WAY + timedelta(seconds=2)
+        await shop.stars.arrived(nobody_asked)
+        assert await schedule.poll() == 0
+        assert await shop.keys(ann) == []
+        await shop.stores.journal.drain_all()
+        clock.now += timedelta(days=1)
+        assert await schedule.poll() == 1
+        assert await shop.keys(ann) == ["stars 365"]
+        assert await nightly.left() == 1
+        read = Reading(nightly.left)
+        await read.refresh()
+        alarm = conditions.payments_differ(read)()
+        assert alarm == conditions.because("alarm.payments_differ", count="1")
+        assert await schedule.poll() == 0, "once a night"
