@@ -56,10 +56,7 @@ def build(base: Base) -> Feature:
     reminders = RemindersService(
         subscribers=subscribers, putting=putting, due_times=due_times, postgres=postgres, clock=now
     )
-    stars = StarsService(
-        ledger=ledger, telegram=TelegramPayments(base.connections.telegram), postgres=postgres, clock=now
-    )
-    reconciliation = StarsReconciliation(stars=stars, redis=base.connections.redis, clock=now)
+    stars, reconciliation = _stars(base, ledger)
     differ = Reading(reconciliation.left)
     services = PaymentServices(
         invoices=InvoicesService(ledger=ledger, clock=now),
@@ -82,3 +79,10 @@ def build(base: Base) -> Feature:
         alarms=[Alarm("payments", conditions.payments_differ(differ))],
         readings=[differ],
     )
+
+
+def _stars(base: Base, ledger: Ledger) -> tuple[StarsService, StarsReconciliation]:
+    """What takes Stars, also while plans are not sold for them: subscriptions go on."""
+    telegram, postgres = TelegramPayments(base.connections.telegram), base.connections.postgres
+    stars = StarsService(ledger=ledger, telegram=telegram, postgres=postgres, clock=now)
+    return stars, StarsReconciliation(stars=stars, redis=base.connections.redis, clock=now)

@@ -30,7 +30,15 @@ class AlertComposer(Composer):
         self._clock = clock
 
     def row(self) -> Kind:
-        return Kind(name="alert", lane=Lane.ALERT, rules=ALERTS, composer=self, merges=MAX_CARDS, tells_calls=True)
+        return Kind(
+            name="alert",
+            lane=Lane.ALERT,
+            rules=ALERTS,
+            composer=self,
+            merges=MAX_CARDS,
+            tells_calls=True,
+            to_destination=True,
+        )
 
     async def read(self, waiting: QueuedMessage) -> str | None:
         """Read the call as it was when it passed."""

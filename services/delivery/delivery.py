@@ -31,7 +31,7 @@ from runtime.waiting import Progress, reporting
 from services.claims.outbox import Outbox, OutboxEntry
 from services.cluster.fencing import LeaseLostError
 from services.delivery.kinds import Kinds
-from services.delivery.sending import Receipt, Sender, target_of
+from services.delivery.sending import Receipt, Sender
 from services.delivery.settling import Settler
 from services.delivery.sorting import LOOKED_AT, Sorter
 from services.delivery.turns import QueuedMessage
@@ -282,14 +282,14 @@ class DeliveryService:
             subscriber, sendable = await self._sorter.sort_out(user_id, queue)
         if subscriber is None or not sendable:
             return
-        place, batch = target_of(subscriber), sendable[:1]
-        lane = self._kinds.of(batch[0].entry.outgoing).lane
+        batch = sendable[:1]
+        place, lane = self._kinds.target(batch[0], subscriber), self._kinds.of(batch[0].entry.outgoing).lane
         try:
             await self._kinds.prepare(batch[0], subscriber)
             async with self._sender.slot(place, lane) as slot, self._request_to(user_id):
                 # The turn may have come much later: others have arrived, or the subscriber has changed their mind.
                 current, sendable = await self._sorter.sort_out(user_id, queue)
-                if current is None or not sendable or target_of(current) != place:
+                if current is None or not sendable or self._kinds.target(sendable[0], current) != place:
                     return
                 subscriber, batch = current, sendable[:1]
                 if not self._kinds.is_ready(batch[0]):

@@ -126,7 +126,7 @@ class DigestComposer(Composer):
         self._metrics = metrics
 
     def row(self) -> Kind:
-        return Kind(name="digest", lane=Lane.ALERT, rules=DIGESTS, composer=self, tells_calls=True)
+        return Kind(name="digest", lane=Lane.ALERT, rules=DIGESTS, composer=self, tells_calls=True, to_destination=True)
 
     async def prepare(self, waiting: QueuedMessage, subscriber: Subscriber) -> None:
         digest = waiting.entry.outgoing

@@ -21,7 +21,7 @@ from managers.telegram.rate_limiter import Lane
 from runtime.errors import FatalError, MessageRefusedError
 from runtime.retry import retry_until_done
 from services.delivery.composing import Composed, Composer
-from services.delivery.sending import ChatTarget
+from services.delivery.sending import ChatTarget, target_of
 from services.delivery.turns import QueuedMessage
 
 log = structlog.get_logger(__name__)
@@ -41,6 +41,9 @@ class Kind:
     """So many that wait for one subscriber may go into one message."""
     tells_calls: bool = False
     """It is about claimed calls: what becomes of it counts among the alerts, and what is held of it are calls."""
+
+    to_destination: bool = False
+    """It goes to the group that the subscriber has chosen, if any; everything else is theirs alone."""
 
     def __post_init__(self) -> None:
         if self.rules.is_held and not self.tells_calls:
@@ -66,6 +69,11 @@ class Kinds:
     def tells_calls(self, outgoing: Outgoing) -> bool:
         row = self._rows.get(outgoing.kind)
         return row is not None and row.tells_calls
+
+    def target(self, waiting: QueuedMessage, subscriber: Subscriber) -> ChatTarget:
+        """Where it is to go."""
+        row = self.of(waiting.entry.outgoing)
+        return target_of(subscriber) if row.to_destination else ChatTarget(subscriber.chat_id)
 
     async def read(self, waiting: QueuedMessage) -> str | None:
         """Read what the message is made from; return why it can never be made."""

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from domain.delivery.policy import Rules, Send
 from domain.stored.outgoing import Envelope, read_outgoing
-from domain.subscribers.subscriber import QuietHours, Subscriber
+from domain.subscribers.subscriber import Destination, QuietHours, Subscriber
 from managers.telegram.rate_limiter import Lane
 from runtime.errors import FatalError, TransientError
 from services.claims.outbox import OutboxEntry
@@ -62,6 +62,19 @@ async def test_what_is_put_twice_goes_out_once(way: Way) -> None:
     assert record.message_id == ann.messages[-2]["message_id"]
     assert way.metrics.counts.messages == {("notice", "sent"): 3}
     assert way.metrics.counts.alerts_sent == 0
+
+
+async def test_what_is_no_call_is_nobody_elses_to_read(way: Way) -> None:
+    """Whose alerts go to a group gets their receipts in private."""
+    ann = await way.person()
+    group = way.telegram.group("Callers", [ann])
+    await way.users.subscribers.change_preferences(
+        ann.id, lambda p: replace(p, destination=Destination(chat_id=group.chat_id))
+    )
+    await way.putting.put(notice(ann.id))
+    await way.deliver()
+    assert texts_of(ann) == ["Hello"]
+    assert [record.chat_id for record in await way.fates()] == [ann.id]
 
 
 async def test_a_kill_between_request_and_settling_marks_it(way: Way) -> None:
