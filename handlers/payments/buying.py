@@ -10,7 +10,7 @@ from domain.payments.plans import Offer
 from handlers.conversation.base import BotBase, Turn
 from handlers.conversation.menus import View, message, view_of
 from handlers.conversation.routing import callback, command
-from handlers.payments.buttons import BuyWithStars, ShowInvoices, ShowOffers
+from handlers.payments.buttons import BuyWithStars, ShowInvoices, ShowOffers, ShowPlans
 from handlers.payments.plans import overview, price
 from runtime.errors import UserFacingError
 from services.payments.group import PaymentServices
@@ -28,13 +28,18 @@ class BuyingMixin(BotBase):
         subscriber = await self.services.subscribers.subscribers.require(turn.user_id)
         await self.reply(turn, overview(view_of(self.services, turn), self.services, subscriber))
 
+    @callback(ShowPlans)
+    async def show_plans(self, turn: Turn, _data: ShowPlans) -> None:
+        subscriber = await self.services.subscribers.subscribers.require(turn.user_id)
+        await self.show(turn, overview(view_of(self.services, turn), self.services, subscriber))
+
     @callback(ShowOffers)
     async def show_offers(self, turn: Turn, data: ShowOffers) -> None:
         view, takes_stars = view_of(self.services, turn), self.services.of(PaymentServices).takes_stars
         offers = [offer for offer in self.services.plans.subscriptions.offers(data.plan) if offer.stars]
         if not takes_stars or not offers:
             raise UserFacingError("stars.not_sold")
-        rows = tuple((_buy(view, offer),) for offer in offers)
+        rows = (*((_buy(view, offer),) for offer in offers), (view.button("button.back", ShowPlans()),))
         text = view.html("plans.choose", plan=view.label("plan", data.plan))
         await self.show(turn, message(text, keyboard=rows))
 

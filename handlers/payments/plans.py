@@ -82,7 +82,7 @@ def _offer(view: View, offer: Offer) -> Html:
         months=offer.months,
         days=offer.days,
         price=price(offer.price_usd),
-        stars=offer.stars,
+        stars=offer.stars and f"{offer.stars:,}",
     )
 
 
