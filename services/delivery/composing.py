@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 from msgspec import Struct
@@ -18,7 +19,7 @@ class Composed(Struct, frozen=True):
     media: Media | None = None
 
 
-class Composer:
+class Composer(ABC):
     """Most kinds need no more than `compose`.
 
     What is awaited is tried again after a `TransientError`; whatever else is raised makes a dead letter.
@@ -31,15 +32,16 @@ class Composer:
 
     async def prepare(self, waiting: QueuedMessage, subscriber: Subscriber) -> None:
         """Do what takes time before the turn comes."""
+        del waiting, subscriber
 
     def is_ready(self, waiting: QueuedMessage) -> bool:
         """Whether `prepare` has done all that is needed."""
         del waiting
         return True
 
+    @abstractmethod
     def compose(self, together: Sequence[QueuedMessage], subscriber: Subscriber) -> Composed:
         """Compose one message of these, oldest first, at least one, at most as many as the kind merges.
 
         Whatever is not in its `batch` has another turn. An error gives up the first alone, or all that were together.
         """
-        raise NotImplementedError
