@@ -15,9 +15,9 @@ from functools import partial
 from bot.console import Part, Terminal, summarise
 from bot.doctor import examine
 from bot.roles import ROLES, SENDING, Role
-from composition import Addresses, Composition, ProcessConfig, connect
+from composition import Addresses, Composition, NowPaymentsAccess, ProcessConfig, SolanaAccess, connect
 from config.logging import configure_logging
-from config.settings import Settings, load_settings
+from config.settings import MAINNET_URL, Settings, load_settings
 from domain.subscribers.partitions import PARTITIONS
 from managers.storage.postgres import PostgresSchemaError
 from migrations import migrate
@@ -49,7 +49,13 @@ def wants(settings: Settings) -> Wants:
         prices=settings.price_api_url is None and not settings.has_real_telegram,
         redis=settings.redis_url is None,
         postgres=settings.database_url is None,
+        solana=plays_shop(settings) and settings.solana_wallet is None,
+        nowpayments=plays_shop(settings) and settings.nowpayments_api_key is None,
     )
+
+
+def plays_shop(settings: Settings) -> bool:
+    return settings.takes_crypto and not settings.has_real_telegram
 
 
 def lacks(settings: Settings) -> list[str]:
@@ -77,6 +83,42 @@ def addresses(settings: Settings, world: World) -> Addresses:
         redis_url=world.redis_url or settings.redis_url or "",
         database_url=world.postgres_dsn or settings.database_url or "",
         messages_per_s=settings.telegram_messages_per_second,
+        solana=solana_access(settings, world),
+        nowpayments=nowpayments_access(settings, world),
+    )
+
+
+def solana_access(settings: Settings, world: World) -> SolanaAccess | None:
+    if world.solana:
+        return SolanaAccess(
+            wallet=world.solana.merchant,
+            usdc_mint=world.solana.usdc_mint,
+            rpc_urls=(world.solana.chain.url,),
+            dexscreener_url=world.solana.dexscreener.url,
+        )
+    if settings.solana_wallet is None or not settings.takes_crypto:
+        return None
+    return SolanaAccess(
+        wallet=settings.solana_wallet,
+        usdc_mint=settings.solana_usdc_mint,
+        rpc_urls=settings.solana_rpc_urls or (MAINNET_URL,),
+        dexscreener_url=settings.dexscreener_url,
+    )
+
+
+def nowpayments_access(settings: Settings, world: World) -> NowPaymentsAccess | None:
+    processor, key, secret = world.nowpayments, settings.nowpayments_api_key, settings.nowpayments_ipn_secret
+    if processor:
+        return NowPaymentsAccess(url=processor.url, api_key=processor.api_key, **processor.credentials)
+    if key is None or not settings.takes_crypto:
+        return None
+    password = settings.nowpayments_password
+    return NowPaymentsAccess(
+        url=settings.nowpayments_api_url,
+        api_key=key.get_secret_value(),
+        ipn_secret=secret.get_secret_value() if secret else "",
+        email=settings.nowpayments_email or "",
+        password=password.get_secret_value() if password else "",
     )
 
 
@@ -123,6 +165,8 @@ async def run(settings: Settings, at_place: ProcessConfig, *, seconds: float | N
         if at_place.role in SENDING:
             await stack.enter_async_context(composition.connections.telegram.opened())
         server = await stack.enter_async_context(http_edge(settings, composition))
+        if world.telegram:
+            composition.edge.listens_at(f"http://{settings.http_host}:{server.port}")
         terminal.say(f"Health: http://{settings.http_host}:{server.port}/healthz")
         if world.telegram:
             terminal.say(f"Chat page: {world.telegram.url}/")
@@ -203,6 +247,8 @@ def part_list(settings: Settings, at: Addresses) -> list[Part]:
         *([Part("SOL price", not missing.prices, at.price_api_url)] if at.source == "pumpportal" else []),
         Part("Redis", not missing.redis, at.redis_url),
         Part("PostgreSQL", not missing.postgres, at.database_url),
+        *([Part("Solana", not missing.solana, at.solana.rpc_urls[0])] if at.solana else []),
+        *([Part("NOWPayments", not missing.nowpayments, at.nowpayments.url)] if at.nowpayments else []),
     ]
 
 

@@ -5,5 +5,14 @@ Read `feature.py`, then the builder of the feature you want to know; `bot.py` li
 
 from composition.bot import Composition
 from composition.connections import Addresses, Connections, ProcessConfig, connect
+from composition.payment_connections import NowPaymentsAccess, SolanaAccess
 
-__all__ = ["Addresses", "Composition", "Connections", "ProcessConfig", "connect"]
+__all__ = [
+    "Addresses",
+    "Composition",
+    "Connections",
+    "NowPaymentsAccess",
+    "ProcessConfig",
+    "SolanaAccess",
+    "connect",
+]

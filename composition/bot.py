@@ -16,8 +16,10 @@ from composition import (
     delivery,
     joining,
     monitoring,
+    nowpayments,
     payments,
     recovery,
+    solana,
     stores,
     subscribers,
     telegram,
@@ -43,6 +45,7 @@ from services.schedule.schedule import Schedule
 from services.subscribers.group import SubscriberServices
 from services.why.group import WhyServices
 from texts import Texts
+from web.address import EdgeAddress
 
 T = TypeVar("T")
 
@@ -55,6 +58,8 @@ BUILDERS: Final[tuple[Builder, ...]] = (
     tokens,
     subscribers,
     payments,
+    solana,
+    nowpayments,
     why,
     calls,
     delivery,
@@ -76,6 +81,7 @@ class Composition:
         self.connections = connections
         self.place = place or ProcessConfig()
         self.metrics = Metrics()
+        self.edge = EdgeAddress(settings.public_url)
         self._base = base = Base(
             settings=settings,
             connections=connections,
@@ -84,6 +90,7 @@ class Composition:
             texts=Texts.load(),
             metrics=self.metrics,
             lifecycle=Lifecycle(),
+            edge=self.edge,
         )
         features = [_built(builder, base) for builder in BUILDERS]
         _join(base, features)

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import aiohttp
 
 from bot.roles import Role
+from composition.payment_connections import (
+    NowPaymentsAccess,
+    NowPaymentsConnection,
+    SolanaAccess,
+    SolanaConnection,
+    connect_nowpayments,
+    connect_solana,
+)
 from managers.feed.sources.base import Source
 from managers.feed.sources.native import NativeSource
 from managers.feed.sources.pumpportal import PumpPortalSource
@@ -44,6 +51,9 @@ class Addresses:
     database_url: str
     messages_per_s: int = OVERALL.slots
     """What Telegram allows the bot in all."""
+    solana: SolanaAccess | None = None
+    """`None`: plans are not sold for SOL and USDC."""
+    nowpayments: NowPaymentsAccess | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -71,6 +81,8 @@ class Connections:
     """Only a feed that counts in SOL needs it."""
     limiter: TelegramRateLimiter
     database_url: str
+    solana: SolanaConnection | None = None
+    nowpayments: NowPaymentsConnection | None = None
     store: LocalStore | None = None
     """Where a process that does everything goes on without Redis."""
     data_dir: Path | None = None
@@ -100,21 +112,28 @@ async def connect(
     if local_store is not None:
         sqlite = await stack.enter_async_context(SqliteManager(local_store))
         store = await stack.enter_async_context(LocalStore(sqlite))
-    together = partial(
-        Connections,
+    source, jupiter, sol_price = _feed(at, api)
+    return Connections(
+        source=source,
+        jupiter=jupiter,
+        sol_price=sol_price,
         redis=redis,
         postgres=postgres,
         database_url=at.database_url,
         telegram=telegram,
         api=api,
         limiter=limiter,
+        solana=await connect_solana(at.solana, api, at.price_api_url, stack) if at.solana else None,
+        nowpayments=connect_nowpayments(at.nowpayments, api) if at.nowpayments else None,
         store=store,
         data_dir=data_dir,
     )
+
+
+def _feed(at: Addresses, api: APIRetryManager) -> tuple[Source, JupiterManager | None, SolPrice | None]:
     if at.source == "native":
-        native = NativeSource(at.feed_url, api_url=at.feed_api_url, token=at.feed_token, api=api)
-        return together(source=native, jupiter=None, sol_price=None)
+        return NativeSource(at.feed_url, api_url=at.feed_api_url, token=at.feed_token, api=api), None, None
     jupiter = JupiterManager(api, at.price_api_url)
     sol_price = SolPrice(jupiter)
     source = PumpPortalSource(sol_price_usd=sol_price.value, url=at.feed_url, api_key=at.feed_token)
-    return together(source=source, jupiter=jupiter, sol_price=sol_price)
+    return source, jupiter, sol_price

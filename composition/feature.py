@@ -23,6 +23,7 @@ from services.monitoring.metrics import Metrics
 from services.monitoring.readings import Reading
 from services.schedule.schedule import Job
 from texts import Texts
+from web.address import EdgeAddress
 
 T = TypeVar("T")
 
@@ -84,6 +85,7 @@ class Base:
     texts: Texts
     metrics: Metrics
     lifecycle: Lifecycle
+    edge: EdgeAddress
     _given: dict[type, object] = field(default_factory=dict[type, object])
 
     def of(self, kind: type[T]) -> T:

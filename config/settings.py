@@ -20,6 +20,9 @@ Port = Annotated[int, Field(ge=0, le=65535)]
 
 TELEGRAM_TOKEN = re.compile(r"^\d+:[\w-]+$")
 WEBHOOK_PORTS = "443, 80, 88 or 8443"
+BASE58_KEY = r"^[1-9A-HJ-NP-Za-km-z]{32,44}$"
+MAINNET_URL = "https://api.mainnet-beta.solana.com"
+MAINNET_USDC = "EPjFWdd5AufqSSqeM2qN1xzybapC8G4wEGGkZwyTDt1v"
 
 
 class Settings(BaseSettings):
@@ -48,6 +51,37 @@ class Settings(BaseSettings):
         default=None,
         description="Sell plans for Telegram Stars (its only way for digital goods). Empty: only in the sandbox.",
     )
+    pay_with_crypto: bool | None = Field(
+        default=None,
+        description="Sell them for crypto, too, which Telegram's terms do not allow for digital goods: your decision. "
+        "Empty: only in the sandbox.",
+    )
+    solana_wallet: Annotated[str, Field(pattern=BASE58_KEY)] | None = Field(
+        default=None,
+        description="Public address that SOL and USDC come to; never a key. Empty: not sold for them.",
+    )
+    solana_rpc_urls: Annotated[tuple[HttpUrl, ...], NoDecode] = Field(
+        default=(),
+        description="RPC servers of Solana, separated by commas, the preferred one first; two or more confirm each "
+        f"other. Empty: {MAINNET_URL}.",
+    )
+    solana_usdc_mint: Annotated[str, Field(pattern=BASE58_KEY)] = Field(
+        default=MAINNET_USDC, description="The mint of USDC on that chain."
+    )
+    nowpayments_api_key: SecretStr | None = Field(
+        default=None, description="Key of a NOWPayments account: many other coins. Empty: not sold for them."
+    )
+    nowpayments_ipn_secret: SecretStr | None = Field(
+        default=None, description="Its IPN secret. With PUBLIC_URL payments are told at once, and its page is offered."
+    )
+    nowpayments_email: str | None = Field(
+        default=None, description="Login of the same account, so that its list can be compared every night."
+    )
+    nowpayments_password: SecretStr | None = Field(default=None, description="The password to it.")
+    nowpayments_api_url: HttpUrl = Field(
+        default="https://api.nowpayments.io/v1",
+        description="Its API; to try it: https://api-sandbox.nowpayments.io/v1.",
+    )
 
     feed_source: Literal["native", "pumpportal"] | None = Field(
         default=None,
@@ -67,6 +101,11 @@ class Settings(BaseSettings):
     price_api_url: HttpUrl | None = Field(
         default=None,
         description="Base URL of a Jupiter price API v3. Empty: https://api.jup.ag with a real bot token.",
+    )
+
+    dexscreener_url: HttpUrl = Field(
+        default="https://api.dexscreener.com",
+        description="Second source of the price of SOL; SOL is sold only while it agrees with the first.",
     )
 
     redis_url: Annotated[str, Field(pattern=r"^(rediss?|unix)://\S+$")] | None = Field(
@@ -105,9 +144,9 @@ class Settings(BaseSettings):
         default=1.0, description="For fault tests only: pauses and the watchdog's limit are so many times shorter."
     )
 
-    @field_validator("admin_chat_ids", mode="before")
+    @field_validator("admin_chat_ids", "solana_rpc_urls", mode="before")
     @classmethod
-    def _split_ids(cls, value: object) -> object:
+    def _split(cls, value: object) -> object:
         if not isinstance(value, str):
             return value
         return [part.strip() for part in value.split(",") if part.strip()]
@@ -125,6 +164,10 @@ class Settings(BaseSettings):
             raise ValueError("PUBLIC_URL needs TELEGRAM_WEBHOOK_SECRET: anybody could forge updates without it")
         if self.feed_source == "native" and self.telegram_bot_token and not self.feed_url:
             raise ValueError("FEED_SOURCE=native needs FEED_URL")
+        if self.solana_rpc_urls and not self.solana_wallet:
+            raise ValueError("SOLANA_RPC_URLS needs SOLANA_WALLET: where should the money come to?")
+        if (self.nowpayments_email is None) != (self.nowpayments_password is None):
+            raise ValueError("NOWPAYMENTS_EMAIL and NOWPAYMENTS_PASSWORD belong together")
         return self
 
     @property
@@ -134,6 +177,10 @@ class Settings(BaseSettings):
     @property
     def takes_stars(self) -> bool:
         return not self.has_real_telegram if self.pay_with_stars is None else self.pay_with_stars
+
+    @property
+    def takes_crypto(self) -> bool:
+        return not self.has_real_telegram if self.pay_with_crypto is None else self.pay_with_crypto
 
     @property
     def source(self) -> Literal["native", "pumpportal"]:
@@ -171,6 +218,6 @@ def env_example() -> str:
     ]
     for name, field in Settings.model_fields.items():
         default = field.get_default()
-        shown = "" if default is None or default == frozenset() else str(default)
+        shown = "" if default in (None, (), frozenset()) else str(default)
         lines += [f"# {field.description}", f"#{name.upper()}={shown}", ""]
     return "\n".join(lines)

@@ -68,10 +68,15 @@ class Services:
 
     def of(self, group: type[T]) -> T:
         """The group of a feature that has no field."""
-        found = self.groups[group]
-        if not isinstance(found, group):
-            raise TypeError(f"{type(found).__name__} is no {group.__name__}")
+        found = self.find(group)
+        if found is None:
+            raise LookupError(f"no feature gives a {group.__name__}")
         return found
+
+    def find(self, group: type[T]) -> T | None:
+        """`of`, where a feature may not be configured."""
+        found = self.groups.get(group)
+        return found if isinstance(found, group) else None
 
 
 class GroupChat(Struct, frozen=True, kw_only=True):

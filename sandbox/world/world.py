@@ -22,10 +22,12 @@ from embedded.valkey import EmbeddedRedis
 from runtime.errors import FatalError
 from sandbox.feed.server import FeedSandbox
 from sandbox.market.market import Market
+from sandbox.payments.nowpayments.server import NowPaymentsSandbox
 from sandbox.providers.jupiter import PriceSandbox
 from sandbox.telegram.persona import run_demo
 from sandbox.telegram.server import TelegramSandbox
 from sandbox.telegram.updates import JsonObject
+from sandbox.world.payments import PaidChain, open_chain, open_processor
 
 KEPT_LATENCIES = 5_000
 POSTGRES = "postgres"
@@ -41,6 +43,8 @@ class Wants:
     prices: bool
     redis: bool
     postgres: bool
+    solana: bool = False
+    nowpayments: bool = False
 
 
 @dataclass(kw_only=True, slots=True)
@@ -48,6 +52,8 @@ class World:
     telegram: TelegramSandbox | None = None
     feed: FeedSandbox | None = None
     prices: PriceSandbox | None = None
+    solana: PaidChain | None = None
+    nowpayments: NowPaymentsSandbox | None = None
     redis_url: str | None = None
     redis_lacks_writes: bool = False
     """The machine went down while it ran."""
@@ -118,6 +124,7 @@ async def open_world(
         await stack.enter_async_context(_keeping(kept, say))
         if wants.prices:
             world.prices = await stack.enter_async_context(PriceSandbox())
+        await _open_payments(world, wants, data_dir, stack)
         if wants.feed:
             market = Market(seed=time.time_ns())  # tokens of an earlier run count as told
             world.feed = await stack.enter_async_context(FeedSandbox(market, calls_per_s=calls_per_s))
@@ -131,6 +138,13 @@ async def open_world(
             if demo:
                 await _start_demo(world.telegram, stack)
         yield world
+
+
+async def _open_payments(world: World, wants: Wants, data_dir: Path, stack: AsyncExitStack) -> None:
+    if wants.solana:
+        world.solana = await stack.enter_async_context(open_chain(data_dir))
+    if wants.nowpayments:
+        world.nowpayments = await stack.enter_async_context(open_processor())
 
 
 @asynccontextmanager

@@ -8,6 +8,7 @@ from datetime import datetime
 from msgspec import Struct
 
 from domain.payments.invoices import Assessment, Invoice, assess
+from domain.stored.payments import InvoiceFile
 from services.payments.ledger import Ledger
 
 
@@ -21,10 +22,15 @@ class InvoicesService:
         self._ledger = ledger
         self._clock = clock
 
+    async def find(self, invoice_id: str) -> StandingInvoice | None:
+        """Raises `RedisUnavailableError`."""
+        file = await self._ledger.find(invoice_id)
+        return self.standing(file) if file else None
+
+    def standing(self, file: InvoiceFile) -> StandingInvoice:
+        stands = assess(file.invoice, file.arrivals, self._clock(), credited=file.is_credited)
+        return StandingInvoice(file.invoice, stands)
+
     async def of(self, user_id: int, count: int) -> Sequence[StandingInvoice]:
         """Return the latest ones, the latest first. Raises `RedisUnavailableError`."""
-        now = self._clock()
-        return [
-            StandingInvoice(file.invoice, assess(file.invoice, file.arrivals, now, credited=file.is_credited))
-            for file in await self._ledger.of_person(user_id, count)
-        ]
+        return [self.standing(file) for file in await self._ledger.of_person(user_id, count)]

@@ -110,11 +110,11 @@ class Invoicing:
         log.error("invoice_amounts_exhausted", plan=offer.plan, months=offer.months, coin=coin)
         raise UserFacingError("payment.no_amount")
 
-    def request(self, invoice: Invoice) -> PaymentRequest:
-        """Return what is shown of an invoice that was made before."""
+    def request(self, invoice: Invoice, missing: Decimal | None = None) -> PaymentRequest:
+        """Return what is shown of an invoice made before; `missing`: what has to come yet, of one paid in part."""
         url = transfer_url(
             recipient=invoice.address,
-            amount=invoice.amount,
+            amount=missing or invoice.amount,
             reference=invoice.reference,
             label=self._label,
             message=f"Invoice {invoice.id}",

@@ -61,8 +61,8 @@ class NowPaymentsOrders:
         redis: RedisManager,
         *,
         clock: Callable[[], datetime],
-        ipn_url: str | None = None,
-        back_url: str | None = None,
+        ipn_url: Callable[[], str | None] = lambda: None,
+        back_url: Callable[[], str | None] = lambda: None,
     ) -> None:
         """`ipn_url`: where notifications come to, `None` where none can; `back_url`: where a hosted page leads back."""
         self._manager = manager
@@ -72,8 +72,11 @@ class NowPaymentsOrders:
         self._ipn_url = ipn_url
         self._back_url = back_url
         self._coins: tuple[datetime, list[Coin]] | None = None
-        self.has_pages = bool(ipn_url) or manager.can_list
+
+    @property
+    def has_pages(self) -> bool:
         """Whether it becomes known what was paid on a hosted page."""
+        return self._ipn_url() is not None or self._manager.can_list
 
     async def coins(self) -> list[Coin]:
         """Return what can be paid with, in the merchant's order; kept for some minutes."""
@@ -100,7 +103,7 @@ class NowPaymentsOrders:
                     coin=coin,
                     order_id=order.id,
                     description=order.description,
-                    ipn_url=self._ipn_url,
+                    ipn_url=self._ipn_url(),
                 )
         if not _is_asked_for(payment, order, coin):
             log.error("payment_is_another", payment=payment.id, order=order.id)
@@ -119,8 +122,8 @@ class NowPaymentsOrders:
                 price_usd=order.price_usd,
                 order_id=order.id,
                 description=order.description,
-                ipn_url=self._ipn_url,
-                back_url=self._back_url,
+                ipn_url=self._ipn_url(),
+                back_url=self._back_url(),
             )
         now = self._clock()
         invoice = Invoice(

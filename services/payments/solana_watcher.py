@@ -44,6 +44,8 @@ _PAGE: Final = 100
 _LATER_PAGES: Final = 10
 """Pages that follow the first are so many times as long."""
 _MAX_PAGES_OF_REFERENCE: Final = 5
+_NAMED_BY: Final = 8
+"""Letters of a chain's genesis hash."""
 _SEEN: Final = 50_000
 _REMEMBERED: Final = timedelta(minutes=10)
 """A transaction that could not be read, if it is listed no more."""
@@ -87,6 +89,7 @@ class SolanaWatcher:
         """By account and signature: the slot of what is written down and not final."""
         self._checked: dict[str, datetime] = {}
         """By invoice: when its reference was asked last."""
+        self._genesis: str | None = None
         self._final_slot = 0
         self._slot_asked_at: datetime | None = None
         self.polled_at: datetime | None = None
@@ -154,7 +157,7 @@ class SolanaWatcher:
         return changed
 
     async def _poll_account(self, account: str, progress: Progress) -> bool:
-        source = f"solana:{account}"
+        source = f"solana:{await self._chain()}:{account}"
         cursor = await self._ledger.cursor(source)
         listing = await self._list(account, cursor)
         self.incomplete += not listing.is_complete
@@ -170,6 +173,12 @@ class SolanaWatcher:
             self._note_forked(account, listing.found)
             await self._move_cursor(source, cursor, listing.found, min(unread, default=None))
         return listing.is_complete
+
+    async def _chain(self) -> str:
+        """Name the chain: on another one a cursor says nothing."""
+        if self._genesis is None:
+            self._genesis = await self._rpc.genesis_hash()
+        return self._genesis[:_NAMED_BY]
 
     async def _list(self, account: str, cursor: SourceCursor | None) -> Listing:
         """A list that ends proves nothing by itself: a node may have lost what it should go on from, or its past."""

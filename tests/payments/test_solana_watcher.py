@@ -57,7 +57,7 @@ def asked_for(shop: Shop, method: str) -> Callable[[], int]:
 
 
 async def cursor_slot(shop: Shop) -> int | None:
-    cursor = await shop.stores.ledger.cursor(f"solana:{shop.address}")
+    cursor = await shop.stores.ledger.cursor(f"solana:{str(shop.solana.cluster.genesis_hash)[:8]}:{shop.address}")
     return cursor.slot if cursor else None
 
 

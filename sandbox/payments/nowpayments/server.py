@@ -52,6 +52,8 @@ class NowPaymentsSandbox:
         port: int = 0,
     ) -> None:
         self.api_key = api_key or token_urlsafe(16)
+        self.credentials = {"ipn_secret": ipn_secret or "", "email": email, "password": password}
+        """What the merchant of the account holds beside the key."""
         self.faults = NowPaymentsFaults()
         self.ipns = IpnSender(ipn_secret, self.faults, retries=ipn_retries, retry_s=ipn_retry_s)
         self.desk = Desk(clock=clock, outcome_currency=outcome_currency, changed=self.ipns.tell, seed=seed)

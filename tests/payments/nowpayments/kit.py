@@ -108,7 +108,7 @@ async def house_on(
                 stores=stores,
                 ledger=ledger,
                 orders=NowPaymentsOrders(
-                    manager, ledger, redis, clock=clock, ipn_url=ipn_url if has_ipn else None, back_url=None
+                    manager, ledger, redis, clock=clock, ipn_url=lambda: ipn_url if has_ipn else None
                 ),
                 service=service,
                 watch=NowPaymentsWatch(service, ledger, clock=clock, gap_s=0.0),

@@ -1,0 +1,48 @@
+"""Many other coins through NOWPayments: its payments, its notifications, the watch over both. Nothing without a key."""
+
+from __future__ import annotations
+
+from bot.jobs import JobSpec
+from bot.time_of_day import once_sure
+from composition.feature import Base, Feature
+from composition.payment_connections import NowPaymentsConnection
+from runtime.clock import now
+from services.payments.group import NowPaymentsServices
+from services.payments.ledger import Ledger
+from services.payments.nowpayments import NowPaymentsService
+from services.payments.nowpayments_orders import NowPaymentsOrders
+from services.payments.nowpayments_watch import NowPaymentsWatch
+from web.payments import NOWPAYMENTS_PATH, NowPaymentsNotifications
+
+WATCH = JobSpec(
+    name="nowpayments",
+    does="asks NOWPayments how open payments stand",
+    lease="nowpayments",
+    roles=frozenset({"all", "gateway"}),
+)
+JOBS = (WATCH,)
+
+
+def build(base: Base) -> Feature:
+    connection = base.connections.nowpayments
+    return _built(base, connection) if connection else Feature()
+
+
+def _built(base: Base, connection: NowPaymentsConnection) -> Feature:
+    ledger, redis, secret = base.of(Ledger), base.connections.redis, connection.access.ipn_secret
+    payments = NowPaymentsService(connection.manager, ledger, redis, base.connections.postgres, clock=now)
+    orders = NowPaymentsOrders(
+        connection.manager,
+        ledger,
+        redis,
+        clock=now,
+        ipn_url=lambda: base.edge.at(NOWPAYMENTS_PATH) if secret else None,
+    )
+    watch = NowPaymentsWatch(payments, ledger, clock=now)
+    notifications = NowPaymentsNotifications(secret=secret, notified=payments.notified)
+    return Feature(
+        parts=[payments, watch, notifications],
+        services=[NowPaymentsServices(orders=orders, payments=payments)],
+        jobs=[WATCH.run_by(once_sure(watch.run))],
+        routes=[notifications.router],
+    )

@@ -1,0 +1,57 @@
+"""SOL and USDC: invoices for them, and the watch over what comes to our wallet. Nothing where it is not configured."""
+
+from __future__ import annotations
+
+from bot.jobs import JobSpec
+from bot.time_of_day import once_sure
+from composition.feature import Base, Feature
+from composition.payment_connections import SolanaConnection
+from runtime.clock import now
+from services.payments.group import SolanaServices
+from services.payments.invoices import InvoicesService
+from services.payments.invoicing import Invoicing, receiver_of
+from services.payments.ledger import Ledger
+from services.payments.rates import Rates
+from services.payments.solana_claims import SolanaClaims
+from services.payments.solana_receipts import SolanaReceipts
+from services.payments.solana_watcher import SolanaWatcher
+from web.pay_page import PayPages, path_of
+
+WATCH = JobSpec(
+    name="solana",
+    does="watches what comes to our wallet",
+    lease="solana",
+    roles=frozenset({"all", "gateway"}),
+)
+JOBS = (WATCH,)
+
+LABEL = "TokenFilterBot"
+"""Who is paid, as wallets show it."""
+
+
+def build(base: Base) -> Feature:
+    connection = base.connections.solana
+    return _built(base, connection) if connection else Feature()
+
+
+def _built(base: Base, connection: SolanaConnection) -> Feature:
+    ledger, access, rpc = base.of(Ledger), connection.access, connection.rpc
+    receiver = receiver_of(access.wallet, access.usdc_mint)
+    one, other = connection.prices
+    rates = Rates(one=one, other=other, clock=now)
+    receipts = SolanaReceipts(rpc=rpc, ledger=ledger, rates=rates, receiver=receiver, clock=now)
+    watcher = SolanaWatcher(rpc=rpc, ledger=ledger, receipts=receipts, receiver=receiver, clock=now)
+    invoicing = Invoicing(ledger=ledger, rates=rates, receiver=receiver, label=LABEL, clock=now)
+    pages = PayPages(invoices=InvoicesService(ledger=ledger, clock=now), request=invoicing.request, texts=base.texts)
+    services = SolanaServices(
+        invoicing=invoicing,
+        claims=SolanaClaims(ledger=ledger, receipts=receipts),
+        watcher=watcher,
+        page_url=lambda invoice_id: base.edge.at(path_of(invoice_id)),
+    )
+    return Feature(
+        parts=[rates, receipts, watcher],
+        services=[services],
+        jobs=[WATCH.run_by(once_sure(watcher.run))],
+        routes=[pages.router],
+    )

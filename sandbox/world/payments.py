@@ -1,0 +1,62 @@
+"""Where the sandbox's money is: a chain with a shop's wallet and somebody's to pay from, and a payment processor."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from solders.keypair import Keypair
+
+from sandbox.payments.nowpayments.server import NowPaymentsSandbox
+from sandbox.payments.solana import programs
+from sandbox.payments.solana.server import SLOT_S, SolanaSandbox
+from sandbox.payments.solana.wallet.page import WalletPage
+from sandbox.providers.dexscreener import DexScreenerSandbox
+
+STAGE_S = 2.0
+"""How long each step of a payment at the processor takes."""
+MERCHANT = "sandbox-merchant.json"
+"""Where in the data directory the shop's wallet is: invoices outlive the chain that they are paid on."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PaidChain:
+    chain: SolanaSandbox
+    merchant: str
+    """The address that is paid."""
+    wallet: WalletPage
+    """Of somebody who pays."""
+    dexscreener: DexScreenerSandbox
+
+    @property
+    def usdc_mint(self) -> str:
+        return str(programs.USDC)
+
+
+@asynccontextmanager
+async def open_chain(data_dir: Path) -> AsyncGenerator[PaidChain]:
+    async with AsyncExitStack() as stack:
+        chain = await stack.enter_async_context(SolanaSandbox(slot_s=SLOT_S))
+        merchant = chain.wallet(sol=1, keypair=_merchant(data_dir / MERCHANT))
+        chain.open_token_account(merchant.address)
+        yield PaidChain(
+            chain=chain,
+            merchant=str(merchant.address),
+            wallet=await chain.open_wallet_page(),
+            dexscreener=await stack.enter_async_context(DexScreenerSandbox()),
+        )
+
+
+def open_processor() -> NowPaymentsSandbox:
+    return NowPaymentsSandbox(stage_s=STAGE_S)
+
+
+def _merchant(path: Path) -> Keypair:
+    if path.exists():
+        return Keypair.from_json(path.read_text())
+    keypair = Keypair()
+    path.touch(mode=0o600)
+    path.write_text(keypair.to_json())
+    return keypair
