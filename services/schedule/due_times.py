@@ -73,10 +73,16 @@ class DueTimes:
 
     async def set(self, job: str, user_id: int, at: datetime, *, unless_known: bool = False) -> None:
         """Say when a job is due for a subscriber; `unless_known` leaves a time that stands already."""
-        await self._add(Place(job, partition_of(user_id)), str(user_id), at, unless_known=unless_known)
+        await self.set_many(job, [(user_id, at)], unless_known=unless_known)
+
+    async def set_many(self, job: str, due: Sequence[tuple[int, datetime]], *, unless_known: bool = False) -> None:
+        """`set`, of many subscribers at once."""
+        said = [_said(Place(job, partition_of(user_id)), user_id, at, unless_known=unless_known) for user_id, at in due]
+        if said:
+            await self._redis.transaction(said)
 
     async def set_for_everybody(self, job: str, at: datetime, *, unless_known: bool = False) -> None:
-        await self._add(Place(job, EVERYBODY), EVERYBODY, at, unless_known=unless_known)
+        await self._redis.transaction([_said(Place(job, EVERYBODY), EVERYBODY, at, unless_known=unless_known)])
 
     async def remove(self, job: str, user_id: int) -> None:
         """A job is not due for a subscriber any more."""
@@ -89,6 +95,7 @@ class DueTimes:
         args = packed(subject=due.subject, seen_ms=milliseconds(due.at), then_ms=then_ms)
         return bool(await self._redis.script(_ADVANCE, [Place(due.job, partition).key], args))
 
-    async def _add(self, place: Place, subject: str, at: datetime, *, unless_known: bool) -> None:
-        options = ("NX",) if unless_known else ()
-        await self._redis.transaction([("ZADD", place.key, *options, milliseconds(at), subject)])
+
+def _said(place: Place, subject: int | str, at: datetime, *, unless_known: bool) -> Command:
+    options = ("NX",) if unless_known else ()
+    return ("ZADD", place.key, *options, milliseconds(at), subject)

@@ -27,6 +27,7 @@ log = structlog.get_logger(__name__)
 
 POLL_EVERY_S: Final = 5.0
 LEASE: Final = "schedule"
+REBUILT_AT_ONCE: Final = 1_000
 TRY_AGAIN: Final = timedelta(minutes=5)
 """What failed for one subscriber is left alone for so long; the others go on."""
 
@@ -92,10 +93,16 @@ class Schedule:
         """
         count = 0
         for name, all_due in ((job.name, job.all_due) for job in self._jobs.values() if job.all_due):
-            async for user_id, at in all_due():
-                progress()
-                await self._due_times.set(name, user_id, at, unless_known=True)
-                count += 1
+            some: list[tuple[int, datetime]] = []
+            async for one in all_due():
+                some.append(one)
+                if len(some) == REBUILT_AT_ONCE:
+                    progress()
+                    await self._due_times.set_many(name, some, unless_known=True)
+                    count += len(some)
+                    some.clear()
+            await self._due_times.set_many(name, some, unless_known=True)
+            count += len(some)
         return count
 
     async def poll(self, progress: Progress = lambda: None) -> int:
