@@ -23,6 +23,7 @@ Flags = npt.NDArray[np.bool_]
 FLOATS: Final = {
     "low": 0.0,
     "high": -1.0,
+    "next_up": float("inf"),
     "price": 1.0,
     "at": 0.0,
     "moved_at": 0.0,
@@ -37,7 +38,7 @@ FLOATS: Final = {
     "gap_to": UNKNOWN,
 }
 """Column -> value of a number that is not in use. `low`, `high`: a tick above the one and up to the other can change
-nothing. `price`, `at`: of the latest accepted tick. `moved_at`: when the price last became another one. `ath`: the
+nothing. `next_up`: below it no entry reaches its next rung upwards. `price`, `at`: of the latest accepted tick. `moved_at`: when the price last became another one. `ath`: the
 highest confirmed price, `wick`: the highest accepted one. `gap_from`, `gap_to`: all gaps that are not closed."""
 
 

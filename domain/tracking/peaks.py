@@ -14,6 +14,9 @@ import numpy.typing as npt
 NUMBERS_PER_SEGMENT: Final = 3
 
 
+Floats = npt.NDArray[np.float64]
+
+
 class Peak(NamedTuple):
     price: float
     at: float
@@ -40,6 +43,13 @@ class Peaks:
         """A new entry, at the end. Its own price is no peak of the ones before, so it begins at the lower of both."""
         if price < self.lowest:
             self.numbers.extend((entry, price, at))
+
+    def add_many(self, entry: int, prices: Floats, ats: Floats) -> None:
+        """The same for several, the first of which is `entry`."""
+        lowest = np.minimum.accumulate(np.concatenate(([self.lowest], prices)))
+        begins = (prices < lowest[:-1]).nonzero()[0]
+        segments = np.stack((begins + float(entry), prices[begins], ats[begins]), axis=1)
+        self.numbers.frombytes(segments.tobytes())
 
     def raise_to(self, price: float, at: float, entries: int, of: int) -> bool:
         """The first `entries` of all `of` have seen this price. Whether that is a new peak for any of them."""

@@ -22,7 +22,7 @@ from domain.tracking.tracker import Tracker
 
 VERSION: Final = 1
 _COUNT: Final = np.dtype(np.uint32)
-_KEPT: Final = tuple(name for name in FLOATS if name not in {"low", "high"})
+_KEPT: Final = tuple(name for name in FLOATS if name not in {"low", "high", "next_up"})
 
 
 class UnreadableSnapshotError(Exception):

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from domain.tracking.columns import Floats, TokenColumns, Tokens
 from domain.tracking.confirmation import GAP_S, MAX_PRICE_USD, MIN_PRICE_USD, NEAR
 from domain.tracking.crossings import Crossings
-from domain.tracking.entries import Entries
+from domain.tracking.entries import Entries, Ids
 from domain.tracking.peaks import Peaks
 from domain.tracking.standing import Standing, TokenState, known
 from domain.tracking.watching import Refused, Watching
@@ -143,10 +143,37 @@ class Tracker:
         entries, peaks = self.watching.entries[token], self.watching.peaks[token]
         place = entries.add(price_usd, market_cap, entry_id, int(called_at), channel, late=late)
         peaks.add(place, price_usd, called_at)
-        self.watching.added(token, price_usd, called_at)
+        self.watching.added(token, price_usd, price_usd, called_at)
         self.next_id += 1
         self.count += 1
         return entry_id
+
+    def add_many(
+        self, token: int, channels: Ids, called_at: Floats, prices_usd: Floats, market_caps_usd: Floats
+    ) -> range:
+        """The same as one `add` after the other; NaN for market caps that are unknown. Returns the ids."""
+        if not len(prices_usd):
+            return range(0)
+        for extreme in (np.min, np.max):  # NaN comes through
+            _check(float(extreme(prices_usd)), float(extreme(called_at)))
+        ids = range(self.next_id, self.next_id + len(prices_usd))
+        if ids[-1] > MAX_ID:
+            raise ValueError("there are no more ids")
+        columns = {
+            "price": prices_usd,
+            "market_cap": np.minimum(market_caps_usd, _MAX_MARKET_CAP_USD),
+            "id": np.arange(ids.start, ids.stop, dtype=np.uint32),
+            "at": called_at.astype(np.uint32),
+            "channel": channels,
+            "late": self._at[token] - called_at > GAP_S,
+        }
+        place = self.watching.entries[token].extend(columns)
+        self.watching.peaks[token].add_many(place, prices_usd, called_at)
+        highest = int(prices_usd.argmax())
+        self.watching.added(token, float(prices_usd.min()), float(prices_usd[highest]), float(called_at[highest]))
+        self.next_id = ids.stop
+        self.count += len(ids)
+        return ids
 
     def remove(self, token: int, ids: Sequence[int]) -> int:
         """Forget these entries; returns how many there were."""

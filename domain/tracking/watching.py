@@ -65,6 +65,7 @@ class Watching:
         self.entries[token], self.peaks[token] = entries, peaks
         if resumed:
             self._resumed.add(token)
+            self._columns.floats["next_up"][token] = entries.highest_quiet()
         else:
             self._set_range(token, *self._range(token))
 
@@ -89,15 +90,15 @@ class Watching:
                 watch.ticks.append(tick._replace(entries=int(np.count_nonzero(kept[: tick.entries]))))
         self._find_range(token)
 
-    def added(self, token: int, price: float, at: float) -> None:
-        """There is a new entry: what matters to it, matters."""
+    def added(self, token: int, lowest: float, highest: float, highest_at: float) -> None:
+        """There are new entries, at these prices: what matters to them, matters."""
         floats = self._columns.floats
-        if price > floats["ath"][token]:
-            floats["ath"][token], floats["ath_at"][token] = price, at
+        if highest > floats["ath"][token]:
+            floats["ath"][token], floats["ath_at"][token] = highest, highest_at
+        floats["next_up"][token] = min(floats["next_up"][token], lowest * UPS[0] * BELOW)
         watch = self._watched.get(token)
         low, high = (watch.low, watch.high) if watch else (floats["low"][token], floats["high"][token])
-        low = max(low, price * DOWNS[0] * ABOVE)
-        high = min(high, price * UPS[0] * BELOW, self.peaks[token].lowest)
+        low, high = max(low, highest * DOWNS[0] * ABOVE), min(high, self.peaks[token].lowest)
         if watch:
             watch.low, watch.high = low, high
         elif token not in self._resumed:
@@ -250,9 +251,9 @@ class Watching:
         if level.price > floats["ath"][token]:
             floats["ath"][token], floats["ath_at"][token] = level.price, level.at
         self.peaks[token].raise_to(level.price, level.at, level.entries, len(entries))
-        places = (entries.column("next_up")[: level.entries] <= level.price).nonzero()[0]
-        if not places.size:
+        if level.price < floats["next_up"][token]:
             return None
+        places = (entries.column("next_up")[: level.entries] <= level.price).nonzero()[0]
         before = entries.column("ups")[places]
         after = ups_reached(level.price / entries.column("price")[places])
         farther = after > before
@@ -261,6 +262,7 @@ class Watching:
         if not places.size:
             return None
         entries.set_ups(places, after)
+        floats["next_up"][token] = entries.highest_quiet()
         return self._crossings(token, level, at, places, before, after.astype(np.uint8), is_up=True)
 
     def _fall(self, token: int, level: Level, at: float) -> Crossings | None:
@@ -301,13 +303,14 @@ class Watching:
         return watch
 
     def _highest_quiet(self, token: int) -> float:
-        ath = self._columns.floats["ath"][token]
-        return min(self.entries[token].highest_quiet(), self.peaks[token].lowest, ath)
+        """Up to the lowest peak nothing new is reached: an entry's next rung is above its peak."""
+        return min(self.peaks[token].lowest, self._columns.floats["ath"][token])
 
     def _range(self, token: int) -> tuple[float, float]:
         return self.entries[token].lowest_quiet(), self._highest_quiet(token)
 
     def _find_range(self, token: int) -> None:
+        self._columns.floats["next_up"][token] = self.entries[token].highest_quiet()
         watch = self._watched.get(token)
         if watch:
             watch.low, watch.high = self._range(token)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
@@ -69,6 +69,22 @@ class TrackerAgreesWithThePlainOne(RuleBasedStateMachine):
         late = plain.at - called_at > GAP_S
         plain.entries.append(PlainEntry(entry_id, 7, price, called_at, late, price, called_at))
         plain.ath = max(plain.ath, price)
+
+    @rule(
+        address=st.sampled_from("abc"),
+        some=st.lists(st.tuples(factors, st.sampled_from([0.0, 3.0, 300.0, 7200.0])), max_size=9),
+    )
+    def add_many(self, address: str, some: list[tuple[float, float]]) -> None:
+        plain = self.open(address)
+        prices = [min(1e20, max(1e-20, plain.settled * factor)) for factor, _ in some]
+        ats = [float(math.floor(self.now - ago)) for _, ago in some]
+        unknown = np.full(len(some), math.nan)
+        ids = self.tracker.add_many(
+            plain.number, np.full(len(some), 7, dtype=np.uint32), np.array(ats), np.array(prices), unknown
+        )
+        for entry_id, price, at in zip(ids, prices, ats, strict=True):
+            plain.entries.append(PlainEntry(entry_id, 7, price, at, plain.at - at > GAP_S, price, at))
+            plain.ath = max(plain.ath, price)
 
     def values(self, plain: PlainToken, tick: tuple[int, float, float, int, float | None]) -> tuple[Any, ...]:
         _, factor, step, source, liquidity_usd = tick
@@ -183,4 +199,53 @@ class TrackerAgreesWithThePlainOne(RuleBasedStateMachine):
 
 
 TestTracker = pytest.mark.timeout(300)(TrackerAgreesWithThePlainOne.TestCase)
-TestTracker.settings = settings(max_examples=150, stateful_step_count=40)
+TestTracker.settings = settings(max_examples=40, stateful_step_count=30)
+
+LEVELS = (1.0, 1.15, 1.25, 1.6, 2.1, 2.6, 3.3, 0.8, 0.6, 0.4)
+happenings = st.one_of(
+    st.tuples(st.just("tick"), st.sampled_from(LEVELS)),
+    st.tuples(st.just("tick"), st.sampled_from(LEVELS)),
+    st.tuples(st.just("call"), st.sampled_from(LEVELS)),
+    st.tuples(st.just("end"), st.integers(0, 5)),
+)
+
+
+@given(st.lists(happenings, min_size=10, max_size=60), st.integers(1, 7))
+@settings(max_examples=300)
+def test_calls_come_and_end_while_a_level_is_being_confirmed(some: list[tuple[str, float]], batch: int) -> None:
+    """One token with money behind it, ticks a second apart, in batches of any size."""
+    tracker = Tracker()
+    number = tracker.open("a", 1.0, BEGAN)
+    plain = PlainToken(number, 1.0, BEGAN, 1.0, settled=1.0)
+    rows: list[tuple[float, float]] = []
+    expected: list[Crossing] = []
+    found: list[Crossing] = []
+
+    def take_in() -> None:
+        if rows:
+            count = len(rows)
+            prices, ats = (np.array(column) for column in zip(*rows, strict=True))
+            sources, money = np.ones(count, dtype=np.uint16), np.full(count, RICH)
+            found.extend(flat(tracker.update_batch(np.full(count, number), prices, ats, sources, money)))
+            rows.clear()
+
+    for step, (what, value) in enumerate(some):
+        at = BEGAN + 1 + step
+        if what == "tick":
+            expected += plain.update(value, at, 1, RICH)
+            rows.append((value, at))
+            if len(rows) >= batch:
+                take_in()
+            continue
+        take_in()
+        if what == "call":
+            entry_id = tracker.add(number, 7, called_at=at, price_usd=value)
+            plain.entries.append(PlainEntry(entry_id, 7, value, at, False, value, at))
+        elif value < len(plain.entries):
+            gone = plain.entries.pop(int(value))
+            tracker.remove(number, [gone.id])
+    take_in()
+    assert sorted(found) == sorted(expected)
+    assert [(s.entry, s.peak_usd, s.peak_at) for s in tracker.standings(number)] == [
+        (e.id, e.peak, e.peak_at) for e in plain.entries
+    ]
