@@ -201,6 +201,14 @@ class Tracker:
     def state(self, token: int) -> TokenState:
         return self.watching.state(token)
 
+    def next_up(self, token: int) -> float:
+        """Below it no entry reaches its next rung upwards; infinite without an entry."""
+        return self.columns.floats["next_up"][token]
+
+    def is_uncertain(self, token: int) -> bool:
+        """Its latest ticks wait for others that confirm them."""
+        return self.watching.is_watched(token)
+
     # Prices
 
     def update(

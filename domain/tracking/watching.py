@@ -79,6 +79,9 @@ class Watching:
         watch = self._watched.get(token)
         return self._columns.floats["price"][token] if watch is None else watch.settled
 
+    def is_watched(self, token: int) -> bool:
+        return token in self._watched
+
     def keep(self, token: int, kept: Flags) -> None:
         """Only the entries whose flag is set are left."""
         self.entries[token].keep(kept)
