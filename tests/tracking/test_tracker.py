@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from domain.tracking.confirmation import GAP_S, MIN_LIQUIDITY_USD
-from domain.tracking.crossings import Crossing, Crossings
+from domain.tracking.crossings import Crossing
 from domain.tracking.ladder import DOWNS, UPS
-from domain.tracking.snapshot import UnreadableSnapshotError, dump, restore
+from domain.tracking.snapshot import dump, restore
 from domain.tracking.tracker import Tracker
 from tests.tracking.oracle import PlainEntry, PlainToken
 
@@ -109,7 +109,7 @@ class TrackerAgreesWithThePlainOne(RuleBasedStateMachine):
             self.compare(flat(self.tracker.update(plain.number, *values)), plain.update(*values))
 
     @rule(some=st.lists(ticks, min_size=1, max_size=8), with_liquidity=st.booleans())
-    def update_batch(self, some: list[tuple[int, float, float, int, float | None]], with_liquidity: bool) -> None:
+    def update_batch(self, some: list[tuple[int, float, float, int, float | None]], *, with_liquidity: bool) -> None:
         rows, expected = [], []
         for tick in some:
             plain = self.open("abc"[tick[0]])
