@@ -8,6 +8,7 @@ from datetime import datetime
 from msgspec import Struct
 
 from domain.payments.invoices import Assessment, Invoice, assess
+from domain.stored.payments import InvoiceFile
 from services.payments.ledger import Ledger
 
 
@@ -25,6 +26,10 @@ class InvoicesService:
         """Return the latest ones, the latest first. Raises `RedisUnavailableError`."""
         now = self._clock()
         return [
-            StandingInvoice(file.invoice, assess(file.invoice, file.arrivals, now, credited=file.is_credited))
-            for file in await self._ledger.of_person(user_id, count)
+            StandingInvoice(file.invoice, standing(file, now)) for file in await self._ledger.of_person(user_id, count)
         ]
+
+
+def standing(file: InvoiceFile, now: datetime) -> Assessment:
+    """Return how an invoice stands."""
+    return assess(file.invoice, file.arrivals, now, credited=file.is_credited, taken_back=file.is_taken_back)
