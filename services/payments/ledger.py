@@ -27,20 +27,12 @@ from domain.payments.invoices import LATE_COUNTS, Arrival, Invoice, Ruling
 from domain.stored.outgoing import Envelope
 from domain.stored.payments import ArrivalRecord, EntitlementRecord, InvoiceFile, SourceCursor
 from domain.subscribers.partitions import partition_of
-from managers.redis.client import Command, RedisManager, Reply
+from managers.redis.client import Command, RedisManager
 from managers.redis.scripts import Script, packed, raw
 from runtime.clock import milliseconds
 from runtime.fault_points import fault_point
-from services.payments import keys
-from services.payments.outcomes import (
-    Change,
-    ContendedError,
-    IncompleteLedgerError,
-    Messages,
-    Outcome,
-    change_of,
-    checked,
-)
+from services.payments import keys, outcomes
+from services.payments.outcomes import Change, ContendedError, IncompleteLedgerError, Messages, Outcome, change_of
 from services.stores import keys as stores_keys
 from services.stores.journal import Journal, entry
 
@@ -103,7 +95,7 @@ class Ledger:
             told_s=[lives_s for _, lives_s in told],
             needs_epoch=self._needs_epoch,
         )
-        if checked(await self._redis.script(_OPEN, names, args)) == 0:
+        if outcomes.checked(await self._redis.script(_OPEN, names, args)) == 0:
             return False
         self._journal.tail.note([entry("invoice", document)])
         log.info("invoice_opened", invoice=invoice.id, user_id=invoice.user_id, method=invoice.method)
@@ -117,7 +109,7 @@ class Ledger:
         if not isinstance(document, bytes):
             return None
         invoice = msgspec.json.decode(document, type=Invoice)
-        records = sorted(map(_decoded_arrival, _values(fields)), key=lambda one: (one.arrival.at, one.arrival.key))
+        records = outcomes.records_in(fields)
         known_as = [invoice_key(invoice), refund_key(invoice_key(invoice))]
         given, taken_back = await self._redis.hmget(keys.ENTITLEMENTS.of(invoice.user_id), known_as)
         paid_by_charge = invoice.method == "stars" and any(not record.arrival.refunded for record in records)
@@ -126,7 +118,7 @@ class Ledger:
             arrivals=tuple(record.arrival for record in records),
             is_credited=given is not None or paid_by_charge,
             version=int(version) if isinstance(version, bytes) else 0,
-            records=tuple(records),
+            records=records,
             is_taken_back=taken_back is not None,
         )
 
@@ -173,9 +165,9 @@ class Ledger:
         invoice_id = await self.counts_for(arrival_key)
         if invoice_id is None:
             listed = await self._listed(arrival_key)
-            return _decoded_arrival(listed) if listed else None
+            return outcomes.decoded(listed) if listed else None
         found = await self._redis.hget(keys.ARRIVALS.of(invoice_id), arrival_key)
-        return None if found is None else _decoded_arrival(found)
+        return None if found is None else outcomes.decoded(found)
 
     async def _listed(self, arrival_key: str) -> bytes:
         """Return what is recorded of an arrival that fits no invoice, as it is written; empty for none."""
@@ -231,7 +223,7 @@ class Ledger:
         """Return what became of it; `None`: somebody else wrote meanwhile."""
         key, listed = record.arrival.key, await self._listed(record.arrival.key)
         known = {one.arrival.key: one for one in file.records}.get(key) if file else None
-        said_before = _decoded_arrival(listed) if listed else known
+        said_before = outcomes.decoded(listed) if listed else known
         record = record.after(said_before)
         if file and listed and record.arrival.ruling == "dismissed":
             file, record = None, replace(record, invoice_id=None).after(said_before)
@@ -302,7 +294,7 @@ class Ledger:
             done=counts_for if change and change.after.is_due else None,
             needs_epoch=self._needs_epoch,
         )
-        reply = checked(await self._redis.script(_RECORD, names, args))
+        reply = outcomes.checked(await self._redis.script(_RECORD, names, args))
         said = reply.decode() if isinstance(reply, bytes) else str(reply)
         if said in {"recorded", "credited"}:
             self._journal.tail.note(journaled)
@@ -312,7 +304,7 @@ class Ledger:
     async def unmatched(self) -> list[ArrivalRecord]:
         """Return what fits no invoice, the earliest first."""
         found = await self._redis.hgetall(keys.UNMATCHED.of())
-        return sorted(map(_decoded_arrival, found.values()), key=lambda record: record.arrival.at)
+        return sorted(map(outcomes.decoded, found.values()), key=lambda record: record.arrival.at)
 
     # what people have
 
@@ -321,7 +313,7 @@ class Ledger:
         said = msgspec.json.encode(EntitlementRecord(user_id=user_id, entitlement=entitlement))
         names = [keys.ENTITLEMENTS.of(user_id), keys.ENTITLED.of(), stores_keys.JOURNAL.of(), stores_keys.EPOCH.of()]
         given = _given(entitlement, user_id, said) | {"needs_epoch": self._needs_epoch}
-        if checked(await self._redis.script(_ENTITLE, names, packed(**given))) == 0:
+        if outcomes.checked(await self._redis.script(_ENTITLE, names, packed(**given))) == 0:
             return False
         self._journal.tail.note([entry("entitlement", said)])
         return True
@@ -368,12 +360,3 @@ def amount_key(asset: str, amount: Decimal) -> str:
 def _given(entitlement: Entitlement, user_id: int, record: bytes) -> dict[str, object]:
     document = msgspec.json.encode(entitlement)
     return {"key": entitlement.key, "document": raw(document), "user": str(user_id), "record": raw(record)}
-
-
-def _decoded_arrival(document: bytes) -> ArrivalRecord:
-    return msgspec.json.decode(document, type=ArrivalRecord)
-
-
-def _values(fields: Reply) -> list[bytes]:
-    """Return the values of a HGETALL reply."""
-    return [one for one in fields[1::2] if isinstance(one, bytes)] if isinstance(fields, list) else []

@@ -7,6 +7,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Protocol
 
+import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -14,7 +15,7 @@ from domain.payments.crediting import entitlement_for, may_be_dismissed
 from domain.payments.entitlements import Entitlement
 from domain.payments.invoices import Arrival, Assessment, assess
 from domain.stored.outgoing import Envelope
-from domain.stored.payments import InvoiceFile
+from domain.stored.payments import ArrivalRecord, InvoiceFile
 from managers.redis.client import Reply
 from runtime.errors import TransientError
 
@@ -35,6 +36,16 @@ def checked(reply: Reply) -> Reply:
     if reply == b"incomplete":
         raise IncompleteLedgerError
     return reply
+
+
+def decoded(document: bytes) -> ArrivalRecord:
+    return msgspec.json.decode(document, type=ArrivalRecord)
+
+
+def records_in(fields: Reply) -> tuple[ArrivalRecord, ...]:
+    """Return what a HGETALL of arrivals answers, the earliest first."""
+    found = [decoded(one) for one in fields[1::2] if isinstance(one, bytes)] if isinstance(fields, list) else []
+    return tuple(sorted(found, key=lambda one: (one.arrival.at, one.arrival.key)))
 
 
 class Change(Struct, frozen=True, kw_only=True):
