@@ -24,6 +24,7 @@ from managers.redis.client import RedisManager
 from managers.storage.postgres import PostgresManager, Row
 from runtime.errors import UserFacingError
 from services.payments import keys
+from services.payments.invoicing import ID_LENGTH, LETTERS
 from services.payments.ledger import Ledger
 from services.payments.settling import statements
 
@@ -33,9 +34,12 @@ Which = Literal["unmatched", "invoices"]
 FOUND: Final = 10
 """Of each at most."""
 MAX_QUERY: Final = 256
+MEANT: Final = 2
+_ATTEMPTS: Final = 8
 _HANDLE: Final = 20
 _SIGNATURE: Final = re.compile(r"(?<![1-9A-HJ-NP-Za-km-z])[1-9A-HJ-NP-Za-km-z]{64,88}(?![1-9A-HJ-NP-Za-km-z])")
 _ID: Final = re.compile(r"[A-Za-z0-9_-]{1,32}")
+_INVOICE_ID: Final = re.compile(rf"(?<![0-9A-Za-z])[{LETTERS}]{{{ID_LENGTH}}}(?![0-9A-Za-z])")
 _USER_ID: Final = re.compile(r"[1-9][0-9]{0,17}")
 _LISTS: Final[Mapping[Which, tuple[LiteralString, LiteralString]]] = {
     "unmatched": (statements.COUNT_UNMATCHED, statements.UNMATCHED),
@@ -146,6 +150,11 @@ class PaymentSearch:
     async def name_of(self, user_id: int) -> str:
         row = await self._postgres.fetch_row(statements.NAME, user_id)
         return row["name"] if row else ""
+
+    async def meant(self, record: ArrivalRecord) -> list[str]:
+        """Return the invoices that the note of an arrival names: the payer may have meant them."""
+        named = dict.fromkeys(_INVOICE_ID.findall(record.note))
+        return [one for one in list(named)[:_ATTEMPTS] if await self._ledger.find(one)][:MEANT]
 
     async def file(self, invoice_id: str) -> InvoiceFile | None:
         """Return an invoice as the ledger knows it, else as PostgreSQL does: to be looked at, not to be settled."""

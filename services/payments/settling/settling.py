@@ -39,7 +39,7 @@ Verdict = Literal[
     "refunded_before",
     "renewal_left",
 ]
-"""`recorded`: settled, and nothing is given for it, because its invoice was paid before. `already`: somebody has decided
+"""`recorded`: settled, and nothing is given for it, because its invoice was paid before. `already`: somebody decided
 before. `elsewhere`: it counts for another invoice. `pays`: its invoice is paid with it, so it cannot count for nothing.
 `returned`, `taken_back`: it was sent back, and took nothing or what was given with it. `renewal_left`: refunded, but
 Telegram does not end the subscription.
