@@ -134,6 +134,7 @@ def assess(
     is_foreign = any(one.asset != invoice.asset for one in unruled)
     is_stranded = bool(unruled) and not is_due and (now > invoice.expires_at or taken_back)
     accepted = sum((one.amount for one in final if one.ruling == "accepted"), Decimal(0))
+    too_much = received - accepted - max(Decimal(0), invoice.amount - accepted)
     return Assessment(
         state=state,
         received=received,
@@ -141,7 +142,7 @@ def assess(
         missing=Decimal(0) if enough or is_accepted else missing,
         excess=excess,
         is_due=is_due,
-        needs_admin=is_stranded or is_foreign or (is_due and excess - accepted > tolerance),
+        needs_admin=is_stranded or is_foreign or (is_due and too_much > tolerance),
     )
 
 

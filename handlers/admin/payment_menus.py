@@ -10,7 +10,7 @@ from domain.payments.amounts import STARS, show
 from domain.payments.invoices import Arrival, Assessment
 from domain.payments.stars import PREFIX
 from domain.stored.payments import ArrivalRecord, InvoiceFile
-from handlers.admin.payment_buttons import (
+from handlers.admin.buttons import (
     AskInvoice,
     AskRuling,
     AskSearch,
@@ -31,6 +31,8 @@ from services.payments.settling.search import Found, Overview, PaymentSearch, Wa
 from texts.markup import Html
 
 PER_PAGE: Final = 6
+PER_CARD: Final = 10
+"""Arrivals on the card of an invoice, the latest ones."""
 MAX_PAGE: Final = 100_000
 PER_ROW: Final = 2
 TRANSACTION_URL: Final = "https://solscan.io/tx/{signature}"
@@ -137,7 +139,9 @@ async def found(view: View, services: Services, found: Found, typed: str) -> Mes
 async def invoice(view: View, services: Services, file: InvoiceFile) -> Message:
     search, stands = services.of(SettlingServices).search, standing(file, services.conversation.clock())
     one = file.invoice
-    came = [_line(view, number, record) for number, record in enumerate(file.records, 1)]
+    latest, earlier = file.records[-PER_CARD:], len(file.records[:-PER_CARD])
+    came = [_line(view, number, record) for number, record in enumerate(latest, 1)]
+    came += [view.html("list.more", count=earlier)] if earlier else []
     text = view.html(
         "paying.invoice",
         id=one.id,
@@ -165,7 +169,7 @@ async def invoice(view: View, services: Services, file: InvoiceFile) -> Message:
         view.html("paying.needs_admin") if stands.needs_admin else Html(),
         view.listed(came, "\n\n") if came else view.html("paying.nothing_came"),
         keyboard=(
-            *await _to_arrivals(view, search, file.records),
+            *await _to_arrivals(view, search, latest),
             (
                 view.button("button.pay_payer", ShowPerson(one.user_id)),
                 view.button("button.back", ShowPayments()),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final, cast, get_args
 
 from handlers.admin import payment_menus as menus
-from handlers.admin.payment_buttons import (
+from handlers.admin.buttons import (
     AskSearch,
     ShowArrival,
     ShowDifferences,

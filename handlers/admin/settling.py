@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 from handlers.admin import payment_menus as menus
+from handlers.admin.buttons import AskInvoice, AskRuling, ConfirmRuling, ShowArrival
 from handlers.admin.confirming import asked_at, question, require_fresh
-from handlers.admin.payment_buttons import AskInvoice, AskRuling, ConfirmRuling, ShowArrival
 from handlers.conversation.base import BotBase, Turn
 from handlers.conversation.menus import message, view_of
 from handlers.conversation.routing import callback, text_input
@@ -29,9 +29,10 @@ class AdminSettlingMixin(BotBase):
     @text_input(FOR_INVOICE)
     async def typed_invoice(self, turn: Turn, payload: str) -> None:
         """Ask whether that invoice is meant; a wrong one leaves the question open."""
-        handle, invoice_id = AskInvoice.unpack(payload).handle, turn.text.strip().upper()
+        handle, search = AskInvoice.unpack(payload).handle, self.services.of(SettlingServices).search
         try:
-            await self._ask_ruling(turn, AskRuling("settle", handle, invoice_id))
+            one = (await search.invoice_named(turn.text)).invoice
+            await self._ask_ruling(turn, AskRuling("settle", handle, one.id))
         except UserFacingError as error:
             await self._refuse_ruling(turn, error)
             return

@@ -158,6 +158,8 @@ class PaymentSearch:
 
     async def file(self, invoice_id: str) -> InvoiceFile | None:
         """Return an invoice as the ledger knows it, else as PostgreSQL does: to be looked at, not to be settled."""
+        if not _ID.fullmatch(invoice_id):
+            return None
         if found := await self._ledger.find(invoice_id):
             return found
         row = await self._postgres.fetch_row(statements.INVOICE, invoice_id)
@@ -165,6 +167,13 @@ class PaymentSearch:
             return None
         arrivals = await self._postgres.fetch(statements.ARRIVALS_OF, invoice_id)
         return statements.stored_file(row, [_record(one) for one in arrivals])
+
+    async def invoice_named(self, typed: str) -> InvoiceFile:
+        """Return the invoice that an admin typed the id of. Raises `UserFacingError`."""
+        text = typed.strip()
+        if found := await self.file(text) or await self.file(text.upper()):
+            return found
+        raise UserFacingError("paying.invoice_unknown", typed=text)
 
     async def record(self, key: str) -> ArrivalRecord | None:
         """Return an arrival as the ledger knows it, else as PostgreSQL does."""

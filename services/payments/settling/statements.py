@@ -11,10 +11,10 @@ from domain.payments.invoices import Invoice
 from domain.stored.payments import ArrivalRecord, InvoiceFile
 from managers.storage.postgres import Row
 
-# $1: now, here and below, where something waits.
+# $1: now. All lists take the same values, so it is named here, too.
 _UNMATCHED: Final[LiteralString] = """
-    FROM arrivals a WHERE a.invoice_id IS NULL AND NOT a.refunded AND a.arrived_at < $1 + interval '1 day'
-        AND a.document #> '{arrival,ruling}' IS NULL
+    FROM arrivals a WHERE a.invoice_id IS NULL AND a.stage = 'final' AND NOT a.refunded
+        AND a.document #> '{arrival,ruling}' IS NULL AND $1::timestamptz IS NOT NULL
 """
 # What `domain.payments.invoices.assess` says of an invoice: money of another coin, too late, too little, too much, or
 # after what was given for it was taken back.
@@ -28,10 +28,13 @@ _OF_INVOICES: Final[LiteralString] = """
         OR back.key IS NOT NULL
         OR given.key IS NULL AND i.expires_at < $1
         OR given.key IS NOT NULL AND (
-            SELECT sum(b.amount) FROM arrivals b
+            SELECT coalesce(sum(b.amount) FILTER (WHERE b.document #> '{arrival,ruling}' IS NULL), 0)
+                > greatest(0, (i.document ->> 'amount')::numeric
+                    - coalesce(sum(b.amount) FILTER (WHERE b.document #>> '{arrival,ruling}' = 'accepted'), 0))
+                + coalesce(0.01 / (i.document ->> 'rate_usd')::numeric, 0)
+            FROM arrivals b
             WHERE b.invoice_id = i.id AND b.asset = i.document ->> 'asset' AND b.stage = 'final' AND NOT b.refunded
-                AND b.document #> '{arrival,ruling}' IS NULL
-        ) > (i.document ->> 'amount')::numeric + coalesce(0.01 / (i.document ->> 'rate_usd')::numeric, 0)
+        )
     )
 """
 _PAGE: Final[LiteralString] = " ORDER BY a.arrived_at DESC, a.key OFFSET $2 LIMIT $3"
