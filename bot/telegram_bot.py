@@ -7,7 +7,9 @@ from handlers.account.help import HelpMixin
 from handlers.account.start import StartMixin
 from handlers.admin.dead_letters import AdminDeadLettersMixin
 from handlers.admin.health import AdminHealthMixin
+from handlers.admin.payments import AdminPaymentsMixin
 from handlers.admin.presets import AdminPresetsMixin
+from handlers.admin.settling import AdminSettlingMixin
 from handlers.admin.users import AdminUsersMixin
 from handlers.delivery.settings import DeliveryMixin
 from handlers.filters.filter_sets import UserSettingsMixin
@@ -33,6 +35,8 @@ class TelegramBot(
     AdminHealthMixin,
     AdminUsersMixin,
     AdminPresetsMixin,
+    AdminPaymentsMixin,
+    AdminSettlingMixin,
     AdminDeadLettersMixin,
     TokenFilterBot,
 ):

@@ -12,10 +12,13 @@ from services.claims.putting import Putting
 from services.delivery.payment_messages import PaymentComposer
 from services.monitoring import conditions
 from services.monitoring.readings import Reading
-from services.payments.group import PaymentServices
+from services.payments.group import PaymentServices, SettlingServices
 from services.payments.invoices import InvoicesService
 from services.payments.ledger import Ledger
 from services.payments.notices import PaymentNotices
+from services.payments.settling.search import PaymentSearch
+from services.payments.settling.settling import Settling
+from services.payments.settling.stars_differences import StarsDifferences
 from services.payments.stars import StarsService
 from services.payments.stars_reconciliation import StarsReconciliation
 from services.plans.entitling import EntitlingService
@@ -68,6 +71,7 @@ def build(base: Base) -> Feature:
             PlanServices(subscriptions=SubscriptionsService(plans, clock=now), entitling=entitling),
             services,
             stars,
+            _settling(base, ledger, stars, reconciliation),
         ],
         jobs=[ENTITLE.run_by(once_sure(entitling.run))],
         kinds=[
@@ -86,3 +90,10 @@ def _stars(base: Base, ledger: Ledger) -> tuple[StarsService, StarsReconciliatio
     telegram, postgres = TelegramPayments(base.connections.telegram), base.connections.postgres
     stars = StarsService(ledger=ledger, telegram=telegram, postgres=postgres, clock=now)
     return stars, StarsReconciliation(stars=stars, redis=base.connections.redis, clock=now)
+
+
+def _settling(base: Base, ledger: Ledger, stars: StarsService, reconciliation: StarsReconciliation) -> SettlingServices:
+    redis, postgres = base.connections.redis, base.connections.postgres
+    differ = StarsDifferences(stars=stars, reconciliation=reconciliation, clock=now)
+    search = PaymentSearch(ledger=ledger, redis=redis, postgres=postgres, differ=differ, clock=now)
+    return SettlingServices(search=search, settling=Settling(ledger=ledger, stars=stars))

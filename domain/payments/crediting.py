@@ -22,15 +22,25 @@ def entitlement_for(
     now: datetime,
     *,
     credited: bool,
+    taken_back: bool,
 ) -> Entitlement | None:
     """Return what an arrival gives, or takes back.
 
-    `known`: the same arrival as it was recorded before; `credited`: the invoice was. Both as they were with the version
-    of the invoice that is written to.
+    `known`: the same arrival as it was recorded before; `credited`, `taken_back`: the invoice was. All of it as it was
+    with the version of the invoice that is written to.
     """
     if invoice.method == "stars":
         return _for_charge(invoice, arrival, known, now)
-    return _given(invoice, invoice_key(invoice), now) if after.is_due and not credited else None
+    if not credited:
+        return _given(invoice, invoice_key(invoice), now) if after.is_due else None
+    return None if after.is_due or taken_back else _back(invoice, invoice_key(invoice), now)
+
+
+def may_be_dismissed(invoice: Invoice, after: Assessment, *, credited: bool) -> bool:
+    """Whether an arrival may count for nothing. `after`: the invoice without it; `credited`: something stands given."""
+    if invoice.method == "stars":
+        return False  # each charge has given its days
+    return not credited or (after.is_due and after.missing == 0)
 
 
 def _for_charge(invoice: Invoice, arrival: Arrival, known: Arrival | None, now: datetime) -> Entitlement | None:
@@ -38,7 +48,11 @@ def _for_charge(invoice: Invoice, arrival: Arrival, known: Arrival | None, now: 
         return _given(invoice, arrival.key, now) if known is None else None
     if known is None or known.refunded:
         return None  # nothing was given for it
-    return Entitlement(key=refund_key(arrival.key), plan=invoice.plan, days=-invoice.days, at=now)
+    return _back(invoice, arrival.key, now)
+
+
+def _back(invoice: Invoice, key: str, now: datetime) -> Entitlement:
+    return Entitlement(key=refund_key(key), plan=invoice.plan, days=-invoice.days, at=now)
 
 
 def _given(invoice: Invoice, key: str, now: datetime) -> Entitlement:

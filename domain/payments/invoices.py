@@ -30,6 +30,8 @@ State = Literal[
 Stage = Literal["seen", "confirming", "final"]
 """What is known of an arrival: somebody says so, most of the network says so, it cannot be taken back."""
 STAGES: Final[tuple[Stage, ...]] = ("seen", "confirming", "final")
+Ruling = Literal["accepted", "dismissed"]
+"""What an admin said of an arrival: it pays for its invoice, whatever it is worth, or it pays for nothing."""
 
 
 class Arrival(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -44,6 +46,13 @@ class Arrival(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """By the network's clock."""
     stage: Stage = "final"
     refunded: bool = False
+    ruling: Ruling | None = None
+    """`None`: no admin has said anything."""
+
+    @property
+    def stands(self) -> bool:
+        """Whether it is here to stay and may pay for something."""
+        return self.stage == "final" and not self.refunded and self.ruling != "dismissed"
 
 
 class Invoice(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -94,38 +103,46 @@ def assess(
     now: datetime,
     *,
     credited: bool = False,
+    taken_back: bool = False,
     rate_usd: Decimal | None = None,
 ) -> Assessment:
-    """Return what stands. `credited`: it was given already, which nothing that comes later takes back.
+    """Return what stands. `credited`: it was given already, and stays given until what paid for it is refunded.
 
-    `rate_usd`: what the coin costs now, for what comes late; `None`: not known, so nothing late is taken.
+    `taken_back`: that has happened; nothing that comes later gives it again. `rate_usd`: what the coin costs now, for
+    what comes late; `None`: not known, so nothing late is taken.
     """
     known = _once(arrivals)
     if invoice.method == "stars":
         return _by_charge(invoice, known, now)
     of_asset = [one for one in known if one.asset == invoice.asset]
-    final = [one for one in of_asset if one.stage == "final" and not one.refunded]
+    final = [one for one in of_asset if one.stands]
     pending = [one for one in of_asset if one.stage != "final" and not one.refunded and not _is_gone(invoice, one, now)]
     received = sum((one.amount for one in final), Decimal(0))
     tolerance = _cent_in(invoice)
     missing = max(Decimal(0), invoice.amount - received)
     enough = received + tolerance > invoice.amount
     counts = sum((one.amount for one in final if one.at <= _counts_until(invoice, rate_usd)), Decimal(0))
-    is_due = credited or counts + tolerance > invoice.amount
+    is_accepted = any(one.ruling == "accepted" and one.stands for one in known)
+    has_refunds = any(one.refunded for one in known)
+    taken_back = taken_back or (credited and has_refunds and not enough and not is_accepted)
+    is_due = not taken_back and (credited or is_accepted or counts + tolerance > invoice.amount)
     excess = max(Decimal(0), received - invoice.amount)
     state = _state(invoice, final, pending, now, enough=enough, is_due=is_due, over=excess > tolerance)
-    if any(one.refunded for one in known) and not final and not pending:
+    if taken_back or (has_refunds and not is_due and not final and not pending):
         state = "refunded"
-    foreign = [one for one in known if one.asset != invoice.asset and one.stage == "final" and not one.refunded]
-    stranded = bool(final) and not is_due and now > invoice.expires_at
+    unruled = [one for one in known if one.stands and one.ruling is None]
+    is_foreign = any(one.asset != invoice.asset for one in unruled)
+    is_stranded = bool(unruled) and not is_due and (now > invoice.expires_at or taken_back)
+    accepted = sum((one.amount for one in final if one.ruling == "accepted"), Decimal(0))
+    too_much = received - accepted - max(Decimal(0), invoice.amount - accepted)
     return Assessment(
         state=state,
         received=received,
         pending=sum((one.amount for one in pending), Decimal(0)),
-        missing=Decimal(0) if enough else missing,
+        missing=Decimal(0) if enough or is_accepted else missing,
         excess=excess,
         is_due=is_due,
-        needs_admin=stranded or bool(foreign) or (is_due and excess > tolerance),
+        needs_admin=is_stranded or is_foreign or (is_due and too_much > tolerance),
     )
 
 
@@ -183,9 +200,10 @@ def _is_gone(invoice: Invoice, arrival: Arrival, now: datetime) -> bool:
     return invoice.method in ("sol", "usdc") and now > arrival.at + FORKED_AFTER
 
 
-def _rank(arrival: Arrival) -> tuple[bool, int, Decimal, datetime, str]:
+def _rank(arrival: Arrival) -> tuple[bool, int, Decimal, datetime, str, str]:
     """A processor may count more and more under one name."""
-    return arrival.refunded, STAGES.index(arrival.stage), arrival.amount, arrival.at, arrival.asset
+    ruling = arrival.ruling or ""
+    return arrival.refunded, STAGES.index(arrival.stage), arrival.amount, arrival.at, arrival.asset, ruling
 
 
 def _cent_in(invoice: Invoice) -> Decimal:

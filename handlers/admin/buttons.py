@@ -1,4 +1,4 @@
-"""The buttons of admins."""
+"""The buttons of admins. An arrival is named by a handle, see `PaymentSearch.handle_of`."""
 
 from __future__ import annotations
 
@@ -60,3 +60,69 @@ class RemovePreset(CallbackData, frozen=True, array_like=True):
 class ConfirmRemove(CallbackData, frozen=True, array_like=True):
     prefix: ClassVar[str] = "removeyes"
     preset_key: str
+
+
+class ShowPayments(CallbackData, frozen=True, array_like=True):
+    prefix: ClassVar[str] = "pay"
+
+
+class AskSearch(CallbackData, frozen=True, array_like=True):
+    """Ask what to search for."""
+
+    prefix: ClassVar[str] = "payfind"
+
+
+class ShowPerson(CallbackData, frozen=True, array_like=True):
+    """Somebody's invoices."""
+
+    prefix: ClassVar[str] = "payperson"
+    user_id: int
+
+
+class ShowWaiting(CallbackData, frozen=True, array_like=True):
+    """What nobody has settled: `unmatched`, or of `invoices`."""
+
+    prefix: ClassVar[str] = "paywaiting"
+    which: str
+    page: int
+
+
+class ShowDifferences(CallbackData, frozen=True, array_like=True):
+    prefix: ClassVar[str] = "paydiffer"
+    page: int
+
+
+class ShowInvoice(CallbackData, frozen=True, array_like=True):
+    prefix: ClassVar[str] = "payinvoice"
+    invoice_id: str
+
+
+class ShowArrival(CallbackData, frozen=True, array_like=True):
+    prefix: ClassVar[str] = "payarrival"
+    handle: str
+
+
+class AskInvoice(CallbackData, frozen=True, array_like=True):
+    """Ask for which invoice an arrival is."""
+
+    prefix: ClassVar[str] = "payfor"
+    handle: str
+
+
+class AskRuling(CallbackData, frozen=True, array_like=True):
+    """Ask whether it is meant: `settle`, `dismiss`, `refund` or `returned`."""
+
+    prefix: ClassVar[str] = "payask"
+    action: str
+    handle: str
+    invoice_id: str
+    """To settle it for; else empty."""
+
+
+class ConfirmRuling(CallbackData, frozen=True, array_like=True):
+    prefix: ClassVar[str] = "payyes"
+    action: str
+    handle: str
+    invoice_id: str
+    asked_s: int
+    """See `confirming.py`."""

@@ -9,6 +9,8 @@ from services.payments.invoices import InvoicesService
 from services.payments.invoicing import Invoicing
 from services.payments.nowpayments import NowPaymentsService
 from services.payments.nowpayments_orders import NowPaymentsOrders
+from services.payments.settling.search import PaymentSearch
+from services.payments.settling.settling import Settling
 from services.payments.solana_claims import SolanaClaims
 from services.payments.solana_watcher import SolanaWatcher
 
@@ -37,3 +39,11 @@ class NowPaymentsServices:
 
     orders: NowPaymentsOrders
     payments: NowPaymentsService
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SettlingServices:
+    """What admins need."""
+
+    search: PaymentSearch
+    settling: Settling

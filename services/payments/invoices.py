@@ -28,9 +28,13 @@ class InvoicesService:
         return self.standing(file) if file else None
 
     def standing(self, file: InvoiceFile) -> StandingInvoice:
-        stands = assess(file.invoice, file.arrivals, self._clock(), credited=file.is_credited)
-        return StandingInvoice(file.invoice, stands)
+        return StandingInvoice(file.invoice, standing(file, self._clock()))
 
     async def of(self, user_id: int, count: int) -> Sequence[StandingInvoice]:
         """Return the latest ones, the latest first. Raises `RedisUnavailableError`."""
         return [self.standing(file) for file in await self._ledger.of_person(user_id, count)]
+
+
+def standing(file: InvoiceFile, now: datetime) -> Assessment:
+    """Return how an invoice stands."""
+    return assess(file.invoice, file.arrivals, now, credited=file.is_credited, taken_back=file.is_taken_back)

@@ -58,6 +58,19 @@ UNMATCHED: Final = RedisKey(
     lives_s=None,
     meaning="Key of an arrival that fits no invoice -> what came (JSON of domain.stored.payments.ArrivalRecord).",
 )
+CLOSED: Final = RedisKey(
+    pattern="payments:closed",
+    kind="hash",
+    lives_s=None,
+    meaning="Key of an arrival that fits no invoice and that nobody has to look at any more, because it was refunded "
+    "or an admin said so -> what came (JSON of domain.stored.payments.ArrivalRecord).",
+)
+ARRIVAL_HANDLE: Final = RedisKey(
+    pattern="arrival_handle:{}",
+    kind="string",
+    lives_s=30 * DAY_S,
+    meaning="By what stands for an arrival in an admin's button: the key of the arrival.",
+)
 ENTITLEMENTS: Final = RedisKey(
     pattern="entitlements:{}",
     kind="hash",
@@ -105,6 +118,8 @@ ALL_KEYS: Final = (
     INVOICES_OF,
     RECEIPT,
     UNMATCHED,
+    CLOSED,
+    ARRIVAL_HANDLE,
     ENTITLEMENTS,
     ENTITLED,
     PAYMENT_CURSORS,

@@ -19,19 +19,20 @@ from weakref import WeakValueDictionary
 
 import msgspec
 import structlog
+from msgspec.structs import replace
 
-from domain.payments.crediting import entitlement_for, invoice_key, is_more
-from domain.payments.entitlements import Entitlement, standing_of
-from domain.payments.invoices import LATE_COUNTS, Arrival, Invoice, assess
+from domain.payments.crediting import invoice_key
+from domain.payments.entitlements import Entitlement, refund_key, standing_of
+from domain.payments.invoices import LATE_COUNTS, Arrival, Invoice, Ruling
 from domain.stored.outgoing import Envelope
 from domain.stored.payments import ArrivalRecord, EntitlementRecord, InvoiceFile, SourceCursor
 from domain.subscribers.partitions import partition_of
-from managers.redis.client import Command, RedisManager, Reply
+from managers.redis.client import Command, RedisManager
 from managers.redis.scripts import Script, packed, raw
 from runtime.clock import milliseconds
 from runtime.fault_points import fault_point
-from services.payments import keys
-from services.payments.outcomes import ContendedError, IncompleteLedgerError, Messages, Outcome
+from services.payments import keys, outcomes
+from services.payments.outcomes import Change, ContendedError, IncompleteLedgerError, Messages, Outcome, change_of
 from services.stores import keys as stores_keys
 from services.stores.journal import Journal, entry
 
@@ -74,8 +75,7 @@ class Ledger:
 
     async def open(self, invoice: Invoice, *, told_by_amount: bool) -> bool:
         """Store an invoice; `False` when its amount or reference tells another one that may still be paid."""
-        document = msgspec.json.encode(invoice)
-        watched_until = invoice.expires_at + LATE_COUNTS
+        document, watched_until = msgspec.json.encode(invoice), invoice.expires_at + LATE_COUNTS
         watched_s = int((watched_until - invoice.created_at).total_seconds())
         told: list[tuple[str, int]] = []
         if invoice.reference:
@@ -95,7 +95,7 @@ class Ledger:
             told_s=[lives_s for _, lives_s in told],
             needs_epoch=self._needs_epoch,
         )
-        if _checked(await self._redis.script(_OPEN, names, args)) == 0:
+        if outcomes.checked(await self._redis.script(_OPEN, names, args)) == 0:
             return False
         self._journal.tail.note([entry("invoice", document)])
         log.info("invoice_opened", invoice=invoice.id, user_id=invoice.user_id, method=invoice.method)
@@ -109,14 +109,17 @@ class Ledger:
         if not isinstance(document, bytes):
             return None
         invoice = msgspec.json.decode(document, type=Invoice)
-        records = [_decoded_arrival(record) for record in _values(fields)]
-        given = await self._redis.hget(keys.ENTITLEMENTS.of(invoice.user_id), invoice_key(invoice))
+        records = outcomes.records_in(fields)
+        known_as = [invoice_key(invoice), refund_key(invoice_key(invoice))]
+        given, taken_back = await self._redis.hmget(keys.ENTITLEMENTS.of(invoice.user_id), known_as)
         paid_by_charge = invoice.method == "stars" and any(not record.arrival.refunded for record in records)
         return InvoiceFile(
             invoice=invoice,
             arrivals=tuple(record.arrival for record in records),
             is_credited=given is not None or paid_by_charge,
             version=int(version) if isinstance(version, bytes) else 0,
+            records=records,
+            is_taken_back=taken_back is not None,
         )
 
     async def told_by(self, what: str, value: str) -> str | None:
@@ -154,15 +157,23 @@ class Ledger:
 
     async def counts_for(self, arrival_key: str) -> str | None:
         """Return the id of the invoice that an arrival counts for; `None`: for none yet, or it is not known."""
-        found = await self._redis.get(keys.RECEIPT.of(arrival_key))
-        return None if found is None or found.decode() == NOTHING else found.decode()
+        found = (await self._redis.get(keys.RECEIPT.of(arrival_key)) or b"").decode()
+        return None if found in {"", NOTHING} else found
 
     async def record_of(self, arrival_key: str) -> ArrivalRecord | None:
         """Return what is recorded of an arrival, whatever it counts for."""
-        counts_for = await self._redis.get(keys.RECEIPT.of(arrival_key))
-        listed = keys.ARRIVALS.of(counts_for.decode()) if counts_for and counts_for != b"-" else keys.UNMATCHED.of()
-        found = await self._redis.hget(listed, arrival_key)
-        return None if found is None else _decoded_arrival(found)
+        invoice_id = await self.counts_for(arrival_key)
+        if invoice_id is None:
+            listed = await self._listed(arrival_key)
+            return outcomes.decoded(listed) if listed else None
+        found = await self._redis.hget(keys.ARRIVALS.of(invoice_id), arrival_key)
+        return None if found is None else outcomes.decoded(found)
+
+    async def _listed(self, arrival_key: str) -> bytes:
+        """Return what is recorded of an arrival that fits no invoice, as it is written; empty for none."""
+        where = (keys.UNMATCHED.of(), keys.CLOSED.of())
+        found = await self._redis.transaction([("HGET", name, arrival_key) for name in where])
+        return next((one for one in found if isinstance(one, bytes)), b"")
 
     async def of_person(self, user_id: int, count: int = 20) -> list[InvoiceFile]:
         """Return the person's invoices, the latest first."""
@@ -181,19 +192,25 @@ class Ledger:
         rate_usd: Decimal | None = None,
         note: str = "",
         settled_by: int | None = None,
+        ruling: Ruling = "accepted",
     ) -> Outcome:
         """Write down what came for an invoice, or for none, and credit what that pays. May be repeated.
 
         `rate_usd`: what the coin costs now; without it nothing that is late is credited by itself. `settled_by`: an
-        admin says so, and it is credited whatever it is worth.
+        admin says so, with their `ruling`: it is credited whatever it is worth, or never; that it is refunded needs
+        none.
         """
+        said = ruling if settled_by is not None and not arrival.refunded else None
         async with self._locks.setdefault(invoice_id or arrival.key, asyncio.Lock()):
             for attempt in range(_ATTEMPTS):
                 file = await self.find(invoice_id) if invoice_id else None
                 if invoice_id and file is None:
                     log.error("invoice_unknown", invoice=invoice_id, arrival=arrival.key)
                     invoice_id = None
-                record = ArrivalRecord(arrival=arrival, invoice_id=invoice_id, settled_by=settled_by, note=note)
+                if said == "accepted" and not invoice_id:
+                    said, settled_by = None, None
+                ruled = replace(arrival, ruling=said)
+                record = ArrivalRecord(arrival=ruled, invoice_id=invoice_id, settled_by=settled_by, note=note)
                 outcome = await self._record(record, file, rate_usd)
                 if outcome is not None:
                     return outcome
@@ -204,40 +221,34 @@ class Ledger:
         self, record: ArrivalRecord, file: InvoiceFile | None, rate_usd: Decimal | None
     ) -> Outcome | None:
         """Return what became of it; `None`: somebody else wrote meanwhile."""
-        arrival, now = record.arrival, self._clock()
+        key, listed = record.arrival.key, await self._listed(record.arrival.key)
+        known = {one.arrival.key: one for one in file.records}.get(key) if file else None
+        said_before = outcomes.decoded(listed) if listed else known
+        record = record.after(said_before)
+        if file and listed and record.arrival.ruling == "dismissed":
+            file, record = None, replace(record, invoice_id=None).after(said_before)
         if file is None:
-            listed = await self.record_of(arrival.key)
-            if listed and record.settled_by is None and (listed == record or is_more(listed.arrival, arrival)):
-                return Outcome(file=None, assessment=None, is_new=False, credited=False)
-            reply = await self._write(record, None, [], is_done=False, version=None)
-            return Outcome(file=None, assessment=None, is_new=reply == "recorded", credited=False)
-        invoice = file.invoice
-        before = assess(invoice, file.arrivals, now, credited=file.is_credited, rate_usd=rate_usd)
-        known = next((one for one in file.arrivals if one.key == arrival.key), None)
-        settled = record.settled_by is not None
-        says_more = known is None or is_more(arrival, known) or (settled and not file.is_credited)
-        if not says_more and (file.is_credited or not before.is_due):
-            return Outcome(file=file, assessment=before, is_new=False, credited=False)
-        arrival = arrival if known is None or is_more(arrival, known) else known
-        arrivals = (*(one for one in file.arrivals if one.key != arrival.key), arrival)
-        after = assess(invoice, arrivals, now, credited=file.is_credited or settled, rate_usd=rate_usd)
-        entitlement = entitlement_for(invoice, arrival, known, after, now, credited=file.is_credited)
-        until = await self._until(invoice.user_id, entitlement) if entitlement else None
-        seen = msgspec.structs.replace(
-            file, arrivals=arrivals, is_credited=after.is_due, version=file.version + 1, until=until
-        )
-        messages = self._messages.about(seen, before, after, entitlement)
-        record = msgspec.structs.replace(record, arrival=arrival)
-        reply = await self._write(record, entitlement, messages, is_done=after.is_due, version=file)
+            reply = "" if record == said_before else await self._write(record, None, [], change=None, listed=listed)
+            written = Outcome(file=None, assessment=None, is_new=reply == "recorded", credited=False)
+            return None if reply == "changed" else written
+        change = change_of(file, record.arrival, known and known.arrival, self._clock(), rate_usd)
+        nothing_new = Outcome(file=file, assessment=change.before, is_new=False, credited=False)
+        if not change.is_news:
+            return nothing_new
+        entitlement = change.entitlement
+        until = await self._until(file.invoice.user_id, entitlement) if entitlement else None
+        seen = replace(change.file, until=until)
+        messages = self._messages.about(seen, change.before, change.after, entitlement)
+        reply = await self._write(record, entitlement, messages, change=change, listed=listed)
         if reply == "changed":
             return None
         if reply.startswith("taken:"):
-            log.warning("arrival_counts_elsewhere", arrival=arrival.key, invoice=invoice.id, counts_for=reply[6:])
-            return Outcome(file=file, assessment=before, is_new=False, credited=False)
+            log.warning("arrival_counts_elsewhere", arrival=key, invoice=file.invoice.id, counts_for=reply[6:])
+            return nothing_new
         if credited := reply == "credited":
             self.credited()
-        log.info("arrival_recorded", arrival=arrival.key, invoice=invoice.id, state=after.state, credited=credited)
-        return Outcome(file=seen, assessment=after, is_new=True, credited=credited)
+        log.info("arrival_recorded", arrival=key, invoice=file.invoice.id, state=change.after.state, credited=credited)
+        return Outcome(file=seen, assessment=change.after, is_new=True, credited=credited)
 
     async def _until(self, user_id: int, entitlement: Entitlement) -> datetime | None:
         return standing_of([*await self.entitlements(user_id), entitlement]).until
@@ -248,16 +259,17 @@ class Ledger:
         entitlement: Entitlement | None,
         messages: Sequence[Envelope],
         *,
-        is_done: bool,
-        version: InvoiceFile | None,
+        change: Change | None,
+        listed: bytes,
     ) -> str:
-        invoice = version.invoice if version else None
-        counts_for = invoice.id if invoice else NOTHING
-        arrivals = keys.ARRIVALS.of(invoice.id) if invoice else keys.UNMATCHED.of()
-        user_id = invoice.user_id if invoice else 0
+        """`change`: of the invoice that it counts for."""
+        invoice = change.file.invoice if change else None
+        counts_for, user_id = (invoice.id, invoice.user_id) if invoice else (NOTHING, 0)
+        unmatched = keys.CLOSED.of() if record.is_closed else keys.UNMATCHED.of()
+        arrivals = keys.ARRIVALS.of(invoice.id) if invoice else unmatched
         names = [keys.RECEIPT.of(record.arrival.key), arrivals, keys.INVOICE_VERSION.of(counts_for)]
         names += [keys.ENTITLEMENTS.of(user_id), keys.ENTITLED.of(), stores_keys.JOURNAL.of()]
-        names += [keys.UNMATCHED.of(), keys.OPEN_INVOICES.of(), stores_keys.EPOCH.of()]
+        names += [keys.UNMATCHED.of(), keys.CLOSED.of(), keys.OPEN_INVOICES.of(), stores_keys.EPOCH.of()]
         for message in messages:
             names += [stores_keys.unique_key(message), stores_keys.OUTBOX.of(partition_of(message.user_id))]
         document = msgspec.json.encode(record)
@@ -273,15 +285,16 @@ class Ledger:
             arrival=record.arrival.key,
             counts_for=counts_for,
             record=raw(document),
-            version=str(version.version) if version else "0",
+            listed=raw(listed),
+            version=str(change.file.version - 1) if change else "0",
             lives_s=keys.KEPT_S,
             entitlement=given,
             messages=[{"document": raw(said), "decided_ms": milliseconds(one.decided_at)} for one, said in told],
             put_lives_s=stores_keys.PUT.expires_s,
-            done=counts_for if is_done else None,
+            done=counts_for if change and change.after.is_due else None,
             needs_epoch=self._needs_epoch,
         )
-        reply = _checked(await self._redis.script(_RECORD, names, args))
+        reply = outcomes.checked(await self._redis.script(_RECORD, names, args))
         said = reply.decode() if isinstance(reply, bytes) else str(reply)
         if said in {"recorded", "credited"}:
             self._journal.tail.note(journaled)
@@ -291,7 +304,7 @@ class Ledger:
     async def unmatched(self) -> list[ArrivalRecord]:
         """Return what fits no invoice, the earliest first."""
         found = await self._redis.hgetall(keys.UNMATCHED.of())
-        return sorted(map(_decoded_arrival, found.values()), key=lambda record: record.arrival.at)
+        return sorted(map(outcomes.decoded, found.values()), key=lambda record: record.arrival.at)
 
     # what people have
 
@@ -300,7 +313,7 @@ class Ledger:
         said = msgspec.json.encode(EntitlementRecord(user_id=user_id, entitlement=entitlement))
         names = [keys.ENTITLEMENTS.of(user_id), keys.ENTITLED.of(), stores_keys.JOURNAL.of(), stores_keys.EPOCH.of()]
         given = _given(entitlement, user_id, said) | {"needs_epoch": self._needs_epoch}
-        if _checked(await self._redis.script(_ENTITLE, names, packed(**given))) == 0:
+        if outcomes.checked(await self._redis.script(_ENTITLE, names, packed(**given))) == 0:
             return False
         self._journal.tail.note([entry("entitlement", said)])
         return True
@@ -347,18 +360,3 @@ def amount_key(asset: str, amount: Decimal) -> str:
 def _given(entitlement: Entitlement, user_id: int, record: bytes) -> dict[str, object]:
     document = msgspec.json.encode(entitlement)
     return {"key": entitlement.key, "document": raw(document), "user": str(user_id), "record": raw(record)}
-
-
-def _checked(reply: Reply) -> Reply:
-    if reply == b"incomplete":
-        raise IncompleteLedgerError
-    return reply
-
-
-def _decoded_arrival(document: bytes) -> ArrivalRecord:
-    return msgspec.json.decode(document, type=ArrivalRecord)
-
-
-def _values(fields: Reply) -> list[bytes]:
-    """Return the values of a HGETALL reply."""
-    return [one for one in fields[1::2] if isinstance(one, bytes)] if isinstance(fields, list) else []

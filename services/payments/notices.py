@@ -54,6 +54,8 @@ class PaymentNotices:
     ) -> Sequence[Envelope]:
         if entitlement is not None and file.invoice.method == "stars":
             return [self._of_charge(file, after, entitlement)]
+        if entitlement is not None and entitlement.days < 0:
+            return [self._envelope(PAYMENT, entitlement.key, file, after)]
         if entitlement is not None:
             return [self._envelope(RECEIPT, "paid", file, after)]
         amounts = (after.received, after.pending)

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
+from decimal import Decimal
 from typing import Protocol
 
+import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
+from domain.payments.crediting import entitlement_for, may_be_dismissed
 from domain.payments.entitlements import Entitlement
-from domain.payments.invoices import Assessment
+from domain.payments.invoices import Arrival, Assessment, assess
 from domain.stored.outgoing import Envelope
-from domain.stored.payments import InvoiceFile
+from domain.stored.payments import ArrivalRecord, InvoiceFile
+from managers.redis.client import Reply
 from runtime.errors import TransientError
 
 
@@ -23,6 +29,53 @@ class IncompleteLedgerError(TransientError):
 
     def __init__(self) -> None:
         super().__init__("Redis is being filled")
+
+
+def checked(reply: Reply) -> Reply:
+    """Pass on what a script of the ledger answers. `IncompleteLedgerError` where it refused."""
+    if reply == b"incomplete":
+        raise IncompleteLedgerError
+    return reply
+
+
+def decoded(document: bytes) -> ArrivalRecord:
+    return msgspec.json.decode(document, type=ArrivalRecord)
+
+
+def records_in(fields: Reply) -> tuple[ArrivalRecord, ...]:
+    """Return what a HGETALL of arrivals answers, the earliest first."""
+    found = [decoded(one) for one in fields[1::2] if isinstance(one, bytes)] if isinstance(fields, list) else []
+    return tuple(sorted(found, key=lambda one: (one.arrival.at, one.arrival.key)))
+
+
+class Change(Struct, frozen=True, kw_only=True):
+    """What an arrival makes of the invoice that it counts for."""
+
+    file: InvoiceFile
+    """As it is then."""
+    before: Assessment
+    after: Assessment
+    entitlement: Entitlement | None
+    is_news: bool
+    """Whether anything is to be written."""
+
+
+def change_of(
+    file: InvoiceFile, arrival: Arrival, known: Arrival | None, now: datetime, rate_usd: Decimal | None
+) -> Change:
+    """`known`: the arrival as it is recorded with the invoice."""
+    invoice, credited, taken_back = file.invoice, file.is_credited, file.is_taken_back
+    arrivals = (*(one for one in file.arrivals if one.key != arrival.key), arrival)
+    before, after = (
+        assess(invoice, some, now, credited=credited, taken_back=taken_back, rate_usd=rate_usd)
+        for some in (file.arrivals, arrivals)
+    )
+    is_news = arrival != known or (before.is_due and not credited)
+    if is_news and arrival.ruling == "dismissed":
+        is_news = may_be_dismissed(invoice, after, credited=credited and not taken_back)
+    given = entitlement_for(invoice, arrival, known, after, now, credited=credited, taken_back=taken_back)
+    then = replace(file, arrivals=arrivals, is_credited=after.is_due, version=file.version + 1)
+    return Change(file=then, before=before, after=after, entitlement=given, is_news=is_news)
 
 
 class Outcome(Struct, frozen=True, kw_only=True):

@@ -1,29 +1,33 @@
 -- Writes down what arrived and, where that pays the invoice, what the person is given for it: all of it or nothing.
 --
--- KEYS: receipt, arrivals of the invoice (or what fits none), version of the invoice, entitlements of the person, who
--- was entitled, journal, unmatched arrivals, open invoices, epoch, then for each message its unique key and outbox.
+-- KEYS: receipt, arrivals of the invoice (or those unmatched or closed ones that it joins), version of the invoice,
+-- entitlements of the person, who was entitled, journal, unmatched arrivals, closed ones, open invoices, epoch, then for
+-- each message its unique key and outbox.
 -- Argument: arrival (its key); counts_for (the invoice, '-' for none); record; version (as it was read, as text);
--- lives_s; entitlement (optional): key, document, user, record; messages: document, decided_ms of each; put_lives_s
+-- listed (the record among the unmatched or closed ones as it was read, empty for none); lives_s; entitlement (optional): key, document, user, record; messages: document, decided_ms of each; put_lives_s
 -- (of their unique keys); done (optional): the id of the invoice that is looked at no more; needs_epoch.
 -- Answer: 'incomplete' without the epoch that is needed, 'taken:<invoice>' when it counts for another invoice,
 -- 'changed' when somebody else wrote meanwhile, else 'credited' when the person was given something by this call, else
 -- 'recorded'.
 local args = cmsgpack.unpack(ARGV[1])
-local receipt, arrivals, version, entitlements, entitled, journal, unmatched, open, epoch = unpack(KEYS, 1, 9)
+local receipt, arrivals, version, entitlements, entitled, journal, unmatched, closed, open, epoch = unpack(KEYS, 1, 10)
 if args.needs_epoch and redis.call('EXISTS', epoch) == 0 then return 'incomplete' end
 
 local counts_for = redis.call('GET', receipt)
 if counts_for and counts_for ~= args.counts_for and counts_for ~= '-' then return 'taken:' .. counts_for end
 local fits = args.counts_for ~= '-'
 if fits and (redis.call('GET', version) or '0') ~= args.version then return 'changed' end
+local listed = redis.call('HGET', unmatched, args.arrival) or redis.call('HGET', closed, args.arrival) or ''
+if listed ~= args.listed then return 'changed' end
 
 redis.call('SET', receipt, args.counts_for, 'EX', args.lives_s)
 if redis.call('HGET', arrivals, args.arrival) ~= args.record then
   redis.call('HSET', arrivals, args.arrival, args.record)
   redis.call('XADD', journal, '*', 'kind', 'arrival', 'data', args.record)
 end
+if arrivals ~= unmatched then redis.call('HDEL', unmatched, args.arrival) end
+if arrivals ~= closed then redis.call('HDEL', closed, args.arrival) end
 if not fits then return 'recorded' end
-redis.call('HDEL', unmatched, args.arrival)
 redis.call('EXPIRE', arrivals, args.lives_s)
 redis.call('INCR', version)
 redis.call('EXPIRE', version, args.lives_s)
@@ -35,7 +39,7 @@ if is_new then
   redis.call('XADD', journal, '*', 'kind', 'entitlement', 'data', given.record)
 end
 for i, message in ipairs(args.messages) do
-  local unique, outbox = KEYS[8 + 2 * i], KEYS[9 + 2 * i]
+  local unique, outbox = KEYS[9 + 2 * i], KEYS[10 + 2 * i]
   if redis.call('SET', unique, string.format('%.0f', message.decided_ms), 'NX', 'EX', args.put_lives_s) then
     redis.call('XADD', outbox, '*', 'alert', message.document)
     redis.call('XADD', journal, '*', 'kind', 'put', 'data', message.document)

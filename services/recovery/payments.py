@@ -75,7 +75,8 @@ async def stored_payments(redis: RedisManager) -> AsyncIterator[list[tuple[Kind,
         yield [("invoice", document) for document in documents if document is not None]
         for name in listed:
             yield [("arrival", document) for document in (await redis.hgetall(name)).values()]
-    yield [("arrival", document) for document in (await redis.hgetall(keys.UNMATCHED.of())).values()]
+    for name in (keys.UNMATCHED.of(), keys.CLOSED.of()):
+        yield [("arrival", document) for document in (await redis.hgetall(name)).values()]
     async for names in redis.scan(keys.ENTITLEMENTS.of_any(), count=_BATCH):
         for name in names:
             (user_id,) = keys.ENTITLEMENTS.parts_of(name)
@@ -100,14 +101,19 @@ def _arrived(document: str) -> list[Command]:
     record = msgspec.json.decode(document, type=ArrivalRecord)
     key, said = record.arrival.key, msgspec.json.encode(record)
     if record.invoice_id is None:
+        listed, other = keys.UNMATCHED.of(), keys.CLOSED.of()
+        if record.is_closed:
+            listed, other = other, listed
         return [
             ("SET", keys.RECEIPT.of(key), NOTHING, "EX", keys.KEPT_S),
-            ("HSET", keys.UNMATCHED.of(), key, said),
+            ("HSET", listed, key, said),
+            ("HDEL", other, key),
         ]
     listed, version = keys.ARRIVALS.of(record.invoice_id), keys.INVOICE_VERSION.of(record.invoice_id)
     return [
         ("SET", keys.RECEIPT.of(key), record.invoice_id, "EX", keys.KEPT_S),
         ("HDEL", keys.UNMATCHED.of(), key),
+        ("HDEL", keys.CLOSED.of(), key),
         ("HSET", listed, key, said),
         ("EXPIRE", listed, keys.KEPT_S),
         ("INCR", version),

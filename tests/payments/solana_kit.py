@@ -78,7 +78,9 @@ class Shop(Struct, kw_only=True):
 
     async def state(self, request: PaymentRequest) -> State:
         file = await self.file(request)
-        return assess(file.invoice, file.arrivals, self.clock.now, credited=file.is_credited).state
+        return assess(
+            file.invoice, file.arrivals, self.clock.now, credited=file.is_credited, taken_back=file.is_taken_back
+        ).state
 
     async def credited(self, request: PaymentRequest) -> bool:
         return (await self.file(request)).is_credited

@@ -55,7 +55,9 @@ class House:
     async def assessment(self, invoice: Invoice) -> Assessment:
         file = await self.ledger.find(invoice.id)
         assert file is not None
-        return assess(file.invoice, file.arrivals, self.clock(), credited=file.is_credited)
+        return assess(
+            file.invoice, file.arrivals, self.clock(), credited=file.is_credited, taken_back=file.is_taken_back
+        )
 
     async def told(self) -> list[State]:
         """Return the states that people were told, in their order where they are one person's."""
