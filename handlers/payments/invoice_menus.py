@@ -19,8 +19,8 @@ from services.delivery.payment_messages import told
 from services.payments.checks import DONE
 from services.payments.group import SolanaServices
 from services.payments.invoices import StandingInvoice
-from services.payments.nowpayments_arrivals import is_page
 from services.payments.notices import notice_of
+from services.payments.nowpayments_arrivals import is_page
 from texts.markup import Html, join
 
 PAYABLE: Final[tuple[State, ...]] = ("open", "underpaid")
@@ -35,7 +35,7 @@ def invoice_message(
     looked_at: datetime | None = None,
     coin: Coin | None = None,
 ) -> Message:
-    """`looked_at`: when somebody asked what came, just now. `coin`: of an invoice at the processor, where it is known."""
+    """`looked_at`: when somebody asked what came, just now. `coin`: of an invoice at the processor, if it is known."""
     invoice, stands, now = standing.invoice, standing.stands, services.conversation.clock()
     lines: list[Html] = []
     if stands.state == "open" and not stands.needs_admin:

@@ -28,7 +28,7 @@ def ways_to_pay(services: Services, offer: Offer) -> tuple[Way, ...]:
     if services.of(PaymentServices).takes_stars and offer.stars:
         found.append("stars")
     if services.find(SolanaServices):
-        found += ["sol", "usdc"]
+        found.extend(("sol", "usdc"))
     if services.find(NowPaymentsServices):
         found.append("other")
     return tuple(found)
@@ -59,7 +59,7 @@ def months_button(view: View, services: Services, offer: Offer) -> Button:
     if ways == ("stars",):
         data = BuyWithStars(offer.plan, offer.months)
         return view.button("button.buy_stars", data, months=offer.months, stars=f"{offer.stars:,}", price=shown)
-    data = ShowWays(offer.plan, offer.months) if len(ways) > 1 else _data(offer, ways[0])
+    data = _data(offer, *ways) if len(ways) == 1 else ShowWays(offer.plan, offer.months)
     return view.button("button.buy_months", data, months=offer.months, price=shown)
 
 

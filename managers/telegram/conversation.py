@@ -79,8 +79,12 @@ class TelegramConversation:
             "message_thread_id": message.thread_id,
         }
         if message.picture:
-            content = {"photo": _file(message), "caption": message.html, "parse_mode": ParseMode.HTML}
-            content["reply_markup"] = markup(message.keyboard)
+            content = {
+                "photo": _file(message),
+                "caption": message.html,
+                "parse_mode": ParseMode.HTML,
+                "reply_markup": markup(message.keyboard),
+            }
             try:
                 return (await self._bot.do_api_request("send_Photo", place | content))["message_id"]
             except BadRequest as refusal:

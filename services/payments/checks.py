@@ -1,4 +1,4 @@
-"""“I have paid”: the network or the processor is asked at once, for the owner of the invoice, and not again and again."""
+"""“I have paid”: the network or the processor is asked at once, for whose invoice it is, and not again and again."""
 
 from __future__ import annotations
 

@@ -99,8 +99,10 @@ class NowPaymentsOrders:
         return await self._manager.min_amount(coin)
 
     async def buy(self, user_id: int, offer: Offer, coin: str | None, description: str) -> Invoice:
-        """Return the invoice for an offer in a coin, or on a hosted page (`None`): the one that is still to be paid, or
-        a new one. Raises what `invoice` does, and `UserFacingError` for somebody who wants too many.
+        """Return the invoice for an offer in a coin, or on a hosted page (`None`).
+
+        It is the one that is still to be paid, or a new one. Raises what `invoice` does, and `UserFacingError` for
+        somebody who wants too many.
         """
         now, files = self._clock(), await self._ledger.of_person(user_id)
         own = [file for file in files if file.invoice.method == "nowpayments"]
@@ -124,7 +126,7 @@ class NowPaymentsOrders:
         return await (self.page(order) if coin is None else self.invoice(order, coin))
 
     async def _new_id(self, user_id: int, offer: Offer, coin: str | None, now: datetime) -> str:
-        """Return the first one of the day that is free: what the processor was asked for without an answer keeps its."""
+        """Return the first one of the day that is free: an order that the processor did not answer keeps its own."""
         for number in range(MAX_PER_DAY):
             order_id = _order_id(user_id, offer.plan, offer.months, offer.price_usd, coin or PAGE, now.date(), number)
             if await self._ledger.find(order_id) is None:
