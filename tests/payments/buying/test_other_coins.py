@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
 
+from sandbox.payments.nowpayments.coins import COINS
 from sandbox.payments.nowpayments.faults import Fault
 from tests.payments.buying.kit import Buyer, Shop, button, buttons, copied, invoice_id, open_shop, words
 
@@ -20,8 +22,12 @@ async def only_processor(redis_url: str, postgres_dsn: str) -> AsyncIterator[Sho
 async def test_coins_are_listed_by_name_and_network(ann: Buyer) -> None:
     shown = await ann.coins()
     rows = buttons(shown)
-    assert ["USDT (TRC20)", "USDT (ERC20)"] in rows
-    assert rows[0] == ["SOL (Solana)", "USDC (Solana)"]
+    assert rows[:3] == [
+        ["SOL (Solana)", "USDC (Solana)"],
+        ["USDT (Solana)", "USDT (TRC20)"],
+        ["USDT (ERC20)", "USDT (BEP20)"],
+    ]
+    assert ["BTC (Bitcoin)", "ETH (Ethereum)"] in rows
     assert rows[-2:] == [["Pay page"], ["‹ Other way"]]
 
 
@@ -90,8 +96,7 @@ async def test_two_people_never_share_an_order(ann: Buyer, shop: Shop) -> None:
 
 
 async def test_what_is_too_little_says_the_least(ann: Buyer, shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    coin = next(one for one in shop.processor.desk.coins if one == "btc")
-    monkeypatch.setitem(_coins(), coin, _dear(coin))
+    monkeypatch.setitem(COINS, "btc", replace(COINS["btc"], minimum_usd=Decimal(1_000)))
     shown = await ann.coins()
     answer = await ann.user.tap("BTC (Bitcoin)", shown)
     assert answer["show_alert"]
@@ -99,20 +104,6 @@ async def test_what_is_too_little_says_the_least(ann: Buyer, shop: Shop, monkeyp
     assert await ann.invoices() == []
     await ann.user.tap("USDT (TRC20)", shown)
     await ann.says("Send only on the network TRC20")
-
-
-def _coins() -> dict[str, object]:
-    from sandbox.payments.nowpayments import coins
-
-    return coins.COINS  # pyright: ignore[reportReturnType] - a row of it is replaced
-
-
-def _dear(code: str) -> object:
-    from dataclasses import replace
-
-    from sandbox.payments.nowpayments.coins import COINS
-
-    return replace(COINS[code], minimum_usd=Decimal(1_000))
 
 
 async def test_on_the_page_of_the_processor(ann: Buyer, shop: Shop) -> None:
@@ -161,6 +152,18 @@ async def test_a_single_way_is_not_asked_for(only_processor: Shop) -> None:
     await ann.says("I wasn't waiting for an answer")
     await ann.user.send("/help")
     assert "/paid " not in words(await ann.says("What I can do"))
+
+
+async def test_many_taps_are_few_questions(ann: Buyer, shop: Shop) -> None:
+    await ann.user.tap("USDT (TRC20)", await ann.coins())
+    invoice = await ann.says("Send only on the network")
+    [stored] = await ann.invoices()
+    asked = f"GET /v1/payment/{stored.payment_id}"
+    before = shop.processor.requests[asked]
+    answers = [await ann.user.tap("I have paid – check", invoice) for _ in range(20)]
+    refused = sum("just looked" in (answer["text"] or "") for answer in answers)
+    assert refused >= 15
+    assert shop.processor.requests[asked] - before <= 20 - refused + 1  # and the watch, once
 
 
 async def test_a_coin_that_nobody_offers_is_not_asked_for(ann: Buyer, shop: Shop) -> None:
