@@ -65,8 +65,8 @@ class TelegramConversation:
     async def edit(self, chat_id: int, message_id: int, message: Message) -> None:
         """Replace a message. One that is gone or too old to be edited raises `MessageRefusedError`.
 
-        A picture cannot be taken out of a message: the text then comes as a new one, and the old one is deleted. Who has
-        tapped the old one again meanwhile gets their answer in the new one.
+        A picture cannot be taken out of a message: the text then comes as a new one, and the old one is deleted. Who
+        has tapped the old one again meanwhile gets their answer in the new one.
         """
         with self._noting(chat_id):
             try:
