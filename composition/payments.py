@@ -77,7 +77,7 @@ def build(base: Base) -> Feature:
             ReminderComposer(base.texts).row(),
         ],
         scheduled=[entitling.job(), reminders.job(), reconciliation.job()],
-        alarms=[Alarm("payments", conditions.payments_differ(differ)), Alarm("ways of paying", _unsold(base, plans))],
+        alarms=[Alarm("payments", conditions.payments_differ(differ)), Alarm("ways of paying", _unsold(base, plans), after_s=0.0)],
         readings=[differ],
     )
 

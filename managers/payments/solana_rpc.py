@@ -24,7 +24,12 @@ from solana.rpc.jsonrpc import JsonRpcRequestSerializer
 from solders.commitment_config import CommitmentLevel
 from solders.pubkey import Pubkey
 from solders.account_decoder import UiAccountEncoding
-from solders.rpc.config import RpcAccountInfoConfig, RpcContextConfig, RpcSignaturesForAddressConfig, RpcTransactionConfig
+from solders.rpc.config import (
+    RpcAccountInfoConfig,
+    RpcContextConfig,
+    RpcSignaturesForAddressConfig,
+    RpcTransactionConfig,
+)
 from solders.rpc.requests import GetAccountInfo, GetGenesisHash, GetSignaturesForAddress, GetSlot, GetTransaction
 from solders.signature import Signature
 from solders.transaction_status import UiTransactionEncoding
@@ -232,8 +237,9 @@ class SolanaRpcManager:
         return found
 
     async def exists(self, address: str) -> bool:
-        """Whether the network has an account at an address."""
-        body = GetAccountInfo(Pubkey.from_string(address), RpcAccountInfoConfig(encoding=UiAccountEncoding.Base64))
+        """Whether there is an account at an address, even if only since now."""
+        config = RpcAccountInfoConfig(encoding=UiAccountEncoding.Base64, commitment=CommitmentLevel.Processed)
+        body = GetAccountInfo(Pubkey.from_string(address), config)
         (found,) = await self._ask(lambda client: _answer(client, body, _read_account))
         return found.value is not None
 

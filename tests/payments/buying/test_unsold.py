@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from services.monitoring.alarms import AlarmsService
 from tests.payments.buying.kit import ADMIN, Shop, buttons, open_shop, words
 
 
@@ -13,9 +14,13 @@ async def test_admins_are_told_that_nobody_can_pay(redis_url: str, postgres_dsn:
         assert "pay" not in words(plans).replace("/paysupport", "").replace("paid", "")
         for data in ("offers:pro", "ways:pro:1", "coins:pro:1:0", "buysolana:pro:1:sol", "buystars:pro:1"):
             assert "not sold" in (await ann.user.tap_data(plans, data))["text"], data
-        assert "nobody can pay" in shop.problems()["ways of paying"]
+        admin = shop.telegram.user("Admin", user_id=ADMIN)
+        await admin.send("/start")
+        told = await admin.next_message(timeout_s=30, where=lambda message: "ways of paying" in words(message))
+        assert "plans have prices, and nobody can pay: set PAY_WITH_STARS or PAY_WITH_CRYPTO" in words(told)
+        assert not any("nobody can pay" in words(message) for message in ann.user.messages)
 
 
 async def test_they_are_not_where_something_is_configured(shop: Shop) -> None:
-    assert ADMIN
-    assert "ways of paying" not in shop.problems()
+    shop.bot.of(AlarmsService).poll()
+    assert "ways of paying" not in {alarm.name for alarm in shop.bot.of(AlarmsService).active()}
