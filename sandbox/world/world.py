@@ -32,6 +32,7 @@ from sandbox.world.payments import PaidChain, open_chain, open_processor
 KEPT_LATENCIES = 5_000
 POSTGRES = "postgres"
 """Where in the data directory it has its own."""
+_OF_INVOICES = frozenset({"Copy amount", "Copy address", "Copy memo"})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -89,9 +90,10 @@ class World:
 
 
 def copied_addresses(message: JsonObject) -> list[str]:
-    """The token addresses that a message offers for copying: one per alert in it, and no other kind has any."""
+    """The token addresses that a message offers for copying: one per alert in it. Invoices offer what is to be sent."""
     rows = message.get("reply_markup", {}).get("inline_keyboard", [])
-    return [button["copy_text"]["text"] for row in rows for button in row if "copy_text" in button]
+    copied = [button for row in rows for button in row if "copy_text" in button]
+    return [button["copy_text"]["text"] for button in copied if button["text"] not in _OF_INVOICES]
 
 
 @asynccontextmanager
