@@ -62,6 +62,7 @@ class NowPaymentsSandbox:
         self.url = ""
         self.page_url = ""
         tokens = Tokens(clock)
+        self.pages = PayPage(self.desk)
         self._api = Api(self.desk, self.faults, tokens, api_key=self.api_key, login=(email, password))
         self._stage_s = stage_s
         self._port = port
@@ -69,7 +70,7 @@ class NowPaymentsSandbox:
 
     async def __aenter__(self) -> Self:
         app = web.Application(middlewares=[self._gateway])
-        app.add_routes([*self._api.routes(), *PayPage(self.desk).routes()])
+        app.add_routes([*self._api.routes(), *self.pages.routes()])
         async with AsyncExitStack() as stack:
             runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
             await runner.setup()
