@@ -36,9 +36,9 @@ class PaidChain:
 
 
 @asynccontextmanager
-async def open_chain(data_dir: Path) -> AsyncGenerator[PaidChain]:
+async def open_chain(data_dir: Path, *, slot_s: float = SLOT_S) -> AsyncGenerator[PaidChain]:
     async with AsyncExitStack() as stack:
-        chain = await stack.enter_async_context(SolanaSandbox(slot_s=SLOT_S))
+        chain = await stack.enter_async_context(SolanaSandbox(slot_s=slot_s))
         merchant = chain.wallet(sol=1, keypair=_merchant(data_dir / MERCHANT))
         chain.open_token_account(merchant.address)
         yield PaidChain(
@@ -49,8 +49,8 @@ async def open_chain(data_dir: Path) -> AsyncGenerator[PaidChain]:
         )
 
 
-def open_processor() -> NowPaymentsSandbox:
-    return NowPaymentsSandbox(stage_s=STAGE_S)
+def open_processor(*, stage_s: float = STAGE_S) -> NowPaymentsSandbox:
+    return NowPaymentsSandbox(stage_s=stage_s)
 
 
 def _merchant(path: Path) -> Keypair:
