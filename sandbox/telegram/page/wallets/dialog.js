@@ -22,7 +22,7 @@ export class WalletDialog {
     );
     this.dialog = el(
       "dialog",
-      { class: "dialog sheet", "aria-labelledby": "test-wallet-title", "data-testid": "test-wallet", onclose: () => this.stop?.() },
+      { class: "dialog sheet", autofocus: true, "aria-labelledby": "test-wallet-title", "data-testid": "test-wallet", onclose: () => this.stop?.() },
       el("span", { class: "sheet-star", "aria-hidden": "true" }, "👛"),
       el("h2", { class: "sheet-title", id: "test-wallet-title" }, "Test wallet"),
       this.balances,
@@ -39,6 +39,8 @@ export class WalletDialog {
     this.#say("");
     this.field.value = "";
     this.dialog.showModal();
+    // A focused field on a touch screen opens the keyboard over everything: only where there is a real one.
+    if (matchMedia("(hover: hover) and (pointer: fine)").matches) this.field.focus();
     this.stop = this.watch((view) => this.show(view));
   }
 

@@ -28,9 +28,10 @@ export class PaySheet {
     this.facts = el("dl", { class: "transfer-facts" });
     this.problem = el("p", { class: "sheet-problem", role: "alert", "data-testid": "transfer-problem", hidden: true });
     this.state = el("p", { class: "transfer-state", role: "status", "data-testid": "transfer-state" });
-    this.payButton = el("button", { type: "button", class: "wide-button", "data-testid": "transfer-confirm", onclick: () => this.#go() });
+    this.payButton = el("button", { type: "button", class: "wide-button", autofocus: true, "data-testid": "transfer-confirm", onclick: () => this.#go() });
     this.pageLink = el("a", { class: "text-button", target: "_blank", rel: "noopener noreferrer", "data-testid": "transfer-page" }, "Open the page");
-    this.closeButton = el("button", { type: "button", class: "text-button", "data-testid": "transfer-cancel", onclick: () => this.dialog.close() });
+    this.closeButton = el("button", { type: "button", class: "text-button", "data-testid": "transfer-cancel", onclick: () => this.dialog.close() }, "Cancel");
+    this.waysOut = el("div", { class: "transfer-ways-out" }, this.pageLink, this.closeButton);
     this.way = el("select", { class: "field", id: "transfer-way", "data-testid": "transfer-way", onchange: () => this.#showButton() });
     this.testing = el(
       "details",
@@ -52,7 +53,7 @@ export class PaySheet {
       this.problem,
       this.state,
       this.payButton,
-      el("div", { class: "transfer-ways-out" }, this.pageLink, this.closeButton),
+      this.waysOut,
       this.testing,
     );
     document.body.append(this.dialog);
@@ -109,8 +110,7 @@ export class PaySheet {
     this.payButton.disabled = busy;
     this.payButton.setAttribute("aria-busy", String(busy));
     this.payButton.textContent = isDone ? "Back to the chat" : this.way.selectedIndex > 0 ? this.way.selectedOptions[0].text : "Pay";
-    this.closeButton.textContent = isDone ? "Close" : "Cancel";
-    this.closeButton.hidden = isDone;
+    this.waysOut.hidden = isDone;
     this.testing.hidden = this.request === null || isDone;
     this.options.hidden = this.requests.length < 2 || isDone;
     for (const field of [this.amount, this.coin]) field.disabled = isDone;
