@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import structlog
 
@@ -15,7 +15,10 @@ log = structlog.get_logger(__name__)
 
 
 class CommandMenus:
-    def __init__(self, telegram: TelegramManager, routes: Routes, texts: Texts, admin_chat_ids: Iterable[int]) -> None:
+    def __init__(
+        self, telegram: TelegramManager, routes: Callable[[], Routes], texts: Texts, admin_chat_ids: Iterable[int]
+    ) -> None:
+        """`routes`: asked each time, when all is composed."""
         self._telegram = telegram
         self._routes = routes
         self._texts = texts
@@ -23,9 +26,10 @@ class CommandMenus:
 
     async def publish(self) -> None:
         """Show everybody their commands, admins theirs. May be repeated."""
-        await self._telegram.set_commands(self._routes.menu(self._texts, admin=False))
+        routes = self._routes()
+        await self._telegram.set_commands(routes.menu(self._texts, admin=False))
         for chat_id in self._admin_chat_ids:
             try:
-                await self._telegram.set_commands(self._routes.menu(self._texts, admin=True), chat_id=chat_id)
+                await self._telegram.set_commands(routes.menu(self._texts, admin=True), chat_id=chat_id)
             except (RecipientGoneError, MessageRefusedError) as error:
                 log.warning("admin_menu_not_set", chat_id=chat_id, reason=str(error))

@@ -15,6 +15,9 @@ from handlers.filters.rules import RulesMixin
 from handlers.filters.sharing import SharingMixin
 from handlers.payments.account import PaymentsMixin
 from handlers.payments.buying import BuyingMixin
+from handlers.payments.invoices import InvoicesMixin
+from handlers.payments.other_coins import OtherCoinsMixin
+from handlers.payments.solana import SolanaMixin
 from handlers.payments.stars import StarsMixin
 from handlers.why.why import WhyMixin
 
@@ -28,6 +31,9 @@ class TelegramBot(
     PaymentsMixin,
     BuyingMixin,
     StarsMixin,
+    SolanaMixin,
+    OtherCoinsMixin,
+    InvoicesMixin,
     StartMixin,
     HelpMixin,
     AdminHealthMixin,

@@ -7,7 +7,9 @@ from bot.time_of_day import once_sure
 from composition.feature import Base, Feature
 from composition.payment_connections import NowPaymentsConnection
 from runtime.clock import now
+from services.payments.checks import InvoiceChecks
 from services.payments.group import NowPaymentsServices
+from services.payments.invoices import InvoicesService
 from services.payments.ledger import Ledger
 from services.payments.nowpayments import NowPaymentsService
 from services.payments.nowpayments_orders import NowPaymentsOrders
@@ -39,10 +41,12 @@ def _built(base: Base, connection: NowPaymentsConnection) -> Feature:
         ipn_url=lambda: base.edge.at(NOWPAYMENTS_PATH) if secret else None,
     )
     watch = NowPaymentsWatch(payments, ledger, clock=now)
+    invoices = InvoicesService(ledger=ledger, clock=now)
+    checks = InvoiceChecks(invoices=invoices, redis=redis, look=payments.look_for, clock=now)
     notifications = NowPaymentsNotifications(secret=secret, notified=payments.notified)
     return Feature(
         parts=[payments, watch, notifications],
-        services=[NowPaymentsServices(orders=orders, payments=payments)],
+        services=[NowPaymentsServices(orders=orders, payments=payments, checks=checks)],
         jobs=[WATCH.run_by(once_sure(watch.run))],
         routes=[notifications.router],
     )

@@ -7,6 +7,7 @@ from bot.time_of_day import once_sure
 from composition.feature import Base, Feature
 from composition.payment_connections import SolanaConnection
 from runtime.clock import now
+from services.payments.checks import InvoiceChecks, PastedSignatures
 from services.payments.group import SolanaServices
 from services.payments.invoices import InvoicesService
 from services.payments.invoicing import Invoicing, receiver_of
@@ -42,11 +43,15 @@ def _built(base: Base, connection: SolanaConnection) -> Feature:
     receipts = SolanaReceipts(rpc=rpc, ledger=ledger, rates=rates, receiver=receiver, clock=now)
     watcher = SolanaWatcher(rpc=rpc, ledger=ledger, receipts=receipts, receiver=receiver, clock=now)
     invoicing = Invoicing(ledger=ledger, rates=rates, receiver=receiver, label=LABEL, clock=now)
-    pages = PayPages(invoices=InvoicesService(ledger=ledger, clock=now), request=invoicing.request, texts=base.texts)
+    claims, invoices = SolanaClaims(ledger=ledger, receipts=receipts), InvoicesService(ledger=ledger, clock=now)
+    redis = base.connections.redis
+    pages = PayPages(invoices=invoices, request=invoicing.request, texts=base.texts)
     services = SolanaServices(
         invoicing=invoicing,
-        claims=SolanaClaims(ledger=ledger, receipts=receipts),
+        claims=claims,
         watcher=watcher,
+        checks=InvoiceChecks(invoices=invoices, redis=redis, look=lambda one: watcher.check(one.id), clock=now),
+        pasted=PastedSignatures(claims=claims, redis=redis),
         page_url=lambda invoice_id: base.edge.at(path_of(invoice_id)),
     )
     return Feature(

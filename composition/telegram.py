@@ -48,7 +48,7 @@ def build(base: Base) -> Feature:
     conversation = TelegramConversation(telegram)
     permissions = SmartCache[tuple[int, int], bool].of("permissions")
     webhook = _webhook(base)
-    menus = CommandMenus(telegram, collect(TelegramBot), base.texts, settings.admin_chat_ids)
+    menus = CommandMenus(telegram, lambda: collect(TelegramBot).where(base.find), base.texts, settings.admin_chat_ids)
     updates = Updates(
         telegram,
         webhook=webhook,

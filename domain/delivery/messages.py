@@ -44,3 +44,5 @@ class Message(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The id of an earlier message in the same chat that this one answers; if it is gone, this one stands alone."""
     thread_id: int | None = None
     """The topic of a forum that an answer goes to."""
+    picture: bytes = b""
+    """A PNG that goes above the text, which then is at most 1024 units long. Only in answers, never stored."""

@@ -14,9 +14,10 @@ class HelpMixin(BotBase):
     async def help(self, turn: Turn) -> None:
         texts, language = self.services.conversation.texts, turn.language
         admin = turn.chat_id in self.services.conversation.admin_chat_ids
+        routes = collect(type(self)).where(self.services.find)
         lines = [
             texts.render("help.line", language, command=name, about=about)
-            for name, about in collect(type(self)).menu(texts, admin=admin, language=language).items()
+            for name, about in routes.menu(texts, admin=admin, language=language).items()
         ]
         await self.reply(turn, message(texts.render("help.title", language), join("\n", lines)))
 

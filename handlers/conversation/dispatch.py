@@ -76,7 +76,8 @@ class Dispatcher:
             turn = (_group_turn(update) if route.groups else None) or _turn(update)
             if turn is None:
                 return
-            if route.admin and not self._is_admin(turn):
+            lacks = route.needs is not None and self._services.find(route.needs) is None
+            if lacks or (route.admin and not self._is_admin(turn)):
                 await self._otherwise(turn)
                 return
             await self._withdraw_question(turn)
@@ -94,7 +95,17 @@ class Dispatcher:
             if expected and route:
                 await getattr(self._bot, route.method)(turn, expected.payload)
                 return
+            if await self._recognised(turn):
+                return
         await self._otherwise(turn)
+
+    async def _recognised(self, turn: Turn) -> bool:
+        for route in self.routes.texts:
+            found = route.recognise(turn.text) if self._services.find(route.needs) is not None else None
+            if found is not None:
+                await getattr(self._bot, route.method)(turn, found)
+                return True
+        return False
 
     async def _tapped(self, update: Update, _context: Context) -> None:
         turn, query = _turn(update), update.callback_query

@@ -16,6 +16,7 @@ from types import FunctionType
 from typing import Any, TypeVar
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from domain.buttons.data import CallbackData
 from domain.delivery.messages import Message
@@ -33,6 +34,8 @@ TapMethod = Callable[[Bot, Turn, Data], Coroutine[Any, Any, str | None]]
 """Returns the plain text of a toast, or `None` for no toast; the dispatcher answers the tap with it."""
 InputMethod = Callable[[Bot, Turn, str], Coroutine[Any, Any, None]]
 """Gets the payload that was stored with the question."""
+TextMethod = Callable[[Bot, Turn, str], Coroutine[Any, Any, None]]
+"""Gets what was recognised in the text."""
 MembershipMethod = Callable[[Bot, Turn, bool], Coroutine[Any, Any, None]]
 """Gets whether the bot may still write to the chat."""
 CheckoutMethod = Callable[[Bot, PreCheckout], Coroutine[Any, Any, None]]
@@ -52,6 +55,8 @@ class CommandRoute(Struct, frozen=True, kw_only=True):
     admin: bool
     groups: bool = False
     """Answered in groups too; everything else belongs into the private chat."""
+    needs: type | None = None
+    """A group of services that may not be configured: without it nobody knows the command."""
     method: str
 
 
@@ -63,6 +68,12 @@ class CallbackRoute(Struct, frozen=True, kw_only=True):
 
 class InputRoute(Struct, frozen=True, kw_only=True):
     kind: str
+    method: str
+
+
+class TextRoute(Struct, frozen=True, kw_only=True):
+    recognise: Callable[[str], str | None]
+    needs: type
     method: str
 
 
@@ -82,7 +93,16 @@ class PaymentRoute(Struct, frozen=True, kw_only=True):
     method: str
 
 
-Route = CommandRoute | CallbackRoute | InputRoute | MembershipRoute | OtherwiseRoute | CheckoutRoute | PaymentRoute
+Route = (
+    CommandRoute
+    | CallbackRoute
+    | InputRoute
+    | TextRoute
+    | MembershipRoute
+    | OtherwiseRoute
+    | CheckoutRoute
+    | PaymentRoute
+)
 
 
 def command(
@@ -91,9 +111,10 @@ def command(
     help: str,  # noqa: A002 - at every use the word says what follows
     admin: bool = False,
     groups: bool = False,
+    needs: type | None = None,
 ) -> Callable[[TurnMethod[Bot]], TurnMethod[Bot]]:
     def mark(method: TurnMethod[Bot]) -> TurnMethod[Bot]:
-        route = CommandRoute(name=name, help=help, admin=admin, groups=groups, method=_name(method))
+        route = CommandRoute(name=name, help=help, admin=admin, groups=groups, needs=needs, method=_name(method))
         return _marked(method, route)
 
     return mark
@@ -111,6 +132,15 @@ def text_input(kind: str) -> Callable[[InputMethod[Bot]], InputMethod[Bot]]:
 
     def mark(method: InputMethod[Bot]) -> InputMethod[Bot]:
         return _marked(method, InputRoute(kind=kind, method=_name(method)))
+
+    return mark
+
+
+def recognised(recognise: Callable[[str], str | None], *, needs: type) -> Callable[[TextMethod[Bot]], TextMethod[Bot]]:
+    """Mark what handles a text that says by itself what it is, where no question waits for one."""
+
+    def mark(method: TextMethod[Bot]) -> TextMethod[Bot]:
+        return _marked(method, TextRoute(recognise=recognise, needs=needs, method=_name(method)))
 
     return mark
 
@@ -142,10 +172,19 @@ class Routes(Struct, frozen=True, kw_only=True):
     """By prefix."""
     inputs: dict[str, InputRoute]
     """By kind."""
+    texts: tuple[TextRoute, ...]
+    """The first that recognises a text gets it."""
     membership: MembershipRoute | None
     otherwise: OtherwiseRoute | None
     checkout: CheckoutRoute | None
     payment: PaymentRoute | None
+
+    def where(self, find: Callable[[type], object | None]) -> Routes:
+        """Leave out the commands whose services are not configured."""
+        known = {
+            name: route for name, route in self.commands.items() if route.needs is None or find(route.needs) is not None
+        }
+        return replace(self, commands=known)
 
     def commands_for(self, *, admin: bool) -> tuple[CommandRoute, ...]:
         """List what this person may use: everybody's commands first, then those of an admin."""
@@ -180,6 +219,7 @@ def collect(bot_class: type[BotBase]) -> Routes:
         commands={route.name: route for route in routes if isinstance(route, CommandRoute)},
         callbacks={route.data.prefix: route for route in routes if isinstance(route, CallbackRoute)},
         inputs={route.kind: route for route in routes if isinstance(route, InputRoute)},
+        texts=tuple(route for route in routes if isinstance(route, TextRoute)),
         membership=next((route for route in routes if isinstance(route, MembershipRoute)), None),
         otherwise=next((route for route in routes if isinstance(route, OtherwiseRoute)), None),
         checkout=next((route for route in routes if isinstance(route, CheckoutRoute)), None),
@@ -209,6 +249,8 @@ def _address(route: Route) -> str:
             return route.data.prefix
         case InputRoute():
             return route.kind
+        case TextRoute():
+            return route.method
         case MembershipRoute() | OtherwiseRoute() | CheckoutRoute() | PaymentRoute():
             return ""
 

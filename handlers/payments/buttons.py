@@ -24,6 +24,58 @@ class BuyWithStars(CallbackData, frozen=True, array_like=True):
     months: int
 
 
+class ShowWays(CallbackData, frozen=True, array_like=True):
+    """How it can be paid."""
+
+    prefix: ClassVar[str] = "ways"
+    plan: str
+    months: int
+
+
+class BuyOnSolana(CallbackData, frozen=True, array_like=True):
+    prefix: ClassVar[str] = "buysolana"
+    plan: str
+    months: int
+    coin: str
+    """`sol` or `usdc`."""
+
+
+class ShowCoins(CallbackData, frozen=True, array_like=True):
+    """Of the processor, a page of them."""
+
+    prefix: ClassVar[str] = "coins"
+    plan: str
+    months: int
+    page: int
+
+
+class BuyWithCoin(CallbackData, frozen=True, array_like=True):
+    prefix: ClassVar[str] = "buycoin"
+    plan: str
+    months: int
+    coin: str
+
+
+class BuyOnPage(CallbackData, frozen=True, array_like=True):
+    """The processor's page, where the coin is chosen."""
+
+    prefix: ClassVar[str] = "buypage"
+    plan: str
+    months: int
+
+
+class ShowInvoice(CallbackData, frozen=True, array_like=True):
+    prefix: ClassVar[str] = "invoice"
+    id: str
+
+
+class CheckInvoice(CallbackData, frozen=True, array_like=True):
+    """Ask at once what came for it."""
+
+    prefix: ClassVar[str] = "checkinvoice"
+    id: str
+
+
 class ShowInvoices(CallbackData, frozen=True, array_like=True):
     """The sender's own, the latest first."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from decimal import Decimal
 
 from domain.delivery.messages import Message
 from domain.payments.plans import Offer, Plan
@@ -11,7 +10,8 @@ from domain.subscribers.subscriber import Subscriber
 from handlers.conversation.base import Services
 from handlers.conversation.menus import View, message
 from handlers.payments.buttons import ShowOffers
-from services.payments.group import PaymentServices
+from handlers.payments.prices import price
+from handlers.payments.ways import Way, ways_to_pay
 from services.plans.subscriptions import SubscriptionStatus
 from texts.markup import Html, join
 
@@ -21,7 +21,7 @@ _MINUTE = timedelta(minutes=1)
 def overview(view: View, services: Services, subscriber: Subscriber) -> Message:
     """Show what the person has, what is sold, and where it is bought."""
     status, plans = services.plans.subscriptions.status(subscriber), services.plans.subscriptions.plans
-    lines = [_plan(view, plan) for plan in plans.sold]
+    lines = [_plan(view, services, plan) for plan in plans.sold]
     if plans.free:
         lines.append(_free(view, plans.free))
     text = view.html(
@@ -30,11 +30,7 @@ def overview(view: View, services: Services, subscriber: Subscriber) -> Message:
         time=time_left(view, status),
         plans=view.listed(lines, "\n\n"),
     )
-    sold = (
-        [plan for plan in plans.sold if any(offer.stars for offer in plan.offers)]
-        if services.of(PaymentServices).takes_stars
-        else []
-    )
+    sold = [plan for plan in plans.sold if any(ways_to_pay(services, offer) for offer in plan.offers)]
     buttons = tuple(view.button("button.buy", ShowOffers(plan.key), plan=view.label("plan", plan.key)) for plan in sold)
     return message(text, keyboard=(buttons,) if buttons else ())
 
@@ -50,13 +46,13 @@ def time_left(view: View, status: SubscriptionStatus) -> Html:
     return view.html("status.ended", until=until)
 
 
-def _plan(view: View, plan: Plan) -> Html:
+def _plan(view: View, services: Services, plan: Plan) -> Html:
     return view.html(
         "plans.plan",
         plan=view.label("plan", plan.key),
         sets=plan.filter_sets,
         per_hour=_per_hour(view, plan),
-        offers=join("\n", (_offer(view, offer) for offer in plan.offers)),
+        offers=join("\n", (_offer(view, offer, ways_to_pay(services, offer)) for offer in plan.offers)),
     )
 
 
@@ -76,9 +72,10 @@ def _per_hour(view: View, plan: Plan) -> Html:
     return view.html("plans.per_hour", count=plan.alerts_per_hour)
 
 
-def _offer(view: View, offer: Offer) -> Html:
+def _offer(view: View, offer: Offer, ways: tuple[Way, ...]) -> Html:
+    key = "plans.offer_both" if "stars" in ways else "plans.offer"
     return view.html(
-        "plans.offer" if offer.stars is None else "plans.offer_stars",
+        "plans.offer_stars" if ways == ("stars",) else key,
         months=offer.months,
         days=offer.days,
         price=price(offer.price_usd),
@@ -88,8 +85,3 @@ def _offer(view: View, offer: Offer) -> Html:
 
 def _date(at: datetime) -> str:
     return at.strftime("%d %b %Y, %H:%M UTC")
-
-
-def price(price_usd: Decimal) -> str:
-    whole = price_usd == price_usd.to_integral_value()
-    return f"${price_usd:,.0f}" if whole else f"${price_usd:,.2f}"

@@ -39,6 +39,8 @@ class Coin(Struct, frozen=True):
     """In lower case, as requests spell it: `usdttrc20`."""
     name: str = ""
     network: str = ""
+    ticker: str = ""
+    """What it is called on every network: `usdt`."""
 
 
 class Payment(Struct, frozen=True, kw_only=True):
@@ -139,6 +141,7 @@ class _Currency(Struct):
     code: str
     name: str | None = None
     network: str | None = None
+    ticker: str | None = None
 
 
 class _MinAmount(Struct):
@@ -312,7 +315,7 @@ def _coin(entry: msgspec.Raw) -> Coin | None:
         read = decoded(_CURRENCY, bytes(entry))
     except (ValueError, RecursionError):
         return None
-    return Coin(read.code.lower(), read.name or "", read.network or "")
+    return Coin(read.code.lower(), read.name or "", read.network or "", read.ticker or "")
 
 
 def told(body: bytes) -> Told | None:

@@ -7,7 +7,8 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Any, Final
 
-from telegram import LinkPreviewOptions
+import structlog
+from telegram import InputFile, InputMediaPhoto, LinkPreviewOptions
 from telegram.constants import ParseMode
 from telegram.error import BadRequest
 
@@ -17,7 +18,11 @@ from managers.telegram.errors import is_harmless, telegram_errors
 from managers.telegram.markup import markup
 from runtime.errors import BotError, FloodError, RecipientGoneError
 
+log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+
 _NO_PREVIEW = LinkPreviewOptions(is_disabled=True)
+_NO_TEXT: Final = "no text in the message"
+_GONE: Final = "message to delete not found"
 _FAILURES: Final = 3
 _FAILING_FOR_S: Final = 10.0
 _FORGOTTEN_AFTER_S: Final = 300.0
@@ -50,22 +55,70 @@ class TelegramConversation:
         return f"the last {self._failures:,} answers have not arrived: {self._reason}"
 
     async def send(self, chat_id: int, message: Message) -> int:
-        """Send a new message; returns its id."""
+        """Send a new message; returns its id. Where a picture is refused, the text goes without it."""
         with self._noting(chat_id):
-            options = {"disable_notification": message.silent, "message_thread_id": message.thread_id}
-            place = {"chat_id": chat_id, **options}
-            sent = await self._bot.do_api_request("send_Message", place | _content(message))
-        return sent["message_id"]
+            return await self._send(chat_id, message)
 
     async def edit(self, chat_id: int, message_id: int, message: Message) -> None:
-        """Replace a message. One that is gone or too old to be edited raises `MessageRefusedError`."""
+        """Replace a message. One that is gone or too old to be edited raises `MessageRefusedError`.
+
+        A picture cannot be taken out of a message: the text then comes as a new one, and the old one is deleted. Where
+        somebody else has done that already nothing follows.
+        """
         with self._noting(chat_id):
             try:
-                place = {"chat_id": chat_id, "message_id": message_id}
-                await self._bot.do_api_request("edit_Message_Text", place | _content(message))
+                await self._edit(chat_id, message_id, message)
             except BadRequest as refusal:
                 if not is_harmless(refusal):
                     raise
+
+    async def _send(self, chat_id: int, message: Message) -> int:
+        place = {
+            "chat_id": chat_id,
+            "disable_notification": message.silent,
+            "message_thread_id": message.thread_id,
+        }
+        if message.picture:
+            content = {
+                "photo": _file(message),
+                "caption": message.html,
+                "parse_mode": ParseMode.HTML,
+                "reply_markup": markup(message.keyboard),
+            }
+            try:
+                return (await self._bot.do_api_request("send_Photo", place | content))["message_id"]
+            except BadRequest as refusal:
+                log.warning("picture_refused", chat_id=chat_id, reason=refusal.message)
+        return (await self._bot.do_api_request("send_Message", place | _content(message)))["message_id"]
+
+    async def _edit(self, chat_id: int, message_id: int, message: Message) -> None:
+        place = {"chat_id": chat_id, "message_id": message_id}
+        if message.picture:
+            media = InputMediaPhoto(_file(message), caption=message.html, parse_mode=ParseMode.HTML)
+            content = {"media": media, "reply_markup": markup(message.keyboard)}
+            try:
+                await self._bot.do_api_request("edit_Message_Media", place | content)
+            except BadRequest as refusal:
+                if is_harmless(refusal):
+                    raise
+                log.warning("picture_refused", chat_id=chat_id, reason=refusal.message)
+            else:
+                return
+        try:
+            await self._bot.do_api_request("edit_Message_Text", place | _content(message))
+        except BadRequest as refusal:
+            if _NO_TEXT not in refusal.message.lower():
+                raise
+            await self._replace(place, message)
+
+    async def _replace(self, place: dict[str, int], message: Message) -> None:
+        try:
+            await self._bot.do_api_request("delete_Message", place)
+        except BadRequest as refusal:
+            if _GONE in refusal.message.lower():
+                return
+            log.warning("picture_not_deleted", chat_id=place["chat_id"], reason=refusal.message)
+        await self._send(place["chat_id"], message)
 
     async def answer(self, callback_query_id: str, text: str | None = None, *, alert: bool = False) -> None:
         """End the spinner on a button; `text` is plain, up to 200 UTF-16 units."""
@@ -112,3 +165,7 @@ def _content(message: Message) -> dict[str, Any]:
         "reply_markup": markup(message.keyboard),
         "link_preview_options": _NO_PREVIEW,
     }
+
+
+def _file(message: Message) -> InputFile:
+    return InputFile(message.picture, filename="picture.png")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
+from zoneinfo import ZoneInfo
 
 from domain.delivery.messages import Button, Message
 from domain.delivery.policy import Rules
@@ -38,40 +39,12 @@ class PaymentComposer(Composer):
     def compose(self, together: Sequence[QueuedMessage], subscriber: Subscriber) -> Composed:
         waiting = together[0]
         notice = waiting.payload_as(PaymentNotice)
-        lines = [self._told(waiting.kind, notice, waiting.entry.outgoing.decided_at, subscriber)]
-        if notice.needs_admin:
-            lines.append(self._texts.render("payment.needs_admin", subscriber.language))
+        at, zone = waiting.entry.outgoing.decided_at, zone_of(subscriber.preferences.time_zone)
+        lines = told(self._texts, notice, at, subscriber.language, zone, is_receipt=waiting.kind == RECEIPT)
         if waiting.may_repeat:
             lines.append(self._texts.render("card.may_repeat", subscriber.language))
         message = Message(html=str(join("\n\n", lines)), keyboard=self._buttons(notice, subscriber.language))
         return Composed(message, (waiting,))
-
-    def _told(self, kind: str, notice: PaymentNotice, at: datetime, subscriber: Subscriber) -> Html:
-        language, zone = subscriber.language, zone_of(subscriber.preferences.time_zone)
-        in_time = at <= notice.expires_at
-        if kind == RECEIPT:
-            key = "payment.receipt"
-        elif notice.state == "underpaid" and not in_time:
-            key = "payment.underpaid_late"
-        else:
-            key = f"payment.{notice.state}"
-        ends = notice.expires_at.astimezone(zone)
-        return self._texts.render(
-            key,
-            language,
-            id=notice.invoice_id,
-            plan=self._texts.label("plan", notice.plan, language),
-            days=notice.days,
-            asset="Stars" if notice.asset == STARS.code else notice.asset,
-            amount=show(notice.amount),
-            received=show(notice.received),
-            pending=show(notice.pending),
-            missing=show(notice.missing),
-            excess=show(notice.excess),
-            address=notice.address,
-            ends=f"{ends:%H:%M}" if ends.date() == at.astimezone(zone).date() else f"{ends:{_MOMENT}}",
-            until=f"{notice.until.astimezone(zone):{_UNTIL}}" if notice.until else "?",
-        )
 
     def _buttons(self, notice: PaymentNotice, language: str) -> tuple[tuple[Button, ...], ...]:
         if notice.state != "underpaid" or not notice.address:
@@ -83,3 +56,42 @@ class PaymentComposer(Composer):
                 Button(text=text("payment.copy_address", language), copy=notice.address),
             ),
         )
+
+
+def told(
+    texts: Texts,
+    notice: PaymentNotice,
+    at: datetime,
+    language: str,
+    zone: ZoneInfo,
+    *,
+    is_receipt: bool = False,
+    zone_name: str = "",
+) -> list[Html]:
+    """Say how an invoice stood at that time; `zone_name` is shown behind times."""
+    in_time = at <= notice.expires_at
+    if is_receipt:
+        key = "payment.receipt"
+    elif notice.state == "underpaid" and not in_time:
+        key = "payment.underpaid_late"
+    else:
+        key = f"payment.{notice.state}"
+    ends = notice.expires_at.astimezone(zone)
+    moment = "%H:%M" if ends.date() == at.astimezone(zone).date() else _MOMENT
+    sentence = texts.render(
+        key,
+        language,
+        id=notice.invoice_id,
+        plan=texts.label("plan", notice.plan, language),
+        days=notice.days,
+        asset="Stars" if notice.asset == STARS.code else notice.asset,
+        amount=show(notice.amount),
+        received=show(notice.received),
+        pending=show(notice.pending),
+        missing=show(notice.missing),
+        excess=show(notice.excess),
+        address=notice.address,
+        ends=f"{ends:{moment}} {zone_name}".rstrip(),
+        until=f"{notice.until.astimezone(zone):{_UNTIL}}" if notice.until else "?",
+    )
+    return [sentence, texts.render("payment.needs_admin", language)] if notice.needs_admin else [sentence]

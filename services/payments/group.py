@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from services.payments.checks import InvoiceChecks, PastedSignatures
 from services.payments.invoices import InvoicesService
 from services.payments.invoicing import Invoicing
 from services.payments.nowpayments import NowPaymentsService
@@ -27,6 +28,8 @@ class SolanaServices:
     invoicing: Invoicing
     claims: SolanaClaims
     watcher: SolanaWatcher
+    checks: InvoiceChecks
+    pasted: PastedSignatures
     page_url: Callable[[str], str | None]
     """By id of an invoice: the page that opens a wallet; `None` where nobody reaches it."""
 
@@ -37,3 +40,4 @@ class NowPaymentsServices:
 
     orders: NowPaymentsOrders
     payments: NowPaymentsService
+    checks: InvoiceChecks

@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from domain.payments.invoices import Assessment, Invoice, assess
 from domain.stored.payments import InvoiceFile
+from runtime.errors import UserFacingError
 from services.payments.ledger import Ledger
 
 
@@ -26,6 +27,13 @@ class InvoicesService:
         """Raises `RedisUnavailableError`."""
         file = await self._ledger.find(invoice_id)
         return self.standing(file) if file else None
+
+    async def own(self, user_id: int, invoice_id: str) -> StandingInvoice:
+        """Return the person's own invoice. `UserFacingError` for any other, which says nothing of it."""
+        found = await self.find(invoice_id)
+        if found is None or found.invoice.user_id != user_id:
+            raise UserFacingError("callback.stale")
+        return found
 
     def standing(self, file: InvoiceFile) -> StandingInvoice:
         stands = assess(file.invoice, file.arrivals, self._clock(), credited=file.is_credited)

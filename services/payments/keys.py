@@ -82,6 +82,18 @@ STARS_DIFFER: Final = RedisKey(
     lives_s=None,
     meaning="On how many payments Telegram's book and the ledger did not agree when they were last compared.",
 )
+LOOKED: Final = RedisKey(
+    pattern="payments:looked:{}",
+    kind="string",
+    lives_s=3,
+    meaning="By id of an invoice: somebody has just had the network or the processor asked for it.",
+)
+PASTED: Final = RedisKey(
+    pattern="payments:pasted:{}",
+    kind="string",
+    lives_s=5,
+    meaning="By user id: they have just had a transaction looked at.",
+)
 NOWPAYMENTS_ORDER: Final = RedisKey(
     pattern="nowpayments:order:{}",
     kind="string",
@@ -109,6 +121,8 @@ ALL_KEYS: Final = (
     ENTITLED,
     PAYMENT_CURSORS,
     STARS_DIFFER,
+    LOOKED,
+    PASTED,
     NOWPAYMENTS_ORDER,
     NOWPAYMENTS_TOLD,
 )

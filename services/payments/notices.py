@@ -11,7 +11,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from domain.payments.entitlements import Entitlement
-from domain.payments.invoices import Assessment, State
+from domain.payments.invoices import Assessment, Invoice, State
 from domain.stored.outgoing import Envelope
 from domain.stored.payments import InvoiceFile
 
@@ -71,22 +71,26 @@ class PaymentNotices:
 
     def _envelope(self, kind: str, step: str, file: InvoiceFile, stands: Assessment) -> Envelope:
         invoice = file.invoice
-        notice = PaymentNotice(
-            invoice_id=invoice.id,
-            state=stands.state,
-            plan=invoice.plan,
-            days=invoice.days,
-            asset=invoice.asset,
-            amount=invoice.amount,
-            received=stands.received,
-            pending=stands.pending,
-            missing=stands.missing,
-            excess=stands.excess,
-            needs_admin=stands.needs_admin,
-            expires_at=invoice.expires_at,
-            address=invoice.address,
-            until=file.until,
-        )
+        notice = notice_of(invoice, stands, until=file.until)
         return Envelope.of(
             kind, notice, user_id=invoice.user_id, subject=invoice.id, step=step, decided_at=self._clock()
         )
+
+
+def notice_of(invoice: Invoice, stands: Assessment, *, until: datetime | None = None) -> PaymentNotice:
+    return PaymentNotice(
+        invoice_id=invoice.id,
+        state=stands.state,
+        plan=invoice.plan,
+        days=invoice.days,
+        asset=invoice.asset,
+        amount=invoice.amount,
+        received=stands.received,
+        pending=stands.pending,
+        missing=stands.missing,
+        excess=stands.excess,
+        needs_admin=stands.needs_admin,
+        expires_at=invoice.expires_at,
+        address=invoice.address,
+        until=until,
+    )

@@ -103,6 +103,10 @@ class NowPaymentsService:
         await self._take_further(payment)
         return payment
 
+    async def look_for(self, invoice: Invoice) -> None:
+        """Ask what was paid for an invoice, whichever way it is paid."""
+        await (self.look_at_page(invoice) if is_page(invoice) else self.look(invoice.payment_id))
+
     async def look_at_page(self, invoice: Invoice) -> None:
         """Ask what was paid on a hosted page, where payments can be listed."""
         if not self._manager.can_list:

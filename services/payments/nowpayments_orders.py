@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
@@ -13,14 +14,16 @@ import structlog
 from msgspec import Struct
 
 from domain.payments.invoices import Invoice
+from domain.payments.plans import Offer
 from managers.http.answers import RefusedError
 from managers.http.api import NotAskedError
 from managers.payments.nowpayments import AmountTooSmallError, Coin, NowPaymentsManager, Payment
 from managers.redis.client import RedisManager
-from runtime.errors import TransientError
+from runtime.errors import TransientError, UserFacingError
 from services.payments import keys
+from services.payments.invoicing import LETTERS
 from services.payments.ledger import Ledger
-from services.payments.nowpayments_arrivals import PAGE, USD
+from services.payments.nowpayments_arrivals import PAGE, USD, is_page
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
@@ -28,6 +31,12 @@ LIVES: Final = timedelta(days=7)
 """How long a payment can be paid that does not say it itself, and a hosted page."""
 COINS_KEPT: Final = timedelta(minutes=10)
 CLOCKS_DIFFER: Final = timedelta(minutes=5)
+TIME_LEFT: Final = timedelta(minutes=10)
+"""What has less of it left is not shown again to somebody who asks for the same."""
+MAX_PER_HOUR: Final = 10
+MAX_PER_DAY: Final = 20
+"""Invoices of one person: the processor is asked for each. By day: for the same in the same coin."""
+ORDER_ID_LENGTH: Final = 12
 
 
 class Order(Struct, frozen=True, kw_only=True):
@@ -84,6 +93,45 @@ class NowPaymentsOrders:
         if self._coins is None or not self._coins[0] <= now < self._coins[0] + COINS_KEPT:
             self._coins = (now, await self._manager.coins())
         return self._coins[1]
+
+    async def least(self, coin: str) -> Decimal:
+        """Return the least that can be paid in a coin."""
+        return await self._manager.min_amount(coin)
+
+    async def buy(self, user_id: int, offer: Offer, coin: str | None, description: str) -> Invoice:
+        """Return the invoice for an offer in a coin, or on a hosted page (`None`).
+
+        It is the one that is still to be paid, or a new one. Raises what `invoice` does, and `UserFacingError` for
+        somebody who wants too many.
+        """
+        now, files = self._clock(), await self._ledger.of_person(user_id)
+        own = [file for file in files if file.invoice.method == "nowpayments"]
+        for file in own:
+            if (
+                _is_for(file.invoice, offer, coin)
+                and not file.is_credited
+                and now + TIME_LEFT < file.invoice.expires_at
+            ):
+                return file.invoice
+        if sum(now - file.invoice.created_at < timedelta(hours=1) for file in own) >= MAX_PER_HOUR:
+            raise UserFacingError("other_coins.too_many")
+        order = Order(
+            id=await self._new_id(user_id, offer, coin, now),
+            user_id=user_id,
+            plan=offer.plan,
+            days=offer.days,
+            price_usd=offer.price_usd,
+            description=description,
+        )
+        return await (self.page(order) if coin is None else self.invoice(order, coin))
+
+    async def _new_id(self, user_id: int, offer: Offer, coin: str | None, now: datetime) -> str:
+        """Return the first one of the day that is free: an order that the processor did not answer keeps its own."""
+        for number in range(MAX_PER_DAY):
+            order_id = _order_id(user_id, offer.plan, offer.months, offer.price_usd, coin or PAGE, now.date(), number)
+            if await self._ledger.find(order_id) is None:
+                return order_id
+        raise UserFacingError("other_coins.too_many")
 
     async def invoice(self, order: Order, coin: str) -> Invoice:
         """Return the invoice of an order, the same however often it is asked for. Raises `AmountTooSmallError`.
@@ -176,6 +224,18 @@ class NowPaymentsOrders:
         if standing is None:
             raise TransientError(f"the invoice {invoice.id} was not stored")
         return standing.invoice
+
+
+def _order_id(*what: object) -> str:
+    digest = hashlib.sha256("|".join(map(str, what)).encode()).digest()
+    return "".join(LETTERS[byte % len(LETTERS)] for byte in digest[:ORDER_ID_LENGTH])
+
+
+def _is_for(invoice: Invoice, offer: Offer, coin: str | None) -> bool:
+    asked = (offer.plan, offer.days, offer.price_usd)
+    if asked != (invoice.plan, invoice.days, invoice.price_usd):
+        return False
+    return is_page(invoice) if coin is None else not is_page(invoice) and invoice.asset == coin.upper()
 
 
 def _is_asked_for(payment: Payment, order: Order, coin: str) -> bool:

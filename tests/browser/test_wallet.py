@@ -122,7 +122,7 @@ async def test_a_page_with_nothing_to_pay_is_left_to_the_browser(
     keyboard = InlineKeyboardMarkup([[InlineKeyboardButton("Open wallet", url=page_url), far]])
     await bot.send_message(ada, "Here", reply_markup=keyboard)
     await chat.tap("Open wallet")
-    await expect(chat.part("transfer-label")).to_contain_text("nothing on it that the test wallet can pay")
+    await expect(chat.part("transfer-label")).to_contain_text("finds nothing to pay")
     await expect(chat.part("transfer-confirm")).to_be_hidden()
     async with chat.page.expect_popup() as popup:
         await chat.part("transfer-page").click()

@@ -118,7 +118,7 @@ class Api:
                 "is_popular": coin.code in {"btc", "eth", "sol"},
                 "is_stable": coin.is_stable,
                 "available_for_payment": coin.code in self._desk.coins,
-                "ticker": coin.code.removesuffix(coin.network) or coin.code,
+                "ticker": coin.ticker,
             }
             for number, coin in enumerate(COINS.values(), start=1)
         ]

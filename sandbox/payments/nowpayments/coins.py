@@ -10,6 +10,8 @@ from solders.pubkey import Pubkey
 
 _BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 _BECH32 = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
+_STANDARDS = {"trx": "trc20", "eth": "erc20"}
+"""How codes of tokens end, where not with the network."""
 FIAT_USD = {"usd": Decimal(1), "eur": Decimal("1.08"), "gbp": Decimal("1.27")}
 
 
@@ -33,6 +35,11 @@ class Coin:
     @property
     def minimum(self) -> Decimal:
         return self.amount_of(self.minimum_usd)
+
+    @property
+    def ticker(self) -> str:
+        """What it is called on every network."""
+        return self.code.removesuffix(_STANDARDS.get(self.network, self.network)) or self.code
 
     def new_address(self, chance: random.Random) -> str:
         match self.network:

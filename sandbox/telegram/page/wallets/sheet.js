@@ -92,7 +92,7 @@ export class PaySheet {
     this.title.textContent = request ? "Test wallet" : "Open this page?";
     this.price.textContent = request && !isOpen ? `${request.amount} ${request.coin}` : "";
     this.price.hidden = request === null || isOpen;
-    this.label.textContent = request?.label ?? "There is nothing on it that the test wallet can pay.";
+    this.label.textContent = request?.label ?? "The test wallet finds nothing to pay on it.";
     this.open.hidden = !isOpen;
     this.amount.value = request?.amount ?? "";
     this.coin.replaceChildren(...(request?.coins ?? []).map((coin) => el("option", { value: coin }, coin)));

@@ -1,0 +1,155 @@
+"""Somebody buys a plan in SOL and in USDC in the chat of the whole bot."""
+
+from __future__ import annotations
+
+import asyncio
+from decimal import Decimal
+
+import pytest
+
+from sandbox.payments.solana import programs
+from tests.payments.buying.kit import Buyer, Shop, amount_in, button, buttons, copied, invoice_id, page, words
+
+TO_PAY = [
+    ["Copy amount", "Copy address"],
+    ["Open wallet"],
+    ["I have paid – check"],
+    ["‹ Other way"],
+]
+
+
+async def test_only_ways_that_there_are_are_offered(ann: Buyer) -> None:
+    ways = await ann.ways()
+    assert words(ways) == "Pro, 30 days, $39: how do you want to pay?"
+    assert buttons(ways) == [["⭐ 2,990 Stars"], ["◎ SOL", "$ USDC"], ["Other coins"], ["‹ Back"]]
+
+
+@pytest.mark.parametrize(("way", "asset"), [("◎ SOL", "SOL"), ("$ USDC", "USDC")])
+async def test_from_the_plan_to_the_receipt(ann: Buyer, shop: Shop, way: str, asset: str) -> None:
+    invoice = await ann.buys(way)
+    assert f"{asset} on Solana" in words(invoice)
+    assert invoice["photo"][-1]["file_size"] > 100
+    assert buttons(invoice) == TO_PAY
+    assert shop.merchant
+    assert copied(invoice, "Copy address") == str(shop.merchant.address)
+    number = invoice_id(invoice)
+    url = await shop.url(number)
+    assert Decimal(copied(invoice, "Copy amount")) == amount_in(url)
+    assert url.replace("&", "&amp;") in await page(button(invoice, "Open wallet")["url"])
+    shop.wallet.pay(url)
+    await ann.user.tap("I have paid – check", invoice)
+    assert "confirming it" in words(await ann.says(f"invoice {number}"))
+    shop.chain.finalize()
+    assert "for Pro, 30 days" in words(await ann.says("Paid:"))
+    await ann.has("pro")
+    await ann.user.send("/invoices")
+    listed = await ann.says("Your invoices")
+    assert f"{asset} · paid" in words(listed)
+    assert buttons(listed) == [["↻ Refresh"]]
+
+
+async def test_two_taps_show_one_invoice(ann: Buyer) -> None:
+    ways = await ann.ways()
+    await asyncio.gather(ann.user.tap("◎ SOL", ways), ann.user.tap_data(ways, "buysolana:pro:1:sol"))
+    await ann.says("Send exactly")
+    assert len(await ann.invoices()) == 1
+    assert sum("Send exactly" in words(message) for message in ann.user.messages) == 1
+    again = await ann.buys("◎ SOL")
+    assert [invoice_id(again)] == [one.id for one in await ann.invoices()]
+
+
+async def test_another_way_and_back(ann: Buyer) -> None:
+    invoice = await ann.buys("◎ SOL")
+    await ann.user.tap("‹ Other way", invoice)
+    ways = await ann.says("how do you want to pay?")
+    assert "photo" not in ways
+    assert invoice["message_id"] not in ann.user.chat.messages
+    await ann.user.tap("$ USDC", ways)
+    assert "USDC on Solana" in words(await ann.says("Send exactly this amount"))
+
+
+async def test_paid_in_part_and_topped_up(ann: Buyer, shop: Shop) -> None:
+    invoice = await ann.buys("$ USDC")
+    number, asked = invoice_id(invoice), Decimal(copied(invoice, "Copy amount"))
+    url = await shop.url(number)
+    shop.wallet.pay(url.replace(f"amount={asked}", "amount=10"))
+    shop.chain.finalize()
+    told = await ann.says("We see 10 of")
+    assert copied(told, "Copy amount") == str(asked - 10)
+    await ann.user.tap("I have paid – check", invoice)
+    shown = await ann.says("fills in the rest")
+    assert shown["message_id"] == invoice["message_id"]
+    assert shown["photo"] != invoice["photo"]
+    assert f"send {asked - 10} USDC more" in words(shown)
+    assert "UTC" in words(shown)
+    assert copied(shown, "Copy amount") == str(asked - 10)
+    assert buttons(shown) == TO_PAY
+    rest = await shop.url(number)
+    assert amount_in(rest) == asked - 10
+    shop.wallet.pay(rest)
+    shop.chain.finalize()
+    await ann.says("Paid:")
+    await ann.has("pro")
+    await ann.user.tap("I have paid – check", shown)
+    done = await ann.says("which is paid")
+    assert "photo" not in done
+    assert buttons(done) == []
+    assert await ann.receipts() == 1
+
+
+async def test_a_check_looks_and_says_that_nothing_came(ann: Buyer, shop: Shop) -> None:
+    invoice = await ann.buys("◎ SOL")
+    answers = [await ann.user.tap("I have paid – check", invoice) for _ in range(20)]
+    assert "nothing has come yet" in words(await ann.says("Looked at"))
+    told = [answer["text"] for answer in answers]
+    assert sum("I have just looked" in (text or "") for text in told) >= 15
+    assert not any(answer["show_alert"] for answer in answers)
+
+
+async def test_a_stranger_gets_nothing(ann: Buyer, shop: Shop) -> None:
+    invoice = await ann.buys("◎ SOL")
+    ben = await shop.person("Ben")
+    menu = await ben.plans()
+    seen = len(ben.user.messages)
+    for data in (f"checkinvoice:{invoice_id(invoice)}", f"invoice:{invoice_id(invoice)}", "invoice:nothing"):
+        answer = await ben.user.tap_data(menu, data)
+        assert answer["text"] == "This button is out of date. /settings opens a fresh menu."
+    assert len(ben.user.messages) == seen
+
+
+async def test_an_invoice_is_found_again_in_the_list(ann: Buyer) -> None:
+    number = invoice_id(await ann.buys("$ USDC"))
+    await ann.user.send("/invoices")
+    listed = await ann.says("Your invoices")
+    assert buttons(listed) == [[f"Invoice {number}"], ["↻ Refresh"]]
+    await ann.user.tap(f"Invoice {number}", listed)
+    assert buttons(await ann.says("Send exactly this amount")) == TO_PAY
+
+
+async def test_without_a_sure_price_sol_is_not_sold_and_usdc_is(ann: Buyer, shop: Shop) -> None:
+    shop.prices.status = 500
+    ways = await ann.ways()
+    answer = await ann.user.tap("◎ SOL", ways)
+    assert "The price of SOL is not certain right now" in answer["text"]
+    await ann.user.tap("$ USDC", ways)
+    await ann.says("Send exactly this amount")
+
+
+async def test_forged_buttons_buy_nothing(ann: Buyer) -> None:
+    menu = await ann.plans()
+    for data in ("buysolana:pro:2:sol", "buysolana:free:1:sol", "buysolana:pro:1:btc", "ways:pro:2", "ways:trial:1"):
+        assert (await ann.user.tap_data(menu, data))["text"], data
+    assert await ann.invoices() == []
+
+
+async def test_more_than_was_asked_is_said_to_be_more(ann: Buyer, shop: Shop) -> None:
+    invoice = await ann.buys("$ USDC")
+    asked = copied(invoice, "Copy amount")
+    shop.wallet.pay((await shop.url(invoice_id(invoice))).replace(f"amount={asked}", "amount=100"))
+    shop.chain.finalize()
+    await ann.says("Paid:")
+    await ann.user.tap("I have paid – check", invoice)
+    shown = words(await ann.says("more than was asked"))
+    assert "An admin looks at it" in shown
+    assert shop.merchant
+    assert shop.merchant.balance(programs.USDC) == 100 * 10**6
