@@ -14,8 +14,9 @@ from functools import partial
 
 from bot.console import Part, Terminal, summarise
 from bot.doctor import examine
+from bot.doctor_payments import Check, NowPaymentsParts, SolanaParts, payment_checks
 from bot.roles import ROLES, SENDING, Role
-from composition import Addresses, Composition, NowPaymentsAccess, ProcessConfig, SolanaAccess, connect
+from composition import Addresses, Composition, Connections, NowPaymentsAccess, ProcessConfig, SolanaAccess, connect
 from config.logging import configure_logging
 from config.settings import MAINNET_URL, Settings, load_settings
 from domain.subscribers.partitions import PARTITIONS
@@ -227,9 +228,33 @@ async def doctor(settings: Settings, terminal: Terminal) -> int:
             telegram=parts.telegram,
             source=parts.source,
             sol_price=parts.sol_price,
+            payments=paid_by(settings, parts, world),
         )
     terminal.show_findings(findings)
     return 0 if all(finding.ok for finding in findings) else 1
+
+
+def paid_by(settings: Settings, parts: Connections, world: World) -> dict[str, Check]:
+    """Return what is to be checked of the ways of paying."""
+    solana, nowpayments = parts.solana, parts.nowpayments
+    return payment_checks(
+        takes_stars=settings.takes_stars,
+        solana=SolanaParts(
+            rpc=solana.rpc,
+            wallet=solana.access.wallet,
+            usdc_mint=solana.access.usdc_mint,
+            prices=solana.prices,
+        )
+        if solana
+        else None,
+        nowpayments=NowPaymentsParts(
+            manager=nowpayments.manager,
+            has_ipn_secret=bool(nowpayments.access.ipn_secret),
+            is_reached=settings.public_url is not None or world.nowpayments is not None,
+        )
+        if nowpayments
+        else None,
+    )
 
 
 async def migrate_only(settings: Settings, terminal: Terminal) -> int:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import tempfile
-from collections.abc import Awaitable, Callable
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
 from msgspec import Struct
 
+from bot.doctor_payments import Check
 from domain.calls.events import Call
 from managers.feed.sources.base import Source
 from managers.feed.websocket import WebSocketManager
@@ -45,9 +46,10 @@ async def examine(
     telegram: TelegramManager,
     source: Source,
     sol_price: SolPrice | None,
+    payments: Mapping[str, Check],
 ) -> list[Finding]:
     """Ask everything at once; each part answers for itself."""
-    checks: dict[str, Callable[[], Awaitable[str]]] = {
+    checks: dict[str, Check] = {
         "data directory": partial(_writable, data_dir),
         "Redis": partial(_redis, redis),
         "PostgreSQL": partial(_postgres, postgres),
@@ -56,10 +58,11 @@ async def examine(
     }
     if sol_price:
         checks["SOL price"] = partial(_sol_price, sol_price)
+    checks |= payments
     return list(await asyncio.gather(*(_examine_one(part, check) for part, check in checks.items())))
 
 
-async def _examine_one(part: str, check: Callable[[], Awaitable[str]]) -> Finding:
+async def _examine_one(part: str, check: Check) -> Finding:
     try:
         async with asyncio.timeout(TIMEOUT_S):
             return Finding(part, ok=True, sentence=await check())

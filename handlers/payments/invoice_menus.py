@@ -65,8 +65,12 @@ def coin_name(view: View, coin: Coin) -> str:
 
 
 def network_name(view: View, coin: Coin) -> str:
-    key = f"network.{coin.network.lower()}"
-    return view.plain(key) if key in view.texts else coin.network.upper()
+    """Name the network as wallets do: by the standard of its tokens, or by its own name for its own coin."""
+    network = coin.network.lower()
+    keys = [f"network.{network}"]
+    if coin.ticker.lower() == network:
+        keys.insert(0, f"network.own.{network}")
+    return next((view.plain(key) for key in keys if key in view.texts), coin.network.upper())
 
 
 def _is_payable(standing: StandingInvoice, now: datetime) -> bool:

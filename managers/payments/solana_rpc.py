@@ -23,8 +23,14 @@ from solana.rpc.async_http_provider import AsyncHTTPProvider
 from solana.rpc.jsonrpc import JsonRpcRequestSerializer
 from solders.commitment_config import CommitmentLevel
 from solders.pubkey import Pubkey
-from solders.rpc.config import RpcContextConfig, RpcSignaturesForAddressConfig, RpcTransactionConfig
-from solders.rpc.requests import GetGenesisHash, GetSignaturesForAddress, GetSlot, GetTransaction
+from solders.account_decoder import UiAccountEncoding
+from solders.rpc.config import (
+    RpcAccountInfoConfig,
+    RpcContextConfig,
+    RpcSignaturesForAddressConfig,
+    RpcTransactionConfig,
+)
+from solders.rpc.requests import GetAccountInfo, GetGenesisHash, GetSignaturesForAddress, GetSlot, GetTransaction
 from solders.signature import Signature
 from solders.transaction_status import UiTransactionEncoding
 from yarl import URL
@@ -89,10 +95,15 @@ class _Listed(Struct, rename="camel"):
     """`None`, in the lists of some nodes: whoever asks for the transaction will see."""
 
 
+class _Account(Struct):
+    value: dict[str, Any] | None
+
+
 _read_answer: Final = msgspec.json.Decoder(_Answer).decode
 _read_listed: Final = msgspec.json.Decoder(list[_Listed]).decode
 _read_slot: Final = msgspec.json.Decoder(int).decode
 _read_text: Final = msgspec.json.Decoder(str).decode
+_read_account: Final = msgspec.json.Decoder(_Account).decode
 
 
 @dataclass(slots=True)
@@ -213,6 +224,24 @@ class SolanaRpcManager:
         """Return what tells one cluster from another."""
         (found,) = await self._ask(lambda client: _answer(client, GetGenesisHash(), _read_text))
         return found
+
+    async def genesis_hashes(self) -> list[tuple[str, str | None]]:
+        """Return what each server calls its cluster, with its host; `None` where it does not answer."""
+        found: list[tuple[str, str | None]] = []
+        for server in self._servers:
+            try:
+                async with self._asking(server):
+                    found.append((server.host, await _answer(server.client, GetGenesisHash(), _read_text)))
+            except TransientError:
+                found.append((server.host, None))
+        return found
+
+    async def exists(self, address: str) -> bool:
+        """Whether there is an account at an address, even if only since now."""
+        config = RpcAccountInfoConfig(encoding=UiAccountEncoding.Base64, commitment=CommitmentLevel.Processed)
+        body = GetAccountInfo(Pubkey.from_string(address), config)
+        (found,) = await self._ask(lambda client: _answer(client, body, _read_account))
+        return found.value is not None
 
     async def _ask(
         self, question: Callable[[AsyncHTTPProvider], Awaitable[T]], count: int = 1, *, at_least: int | None = None

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 import structlog
+from cachetools import LRUCache
 from telegram import InputFile, InputMediaPhoto, LinkPreviewOptions
 from telegram.constants import ParseMode
 from telegram.error import BadRequest
@@ -22,7 +23,7 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 _NO_PREVIEW = LinkPreviewOptions(is_disabled=True)
 _NO_TEXT: Final = "no text in the message"
-_GONE: Final = "message to delete not found"
+_REPLACED_KEPT: Final = 1_000
 _FAILURES: Final = 3
 _FAILING_FOR_S: Final = 10.0
 _FORGOTTEN_AFTER_S: Final = 300.0
@@ -44,6 +45,8 @@ class TelegramConversation:
         self._failed_first_at = self._failed_last_at = 0.0
         self._failed_chats: set[int] = set()
         self._reason = ""
+        self._replaced: LRUCache[tuple[int, int], int] = LRUCache(_REPLACED_KEPT)
+        """By chat and message: the one that came in its place."""
 
     @property
     def problem(self) -> str | None:
@@ -62,8 +65,8 @@ class TelegramConversation:
     async def edit(self, chat_id: int, message_id: int, message: Message) -> None:
         """Replace a message. One that is gone or too old to be edited raises `MessageRefusedError`.
 
-        A picture cannot be taken out of a message: the text then comes as a new one, and the old one is deleted. Where
-        somebody else has done that already nothing follows.
+        A picture cannot be taken out of a message: the text then comes as a new one, and the old one is deleted. Who
+        has tapped the old one again meanwhile gets their answer in the new one.
         """
         with self._noting(chat_id):
             try:
@@ -92,7 +95,7 @@ class TelegramConversation:
         return (await self._bot.do_api_request("send_Message", place | _content(message)))["message_id"]
 
     async def _edit(self, chat_id: int, message_id: int, message: Message) -> None:
-        place = {"chat_id": chat_id, "message_id": message_id}
+        place = {"chat_id": chat_id, "message_id": self._replaced.get((chat_id, message_id), message_id)}
         if message.picture:
             media = InputMediaPhoto(_file(message), caption=message.html, parse_mode=ParseMode.HTML)
             content = {"media": media, "reply_markup": markup(message.keyboard)}
@@ -112,13 +115,12 @@ class TelegramConversation:
             await self._replace(place, message)
 
     async def _replace(self, place: dict[str, int], message: Message) -> None:
+        chat_id, message_id = place["chat_id"], place["message_id"]
         try:
             await self._bot.do_api_request("delete_Message", place)
         except BadRequest as refusal:
-            if _GONE in refusal.message.lower():
-                return
-            log.warning("picture_not_deleted", chat_id=place["chat_id"], reason=refusal.message)
-        await self._send(place["chat_id"], message)
+            log.warning("picture_not_deleted", chat_id=chat_id, reason=refusal.message)
+        self._replaced[chat_id, message_id] = await self._send(chat_id, message)
 
     async def answer(self, callback_query_id: str, text: str | None = None, *, alert: bool = False) -> None:
         """End the spinner on a button; `text` is plain, up to 200 UTF-16 units."""

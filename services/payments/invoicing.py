@@ -57,14 +57,18 @@ class PaymentRequest(Struct, frozen=True, kw_only=True):
         return picture.getvalue()
 
 
+def token_account(wallet: str, mint: str) -> str:
+    """Return where a token comes to that is sent to a wallet. Raises `ValueError`."""
+    return str(get_associated_token_address(Pubkey.from_string(wallet), Pubkey.from_string(mint)))
+
+
 def receiver_of(wallet: str, usdc_mint: str) -> Receiver:
     """Return where money comes to: the wallet and its accounts for USDC and wrapped SOL. Raises `FatalError`."""
     try:
-        owner = Pubkey.from_string(wallet)
-        accounts = [get_associated_token_address(owner, Pubkey.from_string(mint)) for mint in (usdc_mint, WRAPPED_SOL)]
+        accounts = frozenset(token_account(wallet, mint) for mint in (usdc_mint, WRAPPED_SOL))
     except ValueError as error:
         raise FatalError(f"not an address on Solana: {wallet} or {usdc_mint}") from error
-    return Receiver(wallet=wallet, usdc_mint=usdc_mint, token_accounts=frozenset(map(str, accounts)))
+    return Receiver(wallet=wallet, usdc_mint=usdc_mint, token_accounts=accounts)
 
 
 class Invoicing:

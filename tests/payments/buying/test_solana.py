@@ -37,6 +37,7 @@ async def test_from_the_plan_to_the_receipt(ann: Buyer, shop: Shop, way: str, as
     assert Decimal(copied(invoice, "Copy amount")) == amount_in(url)
     assert url.replace("&", "&amp;") in await page(button(invoice, "Open wallet")["url"])
     shop.wallet.pay(url)
+    shop.chain.advance(2)
     await ann.user.tap("I have paid – check", invoice)
     assert "confirming it" in words(await ann.says(f"invoice {number}"))
     shop.chain.finalize()
