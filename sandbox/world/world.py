@@ -152,7 +152,7 @@ async def _open_payments(world: World, wants: Wants, data_dir: Path, stack: Asyn
     if wants.solana:
         world.solana = await stack.enter_async_context(open_chain(data_dir))
     if wants.nowpayments:
-        world.nowpayments = await stack.enter_async_context(open_processor())
+        world.nowpayments = await stack.enter_async_context(open_processor(data_dir))
 
 
 @asynccontextmanager
