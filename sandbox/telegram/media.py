@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import mimetypes
 import struct
+from dataclasses import replace
 from typing import Any
 
 from sandbox.telegram.cloud import Cloud
@@ -16,6 +17,7 @@ _SIDES_MAX = 10_000
 _RATIO_MAX = 20
 # What a photo behind an address is taken for, as the sandbox does not fetch it.
 _LINKED_SIZE = (1280, 720)
+_PICTURES = {"png": b"\x89PNG", "gif": b"GIF8", "webp": b"RIFF", "jpeg": b"\xff\xd8"}
 _PNG_HEADER_BYTES = 24
 _GIF_HEADER_BYTES = 10
 _JPEG_FRAMES = frozenset({0xC0, 0xC1, 0xC2, 0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF})
@@ -26,7 +28,7 @@ def stored_media(cloud: Cloud, kind: str, value: str, field: str, uploads: dict[
     upload = uploads.get(value.removeprefix("attach://") if value.startswith("attach://") else field)
     if upload is not None:
         _check_upload(kind, upload)
-        return cloud.files.add(kind, upload)
+        return cloud.files.add(kind, _as_picture(upload) if kind == "photo" else upload)
     if not value or value.startswith("attach://"):
         raise _absent(kind)
     if value.lower().startswith(("http://", "https://")):
@@ -65,6 +67,12 @@ def _check_upload(kind: str, upload: Upload) -> None:
         raise bad_request("IMAGE_PROCESS_FAILED")
     if sum(size) > _SIDES_MAX or max(size) > _RATIO_MAX * min(size):
         raise bad_request("PHOTO_INVALID_DIMENSIONS")
+
+
+def _as_picture(upload: Upload) -> Upload:
+    """Name the type that the bytes have: Telegram looks at them alone, whatever the bot calls them."""
+    name = next(name for name, begins in _PICTURES.items() if upload.data.startswith(begins))
+    return replace(upload, content_type=f"image/{name}")
 
 
 def media_content(file: StoredFile) -> dict[str, Any]:

@@ -17,6 +17,8 @@ from sandbox.telegram.page_http import json_answer, read_body, refusal, same_ori
 from sandbox.telegram.people import SandboxUser, callback_buttons
 from sandbox.telegram.stars.page import StarsApi
 from sandbox.telegram.updates import JsonObject
+from sandbox.telegram.wallets.hook import WalletHook
+from sandbox.telegram.wallets.page import WalletsApi
 
 ExtraStats = Callable[[], Mapping[str, float | int | str]]
 
@@ -34,6 +36,7 @@ class Sandbox(Protocol):
 
     cloud: Cloud
     extra_stats: ExtraStats | None
+    wallets: list[WalletHook]
 
     def user(self, name: str, *, user_id: int | None = None, language_code: str = "en") -> SandboxUser: ...
     def users(self) -> list[SandboxUser]: ...
@@ -94,6 +97,7 @@ class PageApi:
         self._sandbox = sandbox
         self._streams: set[EventStream] = set()
         self._stars = StarsApi(sandbox.cloud, self._user)
+        self._wallets = WalletsApi(lambda: sandbox.wallets)
 
     def routes(self) -> list[web.RouteDef]:
         api = "/sandbox/api"
@@ -111,6 +115,7 @@ class PageApi:
             web.get(f"{api}/stats", same_origin(self._stats)),
             web.post(f"{api}/faults", same_origin(self._faults)),
             *self._stars.routes(api),
+            *self._wallets.routes(api),
         ]
 
     def close(self) -> None:

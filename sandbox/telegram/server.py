@@ -20,6 +20,7 @@ from sandbox.telegram.people import SandboxGroup, SandboxUser
 from sandbox.telegram.stars.payments import Stars
 from sandbox.telegram.stats import ServerStats
 from sandbox.telegram.updates import JsonObject
+from sandbox.telegram.wallets.hook import WalletHook
 
 DEFAULT_TOKEN = "7000000001:SANDBOX-TOKEN-that-opens-nothing-real"  # noqa: S105 -- known only to this sandbox
 QUERY_EXPIRY_S = 15.0
@@ -55,6 +56,8 @@ class TelegramSandbox:
         """0 until it listens means: a free one."""
         self.token = token
         self.extra_stats: ExtraStats | None = None
+        self.wallets: list[WalletHook] = []
+        """What people can pay with beside Stars."""
         self.cloud = Cloud(
             token=token,
             username=username,

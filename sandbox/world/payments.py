@@ -19,6 +19,8 @@ STAGE_S = 2.0
 """How long each step of a payment at the processor takes."""
 MERCHANT = "sandbox-merchant.json"
 """Where in the data directory the shop's wallet is: invoices outlive the chain that they are paid on."""
+PROCESSOR = "sandbox-nowpayments.json"
+"""Where there the processor's payments are: an address that it has given out stays one."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,9 +38,9 @@ class PaidChain:
 
 
 @asynccontextmanager
-async def open_chain(data_dir: Path) -> AsyncGenerator[PaidChain]:
+async def open_chain(data_dir: Path, *, slot_s: float = SLOT_S) -> AsyncGenerator[PaidChain]:
     async with AsyncExitStack() as stack:
-        chain = await stack.enter_async_context(SolanaSandbox(slot_s=SLOT_S))
+        chain = await stack.enter_async_context(SolanaSandbox(slot_s=slot_s))
         merchant = chain.wallet(sol=1, keypair=_merchant(data_dir / MERCHANT))
         chain.open_token_account(merchant.address)
         yield PaidChain(
@@ -49,8 +51,8 @@ async def open_chain(data_dir: Path) -> AsyncGenerator[PaidChain]:
         )
 
 
-def open_processor() -> NowPaymentsSandbox:
-    return NowPaymentsSandbox(stage_s=STAGE_S)
+def open_processor(data_dir: Path) -> NowPaymentsSandbox:
+    return NowPaymentsSandbox(stage_s=STAGE_S, kept_at=data_dir / PROCESSOR)
 
 
 def _merchant(path: Path) -> Keypair:

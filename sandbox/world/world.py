@@ -7,6 +7,7 @@ addresses as it would be with real ones.
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections import Counter, deque
 from collections.abc import AsyncGenerator, Callable, Sequence
@@ -28,11 +29,12 @@ from sandbox.telegram.persona import run_demo
 from sandbox.telegram.server import TelegramSandbox
 from sandbox.telegram.updates import JsonObject
 from sandbox.world.payments import PaidChain, open_chain, open_processor
+from sandbox.world.wallets import wallets_of
 
 KEPT_LATENCIES = 5_000
+_AMOUNT = re.compile(r"\d+(\.\d+)?", re.ASCII)
 POSTGRES = "postgres"
 """Where in the data directory it has its own."""
-_OF_INVOICES = frozenset({"Copy amount", "Copy address", "Copy memo"})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -90,10 +92,13 @@ class World:
 
 
 def copied_addresses(message: JsonObject) -> list[str]:
-    """The token addresses that a message offers for copying: one per alert in it. Invoices offer what is to be sent."""
+    """The token addresses that a message offers for copying: one per alert in it, and no other kind has any.
+
+    Where an amount is offered as well, money is to be sent to the address: it is no token's.
+    """
     rows = message.get("reply_markup", {}).get("inline_keyboard", [])
-    copied = [button for row in rows for button in row if "copy_text" in button]
-    return [button["copy_text"]["text"] for button in copied if button["text"] not in _OF_INVOICES]
+    copied = [button["copy_text"]["text"] for row in rows for button in row if "copy_text" in button]
+    return [] if any(_AMOUNT.fullmatch(text) for text in copied) else copied
 
 
 @asynccontextmanager
@@ -136,6 +141,7 @@ async def open_world(
             except OSError as error:
                 raise FatalError(f"Cannot listen on 127.0.0.1:{port}: is SANDBOX_PORT taken?") from error
             world.telegram.extra_stats = world.panel
+            world.telegram.wallets += wallets_of(world.solana, world.nowpayments)
             world.telegram.on_message(world.saw_message)
             if demo:
                 await _start_demo(world.telegram, stack)
@@ -146,7 +152,7 @@ async def _open_payments(world: World, wants: Wants, data_dir: Path, stack: Asyn
     if wants.solana:
         world.solana = await stack.enter_async_context(open_chain(data_dir))
     if wants.nowpayments:
-        world.nowpayments = await stack.enter_async_context(open_processor())
+        world.nowpayments = await stack.enter_async_context(open_processor(data_dir))
 
 
 @asynccontextmanager

@@ -43,6 +43,12 @@ class PayPage:
             web.post("/page/act", self._act),
         ]
 
+    def act(self, payment: Payment, act: str) -> None:
+        """Do with a payment what one of the page's buttons says."""
+        if act not in self._acts:
+            raise bad_request("there is no such act")
+        self._acts[act](payment)
+
     async def _page(self, _request: web.Request) -> web.Response:
         return web.Response(text=_PAGE.read_text(encoding="utf-8"), content_type="text/html")
 
@@ -66,10 +72,8 @@ class PayPage:
         return answer(self._desk.create_payment(invoice.order, coin, invoice).created())
 
     async def _act(self, request: web.Request) -> web.Response:
-        payment, act = self._payment(request), request.query.get("act", "")
-        if act not in self._acts:
-            raise bad_request("there is no such act")
-        self._acts[act](payment)
+        payment = self._payment(request)
+        self.act(payment, request.query.get("act", ""))
         return answer(payment.found())
 
     def _payment(self, request: web.Request) -> Payment:

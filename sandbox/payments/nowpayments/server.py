@@ -8,9 +8,11 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from decimal import Decimal
+from pathlib import Path
 from secrets import token_urlsafe
 from types import TracebackType
 from typing import Self
+from urllib.parse import urlsplit
 
 from aiohttp import web
 
@@ -19,6 +21,7 @@ from sandbox.payments.nowpayments.desk import Desk
 from sandbox.payments.nowpayments.errors import ApiError
 from sandbox.payments.nowpayments.faults import DONE_ALL_THE_SAME, Fault, NowPaymentsFaults
 from sandbox.payments.nowpayments.ipn import IpnSender
+from sandbox.payments.nowpayments.keeping import Kept, load, save
 from sandbox.payments.nowpayments.page import PayPage
 from sandbox.payments.nowpayments.records import Payment
 from sandbox.payments.nowpayments.tokens import Tokens
@@ -34,6 +37,7 @@ class NowPaymentsSandbox:
 
     Without `stage_s` payments stand still until the test lets money arrive (`desk.deposit`) and be confirmed
     (`desk.advance`, `desk.finish`). IPNs are sent only where the account has a secret and the order an address.
+    With `kept_at` it remembers its payments over a restart, and takes the same port if that is free.
     """
 
     def __init__(
@@ -50,31 +54,34 @@ class NowPaymentsSandbox:
         clock: Callable[[], float] = time.time,
         seed: int | None = None,
         port: int = 0,
+        kept_at: Path | None = None,
     ) -> None:
         self.api_key = api_key or token_urlsafe(16)
         self.credentials = {"ipn_secret": ipn_secret or "", "email": email, "password": password}
         """What the merchant of the account holds beside the key."""
         self.faults = NowPaymentsFaults()
         self.ipns = IpnSender(ipn_secret, self.faults, retries=ipn_retries, retry_s=ipn_retry_s)
-        self.desk = Desk(clock=clock, outcome_currency=outcome_currency, changed=self.ipns.tell, seed=seed)
+        self.desk = Desk(clock=clock, outcome_currency=outcome_currency, changed=self._changed, seed=seed)
         self.requests: Counter[str] = Counter()
         """By method and path."""
         self.url = ""
         self.page_url = ""
         tokens = Tokens(clock)
+        self.pages = PayPage(self.desk)
         self._api = Api(self.desk, self.faults, tokens, api_key=self.api_key, login=(email, password))
         self._stage_s = stage_s
         self._port = port
+        self._kept_at = kept_at
         self._resources = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
         app = web.Application(middlewares=[self._gateway])
-        app.add_routes([*self._api.routes(), *PayPage(self.desk).routes()])
+        app.add_routes([*self._api.routes(), *self.pages.routes()])
         async with AsyncExitStack() as stack:
             runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
             await runner.setup()
             stack.push_async_callback(runner.cleanup)
-            await web.TCPSite(runner, _HOST, self._port).start()
+            await self._listen(runner, self._remember())
             self.page_url = self._api.page_url = f"http://{_HOST}:{runner.addresses[0][1]}"
             self.url = f"{self.page_url}/v1"
             await self.ipns.open()
@@ -107,6 +114,33 @@ class NowPaymentsSandbox:
             self.desk.finish(payment)
         return payment
 
+    def _remember(self) -> int:
+        """Take up what was kept; return the port that it was kept under."""
+        if self._kept_at is None:
+            return 0
+        kept = load(self._kept_at)
+        self.desk.payments |= {payment.id: payment for payment in kept.payments}
+        self.desk.invoices |= {invoice.id: invoice for invoice in kept.invoices}
+        return kept.port
+
+    async def _listen(self, runner: web.AppRunner, earlier_port: int) -> None:
+        try:
+            await web.TCPSite(runner, _HOST, self._port or earlier_port).start()
+        except OSError:
+            if self._port:
+                raise
+            await web.TCPSite(runner, _HOST, 0).start()
+
+    def _changed(self, payment: Payment) -> None:
+        self.ipns.tell(payment)
+        self._keep()
+
+    def _keep(self) -> None:
+        if self._kept_at is not None and self.page_url:
+            desk, port = self.desk, urlsplit(self.page_url).port or 0
+            kept = Kept(port=port, payments=list(desk.payments.values()), invoices=list(desk.invoices.values()))
+            save(self._kept_at, kept)
+
     @web.middleware
     async def _gateway(
         self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -119,6 +153,8 @@ class NowPaymentsSandbox:
         if fault is not None and fault not in DONE_ALL_THE_SAME:
             return self._failed(request, fault)
         answered = await self._answered(request, handler)
+        if request.path == "/v1/invoice":
+            self._keep()
         if fault is Fault.DROP_AFTER:
             return _dropped(request)
         if fault is Fault.HALF_BODY and isinstance(answered, web.Response):

@@ -9,6 +9,7 @@ import { People } from "./people.js";
 import { ChatSession } from "./session.js";
 import { StarsPart } from "./stars/stars.js";
 import { Stats } from "./stats.js";
+import { WalletsPart } from "./wallets/wallets.js";
 
 const TYPING_MS = 5000;
 const CONNECTION_TEXTS = { idle: "", connecting: "Connecting…", live: "", reconnecting: "Reconnecting…" };
@@ -42,12 +43,23 @@ const stars = new StarsPart(by("stars"), {
   changed: () => conversation.redraw((message) => message.invoice || message.successful_payment || message.refunded_payment),
 });
 
+const wallets = new WalletsPart(
+  {
+    button: by("wallet"),
+    strip: by("wallet-strip"),
+    stripText: by("wallet-strip-text"),
+    stripPay: by("wallet-strip-pay"),
+    stripClose: by("wallet-strip-close"),
+  },
+  { notices },
+);
+
 const conversation = new Conversation(
   { scroller: by("scroller"), list: by("messages"), earlier: by("earlier"), pill: by("pill"), pillText: by("pill-text") },
   {
     ...stars.actions,
     tap,
-    copy: (text) => notices.copy(text),
+    copy,
     command: (text) => composer.submit(text),
     unsupported: () => notices.toast("This button works only in Telegram itself."),
   },
@@ -82,6 +94,11 @@ async function tap(message, data) {
     if (error instanceof api.ApiError && error.status === 504) notices.toast("The bot did not answer the tap.");
     else notices.problem(error);
   }
+}
+
+async function copy(text, message) {
+  await notices.copy(text);
+  await wallets.copied(text, message);
 }
 
 async function setBlocked(blocked) {
@@ -129,6 +146,7 @@ function openChat(userId) {
   people.select(userId);
   composer.reset(userId);
   stars.reset(userId);
+  wallets.reset();
   session = new ChatSession(userId, sink);
   showPerson();
   composer.focus();
@@ -142,6 +160,7 @@ function closeChat() {
   conversation.load([]);
   composer.reset(null);
   stars.reset(null);
+  wallets.reset();
   composer.menu.setCommands([]);
   people.select(null);
   sink.state("idle");
@@ -208,6 +227,6 @@ roomy.addEventListener("change", () => showStats(roomy.matches));
 addEventListener("hashchange", route);
 
 showStats(roomy.matches);
-await people.start();
+await Promise.all([people.start(), wallets.start()]);
 route();
 stats.start();

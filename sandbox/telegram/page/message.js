@@ -8,7 +8,7 @@ import { invoiceCard, invoiceRows, payKey, starLine } from "./stars/invoice.js";
 import { leadsToInvoice } from "./stars/words.js";
 
 /**
- * `actions`: `tap(message, data)` resolves when the bot answered, `copy(text)`, `command(text)`,
+ * `actions`: `tap(message, data)` resolves when the bot answered, `copy(text, message)`, `command(text)`,
  * `jump(messageId)`, `unsupported()`; those about Stars are in `stars/stars.js`.
  */
 export function messageNode(message, actions) {
@@ -64,8 +64,9 @@ function bubble(message, actions) {
 function textOf(message, actions) {
   const text = message.text ?? message.caption;
   if (!text) return null;
+  const copy = (content) => actions.copy(content, message);
   const entities = message.text ? message.entities : message.caption_entities;
-  return el("div", { class: "text", "data-testid": "message-text" }, richText(text, entities, actions));
+  return el("div", { class: "text", "data-testid": "message-text" }, richText(text, entities, { ...actions, copy }));
 }
 
 function serviceText(message) {
@@ -109,7 +110,7 @@ function key(message, button, actions) {
   if (typeof button.callback_data === "string") return callbackKey(message, button, { shared, label, actions });
   if (button.url !== undefined) return urlKey(button, { shared, label, actions });
   if (typeof button.copy_text?.text === "string") {
-    const copy = () => actions.copy(button.copy_text.text);
+    const copy = () => actions.copy(button.copy_text.text, message);
     return el("button", { ...shared, type: "button", "data-kind": "copy", onclick: copy }, label, icon("copy"));
   }
   return el("button", { ...shared, type: "button", "data-kind": "other", onclick: actions.unsupported }, label);

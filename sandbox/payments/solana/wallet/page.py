@@ -6,10 +6,9 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from decimal import Decimal
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 from urllib.parse import quote
 
 from aiohttp import web
@@ -33,7 +32,16 @@ _NAMES = {programs.USDC: "USDC", programs.WRAPPED_SOL: "wSOL"}
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Sent:
     what: str
+    """The act."""
+    asked: str
+    """What the request asked for: amount and token."""
     signature: Signature
+
+
+class Standing(NamedTuple):
+    level: Commitment | None
+    """None: the cluster knows nothing of it any more."""
+    is_failed: bool
 
 
 class WalletPage:
@@ -44,7 +52,8 @@ class WalletPage:
         self.wallet = wallet
         self._cluster = cluster
         self._port = port
-        self._sent: deque[Sent] = deque(maxlen=_SHOWN)
+        self.sent: deque[Sent] = deque(maxlen=_SHOWN)
+        """The newest first."""
         self._false_mint = faucet.create_mint(programs.USDC_DECIMALS)
         self._faucet = faucet
         self._acts: dict[str, Callable[[str, PayRequest], Signature]] = {
@@ -81,6 +90,34 @@ class WalletPage:
         """Give the address at which a person can pay this request."""
         return f"{self.url}/?request={quote(request, safe='')}"
 
+    @property
+    def sol(self) -> str:
+        return _plain(self.wallet.lamports, programs.SOL_DECIMALS)
+
+    @property
+    def usdc(self) -> str:
+        return _plain(self.wallet.balance(), programs.USDC_DECIMALS)
+
+    def act(self, act: str, url: str) -> Signature:
+        """Do with a request what one of the page's buttons says; `UnpayableUrlError` where a wallet refuses."""
+        if act not in self._acts:
+            raise UnpayableUrlError("there is no such act")
+        request = pay_url.read(url)
+        try:
+            signature = self._acts[act](url, request)
+        except RefusedTransactionError as error:
+            raise UnpayableUrlError(f"the cluster refused it: {error.err}") from error
+        self.sent.appendleft(Sent(what=act, asked=f"{amount_of(request)} {token_of(request)}", signature=signature))
+        return signature
+
+    def standing(self, sent: Sent) -> Standing:
+        entry = self._cluster.ledger.find(sent.signature, self._cluster.slot)
+        if entry is None:
+            return Standing(None, is_failed=False)
+        levels = (Commitment.FINALIZED, Commitment.CONFIRMED, Commitment.PROCESSED)
+        level = next(level for level in levels if entry.slot <= self._cluster.slot_at(level))
+        return Standing(level, is_failed=entry.outcome.err is not None)
+
     async def _page(self, _request: web.Request) -> web.Response:
         return web.Response(text=_PAGE.read_text(encoding="utf-8"), content_type="text/html")
 
@@ -89,33 +126,24 @@ class WalletPage:
         return web.json_response(
             {
                 "recipient": str(asked.recipient),
-                "amount": None if asked.amount is None else f"{asked.amount:f}",
-                "token": "SOL" if asked.mint is None else _NAMES.get(asked.mint, str(asked.mint)),
+                "amount": amount_of(asked) or None,
+                "token": token_of(asked),
                 "label": asked.label,
                 "message": asked.message,
                 "memo": asked.memo,
-                "sol": f"{Decimal(self.wallet.lamports).scaleb(-programs.SOL_DECIMALS):f}",
-                "usdc": f"{Decimal(self.wallet.balance()).scaleb(-programs.USDC_DECIMALS):f}",
-                "sent": [self._shown(each) for each in self._sent],
+                "sol": self.sol,
+                "usdc": self.usdc,
+                "sent": [self._shown(each) for each in self.sent],
             }
         )
 
     async def _act(self, request: web.Request) -> web.Response:
-        url, act = request.query.get("request", ""), request.query.get("act", "")
-        if act not in self._acts:
-            raise UnpayableUrlError("there is no such act")
-        signature = self._acts[act](url, pay_url.read(url))
-        self._sent.appendleft(Sent(what=act, signature=signature))
+        signature = self.act(request.query.get("act", ""), request.query.get("request", ""))
         return web.json_response({"signature": str(signature)})
 
     def _shown(self, sent: Sent) -> dict[str, Any]:
-        entry = self._cluster.ledger.find(sent.signature, self._cluster.slot)
-        status = "gone"
-        if entry is not None:
-            levels = (Commitment.FINALIZED, Commitment.CONFIRMED, Commitment.PROCESSED)
-            status = next(level for level in levels if entry.slot <= self._cluster.slot_at(level))
-        failed = entry is not None and entry.outcome.err is not None
-        return {"what": sent.what, "signature": str(sent.signature), "status": status, "failed": failed}
+        level, is_failed = self.standing(sent)
+        return {"what": sent.what, "signature": str(sent.signature), "status": level or "gone", "failed": is_failed}
 
     def _units(self, request: PayRequest) -> int:
         return request.base_units(programs.SOL_DECIMALS if request.mint is None else programs.USDC_DECIMALS)
@@ -139,6 +167,20 @@ class WalletPage:
         return self.wallet.send_tokens(request.recipient, units, mint=mint, references=request.references)
 
 
+def amount_of(request: PayRequest) -> str:
+    """Return it as people read it; empty where the request leaves it open."""
+    return "" if request.amount is None else f"{request.amount:f}"
+
+
+def token_of(request: PayRequest) -> str:
+    return "SOL" if request.mint is None else _NAMES.get(request.mint, str(request.mint))
+
+
+def _plain(units: int, decimals: int) -> str:
+    whole, rest = divmod(units, 10**decimals)
+    return f"{whole}.{rest:0{decimals}}".rstrip("0").rstrip(".")
+
+
 @web.middleware
 async def _refusing(request: web.Request, handler: Callable[[web.Request], Any]) -> web.StreamResponse:
     """Say on the page what a wallet says instead of paying."""
@@ -146,5 +188,3 @@ async def _refusing(request: web.Request, handler: Callable[[web.Request], Any])
         return await handler(request)
     except UnpayableUrlError as error:
         return web.json_response({"message": str(error)}, status=400)
-    except RefusedTransactionError as error:
-        return web.json_response({"message": f"the cluster refused it: {error.err}"}, status=400)

@@ -11,6 +11,7 @@ from solders.pubkey import Pubkey
 
 _AMOUNT = re.compile(r"\d+(\.\d+)?", re.ASCII)
 _SCHEME = "solana:"
+_MORE_THAN_THERE_IS = 2**62
 _ONCE = frozenset({"amount", "spl-token", "label", "message", "memo"})
 
 
@@ -38,6 +39,8 @@ class PayRequest:
         scaled = chosen.scaleb(decimals)
         if scaled != scaled.to_integral_value():
             raise UnpayableUrlError(f"{chosen} has more than {decimals} decimals")
+        if scaled >= _MORE_THAN_THERE_IS:
+            raise UnpayableUrlError(f"{chosen} is more than there is")
         return int(scaled)
 
 
