@@ -13,11 +13,11 @@ from domain.payments.invoices import Invoice
 from domain.payments.plans import Offer, load_plans
 
 Way = Literal["sol", "usdc", "nowpayments", "stars"]
-How = Literal["once", "parts", "by amount", "failed", "foreign", "dust", "forged"]
-"""`parts`: half of it, then the rest. `by amount`: as an exchange pays, without the reference. The others pay nothing:
-with a transaction that fails, a coin of their own making, dust to the reference, a forged notification."""
+How = Literal["once", "parts", "by amount", "forked", "failed", "foreign", "dust", "forged", "withdrawn"]
+"""`parts`: half of it, then the rest. `by amount`: as an exchange pays, without the reference. `forked`: confirmed,
+gone, and sent again. The others pay nothing: with a transaction that fails, a coin of their own making, dust to the
+reference, a forged notification, or one that is confirmed and gone for good."""
 
-HONEST: Final[tuple[How, ...]] = ("once", "parts", "by amount")
 FIRST_PAYER_ID: Final = 5_000_000
 PLANS: Final = load_plans((Path(__file__).parents[3] / "config" / "plans.toml").read_text(encoding="utf-8"))
 
@@ -33,6 +33,10 @@ ON_CHAIN: Final[Mix] = tuple((way, how) for way, how in EVERYBODY if way in ("so
 AT_THE_PROCESSOR: Final[Mix] = (
     *(("nowpayments", "once"), ("nowpayments", "once"), ("nowpayments", "parts"), ("nowpayments", "forged")),
 )
+FORKED: Final[Mix] = (
+    *(("sol", "once"), ("sol", "forked"), ("usdc", "withdrawn"), ("usdc", "once"), ("usdc", "forked")),
+    *(("sol", "withdrawn"),),
+)
 IN_STARS: Final[Mix] = (("stars", "once"),)
 
 
@@ -47,10 +51,6 @@ class Payer:
     """Keys of what they have sent that has to be recorded."""
     invoices: set[str] = field(default_factory=set[str])
     """Those that they have paid in full."""
-
-    @property
-    def is_honest(self) -> bool:
-        return self.how in HONEST
 
     @property
     def offer(self) -> Offer:

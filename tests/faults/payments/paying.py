@@ -8,12 +8,14 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
 from solders.pubkey import Pubkey
+from solders.signature import Signature
 
 from domain.payments.invoices import Invoice
 from handlers.payments.buttons import BuyWithStars, ShowOffers
 from sandbox.payments.nowpayments.ipn import Forgery
 from sandbox.payments.nowpayments.records import Status
 from sandbox.payments.solana import programs
+from sandbox.payments.solana.cluster import CONFIRMED_AFTER, FINALIZED_AFTER
 from sandbox.payments.solana.wallet.wallet import Wallet
 from tests.faults.payments.crowd import Payer
 from web.payments import NOWPAYMENTS_PATH
@@ -33,7 +35,8 @@ class Paying:
         self._shop = shop
         self.forgeries: list[int | None] = []
         """What the bot answered to each."""
-        self._sent: list[_Sent] = []
+        self.forked = 0
+        """Transactions that were confirmed and disappeared."""
 
     async def all(self, *, over_s: float) -> None:
         """Let everybody pay, evenly over a time; returns when the last one has."""
@@ -68,18 +71,32 @@ class Paying:
                 self._send(payer, wallet, units // 2, reference)
                 await asyncio.sleep(1.0)
                 self._send(payer, wallet, units - units // 2, reference)
+            case "forked":
+                await self._fork(payer, self._send(payer, wallet, units, reference))
+                self._send(payer, wallet, units, reference)
+            case "withdrawn":
+                await self._fork(payer, self._send(payer, wallet, units, reference))
+                return
             case _:
                 self._cheat(payer, wallet, units, reference)
                 return
         payer.invoices.add(invoice.id)
 
-    def _send(self, payer: Payer, wallet: Wallet, units: int, references: list[Pubkey]) -> None:
+    async def _fork(self, payer: Payer, signature: Signature) -> None:
+        """Let a transaction disappear after most of the network has confirmed it."""
+        await asyncio.sleep(self._shop.size.slot_s * (CONFIRMED_AFTER + FINALIZED_AFTER) / 2)
+        self._shop.solana.cluster.fork_away(signature)
+        self.forked += 1
+        payer.arrivals.clear()
+
+    def _send(self, payer: Payer, wallet: Wallet, units: int, references: list[Pubkey]) -> Signature:
         to = self._shop.merchant
         if payer.way == "sol":
             signature, mint = wallet.send_sol(to, units, references=references), "SOL"
         else:
             signature, mint = wallet.send_tokens(to, units, references=references), str(programs.USDC)
         payer.arrivals.add(f"solana:{signature}:{mint}")
+        return signature
 
     def _cheat(self, payer: Payer, wallet: Wallet, units: int, references: list[Pubkey]) -> None:
         to = self._shop.merchant
