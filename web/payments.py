@@ -16,6 +16,7 @@ from fastapi import APIRouter, Request, Response
 from domain.payments.ipn import MAX_BODY_BYTES, is_signed
 from managers.payments.nowpayments import Told, told
 from runtime.errors import TransientError
+from runtime.fault_points import fault_point
 from web.body import read_body
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
@@ -53,6 +54,7 @@ class NowPaymentsNotifications:
             self.refused += 1
             self._log_refusal()
             return Response(status_code=HTTPStatus.UNAUTHORIZED)
+        fault_point("notification received")
         try:
             await self._notified(said)
         except TransientError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncGenerator, Iterable
 from contextlib import asynccontextmanager
 
@@ -14,6 +15,7 @@ from sandbox.telegram.updates import JsonObject
 from sandbox.world.world import copied_addresses
 
 TOKEN = DEFAULT_TOKEN
+_RECEIPT = re.compile(r"Paid: .* Invoice (\w+)\.", re.DOTALL)
 
 
 class Arrival(Struct, frozen=True, array_like=True):
@@ -43,6 +45,7 @@ class TelegramPart:
         self._arrivals: list[Arrival] = []
         self._told: set[tuple[int, str]] = set()
         self._twice = 0
+        self._receipts: dict[str, list[int]] = {}
         telegram.on_message(self._note)
 
     def add_people(self, user_ids: Iterable[int]) -> None:
@@ -54,6 +57,10 @@ class TelegramPart:
     def received(self) -> Received:
         return Received(self._arrivals, self._twice, self._telegram.stats.refusals_429)
 
+    def receipts(self) -> dict[str, list[int]]:
+        """When each receipt arrived, by id of the invoice; microseconds since the epoch."""
+        return self._receipts
+
     def count(self) -> int:
         """Messages let in so far."""
         return self._telegram.stats.messages
@@ -64,6 +71,8 @@ class TelegramPart:
         told = {(chat_id, address) for address in addresses}
         self._twice += len(told & self._told)
         self._told |= told
+        if found := _RECEIPT.search(message.get("text", "")):
+            self._receipts.setdefault(found[1], []).append(at_us)
         self._arrivals.append(Arrival(at_us, chat_id, message["message_id"], len(addresses)))
 
 

@@ -351,6 +351,7 @@ class Ledger:
         document = msgspec.json.encode(cursor)
         entries = [entry("payment_cursor", document)]
         await self._journal.append_with([("HSET", keys.PAYMENT_CURSORS.of(), cursor.source, document)], entries)
+        fault_point("cursor moved")
 
 
 def amount_key(asset: str, amount: Decimal) -> str:

@@ -23,6 +23,7 @@ from managers.payments.nowpayments import NowPaymentsManager, Payment, Told
 from managers.redis.client import RedisManager
 from managers.storage.postgres import PostgresManager, Row
 from runtime.errors import TransientError
+from runtime.fault_points import fault_point
 from services.payments import keys
 from services.payments.ledger import Ledger, Outcome
 from services.payments.nowpayments_arrivals import (
@@ -99,6 +100,7 @@ class NowPaymentsService:
         payment = await self._manager.payment(payment_id)
         if payment is None:
             return None
+        fault_point("payment looked at")
         await self.take(payment)
         await self._take_further(payment)
         return payment
@@ -158,6 +160,7 @@ class NowPaymentsService:
         payment = await self.look(told.id)
         if payment is None or not _knows(payment, told):
             raise NotThereYetError(f"NOWPayments does not show yet what it told of payment {told.id}")
+        fault_point("notification taken")
         await self._redis.set(name, b"1", ex_s=keys.NOWPAYMENTS_TOLD.expires_s)
 
     async def take(self, payment: Payment) -> Outcome | None:

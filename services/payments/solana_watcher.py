@@ -182,12 +182,14 @@ class SolanaWatcher:
 
     async def _list(self, account: str, cursor: SourceCursor | None) -> Listing:
         """A list that ends proves nothing by itself: a node may have lost what it should go on from, or its past."""
-        since = None if cursor else await self._first_needed()
+        since: datetime | None = None
         found: dict[str, SeenSignature] = {}
         before: SeenSignature | None = None
         limit = self._page
         while True:
             page = await self._rpc.signatures(account, before=before.signature if before else None, limit=limit)
+            if page and cursor is None and since is None:
+                since = await self._first_needed()
             fresh = [one for one in page if one.signature not in found]
             found.update((one.signature, one) for one in fresh)
             if any(_is_passed(one, cursor, since) for one in page):

@@ -34,6 +34,7 @@ from domain.stored.payments import ArrivalRecord
 from managers.storage.postgres import PostgresManager
 from managers.telegram.payments import InvoiceText, TelegramPayments
 from runtime.errors import DeliveryError, TransientError, UserFacingError
+from runtime.fault_points import fault_point
 from services.payments.invoicing import ID_LENGTH, LETTERS
 from services.payments.keys import KEPT_S
 from services.payments.ledger import Ledger
@@ -143,12 +144,14 @@ class StarsService:
             await self._telegram.answer_pre_checkout_query(query.query_id, refusal)
         except DeliveryError as error:
             log.warning("checkout_not_answered", user_id=query.user_id, reason=str(error))
+        fault_point("checkout answered")
 
     async def arrived(self, payment: StarPayment) -> bool:
         """Write down what Telegram says; returns whether it is news that fits no invoice of who paid.
 
         May be repeated. Raises a `TransientError` when it is not written down: ask again.
         """
+        fault_point("stars told")
         known = await self._ledger.record_of(payment.key)
         arrival = payment.as_arrival()
         if known:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
@@ -63,6 +63,13 @@ def shown_in(subscriber: Subscriber, standing: PlanStanding, plans: Plans, now: 
     if is_over and not plans.free:
         return shown
     return replace(shown, filter_sets=fitted(shown.filter_sets, plans.of(plan).filter_sets))
+
+
+def _has_shown(subscriber: Subscriber, given: Sequence[Entitlement]) -> bool:
+    """Whether a document says what some of this made of it, the earliest first."""
+    earliest_first = sorted(given, key=lambda one: one.at)
+    made = (standing_of(earliest_first[:count]) for count in range(1, len(given) + 1))
+    return any((one.plan, one.until) == (subscriber.plan, subscriber.paid_until) for one in made)
 
 
 class EntitlingService:
@@ -124,6 +131,8 @@ class EntitlingService:
         until = subscriber.paid_until
         if until is None or any(one.key == TRIAL for one in given) or subscriber.plan == FREE:
             return given
+        if _has_shown(subscriber, given):
+            return given  # all that it says was given here
         days = max(1, math.ceil((until - subscriber.created_at) / _DAY))
         trial = Entitlement(key=TRIAL, plan=subscriber.plan, days=days, at=until - days * _DAY)
         await self._ledger.give(subscriber.user_id, trial)

@@ -7,14 +7,15 @@ import contextlib
 import shutil
 import tempfile
 import zlib
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from pathlib import Path
 
 import msgspec
 import pytest
 
 from tests.faults.ledger import Counts, judge
-from tests.faults.reliability import FAULTS, Row, faults_section, write_section
+from tests.faults.payments import table
+from tests.faults.reliability import FAULTS, PAYMENTS, SHORT_FORM, Row, faults_section, made_by, write_section
 from tests.faults.servers import BreakablePostgres, BreakableRedis
 from tests.faults.stage import FULL, SHORT, Size, Stage
 
@@ -51,14 +52,25 @@ def is_full(config: pytest.Config) -> bool:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     reports = [r for reports in terminalreporter.stats.values() for r in reports if isinstance(r, pytest.TestReport)]
-    encoded = {value for report in reports for name, value in report.user_properties if name == PROPERTY}
-    rows = [msgspec.json.decode(str(value), type=Row) for value in encoded]
-    for row in sorted(rows, key=lambda row: row.what):
+    rows = [msgspec.json.decode(value, type=Row) for value in _said(reports, PROPERTY)]
+    paid = [msgspec.json.decode(value, type=table.PaymentRow) for value in _said(reports, table.PROPERTY)]
+    for row in sorted([*rows, *paid], key=lambda row: row.what):
         terminalreporter.write_line(row.line)
     path: Path | None = config.getoption("--reliability-table", default=None)
-    if path is not None:
-        failed = sorted({r.nodeid for r in reports if r.failed})
-        write_section(path, FAULTS, faults_section(rows, failed, is_full=is_full(config)))
+    if path is None:
+        return
+    failed, full = sorted({r.nodeid for r in reports if r.failed}), is_full(config)
+    of_payments = [name for name in failed if "faults/payments/" in name]
+    others = [name for name in failed if name not in of_payments]
+    if rows or others:
+        write_section(path, FAULTS, faults_section(rows, others, is_full=full))
+    if paid or of_payments:
+        said = table.payments_section(paid, of_payments, made_by("`make faults`" if full else SHORT_FORM))
+        write_section(path, PAYMENTS, said)
+
+
+def _said(reports: Sequence[pytest.TestReport], name: str) -> set[str]:
+    return {str(value) for report in reports for key, value in report.user_properties if key == name}
 
 
 @pytest.fixture(scope="session")

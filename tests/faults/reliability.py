@@ -17,6 +17,8 @@ FAULTS: Final = "Faults"
 SOAK: Final = "Soak"
 WATCHDOG: Final = "Watchdog"
 DISK: Final = "Disk"
+PAYMENTS: Final = "Payments"
+SHORT_FORM: Final = "The short form that `make test` plays"
 _TITLE: Final = """# Reliability
 
 Made by `make faults` and `make soak`, each its own section: change the tests, not this page. The bot runs as a real
@@ -67,8 +69,8 @@ def faults_section(rows: Sequence[Row], failed: Sequence[str], *, is_full: bool)
     again, allowed = sum(row.counts.marked for row in rows), sum(row.repeats for row in rows)
     total += f"{again:,} messages came again, of {allowed:,} that may have, each marked as a possible repeat."
     bad = "".join(f"\n- failed: `{name}`" for name in failed)
-    made_by = _made_by("`make faults`" if is_full else "The short form that `make test` plays")
-    return "\n\n".join([made_by, table, total + ("\n" + bad if bad else "")])
+    made = made_by("`make faults`" if is_full else SHORT_FORM)
+    return "\n\n".join([made, table, total + ("\n" + bad if bad else "")])
 
 
 def write_section(path: Path, name: str, body: str) -> None:
@@ -76,13 +78,13 @@ def write_section(path: Path, name: str, body: str) -> None:
     page = path.read_text(encoding="utf-8") if path.exists() else _TITLE
     sections = dict(re.findall(r"^## (\w+)\n\n(.*?)(?=^## |\Z)", page, re.MULTILINE | re.DOTALL))
     sections[name] = body + "\n"
-    order = [section for section in (FAULTS, SOAK, WATCHDOG, DISK) if section in sections]
+    order = [section for section in (FAULTS, PAYMENTS, SOAK, WATCHDOG, DISK) if section in sections]
     text = "\n".join([_TITLE, *(f"## {section}\n\n{sections[section].strip()}\n" for section in order)])
     path.write_text(text, encoding="utf-8")
 
 
 def soak_section(table: str) -> str:
-    return "\n\n".join([_made_by("`make soak`"), f"```\n{table}\n```"])
+    return "\n\n".join([made_by("`make soak`"), f"```\n{table}\n```"])
 
 
 def disk_section(rounds: Sequence[Row], failed: Sequence[str]) -> str:
@@ -98,8 +100,8 @@ def disk_section(rounds: Sequence[Row], failed: Sequence[str]) -> str:
         cells.append((what, str(len(rows)), *(f"{figure:,}" for figure in (*sums, most, bound))))
     table = "\n".join(f"| {' | '.join(line)} |" for line in cells)
     bad = "".join(f"\n- failed: {name}" for name in failed)
-    return "\n\n".join([_made_by("`python -m tests.faults.soak_disk`"), table + ("\n" + bad if bad else "")])
+    return "\n\n".join([made_by("`python -m tests.faults.soak_disk`"), table + ("\n" + bad if bad else "")])
 
 
-def _made_by(command: str) -> str:
+def made_by(command: str) -> str:
     return f"{command}, {machine()}, {datetime.now(UTC):%Y-%m-%d}."

@@ -17,6 +17,7 @@ from managers.redis.client import RedisManager
 from managers.telegram.client import TelegramManager
 from sandbox.telegram.people import SandboxUser
 from sandbox.telegram.server import TelegramSandbox
+from services.payments import keys as payment_keys
 from services.payments.ledger import Ledger
 from services.plans.entitling import EntitlingService
 from services.plans.notices import PlanNoticeComposer
@@ -58,6 +59,15 @@ class Shop(Struct):
         )
         await self.entitling.heal()
         return opened.subscriber
+
+    async def enrols(self, person: SandboxUser, *, plan: str, paid_until: datetime | None = None) -> None:
+        """Somebody of whom the ledger knows nothing."""
+        opened = await self.way.users.subscribers.open(
+            user_id=person.id, chat_id=person.id, name=person.name, language="en"
+        )
+        await self.way.redis.delete(payment_keys.ENTITLEMENTS.of(person.id), payment_keys.ENTITLED.of())
+        as_they_were = replace(opened.subscriber, plan=plan, paid_until=paid_until)
+        await self.way.users.subscribers.change(person.id, lambda _: as_they_were)
 
     async def document(self, person: SandboxUser) -> Subscriber:
         return await self.way.users.subscribers.require(person.id)

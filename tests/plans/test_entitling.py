@@ -43,6 +43,28 @@ async def test_the_trial_comes_once_per_person_for_ever(shop: Shop) -> None:
     assert (back.plan, back.receives_at(shop.clock.now)) == (FREE, True)
 
 
+async def test_who_had_no_trial_has_what_they_paid_for_however_often_it_is_looked_at(shop: Shop) -> None:
+    """Their document says what they bought: that is no trial from before there was a ledger."""
+    ann = shop.way.telegram.user("Ann")
+    await shop.enrols(ann, plan=FREE)
+    await shop.buys(ann, "pro")
+    bought = await shop.document(ann)
+    await shop.entitling.apply(ann.id)
+    await shop.buys(ann, "pro", key="invoice:2")
+    await shop.entitling.apply(ann.id)
+    assert bought.paid_until == NOW + SECOND + 30 * DAY
+    assert (await shop.document(ann)).paid_until == bought.paid_until + 30 * DAY
+    assert {one.key for one in await shop.ledger.entitlements(ann.id)} == {"invoice:1", "invoice:2"}
+
+
+async def test_a_trial_from_before_there_was_a_ledger_goes_on_in_what_is_bought(shop: Shop) -> None:
+    ann = shop.way.telegram.user("Ann")
+    await shop.enrols(ann, plan=TRIAL, paid_until=NOW + 3 * DAY)
+    await shop.buys(ann, "pro")
+    await shop.entitling.apply(ann.id)
+    assert (await shop.document(ann)).paid_until == NOW + 33 * DAY
+
+
 async def test_without_redis_nothing_is_promised(shop: Shop) -> None:
     async def unavailable(user_id: int) -> None:
         raise RedisUnavailableError(f"no answer for {user_id}")
