@@ -10,14 +10,15 @@ from managers.telegram.payments import TelegramPayments
 from runtime.clock import now
 from services.claims.putting import Putting
 from services.delivery.payment_messages import PaymentComposer
-from services.monitoring import conditions
+from services.monitoring import payment_conditions
 from services.monitoring.readings import Reading
 from services.payments.group import PaymentServices
+from services.payments.invoice_ends import InvoiceEnds
 from services.payments.invoices import InvoicesService
 from services.payments.ledger import Ledger
 from services.payments.notices import PaymentNotices
+from services.payments.reconciliation import Reconciliation, StarsSource
 from services.payments.stars import StarsService
-from services.payments.stars_reconciliation import StarsReconciliation
 from services.plans.entitling import EntitlingService
 from services.plans.group import PlanServices
 from services.plans.notices import PlanNoticeComposer
@@ -39,9 +40,8 @@ JOBS = (ENTITLE,)
 def build(base: Base) -> Feature:
     plans, putting, due_times = base.of(Plans), base.of(Putting), base.of(DueTimes)
     postgres, subscribers = base.connections.postgres, base.of(SubscriberServices).subscribers
-    ledger = Ledger(
-        base.connections.redis, base.of(Journal), messages=PaymentNotices(clock=now), clock=now, needs_epoch=True
-    )
+    redis, notices = base.connections.redis, PaymentNotices(clock=now)
+    ledger = Ledger(redis, base.of(Journal), messages=notices, clock=now, needs_epoch=True)
     entitling = EntitlingService(
         ledger=ledger,
         subscribers=subscribers,
@@ -56,14 +56,16 @@ def build(base: Base) -> Feature:
     reminders = RemindersService(
         subscribers=subscribers, putting=putting, due_times=due_times, postgres=postgres, clock=now
     )
-    stars, reconciliation = _stars(base, ledger)
-    differ = Reading(reconciliation.left)
+    ends = InvoiceEnds(ledger=ledger, notices=notices, put=putting.put, due_times=due_times, clock=now)
+    stars = _stars(base, ledger)
+    reconciliation = Reconciliation(redis=redis, due_times=due_times, clock=now)
+    differ = Reading(reconciliation.comparisons)
     services = PaymentServices(
         invoices=InvoicesService(ledger=ledger, clock=now),
         takes_stars=base.settings.takes_stars,
     )
     return Feature(
-        parts=[ledger],
+        parts=[ledger, ends, reconciliation],
         services=[
             PlanServices(subscriptions=SubscriptionsService(plans, clock=now), entitling=entitling),
             services,
@@ -75,14 +77,13 @@ def build(base: Base) -> Feature:
             PlanNoticeComposer(base.texts).row(),
             ReminderComposer(base.texts).row(),
         ],
-        scheduled=[entitling.job(), reminders.job(), reconciliation.job()],
-        alarms=[Alarm("payments", conditions.payments_differ(differ))],
+        scheduled=[entitling.job(), reminders.job(), ends.job(), reconciliation.job(StarsSource(stars))],
+        alarms=[Alarm("payments", payment_conditions.payments_differ(differ))],
         readings=[differ],
     )
 
 
-def _stars(base: Base, ledger: Ledger) -> tuple[StarsService, StarsReconciliation]:
+def _stars(base: Base, ledger: Ledger) -> StarsService:
     """What takes Stars, also while plans are not sold for them: subscriptions go on."""
     telegram, postgres = TelegramPayments(base.connections.telegram), base.connections.postgres
-    stars = StarsService(ledger=ledger, telegram=telegram, postgres=postgres, clock=now)
-    return stars, StarsReconciliation(stars=stars, redis=base.connections.redis, clock=now)
+    return StarsService(ledger=ledger, telegram=telegram, postgres=postgres, clock=now)

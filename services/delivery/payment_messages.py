@@ -15,6 +15,7 @@ from managers.telegram.rate_limiter import Lane
 from services.delivery.composing import Composed, Composer
 from services.delivery.kinds import Kind
 from services.delivery.turns import QueuedMessage
+from services.payments.nowpayments_arrivals import USD
 from services.payments.notices import PAYMENT, RECEIPT, PaymentNotice
 from texts.markup import Html, join
 from texts.renderer import Texts
@@ -39,25 +40,24 @@ class PaymentComposer(Composer):
         waiting = together[0]
         notice = waiting.payload_as(PaymentNotice)
         lines = [self._told(waiting.kind, notice, waiting.entry.outgoing.decided_at, subscriber)]
+        if notice.memo and notice.missing and not notice.needs_admin:
+            lines.append(self._texts.render("payment.memo", subscriber.language, memo=notice.memo))
         if notice.needs_admin:
             lines.append(self._texts.render("payment.needs_admin", subscriber.language))
         if waiting.may_repeat:
             lines.append(self._texts.render("card.may_repeat", subscriber.language))
-        message = Message(html=str(join("\n\n", lines)), keyboard=self._buttons(notice, subscriber.language))
+        message = Message(
+            html=str(join("\n\n", lines)),
+            keyboard=self._buttons(notice, subscriber.language),
+            silent=notice.state == "expired",
+        )
         return Composed(message, (waiting,))
 
     def _told(self, kind: str, notice: PaymentNotice, at: datetime, subscriber: Subscriber) -> Html:
         language, zone = subscriber.language, zone_of(subscriber.preferences.time_zone)
-        in_time = at <= notice.expires_at
-        if kind == RECEIPT:
-            key = "payment.receipt"
-        elif notice.state == "underpaid" and not in_time:
-            key = "payment.underpaid_late"
-        else:
-            key = f"payment.{notice.state}"
         ends = notice.expires_at.astimezone(zone)
         return self._texts.render(
-            key,
+            _key(kind, notice, at),
             language,
             id=notice.invoice_id,
             plan=self._texts.label("plan", notice.plan, language),
@@ -69,12 +69,13 @@ class PaymentComposer(Composer):
             missing=show(notice.missing),
             excess=show(notice.excess),
             address=notice.address,
+            memo=notice.memo,
             ends=f"{ends:%H:%M}" if ends.date() == at.astimezone(zone).date() else f"{ends:{_MOMENT}}",
             until=f"{notice.until.astimezone(zone):{_UNTIL}}" if notice.until else "?",
         )
 
     def _buttons(self, notice: PaymentNotice, language: str) -> tuple[tuple[Button, ...], ...]:
-        if notice.state != "underpaid" or not notice.address:
+        if notice.state != "underpaid" or not notice.address or notice.needs_admin or notice.asset == USD:
             return ()
         text = self._texts.plain
         return (
@@ -83,3 +84,20 @@ class PaymentComposer(Composer):
                 Button(text=text("payment.copy_address", language), copy=notice.address),
             ),
         )
+
+
+def _key(kind: str, notice: PaymentNotice, at: datetime) -> str:
+    """Return the sentence for what an invoice stood at, in that moment."""
+    if kind == RECEIPT:
+        return "payment.receipt"
+    match notice.state:
+        case "underpaid" if at > notice.expires_at:
+            return "payment.underpaid_late"
+        case "underpaid" if notice.asset == USD:
+            return "payment.underpaid_page"
+        case "expired" if notice.needs_admin:
+            return "payment.expired_foreign"
+        case "expired" if notice.method == "nowpayments":
+            return "payment.expired_elsewhere"
+        case state:
+            return f"payment.{state}"

@@ -76,11 +76,12 @@ PAYMENT_CURSORS: Final = RedisKey(
     lives_s=None,
     meaning="Source -> up to where it was read (JSON of domain.stored.payments.SourceCursor).",
 )
-STARS_DIFFER: Final = RedisKey(
-    pattern="payments:stars_differ",
+PAYMENTS_DIFFER: Final = RedisKey(
+    pattern="payments:differ:{}",
     kind="string",
-    lives_s=None,
-    meaning="On how many payments Telegram's book and the ledger did not agree when they were last compared.",
+    lives_s=3 * DAY_S,
+    meaning="By source of money: on what it and the ledger did not agree when they were last compared (JSON of "
+    "services.payments.reconciliation.Comparison). Compared every night.",
 )
 NOWPAYMENTS_ORDER: Final = RedisKey(
     pattern="nowpayments:order:{}",
@@ -108,7 +109,7 @@ ALL_KEYS: Final = (
     ENTITLEMENTS,
     ENTITLED,
     PAYMENT_CURSORS,
-    STARS_DIFFER,
+    PAYMENTS_DIFFER,
     NOWPAYMENTS_ORDER,
     NOWPAYMENTS_TOLD,
 )

@@ -1,9 +1,10 @@
-"""What people are told about their invoices: a receipt when one is paid, a word at every other change of its state."""
+"""What people are told about their invoices: a receipt when one is paid, a word at every other change of its state, and
+at its end when it is not paid."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Final
 
@@ -11,13 +12,17 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from domain.payments.entitlements import Entitlement
-from domain.payments.invoices import Assessment, State
+from domain.payments.invoices import Assessment, Invoice, State
 from domain.stored.outgoing import Envelope
 from domain.stored.payments import InvoiceFile
+from services.schedule.due_times import INVOICE_END, Due, subject_of
 
 RECEIPT: Final = "receipt"
 PAYMENT: Final = "payment"
 """Kinds of message."""
+
+ENDS_AFTER: Final = timedelta(seconds=30)
+"""What was sent in time is seen by then."""
 
 _SILENT: Final = ("open", "expired")
 """States that nothing that arrives leads to."""
@@ -39,6 +44,8 @@ class PaymentNotice(Struct, frozen=True, kw_only=True, omit_defaults=True):
     needs_admin: bool = False
     expires_at: datetime
     address: str = ""
+    memo: str = ""
+    method: str = ""
     until: datetime | None = None
     """Of a receipt: until when the plan runs now."""
 
@@ -64,6 +71,12 @@ class PaymentNotices:
             return [self._envelope(PAYMENT, "admin", file, after)]
         return []
 
+    def ended(self, file: InvoiceFile, stands: Assessment) -> Envelope | None:
+        """What is said at the end of an invoice: once, and nothing where a word about its state has said it."""
+        if stands.state not in {"expired", "underpaid"}:
+            return None
+        return self._envelope(PAYMENT, "ended", file, stands)
+
     def _of_charge(self, file: InvoiceFile, after: Assessment, entitlement: Entitlement) -> Envelope:
         """Each charge of an invoice in Stars is told by itself."""
         kind, state = (RECEIPT, "paid") if entitlement.days > 0 else (PAYMENT, "refunded")
@@ -85,8 +98,15 @@ class PaymentNotices:
             needs_admin=stands.needs_admin,
             expires_at=invoice.expires_at,
             address=invoice.address,
+            memo=invoice.memo,
+            method=invoice.method,
             until=file.until,
         )
         return Envelope.of(
             kind, notice, user_id=invoice.user_id, subject=invoice.id, step=step, decided_at=self._clock()
         )
+
+
+def end_of(invoice: Invoice) -> Due:
+    """Return when it is looked at whether something came."""
+    return Due(job=INVOICE_END, subject=subject_of(invoice.user_id, invoice.id), at=invoice.expires_at + ENDS_AFTER)
