@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from bot.jobs import JobSpec
 from bot.time_of_day import once_sure
-from composition.feature import Alarm, Base, Feature
+from composition.feature import Base, Feature
+from composition.payments_watched import alarms_of_ledger, show_ledger
 from domain.payments.plans import Plans
 from managers.telegram.payments import TelegramPayments
 from runtime.clock import now
 from services.claims.putting import Putting
 from services.delivery.payment_messages import PaymentComposer
-from services.monitoring import payment_conditions
 from services.monitoring.readings import Reading
 from services.payments.group import PaymentServices
 from services.payments.invoice_ends import InvoiceEnds
@@ -59,7 +59,8 @@ def build(base: Base) -> Feature:
     ends = InvoiceEnds(ledger=ledger, notices=notices, put=putting.put, due_times=due_times, clock=now)
     stars = _stars(base, ledger)
     reconciliation = Reconciliation(redis=redis, due_times=due_times, clock=now)
-    differ = Reading(reconciliation.comparisons)
+    compared, unmatched = Reading(reconciliation.comparisons), Reading(reconciliation.count_unmatched)
+    show_ledger(base.metrics, compared, unmatched)
     services = PaymentServices(
         invoices=InvoicesService(ledger=ledger, clock=now),
         takes_stars=base.settings.takes_stars,
@@ -78,8 +79,8 @@ def build(base: Base) -> Feature:
             ReminderComposer(base.texts).row(),
         ],
         scheduled=[entitling.job(), reminders.job(), ends.job(), reconciliation.job(StarsSource(stars))],
-        alarms=[Alarm("payments", payment_conditions.payments_differ(differ))],
-        readings=[differ],
+        alarms=alarms_of_ledger(compared, unmatched),
+        readings=[compared, unmatched],
     )
 
 

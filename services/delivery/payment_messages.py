@@ -15,8 +15,8 @@ from managers.telegram.rate_limiter import Lane
 from services.delivery.composing import Composed, Composer
 from services.delivery.kinds import Kind
 from services.delivery.turns import QueuedMessage
-from services.payments.nowpayments_arrivals import USD
 from services.payments.notices import PAYMENT, RECEIPT, PaymentNotice
+from services.payments.nowpayments_arrivals import USD
 from texts.markup import Html, join
 from texts.renderer import Texts
 

@@ -1,5 +1,4 @@
-"""What people are told about their invoices: a receipt when one is paid, a word at every other change of its state, and
-at its end when it is not paid."""
+"""What people are told about their invoices: a receipt, a word at every other change, and one when it ends unpaid."""
 
 from __future__ import annotations
 

@@ -23,8 +23,8 @@ from domain.schedule.triggers import Trigger
 from managers.redis.client import RedisManager
 from runtime.errors import DeliveryError, TransientError
 from services.payments import keys
-from services.payments.nowpayments import NowPaymentsService
 from services.payments.nowpayments import Difference as NowPaymentsDifference
+from services.payments.nowpayments import NowPaymentsService
 from services.payments.nowpayments_arrivals import REFUNDED, key_of
 from services.payments.stars import StarsService
 from services.schedule.due_times import Due, DueTimes
@@ -99,6 +99,11 @@ class Reconciliation:
         """Return the last comparison of each source that was compared lately."""
         found = await self._redis.mget([keys.PAYMENTS_DIFFER.of(name) for name in _AT])
         return [_read(document) for document in found if document]
+
+    async def count_unmatched(self) -> int:
+        """Return how much arrived that fits no invoice and that nobody has settled."""
+        (count,) = await self._redis.transaction([("HLEN", keys.UNMATCHED.of())])
+        return count if isinstance(count, int) else 0
 
 
 class _Nightly:
@@ -196,7 +201,7 @@ _OF_STARS: Final = {"not_at_telegram": "recorded_not_there", "refund_not_at_tele
 class StarsSource:
     """Telegram's list of Stars."""
 
-    name: Final = "stars"
+    name: Name = "stars"
 
     def __init__(self, stars: StarsService) -> None:
         self._stars = stars
@@ -227,7 +232,7 @@ def _unread(error: DeliveryError) -> TransientError:
 class NowPaymentsSource:
     """What NOWPayments lists, or says of each payment that is known."""
 
-    name: Final = "nowpayments"
+    name: Name = "nowpayments"
 
     def __init__(self, service: NowPaymentsService) -> None:
         self._service = service
@@ -250,4 +255,3 @@ def _what(one: NowPaymentsDifference) -> str:
     if one.status == REFUNDED:
         return "refund_not_recorded"
     return "amount" if one.recorded != one.listed else "not_credited"
-

@@ -18,6 +18,7 @@ from domain.payments.solana_transfers import Incoming, Receiver
 from managers.payments.solana_rpc import MAX_SIGNATURES, SeenSignature, SolanaRpcManager
 from managers.storage.postgres import PostgresManager
 from services.payments.ledger import Ledger
+from services.payments.reconciliation import Name
 from services.payments.solana_receipts import SolanaReceipts
 from services.payments.solana_watcher import SolanaWatcher
 from services.payments.stars import ON_THE_WAY
@@ -38,7 +39,7 @@ Brought = tuple[Incoming, ...]
 
 
 class SolanaSource:
-    name: Final = "solana"
+    name: Name = "solana"
 
     def __init__(
         self,

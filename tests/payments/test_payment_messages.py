@@ -33,6 +33,13 @@ OVERPAID = (
     "ℹ️ 0.7 SOL arrived for invoice INV1, which is 0.2 more than was asked. The invoice is paid; send nothing more."
     "\n\n{admin}"
 )
+FOREIGN = (
+    "ℹ️ Something arrived for invoice INV1 that is not SOL. The invoice is still open: to pay it, send 0.5 SOL until "
+    "13:40.\n\n{admin}"
+)
+REFUNDED = (
+    "↩️ What you paid for invoice INV1 was sent back to you. /plan shows what you have; there is nothing for you to do."
+)
 LATE = (
     "⌛ We see 0.5 SOL for invoice INV1, but it came after 13:40, when its price no longer held. Send nothing more "
     "to it.\n\n{admin}"
@@ -113,12 +120,12 @@ async def test_the_way_to_a_receipt_is_told_step_by_step(way: Way) -> None:
         (
             [came("50", asset="USDC", at=NOW)],
             timedelta(0),
-            "ℹ️ Something arrived for invoice INV1 that is not SOL. The invoice is still open: 0.5 SOL.\n\n{admin}",
+            FOREIGN,
         ),
         (
             [replace(came("0.3", at=NOW), refunded=True)],
             timedelta(0),
-            "↩️ What you paid for invoice INV1 was sent back.",
+            REFUNDED,
         ),
     ],
 )
