@@ -111,6 +111,7 @@ async def test_what_is_confirming_is_waited_for(shop: Shop, solana: SolanaSandbo
     process = Process(shop.stores)
     process.ends.looks["sol"] = lambda one: shop.watcher.check(one.id)
     shop.clock.now = asked.invoice.expires_at - timedelta(seconds=1)
+    solana.advance()
     payer.pay(asked.url)
     solana.advance(2)
     shop.clock.now = asked.invoice.expires_at + ENDS_AFTER
