@@ -6,14 +6,17 @@ from bot.jobs import JobSpec
 from bot.time_of_day import once_sure
 from composition.feature import Base, Feature
 from composition.payment_connections import NowPaymentsConnection
+from composition.payments_watched import alarms_of_nowpayments, show_nowpayments
 from runtime.clock import now
 from services.payments.checks import InvoiceChecks
 from services.payments.group import NowPaymentsServices
+from services.payments.invoice_ends import InvoiceEnds
 from services.payments.invoices import InvoicesService
 from services.payments.ledger import Ledger
 from services.payments.nowpayments import NowPaymentsService
 from services.payments.nowpayments_orders import NowPaymentsOrders
 from services.payments.nowpayments_watch import NowPaymentsWatch
+from services.payments.reconciliation import NowPaymentsSource, Reconciliation
 from web.payments import NOWPAYMENTS_PATH, NowPaymentsNotifications
 
 WATCH = JobSpec(
@@ -43,10 +46,14 @@ def _built(base: Base, connection: NowPaymentsConnection) -> Feature:
     watch = NowPaymentsWatch(payments, ledger, clock=now)
     invoices = InvoicesService(ledger=ledger, clock=now)
     checks = InvoiceChecks(invoices=invoices, redis=redis, look=payments.look_for, clock=now)
+    base.of(InvoiceEnds).looks["nowpayments"] = payments.look_for
+    show_nowpayments(base.metrics, watch)
     notifications = NowPaymentsNotifications(secret=secret, notified=payments.notified)
     return Feature(
         parts=[payments, watch, notifications],
         services=[NowPaymentsServices(orders=orders, payments=payments, checks=checks)],
         jobs=[WATCH.run_by(once_sure(watch.run))],
+        scheduled=[base.of(Reconciliation).job(NowPaymentsSource(payments))],
         routes=[notifications.router],
+        alarms=alarms_of_nowpayments(watch),
     )

@@ -5,23 +5,23 @@ from __future__ import annotations
 from bot.jobs import JobSpec
 from bot.time_of_day import once_sure
 from composition.feature import Alarm, Base, Feature
+from composition.payments_watched import alarms_of_ledger, show_ledger
 from domain.payments.plans import Plans
 from managers.telegram.payments import TelegramPayments
 from runtime.clock import now
 from services.claims.putting import Putting
 from services.delivery.payment_messages import PaymentComposer
 from services.monitoring import conditions
-from services.monitoring.conditions import Condition
 from services.monitoring.readings import Reading
 from services.payments.group import PaymentServices, SettlingServices
+from services.payments.invoice_ends import InvoiceEnds
 from services.payments.invoices import InvoicesService
 from services.payments.ledger import Ledger
 from services.payments.notices import PaymentNotices
+from services.payments.reconciliation import Reconciliation, StarsSource
 from services.payments.settling.search import PaymentSearch
 from services.payments.settling.settling import Settling
-from services.payments.settling.stars_differences import StarsDifferences
 from services.payments.stars import StarsService
-from services.payments.stars_reconciliation import StarsReconciliation
 from services.plans.entitling import EntitlingService
 from services.plans.group import PlanServices
 from services.plans.notices import PlanNoticeComposer
@@ -43,9 +43,8 @@ JOBS = (ENTITLE,)
 def build(base: Base) -> Feature:
     plans, putting, due_times = base.of(Plans), base.of(Putting), base.of(DueTimes)
     postgres, subscribers = base.connections.postgres, base.of(SubscriberServices).subscribers
-    ledger = Ledger(
-        base.connections.redis, base.of(Journal), messages=PaymentNotices(clock=now), clock=now, needs_epoch=True
-    )
+    redis, notices = base.connections.redis, PaymentNotices(clock=now)
+    ledger = Ledger(redis, base.of(Journal), messages=notices, clock=now, needs_epoch=True)
     entitling = EntitlingService(
         ledger=ledger,
         subscribers=subscribers,
@@ -60,14 +59,17 @@ def build(base: Base) -> Feature:
     reminders = RemindersService(
         subscribers=subscribers, putting=putting, due_times=due_times, postgres=postgres, clock=now
     )
-    stars, reconciliation = _stars(base, ledger)
-    differ = Reading(reconciliation.left)
+    ends = InvoiceEnds(ledger=ledger, notices=notices, put=putting.put, due_times=due_times, clock=now)
+    stars = _stars(base, ledger)
+    reconciliation = Reconciliation(redis=redis, due_times=due_times, clock=now)
+    compared, unmatched = Reading(reconciliation.comparisons), Reading(reconciliation.count_unmatched)
+    show_ledger(base.metrics, compared, unmatched)
     services = PaymentServices(
         invoices=InvoicesService(ledger=ledger, clock=now),
         takes_stars=base.settings.takes_stars,
     )
     return Feature(
-        parts=[ledger],
+        parts=[ledger, ends, reconciliation],
         services=[
             PlanServices(subscriptions=SubscriptionsService(plans, clock=now), entitling=entitling),
             services,
@@ -80,29 +82,28 @@ def build(base: Base) -> Feature:
             PlanNoticeComposer(base.texts).row(),
             ReminderComposer(base.texts).row(),
         ],
-        scheduled=[entitling.job(), reminders.job(), reconciliation.job()],
-        alarms=[Alarm("payments", conditions.payments_differ(differ)), Alarm("ways of paying", _unsold(base, plans), after_s=0.0)],
-        readings=[differ],
+        scheduled=[entitling.job(), reminders.job(), ends.job(), reconciliation.job(StarsSource(stars))],
+        alarms=[*alarms_of_ledger(compared, unmatched), _unsold(base, plans)],
+        readings=[compared, unmatched],
     )
 
 
-def _unsold(base: Base, plans: Plans) -> Condition:
+def _unsold(base: Base, plans: Plans) -> Alarm:
     """Whether plans have a price that nobody can pay."""
     settings, connections = base.settings, base.connections
     ways = (settings.takes_stars, connections.solana is not None, connections.nowpayments is not None)
     cannot_be_paid = bool(plans.sold) and not any(ways)
-    return conditions.flagged(lambda: cannot_be_paid, conditions.because("alarm.no_way_of_paying"))
+    condition = conditions.flagged(lambda: cannot_be_paid, conditions.because("alarm.no_way_of_paying"))
+    return Alarm("ways of paying", condition, after_s=0.0)
 
 
-def _stars(base: Base, ledger: Ledger) -> tuple[StarsService, StarsReconciliation]:
+def _stars(base: Base, ledger: Ledger) -> StarsService:
     """What takes Stars, also while plans are not sold for them: subscriptions go on."""
     telegram, postgres = TelegramPayments(base.connections.telegram), base.connections.postgres
-    stars = StarsService(ledger=ledger, telegram=telegram, postgres=postgres, clock=now)
-    return stars, StarsReconciliation(stars=stars, redis=base.connections.redis, clock=now)
+    return StarsService(ledger=ledger, telegram=telegram, postgres=postgres, clock=now)
 
 
-def _settling(base: Base, ledger: Ledger, stars: StarsService, reconciliation: StarsReconciliation) -> SettlingServices:
+def _settling(base: Base, ledger: Ledger, stars: StarsService, reconciliation: Reconciliation) -> SettlingServices:
     redis, postgres = base.connections.redis, base.connections.postgres
-    differ = StarsDifferences(stars=stars, reconciliation=reconciliation, clock=now)
-    search = PaymentSearch(ledger=ledger, redis=redis, postgres=postgres, differ=differ, clock=now)
+    search = PaymentSearch(ledger=ledger, redis=redis, postgres=postgres, differences=reconciliation.left, clock=now)
     return SettlingServices(search=search, settling=Settling(ledger=ledger, stars=stars))

@@ -6,15 +6,19 @@ from bot.jobs import JobSpec
 from bot.time_of_day import once_sure
 from composition.feature import Base, Feature
 from composition.payment_connections import SolanaConnection
+from composition.payments_watched import alarms_of_solana, price_reading, show_solana
 from runtime.clock import now
 from services.payments.checks import InvoiceChecks, PastedSignatures
 from services.payments.group import SolanaServices
+from services.payments.invoice_ends import InvoiceEnds
 from services.payments.invoices import InvoicesService
 from services.payments.invoicing import Invoicing, receiver_of
 from services.payments.ledger import Ledger
 from services.payments.rates import Rates
+from services.payments.reconciliation import Reconciliation
 from services.payments.solana_claims import SolanaClaims
 from services.payments.solana_receipts import SolanaReceipts
+from services.payments.solana_reconciliation import SolanaSource
 from services.payments.solana_watcher import SolanaWatcher
 from web.pay_page import PayPages, path_of
 
@@ -54,9 +58,25 @@ def _built(base: Base, connection: SolanaConnection) -> Feature:
         pasted=PastedSignatures(claims=claims, redis=redis),
         page_url=lambda invoice_id: base.edge.at(path_of(invoice_id)),
     )
+    source = SolanaSource(
+        rpc=rpc,
+        watcher=watcher,
+        receipts=receipts,
+        ledger=ledger,
+        postgres=base.connections.postgres,
+        receiver=receiver,
+        clock=now,
+    )
+    looks = base.of(InvoiceEnds).looks
+    looks["sol"] = looks["usdc"] = lambda invoice: watcher.check(invoice.id)
+    price = price_reading(rates)
+    show_solana(base.metrics, watcher, receipts, rates, rpc)
     return Feature(
         parts=[rates, receipts, watcher],
         services=[services],
         jobs=[WATCH.run_by(once_sure(watcher.run))],
+        scheduled=[base.of(Reconciliation).job(source)],
         routes=[pages.router],
+        alarms=alarms_of_solana(watcher, receipts, rpc, price),
+        readings=[price],
     )

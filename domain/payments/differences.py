@@ -1,4 +1,4 @@
-"""Where the ledger and a network do not agree, whichever network it is."""
+"""On what the ledger and a network do not agree, in the one form that admins see."""
 
 from __future__ import annotations
 
@@ -12,5 +12,5 @@ class Difference(Struct, frozen=True, kw_only=True):
     what: str
     """A short key: `not_recorded`, `recorded_not_there`, `amount`, `refund_not_recorded`."""
     key: str
-    """Of the arrival, or an id of the source."""
+    """That of the arrival."""
     detail: str = ""

@@ -17,6 +17,7 @@ from services.delivery.composing import Composed, Composer
 from services.delivery.kinds import Kind
 from services.delivery.turns import QueuedMessage
 from services.payments.notices import PAYMENT, RECEIPT, PaymentNotice
+from services.payments.nowpayments_arrivals import USD
 from texts.markup import Html, join
 from texts.renderer import Texts
 
@@ -43,11 +44,15 @@ class PaymentComposer(Composer):
         lines = told(self._texts, notice, at, subscriber.language, zone, is_receipt=waiting.kind == RECEIPT)
         if waiting.may_repeat:
             lines.append(self._texts.render("card.may_repeat", subscriber.language))
-        message = Message(html=str(join("\n\n", lines)), keyboard=self._buttons(notice, subscriber.language))
+        message = Message(
+            html=str(join("\n\n", lines)),
+            keyboard=self._buttons(notice, subscriber.language),
+            silent=notice.state == "expired",
+        )
         return Composed(message, (waiting,))
 
     def _buttons(self, notice: PaymentNotice, language: str) -> tuple[tuple[Button, ...], ...]:
-        if notice.state != "underpaid" or not notice.address:
+        if notice.state != "underpaid" or not notice.address or notice.needs_admin or notice.asset == USD:
             return ()
         text = self._texts.plain
         return (
@@ -69,17 +74,10 @@ def told(
     zone_name: str = "",
 ) -> list[Html]:
     """Say how an invoice stood at that time; `zone_name` is shown behind times."""
-    in_time = at <= notice.expires_at
-    if is_receipt:
-        key = "payment.receipt"
-    elif notice.state == "underpaid" and not in_time:
-        key = "payment.underpaid_late"
-    else:
-        key = f"payment.{notice.state}"
     ends = notice.expires_at.astimezone(zone)
     moment = "%H:%M" if ends.date() == at.astimezone(zone).date() else _MOMENT
     sentence = texts.render(
-        key,
+        _key(notice, at, is_receipt=is_receipt),
         language,
         id=notice.invoice_id,
         plan=texts.label("plan", notice.plan, language),
@@ -91,7 +89,30 @@ def told(
         missing=show(notice.missing),
         excess=show(notice.excess),
         address=notice.address,
+        memo=notice.memo,
         ends=f"{ends:{moment}} {zone_name}".rstrip(),
         until=f"{notice.until.astimezone(zone):{_UNTIL}}" if notice.until else "?",
     )
-    return [sentence, texts.render("payment.needs_admin", language)] if notice.needs_admin else [sentence]
+    lines = [sentence]
+    if notice.memo and notice.missing and not notice.needs_admin:
+        lines.append(texts.render("payment.memo", language, memo=notice.memo))
+    if notice.needs_admin:
+        lines.append(texts.render("payment.needs_admin", language))
+    return lines
+
+
+def _key(notice: PaymentNotice, at: datetime, *, is_receipt: bool) -> str:
+    """Return the sentence for what an invoice stood at, in that moment."""
+    if is_receipt:
+        return "payment.receipt"
+    match notice.state:
+        case "underpaid" if at > notice.expires_at:
+            return "payment.underpaid_late"
+        case "underpaid" if notice.asset == USD:
+            return "payment.underpaid_page"
+        case "expired" if notice.needs_admin:
+            return "payment.expired_foreign"
+        case "expired" if notice.method == "nowpayments":
+            return "payment.expired_elsewhere"
+        case state:
+            return f"payment.{state}"

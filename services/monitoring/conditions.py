@@ -118,15 +118,6 @@ def unanswered(reading: Reading[object]) -> Condition:
     return lambda: reading.problem
 
 
-def payments_differ(count: Reading[int]) -> Condition:
-    """`count`: of what the ledger and a network do not agree on."""
-
-    def reason() -> Reason | None:
-        return because("alarm.payments_differ", count=f"{count.value:,}") if count.value else None
-
-    return reason
-
-
 def flagged(is_so: Callable[[], bool], reason: Reason) -> Condition:
     """For whatever knows about itself whether it is well."""
     return lambda: reason if is_so() else None
@@ -163,7 +154,7 @@ def updates_waiting(oldest_age_s: Callable[[], float], waiting: Callable[[], int
     return reason
 
 
-class _Growth:
+class Growth:
     """How much a count has grown within the last ten minutes; what makes it smaller meanwhile does not count."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
@@ -190,7 +181,7 @@ class DeadLettersGrew:
 
     def __init__(self, count: Reading[int], *, clock: Callable[[], float] = time.monotonic) -> None:
         self._count = count
-        self._growth = _Growth(clock)
+        self._growth = Growth(clock)
 
     def __call__(self) -> Reason | None:
         count = self._count.value
@@ -207,7 +198,7 @@ class CallsOutdated:
 
     def __init__(self, count: Callable[[], int], *, clock: Callable[[], float] = time.monotonic) -> None:
         self._count = count
-        self._growth = _Growth(clock)
+        self._growth = Growth(clock)
         self._growth.by(0)
 
     def __call__(self) -> Reason | None:

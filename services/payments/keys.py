@@ -89,11 +89,12 @@ PAYMENT_CURSORS: Final = RedisKey(
     lives_s=None,
     meaning="Source -> up to where it was read (JSON of domain.stored.payments.SourceCursor).",
 )
-STARS_DIFFER: Final = RedisKey(
-    pattern="payments:stars_differ",
+PAYMENTS_DIFFER: Final = RedisKey(
+    pattern="payments:differ:{}",
     kind="string",
-    lives_s=None,
-    meaning="On how many payments Telegram's book and the ledger did not agree when they were last compared.",
+    lives_s=3 * DAY_S,
+    meaning="By source of money: on what it and the ledger did not agree when they were last compared (JSON of "
+    "services.payments.reconciliation.Comparison). Compared every night.",
 )
 LOOKED: Final = RedisKey(
     pattern="payments:looked:{}",
@@ -135,9 +136,9 @@ ALL_KEYS: Final = (
     ENTITLEMENTS,
     ENTITLED,
     PAYMENT_CURSORS,
-    STARS_DIFFER,
     LOOKED,
     PASTED,
+    PAYMENTS_DIFFER,
     NOWPAYMENTS_ORDER,
     NOWPAYMENTS_TOLD,
 )

@@ -32,6 +32,7 @@ from managers.redis.scripts import Script, packed, raw
 from runtime.clock import milliseconds
 from runtime.fault_points import fault_point
 from services.payments import keys, outcomes
+from services.payments.notices import end_of
 from services.payments.outcomes import Change, ContendedError, IncompleteLedgerError, Messages, Outcome, change_of
 from services.stores import keys as stores_keys
 from services.stores.journal import Journal, entry
@@ -85,7 +86,8 @@ class Ledger:
         if told_by_amount:
             told.append((amount_key(invoice.asset, invoice.amount), watched_s))
         names = [keys.INVOICE.of(invoice.id), keys.OPEN_INVOICES.of(), keys.INVOICES_OF.of(invoice.user_id)]
-        names += [stores_keys.JOURNAL.of(), stores_keys.EPOCH.of(), *(name for name, _ in told)]
+        ends = end_of(invoice)
+        names += [stores_keys.JOURNAL.of(), stores_keys.EPOCH.of(), ends.place.key, *(name for name, _ in told)]
         args = packed(
             id=invoice.id,
             invoice=raw(document),
@@ -93,6 +95,7 @@ class Ledger:
             watched_until_ms=milliseconds(watched_until),
             lives_s=keys.KEPT_S,
             told_s=[lives_s for _, lives_s in told],
+            ends={"subject": ends.subject, "at_ms": milliseconds(ends.at)} if invoice.method != "stars" else None,
             needs_epoch=self._needs_epoch,
         )
         if outcomes.checked(await self._redis.script(_OPEN, names, args)) == 0:

@@ -1,9 +1,9 @@
-"""What people are told about their invoices: a receipt when one is paid, a word at every other change of its state."""
+"""What people are told about their invoices: a receipt, a word at every other change, and one when it ends unpaid."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Final
 
@@ -14,10 +14,14 @@ from domain.payments.entitlements import Entitlement
 from domain.payments.invoices import Assessment, Invoice, State
 from domain.stored.outgoing import Envelope
 from domain.stored.payments import InvoiceFile
+from services.schedule.due_times import INVOICE_END, Due, subject_of
 
 RECEIPT: Final = "receipt"
 PAYMENT: Final = "payment"
 """Kinds of message."""
+
+ENDS_AFTER: Final = timedelta(seconds=30)
+"""What was sent in time is seen by then."""
 
 _SILENT: Final = ("open", "expired")
 """States that nothing that arrives leads to."""
@@ -39,6 +43,8 @@ class PaymentNotice(Struct, frozen=True, kw_only=True, omit_defaults=True):
     needs_admin: bool = False
     expires_at: datetime
     address: str = ""
+    memo: str = ""
+    method: str = ""
     until: datetime | None = None
     """Of a receipt: until when the plan runs now."""
 
@@ -65,6 +71,12 @@ class PaymentNotices:
         if after.needs_admin and not before.needs_admin:
             return [self._envelope(PAYMENT, "admin", file, after)]
         return []
+
+    def ended(self, file: InvoiceFile, stands: Assessment) -> Envelope | None:
+        """What is said at the end of an invoice: once, and nothing where a word about its state has said it."""
+        if stands.state not in {"expired", "underpaid"}:
+            return None
+        return self._envelope(PAYMENT, "ended", file, stands)
 
     def _of_charge(self, file: InvoiceFile, after: Assessment, entitlement: Entitlement) -> Envelope:
         """Each charge of an invoice in Stars is told by itself."""
@@ -94,5 +106,12 @@ def notice_of(invoice: Invoice, stands: Assessment, *, until: datetime | None = 
         needs_admin=stands.needs_admin,
         expires_at=invoice.expires_at,
         address=invoice.address,
+        memo=invoice.memo,
+        method=invoice.method,
         until=until,
     )
+
+
+def end_of(invoice: Invoice) -> Due:
+    """Return when it is looked at whether something came."""
+    return Due(job=INVOICE_END, subject=subject_of(invoice.user_id, invoice.id), at=invoice.expires_at + ENDS_AFTER)

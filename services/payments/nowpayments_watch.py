@@ -59,6 +59,8 @@ class NowPaymentsWatch:
         self._learnt_at: datetime | None = None
         self.failures = 0
         """Questions that were not answered since the start."""
+        self.problem: str | None = None
+        """Why the last question was not answered; `None` when it was."""
 
     @property
     def count(self) -> int:
@@ -107,8 +109,11 @@ class NowPaymentsWatch:
             raise
         except TransientError as error:
             self.failures += 1
+            self.problem = str(error) or type(error).__name__
             again_s = error.again_in_s if isinstance(error, NotAskedError) else 0.0
             log.warning("payment_not_polled", invoice=invoice.id, reason=str(error))
+        else:
+            self.problem = None
         one.next_at = now + wait_of(now - invoice.created_at, payment)
         return again_s
 

@@ -92,6 +92,8 @@ class SolanaWatcher:
         self._genesis: str | None = None
         self._final_slot = 0
         self._slot_asked_at: datetime | None = None
+        self.watches_since: datetime | None = None
+        """`None`: this process does not watch."""
         self.polled_at: datetime | None = None
         """When all accounts were listed last, down to their cursors."""
         self.waiting = 0
@@ -106,16 +108,19 @@ class SolanaWatcher:
 
     async def run(self, progress: Progress = lambda: None) -> None:
         """Watch for ever; while Redis or every server is unavailable, wait for them."""
-        failures = 0
-        while True:
-            progress()
-            try:
-                await self.poll(progress)
-                failures = 0
-            except TransientError as error:
-                failures += 1
-                log.warning("solana_watch_delayed", reason=str(error), failures=failures)
-            await pause(min(_MAX_WAIT_S, POLL_EVERY_S * 2 ** min(failures, 6)), progress)
+        failures, self.watches_since = 0, self._clock()
+        try:
+            while True:
+                progress()
+                try:
+                    await self.poll(progress)
+                    failures = 0
+                except TransientError as error:
+                    failures += 1
+                    log.warning("solana_watch_delayed", reason=str(error), failures=failures)
+                await pause(min(_MAX_WAIT_S, POLL_EVERY_S * 2 ** min(failures, 6)), progress)
+        finally:
+            self.watches_since = None
 
     async def poll(self, progress: Progress = lambda: None) -> None:
         """Look at each account once. Raises `NoServerError` or `RedisUnavailableError`; nothing is skipped by that."""

@@ -20,6 +20,7 @@ from runtime.clock import milliseconds
 from runtime.waiting import Progress
 from services.payments import keys
 from services.payments.ledger import NOTHING, amount_key
+from services.payments.notices import end_of
 from services.stores.journal_rows import Kind
 
 _BATCH: Final = 500
@@ -144,4 +145,11 @@ def _asked_for(document: str, now: datetime, *, is_credited: bool) -> list[Comma
             commands.append(("SET", amount_key(invoice.asset, invoice.amount), invoice.id, "EX", left_s))
         if not is_credited:
             commands.append(("ZADD", keys.OPEN_INVOICES.of(), milliseconds(watched_until), invoice.id))
+            commands += _ends(invoice)
     return commands
+
+
+def _ends(invoice: Invoice) -> list[Command]:
+    """Its end is told once, also where that was done before."""
+    end = end_of(invoice)
+    return [("ZADD", end.place.key, "NX", milliseconds(end.at), end.subject)] if invoice.method != "stars" else []

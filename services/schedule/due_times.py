@@ -20,7 +20,11 @@ DIGEST: Final = "digest"
 """The job that sends what is held: whoever holds calls, in the same script, says when it is due."""
 DELAYED: Final = "delayed"
 """The job that lets alerts go that a plan makes due later; it is said in the script that puts them aside."""
+INVOICE_END: Final = "invoice_end"
+"""The job that tells somebody that an invoice has ended; it is said in the script that stores the invoice."""
 _AT_ONCE: Final = 200
+
+_OF: Final = "/"
 
 _ADVANCE: Final = Script.beside(__file__, "advance.lua")
 
@@ -30,18 +34,32 @@ class Due(Struct, frozen=True, kw_only=True):
 
     job: str
     subject: str
-    """A user id, or a name of the job's own."""
+    """A user id, one thing of a user's (`subject_of`), or `EVERYBODY`."""
     at: datetime
 
     @property
     def user_id(self) -> int:
         """For whom it is due; `ValueError` where it is about no single subscriber."""
-        return int(self.subject)
+        return int(self.subject.partition(_OF)[0])
+
+    @property
+    def thing(self) -> str:
+        """Which thing of theirs it is about; empty where it is about none."""
+        return self.subject.partition(_OF)[2]
+
+    @property
+    def place(self) -> Place:
+        return Place(self.job, EVERYBODY if self.subject == EVERYBODY else partition_of(self.user_id))
 
     @property
     def moment(self) -> str:
         """Tells this due time from every other one of its job: the subject of an envelope that it puts."""
         return self.at.isoformat()
+
+
+def subject_of(user_id: int, thing: str) -> str:
+    """Name one thing of a user's: a job may be due for each of them."""
+    return f"{user_id}{_OF}{thing}"
 
 
 class Place(Struct, frozen=True):
@@ -90,10 +108,9 @@ class DueTimes:
 
     async def advance(self, due: Due, then: datetime | None) -> bool:
         """Say when it is due next, if it still stands as it was seen. May be repeated."""
-        partition = EVERYBODY if due.subject == EVERYBODY else partition_of(due.user_id)
         then_ms = None if then is None else milliseconds(then)
         args = packed(subject=due.subject, seen_ms=milliseconds(due.at), then_ms=then_ms)
-        return bool(await self._redis.script(_ADVANCE, [Place(due.job, partition).key], args))
+        return bool(await self._redis.script(_ADVANCE, [due.place.key], args))
 
 
 def _said(place: Place, subject: int | str, at: datetime, *, unless_known: bool) -> Command:

@@ -97,7 +97,7 @@ DUE: Final = RedisKey(
     kind="sorted set",
     lives_s=None,
     meaning="By job of the schedule and partition (`all` for a job of no single user): whom it is due for (user id, or "
-    "a name of the job's own), by the time (ms) when it is.",
+    "`<user id>/<invoice>`), by the time (ms) when it is.",
 )
 PUT: Final = RedisKey(
     pattern="put:{}:{}:{}:{}",

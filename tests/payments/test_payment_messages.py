@@ -6,14 +6,20 @@ from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
 from decimal import Decimal
 
+import msgspec
 import pytest
 from msgspec.structs import replace
 
-from domain.payments.invoices import PRICE_HOLDS, Arrival, Invoice
+from domain.delivery.policy import Send
+from domain.payments.amounts import Method
+from domain.payments.invoices import PRICE_HOLDS, Arrival, Invoice, assess
 from sandbox.telegram.people import SandboxUser
+from services.claims.outbox import OutboxEntry
 from services.delivery.payment_messages import PaymentComposer
+from services.delivery.turns import QueuedMessage
+from services.payments.invoice_ends import InvoiceEnds
 from services.payments.ledger import Ledger
-from services.payments.notices import PaymentNotices
+from services.payments.notices import ENDS_AFTER, PaymentNotice, PaymentNotices
 from services.stores.journal import Journal
 from tests.delivery.kit import AT_ONCE, NOW, NOWHERE, Way, texts_of, way_of, whole_way
 from tests.payments.ledger_kit import came, invoice
@@ -33,9 +39,34 @@ OVERPAID = (
     "ℹ️ 0.7 SOL arrived for invoice INV1, which is 0.2 more than was asked. The invoice is paid; send nothing more."
     "\n\n{admin}"
 )
+FOREIGN = (
+    "ℹ️ Something arrived for invoice INV1 that is not SOL. The invoice is still open: to pay it, send 0.5 SOL until "
+    "13:40.\n\n{admin}"
+)
+REFUNDED = (
+    "↩️ What you paid for invoice INV1 was sent back to you. /plan shows what you have; there is nothing for you to do."
+)
 LATE = (
     "⌛ We see 0.5 SOL for invoice INV1, but it came after 13:40, when its price no longer held. Send nothing more "
     "to it.\n\n{admin}"
+)
+
+
+ENDED = (
+    "⌛ Invoice INV1 ended at 13:40 and nothing came. Do not pay it any more; /plan makes a new one. "
+    "If you have paid, paste the transaction here."
+)
+ENDED_ELSEWHERE = (
+    "⌛ Invoice INV1 ended at 13:40 and nothing came. Do not pay it any more; /plan makes a new one. "
+    "If you have paid, it is still found by itself; if not within an hour, write to /paysupport."
+)
+ENDED_FOREIGN = (
+    "⌛ Invoice INV1 ended at 13:40; what came for it is not SOL. Send nothing more to it.\n\n"
+    "An admin looks at it and settles it; nothing is lost. Questions: /paysupport"
+)
+ENDED_SHORT = (
+    "⚠️ We see 0.41 of 0.5 SOL for invoice INV1, whose time ended at 13:40. Send nothing more to it.\n\n"
+    "An admin looks at it and settles it; nothing is lost. Questions: /paysupport"
 )
 
 
@@ -113,12 +144,12 @@ async def test_the_way_to_a_receipt_is_told_step_by_step(way: Way) -> None:
         (
             [came("50", asset="USDC", at=NOW)],
             timedelta(0),
-            "ℹ️ Something arrived for invoice INV1 that is not SOL. The invoice is still open: 0.5 SOL.\n\n{admin}",
+            FOREIGN,
         ),
         (
             [replace(came("0.3", at=NOW), refunded=True)],
             timedelta(0),
-            "↩️ What you paid for invoice INV1 was sent back.",
+            REFUNDED,
         ),
     ],
 )
@@ -144,3 +175,37 @@ async def test_a_receipt_comes_at_night_and_after_the_plan_has_ended(way: Way) -
     assert receipt.startswith("✅ Paid")
     assert len(await ledger.entitlements(ann.id)) == 1
     assert (await ledger.entitlements(ann.id))[0].price_usd == Decimal("50.00")
+
+
+@pytest.mark.parametrize(
+    ("method", "arrivals", "expected"),
+    [
+        ("sol", [], ENDED),
+        ("nowpayments", [], ENDED_ELSEWHERE),
+        ("sol", [came("50", asset="USDC", at=NOW)], ENDED_FOREIGN),
+        ("sol", [came("0.41", at=NOW)], ENDED_SHORT),
+    ],
+)
+async def test_the_end_of_an_invoice_says_what_came_and_what_to_do(
+    way: Way, method: Method, arrivals: Sequence[Arrival], expected: str
+) -> None:
+    ledger, notices = ledger_of(way), PaymentNotices(clock=way.clock)
+    ann = await way.person(time_zone=ZONE)
+    await ledger.open(replace(invoice(user_id=ann.id, at=NOW), method=method), told_by_amount=True)
+    ends = InvoiceEnds(ledger=ledger, notices=notices, put=way.putting.put, due_times=way.due_times, clock=way.clock)
+    await read_after(way, ledger, ann, *arrivals)
+    way.schedule.add(ends.job())
+    way.clock.now += PRICE_HOLDS + ENDS_AFTER
+    assert await way.schedule.poll() == 1
+    await way.deliver()
+    assert texts_of(ann)[-1] == expected
+    assert "reply_markup" not in ann.messages[-1]
+    file, subscriber = await ledger.find("INV1"), await way.store.find(ann.id)
+    assert file is not None
+    assert subscriber is not None
+    envelope = notices.ended(file, assess(file.invoice, file.arrivals, way.clock()))
+    assert envelope is not None
+    payload = msgspec.json.decode(envelope.payload, type=PaymentNotice)
+    waiting = QueuedMessage(entry=OutboxEntry(entry_id="1-1", outgoing=envelope), payload=payload, verdict=Send())
+    composed = PaymentComposer(Texts.load()).compose([waiting], subscriber)
+    assert composed.message.silent is (expected is not ENDED_SHORT)

@@ -10,9 +10,9 @@ import base64
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Final, Literal, LiteralString, Protocol
+from typing import Final, Literal, LiteralString
 
 import msgspec
 from msgspec import Struct
@@ -45,12 +45,6 @@ _LISTS: Final[Mapping[Which, tuple[LiteralString, LiteralString]]] = {
     "unmatched": (statements.COUNT_UNMATCHED, statements.UNMATCHED),
     "invoices": (statements.COUNT_OF_INVOICES, statements.OF_INVOICES),
 }
-
-
-class KnownDifferences(Protocol):
-    """What the reconciliations found when they last compared."""
-
-    async def differences(self) -> Sequence[Difference]: ...
 
 
 class Payer(Struct, frozen=True):
@@ -87,24 +81,22 @@ class PaymentSearch:
         ledger: Ledger,
         redis: RedisManager,
         postgres: PostgresManager,
-        differ: KnownDifferences,
+        differences: Callable[[], Awaitable[Sequence[Difference]]],
         clock: Callable[[], datetime],
     ) -> None:
+        """`differences`: what the reconciliations found when they last compared."""
         self._ledger = ledger
         self._redis = redis
         self._postgres = postgres
-        self._differ = differ
+        self.differences = differences
         self._clock = clock
 
     async def overview(self) -> Overview:
         return Overview(
             open_invoices=len(await self._ledger.open_ids()),
             waiting={which: await self._count(which) for which in _LISTS},
-            differences=Counter(one.source for one in await self._differ.differences()),
+            differences=Counter(one.source for one in await self.differences()),
         )
-
-    async def differences(self) -> Sequence[Difference]:
-        return await self._differ.differences()
 
     async def waiting(self, which: Which, offset: int, limit: int) -> Waiting:
         """Return what waits for an admin. What was settled in this moment is left out."""

@@ -38,7 +38,7 @@ def settling_on(stores: Stores, differ: Differ | None = None, stars: StarsServic
         ledger=stores.ledger,
         redis=stores.redis,
         postgres=stores.postgres,
-        differ=differ or Differ(),
+        differences=(differ or Differ()).differences,
         clock=stores.clock,
     )
     return SettlingServices(search=search, settling=Settling(ledger=stores.ledger, stars=stars))
