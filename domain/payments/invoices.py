@@ -143,7 +143,7 @@ def assess(
 
 
 def _needs_admin(invoice: Invoice, known: list[Arrival], *, is_due: bool, is_over: bool) -> bool:
-    """Whether money came that buys nothing and of which no admin has said anything. `is_over`: no more is waited for."""
+    """Whether money came that buys nothing and that no admin has spoken of. `is_over`: no more is waited for."""
     unruled = [one for one in known if one.stands and one.ruling is None]
     if any(one.asset != invoice.asset for one in unruled) or (unruled and not is_due and is_over):
         return True
