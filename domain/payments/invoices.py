@@ -130,11 +130,7 @@ def assess(
     state = _state(invoice, final, pending, now, enough=enough, is_due=is_due, over=excess > tolerance)
     if taken_back or (has_refunds and not is_due and not final and not pending):
         state = "refunded"
-    unruled = [one for one in known if one.stands and one.ruling is None]
-    is_foreign = any(one.asset != invoice.asset for one in unruled)
-    is_stranded = bool(unruled) and not is_due and (now > invoice.expires_at or taken_back)
-    accepted = sum((one.amount for one in final if one.ruling == "accepted"), Decimal(0))
-    too_much = received - accepted - max(Decimal(0), invoice.amount - accepted)
+    is_over = now > invoice.expires_at or taken_back
     return Assessment(
         state=state,
         received=received,
@@ -142,8 +138,19 @@ def assess(
         missing=Decimal(0) if enough or is_accepted else missing,
         excess=excess,
         is_due=is_due,
-        needs_admin=is_stranded or is_foreign or (is_due and too_much > tolerance),
+        needs_admin=_needs_admin(invoice, known, is_due=is_due, is_over=is_over),
     )
+
+
+def _needs_admin(invoice: Invoice, known: list[Arrival], *, is_due: bool, is_over: bool) -> bool:
+    """Whether money came that buys nothing and that no admin has spoken of. `is_over`: no more is waited for."""
+    unruled = [one for one in known if one.stands and one.ruling is None]
+    if any(one.asset != invoice.asset for one in unruled) or (unruled and not is_due and is_over):
+        return True
+    stands = [one for one in known if one.stands and one.asset == invoice.asset]
+    accepted = sum((one.amount for one in stands if one.ruling == "accepted"), Decimal(0))
+    rest = sum((one.amount for one in unruled), Decimal(0))
+    return is_due and rest - max(Decimal(0), invoice.amount - accepted) > _cent_in(invoice)
 
 
 def _by_charge(invoice: Invoice, known: list[Arrival], now: datetime) -> Assessment:

@@ -89,7 +89,7 @@ async def differences(view: View, search: PaymentSearch, asked: int) -> Message:
             "paying.difference",
             number=number,
             source=view.plain(f"paying.source.{one.source}"),
-            what=view.label("paying.differs", one.what),
+            what=view.label("pay_differs", one.what),
             key=one.key,
             detail=one.detail,
         )
@@ -152,7 +152,7 @@ async def invoice(view: View, services: Services, file: InvoiceFile) -> Message:
         price=f"${one.price_usd:,.2f}",
         amount=show(one.amount),
         asset=_asset(one.asset),
-        method=view.label("paying.method", one.method),
+        method=view.label("pay_method", one.method),
         made=f"{one.created_at:%d %b %H:%M}",
         ends=f"{one.expires_at:%d %b %H:%M}",
         state=view.plain(
@@ -230,7 +230,7 @@ def _actions(
     if came.ruling is None and (stands is None or stands.needs_admin):
         yield view.button("button.pay_dismiss", AskRuling("dismiss", handle, ""))
     action = "refund" if came.key.startswith(PREFIX) else "returned"
-    yield view.button(f"button.pay_{action}", AskRuling(action, handle, ""))
+    yield view.button(f"button.pay_action.{action}", AskRuling(action, handle, ""))
 
 
 async def asked(view: View, services: Services, data: AskRuling) -> Html:
@@ -242,12 +242,12 @@ async def asked(view: View, services: Services, data: AskRuling) -> Html:
     told: dict[str, object] = {"amount": show(record.arrival.amount), "asset": _asset(record.arrival.asset)}
     invoice_id = data.invoice_id if data.action == "settle" else record.invoice_id
     if not invoice_id:
-        return view.html(f"paying.ask_{data.action}", **told, takes=Html())
+        return view.html(f"paying.ask.{data.action}", **told, takes=Html())
     one = (await settling.file(invoice_id)).invoice
     name = await search.name_of(one.user_id) or "?"
     told |= {"id": one.id, "name": name, "user_id": one.user_id, "days": one.days, "plan": view.label("plan", one.plan)}
     takes = view.html("paying.takes", **told)
-    return view.html(f"paying.ask_{data.action}", **told, takes=takes)
+    return view.html(f"paying.ask.{data.action}", **told, takes=takes)
 
 
 def _line(view: View, number: int, record: ArrivalRecord) -> Html:

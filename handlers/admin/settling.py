@@ -46,7 +46,7 @@ class AdminSettlingMixin(BotBase):
         view, asked_s = view_of(self.services, turn), asked_at(self.services.conversation.clock())
         text = await menus.asked(view, self.services, data)
         yes = ConfirmRuling(data.action, data.handle, data.invoice_id, asked_s)
-        await self.show(turn, question(view, text, f"button.pay_yes_{data.action}", yes, ShowArrival(data.handle)))
+        await self.show(turn, question(view, text, f"button.pay_yes.{data.action}", yes, ShowArrival(data.handle)))
 
     @callback(ConfirmRuling, admin=True)
     async def confirm_ruling(self, turn: Turn, data: ConfirmRuling) -> str | None:
@@ -61,7 +61,7 @@ class AdminSettlingMixin(BotBase):
             case "dismiss" | "returned":
                 await self.services.conversation.inputs.expect(turn.user_id, ABOUT_RULING, data.pack())
                 back = view.button("button.back", ShowArrival(data.handle))
-                await self.show(turn, message(view.html(f"paying.type_{data.action}"), keyboard=((back,),)))
+                await self.show(turn, message(view.html(f"paying.type.{data.action}"), keyboard=((back,),)))
                 return None
             case _:
                 raise UserFacingError("callback.stale")

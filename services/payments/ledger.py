@@ -268,16 +268,13 @@ class Ledger:
         """`change`: of the invoice that it counts for."""
         invoice = change.file.invoice if change else None
         counts_for, user_id = (invoice.id, invoice.user_id) if invoice else (NOTHING, 0)
-        unmatched = keys.CLOSED.of() if record.is_closed else keys.UNMATCHED.of()
-        arrivals = keys.ARRIVALS.of(invoice.id) if invoice else unmatched
-        names = [keys.RECEIPT.of(record.arrival.key), arrivals, keys.INVOICE_VERSION.of(counts_for)]
+        names = [keys.RECEIPT.of(record.arrival.key), _place_of(record), keys.INVOICE_VERSION.of(counts_for)]
         names += [keys.ENTITLEMENTS.of(user_id), keys.ENTITLED.of(), stores_keys.JOURNAL.of()]
         names += [keys.UNMATCHED.of(), keys.CLOSED.of(), keys.OPEN_INVOICES.of(), stores_keys.EPOCH.of()]
         for message in messages:
             names += [stores_keys.unique_key(message), stores_keys.OUTBOX.of(partition_of(message.user_id))]
-        document = msgspec.json.encode(record)
+        document, given = msgspec.json.encode(record), None
         journaled = [entry("arrival", document)]
-        given = None
         if entitlement is not None:
             said = msgspec.json.encode(EntitlementRecord(user_id=user_id, entitlement=entitlement))
             given = _given(entitlement, user_id, said)
@@ -359,6 +356,13 @@ class Ledger:
 
 def amount_key(asset: str, amount: Decimal) -> str:
     return keys.INVOICE_BY.of("amount", f"{asset} {amount.normalize():f}")
+
+
+def _place_of(record: ArrivalRecord) -> str:
+    """Return where an arrival is listed."""
+    if record.invoice_id is not None:
+        return keys.ARRIVALS.of(record.invoice_id)
+    return keys.CLOSED.of() if record.is_closed else keys.UNMATCHED.of()
 
 
 def _given(entitlement: Entitlement, user_id: int, record: bytes) -> dict[str, object]:

@@ -48,7 +48,7 @@ def made(number: int, amount: str, at: datetime = NOW) -> Invoice:
 
 @pytest.fixture
 async def ledger(process: Process) -> Ledger:
-    """One invoice is paid, one half, one is open, one is long gone; something fits none of them."""
+    """One invoice is paid, one half, one is open, one is long gone; of two that fit none one is dismissed."""
     ledger = ledger_on(process)
     for one in (made(1, "0.5"), replace(made(2, "0.6"), payment_id="p2"), made(3, "0.7")):
         assert await ledger.open(one, told_by_amount=True)
@@ -57,6 +57,8 @@ async def ledger(process: Process) -> Ledger:
     await ledger.arrived(came("0.5", "a", NOW), "INV1")
     await ledger.arrived(came("0.2", "b", NOW), "INV2")
     await ledger.arrived(came("0.1", "c", NOW), None, note="who?")
+    await ledger.arrived(came("0.1", "z", NOW), None, note="who?")
+    await ledger.arrived(came("0.1", "z", NOW), None, settled_by=1, ruling="dismissed", note="sent back")
     await ledger.give(7, Entitlement(key="trial", plan="trial", days=3, at=NOW))
     await ledger.move_cursor(CURSOR)
     return ledger
@@ -73,7 +75,8 @@ async def everything(ledger: Ledger) -> list[object]:
         sorted(await ledger.open_ids()),
         [file.invoice.id for file in await ledger.of_person(7)][-1],
         await ledger.unmatched(),
-        [await ledger.counts_for(key) for key in "abc"],
+        [await ledger.counts_for(key) for key in "abcz"],
+        await ledger.record_of("z"),
         sorted(await ledger.entitlements(7), key=repr),
         await ledger.entitled(),
         await ledger.cursor(CURSOR.source),
@@ -121,7 +124,7 @@ async def test_an_emptied_postgresql_gets_all_of_it_back(
 
     await process.journal.drain_all()
     before = await rows()
-    assert [len(table) for table in before] == [4, 3, 2, 1]
+    assert [len(table) for table in before] == [4, 4, 2, 1]
     await database.poll()
     await postgres_manager.execute("DROP SCHEMA public CASCADE")
     await postgres_manager.execute("CREATE SCHEMA public")
@@ -129,4 +132,4 @@ async def test_an_emptied_postgresql_gets_all_of_it_back(
     assert await rows() == before
     await ledger.arrived(came("0.4", "d", NOW), "INV2")
     await process.journal.drain_all()
-    assert [len(table) for table in await rows()] == [4, 4, 3, 1]
+    assert [len(table) for table in await rows()] == [4, 5, 3, 1]

@@ -12,10 +12,15 @@ import pytest
 from domain.delivery.policy import HoldReason
 from domain.filters.presets import load_presets
 from domain.filters.registry import FIELDS
+from domain.payments.amounts import METHODS
+from domain.payments.invoices import STAGES, Ruling
 from domain.payments.invoices import State as PaymentState
 from domain.payments.plans import load_plans
 from domain.payments.stars import Refusal
 from domain.subscribers.subscriber import ALL_BUTTONS, CardField, MessageKind
+from handlers.admin.payment_menus import ACTIONS
+from services.payments.settling.search import Which
+from services.payments.settling.settling import Verdict
 from services.subscribers.roster import State
 from tests.texts.hostile import HOSTILE
 from tests.texts.telegram_html import assert_harmless, assert_sendable, parse, units
@@ -31,6 +36,10 @@ RENDERERS = {"because", "render", "plain", "html", "button", "text", "figure"}
 KEY = re.compile(r"[a-z_]+(\.[a-z_]+)+(?<!\.toml)")
 PLAIN_FAMILIES = ("button.", "help.", "user_state.", "value.")
 PLAIN_LABELS = ("filter.", "preset.", "plan.")
+DIFFERENCES = (
+    *("not_recorded", "recorded_not_there", "not_at_telegram"),
+    *("amount", "refund_not_recorded", "refund_not_at_telegram"),
+)
 TYPED_SETTINGS = ("zone", "quiet", "level", "cap")
 HTML_KEYS = {"help.title", "help.line"}
 MAX_COMMAND_DESCRIPTION = 256
@@ -57,8 +66,27 @@ def declared_elsewhere() -> set[str]:
         *(f"card.{figure}" for figure in ("liquidity", "age", "holders", "price")),
         *(f"card.{share}" for share in ("lp", "top10", "developer", "snipers")),
         *(f"card.{flag}_{state}" for flag in ("mint", "freeze") for state in ("safe", "open")),
+        *payments_admin(),
         *(f"stars.refused.{reason}" for reason in Refusal.__args__),
         *(f"{family}.{state}" for state in State.__args__ for family in ("state", "user_state")),
+    }
+
+
+def payments_admin() -> set[str]:
+    by_family: dict[str, tuple[str, ...]] = {
+        **dict.fromkeys(("paying.ask", "button.pay_yes"), ACTIONS),
+        "button.pay_action": ("refund", "returned"),
+        "paying.type": ("dismiss", "returned"),
+    }
+    return {
+        *(f"{family}.{action}" for family, actions in by_family.items() for action in actions),
+        *(f"paying.verdict.{verdict}" for verdict in Verdict.__args__),
+        *(f"paying.waiting.{which}" for which in Which.__args__),
+        *(f"paying.state.{state}" for state in PaymentState.__args__),
+        *(f"paying.came.{state}" for state in (*STAGES, *Ruling.__args__, "refunded")),
+        *(f"pay_method.{method}" for method in METHODS),
+        *(f"paying.source.{source}" for source in ("solana", "nowpayments", "stars")),
+        *(f"pay_differs.{what}" for what in DIFFERENCES),
     }
 
 
