@@ -47,7 +47,7 @@ def declared_elsewhere() -> set[str]:
     return {
         *(f"filter.{field.key}{about}" for field in FIELDS for about in ("", ".about")),
         *(f"preset.{key}{about}" for key in presets for about in ("", ".about")),
-        *(f"{family}.{state}" for state in PaymentState.__args__ for family in ("payment", "invoices.state")),
+        *(f"{family}.{state}" for state in PaymentState.__args__ for family in ("payment", "invoices.state", "page")),
         *(f"plan.{key}" for key in ("free", "trial", *(plan.key for plan in plans.sold))),
         *(f"unit.{field.unit}" for field in FIELDS),
         *(f"group.{field.group}{about}" for field in FIELDS for about in ("", ".about")),
