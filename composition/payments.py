@@ -77,7 +77,10 @@ def build(base: Base) -> Feature:
             ReminderComposer(base.texts).row(),
         ],
         scheduled=[entitling.job(), reminders.job(), reconciliation.job()],
-        alarms=[Alarm("payments", conditions.payments_differ(differ)), Alarm("ways of paying", _unsold(base, plans), after_s=0.0)],
+        alarms=[
+            Alarm("payments", conditions.payments_differ(differ)),
+            Alarm("ways of paying", _unsold(base, plans), after_s=0.0),
+        ],
         readings=[differ],
     )
 

@@ -21,9 +21,9 @@ from msgspec import Struct
 from solana.exceptions import SolanaRpcException
 from solana.rpc.async_http_provider import AsyncHTTPProvider
 from solana.rpc.jsonrpc import JsonRpcRequestSerializer
+from solders.account_decoder import UiAccountEncoding
 from solders.commitment_config import CommitmentLevel
 from solders.pubkey import Pubkey
-from solders.account_decoder import UiAccountEncoding
 from solders.rpc.config import (
     RpcAccountInfoConfig,
     RpcContextConfig,
