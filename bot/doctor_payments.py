@@ -73,7 +73,7 @@ async def _solana(parts: SolanaParts) -> str:
         raise UnpayableError(f"The servers of SOLANA_RPC_URLS are on different chains ({named}).")
     if not await parts.rpc.exists(parts.wallet):
         raise UnpayableError(
-            f"The chain does not know the wallet {parts.wallet}: check SOLANA_WALLET, and send it a little SOL."
+            f"The chain does not know the wallet {parts.wallet}: check SOLANA_WALLET, and send a little SOL to it."
         )
     said = [f"{len(answers)} server(s) on one chain, the wallet is there"]
     if not await parts.rpc.exists(token_account(parts.wallet, parts.usdc_mint)):
@@ -92,8 +92,8 @@ async def _sol_price(parts: SolanaParts) -> str:
     price = await rates.of(SOL.code)
     if price is None:
         raise UnpayableError(
-            f"No price of SOL on which both sources agree within {MAX_DIFFERENCE:.0%} ({rates.problem}): SOL is not sold "
-            "until they do; check PRICE_API_URL and DEXSCREENER_URL."
+            f"No price of SOL that both sources agree on within {MAX_DIFFERENCE:.0%} ({rates.problem}): SOL is not "
+            "sold until they do; check PRICE_API_URL and DEXSCREENER_URL."
         )
     return f"{price:.2f} USD, both sources agree"
 

@@ -25,6 +25,12 @@ from texts.markup import Html, join
 
 PAYABLE: Final[tuple[State, ...]] = ("open", "underpaid")
 ON_SOLANA: Final = ("sol", "usdc")
+NETWORKS: Final = frozenset(
+    "trx eth bsc sol btc ltc doge xrp ton matic arbitrum avaxc base op".split()  # noqa: SIM905 - one line
+)
+"""Of the processor, in its words; those that have a name in the texts."""
+OWN_NAMES: Final = ("trx", "eth")
+"""Networks whose own coin is not one by the standard of their tokens."""
 
 
 def invoice_message(
@@ -67,10 +73,9 @@ def coin_name(view: View, coin: Coin) -> str:
 def network_name(view: View, coin: Coin) -> str:
     """Name the network as wallets do: by the standard of its tokens, or by its own name for its own coin."""
     network = coin.network.lower()
-    keys = [f"network.{network}"]
-    if coin.ticker.lower() == network:
-        keys.insert(0, f"network.own.{network}")
-    return next((view.plain(key) for key in keys if key in view.texts), coin.network.upper())
+    if network in OWN_NAMES and coin.ticker.lower() == network:
+        return view.plain(f"network.own.{network}")
+    return view.plain(f"network.{network}") if network in NETWORKS else coin.network.upper()
 
 
 def _is_payable(standing: StandingInvoice, now: datetime) -> bool:

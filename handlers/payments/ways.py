@@ -72,7 +72,7 @@ def other_way(view: View, services: Services, plan: str, days: int) -> Button:
 
 
 def _button(view: View, offer: Offer, way: Way) -> Button:
-    return view.button(f"button.way_{way}", _data(offer, way), stars=f"{offer.stars or 0:,}")
+    return view.button(f"button.way.{way}", _data(offer, way), stars=f"{offer.stars or 0:,}")
 
 
 def _data(offer: Offer, way: Way) -> CallbackData:

@@ -38,7 +38,7 @@ class PaidChain:
 
 
 @asynccontextmanager
-async def open_chain(data_dir: Path, *, slot_s: float = SLOT_S) -> AsyncGenerator[PaidChain]:
+async def open_chain(data_dir: Path, *, slot_s: float | None = SLOT_S) -> AsyncGenerator[PaidChain]:
     async with AsyncExitStack() as stack:
         chain = await stack.enter_async_context(SolanaSandbox(slot_s=slot_s))
         merchant = chain.wallet(sol=1, keypair=_merchant(data_dir / MERCHANT))

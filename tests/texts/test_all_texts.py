@@ -19,8 +19,11 @@ from domain.payments.plans import load_plans
 from domain.payments.stars import Refusal
 from domain.subscribers.subscriber import ALL_BUTTONS, CardField, MessageKind
 from handlers.admin.payment_menus import ACTIONS
+from handlers.payments.invoice_menus import NETWORKS, OWN_NAMES
+from handlers.payments.ways import Way
 from services.payments.settling.search import Which
 from services.payments.settling.settling import Verdict
+from services.payments.solana_claims import Verdict as PastedVerdict
 from services.subscribers.roster import State
 from tests.texts.hostile import HOSTILE
 from tests.texts.telegram_html import assert_harmless, assert_sendable, parse, units
@@ -53,7 +56,7 @@ def declared_elsewhere() -> set[str]:
     return {
         *(f"filter.{field.key}{about}" for field in FIELDS for about in ("", ".about")),
         *(f"preset.{key}{about}" for key in presets for about in ("", ".about")),
-        *(f"{family}.{state}" for state in PaymentState.__args__ for family in ("payment", "invoices.state")),
+        *(f"{family}.{state}" for state in PaymentState.__args__ for family in ("payment", "invoices.state", "page")),
         *(f"plan.{key}" for key in ("free", "trial", *(plan.key for plan in plans.sold))),
         *(f"unit.{field.unit}" for field in FIELDS),
         *(f"group.{field.group}{about}" for field in FIELDS for about in ("", ".about")),
@@ -67,6 +70,10 @@ def declared_elsewhere() -> set[str]:
         *(f"card.{share}" for share in ("lp", "top10", "developer", "snipers")),
         *(f"card.{flag}_{state}" for flag in ("mint", "freeze") for state in ("safe", "open")),
         *payments_admin(),
+        *(f"button.way.{way}" for way in Way.__args__),
+        *(f"paid.{verdict}" for verdict in PastedVerdict.__args__ if verdict != "recorded"),
+        *(f"network.{network}" for network in NETWORKS),
+        *(f"network.own.{network}" for network in OWN_NAMES),
         *(f"stars.refused.{reason}" for reason in Refusal.__args__),
         *(f"{family}.{state}" for state in State.__args__ for family in ("state", "user_state")),
     }

@@ -156,6 +156,7 @@ async def open_shop(
     async with AsyncExitStack() as stack:
         telegram = await stack.enter_async_context(TelegramSandbox())
         feed = await stack.enter_async_context(FeedSandbox(Market(seed=1), calls_per_s=0, ticks_per_s=0))
+        await telegram.user("Admin", user_id=ADMIN).send("/start")
         prices = await stack.enter_async_context(PriceSandbox(requests_per_minute=10_000))
         more: dict[str, Any] = {}
         parts: dict[str, Any] = {}

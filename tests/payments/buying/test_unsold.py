@@ -15,7 +15,6 @@ async def test_admins_are_told_that_nobody_can_pay(redis_url: str, postgres_dsn:
         for data in ("offers:pro", "ways:pro:1", "coins:pro:1:0", "buysolana:pro:1:sol", "buystars:pro:1"):
             assert "not sold" in (await ann.user.tap_data(plans, data))["text"], data
         admin = shop.telegram.user("Admin", user_id=ADMIN)
-        await admin.send("/start")
         told = await admin.next_message(timeout_s=30, where=lambda message: "ways of paying" in words(message))
         assert "plans have prices, and nobody can pay: set PAY_WITH_STARS or PAY_WITH_CRYPTO" in words(told)
         assert not any("nobody can pay" in words(message) for message in ann.user.messages)
