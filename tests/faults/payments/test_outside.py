@@ -25,7 +25,8 @@ THOROUGH = pytest.mark.thorough
 
 def nothing(method: str, result: Any) -> Any:
     """No transaction is known, no signature is listed."""
-    return {"getTransaction": None, "getSignaturesForAddress": []}.get(method, result)
+    empty: dict[str, Any] = {"getTransaction": None, "getSignaturesForAddress": []}
+    return empty.get(method, result)
 
 
 def another() -> Lie:
