@@ -28,7 +28,7 @@ that a plain loop over the filters accepts is an alert, and held against what Te
 *Lost*: alerts that never came. *Twice*: alerts that came again as if for the first time. *Messages again*: messages
 that came once more and say that they may be a repeat, since the outcome of the first attempt was unknown when something
 died or no answer came, and nobody can know it; *at most* is how many of them the scenario allows. A message may hold
-several alerts, merged or in a digest: *alerts in them*.
+several alerts, merged or in a digest: *alerts in them*. People who pay have a table of their own.
 """
 _HEAD: Final = (
     "what was broken",

@@ -53,7 +53,7 @@ async def test_who_had_no_trial_has_what_they_paid_for_however_often_it_is_looke
     await shop.buys(ann, "pro", key="invoice:2")
     await shop.entitling.apply(ann.id)
     assert bought.paid_until == NOW + SECOND + 30 * DAY
-    assert (await shop.document(ann)).paid_until == bought.paid_until + 30 * DAY
+    assert (await shop.document(ann)).paid_until == NOW + SECOND + 60 * DAY
     assert {one.key for one in await shop.ledger.entitlements(ann.id)} == {"invoice:1", "invoice:2"}
 
 

@@ -58,7 +58,9 @@ class ShopSize:
 
 
 SHORT: Final = ShopSize(people=20, over_s=4.0, slot_s=0.1, patience_s=40.0)
-FULL: Final = ShopSize(people=120, over_s=20.0, slot_s=0.2, patience_s=90.0)
+FULL: Final = ShopSize(people=80, over_s=12.0, slot_s=0.2, patience_s=90.0)
+_AT_THE_PROCESSOR: Final = 16
+"""More at once than its limit of requests bears would only wait for each other."""
 
 
 class Shop:
@@ -73,7 +75,8 @@ class Shop:
         self.dexscreener = DexScreenerSandbox(sol_usd=SOL_USD)
         self.ipns = FaultProxy("http://127.0.0.1:9")
         """The address that the processor tells: it stays, whichever bot is behind it."""
-        self.people = crowd(mix, self.size.people, seed=len(mix))
+        is_limited = all(way == "nowpayments" for way, _ in mix)
+        self.people = crowd(mix, _AT_THE_PROCESSOR if is_limited else self.size.people, seed=len(mix))
         self.books = Books(stage, self.people)
         self.merchant = Keypair().pubkey()
         self.paying_them = Paying(self)

@@ -78,7 +78,7 @@ async def test_another_one_takes_over(end: str, shop: Shop, verdict: PaymentVerd
         second = await shop.stage.role(stack, "all", **shop.settings())
         await second.says("standing by")
         async with shop.paying():
-            await shop.books.more(shop.size.people // 4)
+            await shop.books.more(len(shop.people) // 4)
             await (first.kill() if end == "killed" else shop.stage.end(first))
             await shop.leads_to(second)
         counts = await shop.finish(second)
@@ -98,7 +98,7 @@ async def test_gateways_hand_over(shop: Shop, verdict: PaymentVerdict) -> None:
         async with shop.paying():
             for _ in range(kills):
                 following = await shop.stage.role(stack, "gateway", **shop.settings())
-                await shop.books.more(shop.size.people // 8)
+                await shop.books.more(len(shop.people) // 8)
                 await gateway.kill()
                 gateway = following
                 await shop.leads_to(gateway)

@@ -21,7 +21,7 @@ async def test_redis_emptied(shop: Shop, verdict: PaymentVerdict) -> None:
         await shop.sell()
         await shop.invoices_stored()
         async with shop.paying():
-            await shop.books.more(shop.size.people // 4)
+            await shop.books.more(len(shop.people) // 4)
             await shop.stage.redis.empty()
         counts = await shop.finish(bot)
     verdict("Redis emptied (FLUSHALL) while people pay", counts)
@@ -49,7 +49,7 @@ async def test_redis_emptied_and_the_bot_killed(shop: Shop, verdict: PaymentVerd
         await shop.sell()
         await shop.invoices_stored()
         async with shop.paying():
-            await shop.books.more(shop.size.people // 4)
+            await shop.books.more(len(shop.people) // 4)
             await first.kill()
             await shop.stage.redis.empty()
             second = await stack.enter_async_context(shop.bot())
@@ -61,7 +61,7 @@ async def test_redis_emptied_and_the_bot_killed(shop: Shop, verdict: PaymentVerd
 async def test_redis_killed_and_restarted(shop: Shop, verdict: PaymentVerdict) -> None:
     async with shop.bot() as bot:
         async with shop.paying():
-            await shop.books.more(shop.size.people // 4)
+            await shop.books.more(len(shop.people) // 4)
             await shop.stage.redis.kill()
             await asyncio.sleep(1.0)
             await shop.stage.redis.restart()
@@ -73,7 +73,7 @@ async def test_redis_killed_and_restarted(shop: Shop, verdict: PaymentVerdict) -
 async def test_redis_away(shop: Shop, verdict: PaymentVerdict) -> None:
     async with shop.bot() as bot:
         async with shop.paying():
-            await shop.books.more(shop.size.people // 8)
+            await shop.books.more(len(shop.people) // 8)
             await shop.stage.redis_proxy.refuse()
             await asyncio.sleep(AWAY_S[shop.stage.size.full])
             await shop.stage.redis_proxy.repair()
@@ -98,7 +98,7 @@ async def test_replies_of_redis_lost(shop: Shop, verdict: PaymentVerdict) -> Non
 async def test_postgres_away(shop: Shop, verdict: PaymentVerdict) -> None:
     async with shop.bot() as bot:
         async with shop.paying():
-            await shop.books.more(shop.size.people // 8)
+            await shop.books.more(len(shop.people) // 8)
             await shop.stage.postgres_proxy.refuse()
             await asyncio.sleep(AWAY_S[shop.stage.size.full])
             await shop.stage.postgres_proxy.repair()
@@ -112,7 +112,7 @@ async def test_postgres_emptied(shop: Shop, verdict: PaymentVerdict) -> None:
         await shop.sell()
         await shop.invoices_stored()
         async with shop.paying():
-            await shop.books.more(shop.size.people // 4)
+            await shop.books.more(len(shop.people) // 4)
             await shop.stage.empty_database(whole=False)
         await shop.invoices_stored()
         counts = await shop.finish(bot)
@@ -123,7 +123,7 @@ async def test_postgres_emptied(shop: Shop, verdict: PaymentVerdict) -> None:
 async def test_both_killed(shop: Shop, verdict: PaymentVerdict) -> None:
     async with shop.bot() as bot:
         async with shop.paying():
-            await shop.books.more(shop.size.people // 4)
+            await shop.books.more(len(shop.people) // 4)
             await asyncio.gather(shop.stage.redis.kill(), shop.stage.postgres.kill())
             await asyncio.sleep(1.0)
             await asyncio.gather(shop.stage.redis.restart(), shop.stage.postgres.restart())
@@ -136,7 +136,7 @@ async def test_bot_killed_while_redis_is_away(shop: Shop, verdict: PaymentVerdic
     async with AsyncExitStack() as stack:
         first = await stack.enter_async_context(shop.bot())
         async with shop.paying():
-            await shop.books.more(shop.size.people // 8)
+            await shop.books.more(len(shop.people) // 8)
             await shop.stage.redis_proxy.refuse()
             await asyncio.sleep(AWAY_S[shop.stage.size.full])
             await first.kill()
