@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 
 import aiohttp
@@ -37,7 +37,7 @@ class Purse:
             return None
         return WalletRequest(wallet=self.name, url=text, recipient="shop", amount="1", coin="COIN")
 
-    def recognise(self, copied: list[str], said: str) -> WalletRequest | None:
+    def recognise(self, copied: Sequence[str], said: str) -> WalletRequest | None:
         return self.read(f"coin:{copied[0]}") if "COIN" in said else None
 
     def pay(self, payment: WalletPayment) -> str:

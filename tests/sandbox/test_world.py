@@ -5,13 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 
 from sandbox.payments.nowpayments.server import NowPaymentsSandbox
 from sandbox.telegram.wallets.hook import WalletPayment
 from sandbox.world.payments import open_chain
 from sandbox.world.wallets import CoinWallet, SolanaWallet
-from sandbox.world.world import World, copied_addresses
+from sandbox.world.world import Wants, World, copied_addresses, open_world
+from tests.sandbox.payments.nowpayments_kit import Client
 
 MINT = "4Nd1mYvW7c5Yq6Jb8hVwq3mUuM8pDk3yqT8oXv1s2aBc"
 USDC = "EPjFWdd5AufqSSqeM2qN1xzybapC8G4wEGGkZwyTDt1v"
@@ -83,3 +85,25 @@ async def test_coins_are_paid_to_what_the_processor_has_given_out():
         assert wallet.read(MINT) is None
         with pytest.raises(ValueError, match="does not know"):
             wallet.pay(WalletPayment(wallet=wallet.name, url="payment:1", way="full"))
+
+
+async def test_what_was_given_out_is_payable_in_the_next_run(tmp_path: Path):
+    wants = Wants(telegram=True, feed=False, prices=False, redis=False, postgres=False, solana=True, nowpayments=True)
+    order = {"price_amount": 39, "price_currency": "usd", "pay_currency": "xrp"}
+    async with open_world(wants, data_dir=tmp_path, port=0, calls_per_s=1, demo=False) as world:
+        assert world.solana
+        assert world.nowpayments
+        merchant, genesis = world.solana.merchant, world.solana.chain.cluster.genesis_hash
+        async with aiohttp.ClientSession() as session:
+            _, made = await Client(world.nowpayments, session).post("/payment", **order)
+    async with open_world(wants, data_dir=tmp_path, port=0, calls_per_s=1, demo=False) as world:
+        assert world.solana
+        assert world.telegram
+        assert world.solana.merchant == merchant
+        assert world.solana.chain.cluster.genesis_hash != genesis
+        solana, coins = world.telegram.wallets
+        assert solana.recognise(["0.2", merchant], "0.2 SOL")
+        found = coins.recognise([made["pay_address"]], "")
+        assert found
+        coins.pay(WalletPayment(wallet=found.wallet, url=found.url, way="full"))
+        assert [each.status for each in coins.sent()] == ["confirming"]
