@@ -83,7 +83,7 @@ class Load:
         return f"{self.open:,} open invoices, {FOREIGN_PER_HOUR:,} foreign transfers/h"
 
 
-WHOLE: Final = Load(open=10_000, payments=120, seconds=300.0, references=300)
+WHOLE: Final = Load(open=10_000, payments=120, seconds=240.0, references=300)
 QUICK: Final = Load(open=500, payments=8, seconds=10.0, references=20)
 
 
