@@ -45,17 +45,7 @@ def build(base: Base) -> Feature:
     postgres, subscribers = base.connections.postgres, base.of(SubscriberServices).subscribers
     redis, notices = base.connections.redis, PaymentNotices(clock=now)
     ledger = Ledger(redis, base.of(Journal), messages=notices, clock=now, needs_epoch=True)
-    entitling = EntitlingService(
-        ledger=ledger,
-        subscribers=subscribers,
-        plans=plans,
-        putting=putting,
-        due_times=due_times,
-        postgres=postgres,
-        clock=now,
-    )
-    subscribers.welcome = entitling.welcome
-    ledger.credited = entitling.wake
+    entitling = _entitling(base, ledger)
     reminders = RemindersService(
         subscribers=subscribers, putting=putting, due_times=due_times, postgres=postgres, clock=now
     )
@@ -64,15 +54,12 @@ def build(base: Base) -> Feature:
     reconciliation = Reconciliation(redis=redis, due_times=due_times, clock=now)
     compared, unmatched = Reading(reconciliation.comparisons), Reading(reconciliation.count_unmatched)
     show_ledger(base.metrics, compared, unmatched)
-    services = PaymentServices(
-        invoices=InvoicesService(ledger=ledger, clock=now),
-        takes_stars=base.settings.takes_stars,
-    )
+    invoices = InvoicesService(ledger=ledger, clock=now)
     return Feature(
         parts=[ledger, ends, reconciliation],
         services=[
             PlanServices(subscriptions=SubscriptionsService(plans, clock=now), entitling=entitling),
-            services,
+            PaymentServices(invoices=invoices, takes_stars=base.settings.takes_stars),
             stars,
             _settling(base, ledger, stars, reconciliation),
         ],
@@ -86,6 +73,22 @@ def build(base: Base) -> Feature:
         alarms=[*alarms_of_ledger(compared, unmatched), _unsold(base, plans)],
         readings=[compared, unmatched],
     )
+
+
+def _entitling(base: Base, ledger: Ledger) -> EntitlingService:
+    subscribers = base.of(SubscriberServices).subscribers
+    entitling = EntitlingService(
+        ledger=ledger,
+        subscribers=subscribers,
+        plans=base.of(Plans),
+        putting=base.of(Putting),
+        due_times=base.of(DueTimes),
+        postgres=base.connections.postgres,
+        clock=now,
+    )
+    subscribers.welcome = entitling.welcome
+    ledger.credited = entitling.wake
+    return entitling
 
 
 def _unsold(base: Base, plans: Plans) -> Alarm:

@@ -68,7 +68,7 @@ class AdminPaymentsMixin(BotBase):
         await self.show(turn, await menus.differences(view_of(self.services, turn), search, data.page))
 
     @callback(ShowInvoice, admin=True)
-    async def show_invoice(self, turn: Turn, data: ShowInvoice) -> None:
+    async def inspect_invoice(self, turn: Turn, data: ShowInvoice) -> None:
         file = await self.services.of(SettlingServices).search.file(data.invoice_id)
         if file is None:
             raise UserFacingError("paying.invoice_unknown", typed=data.invoice_id)
