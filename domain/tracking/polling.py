@@ -22,6 +22,9 @@ NEAR_BY: Final = 1.1
 """Within a tenth of its next rung."""
 NOT_BEFORE: Final = 0.5
 """Share of its bound that must have passed: what nobody needs is not asked."""
+USED: Final = 0.9
+"""Share of the budget that is planned with: turns are whole batches, and new tokens come together."""
+_GOLDEN: Final = 0.618033988749895
 
 Pace = Literal["live", "near", "dead"]
 _BOUND_S: Final[dict[Pace, float]] = {"live": LIVE_S, "near": LIVE_S, "dead": DEAD_S}
@@ -59,11 +62,12 @@ class PollPlanner:
         return max(1.0, self.demand_per_s / self._per_s)
 
     def put(self, token: int, pace: Pace, now: float) -> None:
-        """Ask for a token from now on, or at another pace. A new one is asked for soon."""
+        """Ask for a token from now on, or at another pace. A new one is asked for soon; new dead ones are spread."""
         if token >= len(self._bound_s):
             self._grow(token + 1)
         if np.isinf(self._bound_s[token]):
-            self._asked_at[token] = self._asked_before[token] = now - _BOUND_S[pace]
+            overdue = token * _GOLDEN % 1 if pace == "dead" else 1.0
+            self._asked_at[token] = self._asked_before[token] = now - overdue * _BOUND_S[pace]
         self._bound_s[token] = _BOUND_S[pace]
         self._is_near[token] = pace == "near"
 
@@ -99,7 +103,7 @@ class PollPlanner:
     def _rates(self) -> npt.NDArray[np.float64]:
         rates = 1 / self._bound_s
         more = self._is_near * (1 / NEAR_S - rates)
-        wanted, left = float(more.sum()), self._per_s - float(rates.sum())
+        wanted, left = float(more.sum()), USED * self._per_s - float(rates.sum())
         if wanted > 0 and left > 0:
             rates += more * min(1.0, left / wanted)
         return rates
