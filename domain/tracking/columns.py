@@ -39,8 +39,8 @@ FLOATS: Final = {
 }
 """Column -> value of a number that is not in use. `low`, `high`: a tick above the one and up to the other can change
 nothing. `next_up`: below it no entry reaches its next rung upwards. `price`, `at`: of the latest accepted tick.
-`moved_at`: when the price last became another one. `ath`: the highest confirmed price, `wick`: the highest accepted one.
-`gap_from`, `gap_to`: all gaps that are not closed."""
+`moved_at`: when the price last became another one. `ath`: the highest confirmed price, `wick`: the highest accepted
+one. `gap_from`, `gap_to`: all gaps that are not closed."""
 
 
 class TokenColumns:

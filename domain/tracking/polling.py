@@ -23,7 +23,10 @@ NEAR_BY: Final = 1.1
 NOT_BEFORE: Final = 0.5
 """Share of its bound that must have passed: what nobody needs is not asked."""
 USED: Final = 0.9
-"""Share of the budget that is planned with: turns are whole batches, and new tokens come together."""
+"""Share of the budget that is planned with: turns are whole batches."""
+MUST_FROM: Final = 0.9
+"""Share of its bound after which a token goes first."""
+MUST_FIRST: Final = 1e6
 _GOLDEN: Final = 0.618033988749895
 
 Pace = Literal["live", "near", "dead"]
@@ -87,7 +90,7 @@ class PollPlanner:
 
     def plan(self, now: float, count: int) -> list[int]:
         """At most so many tokens, the most overdue first; they count as asked now."""
-        waited = (now - self._asked_at) * self._rates()
+        waited = self._overdue(now)
         due = (waited >= NOT_BEFORE).nonzero()[0]
         if len(due) > count:
             due = due[waited[due].argpartition(len(due) - count)[len(due) - count :]]
@@ -100,13 +103,15 @@ class PollPlanner:
         """How long ago each token was asked for, those that are not dead: the age of their prices."""
         return now - self._asked_at[self._bound_s <= LIVE_S]
 
-    def _rates(self) -> npt.NDArray[np.float64]:
-        rates = 1 / self._bound_s
+    def _overdue(self, now: float) -> npt.NDArray[np.float64]:
+        """How much of what they may wait tokens have waited; whose own bound is close goes before what is extra."""
+        since, rates = now - self._asked_at, 1 / self._bound_s
+        owed = since * rates
         more = self._is_near * (1 / NEAR_S - rates)
         wanted, left = float(more.sum()), USED * self._per_s - float(rates.sum())
         if wanted > 0 and left > 0:
             rates += more * min(1.0, left / wanted)
-        return rates
+        return np.where(owed >= MUST_FROM, MUST_FIRST + owed + 1e-6 * self._is_near, since * rates)
 
     def _grow(self, tokens: int) -> None:
         more = max(64, len(self._bound_s), tokens - len(self._bound_s))

@@ -65,7 +65,7 @@ def test_near_ones_get_what_is_left_over_and_dead_ones_hardly_anything() -> None
     for token in range(300):
         planner.put(token, "dead" if token < 100 else "near" if token < 120 else "live", NOW)
     asked = play(planner, 3600.0, 10.0)
-    assert all(len(asked[token]) <= 2 for token in range(100))
+    assert all(len(asked.get(token, ())) <= 1 for token in range(100))
     assert all(longest(asked[token], NOW + 3600) <= NEAR_S + EVERY_S for token in range(100, 120))
     assert all(longest(asked[token], NOW + 3600) <= LIVE_S for token in range(120, 300))
 
