@@ -80,8 +80,8 @@ class Market:
 
     def __init__(self, plan: Plan) -> None:
         self._random = np.random.default_rng(7)
-        shares: Floats = 1.0 / np.arange(1.0, plan.tokens + 1.0) ** 0.8
-        self._shares = self._random.permutation(shares / shares.sum())
+        shares: Floats = np.power(np.arange(1.0, plan.tokens + 1.0), -0.8)
+        self._shares = self._random.permutation(shares / float(shares.sum()))
         self.counts = self._random.multinomial(plan.calls, self._shares)
         self.prices = [np.exp(self._random.normal(0, SPREAD, count)) for count in self.counts.tolist()]
 

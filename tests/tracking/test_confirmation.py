@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -32,7 +34,7 @@ class Market:
         found = self.tracker.update(self.token, price, self.now, source, liquidity)
         return [crossing for crossings in found for crossing in crossings]
 
-    def multiples(self, *prices: float, **how: float) -> list[float]:
+    def multiples(self, *prices: float, **how: Any) -> list[float]:
         return [crossing.multiple for price in prices for crossing in self.tick(price, **how)]
 
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from domain.tracking.polling import DEAD_S, LIVE_S, NEAR_S, PollPlanner, pace_of
+from domain.tracking.polling import DEAD_S, LIVE_S, NEAR_S, Pace, PollPlanner, pace_of
 
 NOW = 1_800_000_000.0
 EVERY_S = 2.0
@@ -35,8 +35,8 @@ def test_while_the_budget_suffices_no_live_token_waits_longer_than_its_bound(
     demand = (live + near) / LIVE_S + dead / DEAD_S
     per_s = np.ceil(demand * spare * EVERY_S + 1) / EVERY_S
     planner = PollPlanner(per_s)
-    paces = ["live"] * live + ["near"] * near + ["dead"] * dead
-    for token, pace in enumerate(paces):
+    paces: tuple[tuple[Pace, int], ...] = (("live", live), ("near", near), ("dead", dead))
+    for token, pace in enumerate(pace for pace, count in paces for _ in range(count)):
         planner.put(token, pace, NOW)
     assert planner.stretch == 1.0
     seconds = 5 * LIVE_S

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 from statistics import median
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -18,7 +19,7 @@ HOUR, DAY = 3_600, 86_400
 NOW = 1_800_000_000.0
 
 
-def call(token: str, *, peak: float = 1.0, age: float = 10 * DAY, **more: object) -> Outcome:
+def call(token: str, *, peak: float = 1.0, age: float = 10 * DAY, **more: Any) -> Outcome:
     at = NOW - age
     return Outcome(token=token, channel=1, called_at=at, price_usd=1.0, peak_multiple=peak, peak_after_s=60.0, **more)
 
@@ -54,7 +55,7 @@ def test_both_ends_of_the_interval_solve_wilsons_equation(hits: int, misses: int
 @given(outcomes, st.sampled_from([None, 30.0 * DAY, 7.0 * DAY]))
 def test_a_record_says_what_a_plain_count_says(calls: list[Outcome], window_s: float | None) -> None:
     inside = [c for c in calls if window_s is None or c.called_at > NOW - window_s]
-    first = {}
+    first: dict[str, float] = {}
     for some in sorted(inside, key=lambda c: c.called_at):
         first.setdefault(some.token, some.called_at)
     found = record(calls, as_of=NOW, window_s=window_s)
@@ -67,6 +68,9 @@ def test_a_record_says_what_a_plain_count_says(calls: list[Outcome], window_s: f
         return
     assert found.wins
     assert found.died
+    assert found.worst_multiple is not None
+    assert found.median_multiple is not None
+    assert found.best_multiple is not None
     assert found.wins.n == found.died.n == found.tokens
     assert found.worst_multiple <= found.median_multiple <= found.best_multiple
     assert 0 <= found.open <= found.tokens
@@ -119,7 +123,7 @@ def test_nobody_reaches_more_than_the_prices_say_and_more_money_in_the_pool_help
     assert reachable_multiple(1.0, multiple, entry_liquidity_usd=entry_liquidity, peak_liquidity_usd=0.0) == 0.0
 
 
-def state(**changes: object) -> TokenState:
+def state(**changes: Any) -> TokenState:
     alive = TokenState(1.0, NOW, NOW, 1e5, NOW, None, 2.0, NOW - DAY, None, 0.0, None)
     return alive._replace(**changes)
 
