@@ -53,7 +53,7 @@ class Plan:
     promised: bool
 
 
-FULL = Plan(tokens=25_000, calls=2_500_000, quiet=2_000_000, moving=400_000, by_objects=4_000, promised=True)
+FULL = Plan(tokens=25_000, calls=2_500_000, quiet=2_000_000, moving=400_000, by_objects=1_500, promised=True)
 QUICK = Plan(tokens=1_000, calls=50_000, quiet=100_000, moving=20_000, by_objects=2_000, promised=False)
 
 
@@ -80,10 +80,11 @@ class Market:
 
     def __init__(self, plan: Plan) -> None:
         self._random = np.random.default_rng(7)
-        shares = 1 / np.arange(1, plan.tokens + 1) ** 0.8
-        self._shares = self._random.permutation(shares / shares.sum())
+        shares: Floats = np.power(np.arange(1.0, plan.tokens + 1.0), -0.8)
+        self._shares = self._random.permutation(shares / float(shares.sum()))
         self.counts = self._random.multinomial(plan.calls, self._shares)
-        self.prices = [np.exp(self._random.normal(0, SPREAD, count)) for count in self.counts.tolist()]
+        counts: list[int] = self.counts.tolist()
+        self.prices: list[Floats] = [np.exp(self._random.normal(0.0, SPREAD, count)) for count in counts]
 
     def moving(self, count: int) -> tuple[list[int], list[float], list[float]]:
         """Tokens, prices and times; those that are called more are traded more."""

@@ -15,6 +15,7 @@ evidence begins anew.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import itemgetter
 from typing import Final, NamedTuple
 
 CONFIRM_TICKS: Final = 3
@@ -53,6 +54,9 @@ class Tick(NamedTuple):
     absurd: bool
 
 
+_PRICE: Final = itemgetter(0)
+
+
 class Level(NamedTuple):
     price: float
     at: float
@@ -78,14 +82,16 @@ def pays(liquidity_usd: float | None) -> bool | None:
 
 def reached(ticks: Sequence[Tick], *, carried: bool | None) -> Level | None:
     """The highest level that the latest ticks confirm; `carried` as `pays` says."""
-    evidence = () if carried is False else _evidence(ticks, needs_source=carried is None)
-    return _level(evidence, min(tick.price for tick in evidence)) if evidence else None
+    if carried is False:
+        return None
+    evidence = _evidence(ticks, needs_source=carried is None)
+    return _level(evidence, min(map(_PRICE, evidence))) if evidence else None
 
 
 def fallen_to(ticks: Sequence[Tick]) -> Level | None:
     """The lowest level that the latest ticks confirm from above."""
     evidence = _evidence(ticks, needs_source=False)
-    return _level(evidence, max(tick.price for tick in evidence)) if evidence else None
+    return _level(evidence, max(map(_PRICE, evidence))) if evidence else None
 
 
 def _level(evidence: Sequence[Tick], price: float) -> Level:

@@ -33,6 +33,7 @@ BYTES_PER_ENTRY: Final = sum(dtype.itemsize for dtype in COLUMNS.values())
 _OFFSETS: Final = {
     name: sum(dtype.itemsize for dtype in list(COLUMNS.values())[:place]) for place, name in enumerate(COLUMNS)
 }
+_PLACES: Final = {name: (dtype, _OFFSETS[name]) for name, dtype in COLUMNS.items()}
 _PACKERS: Final = tuple(
     (Struct("=" + dtype.char.replace("L", "I")), _OFFSETS[name], dtype.itemsize) for name, dtype in COLUMNS.items()
 )
@@ -66,7 +67,8 @@ class Entries:
 
     def column(self, name: str) -> npt.NDArray[Any]:
         """A view, valid until the next entry comes or goes."""
-        return np.ndarray((self.count,), COLUMNS[name], self._block, self._room * _OFFSETS[name])
+        dtype, offset = _PLACES[name]
+        return np.ndarray(self.count, dtype, self._block, self._room * offset)
 
     def add(self, price: float, market_cap: float, entry_id: int, at: int, channel: int, *, late: bool) -> int:
         """Returns the place of the entry."""
@@ -124,11 +126,11 @@ class Entries:
 
     def lowest_quiet(self) -> float:
         """Above it no entry reaches its next rung downwards."""
-        return float(self.down_prices(self.count).max()) * ABOVE if self.count else 0.0
+        return float(self.down_prices().max()) * ABOVE if self.count else 0.0
 
-    def down_prices(self, entries: int) -> Floats:
-        """The price at the next rung downwards, for the first ones."""
-        return self.column("price")[:entries] * DOWN_STEPS[self.column("downs")[:entries]]
+    def down_prices(self) -> Floats:
+        """The price of each entry at its next rung downwards."""
+        return self.column("price") * DOWN_STEPS.take(self.column("downs"), mode="clip")
 
     def _resize(self, room: int, *, copy: bool = True) -> None:
         room = -(-room // _STEP) * _STEP

@@ -22,6 +22,12 @@ NEAR_BY: Final = 1.1
 """Within a tenth of its next rung."""
 NOT_BEFORE: Final = 0.5
 """Share of its bound that must have passed: what nobody needs is not asked."""
+USED: Final = 0.9
+"""Share of the budget that is planned with: turns are whole batches."""
+MUST_FROM: Final = 0.9
+"""Share of its bound after which a token goes first."""
+MUST_FIRST: Final = 1e6
+_GOLDEN: Final = 0.618033988749895
 
 Pace = Literal["live", "near", "dead"]
 _BOUND_S: Final[dict[Pace, float]] = {"live": LIVE_S, "near": LIVE_S, "dead": DEAD_S}
@@ -59,11 +65,12 @@ class PollPlanner:
         return max(1.0, self.demand_per_s / self._per_s)
 
     def put(self, token: int, pace: Pace, now: float) -> None:
-        """Ask for a token from now on, or at another pace. A new one is asked for soon."""
+        """Ask for a token from now on, or at another pace. A new one is asked for soon; new dead ones are spread."""
         if token >= len(self._bound_s):
             self._grow(token + 1)
         if np.isinf(self._bound_s[token]):
-            self._asked_at[token] = self._asked_before[token] = now - _BOUND_S[pace]
+            overdue = token * _GOLDEN % 1 if pace == "dead" else 1.0
+            self._asked_at[token] = self._asked_before[token] = now - overdue * _BOUND_S[pace]
         self._bound_s[token] = _BOUND_S[pace]
         self._is_near[token] = pace == "near"
 
@@ -83,7 +90,7 @@ class PollPlanner:
 
     def plan(self, now: float, count: int) -> list[int]:
         """At most so many tokens, the most overdue first; they count as asked now."""
-        waited = (now - self._asked_at) * self._rates()
+        waited = self._overdue(now)
         due = (waited >= NOT_BEFORE).nonzero()[0]
         if len(due) > count:
             due = due[waited[due].argpartition(len(due) - count)[len(due) - count :]]
@@ -96,13 +103,15 @@ class PollPlanner:
         """How long ago each token was asked for, those that are not dead: the age of their prices."""
         return now - self._asked_at[self._bound_s <= LIVE_S]
 
-    def _rates(self) -> npt.NDArray[np.float64]:
-        rates = 1 / self._bound_s
+    def _overdue(self, now: float) -> npt.NDArray[np.float64]:
+        """How much of what they may wait tokens have waited; whose own bound is close goes before what is extra."""
+        since, rates = now - self._asked_at, 1 / self._bound_s
+        owed = since * rates
         more = self._is_near * (1 / NEAR_S - rates)
-        wanted, left = float(more.sum()), self._per_s - float(rates.sum())
+        wanted, left = float(more.sum()), USED * self._per_s - float(rates.sum())
         if wanted > 0 and left > 0:
             rates += more * min(1.0, left / wanted)
-        return rates
+        return np.where(owed >= MUST_FROM, MUST_FIRST + owed + 1e-6 * self._is_near, since * rates)
 
     def _grow(self, tokens: int) -> None:
         more = max(64, len(self._bound_s), tokens - len(self._bound_s))

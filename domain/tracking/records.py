@@ -127,7 +127,7 @@ def first_calls(calls: Iterable[Outcome]) -> list[Outcome]:
 
 
 def _returns(calls: Sequence[Outcome], horizon_s: int, as_of: float) -> Returns | None:
-    """A token that had died by the horizon without a price is worth nothing then; one that nobody priced is left out."""
+    """What had died by the horizon and has no price is worth nothing then; what nobody priced is left out."""
     found = [
         multiple
         for call in calls

@@ -51,6 +51,7 @@ class Tracker:
         floats = self.columns.floats
         self._low, self._high, self._price, self._at = floats["low"], floats["high"], floats["price"], floats["at"]
         self._moved_at, self._source = floats["moved_at"], self.columns.source
+        self.watching.fetch_columns()
 
     # Tokens
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,10 +10,23 @@ import numpy as np
 
 from domain.tracking import confirmation
 from domain.tracking.columns import UNKNOWN, TokenColumns
-from domain.tracking.confirmation import CONFIRM_TICKS, GAP_S, Level, Tick, is_absurd, is_near
+from domain.tracking.confirmation import (
+    CONFIRM_TICKS,
+    GAP_S,
+    LIQUIDITY_FRESH_S,
+    MAX_PRICE_USD,
+    MIN_LIQUIDITY_USD,
+    MIN_PRICE_USD,
+    Level,
+    Tick,
+    fallen_to,
+    is_absurd,
+    is_near,
+    reached,
+)
 from domain.tracking.crossings import Crossings, Rungs
 from domain.tracking.entries import ABOVE, BELOW, Entries, Flags
-from domain.tracking.ladder import DOWNS, UPS, Counts, downs_reached, steps_up_to, ups_reached
+from domain.tracking.ladder import DOWN_STEPS, DOWNS, UPS, Counts, downs_reached, steps_up_to, ups_reached
 from domain.tracking.peaks import Peaks
 from domain.tracking.standing import Standing, TokenState, known
 
@@ -42,7 +54,8 @@ class _Watch:
     high: float
     settled: float
     """The latest price that two ticks agreed on."""
-    ticks: deque[Tick]
+    ticks: list[Tick]
+    """The latest that were not quiet, at most `CONFIRM_TICKS`."""
 
 
 class Watching:
@@ -56,6 +69,17 @@ class Watching:
         self._watched: dict[int, _Watch] = {}
         self._resumed: set[int] = set()
         """No tick of them has come since they were restored."""
+        self.fetch_columns()
+
+    def fetch_columns(self) -> None:
+        """The columns have grown."""
+        floats = self._columns.floats
+        self._low, self._high, self._next_up = floats["low"], floats["high"], floats["next_up"]
+        self._price, self._at, self._moved_at = floats["price"], floats["at"], floats["moved_at"]
+        self._ath, self._ath_at = floats["ath"], floats["ath_at"]
+        self._wick, self._wick_at = floats["wick"], floats["wick_at"]
+        self._liquidity, self._liquidity_at = floats["liquidity"], floats["liquidity_at"]
+        self._source = self._columns.source
 
     @property
     def nbytes(self) -> int:
@@ -65,7 +89,7 @@ class Watching:
         self.entries[token], self.peaks[token] = entries, peaks
         if resumed:
             self._resumed.add(token)
-            self._columns.floats["next_up"][token] = entries.highest_quiet()
+            self._next_up[token] = entries.highest_quiet()
         else:
             self._set_range(token, *self._range(token))
 
@@ -77,7 +101,7 @@ class Watching:
     def settled(self, token: int) -> float:
         """The latest price that ticks agree on."""
         watch = self._watched.get(token)
-        return self._columns.floats["price"][token] if watch is None else watch.settled
+        return self._price[token] if watch is None else watch.settled
 
     def is_watched(self, token: int) -> bool:
         return token in self._watched
@@ -88,19 +112,16 @@ class Watching:
         self.peaks[token].keep(kept)
         watch = self._watched.get(token)
         if watch:
-            for _ in range(len(watch.ticks)):
-                tick = watch.ticks.popleft()
-                watch.ticks.append(tick._replace(entries=int(np.count_nonzero(kept[: tick.entries]))))
+            watch.ticks = [tick._replace(entries=int(np.count_nonzero(kept[: tick.entries]))) for tick in watch.ticks]
         self._find_range(token)
 
     def added(self, token: int, lowest: float, highest: float, highest_at: float) -> None:
         """There are new entries, at these prices: what matters to them, matters."""
-        floats = self._columns.floats
-        if highest > floats["ath"][token]:
-            floats["ath"][token], floats["ath_at"][token] = highest, highest_at
-        floats["next_up"][token] = min(floats["next_up"][token], lowest * UPS[0] * BELOW)
+        if highest > self._ath[token]:
+            self._ath[token], self._ath_at[token] = highest, highest_at
+        self._next_up[token] = min(self._next_up[token], lowest * UPS[0] * BELOW)
         watch = self._watched.get(token)
-        low, high = (watch.low, watch.high) if watch else (floats["low"][token], floats["high"][token])
+        low, high = (watch.low, watch.high) if watch else (self._low[token], self._high[token])
         low, high = max(low, highest * DOWNS[0] * ABOVE), min(high, self.peaks[token].lowest)
         if watch:
             watch.low, watch.high = low, high
@@ -123,31 +144,34 @@ class Watching:
         self, token: int, price: float, at: float, source: int, liquidity_usd: float | None
     ) -> Sequence[Crossings]:
         """Take in a tick that is not quiet."""
-        floats = self._columns.floats
-        if not confirmation.MIN_PRICE_USD <= price <= confirmation.MAX_PRICE_USD or not math.isfinite(at):
+        if not MIN_PRICE_USD <= price <= MAX_PRICE_USD or not math.isfinite(at):
             self.refused.unreadable += 1
             return ()
-        last, last_at, last_source = floats["price"][token], floats["at"][token], self._columns.source[token]
+        last, last_at = self._price[token], self._at[token]
         if at < last_at:
             self.refused.out_of_order += 1
             return ()
-        absurd = is_absurd(price, self.settled(token))
+        watch = self._watched.get(token)
+        absurd = is_absurd(price, last if watch is None else watch.settled)
         if absurd and not confirmation.pays(liquidity_usd):
             self.refused.absurd += 1
             return ()
         if liquidity_usd is not None:
             self._columns.take_liquidity(token, liquidity_usd, at)
-        if at == last_at and price == last and source == last_source:
+        if at == last_at and price == last and source == self._source[token]:
             self.refused.repeated += 1
             return ()
-        watch = self._watched.get(token) or self._watch(token)
-        after_gap = token in self._resumed or at - last_at > GAP_S
-        tick = Tick(price, at, source, len(self.entries[token]), after_gap, absurd)
-        self._take_in(token, watch, tick)
+        if watch is None:
+            watch = self._watch(token)
+        after_gap = at - last_at > GAP_S or token in self._resumed
+        self._take_in(token, watch, price, at, source, absurd=absurd)
         if after_gap:
             self._note_gap(token, last_at, at)
             watch.ticks.clear()
-        return self._weigh(token, watch, tick)
+        if watch.low < price <= watch.high:
+            self._calm_down(token, watch, price)
+            return ()
+        return self._weigh(token, watch, Tick(price, at, source, self.entries[token].count, after_gap, absurd))
 
     def close_gap(self, token: int, price: float, reached_at: float, at: float) -> Sequence[Crossings]:
         """What was missed is known by now: nothing was higher in it than this. It counts for entries from before."""
@@ -156,14 +180,15 @@ class Watching:
         entries = self.entries[token]
         later = (entries.column("at") > reached_at).nonzero()[0]
         seen_by = int(later[0]) if later.size else len(entries)
-        crossings = self._rise(token, Level(price, reached_at, seen_by, after_gap=True), at)
+        found: list[Crossings] = []
+        self._rise(token, Level(price, reached_at, seen_by, after_gap=True), at, found)
         self._find_range(token)
-        return [crossings] if crossings else ()
+        return found
 
     def standings(self, token: int) -> list[Standing]:
         """Of all entries of a token."""
         entries, peaks, floats = self.entries[token], self.peaks[token], self._columns.floats
-        gap_to, wick, wick_at = floats["gap_to"][token], floats["wick"][token], floats["wick_at"][token]
+        gap_to, wick, wick_at = floats["gap_to"][token], self._wick[token], self._wick_at[token]
         names = ("id", "channel", "at", "price", "market_cap", "late")
         standings: list[Standing] = []
         for place, (entry, channel, at, price, market_cap, late) in enumerate(
@@ -194,21 +219,19 @@ class Watching:
             gap=gap,
         )
 
-    def _take_in(self, token: int, watch: _Watch, tick: Tick) -> None:
+    def _take_in(self, token: int, watch: _Watch, price: float, at: float, source: int, *, absurd: bool) -> None:
         """What is known of the token itself. An absurd price needs a tick of another source before it that agrees."""
-        floats, price = self._columns.floats, tick.price
-        last = floats["price"][token]
-        if tick.absurd:
-            agreed = is_near(price, last) and tick.source != self._columns.source[token]
-        else:
-            agreed = is_near(price, watch.settled) or is_near(price, last)
+        last = self._price[token]
+        agreed = is_near(price, last) or (not absurd and is_near(price, watch.settled))
+        if absurd and source == self._source[token]:
+            agreed = False
         if agreed:
             watch.settled = price
-        if price > floats["wick"][token] and (agreed or not tick.absurd):
-            floats["wick"][token], floats["wick_at"][token] = price, tick.at
+        if price > self._wick[token] and (agreed or not absurd):
+            self._wick[token], self._wick_at[token] = price, at
         if price != last:
-            floats["price"][token], floats["moved_at"][token] = price, tick.at
-        floats["at"][token], self._columns.source[token] = tick.at, tick.source
+            self._price[token], self._moved_at[token] = price, at
+        self._at[token], self._source[token] = at, source
 
     def _note_gap(self, token: int, last_at: float, at: float) -> None:
         floats = self._columns.floats
@@ -217,71 +240,73 @@ class Watching:
         floats["gap_to"][token] = at
         self._resumed.discard(token)
 
-    def _weigh(self, token: int, watch: _Watch, tick: Tick) -> Sequence[Crossings]:
-        crossings: list[Crossings] = []
-        if not watch.low < tick.price <= watch.high:
-            watch.ticks.append(tick)
-            crossings = self._confirm(token, watch, tick)
-        if watch.low < tick.price <= watch.high:
-            watch.ticks.clear()
-            if watch.settled == tick.price:
-                del self._watched[token]
-                self._set_range(token, watch.low, watch.high)
-        return crossings
+    def _calm_down(self, token: int, watch: _Watch, price: float) -> None:
+        """The latest tick is within the range again: it ends all evidence."""
+        watch.ticks.clear()
+        if watch.settled == price:
+            del self._watched[token]
+            self._low[token], self._high[token] = watch.low, watch.high
 
-    def _confirm(self, token: int, watch: _Watch, tick: Tick) -> list[Crossings]:
-        found: list[Crossings | None] = []
-        ticks = list(watch.ticks)
-        if tick.price > watch.high:
-            level = confirmation.reached(ticks, carried=self._carried(token, tick.at))
+    def _weigh(self, token: int, watch: _Watch, tick: Tick) -> Sequence[Crossings]:
+        ticks, price = watch.ticks, tick.price
+        ticks.append(tick)
+        if len(ticks) > CONFIRM_TICKS:
+            del ticks[0]
+        found: list[Crossings] = []
+        if price > watch.high:
+            level = reached(ticks, carried=self._carried(token, tick.at))
             if level and level.price > watch.high:
-                found.append(self._rise(token, level, tick.at))
+                self._rise(token, level, tick.at, found)
                 watch.high = self._highest_quiet(token)
-        if tick.price <= watch.low:
-            level = confirmation.fallen_to(ticks)
+        if price <= watch.low:
+            level = fallen_to(ticks)
             if level and level.price <= watch.low:
-                found.append(self._fall(token, level, tick.at))
-                watch.low = self.entries[token].lowest_quiet()
-        return [crossings for crossings in found if crossings]
+                watch.low = self._fall(token, level, tick.at, found)
+        if watch.low < price <= watch.high:
+            self._calm_down(token, watch, price)
+        return found
 
     def _carried(self, token: int, at: float) -> bool | None:
-        floats = self._columns.floats
-        is_fresh = at - floats["liquidity_at"][token] <= confirmation.LIQUIDITY_FRESH_S
-        return confirmation.pays(known(floats["liquidity"][token]) if is_fresh else None)
-
-    def _rise(self, token: int, level: Level, at: float) -> Crossings | None:
-        floats, entries = self._columns.floats, self.entries[token]
-        if level.price > floats["ath"][token]:
-            floats["ath"][token], floats["ath_at"][token] = level.price, level.at
-        self.peaks[token].raise_to(level.price, level.at, level.entries, len(entries))
-        if level.price < floats["next_up"][token]:
+        if not at - self._liquidity_at[token] <= LIQUIDITY_FRESH_S:
             return None
-        places = (entries.column("next_up")[: level.entries] <= level.price).nonzero()[0]
-        before = entries.column("ups")[places]
-        after = ups_reached(level.price / entries.column("price")[places])
+        liquidity_usd = self._liquidity[token]
+        return liquidity_usd >= MIN_LIQUIDITY_USD if liquidity_usd == liquidity_usd else None  # noqa: PLR0124 - not NaN
+
+    def _rise(self, token: int, level: Level, at: float, found: list[Crossings]) -> None:
+        entries, price, seen_by = self.entries[token], level.price, level.entries
+        if price > self._ath[token]:
+            self._ath[token], self._ath_at[token] = price, level.at
+        self.peaks[token].raise_to(price, level.at, seen_by, entries.count)
+        if price < self._next_up[token]:
+            return
+        places = (entries.column("next_up")[:seen_by] <= price).nonzero()[0]
+        before, after = entries.column("ups")[places], ups_reached(price / entries.column("price")[places])
         farther = after > before
         if not farther.all():
             places, before, after = places[farther], before[farther], after[farther]
-        if not places.size:
-            return None
-        entries.set_ups(places, after)
-        floats["next_up"][token] = entries.highest_quiet()
-        return self._crossings(token, level, at, places, before, after.astype(np.uint8), is_up=True)
+        if places.size:
+            entries.set_ups(places, after)
+            self._next_up[token] = entries.highest_quiet()
+            found.append(self._crossings(token, level, at, places, before, after, is_up=True))
 
-    def _fall(self, token: int, level: Level, at: float) -> Crossings | None:
-        entries = self.entries[token]
-        places = (entries.down_prices(level.entries) * ABOVE >= level.price).nonzero()[0]
-        before = entries.column("downs")[places]
-        after = downs_reached(level.price / entries.column("price")[places])
+    def _fall(self, token: int, level: Level, at: float, found: list[Crossings]) -> float:
+        """Returns the price above which no entry reaches a further rung."""
+        entries, price = self.entries[token], level.price
+        steps = entries.down_prices()
+        places = (steps[: level.entries] >= price * BELOW).nonzero()[0]
+        before, prices = entries.column("downs")[places], entries.column("price")[places]
+        after = downs_reached(price / prices)
         farther = after > before
-        places, before, after = places[farther], before[farther], after[farther]
-        if not places.size:
-            return None
-        entries.column("downs")[places] = after
-        return self._crossings(token, level, at, places, before, after.astype(np.uint8), is_up=False)
+        if not farther.all():
+            places, before, after, prices = places[farther], before[farther], after[farther], prices[farther]
+        if places.size:
+            entries.column("downs")[places] = after
+            steps[places] = prices * DOWN_STEPS[after]
+            found.append(self._crossings(token, level, at, places, before, after, is_up=False))
+        return float(steps.max()) * ABOVE if len(steps) else 0.0
 
     def _crossings(
-        self, token: int, level: Level, at: float, places: Counts, before: Rungs, after: Rungs, *, is_up: bool
+        self, token: int, level: Level, at: float, places: Counts, before: Rungs, after: Counts, *, is_up: bool
     ) -> Crossings:
         entries = self.entries[token]
         return Crossings(
@@ -294,26 +319,25 @@ class Watching:
             entries=entries.column("id")[places],
             channels=entries.column("channel")[places],
             before=before,
-            after=after,
+            after=after.astype(np.uint8),
         )
 
     def _watch(self, token: int) -> _Watch:
         """From now on no tick of it is quiet."""
-        floats = self._columns.floats
-        low, high = self._range(token) if token in self._resumed else (floats["low"][token], floats["high"][token])
-        watch = self._watched[token] = _Watch(low, high, floats["price"][token], deque(maxlen=CONFIRM_TICKS))
+        low, high = self._range(token) if token in self._resumed else (self._low[token], self._high[token])
+        watch = self._watched[token] = _Watch(low, high, self._price[token], [])
         self._set_range(token, *_NO_TICK_IS_QUIET)
         return watch
 
     def _highest_quiet(self, token: int) -> float:
         """Up to the lowest peak nothing new is reached: an entry's next rung is above its peak."""
-        return min(self.peaks[token].lowest, self._columns.floats["ath"][token])
+        return min(self.peaks[token].lowest, self._ath[token])
 
     def _range(self, token: int) -> tuple[float, float]:
         return self.entries[token].lowest_quiet(), self._highest_quiet(token)
 
     def _find_range(self, token: int) -> None:
-        self._columns.floats["next_up"][token] = self.entries[token].highest_quiet()
+        self._next_up[token] = self.entries[token].highest_quiet()
         watch = self._watched.get(token)
         if watch:
             watch.low, watch.high = self._range(token)
@@ -321,4 +345,4 @@ class Watching:
             self._set_range(token, *self._range(token))
 
     def _set_range(self, token: int, low: float, high: float) -> None:
-        self._columns.floats["low"][token], self._columns.floats["high"][token] = low, high
+        self._low[token], self._high[token] = low, high

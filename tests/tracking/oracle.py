@@ -38,8 +38,8 @@ class PlainEntry:
     late: bool
     peak: float
     peak_at: float
-    reached: set[float] = field(default_factory=set)
-    ticks: list[PlainTick] = field(default_factory=list)
+    reached: set[float] = field(default_factory=set[float])
+    ticks: list[PlainTick] = field(default_factory=list[PlainTick])
 
 
 @dataclass
@@ -55,8 +55,8 @@ class PlainToken:
     gap: tuple[float, float] | None = None
     resumed: bool = False
     wick: float = 0.0
-    ticks: list[PlainTick] = field(default_factory=list)
-    entries: list[PlainEntry] = field(default_factory=list)
+    ticks: list[PlainTick] = field(default_factory=list[PlainTick])
+    entries: list[PlainEntry] = field(default_factory=list[PlainEntry])
 
     def update(self, price: float, at: float, source: int, liquidity: float | None) -> list[Crossing]:
         if not MIN_PRICE_USD <= price <= MAX_PRICE_USD or not math.isfinite(at) or at < self.at:
@@ -92,7 +92,7 @@ class PlainToken:
 
     def show(self, entry: PlainEntry, tick: PlainTick) -> list[Crossing]:
         entry.ticks.append(tick)
-        found = []
+        found: list[Crossing] = []
         for level, rungs in ((self.highest(entry.ticks), UPS), (self.lowest(entry.ticks), DOWNS)):
             if level is None:
                 continue

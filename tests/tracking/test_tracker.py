@@ -110,7 +110,8 @@ class TrackerAgreesWithThePlainOne(RuleBasedStateMachine):
 
     @rule(some=st.lists(ticks, min_size=1, max_size=8), with_liquidity=st.booleans())
     def update_batch(self, some: list[tuple[int, float, float, int, float | None]], *, with_liquidity: bool) -> None:
-        rows, expected = [], []
+        rows: list[tuple[int, float, float, int, float]] = []
+        expected: list[Crossing] = []
         for tick in some:
             plain = self.open("abc"[tick[0]])
             price, at, source, liquidity_usd = self.values(plain, tick)
