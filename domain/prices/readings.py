@@ -13,7 +13,7 @@ from msgspec import Struct
 
 MAX_PRICE_USD: Final = 1e9
 MIN_PRICE_USD: Final = 1e-18
-"""Beyond these it is no price but a fault: the whole supply of such a token is worth less than a cent, or more than all."""
+"""Beyond these it is a fault and no price: the whole supply would be worth less than a cent, or more than there is."""
 MAX_VALUE_USD: Final = 1e13
 """No market cap and no liquidity is larger."""
 
@@ -88,7 +88,7 @@ def worth(value: object, *, at_least: float = 0.0) -> float | None:
     return found if found is not None and at_least <= found <= MAX_VALUE_USD else None
 
 
-def checked_reading(  # noqa: PLR0913 - one argument for each part of a reading
+def checked_reading(
     token: TokenRef,
     price_usd: object,
     *,

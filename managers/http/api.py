@@ -119,8 +119,8 @@ class _Host:
         again_in_s = max(self.breaker_open_s(), self.wait_s())
         if again_in_s > 0:
             return Room(0, again_in_s)
-        # After failing, one request tries for all.
-        return Room(self.budget.free() if self._breaker_open_until is None else 1, 0.0)
+        is_trial = self._breaker_open_until is not None
+        return Room(1 if is_trial else self.budget.free(), 0.0, is_trial)
 
     def breaker_open_s(self) -> float:
         return 0.0 if self._breaker_open_until is None else max(0.0, self._breaker_open_until - self._clock())

@@ -31,6 +31,8 @@ class Room(Struct, frozen=True):
     """As many may be asked now."""
     again_in_s: float
     """0 while there are any, else how long there are none at least."""
+    is_trial: bool = False
+    """It has failed: the one request is to find out whether it is well again."""
 
 
 @dataclass(slots=True)
