@@ -32,8 +32,6 @@ CHAINS: Final = {"solana": "solana", "ethereum": "ethereum", "base": "base", "bs
 """By our name of the chain."""
 
 _TIMEOUT_S: Final = 5.0
-_ATTEMPTS: Final = 2
-"""A batch that fails is asked of the next provider, which is sooner than a third attempt."""
 
 
 class _Token(Struct):
@@ -82,10 +80,10 @@ class DexScreenerManager:
         return self._api.room(self._url)
 
     async def read(self, tokens: Sequence[TokenRef]) -> list[PriceReading]:
-        """Prices of at most `tokens_per_request` tokens of one chain, in one request; the unknown are absent."""
+        """Prices of at most `tokens_per_request` tokens of one chain, asked once; the unknown are absent."""
         chain = CHAINS[tokens[0].chain]
         path = f"{self._url}/tokens/v1/{chain}/{','.join(token.address for token in tokens)}"
-        body = await self._api.get(path, timeout_s=_TIMEOUT_S, attempts=_ATTEMPTS, shape=_SHAPE)
+        body = await self._api.get(path, timeout_s=_TIMEOUT_S, attempts=1, shape=_SHAPE)
         if body is None:
             raise TransientError("HTTP 404 from DexScreener")
         pools = self._by_token(decoded(_SHAPE, body), chain, tokens[0].chain)

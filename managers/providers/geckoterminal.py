@@ -30,6 +30,7 @@ MAX_CANDLES: Final = 1_000
 
 _TIMEOUT_S: Final = 5.0
 _ATTEMPTS: Final = 2
+"""For candles, which nobody else has."""
 _HEADERS: Final = {"Accept": "application/json;version=20230302"}
 _MINUTE_S: Final = 60
 _LENGTHS: Final = (
@@ -112,13 +113,14 @@ class GeckoTerminalManager:
         return self._api.room(self._url)
 
     async def read(self, tokens: Sequence[TokenRef]) -> list[PriceReading]:
-        """Prices of at most `tokens_per_request` tokens of one chain, in one request; the unknown are absent."""
+        """Prices of at most `tokens_per_request` tokens of one chain, asked once; the unknown are absent."""
         chain = tokens[0].chain
         addresses = ",".join(token.address for token in tokens)
         body = await self._get(
             f"/simple/networks/{NETWORKS[chain]}/token_price/{addresses}",
             {"include_market_cap": "true", "mcap_fdv_fallback": "true", "include_total_reserve_in_usd": "true"},
             _PRICES_SHAPE,
+            attempts=1,
         )
         if body is None:
             raise TransientError("HTTP 404 from GeckoTerminal")
@@ -158,6 +160,7 @@ class GeckoTerminalManager:
                 "token": token.address,
             },
             _CANDLES_SHAPE,
+            attempts=_ATTEMPTS,
         )
         if body is None:
             return None
@@ -186,9 +189,9 @@ class GeckoTerminalManager:
             log.warning("geckoterminal_candles_skipped", candles=unreadable)
         return [candle for candle in read if candle is not None]
 
-    async def _get(self, path: str, params: dict[str, str], shape: Shape) -> bytes | None:
+    async def _get(self, path: str, params: dict[str, str], shape: Shape, *, attempts: int) -> bytes | None:
         return await self._api.get(
-            self._url + path, params=params, headers=_HEADERS, timeout_s=_TIMEOUT_S, attempts=_ATTEMPTS, shape=shape
+            self._url + path, params=params, headers=_HEADERS, timeout_s=_TIMEOUT_S, attempts=attempts, shape=shape
         )
 
 

@@ -63,7 +63,8 @@ class DexScreenerSandbox(StandIn):
         if not 0 < len(asked) <= _MAX_TOKENS:
             return web.json_response({"error": f"1 to {_MAX_TOKENS} addresses"}, status=400)
         chain = request.match_info["chain"]
-        found = [one for one in self.pairs if one["chainId"] == chain and set(asked) & _tokens_of(one)]
+        wanted = set(asked) if chain == "solana" else {address.lower() for address in asked}
+        found = [one for one in self.pairs if one["chainId"] == chain and wanted & _tokens_of(one)]
         if chain == "solana":
             found += [one for address in dict.fromkeys(asked) for one in self._pairs_of(address)]
         return web.json_response(found)
@@ -160,4 +161,6 @@ def _decimal(value: float) -> str:
 
 
 def _tokens_of(written: dict[str, Any]) -> set[str]:
-    return {written["baseToken"]["address"], written["quoteToken"]["address"]}
+    """Case matters on Solana alone."""
+    addresses = {written["baseToken"]["address"], written["quoteToken"]["address"]}
+    return addresses if written["chainId"] == "solana" else {address.lower() for address in addresses}

@@ -47,11 +47,13 @@ class PriceSandbox(StandIn):
         message = "[API Gateway] Too many requests" if too_many else "out of order"
         return web.json_response({"message": message}, status=status)
 
-    def _mark(self, response: web.StreamResponse, *, exceeds: bool) -> None:
+    def _limit_headers(self, *, exceeds: bool) -> dict[str, str]:
         reset_s = (self._answered_s[0] if self._answered_s else self.clock()) + WINDOW_S
-        response.headers["x-ratelimit-remaining"] = str(self._limit - len(self._answered_s) - exceeds)
-        response.headers["x-ratelimit-current"] = str(len(self._answered_s))
-        response.headers["x-ratelimit-reset"] = str(int(reset_s) + 1)
+        return {
+            "x-ratelimit-remaining": str(self._limit - len(self._answered_s) - exceeds),
+            "x-ratelimit-current": str(len(self._answered_s)),
+            "x-ratelimit-reset": str(int(reset_s) + 1),
+        }
 
     async def _prices(self, request: web.Request) -> web.Response:
         mints = _listed(request, "ids")

@@ -1,4 +1,4 @@
-"""What the stand-ins for providers have in common: a server on loopback that counts to the letter, and faults on order."""
+"""What the stand-ins for providers have in common: a server that counts to the letter, and faults on order."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ class StandIn(ABC):
         self._faults.extend(faults)
 
     def token(self, address: str) -> Token | None:
-        """What this provider says of a token: its own price, a little beside everybody else's, and what follows from it."""
+        """What this provider says of a token: at its own price, a little beside everybody else's."""
         token = None if address in self.unknown else self.figures(address)
         if token is None or token.price_usd is None:
             return token
@@ -117,8 +117,9 @@ class StandIn(ABC):
     def _refusal(self, status: int) -> web.Response:
         """What it answers when it does not give what was asked for."""
 
-    def _mark(self, response: web.StreamResponse, *, exceeds: bool) -> None:
-        """Add the headers that tell of the limit, where it has any."""
+    def _limit_headers(self, *, exceeds: bool) -> dict[str, str]:  # noqa: ARG002 - not everybody has any
+        """Headers that tell of the limit."""
+        return {}
 
     @web.middleware
     async def _gateway(
@@ -136,7 +137,7 @@ class StandIn(ABC):
         response.headers["Date"] = formatdate(self.clock(), usegmt=True)
         if response.status >= web.HTTPTooManyRequests.status_code and self.retry_after_s is not None:
             response.headers["Retry-After"] = f"{self.retry_after_s:g}"
-        self._mark(response, exceeds=exceeds)
+        response.headers.update(self._limit_headers(exceeds=exceeds))
         return response
 
     async def _answer(

@@ -1,4 +1,4 @@
-"""A limit per minute, spread over the minute: everything at once would leave all tokens without a price for the rest."""
+"""A limit per minute, spread over the minute: asked all at once, every price would age until the next."""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -24,6 +25,9 @@ FIRST_REST_S: Final = 30.0
 """So long a provider is not asked again about a token that it does not know; each time twice as long."""
 MAX_REST_S: Final = 600.0
 MAX_UNKNOWN: Final = 100_000
+FIRST_PAUSE_S: Final = 5.0
+"""After a 429 that came although we kept the limit: somebody else uses it too. Each time in a row twice as long."""
+MAX_PAUSE_S: Final = 60.0
 
 
 class PriceProvider(Protocol):
@@ -38,7 +42,7 @@ class PriceProvider(Protocol):
     def covers(self, token: TokenRef, /) -> bool: ...
     def room(self) -> Room: ...
     async def read(self, tokens: Sequence[TokenRef], /) -> list[PriceReading]:
-        """One request, for tokens of one chain. `TransientError`."""
+        """Tokens of one chain, asked once: who fails is left for the next provider. `TransientError`."""
         ...
 
 
@@ -84,10 +88,14 @@ class PriceSource:
         """Until when it is not asked about a token, and how long that was."""
         self._answered_at: float | None = None
         self._last_problem: str | None = None
+        self._pause_s = 0.0
+        self._paused_until = -math.inf
 
     def room(self) -> Room:
         """Requests for which there is room now, at an even pace and with the spare ones left over."""
-        host = self.provider.room()
+        host, paused_s = self.provider.room(), self._paused_until - self._clock()
+        if paused_s > 0:
+            return Room(0, max(paused_s, host.again_in_s))
         requests = min(host.requests if host.is_trial else host.requests - self._spare, self._pace.free())
         if requests > 0:
             return Room(requests, 0.0, host.is_trial)
@@ -127,13 +135,16 @@ class PriceSource:
             readings = await self.provider.read(tokens)
         except (NotAskedError, TooManyError) as error:
             self.counts.limited += len(tokens)
+            if isinstance(error, TooManyError) and self._paused_until <= self._clock():
+                self._pause_s = min(MAX_PAUSE_S, 2 * self._pause_s or FIRST_PAUSE_S)
+                self._paused_until = self._clock() + self._pause_s
             self._failed(error)
             return []
         except TransientError as error:
             self.counts.failed += len(tokens)
             self._failed(error)
             return []
-        self._answered_at, self._last_problem = self._clock(), None
+        self._answered_at, self._last_problem, self._pause_s = self._clock(), None, 0.0
         self.counts.answered += len(readings)
         self._note_unknown(tokens, readings)
         return readings
