@@ -65,6 +65,8 @@ def address_key(chain: str, address: str) -> str:
 
 def number(value: object) -> float | None:
     """A finite number, from JSON's own or from decimal text; `None` for anything else."""
+    if type(value) is float:  # by far the most
+        return value if math.isfinite(value) else None
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     if isinstance(value, str) and (len(value) > _MAX_DIGITS or not value.isascii() or "_" in value):

@@ -10,7 +10,7 @@ from aiohttp import web
 
 from domain.calls.events import Token
 from sandbox.providers.pools import pool_of
-from sandbox.providers.stand_in import PAGE, StandIn, nobody_knows
+from sandbox.providers.stand_in import PAGE, StandIn, answer, nobody_knows
 
 SOL_MINT = "So11111111111111111111111111111111111111112"
 USDC_MINT = "EPjFWdd5AufqSSqeM2qN1xzybapC8G4wEGGkZwyTDt1v"
@@ -61,13 +61,13 @@ class DexScreenerSandbox(StandIn):
     async def _tokens(self, request: web.Request) -> web.Response:
         asked = [address for address in request.match_info["tokens"].split(",") if address]
         if not 0 < len(asked) <= _MAX_TOKENS:
-            return web.json_response({"error": f"1 to {_MAX_TOKENS} addresses"}, status=400)
+            return answer({"error": f"1 to {_MAX_TOKENS} addresses"}, status=400)
         chain = request.match_info["chain"]
         wanted = set(asked) if chain == "solana" else {address.lower() for address in asked}
         found = [one for one in self.pairs if one["chainId"] == chain and wanted & _tokens_of(one)]
         if chain == "solana":
             found += [one for address in dict.fromkeys(asked) for one in self._pairs_of(address)]
-        return web.json_response(found)
+        return answer(found)
 
     def _pairs_of(self, address: str) -> Iterator[dict[str, Any]]:
         token = self.token(address)

@@ -11,7 +11,7 @@ from aiohttp import web
 
 from domain.calls.events import Token
 from sandbox.providers.pools import pool_of
-from sandbox.providers.stand_in import StandIn, nobody_knows
+from sandbox.providers.stand_in import StandIn, answer, nobody_knows
 
 SOL_MINT = "So11111111111111111111111111111111111111112"
 
@@ -59,7 +59,7 @@ class GeckoTerminalSandbox(StandIn):
     def _refusal(self, status: int) -> web.Response:
         if status == web.HTTPTooManyRequests.status_code:
             message = "You've exceeded the Rate Limit. Please visit https://www.coingecko.com/en/api/pricing"
-            return web.json_response({"status": {"error_code": status, "error_message": message}}, status=status)
+            return answer({"status": {"error_code": status, "error_message": message}}, status=status)
         return _error(status, "out of order")
 
     async def _prices(self, request: web.Request) -> web.Response:
@@ -80,7 +80,7 @@ class GeckoTerminalSandbox(StandIn):
         if request.query.get("include_total_reserve_in_usd") == "true":
             attributes["total_reserve_in_usd"] = {one.address: self._text(one, one.liquidity_usd) for one in found}
         data = {"id": "9bd64245-0c17-4549-9fba-f8eb4fb0c3d0", "type": "simple_token_price", "attributes": attributes}
-        return web.json_response({"data": data})
+        return answer({"data": data})
 
     def _text(self, token: Token, value: float | None) -> str | None:
         return None if value is None or token.address in self.inactive else f"{value:.30f}"
@@ -105,7 +105,7 @@ class GeckoTerminalSandbox(StandIn):
             "quote": {"address": SOL_MINT, "name": "Wrapped SOL", "symbol": "SOL", "coingecko_coin_id": None},
         }
         data = {"id": "5b1a", "type": "ohlcv_request_response", "attributes": attributes}
-        return web.json_response({"data": data, "meta": sides})
+        return answer({"data": data, "meta": sides})
 
     def _candle(self, mint: str, start_s: int, length_s: int) -> list[float] | None:
         if mint in self.unknown:
@@ -120,4 +120,4 @@ class GeckoTerminalSandbox(StandIn):
 
 
 def _error(status: int, title: str) -> web.Response:
-    return web.json_response({"errors": [{"status": str(status), "title": title}]}, status=status)
+    return answer({"errors": [{"status": str(status), "title": title}]}, status=status)

@@ -116,6 +116,10 @@ class PriceSource:
         unknown = self._unknown.get(token)
         return self.provider.covers(token) and (unknown is None or unknown[0] <= self._clock())
 
+    def knew_not(self, token: TokenRef) -> bool:
+        """Whether it did not know the token when it was last asked about it."""
+        return token in self._unknown
+
     def batches(self, tokens: Iterable[TokenRef]) -> list[tuple[TokenRef, ...]]:
         """As many requests as there is room for, each for tokens of one chain; their slots are taken."""
         by_chain: dict[str, list[TokenRef]] = {}

@@ -24,7 +24,7 @@ from sandbox.providers.jupiter import PriceSandbox
 from sandbox.providers.pools import pool_of
 from sandbox.providers.stand_in import Fault, StandIn
 from services.providers.price_source import FIRST_PAUSE_S, FIRST_REST_S
-from services.providers.price_sources import SPARE, PriceSources
+from services.providers.price_sources import SPARE, WAITS_S, PriceSources
 from tests.feed.support import address
 
 START = datetime(2026, 11, 28, 12, tzinfo=UTC)
@@ -172,6 +172,28 @@ async def test_what_one_does_not_know_the_next_one_is_asked_and_not_the_first_ag
     assert outside.jupiter.requests == asked
     outside.now_s += FIRST_REST_S
     assert by_source((await outside.said(TOKENS[1:10])).values()) == {"jupiter": 9}
+
+
+async def test_what_only_one_knows_waits_for_its_room_and_comes_with_a_later_call(outside: Outside) -> None:
+    rare = TOKENS[350:360]
+    outside.dexscreener.unknown = outside.gecko.unknown = {token.address for token in rare}
+    await outside.said(TOKENS[:100])
+    assert outside.sources.health()[0].again_in_s == 3.0  # Jupiter's room is used up
+    assert await outside.said(rare) == {}
+    asked = outside.dexscreener.requests
+    outside.now_s += 3
+    found = await outside.said(TOKENS[200:201])
+    assert set(found) == {*rare, TOKENS[200]}
+    assert by_source(found.values()) == {"jupiter": 11}
+    assert outside.dexscreener.requests == asked
+
+
+async def test_nobody_waits_for_ever(outside: Outside) -> None:
+    outside.dexscreener.unknown = outside.gecko.unknown = {TOKENS[350].address}
+    await outside.said(TOKENS[:100])
+    assert await outside.said(TOKENS[350:351]) == {}
+    outside.now_s += WAITS_S
+    assert set(await outside.said(TOKENS[:1])) == {TOKENS[0]}
 
 
 async def test_a_mark_off_by_ten_thousand_is_checked_with_the_next_one_at_once(outside: Outside) -> None:
