@@ -55,9 +55,9 @@ _SHAPE: Final[Shape] = msgspec.json.Decoder(list[msgspec.Raw])
 class DexScreenerManager:
     """Works without a key. Every method raises `TransientError`."""
 
-    name: Final = "dexscreener"
-    limit: Final = KEYLESS
-    tokens_per_request: Final = 30
+    name: str = "dexscreener"
+    limit: Limit = KEYLESS
+    tokens_per_request: int = 30
 
     def __init__(
         self,

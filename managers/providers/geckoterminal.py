@@ -88,9 +88,9 @@ _CANDLES_SHAPE: Final[Shape] = msgspec.json.Decoder(_CandlesAnswer)
 class GeckoTerminalManager:
     """Works without a key. Every method raises `TransientError`."""
 
-    name: Final = "geckoterminal"
-    limit: Final = KEYLESS
-    tokens_per_request: Final = 30
+    name: str = "geckoterminal"
+    limit: Limit = KEYLESS
+    tokens_per_request: int = 30
 
     def __init__(
         self,

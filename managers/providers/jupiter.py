@@ -45,9 +45,9 @@ _found = msgspec.json.Decoder(list[Any])
 class JupiterManager:
     """Works without a key, within the keyless limit. Every method raises `TransientError`."""
 
-    name: Final = "jupiter"
-    limit: Final = KEYLESS
-    tokens_per_request: Final = _PRICES_PER_REQUEST
+    name: str = "jupiter"
+    limit: Limit = KEYLESS
+    tokens_per_request: int = _PRICES_PER_REQUEST
 
     def __init__(
         self,

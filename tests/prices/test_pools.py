@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from domain.prices.pools import DAY_S, HOUR_S, MINUTES_5_S, Pool, reading_of
 from domain.prices.readings import TokenRef
@@ -17,9 +18,8 @@ MINT = TokenRef("2g4LS3y2myPe6vj9wTvoBE1wKqxvhnZPoZA9QU9upump")
 
 
 def a_pool(name: str, price_usd: float, **figures: Any) -> Pool:
-    return Pool(
-        **{"address": name, "dex": "pumpswap", "base": MINT.address, "quote": SOL, "base_usd": price_usd} | figures
-    )
+    plain = Pool(address=name, dex="pumpswap", base=MINT.address, quote=SOL, base_usd=price_usd)
+    return replace(plain, **figures)
 
 
 def chosen(*pools: Pool) -> str | None:

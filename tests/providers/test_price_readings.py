@@ -169,7 +169,8 @@ async def test_after_failing_again_and_again_one_request_tries(session: aiohttp.
     now_s = 0.0
     async with DexScreenerSandbox(figures=figures) as sandbox:
         provider = DexScreenerManager(APIRetryManager(session, clock=lambda: now_s), sandbox.url)
-        sandbox.will(*["drop"] * 5)
+        for _ in range(5):
+            sandbox.will("drop")
         for _ in range(5):
             with pytest.raises(TransientError):
                 await provider.read([ref(1)])

@@ -23,6 +23,8 @@ from sandbox.providers.geckoterminal import GeckoTerminalSandbox
 from sandbox.providers.jupiter import PriceSandbox
 from sandbox.providers.pools import pool_of
 from sandbox.providers.stand_in import Fault, StandIn
+from services.monitoring.gauges import show_price_sources
+from services.monitoring.metrics import Metrics
 from services.providers.price_source import FIRST_PAUSE_S, FIRST_REST_S
 from services.providers.price_sources import SPARE, WAITS_S, PriceSources
 from tests.feed.support import address
@@ -75,6 +77,9 @@ async def outside(session: aiohttp.ClientSession) -> AsyncIterator[Outside]:
     def figures(mint: str) -> Token:
         return world.figures(mint)
 
+    def history(mint: str, at: datetime) -> float:
+        return world.price_usd
+
     def now() -> datetime:
         return world.now()
 
@@ -85,7 +90,7 @@ async def outside(session: aiohttp.ClientSession) -> AsyncIterator[Outside]:
         jupiter = await stack.enter_async_context(PriceSandbox(figures=figures, noise=0.005, clock=unix))
         dexscreener = await stack.enter_async_context(DexScreenerSandbox(figures=figures, noise=0.005, clock=unix))
         gecko = await stack.enter_async_context(
-            GeckoTerminalSandbox(figures=figures, history=lambda *_: world.price_usd, noise=0.005, clock=unix)
+            GeckoTerminalSandbox(figures=figures, history=history, noise=0.005, clock=unix)
         )
         api = APIRetryManager(session, clock=seconds)
         candles = GeckoTerminalManager(api, gecko.url, clock=now)
@@ -150,7 +155,7 @@ async def test_in_a_minute_no_limit_is_touched_and_the_spare_is_left(outside: Ou
 
 @pytest.mark.parametrize("fault", ["html", "cut", "drop", 500, 429])
 async def test_where_one_fails_the_next_one_answers(outside: Outside, fault: Fault) -> None:
-    outside.jupiter.will(*[fault] * 6)
+    outside.jupiter.will(fault)
     found = await outside.said(TOKENS[:50])
     assert by_source(found.values()) == {"dexscreener": 50}
     counts = outside.sources.counts["jupiter"]
@@ -256,6 +261,28 @@ async def test_nothing_is_asked_twice_in_one_call(outside: Outside) -> None:
     assert await outside.said([]) == {}
     assert len(await outside.said([TOKENS[0]] * 40)) == 1
     assert outside.jupiter.requests == 1
+
+
+async def test_what_each_one_did_stands_in_the_metrics(outside: Outside) -> None:
+    metrics = Metrics()
+    show_price_sources(metrics, outside.sources)
+    outside.jupiter.unknown = {TOKENS[0].address}
+    outside.jupiter.off_by = {TOKENS[1].address: 1e4}
+    await outside.said(TOKENS[:2])
+    outside.jupiter.off_by = {}
+    await outside.said(TOKENS[1:2])
+    outside.dexscreener.will(500)
+    outside.jupiter.status = 503
+    outside.now_s += 7
+    await outside.said(TOKENS[:2])
+
+    def value(name: str, source: str) -> float | None:
+        return metrics.registry.get_sample_value(name, {"source": source})
+
+    shown = ("requests", "asked", "answered", "unknown", "failed", "limited", "set_aside")
+    assert [value(f"prices_{name}_total", "jupiter") for name in shown] == [3, 4, 2, 1, 1, 0, 1]
+    assert [value(f"prices_{name}_total", "dexscreener") for name in shown] == [4, 4, 3, 0, 1, 0, 0]
+    assert value("prices_answer_age_seconds", "jupiter") == 7.0
 
 
 async def test_several_may_ask_at_the_same_time(outside: Outside) -> None:
