@@ -40,8 +40,8 @@ KEY = re.compile(r"[a-z_]+(\.[a-z_]+)+(?<!\.toml)")
 PLAIN_FAMILIES = ("button.", "help.", "user_state.", "value.")
 PLAIN_LABELS = ("filter.", "preset.", "plan.")
 DIFFERENCES = (
-    *("not_recorded", "recorded_not_there", "not_at_telegram"),
-    *("amount", "refund_not_recorded", "refund_not_at_telegram"),
+    *("not_recorded", "recorded_not_there", "amount", "not_credited", "unreadable", "unavailable"),
+    *("refund_not_recorded", "refund_not_there"),
 )
 TYPED_SETTINGS = ("zone", "quiet", "level", "cap")
 HTML_KEYS = {"help.title", "help.line"}
