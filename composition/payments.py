@@ -11,7 +11,6 @@ from runtime.clock import now
 from services.claims.putting import Putting
 from services.delivery.payment_messages import PaymentComposer
 from services.monitoring import conditions
-from services.monitoring.conditions import Condition
 from services.monitoring.readings import Reading
 from services.payments.group import PaymentServices
 from services.payments.invoices import InvoicesService
@@ -77,20 +76,18 @@ def build(base: Base) -> Feature:
             ReminderComposer(base.texts).row(),
         ],
         scheduled=[entitling.job(), reminders.job(), reconciliation.job()],
-        alarms=[
-            Alarm("payments", conditions.payments_differ(differ)),
-            Alarm("ways of paying", _unsold(base, plans), after_s=0.0),
-        ],
+        alarms=[Alarm("payments", conditions.payments_differ(differ)), _unsold(base, plans)],
         readings=[differ],
     )
 
 
-def _unsold(base: Base, plans: Plans) -> Condition:
-    """Whether plans have a price that nobody can pay."""
+def _unsold(base: Base, plans: Plans) -> Alarm:
+    """Plans have a price, and nobody can pay it."""
     settings, connections = base.settings, base.connections
     ways = (settings.takes_stars, connections.solana is not None, connections.nowpayments is not None)
     cannot_be_paid = bool(plans.sold) and not any(ways)
-    return conditions.flagged(lambda: cannot_be_paid, conditions.because("alarm.no_way_of_paying"))
+    condition = conditions.flagged(lambda: cannot_be_paid, conditions.because("alarm.no_way_of_paying"))
+    return Alarm("ways of paying", condition, after_s=0.0)
 
 
 def _stars(base: Base, ledger: Ledger) -> tuple[StarsService, StarsReconciliation]:
