@@ -176,7 +176,7 @@ async def test_what_is_pasted_is_paid_or_refused(chat: ChatPage, telegram: Teleg
     await chat.part("wallet-paste").fill(request_of(paid, amount="25.5", mint=str(programs.USDC)))
     await chat.part("wallet-paste").press("Enter")
     await expect(chat.part("transfer-price")).to_have_text("25.5 USDC")
-    await chat.page.get_by_text("For testing").last.click()
+    await chat.part("transfer-testing").locator("summary").click()
     await chat.part("transfer-way").select_option("fail")
     await chat.part("transfer-confirm").click()
     await expect(chat.part("transfer-state")).to_have_text("Failed, nothing was moved")
