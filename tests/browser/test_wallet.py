@@ -176,7 +176,7 @@ async def test_what_is_pasted_is_paid_or_refused(chat: ChatPage, telegram: Teleg
     await chat.part("wallet-paste").fill(request_of(paid, amount="25.5", mint=str(programs.USDC)))
     await chat.part("wallet-paste").press("Enter")
     await expect(chat.part("transfer-price")).to_have_text("25.5 USDC")
-    await chat.page.get_by_text("For testing").last.click()
+    await chat.part("transfer-testing").locator("summary").click()
     await chat.part("transfer-way").select_option("fail")
     await chat.part("transfer-confirm").click()
     await expect(chat.part("transfer-state")).to_have_text("Failed, nothing was moved")
@@ -192,6 +192,27 @@ async def test_what_is_pasted_is_paid_or_refused(chat: ChatPage, telegram: Teleg
     await expect(chat.part("transfer-problem")).to_contain_text("is more than there is")
     await chat.page.keyboard.press("Escape")
     await expect(chat.part("transfer-sheet")).to_be_hidden()
+
+
+async def test_a_payment_needs_no_mouse(chat: ChatPage, telegram: TelegramSandbox, bot: Bot, paid: PaidChain):
+    ada = await begun(telegram, "Ada")
+    await chat.open(telegram.url, ada)
+    keyboard = InlineKeyboardMarkup([copying(amount=AMOUNT, address=paid.merchant)])
+    await bot.send_message(ada, f"Send {AMOUNT} SOL", reply_markup=keyboard)
+    await chat.button("Copy address").focus()
+    await chat.page.keyboard.press("Enter")
+    await expect(chat.part("wallet-strip")).to_contain_text(AMOUNT)
+    await chat.page.keyboard.press("Tab")
+    await expect(chat.part("wallet-strip-pay")).to_be_focused()
+    await expect(chat.part("wallet-strip-pay")).to_have_accessible_name(f"Pay {AMOUNT} SOL with the test wallet")
+    await chat.page.keyboard.press("Enter")
+    await expect(chat.page.get_by_role("dialog", name="Test wallet")).to_be_visible()
+    await expect(chat.part("transfer-confirm")).to_be_focused()
+    await chat.page.keyboard.press("Enter")
+    await expect(chat.page.get_by_role("status").filter(has_text="Final")).to_be_visible()
+    await chat.page.keyboard.press("Escape")
+    await expect(chat.part("transfer-sheet")).to_be_hidden()
+    await expect(chat.part("wallet-button")).to_be_focused()
 
 
 async def test_a_deposit_at_the_processor_is_paid(

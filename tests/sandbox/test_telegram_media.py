@@ -30,7 +30,11 @@ async def test_a_photo_goes_up_comes_down_and_goes_out_again() -> None:
         assert again.photo[0].file_unique_id == size.file_unique_id
         with pytest.raises(BadRequest, match="as video"):
             await bot.send_video(ann.id, size.file_id)
-        assert (await bot.send_photo(ann.id, JPEG)).photo[0].width == 32
+        (unnamed,) = (await bot.send_photo(ann.id, JPEG)).photo
+        assert unnamed.width == 32
+        kept = telegram.cloud.files.get(unnamed.file_id)
+        assert kept
+        assert kept.content_type == "image/jpeg"
         linked = await bot.send_photo(ann.id, "https://example.com/a.png")
         with pytest.raises(BadRequest, match="temporarily unavailable"):
             await bot.get_file(linked.photo[0].file_id)

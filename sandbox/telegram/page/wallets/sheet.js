@@ -5,9 +5,10 @@ import * as api from "./api.js";
 import { short, state } from "./words.js";
 
 export class PaySheet {
-  /** `sent()` is told of every transfer. `watch` calls back with what the wallets hold, each second until it is stopped. */
-  constructor({ sent, watch }) {
+  /** `sent()` is told of every transfer, `closed()` of every end. `watch` calls back with what the wallets hold, each second until it is stopped. */
+  constructor({ sent, closed, watch }) {
     this.sent = sent;
+    this.closed = closed;
     this.watch = watch;
     this.requests = [];
     this.transferId = null;
@@ -159,6 +160,7 @@ export class PaySheet {
   #closed() {
     this.stop?.();
     this.request = null;
+    this.closed();
   }
 }
 

@@ -17,7 +17,7 @@ export class WalletsPart {
     this.isThere = false;
     this.offered = [];
     const watch = (seen) => this.#watch(seen);
-    this.sheet = new PaySheet({ watch, sent: () => this.#offer([]) });
+    this.sheet = new PaySheet({ watch, sent: () => this.#offer([]), closed: () => this.#keepFocus() });
     this.dialog = new WalletDialog({ watch, found: (requests) => this.sheet.show(requests) });
     parts.button.append(icon("wallet"), (this.balance = el("span", { class: "wallet-balance" })));
     parts.button.addEventListener("click", () => this.dialog.open());
@@ -60,13 +60,18 @@ export class WalletsPart {
     const hadFocus = strip.contains(document.activeElement);
     this.offered = requests;
     const [first] = requests;
-    if (first) {
-      const what = first.amount ? `${first.amount} ${first.coin}` : `to ${short(first.recipient)}`;
-      stripText.textContent = `Pay ${what} with the test wallet`;
-      stripPay.setAttribute("aria-label", stripText.textContent);
-    }
     strip.hidden = first === undefined;
+    const what = first?.amount ? `${first.amount} ${first.coin}` : `to ${short(first?.recipient ?? "")}`;
+    const text = first ? `Pay ${what} with the test wallet` : "";
+    stripPay.setAttribute("aria-label", text);
+    // Screen readers tell of what changes in a strip that is there already.
+    requestAnimationFrame(() => { stripText.textContent = text; });
     if (strip.hidden && hadFocus) this.parts.button.focus();
+  }
+
+  /** What led to the sheet may be gone when it closes. */
+  #keepFocus() {
+    if (document.activeElement === document.body) this.parts.button.focus({ preventScroll: true });
   }
 
   #show(view) {
