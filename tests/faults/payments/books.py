@@ -125,8 +125,9 @@ class Books:
         """Say who lacks what, and what is recorded of it."""
         async with self._stage.database() as connection:
             given = {row["user_id"] for row in await connection.fetch("SELECT user_id FROM entitlements")}
-            told_for = dict(await connection.fetch("SELECT key, coalesce(invoice_id, '-') FROM arrivals"))
+            arrivals = await connection.fetch("SELECT key, coalesce(invoice_id, '-') AS told_for FROM arrivals")
             stored = {row["id"] for row in await connection.fetch("SELECT id FROM invoices")}
+        told_for: dict[str, str] = {row["key"]: row["told_for"] for row in arrivals}
         return "\n".join(
             f"{one.user_id}, {one.way} {one.how}: given {one.user_id in given}, "
             f"told {bool(one.invoices & self._told.keys())},"
