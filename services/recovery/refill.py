@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Awaitable, Callable, Collection, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from datetime import datetime
 from functools import partial
 from typing import Final, LiteralString, Protocol
@@ -201,6 +201,8 @@ class Refill:
         return None
 
     async def _fill(self, progress: Progress, *, began_empty: bool) -> None:
+        epoch = secrets.token_hex(8).encode()
+        await self._redis.set(keys.NEXT_EPOCH.of(epoch.decode()), epoch, ex_s=keys.NEXT_EPOCH.expires_s)
         await self._renew()
         await self._spool.replay_all(progress)
         put_back = await self._journal.put_back()
@@ -227,10 +229,8 @@ class Refill:
         await self._put_back_cursor()
         if self._rebuild_schedule is not None:
             await self._rebuild_schedule(progress)
-        self._journal.epoch = secrets.token_hex(8).encode()
         belongs_to, lost_both = await self._database.of_filled_redis()
-        done = ("DEL", keys.IN_DOUBT.of())
-        await self._redis.transaction([*belongs_to, done, ("SET", keys.EPOCH.of(), self._journal.epoch)])
+        await self._complete(epoch, belongs_to)
         if lost_both:
             self._say("Both Redis and PostgreSQL were emptied: nobody is known any more. Restore PostgreSQL's backup.")
         counts = {"subscribers": subscribers, "accepted": accepted, "alerts": waiting, "held": held}
@@ -243,6 +243,15 @@ class Refill:
         )
         if subscribers:
             self._say(f"Redis filled: {accepted:,} accepted tokens, {waiting:,} alerts to send, {held:,} for digests.")
+
+    async def _complete(self, epoch: bytes, belongs_to: Sequence[Command]) -> None:
+        """Say that Redis is full, unless it was emptied while it was filled: then it has to be filled anew."""
+        following = keys.NEXT_EPOCH.of(epoch.decode())
+        commands: list[Command] = [("COPY", following, keys.EPOCH.of(), "REPLACE"), ("PERSIST", keys.EPOCH.of())]
+        copied, *_ = await self._redis.transaction([*commands, ("DEL", following, keys.IN_DOUBT.of()), *belongs_to])
+        if not copied:
+            raise TransientError("Redis was emptied while it was filled")
+        self._journal.epoch = epoch
 
     async def _was_filled(self) -> bool:
         """Whether another process has filled it."""

@@ -156,6 +156,13 @@ EPOCH: Final = RedisKey(
     lives_s=None,
     meaning="A random word, written when this Redis was filled. Gone or another: Redis was emptied since.",
 )
+NEXT_EPOCH: Final = RedisKey(
+    pattern="epoch:next:{}",
+    kind="string",
+    lives_s=DAY_S,
+    meaning="By a random word: this Redis is being filled, and that is its epoch when it is full. Gone before: it was "
+    "emptied meanwhile.",
+)
 DATABASE: Final = RedisKey(
     pattern="database",
     kind="string",

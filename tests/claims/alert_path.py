@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Callable, Collection, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Iterable
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,6 +20,7 @@ from managers.redis.client import RedisManager, RedisUnavailableError
 from managers.storage.cache import SmartCache
 from managers.storage.postgres import PostgresManager
 from managers.storage.sqlite import SqliteManager
+from runtime.waiting import Progress
 from services.claims.accepted_pairs import AcceptedPairs
 from services.claims.outbox import ClaimRequest, FeedCursor, Outbox, OutboxEntry
 from services.claims.stored_calls import StoredCalls
@@ -171,9 +172,17 @@ class Process(Struct, kw_only=True):
 
 @asynccontextmanager
 async def process_on(
-    redis_url: str, postgres: PostgresManager, path: Path, *, max_operations: int = 10_000
+    redis_url: str,
+    postgres: PostgresManager,
+    path: Path,
+    *,
+    max_operations: int = 10_000,
+    filling: Callable[[Progress], Awaitable[object]] | None = None,
 ) -> AsyncGenerator[Process]:
-    """A process that was not started yet; it ends without a word, as if it were killed."""
+    """A process that was not started yet; it ends without a word, as if it were killed.
+
+    `filling`: called when it has nearly filled Redis.
+    """
     async with (
         RedisManager(redis_url) as redis,
         SqliteManager(path) as sqlite,
@@ -215,6 +224,7 @@ async def process_on(
             leads=leads,
             say=said.append,
             clock=lambda: datetime.now(UTC),
+            rebuild_schedule=filling,
         )
         yield Process(
             redis=redis,

@@ -16,10 +16,12 @@ from managers.redis.client import RedisManager, RedisUnavailableError
 from managers.storage.postgres import PostgresManager
 from migrations import migrate
 from runtime.errors import TransientError
+from runtime.waiting import Progress
 from services.claims.outbox import OutboxEntry
 from services.claims.putting import Putting
 from services.delivery.held import records_of
 from services.recovery.postgres_fill import PostgresFill
+from services.stores import keys
 from services.stores.database import Database
 from tests.claims.alert_path import NOW, Pair, Process, pair_of, process_on, request, take_away
 from tests.delivery.notices import notice
@@ -81,6 +83,29 @@ async def test_an_emptied_redis_gets_back_what_did_not_go_out_and_what_did(
     expected = {(1, "notice:welcome:"): True, (2, "notice:welcome:"): False, (7, "c1"): False}
     assert marks(await process.hands.read()) == expected
     assert [await putting.put(notice(user, at=NOW)) for user in range(4)] == [False, False, False, True]
+
+
+async def test_a_redis_that_is_emptied_again_while_it_is_filled_is_filled_anew(
+    redis_manager: RedisManager, postgres_manager: PostgresManager, path: Path, redis_url: str
+) -> None:
+    emptyings = 0
+
+    async def emptied_again(_progress: Progress) -> None:
+        nonlocal emptyings
+        if emptyings < 2:
+            emptyings += 1
+            await flush(redis_manager)
+
+    async with process_on(redis_url, postgres_manager, path, filling=emptied_again) as process:
+        await process.start()
+        for user in range(3):
+            await Putting(process.spool, process.journal).put(notice(user, at=NOW))
+        emptyings = 0
+        await flush(redis_manager)
+        assert await process.refill.poll()
+        assert emptyings == 2
+        assert {user_id for user_id, _ in marks(await process.hands.read())} == {0, 1, 2}
+        assert await redis_manager.get(keys.EPOCH.of()) == process.journal.epoch
 
 
 async def test_a_new_process_fills_an_emptied_redis_with_what_was_put(

@@ -121,6 +121,22 @@ class Books:
             told_again=self._again,
         )
 
+    async def missing(self) -> str:
+        """Say who lacks what, and what is recorded of it."""
+        async with self._stage.database() as connection:
+            given = {row["user_id"] for row in await connection.fetch("SELECT user_id FROM entitlements")}
+            arrivals = await connection.fetch("SELECT key, coalesce(invoice_id, '-') AS told_for FROM arrivals")
+            stored = {row["id"] for row in await connection.fetch("SELECT id FROM invoices")}
+        told_for: dict[str, str] = {row["key"]: row["told_for"] for row in arrivals}
+        return "\n".join(
+            f"{one.user_id}, {one.way} {one.how}: given {one.user_id in given}, "
+            f"told {bool(one.invoices & self._told.keys())},"
+            f" arrivals { ({key: told_for.get(key) for key in one.arrivals}) },"
+            f" invoices stored { ({key: key in stored for key in one.invoices}) }"
+            for one in self._people
+            if one.invoices and (one.user_id not in given or not one.invoices & self._told.keys())
+        )
+
     def _saw(self, message: JsonObject) -> None:
         text: str = message.get("text") or ""
         found = _RECEIPT.search(text)

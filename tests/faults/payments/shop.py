@@ -156,7 +156,8 @@ class Shop:
 
     async def finish(self, *bots: Bot) -> PaymentCounts:
         """Wait for what is missing, let the bots drain and end, and count."""
-        await self.books.complete(patience_s=self.size.patience_s)
+        if not (await self.books.complete(patience_s=self.size.patience_s)).is_complete:
+            print(await self.books.missing())  # noqa: T201 - what the counts do not say
         for bot in bots:
             await self.stage.end(bot)
         return await self.books.counts()

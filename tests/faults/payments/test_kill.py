@@ -13,7 +13,7 @@ from tests.faults.payments.conftest import PaymentVerdict
 from tests.faults.payments.crowd import AT_THE_PROCESSOR, EVERYBODY, IN_STARS, ON_CHAIN, Mix
 from tests.faults.payments.shop import Shop
 
-DIES_WITHIN_S = 60
+DIES_WITHIN_S = 90
 THOROUGH = pytest.mark.thorough
 
 
@@ -89,18 +89,16 @@ async def test_another_one_takes_over(end: str, shop: Shop, verdict: PaymentVerd
 
 @pytest.mark.thorough
 async def test_gateways_hand_over(shop: Shop, verdict: PaymentVerdict) -> None:
-    """Divided roles; of two gateways the one that watches is killed, and so are those who come after it."""
-    kills = 3
+    """Divided roles, and of two gateways the one that watches is killed."""
+    settings = shop.settings()
     async with AsyncExitStack() as stack:
-        others = [await shop.stage.role(stack, role, **shop.settings()) for role in ("ingest", "match", "send")]
-        gateway = await shop.stage.role(stack, "gateway", **shop.settings())
-        await shop.leads_to(gateway)
+        others = [await shop.stage.role(stack, role, **settings) for role in ("ingest", "match", "send")]
+        first = await shop.stage.role(stack, "gateway", **settings)
+        await shop.leads_to(first)
+        second = await shop.stage.role(stack, "gateway", **settings)
         async with shop.paying():
-            for _ in range(kills):
-                following = await shop.stage.role(stack, "gateway", **shop.settings())
-                await shop.books.more(len(shop.people) // 8)
-                await gateway.kill()
-                gateway = following
-                await shop.leads_to(gateway)
-        counts = await shop.finish(gateway, *others)
-    verdict(f"`kill -9` of the gateway that watches, another one takes over, {kills} times", counts)
+            await shop.books.more(len(shop.people) // 8)
+            await first.kill()
+            await shop.leads_to(second)
+        counts = await shop.finish(second, *others)
+    verdict("`kill -9` of the gateway that watches while people pay, another one takes over", counts)
