@@ -83,6 +83,11 @@ class Buyer(Struct, kw_only=True):
         """Await a message, new or edited, that says this."""
         return await self.user.next_message(where=lambda message: what in words(message))
 
+    async def says_both(self, one: str, other: str) -> None:
+        """Await two messages that come in any order."""
+        first = await self.user.next_message(where=lambda message: one in words(message) or other in words(message))
+        await self.says(other if one in words(first) else one)
+
     async def plans(self) -> JsonObject:
         await self.user.send("/plan")
         return await self.says("Your plan:")

@@ -71,7 +71,7 @@ async def test_each_verdict(ann: Buyer, shop: Shop) -> None:
     paid = shop.wallet.pay(await shop.url(number))
     shop.chain.finalize()
     await sends(ann, shop, f"/paid https://explorer.solana.com/tx/{paid}?cluster=devnet")
-    await ann.says(f"arrived for invoice {number}, which is paid")
+    await ann.says_both(f"arrived for invoice {number}, which is paid", "Paid:")
     await ann.has("pro")
     assert await ann.receipts() == 1
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
 
 from sandbox.payments.solana import programs
+from services.payments import rates
 from tests.payments.buying.kit import Buyer, Shop, amount_in, button, buttons, copied, invoice_id, page, words
 
 TO_PAY = [
@@ -127,7 +129,10 @@ async def test_an_invoice_is_found_again_in_the_list(ann: Buyer) -> None:
     assert buttons(await ann.says("Send exactly this amount")) == TO_PAY
 
 
-async def test_without_a_sure_price_sol_is_not_sold_and_usdc_is(ann: Buyer, shop: Shop) -> None:
+async def test_without_a_sure_price_sol_is_not_sold_and_usdc_is(
+    ann: Buyer, shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rates, "HOLDS_FOR", timedelta(0))
     shop.prices.status = 500
     ways = await ann.ways()
     answer = await ann.user.tap("◎ SOL", ways)
