@@ -4,8 +4,7 @@ Read `feature.py`, then the builder of the feature you want to know; `bot.py` li
 """
 
 from composition.bot import Composition
-from composition.connections import Addresses, Connections, ProcessConfig, connect
-from composition.payment_connections import NowPaymentsAccess, SolanaAccess
+from composition.connections import Addresses, Connections, NowPaymentsAccess, ProcessConfig, SolanaAccess, connect
 
 __all__ = [
     "Addresses",

@@ -9,18 +9,13 @@ from pathlib import Path
 import aiohttp
 
 from bot.roles import Role
-from composition.payment_connections import (
-    NowPaymentsAccess,
-    NowPaymentsConnection,
-    SolanaAccess,
-    SolanaConnection,
-    connect_nowpayments,
-    connect_solana,
-)
 from managers.feed.sources.base import Source
 from managers.feed.sources.native import NativeSource
 from managers.feed.sources.pumpportal import PumpPortalSource
 from managers.http.api import APIRetryManager
+from managers.payments.nowpayments import NowPaymentsManager
+from managers.payments.solana_rpc import SolanaRpcManager
+from managers.providers.dexscreener import DexScreenerManager
 from managers.providers.jupiter import JupiterManager, SolPrice
 from managers.redis.client import RedisManager
 from managers.redis.written import WrittenNote
@@ -30,10 +25,43 @@ from managers.telegram.client import TelegramManager
 from managers.telegram.rate_limiter import Limit, TelegramRateLimiter
 from managers.telegram.send_windows import OVERALL
 from services.cluster.members import Shard
+from services.payments.rates import SolPrices
 from services.stores.local_store import LocalStore
 
 PRIVATE_CHATS = Limit(3, 3.0)
 """One message a second with the short burst that Telegram allows."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SolanaAccess:
+    wallet: str
+    usdc_mint: str
+    rpc_urls: tuple[str, ...]
+    """The preferred one first."""
+    dexscreener_url: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NowPaymentsAccess:
+    url: str
+    api_key: str
+    ipn_secret: str = ""
+    email: str = ""
+    password: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SolanaConnection:
+    access: SolanaAccess
+    rpc: SolanaRpcManager
+    prices: tuple[SolPrices, SolPrices]
+    """Independent of each other."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NowPaymentsConnection:
+    access: NowPaymentsAccess
+    manager: NowPaymentsManager
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -137,3 +165,20 @@ def _feed(at: Addresses, api: APIRetryManager) -> tuple[Source, JupiterManager |
     sol_price = SolPrice(jupiter)
     source = PumpPortalSource(sol_price_usd=sol_price.value, url=at.feed_url, api_key=at.feed_token)
     return source, jupiter, sol_price
+
+
+async def connect_solana(
+    access: SolanaAccess, api: APIRetryManager, price_api_url: str, stack: AsyncExitStack
+) -> SolanaConnection:
+    return SolanaConnection(
+        access=access,
+        rpc=await stack.enter_async_context(SolanaRpcManager(access.rpc_urls)),
+        prices=(JupiterManager(api, price_api_url), DexScreenerManager(api, access.dexscreener_url)),
+    )
+
+
+def connect_nowpayments(access: NowPaymentsAccess, api: APIRetryManager) -> NowPaymentsConnection:
+    manager = NowPaymentsManager(
+        api, api_key=access.api_key, base_url=access.url, email=access.email, password=access.password
+    )
+    return NowPaymentsConnection(access=access, manager=manager)

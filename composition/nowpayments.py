@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from bot.jobs import JobSpec
 from bot.time_of_day import once_sure
-from composition.feature import Base, Feature
-from composition.payment_connections import NowPaymentsConnection
-from composition.payments_watched import alarms_of_nowpayments, show_nowpayments
+from composition.connections import NowPaymentsConnection
+from composition.feature import Alarm, Base, Feature
 from runtime.clock import now
+from services.monitoring import payment_conditions as conditions
 from services.payments.checks import InvoiceChecks
 from services.payments.group import NowPaymentsServices
 from services.payments.invoice_ends import InvoiceEnds
@@ -26,6 +26,7 @@ WATCH = JobSpec(
     roles=frozenset({"all", "gateway"}),
 )
 JOBS = (WATCH,)
+UNANSWERED_AFTER_S = 300.0
 
 
 def build(base: Base) -> Feature:
@@ -47,7 +48,7 @@ def _built(base: Base, connection: NowPaymentsConnection) -> Feature:
     invoices = InvoicesService(ledger=ledger, clock=now)
     checks = InvoiceChecks(invoices=invoices, redis=redis, look=payments.look_for, clock=now)
     base.of(InvoiceEnds).looks["nowpayments"] = payments.look_for
-    show_nowpayments(base.metrics, watch)
+    conditions.show_nowpayments(base.metrics, watch)
     notifications = NowPaymentsNotifications(secret=secret, notified=payments.notified)
     return Feature(
         parts=[payments, watch, notifications],
@@ -57,3 +58,7 @@ def _built(base: Base, connection: NowPaymentsConnection) -> Feature:
         routes=[notifications.router],
         alarms=alarms_of_nowpayments(watch),
     )
+
+
+def alarms_of_nowpayments(watch: NowPaymentsWatch) -> list[Alarm]:
+    return [Alarm("nowpayments", conditions.nowpayments_unanswered(watch), after_s=UNANSWERED_AFTER_S)]

@@ -5,20 +5,19 @@ from __future__ import annotations
 from bot.jobs import JobSpec
 from bot.time_of_day import once_sure
 from composition.feature import Alarm, Base, Feature
-from composition.payments_watched import alarms_of_ledger, show_ledger
 from domain.payments.plans import Plans
 from managers.telegram.payments import TelegramPayments
 from runtime.clock import now
 from services.claims.putting import Putting
 from services.delivery.payment_messages import PaymentComposer
-from services.monitoring import conditions
+from services.monitoring import conditions, payment_conditions
 from services.monitoring.readings import Reading
 from services.payments.group import PaymentServices, SettlingServices
 from services.payments.invoice_ends import InvoiceEnds
 from services.payments.invoices import InvoicesService
 from services.payments.ledger import Ledger
 from services.payments.notices import PaymentNotices
-from services.payments.reconciliation import Reconciliation, StarsSource
+from services.payments.reconciliation import Comparison, Reconciliation, StarsSource
 from services.payments.settling.search import PaymentSearch
 from services.payments.settling.settling import Settling
 from services.payments.stars import StarsService
@@ -53,7 +52,7 @@ def build(base: Base) -> Feature:
     stars = _stars(base, ledger)
     reconciliation = Reconciliation(redis=redis, due_times=due_times, clock=now)
     compared, unmatched = Reading(reconciliation.comparisons), Reading(reconciliation.count_unmatched)
-    show_ledger(base.metrics, compared, unmatched)
+    payment_conditions.show_ledger(base.metrics, compared, unmatched)
     invoices = InvoicesService(ledger=ledger, clock=now)
     return Feature(
         parts=[ledger, ends, reconciliation],
@@ -110,3 +109,10 @@ def _settling(base: Base, ledger: Ledger, stars: StarsService, reconciliation: R
     redis, postgres = base.connections.redis, base.connections.postgres
     search = PaymentSearch(ledger=ledger, redis=redis, postgres=postgres, differences=reconciliation.left, clock=now)
     return SettlingServices(search=search, settling=Settling(ledger=ledger, stars=stars))
+
+
+def alarms_of_ledger(compared: Reading[list[Comparison]], unmatched: Reading[int]) -> list[Alarm]:
+    return [
+        Alarm("payments", payment_conditions.payments_differ(compared)),
+        Alarm("unmatched payments", payment_conditions.payments_unmatched(unmatched)),
+    ]

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from bot.jobs import JobSpec
 from bot.time_of_day import once_sure
-from composition.feature import Base, Feature
-from composition.payment_connections import SolanaConnection
-from composition.payments_watched import alarms_of_solana, price_reading, show_solana
+from composition.connections import SolanaConnection
+from composition.feature import Alarm, Base, Feature
+from managers.payments.solana_rpc import SolanaRpcManager
 from runtime.clock import now
+from services.monitoring import payment_conditions as conditions
+from services.monitoring.metrics import Metrics
+from services.monitoring.readings import Reading
 from services.payments.checks import InvoiceChecks, PastedSignatures
 from services.payments.group import SolanaServices
 from services.payments.invoice_ends import InvoiceEnds
@@ -29,6 +32,8 @@ WATCH = JobSpec(
     roles=frozenset({"all", "gateway"}),
 )
 JOBS = (WATCH,)
+UNWITNESSED_AFTER_S = 300.0
+NO_PRICE_AFTER_S = 600.0
 
 LABEL = "TokenFilterBot"
 """Who is paid, as wallets show it."""
@@ -69,7 +74,7 @@ def _built(base: Base, connection: SolanaConnection) -> Feature:
     )
     looks = base.of(InvoiceEnds).looks
     looks["sol"] = looks["usdc"] = lambda invoice: watcher.check(invoice.id)
-    price = price_reading(rates)
+    price = conditions.price_reading(rates, now)
     show_solana(base.metrics, watcher, receipts, rates, rpc)
     return Feature(
         parts=[rates, receipts, watcher],
@@ -80,3 +85,25 @@ def _built(base: Base, connection: SolanaConnection) -> Feature:
         alarms=alarms_of_solana(watcher, receipts, rpc, price),
         readings=[price],
     )
+
+
+def alarms_of_solana(
+    watcher: SolanaWatcher, receipts: SolanaReceipts, rpc: SolanaRpcManager, price: Reading[str]
+) -> list[Alarm]:
+    """`price`: of `payment_conditions.price_reading`; the feature lists it among its readings."""
+    unreadable = conditions.CountGrew("alarm.solana_unreadable", lambda: watcher.unreadable)
+    contradictions = conditions.CountGrew("alarm.solana_contradiction", lambda: receipts.contradictions)
+    return [
+        Alarm("solana", conditions.solana_behind(watcher, rpc, now)),
+        Alarm("solana servers", conditions.solana_unwitnessed(watcher), after_s=UNWITNESSED_AFTER_S),
+        Alarm("solana unreadable", unreadable),
+        Alarm("solana contradiction", contradictions),
+        Alarm("sol price", conditions.sol_price_unknown(price), after_s=NO_PRICE_AFTER_S),
+    ]
+
+
+def show_solana(
+    metrics: Metrics, watcher: SolanaWatcher, receipts: SolanaReceipts, rates: Rates, rpc: SolanaRpcManager
+) -> None:
+    conditions.show_solana(metrics, watcher, receipts, rpc)
+    conditions.show_rates(metrics, rates)

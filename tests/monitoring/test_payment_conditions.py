@@ -6,7 +6,8 @@ from decimal import Decimal
 
 import pytest
 
-from composition.payments_watched import alarms_of_nowpayments, alarms_of_solana, show_nowpayments, show_solana
+from composition.nowpayments import alarms_of_nowpayments
+from composition.solana import alarms_of_solana, show_solana
 from domain.payments.invoices import Arrival
 from sandbox.payments.nowpayments.faults import Fault as NowPaymentsFault
 from sandbox.payments.solana.faults import Fault
@@ -80,7 +81,7 @@ async def test_the_price_is_asked_for_by_itself(clock: Clock) -> None:
 async def test_nowpayments_that_does_not_answer(house: House) -> None:
     [alarm] = alarms_of_nowpayments(house.watch)
     metrics = Metrics()
-    show_nowpayments(metrics, house.watch)
+    conditions.show_nowpayments(metrics, house.watch)
     house.nowpayments.faults.always = NowPaymentsFault.BAD_GATEWAY
     await house.watch.step()
     assert alarm.condition() is None, "nobody waits for it"
