@@ -219,7 +219,8 @@ class _Round:
                 continue
             due = np.argpartition(self._asked_at_s, min(room.tokens, TOKENS - 1))[: room.tokens]
             self._asked_at_s[due] = _now_s() - SOONER_S
-            for reading in await sources.read([self._tokens[number] for number in due.tolist()]):
+            asked: list[int] = due.tolist()
+            for reading in await sources.read([self._tokens[number] for number in asked]):
                 self._take(reading)
             if measured_from_s is None and np.isfinite(self._asked_at_s).all():
                 measured_from_s = _now_s()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Final
 
 from services.stores.redis_key import DAY_S, RedisKey
@@ -142,3 +143,8 @@ ALL_KEYS: Final = (
     NOWPAYMENTS_ORDER,
     NOWPAYMENTS_TOLD,
 )
+
+
+def amount_key(asset: str, amount: Decimal) -> str:
+    """Return what names the invoice that an amount tells."""
+    return INVOICE_BY.of("amount", f"{asset} {amount.normalize():f}")

@@ -46,6 +46,10 @@ _OPEN: Final = Script.beside(__file__, "open_invoice.lua")
 _RECORD: Final = Script.beside(__file__, "record.lua")
 _ENTITLE: Final = Script.beside(__file__, "entitle.lua")
 _SHOWN: Final = Script.beside(__file__, "shown.lua")
+_ALWAYS: Final = (
+    *(keys.ENTITLED.of(), stores_keys.JOURNAL.of(), keys.UNMATCHED.of(), keys.CLOSED.of()),
+    *(keys.OPEN_INVOICES.of(), stores_keys.EPOCH.of()),
+)
 _ATTEMPTS: Final = 20
 _WAIT_S: Final = 0.002
 _AT_ONCE: Final = 500
@@ -84,7 +88,7 @@ class Ledger:
         if invoice.payment_id:
             told.append((keys.INVOICE_BY.of("payment", invoice.payment_id), keys.KEPT_S))
         if told_by_amount:
-            told.append((amount_key(invoice.asset, invoice.amount), watched_s))
+            told.append((keys.amount_key(invoice.asset, invoice.amount), watched_s))
         names = [keys.INVOICE.of(invoice.id), keys.OPEN_INVOICES.of(), keys.INVOICES_OF.of(invoice.user_id)]
         ends = end_of(invoice)
         names += [stores_keys.JOURNAL.of(), stores_keys.EPOCH.of(), ends.place.key, *(name for name, _ in told)]
@@ -138,7 +142,7 @@ class Ledger:
         return list(dict.fromkeys(one.decode() for one in found if one))
 
     async def told_by_amount(self, asset: str, amount: Decimal) -> str | None:
-        found = await self._redis.get(amount_key(asset, amount))
+        found = await self._redis.get(keys.amount_key(asset, amount))
         return found.decode() if found else None
 
     async def open_ids(self) -> list[str]:
@@ -268,16 +272,16 @@ class Ledger:
         """`change`: of the invoice that it counts for."""
         invoice = change.file.invoice if change else None
         counts_for, user_id = (invoice.id, invoice.user_id) if invoice else (NOTHING, 0)
+        rest = outcomes.rest_of(invoice, change.after, self._clock()) if invoice and change else None
         names = [keys.RECEIPT.of(record.arrival.key), _place_of(record), keys.INVOICE_VERSION.of(counts_for)]
-        names += [keys.ENTITLEMENTS.of(user_id), keys.ENTITLED.of(), stores_keys.JOURNAL.of()]
-        names += [keys.UNMATCHED.of(), keys.CLOSED.of(), keys.OPEN_INVOICES.of(), stores_keys.EPOCH.of()]
+        names += [keys.ENTITLEMENTS.of(user_id), *_ALWAYS, rest.key if rest else keys.INVOICE.of(counts_for)]
         for message in messages:
             names += [stores_keys.unique_key(message), stores_keys.OUTBOX.of(partition_of(message.user_id))]
         document, given = msgspec.json.encode(record), None
         journaled = [entry("arrival", document)]
         if entitlement is not None:
             said = msgspec.json.encode(EntitlementRecord(user_id=user_id, entitlement=entitlement))
-            given = _given(entitlement, user_id, said)
+            given = outcomes.given(entitlement, user_id, said)
             journaled.append(entry("entitlement", said))
         told = [(message, msgspec.json.encode(message)) for message in messages]
         journaled += [entry("put", said) for _, said in told]
@@ -291,6 +295,7 @@ class Ledger:
             entitlement=given,
             messages=[{"document": raw(said), "decided_ms": milliseconds(one.decided_at)} for one, said in told],
             put_lives_s=stores_keys.PUT.expires_s,
+            rest_s=rest.lives_s if rest else 0,
             done=counts_for if change and change.after.is_due else None,
             needs_epoch=self._needs_epoch,
         )
@@ -312,7 +317,7 @@ class Ledger:
         """Give somebody what no invoice is paid for; `False`: they were given it before."""
         said = msgspec.json.encode(EntitlementRecord(user_id=user_id, entitlement=entitlement))
         names = [keys.ENTITLEMENTS.of(user_id), keys.ENTITLED.of(), stores_keys.JOURNAL.of(), stores_keys.EPOCH.of()]
-        given = _given(entitlement, user_id, said) | {"needs_epoch": self._needs_epoch}
+        given = outcomes.given(entitlement, user_id, said) | {"needs_epoch": self._needs_epoch}
         if outcomes.checked(await self._redis.script(_ENTITLE, names, packed(**given))) == 0:
             return False
         self._journal.tail.note([entry("entitlement", said)])
@@ -354,17 +359,8 @@ class Ledger:
         fault_point("cursor moved")
 
 
-def amount_key(asset: str, amount: Decimal) -> str:
-    return keys.INVOICE_BY.of("amount", f"{asset} {amount.normalize():f}")
-
-
 def _place_of(record: ArrivalRecord) -> str:
     """Return where an arrival is listed."""
     if record.invoice_id is not None:
         return keys.ARRIVALS.of(record.invoice_id)
     return keys.CLOSED.of() if record.is_closed else keys.UNMATCHED.of()
-
-
-def _given(entitlement: Entitlement, user_id: int, record: bytes) -> dict[str, object]:
-    document = msgspec.json.encode(entitlement)
-    return {"key": entitlement.key, "document": raw(document), "user": str(user_id), "record": raw(record)}

@@ -13,11 +13,13 @@ from msgspec.structs import replace
 
 from domain.payments.crediting import entitlement_for, may_be_dismissed
 from domain.payments.entitlements import Entitlement
-from domain.payments.invoices import Arrival, Assessment, assess
+from domain.payments.invoices import LATE_COUNTS, Arrival, Assessment, Invoice, assess
 from domain.stored.outgoing import Envelope
 from domain.stored.payments import ArrivalRecord, InvoiceFile
 from managers.redis.client import Reply
+from managers.redis.scripts import raw
 from runtime.errors import TransientError
+from services.payments import keys
 
 
 class ContendedError(TransientError):
@@ -46,6 +48,27 @@ def records_in(fields: Reply) -> tuple[ArrivalRecord, ...]:
     """Return what a HGETALL of arrivals answers, the earliest first."""
     found = [decoded(one) for one in fields[1::2] if isinstance(one, bytes)] if isinstance(fields, list) else []
     return tuple(sorted(found, key=lambda one: (one.arrival.at, one.arrival.key)))
+
+
+def given(entitlement: Entitlement, user_id: int, record: bytes) -> dict[str, object]:
+    """For the scripts that write an entitlement down."""
+    document = msgspec.json.encode(entitlement)
+    return {"key": entitlement.key, "document": raw(document), "user": str(user_id), "record": raw(record)}
+
+
+class Rest(Struct, frozen=True):
+    """What is missing of an invoice, as people are asked to send it: so much, sent alone, is for this invoice."""
+
+    key: str
+    lives_s: int
+
+
+def rest_of(invoice: Invoice, stands: Assessment, now: datetime) -> Rest | None:
+    """`None` where nothing more is asked for, or the address is the invoice's own."""
+    if invoice.method not in ("sol", "usdc") or stands.state != "underpaid" or now > invoice.expires_at:
+        return None
+    lives_s = int((invoice.expires_at + LATE_COUNTS - now).total_seconds())
+    return Rest(keys.amount_key(invoice.asset, stands.missing), lives_s)
 
 
 class Change(Struct, frozen=True, kw_only=True):

@@ -1,16 +1,19 @@
 -- Writes down what arrived and, where that pays the invoice, what the person is given for it: all of it or nothing.
 --
 -- KEYS: receipt, arrivals of the invoice (or those unmatched or closed ones that it joins), version of the invoice,
--- entitlements of the person, who was entitled, journal, unmatched arrivals, closed ones, open invoices, epoch, then for
--- each message its unique key and outbox.
+-- entitlements of the person, who was entitled, journal, unmatched arrivals, closed ones, open invoices, epoch,
+-- what tells the invoice by the amount that is missing, then for each message its unique key and outbox.
 -- Argument: arrival (its key); counts_for (the invoice, '-' for none); record; version (as it was read, as text);
--- listed (the record among the unmatched or closed ones as it was read, empty for none); lives_s; entitlement (optional): key, document, user, record; messages: document, decided_ms of each; put_lives_s
--- (of their unique keys); done (optional): the id of the invoice that is looked at no more; needs_epoch.
+-- listed (the record among the unmatched or closed ones as it was read, empty for none); lives_s; entitlement
+-- (optional): key, document, user, record; messages: document, decided_ms of each; put_lives_s (of their unique keys);
+-- rest_s (how long the missing amount tells the invoice, 0 where none does); done (optional): the id of the invoice that
+-- is looked at no more; needs_epoch.
 -- Answer: 'incomplete' without the epoch that is needed, 'taken:<invoice>' when it counts for another invoice,
 -- 'changed' when somebody else wrote meanwhile, else 'credited' when the person was given something by this call, else
 -- 'recorded'.
 local args = cmsgpack.unpack(ARGV[1])
-local receipt, arrivals, version, entitlements, entitled, journal, unmatched, closed, open, epoch = unpack(KEYS, 1, 10)
+local receipt, arrivals, version, entitlements, entitled, journal, unmatched, closed = unpack(KEYS, 1, 8)
+local open, epoch, rest = unpack(KEYS, 9, 11)
 if args.needs_epoch and redis.call('EXISTS', epoch) == 0 then return 'incomplete' end
 
 local counts_for = redis.call('GET', receipt)
@@ -39,11 +42,12 @@ if is_new then
   redis.call('XADD', journal, '*', 'kind', 'entitlement', 'data', given.record)
 end
 for i, message in ipairs(args.messages) do
-  local unique, outbox = KEYS[9 + 2 * i], KEYS[10 + 2 * i]
+  local unique, outbox = KEYS[10 + 2 * i], KEYS[11 + 2 * i]
   if redis.call('SET', unique, string.format('%.0f', message.decided_ms), 'NX', 'EX', args.put_lives_s) then
     redis.call('XADD', outbox, '*', 'alert', message.document)
     redis.call('XADD', journal, '*', 'kind', 'put', 'data', message.document)
   end
 end
+if args.rest_s > 0 then redis.call('SET', rest, args.counts_for, 'NX', 'EX', args.rest_s) end
 if args.done then redis.call('ZREM', open, args.done) end
 return is_new and 'credited' or 'recorded'

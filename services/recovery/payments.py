@@ -6,21 +6,22 @@ missing, and sources ask again.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Final, LiteralString
 
 import msgspec
 
-from domain.payments.invoices import LATE_COUNTS, Invoice
+from domain.payments.invoices import LATE_COUNTS, Invoice, assess
 from domain.stored.payments import ArrivalRecord, EntitlementRecord, SourceCursor
 from managers.redis.client import Command, RedisManager
 from managers.storage.postgres import PostgresManager
 from runtime.clock import milliseconds
 from runtime.waiting import Progress
 from services.payments import keys
-from services.payments.ledger import NOTHING, amount_key
+from services.payments.ledger import NOTHING
 from services.payments.notices import end_of
+from services.payments.outcomes import rest_of
 from services.stores.journal_rows import Kind
 
 _BATCH: Final = 500
@@ -28,7 +29,8 @@ _KEPT: Final = timedelta(seconds=keys.KEPT_S)
 
 # A subscription goes on for longer than an invoice is kept that nothing comes for.
 _INVOICES: Final[LiteralString] = """
-    SELECT i.document::text AS document, e.key IS NOT NULL AS is_credited
+    SELECT i.document::text AS document, e.key IS NOT NULL AS is_credited,
+        ARRAY(SELECT a.document::text FROM arrivals a WHERE a.invoice_id = i.id) AS arrivals
     FROM invoices i LEFT JOIN entitlements e ON e.user_id = i.user_id AND e.key = 'invoice:' || i.id
     WHERE i.created_at > $1 OR EXISTS (SELECT 1 FROM arrivals a WHERE a.invoice_id = i.id AND a.recorded_at > $1)
 """
@@ -55,7 +57,7 @@ class PaymentsRefill:
             progress()
             commands: list[Command] = []
             for row in rows:
-                commands += _asked_for(row["document"], now, is_credited=row["is_credited"])
+                commands += _asked_for(row["document"], row["arrivals"], now, is_credited=row["is_credited"])
             await self._redis.transaction(commands)
             count += len(rows)
         return count
@@ -127,7 +129,7 @@ def _read_to(document: str) -> list[Command]:
     return [("HSET", keys.PAYMENT_CURSORS.of(), cursor.source, msgspec.json.encode(cursor))]
 
 
-def _asked_for(document: str, now: datetime, *, is_credited: bool) -> list[Command]:
+def _asked_for(document: str, arrivals: Sequence[str], now: datetime, *, is_credited: bool) -> list[Command]:
     invoice = msgspec.json.decode(document, type=Invoice)
     watched_until = invoice.expires_at + LATE_COUNTS
     of_person = keys.INVOICES_OF.of(invoice.user_id)
@@ -142,7 +144,11 @@ def _asked_for(document: str, now: datetime, *, is_credited: bool) -> list[Comma
     if now < watched_until:
         if invoice.method in ("sol", "usdc"):
             left_s = max(1, int((watched_until - now).total_seconds()))
-            commands.append(("SET", amount_key(invoice.asset, invoice.amount), invoice.id, "EX", left_s))
+            commands.append(("SET", keys.amount_key(invoice.asset, invoice.amount), invoice.id, "EX", left_s))
+            came = [msgspec.json.decode(one, type=ArrivalRecord).arrival for one in arrivals]
+            rest = rest_of(invoice, assess(invoice, came, now, credited=is_credited), now)
+            if rest:
+                commands.append(("SET", rest.key, invoice.id, "NX", "EX", rest.lives_s))
         if not is_credited:
             commands.append(("ZADD", keys.OPEN_INVOICES.of(), milliseconds(watched_until), invoice.id))
             commands += _ends(invoice)

@@ -139,7 +139,10 @@ async def test_what_fits_nothing_is_kept_for_an_admin(shop: Shop, payer: Wallet)
     assert sorted(await shop.unmatched()) == [("SOL", "0.123"), ("USDC", "7")]
 
 
-async def test_who_paid_too_little_is_told_what_is_missing_and_pays_it(shop: Shop, payer: Wallet) -> None:
+@pytest.mark.parametrize("named", [True, False], ids=["by the link", "typed by hand"])
+async def test_who_paid_too_little_is_told_what_is_missing_and_pays_it(
+    shop: Shop, payer: Wallet, *, named: bool
+) -> None:
     asked = await shop.invoice("sol")
     reference = [key(asked.invoice.reference)]
     payer.send_sol(shop.address, 410_000_000, references=reference)
@@ -147,7 +150,7 @@ async def test_who_paid_too_little_is_told_what_is_missing_and_pays_it(shop: Sho
     assert await shop.state(asked) == "underpaid"
     missing = asked.invoice.amount - Decimal("0.41")
     assert (await shop.told(asked))[-1].notice.missing == missing
-    payer.send_sol(shop.address, units(missing, SOL), references=reference)
+    payer.send_sol(shop.address, units(missing, SOL), references=reference if named else [])
     await shop.final()
     assert await shop.state(asked) == "topped_up"
     assert [one.kind for one in await shop.told(asked)] == ["payment", "receipt"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import LiteralString
 
 import pytest
@@ -71,7 +72,7 @@ async def everything(ledger: Ledger) -> list[object]:
         [file and replace(file, version=0, arrivals=tuple(sorted(file.arrivals, key=repr))) for file in files],
         told,
         await ledger.told_by("payment", "p2"),
-        [await ledger.told_by_amount("SOL", made(0, amount).amount) for amount in ("0.5", "0.6", "0.7")],
+        [await ledger.told_by_amount("SOL", made(0, amount).amount) for amount in ("0.5", "0.6", "0.7", "0.4")],
         sorted(await ledger.open_ids()),
         [file.invoice.id for file in await ledger.of_person(7)][-1],
         await ledger.unmatched(),
@@ -109,6 +110,7 @@ async def test_an_emptied_redis_gets_all_of_it_back(
 
     assert await process.refill.poll()
     assert await everything(ledger) == before
+    assert await ledger.told_by_amount("SOL", Decimal("0.4")) == "INV2", "so much is missing of it"
     assert not (await ledger.arrived(came("0.5", "a", NOW), "INV1")).credited
     assert not await ledger.give(7, Entitlement(key="trial", plan="trial", days=3, at=NOW))
     assert not await ledger.open(made(5, "0.7"), told_by_amount=True), "the amount is still another's"
