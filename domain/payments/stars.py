@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Final, Literal
 
@@ -15,6 +15,11 @@ from domain.payments.invoices import Arrival, Invoice
 PERIOD_S: Final = 2_592_000
 """The one period that Telegram renews after: 30 days."""
 PREFIX: Final = "stars:"
+OPEN_FOR: Final = timedelta(days=1)
+"""How long an invoice may be paid: the price in Stars does not change with any rate."""
+SEPARATOR: Final = ":"
+MAX_PAYLOAD_BYTES: Final = 128
+"""What Telegram keeps with an invoice."""
 
 Refusal = Literal["unknown", "paid", "expired", "unavailable"]
 """Why nobody may pay now. `unknown` is also said where somebody asks for what is not theirs."""
@@ -57,6 +62,39 @@ class StarPayment(Struct, frozen=True, kw_only=True):
         )
 
 
+def payload_of(invoice: Invoice) -> str:
+    """Return what Telegram keeps for us with an invoice: enough to know it again, should every store have lost it."""
+    created_s, price = int(invoice.created_at.timestamp()), f"{invoice.price_usd:f}"
+    parts = (invoice.id, invoice.user_id, invoice.plan, invoice.days, f"{invoice.amount:f}", price, created_s)
+    payload = SEPARATOR.join(map(str, parts))
+    return payload if len(payload.encode()) <= MAX_PAYLOAD_BYTES else invoice.id
+
+
+def invoice_id_in(payload: str) -> str:
+    return payload.partition(SEPARATOR)[0]
+
+
+def invoice_in(payload: str) -> Invoice | None:
+    """Read `payload_of`; `None`: it says no more than an id, or is none of ours."""
+    try:
+        invoice_id, user_id, plan, days, stars, price, created_s = payload.split(SEPARATOR)
+        created_at = datetime.fromtimestamp(int(created_s), UTC)
+        return Invoice(
+            id=invoice_id,
+            user_id=int(user_id),
+            plan=plan,
+            days=int(days),
+            price_usd=Decimal(price),
+            method="stars",
+            asset=STARS.code,
+            amount=Decimal(stars),
+            created_at=created_at,
+            expires_at=created_at + OPEN_FOR,
+        )
+    except (ValueError, ArithmeticError, OSError):
+        return None
+
+
 def arrival_key(charge_id: str) -> str:
     return PREFIX + charge_id
 
@@ -78,7 +116,7 @@ def fits(payment: StarPayment, invoice: Invoice | None) -> bool:
 def _is_for(invoice: Invoice, asked: PreCheckout | StarPayment) -> bool:
     return (
         invoice.method == "stars"
-        and invoice.id == asked.payload
+        and invoice.id == invoice_id_in(asked.payload)
         and invoice.user_id == asked.user_id
         and invoice.asset == asked.currency == STARS.code
         and invoice.amount == asked.amount

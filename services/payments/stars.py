@@ -21,6 +21,7 @@ from domain.payments.amounts import STARS
 from domain.payments.invoices import Arrival, Invoice
 from domain.payments.plans import DAYS, Offer
 from domain.payments.stars import (
+    OPEN_FOR,
     Difference,
     PreCheckout,
     Refusal,
@@ -28,6 +29,9 @@ from domain.payments.stars import (
     arrival_key,
     differences,
     fits,
+    invoice_id_in,
+    invoice_in,
+    payload_of,
     refusal,
 )
 from domain.stored.payments import ArrivalRecord
@@ -41,8 +45,6 @@ from services.payments.ledger import Ledger
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
-OPEN_FOR: Final = timedelta(days=1)
-"""The price in Stars does not change with any rate."""
 MAX_SUBSCRIPTION_STARS: Final = 10_000
 """What costs more is paid once."""
 CHECKED_WITHIN_S: Final = 1.0
@@ -103,12 +105,12 @@ class StarsService:
 
     async def send(self, invoice: Invoice, text: InvoiceText, *, chat_id: int) -> int:
         """Send an invoice that is paid once; returns the message id. Raises the `DeliveryError` tree."""
-        return await self._telegram.send_invoice(chat_id, text, payload=invoice.id, stars=int(invoice.amount))
+        return await self._telegram.send_invoice(chat_id, text, payload=payload_of(invoice), stars=int(invoice.amount))
 
     async def link(self, invoice: Invoice, text: InvoiceText) -> str:
         """Return a link to an invoice; one for a month is paid anew every month until somebody cancels it."""
         return await self._telegram.create_invoice_link(
-            text, payload=invoice.id, stars=int(invoice.amount), is_subscription=renews(invoice)
+            text, payload=payload_of(invoice), stars=int(invoice.amount), is_subscription=renews(invoice)
         )
 
     async def set_renewal(self, invoice_id: str, *, renews: bool) -> None:
@@ -126,7 +128,7 @@ class StarsService:
         """Return why somebody may not pay now; `None`: they may. Answers within `CHECKED_WITHIN_S`."""
         try:
             async with asyncio.timeout(CHECKED_WITHIN_S):
-                file = await self._ledger.find(query.payload)
+                file = await self._ledger.find(invoice_id_in(query.payload))
         except (TransientError, TimeoutError) as error:
             log.warning("checkout_refused", user_id=query.user_id, reason=str(error) or "no answer in time")
             return "unavailable"
@@ -157,17 +159,28 @@ class StarsService:
         if known:
             arrival = replace(arrival, at=known.arrival.at)
         invoice_id = (known.invoice_id if known else None) or await self._invoice_of(payment)
-        note = f"from {payment.user_id} for {payment.payload[:128]}"
+        note = f"from {payment.user_id} for {invoice_id_in(payment.payload)[:128]}"
         outcome = await self._ledger.arrived(arrival, invoice_id, note=note)
         if outcome.is_new:
             log.info("stars_arrived", charge=payment.charge_id, invoice=invoice_id, refunded=payment.is_refunded)
         return outcome.is_new and outcome.file is None
 
     async def _invoice_of(self, payment: StarPayment) -> str | None:
-        file = await self._ledger.find(payment.payload)
-        if file is None and await self._is_stored(payment.payload):
+        invoice_id = invoice_id_in(payment.payload)
+        file = await self._ledger.find(invoice_id)
+        if file is not None:
+            return invoice_id if fits(payment, file.invoice) else None
+        if await self._is_stored(invoice_id):
             raise TransientError("Redis lacks an invoice that PostgreSQL has: it is filled again")
-        return payment.payload if file and fits(payment, file.invoice) else None
+        return await self._opened_again(payment)
+
+    async def _opened_again(self, payment: StarPayment) -> str | None:
+        """Every store has lost an invoice that Telegram let somebody pay: it is what Telegram kept of it."""
+        lost = invoice_in(payment.payload)
+        if lost is None or not fits(payment, lost) or not await self._ledger.open(lost, told_by_amount=False):
+            return None
+        log.warning("invoice_opened_again", invoice=lost.id, user_id=lost.user_id)
+        return lost.id
 
     async def _is_stored(self, invoice_id: str) -> bool:
         kept_since = self._clock() - timedelta(seconds=KEPT_S)

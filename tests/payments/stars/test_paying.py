@@ -6,7 +6,9 @@ import asyncio
 from datetime import timedelta
 
 import pytest
+from msgspec.structs import replace
 
+from domain.payments.stars import OPEN_FOR, payload_of
 from managers.storage.postgres import PostgresManager
 from managers.telegram.payments import TelegramPayments
 from runtime.errors import UserFacingError
@@ -14,7 +16,6 @@ from sandbox.telegram.people import SandboxUser
 from sandbox.telegram.server import TelegramSandbox
 from sandbox.telegram.stars.faults import StarFault, StarFaultChange
 from services.payments import keys
-from services.payments.stars import OPEN_FOR
 from tests.faults.proxy import FaultProxy
 from tests.payments.ledger_kit import Clock
 from tests.payments.stars.kit import (
@@ -291,3 +292,22 @@ async def test_an_invoice_that_redis_has_lost_is_waited_for(
     assert await shop.stores.ledger.open(invoice, told_by_amount=False)
     await shop.settled()
     assert await shop.keys(ann) == ["stars 30"]
+
+
+async def test_an_invoice_that_every_store_has_lost_is_what_telegram_kept_of_it(
+    shop: Shop, ann: SandboxUser, ben: SandboxUser, telegram: TelegramSandbox
+) -> None:
+    invoice = await shop.stars.open(ann.id, MONTH)
+    await shop.stores.redis.delete(keys.INVOICE.of(invoice.id))
+    kept = {"currency": "XTR", "total_amount": STARS, "invoice_payload": payload_of(invoice)}
+    telegram.cloud.publish("message", money_of(ben, kept | {"telegram_payment_charge_id": "c8"}))
+    await shop.recorded(1)
+    assert len(await shop.stores.ledger.unmatched()) == 1, "it was not sold to who paid"
+    for _ in range(2):
+        telegram.cloud.publish("message", money_of(ann, kept | {"telegram_payment_charge_id": "c9"}))
+    await shop.recorded(3)
+    assert await shop.keys(ann) == ["stars 30"]
+    assert await shop.told() == [("receipt", "paid")]
+    file = await shop.stores.ledger.find(invoice.id)
+    assert file is not None
+    assert replace(file.invoice, created_at=invoice.created_at, expires_at=invoice.expires_at) == invoice
