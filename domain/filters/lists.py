@@ -2,7 +2,7 @@
 
 Commas, semicolons and line breaks part the items; quotes keep them, and spaces, in one item, and a quote within
 quotes is typed twice. What was typed is kept for showing, but for control characters and runs of spaces; words are
-compared by `fold`.
+compared by `compared_word`.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Final
 from msgspec import Struct
 
 from domain.filters.registry import Choice, Words
+from domain.reading.visible import compared_word
 
 MAX_LENGTH: Final = 64
 """Of a number or range that somebody types, in characters."""
@@ -52,12 +53,6 @@ class Items(Struct, frozen=True):
 
     included: tuple[str, ...]
     excluded: tuple[str, ...]
-
-
-def fold(text: str) -> str:
-    """The form in which texts are compared: caseless, and alike where Unicode says "compatible"."""
-    plain = unicodedata.normalize("NFKC", text).casefold()
-    return plain if plain.isascii() else unicodedata.normalize("NFKC", plain)
 
 
 def read_list(text: str) -> Items:
@@ -98,11 +93,11 @@ def read_choice(text: str, *, in_lower_case: bool) -> Choice | None:
 
 
 def read_words(text: str) -> Words | None:
-    """Words are compared by `fold`: of those that are alike the first counts. Raises `Unreadable`."""
+    """Words are compared by `compared_word`: of those that are alike the first counts. Raises `Unreadable`."""
     items = _items(text, MAX_WORDS, MAX_WORD_LENGTH)
     if items is None:
         return None
-    included, excluded = ({fold(word): word for word in reversed(some)} for some in items)
+    included, excluded = ({compared_word(word): word for word in reversed(some)} for some in items)
     _refuse_contradiction(included.keys(), excluded.keys())
     return Words(tuple(reversed(included.values())), tuple(reversed(excluded.values())))
 

@@ -13,6 +13,7 @@ from typing import Literal
 from msgspec import Struct
 
 from domain.calls.events import Call, ChannelRecord
+from domain.reading.visible import PART
 
 NumberUnit = Literal["usd", "percent", "change", "multiple", "ratio", "count", "duration", "score", "flag"]
 """`usd`: US dollars; `percent`: 0-100; `change`: percent, may be negative; `multiple`: 2.0 is "2x"; `ratio`: plain
@@ -59,7 +60,8 @@ class Choice(Struct, frozen=True, omit_defaults=True, tag="choice"):
 class Words(Struct, frozen=True, omit_defaults=True, tag="words"):
     """The text contains one of `included` (empty: any text) and none of `excluded`.
 
-    Both sides are compared after NFKC and case folding; a word may hold spaces. At most 20 words of 50 characters.
+    Both sides are compared as they are shown (`domain.reading.visible`), caseless, each part of the text for itself; a
+    word may hold spaces. At most 20 words of 50 characters.
     """
 
     included: tuple[str, ...] = ()
@@ -111,8 +113,13 @@ def _first_caller(call: Call) -> float | None:
 
 
 def _name(call: Call) -> str | None:
-    parts = [part for part in (call.token.name, call.token.symbol) if part]
-    return " ".join(parts) or None
+    """Name and symbol, each for itself: no phrase is found across the two."""
+    parts = [part.replace(PART, " ") for part in (call.token.name, call.token.symbol) if part]
+    return PART.join(parts) or None
+
+
+def _post(call: Call) -> str | None:
+    return None if call.text is None else call.text.replace(PART, " ")
 
 
 def _record_fields(suffix: str, record: Callable[[Call], ChannelRecord | None]) -> tuple[FilterField, ...]:
@@ -182,7 +189,7 @@ FIELDS: tuple[FilterField, ...] = (
         "- 2x",
         lambda c: _ratio(c.token.market_cap_usd, c.first_market_cap_usd),
     ),
-    _row("message_words", "call", "text", "stealth, -presale", lambda c: c.text),
+    _row("message_words", "call", "text", "stealth, -presale", _post),
     *_record_fields("", lambda c: c.channel.record),
     *_record_fields("_30d", lambda c: c.channel.record_30d),
 )
