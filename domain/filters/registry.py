@@ -13,6 +13,7 @@ from typing import Literal
 from msgspec import Struct
 
 from domain.calls.events import Call, ChannelRecord
+from domain.filters.values import CHAINS, EXCHANGES, LAUNCHPADS, Known
 from domain.reading.visible import PART
 
 NumberUnit = Literal["usd", "percent", "change", "multiple", "ratio", "count", "duration", "score", "flag"]
@@ -36,6 +37,8 @@ class FilterField(Struct, frozen=True, kw_only=True):
     """What the call says about this field; `None` when it does not say."""
     example: str
     """What a person could type, for the prompt: `20k - 2M`."""
+    known: tuple[Known, ...] = ()
+    """Of a choice: the values that calls are known to have."""
 
 
 class Range(Struct, frozen=True, omit_defaults=True, tag="range"):
@@ -141,8 +144,15 @@ def _record_fields(suffix: str, record: Callable[[Call], ChannelRecord | None]) 
     )
 
 
-def _row(key: str, group: Group, unit: Unit, example: str, value: Callable[[Call], float | str | None]) -> FilterField:
-    return FilterField(key=key, group=group, unit=unit, example=example, value=value)
+def _row(
+    key: str,
+    group: Group,
+    unit: Unit,
+    example: str,
+    value: Callable[[Call], float | str | None],
+    known: tuple[Known, ...] = (),
+) -> FilterField:
+    return FilterField(key=key, group=group, unit=unit, example=example, value=value, known=known)
 
 
 FIELDS: tuple[FilterField, ...] = (
@@ -172,9 +182,9 @@ FIELDS: tuple[FilterField, ...] = (
     _row("sell_tax_percent", "safety", "percent", "- 5%", lambda c: c.token.sell_tax_percent),
     _row("risk_score", "safety", "score", "- 40", lambda c: c.token.risk_score),
     _row("token_age_s", "origin", "duration", "- 3h", _age_s),
-    _row("chain", "origin", "choice", "solana", lambda c: c.token.chain),
-    _row("launchpad", "origin", "choice", "pump.fun", lambda c: c.token.launchpad),
-    _row("dex", "origin", "choice", "raydium", lambda c: c.token.dex),
+    _row("chain", "origin", "choice", "solana", lambda c: c.token.chain, CHAINS),
+    _row("launchpad", "origin", "choice", "pump.fun", lambda c: c.token.launchpad, LAUNCHPADS),
+    _row("dex", "origin", "choice", "raydium", lambda c: c.token.dex, EXCHANGES),
     _row("has_website", "origin", "flag", "yes", lambda c: _present(c.token.website)),
     _row("has_x", "origin", "flag", "yes", lambda c: _present(c.token.x_handle)),
     _row("has_telegram", "origin", "flag", "yes", lambda c: _present(c.token.telegram)),

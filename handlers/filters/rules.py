@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from domain.filters.numbers import parse_rule, with_policy
 from domain.filters.registry import FIELDS, FilterField, FilterSet, Missing, Range
+from domain.filters.rules import parse_rule, with_policy
 from domain.subscribers.subscriber import Subscriber
 from handlers.conversation.base import BotBase, Turn
 from handlers.conversation.menus import message, view_of

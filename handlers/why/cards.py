@@ -13,8 +13,9 @@ from domain.calls.lifetimes import ACCEPTED_FOR, FRESH_FOR
 from domain.delivery.messages import Message
 from domain.delivery.quiet import show_minute, zone_of
 from domain.filters.explanation import RuleVerdict
-from domain.filters.numbers import show_rule, show_short, show_value
+from domain.filters.numbers import show_short, show_value
 from domain.filters.registry import FIELDS, FilterField, Range
+from domain.filters.rules import show_rule
 from domain.subscribers.subscriber import Subscriber
 from domain.why.verdicts import SetVerdict, figures_read
 from handlers.conversation.menus import Keyboard, View, in_rows, message

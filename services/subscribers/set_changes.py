@@ -7,8 +7,8 @@ from typing import Final
 from msgspec.structs import replace
 
 from domain.filters.lists import MAX_CHOICES
-from domain.filters.numbers import with_policy
 from domain.filters.registry import FIELDS, Choice, FilterSet, Missing, Rule
+from domain.filters.rules import with_policy
 from domain.subscribers.subscriber import Subscriber
 from runtime.errors import UserFacingError
 from texts.markup import utf16_length
