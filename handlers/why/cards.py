@@ -17,6 +17,7 @@ from domain.filters.numbers import show_short, show_value
 from domain.filters.registry import FIELDS, FilterField, Range
 from domain.filters.rules import show_rule
 from domain.subscribers.subscriber import Subscriber
+from domain.subscribers.zones import show_zone
 from domain.why.verdicts import SetVerdict, figures_read
 from handlers.conversation.menus import Keyboard, View, in_rows, message
 from handlers.conversation.pages import Page
@@ -98,11 +99,15 @@ def near_misses_card(view: View, misses: NearMisses, asked: int) -> Message:
     first, shown = page.start, page.of(misses.found)
     if not shown:
         return message(
-            view.html("why.no_misses", count=misses.calls_checked, zone=misses.time_zone, days=ACCEPTED_FOR.days)
+            view.html(
+                "why.no_misses", count=misses.calls_checked, zone=show_zone(misses.time_zone), days=ACCEPTED_FOR.days
+            )
         )
     lines = [_miss(view, place, miss, misses.time_zone) for place, miss in enumerate(shown, start=first + 1)]
     return message(
-        view.html("why.misses", count=len(misses.found), checked=misses.calls_checked, zone=misses.time_zone),
+        view.html(
+            "why.misses", count=len(misses.found), checked=misses.calls_checked, zone=show_zone(misses.time_zone)
+        ),
         join("\n", lines),
         Html() if misses.complete else view.html("why.misses_cut"),
         keyboard=(*_miss_buttons(view, shown, first), *page.turning(view, ShowNearMisses)),
