@@ -209,7 +209,7 @@ async def test_every_button_of_an_answer_can_be_tapped(
 ) -> None:
     await started.taps(f"field:1:{key}")
     said = await started.writes(typed)
-    for label, data in [pair for one in said for pair in one.buttons.items() if pair[1]]:
+    for label, data in [(text, data or "") for one in said for text, data in one.buttons.items()]:
         if data.startswith(("reading:", "keep:")):
             answer = words(await started.taps(data), "edited")
             assert "✅" in answer
