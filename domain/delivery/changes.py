@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from domain.calls.addresses import is_address
 from domain.delivery.policy import mute, parse_cap, parse_pass_score, snooze_until_morning
 from domain.delivery.quiet import parse_quiet_hours
+from domain.reading.typed import NOTHING, plain
 from domain.subscribers.subscriber import (
     ALL_BUTTONS,
     NOTHING_PASSES,
@@ -47,7 +48,9 @@ def typed_setting(what: str) -> str:
 
 
 def typed(what: str, text: str) -> Change:
-    """Read what was typed for a setting. Raises `UserFacingError`."""
+    """Read what was typed for a setting. Raises `UserFacingError`, also `Unsure`, with readings that can be typed."""
+    if what in _CLEARED and what != "zone" and plain(text) in NOTHING:
+        return cleared(what)
     match what:
         case "zone":
             zone = parse_time_zone(text)

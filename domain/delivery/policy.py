@@ -31,6 +31,7 @@ from domain.calls.lifetimes import FRESH_FOR
 from domain.calls.score import MAX_SCORE
 from domain.delivery.quiet import MINUTES_PER_DAY, is_quiet, next_full_hour, quiet_until
 from domain.payments.plans import Plan
+from domain.reading.typed import clip, plain
 from domain.subscribers.subscriber import Preferences, QuietHours, Subscriber
 from runtime.errors import UserFacingError
 
@@ -44,6 +45,8 @@ MAX_UNREACHABLE_WAIT: Final = timedelta(days=1)
 MAX_MUTED: Final = 200
 MAX_PER_HOUR: Final = 1_000
 MORNING_MINUTE: Final = 8 * 60
+_WHOLE: Final = re.compile(r"(\d{1,4})(?: ?/ ?100| ?\+| ?(?:/|per|an) ?h(?:our)?)?")
+"""Also as it is shown, `80+`, and with what is counted."""
 
 
 class Send(Struct, frozen=True):
@@ -185,10 +188,10 @@ def parse_pass_score(text: str) -> int:
 
 
 def _whole_number(text: str, key: str, least: int, most: int) -> int:
-    typed = text.strip()
-    if not re.fullmatch(r"[0-9]{1,4}", typed) or not least <= int(typed) <= most:
-        raise UserFacingError(key, typed=text[:64], least=least, most=most)
-    return int(typed)
+    read = _WHOLE.fullmatch(plain(text) or "")
+    if not read or not least <= int(read[1]) <= most:
+        raise UserFacingError(key, typed=clip(text), least=least, most=most)
+    return int(read[1])
 
 
 def mute(preferences: Preferences, token_address: str, until: datetime) -> Preferences:

@@ -7,11 +7,13 @@ over midnight where the end is smaller. An hour that the clock shows twice is ju
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Final
 from zoneinfo import ZoneInfo
 
+from domain.reading.typed import Unsure, clip, plain
 from domain.subscribers.subscriber import QuietHours
 from runtime.errors import UserFacingError
 
@@ -21,10 +23,9 @@ _HOUR: Final = timedelta(hours=1)
 _MAX_MINUTES: Final = 2 * MINUTES_PER_DAY
 """No wall clock needs more minutes than this to show all its minutes."""
 _NOON: Final = 12
-_TIME: Final = r"(\d{1,2})(?:[:.h](\d{2}))? ?(am|pm)?"
-_TIMES: Final = re.compile(rf"(?:from )?{_TIME} ?(?:-|to|until|till) ?{_TIME}")
-_DASHES: Final = str.maketrans(dict.fromkeys("‐‑‒–—―−", "-"))
-_MAX_LENGTH: Final = 64
+_HALF_DAY: Final = MINUTES_PER_DAY // 2
+_TIME: Final = r"(\d{1,2})(?:[:.h](\d{2})|h)? ?(am|pm|a\.m\.|p\.m\.)?"
+_TIMES: Final = re.compile(rf"(?:(?:from|between) )?{_TIME} ?(?:-|~|\.\.|to|until|till|and) ?{_TIME}")
 
 
 @lru_cache(maxsize=1024)
@@ -69,15 +70,43 @@ def next_full_hour(time_zone: str, at: datetime) -> datetime:
 
 
 def parse_quiet_hours(text: str) -> tuple[int, int]:
-    """Read `23-7`, `22:30 - 6:00` or `11pm to 7am` as first and last minute. Raises `UserFacingError`."""
-    typed = text[:_MAX_LENGTH]
-    found = _TIMES.fullmatch(" ".join(typed.translate(_DASHES).lower().split()))
+    """Read `23-7`, `22:30 - 6:00` or `11pm to 7am` as first and last minute.
+
+    Raises `UserFacingError`; for hours that may be those of the afternoon, as in `10-6`, `Unsure`.
+    """
+    typed = clip(text)
+    found = _TIMES.fullmatch(plain(text) or "")
     start, end = (_minute(*found.groups()[:3]), _minute(*found.groups()[3:])) if found else (None, None)
-    if start is None or end is None:
+    if found is None or start is None or end is None:
         raise UserFacingError("quiet.unreadable", typed=typed)
     if start == end:
         raise UserFacingError("quiet.empty", typed=typed)
+    ends = found.groups()[:3], found.groups()[3:]
+    is_open = [_is_open(*one) and not any(_is_of_24(*other) for other in ends) for one in ends]
+    meant = tuple(_meant(start, end, is_open))
+    if len(meant) > 1:
+        readings = (f"{show_minute(first)}-{show_minute(last)}" for first, last in meant)
+        raise Unsure("quiet.which", readings, typed=typed)
     return start, end
+
+
+def _is_of_24(hours: str, _minutes: str | None, _half: str | None) -> bool:
+    return int(hours) > _NOON
+
+
+def _is_open(hours: str, minutes: str | None, half: str | None) -> bool:
+    """Whether an hour may be one of the morning or of the afternoon."""
+    return not minutes and not half and not hours.startswith("0") and int(hours) <= _NOON
+
+
+def _meant(start: int, end: int, is_open: Sequence[bool]) -> Iterator[tuple[int, int]]:
+    """What was typed, last; first what gives a night of at most half a day, where it was longer as it was typed."""
+    if (end - start) % MINUTES_PER_DAY > _HALF_DAY:
+        for first in (start + _HALF_DAY, start)[not is_open[0] :]:
+            for last in (end, end + _HALF_DAY)[: 1 + is_open[1]]:
+                if 0 < (last - first) % MINUTES_PER_DAY <= _HALF_DAY:
+                    yield first % MINUTES_PER_DAY, last % MINUTES_PER_DAY
+    yield start, end
 
 
 def show_minute(minute: int) -> str:
@@ -90,7 +119,7 @@ def _minute(hours: str, minutes: str | None, half: str | None) -> int | None:
     if half:
         if not 1 <= hour <= _NOON:
             return None
-        hour = hour % _NOON + (_NOON if half == "pm" else 0)
+        hour = hour % _NOON + (_NOON if half.startswith("p") else 0)
     total = hour * 60 + minute
     if minute > 59 or total > MINUTES_PER_DAY:  # noqa: PLR2004 - minutes of an hour
         return None

@@ -4,7 +4,7 @@
 call, only faster; tests prove it.
 
 - A `Range` is a closed interval; infinities compare as numbers do. A `Choice` compares as it is. `Words` are found
-  anywhere in the text, both sides folded.
+  anywhere in one part of the text, both sides as they are shown.
 - Where the call gives no value (`None`, NaN) the rule's policy speaks: it fails, passes, or waits. A set that waits
   does not pass: every other rule passed, and at least one looks again when its value arrives.
 - A rule whose key is not in the registry, or whose kind is not that of its field, can see no value and fails
@@ -20,8 +20,8 @@ from typing import Final, Literal
 from msgspec import Struct
 
 from domain.calls.events import Call
-from domain.filters.lists import fold
 from domain.filters.registry import FIELDS, Choice, FilterField, FilterSet, Missing, Range, Rule, Unit, Words
+from domain.reading.visible import compared, compared_word
 
 Outcome = Literal["passed", "failed", "waiting"]
 _KINDS: Final[dict[Unit, type[Rule]]] = {"choice": Choice, "text": Words}
@@ -94,12 +94,12 @@ def names(rule: Choice, value: str) -> bool:
     return value not in rule.excluded and (not rule.included or value in rule.included)
 
 
-def finds(included: Iterable[str], excluded: Iterable[str], folded_text: str) -> bool:
-    """Whether a text passes; all three are folded."""
+def finds(included: Iterable[str], excluded: Iterable[str], text: str) -> bool:
+    """Whether a text passes; all three in the form in which they are compared."""
     wanted = tuple(included)
-    if wanted and not any(word in folded_text for word in wanted):
+    if wanted and not any(word in text for word in wanted):
         return False
-    return not any(word in folded_text for word in excluded)
+    return not any(word in text for word in excluded)
 
 
 def rule_outcome(rule: Rule, value: float | str | None) -> Outcome:
@@ -111,7 +111,7 @@ def rule_outcome(rule: Rule, value: float | str | None) -> Outcome:
     elif isinstance(rule, Choice):
         holds = names(rule, str(value))
     else:
-        holds = finds(map(fold, rule.included), map(fold, rule.excluded), fold(str(value)))
+        holds = finds(map(compared_word, rule.included), map(compared_word, rule.excluded), compared(str(value)))
     return "passed" if holds else "failed"
 
 

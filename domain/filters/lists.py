@@ -1,14 +1,13 @@
 """Lists as people type them: `cat, "white dog", -inu`, where `-` excludes; for choices and for words.
 
 Commas, semicolons and line breaks part the items; quotes keep them, and spaces, in one item, and a quote within
-quotes is typed twice. What was typed is kept for showing, but for control characters and runs of spaces; words are
-compared by `fold`.
+quotes is typed twice. What was typed is kept for showing, but for what cannot be seen and runs of spaces; words are
+compared by `compared_word`.
 """
 
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
 from typing import Final
@@ -16,25 +15,21 @@ from typing import Final
 from msgspec import Struct
 
 from domain.filters.registry import Choice, Words
+from domain.filters.values import Known, Names
+from domain.reading.typed import DASHES, MAX_TYPED, NOTHING, clip
+from domain.reading.visible import compared_word, visible
 
-MAX_LENGTH: Final = 64
-"""Of a number or range that somebody types, in characters."""
 MAX_WORDS: Final = 20
 MAX_WORD_LENGTH: Final = 50
 MAX_CHOICES: Final = 100
 MAX_CHOICE_LENGTH: Final = 64
-MAX_TYPED: Final = 4096
-"""Characters of one message."""
-NOTHING: Final = frozenset({"any", "off", "none"})
-"""What people type for "no rule"."""
 
 _BREAKS: Final = re.compile(r"[\r\n\u2028\u2029]+")
-_UNWRITABLE: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\s]+")
-"""Control characters, halves of surrogate pairs (no encoding takes them), and runs of any space."""
-_QUOTES: Final = str.maketrans(dict.fromkeys("“”„‟", '"'))
-_DASHES: Final = "-‐‑‒–—―−"
+_QUOTES: Final = str.maketrans(dict.fromkeys("“”„‟«»″＂", '"'))
+_SEPARATORS: Final = ",;，、；،؛"
 _ITEM: Final = re.compile(
-    rf' ?(?P<dash>[{_DASHES}]?) ?(?:"(?P<quoted>(?:[^"]|"")*)" ?(?=[,;]|$)|(?P<bare>[^,;]*))(?:[,;]|$)'
+    rf' ?(?P<dash>[{DASHES}]?) ?(?:"(?P<quoted>(?:[^"]|"")*)" ?(?=[{_SEPARATORS}]|$)|(?P<bare>[^{_SEPARATORS}]*))'
+    rf"(?:[{_SEPARATORS}]|$)"
 )
 
 
@@ -54,16 +49,9 @@ class Items(Struct, frozen=True):
     excluded: tuple[str, ...]
 
 
-def fold(text: str) -> str:
-    """The form in which texts are compared: caseless, and alike where Unicode says "compatible"."""
-    plain = unicodedata.normalize("NFKC", text).casefold()
-    return plain if plain.isascii() else unicodedata.normalize("NFKC", plain)
-
-
 def read_list(text: str) -> Items:
     """The items of a text of at most `MAX_TYPED` characters; never fails, empty items are left out."""
-    plain = _BREAKS.sub(",", text[:MAX_TYPED].translate(_QUOTES))
-    plain = _UNWRITABLE.sub(" ", plain).strip()
+    plain = visible(_BREAKS.sub(",", text[:MAX_TYPED].translate(_QUOTES)))
     included: dict[str, None] = {}
     excluded: dict[str, None] = {}
     for item in _ITEM.finditer(plain):
@@ -80,29 +68,32 @@ def show_list(included: Iterable[str], excluded: Iterable[str]) -> str:
 
 
 def _quoted(item: str) -> str:
-    if "," in item or ";" in item or item[0] in _DASHES + '"' or item.lower() in NOTHING:
+    if any(sign in item for sign in _SEPARATORS) or item[0] in DASHES + '"' or item.lower() in NOTHING:
         return '"' + item.replace('"', '""') + '"'
     return item
 
 
-def read_choice(text: str, *, in_lower_case: bool) -> Choice | None:
-    """Launchpads and exchanges are known by names in lower case; a channel by its id. Raises `Unreadable`."""
+def read_choice(text: str, known: Iterable[Known] = (), *, in_lower_case: bool) -> Choice | None:
+    """A value gets the name by which it is known; launchpads and exchanges are in lower case. Raises `Unreadable`."""
     items = _items(text, MAX_CHOICES, MAX_CHOICE_LENGTH)
     if items is None:
         return None
-    included, excluded = (frozenset(some) for some in items)
-    if in_lower_case:
-        included, excluded = (frozenset(map(str.lower, some)) for some in (included, excluded))
+    names = Names(known)
+
+    def named(item: str) -> str:
+        return names.find(item) or (item.lower() if in_lower_case else item)
+
+    included, excluded = (frozenset(map(named, some)) for some in items)
     _refuse_contradiction(included, excluded)
     return Choice(included, excluded)
 
 
 def read_words(text: str) -> Words | None:
-    """Words are compared by `fold`: of those that are alike the first counts. Raises `Unreadable`."""
+    """Words are compared by `compared_word`: of those that are alike the first counts. Raises `Unreadable`."""
     items = _items(text, MAX_WORDS, MAX_WORD_LENGTH)
     if items is None:
         return None
-    included, excluded = ({fold(word): word for word in reversed(some)} for some in items)
+    included, excluded = ({compared_word(word): word for word in reversed(some)} for some in items)
     _refuse_contradiction(included.keys(), excluded.keys())
     return Words(tuple(reversed(included.values())), tuple(reversed(excluded.values())))
 
@@ -110,7 +101,7 @@ def read_words(text: str) -> Words | None:
 def _items(text: str, largest: int, longest: int) -> tuple[tuple[str, ...], tuple[str, ...]] | None:
     if len(text) > MAX_TYPED:
         raise Unreadable("list.too_many", largest=largest)
-    if text.strip().lower() in NOTHING:
+    if visible(text).lower() in NOTHING:
         return None
     items = read_list(text)
     both = items.included + items.excluded
@@ -128,8 +119,3 @@ def _refuse_contradiction(included: AbstractSet[str], excluded: AbstractSet[str]
     both = included & excluded
     if both:
         raise Unreadable("list.contradiction", item=min(both))
-
-
-def clip(text: str) -> str:
-    """Shorten what was typed, to be shown in an error."""
-    return text if len(text) <= MAX_LENGTH else text[:MAX_LENGTH] + "…"

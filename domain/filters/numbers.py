@@ -1,24 +1,22 @@
-"""Rules and numbers as people type and read them: `1.5k`, `$40,000`, `-20% - 200%`, `1d 6h`, `yes`, `cat, -inu`.
+"""Numbers as people type and read them: `1.5k`, `$40,000`, `20.000,50`, `12%`, `2.5x`, `1d 6h`.
 
 A number that is read is a finite float, in the unit of the field (see `domain.filters.registry.Unit`), not negative but
 for a change, and of at most nine significant digits; what `show_value` shows of such a number reads as the same
-number, and `parse_rule(show_rule(r, field), field) == r` for every rule r that was read. The words accepted here are
-grammar, not sentences: what people are told is in `texts/`, under the keys of the errors.
+number. What is read here is in the plain form of `domain.reading.typed`.
 """
 
 from __future__ import annotations
 
 import math
 import re
-import unicodedata
 from decimal import Decimal
-from typing import Final
+from typing import Final, Literal
 
-import msgspec
+from msgspec import Struct
 
-from domain.filters.lists import MAX_LENGTH, NOTHING, Unreadable, clip, read_choice, read_words, show_list
-from domain.filters.registry import MAX_WAIT_MINUTES, Choice, FilterField, Missing, Range, Rule, Unit, Words
-from runtime.errors import UserFacingError
+from domain.filters.lists import Unreadable
+from domain.filters.registry import Unit
+from domain.reading.typed import clip
 
 DIGITS: Final = 9
 """Significant digits that are kept. Prices are not known any better, and nobody types more."""
@@ -37,23 +35,37 @@ MIN_VALUE: Final = Decimal("1e-18")
 MAX_SHOWN: Final = Decimal(10**16)
 """Feeds say anything; what is larger is shown with an exponent."""
 SHORT_DIGITS: Final = 3
-EXAMPLES: Final[dict[Unit, str]] = {
-    "usd": "20k",
-    "percent": "12%",
-    "change": "-20%",
-    "multiple": "2.5x",
-    "ratio": "1.2",
-    "score": "40",
-    "count": "150",
-    "duration": "3h",
-    "flag": "yes",
-}
 
-_NUMBER: Final = r"(?P<number>\d{1,3}(?:[ ,']\d{3})+(?:\.\d+)?|\d+(?:\.\d*)?|\.\d+)"
-_SCALES: Final = {"": 1, "k": 10**3, "m": 10**6, "mn": 10**6, "mln": 10**6, "b": 10**9, "bn": 10**9}
-_SCALE: Final = r"(?P<scale>k|mln|mn|m|bn|b)?"
+DurationUnit = Literal["m", "h", "d"]
+DURATION_UNITS: Final[tuple[DurationUnit, ...]] = ("m", "h", "d")
+
+
+class Assumed(Struct, frozen=True):
+    """What is taken for granted where a number can be meant in two ways."""
+
+    groups: bool = False
+    """`20.000` is twenty thousand, not twenty."""
+    duration: DurationUnit | None = None
+    """Of a duration without a unit; `None`: nothing is, and `duration.no_unit` is raised."""
+
+
+_GROUPED: Final = re.compile(r"\d{1,3}(?:[ ,']\d{3})+(?:\.\d+)?|\d{1,3}(?:\.\d{3}){2,}|\d+(?:\.\d*)?|\.\d+")
+_WITH_COMMA: Final = re.compile(r"(\d{1,3}(?:[ '.]\d{3})+|0),(\d+)|(\d+),(\d{1,2}|\d{4,})")
+"""A comma is decimal where it cannot part thousands."""
+_EITHER: Final = re.compile(r"[1-9]\d{0,2}\.\d{3}")
+"""Twenty thousand to some, twenty to others."""
+_BELOW_THOUSAND: Final[frozenset[Unit]] = frozenset({"percent", "score"})
+"""Nothing in them can be meant as thousands."""
+_NUMBER: Final = r"(?P<number>[\d.,' ]*\d\.?)"
+_SCALES: Final = {
+    "": 1,
+    **dict.fromkeys(("k", "thousand"), 10**3),
+    **dict.fromkeys(("m", "mn", "mln", "million"), 10**6),
+    **dict.fromkeys(("b", "bn", "billion"), 10**9),
+}
+_SCALE: Final = r"(?P<scale>k|thousand|million|mln|mn|m|billion|bn|b)?"
 _PATTERNS: Final[dict[Unit, re.Pattern[str]]] = {
-    "usd": re.compile(rf"(?:\$|usd)? ?{_NUMBER} ?{_SCALE} ?(?:\$|usd)?"),
+    "usd": re.compile(rf"(?:\$|usd)? ?{_NUMBER} ?{_SCALE} ?(?:\$|usd|dollars)?"),
     "percent": re.compile(rf"{_NUMBER} ?(?:%|percent)?"),
     "change": re.compile(rf"[-+]?{_NUMBER} ?(?:%|percent)?"),
     "multiple": re.compile(rf"[x×]? ?{_NUMBER} ?[x×]?"),
@@ -67,64 +79,68 @@ _DURATION_PART: Final = re.compile(
     r"(\d{1,12}(?:\.\d{1,12})?) ?"
     r"(s|secs?|seconds?|m|mins?|minutes?|h|hrs?|hours?|d|days?|w|weeks?)(?![a-z])[ ,]*"
 )
-_SPACES: Final = re.compile(r"\s+")
-_DASHES: Final = str.maketrans(dict.fromkeys("‐‑‒–—―−", "-"))
-
-_YES: Final = Range(1.0, None)
-_NO: Final = Range(None, 0.0)
-_FLAGS: Final = {"yes": _YES, "y": _YES, "true": _YES, "no": _NO, "n": _NO, "false": _NO}
-_BOUND: Final = re.compile(
-    r"(?P<low>>=?|≥|min(?:imum)?|from|over|above|at least)|(?P<high><=?|≤|max(?:imum)?|under|below|up to|at most)"
-)
-_BETWEEN: Final = re.compile(r"-|\.{2,3}|\bto\b")
-_NEGATIVE: Final = re.compile(r"-[$x×]?[\d.]")
+_BARE: Final = re.compile(r"\d{1,12}(?:\.\d{1,12})?")
+NEGATIVE: Final = re.compile(r"-[$x×]?[\d.]")
 """A dash that touches a number is a sign; with a space between it is the dash of a range, as in `- 3h`."""
 
 
-def parse_rule(text: str, field: FilterField) -> Rule | None:
-    """A rule that fails where the value is missing, or `None` where the person wants none (`any`, `off`, `none`).
-
-    Numbers: `20k - 2M`, `20k..2M`, `20k to 2M`; `20k -`, `>20k`, `min 20k`, `20k+`; `- 3h`, `<3h`, `max 3h`. One
-    number alone is the minimum, of a duration the maximum; both ends belong to the range. In a change a dash that
-    touches a number at its beginning is a sign. Flags: `yes`, `no`. Choices and words: see `domain.filters.lists`.
-
-    Raises `UserFacingError` with `typed` and `expected` (an example): `number.unreadable`, `number.negative`,
-    `number.out_of_range` (`largest`), `range.unreadable`,
-    `range.upside_down` (with `minimum` and `maximum` as shown), `flag.unreadable`, `list.unreadable` (no item),
-    `list.too_many` (`largest`), `list.too_long` (`item`, `largest`), `list.contradiction` (`item`).
-    """
-    try:
-        if field.unit == "choice":
-            return read_choice(text, in_lower_case=field.group == "origin")
-        if field.unit == "text":
-            return read_words(text)
-        return _range(_clean(text), field.unit)
-    except Unreadable as error:
-        raise UserFacingError(error.key, typed=clip(text), expected=field.example, **error.arguments) from None
+def read_value(typed: str, unit: Unit, assumed: Assumed) -> float:
+    """A number in its unit. Raises `Unreadable`."""
+    if unit != "change" and NEGATIVE.match(typed):
+        raise Unreadable("number.negative")
+    number = _duration(typed, assumed) if unit == "duration" else _number(typed, unit, assumed)
+    if number is None:
+        raise Unreadable("number.unreadable")
+    number = _rounded(number, DIGITS)
+    if unit in {"count", "duration"} and number != number.to_integral_value():
+        raise Unreadable("number.unreadable")
+    if abs(number) > MAX_VALUE[unit] or 0 < abs(number) < MIN_VALUE:
+        raise Unreadable("number.out_of_range", largest=show_value(float(MAX_VALUE[unit]), unit))
+    return float(number)
 
 
-def show_rule(rule: Rule | None, field: FilterField) -> str:
-    """`$20k – $2M`, `≥ 40%`, `≤ 3h`, `yes`, `cat, "one, two", -inu`, `any`; `parse_rule` reads it back.
+def _number(typed: str, unit: Unit, assumed: Assumed) -> Decimal | None:
+    pattern = _PATTERNS.get(unit)
+    match = pattern.fullmatch(typed) if pattern else None
+    if match is None:
+        return None
+    scale = match.groupdict().get("scale") or ""
+    written = _decimal(match["number"].strip(), groups=assumed.groups and not scale)
+    if written is None:
+        return None
+    number = Decimal(written) * _SCALES[scale]
+    return -number if unit == "change" and typed.startswith("-") else number
 
-    The policy for missing values is not part of it.
-    """
-    if isinstance(rule, Choice):
-        return show_list(sorted(rule.included), sorted(rule.excluded)) or "any"
-    if isinstance(rule, Words):
-        return show_list(rule.included, rule.excluded) or "any"
-    return _show_range(rule, field.unit)
+
+def _decimal(typed: str, *, groups: bool) -> str | None:
+    """The number with a decimal point and without anything between thousands."""
+    comma = _WITH_COMMA.fullmatch(typed)
+    if comma:
+        whole, part = comma[1] or comma[3], comma[2] or comma[4]
+        return re.sub(r"[ '.]", "", whole) + "." + part
+    if not _GROUPED.fullmatch(typed):
+        return None
+    if typed.count(".") > 1 or (groups and _EITHER.fullmatch(typed)):
+        return typed.replace(".", "")
+    return re.sub(r"[ ,']", "", typed)
 
 
-def with_policy(rule: Rule, missing: Missing, wait_minutes: int = 0) -> Rule:
-    """The same rule with another policy for missing values; `wait_minutes` is ignored unless it waits.
-
-    Raises `UserFacingError` `wait.out_of_range` (with `largest`) for a wait that is not 1 to 60 minutes.
-    """
-    if missing != "wait":
-        wait_minutes = 0
-    elif not 1 <= wait_minutes <= MAX_WAIT_MINUTES:
-        raise UserFacingError("wait.out_of_range", typed=str(wait_minutes), expected="10", largest=MAX_WAIT_MINUTES)
-    return msgspec.structs.replace(rule, missing=missing, wait_minutes=wait_minutes)
+def _duration(typed: str, assumed: Assumed) -> Decimal | None:
+    """Seconds of `1d 6h`; a number without a unit says nothing, but for zero."""
+    if typed == "0":
+        return Decimal(0)
+    if _BARE.fullmatch(typed):
+        if assumed.duration is None:
+            raise Unreadable("duration.no_unit")
+        typed += assumed.duration
+    total, at = Decimal(0), 0
+    while at < len(typed):
+        part = _DURATION_PART.match(typed, at)
+        if part is None:
+            return None
+        total += Decimal(part[1]) * _SECONDS[part[2][0]]
+        at = part.end()
+    return total if at else None
 
 
 def show_value(value: float | str | None, unit: Unit) -> str:
@@ -139,118 +155,6 @@ def show_value(value: float | str | None, unit: Unit) -> str:
 def show_short(value: float | str | None, unit: Unit) -> str:
     """A measured value at a glance: three significant digits, the two largest units of a duration."""
     return _show(value, unit, SHORT_DIGITS)
-
-
-# reading
-
-
-def _clean(text: str) -> str:
-    """One kind of digit, dash, space and case; what is too long to be a number is not looked at."""
-    if len(text) > MAX_LENGTH:
-        raise Unreadable("number.unreadable")
-    plain = unicodedata.normalize("NFKC", text).translate(_DASHES).replace("’", "'").lower()
-    return _SPACES.sub(" ", plain).strip()
-
-
-def _range(typed: str, unit: Unit) -> Range | None:
-    if typed in NOTHING:
-        return None
-    if unit == "flag":
-        if typed not in _FLAGS:
-            raise Unreadable("flag.unreadable")
-        return _FLAGS[typed]
-    low, high = _signed_ends(typed) if unit == "change" else _ends(typed, unit)
-    minimum = None if low is None else _value(low, unit)
-    maximum = None if high is None else _value(high, unit)
-    if minimum is not None and maximum is not None and minimum > maximum:
-        raise Unreadable("range.upside_down", minimum=show_value(minimum, unit), maximum=show_value(maximum, unit))
-    return Range(minimum, maximum)
-
-
-def _ends(typed: str, unit: Unit) -> tuple[str | None, str | None]:
-    """The texts of minimum and maximum; at least one of them."""
-    bound = _BOUND.match(typed)
-    if bound:
-        rest = typed[bound.end() :].strip()
-        return (rest, None) if bound["low"] else (None, rest)
-    if typed.endswith("+"):
-        return typed[:-1].strip(), None
-    low, *more = (part.strip() for part in _BETWEEN.split(typed))
-    if not more:
-        return (None, low) if unit == "duration" else (low, None)
-    high = more[0]
-    if _NEGATIVE.match(typed) or (len(more) > 1 and not high):
-        raise Unreadable("number.negative")
-    if len(more) > 1 or not (low or high):
-        raise Unreadable("range.unreadable")
-    return low or None, high or None
-
-
-def _signed_ends(typed: str) -> tuple[str | None, str | None]:
-    """`_ends` where a number may begin with a sign: only a dash after the first number parts the two."""
-    bound = _BOUND.match(typed)
-    if bound or typed.endswith("+"):
-        return _ends(typed, "change")
-    between = _BETWEEN.search(typed, 1 if _NEGATIVE.match(typed) else 0)
-    if between is None:
-        return typed, None
-    low, high = typed[: between.start()].strip(), typed[between.end() :].strip()
-    if not (low or high):
-        raise Unreadable("range.unreadable")
-    return low or None, high or None
-
-
-def _value(typed: str, unit: Unit) -> float:
-    if unit != "change" and _NEGATIVE.match(typed):
-        raise Unreadable("number.negative")
-    number = _duration(typed) if unit == "duration" else _number(typed, unit)
-    if number is None:
-        raise Unreadable("number.unreadable")
-    number = _rounded(number, DIGITS)
-    if unit in {"count", "duration"} and number != number.to_integral_value():
-        raise Unreadable("number.unreadable")
-    if abs(number) > MAX_VALUE[unit] or 0 < abs(number) < MIN_VALUE:
-        raise Unreadable("number.out_of_range", largest=show_value(float(MAX_VALUE[unit]), unit))
-    return float(number)
-
-
-def _number(typed: str, unit: Unit) -> Decimal | None:
-    pattern = _PATTERNS.get(unit)
-    match = pattern.fullmatch(typed) if pattern else None
-    if match is None:
-        return None
-    scale = match.groupdict().get("scale") or ""
-    number = Decimal(re.sub(r"[ ,']", "", match["number"])) * _SCALES[scale]
-    return -number if unit == "change" and typed.startswith("-") else number
-
-
-def _duration(typed: str) -> Decimal | None:
-    """Seconds of `1d 6h`; a number without a unit says nothing, but for zero."""
-    if typed == "0":
-        return Decimal(0)
-    total, at = Decimal(0), 0
-    while at < len(typed):
-        part = _DURATION_PART.match(typed, at)
-        if part is None:
-            return None
-        total += Decimal(part[1]) * _SECONDS[part[2][0]]
-        at = part.end()
-    return total if at else None
-
-
-# showing
-
-
-def _show_range(limits: Range | None, unit: Unit) -> str:
-    if limits is None or (limits.minimum is None and limits.maximum is None):
-        return "any"
-    if unit == "flag":
-        return "yes" if limits.minimum is not None else "no"
-    if limits.maximum is None:
-        return f"≥ {show_value(limits.minimum, unit)}"
-    if limits.minimum is None:
-        return f"≤ {show_value(limits.maximum, unit)}"
-    return f"{show_value(limits.minimum, unit)} – {show_value(limits.maximum, unit)}"
 
 
 def _show(value: float | str | None, unit: Unit, digits: int) -> str:
@@ -274,9 +178,10 @@ def _show_number(value: float, unit: Unit, digits: int) -> str:
         return sign + _show_duration(exact, None if digits == DIGITS else 2)
     if len(exact.normalize().as_tuple().digits) > digits:
         exact = _rounded(exact, SHORT_DIGITS)
-    if unit in _SUFFIXES:
-        return sign + _plain(exact) + _SUFFIXES[unit]
-    return sign + ("$" if unit == "usd" else "") + _scaled(exact)
+    shown = _plain(exact) + _SUFFIXES[unit] if unit in _SUFFIXES else _scaled(exact)
+    if unit not in _BELOW_THOUSAND and _EITHER.fullmatch(shown.rstrip("%x")):
+        shown = shown[:-1] + "0" + shown[-1] if unit in _SUFFIXES else shown + "0"
+    return sign + ("$" if unit == "usd" else "") + shown
 
 
 def _rounded(number: Decimal, digits: int) -> Decimal:

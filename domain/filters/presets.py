@@ -13,8 +13,8 @@ from typing import Any, Final, cast, get_args
 
 from msgspec import Struct
 
-from domain.filters.numbers import parse_rule, with_policy
 from domain.filters.registry import FIELDS, FilterField, Missing, Rule
+from domain.filters.rules import parse_rule, with_policy
 from runtime.errors import FatalError, UserFacingError
 
 KEY: Final = re.compile(r"[a-z0-9_]{1,24}")

@@ -13,6 +13,8 @@ from typing import Literal
 from msgspec import Struct
 
 from domain.calls.events import Call, ChannelRecord
+from domain.filters.values import CHAINS, EXCHANGES, LAUNCHPADS, Known
+from domain.reading.visible import PART
 
 NumberUnit = Literal["usd", "percent", "change", "multiple", "ratio", "count", "duration", "score", "flag"]
 """`usd`: US dollars; `percent`: 0-100; `change`: percent, may be negative; `multiple`: 2.0 is "2x"; `ratio`: plain
@@ -35,6 +37,8 @@ class FilterField(Struct, frozen=True, kw_only=True):
     """What the call says about this field; `None` when it does not say."""
     example: str
     """What a person could type, for the prompt: `20k - 2M`."""
+    known: tuple[Known, ...] = ()
+    """Of a choice: the values that calls are known to have."""
 
 
 class Range(Struct, frozen=True, omit_defaults=True, tag="range"):
@@ -59,7 +63,8 @@ class Choice(Struct, frozen=True, omit_defaults=True, tag="choice"):
 class Words(Struct, frozen=True, omit_defaults=True, tag="words"):
     """The text contains one of `included` (empty: any text) and none of `excluded`.
 
-    Both sides are compared after NFKC and case folding; a word may hold spaces. At most 20 words of 50 characters.
+    Both sides are compared as they are shown (`domain.reading.visible`), caseless, each part of the text for itself; a
+    word may hold spaces. At most 20 words of 50 characters.
     """
 
     included: tuple[str, ...] = ()
@@ -111,8 +116,13 @@ def _first_caller(call: Call) -> float | None:
 
 
 def _name(call: Call) -> str | None:
-    parts = [part for part in (call.token.name, call.token.symbol) if part]
-    return " ".join(parts) or None
+    """Name and symbol, each for itself: no phrase is found across the two."""
+    parts = [part.replace(PART, " ") for part in (call.token.name, call.token.symbol) if part]
+    return PART.join(parts) or None
+
+
+def _post(call: Call) -> str | None:
+    return None if call.text is None else call.text.replace(PART, " ")
 
 
 def _record_fields(suffix: str, record: Callable[[Call], ChannelRecord | None]) -> tuple[FilterField, ...]:
@@ -134,8 +144,15 @@ def _record_fields(suffix: str, record: Callable[[Call], ChannelRecord | None]) 
     )
 
 
-def _row(key: str, group: Group, unit: Unit, example: str, value: Callable[[Call], float | str | None]) -> FilterField:
-    return FilterField(key=key, group=group, unit=unit, example=example, value=value)
+def _row(
+    key: str,
+    group: Group,
+    unit: Unit,
+    example: str,
+    value: Callable[[Call], float | str | None],
+    known: tuple[Known, ...] = (),
+) -> FilterField:
+    return FilterField(key=key, group=group, unit=unit, example=example, value=value, known=known)
 
 
 FIELDS: tuple[FilterField, ...] = (
@@ -165,9 +182,9 @@ FIELDS: tuple[FilterField, ...] = (
     _row("sell_tax_percent", "safety", "percent", "- 5%", lambda c: c.token.sell_tax_percent),
     _row("risk_score", "safety", "score", "- 40", lambda c: c.token.risk_score),
     _row("token_age_s", "origin", "duration", "- 3h", _age_s),
-    _row("chain", "origin", "choice", "solana", lambda c: c.token.chain),
-    _row("launchpad", "origin", "choice", "pump.fun", lambda c: c.token.launchpad),
-    _row("dex", "origin", "choice", "raydium", lambda c: c.token.dex),
+    _row("chain", "origin", "choice", "solana", lambda c: c.token.chain, CHAINS),
+    _row("launchpad", "origin", "choice", "pump.fun", lambda c: c.token.launchpad, LAUNCHPADS),
+    _row("dex", "origin", "choice", "raydium", lambda c: c.token.dex, EXCHANGES),
     _row("has_website", "origin", "flag", "yes", lambda c: _present(c.token.website)),
     _row("has_x", "origin", "flag", "yes", lambda c: _present(c.token.x_handle)),
     _row("has_telegram", "origin", "flag", "yes", lambda c: _present(c.token.telegram)),
@@ -182,7 +199,7 @@ FIELDS: tuple[FilterField, ...] = (
         "- 2x",
         lambda c: _ratio(c.token.market_cap_usd, c.first_market_cap_usd),
     ),
-    _row("message_words", "call", "text", "stealth, -presale", lambda c: c.text),
+    _row("message_words", "call", "text", "stealth, -presale", _post),
     *_record_fields("", lambda c: c.channel.record),
     *_record_fields("_30d", lambda c: c.channel.record_30d),
 )

@@ -16,14 +16,14 @@ import numpy.typing as npt
 
 from domain.calls.events import Call
 from domain.filters.explanation import fits, number_of, seen_number, seen_text, seen_value
-from domain.filters.lists import fold
 from domain.filters.registry import Choice, FilterField, FilterSet, Range, Words
 from domain.matching.bits import ROWS_PER_WORD, Bitmap, RowNumbers, Sparse, few_rows_in, rows_in, words_for
 from domain.matching.choices import ChoiceColumn
-from domain.matching.labels import FoldedWords, Texts, WaitRules, Waits, WordRules, folded
+from domain.matching.labels import ComparedWords, Texts, WaitRules, Waits, WordRules, compared_rules
 from domain.matching.memory import FEW_WORDS, RangeMemory, region_of
 from domain.matching.ranges import RangeColumn
 from domain.matching.thresholds import Floats, ThresholdTable
+from domain.reading.visible import compared
 
 FEW_ROWS: Final = 4
 """Verified one by one: for so few, numpy takes longer, most of all when its routines are cold."""
@@ -40,7 +40,7 @@ class RowRules(NamedTuple):
     """By column of the threshold table."""
     choices: dict[int, Choice]
     """By position of the field."""
-    words: tuple[FoldedWords, ...]
+    words: tuple[ComparedWords, ...]
     waits: Waits
 
 
@@ -109,7 +109,7 @@ class Columns:
                 words.append((position, rule))
             if rule.missing == "wait":
                 waits.append((position, rule.wait_minutes))
-        return RowRules(ranges, choices, folded(words), tuple(waits))
+        return RowRules(ranges, choices, compared_rules(words), tuple(waits))
 
     def _range_column(self, position: int) -> int:
         number = self._column_of.get(position)
@@ -319,9 +319,9 @@ class Columns:
         waits = self._waits.bitmaps.get(position)
         return passing if waits is None else passing | waits
 
-    def _folded_texts(self, call: Call) -> Texts:
+    def _compared_texts(self, call: Call) -> Texts:
         texts = {position: seen_text(self.fields[position], call) for position in self._texts_at}
-        return {position: None if text is None else fold(text) for position, text in texts.items()}
+        return {position: None if text is None else compared(text) for position, text in texts.items()}
 
     def passing_each(self, calls: Sequence[Call], rows: Bitmap) -> list[RowNumbers]:
         """`passing` of each call."""
@@ -340,7 +340,7 @@ class Columns:
     def _with_words(self, call: Call, rows: RowNumbers, *, lenient: bool = False) -> RowNumbers:
         if not self._words.count or not rows.size:
             return rows
-        return rows[self._words.verify(rows, self._folded_texts(call), lenient=lenient)]
+        return rows[self._words.verify(rows, self._compared_texts(call), lenient=lenient)]
 
     def _intersect_batch(self, calls: Sequence[Call], result: Bitmap) -> Floats:
         """Leave in `result` what passes by ranges; the operands of each call in a row of its own: (calls, 2C + 1)."""

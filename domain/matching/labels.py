@@ -14,15 +14,15 @@ import numpy.typing as npt
 from msgspec import Struct
 
 from domain.filters.explanation import finds
-from domain.filters.lists import fold
 from domain.filters.registry import Missing, Words
 from domain.matching.bits import BIT, NOT_BIT, Bitmap, Flags, RowNumbers
+from domain.reading.visible import compared_word
 
 LabelT = TypeVar("LabelT", bound=Hashable)
 Waits = tuple[tuple[int, int], ...]
 """(position of the field, minutes) of each rule that waits."""
 Texts = Mapping[int, str | None]
-"""Folded, by position of the field; `None` where the call has none."""
+"""As they are compared, by position of the field; `None` where the call has none."""
 
 
 class RowLabels(Generic[LabelT]):
@@ -89,7 +89,7 @@ class RowLabels(Generic[LabelT]):
         return verdicts[which]
 
 
-class FoldedWords(Struct, frozen=True):
+class ComparedWords(Struct, frozen=True):
     """A rule on words as it is compared."""
 
     position: int
@@ -98,9 +98,11 @@ class FoldedWords(Struct, frozen=True):
     missing: Missing
 
 
-def folded(rules: Iterable[tuple[int, Words]]) -> tuple[FoldedWords, ...]:
+def compared_rules(rules: Iterable[tuple[int, Words]]) -> tuple[ComparedWords, ...]:
     return tuple(
-        FoldedWords(position, tuple(map(fold, rule.included)), tuple(map(fold, rule.excluded)), rule.missing)
+        ComparedWords(
+            position, tuple(map(compared_word, rule.included)), tuple(map(compared_word, rule.excluded)), rule.missing
+        )
         for position, rule in rules
     )
 
@@ -109,7 +111,7 @@ class WordRules:
     """The rules on words of all rows, verified one by one on the rows that are left."""
 
     def __init__(self) -> None:
-        self._labels: RowLabels[tuple[FoldedWords, ...]] = RowLabels()
+        self._labels: RowLabels[tuple[ComparedWords, ...]] = RowLabels()
 
     @property
     def count(self) -> int:
@@ -119,13 +121,13 @@ class WordRules:
     def nbytes(self) -> int:
         return self._labels.nbytes
 
-    def write(self, row: int, rules: tuple[FoldedWords, ...]) -> None:
+    def write(self, row: int, rules: tuple[ComparedWords, ...]) -> None:
         self._labels.write(row, rules or None)
 
     def verify(self, rows: RowNumbers, texts: Texts, *, lenient: bool) -> Flags:
         """Which rows pass; with `lenient` also those that only wait for a text."""
 
-        def holds(rules: tuple[FoldedWords, ...]) -> bool:
+        def holds(rules: tuple[ComparedWords, ...]) -> bool:
             for rule in rules:
                 text = texts[rule.position]
                 if text is None:

@@ -8,9 +8,9 @@ from msgspec import Struct
 
 from domain.buttons.data import CallbackData
 from domain.delivery.messages import Button, Message
-from domain.filters.numbers import show_rule
 from domain.filters.presets import Preset
 from domain.filters.registry import FIELDS, Choice, FilterField, FilterSet, Rule, Words
+from domain.filters.rules import show_rule
 from handlers.conversation.base import Services, Turn
 from texts.markup import Html, join, to_plain, utf16_length
 from texts.renderer import Texts

@@ -23,6 +23,14 @@ class ClearDelivery(CallbackData, frozen=True, array_like=True):
     what: str
 
 
+class TakeSetting(CallbackData, frozen=True, array_like=True):
+    """Say how it was meant."""
+
+    prefix: ClassVar[str] = "dtake"
+    what: str
+    reading: str
+
+
 class ShowSounds(CallbackData, frozen=True, array_like=True):
     prefix: ClassVar[str] = "dsounds"
 

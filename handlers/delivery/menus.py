@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -10,6 +11,7 @@ from domain.delivery.changes import FIELDS, KINDS
 from domain.delivery.messages import Button, Message
 from domain.delivery.quiet import show_minute, zone_of
 from domain.subscribers.subscriber import ALL_BUTTONS, NOTHING_PASSES, Preferences, QuietHours, Subscriber
+from domain.subscribers.zones import show_zone
 from handlers.conversation.menus import Keyboard, View, in_rows, message
 from handlers.conversation.pages import Page
 from handlers.delivery.buttons import (
@@ -26,6 +28,7 @@ from handlers.delivery.buttons import (
     ShowSnooze,
     ShowSounds,
     Snooze,
+    TakeSetting,
     UnmuteToken,
 )
 from services.delivery.cards import alert_card
@@ -62,7 +65,10 @@ def delivery_menu(view: View, subscriber: Subscriber, now: datetime, note: Html 
     preferences = subscriber.preferences
     place = preferences.destination
     rows: Keyboard = (
-        (_ask(view, "zone", preferences.time_zone), _ask(view, "quiet", quiet_text(view, preferences.quiet))),
+        (
+            _ask(view, "zone", show_zone(preferences.time_zone)),
+            _ask(view, "quiet", quiet_text(view, preferences.quiet)),
+        ),
         (_ask(view, "level", level_text(view, preferences.quiet)), _ask(view, "cap", cap_text(view, preferences))),
         (
             view.button("button.sounds", ShowSounds(), count=len(KINDS) - len(preferences.silent)),
@@ -91,9 +97,31 @@ def question(view: View, what: str) -> Message:
     return message(view.html(f"delivery.ask.{what}"), keyboard=((clear, back),))
 
 
-def refused(view: View, what: str, error: Html) -> Message:
-    """Say what was understood and what would be right; the question stays open."""
-    return message(error, view.html("delivery.unchanged"), keyboard=question(view, what).keyboard)
+def refused(view: View, what: str, error: Html, readings: Sequence[str], now: datetime) -> Message:
+    """Say what was understood and what would be right, or ask what was meant; the question stays open."""
+    meant = tuple((_reading(view, what, reading, now),) for reading in readings)
+    unchanged = view.html("delivery.choose" if readings else "delivery.unchanged")
+    return message(error, unchanged, keyboard=(*meant, *question(view, what).keyboard))
+
+
+def _reading(view: View, what: str, reading: str, now: datetime) -> Button:
+    """A region with what its clocks show now, or hours."""
+    data = TakeSetting(what, reading)
+    if what != "zone":
+        return view.button("button.choice", data, name=reading)
+    return view.button("button.region", data, zone=show_zone(reading), now=f"{now.astimezone(zone_of(reading)):%H:%M}")
+
+
+def saved(view: View, what: str, preferences: Preferences, now: datetime) -> Html:
+    """Say what a setting is now."""
+    return view.html(
+        f"delivery.saved.{what}",
+        zone=show_zone(preferences.time_zone),
+        now=local_time(preferences, now),
+        quiet=quiet_text(view, preferences.quiet),
+        level=level_text(view, preferences.quiet),
+        cap=cap_text(view, preferences),
+    )
 
 
 def sounds_menu(view: View, preferences: Preferences) -> Message:

@@ -9,6 +9,7 @@ from domain.delivery import changes
 from domain.delivery.changes import Change
 from domain.delivery.messages import Message
 from domain.delivery.policy import unmute
+from domain.reading.typed import Unsure
 from domain.subscribers.subscriber import Destination, Preferences, Subscriber
 from handlers.conversation.base import BotBase, Turn
 from handlers.conversation.menus import message, view_of
@@ -28,6 +29,7 @@ from handlers.delivery.buttons import (
     ShowSnooze,
     ShowSounds,
     Snooze,
+    TakeSetting,
     UnmuteToken,
 )
 from runtime.errors import UserFacingError
@@ -78,20 +80,32 @@ class DeliveryMixin(BotBase):
         try:
             change = changes.typed(payload, turn.text)
         except UserFacingError as error:
-            view = view_of(self.services, turn)
+            view, now = view_of(self.services, turn), self.services.conversation.clock()
+            readings = error.readings if isinstance(error, Unsure) else ()
             await self.services.conversation.inputs.expect(turn.user_id, TYPED, payload)
-            await self.reply(turn, menus.refused(view, payload, view.html(error.key, **error.arguments)))
+            await self.reply(turn, menus.refused(view, payload, view.html(error.key, **error.arguments), readings, now))
             return
-        subscriber = await self.services.subscribers.subscribers.change_preferences(turn.user_id, change)
+        await self._save(turn, payload, change)
         await self.services.conversation.inputs.cancel(turn.user_id)
-        await self._show_delivery(turn, subscriber, view_of(self.services, turn).html("delivery.saved"))
+
+    async def _save(self, turn: Turn, what: str, change: Change) -> None:
+        """Change a setting that is typed, and say what it is now."""
+        subscriber = await self.services.subscribers.subscribers.change_preferences(turn.user_id, change)
+        view, now = view_of(self.services, turn), self.services.conversation.clock()
+        await self._show_delivery(turn, subscriber, menus.saved(view, what, subscriber.preferences, now))
+
+    @callback(TakeSetting)
+    async def take_setting(self, turn: Turn, data: TakeSetting) -> None:
+        what = changes.typed_setting(data.what)
+        try:
+            change = changes.typed(what, data.reading)
+        except UserFacingError as error:
+            raise UserFacingError("callback.stale") from error
+        await self._save(turn, what, change)
 
     @callback(ClearDelivery)
     async def clear_delivery(self, turn: Turn, data: ClearDelivery) -> None:
-        change = changes.cleared(data.what)
-        await self._show_delivery(
-            turn, await self.services.subscribers.subscribers.change_preferences(turn.user_id, change)
-        )
+        await self._save(turn, data.what, changes.cleared(data.what))
 
     @callback(ShowSounds)
     async def show_sounds(self, turn: Turn, _data: ShowSounds) -> None:

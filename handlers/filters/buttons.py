@@ -95,6 +95,36 @@ class SetFlag(CallbackData, frozen=True, array_like=True):
     value: bool
 
 
+class TurnValue(CallbackData, frozen=True, array_like=True):
+    """Turn a known value of a choice: not chosen, wanted, excluded."""
+
+    prefix: ClassVar[str] = "value"
+    number: int
+    field_key: str
+    value: str
+
+
+class TakeReading(CallbackData, frozen=True, array_like=True):
+    """Say how it was meant."""
+
+    prefix: ClassVar[str] = "reading"
+    number: int
+    field_key: str
+    tag: str
+    """Of what was typed (`InputsService.hold`)."""
+    place: int
+    """Among its readings."""
+
+
+class KeepTyped(CallbackData, frozen=True, array_like=True):
+    """Keep a list, although it names what is not known."""
+
+    prefix: ClassVar[str] = "keep"
+    number: int
+    field_key: str
+    tag: str
+
+
 class SetMissing(CallbackData, frozen=True, array_like=True):
     prefix: ClassVar[str] = "missing"
     number: int

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import Final
 
-from domain.filters.numbers import parse_rule, with_policy
-from domain.filters.registry import FIELDS, FilterField, FilterSet, Missing, Range
+from domain.delivery.messages import Message
+from domain.filters.registry import FIELDS, FilterField, FilterSet, Missing, Range, Rule
+from domain.filters.rules import parse_rule, show_rule, with_policy
+from domain.filters.values import Known, offered
+from domain.reading.typed import Unsure
 from domain.subscribers.subscriber import Subscriber
 from handlers.conversation.base import BotBase, Turn
 from handlers.conversation.menus import message, view_of
@@ -13,15 +16,19 @@ from handlers.conversation.routing import callback, text_input
 from handlers.filters.buttons import (
     ClearChannels,
     ClearField,
+    KeepTyped,
     SetFlag,
     SetMissing,
     ShowChannels,
     ShowField,
     ShowGroup,
+    TakeReading,
     ToggleChannel,
+    TurnValue,
     channel_tag,
 )
 from handlers.filters.channel_menus import channel_rule, channels_menu, choosable
+from handlers.filters.doubt_menus import keep_menu, known_values, strange_values, which_menu
 from handlers.filters.set_menus import GROUPS, POLICIES, field_keyboard, field_menu, group_menu
 from runtime.errors import UserFacingError
 from services.subscribers.set_changes import CHANNEL, set_of
@@ -70,20 +77,77 @@ class RulesMixin(BotBase):
 
     @text_input(RULE)
     async def typed_rule(self, turn: Turn, payload: str) -> None:
-        asked = ShowField.unpack(payload)
-        field = _field(asked.field_key)
+        asked, inputs = ShowField.unpack(payload), self.services.conversation.inputs
+        field, view = _field(asked.field_key), view_of(self.services, turn)
         filter_set = set_of(await self.services.subscribers.subscribers.require(turn.user_id), asked.number)
-        before = filter_set.rules.get(field.key)
+        known = self._known(field)
         try:
-            rule = parse_rule(turn.text, field)
-            if rule and before:  # what a missing value means was chosen apart, and stays
-                rule = with_policy(rule, before.missing, before.wait_minutes)
-            subscriber = await self.services.subscribers.sets.set_rule(turn.user_id, asked.number, field.key, rule)
+            rule = parse_rule(turn.text, field, known)
+            strange = strange_values(rule, filter_set.rules.get(field.key), known, field)
+            if strange:
+                tag = await inputs.hold(turn.user_id, turn.text)
+                await self._ask_back(turn, asked, keep_menu(view, filter_set, field, strange, known, tag))
+                return
+            subscriber = await self._set(turn, filter_set, field, rule)
+        except Unsure as doubt:
+            tag = await inputs.hold(turn.user_id, turn.text)
+            await self._ask_back(turn, asked, which_menu(view, filter_set, field, doubt, tag))
+            return
         except UserFacingError as error:
             await self._refuse(turn, filter_set, field, error)
             return
-        await self.services.conversation.inputs.cancel(turn.user_id)
+        await inputs.cancel(turn.user_id)
         await self._show_saved(turn, subscriber, asked.number, field)
+
+    def _known(self, field: FilterField) -> tuple[Known, ...]:
+        return known_values(field, self.services.calls.channels.known())
+
+    async def _set(self, turn: Turn, filter_set: FilterSet, field: FilterField, rule: Rule | None) -> Subscriber:
+        """Set a rule; what a missing value means was chosen apart, and stays."""
+        before = filter_set.rules.get(field.key)
+        if rule and before:
+            rule = with_policy(rule, before.missing, before.wait_minutes)
+        return await self.services.subscribers.sets.set_rule(turn.user_id, filter_set.number, field.key, rule)
+
+    async def _ask_back(self, turn: Turn, asked: ShowField, question: Message) -> None:
+        """Nothing changes until it is clear what was meant; another answer may be typed instead."""
+        await self.services.conversation.inputs.expect(turn.user_id, RULE, asked.pack())
+        await self.reply(turn, question)
+
+    @callback(TakeReading)
+    async def take_reading(self, turn: Turn, data: TakeReading) -> None:
+        field, typed = _field(data.field_key), await self.services.conversation.inputs.held(turn.user_id, data.tag)
+        filter_set = set_of(await self.services.subscribers.subscribers.require(turn.user_id), data.number)
+        try:
+            parse_rule(typed, field)
+        except Unsure as doubt:
+            if 0 <= data.place < len(doubt.readings):
+                rule = parse_rule(doubt.readings[data.place], field)
+                await self._show_saved(turn, await self._set(turn, filter_set, field, rule), data.number, field)
+                return
+        raise UserFacingError("callback.stale")
+
+    @callback(KeepTyped)
+    async def keep_typed(self, turn: Turn, data: KeepTyped) -> None:
+        field, typed = _field(data.field_key), await self.services.conversation.inputs.held(turn.user_id, data.tag)
+        filter_set = set_of(await self.services.subscribers.subscribers.require(turn.user_id), data.number)
+        if field.unit != "choice":
+            raise UserFacingError("callback.stale")
+        rule = parse_rule(typed, field, self._known(field))
+        await self._show_saved(turn, await self._set(turn, filter_set, field, rule), data.number, field)
+
+    @callback(TurnValue)
+    async def turn_value(self, turn: Turn, data: TurnValue) -> None:
+        field = _field(data.field_key)
+        if data.value not in offered(field.known):
+            raise UserFacingError("callback.stale")
+        sets = self.services.subscribers.sets
+        subscriber = await sets.turn_value(turn.user_id, data.number, field.key, data.value)
+        await self.services.conversation.inputs.expect(turn.user_id, RULE, ShowField(data.number, field.key).pack())
+        changed = set_of(subscriber, data.number)
+        await self.show(
+            turn, field_menu(view_of(self.services, turn), changed, field, self._saved(turn, changed, field))
+        )
 
     async def _refuse(self, turn: Turn, filter_set: FilterSet, field: FilterField, error: UserFacingError) -> None:
         """Say what was understood and what would be right; nothing changes, the question stays open."""
@@ -107,7 +171,7 @@ class RulesMixin(BotBase):
 
     def _saved(self, turn: Turn, filter_set: FilterSet, field: FilterField) -> Html:
         view = view_of(self.services, turn)
-        value = view.rule(filter_set.rules.get(field.key), field)
+        value = show_rule(filter_set.rules.get(field.key), field)
         return view.html("rule.saved", label=view.label("filter", field.key), value=value)
 
     @callback(ClearField)
@@ -158,7 +222,7 @@ class RulesMixin(BotBase):
         tagged = [channel.id for channel in channels if channel_tag(channel.id) == data.tag]
         if not tagged:
             raise UserFacingError("channel.unknown")
-        subscriber = await self.services.subscribers.sets.turn_channel(turn.user_id, data.number, tagged[0])
+        subscriber = await self.services.subscribers.sets.turn_value(turn.user_id, data.number, CHANNEL, tagged[0])
         await self._show_channels(turn, set_of(subscriber, data.number), data.page)
 
     @callback(ClearChannels)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Final, get_args
 
 from domain.delivery.messages import Button, Message
-from domain.filters.registry import FIELDS, FilterField, FilterSet, Group, Missing, Range, Rule
+from domain.filters.registry import FIELDS, Choice, FilterField, FilterSet, Group, Missing, Range, Rule
+from domain.filters.values import offered
 from handlers.conversation.menus import Keyboard, View, in_rows, message
 from handlers.filters.buttons import (
     ClearField,
@@ -23,6 +24,7 @@ from handlers.filters.buttons import (
     ShowSet,
     ShowSettings,
     ShowVersions,
+    TurnValue,
 )
 from services.subscribers.set_changes import CHANNEL
 from texts.markup import Html
@@ -39,6 +41,7 @@ POLICIES: Final[tuple[tuple[Missing, int], ...]] = (
 RULES_TO_TAP: Final = 8
 """Rules that can be opened from the set itself; all of them are in their groups."""
 _GROUPS_PER_ROW: Final = 2
+_VALUES_PER_ROW: Final = 3
 
 
 def set_menu(view: View, filter_set: FilterSet, note: Html | None = None) -> Message:
@@ -153,7 +156,8 @@ def prompt(view: View, field: FilterField) -> Html:
         case "flag":
             return unit
         case "choice":
-            return view.html("field.choice", example=field.example, unit=unit)
+            key = "field.known" if field.known else "field.choice"
+            return view.html(key, example=field.example, unit=unit)
         case "text":
             return view.html("field.words", example=field.example, unit=unit)
         case _:
@@ -169,7 +173,9 @@ def field_keyboard(view: View, filter_set: FilterSet, field: FilterField) -> Key
         choosing = [view.button("button.channel_list", ShowChannels(number, 0))]
     clearing = view.button("button.any", ClearField(number, field.key))
     policies = tuple(_policy(view, number, field, rule, policy) for policy in POLICIES) if rule else ()
+    values = in_rows((_value(view, number, field, rule, value) for value in offered(field.known)), _VALUES_PER_ROW)
     rows = (
+        *values,
         tuple([*choosing, clearing] if rule or field.unit == "flag" else choosing),
         policies[:2],
         policies[2:],
@@ -183,6 +189,14 @@ def _flag(view: View, number: int, field: FilterField, rule: Rule | None, *, val
     chosen = isinstance(rule, Range) and (rule.minimum is not None) == value
     name = view.plain("value.yes" if value else "value.no")
     return view.button("button.chosen" if chosen else "button.choice", SetFlag(number, field.key, value), name=name)
+
+
+def _value(view: View, number: int, field: FilterField, rule: Rule | None, value: str) -> Button:
+    """A value that is known, marked where the rule wants or excludes it."""
+    key = "button.choice"
+    if isinstance(rule, Choice) and value in rule.included | rule.excluded:
+        key = "button.chosen" if value in rule.included else "button.excluded"
+    return view.button(key, TurnValue(number, field.key, value), name=value)
 
 
 def _policy(view: View, number: int, field: FilterField, rule: Rule, policy: tuple[Missing, int]) -> Button:

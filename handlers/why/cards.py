@@ -13,9 +13,11 @@ from domain.calls.lifetimes import ACCEPTED_FOR, FRESH_FOR
 from domain.delivery.messages import Message
 from domain.delivery.quiet import show_minute, zone_of
 from domain.filters.explanation import RuleVerdict
-from domain.filters.numbers import show_rule, show_short, show_value
+from domain.filters.numbers import show_short, show_value
 from domain.filters.registry import FIELDS, FilterField, Range
+from domain.filters.rules import show_rule
 from domain.subscribers.subscriber import Subscriber
+from domain.subscribers.zones import show_zone
 from domain.why.verdicts import SetVerdict, figures_read
 from handlers.conversation.menus import Keyboard, View, in_rows, message
 from handlers.conversation.pages import Page
@@ -94,14 +96,13 @@ def explanation_card(view: View, found: Explanation, now: datetime) -> Message:
 def near_misses_card(view: View, misses: NearMisses, asked: int) -> Message:
     """List one page of near misses, each with a button that explains it."""
     page = Page.at(asked, total=len(misses.found), per_page=MISSES_PER_PAGE)
+    zone = show_zone(misses.time_zone)
     first, shown = page.start, page.of(misses.found)
     if not shown:
-        return message(
-            view.html("why.no_misses", count=misses.calls_checked, zone=misses.time_zone, days=ACCEPTED_FOR.days)
-        )
+        return message(view.html("why.no_misses", count=misses.calls_checked, zone=zone, days=ACCEPTED_FOR.days))
     lines = [_miss(view, place, miss, misses.time_zone) for place, miss in enumerate(shown, start=first + 1)]
     return message(
-        view.html("why.misses", count=len(misses.found), checked=misses.calls_checked, zone=misses.time_zone),
+        view.html("why.misses", count=len(misses.found), checked=misses.calls_checked, zone=zone),
         join("\n", lines),
         Html() if misses.complete else view.html("why.misses_cut"),
         keyboard=(*_miss_buttons(view, shown, first), *page.turning(view, ShowNearMisses)),

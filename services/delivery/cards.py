@@ -18,6 +18,7 @@ from domain.calls.events import Call, Channel, Token
 from domain.delivery.messages import Button, Message
 from domain.filters.numbers import show_short
 from domain.filters.registry import Unit
+from domain.reading.look_alikes import reads_as
 from domain.subscribers.subscriber import Card, CardButton, CardField
 from texts.markup import MAX_TEXT_UTF16, Html, columns, join, to_plain, utf16_length
 from texts.renderer import DEFAULT_LIMIT_UTF16, Texts
@@ -104,7 +105,7 @@ class _Card:
     def full(self, shown: Shown) -> Html:
         token, channel = shown.call.token, shown.call.channel
         blocks = (
-            _block(self.title(token), self.shows("market_cap") and self.market_cap(token)),
+            _block(self.title(token), self.warning(token), self.shows("market_cap") and self.market_cap(token)),
             # Clients set the figures apart by themselves, so no empty line stands around them.
             _block(
                 self.text("card.address", address=token.address),
@@ -129,6 +130,7 @@ class _Card:
         )
         return _block(
             self.title(token),
+            self.warning(token),
             _row(*figures),
             self.text("card.address", address=token.address),
             self.shows("channel") and _row(self.channel(call.channel), self.callers(call)),
@@ -183,6 +185,11 @@ class _Card:
             return self.text("card.title", name=name, symbol=symbol)
         shown = name or symbol or self._texts.plain("card.unnamed", self._language)
         return self.text("card.title_short", name=shown)
+
+    def warning(self, token: Token) -> Html:
+        """Say that a name is not what it reads as: rules on words, too, see other letters."""
+        reads = reads_as(token.name, token.symbol) or reads_as(token.symbol, token.name)
+        return Html() if reads is None else self.text("card.look_alike", reads=reads)
 
     def market_cap(self, token: Token) -> Html:
         known = self.figure("card.market_cap", shown_figure(token.market_cap_usd, "usd"))

@@ -207,6 +207,12 @@ EXPECTED_INPUT: Final = RedisKey(
     lives_s=10 * MINUTE_S,
     meaning="By user id: which question the user's next text message answers.",
 )
+HELD_INPUT: Final = RedisKey(
+    pattern="held_input:{}",
+    kind="string",
+    lives_s=10 * MINUTE_S,
+    meaning="By user id: what the user typed last, while they are asked how it was meant.",
+)
 SHARED_SET: Final = RedisKey(
     pattern="shared_set:{}",
     kind="string",

@@ -17,9 +17,9 @@ from services.subscribers.set_changes import (
     check_size,
     set_name,
     set_of,
-    with_channel_turned,
     with_missing,
     with_rule,
+    with_value_turned,
 )
 from services.subscribers.subscribers import Subscribers
 from services.subscribers.versions import SetVersion, SubscriberHistory
@@ -61,8 +61,8 @@ class FilterSets:
     ) -> Subscriber:
         return await self._change_set(user_id, number, lambda s: with_missing(s, field_key, missing, wait_minutes))
 
-    async def turn_channel(self, user_id: int, number: int, channel_id: str) -> Subscriber:
-        return await self._change_set(user_id, number, lambda s: with_channel_turned(s, channel_id))
+    async def turn_value(self, user_id: int, number: int, field_key: str, value: str) -> Subscriber:
+        return await self._change_set(user_id, number, lambda s: with_value_turned(s, field_key, value))
 
     async def set_enabled(self, user_id: int, number: int, *, enabled: bool) -> Subscriber:
         """`UserFacingError("filter_sets.limit_on")` when as many are on as the plan holds."""

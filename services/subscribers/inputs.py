@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from hashlib import blake2s
+
 import msgspec
 from msgspec import Struct
 
 from managers.redis.client import RedisManager
+from runtime.errors import UserFacingError
 from services.stores import keys
 
 
@@ -27,5 +30,22 @@ class InputsService:
         value = await self._redis.get(keys.EXPECTED_INPUT.of(user_id))
         return None if value is None else msgspec.json.decode(value, type=Expected)
 
+    async def hold(self, user_id: int, typed: str) -> str:
+        """Keep what was typed until it is clear how it was meant; returns the tag under which a button finds it."""
+        await self._redis.set(keys.HELD_INPUT.of(user_id), typed.encode(), ex_s=keys.HELD_INPUT.expires_s)
+        return _tag(typed)
+
+    async def held(self, user_id: int, tag: str) -> str:
+        """Raises `UserFacingError("callback.stale")` where something else was typed since, or too long ago."""
+        value = await self._redis.get(keys.HELD_INPUT.of(user_id))
+        typed = "" if value is None else value.decode()
+        if value is None or _tag(typed) != tag:
+            raise UserFacingError("callback.stale")
+        return typed
+
     async def cancel(self, user_id: int) -> None:
         await self._redis.delete(keys.EXPECTED_INPUT.of(user_id))
+
+
+def _tag(typed: str) -> str:
+    return blake2s(typed.encode(), digest_size=5).hexdigest()

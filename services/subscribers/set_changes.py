@@ -7,8 +7,8 @@ from typing import Final
 from msgspec.structs import replace
 
 from domain.filters.lists import MAX_CHOICES
-from domain.filters.numbers import with_policy
 from domain.filters.registry import FIELDS, Choice, FilterSet, Missing, Rule
+from domain.filters.rules import with_policy
 from domain.subscribers.subscriber import Subscriber
 from runtime.errors import UserFacingError
 from texts.markup import utf16_length
@@ -57,11 +57,11 @@ def with_missing(filter_set: FilterSet, field_key: str, missing: Missing, wait_m
     return with_rule(filter_set, field_key, with_policy(rule, missing, wait_minutes))
 
 
-def with_channel_turned(filter_set: FilterSet, channel_id: str) -> FilterSet:
-    """Turn a channel on to its next state: not chosen, listened to, muted."""
-    rule = filter_set.rules.get(CHANNEL)
-    turned = _turned(rule if isinstance(rule, Choice) else Choice(), channel_id)
-    return with_rule(filter_set, CHANNEL, turned if turned.included or turned.excluded else None)
+def with_value_turned(filter_set: FilterSet, field_key: str, value: str) -> FilterSet:
+    """Turn a value of a choice, or a channel, on to its next state: not chosen, wanted, excluded."""
+    rule = filter_set.rules.get(field_key)
+    turned = _turned(rule if isinstance(rule, Choice) else Choice(), value)
+    return with_rule(filter_set, field_key, turned if turned.included or turned.excluded else None)
 
 
 def check_size(rule: Rule | None) -> None:
@@ -70,11 +70,11 @@ def check_size(rule: Rule | None) -> None:
         raise UserFacingError("choice.too_many", limit=MAX_CHOICES)
 
 
-def _turned(rule: Choice, channel_id: str) -> Choice:
-    if channel_id in rule.included:
-        return replace(rule, included=rule.included - {channel_id}, excluded=rule.excluded | {channel_id})
-    if channel_id in rule.excluded:
-        return replace(rule, excluded=rule.excluded - {channel_id})
-    turned = replace(rule, included=rule.included | {channel_id})
+def _turned(rule: Choice, value: str) -> Choice:
+    if value in rule.included:
+        return replace(rule, included=rule.included - {value}, excluded=rule.excluded | {value})
+    if value in rule.excluded:
+        return replace(rule, excluded=rule.excluded - {value})
+    turned = replace(rule, included=rule.included | {value})
     check_size(turned)
     return turned

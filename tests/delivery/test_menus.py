@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -27,6 +28,7 @@ from handlers.delivery.buttons import (
     SetSound,
     ShowMuted,
     Snooze,
+    TakeSetting,
     UnmuteToken,
 )
 from handlers.delivery.settings import DeliveryMixin
@@ -102,29 +104,89 @@ def refusal_of(said: list[Said]) -> str:
 
 
 @pytest.mark.parametrize(
-    ("what", "typed", "expected"),
+    ("what", "typed", "expected", "told", "cleared"),
     [
-        ("zone", "berlin", Preferences(time_zone="Europe/Berlin")),
-        ("quiet", "22:30 - 6", Preferences(quiet=QuietHours(start_minute=1350, end_minute=360))),
-        ("level", "80", Preferences(quiet=QuietHours(start_minute=1380, end_minute=420, pass_score=80))),
-        ("cap", "10", Preferences(alerts_per_hour=10)),
+        (
+            "zone",
+            "berlin",
+            Preferences(time_zone="Europe/Berlin"),
+            "✅ Your time zone: Europe/Berlin, where it is",
+            "✅ Your time zone: UTC, where it is",
+        ),
+        (
+            "quiet",
+            "22:30 - 6",
+            Preferences(quiet=QuietHours(start_minute=1350, end_minute=360)),
+            "✅ Quiet hours: 22:30-06:00. Let through meanwhile: nothing.",
+            "✅ Quiet hours: off.",
+        ),
+        (
+            "level",
+            "80",
+            Preferences(quiet=QuietHours(start_minute=1380, end_minute=420, pass_score=80)),
+            "✅ Quiet hours: 23:00-07:00. Let through meanwhile: 80+.",
+            "✅ Quiet hours: off.",
+        ),
+        ("cap", "10", Preferences(alerts_per_hour=10), "✅ Alerts per hour: 10.", "✅ Alerts per hour: any."),
     ],
 )
-async def test_what_is_typed_is_kept_and_cleared(chat: Chat, what: str, typed: str, expected: Preferences) -> None:
+async def test_what_is_typed_is_kept_and_cleared(
+    chat: Chat, what: str, typed: str, expected: Preferences, told: str, cleared: str
+) -> None:
     await chat.taps(AskDelivery(what))
     refused = await chat.person.writes("what is this")
     assert "“what is this”" in refusal_of(refused)
     assert await chat.preferences() == Preferences()
     said = await chat.person.writes(typed)
-    assert "Saved" in (said[-1].text or "")
+    assert told in shown(said[-1].text or "").replace("\u2060", "")
     assert await chat.preferences() == expected
-    await chat.taps(ClearDelivery("quiet" if what == "level" else what))
+    said = await chat.taps(ClearDelivery("quiet" if what == "level" else what))
+    assert cleared in shown(said[0].text or "")
     assert await chat.preferences() == Preferences()
 
 
-async def test_suggestions_for_a_misspelled_place(chat: Chat) -> None:
+async def test_suggestions_for_a_misspelled_place_can_be_tapped(chat: Chat) -> None:
     await chat.taps(AskDelivery("zone"))
-    assert "Berlin" in refusal_of(await chat.person.writes("Berln"))
+    asked = await chat.person.writes("Berln")
+    assert "Did you mean one of these?" in refusal_of(asked)
+    await chat.taps(TakeSetting("zone", "Europe/Berlin"))
+    assert (await chat.preferences()).time_zone == "Europe/Berlin"
+
+
+async def test_an_abbreviation_is_asked_about_with_the_time_that_it_is_there(chat: Chat) -> None:
+    await chat.taps(AskDelivery("zone"))
+    [asked] = await chat.person.writes("EST")
+    here = NOW.astimezone(ZoneInfo("America/New_York"))
+    assert asked.buttons[f"America/\u2060New York · {here:%H:%M}"] == TakeSetting("zone", "America/New_York").pack()
+    assert await chat.preferences() == Preferences()
+    [told] = [one for one in await chat.taps(TakeSetting("zone", "America/New_York")) if one.text]
+    assert f"✅ Your time zone: America/\u2060New York, where it is {here:%H:%M} now." in shown(told.text or "")
+    assert (await chat.preferences()).time_zone == "America/New_York"
+
+
+async def test_hours_that_can_be_meant_in_two_ways(chat: Chat) -> None:
+    await chat.taps(AskDelivery("quiet"))
+    [asked] = await chat.person.writes("10-6")
+    assert list(asked.buttons)[:3] == ["22:00-06:00", "10:00-18:00", "10:00-06:00"]
+    await chat.taps(TakeSetting("quiet", "22:00-06:00"))
+    assert (await chat.preferences()).quiet == QuietHours(start_minute=1320, end_minute=360)
+    for forged in (TakeSetting("quiet", "10-6"), TakeSetting("zone", "EST"), TakeSetting("sound", "1")):
+        assert [one.how for one in await chat.taps(forged)] == ["alerted"]
+
+
+async def test_an_offset_is_shown_as_it_was_typed(chat: Chat) -> None:
+    await chat.taps(AskDelivery("zone"))
+    [told] = await chat.person.writes("utc+2")
+    assert "Your time zone: UTC+2" in shown(told.text or "")
+    assert "🌍 UTC+2" in told.buttons
+
+
+async def test_off_is_an_answer(chat: Chat) -> None:
+    await chat.taps(AskDelivery("cap"))
+    await chat.person.writes("10")
+    await chat.taps(AskDelivery("cap"))
+    await chat.person.writes("any")
+    assert (await chat.preferences()).alerts_per_hour is None
 
 
 async def test_snoozing(chat: Chat) -> None:

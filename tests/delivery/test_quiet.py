@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from zoneinfo import available_timezones
 
 import pytest
 from hypothesis import given
@@ -9,8 +10,9 @@ from hypothesis import strategies as st
 
 from domain.delivery.policy import parse_cap, parse_pass_score
 from domain.delivery.quiet import is_quiet, next_full_hour, parse_quiet_hours, quiet_until, show_minute, zone_of
+from domain.reading.typed import Unsure
 from domain.subscribers.subscriber import QuietHours
-from domain.subscribers.zones import parse_time_zone
+from domain.subscribers.zones import parse_time_zone, show_zone
 from runtime.errors import UserFacingError
 
 MINUTE = timedelta(minutes=1)
@@ -118,6 +120,13 @@ def test_what_is_shown_can_be_typed(start: int, end: int) -> None:
         ("11pm to 7am", (1380, 420)),
         ("12am-12pm", (0, 720)),
         ("from 1 until 24", (60, 0)),
+        ("\u202a٢٣-٧\u202c", (1380, 420)),
+        ("22h30 ～ 6h", (1350, 360)),
+        ("11 p.m. to 7 a.m.", (1380, 420)),
+        ("11pm-7", (1380, 420)),
+        ("between 23 and 7", (1380, 420)),
+        ("1-7", (60, 420)),
+        ("10:00-06:00", (600, 360)),
     ],
 )
 def test_quiet_hours_as_people_type_them(typed: str, expected: tuple[int, int]) -> None:
@@ -137,8 +146,8 @@ def key_of_refusal(read: Callable[[str], object], typed: str) -> str | None:
 
 @given(typed_anything)
 def test_anything_typed_is_read_or_refused_politely(typed: str) -> None:
-    assert key_of_refusal(parse_quiet_hours, typed) in {None, "quiet.unreadable", "quiet.empty"}
-    assert key_of_refusal(parse_time_zone, typed) in {None, "zone.unknown"}
+    assert key_of_refusal(parse_quiet_hours, typed) in {None, "quiet.unreadable", "quiet.empty", "quiet.which"}
+    assert key_of_refusal(parse_time_zone, typed) in {None, "zone.unknown", "zone.unreadable", "zone.which"}
     assert key_of_refusal(parse_cap, typed) in {None, "cap.unreadable"}
     assert key_of_refusal(parse_pass_score, typed) in {None, "level.unreadable"}
 
@@ -154,6 +163,11 @@ def test_anything_typed_is_read_or_refused_politely(typed: str) -> None:
         ("GMT-5", "Etc/GMT+5"),
         ("+5:30", "Asia/Kolkata"),
         ("UTC−3", "Etc/GMT+3"),
+        ("\u202aUTC+٢\u202c", "Etc/GMT-2"),
+        ("São Paulo", "America/Sao_Paulo"),
+        ("Ber\u200blin", "Europe/Berlin"),
+        ("JST", "Asia/Tokyo"),
+        ("America/New York", "America/New_York"),
     ],
 )
 def test_time_zones_as_people_type_them(typed: str, zone: str) -> None:
@@ -162,6 +176,66 @@ def test_time_zones_as_people_type_them(typed: str, zone: str) -> None:
 
 
 def test_a_misspelled_place_gets_suggestions() -> None:
-    with pytest.raises(UserFacingError) as refused:
+    with pytest.raises(Unsure) as refused:
         parse_time_zone("Berln")
-    assert "Europe/Berlin" in str(refused.value.arguments["suggestions"])
+    assert "Europe/Berlin" in refused.value.readings
+
+
+@pytest.mark.parametrize(
+    ("typed", "regions"),
+    [
+        ("EST", {"America/New_York", "America/Panama", "Australia/Sydney"}),
+        ("pst", {"America/Los_Angeles", "Asia/Manila"}),
+        ("Pacific", {"America/Los_Angeles", "America/Vancouver"}),
+        ("CET", {"Europe/Berlin", "Africa/Algiers"}),
+        ("IST", {"Asia/Kolkata", "Europe/Dublin", "Asia/Jerusalem"}),
+        ("GMT", {"Europe/London", "UTC"}),
+    ],
+)
+def test_an_abbreviation_is_no_place(typed: str, regions: set[str]) -> None:
+    with pytest.raises(Unsure) as doubt:
+        parse_time_zone(typed)
+    assert doubt.value.key == "zone.which"
+    assert regions <= {*doubt.value.readings}
+    assert [parse_time_zone(region) for region in doubt.value.readings] == [*doubt.value.readings]
+
+
+@pytest.mark.parametrize("typed", ["XYZT", "", "EST!", "\u200b", "PMST"])
+def test_no_abbreviation_is_suggested_for_another(typed: str) -> None:
+    assert key_of_refusal(parse_time_zone, typed) == "zone.unreadable"
+
+
+@given(st.sampled_from(sorted(available_timezones())) | st.integers(-12, 14).map(lambda hours: f"UTC{hours:+}"))
+def test_a_zone_that_is_shown_can_be_typed(typed: str) -> None:
+    try:
+        zone = parse_time_zone(typed)
+    except UserFacingError:
+        return
+    assert parse_time_zone(show_zone(zone)) == zone
+
+
+@pytest.mark.parametrize(
+    ("typed", "readings"),
+    [
+        ("10-6", ("22:00-06:00", "10:00-18:00", "10:00-06:00")),
+        ("11 - 7am", ("23:00-07:00", "11:00-07:00")),
+        ("9am-5", ("09:00-17:00", "09:00-05:00")),
+    ],
+)
+def test_hours_that_may_be_those_of_the_afternoon_are_asked_back(typed: str, readings: tuple[str, ...]) -> None:
+    with pytest.raises(Unsure) as doubt:
+        parse_quiet_hours(typed)
+    assert doubt.value.readings == readings
+    for reading in readings:
+        start, end = parse_quiet_hours(reading)
+        assert f"{show_minute(start)}-{show_minute(end)}" == reading
+
+
+@pytest.mark.parametrize("typed", ["80", "٨٠", "80+", "80/100", "\u200b80", "８０"])
+def test_a_level_as_it_is_typed_and_shown(typed: str) -> None:
+    assert parse_pass_score(typed) == 80
+
+
+@pytest.mark.parametrize("typed", ["10", "10 per hour", "10/h", "١٠"])
+def test_a_cap_as_it_is_typed(typed: str) -> None:
+    assert parse_cap(typed) == 10

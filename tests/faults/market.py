@@ -34,7 +34,7 @@ _READ: Final[dict[str, Callable[[Call], float | str | None]]] = {
     "liquidity_usd": lambda call: call.token.liquidity_usd,
     "holders": lambda call: call.token.holders,
     "channel": lambda call: call.channel.id,
-    "name_words": lambda call: f"{call.token.name} {call.token.symbol}",
+    "name_words": lambda call: f"{call.token.name}\n{call.token.symbol}",
 }
 
 

@@ -24,7 +24,11 @@ numbers = st.one_of(
 """Mostly a few values that meet each other and each other's thresholds, now and then anything."""
 seen_numbers = st.one_of(st.none(), st.none(), st.just(float("nan")), st.integers(), st.booleans(), numbers)
 seen_choices = st.none() | st.sampled_from((*CHOICES, "", "z"))
-seen_texts = st.none() | st.sampled_from(["", "Cat dog", "ﬁsh STRASSE", "dog"]) | st.text(max_size=5)
+seen_texts = (
+    st.none()
+    | st.sampled_from(["", "Cat dog", "ﬁsh STRASSE", "dog", "c\u200bat\x1edo\ufe0fg", "\u200b"])
+    | st.text(max_size=5)
+)
 Value = float | str | None
 
 
@@ -56,7 +60,7 @@ def call_with(
 ) -> ValuesCall:
     return ValuesCall(
         id="call",
-        token=Token(address=address),
+        token=more.pop("token", None) or Token(address=address),
         channel=Channel(id=channel),
         called_at=more.pop("called_at", NOON),
         received_at=NOON,
@@ -86,7 +90,10 @@ def policy(rule: Rule) -> st.SearchStrategy[Rule]:
 
 
 ranges = st.builds(Range, st.none() | numbers, st.none() | numbers).flatmap(policy)
-words = st.lists(st.sampled_from(["cat", "DOG", "fi", "ss", "ß", " "]) | st.text(max_size=2), max_size=2).map(tuple)
+words = st.lists(
+    st.sampled_from(["cat", "DOG", "fi", "ss", "ß", " ", "\u200b", "t d", "c\u00adat"]) | st.text(max_size=2),
+    max_size=2,
+).map(tuple)
 word_rules = st.builds(Words, words, words).flatmap(policy)
 
 

@@ -6,10 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from domain.calls.events import Token
 from domain.filters.explanation import Outcome, RuleVerdict, explain
+from domain.filters.registry import FIELDS as REGISTRY
 from domain.filters.registry import Choice, FilterField, FilterSet, Missing, Range, Rule, Unit, Words
-from tests.filters.oracle import passes
+from tests.filters.oracle import has_word, passes
 from tests.filters.strategies import KINDS, call_with, calls, filter_sets, registry
+from texts.sanitise import inert
 
 FIELDS = registry(2)
 ANY_KIND = registry(5, KINDS)
@@ -90,10 +93,48 @@ def test_a_choice_is_compared_as_it_is(rule: Choice, value: str | None, verdict:
         (Words(("fi",)), "ﬁne", True),
         (Words(("white dog",)), "the white dog", True),
         (Words(("cat",)), None, False),
+        (Words((), ("inu",)), "Shiba I\u200bnu", False),
+        (Words((), ("inu",)), "I\ufe0fn\u00adu", False),
+        (Words((), ("white dog",)), "White \u2003 Dog", False),
+        (Words((), ("white dog",)), "white\ndog", False),
+        (Words(("cat\u200b",)), "cat", True),
+        (Words(("white   dog",)), "white dog", True),
+        (Words(("cat",)), "c\u0430t", False),
+        (Words(("white dog",)), "white\x1edog wif", False),
+        (Words(("dog wif",)), "white\x1edog wif", True),
+        (Words((), ("\u200b",)), "I\u200bnu", False),
+        (Words((), ("\u200b",)), "Inu", True),
     ],
 )
 def test_words_are_found_in_any_case_and_form(rule: Words, text: str | None, verdict: bool) -> None:  # noqa: FBT001 - a table
     assert passes(set_with(rule), call_with([text]), registry(1, ["text"])) is verdict
+
+
+@pytest.mark.parametrize(
+    ("name", "symbol", "passed"),
+    [
+        ("white", "dog wif", False),
+        ("white dog", "WIF", True),
+        ("wif", "white dog", True),
+        ("white\x1edog", "WIF", True),
+        ("white", None, False),
+    ],
+)
+def test_name_and_symbol_are_looked_at_each_for_itself(name: str, symbol: str | None, passed: bool) -> None:  # noqa: FBT001 - a table
+    call = call_with(token=Token(address="token", name=name, symbol=symbol))
+    assert passes(set_with(Words(("white dog",)), "name_words"), call, REGISTRY) is passed
+    assert passes(set_with(Words((), ("white dog",)), "name_words"), call, REGISTRY) is not passed
+
+
+shown_text = st.text("aAb Bßﬁé\u0301\u200b\u00ad\u202e\x1e\n０", max_size=8)
+
+
+@given(st.lists(shown_text, min_size=1, max_size=2), shown_text)
+def test_a_word_is_found_where_the_card_shows_it(texts: list[str], word: str) -> None:
+    token = Token(address="token", name=texts[0], symbol=texts[1] if len(texts) > 1 else None)
+    if inert(word, 64) and any(texts):
+        held = passes(set_with(Words((word,)), "name_words"), call_with(token=token), REGISTRY)
+        assert held == has_word([text for text in texts if text], word)
 
 
 @pytest.mark.parametrize(("missing", "outcome"), [("fail", "failed"), ("pass", "passed"), ("wait", "waiting")])

@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 
 from domain.calls.events import Call, Channel, Token
 from domain.filters.explanation import explain
-from domain.filters.numbers import parse_rule, show_rule
 from domain.filters.registry import FIELDS, FilterField, FilterSet
+from domain.filters.rules import parse_rule, show_rule
 from domain.matching.matcher import Matcher
 from tests.filters.oracle import passes
 from texts import Texts

@@ -96,8 +96,9 @@ async def test_a_refused_rule_changes_nothing_and_keeps_asking(started: Person, 
 
 @pytest.mark.parametrize("field", FIELDS, ids=[field.key for field in FIELDS])
 async def test_every_field_takes_its_example_and_no_nonsense(
-    started: Person, services: Services, field: FilterField
+    started: Person, services: Services, channels: KnownChannels, field: FilterField
 ) -> None:
+    channels.channels = [Channel(id="@alpha_calls")]
     group = await started.taps(ShowGroup(1, field.group).pack())
     shown = await started.taps(
         next(data for data in only(group, "edited").buttons.values() if data == f"field:1:{field.key}") or ""

@@ -63,7 +63,11 @@ def declared_elsewhere() -> set[str]:
         *(f"kind.{kind}" for kind in MessageKind.__args__),
         *(f"field.{field}" for field in CardField.__args__),
         *(f"button.{button}" for button in ALL_BUTTONS),
-        *(f"{family}.{what}" for family in ("delivery.ask", "button.ask", "button.clear") for what in TYPED_SETTINGS),
+        *(
+            f"{family}.{what}"
+            for family in ("delivery.ask", "delivery.saved", "button.ask", "button.clear")
+            for what in TYPED_SETTINGS
+        ),
         *(f"button.snooze.{how_long}" for how_long in ("1h", "8h", "morning", "off")),
         *(f"digest.title.{reason}" for reason in HoldReason.__args__),
         *(f"card.{figure}" for figure in ("liquidity", "age", "holders", "price")),

@@ -250,3 +250,11 @@ def test_small_prices_keep_three_digits(price_usd: float) -> None:
         zeros = int(subscript.translate(str.maketrans("₀₁₂₃₄₅₆₇₈₉", "0123456789")))
         digits = digits[1 + len(subscript) :]
     assert float(f"0.{digits}e-{zeros}") == pytest.approx(price_usd, rel=0.006)
+
+
+@pytest.mark.parametrize("compact", [False, True])
+def test_a_name_of_letters_that_only_look_like_others_is_flagged(compact: bool) -> None:  # noqa: FBT001 - a parameter
+    said = "⚠️ This is not “Popcat”: some letters only look like these."
+    forged = replace(FULL, token=replace(FULL.token, name="P\u043epcat"))
+    assert said in shown(chosen(forged, Card(compact=compact)).html)
+    assert said not in shown(chosen(FULL, Card(compact=compact)).html)

@@ -1,0 +1,128 @@
+"""Ranges as people type and read them: `20k - 2M`, `>20k`, `-2M`, `20k+`, `1d 6h - 2d`, `yes`.
+
+Where a number can be meant in two ways, every way is tried: one that makes sense is taken, and shown; of several the
+person is asked.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from domain.filters.lists import Unreadable
+from domain.filters.numbers import DURATION_UNITS, NEGATIVE, Assumed, read_value, show_value
+from domain.filters.registry import Range, Unit
+from domain.reading.typed import NOTHING, Unsure, plain
+
+_YES: Final = Range(1.0, None)
+_NO: Final = Range(None, 0.0)
+_FLAGS: Final = {"yes": _YES, "y": _YES, "true": _YES, "no": _NO, "n": _NO, "false": _NO}
+_BOUND: Final = re.compile(
+    r"(?P<low>>=?|≥|min(?:imum)?|from|over|above|at least)|(?P<high><=?|≤|max(?:imum)?|under|below|up to|at most)"
+)
+_BETWEEN: Final = re.compile(r"-|~|\.{2,3}|\bto\b")
+
+
+def read_range(text: str, unit: Unit) -> Range | None:
+    """`None` where no rule is wanted. Raises `Unreadable`, and `Unsure` with readings as `show_range` shows them."""
+    typed = plain(text)
+    if typed is None:
+        raise Unreadable("number.unreadable")
+    if typed in NOTHING:
+        return None
+    if unit == "flag":
+        if typed not in _FLAGS:
+            raise Unreadable("flag.unreadable")
+        return _FLAGS[typed]
+    try:
+        as_point = _range(typed, unit, Assumed())
+    except Unreadable as error:
+        if error.key == "duration.no_unit":
+            raise _which_unit(typed) from None
+        as_groups = _range_of_groups(typed, unit)
+        if as_groups is None:
+            raise
+        return as_groups
+    as_groups = _range_of_groups(typed, unit)
+    if as_groups in {None, as_point}:
+        return as_point
+    readings = (show_range(as_groups, unit), show_range(as_point, unit))
+    raise Unsure("number.which", readings, grouped=readings[0], decimal=readings[1])
+
+
+def _range_of_groups(typed: str, unit: Unit) -> Range | None:
+    try:
+        return _range(typed, unit, Assumed(groups=True))
+    except Unreadable:
+        return None
+
+
+def _which_unit(typed: str) -> Exception:
+    """Ask for the unit, with what the range would be in each one that makes sense."""
+    readings: list[str] = []
+    refusal = Unreadable("number.unreadable")
+    for unit in DURATION_UNITS:
+        try:
+            readings.append(show_range(_range(typed, "duration", Assumed(duration=unit)), "duration"))
+        except Unreadable as error:
+            refusal = error
+    if not readings:
+        return refusal
+    number = re.search(r"\d[\d.]*(?![\d. ]*[a-z])", typed)
+    bare = number[0].rstrip(".") if number else "10"
+    return Unsure("duration.no_unit", readings, examples=", ".join(bare + unit for unit in DURATION_UNITS))
+
+
+def _range(typed: str, unit: Unit, assumed: Assumed) -> Range:
+    low, high = _signed_ends(typed) if unit == "change" else _ends(typed, unit)
+    minimum = None if low is None else read_value(low, unit, assumed)
+    maximum = None if high is None else read_value(high, unit, assumed)
+    if minimum is not None and maximum is not None and minimum > maximum:
+        raise Unreadable("range.upside_down", minimum=show_value(minimum, unit), maximum=show_value(maximum, unit))
+    return Range(minimum, maximum)
+
+
+def _ends(typed: str, unit: Unit) -> tuple[str | None, str | None]:
+    """The texts of minimum and maximum; at least one of them."""
+    bound = _BOUND.match(typed)
+    if bound:
+        rest = typed[bound.end() :].strip()
+        return (rest, None) if bound["low"] else (None, rest)
+    if typed.endswith("+"):
+        return typed[:-1].strip(), None
+    low, *more = (part.strip() for part in _BETWEEN.split(typed))
+    if not more:
+        return (None, low) if unit == "duration" else (low, None)
+    high = more[0]
+    if len(more) > 1 and not (low and high):
+        raise Unreadable("number.negative")
+    if len(more) > 1 or not (low or high) or typed.startswith("~"):
+        raise Unreadable("range.unreadable")
+    return low or None, high or None
+
+
+def _signed_ends(typed: str) -> tuple[str | None, str | None]:
+    """`_ends` where a number may begin with a sign: only a dash after the first number parts the two."""
+    bound = _BOUND.match(typed)
+    if bound or typed.endswith("+"):
+        return _ends(typed, "change")
+    between = _BETWEEN.search(typed, 1 if NEGATIVE.match(typed) else 0)
+    if between is None:
+        return typed, None
+    low, high = typed[: between.start()].strip(), typed[between.end() :].strip()
+    if not (low or high):
+        raise Unreadable("range.unreadable")
+    return low or None, high or None
+
+
+def show_range(limits: Range | None, unit: Unit) -> str:
+    """`$20k – $2M`, `≥ 40%`, `≤ 3h`, `yes`, `any`; `read_range` reads it back."""
+    if limits is None or (limits.minimum is None and limits.maximum is None):
+        return "any"
+    if unit == "flag":
+        return "yes" if limits.minimum is not None else "no"
+    if limits.maximum is None:
+        return f"≥ {show_value(limits.minimum, unit)}"
+    if limits.minimum is None:
+        return f"≤ {show_value(limits.maximum, unit)}"
+    return f"{show_value(limits.minimum, unit)} – {show_value(limits.maximum, unit)}"

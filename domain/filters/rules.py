@@ -1,0 +1,69 @@
+"""Rules as people type and read them: `1.5k`, `$40,000`, `-20% - 200%`, `1d 6h`, `yes`, `cat, -inu`.
+
+`parse_rule(show_rule(r, field), field) == r` for every rule r that was read. The words accepted here are grammar, not
+sentences: what people are told is in `texts/`, under the keys of the errors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from domain.filters.lists import Unreadable, read_choice, read_words, show_list
+from domain.filters.ranges import read_range, show_range
+from domain.filters.registry import MAX_WAIT_MINUTES, Choice, FilterField, Missing, Rule, Words
+from domain.filters.values import Known
+from domain.reading.typed import Unsure, clip
+from runtime.errors import UserFacingError
+
+
+def parse_rule(text: str, field: FilterField, known: Sequence[Known] | None = None) -> Rule | None:
+    """A rule that fails where the value is missing, or `None` where the person wants none (`any`, `off`, `none`).
+
+    Numbers: `20k - 2M`, `20k..2M`, `20k to 2M`; `20k -`, `>20k`, `min 20k`, `20k+`; `- 3h`, `-2M`, `<3h`, `max 3h`. One
+    number alone is the minimum, of a duration the maximum; both ends belong to the range. In a change a dash that
+    touches a number at its beginning is a sign. Flags: `yes`, `no`. Choices and words: see `domain.filters.lists`;
+    values of choices get the names by which they are `known`, which are the field's own where none are given.
+
+    Raises `UserFacingError` with `typed` and `expected` (an example): `number.unreadable`, `number.negative`,
+    `number.out_of_range` (`largest`), `range.unreadable`,
+    `range.upside_down` (with `minimum` and `maximum` as shown), `flag.unreadable`, `list.unreadable` (no item),
+    `list.too_many` (`largest`), `list.too_long` (`item`, `largest`), `list.contradiction` (`item`). Raises `Unsure`,
+    with readings that can be parsed: `number.which` (`grouped`, `decimal`), `duration.no_unit` (`examples`).
+    """
+    try:
+        if field.unit == "choice":
+            in_lower_case = field.group == "origin"
+            return read_choice(text, field.known if known is None else known, in_lower_case=in_lower_case)
+        if field.unit == "text":
+            return read_words(text)
+        return read_range(text, field.unit)
+    except Unsure as doubt:
+        raise Unsure(doubt.key, doubt.readings, typed=clip(text), expected=field.example, **doubt.arguments) from None
+    except Unreadable as error:
+        raise UserFacingError(error.key, typed=clip(text), expected=field.example, **error.arguments) from None
+
+
+def show_rule(rule: Rule | None, field: FilterField) -> str:
+    """`$20k – $2M`, `≥ 40%`, `≤ 3h`, `yes`, `cat, "one, two", -inu`, `any`; `parse_rule` reads it back.
+
+    The policy for missing values is not part of it.
+    """
+    if isinstance(rule, Choice):
+        return show_list(sorted(rule.included), sorted(rule.excluded)) or "any"
+    if isinstance(rule, Words):
+        return show_list(rule.included, rule.excluded) or "any"
+    return show_range(rule, field.unit)
+
+
+def with_policy(rule: Rule, missing: Missing, wait_minutes: int = 0) -> Rule:
+    """The same rule with another policy for missing values; `wait_minutes` is ignored unless it waits.
+
+    Raises `UserFacingError` `wait.out_of_range` (with `largest`) for a wait that is not 1 to 60 minutes.
+    """
+    if missing != "wait":
+        wait_minutes = 0
+    elif not 1 <= wait_minutes <= MAX_WAIT_MINUTES:
+        raise UserFacingError("wait.out_of_range", typed=str(wait_minutes), expected="10", largest=MAX_WAIT_MINUTES)
+    return msgspec.structs.replace(rule, missing=missing, wait_minutes=wait_minutes)

@@ -1,0 +1,73 @@
+"""What is asked back about a rule that was typed: how it was meant, and whether what is not known is to be kept."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from domain.calls.events import Channel
+from domain.delivery.messages import Message
+from domain.filters.registry import Choice, FilterField, FilterSet, Rule
+from domain.filters.values import Known, offered, unknown
+from domain.reading.typed import Unsure
+from handlers.conversation.menus import View, in_rows, message
+from handlers.filters.buttons import KeepTyped, TakeReading
+from handlers.filters.set_menus import field_keyboard
+from services.subscribers.set_changes import CHANNEL
+
+_NAMED_UP_TO: Final = 12
+
+
+def known_values(field: FilterField, channels: Sequence[Channel]) -> tuple[Known, ...]:
+    """What calls are known to say about a field of choices; of channels also their titles and links."""
+    if field.key != CHANNEL:
+        return field.known
+    return tuple(Known(channel.id, tuple(_also(channel))) for channel in channels)
+
+
+def _also(channel: Channel) -> list[str]:
+    name = channel.id.removeprefix("@")
+    links = [f"{start}t.me/{name}" for start in ("", "https://", "http://")] if name != channel.id else []
+    return [*links, channel.title] if channel.title else links
+
+
+def strange_values(
+    rule: Rule | None, before: Rule | None, known: Sequence[Known], field: FilterField
+) -> tuple[str, ...]:
+    """Values that nothing is known of and that did not stand in the rule before."""
+    if not isinstance(rule, Choice) or not (known or field.key == CHANNEL):
+        return ()
+    kept = before.included | before.excluded if isinstance(before, Choice) else frozenset[str]()
+    return unknown((rule.included | rule.excluded) - kept, known)
+
+
+def which_menu(view: View, filter_set: FilterSet, field: FilterField, doubt: Unsure, tag: str) -> Message:
+    """Ask how a number was meant."""
+    number = filter_set.number
+    meant = (
+        view.button("button.choice", TakeReading(number, field.key, tag, place), name=reading)
+        for place, reading in enumerate(doubt.readings)
+    )
+    asked = view.html(
+        "settings.which",
+        question=view.html(doubt.key, **doubt.arguments),
+        label=view.label("filter", field.key),
+        value=view.rule(filter_set.rules.get(field.key), field),
+    )
+    return message(asked, keyboard=(*in_rows(meant, 1), *field_keyboard(view, filter_set, field)))
+
+
+def keep_menu(
+    view: View, filter_set: FilterSet, field: FilterField, strange: Sequence[str], known: Sequence[Known], tag: str
+) -> Message:
+    """Ask whether what is not known is meant."""
+    named = offered(known)[:_NAMED_UP_TO]
+    asked = view.html(
+        "values.strange",
+        label=view.label("filter", field.key),
+        strange=", ".join(strange),
+        known=", ".join(named) or view.plain("value.nothing_yet"),
+        value=view.rule(filter_set.rules.get(field.key), field),
+    )
+    keep = view.button("button.keep_anyway", KeepTyped(filter_set.number, field.key, tag))
+    return message(asked, keyboard=((keep,), *field_keyboard(view, filter_set, field)))
