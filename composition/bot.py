@@ -22,6 +22,7 @@ from composition import (
     subscribers,
     telegram,
     tokens,
+    tracking,
     why,
 )
 from composition.connections import Connections, ProcessConfig
@@ -58,6 +59,7 @@ BUILDERS: Final[tuple[Builder, ...]] = (
     why,
     calls,
     delivery,
+    tracking,
     recovery,
     monitoring,
 )

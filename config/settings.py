@@ -69,6 +69,10 @@ class Settings(BaseSettings):
         description="Base URL of a Jupiter price API v3. Empty: https://api.jup.ag with a real bot token.",
     )
 
+    track_for_days: Annotated[float, Field(gt=0, le=365)] = Field(
+        default=14, description="Days for which a call's price is followed, and its milestones are told."
+    )
+
     redis_url: Annotated[str, Field(pattern=r"^(rediss?|unix)://\S+$")] | None = Field(
         default=None, description="Redis 6.2 or newer. Empty: an embedded server keeps its data in DATA_DIR."
     )

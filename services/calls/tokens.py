@@ -71,6 +71,8 @@ class TokensService:
         self._peaks = TokenPeaks()
         self._seen: OrderedDict[str, _Seen] = OrderedDict()
         self._wanted: set[str] = set()
+        self.heard: Callable[[Mapping[str, PriceTick]], None] | None = None
+        """Told of every tick that is taken in; whoever tracks calls sets it."""
 
     async def restore(self) -> bool:
         """Read the calls of the last 14 days, newest first; `False` when PostgreSQL became unavailable before the end.
@@ -125,6 +127,8 @@ class TokensService:
         return self._peaks.highest(address, since)
 
     def take_in(self, ticks: Mapping[str, PriceTick]) -> None:
+        if self.heard is not None:
+            self.heard(ticks)
         for address, tick in ticks.items():
             self._peaks.take_in(tick)
             seen = self._remembered(address)

@@ -1,0 +1,217 @@
+"""Follows every call: calls from PostgreSQL, prices from the feed and from providers; writes down what was reached.
+
+One process does it, under the lease `track`. What it knows is in memory, and in parts in PostgreSQL; a rung that was
+reached is a row before anybody is told. Nothing of it is lost or told twice, wherever it is killed: the parts are
+older than the rows, so they are made to know what the rows say, and calls after a part are read again. Prices that
+nobody took down are gone: what was reached meanwhile is found by the next price, and is late.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import zlib
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from datetime import datetime, timedelta
+from typing import Final
+
+import structlog
+
+from domain.calls.events import PriceTick
+from domain.tracking import snapshot
+from domain.tracking.snapshot import UnreadableSnapshotError
+from runtime.cancellation import stop_if_cancelled
+from runtime.errors import TransientError
+from runtime.fault_points import fault_point
+from runtime.waiting import Progress, pause
+from services.tracking.book import CHUNKS, Book, key_of
+from services.tracking.endings import Endings
+from services.tracking.rows import Reached, TrackingRows
+from services.tracking.snapshots import Part, Snapshots, packed
+
+log = structlog.get_logger(__name__)
+
+ROUND_S: Final = 1.0
+SNAPSHOTS_EVERY_S: Final = 300.0
+"""So long until every part was written once."""
+RETRY_S: Final = 2.0
+BEHIND_AFTER_S: Final = 60.0
+_PAGE: Final = 1_000
+_FIRST_LOOK_BACK: Final = timedelta(hours=1)
+"""Where nothing was tracked before, older calls are history: nobody is told now what they did."""
+_OVERLAP: Final = timedelta(minutes=5)
+"""Clocks of two processes may differ by so much."""
+
+
+class TrackingService:
+    def __init__(
+        self,
+        *,
+        rows: TrackingRows,
+        snapshots: Snapshots,
+        endings: Endings,
+        tracked_for: timedelta,
+        clock: Callable[[], datetime],
+        written: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`written`: told when there are new rows of milestones."""
+        self._rows = rows
+        self._snapshots = snapshots
+        self._endings = endings
+        self._tracked_for = tracked_for
+        self._clock = clock
+        self._written = written
+        self._wake = asyncio.Event()
+        self._one_round = asyncio.Lock()
+        self._next_chunk = 0
+        self._swept_at: dict[int, datetime] = {}
+        self._chunk_due = 0.0
+        self._caught_up_at = time.monotonic()
+        self.book: Book | None = None
+        """What is tracked here; `None` while another process does it."""
+
+    @property
+    def behind_s(self) -> float:
+        """For how long calls or rungs wait to be taken in or written down."""
+        return 0.0 if self.book is None else time.monotonic() - self._caught_up_at
+
+    def take_in(self, ticks: Mapping[str, PriceTick]) -> None:
+        """Prices of the feed; nothing to do in a process that does not track."""
+        if self.book is not None:
+            self.book.take_in(ticks)
+            if self.book.unwritten:
+                self._wake.set()
+
+    async def run(self, progress: Progress) -> None:
+        """Track for ever; what is in memory is given up with the lease."""
+        book = await self._restored(progress)
+        self.book, self._caught_up_at = book, time.monotonic()
+        try:
+            while True:
+                stop_if_cancelled()
+                progress()
+                try:
+                    await self.round(progress)
+                    self._caught_up_at = time.monotonic()
+                except TransientError as error:
+                    stop_if_cancelled()
+                    log.warning("tracking_delayed", reason=str(error), unwritten=len(book.unwritten))
+                    await pause(RETRY_S, progress)
+                await self._rest()
+        finally:
+            self.book = None
+
+    async def round(self, progress: Progress = lambda: None) -> None:
+        """Take in what there is, write down what was reached, and write a part when it is due."""
+        async with self._one_round:
+            book = self.book
+            if book is None:
+                return
+            await self._write(book)
+            await self._take_in_calls(book, progress)
+            await self._write(book)
+            if time.monotonic() >= self._chunk_due:
+                self._chunk_due = time.monotonic() + SNAPSHOTS_EVERY_S / CHUNKS
+                chunk, self._next_chunk = self._next_chunk, (self._next_chunk + 1) % CHUNKS
+                await self._sweep(book, chunk)
+                await self._put(book, chunk)
+
+    async def drained(self) -> None:
+        """Write down everything: whoever goes on has nothing to find out again."""
+        try:
+            await self.round()
+            async with self._one_round:
+                for chunk in range(CHUNKS):
+                    if self.book is not None:
+                        await self._put(self.book, chunk)
+        except TransientError as error:
+            stop_if_cancelled()
+            log.warning("tracking_not_written", reason=str(error))
+
+    async def _rest(self) -> None:
+        try:
+            async with asyncio.timeout(ROUND_S):
+                await self._wake.wait()
+        except TimeoutError:
+            stop_if_cancelled()
+        self._wake.clear()
+
+    async def _take_in_calls(self, book: Book, progress: Progress) -> None:
+        while True:
+            progress()
+            calls = await self._rows.calls(book.next_number, _PAGE)
+            if calls:
+                now = self._clock()
+                opens = book.opens(calls, (now - self._tracked_for).timestamp())
+                await self._rows.open([(call.number, measure) for call, measure in opens], now)
+                for call, measure in opens:
+                    book.add(call, measure)
+                book.next_number = calls[-1].number + 1
+            if len(calls) < _PAGE:
+                return
+            await self._write(book)
+
+    async def _write(self, book: Book) -> None:
+        while rows := book.unwritten[:_PAGE]:
+            fault_point("crossed")
+            await self._rows.reached(rows)
+            del book.unwritten[: len(rows)]
+            fault_point("reached")
+            self._written()
+
+    async def _sweep(self, book: Book, chunk: int) -> None:
+        """Take down returns that are due, and let calls end: in PostgreSQL first, then in memory."""
+        now = self._clock()
+        await self._endings.sweep(book, chunk, since=self._swept_at.get(chunk), now=now)
+        self._swept_at[chunk] = now
+
+    async def _put(self, book: Book, chunk: int) -> None:
+        await self._write(book)
+        # Nothing is awaited from here until it is dumped, so all that it knows to be reached is written down.
+        data = snapshot.dump(book.tracker, sorted(book.keys[chunk]))
+        next_number, now = book.next_number, self._clock()
+        part = await asyncio.to_thread(packed, data)
+        await self._snapshots.put(Part(chunk=chunk, next_number=next_number, taken_at=now, packed=part))
+        fault_point("snapshot")
+
+    async def _restored(self, progress: Progress) -> Book:
+        book, now = Book(now=lambda: self._clock().timestamp()), self._clock()
+        parts = await self._snapshots.all(CHUNKS)
+        self._swept_at = {part.chunk: part.taken_at for part in parts}
+        for part in parts:
+            progress()
+            await asyncio.sleep(0)
+            try:
+                keys = snapshot.restore(book.tracker, part.data)
+            except (UnreadableSnapshotError, zlib.error) as error:
+                log.warning("snapshot_unreadable", chunk=part.chunk, reason=str(error))
+                continue
+            book.resumed(part.chunk, keys, part.next_number)
+        book.next_number = await self._first_number(parts, now)
+        oldest = min((part.taken_at for part in parts), default=now)
+        log.info("tracking_restored", tokens=len(book.tracker), calls=book.tracker.count, from_call=book.next_number)
+        await self._take_in_calls(book, progress)
+        for one in await self._rows.reached_since(oldest - _OVERLAP):
+            _mark(book, one)
+        if not parts:
+            for chunk in range(CHUNKS):
+                await self._put(book, chunk)
+        return book
+
+    async def _first_number(self, parts: list[Part], now: datetime) -> int:
+        """From where calls are read: from the oldest part on; without any, some that are still news."""
+        known = {part.chunk for part in parts}
+        if not known:
+            return await self._rows.first_number_since(now - _FIRST_LOOK_BACK)
+        if len(known) < CHUNKS:
+            return await self._rows.first_number_since(now - self._tracked_for)
+        return min(part.next_number for part in parts)
+
+
+def _mark(book: Book, one: Reached) -> None:
+    """It is known here that this rung was reached, and not given again."""
+    key = key_of(one.address, one.measure)
+    if key in book.tracker:
+        with suppress(KeyError):  # it has ended
+            book.tracker.mark_reached(book.tracker.number_of(key), one.number, one.rung)
