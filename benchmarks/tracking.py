@@ -83,7 +83,8 @@ class Market:
         shares: Floats = np.power(np.arange(1.0, plan.tokens + 1.0), -0.8)
         self._shares = self._random.permutation(shares / float(shares.sum()))
         self.counts = self._random.multinomial(plan.calls, self._shares)
-        self.prices = [np.exp(self._random.normal(0, SPREAD, count)) for count in self.counts.tolist()]
+        counts: list[int] = self.counts.tolist()
+        self.prices: list[Floats] = [np.exp(self._random.normal(0.0, SPREAD, count)) for count in counts]
 
     def moving(self, count: int) -> tuple[list[int], list[float], list[float]]:
         """Tokens, prices and times; those that are called more are traded more."""

@@ -126,11 +126,11 @@ class Entries:
 
     def lowest_quiet(self) -> float:
         """Above it no entry reaches its next rung downwards."""
-        return float(self.down_prices(self.count).max()) * ABOVE if self.count else 0.0
+        return float(self.down_prices().max()) * ABOVE if self.count else 0.0
 
-    def down_prices(self, entries: int) -> Floats:
-        """The price at the next rung downwards, for the first ones."""
-        return self.column("price")[:entries] * DOWN_STEPS[self.column("downs")[:entries]]
+    def down_prices(self) -> Floats:
+        """The price of each entry at its next rung downwards."""
+        return self.column("price") * DOWN_STEPS.take(self.column("downs"), mode="clip")
 
     def _resize(self, room: int, *, copy: bool = True) -> None:
         room = -(-room // _STEP) * _STEP

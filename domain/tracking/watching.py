@@ -26,7 +26,7 @@ from domain.tracking.confirmation import (
 )
 from domain.tracking.crossings import Crossings, Rungs
 from domain.tracking.entries import ABOVE, BELOW, Entries, Flags
-from domain.tracking.ladder import DOWNS, UPS, Counts, downs_reached, steps_up_to, ups_reached
+from domain.tracking.ladder import DOWN_STEPS, DOWNS, UPS, Counts, downs_reached, steps_up_to, ups_reached
 from domain.tracking.peaks import Peaks
 from domain.tracking.standing import Standing, TokenState, known
 
@@ -261,8 +261,7 @@ class Watching:
         if price <= watch.low:
             level = fallen_to(ticks)
             if level and level.price <= watch.low:
-                self._fall(token, level, tick.at, found)
-                watch.low = self.entries[token].lowest_quiet()
+                watch.low = self._fall(token, level, tick.at, found)
         if watch.low < price <= watch.high:
             self._calm_down(token, watch, price)
         return found
@@ -290,16 +289,21 @@ class Watching:
             self._next_up[token] = entries.highest_quiet()
             found.append(self._crossings(token, level, at, places, before, after, is_up=True))
 
-    def _fall(self, token: int, level: Level, at: float, found: list[Crossings]) -> None:
+    def _fall(self, token: int, level: Level, at: float, found: list[Crossings]) -> float:
+        """Returns the price above which no entry reaches a further rung."""
         entries, price = self.entries[token], level.price
-        places = (entries.down_prices(level.entries) >= price * BELOW).nonzero()[0]
-        before, after = entries.column("downs")[places], downs_reached(price / entries.column("price")[places])
+        steps = entries.down_prices()
+        places = (steps[: level.entries] >= price * BELOW).nonzero()[0]
+        before, prices = entries.column("downs")[places], entries.column("price")[places]
+        after = downs_reached(price / prices)
         farther = after > before
         if not farther.all():
-            places, before, after = places[farther], before[farther], after[farther]
+            places, before, after, prices = places[farther], before[farther], after[farther], prices[farther]
         if places.size:
             entries.column("downs")[places] = after
+            steps[places] = prices * DOWN_STEPS[after]
             found.append(self._crossings(token, level, at, places, before, after, is_up=False))
+        return float(steps.max()) * ABOVE if len(steps) else 0.0
 
     def _crossings(
         self, token: int, level: Level, at: float, places: Counts, before: Rungs, after: Counts, *, is_up: bool

@@ -36,8 +36,11 @@ def test_while_the_budget_suffices_no_live_token_waits_longer_than_its_bound(
     per_s = np.ceil(demand * spare * EVERY_S + 1) / EVERY_S
     planner = PollPlanner(per_s)
     paces: tuple[tuple[Pace, int], ...] = (("live", live), ("near", near), ("dead", dead))
-    for token, pace in enumerate(pace for pace, count in paces for _ in range(count)):
-        planner.put(token, pace, NOW)
+    first = 0
+    for pace, count in paces:
+        for token in range(first, first + count):
+            planner.put(token, pace, NOW)
+        first += count
     assert planner.stretch == 1.0
     seconds = 5 * LIVE_S
     asked = play(planner, seconds, per_s)
