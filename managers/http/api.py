@@ -22,7 +22,7 @@ from purgatory.domain.model import HALF_OPENED, OPENED, HalfOpenedState
 from yarl import URL
 
 from managers.http.answers import FailedError, ForeignAnswerError, RefusedError, Shape, TooManyError, body_of
-from managers.http.request_budget import UNLIMITED, Budget, Limit, pause_s
+from managers.http.request_budget import UNLIMITED, Budget, Limit, Room, pause_s
 from runtime.cancellation import stop_if_cancelled
 from runtime.errors import TransientError
 
@@ -115,6 +115,13 @@ class _Host:
         """0 when its limit leaves room, else how long to wait at least."""
         return max(self.budget.wait_s(), self._paused_until - self._clock())
 
+    def room(self) -> Room:
+        again_in_s = max(self.breaker_open_s(), self.wait_s())
+        if again_in_s > 0:
+            return Room(0, again_in_s)
+        is_trial = self._breaker_open_until is not None
+        return Room(1 if is_trial else self.budget.free(), 0.0, is_trial)
+
     def breaker_open_s(self) -> float:
         return 0.0 if self._breaker_open_until is None else max(0.0, self._breaker_open_until - self._clock())
 
@@ -199,6 +206,10 @@ class APIRetryManager:
     def limit(self, url: str, limit: Limit) -> None:
         """Declare what the host of `url` allows, before it is asked for the first time."""
         self._host(url).budget.limit = limit
+
+    def room(self, url: str) -> Room:
+        """How much of its limit the host of `url` has left, and whether it may be asked at all."""
+        return self._host(url).room()
 
     async def get(
         self,

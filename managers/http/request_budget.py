@@ -12,9 +12,11 @@ from email.utils import parsedate_to_datetime
 from heapq import heappop, heappush
 from typing import Final
 
+from msgspec import Struct
+
 from runtime.limit import Limit
 
-__all__ = ["LOST_AFTER_S", "UNLIMITED", "Budget", "Limit", "pause_s"]
+__all__ = ["LOST_AFTER_S", "UNLIMITED", "Budget", "Limit", "Room", "pause_s"]
 
 UNLIMITED: Final = Limit(2**62, 0.0)
 LOST_AFTER_S: Final = 8.0
@@ -22,6 +24,15 @@ LOST_AFTER_S: Final = 8.0
 
 _UNIX_TIMES_FROM_S = 1e9
 """A smaller `x-ratelimit-reset` is a number of seconds from now."""
+
+
+class Room(Struct, frozen=True):
+    requests: int
+    """As many may be asked now."""
+    again_in_s: float
+    """0 while there are any, else how long there are none at least."""
+    is_trial: bool = False
+    """It has failed: the one request is to find out whether it is well again."""
 
 
 @dataclass(slots=True)
@@ -53,6 +64,10 @@ class Budget:
         if self._taken + len(self._arrivals) < self.limit.slots:
             return 0.0
         return self._arrivals[0] + self.limit.period_s - now if self._arrivals else self.limit.period_s
+
+    def free(self) -> int:
+        """Requests that may be asked now."""
+        return 0 if self.wait_s() > 0 else self.limit.slots - self._taken - len(self._arrivals)
 
     @contextmanager
     def slot(self) -> Generator[_Slot]:

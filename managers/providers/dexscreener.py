@@ -1,23 +1,35 @@
-"""DexScreener (https://docs.dexscreener.com/api/reference): the price of SOL, as its pools trade it."""
+"""DexScreener (https://docs.dexscreener.com/api/reference): prices as pools trade them, and that of SOL."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from typing import Final
 
 import msgspec
+import structlog
 from msgspec import Struct
 
+from domain.prices.pools import Pool, reading_of
+from domain.prices.readings import PriceReading, TokenRef, address_key
 from managers.http.answers import Shape
 from managers.http.api import APIRetryManager
 from managers.http.json_repair import decoded
-from managers.http.request_budget import Limit
+from managers.http.request_budget import Limit, Room
+from managers.providers.dexscreener_pairs import read_pair
 from managers.providers.jupiter import SOL_MINT
+from runtime.clock import now
 from runtime.errors import TransientError
+
+log = structlog.get_logger(__name__)
 
 KEYLESS: Final = Limit(300, 60.0)
 MIN_LIQUIDITY_USD: Final = 100_000
 """A smaller pool shows what somebody moved it to."""
+
+CHAINS: Final = {"solana": "solana", "ethereum": "ethereum", "base": "base", "bsc": "bsc"}
+"""By our name of the chain."""
 
 _TIMEOUT_S: Final = 5.0
 
@@ -43,10 +55,59 @@ _SHAPE: Final[Shape] = msgspec.json.Decoder(list[msgspec.Raw])
 class DexScreenerManager:
     """Works without a key. Every method raises `TransientError`."""
 
-    def __init__(self, api: APIRetryManager, base_url: str = "https://api.dexscreener.com") -> None:
+    name: str = "dexscreener"
+    limit: Limit = KEYLESS
+    tokens_per_request: int = 30
+
+    def __init__(
+        self,
+        api: APIRetryManager,
+        base_url: str = "https://api.dexscreener.com",
+        *,
+        clock: Callable[[], datetime] = now,
+    ) -> None:
         self._api = api
         self._url = base_url.rstrip("/")
+        self._clock = clock
+        self.unreadable = 0
+        """Pools in its answers that could not be read, and were skipped, since the start."""
         api.limit(self._url, KEYLESS)
+
+    def covers(self, token: TokenRef) -> bool:
+        return token.chain in CHAINS
+
+    def room(self) -> Room:
+        return self._api.room(self._url)
+
+    async def read(self, tokens: Sequence[TokenRef]) -> list[PriceReading]:
+        """Prices of at most `tokens_per_request` tokens of one chain, asked once; the unknown are absent."""
+        chain = CHAINS[tokens[0].chain]
+        path = f"{self._url}/tokens/v1/{chain}/{','.join(token.address for token in tokens)}"
+        body = await self._api.get(path, timeout_s=_TIMEOUT_S, attempts=1, shape=_SHAPE)
+        if body is None:
+            raise TransientError("HTTP 404 from DexScreener")
+        pools = self._by_token(decoded(_SHAPE, body), chain, tokens[0].chain)
+        at = self._clock()
+        readings = (reading_of(token, pools.get(token.key, ()), source=self.name, at=at) for token in tokens)
+        return [reading for reading in readings if reading is not None]
+
+    def _by_token(self, entries: Sequence[msgspec.Raw], chain_id: str, chain: str) -> dict[str, list[Pool]]:
+        """Each pool under both its tokens; those of another chain are nobody's."""
+        pools: dict[str, list[Pool]] = {}
+        unreadable = 0
+        for entry in entries:
+            try:
+                pool = read_pair(entry, chain_id)
+            except ValueError:
+                unreadable += 1
+                continue
+            if pool is not None:
+                pools.setdefault(address_key(chain, pool.base), []).append(pool)
+                pools.setdefault(address_key(chain, pool.quote), []).append(pool)
+        if unreadable:
+            self.unreadable += unreadable
+            log.warning("dexscreener_pools_skipped", pools=unreadable)
+        return pools
 
     async def sol_usd(self) -> Decimal:
         """Return US dollars for one SOL in the largest pool that prices it."""

@@ -13,12 +13,13 @@ import msgspec
 import structlog
 
 from domain.calls.events import Origin, Token
+from domain.prices.readings import PriceReading, TokenRef, checked_reading
 from managers.feed.sources.base import NAME_LIMIT, SYMBOL_LIMIT, clamped, cut, is_plausible, positive, venue
 from managers.feed.sources.links import media_link, telegram_handle, web_link, x_handle
 from managers.http.answers import Shape
-from managers.http.api import APIRetryManager
+from managers.http.api import ATTEMPTS, APIRetryManager
 from managers.http.json_repair import decoded
-from managers.http.request_budget import Limit
+from managers.http.request_budget import Limit, Room
 from runtime.clock import now
 from runtime.errors import TransientError
 
@@ -44,6 +45,10 @@ _found = msgspec.json.Decoder(list[Any])
 class JupiterManager:
     """Works without a key, within the keyless limit. Every method raises `TransientError`."""
 
+    name: str = "jupiter"
+    limit: Limit = KEYLESS
+    tokens_per_request: int = _PRICES_PER_REQUEST
+
     def __init__(
         self,
         api: APIRetryManager,
@@ -57,6 +62,29 @@ class JupiterManager:
         self.unreadable = 0
         """Entries of its answers that could not be read, and were skipped, since the start."""
         api.limit(self._url, KEYLESS)
+
+    def covers(self, token: TokenRef) -> bool:
+        return token.chain == "solana"
+
+    def room(self) -> Room:
+        return self._api.room(self._url)
+
+    async def read(self, tokens: Sequence[TokenRef]) -> list[PriceReading]:
+        """Prices of at most `tokens_per_request` tokens, asked once; those without a reliable price are absent."""
+        ids = ",".join(token.address for token in tokens)
+        document = decoded(
+            _prices, await self._get("/price/v3", {"ids": ids}, _PRICES_SHAPE, _PRICES_TIMEOUT_S, attempts=1)
+        )
+        self._note_unreadable(document[token.address] for token in tokens if token.address in document)
+        at = self._clock()
+        bodies = ((token, _Body(document.get(token.address))) for token in tokens)
+        readings = (
+            checked_reading(
+                token, body.number("usdPrice"), at=at, source=self.name, liquidity_usd=body.number("liquidity")
+            )
+            for token, body in bodies
+        )
+        return [reading for reading in readings if reading is not None]
 
     async def prices_usd(self, mints: Iterable[str]) -> dict[str, float]:
         """US dollars per token by mint; a mint without a reliable price is absent."""
@@ -99,8 +127,11 @@ class JupiterManager:
             self.unreadable += unreadable
             log.warning("jupiter_entries_skipped", entries=unreadable)
 
-    async def _get(self, path: str, params: dict[str, str], shape: Shape, timeout_s: float) -> bytes:
-        body = await self._api.get(self._url + path, params=params, timeout_s=timeout_s, shape=shape)
+    async def _get(
+        self, path: str, params: dict[str, str], shape: Shape, timeout_s: float, *, attempts: int = ATTEMPTS
+    ) -> bytes:
+        url = self._url + path
+        body = await self._api.get(url, params=params, timeout_s=timeout_s, attempts=attempts, shape=shape)
         if body is None:
             raise TransientError("HTTP 404 from Jupiter")
         return body

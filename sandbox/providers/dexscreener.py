@@ -1,30 +1,48 @@
-"""DexScreener on loopback: the pools of a token, as one gives them."""
+"""DexScreener on loopback: the pools of tokens, with the oddities of the original."""
 
 from __future__ import annotations
 
-from types import TracebackType
-from typing import Any, Self
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
 
 from aiohttp import web
+
+from domain.calls.events import Token
+from sandbox.providers.pools import pool_of
+from sandbox.providers.stand_in import PAGE, StandIn, answer, nobody_knows
 
 SOL_MINT = "So11111111111111111111111111111111111111112"
 USDC_MINT = "EPjFWdd5AufqSSqeM2qN1xzybapC8G4wEGGkZwyTDt1v"
 
-_HOST = "127.0.0.1"
+_MAX_TOKENS = 30
+_DEX_IDS = {"pump.fun": "pumpfun", "bonk": "launchlab", "believe": "meteoradbc"}
+"""Of launchpads' curves; what else a token trades on is called as it is."""
+_CURVES = {*_DEX_IDS.values(), "moonshot"}
 
 
-class DexScreenerSandbox:
+class DexScreenerSandbox(StandIn):
     """`async with DexScreenerSandbox() as dexscreener:` then ask `dexscreener.url`."""
 
-    def __init__(self, *, sol_usd: float = 165.0, port: int = 0) -> None:
+    name = "dexscreener"
+
+    def __init__(
+        self,
+        *,
+        sol_usd: float = 165.0,
+        figures: Callable[[str], Token | None] = nobody_knows,
+        requests_per_minute: int = 300,
+        noise: float = 0.0,
+        clock: Callable[[], float] = time.time,
+        port: int = 0,
+    ) -> None:
+        super().__init__(figures=figures, requests_per_minute=requests_per_minute, noise=noise, clock=clock, port=port)
         self.pairs: list[dict[str, Any]] = [pair(str(sol_usd))]
-        """Answered for every token that one of them names."""
-        self.status = 200
-        """Anything else is answered instead of what was asked for."""
-        self.requests = 0
-        self.url = ""
-        self._port = port
-        self._runner: web.AppRunner | None = None
+        """Answered for every token that one of them names, beside those that follow from the figures."""
+        self.leftovers: dict[str, float] = {}
+        """Market cap that the curve still shows that a token has left; it comes first in the answer."""
+        self.on_quote_side: set[str] = set()
+        """Tokens that are what their pool is paid in: it prices SOL."""
 
     @property
     def sol_usd(self) -> float:
@@ -34,32 +52,30 @@ class DexScreenerSandbox:
     def sol_usd(self, price: float) -> None:
         self.pairs[0]["priceUsd"] = str(price)
 
-    async def __aenter__(self) -> Self:
-        app = web.Application()
-        app.router.add_get("/tokens/v1/{chain}/{tokens}", self._tokens)
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
-        await self._runner.setup()
-        await web.TCPSite(self._runner, _HOST, self._port).start()
-        self.url = f"http://{_HOST}:{self._runner.addresses[0][1]}"
-        return self
+    def _route(self, router: web.UrlDispatcher) -> None:
+        router.add_get("/tokens/v1/{chain}/{tokens}", self._tokens)
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self._runner is not None:
-            await self._runner.cleanup()
+    def _refusal(self, status: int) -> web.Response:
+        return web.Response(status=status, text=PAGE, content_type="text/html")
 
     async def _tokens(self, request: web.Request) -> web.Response:
-        self.requests += 1
-        if self.status != web.HTTPOk.status_code:
-            return web.Response(status=self.status, text="<html>busy</html>", content_type="text/html")
-        asked = set(request.match_info["tokens"].split(","))
+        asked = [address for address in request.match_info["tokens"].split(",") if address]
+        if not 0 < len(asked) <= _MAX_TOKENS:
+            return answer({"error": f"1 to {_MAX_TOKENS} addresses"}, status=400)
         chain = request.match_info["chain"]
-        found = [one for one in self.pairs if one["chainId"] == chain and asked & _tokens_of(one)]
-        return web.json_response(found)
+        wanted = set(asked) if chain == "solana" else {address.lower() for address in asked}
+        found = [one for one in self.pairs if one["chainId"] == chain and wanted & _tokens_of(one)]
+        if chain == "solana":
+            found += [one for address in dict.fromkeys(asked) for one in self._pairs_of(address)]
+        return answer(found)
+
+    def _pairs_of(self, address: str) -> Iterator[dict[str, Any]]:
+        token = self.token(address)
+        if token is None or token.price_usd is None:
+            return
+        if address in self.leftovers:
+            yield _leftover(token, self.leftovers[address], self.sol_usd)
+        yield _turned(token, self.sol_usd) if address in self.on_quote_side else token_pair(token, self.sol_usd)
 
 
 def pair(
@@ -80,5 +96,71 @@ def pair(
     return written
 
 
+def token_pair(token: Token, sol_usd: float) -> dict[str, Any]:
+    """Write the main pool of a token, which is traded for SOL."""
+    price_usd, dex_id = token.price_usd or 0.0, _DEX_IDS.get(token.dex or "", token.dex or "pumpswap")
+    written: dict[str, Any] = {
+        "chainId": "solana",
+        "dexId": dex_id,
+        "url": f"https://dexscreener.com/solana/{pool_of(token.address).lower()}",
+        "pairAddress": pool_of(token.address),
+        "baseToken": {"address": token.address, "name": token.name or "", "symbol": token.symbol or ""},
+        "quoteToken": {"address": SOL_MINT, "name": "Wrapped SOL", "symbol": "SOL"},
+        "priceNative": _decimal(price_usd / sol_usd),
+        "priceUsd": _decimal(price_usd),
+        "txns": {"h1": {"buys": token.buys_1h or 0, "sells": token.sells_1h or 0}},
+        "volume": {
+            name: getattr(token, f"volume_{window}_usd") or 0
+            for name, window in (("m5", "5m"), ("h1", "1h"), ("h24", "24h"))
+        },
+        "fdv": token.fdv_usd or token.market_cap_usd,
+        "marketCap": token.market_cap_usd,
+    }
+    if token.liquidity_usd and dex_id not in _CURVES:
+        half = token.liquidity_usd / 2
+        written["liquidity"] = {"usd": token.liquidity_usd, "base": half / price_usd, "quote": half / sol_usd}
+    return {name: value for name, value in written.items() if value is not None}
+
+
+def _leftover(token: Token, market_cap_usd: float, sol_usd: float) -> dict[str, Any]:
+    """Write the curve as it was left: nobody trades there, and its figures are nobody's."""
+    factor = market_cap_usd / (token.market_cap_usd or 1.0)
+    price_usd = (token.price_usd or 0.0) * factor
+    return token_pair(token, sol_usd) | {
+        "dexId": "pumpfun",
+        "pairAddress": pool_of(token.address, "curve"),
+        "priceUsd": _decimal(price_usd),
+        "priceNative": _decimal(price_usd / sol_usd),
+        "txns": {},
+        "volume": {"m5": 0, "h1": 0, "h24": 0},
+        "liquidity": {"usd": market_cap_usd / 200},
+        "fdv": market_cap_usd,
+        "marketCap": market_cap_usd,
+    }
+
+
+def _turned(token: Token, sol_usd: float) -> dict[str, Any]:
+    """Write the same pool the other way round: it prices SOL, and its market cap is that of SOL."""
+    written, price_usd = token_pair(token, sol_usd), token.price_usd or 1.0
+    liquidity = written.get("liquidity")
+    if liquidity is not None:
+        written["liquidity"] = {"usd": liquidity["usd"], "base": liquidity["quote"], "quote": liquidity["base"]}
+    return written | {
+        "baseToken": written["quoteToken"],
+        "quoteToken": written["baseToken"],
+        "priceNative": _decimal(sol_usd / price_usd),
+        "priceUsd": _decimal(sol_usd),
+        "fdv": sol_usd * 6e8,
+        "marketCap": sol_usd * 5e8,
+    }
+
+
+def _decimal(value: float) -> str:
+    """Four significant digits, never with an exponent."""
+    return f"{float(f'{value:.4g}'):.20f}".rstrip("0").rstrip(".")
+
+
 def _tokens_of(written: dict[str, Any]) -> set[str]:
-    return {written["baseToken"]["address"], written["quoteToken"]["address"]}
+    """Case matters on Solana alone."""
+    addresses = {written["baseToken"]["address"], written["quoteToken"]["address"]}
+    return addresses if written["chainId"] == "solana" else {address.lower() for address in addresses}

@@ -3,35 +3,26 @@
 from __future__ import annotations
 
 import time
-from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from datetime import UTC, datetime
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from aiohttp import web
 
 from domain.calls.events import Token
+from sandbox.providers.stand_in import WINDOW_S, StandIn, nobody_knows
 
 SOL_MINT = "So11111111111111111111111111111111111111112"
 
-_HOST = "127.0.0.1"
 _MAX_PRICES = 50
 _MAX_TOKENS = 100
-_WINDOW_S = 60.0
 _WINDOWS = ("5m", "1h", "24h")
 
 
-def nobody_knows(mint: str) -> Token | None:  # noqa: ARG001 - the same form as one that knows
-    """Tell nothing of any token."""
-    return None
+class PriceSandbox(StandIn):
+    """`async with PriceSandbox() as prices:` then ask `prices.url`."""
 
-
-class PriceSandbox:
-    """`async with PriceSandbox() as prices:` then ask `prices.url`.
-
-    `figures` gives what is known of a token; one that it does not know is left out of the answer.
-    """
+    name = "jupiter"
 
     def __init__(
         self,
@@ -39,87 +30,57 @@ class PriceSandbox:
         sol_usd: float = 165.0,
         figures: Callable[[str], Token | None] = nobody_knows,
         requests_per_minute: int = 30,
+        noise: float = 0.0,
+        clock: Callable[[], float] = time.time,
         port: int = 0,
     ) -> None:
+        super().__init__(figures=figures, requests_per_minute=requests_per_minute, noise=noise, clock=clock, port=port)
         self.usd: dict[str, float] = {SOL_MINT: sol_usd}
-        """By mint; one that is absent has no reliable price and is left out of the answer."""
-        self.figures = figures
-        self.status = 200
-        """Anything else is answered instead of what was asked for."""
-        self.requests = 0
-        self.url = ""
-        self._limit = requests_per_minute
-        self._answered_s: deque[float] = deque()
-        """When the requests of the last minute came, Unix time."""
-        self._port = port
-        self._runner: web.AppRunner | None = None
+        """By mint, ahead of the figures; one that is in neither has no reliable price and is left out."""
 
-    async def __aenter__(self) -> Self:
-        app = web.Application(middlewares=[self._gateway])
-        app.router.add_get("/price/v3", self._prices)
-        app.router.add_get("/tokens/v2/search", self._tokens)
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
-        await self._runner.setup()
-        await web.TCPSite(self._runner, _HOST, self._port).start()
-        self.url = f"http://{_HOST}:{self._runner.addresses[0][1]}"
-        return self
+    def _route(self, router: web.UrlDispatcher) -> None:
+        router.add_get("/price/v3", self._prices)
+        router.add_get("/tokens/v2/search", self._tokens)
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self._runner is not None:
-            await self._runner.cleanup()
+    def _refusal(self, status: int) -> web.Response:
+        too_many = status == web.HTTPTooManyRequests.status_code
+        message = "[API Gateway] Too many requests" if too_many else "out of order"
+        return web.json_response({"message": message}, status=status)
 
-    @web.middleware
-    async def _gateway(
-        self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
-    ) -> web.StreamResponse:
-        """Count the request against the limit, and say how much is left in the headers."""
-        self.requests += 1
-        now_s = time.time()
-        while self._answered_s and self._answered_s[0] <= now_s - _WINDOW_S:
-            self._answered_s.popleft()
-        exceeds = len(self._answered_s) >= self._limit
-        if exceeds or self.status == web.HTTPTooManyRequests.status_code:
-            response = web.json_response({"message": "[API Gateway] Too many requests"}, status=429)
-        elif self.status != web.HTTPOk.status_code:
-            response = web.json_response({"message": "out of order"}, status=self.status)
-        else:
-            self._answered_s.append(now_s)
-            response = await handler(request)
-        reset_s = (self._answered_s[0] if self._answered_s else now_s) + _WINDOW_S
-        response.headers["x-ratelimit-remaining"] = str(self._limit - len(self._answered_s) - exceeds)
-        response.headers["x-ratelimit-current"] = str(len(self._answered_s))
-        response.headers["x-ratelimit-reset"] = str(int(reset_s) + 1)
-        return response
+    def _limit_headers(self, *, exceeds: bool) -> dict[str, str]:
+        reset_s = (self._answered_s[0] if self._answered_s else self.clock()) + WINDOW_S
+        return {
+            "x-ratelimit-remaining": str(self._limit - len(self._answered_s) - exceeds),
+            "x-ratelimit-current": str(len(self._answered_s)),
+            "x-ratelimit-reset": str(int(reset_s) + 1),
+        }
 
     async def _prices(self, request: web.Request) -> web.Response:
         mints = _listed(request, "ids")
         if not 0 < len(mints) <= _MAX_PRICES:
             return web.json_response({"message": f"1 to {_MAX_PRICES} ids"}, status=400)
-        return web.json_response(
-            {
-                mint: {
-                    "usdPrice": self.usd[mint],
-                    "blockId": 348_004_023,
-                    "decimals": 9 if mint == SOL_MINT else 6,
-                    "priceChange24h": 0.0,
-                    "liquidity": 1_000_000.0,
-                    "createdAt": "2024-06-05T08:55:25.527Z",
-                }
-                for mint in mints
-                if mint in self.usd
-            }
-        )
+        found = ((mint, self._price(mint)) for mint in mints)
+        return web.json_response({mint: body for mint, body in found if body is not None})
+
+    def _price(self, mint: str) -> dict[str, Any] | None:
+        """Tell the price alone; what has none is left out."""
+        token = None if mint in self.usd else self.token(mint)
+        if mint not in self.usd and (token is None or token.price_usd is None):
+            return None
+        return {
+            "usdPrice": self.usd[mint] if token is None else token.price_usd,
+            "blockId": 348_004_023,
+            "decimals": 9 if mint == SOL_MINT else 6,
+            "priceChange24h": 0.0,
+            "liquidity": 1_000_000.0 if token is None else token.liquidity_usd or 0.0,
+            "createdAt": "2024-06-05T08:55:25.527Z",
+        }
 
     async def _tokens(self, request: web.Request) -> web.Response:
         mints = _listed(request, "query")
         if not 0 < len(mints) <= _MAX_TOKENS:
             return web.json_response({"message": f"1 to {_MAX_TOKENS} mints"}, status=400)
-        known = (self.figures(mint) for mint in dict.fromkeys(mints))
+        known = (self.token(mint) for mint in dict.fromkeys(mints))
         return web.json_response([token_body(token) for token in known if token is not None])
 
 

@@ -10,6 +10,7 @@ from managers.http.api import APIRetryManager
 from managers.telegram.rate_limiter import Lane, LimiterStats
 from services.monitoring.metrics import Metrics, Read
 from services.monitoring.readings import Reading
+from services.providers.price_sources import PriceSources
 from services.stores.journal import JournalLag
 
 _API_COUNTS = {
@@ -22,6 +23,17 @@ _API_COUNTS = {
     "refused_by_breaker": "Questions not asked because the host was shut out.",
 }
 """Of `managers.http.api.HostCounts`."""
+
+_PRICE_COUNTS = {
+    "requests": "Requests for prices.",
+    "asked": "Tokens whose price was asked for.",
+    "answered": "Those of them that got one.",
+    "unknown": "Those of them that the provider does not know.",
+    "failed": "Those of them whose request got no answer.",
+    "limited": "Those of them whose request was refused for the limit's sake.",
+    "set_aside": "Prices that were plainly off and were not believed.",
+}
+"""Of `services.providers.price_source.SourceCounts`."""
 
 
 class CacheCounts(Protocol):
@@ -109,6 +121,27 @@ def show_unreadable(metrics: Metrics, source: str, unreadable: Callable[[], int]
     """`source`: whose answers they are items of."""
     meaning = "Items of an answer that could not be read and were skipped."
     metrics.counter("items_unreadable", meaning, unreadable, {"source": source})
+
+
+def show_price_sources(metrics: Metrics, sources: PriceSources) -> None:
+    """By provider."""
+    for name, meaning in _PRICE_COUNTS.items():
+        metrics.counter_each(f"prices_{name}", meaning, "source", partial(_by_source, sources, name))
+    metrics.gauge_each(
+        "prices_answer_age_seconds",
+        "Since the last answer; nothing before the first.",
+        "source",
+        lambda: {one.name: one.age_s for one in sources.health() if one.age_s is not None},
+    )
+    metrics.counter("highs_asked", "Gaps of prices that candles were to close.", lambda: sources.highs_asked)
+    metrics.counter("highs_found", "Those of them that candles closed.", lambda: sources.highs_found)
+    metrics.counter(
+        "highs_refused", "Those of them without room or answer.", lambda: sources.highs_refused
+    )
+
+
+def _by_source(sources: PriceSources, name: str) -> dict[str, float]:
+    return {source: getattr(counts, name) for source, counts in sources.counts.items()}
 
 
 def _by_host(api: APIRetryManager, name: str) -> dict[str, float]:
