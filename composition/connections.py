@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -14,6 +15,8 @@ from managers.feed.sources.base import Source
 from managers.feed.sources.native import NativeSource
 from managers.feed.sources.pumpportal import PumpPortalSource
 from managers.http.api import APIRetryManager
+from managers.providers.dexscreener import DexScreenerManager
+from managers.providers.geckoterminal import GeckoTerminalManager
 from managers.providers.jupiter import JupiterManager, SolPrice
 from managers.redis.client import RedisManager
 from managers.redis.written import WrittenNote
@@ -23,6 +26,8 @@ from managers.telegram.client import TelegramManager
 from managers.telegram.rate_limiter import Limit, TelegramRateLimiter
 from managers.telegram.send_windows import OVERALL
 from services.cluster.members import Shard
+from services.providers.price_source import PriceProvider
+from services.providers.price_sources import Candles
 from services.stores.local_store import LocalStore
 
 PRIVATE_CHATS = Limit(3, 3.0)
@@ -40,8 +45,11 @@ class Addresses:
     feed_api_url: str | None
     feed_token: str | None
     price_api_url: str
+    """Empty where nobody is to be asked; so are the next two."""
     redis_url: str
     database_url: str
+    dexscreener_url: str = ""
+    geckoterminal_url: str = ""
     messages_per_s: int = OVERALL.slots
     """What Telegram allows the bot in all."""
 
@@ -71,6 +79,9 @@ class Connections:
     """Only a feed that counts in SOL needs it."""
     limiter: TelegramRateLimiter
     database_url: str
+    price_providers: Sequence[PriceProvider] = ()
+    """Who may be asked for prices, in the order of trust."""
+    candles: Candles | None = None
     store: LocalStore | None = None
     """Where a process that does everything goes on without Redis."""
     data_dir: Path | None = None
@@ -100,8 +111,13 @@ async def connect(
     if local_store is not None:
         sqlite = await stack.enter_async_context(SqliteManager(local_store))
         store = await stack.enter_async_context(LocalStore(sqlite))
+    jupiter = JupiterManager(api, at.price_api_url) if at.price_api_url else None
+    dexscreener = DexScreenerManager(api, at.dexscreener_url) if at.dexscreener_url else None
+    gecko = GeckoTerminalManager(api, at.geckoterminal_url) if at.geckoterminal_url else None
     together = partial(
         Connections,
+        price_providers=[one for one in (jupiter, dexscreener, gecko) if one is not None],
+        candles=gecko,
         redis=redis,
         postgres=postgres,
         database_url=at.database_url,
@@ -114,7 +130,7 @@ async def connect(
     if at.source == "native":
         native = NativeSource(at.feed_url, api_url=at.feed_api_url, token=at.feed_token, api=api)
         return together(source=native, jupiter=None, sol_price=None)
-    jupiter = JupiterManager(api, at.price_api_url)
+    jupiter = jupiter or JupiterManager(api)
     sol_price = SolPrice(jupiter)
     source = PumpPortalSource(sol_price_usd=sol_price.value, url=at.feed_url, api_key=at.feed_token)
     return together(source=source, jupiter=jupiter, sol_price=sol_price)

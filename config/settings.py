@@ -69,6 +69,14 @@ class Settings(BaseSettings):
         description="Base URL of a Jupiter price API v3. Empty: https://api.jup.ag with a real bot token.",
     )
 
+    dexscreener_url: HttpUrl | None = Field(
+        default=None,
+        description="Base URL of DexScreener's API. Empty: https://api.dexscreener.com with a real bot token.",
+    )
+    geckoterminal_url: HttpUrl | None = Field(
+        default=None,
+        description="Base URL of GeckoTerminal's API. Empty: https://api.geckoterminal.com/api/v2 with a real bot token.",
+    )
     track_for_days: Annotated[float, Field(gt=0, le=365)] = Field(
         default=14, description="Days for which a call's price is followed, and its milestones are told."
     )

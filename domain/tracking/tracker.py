@@ -210,6 +210,11 @@ class Tracker:
         """Its latest ticks wait for others that confirm them."""
         return self.watching.is_watched(token)
 
+    @property
+    def uncertain(self) -> list[int]:
+        """Tokens of which that is so."""
+        return self.watching.watched
+
     # Prices
 
     def update(

@@ -103,6 +103,11 @@ class Watching:
         watch = self._watched.get(token)
         return self._price[token] if watch is None else watch.settled
 
+    @property
+    def watched(self) -> list[int]:
+        """Tokens of which some ticks wait for others that confirm them."""
+        return list(self._watched)
+
     def is_watched(self, token: int) -> bool:
         return token in self._watched
 

@@ -16,12 +16,15 @@ from pathlib import Path
 
 import numpy as np
 
+from domain.calls.events import Token
 from embedded.keeper import Restartable, keep
 from embedded.postgres import EmbeddedPostgres
 from embedded.valkey import EmbeddedRedis
 from runtime.errors import FatalError
 from sandbox.feed.server import FeedSandbox
 from sandbox.market.market import Market
+from sandbox.providers.dexscreener import DexScreenerSandbox
+from sandbox.providers.geckoterminal import GeckoTerminalSandbox
 from sandbox.providers.jupiter import PriceSandbox
 from sandbox.telegram.persona import run_demo
 from sandbox.telegram.server import TelegramSandbox
@@ -48,6 +51,8 @@ class World:
     telegram: TelegramSandbox | None = None
     feed: FeedSandbox | None = None
     prices: PriceSandbox | None = None
+    dexscreener: DexScreenerSandbox | None = None
+    gecko: GeckoTerminalSandbox | None = None
     redis_url: str | None = None
     redis_lacks_writes: bool = False
     """The machine went down while it ran."""
@@ -117,7 +122,13 @@ async def open_world(
             kept.append(postgres)
         await stack.enter_async_context(_keeping(kept, say))
         if wants.prices:
-            world.prices = await stack.enter_async_context(PriceSandbox())
+
+            def figures(address: str) -> Token | None:
+                return world.feed.find_token(address) if world.feed else None
+
+            world.prices = await stack.enter_async_context(PriceSandbox(figures=figures))
+            world.dexscreener = await stack.enter_async_context(DexScreenerSandbox(figures=figures))
+            world.gecko = await stack.enter_async_context(GeckoTerminalSandbox(figures=figures))
         if wants.feed:
             market = Market(seed=time.time_ns())  # tokens of an earlier run count as told
             world.feed = await stack.enter_async_context(FeedSandbox(market, calls_per_s=calls_per_s))

@@ -110,6 +110,9 @@ class Book:
         self.keys: list[set[str]] = [set() for _ in range(CHUNKS)]
         self.updates = 0
         """Prices that were taken in."""
+        self.opened: list[int] = []
+        """Numbers of tokens that were opened since somebody looked, and of those that were closed."""
+        self.closed: list[int] = []
         self.untracked = 0
         """Calls with neither price nor market cap."""
         self._skip_below = [0] * CHUNKS
@@ -141,14 +144,26 @@ class Book:
         price = call.price_usd if measure == "price" else call.market_cap_usd
         if price is None:
             raise ValueError("a call without what it is tracked by")
+        is_new = key not in tracker
         token = tracker.open(key, price, call.called_at)
-        self.keys[chunk_of(call.address)].add(key)
+        if is_new:
+            self.opened.append(token)
+            self.keys[chunk_of(call.address)].add(key)
         if call.called_at > tracker.columns.floats["at"][token]:
             self._took(tracker.update(token, price, call.called_at, 0, call.liquidity_usd))
         elif call.liquidity_usd is not None:
             tracker.columns.take_liquidity(token, call.liquidity_usd, call.called_at)
         tracker.next_id = call.number
         tracker.add(token, 0, called_at=call.called_at, price_usd=price, market_cap_usd=call.market_cap_usd)
+
+    def forget(self, key: str, numbers: Sequence[int]) -> None:
+        """These calls have ended; a token without any is closed."""
+        token = self.tracker.number_of(key)
+        self.tracker.remove(token, numbers)
+        if not self.tracker.watching.entries[token].count:
+            self.tracker.close(token)
+            self.keys[chunk_of(address_of(key))].discard(key)
+            self.closed.append(token)
 
     # Prices
 

@@ -61,10 +61,8 @@ class Endings:
             for one in ended:
                 if one.ending is not None:
                     self.ended[one.ending] = self.ended.get(one.ending, 0) + 1
-            book.tracker.remove(token, [one.number for one in ended])
-            if not book.tracker.watching.entries[token].count:
-                book.tracker.close(token)
-                book.keys[chunk].discard(key)
+            if ended:
+                book.forget(key, [one.number for one in ended])
 
     def _due(
         self, book: Book, token: int, state: TokenState, cause: Ending | None, since: datetime | None, now: datetime

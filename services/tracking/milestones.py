@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Final, Literal, LiteralString
 
@@ -87,8 +87,9 @@ class Untold(Struct, frozen=True):
 
 
 class MilestoneRows:
-    def __init__(self, postgres: PostgresManager) -> None:
+    def __init__(self, postgres: PostgresManager, clock: Callable[[], datetime]) -> None:
         self._postgres = postgres
+        self._clock = clock
 
     async def pending(self, now: datetime, limit: int) -> list[Milestone]:
         """Return what is due, by call, from the lowest rung on."""
@@ -105,6 +106,6 @@ class MilestoneRows:
     async def later(self, some: Sequence[Milestone], at: datetime) -> None:
         await self._postgres.execute(_LATER, [one.call_id for one in some], [one.rung for one in some], at)
 
-    async def untold(self, now: datetime) -> Untold:
-        row = await self._postgres.fetch_row(_WAITING, now)
+    async def untold(self) -> Untold:
+        row = await self._postgres.fetch_row(_WAITING, self._clock())
         return Untold(row["rows"], max(0.0, row["behind_s"] or 0.0)) if row else Untold(0, 0.0)

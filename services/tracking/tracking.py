@@ -11,11 +11,14 @@ from __future__ import annotations
 import asyncio
 import time
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Final
 
+import numpy as np
+import numpy.typing as npt
 import structlog
 
 from domain.calls.events import PriceTick
@@ -25,6 +28,7 @@ from runtime.cancellation import stop_if_cancelled
 from runtime.errors import TransientError
 from runtime.fault_points import fault_point
 from runtime.waiting import Progress, pause
+from services.monitoring.health import PartHealth
 from services.tracking.book import CHUNKS, Book, key_of
 from services.tracking.endings import Endings
 from services.tracking.rows import Reached, TrackingRows
@@ -68,6 +72,8 @@ class TrackingService:
         self._swept_at: dict[int, datetime] = {}
         self._chunk_due = 0.0
         self._caught_up_at = time.monotonic()
+        self.rungs = 0
+        """That were written down since the start."""
         self.book: Book | None = None
         """What is tracked here; `None` while another process does it."""
 
@@ -76,12 +82,58 @@ class TrackingService:
         """For how long calls or rungs wait to be taken in or written down."""
         return 0.0 if self.book is None else time.monotonic() - self._caught_up_at
 
+    @property
+    def keys(self) -> Sequence[str]:
+        """Of the tokens that are followed here."""
+        return self.book.tracker.addresses if self.book else ()
+
+    @property
+    def calls(self) -> int:
+        return self.book.tracker.count if self.book else 0
+
+    @property
+    def updates(self) -> int:
+        return self.book.updates if self.book else 0
+
+    @property
+    def untracked(self) -> int:
+        return self.book.untracked if self.book else 0
+
+    @property
+    def unwritten(self) -> int:
+        return len(self.book.unwritten) if self.book else 0
+
+    def refused(self) -> dict[str, float]:
+        """How many prices counted for nothing, by why."""
+        return asdict(self.book.tracker.refused) if self.book else {}
+
+    def price_ages_s(self) -> npt.NDArray[np.float64]:
+        """Of every token that is followed here."""
+        if self.book is None:
+            return np.empty(0)
+        tracker = self.book.tracker
+        numbers = np.fromiter((tracker.number_of(key) for key in tracker.addresses), dtype=np.intp)
+        return self._clock().timestamp() - tracker.columns.view("at")[numbers]
+
+    async def health(self) -> PartHealth:
+        """Always well: alerts go out without it, so what is wrong is told and no reason to restart us."""
+        if self.book is None:
+            detail = "another process does it, or it has not begun"
+        else:
+            detail = f"{len(self.keys):,} tokens, {self.calls:,} calls; {self.unwritten:,} rungs to be written down"
+            detail += f"; behind for {self.behind_s:,.0f} s" if self.behind_s > BEHIND_AFTER_S else ""
+        return PartHealth(name="tracking", ok=True, detail=detail)
+
     def take_in(self, ticks: Mapping[str, PriceTick]) -> None:
         """Prices of the feed; nothing to do in a process that does not track."""
         if self.book is not None:
             self.book.take_in(ticks)
-            if self.book.unwritten:
-                self._wake.set()
+            self.look()
+
+    def look(self) -> None:
+        """Prices were taken in: write down at once what was reached."""
+        if self.book is not None and self.book.unwritten:
+            self._wake.set()
 
     async def run(self, progress: Progress) -> None:
         """Track for ever; what is in memory is given up with the lease."""
@@ -157,6 +209,7 @@ class TrackingService:
             fault_point("crossed")
             await self._rows.reached(rows)
             del book.unwritten[: len(rows)]
+            self.rungs += len(rows)
             fault_point("reached")
             self._written()
 
