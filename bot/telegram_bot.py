@@ -9,6 +9,7 @@ from handlers.admin.dead_letters import AdminDeadLettersMixin
 from handlers.admin.health import AdminHealthMixin
 from handlers.admin.presets import AdminPresetsMixin
 from handlers.admin.users import AdminUsersMixin
+from handlers.delivery.milestones import MilestonesMixin
 from handlers.delivery.settings import DeliveryMixin
 from handlers.filters.filter_sets import UserSettingsMixin
 from handlers.filters.rules import RulesMixin
@@ -24,6 +25,7 @@ class TelegramBot(
     RulesMixin,
     SharingMixin,
     DeliveryMixin,
+    MilestonesMixin,
     WhyMixin,
     PaymentsMixin,
     BuyingMixin,

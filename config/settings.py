@@ -75,7 +75,7 @@ class Settings(BaseSettings):
     )
     geckoterminal_url: HttpUrl | None = Field(
         default=None,
-        description="Base URL of GeckoTerminal's API. Empty: https://api.geckoterminal.com/api/v2 with a real bot token.",
+        description="Base URL of GeckoTerminal's API v2. Empty: the public one with a real bot token.",
     )
     track_for_days: Annotated[float, Field(gt=0, le=365)] = Field(
         default=14, description="Days for which a call's price is followed, and its milestones are told."

@@ -45,7 +45,7 @@ class Endings:
     def __init__(self, postgres: PostgresManager, tracked_for: timedelta) -> None:
         self._postgres = postgres
         self._tracked_for = tracked_for
-        self.ended: dict[Ending, int] = {}
+        self.ended: dict[str, int] = {}
         """Calls, by why, since the start."""
 
     async def sweep(self, book: Book, chunk: int, *, since: datetime | None, now: datetime) -> None:

@@ -64,7 +64,7 @@ def show_tracking(
     metrics.gauge("tracking_behind_seconds", "For how long something waits.", lambda: tracking.behind_s)
     metrics.gauge("prices_stretch", "By which factor prices are older than they should be.", lambda: prices.stretch)
     metrics.counter("gaps_closed", "Times without a price that candles closed.", lambda: prices.gaps_closed)
-    metrics.counter_each("ended_calls", "Calls that are followed no more.", "why", lambda: dict(endings.ended))
+    metrics.counter_each("ended_calls", "Calls that are followed no more.", "why", lambda: {**endings.ended})
     metrics.counter("milestones_put", "Messages about milestones that were put into an outbox.", lambda: fan_out.put)
     metrics.gauge("milestones_untold", "Milestones that are due to be told.", lambda: (v := untold.value) and v.rows)
 
