@@ -192,16 +192,14 @@ async def test_a_topic_is_chosen(chat: Chat) -> None:
 
 
 async def test_milestones_are_chosen_one_by_one_or_turned_off(chat: Chat) -> None:
-    [menu] = await chat.taps(ShowMilestones())
-    assert "☑ 2x" in str(menu.message)
+    assert "☑ 2x" in str(await chat.taps(ShowMilestones()))
     await chat.taps(SetMilestone("1.5", told=True))
     await chat.taps(SetMilestone("3", told=False))
     wanted = await chat.preferences()
     assert [rung for rung in (1.5, 2.0, 3.0, 4.0, 5.0) if wanted.wants_milestone(rung)] == [1.5, 2.0, 5.0]
     await chat.taps(SetMilestones(told=False))
     assert (await chat.preferences()).milestones == ()
-    [menu] = await chat.person.writes("/delivery")
-    assert "Milestones: off" in str(menu.message)
+    assert "Milestones: off" in str(await chat.person.writes("/delivery"))
     await chat.taps(SetMilestones(told=True))
     assert await chat.preferences() == Preferences()
     said = await chat.taps(SetMilestone("7", told=True))
