@@ -137,8 +137,7 @@ class TrackingService:
 
     async def run(self, progress: Progress) -> None:
         """Track for ever; what is in memory is given up with the lease."""
-        book = await self._restored(progress)
-        self.book, self._caught_up_at = book, time.monotonic()
+        book = await self.take_over(progress)
         try:
             while True:
                 stop_if_cancelled()
@@ -154,6 +153,12 @@ class TrackingService:
         finally:
             self.book = None
 
+    async def take_over(self, progress: Progress = lambda: None) -> Book:
+        """Go on where the last one who tracked was."""
+        self.book = await self._restored(progress)
+        self._caught_up_at = time.monotonic()
+        return self.book
+
     async def round(self, progress: Progress = lambda: None) -> None:
         """Take in what there is, write down what was reached, and write a part when it is due."""
         async with self._one_round:
@@ -165,9 +170,19 @@ class TrackingService:
             await self._write(book)
             if time.monotonic() >= self._chunk_due:
                 self._chunk_due = time.monotonic() + SNAPSHOTS_EVERY_S / CHUNKS
-                chunk, self._next_chunk = self._next_chunk, (self._next_chunk + 1) % CHUNKS
-                await self._sweep(book, chunk)
-                await self._put(book, chunk)
+                await self._next_part(book)
+
+    async def sweep_all(self) -> None:
+        """Look at every part at once, which else takes `SNAPSHOTS_EVERY_S`."""
+        async with self._one_round:
+            for _ in range(CHUNKS):
+                if self.book is not None:
+                    await self._next_part(self.book)
+
+    async def _next_part(self, book: Book) -> None:
+        chunk, self._next_chunk = self._next_chunk, (self._next_chunk + 1) % CHUNKS
+        await self._sweep(book, chunk)
+        await self._put(book, chunk)
 
     async def drained(self) -> None:
         """Write down everything: whoever goes on has nothing to find out again."""
