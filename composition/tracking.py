@@ -22,6 +22,7 @@ from services.tracking.endings import Endings
 from services.tracking.fan_out import FanOut
 from services.tracking.figures import is_behind, milestones_wait, show_tracking
 from services.tracking.milestones import MilestoneRows
+from services.tracking.peaks import TrackedPeaks
 from services.tracking.prices import PricesService
 from services.tracking.rows import TrackingRows
 from services.tracking.snapshots import Snapshots
@@ -51,7 +52,7 @@ def build(base: Base) -> Feature:
         clock=now,
         written=fan_out.wake,
     )
-    tokens.heard = tracking.take_in
+    tokens.heard, tokens.peaks = tracking.take_in, TrackedPeaks(tracking, postgres)
     prices = _prices(base, tracking)
     kind = MilestoneComposer(base.texts).row()
     if base.place.role not in TRACKING:

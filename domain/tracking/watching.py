@@ -145,6 +145,13 @@ class Watching:
             rungs[place] = steps
         self._find_range(token)
 
+    def mark_peak(self, token: int, entry_id: int, price: float, at: float) -> None:
+        entries, floats = self.entries[token], self._columns.floats
+        self.peaks[token].raise_to(price, at, entries.place_of(entry_id) + 1, len(entries))
+        if price > floats["ath"][token]:
+            floats["ath"][token], floats["ath_at"][token] = price, at
+        self._find_range(token)
+
     def look(
         self, token: int, price: float, at: float, source: int, liquidity_usd: float | None
     ) -> Sequence[Crossings]:

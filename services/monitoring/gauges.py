@@ -135,9 +135,7 @@ def show_price_sources(metrics: Metrics, sources: PriceSources) -> None:
     )
     metrics.counter("highs_asked", "Gaps of prices that candles were to close.", lambda: sources.highs_asked)
     metrics.counter("highs_found", "Those of them that candles closed.", lambda: sources.highs_found)
-    metrics.counter(
-        "highs_refused", "Those of them without room or answer.", lambda: sources.highs_refused
-    )
+    metrics.counter("highs_refused", "Those of them without room or answer.", lambda: sources.highs_refused)
 
 
 def _by_source(sources: PriceSources, name: str) -> dict[str, float]:

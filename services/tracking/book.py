@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import Final, Literal, Protocol
 from zlib import crc32
 
@@ -73,6 +74,17 @@ class Written(Struct, frozen=True, kw_only=True, gc=False):
     verified: bool
     """Ticks confirmed it; else it is what candles say."""
     liquidity_usd: float | None
+
+
+class Reached(Struct, frozen=True):
+    """The highest of a call that is written down."""
+
+    address: str
+    measure: str
+    number: int
+    rung: float
+    multiple: float
+    reached_at: float
 
 
 def measure_of(call: TrackedCall) -> Measure | None:
@@ -155,6 +167,18 @@ class Book:
             tracker.columns.take_liquidity(token, call.liquidity_usd, call.called_at)
         tracker.next_id = call.number
         tracker.add(token, 0, called_at=call.called_at, price_usd=price, market_cap_usd=call.market_cap_usd)
+
+    def mark(self, one: Reached) -> None:
+        """Know what is written down: the rung is not given again, and the peak is as high at least."""
+        tracker, key = self.tracker, key_of(one.address, one.measure)
+        if key not in tracker:
+            return
+        token = tracker.number_of(key)
+        entries = tracker.watching.entries[token]
+        with suppress(KeyError):  # it has ended
+            price = float(entries.column("price")[entries.place_of(one.number)])
+            tracker.mark_reached(token, one.number, one.rung)
+            tracker.mark_peak(token, one.number, price * one.multiple, one.reached_at)
 
     def forget(self, key: str, numbers: Sequence[int]) -> None:
         """These calls have ended; a token without any is closed."""

@@ -6,10 +6,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Final, LiteralString, cast
 
-from msgspec import Struct
-
 from managers.storage.postgres import PostgresManager, Row
-from services.tracking.book import TrackedCall, Written
+from services.tracking.book import Reached, TrackedCall, Written
 
 _CALLS: Final[LiteralString] = """
     SELECT number, token_address, channel_id, least(called_at, decided_at) AS called_at,
@@ -41,19 +39,11 @@ _REACHED: Final[LiteralString] = """
     ON CONFLICT DO NOTHING
 """
 _REACHED_SINCE: Final[LiteralString] = """
-    SELECT o.token_address, o.measure, m.number, max(m.rung) AS rung
+    SELECT o.token_address, o.measure, m.number, max(m.rung) AS rung, max(m.multiple) AS multiple,
+        (array_agg(m.reached_at ORDER BY m.multiple DESC))[1] AS reached_at
     FROM milestones m JOIN outcomes o USING (call_id) WHERE m.confirmed_at >= $1
     GROUP BY o.token_address, o.measure, m.number
 """
-
-
-class Reached(Struct, frozen=True):
-    """The highest rung of a call that is written down."""
-
-    address: str
-    measure: str
-    number: int
-    rung: float
 
 
 class TrackingRows:
@@ -95,7 +85,8 @@ class TrackingRows:
 
     async def reached_since(self, confirmed_at: datetime) -> list[Reached]:
         rows = await self._postgres.fetch(_REACHED_SINCE, confirmed_at)
-        return [Reached(row["token_address"], row["measure"], row["number"], row["rung"]) for row in rows]
+        names = ("token_address", "measure", "number", "rung", "multiple")
+        return [Reached(*(row[name] for name in names), row["reached_at"].timestamp()) for row in rows]
 
 
 def moment(at_s: float) -> datetime:

@@ -12,7 +12,6 @@ import asyncio
 import time
 import zlib
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Final
@@ -29,9 +28,9 @@ from runtime.errors import TransientError
 from runtime.fault_points import fault_point
 from runtime.waiting import Progress, pause
 from services.monitoring.health import PartHealth
-from services.tracking.book import CHUNKS, Book, key_of
+from services.tracking.book import CHUNKS, Book
 from services.tracking.endings import Endings
-from services.tracking.rows import Reached, TrackingRows
+from services.tracking.rows import TrackingRows
 from services.tracking.snapshots import Part, Snapshots, packed
 
 log = structlog.get_logger(__name__)
@@ -261,7 +260,7 @@ class TrackingService:
         log.info("tracking_restored", tokens=len(book.tracker), calls=book.tracker.count, from_call=book.next_number)
         await self._take_in_calls(book, progress)
         for one in await self._rows.reached_since(oldest - _OVERLAP):
-            _mark(book, one)
+            book.mark(one)
         if not parts:
             for chunk in range(CHUNKS):
                 await self._put(book, chunk)
@@ -275,11 +274,3 @@ class TrackingService:
         if len(known) < CHUNKS:
             return await self._rows.first_number_since(now - self._tracked_for)
         return min(part.next_number for part in parts)
-
-
-def _mark(book: Book, one: Reached) -> None:
-    """It is known here that this rung was reached, and not given again."""
-    key = key_of(one.address, one.measure)
-    if key in book.tracker:
-        with suppress(KeyError):  # it has ended
-            book.tracker.mark_reached(book.tracker.number_of(key), one.number, one.rung)

@@ -180,6 +180,10 @@ class Desk:
         while await self.fan_out.tell():
             pass
 
+    async def tell_and_end(self) -> None:
+        await self.tell()
+        await self.tracking.drained()
+
     async def settled(self) -> None:
         """Tell until nobody else can have to be told."""
         await self.tell()

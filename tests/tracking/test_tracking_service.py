@@ -13,6 +13,7 @@ from domain.subscribers.subscriber import Preferences
 from managers.redis.client import RedisManager
 from managers.storage.postgres import PostgresManager
 from services.tracking import fan_out, tracking
+from services.tracking.peaks import TrackedPeaks
 from tests.tracking.kit import TRACKED_FOR, Desk, Killed, address, message_id
 
 ANN, BEN = 1, 2
@@ -148,8 +149,7 @@ async def test_killed_at_every_step_nothing_is_lost_and_nothing_comes_twice(
     with monkeypatch.context() as patch:
         patch.setattr(POINTS[point], "fault_point", kill)
         with pytest.raises(Killed):
-            await desk.tell()
-            await desk.tracking.drained()
+            await desk.tell_and_end()
     desk.restart()
     await desk.tracking.take_over()
     desk.rise(2.2)
@@ -224,6 +224,26 @@ async def test_by_an_hour_and_at_the_end_it_is_written_down_what_a_call_did(desk
     [row] = await desk.postgres.fetch("SELECT * FROM outcomes")
     assert (row["ending"], row["ended_at"], row["peak_multiple"]) == ("age", desk.clock(), 3.0)
     assert (desk.tracking.calls, len(desk.tracking.keys)) == (0, 0)
+
+
+async def test_a_peak_is_known_in_every_process_and_after_a_restart(desk: Desk) -> None:
+    await desk.tracking.take_over()
+    first = await desk.call("c1")
+    await desk.tracking.round()
+    desk.rise(2.5)
+    second = await desk.call("c2", price_usd=2.0, market_cap_usd=40_000.0)
+    await desk.tracking.round()
+    desk.tick(9.0)  # a wick
+    desk.rise(1.0)
+    peaks = TrackedPeaks(desk.tracking, desk.postgres)
+    assert await peaks.highest(address(0), first.called_at) == 50_000.0
+    assert await peaks.highest(address(0), second.called_at) == 40_000.0
+    assert await peaks.highest(address(1), first.called_at) is None
+    desk.restart()
+    peaks = TrackedPeaks(desk.tracking, desk.postgres)
+    assert await peaks.highest(address(0), first.called_at) == 50_000.0
+    await desk.tracking.take_over()
+    assert await TrackedPeaks(desk.tracking, desk.postgres).highest(address(0), first.called_at) == 50_000.0
 
 
 async def test_a_token_that_nobody_can_sell_ends_its_calls(desk: Desk) -> None:
