@@ -193,6 +193,21 @@ async def test_what_only_one_knows_waits_for_its_room_and_comes_with_a_later_cal
     assert outside.dexscreener.requests == asked
 
 
+async def test_who_waits_is_not_asked_again_of_those_who_did_not_know_it(outside: Outside) -> None:
+    rare = TOKENS[350:360]
+    outside.dexscreener.unknown = outside.gecko.unknown = {token.address for token in rare}
+    outside.jupiter.status = 429
+    await outside.said(TOKENS[:1])  # from now on Jupiter is left alone for a minute
+    assert await outside.said(rare) == {}
+    asked = outside.dexscreener.requests, outside.gecko.requests
+    outside.now_s += FIRST_REST_S + 5
+    assert await outside.said([]) == {}
+    assert (outside.dexscreener.requests, outside.gecko.requests) == asked
+    outside.jupiter.status = 200
+    outside.now_s += 60 - FIRST_REST_S
+    assert set(await outside.said([])) == set(rare)
+
+
 async def test_nobody_waits_for_ever(outside: Outside) -> None:
     outside.dexscreener.unknown = outside.gecko.unknown = {TOKENS[350].address}
     await outside.said(TOKENS[:100])
