@@ -112,12 +112,11 @@ async def connect(
         sqlite = await stack.enter_async_context(SqliteManager(local_store))
         store = await stack.enter_async_context(LocalStore(sqlite))
     jupiter = JupiterManager(api, at.price_api_url) if at.price_api_url else None
-    dexscreener = DexScreenerManager(api, at.dexscreener_url) if at.dexscreener_url else None
-    gecko = GeckoTerminalManager(api, at.geckoterminal_url) if at.geckoterminal_url else None
+    providers = _providers(api, at)
     together = partial(
         Connections,
-        price_providers=[one for one in (jupiter, dexscreener, gecko) if one is not None],
-        candles=gecko,
+        price_providers=[*([jupiter] if jupiter else ()), *providers],
+        candles=next((one for one in providers if isinstance(one, GeckoTerminalManager)), None),
         redis=redis,
         postgres=postgres,
         database_url=at.database_url,
@@ -134,3 +133,12 @@ async def connect(
     sol_price = SolPrice(jupiter)
     source = PumpPortalSource(sol_price_usd=sol_price.value, url=at.feed_url, api_key=at.feed_token)
     return together(source=source, jupiter=jupiter, sol_price=sol_price)
+
+
+def _providers(api: APIRetryManager, at: Addresses) -> list[DexScreenerManager | GeckoTerminalManager]:
+    found: list[DexScreenerManager | GeckoTerminalManager] = []
+    if at.dexscreener_url:
+        found.append(DexScreenerManager(api, at.dexscreener_url))
+    if at.geckoterminal_url:
+        found.append(GeckoTerminalManager(api, at.geckoterminal_url))
+    return found

@@ -122,13 +122,7 @@ async def open_world(
             kept.append(postgres)
         await stack.enter_async_context(_keeping(kept, say))
         if wants.prices:
-
-            def figures(address: str) -> Token | None:
-                return world.feed.find_token(address) if world.feed else None
-
-            world.prices = await stack.enter_async_context(PriceSandbox(figures=figures))
-            world.dexscreener = await stack.enter_async_context(DexScreenerSandbox(figures=figures))
-            world.gecko = await stack.enter_async_context(GeckoTerminalSandbox(figures=figures))
+            await _open_prices(world, stack)
         if wants.feed:
             market = Market(seed=time.time_ns())  # tokens of an earlier run count as told
             world.feed = await stack.enter_async_context(FeedSandbox(market, calls_per_s=calls_per_s))
@@ -142,6 +136,17 @@ async def open_world(
             if demo:
                 await _start_demo(world.telegram, stack)
         yield world
+
+
+async def _open_prices(world: World, stack: AsyncExitStack) -> None:
+    """Whoever is asked for prices tells those of the market."""
+
+    def figures(address: str) -> Token | None:
+        return world.feed.find_token(address) if world.feed else None
+
+    world.prices = await stack.enter_async_context(PriceSandbox(figures=figures))
+    world.dexscreener = await stack.enter_async_context(DexScreenerSandbox(figures=figures))
+    world.gecko = await stack.enter_async_context(GeckoTerminalSandbox(figures=figures))
 
 
 @asynccontextmanager

@@ -85,8 +85,18 @@ class TrackingRows:
 
     async def reached_since(self, confirmed_at: datetime) -> list[Reached]:
         rows = await self._postgres.fetch(_REACHED_SINCE, confirmed_at)
-        names = ("token_address", "measure", "number", "rung", "multiple")
-        return [Reached(*(row[name] for name in names), row["reached_at"].timestamp()) for row in rows]
+        return [_reached(row) for row in rows]
+
+
+def _reached(row: Row) -> Reached:
+    return Reached(
+        address=row["token_address"],
+        measure=row["measure"],
+        number=row["number"],
+        rung=row["rung"],
+        multiple=row["multiple"],
+        reached_at=cast("datetime", row["reached_at"]).timestamp(),
+    )
 
 
 def moment(at_s: float) -> datetime:
