@@ -35,6 +35,8 @@ SETTLES_AFTER: Final = timedelta(minutes=2)
 """So long after a call the journal may still bring who it was accepted for."""
 WAITS_FOR: Final = FRESH_FOR + timedelta(minutes=2)
 """An alert that has not gone out by then is told in a digest, which says itself what the call did."""
+LATE_FROM_S: Final = 60.0
+"""When it was reached is known well enough, if not to the second."""
 _SOON: Final = timedelta(seconds=1)
 _SLOW: Final = timedelta(seconds=30)
 _AT_ONCE: Final = 200
@@ -166,7 +168,7 @@ def _notice(milestone: Milestone, recipient: Recipient) -> MilestoneNotice | Non
     then = milestone.market_cap_usd or milestone.price_usd
     if then is None or recipient.message_id is None:
         return None
-    since = milestone.since or milestone.called_at
+    late_s = (milestone.reached_at - (milestone.since or milestone.called_at)).total_seconds()
     return MilestoneNotice(
         call_id=milestone.call_id,
         token_address=milestone.token_address,
@@ -176,7 +178,7 @@ def _notice(milestone: Milestone, recipient: Recipient) -> MilestoneNotice | Non
         then_usd=then,
         now_usd=then * milestone.multiple,
         after_s=max(0.0, (milestone.reached_at - milestone.called_at).total_seconds()),
-        late_s=max(0.0, (milestone.reached_at - since).total_seconds()) if milestone.late else None,
+        late_s=late_s if milestone.late and late_s >= LATE_FROM_S else None,
         message_id=recipient.message_id,
         chat_id=recipient.chat_id,
     )

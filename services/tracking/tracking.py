@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import time
 import zlib
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime, timedelta
@@ -40,6 +41,8 @@ SNAPSHOTS_EVERY_S: Final = 300.0
 """So long until every part was written once."""
 RETRY_S: Final = 2.0
 BEHIND_AFTER_S: Final = 60.0
+MISSED: Final = 30
+"""So many seconds' ticks are kept by who does not track: longer than a lease lasts that nobody renews."""
 _PAGE: Final = 1_000
 _FIRST_LOOK_BACK: Final = timedelta(hours=1)
 """Where nothing was tracked before, older calls are history: nobody is told now what they did."""
@@ -71,6 +74,7 @@ class TrackingService:
         self._swept_at: dict[int, datetime] = {}
         self._chunk_due = 0.0
         self._caught_up_at = time.monotonic()
+        self._missed: deque[Mapping[str, PriceTick]] = deque(maxlen=MISSED)
         self.rungs = 0
         """That were written down since the start."""
         self.book: Book | None = None
@@ -124,10 +128,12 @@ class TrackingService:
         return PartHealth(name="tracking", ok=True, detail=detail)
 
     def take_in(self, ticks: Mapping[str, PriceTick]) -> None:
-        """Prices of the feed; nothing to do in a process that does not track."""
-        if self.book is not None:
-            self.book.take_in(ticks)
-            self.look()
+        """Prices of the feed; a process that does not track keeps the latest, for when it does."""
+        if self.book is None:
+            self._missed.append(ticks)
+            return
+        self.book.take_in(ticks)
+        self.look()
 
     def look(self) -> None:
         """Prices were taken in: write down at once what was reached."""
@@ -154,9 +160,11 @@ class TrackingService:
 
     async def take_over(self, progress: Progress = lambda: None) -> Book:
         """Go on where the last one who tracked was."""
-        self.book = await self._restored(progress)
-        self._caught_up_at = time.monotonic()
-        return self.book
+        book = await self._restored(progress)
+        self.book, self._caught_up_at = book, time.monotonic()
+        while self._missed:
+            book.take_in(self._missed.popleft())
+        return book
 
     async def round(self, progress: Progress = lambda: None) -> None:
         """Take in what there is, write down what was reached, and write a part when it is due."""

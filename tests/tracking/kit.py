@@ -30,10 +30,10 @@ from services.tracking.rows import TrackingRows
 from services.tracking.snapshots import Snapshots
 from services.tracking.tracking import TrackingService
 from tests.delivery.kit import Clock, subscribers_store, users_service
+from tests.feed.support import address as address_number
 from tests.wiring import spool_on
 
 NOW = datetime(2026, 11, 20, 12, 20, tzinfo=UTC)
-ADDRESS = "7GCihgDB8fe6KNjn2MYtkzZcRjQy3t9GHdC8uHYmW2hr"
 TRACKED_FOR = timedelta(days=14)
 
 
@@ -218,4 +218,4 @@ def message_id(call_id: str, user_id: int) -> int:
 
 
 def address(token: int) -> str:
-    return f"{ADDRESS[:-4]}{token:04}"
+    return address_number(token + 1)
