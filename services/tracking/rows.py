@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Final, LiteralString, cast
 
-from managers.storage.postgres import PostgresManager, Row
+from managers.storage.postgres import PostgresManager, PostgresUnavailableError, Row
 from services.tracking.book import Reached, TrackedCall, Written
 
 _CALLS: Final[LiteralString] = """
@@ -17,6 +17,7 @@ _CALLS: Final[LiteralString] = """
 """
 _FIRST_SINCE: Final[LiteralString] = "SELECT min(number) AS number FROM calls WHERE decided_at >= $1"
 _NEXT: Final[LiteralString] = "SELECT coalesce(max(number) + 1, 1) AS number FROM calls"
+_FILLED: Final[LiteralString] = "SELECT id, filled_at, filling_for IS NOT NULL AS is_filling FROM identity"
 _OPEN: Final[LiteralString] = """
     INSERT INTO outcomes
         (call_id, number, token_address, channel_id, called_at, opened_at, measure, price_usd, market_cap_usd,
@@ -60,6 +61,16 @@ class TrackingRows:
         if row is None or row["number"] is None:
             row = await self._postgres.fetch_row(_NEXT)
         return cast("int", row["number"]) if row else 1
+
+    async def database(self) -> object:
+        """Return what stays the same as long as numbers mean the same calls.
+
+        `PostgresUnavailableError` while it is being filled again.
+        """
+        row = await self._postgres.fetch_row(_FILLED)
+        if row is None or row["is_filling"]:
+            raise PostgresUnavailableError("PostgreSQL is being filled again")
+        return row["id"], row["filled_at"]
 
     async def open(self, calls: Sequence[tuple[int, str]], at: datetime) -> None:
         """Write down that these calls are tracked: number and measure of each."""

@@ -70,6 +70,7 @@ class TrackingService:
         self._written = written
         self._wake = asyncio.Event()
         self._one_round = asyncio.Lock()
+        self._database: object = None
         self._next_chunk = 0
         self._swept_at: dict[int, datetime] = {}
         self._chunk_due = 0.0
@@ -160,6 +161,7 @@ class TrackingService:
 
     async def take_over(self, progress: Progress = lambda: None) -> Book:
         """Go on where the last one who tracked was."""
+        self._database = await self._rows.database()
         book = await self._restored(progress)
         self.book, self._caught_up_at = book, time.monotonic()
         while self._missed:
@@ -169,9 +171,12 @@ class TrackingService:
     async def round(self, progress: Progress = lambda: None) -> None:
         """Take in what there is, write down what was reached, and write a part when it is due."""
         async with self._one_round:
-            book = self.book
-            if book is None:
+            if self.book is None:
                 return
+            if await self._rows.database() != self._database:
+                log.warning("tracking_begun_again", reason="PostgreSQL was filled again: calls have other numbers")
+                await self.take_over(progress)
+            book = self.book
             await self._write(book)
             await self._take_in_calls(book, progress)
             await self._write(book)
@@ -220,7 +225,10 @@ class TrackingService:
                 opens = book.opens(calls, (now - self._tracked_for).timestamp())
                 await self._rows.open([(call.number, measure) for call, measure in opens], now)
                 for call, measure in opens:
-                    book.add(call, measure)
+                    try:
+                        book.add(call, measure)
+                    except ValueError as error:
+                        log.warning("call_not_tracked", number=call.number, reason=str(error))
                 book.next_number = calls[-1].number + 1
             if len(calls) < _PAGE:
                 return

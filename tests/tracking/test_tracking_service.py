@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from domain.subscribers.subscriber import Preferences
 from managers.redis.client import RedisManager
-from managers.storage.postgres import PostgresManager
+from managers.storage.postgres import PostgresManager, PostgresUnavailableError
 from services.tracking import fan_out, tracking
 from services.tracking.peaks import TrackedPeaks
 from tests.tracking.kit import TRACKED_FOR, Desk, Killed, address, message_id
@@ -204,6 +204,39 @@ async def test_each_milestone_of_each_call_is_told_to_each_person_at_most_once(
     for call, at_call in calls.items():
         rungs = [one.notice.rung for one in await desk.told() if one.call_id == call]
         assert all(rung <= highest[call] / at_call * 1.000_001 for rung in rungs), (call, rungs)
+
+
+async def test_while_postgresql_is_away_nothing_is_forgotten(desk: Desk) -> None:
+    await desk.subscribe(ANN)
+    await desk.tracking.take_over()
+    await desk.call("c1", ANN)
+    await desk.tracking.round()
+    await desk.postgres.execute("ALTER TABLE milestones RENAME TO gone")
+    desk.rise(2.2)
+    with pytest.raises(PostgresUnavailableError):
+        await desk.tracking.round()
+    assert desk.tracking.unwritten > 0
+    desk.rise(1.0)
+    await desk.postgres.execute("ALTER TABLE gone RENAME TO milestones")
+    await desk.settled()
+    assert await desk.steps() == [(ANN, "c1", "2x")]
+
+
+async def test_a_database_that_was_filled_again_has_other_numbers_and_nobody_is_told_of_another_call(
+    desk: Desk,
+) -> None:
+    await desk.subscribe(ANN)
+    await desk.tracking.take_over()
+    await desk.call("c1", ANN)
+    await desk.tracking.round()
+    for table in ("calls", "claims", "deliveries", "outcomes", "milestones", "tracker_snapshots"):
+        await desk.postgres.execute(f"TRUNCATE {table} RESTART IDENTITY")  # pyright: ignore[reportArgumentType]
+    await desk.postgres.execute("UPDATE identity SET filled_at = now()")
+    await desk.call("c2", ANN, price_usd=4.0)
+    await desk.tracking.round()
+    desk.rise(8.8)
+    await desk.settled()
+    assert await desk.steps() == [(ANN, "c2", "2x")]
 
 
 async def test_by_an_hour_and_at_the_end_it_is_written_down_what_a_call_did(desk: Desk) -> None:
