@@ -123,9 +123,8 @@ class FanOut:
         fault_point("fanned_out")
         if told:
             await self._rows.told(told, now)
-        for one in later:
-            age = now - one.confirmed_at
-            await self._rows.later([one], now + min(_SLOW, max(_SOON, age / 2)))
+        if later:
+            await self._rows.later([(one, now + _again_in(now - one.confirmed_at)) for one in later])
         return len(pending)
 
     async def _tell(self, rungs: Sequence[Milestone], recipients: Sequence[Recipient]) -> None:
@@ -162,6 +161,10 @@ def _is_final(rungs: Sequence[Milestone], recipients: Sequence[Recipient], now: 
     if now - newest > WAITS_FOR:
         return True
     return now - rungs[0].opened_at > SETTLES_AFTER and all(one.status for one in recipients)
+
+
+def _again_in(age: timedelta) -> timedelta:
+    return min(_SLOW, max(_SOON, age / 2))
 
 
 def _notice(milestone: Milestone, recipient: Recipient) -> MilestoneNotice | None:

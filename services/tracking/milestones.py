@@ -36,7 +36,8 @@ _TOLD: Final[LiteralString] = """
     WHERE m.call_id = x.call_id AND m.rung = x.rung AND m.told_at IS NULL
 """
 _LATER: Final[LiteralString] = """
-    UPDATE milestones m SET look_at = $3 FROM unnest($1::text[], $2::double precision[]) AS x (call_id, rung)
+    UPDATE milestones m SET look_at = x.look_at
+    FROM unnest($1::text[], $2::double precision[], $3::timestamptz[]) AS x (call_id, rung, look_at)
     WHERE m.call_id = x.call_id AND m.rung = x.rung AND m.told_at IS NULL
 """
 _WAITING: Final[LiteralString] = """
@@ -103,8 +104,10 @@ class MilestoneRows:
     async def told(self, some: Sequence[Milestone], at: datetime) -> None:
         await self._postgres.execute(_TOLD, [one.call_id for one in some], [one.rung for one in some], at)
 
-    async def later(self, some: Sequence[Milestone], at: datetime) -> None:
-        await self._postgres.execute(_LATER, [one.call_id for one in some], [one.rung for one in some], at)
+    async def later(self, some: Sequence[tuple[Milestone, datetime]]) -> None:
+        """Look at each of these again at its time."""
+        keys = [one.call_id for one, _ in some], [one.rung for one, _ in some]
+        await self._postgres.execute(_LATER, *keys, [at for _, at in some])
 
     async def untold(self) -> Untold:
         row = await self._postgres.fetch_row(_WAITING, self._clock())
