@@ -184,10 +184,10 @@ class TrackingService:
                 self._chunk_due = time.monotonic() + SNAPSHOTS_EVERY_S / CHUNKS
                 await self._next_part(book)
 
-    async def sweep_all(self) -> None:
-        """Look at every part at once, which else takes `SNAPSHOTS_EVERY_S`."""
+    async def sweep(self, parts: int = CHUNKS) -> None:
+        """Look at so many parts at once; all of them else takes `SNAPSHOTS_EVERY_S`."""
         async with self._one_round:
-            for _ in range(CHUNKS):
+            for _ in range(parts):
                 if self.book is not None:
                     await self._next_part(self.book)
 

@@ -190,10 +190,6 @@ class Desk:
         self.clock.pass_(minutes=15)
         await self.tell()
 
-    async def sweep(self) -> None:
-        """Let every part be looked at once."""
-        await self.tracking.sweep_all()
-
     async def told(self) -> list[Told]:
         """What waits in the outboxes, everything that ever was put there."""
         found: list[Told] = []

@@ -70,10 +70,10 @@ async def test_in_another_chat_than_the_alert_it_stands_alone(way: Way) -> None:
     await way.users.subscribers.change_preferences(
         ann.id, lambda p: type(p)(destination=Destination(chat_id=group.chat.id, title="Callers"))
     )
-    alert = ann.messages[0]["message_id"]
-    await way.putting.put(milestone(ann, 2.0, message_id=alert))
+    theirs = await group.send(ann, "Good morning")
+    await way.putting.put(milestone(ann, 2.0, message_id=theirs["message_id"]))
     await way.deliver()
-    message = await group.next_message()
+    message = await group.next_message(where=lambda m: m["from"]["is_bot"])
     assert message["text"].startswith("🚀 2x")
     assert "reply_to_message" not in message
 

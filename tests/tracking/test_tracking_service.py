@@ -9,10 +9,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from domain.calls.events import PriceTick
 from domain.subscribers.subscriber import Preferences
 from managers.redis.client import RedisManager
 from managers.storage.postgres import PostgresManager, PostgresUnavailableError
 from services.tracking import fan_out, tracking
+from services.tracking.book import AHEAD_S, chunk_of
 from services.tracking.peaks import TrackedPeaks
 from tests.tracking.kit import TRACKED_FOR, Desk, Killed, address, message_id
 
@@ -157,6 +159,60 @@ async def test_killed_at_every_step_nothing_is_lost_and_nothing_comes_twice(
     assert await desk.steps() == [(ANN, "c1", "2x"), (BEN, "c1", "2x")]
 
 
+async def test_a_part_never_knows_of_a_rung_that_is_not_written_down(desk: Desk) -> None:
+    await desk.subscribe(ANN)
+    await desk.tracking.take_over()
+    await desk.call("c1", ANN)
+    await desk.tracking.round()
+    desk.rise(2.2)
+    await desk.tracking.sweep()
+    desk.restart()
+    await desk.tracking.take_over()
+    desk.rise(1.0)
+    await desk.settled()
+    assert await desk.steps() == [(ANN, "c1", "2x")]
+
+
+async def test_a_call_that_stands_in_a_newer_part_is_not_taken_in_again(desk: Desk) -> None:
+    await desk.tracking.take_over()
+    await desk.call("c1")
+    await desk.call("c2", token=1)
+    await desk.tracking.round()
+    await desk.tracking.sweep(chunk_of(address(0)) + 1)
+    desk.restart()
+    await desk.tracking.take_over()
+    assert (desk.tracking.calls, sorted(desk.tracking.keys)) == (2, sorted([address(0), address(1)]))
+
+
+async def test_ticks_while_nobody_tracks_are_kept_for_whoever_takes_over(desk: Desk) -> None:
+    await desk.subscribe(ANN)
+    await desk.tracking.take_over()
+    await desk.call("c1", ANN)
+    await desk.tracking.drained()
+    desk.restart()
+    desk.rise(2.2)
+    await desk.tracking.take_over()
+    desk.rise(1.0)
+    await desk.settled()
+    assert await desk.steps() == [(ANN, "c1", "2x")]
+    [told] = await desk.told()
+    assert told.notice.late_s is None, "the gap was short"
+
+
+async def test_a_price_from_the_future_makes_no_other_price_old(desk: Desk) -> None:
+    await desk.subscribe(ANN)
+    await desk.tracking.take_over()
+    await desk.call("c1", ANN)
+    await desk.tracking.round()
+    tomorrow = desk.clock() + timedelta(days=1)
+    tick = PriceTick(token_address=address(0), price_usd=1.0, market_cap_usd=None, at=tomorrow)
+    desk.tracking.take_in({address(0): tick})
+    desk.clock.pass_(seconds=AHEAD_S)
+    desk.rise(2.2)
+    await desk.settled()
+    assert await desk.steps() == [(ANN, "c1", "2x")]
+
+
 ACTS = st.lists(
     st.one_of(st.floats(0.2, 30.0), st.sampled_from(["tell", "restart", "drained", "call", "wait"])),
     min_size=1,
@@ -248,12 +304,12 @@ async def test_by_an_hour_and_at_the_end_it_is_written_down_what_a_call_did(desk
     await desk.tracking.drained()
     for _ in range(13):
         desk.tick(1.5, after_s=290)
-        await desk.sweep()
+        await desk.tracking.sweep()
     [row] = await desk.postgres.fetch("SELECT * FROM outcomes")
     assert (row["return_1h"], row["return_24h"], row["peak_multiple"]) == (1.5, None, 3.0)
     assert (row["token_address"], row["channel_id"], row["price_usd"]) == (address(0), "@alpha", 1.0)
     desk.clock.pass_(days=TRACKED_FOR / timedelta(days=1))
-    await desk.sweep()
+    await desk.tracking.sweep()
     [row] = await desk.postgres.fetch("SELECT * FROM outcomes")
     assert (row["ending"], row["ended_at"], row["peak_multiple"]) == ("age", desk.clock(), 3.0)
     assert (desk.tracking.calls, len(desk.tracking.keys)) == (0, 0)
@@ -287,7 +343,7 @@ async def test_a_token_that_nobody_can_sell_ends_its_calls(desk: Desk) -> None:
         desk.clock.pass_(minutes=61)
         await desk.call(f"again{desk.clock()}", liquidity_usd=10.0)
         await desk.tracking.round()
-    await desk.sweep()
+    await desk.tracking.sweep()
     rows = await desk.postgres.fetch("SELECT call_id, ending FROM outcomes")
     assert {row["ending"] for row in rows} == {"liquidity"}
     assert desk.tracking.calls == 0
