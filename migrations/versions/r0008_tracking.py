@@ -44,6 +44,7 @@ _STATEMENTS = (
     "CREATE INDEX outcomes_by_token ON outcomes (token_address, called_at)",
     "CREATE INDEX outcomes_by_channel ON outcomes (channel_id, called_at)",
     "CREATE INDEX outcomes_by_time ON outcomes (called_at)",
+    "CREATE INDEX outcomes_ended ON outcomes (ended_at) WHERE ended_at IS NOT NULL",
     # `told_at`: when everybody was told who is to be told; until then it is looked at again at `look_at`.
     """
     CREATE TABLE milestones (

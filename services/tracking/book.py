@@ -76,6 +76,14 @@ class Written(Struct, frozen=True, kw_only=True, gc=False):
     liquidity_usd: float | None
 
 
+class Ended(Struct, frozen=True):
+    """Calls of one token that are tracked no more."""
+
+    address: str
+    measure: str
+    numbers: list[int]
+
+
 class Reached(Struct, frozen=True):
     """The highest of a call that is written down."""
 

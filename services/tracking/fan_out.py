@@ -13,6 +13,7 @@ from itertools import groupby
 from typing import Final
 
 import structlog
+from cachetools import LRUCache
 from msgspec import Struct
 
 from domain.calls.lifetimes import FRESH_FOR
@@ -40,6 +41,7 @@ LATE_FROM_S: Final = 60.0
 _SOON: Final = timedelta(seconds=1)
 _SLOW: Final = timedelta(seconds=30)
 _AT_ONCE: Final = 200
+_REMEMBERED: Final = 100_000
 _PUT_AT_ONCE: Final = 50
 
 
@@ -76,6 +78,8 @@ class FanOut:
         self._subscribers = subscribers
         self._putting = putting
         self._clock = clock
+        self._put_before: LRUCache[tuple[int, str, float], None] = LRUCache(_REMEMBERED)
+        """Saves a round trip each time that a row is looked at; the unique key is what counts."""
         self._wake = asyncio.Event()
         self.put = 0
         """Messages since the start."""
@@ -135,16 +139,22 @@ class FanOut:
 
     async def _put(self, rungs: Sequence[Milestone], recipient: Recipient) -> None:
         subscriber = await self._subscribers.find(recipient.user_id)
-        if subscriber is None or (highest := _highest(rungs, subscriber)) is None:
+        if subscriber is None or (highest := _highest(rungs, subscriber, self._clock())) is None:
             return
-        notice = _notice(highest, recipient)
-        if notice is not None:
-            self.put += 1 if await self._putting.put(_envelope(notice, highest, recipient.user_id)) else 0
+        done, notice = (recipient.user_id, highest.call_id, highest.rung), _notice(highest, recipient)
+        if notice is None or done in self._put_before:
+            return
+        self.put += 1 if await self._putting.put(_envelope(notice, highest, recipient.user_id)) else 0
+        self._put_before[done] = None
 
 
-def _highest(rungs: Sequence[Milestone], subscriber: Subscriber) -> Milestone | None:
-    """The highest rung that they want; the lower ones count as told with it."""
-    wanted = [one for one in rungs if subscriber.preferences.wants_milestone(one.rung)]
+def _highest(rungs: Sequence[Milestone], subscriber: Subscriber, now: datetime) -> Milestone | None:
+    """The highest rung that they want, if any; the lower ones count as told with it."""
+    preferences = subscriber.preferences
+    muted_until = preferences.muted_tokens.get(rungs[0].token_address)
+    if muted_until is not None and now < muted_until:
+        return None
+    wanted = [one for one in rungs if preferences.wants_milestone(one.rung)]
     return max(wanted, key=lambda one: one.rung, default=None)
 
 

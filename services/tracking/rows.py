@@ -7,16 +7,23 @@ from datetime import UTC, datetime
 from typing import Final, LiteralString, cast
 
 from managers.storage.postgres import PostgresManager, PostgresUnavailableError, Row
-from services.tracking.book import Reached, TrackedCall, Written
+from services.tracking.book import Ended, Reached, TrackedCall, Written
 
 _CALLS: Final[LiteralString] = """
     SELECT number, token_address, channel_id, least(called_at, decided_at) AS called_at,
         (document #>> '{token,price_usd}')::double precision AS price_usd, market_cap_usd,
         (document #>> '{token,liquidity_usd}')::double precision AS liquidity_usd
-    FROM calls WHERE number >= $1 ORDER BY number LIMIT $2
+    FROM calls c
+    WHERE number >= $1
+        AND NOT EXISTS (SELECT 1 FROM outcomes o WHERE o.number = c.number AND o.ended_at IS NOT NULL)
+    ORDER BY number LIMIT $2
 """
 _FIRST_SINCE: Final[LiteralString] = "SELECT min(number) AS number FROM calls WHERE decided_at >= $1"
 _NEXT: Final[LiteralString] = "SELECT coalesce(max(number) + 1, 1) AS number FROM calls"
+_ENDED_SINCE: Final[LiteralString] = """
+    SELECT token_address, measure, array_agg(number) AS numbers FROM outcomes WHERE ended_at >= $1
+    GROUP BY token_address, measure
+"""
 _FILLED: Final[LiteralString] = "SELECT id, filled_at, filling_for IS NOT NULL AS is_filling FROM identity"
 _OPEN: Final[LiteralString] = """
     INSERT INTO outcomes
@@ -52,7 +59,7 @@ class TrackingRows:
         self._postgres = postgres
 
     async def calls(self, from_number: int, limit: int) -> list[TrackedCall]:
-        """Return what was stored from this number on, in order."""
+        """Return what was stored from this number on and has not ended, in order."""
         return [_call(row) for row in await self._postgres.fetch(_CALLS, from_number, limit)]
 
     async def first_number_since(self, decided_at: datetime) -> int:
@@ -94,9 +101,16 @@ class TrackingRows:
         )
         await self._postgres.execute(_REACHED, *columns)
 
+    async def ended_since(self, at: datetime) -> list[Ended]:
+        return [_ended(row) for row in await self._postgres.fetch(_ENDED_SINCE, at)]
+
     async def reached_since(self, confirmed_at: datetime) -> list[Reached]:
         rows = await self._postgres.fetch(_REACHED_SINCE, confirmed_at)
         return [_reached(row) for row in rows]
+
+
+def _ended(row: Row) -> Ended:
+    return Ended(address=row["token_address"], measure=row["measure"], numbers=row["numbers"])
 
 
 def _reached(row: Row) -> Reached:

@@ -29,7 +29,7 @@ from runtime.errors import TransientError
 from runtime.fault_points import fault_point
 from runtime.waiting import Progress, pause
 from services.monitoring.health import PartHealth
-from services.tracking.book import CHUNKS, Book
+from services.tracking.book import CHUNKS, Book, key_of
 from services.tracking.endings import Endings
 from services.tracking.rows import TrackingRows
 from services.tracking.snapshots import Part, Snapshots, packed
@@ -277,6 +277,10 @@ class TrackingService:
         await self._take_in_calls(book, progress)
         for one in await self._rows.reached_since(oldest - _OVERLAP):
             book.mark(one)
+        for ended in await self._rows.ended_since(oldest - _OVERLAP):
+            key = key_of(ended.address, ended.measure)
+            if key in book.tracker:
+                book.forget(key, ended.numbers)
         if not parts:
             for chunk in range(CHUNKS):
                 await self._put(book, chunk)

@@ -16,7 +16,7 @@ from managers.storage.postgres import PostgresManager, PostgresUnavailableError
 from services.tracking import fan_out, tracking
 from services.tracking.book import AHEAD_S, chunk_of
 from services.tracking.peaks import TrackedPeaks
-from tests.tracking.kit import TRACKED_FOR, Desk, Killed, address, message_id
+from tests.tracking.kit import NOW, TRACKED_FOR, Desk, Killed, address, message_id
 
 ANN, BEN = 1, 2
 
@@ -41,13 +41,14 @@ async def test_several_at_once_are_told_as_the_highest_and_each_once(desk: Desk)
 
 async def test_nobody_is_told_who_got_no_alert_and_everybody_what_they_want(desk: Desk) -> None:
     people = count(1)
-    ann, ben, cat, dan, eve = (next(people) for _ in range(5))
+    ann, ben, cat, dan, eve, fay = (next(people) for _ in range(6))
     for user_id in (ann, cat, dan):
         await desk.subscribe(user_id)
     await desk.subscribe(ben, Preferences(milestones=(1.5, 3.0)))
     await desk.subscribe(eve, Preferences(milestones=()))
+    await desk.subscribe(fay, Preferences(muted_tokens={address(0): desk.clock() + timedelta(hours=1)}))
     await desk.tracking.take_over()
-    call = await desk.call("c1", ann, ben, eve)
+    call = await desk.call("c1", ann, ben, eve, fay)
     await desk.accept(call, cat)
     await desk.settle(call, cat, "withheld")
     await desk.accept(call, dan)  # and nobody knows what becomes of it
@@ -313,6 +314,19 @@ async def test_by_an_hour_and_at_the_end_it_is_written_down_what_a_call_did(desk
     [row] = await desk.postgres.fetch("SELECT * FROM outcomes")
     assert (row["ending"], row["ended_at"], row["peak_multiple"]) == ("age", desk.clock(), 3.0)
     assert (desk.tracking.calls, len(desk.tracking.keys)) == (0, 0)
+
+
+async def test_what_has_ended_stays_so_after_a_restart_from_an_older_part(desk: Desk) -> None:
+    await desk.tracking.take_over()
+    await desk.call("c1")
+    await desk.tracking.drained()
+    await desk.call("c2")
+    await desk.call("c3", token=1)
+    await desk.tracking.round()
+    await desk.postgres.execute("UPDATE outcomes SET ended_at = $1, ending = 'silence' WHERE call_id <> 'c3'", NOW)
+    desk.restart()
+    await desk.tracking.take_over()
+    assert desk.tracking.keys == [address(1)]
 
 
 async def test_a_peak_is_known_in_every_process_and_after_a_restart(desk: Desk) -> None:
