@@ -1,16 +1,19 @@
-"""Two processes of the role `track`: one follows the prices, and the other goes on when it is killed."""
+"""Processes that are killed while they follow prices: another one goes on, or the same one started again."""
 
 from __future__ import annotations
 
 import asyncio
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
+from pathlib import Path
 
+import pytest
 from msgspec.structs import replace
 
 from domain.calls.events import Call, PriceTick
 from sandbox.feed.server import FeedSandbox
 from sandbox.telegram.server import TelegramSandbox
+from tests.e2e.bot_process import BotProcess
 from tests.e2e.conftest import data_dir, feed, subscribe, telegram, text_of
 from tests.e2e.test_roles import Document, Site, site, told
 
@@ -27,6 +30,8 @@ def follows(health: Document, calls: int) -> bool:
 
 def publish_with_figures(feed: FeedSandbox) -> Call:
     call = feed.market.next_call(datetime.now(UTC))
+    while call.token.address in feed.emitted:  # a repost would tell nobody anything new
+        call = feed.market.next_call(datetime.now(UTC))
     figures = {"price_usd": 1.0, "market_cap_usd": 20_000.0, "liquidity_usd": 30_000.0}
     return feed.publish(replace(call, token=replace(call.token, **figures)))
 
@@ -64,3 +69,40 @@ async def test_another_process_goes_on_when_one_is_killed(
         assert message["reply_to_message"]["message_id"] == alert["message_id"]
         playing.cancel()
         assert [text_of(m)[:4] for m in ann.messages if text_of(m).startswith("🚀")] == ["🚀 2x", "🚀 3x"]
+
+
+@pytest.mark.parametrize(
+    "point",
+    [
+        pytest.param("crossed"),
+        pytest.param("reached"),
+        pytest.param("fanned_out"),
+    ],
+)
+async def test_killed_between_the_price_and_the_message_it_is_told_once(
+    point: str, telegram: TelegramSandbox, feed: FeedSandbox, site: Site, data_dir: Path
+) -> None:
+    ann = telegram.user("Ann")
+    environment = {**site.environment, "DATA_DIR": str(data_dir / "bot")}
+    async with BotProcess(environment | {"FAULT_POINT": point}) as bot:
+        await bot.says("Ready after")
+        await feed.someone_listens.wait()
+        await subscribe(ann, "everything")
+        call = publish_with_figures(feed)
+        alert = await told(ann, call)
+        await site.health_when(bot, lambda health: follows(health, 1))
+        playing = asyncio.create_task(keep_at(feed, call, 2.1))
+        assert await bot.exit_code() < 0, bot.output
+    async with BotProcess(environment) as bot:
+        await bot.says("Ready after")
+        message = await ann.next_message(where=lambda m: text_of(m).startswith("🚀"), timeout_s=30)
+        assert text_of(message).startswith("🚀 2x")
+        assert message["reply_to_message"]["message_id"] == alert["message_id"]
+        playing.cancel()
+        call = publish_with_figures(feed)
+        await told(ann, call)
+        await site.health_when(bot, lambda health: follows(health, 2))
+        playing = asyncio.create_task(keep_at(feed, call, 2.1))
+        await ann.next_message(where=lambda m: text_of(m).startswith("🚀"), timeout_s=30)
+        playing.cancel()
+        assert sum(text_of(m).startswith("🚀") for m in ann.messages) == 2
