@@ -38,6 +38,8 @@ from web.app import create_app
 from web.server import HttpServer
 
 JUPITER_URL = "https://api.jup.ag"
+DEXSCREENER_URL = "https://api.dexscreener.com"
+GECKOTERMINAL_URL = "https://api.geckoterminal.com/api/v2"
 PUMPPORTAL_URL = "wss://pumpportal.fun/api/data"
 DRAIN_S = 20.0
 LAST_POLL_S = 5.0
@@ -81,6 +83,8 @@ def addresses(settings: Settings, world: World) -> Addresses:
         feed_api_url=feed.http_url if feed else settings.feed_api_url,
         feed_token=feed.token if feed else feed_token.get_secret_value() if feed_token else None,
         price_api_url=world.prices.url if world.prices else settings.price_api_url or JUPITER_URL,
+        dexscreener_url=world.dexscreener.url if world.dexscreener else settings.dexscreener_url or DEXSCREENER_URL,
+        geckoterminal_url=world.gecko.url if world.gecko else settings.geckoterminal_url or GECKOTERMINAL_URL,
         redis_url=world.redis_url or settings.redis_url or "",
         database_url=world.postgres_dsn or settings.database_url or "",
         messages_per_s=settings.telegram_messages_per_second,
@@ -95,7 +99,6 @@ def solana_access(settings: Settings, world: World) -> SolanaAccess | None:
             wallet=world.solana.merchant,
             usdc_mint=world.solana.usdc_mint,
             rpc_urls=(world.solana.chain.url,),
-            dexscreener_url=world.solana.dexscreener.url,
         )
     if settings.solana_wallet is None or not settings.takes_crypto:
         return None
@@ -103,7 +106,6 @@ def solana_access(settings: Settings, world: World) -> SolanaAccess | None:
         wallet=settings.solana_wallet,
         usdc_mint=settings.solana_usdc_mint,
         rpc_urls=settings.solana_rpc_urls or (MAINNET_URL,),
-        dexscreener_url=settings.dexscreener_url,
     )
 
 

@@ -9,12 +9,16 @@ from services.cluster.members import ALL_ROLES
 from services.cluster.members import Role as PartRole
 from services.schedule.schedule import LEASE as SCHEDULE
 
-Role = Literal["all", "gateway", "ingest", "match", "send"]
-ROLES: Final[tuple[Role, ...]] = ("all", "gateway", "ingest", "match", "send")
+Role = Literal["all", "gateway", "ingest", "match", "send", "track"]
+ROLES: Final[tuple[Role, ...]] = ("all", "gateway", "ingest", "match", "send", "track")
 SENDING: Final[frozenset[Role]] = frozenset({"all", "gateway", "send"})
 """Roles that talk to Telegram."""
 GATEWAY: Final = "gateway"
 """The lease of who polls for Telegram's updates."""
+TRACK: Final = "track"
+"""The lease of who follows prices."""
+MILESTONES: Final = "milestones"
+"""The lease of who tells what was reached."""
 REFILL: Final = "refill"
 """The lease of who fills an empty Redis."""
 
@@ -28,7 +32,7 @@ def exclusive_leases() -> list[str]:
     """Name every lease: a process that does everything holds them all, so that no other has any part."""
     partitions = range(PARTITIONS)
     shares = [f"{part}:{partition}" for part in ("match", "send") for partition in partitions]
-    return [GATEWAY, "ingest", "journal", *shares]
+    return [GATEWAY, "ingest", "journal", TRACK, MILESTONES, *shares]
 
 
 EVERY_LEASE: Final = (*exclusive_leases(), REFILL, SCHEDULE)

@@ -11,6 +11,7 @@ from handlers.admin.payments import AdminPaymentsMixin
 from handlers.admin.presets import AdminPresetsMixin
 from handlers.admin.settling import AdminSettlingMixin
 from handlers.admin.users import AdminUsersMixin
+from handlers.delivery.milestones import MilestonesMixin
 from handlers.delivery.settings import DeliveryMixin
 from handlers.filters.filter_sets import UserSettingsMixin
 from handlers.filters.rules import RulesMixin
@@ -29,6 +30,7 @@ class TelegramBot(
     RulesMixin,
     SharingMixin,
     DeliveryMixin,
+    MilestonesMixin,
     WhyMixin,
     PaymentsMixin,
     BuyingMixin,

@@ -24,6 +24,7 @@ from composition import (
     subscribers,
     telegram,
     tokens,
+    tracking,
     why,
 )
 from composition.connections import Connections, ProcessConfig
@@ -63,6 +64,7 @@ BUILDERS: Final[tuple[Builder, ...]] = (
     why,
     calls,
     delivery,
+    tracking,
     recovery,
     monitoring,
 )

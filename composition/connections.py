@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from managers.http.api import APIRetryManager
 from managers.payments.nowpayments import NowPaymentsManager
 from managers.payments.solana_rpc import SolanaRpcManager
 from managers.providers.dexscreener import DexScreenerManager
+from managers.providers.geckoterminal import GeckoTerminalManager
 from managers.providers.jupiter import JupiterManager, SolPrice
 from managers.redis.client import RedisManager
 from managers.redis.written import WrittenNote
@@ -24,8 +26,11 @@ from managers.storage.sqlite import SqliteManager
 from managers.telegram.client import TelegramManager
 from managers.telegram.rate_limiter import Limit, TelegramRateLimiter
 from managers.telegram.send_windows import OVERALL
+from runtime.errors import FatalError
 from services.cluster.members import Shard
 from services.payments.rates import SolPrices
+from services.providers.price_source import PriceProvider
+from services.providers.price_sources import Candles
 from services.stores.local_store import LocalStore
 
 PRIVATE_CHATS = Limit(3, 3.0)
@@ -38,7 +43,6 @@ class SolanaAccess:
     usdc_mint: str
     rpc_urls: tuple[str, ...]
     """The preferred one first."""
-    dexscreener_url: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -75,8 +79,11 @@ class Addresses:
     feed_api_url: str | None
     feed_token: str | None
     price_api_url: str
+    """Empty where nobody is to be asked; so are the next two."""
     redis_url: str
     database_url: str
+    dexscreener_url: str = ""
+    geckoterminal_url: str = ""
     messages_per_s: int = OVERALL.slots
     """What Telegram allows the bot in all."""
     solana: SolanaAccess | None = None
@@ -111,6 +118,9 @@ class Connections:
     database_url: str
     solana: SolanaConnection | None = None
     nowpayments: NowPaymentsConnection | None = None
+    price_providers: Sequence[PriceProvider] = ()
+    """Who may be asked for prices, in the order of trust."""
+    candles: Candles | None = None
     store: LocalStore | None = None
     """Where a process that does everything goes on without Redis."""
     data_dir: Path | None = None
@@ -140,44 +150,58 @@ async def connect(
     if local_store is not None:
         sqlite = await stack.enter_async_context(SqliteManager(local_store))
         store = await stack.enter_async_context(LocalStore(sqlite))
-    source, jupiter, sol_price = _feed(at, api)
+    jupiter = JupiterManager(api, at.price_api_url) if at.price_api_url else None
+    providers = _providers(api, at)
+    source, asked, sol_price = _feed(at, api, jupiter)
+    sol_prices = [one for one in (jupiter, *providers) if isinstance(one, JupiterManager | DexScreenerManager)]
     return Connections(
         source=source,
-        jupiter=jupiter,
+        jupiter=asked,
         sol_price=sol_price,
+        price_providers=[*([jupiter] if jupiter else ()), *providers],
+        candles=next((one for one in providers if isinstance(one, GeckoTerminalManager)), None),
         redis=redis,
         postgres=postgres,
         database_url=at.database_url,
         telegram=telegram,
         api=api,
         limiter=limiter,
-        solana=await connect_solana(at.solana, api, at.price_api_url, stack) if at.solana else None,
-        nowpayments=connect_nowpayments(at.nowpayments, api) if at.nowpayments else None,
+        solana=await _solana(at.solana, sol_prices, stack) if at.solana else None,
+        nowpayments=_nowpayments(at.nowpayments, api) if at.nowpayments else None,
         store=store,
         data_dir=data_dir,
     )
 
 
-def _feed(at: Addresses, api: APIRetryManager) -> tuple[Source, JupiterManager | None, SolPrice | None]:
+def _feed(
+    at: Addresses, api: APIRetryManager, jupiter: JupiterManager | None
+) -> tuple[Source, JupiterManager | None, SolPrice | None]:
     if at.source == "native":
         return NativeSource(at.feed_url, api_url=at.feed_api_url, token=at.feed_token, api=api), None, None
-    jupiter = JupiterManager(api, at.price_api_url)
+    jupiter = jupiter or JupiterManager(api)
     sol_price = SolPrice(jupiter)
     source = PumpPortalSource(sol_price_usd=sol_price.value, url=at.feed_url, api_key=at.feed_token)
     return source, jupiter, sol_price
 
 
-async def connect_solana(
-    access: SolanaAccess, api: APIRetryManager, price_api_url: str, stack: AsyncExitStack
-) -> SolanaConnection:
-    return SolanaConnection(
-        access=access,
-        rpc=await stack.enter_async_context(SolanaRpcManager(access.rpc_urls)),
-        prices=(JupiterManager(api, price_api_url), DexScreenerManager(api, access.dexscreener_url)),
-    )
+def _providers(api: APIRetryManager, at: Addresses) -> list[DexScreenerManager | GeckoTerminalManager]:
+    found: list[DexScreenerManager | GeckoTerminalManager] = []
+    if at.dexscreener_url:
+        found.append(DexScreenerManager(api, at.dexscreener_url))
+    if at.geckoterminal_url:
+        found.append(GeckoTerminalManager(api, at.geckoterminal_url))
+    return found
 
 
-def connect_nowpayments(access: NowPaymentsAccess, api: APIRetryManager) -> NowPaymentsConnection:
+async def _solana(access: SolanaAccess, prices: Sequence[SolPrices], stack: AsyncExitStack) -> SolanaConnection:
+    """`prices`: who may be asked what SOL costs, two of them at least."""
+    if len(prices) < 2:  # noqa: PLR2004 - one has to agree with the other
+        raise FatalError("Plans are sold for SOL only where Jupiter and DexScreener can be asked what it costs.")
+    rpc = await stack.enter_async_context(SolanaRpcManager(access.rpc_urls))
+    return SolanaConnection(access=access, rpc=rpc, prices=(prices[0], prices[1]))
+
+
+def _nowpayments(access: NowPaymentsAccess, api: APIRetryManager) -> NowPaymentsConnection:
     manager = NowPaymentsManager(
         api, api_key=access.api_key, base_url=access.url, email=access.email, password=access.password
     )

@@ -103,9 +103,16 @@ class Settings(BaseSettings):
         description="Base URL of a Jupiter price API v3. Empty: https://api.jup.ag with a real bot token.",
     )
 
-    dexscreener_url: HttpUrl = Field(
-        default="https://api.dexscreener.com",
-        description="Second source of the price of SOL; SOL is sold only while it agrees with the first.",
+    dexscreener_url: HttpUrl | None = Field(
+        default=None,
+        description="Base URL of DexScreener's API. Empty: https://api.dexscreener.com with a real bot token.",
+    )
+    geckoterminal_url: HttpUrl | None = Field(
+        default=None,
+        description="Base URL of GeckoTerminal's API v2. Empty: the public one with a real bot token.",
+    )
+    track_for_days: Annotated[float, Field(gt=0, le=365)] = Field(
+        default=14, description="Days for which a call's price is followed, and its milestones are told."
     )
 
     redis_url: Annotated[str, Field(pattern=r"^(rediss?|unix)://\S+$")] | None = Field(

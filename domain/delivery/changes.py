@@ -23,6 +23,7 @@ from domain.subscribers.subscriber import (
     QuietHours,
 )
 from domain.subscribers.zones import parse_time_zone
+from domain.tracking.ladder import MILESTONES
 from runtime.errors import UserFacingError
 
 Change = Callable[[Preferences], Preferences]
@@ -30,6 +31,8 @@ T = TypeVar("T")
 
 KINDS: Final[tuple[MessageKind, ...]] = get_args(MessageKind)
 FIELDS: Final[tuple[CardField, ...]] = get_args(CardField)
+RUNGS: Final = {f"{rung:g}": rung for rung in (1.5, *sorted(MILESTONES))}
+"""Multiples of which somebody may choose to be told, by how they are written."""
 MUTED_FOR: Final = timedelta(days=1)
 _DEFAULT_QUIET: Final = QuietHours(start_minute=23 * 60, end_minute=7 * 60)
 """For those who set the level before the hours."""
@@ -121,6 +124,23 @@ def card_button(button: str, *, shown: bool) -> Change:
         )
 
     return change
+
+
+def milestone(rung: str, *, told: bool) -> Change:
+    """One multiple more or less; they keep their order."""
+    known = RUNGS[_known(rung, RUNGS)]
+
+    def change(preferences: Preferences) -> Preferences:
+        wanted = {one for one in RUNGS.values() if preferences.wants_milestone(one)}
+        wanted = wanted | {known} if told else wanted - {known}
+        return replace(preferences, milestones=tuple(one for one in RUNGS.values() if one in wanted))
+
+    return change
+
+
+def milestones(*, told: bool) -> Change:
+    """Those that everybody is told, or none."""
+    return lambda p: replace(p, milestones=None if told else ())
 
 
 def delivered_to(destination: Destination | None) -> Change:

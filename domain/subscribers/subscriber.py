@@ -10,6 +10,7 @@ from msgspec import Struct
 from domain.filters.registry import FilterSet
 from domain.payments.entitlements import end_of
 from domain.payments.plans import FREE, TRIAL
+from domain.tracking.ladder import MILESTONES
 
 MessageKind = Literal["alert", "late", "digest", "report"]
 CardField = Literal["market_cap", "liquidity", "age", "holders", "price", "security", "channel", "latency", "image"]
@@ -60,6 +61,11 @@ class Preferences(Struct, frozen=True, kw_only=True, omit_defaults=True):
     card: Card = Card()
     destination: Destination | None = None
     """`None`: the private chat."""
+    milestones: tuple[float, ...] | None = None
+    """Multiples that are told as a reply to their alert; `None`: those that everybody is told."""
+
+    def wants_milestone(self, multiple: float) -> bool:
+        return multiple in (MILESTONES if self.milestones is None else self.milestones)
 
 
 class Subscriber(Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -195,6 +195,11 @@ class Tracker:
         """An entry has reached this rung, by what others know: it will not be given again."""
         self.watching.mark_reached(token, entry_id, multiple)
 
+    def mark_peak(self, token: int, entry_id: int, price_usd: float, at: float) -> None:
+        """An entry, and with it every earlier one, has seen this price, by what others know. `KeyError`."""
+        _check(price_usd, at)
+        self.watching.mark_peak(token, entry_id, price_usd, at)
+
     def standings(self, token: int) -> list[Standing]:
         """How each entry of a token stands, in the order of their ids."""
         return self.watching.standings(token)
@@ -209,6 +214,11 @@ class Tracker:
     def is_uncertain(self, token: int) -> bool:
         """Its latest ticks wait for others that confirm them."""
         return self.watching.is_watched(token)
+
+    @property
+    def uncertain(self) -> list[int]:
+        """Tokens of which that is so."""
+        return self.watching.watched
 
     # Prices
 

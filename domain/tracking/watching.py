@@ -103,6 +103,11 @@ class Watching:
         watch = self._watched.get(token)
         return self._price[token] if watch is None else watch.settled
 
+    @property
+    def watched(self) -> list[int]:
+        """Tokens of which some ticks wait for others that confirm them."""
+        return list(self._watched)
+
     def is_watched(self, token: int) -> bool:
         return token in self._watched
 
@@ -138,6 +143,13 @@ class Watching:
             entries.set_ups(np.array([place]), np.array([steps]))
         else:
             rungs[place] = steps
+        self._find_range(token)
+
+    def mark_peak(self, token: int, entry_id: int, price: float, at: float) -> None:
+        entries, floats = self.entries[token], self._columns.floats
+        self.peaks[token].raise_to(price, at, entries.place_of(entry_id) + 1, len(entries))
+        if price > floats["ath"][token]:
+            floats["ath"][token], floats["ath_at"][token] = price, at
         self._find_range(token)
 
     def look(

@@ -87,6 +87,24 @@ class SetCardButton(CallbackData, frozen=True, array_like=True):
     shown: bool
 
 
+class ShowMilestones(CallbackData, frozen=True, array_like=True):
+    prefix: ClassVar[str] = "dmiles"
+
+
+class SetMilestone(CallbackData, frozen=True, array_like=True):
+    prefix: ClassVar[str] = "dmile"
+    rung: str
+    """A key of `domain.delivery.changes.RUNGS`."""
+    told: bool
+
+
+class SetMilestones(CallbackData, frozen=True, array_like=True):
+    """The usual ones, or none."""
+
+    prefix: ClassVar[str] = "dmall"
+    told: bool
+
+
 class DeliverPrivately(CallbackData, frozen=True, array_like=True):
     prefix: ClassVar[str] = "dhome"
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from domain.calls.events import Call, Channel, ChannelRecord, Token
-from domain.delivery.changes import FIELDS, KINDS
+from domain.delivery.changes import FIELDS, KINDS, RUNGS
 from domain.delivery.messages import Button, Message
 from domain.delivery.quiet import show_minute, zone_of
 from domain.subscribers.subscriber import ALL_BUTTONS, NOTHING_PASSES, Preferences, QuietHours, Subscriber
@@ -21,9 +21,12 @@ from handlers.delivery.buttons import (
     SetCardButton,
     SetCardField,
     SetCompact,
+    SetMilestone,
+    SetMilestones,
     SetSound,
     ShowCard,
     ShowDelivery,
+    ShowMilestones,
     ShowMuted,
     ShowSnooze,
     ShowSounds,
@@ -36,6 +39,8 @@ from texts.markup import Html
 
 MUTED_PER_PAGE: Final = 8
 _PER_ROW: Final = 2
+_RUNGS_PER_ROW: Final = 4
+_RUNGS_SHOWN: Final = 3
 _AT: Final = datetime(2026, 1, 1, 12, tzinfo=UTC)
 _SAMPLE: Final = Call(
     id="sample",
@@ -79,6 +84,7 @@ def delivery_menu(view: View, subscriber: Subscriber, now: datetime, note: Html 
             view.button("button.card", ShowCard()),
         ),
     )
+    rows += ((view.button("button.milestones", ShowMilestones(), value=milestones_text(view, preferences)),),)
     if place:
         rows += ((view.button("button.deliver_privately", DeliverPrivately()),),)
     where = view.html("delivery.to_group", title=place.title or str(place.chat_id)) if place else None
@@ -188,6 +194,29 @@ def card_menu(view: View, preferences: Preferences) -> Message:
     ]
     keyboard = ((compact,), *in_rows(fields, _PER_ROW), *in_rows(buttons, _PER_ROW), _back(view))
     return message(view.html("delivery.card"), Html(preview.html), keyboard=keyboard)
+
+
+def milestones_menu(view: View, preferences: Preferences) -> Message:
+    rungs = [
+        view.button(
+            "button.told" if preferences.wants_milestone(rung) else "button.not_told",
+            SetMilestone(name, not preferences.wants_milestone(rung)),
+            value=f"{name}x",
+        )
+        for name, rung in RUNGS.items()
+    ]
+    has_any = any(map(preferences.wants_milestone, RUNGS.values()))
+    switch = view.button("button.milestones_off" if has_any else "button.milestones_on", SetMilestones(not has_any))
+    keyboard = (*in_rows(rungs, _RUNGS_PER_ROW), (switch,), _back(view))
+    return message(view.html("delivery.milestones"), keyboard=keyboard)
+
+
+def milestones_text(view: View, preferences: Preferences) -> str:
+    """The first ones that are told."""
+    told = [f"{name}x" for name, rung in RUNGS.items() if preferences.wants_milestone(rung)]
+    if not told:
+        return view.plain("value.off")
+    return " ".join(told[:_RUNGS_SHOWN]) + (" …" if len(told) > _RUNGS_SHOWN else "")
 
 
 def muted(preferences: Preferences, now: datetime) -> dict[str, datetime]:

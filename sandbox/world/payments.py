@@ -13,7 +13,6 @@ from sandbox.payments.nowpayments.server import NowPaymentsSandbox
 from sandbox.payments.solana import programs
 from sandbox.payments.solana.server import SLOT_S, SolanaSandbox
 from sandbox.payments.solana.wallet.page import WalletPage
-from sandbox.providers.dexscreener import DexScreenerSandbox
 
 STAGE_S = 2.0
 """How long each step of a payment at the processor takes."""
@@ -30,7 +29,6 @@ class PaidChain:
     """The address that is paid."""
     wallet: WalletPage
     """Of somebody who pays."""
-    dexscreener: DexScreenerSandbox
 
     @property
     def usdc_mint(self) -> str:
@@ -47,7 +45,6 @@ async def open_chain(data_dir: Path, *, slot_s: float | None = SLOT_S) -> AsyncG
             chain=chain,
             merchant=str(merchant.address),
             wallet=await chain.open_wallet_page(),
-            dexscreener=await stack.enter_async_context(DexScreenerSandbox()),
         )
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
+from domain.calls.events import Token
 from embedded.keeper import Restartable, keep
 from embedded.postgres import EmbeddedPostgres
 from embedded.valkey import EmbeddedRedis
@@ -24,6 +25,8 @@ from runtime.errors import FatalError
 from sandbox.feed.server import FeedSandbox
 from sandbox.market.market import Market
 from sandbox.payments.nowpayments.server import NowPaymentsSandbox
+from sandbox.providers.dexscreener import DexScreenerSandbox
+from sandbox.providers.geckoterminal import GeckoTerminalSandbox
 from sandbox.providers.jupiter import PriceSandbox
 from sandbox.telegram.persona import run_demo
 from sandbox.telegram.server import TelegramSandbox
@@ -57,6 +60,8 @@ class World:
     prices: PriceSandbox | None = None
     solana: PaidChain | None = None
     nowpayments: NowPaymentsSandbox | None = None
+    dexscreener: DexScreenerSandbox | None = None
+    gecko: GeckoTerminalSandbox | None = None
     redis_url: str | None = None
     redis_lacks_writes: bool = False
     """The machine went down while it ran."""
@@ -130,7 +135,7 @@ async def open_world(
             kept.append(postgres)
         await stack.enter_async_context(_keeping(kept, say))
         if wants.prices:
-            world.prices = await stack.enter_async_context(PriceSandbox())
+            await _open_prices(world, stack)
         await _open_payments(world, wants, data_dir, stack)
         if wants.feed:
             market = Market(seed=time.time_ns())  # tokens of an earlier run count as told
@@ -153,6 +158,17 @@ async def _open_payments(world: World, wants: Wants, data_dir: Path, stack: Asyn
         world.solana = await stack.enter_async_context(open_chain(data_dir))
     if wants.nowpayments:
         world.nowpayments = await stack.enter_async_context(open_processor(data_dir))
+
+
+async def _open_prices(world: World, stack: AsyncExitStack) -> None:
+    """Whoever is asked for prices tells those of the market."""
+
+    def figures(address: str) -> Token | None:
+        return world.feed.find_token(address) if world.feed else None
+
+    world.prices = await stack.enter_async_context(PriceSandbox(figures=figures))
+    world.dexscreener = await stack.enter_async_context(DexScreenerSandbox(figures=figures))
+    world.gecko = await stack.enter_async_context(GeckoTerminalSandbox(figures=figures))
 
 
 @asynccontextmanager

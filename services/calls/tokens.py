@@ -11,7 +11,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final, LiteralString
+from typing import Final, LiteralString, Protocol
 
 import structlog
 from msgspec.structs import replace
@@ -20,10 +20,10 @@ from domain.calls import figures
 from domain.calls.events import Call, Origin, PriceTick, Token
 from domain.calls.lifetimes import FRESH_FOR
 from domain.calls.token_history import REMEMBERED_FOR, TokenHistory
-from domain.calls.token_peaks import TokenPeaks
 from managers.feed.sources.base import Source
 from managers.providers.jupiter import JupiterManager
 from managers.storage.postgres import PostgresManager, PostgresUnavailableError
+from runtime.errors import TransientError
 from services.calls.token_answers import Answer, TokenAnswers
 from services.monitoring.metrics import Metrics
 
@@ -47,6 +47,10 @@ class _Seen:
     tick: PriceTick | None = None
 
 
+class Peaks(Protocol):
+    async def highest(self, address: str, since: datetime, /) -> float | None: ...
+
+
 class TokensService:
     """`enrich` awaits nothing for calls about which nobody could say more."""
 
@@ -68,9 +72,11 @@ class TokensService:
             source=source, jupiter=jupiter, api_semaphore=api_semaphore, metrics=metrics, clock=clock
         )
         self._history = TokenHistory()
-        self._peaks = TokenPeaks()
         self._seen: OrderedDict[str, _Seen] = OrderedDict()
         self._wanted: set[str] = set()
+        self.heard: Callable[[Mapping[str, PriceTick]], None] | None = None
+        """Told of every tick that is taken in; whoever tracks calls sets it, as the next one."""
+        self.peaks: Peaks | None = None
 
     async def restore(self) -> bool:
         """Read the calls of the last 14 days, newest first; `False` when PostgreSQL became unavailable before the end.
@@ -120,13 +126,19 @@ class TokensService:
         found = ((address, self._newest(address)) for address in wanted)
         return {address: token for address, token in found if token.origins}
 
-    def peak_market_cap(self, address: str, since: datetime) -> float | None:
-        """Highest market cap in US dollars among the price ticks from `since` on; `None` without any."""
-        return self._peaks.highest(address, since)
+    async def peak_market_cap(self, address: str, since: datetime) -> float | None:
+        """Highest market cap in US dollars that a token called then has reached; `None` where nobody knows."""
+        try:
+            return None if self.peaks is None else await self.peaks.highest(address, since)
+        except TransientError as error:
+            self._metrics.counts.fallbacks["peaks"] += 1
+            log.warning("peak_unavailable", token=address, reason=str(error))
+            return None
 
     def take_in(self, ticks: Mapping[str, PriceTick]) -> None:
+        if self.heard is not None:
+            self.heard(ticks)
         for address, tick in ticks.items():
-            self._peaks.take_in(tick)
             seen = self._remembered(address)
             if seen.tick is None or seen.tick.at <= tick.at:
                 seen.tick = tick

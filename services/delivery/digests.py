@@ -49,7 +49,7 @@ class Prices(Protocol):
 
     async def latest(self, address: str) -> Token | None: ...
 
-    def peak_market_cap(self, address: str, since: datetime) -> float | None: ...
+    async def peak_market_cap(self, address: str, since: datetime) -> float | None: ...
 
 
 class Since(Struct, frozen=True, kw_only=True):
@@ -164,15 +164,17 @@ class DigestComposer(Composer):
         stored = await retry_until_done(lambda: self._outbox.load_call(held))
         call = read_call(stored, held.call_id)
         token: Token | None = None
+        since = call.called_at if call else held.received_at
+        peak_usd: float | None = None
         try:
             async with asyncio.timeout(FIGURES_TIMEOUT_S):
                 token = await self._prices.latest(held.token_address)
+                peak_usd = await self._prices.peak_market_cap(held.token_address, since)
         except TimeoutError:
             self._metrics.counts.fallbacks["digest figures"] += 1
-        since = call.called_at if call else held.received_at
         now_usd = token.market_cap_usd if token else None
-        # Ticks begin when this process did: what is known to be reached now was reached.
-        reached = [cap for cap in (self._prices.peak_market_cap(held.token_address, since), now_usd) if cap is not None]
+        # What is known to be reached now was reached, whether or not it is confirmed yet.
+        reached = [cap for cap in (peak_usd, now_usd) if cap is not None]
         return Since(
             held=held,
             call=call,

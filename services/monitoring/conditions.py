@@ -231,7 +231,7 @@ def clocks_wrong(own: Callable[[], float | None], others: Callable[[], Iterable[
 
 def roles_missing(members: Members) -> Condition:
     """Whoever talks to admins tells them when a part of the work is nobody's."""
-    roles: tuple[Role, ...] = ("ingest", "match", "send")
+    roles: tuple[Role, ...] = ("ingest", "match", "send", "track")
 
     def reason() -> Reason | None:
         missing = [role for role in roles if not members.living(role)]

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from domain.calls import figures
 from domain.calls.events import Origin, PriceTick, Token
 from domain.calls.token_history import REMEMBERED_FOR, Past, TokenHistory
-from domain.calls.token_peaks import TokenPeaks
 from tests.feed.support import address
 
 START = datetime(2026, 11, 20, tzinfo=UTC)
@@ -86,44 +85,6 @@ def test_channels_of_one_token_are_bounded():
     said = [history.add(TOKEN, f"@{number}", at(number), 1.0).calling_channels for number in range(600)]
     assert said[:500] == list(range(1, 501))
     assert set(said[500:]) == {501}
-
-
-@given(st.lists(st.tuples(st.integers(0, 60), st.none() | st.floats(0, 1e9)), max_size=60), st.integers(-5, 65))
-def test_a_peak_is_the_highest_tick_since_then(ticks: list[tuple[int, float | None]], since: int):
-    peaks = TokenPeaks()
-    for seconds, cap in sorted(ticks, key=lambda one: one[0]):
-        peaks.take_in(tick(seconds, cap))
-    expected = max((cap for seconds, cap in ticks if cap is not None and seconds >= since), default=None)
-    assert peaks.highest(TOKEN, at(since)) == expected
-
-
-def test_a_long_fall_is_remembered_coarsely_and_never_flattered():
-    peaks = TokenPeaks()
-    caps = [1e6 * 0.997**number for number in range(2_000)]
-    for number, cap in enumerate(caps):
-        peaks.take_in(tick(number, cap))
-    assert peaks.highest(TOKEN, START) == caps[0]
-    assert peaks.highest(TOKEN, at(1_999)) == caps[-1]
-    for since in range(0, 2_000, 37):
-        found = peaks.highest(TOKEN, at(since))
-        assert found is not None
-        assert 0.85 * caps[since] <= found <= caps[since]
-
-
-def test_a_token_may_fall_to_nothing():
-    peaks = TokenPeaks()
-    for number in range(300):
-        peaks.take_in(tick(number, float(299 - number)))
-    assert peaks.highest(TOKEN, at(299)) == 0.0
-
-
-def test_peaks_are_bounded_and_old_ticks_ignored():
-    peaks = TokenPeaks(max_tokens=2)
-    for number in range(1, 4):
-        peaks.take_in(tick(number, 5.0, address(number)))
-    assert [peaks.highest(address(number), START) for number in range(1, 4)] == [None, 5.0, 5.0]
-    peaks.take_in(tick(1, 99.0, address(3)))
-    assert peaks.highest(address(3), START) == 5.0
 
 
 def origin(seconds: float) -> Origin:

@@ -286,7 +286,7 @@ async def test_without_anybody_to_ask_nothing_is_asked_or_counted():
     assert (latest, bench.fallbacks) == (None, 0)
 
 
-async def test_ticks_give_price_market_cap_and_peak():
+async def test_ticks_give_price_and_market_cap():
     bench = Bench(PUMPPORTAL)
     mint = address(1)
 
@@ -298,10 +298,6 @@ async def test_ticks_give_price_market_cap_and_peak():
     bench.tokens.take_in(tick(200, 80_000.0))
     bench.tokens.take_in(tick(100, 30_000.0))
     bench.tokens.take_in(tick(150, 99_000.0))  # late: the order of a token's ticks is their time's
-    assert bench.tokens.peak_market_cap(mint, call.called_at) == 80_000.0
-    assert bench.tokens.peak_market_cap(mint, bench.now - timedelta(seconds=120)) == 30_000.0
-    assert bench.tokens.peak_market_cap(mint, bench.now) is None
-    assert bench.tokens.peak_market_cap(address(2), call.called_at) is None
     latest = await bench.tokens.latest(mint)
     assert latest is not None
     assert (latest.market_cap_usd, latest.holders) == (30_000.0, 5)

@@ -93,7 +93,7 @@ class Market:
         self.asked.append(address)
         return self.tokens.get(address)
 
-    def peak_market_cap(self, address: str, since: datetime) -> float | None:
+    async def peak_market_cap(self, address: str, since: datetime) -> float | None:
         del since
         return self.peaks.get(address)
 

@@ -25,12 +25,16 @@ from handlers.delivery.buttons import (
     SetCardButton,
     SetCardField,
     SetCompact,
+    SetMilestone,
+    SetMilestones,
     SetSound,
+    ShowMilestones,
     ShowMuted,
     Snooze,
     TakeSetting,
     UnmuteToken,
 )
+from handlers.delivery.milestones import MilestonesMixin
 from handlers.delivery.settings import DeliveryMixin
 from managers.redis.client import RedisManager
 from managers.storage.cache import SmartCache
@@ -48,7 +52,7 @@ GROUP_ID = -100_123
 GROUP = {"id": GROUP_ID, "type": "supergroup", "title": "Callers <b>", "is_forum": True}
 
 
-class Bot(DeliveryMixin):
+class Bot(DeliveryMixin, MilestonesMixin):
     def __init__(self, services: Services) -> None:
         self.services = services
 
@@ -247,6 +251,21 @@ async def test_a_topic_is_chosen(chat: Chat) -> None:
     await from_group(chat)
     await chat.person.writes("/deliver_here")
     assert (await chat.preferences()).destination is None
+
+
+async def test_milestones_are_chosen_one_by_one_or_turned_off(chat: Chat) -> None:
+    assert "☑ 2x" in str(await chat.taps(ShowMilestones()))
+    await chat.taps(SetMilestone("1.5", told=True))
+    await chat.taps(SetMilestone("3", told=False))
+    wanted = await chat.preferences()
+    assert [rung for rung in (1.5, 2.0, 3.0, 4.0, 5.0) if wanted.wants_milestone(rung)] == [1.5, 2.0, 5.0]
+    await chat.taps(SetMilestones(told=False))
+    assert (await chat.preferences()).milestones == ()
+    assert "Milestones: off" in str(await chat.person.writes("/delivery"))
+    await chat.taps(SetMilestones(told=True))
+    assert await chat.preferences() == Preferences()
+    said = await chat.taps(SetMilestone("7", told=True))
+    assert await chat.preferences() == Preferences(), refusal_of(said)
 
 
 async def test_no_other_command_works_in_a_group(chat: Chat) -> None:

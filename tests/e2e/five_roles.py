@@ -1,4 +1,4 @@
-"""Every role at once, each a process under a watchdog: one that does everything, and four that divide the work."""
+"""Every role at once, each a process under a watchdog: one that does everything, and five that divide the work."""
 
 from __future__ import annotations
 

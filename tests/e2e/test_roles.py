@@ -40,14 +40,14 @@ class Site:
     """Processes on the same servers, each with a directory and a port of its own."""
 
     def __init__(self, environment: dict[str, str], data_dir: Path, http: aiohttp.ClientSession) -> None:
-        self._environment = environment
+        self.environment = environment
         self._data_dir = data_dir
         self._http = http
 
     async def start(self, stack: AsyncExitStack, *arguments: str, **more: str) -> BotProcess:
         """Run `main.py run` with these arguments until `stack` ends it, with SIGTERM."""
         directory = tempfile.mkdtemp(dir=self._data_dir)
-        environment = {**self._environment, "DATA_DIR": directory, **more}
+        environment = {**self.environment, "DATA_DIR": directory, **more}
         bot = await stack.enter_async_context(BotProcess(environment, "run", *arguments))
         await bot.says("Ready after")
         return bot

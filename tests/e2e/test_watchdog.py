@@ -106,7 +106,7 @@ class Side:
 
 
 class Sides:
-    """One process that does everything on its own side, and four that divide the work on theirs."""
+    """One process that does everything on its own side, and five that divide the work on theirs."""
 
     def __init__(self, sides: dict[Role, Side]) -> None:
         self.sides = sides

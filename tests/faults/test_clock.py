@@ -93,7 +93,7 @@ async def test_wrong_in_some_roles(wrong: tuple[str, ...], stage: Stage, verdict
     clock.step(HOUR_S)
     async with AsyncExitStack() as stack:
         bots: dict[str, Bot] = {}
-        for role in ("gateway", "ingest", "match", "send"):
+        for role in ("gateway", "ingest", "match", "send", "track"):
             more = {"FAULT_CLOCK_FILE": str(clock.path)} if role in wrong else {}
             bots[role] = await stage.role(stack, role, ADMIN_CHAT_IDS=str(ADMIN_ID), **more)
         await bots["match"].says(r"Matching .* subscribers", timeout_s=STARTS_WITHIN_S)

@@ -113,7 +113,7 @@ async def test_senders_hand_partitions_to_each_other(stage: Stage, verdict: Verd
     """Nobody talks to the bot: replies come from another process, which knows of the alerts a second later."""
     await enrol_the_greedy(stage)
     async with AsyncExitStack() as stack:
-        bots = {role: await stage.role(stack, role) for role in ("gateway", "ingest", "match", "send")}
+        bots = {role: await stage.role(stack, role) for role in ("gateway", "ingest", "match", "send", "track")}
         await bots["match"].says(r"Matching .* subscribers")
         await stage.feed.someone_listens.wait()
         await stage.warm_up()

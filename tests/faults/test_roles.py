@@ -14,7 +14,7 @@ from tests.faults.stage import STARTS_WITHIN_S, Stage
 
 pytestmark = pytest.mark.thorough
 
-ROLES = ("gateway", "ingest", "match", "send")
+ROLES = ("gateway", "ingest", "match", "send", "track")
 
 
 async def started(stage: Stage, stack: AsyncExitStack, *, match: tuple[str, ...] = ()) -> dict[str, Bot]:

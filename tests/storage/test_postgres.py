@@ -188,12 +188,15 @@ async def test_migrations_there_and_back_and_by_several_at_once(postgres_server:
                 "identity",
                 "invoices",
                 "journal_rejected",
+                "milestones",
+                "outcomes",
                 "outgoing",
                 "payment_cursors",
                 "presets",
                 "shared_sets",
                 "subscriber_changes",
                 "subscribers",
+                "tracker_snapshots",
             }
             await downgrade(dsn, "base")
             assert await tables(postgres) == {"alembic_version"}
