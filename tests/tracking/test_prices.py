@@ -9,7 +9,6 @@ import pytest
 from domain.tracking.polling import LIVE_S
 from managers.redis.client import RedisManager
 from managers.storage.postgres import PostgresManager
-from sandbox.providers.stand_in import Fault
 from services.tracking.prices import PricesService
 from tests.delivery.kit import Clock
 from tests.providers.conftest import session
@@ -20,7 +19,6 @@ __all__ = ["outside", "session"]
 
 ANN = 1
 PER_S = 100.0
-FAULTS: tuple[Fault, ...] = ("html", 503, "drop", "cut")
 
 
 class SharedClock(Clock):
@@ -93,7 +91,8 @@ async def test_who_answers_with_a_page_or_not_at_all_costs_nothing_but_time(desk
     await called(desk)
     desk.outside.price_usd = 2.1
     for one in desk.outside.all:
-        one.will(*(fault for _ in range(5) for fault in FAULTS))
+        for _ in range(5):
+            one.will("html", 503, "drop", "cut")
     await desk.poll(times=6)
     assert await desk.steps() == []
     await desk.poll(times=120)
