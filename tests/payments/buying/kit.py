@@ -175,8 +175,8 @@ async def open_shop(
                 wallet=str(merchant.address),
                 usdc_mint=str(programs.USDC),
                 rpc_urls=(chain.url,),
-                dexscreener_url=dexscreener.url,
             )
+            parts["dexscreener_url"] = dexscreener.url
         if nowpayments:
             processor = await stack.enter_async_context(NowPaymentsSandbox())
             more["nowpayments"] = processor
