@@ -11,6 +11,7 @@ import pytest
 from playwright.async_api import ViewportSize
 
 from sandbox.payments.nowpayments.server import NowPaymentsSandbox
+from sandbox.providers.dexscreener import DexScreenerSandbox
 from sandbox.providers.jupiter import PriceSandbox
 from sandbox.telegram.server import TelegramSandbox
 from sandbox.world.payments import PaidChain, open_chain
@@ -86,6 +87,7 @@ async def shop(telegram: TelegramSandbox, redis_url: str, postgres_dsn: str, tmp
     """Nothing is confirmed in it by itself."""
     async with AsyncExitStack() as stack:
         paid = await stack.enter_async_context(open_chain(tmp_path, slot_s=None))
+        dexscreener = await stack.enter_async_context(DexScreenerSandbox())
         processor = await stack.enter_async_context(NowPaymentsSandbox())
         prices = await stack.enter_async_context(PriceSandbox())
         telegram.wallets += wallets_of(paid, processor)
@@ -103,7 +105,7 @@ async def shop(telegram: TelegramSandbox, redis_url: str, postgres_dsn: str, tmp
                 SOLANA_WALLET=paid.merchant,
                 SOLANA_RPC_URLS=paid.chain.url,
                 SOLANA_USDC_MINT=paid.usdc_mint,
-                DEXSCREENER_URL=paid.dexscreener.url,
+                DEXSCREENER_URL=dexscreener.url,
                 PRICE_API_URL=prices.url,
                 NOWPAYMENTS_API_KEY=processor.api_key,
                 NOWPAYMENTS_API_URL=processor.url,
