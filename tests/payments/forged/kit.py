@@ -75,7 +75,9 @@ class Scene(Struct, kw_only=True):
         return await self.posts(WEBHOOK_PATH, {"update_id": next(self.numbers), **content}, headers)
 
     async def writes(self, user_id: int, text: str, **more: object) -> None:
-        entities = [{"type": "bot_command", "offset": 0, "length": len(text.split()[0])}] if text[0] == "/" else []
+        entities = (
+            [{"type": "bot_command", "offset": 0, "length": len(text.split(maxsplit=1)[0])}] if text[0] == "/" else []
+        )
         assert (await self.updates(message=message(user_id, text=text, entities=entities, **more))).status == 200
 
     async def taps(self, user_id: int, data: str, chat: dict[str, Any] | None = None) -> None:
@@ -116,7 +118,7 @@ class Scene(Struct, kw_only=True):
 
     async def until(self, condition: Callable[[], Awaitable[bool]]) -> None:
         async with asyncio.timeout(_PATIENCE_S):
-            while not await condition():
+            while not await condition():  # noqa: ASYNC110 - another process tells nobody
                 await asyncio.sleep(0.02)
 
     async def read_to_the_end(self) -> None:
@@ -188,7 +190,9 @@ async def scene_on(
         health = bot.of(MonitoringServices).monitor.health_document
         app = create_app(health=health, metrics=bot.metrics.registry, routes=bot.routes)
         server = await stack.enter_async_context(HttpServer(app, "127.0.0.1", 0))
-        http = await stack.enter_async_context(aiohttp.ClientSession())
+        http = await stack.enter_async_context(
+            aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0, force_close=True))
+        )
         await stack.enter_async_context(connections.telegram)
         async with asyncio.TaskGroup() as group:
             running = group.create_task(bot.bot.run(stop, drain_s=5))

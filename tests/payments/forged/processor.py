@@ -1,4 +1,4 @@
-"""NOWPayments as its documentation shows it: the part of its API that a bot asks, and notifications signed by its key."""
+"""NOWPayments as its documentation shows it: the part of its API that a bot asks, and notifications with its key."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import hashlib
 import hmac
 import itertools
 import json
+import re
 from typing import Any, Final, Self
 
 from aiohttp import web
@@ -42,7 +43,7 @@ class Processor:
     async def __aexit__(self, *_error: object) -> None:
         await self._runner.cleanup()
 
-    def notification(self, payment_id: str, **changes: object) -> dict[str, Any]:
+    def notification(self, payment_id: str, /, **changes: object) -> dict[str, Any]:
         """What it tells of a payment: ids as numbers, the time in milliseconds, what it took nested."""
         one = self.payments[payment_id]
         return {
@@ -104,15 +105,19 @@ class Processor:
 
 
 def written(document: dict[str, Any]) -> bytes:
-    return json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode()
+    return _stringified(document).encode()
 
 
 def signed(document: dict[str, Any], secret: str = SECRET, algorithm: Any = hashlib.sha512) -> str:
     """Sign what `JSON.stringify` makes of the document, its keys sorted at every depth."""
-    text = json.dumps(document, separators=(",", ":"), ensure_ascii=False, sort_keys=True)
-    # JavaScript writes small numbers without an exponent down to 1e-6, and that without a zero.
-    text = text.replace("1.23e-05", "0.0000123").replace("1e-07", "1e-7")
-    return hmac.new(secret.encode(), text.encode(), algorithm).hexdigest()
+    return hmac.new(secret.encode(), _stringified(document, sort_keys=True).encode(), algorithm).hexdigest()
+
+
+def _stringified(document: dict[str, Any], *, sort_keys: bool = False) -> str:
+    """Write numbers as JavaScript does: none with a zero behind the point, small ones its way."""
+    text = json.dumps(document, separators=(",", ":"), ensure_ascii=False, sort_keys=sort_keys)
+    text = re.sub(r"(?<=:)(\d+)\.0(?=[,}])", r"\1", text)
+    return text.replace("1.23e-05", "0.0000123").replace("1e-07", "1e-7")
 
 
 def signed_without_nested(document: dict[str, Any], secret: str = SECRET) -> str:

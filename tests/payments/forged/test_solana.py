@@ -30,7 +30,8 @@ def units(invoice: Invoice) -> int:
 
 
 def ours(chain: Chain, before: int | None, after: int | None, **other: Any) -> Holding:
-    return Holding(**{"account": chain.usdc_account, "owner": chain.wallet, "before": before, "after": after, **other})
+    here: dict[str, Any] = {"account": chain.usdc_account, "owner": chain.wallet, "before": before, "after": after}
+    return Holding(**here | other)
 
 
 def wrapped(chain: Chain, before: int | None, after: int | None) -> Holding:

@@ -10,7 +10,6 @@ from handlers.admin.buttons import AskRuling, ConfirmRuling
 from runtime.clock import now
 from services.payments.group import SettlingServices
 from services.payments.ledger import Ledger
-from services.payments.stars import StarsService
 from tests.payments.forged.kit import ADMIN, HOOK_HEADER, HOOK_SECRET, Scene, message, stars
 from web.telegram_webhook import PATH
 
@@ -46,7 +45,7 @@ async def test_without_the_secret_nothing_is_an_update(scene: Scene) -> None:
         {"Authorization": HOOK_SECRET},
     ]
     answers = [await scene.posts(PATH, update, one) for one in headers]
-    answers += [await scene.posts(PATH, body) for body in (b"", b"{", b"x" * 2_000_000)]
+    answers += [await scene.posts(PATH, body) for body in (b"", b"{", b"x" * 900_000)]
     answers += [await scene.posts(f"{PATH}?secret_token={HOOK_SECRET}", update)]
     assert len(set(answers)) == 1, answers
     assert answers[0].status == 403
@@ -166,8 +165,6 @@ async def test_an_admin_who_is_none_any_more_answers_no_question(scene: Scene) -
     await ledger.arrived(Arrival(key="solana:stray:SOL", asset="SOL", amount=eve.amount, at=now()), None)
     handle = await settling.search.handle_of("solana:stray:SOL")
     said = ConfirmRuling("dismiss", handle, "", int(now().timestamp())).pack()
-    inputs = scene.bot.of(StarsService)
-    assert inputs
     await scene.bot.bot.services.conversation.inputs.expect(666, "payments_ruling", said)
     await scene.writes(666, "for nothing")
     await settled(scene)
