@@ -162,7 +162,8 @@ class Chain:
 
     async def _answer(self, request: web.Request) -> web.Response:
         asked = await request.json()
-        method, params = asked["method"], asked.get("params") or []
+        method: str = asked["method"]
+        params: list[Any] = asked.get("params") or []
         self.asked.append((method, params))
         result = self.twist(method, getattr(self, f"_{method}")(*params))
         return web.json_response({"jsonrpc": "2.0", "id": asked["id"], "result": result})

@@ -122,5 +122,5 @@ def _stringified(document: dict[str, Any], *, sort_keys: bool = False) -> str:
 
 def signed_without_nested(document: dict[str, Any], secret: str = SECRET) -> str:
     """Sign as those do who pass the sorted keys of the body as a replacer, which drops what is nested."""
-    kept = {name: {} if isinstance(value, dict) else value for name, value in document.items()}
+    kept: dict[str, Any] = {name: {} if isinstance(value, dict) else value for name, value in document.items()}
     return signed(kept, secret)
