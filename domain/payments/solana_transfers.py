@@ -15,6 +15,8 @@ from msgspec import Struct
 
 from domain.payments.amounts import SOL, USDC, Asset
 
+_LAST_TIME: Final = 10**11
+_LAST_SLOT: Final = 2**53
 WRAPPED_SOL: Final = "So11111111111111111111111111111111111111112"
 TOKEN_PROGRAM: Final = "TokenkegQfeZyiNwAJbNbGKPFXCWuBvf9Ss623VQ5DA"  # noqa: S105 - an address
 
@@ -79,10 +81,17 @@ class _Meta(Struct, rename="camel"):
 
 class _AccountKey(Struct):
     pubkey: str
+    signer: bool = False
+
+
+class _Header(Struct, rename="camel"):
+    num_required_signatures: int
 
 
 class _Message(Struct, rename="camel"):
     account_keys: list[_AccountKey | str]
+    header: _Header | None = None
+    """Not in `jsonParsed`, where each account says whether it signed."""
 
 
 class _Transaction(Struct):
@@ -104,30 +113,55 @@ class UnreadableTransactionError(ValueError):
 def incoming(answer: bytes, receiver: Receiver) -> list[Incoming]:
     """Return what the `result` of `getTransaction` brought, per balance of ours; nothing if the transaction failed.
 
-    Raises `UnreadableTransactionError`.
+    What our own wallet signed is our own doing (a swap, SOL that is wrapped or unwrapped) and brings nothing, whatever
+    grew by it. Raises `UnreadableTransactionError`.
     """
     try:
         read = msgspec.json.decode(answer, type=_Answer)
         accounts = _accounts(read)
         grown = _grown(read, accounts, receiver)
+        slot, at = checked_slot(read.slot), moment(read.block_time)
     except (msgspec.MsgspecError, ValueError, IndexError) as error:
         raise UnreadableTransactionError(str(error)) from error
-    if read.meta.err is not None:
+    if read.meta.err is not None or _signed_by(read.transaction.message, receiver.wallet):
         return []
-    at = None if read.block_time is None else datetime.fromtimestamp(read.block_time, UTC)
     return [
         Incoming(
             signature=read.transaction.signatures[0],
             mint=mint,
             asset=asset,
             units=units,
-            slot=read.slot,
+            slot=slot,
             at=at,
             accounts=frozenset(accounts),
         )
         for mint, asset, units in grown
         if units > 0
     ]
+
+
+def moment(seconds: int | None) -> datetime | None:
+    """Return the time of a block. Raises `ValueError` for what cannot be one."""
+    if seconds is None:
+        return None
+    if not 0 <= seconds < _LAST_TIME:
+        raise ValueError(f"{seconds} is not the time of a block")
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+def checked_slot(slot: int) -> int:
+    """Return the slot. Raises `ValueError` for what cannot be one."""
+    if not 0 <= slot < _LAST_SLOT:
+        raise ValueError(f"{slot} is no slot")
+    return slot
+
+
+def _signed_by(message: _Message, wallet: str) -> bool:
+    signs = message.header.num_required_signatures if message.header else 0
+    return any(
+        (key.pubkey == wallet and key.signer) if isinstance(key, _AccountKey) else (key == wallet and index < signs)
+        for index, key in enumerate(message.account_keys)
+    )
 
 
 def _accounts(read: _Answer) -> list[str]:

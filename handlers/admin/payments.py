@@ -43,7 +43,7 @@ class AdminPaymentsMixin(BotBase):
         back = view.button("button.back", ShowPayments())
         await self.show(turn, message(view.html("paying.ask_search"), keyboard=((back,),)))
 
-    @text_input(SEARCH)
+    @text_input(SEARCH, admin=True)
     async def typed_search(self, turn: Turn, _payload: str) -> None:
         await self._show_found(turn, turn.text)
 

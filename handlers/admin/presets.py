@@ -103,7 +103,7 @@ class AdminPresetsMixin(BotBase):
         await self.services.conversation.inputs.expect(turn.user_id, kind, data.pack())
         await self.show(turn, message(view.html(key, limit=limit), keyboard=((view.button("button.back", back),),)))
 
-    @text_input(NEW_PRESET)
+    @text_input(NEW_PRESET, admin=True)
     async def typed_new_preset(self, turn: Turn, payload: str) -> None:
         asked = NewPreset.unpack(payload)
         name = await self._typed_name(turn)
@@ -114,14 +114,14 @@ class AdminPresetsMixin(BotBase):
         await self.services.conversation.inputs.cancel(turn.user_id)
         await self._show_admin_preset(turn, preset, view_of(self.services, turn).html("admin.preset_added"))
 
-    @text_input(PRESET_NAME)
+    @text_input(PRESET_NAME, admin=True)
     async def typed_preset_name(self, turn: Turn, payload: str) -> None:
         name = await self._typed_name(turn)
         if name is not None:
             key = NamePreset.unpack(payload).preset_key
             await self._show_reworded(turn, await self.services.subscribers.presets.rename(key, name, turn.user_id))
 
-    @text_input(PRESET_ABOUT)
+    @text_input(PRESET_ABOUT, admin=True)
     async def typed_preset_about(self, turn: Turn, payload: str) -> None:
         key = DescribePreset.unpack(payload).preset_key
         await self._show_reworded(turn, await self.services.subscribers.presets.describe(key, turn.text, turn.user_id))

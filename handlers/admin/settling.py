@@ -26,7 +26,7 @@ class AdminSettlingMixin(BotBase):
         back = view.button("button.back", ShowArrival(data.handle))
         await self.show(turn, message(view.html("paying.ask_invoice"), keyboard=((back,),)))
 
-    @text_input(FOR_INVOICE)
+    @text_input(FOR_INVOICE, admin=True)
     async def typed_invoice(self, turn: Turn, payload: str) -> None:
         """Ask whether that invoice is meant; a wrong one leaves the question open."""
         handle, search = AskInvoice.unpack(payload).handle, self.services.of(SettlingServices).search
@@ -68,7 +68,7 @@ class AdminSettlingMixin(BotBase):
         await self.show(turn, await menus.arrival_by(view, self.services, data.handle))
         return view.plain(f"paying.verdict.{verdict}")
 
-    @text_input(ABOUT_RULING)
+    @text_input(ABOUT_RULING, admin=True)
     async def typed_about_ruling(self, turn: Turn, payload: str) -> None:
         data, settling = ConfirmRuling.unpack(payload), self.services.of(SettlingServices)
         key = await settling.search.key_of(data.handle)

@@ -92,7 +92,7 @@ class Dispatcher:
         if turn.text and not turn.text.startswith("/"):
             expected = await self._services.conversation.inputs.take(turn.user_id)
             route = self.routes.inputs.get(expected.kind) if expected else None
-            if expected and route:
+            if expected and route and (self._is_admin(turn) or not route.admin):
                 await getattr(self._bot, route.method)(turn, expected.payload)
                 return
             if await self._recognised(turn):

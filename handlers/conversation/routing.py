@@ -69,6 +69,7 @@ class CallbackRoute(Struct, frozen=True, kw_only=True):
 class InputRoute(Struct, frozen=True, kw_only=True):
     kind: str
     method: str
+    admin: bool = False
 
 
 class TextRoute(Struct, frozen=True, kw_only=True):
@@ -127,11 +128,11 @@ def callback(data: type[Data], *, admin: bool = False) -> Callable[[TapMethod[Bo
     return mark
 
 
-def text_input(kind: str) -> Callable[[InputMethod[Bot]], InputMethod[Bot]]:
+def text_input(kind: str, *, admin: bool = False) -> Callable[[InputMethod[Bot]], InputMethod[Bot]]:
     """Mark what handles a text that answers a question asked with `InputsService.expect(…, kind, …)`."""
 
     def mark(method: InputMethod[Bot]) -> InputMethod[Bot]:
-        return _marked(method, InputRoute(kind=kind, method=_name(method)))
+        return _marked(method, InputRoute(kind=kind, method=_name(method), admin=admin))
 
     return mark
 

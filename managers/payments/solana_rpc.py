@@ -10,7 +10,7 @@ import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from types import TracebackType
 from typing import Any, Final, Literal, Self, TypeVar
 
@@ -35,6 +35,7 @@ from solders.signature import Signature
 from solders.transaction_status import UiTransactionEncoding
 from yarl import URL
 
+from domain.payments.solana_transfers import checked_slot, moment
 from managers.http.answers import ForeignAnswerError, RefusedError
 from managers.http.request_budget import pause_s
 from runtime.errors import BotError, TransientError
@@ -100,8 +101,8 @@ class _Account(Struct):
 
 
 _read_answer: Final = msgspec.json.Decoder(_Answer).decode
-_read_listed: Final = msgspec.json.Decoder(list[_Listed]).decode
-_read_slot: Final = msgspec.json.Decoder(int).decode
+_decode_listed: Final = msgspec.json.Decoder(list[_Listed]).decode
+_decode_slot: Final = msgspec.json.Decoder(int).decode
 _read_text: Final = msgspec.json.Decoder(str).decode
 _read_account: Final = msgspec.json.Decoder(_Account).decode
 
@@ -178,16 +179,7 @@ class SolanaRpcManager:
         )
         body = GetSignaturesForAddress(Pubkey.from_string(account), config)
         (found,) = await self._ask(lambda client: _answer(client, body, _read_listed))
-        return [
-            SeenSignature(
-                signature=one.signature,
-                slot=one.slot,
-                failed=one.err is not None,
-                is_final=one.confirmation_status in (None, "finalized"),
-                at=None if one.block_time is None else datetime.fromtimestamp(one.block_time, UTC),
-            )
-            for one in found
-        ]
+        return found
 
     async def transactions(self, signature: str, commitment: Commitment, *, servers: int = 1) -> list[bytes | None]:
         """Return what each of so many servers says of a transaction: JSON for `solana_transfers.incoming`.
@@ -301,6 +293,24 @@ async def _answer(client: AsyncHTTPProvider, body: JsonRpcRequestSerializer, rea
     if answer.jsonrpc != "2.0" or answer.result is msgspec.UNSET:
         raise ValueError("no JSON-RPC")
     return read(bytes(answer.result))
+
+
+def _read_slot(body: bytes) -> int:
+    return checked_slot(_decode_slot(body))
+
+
+def _read_listed(body: bytes) -> list[SeenSignature]:
+    """Raises `ValueError` where anything is listed that cannot be: nothing of such a list is believed."""
+    return [
+        SeenSignature(
+            signature=str(Signature.from_string(one.signature)),
+            slot=checked_slot(one.slot),
+            failed=one.err is not None,
+            is_final=one.confirmation_status in (None, "finalized"),
+            at=moment(one.block_time),
+        )
+        for one in _decode_listed(body)
+    ]
 
 
 def _host_of(url: str) -> str:

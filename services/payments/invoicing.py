@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import random
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Final, Literal
 
@@ -32,6 +32,10 @@ Coin = Literal["sol", "usdc"]
 
 MAX_OPEN: Final = 5
 """Unpaid invoices that one person may have at a time."""
+MAX_PER_DAY: Final = 20
+"""Invoices of one person that were not paid: each keeps its amount from others for as long as it may be paid late."""
+_DAY: Final = timedelta(days=1)
+_LOOKED_AT: Final = 60
 REUSED_WHILE: Final = PRICE_HOLDS / 2
 """So much of its time an invoice must have left to be shown again to somebody who asks for the same."""
 ID_LENGTH: Final = 8
@@ -97,12 +101,12 @@ class Invoicing:
         `RedisUnavailableError` where nothing is promised.
         """
         now = self._clock()
-        unpaid = [file for file in await self._ledger.of_person(user_id) if _is_unpaid(file, now)]
+        unpaid = [file for file in await self._ledger.of_person(user_id, _LOOKED_AT) if _is_unpaid(file)]
         for file in unpaid:
-            if _is_for(file, offer, coin) and file.invoice.expires_at - now >= REUSED_WHILE:
+            left = file.invoice.expires_at - now
+            if _is_for(file, offer, coin) and not file.arrivals and left >= REUSED_WHILE:
                 return self.request(file.invoice)
-        if len(unpaid) >= MAX_OPEN:
-            raise UserFacingError("payment.too_many", count=len(unpaid), ends=f"{_first_end(unpaid):%H:%M} UTC")
+        _require_few(unpaid, now)
         asset = _ASSETS[coin]
         rate = await self._rates.require(asset.code)
         price = price_in(offer.price_usd, asset, rate)
@@ -145,9 +149,19 @@ class Invoicing:
         )
 
 
-def _is_unpaid(file: InvoiceFile, now: datetime) -> bool:
-    on_chain = file.invoice.method in _ASSETS
-    return on_chain and not file.is_credited and not file.arrivals and now < file.invoice.expires_at
+def _is_unpaid(file: InvoiceFile) -> bool:
+    return file.invoice.method in _ASSETS and not file.is_credited
+
+
+def _require_few(unpaid: Sequence[InvoiceFile], now: datetime) -> None:
+    """Raise `UserFacingError` where somebody asks for more and more invoices and pays none."""
+    still_open = [file for file in unpaid if now < file.invoice.expires_at]
+    if len(still_open) >= MAX_OPEN:
+        raise UserFacingError("payment.too_many", count=len(still_open), ends=f"{_first_end(still_open):%H:%M} UTC")
+    made = sorted(file.invoice.created_at for file in unpaid if now - file.invoice.created_at < _DAY)
+    if len(made) >= MAX_PER_DAY:
+        ends = made[-MAX_PER_DAY] + _DAY
+        raise UserFacingError("payment.too_many_today", count=len(made), ends=f"{ends:%d %b %H:%M} UTC")
 
 
 def _is_for(file: InvoiceFile, offer: Offer, coin: Coin) -> bool:

@@ -6,7 +6,8 @@ it; beyond that it counts for somebody only where amount and time fit their own 
 
 from __future__ import annotations
 
-from typing import Literal
+from datetime import timedelta
+from typing import Final, Literal
 
 from msgspec import Struct
 from solders.signature import Signature
@@ -17,6 +18,9 @@ from domain.payments.solana_transfers import Incoming, UnreadableTransactionErro
 from domain.stored.payments import InvoiceFile
 from services.payments.ledger import Ledger
 from services.payments.solana_receipts import SolanaReceipts, Stage, fits
+
+MAY_BE_LATE: Final = timedelta(days=1)
+"""For so long after its end an invoice may be what somebody else has paid, as exchanges take their time."""
 
 Verdict = Literal["malformed", "unknown", "nothing", "recorded", "admin"]
 """`malformed`: no signature. `unknown`: the network does not have it (yet). `nothing`: it brought us nothing.
@@ -76,6 +80,9 @@ class SolanaClaims:
             for one in await self._ledger.open_invoices()
             if fits(one, came.asset.code, amount)
             and came.at is not None
-            and one.created_at <= came.at <= one.expires_at
+            and one.created_at <= came.at <= one.expires_at + MAY_BE_LATE
         ]
-        return fitting[0] if len(fitting) == 1 and fitting[0].user_id == user_id else None
+        if len(fitting) != 1 or came.at is None:
+            return None
+        [only] = fitting
+        return only if only.user_id == user_id and came.at <= only.expires_at else None

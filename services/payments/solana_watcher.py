@@ -163,7 +163,7 @@ class SolanaWatcher:
 
     async def _poll_account(self, account: str, progress: Progress) -> bool:
         source = f"solana:{await self._chain()}:{account}"
-        cursor = await self._ledger.cursor(source)
+        cursor = await self._cursor(source)
         listing = await self._list(account, cursor)
         self.incomplete += not listing.is_complete
         if sum(one.signature not in self._seen and not one.failed for one in listing.found) > FLOOD:
@@ -178,6 +178,14 @@ class SolanaWatcher:
             self._note_forked(account, listing.found)
             await self._move_cursor(source, cursor, listing.found, min(unread, default=None))
         return listing.is_complete
+
+    async def _cursor(self, source: str) -> SourceCursor | None:
+        """Return up to where it was read; one that is ahead of the network proves nothing."""
+        cursor = await self._ledger.cursor(source)
+        if cursor is None or cursor.slot <= await self._newest_final_slot():
+            return cursor
+        log.warning("solana_cursor_ahead", source=source, slot=cursor.slot, newest=self._final_slot)
+        return None
 
     async def _chain(self) -> str:
         """Name the chain: on another one a cursor says nothing."""
@@ -293,7 +301,7 @@ class SolanaWatcher:
     async def _newest_final_slot(self) -> int:
         now = self._clock()
         if self._slot_asked_at is None or not now - SLOT_ASKED_EVERY < self._slot_asked_at <= now:
-            self._final_slot = max(self._final_slot, await self._rpc.slot())
+            self._final_slot = await self._rpc.slot()
             self._slot_asked_at = now
         return self._final_slot
 

@@ -20,7 +20,16 @@ from domain.payments.solana_transfers import WRAPPED_SOL
 from runtime.errors import FatalError, TransientError, UserFacingError
 from sandbox.payments.solana import programs
 from sandbox.payments.solana.server import SolanaSandbox
-from services.payments.invoicing import ID_LENGTH, LETTERS, MAX_OPEN, REUSED_WHILE, Coin, Invoicing, receiver_of
+from services.payments.invoicing import (
+    ID_LENGTH,
+    LETTERS,
+    MAX_OPEN,
+    MAX_PER_DAY,
+    REUSED_WHILE,
+    Coin,
+    Invoicing,
+    receiver_of,
+)
 from services.payments.rates import Rates, RateUnknownError
 from tests.payments.ledger_kit import START, Clock, Stores, came
 
@@ -139,6 +148,27 @@ async def test_a_person_has_a_few_unpaid_ones_at_most(invoicing: Invoicing, stor
     await invoicing.make(7, OFFER, "usdc")
     clock.now += PRICE_HOLDS
     assert (await invoicing.make(7, OFFER, "usdc")).invoice.created_at == clock.now
+
+
+async def test_nobody_takes_the_amounts_of_a_price_from_others(
+    invoicing: Invoicing, stores: Stores, clock: Clock
+) -> None:
+    """Each stays taken for as long as it may be paid late."""
+    made = None
+    for _ in range(MAX_PER_DAY):
+        made = (await invoicing.make(7, OFFER, "usdc")).invoice
+        await stores.ledger.arrived(came("0.01", f"dust for {made.id}", asset="USDC"), made.id)
+        clock.now += PRICE_HOLDS
+    with pytest.raises(UserFacingError) as caught:
+        await invoicing.make(7, OFFER, "usdc")
+    assert (caught.value.key, caught.value.arguments) == (
+        "payment.too_many_today",
+        {"count": MAX_PER_DAY, "ends": "30 Nov 14:00 UTC"},
+    )
+    assert made
+    rest = came(str(made.amount), asset="USDC", at=made.created_at)
+    assert (await stores.ledger.arrived(rest, made.id)).credited, "one of them can be paid"
+    await invoicing.make(7, OFFER, "usdc")
 
 
 async def test_everybody_gets_an_amount_of_their_own(stores: Stores, price: Price, clock: Clock, shop: str) -> None:

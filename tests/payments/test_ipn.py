@@ -70,9 +70,16 @@ def test_numbers_as_they_stand_are_accepted_too() -> None:
 
 
 def test_a_formula_that_leaves_nested_values_out_is_refused() -> None:
-    nested = [BODIES["small fee"], BODIES["nothing paid"]]
+    nested = [BODIES["small fee"], BODIES["nothing paid"], BODIES["an array"]]
     for body, signature in zip(nested, node(REPLACER, nested), strict=True):
         assert not ipn.is_signed(body.encode(), signature, SECRET)
+
+
+def test_where_nothing_is_nested_every_formula_signs_the_same(signatures: dict[str, str]) -> None:
+    flat = ["flat", "zeros behind the point", "other scripts and a slash"]
+    for name, signature in zip(flat, node(REPLACER, [BODIES[one] for one in flat]), strict=True):
+        assert signature == signatures[name]
+        assert ipn.is_signed(BODIES[name].encode(), signature, SECRET)
 
 
 @pytest.mark.parametrize("altered", ['"serviceFee":1', '"serviceFee":"0"', '"serviceFee":0,"x":1', '"serviceFee":null'])

@@ -154,6 +154,24 @@ def test_nothing_came(document: dict[str, Any]) -> None:
     assert read(document) == []
 
 
+SWAPPED = answer({PAYER: (9, 4), WALLET: (10**9, 9), USDC_ACCOUNT: (1, 1)}, after=[held(2, 12_340_000)])
+WRAPPED = answer(
+    {PAYER: (9, 4), WALLET: (10**9, 9), WSOL_ACCOUNT: (1, 10**9)}, after=[held(2, 10**9, mint=WRAPPED_SOL)]
+)
+
+
+@pytest.mark.parametrize("document", [SWAPPED, WRAPPED], ids=["a swap", "SOL that is wrapped"])
+def test_what_our_own_wallet_signed_is_no_payment(document: dict[str, Any]) -> None:
+    message: dict[str, Any] = document["transaction"]["message"]
+    assert len(read(document)) == 1, "somebody else may do the same for us"
+    by_account = [key | {"signer": key["pubkey"] in (PAYER, WALLET)} for key in message["accountKeys"]]
+    by_number = {"accountKeys": [key["pubkey"] for key in by_account], "header": {"numRequiredSignatures": 2}}
+    for said in ({"accountKeys": by_account}, by_number):
+        assert read(document | {"transaction": document["transaction"] | {"message": message | said}}) == []
+    fewer = by_number | {"header": {"numRequiredSignatures": 1}}
+    assert len(read(document | {"transaction": document["transaction"] | {"message": message | fewer}})) == 1
+
+
 def without(path: str) -> dict[str, Any]:
     document = answer(SOL_PAID, after=[held(1, 1)])
     *parents, last = path.split(".")
@@ -175,6 +193,8 @@ UNREADABLE: list[dict[str, Any]] = [
     answer(SOL_PAID, loaded={"writable": [WALLET], "readonly": ["another"]}, parsed=False),
     answer(USDC_PAID, after=[held(99, 1, owner=None)]),
     answer(USDC_PAID, after=[held(1, 1) | {"uiTokenAmount": {"amount": "1.5"}}]),
+    *(answer(SOL_PAID) | {"blockTime": seconds} for seconds in (-1, 10**12, 10**18, 10**30)),
+    *(answer(SOL_PAID) | {"slot": slot} for slot in (-1, 2**63, 10**30)),
 ]
 
 
