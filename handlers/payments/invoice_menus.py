@@ -47,11 +47,12 @@ def invoice_message(
     if stands.state == "open" and not stands.needs_admin:
         lines += _asked(view, services, invoice, now, coin)
         if looked_at:
-            lines.append(view.html("invoice.nothing_yet", at=f"{looked_at.astimezone(UTC):%H:%M:%S}"))
+            key = "invoice.nothing_yet_solana" if invoice.method in ON_SOLANA else "invoice.nothing_yet"
+            lines.append(view.html(key, at=f"{looked_at.astimezone(UTC):%H:%M:%S}"))
     else:
         notice = notice_of(invoice, stands)
         lines += told(view.texts, notice, now, view.language, ZoneInfo("UTC"), zone_name="UTC")
-    if not _is_payable(standing, now):
+    if not is_payable(standing, now):
         return message(join("\n\n", lines), keyboard=_after(view, services, standing))
     if invoice.method in ON_SOLANA and (solana := services.find(SolanaServices)):
         if stands.state == "underpaid":
@@ -78,7 +79,8 @@ def network_name(view: View, coin: Coin) -> str:
     return view.plain(f"network.{network}") if network in NETWORKS else coin.network.upper()
 
 
-def _is_payable(standing: StandingInvoice, now: datetime) -> bool:
+def is_payable(standing: StandingInvoice, now: datetime) -> bool:
+    """Whether something should still be sent for it."""
     return standing.stands.state in PAYABLE and now <= standing.invoice.expires_at
 
 

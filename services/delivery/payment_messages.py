@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -27,15 +27,24 @@ _MOMENT: Final = "%d %b %H:%M"
 _UNTIL: Final = "%d %b %Y, %H:%M"
 
 
+Refresh = Callable[[Subscriber, str], Awaitable[None]]
+"""Let what shows an invoice, by its id, say how it stands. Raises nothing."""
+
+
 class PaymentComposer(Composer):
-    def __init__(self, texts: Texts) -> None:
+    def __init__(self, texts: Texts, refresh: Refresh | None = None) -> None:
         self._texts = texts
+        self._refresh = refresh
 
     def rows(self) -> tuple[Kind, ...]:
         return tuple(
             Kind(name=name, lane=Lane.PAYMENT, rules=ALWAYS, composer=self, payload=PaymentNotice)
             for name in (RECEIPT, PAYMENT)
         )
+
+    async def prepare(self, waiting: QueuedMessage, subscriber: Subscriber) -> None:
+        if self._refresh:
+            await self._refresh(subscriber, waiting.payload_as(PaymentNotice).invoice_id)
 
     def compose(self, together: Sequence[QueuedMessage], subscriber: Subscriber) -> Composed:
         waiting = together[0]

@@ -103,9 +103,9 @@ async def test_paid_in_part_and_topped_up(ann: Buyer, shop: Shop) -> None:
 async def test_a_check_looks_and_says_that_nothing_came(ann: Buyer, shop: Shop) -> None:
     invoice = await ann.buys("◎ SOL")
     answers = [await ann.user.tap("I have paid – check", invoice) for _ in range(20)]
-    assert "nothing has come yet" in words(await ann.says("Looked at"))
+    assert "nothing of this amount has come yet" in words(await ann.says("Looked at"))
     told = [answer["text"] for answer in answers]
-    assert sum("I was asked just now" in (text or "") for text in told) >= 15
+    assert sum("I have just looked" in (text or "") for text in told) >= 15
     assert not any(answer["show_alert"] for answer in answers)
 
 
