@@ -54,6 +54,9 @@ async def test_from_the_coin_to_the_receipt(ann: Buyer, shop: Shop) -> None:
     assert "for Pro, 30 days" in words(await ann.says("Paid:"))
     await ann.has("pro")
     assert await ann.receipts() == 1
+    shown = ann.user.chat.messages[invoice["message_id"]]
+    assert "which is paid" in words(shown)
+    assert buttons(shown) == []
 
 
 async def wait_for_a_look(ann: Buyer, number: str) -> None:

@@ -9,6 +9,7 @@ from decimal import Decimal
 import pytest
 
 from sandbox.payments.solana import programs
+from sandbox.telegram.updates import JsonObject
 from services.payments import rates
 from tests.payments.buying.kit import Buyer, Shop, amount_in, button, buttons, copied, invoice_id, page, words
 
@@ -159,3 +160,56 @@ async def test_more_than_was_asked_is_said_to_be_more(ann: Buyer, shop: Shop) ->
     assert "An admin looks at it" in shown
     assert shop.merchant
     assert shop.merchant.balance(programs.USDC) == 100 * 10**6
+
+
+def latest(ann: Buyer, message: JsonObject) -> JsonObject:
+    """A message as it is now."""
+    return ann.user.chat.messages[message["message_id"]]
+
+
+async def test_every_message_of_a_paid_invoice_offers_nothing_more(ann: Buyer, shop: Shop) -> None:
+    invoice = await ann.buys("$ USDC")
+    await ann.user.send("/invoices")
+    await ann.user.tap(f"Invoice {invoice_id(invoice)}", await ann.says("Your invoices"))
+    again = await ann.says("Send exactly this amount")
+    assert again["message_id"] != invoice["message_id"]
+    shop.wallet.pay(await shop.url(invoice_id(invoice)))
+    shop.chain.finalize()
+    await ann.says("Paid:")
+    for message in (invoice, again):
+        shown = latest(ann, message)
+        assert buttons(shown) == []
+        assert "which is paid" in words(shown)
+        assert "photo" in shown
+
+
+async def test_an_invoice_paid_in_part_asks_for_the_rest(ann: Buyer, shop: Shop) -> None:
+    invoice = await ann.buys("$ USDC")
+    asked, url = copied(invoice, "Copy amount"), await shop.url(invoice_id(invoice))
+    shop.wallet.pay(url.replace(f"amount={asked}", "amount=10"))
+    shop.chain.finalize()
+    await ann.says("We see 10 of")
+    shown = latest(ann, invoice)
+    assert copied(shown, "Copy amount") == str(Decimal(asked) - 10)
+    assert shown["photo"] != invoice["photo"]
+    assert buttons(shown) == TO_PAY
+
+
+async def test_what_shows_something_else_meanwhile_is_left_alone(ann: Buyer, shop: Shop) -> None:
+    invoice = await ann.buys("$ USDC")
+    await ann.user.tap("‹ Other way", invoice)
+    ways = await ann.says("how do you want to pay?")
+    await ann.user.tap("Other coins", ways)
+    await ann.says("which coin?")
+    shop.wallet.pay(await shop.url(invoice_id(invoice)))
+    shop.chain.finalize()
+    await ann.says("Paid:")
+    assert "which coin?" in words(latest(ann, ways))
+
+
+async def test_a_message_that_is_gone_keeps_no_receipt_back(ann: Buyer, shop: Shop) -> None:
+    invoice = await ann.buys("$ USDC")
+    ann.user.chat.messages.pop(invoice["message_id"])
+    shop.wallet.pay(await shop.url(invoice_id(invoice)))
+    shop.chain.finalize()
+    await ann.says("Paid:")
