@@ -61,5 +61,6 @@ class BuyingMixin(BotBase):
         if not renews(invoice):
             await stars.send(invoice, text, chat_id=turn.chat_id)
             return
-        pay = Button(text=view.plain("stars.subscribe", stars=offer.stars), url=await stars.link(invoice, text))
-        await self.reply(turn, message(view.html("stars.renews", plan=name, stars=offer.stars), keyboard=((pay,),)))
+        price = f"{offer.stars:,}"
+        pay = Button(text=view.plain("stars.subscribe", stars=price), url=await stars.link(invoice, text))
+        await self.reply(turn, message(view.html("stars.renews", plan=name, stars=price), keyboard=((pay,),)))

@@ -40,8 +40,16 @@ def invoice_message(
     *,
     looked_at: datetime | None = None,
     coin: Coin | None = None,
+    is_unknown: bool = False,
 ) -> Message:
-    """`looked_at`: when somebody asked what came, just now. `coin`: of an invoice at the processor, if it is known."""
+    """`looked_at`: when somebody asked what came, just now. `coin`: of an invoice at the processor, if it is known.
+
+    `is_unknown`: the processor has no such payment any more.
+    """
+    if is_unknown and standing.stands.state == "open":
+        rows = ((view.button("button.check", CheckInvoice(standing.invoice.id)),),)
+        rows += ((other_way(view, services, standing.invoice.plan, standing.invoice.days),),)
+        return message(view.html("invoice.unknown_there", id=standing.invoice.id), keyboard=rows)
     invoice, stands, now = standing.invoice, standing.stands, services.conversation.clock()
     lines: list[Html] = []
     if stands.state == "open" and not stands.needs_admin:
@@ -52,7 +60,7 @@ def invoice_message(
     else:
         notice = notice_of(invoice, stands)
         lines += told(view.texts, notice, now, view.language, ZoneInfo("UTC"), zone_name="UTC")
-    if not is_payable(standing, now):
+    if not _is_payable(standing, now):
         return message(join("\n\n", lines), keyboard=_after(view, services, standing))
     if invoice.method in ON_SOLANA and (solana := services.find(SolanaServices)):
         if stands.state == "underpaid":
@@ -79,8 +87,7 @@ def network_name(view: View, coin: Coin) -> str:
     return view.plain(f"network.{network}") if network in NETWORKS else coin.network.upper()
 
 
-def is_payable(standing: StandingInvoice, now: datetime) -> bool:
-    """Whether something should still be sent for it."""
+def _is_payable(standing: StandingInvoice, now: datetime) -> bool:
     return standing.stands.state in PAYABLE and now <= standing.invoice.expires_at
 
 

@@ -51,7 +51,8 @@ class InvoicesMixin(BotBase):
         if checked.just_looked:
             return view.plain("invoice.just_looked", seconds=LOOKED.expires_s)
         now, coin = self.services.conversation.clock(), await self._coin(found.invoice)
-        await show_invoice(self, turn, checked.standing, looked_at=now if checks else None, coin=coin)
+        looked_at = now if checks else None
+        await show_invoice(self, turn, checked.standing, looked_at=looked_at, coin=coin, is_unknown=checked.is_unknown)
         return None
 
     def _checks(self, invoice: Invoice) -> InvoiceChecks | None:

@@ -9,10 +9,11 @@ import structlog
 from domain.subscribers.subscriber import Subscriber
 from handlers.conversation.base import BotBase, Services, Turn
 from handlers.conversation.menus import View, view_of
-from handlers.payments.invoice_menus import invoice_message, is_payable
+from handlers.payments.invoice_menus import invoice_message
 from managers.payments.nowpayments import Coin
 from managers.redis.errors import RedisUnavailableError
 from runtime.errors import DeliveryError, MessageRefusedError
+from services.payments.checks import DONE
 from services.payments.group import PaymentServices
 from services.payments.invoices import ShownInvoices, StandingInvoice
 
@@ -27,10 +28,11 @@ async def show_invoice(
     anew: bool = False,
     looked_at: datetime | None = None,
     coin: Coin | None = None,
+    is_unknown: bool = False,
 ) -> None:
     """Show an invoice in place of what was tapped, or `anew`, and remember where, while it can still change."""
-    services = bot.services
-    message = invoice_message(view_of(services, turn), services, found, looked_at=looked_at, coin=coin)
+    services, view = bot.services, view_of(bot.services, turn)
+    message = invoice_message(view, services, found, looked_at=looked_at, coin=coin, is_unknown=is_unknown)
     message_id = await (bot.reply(turn, message) if anew else bot.show(turn, message))
     try:
         await services.of(ShownInvoices).note(turn.user_id, message_id, found.invoice.id)
@@ -57,13 +59,13 @@ async def refresh_invoice(services: Services, subscriber: Subscriber, invoice_id
         if found is None:
             return
         view = View(texts=services.conversation.texts, language=subscriber.language)
-        message, left = invoice_message(view, services, found), is_payable(found, services.conversation.clock())
+        message = invoice_message(view, services, found)
         for message_id in message_ids:
             try:
                 await services.conversation.telegram.edit(subscriber.chat_id, message_id, message, keeps_picture=True)
             except MessageRefusedError as error:
                 log.info("shown_invoice_gone", invoice=invoice_id, reason=str(error))
-        if not left:
+        if found.stands.state in DONE:
             await shown.forget(user_id, *message_ids)
     except (RedisUnavailableError, DeliveryError) as error:
         log.warning("shown_invoice_not_refreshed", invoice=invoice_id, reason=str(error))

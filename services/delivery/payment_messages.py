@@ -85,24 +85,24 @@ def told(
     """Say how an invoice stood at that time; `zone_name` is shown behind times."""
     ends = notice.expires_at.astimezone(zone)
     moment = "%H:%M" if ends.date() == at.astimezone(zone).date() else _MOMENT
-    sentence = texts.render(
-        _key(notice, at, is_receipt=is_receipt),
-        language,
-        id=notice.invoice_id,
-        plan=texts.label("plan", notice.plan, language),
-        days=notice.days,
-        asset="Stars" if notice.asset == STARS.code else notice.asset,
-        amount=show(notice.amount),
-        received=show(notice.received),
-        pending=show(notice.pending),
-        missing=show(notice.missing),
-        excess=show(notice.excess),
-        address=notice.address,
-        memo=notice.memo,
-        ends=f"{ends:{moment}} {zone_name}".rstrip(),
-        until=f"{notice.until.astimezone(zone):{_UNTIL}}" if notice.until else "?",
-    )
-    lines = [sentence]
+    values = {
+        "id": notice.invoice_id,
+        "plan": texts.label("plan", notice.plan, language),
+        "days": notice.days,
+        "asset": "Stars" if notice.asset == STARS.code else notice.asset,
+        "amount": show(notice.amount),
+        "received": show(notice.received),
+        "pending": show(notice.pending),
+        "missing": show(notice.missing),
+        "excess": show(notice.excess),
+        "address": notice.address,
+        "memo": notice.memo,
+        "ends": f"{ends:{moment}} {zone_name}".rstrip(),
+        "until": f"{notice.until.astimezone(zone):{_UNTIL}}" if notice.until else "?",
+    }
+    lines = [texts.render(_key(notice, at, is_receipt=is_receipt), language, **values)]
+    if is_receipt and notice.excess:
+        lines.append(texts.render("payment.receipt_excess", language, **values))
     if notice.memo and notice.missing and not notice.needs_admin:
         lines.append(texts.render("payment.memo", language, memo=notice.memo))
     if notice.needs_admin:

@@ -175,3 +175,15 @@ async def test_a_coin_that_nobody_offers_is_not_asked_for(ann: Buyer, shop: Shop
     for data in ("buycoin:pro:1:nocoin", "buycoin:pro:2:btc", "coins:free:1:0"):
         assert (await ann.user.tap_data(shown, data))["text"], data
     assert shop.processor.requests["POST /v1/payment"] == asked
+
+
+async def test_an_invoice_that_the_processor_has_forgotten_is_not_to_be_paid(ann: Buyer, shop: Shop) -> None:
+    await ann.user.tap("BTC (Bitcoin)", await ann.coins())
+    invoice = await ann.says("Send only on the network")
+    shop.processor.desk.payments.clear()
+    await ann.user.tap("I have paid – check", invoice)
+    shown = await ann.says("does not know invoice")
+    assert buttons(shown) == [["I have paid – check"], ["‹ Other way"]]
+    await ann.user.tap("BTC (Bitcoin)", await ann.coins())
+    again = await ann.says("Send only on the network")
+    assert invoice_id(again) != invoice_id(invoice)

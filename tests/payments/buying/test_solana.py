@@ -125,8 +125,8 @@ async def test_an_invoice_is_found_again_in_the_list(ann: Buyer) -> None:
     number = invoice_id(await ann.buys("$ USDC"))
     await ann.user.send("/invoices")
     listed = await ann.says("Your invoices")
-    assert buttons(listed) == [[f"Invoice {number}"], ["↻ Refresh"]]
-    await ann.user.tap(f"Invoice {number}", listed)
+    assert buttons(listed) == [[f"🧾 {number}"], ["↻ Refresh"]]
+    await ann.user.tap(f"🧾 {number}", listed)
     assert buttons(await ann.says("Send exactly this amount")) == TO_PAY
 
 
@@ -170,10 +170,13 @@ def latest(ann: Buyer, message: JsonObject) -> JsonObject:
 async def test_every_message_of_a_paid_invoice_offers_nothing_more(ann: Buyer, shop: Shop) -> None:
     invoice = await ann.buys("$ USDC")
     await ann.user.send("/invoices")
-    await ann.user.tap(f"Invoice {invoice_id(invoice)}", await ann.says("Your invoices"))
+    await ann.user.tap(f"🧾 {invoice_id(invoice)}", await ann.says("Your invoices"))
     again = await ann.says("Send exactly this amount")
     assert again["message_id"] != invoice["message_id"]
     shop.wallet.pay(await shop.url(invoice_id(invoice)))
+    shop.chain.advance(2)
+    await ann.says("I write again")
+    assert buttons(latest(ann, invoice)) == [["I have paid – check"]]
     shop.chain.finalize()
     await ann.says("Paid:")
     for message in (invoice, again):
