@@ -28,7 +28,7 @@ from runtime.errors import UserFacingError
 from services.payments.group import SettlingServices
 from services.payments.invoices import standing
 from services.payments.settling.search import Found, Overview, PaymentSearch, Waiting, Which, signature_in
-from texts.markup import Html
+from texts.markup import Html, join
 
 PER_PAGE: Final = 6
 PER_CARD: Final = 10
