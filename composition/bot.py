@@ -97,8 +97,10 @@ class Composition:
         features = [_built(builder, base) for builder in BUILDERS]
         _join(base, features)
         self.routes = [route for feature in features for route in feature.routes]
+        services = _services(base, features)
+        base.give(services)
         self.bot = TelegramBot(
-            _services(base, features),
+            services,
             jobs=[job for feature in features for job in feature.jobs],
             steps=[feature.steps for feature in features],
             lifecycle=base.lifecycle,

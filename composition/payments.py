@@ -6,6 +6,8 @@ from bot.jobs import JobSpec
 from bot.time_of_day import once_sure
 from composition.feature import Alarm, Base, Feature
 from domain.payments.plans import Plans
+from handlers.conversation.base import Services
+from handlers.payments.showing import refresh_invoice
 from managers.telegram.payments import TelegramPayments
 from runtime.clock import now
 from services.claims.putting import Putting
@@ -14,7 +16,7 @@ from services.monitoring import conditions, payment_conditions
 from services.monitoring.readings import Reading
 from services.payments.group import PaymentServices, SettlingServices
 from services.payments.invoice_ends import InvoiceEnds
-from services.payments.invoices import InvoicesService
+from services.payments.invoices import InvoicesService, ShownInvoices
 from services.payments.ledger import Ledger
 from services.payments.notices import PaymentNotices
 from services.payments.reconciliation import Comparison, Reconciliation, StarsSource
@@ -59,12 +61,13 @@ def build(base: Base) -> Feature:
         services=[
             PlanServices(subscriptions=SubscriptionsService(plans, clock=now), entitling=entitling),
             PaymentServices(invoices=invoices, takes_stars=base.settings.takes_stars),
+            ShownInvoices(redis),
             stars,
             _settling(base, ledger, stars, reconciliation),
         ],
         jobs=[ENTITLE.run_by(once_sure(entitling.run))],
         kinds=[
-            *PaymentComposer(base.texts).rows(),
+            *PaymentComposer(base.texts, lambda who, what: refresh_invoice(base.of(Services), who, what)).rows(),
             PlanNoticeComposer(base.texts).row(),
             ReminderComposer(base.texts).row(),
         ],

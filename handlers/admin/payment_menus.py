@@ -28,7 +28,7 @@ from runtime.errors import UserFacingError
 from services.payments.group import SettlingServices
 from services.payments.invoices import standing
 from services.payments.settling.search import Found, Overview, PaymentSearch, Waiting, Which, signature_in
-from texts.markup import Html
+from texts.markup import Html, join
 
 PER_PAGE: Final = 6
 PER_CARD: Final = 10
@@ -197,8 +197,9 @@ async def arrival(view: View, services: Services, record: ArrivalRecord, note: H
         key=came.key,
         at=f"{came.at:%d %b %Y %H:%M:%S}",
         state=_state(view, record),
-        note=record.note or "–",
     )
+    if record.note:
+        text = join("\n", (text, view.html("paying.note", note=record.note)))
     whose = view.html("paying.unmatched")
     if file:
         name = await search.name_of(file.invoice.user_id) or "?"

@@ -27,10 +27,16 @@ T = TypeVar("T")
 class Conversation(Protocol):
     """Telegram, as far as a conversation needs it. What fails is a `DeliveryError`; answers go first."""
 
-    async def send(self, chat_id: int, message: Message) -> object: ...
+    async def send(self, chat_id: int, message: Message) -> int:
+        """Return the id of the new message."""
+        ...
 
-    async def edit(self, chat_id: int, message_id: int, message: Message) -> object:
-        """Replace a message. An unmodified one is a success; one that is gone is a `MessageRefusedError`."""
+    async def edit(self, chat_id: int, message_id: int, message: Message, *, keeps_picture: bool = False) -> int:
+        """Replace a message; return the id of the one that says it now.
+
+        An unmodified one is a success; one that is gone is a `MessageRefusedError`. `keeps_picture`: one without a
+        picture of its own leaves that which is there.
+        """
         ...
 
     async def answer(self, callback_query_id: str, text: str | None = None, *, alert: bool = False) -> object:
@@ -111,17 +117,16 @@ class Turn(Struct, frozen=True, kw_only=True):
 class BotBase:
     services: Services
 
-    async def reply(self, turn: Turn, message: Message) -> None:
-        """Answer with a new message."""
-        await self.services.conversation.telegram.send(turn.chat_id, message)
+    async def reply(self, turn: Turn, message: Message) -> int:
+        """Answer with a new message; return its id."""
+        return await self.services.conversation.telegram.send(turn.chat_id, message)
 
-    async def show(self, turn: Turn, message: Message) -> None:
-        """Answer in place of the menu that was tapped, or with a new message if nothing was."""
+    async def show(self, turn: Turn, message: Message) -> int:
+        """Answer in place of the menu that was tapped, or with a new message if nothing was; return its id."""
         if turn.menu_id is None:
-            await self.reply(turn, message)
-            return
+            return await self.reply(turn, message)
         try:
-            await self.services.conversation.telegram.edit(turn.chat_id, turn.menu_id, message)
+            return await self.services.conversation.telegram.edit(turn.chat_id, turn.menu_id, message)
         except MessageRefusedError:
             # The person deleted the menu, or it is too old to be edited. A bad message is refused again here.
-            await self.reply(turn, message)
+            return await self.reply(turn, message)

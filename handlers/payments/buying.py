@@ -8,6 +8,7 @@ from handlers.conversation.menus import message, view_of
 from handlers.conversation.routing import callback, command
 from handlers.payments.buttons import BuyWithStars, ShowOffers, ShowPlans, ShowWays
 from handlers.payments.plans import overview
+from handlers.payments.showing import leave_invoice
 from handlers.payments.ways import months_button, offer_of, ways_menu, ways_to_pay
 from runtime.errors import UserFacingError
 from services.payments.stars import InvoiceText, StarsService, renews
@@ -22,6 +23,7 @@ class BuyingMixin(BotBase):
     @callback(ShowPlans)
     async def show_plans(self, turn: Turn, _data: ShowPlans) -> None:
         subscriber = await self.services.subscribers.subscribers.require(turn.user_id)
+        await leave_invoice(self.services, turn)
         await self.show(turn, overview(view_of(self.services, turn), self.services, subscriber))
 
     @callback(ShowOffers)
@@ -42,6 +44,7 @@ class BuyingMixin(BotBase):
     @callback(ShowWays)
     async def show_ways(self, turn: Turn, data: ShowWays) -> None:
         offer = offer_of(self.services, data.plan, data.months)
+        await leave_invoice(self.services, turn)
         await self.show(turn, ways_menu(view_of(self.services, turn), self.services, offer))
 
     @callback(BuyWithStars)
@@ -58,5 +61,6 @@ class BuyingMixin(BotBase):
         if not renews(invoice):
             await stars.send(invoice, text, chat_id=turn.chat_id)
             return
-        pay = Button(text=view.plain("stars.subscribe", stars=offer.stars), url=await stars.link(invoice, text))
-        await self.reply(turn, message(view.html("stars.renews", plan=name, stars=offer.stars), keyboard=((pay,),)))
+        price = f"{offer.stars:,}"
+        pay = Button(text=view.plain("stars.subscribe", stars=price), url=await stars.link(invoice, text))
+        await self.reply(turn, message(view.html("stars.renews", plan=name, stars=price), keyboard=((pay,),)))

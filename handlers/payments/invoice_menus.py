@@ -40,14 +40,23 @@ def invoice_message(
     *,
     looked_at: datetime | None = None,
     coin: Coin | None = None,
+    is_unknown: bool = False,
 ) -> Message:
-    """`looked_at`: when somebody asked what came, just now. `coin`: of an invoice at the processor, if it is known."""
+    """`looked_at`: when somebody asked what came, just now. `coin`: of an invoice at the processor, if it is known.
+
+    `is_unknown`: the processor has no such payment any more.
+    """
+    if is_unknown and standing.stands.state == "open":
+        rows = ((view.button("button.check", CheckInvoice(standing.invoice.id)),),)
+        rows += ((other_way(view, services, standing.invoice.plan, standing.invoice.days),),)
+        return message(view.html("invoice.unknown_there", id=standing.invoice.id), keyboard=rows)
     invoice, stands, now = standing.invoice, standing.stands, services.conversation.clock()
     lines: list[Html] = []
     if stands.state == "open" and not stands.needs_admin:
         lines += _asked(view, services, invoice, now, coin)
         if looked_at:
-            lines.append(view.html("invoice.nothing_yet", at=f"{looked_at.astimezone(UTC):%H:%M:%S}"))
+            key = "invoice.nothing_yet_solana" if invoice.method in ON_SOLANA else "invoice.nothing_yet"
+            lines.append(view.html(key, at=f"{looked_at.astimezone(UTC):%H:%M:%S}"))
     else:
         notice = notice_of(invoice, stands)
         lines += told(view.texts, notice, now, view.language, ZoneInfo("UTC"), zone_name="UTC")

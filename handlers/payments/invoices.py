@@ -12,7 +12,7 @@ from handlers.conversation.base import BotBase, Turn
 from handlers.conversation.menus import View, in_rows, message, view_of
 from handlers.conversation.routing import callback, command
 from handlers.payments.buttons import BuyWithStars, CheckInvoice, ShowInvoice, ShowInvoices
-from handlers.payments.invoice_menus import invoice_message
+from handlers.payments.showing import show_invoice
 from handlers.payments.ways import told_as
 from managers.payments.nowpayments import Coin
 from runtime.errors import TransientError
@@ -39,8 +39,7 @@ class InvoicesMixin(BotBase):
     @callback(ShowInvoice)
     async def show_invoice(self, turn: Turn, data: ShowInvoice) -> None:
         found = await self.services.of(PaymentServices).invoices.own(turn.user_id, data.id)
-        view, coin = view_of(self.services, turn), await self._coin(found.invoice)
-        await self.reply(turn, invoice_message(view, self.services, found, coin=coin))
+        await show_invoice(self, turn, found, anew=True, coin=await self._coin(found.invoice))
 
     @callback(CheckInvoice)
     async def check_invoice(self, turn: Turn, data: CheckInvoice) -> str | None:
@@ -52,8 +51,8 @@ class InvoicesMixin(BotBase):
         if checked.just_looked:
             return view.plain("invoice.just_looked", seconds=LOOKED.expires_s)
         now, coin = self.services.conversation.clock(), await self._coin(found.invoice)
-        shown = invoice_message(view, self.services, checked.standing, looked_at=now if checks else None, coin=coin)
-        await self.show(turn, shown)
+        looked_at = now if checks else None
+        await show_invoice(self, turn, checked.standing, looked_at=looked_at, coin=coin, is_unknown=checked.is_unknown)
         return None
 
     def _checks(self, invoice: Invoice) -> InvoiceChecks | None:
@@ -78,7 +77,7 @@ class InvoicesMixin(BotBase):
         if not found:
             await self.show(turn, message(view.html("invoices.none")))
             return
-        lines = view.listed(_line(view, one) for one in found)
+        lines = view.listed((_line(view, one) for one in found), "\n\n")
         rows = in_rows([_button(view, one.invoice) for one in found if _leads_on(one)], 2)
         again = view.button("button.refresh", ShowInvoices())
         await self.show(turn, message(view.html("invoices.list", invoices=lines), keyboard=(*rows, (again,))))

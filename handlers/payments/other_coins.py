@@ -11,8 +11,9 @@ from handlers.conversation.menus import View, in_rows, message, view_of
 from handlers.conversation.pages import Page
 from handlers.conversation.routing import callback
 from handlers.payments.buttons import BuyOnPage, BuyWithCoin, ShowCoins
-from handlers.payments.invoice_menus import coin_name, invoice_message
+from handlers.payments.invoice_menus import coin_name
 from handlers.payments.prices import price
+from handlers.payments.showing import show_invoice
 from handlers.payments.ways import offer_of, other_way, told_as
 from managers.payments.nowpayments import AmountTooSmallError, Coin
 from runtime.errors import TransientError, UserFacingError
@@ -57,22 +58,21 @@ class OtherCoinsMixin(BotBase):
                 invoice = await orders.buy(turn.user_id, offer, coin.code, self._description(offer))
             except AmountTooSmallError as error:
                 raise await _too_small(view, orders, coin) from error
-        await self._show(turn, view, invoice.id, coin)
+        await self._show(turn, invoice.id, coin)
 
     @callback(BuyOnPage)
     async def buy_on_page(self, turn: Turn, data: BuyOnPage) -> None:
-        offer, view = offer_of(self.services, data.plan, data.months, "other"), view_of(self.services, turn)
-        orders = self._orders()
+        offer, orders = offer_of(self.services, data.plan, data.months, "other"), self._orders()
         if not orders.has_pages:
             raise UserFacingError("callback.stale")
         with told_as(UNAVAILABLE):
             invoice = await orders.buy(turn.user_id, offer, None, self._description(offer))
-        await self._show(turn, view, invoice.id, None)
+        await self._show(turn, invoice.id, None)
 
-    async def _show(self, turn: Turn, view: View, invoice_id: str, coin: Coin | None) -> None:
+    async def _show(self, turn: Turn, invoice_id: str, coin: Coin | None) -> None:
         with told_as(UNAVAILABLE):
             found = await self.services.of(PaymentServices).invoices.own(turn.user_id, invoice_id)
-        await self.show(turn, invoice_message(view, self.services, found, coin=coin))
+        await show_invoice(self, turn, found, coin=coin)
 
     def _orders(self) -> NowPaymentsOrders:
         return self.services.of(NowPaymentsServices).orders

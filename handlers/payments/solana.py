@@ -7,7 +7,7 @@ from handlers.conversation.base import BotBase, Turn
 from handlers.conversation.menus import message, view_of
 from handlers.conversation.routing import callback, command, recognised
 from handlers.payments.buttons import BuyOnSolana
-from handlers.payments.invoice_menus import invoice_message
+from handlers.payments.showing import show_invoice
 from handlers.payments.ways import offer_of, told_as
 from runtime.errors import UserFacingError
 from services.payments.group import PaymentServices, SolanaServices
@@ -22,7 +22,7 @@ class SolanaMixin(BotBase):
         with told_as("invoice.cannot_make"):
             made = await self.services.of(SolanaServices).invoicing.make(turn.user_id, offer, data.coin)
             found = await self.services.of(PaymentServices).invoices.own(turn.user_id, made.invoice.id)
-        await self.show(turn, invoice_message(view_of(self.services, turn), self.services, found))
+        await show_invoice(self, turn, found)
 
     @command("paid", help="help.paid", needs=SolanaServices)
     async def paid(self, turn: Turn) -> None:
@@ -41,6 +41,6 @@ class SolanaMixin(BotBase):
         with told_as("paid.unavailable"):
             claim = await self.services.of(SolanaServices).pasted.claim(turn.user_id, pasted)
         if claim.file is not None:
-            await self.reply(turn, invoice_message(view, self.services, payments.invoices.standing(claim.file)))
+            await show_invoice(self, turn, payments.invoices.standing(claim.file), anew=True)
         else:
             await self.reply(turn, message(view.html(f"paid.{claim.verdict}")))

@@ -62,18 +62,20 @@ class TelegramConversation:
         with self._noting(chat_id):
             return await self._send(chat_id, message)
 
-    async def edit(self, chat_id: int, message_id: int, message: Message) -> None:
-        """Replace a message. One that is gone or too old to be edited raises `MessageRefusedError`.
+    async def edit(self, chat_id: int, message_id: int, message: Message, *, keeps_picture: bool = False) -> int:
+        """Replace a message; returns the id of the one that says it now.
 
-        A picture cannot be taken out of a message: the text then comes as a new one, and the old one is deleted. Who
-        has tapped the old one again meanwhile gets their answer in the new one.
+        One that is gone or too old to be edited raises `MessageRefusedError`. A picture cannot be taken out of a
+        message: the text then comes as a new one, and the old one is deleted, unless it `keeps_picture`. Who has
+        tapped the old one again meanwhile gets their answer in the new one.
         """
         with self._noting(chat_id):
             try:
-                await self._edit(chat_id, message_id, message)
+                await self._edit(chat_id, message_id, message, keeps_picture=keeps_picture)
             except BadRequest as refusal:
                 if not is_harmless(refusal):
                     raise
+        return self._replaced.get((chat_id, message_id), message_id)
 
     async def _send(self, chat_id: int, message: Message) -> int:
         place = {
@@ -82,19 +84,14 @@ class TelegramConversation:
             "message_thread_id": message.thread_id,
         }
         if message.picture:
-            content = {
-                "photo": _file(message),
-                "caption": message.html,
-                "parse_mode": ParseMode.HTML,
-                "reply_markup": markup(message.keyboard),
-            }
+            content = {"photo": _file(message)} | _caption(message)
             try:
                 return (await self._bot.do_api_request("send_Photo", place | content))["message_id"]
             except BadRequest as refusal:
                 log.warning("picture_refused", chat_id=chat_id, reason=refusal.message)
         return (await self._bot.do_api_request("send_Message", place | _content(message)))["message_id"]
 
-    async def _edit(self, chat_id: int, message_id: int, message: Message) -> None:
+    async def _edit(self, chat_id: int, message_id: int, message: Message, *, keeps_picture: bool) -> None:
         place = {"chat_id": chat_id, "message_id": self._replaced.get((chat_id, message_id), message_id)}
         if message.picture:
             media = InputMediaPhoto(_file(message), caption=message.html, parse_mode=ParseMode.HTML)
@@ -112,7 +109,10 @@ class TelegramConversation:
         except BadRequest as refusal:
             if _NO_TEXT not in refusal.message.lower():
                 raise
-            await self._replace(place, message)
+            if keeps_picture:
+                await self._bot.do_api_request("edit_Message_Caption", place | _caption(message))
+            else:
+                await self._replace(place, message)
 
     async def _replace(self, place: dict[str, int], message: Message) -> None:
         chat_id, message_id = place["chat_id"], place["message_id"]
@@ -167,6 +167,10 @@ def _content(message: Message) -> dict[str, Any]:
         "reply_markup": markup(message.keyboard),
         "link_preview_options": _NO_PREVIEW,
     }
+
+
+def _caption(message: Message) -> dict[str, Any]:
+    return {"caption": message.html, "parse_mode": ParseMode.HTML, "reply_markup": markup(message.keyboard)}
 
 
 def _file(message: Message) -> InputFile:

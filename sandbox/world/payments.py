@@ -39,7 +39,8 @@ class PaidChain:
 async def open_chain(data_dir: Path, *, slot_s: float | None = SLOT_S) -> AsyncGenerator[PaidChain]:
     async with AsyncExitStack() as stack:
         chain = await stack.enter_async_context(SolanaSandbox(slot_s=slot_s))
-        merchant = chain.wallet(sol=1, keypair=_merchant(data_dir / MERCHANT))
+        merchant = chain.wallet(sol=0, keypair=_merchant(data_dir / MERCHANT))
+        chain.open_wallet(merchant.address)
         chain.open_token_account(merchant.address)
         yield PaidChain(
             chain=chain,

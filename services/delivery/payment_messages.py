@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -27,15 +27,24 @@ _MOMENT: Final = "%d %b %H:%M"
 _UNTIL: Final = "%d %b %Y, %H:%M"
 
 
+Refresh = Callable[[Subscriber, str], Awaitable[None]]
+"""Let what shows an invoice, by its id, say how it stands. Raises nothing."""
+
+
 class PaymentComposer(Composer):
-    def __init__(self, texts: Texts) -> None:
+    def __init__(self, texts: Texts, refresh: Refresh | None = None) -> None:
         self._texts = texts
+        self._refresh = refresh
 
     def rows(self) -> tuple[Kind, ...]:
         return tuple(
             Kind(name=name, lane=Lane.PAYMENT, rules=ALWAYS, composer=self, payload=PaymentNotice)
             for name in (RECEIPT, PAYMENT)
         )
+
+    async def prepare(self, waiting: QueuedMessage, subscriber: Subscriber) -> None:
+        if self._refresh:
+            await self._refresh(subscriber, waiting.payload_as(PaymentNotice).invoice_id)
 
     def compose(self, together: Sequence[QueuedMessage], subscriber: Subscriber) -> Composed:
         waiting = together[0]
@@ -76,24 +85,24 @@ def told(
     """Say how an invoice stood at that time; `zone_name` is shown behind times."""
     ends = notice.expires_at.astimezone(zone)
     moment = "%H:%M" if ends.date() == at.astimezone(zone).date() else _MOMENT
-    sentence = texts.render(
-        _key(notice, at, is_receipt=is_receipt),
-        language,
-        id=notice.invoice_id,
-        plan=texts.label("plan", notice.plan, language),
-        days=notice.days,
-        asset="Stars" if notice.asset == STARS.code else notice.asset,
-        amount=show(notice.amount),
-        received=show(notice.received),
-        pending=show(notice.pending),
-        missing=show(notice.missing),
-        excess=show(notice.excess),
-        address=notice.address,
-        memo=notice.memo,
-        ends=f"{ends:{moment}} {zone_name}".rstrip(),
-        until=f"{notice.until.astimezone(zone):{_UNTIL}}" if notice.until else "?",
-    )
-    lines = [sentence]
+    values = {
+        "id": notice.invoice_id,
+        "plan": texts.label("plan", notice.plan, language),
+        "days": notice.days,
+        "asset": "Stars" if notice.asset == STARS.code else notice.asset,
+        "amount": show(notice.amount),
+        "received": show(notice.received),
+        "pending": show(notice.pending),
+        "missing": show(notice.missing),
+        "excess": show(notice.excess),
+        "address": notice.address,
+        "memo": notice.memo,
+        "ends": f"{ends:{moment}} {zone_name}".rstrip(),
+        "until": f"{notice.until.astimezone(zone):{_UNTIL}}" if notice.until else "?",
+    }
+    lines = [texts.render(_key(notice, at, is_receipt=is_receipt), language, **values)]
+    if is_receipt and notice.excess:
+        lines.append(texts.render("payment.receipt_excess", language, **values))
     if notice.memo and notice.missing and not notice.needs_admin:
         lines.append(texts.render("payment.memo", language, memo=notice.memo))
     if notice.needs_admin:

@@ -23,6 +23,8 @@ class Checked(Struct, frozen=True, kw_only=True):
     standing: StandingInvoice
     just_looked: bool = False
     """Somebody has asked within the last seconds, so nobody was asked now."""
+    is_unknown: bool = False
+    """Who would be paid does not know of it: nobody should pay it."""
 
 
 class InvoiceChecks:
@@ -34,7 +36,10 @@ class InvoiceChecks:
         look: Callable[[Invoice], Awaitable[object]],
         clock: Callable[[], datetime],
     ) -> None:
-        """`look`: asks what came for an invoice and writes it down; raises `TransientError`."""
+        """`look`: asks what came for an invoice and writes it down; `False`: whoever is asked does not know it.
+
+        It raises `TransientError`.
+        """
         self._invoices = invoices
         self._redis = redis
         self._look = look
@@ -47,8 +52,8 @@ class InvoiceChecks:
             return Checked(standing=standing)
         if not await self._redis.set(keys.LOOKED.of(invoice_id), b"1", ex_s=keys.LOOKED.expires_s, nx=True):
             return Checked(standing=standing, just_looked=True)
-        await self._look(standing.invoice)
-        return Checked(standing=await self._invoices.own(user_id, invoice_id))
+        is_unknown = await self._look(standing.invoice) is False
+        return Checked(standing=await self._invoices.own(user_id, invoice_id), is_unknown=is_unknown)
 
 
 class PastedSignatures:

@@ -97,6 +97,12 @@ PAYMENTS_DIFFER: Final = RedisKey(
     meaning="By source of money: on what it and the ledger did not agree when they were last compared (JSON of "
     "services.payments.reconciliation.Comparison). Compared every night.",
 )
+SHOWN: Final = RedisKey(
+    pattern="invoices:shown:{}",
+    kind="hash",
+    lives_s=8 * DAY_S,
+    meaning="By user id: id of a message in their chat -> the id of the invoice that can be paid by it.",
+)
 LOOKED: Final = RedisKey(
     pattern="payments:looked:{}",
     kind="string",
@@ -137,6 +143,7 @@ ALL_KEYS: Final = (
     ENTITLEMENTS,
     ENTITLED,
     PAYMENT_CURSORS,
+    SHOWN,
     LOOKED,
     PASTED,
     PAYMENTS_DIFFER,

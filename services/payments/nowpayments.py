@@ -105,9 +105,12 @@ class NowPaymentsService:
         await self._take_further(payment)
         return payment
 
-    async def look_for(self, invoice: Invoice) -> None:
-        """Ask what was paid for an invoice, whichever way it is paid."""
-        await (self.look_at_page(invoice) if is_page(invoice) else self.look(invoice.payment_id))
+    async def look_for(self, invoice: Invoice) -> bool:
+        """Ask what was paid for an invoice, whichever way it is paid; `False`: the processor does not know it."""
+        if is_page(invoice):
+            await self.look_at_page(invoice)
+            return True
+        return await self.look(invoice.payment_id) is not None
 
     async def look_at_page(self, invoice: Invoice) -> None:
         """Ask what was paid on a hosted page, where payments can be listed."""

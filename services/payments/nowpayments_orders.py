@@ -111,6 +111,7 @@ class NowPaymentsOrders:
                 _is_for(file.invoice, offer, coin)
                 and not file.is_credited
                 and now + TIME_LEFT < file.invoice.expires_at
+                and await self._is_known(file.invoice)
             ):
                 return file.invoice
         if sum(now - file.invoice.created_at < timedelta(hours=1) for file in own) >= MAX_PER_HOUR:
@@ -124,6 +125,16 @@ class NowPaymentsOrders:
             description=description,
         )
         return await (self.page(order) if coin is None else self.invoice(order, coin))
+
+    async def _is_known(self, invoice: Invoice) -> bool:
+        """Whether the processor still has a payment, or nobody can say."""
+        if is_page(invoice):
+            return True
+        try:
+            return await self._manager.payment(invoice.payment_id) is not None
+        except TransientError as error:
+            log.warning("payment_not_asked_about", payment=invoice.payment_id, reason=str(error))
+            return True
 
     async def _new_id(self, user_id: int, offer: Offer, coin: str | None, now: datetime) -> str:
         """Return the first one of the day that is free: an order that the processor did not answer keeps its own."""

@@ -66,12 +66,14 @@ class RecordedConversation:
             raise error
         self.said.append(said)
 
-    async def send(self, chat_id: int, message: Message) -> None:
+    async def send(self, chat_id: int, message: Message) -> int:
         self._note(Said("sent", message.html, message))
+        return MENU_ID
 
-    async def edit(self, chat_id: int, message_id: int, message: Message) -> None:
+    async def edit(self, chat_id: int, message_id: int, message: Message, *, keeps_picture: bool = False) -> int:
         assert message_id == MENU_ID
         self._note(Said("edited", message.html, message))
+        return MENU_ID
 
     async def answer(self, callback_query_id: str, text: str | None = None, *, alert: bool = False) -> None:
         self._note(Said("alerted" if alert else "answered", text))

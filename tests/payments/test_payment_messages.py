@@ -32,8 +32,12 @@ SEEN = (
     "👀 We see 0.41 of 0.5 SOL for invoice INV1. The network has not confirmed it yet; there is nothing for you to do."
 )
 CONFIRMING = (
-    "⏳ We see 0.41 of 0.5 SOL for invoice INV1, and the network is confirming it. There is nothing for you to do; "
-    "the receipt follows."
+    "⏳ We see 0.41 of 0.5 SOL for invoice INV1, and the network is confirming it. There is nothing for you to do now; "
+    "I write again when it is done."
+)
+RECEIPT_OF_TOO_MUCH = (
+    "✅ Paid: 0.7 SOL for Pro, 30 days.\nYour plan runs until 20 Dec 2026, 13:20. Invoice INV1.\n\n"
+    "ℹ️ That is 0.2 SOL more than was asked; send nothing more.\n\n{admin}"
 )
 OVERPAID = (
     "ℹ️ 0.7 SOL arrived for invoice INV1, which is 0.2 more than was asked. The invoice is paid; send nothing more."
@@ -124,7 +128,7 @@ async def test_the_way_to_a_receipt_is_told_step_by_step(way: Way) -> None:
         (
             [came("0.7", at=NOW)],
             timedelta(0),
-            "✅ Paid: 0.7 SOL for Pro, 30 days.\nYour plan runs until 20 Dec 2026, 13:20. Invoice INV1.\n\n{admin}",
+            RECEIPT_OF_TOO_MUCH,
         ),
         (
             [came("0.5", at=NOW), came("0.2", "b", at=NOW)],

@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Self
 
+from solders.account import Account
 from solders.keypair import Keypair
 from solders.pubkey import Pubkey
 
@@ -95,6 +96,10 @@ class SolanaSandbox:
         if usdc:
             self.faucet.give_tokens(wallet.address, programs.USDC, round(usdc * 10**programs.USDC_DECIMALS))
         return wallet
+
+    def open_wallet(self, owner: Pubkey, *, sol: float = 1) -> None:
+        """Let `owner` have this much without a transaction: nobody takes it for a payment."""
+        self.cluster.write(owner, Account(round(sol * programs.LAMPORTS_PER_SOL), b"", programs.SYSTEM))
 
     def open_token_account(self, owner: Pubkey, mint: Pubkey = programs.USDC) -> Pubkey:
         """Give `owner` an empty account for a mint, as a merchant has from the start."""

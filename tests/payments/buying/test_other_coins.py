@@ -54,12 +54,15 @@ async def test_from_the_coin_to_the_receipt(ann: Buyer, shop: Shop) -> None:
     assert "for Pro, 30 days" in words(await ann.says("Paid:"))
     await ann.has("pro")
     assert await ann.receipts() == 1
+    shown = ann.user.chat.messages[invoice["message_id"]]
+    assert "which is paid" in words(shown)
+    assert buttons(shown) == []
 
 
 async def wait_for_a_look(ann: Buyer, number: str) -> None:
     """Tap until the processor may be asked again."""
     message = next(one for one in ann.user.messages if f"invoice {number}" in words(one))
-    while "asked just now" in ((await ann.user.tap("I have paid – check", message))["text"] or ""):
+    while "have just looked" in ((await ann.user.tap("I have paid – check", message))["text"] or ""):
         pass
 
 
@@ -161,7 +164,7 @@ async def test_many_taps_are_few_questions(ann: Buyer, shop: Shop) -> None:
     asked = f"GET /v1/payment/{stored.payment_id}"
     before = shop.processor.requests[asked]
     answers = [await ann.user.tap("I have paid – check", invoice) for _ in range(20)]
-    refused = sum("asked just now" in (answer["text"] or "") for answer in answers)
+    refused = sum("have just looked" in (answer["text"] or "") for answer in answers)
     assert refused >= 15
     assert shop.processor.requests[asked] - before <= 20 - refused + 1  # and the watch, once
 
@@ -172,3 +175,15 @@ async def test_a_coin_that_nobody_offers_is_not_asked_for(ann: Buyer, shop: Shop
     for data in ("buycoin:pro:1:nocoin", "buycoin:pro:2:btc", "coins:free:1:0"):
         assert (await ann.user.tap_data(shown, data))["text"], data
     assert shop.processor.requests["POST /v1/payment"] == asked
+
+
+async def test_an_invoice_that_the_processor_has_forgotten_is_not_to_be_paid(ann: Buyer, shop: Shop) -> None:
+    await ann.user.tap("BTC (Bitcoin)", await ann.coins())
+    invoice = await ann.says("Send only on the network")
+    shop.processor.desk.payments.clear()
+    await ann.user.tap("I have paid – check", invoice)
+    shown = await ann.says("does not know invoice")
+    assert buttons(shown) == [["I have paid – check"], ["‹ Other way"]]
+    await ann.user.tap("BTC (Bitcoin)", await ann.coins())
+    again = await ann.says("Send only on the network")
+    assert invoice_id(again) != invoice_id(invoice)

@@ -9,6 +9,7 @@ from decimal import Decimal
 import pytest
 
 from sandbox.payments.solana import programs
+from sandbox.telegram.updates import JsonObject
 from services.payments import rates
 from tests.payments.buying.kit import Buyer, Shop, amount_in, button, buttons, copied, invoice_id, page, words
 
@@ -103,9 +104,9 @@ async def test_paid_in_part_and_topped_up(ann: Buyer, shop: Shop) -> None:
 async def test_a_check_looks_and_says_that_nothing_came(ann: Buyer, shop: Shop) -> None:
     invoice = await ann.buys("◎ SOL")
     answers = [await ann.user.tap("I have paid – check", invoice) for _ in range(20)]
-    assert "nothing has come yet" in words(await ann.says("Looked at"))
+    assert "nothing of this amount has come yet" in words(await ann.says("Looked at"))
     told = [answer["text"] for answer in answers]
-    assert sum("I was asked just now" in (text or "") for text in told) >= 15
+    assert sum("I have just looked" in (text or "") for text in told) >= 15
     assert not any(answer["show_alert"] for answer in answers)
 
 
@@ -124,8 +125,8 @@ async def test_an_invoice_is_found_again_in_the_list(ann: Buyer) -> None:
     number = invoice_id(await ann.buys("$ USDC"))
     await ann.user.send("/invoices")
     listed = await ann.says("Your invoices")
-    assert buttons(listed) == [[f"Invoice {number}"], ["↻ Refresh"]]
-    await ann.user.tap(f"Invoice {number}", listed)
+    assert buttons(listed) == [[f"🧾 {number}"], ["↻ Refresh"]]
+    await ann.user.tap(f"🧾 {number}", listed)
     assert buttons(await ann.says("Send exactly this amount")) == TO_PAY
 
 
@@ -159,3 +160,59 @@ async def test_more_than_was_asked_is_said_to_be_more(ann: Buyer, shop: Shop) ->
     assert "An admin looks at it" in shown
     assert shop.merchant
     assert shop.merchant.balance(programs.USDC) == 100 * 10**6
+
+
+def latest(ann: Buyer, message: JsonObject) -> JsonObject:
+    """A message as it is now."""
+    return ann.user.chat.messages[message["message_id"]]
+
+
+async def test_every_message_of_a_paid_invoice_offers_nothing_more(ann: Buyer, shop: Shop) -> None:
+    invoice = await ann.buys("$ USDC")
+    await ann.user.send("/invoices")
+    await ann.user.tap(f"🧾 {invoice_id(invoice)}", await ann.says("Your invoices"))
+    again = await ann.says("Send exactly this amount")
+    assert again["message_id"] != invoice["message_id"]
+    shop.wallet.pay(await shop.url(invoice_id(invoice)))
+    shop.chain.advance(2)
+    await ann.says("I write again")
+    assert buttons(latest(ann, invoice)) == [["I have paid – check"]]
+    shop.chain.finalize()
+    await ann.says("Paid:")
+    for message in (invoice, again):
+        shown = latest(ann, message)
+        assert buttons(shown) == []
+        assert "which is paid" in words(shown)
+        assert "photo" in shown
+
+
+async def test_an_invoice_paid_in_part_asks_for_the_rest(ann: Buyer, shop: Shop) -> None:
+    invoice = await ann.buys("$ USDC")
+    asked, url = copied(invoice, "Copy amount"), await shop.url(invoice_id(invoice))
+    shop.wallet.pay(url.replace(f"amount={asked}", "amount=10"))
+    shop.chain.finalize()
+    await ann.says("We see 10 of")
+    shown = latest(ann, invoice)
+    assert copied(shown, "Copy amount") == str(Decimal(asked) - 10)
+    assert shown["photo"] != invoice["photo"]
+    assert buttons(shown) == TO_PAY
+
+
+async def test_what_shows_something_else_meanwhile_is_left_alone(ann: Buyer, shop: Shop) -> None:
+    invoice = await ann.buys("$ USDC")
+    await ann.user.tap("‹ Other way", invoice)
+    ways = await ann.says("how do you want to pay?")
+    await ann.user.tap("Other coins", ways)
+    await ann.says("which coin?")
+    shop.wallet.pay(await shop.url(invoice_id(invoice)))
+    shop.chain.finalize()
+    await ann.says("Paid:")
+    assert "which coin?" in words(latest(ann, ways))
+
+
+async def test_a_message_that_is_gone_keeps_no_receipt_back(ann: Buyer, shop: Shop) -> None:
+    invoice = await ann.buys("$ USDC")
+    ann.user.chat.messages.pop(invoice["message_id"])
+    shop.wallet.pay(await shop.url(invoice_id(invoice)))
+    shop.chain.finalize()
+    await ann.says("Paid:")

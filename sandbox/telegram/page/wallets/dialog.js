@@ -5,9 +5,10 @@ import * as api from "./api.js";
 import { state } from "./words.js";
 
 export class WalletDialog {
-  /** `found(requests)` is told what a pasted text asks for. `watch` is that of the sheet. */
-  constructor({ found, watch }) {
+  /** `found(requests)` is told what a pasted text asks for, `copy(text)` what to put on the clipboard. `watch` is that of the sheet. */
+  constructor({ found, copy, watch }) {
     this.found = found;
+    this.copy = copy;
     this.watch = watch;
     this.balances = el("p", { class: "sheet-price wallet-balances", "data-testid": "wallet-balances" });
     this.field = el("input", { class: "field", id: "wallet-paste", type: "text", autocomplete: "off", spellcheck: "false", required: true, placeholder: "solana:… or an address", "data-testid": "wallet-paste" });
@@ -46,10 +47,10 @@ export class WalletDialog {
 
   show({ balances, sent }) {
     put(this.balances, Object.entries(balances).map(([coin, amount]) => `${amount} ${coin}`).join("\n"));
-    const rows = sent.map((transfer) => [transfer.what, state(transfer)]);
+    const rows = sent.map((transfer) => [transfer.what, state(transfer), transfer.id]);
     if (rows.flat().join() === this.shown) return;
     this.shown = rows.flat().join();
-    this.list.replaceChildren(...rows.map(([what, how]) => row(what, how)));
+    this.list.replaceChildren(...rows.map(([what, how, id]) => row(what, how, () => this.copy(id))));
   }
 
   async #submit(event) {
@@ -74,12 +75,13 @@ export class WalletDialog {
   }
 }
 
-function row(what, how) {
+function row(what, how, copy) {
   return el(
     "li",
     { class: "subscription", "data-testid": "transfer" },
     el("span", { class: "subscription-title" }, what),
     el("span", { class: "subscription-state" }, how),
+    el("button", { type: "button", class: "text-button", "data-testid": "transfer-copy", onclick: copy }, "Copy its id"),
   );
 }
 

@@ -18,7 +18,11 @@ export class WalletsPart {
     this.offered = [];
     const watch = (seen) => this.#watch(seen);
     this.sheet = new PaySheet({ watch, sent: () => this.#offer([]), closed: () => this.#keepFocus() });
-    this.dialog = new WalletDialog({ watch, found: (requests) => this.sheet.show(requests) });
+    this.dialog = new WalletDialog({
+      watch,
+      found: (requests) => this.sheet.show(requests),
+      copy: (text) => this.notices.copy(text),
+    });
     parts.button.append(icon("wallet"), (this.balance = el("span", { class: "wallet-balance" })));
     parts.button.addEventListener("click", () => this.dialog.open());
     parts.stripPay.addEventListener("click", () => this.sheet.show(this.offered));
