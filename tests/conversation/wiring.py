@@ -7,13 +7,26 @@ from typing import Any, cast, get_type_hints
 
 from handlers.conversation.base import Services
 from services.payments.group import PaymentServices
-from services.payments.invoices import InvoicesService, StandingInvoice
+from services.payments.invoices import InvoicesService, ShownInvoices, StandingInvoice
 from services.subscribers.group import SubscriberServices
 
 
 class NoInvoices:
     async def of(self, user_id: int, count: int) -> list[StandingInvoice]:
         del user_id, count
+        return []
+
+
+class NoneShown(ShownInvoices):
+    def __init__(self) -> None:
+        """Nobody has a message that shows an invoice."""
+
+    async def note(self, user_id: int, message_id: int, invoice_id: str) -> None: ...
+
+    async def forget(self, user_id: int, *message_ids: int) -> None: ...
+
+    async def of(self, user_id: int, invoice_id: str) -> list[int]:
+        del user_id, invoice_id
         return []
 
 
@@ -26,7 +39,7 @@ def services_of(**collaborators: object) -> Services:
         groups[name] = group(**{field.name: left.pop(field.name, None) for field in fields(group)})
     payments = left.pop("payments", PaymentServices(invoices=cast("InvoicesService", NoInvoices()), takes_stars=False))
     assert not left, f"no group has {', '.join(left)}"
-    return Services(**groups, groups={PaymentServices: payments})
+    return Services(**groups, groups={PaymentServices: payments, ShownInvoices: NoneShown()})
 
 
 def fields_of(users: SubscriberServices) -> dict[str, object]:

@@ -81,7 +81,7 @@ async def test_paid_in_part_and_topped_up(ann: Buyer, shop: Shop) -> None:
     told = await ann.says("We see 10 of")
     assert copied(told, "Copy amount") == str(asked - 10)
     await ann.user.tap("I have paid – check", invoice)
-    shown = await ann.says("fills in the rest")
+    shown = await ann.says("reads the picture, fills everything in")
     assert shown["message_id"] == invoice["message_id"]
     assert shown["photo"] != invoice["photo"]
     assert f"send {asked - 10} USDC more" in words(shown)
