@@ -90,6 +90,8 @@ class PollPlanner:
 
     def plan(self, now: float, count: int) -> list[int]:
         """At most so many tokens, the most overdue first; they count as asked now."""
+        if count <= 0:
+            return []
         waited = self._overdue(now)
         due = (waited >= NOT_BEFORE).nonzero()[0]
         if len(due) > count:
@@ -105,7 +107,7 @@ class PollPlanner:
 
     def _overdue(self, now: float) -> npt.NDArray[np.float64]:
         """How much of what they may wait tokens have waited; whose own bound is close goes before what is extra."""
-        since, rates = now - self._asked_at, 1 / self._bound_s
+        since, rates = np.abs(now - self._asked_at), 1 / self._bound_s  # a clock that was set back has asked nobody yet
         owed = since * rates
         more = self._is_near * (1 / NEAR_S - rates)
         wanted, left = float(more.sum()), USED * self._per_s - float(rates.sum())

@@ -130,6 +130,7 @@ def process_environment(
     """What a person would put into `.env` for servers of their own."""
     return {
         "TELEGRAM_BOT_TOKEN": telegram.token,
+        "PAY_WITH_STARS": "true",
         "TELEGRAM_API_BASE": telegram.url,
         "REDIS_URL": redis_url,
         "DATABASE_URL": postgres_dsn,

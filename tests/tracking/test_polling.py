@@ -99,3 +99,13 @@ def test_a_pace_changes_without_asking_anew() -> None:
         "live",
         "dead",
     ]
+
+
+def test_without_room_nobody_is_asked_and_a_clock_set_back_asks_again() -> None:
+    planner = PollPlanner(per_s=10)
+    for token in range(50):
+        planner.put(token, "live", 0.0)
+    assert planner.plan(10_000.0, 0) == []
+    assert len(planner.plan(10_000.0, 50)) == 50
+    assert planner.plan(10_000.0, 50) == []
+    assert len(planner.plan(6_400.0, 50)) == 50

@@ -11,6 +11,7 @@ from solders.pubkey import Pubkey
 from solders.signature import Signature
 
 from domain.payments.invoices import Invoice
+from domain.payments.stars import invoice_id_in
 from handlers.payments.buttons import BuyWithStars, ShowOffers
 from sandbox.payments.nowpayments.ipn import Forgery
 from sandbox.payments.nowpayments.records import Status
@@ -155,7 +156,7 @@ class Paying:
         for charge in self._shop.stage.telegram.stars.ledger.charges.values():
             if charge.payer["id"] == payer.user_id:
                 payer.arrivals.add(f"stars:{charge.id}")
-                payer.invoices.add(charge.invoice.payload)
+                payer.invoices.add(invoice_id_in(charge.invoice.payload))
 
     async def _invoice_in_stars(self, payer: Payer, person: SandboxUser) -> JsonObject:
         """Choose in the chat; `TimeoutError` where the bot does not answer."""
