@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 
 import pytest
 
-from sandbox.telegram.updates import JsonObject
 from tests.e2e.conftest import ADMIN, text_of
 from tests.faults import full_disk
 from tests.faults.conftest import Verdict
@@ -60,8 +58,16 @@ async def test_admins_are_told_while_the_disk_is_full(stage: Stage) -> None:
     admin = stage.person(ADMIN)
     admin.chat.is_started = True
 
-    def tells_of(name: str, *, well: bool) -> Callable[[JsonObject], bool]:
-        return lambda message: ("🟢" if well else "🔴") in text_of(message) and f"{name} " in text_of(message)
+    async def told(*names: str, well: bool, within_s: float) -> str:
+        """Wait until admins were told of all of these, in any order and in any number of messages."""
+        left, said = set(names), ""
+        while left:
+            one = text_of(await admin.next_message(timeout_s=within_s, where=lambda m: sign(well=well) in text_of(m)))
+            left, said = {name for name in left if f"{name} " not in one}, said + one
+        return said
+
+    def sign(*, well: bool) -> str:
+        return "🟢" if well else "🔴"
 
     async with (
         SmallDisk(stage.data_dir) as disk,
@@ -69,12 +75,11 @@ async def test_admins_are_told_while_the_disk_is_full(stage: Stage) -> None:
     ):
         await stage.warm_up()
         disk.fill()
-        for name in ("disk", "Redis"):
-            told = await admin.next_message(timeout_s=30, where=tells_of(name, well=False))
-            assert "MISCONF" in text_of(told) or "are left" in text_of(told)
+        said = await told("disk", "Redis", well=False, within_s=30)
+        assert "MISCONF" in said
+        assert "are left" in said
         disk.free()
-        for name in ("disk", "Redis"):
-            await admin.next_message(timeout_s=60, where=tells_of(name, well=True))
+        await told("disk", "Redis", well=True, within_s=60)
         await stage.play()
         await stage.finish(bot)
     assert not stage.ledger.missing

@@ -57,7 +57,7 @@ class ShopSize:
     patience_s: float
 
 
-SHORT: Final = ShopSize(people=20, over_s=4.0, slot_s=0.1, patience_s=40.0)
+SHORT: Final = ShopSize(people=20, over_s=4.0, slot_s=0.1, patience_s=90.0)
 FULL: Final = ShopSize(people=80, over_s=12.0, slot_s=0.2, patience_s=90.0)
 _AT_THE_PROCESSOR: Final = 16
 """More at once than its limit of requests bears would only wait for each other."""
