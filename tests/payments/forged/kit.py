@@ -174,9 +174,8 @@ async def scene_on(
             price_api_url=prices.url,
             redis_url=redis_url,
             database_url=postgres_dsn,
-            solana=SolanaAccess(
-                wallet=chain.wallet, usdc_mint=USDC, rpc_urls=(chain.url,), dexscreener_url=dexscreener.url
-            ),
+            dexscreener_url=dexscreener.url,
+            solana=SolanaAccess(wallet=chain.wallet, usdc_mint=USDC, rpc_urls=(chain.url,)),
             nowpayments=NowPaymentsAccess(url=processor.url, api_key="key", ipn_secret=ipn_secret),
         )
         settings = Settings(
