@@ -116,7 +116,7 @@ def fits(payment: StarPayment, invoice: Invoice | None) -> bool:
 def _is_for(invoice: Invoice, asked: PreCheckout | StarPayment) -> bool:
     return (
         invoice.method == "stars"
-        and invoice.id == invoice_id_in(asked.payload)
+        and asked.payload in (invoice.id, payload_of(invoice))
         and invoice.user_id == asked.user_id
         and invoice.asset == asked.currency == STARS.code
         and invoice.amount == asked.amount
