@@ -129,6 +129,7 @@ async def test_transactions_are_forked_away(shop: Shop, verdict: PaymentVerdict)
     verdict(f"{shop.paying_them.forked} transactions confirmed and then forked away", counts)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("shop", [AT_THE_PROCESSOR], indirect=True)
 async def test_notifications_late_twice_and_out_of_order(shop: Shop, verdict: PaymentVerdict) -> None:
     faults = shop.nowpayments.faults
