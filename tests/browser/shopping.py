@@ -63,8 +63,9 @@ class Shopper:
         await expect(self.tab.part("transfer-sheet")).to_be_hidden()
 
     async def sees(self, start: str, *, count: int) -> None:
-        """Wait until so many messages begin like this."""
-        texts = self.tab.part("message-text").filter(has_text=re.compile(rf"^\s*{re.escape(start)}"))
+        """Wait until so many messages that were sent like this begin like this; menus and invoices change into it."""
+        sent = self.tab.part("message").filter(has_not=self.tab.part("edited"))
+        texts = sent.get_by_test_id("message-text").filter(has_text=re.compile(rf"^\s*{re.escape(start)}"))
         await expect(texts).to_have_count(count, timeout=FINAL_S * 1000)
 
     async def has_days(self, days: int) -> None:
