@@ -9,26 +9,28 @@ from bot.console import Terminal
 from bot.jobs import JobSpec
 from bot.lifecycle import Lifecycle
 from bot.telegram_bot import TelegramBot
-from composition import (
+from composition.connections import Connections, ProcessConfig
+from composition.engine import (
     calls,
     claims,
     cluster,
     delivery,
     joining,
     monitoring,
-    nowpayments,
-    payments,
     recovery,
-    solana,
     stores,
     subscribers,
     telegram,
     tokens,
-    tracking,
     why,
 )
-from composition.connections import Connections, ProcessConfig
 from composition.feature import Base, Builder, Feature
+from composition.features import (
+    nowpayments,
+    payments,
+    solana,
+    tracking,
+)
 from config.settings import Settings
 from handlers.conversation.base import ConversationServices, Services
 from handlers.conversation.dispatch import Dispatcher

@@ -61,7 +61,7 @@ def test_one_folder_a_floor_and_one_builder() -> None:
     feature = PurePosixPath(builders[0]).stem
     folders = {str(PurePosixPath(path).parent) for path in NEW}
     assert folders == {
-        "composition",
+        "composition/features",
         "texts/en",
         *(f"{floor}/{feature}" for floor in ("services", "handlers", "tests")),
     }

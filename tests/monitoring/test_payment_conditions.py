@@ -6,8 +6,8 @@ from decimal import Decimal
 
 import pytest
 
-from composition.nowpayments import alarms_of_nowpayments
-from composition.solana import alarms_of_solana, show_solana
+from composition.features.nowpayments import alarms_of_nowpayments
+from composition.features.solana import alarms_of_solana, show_solana
 from domain.payments.invoices import Arrival
 from sandbox.payments.nowpayments.faults import Fault as NowPaymentsFault
 from sandbox.payments.solana.faults import Fault
