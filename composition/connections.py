@@ -86,6 +86,8 @@ class Addresses:
     geckoterminal_url: str = ""
     messages_per_s: int = OVERALL.slots
     """What Telegram allows the bot in all."""
+    private_chats: Limit = PRIVATE_CHATS
+    """What it allows in each of them."""
     solana: SolanaAccess | None = None
     """`None`: plans are not sold for SOL and USDC."""
     nowpayments: NowPaymentsAccess | None = None
@@ -144,7 +146,7 @@ async def connect(
     stack.callback(note.close)
     redis = await stack.enter_async_context(RedisManager(at.redis_url, written=note))
     postgres = await stack.enter_async_context(PostgresManager(at.database_url))
-    limiter = TelegramRateLimiter(overall=Limit(at.messages_per_s, OVERALL.period_s), private=PRIVATE_CHATS)
+    limiter = TelegramRateLimiter(overall=Limit(at.messages_per_s, OVERALL.period_s), private=at.private_chats)
     telegram = TelegramManager(token=at.telegram_token, api_base=at.telegram_api_base, limiter=limiter)
     store = None
     if local_store is not None:

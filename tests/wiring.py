@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from typing import Final
 
 from domain.payments.entitlements import Entitlement
 from domain.payments.invoices import Assessment
@@ -12,6 +13,7 @@ from domain.stored.outgoing import Envelope
 from domain.stored.payments import InvoiceFile
 from managers.redis.client import Argument, RedisManager
 from managers.storage.postgres import PostgresManager
+from runtime.limit import Limit
 from services.claims.accepted_pairs import AcceptedPairs
 from services.claims.outbox import Outbox
 from services.claims.putting import Putting
@@ -24,6 +26,9 @@ from services.stores.journal import Journal
 from services.stores.local_store import LocalStore
 from services.stores.spool import Spool
 from services.subscribers.group import SubscriberServices
+
+AT_WILL: Final = Limit(1_000, 1.0)
+"""For the limiter, where Telegram's sandbox limits nothing."""
 
 
 async def add_entry(redis: RedisManager, stream: str, fields: Mapping[str, Argument]) -> str:

@@ -15,12 +15,12 @@ from managers.telegram.conversation import TelegramConversation
 from managers.telegram.errors import telegram_errors
 from managers.telegram.rate_limiter import Lane, TelegramRateLimiter
 from runtime.errors import FatalError, FloodError, OutcomeUnknownError, RecipientGoneError
-from runtime.limit import Limit
 from tests.telegram.foreign_answers import ANSWERS, FORBIDDEN, MESSAGE, page, said
 from tests.telegram.foreign_server import TOKEN, ForeignBotApi, Handler
+from tests.wiring import AT_WILL
 
 HELLO = Message(html="hello")
-AT_WILL = Limit(1_000, 1.0)
+
 PICTURE = Media(kind="photo", source="https://example.org/a.png")
 
 

@@ -10,11 +10,10 @@ from managers.telegram.client import TelegramManager
 from managers.telegram.payments import InvoiceText, TelegramPayments
 from managers.telegram.rate_limiter import TelegramRateLimiter
 from runtime.errors import MessageRefusedError, NotSentError, OutcomeUnknownError
-from runtime.limit import Limit
 from tests.telegram.foreign_answers import ANSWERS, said
 from tests.telegram.foreign_server import TOKEN, ForeignBotApi, refusal
+from tests.wiring import AT_WILL
 
-AT_WILL = Limit(1_000, 1.0)
 TEXT = InvoiceText(title="Pro", description="For a month", label="Pro")
 
 

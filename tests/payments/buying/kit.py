@@ -24,12 +24,14 @@ from sandbox.payments.solana.server import SolanaSandbox
 from sandbox.payments.solana.wallet.wallet import Wallet
 from sandbox.providers.dexscreener import DexScreenerSandbox
 from sandbox.providers.jupiter import PriceSandbox
+from sandbox.telegram.limits import FloodLimits
 from sandbox.telegram.people import SandboxUser
 from sandbox.telegram.server import TelegramSandbox
 from sandbox.telegram.updates import JsonObject
 from services.monitoring.group import MonitoringServices
 from services.payments.group import PaymentServices, SolanaServices
 from services.subscribers.group import SubscriberServices
+from tests.wiring import AT_WILL
 from web.app import create_app
 from web.server import HttpServer
 
@@ -159,7 +161,7 @@ async def open_shop(
 ) -> AsyncGenerator[Shop]:
     """`proxied`: the address at which the bot finds Redis."""
     async with AsyncExitStack() as stack:
-        telegram = await stack.enter_async_context(TelegramSandbox())
+        telegram = await stack.enter_async_context(TelegramSandbox(limits=FloodLimits.off()))
         feed = await stack.enter_async_context(FeedSandbox(Market(seed=1), calls_per_s=0, ticks_per_s=0))
         await telegram.user("Admin", user_id=ADMIN).send("/start")
         prices = await stack.enter_async_context(PriceSandbox(requests_per_minute=10_000))
@@ -192,6 +194,7 @@ async def open_shop(
             price_api_url=prices.url,
             redis_url=proxied(redis_url),
             database_url=postgres_dsn,
+            private_chats=AT_WILL,
             **parts,
         )
         bot = await stack.enter_async_context(running(at, stars=stars))

@@ -27,6 +27,7 @@ from services.payments.ledger import Ledger
 from tests.payments.forged.chain import USDC, Chain
 from tests.payments.forged.processor import Processor
 from tests.telegram.foreign_server import TOKEN, ForeignBotApi
+from tests.wiring import AT_WILL
 from web.app import create_app
 from web.payments import NOWPAYMENTS_PATH
 from web.server import HttpServer
@@ -174,6 +175,7 @@ async def scene_on(
             price_api_url=prices.url,
             redis_url=redis_url,
             database_url=postgres_dsn,
+            private_chats=AT_WILL,
             dexscreener_url=dexscreener.url,
             solana=SolanaAccess(wallet=chain.wallet, usdc_mint=USDC, rpc_urls=(chain.url,)),
             nowpayments=NowPaymentsAccess(url=processor.url, api_key="key", ipn_secret=ipn_secret),
