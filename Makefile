@@ -24,7 +24,7 @@ run: $(VENV)/run.stamp ## start the bot; whatever has no address comes from the 
 	@$(BIN)/python main.py run
 
 test: setup ## run the whole suite
-	$(BIN)/python -m pytest -n 3 --dist loadfile
+	$(BIN)/python -m pytest -n 4 --dist worksteal
 
 lint: setup
 	$(BIN)/ruff check .

@@ -124,7 +124,7 @@ async def listening(*statuses: int) -> AsyncGenerator[Hook]:
     hook = Hook(statuses=list(statuses))
     app = web.Application()
     app.router.add_post("/hook", hook.handle)
-    runner = web.AppRunner(app)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     hook.url = f"http://127.0.0.1:{runner.addresses[0][1]}/hook"
