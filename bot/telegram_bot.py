@@ -12,6 +12,7 @@ from handlers.admin.presets import AdminPresetsMixin
 from handlers.admin.settling import AdminSettlingMixin
 from handlers.admin.users import AdminUsersMixin
 from handlers.delivery.milestones import MilestonesMixin
+from handlers.delivery.pausing import PausingMixin
 from handlers.delivery.settings import DeliveryMixin
 from handlers.filters.filter_sets import UserSettingsMixin
 from handlers.filters.rules import RulesMixin
@@ -30,6 +31,7 @@ class TelegramBot(
     RulesMixin,
     SharingMixin,
     DeliveryMixin,
+    PausingMixin,
     MilestonesMixin,
     WhyMixin,
     PaymentsMixin,

@@ -45,7 +45,8 @@ JOBS = (DELIVER, SCHEDULE, PARTITIONS)
 def build(base: Base) -> Feature:
     outbox, subscribers = base.of(Outbox), base.of(SubscriberServices).subscribers
     kinds = Kinds()
-    delivery = _delivery(base, kinds)
+    policy = PolicyService(base.connections.redis, base.of(Plans))
+    delivery = _delivery(base, kinds, policy)
     schedule = _schedule(base, delivery)
     shard = SendShard(
         share=base.of(Ownership).sending,
@@ -66,6 +67,7 @@ def build(base: Base) -> Feature:
     digests = DigestComposer(outbox=outbox, prices=base.of(TokensService), texts=base.texts, metrics=base.metrics)
     digesting = DigestsService(held=base.of(HeldCalls), subscribers=subscribers, clock=now)
     return Feature(
+        services=[policy],
         parts=[delivery, kinds, schedule],
         kinds=[alerts.row(), digests.row()],
         scheduled=[digesting.job(), base.of(DelayedAlerts).job()],
@@ -92,13 +94,12 @@ def _schedule(base: Base, delivery: DeliveryService) -> Schedule:
     )
 
 
-def _delivery(base: Base, kinds: Kinds) -> DeliveryService:
+def _delivery(base: Base, kinds: Kinds, policy: PolicyService) -> DeliveryService:
     redis, outbox, metrics = base.connections.redis, base.of(Outbox), base.metrics
     subscribers = base.of(SubscriberServices).subscribers
     media = SmartCache[str, str | None].of("media")
     gauges.show_cache(metrics, media)
     sender = Sender(messenger=base.connections.telegram, files=MediaFiles(redis, media), metrics=metrics)
-    policy = PolicyService(redis, base.of(Plans))
     settler = Settler(
         outbox=outbox,
         subscribers=subscribers,

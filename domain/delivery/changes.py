@@ -11,7 +11,9 @@ from msgspec.structs import replace
 from domain.calls.addresses import is_address
 from domain.delivery.policy import mute, parse_cap, parse_pass_score, snooze_until_morning
 from domain.delivery.quiet import parse_quiet_hours
-from domain.reading.typed import NOTHING, plain
+from domain.filters.lists import Unreadable
+from domain.filters.numbers import Assumed, read_value
+from domain.reading.typed import NOTHING, clip, plain
 from domain.subscribers.subscriber import (
     ALL_BUTTONS,
     NOTHING_PASSES,
@@ -34,6 +36,7 @@ FIELDS: Final[tuple[CardField, ...]] = get_args(CardField)
 RUNGS: Final = {f"{rung:g}": rung for rung in (1.5, *sorted(MILESTONES))}
 """Multiples of which somebody may choose to be told, by how they are written."""
 MUTED_FOR: Final = timedelta(days=1)
+MAX_SNOOZE: Final = timedelta(days=365)
 _DEFAULT_QUIET: Final = QuietHours(start_minute=23 * 60, end_minute=7 * 60)
 """For those who set the level before the hours."""
 _SNOOZES: Final = {"1h": timedelta(hours=1), "8h": timedelta(hours=8)}
@@ -90,6 +93,18 @@ def snooze(how_long: str, now: datetime) -> Change:
         case _:
             until = now + _SNOOZES[_known(how_long, _SNOOZES)]
             return lambda p: replace(p, snoozed_until=until)
+
+
+def snoozed_for(text: str, now: datetime) -> Change:
+    """Read for how long, as in `2h`. Raises `UserFacingError`."""
+    try:
+        seconds = read_value(plain(text) or "", "duration", Assumed())
+    except Unreadable as error:
+        raise UserFacingError("pause.unreadable", typed=clip(text)) from error
+    if not 0 < seconds <= MAX_SNOOZE.total_seconds():
+        raise UserFacingError("pause.unreadable", typed=clip(text))
+    until = now + timedelta(seconds=seconds)
+    return lambda p: replace(p, snoozed_until=until)
 
 
 def token_muted(address: str, now: datetime) -> Change:

@@ -72,6 +72,14 @@ class Delay(Struct, frozen=True):
 
 
 Verdict = Send | Hold | Withhold | Delay
+HoldsBack = Literal["snoozed", "quiet", "cap"]
+
+
+class HeldBack(Struct, frozen=True):
+    """Why somebody who receives alerts gets none for now, by their own wish or their plan's."""
+
+    reason: HoldsBack
+    until: datetime
 
 
 class Rules(Struct, frozen=True, kw_only=True):
@@ -143,6 +151,27 @@ def decide(
     if cap is not None and not _has_slot(cap, score, now, recent):
         return Hold(cap_digest_at(preferences, now), "cap")
     return Send(is_late=is_stale, silent=is_night)
+
+
+def held_back(preferences: Preferences, now: datetime) -> HeldBack | None:
+    """What the wishes of a subscriber hold back now, and until when; caps are not among them."""
+    quiet, until = preferences.quiet, preferences.snoozed_until
+    if until is not None and now < until:
+        return HeldBack("snoozed", until)
+    if quiet is not None and is_quiet(quiet, preferences.time_zone, now):
+        return HeldBack("quiet", quiet_until(quiet, preferences.time_zone, now))
+    return None
+
+
+def ends_early(before: Preferences, after: Preferences, now: datetime) -> bool:
+    """Whether a change lets go of what was held back."""
+    return held_back(before, now) is not None and held_back(after, now) is None
+
+
+def used_up_until(per_hour: int, now: datetime, recent: Sequence[RecentAlert]) -> datetime | None:
+    """When the next alert may come, if as many as may have come within the last hour; `None`: now."""
+    sent = sorted(one.at for one in recent if one.sent and now - one.at < HOUR)
+    return sent[-per_hour] + HOUR if len(sent) >= per_hour else None
 
 
 def smaller_cap(wanted: int | None, included: int | None) -> int | None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from handlers.conversation.base import BotBase, Turn
 from handlers.conversation.menus import message, view_of
 from handlers.conversation.routing import command, membership
+from handlers.delivery.standing import subscriber_state
 from handlers.filters.buttons import AddSet, ApplyPreset, ShowSettings
-from handlers.filters.list_menus import subscriber_state
 from handlers.filters.preset_menus import preset_keyboard, preset_lines
 from handlers.filters.sharing_menus import preview
 from runtime.errors import UserFacingError
@@ -49,7 +49,7 @@ class StartMixin(BotBase):
 
     async def _welcome_back(self, turn: Turn, opened: Opened) -> None:
         view = view_of(self.services, turn)
-        state = subscriber_state(view, opened.subscriber, self.services.conversation.clock())
+        state = await subscriber_state(self.services, view, opened.subscriber)
         settings = view.button("button.settings", ShowSettings())
         welcome = view.html("start.back", name=turn.name, state=state)
         await self.reply(turn, message(welcome, keyboard=((settings,),)))

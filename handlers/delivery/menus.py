@@ -66,7 +66,10 @@ _SAMPLE: Final = Call(
 )
 
 
-def delivery_menu(view: View, subscriber: Subscriber, now: datetime, note: Html | None = None) -> Message:
+def delivery_menu(
+    view: View, subscriber: Subscriber, now: datetime, *, state: Html, note: Html | None = None
+) -> Message:
+    """`state`: whether alerts come now."""
     preferences = subscriber.preferences
     place = preferences.destination
     rows: Keyboard = (
@@ -90,9 +93,9 @@ def delivery_menu(view: View, subscriber: Subscriber, now: datetime, note: Html 
     where = view.html("delivery.to_group", title=place.title or str(place.chat_id)) if place else None
     return message(
         note or Html(),
-        view.html("delivery.menu", now=local_time(preferences, now)),
+        view.html("delivery.menu", now=local_time(preferences, now), zone=show_zone(preferences.time_zone)),
+        state,
         where or view.html("delivery.to_private"),
-        _snoozed(view, preferences, now),
         keyboard=rows,
     )
 

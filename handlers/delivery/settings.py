@@ -32,6 +32,7 @@ from handlers.delivery.buttons import (
     TakeSetting,
     UnmuteToken,
 )
+from handlers.delivery.standing import subscriber_state
 from runtime.errors import UserFacingError
 from services.subscribers.destinations import Outcome, deliver_to_group
 from texts.markup import Html
@@ -49,10 +50,9 @@ class DeliveryMixin(BotBase):
     """Time zone, quiet hours, caps, sounds, snoozes, mutes, cards and destination."""
 
     async def _show_delivery(self, turn: Turn, subscriber: Subscriber, note: Html | None = None) -> None:
-        await self.show(
-            turn,
-            menus.delivery_menu(view_of(self.services, turn), subscriber, self.services.conversation.clock(), note),
-        )
+        view, now = view_of(self.services, turn), self.services.conversation.clock()
+        state = await subscriber_state(self.services, view, subscriber)
+        await self.show(turn, menus.delivery_menu(view, subscriber, now, state=state, note=note))
 
     async def _preferences(self, turn: Turn) -> Preferences:
         return (await self.services.subscribers.subscribers.require(turn.user_id)).preferences

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from domain.subscribers.subscriber import Subscriber
 from handlers.conversation.base import BotBase, Turn
 from handlers.conversation.menus import message, view_of
 from handlers.conversation.routing import callback, command, text_input
 from handlers.delivery.buttons import SetPaused
+from handlers.delivery.standing import subscriber_state
 from handlers.filters.buttons import (
     AddSet,
     ApplyPreset,
@@ -35,14 +37,17 @@ _COPIED_NAME_UTF16 = 25
 
 
 class UserSettingsMixin(BotBase):
-    """Filter sets: list, add, open, on/off, rename, duplicate, delete, presets; and the pause."""
+    """Filter sets: list, add, open, on/off, rename, duplicate, delete, presets; and the button that pauses."""
 
     @command("settings", help="help.settings")
     async def settings(self, turn: Turn) -> None:
         subscriber = await self.services.subscribers.subscribers.require(turn.user_id)
-        await self.show(
-            turn, settings_menu(view_of(self.services, turn), subscriber, self.services.conversation.clock())
-        )
+        await self._show_settings(turn, subscriber)
+
+    async def _show_settings(self, turn: Turn, subscriber: Subscriber) -> None:
+        view = view_of(self.services, turn)
+        state = await subscriber_state(self.services, view, subscriber)
+        await self.show(turn, settings_menu(view, subscriber, state))
 
     @callback(ShowSettings)
     async def show_settings(self, turn: Turn, _data: ShowSettings) -> None:
@@ -143,23 +148,12 @@ class UserSettingsMixin(BotBase):
     @callback(ConfirmDelete)
     async def delete_set(self, turn: Turn, data: ConfirmDelete) -> str:
         subscriber = await self.services.subscribers.sets.remove_set(turn.user_id, data.number)
-        view = view_of(self.services, turn)
-        await self.show(turn, settings_menu(view, subscriber, self.services.conversation.clock()))
-        return view.plain("settings.deleted")
+        await self._show_settings(turn, subscriber)
+        return view_of(self.services, turn).plain("settings.deleted")
 
     @callback(SetPaused)
     async def set_paused(self, turn: Turn, data: SetPaused) -> str:
-        subscriber = await self.services.subscribers.subscribers.set_paused(turn.user_id, paused=data.paused)
-        view = view_of(self.services, turn)
-        await self.show(turn, settings_menu(view, subscriber, self.services.conversation.clock()))
-        return view.plain("settings.paused" if data.paused else "settings.resumed")
-
-    @command("pause", help="help.pause")
-    async def pause(self, turn: Turn) -> None:
-        await self.services.subscribers.subscribers.set_paused(turn.user_id, paused=True)
-        await self.reply(turn, message(view_of(self.services, turn).html("pause.done")))
-
-    @command("resume", help="help.resume")
-    async def resume(self, turn: Turn) -> None:
-        await self.services.subscribers.subscribers.set_paused(turn.user_id, paused=False)
-        await self.reply(turn, message(view_of(self.services, turn).html("resume.done")))
+        subscribers = self.services.subscribers.subscribers
+        subscriber = await (subscribers.pause(turn.user_id) if data.paused else subscribers.resume(turn.user_id))
+        await self._show_settings(turn, subscriber)
+        return view_of(self.services, turn).plain("settings.paused" if data.paused else "settings.resumed")

@@ -2,30 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-
 from domain.delivery.messages import Button, Message
 from domain.filters.registry import FilterSet
 from domain.subscribers.subscriber import Subscriber
 from handlers.conversation.menus import View, in_rows, message
 from handlers.delivery.buttons import SetPaused, ShowDelivery
 from handlers.filters.buttons import NewSet, ShowSet
-from services.subscribers.roster import state_of
 from texts.markup import Html, join
 
 
-def subscriber_state(view: View, subscriber: Subscriber, now: datetime) -> Html:
-    """Say in one sentence whether alerts come, and if not, what to do."""
-    account = state_of(subscriber, now)
-    if account == "receiving" and not subscriber.filter_sets:
-        return view.html("state.no_filter")
-    if account == "receiving" and not any(filter_set.enabled for filter_set in subscriber.filter_sets):
-        return view.html("state.disabled")
-    return view.html(f"state.{account}")
-
-
-def settings_menu(view: View, subscriber: Subscriber, now: datetime, note: Html | None = None) -> Message:
-    """All filter sets of a subscriber."""
+def settings_menu(view: View, subscriber: Subscriber, state: Html, note: Html | None = None) -> Message:
+    """All filter sets of a subscriber. `state`: whether alerts come."""
     sets = subscriber.filter_sets
     opening = (
         view.button(
@@ -37,7 +24,7 @@ def settings_menu(view: View, subscriber: Subscriber, now: datetime, note: Html 
     )
     return message(
         note or Html(),
-        view.html("settings.menu", state=subscriber_state(view, subscriber, now)),
+        view.html("settings.menu", state=state),
         view.listed((_set_line(view, filter_set) for filter_set in sets), "\n\n"),
         view.html("settings.any_filter") if len(sets) > 1 else Html(),
         keyboard=(

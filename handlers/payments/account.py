@@ -10,8 +10,8 @@ from domain.subscribers.subscriber import Subscriber
 from handlers.conversation.base import BotBase, Turn
 from handlers.conversation.menus import View, message, view_of
 from handlers.conversation.routing import command
+from handlers.delivery.standing import subscriber_state
 from handlers.filters.buttons import ShowSettings
-from handlers.filters.list_menus import subscriber_state
 from handlers.payments.plans import time_left
 from services.plans.subscriptions import SubscriptionStatus
 from texts.markup import Html, join
@@ -29,7 +29,7 @@ class PaymentsMixin(BotBase):
             "status.main",
             plan=view.label("plan", status.plan),
             time=time_left(view, status),
-            state=subscriber_state(view, subscriber, self.services.conversation.clock()),
+            state=await subscriber_state(self.services, view, subscriber),
             limits=join("\n", _limits(view, status)),
             rules=_rules(view, subscriber),
             next=view.html(_next_step(status)),

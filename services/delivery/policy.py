@@ -7,7 +7,20 @@ from datetime import UTC, datetime
 
 from cachetools import LRUCache
 
-from domain.delivery.policy import HOUR, Delay, Hold, RecentAlert, Rules, Send, Verdict, decide, smaller_cap
+from domain.delivery.policy import (
+    HOUR,
+    Delay,
+    HeldBack,
+    Hold,
+    RecentAlert,
+    Rules,
+    Send,
+    Verdict,
+    decide,
+    held_back,
+    smaller_cap,
+    used_up_until,
+)
 from domain.payments.plans import Plans
 from domain.stored.alerts import Alert
 from domain.stored.outgoing import Outgoing
@@ -57,8 +70,18 @@ class PolicyService:
 
     def is_capped(self, subscriber: Subscriber) -> bool:
         """Whether they, or their plan, limit the alerts per hour: only then it is remembered what came up."""
-        included = self._plans.of(subscriber.plan).alerts_per_hour
-        return smaller_cap(subscriber.preferences.alerts_per_hour, included) is not None
+        return self._cap(subscriber) is not None
+
+    async def held_back(self, subscriber: Subscriber, now: datetime) -> HeldBack | None:
+        """What holds alerts back now, if they receive any at all; while Redis is unavailable, as far as memory goes."""
+        held, cap = held_back(subscriber.preferences, now), self._cap(subscriber)
+        if held is not None or cap is None:
+            return held
+        until = used_up_until(cap, now, await self._recent(subscriber.user_id, [], now))
+        return None if until is None else HeldBack("cap", until)
+
+    def _cap(self, subscriber: Subscriber) -> int | None:
+        return smaller_cap(subscriber.preferences.alerts_per_hour, self._plans.of(subscriber.plan).alerts_per_hour)
 
     def due_at(self, subscriber: Subscriber, since: datetime) -> datetime:
         """When an alert that came at this time is due by the subscriber's plan."""

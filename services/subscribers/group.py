@@ -41,7 +41,7 @@ class SubscriberServices:
         clock: Callable[[], datetime],
         returned: Callable[[int, datetime], Awaitable[None]] | None = None,
     ) -> Self:
-        """`returned`: told of everybody who can be written to again."""
+        """`returned`: told of everybody who can be written to again, or ends quiet hours or a snooze early."""
         roster = Roster(matcher, clock)
         subscribers = Subscribers(
             store=store, roster=roster, presets=presets, plans=plans, clock=clock, returned=returned

@@ -16,6 +16,7 @@ import structlog
 from msgspec import Struct
 from msgspec.structs import replace
 
+from domain.delivery.policy import ends_early
 from domain.payments.entitlements import PlanStanding
 from domain.payments.plans import FREE, TRIAL, Plans
 from domain.subscribers.subscriber import Preferences, Subscriber
@@ -45,7 +46,7 @@ class Subscribers:
         clock: Callable[[], datetime],
         returned: Callable[[int, datetime], Awaitable[None]] | None = None,
     ) -> None:
-        """`returned`: told of everybody who can be written to again."""
+        """`returned`: told of everybody who can be written to again, or ends quiet hours or a snooze early."""
         self.welcome: Callable[[int], Awaitable[PlanStanding]] | None = None
         """Gives somebody new their trial, once for ever, and returns what they have. `services.plans` sets it."""
         self._store = store
@@ -92,8 +93,14 @@ class Subscribers:
     async def change_preferences(self, user_id: int, change: Callable[[Preferences], Preferences]) -> Subscriber:
         return await self.change(user_id, lambda s: replace(s, preferences=change(s.preferences)))
 
-    async def set_paused(self, user_id: int, *, paused: bool) -> Subscriber:
-        return await self.change(user_id, lambda s: replace(s, paused=paused))
+    async def pause(self, user_id: int) -> Subscriber:
+        return await self.change(user_id, lambda s: replace(s, paused=True))
+
+    async def resume(self, user_id: int) -> Subscriber:
+        """End a pause, and a snooze with it."""
+        return await self.change(
+            user_id, lambda s: replace(s, paused=False, preferences=replace(s.preferences, snoozed_until=None))
+        )
 
     async def set_unreachable(self, user_id: int, *, unreachable: bool) -> Subscriber | None:
         """Note what Telegram says about the chat; `None` for somebody who never said /start."""
@@ -145,9 +152,10 @@ class Subscribers:
         log.info("subscriber_changed", user_id=saved.user_id, revision=saved.revision)
         saved = self.resolved(saved)  # a preset may have changed meanwhile, without knowing of this follower
         self._roster.put(saved, before)
-        if self._returned and before and before.unreachable and not saved.unreachable:
+        now = self._clock()
+        if self._returned and before and _is_free_again(before, saved, now):
             try:
-                await self._returned(saved.user_id, self._clock())
+                await self._returned(saved.user_id, now)
             except TransientError as error:
                 # What was kept for them comes later by itself.
                 log.warning("return_not_noted", user_id=saved.user_id, reason=str(error))
@@ -156,3 +164,8 @@ class Subscribers:
     def _alone(self, user_id: int) -> asyncio.Lock:
         """Changes of one subscriber wait for each other; those of different subscribers do not."""
         return self._locks.setdefault(user_id, asyncio.Lock())
+
+
+def _is_free_again(before: Subscriber, after: Subscriber, now: datetime) -> bool:
+    was_away = before.unreachable and not after.unreachable
+    return was_away or ends_early(before.preferences, after.preferences, now)

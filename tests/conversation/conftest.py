@@ -20,6 +20,7 @@ from handlers.admin.presets import AdminPresetsMixin
 from handlers.admin.users import AdminUsersMixin
 from handlers.conversation.base import Services
 from handlers.conversation.dispatch import Dispatcher
+from handlers.delivery.pausing import PausingMixin
 from handlers.filters.filter_sets import UserSettingsMixin
 from handlers.filters.rules import RulesMixin
 from handlers.filters.sharing import SharingMixin
@@ -28,6 +29,7 @@ from handlers.payments.buying import BuyingMixin
 from managers.redis.client import RedisManager
 from managers.storage.cache import SmartCache
 from managers.storage.postgres import PostgresManager
+from services.delivery.policy import PolicyService
 from services.monitoring.health import HealthReport, PartHealth
 from services.plans.subscriptions import SubscriptionsService
 from services.stores.journal import Journal
@@ -84,6 +86,7 @@ class Clock:
 class Bot(
     StartMixin,
     UserSettingsMixin,
+    PausingMixin,
     RulesMixin,
     SharingMixin,
     PaymentsMixin,
@@ -152,6 +155,7 @@ def services(
         channels=channels,
         monitor=Monitoring(),
         inputs=InputsService(redis_manager),
+        policy=PolicyService(redis_manager, PLANS),
         telegram=conversation,
         texts=Texts.load(),
         admin_chat_ids=frozenset({ADMIN_ID}),

@@ -5,9 +5,15 @@ from __future__ import annotations
 import re
 from datetime import timedelta
 
+from msgspec.structs import replace
+
+from domain.subscribers.subscriber import QuietHours
 from handlers.admin.buttons import ShowUsers
 from handlers.conversation.base import Services
 from handlers.filters.buttons import ApplyPreset
+from managers.redis.client import RedisManager
+from runtime.clock import milliseconds
+from services.stores import keys
 from tests.conversation.conftest import PLANS, PRESETS, Clock
 from tests.conversation.reading import alert, button, only, words
 from tests.conversation.telegram_wire import USER_ID, AnyApplication, Person, RecordedConversation
@@ -51,9 +57,40 @@ async def test_alerts_are_paused(ann: Person, services: Services) -> None:
     menu = await ann.taps(button(await ann.writes("/settings"), "⏸ Pause"))
     assert "Paused" in words(menu, "edited")
     assert (await services.subscribers.subscribers.require(USER_ID)).paused
-    assert "Alerts are on again" in words(await ann.writes("/resume"))
+    assert words(await ann.writes("/resume")) == "🟢 Alerts are on."
     assert "Paused" in words(await ann.writes("/pause"))
     assert (await services.subscribers.subscribers.require(USER_ID)).paused
+
+
+async def test_what_holds_alerts_back_is_said_wherever_they_are_said_to_be_on(
+    ann: Person, services: Services, clock: Clock, redis_manager: RedisManager
+) -> None:
+    async def states() -> set[str]:
+        told = [words(await ann.writes(command)) for command in ("/start", "/settings", "/status")]
+        return {
+            line for text in told for line in text.splitlines() if line[:1] in set("🟢💤🌙⏳⏸") and "rules:" not in line
+        }
+
+    await ann.writes("/start")
+    await ann.taps(ApplyPreset(PRESETS[0].key).pack())
+    change = services.subscribers.subscribers.change_preferences
+    assert await states() == {"🟢 Alerts are on."}
+    paused = "💤 Paused until 14:00 (UTC): no alerts till then, and none are kept. /resume ends it now."
+    assert words(await ann.writes("/pause 2h")) == paused
+    assert await states() == {paused}
+    assert "no length of time" in words(await ann.writes("/pause for ever"))
+    assert words(await ann.writes("/resume")) == "🟢 Alerts are on."
+    await change(USER_ID, lambda p: replace(p, time_zone="Europe/Berlin"))
+    assert "until Mon 23 Nov 13:00 (Europe/Berlin)" in words(await ann.writes("/pause 3d"))
+    await change(USER_ID, lambda p: replace(p, quiet=QuietHours(start_minute=0, end_minute=14 * 60)))
+    quiet = words(await ann.writes("/resume"))
+    assert quiet.startswith("🌙 Quiet until 14:00 (Europe/Berlin).")
+    assert await states() == {quiet}
+    await change(USER_ID, lambda p: replace(p, quiet=None, alerts_per_hour=2))
+    sent = [(keys.RECENT_ALERTS.of(USER_ID), milliseconds(clock.now - timedelta(minutes=at)), at) for at in (50, 20, 5)]
+    await redis_manager.transaction([("ZADD", key, at_ms, f"sent:50:{at}") for key, at_ms, at in sent])
+    [used_up] = await states()
+    assert used_up.startswith("⏳ Your alerts of this hour are used up; the next may come at 13:40 (Europe/Berlin).")
 
 
 async def test_strangers_are_asked_to_start(ann: Person) -> None:

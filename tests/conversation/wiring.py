@@ -6,6 +6,7 @@ from dataclasses import fields, is_dataclass
 from typing import Any, cast, get_type_hints
 
 from handlers.conversation.base import Services
+from services.delivery.policy import PolicyService
 from services.payments.group import PaymentServices
 from services.payments.invoices import InvoicesService, ShownInvoices, StandingInvoice
 from services.subscribers.group import SubscriberServices
@@ -38,8 +39,9 @@ def services_of(**collaborators: object) -> Services:
     for name, group in kinds.items():
         groups[name] = group(**{field.name: left.pop(field.name, None) for field in fields(group)})
     payments = left.pop("payments", PaymentServices(invoices=cast("InvoicesService", NoInvoices()), takes_stars=False))
+    policy = left.pop("policy", None)
     assert not left, f"no group has {', '.join(left)}"
-    return Services(**groups, groups={PaymentServices: payments, ShownInvoices: NoneShown()})
+    return Services(**groups, groups={PaymentServices: payments, ShownInvoices: NoneShown(), PolicyService: policy})
 
 
 def fields_of(users: SubscriberServices) -> dict[str, object]:

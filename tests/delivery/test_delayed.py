@@ -128,7 +128,7 @@ async def test_who_pauses_meanwhile_gets_none(way: Way) -> None:
     ann = await free_person(way)
     await way.claim(claim_of(call_of(1), ann.id))
     await way.deliver()
-    await way.users.subscribers.set_paused(ann.id, paused=True)
+    await way.users.subscribers.pause(ann.id)
     await passes(way, DELAY)
     assert [(one.status, one.reason) for one in await way.fates()] == [("withheld", "paused")]
 

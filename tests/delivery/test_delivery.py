@@ -63,7 +63,7 @@ async def test_a_slow_chat_merges_and_holds_nobody_else_up(way: Way) -> None:
 
 async def test_who_no_longer_receives_gets_nothing(way: Way) -> None:
     ann, ben, cid = await way.person(), await way.person(), await way.person(snoozed_until=NOW + timedelta(hours=1))
-    await way.users.subscribers.set_paused(ann.id, paused=True)
+    await way.users.subscribers.pause(ann.id)
     call = call_of(1)
     await way.users.subscribers.change_preferences(
         ben.id, lambda p: type(p)(muted_tokens={call.token.address: NOW + timedelta(hours=1)})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
@@ -127,7 +128,7 @@ async def test_who_left_gets_no_digest(way: Way) -> None:
     ann = await way.person(quiet=NIGHT)
     await way.claim(claim_of(call_of(1), ann.id, rated=50))
     await way.deliver()
-    await way.users.subscribers.set_paused(ann.id, paused=True)
+    await way.users.subscribers.pause(ann.id)
     way.clock.now = MORNING
     await way.schedule.poll()
     await way.deliver()
@@ -172,6 +173,20 @@ async def test_a_call_that_is_held_while_the_digest_leaves_keeps_its_time(way: W
     assert await way.schedule.poll() == 0
     assert await way.due(NOW) == []
     assert await way.due(MORNING) == [ann.id]
+
+
+@pytest.mark.parametrize("held_by", ["quiet", "snoozed_until"])
+async def test_what_was_held_comes_when_the_quiet_ends_early(way: Way, held_by: str) -> None:
+    ann = await way.person(quiet=NIGHT)
+    await way.claim(claim_of(call_of(1), ann.id, rated=50))
+    await way.deliver()
+    assert await way.due(way.clock.now) == []
+    change = way.users.subscribers.change_preferences
+    if held_by == "snoozed_until":
+        await change(ann.id, lambda p: replace(p, quiet=None, snoozed_until=MORNING))
+        assert await way.due(way.clock.now) == []
+    await change(ann.id, lambda p: replace(p, **{"quiet": None, held_by: None}))
+    assert await way.due(way.clock.now) == [ann.id]
 
 
 def restarted(way: Way) -> Way:

@@ -102,7 +102,7 @@ async def test_pause_and_resume(bot: Composition, telegram: TelegramSandbox, fee
     await called(feed, ben)
     assert not any(map(is_alert, ann.messages))
     await ann.send("/resume")
-    await ann.next_message(where=lambda m: "again" in m.get("text", ""))
+    await ann.next_message(where=lambda m: "Alerts are on" in m.get("text", ""))
     await called(feed, ann)
 
 

@@ -61,7 +61,7 @@ async def apply(services: Services, operation: Operation) -> None:
         "remove": lambda: users.sets.remove_set(user_id, number),
         "preset": lambda: users.sets.apply_preset(user_id, key),
         "use": lambda: users.sets.apply_preset(user_id, key, number),
-        "pause": lambda: users.subscribers.set_paused(user_id, paused=bool(value % 2)),
+        "pause": lambda: (users.subscribers.pause if value % 2 else users.subscribers.resume)(user_id),
         "follow": lambda: change_preset(services, key, value),
     }
     try:
@@ -93,7 +93,7 @@ async def assert_agreement(services: Services, matcher: Matcher) -> None:
 async def join(users: SubscriberServices) -> None:
     for user_id in USERS:
         await users.subscribers.open(user_id=user_id, chat_id=user_id, name="", language="en")
-        await users.subscribers.set_paused(user_id, paused=False)
+        await users.subscribers.resume(user_id)
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -206,7 +206,7 @@ async def test_a_partition_that_comes_back_has_what_changed_meanwhile(
 async def test_what_another_process_changed_is_read_anew(services: Services, shard: SubscriberServices) -> None:
     await shard.loading.load()
     await services.subscribers.sets.set_rule(1, 1, "holders", Range(500.0))
-    await services.subscribers.subscribers.set_paused(2, paused=True)
+    await services.subscribers.subscribers.pause(2)
     assert who_gets(shard, holders=120) == {1, 2, 3}
     await shard.loading.refresh(1)
     await shard.loading.refresh(2)
@@ -220,7 +220,7 @@ async def test_everything_is_read_anew(services: Services, shard: SubscriberServ
     await shard.loading.load(partitions={1, 2})
     await services.subscribers.sets.set_rule(1, 1, "holders", Range(500.0))
     await services.subscribers.sets.set_rule(2, 1, "holders", Range(50.0))
-    await services.subscribers.subscribers.set_paused(3, paused=True)
+    await services.subscribers.subscribers.pause(3)
     await shard.loading.reload({1, 2})
     assert who_gets(shard, holders=60) == {2}
     assert who_gets(shard, holders=600) == {1, 2}

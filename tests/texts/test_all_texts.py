@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from domain.delivery.policy import HoldReason
+from domain.delivery.policy import HoldReason, HoldsBack
 from domain.filters.presets import load_presets
 from domain.filters.registry import FIELDS
 from domain.payments.amounts import METHODS
@@ -80,6 +80,7 @@ def declared_elsewhere() -> set[str]:
         *(f"network.own.{network}" for network in OWN_NAMES),
         *(f"stars.refused.{reason}" for reason in Refusal.__args__),
         *(f"{family}.{state}" for state in State.__args__ for family in ("state", "user_state")),
+        *(f"state.{reason}" for reason in HoldsBack.__args__),
     }
 
 
