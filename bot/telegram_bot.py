@@ -23,6 +23,7 @@ from handlers.payments.invoices import InvoicesMixin
 from handlers.payments.other_coins import OtherCoinsMixin
 from handlers.payments.solana import SolanaMixin
 from handlers.payments.stars import StarsMixin
+from handlers.watches.watching import WatchesMixin
 from handlers.why.why import WhyMixin
 
 
@@ -34,6 +35,7 @@ class TelegramBot(
     PausingMixin,
     MilestonesMixin,
     WhyMixin,
+    WatchesMixin,
     PaymentsMixin,
     BuyingMixin,
     StarsMixin,

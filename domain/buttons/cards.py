@@ -21,6 +21,13 @@ class ShowWhy(CallbackData, frozen=True, array_like=True):
         return cls(address[:MAX_ADDRESS_LENGTH], call_tag(call_id))
 
 
+class WatchToken(CallbackData, frozen=True, array_like=True):
+    """Stands on every card."""
+
+    prefix: ClassVar[str] = "watch"
+    address: str
+
+
 class MuteToken(CallbackData, frozen=True, array_like=True):
     """Stands on every card."""
 

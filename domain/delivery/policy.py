@@ -92,6 +92,8 @@ class Rules(Struct, frozen=True, kw_only=True):
     without a sound."""
     heeds_wishes: bool = True
     """Snooze, muted tokens, quiet hours."""
+    outlasts_snooze: bool = False
+    """Whoever puts it waits for the end of a snooze. One that begins while it is on its way takes its sound alone."""
     is_capped: bool = False
     """It counts among the alerts per hour, and is due as late as the plan has it."""
     fresh_for: timedelta | None = None
@@ -133,7 +135,8 @@ def decide(
     reason = (rules.needs_plan and why_no_alerts(subscriber, now)) or (
         rules.heeds_wishes and _silenced(preferences, token_address, now)
     )
-    if reason:
+    is_snoozed = reason == "snoozed" and rules.outlasts_snooze
+    if reason and not is_snoozed:
         return Withhold(reason)
     if subscriber.unreachable:
         return Hold(now, "unreachable") if rules.is_held else Withhold("unreachable")
@@ -150,7 +153,7 @@ def decide(
     cap = smaller_cap(preferences.alerts_per_hour, plan.alerts_per_hour if plan else None) if rules.is_capped else None
     if cap is not None and not _has_slot(cap, score, now, recent):
         return Hold(cap_digest_at(preferences, now), "cap")
-    return Send(is_late=is_stale, silent=is_night)
+    return Send(is_late=is_stale, silent=is_night or is_snoozed)
 
 
 def held_back(preferences: Preferences, now: datetime) -> HeldBack | None:

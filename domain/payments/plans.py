@@ -19,11 +19,14 @@ DAYS: Final = {1: 30, 3: 90, 6: 180, 12: 365}
 MAX_TRIAL_DAYS: Final = 90
 MAX_FILTER_SETS: Final = 100
 MAX_ALERTS_PER_HOUR: Final = 100_000
+MAX_WATCHES: Final = 1_000
+WATCHES: Final = 10
+"""Where a plan does not say it."""
 MAX_DELAY_MINUTES: Final = 1_440
 MAX_PRICE_USD: Final = 100_000
 MAX_STARS: Final = 25_000
 """Telegram's limit for one invoice."""
-_LIMITS: Final = {"filter_sets", "alerts_per_hour"}
+_LIMITS: Final = {"filter_sets", "alerts_per_hour", "watches"}
 
 
 class Offer(Struct, frozen=True, kw_only=True):
@@ -44,6 +47,8 @@ class Plan(Struct, frozen=True, kw_only=True):
     """How many filter sets a subscriber may have, from 1."""
     alerts_per_hour: int | None = None
     """`None`: as many as pass."""
+    watches: int = WATCHES
+    """How many personal alerts a subscriber may have at once."""
     delay: timedelta = timedelta(0)
     """Alerts are due so long after the decision."""
     offers: tuple[Offer, ...] = ()
@@ -115,6 +120,7 @@ def _plan(key: str, table: dict[str, Any], *, delay: timedelta = timedelta(0), o
         key=key,
         filter_sets=_whole_number(table.get("filter_sets"), MAX_FILTER_SETS, f"{where} filter_sets"),
         alerts_per_hour=per_hour,
+        watches=_whole_number(table.get("watches", WATCHES), MAX_WATCHES, f"{where} watches"),
         delay=delay,
         offers=offers,
     )

@@ -14,11 +14,11 @@ from domain.tracking.ladder import MILESTONES
 
 MessageKind = Literal["alert", "late", "digest", "report"]
 CardField = Literal["market_cap", "liquidity", "age", "holders", "price", "security", "channel", "latency", "image"]
-CardButton = Literal["copy", "chart", "explorer", "why", "mute"]
+CardButton = Literal["copy", "chart", "explorer", "why", "mute", "watch"]
 
 NOTHING_PASSES = 101
 """Above the highest score."""
-ALL_BUTTONS: tuple[CardButton, ...] = ("copy", "chart", "explorer", "why", "mute")
+ALL_BUTTONS: tuple[CardButton, ...] = ("copy", "chart", "explorer", "why", "mute", "watch")
 
 
 class QuietHours(Struct, frozen=True, kw_only=True):

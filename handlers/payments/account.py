@@ -61,6 +61,7 @@ def _limits(view: View, status: SubscriptionStatus) -> Iterator[Html]:
         yield view.html("status.any_per_hour")
     else:
         yield view.html("status.per_hour", count=status.alerts_per_hour)
+    yield view.html("status.watches", count=status.watches)
     yield view.html("status.delay" if status.delay else "status.no_delay", minutes=status.delay // _MINUTE)
 
 

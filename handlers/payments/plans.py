@@ -51,6 +51,7 @@ def _plan(view: View, services: Services, plan: Plan) -> Html:
         "plans.plan",
         plan=view.label("plan", plan.key),
         sets=plan.filter_sets,
+        watches=plan.watches,
         per_hour=_per_hour(view, plan),
         offers=join("\n", (_offer(view, offer, ways_to_pay(services, offer)) for offer in plan.offers)),
     )
@@ -61,6 +62,7 @@ def _free(view: View, plan: Plan) -> Html:
         "plans.free" if plan.delay else "plans.free_at_once",
         plan=view.label("plan", plan.key),
         sets=plan.filter_sets,
+        watches=plan.watches,
         per_hour=_per_hour(view, plan),
         minutes=plan.delay // _MINUTE,
     )

@@ -318,9 +318,9 @@ def _button(texts: Texts, call: Call, language: str, name: CardButton) -> Button
             return Button(text=text, url=CHART_URL.format(address=address))
         case "explorer":
             return Button(text=text, url=EXPLORER_URL.format(address=address))
-        case "why" | "mute" if len(address) > MAX_ADDRESS_LENGTH:
+        case "why" | "mute" | "watch" if len(address) > MAX_ADDRESS_LENGTH:
             return None  # no token of this chain, and more than a button can carry
         case "why":
             return Button(text=text, data=f"why:{address}:{call_tag(call.id)}")
-        case "mute":
-            return Button(text=text, data=f"mute:{address}") if is_address(address) else None
+        case "mute" | "watch":
+            return Button(text=text, data=f"{name}:{address}") if is_address(address) else None

@@ -32,6 +32,8 @@ class SubscriptionStatus(Struct, frozen=True, kw_only=True):
     """By the plan."""
     alerts_per_hour: int | None
     """As the subscriber or the plan limits them; `None`: as many as pass."""
+    watches: int
+    """Personal alerts that may stand at once."""
     delay: timedelta
 
 
@@ -60,5 +62,6 @@ class SubscriptionsService:
             filter_sets_limit=plan.filter_sets,
             filter_sets_paused=sum(one.paused_by_plan for one in subscriber.filter_sets),
             alerts_per_hour=smaller_cap(subscriber.preferences.alerts_per_hour, plan.alerts_per_hour),
+            watches=plan.watches,
             delay=plan.delay,
         )

@@ -39,6 +39,18 @@ class Sources(Protocol):
     async def high(self, token: TokenRef, pool: str, since: datetime, until: datetime) -> High | None: ...
 
 
+class Others(Protocol):
+    """Who wants prices of tokens that need not be tracked."""
+
+    def due(self, now: float, room: int, /) -> Sequence[str]:
+        """Addresses to be asked for now, at most so many; they count as asked."""
+        ...
+
+    def hear(self, reading: PriceReading, /) -> None:
+        """Told of every price that was asked for."""
+        ...
+
+
 class PricesService:
     def __init__(
         self, *, tracking: TrackingService, sources: Sources | None, per_s: float, clock: Callable[[], datetime]
@@ -51,6 +63,7 @@ class PricesService:
         self._book: Book | None = None
         self._planner: PollPlanner | None = None
         self._chunk = 0
+        self.others: Others | None = None
         self._gaps: dict[str, str] = {}
         """By address: the pool that candles are asked of."""
         self.asked = 0
@@ -74,10 +87,12 @@ class PricesService:
     async def poll(self, book: Book, sources: Sources) -> int:
         """Ask once for as many as there is room for; returns how many prices came."""
         planner, now = self._planned(book), self._clock().timestamp()
-        planned = planner.plan(now, sources.room().tokens)
+        room = sources.room().tokens
+        others = self.others.due(now, room) if self.others else ()
+        planned = planner.plan(now, max(0, room - len(others)))
         fresh = [token for token in planned if self._is_fresh(book, token, now)]
         planner.answered(fresh, now)
-        wanted: dict[str, list[int]] = {}
+        wanted: dict[str, list[int]] = {address: [] for address in others}
         for token in set(planned).difference(fresh):
             wanted.setdefault(address_of(book.tracker.address_of(token)), []).append(token)
         if wanted:
@@ -125,6 +140,8 @@ class PricesService:
 
     def _take(self, book: Book, reading: PriceReading) -> None:
         address = reading.token.address
+        if self.others is not None:
+            self.others.hear(reading)
         book.take_reading(address, reading, reading.at.timestamp())
         if reading.pool is not None and address in book.tracker:
             gap = book.tracker.state(book.tracker.number_of(address)).gap

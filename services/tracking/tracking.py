@@ -24,6 +24,7 @@ import structlog
 from domain.calls.events import PriceTick
 from domain.tracking import snapshot
 from domain.tracking.snapshot import UnreadableSnapshotError
+from domain.tracking.standing import TokenState
 from runtime.cancellation import stop_if_cancelled
 from runtime.errors import TransientError
 from runtime.fault_points import fault_point
@@ -106,6 +107,17 @@ class TrackingService:
     @property
     def unwritten(self) -> int:
         return len(self.book.unwritten) if self.book else 0
+
+    @property
+    def is_here(self) -> bool:
+        """Whether this process follows prices."""
+        return self.book is not None
+
+    def state_of(self, address: str) -> TokenState | None:
+        """How a token stands whose price is followed here."""
+        if self.book is None or address not in self.book.tracker:
+            return None
+        return self.book.tracker.state(self.book.tracker.number_of(address))
 
     def refused(self) -> dict[str, float]:
         """How many prices counted for nothing, by why."""

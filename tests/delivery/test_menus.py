@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from domain.buttons.cards import MuteToken, ShowWhy
+from domain.buttons.cards import MuteToken, ShowWhy, WatchToken
 from domain.buttons.data import CallbackData
 from domain.calls.events import Token
 from domain.subscribers.subscriber import Destination, Preferences, QuietHours, Subscriber
@@ -216,7 +216,7 @@ async def test_sounds_card_and_mutes(chat: Chat) -> None:
     preview = shown(said[0].text or "")
     assert "SMPL" in preview
     assert "liquidity" not in preview
-    assert (await chat.preferences()).card.buttons == ("copy", "explorer", "why", "mute")
+    assert (await chat.preferences()).card.buttons == ("copy", "explorer", "why", "mute", "watch")
     await chat.taps(MuteToken(ADDRESS))
     said = await chat.taps(ShowMuted(0))
     assert UnmuteToken(ADDRESS, 0).pack() in said[0].buttons.values()
@@ -297,4 +297,4 @@ def test_the_buttons_of_a_card_are_ours() -> None:
         Texts.load(), call=call, set_name=None, latency_ms=None, language="en", may_repeat=False
     ).keyboard
     data = [button.data for row in keyboard for button in row if button.data]
-    assert data == [ShowWhy.of(ADDRESS, call.id).pack(), MuteToken(ADDRESS).pack()]
+    assert data == [ShowWhy.of(ADDRESS, call.id).pack(), MuteToken(ADDRESS).pack(), WatchToken(ADDRESS).pack()]

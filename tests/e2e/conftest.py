@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -52,6 +52,15 @@ async def bot(
     telegram: TelegramSandbox, feed: FeedSandbox, redis_url: str, postgres_dsn: str
 ) -> AsyncIterator[Composition]:
     """The bot as `main.py` builds it, running until the test ends."""
+    async with running(telegram, feed, redis_url, postgres_dsn) as composition:
+        yield composition
+
+
+@asynccontextmanager
+async def running(
+    telegram: TelegramSandbox, feed: FeedSandbox, redis_url: str, postgres_dsn: str
+) -> AsyncGenerator[Composition]:
+    """The bot as `main.py` builds it, running until the block ends."""
     at = Addresses(
         telegram_token=telegram.token,
         telegram_api_base=telegram.url,

@@ -197,6 +197,9 @@ async def test_migrations_there_and_back_and_by_several_at_once(postgres_server:
                 "subscriber_changes",
                 "subscribers",
                 "tracker_snapshots",
+                "watch_firings",
+                "watched_tokens",
+                "watches",
             }
             await downgrade(dsn, "base")
             assert await tables(postgres) == {"alembic_version"}

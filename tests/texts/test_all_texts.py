@@ -18,6 +18,7 @@ from domain.payments.invoices import State as PaymentState
 from domain.payments.plans import load_plans
 from domain.payments.stars import Refusal
 from domain.subscribers.subscriber import ALL_BUTTONS, CardField, MessageKind
+from domain.watches.conditions import Side
 from handlers.admin.payment_menus import ACTIONS
 from handlers.payments.invoice_menus import NETWORKS, OWN_NAMES
 from handlers.payments.ways import Way
@@ -25,6 +26,7 @@ from services.payments.settling.search import Which
 from services.payments.settling.settling import Verdict
 from services.payments.solana_claims import Verdict as PastedVerdict
 from services.subscribers.roster import State
+from services.watches.watches import Outcome
 from tests.texts.hostile import HOSTILE
 from tests.texts.telegram_html import assert_harmless, assert_sendable, parse, units
 from texts import Texts
@@ -79,6 +81,9 @@ def declared_elsewhere() -> set[str]:
         *(f"network.{network}" for network in NETWORKS),
         *(f"network.own.{network}" for network in OWN_NAMES),
         *(f"stars.refused.{reason}" for reason in Refusal.__args__),
+        *(f"watch.{outcome}" for outcome in Outcome.__args__),
+        *(f"watch.ask.{what}" for what in ("price", "market_cap")),
+        *(f"watch.{what}_{side}" for what in ("price", "market_cap") for side in Side.__args__),
         *(f"{family}.{state}" for state in State.__args__ for family in ("state", "user_state")),
         *(f"state.{reason}" for reason in HoldsBack.__args__),
     }

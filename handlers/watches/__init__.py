@@ -1,0 +1,1 @@
+"""Personal alerts, in the chat. Begin with `watching.py`."""
