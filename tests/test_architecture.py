@@ -7,6 +7,7 @@ import inspect
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -26,14 +27,15 @@ FLOORS = {
 ABOVE_MANAGERS = ("services", "handlers", "bot", "web")
 
 
+@cache
 def sources() -> list[Path]:
     skipped = {".venv", "data", "tests"}
     return [p for p in ROOT.rglob("*.py") if not skipped & set(p.relative_to(ROOT).parts)]
 
 
-def trees() -> Iterator[tuple[str, ast.Module]]:
-    for path in sources():
-        yield str(path.relative_to(ROOT)), ast.parse(path.read_text(encoding="utf-8"))
+@cache
+def trees() -> list[tuple[str, ast.Module]]:
+    return [(str(path.relative_to(ROOT)), ast.parse(path.read_text(encoding="utf-8"))) for path in sources()]
 
 
 def nodes(*kinds: type[ast.AST]) -> Iterator[tuple[str, ast.AST]]:
