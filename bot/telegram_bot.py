@@ -5,6 +5,7 @@ from __future__ import annotations
 from bot.core import TokenFilterBot
 from handlers.account.help import HelpMixin
 from handlers.account.start import StartMixin
+from handlers.admin.corrections import AdminCorrectionsMixin
 from handlers.admin.dead_letters import AdminDeadLettersMixin
 from handlers.admin.health import AdminHealthMixin
 from handlers.admin.payments import AdminPaymentsMixin
@@ -23,6 +24,7 @@ from handlers.payments.invoices import InvoicesMixin
 from handlers.payments.other_coins import OtherCoinsMixin
 from handlers.payments.solana import SolanaMixin
 from handlers.payments.stars import StarsMixin
+from handlers.records.records import RecordsMixin
 from handlers.watches.watching import WatchesMixin
 from handlers.why.why import WhyMixin
 
@@ -34,6 +36,7 @@ class TelegramBot(
     DeliveryMixin,
     PausingMixin,
     MilestonesMixin,
+    RecordsMixin,
     WhyMixin,
     WatchesMixin,
     PaymentsMixin,
@@ -47,6 +50,7 @@ class TelegramBot(
     AdminHealthMixin,
     AdminUsersMixin,
     AdminPresetsMixin,
+    AdminCorrectionsMixin,
     AdminPaymentsMixin,
     AdminSettlingMixin,
     AdminDeadLettersMixin,

@@ -28,8 +28,10 @@ from composition.feature import Base, Builder, Feature
 from composition.features import (
     nowpayments,
     payments,
+    records,
     solana,
     tracking,
+    watches,
 )
 from config.settings import Settings
 from handlers.conversation.base import ConversationServices, Services
@@ -67,6 +69,8 @@ BUILDERS: Final[tuple[Builder, ...]] = (
     calls,
     delivery,
     tracking,
+    records,
+    watches,
     recovery,
     monitoring,
 )

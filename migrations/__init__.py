@@ -19,7 +19,14 @@ from sqlalchemy.pool import NullPool
 from managers.storage.postgres import PostgresStatementError, wrapped_errors
 
 _CONNECT_TIMEOUT_S = 10.0
-_RECOGNISED_BY = {"0009": "watches", "0008": "outcomes", "0007": "invoices", "0006": "outgoing", "0005": "identity"}
+_RECOGNISED_BY = {
+    "0010": "records",
+    "0009": "watches",
+    "0008": "outcomes",
+    "0007": "invoices",
+    "0006": "outgoing",
+    "0005": "identity",
+}
 """Revisions that can be told by a table which each was the first to make, the newest first."""
 _ALEMBIC = threading.Lock()
 """Alembic keeps what it is doing in globals; other processes are kept out by a lock in PostgreSQL."""

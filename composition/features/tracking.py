@@ -1,9 +1,7 @@
-"""What becomes of calls, and of what people watch: prices, who follows them, and who is told what they come to."""
+"""What becomes of calls: the tracker, the prices that it asks for, and who is told what it finds."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
 from datetime import timedelta
 
 from bot.jobs import JobSpec
@@ -12,8 +10,6 @@ from bot.roles import MILESTONES as TELLING
 from bot.roles import TRACK as LEASE
 from bot.roles import Role
 from composition.feature import Alarm, Base, Feature
-from domain.calls.events import PriceTick
-from domain.payments.plans import Plans
 from runtime.clock import now
 from services.calls.tokens import TokensService
 from services.claims.putting import Putting
@@ -23,6 +19,7 @@ from services.providers.price_sources import SPARE, PriceSources
 from services.subscribers.group import SubscriberServices
 from services.tracking.composing import MilestoneComposer
 from services.tracking.endings import Endings
+from services.tracking.entries import Entries
 from services.tracking.fan_out import FanOut
 from services.tracking.figures import is_behind, milestones_wait, show_tracking
 from services.tracking.milestones import MilestoneRows
@@ -31,20 +28,13 @@ from services.tracking.prices import PricesService
 from services.tracking.rows import TrackingRows
 from services.tracking.snapshots import Snapshots
 from services.tracking.tracking import TrackingService
-from services.watches.composing import WatchComposer
-from services.watches.evaluating import Evaluator
-from services.watches.figures import show_watches, watches_wait
-from services.watches.rows import WatchRows
-from services.watches.telling import WatchTeller
-from services.watches.watches import WatchesService
 
 TRACKING: frozenset[Role] = frozenset({"all", "track"})
 
 TRACK = JobSpec(name="track", does="follows the prices of called tokens", roles=TRACKING, lease=LEASE)
 PRICES = JobSpec(name="prices", does="asks the providers for prices of what is followed here", roles=TRACKING)
 MILESTONES = JobSpec(name="milestones", does="tells of milestones", roles=TRACKING, lease=TELLING)
-WATCHES = JobSpec(name="watches", does="holds personal alerts against prices, and tells them", roles=TRACKING)
-JOBS = (TRACK, PRICES, MILESTONES, WATCHES)
+JOBS = (TRACK, PRICES, MILESTONES)
 
 
 def build(base: Base) -> Feature:
@@ -62,52 +52,23 @@ def build(base: Base) -> Feature:
         tracked_for=tracked_for,
         clock=now,
         written=fan_out.wake,
+        entries=Entries(postgres, now),
     )
     tokens.heard, tokens.peaks = tracking.take_in, TrackedPeaks(tracking, postgres)
     prices = _prices(base, tracking)
-    kinds = [MilestoneComposer(base.texts).row(), WatchComposer(base.texts).row()]
-    watches = WatchesService(postgres, plans=base.of(Plans), tokens=tokens, clock=now)
+    kind = MilestoneComposer(base.texts).row()
     if base.place.role not in TRACKING:
-        return Feature(parts=[tracking, fan_out], services=[watches], kinds=kinds)
+        return Feature(parts=[tracking, fan_out], kinds=[kind])
     untold = Reading(milestones.untold)
     show_tracking(base.metrics, tracking, prices, endings, fan_out, untold)
-    tracked = Feature(
+    return Feature(
         parts=[tracking, fan_out, prices],
-        services=[watches],
-        kinds=kinds,
+        kinds=[kind],
         jobs=[TRACK.run_by(tracking.run), PRICES.run_by(prices.run), MILESTONES.run_by(fan_out.run)],
         steps=Steps(drain=tracking.drained),
         health={"tracking": tracking.health},
         alarms=[Alarm("tracking", is_behind(tracking)), Alarm("milestones", milestones_wait(untold))],
         readings=[untold],
-    )
-    return _watching(base, tracked, tracking, prices)
-
-
-def _watching(base: Base, tracked: Feature, tracking: TrackingService, prices: PricesService) -> Feature:
-    """Add who holds what people watch against the prices that are followed."""
-    postgres, subscribers = base.connections.postgres, base.of(SubscriberServices).subscribers
-    teller = WatchTeller(postgres, subscribers=subscribers, putting=base.of(Putting), clock=now)
-    evaluator = Evaluator(rows=WatchRows(postgres), tracked=tracking, teller=teller, clock=now)
-
-    def heard(ticks: Mapping[str, PriceTick]) -> None:
-        tracking.take_in(ticks)
-        evaluator.take_in(ticks)
-
-    async def drained() -> None:
-        await evaluator.drained()
-        await tracking.drained()
-
-    base.of(TokensService).heard, prices.others = heard, evaluator
-    waiting = Reading(teller.waiting)
-    show_watches(base.metrics, evaluator, teller, waiting)
-    return replace(
-        tracked,
-        parts=[*tracked.parts, evaluator],
-        jobs=[*tracked.jobs, WATCHES.run_by(evaluator.run)],
-        steps=Steps(drain=drained),
-        alarms=[*tracked.alarms, Alarm("watches", watches_wait(waiting), after_s=0.0)],
-        readings=[*tracked.readings, waiting],
     )
 
 

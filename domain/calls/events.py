@@ -85,6 +85,8 @@ class ChannelRecord(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fa
     average_multiple: float | None = None
     """Mean of the best multiple of each call."""
     median_multiple: float | None = None
+    own_tokens: int | None = None
+    """The source has no record: it is our own, of so many tokens (`services.tracking.records`)."""
 
 
 class Channel(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):

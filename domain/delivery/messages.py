@@ -34,6 +34,14 @@ class Button(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Text put on the clipboard, at most 256 characters."""
 
 
+class Edited(Struct, frozen=True):
+    """An earlier message that says something else from now on."""
+
+    message_id: int
+    has_picture: bool = False
+    """The text probably stands under a picture; the other way is tried as well."""
+
+
 class Message(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One message: Telegram HTML, already escaped, at most 4096 UTF-16 units after parsing."""
 
@@ -44,5 +52,7 @@ class Message(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The id of an earlier message in the same chat that this one answers; if it is gone, this one stands alone."""
     thread_id: int | None = None
     """The topic of a forum that an answer goes to."""
+    edits: Edited | None = None
+    """It takes the place of this message in the same chat; where that has gone, nothing is said."""
     picture: bytes = b""
     """A PNG that goes above the text, which then is at most 1024 units long. Only in answers, never stored."""

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
 from statistics import fmean, median
-from typing import Final
+from typing import Final, Literal
 
 from msgspec import Struct
 
@@ -20,7 +21,13 @@ from domain.tracking.outcome import HORIZONS_S, Outcome
 MIN_TOKENS: Final = 5
 """With fewer, the interval covers most of what is possible: 2 of 4 may be 15 % or 85 %."""
 WIN_MULTIPLE: Final = 2.0
-WINDOWS_S: Final = (None, 30 * 86_400.0, 7 * 86_400.0, 86_400.0)
+Window = Literal["life", "30d", "7d", "24h"]
+WINDOWS: Final[dict[Window, timedelta | None]] = {
+    "life": None,
+    "30d": timedelta(days=30),
+    "7d": timedelta(days=7),
+    "24h": timedelta(days=1),
+}
 """Of which records are kept; `None` is the whole life."""
 
 
@@ -65,6 +72,13 @@ class Record(Struct, frozen=True, kw_only=True, omit_defaults=True):
     worst_multiple: float | None = None
     returns: dict[int, Returns] = {}
     """By horizon."""
+
+
+class Records(Struct, frozen=True):
+    """What somebody's calls had become by a moment, in each window that ended there."""
+
+    as_of: datetime
+    by_window: dict[Window, Record]
 
 
 def rate(hits: int, n: int) -> Rate | None:

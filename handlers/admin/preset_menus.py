@@ -8,6 +8,7 @@ from domain.buttons.data import CallbackData
 from domain.delivery.messages import Button, Message
 from domain.filters.presets import Preset
 from domain.subscribers.subscriber import Subscriber
+from domain.tracking.records import Records
 from handlers.admin.buttons import (
     AdminPreset,
     AdminPresets,
@@ -19,6 +20,7 @@ from handlers.admin.buttons import (
 )
 from handlers.conversation.menus import View, in_rows, message
 from handlers.filters.preset_menus import preset_about, preset_keyboard, preset_lines
+from handlers.records.lines import record_at_a_glance
 from texts.markup import Html
 
 
@@ -35,7 +37,12 @@ def admin_presets_menu(view: View, presets: Sequence[Preset], admin: Subscriber,
 
 
 def admin_preset_menu(
-    view: View, preset: Preset, admin: Subscriber, followers: int, note: Html | None = None
+    view: View,
+    preset: Preset,
+    admin: Subscriber,
+    followers: int,
+    note: Html | None = None,
+    records: Records | None = None,
 ) -> Message:
     """One preset, and what can be done about it."""
     key = preset.key
@@ -44,6 +51,7 @@ def admin_preset_menu(
         view.html("admin.preset", name=view.preset_name(preset), key=key, followers=followers),
         preset_about(view, preset),
         view.rules(preset.rules),
+        record_at_a_glance(view, records),
         view.html("admin.preset_hint"),
         keyboard=(
             *_own_sets(view, admin, "button.take_rules", lambda number: TakeRules(key, number)),

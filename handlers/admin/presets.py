@@ -23,6 +23,7 @@ from handlers.conversation.routing import callback, command, text_input
 from runtime.errors import UserFacingError
 from services.subscribers.presets import MAX_ABOUT_UTF16
 from services.subscribers.set_changes import MAX_NAME_UTF16, set_name, set_of
+from services.tracking.records.group import RecordServices
 from texts.markup import Html
 
 NEW_PRESET: Final = "preset_new"
@@ -53,7 +54,8 @@ class AdminPresetsMixin(BotBase):
         subscribers, view = self.services.subscribers, view_of(self.services, turn)
         admin = await subscribers.subscribers.require(turn.user_id)
         followers = subscribers.roster.count_followers(preset.key)
-        await self.show(turn, admin_preset_menu(view, preset, admin, followers, note))
+        records = await self.services.of(RecordServices).records.find("preset", preset.key)
+        await self.show(turn, admin_preset_menu(view, preset, admin, followers, note, records))
 
     @callback(TakeRules, admin=True)
     async def take_rules(self, turn: Turn, data: TakeRules) -> None:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from domain.filters.presets import Preset
 from domain.subscribers.subscriber import Subscriber
+from domain.tracking.records import Records
 from handlers.conversation.base import BotBase, Turn
 from handlers.conversation.menus import message, view_of
 from handlers.conversation.routing import callback, command, text_input
@@ -28,6 +32,7 @@ from handlers.filters.set_menus import set_menu
 from runtime.errors import UserFacingError
 from services.subscribers.filter_sets import Placed
 from services.subscribers.set_changes import MAX_NAME_UTF16, set_of
+from services.tracking.records.group import RecordServices
 from texts.markup import Html, cut
 
 NAME = "set_name"
@@ -56,13 +61,15 @@ class UserSettingsMixin(BotBase):
     @callback(ShowSet)
     async def show_set(self, turn: Turn, data: ShowSet) -> None:
         subscriber = await self.services.subscribers.subscribers.require(turn.user_id)
-        await self.show(turn, set_menu(view_of(self.services, turn), set_of(subscriber, data.number)))
+        filter_set = set_of(subscriber, data.number)
+        records = await self.services.of(RecordServices).records.of_set(turn.user_id, data.number)
+        await self.show(turn, set_menu(view_of(self.services, turn), filter_set, records=records))
 
     @callback(NewSet)
     async def new_set(self, turn: Turn, _data: NewSet) -> None:
         await self.services.subscribers.subscribers.require(turn.user_id)
         presets = self.services.subscribers.presets.all()
-        await self.show(turn, new_set_menu(view_of(self.services, turn), presets))
+        await self.show(turn, new_set_menu(view_of(self.services, turn), presets, await self._records_of(presets)))
 
     @callback(AddSet)
     async def add_set(self, turn: Turn, _data: AddSet) -> None:
@@ -76,8 +83,11 @@ class UserSettingsMixin(BotBase):
     @callback(ShowPresets)
     async def show_presets(self, turn: Turn, data: ShowPresets) -> None:
         set_of(await self.services.subscribers.subscribers.require(turn.user_id), data.number)
-        view = view_of(self.services, turn)
-        await self.show(turn, presets_menu(view, self.services.subscribers.presets.all(), data.number))
+        view, presets = view_of(self.services, turn), self.services.subscribers.presets.all()
+        await self.show(turn, presets_menu(view, presets, await self._records_of(presets), data.number))
+
+    async def _records_of(self, presets: Sequence[Preset]) -> dict[str, Records]:
+        return await self.services.of(RecordServices).records.of_presets([preset.key for preset in presets])
 
     @callback(UsePreset)
     async def use_preset(self, turn: Turn, data: UsePreset) -> None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 from domain.buttons.data import CallbackData
 from domain.delivery.messages import Message
 from domain.filters.presets import Preset
+from domain.tracking.records import Records
 from handlers.conversation.menus import Keyboard, View, in_rows, message
 from handlers.filters.buttons import AddSet, ApplyPreset, ShowSet, ShowSettings, UsePreset
+from handlers.records.lines import record_at_a_glance
 from texts.markup import Html, join
 
 PRESETS_PER_ROW: Final = 2
@@ -22,17 +24,21 @@ def preset_keyboard(view: View, presets: Iterable[Preset], data: Callable[[str],
     return in_rows(buttons, PRESETS_PER_ROW)
 
 
-def preset_lines(view: View, presets: Iterable[Preset]) -> Html:
-    return view.listed((_preset_line(view, preset) for preset in presets), "\n\n")
+NO_RECORDS: Final[Mapping[str, Records]] = {}
 
 
-def _preset_line(view: View, preset: Preset) -> Html:
-    """Describe a preset: its name, what it is for where somebody said so, and its rules."""
+def preset_lines(view: View, presets: Iterable[Preset], records: Mapping[str, Records] = NO_RECORDS) -> Html:
+    return view.listed((_preset_line(view, preset, records.get(preset.key)) for preset in presets), "\n\n")
+
+
+def _preset_line(view: View, preset: Preset, records: Records | None) -> Html:
+    """Describe a preset: its name, what it is for where somebody said so, its rules, and what its calls became."""
     rules = view.rules_short(preset.rules)
     lines = (
         view.html("presets.name", preset=view.preset_name(preset)),
         preset_about(view, preset),
         view.html("presets.rules", rules=rules) if rules else Html(),
+        record_at_a_glance(view, records),
     )
     return join("\n", (line for line in lines if line))
 
@@ -43,10 +49,10 @@ def preset_about(view: View, preset: Preset) -> Html:
     return view.html("presets.about", about=about) if about else Html()
 
 
-def new_set_menu(view: View, presets: Sequence[Preset]) -> Message:
+def new_set_menu(view: View, presets: Sequence[Preset], records: Mapping[str, Records]) -> Message:
     """What a new filter set begins with."""
     return message(
-        view.html("set.new", presets=preset_lines(view, presets)),
+        view.html("set.new", presets=preset_lines(view, presets, records)),
         keyboard=(
             (view.button("button.empty_set", AddSet()),),
             *preset_keyboard(view, presets, ApplyPreset),
@@ -55,10 +61,10 @@ def new_set_menu(view: View, presets: Sequence[Preset]) -> Message:
     )
 
 
-def presets_menu(view: View, presets: Sequence[Preset], number: int) -> Message:
+def presets_menu(view: View, presets: Sequence[Preset], records: Mapping[str, Records], number: int) -> Message:
     """Presets that a set can become."""
     return message(
-        view.html("presets.menu", presets=preset_lines(view, presets)),
+        view.html("presets.menu", presets=preset_lines(view, presets, records)),
         keyboard=(
             *preset_keyboard(view, presets, lambda key: UsePreset(number, key)),
             (view.button("button.back", ShowSet(number)),),

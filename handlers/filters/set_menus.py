@@ -7,6 +7,7 @@ from typing import Final, get_args
 from domain.delivery.messages import Button, Message
 from domain.filters.registry import FIELDS, Choice, FilterField, FilterSet, Group, Missing, Range, Rule
 from domain.filters.values import offered
+from domain.tracking.records import Records
 from handlers.conversation.menus import Keyboard, View, in_rows, message
 from handlers.filters.buttons import (
     ClearField,
@@ -26,6 +27,7 @@ from handlers.filters.buttons import (
     ShowVersions,
     TurnValue,
 )
+from handlers.records.lines import record_at_a_glance
 from services.subscribers.set_changes import CHANNEL
 from texts.markup import Html
 
@@ -44,7 +46,8 @@ _GROUPS_PER_ROW: Final = 2
 _VALUES_PER_ROW: Final = 3
 
 
-def set_menu(view: View, filter_set: FilterSet, note: Html | None = None) -> Message:
+def set_menu(view: View, filter_set: FilterSet, note: Html | None = None, records: Records | None = None) -> Message:
+    """One set; `records`: what became of the calls that it let through."""
     number = filter_set.number
     fields = [field for field in FIELDS if field.key in filter_set.rules][:RULES_TO_TAP]
     groups = (
@@ -61,6 +64,7 @@ def set_menu(view: View, filter_set: FilterSet, note: Html | None = None) -> Mes
         _title(view, filter_set),
         view.rules(filter_set.rules) if filter_set.rules else view.html("set.empty"),
         _following(view, filter_set),
+        record_at_a_glance(view, records),
         view.html("set.hint"),
         keyboard=(
             *((field_button(view, filter_set, field),) for field in fields),

@@ -13,12 +13,11 @@ import msgspec
 import structlog
 from msgspec import Struct
 from telegram import BotCommand, BotCommandScopeChat, ChatMember, User
-from telegram.error import BadRequest
 from telegram.ext import Application, ApplicationBuilder, ContextTypes, ExtBot
 
 from domain.delivery.messages import Media, MediaKind, Message, SentMedia
 from managers.telegram.errors import telegram_errors
-from managers.telegram.markup import keyboard_json, plain_text
+from managers.telegram.messages import NO_PREVIEW, edit, send
 from managers.telegram.polling import POLL_GRACE_S, Polling, PollRequest
 from managers.telegram.rate_limiter import Lane, Slot, TelegramRateLimiter
 from managers.telegram.request import AiohttpRequest
@@ -47,7 +46,6 @@ _SEND: dict[MediaKind | None, str] = {
     "video": "send_Video",
 }
 """Spelt for `do_api_request`: at `send_message` the library would warn that it has a method for it."""
-_NO_PREVIEW = '{"is_disabled":true}'
 
 
 class TelegramHealth(Struct, frozen=True, kw_only=True):
@@ -209,8 +207,11 @@ class TelegramManager:
         Markup that Telegram cannot read is taken away, and likewise buttons it does not accept, rather than
         losing the message. `thread_id` is a topic of a forum.
         """
-        place = {"chat_id": chat_id, "message_thread_id": thread_id, "link_preview_options": _NO_PREVIEW}
-        return (await self._simplified(_SEND[None], message, "text", place, slot))["message_id"]
+        if message.edits is not None:
+            await edit(self._bot, message, message.edits, chat_id, slot)
+            return message.edits.message_id
+        place = {"chat_id": chat_id, "message_thread_id": thread_id, "link_preview_options": NO_PREVIEW}
+        return (await send(self._bot, _SEND[None], message, "text", place, slot))["message_id"]
 
     async def send_media(
         self, message: Message, media: Media, *, chat_id: int, slot: Slot, thread_id: int | None = None
@@ -220,36 +221,8 @@ class TelegramManager:
         Telegram fetches an address by itself. `MessageRefusedError` when it cannot: the text is not sent then.
         """
         place = {"chat_id": chat_id, "message_thread_id": thread_id, media.kind: media.source}
-        sent = await self._simplified(_SEND[media.kind], message, "caption", place, slot)
+        sent = await send(self._bot, _SEND[media.kind], message, "caption", place, slot)
         return SentMedia(sent["message_id"], _file_id(sent, media.kind))
-
-    async def _simplified(
-        self, endpoint: str, message: Message, text_as: str, place: dict[str, Any], slot: Slot
-    ) -> dict[str, Any]:
-        # Neither the parameters nor the answer become the library's objects: of the answer hardly anything is needed,
-        # and making them took most of the time that an alert costs.
-        text, parse_mode = message.html, "HTML"
-        keyboard = keyboard_json(message.keyboard)
-        with telegram_errors():
-            while True:
-                options = {
-                    text_as: text,
-                    "parse_mode": parse_mode,
-                    "reply_markup": keyboard,
-                    "disable_notification": message.silent,
-                    "reply_parameters": _reply_to(message),
-                }
-                try:
-                    return await self._bot.do_api_request(endpoint, place | options, rate_limit_args=slot)
-                except BadRequest as refusal:
-                    reason = refusal.message
-                    if parse_mode is not None and "can't parse entities" in reason.lower():
-                        text, parse_mode = plain_text(message.html), None
-                    elif keyboard is not None and "button_" in reason.lower():
-                        keyboard = None
-                    else:
-                        raise
-                    log.warning("message_simplified", chat_id=place["chat_id"], reason=reason)
 
     async def administers(self, chat_id: int, user_id: int) -> bool:
         """Ask Telegram whether somebody administers a group. A group that the bot is not in is nobody's."""
@@ -354,12 +327,6 @@ class TelegramManager:
         if (stalled_s := self.queue.stalled_s) > self._stale_after_s:
             return f"{len(self.queue):,} updates wait, and none was handled for {stalled_s:,.0f} s"
         return "the last updates of several people could not be read" if self.inbox.reads_nothing else None
-
-
-def _reply_to(message: Message) -> dict[str, Any] | None:
-    if message.reply_to is None:
-        return None
-    return {"message_id": message.reply_to, "allow_sending_without_reply": True}
 
 
 def _file_id(sent: Mapping[str, Any], kind: MediaKind) -> str | None:

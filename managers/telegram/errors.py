@@ -61,12 +61,18 @@ _TOPIC_IS_GONE = ("message thread not found", "topic_deleted", "topic_closed", "
 
 _UNKNOWN_BOT = "Telegram does not know this bot: check TELEGRAM_BOT_TOKEN (and TELEGRAM_API_BASE, if that is set)."
 
+_OTHER_CONTENT = ("no text in the message", "no caption in the message")
 _HARMLESS = ("message is not modified", "query is too old", "query id is invalid")
 
 
 def is_harmless(error: BaseException) -> bool:
     """Tell whether nothing is lost: the edit would have changed nothing, or the tap was answered too late."""
     return isinstance(error, BadRequest) and any(part in error.message.lower() for part in _HARMLESS)
+
+
+def is_other_content(error: BaseException) -> bool:
+    """Tell whether there is only a caption where a text was to be edited, or the other way round."""
+    return any(part in str(error).lower() for part in _OTHER_CONTENT)
 
 
 def as_bot_error(error: TelegramError) -> BotError:

@@ -1,4 +1,6 @@
-"""Channels and what their earlier calls became: layer 1 in memory, layer 3 in Redis, then the feed's HTTP side.
+"""Channels and what their earlier calls became: from memory, Redis, the feed's HTTP side, or our own records.
+
+Layer 1 is in memory, layer 3 in Redis; what the feed's HTTP side has no record of, we may have followed ourselves.
 
 For menus: which channels there are, from the calls that pass by and, where none do, from PostgreSQL.
 """
@@ -125,9 +127,19 @@ class ChannelsService:
                 return msgspec.json.decode(stored, type=Channel)
             async with self._api_semaphore:
                 found = await self._source.channel(channel.id) or channel
+            found = await self._with_own(found)
             await self._redis.set(key, msgspec.json.encode(found), ex_s=keys.CHANNEL_INFO.expires_s)
         except (TransientError, msgspec.DecodeError) as error:
             self._metrics.counts.fallbacks["channel_record"] += 1
             log.warning("channel_record_unavailable", channel_id=channel.id, reason=str(error))
             return channel
         return found
+
+    async def _with_own(self, channel: Channel) -> Channel:
+        if channel.record is not None and channel.record_30d is not None:
+            return channel
+        stored = await self._redis.get(keys.CHANNEL_RECORD.of(channel.id))
+        if stored is None:
+            return channel
+        own = msgspec.json.decode(stored, type=Channel)
+        return replace(channel, record=channel.record or own.record, record_30d=channel.record_30d or own.record_30d)

@@ -55,6 +55,8 @@ class Shown(Struct, frozen=True, kw_only=True):
     may_repeat: bool = False
     late_s: float | None = None
     """It passed so long after the call."""
+    outcome: Html = Html()
+    """What became of it, once that is known."""
 
 
 def alert_card(
@@ -70,9 +72,14 @@ def alert_card(
 ) -> Message:
     """Build the message for one call, full or compact as its reader wants it."""
     shown = Shown(call=call, set_name=set_name, latency_ms=latency_ms, may_repeat=may_repeat, late_s=late_s)
+    return card_of(texts, shown, language=language, card=card)
+
+
+def card_of(texts: Texts, shown: Shown, *, language: str, card: Card) -> Message:
+    """Build the message for what is known of one call."""
     pieces = _Card(texts, language, card.hidden)
     html = pieces.compact(shown) if card.compact else pieces.full(shown)
-    return Message(html=str(html), keyboard=_keyboard(texts, call, language, card.buttons))
+    return Message(html=str(html), keyboard=_keyboard(texts, shown.call, language, card.buttons))
 
 
 def merged_card(texts: Texts, shown: Sequence[Shown], *, language: str, card: Card) -> tuple[Message, int]:
@@ -152,6 +159,8 @@ class _Card:
             yield self.text("card.reached_late", value=delay)
         if shown.may_repeat:
             yield self.text("card.may_repeat")
+        if shown.outcome:
+            yield shown.outcome
 
     def callers(self, call: Call) -> Html:
         others = (call.calling_channels or 0) - 1
@@ -219,6 +228,7 @@ class _Card:
             self.figure("card.win_rate", shown_figure(channel.record.win_rate_percent, "percent")),
             self.figure("card.average", shown_figure(channel.record.average_multiple, "multiple")),
             self.figure("card.calls", shown_figure(channel.record.calls, "count")),
+            self.figure("card.own_record", shown_figure(channel.record.own_tokens, "count")),
         )
 
     def footer(self, set_name: str | None, latency_ms: float | None) -> Html:

@@ -5,7 +5,7 @@ A kind is added by a row, with the payload that it puts into an `Envelope` and t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 
@@ -44,6 +44,8 @@ class Kind:
 
     to_destination: bool = False
     """It goes to the group that the subscriber has chosen, if any; everything else is theirs alone."""
+    place: Callable[[QueuedMessage], ChatTarget] | None = None
+    """Where else it has to go."""
 
     def __post_init__(self) -> None:
         if self.rules.is_held and not self.tells_calls:
@@ -73,6 +75,8 @@ class Kinds:
     def target(self, waiting: QueuedMessage, subscriber: Subscriber) -> ChatTarget:
         """Where it is to go."""
         row = self.of(waiting.entry.outgoing)
+        if row.place is not None:
+            return row.place(waiting)
         return target_of(subscriber) if row.to_destination else ChatTarget(subscriber.chat_id)
 
     async def read(self, waiting: QueuedMessage) -> str | None:

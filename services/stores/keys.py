@@ -44,7 +44,15 @@ CHANNEL_INFO: Final = RedisKey(
     pattern="channel:{}:info",
     kind="string",
     lives_s=30 * MINUTE_S,
-    meaning="By channel id: what the source says about the channel (JSON of domain.calls.events.Channel).",
+    meaning="By channel id: what the source says about the channel, and where it has no record our own (JSON of "
+    "domain.calls.events.Channel).",
+)
+CHANNEL_RECORD: Final = RedisKey(
+    pattern="channel:{}:record",
+    kind="string",
+    lives_s=30 * DAY_S,
+    meaning="By channel id: our own record of the channel (JSON of domain.calls.events.Channel), whenever it is "
+    "computed; PostgreSQL keeps it in `records`.",
 )
 CALL: Final = RedisKey(
     pattern="call:{}",

@@ -28,23 +28,30 @@ _FILLED: Final[LiteralString] = "SELECT id, filled_at, filling_for IS NOT NULL A
 _OPEN: Final[LiteralString] = """
     INSERT INTO outcomes
         (call_id, number, token_address, channel_id, called_at, opened_at, measure, price_usd, market_cap_usd,
-        liquidity_usd)
+        liquidity_usd, symbol, updated_at)
     SELECT c.call_id, c.number, c.token_address, c.channel_id, least(c.called_at, c.decided_at), $3, x.measure,
         (c.document #>> '{token,price_usd}')::double precision, c.market_cap_usd,
-        (c.document #>> '{token,liquidity_usd}')::double precision
+        (c.document #>> '{token,liquidity_usd}')::double precision,
+        left(coalesce(c.document #>> '{token,symbol}', c.document #>> '{token,name}'), 64), $3
     FROM unnest($1::bigint[], $2::text[]) AS x (number, measure) JOIN calls c ON c.number = x.number
     ON CONFLICT DO NOTHING
 """
+# The peak of an open call is written down elsewhere only now and then; here it is known. $10: when this is written.
 _REACHED: Final[LiteralString] = """
-    INSERT INTO milestones
-        (call_id, rung, number, multiple, reached_at, confirmed_at, late, since, verified, liquidity_usd, look_at)
-    SELECT o.call_id, x.rung, x.number, x.multiple, x.reached_at, x.confirmed_at, x.late, x.since, x.verified,
-        x.liquidity_usd, x.confirmed_at
-    FROM unnest($1::bigint[], $2::double precision[], $3::double precision[], $4::timestamptz[], $5::timestamptz[],
-            $6::boolean[], $7::timestamptz[], $8::boolean[], $9::double precision[])
-        AS x (number, rung, multiple, reached_at, confirmed_at, late, since, verified, liquidity_usd)
-        JOIN outcomes o ON o.number = x.number
-    ON CONFLICT DO NOTHING
+    WITH x AS (
+        SELECT * FROM unnest($1::bigint[], $2::double precision[], $3::double precision[], $4::timestamptz[],
+            $5::timestamptz[], $6::boolean[], $7::timestamptz[], $8::boolean[], $9::double precision[])
+            AS x (number, rung, multiple, reached_at, confirmed_at, late, since, verified, liquidity_usd)),
+    put AS (
+        INSERT INTO milestones
+            (call_id, rung, number, multiple, reached_at, confirmed_at, late, since, verified, liquidity_usd, look_at)
+        SELECT o.call_id, x.rung, x.number, x.multiple, x.reached_at, x.confirmed_at, x.late, x.since, x.verified,
+            x.liquidity_usd, x.confirmed_at
+        FROM x JOIN outcomes o ON o.number = x.number
+        ON CONFLICT DO NOTHING)
+    UPDATE outcomes o SET peak_multiple = y.multiple, peak_at = y.reached_at, updated_at = $10
+    FROM (SELECT DISTINCT ON (number) number, multiple, reached_at FROM x ORDER BY number, multiple DESC) AS y
+    WHERE o.number = y.number AND o.ended_at IS NULL AND coalesce(o.peak_multiple, 1) < y.multiple
 """
 _REACHED_SINCE: Final[LiteralString] = """
     SELECT o.token_address, o.measure, m.number, max(m.rung) AS rung, max(m.multiple) AS multiple,
@@ -85,7 +92,8 @@ class TrackingRows:
             numbers, measures = zip(*calls, strict=True)
             await self._postgres.execute(_OPEN, list(numbers), list(measures), at)
 
-    async def reached(self, rows: Sequence[Written]) -> None:
+    async def reached(self, rows: Sequence[Written], at: datetime) -> None:
+        """Write down rungs, and that the peaks are as high at least."""
         if not rows:
             return
         columns = (
@@ -99,7 +107,7 @@ class TrackingRows:
             [row.verified for row in rows],
             [row.liquidity_usd for row in rows],
         )
-        await self._postgres.execute(_REACHED, *columns)
+        await self._postgres.execute(_REACHED, *columns, at)
 
     async def ended_since(self, at: datetime) -> list[Ended]:
         return [_ended(row) for row in await self._postgres.fetch(_ENDED_SINCE, at)]

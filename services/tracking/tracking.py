@@ -32,6 +32,7 @@ from runtime.waiting import Progress, pause
 from services.monitoring.health import PartHealth
 from services.tracking.book import CHUNKS, Book, key_of
 from services.tracking.endings import Endings
+from services.tracking.entries import Entries
 from services.tracking.rows import TrackingRows
 from services.tracking.snapshots import Part, Snapshots, packed
 
@@ -61,8 +62,10 @@ class TrackingService:
         tracked_for: timedelta,
         clock: Callable[[], datetime],
         written: Callable[[], None] = lambda: None,
+        entries: Entries | None = None,
     ) -> None:
         """`written`: told when there are new rows of milestones."""
+        self._entries = entries
         self._rows = rows
         self._snapshots = snapshots
         self._endings = endings
@@ -192,6 +195,8 @@ class TrackingService:
             await self._write(book)
             await self._take_in_calls(book, progress)
             await self._write(book)
+            if self._entries is not None:
+                await self._entries.note(book)
             if time.monotonic() >= self._chunk_due:
                 self._chunk_due = time.monotonic() + SNAPSHOTS_EVERY_S / CHUNKS
                 await self._next_part(book)
@@ -249,7 +254,7 @@ class TrackingService:
     async def _write(self, book: Book) -> None:
         while rows := book.unwritten[:_PAGE]:
             fault_point("crossed")
-            await self._rows.reached(rows)
+            await self._rows.reached(rows, self._clock())
             del book.unwritten[: len(rows)]
             self.rungs += len(rows)
             fault_point("reached")

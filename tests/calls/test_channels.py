@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from domain.calls.events import Channel
 from domain.stored.journal import DecidedCall
+from domain.tracking.records import Record, Records, rate
 from managers.feed.sources.native import NativeSource
 from managers.http.api import APIRetryManager
 from managers.redis.client import RedisManager
@@ -15,9 +16,12 @@ from managers.storage.cache import SmartCache
 from managers.storage.postgres import PostgresManager
 from sandbox.feed.server import FeedSandbox
 from services.calls.channels import ChannelsService
+from services.delivery.cards import alert_card
 from services.monitoring.metrics import Metrics
 from services.stores.journal import Journal, entry
+from services.tracking.records.channel_info import ChannelInfo
 from tests.feed.support import a_call
+from texts import Texts
 
 
 async def test_a_call_gets_both_records_of_its_channel(
@@ -79,3 +83,29 @@ async def test_channels_that_others_saw_are_offered_the_most_called_first(
     quiet = replace(a_call(), channel=Channel(id="@quiet", title="Quiet"))
     await service.enrich([quiet, quiet])
     assert [channel.title for channel in service.known()] == ["Quiet", None, None]
+
+
+async def test_what_the_source_has_no_record_of_has_ours_and_says_so(
+    feed: FeedSandbox, api_manager: APIRetryManager, redis_manager: RedisManager, postgres_manager: PostgresManager
+):
+    wins = rate(3, 6)
+    record = Record(calls=7, tokens=6, open=0, wins=wins, average_multiple=4.0, median_multiple=1.9)
+    records = Records(datetime.now(UTC), {"life": record, "30d": Record(calls=1, tokens=1, open=0)})
+    await ChannelInfo(redis_manager).put("@nobody", records)
+    service = ChannelsService(
+        source=NativeSource(feed.ws_url, api_url=feed.http_url, token=feed.token, api=api_manager),
+        redis=redis_manager,
+        postgres=postgres_manager,
+        cache=SmartCache[str, Channel].of("channels"),
+        api_semaphore=asyncio.Semaphore(10),
+        metrics=Metrics(),
+        clock=lambda: datetime.now(UTC),
+    )
+    [call] = await service.enrich([replace(a_call(), channel=Channel(id="@nobody", title="Nobody"))])
+    assert call.channel.title == "Nobody"
+    assert call.channel.record is not None
+    assert (call.channel.record.win_rate_percent, call.channel.record.own_tokens) == (50, 6)
+    assert call.channel.record_30d is not None
+    assert (call.channel.record_30d.calls, call.channel.record_30d.win_rate_percent) == (1, None)
+    card = alert_card(Texts.load(), call=call, set_name=None, latency_ms=None, language="en", may_repeat=False)
+    assert "50% win rate · 4x average · 7 calls · my own record, 6 tokens" in card.html

@@ -2,20 +2,41 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import fields, is_dataclass
 from typing import Any, cast, get_type_hints
 
+from domain.tracking.records import Records
 from handlers.conversation.base import Services
 from services.delivery.policy import PolicyService
 from services.payments.group import PaymentServices
 from services.payments.invoices import InvoicesService, ShownInvoices, StandingInvoice
 from services.subscribers.group import SubscriberServices
+from services.tracking.records.corrections import Corrections
+from services.tracking.records.group import RecordServices
+from services.tracking.records.records import RecordsService
 
 
 class NoInvoices:
     async def of(self, user_id: int, count: int) -> list[StandingInvoice]:
         del user_id, count
         return []
+
+
+class NoRecords:
+    """Nothing was followed yet."""
+
+    async def find(self, kind: str, subject: str) -> Records | None:
+        del kind, subject
+        return None
+
+    async def of_set(self, user_id: int, number: int) -> Records | None:
+        del user_id, number
+        return None
+
+    async def of_presets(self, keys: Sequence[str]) -> dict[str, Records]:
+        del keys
+        return {}
 
 
 class NoneShown(ShownInvoices):
@@ -41,7 +62,9 @@ def services_of(**collaborators: object) -> Services:
     payments = left.pop("payments", PaymentServices(invoices=cast("InvoicesService", NoInvoices()), takes_stars=False))
     policy = left.pop("policy", None)
     assert not left, f"no group has {', '.join(left)}"
-    return Services(**groups, groups={PaymentServices: payments, ShownInvoices: NoneShown(), PolicyService: policy})
+    records = RecordServices(records=cast("RecordsService", NoRecords()), corrections=cast("Corrections", None))
+    given = {PaymentServices: payments, ShownInvoices: NoneShown(), RecordServices: records, PolicyService: policy}
+    return Services(**groups, groups=given)
 
 
 def fields_of(users: SubscriberServices) -> dict[str, object]:

@@ -18,6 +18,8 @@ from domain.payments.invoices import State as PaymentState
 from domain.payments.plans import load_plans
 from domain.payments.stars import Refusal
 from domain.subscribers.subscriber import ALL_BUTTONS, CardField, MessageKind
+from domain.tracking.outcome import Ending
+from domain.tracking.records import WINDOWS
 from domain.watches.conditions import Side
 from handlers.admin.payment_menus import ACTIONS
 from handlers.payments.invoice_menus import NETWORKS, OWN_NAMES
@@ -26,6 +28,8 @@ from services.payments.settling.search import Which
 from services.payments.settling.settling import Verdict
 from services.payments.solana_claims import Verdict as PastedVerdict
 from services.subscribers.roster import State
+from services.tracking.book import Measure
+from services.tracking.records.corrections import ACTIONS as ACTIONS_OF_RECORDS
 from services.watches.watches import Outcome
 from tests.texts.hostile import HOSTILE
 from tests.texts.telegram_html import assert_harmless, assert_sendable, parse, units
@@ -76,6 +80,10 @@ def declared_elsewhere() -> set[str]:
         *(f"card.{share}" for share in ("lp", "top10", "developer", "snipers")),
         *(f"card.{flag}_{state}" for flag in ("mint", "freeze") for state in ("safe", "open")),
         *payments_admin(),
+        *(f"value.died.{ending}" for ending in Ending.__args__ if ending != "age"),
+        *(f"value.window.{window}" for window in WINDOWS),
+        *(f"{family}.correct.{action}" for family in ("value", "button") for action in ACTIONS_OF_RECORDS),
+        *(f"correct.ask.{measure}" for measure in Measure.__args__),
         *(f"button.way.{way}" for way in Way.__args__),
         *(f"paid.{verdict}" for verdict in PastedVerdict.__args__ if verdict != "recorded"),
         *(f"network.{network}" for network in NETWORKS),

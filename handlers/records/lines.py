@@ -1,0 +1,84 @@
+"""A record in words. Below `MIN_TOKENS` there are counts alone; a rate never stands without its interval."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from domain.filters.numbers import show_short
+from domain.tracking.outcome import HORIZONS_S
+from domain.tracking.records import Record, Records, Window
+from handlers.conversation.menus import View
+from texts.markup import Html, join
+
+
+def record_lines(view: View, record: Record) -> Html:
+    """All that is known, one figure or two a line."""
+    return join("\n", (line for line in _lines(view, record) if line))
+
+
+def record_at_a_glance(view: View, records: Records | None, window: Window = "30d") -> Html:
+    """One line for a page that is about something else; nothing where nothing is known."""
+    record = records.by_window.get(window) if records else None
+    if record is None or not record.tokens:
+        return Html()
+    name = view.plain(f"value.window.{window}")
+    if record.wins is None:
+        return view.html("records.glance_few", window=name, tokens=record.tokens)
+    return view.html("records.glance", window=name, tokens=record.tokens, rate=rate(view, record))
+
+
+def rate(view: View, record: Record) -> Html:
+    """The win rate with its interval and the base rate."""
+    if record.wins is None:
+        return view.html("records.few", tokens=record.tokens)
+    shown = {
+        "percent": _percent(record.wins.percent),
+        "low": f"{record.wins.low_percent:.0f}",
+        "high": _percent(record.wins.high_percent),
+    }
+    if record.base_percent is None:
+        return view.html("records.rate_alone", **shown)
+    return view.html("records.rate", **shown, base=_percent(record.base_percent))
+
+
+def multiple(value: float | None) -> str:
+    return show_short(value, "multiple")
+
+
+def _lines(view: View, record: Record) -> Iterator[Html]:
+    if not record.tokens:
+        yield view.html("records.none")
+        return
+    yield view.html("records.counts", tokens=record.tokens, calls=record.calls, open=record.open)
+    if record.wins is None:
+        yield view.html("records.few", tokens=record.tokens)
+        return
+    yield rate(view, record)
+    yield view.html(
+        "records.peaks",
+        median=multiple(record.median_multiple),
+        average=multiple(record.average_multiple),
+        best=multiple(record.best_multiple),
+        worst=multiple(record.worst_multiple),
+    )
+    if record.median_reachable_multiple is not None:
+        reachable = multiple(record.median_reachable_multiple)
+        yield view.html("records.reachable", median=reachable, tokens=record.reachable_n)
+    if record.died is not None:
+        after = show_short(record.median_peak_after_s, "duration")
+        yield view.html("records.died", percent=_percent(record.died.percent), after=after)
+    held = [
+        view.html(
+            "records.held_one", after=show_short(s, "duration"), median=multiple(record.returns[s].median_multiple)
+        )
+        for s in HORIZONS_S
+        if s in record.returns
+    ]
+    if held:
+        yield view.html("records.held", returns=join(" · ", held))
+    if record.at_least:
+        yield view.html("records.at_least", count=record.at_least)
+
+
+def _percent(value: float) -> str:
+    return f"{value:.0f}%"

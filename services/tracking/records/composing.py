@@ -1,0 +1,107 @@
+"""The kind of message `outcome`: the card of an alert, once more, with a line that says what became of the call."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from msgspec.structs import replace
+
+from domain.calls.events import Call
+from domain.delivery.messages import Edited, Message
+from domain.delivery.policy import Rules
+from domain.stored.alerts import Alert
+from domain.subscribers.subscriber import Subscriber
+from managers.telegram.rate_limiter import Lane
+from runtime.errors import MessageRefusedError
+from services.claims.outbox import Outbox
+from services.delivery.cards import Shown, card_of, shown_figure
+from services.delivery.composing import Composed, Composer
+from services.delivery.digests import read_call
+from services.delivery.kinds import Kind
+from services.delivery.media import media_of
+from services.delivery.sending import ChatTarget
+from services.delivery.turns import QueuedMessage
+from services.tracking.records.settled import KIND, OutcomeNotice
+from texts.markup import Html
+from texts.renderer import Texts
+
+RULES: Final = Rules(needs_plan=False, heeds_wishes=False)
+"""An edit disturbs nobody, and what was sent stays theirs."""
+_NO_PEAK: Final = 1.005
+"""Shown with two digits it would be 1x."""
+
+
+class OutcomeComposer(Composer):
+    def __init__(self, *, outbox: Outbox, texts: Texts) -> None:
+        self._outbox = outbox
+        self._texts = texts
+
+    def row(self) -> Kind:
+        return Kind(name=KIND, lane=Lane.REPORT, rules=RULES, composer=self, payload=OutcomeNotice, place=_place)
+
+    async def prepare(self, waiting: QueuedMessage, subscriber: Subscriber) -> None:
+        """Make the card of the call as it was when it passed."""
+        alert = _alert(waiting)
+        call = read_call(await self._outbox.load_call(alert), alert.call_id)
+        if call is None:
+            raise MessageRefusedError("the stored call is gone")
+        waiting.message = self._card(waiting.payload_as(OutcomeNotice), call, subscriber)
+
+    def is_ready(self, waiting: QueuedMessage) -> bool:
+        return waiting.message is not None
+
+    def compose(self, together: Sequence[QueuedMessage], subscriber: Subscriber) -> Composed:
+        del subscriber
+        if together[0].message is None:
+            raise ValueError("an outcome that was not prepared")
+        return Composed(together[0].message, (together[0],))
+
+    def _card(self, notice: OutcomeNotice, call: Call, subscriber: Subscriber) -> Message:
+        card, filter_set = subscriber.preferences.card, subscriber.filter_set(notice.set_number)
+        shown = Shown(
+            call=call,
+            set_name=filter_set.name if filter_set else None,
+            latency_ms=None if notice.latency_s is None else notice.latency_s * 1000,
+            may_repeat=notice.may_repeat,
+            late_s=notice.late_s,
+            outcome=self._line(notice, subscriber.language),
+        )
+        has_picture = not card.compact and "image" not in card.hidden and media_of(call.token) is not None
+        message = card_of(self._texts, shown, language=subscriber.language, card=card)
+        return replace(message, edits=Edited(notice.message_id, has_picture))
+
+    def _line(self, notice: OutcomeNotice, language: str) -> Html:
+        peak = self._peak(notice, language)
+        if notice.ending is None:
+            return self._texts.render("card.outcome_open", language, peak=peak)
+        if notice.ending == "age":
+            return self._texts.render("card.outcome_ended", language, peak=peak)
+        why = self._texts.plain(f"value.died.{notice.ending}", language)
+        return self._texts.render("card.outcome_died", language, peak=peak, why=why)
+
+    def _peak(self, notice: OutcomeNotice, language: str) -> Html:
+        value, after = shown_figure(notice.multiple, "multiple"), shown_figure(notice.after_s, "duration")
+        if value is None or after is None or notice.multiple < _NO_PEAK:
+            return self._texts.render("card.outcome_no_peak", language)
+        if notice.at_least:
+            value = self._texts.plain("value.at_least", language, value=value)
+        return self._texts.render("card.outcome_peak", language, value=value, after=after)
+
+
+def _place(waiting: QueuedMessage) -> ChatTarget:
+    return ChatTarget(waiting.payload_as(OutcomeNotice).chat_id)
+
+
+def _alert(waiting: QueuedMessage) -> Alert:
+    """As much of the alert as names its stored call."""
+    notice, outgoing = waiting.payload_as(OutcomeNotice), waiting.entry.outgoing
+    return Alert(
+        user_id=outgoing.user_id,
+        call_id=notice.call_id,
+        token_address="",
+        set_number=notice.set_number,
+        received_at=notice.claimed_at,
+        decided_at=notice.claimed_at,
+        late_s=notice.late_s,
+    )

@@ -1,0 +1,157 @@
+"""What people read of records, with everything between a call and the message real."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from composition import Composition
+from managers.storage.postgres import PostgresManager
+from sandbox.telegram.people import SandboxUser
+from sandbox.telegram.server import TelegramSandbox
+from sandbox.telegram.updates import JsonObject
+from services.tracking.records.group import RecordServices
+from services.tracking.records.refreshing import RecordsRefresh
+from tests.e2e.conftest import ADMIN, bot, data_dir, feed, subscribe, telegram, text_of
+from tests.tracking.kit import address
+
+__all__ = ["bot", "data_dir", "feed", "telegram"]
+
+_OUTCOME = """
+    INSERT INTO outcomes (call_id, number, token_address, channel_id, called_at, opened_at, measure, price_usd, symbol,
+        peak_multiple, peak_at, updated_at, ended_at, ending, shown_at)
+    VALUES ($1, $2, $3, $4, $5, $5, 'price', 0.01, $6, $7, $5, $8, $8, 'silence', $8)
+"""
+
+_CLAIM = """
+    INSERT INTO claims (call_id, user_id, token_address, claimed_at, document) VALUES ($1, $2, $3, $4, $5::jsonb)
+"""
+_DELIVERY = """
+    INSERT INTO deliveries (call_id, user_id, kind, set_number, status, decided_at, sent_at, may_repeat)
+    VALUES ($1, $2, 'alert', 1, 'sent', $3, $3, false)
+"""
+
+
+@pytest.fixture
+async def admin(telegram: TelegramSandbox) -> SandboxUser:
+    user = telegram.user("Admin", user_id=ADMIN)
+    await user.send("/start")
+    await user.next_message()
+    return user
+
+
+async def past_calls(
+    bot: Composition, *multiples: float, channel: str = "alpha", first: int = 1, hours: float = 1
+) -> None:
+    """Calls of so many hours ago that have ended with these peaks."""
+    postgres: PostgresManager = bot.connections.postgres
+    now = datetime.now(UTC)
+    for number, multiple in enumerate(multiples, first):
+        at = now - timedelta(hours=hours, milliseconds=number)
+        symbol = f"T{number}"
+        values = (f"past{number}", 10_000 + number, address(number), channel, at, symbol, multiple, now)
+        await postgres.execute(_OUTCOME, *values)
+
+
+def is_answer(message: JsonObject) -> bool:
+    return not text_of(message).startswith(("🔴", "🚀"))
+
+
+async def asked(user: SandboxUser, command: str) -> str:
+    await user.send(command)
+    return text_of(await user.next_message(where=is_answer))
+
+
+async def tapped(user: SandboxUser, message: JsonObject, data: str) -> JsonObject:
+    """Tap a button and return the message that says what came of it."""
+    await user.tap_data(message, data)
+    return await user.next_message(where=is_answer)
+
+
+async def yes_to(user: SandboxUser, question: JsonObject) -> JsonObject:
+    await user.tap("Yes, correct it", question)
+    return await user.next_message(where=is_answer)
+
+
+async def test_the_best_channels_and_calls(bot: Composition, telegram: TelegramSandbox) -> None:
+    ann = telegram.user("Ann")
+    await ann.send("/start")
+    await ann.next_message()
+    assert "No channel has a record of this time yet." in await asked(ann, "/top")
+    await past_calls(bot, 1.0, 1.2, 2.5, 3.0, 7.5, 1.1)
+    await past_calls(bot, 1.0, 1.0, channel="few", first=20)
+    await bot.of(RecordsRefresh).refresh()
+    await ann.send("/top")
+    top = await ann.next_message()
+    assert "1. alpha · 6 tokens\n50% reached 2x (95% interval 19–81%); of all tokens 38% · median 1.85x" in text_of(top)
+    assert "2. few · 2 tokens, too few for a rate" in text_of(top)
+    assert "Of all 8 tokens that I followed, 38% reached 2x" in text_of(top)
+    calls = await tapped(ann, top, "top:calls:30d:0")
+    assert text_of(calls).startswith("Best calls · 30 days\n\n1. 7.5x · T5 · 1h ago, ended\nalpha · ")
+    assert "2. 3x · T4" in text_of(calls)
+    day = await tapped(ann, calls, "top:calls:24h:0")
+    assert text_of(day).startswith("Best calls · 24 hours")
+
+
+async def told(bot: Composition, user_id: int, numbers: range) -> None:
+    """Somebody's first filter let these calls through, and they got their alerts."""
+    postgres, now = bot.connections.postgres, datetime.now(UTC)
+    for number in numbers:
+        call_id = f"past{number}"
+        document = json.dumps({"set_number": 1})
+        await postgres.execute(_CLAIM, call_id, user_id, address(number), now, document)
+        await postgres.execute(_DELIVERY, call_id, user_id, now)
+
+
+async def test_what_became_of_somebodys_alerts(bot: Composition, telegram: TelegramSandbox) -> None:
+    ann = telegram.user("Ann")
+    await subscribe(ann, "everything")
+    await ann.next_message()
+    assert "Alerts that you got will stand here." in await asked(ann, "/performance")
+    await past_calls(bot, 1.0, 1.3, 2.5, 1.0, 7.5, 9.0, hours=0)
+    await told(bot, ann.id, range(1, 6))
+    await bot.of(RecordsRefresh).refresh()
+    shown = await asked(ann, "/performance")
+    assert "Your alerts · 7 days\n\n5 tokens in 5 calls; 0 still followed, counted as they stand" in shown
+    assert "40% reached 2x (95% interval 12–77%); of all tokens 50%" in shown
+    assert "Best\n1. 7.5x · T5" in shown
+    assert "9x" not in shown
+    await ann.send("/settings")
+    menu = await ann.next_message(where=lambda message: "set:1" in str(message.get("reply_markup")))
+    opened = await tapped(ann, menu, "set:1")
+    assert "📊 30 days, 5 tokens: 40% reached 2x" in text_of(opened)
+
+
+async def test_an_admin_corrects_what_a_call_counts_for(
+    bot: Composition, telegram: TelegramSandbox, admin: SandboxUser
+) -> None:
+    ann = telegram.user("Ann")
+    await ann.send("/start")
+    await ann.next_message()
+    await past_calls(bot, 1.0, 1.2, 2.5, 3.0, 80.0, 1.1)
+    await bot.of(RecordsRefresh).refresh()
+    assert "I don't know this command" in await asked(ann, "/correct")
+    assert "Send me the token's address" in await asked(admin, "/correct")
+    await admin.send(address(5))
+    offered = await admin.next_message(where=is_answer)
+    call = await tapped(admin, offered, "corcall:10005")
+    assert "It counts with 80x." in text_of(call)
+    sure = await tapped(admin, call, "corask:10005:repost")
+    assert "repost, not counted. Correct it?" in text_of(sure)
+    done = await yes_to(admin, sure)
+    assert "It does not count: repost, not counted." in text_of(done)
+    assert f"{ADMIN} · repost, not counted" in text_of(done)
+    assert "1. alpha · 5 tokens\n40% reached 2x" in await asked(ann, "/top")
+    asked_price = await tapped(admin, done, "corask:10005:price")
+    assert "It stands at $0.01" in text_of(asked_price)
+    await admin.send("0.1")
+    corrected = await yes_to(admin, await admin.next_message(where=is_answer))
+    assert "at the call it was $0.1" in text_of(corrected)
+    corrections = bot.bot.services.of(RecordServices).corrections
+    assert await corrections.correct(10_005, "restore", ADMIN)
+    assert not await corrections.correct(10_005, "restore", ADMIN)
+    restored = await corrections.call(10_005)
+    assert (restored.multiple, restored.excluded) == (80, None)
+    assert [one.action for one in await corrections.history(restored)] == ["restore", "price", "repost"]
