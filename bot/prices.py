@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Final
 
 import structlog
@@ -12,7 +11,7 @@ from managers.feed.websocket import WebSocketManager
 from managers.providers.jupiter import SolPrice
 from runtime.errors import TransientError
 from runtime.supervision import Progress
-from runtime.waiting import pause
+from runtime.waiting import elapse, pause
 from services.calls.tokens import TokensService
 
 log = structlog.get_logger(__name__)
@@ -37,7 +36,7 @@ class FeedTicks:
         while True:
             progress()
             self.take()
-            await asyncio.sleep(TICKS_EVERY_S)
+            await elapse(TICKS_EVERY_S, progress)
 
 
 async def follow_sol(price: SolPrice, progress: Progress) -> None:

@@ -27,6 +27,7 @@ from managers.telegram.client import TelegramManager
 from managers.telegram.rate_limiter import Limit, TelegramRateLimiter
 from managers.telegram.send_windows import OVERALL
 from runtime.errors import FatalError
+from runtime.waiting import passed_s
 from services.cluster.members import Shard
 from services.payments.rates import SolPrices
 from services.providers.price_source import PriceProvider
@@ -141,7 +142,7 @@ async def connect(
 
     `written`: where it is noted that Redis may lack what it has answered.
     """
-    api = APIRetryManager(await stack.enter_async_context(aiohttp.ClientSession()))
+    api = APIRetryManager(await stack.enter_async_context(aiohttp.ClientSession()), clock=passed_s)
     note = WrittenNote(written)
     stack.callback(note.close)
     redis = await stack.enter_async_context(RedisManager(at.redis_url, written=note))

@@ -145,7 +145,7 @@ class Settings(BaseSettings):
     notify_socket: str | None = Field(default=None, description="Set by systemd (sd_notify); not by people.")
     fault_point: str = Field(default="", description="For fault tests only: where the process kills itself.")
     fault_clock_file: Path | None = Field(
-        default=None, description="For fault tests only: a file with seconds that are added to the clock."
+        default=None, description="For fault tests only: a file that says how late it is, or how fast time runs."
     )
     fault_pace: Annotated[float, Field(ge=1)] = Field(
         default=1.0, description="For fault tests only: pauses and the watchdog's limit are so many times shorter."

@@ -41,6 +41,7 @@ from typing import Final
 
 import structlog
 
+from runtime.course import FileTime
 from runtime.reference import RIGHT_AGAIN_S, TOLERANCE_S, Reference
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
@@ -52,7 +53,8 @@ SLEW_DIVISOR: Final = 20
 _ABSORBED_NS: Final = int(ABSORBED_S * 1e9)
 _SHOWN_NS: Final = 1_000
 """The time shown is in microseconds: the offset need not move for less, such as what lies between two readings."""
-_READ_EVERY_NS: Final = 100_000_000
+MOST_HURRY: Final = 200.0
+"""By which factor a job looks more often at most, however fast the clock runs: it is to do something else, too."""
 _MAX_TRIP_S: Final = 2.0
 """An answer that took longer was waited for at the other end, and dated when it left there."""
 _from_timestamp: Final = datetime.fromtimestamp
@@ -70,6 +72,7 @@ class Clock:
         self._read_at_ns = 0
         self._reference = Reference()
         self._ahead_ns: int | None = None
+        self._file_time: FileTime | None = None
         self._correction_ns = 0
         """Added to the machine's clock, which is wrong; 0 when it is not."""
         self.is_answered = False
@@ -127,6 +130,8 @@ class Clock:
 
     def told(self, true_ns: int, at_monotonic_ns: int) -> None:
         """Learn from somebody who knows: so late it was (Unix time) when the monotonic clock showed that."""
+        if self.rate != 1.0:
+            return  # who keeps another time knows nothing of this one
         machine_offset_ns = self._wall_ns() - self._monotonic_ns()
         self._reference.told(true_ns - at_monotonic_ns, at_monotonic_ns, machine_offset_ns)
         self._correct()
@@ -138,8 +143,24 @@ class Clock:
         return self._wall_ns() - self._monotonic_ns() - self._ahead_ns + at_monotonic_ns
 
     def shift_by(self, path: Path) -> None:
-        """For fault tests: add the seconds that stand in this file, now and later, to the machine's clock."""
-        self._wall_ns = _Shifted(path, self._wall_ns, self._monotonic_ns)
+        """For fault tests: let the machine's clock be what this file says, now and later (`runtime.course`)."""
+        self._file_time = self._wall_ns = FileTime(path, self._wall_ns, self._monotonic_ns)
+
+    @property
+    def rate(self) -> float:
+        """How many seconds of this clock pass in one; 1, but for fault tests."""
+        return 1.0 if self._file_time is None else self._file_time.rate
+
+    def passed_s(self) -> float:
+        """Seconds that only ever grow, as many as pass of this clock: for limits and turns that are of its time."""
+        if self._file_time is None or self._file_time.rate == 1.0:
+            return self._monotonic_ns() / 1e9
+        return self._file_time() / 1e9
+
+    def waits_s(self, duration_s: float) -> float:
+        """How long one has to wait until so much of this clock has passed."""
+        rate = self.rate
+        return duration_s / min(rate, MOST_HURRY)
 
     def _correct(self) -> None:
         """Hold the machine's clock against the reference, and correct it if it is wrong."""
@@ -163,6 +184,9 @@ class Clock:
 
     def _follow(self, monotonic_ns: int, behind_ns: int) -> int:
         """Move the offset towards the machine's clock; returns the monotonic time at which it was read."""
+        if self.rate != 1.0:
+            self._offset_ns = self._offset() + behind_ns
+            return monotonic_ns
         if not -_ABSORBED_NS <= behind_ns <= _ABSORBED_NS:
             return self._step()
         most_ns = (monotonic_ns - self._read_at_ns) // SLEW_DIVISOR
@@ -182,33 +206,6 @@ class Clock:
             self.steps_back += behind_ns < 0
             log.warning("clock_stepped", by_s=round(behind_ns / 1e9, 3))
         return monotonic_ns
-
-
-class _Shifted:
-    """The machine's clock and the seconds in a file, looked at ten times a second; no file, no shift."""
-
-    def __init__(self, path: Path, wall_ns: Callable[[], int], monotonic_ns: Callable[[], int]) -> None:
-        self._path = path
-        self._wall_ns = wall_ns
-        self._monotonic_ns = monotonic_ns
-        self._shift_ns = 0
-        self._poll_at_ns: int | None = None
-
-    def __call__(self) -> int:
-        now_ns = self._monotonic_ns()
-        if self._poll_at_ns is None or now_ns >= self._poll_at_ns:
-            self._poll_at_ns = now_ns + _READ_EVERY_NS
-            self._look()
-        return self._wall_ns() + self._shift_ns
-
-    def _look(self) -> None:
-        try:
-            self._shift_ns = int(float(self._path.read_text("utf-8")) * 1e9)
-        except FileNotFoundError:
-            self._shift_ns = 0
-        except (OSError, ValueError, OverflowError) as error:
-            # It is being written just now: what stood there before holds until it can be read.
-            log.warning("fault_clock_unreadable", path=str(self._path), reason=repr(error))
 
 
 now: Final = Clock()

@@ -11,12 +11,15 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Final, TypeVar
 
+from runtime.clock import now
 from runtime.pace import pace
 
 T = TypeVar("T")
 
 Progress = Callable[[], None]
 
+passed_s: Final = now.passed_s
+waits_s: Final = now.waits_s
 REPORT_EVERY_S: Final = 5.0
 """So often whoever waits reports progress; the watchdog's limit is many times as long."""
 _LOCK_POLL_S: Final = 0.1
@@ -30,6 +33,11 @@ async def pause(duration_s: float, progress: Progress) -> None:
         await asyncio.sleep(pace.seconds(min(left_s, REPORT_EVERY_S)))
         left_s -= REPORT_EVERY_S
     progress()
+
+
+async def elapse(duration_s: float, progress: Progress) -> None:
+    """Sleep until so much of the time of day has passed: as `pause`, but where the clock runs faster, it is shorter."""
+    await pause(waits_s(duration_s), progress)
 
 
 @asynccontextmanager

@@ -11,6 +11,7 @@ from bot.roles import TRACK as LEASE
 from bot.roles import Role
 from composition.feature import Alarm, Base, Feature
 from runtime.clock import now
+from runtime.waiting import passed_s
 from services.calls.tokens import TokensService
 from services.claims.putting import Putting
 from services.monitoring import gauges
@@ -76,7 +77,7 @@ def _prices(base: Base, tracking: TrackingService) -> PricesService:
     providers = base.connections.price_providers
     if not providers or base.place.role not in TRACKING:
         return PricesService(tracking=tracking, sources=None, per_s=1.0, clock=now)
-    sources = PriceSources(providers, candles=base.connections.candles)
+    sources = PriceSources(providers, candles=base.connections.candles, clock=passed_s)
     gauges.show_price_sources(base.metrics, sources)
     per_s = sum(
         (one.limit.slots - SPARE.get(one.name, 0)) * one.tokens_per_request / one.limit.period_s for one in providers

@@ -57,7 +57,9 @@ def reading_of(token: TokenRef, pools: Iterable[Pool], *, source: str, at: datet
     """Read the price from the pool that deserves it; `None` when none does."""
     given, key = list(pools), token.key
     own = [pool for pool in given if address_key(token.chain, pool.base) == key]
-    for pool in sorted(without_leftovers(own), key=_weight, reverse=True):
+    quoted = [pool for pool in given if address_key(token.chain, pool.quote) == key]
+    own = without_leftovers(own, beside=quoted)
+    for pool in sorted(own, key=_weight, reverse=True):
         reading = checked_reading(
             token,
             pool.base_usd,
@@ -71,7 +73,6 @@ def reading_of(token: TokenRef, pools: Iterable[Pool], *, source: str, at: datet
             return reading
     if own:
         return None
-    quoted = [pool for pool in given if address_key(token.chain, pool.quote) == key]
     for pool in sorted(quoted, key=_weight, reverse=True):
         reading = checked_reading(
             token, quote_usd(pool), at=at, source=source, liquidity_usd=pool.liquidity_usd, pool=pool.address
@@ -81,15 +82,19 @@ def reading_of(token: TokenRef, pools: Iterable[Pool], *, source: str, at: datet
     return None
 
 
-def without_leftovers(pools: Sequence[Pool]) -> list[Pool]:
-    """Leave out the curves that a token has left, or else the pools beside a curve on which it still trades."""
+def without_leftovers(pools: Sequence[Pool], *, beside: Sequence[Pool] = ()) -> list[Pool]:
+    """Leave out the curves that a token has left, or else the pools beside a curve on which it still trades.
+
+    It may have left them for one `beside`, which prices what it is paid in.
+    """
     exchanges = [pool for pool in pools if not pool.is_curve]
+    left_for = [*exchanges, *(pool for pool in beside if not pool.is_curve)]
     curves = [
         pool
         for pool in pools
         if pool.is_curve
         and (pool.market_cap_usd or 0.0) <= MAX_CURVE_MARKET_CAP_USD
-        and not any(_replaces(exchange, pool) for exchange in exchanges)
+        and not any(_replaces(exchange, pool) for exchange in left_for)
     ]
     return curves or exchanges
 

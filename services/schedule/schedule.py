@@ -20,7 +20,7 @@ from domain.schedule.triggers import Trigger
 from domain.subscribers.partitions import ALL, Partition
 from runtime.errors import FatalError, TransientError
 from runtime.retry import retry_until_done
-from runtime.waiting import Progress, pause
+from runtime.waiting import Progress, elapse
 from services.schedule.due_times import EVERYBODY, Due, DueTimes, Place
 
 log = structlog.get_logger(__name__)
@@ -84,7 +84,7 @@ class Schedule:
         """Look again and again, until cancelled."""
         while True:
             await retry_until_done(partial(self.poll, progress), progress)
-            await pause(POLL_EVERY_S, progress)
+            await elapse(POLL_EVERY_S, progress)
 
     async def rebuild(self, progress: Progress = lambda: None) -> int:
         """Say anew when everything is due, for a Redis that was emptied; what stands already stays. Returns how many.

@@ -22,7 +22,7 @@ from domain.subscribers.subscriber import Subscriber
 from runtime.cancellation import stop_if_cancelled
 from runtime.errors import TransientError
 from runtime.fault_points import fault_point
-from runtime.waiting import Progress, pause
+from runtime.waiting import Progress, pause, waits_s
 from services.claims.putting import Putting
 from services.subscribers.subscribers import Subscribers
 from services.tracking.milestones import Milestone, MilestoneRows, Recipient
@@ -101,7 +101,7 @@ class FanOut:
                 log.warning("milestones_delayed", reason=str(error))
                 await pause(RETRY_S, progress)
             try:
-                async with asyncio.timeout(LOOK_EVERY_S):
+                async with asyncio.timeout(waits_s(LOOK_EVERY_S)):
                     await self._wake.wait()
             except TimeoutError:
                 stop_if_cancelled()

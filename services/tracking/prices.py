@@ -15,7 +15,7 @@ from domain.prices.readings import High, PriceReading, TokenRef
 from domain.tracking.confirmation import POSITION_USD
 from domain.tracking.polling import LIVE_S, NEAR_S, Pace, PollPlanner, pace_of
 from runtime.cancellation import stop_if_cancelled
-from runtime.waiting import Progress, pause
+from runtime.waiting import Progress, elapse
 from services.tracking.book import CHUNKS, Book, address_of
 from services.tracking.tracking import TrackingService
 
@@ -82,7 +82,7 @@ class PricesService:
             progress()
             if self._sources is not None and self._tracking.book is not None:
                 await self.poll(self._tracking.book, self._sources)
-            await pause(EVERY_S, progress)
+            await elapse(EVERY_S, progress)
 
     async def poll(self, book: Book, sources: Sources) -> int:
         """Ask once for as many as there is room for; returns how many prices came."""

@@ -7,6 +7,7 @@ of the call from which on calls are to be read again. What was written down sinc
 from __future__ import annotations
 
 import zlib
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Final, LiteralString
 
@@ -16,7 +17,8 @@ from managers.storage.postgres import PostgresManager
 
 _LEVEL: Final = 1
 _PUT: Final[LiteralString] = """
-    INSERT INTO tracker_snapshots (chunk, next_number, taken_at, data) VALUES ($1, $2, $3, $4)
+    INSERT INTO tracker_snapshots (chunk, next_number, taken_at, data)
+    SELECT * FROM unnest($1::int[], $2::bigint[], $3::timestamptz[], $4::bytea[])
     ON CONFLICT (chunk) DO UPDATE SET
         next_number = excluded.next_number, taken_at = excluded.taken_at, data = excluded.data
 """
@@ -44,8 +46,14 @@ class Snapshots:
     def __init__(self, postgres: PostgresManager) -> None:
         self._postgres = postgres
 
-    async def put(self, part: Part) -> None:
-        await self._postgres.execute(_PUT, part.chunk, part.next_number, part.taken_at, part.packed)
+    async def put(self, parts: Sequence[Part]) -> None:
+        columns = (
+            [part.chunk for part in parts],
+            [part.next_number for part in parts],
+            [part.taken_at for part in parts],
+            [part.packed for part in parts],
+        )
+        await self._postgres.execute(_PUT, *columns)
 
     async def all(self, chunks: int) -> list[Part]:
         parts: list[Part] = []

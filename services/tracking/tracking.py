@@ -28,7 +28,7 @@ from domain.tracking.standing import TokenState
 from runtime.cancellation import stop_if_cancelled
 from runtime.errors import TransientError
 from runtime.fault_points import fault_point
-from runtime.waiting import Progress, pause
+from runtime.waiting import Progress, passed_s, pause, waits_s
 from services.monitoring.health import PartHealth
 from services.tracking.book import CHUNKS, Book, key_of
 from services.tracking.endings import Endings
@@ -41,6 +41,9 @@ log = structlog.get_logger(__name__)
 ROUND_S: Final = 1.0
 SNAPSHOTS_EVERY_S: Final = 300.0
 """So long until every part was written once."""
+CALLS_AT_ONCE: Final = 200_000
+"""So many are dumped without a pause."""
+EMPTY_AGAIN_S: Final = 3_600.0
 RETRY_S: Final = 2.0
 BEHIND_AFTER_S: Final = 60.0
 MISSED: Final = 30
@@ -77,9 +80,12 @@ class TrackingService:
         self._database: object = None
         self._next_chunk = 0
         self._swept_at: dict[int, datetime] = {}
-        self._chunk_due = 0.0
+        self._next_part_due: float | None = None
+        self._put_empty_at: dict[int, float] = {}
         self._caught_up_at = time.monotonic()
         self._missed: deque[Mapping[str, PriceTick]] = deque(maxlen=MISSED)
+        self.ticks = 0
+        """Prices that the feed has said since the start, of whatever token."""
         self.rungs = 0
         """That were written down since the start."""
         self.book: Book | None = None
@@ -106,6 +112,14 @@ class TrackingService:
     @property
     def untracked(self) -> int:
         return self.book.untracked if self.book else 0
+
+    @property
+    def parts_due(self) -> int:
+        """Parts whose turn to be looked at and written down has come."""
+        if self.book is None or self._next_part_due is None:
+            return 0
+        overdue_s = passed_s() - self._next_part_due
+        return 0 if overdue_s < 0 else min(CHUNKS, 1 + int(overdue_s / (SNAPSHOTS_EVERY_S / CHUNKS)))
 
     @property
     def unwritten(self) -> int:
@@ -145,6 +159,7 @@ class TrackingService:
 
     def take_in(self, ticks: Mapping[str, PriceTick]) -> None:
         """Prices of the feed; a process that does not track keeps the latest, for when it does."""
+        self.ticks += len(ticks)
         if self.book is None:
             self._missed.append(ticks)
             return
@@ -197,37 +212,51 @@ class TrackingService:
             await self._write(book)
             if self._entries is not None:
                 await self._entries.note(book)
-            if time.monotonic() >= self._chunk_due:
-                self._chunk_due = time.monotonic() + SNAPSHOTS_EVERY_S / CHUNKS
-                await self._next_part(book)
+            await self._due_parts(book)
 
     async def sweep(self, parts: int = CHUNKS) -> None:
         """Look at so many parts at once; all of them else takes `SNAPSHOTS_EVERY_S`."""
         async with self._one_round:
             for _ in range(parts):
                 if self.book is not None:
-                    await self._next_part(self.book)
+                    await self._next_parts(self.book, 1)
 
-    async def _next_part(self, book: Book) -> None:
-        chunk, self._next_chunk = self._next_chunk, (self._next_chunk + 1) % CHUNKS
-        await self._sweep(book, chunk)
-        await self._put(book, chunk)
+    async def _due_parts(self, book: Book) -> None:
+        """Look at the parts whose turn has come: one in a while, after a long round several, none of them twice."""
+        now_s, every_s = passed_s(), SNAPSHOTS_EVERY_S / CHUNKS
+        due = now_s if self._next_part_due is None else self._next_part_due
+        self._next_part_due = due = max(due, now_s - SNAPSHOTS_EVERY_S + every_s)
+        while due <= now_s:
+            parts = min(_at_once(book), 1 + int((now_s - due) / every_s))
+            await self._next_parts(book, parts)
+            self._next_part_due = due = due + parts * every_s
+
+    async def _next_parts(self, book: Book, parts: int) -> None:
+        chunks = [(self._next_chunk + place) % CHUNKS for place in range(parts)]
+        for chunk in chunks:
+            self._next_chunk = (chunk + 1) % CHUNKS
+            await self._sweep(book, chunk)
+        await self._put(book, [chunk for chunk in chunks if not self._stands_empty(book, chunk)])
+
+    def _stands_empty(self, book: Book, chunk: int) -> bool:
+        """Whether nothing is in it and that is written down; now and then it is again, lest many calls be read anew."""
+        put_at = self._put_empty_at.get(chunk)
+        return not book.keys[chunk] and put_at is not None and passed_s() - put_at < EMPTY_AGAIN_S
 
     async def drained(self) -> None:
         """Write down everything: whoever goes on has nothing to find out again."""
         try:
             await self.round()
             async with self._one_round:
-                for chunk in range(CHUNKS):
-                    if self.book is not None:
-                        await self._put(self.book, chunk)
+                if self.book is not None:
+                    await self._put_all(self.book)
         except TransientError as error:
             stop_if_cancelled()
             log.warning("tracking_not_written", reason=str(error))
 
     async def _rest(self) -> None:
         try:
-            async with asyncio.timeout(ROUND_S):
+            async with asyncio.timeout(waits_s(ROUND_S)):
                 await self._wake.wait()
         except TimeoutError:
             stop_if_cancelled()
@@ -266,14 +295,30 @@ class TrackingService:
         await self._endings.sweep(book, chunk, since=self._swept_at.get(chunk), now=now)
         self._swept_at[chunk] = now
 
-    async def _put(self, book: Book, chunk: int) -> None:
+    async def _put(self, book: Book, chunks: Sequence[int]) -> None:
+        if not chunks:
+            return
         await self._write(book)
-        # Nothing is awaited from here until it is dumped, so all that it knows to be reached is written down.
-        data = snapshot.dump(book.tracker, sorted(book.keys[chunk]))
+        # Nothing is awaited from here until all are dumped, so all that they know to be reached is written down.
+        data = [snapshot.dump(book.tracker, sorted(book.keys[chunk])) for chunk in chunks]
+        empty = [chunk for chunk in chunks if not book.keys[chunk]]
         next_number, now = book.next_number, self._clock()
-        part = await asyncio.to_thread(packed, data)
-        await self._snapshots.put(Part(chunk=chunk, next_number=next_number, taken_at=now, packed=part))
+        some = await asyncio.to_thread(lambda: [packed(one) for one in data])
+        await self._snapshots.put(
+            [
+                Part(chunk=chunk, next_number=next_number, taken_at=now, packed=part)
+                for chunk, part in zip(chunks, some, strict=True)
+            ]
+        )
+        for chunk in chunks:
+            self._put_empty_at.pop(chunk, None)
+        self._put_empty_at |= dict.fromkeys(empty, passed_s())
         fault_point("snapshot")
+
+    async def _put_all(self, book: Book) -> None:
+        parts = _at_once(book)
+        for start in range(0, CHUNKS, parts):
+            await self._put(book, range(start, min(CHUNKS, start + parts)))
 
     async def _restored(self, progress: Progress) -> Book:
         book, now = Book(now=lambda: self._clock().timestamp()), self._clock()
@@ -299,8 +344,7 @@ class TrackingService:
             if key in book.tracker:
                 book.forget(key, ended.numbers)
         if not parts:
-            for chunk in range(CHUNKS):
-                await self._put(book, chunk)
+            await self._put_all(book)
         return book
 
     async def _first_number(self, parts: list[Part], now: datetime) -> int:
@@ -311,3 +355,8 @@ class TrackingService:
         if len(known) < CHUNKS:
             return await self._rows.first_number_since(now - self._tracked_for)
         return min(part.next_number for part in parts)
+
+
+def _at_once(book: Book) -> int:
+    """How many parts may be written down together."""
+    return max(1, min(CHUNKS, CALLS_AT_ONCE * CHUNKS // max(1, book.tracker.count)))

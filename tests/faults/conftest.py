@@ -15,9 +15,20 @@ import pytest
 
 from tests.faults.ledger import Counts, judge
 from tests.faults.payments import table
-from tests.faults.reliability import FAULTS, PAYMENTS, SHORT_FORM, Row, faults_section, made_by, write_section
+from tests.faults.reliability import (
+    FAULTS,
+    PAYMENTS,
+    SHORT_FORM,
+    TRACKING,
+    Row,
+    faults_section,
+    made_by,
+    section,
+    write_section,
+)
 from tests.faults.servers import BreakablePostgres, BreakableRedis
 from tests.faults.stage import FULL, SHORT, Size, Stage
+from tests.faults.tracking import table as tracking_table
 
 Verdict = Callable[..., None]
 PROPERTY = "reliability"
@@ -54,19 +65,38 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     reports = [r for reports in terminalreporter.stats.values() for r in reports if isinstance(r, pytest.TestReport)]
     rows = [msgspec.json.decode(value, type=Row) for value in _said(reports, PROPERTY)]
     paid = [msgspec.json.decode(value, type=table.PaymentRow) for value in _said(reports, table.PROPERTY)]
-    for row in sorted([*rows, *paid], key=lambda row: row.what):
+    tracked = [
+        msgspec.json.decode(value, type=tracking_table.TrackingRow) for value in _said(reports, tracking_table.PROPERTY)
+    ]
+    for row in sorted([*rows, *paid, *tracked], key=lambda row: row.what):
         terminalreporter.write_line(row.line)
     path: Path | None = config.getoption("--reliability-table", default=None)
     if path is None:
         return
     failed, full = sorted({r.nodeid for r in reports if r.failed}), is_full(config)
     of_payments = [name for name in failed if "faults/payments/" in name]
-    others = [name for name in failed if name not in of_payments]
+    of_tracking = [name for name in failed if "faults/tracking/" in name]
+    others = [name for name in failed if name not in {*of_payments, *of_tracking}]
     if rows or others:
         write_section(path, FAULTS, faults_section(rows, others, is_full=full))
     if paid or of_payments:
         said = table.payments_section(paid, of_payments, made_by("`make faults`" if full else SHORT_FORM))
         write_section(path, PAYMENTS, said)
+    if tracked or of_tracking:
+        _write_tracking(path, tracked, of_tracking, made_by("`make faults`" if full else SHORT_FORM), config.args)
+
+
+def _write_tracking(
+    path: Path,
+    rows: Sequence[tracking_table.TrackingRow],
+    failed: Sequence[str],
+    made_by: str,
+    asked: Sequence[str],
+) -> None:
+    """Rows of scenarios that were not asked for stay."""
+    is_whole = any(Path(one).resolve() == Path(__file__).parent for one in asked)
+    before = "" if is_whole else section(path, TRACKING)
+    write_section(path, TRACKING, tracking_table.tracking_section(rows, failed, made_by, before=before))
 
 
 def _said(reports: Sequence[pytest.TestReport], name: str) -> set[str]:

@@ -18,6 +18,7 @@ SOAK: Final = "Soak"
 WATCHDOG: Final = "Watchdog"
 DISK: Final = "Disk"
 PAYMENTS: Final = "Payments"
+TRACKING: Final = "Milestones"
 SHORT_FORM: Final = "The short form that `make test` plays"
 _TITLE: Final = """# Reliability
 
@@ -28,7 +29,8 @@ that a plain loop over the filters accepts is an alert, and held against what Te
 *Lost*: alerts that never came. *Twice*: alerts that came again as if for the first time. *Messages again*: messages
 that came once more and say that they may be a repeat, since the outcome of the first attempt was unknown when something
 died or no answer came, and nobody can know it; *at most* is how many of them the scenario allows. A message may hold
-several alerts, merged or in a digest: *alerts in them*. People who pay have a table of their own.
+several alerts, merged or in a digest: *alerts in them*. People who pay have a table of their own,
+and so have milestones.
 """
 _HEAD: Final = (
     "what was broken",
@@ -73,12 +75,21 @@ def faults_section(rows: Sequence[Row], failed: Sequence[str], *, is_full: bool)
     return "\n\n".join([made, table, total + ("\n" + bad if bad else "")])
 
 
+def section(path: Path, name: str) -> str:
+    """As it stands; empty where there is none."""
+    return _sections(path).get(name, "")
+
+
+def _sections(path: Path) -> dict[str, str]:
+    page = path.read_text(encoding="utf-8") if path.exists() else _TITLE
+    return dict(re.findall(r"^## (\w+)\n\n(.*?)(?=^## |\Z)", page, re.MULTILINE | re.DOTALL))
+
+
 def write_section(path: Path, name: str, body: str) -> None:
     """Replace one section of the page, or add it; the others stay."""
-    page = path.read_text(encoding="utf-8") if path.exists() else _TITLE
-    sections = dict(re.findall(r"^## (\w+)\n\n(.*?)(?=^## |\Z)", page, re.MULTILINE | re.DOTALL))
+    sections = _sections(path)
     sections[name] = body + "\n"
-    order = [section for section in (FAULTS, PAYMENTS, SOAK, WATCHDOG, DISK) if section in sections]
+    order = [section for section in (FAULTS, PAYMENTS, TRACKING, SOAK, WATCHDOG, DISK) if section in sections]
     text = "\n".join([_TITLE, *(f"## {section}\n\n{sections[section].strip()}\n" for section in order)])
     path.write_text(text, encoding="utf-8")
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import shutil
 import tempfile
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -89,14 +90,17 @@ class Stage:
         redis: BreakableRedis,
         postgres: BreakablePostgres,
         workload: Workload | None = None,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        """Without a workload, one of this size and seed."""
+        """Without a workload, one of this size and seed. `clock`: what the feed goes by."""
         self.size = size
         self.redis = redis
         self.postgres = postgres
         self.workload = workload or Workload(seed=seed, users=size.users, calls=size.calls)
         self.telegram = TelegramSandbox(limits=FloodLimits(overall=Window(size.messages_per_s, 1.0)))
-        self.feed = FeedSandbox(Market(seed=seed), calls_per_s=0, ticks_per_s=0, heartbeat_s=0.5, history=HISTORY)
+        self.feed = FeedSandbox(
+            Market(seed=seed), calls_per_s=0, ticks_per_s=0, heartbeat_s=0.5, history=HISTORY, clock=clock
+        )
         self.ledger = Ledger(self.telegram)
         self.redis_proxy = FaultProxy(redis.url, seed=seed)
         self.postgres_proxy = FaultProxy(postgres.dsn, seed=seed)

@@ -98,6 +98,15 @@ def test_what_is_paid_with_the_token_prices_something_else() -> None:
     assert chosen(borne_out, a_pool("own", 2.1e-6)) == "own"
 
 
+def test_a_curve_may_be_left_for_a_pool_that_prices_what_the_token_is_paid_in() -> None:
+    turned = a_pool("turned", 165.0, base=SOL, quote=MINT.address, base_in_quote=16_500.0, quiet_s=MINUTES_5_S)
+    turned = replace(turned, base_reserve=100.0, quote_reserve=1_650_000.0, liquidity_usd=33_000.0)
+    reading = reading_of(MINT, [curve(liquidity_usd=25.0, quiet_s=DAY_S), turned], source="test", at=AT)
+    assert reading is not None
+    assert (reading.pool, reading.price_usd, reading.liquidity_usd) == ("turned", pytest.approx(0.01), 33_000.0)
+    assert chosen(curve(quiet_s=MINUTES_5_S), replace(turned, quiet_s=DAY_S)) == "curve", "nobody trades there"
+
+
 def test_a_price_in_something_else_is_not_converted_by_it() -> None:
     in_sol = a_pool(
         "turned", 165.0, base=SOL, quote=MINT.address, base_in_quote=1.0, base_reserve=30.0, quote_reserve=2.4e9

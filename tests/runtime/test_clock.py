@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from config.settings import Settings
-from runtime.clock import ABSORBED_S, SLEW_DIVISOR, Clock, now
+from runtime.clock import ABSORBED_S, MOST_HURRY, SLEW_DIVISOR, Clock, now
+from runtime.course import Course
 
 START_NS = int(datetime(2026, 1, 1, tzinfo=UTC).timestamp() * 1e9)
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -145,6 +146,29 @@ def test_a_clock_that_is_shifted_from_the_start_has_not_stepped(tmp_path: Path) 
     machine.clock.shift_by(file)
     assert machine.clock() == START - timedelta(hours=2)
     assert machine.clock.steps_back == 0
+
+
+def test_a_file_lets_it_run_fast_and_stand_still(tmp_path: Path) -> None:
+    file = tmp_path / "course"
+    machine = Machine()
+    began_ns, hour_ns = machine.wall_ns, 3_600 * 10**9
+    file.write_text(Course(began_ns, machine.wall_ns, 3_600.0, began_ns + hour_ns).line())
+    machine.clock.shift_by(file)
+    assert machine.clock() == START
+    before_s = machine.clock.passed_s()
+    assert machine.pass_(0.5) == START + timedelta(minutes=30)
+    assert machine.clock.passed_s() - before_s == pytest.approx(1_800)
+    assert machine.pass_(3) == START + timedelta(hours=1), "it stands until the file says something else"
+    assert machine.clock.waits_s(3_600.0) == pytest.approx(3_600.0 / MOST_HURRY)
+    file.write_text(Course(began_ns + hour_ns, machine.wall_ns, 3_600.0).line())
+    assert machine.pass_(1) == START + timedelta(hours=2)
+    machine.clock.told(began_ns, machine.monotonic_ns)
+    assert machine.clock.wrong_by_s is None, "Telegram keeps another time, and contradicts nobody"
+    assert (machine.clock.steps_forward, machine.clock.steps_back) == (0, 0)
+
+
+def test_an_hour_is_waited_for_as_long_as_it_takes_without_such_a_file() -> None:
+    assert Machine().clock.waits_s(3_600.0) == 3_600.0
 
 
 def test_the_settings_name_the_file_and_the_pace(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

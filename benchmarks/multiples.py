@@ -3,18 +3,21 @@
 25,000 tokens and 2.5 million calls, unevenly spread as calls are, confirmation and liquidity included. "Quiet" ticks
 stay within what each token has seen, in batches of distinct tokens as providers answer, and one by one as a feed tells
 them. In the moving market each token's price is a random walk, a tick at a time; the share of ticks with which some
-call reaches a rung is told beside the rate. One object for each call, asked one after the other with the same rule of
-confirmation, gets the first ticks of the same market, and has to find the same rungs. Times are those of the processor.
+call reaches a rung is told beside the rate. In the middle of it pools are emptied: every token is asked whether it is
+dead, and calls of dead ones end. Two peers with the same rule of confirmation get the first ticks of the same market,
+and have to find the same rungs: a plain one, an object for each call that is asked each time, and a heap of the next
+rungs of each token. Times are those of the processor.
 """
 
 from __future__ import annotations
 
 import argparse
+import ctypes
 import gc
 import sys
-from collections import deque
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
 from time import process_time
 
 import numpy as np
@@ -22,9 +25,10 @@ import numpy.typing as npt
 import psutil
 
 from benchmarks.kit.report import Row, at_least, at_most, for_comparison
-from domain.tracking import confirmation
-from domain.tracking.confirmation import CONFIRM_TICKS, MIN_LIQUIDITY_USD, Level, Tick
-from domain.tracking.ladder import DOWNS, UPS
+from benchmarks.kit.trackers import HeapToken, PlainToken, Rung
+from domain.tracking.columns import DEAD_LIQUIDITY_USD
+from domain.tracking.confirmation import CONFIRM_TICKS, MIN_LIQUIDITY_USD
+from domain.tracking.outcome import THIN_FOR_S, cause_of_death
 from domain.tracking.snapshot import dump, restore
 from domain.tracking.tracker import Tracker
 
@@ -34,12 +38,16 @@ MOVE = 0.02
 """Standard deviation of a step of the random walk, as a logarithm."""
 SPREAD = 0.5
 """Of the prices at the calls of one token, around its price now."""
+DYING = 100
+"""One token of so many."""
+CROSSING_SHARE_PERCENT = 15.0
 BATCHES = (64, 256, 4096)
 QUIET_PER_S, CROSSING_PER_S, BYTES_PER_CALL = 8e6, 0.4e6, 40.0
 
 Ints = npt.NDArray[np.intp]
 Floats = npt.NDArray[np.float64]
-Rung = tuple[int, float]
+Row3 = tuple[int, float, float]
+"""Token, price, time."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,13 +56,13 @@ class Plan:
     calls: int
     quiet: int
     moving: int
-    by_objects: int
-    """Ticks that the objects get."""
+    by_peers: int
+    """Ticks that the peers get."""
     promised: bool
 
 
-FULL = Plan(tokens=25_000, calls=2_500_000, quiet=2_000_000, moving=400_000, by_objects=1_500, promised=True)
-QUICK = Plan(tokens=1_000, calls=50_000, quiet=100_000, moving=20_000, by_objects=2_000, promised=False)
+FULL = Plan(tokens=25_000, calls=2_500_000, quiet=2_000_000, moving=400_000, by_peers=3_000, promised=True)
+QUICK = Plan(tokens=1_000, calls=50_000, quiet=100_000, moving=20_000, by_peers=2_000, promised=False)
 
 
 class WrongAnswerError(Exception):
@@ -105,9 +113,11 @@ class Market:
 
 def _measure(plan: Plan, market: Market) -> Iterator[Row]:
     sys.stderr.write(f"{plan.calls:,} calls of {plan.tokens:,} tokens …\n")
+    _give_back()
     before, start = psutil.Process().memory_info().rss, process_time()
     tracker = _loaded(market)
     load_s = process_time() - start
+    _give_back()
     bytes_per_call = (psutil.Process().memory_info().rss - before) / plan.calls
     calm(tracker, plan.tokens)
     rates = {size: _quiet_in_batches(tracker, market, size, plan.quiet) for size in BATCHES if size <= plan.tokens}
@@ -125,6 +135,12 @@ def _measure(plan: Plan, market: Market) -> Iterator[Row]:
     )
     yield for_comparison("all calls entered", load_s, "s")
     yield from _snapshots(tracker)
+
+
+def _give_back() -> None:
+    """Let the allocator return what was freed: what arrays took on the way is no part of a call."""
+    with suppress(OSError, AttributeError):  # another C library than that of GNU
+        ctypes.CDLL("libc.so.6").malloc_trim(0)
 
 
 def _loaded(market: Market) -> Tracker:
@@ -171,87 +187,89 @@ def _quiet(tracker: Tracker, market: Market, plan: Plan) -> float:
 
 
 def _moving(plan: Plan, market: Market, tracker: Tracker) -> Iterator[Row]:
-    tokens, prices, times = market.moving(plan.moving)
-    found: list[Rung] = []
-    crossing, rungs = 0, 0
-    spent_s = 0.0
-    for first, last in ((0, plan.by_objects), (plan.by_objects, plan.moving)):
-        start = process_time()
-        update = tracker.update
-        kept = [
-            crossings
-            for row in zip(tokens[first:last], prices[first:last], times[first:last], strict=True)
-            for crossings in update(*row, 1)
-        ]
-        spent_s += process_time() - start
-        crossing += len({crossings.confirmed_at for crossings in kept})
-        rungs += sum(map(len, kept))
-        if not first:
-            found = [(one.entry, one.multiple) for crossings in kept for one in crossings]
-    ours = plan.moving / spent_s
+    rows = list(zip(*market.moving(plan.moving), strict=True))
+    half = plan.moving // 2
+    expected = _play(tracker, rows[: plan.by_peers])
+    first = _play(tracker, rows[plan.by_peers : half])
+    deaths = _deaths(plan, tracker, at=rows[half - 1][2])
+    dead = set(range(0, plan.tokens, DYING))
+    last = _play(tracker, [row for row in rows[half:] if row[0] not in dead])
+    played = (expected, first, last)
+    ticks, crossing = sum(one.ticks for one in played), sum(one.crossing for one in played)
+    ours, share = ticks / sum(one.spent_s for one in played), 100 * crossing / ticks
     what = "ticks of a moving market"
     yield at_least(what, ours, "/s", CROSSING_PER_S) if plan.promised else for_comparison(what, ours, "/s")
-    yield for_comparison("of these, let calls reach rungs", 100 * crossing / plan.moving, "%")
-    yield for_comparison("rungs that calls reached", rungs, "")
-    rows = (tokens[: plan.by_objects], prices[: plan.by_objects], times[: plan.by_objects])
-    theirs, expected = _by_objects(market, *rows)
-    if sorted(found) != sorted(expected):
-        raise WrongAnswerError("objects find other rungs")
-    yield for_comparison("the same by one object for each call", theirs, "/s")
-    yield for_comparison("against one object for each call", ours / theirs, "x")
+    what = "of these, let calls reach rungs"
+    yield at_least(what, share, "%", CROSSING_SHARE_PERCENT) if plan.promised else for_comparison(what, share, "%")
+    yield for_comparison("rungs that calls reached", sum(one.rungs for one in played), "")
+    yield from deaths
+    for what, peer in (("one object for each call", PlainToken), ("a heap of next rungs for each token", HeapToken)):
+        theirs = _by_peer(peer, market, rows[: plan.by_peers])
+        if sorted(theirs.found) != sorted(expected.found):
+            raise WrongAnswerError(f"{what}: other rungs")
+        rate = theirs.ticks / theirs.spent_s
+        yield for_comparison(f"the same by {what}", rate, "/s")
+        yield for_comparison(f"against {what}, same ticks", expected.ticks / expected.spent_s / rate, "x")
 
 
-@dataclass(slots=True)
-class CallObject:
-    id: int
-    price: float
-    peak: float
-    ups: int = 0
-    downs: int = 0
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Played:
+    ticks: int
+    crossing: int
+    """Ticks with which a call reached a rung."""
+    rungs: int
+    spent_s: float
+    found: list[Rung]
 
 
-@dataclass(slots=True)
-class TokenObject:
-    calls: list[CallObject]
-    ticks: deque[Tick] = field(default_factory=lambda: deque[Tick](maxlen=CONFIRM_TICKS))
-
-    def update(self, price: float, at: float) -> Iterator[Rung]:
-        self.ticks.append(Tick(price, at, 1, 0, after_gap=False, absurd=False))
-        ticks = list(self.ticks)
-        yield from self._each(self._rise, confirmation.reached(ticks, carried=True))
-        yield from self._each(self._fall, confirmation.fallen_to(ticks))
-
-    def _each(self, move: Callable[[CallObject, float], Iterator[Rung]], level: Level | None) -> Iterator[Rung]:
-        if level:
-            for call in self.calls:
-                yield from move(call, level.price)
-
-    def _rise(self, call: CallObject, price: float) -> Iterator[Rung]:
-        call.peak = max(call.peak, price)
-        while call.ups < len(UPS) and price / call.price >= UPS[call.ups]:
-            call.ups += 1
-            yield call.id, UPS[call.ups - 1]
-
-    def _fall(self, call: CallObject, price: float) -> Iterator[Rung]:
-        while call.downs < len(DOWNS) and price / call.price <= DOWNS[call.downs]:
-            call.downs += 1
-            yield call.id, DOWNS[call.downs - 1]
-
-
-def _by_objects(market: Market, tokens: list[int], prices: list[float], times: list[float]) -> tuple[float, list[Rung]]:
-    """Ticks in a second, and the rungs; only tokens that trade have objects."""
-    starts = np.concatenate(([1], 1 + np.cumsum(market.counts))).tolist()
-    books: dict[int, TokenObject] = {}
-    for token in set(tokens):
-        calls = enumerate(market.prices[token].tolist(), starts[token])
-        books[token] = TokenObject([CallObject(entry, price, price) for entry, price in calls])
-        for second in range(1, CONFIRM_TICKS + 1):
-            list(books[token].update(1.0, BEGAN + second))
+def _play(tracker: Tracker, rows: list[Row3]) -> Played:
+    update = tracker.update
     start = process_time()
-    found = [
-        rung for token, price, at in zip(tokens, prices, times, strict=True) for rung in books[token].update(price, at)
+    kept = [found for row in rows if (found := update(*row, 1))]
+    spent_s = process_time() - start
+    some = [crossings for found in kept for crossings in found]
+    return Played(
+        ticks=len(rows),
+        crossing=len(kept),
+        rungs=sum(map(len, some)),
+        spent_s=spent_s,
+        found=[(one.entry, one.multiple) for crossings in some for one in crossings],
+    )
+
+
+def _deaths(plan: Plan, tracker: Tracker, *, at: float) -> list[Row]:
+    """Empty some pools for as long as it takes, ask every token whether it is dead, and let calls end."""
+    for token in range(0, plan.tokens, DYING):
+        for asked_at in (at, at + THIN_FOR_S):
+            tracker.columns.take_liquidity(token, DEAD_LIQUIDITY_USD / 2, asked_at)
+    before, start = tracker.count, process_time()
+    states = ((token, tracker.state(token)) for token in range(plan.tokens))
+    dead = [token for token, state in states if cause_of_death(state, state.at)]
+    for token in dead:
+        tracker.close(token)
+    spent_s = process_time() - start
+    if dead != list(range(0, plan.tokens, DYING)):
+        raise WrongAnswerError("other tokens are dead than those whose pools are empty")
+    return [
+        for_comparison("every token asked whether it is dead", 1e3 * spent_s, "ms"),
+        for_comparison("calls that ended with their tokens", before - tracker.count, ""),
     ]
-    return len(tokens) / (process_time() - start), found
+
+
+def _by_peer(peer: type[PlainToken | HeapToken], market: Market, rows: list[Row3]) -> Played:
+    """Only tokens that trade get one."""
+    starts: list[int] = np.concatenate(([1], 1 + np.cumsum(market.counts))).tolist()
+    books: dict[int, PlainToken | HeapToken] = {}
+    for token in {row[0] for row in rows}:
+        prices: list[float] = market.prices[token].tolist()
+        books[token] = book = peer(list(enumerate(prices, starts[token])))
+        for second in range(1, CONFIRM_TICKS + 1):
+            book.update(1.0, BEGAN + second)
+    start = process_time()
+    kept = [found for token, price, at in rows if (found := books[token].update(price, at))]
+    spent_s = process_time() - start
+    found = [rung for some in kept for rung in some]
+    return Played(ticks=len(rows), crossing=len(kept), rungs=len(found), spent_s=spent_s, found=found)
 
 
 def _snapshots(tracker: Tracker) -> Iterator[Row]:
