@@ -12,6 +12,7 @@ from handlers.admin.payments import AdminPaymentsMixin
 from handlers.admin.presets import AdminPresetsMixin
 from handlers.admin.settling import AdminSettlingMixin
 from handlers.admin.users import AdminUsersMixin
+from handlers.backtest.backtest import BacktestMixin
 from handlers.delivery.milestones import MilestonesMixin
 from handlers.delivery.pausing import PausingMixin
 from handlers.delivery.settings import DeliveryMixin
@@ -33,6 +34,7 @@ class TelegramBot(
     UserSettingsMixin,
     RulesMixin,
     SharingMixin,
+    BacktestMixin,
     DeliveryMixin,
     PausingMixin,
     MilestonesMixin,

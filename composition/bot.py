@@ -26,6 +26,7 @@ from composition.engine import (
 )
 from composition.feature import Base, Builder, Feature
 from composition.features import (
+    backtest,
     nowpayments,
     payments,
     records,
@@ -71,6 +72,7 @@ BUILDERS: Final[tuple[Builder, ...]] = (
     tracking,
     records,
     watches,
+    backtest,
     recovery,
     monitoring,
 )

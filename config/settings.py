@@ -115,6 +115,10 @@ class Settings(BaseSettings):
         default=14, description="Days for which a call's price is followed, and its milestones are told."
     )
 
+    archive_for_days: Annotated[int, Field(ge=1, le=3650)] = Field(
+        default=32, description="Days for which past calls stay in DATA_DIR/archive, for backtests of up to 30."
+    )
+
     redis_url: Annotated[str, Field(pattern=r"^(rediss?|unix)://\S+$")] | None = Field(
         default=None, description="Redis 6.2 or newer. Empty: an embedded server keeps its data in DATA_DIR."
     )

@@ -201,3 +201,13 @@ class RestoreVersion(CallbackData, frozen=True, array_like=True):
     prefix: ClassVar[str] = "restore"
     number: int
     revision: int
+
+
+class TryFilter(CallbackData, frozen=True, array_like=True):
+    """Choose over how many days a filter is tried (`handlers/backtest/`)."""
+
+    prefix: ClassVar[str] = "bt"
+    source: str
+    """`set` or `preset`."""
+    key: str
+    """Number of the set, or key of the preset."""

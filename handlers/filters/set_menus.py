@@ -25,6 +25,7 @@ from handlers.filters.buttons import (
     ShowSet,
     ShowSettings,
     ShowVersions,
+    TryFilter,
     TurnValue,
 )
 from handlers.records.lines import record_at_a_glance
@@ -100,6 +101,7 @@ def _tools(view: View, filter_set: FilterSet) -> Keyboard:
             view.button("button.duplicate", CopySet(number)),
             view.button("button.versions", ShowVersions(number, 0)),
         ),
+        (view.button("button.backtest", TryFilter("set", str(number))),),
         (
             view.button("button.delete", DeleteSet(number)),
             view.button("button.back", ShowSettings()),
