@@ -16,6 +16,8 @@ from handlers.backtest.backtest import BacktestMixin
 from handlers.delivery.milestones import MilestonesMixin
 from handlers.delivery.pausing import PausingMixin
 from handlers.delivery.settings import DeliveryMixin
+from handlers.export.export import ExportMixin
+from handlers.export.leaving import LeavingMixin
 from handlers.filters.filter_sets import UserSettingsMixin
 from handlers.filters.rules import RulesMixin
 from handlers.filters.sharing import SharingMixin
@@ -47,6 +49,8 @@ class TelegramBot(
     SolanaMixin,
     OtherCoinsMixin,
     InvoicesMixin,
+    ExportMixin,
+    LeavingMixin,
     StartMixin,
     HelpMixin,
     AdminHealthMixin,

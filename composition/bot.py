@@ -27,9 +27,11 @@ from composition.engine import (
 from composition.feature import Base, Builder, Feature
 from composition.features import (
     backtest,
+    export,
     nowpayments,
     payments,
     records,
+    retention,
     solana,
     tracking,
     watches,
@@ -73,6 +75,8 @@ BUILDERS: Final[tuple[Builder, ...]] = (
     records,
     watches,
     backtest,
+    export,
+    retention,
     recovery,
     monitoring,
 )

@@ -115,6 +115,22 @@ class Settings(BaseSettings):
         default=14, description="Days for which a call's price is followed, and its milestones are told."
     )
 
+    calls_kept_days: Annotated[float, Field(ge=14, le=3650)] = Field(
+        default=14,
+        description="Days for which calls are kept that nobody was told of; who was told of one, 14 days longer.",
+    )
+    deliveries_kept_days: Annotated[float, Field(ge=90, le=3650)] = Field(
+        default=180, description="Days for which it is kept what was sent to whom, and what became of it."
+    )
+    messages_kept_days: Annotated[float, Field(ge=90, le=3650)] = Field(
+        default=90, description="Days for which messages are kept that are no alerts; no longer than deliveries."
+    )
+    settings_history_kept_days: Annotated[float, Field(ge=28, le=3650)] = Field(
+        default=365, description="Days for which earlier versions of people's settings are kept."
+    )
+    outcomes_kept_days: Annotated[float, Field(ge=30, le=3650)] = Field(
+        default=730, description="Days for which it is kept what became of a call, from its end on."
+    )
     archive_for_days: Annotated[int, Field(ge=1, le=3650)] = Field(
         default=32, description="Days for which past calls stay in DATA_DIR/archive, for backtests of up to 30."
     )
@@ -177,6 +193,9 @@ class Settings(BaseSettings):
             raise ValueError("FEED_SOURCE=native needs FEED_URL")
         if self.solana_rpc_urls and not self.solana_wallet:
             raise ValueError("SOLANA_RPC_URLS needs SOLANA_WALLET: where should the money come to?")
+        if self.messages_kept_days > self.deliveries_kept_days:
+            # Of a message whose delivery is forgotten it would look as if it were to be sent yet.
+            raise ValueError("MESSAGES_KEPT_DAYS may not be more than DELIVERIES_KEPT_DAYS")
         if (self.nowpayments_email is None) != (self.nowpayments_password is None):
             raise ValueError("NOWPAYMENTS_EMAIL and NOWPAYMENTS_PASSWORD belong together")
         return self

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from bot.jobs import JobSpec
 from composition.feature import Base, Feature
 from runtime.clock import now
@@ -15,7 +17,9 @@ JOBS = (PRUNE,)
 
 
 def build(base: Base) -> Feature:
-    history = HistoryStore(base.connections.redis, base.connections.postgres, now)
+    history = HistoryStore(
+        base.connections.redis, base.connections.postgres, now, timedelta(days=base.settings.calls_kept_days)
+    )
     subscribers = base.of(SubscriberServices).subscribers
     explanations = ExplanationsService(history=history, subscribers=subscribers, clock=now)
     return Feature(services=[WhyServices(explanations=explanations)], jobs=[PRUNE.run_by(history.run)])

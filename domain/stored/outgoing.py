@@ -55,12 +55,13 @@ class Envelope(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, 
     def of(
         cls, kind: str, payload: Struct, *, user_id: int, subject: str, step: str = "", decided_at: datetime
     ) -> Self:
+        """Decided to the millisecond, as its unique key in Redis has it."""
         return cls(
             kind=kind,
             user_id=user_id,
             subject=subject,
             step=step,
-            decided_at=decided_at,
+            decided_at=decided_at.replace(microsecond=decided_at.microsecond // 1000 * 1000),
             payload=msgspec.Raw(msgspec.json.encode(payload)),
         )
 

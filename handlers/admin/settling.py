@@ -6,8 +6,8 @@ from typing import Final
 
 from handlers.admin import payment_menus as menus
 from handlers.admin.buttons import AskInvoice, AskRuling, ConfirmRuling, ShowArrival
-from handlers.admin.confirming import asked_at, question, require_fresh
 from handlers.conversation.base import BotBase, Turn
+from handlers.conversation.confirming import asked_at, question, require_fresh
 from handlers.conversation.menus import message, view_of
 from handlers.conversation.routing import callback, text_input
 from runtime.errors import UserFacingError

@@ -13,6 +13,7 @@ from sandbox.telegram.files import StoredFile, Upload
 from sandbox.telegram.markup.links import LinkError, checked_link
 
 PHOTO_MAX_BYTES = 10 * 1024 * 1024
+FILE_MAX_BYTES = 50 * 1024 * 1024
 _SIDES_MAX = 10_000
 _RATIO_MAX = 20
 # What a photo behind an address is taken for, as the sandbox does not fetch it.
@@ -58,6 +59,8 @@ def _linked(cloud: Cloud, kind: str, url: str) -> StoredFile:
 def _check_upload(kind: str, upload: Upload) -> None:
     if not upload.data:
         raise bad_request("file must be non-empty")
+    if len(upload.data) > FILE_MAX_BYTES:
+        raise ApiError(413, "Request Entity Too Large")
     if kind != "photo":
         return
     if len(upload.data) > PHOTO_MAX_BYTES:

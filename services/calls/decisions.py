@@ -116,7 +116,7 @@ class DecisionsService:
             request,
             call_payload=_encode(call),
             accepted=decision.accepted,
-            accepted_record=_encode(AcceptedToken.of(record, call, now)) if record else b"",
+            accepted_record=_encode(AcceptedToken.of(record, call, decided_at)) if record else b"",
             checked=checked,
             score=score(call),
             waiting=waiting,

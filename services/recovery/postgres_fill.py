@@ -38,7 +38,8 @@ _BATCH: Final = 500
 # What the journal says about an alert is the better word, whichever comes first.
 _PUT_OUTCOME: Final[LiteralString] = """
     INSERT INTO deliveries (call_id, user_id, kind, set_number, status, decided_at, may_repeat, reason)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING
+    SELECT $1, $2, $3, $4, $5, $6, $7, $8
+    WHERE NOT EXISTS (SELECT 1 FROM deliveries WHERE call_id = $1 AND user_id = $2 AND kind = $3)
 """
 
 _FORGET_UNRECORDED: Final[LiteralString] = """
@@ -55,6 +56,7 @@ class _Record(Struct, frozen=True):
     """What is read here of `domain.stored.accepted.AcceptedToken`."""
 
     call_id: str
+    timestamp: datetime | None = None
     channels_checked: tuple[str, ...] = ()
 
 
@@ -127,6 +129,10 @@ class PostgresFill:
 
     async def _documents(self) -> int:
         """Write back subscribers, presets, shared sets and payments; return how many subscribers."""
+        # First, so that what an older backup has of them goes, and nothing of it comes back.
+        for known in (keys.ERASED, keys.ERASING):
+            erasures = await self._redis.hgetall(known.of())
+            await self._store(("erasure", document) for document in erasures.values())
         presets = await self._redis.hgetall(keys.PRESETS.of())
         await self._store(("preset", document) for document in presets.values())
         count = 0
@@ -228,7 +234,8 @@ class PostgresFill:
                 log.warning("accepted_token_unreadable", key=name, reason=str(error))
                 continue
             address, user_id = keys.ACCEPTED_TOKEN.parts_of(name)
-            accepted_at = now - ACCEPTED_FOR + timedelta(milliseconds=left_ms)
+            # To the microsecond, as the journal tells it: it belongs to what identifies a delivery.
+            accepted_at = record.timestamp or now - ACCEPTED_FOR + timedelta(milliseconds=left_ms)
             found.append(_Accepted(address, int(user_id), record.call_id, accepted_at, record.channels_checked))
         return found
 

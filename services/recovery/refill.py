@@ -51,6 +51,7 @@ _ACCEPTED: Final[LiteralString] = """
         AND (EXISTS (SELECT 1 FROM calls k WHERE k.call_id = c.call_id)
             OR EXISTS (SELECT 1 FROM deliveries d WHERE d.call_id = c.call_id AND d.user_id = c.user_id))
 """
+_ERASURES: Final[LiteralString] = "SELECT number, user_id, document::text AS document, done_at FROM erasures"
 _CURSOR: Final[LiteralString] = """
     SELECT max((document->>'cursor')::bigint) AS position FROM
         (SELECT document FROM calls WHERE document ? 'cursor' ORDER BY decided_at DESC LIMIT 1000) newest
@@ -224,6 +225,7 @@ class Refill:
         if subscribers:
             self._say(f"Filling Redis: {subscribers:,} subscribers put back from PostgreSQL; accepted tokens follow …")
         await self._payments.put_back(progress)
+        await self._put_back_erasures(progress)
         accepted = await self._put_back_accepted(progress)
         waiting, held = await self._outbox.put_back(await self._doubts.of_all(), progress)
         await self._put_back_cursor()
@@ -274,6 +276,14 @@ class Refill:
             if count % (100 * _BATCH) == 0:
                 self._say(f"Accepted tokens put back: {count:,} so far.")
         return count
+
+    async def _put_back_erasures(self, progress: Progress) -> None:
+        async for rows in self._postgres.stream(_ERASURES, batch=_BATCH):
+            progress()
+            commands: list[Command] = [("HSET", keys.ERASED.of(), row["number"], row["document"]) for row in rows]
+            going = [row for row in rows if row["done_at"] is None]
+            commands += [("HSETNX", keys.ERASING.of(), row["user_id"], row["document"]) for row in going]
+            await self._redis.transaction(commands)
 
     async def _put_back_cursor(self) -> None:
         row = await self._postgres.fetch_row(_CURSOR)

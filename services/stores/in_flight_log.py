@@ -192,6 +192,11 @@ class InFlightLog:
             if self._live.get(key) is known:  # else its request left once more
                 self._drop(key)
 
+    def compact(self) -> None:
+        """Keep nothing in the file of what is settled."""
+        if self._fd is not None:
+            self._rewrite()
+
     def unknown(self) -> set[Pair]:
         """Return (user, call) of what may have arrived."""
         return {pair for one in self._live.values() for pair in one.unknown}

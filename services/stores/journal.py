@@ -32,6 +32,7 @@ from runtime.fault_points import fault_point
 from runtime.waiting import Progress, pause
 from services.stores import keys
 from services.stores.database import advance
+from services.stores.erasures import between_erasures, lasting
 from services.stores.in_flight_log import InFlightLog
 from services.stores.journal_rows import (
     PUT_CALLS,
@@ -246,7 +247,15 @@ def _writes(one: StreamEntry) -> list[Write]:
 
 
 async def execute_writes(statements: Statements, writes: Sequence[Write]) -> None:
-    """Execute the writes, one statement after the other, each for all its rows in their order."""
+    """Execute the writes, one statement after the other, each for all its rows in their order.
+
+    What comes before an erasure is executed before it; nothing of who was deleted is written.
+    """
+    for part in between_erasures(writes):
+        await _execute(statements, await lasting(statements, part))
+
+
+async def _execute(statements: Statements, writes: Sequence[Write]) -> None:
     rows: dict[LiteralString, list[tuple[object, ...]]] = {}
     for statement, values in writes:
         rows.setdefault(statement, []).append(values)

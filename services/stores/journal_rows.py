@@ -9,6 +9,7 @@ from typing import Final, Literal, LiteralString, cast
 import msgspec
 
 from domain.stored.alerts import Alert
+from domain.stored.erasures import Erasure
 from domain.stored.journal import DeliveryRecord
 from domain.stored.outgoing import Envelope
 from domain.stored.snapshots import PresetChange, SharedSet
@@ -28,7 +29,10 @@ Kind = Literal[
     "arrival",
     "entitlement",
     "payment_cursor",
+    "erasure",
 ]
+KEPT_OF_ERASED: Final = ("invoices", "arrivals", "entitlements", "erasures")
+"""Tables that keep what they say of somebody who was deleted: the books, and that they were."""
 Write = tuple[LiteralString, tuple[object, ...]]
 """A statement and its values."""
 
@@ -81,17 +85,19 @@ PUT_CLAIM: Final[LiteralString] = """
 """
 PUT_OUTGOING: Final[LiteralString] = """
     INSERT INTO outgoing (key, user_id, kind, decided_at, document) VALUES ($1, $2, $3, $4, $5::jsonb)
-    ON CONFLICT (key, user_id) DO NOTHING
+    ON CONFLICT (key, user_id, decided_at) DO NOTHING
 """
+# `deliveries` and `outgoing` are cut by weeks, so the time of the decision belongs to their identity; it is the same
+# whenever a row is written (docs/adr/0028).
 # "sent" and "merged" are the last word: a dead letter may be sent again and then counts as sent.
 PUT_DELIVERY: Final[LiteralString] = """
     INSERT INTO deliveries
         (call_id, user_id, kind, set_number, status, message_id, decided_at, sent_at, latency_s, may_repeat,
         reason, chat_id)
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
-    ON CONFLICT (call_id, user_id, kind) DO UPDATE SET
+    ON CONFLICT (call_id, user_id, kind, decided_at) DO UPDATE SET
         set_number = excluded.set_number, status = excluded.status, message_id = excluded.message_id,
-        decided_at = excluded.decided_at, sent_at = excluded.sent_at, latency_s = excluded.latency_s,
+        sent_at = excluded.sent_at, latency_s = excluded.latency_s,
         may_repeat = excluded.may_repeat, reason = excluded.reason, chat_id = excluded.chat_id
     WHERE deliveries.status NOT IN ('sent', 'merged')
 """
@@ -104,6 +110,12 @@ PUT_PRESET: Final[LiteralString] = """
     ON CONFLICT (key) DO UPDATE SET
         document = excluded.document, revision = excluded.revision, changed_at = excluded.changed_at
     WHERE presets.revision < excluded.revision
+"""
+# Nothing is deleted a second time: they may have begun anew since. $6: tables that are kept.
+PUT_ERASURE: Final[LiteralString] = """
+    INSERT INTO erasures (number, user_id, born_at, asked_at, document, deleted)
+    SELECT $1, $2, $3, $4, $5::jsonb, erase_person($2, $6)
+    WHERE NOT EXISTS (SELECT 1 FROM erasures WHERE number = $1)
 """
 PUT_REJECTED: Final[LiteralString] = """
     INSERT INTO journal_rejected (entry_id, kind, payload, reason, rejected_at) VALUES ($1, $2, $3, $4, now())
@@ -201,6 +213,13 @@ def _preset_writes(payload: bytes, added_at: datetime) -> list[Write]:
     return [(PUT_PRESET, (change.key, _storable_json(payload), change.revision, change.changed_at))]
 
 
+def _erasure_writes(payload: bytes, added_at: datetime) -> list[Write]:
+    del added_at  # an erasure carries its own clock
+    one = msgspec.json.decode(payload, type=Erasure)
+    row = (one.number, one.user_id, one.born_at, one.asked_at, _storable_json(payload), list(KEPT_OF_ERASED))
+    return [(PUT_ERASURE, row)]
+
+
 def _storable_json(payload: bytes) -> str:
     """Return the JSON without NUL characters, which `jsonb` refuses."""
     if b"\\u0000" not in payload:
@@ -235,4 +254,5 @@ _KINDS: Final[dict[str, Callable[[bytes, datetime], list[Write]]]] = {
     "arrival": lambda payload, at: payment_rows.arrival_writes(payload, _storable_json(payload), at),
     "entitlement": lambda payload, _: payment_rows.entitlement_writes(payload, _storable_json(payload)),
     "payment_cursor": lambda payload, _: payment_rows.cursor_writes(payload, _storable_json(payload)),
+    "erasure": _erasure_writes,
 }

@@ -308,6 +308,20 @@ TICKS: Final = RedisKey(
     lives_s=None,
     meaning="Price ticks, those of a second together (JSON list of calls.events.PriceTick). The latest two minutes.",
 )
+ERASING: Final = RedisKey(
+    pattern="erasing",
+    kind="hash",
+    lives_s=None,
+    meaning="User id -> their deletion that is under way (JSON of domain.stored.erasures.Erasure). Nobody stores a "
+    "document of theirs meanwhile.",
+)
+ERASED: Final = RedisKey(
+    pattern="erased",
+    kind="hash",
+    lives_s=None,
+    meaning="Number of a deletion -> what was deleted (JSON of domain.stored.erasures.Erasure): an older backup of "
+    "PostgreSQL brings nobody back.",
+)
 
 ALL_KEYS: Final = tuple(key for key in vars().values() if isinstance(key, RedisKey))
 

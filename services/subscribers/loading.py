@@ -64,7 +64,9 @@ class RosterLoading:
         if partition_of(user_id) not in partitions():
             return
         subscriber = await self._subscribers.find(user_id)
-        if subscriber is not None and partition_of(user_id) in partitions():
+        if subscriber is None:  # they were deleted
+            self._roster.forget([user_id])
+        elif partition_of(user_id) in partitions():
             self._roster.put(subscriber)
 
     async def reload(self, partitions: Collection[Partition] = ALL, progress: Progress = lambda: None) -> None:
@@ -73,12 +75,16 @@ class RosterLoading:
         await self._presets.restore()
         if not partitions:
             return
+        not_found = set(self._roster.of(partitions))
         async for batch in self._store.load_all():
             for subscriber in batch:
+                not_found.discard(subscriber.user_id)
                 if partition_of(subscriber.user_id) in partitions:
                     self._roster.put(self._subscribers.resolved(subscriber))
             progress()
             await asyncio.sleep(0)
+        for user_id in not_found:  # deleted, unless they came meanwhile
+            await self.refresh(user_id, lambda: partitions)
 
     async def refresh_preset(self, key: str) -> None:
         """Read the presets anew, of which another process changed one. It saves the followers' documents itself."""

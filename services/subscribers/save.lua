@@ -1,17 +1,24 @@
 -- Stores a new revision of a subscriber, with its journal entry, and tells everybody. The very same document again is
 -- stored already: its first answer got lost.
 --
--- KEYS: document, set of all subscribers, journal, changes.
--- Argument: user_id; revision; document; by (whom); changes_kept (how many).
--- Answer: 'stored', else the revision that stands.
+-- Who is deleted at the moment has none, and what was made of an earlier document of theirs is too late: a later one
+-- begins with revision 1 and another time. Only a Redis that is complete knows that somebody has none.
+--
+-- KEYS: document, set of all subscribers, journal, changes, whoever is deleted at the moment, epoch.
+-- Argument: user_id; revision; created_at; document; by (whom); changes_kept (how many).
+-- Answer: 'stored', else the revision that stands; 0 when none does.
 local args = cmsgpack.unpack(ARGV[1])
-local document, subscribers, journal, changes = unpack(KEYS)
+local document, subscribers, journal, changes, erasing, epoch = unpack(KEYS)
 
+if redis.call('HEXISTS', erasing, args.user_id) == 1 then return '0' end
 local standing = redis.call('GET', document)
 if standing then
   if standing == args.document then return 'stored' end
-  local revision = cjson.decode(standing).revision or 1
-  if args.revision <= revision then return tostring(revision) end
+  local known = cjson.decode(standing)
+  local revision = known.revision or 1
+  if args.revision <= revision or known.created_at ~= args.created_at then return tostring(revision) end
+elseif args.revision > 1 and redis.call('EXISTS', epoch) == 1 then
+  return '0'
 end
 redis.call('SADD', subscribers, args.user_id)
 redis.call('SET', document, args.document)

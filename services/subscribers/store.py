@@ -66,11 +66,13 @@ class SubscribersStore:
         user_id = subscriber.user_id
         document = _encoded(subscriber)
         names = [keys.SUBSCRIBER.of(user_id), keys.SUBSCRIBERS.of(), keys.JOURNAL.of(), keys.CHANGES.of()]
+        names += [keys.ERASING.of(), keys.EPOCH.of()]
         # Whatever comes of it, what memory knows is no longer sure.
         self._cache.invalidate(user_id)
         args = packed(
             user_id=user_id,
             revision=subscriber.revision,
+            created_at=msgspec.to_builtins(subscriber.created_at),
             document=raw(document),
             by=self._owner,
             changes_kept=CHANGES_KEPT,

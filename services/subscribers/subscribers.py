@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
+from typing import TypeVar
 from weakref import WeakValueDictionary
 
 import structlog
@@ -26,6 +27,8 @@ from services.subscribers.roster import Roster
 from services.subscribers.store import StaleSubscriberError, SubscribersStore
 
 log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
 
 _ATTEMPTS = 3
 
@@ -60,7 +63,8 @@ class Subscribers:
     async def open(self, *, user_id: int, chat_id: int, name: str, language: str) -> Opened:
         """Find the subscriber who says /start, or begin a free trial. Whoever speaks is reachable again.
 
-        `TransientError` when Redis is unavailable: to somebody new nothing is promised then.
+        `TransientError` when Redis is unavailable: to somebody new nothing is promised then. `UserFacingError` for
+        somebody who is being deleted.
         """
         async with self._alone(user_id):
             known = await self._store.find(user_id)
@@ -78,7 +82,12 @@ class Subscribers:
                 plan=has.plan or TRIAL,
                 paid_until=has.until,
             )
-            return Opened(await self._save(fresh), created=True)
+            try:
+                return Opened(await self._save(fresh), created=True)
+            except StaleSubscriberError as error:
+                if error.standing:
+                    raise
+                raise UserFacingError("leaving.not_over") from error
 
     async def _welcomed(self, user_id: int) -> PlanStanding:
         return PlanStanding() if self.welcome is None else await self.welcome(user_id)
@@ -111,6 +120,14 @@ class Subscribers:
     async def move(self, user_id: int, *, chat_id: int) -> Subscriber:
         """Follow a chat that got a new id."""
         return await self.change(user_id, lambda s: replace(s, chat_id=chat_id))
+
+    async def remove(self, user_id: int, begin: Callable[[], Awaitable[T]]) -> T:
+        """Know somebody no more who is deleted by `begin`; nobody changes them meanwhile. Returns what it returns."""
+        async with self._alone(user_id):
+            removed = await begin()
+            self._store.forget(user_id)
+            self._roster.forget([user_id])
+            return removed
 
     async def page(self, offset: int, limit: int) -> Sequence[Subscriber]:
         """Subscribers in the order in which they came, for an admin's list."""

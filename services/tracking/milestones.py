@@ -22,12 +22,15 @@ _PENDING: Final[LiteralString] = """
             SELECT call_id FROM milestones WHERE told_at IS NULL AND look_at <= $1 ORDER BY look_at LIMIT $2) AS due)
     ORDER BY m.call_id, m.rung
 """
+# A delivery is decided when its alert is claimed: so PostgreSQL looks into the partitions around that, not into all.
 _RECIPIENTS: Final[LiteralString] = """
     SELECT c.call_id, c.user_id, coalesce(d.status, '') AS status, coalesce(g.message_id, d.message_id) AS message_id,
         coalesce(g.chat_id, d.chat_id) AS chat_id, coalesce(g.sent_at, d.sent_at) AS sent_at
     FROM claims c
         LEFT JOIN deliveries d ON d.call_id = c.call_id AND d.user_id = c.user_id AND d.kind = 'alert'
+            AND d.decided_at BETWEEN c.claimed_at - interval '1 day' AND c.claimed_at + interval '1 day'
         LEFT JOIN deliveries g ON g.call_id = c.call_id AND g.user_id = c.user_id AND g.kind = 'digest'
+            AND g.decided_at BETWEEN c.claimed_at - interval '1 day' AND c.claimed_at + interval '1 day'
             AND g.status = 'sent'
     WHERE c.call_id = ANY($1)
 """

@@ -33,7 +33,6 @@ KEPT_FOR: Final = ACCEPTED_FOR
 """What was decided is explained for as long as a token counts as accepted."""
 _REASONS_KEPT_FOR: Final = KEPT_FOR + ACCEPTED_FOR
 """A call that is just about to be forgotten may have been skipped for an alert of fourteen days before it."""
-_PUT_FOR: Final = timedelta(seconds=keys.PUT.expires_s)
 MAX_REVISIONS: Final = 500
 """Settings of one person that are looked at; whoever changed them more often in the time gets fewer answers."""
 _PAGE: Final = 500
@@ -70,7 +69,7 @@ _DELIVERIES: Final[LiteralString] = """
     SELECT d.call_id, d.user_id, d.kind, d.set_number, d.status, d.message_id, d.decided_at, d.sent_at, d.latency_s,
         d.may_repeat, d.reason
     FROM calls c JOIN deliveries d ON d.call_id = c.call_id AND d.user_id = $2
-    WHERE c.token_address = $1 AND c.decided_at >= $3 ORDER BY d.decided_at DESC LIMIT 50
+    WHERE c.token_address = $1 AND c.decided_at >= $3 AND d.decided_at >= $3 ORDER BY d.decided_at DESC LIMIT 50
 """
 # A call that somebody was accepted for stays as long as their claims.
 _PRUNE: Final[LiteralString] = """
@@ -82,10 +81,6 @@ _PRUNE: Final[LiteralString] = """
 _PRUNE_CLAIMS: Final[LiteralString] = """
     DELETE FROM claims WHERE (call_id, user_id) IN
         (SELECT call_id, user_id FROM claims WHERE claimed_at < $1 ORDER BY claimed_at LIMIT $2)
-"""
-_PRUNE_OUTGOING: Final[LiteralString] = """
-    DELETE FROM outgoing WHERE (key, user_id) IN
-        (SELECT key, user_id FROM outgoing WHERE decided_at < $1 ORDER BY decided_at LIMIT $2)
 """
 
 
@@ -125,7 +120,15 @@ class _Accepted(Struct, frozen=True):
 
 
 class HistoryStore:
-    def __init__(self, redis: RedisManager, postgres: PostgresManager, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        redis: RedisManager,
+        postgres: PostgresManager,
+        clock: Callable[[], datetime],
+        calls_kept_for: timedelta = KEPT_FOR,
+    ) -> None:
+        """`calls_kept_for`: in PostgreSQL, at least as long as they may be asked for."""
+        self._calls_kept_for = calls_kept_for
         self._redis = redis
         self._postgres = postgres
         self._clock = clock
@@ -221,10 +224,9 @@ class HistoryStore:
         return None
 
     async def prune(self, progress: Progress) -> int:
-        """Forget what explains nothing any more and cannot be put again, in small batches; return how much."""
-        await self._prune(_PRUNE_OUTGOING, _PUT_FOR, progress)
-        claims = await self._prune(_PRUNE_CLAIMS, _REASONS_KEPT_FOR, progress)
-        return claims + await self._prune(_PRUNE, KEPT_FOR, progress)
+        """Forget what explains nothing any more, in small batches; return how much."""
+        claims = await self._prune(_PRUNE_CLAIMS, self._calls_kept_for + ACCEPTED_FOR, progress)
+        return claims + await self._prune(_PRUNE, self._calls_kept_for, progress)
 
     async def _prune(self, statement: LiteralString, kept_for: timedelta, progress: Progress) -> int:
         pruned = 0

@@ -20,10 +20,10 @@ from domain.payments.differences import Difference
 from handlers.account.help import HelpMixin
 from handlers.account.start import StartMixin
 from handlers.admin import buttons
-from handlers.admin.confirming import MEANT_FOR_S
 from handlers.admin.payments import AdminPaymentsMixin
 from handlers.admin.settling import AdminSettlingMixin
 from handlers.conversation.base import Services
+from handlers.conversation.confirming import MEANT_FOR_S
 from handlers.conversation.dispatch import Dispatcher
 from handlers.conversation.routing import collect
 from managers.storage.postgres import PostgresManager

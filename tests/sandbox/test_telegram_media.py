@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from telegram import InlineKeyboardButton, InlineKeyboardMarkup, InputMediaDocument, InputMediaPhoto, InputMediaVideo
-from telegram.error import BadRequest
+from telegram.error import BadRequest, NetworkError
 
 from tests.sandbox.telegram_kit import png, started, telegram_and_bot
 
@@ -70,6 +70,15 @@ async def test_animations_videos_and_documents() -> None:
         assert document.document is not None
         assert document.document.file_size == 3
         assert [each.get("caption") for each in ann.messages[1:]] == [None, None, "all of them"]
+
+
+async def test_a_file_may_not_be_too_large(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sandbox.telegram.media.FILE_MAX_BYTES", 3)
+    async with telegram_and_bot() as (telegram, bot):
+        ann = await started(telegram)
+        await bot.send_document(ann.id, b"a,b", filename="calls.csv")
+        with pytest.raises(NetworkError, match="Too Large"):
+            await bot.send_document(ann.id, b"a,b,c", filename="calls.csv")
 
 
 async def test_an_album() -> None:

@@ -24,6 +24,7 @@ from domain.watches.conditions import Side
 from handlers.admin.payment_menus import ACTIONS
 from handlers.payments.invoice_menus import NETWORKS, OWN_NAMES
 from handlers.payments.ways import Way
+from services.export.contents import CONTENTS
 from services.payments.settling.search import Which
 from services.payments.settling.settling import Verdict
 from services.payments.solana_claims import Verdict as PastedVerdict
@@ -65,6 +66,7 @@ def declared_elsewhere() -> set[str]:
         *(f"{family}.{state}" for state in PaymentState.__args__ for family in ("payment", "invoices.state", "page")),
         *(f"plan.{key}" for key in ("free", "trial", *(plan.key for plan in plans.sold))),
         *(f"unit.{field.unit}" for field in FIELDS),
+        *(f"exported.{content.name}" for content in CONTENTS),
         *(f"group.{field.group}{about}" for field in FIELDS for about in ("", ".about")),
         *(f"kind.{kind}" for kind in MessageKind.__args__),
         *(f"field.{field}" for field in CardField.__args__),

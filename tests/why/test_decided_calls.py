@@ -82,7 +82,7 @@ async def test_only_what_is_older_than_14_days_is_forgotten(world: World, old: i
     )
     beats: list[None] = []
     assert await world.history.prune(lambda: beats.append(None)) == old
-    assert len(beats) == old // 1000 + 3  # one for the claims, one for other messages
+    assert len(beats) == old // 1000 + 2  # one for the claims
     assert len(await stored(world)) == 2
 
 

@@ -1,0 +1,1 @@
+"""What a person takes with them, line by line, for a spreadsheet or for a program. Begin with `lines.py`."""

@@ -1,0 +1,1 @@
+"""Taking everything along, and going, as people read it."""
