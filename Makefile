@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check lint types layers faults soak bench docs screenshots lock clean
+.PHONY: help setup run test check lint types layers faults soak bench docs screenshots charts lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -53,6 +53,9 @@ docs: setup ## regenerate .env.example, docs/filters.md and the table in docs/ar
 
 screenshots: setup ## take the README's pictures again (needs chromium)
 	$(BIN)/python docs/screenshots.py
+
+charts: setup ## draw every chart and card again, onto docs/images/charts.png
+	$(BIN)/python docs/charts.py
 
 lock: setup ## resolve the requirement files again
 	$(BIN)/uv pip compile -q --universal --generate-hashes --no-annotate --no-header --python-version 3.11 requirements.in -o requirements.txt

@@ -28,6 +28,7 @@ from handlers.payments.other_coins import OtherCoinsMixin
 from handlers.payments.solana import SolanaMixin
 from handlers.payments.stars import StarsMixin
 from handlers.records.records import RecordsMixin
+from handlers.reports.reports import ReportsMixin
 from handlers.watches.watching import WatchesMixin
 from handlers.why.why import WhyMixin
 
@@ -43,6 +44,7 @@ class TelegramBot(
     RecordsMixin,
     WhyMixin,
     WatchesMixin,
+    ReportsMixin,
     PaymentsMixin,
     BuyingMixin,
     StarsMixin,

@@ -31,6 +31,7 @@ from composition.features import (
     nowpayments,
     payments,
     records,
+    reports,
     retention,
     solana,
     tracking,
@@ -77,6 +78,7 @@ BUILDERS: Final[tuple[Builder, ...]] = (
     backtest,
     export,
     retention,
+    reports,
     recovery,
     monitoring,
 )

@@ -16,6 +16,7 @@ from managers.feed.sources.pumpportal import PumpPortalSource
 from managers.http.api import APIRetryManager
 from managers.payments.nowpayments import NowPaymentsManager
 from managers.payments.solana_rpc import SolanaRpcManager
+from managers.pictures.maker import PictureMaker
 from managers.providers.dexscreener import DexScreenerManager
 from managers.providers.geckoterminal import GeckoTerminalManager
 from managers.providers.jupiter import JupiterManager, SolPrice
@@ -119,6 +120,7 @@ class Connections:
     """Only a feed that counts in SOL needs it."""
     limiter: TelegramRateLimiter
     database_url: str
+    pictures: PictureMaker
     solana: SolanaConnection | None = None
     nowpayments: NowPaymentsConnection | None = None
     price_providers: Sequence[PriceProvider] = ()
@@ -167,6 +169,7 @@ async def connect(
         postgres=postgres,
         database_url=at.database_url,
         telegram=telegram,
+        pictures=await stack.enter_async_context(PictureMaker()),
         api=api,
         limiter=limiter,
         solana=await _solana(at.solana, sol_prices, stack) if at.solana else None,

@@ -46,7 +46,10 @@ def build(base: Base) -> Feature:
     outbox, subscribers = base.of(Outbox), base.of(SubscriberServices).subscribers
     kinds = Kinds()
     policy = PolicyService(base.connections.redis, base.of(Plans))
-    delivery = _delivery(base, kinds, policy)
+    media = SmartCache[str, str | None].of("media")
+    gauges.show_cache(base.metrics, media)
+    files = MediaFiles(base.connections.redis, media)
+    delivery = _delivery(base, kinds, policy, files)
     schedule = _schedule(base, delivery)
     shard = SendShard(
         share=base.of(Ownership).sending,
@@ -68,7 +71,7 @@ def build(base: Base) -> Feature:
     digesting = DigestsService(held=base.of(HeldCalls), subscribers=subscribers, clock=now)
     return Feature(
         services=[policy],
-        parts=[delivery, kinds, schedule],
+        parts=[delivery, kinds, schedule, files],
         kinds=[alerts.row(), digests.row()],
         scheduled=[digesting.job(), base.of(DelayedAlerts).job()],
         jobs=[
@@ -94,12 +97,10 @@ def _schedule(base: Base, delivery: DeliveryService) -> Schedule:
     )
 
 
-def _delivery(base: Base, kinds: Kinds, policy: PolicyService) -> DeliveryService:
-    redis, outbox, metrics = base.connections.redis, base.of(Outbox), base.metrics
+def _delivery(base: Base, kinds: Kinds, policy: PolicyService, files: MediaFiles) -> DeliveryService:
+    outbox, metrics = base.of(Outbox), base.metrics
     subscribers = base.of(SubscriberServices).subscribers
-    media = SmartCache[str, str | None].of("media")
-    gauges.show_cache(metrics, media)
-    sender = Sender(messenger=base.connections.telegram, files=MediaFiles(redis, media), metrics=metrics)
+    sender = Sender(messenger=base.connections.telegram, files=files, metrics=metrics)
     settler = Settler(
         outbox=outbox,
         subscribers=subscribers,

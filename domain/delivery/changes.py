@@ -17,6 +17,7 @@ from domain.reading.typed import NOTHING, clip, plain
 from domain.subscribers.subscriber import (
     ALL_BUTTONS,
     NOTHING_PASSES,
+    REPORTS,
     CardButton,
     CardField,
     Destination,
@@ -156,6 +157,22 @@ def milestone(rung: str, *, told: bool) -> Change:
 def milestones(*, told: bool) -> Change:
     """Those that everybody is told, or none."""
     return lambda p: replace(p, milestones=None if told else ())
+
+
+def report(name: str, *, sent: bool) -> Change:
+    """One report more or less that comes by itself; they keep their order."""
+    known = _known(name, REPORTS)
+
+    def change(preferences: Preferences) -> Preferences:
+        wanted = {one for one in REPORTS if preferences.wants_report(one)}
+        wanted = wanted | {known} if sent else wanted - {known}
+        return replace(preferences, reports=tuple(one for one in REPORTS if one in wanted))
+
+    return change
+
+
+def light_pictures(*, light: bool) -> Change:
+    return lambda p: replace(p, light_pictures=light)
 
 
 def delivered_to(destination: Destination | None) -> Change:

@@ -14,7 +14,10 @@ class Media(Struct, frozen=True):
 
     kind: MediaKind
     source: str
-    """An http(s) address that Telegram fetches, or the file id under which Telegram has it."""
+    """An http(s) address that Telegram fetches, or the file id under which Telegram has it; of a picture that was made
+    here, a name for it."""
+    content: bytes = b""
+    """A PNG that was made here. It is sent once; from then on its file id goes out."""
 
 
 class SentMedia(Struct, frozen=True):

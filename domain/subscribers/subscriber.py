@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal
+from typing import Final, Literal, get_args
 
 from msgspec import Struct
 
@@ -15,10 +15,15 @@ from domain.tracking.ladder import MILESTONES
 MessageKind = Literal["alert", "late", "digest", "report"]
 CardField = Literal["market_cap", "liquidity", "age", "holders", "price", "security", "channel", "latency", "image"]
 CardButton = Literal["copy", "chart", "explorer", "why", "mute", "watch"]
+ReportName = Literal["daily", "best", "weekly", "presets", "preset_results", "channels"]
 
 NOTHING_PASSES = 101
 """Above the highest score."""
 ALL_BUTTONS: tuple[CardButton, ...] = ("copy", "chart", "explorer", "why", "mute", "watch")
+
+REPORTS: Final[tuple[ReportName, ...]] = get_args(ReportName)
+USUAL_REPORTS: Final[tuple[ReportName, ...]] = ("weekly",)
+"""That everybody gets who has chosen nothing: one a week annoys nobody."""
 
 
 class QuietHours(Struct, frozen=True, kw_only=True):
@@ -63,6 +68,14 @@ class Preferences(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """`None`: the private chat."""
     milestones: tuple[float, ...] | None = None
     """Multiples that are told as a reply to their alert; `None`: those that everybody is told."""
+
+    reports: tuple[ReportName, ...] | None = None
+    """That come by themselves; `None`: those that everybody gets."""
+    light_pictures: bool = False
+    """Charts and cards are dark otherwise."""
+
+    def wants_report(self, report: ReportName) -> bool:
+        return report in (USUAL_REPORTS if self.reports is None else self.reports)
 
     def wants_milestone(self, multiple: float) -> bool:
         return multiple in (MILESTONES if self.milestones is None else self.milestones)

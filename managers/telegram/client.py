@@ -17,6 +17,7 @@ from telegram.ext import Application, ApplicationBuilder, ContextTypes, ExtBot
 
 from domain.delivery.messages import Media, MediaKind, Message, SentMedia
 from managers.telegram.errors import telegram_errors
+from managers.telegram.markup import file_of
 from managers.telegram.messages import NO_PREVIEW, edit, send
 from managers.telegram.polling import POLL_GRACE_S, Polling, PollRequest
 from managers.telegram.rate_limiter import Lane, Slot, TelegramRateLimiter
@@ -220,7 +221,7 @@ class TelegramManager:
 
         Telegram fetches an address by itself. `MessageRefusedError` when it cannot: the text is not sent then.
         """
-        place = {"chat_id": chat_id, "message_thread_id": thread_id, media.kind: media.source}
+        place = {"chat_id": chat_id, "message_thread_id": thread_id, media.kind: file_of(media)}
         sent = await send(self._bot, _SEND[media.kind], message, "caption", place, slot)
         return SentMedia(sent["message_id"], _file_id(sent, media.kind))
 

@@ -8,9 +8,9 @@ from html import unescape
 from typing import Any
 
 import msgspec
-from telegram import CopyTextButton, InlineKeyboardButton, InlineKeyboardMarkup
+from telegram import CopyTextButton, InlineKeyboardButton, InlineKeyboardMarkup, InputFile
 
-from domain.delivery.messages import Button
+from domain.delivery.messages import Button, Media
 
 _TAG = re.compile(r"</?[a-zA-Z][^<>]*>")
 
@@ -44,6 +44,11 @@ def _button_fields(button: Button) -> dict[str, Any]:
     if button.copy is not None:
         fields["copy_text"] = {"text": button.copy}
     return fields
+
+
+def file_of(media: Media) -> str | InputFile:
+    """What Telegram is given: the file itself where it was made here, else its address or id."""
+    return InputFile(media.content, filename="picture.png") if media.content else media.source
 
 
 def plain_text(html: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
@@ -57,6 +58,8 @@ class Sender:
         self._messenger = messenger
         self._files = files
         self._metrics = metrics
+        self._uploading = asyncio.Lock()
+        """What was made here is brought to Telegram by one message; the others wait for its file id."""
 
     def slot(self, place: ChatTarget, lane: Lane) -> AbstractAsyncContextManager[Slot]:
         return self._messenger.slot(place.chat_id, lane)
@@ -90,6 +93,14 @@ class Sender:
         return await self._messenger.send(message, chat_id=place.chat_id, slot=slot, thread_id=place.thread_id)
 
     async def _send_media(self, message: Message, media: Media, known: Media, place: ChatTarget, slot: Slot) -> int:
+        if known.content:
+            async with self._uploading:
+                known = await self._files.known(media) or media
+                if known.content:
+                    return await self._post(message, media, known, place, slot)
+        return await self._post(message, media, known, place, slot)
+
+    async def _post(self, message: Message, media: Media, known: Media, place: ChatTarget, slot: Slot) -> int:
         sent = await self._messenger.send_media(
             message, known, chat_id=place.chat_id, slot=slot, thread_id=place.thread_id
         )

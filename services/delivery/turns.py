@@ -7,7 +7,7 @@ from typing import TypeVar
 from msgspec import Struct
 
 from domain.calls.events import Call
-from domain.delivery.messages import Message
+from domain.delivery.messages import Media, Message
 from domain.delivery.policy import Send
 from services.claims.outbox import OutboxEntry
 
@@ -22,6 +22,8 @@ class QueuedMessage(Struct, kw_only=True):
     """Of an envelope, read when the turn first comes."""
     message: Message | None = None
     """What was composed before the turn, where that takes time."""
+    media: Media | None = None
+    """What goes above it, where that was made before the turn."""
     verdict: Send = Send()
     """How it goes out, as was decided last."""
     settled: bool = False

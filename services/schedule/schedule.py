@@ -48,6 +48,9 @@ class Job:
     is not known, at first or in a Redis that was emptied."""
     for_everybody: bool = False
     """It is about no single subscriber."""
+    room: Callable[[], int] | None = None
+    """How many of them may be done at one look; the others stay due. `None`: all. Where very many are due at the same
+    minute, what they put into the outbox would stand before the next alert."""
     all_due: Callable[[], AsyncIterator[tuple[int, datetime]]] | None = None
     """From what makes it due: for whom it is and when. Read when a Redis that was emptied is filled again; `None` where
     the due times come back otherwise."""
@@ -112,10 +115,14 @@ class Schedule:
         places += await self._for_everybody()
         done, now = 0, self._clock()
         self._left_alone = {what: until for what, until in self._left_alone.items() if until > now}
+        room = {job.name: job.room() for job in self._jobs.values() if job.room}
         for due in await self._due_times.due(places, now):
-            if (due.job, due.subject) not in self._left_alone:
-                progress()
-                done += await self._do(due)
+            if (due.job, due.subject) in self._left_alone or room.get(due.job, 1) <= 0:
+                continue
+            if due.job in room:
+                room[due.job] -= 1
+            progress()
+            done += await self._do(due)
         return done
 
     async def _for_everybody(self) -> list[Place]:

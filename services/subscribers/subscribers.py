@@ -52,6 +52,8 @@ class Subscribers:
         """`returned`: told of everybody who can be written to again, or ends quiet hours or a snooze early."""
         self.welcome: Callable[[int], Awaitable[PlanStanding]] | None = None
         """Gives somebody new their trial, once for ever, and returns what they have. `services.plans` sets it."""
+        self.saved: Callable[[Subscriber, Subscriber | None], Awaitable[None]] | None = None
+        """Told of every change, and of what was before it. `services.reports` sets it."""
         self._store = store
         self._roster = roster
         self._presets = presets
@@ -169,6 +171,7 @@ class Subscribers:
         log.info("subscriber_changed", user_id=saved.user_id, revision=saved.revision)
         saved = self.resolved(saved)  # a preset may have changed meanwhile, without knowing of this follower
         self._roster.put(saved, before)
+        await self._tell(saved, before)
         now = self._clock()
         if self._returned and before and _is_free_again(before, saved, now):
             try:
@@ -177,6 +180,14 @@ class Subscribers:
                 # What was kept for them comes later by itself.
                 log.warning("return_not_noted", user_id=saved.user_id, reason=str(error))
         return saved
+
+    async def _tell(self, saved: Subscriber, before: Subscriber | None) -> None:
+        if self.saved is None:
+            return
+        try:
+            await self.saved(saved, before)
+        except TransientError as error:
+            log.warning("change_not_told", user_id=saved.user_id, reason=str(error))
 
     def _alone(self, user_id: int) -> asyncio.Lock:
         """Changes of one subscriber wait for each other; those of different subscribers do not."""

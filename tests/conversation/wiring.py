@@ -11,6 +11,7 @@ from handlers.conversation.base import Services
 from services.delivery.policy import PolicyService
 from services.payments.group import PaymentServices
 from services.payments.invoices import InvoicesService, ShownInvoices, StandingInvoice
+from services.reports.group import ReportServices
 from services.subscribers.group import SubscriberServices
 from services.tracking.records.corrections import Corrections
 from services.tracking.records.group import RecordServices
@@ -60,11 +61,11 @@ def services_of(**collaborators: object) -> Services:
     for name, group in kinds.items():
         groups[name] = group(**{field.name: left.pop(field.name, None) for field in fields(group)})
     payments = left.pop("payments", PaymentServices(invoices=cast("InvoicesService", NoInvoices()), takes_stars=False))
-    policy = left.pop("policy", None)
+    policy, reports = left.pop("policy", None), left.pop("reports", None)
     assert not left, f"no group has {', '.join(left)}"
     records = RecordServices(records=cast("RecordsService", NoRecords()), corrections=cast("Corrections", None))
     given = {PaymentServices: payments, ShownInvoices: NoneShown(), RecordServices: records, PolicyService: policy}
-    return Services(**groups, groups=given)
+    return Services(**groups, groups={**given, ReportServices: reports})
 
 
 def fields_of(users: SubscriberServices) -> dict[str, object]:

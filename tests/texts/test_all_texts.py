@@ -17,13 +17,14 @@ from domain.payments.invoices import STAGES, Ruling
 from domain.payments.invoices import State as PaymentState
 from domain.payments.plans import load_plans
 from domain.payments.stars import Refusal
-from domain.subscribers.subscriber import ALL_BUTTONS, CardField, MessageKind
+from domain.subscribers.subscriber import ALL_BUTTONS, REPORTS, CardField, MessageKind
 from domain.tracking.outcome import Ending
 from domain.tracking.records import WINDOWS
 from domain.watches.conditions import Side
 from handlers.admin.payment_menus import ACTIONS
 from handlers.payments.invoice_menus import NETWORKS, OWN_NAMES
 from handlers.payments.ways import Way
+from handlers.reports.menus import MINE, SUBJECTS
 from services.export.contents import CONTENTS
 from services.payments.settling.search import Which
 from services.payments.settling.settling import Verdict
@@ -77,6 +78,9 @@ def declared_elsewhere() -> set[str]:
             for what in TYPED_SETTINGS
         ),
         *(f"button.snooze.{how_long}" for how_long in ("1h", "8h", "morning", "off")),
+        *(f"report_name.{report}" for report in REPORTS),
+        *(f"{family}.{subject}" for subject in SUBJECTS for family in ("report_about", "report.none")),
+        *(f"chart.{part}.{subject}" for subject in SUBJECTS if subject != MINE for part in ("title", "note")),
         *(f"digest.title.{reason}" for reason in HoldReason.__args__),
         *(f"card.{figure}" for figure in ("liquidity", "age", "holders", "price")),
         *(f"card.{share}" for share in ("lp", "top10", "developer", "snipers")),

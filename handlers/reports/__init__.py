@@ -1,0 +1,4 @@
+"""`/report` and `/recap`: what became of somebody's alerts, the best calls, channels and presets.
+
+And which reports come by themselves.
+"""

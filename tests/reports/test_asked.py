@@ -1,0 +1,179 @@
+"""Somebody asks for reports and their pictures, and chooses which come by themselves."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+
+import pytest
+
+from domain.buttons.data import CallbackData
+from domain.buttons.reports import (
+    SetLight,
+    SetReport,
+    ShareCall,
+    ShowCallChart,
+    ShowReport,
+    ShowReportPicture,
+    ShowReports,
+    ShowSharedPicture,
+)
+from domain.delivery.messages import Message
+from domain.reports.pictures import Distribution, Equity, PriceSince, Ranking, ShareCard
+from domain.subscribers.subscriber import Subscriber
+from handlers.conversation.base import Services
+from handlers.conversation.dispatch import Dispatcher
+from handlers.reports.reports import ReportsMixin
+from managers.redis.client import RedisManager
+from managers.storage.cache import SmartCache
+from managers.storage.postgres import PostgresManager
+from services.delivery.media import MediaFiles
+from services.reports.drawing import Drawing
+from services.reports.figures import ReportFigures
+from services.reports.group import ReportServices
+from services.reports.pictures import PictureWords
+from services.reports.rows import ReportRows
+from services.subscribers.inputs import InputsService
+from tests.conversation.telegram_wire import USER_ID, AnyApplication, Person, RecordedConversation, application
+from tests.conversation.wiring import fields_of, services_of
+from tests.delivery.kit import Clock, Matcher, subscribers_store, users_service
+from tests.reports.kit import EVENING, PRESET, FakePng, Shelf
+from tests.texts.telegram_html import assert_sendable, shown
+from texts import Texts
+
+END = int(EVENING.timestamp())
+
+
+class Bot(ReportsMixin):
+    def __init__(self, services: Services) -> None:
+        self.services = services
+
+
+class Chat:
+    def __init__(self, redis: RedisManager, postgres: PostgresManager, app: AnyApplication) -> None:
+        self.clock, self.conversation, self.pictures = Clock(), RecordedConversation(), FakePng()
+        self.clock.now = EVENING
+        self.shelf = Shelf(postgres)
+        self.store = subscribers_store(redis)
+        self.users = users_service(redis, self.store, self.clock, Matcher())
+        files = MediaFiles(redis, SmartCache[str, str | None].of("media"))
+        services = services_of(
+            **fields_of(self.users),
+            inputs=InputsService(redis),
+            telegram=self.conversation,
+            texts=Texts.load(),
+            admin_chat_ids=frozenset[int](),
+            clock=self.clock,
+            reports=ReportServices(
+                figures=ReportFigures(ReportRows(postgres), clock=self.clock, presets=lambda: [(PRESET, PRESET)]),
+                drawing=Drawing(self.pictures, PictureWords(lambda: "filter_bot"), files),
+            ),
+        )
+        Dispatcher(Bot(services)).install(app)
+        self.person = Person(app, self.conversation)
+
+    async def taps(self, data: CallbackData) -> Message:
+        """Tap a button; returns the message that answers it."""
+        [message] = [said.message for said in await self.person.taps(data.pack()) if said.message]
+        assert_sendable(message.html)
+        return message
+
+    async def writes(self, text: str) -> str:
+        [said] = await self.person.writes(text)
+        assert_sendable(said.text or "")
+        return shown(said.text or "")
+
+
+@pytest.fixture
+async def chat(redis_manager: RedisManager, postgres_manager: PostgresManager) -> AsyncIterator[Chat]:
+    async with application() as app:
+        chat = Chat(redis_manager, postgres_manager, app)
+        await chat.store.save(
+            Subscriber(
+                user_id=USER_ID, chat_id=USER_ID, name="Ann", created_at=EVENING, paid_until=EVENING + timedelta(days=9)
+            )
+        )
+        yield chat
+
+
+async def test_a_report_of_a_window_and_what_is_not_known_is_said(chat: Chat) -> None:
+    assert "You got no alert in these 24 hours." in await chat.writes("/report")
+    await chat.shelf.some(USER_ID, reachable=1.5, after_a_day=0.5)
+    await chat.shelf.call(40, USER_ID, at=EVENING - timedelta(days=5), name="<b>Old</b> 🚀")
+    day = await chat.writes("/report 24h")
+    assert "6 tokens in 6 alerts" in day
+    assert "From the alert on, at best: median 1.5x, of 6" in day
+    week = await chat.writes("/recap")
+    assert "7 tokens in 7 alerts" in week
+    assert "Old" in week
+    assert "≥ 40x in 40m" in week
+    assert await chat.writes("/report 7d") == week
+    assert "Too few tokens for a rate" not in week
+
+
+async def test_few_tokens_give_no_rate_and_reposts_count_once(chat: Chat) -> None:
+    for _ in range(8):
+        await chat.shelf.call(3, USER_ID, token="T" * 44)
+    few = await chat.writes("/report")
+    assert "1 tokens in 8 alerts" in few
+    assert "Too few tokens for a rate: it takes 5." in few
+    assert "%" not in few
+
+
+async def test_the_other_reports_are_a_tap_away(chat: Chat) -> None:
+    for peak in (1, 3, 5, 12, 1, 1):
+        await chat.shelf.call(peak)
+    for what, begins in (("best", "🏆 Best calls"), ("channels", "📣 Channels"), ("presets", "No preset")):
+        assert shown((await chat.taps(ShowReport(what, 1))).html).startswith(begins)
+    best = await chat.taps(ShowReport("best", 1))
+    assert "Of all tracked tokens 50% reached 2x (counted: 6)." in shown(best.html)
+
+
+async def test_pictures_come_when_they_are_asked_for(chat: Chat) -> None:
+    await chat.shelf.some(USER_ID, reachable=1.5)
+    await chat.taps(ShowReportPicture("spread", 1, END))
+    await chat.taps(ShowReportPicture("equity", 1, END))
+    await chat.taps(ShowSharedPicture("best", 1, END))
+    number = chat.shelf.numbers["c5"]
+    assert "T5" in shown((await chat.taps(ShareCall(number))).html)
+    await chat.taps(ShowCallChart(number))
+    spread, equity, best, share, price = chat.pictures.asked
+    assert isinstance(spread, Distribution)
+    assert spread.heading.sign == "@filter_bot"
+    assert "95%" not in spread.median_label
+    assert isinstance(equity, Equity)
+    assert [line.values[-1] for line in equity.lines] == [3.0]
+    assert "of the first line, 6 of the second" in equity.heading.note
+    assert isinstance(best, Ranking)
+    assert isinstance(share, ShareCard)
+    assert (share.name, share.multiple) == ("T5", "12.4x")
+    assert isinstance(price, PriceSince)
+    assert list(zip(price.after_s, price.multiples, strict=True))[:2] == [(0.0, 1.0), (120.0, 2.0)]
+    assert max(price.multiples) == 12.4
+
+
+async def test_reports_are_turned_on_and_off_and_pictures_made_light(chat: Chat) -> None:
+    menu = await chat.taps(ShowReports())
+    assert [row[0].text[0] for row in menu.keyboard[:6]] == ["🔕", "🔕", "🔔", "🔕", "🔕", "🔕"]
+    await chat.taps(SetReport("daily", sent=True))
+    await chat.taps(SetReport("weekly", sent=False))
+    await chat.taps(SetLight(light=True))
+    preferences = (await chat.users.subscribers.require(USER_ID)).preferences
+    assert preferences.reports == ("daily",)
+    assert preferences.light_pictures
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        SetReport("hourly", sent=True),
+        ShowReport("mine", 365),
+        ShowReport("nothing", 1),
+        ShowReportPicture("spread", 1, END + 999),
+        ShareCall(12345),
+    ],
+)
+async def test_a_forged_button_does_nothing(chat: Chat, data: CallbackData) -> None:
+    await chat.person.taps(data.pack())
+    assert chat.pictures.asked == []
+    assert (await chat.users.subscribers.require(USER_ID)).revision == 1
