@@ -40,6 +40,7 @@ check: lint types layers test ## what CI runs: ruff, pyright strict, import-lint
 
 faults: setup ## break everything, at full size; writes docs/reliability.md (a quarter of an hour)
 	$(BIN)/python -m pytest tests/faults -n 2 --full --reliability-table docs/reliability.md
+	$(BIN)/python -m pytest tests --ignore tests/faults -m thorough -n 2 --full
 
 soak: setup ## load and faults, the watchdog in every role, a full disk fifty times; adds to docs/reliability.md
 	$(BIN)/python -m tests.faults.soak --minutes 10

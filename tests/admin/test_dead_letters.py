@@ -269,7 +269,7 @@ forged = st.one_of(
 )
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(forged)
 async def test_forged_buttons_of_an_admin_break_nothing(admin: Person, redis_manager: RedisManager, data: str) -> None:
     await redis_manager.delete(keys.DEAD_LETTERS.of())

@@ -337,7 +337,7 @@ forged = st.one_of(
 )
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(forged)
 async def test_forged_buttons_of_an_admin_break_nothing(admin: Person, unmatched: Stores, data: str) -> None:
     with capture_logs() as logs:

@@ -113,6 +113,7 @@ async def shop(telegram: TelegramSandbox, redis_url: str, postgres_dsn: str, tmp
         )
 
 
+@pytest.mark.thorough
 async def test_the_bot_is_killed_between_invoice_payment_and_credit(open_tab: OpenTab, shop: Shop):
     tab = await open_tab(PHONE, touch=True)
     async with BotProcess(shop.environment) as bot:

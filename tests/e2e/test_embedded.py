@@ -127,7 +127,7 @@ def test_systemd_asks_the_bot_alone(unit: str) -> None:
 # a server that ends
 
 
-@pytest.mark.parametrize("deadly", [signal.SIGKILL, signal.SIGTERM])
+@pytest.mark.parametrize("deadly", [signal.SIGKILL, pytest.param(signal.SIGTERM, marks=pytest.mark.thorough)])
 @pytest.mark.parametrize("name", SERVERS)
 async def test_a_server_that_ends_is_started_again(
     name: str, deadly: signal.Signals, telegram: TelegramSandbox, feed: FeedSandbox, data_dir: Path

@@ -6,6 +6,8 @@ import os
 import stat
 from pathlib import Path
 
+import pytest
+
 from runtime.private_files import keep_private
 from tests.e2e.bot_process import BotProcess
 
@@ -55,6 +57,7 @@ async def test_everything_is_private_while_it_runs_and_afterwards(data_dir: Path
     assert expected <= written.keys(), "the test looked at too little"
 
 
+@pytest.mark.thorough
 async def test_what_an_earlier_version_left_wider_is_narrowed(data_dir: Path) -> None:
     await run_once(data_dir)
     open_to_all(data_dir)

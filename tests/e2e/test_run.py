@@ -6,6 +6,7 @@ import socket
 from pathlib import Path
 
 import aiohttp
+import pytest
 
 from sandbox.feed.server import FeedSandbox
 from sandbox.telegram.server import TelegramSandbox
@@ -33,6 +34,7 @@ async def test_ctrl_c_drains_and_sums_up(data_dir: Path) -> None:
     assert "duplicates" in bot.output
 
 
+@pytest.mark.thorough
 async def test_after_the_machine_went_down_redis_is_filled_from_postgres(data_dir: Path) -> None:
     environment = {"DATA_DIR": str(data_dir), "HTTP_PORT": "0", "SANDBOX_PORT": "0", "SANDBOX_CALLS_PER_MINUTE": "120"}
     async with BotProcess(environment) as bot:

@@ -39,6 +39,7 @@ LEASES_END_AFTER_S: Final = 12.0
 """Redis's own time: so long after it became unavailable nobody holds anything any more."""
 SECOND: Final = "watched_second"
 DEPENDENCIES: Final = ("redis", "postgres", "telegram", "feed")
+OTHER_STATES: Final = ("busy", *DEPENDENCIES)
 
 
 @pytest.fixture
@@ -188,12 +189,15 @@ async def played(sides: Sides, state: str, limit_s: float, source: str = "native
                 side.end()
 
 
-@pytest.mark.parametrize("state", ["idle", "busy", *DEPENDENCIES])
+@pytest.mark.parametrize(
+    "state", ["idle", *(pytest.param(state, marks=pytest.mark.thorough) for state in OTHER_STATES)]
+)
 async def test_every_watched_job_reports_progress(state: str, sides: Sides, limit_s: float) -> None:
     """In every role: with nothing to do, with calls, and while each of the servers is unavailable."""
     await played(sides, state, limit_s)
 
 
+@pytest.mark.thorough
 async def test_so_do_those_that_only_another_feed_needs(sides: Sides, limit_s: float) -> None:
     """PumpPortal counts in SOL; here it answers nothing that could be understood, and its prices are unavailable."""
     readers = Sides({role: sides.sides[role] for role in ("all", "ingest")})
@@ -230,6 +234,7 @@ async def test_a_job_that_never_reports_ends_the_pings(data_dir: Path, limit_s: 
     assert systemd.pings == silenced + 1
 
 
+@pytest.mark.thorough
 async def test_every_role_is_fed_for_longer_than_the_limit(
     data_dir: Path, redis_url: str, postgres_dsn: str, another_dsn: str
 ) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from tests.conftest import is_full
 from tests.faults.ledger import Counts, judge
 from tests.faults.payments import table
 from tests.faults.reliability import (
@@ -37,28 +38,14 @@ SHORT_TIMEOUT_S, FULL_TIMEOUT_S = 120, 900
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("faults")
-    group.addoption("--full", action="store_true", help="every fault scenario, some thousand alerts each")
     group.addoption("--reliability-table", type=Path, help="write what came of the fault scenarios into this page")
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "thorough: a fault scenario that only `make faults` plays")
-
-
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    full = is_full(config)
-    mine = [item for item in items if Path(__file__).parent in item.path.parents]
-    for item in mine:
-        item.add_marker(pytest.mark.timeout(FULL_TIMEOUT_S if full else SHORT_TIMEOUT_S))
-    if not full:
-        left_out = [item for item in mine if item.get_closest_marker("thorough")]
-        config.hook.pytest_deselected(items=left_out)
-        items[:] = [item for item in items if item not in left_out]
-
-
-def is_full(config: pytest.Config) -> bool:
-    """Without this folder on the command line, pytest has not heard of the option: then it is a short run."""
-    return bool(config.getoption("--full", default=False))
+    timeout_s = FULL_TIMEOUT_S if is_full(config) else SHORT_TIMEOUT_S
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.timeout(timeout_s))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

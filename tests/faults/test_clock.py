@@ -55,6 +55,7 @@ async def test_what_waited_too_long_comes_in_a_digest(stage: Stage, verdict: Ver
     assert counts.in_digests
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "ahead_s",
     [pytest.param(HOUR_S, id="ahead"), pytest.param(-HOUR_S, id="behind", marks=pytest.mark.thorough)],

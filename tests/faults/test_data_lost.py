@@ -40,6 +40,7 @@ async def claimed_in_database(stage: Stage) -> int:
         return await connection.fetchval("SELECT count(DISTINCT (user_id, token_address)) FROM claims")
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("what", ["database", pytest.param("schema", marks=pytest.mark.thorough)])
 async def test_postgres_emptied(what: str, stage: Stage, verdict: Verdict) -> None:
     """While calls flow; afterwards Redis is emptied as well, and what PostgreSQL was given is all that is left."""
@@ -95,6 +96,7 @@ async def test_postgres_emptied_under_divided_roles(stage: Stage, verdict: Verdi
     verdict("PostgreSQL emptied under divided roles, two more joining", counts)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "first",
     [pytest.param("emptied", marks=pytest.mark.thorough), "killed", pytest.param("both", marks=pytest.mark.thorough)],

@@ -33,6 +33,7 @@ async def test_full_while_redis_is_away(stage: Stage, verdict: Verdict) -> None:
     verdict("The bot's disk full while Redis is unavailable", counts, repeats=IN_FLIGHT)
 
 
+@pytest.mark.thorough
 @pytest.mark.skipif(not SmallDisk.is_possible(), reason="nothing can be mounted here")
 @pytest.mark.parametrize(
     ("full", "ending"),

@@ -41,6 +41,7 @@ async def test_frozen(stage: Stage, verdict: Verdict) -> None:
     verdict(f"Redis frozen for {FROZEN_S:g} s", counts)
 
 
+@pytest.mark.thorough
 async def test_emptied(stage: Stage, verdict: Verdict) -> None:
     async with stage.bot() as bot:
         await stage.warm_up()
@@ -66,6 +67,7 @@ async def test_emptied_while_the_bot_is_down(stage: Stage, verdict: Verdict) -> 
     verdict("Redis emptied while the bot is down", counts)
 
 
+@pytest.mark.thorough
 async def test_replies_lost(stage: Stage, verdict: Verdict) -> None:
     async with stage.bot() as bot:
         await stage.warm_up()
@@ -127,6 +129,7 @@ async def test_away_for_five_minutes(stage: Stage, verdict: Verdict) -> None:
     verdict("Redis killed, away for 5 minutes", counts)
 
 
+@pytest.mark.thorough
 async def test_alerts_go_on_while_it_is_away(stage: Stage, verdict: Verdict) -> None:
     """Calls that are made while nobody answers reach whom they concern, before Redis is back."""
     async with stage.bot() as bot:

@@ -243,7 +243,7 @@ async def test_no_name_keeps_asking(started: Person, services: Services, typed: 
     assert "Renamed to Fine" in words(await started.writes("Fine"))
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(typed=hostile_text, where=st.sampled_from(["rename:1", *(f"field:1:{field.key}" for field in FIELDS)]))
 async def test_no_text_breaks_a_question(started: Person, services: Services, typed: str, where: str) -> None:
     await started.taps(where)

@@ -120,7 +120,7 @@ async def test_an_unknown_link_gets_one_sentence(ann: Person, payload: str) -> N
     assert "leads to no filter" in words(await ann.writes(f"/start {payload}"))
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.one_of(hostile_text, st.from_regex(r"f_[A-Za-z0-9_-]{0,62}", fullmatch=True)))
 async def test_no_payload_breaks_the_start(ann: Person, payload: str) -> None:
     said = await ann.writes(f"/start {payload}")
@@ -128,7 +128,7 @@ async def test_no_payload_breaks_the_start(ann: Person, payload: str) -> None:
     assert not any("wrong on my side" in (one.text or "") for one in said)
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.text(st.characters(codec="utf-8"), max_size=40))
 async def test_no_code_opens_anything(services: Services, code: str) -> None:
     with pytest.raises(UserFacingError, match=r"share\.unknown"):

@@ -199,7 +199,7 @@ async def test_a_long_list_is_said_as_it_was_understood(started: Person) -> None
     assert "✅ Name or symbol: cat, dog, frog, pepe, -inu" in words(await started.writes("cat, dog, frog, pepe, -inu"))
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     typed=hostile_text | st.text("0123456789.,- kмh\u200b٣²", min_size=1, max_size=12),
     key=st.sampled_from([field.key for field in FIELDS]),

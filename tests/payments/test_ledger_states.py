@@ -74,7 +74,7 @@ async def tell_with(event: str, stores: Stores, report: Report, proxy: FaultProx
     await proxy.repair()
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=steps)
 async def test_what_is_given_is_what_is_due(
     redis_url: str, redis_manager: RedisManager, postgres_manager: PostgresManager, steps: list[tuple[Report, Event]]

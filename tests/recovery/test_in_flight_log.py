@@ -148,7 +148,7 @@ def test_a_full_disk_leaves_nothing_that_lacks_a_request(file: Path, monkeypatch
 STEPS = st.lists(st.tuples(st.sampled_from(["begin", "settle", "take_back", "stored", "restart"]), st.integers(0, 7)))
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=STEPS)
 def test_whatever_happens_nothing_that_left_and_is_not_known_is_forgotten(
     file: Path, steps: Sequence[tuple[str, int]]

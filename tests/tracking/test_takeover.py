@@ -74,9 +74,9 @@ async def test_another_process_goes_on_when_one_is_killed(
 @pytest.mark.parametrize(
     "point",
     [
-        pytest.param("crossed"),
+        pytest.param("crossed", marks=pytest.mark.thorough),
         pytest.param("reached"),
-        pytest.param("fanned_out"),
+        pytest.param("fanned_out", marks=pytest.mark.thorough),
     ],
 )
 async def test_killed_between_the_price_and_the_message_it_is_told_once(

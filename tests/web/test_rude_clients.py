@@ -221,7 +221,7 @@ async def test_forgers_do_not_fill_the_log(edge: Edge) -> None:
     assert len(logs) <= 2
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.binary(max_size=80), st.integers(0, 200), st.sampled_from([HEAD, FORGED]))
 def test_noise_anywhere_in_a_request_ends_in_no_error(noise: bytes, at: int, head: bytes) -> None:
     said = with_body(UPDATE, head=head)

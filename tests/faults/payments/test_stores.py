@@ -16,6 +16,7 @@ AWAY_S = {False: 3.0, True: 20.0}
 """By whether the run is full."""
 
 
+@pytest.mark.thorough
 async def test_redis_emptied(shop: Shop, verdict: PaymentVerdict) -> None:
     async with shop.bot() as bot:
         await shop.sell()

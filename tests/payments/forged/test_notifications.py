@@ -7,6 +7,8 @@ import hashlib
 import hmac
 from typing import Any
 
+import pytest
+
 from domain.payments.invoices import Invoice
 from services.payments.ledger import Ledger
 from tests.payments.forged.kit import Scene, scene_on
@@ -92,6 +94,7 @@ async def test_a_signed_lie_is_not_believed(scene: Scene) -> None:
     assert (await scene.days(1), await scene.state(invoice)) == (0, "open")
 
 
+@pytest.mark.thorough
 async def test_only_what_was_asked_for_pays(scene: Scene) -> None:
     """The processor says `finished` of a part, of another coin, of another price and of what was sent again."""
     cases: list[dict[str, Any]] = [

@@ -148,7 +148,7 @@ def _shuffled(seed: int) -> Callable[[list[Ipn]], list[Ipn]]:
 
 
 @settings(
-    max_examples=30,
+    max_examples=15,
     phases=(Phase.explicit, Phase.reuse, Phase.generate),
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )

@@ -90,7 +90,7 @@ async def do_with(event: Event, one: Stores, other: Stores, together: Sequence[D
     return [f"{verdict} {invoice_id}" for verdict, invoice_id in done]
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=steps)
 async def test_what_is_given_is_what_stands(
     redis_url: str,
