@@ -22,7 +22,7 @@ class _Evidence:
 
     def take(self, price: float, at: float) -> tuple[Level | None, Level | None]:
         """What is reached upwards and downwards, with money in the pool."""
-        self._ticks.append(Tick(price, at, 1, 0, after_gap=False, absurd=False))
+        self._ticks.append(Tick(price, at, 1, 0, after_gap=False, doubted=False))
         ticks = list(self._ticks)
         return confirmation.reached(ticks, carried=True), confirmation.fallen_to(ticks)
 

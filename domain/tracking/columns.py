@@ -8,6 +8,8 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from domain.tracking.confirmation import MOVED_BY
+
 NO_SOURCE: Final = 2**16 - 1
 UNKNOWN: Final = float("nan")
 DEAD_LIQUIDITY_USD: Final = 500.0
@@ -27,6 +29,7 @@ FLOATS: Final = {
     "price": 1.0,
     "at": 0.0,
     "moved_at": 0.0,
+    "moved_from": 1.0,
     "liquidity": UNKNOWN,
     "liquidity_at": 0.0,
     "thin_since": UNKNOWN,
@@ -39,8 +42,8 @@ FLOATS: Final = {
 }
 """Column -> value of a number that is not in use. `low`, `high`: a tick above the one and up to the other can change
 nothing. `next_up`: below it no entry reaches its next rung upwards. `price`, `at`: of the latest accepted tick.
-`moved_at`: when the price last became another one. `ath`: the highest confirmed price, `wick`: the highest accepted
-one. `gap_from`, `gap_to`: all gaps that are not closed."""
+`moved_at`, `moved_from`: when the price last became another one, by more than rounding, and which. `ath`: the highest
+confirmed price, `wick`: the highest accepted one. `gap_from`, `gap_to`: all gaps that are not closed."""
 
 
 class TokenColumns:
@@ -85,8 +88,10 @@ class TokenColumns:
 
     def move(self, tokens: Tokens, prices: Floats, ats: Floats, sources: npt.NDArray[np.uint16]) -> None:
         """Take in one tick of each token."""
-        moved = prices != self.view("price")[tokens]
-        self.view("moved_at")[tokens[moved]] = ats[moved]
+        moved_from = self.view("moved_from")[tokens]
+        moved = np.abs(prices - moved_from) > MOVED_BY * moved_from
+        if moved.any():
+            self.view("moved_at")[tokens[moved]], self.view("moved_from")[tokens[moved]] = ats[moved], prices[moved]
         self.view("price")[tokens], self.view("at")[tokens], self.view("source")[tokens] = prices, ats, sources
 
     def take_liquidity(self, token: int, liquidity_usd: float, at: float) -> None:

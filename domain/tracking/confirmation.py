@@ -7,9 +7,9 @@ end stands at or above it, and this end
 - lasts `CONFIRM_S` seconds, or
 - comes from two sources,
 
-and the pool can pay for it. Where nobody has said lately how much is in the pool, or the price has jumped out of every
-proportion, only a second source counts. Falls need the evidence and no pool: they are real without one. After a gap
-evidence begins anew.
+and the pool can pay for it. Where nobody has said lately how much is in the pool, the price has jumped out of every
+proportion, or its source is doubted (`doubts.py`), only a second source counts. Falls need the evidence and no pool:
+they are real without one. After a gap evidence begins anew.
 """
 
 from __future__ import annotations
@@ -39,6 +39,10 @@ NEAR: Final = 10.0
 ABSURD: Final = 1000.0
 """Off by this factor from the last price that was agreed on, a mark needs money behind it, and a second source."""
 
+MOVED_BY: Final = 0.002
+"""Two sources that round one price to four digits differ by 0.1 % at most; so much again, and somebody has traded: $20
+in a pool of $40,000. It is measured from where the price last moved, so that small trades add up."""
+
 MIN_PRICE_USD: Final = 1e-30
 MAX_PRICE_USD: Final = 1e30
 """What lies outside is no price, and would not fit single precision with all its multiples."""
@@ -51,7 +55,8 @@ class Tick(NamedTuple):
     entries: int
     """How many entries the token had: later ones have not seen it."""
     after_gap: bool
-    absurd: bool
+    doubted: bool
+    """Only with one of another source beside it that is near is it evidence: what is far off would carry any wick."""
 
 
 _PRICE: Final = itemgetter(0)
@@ -73,6 +78,10 @@ def is_near(price: float, other: float) -> bool:
 
 def is_absurd(price: float, settled: float) -> bool:
     return not 1 / ABSURD < price / settled < ABSURD
+
+
+def has_moved(price: float, moved_from: float) -> bool:
+    return abs(price - moved_from) > MOVED_BY * moved_from
 
 
 def pays(liquidity_usd: float | None) -> bool | None:
@@ -102,11 +111,11 @@ def _level(evidence: Sequence[Tick], price: float) -> Level:
 def _evidence(ticks: Sequence[Tick], *, needs_source: bool) -> Sequence[Tick]:
     """The shortest end of `ticks` that is enough, which confirms most and for most entries; empty if none is."""
     last = ticks[-1]
-    needs_source = needs_source or last.absurd
+    needs_source = needs_source or last.doubted
     for place in range(len(ticks) - 2, -1, -1):
         tick = ticks[place]
-        needs_source = needs_source or tick.absurd
-        if tick.source != last.source:
+        needs_source = needs_source or tick.doubted
+        if tick.source != last.source and (is_near(tick.price, last.price) or not (tick.doubted or last.doubted)):
             return ticks[place:]
         if not needs_source and (len(ticks) - place >= CONFIRM_TICKS or last.at - tick.at >= CONFIRM_S):
             return ticks[place:]

@@ -14,7 +14,7 @@ class TokenState(NamedTuple):
     at: float
     """Of the latest accepted tick."""
     moved_at: float
-    """When the price last became another one: it was traded."""
+    """When the price last became another one, by more than rounding: it was traded."""
     liquidity_usd: float | None
     liquidity_at: float
     thin_since: float | None

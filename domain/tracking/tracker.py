@@ -15,12 +15,13 @@ import numpy as np
 import numpy.typing as npt
 
 from domain.tracking.columns import Floats, TokenColumns, Tokens
-from domain.tracking.confirmation import GAP_S, MAX_PRICE_USD, MIN_PRICE_USD, NEAR
+from domain.tracking.confirmation import GAP_S, MAX_PRICE_USD, MIN_PRICE_USD, NEAR, has_moved
 from domain.tracking.crossings import Crossings
 from domain.tracking.entries import Entries, Ids
 from domain.tracking.peaks import Peaks
 from domain.tracking.standing import Standing, TokenState, known
-from domain.tracking.watching import Refused, Watching
+from domain.tracking.watch import Refused
+from domain.tracking.watching import Watching
 
 MAX_ID: Final = 2**32 - 1
 MAX_TIME_S: Final = 2.0**32
@@ -50,7 +51,7 @@ class Tracker:
     def _fetch_columns(self) -> None:
         floats = self.columns.floats
         self._low, self._high, self._price, self._at = floats["low"], floats["high"], floats["price"], floats["at"]
-        self._moved_at, self._source = floats["moved_at"], self.columns.source
+        self._moved_at, self._moved_from, self._source = floats["moved_at"], floats["moved_from"], self.columns.source
         self.watching.fetch_columns()
 
     # Tokens
@@ -91,7 +92,8 @@ class Tracker:
             return number
         _check(price_usd, at)
         number = self._new_number(address)
-        self._price[number], self._at[number], self._moved_at[number] = price_usd, at, at
+        self._price[number], self._at[number] = price_usd, at
+        self._moved_from[number], self._moved_at[number] = price_usd, at
         self.columns.floats["ath"][number], self.columns.floats["ath_at"][number] = price_usd, at
         self.watching.open(number, Entries(), Peaks())
         return number
@@ -99,7 +101,7 @@ class Tracker:
     def resume(self, address: str, state: Mapping[str, float], source: int, entries: Entries, peaks: Peaks) -> int:
         """Follow a token as it was when a snapshot was taken; it is not open."""
         number = self._new_number(address)
-        for name, value in state.items():
+        for name, value in {"moved_from": state["price"], **state}.items():
             self.columns.floats[name][number] = value
         self._source[number] = source
         self.watching.open(number, entries, peaks, resumed=True)
@@ -215,6 +217,10 @@ class Tracker:
         """Its latest ticks wait for others that confirm them."""
         return self.watching.is_watched(token)
 
+    def is_doubted(self, token: int, source: int) -> bool:
+        """What this source says of it counts only where another one agrees."""
+        return self.watching.is_doubted(token, source)
+
     @property
     def uncertain(self) -> list[int]:
         """Tokens of which that is so."""
@@ -234,7 +240,8 @@ class Tracker:
         ):
             if price_usd != last:
                 self._price[token] = price_usd
-                self._moved_at[token] = at
+                if has_moved(price_usd, self._moved_from[token]):
+                    self._moved_from[token], self._moved_at[token] = price_usd, at
             self._at[token] = at
             self._source[token] = source
             if liquidity_usd is not None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -20,42 +19,20 @@ from domain.tracking.confirmation import (
     Level,
     Tick,
     fallen_to,
+    has_moved,
     is_absurd,
     is_near,
     reached,
 )
 from domain.tracking.crossings import Crossings, Rungs
+from domain.tracking.doubts import Said
 from domain.tracking.entries import ABOVE, BELOW, Entries, Flags
 from domain.tracking.ladder import DOWN_STEPS, DOWNS, UPS, Counts, downs_reached, steps_up_to, ups_reached
 from domain.tracking.peaks import Peaks
 from domain.tracking.standing import Standing, TokenState, known
+from domain.tracking.watch import Refused, Watch
 
 _NO_TICK_IS_QUIET = (0.0, -1.0)
-
-
-@dataclass(slots=True)
-class Refused:
-    """How many ticks counted for nothing."""
-
-    unreadable: int = 0
-    """No price at all: NaN, infinite, zero, below or out of range."""
-    out_of_order: int = 0
-    repeated: int = 0
-    """The same time, price and source as the tick before."""
-    absurd: int = 0
-    """Off by a factor of a thousand or more, with no liquidity behind it."""
-
-
-@dataclass(slots=True)
-class _Watch:
-    """A token whose latest ticks may come to something. Its range is here while no tick of it is quiet."""
-
-    low: float
-    high: float
-    settled: float
-    """The latest price that two ticks agreed on."""
-    ticks: list[Tick]
-    """The latest that were not quiet, at most `CONFIRM_TICKS`."""
 
 
 class Watching:
@@ -66,7 +43,7 @@ class Watching:
         self.entries: dict[int, Entries] = {}
         self.peaks: dict[int, Peaks] = {}
         self._columns = columns
-        self._watched: dict[int, _Watch] = {}
+        self._watched: dict[int, Watch] = {}
         self._resumed: set[int] = set()
         """No tick of them has come since they were restored."""
         self.fetch_columns()
@@ -75,7 +52,8 @@ class Watching:
         """The columns have grown."""
         floats = self._columns.floats
         self._low, self._high, self._next_up = floats["low"], floats["high"], floats["next_up"]
-        self._price, self._at, self._moved_at = floats["price"], floats["at"], floats["moved_at"]
+        self._price, self._at = floats["price"], floats["at"]
+        self._moved_from, self._moved_at = floats["moved_from"], floats["moved_at"]
         self._ath, self._ath_at = floats["ath"], floats["ath_at"]
         self._wick, self._wick_at = floats["wick"], floats["wick_at"]
         self._liquidity, self._liquidity_at = floats["liquidity"], floats["liquidity_at"]
@@ -110,6 +88,10 @@ class Watching:
 
     def is_watched(self, token: int) -> bool:
         return token in self._watched
+
+    def is_doubted(self, token: int, source: int) -> bool:
+        watch = self._watched.get(token)
+        return watch is not None and watch.doubts is not None and source in watch.doubts
 
     def keep(self, token: int, kept: Flags) -> None:
         """Only the entries whose flag is set are left."""
@@ -163,8 +145,9 @@ class Watching:
         if at < last_at:
             self.refused.out_of_order += 1
             return ()
-        watch = self._watched.get(token)
-        absurd = is_absurd(price, last if watch is None else watch.settled)
+        watch = self._watched.get(token) or self._watch(token)
+        absurd, said = is_absurd(price, watch.settled), Said(price, at, source)
+        doubted = watch.hear(said, Said(last, last_at, self._source[token])) or absurd
         if absurd and not confirmation.pays(liquidity_usd):
             self.refused.absurd += 1
             return ()
@@ -173,17 +156,15 @@ class Watching:
         if at == last_at and price == last and source == self._source[token]:
             self.refused.repeated += 1
             return ()
-        if watch is None:
-            watch = self._watch(token)
         after_gap = at - last_at > GAP_S or token in self._resumed
-        self._take_in(token, watch, price, at, source, absurd=absurd)
+        self._take_in(token, watch, said, doubted=doubted)
         if after_gap:
             self._note_gap(token, last_at, at)
             watch.ticks.clear()
         if watch.low < price <= watch.high:
             self._calm_down(token, watch, price)
             return ()
-        return self._weigh(token, watch, Tick(price, at, source, self.entries[token].count, after_gap, absurd))
+        return self._weigh(token, watch, Tick(price, at, source, self.entries[token].count, after_gap, doubted))
 
     def close_gap(self, token: int, price: float, reached_at: float, at: float) -> Sequence[Crossings]:
         """What was missed is known by now: nothing was higher in it than this. It counts for entries from before."""
@@ -231,19 +212,18 @@ class Watching:
             gap=gap,
         )
 
-    def _take_in(self, token: int, watch: _Watch, price: float, at: float, source: int, *, absurd: bool) -> None:
-        """What is known of the token itself. An absurd price needs a tick of another source before it that agrees."""
-        last = self._price[token]
-        agreed = is_near(price, last) or (not absurd and is_near(price, watch.settled))
-        if absurd and source == self._source[token]:
-            agreed = False
-        if agreed:
+    def _take_in(self, token: int, watch: Watch, said: Said, *, doubted: bool) -> None:
+        """What is known of the token itself. A doubted price needs one of another source before it that agrees."""
+        price, at, source = said
+        agrees = is_near(price, self._price[token]) and not (doubted and source == self._source[token])
+        agrees = agrees or is_near(price, watch.settled)
+        if agrees:
             watch.settled = price
-        if price > self._wick[token] and (agreed or not absurd):
+        if price > self._wick[token] and (agrees or not doubted):
             self._wick[token], self._wick_at[token] = price, at
-        if price != last:
-            self._price[token], self._moved_at[token] = price, at
-        self._at[token], self._source[token] = at, source
+        if has_moved(price, self._moved_from[token]):
+            self._moved_from[token], self._moved_at[token] = price, at
+        self._price[token], self._at[token], self._source[token] = price, at, source
 
     def _note_gap(self, token: int, last_at: float, at: float) -> None:
         floats = self._columns.floats
@@ -252,14 +232,14 @@ class Watching:
         floats["gap_to"][token] = at
         self._resumed.discard(token)
 
-    def _calm_down(self, token: int, watch: _Watch, price: float) -> None:
+    def _calm_down(self, token: int, watch: Watch, price: float) -> None:
         """The latest tick is within the range again: it ends all evidence."""
         watch.ticks.clear()
-        if watch.settled == price:
+        if watch.settled == price and watch.doubts is None:
             del self._watched[token]
             self._low[token], self._high[token] = watch.low, watch.high
 
-    def _weigh(self, token: int, watch: _Watch, tick: Tick) -> Sequence[Crossings]:
+    def _weigh(self, token: int, watch: Watch, tick: Tick) -> Sequence[Crossings]:
         ticks, price = watch.ticks, tick.price
         ticks.append(tick)
         if len(ticks) > CONFIRM_TICKS:
@@ -334,10 +314,10 @@ class Watching:
             after=after.astype(np.uint8),
         )
 
-    def _watch(self, token: int) -> _Watch:
+    def _watch(self, token: int) -> Watch:
         """From now on no tick of it is quiet."""
         low, high = self._range(token) if token in self._resumed else (self._low[token], self._high[token])
-        watch = self._watched[token] = _Watch(low, high, self._price[token], [])
+        watch = self._watched[token] = Watch(low, high, self._price[token], [])
         self._set_range(token, *_NO_TICK_IS_QUIET)
         return watch
 

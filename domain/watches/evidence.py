@@ -20,6 +20,7 @@ from domain.tracking.confirmation import (
     pays,
     reached,
 )
+from domain.tracking.doubts import Doubts, Said
 
 SUPPLY_MOVES_BY: Final = 1.5
 """A market cap that says another supply than before, by more than this factor, has to be said twice."""
@@ -64,6 +65,7 @@ class Evidence:
     gap_from: float | None = None
     _supply_heard: float | None = None
     _ticks: list[Tick] = field(default_factory=list[Tick])
+    _doubts: Doubts = field(default_factory=Doubts)
 
     @property
     def market_cap_usd(self) -> float | None:
@@ -75,6 +77,7 @@ class Evidence:
         if not MIN_PRICE_USD <= price <= MAX_PRICE_USD or not math.isfinite(at) or at < self.at:
             return _NOTHING
         absurd = self.settled_usd is not None and is_absurd(price, self.settled_usd)
+        doubted = self._doubt(Said(price, at, reading.source)) or absurd
         if absurd and not pays(reading.liquidity_usd):
             return _NOTHING
         if reading.liquidity_usd is not None:
@@ -82,36 +85,37 @@ class Evidence:
         self._take_supply(reading)
         if (price, at, reading.source) == (self.price_usd, self.at, self.source):
             return _NOTHING
-        return self._weigh(reading, absurd=absurd)
+        return self._weigh(reading, doubted=doubted)
 
     def take_liquidity(self, liquidity_usd: float, at: float) -> None:
         if at >= self.liquidity_at:
             self.liquidity_usd, self.liquidity_at = liquidity_usd, at
 
-    def _weigh(self, reading: Reading, *, absurd: bool) -> Levels:
+    def _weigh(self, reading: Reading, *, doubted: bool) -> Levels:
         price, at, source = reading.price_usd, reading.at, reading.source
         after_gap = self.at > 0 and at - self.at > GAP_S
         if after_gap:
             self.gap_from = self.at
             self._ticks.clear()
-        self._settle(price, source, absurd=absurd)
+        self._settle(price, source, doubted=doubted)
         self.price_usd, self.at, self.source = price, at, source
-        self._ticks.append(Tick(price, at, source, 0, after_gap, absurd))
+        self._ticks.append(Tick(price, at, source, 0, after_gap, doubted))
         del self._ticks[:-CONFIRM_TICKS]
         is_fresh = at - self.liquidity_at <= LIQUIDITY_FRESH_S
         risen = reached(self._ticks, carried=pays(self.liquidity_usd) if is_fresh else None)
         return Levels(risen, fallen_to(self._ticks), self.gap_from)
 
-    def _settle(self, price: float, source: int, *, absurd: bool) -> None:
-        """An absurd price needs one of another source before it that agrees."""
+    def _doubt(self, said: Said) -> bool:
+        if self.settled_usd is None:
+            return False
+        return self._doubts.hear(said, Said(self.price_usd, self.at, self.source), self.settled_usd)
+
+    def _settle(self, price: float, source: int, *, doubted: bool) -> None:
+        """A doubted price needs one of another source before it that agrees."""
         if not self.price_usd:
             return
-        agreed = is_near(price, self.price_usd)
-        if absurd:
-            agreed = agreed and source != self.source
-        elif self.settled_usd is not None:
-            agreed = agreed or is_near(price, self.settled_usd)
-        if agreed:
+        agrees = is_near(price, self.price_usd) and not (doubted and source == self.source)
+        if agrees or (self.settled_usd is not None and is_near(price, self.settled_usd)):
             self.settled_usd = price
 
     def _take_supply(self, reading: Reading) -> None:

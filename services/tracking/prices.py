@@ -16,10 +16,11 @@ from domain.tracking.confirmation import POSITION_USD
 from domain.tracking.polling import LIVE_S, NEAR_S, Pace, PollPlanner, pace_of
 from runtime.cancellation import stop_if_cancelled
 from runtime.waiting import Progress, elapse
-from services.tracking.book import CHUNKS, Book, address_of
+from services.tracking.book import CHUNKS, SOURCES, Book, address_of
 from services.tracking.tracking import TrackingService
 
 EVERY_S: Final = 1.0
+FEED: Final = SOURCES.index("feed")
 LIQUIDITY_FRESH_S: Final = 300.0
 """Half of what a rung needs, so that the next answer comes in time."""
 GAPS_AT_ONCE: Final = 2
@@ -132,6 +133,8 @@ class PricesService:
 
     def _is_fresh(self, book: Book, token: int, now: float) -> bool:
         """Whether the feed has said all that is needed."""
+        if book.tracker.is_doubted(token, FEED):
+            return False
         floats = book.tracker.columns.floats
         age, is_near = now - floats["at"][token], _pace(book, token) == "near"
         if age > (NEAR_S if is_near else LIVE_S / 2):

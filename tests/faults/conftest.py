@@ -19,6 +19,7 @@ from tests.faults.payments import table
 from tests.faults.reliability import (
     FAULTS,
     PAYMENTS,
+    REPORTS,
     SHORT_FORM,
     TRACKING,
     Row,
@@ -27,6 +28,7 @@ from tests.faults.reliability import (
     section,
     write_section,
 )
+from tests.faults.reports import table as reports_table
 from tests.faults.servers import BreakablePostgres, BreakableRedis
 from tests.faults.stage import FULL, SHORT, Size, Stage
 from tests.faults.tracking import table as tracking_table
@@ -55,7 +57,10 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     tracked = [
         msgspec.json.decode(value, type=tracking_table.TrackingRow) for value in _said(reports, tracking_table.PROPERTY)
     ]
-    for row in sorted([*rows, *paid, *tracked], key=lambda row: row.what):
+    reported = [
+        msgspec.json.decode(value, type=reports_table.ReportRow) for value in _said(reports, reports_table.PROPERTY)
+    ]
+    for row in sorted([*rows, *paid, *tracked, *reported], key=lambda row: row.what):
         terminalreporter.write_line(row.line)
     path: Path | None = config.getoption("--reliability-table", default=None)
     if path is None:
@@ -63,7 +68,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     failed, full = sorted({r.nodeid for r in reports if r.failed}), is_full(config)
     of_payments = [name for name in failed if "faults/payments/" in name]
     of_tracking = [name for name in failed if "faults/tracking/" in name]
-    others = [name for name in failed if name not in {*of_payments, *of_tracking}]
+    of_reports = [name for name in failed if "faults/reports/" in name]
+    others = [name for name in failed if name not in {*of_payments, *of_tracking, *of_reports}]
     if rows or others:
         write_section(path, FAULTS, faults_section(rows, others, is_full=full))
     if paid or of_payments:
@@ -71,6 +77,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         write_section(path, PAYMENTS, said)
     if tracked or of_tracking:
         _write_tracking(path, tracked, of_tracking, made_by("`make faults`" if full else SHORT_FORM), config.args)
+    if reported or of_reports:
+        said = reports_table.reports_section(reported, of_reports, made_by("`make faults`" if full else SHORT_FORM))
+        write_section(path, REPORTS, said)
 
 
 def _write_tracking(

@@ -14,6 +14,7 @@ from domain.tracking.confirmation import (
     MAX_PRICE_USD,
     MIN_LIQUIDITY_USD,
     MIN_PRICE_USD,
+    MOVED_BY,
     NEAR,
 )
 from domain.tracking.crossings import Crossing
@@ -26,7 +27,7 @@ class PlainTick:
     at: float
     source: int
     after_gap: bool
-    absurd: bool
+    doubted: bool
 
 
 @dataclass
@@ -54,41 +55,56 @@ class PlainToken:
     liquidity_at: float = 0.0
     gap: tuple[float, float] | None = None
     resumed: bool = False
+    moved: tuple[float, float] = (1.0, 0.0)
+    """From where it has not moved since, but for rounding."""
     wick: float = 0.0
+    off: dict[int | None, float] = field(default_factory=dict[int | None, float])
+    """Source that is not believed by itself -> when another one spoke last, or it was off."""
     ticks: list[PlainTick] = field(default_factory=list[PlainTick])
     entries: list[PlainEntry] = field(default_factory=list[PlainEntry])
 
     def update(self, price: float, at: float, source: int, liquidity: float | None) -> list[Crossing]:
         if not MIN_PRICE_USD <= price <= MAX_PRICE_USD or not math.isfinite(at) or at < self.at:
             return []
-        ratio = price / self.settled
-        absurd = ratio >= ABSURD or ratio <= 1 / ABSURD
+        absurd = is_far(price, self.settled)
+        doubted = self.doubts(price, at, source) or absurd
         if absurd and (liquidity is None or not liquidity >= MIN_LIQUIDITY_USD):
             return []
         if liquidity is not None and 0 <= liquidity <= 1e15 and at >= self.liquidity_at:
             self.liquidity, self.liquidity_at = liquidity, at
         if (at, price, source) == (self.at, self.price, self.source):
             return []
-        tick = PlainTick(price, at, source, self.resumed or at - self.at > GAP_S, absurd)
-        agrees_with_last = 1 / NEAR <= price / self.price <= NEAR
-        if (
-            (agrees_with_last and source != self.source)
-            if absurd
-            else (agrees_with_last or 1 / NEAR <= price / self.settled <= NEAR)
-        ):
+        tick = PlainTick(price, at, source, self.resumed or at - self.at > GAP_S, doubted)
+        agrees_with_last = are_near(price, self.price) and not (doubted and source == self.source)
+        if agrees_with_last or are_near(price, self.settled):
             self.settled = price
             self.wick = max(self.wick, price)
-        elif not absurd:
+        elif not doubted:
             self.wick = max(self.wick, price)
         if tick.after_gap:
             self.gap = (min(self.gap[0], self.at) if self.gap else self.at, at)
             self.forget_evidence()
+        if abs(price / self.moved[0] - 1) > MOVED_BY:
+            self.moved = price, at
         self.price, self.at, self.source, self.resumed = price, at, source, False
         self.ticks.append(tick)
         level = self.highest(self.ticks)
         if level:
             self.ath = max(self.ath, level[0])
         return [crossing for entry in self.entries for crossing in self.show(entry, tick)]
+
+    def doubts(self, price: float, at: float, source: int) -> bool:
+        """Whether the source is not believed by itself."""
+        others_agree = source != self.source and are_near(price, self.price)
+        contradicts = source != self.source and is_far(price, self.price) and not are_near(price, self.settled)
+        if others_agree:
+            self.off.pop(self.source, None)
+        elif is_far(price, self.settled) or contradicts:
+            self.off[source] = at
+        elif are_near(price, self.settled) and at - self.off.get(source, at) > GAP_S:
+            del self.off[source]
+        self.off |= {other: at for other in self.off if other != source}
+        return source in self.off
 
     def show(self, entry: PlainEntry, tick: PlainTick) -> list[Crossing]:
         entry.ticks.append(tick)
@@ -125,13 +141,24 @@ class PlainToken:
         return min(((max(t.price for t in end), end[0]) for end in ends), key=lambda found: found[0], default=None)
 
 
+def are_near(price: float, other: float) -> bool:
+    return 1 / NEAR <= price / other <= NEAR
+
+
+def is_far(price: float, other: float) -> bool:
+    return price / other >= ABSURD or price / other <= 1 / ABSURD
+
+
 def ends_of(ticks: list[PlainTick]) -> list[list[PlainTick]]:
     return [ticks[-length:] for length in range(2, min(len(ticks), CONFIRM_TICKS) + 1)]
 
 
 def is_enough(end: list[PlainTick], *, one_source_will_do: bool) -> bool:
-    if len({tick.source for tick in end}) > 1:
-        return True
-    if any(tick.absurd for tick in end) or not one_source_will_do:
+    *others, last = end
+    for other in others:
+        doubted = other.doubted or last.doubted
+        if other.source != last.source and (not doubted or are_near(other.price, last.price)):
+            return True
+    if any(tick.doubted for tick in end) or not one_source_will_do:
         return False
     return len(end) >= CONFIRM_TICKS or end[-1].at - end[0].at >= CONFIRM_S

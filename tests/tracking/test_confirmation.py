@@ -6,9 +6,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from domain.tracking.confirmation import CONFIRM_S, GAP_S, LIQUIDITY_FRESH_S, MIN_LIQUIDITY_USD
 from domain.tracking.crossings import Crossing
+from domain.tracking.outcome import FALLEN_SILENT_FOR_S, cause_of_death
 from domain.tracking.snapshot import UnreadableSnapshotError, dump, restore
 from domain.tracking.tracker import Tracker
 
@@ -111,6 +114,80 @@ def test_one_absurd_mark_does_not_make_the_next_good_one_absurd() -> None:
     assert market.tick(1.0, liquidity=None) == []
     assert market.tracker.refused.absurd == 0
     assert market.tracker.state(market.token).price_usd == 1.0
+
+
+@given(
+    crash=st.floats(1e-4, 1.0),
+    order=st.lists(st.sampled_from([FEED, POLL, POLL, POLL]), min_size=1, max_size=40),
+    crashes_at=st.integers(0, 20),
+    step_s=st.sampled_from([1.0, 20.0, 60.0, 300.0]),
+    off_by=st.sampled_from([1e4, 3e3, 1e6]),
+)
+def test_who_stays_off_while_the_price_falls_makes_nobody_rise(
+    crash: float, order: list[int], crashes_at: int, step_s: float, off_by: float
+) -> None:
+    """What they say comes back into proportion meanwhile, and is as wrong as before."""
+    market = Market()
+    market.tick(1.0)
+    market.tick(off_by, source=POLL)
+    for place, source in enumerate(order):
+        price = crash if place >= crashes_at else 1.0
+        said = market.tick(price * off_by if source == POLL else price, after_s=step_s, source=source)
+        assert not [crossing for crossing in said if crossing.multiple > 1]
+
+
+def test_who_was_off_is_believed_again_when_another_source_agrees() -> None:
+    market = Market()
+    market.multiples(1.0, 1e4, 1.0)
+    assert market.multiples(2.1, 2.1, 2.1, 2.1, after_s=20.0) == []
+    assert [crossing.multiple for crossing in market.tick(2.2, source=POLL)] == [1.2, 1.5, 2.0]
+    assert market.multiples(3.1, 3.1, 3.1) == [3.0]
+
+
+def test_who_was_off_and_is_alone_is_believed_again_after_a_while() -> None:
+    market = Market()
+    market.multiples(1.0, 1e4, 1.0)
+    assert market.multiples(*[2.1] * 9, after_s=GAP_S / 10) == []
+    assert market.multiples(*[2.1] * 4, after_s=GAP_S / 10) == [1.2, 1.5, 2.0]
+
+
+def test_who_contradicts_another_source_by_ten_thousand_is_not_believed_whoever_of_them_came_first() -> None:
+    market = Market()
+    market.tick(1.0)
+    market.tick(0.004)
+    assert market.multiples(*[40.0] * 9, source=POLL, after_s=20.0) == []
+
+
+@pytest.mark.parametrize("prices", [(40.0, 1e4), (1e4, 40.0)])
+def test_a_wick_and_a_source_that_is_far_off_are_no_two_sources(prices: tuple[float, float]) -> None:
+    market = Market()
+    market.tick(1.0)
+    for price in prices:
+        assert market.tick(price, source=POLL if price == 1e4 else FEED) == []
+    assert market.multiples(1.0, 2.1, 2.1, 2.1) == [1.2, 1.5, 2.0]
+
+
+@given(st.lists(st.tuples(st.sampled_from([FEED, POLL]), st.floats(1.0, 120.0)), min_size=200, max_size=300))
+@settings(max_examples=20)
+def test_two_sources_that_round_otherwise_do_not_keep_a_dead_token_alive(some: list[tuple[int, float]]) -> None:
+    market = Market()
+    market.multiples(0.001, 0.001, 0.001)
+    fell_at = market.now
+    for source, after_s in some:
+        market.tick(0.001 if source == FEED else 0.0010005, after_s=after_s, source=source)
+    state = market.tracker.state(market.token)
+    assert state.moved_at <= fell_at
+    died = market.now - fell_at >= FALLEN_SILENT_FOR_S
+    assert (cause_of_death(state, state.at) == "fallen") == died
+
+
+def test_small_trades_add_up_to_a_move() -> None:
+    market = Market()
+    market.multiples(1.0, 1.0011)
+    before = market.tracker.state(market.token).moved_at
+    assert before == BEGAN
+    market.tick(1.0022)
+    assert market.tracker.state(market.token).moved_at == market.now
 
 
 def test_what_was_reached_in_a_gap_is_late_and_its_peak_at_least() -> None:

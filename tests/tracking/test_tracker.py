@@ -20,7 +20,7 @@ from tests.tracking.oracle import PlainEntry, PlainToken
 BEGAN = 1_800_000_000.0
 RICH = 10 * MIN_LIQUIDITY_USD
 
-near = st.sampled_from([1.0, 1.1, 1.3, 2.0, 2.5, 0.9, 0.6, 0.45, 0.25])
+near = st.sampled_from([1.0, 1.001, 0.9995, 1.003, 1.1, 1.3, 2.0, 2.5, 0.9, 0.6, 0.45, 0.25])
 far = st.sampled_from([5.0, 12.0, 60.0, 400.0, 1200.0, 1e4, 1e7, 0.08, 0.02, 1e-3, 1e-4])
 factors = st.one_of(near, near, near, far)
 broken = st.sampled_from([0.0, -1.0, math.nan, math.inf, -math.inf, 1e-300, 1e300])
@@ -53,7 +53,7 @@ class TrackerAgreesWithThePlainOne(RuleBasedStateMachine):
     def open(self, address: str) -> PlainToken:
         if address not in self.plain:
             number = self.tracker.open(address, 1.0, self.now)
-            self.plain[address] = PlainToken(number, 1.0, self.now, 1.0, settled=1.0)
+            self.plain[address] = PlainToken(number, 1.0, self.now, 1.0, settled=1.0, moved=(1.0, self.now))
         return self.plain[address]
 
     def compare(self, found: list[Crossing], expected: list[Crossing]) -> None:
@@ -175,6 +175,7 @@ class TrackerAgreesWithThePlainOne(RuleBasedStateMachine):
             plain.number = self.tracker.number_of(address)
             plain.price = plain.settled
             plain.resumed = True
+            plain.off.clear()
             plain.forget_evidence()
 
     @invariant()
@@ -188,6 +189,7 @@ class TrackerAgreesWithThePlainOne(RuleBasedStateMachine):
             state = self.tracker.state(plain.number)
             assert (state.price_usd, state.at, state.ath_usd) == (plain.settled, plain.at, plain.ath)
             assert (state.liquidity_usd, state.gap) == (plain.liquidity, plain.gap)
+            assert state.moved_at == plain.moved[1]
             assert state.wick_usd == (plain.wick if plain.wick > plain.ath else None)
             found = [
                 (entry.entry, entry.price_usd, entry.called_at, entry.peak_usd, entry.peak_at, entry.at_least)

@@ -192,3 +192,16 @@ def test_a_market_cap_that_is_off_once_moves_nothing() -> None:
 
 def test_nothing_is_confirmed_without_a_reading() -> None:
     assert judge("below", 1.0, Levels(None, None, None), armed=True) is None
+
+
+@given(st.floats(1e-4, 1.0), st.lists(st.tuples(st.integers(0, 1), st.sampled_from([1.0, 20.0, 300.0])), max_size=30))
+def test_a_source_that_stays_off_while_the_price_falls_meets_nothing(
+    crash: float, some: list[tuple[int, float]]
+) -> None:
+    evidence, at = Evidence(), 1_000.0
+    for price, source in ((1.0, 0), (1.0, 0), (1e4, 1)):
+        evidence.take(Reading(price, at := at + 1, source, 30_000.0))
+    for place, (source, after_s) in enumerate(some):
+        price = crash if place >= 3 else 1.0
+        levels = evidence.take(Reading(price * (1e4 if source else 1), at := at + after_s, source, 30_000.0))
+        assert levels.risen is None or levels.risen.price <= 1.0

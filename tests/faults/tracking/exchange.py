@@ -215,7 +215,8 @@ class Exchange:
                 self.ticks[life.address].append((at_s, life.tick(at_s)))
         ticks = [] if self.says_nothing else [_tick(life, life.tick(at_s), now) for life in lives]
         old = [_tick(life, life.tick(at_s - HOUR_S), now - _HOUR) for life in lives if self.says_old]
-        for said in (off, ticks, *(ticks for _ in range(self.repeats)), old):
+        more = [said for said in (*(ticks for _ in range(self.repeats)), old) if said]
+        for said in (*([off] if off else []), ticks, *more):
             await self._say(said)
 
     async def _say(self, ticks: Sequence[PriceTick]) -> None:

@@ -17,10 +17,12 @@ _SEEN_WITHIN_S: Final = 0.002
 class FastClock:
     """Stands still until it is told to run, up to a time."""
 
-    def __init__(self, path: Path, *, rate: float) -> None:
+    def __init__(self, path: Path, *, rate: float, began: datetime | None = None) -> None:
+        """Without `began`, it is now."""
         self.path = path
         self._rate = rate
-        began_ns = time.time_ns() // 1_000_000_000 * 1_000_000_000
+        began_s = int(time.time() if began is None else began.timestamp())
+        began_ns = began_s * 1_000_000_000
         self.began_s = began_ns / 1e9
         self._course = Course(began_ns, time.time_ns(), rate, began_ns)
         self._write()

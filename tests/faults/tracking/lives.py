@@ -14,6 +14,7 @@ from typing import Final, Literal
 from solders.pubkey import Pubkey
 
 from domain.calls.events import Token
+from domain.tracking.outcome import SILENT_FOR_S
 
 STEP_S: Final = 300.0
 """Between two ticks of a token: less than what counts as a gap, and all parts of the tracker are looked at once."""
@@ -22,9 +23,12 @@ SUPPLY: Final = 1e6
 LIQUIDITY_USD: Final = 40_000.0
 LEFT_USD: Final = 50.0
 """Of the pool, where somebody has taken the money."""
+WOBBLES_TO: Final = 0.995
+"""More than `MOVED_BY`: somebody trades."""
+ROUNDED_BY: Final = 0.0005
 HOUR_S, DAY_S = 3_600.0, 86_400.0
 
-End = Literal["age", "liquidity", "fallen"]
+End = Literal["age", "liquidity", "fallen", "silence"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,15 +49,24 @@ class Life:
     """From each of `starts_s` on."""
     end: End
     dies_s: float
-    """When the money goes, or the price falls for good; infinite for who lives on."""
+    """When the money goes, the price falls for good, or nobody trades any more; infinite for who lives on."""
     wicks: dict[float, float] = field(default_factory=dict[float, float])
     """One tick at this factor of the price."""
 
     def price(self, at_s: float) -> float:
-        """Without wicks. It moves a little all the time: what does not move at all is dead."""
+        """Without wicks. It moves a little all the time, while it lives."""
         price = self.prices[max(0, bisect_right(self.starts_s, at_s) - 1)]
-        wobbles = int(at_s / STEP_S) % 4 == 0 and (self.end != "fallen" or at_s < self.dies_s)
-        return four_digits(price * 0.9995 if wobbles else price)
+        wobbles = int(at_s / STEP_S) % 4 == 0 and not self._stands_still(at_s)
+        return four_digits(price * WOBBLES_TO if wobbles else price)
+
+    def told(self, at_s: float) -> float:
+        """As providers say it: of what nobody trades any more a little less than the feed does, as if they rounded it
+        otherwise. That is no trade."""
+        price = self.price(at_s)
+        return price * (1 - ROUNDED_BY) if self._stands_still(at_s) else price
+
+    def _stands_still(self, at_s: float) -> bool:
+        return self.end in {"fallen", "silence"} and at_s >= self.dies_s
 
     def tick(self, at_s: float) -> float:
         return four_digits(self.price(at_s) * self.wicks.get(at_s, 1.0))
@@ -62,7 +75,7 @@ class Life:
         return LEFT_USD if self.end == "liquidity" and at_s >= self.dies_s else LIQUIDITY_USD
 
     def token(self, at_s: float) -> Token:
-        price = self.price(at_s)
+        price = self.told(at_s)
         return Token(
             address=self.address,
             symbol=self.symbol,
@@ -108,7 +121,8 @@ def _draw(random: Random, number: int, span: Span) -> Life:
         calls.append(PlannedCall(_whole(first_s + random.uniform(0.02, 0.3) * lasts_s), channels[1]))
     price = first_price = 10 ** random.uniform(-3.0, 0.0)
     starts_s, prices, at_s, highest = [0.0], [price], first_s, price
-    end: End = random.choice(("age", "age", "liquidity", "fallen"))
+    ends: tuple[End, ...] = ("age", "age", "liquidity", "fallen")
+    end = random.choice((*ends, "silence") if lasts_s > 2 * SILENT_FOR_S else ends)
     dies_s = float("inf") if end == "age" else _whole(calls[-1].at_s + random.uniform(0.05, 0.8) * lasts_s)
     while True:
         at_s = _whole(at_s + random.choice((4, 6, 20, 60, 150)) * STEP_S + random.uniform(0, 0.03) * lasts_s)
@@ -120,7 +134,7 @@ def _draw(random: Random, number: int, span: Span) -> Life:
         prices.append(price)
     if end != "age":
         starts_s.append(dies_s)
-        prices.append(price * 0.02 if end == "liquidity" else highest * 0.004)
+        prices.append({"liquidity": price * 0.02, "fallen": highest * 0.004, "silence": price}[end])
     life = Life(
         address=str(Pubkey(random.randbytes(32))),
         symbol=f"COIN{number}",

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
 
-from domain.tracking.confirmation import GAP_S
+from domain.tracking.confirmation import GAP_S, MOVED_BY
 from domain.tracking.ladder import MILESTONES
 from domain.tracking.outcome import FALLEN_SILENT_FOR_S, FALLEN_TO, HORIZONS_S, SILENT_FOR_S, THIN_FOR_S
 from services.tracking.endings import LATE_BY
@@ -68,10 +68,11 @@ def _end(life: Life, ticks: Ticks, called_s: float, tracked_for_s: float) -> tup
 
 
 def _silences(ticks: Ticks) -> Iterator[tuple[float, str]]:
-    highest = moved_s = before = 0.0
+    highest = moved_s = moved_from = before = 0.0
     for at_s, price in ticks:
-        if price != before:
-            highest, moved_s, before = max(highest, min(price, before)), at_s, price
+        highest, before = max(highest, min(price, before)), price
+        if abs(price - moved_from) > MOVED_BY * moved_from:
+            moved_s, moved_from = at_s, price
         if at_s - moved_s >= SILENT_FOR_S:
             yield at_s, "silence"
         if at_s - moved_s >= FALLEN_SILENT_FOR_S and price <= FALLEN_TO * highest:
@@ -92,5 +93,5 @@ def _returns(
                 continue  # nobody said what it cost then
             in_time = [(at_s, price) for at_s, price in ticks if since_s <= at_s <= latest_s]
             # A tick may be a wick; providers say what it costs else.
-            said = (price for at_s, tick in in_time for price in (tick, life.price(at_s)))
+            said = (price for at_s, tick in in_time for price in (tick, life.told(at_s)))
             yield horizon, frozenset(price / price_usd for price in said)
