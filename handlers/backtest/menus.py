@@ -34,13 +34,17 @@ def choices_menu(view: View, sets: Sequence[FilterSet], presets: Sequence[Preset
         )
         for one in sets
     )
-    ready = (view.button("button.preset", TryFilter("preset", one.key), name=view.preset_name(one)) for one in presets)
+    ready = (
+        view.button("button.backtest_preset", TryFilter("preset", one.key), name=view.preset_name(one))
+        for one in presets
+    )
     return message(view.html("backtest.choose"), keyboard=(*in_rows(own, 1), *in_rows(ready, 2)))
 
 
 def days_menu(view: View, tried: FilterSet, data: TryFilter) -> Message:
     choices = tuple(
-        view.button("button.backtest_days", StartBacktest(data.source, data.key, days), days=days) for days in CHOICES
+        view.button("button.backtest_days", StartBacktest(data.source, data.key, days), days=_days(view, days))
+        for days in CHOICES
     )
     back = ShowSet(tried.number) if data.source == "set" else ShowBacktests()
     return message(
@@ -77,7 +81,11 @@ def _running(view: View, asked: Asked, run_id: str, line: Html) -> Message:
 
 
 def _title(view: View, tried: FilterSet, days: int) -> Html:
-    return view.html("backtest.title", name=view.set_name(tried), days=days)
+    return view.html("backtest.title", name=view.set_name(tried), days=_days(view, days))
+
+
+def _days(view: View, days: int) -> str:
+    return view.plain("value.backtest_day" if days == 1 else "value.backtest_days", days=days)
 
 
 def result_card(view: View, asked: Asked, result: BacktestResult) -> Message:
@@ -103,7 +111,7 @@ def _covered(view: View, result: BacktestResult, days: int) -> Html:
     """Say for how much of the time there is data, where it is not all of it."""
     lines = [view.html("backtest.calls", calls=f"{result.calls:,}", covered=_span(view, result.days))]
     if result.covered_from is not None and result.days < days - _WHOLE_DAY / 2:
-        lines.append(view.html("backtest.less", since=f"{result.covered_from.astimezone(UTC):%Y-%m-%d %H:%M}"))
+        lines.append(view.html("backtest.less", since=f"{result.covered_from.astimezone(UTC):%d %b %Y %H:%M}"))
     if result.days_missing:
         lines.append(view.html("backtest.missing", days=result.days_missing))
     return join("\n", lines)
@@ -130,7 +138,7 @@ def _figures(view: View, one: Performance, result: BacktestResult) -> Iterator[H
         multiple = _multiple(one.median_reachable)
         yield view.html("backtest.reachable", multiple=multiple, tokens=f"{one.reachable_known:,}")
     if one.worst_run_from is not None:
-        yield view.html("backtest.run", alerts=one.worst_run, day=f"{one.worst_run_from.astimezone(UTC):%Y-%m-%d}")
+        yield view.html("backtest.run", alerts=one.worst_run, day=f"{one.worst_run_from.astimezone(UTC):%d %b %Y}")
     if one.open:
         yield view.html("backtest.open", tokens=f"{one.open:,}")
 
@@ -180,7 +188,7 @@ def _line(view: View, call: ShownCall) -> Html:
 
 
 def _moment(at: datetime) -> str:
-    return f"{at.astimezone(UTC):%m-%d %H:%M}"
+    return f"{at.astimezone(UTC):%d %b %H:%M}"
 
 
 def _multiple(multiple: float) -> str:

@@ -52,7 +52,7 @@ class UserSettingsMixin(BotBase):
     async def _show_settings(self, turn: Turn, subscriber: Subscriber) -> None:
         view = view_of(self.services, turn)
         state = await subscriber_state(self.services, view, subscriber)
-        await self.show(turn, settings_menu(view, subscriber, state))
+        await self.show(turn, settings_menu(view, subscriber, state, now=self.services.conversation.clock()))
 
     @callback(ShowSettings)
     async def show_settings(self, turn: Turn, _data: ShowSettings) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from domain.delivery.messages import Button, Message
 from domain.filters.registry import FilterSet
 from domain.subscribers.subscriber import Subscriber
@@ -11,7 +13,9 @@ from handlers.filters.buttons import NewSet, ShowSet
 from texts.markup import Html, join
 
 
-def settings_menu(view: View, subscriber: Subscriber, state: Html, note: Html | None = None) -> Message:
+def settings_menu(
+    view: View, subscriber: Subscriber, state: Html, note: Html | None = None, *, now: datetime
+) -> Message:
     """All filter sets of a subscriber. `state`: whether alerts come."""
     sets = subscriber.filter_sets
     opening = (
@@ -30,7 +34,7 @@ def settings_menu(view: View, subscriber: Subscriber, state: Html, note: Html | 
         keyboard=(
             *in_rows(opening, 1),
             (view.button("button.new_set", NewSet()),),
-            (_pausing(view, subscriber), view.button("button.delivery_settings", ShowDelivery())),
+            (_pausing(view, subscriber, now), view.button("button.delivery_settings", ShowDelivery())),
         ),
     )
 
@@ -44,6 +48,8 @@ def _set_line(view: View, filter_set: FilterSet) -> Html:
     return join("\n", (line, view.html("settings.set_rules", rules=view.rules_short(filter_set.rules))))
 
 
-def _pausing(view: View, subscriber: Subscriber) -> Button:
-    key = "button.resume" if subscriber.paused else "button.pause"
-    return view.button(key, SetPaused(not subscriber.paused))
+def _pausing(view: View, subscriber: Subscriber, now: datetime) -> Button:
+    """Resuming ends a snooze as well."""
+    snoozed_until = subscriber.preferences.snoozed_until
+    stopped = subscriber.paused or (snoozed_until is not None and snoozed_until > now)
+    return view.button("button.resume" if stopped else "button.pause", SetPaused(not stopped))

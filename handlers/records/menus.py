@@ -9,7 +9,7 @@ from typing import Final
 from domain.buttons.data import CallbackData
 from domain.delivery.messages import Button, Message
 from domain.filters.numbers import show_short
-from domain.tracking.records import WINDOWS, Rate, Window
+from domain.tracking.records import MIN_TOKENS, WINDOWS, Rate, Window
 from handlers.conversation.menus import View, message
 from handlers.conversation.pages import Page
 from handlers.records.buttons import ShowPerformance, ShowTop
@@ -19,6 +19,8 @@ from services.tracking.records.records import BestCall, ChannelsPage, ChannelSta
 from texts.markup import Html
 
 PER_PAGE: Final = 10
+CALLS_PER_PAGE: Final = 5
+"""Each takes four lines on a phone."""
 _PERSONAL: Final[tuple[Window, ...]] = ("24h", "7d", "30d")
 _ALL: Final[tuple[Window, ...]] = ("24h", "7d", "30d", "life")
 
@@ -102,7 +104,9 @@ def _call_lines(view: View, calls: Sequence[BestCall], start: int, now: datetime
 
 
 def _base(view: View, base: Rate | None) -> Html:
-    return Html() if base is None else view.html("top.base", percent=f"{base.percent:.0f}%", tokens=f"{base.n:,}")
+    if base is None or base.n < MIN_TOKENS:
+        return Html()
+    return view.html("top.base", percent=f"{base.percent:.0f}%", tokens=f"{base.n:,}")
 
 
 def _windows(

@@ -25,7 +25,7 @@ class RecordsMixin(BotBase):
         window = menus.window_of(asked.window)
         if asked.what == "calls":
             calls = await records.best(window)
-            page = Page.at(asked.page, total=len(calls), per_page=menus.PER_PAGE)
+            page = Page.at(asked.page, total=len(calls), per_page=menus.CALLS_PER_PAGE)
             now = self.services.conversation.clock()
             await self.show(turn, menus.calls_menu(view, calls, page, window, now))
             return

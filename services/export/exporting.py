@@ -163,6 +163,8 @@ class ExportService:
                 rows = await self._send_content(asked, content, directory, progress)
                 asked = replace(asked, done={**asked.done, content.name: rows})
                 await self._keep(asked)
+        if any(asked.done.values()):
+            await self._replace(asked, self._html(asked, "export.sent"))
         await self._courier.send(asked.chat_id, Message(html=self._summary(asked)))
         await self._forget(asked, may_ask_again=False)
         self.completed += 1
@@ -203,9 +205,13 @@ class ExportService:
                 return
 
     async def _show(self, asked: Asked, done: int) -> Asked:
-        """Show how far it is; a progress that cannot be shown keeps nothing back."""
+        """Show how far it is."""
         what = self._what(asked, CONTENTS[done].name)
-        message = Message(html=self._html(asked, "export.progress", what=what, done=done, of=len(CONTENTS)))
+        return await self._replace(asked, self._html(asked, "export.progress", what=what, done=done, of=len(CONTENTS)))
+
+    async def _replace(self, asked: Asked, html: str) -> Asked:
+        """Show this instead of what was shown; a progress that cannot be shown keeps nothing back."""
+        message = Message(html=html)
         try:
             if asked.progress_id is None:
                 return replace(asked, progress_id=await self._courier.send(asked.chat_id, message))

@@ -85,7 +85,7 @@ def test_with_few_tokens_or_hours_nothing_is_promised() -> None:
     )
     text = shown(result_card(VIEW, asked("x", enabled=True), few).html)
     assert "Alerts: 3 (6.0 h)" in text
-    assert "known of 2" in text
+    assert "is known: 2" in text
     assert "2x at the peak" not in text
 
 

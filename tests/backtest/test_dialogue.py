@@ -68,8 +68,8 @@ async def test_a_draft_is_tried_and_turned_on_then_a_preset_beside_it(
     await add_draft(ann)
     card = await asked(ann, "bt:set:1", "bttry:set:1:7")
     assert "Alerts: 5" in card["text"]
-    assert "2x at the peak: 80 %" in card["text"]
-    assert "All tokens called in that time: 50 % of 10" in card["text"]
+    assert "2x at the peak: 80%" in card["text"]
+    assert "All tokens called in that time: 50% of 10" in card["text"]
     assert "not what you would have earned" in card["text"]
     assert "Your filters that are on" not in card["text"]
     assert "5x COIN7 · $70k" in card["text"]
@@ -80,7 +80,7 @@ async def test_a_draft_is_tried_and_turned_on_then_a_preset_beside_it(
     assert "Alerts: 10" in card["text"]
     assert "There is no data before" in card["text"]
     assert "Your filters that are on, same days" in card["text"]
-    assert "from both: 5 · only from this one: 5 · only from those: 0" in card["text"]
+    assert "in both: 5 · only in this one: 5 · only in those: 0" in card["text"]
     await ann.tap("🟢 Turn it on", card)
     await ann.next_message(where=lambda m: "Follows the preset" in m["text"])
 
@@ -116,7 +116,7 @@ async def test_a_bar_is_shown_others_wait_and_cancel_ends_it(bot: Composition, t
     assert offers(over, "bttry:set:1:1")
 
 
-async def begun(user: SandboxUser, says: str = "50 %") -> JsonObject:
+async def begun(user: SandboxUser, says: str = "50%") -> JsonObject:
     """Start one; returns what is shown while it waits or runs."""
     await user.send("/backtest")
     for step in ("bt:set:1", "bttry:set:1:1"):

@@ -95,6 +95,15 @@ async def test_what_holds_alerts_back_is_said_wherever_they_are_said_to_be_on(
     )
 
 
+async def test_a_snooze_is_ended_from_the_settings(ann: Person) -> None:
+    await ann.writes("/start")
+    await ann.taps(ApplyPreset(PRESETS[0].key).pack())
+    await ann.writes("/pause 2h")
+    resumed = await ann.taps(button(await ann.writes("/settings"), "▶️ Resume"))
+    assert "🟢 Alerts are on." in words(resumed, "edited")
+    assert button(resumed, "⏸ Pause")
+
+
 async def test_strangers_are_asked_to_start(ann: Person) -> None:
     for command in ("/settings", "/status", "/plan", "/pause", "/resume"):
         assert "Send /start first" in words(await ann.writes(command))

@@ -101,10 +101,10 @@ async def test_a_report_of_a_window_and_what_is_not_known_is_said(chat: Chat) ->
     await chat.shelf.some(USER_ID, reachable=1.5, after_a_day=0.5)
     await chat.shelf.call(40, USER_ID, at=EVENING - timedelta(days=5), name="<b>Old</b> 🚀")
     day = await chat.writes("/report 24h")
-    assert "6 tokens in 6 alerts" in day
-    assert "From the alert on, at best: median 1.5x, of 6" in day
+    assert "Tokens: 6 · alerts: 6" in day
+    assert "Reachable after the alert, at best: median 1.5x (known for 6)" in day
     week = await chat.writes("/recap")
-    assert "7 tokens in 7 alerts" in week
+    assert "Tokens: 7 · alerts: 7" in week
     assert "Old" in week
     assert "≥ 40x in 40m" in week
     assert await chat.writes("/report 7d") == week
@@ -115,7 +115,7 @@ async def test_few_tokens_give_no_rate_and_reposts_count_once(chat: Chat) -> Non
     for _ in range(8):
         await chat.shelf.call(3, USER_ID, token="T" * 44)
     few = await chat.writes("/report")
-    assert "1 tokens in 8 alerts" in few
+    assert "Tokens: 1 · alerts: 8" in few
     assert "Too few tokens for a rate: it takes 5." in few
     assert "%" not in few
 
@@ -126,7 +126,7 @@ async def test_the_other_reports_are_a_tap_away(chat: Chat) -> None:
     for what, begins in (("best", "🏆 Best calls"), ("channels", "📣 Channels"), ("presets", "No preset")):
         assert shown((await chat.taps(ShowReport(what, 1))).html).startswith(begins)
     best = await chat.taps(ShowReport("best", 1))
-    assert "Of all tracked tokens 50% reached 2x (counted: 6)." in shown(best.html)
+    assert "Of all tracked tokens (6), this many reached 2x: 50%." in shown(best.html)
 
 
 async def test_pictures_come_when_they_are_asked_for(chat: Chat) -> None:

@@ -120,7 +120,7 @@ async def test_what_is_missing_is_asked_for(chat: Chat) -> None:
     assert "can be meant in several ways" in await chat.says(f"/watch {TOKEN} 50%")
     assert [button.text for button in chat.buttons()] == ["1.5x · once", "-50% · once"]
     assert "I can't read “soon”" in await chat.says(f"/watch {TOKEN} soon")
-    assert "nothing that a price can come to" in await chat.says("-100%")  # the question is still open
+    assert "cannot get to “-100%”" in await chat.says("-100%")  # the question is still open
     assert "market cap above $1M, each time" in await chat.says("mc > 1M each time")
     assert await chat.services.conversation.inputs.take(ANN) is None
     chat.prices.known = False
@@ -132,7 +132,7 @@ async def test_from_the_button_to_what_is_typed(chat: Chat, desk: WatchDesk) -> 
     await chat.bot.watch_token(chat.tapped, WatchToken(TOKEN))
     assert "👁 T20" in chat.read()
     await chat.bot.show_ready(chat.tapped, ShowReady(TOKEN, each_time=True))
-    assert "🔁 Tell me each time" in [button.text for button in chat.buttons()]
+    assert "🔁 How often: each time" in [button.text for button in chat.buttons()]
     await chat.bot.ask_condition(chat.tapped, AskCondition(TOKEN, "market_cap"))
     assert "> 1M or < 250k" in chat.read()
     assert "T20 for you: market cap below $250k, once" in await chat.says("< 250k")
@@ -176,9 +176,9 @@ async def test_what_is_watched_is_listed_with_the_way_to_go_and_ended(chat: Chat
     desk.clock.pass_(minutes=2)
     listed = await chat.says("/watching")
     assert "I watch for you: 3 of 3" in listed
-    assert "1. T20: 2x, once · now $0.01, +100% to go · for 2m" in listed
-    assert "2. T20: -50%, once · now $0.01, -50% to go" in listed
-    assert "3. T20: market cap above $1M, once · now $500k, +100% to go" in listed
+    assert "1. T20: 2x, once\nnow $0.01, +100% to go · asked 2m" in listed
+    assert "2. T20: -50%, once\nnow $0.01, -50% to go" in listed
+    assert "3. T20: market cap above $1M, once\nnow $500k, +100% to go" in listed
     desk.clock.pass_(hours=1)
     assert "last price 1h 2m ago" in await chat.says("/watching")
     first = (await chat.watches.all(ANN))[0]

@@ -4,6 +4,7 @@ import { fileUrl } from "./api.js";
 import { calm, el, icon } from "./dom.js";
 
 const ENOUGH_WIDTH_PX = 640;
+const LARGE_HEIGHT_PX = 900;
 
 /** The node that shows the media of `message`, or null when it has none. */
 export function mediaOf(message) {
@@ -24,7 +25,8 @@ export function mediaLabel(message) {
 function photo(message) {
   const sizes = [...message.photo].sort((a, b) => (a.width ?? 0) - (b.width ?? 0));
   const size = sizes.find(({ width }) => width >= ENOUGH_WIDTH_PX) ?? sizes.at(-1);
-  return picture(size, { name: "Photo", alt: message.caption ?? "Photo" });
+  const large = size.height >= LARGE_HEIGHT_PX;
+  return picture(size, { name: "Photo", alt: message.caption ?? "Photo", large });
 }
 
 function animation(item) {
@@ -36,8 +38,8 @@ function video(item) {
   return player(item, "Video", { controls: true });
 }
 
-function picture(item, { name, alt }) {
-  const image = el("img", { class: "media", alt, loading: "lazy", decoding: "async", "data-testid": "photo", ...box(item) });
+function picture(item, { name, alt, large = false }) {
+  const image = el("img", { class: large ? "media large" : "media", alt, loading: "lazy", decoding: "async", "data-testid": "photo", ...box(item) });
   image.addEventListener("error", () => image.replaceWith(placeholder(item, name)), { once: true });
   image.src = fileUrl(item.file_id);
   return image;
