@@ -13,7 +13,9 @@ from handlers.admin.presets import AdminPresetsMixin
 from handlers.admin.settling import AdminSettlingMixin
 from handlers.admin.users import AdminUsersMixin
 from handlers.backtest.backtest import BacktestMixin
+from handlers.delivery.digests import DigestsMixin
 from handlers.delivery.milestones import MilestonesMixin
+from handlers.delivery.muting import MutingMixin
 from handlers.delivery.pausing import PausingMixin
 from handlers.delivery.settings import DeliveryMixin
 from handlers.export.export import ExportMixin
@@ -39,6 +41,8 @@ class TelegramBot(
     SharingMixin,
     BacktestMixin,
     DeliveryMixin,
+    DigestsMixin,
+    MutingMixin,
     PausingMixin,
     MilestonesMixin,
     RecordsMixin,

@@ -21,6 +21,9 @@ from services.cluster.sent_lately import SentBefore
 from services.delivery.alert_composer import AlertComposer
 from services.delivery.delayed import DelayedAlerts
 from services.delivery.delivery import DeliveryService
+from services.delivery.digest_lines import DigestLines
+from services.delivery.digest_order import DigestOrder
+from services.delivery.digest_pages import DigestPages
 from services.delivery.digests import DigestComposer, DigestsService
 from services.delivery.held import HeldCalls
 from services.delivery.kinds import Kinds
@@ -29,6 +32,7 @@ from services.delivery.policy import PolicyService
 from services.delivery.sending import Sender
 from services.delivery.settling import Settler
 from services.delivery.sorting import Sorter
+from services.delivery.told_calls import ToldCalls
 from services.monitoring import gauges
 from services.schedule.due_times import DueTimes
 from services.schedule.schedule import LEASE, Schedule
@@ -67,10 +71,12 @@ def build(base: Base) -> Feature:
     base.metrics.gauge("alerts_held", "Alerts waiting for their turn.", lambda: delivery.held)
     base.metrics.gauge("partitions_sent", "Partitions whose alerts are sent here.", lambda: len(delivery.owned))
     alerts = AlertComposer(outbox=outbox, texts=base.texts, clock=now)
-    digests = DigestComposer(outbox=outbox, prices=base.of(TokensService), texts=base.texts, metrics=base.metrics)
+    lines = DigestLines(prices=base.of(TokensService), texts=base.texts, metrics=base.metrics)
+    order = DigestOrder(base.connections.redis, base.metrics)
+    digests = DigestComposer(outbox=outbox, order=order, lines=lines, texts=base.texts)
     digesting = DigestsService(held=base.of(HeldCalls), subscribers=subscribers, clock=now)
     return Feature(
-        services=[policy],
+        services=[policy, DigestPages(base.connections.postgres, order, lines), ToldCalls(base.connections.redis)],
         parts=[delivery, kinds, schedule, files],
         kinds=[alerts.row(), digests.row()],
         scheduled=[digesting.job(), base.of(DelayedAlerts).job()],

@@ -29,7 +29,17 @@ class WatchToken(CallbackData, frozen=True, array_like=True):
 
 
 class MuteToken(CallbackData, frozen=True, array_like=True):
-    """Stands on every card."""
+    """Stands on every card: ask what to mute."""
 
     prefix: ClassVar[str] = "mute"
     address: str
+
+
+class ShowDigest(CallbackData, frozen=True, array_like=True):
+    """Stands on digests that tell of more calls than one message holds."""
+
+    prefix: ClassVar[str] = "digest"
+    page: int
+    """From 0."""
+    message_id: int
+    """Of the digest; 0: the message that it stands on."""

@@ -108,10 +108,10 @@ def snoozed_for(text: str, now: datetime) -> Change:
     return lambda p: replace(p, snoozed_until=until)
 
 
-def token_muted(address: str, now: datetime) -> Change:
+def token_muted(address: str, now: datetime, name: str = "") -> Change:
     if not is_address(address):
         raise UserFacingError("callback.stale")
-    return lambda p: mute(p, address, now + MUTED_FOR)
+    return lambda p: mute(p, address, now + MUTED_FOR, clip(name))
 
 
 def compact(*, is_compact: bool) -> Change:

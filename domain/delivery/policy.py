@@ -19,7 +19,7 @@ Of an alert, the first of these that applies decides; what of it counts for othe
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from statistics import median
 from typing import Final, Literal
@@ -226,16 +226,34 @@ def _whole_number(text: str, key: str, least: int, most: int) -> int:
     return int(read[1])
 
 
-def mute(preferences: Preferences, token_address: str, until: datetime) -> Preferences:
-    """Mute a token; of more than 200 the ones that end first leave."""
+def mute(preferences: Preferences, token_address: str, until: datetime, name: str = "") -> Preferences:
+    """Mute a token, shown by this name; of more than 200 the ones that end first leave."""
     muted = {**preferences.muted_tokens, token_address: until}
     kept = sorted(muted.items(), key=lambda item: item[1], reverse=True)[:MAX_MUTED]
-    return replace(preferences, muted_tokens=dict(kept))
+    names = {**preferences.muted_names, token_address: name} if name else preferences.muted_names
+    return _muted(preferences, dict(kept), names)
 
 
 def unmute(preferences: Preferences, token_address: str) -> Preferences:
     kept = {address: until for address, until in preferences.muted_tokens.items() if address != token_address}
-    return replace(preferences, muted_tokens=kept)
+    return _muted(preferences, kept, preferences.muted_names)
+
+
+def _muted(preferences: Preferences, tokens: dict[str, datetime], names: Mapping[str, str]) -> Preferences:
+    kept = {address: name for address, name in names.items() if address in tokens}
+    return replace(preferences, muted_tokens=tokens, muted_names=kept)
+
+
+def mute_channel(preferences: Preferences, channel_id: str, title: str) -> Preferences:
+    """Mute a channel until it is unmuted; of more than 200 the first leave."""
+    others = {one: name for one, name in preferences.muted_channels.items() if one != channel_id}
+    kept = list(others.items())[-MAX_MUTED + 1 :]
+    return replace(preferences, muted_channels={**dict(kept), channel_id: title})
+
+
+def unmute_channel(preferences: Preferences, channel_id: str) -> Preferences:
+    kept = {one: name for one, name in preferences.muted_channels.items() if one != channel_id}
+    return replace(preferences, muted_channels=kept)
 
 
 def why_no_alerts(subscriber: Subscriber, now: datetime) -> WithholdReason | None:

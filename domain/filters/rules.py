@@ -6,13 +6,13 @@ sentences: what people are told is in `texts/`, under the keys of the errors.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
 from domain.filters.lists import Unreadable, read_choice, read_words, show_list
 from domain.filters.ranges import read_range, show_range
-from domain.filters.registry import MAX_WAIT_MINUTES, Choice, FilterField, Missing, Rule, Words
+from domain.filters.registry import MAX_WAIT_MINUTES, Choice, FilterField, FilterSet, Missing, Rule, Words
 from domain.filters.values import Known
 from domain.reading.typed import Unsure, clip
 from runtime.errors import UserFacingError
@@ -67,3 +67,11 @@ def with_policy(rule: Rule, missing: Missing, wait_minutes: int = 0) -> Rule:
     elif not 1 <= wait_minutes <= MAX_WAIT_MINUTES:
         raise UserFacingError("wait.out_of_range", typed=str(wait_minutes), expected="10", largest=MAX_WAIT_MINUTES)
     return msgspec.structs.replace(rule, missing=missing, wait_minutes=wait_minutes)
+
+
+def without_channels(filter_set: FilterSet, channel_ids: Iterable[str]) -> FilterSet:
+    """The set as it would be with these channels excluded by a rule."""
+    rule = filter_set.rules.get("channel")
+    chosen = rule if isinstance(rule, Choice) else Choice()
+    narrowed = msgspec.structs.replace(chosen, excluded=chosen.excluded | frozenset(channel_ids))
+    return msgspec.structs.replace(filter_set, rules={**filter_set.rules, "channel": narrowed})

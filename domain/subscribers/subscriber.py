@@ -8,6 +8,7 @@ from typing import Final, Literal, get_args
 from msgspec import Struct
 
 from domain.filters.registry import FilterSet
+from domain.filters.rules import without_channels
 from domain.payments.entitlements import end_of
 from domain.payments.plans import FREE, TRIAL
 from domain.tracking.ladder import MILESTONES
@@ -58,11 +59,15 @@ class Preferences(Struct, frozen=True, kw_only=True, omit_defaults=True):
     quiet: QuietHours | None = None
     alerts_per_hour: int | None = None
     """`None`: as many as pass. Beyond it the best by score come, the rest goes into the digest."""
-    silent: frozenset[MessageKind] = frozenset()
+    silent: frozenset[MessageKind] = frozenset({"digest"})
     """Kinds that come without a sound."""
     snoozed_until: datetime | None = None
     muted_tokens: dict[str, datetime] = {}
     """Token address -> until when. At most 200, the ones that end first leave."""
+    muted_names: dict[str, str] = {}
+    """Of muted tokens, as they were shown. Attacker-controlled text."""
+    muted_channels: dict[str, str] = {}
+    """Channel id -> its title (attacker-controlled text). No filter takes their calls, until they are unmuted."""
     card: Card = Card()
     destination: Destination | None = None
     """`None`: the private chat."""
@@ -102,6 +107,12 @@ class Subscriber(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Telegram answers 403: nothing is sent until the person speaks again. Paid time is not touched."""
     filter_sets: tuple[FilterSet, ...] = ()
     preferences: Preferences = Preferences()
+
+    @property
+    def matched_sets(self) -> tuple[FilterSet, ...]:
+        """The filter sets as calls are held against them: without the muted channels."""
+        muted = self.preferences.muted_channels
+        return tuple(without_channels(one, muted) for one in self.filter_sets) if muted else self.filter_sets
 
     def receives_at(self, now: datetime) -> bool:
         """Whether calls are held against this subscriber's filters at `now`."""

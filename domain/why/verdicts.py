@@ -45,7 +45,7 @@ def judge(subscriber: Subscriber | None, call: Call, decided_at: datetime, *, st
     """Hold a call against a subscriber's settings, as the matcher does."""
     if subscriber is None:
         return Judged(judgement="not_subscribed", subscriber=None)
-    sets = tuple(_judge_set(filter_set, call) for filter_set in subscriber.filter_sets)
+    sets = tuple(_judge_set(filter_set, call) for filter_set in subscriber.matched_sets)
     return Judged(judgement=_judgement(subscriber, sets, decided_at, stale=stale), subscriber=subscriber, sets=sets)
 
 

@@ -19,7 +19,8 @@ class HelpMixin(BotBase):
             texts.render("help.line", language, command=name, about=about)
             for name, about in routes.menu(texts, admin=admin, language=language).items()
         ]
-        await self.reply(turn, message(texts.render("help.title", language), join("\n", lines)))
+        begin, title = texts.render("help_begin.how", language), texts.render("help.title", language)
+        await self.reply(turn, message(begin, title, join("\n", lines)))
 
     @command("cancel", help="help.cancel")
     async def cancel(self, turn: Turn) -> None:

@@ -1,4 +1,4 @@
-"""The buttons of `/delivery`, and the one on every card that mutes its token."""
+"""The buttons of `/delivery`, and of what 🔇 on a card asks."""
 
 from __future__ import annotations
 
@@ -61,6 +61,33 @@ class ShowMuted(CallbackData, frozen=True, array_like=True):
 class UnmuteToken(CallbackData, frozen=True, array_like=True):
     prefix: ClassVar[str] = "dunmute"
     address: str
+    page: int
+
+
+class MuteOnly(CallbackData, frozen=True, array_like=True):
+    """The token, for a day."""
+
+    prefix: ClassVar[str] = "dmute"
+    address: str
+
+
+class MuteChannel(CallbackData, frozen=True, array_like=True):
+    """The channel that called this token, until it is unmuted."""
+
+    prefix: ClassVar[str] = "dmutech"
+    address: str
+
+
+class MuteAll(CallbackData, frozen=True, array_like=True):
+    """Everything, for an hour."""
+
+    prefix: ClassVar[str] = "dmuteall"
+
+
+class UnmuteChannel(CallbackData, frozen=True, array_like=True):
+    prefix: ClassVar[str] = "dunmutech"
+    tag: str
+    """`call_tag` of the channel's id."""
     page: int
 
 

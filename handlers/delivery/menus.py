@@ -13,7 +13,6 @@ from domain.delivery.quiet import show_minute, zone_of
 from domain.subscribers.subscriber import ALL_BUTTONS, NOTHING_PASSES, Preferences, QuietHours, Subscriber
 from domain.subscribers.zones import show_zone
 from handlers.conversation.menus import Keyboard, View, in_rows, message
-from handlers.conversation.pages import Page
 from handlers.delivery.buttons import (
     AskDelivery,
     ClearDelivery,
@@ -32,12 +31,11 @@ from handlers.delivery.buttons import (
     ShowSounds,
     Snooze,
     TakeSetting,
-    UnmuteToken,
 )
+from handlers.delivery.muting_menus import muted
 from services.delivery.cards import alert_card
 from texts.markup import Html
 
-MUTED_PER_PAGE: Final = 8
 _PER_ROW: Final = 2
 _RUNGS_PER_ROW: Final = 4
 _RUNGS_SHOWN: Final = 3
@@ -72,6 +70,7 @@ def delivery_menu(
     """`state`: whether alerts come now."""
     preferences = subscriber.preferences
     place = preferences.destination
+    silenced = len(muted(preferences, now)) + len(preferences.muted_channels)
     rows: Keyboard = (
         (
             _ask(view, "zone", show_zone(preferences.time_zone)),
@@ -83,7 +82,7 @@ def delivery_menu(
             view.button("button.snooze", ShowSnooze()),
         ),
         (
-            view.button("button.muted", ShowMuted(0), count=len(muted(preferences, now))),
+            view.button("button.muted", ShowMuted(0), count=silenced),
             view.button("button.card", ShowCard()),
         ),
     )
@@ -155,17 +154,6 @@ def snooze_menu(view: View, preferences: Preferences, now: datetime) -> Message:
     return message(view.html("delivery.snooze"), _snoozed(view, preferences, now), keyboard=(*rows, _back(view)))
 
 
-def muted_menu(view: View, preferences: Preferences, asked: int, now: datetime) -> Message:
-    addresses = sorted(muted(preferences, now))
-    page = Page.at(asked, total=len(addresses), per_page=MUTED_PER_PAGE)
-    rows = tuple(
-        (view.button("button.unmute", UnmuteToken(address, page.number), address=_short(address)),)
-        for address in page.of(addresses)
-    )
-    text = view.html("delivery.muted", count=len(addresses)) if addresses else view.html("delivery.none_muted")
-    return message(text, keyboard=(*rows, *page.turning(view, ShowMuted), _back(view)))
-
-
 def card_menu(view: View, preferences: Preferences) -> Message:
     """The choices, under a card as it would come."""
     card = preferences.card
@@ -222,10 +210,6 @@ def milestones_text(view: View, preferences: Preferences) -> str:
     return " ".join(told[:_RUNGS_SHOWN]) + (" …" if len(told) > _RUNGS_SHOWN else "")
 
 
-def muted(preferences: Preferences, now: datetime) -> dict[str, datetime]:
-    return {address: until for address, until in preferences.muted_tokens.items() if until > now}
-
-
 def quiet_text(view: View, quiet: QuietHours | None) -> str:
     if quiet is None:
         return view.plain("value.off")
@@ -260,7 +244,3 @@ def _ask(view: View, what: str, value: str) -> Button:
 
 def _back(view: View) -> tuple[Button, ...]:
     return (view.button("button.back", ShowDelivery()),)
-
-
-def _short(address: str) -> str:
-    return f"{address[:6]}…{address[-4:]}"

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from domain.buttons.cards import MuteToken
 from domain.delivery import changes
 from domain.delivery.changes import Change
 from domain.delivery.messages import Message
-from domain.delivery.policy import unmute
 from domain.reading.typed import Unsure
 from domain.subscribers.subscriber import Destination, Preferences, Subscriber
 from handlers.conversation.base import BotBase, Turn
@@ -25,12 +23,10 @@ from handlers.delivery.buttons import (
     SetSound,
     ShowCard,
     ShowDelivery,
-    ShowMuted,
     ShowSnooze,
     ShowSounds,
     Snooze,
     TakeSetting,
-    UnmuteToken,
 )
 from handlers.delivery.standing import subscriber_state
 from runtime.errors import UserFacingError
@@ -47,7 +43,7 @@ _GROUP_ANSWERS: Final[dict[Outcome, str]] = {
 
 
 class DeliveryMixin(BotBase):
-    """Time zone, quiet hours, caps, sounds, snoozes, mutes, cards and destination."""
+    """Time zone, quiet hours, caps, sounds, snoozes, cards and destination."""
 
     async def _show_delivery(self, turn: Turn, subscriber: Subscriber, note: Html | None = None) -> None:
         view, now = view_of(self.services, turn), self.services.conversation.clock()
@@ -129,23 +125,6 @@ class DeliveryMixin(BotBase):
         await self._show_delivery(
             turn, await self.services.subscribers.subscribers.change_preferences(turn.user_id, change)
         )
-
-    @callback(ShowMuted)
-    async def show_muted(self, turn: Turn, data: ShowMuted) -> None:
-        preferences, now = await self._preferences(turn), self.services.conversation.clock()
-        await self.show(turn, menus.muted_menu(view_of(self.services, turn), preferences, data.page, now))
-
-    @callback(MuteToken)
-    async def mute_token(self, turn: Turn, data: MuteToken) -> str:
-        await self._change_preferences(turn, changes.token_muted(data.address, self.services.conversation.clock()))
-        return view_of(self.services, turn).plain("delivery.token_muted")
-
-    @callback(UnmuteToken)
-    async def unmute_token(self, turn: Turn, data: UnmuteToken) -> str:
-        preferences = await self._change_preferences(turn, lambda p: unmute(p, data.address))
-        view = view_of(self.services, turn)
-        await self.show(turn, menus.muted_menu(view, preferences, data.page, self.services.conversation.clock()))
-        return view.plain("delivery.token_unmuted")
 
     @callback(ShowCard)
     async def show_card(self, turn: Turn, _data: ShowCard) -> None:

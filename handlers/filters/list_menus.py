@@ -44,7 +44,7 @@ def _set_line(view: View, filter_set: FilterSet) -> Html:
     key = "settings.set_on" if filter_set.enabled else off
     line = view.html(key, name=view.set_name(filter_set), count=len(filter_set.rules))
     if not filter_set.rules:
-        return line
+        return join("\n", (line, view.html("rule.none"))) if filter_set.enabled else line
     return join("\n", (line, view.html("settings.set_rules", rules=view.rules_short(filter_set.rules))))
 
 

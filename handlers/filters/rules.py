@@ -32,7 +32,7 @@ from handlers.filters.doubt_menus import keep_menu, known_values, strange_values
 from handlers.filters.set_menus import GROUPS, POLICIES, field_keyboard, field_menu, group_menu
 from runtime.errors import UserFacingError
 from services.subscribers.set_changes import CHANNEL, set_of
-from texts.markup import Html
+from texts.markup import Html, join
 
 RULE: Final = "rule"
 """Kind of the question that a typed rule answers; its payload is the packed `ShowField`."""
@@ -172,7 +172,10 @@ class RulesMixin(BotBase):
     def _saved(self, turn: Turn, filter_set: FilterSet, field: FilterField) -> Html:
         view = view_of(self.services, turn)
         value = show_rule(filter_set.rules.get(field.key), field)
-        return view.html("rule.saved", label=view.label("filter", field.key), value=value)
+        saved = view.html("rule.saved", label=view.label("filter", field.key), value=value)
+        if filter_set.enabled and filter_set.rules.keys() == {field.key}:  # the first rule turns it on
+            return join("\n", (saved, view.html("rule.first", name=view.set_name(filter_set))))
+        return saved
 
     @callback(ClearField)
     async def clear_field(self, turn: Turn, data: ClearField) -> None:
@@ -203,8 +206,10 @@ class RulesMixin(BotBase):
         subscriber = await sets.set_missing(turn.user_id, data.number, field.key, missing, wait_minutes)
         asked = ShowField(data.number, field.key)
         await self.services.conversation.inputs.expect(turn.user_id, RULE, asked.pack())
-        filter_set = set_of(subscriber, data.number)
-        await self.show(turn, field_menu(view_of(self.services, turn), filter_set, field))
+        view, filter_set = view_of(self.services, turn), set_of(subscriber, data.number)
+        means = view.missing(filter_set.rules[field.key])
+        note = view.html("rule.saved_missing", label=view.label("filter", field.key), missing=means)
+        await self.show(turn, field_menu(view, filter_set, field, note))
 
     @callback(ShowChannels)
     async def show_channels(self, turn: Turn, data: ShowChannels) -> None:

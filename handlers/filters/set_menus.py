@@ -63,7 +63,7 @@ def set_menu(view: View, filter_set: FilterSet, note: Html | None = None, record
     return message(
         note or Html(),
         _title(view, filter_set),
-        view.rules(filter_set.rules) if filter_set.rules else view.html("set.empty"),
+        _rules(view, filter_set),
         _following(view, filter_set),
         record_at_a_glance(view, records),
         view.html("set.hint"),
@@ -73,6 +73,12 @@ def set_menu(view: View, filter_set: FilterSet, note: Html | None = None, record
             *_tools(view, filter_set),
         ),
     )
+
+
+def _rules(view: View, filter_set: FilterSet) -> Html:
+    if filter_set.rules or filter_set.enabled:
+        return view.rules(filter_set.rules)
+    return view.html("set.empty")
 
 
 def _title(view: View, filter_set: FilterSet) -> Html:
@@ -99,13 +105,13 @@ def _tools(view: View, filter_set: FilterSet) -> Keyboard:
         ),
         (
             view.button("button.duplicate", CopySet(number)),
-            view.button("button.versions", ShowVersions(number, 0)),
-        ),
-        (view.button("button.backtest", TryFilter("set", str(number))),),
-        (
             view.button("button.delete", DeleteSet(number)),
-            view.button("button.back", ShowSettings()),
         ),
+        (
+            view.button("button.versions", ShowVersions(number, 0)),
+            view.button("button.backtest", TryFilter("set", str(number))),
+        ),
+        (view.button("button.back", ShowSettings()),),
     )
 
 

@@ -49,6 +49,6 @@ class SharingMixin(BotBase):
     @callback(RestoreVersion)
     async def restore_version(self, turn: Turn, data: RestoreVersion) -> None:
         subscriber = await self.services.subscribers.sets.restore_version(turn.user_id, data.number, data.revision)
-        view = view_of(self.services, turn)
-        note = view.html("versions.restored")
-        await self.show(turn, set_menu(view, set_of(subscriber, data.number), note))
+        view, restored = view_of(self.services, turn), set_of(subscriber, data.number)
+        note = view.html("versions.restored", name=view.set_name(restored))
+        await self.show(turn, set_menu(view, restored, note))

@@ -8,7 +8,7 @@ from typing import Final
 from urllib.parse import quote
 
 from domain.delivery.messages import Button, Message
-from domain.filters.registry import FilterSet
+from domain.filters.registry import FIELDS, FilterSet
 from domain.stored.snapshots import SharedSet
 from handlers.conversation.menus import View, in_rows, message
 from handlers.conversation.pages import Page
@@ -68,15 +68,16 @@ def versions_menu(view: View, filter_set: FilterSet, versions: Sequence[SetVersi
     """One page of earlier forms, the latest first."""
     number = filter_set.number
     page = Page.at(asked, total=len(versions), per_page=VERSIONS_PER_PAGE)
+    later_forms = [filter_set, *(version.filter_set for version in versions)][: len(versions)]
     rows = in_rows(
         (
             view.button(
                 "button.version",
                 ShowVersion(number, version.revision),
                 at=_moment(version.changed_at),
-                rules=view.rules_short(version.filter_set.rules) or view.plain("value.no_rule"),
+                rules=_difference(view, version.filter_set, later),
             )
-            for version in page.of(versions)
+            for version, later in page.of(list(zip(versions, later_forms, strict=True)))
         ),
         1,
     )
@@ -88,11 +89,25 @@ def versions_menu(view: View, filter_set: FilterSet, versions: Sequence[SetVersi
     )
 
 
+def _difference(view: View, form: FilterSet, later: FilterSet) -> str:
+    """Tell an earlier form by what the next one has changed: its name, its rules, or rules that it lacks."""
+    fields = [field for field in FIELDS if form.rules.get(field.key) != later.rules.get(field.key)]
+    kept = {field.key: form.rules[field.key] for field in fields if field.key in form.rules}
+    lacks = [view.label("filter", field.key) for field in fields if field.key not in form.rules]
+    parts = [
+        view.plain("value.named", name=view.set_name(form)) if form.name != later.name else "",
+        view.rules_short(kept),
+        view.plain("value.without", fields=", ".join(lacks)) if lacks else "",
+    ]
+    return ", ".join(part for part in parts if part)
+
+
 def version_menu(view: View, number: int, version: SetVersion) -> Message:
     """One earlier form in words, before it is restored."""
     return message(
         view.html("versions.one", name=view.set_name(version.filter_set), at=_moment(version.changed_at)),
         view.rules(version.filter_set.rules),
+        view.html("versions.restoring", name=view.set_name(version.filter_set)),
         keyboard=(
             (view.button("button.restore", RestoreVersion(number, version.revision)),),
             (view.button("button.back", ShowVersions(number, 0)),),

@@ -141,6 +141,7 @@ class _Card:
             _row(*figures),
             self.text("card.address", address=token.address),
             self.shows("channel") and _row(self.channel(call.channel), self.callers(call)),
+            self.shows("channel") and self.record(call.channel),
             self.footer(shown.set_name, self.latency(shown)),
             *self.remarks(shown),
         )
@@ -191,7 +192,7 @@ class _Card:
     def title(self, token: Token) -> Html:
         name, symbol = readable(token.name), readable(token.symbol)
         if name and symbol and name != symbol:
-            return self.text("card.title", name=name, symbol=symbol)
+            return self.text("card.title", name=name, symbol=ticker(token))
         shown = name or symbol or self._texts.plain("card.unnamed", self._language)
         return self.text("card.title_short", name=shown)
 
@@ -244,6 +245,17 @@ class _Card:
 def readable(text: str | None) -> str | None:
     """Take a name made of nothing visible for no name."""
     return text if text and inert(text, DEFAULT_LIMIT_UTF16) else None
+
+
+def ticker(token: Token) -> str | None:
+    """Show a symbol as traders write it."""
+    symbol = readable(token.symbol)
+    return symbol and f"${symbol.removeprefix('$')}"
+
+
+def chart_of(address: str) -> str | None:
+    """Where a token's chart is; `None` for what is no address."""
+    return CHART_URL.format(address=address) if _ADDRESS.fullmatch(address) else None
 
 
 def _row(*pieces: Html | Literal[False]) -> Html:

@@ -33,8 +33,8 @@ from services.stores.spool import Spool
 
 log = structlog.get_logger(__name__)
 
-CALLS_PER_DIGEST: Final = 20
-"""So that a digest fits one message; more calls make more digests."""
+CALLS_PER_DIGEST: Final = 1_000
+"""So that an entry of the outbox stays small; more calls make more digests."""
 
 _HOLD: Final = Script.beside(__file__, "hold.lua")
 _DISPATCH: Final = Script.beside(__file__, "dispatch.lua")

@@ -28,7 +28,7 @@ from services.stores.redis_key import RedisKey
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 OWN: Final = (
-    *(keys.SUBSCRIBER, keys.RECENT_ALERTS, keys.HELD_CALLS, keys.DELAYED_ALERTS, keys.EXPECTED_INPUT),
+    *(keys.SUBSCRIBER, keys.RECENT_ALERTS, keys.HELD_CALLS, keys.TOLD_ORDER, keys.DELAYED_ALERTS, keys.EXPECTED_INPUT),
     *(keys.HELD_INPUT, keys.SHARED_BY, payment_keys.SHOWN, payment_keys.PASTED, export_keys.EXPORTED),
 )
 """By user id, and nothing else."""

@@ -94,6 +94,13 @@ HELD_CALLS: Final = RedisKey(
     lives_s=None,
     meaning="By user id: call id -> the call that waits for their digest (JSON of domain.stored.alerts.HeldCall).",
 )
+TOLD_ORDER: Final = RedisKey(
+    pattern="told_order:{}",
+    kind="sorted set",
+    lives_s=14 * DAY_S,
+    meaning="By user id: ids of calls that digests told of, by when (ms, times 1,000) plus the place in the digest. "
+    "Without it a digest's further pages are in an order of their own.",
+)
 DELAYED_ALERTS: Final = RedisKey(
     pattern="delayed:{}",
     kind="sorted set",

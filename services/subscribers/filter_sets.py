@@ -78,21 +78,17 @@ class FilterSets:
     async def add_set(self, user_id: int, name: str, rules: Mapping[str, Rule] | None = None) -> Placed:
         """Add a set; an empty one is off until it has a rule. The same name and rules are not added twice."""
         chosen = dict(rules or {})
-
-        def is_same(filter_set: FilterSet) -> bool:
-            return bool(chosen) and filter_set.name == name and filter_set.rules == chosen
-
         fresh = FilterSet(user_id=user_id, number=0, name=name, rules=chosen, enabled=bool(chosen))
-        return await self._add(user_id, lambda _: fresh, is_same)
+        return await self._add(user_id, lambda _: fresh, _is_as_empty if not chosen else _has_same_rules)
 
     async def copy_set(self, user_id: int, number: int, name: str) -> Placed:
-        """Duplicate one's own set under another name; the copy follows no preset."""
+        """Duplicate one's own set under another name; the copy follows no preset. One that is unchanged is enough."""
         visible = set_name(name)
 
         def copied(subscriber: Subscriber) -> FilterSet:
             return replace(set_of(subscriber, number), name=visible, follows=None, paused_by_plan=False)
 
-        return await self._add(user_id, copied, lambda _: False)
+        return await self._add(user_id, copied, _has_same_rules)
 
     async def remove_set(self, user_id: int, number: int) -> Subscriber:
         def change(subscriber: Subscriber) -> Subscriber:
@@ -108,7 +104,7 @@ class FilterSets:
             user_id=user_id, number=number or 0, name=preset.key, rules=dict(preset.rules), follows=preset.key
         )
         if number is None:
-            return await self._add(user_id, lambda _: fresh, lambda s: s.follows == preset.key)
+            return await self._add(user_id, lambda _: fresh, lambda one, _: one.follows == preset.key)
         return Placed(await self._change_set(user_id, number, lambda _: fresh), number)
 
     async def versions(self, user_id: int, number: int) -> Sequence[SetVersion]:
@@ -147,23 +143,36 @@ class FilterSets:
         return await self._subscribers.change(user_id, changed)
 
     async def _add(
-        self, user_id: int, make: Callable[[Subscriber], FilterSet], is_same: Callable[[FilterSet], bool]
+        self, user_id: int, make: Callable[[Subscriber], FilterSet], is_same: Callable[[FilterSet, FilterSet], bool]
     ) -> Placed:
-        """Add what `make` gives under the next number, up to the limit of the plan, unless one is the same."""
+        """Add what `make` gives under the next number, up to the limit of the plan, unless one is the same.
+
+        `is_same`: one that is there, and what would be added. So a second tap adds nothing.
+        """
+        found: list[int] = []
 
         def added(subscriber: Subscriber) -> Subscriber:
-            sets = subscriber.filter_sets
-            if any(map(is_same, sets)):
+            sets, fresh = subscriber.filter_sets, make(subscriber)
+            found[:] = [one.number for one in sets if is_same(one, fresh)]
+            if found:
                 return subscriber
             limit = self._plans.of(subscriber.plan).filter_sets
             if len(sets) >= limit:
                 raise UserFacingError("filter_sets.limit", limit=limit)
             number = max((s.number for s in sets), default=0) + 1
-            return replace(subscriber, filter_sets=(*sets, replace(make(subscriber), number=number)))
+            return replace(subscriber, filter_sets=(*sets, replace(fresh, number=number)))
 
         subscriber = await self._subscribers.change(user_id, added)
-        same = (s.number for s in subscriber.filter_sets if is_same(s))
-        return Placed(subscriber, next(same, subscriber.filter_sets[-1].number))
+        return Placed(subscriber, found[0] if found else subscriber.filter_sets[-1].number)
+
+
+def _has_same_rules(one: FilterSet, other: FilterSet) -> bool:
+    return one.name == other.name and one.rules == other.rules
+
+
+def _is_as_empty(one: FilterSet, fresh: FilterSet) -> bool:
+    """Whether nobody has touched it yet."""
+    return _has_same_rules(one, fresh) and one.enabled == fresh.enabled and one.follows is None
 
 
 def _count_on(subscriber: Subscriber) -> int:

@@ -57,7 +57,7 @@ class Roster:
         now = self._clock()
         unknown = [s for s in subscribers if s.user_id not in self._states]
         receiving = (s for s in unknown if s.receives_at(now))
-        self.matcher.load(filter_set for s in receiving for filter_set in s.filter_sets)
+        self.matcher.load(filter_set for s in receiving for filter_set in s.matched_sets)
         for subscriber in unknown:
             self._note(subscriber, now)
 
@@ -70,9 +70,9 @@ class Roster:
         receives = subscriber.receives_at(now)
         if subscriber.user_id not in self._states:
             before = None
-        if before is None or receives != before.receives_at(now) or subscriber.filter_sets != before.filter_sets:
+        if before is None or receives != before.receives_at(now) or subscriber.matched_sets != before.matched_sets:
             if receives:
-                self.matcher.put_subscriber(subscriber.user_id, subscriber.filter_sets)
+                self.matcher.put_subscriber(subscriber.user_id, subscriber.matched_sets)
             else:
                 self.matcher.remove_subscriber(subscriber.user_id)
         self._note(subscriber, now)

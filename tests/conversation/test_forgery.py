@@ -63,6 +63,7 @@ async def victim(ann: Person, ben: Person, services: Services) -> Subscriber:
     await ann.taps("addset")
     await ben.writes("/start")
     await ben.taps("addset")
+    await services.subscribers.sets.rename_set(BEN_ID, 1, "First")
     await ben.taps("addset")
     await services.subscribers.sets.set_rule(BEN_ID, 2, "market_cap_usd", Range(123_456.0))
     return await services.subscribers.sets.rename_set(BEN_ID, 2, SECRET)

@@ -38,6 +38,8 @@ from services.claims.putting import Putting
 from services.delivery.alert_composer import AlertComposer
 from services.delivery.delayed import DelayedAlerts
 from services.delivery.delivery import DeliveryService, Sent
+from services.delivery.digest_lines import DigestLines
+from services.delivery.digest_order import DigestOrder
 from services.delivery.digests import DigestComposer, DigestsService
 from services.delivery.held import HeldCalls
 from services.delivery.kinds import Kind, Kinds
@@ -275,7 +277,8 @@ def way_of(
     users = users_service(redis, store, clock, matcher, held)
     files = MediaFiles(redis, SmartCache[str, str | None].of("media"))
     alerts = AlertComposer(outbox=outbox, texts=texts, clock=clock)
-    digests = DigestComposer(outbox=outbox, prices=market, texts=texts, metrics=metrics)
+    lines = DigestLines(prices=market, texts=texts, metrics=metrics)
+    digests = DigestComposer(outbox=outbox, order=DigestOrder(redis, metrics), lines=lines, texts=texts)
     kinds = Kinds([alerts.row(), digests.row(), *further])
     job = DigestsService(held=held, subscribers=users.subscribers, clock=clock).job()
     sender = Sender(messenger=manager, files=files, metrics=metrics)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -13,13 +14,15 @@ from domain.calls.events import Token
 from domain.delivery.policy import Hold
 from domain.stored.alerts import Alert
 from domain.subscribers.partitions import partition_of
-from domain.subscribers.subscriber import QuietHours
+from domain.subscribers.subscriber import MessageKind, QuietHours
 from sandbox.telegram.people import SandboxUser
 from services.claims.outbox import OutboxEntry
+from services.delivery.digest_lines import CALLS_SHOWN
 from services.delivery.held import Holding
+from services.delivery.turns import QueuedMessage
 from services.schedule.due_times import DIGEST
 from services.stores import keys
-from tests.delivery.kit import AT_ONCE, NOW, Way, call_of, claim_of, texts_of, way_of, whole_way
+from tests.delivery.kit import AT_ONCE, NOW, Way, call_of, claim_of, entries_of, texts_of, way_of, whole_way
 from texts.markup import MAX_TEXT_UTF16, utf16_length
 
 NIGHT = QuietHours(start_minute=12 * 60, end_minute=14 * 60, pass_score=90)
@@ -44,8 +47,14 @@ async def test_the_night_is_quiet_and_the_morning_tells(way: Way) -> None:
     await way.deliver()
     digest = texts_of(ann)[-1]
     assert "While it was quiet: 2 calls" in digest
-    assert "T0 $50k → $120k · peak $300k (6x)" in digest
-    assert "T1 $50k → unknown · peak unknown" in digest
+    assert digest.replace("\u2060", "").splitlines()[2:] == [
+        "1. $T0 · 6x · $50k → $120k · peak $300k",
+        "📣 Alpha · Chart",
+        calls[0].token.address,
+        "2. $T1 · $50k at the call",
+        "📣 Alpha · Chart",
+        calls[1].token.address,
+    ]
     fates = [(f.call_id, f.kind, f.status, f.reason) for f in await way.fates()]
     assert fates == [
         ("c0", "alert", "digest", "quiet"),
@@ -79,20 +88,48 @@ async def test_beyond_the_cap_the_best_come_and_the_rest_is_told_at_the_full_hou
     assert len([one for one in await way.policy.recent_alerts(ann.id, way.clock.now) if one.sent]) == 3
 
 
-async def test_a_long_night_makes_several_digests_with_every_call_once(way: Way) -> None:
+async def test_a_long_night_makes_one_digest_with_the_best_and_a_number(way: Way) -> None:
     ann = await way.person(quiet=NIGHT)
     # Each at its longest: it reached us late, too.
     posted_at = NOW - timedelta(minutes=9, seconds=59)
     calls = [replace(call_of(n, name="🧨" * 60), called_at=posted_at) for n in range(45)]
-    await way.claim(*(claim_of(call, ann.id, rated=50) for call in calls))
+    calls = [replace(call, channel=replace(call.channel, title="🧨" * 60)) for call in calls]
+    await way.claim(*(claim_of(call, ann.id, rated=50 + n // 15) for n, call in enumerate(calls)))
+    await way.deliver()
+    addresses = [call.token.address for call in calls]
+    way.market.peaks |= {addresses[3]: 1_000_000, addresses[20]: 500_000, addresses[40]: 20_000}
+    way.clock.now = MORNING
+    assert await way.schedule.poll() == 1
+    await way.deliver()
+    [digest] = texts_of(ann)
+    assert utf16_length(digest) <= MAX_TEXT_UTF16
+    assert "While it was quiet: 45 calls" in digest
+    assert "And 30 more" in digest
+    assert digest.count("⏱ reached me 9m 59s late") == CALLS_SHOWN
+    # What rose comes first, then the best by score; a peak below the call is none.
+    told = [addresses.index(address) for address in digest.split() if address in addresses]
+    assert told == [3, 20, *range(30, 43)]
+    assert "20x · $50k at the call · peak $1M" in digest
+    assert "$20k" not in digest
+    told_of = [f.call_id for f in await way.fates() if f.kind == "digest" and f.status == "sent"]
+    assert sorted(told_of) == sorted(call.id for call in calls)
+    [message] = [m for m in ann.messages if m["from"]["is_bot"]]
+    assert "Show more" in str(message["reply_markup"])
+    assert len(message["entities"]) <= 100
+
+
+@pytest.mark.parametrize("wishes", [{}, {"silent": frozenset[MessageKind]()}])
+async def test_a_digest_is_silent_unless_somebody_wants_its_sound(way: Way, wishes: dict[str, Any]) -> None:
+    ann = await way.person(quiet=NIGHT, **wishes)
+    await way.claim(claim_of(call_of(1), ann.id, rated=50))
     await way.deliver()
     way.clock.now = MORNING
-    assert await way.schedule.poll() == 3
-    await way.deliver()
-    digests = texts_of(ann)
-    assert all(text.count("⏱ reached me 9m 59s late") == len(text.split("⏱")) - 1 > 0 for text in digests)
-    assert all(utf16_length(text) <= MAX_TEXT_UTF16 for text in digests)
-    assert [sum(call.token.address in text for text in digests) for call in calls] == [1] * 45
+    await way.schedule.poll()
+    [entry] = await entries_of(way)
+    waiting = QueuedMessage(entry=entry)
+    await way.kinds.prepare(waiting, await way.users.subscribers.require(ann.id))
+    assert waiting.message
+    assert waiting.message.silent == (not wishes)
 
 
 async def test_a_digest_waits_for_the_end_of_a_snooze(way: Way) -> None:

@@ -24,8 +24,9 @@ from runtime.errors import (
     TransientError,
 )
 from sandbox.telegram.faults import Fault
+from services.delivery.digest_lines import CALLS_SHOWN
 from services.delivery.digests import GATHERED_FOR
-from services.delivery.held import CALLS_PER_DIGEST, Holding
+from services.delivery.held import Holding
 from services.delivery.sending import ChatTarget
 from services.delivery.turns import QueuedMessage
 from services.schedule.due_times import DIGEST
@@ -68,7 +69,7 @@ async def test_what_waited_too_long_comes_in_a_digest_at_once(way: Way) -> None:
     await way.deliver()
     [digest] = texts_of(ann)
     assert "Not sent in time: 2 calls" in digest
-    assert "T0 $50k" in digest
+    assert "T0 · $50k at the call" in digest
     assert await fates(way) == [
         ("c0", "alert", "digest", "stale"),
         ("c1", "alert", "digest", "stale"),
@@ -90,8 +91,8 @@ async def test_what_may_have_arrived_before_it_was_too_late_says_so(way: Way) ->
     assert await again.schedule.poll() == 1
     await again.deliver()
     [digest] = texts_of(ann)
-    assert "T0 $50k → unknown · peak unknown ↻" in digest
-    assert "T1 $50k → unknown · peak unknown\n" in digest
+    assert "T0 · $50k at the call · ↻" in digest
+    assert "T1 · $50k at the call\n" in digest
     assert digest.endswith("↻ You may have got this one before.")
 
 
@@ -138,14 +139,14 @@ async def test_what_is_too_late_takes_no_part_in_the_hour(way: Way) -> None:
     assert await way.policy.recent_alerts(ann.id, way.clock.now) == []
 
 
-async def test_many_that_are_too_late_make_few_digests(way: Way) -> None:
+async def test_many_that_are_too_late_make_one_digest(way: Way) -> None:
     ann = await way.person()
-    await way.claim(*(claim_of(call_of(n), ann.id) for n in range(2 * CALLS_PER_DIGEST + 5)))
+    await way.claim(*(claim_of(call_of(n), ann.id) for n in range(2 * CALLS_SHOWN + 5)))
     too_late(way)
     await way.deliver()
-    assert await way.schedule.poll() == 3
+    assert await way.schedule.poll() == 1
     await way.deliver()
-    assert len(texts_of(ann)) == 3
+    assert len(texts_of(ann)) == 1
 
 
 async def test_while_a_digest_cannot_leave_the_next_one_gathers(way: Way) -> None:

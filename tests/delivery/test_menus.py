@@ -22,6 +22,8 @@ from handlers.delivery.buttons import (
     AskDelivery,
     ClearDelivery,
     DeliverPrivately,
+    MuteAll,
+    MuteOnly,
     SetCardButton,
     SetCardField,
     SetCompact,
@@ -35,6 +37,7 @@ from handlers.delivery.buttons import (
     UnmuteToken,
 )
 from handlers.delivery.milestones import MilestonesMixin
+from handlers.delivery.muting import MutingMixin
 from handlers.delivery.settings import DeliveryMixin
 from managers.redis.client import RedisManager
 from managers.storage.cache import SmartCache
@@ -52,7 +55,7 @@ GROUP_ID = -100_123
 GROUP = {"id": GROUP_ID, "type": "supergroup", "title": "Callers <b>", "is_forum": True}
 
 
-class Bot(DeliveryMixin, MilestonesMixin):
+class Bot(DeliveryMixin, MutingMixin, MilestonesMixin):
     def __init__(self, services: Services) -> None:
         self.services = services
 
@@ -217,11 +220,17 @@ async def test_sounds_card_and_mutes(chat: Chat) -> None:
     assert "SMPL" in preview
     assert "liquidity" not in preview
     assert (await chat.preferences()).card.buttons == ("copy", "explorer", "why", "mute", "watch")
-    await chat.taps(MuteToken(ADDRESS))
+    [asked] = [one for one in await chat.taps(MuteToken(ADDRESS)) if one.text]
+    assert list(asked.buttons.values()) == [MuteOnly(ADDRESS).pack(), MuteAll().pack()], "nobody knows the channel"
+    [muted] = [one for one in await chat.taps(MuteOnly(ADDRESS)) if one.text]
+    assert "7GCihg…W2hr is muted until Sat 21 Nov 12:20 (UTC)" in shown(muted.text or "")
     said = await chat.taps(ShowMuted(0))
     assert UnmuteToken(ADDRESS, 0).pack() in said[0].buttons.values()
     await chat.taps(UnmuteToken(ADDRESS, 0))
     assert (await chat.preferences()).muted_tokens == {}
+    [all_muted] = [one for one in await chat.taps(MuteAll()) if one.text]
+    assert "Everything is muted until 13:20 (UTC)" in shown(all_muted.text or "")
+    assert (await chat.preferences()).snoozed_until == NOW + timedelta(hours=1)
 
 
 async def from_group(chat: Chat, **fields: Any) -> list[Said]:

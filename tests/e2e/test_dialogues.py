@@ -33,10 +33,16 @@ async def called(feed: FeedSandbox, user: SandboxUser, **token: object) -> JsonO
 
 
 def publish(feed: FeedSandbox, **token: object) -> Call:
-    call = feed.market.next_call(datetime.now(UTC))
-    while call.token.address in feed.emitted:  # a repost would tell nobody anything new
-        call = feed.market.next_call(datetime.now(UTC))
+    call = new_call(feed)
     return feed.publish(replace(call, token=replace(call.token, **token)))
+
+
+def new_call(feed: FeedSandbox) -> Call:
+    """Return the next call of a token that nobody has called: a repost would tell nobody anything new."""
+    call = feed.market.next_call(datetime.now(UTC))
+    while call.token.address in feed.emitted:
+        call = feed.market.next_call(datetime.now(UTC))
+    return call
 
 
 async def test_a_new_person_gets_a_trial_picks_a_preset_and_is_told_of_a_call(
@@ -124,6 +130,66 @@ async def test_who_blocks_the_bot_is_left_alone_until_he_comes_back(
     digest = await ann.next_message(where=lambda m: "could not reach you" in m.get("text", ""))
     assert missed in digest["text"]
     await called(feed, ann)
+
+
+async def test_a_long_digest_is_one_message_whose_rest_is_shown_on_request(
+    bot: Composition, telegram: TelegramSandbox, feed: FeedSandbox
+) -> None:
+    ann = telegram.user("Ann")
+    await subscribe(ann, "everything")
+    ann.chat.is_blocked = True  # without the update that usually tells of it
+    addresses = [publish(feed).token.address for _ in range(20)]
+    await until(lambda: bot.metrics.counts.alerts_deferred == len(addresses))
+    await ann.send("/start")
+    digest = await ann.next_message(where=lambda m: "could not reach you" in m.get("text", ""))
+    assert "And 5 more" in digest["text"]
+    first = [address for address in addresses if address in digest["text"]]
+    assert len(first) == 15
+    asks = digest["reply_markup"]["inline_keyboard"][0][0]["callback_data"]
+    async with asyncio.timeout(10):
+        while "written down" in ((await ann.tap_data(digest, asks)).get("text") or ""):  # noqa: ASYNC110 - Telegram has no event
+            await asyncio.sleep(0.05)
+    rest = await ann.next_message(where=lambda m: "Calls 16 to 20 of 20" in m.get("text", ""))
+    assert sorted([*first, *(address for address in addresses if address in rest["text"])]) == sorted(addresses)
+    await ann.send("/digest")
+    again = await ann.next_message(where=lambda m: "Calls 1 to 15 of 20" in m.get("text", ""))
+    assert sorted(address for address in addresses if address in again["text"]) == sorted(first)
+    await ann.tap_data(again, _data_of(again, "Next"))
+    await ann.next_message(where=lambda m: "Calls 16 to 20" in m.get("text", ""))
+
+
+def _data_of(message: JsonObject, text: str) -> str:
+    rows: list[list[JsonObject]] = message["reply_markup"]["inline_keyboard"]
+    return next(button["callback_data"] for row in rows for button in row if text in button["text"])
+
+
+async def test_a_channel_is_muted_by_one_tap_and_listed_by_name(
+    bot: Composition, telegram: TelegramSandbox, feed: FeedSandbox
+) -> None:
+    ann = telegram.user("Ann")
+    await subscribe(ann, "everything")
+    first = publish(feed, name="Moon Cat", symbol="MCAT")
+    alert = await ann.next_message(where=lambda m: first.token.address in copied_addresses(m))
+    channel = first.channel
+    title = channel.title or channel.id
+    await ann.tap("🔇 Mute", alert)
+    question = await ann.next_message(where=lambda m: "What should I mute?" in m.get("text", ""))
+    buttons = [
+        button["text"].replace("\u2060", "") for row in question["reply_markup"]["inline_keyboard"] for button in row
+    ]
+    assert buttons == ["🔇 $MCAT for a day", f"🔇 Channel {title}", "😴 Everything for 1 hour"]
+    await ann.tap_data(question, _data_of(question, "Channel"))
+    said = await ann.next_message(where=lambda m: "is muted" in m.get("text", ""))
+    assert title in said["text"].replace("\u2060", "")
+    silenced = feed.publish(replace(new_call(feed), channel=channel))
+    other = Channel(id="@another", title="Another")
+    heard = feed.publish(replace(new_call(feed), channel=other))
+    await ann.next_message(where=lambda m: heard.token.address in copied_addresses(m))
+    assert not any(silenced.token.address in copied_addresses(m) for m in ann.messages)
+    await ann.tap_data(said, _data_of(said, "All that is muted"))
+    listed = await ann.next_message(where=lambda m: "Muted channels: 1, tokens: 0" in m.get("text", ""))
+    await ann.tap_data(listed, _data_of(listed, title))
+    await ann.next_message(where=lambda m: "Nothing is muted" in m.get("text", ""))
 
 
 async def test_the_end_of_a_trial_stops_alerts_and_keeps_the_settings(

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
 from typing import Final
 
 from msgspec import Struct
@@ -19,6 +20,9 @@ from texts import Texts
 from texts.markup import to_plain
 
 REPEAT_NOTE: Final = to_plain(Texts.load().render("card.may_repeat"))
+_REST: Final = re.compile(r"\bAnd (\d+) more\b")
+"""A digest names its best calls and counts the others."""
+RECORD_EVERY_S: Final = 0.5
 _ADDRESS: Final = re.compile(r"[1-9A-HJ-NP-Za-km-z]{32,44}")
 
 
@@ -43,6 +47,19 @@ class Counts(Struct, frozen=True, kw_only=True):
         return ", ".join(f"{name.replace('_', ' ')} {getattr(self, name):,}" for name in self.__struct_fields__)
 
 
+class InDigest(Struct, frozen=True, kw_only=True):
+    """A call that was settled as told in a digest, as it was written down."""
+
+    pair: Pair
+    chat_id: int
+    message_id: int
+    may_repeat: bool
+
+
+async def _no_record() -> list[InDigest]:
+    return []
+
+
 class Ledger:
     """Listens to the sandbox's Telegram from the moment it is made."""
 
@@ -64,6 +81,10 @@ class Ledger:
         """The number of the message that brought it last."""
         self._came_again: set[int] = set()
         """Messages of which something came once more."""
+        self.record: Callable[[], Awaitable[list[InDigest]]] = _no_record
+        """What was written down of digests. It counts for a digest that Telegram took, and as many as that said."""
+        self._open_digests: dict[tuple[int, int], int] = {}
+        """Chat and message of digests that counted some of their calls -> how many they told of in all."""
         self._news = asyncio.Event()
         telegram.on_message(self._saw)
 
@@ -115,10 +136,35 @@ class Ledger:
             before = self.messages
             try:
                 async with asyncio.timeout(patience_s):
-                    await self._until(lambda before=before: self.messages > before)
+                    await self._more_than(before)
             except TimeoutError:
                 return False
         return True
+
+    async def _more_than(self, messages: int) -> None:
+        """Wait for a message, or for what is written down of one that came before."""
+        while self.messages <= messages and not await self._read_record():
+            with suppress(TimeoutError):
+                async with asyncio.timeout(RECORD_EVERY_S if self._open_digests else None):
+                    await self._until(lambda: self.messages > messages)
+
+    async def _read_record(self) -> bool:
+        """Take in the calls that a digest only counted; returns whether there were any."""
+        if not self._open_digests:
+            return False
+        written: dict[tuple[int, int], list[InDigest]] = {}
+        for one in await self.record():
+            written.setdefault((one.chat_id, one.message_id), []).append(one)
+        # Where it came again, what is written down is of the last one.
+        whole = [place for place, count in self._open_digests.items() if len(written.get(place, ())) == count]
+        for place in whole:
+            del self._open_digests[place]
+            for one in written[place]:
+                if one.pair not in self._digests:  # those that it names were seen when it came
+                    self._twice += one.pair in self._alerts and not one.may_repeat
+                    self._digests[one.pair] += 1
+                    self._carried_by.setdefault(one.pair, self.messages)
+        return bool(whole)
 
     async def _until(self, is_so: Callable[[], bool]) -> None:
         while not is_so():
@@ -137,6 +183,8 @@ class Ledger:
         if not alerts and not digests:
             return
         self.messages += 1
+        if rest := _REST.search(text):
+            self._open_digests[chat_id, message["message_id"]] = len(digests) + int(rest[1])
         known = [pair for pair in alerts | digests if pair in self._carried_by]
         again = len(known)
         # One note stands in each card of a merged message, and one in a digest for all that is in it.

@@ -25,7 +25,7 @@ from sandbox.telegram.limits import FloodLimits, Window
 from sandbox.telegram.people import SandboxUser
 from sandbox.telegram.server import TelegramSandbox
 from tests.e2e.conftest import process_environment
-from tests.faults.ledger import Counts, Ledger
+from tests.faults.ledger import Counts, InDigest, Ledger
 from tests.faults.market import Pair, Workload, made_now
 from tests.faults.process import Bot
 from tests.faults.proxy import FaultProxy
@@ -102,6 +102,7 @@ class Stage:
             Market(seed=seed), calls_per_s=0, ticks_per_s=0, heartbeat_s=0.5, history=HISTORY, clock=clock
         )
         self.ledger = Ledger(self.telegram)
+        self.ledger.record = self.told_in_digests
         self.redis_proxy = FaultProxy(redis.url, seed=seed)
         self.postgres_proxy = FaultProxy(postgres.dsn, seed=seed)
         self.data_dir = Path()
@@ -273,6 +274,19 @@ class Stage:
                 " WHERE d.status IN ('sent', 'merged')"
             )
         return {(row[0], row[1]) for row in rows}
+
+    async def told_in_digests(self) -> list[InDigest]:
+        """What PostgreSQL says of digests that were sent; nothing while it cannot be asked."""
+        try:
+            async with self.database() as connection:
+                rows = await connection.fetch(
+                    "SELECT d.user_id, c.token_address, d.chat_id, d.message_id, d.may_repeat"
+                    " FROM deliveries d JOIN calls c USING (call_id)"
+                    " WHERE d.kind = 'digest' AND d.status = 'sent' AND d.message_id IS NOT NULL"
+                )
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            return []
+        return [InDigest(pair=(row[0], row[1]), chat_id=row[2], message_id=row[3], may_repeat=row[4]) for row in rows]
 
     async def health(self, bot: Bot) -> dict[str, Any]:
         address = (await bot.says(r"Health: (http://\S+)/healthz"))[1]

@@ -12,7 +12,7 @@ from domain.matching.matcher import Matcher
 from managers.redis.client import RedisManager, RedisUnavailableError
 from sandbox.telegram.people import SandboxUser
 from sandbox.telegram.server import TelegramSandbox
-from tests.faults.ledger import REPEAT_NOTE, Counts, Ledger, judge
+from tests.faults.ledger import REPEAT_NOTE, Counts, InDigest, Ledger, judge
 from tests.faults.market import Workload
 from tests.faults.proxy import FaultProxy
 from tests.faults.reliability import FAULTS, SOAK, Row, faults_section, soak_section, write_section
@@ -74,6 +74,30 @@ async def test_what_came_again_is_counted_in_messages_as_its_bound_is() -> None:
         assert (counts.marked, counts.marked_alerts, counts.twice) == (3, 4, 0)
         with pytest.raises(AssertionError, match="marked 3"):
             judge(counts, repeats=2)
+
+
+async def test_what_a_digest_only_counts_is_proved_by_what_was_written_down_of_it() -> None:
+    async with TelegramSandbox() as telegram:
+        ledger = Ledger(telegram)
+        ann = telegram.user("Ann", user_id=7)
+        ledger.expect({(7, A), (7, B)})
+        _say(telegram, ann, f"a digest\n{A}\nAnd 1 more")
+        assert not await ledger.complete(patience_s=0.01), "nothing is written down"
+        message_id: int = ann.messages[-1]["message_id"]
+        written = [InDigest(pair=(7, A), chat_id=7, message_id=message_id, may_repeat=False)]
+
+        async def record() -> list[InDigest]:
+            return written
+
+        ledger.record = record
+        assert not await ledger.complete(patience_s=0.01), "the digest said that there were two"
+        written.append(InDigest(pair=(7, B), chat_id=7, message_id=message_id + 1, may_repeat=False))
+        assert not await ledger.complete(patience_s=0.01), "Telegram never took that message"
+        written[-1] = InDigest(pair=(7, B), chat_id=7, message_id=message_id, may_repeat=False)
+        assert await ledger.complete(patience_s=1)
+        judge(ledger.counts())
+        _say(telegram, ann, "an alert", copied=B)
+        assert ledger.counts().twice == 1
 
 
 def _say(telegram: TelegramSandbox, user: SandboxUser, text: str, *, copied: str | None = None) -> None:

@@ -207,8 +207,9 @@ async def test_a_hundred_channels_are_the_most(started: Person, services: Servic
 
 async def test_the_plan_limits_the_filters(ann: Person, services: Services, clock: Clock) -> None:
     await ann.writes("/start")
-    for _ in range(TRIAL.filter_sets):
+    for number in range(1, TRIAL.filter_sets + 1):
         await ann.taps("addset")
+        await services.subscribers.sets.rename_set(USER_ID, number, f"Mine {number}")
     ways = ("addset", f"preset:{PRESETS[0].key}", "duplicate:1")
     for way in ways:
         assert f"your plan includes: {TRIAL.filter_sets}" in alert(await ann.taps(way))
@@ -222,6 +223,49 @@ async def test_the_plan_limits_the_filters(ann: Person, services: Services, cloc
     ]
     clock.now += timedelta(days=400)
     assert "your plan includes" in alert(await ann.taps("addset"))
+
+
+async def test_a_double_tap_makes_one_filter(ann: Person, services: Services) -> None:
+    await ann.writes("/start")
+    ways = {"addset": 1, f"preset:{PRESETS[0].key}": 2, "duplicate:2": 3, "duplicate:1": 4}
+    for way, expected in ways.items():
+        if expected > TRIAL.filter_sets:
+            break
+        first, second = words(await ann.taps(way), "edited"), words(await ann.taps(way), "edited")
+        assert first == second, "it opens the one that is there"
+        assert len((await services.subscribers.subscribers.require(USER_ID)).filter_sets) == expected
+    await services.subscribers.sets.set_rule(USER_ID, 1, "holders", Range(minimum=5.0))
+    assert "Filter 1 is on" in words(await ann.taps("set:1"), "edited")
+
+
+async def test_the_first_rule_turns_a_filter_on_and_says_so(ann: Person) -> None:
+    await ann.writes("/start")
+    await ann.taps("addset")
+    await ann.taps("field:1:market_cap_usd")
+    told = words(await ann.writes("50k"))
+    assert "✅ Market cap: ≥ $50k" in told
+    assert "🟢 Filter 1 is now on." in told
+    await ann.taps("field:1:holders")
+    told = words(await ann.writes("100"))
+    assert "is now on" not in told
+    assert "Holders, if the value is unknown: let it pass" in words(
+        await ann.taps("missing:1:holders:pass:0"), "edited"
+    )
+
+
+async def test_without_rules_a_filter_that_is_on_says_that_every_call_passes(ann: Person) -> None:
+    await ann.writes("/start")
+    assert "No rule yet" in words(await ann.taps("addset"), "edited")
+    await ann.taps("enable:1:1")
+    assert "No rules: every call passes." in words(await ann.taps("set:1"), "edited")
+    listed = words(await ann.writes("/settings"))
+    assert "No rules: every call passes." in listed
+
+
+async def test_help_tells_how_to_begin_and_how_to_type(ann: Person) -> None:
+    await ann.writes("/start")
+    told = words(await ann.writes("/help"))
+    assert told.index("To begin") < told.index("To type values") < told.index("What I can do")
 
 
 async def test_duplicate_and_delete(started: Person, services: Services) -> None:

@@ -66,12 +66,13 @@ async def test_a_filter_goes_by_link_to_somebody_else(ann: Person, ben: Person, 
     assert own.rules == {}
 
 
-async def test_a_copy_needs_room_in_the_plan(ann: Person, ben: Person) -> None:
+async def test_a_copy_needs_room_in_the_plan(ann: Person, ben: Person, services: Services) -> None:
     await filter_named(ann, "Moon")
     payload = await link_of(ann)
     await ben.writes("/start")
-    for _ in range(TRIAL.filter_sets):
+    for number in range(1, TRIAL.filter_sets + 1):
         await ben.taps("addset")
+        await services.subscribers.sets.rename_set(BEN_ID, number, f"Mine {number}")
     preview = await ben.writes(f"/start {payload}")
     assert f"your plan includes: {TRIAL.filter_sets}" in alert(await ben.taps(button(preview, "Copy")))
 
@@ -178,8 +179,16 @@ async def test_earlier_forms_are_listed_and_restored(ann: Person, services: Serv
         data for data in only(listed, "edited").buttons.values() if data and data.startswith("version:")
     ]
     assert first
+    labels = [text for text, data in only(listed, "edited").buttons.items() if data and data.startswith("version:")]
+    assert [label.partition(" · ")[2] for label in labels] == [
+        "without Holders",
+        "Market cap ≥ $10k",
+        "without Market cap",
+        "“Filter 1”",
+    ], "each says what the next change took away"
     shown = await ann.taps(second)
     assert "• Market cap: ≥ $10k" in words(shown, "edited")
+    assert "Restoring brings back these rules and the name Moon" in words(shown, "edited")
     restored = await ann.taps(button(shown, "Restore"))
     assert "Restored" in words(restored, "edited")
     (filter_set,) = (await services.subscribers.subscribers.require(USER_ID)).filter_sets

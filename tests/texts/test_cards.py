@@ -50,7 +50,7 @@ def card(
 def test_a_full_card() -> None:
     text = shown(card(FULL, set_name="My gems", may_repeat=True).html)
     assert text.splitlines() == [
-        "Popcat · POP",
+        "Popcat · $\u2060POP",
         "$123k market cap at call",
         "",
         ADDRESS,
@@ -93,8 +93,8 @@ def test_what_is_hidden_is_not_there() -> None:
     for compact in (False, True):
         message = chosen(KNOWN, Card(compact=compact, hidden=hidden, buttons=()))
         assert message.keyboard == ()
-        assert shown(message.html).splitlines()[:1] == ["Popcat · POP"]
-        for word in ("$", "Liquidity", "mint", "Alpha", "feed to you"):
+        assert shown(message.html).splitlines()[:1] == ["Popcat · $\u2060POP"]
+        for word in ("market cap at call", "Liquidity", "mint", "Alpha", "feed to you"):
             assert word not in shown(message.html)
 
 

@@ -1,0 +1,98 @@
+"""What is asked before something is muted, what is said then, and the list of what is muted."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Final
+
+from domain.calls.addresses import call_tag
+from domain.calls.events import Call
+from domain.delivery.messages import Button, Message
+from domain.subscribers.subscriber import Preferences
+from handlers.conversation.menus import View, message
+from handlers.conversation.pages import Page
+from handlers.delivery.buttons import (
+    MuteAll,
+    MuteChannel,
+    MuteOnly,
+    ShowDelivery,
+    ShowMuted,
+    Snooze,
+    UnmuteChannel,
+    UnmuteToken,
+)
+from handlers.delivery.standing import local_moment
+from services.delivery.cards import readable, ticker
+
+MUTED_PER_PAGE: Final = 8
+
+
+def question(view: View, address: str, call: Call | None) -> Message:
+    """Ask what is meant; the channel is offered where the call is known."""
+    name = name_of(address, call)
+    rows = [(view.button("button.mute_token", MuteOnly(address), name=name),)]
+    if call is not None:
+        title = call.channel.title or call.channel.id
+        rows.append((view.button("button.mute_channel", MuteChannel(address), title=title),))
+    rows.append((view.button("button.mute_all", MuteAll()),))
+    return message(view.html("mute.ask"), keyboard=tuple(rows))
+
+
+def name_of(address: str, call: Call | None) -> str:
+    """How a token is called in lists."""
+    return (call and (ticker(call.token) or readable(call.token.name))) or _short(address)
+
+
+def token_muted(view: View, address: str, name: str, until: str) -> Message:
+    return _done(view, view.button("button.mute_undo", UnmuteToken(address, 0)), "mute.token", name=name, until=until)
+
+
+def channel_muted(view: View, channel_id: str, title: str) -> Message:
+    undo = view.button("button.mute_undo", UnmuteChannel(call_tag(channel_id), 0))
+    return _done(view, undo, "mute.channel", title=title)
+
+
+def all_muted(view: View, until: str) -> Message:
+    return _done(view, view.button("button.mute_undo", Snooze("off")), "mute.all", until=until)
+
+
+def _done(view: View, undo: Button, key: str, **what: str) -> Message:
+    return message(view.html(key, **what), keyboard=((undo, view.button("button.muted_list", ShowMuted(0))),))
+
+
+def muted_menu(view: View, preferences: Preferences, asked: int, now: datetime) -> Message:
+    """Channels, which stay muted, then tokens by when they come back."""
+    channels = sorted(preferences.muted_channels.items(), key=lambda item: item[1].casefold())
+    tokens = sorted(muted(preferences, now).items(), key=lambda item: item[1])
+    names = preferences.muted_names
+    buttons = [
+        *(
+            view.button("button.unmute_channel", UnmuteChannel(call_tag(one), asked), title=title)
+            for one, title in channels
+        ),
+        *(
+            view.button(
+                "button.unmute",
+                UnmuteToken(address, asked),
+                name=names.get(address) or _short(address),
+                until=local_moment(preferences, until, now),
+            )
+            for address, until in tokens
+        ),
+    ]
+    page = Page.at(asked, total=len(buttons), per_page=MUTED_PER_PAGE)
+    key = "delivery.muted" if buttons else "delivery.none_muted"
+    back = (view.button("button.back", ShowDelivery()),)
+    return message(
+        view.html(key, tokens=len(tokens), channels=len(channels)),
+        keyboard=(*((button,) for button in page.of(buttons)), *page.turning(view, ShowMuted), back),
+    )
+
+
+def muted(preferences: Preferences, now: datetime) -> dict[str, datetime]:
+    """The tokens that are muted now."""
+    return {address: until for address, until in preferences.muted_tokens.items() if until > now}
+
+
+def _short(address: str) -> str:
+    return f"{address[:6]}…{address[-4:]}"
