@@ -32,6 +32,7 @@ _ODD: Final = {
     ("-", 9, 30): "Pacific/Marquesas",
 }
 """Offsets that are no full hours, each by a place that has it all year round."""
+_NO_OFFSET: Final = frozenset({"Etc/GMT+0", "Etc/GMT-0"})
 _FIXED: Final = re.compile(r"Etc/GMT([+-])(\d{1,2})")
 _SHORTEST: Final = 5
 """Letters of a name that is misspelled or suggested: one abbreviation is no better than another."""
@@ -117,7 +118,7 @@ def parse_time_zone(text: str) -> str:
     offset = _offset(read or "")
     found = (offset,) if offset else _names().get(wanted, ())
     if len(found) == 1:
-        return found[0]
+        return "UTC" if found[0] in _NO_OFFSET else found[0]
     if found:
         raise Unsure("zone.which", found, typed=typed)
     alike = difflib.get_close_matches(wanted, _suggested(), MAX_SUGGESTIONS) if len(wanted) >= _SHORTEST else ()

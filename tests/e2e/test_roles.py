@@ -197,7 +197,7 @@ async def test_the_work_divided_among_six_processes(telegram: TelegramSandbox, f
         await told(ben, call)
         assert call.token.address not in alerts(ann)
         await ann.send("/resume")
-        await ann.next_message(where=lambda m: "again" in m.get("text", ""))
+        await ann.next_message(where=lambda m: "Alerts are on" in m.get("text", ""))
         await site.receive([match_2], 2)
 
         # A sender finds that Ben has blocked the bot: who matches, and who talks, know it too.

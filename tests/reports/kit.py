@@ -76,17 +76,21 @@ class Shelf:
         call_id, address = f"c{self.calls}", token or f"{self.calls:044}"
         figures = Token(address=address, symbol=name or f"T{self.calls}", price_usd=1.0, market_cap_usd=20_000.0)
         call = Call(id=call_id, token=figures, channel=Channel(id=channel), called_at=at, received_at=at)
-        await self.put("call", DecidedCall(call=call, decided_at=at, reason="first_check", checked_channels=()))
-        row = await self.postgres.fetch_row("SELECT number FROM calls WHERE call_id = $1", call_id)
-        assert row
+        decided = DecidedCall(call=call, decided_at=at, reason="first_check", checked_channels=())
+        async with self.postgres.transaction() as both:  # a bot that runs finds the outcome of what it finds
+            for statement, values in writes_of("call", msgspec.json.encode(decided), EVENING):
+                await both.execute(statement, *values)
+            row = await both.fetch_row("SELECT number FROM calls WHERE call_id = $1", call_id)
+            assert row
+            await both.execute(
+                "INSERT INTO outcomes (call_id, number, token_address, channel_id, called_at, opened_at, measure,"
+                " price_usd, market_cap_usd, peak_multiple, peak_at, return_24h, reachable_multiple, ended_at, ending)"
+                " VALUES ($1, $2, $3, $4, $5, $5, 'price', 1, 20000, $6, $7, $8, $9, $10, $11)",
+                *(call_id, row["number"], address, channel, at, peak),
+                *(at + timedelta(minutes=40), after_a_day, reachable),
+                *(at + timedelta(hours=2) if ended else None, "liquidity" if ended else None),
+            )
         self.numbers[call_id] = row["number"]
-        await self.postgres.execute(
-            "INSERT INTO outcomes (call_id, number, token_address, channel_id, called_at, opened_at, measure,"
-            " price_usd, market_cap_usd, peak_multiple, peak_at, return_24h, reachable_multiple, ended_at, ending)"
-            " VALUES ($1, $2, $3, $4, $5, $5, 'price', 1, 20000, $6, $7, $8, $9, $10, $11)",
-            *(call_id, row["number"], address, channel, at, peak, at + timedelta(minutes=40), after_a_day, reachable),
-            *(at + timedelta(hours=2) if ended else None, "liquidity" if ended else None),
-        )
         for rung in (2.0, 5.0, 10.0):
             if peak >= rung:
                 await self.postgres.execute(
