@@ -207,8 +207,8 @@ async def asks_why_it_was_held_back(ada: ChatPage, held_back: Called) -> None:
 
 async def asks_why_it_came(ada: ChatPage) -> None:
     later = alerts_after_sharing(ada)
-    # The first may have been decided before both filters were done, and have waited for its turn.
-    await later.nth(1).wait_for(state="attached", timeout=TIMEOUT_S * 1000)
+    # The next ones may have been decided before both filters were done, and have waited for their turn.
+    await later.nth(await later.count() + 2).wait_for(state="attached", timeout=TIMEOUT_S * 1000)
     message_id = await later.last.get_attribute("data-message-id")
     alert = ada.page.locator(f"[data-message-id='{message_id}']")
     called = calls_in(await alert.inner_text())[0]
