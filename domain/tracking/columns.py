@@ -36,11 +36,19 @@ FLOATS: Final = {
     "wick_at": 0.0,
     "gap_from": UNKNOWN,
     "gap_to": UNKNOWN,
+    "watched_low": UNKNOWN,
+    "watched_high": UNKNOWN,
+    "before": UNKNOWN,
+    "before_at": UNKNOWN,
+    "before_source": UNKNOWN,
 }
 """Column -> value of a number that is not in use. `low`, `high`: a tick above the one and up to the other can change
 nothing. `next_up`: below it no entry reaches its next rung upwards. `price`, `at`: of the latest accepted tick.
 `moved_at`: when the price last became another one. `ath`: the highest confirmed price, `wick`: the highest accepted
-one. `gap_from`, `gap_to`: all gaps that are not closed."""
+one. `gap_from`, `gap_to`: all gaps that are not closed. `watched_low`, `watched_high`: the range of a token whose
+latest tick is evidence, so that none is quiet. `before`, its time and source: the tick before it, if that is, too."""
+
+WATCHED: Final = ("watched_low", "watched_high", "before", "before_at", "before_source")
 
 
 class TokenColumns:
@@ -74,6 +82,9 @@ class TokenColumns:
         for name, value in FLOATS.items():
             self.floats[name][token] = value
         self.source[token] = NO_SOURCE
+
+    def row(self, token: int) -> dict[str, float]:
+        return {name: column[token] for name, column in self.floats.items()}
 
     def view(self, name: str) -> npt.NDArray[Any]:
         """The column as numpy sees it; it shares the memory."""

@@ -64,6 +64,16 @@ class Peaks:
         numbers[place:end] = array("d", (numbers[place], price, at, *later))
         return True
 
+    def raise_all(self, price: float, at: float) -> None:
+        """Every entry has seen this price."""
+        numbers = self.numbers
+        end = place = len(numbers)
+        while place > 0 and numbers[place - 2] < price:
+            place -= NUMBERS_PER_SEGMENT
+        if place < end:
+            numbers[place + 1], numbers[place + 2] = price, at
+            del numbers[place + NUMBERS_PER_SEGMENT :]
+
     def of(self, entry: int) -> Peak:
         """Of one entry; lower than its own price where nothing has reached that since."""
         place = self._segment(entry + 1)

@@ -15,14 +15,14 @@ import numpy as np
 import numpy.typing as npt
 from msgspec import Struct
 
-from domain.tracking.columns import FLOATS
-from domain.tracking.entries import COLUMNS, Entries
+from domain.tracking.columns import FLOATS, WATCHED
+from domain.tracking.entries import COLUMNS, Entries, Pool
 from domain.tracking.peaks import NUMBERS_PER_SEGMENT, Peaks
 from domain.tracking.tracker import Tracker
 
 VERSION: Final = 1
 _COUNT: Final = np.dtype(np.uint32)
-_KEPT: Final = tuple(name for name in FLOATS if name not in {"low", "high", "next_up"})
+_KEPT: Final = tuple(name for name in FLOATS if name not in {"low", "high", "next_up", *WATCHED})
 
 
 class UnreadableSnapshotError(Exception):
@@ -90,7 +90,11 @@ def restore(tracker: Tracker, data: bytes) -> list[str]:
     for place, address in enumerate(snapshot.addresses):
         if address not in tracker:
             tracker.resume(
-                address, reader.state(place), reader.source(place), reader.entries(place), reader.peaks(place)
+                address,
+                reader.state(place),
+                reader.source(place),
+                reader.entries(tracker.watching.pool, place),
+                reader.peaks(place),
             )
             restored.append(address)
     return restored
@@ -121,9 +125,9 @@ class _Reader:
     def source(self, place: int) -> int:
         return int(self._sources[place])
 
-    def entries(self, place: int) -> Entries:
+    def entries(self, pool: Pool, place: int) -> Entries:
         start, end = self._starts[place], self._starts[place + 1]
-        entries = Entries(int(end - start))
+        entries = Entries(pool, int(end - start))
         entries.put_many({name: numbers[start:end] for name, numbers in self._columns.items()})
         return entries
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from domain.tracking import confirmation
-from domain.tracking.columns import UNKNOWN, TokenColumns
+from domain.tracking.columns import UNKNOWN, WATCHED, TokenColumns, Tokens
 from domain.tracking.confirmation import (
     CONFIRM_TICKS,
     GAP_S,
@@ -25,10 +25,9 @@ from domain.tracking.confirmation import (
     reached,
 )
 from domain.tracking.crossings import Crossings, Rungs
-from domain.tracking.entries import ABOVE, BELOW, Entries, Flags
+from domain.tracking.entries import ABOVE, BELOW, Entries, Flags, Pool
 from domain.tracking.ladder import DOWN_STEPS, DOWNS, UPS, Counts, downs_reached, steps_up_to, ups_reached
 from domain.tracking.peaks import Peaks
-from domain.tracking.standing import Standing, TokenState, known
 
 _NO_TICK_IS_QUIET = (0.0, -1.0)
 
@@ -47,8 +46,8 @@ class Refused:
 
 
 @dataclass(slots=True)
-class _Watch:
-    """A token whose latest ticks may come to something. Its range is here while no tick of it is quiet."""
+class Watch:
+    """A token whose latest ticks may come to something, taken out of the columns to be looked at one by one."""
 
     low: float
     high: float
@@ -63,27 +62,28 @@ class Watching:
 
     def __init__(self, columns: TokenColumns) -> None:
         self.refused = Refused()
+        self.pool = Pool()
         self.entries: dict[int, Entries] = {}
         self.peaks: dict[int, Peaks] = {}
-        self._columns = columns
-        self._watched: dict[int, _Watch] = {}
+        self.columns = columns
+        self.watches: dict[int, Watch] = {}
         self._resumed: set[int] = set()
         """No tick of them has come since they were restored."""
         self.fetch_columns()
 
     def fetch_columns(self) -> None:
         """The columns have grown."""
-        floats = self._columns.floats
+        floats = self.columns.floats
         self._low, self._high, self._next_up = floats["low"], floats["high"], floats["next_up"]
         self._price, self._at, self._moved_at = floats["price"], floats["at"], floats["moved_at"]
         self._ath, self._ath_at = floats["ath"], floats["ath_at"]
         self._wick, self._wick_at = floats["wick"], floats["wick_at"]
         self._liquidity, self._liquidity_at = floats["liquidity"], floats["liquidity_at"]
-        self._source = self._columns.source
+        self._source, self._watched_low = self.columns.source, floats["watched_low"]
 
     @property
     def nbytes(self) -> int:
-        return sum(e.nbytes for e in self.entries.values()) + sum(p.nbytes for p in self.peaks.values())
+        return self.pool.nbytes + sum(p.nbytes for p in self.peaks.values())
 
     def open(self, token: int, entries: Entries, peaks: Peaks, *, resumed: bool = False) -> None:
         self.entries[token], self.peaks[token] = entries, peaks
@@ -94,38 +94,46 @@ class Watching:
             self._set_range(token, *self._range(token))
 
     def close(self, token: int) -> None:
-        del self.entries[token], self.peaks[token]
-        self._watched.pop(token, None)
+        self.entries.pop(token).close()
+        del self.peaks[token]
+        self._tidy_up()
+        self.watches.pop(token, None)
         self._resumed.discard(token)
+
+    def _tidy_up(self) -> None:
+        if self.pool.is_wasteful:
+            self.pool.pack(self.entries.values())
 
     def settled(self, token: int) -> float:
         """The latest price that ticks agree on."""
-        watch = self._watched.get(token)
+        watch = self.watches.get(token)
         return self._price[token] if watch is None else watch.settled
 
     @property
     def watched(self) -> list[int]:
         """Tokens of which some ticks wait for others that confirm them."""
-        return list(self._watched)
+        return [*self.watches, *(~np.isnan(self.columns.view("watched_low"))).nonzero()[0].tolist()]
 
     def is_watched(self, token: int) -> bool:
-        return token in self._watched
+        return token in self.watches or not math.isnan(self._watched_low[token])
 
     def keep(self, token: int, kept: Flags) -> None:
         """Only the entries whose flag is set are left."""
+        watch = self._watched(token)
         self.entries[token].keep(kept)
+        self._tidy_up()
         self.peaks[token].keep(kept)
-        watch = self._watched.get(token)
         if watch:
             watch.ticks = [tick._replace(entries=int(np.count_nonzero(kept[: tick.entries]))) for tick in watch.ticks]
         self._find_range(token)
 
-    def added(self, token: int, lowest: float, highest: float, highest_at: float) -> None:
-        """There are new entries, at these prices: what matters to them, matters."""
+    def added(self, token: int, count: int, lowest: float, highest: float, highest_at: float) -> None:
+        """There are so many new entries, at these prices: what matters to them, matters."""
+        self._tidy_up()
         if highest > self._ath[token]:
             self._ath[token], self._ath_at[token] = highest, highest_at
         self._next_up[token] = min(self._next_up[token], lowest * UPS[0] * BELOW)
-        watch = self._watched.get(token)
+        watch = self._watched(token, count)
         low, high = (watch.low, watch.high) if watch else (self._low[token], self._high[token])
         low, high = max(low, highest * DOWNS[0] * ABOVE), min(high, self.peaks[token].lowest)
         if watch:
@@ -146,7 +154,7 @@ class Watching:
         self._find_range(token)
 
     def mark_peak(self, token: int, entry_id: int, price: float, at: float) -> None:
-        entries, floats = self.entries[token], self._columns.floats
+        entries, floats = self.entries[token], self.columns.floats
         self.peaks[token].raise_to(price, at, entries.place_of(entry_id) + 1, len(entries))
         if price > floats["ath"][token]:
             floats["ath"][token], floats["ath_at"][token] = price, at
@@ -163,13 +171,13 @@ class Watching:
         if at < last_at:
             self.refused.out_of_order += 1
             return ()
-        watch = self._watched.get(token)
+        watch = self._watched(token)
         absurd = is_absurd(price, last if watch is None else watch.settled)
         if absurd and not confirmation.pays(liquidity_usd):
             self.refused.absurd += 1
             return ()
         if liquidity_usd is not None:
-            self._columns.take_liquidity(token, liquidity_usd, at)
+            self.columns.take_liquidity(token, liquidity_usd, at)
         if at == last_at and price == last and source == self._source[token]:
             self.refused.repeated += 1
             return ()
@@ -187,7 +195,7 @@ class Watching:
 
     def close_gap(self, token: int, price: float, reached_at: float, at: float) -> Sequence[Crossings]:
         """What was missed is known by now: nothing was higher in it than this. It counts for entries from before."""
-        floats = self._columns.floats
+        floats = self.columns.floats
         floats["gap_from"][token] = floats["gap_to"][token] = UNKNOWN
         entries = self.entries[token]
         later = (entries.column("at") > reached_at).nonzero()[0]
@@ -197,41 +205,41 @@ class Watching:
         self._find_range(token)
         return found
 
-    def standings(self, token: int) -> list[Standing]:
-        """Of all entries of a token."""
-        entries, peaks, floats = self.entries[token], self.peaks[token], self._columns.floats
-        gap_to, wick, wick_at = floats["gap_to"][token], self._wick[token], self._wick_at[token]
-        names = ("id", "channel", "at", "price", "market_cap", "late")
-        standings: list[Standing] = []
-        for place, (entry, channel, at, price, market_cap, late) in enumerate(
-            zip(*(entries.column(name).tolist() for name in names), strict=True)
-        ):
-            peak, peak_at = peaks.of(place)
-            if peak <= price:
-                peak, peak_at = price, float(at)
-            seen_wick = wick if wick_at >= at and wick > peak else None
-            at_least = bool(late) or gap_to > at
-            standings.append(Standing(entry, channel, at, price, known(market_cap), peak, peak_at, at_least, seen_wick))
-        return standings
+    def put_back(self, tokens: Tokens) -> set[int]:
+        """Back into the columns with what is watched of these; which of them cannot be."""
+        some = set(tokens.tolist())
+        odd = some & self._resumed
+        for token in some & self.watches.keys():
+            watch, count = self.watches[token], self.entries[token].count
+            if watch.settled != self._price[token] or any(
+                tick.entries != count or tick.absurd or tick.after_gap for tick in watch.ticks
+            ):
+                odd.add(token)
+                continue
+            before = watch.ticks[-2][:3] if len(watch.ticks) > 1 else (UNKNOWN, UNKNOWN, UNKNOWN)
+            for name, value in zip(WATCHED, (watch.low, watch.high, *before), strict=True):
+                self.columns.floats[name][token] = value
+            del self.watches[token]
+        return odd
 
-    def state(self, token: int) -> TokenState:
-        value = {name: column[token] for name, column in self._columns.floats.items()}
-        gap = None if math.isnan(value["gap_to"]) else (value["gap_from"], value["gap_to"])
-        return TokenState(
-            price_usd=self.settled(token),
-            at=value["at"],
-            moved_at=value["moved_at"],
-            liquidity_usd=known(value["liquidity"]),
-            liquidity_at=value["liquidity_at"],
-            thin_since=known(value["thin_since"]),
-            ath_usd=value["ath"],
-            ath_at=value["ath_at"],
-            wick_usd=value["wick"] if value["wick"] > value["ath"] else None,
-            wick_at=value["wick_at"],
-            gap=gap,
-        )
+    def _watched(self, token: int, new: int = 0) -> Watch | None:
+        """Taken out of the columns; so many entries are new, and have not seen its ticks."""
+        watch = self.watches.get(token)
+        if watch is not None or math.isnan(self._watched_low[token]):
+            return watch
+        low, high, *before = (self.columns.floats[name][token] for name in WATCHED)
+        latest = self._price[token], self._at[token], self._source[token]
+        seen_by = self.entries[token].count - new
+        ticks = [
+            Tick(price, at, int(source), seen_by, after_gap=False, absurd=False)
+            for price, at, source in (before, latest)
+            if not math.isnan(price)
+        ]
+        self._watched_low[token] = UNKNOWN
+        watch = self.watches[token] = Watch(low, high, latest[0], ticks)
+        return watch
 
-    def _take_in(self, token: int, watch: _Watch, price: float, at: float, source: int, *, absurd: bool) -> None:
+    def _take_in(self, token: int, watch: Watch, price: float, at: float, source: int, *, absurd: bool) -> None:
         """What is known of the token itself. An absurd price needs a tick of another source before it that agrees."""
         last = self._price[token]
         agreed = is_near(price, last) or (not absurd and is_near(price, watch.settled))
@@ -246,20 +254,20 @@ class Watching:
         self._at[token], self._source[token] = at, source
 
     def _note_gap(self, token: int, last_at: float, at: float) -> None:
-        floats = self._columns.floats
+        floats = self.columns.floats
         if not floats["gap_from"][token] <= last_at:
             floats["gap_from"][token] = last_at
         floats["gap_to"][token] = at
         self._resumed.discard(token)
 
-    def _calm_down(self, token: int, watch: _Watch, price: float) -> None:
+    def _calm_down(self, token: int, watch: Watch, price: float) -> None:
         """The latest tick is within the range again: it ends all evidence."""
         watch.ticks.clear()
         if watch.settled == price:
-            del self._watched[token]
+            del self.watches[token]
             self._low[token], self._high[token] = watch.low, watch.high
 
-    def _weigh(self, token: int, watch: _Watch, tick: Tick) -> Sequence[Crossings]:
+    def _weigh(self, token: int, watch: Watch, tick: Tick) -> Sequence[Crossings]:
         ticks, price = watch.ticks, tick.price
         ticks.append(tick)
         if len(ticks) > CONFIRM_TICKS:
@@ -334,10 +342,10 @@ class Watching:
             after=after.astype(np.uint8),
         )
 
-    def _watch(self, token: int) -> _Watch:
+    def _watch(self, token: int) -> Watch:
         """From now on no tick of it is quiet."""
         low, high = self._range(token) if token in self._resumed else (self._low[token], self._high[token])
-        watch = self._watched[token] = _Watch(low, high, self._price[token], [])
+        watch = self.watches[token] = Watch(low, high, self._price[token], [])
         self._set_range(token, *_NO_TICK_IS_QUIET)
         return watch
 
@@ -350,7 +358,7 @@ class Watching:
 
     def _find_range(self, token: int) -> None:
         self._next_up[token] = self.entries[token].highest_quiet()
-        watch = self._watched.get(token)
+        watch = self._watched(token)
         if watch:
             watch.low, watch.high = self._range(token)
         elif token not in self._resumed:
