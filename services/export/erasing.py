@@ -125,8 +125,14 @@ class ErasingService:
 
     async def go_on(self, progress: Progress) -> None:
         """Complete every deletion that is under way."""
-        for document in (await self._redis.hgetall(keys.ERASING.of())).values():
-            await self._complete(msgspec.json.decode(document, type=Erasure), progress)
+        for user_id, document in (await self._redis.hgetall(keys.ERASING.of())).items():
+            try:
+                erasure = msgspec.json.decode(document, type=Erasure)
+            except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+                # It stays, for somebody to look at; the others have their turn.
+                log.warning("erasure_unreadable", user_id=user_id, reason=str(error))
+                continue
+            await self._complete(erasure, progress)
 
     async def _complete(self, erasure: Erasure, progress: Progress) -> None:
         user_id = erasure.user_id

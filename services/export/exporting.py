@@ -130,15 +130,14 @@ class ExportService:
     async def once(self, progress: Progress) -> bool:
         """Make the export whose turn it is; `False` when none waits."""
         progress()
-        waiting = (await self._redis.hgetall(keys.EXPORTS.of())).values()
-        asked = min((msgspec.json.decode(one, type=Asked) for one in waiting), key=_turn, default=None)
+        asked = min(await self._waiting(), key=_turn, default=None)
         if asked is None:
             return False
         asked = replace(asked, attempts=asked.attempts + 1)
         await self._keep(asked)
         try:
             await self._make(asked, progress)
-        except (TransientError, FloodError) as error:
+        except (TransientError, FloodError, OSError) as error:  # a full disk among them
             log.warning("export_delayed", user_id=asked.user_id, reason=str(error))
             if asked.attempts >= ATTEMPTS:
                 await self._give_up(asked)
@@ -150,6 +149,17 @@ class ExportService:
             log.warning("export_refused", user_id=asked.user_id, reason=str(error))
             await self._give_up(asked)
         return True
+
+    async def _waiting(self) -> list[Asked]:
+        """What was asked for; what cannot be read costs itself."""
+        found: list[Asked] = []
+        for user_id, document in (await self._redis.hgetall(keys.EXPORTS.of())).items():
+            try:
+                found.append(msgspec.json.decode(document, type=Asked))
+            except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+                log.warning("export_unreadable", user_id=user_id, reason=str(error))
+                await self._redis.transaction([("HDEL", keys.EXPORTS.of(), user_id)])
+        return found
 
     async def _make(self, asked: Asked, progress: Progress) -> None:
         shown_at = -math.inf

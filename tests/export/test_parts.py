@@ -217,3 +217,16 @@ async def test_what_never_works_is_given_up_and_may_be_asked_for_again(shop: Fix
     await shop.ask()
     assert await shop.one_turn()
     assert not await shop.redis.exists(keys.EXPORTED.of(ANN), keys.EXPORTS.of())
+
+
+async def test_without_a_place_for_files_it_waits_and_what_cannot_be_read_costs_itself(shop: Fixture) -> None:
+    await shop.redis.hset(keys.EXPORTS.of(), {"7": b"{", "8": b"\xff"})
+    await shop.ask()
+    shop.directory.write_text("in the way")
+    assert await shop.one_turn()
+    assert not shop.chat.files
+    shop.directory.unlink()
+    assert await shop.one_turn()
+    assert shop.chat.files
+    assert not await shop.one_turn()
+    assert not await shop.redis.exists(keys.EXPORTS.of())
