@@ -185,7 +185,12 @@ class ReportSchedule:
         async for rows in self._postgres.stream(_DOCUMENTS, batch=_BATCH):
             for row in rows:
                 stored = row["preferences"]
-                yield row["user_id"], msgspec.json.decode(stored, type=Preferences) if stored else Preferences()
+                try:
+                    preferences = msgspec.json.decode(stored, type=Preferences) if stored else Preferences()
+                except msgspec.MsgspecError as error:
+                    log.warning("preferences_unreadable", user_id=row["user_id"], reason=str(error))
+                    continue
+                yield row["user_id"], preferences
 
 
 def job_of(report: ReportName) -> str:

@@ -231,6 +231,12 @@ async def test_who_was_there_before_reports_is_given_times_and_so_is_an_emptied_
     ann = await reports.person(reports=("daily",))
     subscriber = await reports.way.users.subscribers.require(ann.id)
     await reports.shelf.put("subscriber", subscriber)
+    await reports.shelf.postgres.execute(
+        "INSERT INTO subscribers (user_id, chat_id, name, plan, paused, unreachable, document, revision, updated_at)"
+        " SELECT 1, 1, name, plan, paused, unreachable, jsonb_set(document, '{preferences}', '5'), revision, updated_at"
+        " FROM subscribers WHERE user_id = $1",
+        ann.id,
+    )  # cannot be read, and costs itself
     await reports.way.due_times.remove(job_of("daily"), ann.id)
     await reports.rows.poll()  # the sweep runs at the first look
     await reports.shelf.some(ann.id)
