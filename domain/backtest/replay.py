@@ -27,6 +27,7 @@ _ACCEPTED: Final = {
     "token_address": pl.String(),
     "call_id": pl.String(),
     "decided_at": pl.Datetime("us", "UTC"),
+    "number": pl.Int64(),
     "set_number": pl.Int64(),
     "again": pl.Boolean(),
 }
@@ -81,7 +82,7 @@ class Replay:
         self._note_waiting(found, firsts)
         fresh = firsts.with_columns(again=pl.lit(value=False)).select(*_ACCEPTED)
         later = self._accepted_again(self._judged(over))
-        self._keep(pl.concat([fresh, later]).sort("decided_at", maintain_order=True) if later.height else fresh)
+        self._keep(pl.concat([fresh, later]).sort(_ORDER) if later.height else fresh)
 
     def _judged(self, calls: pl.DataFrame) -> pl.DataFrame:
         return calls.with_columns(set_number=self._passed_set, waits=self._waits)

@@ -9,7 +9,7 @@ from random import Random
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from msgspec import Struct
 from msgspec.structs import replace
@@ -109,7 +109,12 @@ steps = st.lists(
 my_rules = st.lists(rules(FEW), min_size=1, max_size=3)
 
 
+def step(token: str, after: timedelta = timedelta()) -> Step:
+    return Step(after=after, other_joins=False, is_stale=False, token=token, channel=CHANNELS[0], values=(None, None))
+
+
 @settings(max_examples=40)
+@example([step("a"), step("a", timedelta(14)), step("b")], [{}])  # two at one moment, of which one comes again
 @given(steps, my_rules)
 def test_a_replay_accepts_what_the_matcher_accepted(plan: list[Step], mine: list[dict[str, Rule]]) -> None:
     compare(plan, [FilterSet(user_id=ME, number=n, name="", rules=r) for n, r in enumerate(mine, start=1)])

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.tracking.confirmation import CONFIRM_S, CONFIRM_TICKS, MIN_LIQUIDITY_USD
+from domain.tracking.confirmation import CONFIRM_S, CONFIRM_TICKS, LIQUIDITY_FRESH_S, MIN_LIQUIDITY_USD
 from domain.watches.conditions import MAX_MULTIPLE, MAX_VALUE, MIN_MULTIPLE, MIN_VALUE, Condition, Figures
 from domain.watches.crossing import REARMS_BY, judge
 from domain.watches.evidence import Evidence, Levels, Reading
@@ -155,7 +155,8 @@ def test_nothing_is_met_that_prices_do_not_stand_for(some: list[tuple[float, flo
         if change == "met":
             assert confirmed(seen, 2.0)
             assert level.price >= 2.0 * (1 - 1e-9)
-            assert evidence.liquidity_usd is None or evidence.liquidity_usd >= MIN_LIQUIDITY_USD
+            known = at - evidence.liquidity_at <= LIQUIDITY_FRESH_S
+            assert not known or evidence.liquidity_usd is None or evidence.liquidity_usd >= MIN_LIQUIDITY_USD
         else:
             assert level.price <= 2.0 * (1 - REARMS_BY)
     assert met[:1] in ([], ["met"])

@@ -63,6 +63,7 @@ async def test_a_payment_of_the_api_has_a_page_too(nowpayments: NowPaymentsSandb
     _, payment = await merchant_api.post("/payment", **made)
     await phone.goto(nowpayments.pay_page(payment["payment_id"]))
     await phone.get_by_test_id("act-part").tap()
+    await expect(phone.get_by_test_id("status")).to_have_text("confirming")
     nowpayments.desk.finish(nowpayments.payment(payment["payment_id"]))
     await expect(phone.get_by_test_id("status")).to_have_text("partially paid")
     await phone.get_by_test_id("act-other").tap()
