@@ -44,8 +44,13 @@ class ChatPage:
             await self.wait_until_live()
 
     async def wait_until_live(self) -> None:
-        """The messages are loaded and the event stream is open."""
-        await self.page.locator("#connection[data-state=live]").wait_for(state="attached")
+        """The messages of whom the address names are loaded and their event stream is open."""
+        await self.page.wait_for_function(
+            """() => {
+                const { state, userId } = document.getElementById("connection").dataset;
+                return state === "live" && location.hash === `#user=${userId}`;
+            }"""
+        )
 
     async def new_user(self, name: str) -> int:
         """Make a person, who is then the one who chats; the id."""

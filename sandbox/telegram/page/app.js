@@ -144,6 +144,7 @@ function openChat(userId) {
   app.dataset.view = "chat";
   by("scroller").setAttribute("aria-busy", "true");
   people.select(userId);
+  by("connection").dataset.userId = userId;
   composer.reset(userId);
   stars.reset(userId);
   wallets.reset();
