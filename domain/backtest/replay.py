@@ -75,7 +75,7 @@ class Replay:
     def take(self, wanted: pl.DataFrame, over: pl.DataFrame) -> None:
         """Take the next calls in: of all that `may_pass`, and of the tokens that have `ended` every one."""
         wanted = self._judged(wanted).filter(pl.col("set_number").is_not_null() | pl.col("waits"))
-        found = wanted.join(self._last.select("token_address"), on="token_address", how="anti", maintain_order="left")
+        found = wanted.join(_those_of(self._last, wanted), on="token_address", how="anti", maintain_order="left")
         firsts = found.filter(pl.col("set_number").is_not_null()).unique(
             "token_address", keep="first", maintain_order=True
         )
@@ -139,13 +139,20 @@ def replay(replays: Sequence[Replay], calls: pl.LazyFrame, until: datetime) -> N
     columns = sorted(_NEEDED.union(*(one.columns for one in replays)))
     may_pass = any_of(one.may_pass for one in replays)
     found = calls.filter(pl.col("reason").is_in(CHECKED_FOR_ALL) & may_pass).select(columns).collect().sort(_ORDER)
-    ended = pl.concat([one.ended(until) for one in replays]).select("token_address").unique()
+    ended = pl.concat([one.ended(until) for one in replays]).select("token_address")
     over = found.clear()
+    if ended.height:
+        ended = _those_of(ended, calls.select("token_address").unique().collect()).unique()
     if ended.height:
         is_one = pl.col("token_address").is_in(ended["token_address"].implode())
         over = calls.filter((pl.col("reason") != "stale") & is_one).select(columns).collect().sort(_ORDER)
     for one in replays:
         one.take(found, over)
+
+
+def _those_of(tokens: pl.DataFrame, calls: pl.DataFrame) -> pl.DataFrame:
+    """Return which of many tokens are among some calls: what is asked of many is made of few."""
+    return tokens.select("token_address").join(calls.select("token_address"), on="token_address", how="semi")
 
 
 def _first_that_passes(conditions: Sequence[tuple[int, pl.Expr]]) -> pl.Expr:

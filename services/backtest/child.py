@@ -47,6 +47,9 @@ def main() -> int:
 def give_way() -> None:
     """Take what of the processor nobody else wants."""
     os.nice(NICENESS)
+    if sys.platform == "linux":
+        with suppress(OSError):
+            os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))  # who wakes up needs not wait for the end of a turn
     with suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text(str(OOM_SCORE), "ascii")
 

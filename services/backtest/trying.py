@@ -130,12 +130,14 @@ class Trying:
     # what became of them
 
     async def _outcomes(self, tried: pl.DataFrame, active: pl.DataFrame | None) -> tuple[pl.DataFrame, Outcomes]:
-        asked = tried.select("call_id") if active is None else pl.concat([tried, active]).select("call_id")
-        asked, found = asked.unique(), Outcomes(self._request.since)
+        both = [one.select("call_id", "decided_at") for one in (tried, active) if one is not None]
+        asked, found = pl.concat(both).unique("call_id"), Outcomes(self._request.since)
         days = list(days_between(self._called_from().date(), self._last_day()))
         for place, day in enumerate(days, start=1):
+            near = pl.col("decided_at").dt.date().is_between(day - _DAY, day + _DAY)
+            of_the_day = asked.filter(near).select("call_id")
             async for outcomes in self._outcomes_of(day):
-                found.add(outcomes, asked)
+                found.add(outcomes, of_the_day)
             self._tell(_REPLAYED + (1 - _REPLAYED) * place / len(days))
         if asked.height <= FRESH_UP_TO:
             found.refresh(await self._history.outcomes_of(asked["call_id"].to_list()))
