@@ -75,10 +75,10 @@ BUILDERS: Final[tuple[Builder, ...]] = (
     tracking,
     records,
     watches,
-    backtest,
     export,
     retention,
     reports,
+    backtest,
     recovery,
     monitoring,
 )

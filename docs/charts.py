@@ -11,6 +11,7 @@ import math
 import random
 import sys
 from collections.abc import Iterator
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Final
 
@@ -20,12 +21,14 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
 from domain.reports.pictures import (  # noqa: E402 - found beside this script's folder
+    AlertsByDay,
     Bar,
     Distribution,
     Equity,
     Fact,
     Heading,
     Line,
+    Part,
     Picture,
     PriceSince,
     Ranking,
@@ -83,6 +86,15 @@ def pictures() -> Iterator[Picture]:
             Bar(label=name, value=60 - 5 * n, shown=f"{60 - 5 * n}% of {40 + n}", low=44 - 5 * n, high=75 - 5 * n)
             for n, name in enumerate(NAMES[:5])
         ),
+    )
+    days = tuple(date(2026, 11, 1) + timedelta(days=n) for n in range(30))
+    yield AlertsByDay(
+        heading=_heading(f"{NAMES[1]}: alerts by day", "1,170 alerts on past calls"),
+        days=days,
+        won=Part(label="reached 2x", counts=tuple(8 + n * 7 % 11 for n in range(30))),
+        lost=Part(label="did not", counts=tuple(14 + n * 5 % 13 for n in range(30))),
+        unknown=Part(label="not known", counts=tuple(n // 4 for n in range(30))),
+        y_label="alerts",
     )
     for number, name in enumerate(NAMES):
         yield _card(name, number)

@@ -11,6 +11,7 @@ from runtime.clock import now
 from services.backtest.archive_job import ArchiveJob
 from services.backtest.backtests import Backtests
 from services.backtest.process import Computing
+from services.reports.group import ReportServices
 
 CONVERSING: frozenset[Role] = frozenset({"all", "gateway"})
 TRIED_WITHIN_S = 300.0
@@ -27,7 +28,7 @@ def build(base: Base) -> Feature:
     directory = None if connections.data_dir is None else connections.data_dir / "archive"
     backtests = Backtests(
         computing=Computing(timeout_s=TRIED_WITHIN_S),
-        screen=BacktestScreen(conversation.telegram, base.texts),
+        screen=BacktestScreen(conversation.telegram, base.texts, base.of(ReportServices).drawing),
         archive=directory,
         database_url=connections.database_url,
         clock=now,

@@ -98,20 +98,6 @@ class BacktestResult(Struct, frozen=True, kw_only=True, tag="result"):
     daily: tuple[Daily, ...] = ()
 
 
-class Chart(Struct, frozen=True):
-    """For a picture: by day (UTC) the alerts, of how many it is known what they became, and how many reached 2x."""
-
-    days: tuple[date, ...]
-    alerts: tuple[int, ...]
-    known: tuple[int, ...]
-    wins: tuple[int, ...]
-
-
-def chart_of(result: BacktestResult) -> Chart:
-    columns = zip(*((one.day, one.alerts, one.known, one.wins) for one in result.daily), strict=True)
-    return Chart(*columns) if result.daily else Chart((), (), (), ())
-
-
 class Progressed(Struct, frozen=True, tag="progress"):
     share: float
     """0 to 1."""

@@ -5,6 +5,7 @@ Names are attacker-controlled text; whoever draws takes out what no font has.
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Final
 
 from msgspec import Struct
@@ -99,7 +100,25 @@ class Ranking(Struct, frozen=True, kw_only=True, omit_defaults=True, tag="rankin
     bars: tuple[Bar, ...]
 
 
-Picture = Distribution | Equity | PriceSince | ShareCard | Ranking
+class Part(Struct, frozen=True, kw_only=True):
+    label: str
+    counts: tuple[int, ...]
+
+
+class AlertsByDay(Struct, frozen=True, kw_only=True, omit_defaults=True, tag="days"):
+    """How many alerts there were on each day."""
+
+    heading: Heading
+    days: tuple[date, ...]
+    """Ascending; days without an alert may be left out."""
+    won: Part
+    """Each of the three with as many counts as there are days: they stand on top of each other."""
+    lost: Part
+    unknown: Part
+    y_label: str
+
+
+Picture = Distribution | Equity | PriceSince | ShareCard | Ranking | AlertsByDay
 
 
 class Order(Struct, frozen=True, kw_only=True):

@@ -58,6 +58,7 @@ class BacktestMixin(BotBase):
             tried=tried,
             active=() if is_active else active,
             days=data.days,
+            light_pictures=subscriber.preferences.light_pictures,
         )
         await backtests.ask(asked)
 

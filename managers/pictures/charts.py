@@ -15,7 +15,17 @@ from typing import Final
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from domain.reports.pictures import MAX_BARS, MAX_POINTS, Bar, Distribution, Equity, Heading, PriceSince, Ranking
+from domain.reports.pictures import (
+    MAX_BARS,
+    MAX_POINTS,
+    AlertsByDay,
+    Bar,
+    Distribution,
+    Equity,
+    Heading,
+    PriceSince,
+    Ranking,
+)
 from managers.pictures.canvas import HEIGHT, MARGIN, WIDTH, Canvas
 
 _BUCKETS: Final = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 20.0, 50.0, math.inf)
@@ -24,6 +34,7 @@ _LEFT: Final = 150
 _FOOT: Final = HEIGHT - 190
 """Where charts end."""
 _STEPS_S: Final = (60, 300, 900, 3600, 3 * 3600, 6 * 3600, 86_400, 2 * 86_400, 7 * 86_400)
+_DAYS_NAMED: Final = 6
 _NAMES: Final = ((86_400, "d"), (3600, "h"), (60, "min"))
 
 
@@ -105,6 +116,27 @@ def price(chart: PriceSince, canvas: Canvas) -> None:
     _times(axes, chart.after_s[0], chart.after_s[-1], _shown_span)
     _axis_names(canvas, top, chart.y_label, chart.x_label)
     canvas.legend(axes, "best")
+
+
+def alerts_by_day(chart: AlertsByDay, canvas: Canvas) -> None:
+    top = _head(chart.heading, canvas)
+    axes = canvas.axes(left=_LEFT, top=top + 70, right=WIDTH - MARGIN, bottom=_FOOT - 20)
+    colours = canvas.colours
+    parts = (chart.won, colours.up), (chart.lost, colours.down), (chart.unknown, colours.muted)
+    _check(len(chart.days), *(len(part.counts) for part, _ in parts))
+    at = [(day - chart.days[0]).days for day in chart.days]
+    stand = [0] * len(at)
+    for part, colour in parts:
+        axes.bar(at, part.counts, bottom=stand, color=colour, width=0.8, label=part.label)
+        stand = [low + count for low, count in zip(stand, part.counts, strict=True)]
+    axes.set_ylim(0, max(stand) * 1.5 or 1)  # room for the legend
+    axes.set_xlim(-0.6, at[-1] + 0.6)
+    step = math.ceil((at[-1] + 1) / _DAYS_NAMED)
+    shown = range(0, at[-1] + 1, step)
+    axes.set_xticks(list(shown), [f"{chart.days[0] + timedelta(days=day):%d %b}" for day in shown])
+    _whole_numbers(axes, max(stand))
+    _axis_names(canvas, top, chart.y_label)
+    canvas.legend(axes, "upper right")
 
 
 def ranking(chart: Ranking, canvas: Canvas) -> None:

@@ -48,6 +48,7 @@ class Asked(Struct, frozen=True, kw_only=True):
     tried: FilterSet
     active: tuple[FilterSet, ...]
     days: int
+    light_pictures: bool
 
 
 class Screen(Protocol):

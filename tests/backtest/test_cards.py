@@ -7,9 +7,10 @@ from datetime import UTC, date, datetime
 import pytest
 from msgspec.structs import replace
 
-from domain.backtest.results import BacktestResult, Daily, Performance, ShownCall, chart_of
+from domain.backtest.results import BacktestResult, Daily, Performance, ShownCall
 from domain.filters.registry import FilterSet
 from domain.tracking.records import rate
+from handlers.backtest.chart import chart_of
 from handlers.backtest.menus import result_card
 from handlers.conversation.menus import View
 from services.backtest.backtests import Asked
@@ -47,6 +48,7 @@ def asked(name: str, *, enabled: bool = False) -> Asked:
         tried=tried,
         active=(),
         days=30,
+        light_pictures=False,
     )
 
 
@@ -90,6 +92,7 @@ def test_with_few_tokens_or_hours_nothing_is_promised() -> None:
 
 
 def test_a_chart_has_a_value_for_each_day() -> None:
-    chart = chart_of(result("x"))
-    assert (len(chart.days), chart.alerts[-1], chart.wins[0]) == (30, 30, 1)
-    assert chart_of(replace(result("x"), daily=())).days == ()
+    chart = chart_of(VIEW, "x", result("x"))
+    assert chart is not None
+    assert (len(chart.days), chart.won.counts[0], chart.lost.counts[-1], chart.unknown.counts[-1]) == (30, 1, 29, 0)
+    assert chart_of(VIEW, "x", replace(result("x"), daily=())) is None

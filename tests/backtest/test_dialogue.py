@@ -73,6 +73,8 @@ async def test_a_draft_is_tried_and_turned_on_then_a_preset_beside_it(
     assert "not what you would have earned" in card["text"]
     assert "Your filters that are on" not in card["text"]
     assert "5x COIN7 · $70k" in card["text"]
+    chart = await ann.next_message(where=lambda m: "day by day" in m.get("caption", ""))
+    assert chart["photo"]
     answer = await ann.tap("🟢 Turn it on", card)
     assert answer["text"] == "Filter is on"
     assert "is on" in (await ann.next_message(where=lambda m: offers(m, "enable:1:0")))["text"]
