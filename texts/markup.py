@@ -17,7 +17,7 @@ _TOKEN = re.compile(
     r"|&(?P<entity>lt|gt|amp|quot);"
     r"|(?P<stray>[<>&])"
 )
-_LINKED = re.compile(r"https://[A-Za-z0-9./?=_-]+")
+_LINKED = re.compile(r"https://[A-Za-z0-9./?=_+-]+")
 _SIGN = re.compile(r"[<>&]")
 _ATTRIBUTES = {"a": " href=", "blockquote": " expandable"}
 _ENTITIES = {"lt": "<", "gt": ">", "amp": "&", "quot": '"'}

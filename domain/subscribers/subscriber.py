@@ -14,7 +14,20 @@ from domain.payments.plans import FREE, TRIAL
 from domain.tracking.ladder import MILESTONES
 
 MessageKind = Literal["alert", "late", "digest", "report"]
-CardField = Literal["market_cap", "liquidity", "age", "holders", "price", "security", "channel", "latency", "image"]
+CardField = Literal[
+    "market_cap",
+    "liquidity",
+    "age",
+    "holders",
+    "price",
+    "volume",
+    "change",
+    "links",
+    "security",
+    "channel",
+    "latency",
+    "image",
+]
 CardButton = Literal["copy", "chart", "explorer", "why", "mute", "watch"]
 ReportName = Literal["daily", "best", "weekly", "presets", "preset_results", "channels"]
 

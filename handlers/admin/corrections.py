@@ -8,12 +8,12 @@ from typing import ClassVar, Final
 from domain.buttons.data import CallbackData
 from domain.delivery.messages import Message
 from domain.filters.numbers import show_short
+from domain.filters.shown import show_price
 from handlers.conversation.base import BotBase, Turn
 from handlers.conversation.confirming import asked_at, question, require_fresh
 from handlers.conversation.menus import View, in_rows, message, view_of
 from handlers.conversation.routing import callback, command, text_input
 from runtime.errors import UserFacingError
-from services.delivery.cards import show_price
 from services.tracking.records.corrections import ACTIONS, Action, CorrectedCall, Correction, typed_price
 from services.tracking.records.group import RecordServices
 from texts.markup import Html

@@ -8,6 +8,7 @@ from typing import Final
 
 from domain.delivery.messages import Button, Message
 from domain.filters.numbers import show_short
+from domain.filters.shown import show_price, shown_figure
 from domain.watches.conditions import READY, Condition, Figures, Side, Subject
 from handlers.conversation.menus import Keyboard, View, in_rows, message
 from handlers.conversation.pages import Page
@@ -20,7 +21,7 @@ from handlers.watches.buttons import (
     ShowReady,
     ShowWatching,
 )
-from services.delivery.cards import readable, show_price, shown_figure
+from services.delivery.cards import readable
 from services.watches.composing import condition_text
 from services.watches.watches import FRESH_FOR, Begun, Found, Watch
 from texts.markup import Html

@@ -7,7 +7,7 @@ and titles are attacker-controlled: the renderer escapes and bounds them, so the
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, Literal
 
 from msgspec import Struct
@@ -15,12 +15,12 @@ from msgspec.structs import replace
 
 from domain.calls.addresses import MAX_ADDRESS_LENGTH, call_tag, is_address
 from domain.calls.events import Call, Channel, Token
+from domain.calls.links import token_links
 from domain.delivery.messages import Button, Message
-from domain.filters.numbers import show_short
-from domain.filters.registry import Unit
+from domain.filters.shown import Span, show_change, show_latency, show_price, show_volume, shown_figure
 from domain.reading.look_alikes import reads_as
 from domain.subscribers.subscriber import Card, CardButton, CardField
-from texts.markup import MAX_TEXT_UTF16, Html, columns, join, to_plain, utf16_length
+from texts.markup import MAX_TEXT_UTF16, Html, columns, join, link, to_plain, utf16_length
 from texts.renderer import DEFAULT_LIMIT_UTF16, Texts
 from texts.sanitise import inert
 
@@ -31,18 +31,17 @@ MAX_CARDS: Final = 10
 
 _ADDRESS = re.compile(r"[A-Za-z0-9]{1,64}")
 """What can safely be put on the clipboard and into a link. Wider than base58, so that no real token is refused."""
-_SUBSCRIPT = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
-_ZEROS_WRITTEN_OUT = 3
-_PRICE_DIGITS = 3
-_UNBELIEVABLE = 1e18
-_PRICE_WITH_CENTS_USD = 1_000
-_SECOND_MS = 1_000
 LATE_FROM_S: Final = 60.0
 """A call that reached us so long after it was made says so. Feeds need seconds; more is a gap or a slow source."""
 _MERGED_BUTTONS: Final[tuple[CardButton, ...]] = ("copy", "chart", "why")
 """One row per card has room for these."""
 _DEFAULT_CARD: Final = Card()
 _PER_ROW: Final = 3
+_VOLUMES: Final[dict[Span, str]] = {"5m": "card.volume_5m", "1h": "card.volume_1h", "24h": "card.volume_24h"}
+_CHANGES: Final[dict[Span, str]] = {"5m": "card.change_5m", "1h": "card.change_1h", "24h": "card.change_24h"}
+_LINKS: Final = {"website": "card.link_website", "x": "card.link_x", "telegram": "card.link_telegram"}
+_NO_BREAK: Final = "\N{NO-BREAK SPACE}"
+"""Within a figure: no line ends between a number and its unit."""
 
 
 class Shown(Struct, frozen=True, kw_only=True):
@@ -117,6 +116,7 @@ class _Card:
             _block(
                 self.text("card.address", address=token.address),
                 self.figures(shown.call),
+                self.shows("links") and self.links(token),
                 self.shows("security") and self.security(token),
                 self.shows("channel") and self.channel(channel),
                 self.shows("channel") and self.record(channel),
@@ -155,9 +155,9 @@ class _Card:
     def remarks(self, shown: Shown) -> Iterator[Html]:
         late, delay = shown_figure(shown.late_s, "duration"), reached_late(shown.call)
         if late:
-            yield self.text("card.late", value=late)
+            yield self.figure("card.late", late)
         elif delay:
-            yield self.text("card.reached_late", value=delay)
+            yield self.figure("card.reached_late", delay)
         if shown.may_repeat:
             yield self.text("card.may_repeat")
         if shown.outcome:
@@ -187,7 +187,10 @@ class _Card:
         return self._texts.render(key, self._language, **arguments)
 
     def figure(self, key: str, value: str | None) -> Html:
-        return Html() if value is None else self.text(key, value=value)
+        """Render a figure so that no line ends within it; nothing for none."""
+        return (
+            Html() if value is None else Html(self.text(key, value=value).replace(value, value.replace(" ", _NO_BREAK)))
+        )
 
     def title(self, token: Token) -> Html:
         name, symbol = readable(token.name), readable(token.symbol)
@@ -207,17 +210,22 @@ class _Card:
 
     def figures(self, call: Call) -> Html:
         token = call.token
-        given: tuple[tuple[CardField, str | None], ...] = (
-            ("liquidity", shown_figure(token.liquidity_usd, "usd")),
-            ("age", _age(call)),
-            ("holders", shown_figure(token.holders, "count")),
-            ("price", show_price(token.price_usd)),
+        given: tuple[tuple[CardField, str, str | None], ...] = (
+            ("liquidity", "card.liquidity", shown_figure(token.liquidity_usd, "usd")),
+            ("age", "card.age", _age(call)),
+            ("holders", "card.holders", shown_figure(token.holders, "count")),
+            ("price", "card.price", show_price(token.price_usd)),
+            ("volume", *_over_time(_VOLUMES, show_volume(token))),
+            ("change", *_over_time(_CHANGES, show_change(token))),
         )
         return columns(
-            (self.text(f"card.{field}"), self.text("card.figure", value=value))
-            for field, value in given
+            (self.text(name), self.figure("card.figure", value))
+            for field, name, value in given
             if value is not None and self.shows(field)
         )
+
+    def links(self, token: Token) -> Html:
+        return _row(*(link(one.address, self.text(_LINKS[one.at], name=one.name)) for one in token_links(token)))
 
     def channel(self, channel: Channel) -> Html:
         return self.text("card.channel", title=readable(channel.title) or channel.id)
@@ -233,7 +241,7 @@ class _Card:
         )
 
     def footer(self, set_name: str | None, latency_ms: float | None) -> Html:
-        latency = self.figure("card.latency", _latency(latency_ms))
+        latency = self.figure("card.latency", show_latency(latency_ms))
         name = readable(set_name)
         if name is None:
             return latency
@@ -273,40 +281,13 @@ def reached_late(call: Call) -> str | None:
     return shown_figure(round(delay_s), "duration") if delay_s > LATE_FROM_S else None
 
 
+def _over_time(names: Mapping[Span, str], figure: tuple[Span, str] | None) -> tuple[str, str | None]:
+    return ("", None) if figure is None else (names[figure[0]], figure[1])
+
+
 def _age(call: Call) -> str | None:
     created_at = call.token.created_at
     return None if created_at is None else shown_figure((call.called_at - created_at).total_seconds(), "duration")
-
-
-def shown_figure(value: float | None, unit: Unit) -> str | None:
-    """Show a figure; one that cannot be true (negative, not finite, beyond all money) counts as not given."""
-    return show_short(value, unit) if value is not None and 0 <= value < _UNBELIEVABLE else None
-
-
-def show_price(price_usd: float | None) -> str | None:
-    """Show a price with three significant digits; many zeros are counted: 0.0000000123 is `$0.0₇123`."""
-    if price_usd is None or not 0 <= price_usd < _UNBELIEVABLE:
-        return None
-    if price_usd >= 1:
-        return f"${price_usd:.2f}" if price_usd < _PRICE_WITH_CENTS_USD else shown_figure(price_usd, "usd")
-    if price_usd == 0:
-        return "$0"
-    mantissa, exponent = f"{price_usd:.{_PRICE_DIGITS - 1}e}".split("e")
-    zeros = -int(exponent) - 1
-    digits = mantissa.replace(".", "").rstrip("0")
-    if zeros < 0:
-        return "$1.00"  # 0.9996 rounds up to it
-    if zeros <= _ZEROS_WRITTEN_OUT:
-        return f"$0.{'0' * zeros}{digits}"
-    return f"$0.0{str(zeros).translate(_SUBSCRIPT)}{digits}"
-
-
-def _latency(latency_ms: float | None) -> str | None:
-    if latency_ms is None or not 0 <= latency_ms < _UNBELIEVABLE:
-        return None
-    if latency_ms < _SECOND_MS:
-        return f"{latency_ms:.0f} ms"
-    return f"{latency_ms / _SECOND_MS:,.1f} s"
 
 
 def _keyboard(

@@ -14,7 +14,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from domain.calls.events import Call, Token
-from services.delivery.cards import chart_of, reached_late, readable, shown_figure, ticker
+from domain.filters.shown import shown_figure
+from services.delivery.cards import chart_of, reached_late, readable, ticker
 from services.monitoring.metrics import Metrics
 from texts.markup import Html, join, link
 from texts.renderer import Texts

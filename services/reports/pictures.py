@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from statistics import fmean, median
 
+from domain.filters.shown import shown_figure
 from domain.reports.figures import (
     BestFigures,
     ChannelFigures,
@@ -33,7 +34,6 @@ from domain.reports.pictures import (
     ShareCard,
 )
 from domain.tracking.records import Rate, Record
-from services.delivery.cards import shown_figure
 from services.reports.showing import Reader, duration, percent
 from services.reports.wording import preset_name
 

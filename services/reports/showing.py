@@ -7,9 +7,9 @@ from zoneinfo import ZoneInfo
 
 from msgspec import Struct
 
+from domain.filters.shown import shown_figure
 from domain.reports.figures import ReportedCall, Window
 from domain.tracking.records import Rate
-from services.delivery.cards import shown_figure
 from texts.markup import Html
 from texts.renderer import Texts
 

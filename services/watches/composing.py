@@ -11,11 +11,12 @@ from domain.calls.addresses import MAX_ADDRESS_LENGTH
 from domain.delivery.messages import Button, Message
 from domain.delivery.policy import Rules
 from domain.filters.numbers import show_value
+from domain.filters.shown import show_price, shown_figure
 from domain.subscribers.subscriber import Subscriber
 from domain.watches.conditions import Condition, Subject, show_multiple
 from domain.watches.crossing import rearms_at
 from managers.telegram.rate_limiter import Lane
-from services.delivery.cards import CHART_URL, readable, show_price, shown_figure
+from services.delivery.cards import CHART_URL, readable
 from services.delivery.composing import Composed, Composer
 from services.delivery.kinds import Kind
 from services.delivery.turns import QueuedMessage

@@ -10,6 +10,7 @@ ENTITIES = {"lt": "<", "gt": ">", "amp": "&", "quot": '"'}
 
 TAPPABLE = re.compile(r"@\w|#\w|\$[A-Za-z]|(?:^|[^\w<])/\w|://|[A-Za-z0-9]\.[A-Za-z]|\d+\.\d+\.\d+\.\d+", re.ASCII)
 """What clients turn into something to tap: mentions, hashtags, cashtags, commands, links, addresses."""
+LINKED = re.compile(r"https://[A-Za-z0-9.-]+(?:/[A-Za-z0-9./?=_+-]*)?")
 INVISIBLE = re.compile(r"[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u200b-\u200f\u202a-\u202e\u2066-\u2069\ufeff]")
 
 
@@ -23,7 +24,12 @@ class StrictParser(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         assert tag in TAGS, tag
-        assert not attrs or (tag, attrs) == ("blockquote", [("expandable", None)]), attrs
+        if tag == "a":
+            [(name, address)] = attrs
+            assert name == "href"
+            assert LINKED.fullmatch(address or ""), address
+        else:
+            assert not attrs or (tag, attrs) == ("blockquote", [("expandable", None)]), attrs
         self.open.append(tag)
         self.tags.append(tag)
 
@@ -70,7 +76,8 @@ def parse(html: str) -> StrictParser:
 
 
 def shown(html: str) -> str:
-    return "".join(parse(html).everything)
+    """What is read: a space at which no line ends looks like any other."""
+    return "".join(parse(html).everything).replace("\N{NO-BREAK SPACE}", " ")
 
 
 def units(text: str) -> int:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from urllib.parse import urlsplit
 
 import pytest
 from hypothesis import given
@@ -8,9 +9,11 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from domain.calls.events import Call, Channel, ChannelRecord, Token
+from domain.calls.links import token_links
 from domain.delivery.messages import Message
+from domain.filters.shown import show_price
 from domain.subscribers.subscriber import Card, CardField
-from services.delivery.cards import MAX_CARDS, Shown, alert_card, merged_card, show_price
+from services.delivery.cards import MAX_CARDS, Shown, alert_card, merged_card
 from tests.texts.hostile import hostile_text
 from tests.texts.telegram_html import assert_harmless, assert_sendable, shown
 from texts import Texts
@@ -86,6 +89,52 @@ def test_what_is_known_of_its_safety_and_its_callers() -> None:
     lines = shown(card(KNOWN).html).splitlines()
     assert "🟢 mint off · 🔴 freeze on · LP locked 100% · top 10 18% · dev 2% · snipers 7%" in lines
     assert "also called by 3 channels" in lines
+
+
+BUSY = replace(
+    FULL,
+    token=replace(
+        FULL.token,
+        volume_1h_usd=48_000.0,
+        volume_24h_usd=300_000.0,
+        price_change_5m_percent=-12.5,
+        website="http://www.popcat.example/?a=1&b=2",
+        x_handle="popcat",
+        telegram="+AbCdEfGh12",
+    ),
+)
+
+
+def test_volume_change_and_links() -> None:
+    html = card(BUSY).html
+    lines = shown(html).replace("\N{WORD JOINER}", "").splitlines()
+    assert "Volume 1h  $48k" in lines, "one span of those that are known"
+    assert "Change 5m  -12.5%" in lines
+    assert "🌐 popcat.example · X · Telegram" in lines
+    assert 'href="https://popcat.example"' in html, "where the address has to be escaped, its host alone"
+    assert 'href="https://x.com/popcat"' in html
+    assert 'href="https://t.me/+AbCdEfGh12"' in html
+
+
+@given(hostile_text, hostile_text, hostile_text)
+def test_a_link_leads_to_what_it_shows_or_is_left_out(website: str, handle: str, group: str) -> None:
+    for one in token_links(replace(FULL.token, website=website, x_handle=handle, telegram=group)):
+        host = urlsplit(one.address).hostname or ""
+        assert one.name in {host, host.removeprefix("www.")} if one.at == "website" else host in {"x.com", "t.me"}
+    assert_sendable(card(replace(FULL, token=replace(FULL.token, website=website, x_handle=handle))).html)
+
+
+@pytest.mark.parametrize(
+    "address", ["https://a.example@evil.example", "javascript:alert(1)", "https://", "ftp://a.example"]
+)
+def test_an_address_that_pretends_is_no_link(address: str) -> None:
+    assert token_links(replace(FULL.token, website=address)) == ()
+
+
+def test_no_line_ends_within_a_figure() -> None:
+    aged = replace(FULL, token=replace(FULL.token, created_at=AT - timedelta(minutes=3, seconds=5)))
+    assert "3m\N{NO-BREAK SPACE}5s" in card(aged).html
+    assert "⚡ 14\N{NO-BREAK SPACE}ms" in card(aged).html
 
 
 def test_what_is_hidden_is_not_there() -> None:

@@ -10,12 +10,13 @@ from msgspec.structs import replace
 from domain.calls.events import Call
 from domain.delivery.messages import Edited, Message
 from domain.delivery.policy import Rules
+from domain.filters.shown import shown_figure
 from domain.stored.alerts import Alert
 from domain.subscribers.subscriber import Subscriber
 from managers.telegram.rate_limiter import Lane
 from runtime.errors import MessageRefusedError
 from services.claims.outbox import Outbox
-from services.delivery.cards import Shown, card_of, shown_figure
+from services.delivery.cards import Shown, card_of
 from services.delivery.composing import Composed, Composer
 from services.delivery.digests import read_call
 from services.delivery.kinds import Kind
