@@ -97,7 +97,7 @@ class RulesMixin(BotBase):
             await self._refuse(turn, filter_set, field, error)
             return
         await inputs.cancel(turn.user_id)
-        await self._show_saved(turn, subscriber, asked.number, field)
+        await self._show_saved(turn, subscriber, filter_set, field)
 
     def _known(self, field: FilterField) -> tuple[Known, ...]:
         return known_values(field, self.services.calls.channels.known())
@@ -123,7 +123,7 @@ class RulesMixin(BotBase):
         except Unsure as doubt:
             if 0 <= data.place < len(doubt.readings):
                 rule = parse_rule(doubt.readings[data.place], field)
-                await self._show_saved(turn, await self._set(turn, filter_set, field, rule), data.number, field)
+                await self._show_saved(turn, await self._set(turn, filter_set, field, rule), filter_set, field)
                 return
         raise UserFacingError("callback.stale")
 
@@ -134,7 +134,7 @@ class RulesMixin(BotBase):
         if field.unit != "choice":
             raise UserFacingError("callback.stale")
         rule = parse_rule(typed, field, self._known(field))
-        await self._show_saved(turn, await self._set(turn, filter_set, field, rule), data.number, field)
+        await self._show_saved(turn, await self._set(turn, filter_set, field, rule), filter_set, field)
 
     @callback(TurnValue)
     async def turn_value(self, turn: Turn, data: TurnValue) -> None:
@@ -142,12 +142,12 @@ class RulesMixin(BotBase):
         if data.value not in offered(field.known):
             raise UserFacingError("callback.stale")
         sets = self.services.subscribers.sets
+        before = set_of(await self.services.subscribers.subscribers.require(turn.user_id), data.number)
         subscriber = await sets.turn_value(turn.user_id, data.number, field.key, data.value)
         await self.services.conversation.inputs.expect(turn.user_id, RULE, ShowField(data.number, field.key).pack())
         changed = set_of(subscriber, data.number)
-        await self.show(
-            turn, field_menu(view_of(self.services, turn), changed, field, self._saved(turn, changed, field))
-        )
+        note = self._saved(turn, before, changed, field)
+        await self.show(turn, field_menu(view_of(self.services, turn), changed, field, note))
 
     async def _refuse(self, turn: Turn, filter_set: FilterSet, field: FilterField, error: UserFacingError) -> None:
         """Say what was understood and what would be right; nothing changes, the question stays open."""
@@ -162,26 +162,27 @@ class RulesMixin(BotBase):
         )
         await self.reply(turn, message(refused, keyboard=field_keyboard(view, filter_set, field)))
 
-    async def _show_saved(self, turn: Turn, subscriber: Subscriber, number: int, field: FilterField) -> None:
+    async def _show_saved(self, turn: Turn, subscriber: Subscriber, before: FilterSet, field: FilterField) -> None:
         """Confirm a rule where the next one is chosen."""
         view = view_of(self.services, turn)
-        filter_set = set_of(subscriber, number)
-        note = self._saved(turn, filter_set, field)
+        filter_set = set_of(subscriber, before.number)
+        note = self._saved(turn, before, filter_set, field)
         await self.show(turn, group_menu(view, filter_set, field.group, note))
 
-    def _saved(self, turn: Turn, filter_set: FilterSet, field: FilterField) -> Html:
+    def _saved(self, turn: Turn, before: FilterSet, filter_set: FilterSet, field: FilterField) -> Html:
         view = view_of(self.services, turn)
         value = show_rule(filter_set.rules.get(field.key), field)
         saved = view.html("rule.saved", label=view.label("filter", field.key), value=value)
-        if filter_set.enabled and filter_set.rules.keys() == {field.key}:  # the first rule turns it on
+        if filter_set.enabled and not before.enabled:  # the first rule turns it on
             return join("\n", (saved, view.html("rule.first", name=view.set_name(filter_set))))
         return saved
 
     @callback(ClearField)
     async def clear_field(self, turn: Turn, data: ClearField) -> None:
         field = _field(data.field_key)
+        before = set_of(await self.services.subscribers.subscribers.require(turn.user_id), data.number)
         subscriber = await self.services.subscribers.sets.set_rule(turn.user_id, data.number, field.key, None)
-        await self._show_saved(turn, subscriber, data.number, field)
+        await self._show_saved(turn, subscriber, before, field)
 
     @callback(SetFlag)
     async def set_flag(self, turn: Turn, data: SetFlag) -> None:
@@ -195,7 +196,7 @@ class RulesMixin(BotBase):
             rule = with_policy(rule, before.missing, before.wait_minutes)
         subscriber = await self.services.subscribers.sets.set_rule(turn.user_id, data.number, field.key, rule)
         changed = set_of(subscriber, data.number)
-        note = self._saved(turn, changed, field)
+        note = self._saved(turn, filter_set, changed, field)
         await self.show(turn, field_menu(view_of(self.services, turn), changed, field, note))
 
     @callback(SetMissing)

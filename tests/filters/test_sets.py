@@ -245,6 +245,8 @@ async def test_the_first_rule_turns_a_filter_on_and_says_so(ann: Person) -> None
     told = words(await ann.writes("50k"))
     assert "✅ Market cap: ≥ $50k" in told
     assert "🟢 Filter 1 is now on." in told
+    await ann.taps("field:1:market_cap_usd")
+    assert "is now on" not in words(await ann.writes("60k")), "it was on before"
     await ann.taps("field:1:holders")
     told = words(await ann.writes("100"))
     assert "is now on" not in told
