@@ -12,7 +12,7 @@ from handlers.conversation.menus import View, message, view_of
 from handlers.conversation.routing import command
 from handlers.delivery.standing import subscriber_state
 from handlers.filters.buttons import ShowSettings
-from handlers.payments.plans import time_left
+from handlers.payments.plans import sets_used, time_left
 from services.plans.subscriptions import SubscriptionStatus
 from texts.markup import Html, join
 
@@ -51,12 +51,7 @@ class PaymentsMixin(BotBase):
 
 
 def _limits(view: View, status: SubscriptionStatus) -> Iterator[Html]:
-    yield view.html(
-        "status.sets_paused" if status.filter_sets_paused else "status.sets",
-        used=status.filter_sets,
-        limit=status.filter_sets_limit,
-        paused=status.filter_sets_paused,
-    )
+    yield sets_used(view, status)
     if status.alerts_per_hour is None:
         yield view.html("status.any_per_hour")
     else:

@@ -28,6 +28,7 @@ def overview(view: View, services: Services, subscriber: Subscriber) -> Message:
         "plans.overview",
         plan=view.label("plan", status.plan),
         time=time_left(view, status),
+        used=sets_used(view, status),
         plans=view.listed(lines, "\n\n"),
     )
     sold = [plan for plan in plans.sold if any(ways_to_pay(services, offer) for offer in plan.offers)]
@@ -44,6 +45,15 @@ def time_left(view: View, status: SubscriptionStatus) -> Html:
     if status.grace_until:
         return view.html("status.grace", until=until, grace=_date(status.grace_until))
     return view.html("status.ended", until=until)
+
+
+def sets_used(view: View, status: SubscriptionStatus) -> Html:
+    return view.html(
+        "status.sets_paused" if status.filter_sets_paused else "status.sets",
+        used=status.filter_sets,
+        limit=status.filter_sets_limit,
+        paused=status.filter_sets_paused,
+    )
 
 
 def _plan(view: View, services: Services, plan: Plan) -> Html:

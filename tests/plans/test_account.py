@@ -111,6 +111,7 @@ async def test_what_there_is_and_what_it_costs(ann: Person) -> None:
         for offer in plan.offers:
             shown = f"{offer.months} mo ({offer.days} days): ${offer.price_usd:,.0f}"
             assert shown in plans
+    assert "Filters: 0 of " in plans
     assert "Starter · filters: 5 · alerts per hour: 60 · personal alerts: 20" in plans
     assert "Pro · filters: 20 · alerts: as many as pass" in plans
     assert "after a plan has ended, alerts 5 min later" in plans
