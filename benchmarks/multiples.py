@@ -2,11 +2,12 @@
 
 25,000 tokens and 2.5 million calls, unevenly spread as calls are, confirmation and liquidity included. "Quiet" ticks
 stay within what each token has seen, in batches of distinct tokens as providers answer, and one by one as a feed tells
-them. In the moving market each token's price is a random walk, a tick at a time; the share of ticks with which some
-call reaches a rung is told beside the rate. In the middle of it pools are emptied: every token is asked whether it is
-dead, and calls of dead ones end. Two peers with the same rule of confirmation get the first ticks of the same market,
-and have to find the same rungs: a plain one, an object for each call that is asked each time, and a heap of the next
-rungs of each token. Times are those of the processor.
+them. In the moving market each token's price is a random walk; its ticks come in batches, in which a token has as many
+as it is traded, and some one by one. The share of ticks with which some call reaches a rung is told beside the rate. In
+the middle of it pools are emptied: every token is asked whether it is dead, and calls of dead ones end. Two peers with
+the same rule of confirmation get the first ticks of the same market, and have to find the same rungs: a plain one, an
+object for each call that is asked each time, and a heap of the next rungs of each token. Times are those of the
+processor.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from benchmarks.kit.report import Row, at_least, at_most, for_comparison
 from benchmarks.kit.trackers import HeapToken, PlainToken, Rung
 from domain.tracking.columns import DEAD_LIQUIDITY_USD
 from domain.tracking.confirmation import CONFIRM_TICKS, MIN_LIQUIDITY_USD
+from domain.tracking.crossings import Crossings
 from domain.tracking.outcome import THIN_FOR_S, cause_of_death
 from domain.tracking.snapshot import dump, restore
 from domain.tracking.tracker import Tracker
@@ -42,6 +44,9 @@ DYING = 100
 """One token of so many."""
 CROSSING_SHARE_PERCENT = 15.0
 BATCHES = (64, 256, 4096)
+"""Of quiet ticks."""
+MOVING_BATCH = 16_384
+"""What a feed of the promised rate tells in 40 ms."""
 QUIET_PER_S, CROSSING_PER_S, BYTES_PER_CALL = 8e6, 0.4e6, 40.0
 
 Ints = npt.NDArray[np.intp]
@@ -58,11 +63,15 @@ class Plan:
     moving: int
     by_peers: int
     """Ticks that the peers get."""
+    one_by_one: int
+    """Moving ticks that do not come in batches."""
     promised: bool
 
 
-FULL = Plan(tokens=25_000, calls=2_500_000, quiet=2_000_000, moving=400_000, by_peers=3_000, promised=True)
-QUICK = Plan(tokens=1_000, calls=50_000, quiet=100_000, moving=20_000, by_peers=2_000, promised=False)
+FULL = Plan(
+    tokens=25_000, calls=2_500_000, quiet=2_000_000, moving=400_000, by_peers=3_000, one_by_one=20_000, promised=True
+)
+QUICK = Plan(tokens=1_000, calls=50_000, quiet=100_000, moving=20_000, by_peers=2_000, one_by_one=2_000, promised=False)
 
 
 class WrongAnswerError(Exception):
@@ -188,20 +197,22 @@ def _quiet(tracker: Tracker, market: Market, plan: Plan) -> float:
 
 def _moving(plan: Plan, market: Market, tracker: Tracker) -> Iterator[Row]:
     rows = list(zip(*market.moving(plan.moving), strict=True))
-    half = plan.moving // 2
+    half, batched = plan.moving // 2, plan.by_peers + plan.one_by_one
     expected = _play(tracker, rows[: plan.by_peers])
-    first = _play(tracker, rows[plan.by_peers : half])
+    singly = _one_by_one(tracker, rows[plan.by_peers : batched])
+    first = _play(tracker, rows[batched:half])
     deaths = _deaths(plan, tracker, at=rows[half - 1][2])
     dead = set(range(0, plan.tokens, DYING))
     last = _play(tracker, [row for row in rows[half:] if row[0] not in dead])
     played = (expected, first, last)
     ticks, crossing = sum(one.ticks for one in played), sum(one.crossing for one in played)
     ours, share = ticks / sum(one.spent_s for one in played), 100 * crossing / ticks
-    what = "ticks of a moving market"
+    what = f"ticks of a moving market, in batches of {MOVING_BATCH:,}"
     yield at_least(what, ours, "/s", CROSSING_PER_S) if plan.promised else for_comparison(what, ours, "/s")
     what = "of these, let calls reach rungs"
     yield at_least(what, share, "%", CROSSING_SHARE_PERCENT) if plan.promised else for_comparison(what, share, "%")
     yield for_comparison("rungs that calls reached", sum(one.rungs for one in played), "")
+    yield for_comparison("ticks of a moving market, one by one", singly, "/s")
     yield from deaths
     for what, peer in (("one object for each call", PlainToken), ("a heap of next rungs for each token", HeapToken)):
         theirs = _by_peer(peer, market, rows[: plan.by_peers])
@@ -223,18 +234,30 @@ class Played:
 
 
 def _play(tracker: Tracker, rows: list[Row3]) -> Played:
-    update = tracker.update
-    start = process_time()
-    kept = [found for row in rows if (found := update(*row, 1))]
-    spent_s = process_time() - start
-    some = [crossings for found in kept for crossings in found]
+    """In batches."""
+    kept: list[Crossings] = []
+    spent_s = 0.0
+    for start in range(0, len(rows), MOVING_BATCH):
+        tokens, prices, ats = zip(*rows[start : start + MOVING_BATCH], strict=True)
+        columns = np.array(tokens), np.array(prices), np.array(ats), np.ones(len(ats), dtype=np.uint16)
+        start_s = process_time()
+        kept += tracker.update_batch(*columns)
+        spent_s += process_time() - start_s
     return Played(
         ticks=len(rows),
-        crossing=len(kept),
-        rungs=sum(map(len, some)),
+        crossing=len({one.confirmed_at for one in kept}),
+        rungs=sum(map(len, kept)),
         spent_s=spent_s,
-        found=[(one.entry, one.multiple) for crossings in some for one in crossings],
+        found=[(one.entry, one.multiple) for crossings in kept for one in crossings],
     )
+
+
+def _one_by_one(tracker: Tracker, rows: list[Row3]) -> float:
+    update = tracker.update
+    start = process_time()
+    for row in rows:
+        update(*row, 1)
+    return len(rows) / (process_time() - start)
 
 
 def _deaths(plan: Plan, tracker: Tracker, *, at: float) -> list[Row]:

@@ -24,7 +24,7 @@ Flags = npt.NDArray[np.bool_]
 
 FLOATS: Final = {
     "low": 0.0,
-    "high": -1.0,
+    "high": UNKNOWN,
     "next_up": float("inf"),
     "price": 1.0,
     "at": 0.0,
@@ -39,11 +39,18 @@ FLOATS: Final = {
     "wick_at": 0.0,
     "gap_from": UNKNOWN,
     "gap_to": UNKNOWN,
+    "before": UNKNOWN,
+    "before_at": UNKNOWN,
+    "before_source": UNKNOWN,
 }
 """Column -> value of a number that is not in use. `low`, `high`: a tick above the one and up to the other can change
-nothing. `next_up`: below it no entry reaches its next rung upwards. `price`, `at`: of the latest accepted tick.
-`moved_at`, `moved_from`: when the price last became another one, by more than rounding, and which. `ath`: the highest
-confirmed price, `wick`: the highest accepted one. `gap_from`, `gap_to`: all gaps that are not closed."""
+nothing; `high` is negative where the latest tick is evidence, so that none is quiet. `next_up`: below it no entry
+reaches its next rung upwards. `price`, `at`: of the latest accepted tick. `moved_at`, `moved_from`: when the price last
+became another one, by more than rounding, and which. `ath`: the highest confirmed price, `wick`: the highest accepted
+one. `gap_from`, `gap_to`: all gaps that are not closed. `before`, its time and source: the tick before the latest one,
+where that is evidence; NaN where there is none."""
+
+BEFORE: Final = ("before", "before_at", "before_source")
 
 
 class TokenColumns:
@@ -77,6 +84,9 @@ class TokenColumns:
         for name, value in FLOATS.items():
             self.floats[name][token] = value
         self.source[token] = NO_SOURCE
+
+    def row(self, token: int) -> dict[str, float]:
+        return {name: column[token] for name, column in self.floats.items()}
 
     def view(self, name: str) -> npt.NDArray[Any]:
         """The column as numpy sees it; it shares the memory."""

@@ -31,7 +31,7 @@ class Crossing(NamedTuple):
     """It was reached while nobody looked; when, is not known."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Crossings:
     """At least one entry."""
 

@@ -29,18 +29,18 @@ def is_off(said: Said, before: Said, settled: float) -> bool:
 
 class Doubts:
     def __init__(self) -> None:
-        self._alone_since: dict[int, float] = {}
+        self.alone_since: dict[int, float] = {}
         """By source that is doubted: when another one spoke last, or the doubt began."""
 
     def __bool__(self) -> bool:
-        return bool(self._alone_since)
+        return bool(self.alone_since)
 
     def __contains__(self, source: int) -> bool:
-        return source in self._alone_since
+        return source in self.alone_since
 
     def hear(self, said: Said, before: Said, settled: float) -> bool:
         """Take in a price, after `before` as the latest accepted one; whether its source is doubted."""
-        alone_since, source = self._alone_since, said.source
+        alone_since, source = self.alone_since, said.source
         if _agree(said, before):
             alone_since.pop(before.source, None)
         elif is_off(said, before, settled):

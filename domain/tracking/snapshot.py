@@ -15,14 +15,15 @@ import numpy as np
 import numpy.typing as npt
 from msgspec import Struct
 
-from domain.tracking.columns import FLOATS
-from domain.tracking.entries import COLUMNS, Entries
+from domain.tracking.columns import BEFORE, FLOATS, NO_SOURCE
+from domain.tracking.doubts import Doubts
+from domain.tracking.entries import COLUMNS, Entries, Pool
 from domain.tracking.peaks import NUMBERS_PER_SEGMENT, Peaks
 from domain.tracking.tracker import Tracker
 
 VERSION: Final = 1
 _COUNT: Final = np.dtype(np.uint32)
-_KEPT: Final = tuple(name for name in FLOATS if name not in {"low", "high", "next_up"})
+_KEPT: Final = tuple(name for name in FLOATS if name not in {"low", "high", "next_up", *BEFORE})
 
 
 class UnreadableSnapshotError(Exception):
@@ -44,6 +45,8 @@ class _Snapshot(Struct, frozen=True, kw_only=True):
     segments: bytes
     """uint32 for each token: segments of its peaks."""
     peaks: bytes
+    doubts: list[tuple[int, int, float]] = []
+    """Of tokens, by their places: a source that is doubted, and when another one spoke last, or the doubt began."""
 
 
 _decode: Final = msgspec.msgpack.Decoder(_Snapshot).decode
@@ -58,6 +61,7 @@ def dump(tracker: Tracker, addresses: Iterable[str] | None = None) -> bytes:
     peaks = [watching.peaks[number].numbers for number in numbers]
     tokens = {name: array("d", (columns.floats[name][number] for number in numbers)).tobytes() for name in _KEPT}
     tokens["price"] = array("d", (watching.settled(number) for number in numbers)).tobytes()
+    doubts = ((place, watching.doubts(number).alone_since) for place, number in enumerate(numbers))
     return msgspec.msgpack.encode(
         _Snapshot(
             version=VERSION,
@@ -66,11 +70,19 @@ def dump(tracker: Tracker, addresses: Iterable[str] | None = None) -> bytes:
             counts=array("I", map(len, entries)).tobytes(),
             entries={name: b"".join(some.column(name).tobytes() for some in entries) for name in COLUMNS},
             tokens=tokens,
-            sources=array("H", (columns.source[number] for number in numbers)).tobytes(),
+            sources=array("H", (_source(tracker, number) for number in numbers)).tobytes(),
             segments=array("I", (len(some) // NUMBERS_PER_SEGMENT for some in peaks)).tobytes(),
             peaks=b"".join(some.tobytes() for some in peaks),
+            doubts=[(place, source, since) for place, some in doubts for source, since in some.items()],
         )
     )
+
+
+def _source(tracker: Tracker, number: int) -> int:
+    """Who said the price that is kept, if that is the latest."""
+    columns = tracker.columns
+    is_latest = tracker.watching.settled(number) == columns.floats["price"][number]
+    return columns.source[number] if is_latest else NO_SOURCE
 
 
 def restore(tracker: Tracker, data: bytes) -> list[str]:
@@ -90,7 +102,12 @@ def restore(tracker: Tracker, data: bytes) -> list[str]:
     for place, address in enumerate(snapshot.addresses):
         if address not in tracker:
             tracker.resume(
-                address, reader.state(place), reader.source(place), reader.entries(place), reader.peaks(place)
+                address,
+                reader.state(place),
+                reader.source(place),
+                reader.entries(tracker.watching.pool, place),
+                reader.peaks(place),
+                reader.doubts(place),
             )
             restored.append(address)
     return restored
@@ -112,6 +129,9 @@ class _Reader:
             if name in FLOATS
         }
         self._sources = _numbers(snapshot.sources, np.dtype(np.uint16), tokens)
+        self._doubts: dict[int, Doubts] = {}
+        for place, source, since in snapshot.doubts:
+            self._doubts.setdefault(place, Doubts()).alone_since[source] = since
         of_peaks = int(self._segments[-1]) * NUMBERS_PER_SEGMENT
         self._peaks = _numbers(snapshot.peaks, np.dtype(np.float64), of_peaks)
 
@@ -121,15 +141,18 @@ class _Reader:
     def source(self, place: int) -> int:
         return int(self._sources[place])
 
-    def entries(self, place: int) -> Entries:
+    def entries(self, pool: Pool, place: int) -> Entries:
         start, end = self._starts[place], self._starts[place + 1]
-        entries = Entries(int(end - start))
+        entries = Entries(pool, int(end - start))
         entries.put_many({name: numbers[start:end] for name, numbers in self._columns.items()})
         return entries
 
     def peaks(self, place: int) -> Peaks:
         start, end = self._segments[place] * NUMBERS_PER_SEGMENT, self._segments[place + 1] * NUMBERS_PER_SEGMENT
         return Peaks(self._peaks[start:end].tobytes())
+
+    def doubts(self, place: int) -> Doubts:
+        return self._doubts.get(place, Doubts())
 
 
 def _starts(counts: bytes, tokens: int) -> npt.NDArray[np.intp]:

@@ -9,22 +9,27 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Final
+from operator import itemgetter
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
+from domain.tracking.batches import Ticks, look_at_many
 from domain.tracking.columns import Floats, TokenColumns, Tokens
 from domain.tracking.confirmation import GAP_S, MAX_PRICE_USD, MIN_PRICE_USD, NEAR, has_moved
 from domain.tracking.crossings import Crossings
+from domain.tracking.doubts import Doubts
 from domain.tracking.entries import Entries, Ids
+from domain.tracking.levels import Found
 from domain.tracking.peaks import Peaks
-from domain.tracking.standing import Standing, TokenState, known
+from domain.tracking.standing import Standing, TokenState, known, standings_of, state_of
 from domain.tracking.watch import Refused
 from domain.tracking.watching import Watching
 
 MAX_ID: Final = 2**32 - 1
 MAX_TIME_S: Final = 2.0**32
+_ROW: Final = itemgetter(0)
 _NEAR_LOW: Final = 1 / NEAR
 _MAX_MARKET_CAP_USD: Final = 1e30
 
@@ -34,10 +39,12 @@ Sources = npt.NDArray[np.uint16]
 class Tracker:
     """Tokens are known by address, and by a number that is theirs until they are closed.
 
-    Ids of entries are never used again. Sources are numbers below 65,535 that the caller chooses.
+    Ids of entries are never used again. Sources are numbers below 65,535 that the caller chooses. From `many` ticks of
+    a batch on that may change something, it is quicker to look at them together.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, many: int = 32) -> None:
+        self._many = many
         self.columns = TokenColumns()
         self.watching = Watching(self.columns)
         self.next_id = 1
@@ -95,16 +102,24 @@ class Tracker:
         self._price[number], self._at[number] = price_usd, at
         self._moved_from[number], self._moved_at[number] = price_usd, at
         self.columns.floats["ath"][number], self.columns.floats["ath_at"][number] = price_usd, at
-        self.watching.open(number, Entries(), Peaks())
+        self.watching.open(number, Entries(self.watching.pool), Peaks())
         return number
 
-    def resume(self, address: str, state: Mapping[str, float], source: int, entries: Entries, peaks: Peaks) -> int:
+    def resume(
+        self,
+        address: str,
+        state: Mapping[str, float],
+        source: int,
+        entries: Entries,
+        peaks: Peaks,
+        doubts: Doubts,
+    ) -> int:
         """Follow a token as it was when a snapshot was taken; it is not open."""
         number = self._new_number(address)
         for name, value in {"moved_from": state["price"], **state}.items():
             self.columns.floats[name][number] = value
         self._source[number] = source
-        self.watching.open(number, entries, peaks, resumed=True)
+        self.watching.resume(number, entries, peaks, doubts)
         self.count += len(entries)
         return number
 
@@ -146,7 +161,7 @@ class Tracker:
         entries, peaks = self.watching.entries[token], self.watching.peaks[token]
         place = entries.add(price_usd, market_cap, entry_id, int(called_at), channel, late=late)
         peaks.add(place, price_usd, called_at)
-        self.watching.added(token, price_usd, price_usd, called_at)
+        self.watching.added(token, 1, price_usd, price_usd, called_at)
         self.next_id += 1
         self.count += 1
         return entry_id
@@ -173,7 +188,8 @@ class Tracker:
         place = self.watching.entries[token].extend(columns)
         self.watching.peaks[token].add_many(place, prices_usd, called_at)
         highest = int(prices_usd.argmax())
-        self.watching.added(token, float(prices_usd.min()), float(prices_usd[highest]), float(called_at[highest]))
+        lowest = float(prices_usd.min())
+        self.watching.added(token, len(ids), lowest, float(prices_usd[highest]), float(called_at[highest]))
         self.next_id = ids.stop
         self.count += len(ids)
         return ids
@@ -204,10 +220,11 @@ class Tracker:
 
     def standings(self, token: int) -> list[Standing]:
         """How each entry of a token stands, in the order of their ids."""
-        return self.watching.standings(token)
+        watching = self.watching
+        return standings_of(watching.entries[token], watching.peaks[token], self.columns.row(token))
 
     def state(self, token: int) -> TokenState:
-        return self.watching.state(token)
+        return state_of(self.columns.row(token), self.watching.settled(token))
 
     def next_up(self, token: int) -> float:
         """Below it no entry reaches its next rung upwards; infinite without an entry."""
@@ -219,7 +236,7 @@ class Tracker:
 
     def is_doubted(self, token: int, source: int) -> bool:
         """What this source says of it counts only where another one agrees."""
-        return self.watching.is_doubted(token, source)
+        return source in self.watching.doubts(token)
 
     @property
     def uncertain(self) -> list[int]:
@@ -254,7 +271,7 @@ class Tracker:
     ) -> list[Crossings]:
         """The same as one `update` for each row; NaN where the liquidity is unknown.
 
-        Quick for tokens that have one row.
+        Quickest for tokens that have one row.
         """
         columns = self.columns
         last = columns.view("price")[tokens]
@@ -267,12 +284,22 @@ class Tracker:
         columns.move(tokens[quiet], prices_usd[quiet], ats[quiet], sources[quiet])
         if liquidity_usd is not None:
             columns.take_liquidities(tokens[quiet], liquidity_usd[quiet], ats[quiet])
-        crossings: list[Crossings] = []
-        for row in (~quiet).nonzero()[0].tolist():
-            liquidity = None if liquidity_usd is None else known(float(liquidity_usd[row]))
-            token, source = int(tokens[row]), int(sources[row])
-            crossings += self.update(token, float(prices_usd[row]), float(ats[row]), source, liquidity)
-        return crossings
+        rows = (~quiet).nonzero()[0]
+        if not len(rows):
+            return []
+        liquidity = np.full(len(rows), math.nan) if liquidity_usd is None else liquidity_usd[rows]
+        return self._look(Ticks(rows, tokens[rows], prices_usd[rows], ats[rows], sources[rows], liquidity))
+
+    def _look(self, ticks: Ticks) -> list[Crossings]:
+        """In the order of the rows that confirm them."""
+        found: list[Found] = []
+        if len(ticks.rows) >= self._many:
+            found, ticks = look_at_many(self.watching, ticks)
+        columns: tuple[npt.NDArray[Any], ...] = ticks
+        for row, token, price, at, source, liquidity in zip(*(column.tolist() for column in columns), strict=True):
+            found += ((row, some) for some in self.update(token, price, at, source, known(liquidity)))
+        found.sort(key=_ROW)
+        return [crossings for _, crossings in found]
 
     def close_gap(self, token: int, high_usd: float, reached_at: float, at: float) -> Sequence[Crossings]:
         """Candles say what happened where no tick came: nothing higher than this. What was reached then is late."""

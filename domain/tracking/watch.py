@@ -33,6 +33,12 @@ class Watch:
     """The latest that were not quiet, at most `CONFIRM_TICKS`."""
     doubts: Doubts | None = None
 
+    def is_regular(self, price: float, entries: int) -> bool:
+        """Whether its ticks follow each other up to this price, and all of so many entries have seen each of them."""
+        if self.doubts is not None or self.settled != price or not self.ticks:
+            return False
+        return not any(tick.entries != entries or tick.doubted or tick.after_gap for tick in self.ticks)
+
     def hear(self, said: Said, before: Said) -> bool:
         """Whether another source has to agree with it."""
         if self.doubts is None:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from domain.tracking import confirmation
-from domain.tracking.columns import UNKNOWN, TokenColumns
+from domain.tracking.columns import BEFORE, UNKNOWN, TokenColumns, Tokens
 from domain.tracking.confirmation import (
     CONFIRM_TICKS,
     GAP_S,
@@ -25,14 +25,13 @@ from domain.tracking.confirmation import (
     reached,
 )
 from domain.tracking.crossings import Crossings, Rungs
-from domain.tracking.doubts import Said
-from domain.tracking.entries import ABOVE, BELOW, Entries, Flags
+from domain.tracking.doubts import Doubts, Said
+from domain.tracking.entries import ABOVE, BELOW, Entries, Flags, Pool
 from domain.tracking.ladder import DOWN_STEPS, DOWNS, UPS, Counts, downs_reached, steps_up_to, ups_reached
 from domain.tracking.peaks import Peaks
-from domain.tracking.standing import Standing, TokenState, known
 from domain.tracking.watch import Refused, Watch
 
-_NO_TICK_IS_QUIET = (0.0, -1.0)
+_NO_TICK_IS_QUIET = (0.0, UNKNOWN)
 
 
 class Watching:
@@ -40,76 +39,89 @@ class Watching:
 
     def __init__(self, columns: TokenColumns) -> None:
         self.refused = Refused()
+        self.pool = Pool()
         self.entries: dict[int, Entries] = {}
         self.peaks: dict[int, Peaks] = {}
-        self._columns = columns
-        self._watched: dict[int, Watch] = {}
+        self.columns = columns
+        self.watches: dict[int, Watch] = {}
         self._resumed: set[int] = set()
         """No tick of them has come since they were restored."""
         self.fetch_columns()
 
     def fetch_columns(self) -> None:
         """The columns have grown."""
-        floats = self._columns.floats
+        floats = self.columns.floats
         self._low, self._high, self._next_up = floats["low"], floats["high"], floats["next_up"]
         self._price, self._at = floats["price"], floats["at"]
         self._moved_from, self._moved_at = floats["moved_from"], floats["moved_at"]
         self._ath, self._ath_at = floats["ath"], floats["ath_at"]
         self._wick, self._wick_at = floats["wick"], floats["wick_at"]
         self._liquidity, self._liquidity_at = floats["liquidity"], floats["liquidity_at"]
-        self._source = self._columns.source
+        self._source = self.columns.source
 
     @property
     def nbytes(self) -> int:
-        return sum(e.nbytes for e in self.entries.values()) + sum(p.nbytes for p in self.peaks.values())
+        return self.pool.nbytes + sum(p.nbytes for p in self.peaks.values())
 
-    def open(self, token: int, entries: Entries, peaks: Peaks, *, resumed: bool = False) -> None:
+    def open(self, token: int, entries: Entries, peaks: Peaks) -> None:
         self.entries[token], self.peaks[token] = entries, peaks
-        if resumed:
-            self._resumed.add(token)
-            self._next_up[token] = entries.highest_quiet()
-        else:
-            self._set_range(token, *self._range(token))
+        self._set_range(token, *self._range(token))
+
+    def resume(self, token: int, entries: Entries, peaks: Peaks, doubts: Doubts) -> None:
+        """No tick of it is quiet until one has come."""
+        self.entries[token], self.peaks[token] = entries, peaks
+        self._next_up[token] = entries.highest_quiet()
+        self._resumed.add(token)
+        if doubts:
+            self._watch(token).doubts = doubts
 
     def close(self, token: int) -> None:
-        del self.entries[token], self.peaks[token]
-        self._watched.pop(token, None)
+        self.entries.pop(token).close()
+        del self.peaks[token]
+        self._tidy_up()
+        self.watches.pop(token, None)
         self._resumed.discard(token)
+
+    def _tidy_up(self) -> None:
+        if self.pool.is_wasteful:
+            self.pool.pack(self.entries.values())
 
     def settled(self, token: int) -> float:
         """The latest price that ticks agree on."""
-        watch = self._watched.get(token)
+        watch = self.watches.get(token)
         return self._price[token] if watch is None else watch.settled
 
     @property
     def watched(self) -> list[int]:
         """Tokens of which some ticks wait for others that confirm them."""
-        return list(self._watched)
+        return [*self.watches, *(self.columns.view("high") < 0).nonzero()[0].tolist()]
 
     def is_watched(self, token: int) -> bool:
-        return token in self._watched
+        return token in self.watches or self._high[token] < 0
 
-    def is_doubted(self, token: int, source: int) -> bool:
-        watch = self._watched.get(token)
-        return watch is not None and watch.doubts is not None and source in watch.doubts
+    def doubts(self, token: int) -> Doubts:
+        watch = self.watches.get(token)
+        return (watch and watch.doubts) or Doubts()
 
     def keep(self, token: int, kept: Flags) -> None:
         """Only the entries whose flag is set are left."""
+        watch = self._watched(token)
         self.entries[token].keep(kept)
+        self._tidy_up()
         self.peaks[token].keep(kept)
-        watch = self._watched.get(token)
         if watch:
             watch.ticks = [tick._replace(entries=int(np.count_nonzero(kept[: tick.entries]))) for tick in watch.ticks]
         self._find_range(token)
 
-    def added(self, token: int, lowest: float, highest: float, highest_at: float) -> None:
-        """There are new entries, at these prices: what matters to them, matters."""
+    def added(self, token: int, count: int, lowest: float, highest: float, highest_at: float) -> None:
+        """There are so many new entries, at these prices: what matters to them, matters."""
+        self._tidy_up()
         if highest > self._ath[token]:
             self._ath[token], self._ath_at[token] = highest, highest_at
         self._next_up[token] = min(self._next_up[token], lowest * UPS[0] * BELOW)
-        watch = self._watched.get(token)
-        low, high = (watch.low, watch.high) if watch else (self._low[token], self._high[token])
-        low, high = max(low, highest * DOWNS[0] * ABOVE), min(high, self.peaks[token].lowest)
+        watch = self._watched(token, count)
+        low = max(watch.low if watch else self._low[token], highest * DOWNS[0] * ABOVE)
+        high = self._highest_quiet(token)
         if watch:
             watch.low, watch.high = low, high
         elif token not in self._resumed:
@@ -128,7 +140,7 @@ class Watching:
         self._find_range(token)
 
     def mark_peak(self, token: int, entry_id: int, price: float, at: float) -> None:
-        entries, floats = self.entries[token], self._columns.floats
+        entries, floats = self.entries[token], self.columns.floats
         self.peaks[token].raise_to(price, at, entries.place_of(entry_id) + 1, len(entries))
         if price > floats["ath"][token]:
             floats["ath"][token], floats["ath_at"][token] = price, at
@@ -145,14 +157,14 @@ class Watching:
         if at < last_at:
             self.refused.out_of_order += 1
             return ()
-        watch = self._watched.get(token) or self._watch(token)
+        watch = self._watched(token) or self._watch(token)
         absurd, said = is_absurd(price, watch.settled), Said(price, at, source)
         doubted = watch.hear(said, Said(last, last_at, self._source[token])) or absurd
         if absurd and not confirmation.pays(liquidity_usd):
             self.refused.absurd += 1
             return ()
         if liquidity_usd is not None:
-            self._columns.take_liquidity(token, liquidity_usd, at)
+            self.columns.take_liquidity(token, liquidity_usd, at)
         if at == last_at and price == last and source == self._source[token]:
             self.refused.repeated += 1
             return ()
@@ -168,7 +180,7 @@ class Watching:
 
     def close_gap(self, token: int, price: float, reached_at: float, at: float) -> Sequence[Crossings]:
         """What was missed is known by now: nothing was higher in it than this. It counts for entries from before."""
-        floats = self._columns.floats
+        floats = self.columns.floats
         floats["gap_from"][token] = floats["gap_to"][token] = UNKNOWN
         entries = self.entries[token]
         later = (entries.column("at") > reached_at).nonzero()[0]
@@ -178,39 +190,38 @@ class Watching:
         self._find_range(token)
         return found
 
-    def standings(self, token: int) -> list[Standing]:
-        """Of all entries of a token."""
-        entries, peaks, floats = self.entries[token], self.peaks[token], self._columns.floats
-        gap_to, wick, wick_at = floats["gap_to"][token], self._wick[token], self._wick_at[token]
-        names = ("id", "channel", "at", "price", "market_cap", "late")
-        standings: list[Standing] = []
-        for place, (entry, channel, at, price, market_cap, late) in enumerate(
-            zip(*(entries.column(name).tolist() for name in names), strict=True)
-        ):
-            peak, peak_at = peaks.of(place)
-            if peak <= price:
-                peak, peak_at = price, float(at)
-            seen_wick = wick if wick_at >= at and wick > peak else None
-            at_least = bool(late) or gap_to > at
-            standings.append(Standing(entry, channel, at, price, known(market_cap), peak, peak_at, at_least, seen_wick))
-        return standings
+    def put_back(self, tokens: Tokens) -> set[int]:
+        """Back into the columns with what is watched of these; which of them cannot be."""
+        some: set[int] = set(tokens.tolist())
+        odd = some & self._resumed
+        for token in some & self.watches.keys():
+            watch = self.watches[token]
+            if not watch.is_regular(self._price[token], self.entries[token].count):
+                odd.add(token)
+                continue
+            before = watch.ticks[-2][:3] if len(watch.ticks) > 1 else (UNKNOWN, UNKNOWN, UNKNOWN)
+            for name, value in zip(BEFORE, before, strict=True):
+                self.columns.floats[name][token] = value
+            self._set_range(token, watch.low, -watch.high)
+            del self.watches[token]
+        return odd
 
-    def state(self, token: int) -> TokenState:
-        value = {name: column[token] for name, column in self._columns.floats.items()}
-        gap = None if math.isnan(value["gap_to"]) else (value["gap_from"], value["gap_to"])
-        return TokenState(
-            price_usd=self.settled(token),
-            at=value["at"],
-            moved_at=value["moved_at"],
-            liquidity_usd=known(value["liquidity"]),
-            liquidity_at=value["liquidity_at"],
-            thin_since=known(value["thin_since"]),
-            ath_usd=value["ath"],
-            ath_at=value["ath_at"],
-            wick_usd=value["wick"] if value["wick"] > value["ath"] else None,
-            wick_at=value["wick_at"],
-            gap=gap,
-        )
+    def _watched(self, token: int, new: int = 0) -> Watch | None:
+        """Taken out of the columns; so many entries are new, and have not seen its ticks."""
+        watch = self.watches.get(token)
+        if watch is not None or not self._high[token] < 0:
+            return watch
+        before = (self.columns.floats[name][token] for name in BEFORE)
+        latest = self._price[token], self._at[token], self._source[token]
+        seen_by = self.entries[token].count - new
+        ticks = [
+            Tick(price, at, int(source), seen_by, after_gap=False, doubted=False)
+            for price, at, source in (before, latest)
+            if not math.isnan(price)
+        ]
+        watch = self.watches[token] = Watch(self._low[token], -self._high[token], latest[0], ticks)
+        self._set_range(token, *_NO_TICK_IS_QUIET)
+        return watch
 
     def _take_in(self, token: int, watch: Watch, said: Said, *, doubted: bool) -> None:
         """What is known of the token itself. A doubted price needs one of another source before it that agrees."""
@@ -219,14 +230,14 @@ class Watching:
         agrees = agrees or is_near(price, watch.settled)
         if agrees:
             watch.settled = price
-        if price > self._wick[token] and (agrees or not doubted):
+        if price > self._wick[token] and price > watch.high and (agrees or not doubted):
             self._wick[token], self._wick_at[token] = price, at
         if has_moved(price, self._moved_from[token]):
             self._moved_from[token], self._moved_at[token] = price, at
         self._price[token], self._at[token], self._source[token] = price, at, source
 
     def _note_gap(self, token: int, last_at: float, at: float) -> None:
-        floats = self._columns.floats
+        floats = self.columns.floats
         if not floats["gap_from"][token] <= last_at:
             floats["gap_from"][token] = last_at
         floats["gap_to"][token] = at
@@ -236,7 +247,7 @@ class Watching:
         """The latest tick is within the range again: it ends all evidence."""
         watch.ticks.clear()
         if watch.settled == price and watch.doubts is None:
-            del self._watched[token]
+            del self.watches[token]
             self._low[token], self._high[token] = watch.low, watch.high
 
     def _weigh(self, token: int, watch: Watch, tick: Tick) -> Sequence[Crossings]:
@@ -317,7 +328,7 @@ class Watching:
     def _watch(self, token: int) -> Watch:
         """From now on no tick of it is quiet."""
         low, high = self._range(token) if token in self._resumed else (self._low[token], self._high[token])
-        watch = self._watched[token] = Watch(low, high, self._price[token], [])
+        watch = self.watches[token] = Watch(low, high, self._price[token], [])
         self._set_range(token, *_NO_TICK_IS_QUIET)
         return watch
 
@@ -330,7 +341,7 @@ class Watching:
 
     def _find_range(self, token: int) -> None:
         self._next_up[token] = self.entries[token].highest_quiet()
-        watch = self._watched.get(token)
+        watch = self._watched(token)
         if watch:
             watch.low, watch.high = self._range(token)
         elif token not in self._resumed:

@@ -9,15 +9,16 @@ stand under different keys in the tracker.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from typing import Final, Literal, Protocol
+from typing import Final, Literal
 from zlib import crc32
 
 import numpy as np
 from msgspec import Struct
 
 from domain.calls.events import PriceTick
+from domain.prices.readings import PriceReading
 from domain.tracking.confirmation import MAX_PRICE_USD, MIN_PRICE_USD
 from domain.tracking.crossings import Crossings
 from domain.tracking.ladder import UPS
@@ -35,17 +36,8 @@ _CAP: Final = "/cap"
 SOURCES: Final[tuple[str, ...]] = ("feed", "jupiter", "dexscreener", "geckoterminal")
 
 
-class Reading(Protocol):
-    """A price as somebody said it; `domain.prices.readings.PriceReading` in the running bot."""
-
-    @property
-    def price_usd(self) -> float: ...
-    @property
-    def market_cap_usd(self) -> float | None: ...
-    @property
-    def liquidity_usd(self) -> float | None: ...
-    @property
-    def source(self) -> str: ...
+_Row = tuple[int, float, float, int, float]
+"""Token, price, time, source, liquidity (NaN where it is unknown)."""
 
 
 class TrackedCall(Struct, frozen=True, kw_only=True):
@@ -201,37 +193,45 @@ class Book:
 
     def take_in(self, ticks: Mapping[str, PriceTick]) -> None:
         """Prices of the feed, by address."""
-        latest, rows = self._now() + AHEAD_S, list[tuple[str, float, float]]()
+        latest, rows = self._now() + AHEAD_S, list[_Row]()
         for address, tick in ticks.items():
             at = min(tick.at.timestamp(), latest)
-            rows.append((address, tick.price_usd, at))
-            if tick.market_cap_usd is not None:
-                rows.append((address + _CAP, tick.market_cap_usd, at))
-        known = [(self.tracker.number_of(key), price, at) for key, price, at in rows if key in self.tracker]
-        if not known:
+            tracked = self._tracked(address, tick.price_usd, tick.market_cap_usd)
+            rows += ((token, price, at, 0, math.nan) for token, price in tracked)
+        self._update(rows)
+
+    def take_readings(self, readings: Iterable[PriceReading]) -> None:
+        """Prices that were asked for, one for each token."""
+        latest, rows, last = self._now() + AHEAD_S, list[_Row](), self.tracker.columns.floats["at"]
+        for reading in readings:
+            at = min(reading.at.timestamp(), latest)
+            source = SOURCES.index(reading.source) if reading.source in SOURCES else len(SOURCES)
+            liquidity = math.nan if reading.liquidity_usd is None else reading.liquidity_usd
+            tracked = self._tracked(reading.token.address, reading.price_usd, reading.market_cap_usd)
+            # The feed may have been heard meanwhile, or its clock be a little ahead.
+            rows += ((token, price, max(at, last[token]), source, liquidity) for token, price in tracked)
+        self._update(rows)
+
+    def _tracked(self, address: str, price_usd: float, market_cap_usd: float | None) -> Iterator[tuple[int, float]]:
+        """Under which numbers this is followed, and what is said of each."""
+        for key, price in ((address, price_usd), (address + _CAP, market_cap_usd)):
+            if price is not None and key in self.tracker:
+                yield self.tracker.number_of(key), price
+
+    def _update(self, rows: Sequence[_Row]) -> None:
+        if not rows:
             return
-        tokens, prices, ats = zip(*known, strict=True)
-        self.updates += len(known)
+        self.updates += len(rows)
+        tokens, prices, ats, sources, liquidity = zip(*rows, strict=True)
         self._took(
             self.tracker.update_batch(
                 np.array(tokens, dtype=np.intp),
                 np.array(prices, dtype=np.float64),
                 np.array(ats, dtype=np.float64),
-                np.zeros(len(known), dtype=np.uint16),
+                np.array(sources, dtype=np.uint16),
+                np.array(liquidity, dtype=np.float64),
             )
         )
-
-    def take_reading(self, address: str, reading: Reading, at: float) -> None:
-        """A price that was asked for."""
-        source = SOURCES.index(reading.source) if reading.source in SOURCES else len(SOURCES)
-        at = min(at, self._now() + AHEAD_S)
-        for key, price in ((address, reading.price_usd), (address + _CAP, reading.market_cap_usd)):
-            if price is not None and key in self.tracker:
-                token = self.tracker.number_of(key)
-                self.updates += 1
-                # The feed may have been heard meanwhile, or its clock be a little ahead.
-                seen_at = max(at, self.tracker.columns.floats["at"][token])
-                self._took(self.tracker.update(token, price, seen_at, source, reading.liquidity_usd))
 
     def close_gap(self, address: str, high_usd: float, reached_at: float) -> None:
         """Candles say what the price was at most while nobody looked."""

@@ -106,8 +106,7 @@ class PricesService:
         readings = await sources.read([TokenRef(address) for address in wanted])
         if self._tracking.book is not book:
             return  # another process tracks by now
-        for reading in readings:
-            self._take(book, reading)
+        self._take(book, readings)
         self.read += len(readings)
         self._tracking.look()
         answered = {reading.token.address for reading in readings}
@@ -141,12 +140,15 @@ class PricesService:
             return False
         return not is_near or now - floats["liquidity_at"][token] <= LIQUIDITY_FRESH_S
 
-    def _take(self, book: Book, reading: PriceReading) -> None:
-        address = reading.token.address
+    def _take(self, book: Book, readings: Sequence[PriceReading]) -> None:
         if self.others is not None:
-            self.others.hear(reading)
-        book.take_reading(address, reading, reading.at.timestamp())
-        if reading.pool is not None and address in book.tracker:
+            for reading in readings:
+                self.others.hear(reading)
+        book.take_readings(readings)
+        for reading in readings:
+            address = reading.token.address
+            if reading.pool is None or address not in book.tracker:
+                continue
             gap = book.tracker.state(book.tracker.number_of(address)).gap
             if gap is not None and len(self._gaps) < MAX_GAPS:
                 self._gaps.setdefault(address, reading.pool)

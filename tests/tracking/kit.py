@@ -172,7 +172,7 @@ class Desk:
             token=TokenRef(address(token)), price_usd=price_usd, at=self.clock(), source=source, liquidity_usd=30_000.0
         )
         assert self.tracking.book is not None
-        self.tracking.book.take_reading(address(token), reading, self.clock().timestamp())
+        self.tracking.book.take_readings([reading])
 
     async def tell(self) -> None:
         """Write down what was reached, and tell it."""

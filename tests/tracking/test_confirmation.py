@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -248,6 +249,23 @@ def test_after_a_restart_nothing_is_told_again_and_what_happened_meanwhile_is_la
         (market.entry, multiple, True) for multiple in (3.0, 4.0, 5.0)
     ]
     assert market.tracker.add(market.token, 7, called_at=market.now, price_usd=1.0) == market.entry + 1
+
+
+def test_who_was_off_is_not_believed_after_a_restart_either() -> None:
+    market = Market()
+    market.multiples(1.0, 1e4)
+    data = dump(market.tracker)
+    market.tracker = Tracker()
+    restore(market.tracker, data)
+    assert market.tracker.is_doubted(market.token, FEED)
+    assert market.multiples(1.0, 2.1, 2.1, 2.1, 2.1) == []
+    assert [crossing.multiple for crossing in market.tick(2.2, source=POLL)] == [1.2, 1.5, 2.0]
+
+
+def test_a_snapshot_of_before_sources_were_doubted_is_read() -> None:
+    older = msgspec.msgpack.decode(dump(Market().tracker))
+    del older["doubts"]
+    assert restore(Tracker(), msgspec.msgpack.encode(older)) == ["a"]
 
 
 def test_a_snapshot_that_was_damaged_adds_nothing() -> None:

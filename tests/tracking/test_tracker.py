@@ -38,7 +38,7 @@ class TrackerAgreesWithThePlainOne(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.tracker = Tracker()
+        self.tracker = Tracker(many=1)
         self.plain: dict[str, PlainToken] = {}
         self.given: Counter[tuple[int, float]] = Counter()
         self.now = BEGAN
@@ -168,14 +168,14 @@ class TrackerAgreesWithThePlainOne(RuleBasedStateMachine):
     def restart(self, parts: int) -> None:
         addresses = self.tracker.addresses
         snapshots = [dump(self.tracker, addresses[part::parts]) for part in range(parts)]
-        self.tracker = Tracker()
+        self.tracker = Tracker(many=1)
         restored = [address for data in snapshots for address in restore(self.tracker, data)]
         assert sorted(restored) == sorted(addresses)
         for address, plain in self.plain.items():
             plain.number = self.tracker.number_of(address)
-            plain.price = plain.settled
+            if plain.price != plain.settled:
+                plain.price, plain.source = plain.settled, None
             plain.resumed = True
-            plain.off.clear()
             plain.forget_evidence()
 
     @invariant()
@@ -217,7 +217,7 @@ happenings = st.one_of(
 @settings(max_examples=300)
 def test_calls_come_and_end_while_a_level_is_being_confirmed(some: list[tuple[str, float]], batch: int) -> None:
     """One token with money behind it, ticks a second apart, in batches of any size."""
-    tracker = Tracker()
+    tracker = Tracker(many=1)
     number = tracker.open("a", 1.0, BEGAN)
     plain = PlainToken(number, 1.0, BEGAN, 1.0, settled=1.0)
     rows: list[tuple[float, float]] = []
