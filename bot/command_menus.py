@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Mapping
 
 import structlog
 
+from domain.admins.roles import AdminRole
 from handlers.conversation.routing import Routes
 from managers.telegram.client import TelegramManager
 from runtime.errors import MessageRefusedError, RecipientGoneError
@@ -16,20 +17,27 @@ log = structlog.get_logger(__name__)
 
 class CommandMenus:
     def __init__(
-        self, telegram: TelegramManager, routes: Callable[[], Routes], texts: Texts, admin_chat_ids: Iterable[int]
+        self,
+        telegram: TelegramManager,
+        routes: Callable[[], Routes],
+        texts: Texts,
+        admins: Callable[[], Awaitable[Mapping[int, AdminRole]]],
     ) -> None:
-        """`routes`: asked each time, when all is composed."""
+        """`routes`: asked each time, when all is composed. `admins`: who they are now."""
         self._telegram = telegram
         self._routes = routes
         self._texts = texts
-        self._admin_chat_ids = admin_chat_ids
+        self._admins = admins
 
     async def publish(self) -> None:
         """Show everybody their commands, admins theirs. May be repeated."""
-        routes = self._routes()
-        await self._telegram.set_commands(routes.menu(self._texts, admin=False))
-        for chat_id in self._admin_chat_ids:
-            try:
-                await self._telegram.set_commands(routes.menu(self._texts, admin=True), chat_id=chat_id)
-            except (RecipientGoneError, MessageRefusedError) as error:
-                log.warning("admin_menu_not_set", chat_id=chat_id, reason=str(error))
+        await self._telegram.set_commands(self._routes().menu(self._texts, None))
+        for chat_id, role in (await self._admins()).items():
+            await self.show_to(chat_id, role)
+
+    async def show_to(self, chat_id: int, role: AdminRole | None) -> None:
+        """Show one person what their role may do; without a role, what everybody may."""
+        try:
+            await self._telegram.set_commands(self._routes().menu(self._texts, role), chat_id=chat_id)
+        except (RecipientGoneError, MessageRefusedError) as error:
+            log.warning("admin_menu_not_set", chat_id=chat_id, reason=str(error))

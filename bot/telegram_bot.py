@@ -5,13 +5,20 @@ from __future__ import annotations
 from bot.core import TokenFilterBot
 from handlers.account.help import HelpMixin
 from handlers.account.start import StartMixin
+from handlers.admin.admins import AdminAdminsMixin
+from handlers.admin.audit import AdminAuditMixin
 from handlers.admin.corrections import AdminCorrectionsMixin
 from handlers.admin.dead_letters import AdminDeadLettersMixin
 from handlers.admin.health import AdminHealthMixin
+from handlers.admin.menu import AdminMenuMixin
 from handlers.admin.payments import AdminPaymentsMixin
+from handlers.admin.people.person import AdminPersonMixin
+from handlers.admin.people.seeing import AdminSeeingMixin
+from handlers.admin.people.subscriptions import AdminSubscriptionsMixin
+from handlers.admin.people.users import AdminUsersMixin
+from handlers.admin.plans import AdminPlansMixin
 from handlers.admin.presets import AdminPresetsMixin
 from handlers.admin.settling import AdminSettlingMixin
-from handlers.admin.users import AdminUsersMixin
 from handlers.backtest.backtest import BacktestMixin
 from handlers.delivery.digests import DigestsMixin
 from handlers.delivery.milestones import MilestonesMixin
@@ -59,8 +66,15 @@ class TelegramBot(
     LeavingMixin,
     StartMixin,
     HelpMixin,
+    AdminMenuMixin,
     AdminHealthMixin,
     AdminUsersMixin,
+    AdminPersonMixin,
+    AdminSeeingMixin,
+    AdminSubscriptionsMixin,
+    AdminPlansMixin,
+    AdminAdminsMixin,
+    AdminAuditMixin,
     AdminPresetsMixin,
     AdminCorrectionsMixin,
     AdminPaymentsMixin,

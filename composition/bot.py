@@ -11,6 +11,7 @@ from bot.lifecycle import Lifecycle
 from bot.telegram_bot import TelegramBot
 from composition.connections import Connections, ProcessConfig
 from composition.engine import (
+    admins,
     calls,
     claims,
     cluster,
@@ -30,6 +31,7 @@ from composition.features import (
     export,
     nowpayments,
     payments,
+    people,
     records,
     reports,
     retention,
@@ -61,6 +63,7 @@ T = TypeVar("T")
 BUILDERS: Final[tuple[Builder, ...]] = (
     cluster,
     stores,
+    admins,
     telegram,
     joining,
     claims,
@@ -77,6 +80,7 @@ BUILDERS: Final[tuple[Builder, ...]] = (
     watches,
     export,
     retention,
+    people,
     reports,
     backtest,
     recovery,

@@ -40,7 +40,8 @@ class Settings(BaseSettings):
         description="1-256 characters of A-Z a-z 0-9 _ -. Required with PUBLIC_URL: proves who calls.",
     )
     admin_chat_ids: Annotated[frozenset[int], NoDecode] = Field(
-        default=frozenset(), description="Telegram chat ids of the admins, separated by commas."
+        default=frozenset(),
+        description="Telegram user ids of the owners, separated by commas; they add others in the chat.",
     )
     telegram_messages_per_second: Annotated[int, Field(ge=1, le=1_000)] = Field(
         default=30,
@@ -130,6 +131,12 @@ class Settings(BaseSettings):
     )
     outcomes_kept_days: Annotated[float, Field(ge=30, le=3650)] = Field(
         default=730, description="Days for which it is kept what became of a call, from its end on."
+    )
+    admin_actions_kept_days: Annotated[float, Field(ge=90, le=3650)] = Field(
+        default=730, description="Days for which it is kept what admins did."
+    )
+    activity_kept_days: Annotated[float, Field(ge=1, le=3650)] = Field(
+        default=30, description="Days for which it is kept what people did in the chat: commands and buttons, no texts."
     )
     archive_for_days: Annotated[int, Field(ge=1, le=3650)] = Field(
         default=32, description="Days for which past calls stay in DATA_DIR/archive, for backtests of up to 30."

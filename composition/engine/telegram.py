@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 
+import structlog
 from fastapi import APIRouter
 
 from bot.command_menus import CommandMenus
@@ -15,17 +16,26 @@ from bot.roles import SENDING, Role
 from bot.telegram_bot import TelegramBot
 from bot.updates import Updates, Webhook
 from composition.feature import Alarm, Base, Feature
+from domain.admins.roles import AdminRole
 from handlers.conversation.base import ConversationServices
 from handlers.conversation.routing import collect
 from managers.storage.cache import SmartCache
 from managers.telegram.conversation import TelegramConversation
 from runtime.clock import now
+from runtime.errors import TransientError
+from services.administration.activity import ActivityService
+from services.administration.admins import AdminsService
+from services.administration.audit import AuditService
+from services.administration.confirmations import Confirmations
 from services.cluster.leases import Leases
 from services.monitoring import conditions, gauges
 from services.monitoring.health import Check
+from services.subscribers.group import SubscriberServices
 from services.subscribers.inputs import InputsService
 from services.subscribers.permissions import PermissionsService
 from web.telegram_webhook import PATH, TelegramWebhook
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 WhyUnanswered = tuple[Callable[[], str | None], ...]
 """Each says why people who write to the bot get no answer, if it knows so."""
@@ -44,11 +54,11 @@ JOBS = (TELEGRAM, UPDATES, MENUS)
 
 
 def build(base: Base) -> Feature:
-    telegram, settings, role = base.connections.telegram, base.settings, base.place.role
+    telegram, role = base.connections.telegram, base.place.role
     conversation = TelegramConversation(telegram)
     permissions = SmartCache[tuple[int, int], bool].of("permissions")
     webhook = _webhook(base)
-    menus = CommandMenus(telegram, lambda: collect(TelegramBot).where(base.find), base.texts, settings.admin_chat_ids)
+    menus = _menus(base)
     updates = Updates(
         telegram,
         webhook=webhook,
@@ -65,7 +75,11 @@ def build(base: Base) -> Feature:
         inputs=InputsService(base.connections.redis),
         permissions=PermissionsService(telegram, permissions),
         bot_username=lambda: telegram.username,
-        admin_chat_ids=settings.admin_chat_ids,
+        admins=base.of(AdminsService),
+        audit=base.of(AuditService),
+        activity=base.of(ActivityService),
+        confirmations=base.of(Confirmations),
+        is_banned=partial(_is_banned, base),
         clock=now,
     )
     return Feature(
@@ -77,6 +91,26 @@ def build(base: Base) -> Feature:
         health=_health(base, why_unanswered),
         alarms=_alarms(base, why_unanswered),
     )
+
+
+def _menus(base: Base) -> CommandMenus:
+    admins = base.of(AdminsService)
+
+    async def known() -> Mapping[int, AdminRole]:
+        try:
+            await admins.load()
+        except TransientError as error:
+            log.warning("admins_not_read", reason=str(error))
+        return admins.roles()
+
+    menus = CommandMenus(base.connections.telegram, lambda: collect(TelegramBot).where(base.find), base.texts, known)
+    admins.changed = menus.show_to
+    return menus
+
+
+async def _is_banned(base: Base, user_id: int) -> bool:
+    subscriber = await base.of(SubscriberServices).subscribers.find(user_id)
+    return subscriber is not None and subscriber.banned_at is not None
 
 
 def _webhook(base: Base) -> Webhook | None:

@@ -26,6 +26,8 @@ def build(base: Base) -> Feature:
         messages=timedelta(days=settings.messages_kept_days),
         settings=timedelta(days=settings.settings_history_kept_days),
         outcomes=timedelta(days=settings.outcomes_kept_days),
+        actions=timedelta(days=settings.admin_actions_kept_days),
+        activity=timedelta(days=settings.activity_kept_days),
     )
     retention = RetentionService(base.connections.postgres, kept_for, now)
     lacking = Reading(retention.lacking)

@@ -36,7 +36,7 @@ from domain.subscribers.subscriber import Preferences, QuietHours, Subscriber
 from runtime.errors import UserFacingError
 
 HoldReason = Literal["quiet", "cap", "stale", "unreachable"]
-WithholdReason = Literal["unknown", "expired", "paused", "snoozed", "muted", "unreachable", "stale"]
+WithholdReason = Literal["unknown", "banned", "expired", "paused", "snoozed", "muted", "unreachable", "stale"]
 
 HOUR: Final = timedelta(hours=1)
 NO_DELAY: Final = timedelta(0)
@@ -132,9 +132,7 @@ def decide(
     `token_address` and `score` are those of an alert; other kinds have none. `plan`: what the subscriber's includes.
     """
     preferences = subscriber.preferences
-    reason = (rules.needs_plan and why_no_alerts(subscriber, now)) or (
-        rules.heeds_wishes and _silenced(preferences, token_address, now)
-    )
+    reason = _closed(subscriber, rules, now) or (rules.heeds_wishes and _silenced(preferences, token_address, now))
     is_snoozed = reason == "snoozed" and rules.outlasts_snooze
     if reason and not is_snoozed:
         return Withhold(reason)
@@ -258,6 +256,8 @@ def unmute_channel(preferences: Preferences, channel_id: str) -> Preferences:
 
 def why_no_alerts(subscriber: Subscriber, now: datetime) -> WithholdReason | None:
     """Say why nothing at all goes to the subscriber now or later; `None` when they receive, or will."""
+    if subscriber.banned_at:
+        return "banned"
     if not subscriber.has_plan_at(now):
         return "expired"
     return "paused" if subscriber.paused else None
@@ -265,6 +265,13 @@ def why_no_alerts(subscriber: Subscriber, now: datetime) -> WithholdReason | Non
 
 def _too_late(now: datetime, rules: Rules) -> Verdict:
     return Hold(now, "stale") if rules.when_stale == "hold" else Withhold("stale")
+
+
+def _closed(subscriber: Subscriber, rules: Rules, now: datetime) -> WithholdReason | None:
+    """Say why a kind of message does not go out to them at all."""
+    if subscriber.banned_at:
+        return "banned"
+    return why_no_alerts(subscriber, now) if rules.needs_plan else None
 
 
 def _silenced(preferences: Preferences, token_address: str, now: datetime) -> WithholdReason | None:

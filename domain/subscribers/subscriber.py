@@ -118,6 +118,8 @@ class Subscriber(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The person asked for silence."""
     unreachable: bool = False
     """Telegram answers 403: nothing is sent until the person speaks again. Paid time is not touched."""
+    banned_at: datetime | None = None
+    """Since when an admin wants them to get nothing: no alert, no answer, and they buy nothing."""
     filter_sets: tuple[FilterSet, ...] = ()
     preferences: Preferences = Preferences()
 
@@ -129,7 +131,7 @@ class Subscriber(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     def receives_at(self, now: datetime) -> bool:
         """Whether calls are held against this subscriber's filters at `now`."""
-        return self.has_plan_at(now) and not self.paused and not self.unreachable
+        return self.has_plan_at(now) and not (self.paused or self.unreachable or self.banned_at)
 
     def has_plan_at(self, now: datetime) -> bool:
         """Whether they are entitled to calls: paid for, in the days of grace, or free."""

@@ -17,7 +17,7 @@ from domain.filters.registry import FilterField, FilterSet
 from domain.subscribers.subscriber import Subscriber
 
 Judgement = Literal[
-    "passed", "waiting", "failed", "stale", "not_subscribed", "expired", "paused", "unreachable", "no_sets"
+    "passed", "waiting", "failed", "stale", "not_subscribed", "banned", "expired", "paused", "unreachable", "no_sets"
 ]
 """`stale`: the call came too late to be held against anything. `not_subscribed`: the person came later. `no_sets`:
 none was switched on."""
@@ -86,16 +86,23 @@ def _judge_set(filter_set: FilterSet, call: Call) -> SetVerdict:
 def _judgement(subscriber: Subscriber, sets: Sequence[SetVerdict], at: datetime, *, stale: bool) -> Judgement:
     if stale:
         return "stale"
-    if subscriber.unreachable:
-        return "unreachable"
-    if not subscriber.has_plan_at(at):
-        return "expired"
-    if subscriber.paused:
-        return "paused"
+    if closed := _closed(subscriber, at):
+        return closed
     if not any(one.filter_set.enabled for one in sets):
         return "no_sets"
     outcomes = {one.verdict.outcome for one in sets}
     return "passed" if "passed" in outcomes else "waiting" if "waiting" in outcomes else "failed"
+
+
+def _closed(subscriber: Subscriber, at: datetime) -> Judgement | None:
+    """Say why nothing at all was held against their filters."""
+    if subscriber.banned_at:
+        return "banned"
+    if subscriber.unreachable:
+        return "unreachable"
+    if not subscriber.has_plan_at(at):
+        return "expired"
+    return "paused" if subscriber.paused else None
 
 
 class _ReadingToken:

@@ -13,11 +13,11 @@ class HelpMixin(BotBase):
     @command("help", help="help.help")
     async def help(self, turn: Turn) -> None:
         texts, language = self.services.conversation.texts, turn.language
-        admin = turn.chat_id in self.services.conversation.admin_chat_ids
+        role = self.services.conversation.admins.role_of(turn.user_id)
         routes = collect(type(self)).where(self.services.find)
         lines = [
             texts.render("help.line", language, command=name, about=about)
-            for name, about in routes.menu(texts, admin=admin, language=language).items()
+            for name, about in routes.menu(texts, role, language).items()
         ]
         begin, title = texts.render("help_begin.how", language), texts.render("help.title", language)
         await self.reply(turn, message(begin, title, join("\n", lines)))

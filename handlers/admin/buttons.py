@@ -7,11 +7,6 @@ from typing import ClassVar
 from domain.buttons.data import CallbackData
 
 
-class ShowUsers(CallbackData, frozen=True, array_like=True):
-    prefix: ClassVar[str] = "users"
-    page: int
-
-
 class RefreshHealth(CallbackData, frozen=True, array_like=True):
     prefix: ClassVar[str] = "health"
 
@@ -124,5 +119,12 @@ class ConfirmRuling(CallbackData, frozen=True, array_like=True):
     action: str
     handle: str
     invoice_id: str
-    asked_s: int
-    """See `confirming.py`."""
+
+
+class NoteRuling(CallbackData, frozen=True, array_like=True):
+    """Ask for the note without which it is not done: `dismiss` or `returned`."""
+
+    prefix: ClassVar[str] = "paynote"
+    action: str
+    handle: str
+    invoice_id: str

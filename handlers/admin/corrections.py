@@ -10,7 +10,7 @@ from domain.delivery.messages import Message
 from domain.filters.numbers import show_short
 from domain.filters.shown import show_price
 from handlers.conversation.base import BotBase, Turn
-from handlers.conversation.confirming import asked_at, question, require_fresh
+from handlers.conversation.confirming import asked_twice
 from handlers.conversation.menus import View, in_rows, message, view_of
 from handlers.conversation.routing import callback, command, text_input
 from runtime.errors import UserFacingError
@@ -48,32 +48,31 @@ class ConfirmCorrection(CallbackData, frozen=True, array_like=True):
     action: str
     price: str
     """Empty where it is not about the price."""
-    asked_s: int
 
 
 class AdminCorrectionsMixin(BotBase):
-    @command("correct", help="help.correct", admin=True)
+    @command("correct", help="help.correct", admin="read_only", topic="calls")
     async def correct(self, turn: Turn) -> None:
         await self.services.conversation.inputs.expect(turn.user_id, OF_WHICH, "")
         await self.show(turn, message(view_of(self.services, turn).html("correct.ask_token")))
 
-    @callback(AskCorrected, admin=True)
+    @callback(AskCorrected, admin="read_only")
     async def ask_corrected(self, turn: Turn, _data: AskCorrected) -> None:
         await self.correct(turn)
 
-    @text_input(OF_WHICH, admin=True)
+    @text_input(OF_WHICH, admin="read_only")
     async def typed_token(self, turn: Turn, _payload: str) -> None:
         """Offer the token's calls; an unknown one leaves the question open."""
         view = view_of(self.services, turn)
         try:
             calls = await self.services.of(RecordServices).corrections.calls_of(turn.text)
         except UserFacingError as error:
-            await self._refuse_correction(turn, error)
+            await self.ask_again(turn, error)
             return
         await self.services.conversation.inputs.cancel(turn.user_id)
         await self.reply(turn, _calls_menu(view, calls, self._ago))
 
-    @callback(ShowCorrected, admin=True)
+    @callback(ShowCorrected, admin="read_only")
     async def show_corrected(self, turn: Turn, data: ShowCorrected) -> None:
         await self._show_corrected(turn, data.number)
 
@@ -83,7 +82,7 @@ class AdminCorrectionsMixin(BotBase):
         history = await corrections.history(call)
         await self.show(turn, _call_menu(view_of(self.services, turn), call, history))
 
-    @callback(AskCorrection, admin=True)
+    @callback(AskCorrection, admin="owner")
     async def ask_correction(self, turn: Turn, data: AskCorrection) -> None:
         view, action = view_of(self.services, turn), _action(data.action)
         call = await self.services.of(RecordServices).corrections.call(data.number)
@@ -95,29 +94,29 @@ class AdminCorrectionsMixin(BotBase):
             return
         await self._ask_correction(turn, call, action, "")
 
-    @text_input(WHICH_PRICE, admin=True)
+    @text_input(WHICH_PRICE, admin="owner")
     async def typed_right_price(self, turn: Turn, payload: str) -> None:
         try:
             price = typed_price(turn.text)
         except UserFacingError as error:
-            await self._refuse_correction(turn, error)
+            await self.ask_again(turn, error)
             return
         call = await self.services.of(RecordServices).corrections.call(AskCorrection.unpack(payload).number)
         await self.services.conversation.inputs.cancel(turn.user_id)
         await self._ask_correction(turn, call, "price", repr(price))
 
     async def _ask_correction(self, turn: Turn, call: CorrectedCall, action: Action, price: str) -> None:
-        view, asked_s = view_of(self.services, turn), asked_at(self.services.conversation.clock())
+        view = view_of(self.services, turn)
         shown = _measured(call, float(price)) if price else ""
         text = view.html(
             "correct.sure", name=_name(view, call), what=view.plain(f"value.correct.{action}", price=shown)
         )
-        yes = ConfirmCorrection(call.number, action, price, asked_s)
-        await self.show(turn, question(view, text, "button.correct_yes", yes, ShowCorrected(call.number)))
+        yes, back = ConfirmCorrection(call.number, action, price), ShowCorrected(call.number)
+        asked = await asked_twice(self.services, turn, text, yes_key="button.correct_yes", yes=yes, back=back)
+        await self.show(turn, asked)
 
-    @callback(ConfirmCorrection, admin=True)
+    @callback(ConfirmCorrection, admin="owner", acts="correct call", confirmed=True)
     async def confirm_correction(self, turn: Turn, data: ConfirmCorrection) -> str:
-        require_fresh(data.asked_s, self.services.conversation.clock())
         price_usd = typed_price(data.price) if data.price else None
         corrections = self.services.of(RecordServices).corrections
         changed = await corrections.correct(data.number, _action(data.action), turn.user_id, price_usd=price_usd)
@@ -127,11 +126,6 @@ class AdminCorrectionsMixin(BotBase):
     def _ago(self, call: CorrectedCall) -> str:
         now = self.services.conversation.clock()
         return show_short(max(0.0, (now - call.called_at).total_seconds()), "duration")
-
-    async def _refuse_correction(self, turn: Turn, error: UserFacingError) -> None:
-        view = view_of(self.services, turn)
-        refused = view.html("error.try_again", error=view.html(error.key, **error.arguments))
-        await self.reply(turn, message(refused))
 
 
 def _calls_menu(view: View, calls: list[CorrectedCall], ago: Callable[[CorrectedCall], str]) -> Message:

@@ -11,6 +11,7 @@ from domain.filters.numbers import show_short
 from domain.stored.alerts import Alert
 from domain.stored.outgoing import Digest, Envelope
 from handlers.conversation.base import BotBase, Turn
+from handlers.conversation.confirming import asked_twice
 from handlers.conversation.menus import Keyboard, View, message, view_of
 from handlers.conversation.routing import callback, command
 from services.claims.dead_letters import NEWEST, DeadLetter, DeadLetterPage
@@ -50,15 +51,15 @@ class ReplayAll(CallbackData, frozen=True, array_like=True):
 
 
 class AdminDeadLettersMixin(BotBase):
-    @command("dead_letters", help="help.dead_letters", admin=True)
+    @command("dead_letters", help="help.dead_letters", admin="read_only", topic="bot")
     async def dead_letters(self, turn: Turn) -> None:
         await self._show_dead_letters(turn, NEWEST)
 
-    @callback(ShowDeadLetters, admin=True)
+    @callback(ShowDeadLetters, admin="read_only")
     async def show_dead_letters(self, turn: Turn, data: ShowDeadLetters) -> None:
         await self._show_dead_letters(turn, data.after)
 
-    @callback(ReplayDeadLetter, admin=True)
+    @callback(ReplayDeadLetter, admin="owner", acts="replay dead letter")
     async def replay_dead_letter(self, turn: Turn, data: ReplayDeadLetter) -> str:
         outcome = await self.services.claims.dead_letters.replay(data.entry_id)
         await self._show_dead_letters(turn, data.after)
@@ -69,24 +70,30 @@ class AdminDeadLettersMixin(BotBase):
         }[outcome]
         return view_of(self.services, turn).plain(key)
 
-    @callback(DiscardDeadLetter, admin=True)
+    @callback(DiscardDeadLetter, admin="owner", acts="discard dead letter")
     async def discard_dead_letter(self, turn: Turn, data: DiscardDeadLetter) -> str:
         discarded = await self.services.claims.dead_letters.discard(data.entry_id)
         await self._show_dead_letters(turn, data.after)
         return view_of(self.services, turn).plain("dead_letters.discarded" if discarded else "dead_letters.gone")
 
-    @callback(AskReplayAll, admin=True)
+    @callback(AskReplayAll, admin="owner")
     async def ask_replay_all(self, turn: Turn, _data: AskReplayAll) -> None:
         view, count = view_of(self.services, turn), await self.services.claims.dead_letters.count()
         newest = (await self.services.claims.dead_letters.page(NEWEST, 1)).dead_letters
         if not newest:
             await self._show_dead_letters(turn, NEWEST)
             return
-        yes = view.button("button.dead_letters_yes", ReplayAll(newest[0].entry_id))
-        back = view.button("button.back", ShowDeadLetters(NEWEST))
-        await self.show(turn, message(view.html("dead_letters.ask_all", count=count), keyboard=((yes,), (back,))))
+        asked = await asked_twice(
+            self.services,
+            turn,
+            view.html("dead_letters.ask_all", count=count),
+            yes_key="button.dead_letters_yes",
+            yes=ReplayAll(newest[0].entry_id),
+            back=ShowDeadLetters(NEWEST),
+        )
+        await self.show(turn, asked)
 
-    @callback(ReplayAll, admin=True)
+    @callback(ReplayAll, admin="owner", acts="replay all dead letters", confirmed=True)
     async def replay_all_dead_letters(self, turn: Turn, data: ReplayAll) -> str:
         done = await self.services.claims.dead_letters.replay_all(data.up_to)
         await self._show_dead_letters(turn, NEWEST)

@@ -20,14 +20,14 @@ _NONE = "–"
 
 
 class AdminHealthMixin(BotBase):
-    @command("health", help="help.health", admin=True)
+    @command("health", help="help.health", admin="read_only", topic="bot")
     async def health(self, turn: Turn) -> None:
         view = view_of(self.services, turn)
         report = await self.services.monitoring.monitor.health()
         refresh = view.button("button.refresh", RefreshHealth())
         await self.show(turn, message(_report(view, report), keyboard=((refresh,),)))
 
-    @callback(RefreshHealth, admin=True)
+    @callback(RefreshHealth, admin="read_only")
     async def refresh_health(self, turn: Turn, _data: RefreshHealth) -> None:
         await self.health(turn)
 

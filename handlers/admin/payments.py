@@ -27,31 +27,31 @@ SEARCH: Final = "payments_search"
 
 
 class AdminPaymentsMixin(BotBase):
-    @command("payments", help="help.payments", admin=True)
+    @command("payments", help="help.payments", admin="read_only", topic="money")
     async def payments(self, turn: Turn) -> None:
         typed = turn.text.split(maxsplit=1)[1:]
         await (self._show_found(turn, typed[0]) if typed else self._show_payments(turn))
 
-    @callback(ShowPayments, admin=True)
+    @callback(ShowPayments, admin="read_only")
     async def show_payments(self, turn: Turn, _data: ShowPayments) -> None:
         await self._show_payments(turn)
 
-    @callback(AskSearch, admin=True)
+    @callback(AskSearch, admin="read_only")
     async def ask_search(self, turn: Turn, data: AskSearch) -> None:
         view = view_of(self.services, turn)
         await self.services.conversation.inputs.expect(turn.user_id, SEARCH, data.pack())
         back = view.button("button.back", ShowPayments())
         await self.show(turn, message(view.html("paying.ask_search"), keyboard=((back,),)))
 
-    @text_input(SEARCH, admin=True)
+    @text_input(SEARCH, admin="read_only")
     async def typed_search(self, turn: Turn, _payload: str) -> None:
         await self._show_found(turn, turn.text)
 
-    @callback(ShowPerson, admin=True)
+    @callback(ShowPerson, admin="read_only")
     async def show_person(self, turn: Turn, data: ShowPerson) -> None:
         await self._show_found(turn, str(data.user_id))
 
-    @callback(ShowWaiting, admin=True)
+    @callback(ShowWaiting, admin="read_only")
     async def show_waiting(self, turn: Turn, data: ShowWaiting) -> None:
         if data.which not in get_args(Which):
             raise UserFacingError("callback.stale")
@@ -62,19 +62,19 @@ class AdminPaymentsMixin(BotBase):
             found = await search.waiting(which, page.start, menus.PER_PAGE)
         await self.show(turn, await menus.waiting(view_of(self.services, turn), search, which, page, found))
 
-    @callback(ShowDifferences, admin=True)
+    @callback(ShowDifferences, admin="read_only")
     async def show_differences(self, turn: Turn, data: ShowDifferences) -> None:
         search = self.services.of(SettlingServices).search
         await self.show(turn, await menus.differences(view_of(self.services, turn), search, data.page))
 
-    @callback(ShowInvoice, admin=True)
+    @callback(ShowInvoice, admin="read_only")
     async def inspect_invoice(self, turn: Turn, data: ShowInvoice) -> None:
         file = await self.services.of(SettlingServices).search.file(data.invoice_id)
         if file is None:
             raise UserFacingError("paying.invoice_unknown", typed=data.invoice_id)
         await self.show(turn, await menus.invoice(view_of(self.services, turn), self.services, file))
 
-    @callback(ShowArrival, admin=True)
+    @callback(ShowArrival, admin="read_only")
     async def show_arrival(self, turn: Turn, data: ShowArrival) -> None:
         await self.show(turn, await menus.arrival_by(view_of(self.services, turn), self.services, data.handle))
 

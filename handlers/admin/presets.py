@@ -18,6 +18,7 @@ from handlers.admin.buttons import (
 )
 from handlers.admin.preset_menus import admin_preset_menu, admin_presets_menu
 from handlers.conversation.base import BotBase, Turn
+from handlers.conversation.confirming import asked_twice
 from handlers.conversation.menus import message, view_of
 from handlers.conversation.routing import callback, command, text_input
 from runtime.errors import UserFacingError
@@ -33,11 +34,11 @@ PRESET_ABOUT: Final = "preset_about"
 
 
 class AdminPresetsMixin(BotBase):
-    @command("presets", help="help.presets", admin=True)
+    @command("presets", help="help.presets", admin="read_only", topic="calls")
     async def presets(self, turn: Turn) -> None:
         await self._show_presets(turn, None)
 
-    @callback(AdminPresets, admin=True)
+    @callback(AdminPresets, admin="read_only")
     async def show_all(self, turn: Turn, _data: AdminPresets) -> None:
         await self._show_presets(turn, None)
 
@@ -46,7 +47,7 @@ class AdminPresetsMixin(BotBase):
         view, presets = view_of(self.services, turn), self.services.subscribers.presets.all()
         await self.show(turn, admin_presets_menu(view, presets, admin, note))
 
-    @callback(AdminPreset, admin=True)
+    @callback(AdminPreset, admin="read_only")
     async def show_preset(self, turn: Turn, data: AdminPreset) -> None:
         await self._show_admin_preset(turn, self.services.subscribers.presets.find(data.preset_key), None)
 
@@ -57,7 +58,7 @@ class AdminPresetsMixin(BotBase):
         records = await self.services.of(RecordServices).records.find("preset", preset.key)
         await self.show(turn, admin_preset_menu(view, preset, admin, followers, note, records))
 
-    @callback(TakeRules, admin=True)
+    @callback(TakeRules, admin="owner", acts="change preset")
     async def take_rules(self, turn: Turn, data: TakeRules) -> None:
         """Give the preset the rules of one of the admin's sets, and all its followers with it."""
         rules = set_of(await self.services.subscribers.subscribers.require(turn.user_id), data.number).rules
@@ -66,36 +67,32 @@ class AdminPresetsMixin(BotBase):
         note = view_of(self.services, turn).html("admin.preset_changed", followers=followers)
         await self._show_admin_preset(turn, preset, note)
 
-    @callback(RemovePreset, admin=True)
+    @callback(RemovePreset, admin="owner")
     async def ask_remove(self, turn: Turn, data: RemovePreset) -> None:
         preset, view = self.services.subscribers.presets.find(data.preset_key), view_of(self.services, turn)
         followers = self.services.subscribers.roster.count_followers(preset.key)
-        question = view.html("admin.preset_remove", name=view.preset_name(preset), followers=followers)
-        keyboard = (
-            (
-                view.button("button.delete_yes", ConfirmRemove(preset.key)),
-                view.button("button.back", AdminPreset(preset.key)),
-            ),
-        )
-        await self.show(turn, message(question, keyboard=keyboard))
+        text = view.html("admin.preset_remove", name=view.preset_name(preset), followers=followers)
+        yes, back = ConfirmRemove(preset.key), AdminPreset(preset.key)
+        asked = await asked_twice(self.services, turn, text, yes_key="button.delete_yes", yes=yes, back=back)
+        await self.show(turn, asked)
 
-    @callback(ConfirmRemove, admin=True)
+    @callback(ConfirmRemove, admin="owner", acts="remove preset", confirmed=True)
     async def remove(self, turn: Turn, data: ConfirmRemove) -> None:
         await self.services.subscribers.presets.remove(data.preset_key, turn.user_id)
         await self.services.subscribers.loading.follow_preset(data.preset_key)
         await self._show_presets(turn, view_of(self.services, turn).html("admin.preset_removed"))
 
-    @callback(NewPreset, admin=True)
+    @callback(NewPreset, admin="owner")
     async def ask_new(self, turn: Turn, data: NewPreset) -> None:
         set_of(await self.services.subscribers.subscribers.require(turn.user_id), data.number)
         await self._ask(turn, NEW_PRESET, data, AdminPresets(), "admin.ask_preset_name", MAX_NAME_UTF16)
 
-    @callback(NamePreset, admin=True)
+    @callback(NamePreset, admin="owner")
     async def ask_preset_name(self, turn: Turn, data: NamePreset) -> None:
         key = self.services.subscribers.presets.find(data.preset_key).key
         await self._ask(turn, PRESET_NAME, data, AdminPreset(key), "admin.ask_preset_name", MAX_NAME_UTF16)
 
-    @callback(DescribePreset, admin=True)
+    @callback(DescribePreset, admin="owner")
     async def ask_preset_about(self, turn: Turn, data: DescribePreset) -> None:
         key = self.services.subscribers.presets.find(data.preset_key).key
         await self._ask(turn, PRESET_ABOUT, data, AdminPreset(key), "admin.ask_preset_about", MAX_ABOUT_UTF16)
@@ -105,7 +102,7 @@ class AdminPresetsMixin(BotBase):
         await self.services.conversation.inputs.expect(turn.user_id, kind, data.pack())
         await self.show(turn, message(view.html(key, limit=limit), keyboard=((view.button("button.back", back),),)))
 
-    @text_input(NEW_PRESET, admin=True)
+    @text_input(NEW_PRESET, admin="owner", acts="add preset")
     async def typed_new_preset(self, turn: Turn, payload: str) -> None:
         asked = NewPreset.unpack(payload)
         name = await self._typed_name(turn)
@@ -116,14 +113,14 @@ class AdminPresetsMixin(BotBase):
         await self.services.conversation.inputs.cancel(turn.user_id)
         await self._show_admin_preset(turn, preset, view_of(self.services, turn).html("admin.preset_added"))
 
-    @text_input(PRESET_NAME, admin=True)
+    @text_input(PRESET_NAME, admin="owner", acts="rename preset")
     async def typed_preset_name(self, turn: Turn, payload: str) -> None:
         name = await self._typed_name(turn)
         if name is not None:
             key = NamePreset.unpack(payload).preset_key
             await self._show_reworded(turn, await self.services.subscribers.presets.rename(key, name, turn.user_id))
 
-    @text_input(PRESET_ABOUT, admin=True)
+    @text_input(PRESET_ABOUT, admin="owner", acts="describe preset")
     async def typed_preset_about(self, turn: Turn, payload: str) -> None:
         key = DescribePreset.unpack(payload).preset_key
         await self._show_reworded(turn, await self.services.subscribers.presets.describe(key, turn.text, turn.user_id))
@@ -133,9 +130,7 @@ class AdminPresetsMixin(BotBase):
         try:
             return set_name(turn.text)
         except UserFacingError as error:
-            view = view_of(self.services, turn)
-            refused = view.html("error.try_again", error=view.html(error.key, **error.arguments))
-            await self.reply(turn, message(refused))
+            await self.ask_again(turn, error)
             return None
 
     async def _show_reworded(self, turn: Turn, preset: Preset) -> None:

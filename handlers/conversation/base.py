@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol, TypeVar
 
 from msgspec import Struct
 
+from domain.admins.deeds import Deed
+from domain.admins.roles import AdminRole
 from domain.delivery.messages import Message
-from runtime.errors import MessageRefusedError
+from runtime.errors import MessageRefusedError, UserFacingError
+from services.administration.confirmations import Confirmations
 from services.calls.group import CallServices
 from services.claims.group import ClaimServices
 from services.monitoring.group import MonitoringServices
@@ -44,6 +48,24 @@ class Conversation(Protocol):
         ...
 
 
+class Admins(Protocol):
+    """`services.administration.admins.AdminsService` in the running bot."""
+
+    def role_of(self, user_id: int) -> AdminRole | None: ...
+
+
+class Audit(Protocol):
+    """`services.administration.audit.AuditService` in the running bot."""
+
+    def recording(self, deed: Deed) -> AbstractAsyncContextManager[None]: ...
+
+
+class ActivityLog(Protocol):
+    """`services.administration.activity.ActivityService` in the running bot."""
+
+    def note(self, user_id: int, what: str, detail: str = "", username: str = "") -> None: ...
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ConversationServices:
     """What every answer needs, whatever it is about."""
@@ -54,7 +76,12 @@ class ConversationServices:
     permissions: PermissionsService
     bot_username: Callable[[], str]
     """Of the bot itself, without `@`; known once Telegram is entered."""
-    admin_chat_ids: frozenset[int]
+    admins: Admins
+    audit: Audit
+    """Where it is written down what admins do."""
+    activity: ActivityLog
+    confirmations: Confirmations
+    is_banned: Callable[[int], Awaitable[bool]]
     clock: Callable[[], datetime]
 
 
@@ -112,6 +139,23 @@ class Turn(Struct, frozen=True, kw_only=True):
     """The message whose button was tapped."""
     group: GroupChat | None = None
     """Set in a group; `chat_id` is that of the group then."""
+    username: str = ""
+    """Theirs in Telegram, without `@`."""
+    is_forwarded: bool = False
+    """Somebody else may have written it."""
+    points_at: int | None = None
+    """The person whose message was forwarded here, or is answered by this one."""
+    role: AdminRole | None = None
+    """Set for what admins alone can do."""
+    deed: Deed | None = None
+    """Set where it is written down: more may be said of it."""
+
+    @property
+    def number(self) -> str:
+        """Of what is written down: what is given for it bears it."""
+        if self.deed is None:
+            raise LookupError("only what acts has a number")
+        return self.deed.number
 
 
 class BotBase:
@@ -120,6 +164,14 @@ class BotBase:
     async def reply(self, turn: Turn, message: Message) -> int:
         """Answer with a new message; return its id."""
         return await self.services.conversation.telegram.send(turn.chat_id, message)
+
+    async def ask_again(self, turn: Turn, error: UserFacingError) -> None:
+        """Say what is wrong with what was typed; the question stays open."""
+        if turn.deed is not None:
+            turn.deed.end("refused", error.key)
+        texts, language = self.services.conversation.texts, turn.language
+        why = texts.render(error.key, language, **error.arguments)
+        await self.reply(turn, Message(html=str(texts.render("error.try_again", language, error=why))))
 
     async def show(self, turn: Turn, message: Message) -> int:
         """Answer in place of the menu that was tapped, or with a new message if nothing was; return its id."""

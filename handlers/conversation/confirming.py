@@ -1,7 +1,7 @@
 """What cannot be taken back needs a second tap, on a question that is still fresh.
 
-The question carries when it was asked, so nothing has to be remembered, and one that was forgotten in the chat does
-nothing any more.
+People's own questions carry when they were asked, so nothing has to be remembered. What admins are asked is kept for a
+minute and answered once, by whom it was asked (`asked_twice`): a late tap and a second one do nothing and say so.
 """
 
 from __future__ import annotations
@@ -11,8 +11,11 @@ from typing import Final
 
 from domain.buttons.data import CallbackData
 from domain.delivery.messages import Message
-from handlers.conversation.menus import View, message
+from handlers.conversation.base import Services, Turn
+from handlers.conversation.guard import Sure
+from handlers.conversation.menus import View, message, view_of
 from runtime.errors import UserFacingError
+from services.stores.keys import CONFIRMATION
 from texts.markup import Html
 
 MEANT_FOR_S: Final = 120
@@ -37,3 +40,19 @@ def require_fresh(asked_s: int, now: datetime) -> None:
     """Refuse (`UserFacingError`) an answer to a question that was asked too long ago."""
     if not 0 <= now.timestamp() - asked_s <= MEANT_FOR_S:
         raise UserFacingError("confirm.expired")
+
+
+async def asked_twice(
+    services: Services, turn: Turn, text: Html, *, yes_key: str, yes: CallbackData, back: CallbackData, typed: str = ""
+) -> Message:
+    """Return the question whether an admin means it. `yes` is the button of a route that is `confirmed`.
+
+    `typed`: what they typed for it; the route finds it as the text of its turn.
+    """
+    view = view_of(services, turn)
+    token = await services.conversation.confirmations.ask(turn.user_id, yes.pack(), typed)
+    return message(
+        text,
+        view.html("confirm.once", seconds=CONFIRMATION.expires_s),
+        keyboard=((view.button(yes_key, Sure(token)), view.button("button.back", back)),),
+    )

@@ -8,11 +8,11 @@ command or a tap withdraws the question that was asked last.
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Mapping
-from typing import Any
+from typing import Any, cast
 
 import structlog
+from msgspec.structs import replace
 from telegram import CallbackQuery, ChatMember, Update
-from telegram.constants import ChatType
 from telegram.ext import (
     Application,
     CallbackQueryHandler,
@@ -24,10 +24,13 @@ from telegram.ext import (
     filters,
 )
 
+from domain.buttons.data import CallbackData
 from domain.delivery.messages import Message
 from domain.payments.stars import PreCheckout
-from handlers.conversation.base import BotBase, GroupChat, Turn
-from handlers.conversation.routing import CommandRoute, Routes, collect
+from handlers.conversation.base import BotBase, Turn
+from handlers.conversation.guard import Guard, Sure
+from handlers.conversation.routing import CallbackRoute, CommandRoute, InputRoute, Routes, collect
+from handlers.conversation.turns import group_turn, private_turn
 from managers.telegram.payment_lane import Money
 from managers.telegram.updates import Excess
 from runtime.errors import DeliveryError, FloodError, RecipientGoneError, TransientError, UserFacingError
@@ -55,11 +58,13 @@ class Dispatcher:
         self._bot = bot
         self._services = bot.services
         self.routes: Routes = collect(type(bot))
+        self._guard = Guard(bot.services.conversation, self.routes)
 
     def install(self, application: AnyApplication) -> None:
         """Register every route. Raises `FatalError` when a route's text is missing."""
         helps = (route.help for route in self.routes.commands.values())
         self._services.conversation.texts.check((*helps, TRANSIENT_TEXT, UNEXPECTED_TEXT, STALE_TEXT, HURRY_TEXT))
+        application.add_handler(TypeHandler(Update, self._let_in), group=-1)
         for route in self.routes.commands.values():
             where = GROUP_OR_PRIVATE_MESSAGE if route.groups else PRIVATE_MESSAGE
             application.add_handler(CommandHandler(route.name, self._command(route), where))
@@ -73,61 +78,106 @@ class Dispatcher:
 
     def _command(self, route: CommandRoute) -> Callable[[Update, Context], Coroutine[Any, Any, None]]:
         async def commanded(update: Update, _context: Context) -> None:
-            turn = (_group_turn(update) if route.groups else None) or _turn(update)
+            turn = (group_turn(update) if route.groups else None) or private_turn(update)
             if turn is None:
                 return
             lacks = route.needs is not None and self._services.find(route.needs) is None
-            if lacks or (route.admin and not self._is_admin(turn)):
+            entered = None if lacks else self._guard.entered(turn, route.admin)
+            if entered is None:
                 await self._otherwise(turn)
                 return
+            self._note(turn, f"/{route.name}")
             await self._withdraw_question(turn)
-            await getattr(self._bot, route.method)(turn)
+            await getattr(self._bot, route.method)(entered)
 
         return commanded
 
     async def _said(self, update: Update, _context: Context) -> None:
-        turn = _turn(update)
+        turn = private_turn(update)
         if turn is None:
             return
-        if turn.text and not turn.text.startswith("/"):
+        is_text = bool(turn.text) and not turn.text.startswith("/")
+        if is_text or turn.is_forwarded or turn.points_at is not None:
             expected = await self._services.conversation.inputs.take(turn.user_id)
             route = self.routes.inputs.get(expected.kind) if expected else None
-            if expected and route and (self._is_admin(turn) or not route.admin):
-                await getattr(self._bot, route.method)(turn, expected.payload)
+            if expected and route and await self._answered(route, turn, expected.payload):
                 return
-            if await self._recognised(turn):
-                return
+        if is_text and await self._recognised(turn):
+            return
         await self._otherwise(turn)
+
+    async def _answered(self, route: InputRoute, turn: Turn, payload: str) -> bool:
+        """Let a question be answered; `False` where this is no answer to it."""
+        if route.forwards and turn.is_forwarded:
+            # It says who is meant. What it says is somebody else's word, and nothing is done by it.
+            turn = replace(turn, is_forwarded=False, text="")
+        elif not turn.text or turn.text.startswith("/"):
+            return False
+        entered = self._guard.entered(turn, route.admin)
+        if entered is None:
+            return False
+        self._note(turn, "answer", route.kind)
+
+        async def answer(turn: Turn) -> None:
+            await getattr(self._bot, route.method)(turn, payload)
+
+        await self._guard.perform(route, entered, payload, answer)
+        return True
 
     async def _recognised(self, turn: Turn) -> bool:
         for route in self.routes.texts:
             found = route.recognise(turn.text) if self._services.find(route.needs) is not None else None
             if found is not None:
+                self._note(turn, "answer", route.method)
                 await getattr(self._bot, route.method)(turn, found)
                 return True
         return False
 
     async def _tapped(self, update: Update, _context: Context) -> None:
-        turn, query = _turn(update), update.callback_query
+        turn, query = private_turn(update), update.callback_query
         if query is None:
             return
-        data = query.data or ""
-        route = self.routes.callbacks.get(data.partition(":")[0])
-        if turn is None or route is None or (route.admin and not self._is_admin(turn)):
+        if turn is None:
             raise UserFacingError(STALE_TEXT)
-        unpacked = route.data.unpack(data)
+        turn, route, data = await self._meant(turn, query.data or "")
+        self._note(turn, "tap", data.pack())
         await self._withdraw_question(turn)
-        toast: str | None = await getattr(self._bot, route.method)(turn, unpacked)
-        await self._answer(query, toast)
+
+        async def tap(turn: Turn) -> str | None:
+            return cast("str | None", await getattr(self._bot, route.method)(turn, data))
+
+        await self._answer(query, await self._guard.perform(route, turn, data, tap))
+
+    async def _meant(self, turn: Turn, data: str) -> tuple[Turn, CallbackRoute, CallbackData]:
+        """Return what a button is for. `UserFacingError` for one that is foreign, stale, or for somebody else."""
+        is_sure = data.partition(":")[0] == Sure.prefix
+        if is_sure:
+            turn, data = await self._confirmed(turn, data)
+        route = self.routes.callbacks.get(data.partition(":")[0])
+        entered = self._guard.entered(turn, route.admin) if route else None
+        if route is None or entered is None or route.confirmed != is_sure:
+            raise UserFacingError(STALE_TEXT)
+        return entered, route, route.data.unpack(data)
+
+    async def _confirmed(self, turn: Turn, data: str) -> tuple[Turn, str]:
+        """Return what was asked twice, with what they had typed for it."""
+        if self._guard.role_of(turn) is None:
+            raise UserFacingError(STALE_TEXT)
+        meant = await self._services.conversation.confirmations.take(turn.user_id, Sure.unpack(data).token)
+        if meant is None:
+            raise UserFacingError("confirm.expired")
+        return replace(turn, text=meant.text), meant.data
 
     async def _membership(self, update: Update, _context: Context) -> None:
-        turn, change, route = _turn(update), update.my_chat_member, self.routes.membership
+        turn, change, route = private_turn(update), update.my_chat_member, self.routes.membership
         if turn and change and route:
             reachable = change.new_chat_member.status not in _GONE
             await getattr(self._bot, route.method)(turn, reachable)
 
     async def _checked_out(self, query: PreCheckout, _context: Context) -> None:
-        if self.routes.checkout:
+        if await self._guard.is_banned(query.user_id):
+            log.info("checkout_of_banned", user_id=query.user_id)
+        elif self.routes.checkout:
             await getattr(self._bot, self.routes.checkout.method)(query)
 
     async def _paid(self, money: Money, _context: Context) -> None:
@@ -146,7 +196,7 @@ class Dispatcher:
             # It would fail again and hold up all the others; the reconciliation names it.
             log.exception("payment_failed", charge=paid.charge_id, user_id=paid.user_id)
         money.acknowledge()
-        if message:
+        if message and not await self._guard.is_banned(paid.user_id):
             turn = Turn(user_id=paid.user_id, chat_id=paid.user_id, name="", language=paid.language)
             await self._apologise(turn, message)
 
@@ -155,8 +205,8 @@ class Dispatcher:
 
         By a message even where they tapped: a tap may have waited too long to be answered. Spinners end by themselves.
         """
-        turn = _turn(excess.update)
-        if turn is not None:
+        turn = private_turn(excess.update)
+        if turn is not None and not await self._guard.is_banned(turn.user_id):
             html = self._services.conversation.texts.render(HURRY_TEXT, turn.language)
             await self._apologise(turn, Message(html=str(html)))
 
@@ -164,8 +214,11 @@ class Dispatcher:
         if self.routes.otherwise:
             await getattr(self._bot, self.routes.otherwise.method)(turn)
 
-    def _is_admin(self, turn: Turn) -> bool:
-        return turn.chat_id in self._services.conversation.admin_chat_ids
+    async def _let_in(self, update: Update, _context: Context) -> None:
+        await self._guard.stop_banned(update)
+
+    def _note(self, turn: Turn, what: str, detail: str = "") -> None:
+        self._services.conversation.activity.note(turn.user_id, what, detail, turn.username)
 
     async def _withdraw_question(self, turn: Turn) -> None:
         try:
@@ -180,7 +233,7 @@ class Dispatcher:
         if not isinstance(update, Update):
             log.error("telegram_failed", exc_info=error)
             return
-        turn, query = _turn(update), update.callback_query
+        turn, query = private_turn(update), update.callback_query
         text_key, arguments = self._explained(update, error)
         language = turn.language if turn else FALLBACK_LANGUAGE
         html = self._error_text(text_key, language, arguments)
@@ -228,43 +281,3 @@ class Dispatcher:
         except DeliveryError as error:
             # The spinner ends by itself; answering again could answer twice.
             log.warning("tap_not_answered", user_id=query.from_user.id, reason=str(error))
-
-
-def _group_turn(update: Update) -> Turn | None:
-    """Read who gave a command in which group; `None` in a private chat."""
-    user, chat, message = update.effective_user, update.effective_chat, update.message
-    if user is None or chat is None or message is None or chat.type == ChatType.PRIVATE:
-        return None
-    thread_id = message.message_thread_id if message.is_topic_message else None
-    return Turn(
-        user_id=user.id,
-        chat_id=chat.id,
-        name=_writable(user.full_name),
-        language=user.language_code or FALLBACK_LANGUAGE,
-        text=_writable(message.text or ""),
-        group=GroupChat(chat_id=chat.id, thread_id=thread_id, title=_writable(chat.title or "")),
-    )
-
-
-def _turn(update: Update) -> Turn | None:
-    """Read who did what; `None` outside private chats."""
-    user, chat = update.effective_user, update.effective_chat
-    if user is None or chat is None or chat.type != ChatType.PRIVATE:
-        return None
-    tapped = update.callback_query.message if update.callback_query else None
-    return Turn(
-        user_id=user.id,
-        chat_id=chat.id,
-        name=_writable(user.full_name),
-        language=user.language_code or FALLBACK_LANGUAGE,
-        text=_writable(update.message.text or "") if update.message else "",
-        menu_id=tapped.message_id if tapped else None,
-    )
-
-
-def _writable(text: str | None) -> str:
-    """Replace halves of surrogate pairs, which JSON can say but no encoding can write.
-
-    A deleted account has no name, whatever PTB promises.
-    """
-    return (text or "").encode("utf-8", "replace").decode()

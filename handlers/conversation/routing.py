@@ -13,11 +13,12 @@ import re
 from collections.abc import Callable, Coroutine, Iterator
 from functools import cache
 from types import FunctionType
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from msgspec import Struct
 from msgspec.structs import replace
 
+from domain.admins.roles import AdminRole, allows
 from domain.buttons.data import CallbackData
 from domain.delivery.messages import Message
 from domain.payments.stars import PreCheckout, StarPayment
@@ -48,11 +49,17 @@ _COMMAND = re.compile(r"[a-z0-9_]{1,32}")
 _PREFIX = re.compile(r"[a-z]{1,16}")
 
 
+Topic = Literal["people", "money", "calls", "bot"]
+"""What an admin's command is about: under this title it stands in `/admin`."""
+
+
 class CommandRoute(Struct, frozen=True, kw_only=True):
     name: str
     help: str
     """Key of the text that says in a few words what it does."""
-    admin: bool
+    admin: AdminRole | None = None
+    """Which role it needs; `None`: it is everybody's."""
+    topic: Topic | None = None
     groups: bool = False
     """Answered in groups too; everything else belongs into the private chat."""
     needs: type | None = None
@@ -62,14 +69,21 @@ class CommandRoute(Struct, frozen=True, kw_only=True):
 
 class CallbackRoute(Struct, frozen=True, kw_only=True):
     data: type[CallbackData]
-    admin: bool
+    admin: AdminRole | None = None
+    acts: str | None = None
+    """Under which name it is written down that an admin did it; `None`: it changes nothing."""
+    confirmed: bool = False
+    """Reached only by the second tap, on a question of `confirming.asked_twice`."""
     method: str
 
 
 class InputRoute(Struct, frozen=True, kw_only=True):
     kind: str
     method: str
-    admin: bool = False
+    admin: AdminRole | None = None
+    acts: str | None = None
+    forwards: bool = False
+    """A forwarded message answers it as well: by whose it was, not by what it says."""
 
 
 class TextRoute(Struct, frozen=True, kw_only=True):
@@ -110,29 +124,40 @@ def command(
     name: str,
     *,
     help: str,  # noqa: A002 - at every use the word says what follows
-    admin: bool = False,
+    admin: AdminRole | None = None,
+    topic: Topic | None = None,
     groups: bool = False,
     needs: type | None = None,
 ) -> Callable[[TurnMethod[Bot]], TurnMethod[Bot]]:
     def mark(method: TurnMethod[Bot]) -> TurnMethod[Bot]:
-        route = CommandRoute(name=name, help=help, admin=admin, groups=groups, needs=needs, method=_name(method))
+        route = CommandRoute(
+            name=name, help=help, admin=admin, topic=topic, groups=groups, needs=needs, method=_name(method)
+        )
         return _marked(method, route)
 
     return mark
 
 
-def callback(data: type[Data], *, admin: bool = False) -> Callable[[TapMethod[Bot, Data]], TapMethod[Bot, Data]]:
+def callback(
+    data: type[Data], *, admin: AdminRole | None = None, acts: str | None = None, confirmed: bool = False
+) -> Callable[[TapMethod[Bot, Data]], TapMethod[Bot, Data]]:
+    """Mark what handles a button. `acts`: what an admin changes by it, as it is written down."""
+
     def mark(method: TapMethod[Bot, Data]) -> TapMethod[Bot, Data]:
-        return _marked(method, CallbackRoute(data=data, admin=admin, method=_name(method)))
+        route = CallbackRoute(data=data, admin=admin, acts=acts, confirmed=confirmed, method=_name(method))
+        return _marked(method, route)
 
     return mark
 
 
-def text_input(kind: str, *, admin: bool = False) -> Callable[[InputMethod[Bot]], InputMethod[Bot]]:
+def text_input(
+    kind: str, *, admin: AdminRole | None = None, acts: str | None = None, forwards: bool = False
+) -> Callable[[InputMethod[Bot]], InputMethod[Bot]]:
     """Mark what handles a text that answers a question asked with `InputsService.expect(…, kind, …)`."""
 
     def mark(method: InputMethod[Bot]) -> InputMethod[Bot]:
-        return _marked(method, InputRoute(kind=kind, method=_name(method), admin=admin))
+        route = InputRoute(kind=kind, method=_name(method), admin=admin, acts=acts, forwards=forwards)
+        return _marked(method, route)
 
     return mark
 
@@ -187,14 +212,14 @@ class Routes(Struct, frozen=True, kw_only=True):
         }
         return replace(self, commands=known)
 
-    def commands_for(self, *, admin: bool) -> tuple[CommandRoute, ...]:
+    def commands_for(self, role: AdminRole | None) -> tuple[CommandRoute, ...]:
         """List what this person may use: everybody's commands first, then those of an admin."""
-        allowed = (route for route in self.commands.values() if admin or not route.admin)
-        return tuple(sorted(allowed, key=lambda route: route.admin))
+        allowed = (route for route in self.commands.values() if route.admin is None or allows(role, route.admin))
+        return tuple(sorted(allowed, key=lambda route: route.admin is not None))
 
-    def menu(self, texts: Texts, *, admin: bool, language: str = FALLBACK_LANGUAGE) -> dict[str, str]:
+    def menu(self, texts: Texts, role: AdminRole | None, language: str = FALLBACK_LANGUAGE) -> dict[str, str]:
         """Describe each command in a few words, for `/help` and Telegram's command menu."""
-        return {route.name: texts.plain(route.help, language) for route in self.commands_for(admin=admin)}
+        return {route.name: texts.plain(route.help, language) for route in self.commands_for(role)}
 
 
 @cache
@@ -261,6 +286,13 @@ def _malformed(route: Route) -> Iterator[str]:
         yield f"/{route.name} is not a command that Telegram takes"
     if isinstance(route, CallbackRoute) and not _PREFIX.fullmatch(route.data.prefix):
         yield f"{route.data.__name__}.prefix {route.data.prefix!r} is not 1-16 small letters"
+    if isinstance(route, CommandRoute) and (route.admin is None) != (route.topic is None):
+        yield f"/{route.name}: what admins alone can do has a topic, and nothing else"
+    if isinstance(route, CallbackRoute | InputRoute):
+        if route.acts is not None and (route.admin is None or route.admin == "read_only"):
+            yield f"{route.method} acts: that needs more than a look"
+        if isinstance(route, InputRoute) and route.forwards and route.acts is not None:
+            yield f"{route.method} acts by what somebody else may have written"
 
 
 def _name(method: Callable[..., object]) -> str:

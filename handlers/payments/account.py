@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import timedelta
 
+from domain.delivery.messages import Message
 from domain.payments.plans import TRIAL
 from domain.subscribers.subscriber import Subscriber
-from handlers.conversation.base import BotBase, Turn
+from handlers.conversation.base import BotBase, Services, Turn
 from handlers.conversation.menus import View, message, view_of
 from handlers.conversation.routing import command
 from handlers.delivery.standing import subscriber_state
@@ -23,19 +24,7 @@ class PaymentsMixin(BotBase):
     @command("status", help="help.status")
     async def status(self, turn: Turn) -> None:
         subscriber = await self.services.subscribers.subscribers.require(turn.user_id)
-        status = self.services.plans.subscriptions.status(subscriber)
-        view = view_of(self.services, turn)
-        text = view.html(
-            "status.main",
-            plan=view.label("plan", status.plan),
-            time=time_left(view, status),
-            state=await subscriber_state(self.services, view, subscriber),
-            limits=join("\n", _limits(view, status)),
-            rules=_rules(view, subscriber),
-            next=view.html(_next_step(status)),
-        )
-        settings = view.button("button.settings", ShowSettings())
-        await self.reply(turn, message(text, keyboard=((settings,),)))
+        await self.reply(turn, await status_message(self.services, view_of(self.services, turn), subscriber))
 
     @command("terms", help="help.terms")
     async def terms(self, turn: Turn) -> None:
@@ -48,6 +37,21 @@ class PaymentsMixin(BotBase):
     @command("paysupport", help="help.paysupport")
     async def pay_support(self, turn: Turn) -> None:
         await self.reply(turn, message(view_of(self.services, turn).html("paysupport.text")))
+
+
+async def status_message(services: Services, view: View, subscriber: Subscriber) -> Message:
+    """Say what somebody has, until when, and what stands."""
+    status = services.plans.subscriptions.status(subscriber)
+    text = view.html(
+        "status.main",
+        plan=view.label("plan", status.plan),
+        time=time_left(view, status),
+        state=await subscriber_state(services, view, subscriber),
+        limits=join("\n", _limits(view, status)),
+        rules=_rules(view, subscriber),
+        next=view.html(_next_step(status)),
+    )
+    return message(text, keyboard=((view.button("button.settings", ShowSettings()),),))
 
 
 def _limits(view: View, status: SubscriptionStatus) -> Iterator[Html]:

@@ -78,6 +78,8 @@ _WATCHES: Final[LiteralString] = """
     FROM watches WHERE user_id = $1 ORDER BY id
 """
 
+_ACTIVITY: Final[LiteralString] = "SELECT at, what, detail FROM activity WHERE user_id = $1 ORDER BY at"
+
 _DOCUMENT: Final = frozenset({"document"})
 
 CONTENTS: Final = (
@@ -91,4 +93,5 @@ CONTENTS: Final = (
     Content(name="invoices", statement=_INVOICES, documents=_DOCUMENT),
     Content(name="payments", statement=_PAYMENTS, documents=_DOCUMENT),
     Content(name="entitlements", statement=_ENTITLEMENTS, documents=_DOCUMENT),
+    Content(name="activity", statement=_ACTIVITY),
 )

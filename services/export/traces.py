@@ -43,7 +43,7 @@ KEPT: Final = (
     *(keys.ERASING, keys.ERASED),
 )
 """The books, and that somebody was deleted."""
-PASSES: Final = (keys.JOURNAL, keys.IN_DOUBT, keys.SENT_LATELY)
+PASSES: Final = (keys.JOURNAL, keys.IN_DOUBT, keys.SENT_LATELY, keys.CONFIRMATION)
 """What is on its way; nothing of it stays."""
 
 _BATCH: Final = 1_000

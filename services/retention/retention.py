@@ -49,11 +49,22 @@ _OUTCOMES: Final[LiteralString] = """
 """
 
 
+_ACTIONS: Final[LiteralString] = """
+    DELETE FROM admin_actions WHERE number IN (SELECT number FROM admin_actions WHERE at < $1 ORDER BY at LIMIT $2)
+"""
+_ACTIVITY: Final[LiteralString] = """
+    DELETE FROM activity WHERE ctid = ANY (ARRAY(SELECT ctid FROM activity WHERE at < $1 LIMIT $2))
+"""
+
+
 class KeptFor(Struct, frozen=True, kw_only=True):
     deliveries: timedelta
     messages: timedelta
     settings: timedelta
     outcomes: timedelta
+    actions: timedelta
+    """Of admins."""
+    activity: timedelta
 
 
 class RetentionService:
@@ -77,6 +88,8 @@ class RetentionService:
         await self._drop("deliveries", now - kept_for.deliveries, progress)
         await self._delete(_SETTINGS, now - kept_for.settings, progress)
         await self._delete(_OUTCOMES, now - kept_for.outcomes, progress)
+        await self._delete(_ACTIONS, now - kept_for.actions, progress)
+        await self._delete(_ACTIVITY, now - kept_for.activity, progress)
 
     async def lacking(self) -> list[str]:
         """Return the tables that have no partition for tomorrow's rows."""

@@ -8,6 +8,7 @@ from typing import Final, Literal, LiteralString, cast
 
 import msgspec
 
+from domain.admins.deeds import Deed
 from domain.stored.alerts import Alert
 from domain.stored.erasures import Erasure
 from domain.stored.journal import DeliveryRecord
@@ -30,9 +31,10 @@ Kind = Literal[
     "entitlement",
     "payment_cursor",
     "erasure",
+    "admin_action",
 ]
-KEPT_OF_ERASED: Final = ("invoices", "arrivals", "entitlements", "erasures")
-"""Tables that keep what they say of somebody who was deleted: the books, and that they were."""
+KEPT_OF_ERASED: Final = ("invoices", "arrivals", "entitlements", "erasures", "admin_actions")
+"""Tables that keep rows of somebody who was deleted: the books, that they were, and what admins did."""
 Write = tuple[LiteralString, tuple[object, ...]]
 """A statement and its values."""
 
@@ -110,6 +112,14 @@ PUT_PRESET: Final[LiteralString] = """
     ON CONFLICT (key) DO UPDATE SET
         document = excluded.document, revision = excluded.revision, changed_at = excluded.changed_at
     WHERE presets.revision < excluded.revision
+"""
+# Written when it begins, and again when it is over.
+PUT_ADMIN_ACTION: Final[LiteralString] = """
+    INSERT INTO admin_actions (number, at, admin_id, role, action, user_id, details, outcome, said)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+    ON CONFLICT (number) DO UPDATE SET
+        user_id = excluded.user_id, details = excluded.details, outcome = excluded.outcome, said = excluded.said
+    WHERE admin_actions.outcome = 'begun'
 """
 # Nothing is deleted a second time: they may have begun anew since. $6: tables that are kept.
 PUT_ERASURE: Final[LiteralString] = """
@@ -220,6 +230,14 @@ def _erasure_writes(payload: bytes, added_at: datetime) -> list[Write]:
     return [(PUT_ERASURE, row)]
 
 
+def _admin_action_writes(payload: bytes, added_at: datetime) -> list[Write]:
+    del added_at  # what an admin did carries its own clock
+    one = msgspec.json.decode(payload, type=Deed)
+    details, said = storable_text(one.details), storable_text(one.said)
+    row = (one.number, one.at, one.admin_id, one.role, one.action, one.user_id, details, one.outcome, said)
+    return [(PUT_ADMIN_ACTION, row)]
+
+
 def _storable_json(payload: bytes) -> str:
     """Return the JSON without NUL characters, which `jsonb` refuses."""
     if b"\\u0000" not in payload:
@@ -255,4 +273,5 @@ _KINDS: Final[dict[str, Callable[[bytes, datetime], list[Write]]]] = {
     "entitlement": lambda payload, _: payment_rows.entitlement_writes(payload, _storable_json(payload)),
     "payment_cursor": lambda payload, _: payment_rows.cursor_writes(payload, _storable_json(payload)),
     "erasure": _erasure_writes,
+    "admin_action": _admin_action_writes,
 }

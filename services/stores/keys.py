@@ -228,6 +228,13 @@ HELD_INPUT: Final = RedisKey(
     lives_s=10 * MINUTE_S,
     meaning="By user id: what the user typed last, while they are asked how it was meant.",
 )
+CONFIRMATION: Final = RedisKey(
+    pattern="confirm:{}:{}",
+    kind="string",
+    lives_s=MINUTE_S,
+    meaning="By user id of an admin and the token in a button: what they are asked whether they mean it "
+    "(JSON of administration.confirmations.Meant). It goes with the answer.",
+)
 SHARED_SET: Final = RedisKey(
     pattern="shared_set:{}",
     kind="string",

@@ -14,7 +14,7 @@ from domain.subscribers.partitions import Partition, partition_of
 from domain.subscribers.subscriber import Subscriber
 from services.subscribers.followers import Followers
 
-State = Literal["receiving", "paused", "unreachable", "expired"]
+State = Literal["receiving", "paused", "unreachable", "expired", "banned"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -24,10 +24,13 @@ class UserCounts:
     paused: int
     unreachable: int
     expired: int
+    banned: int
 
 
 def state_of(subscriber: Subscriber, now: datetime) -> State:
     """Why a subscriber does or does not receive, the most telling reason first."""
+    if subscriber.banned_at:
+        return "banned"
     if subscriber.unreachable:
         return "unreachable"
     if not subscriber.has_plan_at(now):
@@ -130,6 +133,7 @@ class Roster:
             paused=states["paused"],
             unreachable=states["unreachable"],
             expired=states["expired"],
+            banned=states["banned"],
         )
 
     def _enter(self, user_id: int, state: State | None) -> None:
@@ -144,7 +148,7 @@ class Roster:
     def _note(self, subscriber: Subscriber, now: datetime) -> None:
         self._enter(subscriber.user_id, state_of(subscriber, now))
         self.followers.note(subscriber)
-        ends_at = subscriber.ends_at
+        ends_at = None if subscriber.banned_at else subscriber.ends_at
         if ends_at is None:
             self._ends_at.pop(subscriber.user_id, None)
         elif ends_at > now and self._ends_at.get(subscriber.user_id) != ends_at:

@@ -21,6 +21,7 @@ Outcome = Literal[
     "failed",
     "stale",
     "not_subscribed",
+    "banned",
     "expired",
     "paused",
     "unreachable",

@@ -16,8 +16,8 @@ from domain.subscribers.subscriber import Subscriber
 from handlers.account.help import HelpMixin
 from handlers.account.start import StartMixin
 from handlers.admin.health import AdminHealthMixin
+from handlers.admin.people.users import AdminUsersMixin
 from handlers.admin.presets import AdminPresetsMixin
-from handlers.admin.users import AdminUsersMixin
 from handlers.conversation.base import Services
 from handlers.conversation.dispatch import Dispatcher
 from handlers.delivery.pausing import PausingMixin

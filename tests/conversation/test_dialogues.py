@@ -8,7 +8,7 @@ from datetime import timedelta
 from msgspec.structs import replace
 
 from domain.subscribers.subscriber import QuietHours
-from handlers.admin.buttons import ShowUsers
+from handlers.admin.people.buttons import ShowUsers
 from handlers.conversation.base import Services
 from handlers.filters.buttons import ApplyPreset
 from managers.redis.client import RedisManager

@@ -59,7 +59,7 @@ class Mixin(BotBase):
     async def status(self, turn: Turn) -> None:
         await self.reply(turn, Message(html=f"{turn.name} says {turn.text}"))
 
-    @command("health", help="help.health", admin=True)
+    @command("health", help="help.health", admin="read_only", topic="bot")
     async def health(self, turn: Turn) -> None:
         await self.reply(turn, Message(html="secret"))
 
@@ -74,7 +74,7 @@ class Mixin(BotBase):
         await self.show(turn, Message(html=f"poked {data.how}"))
         return "done" if data.how == "toast" else None
 
-    @callback(Secret, admin=True)
+    @callback(Secret, admin="read_only")
     async def secret(self, turn: Turn, _data: Secret) -> None:
         await self.show(turn, Message(html="secret"))
 

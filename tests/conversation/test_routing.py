@@ -33,7 +33,7 @@ class First(BotBase):
 
 
 class Second(BotBase):
-    @command("health", help="help.health", admin=True)
+    @command("health", help="help.health", admin="read_only", topic="bot")
     async def health(self, turn: Turn) -> None: ...
 
     @command("help", help="help.help")
@@ -72,9 +72,9 @@ def test_routes_stand_beside_their_handlers() -> None:
 
 def test_a_person_sees_what_he_may_use() -> None:
     routes, texts = collect(Composed), Texts.load()
-    assert [route.name for route in routes.commands_for(admin=False)] == ["status", "help"]
-    assert [route.name for route in routes.commands_for(admin=True)] == ["status", "help", "health"]
-    assert routes.menu(texts, admin=False) == {
+    assert [route.name for route in routes.commands_for(None)] == ["status", "help"]
+    assert [route.name for route in routes.commands_for("read_only")] == ["status", "help", "health"]
+    assert routes.menu(texts, None) == {
         "status": texts.plain("help.status"),
         "help": texts.plain("help.help"),
     }

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import fields, is_dataclass
 from typing import Any, cast, get_type_hints
 
+from domain.admins.deeds import Deed
+from domain.admins.roles import AdminRole
 from domain.tracking.records import Records
 from handlers.conversation.base import Services
+from services.administration.confirmations import Confirmations
 from services.delivery.policy import PolicyService
 from services.payments.group import PaymentServices
 from services.payments.invoices import InvoicesService, ShownInvoices, StandingInvoice
 from services.reports.group import ReportServices
 from services.subscribers.group import SubscriberServices
+from services.subscribers.inputs import InputsService
 from services.tracking.records.corrections import Corrections
 from services.tracking.records.group import RecordServices
 from services.tracking.records.records import RecordsService
@@ -53,9 +58,62 @@ class NoneShown(ShownInvoices):
         return []
 
 
+class OwnersAlone:
+    """Admins of the settings, and nobody else."""
+
+    def __init__(self, owners: frozenset[int]) -> None:
+        self._owners = owners
+
+    def role_of(self, user_id: int) -> AdminRole | None:
+        return "owner" if user_id in self._owners else None
+
+
+class Deeds:
+    """What admins did, in memory."""
+
+    def __init__(self) -> None:
+        self.all: list[Deed] = []
+
+    @asynccontextmanager
+    async def recording(self, deed: Deed) -> AsyncGenerator[None]:
+        self.all.append(deed)
+        yield
+
+
+class Noted:
+    """What people did, in memory."""
+
+    def __init__(self) -> None:
+        self.all: list[tuple[int, str, str]] = []
+
+    def note(self, user_id: int, what: str, detail: str = "", username: str = "") -> None:
+        self.all.append((user_id, what, detail))
+
+
+async def nobody_is_banned(user_id: int) -> bool:
+    del user_id
+    return False
+
+
+def _with_admins(collaborators: dict[str, object]) -> dict[str, object]:
+    """Add what every dialogue needs of administration, where it is not given."""
+    left = dict(collaborators)
+    owners = cast("frozenset[int]", left.pop("admin_chat_ids", frozenset[int]()))
+    inputs = left.get("inputs")
+    redis = inputs._redis if isinstance(inputs, InputsService) else None  # pyright: ignore[reportPrivateUsage] - the same
+    usual = {
+        "admins": OwnersAlone(owners),
+        "audit": Deeds(),
+        "activity": Noted(),
+        "confirmations": Confirmations(redis) if redis else None,
+        "is_banned": nobody_is_banned,
+    }
+    return usual | left
+
+
 def services_of(**collaborators: object) -> Services:
     """Take what the bot under test needs, by name; whatever it does not need is not there."""
-    left = dict(collaborators)
+    left = _with_admins(collaborators)
     groups: dict[str, Any] = {}
     kinds: dict[str, Any] = {name: kind for name, kind in get_type_hints(Services).items() if is_dataclass(kind)}
     for name, group in kinds.items():

@@ -85,7 +85,11 @@ async def running(
 
 
 async def composed(
-    stack: AsyncExitStack, redis_url: str, postgres_dsn: str, place: ProcessConfig | None = None
+    stack: AsyncExitStack,
+    redis_url: str,
+    postgres_dsn: str,
+    place: ProcessConfig | None = None,
+    settings: Settings | None = None,
 ) -> Composition:
     """The bot as `main.py` builds it, on real stores and nothing else; it is not run."""
     nowhere = "127.0.0.1:9"
@@ -102,7 +106,7 @@ async def composed(
     )
     connections = await connect(at, stack)
     await connections.redis.set(keys.EPOCH.of(), "complete", nx=True)  # a bot that runs has filled it
-    return Composition(Settings(), connections, Terminal(), place)
+    return Composition(settings or Settings(), connections, Terminal(), place)
 
 
 async def subscribe(user: SandboxUser, preset: str) -> None:

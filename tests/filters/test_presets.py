@@ -142,7 +142,7 @@ async def test_changes_survive_a_restart_and_an_emptied_redis(
     await follow(ann)
     await make_filter(admin, "1M -")
     await admin.taps(f"takerules:{KEY}:1")
-    await admin.taps(f"removeyes:{PRESETS[0].key}")
+    await admin.taps(button(await admin.taps(f"removepreset:{PRESETS[0].key}"), "Yes, delete"))
     # A document that the change did not reach: the process ended in between.
     store = fresh_store(redis_manager, postgres_manager)
     stored = await store.find(USER_ID)

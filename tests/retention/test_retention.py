@@ -24,6 +24,8 @@ KEPT_FOR: Final = KeptFor(
     messages=timedelta(days=90),
     settings=timedelta(days=365),
     outcomes=timedelta(days=730),
+    actions=timedelta(days=730),
+    activity=timedelta(days=30),
 )
 PARTITIONS: Final = "SELECT name, ends_at FROM partitions_of('deliveries') ORDER BY ends_at NULLS LAST"
 
@@ -119,3 +121,16 @@ async def test_what_stands_already_is_converted_and_back(old_dsn: str) -> None:
         assert await RetentionService(postgres, KEPT_FOR, lambda: now).lacking() == []
         await downgrade(old_dsn, "0008")
         assert await counts(postgres) == {"deliveries": 331}
+
+
+async def test_what_admins_and_people_did_goes_when_it_is_old(postgres_manager: PostgresManager) -> None:
+    clock = Clock()
+    for days in (1, 29, 31, 729, 731):
+        at = clock.now - timedelta(days=days)
+        await postgres_manager.execute("INSERT INTO activity VALUES (7, $1, 'tap', '')", at)
+        await postgres_manager.execute(
+            "INSERT INTO admin_actions VALUES ($1, $2, 1, 'owner', 'ban', 7, '', 'done', '')", str(days), at
+        )
+    await RetentionService(postgres_manager, KEPT_FOR, clock).tidy(lambda: None)
+    left = "SELECT (SELECT count(*) FROM activity) AS activity, (SELECT count(*) FROM admin_actions) AS actions"
+    assert dict((await postgres_manager.fetch(left))[0]) == {"activity": 2, "actions": 4}

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from domain.admins.roles import ROLES
 from domain.delivery.policy import HoldReason, HoldsBack
 from domain.filters.presets import load_presets
 from domain.filters.registry import FIELDS
@@ -22,6 +23,7 @@ from domain.tracking.outcome import Ending
 from domain.tracking.records import WINDOWS
 from domain.watches.conditions import Side
 from handlers.admin.payment_menus import ACTIONS
+from handlers.conversation.routing import Topic
 from handlers.payments.invoice_menus import NETWORKS, OWN_NAMES
 from handlers.payments.ways import Way
 from handlers.reports.menus import MINE, SUBJECTS
@@ -86,6 +88,7 @@ def declared_elsewhere() -> set[str]:
         *(f"card.{share}" for share in ("lp", "top10", "developer", "snipers")),
         *(f"card.{flag}_{state}" for flag in ("mint", "freeze") for state in ("safe", "open")),
         *payments_admin(),
+        *administration(),
         *(f"value.died.{ending}" for ending in Ending.__args__ if ending != "age"),
         *(f"value.window.{window}" for window in WINDOWS),
         *(f"{family}.correct.{action}" for family in ("value", "button") for action in ACTIONS_OF_RECORDS),
@@ -100,6 +103,13 @@ def declared_elsewhere() -> set[str]:
         *(f"watch.{what}_{side}" for what in ("price", "market_cap") for side in Side.__args__),
         *(f"{family}.{state}" for state in State.__args__ for family in ("state", "user_state")),
         *(f"state.{reason}" for reason in HoldsBack.__args__),
+    }
+
+
+def administration() -> set[str]:
+    return {
+        *(f"{family}.{role}" for role in ROLES for family in ("role", "button.role")),
+        *(f"topic.{topic}" for topic in Topic.__args__),
     }
 
 

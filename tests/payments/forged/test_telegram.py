@@ -6,8 +6,10 @@ import asyncio
 from typing import Any
 
 from domain.payments.invoices import Arrival, Invoice
-from handlers.admin.buttons import AskRuling, ConfirmRuling
+from handlers.admin.buttons import AskRuling, ConfirmRuling, NoteRuling
+from handlers.conversation.guard import Sure
 from runtime.clock import now
+from services.administration.confirmations import Confirmations
 from services.payments.group import SettlingServices
 from services.payments.ledger import Ledger
 from tests.payments.forged.kit import ADMIN, HOOK_HEADER, HOOK_SECRET, Scene, message, stars
@@ -133,17 +135,17 @@ async def test_outsiders_groups_and_old_buttons_settle_nothing(scene: Scene) -> 
     came = Arrival(key="solana:stray:SOL", asset="SOL", amount=eve.amount, at=now())
     await ledger.arrived(came, None)
     handle = await search.handle_of(came.key)
-    yes = ConfirmRuling("settle", handle, eve.id, int(now().timestamp())).pack()
-    old = ConfirmRuling("settle", handle, eve.id, int(now().timestamp()) - 3_600).pack()
-    early = ConfirmRuling("settle", handle, eve.id, int(now().timestamp()) + 3_600).pack()
+    asked = scene.bot.of(Confirmations)
+    meant = ConfirmRuling("settle", handle, eve.id).pack()
+    yes, hers = [Sure(await asked.ask(one, meant)).pack() for one in (ADMIN, 666)]
     ask = AskRuling("settle", handle, eve.id).pack()
-    for data in (yes, ask, f"payarrival:{handle}", "payments"):
+    for data in (yes, hers, meant, ask, f"payarrival:{handle}", "payments"):
         await scene.taps(666, data)
         await scene.taps(666, data, GROUP)
         await scene.taps(ADMIN, data, GROUP)
         # Whose chat it is said to be does not make somebody an admin.
         await scene.taps(666, data, {"id": -ADMIN, "type": "group"})
-    for data in (old, early, f"{yes}:x", yes.replace("settle", "give")):
+    for data in (meant, hers, f"{yes}:x", f"{yes}x"):
         await scene.taps(ADMIN, data)
     await scene.writes(666, f"/payments {came.key}")
     await scene.writes(666, eve.id)
@@ -164,7 +166,7 @@ async def test_an_admin_who_is_none_any_more_answers_no_question(scene: Scene) -
     eve, ledger, settling = await scene.buys(666), scene.bot.of(Ledger), scene.bot.of(SettlingServices)
     await ledger.arrived(Arrival(key="solana:stray:SOL", asset="SOL", amount=eve.amount, at=now()), None)
     handle = await settling.search.handle_of("solana:stray:SOL")
-    said = ConfirmRuling("dismiss", handle, "", int(now().timestamp())).pack()
+    said = NoteRuling("dismiss", handle, "").pack()
     await scene.bot.bot.services.conversation.inputs.expect(666, "payments_ruling", said)
     await scene.writes(666, "for nothing")
     await settled(scene)

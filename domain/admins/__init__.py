@@ -1,0 +1,1 @@
+"""Who administers the bot, and what is written down of what they do. Begin with `roles.py`."""
