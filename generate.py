@@ -7,6 +7,7 @@ from pathlib import Path
 from bot.jobs import jobs_table
 from composition.bot import job_specs
 from config.settings import env_example
+from deploy.monitoring import dashboard
 from texts.filters_document import filters_document
 
 ROOT = Path(__file__).parent
@@ -24,6 +25,7 @@ GENERATED = {
     Path(".env.example"): env_example,
     Path("docs/filters.md"): filters_document,
     ARCHITECTURE: architecture,
+    Path("deploy/monitoring/dashboard.json"): dashboard.document,
 }
 """By path under the root of the tree."""
 

@@ -18,6 +18,7 @@ from bot.doctor_payments import Check, NowPaymentsParts, SolanaParts, payment_ch
 from bot.roles import ROLES, SENDING, Role
 from composition import Addresses, Composition, Connections, NowPaymentsAccess, ProcessConfig, SolanaAccess, connect
 from config.logging import configure_logging
+from config.redaction import Redactor
 from config.settings import MAINNET_URL, Settings, load_settings
 from domain.subscribers.partitions import PARTITIONS
 from managers.storage.postgres import PostgresSchemaError
@@ -138,9 +139,15 @@ def place(settings: Settings, role: Role, shard: Shard | None) -> ProcessConfig:
 
 @asynccontextmanager
 async def http_edge(settings: Settings, composition: Composition) -> AsyncGenerator[HttpServer]:
-    """Serve /healthz and /metrics, and what features bring."""
-    health = composition.of(MonitoringServices).monitor.health_document
-    app = create_app(health=health, metrics=composition.metrics.registry, routes=composition.routes)
+    """Serve /healthz, /readyz and /metrics, and what features bring."""
+    token = settings.metrics_token
+    app = create_app(
+        alive=composition.alive,
+        health=composition.of(MonitoringServices).monitor.health_document,
+        metrics=composition.metrics.registry,
+        routes=composition.routes,
+        token=token.get_secret_value() if token else None,
+    )
     async with HttpServer(app, settings.http_host, settings.http_port) as server:
         yield server
 
@@ -162,6 +169,7 @@ async def run(settings: Settings, at_place: ProcessConfig, *, seconds: float | N
         written = settings.data_dir / f"redis-written-{at_place.owner}"
         parts = await connect(at, stack, local_store=local_store, data_dir=settings.data_dir, written=written)
         composition = Composition(settings, parts, terminal, at_place)
+        loop.add_signal_handler(signal.SIGHUP, composition.of(MonitoringServices).log_level.reread)
         await prepare_schema(at.database_url, composition, terminal)
         if world.redis_lacks_writes:
             terminal.say("The machine went down while Redis ran: it is filled from PostgreSQL.")
@@ -309,7 +317,13 @@ def main() -> int:
             now.shift_by(settings.fault_clock_file)
         pace.factor = settings.fault_pace
         keep_private(settings.data_dir, passed_by=frozenset({POSTGRES}))
-        configure_logging(level=settings.log_level, directory=settings.logs)
+        ours = filter(None, (settings.solana_wallet, settings.solana_usdc_mint))
+        configure_logging(
+            level=settings.log_level,
+            directory=settings.logs,
+            form=settings.log_format,
+            redactor=Redactor(settings.secrets, ours),
+        )
         with asyncio.Runner(loop_factory=event_loop) as runner:
             match chosen.command:
                 case "doctor":

@@ -14,7 +14,7 @@ from bot.roles import Role
 from handlers.conversation.base import BotBase, Services
 from runtime.cancellation import end
 from runtime.errors import FatalError
-from runtime.supervision import Job, Pulse, notify_systemd, supervise, watch
+from runtime.supervision import STUCK_AFTER_S, Job, Pulse, notify_systemd, supervise, watch
 from services.cluster.leases import Leases
 
 log = structlog.get_logger(__name__)
@@ -31,10 +31,11 @@ class TokenFilterBot(BotBase):
         leases: Leases,
         role: Role = "all",
         notify_socket: str | None = None,
+        pulse: Pulse | None = None,
     ) -> None:
         """`jobs`: of every role; those of this one are run. `FatalError` when two of them have the same name."""
         self.services = services
-        self.pulse = Pulse()
+        self.pulse = pulse or Pulse()
         self._jobs: dict[str, JobRow] = {}
         for job in jobs:
             if role in job.spec.roles:
@@ -75,6 +76,10 @@ class TokenFilterBot(BotBase):
     def watched_jobs(self) -> frozenset[str]:
         """What the watchdog believes to hang when it reports no progress for too long."""
         return frozenset(name for name, row in self._jobs.items() if row.spec.watched)
+
+    def stuck(self, after_s: float = STUCK_AFTER_S) -> dict[str, float]:
+        """For how long watched jobs have reported no progress, if that is longer; as the watchdog sees it."""
+        return self.pulse.stuck(self.watched_jobs() - self._excused(), after_s)
 
     async def load(self) -> None:
         """Load what is kept in memory, while calls already flow."""

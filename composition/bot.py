@@ -25,7 +25,7 @@ from composition.engine import (
     tokens,
     why,
 )
-from composition.feature import Base, Builder, Feature
+from composition.feature import Alarm, Base, Builder, Feature
 from composition.features import (
     backtest,
     export,
@@ -43,13 +43,16 @@ from config.settings import Settings
 from handlers.conversation.base import ConversationServices, Services
 from handlers.conversation.dispatch import Dispatcher
 from runtime.errors import FatalError
+from runtime.supervision import Pulse
 from services.calls.group import CallServices
 from services.claims.group import ClaimServices
 from services.cluster.leases import Leases
 from services.delivery.kinds import Kinds
 from services.monitoring.alarms import AlarmsService
+from services.monitoring.gauges import show_jobs
 from services.monitoring.group import MonitoringServices
 from services.monitoring.metrics import Metrics
+from services.monitoring.process_conditions import jobs_stuck
 from services.monitoring.readings import ReadingsService
 from services.plans.group import PlanServices
 from services.schedule.schedule import Schedule
@@ -111,6 +114,7 @@ class Composition:
             metrics=self.metrics,
             lifecycle=Lifecycle(),
             edge=self.edge,
+            pulse=Pulse(),
         )
         features = [_built(builder, base) for builder in BUILDERS]
         _join(base, features)
@@ -125,9 +129,17 @@ class Composition:
             leases=base.of(Leases),
             role=self.place.role,
             notify_socket=settings.notify_socket,
+            pulse=base.pulse,
         )
+        watched = self.bot.watched_jobs()
         Dispatcher(self.bot).install(connections.telegram.application)
-        _watch(base, features)
+        _watch(base, features, Alarm("jobs", jobs_stuck(self.bot.stuck), after_s=0.0))
+        show_jobs(base.metrics, lambda: {name: s for name, s in base.pulse.ages_s().items() if name in watched})
+
+    def alive(self) -> dict[str, object]:
+        """Whether the jobs of this process move, for `/healthz`: what the watchdog sees, and nothing of the outside."""
+        stuck = self.bot.stuck()
+        return {"ok": not stuck, "stuck": stuck, "state": self.bot.lifecycle.state}
 
     def of(self, kind: type[T]) -> T:
         """What some builder gave of this class."""
@@ -166,13 +178,13 @@ def _services(base: Base, features: Sequence[Feature]) -> Services:
     )
 
 
-def _watch(base: Base, features: Sequence[Feature]) -> None:
+def _watch(base: Base, features: Sequence[Feature], *more: Alarm) -> None:
     """Tell the monitoring how to ask each part, and the alarms what is wrong."""
     alarms, monitor, readings = base.of(AlarmsService), base.of(MonitoringServices).monitor, base.of(ReadingsService)
     for feature in features:
         for name, check in feature.health.items():
             monitor.watch(name, check)
-        for alarm in feature.alarms:
-            alarms.watch(alarm.name, alarm.condition, after_s=alarm.after_s)
         for reading in feature.readings:
             readings.watch(reading)
+    for alarm in (*(one for feature in features for one in feature.alarms), *more):
+        alarms.watch(alarm.name, alarm.condition, after_s=alarm.after_s, is_shared=alarm.is_shared)

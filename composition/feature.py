@@ -15,6 +15,7 @@ from bot.lifecycle import Lifecycle, Steps
 from composition.connections import Connections, ProcessConfig
 from config.settings import Settings
 from runtime.errors import FatalError
+from runtime.supervision import Pulse
 from services.delivery.kinds import Kind
 from services.monitoring.alarms import LASTS_S
 from services.monitoring.conditions import Condition
@@ -35,6 +36,8 @@ class Alarm(NamedTuple):
     """Shown to admins as it is."""
     condition: Condition
     after_s: float = LASTS_S
+    is_shared: bool = False
+    """Whoever tells admins sees it, too; else a process says it to them."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -86,6 +89,8 @@ class Base:
     metrics: Metrics
     lifecycle: Lifecycle
     edge: EdgeAddress
+    pulse: Pulse
+    """Which job has made progress when."""
     _given: dict[type, object] = field(default_factory=dict[type, object])
 
     def of(self, kind: type[T]) -> T:

@@ -1,22 +1,27 @@
 """structlog: one JSON line per event in LOG_DIR/bot.log and in the file of its subject, readable lines in the terminal.
 
-Secrets never reach a log: events carry ids and reasons, and a processor blanks what looks like a bot token.
+Secrets never reach a log: a processor takes out what may not be shown (`config/redaction.py`). A file that was moved
+away is begun anew, so logrotate may rotate whenever it likes; where nobody does, a file is rotated here when it is
+long. The level may change while the bot runs (`set_level`).
 """
 
 from __future__ import annotations
 
 import logging
 import logging.handlers
+import os
 import sys
 from pathlib import Path
-from typing import TextIO
+from typing import Final, Literal, TextIO
 
 import stamina
 import structlog
-from structlog.typing import EventDict, Processor, WrappedLogger
+from structlog.typing import Processor
 
-from runtime.redaction import without_bot_tokens
+from config.redaction import Redactor
 
+Format = Literal["console", "json"]
+LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR")
 MAX_FILE_BYTES = 20_000_000
 KEPT_FILES = 5
 FILES = {
@@ -27,10 +32,7 @@ FILES = {
     "user_settings.log": ("services.subscribers",),
 }
 """Besides bot.log, which has everything: what somebody looks for by subject, by the names of the loggers."""
-
-
-def _blank_tokens(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    return {key: without_bot_tokens(v) if isinstance(v, str) else v for key, v in event.items()}
+CHATTY = ("httpx", "httpcore", "telegram", "aiohttp.access", "alembic", "websockets")
 
 
 class _WrittenOnce(structlog.stdlib.ProcessorFormatter):
@@ -43,32 +45,54 @@ class _WrittenOnce(structlog.stdlib.ProcessorFormatter):
         return line
 
 
-def _processors(renderer: Processor) -> list[Processor]:
-    return [
-        structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-        structlog.processors.format_exc_info,
-        _blank_tokens,
-        renderer,
-    ]
+class _Terminal(logging.StreamHandler[TextIO]):
+    """Says what matters, where files have the rest."""
+
+    def __init__(self, stream: TextIO, *, least: int) -> None:
+        super().__init__(stream)
+        self._least = least
+
+    def follow(self, threshold: int) -> None:
+        self.setLevel(max(self._least, threshold))
 
 
 class _File(logging.handlers.RotatingFileHandler):
     """A full disk costs its lines, which are in the terminal if they matter, not a traceback for each of them."""
 
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            self._follow_the_name()
+        except OSError:
+            return  # nobody can write there now, and there is nobody to tell
+        super().emit(record)
+
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the name is logging's
         if not isinstance(sys.exception(), OSError):
             super().handleError(record)
 
+    def _follow_the_name(self) -> None:
+        """Begin a new file when somebody has moved ours away, or deleted it."""
+        if self.stream is None:  # pyright: ignore[reportUnnecessaryComparison] - until the first line it is
+            return
+        try:
+            there = Path(self.baseFilename).stat()
+        except FileNotFoundError:
+            there = None
+        ours = os.fstat(self.stream.fileno())
+        if there is None or (there.st_dev, there.st_ino) != (ours.st_dev, ours.st_ino):
+            self.stream.close()
+            self.stream = self._open()
 
-def _file_handler(path: Path, formatter: logging.Formatter) -> logging.Handler:
-    file = _File(path, maxBytes=MAX_FILE_BYTES, backupCount=KEPT_FILES, encoding="utf-8", delay=True)
-    file.setFormatter(formatter)
-    return file
 
-
-def configure_logging(*, level: str, directory: Path | None, stream: TextIO = sys.stderr) -> None:
-    """Set up logging for this process. `directory=None` logs to the terminal only."""
-    threshold = logging.getLevelNamesMapping()[level]
+def configure_logging(
+    *,
+    level: str,
+    directory: Path | None,
+    stream: TextIO = sys.stderr,
+    form: Format = "console",
+    redactor: Redactor | None = None,
+) -> None:
+    """Set up logging for this process. `directory=None` logs to the terminal only; `form` is the terminal's."""
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -78,26 +102,63 @@ def configure_logging(*, level: str, directory: Path | None, stream: TextIO = sy
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),
-        wrapper_class=structlog.make_filtering_bound_logger(threshold),
         cache_logger_on_first_use=False,
     )
-    terminal = logging.StreamHandler(stream)
-    terminal.setLevel(max(logging.WARNING, threshold) if directory else threshold)
-    readable = _processors(structlog.dev.ConsoleRenderer(colors=stream.isatty()))
-    terminal.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=readable))
+    redacting = redactor or Redactor()
+    json = structlog.processors.JSONRenderer()
+    shown = json if form == "json" else structlog.dev.ConsoleRenderer(colors=stream.isatty())
+    terminal = _Terminal(stream, least=logging.WARNING if directory else logging.NOTSET)
+    terminal.setFormatter(
+        structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=_processors(shown, redacting))
+    )
     handlers: list[logging.Handler] = [terminal]
     if directory:
         directory.mkdir(parents=True, exist_ok=True)
-        json = _WrittenOnce(foreign_pre_chain=shared, processors=_processors(structlog.processors.JSONRenderer()))
-        handlers.append(_file_handler(directory / "bot.log", json))
-        for name, loggers in FILES.items():
-            handler = _file_handler(directory / name, json)
-            for logger in loggers:
-                logging.getLogger(logger).addHandler(handler)
+        written = _WrittenOnce(foreign_pre_chain=shared, processors=_processors(json, redacting))
+        handlers.append(_file_handler(directory / "bot.log", written))
+        _open_subjects(directory, written)
     logging.basicConfig(level=level, handlers=handlers, force=True)
     # Every attempt of every waiting operation would be a line; who went away and came back is logged where it is known.
     stamina.instrumentation.set_on_retry_hooks([])
     # Its pool tries in the background as well; that PostgreSQL is unavailable says who needs it.
     logging.getLogger("asyncpg.pool").setLevel(logging.CRITICAL)
-    for chatty in ("httpx", "httpcore", "telegram", "aiohttp.access", "alembic", "websockets"):
-        logging.getLogger(chatty).setLevel(logging.WARNING)
+    set_level(level)
+
+
+def set_level(level: str) -> None:
+    """Log from this level on, at once and in every file; one of `LEVELS`."""
+    threshold = logging.getLevelNamesMapping()[level]
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(threshold))
+    root = logging.getLogger()
+    root.setLevel(threshold)
+    for handler in root.handlers:
+        if isinstance(handler, _Terminal):
+            handler.follow(threshold)
+    for chatty in CHATTY:
+        logging.getLogger(chatty).setLevel(max(logging.WARNING, threshold))
+
+
+def current_level() -> str:
+    return logging.getLevelName(logging.getLogger().level)
+
+
+def _open_subjects(directory: Path, formatter: logging.Formatter) -> None:
+    for name, loggers in FILES.items():
+        handler = _file_handler(directory / name, formatter)
+        for logger in loggers:
+            logging.getLogger(logger).addHandler(handler)
+
+
+def _processors(renderer: Processor, redactor: Redactor) -> list[Processor]:
+    return [
+        structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+        structlog.processors.format_exc_info,
+        redactor,
+        renderer,
+    ]
+
+
+def _file_handler(path: Path, formatter: logging.Formatter) -> logging.Handler:
+    file = _File(path, maxBytes=MAX_FILE_BYTES, backupCount=KEPT_FILES, encoding="utf-8", delay=True)
+    file.setFormatter(formatter)
+    return file

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from runtime.errors import FatalError
 
@@ -152,12 +152,23 @@ class Settings(BaseSettings):
 
     data_dir: Path = Field(default=Path("data"), description="Directory of everything that lasts.")
     log_dir: Path | None = Field(default=None, description="Directory of log files. Empty: DATA_DIR/logs.")
+    log_format: Literal["console", "json"] = Field(
+        default="console", description="Lines in the terminal: for people, or JSON. Files are JSON."
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
-        default="INFO", description="Least level that is logged."
+        default="INFO",
+        description="Least level that is logged. SIGHUP reads it again: from DATA_DIR/log_level, .env, environment.",
     )
 
-    http_host: str = Field(default="127.0.0.1", description="Address of /healthz, /metrics and the webhook.")
+    http_host: str = Field(default="127.0.0.1", description="Address of /healthz, /readyz, /metrics and the webhook.")
     http_port: Port = Field(default=8080, description="Port of the same; 0 takes any free one.")
+    metrics_token: SecretStr | None = Field(
+        default=None,
+        description="Bearer token that /metrics asks for, and /readyz for details. Empty: nobody is asked.",
+    )
+    memory_limit_mib: Annotated[int, Field(ge=64)] | None = Field(
+        default=None, description="Memory the bot may use, for the alarm at 80 %. Empty: what its control group allows."
+    )
     public_url: HttpUrl | None = Field(
         default=None,
         description=f"HTTPS URL where Telegram reaches this host (port {WEBHOOK_PORTS}). Empty: polling.",
@@ -231,8 +242,44 @@ class Settings(BaseSettings):
         return self.feed_url is not None or self.has_real_telegram
 
     @property
+    def secrets(self) -> tuple[str, ...]:
+        """What no log may hold; of an address with a password in it, the password is."""
+        values = [getattr(self, name) for name in type(self).model_fields]
+        kept = [one.get_secret_value() for one in values if isinstance(one, SecretStr)]
+        return (*kept, *filter(None, (self.redis_url, self.database_url, self.feed_url)), *self.solana_rpc_urls)
+
+    @property
     def logs(self) -> Path:
         return self.log_dir or self.data_dir / "logs"
+
+
+def wanted_log_level(started_with: str) -> str:
+    """Read LOG_LEVEL again: what `.env` says now, else what the process was started with. `ValueError` for no level."""
+    try:
+        written = _LogLevel(_env_file=".env").log_level  # pyright: ignore[reportCallIssue] - pydantic-settings' own
+    except ValidationError as error:
+        raise ValueError("; ".join(problem["msg"] for problem in error.errors(include_url=False))) from error
+    return written or started_with
+
+
+class _LogLevel(BaseSettings):
+    """LOG_LEVEL of `.env` alone: the environment of a process does not change."""
+
+    model_config = SettingsConfigDict(env_ignore_empty=True, extra="ignore", frozen=True)
+
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] | None = None
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        del settings_cls, init_settings, env_settings, file_secret_settings
+        return (dotenv_settings,)
 
 
 def load_settings() -> Settings:

@@ -49,6 +49,11 @@ class Pulse:
         now = self._clock()
         return {name: now - at for name, at in self._last.items()}
 
+    def stuck(self, names: Iterable[str], after_s: float) -> dict[str, float]:
+        """Return for how long each of these has reported nothing, if that is longer."""
+        ages_s, limit_s = self.ages_s(), pace.seconds(after_s)
+        return {name: age_s for name in names if (age_s := ages_s.get(name, 0.0)) > limit_s}
+
 
 async def supervise(name: str, job: Job, pulse: Pulse) -> None:
     """Run `job` for ever. A job that merely returns has failed: a dead loop is never a silent loop."""
@@ -79,9 +84,7 @@ async def watch(
     watched = frozenset(names)
     notify_systemd("READY=1", address)
     while True:
-        ages_s = pulse.ages_s()
-        limit_s = pace.seconds(STUCK_AFTER_S)
-        stuck = sorted(name for name in watched - excused() if ages_s.get(name, 0.0) > limit_s)
+        stuck = sorted(pulse.stuck(watched - excused(), STUCK_AFTER_S))
         if stuck:
             log.error("jobs_stuck", jobs=stuck)
         else:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from hashlib import sha256
+from hmac import compare_digest
 from http import HTTPStatus
 
-from fastapi import APIRouter, FastAPI, Response
+from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import Metric
@@ -34,25 +36,55 @@ def create_app(
     *,
     health: Callable[[], Awaitable[HealthReport]],
     metrics: CollectorRegistry,
+    alive: Callable[[], HealthReport] = lambda: {"ok": True},
     routes: Iterable[APIRouter] = (),
+    token: str | None = None,
 ) -> FastAPI:
-    """Serve `/healthz` (200, or 503 when not ok), `/metrics` and `routes`; nothing else."""
+    """Serve `/healthz` and `/readyz` (200, or 503 when not ok), `/metrics` and `routes`; nothing else.
+
+    `/healthz` tells `alive` at once: whether the jobs move. `/readyz` tells `health`, for which every part is asked.
+    With a `token`, who does not bring it gets 401 from `/metrics` and no more than `ok` from the other two.
+    """
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
     app.add_middleware(_SecurityHeaders)
+    may_see = bearer_check(token)
 
     @app.get("/healthz")
-    async def healthz() -> JSONResponse:  # pyright: ignore[reportUnusedFunction] -- FastAPI calls it
-        report = dict(await health())
-        status = HTTPStatus.OK if report.get("ok") is True else HTTPStatus.SERVICE_UNAVAILABLE
-        return JSONResponse(report, status_code=status)
+    async def healthz(request: Request) -> JSONResponse:  # pyright: ignore[reportUnusedFunction] -- FastAPI calls it
+        return _told(alive(), in_full=may_see(request))
+
+    @app.get("/readyz")
+    async def readyz(request: Request) -> JSONResponse:  # pyright: ignore[reportUnusedFunction] -- FastAPI calls it
+        return _told(await health(), in_full=may_see(request))
 
     @app.get("/metrics")
-    async def exposition() -> Response:  # pyright: ignore[reportUnusedFunction] -- FastAPI calls it
+    async def exposition(request: Request) -> Response:  # pyright: ignore[reportUnusedFunction] -- FastAPI calls it
+        if not may_see(request):
+            return Response(status_code=HTTPStatus.UNAUTHORIZED, headers={"WWW-Authenticate": "Bearer"})
         return Response(await _written(metrics), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     for router in routes:
         app.include_router(router)
     return app
+
+
+def bearer_check(token: str | None) -> Callable[[Request], bool]:
+    """Return who tells whether a request brings the token, in a time that says nothing about it. `None`: all may."""
+    if token is None:
+        return lambda _: True
+    expected = sha256(b"Bearer " + token.encode()).digest()
+
+    def brings_it(request: Request) -> bool:
+        given = request.headers.get("Authorization", "").encode("latin-1")  # as it came
+        return compare_digest(sha256(given).digest(), expected)
+
+    return brings_it
+
+
+def _told(report: HealthReport, *, in_full: bool) -> JSONResponse:
+    is_ok = report.get("ok") is True
+    shown = dict(report) if in_full else {"ok": is_ok}
+    return JSONResponse(shown, status_code=HTTPStatus.OK if is_ok else HTTPStatus.SERVICE_UNAVAILABLE)
 
 
 async def _written(metrics: Collector) -> bytes:

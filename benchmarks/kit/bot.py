@@ -13,6 +13,7 @@ from pathlib import Path
 
 import aiohttp
 import psutil
+from prometheus_client.core import Sample
 from prometheus_client.parser import text_string_to_metric_families
 
 ROOT = Path(__file__).parents[2]
@@ -66,13 +67,20 @@ class RunningBot:
 
     async def metrics(self) -> dict[str, float]:
         """What `/metrics` shows without labels, by name. Known once it has said where its health is."""
+        return {sample.name: sample.value for sample in await self._samples() if not sample.labels}
+
+    async def labelled(self, label: str) -> dict[tuple[str, str], float]:
+        """What it shows with this label, by name and value of the label."""
+        shown = await self._samples()
+        return {(sample.name, sample.labels[label]): sample.value for sample in shown if label in sample.labels}
+
+    async def _samples(self) -> list[Sample]:
         async with (
             aiohttp.ClientSession(timeout=METRICS_TIMEOUT) as session,
             session.get(f"{self._http}/metrics") as response,
         ):
             text = await response.text()
-        families = text_string_to_metric_families(text)
-        return {sample.name: sample.value for family in families for sample in family.samples if not sample.labels}
+        return [sample for family in text_string_to_metric_families(text) for sample in family.samples]
 
 
 @asynccontextmanager

@@ -26,6 +26,7 @@ from services.cluster.members import Members
 from services.cluster.ownership import Ownership
 from services.monitoring import conditions
 from services.monitoring.health import Check
+from services.monitoring.process_conditions import FEED_AWAY_S, Lasting
 from services.subscribers.group import SubscriberServices
 
 READING: frozenset[Role] = frozenset({"all", "ingest"})
@@ -122,10 +123,18 @@ def _late(base: Base) -> LateService:
 
 def _alarms(base: Base, intake: Intake) -> list[Alarm]:
     alarms = [Alarm("token queue", conditions.queue_filling(intake.token_queue.qsize, QUEUE_SIZE))]
-    if base.place.role == "all":
-        counts = base.metrics.counts
+    role, counts, leases = base.place.role, base.metrics.counts, base.of(Leases)
+    if role in DECIDING:
         alarms.append(Alarm("old calls", conditions.CallsOutdated(lambda: counts.calls_stale)))
-        alarms.append(Alarm("feed", conditions.feed_silent(intake.feed.health)))
+    if role in READING:
+
+        def reads() -> bool:
+            return role == "all" or leases.is_valid(LEASE)
+
+        feed = intake.feed.health
+        alarms.append(Alarm("feed", conditions.while_so(reads, conditions.feed_silent(feed))))
+        away = conditions.while_so(reads, conditions.feed_away(feed))
+        alarms.append(Alarm("feed connection", Lasting(away, FEED_AWAY_S)))
     return alarms
 
 

@@ -48,6 +48,6 @@ def build(base: Base) -> Feature:
             DueTimes(redis),
         ],
         services=[ClaimServices(dead_letters=dead_letters)],
-        alarms=[Alarm("dead letters", conditions.DeadLettersGrew(count))],
+        alarms=[Alarm("dead letters", conditions.DeadLettersGrew(count), is_shared=True)],
         readings=[count],
     )

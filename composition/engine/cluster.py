@@ -68,7 +68,7 @@ def build(base: Base) -> Feature:
     jobs += [SLOTS.run_by(slots.run)] if slots else []
     jobs += [SENT_LATELY.run_by(sent_before.run)] if sent_before else []
     others = partial(_others, members, place.owner)
-    alarms = [Alarm("clock", conditions.clocks_wrong(lambda: now.wrong_by_s, others))]
+    alarms = [Alarm("clock", conditions.clocks_wrong(lambda: now.wrong_by_s, others), is_shared=True)]
     if place.role == "gateway":
         alarms.append(Alarm("processes", conditions.roles_missing(members), ROLE_MISSING_S))
     return Feature(

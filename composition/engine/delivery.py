@@ -8,7 +8,7 @@ from bot.lifecycle import Step, Steps
 from bot.roles import Role
 from bot.shards import SendShard
 from bot.time_of_day import once_sure
-from composition.feature import Base, Feature
+from composition.feature import Alarm, Base, Feature
 from domain.payments.plans import Plans
 from managers.storage.cache import SmartCache
 from runtime.clock import now
@@ -20,7 +20,7 @@ from services.cluster.ownership import Ownership
 from services.cluster.sent_lately import SentBefore
 from services.delivery.alert_composer import AlertComposer
 from services.delivery.delayed import DelayedAlerts
-from services.delivery.delivery import DeliveryService
+from services.delivery.delivery import MAX_HELD, DeliveryService
 from services.delivery.digest_lines import DigestLines
 from services.delivery.digest_order import DigestOrder
 from services.delivery.digest_pages import DigestPages
@@ -33,7 +33,8 @@ from services.delivery.sending import Sender
 from services.delivery.settling import Settler
 from services.delivery.sorting import Sorter
 from services.delivery.told_calls import ToldCalls
-from services.monitoring import gauges
+from services.monitoring import conditions, gauges
+from services.monitoring.process_conditions import SendsFail
 from services.schedule.due_times import DueTimes
 from services.schedule.schedule import LEASE, Schedule
 from services.subscribers.group import SubscriberServices
@@ -86,7 +87,18 @@ def build(base: Base) -> Feature:
             PARTITIONS.run_by(shard.partitions.run),
         ],
         steps=Steps(drain=drains.get(base.place.role), left=lambda: {"held": delivery.held}),
+        alarms=_alarms(base, delivery),
     )
+
+
+def _alarms(base: Base, delivery: DeliveryService) -> list[Alarm]:
+    if base.place.role not in ALERTING:
+        return []
+    counts = base.metrics.counts
+    return [
+        Alarm("send queue", conditions.queue_filling(lambda: delivery.held, MAX_HELD)),
+        Alarm("sending", SendsFail(lambda: counts.sends)),
+    ]
 
 
 def _schedule(base: Base, delivery: DeliveryService) -> Schedule:

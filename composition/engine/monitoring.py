@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from bot.health import ProcessWatch, clock_health
-from bot.jobs import JobSpec
-from composition.feature import Base, Feature
+from bot.jobs import EVERY, JobSpec
+from composition.feature import Alarm, Base, Feature
+from config.settings import wanted_log_level
 from runtime.clock import now
 from services.cluster.leases import Leases
 from services.cluster.members import Members
@@ -12,18 +15,33 @@ from services.cluster.ownership import Ownership
 from services.delivery.delivery import DeliveryService
 from services.monitoring.alarm_memory import StoredAlarmMemory
 from services.monitoring.alarms import AlarmsService
+from services.monitoring.conditions import alarms_elsewhere
+from services.monitoring.gauges import show_alarms, show_process
 from services.monitoring.group import MonitoringServices
 from services.monitoring.health import MonitoringService
-from services.monitoring.readings import ReadingsService
+from services.monitoring.log_level import LogLevelService
+from services.monitoring.memory import MemoryReader
+from services.monitoring.process_conditions import access_denied, memory_filling
+from services.monitoring.readings import Reading, ReadingsService
 
 MONITOR = JobSpec(name="monitor", does="the heartbeat in the log")
 READINGS = JobSpec(name="readings", does="asks what has to be asked for `/metrics` and alarms")
 ALARMS = JobSpec(name="alarms", does="tells admins what is wrong", roles=frozenset({"all", "gateway"}), lease="alarms")
-JOBS = (MONITOR, READINGS, ALARMS)
+OBSERVE = JobSpec(
+    name="own alarms",
+    does="looks whether something is wrong with this process, for whoever tells admins",
+    roles=EVERY - ALARMS.roles,
+)
+JOBS = (MONITOR, READINGS, ALARMS, OBSERVE)
 
 
 def build(base: Base) -> Feature:
-    alarms, readings = _alarms(base), ReadingsService()
+    alarms, readings, memory = _alarms(base), ReadingsService(), MemoryReader(base.settings.memory_limit_mib)
+    api, members = base.connections.api, base.of(Members)
+    if base.place.role not in ALARMS.roles:
+        members.alarms = alarms.own
+    show_alarms(base.metrics, lambda: alarms.watched)
+    show_process(base.metrics, base.place.role, lambda: memory.use)
     monitor = MonitoringService(
         metrics=base.metrics,
         clock=now,
@@ -33,16 +51,30 @@ def build(base: Base) -> Feature:
             lifecycle=base.lifecycle,
             ownership=base.of(Ownership),
             leases=base.of(Leases),
-            members=base.of(Members),
+            members=members,
             delivery=base.of(DeliveryService),
         ),
     )
     return Feature(
-        parts=[alarms, readings],
-        services=[MonitoringServices(monitor=monitor)],
-        jobs=[MONITOR.run_by(monitor.run), READINGS.run_by(readings.run), ALARMS.run_by(alarms.run)],
+        parts=[alarms, readings, memory],
+        services=[MonitoringServices(monitor=monitor, log_level=_log_level(base))],
+        jobs=[
+            MONITOR.run_by(monitor.run),
+            READINGS.run_by(readings.run),
+            ALARMS.run_by(alarms.run),
+            OBSERVE.run_by(alarms.observe),
+        ],
         health={"clock": clock_health},
+        alarms=[
+            Alarm("memory", memory_filling(lambda: memory.use)),
+            Alarm("access", access_denied(api.denied)),
+        ],
+        readings=[Reading(memory.read)],
     )
+
+
+def _log_level(base: Base) -> LogLevelService:
+    return LogLevelService(lambda: wanted_log_level(base.settings.log_level), base.place.directory)
 
 
 def _alarms(base: Base) -> AlarmsService:
@@ -55,4 +87,5 @@ def _alarms(base: Base) -> AlarmsService:
         time_of_day=now,
         memory=StoredAlarmMemory(base.connections.redis, path, now),
         is_ending=base.lifecycle.is_ending,
+        elsewhere=partial(alarms_elsewhere, base.of(Members)),
     )

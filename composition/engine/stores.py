@@ -11,6 +11,7 @@ from migrations import migrate
 from services.cluster.members import Members
 from services.monitoring import conditions, gauges
 from services.monitoring.health import Check, answers
+from services.monitoring.process_conditions import redis_escalated
 from services.monitoring.readings import Reading
 from services.stores.database import Database, DatabaseStatus
 from services.stores.in_flight_log import InFlightLog
@@ -63,11 +64,12 @@ def build(base: Base) -> Feature:
         jobs=[REDIS.run_by(redis.run), JOURNAL.run_by(journal.run)],
         health=health,
         alarms=[
-            Alarm("journal", conditions.journal_behind(lambda: lag.value)),
-            Alarm("Redis", redis.why_unusable, REDIS_UNAVAILABLE_S),
+            Alarm("journal", conditions.journal_behind(lambda: lag.value), is_shared=True),
+            Alarm("Redis", redis.why_unusable, REDIS_UNAVAILABLE_S, is_shared=True),
+            Alarm("Redis for long", redis_escalated(redis.why_unusable), REDIS_UNAVAILABLE_S, is_shared=True),
             Alarm("disk", conditions.disk_filling(base.settings.data_dir), DISK_FILLING_S),
-            Alarm("PostgreSQL", conditions.unanswered(asked)),
-            Alarm("PostgreSQL's data", conditions.data_lost(lambda: standing.value), DATA_LOST_S),
+            Alarm("PostgreSQL", conditions.unanswered(asked), is_shared=True),
+            Alarm("PostgreSQL's data", conditions.data_lost(lambda: standing.value), DATA_LOST_S, is_shared=True),
             Alarm("local store", conditions.flagged(lambda: spool.is_local, conditions.because("alarm.without_redis"))),
         ],
         readings=[Reading(redis.ping), asked, lag, standing],

@@ -135,6 +135,8 @@ def _health(base: Base, why_unanswered: WhyUnanswered) -> dict[str, Check]:
 
 
 def _alarms(base: Base, why_unanswered: WhyUnanswered) -> list[Alarm]:
+    if base.place.role not in CONVERSING:
+        return []
     queue, health = base.connections.telegram.queue, base.connections.telegram.health
     return [
         Alarm("updates", conditions.nobody_answered(lambda: health().problem, *why_unanswered)),

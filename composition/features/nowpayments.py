@@ -61,4 +61,4 @@ def _built(base: Base, connection: NowPaymentsConnection) -> Feature:
 
 
 def alarms_of_nowpayments(watch: NowPaymentsWatch) -> list[Alarm]:
-    return [Alarm("nowpayments", conditions.nowpayments_unanswered(watch), after_s=UNANSWERED_AFTER_S)]
+    return [Alarm("nowpayments", conditions.nowpayments_unanswered(watch), after_s=UNANSWERED_AFTER_S, is_shared=True)]

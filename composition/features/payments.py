@@ -99,7 +99,7 @@ def _unsold(base: Base, plans: Plans) -> Alarm:
     ways = (settings.takes_stars, connections.solana is not None, connections.nowpayments is not None)
     cannot_be_paid = bool(plans.sold) and not any(ways)
     condition = conditions.flagged(lambda: cannot_be_paid, conditions.because("alarm.no_way_of_paying"))
-    return Alarm("ways of paying", condition, after_s=0.0)
+    return Alarm("ways of paying", condition, after_s=0.0, is_shared=True)
 
 
 def _stars(base: Base, ledger: Ledger) -> StarsService:
@@ -116,6 +116,6 @@ def _settling(base: Base, ledger: Ledger, stars: StarsService, reconciliation: R
 
 def alarms_of_ledger(compared: Reading[list[Comparison]], unmatched: Reading[int]) -> list[Alarm]:
     return [
-        Alarm("payments", payment_conditions.payments_differ(compared)),
-        Alarm("unmatched payments", payment_conditions.payments_unmatched(unmatched)),
+        Alarm("payments", payment_conditions.payments_differ(compared), is_shared=True),
+        Alarm("unmatched payments", payment_conditions.payments_unmatched(unmatched), is_shared=True),
     ]

@@ -34,6 +34,6 @@ def build(base: Base) -> Feature:
     return Feature(
         parts=[retention],
         jobs=[RETENTION.run_by(retention.run)],
-        alarms=[Alarm("partitions", partition_missing(lacking))],
+        alarms=[Alarm("partitions", partition_missing(lacking), is_shared=True)],
         readings=[lacking],
     )

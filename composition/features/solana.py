@@ -94,11 +94,11 @@ def alarms_of_solana(
     unreadable = conditions.CountGrew("alarm.solana_unreadable", lambda: watcher.unreadable)
     contradictions = conditions.CountGrew("alarm.solana_contradiction", lambda: receipts.contradictions)
     return [
-        Alarm("solana", conditions.solana_behind(watcher, rpc, now)),
-        Alarm("solana servers", conditions.solana_unwitnessed(watcher), after_s=UNWITNESSED_AFTER_S),
-        Alarm("solana unreadable", unreadable),
-        Alarm("solana contradiction", contradictions),
-        Alarm("sol price", conditions.sol_price_unknown(price), after_s=NO_PRICE_AFTER_S),
+        Alarm("solana", conditions.solana_behind(watcher, rpc, now), is_shared=True),
+        Alarm("solana servers", conditions.solana_unwitnessed(watcher), after_s=UNWITNESSED_AFTER_S, is_shared=True),
+        Alarm("solana unreadable", unreadable, is_shared=True),
+        Alarm("solana contradiction", contradictions, is_shared=True),
+        Alarm("sol price", conditions.sol_price_unknown(price), after_s=NO_PRICE_AFTER_S, is_shared=True),
     ]
 
 

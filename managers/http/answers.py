@@ -28,12 +28,20 @@ class ForeignAnswerError(FailedError):
     """Somebody else answered: a proxy, a login page. It says nothing about what was asked."""
 
 
+class UntrustedError(FailedError):
+    """Its certificate is not valid, so it was asked nothing."""
+
+
 class RefusedError(TransientError):
     """The host is well and does not give what was asked for. Not tried again. `said`: the body, where it was read."""
 
     def __init__(self, problem: str, said: bytes = b"") -> None:
         super().__init__(problem)
         self.said = said
+
+
+class DeniedError(RefusedError):
+    """HTTP 401 or 403: the host does not take our key, or does not let us in at all."""
 
 
 class TooManyError(RefusedError):
@@ -44,6 +52,7 @@ class _Object(Struct):
     """Any JSON object."""
 
 
+_DENIALS: Final = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
 _REFUSAL: Final[Shape] = msgspec.json.Decoder(_Object)
 
 
@@ -75,7 +84,7 @@ async def body_of(
             _check(_REFUSAL, said, status, host)
     if status == HTTPStatus.NOT_FOUND:
         return None
-    raise RefusedError(problem, said)
+    raise (DeniedError if status in _DENIALS else RefusedError)(problem, said)
 
 
 def _check(shape: Shape | None, body: bytes, status: int, host: str) -> None:

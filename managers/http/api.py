@@ -21,7 +21,16 @@ from purgatory import AsyncCircuitBreakerFactory, ContextChanged, Event
 from purgatory.domain.model import HALF_OPENED, OPENED, HalfOpenedState
 from yarl import URL
 
-from managers.http.answers import FailedError, ForeignAnswerError, RefusedError, Shape, TooManyError, body_of
+from managers.http.answers import (
+    DeniedError,
+    FailedError,
+    ForeignAnswerError,
+    RefusedError,
+    Shape,
+    TooManyError,
+    UntrustedError,
+    body_of,
+)
 from managers.http.request_budget import UNLIMITED, Budget, Limit, Room, pause_s
 from runtime.cancellation import stop_if_cancelled
 from runtime.errors import TransientError
@@ -100,6 +109,8 @@ class _Host:
         self.counts = HostCounts()
         self.budget = Budget(clock)
         self.last_problem: str | None = None
+        self.denied: str | None = None
+        """Why it does not let us in, or why we do not trust it; `None` when the last answer says nothing of it."""
         self._breakers = breakers
         self._clock = clock
         self._paused_until = -math.inf
@@ -160,7 +171,7 @@ class _Host:
             await stack.enter_async_context(breaker)
             try:
                 yield
-                self.last_problem = None
+                self.last_problem = self.denied = None
             except asyncio.CancelledError:
                 if self._clock() - started_at >= SLOW_S:
                     self._note_failure("no answer in time")
@@ -170,11 +181,13 @@ class _Host:
                     self._breaker_open_until = self._clock()
                 raise
             except FailedError as error:
+                self.denied = str(error) if isinstance(error, UntrustedError) else self.denied
                 self.counts.foreign_answers += isinstance(error, ForeignAnswerError)
                 self._note_failure(str(error))
                 raise
             except TransientError as error:
                 self.last_problem = str(error)
+                self.denied = str(error) if isinstance(error, DeniedError) else None
                 raise
 
     def _note_failure(self, problem: str) -> None:
@@ -202,6 +215,10 @@ class APIRetryManager:
 
     def health(self) -> dict[str, HostHealth]:
         return {name: host.health() for name, host in self._hosts.items()}
+
+    def denied(self) -> dict[str, str]:
+        """By host, why it does not let us in, or why we do not trust it."""
+        return {name: host.denied for name, host in self._hosts.items() if host.denied}
 
     def limit(self, url: str, limit: Limit) -> None:
         """Declare what the host of `url` allows, before it is asked for the first time."""
@@ -294,6 +311,9 @@ class APIRetryManager:
                     stop_if_cancelled()
                     slot.was_used = not isinstance(error, aiohttp.ClientConnectorError)
                     slot.arrived_by = self._clock()  # on a broken connection nothing arrives later
+                    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+                        why = getattr(error.certificate_error, "verify_message", error.certificate_error)
+                        raise UntrustedError(f"its certificate is not valid: {why}"[:200]) from error
                     raise FailedError(f"{type(error).__name__}: {error}"[:200]) from error
 
     def _host(self, url: str) -> _Host:

@@ -55,7 +55,11 @@ class DecisionsService:
 
     async def enrich(self, calls: Sequence[Call]) -> list[Call]:
         """Fill in what the calls do not say about their channel and token, in the order given."""
-        return await self._tokens.enrich(await self._channels.enrich(calls))
+        now = self._clock()
+        for call in calls:
+            self._metrics.stage("queue", (now - call.received_at).total_seconds())
+        with self._metrics.timed("enrich"):
+            return await self._tokens.enrich(await self._channels.enrich(calls))
 
     async def decide(self, calls: Sequence[Call]) -> list[ClaimRequest]:
         """Enrich and match a batch."""
@@ -66,8 +70,9 @@ class DecisionsService:
 
         The matcher counts the pairs as accepted: the result must be claimed, or what is not given to `take_back`.
         """
-        self._roster.expire_due()
-        decided = [self._decide_one(call) for call in calls]
+        with self._metrics.timed("match"):
+            self._roster.expire_due()
+            decided = [self._decide_one(call) for call in calls]
         fault_point("decided")
         return [request for request in decided if request is not None]
 
@@ -78,8 +83,11 @@ class DecisionsService:
         match_cursors: Mapping[Partition, str] | None = None,
     ) -> int:
         """Claim decided pairs; idempotent, so it may be repeated after a lost reply. Returns new claims."""
-        claimed = sum(map(len, await self._outbox.claim(requests, cursor, match_cursors)))
+        with self._metrics.timed("claim"):
+            claimed = sum(map(len, await self._outbox.claim(requests, cursor, match_cursors)))
         self._metrics.counts.alerts_claimed += claimed
+        if accepted := [_shown(request) for request in requests if request.accepted]:
+            log.info("calls_accepted", calls=accepted)
         return claimed
 
     def take_back(self, requests: Iterable[ClaimRequest]) -> None:
@@ -121,6 +129,16 @@ class DecisionsService:
             score=score(call),
             waiting=waiting,
         )
+
+
+def _shown(request: ClaimRequest) -> dict[str, object]:
+    """For the log: what a call is called on its whole way, when its frame came, for how many it passed and when."""
+    return {
+        "call_id": request.call_id,
+        "received_at": request.received_at.isoformat(),
+        "decided_at": request.decided_at.isoformat(),
+        "accepted": len(request.accepted),
+    }
 
 
 def _request(call: Call, decided_at: datetime, *, reason: str, checked_channels: tuple[str, ...] = ()) -> ClaimRequest:

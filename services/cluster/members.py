@@ -12,8 +12,9 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
+from itertools import islice
 from statistics import median_low
 from typing import Final, Literal, Protocol, cast
 
@@ -39,6 +40,9 @@ PROTOCOL: Final = 6
 
 _REMEMBERED_S: Final = 60.0
 """Somebody who was silent for less may only be cut off: nobody else is alone."""
+
+_MAX_ALARMS: Final = 50
+_MAX_REASON: Final = 200
 
 _BEAT: Final = Script.beside(__file__, "beat.lua")
 _LEAVE: Final = Script.beside(__file__, "leave.lua")
@@ -67,6 +71,8 @@ class Member(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """By the clock of Redis."""
     redis_behind_ms: int | None = None
     """How much later it is than by the clock of Redis, as Telegram told this process; `None` when it does not know."""
+    alarms: dict[str, str] = {}
+    """What is wrong with it: by name of the alarm, the reason."""
     clock_wrong_by_s: float | None = None
     """How much later its machine's clock is than the truth; `None` when that is not much, or not known."""
 
@@ -117,6 +123,8 @@ class Members:
             shard=shard,
         )
         self._joined = False
+        self.alarms: Callable[[], dict[str, str]] = dict
+        """What is wrong with this process, as the others are to know: by name of the alarm, the reason."""
         self._remembered: tuple[Member, ...] = ()
         self._last_contact_at: datetime | None = None
 
@@ -176,7 +184,8 @@ class Members:
         return (self._last_contact_at - member.seen_at).total_seconds() <= self._ttl_s
 
     async def _contact(self, *, joining: bool) -> None:
-        own, asked_ns = self._own, time.monotonic_ns()
+        own = self._own = replace(self._own, alarms=_bounded(self.alarms()))
+        asked_ns = time.monotonic_ns()
         args = packed(
             owner=own.owner,
             document=raw(msgspec.json.encode(own)),
@@ -220,6 +229,10 @@ class Members:
 
 
 _KEYS: Final = (keys.MEMBERS.of(), keys.MEMBERS_SEEN.of())
+
+
+def _bounded(alarms: dict[str, str]) -> dict[str, str]:
+    return {name: reason[:_MAX_REASON] for name, reason in islice(alarms.items(), _MAX_ALARMS)}
 
 
 def _at(milliseconds: Reply) -> datetime:

@@ -14,16 +14,19 @@ import time
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
+from datetime import datetime
 from functools import partial
 from itertools import islice
 
 import structlog
 from msgspec import Struct
+from structlog.contextvars import bound_contextvars
 
 from domain.calls.events import Call
 from domain.stored.alerts import Alert
 from domain.subscribers.partitions import Partition, partition_of
 from domain.subscribers.subscriber import Subscriber
+from runtime.clock import now
 from runtime.errors import DeliveryError, TransientError
 from runtime.fault_points import fault_point
 from runtime.retry import retry_until_done
@@ -79,7 +82,9 @@ class DeliveryService:
         metrics: Metrics,
         on_sent: Callable[[Sent], None],
         consumer: str,
+        clock: Callable[[], datetime] = now,
     ) -> None:
+        self._clock = clock
         self._outbox = outbox
         self._kinds = kinds
         self._sorter = sorter
@@ -284,9 +289,11 @@ class DeliveryService:
             return
         batch = sendable[:1]
         place, lane = self._kinds.target(batch[0], subscriber), self._kinds.of(batch[0].entry.outgoing).lane
+        began_at = self._note_turn(batch[0])
         try:
             await self._kinds.prepare(batch[0], subscriber)
             async with self._sender.slot(place, lane) as slot, self._request_to(user_id):
+                self._metrics.stage("turn", time.perf_counter() - began_at)
                 # The turn may have come much later: others have arrived, or the subscriber has changed their mind.
                 current, sendable = await self._sorter.sort_out(user_id, queue)
                 if current is None or not sendable or self._kinds.target(sendable[0], current) != place:
@@ -296,11 +303,14 @@ class DeliveryService:
                     return
                 message = self._kinds.message(sendable, subscriber, place)
                 batch = list(message.batch)
-                await retry_until_done(lambda: self._outbox.begin([waiting.entry for waiting in batch]))
-                fault_point("begun")
-                receipt = await self._sender.send(message.message, place, slot, media=message.media)
-                fault_point("sent")
-                await self._sent(batch, subscriber, receipt)
+                with bound_contextvars(call_id=batch[0].entry.outgoing.key):
+                    await retry_until_done(lambda: self._outbox.begin([waiting.entry for waiting in batch]))
+                    fault_point("begun")
+                    with self._metrics.timed("telegram"):
+                        receipt = await self._sender.send(message.message, place, slot, media=message.media)
+                    fault_point("sent")
+                    with self._metrics.timed("settle"):
+                        await self._sent(batch, subscriber, receipt)
                 fault_point("settled")
         except LeaseLostError as error:
             # If it is lost for good, `release` takes these away.
@@ -309,6 +319,15 @@ class DeliveryService:
                 waiting.pause_s = RETRY_S
         except DeliveryError as error:
             await self._settler.answer(error, batch, subscriber, place)
+
+    def _note_turn(self, first: QueuedMessage) -> float:
+        """Count how long it took from the decision until it is first for its subscriber; once for each message."""
+        if first.turned_at is None:
+            first.turned_at = time.perf_counter()
+            if isinstance(first.entry.outgoing, Alert):
+                waited = self._clock() - first.entry.outgoing.decided_at
+                self._metrics.stage("outbox", waited.total_seconds())
+        return time.perf_counter()
 
     async def _sent(self, batch: Sequence[QueuedMessage], subscriber: Subscriber, receipt: Receipt) -> None:
         latencies_ms = await self._settler.sent(batch, subscriber, receipt)

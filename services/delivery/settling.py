@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from typing import Final
 
 import structlog
 from msgspec.structs import replace
@@ -36,6 +37,11 @@ from texts.renderer import Texts
 
 log = structlog.get_logger(__name__)
 
+_OUTCOMES: Final[dict[type[DeliveryError], str]] = {
+    FloodError: "flood",
+    OutcomeUnknownError: "unknown",
+    NotSentError: "not_sent",
+}
 FIRST_BACKOFF_S = 0.5
 MAX_BACKOFF_S = 30.0
 
@@ -65,6 +71,7 @@ class Settler:
     async def sent(self, batch: Sequence[QueuedMessage], subscriber: Subscriber, receipt: Receipt) -> list[float]:
         """Settle what Telegram took in one message, together; returns the latency of each in ms."""
         now = self._clock()
+        self._metrics.counts.sends["taken"] += 1
         latencies_ms = [self._count(waiting, subscriber, now) for waiting in batch]
         records = [record for waiting in batch for record in _sent_records(waiting, receipt, now, len(batch))]
         outgoing = [waiting.entry.outgoing for waiting in batch]
@@ -116,6 +123,7 @@ class Settler:
         to. Only what Telegram definitely refuses goes to the dead letters.
         """
         own_chat = place.chat_id == subscriber.chat_id
+        self._note_failure(error)
         match error:
             case FloodError() | OutcomeUnknownError() | NotSentError():
                 pass
@@ -133,6 +141,11 @@ class Settler:
                 await self.dead_letter(batch, str(error))
                 return
         await self._postpone(error, batch)
+
+    def _note_failure(self, error: DeliveryError) -> None:
+        """Count what Telegram did not take; that somebody has blocked the bot or moved says nothing of the sending."""
+        if not isinstance(error, RecipientGoneError | ChatMigratedError):
+            self._metrics.counts.sends[_OUTCOMES.get(type(error), "refused")] += 1
 
     async def _postpone(self, error: DeliveryError, batch: Sequence[QueuedMessage]) -> None:
         for waiting in batch:

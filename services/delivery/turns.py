@@ -30,6 +30,8 @@ class QueuedMessage(Struct, kw_only=True):
     """Its fate is written down."""
     pause_s: float = 0.0
     """How long to wait before the next attempt."""
+    turned_at: float | None = None
+    """When it was first looked at, on the performance counter."""
     unknown: bool = False
     """An earlier attempt of this process may have arrived."""
     alone: bool = False

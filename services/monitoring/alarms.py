@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -37,7 +37,7 @@ from runtime.errors import (
 )
 from runtime.waiting import Progress
 from services.monitoring.alarm_memory import AlarmMemory, ReportedAlarm, ReportedAlarms
-from services.monitoring.conditions import Condition, in_words
+from services.monitoring.conditions import ELSEWHERE, Condition, in_words
 from texts.markup import Html, join
 from texts.renderer import Texts
 
@@ -52,6 +52,8 @@ MAX_REPORTS_PER_HOUR: Final = 4
 KNOWN_AFTER_S: Final = 15.0
 """After a start: an alarm that stood before does not end sooner, since not everything has been asked yet."""
 _SAVE_AGAIN_S: Final = 2.0
+_MAX_ALARMS: Final = 1_000
+"""Processes come and go; no more names than these are learnt of them."""
 _MAX_ALARMS_PER_MESSAGE: Final = 10
 """So many fit one message."""
 _FIRST_PAUSE_S: Final = 2.0
@@ -160,10 +162,14 @@ class AlarmsService:
         time_of_day: Callable[[], datetime] = lambda: datetime.now(UTC),
         memory: AlarmMemory | None = None,
         is_ending: Callable[[], bool] = lambda: False,
+        elsewhere: Callable[[], Mapping[str, str]] = dict,
     ) -> None:
+        """`elsewhere`: what other processes say is wrong with them, by a name that says where."""
         self._time_of_day = time_of_day
         self._memory = memory
         self._is_ending = is_ending
+        self._elsewhere = elsewhere
+        self._said_elsewhere: Mapping[str, str] = {}
         self._unsaved = asyncio.Event()
         self._saving = asyncio.Lock()
         self._messenger = messenger
@@ -171,12 +177,27 @@ class AlarmsService:
         self._texts = texts
         self._clock = clock
         self._alarms: dict[str, _Alarm] = {}
+        self._shared: set[str] = set()
 
-    def watch(self, name: str, condition: Condition, *, after_s: float = LASTS_S) -> None:
-        """Ask `condition` every second; it must not wait for anything. `name` is shown as it is."""
+    def watch(self, name: str, condition: Condition, *, after_s: float = LASTS_S, is_shared: bool = False) -> None:
+        """Ask `condition` every second; it must not wait for anything. `name` is shown as it is.
+
+        `is_shared`: whoever tells admins sees it, too, and need not be told of it.
+        """
         if name in self._alarms:
             raise ValueError(f"{name!r} is watched already")
         self._alarms[name] = _Alarm(name, condition, after_s)
+        if is_shared:
+            self._shared.add(name)
+
+    @property
+    def watched(self) -> Mapping[str, bool]:
+        """By name of the alarm, whether it stands now; without what other processes say of themselves."""
+        return {name: alarm.is_active for name, alarm in self._alarms.items() if ELSEWHERE not in name}
+
+    def own(self) -> dict[str, str]:
+        """Return what is wrong with this process alone: by name of the alarm, the reason."""
+        return {name: a.reason for name, a in self._alarms.items() if a.is_active and name not in self._shared}
 
     def active(self) -> tuple[ActiveAlarm, ...]:
         """Return what is wrong now, the longest first."""
@@ -188,9 +209,22 @@ class AlarmsService:
         """Ask every condition once."""
         if self._is_ending():
             return
-        now = self._clock()
+        now, self._said_elsewhere = self._clock(), self._elsewhere()
+        for name in self._said_elsewhere:
+            self._watch_elsewhere(name)
         for alarm in self._alarms.values():
             alarm.poll(now, self._texts)
+
+    def _watch_elsewhere(self, name: str) -> None:
+        if name not in self._alarms and len(self._alarms) < _MAX_ALARMS:
+            self._alarms[name] = _Alarm(name, lambda: self._said_elsewhere.get(name), LASTS_S)
+
+    async def observe(self, progress: Progress) -> None:
+        """Look for ever, and tell nobody: for a process that says what is wrong to whoever tells admins."""
+        while True:
+            self.poll()
+            progress()
+            await asyncio.sleep(POLL_EVERY_S)
 
     async def run(self, progress: Progress) -> None:
         """Look and tell for ever. A chat that cannot be told holds up neither the looking nor the others."""
@@ -212,6 +246,9 @@ class AlarmsService:
         """Go on from what an earlier process, or another one meanwhile, told whom."""
         now, time_of_day = self._clock(), self._time_of_day()
         wrong = {name: one for by_name in told.chats.values() for name, one in by_name.items()}
+        for name in wrong:
+            if ELSEWHERE in name:
+                self._watch_elsewhere(name)
         for alarm in self._alarms.values():
             alarm.recall(wrong.get(alarm.name), now, time_of_day)
         for chat in self._chats:

@@ -41,6 +41,8 @@ UPDATE_AGE_S: Final = 60.0
 """Twice as long as all that one person may have waiting takes at the pace that Telegram allows."""
 MINUTE: Final = timedelta(minutes=1)
 MIB: Final = 1 << 20
+ELSEWHERE: Final = " @ "
+"""Between the name of an alarm and the process that it is about, where that is another one."""
 DISK_FREE_BYTES: Final = 512 * MIB
 DISK_FREE_SHARE: Final = 0.05
 """Less than both is an alarm."""
@@ -123,18 +125,33 @@ def flagged(is_so: Callable[[], bool], reason: Reason) -> Condition:
     return lambda: reason if is_so() else None
 
 
+def while_so(is_so: Callable[[], bool], condition: Condition) -> Condition:
+    """Nothing is wrong where this process is not the one it concerns."""
+    return lambda: condition() if is_so() else None
+
+
 def feed_silent(health: Callable[[], FeedHealth]) -> Condition:
+    """Nothing has come for longer than this feed may be silent, connected or not."""
+
     def reason() -> Reason | None:
         feed = health()
-        if not feed.connected:
-            if feed.last_problem:
-                return because("alarm.feed_lost", source=feed.source, problem=feed.last_problem)
-            return because("alarm.feed_not_connected", source=feed.source)
         if not feed.stale:
             return None
         if feed.data_age_s is None:
-            return because("alarm.feed_silent_yet", source=feed.source)
+            return because("alarm.feed_silent_yet", source=feed.source) if feed.connected else None
         return because("alarm.feed_silent", source=feed.source, seconds=f"{feed.data_age_s:,.0f}")
+
+    return reason
+
+
+def feed_away(health: Callable[[], FeedHealth]) -> Condition:
+    def reason() -> Reason | None:
+        feed = health()
+        if feed.connected:
+            return None
+        if feed.last_problem:
+            return because("alarm.feed_lost", source=feed.source, problem=feed.last_problem)
+        return because("alarm.feed_not_connected", source=feed.source)
 
     return reason
 
@@ -227,6 +244,16 @@ def clocks_wrong(own: Callable[[], float | None], others: Callable[[], Iterable[
         return tuple(wrong) or None
 
     return reason
+
+
+def alarms_elsewhere(members: Members) -> dict[str, str]:
+    """What other processes say is wrong with them, by a name that says where."""
+    return {
+        f"{name}{ELSEWHERE}{member.owner}": reason
+        for member in members.living()
+        if member.owner != members.owner
+        for name, reason in member.alarms.items()
+    }
 
 
 def roles_missing(members: Members) -> Condition:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Protocol
 
 from managers.http.api import APIRetryManager
 from managers.telegram.rate_limiter import Lane, LimiterStats
+from services.monitoring.memory import MemoryUse, own_bytes
 from services.monitoring.metrics import Metrics, Read
 from services.monitoring.readings import Reading
 from services.providers.price_sources import PriceSources
@@ -192,3 +194,27 @@ def show_updates(metrics: Metrics, queue: Queue, unreadable: Read) -> None:
 
 def _waiting(limiter: Limiter, lane: Lane) -> int:
     return limiter.stats.waiting[lane]
+
+
+def show_jobs(metrics: Metrics, ages_s: Callable[[], Mapping[str, float]]) -> None:
+    metrics.gauge_each("job_progress_age_seconds", "Since a job has last reported progress.", "name", ages_s)
+
+
+def show_alarms(metrics: Metrics, stands: Callable[[], Mapping[str, bool]]) -> None:
+    """`stands`: by name of an alarm, whether it does."""
+    metrics.gauge_each(
+        "alarm_active",
+        "1 while an alarm stands: what admins are told of.",
+        "alarm",
+        lambda: {name: float(is_active) for name, is_active in stands().items()},
+    )
+
+
+def show_process(metrics: Metrics, role: str, memory: Callable[[], MemoryUse | None]) -> None:
+    metrics.gauge("bot_info", "Always 1; the labels say which process it is.", lambda: 1.0, {"role": role})
+    metrics.gauge(
+        "memory_used_bytes", "Memory that counts against the limit.", lambda: (m := memory()) and m.used_bytes
+    )
+    metrics.gauge("memory_limit_bytes", "Nothing where there is none.", lambda: (m := memory()) and m.limit_bytes)
+    metrics.counter("process_cpu_seconds", "Time that the processor worked for this process.", time.process_time)
+    metrics.gauge("process_resident_memory_bytes", "Memory of this process alone.", own_bytes)

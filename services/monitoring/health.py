@@ -107,9 +107,10 @@ class MonitoringService:
         )
 
     async def health_document(self) -> dict[str, object]:
-        """`health()` as JSON for machines."""
+        """`health()` as JSON for machines; not `ok` while the process begins or ends. One on standby is well."""
         report = await self.health()
-        return {"ok": report.ok, **msgspec.to_builtins(report)}
+        is_here = report.process is None or report.process.state in {"working", "standing by"}
+        return {"ok": report.ok and is_here, **msgspec.to_builtins(report)}
 
     async def run(self, progress: Progress) -> None:
         """Log a heartbeat every minute, as a warning when a part is not well."""

@@ -5,10 +5,12 @@ from __future__ import annotations
 import time
 from bisect import bisect_left
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from itertools import accumulate
+from typing import Final, Literal, get_args
 
 import numpy as np
 from prometheus_client import CollectorRegistry
@@ -36,6 +38,10 @@ LATENCY_BUCKETS_S = (
 )
 _BUCKET_NAMES = (*(str(float(bound)) for bound in LATENCY_BUCKETS_S), "+Inf")
 KEPT_LATENCIES = 10_000
+Stage = Literal["queue", "enrich", "match", "claim", "outbox", "turn", "telegram", "settle"]
+STAGES: Final[tuple[Stage, ...]] = get_args(Stage)
+"""`queue`: from the frame until its batch is taken; `enrich`, `match`, `claim`: of a batch; `outbox`: decided until it
+is the subscriber's turn; `turn`: until Telegram's limits leave room; `telegram`: the request; `settle`: to write it."""
 
 MEANINGS = {
     "calls_received": "Calls taken from the feed, repeats excluded.",
@@ -83,6 +89,8 @@ class Counts:
     media_refused: int = 0
     messages: Counter[tuple[str, str]] = field(default_factory=Counter[tuple[str, str]])
     """By kind, of those that are about no calls, and what became of it: sent, late, dropped, withheld or dead."""
+    sends: Counter[str] = field(default_factory=Counter[str])
+    """Messages that left for Telegram, by what became of the attempt; `taken` is the good one."""
     fallbacks: Counter[str] = field(default_factory=Counter[str])
     """By soft dependency: how often its fallback value was used."""
 
@@ -160,9 +168,16 @@ class _Latencies:
         self._counts[bisect_left(LATENCY_BUCKETS_S, seconds)] += 1
         self._sum_s += seconds
 
+    @property
+    def buckets(self) -> list[tuple[str, float]]:
+        return list(zip(_BUCKET_NAMES, map(float, accumulate(self._counts)), strict=True))
+
+    @property
+    def sum_s(self) -> float:
+        return self._sum_s
+
     def collect(self) -> Metric:
-        buckets = list(zip(_BUCKET_NAMES, accumulate(self._counts), strict=True))
-        family = HistogramMetricFamily(self._name, self._meaning, buckets=buckets, sum_value=self._sum_s)
+        family = HistogramMetricFamily(self._name, self._meaning, buckets=self.buckets, sum_value=self._sum_s)
         family.add_sample(f"{self._name}_created", {}, self._since)
         return family
 
@@ -176,6 +191,7 @@ class Metrics(Collector):
         self.registry.register(self)
         self._families: dict[str, _Family] = {}
         self._each: dict[str, _Each] = {}
+        self._stages = {stage: _Latencies("stage_seconds", "") for stage in STAGES}
         self._decide = _Latencies("frame_to_decided_seconds", "Frame received until decided.")
         self._send = _Latencies("frame_to_sent_seconds", "Frame received until Telegram answered.")
         self._latencies_ms: deque[float] = deque(maxlen=KEPT_LATENCIES)
@@ -198,6 +214,19 @@ class Metrics(Collector):
 
     def _lend(self, kind: _Kind, name: str, meaning: str, shown: _Shown) -> None:
         self._families.setdefault(name, _Family(kind, meaning)).shown.append(shown)
+
+    def stage(self, stage: Stage, seconds: float) -> None:
+        """Count how long one step of a call's or message's way took."""
+        self._stages[stage].observe(seconds if seconds > 0 else 0.0)
+
+    @contextmanager
+    def timed(self, stage: Stage) -> Generator[None]:
+        """Count how long the step inside takes; what fails counts too."""
+        began_at = time.perf_counter()
+        try:
+            yield
+        finally:
+            self._stages[stage].observe(time.perf_counter() - began_at)
 
     def decided(self, received_at: datetime, decided_at: datetime) -> None:
         seconds = (decided_at - received_at).total_seconds()
@@ -226,9 +255,20 @@ class Metrics(Collector):
         for what, count in self.counts.messages.items():
             messages.add_metric(what, count)
         yield messages
+        sends = CounterMetricFamily("sends", "Attempts to send a message, by what became of it.", labels=["outcome"])
+        for outcome, count in self.counts.sends.items():
+            sends.add_metric([outcome], count)
+        yield sends
+        yield self._staged()
         for name, family in self._families.items():
             yield family.collect(name)
         for name, each in self._each.items():
             yield each.collect(name)
         yield self._decide.collect()
         yield self._send.collect()
+
+    def _staged(self) -> Metric:
+        family = HistogramMetricFamily("stage_seconds", "How long each step of the way took.", labels=["stage"])
+        for stage, latencies in self._stages.items():
+            family.add_metric([stage], buckets=latencies.buckets, sum_value=latencies.sum_s)
+        return family

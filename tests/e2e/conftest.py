@@ -8,11 +8,12 @@ import tempfile
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from bot.console import Terminal
-from composition import Addresses, Composition, ProcessConfig, connect
+from composition import Addresses, Composition, NowPaymentsAccess, ProcessConfig, SolanaAccess, connect
 from config.settings import Settings
 from domain.filters.registry import FIELDS
 from sandbox.feed.server import FeedSandbox
@@ -90,9 +91,12 @@ async def composed(
     postgres_dsn: str,
     place: ProcessConfig | None = None,
     settings: Settings | None = None,
+    *,
+    whole: bool = False,
 ) -> Composition:
-    """The bot as `main.py` builds it, on real stores and nothing else; it is not run."""
+    """The bot as `main.py` builds it, on real stores and nothing else; it is not run. `whole`: with every setting."""
     nowhere = "127.0.0.1:9"
+    more = everything_set(nowhere) if whole else {}
     at = Addresses(
         telegram_token="1:A",
         telegram_api_base=f"http://{nowhere}",
@@ -100,13 +104,28 @@ async def composed(
         feed_url=f"ws://{nowhere}/",
         feed_api_url=None,
         feed_token=None,
-        price_api_url="",
+        price_api_url=f"http://{nowhere}" if whole else "",
         redis_url=redis_url,
         database_url=postgres_dsn,
+        **more,
     )
-    connections = await connect(at, stack)
+    directory = Path(tempfile.mkdtemp(prefix="composed-")) if whole else None
+    if directory is not None:
+        stack.callback(shutil.rmtree, directory)
+    connections = await connect(at, stack, data_dir=directory)
     await connections.redis.set(keys.EPOCH.of(), "complete", nx=True)  # a bot that runs has filled it
     return Composition(settings or Settings(), connections, Terminal(), place)
+
+
+def everything_set(nowhere: str) -> dict[str, Any]:
+    """What an operator may configure beside the stores."""
+    wallet = "So11111111111111111111111111111111111111112"
+    return {
+        "dexscreener_url": f"http://{nowhere}",
+        "geckoterminal_url": f"http://{nowhere}",
+        "solana": SolanaAccess(wallet=wallet, usdc_mint=wallet, rpc_urls=(f"http://{nowhere}",)),
+        "nowpayments": NowPaymentsAccess(url=f"http://{nowhere}", api_key="k", ipn_secret="s"),
+    }
 
 
 async def subscribe(user: SandboxUser, preset: str) -> None:

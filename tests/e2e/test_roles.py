@@ -53,7 +53,7 @@ class Site:
         return bot
 
     async def health(self, bot: BotProcess) -> Document:
-        async with self._http.get(_health_url(bot)) as answer:
+        async with self._http.get(_health_url(bot).replace("/healthz", "/readyz")) as answer:
             return await answer.json()
 
     async def metric(self, bot: BotProcess, name: str) -> float:

@@ -101,7 +101,7 @@ async def test_updates_come_by_webhook(
         (call,) = await feed.burst(1)
         await ann.next_message(where=lambda m: call.token.address in copied_addresses(m))
         async with aiohttp.ClientSession() as session:
-            async with session.get(f"http://127.0.0.1:{port}/healthz") as answer:
+            async with session.get(f"http://127.0.0.1:{port}/readyz") as answer:
                 assert (await answer.json())["ok"], await answer.text()
             async with session.post(f"http://127.0.0.1:{port}/telegram/webhook", json={"update_id": 1}) as forged:
                 assert forged.status == 403

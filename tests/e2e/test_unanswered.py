@@ -1,4 +1,4 @@
-"""When nobody is answered, /healthz says so and admins are told, whatever the cause."""
+"""When nobody is answered, /readyz says so and admins are told, whatever the cause."""
 
 from __future__ import annotations
 

@@ -290,7 +290,7 @@ class Stage:
 
     async def health(self, bot: Bot) -> dict[str, Any]:
         address = (await bot.says(r"Health: (http://\S+)/healthz"))[1]
-        async with aiohttp.ClientSession() as session, session.get(f"{address}/healthz") as answer:
+        async with aiohttp.ClientSession() as session, session.get(f"{address}/readyz") as answer:
             return await answer.json()
 
     async def _drop_database(self) -> None:

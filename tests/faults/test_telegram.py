@@ -113,7 +113,7 @@ async def test_migrated_groups(stage: Stage, verdict: Verdict) -> None:
 
 @pytest.mark.thorough
 async def test_two_pollers(stage: Stage, verdict: Verdict) -> None:
-    """Somebody polls with the same token: answers suffer, alerts do not, and /healthz says why."""
+    """Somebody polls with the same token: answers suffer, alerts do not, and /readyz says why."""
     async with stage.bot() as bot:
         await stage.warm_up()
         url = f"{stage.telegram.url}/bot{stage.telegram.token}/getUpdates"

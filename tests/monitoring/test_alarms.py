@@ -39,6 +39,7 @@ from services.monitoring.conditions import (
     DeadLettersGrew,
     because,
     clocks_wrong,
+    feed_away,
     feed_silent,
     flagged,
     in_words,
@@ -372,22 +373,28 @@ def test_a_journal_is_behind_when_its_oldest_entry_is_old() -> None:
 
 
 @pytest.mark.parametrize(
-    ("connected", "age_s", "stale", "reason"),
+    ("connected", "age_s", "stale", "silent", "away"),
     [
-        (True, 1.0, False, None),
-        (True, 61.0, True, "pump is connected but has sent nothing for 61 s"),
-        (True, None, True, "pump is connected but has sent nothing yet"),
-        (False, 5.0, False, "pump is not connected: refused"),
+        (True, 1.0, False, None, None),
+        (True, 61.0, True, "pump has sent nothing for 61 s, longer than it may be silent", None),
+        (True, None, True, "pump is connected but has sent nothing yet", None),
+        (False, 5.0, False, None, "pump is not connected: refused"),
+        (
+            False,
+            61.0,
+            True,
+            "pump has sent nothing for 61 s, longer than it may be silent",
+            "pump is not connected: refused",
+        ),
+        (False, None, True, None, "pump is not connected: refused"),
     ],
 )
-def test_a_feed_is_silent_when_it_is_cut_or_says_nothing(
-    connected: bool,  # noqa: FBT001 - a parameter of the test
-    age_s: float | None,
-    stale: bool,  # noqa: FBT001 - likewise
-    reason: str | None,
+def test_a_feed_is_silent_or_away(
+    *, connected: bool, age_s: float | None, stale: bool, silent: str | None, away: str | None
 ) -> None:
     health = FeedHealth(source="pump", connected=connected, data_age_s=age_s, stale=stale, last_problem="refused")
-    assert said(feed_silent(lambda: health)) == reason
+    assert said(feed_silent(lambda: health)) == silent
+    assert said(feed_away(lambda: health)) == away
 
 
 def test_nobody_is_answered_when_any_part_says_so() -> None:

@@ -26,6 +26,7 @@ class Site:
 
     http: aiohttp.ClientSession = field(init=False)
     health: dict[str, object] = field(default_factory=lambda: dict[str, object](ok=True))
+    alive: dict[str, object] = field(default_factory=lambda: dict[str, object](ok=True))
     fed: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     failing: list[Exception] = field(default_factory=list[Exception])
     is_open: bool = True
@@ -56,7 +57,7 @@ async def site() -> AsyncGenerator[Site]:
     Counter("alerts_sent", "Alerts that Telegram took", registry=registry).inc(3)
     site = Site()
     webhook = TelegramWebhook(secret=SECRET, feed=site.feed, is_open=lambda: site.is_open)
-    app = create_app(health=site.report, metrics=registry, routes=[webhook.router])
+    app = create_app(alive=lambda: site.alive, health=site.report, metrics=registry, routes=[webhook.router])
     async with (
         HttpServer(app, "127.0.0.1", 0) as server,
         aiohttp.ClientSession(
@@ -67,11 +68,47 @@ async def site() -> AsyncGenerator[Site]:
 
 
 async def test_health_is_told_by_status_and_by_part(site: Site) -> None:
-    async with site.http.get("/healthz") as response:
+    async with site.http.get("/readyz") as response:
         assert (response.status, await response.json()) == (200, {"ok": True})
     site.health = {"ok": False, "parts": {"redis": "away for 12 s"}}
-    async with site.http.get("/healthz") as response:
+    async with site.http.get("/readyz") as response:
         assert (response.status, await response.json()) == (503, site.health)
+
+
+async def test_a_server_that_is_away_is_no_reason_to_be_restarted(site: Site) -> None:
+    site.health = {"ok": False}
+    async with site.http.get("/healthz") as response:
+        assert (response.status, await response.json()) == (200, {"ok": True})
+    site.alive = {"ok": False, "stuck": {"deliver": 200.0}}
+    async with site.http.get("/healthz") as response:
+        assert (response.status, await response.json()) == (503, site.alive)
+
+
+@pytest.mark.parametrize(
+    ("given", "is_let_in"),
+    [
+        ("Bearer s3cret-ü", True),
+        (None, False),
+        ("", False),
+        ("Bearer ", False),
+        ("Bearer s3cret-ü2", False),
+        ("s3cret-ü", False),
+        ("bearer s3cret-ü", False),
+        ("Bearer \udcff", False),
+    ],
+)
+async def test_with_a_token_numbers_are_for_those_who_bring_it(given: str | None, *, is_let_in: bool) -> None:
+    app = create_app(
+        alive=lambda: {"ok": True, "stuck": {}}, health=healthy, metrics=CollectorRegistry(), token="s3cret-ü"
+    )
+    headers = {} if given is None else {"Authorization": given}
+    async with HttpServer(app, "127.0.0.1", 0) as server, aiohttp.ClientSession() as http:
+        address = f"http://127.0.0.1:{server.port}"
+        async with http.get(f"{address}/metrics", headers=headers) as response:
+            assert response.status == (200 if is_let_in else 401)
+        async with http.get(f"{address}/healthz", headers=headers) as response:
+            shown = await response.json()
+    assert shown == ({"ok": True, "stuck": {}} if is_let_in else {"ok": True})
 
 
 async def test_metrics_are_those_of_the_registry(site: Site) -> None:
@@ -88,7 +125,7 @@ async def test_nothing_else_is_there(site: Site, path: str) -> None:
         assert response.status == 404
 
 
-@pytest.mark.parametrize("path", ["/healthz", "/metrics", "/nothing"])
+@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics", "/nothing"])
 async def test_every_answer_is_guarded(site: Site, path: str) -> None:
     async with site.http.get(path) as response:
         assert response.headers["X-Content-Type-Options"] == "nosniff"

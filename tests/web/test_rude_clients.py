@@ -165,7 +165,7 @@ async def test_who_does_not_listen_is_hung_up_on(edge: Edge) -> None:
 
         async def ask_on() -> None:
             while True:
-                await loop.sock_sendall(listener, b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+                await loop.sock_sendall(listener, b"GET /readyz HTTP/1.1\r\nHost: x\r\n\r\n")
                 await asyncio.sleep(0.01)
 
         with pytest.raises(ConnectionError):

@@ -1,0 +1,1 @@
+"""What Prometheus and Grafana are given: rules, and a dashboard that is made from `dashboard.py`."""

@@ -1,0 +1,8 @@
+"""Every alarm of the composition, and what provokes it. A new one needs a row here and a section in docs/alerts.md."""
+
+from __future__ import annotations
+
+from tests.alarms import calls, followed, money, stores
+from tests.alarms.kit import Provocation
+
+PROVOKED: dict[str, Provocation] = {**stores.PROVOKED, **calls.PROVOKED, **followed.PROVOKED, **money.PROVOKED}
