@@ -22,7 +22,7 @@ from config.redaction import Redactor
 from config.settings import MAINNET_URL, Settings, load_settings
 from domain.subscribers.partitions import PARTITIONS
 from managers.storage.postgres import PostgresSchemaError
-from migrations import migrate
+from migrations import downgrade, migrate
 from runtime.clock import now
 from runtime.errors import FatalError, TransientError, flatten
 from runtime.fault_points import points
@@ -267,10 +267,11 @@ def paid_by(settings: Settings, parts: Connections, world: World) -> dict[str, C
     )
 
 
-async def migrate_only(settings: Settings, terminal: Terminal) -> int:
+async def migrate_only(settings: Settings, terminal: Terminal, *, back_to: str | None) -> int:
     async with world_of(settings, terminal) as world:
-        await migrate(addresses(settings, world).database_url)
-    terminal.say("The schema is up to date.")
+        database_url = addresses(settings, world).database_url
+        await (downgrade(database_url, back_to) if back_to else migrate(database_url))
+    terminal.say(f"The schema is that of {back_to} again." if back_to else "The schema is up to date.")
     return 0
 
 
@@ -303,7 +304,8 @@ def arguments() -> argparse.Namespace:
     run_command.add_argument("--role", choices=ROLES, default="all", help="the part of the work; see docs/scaling.md")
     run_command.add_argument("--shard", type=shard, metavar="I/N", help="the share of `match` or `send` to prefer")
     commands.add_parser("doctor", help="check the configuration and every dependency")
-    commands.add_parser("migrate", help="bring the database schema up to date")
+    migrating = commands.add_parser("migrate", help="bring the database schema up to date")
+    migrating.add_argument("--to", metavar="REVISION", help="back to an earlier one; what came with later ones is lost")
     return parser.parse_args()
 
 
@@ -329,7 +331,7 @@ def main() -> int:
                 case "doctor":
                     return runner.run(doctor(settings, terminal))
                 case "migrate":
-                    return runner.run(migrate_only(settings, terminal))
+                    return runner.run(migrate_only(settings, terminal, back_to=chosen.to))
                 case _:
                     here = place(settings, chosen.role, chosen.shard)
                     return runner.run(run(settings, here, seconds=chosen.seconds, terminal=terminal))

@@ -1,10 +1,12 @@
 """Every environment variable the bot reads: its unit, default and meaning, once.
 
-`.env.example` is generated from this class (`make docs`). An empty variable counts as not set.
+`.env.example` is generated from this class (`make docs`). An empty variable counts as not set. Each may be a file
+instead, in the directory that systemd or a container hands over (`credentials.py`): what stands there wins.
 """
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -12,6 +14,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
+from config.credentials import VARIABLE, CredentialsSource
 from runtime.errors import FatalError
 
 HttpUrl = Annotated[str, Field(pattern=r"^https?://[^\s/]+\S*$")]
@@ -180,6 +183,11 @@ class Settings(BaseSettings):
         default=30, description="Calls per minute in the sandbox's market."
     )
 
+    credentials_directory: Path | None = Field(
+        default=None,
+        description="Set by systemd (LoadCredential=), or to a container's secrets: a directory with a file for a "
+        "setting, named after it in lower case. What stands there wins.",
+    )
     notify_socket: str | None = Field(default=None, description="Set by systemd (sd_notify); not by people.")
     fault_point: str = Field(default="", description="For fault tests only: where the process kills itself.")
     fault_clock_file: Path | None = Field(
@@ -188,6 +196,21 @@ class Settings(BaseSettings):
     fault_pace: Annotated[float, Field(ge=1)] = Field(
         default=1.0, description="For fault tests only: pauses and the watchdog's limit are so many times shorter."
     )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Give the order: what the caller says, credentials, the environment, `.env`."""
+        del file_secret_settings
+        given = os.environ.get(VARIABLE)
+        credentials = CredentialsSource(settings_cls, Path(given) if given else None)
+        return init_settings, credentials, env_settings, dotenv_settings
 
     @field_validator("admin_chat_ids", "solana_rpc_urls", mode="before")
     @classmethod
