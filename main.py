@@ -12,14 +12,15 @@ from collections.abc import AsyncGenerator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
 
-from bot.console import Part, Terminal, summarise
+from bot.console import SPEED_EXPLAINED, Part, Terminal, summarise
 from bot.doctor import examine
-from bot.doctor_payments import Check, NowPaymentsParts, SolanaParts, payment_checks
+from bot.doctor_payments import NowPaymentsParts, SolanaParts, payment_checks
+from bot.doctor_surroundings import Check, surroundings
 from bot.roles import ROLES, SENDING, Role
 from composition import Addresses, Composition, Connections, NowPaymentsAccess, ProcessConfig, SolanaAccess, connect
 from config.logging import configure_logging
 from config.redaction import Redactor
-from config.settings import MAINNET_URL, Settings, load_settings
+from config.settings import MAINNET_URL, Settings, load_settings, unread_names
 from domain.subscribers.partitions import PARTITIONS
 from managers.storage.postgres import PostgresSchemaError
 from migrations import downgrade, migrate
@@ -30,11 +31,12 @@ from runtime.pace import pace
 from runtime.private_files import keep_private
 from runtime.retry import retry_until_done
 from sandbox.world.world import POSTGRES, Wants, World, open_world
-from services.claims.outbox import Outbox
+from services.claims.left import Left, count_left
 from services.cluster.members import Shard
 from services.monitoring.group import MonitoringServices
 from services.stores import keys
 from services.stores.journal import Journal
+from services.stores.spool import Spool
 from web.app import create_app
 from web.server import HttpServer
 
@@ -182,12 +184,13 @@ async def run(settings: Settings, at_place: ProcessConfig, *, seconds: float | N
         if world.telegram:
             terminal.say(f"Chat page: {world.telegram.url}/")
         terminal.say(f"Ready after {time.monotonic() - started_at:.1f} s. Ctrl-C ends it.")
+        terminal.say(SPEED_EXPLAINED)
         if seconds is not None:
             loop.call_later(seconds, stop.set)
         await composition.bot.run(stop, drain_s=DRAIN_S)
         summary = summarise(
             composition.metrics,
-            waiting=await left_in_outbox(composition),
+            left=await left_in_outbox(composition),
             twice=world.sent_twice,
             is_all=at_place.role == "all",
         )
@@ -195,12 +198,13 @@ async def run(settings: Settings, at_place: ProcessConfig, *, seconds: float | N
     return summary.exit_code
 
 
-async def left_in_outbox(composition: Composition) -> int:
+async def left_in_outbox(composition: Composition) -> Left:
     """Count what is sent at the next start; an embedded Redis may just be coming back."""
+    count = partial(count_left, composition.connections.redis, composition.of(Spool))
     with suppress(TimeoutError):
         async with asyncio.timeout(LAST_POLL_S):
-            return await retry_until_done(composition.of(Outbox).size)
-    return await composition.of(Outbox).size()
+            return await retry_until_done(count)
+    return await count()
 
 
 async def prepare_schema(database_url: str, composition: Composition, terminal: Terminal) -> None:
@@ -214,11 +218,13 @@ async def prepare_schema(database_url: str, composition: Composition, terminal: 
         composition.of(Journal).prepare = partial(migrate, database_url)
 
 
-def world_of(settings: Settings, terminal: Terminal) -> AbstractAsyncContextManager[World]:
+def world_of(settings: Settings, terminal: Terminal, *, is_shown: bool = True) -> AbstractAsyncContextManager[World]:
+    """Start what has no address. `is_shown`: the chat page on its own port, with a person who subscribes."""
     return open_world(
         wants(settings),
         data_dir=settings.data_dir,
-        port=settings.sandbox_port,
+        port=settings.sandbox_port if is_shown else 0,
+        demo=is_shown,
         calls_per_s=settings.sandbox_calls_per_minute / 60,
         redis_complete_key=keys.EPOCH.of(),
         say=terminal.say,
@@ -228,7 +234,7 @@ def world_of(settings: Settings, terminal: Terminal) -> AbstractAsyncContextMana
 async def doctor(settings: Settings, terminal: Terminal) -> int:
     """Check every dependency, say what is wrong and how to mend it; 1 if anything is."""
     async with AsyncExitStack() as stack:
-        world = await stack.enter_async_context(world_of(settings, terminal))
+        world = await stack.enter_async_context(world_of(settings, terminal, is_shown=False))
         at = addresses(settings, world)
         parts = await connect(at, stack)
         findings = await examine(
@@ -238,6 +244,7 @@ async def doctor(settings: Settings, terminal: Terminal) -> int:
             telegram=parts.telegram,
             source=parts.source,
             sol_price=parts.sol_price,
+            surroundings=surroundings(settings),
             payments=paid_by(settings, parts, world),
         )
     terminal.show_findings(findings)
@@ -268,7 +275,7 @@ def paid_by(settings: Settings, parts: Connections, world: World) -> dict[str, C
 
 
 async def migrate_only(settings: Settings, terminal: Terminal, *, back_to: str | None) -> int:
-    async with world_of(settings, terminal) as world:
+    async with world_of(settings, terminal, is_shown=False) as world:
         database_url = addresses(settings, world).database_url
         await (downgrade(database_url, back_to) if back_to else migrate(database_url))
     terminal.say(f"The schema is that of {back_to} again." if back_to else "The schema is up to date.")
@@ -320,9 +327,11 @@ def main() -> int:
         pace.factor = settings.fault_pace
         keep_private(settings.data_dir, passed_by=frozenset({POSTGRES}))
         ours = filter(None, (settings.solana_wallet, settings.solana_usdc_mint))
+        is_asked = chosen.command == "doctor"  # its table is the answer; what else there is to say is in the files
         configure_logging(
             level=settings.log_level,
             directory=settings.logs,
+            stream=None if is_asked else sys.stderr,
             form=settings.log_format,
             redactor=Redactor(settings.secrets, ours),
         )
@@ -333,6 +342,8 @@ def main() -> int:
                 case "migrate":
                     return runner.run(migrate_only(settings, terminal, back_to=chosen.to))
                 case _:
+                    for one in unread_names():
+                        terminal.say(str(one))
                     here = place(settings, chosen.role, chosen.shard)
                     return runner.run(run(settings, here, seconds=chosen.seconds, terminal=terminal))
     except* (FatalError, TransientError) as group:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 
 import structlog
@@ -28,9 +29,19 @@ class CommandMenus:
         self._routes = routes
         self._texts = texts
         self._admins = admins
+        self._missing = set[int]()
+        self.wanted = asyncio.Event()
+        """An admin who had no menu of their own has written: `publish` once more."""
+
+    def admin_wrote(self, chat_id: int) -> None:
+        """Telegram knows the chat of an admin only once they have written to the bot."""
+        if chat_id in self._missing:
+            self.wanted.set()
 
     async def publish(self) -> None:
         """Show everybody their commands, admins theirs. May be repeated."""
+        self.wanted.clear()
+        self._missing.clear()
         await self._telegram.set_commands(self._routes().menu(self._texts, None))
         for chat_id, role in (await self._admins()).items():
             await self.show_to(chat_id, role)
@@ -40,4 +51,5 @@ class CommandMenus:
         try:
             await self._telegram.set_commands(self._routes().menu(self._texts, role), chat_id=chat_id)
         except (RecipientGoneError, MessageRefusedError) as error:
-            log.warning("admin_menu_not_set", chat_id=chat_id, reason=str(error))
+            self._missing.add(chat_id)
+            log.info("admin_menu_not_set", chat_id=chat_id, reason=str(error))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from msgspec import Struct
@@ -11,12 +12,18 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from bot.doctor import Finding
+from bot.doctor_surroundings import Finding
+from domain.filters.shown import shown_speed
 from runtime.redaction import without_keys
+from services.claims.left import Left
 from services.delivery.delivery import Sent
 from services.monitoring.metrics import Metrics
 
 NAME_LENGTH = 32
+SPEED_EXPLAINED = (
+    "A line for each alert: ⚡ is its speed, from the call's arrival here until the alert was given to Telegram; "
+    "the card says the same."
+)
 ALERTS_PER_S = 10
 """So many are shown; drawing them all would cost more than sending them."""
 
@@ -29,40 +36,64 @@ class Part(Struct, frozen=True):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Summary:
+    """What the process was to send and what became of it: `owed` is all that `fates`, `waiting` and `lost` hold."""
+
     received: int
     matched: int
-    sent: int
-    twice: int
-    lost: int
+    """Pairs of a call and a person that were claimed for sending."""
+    from_before: int
+    """Alerts that an earlier run left, or that were put aside or given up earlier and came back in this one."""
+    fates: Mapping[str, int]
+    """By what became of them, of those that are settled; each is in one of these."""
     waiting: int
     """Claimed, still in the outbox: sent at the next start, not lost."""
-    p50_ms: float | None
-    p99_ms: float | None
+    others_waiting: int
+    """Digests, receipts and the like, which are no alerts."""
+    twice: int
+    is_all: bool
+    speeds_s: tuple[float | None, float | None]
+    confirmed_s: tuple[float | None, float | None]
+    """p50 and p99, as are the speeds."""
+
+    @property
+    def owed(self) -> int:
+        return self.matched + self.from_before
+
+    @property
+    def lost(self) -> int:
+        """What is neither settled nor waiting; less than nothing if something was counted twice."""
+        return self.owed - sum(self.fates.values()) - self.waiting if self.is_all else 0
 
     @property
     def exit_code(self) -> int:
-        return 1 if self.lost or self.twice else 0
+        return 1 if self.lost > 0 or self.twice else 0
 
 
-def summarise(metrics: Metrics, *, waiting: int, twice: int, is_all: bool = True) -> Summary:
-    """Hold every claimed alert against its fate: what is neither settled nor waiting is lost.
+def summarise(metrics: Metrics, *, left: Left, twice: int, is_all: bool = True) -> Summary:
+    """Hold every claimed alert against its fate.
 
     `twice` is what the other side counted, where somebody can ask it. `is_all`: what this process claims it also
     sends, or nobody can tell from here.
     """
     counts = metrics.counts
-    owed = counts.alerts_claimed + counts.alerts_recovered + counts.alerts_replayed + counts.alerts_released
-    settled = counts.alerts_sent + counts.alerts_dead_lettered + counts.alerts_withheld + counts.alerts_deferred
-    settled += counts.alerts_delayed
     return Summary(
         received=counts.calls_received,
-        matched=counts.alerts_matched,
-        sent=counts.alerts_sent,
+        matched=counts.alerts_claimed,
+        from_before=counts.alerts_recovered + counts.alerts_replayed + counts.alerts_released,
+        fates={
+            "sent": counts.alerts_sent - counts.alerts_merged,
+            "merged into one message": counts.alerts_merged,
+            "held for a digest": counts.alerts_deferred,
+            "put aside by the plan": counts.alerts_delayed,
+            "withheld": counts.alerts_withheld,
+            "refused by Telegram": counts.alerts_dead_lettered,
+        },
+        waiting=left.alerts,
+        others_waiting=left.others,
         twice=twice,
-        lost=max(0, owed - settled - waiting) if is_all else 0,
-        waiting=waiting,
-        p50_ms=metrics.latency_ms(50),
-        p99_ms=metrics.latency_ms(99),
+        is_all=is_all,
+        speeds_s=(metrics.speed_s(50), metrics.speed_s(99)),
+        confirmed_s=(_seconds(metrics.latency_ms(50)), _seconds(metrics.latency_ms(99))),
     )
 
 
@@ -92,7 +123,7 @@ class Terminal:
         line = [
             (f"{sent.call.received_at:%H:%M:%S}", "dim"),
             (f" {title:<{NAME_LENGTH}} → {one_line(sent.name)} ", ""),
-            (f"{sent.latency_ms:.1f} ms", "cyan"),
+            (f"⚡ {shown_speed(sent.speed_s) or '–'}", "cyan"),
             ("" if sent.late_s is None else f", passed after {sent.late_s:.1f} s when a figure came", "dim"),
             (" may repeat" if sent.repeat else "", "yellow"),
         ]
@@ -125,23 +156,34 @@ class Terminal:
 
     def show_summary(self, summary: Summary) -> None:
         table = Table(show_header=False, title="Summary")
-        rows = {
-            "calls received": summary.received,
-            "matched": summary.matched,
-            "sent": summary.sent,
-            "duplicates": summary.twice,
-            "losses": summary.lost,
-            "left in the outbox": summary.waiting,
-            "latency p50": show_ms(summary.p50_ms),
-            "latency p99": show_ms(summary.p99_ms),
-        }
-        for name, value in rows.items():
-            table.add_row(name, str(value))
+        for name, value in _rows(summary):
+            table.add_row(name, value)
         self._console.print(table)
 
 
-def show_ms(value: float | None) -> str:
-    return "–" if value is None else f"{value:.1f} ms"
+def _rows(summary: Summary) -> Iterator[tuple[str, str]]:
+    yield "calls received", f"{summary.received:,}"
+    yield "matched", f"{summary.matched:,}"
+    if summary.from_before:
+        yield "left from before", f"{summary.from_before:,}"
+    for name, count in summary.fates.items():
+        if count or name == "sent":
+            yield f"  {name}", f"{count:,}"
+    yield "  waiting for the next start", f"{summary.waiting:,}"
+    yield "  losses", f"{max(0, summary.lost):,}" if summary.is_all else "other processes know"
+    if summary.others_waiting:
+        yield "other messages waiting", f"{summary.others_waiting:,}"
+    yield "duplicates", f"{summary.twice:,}"
+    yield "⚡ speed (p50, p99)", _both(summary.speeds_s)
+    yield "confirmed by Telegram (p50, p99)", _both(summary.confirmed_s)
+
+
+def _both(seconds: tuple[float | None, float | None]) -> str:
+    return ", ".join(shown_speed(each) or "–" for each in seconds)
+
+
+def _seconds(ms: float | None) -> float | None:
+    return None if ms is None else ms / 1000
 
 
 def one_line(text: str) -> str:

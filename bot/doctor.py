@@ -1,4 +1,4 @@
-"""`main.py doctor`: asks every dependency once and says in one sentence what is wrong and how to mend it."""
+"""Asks every dependency once and says in one sentence what is wrong and how to mend it."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
-from msgspec import Struct
+import structlog
 
-from bot.doctor_payments import Check
+from bot.doctor_surroundings import Check, Finding, UnhealthyError
 from domain.calls.events import Call
 from managers.feed.sources.base import Source
 from managers.feed.websocket import WebSocketManager
@@ -19,23 +19,16 @@ from managers.providers.jupiter import SolPrice
 from managers.redis.client import RedisManager
 from managers.storage.postgres import PostgresManager
 from managers.telegram.client import TelegramManager
-from runtime.errors import BotError
+from runtime.errors import BotError, FatalError
+from runtime.reasons import in_short
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 TIMEOUT_S = 15.0
 FEED_TIMEOUT_S = 12.0
 FEED_POLL_S = 0.05
 MIN_REDIS = (6, 2)
 MIN_POSTGRES = 140_000
-
-
-class Finding(Struct, frozen=True):
-    part: str
-    ok: bool
-    sentence: str
-
-
-class UnhealthyError(BotError):
-    """What is wrong and how to mend it, in one sentence."""
 
 
 async def examine(
@@ -46,10 +39,12 @@ async def examine(
     telegram: TelegramManager,
     source: Source,
     sol_price: SolPrice | None,
+    surroundings: Mapping[str, Check],
     payments: Mapping[str, Check],
 ) -> list[Finding]:
-    """Ask everything at once; each part answers for itself."""
+    """Ask everything at once; each part answers for itself. `surroundings`: what no connection is needed for."""
     checks: dict[str, Check] = {
+        **surroundings,
         "data directory": partial(_writable, data_dir),
         "Redis": partial(_redis, redis),
         "PostgreSQL": partial(_postgres, postgres),
@@ -70,6 +65,9 @@ async def _examine_one(part: str, check: Check) -> Finding:
         return Finding(part, ok=False, sentence=f"No answer within {TIMEOUT_S:g} s: check address and network.")
     except BotError as error:
         return Finding(part, ok=False, sentence=str(error))
+    except Exception as error:
+        log.exception("check_failed", part=part)
+        return Finding(part, ok=False, sentence=f"This check broke ({in_short(repr(error))}): see the log, bot.log.")
 
 
 async def _writable(directory: Path) -> str:
@@ -86,7 +84,9 @@ async def _redis(redis: RedisManager) -> str:
     try:
         version = await redis.server_version()
     except BotError as error:
-        raise UnhealthyError(f"Redis does not answer ({error}): check REDIS_URL and that the server runs.") from error
+        raise UnhealthyError(
+            f"Redis does not answer ({in_short(error)}): check REDIS_URL and that the server runs."
+        ) from error
     if version < MIN_REDIS:
         raise UnhealthyError(f"Redis {_dotted(version)} is too old: 6.2 or newer is needed.")
     return f"version {_dotted(version)}"
@@ -97,7 +97,7 @@ async def _postgres(postgres: PostgresManager) -> str:
         row = await postgres.fetch_row("SELECT current_setting('server_version_num')::int AS version")
     except BotError as error:
         raise UnhealthyError(
-            f"PostgreSQL does not answer ({error}): check DATABASE_URL and that the server runs."
+            f"PostgreSQL does not answer ({in_short(error)}): check DATABASE_URL and that the server runs."
         ) from error
     version = row["version"] if row else 0
     if version < MIN_POSTGRES:
@@ -106,8 +106,15 @@ async def _postgres(postgres: PostgresManager) -> str:
 
 
 async def _telegram(telegram: TelegramManager) -> str:
-    async with telegram:
-        me = await telegram.me()
+    try:
+        async with telegram:
+            me = await telegram.me()
+    except FatalError as error:
+        raise UnhealthyError(f"{str(error).rstrip('.')}: check TELEGRAM_BOT_TOKEN.") from error
+    except BotError as error:
+        raise UnhealthyError(
+            f"Telegram cannot be reached ({in_short(error)}): check the network, and TELEGRAM_API_BASE if it is set."
+        ) from error
     return f"@{me.username}"
 
 
@@ -121,7 +128,9 @@ async def _feed(source: Source) -> str:
                 await asyncio.sleep(FEED_POLL_S)
     except TimeoutError:
         problem = feed.health().last_problem or "connected, but nothing comes"
-        raise UnhealthyError(f"The feed cannot be read ({problem}): check FEED_URL and FEED_SOURCE.") from None
+        raise UnhealthyError(
+            f"The feed cannot be read ({in_short(problem)}): check FEED_URL and FEED_SOURCE."
+        ) from None
     finally:
         reading.cancel()
         with contextlib.suppress(asyncio.CancelledError):
@@ -138,7 +147,7 @@ async def _sol_price(sol_price: SolPrice) -> str:
         await sol_price.refresh()
     except BotError as error:
         raise UnhealthyError(
-            f"No SOL price ({error}): without it launches have no value in dollars; check PRICE_API_URL."
+            f"No SOL price ({in_short(error)}): without it launches have no value in dollars; check PRICE_API_URL."
         ) from error
     return f"{sol_price.value():g} USD"
 

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from functools import partial
 
 from msgspec import Struct
 
+from bot.doctor_surroundings import Check
 from domain.payments.amounts import SOL
 from managers.payments.nowpayments import NowPaymentsManager
 from managers.payments.solana_rpc import SolanaRpcManager
 from runtime.clock import now
 from runtime.errors import BotError
+from runtime.reasons import in_short
 from services.payments.invoicing import token_account
 from services.payments.rates import MAX_DIFFERENCE, Rates, SolPrices
 
-Check = Callable[[], Awaitable[str]]
 _STARS_ONLY = "Telegram allows digital goods to be sold for Stars only"
 
 
@@ -103,7 +103,9 @@ async def _nowpayments(parts: NowPaymentsParts) -> str:
     try:
         coins = await manager.coins()
     except BotError as error:
-        raise UnpayableError(f"NOWPayments does not list its coins ({error}): check NOWPAYMENTS_API_KEY.") from error
+        raise UnpayableError(
+            f"NOWPayments does not list its coins ({in_short(error)}): check NOWPAYMENTS_API_KEY."
+        ) from error
     if not coins:
         raise UnpayableError("The account at NOWPayments has no coin switched on: choose some in its settings.")
     if parts.has_ipn_secret != parts.is_reached:
@@ -122,6 +124,6 @@ async def _can_list(manager: NowPaymentsManager) -> bool:
             break
     except BotError as error:
         raise UnpayableError(
-            f"NOWPayments does not list payments ({error}): check NOWPAYMENTS_EMAIL and NOWPAYMENTS_PASSWORD."
+            f"NOWPayments does not list payments ({in_short(error)}): check NOWPAYMENTS_EMAIL and NOWPAYMENTS_PASSWORD."
         ) from error
     return True

@@ -189,7 +189,7 @@ class Intake:
         while self._decided_early:
             batch = self._decided_early[:MAX_BATCH]
             del self._decided_early[:MAX_BATCH]
-            requests = await self._decisions.decide(batch)
+            requests = await self._decisions.decide_again(batch)
             await while_leading(partial(self._decisions.claim, requests), progress)
         self._cursor_is_held = False
         # What is in memory now stays there; walking over it again and again, the garbage collector would stop the bot

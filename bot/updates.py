@@ -25,6 +25,10 @@ log = structlog.get_logger(__name__)
 Lead = Callable[[str, Job, Progress], Awaitable[None]]
 
 WEBHOOK_POLL_S: Final = 30.0
+UNREACHABLE: Final = (
+    "Telegram cannot be reached; trying on. "
+    "Check the network, and TELEGRAM_API_BASE if it is set: alerts wait meanwhile."
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,11 +48,14 @@ class Updates:
         *,
         webhook: Webhook | None,
         show_menus: Callable[[], Awaitable[None]],
+        menus_wanted: asyncio.Event | None = None,
         say: Callable[[str], None],
         lead: Lead | None = None,
         webhook_poll_s: float = WEBHOOK_POLL_S,
     ) -> None:
-        """`show_menus` may be repeated. `lead`: how to become the one who polls, where there may be several.
+        """`show_menus` may be repeated, and is whenever `menus_wanted` is set.
+
+        `lead`: how to become the one who polls, where there may be several.
 
         `webhook_poll_s`: how often Telegram is asked whether it can bring updates.
         """
@@ -56,6 +63,7 @@ class Updates:
         self.webhook = webhook
         """`None` where updates are polled for."""
         self._show_menus = show_menus
+        self._menus_wanted = menus_wanted or asyncio.Event()
         self._say = say
         self._lead = lead
         self._webhook_poll_s = webhook_poll_s
@@ -89,24 +97,23 @@ class Updates:
         await _idle(progress)
 
     async def show_menus(self, progress: Progress) -> None:
-        """Show everybody the commands in Telegram's menu, once; without it the bot works as well."""
-        await self._until_connected(progress)
+        """Show everybody the commands in Telegram's menu, and again when wanted; without it the bot works as well."""
+        await _until(self._connected, progress)
         while True:
             try:
                 await self._show_menus()
-                break
             except FloodError as error:
                 await pause(error.retry_after_s, progress)
+                continue
             except DeliveryError as error:
                 if isinstance(error, TransientError):
                     raise
                 log.warning("menus_not_shown", reason=str(error))
-                break
-        await _idle(progress)
+            await _until(self._menus_wanted, progress)
 
     async def take(self, progress: Progress) -> None:
         """Let updates come, by webhook or by polling."""
-        await self._until_connected(progress)
+        await _until(self._connected, progress)
         if self.webhook is not None:
             await self._hook(self.webhook, progress)
         elif self._lead is not None:  # only now: who cannot reach Telegram keeps nobody else from it
@@ -129,7 +136,7 @@ class Updates:
         except TransientError as error:
             if not self._has_failed:
                 self._has_failed = True
-                self._say("Telegram cannot be reached; trying on.")
+                self._say(UNREACHABLE)
                 log.warning("telegram_not_connected", reason=str(error))
             raise
         except FatalError as error:
@@ -166,13 +173,6 @@ class Updates:
                 former = state
             await pause(self._webhook_poll_s, progress)
 
-    async def _until_connected(self, progress: Progress) -> None:
-        while not self._connected.is_set():
-            progress()
-            with suppress(TimeoutError):
-                async with asyncio.timeout(pace.seconds(REPORT_EVERY_S)):
-                    await self._connected.wait()
-
 
 def _why_not_brought(former: WebhookState | None, state: WebhookState) -> str | None:
     """Telegram keeps its last failure for ever: it counts when it is a new one and something waits."""
@@ -180,6 +180,14 @@ def _why_not_brought(former: WebhookState | None, state: WebhookState) -> str | 
     if not is_new or not state.pending_update_count:
         return None
     return f"Telegram cannot bring {state.pending_update_count:,} updates: {state.last_error_message}"
+
+
+async def _until(event: asyncio.Event, progress: Progress) -> None:
+    while not event.is_set():
+        progress()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(pace.seconds(REPORT_EVERY_S)):
+                await event.wait()
 
 
 async def _idle(progress: Progress) -> None:

@@ -88,11 +88,14 @@ def configure_logging(
     *,
     level: str,
     directory: Path | None,
-    stream: TextIO = sys.stderr,
+    stream: TextIO | None = sys.stderr,
     form: Format = "console",
     redactor: Redactor | None = None,
 ) -> None:
-    """Set up logging for this process. `directory=None` logs to the terminal only; `form` is the terminal's."""
+    """Set up logging for this process. `directory=None` logs to the terminal only, `stream=None` to files only.
+
+    `form` is the terminal's.
+    """
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -106,12 +109,14 @@ def configure_logging(
     )
     redacting = redactor or Redactor()
     json = structlog.processors.JSONRenderer()
-    shown = json if form == "json" else structlog.dev.ConsoleRenderer(colors=stream.isatty())
-    terminal = _Terminal(stream, least=logging.WARNING if directory else logging.NOTSET)
-    terminal.setFormatter(
-        structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=_processors(shown, redacting))
-    )
-    handlers: list[logging.Handler] = [terminal]
+    handlers: list[logging.Handler] = []
+    if stream:
+        shown = json if form == "json" else structlog.dev.ConsoleRenderer(colors=stream.isatty())
+        terminal = _Terminal(stream, least=logging.WARNING if directory else logging.NOTSET)
+        terminal.setFormatter(
+            structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=_processors(shown, redacting))
+        )
+        handlers.append(terminal)
     if directory:
         directory.mkdir(parents=True, exist_ok=True)
         written = _WrittenOnce(foreign_pre_chain=shared, processors=_processors(json, redacting))

@@ -15,21 +15,26 @@ from pydantic import Field, SecretStr, ValidationError, field_validator, model_v
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from config.credentials import VARIABLE, CredentialsSource
+from config.names import Unread, unread
+from config.problems import BASE58_KEY, HTTP_URL, POSTGRES_URL, REDIS_URL, WEB_SOCKET_URL, sentence
 from runtime.errors import FatalError
 
-HttpUrl = Annotated[str, Field(pattern=r"^https?://[^\s/]+\S*$")]
-WebSocketUrl = Annotated[str, Field(pattern=r"^wss?://[^\s/]+\S*$")]
+HttpUrl = Annotated[str, Field(pattern=HTTP_URL)]
+WebSocketUrl = Annotated[str, Field(pattern=WEB_SOCKET_URL)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 
 TELEGRAM_TOKEN = re.compile(r"^\d+:[\w-]+$")
 WEBHOOK_PORTS = "443, 80, 88 or 8443"
-BASE58_KEY = r"^[1-9A-HJ-NP-Za-km-z]{32,44}$"
 MAINNET_URL = "https://api.mainnet-beta.solana.com"
 MAINNET_USDC = "EPjFWdd5AufqSSqeM2qN1xzybapC8G4wEGGkZwyTDt1v"
 
 
+ENV_FILE = Path(".env")
+_SECRET_PARTS = frozenset({"redis_url", "database_url", "feed_url", "feed_api_url", "solana_rpc_urls", "solana_wallet"})
+
+
 class Settings(BaseSettings):
-    model_config = SettingsConfigDict(env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(env_file=ENV_FILE, env_ignore_empty=True, extra="ignore", frozen=True)
 
     telegram_bot_token: SecretStr | None = Field(
         default=None, description="Token from @BotFather. Empty: the sandbox's Telegram with its chat page."
@@ -145,10 +150,10 @@ class Settings(BaseSettings):
         default=32, description="Days for which past calls stay in DATA_DIR/archive, for backtests of up to 30."
     )
 
-    redis_url: Annotated[str, Field(pattern=r"^(rediss?|unix)://\S+$")] | None = Field(
+    redis_url: Annotated[str, Field(pattern=REDIS_URL)] | None = Field(
         default=None, description="Redis 6.2 or newer. Empty: an embedded server keeps its data in DATA_DIR."
     )
-    database_url: Annotated[str, Field(pattern=r"^postgres(ql)?://\S+$")] | None = Field(
+    database_url: Annotated[str, Field(pattern=POSTGRES_URL)] | None = Field(
         default=None,
         description="PostgreSQL 14 or newer. Empty: an embedded server keeps its data in DATA_DIR.",
     )
@@ -307,14 +312,24 @@ class _LogLevel(BaseSettings):
 
 def load_settings() -> Settings:
     """Read the environment and `.env` once. All problems are reported together, as one `FatalError`."""
+    misspelt = unread_names()
     try:
         return Settings()
     except ValidationError as error:
-        lines = [
-            f"  {'.'.join(str(part).upper() for part in problem['loc']) or 'settings'}: {problem['msg']}"
-            for problem in error.errors(include_url=False, include_input=False)
-        ]
+        problems = [sentence(problem, _secrets()) for problem in error.errors(include_url=False)]
+        lines = [f"  {problem}" for problem in [*problems, *(str(one) for one in misspelt)]]
         raise FatalError("The configuration has problems:\n" + "\n".join(lines)) from error
+
+
+def unread_names() -> list[Unread]:
+    """Name what stands in the environment or in `.env` and is probably meant for the bot, but nobody reads."""
+    return unread(Settings.model_fields, os.environ, ENV_FILE)
+
+
+def _secrets() -> frozenset[str]:
+    """Variables of which nobody may read the value over somebody's shoulder."""
+    secret = (name for name, field in Settings.model_fields.items() if "SecretStr" in str(field.annotation))
+    return _SECRET_PARTS.union(secret)
 
 
 def env_example() -> str:

@@ -48,7 +48,9 @@ class DirectoryLock:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             file.close()
-            raise FatalError(f"{self._path.parent} is in use by another running bot") from error
+            raise FatalError(
+                f"A bot is running already on {self._path.parent}: end it first, or give this one another DATA_DIR."
+            ) from error
         self._file = file
 
     def free(self) -> None:

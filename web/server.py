@@ -15,6 +15,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from runtime.errors import FatalError
+from runtime.reasons import cannot_listen
 from web.protocol import BoundedProtocol, Bounds
 
 log = structlog.get_logger(__name__)
@@ -71,10 +72,8 @@ class HttpServer:
         try:
             return socket.create_server((self._host, self.port), family=family, backlog=_BACKLOG)
         except OSError as error:
-            raise FatalError(
-                f"Cannot listen on {self._host}:{self.port} ({error.strerror}): "
-                "is HTTP_PORT taken, or HTTP_HOST not an address of this machine?"
-            ) from error
+            said = cannot_listen(error, host=self._host, port=self.port, port_name="HTTP_PORT", host_name="HTTP_HOST")
+            raise FatalError(said) from error
 
 
 class _EmbeddedServer(uvicorn.Server):

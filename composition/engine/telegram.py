@@ -63,6 +63,7 @@ def build(base: Base) -> Feature:
         telegram,
         webhook=webhook,
         show_menus=menus.publish,
+        menus_wanted=menus.wanted,
         say=base.terminal.say,
         lead=base.of(Leases).lead if role == "gateway" else None,
     )
@@ -81,6 +82,7 @@ def build(base: Base) -> Feature:
         confirmations=base.of(Confirmations),
         is_banned=partial(_is_banned, base),
         clock=now,
+        admin_wrote=menus.admin_wrote,
     )
     return Feature(
         parts=[updates],

@@ -17,6 +17,7 @@ _PRICE_DIGITS: Final = 3
 _UNBELIEVABLE: Final = 1e18
 _PRICE_WITH_CENTS_USD: Final = 1_000
 _SECOND_MS: Final = 1_000
+_MINUTE_S: Final = 60
 _ALL_LOST_PERCENT: Final = -100
 
 
@@ -43,12 +44,14 @@ def show_price(price_usd: float | None) -> str | None:
     return f"$0.0{str(zeros).translate(_SUBSCRIPT)}{digits}"
 
 
-def show_latency(latency_ms: float | None) -> str | None:
-    if latency_ms is None or not 0 <= latency_ms < _UNBELIEVABLE:
+def shown_speed(seconds: float | None) -> str | None:
+    """Show how fast something was, alike wherever people read it: `14 ms`, `1.2 s`, `5m`."""
+    if seconds is None or not 0 <= seconds < _UNBELIEVABLE:
         return None
-    if latency_ms < _SECOND_MS:
-        return f"{latency_ms:.0f} ms"
-    return f"{latency_ms / _SECOND_MS:,.1f} s"
+    ms = round(seconds * _SECOND_MS)
+    if ms < _SECOND_MS:
+        return f"{ms} ms"
+    return f"{seconds:.1f} s" if seconds < _MINUTE_S else shown_figure(seconds, "duration")
 
 
 def show_volume(token: Token) -> tuple[Span, str] | None:

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol, TypeVar
+from typing import Literal, Protocol, TypeVar
 
 from msgspec import Struct
 
@@ -26,6 +26,7 @@ from services.why.group import WhyServices
 from texts.renderer import Texts
 
 T = TypeVar("T")
+WrittenAs = Literal["person", "group", "channel"]
 
 
 class Conversation(Protocol):
@@ -83,6 +84,8 @@ class ConversationServices:
     confirmations: Confirmations
     is_banned: Callable[[int], Awaitable[bool]]
     clock: Callable[[], datetime]
+    admin_wrote: Callable[[int], None] = lambda _chat_id: None
+    """Told of every command of an admin, by their chat: their menu may be missing yet."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -120,6 +123,8 @@ class GroupChat(Struct, frozen=True, kw_only=True):
     """Topic of a forum; `None` outside topics and in General."""
     title: str
     """Attacker-controlled text."""
+    written_as: WrittenAs = "person"
+    """Whose name the message bears: Telegram does not say who wrote in the name of a group or of a channel."""
 
 
 class Turn(Struct, frozen=True, kw_only=True):

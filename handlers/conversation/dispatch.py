@@ -88,6 +88,8 @@ class Dispatcher:
                 return
             self._note(turn, f"/{route.name}")
             await self._withdraw_question(turn)
+            if self._guard.role_of(turn) is not None:
+                self._services.conversation.admin_wrote(turn.chat_id)
             await getattr(self._bot, route.method)(entered)
 
         return commanded

@@ -5,7 +5,7 @@ from __future__ import annotations
 from telegram import Message, MessageOriginUser, Update
 from telegram.constants import ChatType
 
-from handlers.conversation.base import GroupChat, Turn
+from handlers.conversation.base import GroupChat, Turn, WrittenAs
 from texts.renderer import FALLBACK_LANGUAGE
 
 
@@ -21,10 +21,22 @@ def group_turn(update: Update) -> Turn | None:
         name=_writable(user.full_name),
         language=user.language_code or FALLBACK_LANGUAGE,
         text=_writable(message.text or ""),
-        group=GroupChat(chat_id=chat.id, thread_id=thread_id, title=_writable(chat.title or "")),
+        group=GroupChat(
+            chat_id=chat.id,
+            thread_id=thread_id,
+            title=_writable(chat.title or ""),
+            written_as=_written_as(message),
+        ),
         username=_writable(user.username),
         is_forwarded=message.forward_origin is not None,
     )
+
+
+def _written_as(message: Message) -> WrittenAs:
+    """Read whose name a message bears: an anonymous admin writes as the group, others may write as a channel."""
+    if message.sender_chat is None:
+        return "person"
+    return "group" if message.sender_chat.id == message.chat.id else "channel"
 
 
 def private_turn(update: Update) -> Turn | None:

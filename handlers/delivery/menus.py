@@ -165,7 +165,7 @@ def card_menu(view: View, preferences: Preferences) -> Message:
         view.texts,
         call=_SAMPLE,
         set_name=view.plain("delivery.sample_set"),
-        latency_ms=14.0,
+        speed_s=0.014,
         language=view.language,
         may_repeat=False,
         card=card,

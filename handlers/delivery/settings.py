@@ -9,7 +9,7 @@ from domain.delivery.changes import Change
 from domain.delivery.messages import Message
 from domain.reading.typed import Unsure
 from domain.subscribers.subscriber import Destination, Preferences, Subscriber
-from handlers.conversation.base import BotBase, Turn
+from handlers.conversation.base import BotBase, Turn, WrittenAs
 from handlers.conversation.menus import message, view_of
 from handlers.conversation.routing import callback, command, text_input
 from handlers.delivery import menus
@@ -35,10 +35,12 @@ from texts.markup import Html
 
 TYPED: Final = "delivery"
 """Kind of the question that a typed setting answers; its payload is what was asked for."""
-_GROUP_ANSWERS: Final[dict[Outcome, str]] = {
+_GROUP_ANSWERS: Final[dict[Outcome | WrittenAs, str]] = {
     "done": "delivery.here_done",
     "unknown": "delivery.here_unknown",
     "refused": "delivery.here_refused",
+    "group": "delivery.here_as_group",
+    "channel": "delivery.here_as_channel",
 }
 
 
@@ -163,7 +165,10 @@ class DeliveryMixin(BotBase):
             await self._change_preferences(turn, changes.delivered_to(None))
             await self.reply(turn, message(view.html("delivery.here_private")))
             return
-        place = Destination(chat_id=group.chat_id, thread_id=group.thread_id, title=group.title[:128])
-        subscribers, permissions = self.services.subscribers.subscribers, self.services.conversation.permissions
-        outcome = await deliver_to_group(subscribers, permissions, turn.user_id, place)
+        if group.written_as == "person":
+            place = Destination(chat_id=group.chat_id, thread_id=group.thread_id, title=group.title[:128])
+            subscribers, permissions = self.services.subscribers.subscribers, self.services.conversation.permissions
+            outcome = await deliver_to_group(subscribers, permissions, turn.user_id, place)
+        else:
+            outcome = group.written_as
         await self.reply(turn, Message(html=str(view.html(_GROUP_ANSWERS[outcome])), thread_id=group.thread_id))

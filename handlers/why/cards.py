@@ -16,6 +16,7 @@ from domain.filters.explanation import RuleVerdict
 from domain.filters.numbers import show_short, show_value
 from domain.filters.registry import FIELDS, FilterField, Range
 from domain.filters.rules import show_rule
+from domain.filters.shown import shown_speed
 from domain.subscribers.subscriber import Subscriber
 from domain.subscribers.zones import show_zone
 from domain.why.verdicts import SetVerdict, figures_read
@@ -249,10 +250,12 @@ def _delivered(view: View, one: CallExplanation, zone: str) -> Html:
     line = view.html(
         _DELIVERIES[delivery.status],
         at=_moment(delivery.sent_at, zone) if delivery.sent_at else "?",
-        latency="?" if delivery.latency_s is None else _ago(delivery.latency_s),
         reason=reason,
     )
-    return join("\n", (line, view.html("why.may_repeat"))) if delivery.may_repeat else line
+    speed = shown_speed(delivery.latency_s) if one.late_s is None else None
+    lines = [line, *([view.html("why.speed", value=speed)] if speed else [])]
+    lines += [view.html("why.may_repeat")] if delivery.may_repeat else []
+    return join("\n", lines)
 
 
 def _times(view: View, one: CallExplanation, zone: str) -> Html:
@@ -266,6 +269,9 @@ def _times(view: View, one: CallExplanation, zone: str) -> Html:
     if delivery and one.late_s is not None:
         moments.append(("why.time_decided_late", delivery.decided_at))
     if delivery and delivery.sent_at:
+        speed_s, confirmed_s = delivery.latency_s, (delivery.sent_at - call.received_at).total_seconds()
+        if speed_s is not None and 0 <= speed_s <= confirmed_s:
+            moments.append(("why.time_handed", call.received_at + timedelta(seconds=speed_s)))
         moments.append(("why.time_sent", delivery.sent_at))
     lines = [view.html(moments[0][0], at=_moment(moments[0][1], zone, exact=True))]
     for (_, before), (key, at) in pairwise(moments):

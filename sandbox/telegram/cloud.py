@@ -24,6 +24,7 @@ Listener = Callable[[str, JsonObject], None]
 """Called with `message`, `edit`, `delete`, `action`, `commands` or `stars` and its data."""
 
 ChatKind = Literal["private", "group", "supergroup"]
+BotStatus = Literal["member", "administrator", "left", "kicked"]
 
 _MESSAGES_KEPT = 500
 _QUERIES_KEPT = 10_000
@@ -44,12 +45,14 @@ class Chat:
     """The newest messages by id, oldest first. Messages are replaced, never changed; share them freely."""
     listeners: list[Listener] = field(default_factory=list[Listener])
     thread_ids: set[int] = field(default_factory=set[int])
+    topics: dict[int, str] = field(default_factory=dict[int, str])
+    """Of a forum: the names of those of its threads that people opened."""
     pinned_ids: list[int] = field(default_factory=list[int])
     is_started: bool = False
     """The person has written to the bot at least once."""
     is_blocked: bool = False
     is_deactivated: bool = False
-    bot_status: Literal["member", "administrator", "left", "kicked"] = "member"
+    bot_status: BotStatus = "member"
     migrated_to: int | None = None
 
     def tell(self, event: str, data: JsonObject) -> None:
@@ -104,7 +107,7 @@ class Cloud:
         self.message_observers: list[Callable[[JsonObject], None]] = []
         self._gate = FloodGate(limits)
         self._query_expiry_s = query_expiry_s
-        self._message_ids = itertools.count(1)
+        self.last_message_id = 0
         self._query_ids = itertools.count(time.time_ns())
         self._queries: dict[str, CallbackQuery] = {}
 
@@ -179,7 +182,7 @@ class Cloud:
     def post(self, chat: Chat, sender: JsonObject, content: JsonObject) -> JsonObject:
         """Put a new message into the chat; `content` holds everything but its ids, sender and date."""
         message: JsonObject = {
-            "message_id": next(self._message_ids),
+            "message_id": self._next_message_id(),
             "from": sender,
             "chat": chat.card,
             "date": int(time.time()),
@@ -190,6 +193,10 @@ class Cloud:
         if sender is self.bot:
             self._show(message)
         return message
+
+    def _next_message_id(self) -> int:
+        self.last_message_id += 1
+        return self.last_message_id
 
     def replace(self, chat: Chat, message: JsonObject) -> JsonObject:
         """Put an edited message in the place of its former self."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import time
 from collections import OrderedDict
 from dataclasses import dataclass
 
@@ -36,7 +37,7 @@ class StoredFile:
 class FileStore:
     def __init__(self) -> None:
         self._by_id: OrderedDict[str, StoredFile] = OrderedDict()
-        self._ids = itertools.count(1)
+        self._ids = itertools.count(int(time.time()))  # grows over a restart, as message ids do
         self._bytes = 0
 
     def add(self, kind: str, upload: Upload, *, source_url: str = "") -> StoredFile:

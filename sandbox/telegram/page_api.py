@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Protocol, Self
 
@@ -13,8 +13,9 @@ from msgspec import Meta, Struct
 
 from sandbox.telegram.cloud import Chat, Cloud
 from sandbox.telegram.faults import FaultChange
+from sandbox.telegram.page_groups import GroupsApi, message_id_of
 from sandbox.telegram.page_http import json_answer, read_body, refusal, same_origin
-from sandbox.telegram.people import SandboxUser, callback_buttons
+from sandbox.telegram.people import SandboxGroup, SandboxUser, callback_buttons
 from sandbox.telegram.stars.page import StarsApi
 from sandbox.telegram.updates import JsonObject
 from sandbox.telegram.wallets.hook import WalletHook
@@ -40,6 +41,9 @@ class Sandbox(Protocol):
 
     def user(self, name: str, *, user_id: int | None = None, language_code: str = "en") -> SandboxUser: ...
     def users(self) -> list[SandboxUser]: ...
+    def group(self, title: str, members: Sequence[SandboxUser]) -> SandboxGroup: ...
+    def forum(self, title: str, members: Sequence[SandboxUser]) -> SandboxGroup: ...
+    def groups(self) -> list[SandboxGroup]: ...
     def user_by_id(self, user_id: int) -> SandboxUser | None: ...
 
 
@@ -96,6 +100,7 @@ class PageApi:
     def __init__(self, sandbox: Sandbox) -> None:
         self._sandbox = sandbox
         self._streams: set[EventStream] = set()
+        self._groups = GroupsApi(sandbox, self._user)
         self._stars = StarsApi(sandbox.cloud, self._user)
         self._wallets = WalletsApi(lambda: sandbox.wallets)
 
@@ -108,12 +113,15 @@ class PageApi:
             web.post(f"{api}/users", same_origin(self._add_user)),
             web.get(f"{api}/users/{{id}}/chat", same_origin(self._chat)),
             web.post(f"{api}/users/{{id}}/messages", same_origin(self._send)),
+            web.put(f"{api}/users/{{id}}/messages/{{message}}", same_origin(self._edit)),
             web.post(f"{api}/users/{{id}}/taps", same_origin(self._tap)),
             web.post(f"{api}/users/{{id}}/block", same_origin(self._block)),
             web.get(f"{api}/users/{{id}}/events", same_origin(self._events)),
+            web.get(f"{api}/users/{{id}}/groups/{{group}}/events", same_origin(self._group_events)),
             web.get(f"{api}/files/{{file_id}}", same_origin(self._file)),
             web.get(f"{api}/stats", same_origin(self._stats)),
             web.post(f"{api}/faults", same_origin(self._faults)),
+            *self._groups.routes(api),
             *self._stars.routes(api),
             *self._wallets.routes(api),
         ]
@@ -157,6 +165,13 @@ class PageApi:
         except ValueError as error:
             raise refusal(400, str(error)) from error
 
+    async def _edit(self, request: web.Request) -> web.StreamResponse:
+        user, text = self._user(request), (await read_body(request, NewMessage)).text
+        try:
+            return json_answer(await user.send(text, edit_of=message_id_of(request)))
+        except (LookupError, ValueError) as error:
+            raise refusal(400, str(error)) from error
+
     async def _tap(self, request: web.Request) -> web.StreamResponse:
         user = self._user(request)
         tap = await read_body(request, Tap)
@@ -177,9 +192,14 @@ class PageApi:
         return json_answer(_card(user))
 
     async def _events(self, request: web.Request) -> web.StreamResponse:
-        user = self._user(request)
+        return await self._stream(request, self._user(request).chat)
+
+    async def _group_events(self, request: web.Request) -> web.StreamResponse:
+        return await self._stream(request, self._groups.of(request))
+
+    async def _stream(self, request: web.Request, chat: Chat) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"})
-        with EventStream(user.chat) as stream:
+        with EventStream(chat) as stream:
             self._streams.add(stream)
             try:
                 await response.prepare(request)

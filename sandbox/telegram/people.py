@@ -14,6 +14,9 @@ from sandbox.telegram.stars.wallet import Wallet
 from sandbox.telegram.updates import JsonObject
 
 TEXT_MAX = 4096
+ANONYMOUS: JsonObject = {"id": 1_087_968_824, "is_bot": True, "first_name": "Group", "username": "GroupAnonymousBot"}
+"""In whose name Telegram lets an anonymous admin write."""
+_TOPIC_COLOUR = 7_322_096
 _UNREAD_KEPT = 1_000
 _ANSWER_TIMEOUT_S = 10.0
 
@@ -180,16 +183,86 @@ class SandboxGroup:
     def messages(self) -> list[JsonObject]:
         return list(self.chat.messages.values())
 
-    async def send(self, sender: SandboxUser, text: str) -> JsonObject:
-        """Write as a member; with privacy mode on (the default) the bot gets only what is meant for it."""
+    async def send(
+        self,
+        sender: SandboxUser,
+        text: str,
+        *,
+        thread_id: int | None = None,
+        anonymous: bool = False,
+        edit_of: int | None = None,
+    ) -> JsonObject:
+        """Write as a member; with privacy mode on (the default) the bot gets only what is meant for it.
+
+        `anonymous`: as the group, which its owner may. `LookupError` for a topic, or a message of theirs, that is not
+        there.
+        """
+        self._check(sender, thread_id, anonymous=anonymous)
+        content = compose(text)
+        if edit_of is not None:
+            return self._edit(sender, edit_of, content)
+        place = {"message_thread_id": thread_id, "is_topic_message": True} if thread_id else {}
+        written_by = ANONYMOUS if anonymous else sender.person
+        as_group = {"sender_chat": self.chat.card} if anonymous else {}
+        message = self._cloud.post(self.chat, written_by, {**as_group, **place, **content})
+        self._tell("message", message)
+        return message
+
+    def _check(self, sender: SandboxUser, thread_id: int | None, *, anonymous: bool) -> None:
         if sender.id not in self.chat.members:
             raise LookupError(f"{sender.name} is not in {self.title}")
-        message = self._cloud.post(self.chat, sender.person, compose(text))
+        if thread_id is not None and thread_id not in self.chat.thread_ids:
+            raise LookupError(f"{self.title} has no topic {thread_id}")
+        if anonymous and sender.id != self.owner_id:
+            raise LookupError(f"{sender.name} does not administer {self.title}")
+
+    @property
+    def owner_id(self) -> int | None:
+        return next(iter(self.chat.members), None)
+
+    def _edit(self, sender: SandboxUser, message_id: int, content: JsonObject) -> JsonObject:
+        former = self.chat.messages.get(message_id)
+        is_theirs = former is not None and (
+            former["from"] is sender.person or (former["from"] is ANONYMOUS and sender.id == self.owner_id)
+        )
+        if former is None or not is_theirs or "text" not in former:
+            raise LookupError(f"message {message_id} is not {sender.name}'s to edit")
+        kept = {key: value for key, value in former.items() if key not in {"text", "entities"}}
+        message = self._cloud.replace(self.chat, {**kept, **content})
+        self._tell("edited_message", message)
+        return message
+
+    def _tell(self, kind: str, message: JsonObject) -> None:
+        if self.chat.bot_status not in {"member", "administrator"}:
+            return
         username: str = self._cloud.bot["username"]
         commands = [entity for entity in message.get("entities", ()) if entity["type"] == "bot_command"]
         if commands or f"@{username}" in message["text"]:
-            self._cloud.publish("message", message)
-        return message
+            self._cloud.publish(kind, message)
+
+    def open_topic(self, by: SandboxUser, name: str) -> int:
+        """Open a topic of a forum; return its thread id. `LookupError` where there are none, or `by` is no member."""
+        self._check(by, None, anonymous=False)
+        if not self.chat.card.get("is_forum"):
+            raise LookupError(f"{self.title} has no topics")
+        thread_id = self._cloud.last_message_id + 1
+        self.chat.thread_ids.add(thread_id)
+        self.chat.topics[thread_id] = name
+        created = {"forum_topic_created": {"name": name, "icon_color": _TOPIC_COLOUR}}
+        place = {"message_thread_id": thread_id, "is_topic_message": True}
+        self._cloud.publish("message", self._cloud.post(self.chat, by.person, {**place, **created}))
+        return thread_id
+
+    def join(self, member: SandboxUser) -> None:
+        """Take somebody in who is not there yet."""
+        if member.id not in self.chat.members:
+            self.chat.members[member.id] = member.person
+            joined = {"new_chat_members": [member.person]}
+            self._cloud.publish("message", self._cloud.post(self.chat, member.person, joined))
+
+    def add_bot(self, by: SandboxUser) -> None:
+        self.chat.bot_status = "member"
+        self._cloud.publish("my_chat_member", membership_change(self._cloud, self.chat, by.person, "left", "member"))
 
     async def next_message(
         self, *, timeout_s: float = 10, where: Callable[[dict[str, Any]], bool] | None = None

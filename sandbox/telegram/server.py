@@ -6,15 +6,17 @@ import asyncio
 import ipaddress
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from aiohttp import web
 
 from sandbox.telegram.bot_api import BotApi
-from sandbox.telegram.cloud import Cloud
+from sandbox.telegram.cloud import ChatKind, Cloud
 from sandbox.telegram.faults import Faults
 from sandbox.telegram.limits import FloodLimits
+from sandbox.telegram.memory import Memory
 from sandbox.telegram.page_api import ExtraStats, PageApi
 from sandbox.telegram.people import SandboxGroup, SandboxUser
 from sandbox.telegram.stars.payments import Stars
@@ -48,7 +50,9 @@ class TelegramSandbox:
         query_expiry_s: float = QUERY_EXPIRY_S,
         checkout_timeout_s: float = CHECKOUT_TIMEOUT_S,
         webhook_retry_s: float = 1.0,
+        kept_at: Path | None = None,
     ) -> None:
+        """`kept_at`: a file that people and chats are kept in, so that they survive a restart."""
         if host != "localhost" and not ipaddress.ip_address(host).is_loopback:
             raise ValueError(f"the sandbox listens on loopback only, not on {host}")
         self.host = host
@@ -69,13 +73,16 @@ class TelegramSandbox:
         )
         self._users: dict[int, SandboxUser] = {}
         self._by_name: dict[str, SandboxUser] = {}
-        self._groups = 0
+        self._groups: dict[int, SandboxGroup] = {}
+        self._memory = Memory(self, kept_at) if kept_at else None
         self._bot_api: BotApi | None = None
         self._page_api = PageApi(self)
         self._runner: web.AppRunner | None = None
-        self._renewals: asyncio.Task[None] | None = None
+        self._jobs: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> Self:
+        if self._memory:
+            self._memory.restore()
         self._bot_api = BotApi(self.cloud)
         app = web.Application(client_max_size=_UPLOAD_MAX_BYTES)
         app.add_routes([*self._bot_api.routes(), *self._page_api.routes()])
@@ -84,15 +91,20 @@ class TelegramSandbox:
         site = web.TCPSite(self._runner, self.host, self.port)
         await site.start()
         self.port = self._runner.addresses[0][1]
-        self._renewals = asyncio.create_task(self.cloud.stars.run(), name="sandbox-renewals")
+        self._jobs = [asyncio.create_task(self.cloud.stars.run(), name="sandbox-renewals")]
+        if self._memory:
+            self._jobs.append(asyncio.create_task(self._memory.run(), name="sandbox-memory"))
         return self
 
     async def __aexit__(
         self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
     ) -> None:
-        if self._renewals is not None:
-            self._renewals.cancel()
-            await asyncio.wait([self._renewals])
+        for job in self._jobs:
+            job.cancel()
+        if self._jobs:
+            await asyncio.wait(self._jobs)
+        if self._memory:
+            self._memory.keep()
         self.cloud.stars.close()
         await self.cloud.webhook.stop()
         self._page_api.close()
@@ -142,7 +154,23 @@ class TelegramSandbox:
 
     def group(self, title: str, members: Sequence[SandboxUser]) -> SandboxGroup:
         """Make a basic group that the bot was added to by its first member."""
-        self._groups += 1
+        return self._add_group(title, members, kind="group", chat_id=-1_000_001 - len(self._groups))
+
+    def forum(self, title: str, members: Sequence[SandboxUser]) -> SandboxGroup:
+        """Make a supergroup with topics that the bot was added to by its first member."""
+        made = self._add_group(title, members, kind="supergroup", chat_id=-1_002_000_000_001 - len(self._groups))
+        made.chat.card["is_forum"] = True
+        return made
+
+    def groups(self) -> list[SandboxGroup]:
+        return list(self._groups.values())
+
+    def restore_group(self, title: str, members: Sequence[SandboxUser], kind: ChatKind, chat_id: int) -> SandboxGroup:
+        """Make a group that was there before, under its id."""
+        return self._add_group(title, members, kind=kind, chat_id=chat_id)
+
+    def _add_group(self, title: str, members: Sequence[SandboxUser], *, kind: ChatKind, chat_id: int) -> SandboxGroup:
         people = [member.person for member in members]
-        chat = self.cloud.add_group(title, people, kind="group", chat_id=-1_000_000 - self._groups)
-        return SandboxGroup(self.cloud, chat)
+        chat = self.cloud.add_group(title, people, kind=kind, chat_id=chat_id)
+        made = self._groups[chat_id] = SandboxGroup(self.cloud, chat)
+        return made

@@ -22,6 +22,7 @@ from embedded.keeper import Restartable, keep
 from embedded.postgres import EmbeddedPostgres
 from embedded.valkey import EmbeddedRedis
 from runtime.errors import FatalError
+from runtime.reasons import cannot_listen
 from sandbox.feed.server import FeedSandbox
 from sandbox.market.market import Market
 from sandbox.payments.nowpayments.server import NowPaymentsSandbox
@@ -36,6 +37,8 @@ from sandbox.world.wallets import wallets_of
 
 KEPT_LATENCIES = 5_000
 _AMOUNT = re.compile(r"\d+(\.\d+)?", re.ASCII)
+TELEGRAM = "sandbox-telegram.json"
+"""Where in the data directory the sandbox's people and chats are."""
 POSTGRES = "postgres"
 """Where in the data directory it has its own."""
 
@@ -141,16 +144,22 @@ async def open_world(
             market = Market(seed=time.time_ns())  # tokens of an earlier run count as told
             world.feed = await stack.enter_async_context(FeedSandbox(market, calls_per_s=calls_per_s))
         if wants.telegram:
-            try:
-                world.telegram = await stack.enter_async_context(TelegramSandbox(port=port))
-            except OSError as error:
-                raise FatalError(f"Cannot listen on 127.0.0.1:{port}: is SANDBOX_PORT taken?") from error
+            telegram = TelegramSandbox(port=port, kept_at=data_dir / TELEGRAM if demo else None)
+            world.telegram = await _opened(telegram, stack)
             world.telegram.extra_stats = world.panel
             world.telegram.wallets += wallets_of(world.solana, world.nowpayments)
             world.telegram.on_message(world.saw_message)
-            if demo:
+            if demo and not world.telegram.user("demo").chat.is_blocked:
                 await _start_demo(world.telegram, stack)
         yield world
+
+
+async def _opened(telegram: TelegramSandbox, stack: AsyncExitStack) -> TelegramSandbox:
+    try:
+        return await stack.enter_async_context(telegram)
+    except OSError as error:
+        said = cannot_listen(error, host=telegram.host, port=telegram.port, port_name="SANDBOX_PORT")
+        raise FatalError(said) from error
 
 
 async def _open_payments(world: World, wants: Wants, data_dir: Path, stack: AsyncExitStack) -> None:

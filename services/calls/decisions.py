@@ -65,6 +65,12 @@ class DecisionsService:
         """Enrich and match a batch."""
         return self.match(await self.enrich(calls))
 
+    async def decide_again(self, calls: Sequence[Call]) -> list[ClaimRequest]:
+        """`decide` for subscribers who were not there the first time; the calls have been counted then."""
+        requests = await self.decide(calls)
+        self._metrics.counts.calls_received -= len(calls)
+        return requests
+
     def match(self, calls: Iterable[Call]) -> list[ClaimRequest]:
         """Decide a batch in order; returns what is to be written down of it, which for most repeats is nothing.
 

@@ -47,7 +47,7 @@ __all__ = ["GROUP", "Alert", "ClaimRequest", "FeedCursor", "HeldCall", "Outbox",
 _BEGIN: Final = Script.beside(__file__, "begin.lua", after=FENCED)
 _DEAD_LETTER: Final = Script.beside(__file__, "dead_letter.lua")
 _PAGE: Final = 500
-_DOCUMENT_FIELD: Final = "alert"
+DOCUMENT_FIELD: Final = "alert"
 
 
 class Outbox:
@@ -349,7 +349,7 @@ class Outbox:
         readable: list[OutboxEntry] = []
         gone: list[str] = []
         for one in found:
-            document = one.fields.get(_DOCUMENT_FIELD)
+            document = one.fields.get(DOCUMENT_FIELD)
             if document is None:
                 gone.append(one.id)
                 continue

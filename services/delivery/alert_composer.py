@@ -57,7 +57,7 @@ class AlertComposer(Composer):
             self._texts,
             call=shown.call,
             set_name=shown.set_name,
-            latency_ms=shown.latency_ms,
+            speed_s=shown.speed_s,
             language=subscriber.language,
             may_repeat=shown.may_repeat,
             late_s=shown.late_s,
@@ -88,12 +88,12 @@ class AlertComposer(Composer):
     def _shown(self, waiting: QueuedMessage, subscriber: Subscriber) -> Shown:
         if waiting.call is None:
             raise ValueError("an alert without its call")
-        alert = waiting.entry.alert
+        alert, waiting.handed_at = waiting.entry.alert, self._clock()
         filter_set = subscriber.filter_set(alert.set_number)
         return Shown(
             call=waiting.call,
             set_name=filter_set.name if filter_set else None,
-            latency_ms=(self._clock() - waiting.call.received_at).total_seconds() * 1000,
+            speed_s=waiting.speed_s,
             may_repeat=waiting.may_repeat,
             late_s=alert.late_s,
         )

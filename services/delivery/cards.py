@@ -17,7 +17,7 @@ from domain.calls.addresses import MAX_ADDRESS_LENGTH, call_tag, is_address
 from domain.calls.events import Call, Channel, Token
 from domain.calls.links import token_links
 from domain.delivery.messages import Button, Message
-from domain.filters.shown import Span, show_change, show_latency, show_price, show_volume, shown_figure
+from domain.filters.shown import Span, show_change, show_price, show_volume, shown_figure, shown_speed
 from domain.reading.look_alikes import reads_as
 from domain.subscribers.subscriber import Card, CardButton, CardField
 from texts.markup import MAX_TEXT_UTF16, Html, columns, join, link, to_plain, utf16_length
@@ -50,7 +50,8 @@ class Shown(Struct, frozen=True, kw_only=True):
     call: Call
     set_name: str | None = None
     """The filter set that passed (a preset's key is shown by its label)."""
-    latency_ms: float | None = None
+    speed_s: float | None = None
+    """From the call's arrival here until the alert was handed to Telegram."""
     may_repeat: bool = False
     late_s: float | None = None
     """It passed so long after the call."""
@@ -63,14 +64,14 @@ def alert_card(
     *,
     call: Call,
     set_name: str | None,
-    latency_ms: float | None,
+    speed_s: float | None,
     language: str,
     may_repeat: bool,
     late_s: float | None = None,
     card: Card = _DEFAULT_CARD,
 ) -> Message:
     """Build the message for one call, full or compact as its reader wants it."""
-    shown = Shown(call=call, set_name=set_name, latency_ms=latency_ms, may_repeat=may_repeat, late_s=late_s)
+    shown = Shown(call=call, set_name=set_name, speed_s=speed_s, may_repeat=may_repeat, late_s=late_s)
     return card_of(texts, shown, language=language, card=card)
 
 
@@ -122,7 +123,7 @@ class _Card:
                 self.shows("channel") and self.record(channel),
                 self.callers(shown.call),
             ),
-            _block(self.footer(shown.set_name, self.latency(shown)), *self.remarks(shown)),
+            _block(self.footer(shown.set_name, self.speed(shown)), *self.remarks(shown)),
         )
         return join("\n\n", (block for block in blocks if block))
 
@@ -142,15 +143,15 @@ class _Card:
             self.text("card.address", address=token.address),
             self.shows("channel") and _row(self.channel(call.channel), self.callers(call)),
             self.shows("channel") and self.record(call.channel),
-            self.footer(shown.set_name, self.latency(shown)),
+            self.footer(shown.set_name, self.speed(shown)),
             *self.remarks(shown),
         )
 
     def shows(self, field: CardField) -> bool:
         return field not in self._hidden
 
-    def latency(self, shown: Shown) -> float | None:
-        return shown.latency_ms if self.shows("latency") and shown.late_s is None else None
+    def speed(self, shown: Shown) -> float | None:
+        return shown.speed_s if self.shows("latency") and shown.late_s is None else None
 
     def remarks(self, shown: Shown) -> Iterator[Html]:
         late, delay = shown_figure(shown.late_s, "duration"), reached_late(shown.call)
@@ -240,14 +241,14 @@ class _Card:
             self.figure("card.own_record", shown_figure(channel.record.own_tokens, "count")),
         )
 
-    def footer(self, set_name: str | None, latency_ms: float | None) -> Html:
-        latency = self.figure("card.latency", show_latency(latency_ms))
+    def footer(self, set_name: str | None, speed_s: float | None) -> Html:
+        speed = self.figure("card.speed", shown_speed(speed_s))
         name = readable(set_name)
         if name is None:
-            return latency
+            return speed
         if f"preset.{name}" in self._texts:
             name = self._texts.label("preset", name, self._language)
-        return _row(self.text("card.set", name=name), latency)
+        return _row(self.text("card.set", name=name), speed)
 
 
 def readable(text: str | None) -> str | None:

@@ -64,7 +64,8 @@ class Sent(Struct, frozen=True, kw_only=True):
     user_id: int
     name: str
     call: Call
-    latency_ms: float
+    speed_s: float | None
+    """From the call's arrival here until the alert was handed to Telegram, as the card says."""
     repeat: bool
     late_s: float | None = None
     """It passed so long after the call, when a missing figure arrived; `None`: at once."""
@@ -330,15 +331,15 @@ class DeliveryService:
         return time.perf_counter()
 
     async def _sent(self, batch: Sequence[QueuedMessage], subscriber: Subscriber, receipt: Receipt) -> None:
-        latencies_ms = await self._settler.sent(batch, subscriber, receipt)
-        for waiting, latency_ms in zip(batch, latencies_ms, strict=True):
+        await self._settler.sent(batch, subscriber, receipt)
+        for waiting in batch:
             if waiting.call is not None:
                 self._on_sent(
                     Sent(
                         user_id=subscriber.user_id,
                         name=subscriber.name,
                         call=waiting.call,
-                        latency_ms=latency_ms,
+                        speed_s=waiting.speed_s,
                         repeat=waiting.may_repeat,
                         late_s=waiting.entry.alert.late_s,
                     )

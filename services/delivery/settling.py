@@ -68,11 +68,12 @@ class Settler:
         self._metrics = metrics
         self._clock = clock
 
-    async def sent(self, batch: Sequence[QueuedMessage], subscriber: Subscriber, receipt: Receipt) -> list[float]:
-        """Settle what Telegram took in one message, together; returns the latency of each in ms."""
+    async def sent(self, batch: Sequence[QueuedMessage], subscriber: Subscriber, receipt: Receipt) -> None:
+        """Settle what Telegram took in one message, together."""
         now = self._clock()
         self._metrics.counts.sends["taken"] += 1
-        latencies_ms = [self._count(waiting, subscriber, now) for waiting in batch]
+        for waiting in batch:
+            self._count(waiting, subscriber, now)
         records = [record for waiting in batch for record in _sent_records(waiting, receipt, now, len(batch))]
         outgoing = [waiting.entry.outgoing for waiting in batch]
         alerts = [one for one in outgoing if isinstance(one, Alert)]
@@ -80,12 +81,19 @@ class Settler:
         notes = note_commands(subscriber.user_id, alerts, now, sent=True) if capped else []
         await retry_until_done(lambda: self._outbox.finish([waiting.entry for waiting in batch], records, notes))
         _settle(batch)
-        for one, latency_ms in zip(outgoing, latencies_ms, strict=True):
-            log.info("alert_sent", kind=one.kind, user_id=one.user_id, call_id=one.key, latency_ms=latency_ms)
+        for waiting, one in zip(batch, outgoing, strict=True):
+            confirmed_s = (now - (one.received_at if isinstance(one, Alert) else one.decided_at)).total_seconds()
+            log.info(
+                "alert_sent",
+                kind=one.kind,
+                user_id=one.user_id,
+                call_id=one.key,
+                speed_s=waiting.speed_s,
+                confirmed_s=confirmed_s,
+            )
         self._metrics.counts.alerts_merged += len(alerts) if len(batch) > 1 else 0
         if receipt.topic_gone:
             await self._change(subscriber, _without_topic)
-        return latencies_ms
 
     async def withhold(self, batch: Sequence[QueuedMessage], reason: str) -> None:
         """Settle what is not to go out at all."""
@@ -190,28 +198,29 @@ class Settler:
     async def _change(self, subscriber: Subscriber, change: Callable[[Preferences], Preferences]) -> None:
         await retry_until_done(lambda: self._subscribers.change_preferences(subscriber.user_id, change))
 
-    def _count(self, waiting: QueuedMessage, subscriber: Subscriber, now: datetime) -> float:
-        """Count what Telegram took, and return its latency in ms: of an alert from the frame on, or when it was due."""
+    def _count(self, waiting: QueuedMessage, subscriber: Subscriber, now: datetime) -> None:
+        """Count what Telegram took: how fast from the call's arrival, or from when the plan made the alert due."""
         match waiting.entry.outgoing:
             case Alert(received_at=received_at):
                 self._metrics.counts.alerts_repeated += waiting.may_repeat
-                return self._metrics.sent(self._policy.due_at(subscriber, received_at), now)
+                due_at = self._policy.due_at(subscriber, received_at)
+                self._metrics.sent(due_at, waiting.handed_at or now, now)
             case Digest():
                 self._metrics.counts.digests_sent += 1
-                return 0.0
-            case Envelope(decided_at=decided_at):
+            case Envelope():
                 self._tally([waiting], "late" if waiting.verdict.is_late else "sent")
-                return (now - decided_at).total_seconds() * 1000
 
     def _tally(self, batch: Sequence[QueuedMessage], outcome: str) -> int:
-        """Count by kind what is about no calls; return how much of the batch is about calls."""
+        """Count by kind what is about no calls; return how many of the batch are alerts.
+
+        A digest is neither: its calls were counted when they were put aside for it.
+        """
         others = [waiting.kind for waiting in batch if not self._kinds.tells_calls(waiting.entry.outgoing)]
         self._metrics.counts.messages.update((kind, outcome) for kind in others)
-        return len(batch) - len(others)
+        return sum(isinstance(waiting.entry.outgoing, Alert) for waiting in batch)
 
 
 def _sent_records(waiting: QueuedMessage, receipt: Receipt, now: datetime, together: int) -> list[DeliveryRecord]:
-    outgoing = waiting.entry.outgoing
     return [
         replace(
             record,
@@ -219,7 +228,7 @@ def _sent_records(waiting: QueuedMessage, receipt: Receipt, now: datetime, toget
             message_id=receipt.message_id,
             chat_id=receipt.chat_id,
             sent_at=now,
-            latency_s=(now - outgoing.received_at).total_seconds() if isinstance(outgoing, Alert) else None,
+            latency_s=waiting.speed_s,
             may_repeat=waiting.may_repeat,
         )
         for record in records_of(waiting.entry)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TypeVar
 
 from msgspec import Struct
@@ -9,6 +10,7 @@ from msgspec import Struct
 from domain.calls.events import Call
 from domain.delivery.messages import Media, Message
 from domain.delivery.policy import Send
+from domain.stored.alerts import Alert
 from services.claims.outbox import OutboxEntry
 
 P = TypeVar("P", bound=Struct)
@@ -26,6 +28,8 @@ class QueuedMessage(Struct, kw_only=True):
     """What goes above it, where that was made before the turn."""
     verdict: Send = Send()
     """How it goes out, as was decided last."""
+    handed_at: datetime | None = None
+    """Of an alert: when it was composed to be handed to Telegram, at the last attempt."""
     settled: bool = False
     """Its fate is written down."""
     pause_s: float = 0.0
@@ -44,6 +48,14 @@ class QueuedMessage(Struct, kw_only=True):
     @property
     def kind(self) -> str:
         return self.entry.outgoing.kind
+
+    @property
+    def speed_s(self) -> float | None:
+        """From the call's arrival here until the alert was handed to Telegram; `None` for anything but an alert."""
+        outgoing = self.entry.outgoing
+        if self.handed_at is None or not isinstance(outgoing, Alert):
+            return None
+        return max(0.0, (self.handed_at - outgoing.received_at).total_seconds())
 
     def payload_as(self, kind: type[P]) -> P:
         """Return the payload of an envelope; `TypeError` when it has none of this type."""

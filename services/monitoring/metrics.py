@@ -195,6 +195,7 @@ class Metrics(Collector):
         self._decide = _Latencies("frame_to_decided_seconds", "Frame received until decided.")
         self._send = _Latencies("frame_to_sent_seconds", "Frame received until Telegram answered.")
         self._latencies_ms: deque[float] = deque(maxlen=KEPT_LATENCIES)
+        self._speeds_s: deque[float] = deque(maxlen=KEPT_LATENCIES)
 
     def gauge(self, name: str, meaning: str, read: Read, labels: Mapping[str, str] | None = None) -> None:
         """Show `read()` under `name` whenever somebody looks. The same name may be lent with other labels again."""
@@ -232,13 +233,17 @@ class Metrics(Collector):
         seconds = (decided_at - received_at).total_seconds()
         self._decide.observe(seconds if seconds > 0 else 0.0)
 
-    def sent(self, received_at: datetime, sent_at: datetime) -> float:
-        """Count an alert that Telegram took; returns its latency in milliseconds."""
-        latency_s = max(0.0, (sent_at - received_at).total_seconds())
+    def sent(self, due_at: datetime, handed_at: datetime, sent_at: datetime) -> None:
+        """Count an alert that Telegram took: when it was due, when Telegram was given it, and when it confirmed."""
+        latency_s = max(0.0, (sent_at - due_at).total_seconds())
         self._send.observe(latency_s)
         self._latencies_ms.append(latency_s * 1000)
+        self._speeds_s.append(max(0.0, (handed_at - due_at).total_seconds()))
         self.counts.alerts_sent += 1
-        return latency_s * 1000
+
+    def speed_s(self, percentile: float) -> float | None:
+        """Frame received until handed to Telegram, over the last alerts; `None` before the first."""
+        return float(np.percentile(self._speeds_s, percentile)) if self._speeds_s else None
 
     def latency_ms(self, percentile: float) -> float | None:
         """Frame received until Telegram answered, over the last alerts; `None` before the first."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import fields, is_dataclass
+from dataclasses import MISSING, Field, fields, is_dataclass
 from typing import Any, cast, get_type_hints
 
 from domain.admins.deeds import Deed
@@ -117,13 +117,17 @@ def services_of(**collaborators: object) -> Services:
     groups: dict[str, Any] = {}
     kinds: dict[str, Any] = {name: kind for name, kind in get_type_hints(Services).items() if is_dataclass(kind)}
     for name, group in kinds.items():
-        groups[name] = group(**{field.name: left.pop(field.name, None) for field in fields(group)})
+        groups[name] = group(**{field.name: left.pop(field.name, _default(field)) for field in fields(group)})
     payments = left.pop("payments", PaymentServices(invoices=cast("InvoicesService", NoInvoices()), takes_stars=False))
     policy, reports = left.pop("policy", None), left.pop("reports", None)
     assert not left, f"no group has {', '.join(left)}"
     records = RecordServices(records=cast("RecordsService", NoRecords()), corrections=cast("Corrections", None))
     given = {PaymentServices: payments, ShownInvoices: NoneShown(), RecordServices: records, PolicyService: policy}
     return Services(**groups, groups={**given, ReportServices: reports})
+
+
+def _default(field: Field[Any]) -> Any:
+    return None if field.default is MISSING else field.default
 
 
 def fields_of(users: SubscriberServices) -> dict[str, object]:

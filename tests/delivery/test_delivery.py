@@ -85,7 +85,7 @@ async def test_a_late_alert_says_so(way: Way) -> None:
     await way.deliver()
     [text] = texts_of(ann)
     assert "Passed 3m after the call" in text
-    assert "from feed to you" not in text
+    assert "⚡" not in text
 
 
 @pytest.mark.parametrize(

@@ -246,6 +246,31 @@ async def test_an_administrator_sends_alerts_to_a_topic_and_back(chat: Chat) -> 
     assert chat.administrators.asked == 1, "the answer is believed for five minutes"
 
 
+ANONYMOUS = {"id": 1_087_968_824, "is_bot": True, "first_name": "Group", "username": "GroupAnonymousBot"}
+AS_CHANNEL = {"id": 136_817_688, "is_bot": True, "first_name": "Channel", "username": "Channel_Bot"}
+
+
+@pytest.mark.parametrize(
+    ("sender", "sender_chat", "told"),
+    [
+        (ANONYMOUS, GROUP, "Turn off “Remain anonymous”"),
+        (AS_CHANNEL, {"id": -100_9, "type": "channel", "title": "Callers"}, "choose yourself"),
+    ],
+)
+async def test_who_writes_as_the_group_or_as_a_channel_is_told_how_to_write_as_themselves(
+    chat: Chat, sender: dict[str, Any], sender_chat: dict[str, Any], told: str
+) -> None:
+    chat.administrators.of.add((GROUP_ID, sender["id"]))
+    [said] = await from_group(
+        chat, **{"from": sender}, sender_chat=sender_chat, message_thread_id=7, is_topic_message=True
+    )
+    assert told in (said.text or "")
+    assert said.message is not None
+    assert said.message.thread_id == 7
+    assert chat.administrators.asked == 0
+    assert (await chat.preferences()).destination is None
+
+
 async def test_a_topic_is_chosen(chat: Chat) -> None:
     chat.administrators.of.add((GROUP_ID, USER_ID))
     [said] = await from_group(chat, message_thread_id=7, is_topic_message=True)
@@ -303,7 +328,7 @@ async def test_forged_taps_and_wild_answers_reach_no_error(chat: Chat, data: str
 def test_the_buttons_of_a_card_are_ours() -> None:
     call = replace(call_of(1), token=Token(address=ADDRESS))
     keyboard = alert_card(
-        Texts.load(), call=call, set_name=None, latency_ms=None, language="en", may_repeat=False
+        Texts.load(), call=call, set_name=None, speed_s=None, language="en", may_repeat=False
     ).keyboard
     data = [button.data for row in keyboard for button in row if button.data]
     assert data == [ShowWhy.of(ADDRESS, call.id).pack(), MuteToken(ADDRESS).pack(), WatchToken(ADDRESS).pack()]

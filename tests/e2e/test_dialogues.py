@@ -231,6 +231,19 @@ async def test_admin_commands_are_for_admins(bot: Composition, telegram: Telegra
     assert "/health" in (await admin.next_message())["text"]
 
 
+async def test_an_admin_gets_their_menu_with_their_first_command(bot: Composition, telegram: TelegramSandbox) -> None:
+    def menu_of(person: SandboxUser) -> set[str]:
+        return {each["command"] for each in telegram.cloud.commands_of(person.chat)}
+
+    ann, admin = telegram.user("Ann"), telegram.user("Admin", user_id=ADMIN)
+    await until(lambda: "start" in menu_of(admin))
+    assert "health" not in menu_of(admin)
+    await admin.send("/start")
+    await ann.send("/start")
+    await until(lambda: "health" in menu_of(admin))
+    assert "health" not in menu_of(ann)
+
+
 async def test_an_edited_command_is_not_run_twice(bot: Composition, telegram: TelegramSandbox) -> None:
     ann = telegram.user("Ann")
     sent = await ann.send("/start")

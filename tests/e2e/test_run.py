@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from pathlib import Path
 
@@ -32,6 +33,44 @@ async def test_ctrl_c_drains_and_sums_up(data_dir: Path) -> None:
         bot.interrupt()
         assert await bot.exit_code() == 0, bot.output
     assert "duplicates" in bot.output
+
+
+async def told(session: aiohttp.ClientSession, user_id: int, containing: str) -> list[str]:
+    """Return what was said in somebody's chat, as soon as there is this in it."""
+    async with asyncio.timeout(20):
+        while True:
+            async with session.get(f"/sandbox/api/users/{user_id}/chat") as answer:
+                texts = [message["text"] for message in (await answer.json())["messages"]]
+            if any(containing in text for text in texts):
+                return texts
+            await asyncio.sleep(0.1)
+
+
+async def say(session: aiohttp.ClientSession, user_id: int, text: str) -> None:
+    async with session.post(f"/sandbox/api/users/{user_id}/messages", json={"text": text}) as answer:
+        assert answer.status == 201
+
+
+async def test_people_and_chats_survive_a_restart_and_nobody_counts_as_blocked(data_dir: Path) -> None:
+    environment = {"DATA_DIR": str(data_dir), "HTTP_PORT": "0", "SANDBOX_PORT": "0", "SANDBOX_CALLS_PER_MINUTE": "1"}
+    async with BotProcess(environment) as bot:
+        url = (await bot.says(r"Chat page: (http://\S+?)/?$"))[1]
+        async with aiohttp.ClientSession(url) as session:
+            async with session.post("/sandbox/api/users", json={"name": "Ann"}) as answer:
+                ann = (await answer.json())["id"]
+            await say(session, ann, "/start")
+            before = await told(session, ann, "Hi Ann!")
+        bot.interrupt()
+        assert await bot.exit_code() == 0, bot.output
+    async with BotProcess(environment) as bot:
+        url = (await bot.says(r"Chat page: (http://\S+?)/?$"))[1]
+        async with aiohttp.ClientSession(url) as session:
+            async with session.get("/sandbox/api/users") as answer:
+                people = {each["id"]: each for each in (await answer.json())["users"]}
+            assert (people[ann]["name"], people[ann]["blocked"]) == ("Ann", False)
+            await say(session, ann, "/plan")
+            after = await told(session, ann, "Your plan")
+            assert after[: len(before)] == before
 
 
 @pytest.mark.thorough

@@ -47,9 +47,9 @@ async def test_postgres_keeps_its_data_over_a_restart(data_dir: Path) -> None:
 
 async def test_a_directory_has_one_owner(data_dir: Path) -> None:
     async with EmbeddedRedis(data_dir / "r"), EmbeddedPostgres(data_dir / "p", settings=UNSAFE_BUT_FAST):
-        with pytest.raises(FatalError, match="in use by another"):
+        with pytest.raises(FatalError, match="A bot is running already"):
             await EmbeddedRedis(data_dir / "r").__aenter__()
-        with pytest.raises(FatalError, match="in use by another"):
+        with pytest.raises(FatalError, match="A bot is running already"):
             await EmbeddedPostgres(data_dir / "p").__aenter__()
 
 

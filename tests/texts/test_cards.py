@@ -45,9 +45,9 @@ FULL = Call(
 
 
 def card(
-    call: Call, *, set_name: str | None = None, latency_ms: float | None = 14.2, may_repeat: bool = False
+    call: Call, *, set_name: str | None = None, speed_s: float | None = 0.0142, may_repeat: bool = False
 ) -> Message:
-    return alert_card(TEXTS, call=call, set_name=set_name, latency_ms=latency_ms, language="en", may_repeat=may_repeat)
+    return alert_card(TEXTS, call=call, set_name=set_name, speed_s=speed_s, language="en", may_repeat=may_repeat)
 
 
 def test_a_full_card() -> None:
@@ -64,7 +64,7 @@ def test_a_full_card() -> None:
         "📣 Alpha Calls",
         "42% win rate · 3.1x average · 128 calls",
         "",
-        "✓ My gems · ⚡ 14 ms from feed to you",
+        "✓ My gems · ⚡ sent in 14 ms",
         "↻ This one may be a repeat.",
     ]
     assert f"<code>{ADDRESS}</code>" in card(FULL).html
@@ -167,7 +167,7 @@ def test_a_call_that_reached_us_late_says_so(delay: timedelta, said: str | None,
     text = shown(chosen(call, Card(compact=compact)).html)
     assert ("before it reached me" in text) == (said is not None)
     assert said is None or f"⏱ Called {said} before it reached me." in text
-    assert "14 ms from feed to you" in text, "our own part of it was quick"
+    assert "sent in 14 ms" in text, "our own part of it was quick"
 
 
 def test_what_passed_late_does_not_say_twice_how_old_it_is() -> None:
@@ -181,7 +181,7 @@ def chosen(call: Call, card: Card, late_s: float | None = None) -> Message:
         TEXTS,
         call=call,
         set_name=None,
-        latency_ms=14.0,
+        speed_s=0.014,
         language="en",
         may_repeat=False,
         card=card,
@@ -194,7 +194,7 @@ def test_a_preset_is_shown_by_its_name() -> None:
 
 
 def test_what_is_not_known_is_not_invented() -> None:
-    text = shown(card(BARE, latency_ms=None).html)
+    text = shown(card(BARE, speed_s=None).html)
     assert text.split("\n\n") == ["Unnamed token\nMarket cap not known", f"{ADDRESS}\n📣 @\u2060alpha"]
 
 
@@ -239,19 +239,19 @@ def test_every_card_can_be_sent(
     token: Token,
     channel: Channel,
     set_name: str | None,
-    latency_ms: float | None,
+    speed_s: float | None,
     may_repeat: bool,  # noqa: FBT001 - drawn, not passed
 ) -> None:
     call = Call(id="1", token=token, channel=channel, called_at=AT, received_at=AT)
-    message = card(call, set_name=set_name, latency_ms=latency_ms, may_repeat=may_repeat)
+    message = card(call, set_name=set_name, speed_s=speed_s, may_repeat=may_repeat)
     assert_sendable(message.html)
     assert_harmless(message.html)
     one = Shown(
         call=replace(call, calling_channels=10**400),
         set_name=set_name,
-        latency_ms=latency_ms,
+        speed_s=speed_s,
         may_repeat=may_repeat,
-        late_s=latency_ms,
+        late_s=speed_s,
     )
     merged, count = merged_card(TEXTS, [one] * 12, language="en", card=Card())
     assert 1 <= count <= MAX_CARDS

@@ -240,7 +240,7 @@ async def test_signals_stay_with_the_program_and_the_port_is_given_back() -> Non
 async def test_a_taken_port_is_said_in_a_sentence() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port: int = taken.getsockname()[1]
-        with pytest.raises(FatalError, match=f"Cannot listen on 127.0.0.1:{port}"):
+        with pytest.raises(FatalError, match=f"Port {port} on 127.0.0.1 is taken.*set HTTP_PORT"):
             async with plain_server(port):
                 pass
 

@@ -48,7 +48,7 @@ def test_latencies_are_counted_by_what_they_do_not_exceed() -> None:
     metrics, at = Metrics(), datetime(2026, 1, 1, tzinfo=UTC)
     for seconds in (-1, 0, 0.002, 0.0021, 300, 301):  # less than nothing is the clock's doing and counts as nothing
         metrics.decided(at, at + timedelta(seconds=seconds))
-    assert metrics.sent(at, at + timedelta(seconds=0.25)) == 250
+    metrics.sent(at, at + timedelta(seconds=0.125), at + timedelta(seconds=0.25))
     shown = samples(metrics)
     name = "frame_to_decided_seconds"
     buckets = [shown[f"{name}_bucket{{{bound}}}"] for bound in (0.0005, 0.001, 0.002, 0.005, 60.0, 300.0, "+Inf")]
@@ -57,7 +57,7 @@ def test_latencies_are_counted_by_what_they_do_not_exceed() -> None:
     assert shown[f"{name}_created"] > 0
     assert sum(key.startswith(f"{name}_bucket") for key in shown) == len(LATENCY_BUCKETS_S) + 1
     assert (shown["frame_to_sent_seconds_bucket{0.1}"], shown["frame_to_sent_seconds_bucket{0.25}"]) == (0, 1)
-    assert (metrics.counts.alerts_sent, metrics.latency_ms(50)) == (1, 250)
+    assert (metrics.counts.alerts_sent, metrics.speed_s(50), metrics.latency_ms(50)) == (1, 0.125, 250)
 
 
 async def test_every_host_says_how_it_answers(unused_tcp_port: int) -> None:

@@ -83,6 +83,8 @@ def _scope_key(cloud: Cloud, params: CommandParams) -> str:
     if scope.chat_id is None:
         raise bad_request("can't parse BotCommandScope: Empty chat_id specified")
     chat = cloud.find_chat(str(scope.chat_id))
+    if chat.kind == "private" and not chat.is_started:
+        raise bad_request("chat not found")  # a bot knows nobody who has not written to it
     if scope.type != "chat_member":
         return f"{scope.type}:{chat.id}"
     if scope.user_id <= 0:

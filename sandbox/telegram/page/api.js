@@ -26,14 +26,20 @@ export async function request(method, path, { body, signal } = {}) {
 
 export const users = () => request("GET", "/users");
 export const createUser = (name) => request("POST", "/users", { body: { name } });
-export const chat = (userId, signal) => request("GET", `/users/${userId}/chat`, { signal });
-export const sendText = (userId, text) => request("POST", `/users/${userId}/messages`, { body: { text } });
+export const groups = () => request("GET", "/groups");
+export const createGroup = (group) => request("POST", "/groups", { body: group });
+
+/** Where a person writes: their chat with the bot, or a group. */
+export const placeOf = (userId, groupId = null) => (groupId === null ? `/users/${userId}` : `/users/${userId}/groups/${groupId}`);
+export const chat = (place, signal) => request("GET", `${place}/chat`, { signal });
+export const sendText = (place, message) => request("POST", `${place}/messages`, { body: message });
+export const editText = (place, messageId, text) => request("PUT", `${place}/messages/${messageId}`, { body: { text } });
+export const openTopic = (place, name) => request("POST", `${place}/topics`, { body: { name } });
 export const setBlocked = (userId, blocked) => request("POST", `/users/${userId}/block`, { body: { blocked } });
 export const stats = () => request("GET", "/stats");
 
 /** The bot's answer to a tap: `{text, show_alert, url}`; ApiError 504 when the bot gave none within 10 s. */
-export const tap = (userId, messageId, data) =>
-  request("POST", `/users/${userId}/taps`, { body: { message_id: messageId, data } });
+export const tap = (place, messageId, data) => request("POST", `${place}/taps`, { body: { message_id: messageId, data } });
 
-export const eventsUrl = (userId) => `/sandbox/api/users/${userId}/events`;
+export const eventsUrl = (place) => `/sandbox/api${place}/events`;
 export const fileUrl = (fileId) => `/sandbox/api/files/${encodeURIComponent(fileId)}`;

@@ -3,7 +3,9 @@
 import * as api from "./api.js";
 import { Composer } from "./composer.js";
 import { Conversation } from "./conversation.js";
-import { initial } from "./dom.js";
+import { Groups } from "./groups.js";
+import { telegramLink } from "./links.js";
+import { el, initial } from "./dom.js";
 import { Notices } from "./notices.js";
 import { People } from "./people.js";
 import { ChatSession } from "./session.js";
@@ -54,6 +56,24 @@ const wallets = new WalletsPart(
   { notices },
 );
 
+const groups = new Groups(
+  {
+    list: by("group-list"),
+    form: by("new-group"),
+    title: by("new-group-title"),
+    topics: by("new-group-topics"),
+    bar: by("group-bar"),
+    as: by("group-as"),
+    topic: by("group-topic"),
+  },
+  {
+    people: () => [...people.users.values()],
+    me: () => chosen?.userId ?? null,
+    go: (userId, groupId) => { location.hash = `#user=${userId}&group=${groupId}`; },
+    failed: (error) => notices.problem(error),
+  },
+);
+
 const conversation = new Conversation(
   { scroller: by("scroller"), list: by("messages"), earlier: by("earlier"), pill: by("pill"), pillText: by("pill-text") },
   {
@@ -61,32 +81,75 @@ const conversation = new Conversation(
     tap,
     copy,
     command: (text) => composer.submit(text),
+    edit: (message) => composer.edit(message),
+    author: (message) => groups.author(message),
+    isOwn,
+    follow,
     unsupported: () => notices.toast("This button works only in Telegram itself."),
   },
 );
 
 const composer = new Composer(
-  { form: by("composer"), input: by("text"), menu: by("commands"), list: by("command-list"), button: by("command-button") },
-  { send, failed: (error) => notices.problem(error) },
+  { form: by("composer"), input: by("text"), menu: by("commands"), list: by("command-list"), button: by("command-button"), editStrip: by("edit-strip"), editCancel: by("edit-cancel") },
+  { send, change, failed: (error) => notices.problem(error) },
 );
 
 const stats = new Stats(by("stats-body"));
 
+/** Who writes where: `{ userId, groupId, start }`, with what a link has the Start button say. */
+let chosen = null;
 let session = null;
 let loaded = false;
 let typingTimer = 0;
 
-async function send(userId, text) {
-  const message = await api.sendText(userId, text);
-  if (session?.userId === userId && loaded && !conversation.messages.has(message.message_id)) conversation.upsert(message);
+async function send(place, text) {
+  const message = await api.sendText(place, { text, ...groups.written });
+  if (session?.place === place && loaded && !conversation.messages.has(message.message_id)) conversation.upsert(message);
   showPerson();
 }
 
+async function change(place, messageId, text) {
+  const message = await api.editText(place, messageId, text);
+  if (session?.place === place && loaded) conversation.upsert(message);
+}
+
+function isOwn(message) {
+  if (chosen?.groupId == null) return message.from?.is_bot === false;
+  if (message.sender_chat) return groups.get(chosen.groupId)?.owner === chosen.userId;
+  return message.from?.id === chosen.userId;
+}
+
+/** Opens a link into Telegram here; false if it leads elsewhere. */
+function follow(raw) {
+  const found = telegramLink(raw, people.bot?.username);
+  if (found === null || chosen === null) return false;
+  if (found.share !== undefined) offerShare(found.share);
+  else location.hash = found.start === null ? `#user=${chosen.userId}` : `#user=${chosen.userId}&start=${found.start}`;
+  return true;
+}
+
+/** Sending a link to somebody: here they open it at once, as nobody but the bot can be written to. */
+function offerShare(address) {
+  const found = telegramLink(address, people.bot?.username);
+  const choices = [...people.users.values()].filter(({ id }) => id !== chosen.userId).map((user) => {
+    const open = () => {
+      by("share").close();
+      location.hash = found?.start ? `#user=${user.id}&start=${found.start}` : `#user=${user.id}`;
+    };
+    return el("button", { type: "button", class: "chip", "data-testid": "share-person", onclick: open }, user.name);
+  });
+  by("share-people").replaceChildren(...choices);
+  by("share-text").textContent = choices.length > 0 ? "Who opens this link?" : "Add another person first: they can open this link.";
+  by("share-link").textContent = address;
+  by("share").showModal();
+}
+
 async function tap(message, data) {
-  const { userId } = session;
+  const { place } = session;
   try {
-    const answer = (await api.tap(userId, message.message_id, data)) ?? {};
-    if (session?.userId !== userId) return;
+    const answer = (await api.tap(place, message.message_id, data)) ?? {};
+    if (session?.place !== place) return;
+    if (answer.url && follow(answer.url)) return;
     if (answer.url) notices.offerLink(answer.url);
     else if (answer.text && answer.show_alert) notices.alert(answer.text);
     else if (answer.text) notices.toast(answer.text);
@@ -103,7 +166,7 @@ async function copy(text, message) {
 
 async function setBlocked(blocked) {
   try {
-    await api.setBlocked(session.userId, blocked);
+    await api.setBlocked(chosen.userId, blocked);
     await people.refresh();
   } catch (error) {
     notices.problem(error);
@@ -112,7 +175,7 @@ async function setBlocked(blocked) {
 
 const sink = {
   snapshot({ messages, commands, stars: wallet }) {
-    stars.update(wallet);
+    if (wallet) stars.update(wallet);
     conversation.load(messages, { keepPlace: loaded });
     composer.menu.setCommands(commands);
     loaded = true;
@@ -139,16 +202,19 @@ const sink = {
   },
 };
 
-function openChat(userId) {
+function openChat({ userId, groupId, start }) {
   closeChat();
+  chosen = { userId, groupId, start };
+  const place = api.placeOf(userId, groupId);
   app.dataset.view = "chat";
   by("scroller").setAttribute("aria-busy", "true");
-  people.select(userId);
-  by("connection").dataset.userId = userId;
-  composer.reset(userId);
+  people.select(groupId === null ? userId : null);
+  groups.select(groupId);
+  by("connection").dataset.userId = groupId === null ? userId : `${userId}&group=${groupId}`;
+  composer.reset(place);
   stars.reset(userId);
   wallets.reset();
-  session = new ChatSession(userId, sink);
+  session = new ChatSession(place, sink);
   showPerson();
   composer.focus();
 }
@@ -156,6 +222,7 @@ function openChat(userId) {
 function closeChat() {
   session?.close();
   session = null;
+  chosen = null;
   loaded = false;
   showAction(null);
   conversation.load([]);
@@ -164,6 +231,7 @@ function closeChat() {
   wallets.reset();
   composer.menu.setCommands([]);
   people.select(null);
+  groups.select(null);
   sink.state("idle");
   app.dataset.view = "people";
 }
@@ -172,12 +240,14 @@ function closeChat() {
 function showPerson() {
   for (const node of document.querySelectorAll("[data-bot-name]")) node.textContent = people.bot?.name ?? "the bot";
   for (const id of ["bot-avatar", "welcome-avatar"]) by(id).textContent = initial(people.bot?.name);
-  const user = session ? people.get(session.userId) : undefined;
-  const blocked = user?.blocked ?? false;
-  const fresh = loaded && conversation.isEmpty;
+  const user = chosen ? people.get(chosen.userId) : undefined;
+  const group = chosen ? groups.get(chosen.groupId) : undefined;
+  if (group) by("chat-title").textContent = group.title;
+  const blocked = !group && (user?.blocked ?? false);
+  const fresh = !group && loaded && (conversation.isEmpty || chosen?.start != null);
   document.title = user ? `${user.name} · Telegram sandbox` : "Telegram sandbox";
   if (!by("chat-note").hasAttribute("data-action")) by("chat-note").textContent = user ? `You are ${user.name}` : "";
-  by("welcome").hidden = !fresh;
+  by("welcome").hidden = !(loaded && !group && conversation.isEmpty);
   by("unblock").hidden = !blocked;
   by("start").hidden = blocked || !fresh;
   by("composer").hidden = blocked || fresh;
@@ -192,14 +262,14 @@ function showAction(action) {
     note.textContent = ACTION_TEXTS[action] ?? "busy…";
     typingTimer = setTimeout(() => showAction(null), TYPING_MS);
   } else {
-    const user = session ? people.get(session.userId) : undefined;
+    const user = chosen ? people.get(chosen.userId) : undefined;
     note.textContent = user ? `You are ${user.name}` : "";
   }
 }
 
 function route() {
-  const match = /^#user=(-?\d+)$/.exec(location.hash);
-  if (match) openChat(Number(match[1]));
+  const match = /^#user=(\d+)(?:&group=(-\d+))?(?:&start=([A-Za-z0-9_-]{1,64}))?$/.exec(location.hash);
+  if (match) openChat({ userId: Number(match[1]), groupId: match[2] ? Number(match[2]) : null, start: match[3] ?? null });
   else if (wide.matches && people.users.size > 0) location.replace(`#user=${people.users.keys().next().value}`);
   else closeChat();
 }
@@ -216,7 +286,14 @@ function closeStats() {
 
 by("block").addEventListener("click", () => setBlocked(by("block").getAttribute("aria-pressed") !== "true"));
 by("unblock").addEventListener("click", () => setBlocked(false));
-by("start").addEventListener("click", () => composer.submit("/start"));
+by("start").addEventListener("click", () => {
+  composer.submit(chosen?.start == null ? "/start" : `/start ${chosen.start}`);
+  if (chosen?.start == null) return;
+  chosen.start = null;
+  history.replaceState(null, "", `#user=${chosen.userId}`);
+  showPerson();
+});
+by("share-close").addEventListener("click", () => by("share").close());
 by("stats-toggle").addEventListener("click", () => {
   showStats(!app.hasAttribute("data-stats"));
   if (app.hasAttribute("data-stats") && !roomy.matches) by("stats").focus();
@@ -228,6 +305,6 @@ roomy.addEventListener("change", () => showStats(roomy.matches));
 addEventListener("hashchange", route);
 
 showStats(roomy.matches);
-await Promise.all([people.start(), wallets.start()]);
+await Promise.all([people.start(), wallets.start(), groups.start()]);
 route();
 stats.start();

@@ -5,12 +5,17 @@ import { CommandMenu } from "./commands.js";
 const FIELD_MAX_PX = 160;
 
 export class Composer {
-  /** `parts`: form, input, menu, list, button. `send(userId, text)` returns a promise that fails if nothing was sent. */
-  constructor(parts, { send, failed }) {
+  /**
+   * `parts`: form, input, menu, list, button, editStrip, editCancel. `send(place, text)` and `change(place, messageId, text)`
+   * return promises that fail if nothing was sent.
+   */
+  constructor(parts, { send, change, failed }) {
     this.parts = parts;
     this.send = send;
+    this.change = change;
+    this.edited = null;
     this.failed = failed;
-    this.userId = null;
+    this.place = null;
     this.queue = Promise.resolve();
     this.menu = new CommandMenu(parts, (command) => {
       this.#clear();
@@ -20,15 +25,25 @@ export class Composer {
       event.preventDefault();
       this.#submitField();
     });
+    parts.editCancel.addEventListener("click", () => this.#clear());
     parts.input.addEventListener("input", () => this.#changed());
     parts.input.addEventListener("keydown", (event) => this.#key(event));
   }
 
   /** Sends `text`; texts leave in the order in which they were written. */
   submit(text) {
-    const { userId } = this;
-    this.queue = this.queue.then(() => this.send(userId, text)).catch((error) => this.#restore(userId, text, error));
+    const { place } = this;
+    this.queue = this.queue.then(() => this.send(place, text)).catch((error) => this.#restore(place, text, error));
     return this.queue;
+  }
+
+  /** Puts an own message into the field; what is sent next takes its place. */
+  edit(message) {
+    this.edited = message;
+    this.parts.editStrip.hidden = false;
+    this.parts.input.value = message.text;
+    this.#changed();
+    this.parts.input.focus();
   }
 
   focus() {
@@ -36,21 +51,23 @@ export class Composer {
     if (matchMedia("(hover: hover) and (pointer: fine)").matches) this.parts.input.focus();
   }
 
-  /** From now on it is `userId` who writes; what is still leaving was written by the one before. */
-  reset(userId) {
-    this.userId = userId;
+  /** From now on it is written to `place`; what is still leaving goes where it was written. */
+  reset(place) {
+    this.place = place;
     this.#clear();
   }
 
   #submitField() {
     const text = this.parts.input.value.trim();
     if (text === "") return;
+    const { edited, place } = this;
     this.#clear();
-    this.submit(text);
+    if (edited === null) this.submit(text);
+    else this.change(place, edited.message_id, text).catch((error) => this.failed(error));
   }
 
-  #restore(userId, text, error) {
-    if (userId === this.userId && this.parts.input.value === "" && !text.startsWith("/")) {
+  #restore(place, text, error) {
+    if (place === this.place && this.parts.input.value === "" && !text.startsWith("/")) {
       this.parts.input.value = text;
       this.#changed();
     }
@@ -59,12 +76,15 @@ export class Composer {
 
   #key(event) {
     if (this.menu.handleKey(event)) return;
+    if (event.key === "Escape" && this.edited !== null) this.#clear();
     if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
     event.preventDefault();
     this.#submitField();
   }
 
   #clear() {
+    this.edited = null;
+    this.parts.editStrip.hidden = true;
     this.parts.input.value = "";
     this.#changed();
   }

@@ -24,7 +24,7 @@ export function link(url, ...children) {
 
 /**
  * A fragment of `text` dressed with `entities`.
- * `actions`: `copy(text)` for code, `command(text)` for bot commands.
+ * `actions`: `copy(text)` for code, `command(text)` for bot commands, `follow(url)`: true if a link was opened here.
  */
 export function richText(text, entities, actions) {
   const fragment = document.createDocumentFragment();
@@ -70,9 +70,9 @@ function nodeFor(span, content, actions) {
     case "pre":
       return copyable(el("pre", { title: "Copy", "data-language": span.language }, el("code")), content, actions);
     case "text_link":
-      return linkTo(span.url);
+      return linkTo(span.url, actions);
     case "url":
-      return linkTo(content);
+      return linkTo(content, actions);
     case "spoiler":
       return spoiler();
     case "blockquote":
@@ -93,9 +93,15 @@ function nodeFor(span, content, actions) {
   }
 }
 
-function linkTo(raw) {
+function linkTo(raw, actions) {
   const url = safeUrl(raw);
-  return url ? link(url) : el("span");
+  return url ? followed(link(url), url, actions) : el("span");
+}
+
+/** An anchor whose address may lead to a chat of this page instead. */
+export function followed(anchor, url, actions) {
+  anchor.addEventListener("click", (event) => actions.follow?.(url) && event.preventDefault());
+  return anchor;
 }
 
 function copyable(node, content, actions) {

@@ -2,19 +2,19 @@
 
 import { clockTime, toDate } from "./clock.js";
 import { el, icon } from "./dom.js";
-import { richText, safeUrl } from "./entities.js";
+import { followed, richText, safeUrl } from "./entities.js";
 import { mediaLabel, mediaOf } from "./media.js";
 import { invoiceCard, invoiceRows, payKey, starLine } from "./stars/invoice.js";
 import { leadsToInvoice } from "./stars/words.js";
 
 /**
  * `actions`: `tap(message, data)` resolves when the bot answered, `copy(text, message)`, `command(text)`,
- * `jump(messageId)`, `unsupported()`; those about Stars are in `stars/stars.js`.
+ * `jump(messageId)`, `unsupported()`, `isOwn(message)`, `edit(message)`, `author(message)`, `follow(url)`; those about Stars are in `stars/stars.js`.
  */
 export function messageNode(message, actions) {
-  const fromBot = message.from?.is_bot ?? true;
+  const fromBot = (message.from?.is_bot ?? true) && !message.sender_chat;
   const node = el("li", {
-    class: `message ${fromBot ? "in" : "out"}`,
+    class: `message ${actions.isOwn(message) ? "out" : "in"}`,
     "data-testid": "message",
     "data-message-id": message.message_id,
     "data-from": fromBot ? "bot" : "user",
@@ -52,13 +52,18 @@ function bubble(message, actions) {
   return el(
     "div",
     { class: media ? "bubble with-media" : "bubble" },
+    isPrivate(message) ? null : el("bdi", { class: "author", "data-testid": "author" }, actions.author(message)),
     quote(message.reply_to_message, actions),
     media,
     text,
     invoice,
     supported ? null : el("p", { class: "text service" }, serviceText(message)),
-    meta(message),
+    meta(message, actions),
   );
+}
+
+function isPrivate(message) {
+  return (message.chat?.type ?? "private") === "private";
 }
 
 function textOf(message, actions) {
@@ -70,6 +75,8 @@ function textOf(message, actions) {
 }
 
 function serviceText(message) {
+  if (message.forum_topic_created) return `Topic “${message.forum_topic_created.name}” opened`;
+  if (message.new_chat_members) return `${message.new_chat_members.map((user) => user.first_name).join(", ")} joined`;
   if (message.pinned_message) return `Pinned “${summary(message.pinned_message)}”`;
   return "A kind of message that this page cannot show.";
 }
@@ -84,11 +91,13 @@ function quote(original, actions) {
   );
 }
 
-function meta(message) {
+function meta(message, actions) {
   const date = toDate(message.date);
+  const edit = { type: "button", class: "edit", "data-testid": "edit-message", onclick: () => actions.edit(message) };
   return el(
     "p",
     { class: "meta" },
+    message.text && actions.isOwn(message) ? el("button", edit, "Edit") : null,
     message.edit_date ? el("span", { class: "edited", "data-testid": "edited" }, "edited") : null,
     date ? el("time", { datetime: date.toISOString(), title: date.toLocaleString() }, clockTime(date)) : null,
   );
@@ -127,7 +136,7 @@ function urlKey(button, { shared, label, actions }) {
     return el("button", { ...shared, type: "button", "data-kind": "other", onclick: actions.unsupported }, label);
   }
   const attributes = { ...shared, "data-kind": "url", href, target: "_blank", rel: "noopener noreferrer" };
-  return el("a", attributes, label, leadsToInvoice(href) ? null : icon("open"));
+  return followed(el("a", attributes, label, leadsToInvoice(href) ? null : icon("open")), href, actions);
 }
 
 function callbackKey(message, button, { shared, label, actions }) {

@@ -1,4 +1,4 @@
-// One person's chat, live: the stored messages plus the event stream, kept whole over lost connections.
+// One chat, live: the stored messages plus the event stream, kept whole over lost connections.
 
 import * as api from "./api.js";
 
@@ -11,8 +11,8 @@ export class ChatSession {
    * `sink`: `snapshot(chat)` after each (re)connection, `event(name, data)` for what happens after it,
    * `state("connecting" | "live" | "reconnecting")`, `gone()` when the person does not exist.
    */
-  constructor(userId, sink) {
-    this.userId = userId;
+  constructor(place, sink) {
+    this.place = place;
     this.sink = sink;
     this.closed = new AbortController();
     this.retryMs = RETRY_FIRST_MS;
@@ -29,7 +29,7 @@ export class ChatSession {
   }
 
   #connect() {
-    this.source = new EventSource(api.eventsUrl(this.userId));
+    this.source = new EventSource(api.eventsUrl(this.place));
     this.source.addEventListener("open", () => this.#opened());
     this.source.addEventListener("error", () => this.#lost());
     for (const name of EVENT_NAMES) {
@@ -43,7 +43,7 @@ export class ChatSession {
     this.waiting = [];
     let chat;
     try {
-      chat = await api.chat(this.userId, this.closed.signal);
+      chat = await api.chat(this.place, this.closed.signal);
     } catch (error) {
       if (connection === this.connection) this.#refused(error);
       return;
@@ -60,7 +60,7 @@ export class ChatSession {
   async #lost() {
     const connection = this.#disconnect();
     try {
-      await api.chat(this.userId, this.closed.signal);
+      await api.chat(this.place, this.closed.signal);
     } catch (error) {
       if (connection === this.connection) this.#refused(error);
       return;

@@ -25,7 +25,8 @@ const GROUPS = [
     ],
   },
   {
-    title: "Latency, wire to chat",
+    title: "End to end",
+    note: "From the feed sending a call until its alert arrives in Telegram, seen from outside. The ⚡ on a card is the bot's part of it: from the call reaching the bot until it gave the alert to Telegram.",
     rows: [
       { key: "latency_p50_ms", label: "p50", show: milliseconds },
       { key: "latency_p99_ms", label: "p99", show: milliseconds },
@@ -68,9 +69,9 @@ export class Stats {
     }
   }
 
-  #group({ title, rows }) {
+  #group({ title, note, rows }) {
     const list = el("dl");
-    const section = el("section", { class: "figure-group" }, el("h3", {}, title), list);
+    const section = el("section", { class: "figure-group" }, el("h3", {}, title), note ? el("p", { class: "figure-note" }, note) : null, list);
     for (const row of rows) {
       const value = el("dd", { "data-testid": `stat-${row.key}` }, "–");
       list.append(el("div", { class: "figure" }, el("dt", {}, row.label), value));

@@ -63,7 +63,7 @@ class OutcomeComposer(Composer):
         shown = Shown(
             call=call,
             set_name=filter_set.name if filter_set else None,
-            latency_ms=None if notice.latency_s is None else notice.latency_s * 1000,
+            speed_s=notice.latency_s,
             may_repeat=notice.may_repeat,
             late_s=notice.late_s,
             outcome=self._line(notice, subscriber.language),
