@@ -134,7 +134,7 @@ def test_an_address_that_pretends_is_no_link(address: str) -> None:
 def test_no_line_ends_within_a_figure() -> None:
     aged = replace(FULL, token=replace(FULL.token, created_at=AT - timedelta(minutes=3, seconds=5)))
     assert "3m\N{NO-BREAK SPACE}5s" in card(aged).html
-    assert "⚡ 14\N{NO-BREAK SPACE}ms" in card(aged).html
+    assert "⚡ sent in 14\N{NO-BREAK SPACE}ms" in card(aged).html
 
 
 def test_what_is_hidden_is_not_there() -> None:
