@@ -182,6 +182,9 @@ async def test_migrations_there_and_back_and_by_several_at_once(postgres_server:
         assert [await other.wait() for other in others] == [0, 0]
         async with PostgresManager(dsn, min_connections=1) as postgres:
             assert await tables(postgres) == {
+                "activity",
+                "admin_actions",
+                "admins",
                 "alembic_version",
                 "arrivals",
                 "calls",
@@ -195,6 +198,7 @@ async def test_migrations_there_and_back_and_by_several_at_once(postgres_server:
                 "invoices",
                 "journal_rejected",
                 "milestones",
+                "notes",
                 "outcomes",
                 "outgoing",
                 "payment_cursors",
@@ -203,6 +207,7 @@ async def test_migrations_there_and_back_and_by_several_at_once(postgres_server:
                 "record_cursors",
                 "record_days",
                 "records",
+                "seen",
                 "shared_sets",
                 "subscriber_changes",
                 "subscribers",
