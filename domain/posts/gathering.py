@@ -1,0 +1,151 @@
+"""Everything in a post that could be a token's address, in order of trust, and what was left out of it and why."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from itertools import islice
+from typing import Final
+
+from msgspec import Struct
+
+from domain.posts.chains import EVM_CHAINS, SOLANA
+from domain.posts.keys import Key, key_of
+from domain.posts.labels import Label, is_wallet_behind, label_of
+from domain.posts.links import Astray, Lead, follow
+from domain.posts.post import Button, Post
+from domain.posts.reasons import RANKS, Found, LeftOut
+from domain.posts.shown import Shown, read
+
+MAX_BUTTONS: Final = 100
+MAX_WORDS: Final = 100
+MAX_LEFT_OUT: Final = 20
+
+_WORD: Final = re.compile(r"(?<![^\W_])(?:[EUk0]Q[A-Za-z0-9_-]{46}|[A-Za-z0-9]{26,130})(?![^\W_])")
+_PROSE: Final = re.compile(r"[A-Za-z]+")
+_LETTER: Final = re.compile(r"[^\W\d_]")
+
+
+class Candidate(Struct, frozen=True):
+    """Something that may be what a post calls."""
+
+    address: str
+    """Base58 of 32 bytes as it is written, or 0x and 40 hex digits in small letters."""
+    chain: str | None
+    """`None`: an EVM chain, and the post does not say which."""
+    found: Found
+    is_pool: bool = False
+    """The address stands where pools stand: whoever knows pools says what it trades. It may be the token's own."""
+    at: int = 0
+    """Where in the text; 0 for links and buttons."""
+
+
+class Refused(Struct, frozen=True):
+    """Something that looked like it and is not."""
+
+    what: str
+    """Attacker-controlled text."""
+    reason: LeftOut
+    chain: str | None = None
+
+
+class Gathered(Struct, frozen=True):
+    candidates: tuple[Candidate, ...]
+    """Each address once, at its surest place; the surest places first."""
+    refused: tuple[Refused, ...]
+
+
+def gather(post: Post, text: Shown) -> Gathered:
+    found: list[Candidate | Refused] = [*_in_text(text), *_in_links(text.links), *_in_buttons(post.buttons)]
+    refused = [one for one in found if isinstance(one, Refused)]
+    nobodys = {one.what for one in refused if one.reason in {"account", "wallet"}}
+    candidates = [
+        one for one in found if isinstance(one, Candidate) and (one.address not in nobodys or RANKS[one.found] == 0)
+    ]
+    candidates.sort(key=lambda one: RANKS[one.found])
+    chosen = _each_once(candidates)
+    return Gathered(_with_chain(chosen, candidates), _unexplained(refused, chosen))
+
+
+def _in_text(text: Shown) -> Iterator[Candidate | Refused]:
+    wallets_until = -1
+    for found in islice(_WORD.finditer(text.words), MAX_WORDS):
+        word, at = found.group(), found.start()
+        key = key_of(word)
+        if key is None or (key == "undecodable" and _PROSE.fullmatch(word)):
+            continue
+        label = label_of(text.text, at)
+        goes_on = wallets_until >= 0 and not _LETTER.search(text.text, wallets_until, at)
+        if (label is None and goes_on) or is_wallet_behind(text.text, found.end()):
+            label = "wallet"
+        wallets_until = found.end() if label == "wallet" else -1
+        yield _by_label(word, key, label, at, is_code=text.is_code(at))
+
+
+def _by_label(word: str, key: Key | LeftOut, label: Label | None, at: int, *, is_code: bool) -> Candidate | Refused:
+    if label == "transaction":
+        return Refused(word, "transaction")
+    if label == "wallet":
+        return Refused(key.address if isinstance(key, Key) else word, "wallet")
+    if not isinstance(key, Key):
+        return Refused(word, key)
+    chain = _chain_of(key)
+    if label == "pool":
+        return Candidate(key.address, chain, "pool_link", is_pool=True, at=at)
+    if is_code:
+        return Candidate(key.address, chain, "address_in_code", at=at)
+    return Candidate(key.address, chain, "address_after_label" if label else "bare_address", at=at)
+
+
+def _chain_of(key: Key) -> str | None:
+    return SOLANA if key.family == "solana" else None
+
+
+def _in_links(links: tuple[str, ...]) -> Iterator[Candidate | Refused]:
+    for link in links:
+        led = follow(link)
+        if isinstance(led, Lead):
+            places: dict[str, Found] = {"token": "token_link", "pool": "pool_link", "start": "start_payload"}
+            yield Candidate(led.key.address, led.chain, places[led.kind], is_pool=led.kind == "pool")
+        elif led is not None:
+            yield _refused(led)
+
+
+def _in_buttons(buttons: tuple[Button, ...]) -> Iterator[Candidate | Refused]:
+    for target in dict.fromkeys(button.target for button in buttons[:MAX_BUTTONS]):
+        led = follow(read(target))
+        if isinstance(led, Lead):
+            place: Found = "start_payload" if led.kind == "start" else "button"
+            yield Candidate(led.key.address, led.chain, place, is_pool=led.kind == "pool")
+        elif led is not None:
+            yield _refused(led)
+
+
+def _refused(led: Astray) -> Refused:
+    key = key_of(led.what) if led.reason == "account" else None
+    return Refused(key.address if isinstance(key, Key) else led.what, led.reason, led.chain)
+
+
+def _each_once(candidates: list[Candidate]) -> list[Candidate]:
+    first: dict[str, Candidate] = {}
+    for one in candidates:
+        first.setdefault(one.address, one)
+    return list(first.values())
+
+
+def _with_chain(chosen: list[Candidate], every: list[Candidate]) -> tuple[Candidate, ...]:
+    """An address that stands alone gets the chain of the links to it, or of the only chain that links name."""
+    named = {one.address: one.chain for one in every if one.chain in EVM_CHAINS}
+    chains = set(named.values())
+    only = next(iter(chains)) if len(chains) == 1 else None
+    return tuple(
+        one if one.chain else Candidate(one.address, named.get(one.address, only), one.found, one.is_pool, one.at)
+        for one in chosen
+    )
+
+
+def _unexplained(refused: list[Refused], chosen: list[Candidate]) -> tuple[Refused, ...]:
+    """A copy that has lost its capitals is explained by the one that has them."""
+    whole = {one.address.lower() for one in chosen}
+    kept = [one for one in dict.fromkeys(refused) if one.reason != "lower_cased" or one.what.lower() not in whole]
+    return tuple(kept[:MAX_LEFT_OUT])

@@ -1,0 +1,188 @@
+"""The words by which results, hopes, boards and warnings are known. How they are weighed stands in `wording.py`.
+
+Every pattern is bounded, so that no text takes longer than its length; all but a few look at small letters.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from domain.posts.amounts import AMOUNT
+
+MULTIPLE: Final = re.compile(
+    r"(?<![\w.,])\+?\d{1,5}(?:[.,]\d{1,2})?\+? ?[x×хX](?![^\W_])\+?"
+    r"|(?<![^\W_])x ?\d{1,5}(?:[.,]\d{1,2})?(?![^\W_])\+?"
+    r"|(?<![\w.,])\d{1,4} ?(?:икс(?:а|ов)?|倍)"
+)
+TIMES: Final = re.compile(
+    r"\b\d{1,4}(?:\.\d)?x'?e?d\b|\b(?:doubled|tripled|quadrupled) (?:already|(?:from|since|after) )"
+)
+PERCENT: Final = re.compile(r"[+-]? ?\d{1,6}(?:[.,]\d{1,2})? ?%")
+HOPE_BEFORE: Final = re.compile(
+    r"\b(?:can|hold(?:ing)? (?:for|until|to)|(?:my|best|safe) bet|take profits?|sell(?:ing)?|limit|could|should"
+    r"|might|may|will|would|gonna|going to|go(?:es)? to"
+    r"|easy|easily|potential(?:ly)?"
+    r"|targets?|tps?|aim\w*|"
+    r"looking for|expect\w*|want|hop(?:e|ing)|next|possible|if|ready|about to|to do|poised|minimum|min|at least a"
+    r"|for an?|"
+    r"let's|lets|send it to|road to|before|until|till|i see|see an?|who wants|dreams?|puede|podr[ií]a|va a|"
+    r"ожида\w+|жду|может|цель|будет|минимум|можно)\b|'ll\b|目标|可能",
+)
+HOPE_LATER: Final = re.compile(
+    r"\b(?:mark my words|soon|incoming|easy|easily|programmed|let's|target|speedrun|mission|next stop|possible"
+    r"|potential)\b"
+)
+STILL_BUYING: Final = re.compile(
+    r"\b(?:(?:small|new|my|late|quick) (?:entry|bag|buy|position)|adding|buying|aping"
+    r"|taking a (?:small )?position|grabb(?:ed|ing)"
+    r"|sending higher|still (?:going|early|cheap|room)|looks? (?:ready|good)|cto|took over|takeover)\b"
+)
+OF_SOMETHING: Final = re.compile(
+    r"\W{0,3}(?:\d|the |more|less|bigger|larger|higher|lower|faster|better|your|volume|vol\b|holders?|liq|supply"
+    r"|mcap|mc\b|market|growth"
+    r"|founders?|team|than|or\b|to\b|-|–|/|account|platform|on my|x\b|users|followers|buys?|sells?|developers?|devs?)"
+)
+SIZE_BEFORE: Final = re.compile(
+    r"\b(?:volume|vol|holders?|liq(?:uidity)?|followers|buys|members|users|supply)\W{1,3}(?:is |up )?$"
+)
+HOPE_AFTER: Final = re.compile(
+    r"\W{0,4}(?:from here|on the (?:day|hour|week)|today|this week|potential|target|soon|incoming|from (?:launch"
+    r"|the bottom|bottom|lows?|the lows?)"
+    r"|possible|easily|easy|gem|play|loading|coming|next"
+    r"|minimum|or (?:zero|nothing)"
+    r"|leverage|long|short|tax|if\b|bonus|points?|boost|entry|moon|runner|candidate|opportunity|setup|\?)"
+)
+STATISTIC: Final = re.compile(
+    r"\b(?:avg|average|best|median|win ?rate|hit ?rate|record|stats|statistics|max|leverage|score|total|history"
+    r"|caller|accuracy)\b"
+)
+OTHERS: Final = re.compile(
+    r"\b(?:(?:our|my|the|his|her|their)? ?(?:last|previous|prev|past|prior|earlier|other|old|yesterday'?s?) "
+    r"(?:calls?|gems?|picks?|plays?|ones?|tokens?|coins?|signals?|launch(?:es)?|projects?|deploy\w*|runner)"
+    r"|(?:team|devs?|people|guys?|ones?) (?:is |are )?(?:behind|of|from)|last (?:week|month|night|time)|yesterday"
+    r"|same (?:meta|dev|team|deployer)|(?:dev|team"
+    r"|deployer)(?:'s|s)? (?:last|previous|other|first)|like \$?\w+"
+    r"|beta (?:to|of|for)|missed)\b"
+)
+DONE_BEFORE: Final = re.compile(
+    r"\b(?:did|does|done|hit|hits|hitting|reached|achieved|secured|made|makes|gave|gives|up|printed|pulled"
+    r"|smashed|delivered|"
+    r"already|unlocked|banked|locked|now|currently|ran|went|pumped|just|over|dropped|flew|sent|(?:is|are|'re|now"
+    r"|sits|sitting) at|gains?|profits?|results?|multiplier|peak|doing|that's"
+    r"|thats|another|"
+    r"дал\w*|сделал\w*|уже|hizo|ya van?|fez|deu|hat|达到|涨了)"
+    r"\W{1,4}(?:(?:an?|another|over|than|more|about|almost|nearly|nice|clean|solid|insane|crazy|huge|us|you|y'all"
+    r"|our|it's|by|at|un|ein|for|to)\W{1,3}){0,3}$"
+)
+DONE_AFTER: Final = re.compile(
+    r"[\W_]{0,6}(?:(?:baby|in|and|so|an?|the|of|since|from|after|on|over|solid|nice|clean|с|от|desde) ){0,3}"
+    r"(?:done|achieved|reached|hit|secured|completed|profits?|gains?|made|up|and counting|already|bang|now|ath|"
+    r"(?:(?:my|our|the|this|first|initial|vip|private|channel|group|моего|нашего|mi|la"
+    r"|\$?\d{1,4}k) ?){0,2}(?:calls?|entry|alerts?"
+    r"|signals?|posts?|mention|колла|вход\w*|llamada)"
+    r"|(?:we|i|it was) (?:called|posted|entered|shared)|called|calling|\d{1,3} ?(?:m|min|mins|minutes|h|hr|hrs"
+    r"|hours?|days?|d)\b|✅|🎯)"
+)
+SURELY_DONE: Final = re.compile(r"\W{0,3}?(?:✅|\b(?:done|achieved|reached|secured|completed)\b(?! soon))")
+BOAST: Final = re.compile(
+    r"\b(?:told (?:you|ya|u|y'all|them)|(?:we|i) did it|did it again|who(?:'s| is) still|could have made|should have"
+    r"|winner|banger|doubt(?:ed|ers?)?|did you catch|caught (?:this|the|that)|easy money|in profit|moon ?bags?"
+    r"|initials?"
+    r"|(?:members?|we|you|everyone|subscribers?) (?:are |is |'re )?(?:all )?up)\b"
+)
+RESULT: Final = re.compile(
+    r"\bentry\W{0,3}\$?[\d.,]+ ?[kmb]?\b[^\n]{0,12}\b(?:ath|now|current|peak|high)\W{0,3}\$?[\d.,]+ ?[kmb]?\b"
+    r"|\bcalled (?:it |this |\$\w{1,15} )?(?:at|@) ?\$?[\d.,]+ ?[kmb]?\b[^\n]{0,24}\b(?:now|today|currently)\b|"
+    r"achievement unlocked|multiplier (?:detected|alert|hit)|profit alert|profits? (?:secured|booked)|new (?:ath"
+    r"|all[- ]time high)(?! (?:soon|incoming|next))"
+    r"|\bath (?:hit|reached|broken|alert)|\b(?:tp|targets?|take profit) ?#?\d{0,2} ?(?:hit|reached|done|achieved"
+    r"|smashed|✅)"
+    r"|all targets? (?:hit|reached|done)|\b(?:signal|call|trade)\b[^\n]{0,20}\bupdate\b|\bcall (?:result|performance)"
+    r"|(?:profit|gains?|roi|pnl)\W{0,4}\+? ?\d{2,6} ?%|\d{2,6} ?% (?:profit|gains?\b|since|from (?:our|my|the"
+    r"|this) (?:call|entry|alert)|up since)"
+    r"|up \d{2,6} ?% (?:since|from|after)|\bcalled (?:it )?(?:at|@) ?\$?[\d.,]+ ?[kmb]?\b[^\n]{0,24}\b(?:now|ath"
+    r"|currently|hit|to)\b"
+    r"|(?:who|anyone) (?:is |else )?(?:caught|bought|made money|rode)|(?:congrats?"
+    r"|congratulations) to (?:everyone|all|those)"
+)
+ARROW: Final = re.compile(
+    AMOUNT
+    + r"(?: ?mc| ?mcap)?(?: ?(?:[-—–=]{1,3}>|→|➡|➜|⇒|=>|>{2,}|⟶|➔|👉|~>|⏩) ?| to )"
+    + AMOUNT.replace("<number>", "<number2>").replace("<unit>", "<unit2>"),
+    re.IGNORECASE,
+)
+SINCE: Final = re.compile(
+    r"\b(?:calls?|called|posted|shared|alerted|shilled|entered|entry|bought|gave|in)\b[^\n\d$]{0,16}"
+    + AMOUNT
+    + r"(?![\d.,]| ?(?:sol|eth|bnb|usd[ct]?)\b)"
+    + r"[^\n\d]{0,28}\b(?:now|hits?|ath|reached|currently|touched|today|sold at|it's at|is at)\b[^\n\d$]{0,12}"
+    + AMOUNT.replace("<number>", "<number2>").replace("<unit>", "<unit2>"),
+    re.IGNORECASE,
+)
+REACHED: Final = re.compile(
+    r"\b(?:our|my) (?:last )?call\b[^\n]{0,24}\b(?:reached|hits?|did|is up|made)\b"
+    r"|\$?\d[\d.,]{0,8} ?[kmb] (?:mc|mcap|market cap|cap) (?:hit|reached|done|✅)"
+    r"|\b(?:hits?|reached|crossed|passed|broke) \$?\d[\d.,]{0,8} ?[kmb]\b[^\n]{0,30}\bcalled\b"
+    r"|\d{2,6} ?% [^\n]{0,20}since (?:the |our |my |this )?(?:alert|call|entry|post)\b"
+    r"|\d{2,6} ?% (?:up (?:since|from)|roi|profit|gains?\b)|(?:profits?|gains?|roi)[^\n\d%]{0,12}\d{2,6} ?%"
+    r"|\b\d{1,3}[- ]?bagger"
+    r"|(?:result|gains?|profit)\W{1,3}\+ ?\d{2,6} ?%|^\W*\+ ?\d{2,6} ?%\W*✅"
+)
+WAS_AND_IS: Final = re.compile(
+    AMOUNT
+    + r" ?(?:mc |mcap )?(?:entry|call)\b[^\n\d$]{0,16}"
+    + AMOUNT.replace("<number>", "<number2>").replace("<unit>", "<unit2>")
+    + r"[^\n\d]{0,6}\b(?:now|mc|today)\b",
+    re.IGNORECASE,
+)
+WENT: Final = re.compile(r"\b(?:from|went|ran|pumped|sent|rallied|flew|called|moved)\b")
+EXIT: Final = re.compile(
+    r"(?<!dev )(?<!devs )(?<!dev: )(?<!team )(?<!whale )\b(?:i |we |just |i've |i have )?(?:sold (?:all|half"
+    r"|the rest|everything|my (?:bags?|position|tokens|initials?|moon ?bag)|out|some|most)|took (?:some )?profits?"
+    r"|taking profits?|(?:trade|position|signal|call)s? (?:#?\d{1,6} )?(?:is |now )?closed|closed (?:my|our"
+    r"|the) (?:trade|position)"
+    r"|exit(?:ed)? (?:my|our|the|all|full)|stop(?:ped)?(?: ?loss)? (?:hit|out)|sl hit"
+    r"|cut (?:my|the) loss)\b"
+)
+DIP_BULLETIN: Final = re.compile(
+    r"\b(?:dip|dump|drawdown|crash|drop) (?:alert|notice|detected|notification|buy alert|warning)\b"
+)
+DIP: Final = re.compile(
+    r"\b(?:down|dipped|dropped|retraced|pulled back|dumped|fell)\b(?: by| about| over"
+    r"| almost)? ?[-~]? ?\d{1,3} ?% ?(?:from|since|off|after|below)"
+    r"|- ?\d{1,3} ?% (?:from|since) (?:our |my |the )?(?:call|entry|alert)"
+)
+BUYING: Final = re.compile(
+    r"\b(?:entry|buy(?:ing)?|bought|adding|added|bounce|reversal|bottom(?:ed)?|support|aped?|in|cto|takeover)\b"
+)
+WARNING: Final = re.compile(
+    r"\b(?:scam (?:warning|alert)|(?:is|it's|total|pure) (?:an? )?(?:\w+ )?(?:scam|honeypot|rug)\b|got rugged"
+    r"|(?:has |was |been |just )?rugged\b|rug ?pull(?:ed)? (?:alert|warning|confirmed)"
+    r"|rug alert|dev (?:has )?(?:pulled|drained|removed) (?:the )?(?:lp|liq\w*)|stay away|do(?:n't| not) (?:buy"
+    r"|touch|ape)(?! (?:high|at|above|the top|before|until|more|in|yet|now|if|too|big|with|late))|avoid (?:this"
+    r"|it|the)|honeypot (?:detected|alert|confirmed)"
+    r"|fake (?:ca|contract|token|coin)|not (?:our|the real|the official) (?:ca|contract|token))\b"
+    r"|\bbeware of (?:this|these)\b"
+    r"|⚠️? ?скам|не покупать"
+)
+NOT_SO: Final = re.compile(
+    r"\b(?:not?|never|non|isn't|said|says?|thought|no|hasn't|won't|can't|cannot|anti|0|un|last|previous|who"
+    r"|ever)\W{1,3}(?:been |be "
+    r"|get |got |a )?$"
+)
+NEW: Final = re.compile(
+    r"\b(?:(?:next|another|new|fresh) (?:one|call|gem|play|pick|token|coin|entry|buy|signal|pair|launch|alert)"
+    r"|now (?:this one|onto|looking at)"
+    r"|here(?:'s| is) (?:my |our |the |a )?(?:next|new|another|today'?s)|next up|moving on to|новый колл"
+    r"|следующ\w+|nueva? (?:gema|llamada|entrada))\b"
+)
+NOT_NEW: Final = re.compile(r"new call(?:er)? (?:update|result)|new (?:ath|high)")
+HEADING: Final = re.compile(
+    r"\b(?:top|leader ?board|ranking|ranks?|hall of fame|recap|weekly|daily|monthly|results?|performance|winners?"
+    r"|report|scoreboard|"
+    r"trending|best (?:calls?|callers?|performers?)|biggest (?:gainers|movers)|gainers|today'?s (?:calls|wins)"
+    r"|last \d+ calls|last calls|our calls|wins|топ|итоги|resultados|resumen|榜)\b|排行"
+)
+ITEM: Final = re.compile(r"^\W{0,4}(?:\d{1,2}\ufe0f?\u20e3?[.):\s]|#\d|🥇|🥈|🥉|🏅|•|▪|└|├|┣|┗|-|—|\$)")
+ADDRESS: Final = re.compile(r"[a-z0-9]{26}")

@@ -1,0 +1,154 @@
+"""What a post is about, by its words: a result, a board, a notice, a warning, or something new.
+
+Line by line, since a call may mention what earlier calls did, and hopes are no results: "could do 5x" is not "did 5x".
+Words decide about posts without an address and about first mentions; that a channel has named a token before is known
+without them.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final, Literal, NamedTuple
+
+from domain.posts import phrases
+from domain.posts.amounts import symbols_of, usd
+
+Topic = Literal["board", "result", "exit", "dip_notice", "warning"]
+
+MAX_LINES: Final = 150
+MAX_LINE: Final = 400
+
+_BEFORE, _AFTER = 48, 40
+_HEADLINE: Final = 60
+_LINES_OF_A_BOARD, _LINES_UNDER_A_HEADING = 3, 2
+_GROWTH: Final = 1.3
+
+
+class Said(NamedTuple):
+    topic: Topic | None
+    is_new: bool
+    """The post says that it is a call beside whatever else it says."""
+    board_at: int | None = None
+    """Where the first line of a board stands."""
+
+
+def topic_of(words: str, links: int) -> Said:
+    """What the words of a post say, links left out of them; `links` is how many it has."""
+    lines = words.split("\n")[:MAX_LINES]
+    lowered = [line[:MAX_LINE].lower().replace("’", "'") for line in lines]
+    small = "\n".join(lowered)
+    is_new = bool(phrases.NEW.search(phrases.NOT_NEW.sub("", small)))
+    if (board_at := _board(lines, lowered, links)) is not None:
+        return Said("board", is_new, board_at)
+    if any(_positive(phrases.WARNING, line) and not phrases.STILL_BUYING.search(line) for line in lowered):
+        return Said("warning", is_new)
+    if any(_is_result(line) for line in lowered) or _is_headline(lowered):
+        return Said("result", is_new)
+    if phrases.DIP_BULLETIN.search(small) or any(
+        phrases.DIP.search(line) and not phrases.BUYING.search(line) for line in lowered
+    ):
+        return Said("dip_notice", is_new)
+    return Said("exit" if _positive(phrases.EXIT, small) else None, is_new)
+
+
+def _positive(pattern: re.Pattern[str], small: str) -> bool:
+    return any(
+        not phrases.NOT_SO.search(small[max(0, found.start() - 20) : found.start()])
+        for found in pattern.finditer(small)
+    )
+
+
+def _board(lines: list[str], lowered: list[str], links: int) -> int | None:
+    """Several lines of tokens, each with what it did."""
+    places: list[int] = []
+    named: set[str] = set()
+    at, listed = 0, 0
+    for line, small in zip(lines, lowered, strict=True):
+        moves = phrases.MULTIPLE.search(small) or (phrases.PERCENT.search(small) and symbols_of(line))
+        names = symbols_of(line)
+        if (
+            (moves and (names or phrases.ITEM.match(small)))
+            and not phrases.STATISTIC.search(small)
+            and "from here" not in small
+        ):
+            places.append(at)
+            named.update(names or [small])
+        elif phrases.ITEM.match(small) and small.strip("\u20e3 ")[:1].isalnum():
+            listed += 1
+        at += len(line) + 1
+    headed = any(phrases.HEADING.search(line) for line in [line for line in lowered if line.strip()][:2])
+    if len(named) >= (_LINES_UNDER_A_HEADING if headed else _LINES_OF_A_BOARD):
+        return places[0]
+    return 0 if headed and (listed >= _LINES_OF_A_BOARD or (listed >= _LINES_UNDER_A_HEADING and links > 1)) else None
+
+
+def _is_result(line: str) -> bool:
+    if phrases.OTHERS.search(line) or phrases.STILL_BUYING.search(line):
+        return False
+    if phrases.BOAST.search(line) and (phrases.MULTIPLE.search(line) or phrases.PERCENT.search(line)):
+        return True
+    for pattern in (phrases.RESULT, phrases.REACHED, phrases.TIMES):
+        found = pattern.search(line)
+        if found and not phrases.HOPE_BEFORE.search(line[max(0, found.start() - _BEFORE) : found.start()]):
+            return True
+    if any(_is_done(line, found.start(), found.end()) for found in phrases.MULTIPLE.finditer(line)):
+        return True
+    if any(_is_growth(line, found) for found in phrases.ARROW.finditer(line)):
+        return True
+    return any(
+        _is_growth(line, found, is_said=True)
+        for said in (phrases.SINCE, phrases.WAS_AND_IS)
+        for found in said.finditer(line)
+    )
+
+
+def _is_done(line: str, start: int, end: int) -> bool:
+    before, after = line[max(0, start - _BEFORE) : start], line[end : end + _AFTER]
+    clause = re.split(r"[.!?;]\s", before)[-1]
+    if phrases.SIZE_BEFORE.search(clause):
+        return False
+    if phrases.SURELY_DONE.match(after) and not phrases.STATISTIC.search(clause):
+        return True
+    if phrases.HOPE_BEFORE.search(clause) or phrases.HOPE_AFTER.match(after) or phrases.STATISTIC.search(clause):
+        return False
+    return bool(phrases.DONE_BEFORE.search(clause) or phrases.DONE_AFTER.match(after))
+
+
+def _is_growth(line: str, found: re.Match[str], *, is_said: bool = False) -> bool:
+    before = line[max(0, found.start() - _BEFORE) : found.start()]
+    if (
+        phrases.HOPE_LATER.search(line[found.end() :])
+        or phrases.HOPE_BEFORE.search(before)
+        or re.search(r"\b(?:entry|buy|zone|range|sl|between)\W*$", before)
+    ):
+        return False
+    # "50 -> 200k" is of thousands on both sides.
+    first_usd, last_usd = usd(found["number"], found["unit"] or found["unit2"]), usd(found["number2"], found["unit2"])
+    if first_usd is None or last_usd is None or not (found["unit2"] or "," in found["number2"]):
+        return False
+    is_arrow = " to " not in found.group().lower()
+    return last_usd >= first_usd * _GROWTH and (is_said or is_arrow or bool(phrases.WENT.search(before)))
+
+
+def _is_headline(lowered: list[str]) -> bool:
+    """A first line of its own with a multiple that is no hope, no target and of nothing else."""
+    line = next((line for line in lowered if line.strip()), "")
+    if (
+        len(line) > _HEADLINE
+        or phrases.ADDRESS.search(line)
+        or phrases.OTHERS.search(line)
+        or phrases.STILL_BUYING.search(line)
+    ):
+        return False
+    found = phrases.MULTIPLE.search(line)
+    if found is None:
+        return False
+    before, after = line[: found.start()], line[found.end() :]
+    hope = phrases.HOPE_BEFORE.search(line) or phrases.HOPE_LATER.search(line) or phrases.HOPE_AFTER.match(after)
+    return not (
+        hope
+        or phrases.SIZE_BEFORE.search(before)
+        or phrases.OF_SOMETHING.match(after)
+        or phrases.STATISTIC.search(line)
+        or before.rstrip().endswith(("(", "["))
+    )
