@@ -179,10 +179,11 @@ class _Card:
             ("developer", token.developer_percent),
             ("snipers", token.snipers_percent),
         )
-        return _row(
+        pieces = (
             *(self.text(f"card.{name}_{'safe' if flag else 'open'}") for name, flag in flags if flag is not None),
             *(self.figure(f"card.{name}", shown_figure(share, "percent")) for name, share in shares),
         )
+        return _row(*(Html(piece.replace(" ", _NO_BREAK)) for piece in pieces))
 
     def text(self, key: str, **arguments: object) -> Html:
         return self._texts.render(key, self._language, **arguments)
