@@ -16,7 +16,7 @@ from domain.tracking.outcome import HORIZONS_S
 from sandbox.telegram.updates import JsonObject
 from sandbox.world.world import copied_addresses
 from tests.faults.ledger import REPEAT_NOTE
-from tests.faults.tracking.recount import FOUND_WITHIN_S, Expected, recount
+from tests.faults.tracking.recount import ASKED_BEFORE_S, FOUND_WITHIN_S, Expected, recount
 
 if TYPE_CHECKING:
     from tests.faults.tracking.exchange import Exchange, MadeCall
@@ -160,7 +160,7 @@ class Books:
         if row["ended_at"] is None or row["ending"] != expected.ending:
             return f"ended by {row['ending']}, not by {expected.ending}"
         ended_s = row["ended_at"].timestamp() - self._exchange.clock.began_s
-        if not 0 <= ended_s - expected.ends_s <= FOUND_WITHIN_S:
+        if not -ASKED_BEFORE_S <= ended_s - expected.ends_s <= FOUND_WITHIN_S:
             return f"ended at {ended_s}, not at {expected.ends_s}"
         if not _is(row["peak_multiple"], expected.peak_multiple):
             return f"peak {row['peak_multiple']}, not {expected.peak_multiple}"

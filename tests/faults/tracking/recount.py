@@ -21,6 +21,8 @@ Ticks = Sequence[tuple[float, float]]
 
 FOUND_WITHIN_S: Final = 4 * STEP_S
 """That a call has ended: the next answer of a provider, and the next look at its part."""
+ASKED_BEFORE_S: Final = STEP_S
+"""A price is of the moment at which it was asked for; while a request is on its way the clock leaps by a step."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
