@@ -22,7 +22,7 @@ AMOUNT: Final = (
 )
 _RANGE_END: Final = rf"(?: ?[-–—] ?\$?\d{{1,6}}(?:[.,]\d{{1,3}})? ?(?P<end_unit>{_UNIT}))?"
 _SEPARATOR: Final = (
-    r"[^\w$\n]{0,6}(?:(?:is|at(?: call| entry| launch)?|of|now|around|about|sits?|currently|near"
+    r"[^\w$\n]{0,6}(?:(?:is|at(?: call| entry| launch| signal| alert)?|of|now|around|about|sits?|currently|near"
     r"|в|по|около|de|en|是)[^\w$\n]{1,3}){0,2}"
 )
 _CAP_WORD: Final = (

@@ -22,7 +22,9 @@ _OF_WALLETS: Final = (
     r"|buyer|seller"
     r"|maker|donat(?:e|ions?)|tips?(?: jar)?|treasury|multisig|(?:mint |freeze |update )?authority|signer"
     r"|funded by|funder"
-    r"|insider|sniper|rugger|scammer|thief|copy ?trade|from|sender|recipient|fee payer"
+    r"|insider|sniper|copy ?trade|from|sender|recipient|fee payer"
+    r"|(?:rugger|scammer|thief|hacker|exploiter|attacker|drainer)(?: s)?(?: wallet| address)?"
+    r"|du (?:pirate|hacker)|del (?:hacker|atacante)|хакера?|黑客(?:地址)?"
     r"|кошел[её]к(?: дева)?|дев|донат|钱包(?:地址)?|錢包|billetera|cartera|carteira|portefeuille|c[uü]zdan"
 )
 _OF_TRANSACTIONS: Final = r"tx(?:n|id| hash| id)?|transaction(?: hash)?|hash|sig(?:nature)?|proof|транзакция|交易"
@@ -31,7 +33,7 @@ _ABOUT: Final = (
     r"(?: (?:\$\w{1,20}|sol(?:ana)?|eth(?:ereum)?|base|bsc|bnb|pump(?: ?fun)?|here|below|again))?)"
 )
 _LABEL: Final = re.compile(
-    rf"(?<![^\W_])(?:(?P<wallet>{_OF_WALLETS})|(?P<pool>{_OF_POOLS})|(?P<transaction>{_OF_TRANSACTIONS})"
+    rf"(?<![^\W_])(?:(?<!\$)(?P<wallet>{_OF_WALLETS})|(?P<pool>{_OF_POOLS})|(?P<transaction>{_OF_TRANSACTIONS})"
     rf"|(?P<token>{_OF_TOKENS}))"
     rf"{_ABOUT}\s*$",
     re.IGNORECASE,

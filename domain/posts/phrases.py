@@ -91,6 +91,8 @@ BOAST: Final = re.compile(
     r"|initials?"
     r"|(?:members?|we|you|everyone|subscribers?) (?:are |is |'re )?(?:all )?up)\b"
 )
+PLAN: Final = re.compile(r"(?<![^\W_])(?:plan|strategy|tps?|targets?|take profits?|sl|stop ?loss) ?#?\d{0,2} ?[:=–-]")
+PLAN_CAME_TRUE: Final = re.compile(r"\b(?:hit|done|reached|smashed|out)\b|✅")
 RESULT: Final = re.compile(
     r"\bentry\W{0,3}\$?[\d.,]+ ?[kmb]?\b[^\n]{0,12}\b(?:ath|now|current|peak|high)\W{0,3}\$?[\d.,]+ ?[kmb]?\b"
     r"|\bcalled (?:it |this |\$\w{1,15} )?(?:at|@) ?\$?[\d.,]+ ?[kmb]?\b[^\n]{0,24}\b(?:now|today|currently)\b|"
@@ -153,8 +155,24 @@ DIP: Final = re.compile(
     r"| almost)? ?[-~]? ?\d{1,3} ?% ?(?:from|since|off|after|below)"
     r"|- ?\d{1,3} ?% (?:from|since) (?:our |my |the )?(?:call|entry|alert)"
 )
+DIP_OF_A_CALL: Final = re.compile(
+    r"\b(?:dip|dump|pullback|retrace|correction)(?:ping|ped|d)? (?:on|of) "
+    r"(?:[\w']{1,12} ){0,3}(?:call|entry|pick|play)\b"
+)
 BUYING: Final = re.compile(
     r"\b(?:entry|buy(?:ing)?|bought|adding|added|bounce|reversal|bottom(?:ed)?|support|aped?|in|cto|takeover)\b"
+)
+_WARNING_ABROAD: Final = (
+    r"(?:est|c'est) une (?:grosse |pure )?arnaque|n'achetez (?:surtout )?pas(?! (?:trop|plus))"
+    r"|es una? (?:gran )?(?:estafa|timo)|no (?:l[oa] )?compr(?:en|es|éis)(?! (?:m[uá]|demasiado|si|hasta))"
+    r"|é (?:um )?golpe|não comprem?(?! (?:muito|se|até))|è una truffa|non comprate(?! (?:troppo|se))"
+    r"|ist (?:ein |reiner )?(?:scam|betrug)|finger weg|nicht kaufen"
+    r"|(?<!fazla )(?<!çok )almayın|dolandırıcılık|penipuan|jangan (?:di)?(?:beli|sentuh)(?! (?:banyak|terlalu))"
+    r"|lừa đảo|đừng mua(?! nhiều)|не (?:покупать|покупайте|берите|лезьте)(?! (?:много|на))"
+)
+_WARNING_UNSPACED: Final = (
+    r"(?<!不)是个?(?:骗局|貔貅)|(?:不要|别|勿)(?:购?买|碰)(?![太多高])|詐欺(?:です|注意)|買わないで"
+    r"|사기(?:입니다|예요|코인)|사지 ?마"
 )
 WARNING: Final = re.compile(
     r"\b(?:scam (?:warning|alert)|(?:is|it's|total|pure) (?:an? )?(?:\w+ )?(?:scam|honeypot|rug)\b|got rugged"
@@ -162,12 +180,15 @@ WARNING: Final = re.compile(
     r"|rug alert|dev (?:has )?(?:pulled|drained|removed) (?:the )?(?:lp|liq\w*)|stay away|do(?:n't| not) (?:buy"
     r"|touch|ape)(?! (?:high|at|above|the top|before|until|more|in|yet|now|if|too|big|with|late))|avoid (?:this"
     r"|it|the)|honeypot (?:detected|alert|confirmed)"
-    r"|fake (?:ca|contract|token|coin)|not (?:our|the real|the official) (?:ca|contract|token))\b"
+    r"|fake (?:ca|contract|token|coin)|not (?:our|the real|the official) (?:ca|contract|token)"
+    r"|(?:is|are) not (?:us|ours)|(?:fakes?|copy|clone|copycat) of (?:our|us)|report and block"
+    r"|run away from (?:this|it)|impersonat(?:or|ion) (?:token|coin)"
+    r"|honeypot\W{1,3}(?:you )?(?:can't|cant|cannot) sell|" + _WARNING_ABROAD + r")\b"
     r"|\bbeware of (?:this|these)\b"
-    r"|⚠️? ?скам|не покупать"
+    r"|⚠️? ?скам|" + _WARNING_UNSPACED
 )
 NOT_SO: Final = re.compile(
-    r"\b(?:not?|never|non|isn't|said|says?|thought|no|hasn't|won't|can't|cannot|anti|0|un|last|previous|who"
+    r"\b(?:not?|never|non|isn't|said|says?|thought|no|não|kein|keine|не|hasn't|won't|can't|cannot|anti|0|un|last|previous|who"
     r"|ever)\W{1,3}(?:been |be "
     r"|get |got |a )?$"
 )

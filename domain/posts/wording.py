@@ -44,9 +44,7 @@ def topic_of(words: str, links: int) -> Said:
         return Said("warning", is_new)
     if any(_is_result(line) for line in lowered) or _is_headline(lowered):
         return Said("result", is_new)
-    if phrases.DIP_BULLETIN.search(small) or any(
-        phrases.DIP.search(line) and not phrases.BUYING.search(line) for line in lowered
-    ):
+    if phrases.DIP_BULLETIN.search(small) or any(_is_dip(line, is_new=is_new) for line in lowered):
         return Said("dip_notice", is_new)
     return Said("exit" if _positive(phrases.EXIT, small) else None, is_new)
 
@@ -82,10 +80,17 @@ def _board(lines: list[str], lowered: list[str], links: int) -> int | None:
     return 0 if headed and (listed >= _LINES_OF_A_BOARD or (listed >= _LINES_UNDER_A_HEADING and links > 1)) else None
 
 
+def _is_dip(line: str, *, is_new: bool) -> bool:
+    if phrases.BUYING.search(line):
+        return False
+    return bool(phrases.DIP.search(line) or (not is_new and phrases.DIP_OF_A_CALL.search(line)))
+
+
 def _is_result(line: str) -> bool:
     if phrases.OTHERS.search(line) or phrases.STILL_BUYING.search(line):
         return False
-    if phrases.BOAST.search(line) and (phrases.MULTIPLE.search(line) or phrases.PERCENT.search(line)):
+    is_boast = phrases.BOAST.search(line) and not _is_plan(line)
+    if is_boast and (phrases.MULTIPLE.search(line) or phrases.PERCENT.search(line)):
         return True
     for pattern in (phrases.RESULT, phrases.REACHED, phrases.TIMES):
         found = pattern.search(line)
@@ -100,6 +105,11 @@ def _is_result(line: str) -> bool:
         for said in (phrases.SINCE, phrases.WAS_AND_IS)
         for found in said.finditer(line)
     )
+
+
+def _is_plan(line: str) -> bool:
+    """Targets and stops that were not reached yet."""
+    return bool(phrases.PLAN.search(line)) and not phrases.PLAN_CAME_TRUE.search(line)
 
 
 def _is_done(line: str, start: int, end: int) -> bool:
@@ -138,6 +148,7 @@ def _is_headline(lowered: list[str]) -> bool:
         or phrases.ADDRESS.search(line)
         or phrases.OTHERS.search(line)
         or phrases.STILL_BUYING.search(line)
+        or _is_plan(line)
     ):
         return False
     found = phrases.MULTIPLE.search(line)

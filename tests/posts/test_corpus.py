@@ -8,6 +8,7 @@ import pytest
 
 from domain.posts.post import Button, Post, Run
 from domain.posts.reasons import REASONS
+from domain.posts.shown import MAX_RUNS
 from domain.posts.understanding import Understood, understand
 from tests.posts.corpus import reading
 from tests.posts.corpus.reading import EDITED, POSTED, Written
@@ -67,11 +68,16 @@ def dressed(post: Post, *, runs: tuple[Run, ...] | None = None, buttons: tuple[B
     )
 
 
+def pieces(text: str, size: int) -> list[str]:
+    return [text[at : at + size] for at in range(0, len(text), size)]
+
+
 @pytest.mark.parametrize("written", CALLS, ids=lambda one: one.style)
 def test_what_means_nothing_changes_nothing(written: Written) -> None:
     post = reading.post_of(written)
     earlier = frozenset(map(reading.filled, written.earlier))
     plain = named(understand(post, earlier=earlier))
+    size = -(-sum(len(run.text) for run in post.runs) // (MAX_RUNS - len(post.runs)))
     invite = Run("VIP", link="https://t.me/+abcdefgh")
     for other in (
         dressed(
@@ -91,7 +97,9 @@ def test_what_means_nothing_changes_nothing(written: Written) -> None:
         ),
         dressed(
             post,
-            runs=tuple(Run(letter, is_code=run.is_code, link=run.link) for run in post.runs for letter in run.text),
+            runs=tuple(
+                Run(piece, is_code=run.is_code, link=run.link) for run in post.runs for piece in pieces(run.text, size)
+            ),
         ),
     ):
         assert named(understand(other, earlier=earlier)) == plain

@@ -15,6 +15,8 @@ from tests.posts.corpus.reading import POSTED, filled
 LINES: Final[dict[str, list[str]]] = tomllib.loads((Path(__file__).parent / "lines.toml").read_text(encoding="utf-8"))
 MISSED_AT_MOST: Final = 0.06
 """Of results in free words. Most posts of results name a token that the channel has called, and need no words."""
+WARNINGS_MISSED_AT_MOST: Final = 0.05
+"""Of warnings about what the channel has not called."""
 
 
 def heard(text: str, earlier: tuple[str, ...] = ()) -> Understood:
@@ -40,3 +42,29 @@ def test_a_result_is_no_second_call_in_whatever_words(line: str) -> None:
     again = heard(f"{line}\n{{mint1}}", earlier=(filled("{mint1}"),))
     assert (again.verdict, again.calls) == ("update", ())
     assert heard(line).verdict == "none"
+
+
+def test_a_warning_is_no_call_in_whatever_language() -> None:
+    missed = [line for line in LINES["warnings"] if heard(f"{line}\n{{mint1}}").verdict != "none"]
+    assert len(missed) <= WARNINGS_MISSED_AT_MOST * len(LINES["warnings"]), missed
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Hacker: {mint1}",
+        "Exploiter address: {mint1}",
+        "attacker's wallet {mint1}",
+        "Адрес хакера: {mint1}",
+        "黑客地址：{mint1}",
+        "dirección del hacker: {mint1}",
+        "the scammer's address is {mint1}",
+    ],
+)
+def test_the_address_of_a_thief_is_no_token(text: str) -> None:
+    assert heard(text).verdict == "none"
+
+
+@pytest.mark.parametrize("text", ["$HACKER: {mint1}", "$WHALE: {mint1}", "$TRADER: {mint1}", "Pirate: {mint1}"])
+def test_a_symbol_is_nobodys_wallet(text: str) -> None:
+    assert heard(text).verdict == "call"
