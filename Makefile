@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check lint types layers explore faults soak bench docs screenshots charts lock clean
+.PHONY: help setup run test check lint types layers audit explore faults soak bench docs screenshots charts lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -37,6 +37,9 @@ layers: setup
 	$(BIN)/lint-imports
 
 check: lint types layers test ## what CI runs: ruff, pyright strict, import-linter, the suite with its shape tests
+
+audit: setup ## ask advisory databases about every dependency; says so where none can be reached
+	$(BIN)/python -m audit
 
 explore: setup ## look for new examples of every property (@given), tests of Hypothesis alone
 	$(BIN)/python -m pytest tests --hypothesis-profile explore -m hypothesis -n 2 --ignore tests/browser

@@ -275,8 +275,11 @@ def paid_by(settings: Settings, parts: Connections, world: World) -> dict[str, C
 
 
 async def migrate_only(settings: Settings, terminal: Terminal, *, back_to: str | None) -> int:
-    async with world_of(settings, terminal, is_shown=False) as world:
-        database_url = addresses(settings, world).database_url
+    async with AsyncExitStack() as stack:
+        database_url = settings.migrations_database_url or settings.database_url
+        if database_url is None:
+            world = await stack.enter_async_context(world_of(settings, terminal, is_shown=False))
+            database_url = addresses(settings, world).database_url
         await (downgrade(database_url, back_to) if back_to else migrate(database_url))
     terminal.say(f"The schema is that of {back_to} again." if back_to else "The schema is up to date.")
     return 0

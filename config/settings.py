@@ -25,7 +25,9 @@ Port = Annotated[int, Field(ge=0, le=65535)]
 
 TELEGRAM_TOKEN = re.compile(r"^\d+:[\w-]+$")
 WEBHOOK_PORTS = "443, 80, 88 or 8443"
+DATA_KEY = re.compile(r"^[\w-]{43}=$", re.ASCII)
 MAINNET_URL = "https://api.mainnet-beta.solana.com"
+PLAIN = "plain"
 MAINNET_USDC = "EPjFWdd5AufqSSqeM2qN1xzybapC8G4wEGGkZwyTDt1v"
 
 
@@ -158,6 +160,17 @@ class Settings(BaseSettings):
         description="PostgreSQL 14 or newer. Empty: an embedded server keeps its data in DATA_DIR.",
     )
 
+    migrations_database_url: Annotated[str, Field(pattern=r"^postgres(ql)?://\S+$")] | None = Field(
+        default=None,
+        description="The same database, as a role that may change the schema: what `main.py migrate` uses where the "
+        "role of DATABASE_URL may not.",
+    )
+    data_key: SecretStr | None = Field(
+        default=None,
+        description="Encrypts in Redis what people set and type: keys of Fernet, separated by commas. The first "
+        "encrypts, all decrypt; `plain` as the first one ends it. Empty: nothing is encrypted.",
+    )
+
     data_dir: Path = Field(default=Path("data"), description="Directory of everything that lasts.")
     log_dir: Path | None = Field(default=None, description="Directory of log files. Empty: DATA_DIR/logs.")
     log_format: Literal["console", "json"] = Field(
@@ -220,9 +233,7 @@ class Settings(BaseSettings):
     @field_validator("admin_chat_ids", "solana_rpc_urls", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
-        if not isinstance(value, str):
-            return value
-        return [part.strip() for part in value.split(",") if part.strip()]
+        return _parts(value) if isinstance(value, str) else value
 
     @field_validator("telegram_bot_token")
     @classmethod
@@ -231,12 +242,22 @@ class Settings(BaseSettings):
             raise ValueError("a bot token looks like 123456789:AAE…, as @BotFather gives it")
         return value
 
+    @field_validator("data_key")
+    @classmethod
+    def _are_keys(cls, value: SecretStr | None) -> SecretStr | None:
+        keys = _parts(value.get_secret_value()) if value else []
+        if not all(DATA_KEY.fullmatch(key) for key in keys if key != PLAIN) or PLAIN in keys[1:]:
+            raise ValueError("each key is 32 random bytes in URL-safe base64: openssl rand -base64 32 | tr +/ -_")
+        return value
+
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
         if self.public_url and self.telegram_webhook_secret is None:
             raise ValueError("PUBLIC_URL needs TELEGRAM_WEBHOOK_SECRET: anybody could forge updates without it")
         if self.feed_source == "native" and self.telegram_bot_token and not self.feed_url:
             raise ValueError("FEED_SOURCE=native needs FEED_URL")
+        if self.migrations_database_url and not self.database_url:
+            raise ValueError("MIGRATIONS_DATABASE_URL needs DATABASE_URL, of a role that may do less")
         if self.solana_rpc_urls and not self.solana_wallet:
             raise ValueError("SOLANA_RPC_URLS needs SOLANA_WALLET: where should the money come to?")
         if self.messages_kept_days > self.deliveries_kept_days:
@@ -274,40 +295,20 @@ class Settings(BaseSettings):
         """What no log may hold; of an address with a password in it, the password is."""
         values = [getattr(self, name) for name in type(self).model_fields]
         kept = [one.get_secret_value() for one in values if isinstance(one, SecretStr)]
-        return (*kept, *filter(None, (self.redis_url, self.database_url, self.feed_url)), *self.solana_rpc_urls)
+        urls = (self.redis_url, self.database_url, self.migrations_database_url, self.feed_url)
+        return (*kept, *self.data_keys, *filter(None, urls), *self.solana_rpc_urls)
+
+    @property
+    def data_keys(self) -> tuple[str, ...]:
+        return tuple(_parts(self.data_key.get_secret_value())) if self.data_key else ()
 
     @property
     def logs(self) -> Path:
         return self.log_dir or self.data_dir / "logs"
 
 
-def wanted_log_level(started_with: str) -> str:
-    """Read LOG_LEVEL again: what `.env` says now, else what the process was started with. `ValueError` for no level."""
-    try:
-        written = _LogLevel(_env_file=".env").log_level  # pyright: ignore[reportCallIssue] - pydantic-settings' own
-    except ValidationError as error:
-        raise ValueError("; ".join(problem["msg"] for problem in error.errors(include_url=False))) from error
-    return written or started_with
-
-
-class _LogLevel(BaseSettings):
-    """LOG_LEVEL of `.env` alone: the environment of a process does not change."""
-
-    model_config = SettingsConfigDict(env_ignore_empty=True, extra="ignore", frozen=True)
-
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] | None = None
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        del settings_cls, init_settings, env_settings, file_secret_settings
-        return (dotenv_settings,)
+def _parts(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
 
 
 def load_settings() -> Settings:

@@ -112,4 +112,9 @@ def _unwrapped_errors() -> Generator[None]:
             raise PostgresStatementError(
                 f"The database at DATABASE_URL has tables of another program in it: {original}"
             ) from error
+        if isinstance(original, asyncpg.InsufficientPrivilegeError):
+            raise PostgresStatementError(
+                "The schema has to be brought up to date, and the role of DATABASE_URL may not do that: "
+                f"`main.py migrate` with MIGRATIONS_DATABASE_URL ({original})"
+            ) from error
         raise original from error

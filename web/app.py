@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from hashlib import sha256
-from hmac import compare_digest
 from http import HTTPStatus
 
 from fastapi import APIRouter, FastAPI, Request, Response
@@ -16,6 +14,8 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from web.proof import proof_of
 
 HealthReport = Mapping[str, object]
 """JSON, with `ok` true or false; the rest says which part is how."""
@@ -72,13 +72,8 @@ def bearer_check(token: str | None) -> Callable[[Request], bool]:
     """Return who tells whether a request brings the token, in a time that says nothing about it. `None`: all may."""
     if token is None:
         return lambda _: True
-    expected = sha256(b"Bearer " + token.encode()).digest()
-
-    def brings_it(request: Request) -> bool:
-        given = request.headers.get("Authorization", "").encode("latin-1")  # as it came
-        return compare_digest(sha256(given).digest(), expected)
-
-    return brings_it
+    proves = proof_of(b"Bearer " + token.encode())
+    return lambda request: proves(request.headers.get("Authorization", ""))
 
 
 def _told(report: HealthReport, *, in_full: bool) -> JSONResponse:

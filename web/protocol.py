@@ -1,6 +1,7 @@
-"""HTTP/1.1 with an end to every wait: whoever says nothing, or not enough, or does not listen, is hung up on.
+"""HTTP/1.1 with an end to every wait and every body.
 
-uvicorn bounds only the pause between two requests of a connection.
+Whoever says nothing, not enough or too much, or does not listen, is hung up on. uvicorn bounds only the pause between
+two requests of a connection, and reads on what nobody wants.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ class Bounds:
     """From the connection, or the last answer, until a request has come, body and all."""
     answer_within_s: float = 30.0
     """From then until its answer has been taken."""
+    request_bytes: int = 2 * 1024 * 1024
+    """Of one request, whoever reads it or does not. More than any route takes: those say so themselves."""
     connections: int = 512
     """Far below the number of files that a process may have open: Redis, PostgreSQL and Telegram need some."""
 
@@ -31,6 +34,8 @@ class BoundedProtocol(H11Protocol):
         super().__init__(*args, **kwargs)
         self._bounds = bounds
         self._timer: asyncio.TimerHandle | None = None
+        self._received_bytes = 0
+        """Of the request that comes, or is answered."""
         self._answers = False
         """The whole request is here, and its answer is not complete."""
 
@@ -43,6 +48,13 @@ class BoundedProtocol(H11Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_timer()
         super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        self._received_bytes += len(data)
+        if self._received_bytes > self._bounds.request_bytes:
+            self._hang_up("too much")
+            return
+        super().data_received(data)
 
     def handle_events(self) -> None:
         try:
@@ -67,6 +79,9 @@ class BoundedProtocol(H11Protocol):
 
     def on_response_complete(self) -> None:
         # Also when the request was answered before all of it had come: the rest has no longer than a new one.
+        cycle = cast("RequestResponseCycle | None", self.cycle)
+        if cycle is None or not cycle.more_body:
+            self._received_bytes = 0
         self._answers = False
         self._expect(self._bounds.request_within_s)
         super().on_response_complete()

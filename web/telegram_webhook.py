@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hmac
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
@@ -15,6 +14,7 @@ from fastapi import APIRouter, HTTPException, Request, Response
 from managers.telegram.updates import read_json, webhook_secret
 from runtime.errors import TransientError
 from web.body import read_body
+from web.proof import proof_of
 
 log = structlog.get_logger(__name__)
 
@@ -42,7 +42,7 @@ class TelegramWebhook:
         is_open: Callable[[], bool] = lambda: True,
         path: str = PATH,
     ) -> None:
-        self._secret = webhook_secret(secret).encode()
+        self._proves = proof_of(webhook_secret(secret).encode())
         self._feed = feed
         self._is_open = is_open
         self._seen: OrderedDict[int, bool] = OrderedDict()
@@ -59,8 +59,7 @@ class TelegramWebhook:
         return router
 
     async def receive(self, request: Request) -> Response:
-        given = request.headers.get(_SECRET_HEADER, "")
-        if not hmac.compare_digest(given.encode(), self._secret):
+        if not self._proves(request.headers.get(_SECRET_HEADER, "")):
             raise self._refusal(HTTPStatus.FORBIDDEN, "secret")
         if not self._is_open():
             raise HTTPException(HTTPStatus.SERVICE_UNAVAILABLE)

@@ -12,6 +12,7 @@ from services.administration.admins import AdminsService
 from services.administration.audit import AuditService
 from services.administration.confirmations import Confirmations
 from services.stores.journal import Journal
+from services.stores.sealing import Sealer
 
 CONVERSING: frozenset[Role] = frozenset({"all", "gateway"})
 
@@ -30,7 +31,7 @@ def build(base: Base) -> Feature:
             "activity_forgotten", "What people did that could not be written down.", lambda: activity.forgotten
         )
     return Feature(
-        services=[admins, audit, activity, Confirmations(base.connections.redis)],
+        services=[admins, audit, activity, Confirmations(base.connections.redis, base.of(Sealer))],
         jobs=[ADMINS.run_by(admins.run), ACTIVITY.run_by(activity.run)],
         steps=Steps(finish=activity.write),
     )

@@ -7,7 +7,7 @@ from functools import partial
 from bot.health import ProcessWatch, clock_health
 from bot.jobs import EVERY, JobSpec
 from composition.feature import Alarm, Base, Feature
-from config.settings import wanted_log_level
+from config.log_level import wanted_log_level
 from runtime.clock import now
 from services.cluster.leases import Leases
 from services.cluster.members import Members

@@ -19,6 +19,7 @@ from services.recovery.refill import Refill
 from services.schedule.schedule import Schedule
 from services.stores.database import Database
 from services.stores.journal import Journal
+from services.stores.sealing import Sealer
 from services.stores.spool import Spool
 from services.subscribers.store import SubscribersStore
 
@@ -40,6 +41,7 @@ def build(base: Base) -> Feature:
         database=database,
         say=base.terminal.say,
         clock=now,
+        sealer=base.of(Sealer),
     ).poll
     refill = _refill(base)
     completeness = Completeness(

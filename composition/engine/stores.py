@@ -16,6 +16,7 @@ from services.monitoring.readings import Reading
 from services.stores.database import Database, DatabaseStatus
 from services.stores.in_flight_log import InFlightLog
 from services.stores.journal import Journal, JournalLag
+from services.stores.sealing import Sealer
 from services.stores.spool import Spool
 
 REDIS_UNAVAILABLE_S = 2.0
@@ -41,7 +42,8 @@ def build(base: Base) -> Feature:
         known=data_dir / "database" if data_dir else None,
         migrate=partial(migrate, connections.database_url),
     )
-    journal = Journal(redis, postgres)
+    sealer = Sealer(base.settings.data_keys)
+    journal = Journal(redis, postgres, sealer)
     journal.check = database.check
     if role == "all" and data_dir is not None:
         journal.begun = InFlightLog(data_dir / "begun.log")
@@ -60,7 +62,7 @@ def build(base: Base) -> Feature:
     if role in {"all", "gateway"}:
         health["postgresql"] = partial(answers, "postgresql", postgres.ping)
     return Feature(
-        parts=[database, journal, spool],
+        parts=[database, journal, spool, sealer],
         jobs=[REDIS.run_by(redis.run), JOURNAL.run_by(journal.run)],
         health=health,
         alarms=[

@@ -21,8 +21,10 @@ from services.cluster.ownership import Ownership
 from services.delivery.held import HeldCalls
 from services.monitoring import gauges
 from services.stores.journal import Journal
+from services.stores.sealing import Sealer
 from services.subscribers.group import SubscriberServices
 from services.subscribers.presets import PresetsService, PresetsStore
+from services.subscribers.resealing import ResealingService
 from services.subscribers.sharing import SharingService
 from services.subscribers.store import SubscribersStore
 from services.subscribers.versions import SubscriberHistory
@@ -35,14 +37,17 @@ CLOCK = JobSpec(
     does="gives paid time back after the clock was set back",
     roles=frozenset({"all", "match"}),
 )
-JOBS = (CHANGES, CLOCK)
+RESEALING = JobSpec(name="resealing", does="encrypts anew what is encrypted by an earlier key, or not at all")
+JOBS = (CHANGES, CLOCK, RESEALING)
 
 
 def build(base: Base) -> Feature:
     redis, postgres, owner = base.connections.redis, base.connections.postgres, base.place.owner
     journal, changes = base.of(Journal), base.of(Changes)
     settings = SmartCache[int, Subscriber | None].of("settings")
-    store = SubscribersStore(redis, postgres, journal, settings, owner)
+    sealer = base.of(Sealer)
+    store = SubscribersStore(redis, postgres, journal, settings, owner, sealer)
+    resealing = ResealingService(redis, sealer, now)
     plans = load_plans((CONFIG / "plans.toml").read_text("utf-8"))
     matcher = Matcher()
     base.of(Outbox).stood_before = matcher.accepted_until
@@ -56,7 +61,7 @@ def build(base: Base) -> Feature:
         ),
         plans=plans,
         history=SubscriberHistory(postgres),
-        sharing=SharingService(redis=redis, postgres=postgres, journal=journal, clock=now),
+        sharing=SharingService(redis=redis, postgres=postgres, journal=journal, clock=now, sealer=sealer),
         clock=now,
         returned=base.of(HeldCalls).bring_forward,
     )
@@ -76,7 +81,8 @@ def build(base: Base) -> Feature:
         services=[services],
         jobs=[
             CHANGES.run_by(in_memory.follow_changes),
+            RESEALING.run_by(resealing.run),
             CLOCK.run_by(partial(follow_steps_back, in_memory.put_back)),
         ],
-        steps=Steps(load=in_memory.load),
+        steps=Steps(prepare=resealing.begin, load=in_memory.load),
     )

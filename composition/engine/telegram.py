@@ -30,6 +30,7 @@ from services.administration.confirmations import Confirmations
 from services.cluster.leases import Leases
 from services.monitoring import conditions, gauges
 from services.monitoring.health import Check
+from services.stores.sealing import Sealer
 from services.subscribers.group import SubscriberServices
 from services.subscribers.inputs import InputsService
 from services.subscribers.permissions import PermissionsService
@@ -73,7 +74,7 @@ def build(base: Base) -> Feature:
     services = ConversationServices(
         telegram=conversation,
         texts=base.texts,
-        inputs=InputsService(base.connections.redis),
+        inputs=InputsService(base.connections.redis, base.of(Sealer)),
         permissions=PermissionsService(telegram, permissions),
         bot_username=lambda: telegram.username,
         admins=base.of(AdminsService),

@@ -94,7 +94,8 @@ class AuditService:
             stop_if_cancelled()
 
     async def _write(self, deed: Deed) -> None:
-        await self._journal.append_with([], [entry("admin_action", msgspec.json.encode(deed))])
+        document = self._journal.sealer.seal(msgspec.json.encode(deed))
+        await self._journal.append_with([], [entry("admin_action", document)])
 
     async def page(self, whose: Whose, offset: int, limit: int) -> Actions:
         """What was done in this moment may be lacking."""

@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from managers.redis.client import RedisManager
 from services.stores import keys
+from services.stores.sealing import Sealer
 
 
 class Meant(Struct, frozen=True):
@@ -23,17 +24,18 @@ class Meant(Struct, frozen=True):
 class Confirmations:
     """`TransientError` while Redis is unavailable."""
 
-    def __init__(self, redis: RedisManager) -> None:
+    def __init__(self, redis: RedisManager, sealer: Sealer | None = None) -> None:
         self._redis = redis
+        self._sealer = sealer or Sealer()
 
     async def ask(self, user_id: int, data: str, text: str = "") -> str:
         """Return what the button carries that says yes."""
         token = secrets.token_urlsafe(9)
-        meant = msgspec.json.encode(Meant(data, text))
+        meant = self._sealer.seal(msgspec.json.encode(Meant(data, text)))
         await self._redis.set(keys.CONFIRMATION.of(user_id, token), meant, ex_s=keys.CONFIRMATION.expires_s)
         return token
 
     async def take(self, user_id: int, token: str) -> Meant | None:
         """Return what was meant, once; `None` when it is too late, was answered, or was never asked of them."""
         (found,) = await self._redis.transaction([("GETDEL", keys.CONFIRMATION.of(user_id, token))])
-        return msgspec.json.decode(found, type=Meant) if isinstance(found, bytes) else None
+        return msgspec.json.decode(self._sealer.open(found), type=Meant) if isinstance(found, bytes) else None

@@ -30,6 +30,7 @@ from services.stores import keys
 from services.stores.database import INCOMPLETE, ONLY_IN_POSTGRESQL, Database, DatabaseIncompleteError, DatabaseStatus
 from services.stores.journal import execute_writes
 from services.stores.journal_rows import Kind, UnreadableEntryError, Write, moment, writes_of
+from services.stores.sealing import Sealer
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
@@ -88,7 +89,9 @@ class PostgresFill:
         database: Database,
         say: Callable[[str], None],
         clock: Callable[[], datetime],
+        sealer: Sealer | None = None,
     ) -> None:
+        self._sealer = sealer or Sealer()
         self._redis = redis
         self._postgres = postgres
         self._database = database
@@ -142,13 +145,19 @@ class PostgresFill:
             replies = cast("list[list[bytes]]", await self._redis.transaction(links))
             codes = [code.decode() for its in replies for code in its]
             shared = await self._redis.mget([keys.SHARED_SET.of(code) for code in codes])
-            found = [document for document in documents if document is not None]
+            found = [self._opened(document) for document in documents if document is not None]
             await self._store(("subscriber", document) for document in found)
-            await self._store(("shared_set", document) for document in shared if document is not None)
+            await self._store(("shared_set", self._opened(document)) for document in shared if document is not None)
             count += len(found)
         async for page in stored_payments(self._redis):
             await self._store(page)
         return count
+
+    def _opened(self, stored: bytes) -> bytes:
+        try:
+            return self._sealer.open(stored)
+        except msgspec.DecodeError:
+            return stored  # put aside by whoever reads it, like any that is damaged
 
     async def _store_dead_letters(self) -> None:
         async for fields in self._entries(keys.DEAD_LETTERS.of()):

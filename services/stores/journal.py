@@ -46,6 +46,7 @@ from services.stores.journal_rows import (
 )
 from services.stores.journal_tail import JournalTail
 from services.stores.keys import stored_call_key
+from services.stores.sealing import Sealer
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
@@ -73,15 +74,17 @@ class JournalLag(Struct, frozen=True, kw_only=True):
 def entry(kind: Kind, payload: bytes) -> Command:
     """Return the command that appends an entry, to be executed in one MULTI with the change itself.
 
-    `payload` is JSON: of `Subscriber`, `DecidedCall`, `Envelope` or `DeliveryRecord`, by kind.
+    `payload` is JSON: of `Subscriber`, `DecidedCall`, `Envelope` or `DeliveryRecord`, by kind; or that, sealed.
     """
     return ("XADD", _JOURNAL, "*", "kind", kind, "data", payload)
 
 
 class Journal:
-    def __init__(self, redis: RedisManager, postgres: PostgresManager) -> None:
+    def __init__(self, redis: RedisManager, postgres: PostgresManager, sealer: Sealer | None = None) -> None:
         self._redis = redis
         self._postgres = postgres
+        self.sealer = sealer or Sealer()
+        """Opens what is sealed on the way; PostgreSQL gets it as it is."""
         self.tail = JournalTail()
         """What went into the journal from here and may not have left it."""
         self.begun = InFlightLog()
@@ -197,7 +200,7 @@ class Journal:
         try:
             writes: list[Write] = []
             for at in range(0, len(entries), _READ_AT_ONCE):
-                writes += [write for e in entries[at : at + _READ_AT_ONCE] for write in _writes(e)]
+                writes += [write for e in entries[at : at + _READ_AT_ONCE] for write in self._writes(e)]
                 await asyncio.sleep(0)  # calls and alerts have their turn
             async with self._postgres.transaction() as statements:
                 await advance_in(statements)
@@ -212,7 +215,7 @@ class Journal:
         try:
             async with self._postgres.transaction() as statements:
                 await advance_in(statements)
-                await execute_writes(statements, _writes(one))
+                await execute_writes(statements, self._writes(one))
         except (PostgresDataError, UnreadableEntryError) as error:
             self.rejected += 1
             kind = one.fields.get("kind", b"").decode(errors="replace")
@@ -220,6 +223,14 @@ class Journal:
             payload = one.fields.get("data", b"")
             reason = storable_text(str(error))
             await self._postgres.execute(PUT_REJECTED, one.id, storable_text(kind), payload, reason)
+
+    def _writes(self, one: StreamEntry) -> list[Write]:
+        kind = one.fields.get("kind", b"").decode(errors="replace")
+        try:
+            payload = self.sealer.open(one.fields.get("data", b""))
+        except msgspec.DecodeError as error:
+            raise UnreadableEntryError(f"unreadable {kind}: {error}") from error
+        return writes_of(kind, payload, moment(one.added_at_ms))
 
 
 def _noted(outgoing: Outgoing) -> tuple[Kind | None, bytes]:
@@ -239,11 +250,6 @@ def _without_cursor(alert: Alert, call_json: bytes) -> bytes:
     channels = (call.channel.id,)
     decided = DecidedCall(call=call, decided_at=alert.decided_at, reason="first_check", checked_channels=channels)
     return msgspec.json.encode(decided)
-
-
-def _writes(one: StreamEntry) -> list[Write]:
-    kind = one.fields.get("kind", b"").decode(errors="replace")
-    return writes_of(kind, one.fields.get("data", b""), moment(one.added_at_ms))
 
 
 async def execute_writes(statements: Statements, writes: Sequence[Write]) -> None:

@@ -322,6 +322,12 @@ TICKS: Final = RedisKey(
     lives_s=None,
     meaning="Price ticks, those of a second together (JSON list of calls.events.PriceTick). The latest two minutes.",
 )
+SEALED_BY: Final = RedisKey(
+    pattern="sealed_by",
+    kind="hash",
+    lives_s=None,
+    meaning="Fingerprint of a key, or `plain` -> when somebody last sealed by it (ms). Who lacks one does not start.",
+)
 ERASING: Final = RedisKey(
     pattern="erasing",
     kind="hash",

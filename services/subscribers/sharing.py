@@ -21,6 +21,7 @@ from managers.storage.postgres import PostgresManager, PostgresUnavailableError
 from runtime.errors import UserFacingError
 from services.stores import keys
 from services.stores.journal import Journal, entry
+from services.stores.sealing import Sealer
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
@@ -45,8 +46,15 @@ class SharingService:
     """`TransientError` when Redis is unavailable, and for an unknown code when PostgreSQL is."""
 
     def __init__(
-        self, *, redis: RedisManager, postgres: PostgresManager, journal: Journal, clock: Callable[[], datetime]
+        self,
+        *,
+        redis: RedisManager,
+        postgres: PostgresManager,
+        journal: Journal,
+        clock: Callable[[], datetime],
+        sealer: Sealer | None = None,
     ) -> None:
+        self._sealer = sealer or Sealer()
         self._redis = redis
         self._postgres = postgres
         self._journal = journal
@@ -68,7 +76,7 @@ class SharingService:
             rules=filter_set.rules,
             shared_at=self._clock(),
         )
-        document = msgspec.json.encode(shared, order="sorted")
+        document = self._sealer.seal(msgspec.json.encode(shared, order="sorted"))
         await self._journal.append_with(
             [("SET", keys.SHARED_SET.of(shared.code), document), ("HSET", links, digest, shared.code)],
             [entry("shared_set", document)],
@@ -86,7 +94,7 @@ class SharingService:
         document = await self._redis.get(keys.SHARED_SET.of(code)) or await self._stored(code)
         if document is None:
             raise UserFacingError("share.unknown")
-        shared = msgspec.json.decode(document, type=SharedSet)
+        shared = msgspec.json.decode(self._sealer.open(document), type=SharedSet)
         rules = {key: rule for key, rule in shared.rules.items() if key in _FIELD_KEYS}
         return replace(shared, rules=rules)
 
@@ -100,7 +108,7 @@ class SharingService:
         if row is None:
             return None
         document: bytes = row["document"].encode()
-        await self._redis.set(keys.SHARED_SET.of(code), document, nx=True)
+        await self._redis.set(keys.SHARED_SET.of(code), self._sealer.seal(document), nx=True)
         return document
 
 

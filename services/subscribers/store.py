@@ -18,6 +18,7 @@ from runtime.waiting import Progress
 from services.cluster.changes import CHANGES_KEPT
 from services.stores import keys
 from services.stores.journal import Journal, entry
+from services.stores.sealing import Sealer, UnknownKeyError
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
@@ -27,6 +28,7 @@ _ALL: Final[LiteralString] = "SELECT document FROM subscribers ORDER BY user_id"
 _ONE: Final[LiteralString] = "SELECT document FROM subscribers WHERE user_id = $1"
 
 _SAVE: Final = Script.beside(__file__, "save.lua")
+_OTHER_KEY: Final = "key "
 
 
 class StaleSubscriberError(TransientError):
@@ -46,8 +48,10 @@ class SubscribersStore:
         journal: Journal,
         cache: SmartCache[int, Subscriber | None],
         owner: str = "",
+        sealer: Sealer | None = None,
     ) -> None:
         """`owner`: the process by whom changes are made (`services.cluster.changes`)."""
+        self._sealer = sealer or Sealer()
         self._redis = redis
         self._postgres = postgres
         self._journal = journal
@@ -61,10 +65,12 @@ class SubscribersStore:
     async def save(self, subscriber: Subscriber) -> None:
         """Store a new revision together with its journal entry, atomically. May be repeated.
 
-        `StaleSubscriberError` when the same or a later revision stands there with other contents.
+        `StaleSubscriberError` when the same or a later revision stands there with other contents; `UnknownKeyError`
+        when what stands there is sealed by a key that is not ours.
         """
         user_id = subscriber.user_id
-        document = _encoded(subscriber)
+        plain = _encoded(subscriber)
+        document = self._sealed(subscriber, plain)
         names = [keys.SUBSCRIBER.of(user_id), keys.SUBSCRIBERS.of(), keys.JOURNAL.of(), keys.CHANGES.of()]
         names += [keys.ERASING.of(), keys.EPOCH.of()]
         # Whatever comes of it, what memory knows is no longer sure.
@@ -74,12 +80,17 @@ class SubscribersStore:
             revision=subscriber.revision,
             created_at=msgspec.to_builtins(subscriber.created_at),
             document=raw(document),
+            digest=self._sealer.digest(plain),
+            known_keys=self._sealer.fingerprints,
             by=self._owner,
             changes_kept=CHANGES_KEPT,
         )
         reply = await self._redis.script(_SAVE, names, args)
         if reply != b"stored":
-            standing = int(float(reply)) if isinstance(reply, bytes) else 0
+            said = reply.decode() if isinstance(reply, bytes) else "0"
+            if said.startswith(_OTHER_KEY):
+                raise UnknownKeyError(said.removeprefix(_OTHER_KEY))
+            standing = int(float(said))
             raise StaleSubscriberError(user_id, subscriber.revision, standing)
         self._journal.tail.note([entry("subscriber", document)])
         self._cache.put(user_id, subscriber)
@@ -116,8 +127,9 @@ class SubscribersStore:
             batch = [_decoded(row["document"]) for row in rows]
             await self._put_back(batch)
             found = await self._redis.mget([keys.SUBSCRIBER.of(s.user_id) for s in batch])
-            earlier = [s for s, has in zip(batch, found, strict=True) if has and _decoded(has).revision < s.revision]
-            await self._redis.transaction([("SET", keys.SUBSCRIBER.of(s.user_id), _encoded(s)) for s in earlier])
+            pairs = zip(batch, found, strict=True)
+            earlier = [one for one, has in pairs if has and self._opened(has).revision < one.revision]
+            await self._redis.transaction([("SET", keys.SUBSCRIBER.of(s.user_id), self._sealed(s)) for s in earlier])
             count += len(rows)
         return count
 
@@ -147,7 +159,7 @@ class SubscribersStore:
         names = [keys.SUBSCRIBER.of(s.user_id) for s in batch]
         try:
             if await self._redis.exists(*names) < len(names):
-                put = [("SET", name, _encoded(s), "NX") for name, s in zip(names, batch, strict=True)]
+                put = [("SET", name, self._sealed(s), "NX") for name, s in zip(names, batch, strict=True)]
                 members = ("SADD", keys.SUBSCRIBERS.of(), *(s.user_id for s in batch))
                 replies = await self._redis.transaction([*put, members])
                 log.info("redis_refilled", subscribers=sum(reply is not None for reply in replies[:-1]))
@@ -159,7 +171,7 @@ class SubscribersStore:
     async def _from_redis(self) -> AsyncIterator[list[Subscriber]]:
         async for user_ids in self._redis.sscan(keys.SUBSCRIBERS.of(), count=_BATCH):
             documents = await self._redis.mget([keys.SUBSCRIBER.of(user_id) for user_id in user_ids])
-            yield [_decoded(document) for document in documents if document is not None]
+            yield [self._opened(document) for document in documents if document is not None]
 
     async def _load(self, user_id: int) -> Subscriber | None:
         redis_unavailable: RedisUnavailableError | None = None
@@ -169,7 +181,7 @@ class SubscribersStore:
             redis_unavailable = error
         else:
             if document is not None:
-                return _decoded(document)
+                return self._opened(document)
             if epoch is not None:
                 return None  # this Redis is complete
         # Redis is unavailable, or was emptied and is not filled yet: PostgreSQL knows all but the latest.
@@ -182,6 +194,15 @@ class SubscribersStore:
         if redis_unavailable is not None:
             raise redis_unavailable
         return None
+
+    def _sealed(self, subscriber: Subscriber, plain: bytes | None = None) -> bytes:
+        """Return what Redis gets of a document."""
+        created_at = msgspec.to_builtins(subscriber.created_at)
+        document = plain or _encoded(subscriber)
+        return self._sealer.seal(document, revision=subscriber.revision, created_at=created_at)
+
+    def _opened(self, stored: bytes) -> Subscriber:
+        return _decoded(self._sealer.open(stored))
 
 
 def _encoded(subscriber: Subscriber) -> bytes:

@@ -59,7 +59,11 @@ async def bot(
 
 @asynccontextmanager
 async def running(
-    telegram: TelegramSandbox, feed: FeedSandbox, redis_url: str, postgres_dsn: str
+    telegram: TelegramSandbox,
+    feed: FeedSandbox,
+    redis_url: str,
+    postgres_dsn: str,
+    settings: Settings | None = None,
 ) -> AsyncGenerator[Composition]:
     """The bot as `main.py` builds it, running until the block ends."""
     at = Addresses(
@@ -76,8 +80,7 @@ async def running(
     stop = asyncio.Event()
     async with AsyncExitStack() as stack:
         parts = await connect(at, stack)
-        settings = Settings(admin_chat_ids=frozenset({ADMIN}))
-        composition = Composition(settings, parts, Terminal())
+        composition = Composition(settings or Settings(admin_chat_ids=frozenset({ADMIN})), parts, Terminal())
         await stack.enter_async_context(parts.telegram)
         async with asyncio.TaskGroup() as group:
             group.create_task(composition.bot.run(stop, drain_s=5))
