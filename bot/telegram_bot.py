@@ -7,6 +7,8 @@ from handlers.account.help import HelpMixin
 from handlers.account.start import StartMixin
 from handlers.admin.admins import AdminAdminsMixin
 from handlers.admin.audit import AdminAuditMixin
+from handlers.admin.broadcasts.sending import AdminBroadcastSendingMixin
+from handlers.admin.broadcasts.writing import AdminBroadcastsMixin
 from handlers.admin.corrections import AdminCorrectionsMixin
 from handlers.admin.dead_letters import AdminDeadLettersMixin
 from handlers.admin.health import AdminHealthMixin
@@ -19,10 +21,12 @@ from handlers.admin.people.users import AdminUsersMixin
 from handlers.admin.plans import AdminPlansMixin
 from handlers.admin.presets import AdminPresetsMixin
 from handlers.admin.settling import AdminSettlingMixin
+from handlers.admin.statistics.statistics import AdminStatisticsMixin
 from handlers.backtest.backtest import BacktestMixin
 from handlers.delivery.digests import DigestsMixin
 from handlers.delivery.milestones import MilestonesMixin
 from handlers.delivery.muting import MutingMixin
+from handlers.delivery.news import NewsMixin
 from handlers.delivery.pausing import PausingMixin
 from handlers.delivery.settings import DeliveryMixin
 from handlers.export.export import ExportMixin
@@ -52,6 +56,7 @@ class TelegramBot(
     MutingMixin,
     PausingMixin,
     MilestonesMixin,
+    NewsMixin,
     RecordsMixin,
     WhyMixin,
     WatchesMixin,
@@ -68,11 +73,14 @@ class TelegramBot(
     HelpMixin,
     AdminMenuMixin,
     AdminHealthMixin,
+    AdminStatisticsMixin,
     AdminUsersMixin,
     AdminPersonMixin,
     AdminSeeingMixin,
     AdminSubscriptionsMixin,
     AdminPlansMixin,
+    AdminBroadcastsMixin,
+    AdminBroadcastSendingMixin,
     AdminAdminsMixin,
     AdminAuditMixin,
     AdminPresetsMixin,

@@ -28,6 +28,7 @@ from composition.engine import (
 from composition.feature import Alarm, Base, Builder, Feature
 from composition.features import (
     backtest,
+    broadcasts,
     export,
     nowpayments,
     payments,
@@ -36,6 +37,7 @@ from composition.features import (
     reports,
     retention,
     solana,
+    statistics,
     tracking,
     watches,
 )
@@ -85,6 +87,8 @@ BUILDERS: Final[tuple[Builder, ...]] = (
     retention,
     people,
     reports,
+    broadcasts,
+    statistics,
     backtest,
     recovery,
     monitoring,

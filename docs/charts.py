@@ -32,6 +32,8 @@ from domain.reports.pictures import (  # noqa: E402 - found beside this script's
     Picture,
     PriceSince,
     Ranking,
+    Series,
+    SeriesByDay,
     ShareCard,
 )
 from managers.pictures.maker import PictureMaker  # noqa: E402
@@ -96,8 +98,31 @@ def pictures() -> Iterator[Picture]:
         unknown=Part(label="not known", counts=tuple(n // 4 for n in range(30))),
         y_label="alerts",
     )
+    yield from _statistics(days)
     for number, name in enumerate(NAMES):
         yield _card(name, number)
+
+
+def _statistics(days: tuple[date, ...]) -> Iterator[Picture]:
+    yield SeriesByDay(
+        heading=_heading("Revenue by day", "1 Nov to 30 Nov 2026, in UTC"),
+        days=days,
+        parts=tuple(
+            Series(label=name, values=tuple(round(19.99 * ((n * 7 + step) % 9), 2) for n in range(30)))
+            for step, name in enumerate(("SOL", "USDC", "other coins", "Stars", NAMES[2]), 1)
+        ),
+        y_label="USD",
+        stacked=True,
+    )
+    yield SeriesByDay(
+        heading=_heading("From frame to message", "1 Nov to 30 Nov 2026, in UTC"),
+        days=days,
+        parts=(
+            Series(label="p50", values=tuple(None if n in (4, 5, 11) else 14.0 + n * 5 % 7 for n in range(30))),
+            Series(label="p99", values=tuple(None if n in (4, 5, 11) else 60.0 + n * 37 % 83 for n in range(30))),
+        ),
+        y_label="milliseconds",
+    )
 
 
 def _heading(title: str, subtitle: str) -> Heading:

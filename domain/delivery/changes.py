@@ -114,6 +114,10 @@ def token_muted(address: str, now: datetime, name: str = "") -> Change:
     return lambda p: mute(p, address, now + MUTED_FOR, clip(name))
 
 
+def news(*, wanted: bool) -> Change:
+    return lambda p: replace(p, news=wanted)
+
+
 def compact(*, is_compact: bool) -> Change:
     return lambda p: replace(p, card=replace(p.card, compact=is_compact))
 

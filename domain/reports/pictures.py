@@ -13,6 +13,7 @@ from msgspec import Struct
 MAX_POINTS: Final = 5_000
 """Of a line, or multiples of a distribution; more are refused."""
 MAX_BARS: Final = 10
+MAX_SERIES: Final = 5
 
 
 class Heading(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -118,7 +119,26 @@ class AlertsByDay(Struct, frozen=True, kw_only=True, omit_defaults=True, tag="da
     y_label: str
 
 
-Picture = Distribution | Equity | PriceSince | ShareCard | Ranking | AlertsByDay
+class Series(Struct, frozen=True, kw_only=True):
+    label: str
+    values: tuple[float | None, ...]
+    """`None`: not known of that day."""
+
+
+class SeriesByDay(Struct, frozen=True, kw_only=True, omit_defaults=True, tag="series"):
+    """Figures of each day, up to `MAX_SERIES` of them."""
+
+    heading: Heading
+    days: tuple[date, ...]
+    """Ascending, without gaps."""
+    parts: tuple[Series, ...]
+    """Each with as many values as there are days."""
+    y_label: str
+    stacked: bool = False
+    """They are parts of a whole and stand on top of each other; else each is a line."""
+
+
+Picture = Distribution | Equity | PriceSince | ShareCard | Ranking | AlertsByDay | SeriesByDay
 
 
 class Order(Struct, frozen=True, kw_only=True):

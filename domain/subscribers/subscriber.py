@@ -91,6 +91,8 @@ class Preferences(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """That come by themselves; `None`: those that everybody gets."""
     light_pictures: bool = False
     """Charts and cards are dark otherwise."""
+    news: bool = True
+    """What the operator has to say to many comes as well."""
 
     def wants_report(self, report: ReportName) -> bool:
         return report in (USUAL_REPORTS if self.reports is None else self.reports)

@@ -132,6 +132,11 @@ class SetMilestones(CallbackData, frozen=True, array_like=True):
     told: bool
 
 
+class SetNews(CallbackData, frozen=True, array_like=True):
+    prefix: ClassVar[str] = "dnews"
+    wanted: bool
+
+
 class DeliverPrivately(CallbackData, frozen=True, array_like=True):
     prefix: ClassVar[str] = "dhome"
 

@@ -22,6 +22,7 @@ from handlers.delivery.buttons import (
     SetCompact,
     SetMilestone,
     SetMilestones,
+    SetNews,
     SetSound,
     ShowCard,
     ShowDelivery,
@@ -91,6 +92,8 @@ def delivery_menu(
         ),
     )
     rows += ((view.button("button.milestones", ShowMilestones(), value=milestones_text(view, preferences)),),)
+    news = "button.news_on" if preferences.news else "button.news_off"
+    rows += ((view.button(news, SetNews(not preferences.news)),),)
     if place:
         rows += ((view.button("button.deliver_privately", DeliverPrivately()),),)
     where = view.html("delivery.to_group", title=place.title or str(place.chat_id)) if place else None

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
 from statistics import fmean, median
 from typing import Final
@@ -18,6 +18,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from domain.reports.pictures import (
     MAX_BARS,
     MAX_POINTS,
+    MAX_SERIES,
     AlertsByDay,
     Bar,
     Distribution,
@@ -25,6 +26,7 @@ from domain.reports.pictures import (
     Heading,
     PriceSince,
     Ranking,
+    SeriesByDay,
 )
 from managers.pictures.canvas import HEIGHT, MARGIN, WIDTH, Canvas
 
@@ -130,11 +132,34 @@ def alerts_by_day(chart: AlertsByDay, canvas: Canvas) -> None:
         axes.bar(at, part.counts, bottom=stand, color=colour, width=0.8, label=part.label)
         stand = [low + count for low, count in zip(stand, part.counts, strict=True)]
     axes.set_ylim(0, max(stand) * 1.5 or 1)  # room for the legend
-    axes.set_xlim(-0.6, at[-1] + 0.6)
-    step = math.ceil((at[-1] + 1) / _DAYS_NAMED)
-    shown = range(0, at[-1] + 1, step)
-    axes.set_xticks(list(shown), [f"{chart.days[0] + timedelta(days=day):%d %b}" for day in shown])
+    _days(axes, chart.days[0], at[-1])
     _whole_numbers(axes, max(stand))
+    _axis_names(canvas, top, chart.y_label)
+    canvas.legend(axes, "upper right")
+
+
+def series_by_day(chart: SeriesByDay, canvas: Canvas) -> None:
+    top = _head(chart.heading, canvas)
+    axes = canvas.axes(left=_LEFT, top=top + 70, right=WIDTH - MARGIN, bottom=_FOOT - 20)
+    colours = canvas.colours
+    _check(len(chart.days), *(len(part.values) for part in chart.parts))
+    if not 0 < len(chart.parts) <= MAX_SERIES:
+        raise ValueError(f"{len(chart.parts)} series")
+    at, stand = list(range(len(chart.days))), [0.0] * len(chart.days)
+    for part, colour in zip(chart.parts, (colours.line, colours.second, colours.up, colours.down, colours.muted)):  # noqa: B905 - fewer parts than colours
+        if not all(value is None or (math.isfinite(value) and value >= 0) for value in part.values):
+            raise ValueError("a value is not finite")
+        if chart.stacked:
+            values = [value or 0.0 for value in part.values]
+            axes.bar(at, values, bottom=stand, color=colour, width=0.8, label=part.label)
+            stand = [low + value for low, value in zip(stand, values, strict=True)]
+        else:
+            lines = [math.nan if value is None else value for value in part.values]
+            axes.plot(at, lines, "o-", color=colour, linewidth=4, markersize=9, label=part.label)
+            stand = [max(low, value or 0.0) for low, value in zip(stand, part.values, strict=True)]
+    axes.set_ylim(0, max(stand) * (1.15 + 0.14 * len(chart.parts)) or 1)  # room for the legend
+    _days(axes, chart.days[0], at[-1])
+    axes.yaxis.set_major_formatter(FuncFormatter(_short))
     _axis_names(canvas, top, chart.y_label)
     canvas.legend(axes, "upper right")
 
@@ -211,6 +236,13 @@ def _place(value: float) -> float:
     return index - 0.41 + 0.82 * share
 
 
+def _days(axes: Axes, first: date, last: int) -> None:
+    """Name some of the days on the axis; `last`: how many come after the first."""
+    axes.set_xlim(-0.6, last + 0.6)
+    shown = range(0, last + 1, math.ceil((last + 1) / _DAYS_NAMED))
+    axes.set_xticks(list(shown), [f"{first + timedelta(days=day):%d %b}" for day in shown])
+
+
 def _whole_numbers(axes: Axes, most: int) -> None:
     step = max(1, math.ceil(most / 5))
     axes.yaxis.set_major_locator(FixedLocator(list(range(0, most + step, step))))
@@ -237,6 +269,10 @@ def _times_as_much(value: float, _place: object) -> str:
 
 def _whole(value: float, _place: object) -> str:
     return f"{value:,.0f}"
+
+
+def _short(value: float, _place: object) -> str:
+    return f"{value:,.0f}" if value >= 10 else f"{value:,.3g}"  # noqa: PLR2004 - below it parts of one matter
 
 
 def _shown_span(at: float, _place: object) -> str:

@@ -14,7 +14,16 @@ from typing import BinaryIO, Final
 
 import msgspec
 
-from domain.reports.pictures import AlertsByDay, Distribution, Equity, Order, PriceSince, Ranking, ShareCard
+from domain.reports.pictures import (
+    AlertsByDay,
+    Distribution,
+    Equity,
+    Order,
+    PriceSince,
+    Ranking,
+    SeriesByDay,
+    ShareCard,
+)
 from managers.pictures import charts
 from managers.pictures.canvas import Canvas
 from managers.pictures.card import share_card
@@ -41,6 +50,8 @@ def draw(order: Order) -> bytes:
             charts.price(picture, canvas)
         case AlertsByDay() as picture:
             charts.alerts_by_day(picture, canvas)
+        case SeriesByDay() as picture:
+            charts.series_by_day(picture, canvas)
         case Ranking() as picture:
             charts.ranking(picture, canvas)
         case ShareCard() as picture:

@@ -202,6 +202,10 @@ class TelegramManager:
         """Wait until a message to `chat_id` may leave."""
         return self._limiter.slot(chat_id, lane)
 
+    def hasten(self, chat_id: int, lane: Lane) -> None:
+        """Let what waits for a slot of this chat in a later lane wait in this one from now on."""
+        self._limiter.hasten(chat_id, lane)
+
     async def send(self, message: Message, *, chat_id: int, slot: Slot, thread_id: int | None = None) -> int:
         """Send under a held slot and return the message id. Raises the `DeliveryError` tree.
 

@@ -121,6 +121,10 @@ class TelegramRateLimiter(BaseRateLimiter[Lane | Slot]):
         finally:
             self._slots.release(slot)
 
+    def hasten(self, chat_id: ChatId, lane: Lane) -> None:
+        """Let what waits for a slot of this chat in a later lane wait in this one from now on."""
+        self._slots.hasten(_normal(chat_id), lane)
+
     async def process_request(
         self,
         callback: Callable[..., Coroutine[Any, Any, Answer]],

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import IntEnum
+from typing import Final
 
 
 class Lane(IntEnum):
@@ -25,6 +27,21 @@ _WEIGHTS = {
     Lane.BROADCAST: 1,
 }
 """Powers of two keep virtual time exact."""
+
+
+_ONE_IN: Final = 6
+"""So many slots are left free by what is in no hurry."""
+
+
+def left_free(lane: Lane, waiting: Mapping[Lane, int], slots: int) -> int:
+    """Return how many slots a broadcast leaves free while nobody else waits.
+
+    It would use all of them at once, and whoever comes next would wait until they have cooled. Where others do wait,
+    each lane has its share, this one too.
+    """
+    if lane is not Lane.BROADCAST or any(count for other, count in waiting.items() if other < lane):
+        return 0
+    return slots // _ONE_IN
 
 
 class FairClock:

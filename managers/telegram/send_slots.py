@@ -23,14 +23,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
 
-from managers.telegram.send_lanes import FairClock, Lane
+from managers.telegram.send_lanes import FairClock, Lane, left_free
 from managers.telegram.send_windows import Window
 from runtime.errors import NotSentError
 from runtime.limit import Limit
 
 ChatId = int | str
 """A number, or `@name` of a channel or group."""
-
 
 _SHUT = "the process ends, and another one may be sending by now"
 _TIMER_SLACK_S = 2**-11
@@ -98,9 +97,6 @@ class SlotScheduler:
         self.short = asyncio.Event()
         """Set whenever somebody waits only because the overall window has too few slots."""
         self.chat_limits = (private, group)
-        self.chat_limits = (private, group)
-        self._private = private
-        self._group = group
         self._overall = Window(overall)
         self._lapses_at = math.inf
         self._is_shut = False
@@ -196,8 +192,7 @@ class SlotScheduler:
     def shut(self) -> None:
         """Let nothing leave any more, at the end of the process; whoever waits gets a `NotSentError`."""
         self._is_shut = True
-        waiting = [waiter for chat in self._chats.values() for _, _, waiter in chat.queue]
-        for waiter in waiting:
+        for waiter in [one for chat in self._chats.values() for _, _, one in chat.queue]:
             if not waiter.granted.done():
                 self.waiting[waiter.lane] -= 1
                 waiter.granted.set_exception(NotSentError(_SHUT))
@@ -233,12 +228,24 @@ class SlotScheduler:
             share = await waiter.granted
         except asyncio.CancelledError:
             if waiter.granted.cancelled():
-                self.waiting[lane] -= 1
+                self.waiting[waiter.lane] -= 1
                 self._settle(chat)
             else:  # granted in the very moment of the cancellation
                 self._give_back(chat, None)
             raise
-        return Slot(chat=chat, lane=lane, share=share)
+        return Slot(chat=chat, lane=waiter.lane, share=share)
+
+    def hasten(self, chat_id: ChatId, lane: Lane) -> None:
+        """Let whatever waits for this chat in a later lane wait in this one: something of it is to go by that slot."""
+        queue = self._chats[chat_id].queue if chat_id in self._chats else []
+        for waiter in [one for _, _, one in queue if one.lane > lane and not one.granted.done()]:
+            self.waiting[waiter.lane] -= 1
+            self.waiting[lane] += 1
+            waiter.lane = lane
+            if waiter.turn is not None:
+                waiter.turn = min(waiter.turn, self._fair.turn(lane))
+                heappush(self._ready, (waiter.turn, waiter.sequence, waiter))
+        self._pump(self.clock())
 
     async def renew(self, slot: Slot) -> None:
         """Turn a used or worthless slot into a fresh one of the same chat and lane."""
@@ -279,7 +286,8 @@ class SlotScheduler:
     def _chat(self, chat_id: ChatId) -> _Chat:
         chat = self._chats.get(chat_id)
         if chat is None:
-            limit = self._private if isinstance(chat_id, int) and chat_id > 0 else self._group
+            private, group = self.chat_limits
+            limit = private if isinstance(chat_id, int) and chat_id > 0 else group
             chat = self._chats[chat_id] = _Chat(id=chat_id, window=Window(limit))
         return chat
 
@@ -323,10 +331,12 @@ class SlotScheduler:
                 chat.wakes_at = None
                 self._offer(chat, now)
         while self._ready and now >= self._closed_until:
-            if not self._overall.has_room(now) or self._has_lapsed(now):
+            waiter = self._ready[0][2]
+            spared = left_free(waiter.lane, self.waiting, self._overall.slots)
+            if not self._overall.has_room(now, spared) or self._has_lapsed(now):
                 self.short.set()
                 break
-            waiter = heappop(self._ready)[2]
+            heappop(self._ready)
             if waiter.chat.offered is waiter and not waiter.granted.done():
                 self._grant(waiter, now)
         self._arm(now)

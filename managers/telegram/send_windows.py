@@ -29,8 +29,9 @@ class Window:
             heappop(self._cooling_of_others)
         return self.taken + len(self._cooling) + len(self._cooling_of_others)
 
-    def has_room(self, now: float) -> bool:
-        return self.in_use(now) < self.slots
+    def has_room(self, now: float, spared: int = 0) -> bool:
+        """Whether more slots are free than are to be `spared`."""
+        return self.in_use(now) + spared < self.slots
 
     def give_back(self, answered_at: float | None) -> None:
         """End a use of a slot; with `None` nothing was sent, so nothing needs to cool."""

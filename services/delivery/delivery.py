@@ -241,6 +241,9 @@ class DeliveryService:
                 workers.create_task(self._serve(user_id, queue), name=f"messages to {user_id}")
             else:
                 known.append(QueuedMessage(entry=entry))
+                if (row := self._kinds.find(entry.outgoing)) is not None:
+                    # Their worker may wait for the turn of a broadcast; what has come is looked at when that comes.
+                    self._sender.hasten(user_id, row.lane)
 
     async def _serve(self, user_id: int, queue: deque[QueuedMessage]) -> None:
         """Settle what waits for one subscriber, oldest first, until nothing does."""

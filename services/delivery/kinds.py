@@ -68,8 +68,12 @@ class Kinds:
         """Return its row; `KeyError` where there is none: only what was read has one for sure."""
         return self._rows[outgoing.kind]
 
+    def find(self, outgoing: Outgoing) -> Kind | None:
+        """`of`, of what nobody has read yet."""
+        return self._rows.get(outgoing.kind)
+
     def tells_calls(self, outgoing: Outgoing) -> bool:
-        row = self._rows.get(outgoing.kind)
+        row = self.find(outgoing)
         return row is not None and row.tells_calls
 
     def target(self, waiting: QueuedMessage, subscriber: Subscriber) -> ChatTarget:

@@ -27,6 +27,8 @@ class Messenger(Protocol):
 
     def slot(self, chat_id: int, lane: Lane) -> AbstractAsyncContextManager[Slot]: ...
 
+    def hasten(self, chat_id: int, lane: Lane) -> None: ...
+
     async def send(self, message: Message, *, chat_id: int, slot: Slot, thread_id: int | None = None) -> int: ...
 
     async def send_media(
@@ -63,6 +65,10 @@ class Sender:
 
     def slot(self, place: ChatTarget, lane: Lane) -> AbstractAsyncContextManager[Slot]:
         return self._messenger.slot(place.chat_id, lane)
+
+    def hasten(self, chat_id: int, lane: Lane) -> None:
+        """Something for this chat is in this lane: whatever waits for it in a later one has waited too long."""
+        self._messenger.hasten(chat_id, lane)
 
     async def send(self, message: Message, place: ChatTarget, slot: Slot, *, media: Media | None = None) -> Receipt:
         """Send under a held slot. Raises the `DeliveryError` tree; what it raises was not followed by another try.

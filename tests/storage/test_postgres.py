@@ -187,6 +187,8 @@ async def test_migrations_there_and_back_and_by_several_at_once(postgres_server:
                 "admins",
                 "alembic_version",
                 "arrivals",
+                "broadcast_recipients",
+                "broadcasts",
                 "calls",
                 "channels",
                 "claims",

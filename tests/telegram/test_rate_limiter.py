@@ -298,6 +298,46 @@ def test_a_reply_goes_before_thousands_of_alerts() -> None:
     assert max(run(scenario())) <= 1
 
 
+def test_what_is_hastened_goes_as_if_it_had_waited_in_the_earlier_lane() -> None:
+    async def scenario():
+        limiter, server = make_limiter(), StrictServer()
+
+        async def hasten() -> None:
+            await asyncio.sleep(2.5)
+            assert limiter.waiting(Lane.FOLLOW_UP) > 300
+            limiter.hasten(399, Lane.ALERT)
+            assert limiter.waiting(Lane.ALERT) == 1
+            limiter.hasten(399, Lane.REPORT)
+            limiter.hasten(9_999, Lane.ALERT)
+            assert limiter.waiting(Lane.ALERT) == 1
+
+        many = (request(limiter, server, chat, how=Lane.FOLLOW_UP) for chat in range(1, 400))
+        await gather(hasten(), *many)
+        assert set(limiter.stats.waiting.values()) == {0}
+        return sent_times(server, 399), len(server.arrivals)
+
+    times, count = run(scenario())
+    assert times == pytest.approx([3.0], abs=0.1)
+    assert count == 399
+
+
+def test_a_broadcast_leaves_slots_to_what_comes_while_nobody_else_waits() -> None:
+    async def scenario():
+        limiter, server, waited = make_limiter(), StrictServer(), list[float]()
+        backlog = [asyncio.create_task(request(limiter, server, one, how=Lane.BROADCAST)) for one in range(1, 400)]
+        for chat_id in range(5000, 5020):
+            await asyncio.sleep(0.35)
+            before = now()
+            await request(limiter, server, chat_id, how=Lane.ALERT)
+            waited.append(now() - before)
+        await asyncio.wait(backlog)
+        return max(waited), now()
+
+    waited_s, took_s = run(scenario())
+    assert waited_s == 0.0
+    assert 399 / 26 < took_s < 399 / 24, "it takes five sixths of what there is"
+
+
 def test_a_refusal_under_a_held_slot_is_the_senders_matter_and_closes_the_chat() -> None:
     async def scenario():
         limiter, server, flood = make_limiter(), StrictServer(), Flood(times=1, retry_after=7)

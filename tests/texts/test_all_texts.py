@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from domain.admins.roles import ROLES
+from domain.broadcasts.segments import SEGMENTS
 from domain.delivery.policy import HoldReason, HoldsBack
 from domain.filters.presets import load_presets
 from domain.filters.registry import FIELDS
@@ -27,10 +28,12 @@ from handlers.conversation.routing import Topic
 from handlers.payments.invoice_menus import NETWORKS, OWN_NAMES
 from handlers.payments.ways import Way
 from handlers.reports.menus import MINE, SUBJECTS
+from services.broadcasts.rows import State as BroadcastState
 from services.export.contents import CONTENTS
 from services.payments.settling.search import Which
 from services.payments.settling.settling import Verdict
 from services.payments.solana_claims import Verdict as PastedVerdict
+from services.statistics.statistics import WHATS
 from services.subscribers.roster import State
 from services.tracking.book import Measure
 from services.tracking.records.corrections import ACTIONS as ACTIONS_OF_RECORDS
@@ -110,6 +113,11 @@ def administration() -> set[str]:
     return {
         *(f"{family}.{role}" for role in ROLES for family in ("role", "button.role")),
         *(f"topic.{topic}" for topic in Topic.__args__),
+        *(f"segment.{segment}" for segment in SEGMENTS),
+        *(f"broadcast_state.{state}" for state in BroadcastState.__args__),
+        *(f"{family}.{what}" for what in WHATS for family in ("button.stats", "stats.title", "stats.y", "stats.note")),
+        *(f"stats_way.{method}" for method in METHODS),
+        *(f"stats_part.{part}" for part in ("sent", "digest", "not_sent")),
     }
 
 

@@ -29,6 +29,7 @@ from services.administration.activity import ActivityService
 from services.administration.admins import AdminsService
 from services.administration.audit import AuditService, Whose
 from services.administration.audit_file import AuditFile
+from services.broadcasts.statements import DRAFT
 from services.export.files import ExportDirectory
 from services.payments.group import SettlingServices
 from services.payments.ledger import Ledger
@@ -43,6 +44,7 @@ READER: Final = 792
 VICTIM: Final = 457
 OTHER: Final = 458
 OUTSIDER: Final = 456
+BROADCAST: Final = "d5a9b0c1e2f3"
 ARRIVAL: Final = "nowpayments:4711"
 PASSING: Final = ("input:", "held_input:", "confirm:")
 """What a conversation remembers for minutes."""
@@ -152,6 +154,7 @@ async def furnish(house: House) -> None:
     ledger = house.made.of(Ledger)
     await ledger.open(invoice("ABCD2345", now), told_by_amount=True)
     await ledger.arrived(Arrival(key=ARRIVAL, asset="SOL", amount=Decimal("0.2"), at=now, stage="final"), None)
+    await house.postgres.execute(DRAFT, BROADCAST, OWNER, now, "<b>News</b>")
     await house.written()
     house.handle = await house.made.of(SettlingServices).search.handle_of(ARRIVAL)
 

@@ -15,7 +15,7 @@ from handlers.admin.people.buttons import Ban
 from handlers.conversation.guard import Sure
 from handlers.conversation.routing import CallbackRoute, CommandRoute, InputRoute, collect
 from services.administration.confirmations import Confirmations
-from tests.admin.people.house import BY_LOOKING, OTHER, OUTSIDER, OWNER, READER, SUPPORT, VICTIM, House
+from tests.admin.people.house import BROADCAST, BY_LOOKING, OTHER, OUTSIDER, OWNER, READER, SUPPORT, VICTIM, House
 from tests.conversation.telegram_wire import Person, Said
 
 ROUTES = collect(TelegramBot)
@@ -45,6 +45,10 @@ PLAUSIBLE: dict[str, object] = {
     "up_to": "0-1",
     "entry_id": "0-1",
     "name": "health",
+    "broadcast_id": BROADCAST,
+    "segment": "paying",
+    "language": "",
+    "at_s": 4_000_000_000,
 }
 
 
@@ -62,7 +66,7 @@ def payload_of(route: InputRoute, house: House) -> str:
         "preset_new": "newpreset", "preset_name": "namepreset", "preset_about": "aboutpreset",
         "payments_invoice": "payfor", "payments_ruling": "paynote", "correct_price": "corask",
         "user_note": "asknote", "user_write": "askwrite", "user_grant": "askgrant", "user_revoke": "askrevoke",
-        "user_move": "askmove",
+        "user_move": "askmove", "broadcast_text": "bctext", "broadcast_when": "bcwhen",
     }  # fmt: skip
     prefix = asking.get(route.kind)
     return plausible(ROUTES.callbacks[prefix].data, house).pack() if prefix else ""

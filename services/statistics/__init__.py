@@ -1,0 +1,1 @@
+"""What admins are told of the whole: people, money, alerts and how fast they are. Begin with `statistics.py`."""

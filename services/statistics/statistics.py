@@ -1,0 +1,182 @@
+"""Statistics for admins: computed by PostgreSQL when somebody asks, one answer at a time, and kept for a minute."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from typing import Final, Literal, TypeVar, cast, get_args
+
+from msgspec import Struct
+
+from domain.payments.entitlements import GRACE
+from domain.payments.plans import Plans
+from managers.storage.postgres import PostgresManager, Row
+from services.statistics import statements
+
+T = TypeVar("T")
+What = Literal["people", "revenue", "alerts", "latency"]
+"""What there is by day."""
+WHATS: Final[tuple[What, ...]] = get_args(What)
+WINDOWS: Final = (1, 7, 30)
+"""Days of which revenue is told."""
+DAYS: Final = 30
+"""That a picture shows."""
+_KEPT_FOR: Final = timedelta(minutes=1)
+
+
+class People(Struct, frozen=True, kw_only=True):
+    total: int
+    active: int
+    """Calls are held against their filters."""
+    paying: int
+    """Grace included."""
+    paused: int
+    blocked: int
+    """They have blocked the bot."""
+    banned: int
+    new_day: int
+    new_week: int
+    new_month: int
+    deleted_month: int
+
+
+class PlanPeople(Struct, frozen=True, kw_only=True):
+    plan: str
+    people: int
+    active: int
+
+
+class Revenue(Struct, frozen=True, kw_only=True):
+    """Of one way of payment within so many days; what was refunded or dismissed is not in it."""
+
+    days: int
+    method: str
+    payments: int
+    usd: Decimal
+    """By the prices at which it was sold, also of Stars."""
+    stars: int
+
+
+class Renewals(Struct, frozen=True, kw_only=True):
+    """Within 30 days."""
+
+    first: int
+    """People who paid for the first time."""
+    renewed: int
+    """Payments of those who had paid before."""
+    refunded: int
+    lapsed: int
+    """People who had paid and whose time ended, grace included, and who have not paid since."""
+
+
+class Delivered(Struct, frozen=True, kw_only=True):
+    """Within a day."""
+
+    sent: int
+    in_digests: int
+    withheld: int
+    dead: int
+    p50_s: float | None
+    """From the frame to Telegram's answer, of plans without a delay."""
+    p99_s: float | None
+
+
+class Summary(Struct, frozen=True, kw_only=True):
+    people: People
+    plans: Sequence[PlanPeople]
+    revenue: Sequence[Revenue]
+    renewals: Renewals
+    delivered: Delivered
+
+    @property
+    def churn(self) -> float | None:
+        """Share of those who were paying 30 days ago and lapsed since; `None` where nobody was."""
+        before = self.people.paying + self.renewals.lapsed - self.renewals.first
+        return self.renewals.lapsed / before if before > 0 else None
+
+
+class ByDay(Struct, frozen=True, kw_only=True):
+    """Something by day, in parts: the same days in each, those without anything as well."""
+
+    days: tuple[date, ...]
+    parts: Mapping[str, tuple[float | None, ...]]
+    """`None`: not known of that day."""
+
+
+class StatisticsService:
+    """`TransientError` while PostgreSQL is unavailable."""
+
+    def __init__(self, postgres: PostgresManager, plans: Plans, clock: Callable[[], datetime]) -> None:
+        self._postgres = postgres
+        self._clock = clock
+        known = (*plans.sold, plans.trial, *((plans.free,) if plans.free else ()))
+        self._delayed = [one.key for one in known if one.delay]
+        self._alone = asyncio.Lock()
+        self._kept: dict[str, tuple[datetime, object]] = {}
+
+    async def summary(self) -> Summary:
+        return await self._once("summary", self._summary)
+
+    async def by_day(self, what: What) -> ByDay:
+        """Return the last 30 days, today included."""
+        return await self._once(what, lambda: self._by_day(what))
+
+    async def _once(self, name: str, compute: Callable[[], Awaitable[T]]) -> T:
+        async with self._alone:
+            at, known = self._kept.get(name, (None, None))
+            if at is None or not timedelta(0) <= self._clock() - at < _KEPT_FOR:
+                known = await compute()
+                self._kept[name] = (self._clock(), known)
+        return cast("T", known)
+
+    async def _summary(self) -> Summary:
+        now = self._clock()
+        active = (now, now - GRACE)
+        people = await self._postgres.fetch_row(statements.PEOPLE, *active)
+        renewals = await self._postgres.fetch_row(statements.RENEWALS, *active)
+        plans = await self._postgres.fetch(statements.BY_PLAN, *active)
+        revenue = await self._postgres.fetch(statements.REVENUE, now, list(WINDOWS))
+        row = await self._postgres.fetch_row(statements.DELIVERED, now - timedelta(days=1), self._delayed)
+        delivered: dict[str, object] = dict(row) if row else {}
+        p50_s, p99_s = cast("list[float] | None", delivered.pop("latency", None)) or (None, None)
+        return Summary(
+            people=People(**dict(people or {})),
+            plans=[PlanPeople(**dict(one)) for one in plans],
+            revenue=[_revenue(one) for one in revenue],
+            renewals=Renewals(**dict(renewals or {})),
+            delivered=Delivered(**cast("dict[str, int]", delivered), p50_s=p50_s, p99_s=p99_s),
+        )
+
+    async def _by_day(self, what: What) -> ByDay:
+        today = self._clock().date()
+        days = tuple(today - timedelta(days=DAYS - 1 - number) for number in range(DAYS))
+        since = self._clock().replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=DAYS - 1)
+        if what == "latency":
+            rows = await self._postgres.fetch(statements.LATENCY_BY_DAY, since, self._delayed)
+            found = [(row["day"], part, row["values"][at]) for row in rows for at, part in enumerate(("p50", "p99"))]
+        else:
+            rows = await self._rows(what, since)
+            found = [(row["day"], row["part"], float(row["value"])) for row in rows]
+        parts: dict[str, dict[date, float]] = {}
+        for day, part, value in found:
+            parts.setdefault(part, {})[day] = value
+        nothing = None if what == "latency" else 0.0
+        filled = {part: tuple(its.get(day, nothing) for day in days) for part, its in sorted(parts.items())}
+        return ByDay(days=days, parts=filled)
+
+    async def _rows(self, what: What, since: datetime) -> list[Row]:
+        match what:
+            case "people":
+                return await self._postgres.fetch(statements.NEW_BY_DAY, since)
+            case "revenue":
+                return await self._postgres.fetch(statements.REVENUE_BY_DAY, since, [DAYS])
+            case _:
+                return await self._postgres.fetch(statements.ALERTS_BY_DAY, since)
+
+
+def _revenue(row: Row) -> Revenue:
+    return Revenue(
+        days=row["days"], method=row["method"], payments=row["payments"], usd=row["usd"], stars=int(row["stars"])
+    )
