@@ -60,6 +60,8 @@ async def data_health(standing: Callable[[], DatabaseStatus | None]) -> PartHeal
 
 async def feed_health(feed: WebSocketManager, leases: Leases) -> PartHealth:
     health = feed.health()
+    if feed.rests():
+        return PartHealth(name="feed", ok=True, detail="paused by an admin")
     if not health.connected and not leases.is_valid(INGEST):
         return PartHealth(name="feed", ok=True, detail="read by another process")
     if not health.connected:

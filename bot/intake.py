@@ -58,8 +58,11 @@ class Intake:
         calls: CallStream,
         leases: Leases,
         ownership: Ownership,
+        rests: Callable[[], bool] = lambda: False,
     ) -> None:
+        """`rests`: whether calls are taken in and not decided."""
         self._source = source
+        self._rests = rests
         self._outbox = outbox
         self._decisions = decisions
         self._calls = calls
@@ -72,6 +75,8 @@ class Intake:
         """Not yet claimed, oldest first."""
         self._unclaimed = 0
         """Calls in these."""
+        self._in_hand = 0
+        """Calls that were taken from the queue, and are being decided or handed on."""
         self._awaits_calls = False
         self._news = asyncio.Event()
         self._claimed = asyncio.Event()
@@ -95,12 +100,21 @@ class Intake:
     def _note_decided(self, batch: list[Call], requests: list[ClaimRequest]) -> None:
         cursor = None if self._cursor_is_held else self._cursor_of(batch)
         self._decided.append(_DecidedBatch(len(batch), requests, cursor))
-        self._unclaimed += len(batch)
+        self._unclaimed, self._in_hand = self._unclaimed + len(batch), 0
         self._news.set()
 
     async def drained(self) -> None:
-        """Return when everything that was taken in is claimed, or handed on."""
-        await self.token_queue.join()
+        """Return when everything that was taken in is claimed, or handed on.
+
+        While it rests, at once: a feed with a past brings it again, since the stored cursor did not move.
+        """
+        if not self._rests():
+            await self.token_queue.join()
+
+    @property
+    def undecided(self) -> int:
+        """Calls that were taken in and are not claimed yet, nor handed on."""
+        return self.token_queue.qsize() + self._in_hand + self._unclaimed
 
     async def decide(self, progress: Progress) -> None:
         """Decide what has queued up, batch by batch, and claim it meanwhile, in the same order."""
@@ -124,6 +138,9 @@ class Intake:
                 await asyncio.sleep(LOADING_POLL_S)  # the queue fills, the socket waits, no call is dropped
                 continue
             batch = await self._next_batch()
+            while self._rests():
+                progress()
+                await asyncio.sleep(LOADING_POLL_S)
             if not self._ownership.is_loaded:
                 self._decided_early.extend(batch)
             self._note_decided(batch, await self._decisions.decide(batch))
@@ -176,6 +193,7 @@ class Intake:
                 self._forget_queued()
             for _ in batch:
                 self.token_queue.task_done()
+            self._in_hand = 0
 
     def _forget_queued(self) -> None:
         self._cursor = None
@@ -207,6 +225,7 @@ class Intake:
             self._awaits_calls = False
         while len(batch) < MAX_BATCH and not self.token_queue.empty():
             batch.append(self.token_queue.get_nowait())
+        self._in_hand = len(batch)
         return batch
 
     def _cursor_of(self, batch: list[Call]) -> FeedCursor | None:

@@ -44,7 +44,10 @@ class MatchShard:
         decisions: DecisionsService,
         loading: RosterLoading,
         say: Callable[[str], None],
+        rests: Callable[[], bool] = lambda: False,
     ) -> None:
+        """`rests`: whether calls stay in the stream, undecided."""
+        self._rests = rests
         self.partitions = PartitionOwner(share, members, gained=self._gained, lost=self._lost)
         self._reader = CallReader(calls)
         self._decisions = decisions
@@ -56,7 +59,7 @@ class MatchShard:
         """Decide batch after batch; each is claimed before the next is read."""
         while True:
             progress()
-            if not len(self._reader):
+            if not len(self._reader) or self._rests():
                 await asyncio.sleep(IDLE_S)
                 continue
             async with self._one_batch:

@@ -20,6 +20,13 @@ from handlers.admin.people.subscriptions import AdminSubscriptionsMixin
 from handlers.admin.people.users import AdminUsersMixin
 from handlers.admin.plans import AdminPlansMixin
 from handlers.admin.presets import AdminPresetsMixin
+from handlers.admin.running.caches import AdminCachesMixin
+from handlers.admin.running.channels import AdminChannelsMixin
+from handlers.admin.running.maintenance import AdminMaintenanceMixin
+from handlers.admin.running.operating import AdminOperatingMixin
+from handlers.admin.running.preset_history import AdminPresetHistoryMixin
+from handlers.admin.running.reports import AdminReportsMixin
+from handlers.admin.running.sources import AdminSourcesMixin
 from handlers.admin.settling import AdminSettlingMixin
 from handlers.admin.statistics.statistics import AdminStatisticsMixin
 from handlers.backtest.backtest import BacktestMixin
@@ -84,10 +91,17 @@ class TelegramBot(
     AdminAdminsMixin,
     AdminAuditMixin,
     AdminPresetsMixin,
+    AdminPresetHistoryMixin,
+    AdminChannelsMixin,
     AdminCorrectionsMixin,
+    AdminReportsMixin,
     AdminPaymentsMixin,
     AdminSettlingMixin,
     AdminDeadLettersMixin,
+    AdminMaintenanceMixin,
+    AdminOperatingMixin,
+    AdminSourcesMixin,
+    AdminCachesMixin,
     TokenFilterBot,
 ):
     """What subscribers do, what admins do, and what carries the calls, left to right. Holds nothing itself."""

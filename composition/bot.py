@@ -15,6 +15,7 @@ from composition.engine import (
     calls,
     claims,
     cluster,
+    controls,
     delivery,
     joining,
     monitoring,
@@ -36,6 +37,7 @@ from composition.features import (
     records,
     reports,
     retention,
+    running,
     solana,
     statistics,
     tracking,
@@ -57,6 +59,7 @@ from services.monitoring.metrics import Metrics
 from services.monitoring.process_conditions import jobs_stuck
 from services.monitoring.readings import ReadingsService
 from services.plans.group import PlanServices
+from services.running.caches import Caches
 from services.schedule.schedule import Schedule
 from services.subscribers.group import SubscriberServices
 from services.why.group import WhyServices
@@ -68,6 +71,7 @@ T = TypeVar("T")
 BUILDERS: Final[tuple[Builder, ...]] = (
     cluster,
     stores,
+    controls,
     admins,
     telegram,
     joining,
@@ -91,6 +95,7 @@ BUILDERS: Final[tuple[Builder, ...]] = (
     statistics,
     backtest,
     recovery,
+    running,
     monitoring,
 )
 """Each may ask for what those before it gave; their steps are taken in this order."""
@@ -161,8 +166,10 @@ def _built(builder: Builder, base: Base) -> Feature:
 
 
 def _join(base: Base, features: Sequence[Feature]) -> None:
-    kinds, schedule = base.of(Kinds), base.of(Schedule)
+    kinds, schedule, caches = base.of(Kinds), base.of(Schedule), base.of(Caches)
     for feature in features:
+        for cache in feature.caches:
+            caches.add(cache)
         for kind in feature.kinds:
             kinds.add(kind)
         for job in feature.scheduled:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from fastapi import APIRouter
 
@@ -14,6 +14,7 @@ from bot.jobs import JobRow, JobSpec
 from bot.lifecycle import Lifecycle, Steps
 from composition.connections import Connections, ProcessConfig
 from config.settings import Settings
+from managers.storage.cache import SmartCache
 from runtime.errors import FatalError
 from runtime.supervision import Pulse
 from services.delivery.kinds import Kind
@@ -59,6 +60,8 @@ class Feature:
     """Of the HTTP edge."""
     health: Mapping[str, Check] = field(default_factory=dict[str, Check])
     alarms: Sequence[Alarm] = ()
+    caches: Sequence[SmartCache[Any, Any]] = ()
+    """What is kept in memory for a while, for admins to look at and forget."""
     readings: Sequence[Reading[object]] = ()
     """What has to be asked over a connection, for numbers and alarms."""
 

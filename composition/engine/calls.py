@@ -27,6 +27,7 @@ from services.cluster.ownership import Ownership
 from services.monitoring import conditions
 from services.monitoring.health import Check
 from services.monitoring.process_conditions import FEED_AWAY_S, Lasting
+from services.running.controls import Controls
 from services.subscribers.group import SubscriberServices
 
 READING: frozenset[Role] = frozenset({"all", "ingest"})
@@ -53,7 +54,9 @@ def build(base: Base) -> Feature:
         calls=calls,
         leases=leases,
         ownership=ownership,
+        rests=partial(_rests, base),
     )
+    intake.feed.rests = lambda: base.of(Controls).feed_rests
     shard = MatchShard(
         share=ownership.matching,
         members=base.of(Members),
@@ -61,6 +64,7 @@ def build(base: Base) -> Feature:
         decisions=decisions,
         loading=base.of(SubscriberServices).loading,
         say=base.terminal.say,
+        rests=lambda: base.of(Controls).intake_rests,
     )
     drains: dict[Role, Step] = {
         "all": intake.drained,
@@ -80,6 +84,16 @@ def build(base: Base) -> Feature:
         health=health,
         alarms=_alarms(base, intake),
     )
+
+
+def _rests(base: Base) -> bool:
+    """What a feed without a past has brought is decided before the process ends: nobody could bring it again."""
+    goes_all_the_same = base.lifecycle.is_ending() and not base.connections.source.replays
+    return base.of(Controls).intake_rests and not goes_all_the_same
+
+
+def _is_blocked(base: Base, channel_id: str) -> bool:
+    return base.of(Controls).stands("blocked", channel_id)
 
 
 def _jobs(base: Base, intake: Intake, shard: MatchShard, calls: CallStream) -> list[JobRow]:
@@ -106,6 +120,8 @@ def _decisions(base: Base) -> DecisionsService:
         metrics=base.metrics,
         clock=now,
         is_sure=lambda: now.is_sure,
+        made_wait=base.of(Controls).made_wait,
+        blocked=partial(_is_blocked, base),
     )
 
 
@@ -118,6 +134,7 @@ def _late(base: Base) -> LateService:
         metrics=base.metrics,
         clock=now,
         ownership=base.of(Ownership),
+        blocked=partial(_is_blocked, base),
     )
 
 
@@ -129,7 +146,7 @@ def _alarms(base: Base, intake: Intake) -> list[Alarm]:
     if role in READING:
 
         def reads() -> bool:
-            return role == "all" or leases.is_valid(LEASE)
+            return (role == "all" or leases.is_valid(LEASE)) and not intake.feed.rests()
 
         feed = intake.feed.health
         alarms.append(Alarm("feed", conditions.while_so(reads, conditions.feed_silent(feed))))

@@ -79,6 +79,7 @@ def build(base: Base) -> Feature:
     return Feature(
         services=[policy, DigestPages(base.connections.postgres, order, lines), ToldCalls(base.connections.redis)],
         parts=[delivery, kinds, schedule, files],
+        caches=[media],
         kinds=[alerts.row(), digests.row()],
         scheduled=[digesting.job(), base.of(DelayedAlerts).job()],
         jobs=[

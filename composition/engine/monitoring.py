@@ -8,7 +8,9 @@ from bot.health import ProcessWatch, clock_health
 from bot.jobs import EVERY, JobSpec
 from composition.feature import Alarm, Base, Feature
 from config.log_level import wanted_log_level
+from domain.admins.roles import allows
 from runtime.clock import now
+from services.administration.admins import AdminsService
 from services.cluster.leases import Leases
 from services.cluster.members import Members
 from services.cluster.ownership import Ownership
@@ -88,4 +90,9 @@ def _alarms(base: Base) -> AlarmsService:
         memory=StoredAlarmMemory(base.connections.redis, path, now),
         is_ending=base.lifecycle.is_ending,
         elsewhere=partial(alarms_elsewhere, base.of(Members)),
+        added=partial(_told, base.of(AdminsService)),
     )
+
+
+def _told(admins: AdminsService) -> list[int]:
+    return [user_id for user_id, role in admins.roles().items() if allows(role, "support")]

@@ -78,6 +78,7 @@ def build(base: Base) -> Feature:
     )
     return Feature(
         parts=[matcher, store, plans],
+        caches=[settings],
         services=[services],
         jobs=[
             CHANGES.run_by(in_memory.follow_changes),

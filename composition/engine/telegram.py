@@ -30,6 +30,7 @@ from services.administration.confirmations import Confirmations
 from services.cluster.leases import Leases
 from services.monitoring import conditions, gauges
 from services.monitoring.health import Check
+from services.running.controls import Controls
 from services.stores.sealing import Sealer
 from services.subscribers.group import SubscriberServices
 from services.subscribers.inputs import InputsService
@@ -83,10 +84,12 @@ def build(base: Base) -> Feature:
         confirmations=base.of(Confirmations),
         is_banned=partial(_is_banned, base),
         clock=now,
+        standing=base.of(Controls),
         admin_wrote=menus.admin_wrote,
     )
     return Feature(
         parts=[updates],
+        caches=[permissions],
         services=[services],
         jobs=[TELEGRAM.run_by(updates.keep_connected), UPDATES.run_by(updates.take), MENUS.run_by(updates.show_menus)],
         steps=Steps(drain=updates.drained),

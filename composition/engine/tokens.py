@@ -59,6 +59,7 @@ def build(base: Base) -> Feature:
     health: dict[str, Check] = {"api": partial(api_health, connections.api)} if role == "all" else {}
     return Feature(
         parts=[channels, tokens],
+        caches=[cache],
         services=[CallServices(channels=channels)],
         jobs=jobs,
         steps=Steps(load=tokens.restore if role in {"all", "ingest"} else None),

@@ -28,6 +28,7 @@ from services.plans.group import PlanServices
 from services.plans.notices import PlanNoticeComposer
 from services.plans.reminders import ReminderComposer, RemindersService
 from services.plans.subscriptions import SubscriptionsService
+from services.running.controls import Controls
 from services.schedule.due_times import DueTimes
 from services.stores.journal import Journal
 from services.subscribers.group import SubscriberServices
@@ -57,8 +58,9 @@ def build(base: Base) -> Feature:
     payment_conditions.show_ledger(base.metrics, compared, unmatched)
     invoices = InvoicesService(ledger=ledger, clock=now)
     return Feature(
-        parts=[ledger, ends, reconciliation],
+        parts=[ledger, ends],
         services=[
+            reconciliation,
             PlanServices(subscriptions=SubscriptionsService(plans, clock=now), entitling=entitling),
             PaymentServices(invoices=invoices, takes_stars=base.settings.takes_stars),
             ShownInvoices(redis),
@@ -90,6 +92,7 @@ def _entitling(base: Base, ledger: Ledger) -> EntitlingService:
     )
     subscribers.welcome = entitling.welcome
     ledger.credited = entitling.wake
+    entitling.gives_trials = lambda: not base.of(Controls).is_off("trials")
     return entitling
 
 

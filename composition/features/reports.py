@@ -17,6 +17,8 @@ from services.reports.group import ReportServices
 from services.reports.pictures import PictureWords
 from services.reports.rows import ReportRows
 from services.reports.schedule import ReportSchedule
+from services.reports.sending import ReportSending
+from services.running.controls import Controls
 from services.schedule.due_times import DueTimes
 from services.subscribers.group import SubscriberServices
 
@@ -42,13 +44,23 @@ def build(base: Base) -> Feature:
         clock=now,
         held=lambda: delivery.held,
     )
+    sending = ReportSending(
+        figures=figures,
+        subscribers=subscribers.subscribers,
+        putting=base.of(Putting),
+        due_times=base.of(DueTimes),
+        postgres=postgres,
+        clock=now,
+        room=schedule.room,
+    )
     subscribers.subscribers.saved = schedule.changed
+    schedule.is_off = lambda: base.of(Controls).is_off("reports")
     _show(base.metrics, pictures, schedule)
     return Feature(
         parts=[schedule],
-        services=[ReportServices(figures=figures, drawing=drawing)],
+        services=[ReportServices(figures=figures, drawing=drawing), sending],
         kinds=[ReportComposer(base.texts, drawing).row()],
-        scheduled=schedule.jobs(),
+        scheduled=[*schedule.jobs(), *sending.jobs()],
     )
 
 

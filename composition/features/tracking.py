@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import partial
 
 from bot.jobs import JobSpec
 from bot.lifecycle import Steps
@@ -17,6 +18,7 @@ from services.claims.putting import Putting
 from services.monitoring import gauges
 from services.monitoring.readings import Reading
 from services.providers.price_sources import SPARE, PriceSources
+from services.running.controls import Controls
 from services.subscribers.group import SubscriberServices
 from services.tracking.composing import MilestoneComposer
 from services.tracking.endings import Endings
@@ -56,14 +58,15 @@ def build(base: Base) -> Feature:
         entries=Entries(postgres, now),
     )
     tokens.heard, tokens.peaks = tracking.take_in, TrackedPeaks(tracking, postgres)
-    prices = _prices(base, tracking)
+    sources = _sources(base)
+    prices = _prices(base, tracking, sources)
     kind = MilestoneComposer(base.texts).row()
     if base.place.role not in TRACKING:
         return Feature(parts=[tracking, fan_out], kinds=[kind])
     untold = Reading(milestones.untold)
     show_tracking(base.metrics, tracking, prices, endings, fan_out, untold)
     return Feature(
-        parts=[tracking, fan_out, prices],
+        parts=[tracking, fan_out, prices, *([sources] if sources else ())],
         kinds=[kind],
         jobs=[TRACK.run_by(tracking.run), PRICES.run_by(prices.run), MILESTONES.run_by(fan_out.run)],
         steps=Steps(drain=tracking.drained),
@@ -73,12 +76,20 @@ def build(base: Base) -> Feature:
     )
 
 
-def _prices(base: Base, tracking: TrackingService) -> PricesService:
+def _sources(base: Base) -> PriceSources | None:
     providers = base.connections.price_providers
     if not providers or base.place.role not in TRACKING:
-        return PricesService(tracking=tracking, sources=None, per_s=1.0, clock=now)
+        return None
     sources = PriceSources(providers, candles=base.connections.candles, clock=passed_s)
+    sources.rest_while(partial(base.of(Controls).stands, "source"))
     gauges.show_price_sources(base.metrics, sources)
+    return sources
+
+
+def _prices(base: Base, tracking: TrackingService, sources: PriceSources | None) -> PricesService:
+    providers = base.connections.price_providers
+    if sources is None:
+        return PricesService(tracking=tracking, sources=None, per_s=1.0, clock=now)
     per_s = sum(
         (one.limit.slots - SPARE.get(one.name, 0)) * one.tokens_per_request / one.limit.period_s for one in providers
     )

@@ -3,8 +3,8 @@
 Calls come in the order in which they were decided, in chunks of at most a day (`replay`). The person counts as one who
 had these sets for long, changed nothing, and had no token before the first call. Whom the matcher checked for them
 stands in a call's reason: `first_check` and `new_channel` were checked for everybody who changed nothing, `newcomers`
-were not, `stale` were for nobody. A token that was accepted is skipped for 14 days; after these the person has a record
-of their own, which is followed call by call, as the matcher does.
+were not, `stale` and `blocked` were for nobody. A token that was accepted is skipped for 14 days; after these the
+person has a record of their own, which is followed call by call, as the matcher does.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from domain.calls.lifetimes import ACCEPTED_FOR, REJECTED_FOR
 from domain.filters.registry import FIELDS, FilterField, FilterSet
 
 CHECKED_FOR_ALL: Final = ("first_check", "new_channel")
+FOR_NOBODY: Final = ("stale", "blocked")
 _ORDER: Final = ("decided_at", "number")
 _NEEDED: Final = frozenset({"call_id", "token_address", "decided_at", "number", "channel"})
 _ACCEPTED: Final = {
@@ -145,7 +146,7 @@ def replay(replays: Sequence[Replay], calls: pl.LazyFrame, until: datetime) -> N
         ended = _those_of(ended, calls.select("token_address").unique().collect()).unique()
     if ended.height:
         is_one = pl.col("token_address").is_in(ended["token_address"].implode())
-        over = calls.filter((pl.col("reason") != "stale") & is_one).select(columns).collect().sort(_ORDER)
+        over = calls.filter(~pl.col("reason").is_in(FOR_NOBODY) & is_one).select(columns).collect().sort(_ORDER)
     for one in replays:
         one.take(found, over)
 

@@ -17,10 +17,21 @@ from domain.filters.registry import FilterField, FilterSet
 from domain.subscribers.subscriber import Subscriber
 
 Judgement = Literal[
-    "passed", "waiting", "failed", "stale", "not_subscribed", "banned", "expired", "paused", "unreachable", "no_sets"
+    "passed",
+    "waiting",
+    "failed",
+    "stale",
+    "blocked",
+    "not_subscribed",
+    "banned",
+    "expired",
+    "paused",
+    "unreachable",
+    "no_sets",
 ]
-"""`stale`: the call came too late to be held against anything. `not_subscribed`: the person came later. `no_sets`:
-none was switched on."""
+"""`stale`: the call came too late to be held against anything; `blocked`: an admin had blocked its channel.
+`not_subscribed`: the person came later. `no_sets`: none was switched on."""
+GivenUp = Literal["stale", "blocked"]
 
 AMBIGUOUS_FOR: Final = timedelta(seconds=1)
 """A change is stored a moment before the matcher obeys it, on another clock than decisions: this close to a change,
@@ -41,25 +52,37 @@ class Judged(Struct, frozen=True, kw_only=True):
     sets: tuple[SetVerdict, ...] = ()
 
 
-def judge(subscriber: Subscriber | None, call: Call, decided_at: datetime, *, stale: bool) -> Judged:
+def judge(subscriber: Subscriber | None, call: Call, decided_at: datetime, *, given_up: GivenUp | None) -> Judged:
     """Hold a call against a subscriber's settings, as the matcher does."""
     if subscriber is None:
         return Judged(judgement="not_subscribed", subscriber=None)
     sets = tuple(_judge_set(filter_set, call) for filter_set in subscriber.matched_sets)
-    return Judged(judgement=_judgement(subscriber, sets, decided_at, stale=stale), subscriber=subscriber, sets=sets)
+    return Judged(
+        judgement=_judgement(subscriber, sets, decided_at, given_up=given_up), subscriber=subscriber, sets=sets
+    )
 
 
 def judge_as_given(
-    candidates: Iterable[Subscriber | None], call: Call, decided_at: datetime, *, stale: bool, accepted: bool
+    candidates: Iterable[Subscriber | None],
+    call: Call,
+    decided_at: datetime,
+    *,
+    given_up: GivenUp | None,
+    accepted: bool,
 ) -> Judged:
     """Judge by the first of the candidates that gives what was given; by the very first where none does."""
     first: Judged | None = None
     for subscriber in candidates:
-        judged = judge(subscriber, call, decided_at, stale=stale)
+        judged = judge(subscriber, call, decided_at, given_up=given_up)
         if (judged.judgement in {"passed", "waiting"}) if accepted else judged.judgement != "passed":
             return judged
         first = first or judged
-    return first or judge(None, call, decided_at, stale=stale)
+    return first or judge(None, call, decided_at, given_up=given_up)
+
+
+def given_up_as(reason: str) -> GivenUp | None:
+    """Read from what was decided of a call why it was held against nothing."""
+    return "stale" if reason == "stale" else "blocked" if reason == "blocked" else None
 
 
 def figures_read(field: FilterField, call: Call) -> frozenset[str]:
@@ -83,9 +106,11 @@ def _judge_set(filter_set: FilterSet, call: Call) -> SetVerdict:
     return SetVerdict(filter_set=filter_set, verdict=verdict, waits_until=call.called_at + timedelta(minutes=minutes))
 
 
-def _judgement(subscriber: Subscriber, sets: Sequence[SetVerdict], at: datetime, *, stale: bool) -> Judgement:
-    if stale:
-        return "stale"
+def _judgement(
+    subscriber: Subscriber, sets: Sequence[SetVerdict], at: datetime, *, given_up: GivenUp | None
+) -> Judgement:
+    if given_up:
+        return given_up
     if closed := _closed(subscriber, at):
         return closed
     if not any(one.filter_set.enabled for one in sets):

@@ -10,7 +10,7 @@ from texts.markup import join
 
 
 class HelpMixin(BotBase):
-    @command("help", help="help.help")
+    @command("help", help="help.help", goes_on=True)
     async def help(self, turn: Turn) -> None:
         texts, language = self.services.conversation.texts, turn.language
         role = self.services.conversation.admins.role_of(turn.user_id)
@@ -22,7 +22,7 @@ class HelpMixin(BotBase):
         begin, title = texts.render("help_begin.how", language), texts.render("help.title", language)
         await self.reply(turn, message(begin, title, join("\n", lines)))
 
-    @command("cancel", help="help.cancel")
+    @command("cancel", help="help.cancel", goes_on=True)
     async def cancel(self, turn: Turn) -> None:
         await self.services.conversation.inputs.cancel(turn.user_id)
         await self._say(turn, "cancel.done")

@@ -61,6 +61,12 @@ class ShowPayments(CallbackData, frozen=True, array_like=True):
     prefix: ClassVar[str] = "pay"
 
 
+class CompareNow(CallbackData, frozen=True, array_like=True):
+    """Hold every network against the ledger at once."""
+
+    prefix: ClassVar[str] = "paycompare"
+
+
 class AskSearch(CallbackData, frozen=True, array_like=True):
     """Ask what to search for."""
 

@@ -1,53 +1,28 @@
-"""Dead letters, for the bot's admins: what could not be delivered and why; sent again or given up."""
+"""Dead letters, for the bot's admins: what could not be delivered and why; looked at, sent again or given up."""
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import ClassVar, Final
+from typing import Final
 
-from domain.buttons.data import CallbackData
-from domain.delivery.messages import Button
-from domain.filters.numbers import show_short
-from domain.stored.alerts import Alert
-from domain.stored.outgoing import Digest, Envelope
+from handlers.admin.dead_letter_menus import (
+    AskDiscard,
+    AskReplayAll,
+    DiscardDeadLetter,
+    ReplayAll,
+    ReplayDeadLetter,
+    ShowDeadLetter,
+    ShowDeadLetters,
+    in_full,
+    keyboard_of,
+    letter_line,
+)
 from handlers.conversation.base import BotBase, Turn
 from handlers.conversation.confirming import asked_twice
-from handlers.conversation.menus import Keyboard, View, message, view_of
+from handlers.conversation.menus import message, view_of
 from handlers.conversation.routing import callback, command
-from services.claims.dead_letters import NEWEST, DeadLetter, DeadLetterPage
-from texts.markup import Html
+from services.claims.dead_letters import NEWEST
 
 DEAD_LETTERS_PER_PAGE: Final = 5
-
-
-class ShowDeadLetters(CallbackData, frozen=True, array_like=True):
-    prefix: ClassVar[str] = "letters"
-    after: str
-    """Where the page begins, see `DeadLetters.page`; here and below."""
-
-
-class ReplayDeadLetter(CallbackData, frozen=True, array_like=True):
-    prefix: ClassVar[str] = "letteragain"
-    entry_id: str
-    after: str
-
-
-class DiscardDeadLetter(CallbackData, frozen=True, array_like=True):
-    prefix: ClassVar[str] = "letterdrop"
-    entry_id: str
-    after: str
-
-
-class AskReplayAll(CallbackData, frozen=True, array_like=True):
-    """Ask whether it is meant."""
-
-    prefix: ClassVar[str] = "lettersall"
-
-
-class ReplayAll(CallbackData, frozen=True, array_like=True):
-    prefix: ClassVar[str] = "lettersyes"
-    up_to: str
-    """The newest letter when it was asked: what died since was not meant."""
 
 
 class AdminDeadLettersMixin(BotBase):
@@ -70,7 +45,32 @@ class AdminDeadLettersMixin(BotBase):
         }[outcome]
         return view_of(self.services, turn).plain(key)
 
-    @callback(DiscardDeadLetter, admin="owner", acts="discard dead letter")
+    @callback(ShowDeadLetter, admin="read_only")
+    async def show_dead_letter(self, turn: Turn, data: ShowDeadLetter) -> None:
+        view, letter = view_of(self.services, turn), await self.services.claims.dead_letters.find(data.entry_id)
+        if letter is None:
+            await self._show_dead_letters(turn, data.after)
+            return
+        again = view.button("button.dead_letter_replay", ReplayDeadLetter(data.entry_id, data.after), number="")
+        discard = view.button("button.dead_letter_discard", AskDiscard(data.entry_id, data.after), number="")
+        keyboard = (
+            (again, discard) if letter.outgoing is not None else (discard,),
+            (view.button("button.back", ShowDeadLetters(data.after)),),
+        )
+        await self.show(turn, message(in_full(view, letter), keyboard=keyboard))
+
+    @callback(AskDiscard, admin="owner")
+    async def ask_discard_dead_letter(self, turn: Turn, data: AskDiscard) -> None:
+        letter, view = await self.services.claims.dead_letters.find(data.entry_id), view_of(self.services, turn)
+        if letter is None:
+            await self._show_dead_letters(turn, data.after)
+            return
+        text = view.html("dead_letters.sure_discard", user_id=letter.outgoing.user_id if letter.outgoing else "?")
+        yes, back = DiscardDeadLetter(data.entry_id, data.after), ShowDeadLetter(data.entry_id, data.after)
+        asked = await asked_twice(self.services, turn, text, yes_key="button.discard_yes", yes=yes, back=back)
+        await self.show(turn, asked)
+
+    @callback(DiscardDeadLetter, admin="owner", acts="discard dead letter", confirmed=True)
     async def discard_dead_letter(self, turn: Turn, data: DiscardDeadLetter) -> str:
         discarded = await self.services.claims.dead_letters.discard(data.entry_id)
         await self._show_dead_letters(turn, data.after)
@@ -108,41 +108,6 @@ class AdminDeadLettersMixin(BotBase):
             await self.show(turn, message(view.html("dead_letters.none"), keyboard=((refresh,),)))
             return
         now = self.services.conversation.clock()
-        lines = (_letter(view, number, letter, now) for number, letter in enumerate(page.dead_letters, 1))
+        lines = (letter_line(view, number, letter, now) for number, letter in enumerate(page.dead_letters, 1))
         text = view.html("dead_letters.main", count=count, dead_letters=view.listed(lines, "\n\n"))
-        await self.show(turn, message(text, keyboard=_keyboard(view, page, after, count)))
-
-
-def _letter(view: View, number: int, letter: DeadLetter, now: datetime) -> Html:
-    outgoing, reason = letter.outgoing, letter.reason
-    age = show_short(max(0.0, (now - letter.dead_lettered_at).total_seconds()), "duration")
-    if outgoing is None:
-        return view.html("dead_letters.unreadable", number=number, age=age, reason=reason)
-    told = {"number": number, "age": age, "user_id": outgoing.user_id, "reason": reason}
-    match outgoing:
-        case Alert(token_address=token):
-            return view.html("dead_letters.line", **told, token=token)
-        case Digest(held=held):
-            return view.html("dead_letters.digest", **told, calls=len(held))
-        case Envelope(kind=kind, subject=subject):
-            return view.html("dead_letters.message", **told, kind=kind, subject=subject)
-
-
-def _keyboard(view: View, page: DeadLetterPage, after: str, count: int) -> Keyboard:
-    places = (("button.dead_letters_newer", page.newer), ("button.dead_letters_older", page.older))
-    turning = tuple(view.button(key, ShowDeadLetters(at)) for key, at in places if at is not None)
-    return (
-        *(_actions(view, number, letter, after) for number, letter in enumerate(page.dead_letters, 1)),
-        *((turning,) if turning else ()),
-        (
-            view.button("button.dead_letters_all", AskReplayAll(), count=count),
-            view.button("button.refresh", ShowDeadLetters(NEWEST)),
-        ),
-    )
-
-
-def _actions(view: View, number: int, letter: DeadLetter, after: str) -> tuple[Button, ...]:
-    discard = view.button("button.dead_letter_discard", DiscardDeadLetter(letter.entry_id, after), number=number)
-    if letter.outgoing is None:
-        return (discard,)
-    return view.button("button.dead_letter_replay", ReplayDeadLetter(letter.entry_id, after), number=number), discard
+        await self.show(turn, message(text, keyboard=keyboard_of(view, page, after, count)))

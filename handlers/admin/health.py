@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from domain.filters.numbers import show_short
 from handlers.admin.buttons import RefreshHealth
+from handlers.admin.running.buttons import ShowOperating
 from handlers.conversation.base import BotBase, Turn
 from handlers.conversation.menus import View, message, view_of
 from handlers.conversation.routing import callback, command
@@ -25,7 +26,8 @@ class AdminHealthMixin(BotBase):
         view = view_of(self.services, turn)
         report = await self.services.monitoring.monitor.health()
         refresh = view.button("button.refresh", RefreshHealth())
-        await self.show(turn, message(_report(view, report), keyboard=((refresh,),)))
+        act = view.button("button.operate", ShowOperating())
+        await self.show(turn, message(_report(view, report), keyboard=((act, refresh),)))
 
     @callback(RefreshHealth, admin="read_only")
     async def refresh_health(self, turn: Turn, _data: RefreshHealth) -> None:

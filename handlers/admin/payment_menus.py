@@ -14,6 +14,7 @@ from handlers.admin.buttons import (
     AskInvoice,
     AskRuling,
     AskSearch,
+    CompareNow,
     ShowArrival,
     ShowDifferences,
     ShowInvoice,
@@ -62,7 +63,7 @@ def main(view: View, overview: Overview) -> Message:
                 view.button("button.pay_differences", ShowDifferences(0), count=f"{differ:,}"),
                 view.button("button.pay_search", AskSearch()),
             ),
-            (view.button("button.refresh", ShowPayments()),),
+            (view.button("button.pay_compare", CompareNow()), view.button("button.refresh", ShowPayments())),
         ),
     )
 

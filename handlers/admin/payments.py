@@ -7,6 +7,7 @@ from typing import Final, cast, get_args
 from handlers.admin import payment_menus as menus
 from handlers.admin.buttons import (
     AskSearch,
+    CompareNow,
     ShowArrival,
     ShowDifferences,
     ShowInvoice,
@@ -20,6 +21,7 @@ from handlers.conversation.pages import Page
 from handlers.conversation.routing import callback, command, text_input
 from runtime.errors import UserFacingError
 from services.payments.group import SettlingServices
+from services.payments.reconciliation import Reconciliation
 from services.payments.settling.search import Which
 
 SEARCH: Final = "payments_search"
@@ -35,6 +37,14 @@ class AdminPaymentsMixin(BotBase):
     @callback(ShowPayments, admin="read_only")
     async def show_payments(self, turn: Turn, _data: ShowPayments) -> None:
         await self._show_payments(turn)
+
+    @callback(CompareNow, admin="support", acts="compare payments")
+    async def compare_payments(self, turn: Turn, _data: CompareNow) -> str:
+        reconciliation = self.services.find(Reconciliation)
+        if reconciliation is None:
+            raise UserFacingError("callback.stale")
+        names = await reconciliation.compare_now()
+        return view_of(self.services, turn).plain("paying.compared_now", sources=", ".join(names))
 
     @callback(AskSearch, admin="read_only")
     async def ask_search(self, turn: Turn, data: AskSearch) -> None:

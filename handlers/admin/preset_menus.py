@@ -18,6 +18,7 @@ from handlers.admin.buttons import (
     RemovePreset,
     TakeRules,
 )
+from handlers.admin.running.buttons import ShowPresetHistory
 from handlers.conversation.menus import View, in_rows, message
 from handlers.filters.preset_menus import preset_about, preset_keyboard, preset_lines
 from handlers.records.lines import record_at_a_glance
@@ -59,6 +60,7 @@ def admin_preset_menu(
                 view.button("button.rename", NamePreset(key)),
                 view.button("button.describe", DescribePreset(key)),
             ),
+            (view.button("button.preset_history", ShowPresetHistory(key, 0)),),
             (
                 view.button("button.delete", RemovePreset(key)),
                 view.button("button.back", AdminPresets()),

@@ -9,7 +9,7 @@ from domain.subscribers.subscriber import Subscriber
 from handlers.backtest import menus
 from handlers.backtest.buttons import CancelBacktest, ShowBacktests, StartBacktest, SwitchOn
 from handlers.conversation.base import BotBase, Turn
-from handlers.conversation.menus import view_of
+from handlers.conversation.menus import require_on, view_of
 from handlers.conversation.routing import callback, command
 from handlers.filters.buttons import TryFilter
 from handlers.filters.set_menus import set_menu
@@ -21,24 +21,26 @@ ALL_DAYS = frozenset(range(1, 31))
 
 
 class BacktestMixin(BotBase):
-    @command("backtest", help="help.backtest")
+    @command("backtest", help="help.backtest", goes_on=True)
     async def backtest(self, turn: Turn) -> None:
+        require_on(self.services, "backtest")
         subscriber = await self.services.subscribers.subscribers.require(turn.user_id)
         presets = self.services.subscribers.presets.all()
         await self.show(turn, menus.choices_menu(view_of(self.services, turn), subscriber.filter_sets, presets))
 
-    @callback(ShowBacktests)
+    @callback(ShowBacktests, goes_on=True)
     async def show_backtests(self, turn: Turn, _data: ShowBacktests) -> None:
         await self.backtest(turn)
 
-    @callback(TryFilter)
+    @callback(TryFilter, goes_on=True)
     async def choose_days(self, turn: Turn, data: TryFilter) -> None:
         subscriber = await self.services.subscribers.subscribers.require(turn.user_id)
         tried = self._tried(subscriber, data.source, data.key)
         await self.show(turn, menus.days_menu(view_of(self.services, turn), tried, data))
 
-    @callback(StartBacktest)
+    @callback(StartBacktest, goes_on=True)
     async def start_backtest(self, turn: Turn, data: StartBacktest) -> None:
+        require_on(self.services, "backtest")
         backtests = self.services.of(Backtests)
         subscriber = await self.services.subscribers.subscribers.require(turn.user_id)
         tried = self._tried(subscriber, data.source, data.key)
@@ -62,7 +64,7 @@ class BacktestMixin(BotBase):
         )
         await backtests.ask(asked)
 
-    @callback(CancelBacktest)
+    @callback(CancelBacktest, goes_on=True)
     async def cancel_backtest(self, turn: Turn, data: CancelBacktest) -> str | None:
         if await self.services.of(Backtests).cancel(turn.user_id, data.run_id):
             return None

@@ -10,6 +10,7 @@ from typing import Literal, Protocol, TypeVar
 
 from msgspec import Struct
 
+from domain.admins.controls import ControlName
 from domain.admins.deeds import Deed
 from domain.admins.roles import AdminRole
 from domain.delivery.messages import Message
@@ -61,6 +62,37 @@ class Audit(Protocol):
     def recording(self, deed: Deed) -> AbstractAsyncContextManager[None]: ...
 
 
+class Standing(Protocol):
+    """What admins have turned off; `services.running.controls.Controls` in the running bot."""
+
+    def read_only(self) -> str | None:
+        """Return why people can change nothing; `None`: they can."""
+        ...
+
+    def is_off(self, feature: str) -> bool:
+        """Whether one of `domain.admins.controls.FEATURES` is."""
+        ...
+
+    def of(self, name: ControlName) -> frozenset[str]:
+        """Return of what it stands."""
+        ...
+
+
+class NothingOff:
+    """Everything as usual."""
+
+    def read_only(self) -> str | None:
+        return None
+
+    def is_off(self, feature: str) -> bool:
+        del feature
+        return False
+
+    def of(self, name: ControlName) -> frozenset[str]:
+        del name
+        return frozenset()
+
+
 class ActivityLog(Protocol):
     """`services.administration.activity.ActivityService` in the running bot."""
 
@@ -84,6 +116,7 @@ class ConversationServices:
     confirmations: Confirmations
     is_banned: Callable[[int], Awaitable[bool]]
     clock: Callable[[], datetime]
+    standing: Standing = field(default_factory=NothingOff)
     admin_wrote: Callable[[int], None] = lambda _chat_id: None
     """Told of every command of an admin, by their chat: their menu may be missing yet."""
 

@@ -82,7 +82,7 @@ class Dispatcher:
             if turn is None:
                 return
             lacks = route.needs is not None and self._services.find(route.needs) is None
-            entered = None if lacks else self._guard.entered(turn, route.admin)
+            entered = None if lacks else self._guard.entered(turn, route)
             if entered is None:
                 await self._otherwise(turn)
                 return
@@ -115,7 +115,7 @@ class Dispatcher:
             turn = replace(turn, is_forwarded=False, text="")
         elif not turn.text or turn.text.startswith("/"):
             return False
-        entered = self._guard.entered(turn, route.admin)
+        entered = self._guard.entered(turn, route)
         if entered is None:
             return False
         self._note(turn, "answer", route.kind)
@@ -156,7 +156,7 @@ class Dispatcher:
         if is_sure:
             turn, data = await self._confirmed(turn, data)
         route = self.routes.callbacks.get(data.partition(":")[0])
-        entered = self._guard.entered(turn, route.admin) if route else None
+        entered = self._guard.entered(turn, route) if route else None
         if route is None or entered is None or route.confirmed != is_sure:
             raise UserFacingError(STALE_TEXT)
         return entered, route, route.data.unpack(data)

@@ -14,7 +14,7 @@ from domain.admins.deeds import MAX_DETAILS, Deed
 from domain.admins.roles import AdminRole, allows
 from domain.buttons.data import CallbackData
 from handlers.conversation.base import ConversationServices, Turn
-from handlers.conversation.routing import CallbackRoute, InputRoute, Routes
+from handlers.conversation.routing import CallbackRoute, CommandRoute, InputRoute, Routes
 from runtime.errors import TransientError, UserFacingError
 from services.administration.audit import new_number
 
@@ -49,12 +49,16 @@ class Guard:
             log.warning("ban_not_known", user_id=user_id, reason=str(error))
             return False
 
-    def entered(self, turn: Turn, needs: AdminRole | None) -> Turn | None:
+    def entered(self, turn: Turn, route: CommandRoute | CallbackRoute | InputRoute) -> Turn | None:
         """Return the turn as its route sees it; `None`: to this person there is no such thing.
 
-        Raises `UserFacingError` for an admin whose role is too small.
+        Raises `UserFacingError` for an admin whose role is too small, and in read-only mode for what changes something.
         """
+        needs = route.admin
         if needs is None:
+            why = None if route.goes_on else self._services.standing.read_only()
+            if why is not None:
+                raise UserFacingError("maintenance.read_only", why=why)
             return turn
         role = self.role_of(turn)
         if role is None:

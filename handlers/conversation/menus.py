@@ -6,12 +6,14 @@ from collections.abc import Iterable, Mapping
 
 from msgspec import Struct
 
+from domain.admins.controls import Feature
 from domain.buttons.data import CallbackData
 from domain.delivery.messages import Button, Message
 from domain.filters.presets import Preset
 from domain.filters.registry import FIELDS, Choice, FilterField, FilterSet, Rule, Words
 from domain.filters.rules import show_rule
 from handlers.conversation.base import Services, Turn
+from runtime.errors import UserFacingError
 from texts.markup import Html, join, to_plain, utf16_length
 from texts.renderer import Texts
 
@@ -100,6 +102,12 @@ class View(Struct, frozen=True, kw_only=True):
             for field in FIELDS
             if field.key in rules
         )
+
+
+def require_on(services: Services, feature: Feature) -> None:
+    """Refuse (`UserFacingError`) what an admin has turned off."""
+    if services.conversation.standing.is_off(feature):
+        raise UserFacingError("maintenance.off")
 
 
 def view_of(services: Services, turn: Turn) -> View:

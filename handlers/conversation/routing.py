@@ -64,6 +64,8 @@ class CommandRoute(Struct, frozen=True, kw_only=True):
     """Answered in groups too; everything else belongs into the private chat."""
     needs: type | None = None
     """A group of services that may not be configured: without it nobody knows the command."""
+    goes_on: bool = False
+    """In read-only mode as well: it changes nothing that is somebody's, or is about money on its way; below, too."""
     method: str
 
 
@@ -74,6 +76,7 @@ class CallbackRoute(Struct, frozen=True, kw_only=True):
     """Under which name it is written down that an admin did it; `None`: it changes nothing."""
     confirmed: bool = False
     """Reached only by the second tap, on a question of `confirming.asked_twice`."""
+    goes_on: bool = False
     method: str
 
 
@@ -84,6 +87,7 @@ class InputRoute(Struct, frozen=True, kw_only=True):
     acts: str | None = None
     forwards: bool = False
     """A forwarded message answers it as well: by whose it was, not by what it says."""
+    goes_on: bool = False
 
 
 class TextRoute(Struct, frozen=True, kw_only=True):
@@ -128,10 +132,18 @@ def command(
     topic: Topic | None = None,
     groups: bool = False,
     needs: type | None = None,
+    goes_on: bool = False,
 ) -> Callable[[TurnMethod[Bot]], TurnMethod[Bot]]:
     def mark(method: TurnMethod[Bot]) -> TurnMethod[Bot]:
         route = CommandRoute(
-            name=name, help=help, admin=admin, topic=topic, groups=groups, needs=needs, method=_name(method)
+            name=name,
+            help=help,
+            admin=admin,
+            topic=topic,
+            groups=groups,
+            needs=needs,
+            goes_on=goes_on,
+            method=_name(method),
         )
         return _marked(method, route)
 
@@ -139,12 +151,19 @@ def command(
 
 
 def callback(
-    data: type[Data], *, admin: AdminRole | None = None, acts: str | None = None, confirmed: bool = False
+    data: type[Data],
+    *,
+    admin: AdminRole | None = None,
+    acts: str | None = None,
+    confirmed: bool = False,
+    goes_on: bool = False,
 ) -> Callable[[TapMethod[Bot, Data]], TapMethod[Bot, Data]]:
     """Mark what handles a button. `acts`: what an admin changes by it, as it is written down."""
 
     def mark(method: TapMethod[Bot, Data]) -> TapMethod[Bot, Data]:
-        route = CallbackRoute(data=data, admin=admin, acts=acts, confirmed=confirmed, method=_name(method))
+        route = CallbackRoute(
+            data=data, admin=admin, acts=acts, confirmed=confirmed, goes_on=goes_on, method=_name(method)
+        )
         return _marked(method, route)
 
     return mark

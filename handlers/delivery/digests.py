@@ -13,7 +13,7 @@ from services.delivery.digest_pages import DigestPages, DigestPlace
 
 
 class DigestsMixin(BotBase):
-    @command("digest", help="help.digest")
+    @command("digest", help="help.digest", goes_on=True)
     async def digest(self, turn: Turn) -> None:
         """The last one, which may stand in a group."""
         view = view_of(self.services, turn)
@@ -21,7 +21,7 @@ class DigestsMixin(BotBase):
         page = None if last is None else await self._digest_page(turn, last, ShowDigest(0, last.message_id))
         await self.reply(turn, page or message(view.html("digest.none")))
 
-    @callback(ShowDigest)
+    @callback(ShowDigest, goes_on=True)
     async def show_digest(self, turn: Turn, data: ShowDigest) -> str | None:
         page = None
         if data.message_id:

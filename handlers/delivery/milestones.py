@@ -12,7 +12,7 @@ from handlers.delivery.buttons import SetMilestone, SetMilestones, ShowMilestone
 
 
 class MilestonesMixin(BotBase):
-    @callback(ShowMilestones)
+    @callback(ShowMilestones, goes_on=True)
     async def show_milestones(self, turn: Turn, _data: ShowMilestones) -> None:
         await self._show_milestones(
             turn, (await self.services.subscribers.subscribers.require(turn.user_id)).preferences

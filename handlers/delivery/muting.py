@@ -60,7 +60,7 @@ class MutingMixin(BotBase):
         until = local_moment(preferences, now + _ALL_FOR, now)
         await self.show(turn, muting_menus.all_muted(view_of(self.services, turn), until))
 
-    @callback(ShowMuted)
+    @callback(ShowMuted, goes_on=True)
     async def show_muted(self, turn: Turn, data: ShowMuted) -> None:
         subscriber = await self.services.subscribers.subscribers.require(turn.user_id)
         await self._show_muted(turn, subscriber.preferences, data.page)

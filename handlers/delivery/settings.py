@@ -58,11 +58,11 @@ class DeliveryMixin(BotBase):
     async def _change_preferences(self, turn: Turn, change: Change) -> Preferences:
         return (await self.services.subscribers.subscribers.change_preferences(turn.user_id, change)).preferences
 
-    @command("delivery", help="help.delivery")
+    @command("delivery", help="help.delivery", goes_on=True)
     async def delivery(self, turn: Turn) -> None:
         await self._show_delivery(turn, await self.services.subscribers.subscribers.require(turn.user_id))
 
-    @callback(ShowDelivery)
+    @callback(ShowDelivery, goes_on=True)
     async def show_delivery(self, turn: Turn, _data: ShowDelivery) -> None:
         await self._show_delivery(turn, await self.services.subscribers.subscribers.require(turn.user_id))
 
@@ -105,7 +105,7 @@ class DeliveryMixin(BotBase):
     async def clear_delivery(self, turn: Turn, data: ClearDelivery) -> None:
         await self._save(turn, data.what, changes.cleared(data.what))
 
-    @callback(ShowSounds)
+    @callback(ShowSounds, goes_on=True)
     async def show_sounds(self, turn: Turn, _data: ShowSounds) -> None:
         await self.show(turn, menus.sounds_menu(view_of(self.services, turn), await self._preferences(turn)))
 
@@ -114,7 +114,7 @@ class DeliveryMixin(BotBase):
         preferences = await self._change_preferences(turn, changes.sound(data.kind, audible=data.audible))
         await self.show(turn, menus.sounds_menu(view_of(self.services, turn), preferences))
 
-    @callback(ShowSnooze)
+    @callback(ShowSnooze, goes_on=True)
     async def show_snooze(self, turn: Turn, _data: ShowSnooze) -> None:
         preferences = await self._preferences(turn)
         await self.show(
@@ -128,7 +128,7 @@ class DeliveryMixin(BotBase):
             turn, await self.services.subscribers.subscribers.change_preferences(turn.user_id, change)
         )
 
-    @callback(ShowCard)
+    @callback(ShowCard, goes_on=True)
     async def show_card(self, turn: Turn, _data: ShowCard) -> None:
         await self._show_card(turn, await self._preferences(turn))
 

@@ -9,6 +9,7 @@ from domain.calls.events import Channel
 from domain.delivery.messages import Button, Message
 from domain.filters.numbers import show_short
 from domain.filters.registry import Choice, FilterSet
+from handlers.conversation.base import Services
 from handlers.conversation.menus import View, message
 from handlers.conversation.pages import Page
 from handlers.filters.buttons import ClearChannels, ShowChannels, ShowField, ToggleChannel, channel_tag
@@ -26,14 +27,15 @@ def channel_rule(filter_set: FilterSet) -> Choice:
     return rule if isinstance(rule, Choice) else Choice()
 
 
-def choosable(known: Sequence[Channel], rule: Choice) -> list[Channel]:
-    """Channels to choose from, most successful first: those of the feed, and those chosen that it names no more.
+def choosable(services: Services, rule: Choice) -> list[Channel]:
+    """Channels to choose from, featured ones first, then the most successful: those of the feed, and chosen ones.
 
-    A choice moves nothing, so that the next tap hits what the reader saw.
+    Blocked ones are offered to nobody. A choice moves nothing, so that the next tap hits what the reader saw.
     """
-    seen = {channel.id: channel for channel in known}
+    blocked, featured = (services.conversation.standing.of(name) for name in ("blocked", "featured"))
+    seen = {channel.id: channel for channel in services.calls.channels.known() if channel.id not in blocked}
     silent = (Channel(id=channel_id) for channel_id in rule.included | rule.excluded if channel_id not in seen)
-    return sorted((*seen.values(), *silent), key=_by_success)
+    return sorted((*seen.values(), *silent), key=lambda one: (one.id not in featured, *_by_success(one)))
 
 
 def _by_success(channel: Channel) -> tuple[float, str, str]:

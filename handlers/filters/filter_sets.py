@@ -44,7 +44,7 @@ _COPIED_NAME_UTF16 = 25
 class UserSettingsMixin(BotBase):
     """Filter sets: list, add, open, on/off, rename, duplicate, delete, presets; and the button that pauses."""
 
-    @command("settings", help="help.settings")
+    @command("settings", help="help.settings", goes_on=True)
     async def settings(self, turn: Turn) -> None:
         subscriber = await self.services.subscribers.subscribers.require(turn.user_id)
         await self._show_settings(turn, subscriber)
@@ -54,11 +54,11 @@ class UserSettingsMixin(BotBase):
         state = await subscriber_state(self.services, view, subscriber)
         await self.show(turn, settings_menu(view, subscriber, state, now=self.services.conversation.clock()))
 
-    @callback(ShowSettings)
+    @callback(ShowSettings, goes_on=True)
     async def show_settings(self, turn: Turn, _data: ShowSettings) -> None:
         await self.settings(turn)
 
-    @callback(ShowSet)
+    @callback(ShowSet, goes_on=True)
     async def show_set(self, turn: Turn, data: ShowSet) -> None:
         subscriber = await self.services.subscribers.subscribers.require(turn.user_id)
         filter_set = set_of(subscriber, data.number)

@@ -59,7 +59,7 @@ def _policy(missing: str, wait_minutes: int) -> tuple[Missing, int]:
 class RulesMixin(BotBase):
     """Groups and fields of a filter set."""
 
-    @callback(ShowGroup)
+    @callback(ShowGroup, goes_on=True)
     async def show_group(self, turn: Turn, data: ShowGroup) -> None:
         filter_set = set_of(await self.services.subscribers.subscribers.require(turn.user_id), data.number)
         for group in GROUPS:
@@ -218,13 +218,13 @@ class RulesMixin(BotBase):
         await self._show_channels(turn, set_of(subscriber, data.number), data.page)
 
     async def _show_channels(self, turn: Turn, filter_set: FilterSet, page: int) -> None:
-        channels = choosable(self.services.calls.channels.known(), channel_rule(filter_set))
+        channels = choosable(self.services, channel_rule(filter_set))
         await self.show(turn, channels_menu(view_of(self.services, turn), filter_set, channels, page))
 
     @callback(ToggleChannel)
     async def toggle_channel(self, turn: Turn, data: ToggleChannel) -> None:
         filter_set = set_of(await self.services.subscribers.subscribers.require(turn.user_id), data.number)
-        channels = choosable(self.services.calls.channels.known(), channel_rule(filter_set))
+        channels = choosable(self.services, channel_rule(filter_set))
         tagged = [channel.id for channel in channels if channel_tag(channel.id) == data.tag]
         if not tagged:
             raise UserFacingError("channel.unknown")

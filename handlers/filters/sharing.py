@@ -31,14 +31,14 @@ class SharingMixin(BotBase):
         note = view.html("share.copied", creator=sharing_menus.creator_of(view, shared))
         await self.show(turn, set_menu(view, placed.filter_set, note))
 
-    @callback(ShowVersions)
+    @callback(ShowVersions, goes_on=True)
     async def show_versions(self, turn: Turn, data: ShowVersions) -> None:
         filter_set = set_of(await self.services.subscribers.subscribers.require(turn.user_id), data.number)
         versions = await self.services.subscribers.sets.versions(turn.user_id, data.number)
         view = view_of(self.services, turn)
         await self.show(turn, sharing_menus.versions_menu(view, filter_set, versions, data.page))
 
-    @callback(ShowVersion)
+    @callback(ShowVersion, goes_on=True)
     async def show_version(self, turn: Turn, data: ShowVersion) -> None:
         versions = await self.services.subscribers.sets.versions(turn.user_id, data.number)
         version = next((v for v in versions if v.revision == data.revision), None)

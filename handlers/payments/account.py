@@ -21,20 +21,20 @@ _MINUTE = timedelta(minutes=1)
 
 
 class PaymentsMixin(BotBase):
-    @command("status", help="help.status")
+    @command("status", help="help.status", goes_on=True)
     async def status(self, turn: Turn) -> None:
         subscriber = await self.services.subscribers.subscribers.require(turn.user_id)
         await self.reply(turn, await status_message(self.services, view_of(self.services, turn), subscriber))
 
-    @command("terms", help="help.terms")
+    @command("terms", help="help.terms", goes_on=True)
     async def terms(self, turn: Turn) -> None:
         await self.reply(turn, message(view_of(self.services, turn).html("terms.text")))
 
-    @command("privacy", help="help.privacy")
+    @command("privacy", help="help.privacy", goes_on=True)
     async def privacy(self, turn: Turn) -> None:
         await self.reply(turn, message(view_of(self.services, turn).html("privacy.text")))
 
-    @command("paysupport", help="help.paysupport")
+    @command("paysupport", help="help.paysupport", goes_on=True)
     async def pay_support(self, turn: Turn) -> None:
         await self.reply(turn, message(view_of(self.services, turn).html("paysupport.text")))
 
@@ -42,6 +42,8 @@ class PaymentsMixin(BotBase):
 async def status_message(services: Services, view: View, subscriber: Subscriber) -> Message:
     """Say what somebody has, until when, and what stands."""
     status = services.plans.subscriptions.status(subscriber)
+    why = services.conversation.standing.read_only()
+    notice = Html() if why is None else view.html("maintenance.notice", why=why)
     text = view.html(
         "status.main",
         plan=view.label("plan", status.plan),
@@ -51,7 +53,7 @@ async def status_message(services: Services, view: View, subscriber: Subscriber)
         rules=_rules(view, subscriber),
         next=view.html(_next_step(status)),
     )
-    return message(text, keyboard=((view.button("button.settings", ShowSettings()),),))
+    return message(notice, text, keyboard=((view.button("button.settings", ShowSettings()),),))
 
 
 def _limits(view: View, status: SubscriptionStatus) -> Iterator[Html]:

@@ -15,7 +15,7 @@ from services.payments.stars import InvoiceText, StarsService, renews
 
 
 class BuyingMixin(BotBase):
-    @command("plan", help="help.plan")
+    @command("plan", help="help.plan", goes_on=True)
     async def plan(self, turn: Turn) -> None:
         subscriber = await self.services.subscribers.subscribers.require(turn.user_id)
         await self.reply(turn, overview(view_of(self.services, turn), self.services, subscriber))

@@ -28,20 +28,20 @@ UNDER_WAY: Final[tuple[State, ...]] = ("open", "seen", "confirming", "underpaid"
 
 
 class InvoicesMixin(BotBase):
-    @command("invoices", help="help.invoices")
+    @command("invoices", help="help.invoices", goes_on=True)
     async def invoices(self, turn: Turn) -> None:
         await self._show_invoices(turn)
 
-    @callback(ShowInvoices)
+    @callback(ShowInvoices, goes_on=True)
     async def show_invoices(self, turn: Turn, _data: ShowInvoices) -> None:
         await self._show_invoices(turn)
 
-    @callback(ShowInvoice)
+    @callback(ShowInvoice, goes_on=True)
     async def show_invoice(self, turn: Turn, data: ShowInvoice) -> None:
         found = await self.services.of(PaymentServices).invoices.own(turn.user_id, data.id)
         await show_invoice(self, turn, found, anew=True, coin=await self._coin(found.invoice))
 
-    @callback(CheckInvoice)
+    @callback(CheckInvoice, goes_on=True)
     async def check_invoice(self, turn: Turn, data: CheckInvoice) -> str | None:
         view = view_of(self.services, turn)
         with told_as("invoice.cannot_check"):

@@ -24,6 +24,7 @@ Way = Literal["stars", "sol", "usdc", "other"]
 
 
 def ways_to_pay(services: Services, offer: Offer) -> tuple[Way, ...]:
+    """What is configured and not turned off; what was opened before it was may still be paid."""
     found: list[Way] = []
     if services.of(PaymentServices).takes_stars and offer.stars:
         found.append("stars")
@@ -31,7 +32,7 @@ def ways_to_pay(services: Services, offer: Offer) -> tuple[Way, ...]:
         found.extend(("sol", "usdc"))
     if services.find(NowPaymentsServices):
         found.append("other")
-    return tuple(found)
+    return tuple(way for way in found if not services.conversation.standing.is_off(way))
 
 
 def offer_of(services: Services, plan: str, months: int, way: Way | None = None) -> Offer:

@@ -12,11 +12,11 @@ from services.tracking.records.group import RecordServices
 
 
 class RecordsMixin(BotBase):
-    @command("top", help="help.top")
+    @command("top", help="help.top", goes_on=True)
     async def top(self, turn: Turn) -> None:
         await self._show_top(turn, ShowTop("channels", "30d", 0))
 
-    @callback(ShowTop)
+    @callback(ShowTop, goes_on=True)
     async def show_top(self, turn: Turn, data: ShowTop) -> None:
         await self._show_top(turn, data)
 
@@ -33,11 +33,11 @@ class RecordsMixin(BotBase):
         page = Page.at(asked.page, total=found.total, per_page=menus.PER_PAGE)
         await self.show(turn, menus.channels_menu(view, found, page, window, await records.base(window)))
 
-    @command("performance", help="help.performance")
+    @command("performance", help="help.performance", goes_on=True)
     async def performance(self, turn: Turn) -> None:
         await self._show_performance(turn, ShowPerformance("7d"))
 
-    @callback(ShowPerformance)
+    @callback(ShowPerformance, goes_on=True)
     async def show_performance(self, turn: Turn, data: ShowPerformance) -> None:
         await self._show_performance(turn, data)
 

@@ -25,7 +25,7 @@ from domain.reports.pictures import Picture
 from domain.reports.times import WINDOWS
 from domain.subscribers.subscriber import Preferences, ReportName
 from handlers.conversation.base import BotBase, Turn
-from handlers.conversation.menus import view_of
+from handlers.conversation.menus import require_on, view_of
 from handlers.conversation.routing import callback, command
 from handlers.reports import menus
 from managers.pictures.maker import PictureError
@@ -40,19 +40,20 @@ _OF: Final[dict[str, ReportName]] = {"mine": "daily", "best": "best", "channels"
 class ReportsMixin(BotBase):
     """`/report` of a window, `/recap` of the week."""
 
-    @command("report", help="help.report")
+    @command("report", help="help.report", goes_on=True)
     async def report(self, turn: Turn) -> None:
         await self._show_report(turn, menus.MINE, _asked_days(turn.text))
 
-    @command("recap", help="help.recap")
+    @command("recap", help="help.recap", goes_on=True)
     async def recap(self, turn: Turn) -> None:
         await self._show_report(turn, menus.MINE, WINDOWS[1])
 
-    @callback(ShowReport)
+    @callback(ShowReport, goes_on=True)
     async def show_report(self, turn: Turn, data: ShowReport) -> None:
         await self._show_report(turn, _subject(data.what), _days(data.days))
 
     async def _show_report(self, turn: Turn, what: str, days: int) -> None:
+        require_on(self.services, "reports")
         preferences = await self._reading(turn)
         window = self.services.of(ReportServices).figures.window(days, shared=what != menus.MINE)
         figures = await self._figures(turn, what, window)
@@ -60,7 +61,7 @@ class ReportsMixin(BotBase):
         reader = menus.reader_of(view, preferences)
         await self.show(turn, menus.report_card(view, reader, what, window, figures))
 
-    @callback(ShowReportPicture)
+    @callback(ShowReportPicture, goes_on=True)
     async def show_report_picture(self, turn: Turn, data: ShowReportPicture) -> str | None:
         """Answer with a new message: the report stays."""
         preferences, window = await self._reading(turn), self._window(data.days, data.end)
@@ -75,7 +76,7 @@ class ReportsMixin(BotBase):
             picture = words.spread(reader, calls, figures, window) if isinstance(figures, PersonFigures) else None
         return await self._send_picture(turn, menus.picture_caption(reader, menus.MINE, window), picture, preferences)
 
-    @callback(ShowSharedPicture)
+    @callback(ShowSharedPicture, goes_on=True)
     async def show_shared_picture(self, turn: Turn, data: ShowSharedPicture) -> str | None:
         preferences, window = await self._reading(turn), self._window(data.days, data.end)
         figures = await self._figures(turn, _subject(data.what), window)
@@ -83,7 +84,7 @@ class ReportsMixin(BotBase):
         picture = words.shared(reader, figures, window) if figures else None
         return await self._send_picture(turn, menus.picture_caption(reader, data.what, window), picture, preferences)
 
-    @callback(ShareCall)
+    @callback(ShareCall, goes_on=True)
     async def share_call(self, turn: Turn, data: ShareCall) -> str | None:
         preferences, call = await self._reading(turn), await self._call(data.number)
         view, reader = view_of(self.services, turn), self._reader(turn, preferences)
@@ -93,7 +94,7 @@ class ReportsMixin(BotBase):
         await self.reply(turn, menus.card_text(view, reader, call, reported(call), png))
         return None
 
-    @callback(ShowCallChart)
+    @callback(ShowCallChart, goes_on=True)
     async def show_call_chart(self, turn: Turn, data: ShowCallChart) -> str | None:
         preferences, call = await self._reading(turn), await self._call(data.number)
         view, reports = view_of(self.services, turn), self.services.of(ReportServices)
@@ -104,7 +105,7 @@ class ReportsMixin(BotBase):
         await self.reply(turn, menus.chart_text(view, call, png))
         return None
 
-    @callback(ShowReports)
+    @callback(ShowReports, goes_on=True)
     async def show_reports(self, turn: Turn, _data: ShowReports) -> None:
         """A report that came by itself stays where it is."""
         await self.reply(turn, menus.reports_menu(view_of(self.services, turn), await self._reading(turn)))

@@ -130,11 +130,11 @@ class WatchesMixin(BotBase):
         result = await watches.begin(subscriber, address, condition, now)
         await self.show(turn, menus.begun(view, address, await watches.name(address), condition, result, now))
 
-    @command("watching", help="help.watching")
+    @command("watching", help="help.watching", goes_on=True)
     async def watching(self, turn: Turn) -> None:
         await self._show_watching(turn, 0)
 
-    @callback(ShowWatching)
+    @callback(ShowWatching, goes_on=True)
     async def show_watching(self, turn: Turn, data: ShowWatching) -> None:
         await self._show_watching(turn, data.page)
 

@@ -42,6 +42,7 @@ _OUTCOMES: Final[dict[Outcome, str]] = {
     "gave_up": "why.gave_up",
     "failed": "why.failed",
     "stale": "why.stale",
+    "blocked": "why.blocked",
     "not_subscribed": "why.not_subscribed",
     "banned": "why.banned",
     "expired": "why.expired",

@@ -15,7 +15,7 @@ from handlers.why.buttons import ShowNearMisses
 class WhyMixin(BotBase):
     """Near misses, and the explanation of any token of the last 14 days."""
 
-    @command("why", help="help.why")
+    @command("why", help="help.why", goes_on=True)
     async def why(self, turn: Turn) -> None:
         _, _, asked = turn.text.partition(" ")
         if asked.strip():
@@ -24,12 +24,12 @@ class WhyMixin(BotBase):
         misses = await self.services.why.explanations.near_misses(turn.user_id)
         await self.reply(turn, why_cards.near_misses_card(view_of(self.services, turn), misses, 0))
 
-    @callback(ShowNearMisses)
+    @callback(ShowNearMisses, goes_on=True)
     async def show_near_misses(self, turn: Turn, data: ShowNearMisses) -> None:
         misses = await self.services.why.explanations.near_misses(turn.user_id)
         await self.show(turn, why_cards.near_misses_card(view_of(self.services, turn), misses, data.page))
 
-    @callback(ShowWhy)
+    @callback(ShowWhy, goes_on=True)
     async def show_why(self, turn: Turn, data: ShowWhy) -> str | None:
         """Answer with a new message: the alert whose button this is shall stay."""
         view = view_of(self.services, turn)

@@ -33,6 +33,7 @@ _REMEMBERED_CALLS = 20_000
 _MAX_TICKS = 50_000
 _PAGE_CALLS = 500
 _GAP_RETRY_S = 30.0
+_RESTS_S = 0.5
 _EXCERPT_CHARACTERS = 120
 _LOGGED_FRAMES_PER_MINUTE = 6
 
@@ -67,8 +68,8 @@ class FeedHealth(Struct, frozen=True, kw_only=True):
     last_problem: str | None
 
 
-class _SilenceError(TransientError):
-    """The socket is open and brings nothing."""
+class _CutError(TransientError):
+    """We ended the connection ourselves: it brought nothing, or somebody wanted it so."""
 
 
 class WebSocketManager:
@@ -112,10 +113,11 @@ class WebSocketManager:
         self._deadline = 0.0
         """Loop time at which silence becomes a fault."""
         self._watching: asyncio.TimerHandle | None = None
-        self._is_cut = False
-        """The connection was cut because of its silence."""
-        self._awaits_frame = False
-        self._waits_for_room = False
+        self.rests: Callable[[], bool] = lambda: False
+        """Whether the feed is not to be read for now; looked at every few seconds."""
+        self._socket: ClientConnection | None = None
+        self._cut_because: str | None = None
+        self._awaits_frame, self._waits_for_room = False, False
         self._progress: Progress = lambda: None
         self._gap_from: int | None = None
         """Cursor after which calls may be missing."""
@@ -132,6 +134,8 @@ class WebSocketManager:
         check_address(self._source.url)
         while True:
             progress()
+            while self.rests():
+                await pause(_RESTS_S, progress)
             await self._converse()
             heard_until = self._deadline - self._source.idle_timeout_s
             if heard_until - self._opened_at >= self._steady_after_s:
@@ -146,6 +150,16 @@ class WebSocketManager:
         """Hand over the latest tick of each token that moved since the last time, by address."""
         ticks, self._ticks = self._ticks, {}
         return ticks
+
+    def reconnect(self) -> bool:
+        """End the connection and make another, which goes on after the last call; `False` where there is none."""
+        return self._cut("to connect anew")
+
+    def replay(self, cursor: int) -> None:
+        """Fetch what was called after `cursor` once more, with the next heartbeat; only of a source with a past."""
+        self._seen.clear()
+        self._gap_from = cursor if self._gap_from is None else min(cursor, self._gap_from)
+        self._gap_retry_at = 0.0
 
     def health(self) -> FeedHealth:
         last = self.stats.last_data_at
@@ -163,22 +177,23 @@ class WebSocketManager:
         self._opened_at, self._asked_pause_s = math.inf, 0.0
         try:
             async with FeedHandshake(self._source.url, self._proxies) as socket:
-                self._note_opened()
+                self._note_opened(socket)
                 self._watch(socket)
                 await self._subscribe_and_read(socket)
-        except (_SilenceError, OSError, WebSocketException) as error:
+        except (_CutError, OSError, WebSocketException) as error:
             self._asked_pause_s = asked_pause_s(error)
             self._last_problem = described(error)
             log.warning("feed_lost", source=self._source.name, url=self._address, reason=self._last_problem)
         finally:
             if self._watching is not None:
                 self._watching.cancel()
+            self._socket = None
             self.stats.connected = False
             self.stats.connected_since = None
 
-    def _note_opened(self) -> None:
+    def _note_opened(self, socket: ClientConnection) -> None:
         self._connections += 1
-        self._is_cut = False
+        self._socket, self._cut_because = socket, None
         self.stats.reconnects = self._connections - 1
         self.stats.connected = True
         self.stats.connected_since = self._clock()
@@ -204,19 +219,26 @@ class WebSocketManager:
         try:
             return await socket.recv(decode=False)
         except ConnectionClosed as error:
-            if self._is_cut:
-                raise _SilenceError(f"no data for {self._source.idle_timeout_s:g} s") from error
+            if self._cut_because:
+                raise _CutError(self._cut_because) from error
             raise
         finally:
             self._awaits_frame = False
+
+    def _cut(self, because: str) -> bool:
+        if self._socket is None:
+            return False
+        self._cut_because = because
+        self._socket.transport.abort()
+        return True
 
     def _watch(self, socket: ClientConnection) -> None:
         """Cut the connection as soon as a frame is waited for past the deadline: a timer of each frame costs more."""
         loop = asyncio.get_running_loop()
         now_s = loop.time()
-        if self._awaits_frame and now_s >= self._deadline:
-            self._is_cut = True
-            socket.transport.abort()
+        is_silent = self._awaits_frame and now_s >= self._deadline
+        if is_silent or self.rests():
+            self._cut(f"no data for {self._source.idle_timeout_s:g} s" if is_silent else "it is paused")
             return
         if self._awaits_frame or self._waits_for_room:
             self._progress()

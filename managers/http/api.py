@@ -31,6 +31,7 @@ from managers.http.answers import (
     UntrustedError,
     body_of,
 )
+from managers.http.once import once
 from managers.http.request_budget import UNLIMITED, Budget, Limit, Room, pause_s
 from runtime.cancellation import stop_if_cancelled
 from runtime.errors import TransientError
@@ -148,6 +149,12 @@ class _Host:
         self._paused_until = max(self._paused_until, self._clock() + wait_s)
         log.warning("api_paused", host=self.name, wait_s=wait_s)
 
+    def let_in(self) -> bool:
+        """Let one request try at once; `False`: it is not shut out."""
+        if is_out := self._breaker_open_until is not None:
+            self._breaker_open_until = self._clock()
+        return is_out
+
     def on_circuit(self, state: str) -> None:
         if state == "opened":
             self._breaker_open_until = self._clock() + BREAKER_OPEN_S
@@ -219,6 +226,10 @@ class APIRetryManager:
     def denied(self) -> dict[str, str]:
         """By host, why it does not let us in, or why we do not trust it."""
         return {name: host.denied for name, host in self._hosts.items() if host.denied}
+
+    def let_in(self, name: str) -> bool:
+        """Try a host that is shut out after failing at once, by its name; `False`: none of this name is."""
+        return name in self._hosts and self._hosts[name].let_in()
 
     def limit(self, url: str, limit: Limit) -> None:
         """Declare what the host of `url` allows, before it is asked for the first time."""
@@ -303,7 +314,7 @@ class APIRetryManager:
                         data=request.body,
                         timeout=_NO_TIMEOUT,
                         allow_redirects=False,
-                        middlewares=(_once(),),
+                        middlewares=(once(),),
                     ) as response:
                         slot.arrived_by = self._clock()
                         return await body_of(response, host=host.name, shape=shape, pause=host.pause)
@@ -347,17 +358,3 @@ async def _admit(host: _Host, gives_up_at: float) -> None:
             host.counts.refused_by_budget += 1
             raise NotAskedError(f"the limit of {host.name} is used up", wait_s)
         await asyncio.sleep(wait_s)
-
-
-def _once() -> aiohttp.ClientMiddlewareType:
-    """Keep aiohttp from repeating a request by itself when the connection breaks: nobody would count that one."""
-    was_sent = False
-
-    async def send(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
-        nonlocal was_sent
-        if was_sent:
-            raise aiohttp.ServerDisconnectedError
-        was_sent = True
-        return await handler(request)
-
-    return send

@@ -117,6 +117,12 @@ class RedisManager:
         self.latency_s = time.perf_counter() - started
         return self.latency_s
 
+    async def reconnect(self) -> float:
+        """Connect anew with the next question, and ask at once, also while it is known to be away; returns seconds."""
+        with wrapped_errors():
+            await self._driver.disconnect_idle()
+        return await self.ping()
+
     async def server_version(self) -> tuple[int, ...]:
         """Return the version of Redis that the server claims to be, `(6, 2, 14)`."""
         version = (await self._info("server")).get("redis_version", "")

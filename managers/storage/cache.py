@@ -40,6 +40,7 @@ class SmartCache(Generic[K, V]):
 
     def __init__(self, name: str, *, ttl_s: float, max_entries: int) -> None:
         self.name = name
+        self.max_entries = max_entries
         self.hits = 0
         self.misses = 0
         self._values = TTLCache[K, V](max_entries, ttl_s)
@@ -67,6 +68,21 @@ class SmartCache(Generic[K, V]):
         """Forget a value; a load of it that is under way is not kept either."""
         self._flights.pop(key, None)
         self._values.pop(key, None)
+
+    def knows(self, shown: str) -> bool:
+        """Whether there is a value under the key that is written so."""
+        return self._key_of(shown) is not _MISSING
+
+    def invalidate_shown(self, shown: str) -> bool:
+        """Forget the value whose key is written so (parts of a tuple with blanks between); `False`: there was none."""
+        key = self._key_of(shown)
+        if key is _MISSING:
+            return False
+        self.invalidate(cast("K", key))
+        return True
+
+    def _key_of(self, shown: str) -> object:
+        return next((key for key in (*self._values, *self._flights) if _shown(key) == shown), _MISSING)
 
     def clear(self) -> None:
         self._flights.clear()
@@ -116,3 +132,7 @@ class SmartCache(Generic[K, V]):
                 flight.set_result(_ABANDONED)
             if self._flights.get(key) is flight:
                 del self._flights[key]
+
+
+def _shown(key: object) -> str:
+    return " ".join(map(str, cast("tuple[object, ...]", key))) if isinstance(key, tuple) else str(key)

@@ -103,6 +103,7 @@ class TelegramManager:
         self._requests = AiohttpRequest(read_timeout_s=answer_timeout_s, clock=clock)
         self._polls = PollRequest(connections=4, read_timeout_s=POLL_GRACE_S, clock=clock)
         self._polls_now = False
+        self._polls_anew = False
         self._closing = AsyncExitStack()
         self.application: TelegramApplication = (
             ApplicationBuilder()
@@ -254,6 +255,14 @@ class TelegramManager:
 
     # -- receiving
 
+    def reconnect(self) -> bool:
+        """Let the polling begin anew, on a fresh connection, within seconds; `False` where there is none.
+
+        What is being sent is left alone: nobody would know whether it arrived.
+        """
+        self._polls_anew = self._polls_now
+        return self._polls_now
+
     async def poll(self, progress: Progress = lambda: None) -> NoReturn:
         """Connect if need be, remove a webhook if there is one, and poll until cancelled.
 
@@ -266,13 +275,15 @@ class TelegramManager:
         await self._polls.shutdown()  # a fresh session: nothing of a poll that got stuck may live on
         await self._polls.initialize()
         polling = asyncio.create_task(self._polling.run())
-        self._polls_now = True
+        self._polls_now, self._polls_anew = True, False
         try:
             while True:
                 progress()
                 await asyncio.wait({polling}, timeout=pace.seconds(min(REPORT_EVERY_S, self._stale_after_s / 4)))
                 if polling.done():
                     polling.result()
+                if self._polls_anew:
+                    raise TransientError("polling begins anew, as an admin wants it")
                 if (age_s := self._polling.stuck_s) > self._stale_after_s and self.queue.has_room:
                     raise TransientError(f"Telegram has not answered getUpdates for {age_s:.0f} s")
         except asyncio.CancelledError:

@@ -42,9 +42,17 @@ class DecisionsService:
         metrics: Metrics,
         clock: Callable[[], datetime],
         is_sure: Callable[[], bool] = lambda: True,
+        made_wait: Callable[[datetime], bool] = lambda _called_at: False,
+        blocked: Callable[[str], bool] = lambda _channel_id: False,
     ) -> None:
-        """`is_sure`: whether the clock is; by one that may be wrong, no call is given up as old."""
+        """`is_sure`: whether the clock is; by one that may be wrong, no call is given up as old.
+
+        `made_wait`: whether a call of this time is late only since an admin let it wait. `blocked`: whether a channel's
+        calls are for nobody.
+        """
         self._is_sure = is_sure
+        self._made_wait = made_wait
+        self._blocked = blocked
         self._matcher = matcher
         self._channels = channels
         self._tokens = tokens
@@ -106,7 +114,10 @@ class DecisionsService:
         counts.calls_received += 1
         now = self._clock()
         age = now - call.called_at
-        if age > FRESH_FOR and self._is_sure():
+        if self._blocked(call.channel.id):
+            counts.calls_blocked += 1
+            return _request(call, now, reason="blocked")
+        if age > FRESH_FOR and self._is_sure() and not self._made_wait(call.called_at):
             counts.calls_stale += 1
             log.info("call_stale", call_id=call.id, age_s=age.total_seconds())
             return _request(call, now, reason="stale")

@@ -66,7 +66,10 @@ class LateService:
         metrics: Metrics,
         clock: Callable[[], datetime],
         ownership: Ownership,
+        blocked: Callable[[str], bool] = lambda _channel_id: False,
     ) -> None:
+        """`blocked`: whether a channel's calls are for nobody."""
+        self._blocked = blocked
         self._redis = redis
         self._outbox = outbox
         self._matcher = matcher
@@ -165,7 +168,8 @@ class LateService:
         now = self._clock()
         address = waiting.call.token.address
         call = waiting.call if token is None else replace(waiting.call, token=newest(waiting.call.token, token))
-        pairs = [(pair.user_id, pair.set_number) for pair in waiting.pairs if pair.until > now]
+        is_blocked = self._blocked(call.channel.id)
+        pairs = [(pair.user_id, pair.set_number) for pair in waiting.pairs if pair.until > now and not is_blocked]
         accepted, left = self._matcher.recheck(call, pairs, now)
         if not accepted and left == waiting.pairs:
             self._pause(address, now)

@@ -94,6 +94,12 @@ class DeadLetters:
             older=shown[-1].id if len(found) > count else None,
         )
 
+    async def find(self, entry_id: str) -> DeadLetter | None:
+        """Return one letter; `None`: it is no longer among them."""
+        entry_id = _known(entry_id)
+        found = await self._redis.xrange(self._stream, start=entry_id, end=entry_id, count=1)
+        return _dead_letter(found[0]) if found else None
+
     async def replay(self, entry_id: str) -> Outcome:
         """Send one letter again. May be repeated: a letter goes once."""
         entry_id = _known(entry_id)

@@ -13,10 +13,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Final, Protocol
 
@@ -37,7 +35,8 @@ from runtime.errors import (
 )
 from runtime.waiting import Progress
 from services.monitoring.alarm_memory import AlarmMemory, ReportedAlarm, ReportedAlarms
-from services.monitoring.conditions import ELSEWHERE, Condition, in_words
+from services.monitoring.alarm_state import AdminChat, WatchedAlarm
+from services.monitoring.conditions import ELSEWHERE, Condition
 from texts.markup import Html, join
 from texts.renderer import Texts
 
@@ -46,11 +45,6 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 POLL_EVERY_S: Final = 1.0
 LASTS_S: Final = 5.0
 """A condition has to hold so long to be worth telling, unless its alarm says otherwise."""
-HOUR_S: Final = 3600.0
-MAX_REPORTS_PER_HOUR: Final = 4
-"""Of one alarm to one chat: coming and going twice."""
-KNOWN_AFTER_S: Final = 15.0
-"""After a start: an alarm that stood before does not end sooner, since not everything has been asked yet."""
 _SAVE_AGAIN_S: Final = 2.0
 _MAX_ALARMS: Final = 1_000
 """Processes come and go; no more names than these are learnt of them."""
@@ -76,77 +70,8 @@ class ActiveAlarm(Struct, frozen=True, kw_only=True):
     for_s: float
 
 
-@dataclass(slots=True)
-class _Alarm:
-    name: str
-    condition: Condition
-    after_s: float
-    reason: str = ""
-    """The last one while it was wrong."""
-    turns: int = 0
-    """How often it has begun or ended; odd while it stands."""
-    turning_since: float | None = None
-    """Since when the condition has been otherwise than the alarm."""
-    began_at: float = 0.0
-    ended_at: float = 0.0
-    known_from: float = 0.0
-    """An alarm of an earlier process: until then, a condition that has not held here says nothing."""
-
-    @property
-    def is_active(self) -> bool:
-        return self.turns % 2 == 1
-
-    def poll(self, now: float, texts: Texts) -> None:
-        reason = self.condition()
-        if reason is not None:
-            self.reason = in_words(reason, texts)
-            self.known_from = 0.0
-        if (reason is not None) == self.is_active:
-            self.turning_since = None
-            return
-        if self.turning_since is None:
-            self.turning_since = max(now, self.known_from) if self.is_active else now
-        if now - self.turning_since < self.after_s:
-            return
-        self.turns += 1
-        if self.is_active:
-            self.began_at = self.turning_since
-            log.warning("alarm_began", alarm=self.name, reason=self.reason)
-        else:
-            self.ended_at = self.turning_since
-            log.info("alarm_ended", alarm=self.name, lasted_s=self.ended_at - self.began_at)
-        self.turning_since = None
-
-    def recall(self, told: ReportedAlarm | None, now: float, time_of_day: datetime) -> None:
-        """Begin anew, standing if somebody was told that it does; what was seen before is old."""
-        self.turns, self.turning_since, self.known_from = 0, None, now + KNOWN_AFTER_S
-        if told:
-            self.turns, self.reason = 1, told.reason
-            self.began_at = now - max(0.0, (time_of_day - told.began_at).total_seconds())
-
-
-@dataclass(slots=True)
-class _Chat:
-    id: int
-    told: dict[str, int] = field(default_factory=dict[str, int])
-    """By alarm: the turn up to which this chat knows everything."""
-    told_at: dict[str, deque[float]] = field(default_factory=dict[str, deque[float]])
-    """By alarm: when something of it was told within the last hour."""
-    telling: frozenset[str] = frozenset()
-    """Alarms whose beginning is being told: from now on this chat may believe them."""
-
-    def is_due(self, alarm: _Alarm, now: float) -> bool:
-        if self.told.get(alarm.name, 0) == alarm.turns:
-            return False
-        recently = self.told_at.setdefault(alarm.name, deque())
-        while recently and now - recently[0] >= HOUR_S:
-            recently.popleft()
-        return len(recently) < MAX_REPORTS_PER_HOUR
-
-    def note(self, turns: Iterable[tuple[str, int]], now: float) -> None:
-        for name, turn in turns:
-            self.told[name] = turn
-            self.told_at[name].append(now)
+Tellers = dict[int, tuple[AdminChat, asyncio.Task[None]]]
+"""By the id that a chat is to be told under."""
 
 
 class AlarmsService:
@@ -163,8 +88,12 @@ class AlarmsService:
         memory: AlarmMemory | None = None,
         is_ending: Callable[[], bool] = lambda: False,
         elsewhere: Callable[[], Mapping[str, str]] = dict,
+        added: Callable[[], Iterable[int]] = tuple,
     ) -> None:
-        """`elsewhere`: what other processes say is wrong with them, by a name that says where."""
+        """`elsewhere`: what other processes say is wrong with them, by a name that says where.
+
+        `added`: who is to be told besides `chat_ids`, at any moment.
+        """
         self._time_of_day = time_of_day
         self._memory = memory
         self._is_ending = is_ending
@@ -173,10 +102,14 @@ class AlarmsService:
         self._unsaved = asyncio.Event()
         self._saving = asyncio.Lock()
         self._messenger = messenger
-        self._chats = [_Chat(chat_id) for chat_id in sorted(chat_ids)]
+        self._fixed = frozenset(chat_ids)
+        self._added = added
+        self._chats = [AdminChat(chat_id) for chat_id in sorted(self._fixed)]
+        self._told_before: dict[int, frozenset[str]] = {}
+        """What stood as an earlier process told those who were added."""
         self._texts = texts
         self._clock = clock
-        self._alarms: dict[str, _Alarm] = {}
+        self._alarms: dict[str, WatchedAlarm] = {}
         self._shared: set[str] = set()
 
     def watch(self, name: str, condition: Condition, *, after_s: float = LASTS_S, is_shared: bool = False) -> None:
@@ -186,7 +119,7 @@ class AlarmsService:
         """
         if name in self._alarms:
             raise ValueError(f"{name!r} is watched already")
-        self._alarms[name] = _Alarm(name, condition, after_s)
+        self._alarms[name] = WatchedAlarm(name, condition, after_s)
         if is_shared:
             self._shared.add(name)
 
@@ -217,7 +150,7 @@ class AlarmsService:
 
     def _watch_elsewhere(self, name: str) -> None:
         if name not in self._alarms and len(self._alarms) < _MAX_ALARMS:
-            self._alarms[name] = _Alarm(name, lambda: self._said_elsewhere.get(name), LASTS_S)
+            self._alarms[name] = WatchedAlarm(name, lambda: self._said_elsewhere.get(name), LASTS_S)
 
     async def observe(self, progress: Progress) -> None:
         """Look for ever, and tell nobody: for a process that says what is wrong to whoever tells admins."""
@@ -233,14 +166,36 @@ class AlarmsService:
         async with asyncio.TaskGroup() as group:
             if self._memory:
                 group.create_task(self._keep_saved(), name="told alarms")
-            tellers = [
-                group.create_task(self._keep_reported(chat), name=f"alarms to {chat.id}") for chat in self._chats
-            ]
-            log.info("alarms_watched", alarms=sorted(self._alarms), chats=len(tellers))
+            tellers: Tellers = {}
+            log.info("alarms_watched", alarms=sorted(self._alarms), chats=len(self._chats))
             while True:
+                self._follow_admins(group, tellers)
                 self.poll()
                 progress()
                 await asyncio.sleep(POLL_EVERY_S)
+
+    def _follow_admins(
+        self, group: asyncio.TaskGroup, tellers: dict[int, tuple[AdminChat, asyncio.Task[None]]]
+    ) -> None:
+        """Tell whoever is to be told now, of what stands; and nobody else any more."""
+        wanted = self._fixed | set(self._added())
+        for chat_id in tellers.keys() - wanted:
+            chat, task = tellers.pop(chat_id)
+            task.cancel()
+            self._chats.remove(chat)
+            self._unsaved.set()
+        for chat_id in sorted(wanted - tellers.keys()):
+            chat = next((one for one in self._chats if one.id == chat_id), None) or self._new_chat(chat_id)
+            tellers[chat_id] = chat, group.create_task(self._keep_reported(chat), name=f"alarms to {chat_id}")
+
+    def _new_chat(self, chat_id: int) -> AdminChat:
+        """Of what was over before they came they hear nothing."""
+        known = self._told_before.pop(chat_id, None)
+        told = {
+            name: one.turns - one.turns % 2 if known is None else name in known for name, one in self._alarms.items()
+        }
+        self._chats.append(chat := AdminChat(chat_id, told=dict(told)))
+        return chat
 
     def _recall(self, told: ReportedAlarms) -> None:
         """Go on from what an earlier process, or another one meanwhile, told whom."""
@@ -251,6 +206,7 @@ class AlarmsService:
                 self._watch_elsewhere(name)
         for alarm in self._alarms.values():
             alarm.recall(wrong.get(alarm.name), now, time_of_day)
+        self._told_before = {chat_id: frozenset(by_name) for chat_id, by_name in told.chats.items()}
         for chat in self._chats:
             known = told.chats.get(chat.id, {})
             chat.told = {name: int(name in known) for name in self._alarms}
@@ -268,7 +224,7 @@ class AlarmsService:
             believed = {chat.id: self._believed_wrong(chat) for chat in self._chats}
             return await self._memory.save(believed) if self._memory else True
 
-    def _believed_wrong(self, chat: _Chat) -> dict[str, ReportedAlarm]:
+    def _believed_wrong(self, chat: AdminChat) -> dict[str, ReportedAlarm]:
         now, time_of_day = self._clock(), self._time_of_day()
         return {
             alarm.name: ReportedAlarm(
@@ -278,7 +234,7 @@ class AlarmsService:
             if chat.told.get(alarm.name, 0) % 2 or alarm.name in chat.telling
         }
 
-    async def _keep_reported(self, chat: _Chat) -> None:
+    async def _keep_reported(self, chat: AdminChat) -> None:
         failures = 0
         while True:
             try:
@@ -295,7 +251,7 @@ class AlarmsService:
                 failures, pause_s = 0, POLL_EVERY_S
             await asyncio.sleep(pause_s)
 
-    async def _tell(self, chat: _Chat) -> None:
+    async def _tell(self, chat: AdminChat) -> None:
         """Tell a chat in one message what it does not know yet, if there is anything."""
         if not self._due(chat):
             return
@@ -318,11 +274,11 @@ class AlarmsService:
                 chat.telling = frozenset()
                 self._unsaved.set()
 
-    def _due(self, chat: _Chat) -> list[_Alarm]:
+    def _due(self, chat: AdminChat) -> list[WatchedAlarm]:
         now = self._clock()
         return [alarm for alarm in self._alarms.values() if chat.is_due(alarm, now)][:_MAX_ALARMS_PER_MESSAGE]
 
-    def _line(self, alarm: _Alarm, told: int) -> Html:
+    def _line(self, alarm: WatchedAlarm, told: int) -> Html:
         until = self._clock() if alarm.is_active else alarm.ended_at
         key = "alarm.began" if alarm.is_active else "alarm.ended"
         lasted = show_short(max(0.0, until - alarm.began_at), "duration")

@@ -46,6 +46,7 @@ is the subscriber's turn; `turn`: until Telegram's limits leave room; `telegram`
 MEANINGS = {
     "calls_received": "Calls taken from the feed, repeats excluded.",
     "calls_stale": "Calls that came too late to be news; matched by nobody.",
+    "calls_blocked": "Calls of channels that an admin has blocked; matched by nobody.",
     "alerts_matched": "(token, subscriber) pairs whose filters passed.",
     "alerts_claimed": "Pairs claimed for sending, each once for ever.",
     "alerts_recovered": "Alerts found waiting in the outbox at start.",
@@ -69,6 +70,7 @@ MEANINGS = {
 @dataclass(slots=True)
 class Counts:
     calls_received: int = 0
+    calls_blocked: int = 0
     calls_stale: int = 0
     alerts_matched: int = 0
     alerts_claimed: int = 0

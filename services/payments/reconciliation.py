@@ -85,11 +85,19 @@ class Reconciliation:
         self._due_times = due_times
         self._clock = clock
         self._slice_s = slice_s
+        self._compared: list[Name] = []
 
     def job(self, source: Source) -> Job:
         """The row of the schedule that compares a source every night."""
+        self._compared.append(source.name)
         nightly = _Nightly(source, self._redis, self._due_times, self._clock, self._slice_s)
         return Job(name=_job_name(source.name), run=nightly.run, trigger=nightly.trigger, for_everybody=True)
+
+    async def compare_now(self) -> list[Name]:
+        """Have every source compared at once, by whoever does so every night; returns which. `TransientError`."""
+        for name in self._compared:
+            await self._due_times.set_for_everybody(_job_name(name), self._clock())
+        return list(self._compared)
 
     async def left(self) -> list[Difference]:
         """Return on what each source and the ledger did not agree when they were last compared."""

@@ -92,6 +92,8 @@ class EntitlingService:
         self._postgres = postgres
         self._clock = clock
         self._woken = asyncio.Event()
+        self.gives_trials: Callable[[], bool] = lambda: True
+        """Whether newcomers get one."""
 
     async def welcome(self, user_id: int) -> PlanStanding:
         """Give somebody new their trial, once per person for ever; return what they have now.
@@ -100,10 +102,10 @@ class EntitlingService:
         """
         now = self._clock()
         trial = Entitlement(key=TRIAL, plan=TRIAL, days=self._plans.trial_days, at=now)
-        if await self._ledger.give(user_id, trial):
+        if self.gives_trials() and await self._ledger.give(user_id, trial):
             log.info("trial_granted", user_id=user_id, days=trial.days)
         standing = standing_of(await self._ledger.entitlements(user_id))
-        if self._plans.free and has_ended(standing.plan, standing.until, now):
+        if self._plans.free and (standing.plan is None or has_ended(standing.plan, standing.until, now)):
             return PlanStanding(plan=FREE, until=standing.until)
         return standing
 

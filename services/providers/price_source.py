@@ -28,6 +28,8 @@ MAX_UNKNOWN: Final = 100_000
 FIRST_PAUSE_S: Final = 5.0
 """After a 429 that came although we kept the limit: somebody else uses it too. Each time in a row twice as long."""
 MAX_PAUSE_S: Final = 60.0
+RESTS_S: Final = 2.0
+"""So often it is looked at whether it may be asked again."""
 
 
 class PriceProvider(Protocol):
@@ -72,6 +74,10 @@ class SourceHealth(Struct, frozen=True, kw_only=True):
     again_in_s: float
     """0 when it may be asked now."""
     last_problem: str | None
+    rests: bool = False
+    """It is not to be asked for now."""
+    free: int = 0
+    """Requests that may be made now."""
 
 
 class PriceSource:
@@ -90,9 +96,13 @@ class PriceSource:
         self._last_problem: str | None = None
         self._pause_s = 0.0
         self._paused_until = -math.inf
+        self.rests: Callable[[], bool] = lambda: False
+        """Whether it is not to be asked for now."""
 
     def room(self) -> Room:
         """Requests for which there is room now, at an even pace and with the spare ones left over."""
+        if self.rests():
+            return Room(0, RESTS_S)
         host, paused_s = self.provider.room(), self._paused_until - self._clock()
         if paused_s > 0:
             return Room(0, max(paused_s, host.again_in_s))
@@ -104,12 +114,15 @@ class PriceSource:
         return Room(0, max(host.again_in_s, self._pace.wait_s(), limit.period_s / limit.slots))
 
     def health(self) -> SourceHealth:
+        room = self.room()
         return SourceHealth(
             name=self.name,
             ok=self._last_problem is None,
             age_s=None if self._answered_at is None else self._clock() - self._answered_at,
-            again_in_s=self.room().again_in_s,
+            again_in_s=room.again_in_s,
             last_problem=self._last_problem,
+            rests=self.rests(),
+            free=room.requests,
         )
 
     def may_know(self, token: TokenRef) -> bool:

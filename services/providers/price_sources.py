@@ -9,6 +9,7 @@ import asyncio
 import time
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Final, Protocol
 
 import structlog
@@ -16,7 +17,7 @@ from msgspec import Struct
 
 from domain.prices.marks import Marks
 from domain.prices.readings import High, PriceReading, TokenRef
-from managers.http.request_budget import Room
+from managers.http.request_budget import Limit, Room
 from runtime.errors import TransientError
 from services.providers.price_source import PriceProvider, PriceSource, SourceCounts, SourceHealth
 
@@ -64,6 +65,15 @@ class PriceSources:
         self.highs_found = 0
         self.highs_refused = 0
         """For want of room, or because GeckoTerminal failed."""
+
+    def rest_while(self, rests: Callable[[str], bool]) -> None:
+        """Let a provider of this name not be asked while this says so: the others are asked instead."""
+        for source in self._sources:
+            source.rests = partial(rests, source.name)
+
+    @property
+    def limits(self) -> dict[str, Limit]:
+        return {source.name: source.provider.limit for source in self._sources}
 
     @property
     def counts(self) -> dict[str, SourceCounts]:

@@ -69,6 +69,8 @@ class ReportSchedule:
         self._postgres = postgres
         self._clock = clock
         self._held = held
+        self.is_off: Callable[[], bool] = lambda: False
+        """Whether none comes by itself: what is due meanwhile is left out."""
         self._away_until: datetime | None = None
         self.put: dict[str, int] = {}
         """By report, since the start."""
@@ -84,7 +86,7 @@ class ReportSchedule:
                 misfire="skip",
                 too_late=times.too_late,
                 all_due=partial(self._all_due, report),
-                room=self._room,
+                room=self.room,
             )
             for report, times in TIMES.items()
         ]
@@ -106,7 +108,8 @@ class ReportSchedule:
     def _next(self, report: ReportName, preferences: Preferences, after: datetime | None = None) -> datetime:
         return TIMES[report].trigger(zone_of(preferences.time_zone)).next_after(after or self._clock())
 
-    def _room(self) -> int:
+    def room(self) -> int:
+        """Return how many reports may be put now."""
         if self._away_until and self._clock() < self._away_until:
             return 0
         return min(AT_ONCE, MAX_HELD - self._held())
@@ -146,7 +149,7 @@ class ReportSchedule:
         preferences = subscriber.preferences
         if not preferences.wants_report(report) or not is_due_at(report, zone_of(preferences.time_zone), at):
             return False
-        return why_no_alerts(subscriber, now) is None and not subscriber.unreachable
+        return not self.is_off() and why_no_alerts(subscriber, now) is None and not subscriber.unreachable
 
     async def _all_due(self, report: ReportName) -> AsyncIterator[tuple[int, datetime]]:
         """What was due lately may not have been put before Redis was emptied."""

@@ -113,6 +113,10 @@ PUT_PRESET: Final[LiteralString] = """
         document = excluded.document, revision = excluded.revision, changed_at = excluded.changed_at
     WHERE presets.revision < excluded.revision
 """
+PUT_PRESET_CHANGE: Final[LiteralString] = """
+    INSERT INTO preset_changes (key, revision, document, changed_at) VALUES ($1, $2, $3::jsonb, $4)
+    ON CONFLICT (key, revision) DO NOTHING
+"""
 # Written when it begins, and again when it is over.
 PUT_ADMIN_ACTION: Final[LiteralString] = """
     INSERT INTO admin_actions (number, at, admin_id, role, action, user_id, details, outcome, said)
@@ -220,7 +224,11 @@ def _shared_set_writes(payload: bytes, added_at: datetime) -> list[Write]:
 def _preset_writes(payload: bytes, added_at: datetime) -> list[Write]:
     del added_at  # a change carries its own clock
     change = msgspec.json.decode(payload, type=PresetChange)
-    return [(PUT_PRESET, (change.key, _storable_json(payload), change.revision, change.changed_at))]
+    document, at = _storable_json(payload), change.changed_at
+    return [
+        (PUT_PRESET, (change.key, document, change.revision, at)),
+        (PUT_PRESET_CHANGE, (change.key, change.revision, document, at)),
+    ]
 
 
 def _erasure_writes(payload: bytes, added_at: datetime) -> list[Write]:

@@ -342,6 +342,18 @@ ERASED: Final = RedisKey(
     meaning="Number of a deletion -> what was deleted (JSON of domain.stored.erasures.Erasure): an older backup of "
     "PostgreSQL brings nobody back.",
 )
+ORDERS: Final = RedisKey(
+    pattern="orders",
+    kind="stream",
+    lives_s=None,
+    meaning="What an admin wants of every process: fields `what`, `argument`, `by`. The latest hundred.",
+)
+PROCESS_REPORT: Final = RedisKey(
+    pattern="process:{}:report",
+    kind="string",
+    lives_s=20,
+    meaning="By owner: how its sources, caches and hosts are (JSON of services.running.processes.ProcessReport).",
+)
 
 ALL_KEYS: Final = tuple(key for key in vars().values() if isinstance(key, RedisKey))
 

@@ -10,10 +10,11 @@ import asyncio
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Final, LiteralString
+from typing import Final, LiteralString, cast
 
 import msgspec
 import structlog
+from msgspec import Struct
 from msgspec.structs import replace
 
 from domain.filters.presets import Preset
@@ -36,7 +37,18 @@ MAX_ABOUT_UTF16: Final = 200
 _KEY_LENGTH: Final = 20
 """Leaves room for a number behind a key that is taken."""
 
+_HISTORY: Final[LiteralString] = """
+    SELECT document, count(*) OVER () AS total FROM preset_changes WHERE key = $1
+    ORDER BY revision DESC OFFSET $2 LIMIT $3
+"""
+_REVISION: Final[LiteralString] = "SELECT document FROM preset_changes WHERE key = $1 AND revision = $2"
 _ALL: Final[LiteralString] = "SELECT document FROM presets ORDER BY changed_at, key"
+
+
+class PresetHistory(Struct, frozen=True, kw_only=True):
+    total: int
+    changes: Sequence[PresetChange]
+    """One page, the latest first."""
 
 
 class PresetsStore:
@@ -76,6 +88,16 @@ class PresetsStore:
         if in_redis is not None:
             await self._put_back([change for key, change in changes.items() if in_redis.get(key) != change])
         return sorted(changes.values(), key=lambda change: (change.changed_at, change.key))
+
+    async def history(self, key: str, offset: int, limit: int) -> PresetHistory:
+        """What was changed in this moment may be lacking. `TransientError` while PostgreSQL is away."""
+        rows = await self._postgres.fetch(_HISTORY, key, offset, limit)
+        changes = [msgspec.json.decode(row["document"], type=PresetChange) for row in rows]
+        return PresetHistory(total=cast("int", rows[0]["total"]) if rows else 0, changes=changes)
+
+    async def revision(self, key: str, revision: int) -> PresetChange | None:
+        row = await self._postgres.fetch_row(_REVISION, key, revision)
+        return msgspec.json.decode(row["document"], type=PresetChange) if row else None
 
     async def _in_redis(self) -> dict[str, PresetChange] | None:
         try:
@@ -149,6 +171,20 @@ class PresetsService:
         """Take what an admin typed, made harmless and cut at `MAX_ABOUT_UTF16`."""
         about = inert(cut(typed, MAX_ABOUT_UTF16), MAX_ABOUT_UTF16, copyable=True)
         return await self.change(key, lambda preset: replace(preset, about=about), admin_id)
+
+    async def history(self, key: str, offset: int, limit: int) -> PresetHistory:
+        return await self._store.history(key, offset, limit)
+
+    async def revision(self, key: str, revision: int) -> PresetChange | None:
+        return await self._store.revision(key, revision)
+
+    async def restore_revision(self, key: str, revision: int, admin_id: int) -> Preset:
+        """Let a preset be again what it was by a change. `UserFacingError` where it is gone, or there was none."""
+        change = await self.revision(key, revision)
+        if change is None or change.preset is None:
+            raise UserFacingError("callback.stale")
+        former = change.preset
+        return await self.change(key, lambda _preset: former, admin_id)
 
     async def remove(self, key: str, admin_id: int) -> None:
         async with self._changing:

@@ -20,6 +20,7 @@ Outcome = Literal[
     "gave_up",
     "failed",
     "stale",
+    "blocked",
     "not_subscribed",
     "banned",
     "expired",

@@ -14,7 +14,7 @@ from domain.calls.lifetimes import ACCEPTED_FOR, REJECTED_FOR
 from domain.delivery.quiet import zone_of
 from domain.stored.journal import DecidedCall, DeliveryRecord
 from domain.subscribers.subscriber import Subscriber
-from domain.why.verdicts import AMBIGUOUS_FOR, Judgement, failed_only, judge, judge_as_given
+from domain.why.verdicts import AMBIGUOUS_FOR, Judgement, failed_only, given_up_as, judge, judge_as_given
 from services.subscribers.subscribers import Subscribers
 from services.why.answers import CallExplanation, Delivery, EarlierCall, Explanation, NearMiss, NearMisses, Outcome
 from services.why.history import Brought, HistoryStore, Recent, Revision, newest_first
@@ -143,7 +143,7 @@ class ExplanationsService:
         candidates = _candidates(facts.revisions, one.decided_at)
         # Where something else explains why it did not come, the settings that were current need not.
         told = candidates[:1] if earlier or checked else candidates
-        judged = judge_as_given(told, one.call, one.decided_at, stale=one.reason == "stale", accepted=False)
+        judged = judge_as_given(told, one.call, one.decided_at, given_up=given_up_as(one.reason), accepted=False)
         outcome = _outcome(
             judged.judgement,
             sent_earlier=earlier is not None,
@@ -164,7 +164,7 @@ class ExplanationsService:
             late_s = (decided_at - one.call.called_at).total_seconds()
             shown = await self._history.late_call(one.call.id, decided_at) or one.call
         candidates = _candidates(facts.revisions, decided_at)
-        judged = judge_as_given(candidates, shown, decided_at, stale=False, accepted=True)
+        judged = judge_as_given(candidates, shown, decided_at, given_up=None, accepted=True)
         return CallExplanation(
             decided=one, shown=shown, outcome="accepted", judged=judged, delivery=delivery, late_s=late_s
         )
@@ -263,7 +263,7 @@ def _checked_before(one: DecidedCall, facts: _Facts) -> DecidedCall | None:
     """Find the same channel's call that was checked: its record lives on while other channels call within the hour."""
     last = one.decided_at
     for other in facts.calls:
-        if other.decided_at > one.decided_at or other.reason == "stale" or other.call.id == one.call.id:
+        if other.decided_at > one.decided_at or given_up_as(other.reason) or other.call.id == one.call.id:
             continue
         if last - other.decided_at >= REJECTED_FOR:
             return None
@@ -282,7 +282,7 @@ def _earlier(other: DecidedCall | None) -> EarlierCall | None:
 
 def _near_miss(one: DecidedCall, revisions: Sequence[Revision]) -> NearMiss | None:
     current = _candidates(revisions, one.decided_at)[0]
-    judged = judge(current, one.call, one.decided_at, stale=one.reason == "stale")
+    judged = judge(current, one.call, one.decided_at, given_up=given_up_as(one.reason))
     if judged.judgement != "failed":
         return None
     for kept_back in judged.sets:

@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from managers.telegram.update_queue import Origin
 from services.cluster.members import ALL_ROLES, Members
 from services.delivery.delivery import DeliveryService
+from services.running.controls import Controls
 from tests.alarms.kit import Provocation, Scene, Stage
 
 
@@ -148,7 +149,16 @@ async def roles_missing(scene: Scene) -> AsyncGenerator[None]:
     scene.stack.push_async_callback(end)
 
 
+@asynccontextmanager
+async def turned_off(scene: Scene) -> AsyncGenerator[None]:
+    controls = scene.bot.of(Controls)
+    await controls.put("intake", "", "", 1)
+    yield
+    await controls.lift("intake", "", 1)
+
+
 PROVOKED = {
+    "turned off": Provocation(wrong=turned_off),
     "feed": Provocation(wrong=feed_silent),
     "feed connection": Provocation(wrong=feed_away),
     "old calls": Provocation(wrong=calls_late),

@@ -10,7 +10,7 @@ from typing import Any, cast, get_type_hints
 from domain.admins.deeds import Deed
 from domain.admins.roles import AdminRole
 from domain.tracking.records import Records
-from handlers.conversation.base import Services
+from handlers.conversation.base import NothingOff, Services
 from services.administration.confirmations import Confirmations
 from services.delivery.policy import PolicyService
 from services.payments.group import PaymentServices
@@ -107,6 +107,7 @@ def _with_admins(collaborators: dict[str, object]) -> dict[str, object]:
         "activity": Noted(),
         "confirmations": Confirmations(redis) if redis else None,
         "is_banned": nobody_is_banned,
+        "standing": NothingOff(),
     }
     return usual | left
 

@@ -12,7 +12,8 @@ import pytest
 from managers.redis.client import RedisManager
 from runtime.errors import OutcomeUnknownError
 from services.monitoring.alarm_memory import NOTHING_REPORTED, ByChat, ReportedAlarm, ReportedAlarms, StoredAlarmMemory
-from services.monitoring.alarms import KNOWN_AFTER_S, AlarmsService
+from services.monitoring.alarm_state import KNOWN_AFTER_S
+from services.monitoring.alarms import AlarmsService
 from services.stores import keys
 from tests.faults.proxy import FaultProxy
 from tests.monitoring.test_alarms import ANN, BEN, Scene

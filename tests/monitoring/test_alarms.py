@@ -33,7 +33,8 @@ from runtime.errors import (
 )
 from sandbox.telegram.server import TelegramSandbox
 from services.cluster.members import Member
-from services.monitoring.alarms import MAX_REPORTS_PER_HOUR, ActiveAlarm, AlarmsService
+from services.monitoring.alarm_state import MAX_REPORTS_PER_HOUR
+from services.monitoring.alarms import ActiveAlarm, AlarmsService
 from services.monitoring.conditions import (
     Condition,
     DeadLettersGrew,
@@ -467,3 +468,31 @@ def test_an_alarm_without_chats_stands_all_the_same() -> None:
 
     play(scene, story)
     assert scene.said == []
+
+
+def test_who_becomes_an_admin_hears_of_what_stands_and_who_is_none_any_more_of_nothing() -> None:
+    scene, added = Scene("redis", "feed"), set[int]()
+    scene.alarms = AlarmsService(
+        messenger=scene, chat_ids=(ANN,), texts=Texts.load(), clock=virtual_clock, added=lambda: added
+    )
+    for name in ("redis", "feed"):
+        scene.alarms.watch(name, lambda name=name: scene.wrong.get(name), after_s=5.0)
+
+    async def story() -> None:
+        await scene.is_wrong("redis", 60)
+        await asyncio.sleep(60)
+        scene.wrong["feed"] = "silent"
+        await asyncio.sleep(60)
+        added.add(BEN)
+        await asyncio.sleep(30)
+        assert [text[:6] for text in scene.texts(BEN)] == ["🔴 feed"]
+        added.clear()
+        await asyncio.sleep(5)
+        scene.wrong.clear()
+        await asyncio.sleep(60)
+        added.add(BEN)
+        await asyncio.sleep(60)
+
+    play(scene, story)
+    assert len(scene.texts(BEN)) == 1
+    assert [text[:2] for text in scene.texts(ANN)] == ["🔴 ", "🟢 ", "🔴 ", "🟢 "]

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from domain.admins.controls import FEATURES, TOLD, WHOLE
 from domain.admins.roles import ROLES
 from domain.broadcasts.segments import SEGMENTS
 from domain.delivery.policy import HoldReason, HoldsBack
@@ -33,6 +34,9 @@ from services.export.contents import CONTENTS
 from services.payments.settling.search import Which
 from services.payments.settling.settling import Verdict
 from services.payments.solana_claims import Verdict as PastedVerdict
+from services.reports.sending import SEGMENTS as REPORTED_TO
+from services.running.channels import WHICH
+from services.running.operating import PARTS
 from services.statistics.statistics import WHATS
 from services.subscribers.roster import State
 from services.tracking.book import Measure
@@ -92,6 +96,7 @@ def declared_elsewhere() -> set[str]:
         *(f"card.{flag}_{state}" for flag in ("mint", "freeze") for state in ("safe", "open")),
         *payments_admin(),
         *administration(),
+        *running(),
         *(f"value.died.{ending}" for ending in Ending.__args__ if ending != "age"),
         *(f"value.window.{window}" for window in WINDOWS),
         *(f"{family}.correct.{action}" for family in ("value", "button") for action in ACTIONS_OF_RECORDS),
@@ -118,6 +123,21 @@ def administration() -> set[str]:
         *(f"{family}.{what}" for what in WHATS for family in ("button.stats", "stats.title", "stats.y", "stats.note")),
         *(f"stats_way.{method}" for method in METHODS),
         *(f"stats_part.{part}" for part in ("sent", "digest", "not_sent")),
+    }
+
+
+def running() -> set[str]:
+    return {
+        *(f"maintenance.sure.{name}" for name in (*WHOLE, "feature")),
+        *(f"alarm.control.{name}" for name in TOLD),
+        *(f"control.{name}" for name in (*WHOLE, "source")),
+        *(f"feature.{name}" for name in FEATURES),
+        *(f"sources.sure.{kind}" for kind in ("feed", "feed_without_past", "prices")),
+        *(f"sources.{kind}" for kind in ("feed", "prices")),
+        *(f"caches.key.{name}" for name in ("settings", "channels", "permissions", "media")),
+        *(f"button.reconnect.{part}" for part in PARTS),
+        *(f"{family}.{which}" for which in WHICH for family in ("channels_admin", "button.channels")),
+        *(f"button.report.{segment}" for segment in REPORTED_TO),
     }
 
 

@@ -242,7 +242,7 @@ def hostile_subscriber(text: str, sets: int) -> Subscriber:
 
 def explained(outcome: Outcome, text: str, sets: int) -> Iterator[CallExplanation]:
     call = hostile_call(text)
-    judged = judge(hostile_subscriber(text, sets), call, NOW, stale=False)
+    judged = judge(hostile_subscriber(text, sets), call, NOW, given_up=None)
     decided = DecidedCall(call=call, decided_at=NOW, reason="first_check", checked_channels=())
     if outcome != "accepted":
         earlier = EarlierCall(call_id="c", channel=text, at=NOW)

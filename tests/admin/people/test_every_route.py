@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 import pytest
@@ -49,13 +49,22 @@ PLAUSIBLE: dict[str, object] = {
     "segment": "paying",
     "language": "",
     "at_s": 4_000_000_000,
+    "control": "feature",
+    "subject": "backtest",
+    "source": "native",
+    "cache": "channels",
+    "part": "redis",
+    "level": "INFO",
+    "report": "best",
+    "whom": "wanting",
+    "cursor": 0,
 }
 
 
 def plausible(kind: type[CallbackData], house: House, user_id: int = VICTIM) -> CallbackData:
     values: dict[str, Any] = {}
     for field in msgspec.structs.fields(kind):
-        usual = {int: 1, str: "x", bool: True}[field.type]
+        usual = next(iter(get_args(field.type)), None) or {int: 1, str: "x", bool: True}[field.type]
         values[field.name] = house.handle if field.name == "handle" else PLAUSIBLE.get(field.name, usual)
     return kind(**values | ({"user_id": user_id} if "user_id" in values else {}))
 
@@ -66,7 +75,8 @@ def payload_of(route: InputRoute, house: House) -> str:
         "preset_new": "newpreset", "preset_name": "namepreset", "preset_about": "aboutpreset",
         "payments_invoice": "payfor", "payments_ruling": "paynote", "correct_price": "corask",
         "user_note": "asknote", "user_write": "askwrite", "user_grant": "askgrant", "user_revoke": "askrevoke",
-        "user_move": "askmove", "broadcast_text": "bctext", "broadcast_when": "bcwhen",
+        "user_move": "askmove", "cache_key": "askkey", "report_whom": "reportwhom",
+        "broadcast_text": "bctext", "broadcast_when": "bcwhen",
     }  # fmt: skip
     prefix = asking.get(route.kind)
     return plausible(ROUTES.callbacks[prefix].data, house).pack() if prefix else ""

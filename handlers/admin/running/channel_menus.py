@@ -1,0 +1,83 @@
+"""Channels, as admins read them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from domain.admins.controls import ControlName
+from domain.delivery.messages import Button, Message
+from domain.filters.numbers import show_short
+from domain.tracking.records import Records
+from handlers.admin.corrections import ShowCorrected
+from handlers.admin.running.buttons import (
+    AskBlock,
+    FeatureChannel,
+    ShowAdminChannel,
+    ShowAdminChannels,
+    UnblockChannel,
+)
+from handlers.conversation.menus import Keyboard, View, in_rows, message
+from handlers.records.lines import record_at_a_glance
+from services.running.channels import COUNTED_DAYS, ChannelCall, ChannelRow, ChannelRows
+from services.running.controls import Controls
+from texts.markup import Html
+
+
+def lines(view: View, found: ChannelRows, controls: Controls, now: datetime) -> Html:
+    return view.listed(
+        (view.html("channels_admin.line", **_told(view, one, controls, now)) for one in found.rows), "\n\n"
+    ) or view.html("channels_admin.nobody")
+
+
+def opening(view: View, found: ChannelRows) -> Keyboard:
+    buttons = (
+        view.button("button.channel_open", ShowAdminChannel(one.tag), title=one.title or one.channel_id)
+        for one in found.rows
+    )
+    return in_rows(buttons, 2)
+
+
+def card(
+    view: View, one: ChannelRow, calls: list[ChannelCall], records: Records | None, controls: Controls, now: datetime
+) -> Message:
+    tag = one.tag
+    blocked, featured = (controls.find(name, one.channel_id) for name in ("blocked", "featured"))
+    block = ("button.unblock", UnblockChannel(tag)) if blocked else ("button.block", AskBlock(tag))
+    feature = view.button("button.unfeature" if featured else "button.feature", FeatureChannel(tag, not featured))
+    return message(
+        view.html("channels_admin.card", **_told(view, one, controls, now)),
+        view.html("channels_admin.is_blocked", since=f"{blocked.since:%d %b %Y, %H:%M}") if blocked else Html(),
+        record_at_a_glance(view, records),
+        view.html("channels_admin.calls" if calls else "channels_admin.no_calls"),
+        keyboard=(
+            *in_rows((_call(view, call, now) for call in calls), 1),
+            (view.button(*block), feature),
+            (view.button("button.back", ShowAdminChannels("latest", 0)),),
+        ),
+    )
+
+
+def _call(view: View, call: ChannelCall, now: datetime) -> Button:
+    return view.button(
+        "button.correct_call",
+        ShowCorrected(call.number),
+        sign="✗" if call.excluded else "✓",
+        channel=call.symbol or view.plain("value.unnamed_token"),
+        multiple=show_short(call.multiple, "multiple"),
+        ago=_ago(call.called_at, now),
+    )
+
+
+def _told(view: View, one: ChannelRow, controls: Controls, now: datetime) -> dict[str, object]:
+    signs: dict[ControlName, str] = {"blocked": "⛔", "featured": "⭐"}
+    return {
+        "signs": "".join(sign for name, sign in signs.items() if one.channel_id in controls.of(name)),
+        "title": one.title or view.plain("value.unnamed_channel"),
+        "channel": one.channel_id,
+        "last": "–" if one.last_at is None else _ago(one.last_at, now),
+        "per_day": f"{one.calls / COUNTED_DAYS:,.1f}",
+    }
+
+
+def _ago(at: datetime, now: datetime) -> str:
+    return show_short(max(0.0, (now - at).total_seconds()), "duration")

@@ -1,0 +1,26 @@
+"""What admins are reminded of: what one of them has turned off stands."""
+
+from __future__ import annotations
+
+from domain.admins.controls import Control
+from services.monitoring.conditions import Condition, Reason, because
+from services.running.controls import Controls
+
+_SHOWN = 6
+
+
+def kept_back(controls: Controls) -> Condition:
+    """Alarm while anything is turned off or paused; channels are blocked for good and no reason."""
+
+    def reason() -> tuple[Reason, ...] | None:
+        told = controls.told()
+        if not told:
+            return None
+        return tuple(map(_said, told[:_SHOWN]))
+
+    return reason
+
+
+def _said(one: Control) -> Reason:
+    of_which = {"subject": one.subject} if one.subject else {}
+    return because(f"alarm.control.{one.name}", since=f"{one.since:%d %b, %H:%M}", **of_which)
