@@ -54,11 +54,7 @@ def build(base: Base) -> Feature:
     services = SubscriberServices.on(
         store=store,
         matcher=matcher,
-        presets=PresetsService(
-            load_presets((CONFIG / "presets.toml").read_text("utf-8")),
-            store=PresetsStore(redis, postgres, journal, owner),
-            clock=now,
-        ),
+        presets=_presets(base),
         plans=plans,
         history=SubscriberHistory(postgres),
         sharing=SharingService(redis=redis, postgres=postgres, journal=journal, clock=now, sealer=sealer),
@@ -87,3 +83,8 @@ def build(base: Base) -> Feature:
         ],
         steps=Steps(prepare=resealing.begin, load=in_memory.load),
     )
+
+
+def _presets(base: Base) -> PresetsService:
+    store = PresetsStore(base.connections.redis, base.connections.postgres, base.of(Journal), base.place.owner)
+    return PresetsService(load_presets((CONFIG / "presets.toml").read_text("utf-8")), store=store, clock=now)

@@ -16,7 +16,9 @@ from managers.telegram.update_queue import Origin
 from services.cluster.members import ALL_ROLES, Members
 from services.delivery.delivery import DeliveryService
 from services.running.controls import Controls
+from services.stores.journal import Journal
 from tests.alarms.kit import Provocation, Scene, Stage
+from tests.e2e.conftest import text_of
 
 
 @asynccontextmanager
@@ -78,6 +80,25 @@ async def sends_fail(scene: Scene) -> AsyncGenerator[None]:
 async def job_hangs(scene: Scene) -> AsyncGenerator[None]:
     """Somebody holds the lock under which the outbox is read."""
     async with scene.bot.of(DeliveryService)._reading:
+        yield
+
+
+@asynccontextmanager
+async def broadcast_stands_still(scene: Scene) -> AsyncGenerator[None]:
+    """An owner says something to everybody, and the outbox that it goes through is not read."""
+    await scene.people(1)
+    await scene.bot.of(Journal).drain_all()
+    admin = scene.admin
+    async with scene.bot.of(DeliveryService)._reading:
+        await admin.send("/broadcast")
+        await admin.next_message(where=lambda m: "Broadcasts" in text_of(m))
+        await admin.tap("✍ New broadcast")
+        await admin.next_message(where=lambda m: "Send me the text" in text_of(m))
+        await admin.send("Maintenance tonight")
+        await admin.next_message(where=lambda m: "draft" in text_of(m))
+        await admin.tap("📣 Send now …")
+        await admin.next_message(where=lambda m: "Send it now to" in text_of(m))
+        await admin.tap("Yes, send it to all of them")
         yield
 
 
@@ -167,6 +188,10 @@ PROVOKED = {
     "sending": Provocation(wrong=sends_fail),
     "jobs": Provocation(
         wrong=job_hangs, stage=Stage(limits={"services.monitoring.process_conditions:NO_PROGRESS_S": 12.0})
+    ),
+    "broadcast": Provocation(
+        wrong=broadcast_stands_still,
+        stage=Stage(times={"services.broadcasts.spreading:STUCK_AFTER": timedelta(seconds=1)}),
     ),
     "updates": Provocation(wrong=updates_wait),
     "waiting updates": Provocation(wrong=updates_wait),

@@ -139,10 +139,10 @@ async def everybody_says_what_he_has(
     site: Site, gateway: BotProcess, ingest: BotProcess, match: BotProcess, send: BotProcess
 ) -> None:
     parts = {
-        gateway: ["data", "redis", "postgresql", "telegram", "updates", "clock"],
-        ingest: ["data", "redis", "feed", "clock"],
-        match: ["data", "redis", "clock"],
-        send: ["data", "redis", "telegram", "clock"],
+        gateway: ["data", "redis", "postgresql", "controls", "telegram", "updates", "clock"],
+        ingest: ["data", "redis", "controls", "feed", "clock"],
+        match: ["data", "redis", "controls", "clock"],
+        send: ["data", "redis", "controls", "telegram", "clock"],
     }
     for bot, names in parts.items():
         health = await site.health_when(bot, lambda health: health["ok"])

@@ -225,7 +225,7 @@ async def test_what_is_no_notification_gets_the_same_answer(
     before = asked(house, invoice)
     nested = b'{"payment_id":1,"payment_status":' + b"[" * 10_000 + b"]" * 10_000 + b"}"
     large = b'{"payment_id":1,"payment_status":"finished","x":"' + b"x" * MAX_BODY_BYTES + b'"}'
-    for body in (b"", b"{", b"[]", b"null", b"\xff\xfe", nested, large, large * 20):
+    for body in (b"", b"{", b"[]", b"null", b"\xff\xfe", nested, large, large * 4):
         for proof in ("", "0" * 128, "ÿ", signature({}, SECRET)):
             assert await refused(http, house.ipn_url, body, {HEADER: proof})
     for said in ({}, {"payment_id": 1}, {"payment_id": "../auth", "payment_status": "finished"}):
