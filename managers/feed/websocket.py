@@ -182,7 +182,7 @@ class WebSocketManager:
                 await self._subscribe_and_read(socket)
         except (_CutError, OSError, WebSocketException) as error:
             self._asked_pause_s = asked_pause_s(error)
-            self._last_problem = described(error)
+            self._last_problem = str(error) if isinstance(error, _CutError) else described(error)
             log.warning("feed_lost", source=self._source.name, url=self._address, reason=self._last_problem)
         finally:
             if self._watching is not None:

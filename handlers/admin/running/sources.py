@@ -20,7 +20,7 @@ from handlers.conversation.routing import callback, command, text_input
 from runtime.errors import UserFacingError
 from services.running.processes import SourceState
 from services.running.sources import Sources
-from texts.markup import Html
+from texts.markup import Html, join
 
 FROM_WHERE: Final = "replay_from"
 """Kind of question."""
@@ -103,11 +103,15 @@ class AdminSourcesMixin(BotBase):
 def _line(view: View, owner: str, state: SourceState) -> Html:
     if not state.kind:
         return view.html("sources.unseen", sign="⏸" if state.rests else "❓", source=state.name)
-    budget = (
-        view.html("sources.budget", free=state.free, limit=state.limit, period=f"{state.period_s:g}")
-        if (state.free is not None and state.period_s is not None)
-        else Html()
-    )
+    lines = [_head(view, owner, state)]
+    if state.free is not None and state.period_s is not None:
+        lines.append(view.html("sources.budget", free=state.free, limit=state.limit, period=f"{state.period_s:g}"))
+    if state.problem and not state.ok:
+        lines.append(view.html("sources.problem", problem=state.problem))
+    return join("\n", lines)
+
+
+def _head(view: View, owner: str, state: SourceState) -> Html:
     return view.html(
         f"sources.{state.kind}",
         sign="⏸" if state.rests else "🟢" if state.ok else "🔴",
@@ -115,6 +119,4 @@ def _line(view: View, owner: str, state: SourceState) -> Html:
         owner=owner,
         age="–" if state.age_s is None else show_short(state.age_s, "duration"),
         asked=f"{state.asked:,}",
-        budget=budget,
-        problem=state.problem or "",
     )
