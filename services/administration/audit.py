@@ -10,7 +10,6 @@ import asyncio
 import secrets
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from datetime import datetime
 from typing import Final, LiteralString, cast
 
 import msgspec
@@ -117,6 +116,4 @@ class AuditService:
 
 
 def _deed(row: Row) -> Deed:
-    found: dict[str, object] = dict(row)
-    at = cast("datetime", found["at"])
-    return msgspec.convert(found | {"at": at}, Deed)
+    return msgspec.convert(dict(row), Deed)

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from typing import Final, Literal, Protocol
 
+import msgspec
 import structlog
 
 from domain.broadcasts.segments import may_hear
@@ -137,7 +138,11 @@ class Spreading:
 
     async def _put(self, one: Broadcast, user_id: int) -> Literal["put", "skipped"]:
         """Put it for somebody who may still hear of it."""
-        subscriber = await self._subscribers.find(user_id)
+        try:
+            subscriber = await self._subscribers.find(user_id)
+        except msgspec.MsgspecError as error:
+            log.warning("broadcast_recipient_unreadable", user_id=user_id, reason=str(error))
+            return "skipped"  # costs one person this broadcast, and nobody else
         if subscriber is None or not may_hear(subscriber):
             return "skipped"
         is_new = await self._putting.put(envelope_of(one, user_id)) is not False

@@ -51,6 +51,20 @@ async def test_everybody_gets_it_once_and_no_document_is_changed(broadcasts: Bro
     assert not rows, "nobody is remembered once it is over"
 
 
+async def test_a_document_that_cannot_be_read_costs_one_person_the_news(
+    broadcasts: Broadcasts, postgres_manager: PostgresManager
+) -> None:
+    people = await broadcasts.people(3)
+    broadcast_id = await broadcasts.begun()
+    await broadcasts.way.redis.set(keys.SUBSCRIBER.of(people[1].id), b"{")
+    other = broadcasts_on(
+        way_of(broadcasts.way.redis, broadcasts.way.telegram, broadcasts.way.manager), postgres_manager
+    )  # which has nobody in memory
+    await other.to_the_end()
+    assert heard(people) == [1, 0, 1]
+    assert (await other.counts(broadcast_id)).left == 0
+
+
 @pytest.mark.parametrize("dies_at", [1, 2])
 async def test_killed_in_the_middle_nobody_gets_it_twice_and_nobody_is_left_out(
     broadcasts: Broadcasts, monkeypatch: pytest.MonkeyPatch, postgres_manager: PostgresManager, dies_at: int
