@@ -1,0 +1,59 @@
+"""What an adapter that reads channels gives: pages of posts. Holds nothing about what was read before."""
+
+from __future__ import annotations
+
+from typing import Final, Literal, Protocol
+
+from msgspec import Struct
+
+from domain.posts.post import Post
+from runtime.errors import TransientError
+
+Closed = Literal["not_found", "no_preview", "private"]
+"""Nobody has the name; it is shown to members of the app alone; one has to be let in, or was put out."""
+
+PAGE_POSTS: Final = 20
+"""So many posts a page has, as Telegram shows them."""
+
+
+class Page(Struct, frozen=True, kw_only=True):
+    channel: str
+    """`@name` in small letters, as in `Post.channel`."""
+    title: str | None = None
+    """Attacker-controlled text."""
+    posts: tuple[Post, ...] = ()
+    """The oldest first. Numbers grow; there are gaps where posts were deleted, or are no posts."""
+    unreadable: int = 0
+    """Posts on the page that could not be read, and were skipped."""
+
+
+class ChannelClosedError(TransientError):
+    """The other side says that this channel cannot be read in this way; later it may be."""
+
+    def __init__(self, channel: str, why: Closed) -> None:
+        super().__init__(f"{channel}: {why}")
+        self.why: Final = why
+
+
+class BlockedError(TransientError):
+    """The other side refuses all requests for now, for whatever channel."""
+
+    def __init__(self, reason: str, *, for_s: float | None = None) -> None:
+        """`for_s`: as long as the other side asks for, where it does."""
+        super().__init__(reason)
+        self.for_s: Final = for_s
+
+
+class ChannelReader(Protocol):
+    @property
+    def name(self) -> str:
+        """Short name for logs and metrics."""
+        ...
+
+    async def newest(self, channel: str) -> Page:
+        """Read the newest posts. `ChannelClosedError`, `BlockedError`, or another `TransientError`."""
+        ...
+
+    async def before(self, channel: str, number: int) -> Page:
+        """Read the posts before one of this number; empty when there are none. Fails as `newest` does."""
+        ...
