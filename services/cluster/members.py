@@ -35,7 +35,7 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 Role = Literal["gateway", "ingest", "match", "send", "track"]
 ALL_ROLES: Final[frozenset[Role]] = frozenset({"gateway", "ingest", "match", "send", "track"})
 
-PROTOCOL: Final = 7
+PROTOCOL: Final = 8
 """Raise it whenever what processes tell each other through Redis changes its form or its meaning."""
 
 _REMEMBERED_S: Final = 60.0

@@ -14,8 +14,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from domain.calls.addresses import MAX_ADDRESS_LENGTH, call_tag, is_address
-from domain.calls.events import Call, Channel, Token
-from domain.calls.links import token_links
+from domain.calls.events import Call, Chain, Channel, Token
+from domain.calls.links import chart_url, explorer_url, token_links
 from domain.delivery.messages import Button, Message
 from domain.filters.shown import Span, show_change, show_price, show_volume, shown_figure, shown_speed
 from domain.reading.look_alikes import reads_as
@@ -24,8 +24,6 @@ from texts.markup import MAX_TEXT_UTF16, Html, columns, join, link, to_plain, ut
 from texts.renderer import DEFAULT_LIMIT_UTF16, Texts
 from texts.sanitise import inert
 
-CHART_URL = "https://dexscreener.com/solana/{address}"
-EXPLORER_URL = "https://solscan.io/token/{address}"
 MAX_CARDS: Final = 10
 """In one message."""
 
@@ -112,7 +110,12 @@ class _Card:
     def full(self, shown: Shown) -> Html:
         token, channel = shown.call.token, shown.call.channel
         blocks = (
-            _block(self.title(token), self.warning(token), self.shows("market_cap") and self.market_cap(token)),
+            _block(
+                self.title(token),
+                self.warning(token),
+                self.chain(token),
+                self.shows("market_cap") and self.market_cap(token),
+            ),
             # Clients set the figures apart by themselves, so no empty line stands around them.
             _block(
                 self.text("card.address", address=token.address),
@@ -139,7 +142,7 @@ class _Card:
         return _block(
             self.title(token),
             self.warning(token),
-            _row(*figures),
+            _row(self.chain(token), *figures),
             self.text("card.address", address=token.address),
             self.shows("channel") and _row(self.channel(call.channel), self.callers(call)),
             self.shows("channel") and self.record(call.channel),
@@ -206,6 +209,12 @@ class _Card:
         reads = reads_as(token.name, token.symbol) or reads_as(token.symbol, token.name)
         return Html() if reads is None else self.text("card.look_alike", reads=reads)
 
+    def chain(self, token: Token) -> Html:
+        """Say where a token lives; most live on Solana, so that goes without saying."""
+        if token.chain == "solana":
+            return Html()
+        return self.text("card.chain", chain=self._texts.plain(f"chain.{token.chain}", self._language))
+
     def market_cap(self, token: Token) -> Html:
         known = self.figure("card.market_cap", shown_figure(token.market_cap_usd, "usd"))
         return known or self.text("card.market_cap_unknown")
@@ -263,9 +272,9 @@ def ticker(token: Token) -> str | None:
     return symbol and f"${symbol.removeprefix('$')}"
 
 
-def chart_of(address: str) -> str | None:
+def chart_of(address: str, chain: Chain | None) -> str | None:
     """Where a token's chart is; `None` for what is no address."""
-    return CHART_URL.format(address=address) if _ADDRESS.fullmatch(address) else None
+    return chart_url(address, chain) if _ADDRESS.fullmatch(address) else None
 
 
 def _row(*pieces: Html | Literal[False]) -> Html:
@@ -314,15 +323,15 @@ def _row_of_buttons(
 
 
 def _button(texts: Texts, call: Call, language: str, name: CardButton) -> Button | None:
-    address = call.token.address
+    address, chain = call.token.address, call.token.chain
     text = texts.plain(f"button.{name}", language)
     match name:
         case "copy":
             return Button(text=text, copy=address)
         case "chart":
-            return Button(text=text, url=CHART_URL.format(address=address))
+            return Button(text=text, url=chart_url(address, chain))
         case "explorer":
-            return Button(text=text, url=EXPLORER_URL.format(address=address))
+            return Button(text=text, url=explorer_url(address, chain))
         case "why" | "mute" | "watch" if len(address) > MAX_ADDRESS_LENGTH:
             return None  # no token of this chain, and more than a button can carry
         case "why":

@@ -137,8 +137,10 @@ class DigestLines:
 
     def _origin(self, one: DigestCall, language: str) -> Iterator[Html]:
         if one.call:
-            channel = one.call.channel
+            channel, chain = one.call.channel, one.call.token.chain
+            if chain != "solana":
+                yield self._texts.render("card.chain", language, chain=self._texts.plain(f"chain.{chain}", language))
             yield self._texts.render("digest.channel", language, title=readable(channel.title) or channel.id)
-        chart = chart_of(one.address)
+        chart = chart_of(one.address, one.call.token.chain if one.call else None)
         if chart:
             yield link(chart, self._texts.render("digest.chart", language))

@@ -9,6 +9,7 @@ import pytest
 from domain.tracking.polling import LIVE_S
 from managers.redis.client import RedisManager
 from managers.storage.postgres import PostgresManager
+from services.tracking.chains import Chains
 from services.tracking.prices import PricesService
 from tests.delivery.kit import Clock
 from tests.providers.conftest import session
@@ -44,7 +45,13 @@ class Polled(Desk):
 
     def restart(self) -> None:
         super().restart()
-        self.prices = PricesService(tracking=self.tracking, sources=self.outside.sources, per_s=PER_S, clock=self.clock)
+        self.prices = PricesService(
+            tracking=self.tracking,
+            sources=self.outside.sources,
+            chains=Chains(self.postgres, lambda: self.outside.now_s),
+            per_s=PER_S,
+            clock=self.clock,
+        )
 
     async def poll(self, times: int = 1, every_s: float = 10.0) -> int:
         assert self.tracking.book is not None

@@ -7,6 +7,7 @@ from msgspec.structs import replace
 from domain.watches.conditions import Figures
 from managers.redis.client import RedisManager
 from managers.storage.postgres import PostgresManager
+from services.tracking.chains import Chains
 from services.tracking.prices import PricesService
 from tests.providers.conftest import session
 from tests.providers.test_price_sources import Outside, outside
@@ -25,7 +26,10 @@ async def test_what_is_watched_is_priced_and_told_though_nobody_called_it(
     desk = WatchDesk(redis_manager, postgres_manager, SharedClock(outside))
     await desk.subscribe(ANN)
     book = await desk.tracking.take_over()
-    prices = PricesService(tracking=desk.tracking, sources=outside.sources, per_s=PER_S, clock=desk.clock)
+    chains = Chains(postgres_manager, lambda: outside.now_s)
+    prices = PricesService(
+        tracking=desk.tracking, sources=outside.sources, chains=chains, per_s=PER_S, clock=desk.clock
+    )
     prices.others = desk.evaluator
     await desk.begin(ANN, TWICE, token=5)
     cap = replace(CAP, value=2e9)
