@@ -45,6 +45,9 @@ _TOKEN_PATHS: Final = {
     ),
 }
 """By site: what stands in the path before the address of a token."""
+_OF_SOLANA: Final = frozenset({"solscan.io", "pump.fun", "solana", "sol"})
+_OF_EVM: Final = frozenset({"etherscan.io", "basescan.org", "bscscan.com", "ethereum", "eth", "bsc", "base"})
+"""Sites and words in a path that say of which form an address is."""
 _POOL_SITES: Final = frozenset({"dexscreener.com", "geckoterminal.com"})
 """Their links may hold the address of a pool instead, so any other address goes first."""
 
@@ -104,9 +107,10 @@ def _in_link(link: str) -> tuple[str, list[str]]:
     *before, last = [segment for segment in parts.path.split("/") if segment] or [""]
     # Some links carry who shares them in front: `eye1_<address>`.
     address = as_kept(last.rpartition("_")[2])
-    if tuple(before) in _TOKEN_PATHS.get(host, ()) and is_address(address):
-        return host, [address]
-    return host, []
+    if tuple(before) not in _TOKEN_PATHS.get(host, ()) or not is_address(address):
+        return host, []
+    of_others = _OF_SOLANA if is_evm(address) else _OF_EVM
+    return host, [] if of_others & {host, *before} else [address]
 
 
 def _first_of_each(addresses: Iterable[str]) -> Iterator[str]:

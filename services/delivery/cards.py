@@ -38,6 +38,7 @@ _PER_ROW: Final = 3
 _VOLUMES: Final[dict[Span, str]] = {"5m": "card.volume_5m", "1h": "card.volume_1h", "24h": "card.volume_24h"}
 _CHANGES: Final[dict[Span, str]] = {"5m": "card.change_5m", "1h": "card.change_1h", "24h": "card.change_24h"}
 _LINKS: Final = {"website": "card.link_website", "x": "card.link_x", "telegram": "card.link_telegram"}
+_CHAINS: Final[dict[Chain, str]] = {"ethereum": "chain.ethereum", "bsc": "chain.bsc", "base": "chain.base"}
 _NO_BREAK: Final = "\N{NO-BREAK SPACE}"
 """Within a figure: no line ends between a number and its unit."""
 
@@ -210,10 +211,7 @@ class _Card:
         return Html() if reads is None else self.text("card.look_alike", reads=reads)
 
     def chain(self, token: Token) -> Html:
-        """Say where a token lives; most live on Solana, so that goes without saying."""
-        if token.chain == "solana":
-            return Html()
-        return self.text("card.chain", chain=self._texts.plain(f"chain.{token.chain}", self._language))
+        return chain_of(self._texts, token, self._language)
 
     def market_cap(self, token: Token) -> Html:
         known = self.figure("card.market_cap", shown_figure(token.market_cap_usd, "usd"))
@@ -259,6 +257,12 @@ class _Card:
         if f"preset.{name}" in self._texts:
             name = self._texts.label("preset", name, self._language)
         return _row(self.text("card.set", name=name), speed)
+
+
+def chain_of(texts: Texts, token: Token, language: str) -> Html:
+    """Say where a token lives; most live on Solana, so that goes without saying."""
+    key = _CHAINS.get(token.chain)
+    return Html() if key is None else texts.render("card.chain", language, chain=texts.plain(key, language))
 
 
 def readable(text: str | None) -> str | None:
