@@ -7,11 +7,12 @@ from typing import Final, Literal, NamedTuple
 from urllib.parse import urlsplit
 
 from domain.calls.addresses import is_evm
-from domain.calls.events import Chain, Token
+from domain.calls.events import Call, Chain, Token
 
 _HOST: Final = re.compile(r"[a-z0-9](?:[a-z0-9.-]{0,60}[a-z0-9])?")
 _PATH: Final = re.compile(r"[A-Za-z0-9./?=_+-]*")
 """What needs no escaping; of another address only the host is linked."""
+_POST: Final = re.compile(r"https://[A-Za-z0-9.-]{1,253}/[A-Za-z0-9./?=_+-]*")
 _PLACE: Final = re.compile(r"[A-Za-z0-9/_+-]{1,64}")
 _CHART: Final = "https://dexscreener.com/{chain}/{address}"
 _SEARCH: Final = "https://dexscreener.com/search?q={address}"
@@ -37,6 +38,11 @@ def token_links(token: Token) -> tuple[TokenLink, ...]:
     found.append(_place("x", "https://x.com/", token.x_handle or ""))
     found.append(_place("telegram", "https://t.me/", token.telegram or ""))
     return tuple(link for link in found if link)
+
+
+def post_url(call: Call) -> str | None:
+    """Where the post can be read; `None` where nobody said, or not in letters that need no escaping."""
+    return call.link if call.link and _POST.fullmatch(call.link) else None
 
 
 def chart_url(address: str, chain: Chain | None = None) -> str:

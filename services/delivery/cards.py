@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from domain.calls.addresses import MAX_ADDRESS_LENGTH, call_tag, is_address
 from domain.calls.events import Call, Chain, Channel, Token
-from domain.calls.links import chart_url, explorer_url, token_links
+from domain.calls.links import chart_url, explorer_url, post_url, token_links
 from domain.delivery.messages import Button, Message
 from domain.filters.shown import Span, show_change, show_price, show_volume, shown_figure, shown_speed
 from domain.reading.look_alikes import reads_as
@@ -123,7 +123,7 @@ class _Card:
                 self.figures(shown.call),
                 self.shows("links") and self.links(token),
                 self.shows("security") and self.security(token),
-                self.shows("channel") and self.channel(channel),
+                self.shows("channel") and self.channel(shown.call),
                 self.shows("channel") and self.record(channel),
                 self.callers(shown.call),
             ),
@@ -145,7 +145,7 @@ class _Card:
             self.warning(token),
             _row(self.chain(token), *figures),
             self.text("card.address", address=token.address),
-            self.shows("channel") and _row(self.channel(call.channel), self.callers(call)),
+            self.shows("channel") and _row(self.channel(call), self.callers(call)),
             self.shows("channel") and self.record(call.channel),
             self.footer(shown.set_name, self.speed(shown)),
             *self.remarks(shown),
@@ -236,8 +236,11 @@ class _Card:
     def links(self, token: Token) -> Html:
         return _row(*(link(one.address, self.text(_LINKS[one.at], name=one.name)) for one in token_links(token)))
 
-    def channel(self, channel: Channel) -> Html:
-        return self.text("card.channel", title=readable(channel.title) or channel.id)
+    def channel(self, call: Call) -> Html:
+        """Name who called; the name leads to the post."""
+        name = self.text("card.channel", title=readable(call.channel.title) or call.channel.id)
+        post = post_url(call)
+        return link(post, name) if post else name
 
     def record(self, channel: Channel) -> Html:
         if channel.record is None:
