@@ -14,10 +14,18 @@ from functools import partial
 
 from bot.console import SPEED_EXPLAINED, Part, Terminal, summarise
 from bot.doctor import examine
-from bot.doctor_payments import NowPaymentsParts, SolanaParts, payment_checks
-from bot.doctor_surroundings import Check, surroundings
+from bot.doctor_surroundings import surroundings
 from bot.roles import ROLES, SENDING, Role
-from composition import Addresses, Composition, Connections, NowPaymentsAccess, ProcessConfig, SolanaAccess, connect
+from composition import (
+    Addresses,
+    Composition,
+    NowPaymentsAccess,
+    OwnFeed,
+    ProcessConfig,
+    SolanaAccess,
+    connect,
+)
+from composition.doctor import paid_by
 from config.logging import configure_logging
 from config.redaction import Redactor
 from config.settings import MAINNET_URL, Settings, load_settings, unread_names
@@ -43,6 +51,7 @@ from web.server import HttpServer
 JUPITER_URL = "https://api.jup.ag"
 DEXSCREENER_URL = "https://api.dexscreener.com"
 GECKOTERMINAL_URL = "https://api.geckoterminal.com/api/v2"
+PREVIEW_URL = "https://t.me"
 PUMPPORTAL_URL = "wss://pumpportal.fun/api/data"
 DRAIN_S = 20.0
 LAST_POLL_S = 5.0
@@ -64,12 +73,14 @@ def plays_shop(settings: Settings) -> bool:
     return settings.takes_crypto and not settings.has_real_telegram
 
 
-def lacks(settings: Settings) -> list[str]:
-    """Name the settings without which every process would open a sandbox of its own."""
+def lacks(settings: Settings, role: Role) -> list[str]:
+    """Name the settings without which every process would open a sandbox of its own, or nobody could reach it."""
     given = {
         "TELEGRAM_BOT_TOKEN": settings.has_real_telegram,
         "REDIS_URL": settings.redis_url,
         "DATABASE_URL": settings.database_url,
+        "LISTEN_TOKEN": role != "listen" or settings.listen_token,
+        "FEED_URL": role != "ingest" or settings.source != "channels",
     }
     return [name for name, value in given.items() if not value]
 
@@ -90,6 +101,8 @@ def addresses(settings: Settings, world: World) -> Addresses:
         geckoterminal_url=world.gecko.url if world.gecko else settings.geckoterminal_url or GECKOTERMINAL_URL,
         redis_url=world.redis_url or settings.redis_url or "",
         database_url=world.postgres_dsn or settings.database_url or "",
+        listen_token=settings.listen_token.get_secret_value() if settings.listen_token else secrets.token_urlsafe(24),
+        preview_url=settings.preview_url or PREVIEW_URL,
         messages_per_s=settings.telegram_messages_per_second,
         solana=solana_access(settings, world),
         nowpayments=nowpayments_access(settings, world),
@@ -162,7 +175,7 @@ async def run(settings: Settings, at_place: ProcessConfig, *, seconds: float | N
     for signal_number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(signal_number, stop.set)
     async with AsyncExitStack() as stack:
-        if at_place.role != "all" and (lacking := lacks(settings)):
+        if at_place.role != "all" and (lacking := lacks(settings, at_place.role)):
             raise FatalError(f"A part of the work needs servers that all parts share: set {', '.join(lacking)}.")
         world = await stack.enter_async_context(world_of(settings, terminal))
         at = addresses(settings, world)
@@ -178,6 +191,7 @@ async def run(settings: Settings, at_place: ProcessConfig, *, seconds: float | N
         if at_place.role in SENDING:
             await stack.enter_async_context(composition.connections.telegram.opened())
         server = await stack.enter_async_context(http_edge(settings, composition))
+        composition.of(OwnFeed).serves_at(settings.http_host, server.port)
         if world.telegram:
             composition.edge.listens_at(f"http://{settings.http_host}:{server.port}")
         terminal.say(f"Health: http://{settings.http_host}:{server.port}/healthz")
@@ -245,33 +259,10 @@ async def doctor(settings: Settings, terminal: Terminal) -> int:
             source=parts.source,
             sol_price=parts.sol_price,
             surroundings=surroundings(settings),
-            payments=paid_by(settings, parts, world),
+            payments=paid_by(settings, parts, is_sandbox=world.nowpayments is not None),
         )
     terminal.show_findings(findings)
     return 0 if all(finding.ok for finding in findings) else 1
-
-
-def paid_by(settings: Settings, parts: Connections, world: World) -> dict[str, Check]:
-    """Return what is to be checked of the ways of paying."""
-    solana, nowpayments = parts.solana, parts.nowpayments
-    return payment_checks(
-        takes_stars=settings.takes_stars,
-        solana=SolanaParts(
-            rpc=solana.rpc,
-            wallet=solana.access.wallet,
-            usdc_mint=solana.access.usdc_mint,
-            prices=solana.prices,
-        )
-        if solana
-        else None,
-        nowpayments=NowPaymentsParts(
-            manager=nowpayments.manager,
-            has_ipn_secret=bool(nowpayments.access.ipn_secret),
-            is_reached=settings.public_url is not None or world.nowpayments is not None,
-        )
-        if nowpayments
-        else None,
-    )
 
 
 async def migrate_only(settings: Settings, terminal: Terminal, *, back_to: str | None) -> int:

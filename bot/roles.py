@@ -9,12 +9,14 @@ from services.cluster.members import ALL_ROLES
 from services.cluster.members import Role as PartRole
 from services.schedule.schedule import LEASE as SCHEDULE
 
-Role = Literal["all", "gateway", "ingest", "match", "send", "track"]
-ROLES: Final[tuple[Role, ...]] = ("all", "gateway", "ingest", "match", "send", "track")
+Role = Literal["all", "gateway", "listen", "ingest", "match", "send", "track"]
+ROLES: Final[tuple[Role, ...]] = ("all", "gateway", "listen", "ingest", "match", "send", "track")
 SENDING: Final[frozenset[Role]] = frozenset({"all", "gateway", "send"})
 """Roles that talk to Telegram."""
 GATEWAY: Final = "gateway"
 """The lease of who polls for Telegram's updates."""
+LISTEN: Final = "listen"
+"""The lease of who reads channels."""
 TRACK: Final = "track"
 """The lease of who follows prices."""
 MILESTONES: Final = "milestones"
@@ -37,4 +39,4 @@ def exclusive_leases() -> list[str]:
     return [GATEWAY, "ingest", "journal", TRACK, MILESTONES, BROADCASTS, *shares]
 
 
-EVERY_LEASE: Final = (*exclusive_leases(), REFILL, SCHEDULE)
+EVERY_LEASE: Final = (*exclusive_leases(), LISTEN, REFILL, SCHEDULE)

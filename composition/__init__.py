@@ -5,12 +5,14 @@ Read `feature.py`, then the builder of the feature you want to know; `bot.py` li
 
 from composition.bot import Composition
 from composition.connections import Addresses, Connections, NowPaymentsAccess, ProcessConfig, SolanaAccess, connect
+from composition.features.channels import OwnFeed
 
 __all__ = [
     "Addresses",
     "Composition",
     "Connections",
     "NowPaymentsAccess",
+    "OwnFeed",
     "ProcessConfig",
     "SolanaAccess",
     "connect",

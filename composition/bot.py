@@ -30,6 +30,7 @@ from composition.feature import Alarm, Base, Builder, Feature
 from composition.features import (
     backtest,
     broadcasts,
+    channels,
     export,
     nowpayments,
     payments,
@@ -86,6 +87,7 @@ BUILDERS: Final[tuple[Builder, ...]] = (
     delivery,
     tracking,
     records,
+    channels,
     watches,
     export,
     retention,

@@ -10,6 +10,7 @@ from pathlib import Path
 import aiohttp
 
 from bot.roles import Role
+from managers.channels.base import ChannelReader
 from managers.feed.sources.base import Source
 from managers.feed.sources.native import NativeSource
 from managers.feed.sources.pumpportal import PumpPortalSource
@@ -29,12 +30,14 @@ from managers.telegram.rate_limiter import Limit, TelegramRateLimiter
 from managers.telegram.send_windows import OVERALL
 from runtime.errors import FatalError
 from runtime.waiting import passed_s
+from services.channels.resolving import TokenLookup
 from services.cluster.members import Shard
 from services.payments.rates import SolPrices
 from services.providers.price_source import PriceProvider
 from services.providers.price_sources import Candles
 from services.stores.local_store import LocalStore
 
+OWN_FEED_URL = "ws://127.0.0.1/feed"
 PRIVATE_CHATS = Limit(3, 3.0)
 """One message a second with the short burst that Telegram allows."""
 
@@ -84,6 +87,10 @@ class Addresses:
     """Empty where nobody is to be asked; so are the next two."""
     redis_url: str
     database_url: str
+    listen_token: str = ""
+    """What readers of the feed of channels have to show."""
+    preview_url: str = ""
+    """Where public channels are shown."""
     dexscreener_url: str = ""
     geckoterminal_url: str = ""
     messages_per_s: int = OVERALL.slots
@@ -126,6 +133,10 @@ class Connections:
     price_providers: Sequence[PriceProvider] = ()
     """Who may be asked for prices, in the order of trust."""
     candles: Candles | None = None
+    listen_token: str = ""
+    channel_reader: ChannelReader | None = None
+    lookups: Sequence[TokenLookup] = ()
+    """Who may be asked what a pool trades, in the order of trust."""
     store: LocalStore | None = None
     """Where a process that does everything goes on without Redis."""
     data_dir: Path | None = None
@@ -151,10 +162,6 @@ async def connect(
     postgres = await stack.enter_async_context(PostgresManager(at.database_url))
     limiter = TelegramRateLimiter(overall=Limit(at.messages_per_s, OVERALL.period_s), private=at.private_chats)
     telegram = TelegramManager(token=at.telegram_token, api_base=at.telegram_api_base, limiter=limiter)
-    store = None
-    if local_store is not None:
-        sqlite = await stack.enter_async_context(SqliteManager(local_store))
-        store = await stack.enter_async_context(LocalStore(sqlite))
     jupiter = JupiterManager(api, at.price_api_url) if at.price_api_url else None
     providers = _providers(api, at)
     source, asked, sol_price = _feed(at, api, jupiter)
@@ -168,20 +175,29 @@ async def connect(
         redis=redis,
         postgres=postgres,
         database_url=at.database_url,
+        listen_token=at.listen_token,
         telegram=telegram,
         pictures=await stack.enter_async_context(PictureMaker()),
         api=api,
         limiter=limiter,
         solana=await _solana(at.solana, sol_prices, stack) if at.solana else None,
         nowpayments=_nowpayments(at.nowpayments, api) if at.nowpayments else None,
-        store=store,
+        store=await _store(local_store, stack) if local_store else None,
         data_dir=data_dir,
     )
+
+
+async def _store(path: Path, stack: AsyncExitStack) -> LocalStore:
+    return await stack.enter_async_context(LocalStore(await stack.enter_async_context(SqliteManager(path))))
 
 
 def _feed(
     at: Addresses, api: APIRetryManager, jupiter: JupiterManager | None
 ) -> tuple[Source, JupiterManager | None, SolPrice | None]:
+    if at.source == "channels":
+        # Where it is served is known when it is.
+        own = NativeSource(OWN_FEED_URL, name="channels", api_url=OWN_FEED_URL, token=at.listen_token, api=api)
+        return own, None, None
     if at.source == "native":
         return NativeSource(at.feed_url, api_url=at.feed_api_url, token=at.feed_token, api=api), None, None
     jupiter = jupiter or JupiterManager(api)

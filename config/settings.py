@@ -14,6 +14,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
+from config.channel_settings import ChannelSettings
 from config.credentials import VARIABLE, CredentialsSource
 from config.names import Unread, unread
 from config.problems import BASE58_KEY, HTTP_URL, POSTGRES_URL, REDIS_URL, WEB_SOCKET_URL, sentence
@@ -35,7 +36,7 @@ ENV_FILE = Path(".env")
 _SECRET_PARTS = frozenset({"redis_url", "database_url", "feed_url", "feed_api_url", "solana_rpc_urls", "solana_wallet"})
 
 
-class Settings(BaseSettings):
+class Settings(ChannelSettings):
     model_config = SettingsConfigDict(env_file=ENV_FILE, env_ignore_empty=True, extra="ignore", frozen=True)
 
     telegram_bot_token: SecretStr | None = Field(
@@ -94,9 +95,10 @@ class Settings(BaseSettings):
         description="Its API; to try it: https://api-sandbox.nowpayments.io/v1.",
     )
 
-    feed_source: Literal["native", "pumpportal"] | None = Field(
+    feed_source: Literal["native", "pumpportal", "channels"] | None = Field(
         default=None,
-        description="Protocol of the feed. Empty: native with FEED_URL or in the sandbox, else pumpportal.",
+        description="Where calls come from. Empty: channels with CHANNELS, native with FEED_URL or in the sandbox, "
+        "else pumpportal.",
     )
     feed_url: WebSocketUrl | None = Field(
         default=None,
@@ -280,9 +282,11 @@ class Settings(BaseSettings):
         return not self.has_real_telegram if self.pay_with_crypto is None else self.pay_with_crypto
 
     @property
-    def source(self) -> Literal["native", "pumpportal"]:
+    def source(self) -> Literal["native", "pumpportal", "channels"]:
         if self.feed_source:
             return self.feed_source
+        if self.channels and not self.feed_url:
+            return "channels"
         return "pumpportal" if self.has_real_telegram and not self.feed_url else "native"
 
     @property

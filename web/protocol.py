@@ -56,6 +56,11 @@ class BoundedProtocol(H11Protocol):
             return
         super().data_received(data)
 
+    def handle_websocket_upgrade(self, event: h11.Request) -> None:
+        # From here on it is a conversation, and whoever leads it bounds it.
+        self._stop_timer()
+        super().handle_websocket_upgrade(event)
+
     def handle_events(self) -> None:
         try:
             super().handle_events()

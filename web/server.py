@@ -22,6 +22,8 @@ log = structlog.get_logger(__name__)
 
 _GRACE_S = 5
 _BACKLOG = 2048
+_MAX_SOCKET_FRAME = 16 * 1024
+"""What readers say is short."""
 
 
 class HttpServer:
@@ -39,7 +41,9 @@ class HttpServer:
                 log_level="error",  # what strangers send is not worth a line each
                 access_log=False,
                 lifespan="off",
-                ws="none",
+                ws="websockets-sansio",
+                ws_max_size=_MAX_SOCKET_FRAME,
+                ws_per_message_deflate=False,
                 server_header=False,
                 timeout_graceful_shutdown=_GRACE_S,
             )

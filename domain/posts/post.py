@@ -12,6 +12,7 @@ from itertools import pairwise
 from typing import Final, Literal
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 MAX_ENTITIES: Final = 200
 """Telegram shows a hundred; more than this is somebody's joke."""
@@ -65,6 +66,25 @@ class Entity(Struct, frozen=True):
     offset: int
     length: int
     url: str | None = None
+
+
+def readable(post: Post) -> Post:
+    """Return the post without what no store can hold: NUL is left out, half a surrogate pair becomes U+FFFD."""
+    origin = post.forwarded_from
+    return replace(
+        post,
+        runs=tuple(
+            replace(run, text=readable_text(run.text), link=run.link and readable_text(run.link)) for run in post.runs
+        ),
+        buttons=tuple(Button(readable_text(one.text), readable_text(one.target)) for one in post.buttons),
+        forwarded_from=origin and replace(origin, title=origin.title and readable_text(origin.title)),
+    )
+
+
+def readable_text(text: str) -> str:
+    if text.isascii():
+        return text.replace("\0", "")
+    return text.replace("\0", "").encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 def runs_of(text: str, entities: Iterable[Entity]) -> tuple[Run, ...]:

@@ -98,7 +98,6 @@ class WebSocketManager:
         self._clock = clock
         self._backoff_base_s, self._backoff_cap_s = backoff_base_s, backoff_cap_s
         self._steady_after_s = steady_after_s
-        self._address = without_keys(source.url)
         self._proxies = Proxies()
         self._seen: OrderedDict[str, None] = OrderedDict()
         """Ids of calls, the oldest first; a cache that counts and looks for the least used costs ten times as much."""
@@ -183,7 +182,9 @@ class WebSocketManager:
         except (_CutError, OSError, WebSocketException) as error:
             self._asked_pause_s = asked_pause_s(error)
             self._last_problem = str(error) if isinstance(error, _CutError) else described(error)
-            log.warning("feed_lost", source=self._source.name, url=self._address, reason=self._last_problem)
+            log.warning(
+                "feed_lost", source=self._source.name, url=without_keys(self._source.url), reason=self._last_problem
+            )
         finally:
             if self._watching is not None:
                 self._watching.cancel()
@@ -199,7 +200,9 @@ class WebSocketManager:
         self.stats.connected_since = self._clock()
         self._allow_silence()
         self._opened_at = asyncio.get_running_loop().time()
-        log.info("feed_connected", source=self._source.name, url=self._address, count=self._connections)
+        log.info(
+            "feed_connected", source=self._source.name, url=without_keys(self._source.url), count=self._connections
+        )
 
     async def _subscribe_and_read(self, socket: ClientConnection) -> None:
         cursor = self._resume_cursor()

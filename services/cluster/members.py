@@ -32,8 +32,8 @@ from services.stores import keys
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
-Role = Literal["gateway", "ingest", "match", "send", "track"]
-ALL_ROLES: Final[frozenset[Role]] = frozenset({"gateway", "ingest", "match", "send", "track"})
+Role = Literal["gateway", "listen", "ingest", "match", "send", "track"]
+ALL_ROLES: Final[frozenset[Role]] = frozenset({"gateway", "listen", "ingest", "match", "send", "track"})
 
 PROTOCOL: Final = 8
 """Raise it whenever what processes tell each other through Redis changes its form or its meaning."""

@@ -63,23 +63,28 @@ _MAX_ADDRESSES = 20_000
 class NativeSource:
     """A feed that speaks `docs/feed.md`; its HTTP side is used when `api_url` and `api` are given."""
 
-    name = "native"
-
     def __init__(
         self,
         url: str,
         *,
+        name: str = "native",
         api_url: str | None = None,
         token: str | None = None,
         api: APIRetryManager | None = None,
         idle_timeout_s: float = 20.0,
     ) -> None:
+        self.name = name
         self.url = url
         self.idle_timeout_s = idle_timeout_s
         self._api_url = api_url.rstrip("/") if api_url else None
+        self._token = token
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
         self._api = api
         self.unreadable = 0
+
+    def moved(self, url: str, api_url: str) -> None:
+        """Say where the feed is, where that is not known from the start."""
+        self.url, self._api_url = url, api_url.rstrip("/")
 
     @property
     def replays(self) -> bool:
@@ -87,6 +92,8 @@ class NativeSource:
 
     def subscription(self, cursor: int | None) -> list[str]:
         frame = {"type": "subscribe", "topics": ["calls", "prices"], "since": cursor}
+        if self._token:
+            frame["token"] = self._token
         return [msgspec.json.encode(frame).decode()]
 
     def decode(self, frame: bytes, received_at: datetime) -> Event | None:

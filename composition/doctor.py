@@ -1,0 +1,31 @@
+"""What the doctor is to look at, from the connections that there are."""
+
+from __future__ import annotations
+
+from bot.doctor_payments import NowPaymentsParts, SolanaParts, payment_checks
+from bot.doctor_surroundings import Check
+from composition.connections import Connections
+from config.settings import Settings
+
+
+def paid_by(settings: Settings, parts: Connections, *, is_sandbox: bool) -> dict[str, Check]:
+    """Return what is to be checked of the ways of paying. `is_sandbox`: NOWPayments is played on this machine."""
+    solana, nowpayments = parts.solana, parts.nowpayments
+    return payment_checks(
+        takes_stars=settings.takes_stars,
+        solana=SolanaParts(
+            rpc=solana.rpc,
+            wallet=solana.access.wallet,
+            usdc_mint=solana.access.usdc_mint,
+            prices=solana.prices,
+        )
+        if solana
+        else None,
+        nowpayments=NowPaymentsParts(
+            manager=nowpayments.manager,
+            has_ipn_secret=bool(nowpayments.access.ipn_secret),
+            is_reached=settings.public_url is not None or is_sandbox,
+        )
+        if nowpayments
+        else None,
+    )

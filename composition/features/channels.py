@@ -1,0 +1,112 @@
+"""Channels that are read, and their calls served as a feed: to this bot, and to others that have the token."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Final
+
+from msgspec.structs import replace
+
+from bot.jobs import JobSpec
+from bot.lifecycle import Steps
+from bot.roles import LISTEN as LEASE
+from bot.roles import Role
+from composition.feature import Base, Feature
+from domain.calls.events import Channel
+from managers.feed.sources.native import NativeSource
+from runtime.clock import now
+from runtime.retry import retry_until_done
+from services.channels.history import CallHistory
+from services.channels.listed import ListedChannels
+from services.channels.polling import PollingService
+from services.channels.resolving import Resolver
+from services.channels.rows import ChannelRows
+from services.channels.taking import TakingService
+from services.running.controls import Controls
+from services.tracking.records.channel_info import channel_of
+from services.tracking.records.group import RecordServices
+from web.channel_feed import PREFIX, ChannelFeed
+
+LISTENING: Final[frozenset[Role]] = frozenset({"all", "listen"})
+
+READ = JobSpec(name="channel posts", does="reads channels in turn", roles=LISTENING, phase="intake", lease=LEASE)
+RESOLVE = JobSpec(
+    name="unresolved calls", does="asks again what token a call means", roles=LISTENING, phase="intake", lease=LEASE
+)
+TIDY = JobSpec(name="channel history", does="lets old posts and their calls go", roles=LISTENING, lease=LEASE)
+JOBS = (READ, RESOLVE, TIDY)
+
+
+class OwnFeed:
+    """Where the feed of this process is served, once that is known."""
+
+    def __init__(self, source: NativeSource | None) -> None:
+        self._source = source
+
+    def serves_at(self, host: str, port: int) -> None:
+        if self._source is None:
+            return
+        reached = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - what is listened at
+        place = f"[{reached}]:{port}" if ":" in reached else f"{reached}:{port}"
+        self._source.moved(f"ws://{place}{PREFIX}", f"http://{place}{PREFIX}")
+
+
+def build(base: Base) -> Feature:
+    settings, postgres, role = base.settings, base.connections.postgres, base.place.role
+    rows = ChannelRows(postgres)
+    listed = ListedChannels(postgres, rows, now)
+    reads_own = settings.source == "channels" and role == "all"
+    source = base.connections.source if reads_own else None
+    own = OwnFeed(source if isinstance(source, NativeSource) else None)
+    if role not in LISTENING or (role == "all" and not reads_own):
+        return Feature(parts=[own], services=[listed])
+    history = CallHistory(postgres, rows, now)
+    resolver = Resolver(lookups=base.connections.lookups, rows=rows, clock=now, written=history.wake)
+    taking = TakingService(rows=rows, resolver=resolver, clock=now, written=history.wake)
+    jobs = [RESOLVE.run_by(resolver.run), TIDY.run_by(history.run)]
+    parts: list[object] = [own, history, resolver, taking]
+    if base.connections.channel_reader is not None:
+        polling = PollingService(
+            reader=base.connections.channel_reader,
+            taking=taking,
+            listed=listed,
+            requests_per_s=settings.channel_requests_per_minute / 60,
+            at_least_s=settings.channel_pause_s,
+            clock=now,
+            rests=lambda: base.of(Controls).feed_rests,
+        )
+        listed.changed = polling.wake
+        parts.append(polling)
+        jobs.append(READ.run_by(polling.run))
+    feed = ChannelFeed(
+        history=history,
+        token=base.connections.listen_token,
+        clock=now,
+        channel=partial(_channel, base, rows),
+        token_of=_nobody_knows,
+    )
+    return Feature(
+        parts=parts,
+        services=[listed],
+        jobs=jobs,
+        steps=Steps(load=partial(_configured, base, listed)),
+        routes=[feed.router],
+    )
+
+
+async def _configured(base: Base, listed: ListedChannels) -> None:
+    await retry_until_done(partial(listed.configured, base.settings.channels))
+
+
+async def _channel(base: Base, rows: ChannelRows, channel: str) -> Channel | None:
+    """Tell a channel with what became of its calls here."""
+    found = await rows.find(channel)
+    if found is None:
+        return None
+    records = await base.of(RecordServices).records.find("channel", channel)
+    told = Channel(id=channel) if records is None else channel_of(channel, records)
+    return replace(told, title=found.title)
+
+
+async def _nobody_knows(_: str) -> None:
+    return None

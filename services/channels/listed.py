@@ -1,0 +1,108 @@
+"""The list of channels: configured, added by admins, suggested by people; and what was found when each was read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from typing import Final, LiteralString
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from domain.channels.names import channel_named
+from managers.storage.postgres import PostgresManager
+from runtime.errors import UserFacingError
+from services.channels import statements
+from services.channels.rows import ChannelRows, ReadChannel, State
+
+MAX_SUGGESTED: Final = 5
+"""By one person, as long as nobody has decided."""
+COUNTED: Final = timedelta(days=7)
+_REASONS_SHOWN: Final = 6
+
+
+class ReasonCount(Struct, frozen=True):
+    verdict: str
+    reason: str
+    posts: int
+
+
+class ListedChannels:
+    def __init__(self, postgres: PostgresManager, rows: ChannelRows, clock: Callable[[], datetime]) -> None:
+        self._postgres = postgres
+        self._rows = rows
+        self._clock = clock
+        self.changed: Callable[[], None] = lambda: None
+        """Told when the list has changed; whoever reads in this process sets it."""
+
+    async def configured(self, names: Sequence[str]) -> None:
+        """Take up what the settings name; what an admin has paused or removed stays so."""
+        await self._rows.configured(names, self._clock())
+
+    async def to_read(self) -> dict[str, ReadChannel]:
+        return {one.channel: one for one in await self._rows.all() if one.state == "read"}
+
+    async def all(self) -> list[ReadChannel]:
+        return await self._rows.all()
+
+    async def find(self, channel: str) -> ReadChannel | None:
+        return await self._rows.find(channel)
+
+    async def add(self, typed: str, admin_id: int) -> ReadChannel:
+        """Read a channel from now on. `UserFacingError` where the text names none, or it is read already."""
+        channel = _named(typed)
+        if not await self._rows.add(channel, admin_id, self._clock()):
+            raise UserFacingError("channels_read.already", channel=channel)
+        self.changed()
+        return await self._require(channel)
+
+    async def suggest(self, typed: str, user_id: int) -> ReadChannel:
+        """Note what somebody would like to be read. `UserFacingError` with what is in its way."""
+        channel = _named(typed)
+        if await self._rows.suggested_by(user_id) >= MAX_SUGGESTED:
+            raise UserFacingError("channels_read.too_many_suggested", count=MAX_SUGGESTED)
+        if not await self._rows.suggest(channel, user_id, self._clock()):
+            known = await self._require(channel)
+            raise UserFacingError(f"channels_read.suggested_{_SEEN.get(known.state, 'before')}", channel=channel)
+        return await self._require(channel)
+
+    async def change(self, channel: str, state: State, *, of: Sequence[State]) -> ReadChannel:
+        """`UserFacingError` where it is in none of these states any more."""
+        if not await self._rows.change(channel, state, of=of):
+            raise UserFacingError("callback.stale")
+        self.changed()
+        return await self._require(channel)
+
+    async def noted(self, one: ReadChannel, problem: str | None) -> ReadChannel:
+        """Note why a channel cannot be read, or that it can."""
+        now = self._clock()
+        await self._rows.note_problem(one.channel, problem, now)
+        since = None if problem is None else one.problem_since or now
+        return replace(one, problem=problem, problem_since=since)
+
+    async def counted(self, channel: str) -> tuple[int, int]:
+        """Return posts and those of them that called, of the last `COUNTED`."""
+        row = await self._postgres.fetch_row(statements.COUNTS, channel, self._clock() - COUNTED)
+        return (0, 0) if row is None else (row["posts"], row["calls"])
+
+    async def reasons(self, channel: str) -> list[ReasonCount]:
+        """Return what became of the posts of the last `COUNTED`, the commonest first."""
+        statement: LiteralString = statements.REASONS
+        rows = await self._postgres.fetch(statement, channel, self._clock() - COUNTED, _REASONS_SHOWN)
+        return [ReasonCount(row["verdict"], row["reason"], row["posts"]) for row in rows]
+
+    async def _require(self, channel: str) -> ReadChannel:
+        found = await self._rows.find(channel)
+        if found is None:
+            raise UserFacingError("callback.stale")
+        return found
+
+
+_SEEN: Final[dict[State, str]] = {"read": "read", "paused": "read"}
+
+
+def _named(typed: str) -> str:
+    channel = channel_named(typed)
+    if channel is None:
+        raise UserFacingError("channels_read.no_name", typed=typed[:100])
+    return channel

@@ -1,0 +1,254 @@
+"""Reading channels in turn: each as often as it is worth, all within the budget, and none while we are refused.
+
+What was posted while nobody read is paged back to, as long as the other side shows it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import random
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Final
+
+import structlog
+from msgspec import Struct
+
+from domain.channels.pace import PostRate, intervals_s
+from domain.posts.post import Post
+from managers.channels.base import PAGE_POSTS, BlockedError, ChannelClosedError, ChannelReader, Page
+from runtime.cancellation import stop_if_cancelled
+from runtime.errors import TransientError
+from runtime.waiting import Progress, pause
+from services.channels.listed import ListedChannels
+from services.channels.rows import ReadChannel, ReadElsewhereError
+from services.channels.taking import TakingService
+
+log = structlog.get_logger(__name__)
+
+AT_ONCE: Final = 8
+AT_MOST_S: Final = 300.0
+"""So often even the quietest channel is looked at, where the budget allows it."""
+MAX_PAGES_BACK: Final = 100
+SHOWN_FOR: Final = timedelta(days=14)
+"""What is older calls nothing any more, and is not paged back to."""
+CLOSED_AGAIN_S: Final = 900.0
+"""So often it is looked whether a channel that cannot be read can be."""
+FAILED_AGAIN_S: Final = 30.0
+FIRST_BLOCK_S: Final = 30.0
+MAX_BLOCK_S: Final = 900.0
+KEPT_AGES: Final = 2_000
+_TURN_S: Final = 0.05
+_PLAN_EVERY_S: Final = 15.0
+_JITTER: Final = 0.1
+
+
+class PollCounts(Struct):
+    """Since the start."""
+
+    looks: int = 0
+    requests: int = 0
+    paged_back: int = 0
+    """Those of `requests` that fetched what was posted while nobody read."""
+    blocked: int = 0
+    failed: int = 0
+    unreadable: int = 0
+    """Posts."""
+
+
+@dataclass(slots=True)
+class _Polled:
+    channel: ReadChannel
+    rate: PostRate = field(default_factory=PostRate)
+    interval_s: float = AT_MOST_S
+    due_at: float = 0.0
+    """Loop time."""
+    is_read: bool = False
+    """Somebody is at it."""
+
+
+class PollingService:
+    def __init__(
+        self,
+        *,
+        reader: ChannelReader,
+        taking: TakingService,
+        listed: ListedChannels,
+        requests_per_s: float,
+        at_least_s: float,
+        clock: Callable[[], datetime],
+        rests: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """`at_least_s`: no channel is looked at more often. `rests`: whether nothing is to be read for now."""
+        self._reader = reader
+        self._taking = taking
+        self._listed = listed
+        self._requests_per_s = requests_per_s
+        self._at_least_s = at_least_s
+        self._clock = clock
+        self._rests = rests
+        self._polled: dict[str, _Polled] = {}
+        self._planned_at = -math.inf
+        self._free_at = 0.0
+        """Loop time from which on the budget has room again."""
+        self._blocked_until = 0.0
+        self._blocks = 0
+        self._progress: Progress = lambda: None
+        self.blocked_since: datetime | None = None
+        self.blocked_because = ""
+        self.counts = PollCounts()
+        self.ages_s: list[float] = []
+        """Of the latest posts when they were read, the latest last."""
+
+    async def run(self, progress: Progress) -> None:
+        """Read for ever."""
+        self._progress = progress
+        self._polled.clear()
+        async with asyncio.TaskGroup() as group:
+            while True:
+                stop_if_cancelled()
+                progress()
+                await self._plan()
+                for one in self._due():
+                    one.is_read = True
+                    group.create_task(self._look(one), name=f"read {one.channel.channel}")
+                await asyncio.sleep(_TURN_S)
+
+    def wake(self) -> None:
+        """Look at the list again at once."""
+        self._planned_at = -math.inf
+
+    def interval_of(self, channel: str) -> float | None:
+        """Seconds between two looks at a channel by now."""
+        polled = self._polled.get(channel)
+        return polled.interval_s if polled else None
+
+    async def _plan(self) -> None:
+        """Take up what is listed, and say how often each is looked at."""
+        loop_s = asyncio.get_running_loop().time()
+        if loop_s - self._planned_at < _PLAN_EVERY_S:
+            return
+        try:
+            channels = await self._listed.to_read()
+        except TransientError as error:
+            log.warning("channels_unavailable", reason=str(error))
+            await pause(1.0, self._progress)
+            return
+        self._planned_at = loop_s
+        for name in self._polled.keys() - channels.keys():
+            del self._polled[name]
+        for name, channel in channels.items():
+            polled = self._polled.get(name)
+            if polled is None:
+                self._polled[name] = _Polled(channel)
+            elif not polled.is_read and channel.revision >= polled.channel.revision:
+                polled.channel = channel
+        self._spread()
+
+    def _spread(self) -> None:
+        now = self._clock()
+        intervals = intervals_s(
+            {name: one.rate.per_s(now) for name, one in self._polled.items()},
+            requests_per_s=self._requests_per_s,
+            at_least_s=self._at_least_s,
+            at_most_s=AT_MOST_S,
+        )
+        for name, interval_s in intervals.items():
+            self._polled[name].interval_s = interval_s
+
+    def _due(self) -> Sequence[_Polled]:
+        """Return who is to be looked at now: who waits longest, as many as the budget and the connections allow."""
+        now_s = asyncio.get_running_loop().time()
+        if self._rests() or now_s < self._blocked_until or now_s < self._free_at:
+            return ()
+        at_it = sum(one.is_read for one in self._polled.values())
+        waiting = [one for one in self._polled.values() if not one.is_read and one.due_at <= now_s]
+        allowed = max(1, round(self._requests_per_s * _TURN_S))
+        due = sorted(waiting, key=lambda one: one.due_at)[: max(0, min(AT_ONCE - at_it, allowed))]
+        self._spend(len(due))
+        return due
+
+    def _spend(self, requests: int) -> None:
+        now_s = asyncio.get_running_loop().time()
+        self._free_at = max(self._free_at, now_s) + requests / self._requests_per_s
+
+    async def _look(self, one: _Polled) -> None:
+        """Read a channel once. Whatever happens to it happens to no other."""
+        again_s = one.interval_s * random.uniform(1 - _JITTER, 1 + _JITTER)  # noqa: S311 - jitter is no secret
+        self.counts.looks += 1
+        try:
+            await self._read(one)
+        except BlockedError as error:
+            self._note_blocked(error)
+        except ChannelClosedError as error:
+            again_s = CLOSED_AGAIN_S
+            await self._note(one, error.why)
+        except ReadElsewhereError as error:
+            log.info("channel_read_elsewhere", reason=str(error))
+            self._taking.forget(one.channel.channel)
+            self.wake()
+        except TransientError as error:
+            stop_if_cancelled()
+            self.counts.failed += 1
+            again_s = max(again_s, FAILED_AGAIN_S)
+            log.warning("channel_unread", channel=one.channel.channel, reason=str(error))
+            await self._note(one, "unreadable")
+        finally:
+            one.due_at = asyncio.get_running_loop().time() + again_s
+            one.is_read = False
+
+    async def _read(self, one: _Polled) -> None:
+        page = await self._asked(self._reader.newest(one.channel.channel))
+        self._note_answered()
+        posts = list(page.posts)
+        while posts and self._lacks(one.channel, posts):
+            earlier = await self._asked(self._reader.before(one.channel.channel, posts[0].number))
+            self.counts.paged_back += 1
+            self._spend(1)
+            if not earlier.posts or earlier.posts[0].number >= posts[0].number:
+                break
+            posts[:0] = earlier.posts
+        was, now = one.channel.read_to, self._clock()
+        one.channel = await self._taking.take(one.channel, posts, title=page.title)
+        for post in posts:
+            if was is None or post.number > was:
+                one.rate.note(post.posted_at)
+                if was is not None:
+                    self.ages_s.append((now - post.posted_at).total_seconds())
+        del self.ages_s[:-KEPT_AGES]
+        if one.channel.problem is not None:
+            await self._note(one, None)
+
+    async def _asked(self, asked: Awaitable[Page]) -> Page:
+        self.counts.requests += 1
+        page = await asked
+        self.counts.unreadable += page.unreadable
+        return page
+
+    def _lacks(self, channel: ReadChannel, posts: Sequence[Post]) -> bool:
+        """Whether posts may stand between what was read before and these."""
+        if channel.read_to is None or posts[0].number <= channel.read_to + 1:
+            return False
+        return len(posts) < MAX_PAGES_BACK * PAGE_POSTS and self._clock() - posts[0].posted_at < SHOWN_FOR
+
+    async def _note(self, one: _Polled, problem: str | None) -> None:
+        try:
+            one.channel = await self._listed.noted(one.channel, problem)
+        except TransientError as error:
+            log.warning("channel_problem_unnoted", channel=one.channel.channel, reason=str(error))
+
+    def _note_blocked(self, error: BlockedError) -> None:
+        self.counts.blocked += 1
+        now_s = asyncio.get_running_loop().time()
+        if now_s >= self._blocked_until:
+            wait_s = error.for_s if error.for_s is not None else FIRST_BLOCK_S * 2 ** min(self._blocks, 10)
+            self._blocked_until = now_s + min(MAX_BLOCK_S, wait_s)
+            self._blocks += 1
+        self.blocked_since = self.blocked_since or self._clock()
+        self.blocked_because = str(error)
+        log.warning("channels_blocked", reason=str(error))
+
+    def _note_answered(self) -> None:
+        self._blocks, self.blocked_since, self.blocked_because = 0, None, ""

@@ -1,0 +1,122 @@
+"""What token a call means where its post names a pool, or an address without a chain: providers are asked.
+
+Who is asked first comes first; the next one is asked where that one does not answer, or does not know. A pool may be
+younger than what they know, so "nobody knows" is no answer for a while either.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime, timedelta
+from typing import Final, Protocol, TypeVar
+
+import structlog
+
+from runtime.errors import TransientError
+from runtime.waiting import Progress, pause
+from services.channels.rows import ChannelRows
+from services.channels.wire import CalledToken, UnresolvedCall, call_of
+
+log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
+
+CHAINS: Final = frozenset({"solana", "ethereum", "bsc", "base"})
+"""What the feed can speak of."""
+GIVEN_UP_AFTER: Final = timedelta(hours=1)
+EVERY_S: Final = 5.0
+AT_ONCE: Final = 30
+
+
+class ChainFound(Protocol):
+    @property
+    def chain(self) -> str: ...
+
+
+class PoolFound(Protocol):
+    @property
+    def token(self) -> str:
+        """Address of what it trades."""
+        ...
+
+    @property
+    def chain(self) -> str: ...
+
+
+class TokenLookup(Protocol):
+    async def chains_of(self, addresses: Sequence[str], /) -> dict[str, list[ChainFound]]:
+        """Where an address is a token, the deepest pool first. `TransientError`."""
+        ...
+
+    async def token_of_pool(self, chain: str | None, pool: str, /) -> PoolFound | None:
+        """What a pool trades; `None` where it is not known. `TransientError`."""
+        ...
+
+
+class Resolver:
+    def __init__(
+        self,
+        *,
+        lookups: Sequence[TokenLookup],
+        rows: ChannelRows,
+        clock: Callable[[], datetime],
+        written: Callable[[], None],
+    ) -> None:
+        """`written` is told when calls were written."""
+        self._lookups = lookups
+        self._rows = rows
+        self._clock = clock
+        self._written = written
+        self.resolved = 0
+        """Calls, since the start; so is the next one."""
+        self.given_up = 0
+
+    async def run(self, progress: Progress) -> None:
+        """Ask again about what nobody knew, for ever."""
+        while True:
+            try:
+                await self.look_again(progress)
+            except TransientError as error:
+                log.warning("unresolved_calls_delayed", reason=str(error))
+            await pause(EVERY_S, progress)
+
+    async def look_again(self, progress: Progress) -> None:
+        for one, since in await self._rows.unresolved(AT_ONCE):
+            progress()
+            token = await self.resolve(one)
+            if token is not None:
+                known = token.chain in CHAINS
+                await self._rows.settle(one, call_of(one, token) if known else None, self._clock())
+                self.resolved += 1
+                self._written()
+            elif self._clock() - since > GIVEN_UP_AFTER:
+                await self._rows.settle(one, None, self._clock())
+                self.given_up += 1
+                log.info("call_given_up", channel=one.channel, number=one.number, address=one.address)
+
+    async def resolve(self, one: UnresolvedCall) -> CalledToken | None:
+        """Return what it means; `None` while nobody knows or answers."""
+        if one.is_pool:
+            pool = await self._first(lambda lookup: lookup.token_of_pool(one.chain, one.address))
+            if pool is not None:
+                return CalledToken(pool.token, pool.chain)
+        if one.chain is not None and not one.is_pool:
+            return CalledToken(one.address, one.chain)
+        return await self._first(lambda lookup: _deepest(lookup, one))
+
+    async def _first(self, ask: Callable[[TokenLookup], Awaitable[T | None]]) -> T | None:
+        for lookup in self._lookups:
+            try:
+                found = await ask(lookup)
+            except TransientError as error:
+                log.warning("lookup_unavailable", reason=str(error))
+                continue
+            if found is not None:
+                return found
+        return None
+
+
+async def _deepest(lookup: TokenLookup, one: UnresolvedCall) -> CalledToken | None:
+    found = (await lookup.chains_of([one.address])).get(one.address, [])
+    fitting = [place for place in found if one.chain in {None, place.chain}]
+    return CalledToken(one.address, fitting[0].chain) if fitting else None

@@ -1,0 +1,238 @@
+"""Channels that are read, in PostgreSQL: what stands in a row, and how it changes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final, Literal, LiteralString, cast
+
+import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
+
+from domain.posts.understanding import Understood
+from managers.storage.postgres import PostgresManager, Row, Statements
+from runtime.errors import TransientError
+from services.channels import statements
+from services.channels.wire import ChannelCall, UnresolvedCall, frame_of
+
+State = Literal["read", "paused", "removed", "suggested", "refused"]
+Kept = Literal["calls", "posts", "tokens"]
+
+_FORGET: Final[dict[Kept, LiteralString]] = {
+    "calls": statements.FORGET_CALLS,
+    "posts": statements.FORGET_POSTS,
+    "tokens": statements.FORGET_TOKENS,
+}
+_REMEMBERED_POSTS: Final = 200
+"""Of a channel; an edit of an older one is looked up alone."""
+_MICROSECOND: Final = 1_000_000
+_understood: Final = msgspec.json.Decoder(Understood)
+_unresolved: Final = msgspec.json.Decoder(UnresolvedCall)
+_encode: Final = msgspec.json.Encoder().encode
+
+
+class ReadElsewhereError(TransientError):
+    """Another process has read on: what was found here is not written."""
+
+
+class ReadChannel(Struct, frozen=True, kw_only=True):
+    channel: str
+    title: str | None
+    """Attacker-controlled text."""
+    state: State
+    added_by: int | None
+    added_at: datetime
+    read_to: int | None
+    """Number of the newest post that was handled; `None` before the first look."""
+    revision: int
+    last_post_at: datetime | None
+    last_read_at: datetime | None
+    problem: str | None
+    problem_since: datetime | None
+
+
+class ReadPost(Struct, frozen=True):
+    """What was made of a post."""
+
+    number: int
+    digest: bytes
+    """Of all that was understood from."""
+    understood: Understood
+
+
+class TakenPost(Struct, frozen=True, kw_only=True):
+    read: ReadPost
+    posted_at: datetime
+
+
+class Found(Struct, frozen=True, kw_only=True):
+    """What a look at a channel has brought."""
+
+    read_to: int
+    title: str | None
+    posts: Sequence[TakenPost]
+    tokens: Sequence[tuple[str, datetime]]
+    """Addresses that the channel called for the first time."""
+    calls: Sequence[ChannelCall]
+    unresolved: Sequence[UnresolvedCall]
+
+
+class ChannelRows:
+    """Every method raises `TransientError`."""
+
+    def __init__(self, postgres: PostgresManager) -> None:
+        self._postgres = postgres
+
+    async def all(self) -> list[ReadChannel]:
+        return [_channel(row) for row in await self._postgres.fetch(statements.ALL)]
+
+    async def find(self, channel: str) -> ReadChannel | None:
+        row = await self._postgres.fetch_row(statements.ONE, channel)
+        return None if row is None else _channel(row)
+
+    async def configured(self, channels: Sequence[str], now: datetime) -> None:
+        await self._postgres.execute(statements.CONFIGURED, list(channels), now)
+
+    async def add(self, channel: str, admin_id: int, now: datetime) -> bool:
+        """Whether it was not read before."""
+        return _changed(await self._postgres.execute(statements.ADD, channel, admin_id, now))
+
+    async def suggest(self, channel: str, user_id: int, now: datetime) -> bool:
+        """Whether it was not in the list before."""
+        return _changed(await self._postgres.execute(statements.SUGGEST, channel, user_id, now))
+
+    async def suggested_by(self, user_id: int) -> int:
+        row = await self._postgres.fetch_row(statements.SUGGESTED_BY, user_id)
+        return cast("int", row["open"]) if row else 0
+
+    async def change(self, channel: str, state: State, *, of: Sequence[State]) -> bool:
+        return _changed(await self._postgres.execute(statements.STATE, channel, state, list(of)))
+
+    async def note_problem(self, channel: str, problem: str | None, now: datetime) -> None:
+        await self._postgres.execute(statements.PROBLEM, channel, problem, now)
+
+    async def posts(self, channel: str) -> dict[int, ReadPost]:
+        """Return the latest posts of a channel, by number."""
+        rows = await self._postgres.fetch(statements.POSTS, channel, _REMEMBERED_POSTS)
+        return {post.number: post for post in map(_post, rows)}
+
+    async def post(self, channel: str, number: int) -> ReadPost | None:
+        row = await self._postgres.fetch_row(statements.POST, channel, number)
+        return None if row is None else _post(row)
+
+    async def tokens(self, channel: str) -> set[str]:
+        return {row["address"] for row in await self._postgres.fetch(statements.TOKENS, channel)}
+
+    async def unresolved(self, limit: int) -> list[tuple[UnresolvedCall, datetime]]:
+        """Return the oldest ones, and since when they wait."""
+        rows = await self._postgres.fetch(statements.UNRESOLVED, limit)
+        return [(_unresolved.decode(row["document"]), row["since"]) for row in rows]
+
+    async def write(self, one: ReadChannel, found: Found, now: datetime) -> ReadChannel:
+        """Write all of it or nothing; returns the channel as it is then. `ReadElsewhereError`."""
+        newest = max((post.posted_at for post in found.posts), default=None)
+        async with self._postgres.transaction() as transaction:
+            changed = await transaction.execute(
+                statements.READ_ON, one.channel, one.revision, found.read_to, found.title, newest, now
+            )
+            if not _changed(changed):
+                raise ReadElsewhereError(f"{one.channel} was read by another process")
+            await _write_posts(transaction, one.channel, found.posts, now)
+            if found.tokens:
+                addresses, moments = zip(*found.tokens, strict=True)
+                await transaction.execute(statements.PUT_TOKENS, one.channel, list(addresses), list(moments))
+            if found.unresolved:
+                await _write_unresolved(transaction, one.channel, found.unresolved, now)
+            await _write_calls(transaction, found.calls, now)
+        last_post_at = max(filter(None, (one.last_post_at, newest)), default=None)
+        return replace(
+            one,
+            read_to=max(one.read_to or 0, found.read_to),
+            revision=one.revision + 1,
+            title=found.title or one.title,
+            last_post_at=last_post_at,
+            last_read_at=now,
+            problem=None,
+            problem_since=None,
+        )
+
+    async def settle(self, one: UnresolvedCall, call: ChannelCall | None, now: datetime) -> None:
+        """Write what a call means, or give it up."""
+        async with self._postgres.transaction() as transaction:
+            gone = await transaction.execute(statements.RESOLVED, one.channel, one.number, one.address)
+            if call is None or not _changed(gone):
+                return
+            await transaction.execute(statements.PUT_TOKENS, one.channel, [call.token.address], [call.called_at])
+            await _write_calls(transaction, [call], now)
+
+    async def forget(self, what: Kept, before: datetime, limit: int) -> int:
+        """Let go at most `limit` rows that are older; returns how many went."""
+        return _count(await self._postgres.execute(_FORGET[what], before, limit))
+
+
+async def _write_posts(transaction: Statements, channel: str, posts: Sequence[TakenPost], now: datetime) -> None:
+    if not posts:
+        return
+    await transaction.execute(
+        statements.PUT_POSTS,
+        channel,
+        [post.read.number for post in posts],
+        [post.posted_at for post in posts],
+        [now for _ in posts],
+        [post.read.digest for post in posts],
+        [post.read.understood.verdict for post in posts],
+        [post.read.understood.reason for post in posts],
+        [_encode(post.read.understood).decode() for post in posts],
+    )
+
+
+async def _write_unresolved(
+    transaction: Statements, channel: str, calls: Sequence[UnresolvedCall], now: datetime
+) -> None:
+    await transaction.execute(
+        statements.PUT_UNRESOLVED,
+        channel,
+        [call.number for call in calls],
+        [call.address for call in calls],
+        [now for _ in calls],
+        [_encode(call).decode() for call in calls],
+    )
+
+
+async def _write_calls(transaction: Statements, calls: Sequence[ChannelCall], now: datetime) -> None:
+    """The row of the cursor is held until the end: nobody sees a later cursor before an earlier one."""
+    if not calls:
+        return
+    row = await transaction.fetch_row(statements.MOVE_CURSOR, int(now.timestamp() * _MICROSECOND), len(calls))
+    last = cast("int", row["cursor"]) if row else 0
+    numbered = [replace(call, cursor=last - len(calls) + 1 + place) for place, call in enumerate(calls)]
+    await transaction.execute(
+        statements.PUT_CALLS,
+        [call.cursor for call in numbered],
+        [call.id for call in numbered],
+        [call.channel.id for call in numbered],
+        [_number(call.id) for call in numbered],
+        [now for _ in numbered],
+        [frame_of(call) for call in numbered],
+    )
+
+
+def _number(call_id: str) -> int:
+    return int(call_id.split("/")[2])
+
+
+def _channel(row: Row) -> ReadChannel:
+    return msgspec.convert(dict(row), ReadChannel)
+
+
+def _post(row: Row) -> ReadPost:
+    return ReadPost(row["number"], row["digest"], _understood.decode(row["understood"]))
+
+
+def _changed(tag: str) -> bool:
+    return _count(tag) > 0
+
+
+def _count(tag: str) -> int:
+    return int(tag.rpartition(" ")[2])

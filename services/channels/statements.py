@@ -1,0 +1,97 @@
+"""What PostgreSQL is asked about channels that are read."""
+
+from __future__ import annotations
+
+from typing import Final, LiteralString
+
+_SELECT: Final[LiteralString] = """
+    SELECT channel, title, state, added_by, added_at, read_to, revision, last_post_at, last_read_at, problem,
+        problem_since
+    FROM read_channels
+"""
+ALL: Final[LiteralString] = _SELECT + " ORDER BY channel"
+ONE: Final[LiteralString] = _SELECT + " WHERE channel = $1"
+# Who configured a channel wins over a suggestion; what an admin did with it stays.
+CONFIGURED: Final[LiteralString] = """
+    INSERT INTO read_channels (channel, state, added_at) SELECT x, 'read', $2 FROM unnest($1::text[]) x
+    ON CONFLICT (channel) DO UPDATE SET state = 'read' WHERE read_channels.state = 'suggested'
+"""
+ADD: Final[LiteralString] = """
+    INSERT INTO read_channels (channel, state, added_by, added_at) VALUES ($1, 'read', $2, $3)
+    ON CONFLICT (channel) DO UPDATE SET state = 'read' WHERE read_channels.state <> 'read'
+"""
+SUGGEST: Final[LiteralString] = """
+    INSERT INTO read_channels (channel, state, added_by, added_at) VALUES ($1, 'suggested', $2, $3)
+    ON CONFLICT (channel) DO NOTHING
+"""
+SUGGESTED_BY: Final[LiteralString] = (
+    "SELECT count(*) AS open FROM read_channels WHERE state = 'suggested' AND added_by = $1"
+)
+STATE: Final[LiteralString] = "UPDATE read_channels SET state = $2 WHERE channel = $1 AND state = ANY($3)"
+PROBLEM: Final[LiteralString] = """
+    UPDATE read_channels SET problem = $2::text,
+        last_read_at = CASE WHEN $2::text IS NULL THEN $3::timestamptz ELSE last_read_at END,
+        problem_since = CASE WHEN $2::text IS NULL THEN NULL ELSE coalesce(problem_since, $3::timestamptz) END
+    WHERE channel = $1
+"""
+
+POSTS: Final[LiteralString] = """
+    SELECT number, digest, understood FROM read_posts WHERE channel = $1 ORDER BY number DESC LIMIT $2
+"""
+POST: Final[LiteralString] = "SELECT number, digest, understood FROM read_posts WHERE channel = $1 AND number = $2"
+TOKENS: Final[LiteralString] = "SELECT address FROM channel_tokens WHERE channel = $1"
+# The revision tells whether somebody else has read on meanwhile.
+READ_ON: Final[LiteralString] = """
+    UPDATE read_channels SET read_to = greatest(read_to, $3), revision = revision + 1, title = coalesce($4, title),
+        last_post_at = greatest(last_post_at, $5), last_read_at = $6, problem = NULL, problem_since = NULL
+    WHERE channel = $1 AND revision = $2
+"""
+PUT_POSTS: Final[LiteralString] = """
+    INSERT INTO read_posts (channel, number, posted_at, read_at, digest, verdict, reason, understood)
+    SELECT $1, * FROM unnest($2::bigint[], $3::timestamptz[], $4::timestamptz[], $5::bytea[], $6::text[], $7::text[],
+        $8::text[])
+    ON CONFLICT (channel, number) DO UPDATE SET digest = excluded.digest, verdict = excluded.verdict,
+        reason = excluded.reason, understood = excluded.understood
+"""
+PUT_TOKENS: Final[LiteralString] = """
+    INSERT INTO channel_tokens (channel, address, called_at) SELECT $1, * FROM unnest($2::text[], $3::timestamptz[])
+    ON CONFLICT (channel, address) DO NOTHING
+"""
+MOVE_CURSOR: Final[LiteralString] = """
+    UPDATE channel_calls_cursor SET cursor = greatest(cursor, $1) + $2 RETURNING cursor
+"""
+PUT_CALLS: Final[LiteralString] = """
+    INSERT INTO channel_calls (cursor, call_id, channel, number, written_at, frame)
+    SELECT * FROM unnest($1::bigint[], $2::text[], $3::text[], $4::bigint[], $5::timestamptz[], $6::text[])
+    ON CONFLICT (call_id) DO NOTHING
+"""
+PUT_UNRESOLVED: Final[LiteralString] = """
+    INSERT INTO unresolved_calls (channel, number, address, since, document)
+    SELECT $1, * FROM unnest($2::bigint[], $3::text[], $4::timestamptz[], $5::text[])
+    ON CONFLICT DO NOTHING
+"""
+UNRESOLVED: Final[LiteralString] = "SELECT document, since FROM unresolved_calls ORDER BY since LIMIT $1"
+RESOLVED: Final[LiteralString] = """
+    DELETE FROM unresolved_calls WHERE channel = $1 AND number = $2 AND address = $3
+"""
+
+NEWEST: Final[LiteralString] = "SELECT cursor FROM channel_calls_cursor"
+SINCE: Final[LiteralString] = "SELECT cursor, frame FROM channel_calls WHERE cursor > $1 ORDER BY cursor LIMIT $2"
+FORGET_CALLS: Final[LiteralString] = """
+    DELETE FROM channel_calls WHERE cursor IN (
+        SELECT cursor FROM channel_calls WHERE written_at < $1 ORDER BY written_at LIMIT $2)
+"""
+FORGET_POSTS: Final[LiteralString] = """
+    DELETE FROM read_posts WHERE ctid = ANY (ARRAY(SELECT ctid FROM read_posts WHERE read_at < $1 LIMIT $2))
+"""
+FORGET_TOKENS: Final[LiteralString] = """
+    DELETE FROM channel_tokens WHERE ctid = ANY (ARRAY(SELECT ctid FROM channel_tokens WHERE called_at < $1 LIMIT $2))
+"""
+COUNTS: Final[LiteralString] = """
+    SELECT count(*) AS posts, count(*) FILTER (WHERE verdict = 'call') AS calls FROM read_posts
+    WHERE channel = $1 AND posted_at > $2
+"""
+REASONS: Final[LiteralString] = """
+    SELECT verdict, reason, count(*) AS posts FROM read_posts WHERE channel = $1 AND posted_at > $2
+    GROUP BY 1, 2 ORDER BY 3 DESC, 2 LIMIT $3
+"""

@@ -1,0 +1,177 @@
+"""From a channel's posts to its calls: what is new is understood, and written down with all that follows from it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
+from hashlib import blake2b
+from typing import Final
+
+import msgspec
+import structlog
+from cachetools import LRUCache
+from msgspec import Struct
+
+from domain.posts.counting import PostCounts
+from domain.posts.post import Post, readable, readable_text
+from domain.posts.reasons import Reason
+from domain.posts.understanding import NamedToken, understand
+from runtime.fault_points import fault_point
+from services.channels.resolving import CHAINS, Resolver
+from services.channels.rows import ChannelRows, Found, ReadChannel, ReadPost, TakenPost
+from services.channels.wire import CalledToken, ChannelCall, UnresolvedCall, call_of, text_of
+
+log = structlog.get_logger(__name__)
+
+REMEMBERED_CHANNELS: Final = 2_000
+MAX_TITLE: Final = 200
+_DIGEST_BYTES: Final = 16
+_encode: Final = msgspec.json.Encoder().encode
+
+
+class _Known(Struct):
+    """What is known of a channel beyond its row."""
+
+    posts: dict[int, ReadPost]
+    tokens: set[str]
+    counts: PostCounts
+
+
+class TakingService:
+    """Posts of one channel have to be taken one batch after the other; of several channels at once."""
+
+    def __init__(
+        self, *, rows: ChannelRows, resolver: Resolver, clock: Callable[[], datetime], written: Callable[[], None]
+    ) -> None:
+        """`written` is told when calls were written."""
+        self._rows = rows
+        self._resolver = resolver
+        self._clock = clock
+        self._written = written
+        self._known: LRUCache[str, _Known] = LRUCache(REMEMBERED_CHANNELS)
+        self.verdicts: Counter[str] = Counter()
+        """Posts taken since the start, by verdict; edits are not counted."""
+        self.calls = 0
+        """Written since the start."""
+
+    async def take(self, one: ReadChannel, posts: Iterable[Post], *, title: str | None = None) -> ReadChannel:
+        """Take posts, the oldest first; those that were taken before and have not changed do nothing.
+
+        The first posts of a channel say what it has called until now, and call nothing. Returns the channel as it is
+        then. `TransientError`: nothing was written, and the same posts may be taken again.
+        """
+        known = await self._known_of(one)
+        title = (title and readable_text(title)[:MAX_TITLE]) or None
+        news = [post for post in map(readable, posts) if await self._is_new(one, post, known)]
+        if not news and one.read_to is not None:
+            return one
+        found = await self._understood(one, news, known, title)
+        fault_point("posts_understood")
+        try:
+            after = await self._rows.write(one, found, self._clock())
+        except BaseException:
+            self.forget(one.channel)
+            raise
+        fault_point("posts_written")
+        self._keep(one, found, known)
+        if found.calls:
+            self.calls += len(found.calls)
+            self._written()
+        return after
+
+    def forget(self, channel: str) -> None:
+        """Read anew what is known of a channel, with its next posts."""
+        self._known.pop(channel, None)
+
+    def silent(self, channel: str) -> Reason | None:
+        """Return the commonest near miss of a channel that used to call and only posts now."""
+        known = self._known.get(channel)
+        return known.counts.posts_but_no_calls() if known else None
+
+    async def _known_of(self, one: ReadChannel) -> _Known:
+        known = self._known.get(one.channel)
+        if known is None:
+            posts, tokens = await self._rows.posts(one.channel), await self._rows.tokens(one.channel)
+            known = self._known[one.channel] = _Known(posts, tokens, PostCounts())
+            for number in sorted(posts):
+                known.counts.take(posts[number].understood)
+        return known
+
+    async def _is_new(self, one: ReadChannel, post: Post, known: _Known) -> bool:
+        if one.read_to is None or post.number > one.read_to:
+            return True
+        before = known.posts.get(post.number)
+        if before is None and (before := await self._rows.post(one.channel, post.number)) is not None:
+            known.posts[post.number] = before
+        return before is not None and before.digest != _digest(post)
+
+    async def _understood(self, one: ReadChannel, posts: Sequence[Post], known: _Known, title: str | None) -> Found:
+        taken: list[TakenPost] = []
+        calls: list[ChannelCall] = []
+        unresolved: list[UnresolvedCall] = []
+        tokens: dict[str, datetime] = {}
+        for post in posts:
+            before = known.posts.get(post.number)
+            earlier = known.tokens | tokens.keys()
+            understood = understand(post, earlier=earlier, before=before.understood if before else None)
+            read = ReadPost(post.number, _digest(post), understood)
+            taken.append(TakenPost(read=read, posted_at=post.posted_at))
+            for token in understood.calls:
+                tokens[token.address] = token.called_at
+                if one.read_to is None:
+                    continue
+                found = await self._called(one, post, token, title)
+                if isinstance(found, UnresolvedCall):
+                    unresolved.append(found)
+                elif found is not None and found.token.address not in known.tokens:
+                    tokens[found.token.address] = token.called_at
+                    calls.append(found)
+        return Found(
+            read_to=max((post.number for post in posts), default=one.read_to or 0),
+            title=title,
+            posts=taken,
+            tokens=list(tokens.items()),
+            calls=calls,
+            unresolved=unresolved,
+        )
+
+    async def _called(
+        self, one: ReadChannel, post: Post, token: NamedToken, title: str | None
+    ) -> ChannelCall | UnresolvedCall | None:
+        """Return the call; `None` on a chain that the feed cannot speak of."""
+        named = UnresolvedCall(
+            channel=one.channel,
+            number=post.number,
+            address=token.address,
+            chain=token.chain,
+            is_pool=token.is_pool,
+            called_at=token.called_at,
+            title=title or one.title,
+            text=text_of(post),
+        )
+        if token.chain is not None and token.chain not in CHAINS:
+            return None
+        if token.chain is not None and not token.is_pool:
+            return call_of(named, CalledToken(token.address, token.chain))
+        meant = await self._resolver.resolve(named)
+        if meant is None:
+            return named
+        return call_of(named, meant) if meant.chain in CHAINS else None
+
+    def _keep(self, one: ReadChannel, found: Found, known: _Known) -> None:
+        for taken in found.posts:
+            post = taken.read
+            if post.number not in known.posts:
+                self.verdicts[post.understood.verdict] += 1
+                known.counts.take(post.understood)
+            known.posts[post.number] = post
+        known.tokens.update(address for address, _ in found.tokens)
+        for call in found.calls:
+            log.info("channel_called", call_id=call.id, channel=one.channel, token=call.token.address)
+
+
+def _digest(post: Post) -> bytes:
+    """Of what is understood from; how it is marked as edited says nothing."""
+    said = _encode((post.runs, post.buttons, post.forwarded_from))
+    return blake2b(said, digest_size=_DIGEST_BYTES).digest()

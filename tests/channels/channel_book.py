@@ -1,0 +1,48 @@
+"""A few channels to be read: posts are put, changed and taken away; who reads gets pages as Telegram shows them."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from datetime import datetime
+
+from msgspec.structs import replace
+
+from domain.posts.post import Post, Run
+from managers.channels.base import PAGE_POSTS, Page
+from runtime.errors import TransientError
+
+
+class ChannelBook:
+    """A `ChannelReader`."""
+
+    name = "book"
+
+    def __init__(self) -> None:
+        self.posts: defaultdict[str, list[Post]] = defaultdict(list)
+        self.asked: Counter[str] = Counter()
+        self.title: str | None = None
+        self.problem: TransientError | None = None
+
+    def post(self, channel: str, text: str, at: datetime) -> Post:
+        number = self.posts[channel][-1].number + 1 if self.posts[channel] else 1
+        post = Post(channel=channel, number=number, runs=(Run(text),), posted_at=at)
+        self.posts[channel].append(post)
+        return post
+
+    def edit(self, post: Post, text: str, at: datetime) -> None:
+        posts = self.posts[post.channel]
+        posts[posts.index(post)] = replace(post, runs=(Run(text),), edited_at=at)
+
+    async def newest(self, channel: str) -> Page:
+        return self._page(channel, self.posts[channel])
+
+    async def before(self, channel: str, number: int) -> Page:
+        return self._page(channel, [post for post in self.posts[channel] if post.number < number])
+
+    def _page(self, channel: str, posts: list[Post]) -> Page:
+        self.asked[channel] += 1
+        if self.problem is not None:
+            raise self.problem
+        return Page(
+            channel=channel, title=self.title or channel.removeprefix("@").title(), posts=tuple(posts[-PAGE_POSTS:])
+        )

@@ -1,0 +1,25 @@
+from __future__ import annotations
+
+import pytest
+
+from managers.storage.postgres import PostgresManager
+from migrations import migrate
+from services.channels.history import CallHistory
+from services.channels.listed import ListedChannels
+from services.channels.resolving import Resolver
+from services.channels.rows import ChannelRows
+from services.channels.taking import TakingService
+from tests.channels.channel_book import ChannelBook
+from tests.channels.support import ALPHA, NOW, Kit
+
+
+@pytest.fixture
+async def kit(postgres_manager: PostgresManager, postgres_dsn: str) -> Kit:
+    await migrate(postgres_dsn)
+    rows = ChannelRows(postgres_manager)
+    history = CallHistory(postgres_manager, rows, lambda: NOW)
+    resolver = Resolver(lookups=[], rows=rows, clock=lambda: NOW, written=history.wake)
+    taking = TakingService(rows=rows, resolver=resolver, clock=lambda: NOW, written=history.wake)
+    listed = ListedChannels(postgres_manager, rows, lambda: NOW)
+    await listed.configured([ALPHA])
+    return Kit(rows, listed, history, taking, ChannelBook())

@@ -1,0 +1,136 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from http import HTTPStatus
+from typing import Final
+
+import aiohttp
+import pytest
+from prometheus_client import CollectorRegistry
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed
+
+from domain.calls.events import Call, Channel
+from managers.feed.sources.native import NativeSource
+from managers.feed.websocket import WebSocketManager
+from managers.http.api import APIRetryManager
+from runtime.clock import now
+from tests.channels.support import ALPHA, NOW, Kit, mint
+from web.app import create_app
+from web.channel_feed import ChannelFeed
+from web.server import HttpServer
+
+TOKEN: Final = "a token that is long enough"
+
+
+async def nobody(_: str) -> None:
+    return None
+
+
+async def channel(name: str) -> Channel | None:
+    return Channel(id=name, title="Alpha") if name == ALPHA else None
+
+
+@asynccontextmanager
+async def served(kit: Kit, port: int = 0) -> AsyncGenerator[HttpServer]:
+    feed = ChannelFeed(history=kit.history, token=TOKEN, clock=now, channel=channel, token_of=nobody)
+    app = create_app(health=lambda: nobody(""), metrics=CollectorRegistry(), routes=[feed.router])  # type: ignore[arg-type]
+    async with HttpServer(app, "127.0.0.1", port) as server:
+        yield server
+
+
+class Reader:
+    """A bot's side of the feed."""
+
+    def __init__(self, source: NativeSource) -> None:
+        self.calls: list[Call] = []
+        self.came = asyncio.Event()
+        self.manager = WebSocketManager(
+            source=source, emit=self._take, resume_cursor=self._cursor, backoff_base_s=0.01, backoff_cap_s=0.05
+        )
+
+    def _cursor(self) -> int | None:
+        return self.calls[-1].cursor if self.calls else 1
+
+    async def _take(self, call: Call) -> None:
+        self.calls.append(call)
+        self.came.set()
+
+    async def until(self, count: int) -> list[str]:
+        async with asyncio.timeout(10):
+            while len(self.calls) < count:
+                self.came.clear()
+                await self.came.wait()
+        return [call.token.address for call in self.calls]
+
+
+@pytest.fixture
+async def api() -> AsyncGenerator[APIRetryManager]:
+    async with aiohttp.ClientSession() as session:
+        yield APIRetryManager(session)
+
+
+def source_at(port: int, api: APIRetryManager, token: str = TOKEN) -> NativeSource:
+    place = f"127.0.0.1:{port}/feed"
+    return NativeSource(f"ws://{place}", api_url=f"http://{place}", token=token, api=api)
+
+
+async def test_a_bot_reads_what_was_called_while_it_was_away_and_what_comes(kit: Kit, api: APIRetryManager) -> None:
+    await kit.look()
+    for n in range(3):
+        kit.book.post(ALPHA, f"CA: {mint(n)}", NOW)
+    await kit.look()
+    async with served(kit) as server, asyncio.TaskGroup() as group:
+        reader = Reader(source_at(server.port, api))
+        reading = group.create_task(reader.manager.run())
+        assert await reader.until(3) == [mint(0), mint(1), mint(2)]
+        kit.book.post(ALPHA, f"CA: {mint(3)}", NOW)
+        await kit.look()
+        assert (await reader.until(4))[3] == mint(3)
+        assert reader.calls[3].channel.id == ALPHA
+        reading.cancel()
+
+
+async def test_nothing_is_lost_or_told_twice_over_restarts_of_the_listener(kit: Kit, api: APIRetryManager) -> None:
+    await kit.look()
+    async with asyncio.TaskGroup() as group:
+        async with served(kit) as server:
+            port = server.port
+            reader = Reader(source_at(port, api))
+            reader.manager._resume_cursor = lambda: reader.calls[-1].cursor if reader.calls else 1  # pyright: ignore[reportPrivateUsage] -- it follows from what was read
+            reading = group.create_task(reader.manager.run())
+            kit.book.post(ALPHA, f"CA: {mint(0)}", NOW)
+            await kit.look()
+            await reader.until(1)
+        for n in range(1, 4):
+            kit.book.post(ALPHA, f"CA: {mint(n)}", NOW)
+        await kit.look()
+        async with served(kit, port):
+            assert await reader.until(4) == [mint(n) for n in range(4)]
+            reading.cancel()
+    assert len(reader.calls) == 4
+
+
+async def test_who_has_no_token_reads_nothing(kit: Kit) -> None:
+    async with served(kit) as server, aiohttp.ClientSession() as session:
+        for path in ("/feed/v1/calls?since=0", f"/feed/v1/channels/{ALPHA}", "/feed/v1/tokens/x"):
+            for headers in ({}, {"Authorization": "Bearer wrong"}):
+                async with session.get(f"http://127.0.0.1:{server.port}{path}", headers=headers) as answer:
+                    assert answer.status == HTTPStatus.UNAUTHORIZED
+        for said in ('{"type":"subscribe","topics":["calls"]}', "not JSON", '{"type":"subscribe"}'):
+            async with connect(f"ws://127.0.0.1:{server.port}/feed") as socket:
+                await socket.send(said)
+                assert '"error"' in str(await socket.recv())
+                with pytest.raises(ConnectionClosed):
+                    await socket.recv()
+
+
+async def test_the_http_side_says_what_it_knows(kit: Kit, api: APIRetryManager) -> None:
+    async with served(kit) as server:
+        source = source_at(server.port, api)
+        assert await source.channel(ALPHA) == Channel(id=ALPHA, title="Alpha")
+        assert await source.channel("@nobody") is None
+        assert await source.token(mint(1)) is None
+        assert await source.calls_since(0, 10) == []

@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+import asyncio
+import json
+from datetime import timedelta
+
+import pytest
+
+from domain.posts.post import Post
+from services.channels.rows import ReadElsewhereError
+from tests.channels.support import ALPHA, NOW, Kit, mint
+
+
+def said(post: Post, address: str) -> tuple[str, str]:
+    return f"t.me/{post.channel[1:]}/{post.number}/{address}", address
+
+
+async def test_what_stood_there_before_the_first_look_calls_nothing_and_is_known(kit: Kit) -> None:
+    kit.book.post(ALPHA, f"CA: {mint(1)}", NOW)
+    await kit.look()
+    assert await kit.called() == []
+    kit.book.post(ALPHA, f"still like it {mint(1)}", NOW)
+    new = kit.book.post(ALPHA, f"CA: {mint(2)}", NOW)
+    await kit.look()
+    assert await kit.called() == [said(new, mint(2))]
+
+
+async def test_a_post_is_taken_once_however_often_it_is_read(kit: Kit) -> None:
+    await kit.look()
+    post = kit.book.post(ALPHA, f"CA: {mint(1)}", NOW)
+    for _ in range(3):
+        await kit.look()
+    kit.taking.forget(ALPHA)
+    await kit.look()
+    assert await kit.called() == [said(post, mint(1))]
+
+
+async def test_an_address_that_an_edit_inserts_is_called_at_the_time_of_the_edit(kit: Kit) -> None:
+    await kit.look()
+    post = kit.book.post(ALPHA, "address in a minute", NOW - timedelta(minutes=5))
+    await kit.look()
+    kit.book.edit(post, f"CA: {mint(1)}", NOW)
+    await kit.look()
+    [kept] = await kit.history.since(0, 10)
+    frame = json.loads(kept.frame)
+    assert (frame["called_at"], frame["link"]) == ("2026-11-30T12:00:00Z", "https://t.me/alpha/1")
+    kit.book.edit(kit.book.posts[ALPHA][0], f"CA: {mint(1)} (typo mended)", NOW)
+    await kit.look()
+    assert len(await kit.called()) == 1
+
+
+async def test_who_reads_by_an_older_state_writes_nothing(kit: Kit) -> None:
+    await kit.look()
+    stale = await kit.channel()
+    post = kit.book.post(ALPHA, f"CA: {mint(1)}", NOW)
+    await kit.look()
+    kit.book.post(ALPHA, f"CA: {mint(2)}", NOW)
+    with pytest.raises(ReadElsewhereError):
+        await kit.taking.take(stale, (await kit.book.newest(ALPHA)).posts)
+    assert await kit.called() == [said(post, mint(1))]
+    await kit.look()
+    assert len(await kit.called()) == 2
+
+
+async def test_cursors_become_visible_in_their_order(kit: Kit) -> None:
+    names = [f"@channel{n}" for n in range(8)]
+    await kit.listed.configured(names)
+    for name in names:
+        await kit.look(name)
+
+    async def write(name: str, seed: int) -> None:
+        for n in range(10):
+            kit.book.post(name, f"CA: {mint(1000 * seed + n)}", NOW)
+            await kit.look(name)
+
+    async def follow() -> list[int]:
+        seen: list[int] = []
+        while len(seen) < 80:
+            seen += [kept.cursor for kept in await kit.history.since(seen[-1] if seen else 0, 7)]
+            await asyncio.sleep(0)
+        return seen
+
+    async with asyncio.timeout(10), asyncio.TaskGroup() as group:
+        for seed, name in enumerate(names):
+            group.create_task(write(name, seed))
+        follower = group.create_task(follow())
+    assert follower.result() == [kept.cursor for kept in await kit.history.since(0, 1000)]
+    assert await kit.history.newest() == follower.result()[-1]
+
+
+@pytest.mark.parametrize(
+    "text", ["\0 {}", "\ud800 {}", "\u202e {} \u200b", "{} " + "x" * 9_000, "<b>{}</b> ' \" \\ %s"]
+)
+async def test_hostile_posts_are_taken_like_any_other(kit: Kit, text: str) -> None:
+    await kit.look()
+    kit.book.title = "\0\udfff" + "t" * 500
+    post = kit.book.post(ALPHA, text.format(mint(1)), NOW)
+    await kit.look()
+    await kit.look()
+    assert await kit.called() == [said(post, mint(1))]

@@ -1,0 +1,200 @@
+"""The calls of channels that are read, in the native protocol (`docs/feed.md`): for this bot, and for any other."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Generator, Sequence
+from contextlib import contextmanager, suppress
+from datetime import datetime
+from http import HTTPStatus
+from typing import Annotated, Any, Final
+
+import msgspec
+import structlog
+from fastapi import APIRouter, HTTPException, Query, Request, Response, WebSocket, WebSocketDisconnect
+from msgspec import Struct
+
+from runtime.errors import TransientError
+from services.channels.history import CallHistory, KeptCall
+from web.app import bearer_check
+from web.proof import proof_of
+
+log = structlog.get_logger(__name__)
+
+PREFIX: Final = "/feed"
+HEARTBEAT_S: Final = 5.0
+MAX_READERS: Final = 100
+_SUBSCRIBES_WITHIN_S: Final = 10.0
+_TAKEN_WITHIN_S: Final = 30.0
+"""Who takes no frame for so long is let go: it comes again with its cursor."""
+_PAGE: Final = 500
+_MAX_PAGE: Final = 1_000
+_MAX_CURSOR: Final = 2**53
+_encode: Final = msgspec.json.Encoder().encode
+
+Described = Callable[[str], Awaitable[object | None]]
+"""From an id to what is said of it, in the protocol's own form; `None` where nobody knows it. `TransientError`."""
+
+
+class Subscribe(Struct, tag_field="type", tag="subscribe"):
+    topics: Annotated[list[Annotated[str, msgspec.Meta(max_length=20)]], msgspec.Meta(max_length=20)]
+    since: Annotated[int, msgspec.Meta(ge=0, le=_MAX_CURSOR)] | None = None
+    token: Annotated[str, msgspec.Meta(max_length=500)] = ""
+
+
+_subscribe: Final = msgspec.json.Decoder(Subscribe)
+
+
+class ChannelFeed:
+    def __init__(
+        self,
+        *,
+        history: CallHistory,
+        token: str,
+        clock: Callable[[], datetime],
+        channel: Described,
+        token_of: Described,
+    ) -> None:
+        """`token`: what readers have to show, in their first frame and on the HTTP side."""
+        self._history = history
+        self._clock = clock
+        self._describes: dict[str, Described] = {"channels": channel, "tokens": token_of}
+        self._may_read = bearer_check(token)
+        self._proves = proof_of(token.encode())
+
+    @property
+    def router(self) -> APIRouter:
+        """The way in, for `create_app`."""
+        router = APIRouter(prefix=PREFIX)
+        router.add_api_websocket_route("", self.attend)
+        router.add_api_route("/v1/calls", self.calls, methods=["GET"])
+        router.add_api_route("/v1/{what}/{of}", self.describe, methods=["GET"])
+        return router
+
+    async def calls(
+        self,
+        request: Request,
+        since: Annotated[int, Query(ge=0, le=_MAX_CURSOR)],
+        limit: Annotated[int, Query(ge=1)] = _PAGE,
+    ) -> Response:
+        """Tell the calls after a cursor, the oldest first."""
+        self._check(request)
+        with _unavailable():
+            newest, kept = await self._history.newest(), await self._history.since(since, min(limit, _MAX_PAGE))
+        return _json({"cursor": newest, "calls": [msgspec.Raw(call.frame.encode()) for call in kept]})
+
+    async def describe(self, request: Request, what: str, of: str) -> Response:
+        """Tell what is known of a channel or a token."""
+        self._check(request)
+        ask = self._describes.get(what)
+        if ask is None:
+            raise HTTPException(HTTPStatus.NOT_FOUND)
+        with _unavailable():
+            found = await ask(of)
+        if found is None:
+            raise HTTPException(HTTPStatus.NOT_FOUND)
+        return _json(found)
+
+    async def attend(self, socket: WebSocket) -> None:
+        """Tell one reader what it has not, and what comes, until it goes."""
+        await socket.accept()
+        if self._history.readers >= MAX_READERS:
+            await _refuse(socket, "too many readers")
+            return
+        self._history.readers += 1
+        try:
+            with suppress(WebSocketDisconnect, RuntimeError):
+                await self._converse(socket)
+        finally:
+            self._history.readers -= 1
+
+    async def _converse(self, socket: WebSocket) -> None:
+        try:
+            async with asyncio.timeout(_SUBSCRIBES_WITHIN_S):
+                wish = _subscribe.decode(await socket.receive_text())
+        except (msgspec.MsgspecError, KeyError, TimeoutError):
+            await _refuse(socket, "expected a subscribe frame")
+            return
+        if not self._proves(wish.token):
+            await _refuse(socket, "a wrong token, or none")
+            return
+        telling = asyncio.ensure_future(self._tell(socket, wish))
+        listening = asyncio.ensure_future(_gone(socket))
+        try:
+            await asyncio.wait({telling, listening}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in (telling, listening):
+                task.cancel()
+            results = await asyncio.gather(telling, listening, return_exceptions=True)
+        for result in results:
+            if isinstance(result, Exception) and not isinstance(result, TimeoutError | WebSocketDisconnect):
+                raise result
+
+    async def _tell(self, socket: WebSocket, wish: Subscribe) -> None:
+        newest = await self._until_known()
+        cursor = newest if wish.since is None else wish.since
+        await _send(socket, _encode({"type": "subscribed", "cursor": newest}).decode())
+        spoke_at = asyncio.get_running_loop().time()
+        while True:
+            kept = await self._since(cursor) if "calls" in wish.topics else ()
+            for call in kept:
+                await _send(socket, call.frame)
+                cursor = call.cursor
+            now_s = asyncio.get_running_loop().time()
+            if kept:
+                spoke_at = now_s
+                continue
+            if now_s - spoke_at >= HEARTBEAT_S:
+                spoke_at = now_s
+                beat = {"type": "heartbeat", "at": self._clock(), "cursor": max(cursor, newest)}
+                await _send(socket, _encode(beat).decode())
+            await self._history.came()
+
+    async def _until_known(self) -> int:
+        while True:
+            try:
+                return await self._history.newest()
+            except TransientError as error:
+                log.warning("feed_waits", reason=str(error))
+                await self._history.came()
+
+    async def _since(self, cursor: int) -> Sequence[KeptCall]:
+        try:
+            return await self._history.since(cursor, _PAGE)
+        except TransientError as error:
+            log.warning("feed_waits", reason=str(error))
+            return ()
+
+    def _check(self, request: Request) -> None:
+        if not self._may_read(request):
+            raise HTTPException(HTTPStatus.UNAUTHORIZED, headers={"WWW-Authenticate": "Bearer"})
+
+
+@contextmanager
+def _unavailable() -> Generator[None]:
+    """Tell what cannot be read for now as such."""
+    try:
+        yield
+    except TransientError as error:
+        log.warning("feed_unavailable", reason=str(error))
+        raise HTTPException(HTTPStatus.SERVICE_UNAVAILABLE, headers={"Retry-After": "1"}) from error
+
+
+def _json(document: Any) -> Response:
+    return Response(_encode(document), media_type="application/json")
+
+
+async def _send(socket: WebSocket, frame: str) -> None:
+    async with asyncio.timeout(_TAKEN_WITHIN_S):
+        await socket.send_text(frame)
+
+
+async def _gone(socket: WebSocket) -> None:
+    """Return when the reader has gone; what it says meanwhile is not needed."""
+    while (await socket.receive())["type"] != "websocket.disconnect":
+        pass
+
+
+async def _refuse(socket: WebSocket, why: str) -> None:
+    await _send(socket, _encode({"type": "error", "message": why}).decode())
+    await socket.close(1008)
