@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -147,7 +148,7 @@ WETH = "0x4200000000000000000000000000000000000006"
 HEX = "0x" + "c0ffee" * 6 + "abcd"
 
 
-def pool(chain: str, price_usd: float, liquidity_usd: float) -> dict[str, object]:
+def pool(chain: str, price_usd: float, liquidity_usd: float) -> dict[str, Any]:
     """As DexScreener has it, with the capitals of a checksum."""
     written = pair(str(price_usd), base="0x" + HEX[2:].upper(), quote=WETH, liquidity_usd=liquidity_usd)
     return written | {"chainId": chain, "dexId": "uniswap"}
