@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from msgspec.structs import replace
 
-from domain.calls.events import Origin, PriceTick, Token
+from domain.calls.events import Chain, Origin, PriceTick, Token
 
 FIGURES: Final = tuple(name for name in Token.__struct_fields__ if name not in {"address", "chain", "origins"})
 """Every field of a token that a source may or may not know."""
@@ -37,7 +37,7 @@ def completed(token: Token, *others: Token) -> Token:
     return replace(token, **changes, origins=token.origins | origins) if changes else token
 
 
-def newest(address: str, tokens: Iterable[Token]) -> Token:
+def newest(address: str, tokens: Iterable[Token], chain: Chain = "solana") -> Token:
     """Take each figure from where its origin is the latest; at the same time, from the earlier of `tokens`."""
     figures: dict[str, Any] = {}
     origins: dict[str, Origin] = {}
@@ -46,7 +46,7 @@ def newest(address: str, tokens: Iterable[Token]) -> Token:
             origin = token.origins.get(name)
             if origin is not None and (name not in origins or origins[name].at < origin.at):
                 figures[name], origins[name] = value, origin
-    return Token(address=address, **figures, origins=origins)
+    return Token(address=address, chain=chain, **figures, origins=origins)
 
 
 def attributed(token: Token, origin: Origin) -> Token:

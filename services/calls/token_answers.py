@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -12,7 +12,7 @@ import structlog
 from msgspec import Struct
 
 from domain.calls import figures
-from domain.calls.events import Origin, Token
+from domain.calls.events import Chain, Origin, Token
 from managers.feed.sources.base import Source
 from managers.providers.jupiter import TOKENS_PER_REQUEST, JupiterManager
 from runtime.errors import TransientError
@@ -112,7 +112,8 @@ class TokenAnswers:
     def can_help(self, token: Token) -> bool:
         """Whether somebody may know what this token lacks, and was not asked just now."""
         asks_feed = self._source.replays and self._feed.may_complete(token)
-        asks = asks_feed or (self._jupiter is not None and self._market.may_complete(token))
+        asks_market = self._jupiter is not None and token.chain == "solana"
+        asks = asks_feed or (asks_market and self._market.may_complete(token))
         return asks and self.fresh(token.address) is None
 
     def fresh(self, address: str) -> Answer | None:
@@ -122,12 +123,17 @@ class TokenAnswers:
     def last(self, address: str) -> Answer | None:
         return self._answers.get(address)
 
-    async def refresh(self, addresses: Sequence[str]) -> None:
-        """Ask about tokens that nobody asks about already, and wait for the others: two seconds at most."""
+    async def refresh(self, tokens: Mapping[str, Chain | None]) -> None:
+        """Ask about tokens that nobody asks about already, and wait for the others: two seconds at most.
+
+        By address: the chain, where anybody knows it.
+        """
         if self.asks_nobody:
             return
-        mine = [address for address in addresses if address not in self._flights]
-        others = {self._flights[address] for address in addresses if address in self._flights}
+        mine: dict[str, Chain | None] = {
+            address: chain for address, chain in tokens.items() if address not in self._flights
+        }
+        others = {self._flights[address] for address in tokens if address in self._flights}
         flight: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._flights |= dict.fromkeys(mine, flight)
         short: set[str] = set()
@@ -145,12 +151,12 @@ class TokenAnswers:
                 del self._flights[address]
             self._metrics.counts.fallbacks[FALLBACK] += len(short)
 
-    async def _ask(self, addresses: Sequence[str], short: set[str]) -> None:
+    async def _ask(self, tokens: Mapping[str, Chain | None], short: set[str]) -> None:
         """Ask the feed token by token, then Jupiter in pages about what is still missing.
 
         `short` receives those about whom somebody could not be asked.
         """
-        started_at = self._clock()
+        started_at, addresses = self._clock(), list(tokens)
         if self._source.replays:
             short.update(addresses[ASKED_PER_ROUND:])
             async with asyncio.TaskGroup() as group:
@@ -158,10 +164,11 @@ class TokenAnswers:
                     if self._feed.rests:
                         short.add(address)
                     else:
-                        group.create_task(self._ask_feed(address, started_at, short))
+                        group.create_task(self._ask_feed(address, tokens[address], started_at, short))
         if self._jupiter is None:
             return
-        lacking = [address for address in addresses if self._market.may_complete(self._said(address, started_at))]
+        theirs = (address for address, chain in tokens.items() if chain == "solana")
+        lacking = [address for address in theirs if self._market.may_complete(self._said(address, started_at))]
         for start in range(0, len(lacking), TOKENS_PER_REQUEST):
             page = lacking[start : start + TOKENS_PER_REQUEST]
             if self._market.rests:
@@ -173,14 +180,14 @@ class TokenAnswers:
         answer = self._answers.get(address)
         return answer.token if answer is not None and answer.at >= since else Token(address=address)
 
-    async def _ask_feed(self, address: str, started_at: datetime, short: set[str]) -> None:
+    async def _ask_feed(self, address: str, chain: Chain | None, started_at: datetime, short: set[str]) -> None:
         try:
             async with self._api_semaphore:
                 # Others may have found out meanwhile that nobody answers.
                 if self._feed.rests:
                     short.add(address)
                     return
-                token = await self._source.token(address)
+                token = await self._source.token(address, chain)
         except asyncio.CancelledError:
             self._feed.was_late(started_at)
             raise

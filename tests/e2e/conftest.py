@@ -145,7 +145,7 @@ async def set_filter(user: SandboxUser, key: str, typed: str) -> JsonObject:
     for step in ("set:1", f"group:1:{group}", f"field:1:{key}"):
         menu = await user.next_message(where=lambda m, step=step: _offers(m, step))
         await user.tap_data(menu, step)
-    await user.next_message(where=lambda m: "Send me" in text_of(m))
+    await user.next_message(where=lambda m: "end me" in text_of(m))
     await user.send(typed)
     return await user.next_message()
 

@@ -7,7 +7,7 @@ import re
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
-from domain.calls.events import Call, Channel, Event, Token
+from domain.calls.events import Call, Chain, Channel, Event, Token
 
 NAME_LIMIT = 200
 REASON_LIMIT = 160
@@ -17,7 +17,8 @@ TEXT_LIMIT = 4096
 _PLACE = re.compile(r"[a-z0-9][a-z0-9 ._-]{0,39}")
 _ROUNDING = 1e-9
 """By so much, of a bound or of 1, a figure may miss the bound for no other reason than how it was computed."""
-_SOLANA_GENESIS = datetime(2020, 3, 16, tzinfo=UTC)
+SOLANA_GENESIS = datetime(2020, 3, 16, tzinfo=UTC)
+ETHEREUM_GENESIS = datetime(2015, 7, 30, tzinfo=UTC)
 _CLOCK_TOLERANCE = timedelta(days=1)
 
 
@@ -72,8 +73,11 @@ class Source(Protocol):
         """Give the channel with its record, `None` if unknown. `TransientError`."""
         ...
 
-    async def token(self, address: str) -> Token | None:
-        """Give the token as it stands now, `None` if unknown. `TransientError`."""
+    async def token(self, address: str, chain: Chain | None = None) -> Token | None:
+        """Give the token as it stands now, `None` if unknown. `TransientError`.
+
+        `chain`: where it is known which of those that have such addresses is meant.
+        """
         ...
 
 
@@ -86,9 +90,9 @@ def cut(text: str | None, limit: int) -> str | None:
     return text if len(text) <= limit else text[:limit]
 
 
-def is_plausible(moment: datetime, received_at: datetime) -> bool:
-    """Whether a time can be one of this chain's: not before its genesis, not after tomorrow."""
-    return moment >= _SOLANA_GENESIS and (moment <= received_at or moment <= received_at + _CLOCK_TOLERANCE)
+def is_plausible(moment: datetime, received_at: datetime, since: datetime = SOLANA_GENESIS) -> bool:
+    """Whether a time can be one of a chain's: not before its genesis, not after tomorrow."""
+    return moment >= since and (moment <= received_at or moment <= received_at + _CLOCK_TOLERANCE)
 
 
 def positive(value: object) -> float | None:

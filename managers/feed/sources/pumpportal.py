@@ -19,7 +19,7 @@ import msgspec
 from msgspec import Struct
 
 from domain.calls.addresses import is_mint
-from domain.calls.events import Call, Channel, Event, PriceTick, Token
+from domain.calls.events import Call, Chain, Channel, Event, PriceTick, Token
 from managers.feed.sources.base import NAME_LIMIT, REASON_LIMIT, SYMBOL_LIMIT, cut, positive, venue
 from managers.feed.sources.links import media_link, telegram_handle, web_link, x_handle
 from managers.http.json_repair import decoded
@@ -127,7 +127,7 @@ class PumpPortalSource:
     async def channel(self, channel_id: str) -> Channel | None:  # noqa: ARG002 - no HTTP side
         return None
 
-    async def token(self, address: str) -> Token | None:  # noqa: ARG002 - no HTTP side
+    async def token(self, address: str, chain: Chain | None = None) -> Token | None:  # noqa: ARG002 - no HTTP side
         return None
 
     def _launch(self, body: _Frame, mint: str, received_at: datetime) -> Call:
