@@ -24,6 +24,7 @@ _BLOCKS: Final = frozenset({"pre", "blockquote", "div", "p", "ul", "ol", "li", "
 _CODE: Final = frozenset({"pre", "code"})
 _UNSEEN: Final = frozenset({"script", "style", "template", "noscript", "iframe", "object", "svg"})
 _SPACES: Final = str.maketrans({"\n": " ", "\r": " ", "\t": " "})
+_Piece = tuple[str, bool, str | None]
 _SCHEMES: Final = ("http://", "https://", "tg://")
 
 
@@ -55,7 +56,7 @@ class _Text:
     """A text while it is read."""
 
     def __init__(self) -> None:
-        self.pieces: list[tuple[str, bool, str | None]] = []
+        self.pieces: list[_Piece] = []
         self.length = 0
         self.code = 0
         self.pre = 0
@@ -73,14 +74,21 @@ class _Text:
             self.add("\n")
 
     def runs(self) -> tuple[Run, ...]:
-        merged: list[tuple[str, bool, str | None]] = []
-        for text, is_code, link in self.pieces:
-            if merged and merged[-1][1:] == (is_code, link):
-                merged[-1] = (merged[-1][0] + text, is_code, link)
-            else:
-                merged.append((text, is_code, link))
-        runs = [Run(text, is_code, None if link and _says(text, link) else link) for text, is_code, link in merged]
-        return tuple(_stripped(runs))
+        said = [
+            (text, is_code, None if link and _says(text, link) else link)
+            for text, is_code, link in _merged(self.pieces)
+        ]
+        return tuple(_stripped([Run(*piece) for piece in _merged(said)]))
+
+
+def _merged(pieces: list[_Piece]) -> list[_Piece]:
+    merged: list[_Piece] = []
+    for text, is_code, link in pieces:
+        if merged and merged[-1][1:] == (is_code, link):
+            merged[-1] = (merged[-1][0] + text, is_code, link)
+        else:
+            merged.append((text, is_code, link))
+    return merged
 
 
 def runs_in(top: LexborNode) -> tuple[Run, ...]:
