@@ -13,18 +13,19 @@ from http import HTTPStatus
 from typing import Final, NoReturn
 
 import aiohttp
+from msgspec.structs import replace
 from yarl import URL
 
 from managers.channels.base import BlockedError, ChannelClosedError, Page
-from managers.channels.preview_page import MAX_BYTES, ChannelMovedError, Seen, read_landing, read_page
+from managers.channels.preview_page import MAX_BYTES, Seen, read_landing, read_page
 from managers.http.answers import FailedError, ForeignAnswerError
 from managers.http.request_budget import pause_s
 from managers.http.visiting import Visited, visit
 from runtime.clock import now
 
 TIMEOUT_S: Final = 10.0
-SERVICE_PAGES: Final = 5
-"""So many pages that hold nothing but what the app itself has posted are passed in search of posts."""
+EMPTY_PAGES: Final = 5
+"""So many pages on which nobody has written anything, or nothing that can be read, are passed in search of posts."""
 
 _NAME: Final = re.compile(r"@[a-z][a-z0-9_]{2,31}")
 _HEADERS: Final = {
@@ -54,17 +55,19 @@ class TelegramPreview:
         self._timeout_s = timeout_s
 
     async def newest(self, channel: str) -> Page:
-        return (await self._page(channel, {})).page
+        return (await self._page(channel.lower(), {})).page
 
     async def before(self, channel: str, number: int) -> Page:
-        for _ in range(SERVICE_PAGES):
+        channel, unreadable = channel.lower(), 0
+        for _ in range(EMPTY_PAGES):
             seen = await self._page(channel, {"before": str(number)})
             if seen.last_number is not None and seen.last_number >= number:
                 raise ForeignAnswerError(f"a page of {channel} with other posts than those before {number}")
-            if seen.page.posts or seen.page.unreadable or seen.first_number is None:
-                return seen.page
+            unreadable += seen.page.unreadable
+            if seen.page.posts or seen.first_number is None:
+                return replace(seen.page, unreadable=unreadable)
             number = seen.first_number
-        raise FailedError(f"no post on {SERVICE_PAGES} pages of {channel}")
+        raise FailedError(f"no post on {EMPTY_PAGES} pages of {channel}")
 
     async def _page(self, channel: str, params: Mapping[str, str]) -> Seen:
         if not _NAME.fullmatch(channel):
@@ -86,9 +89,6 @@ class TelegramPreview:
         if path.startswith(("/+", "/joinchat/")):
             raise ChannelClosedError(channel, "private")
         if path != f"/{channel[1:]}":
-            name = path.removeprefix("/s")
-            if _NAME.fullmatch(f"@{name[1:]}"):
-                raise ChannelMovedError(channel, f"@{name[1:]}")
             raise ForeignAnswerError(f"a redirect to {path}"[:200])
         answer = await self._visit(path, {})
         if answer.is_redirect:

@@ -218,8 +218,9 @@ def _parts(block: LexborNode) -> _Parts:
         if passed is not None:
             passed = None if is_end and node.mem_id == passed else passed
         elif node.is_element_node and not is_end:
-            names = classes(node)
-            if names & _NOT_OF_THE_POST or "data-post" in node.attributes or _note(parts, node, names):
+            attributes = node.attributes
+            names = frozenset((attributes.get("class") or "").split())
+            if names & _NOT_OF_THE_POST or "data-post" in attributes or _note(parts, node, names):
                 passed = node.mem_id
     return parts
 

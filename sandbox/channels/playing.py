@@ -69,6 +69,8 @@ class PlayedChannels:
         """What was called, in the order in which it could be read."""
         self.posted: OrderedDict[str, float] = OrderedDict()
         """Address of each token called lately -> `time.monotonic()` when its last call could be read."""
+        self.has_called = asyncio.Event()
+        """Set once there is a call."""
         self.chatter = 0
         """Posts that call nothing."""
         self._calls_per_s = calls_per_s
@@ -164,6 +166,7 @@ class PlayedChannels:
 
     def _note(self, call: TrueCall) -> None:
         self.calls.append(call)
+        self.has_called.set()
         self.posted[call.token] = monotonic()
         self.posted.move_to_end(call.token)
         if len(self.posted) > _REMEMBERED_CALLS:

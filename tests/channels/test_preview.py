@@ -2,22 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
 import aiohttp
 import pytest
+from aiohttp import web
 
 from domain.posts.post import Button, ForwardedFrom, Run
 from managers.channels.base import BlockedError, ChannelClosedError, Page
 from managers.channels.preview import TelegramPreview
-from managers.channels.preview_page import ChannelMovedError
-from managers.http.answers import FailedError
+from managers.channels.preview_page import MAX_BYTES, ChannelMovedError
+from managers.http.answers import FailedError, ForeignAnswerError
 from runtime.errors import TransientError
 from sandbox.channels.posts import Closed, Origin
 from sandbox.channels.server import ChannelsSandbox, Fault
 from tests.channels.conftest import READ_AT
 
 POSTED = datetime(2026, 11, 29, 8, 30, 5, tzinfo=UTC)
+
+
+@asynccontextmanager
+async def serving(answer: Callable[[web.Request], Awaitable[web.StreamResponse]]) -> AsyncGenerator[str]:
+    app = web.Application()
+    app.router.add_get("/{path:.*}", answer)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+    await runner.cleanup()
 
 
 def text_of(page: Page) -> list[str]:
@@ -181,6 +195,65 @@ async def test_a_card_that_is_none_says_nothing(channels: ChannelsSandbox, sessi
         channels.will(None, fault)
         with pytest.raises(FailedError):
             await preview.newest("@nobody_has_it")
+
+
+@pytest.mark.parametrize(
+    ("location", "error"),
+    [
+        ("https://login.portal.example/alpha", ForeignAnswerError),
+        ("/login", ForeignAnswerError),
+        ("/a/b/c", ForeignAnswerError),
+        ("http://[", ForeignAnswerError),
+        ("/s/beta", ForeignAnswerError),
+        ("/joinchat/abc", ChannelClosedError),
+        ("/s/alpha", ForeignAnswerError),
+        ("/ALPHA/", FailedError),
+    ],
+)
+async def test_a_redirect_is_not_followed_but_read(
+    session: aiohttp.ClientSession, location: str, error: type[TransientError]
+):
+    asked: list[str] = []
+
+    async def redirect(request: web.Request) -> web.Response:
+        asked.append(request.path)
+        return web.Response(status=302, headers={"Location": location})
+
+    async with serving(redirect) as url:
+        with pytest.raises(error):
+            await TelegramPreview(session, url).newest("@Alpha")
+    assert asked == (["/s/alpha", "/alpha"] if location == "/ALPHA/" else ["/s/alpha"])
+
+
+async def test_a_page_that_ignores_what_it_is_asked_for(channels: ChannelsSandbox, session: aiohttp.ClientSession):
+    for _ in range(30):
+        channels.post("@alpha", "text")
+
+    async def newest(request: web.Request) -> web.Response:
+        async with session.get(f"{channels.url}{request.path}") as answer:
+            return web.Response(body=await answer.read(), content_type="text/html")
+
+    async with serving(newest) as url:
+        with pytest.raises(ForeignAnswerError, match="other posts"):
+            await TelegramPreview(session, url).before("@alpha", 20)
+
+
+async def test_a_page_without_end_is_not_read_to_its_end(session: aiohttp.ClientSession):
+    sent = 0
+
+    async def endless(request: web.Request) -> web.StreamResponse:
+        nonlocal sent
+        response = web.StreamResponse()
+        await response.prepare(request)
+        while sent < 20 * MAX_BYTES:
+            await response.write(b"<p>x</p>" * 8_192)
+            sent += 8 * 8_192
+        return response
+
+    async with serving(endless) as url:
+        with pytest.raises(FailedError, match="exceeds"):
+            await TelegramPreview(session, url).newest("@alpha")
+    assert sent < 10 * MAX_BYTES
 
 
 async def test_an_answer_that_does_not_come(channels: ChannelsSandbox, session: aiohttp.ClientSession):
