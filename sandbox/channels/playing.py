@@ -20,6 +20,7 @@ from sandbox.channels.chatter import CHATTER
 from sandbox.channels.server import ChannelsSandbox
 from sandbox.channels.styles import STYLES
 from sandbox.market.market import Market
+from sandbox.providers.pools import pool_of
 
 _CHATTER_PER_CALL = 0.8
 _REMEMBERED_CALLS = 50_000
@@ -71,6 +72,7 @@ class PlayedChannels:
         """Address of each token called lately -> `time.monotonic()` when its last call could be read."""
         self.has_called = asyncio.Event()
         """Set once there is a call."""
+        self._pools: OrderedDict[str, str] = OrderedDict()
         self.chatter = 0
         """Posts that call nothing."""
         self._calls_per_s = calls_per_s
@@ -97,6 +99,10 @@ class PlayedChannels:
 
     def find_token(self, address: str) -> Token | None:
         return self.market.token(address, self._clock())
+
+    def token_of_pool(self, pool: str) -> str | None:
+        """The address of the token that a pool trades, if that was called lately."""
+        return self._pools.get(pool)
 
     def post_next(self, at: datetime) -> None:
         """Let one channel post something at that time, after the edits that are due by then."""
@@ -169,8 +175,10 @@ class PlayedChannels:
         self.has_called.set()
         self.posted[call.token] = monotonic()
         self.posted.move_to_end(call.token)
-        if len(self.posted) > _REMEMBERED_CALLS:
-            self.posted.popitem(last=False)
+        self._pools[pool_of(call.token)] = call.token
+        for memory in (self.posted, self._pools):
+            if len(memory) > _REMEMBERED_CALLS:
+                memory.popitem(last=False)
 
     def _forget(self, name: str, number: int) -> None:
         self.pages.channel(name).posts.pop(number - _KEPT_POSTS, None)

@@ -57,8 +57,7 @@ async def test_calls_are_read_back_from_the_pages(played: PlayedChannels, previe
                 found.add((channel, token.address, post.number))
                 earlier.add(token.address)
     # Whoever knows pools names the token of one.
-    by_pool = {pool_of(call.token): call.token for call in played.calls}
-    found = {(channel, by_pool.get(address, address), number) for channel, address, number in found}
+    found = {(channel, played.token_of_pool(address) or address, number) for channel, address, number in found}
     true = {(call.channel, call.token, call.number) for call in played.calls}
     styles = {(call.channel, call.token, call.number): call.style for call in played.calls}
     missed = Counter((styles[one], read[one[0], one[2]].reason) for one in true - found)

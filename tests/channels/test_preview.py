@@ -11,7 +11,7 @@ import pytest
 from aiohttp import web
 
 from domain.posts.post import Button, ForwardedFrom, Run
-from managers.channels.base import BlockedError, ChannelClosedError, Page
+from managers.channels.base import BlockedError, ChannelClosedError, ChannelReader, Page
 from managers.channels.preview import TelegramPreview
 from managers.channels.preview_page import MAX_BYTES, ChannelMovedError
 from managers.http.answers import FailedError, ForeignAnswerError
@@ -36,6 +36,11 @@ async def serving(answer: Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 def text_of(page: Page) -> list[str]:
     return ["".join(run.text for run in post.runs) for post in page.posts]
+
+
+def test_it_is_a_reader_of_channels(preview: TelegramPreview):
+    reader: ChannelReader = preview
+    assert reader.name == "telegram-preview"
 
 
 async def test_a_post_comes_as_it_was_written(channels: ChannelsSandbox, preview: TelegramPreview):
