@@ -23,6 +23,8 @@ from embedded.postgres import EmbeddedPostgres
 from embedded.valkey import EmbeddedRedis
 from runtime.errors import FatalError
 from runtime.reasons import cannot_listen
+from sandbox.channels.playing import PlayedChannels
+from sandbox.channels.server import ChannelsSandbox
 from sandbox.feed.server import FeedSandbox
 from sandbox.market.market import Market
 from sandbox.payments.nowpayments.server import NowPaymentsSandbox
@@ -54,12 +56,15 @@ class Wants:
     postgres: bool
     solana: bool = False
     nowpayments: bool = False
+    channels: bool = False
+    """The market's calls are posts of channels, on their public pages."""
 
 
 @dataclass(kw_only=True, slots=True)
 class World:
     telegram: TelegramSandbox | None = None
     feed: FeedSandbox | None = None
+    channels: PlayedChannels | None = None
     prices: PriceSandbox | None = None
     solana: PaidChain | None = None
     nowpayments: NowPaymentsSandbox | None = None
@@ -72,7 +77,7 @@ class World:
     alerts: Counter[tuple[int, str]] = field(default_factory=Counter[tuple[int, str]])
     """How often each (chat, token address) was told, as the sandbox's Telegram saw it."""
     latencies_ms: deque[float] = field(default_factory=lambda: deque[float](maxlen=KEPT_LATENCIES))
-    """From the frame's departure to the arrival of the first alert's request for it."""
+    """From the frame's departure, or the post, to the arrival of the first alert's request for it."""
 
     @property
     def sent_twice(self) -> int:
@@ -84,15 +89,26 @@ class World:
             return
         for address in copied_addresses(message):
             self.alerts[message["chat"]["id"], address] += 1
-            emitted_at = self.feed.emitted.get(address) if self.feed else None
+            emitted_at = self._emitted_at(address)
             if emitted_at is not None:
                 self.latencies_ms.append((time.monotonic() - emitted_at) * 1000)
+
+    def find_token(self, address: str) -> Token | None:
+        """What is known of a token to whoever plays the market."""
+        found = self.feed.find_token(address) if self.feed else None
+        return found or (self.channels.find_token(address) if self.channels else None)
+
+    def _emitted_at(self, address: str) -> float | None:
+        said = self.feed.emitted.get(address) if self.feed else None
+        return said or (self.channels.posted.get(address) if self.channels else None)
 
     def panel(self) -> dict[str, float | int | str]:
         """What the chat page shows beside the chat."""
         shown: dict[str, float | int | str] = {"alerts": self.alerts.total()}
         if self.feed:
             shown |= {"calls": self.feed.stats.calls_emitted, "calls_per_s": self.feed.stats.calls_per_s}
+        if self.channels and not self.feed:
+            shown["calls"] = len(self.channels.calls)
         if self.latencies_ms:
             p50, p99 = np.percentile(self.latencies_ms, (50, 99))
             shown |= {"latency_p50_ms": round(float(p50), 1), "latency_p99_ms": round(float(p99), 1)}
@@ -140,9 +156,11 @@ async def open_world(
         if wants.prices:
             await _open_prices(world, stack)
         await _open_payments(world, wants, data_dir, stack)
+        market = Market(seed=time.time_ns())  # tokens of an earlier run count as told
         if wants.feed:
-            market = Market(seed=time.time_ns())  # tokens of an earlier run count as told
             world.feed = await stack.enter_async_context(FeedSandbox(market, calls_per_s=calls_per_s))
+        if wants.channels:
+            world.channels = await _open_channels(market, calls_per_s, stack)
         if wants.telegram:
             telegram = TelegramSandbox(port=port, kept_at=data_dir / TELEGRAM if demo else None)
             world.telegram = await _opened(telegram, stack)
@@ -171,13 +189,16 @@ async def _open_payments(world: World, wants: Wants, data_dir: Path, stack: Asyn
 
 async def _open_prices(world: World, stack: AsyncExitStack) -> None:
     """Whoever is asked for prices tells those of the market."""
+    world.prices = await stack.enter_async_context(PriceSandbox(figures=world.find_token))
+    world.dexscreener = await stack.enter_async_context(DexScreenerSandbox(figures=world.find_token))
+    world.gecko = await stack.enter_async_context(GeckoTerminalSandbox(figures=world.find_token))
 
-    def figures(address: str) -> Token | None:
-        return world.feed.find_token(address) if world.feed else None
 
-    world.prices = await stack.enter_async_context(PriceSandbox(figures=figures))
-    world.dexscreener = await stack.enter_async_context(DexScreenerSandbox(figures=figures))
-    world.gecko = await stack.enter_async_context(GeckoTerminalSandbox(figures=figures))
+async def _open_channels(market: Market, calls_per_s: float, stack: AsyncExitStack) -> PlayedChannels:
+    pages = await stack.enter_async_context(ChannelsSandbox())
+    played = PlayedChannels(market, pages, calls_per_s=calls_per_s)
+    await stack.enter_async_context(played.playing())
+    return played
 
 
 @asynccontextmanager
