@@ -12,7 +12,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-Chain = Literal["solana"]
+Chain = Literal["solana", "ethereum", "bsc", "base"]
 
 
 class Origin(Struct, frozen=True, gc=False):
