@@ -26,9 +26,13 @@ from runtime.reasons import cannot_listen
 from sandbox.feed.server import FeedSandbox
 from sandbox.market.market import Market
 from sandbox.payments.nowpayments.server import NowPaymentsSandbox
+from sandbox.providers.birdeye import BirdeyeSandbox
 from sandbox.providers.dexscreener import DexScreenerSandbox
 from sandbox.providers.geckoterminal import GeckoTerminalSandbox
+from sandbox.providers.goplus import GoPlusSandbox
 from sandbox.providers.jupiter import PriceSandbox
+from sandbox.providers.pools import Pools
+from sandbox.providers.rugcheck import RugCheckSandbox
 from sandbox.telegram.persona import run_demo
 from sandbox.telegram.server import TelegramSandbox
 from sandbox.telegram.updates import JsonObject
@@ -54,6 +58,7 @@ class Wants:
     postgres: bool
     solana: bool = False
     nowpayments: bool = False
+    birdeye: bool = False
 
 
 @dataclass(kw_only=True, slots=True)
@@ -65,6 +70,11 @@ class World:
     nowpayments: NowPaymentsSandbox | None = None
     dexscreener: DexScreenerSandbox | None = None
     gecko: GeckoTerminalSandbox | None = None
+    rugcheck: RugCheckSandbox | None = None
+    goplus: GoPlusSandbox | None = None
+    birdeye: BirdeyeSandbox | None = None
+    pools: Pools = field(default_factory=Pools)
+    """Those that DexScreener and GeckoTerminal can look up."""
     redis_url: str | None = None
     redis_lacks_writes: bool = False
     """The machine went down while it ran."""
@@ -138,7 +148,7 @@ async def open_world(
             kept.append(postgres)
         await stack.enter_async_context(_keeping(kept, say))
         if wants.prices:
-            await _open_prices(world, stack)
+            await _open_prices(world, wants, stack)
         await _open_payments(world, wants, data_dir, stack)
         if wants.feed:
             market = Market(seed=time.time_ns())  # tokens of an earlier run count as told
@@ -169,15 +179,19 @@ async def _open_payments(world: World, wants: Wants, data_dir: Path, stack: Asyn
         world.nowpayments = await stack.enter_async_context(open_processor(data_dir))
 
 
-async def _open_prices(world: World, stack: AsyncExitStack) -> None:
-    """Whoever is asked for prices tells those of the market."""
+async def _open_prices(world: World, wants: Wants, stack: AsyncExitStack) -> None:
+    """Whoever is asked for figures tells those of the market."""
 
     def figures(address: str) -> Token | None:
         return world.feed.find_token(address) if world.feed else None
 
     world.prices = await stack.enter_async_context(PriceSandbox(figures=figures))
-    world.dexscreener = await stack.enter_async_context(DexScreenerSandbox(figures=figures))
-    world.gecko = await stack.enter_async_context(GeckoTerminalSandbox(figures=figures))
+    world.dexscreener = await stack.enter_async_context(DexScreenerSandbox(figures=figures, pools=world.pools))
+    world.gecko = await stack.enter_async_context(GeckoTerminalSandbox(figures=figures, pools=world.pools))
+    world.rugcheck = await stack.enter_async_context(RugCheckSandbox(figures=figures))
+    world.goplus = await stack.enter_async_context(GoPlusSandbox(figures=figures))
+    if wants.birdeye:
+        world.birdeye = await stack.enter_async_context(BirdeyeSandbox(figures=figures))
 
 
 @asynccontextmanager
