@@ -69,19 +69,19 @@ def report(token: Token, *, with_nulls: bool = False) -> dict[str, Any]:
         "creator": creator if developer is not None else "",
         **({"creatorBalance": int(_SUPPLY * developer / 100)} if developer is not None else {}),
         "token": {
-            "mintAuthority": _authority(creator, is_revoked=token.mint_revoked),
+            **_authority("mintAuthority", creator, is_revoked=token.mint_revoked),
             "supply": _SUPPLY,
             "decimals": _DECIMALS,
             "isInitialized": True,
-            "freezeAuthority": _authority(creator, is_revoked=token.freeze_revoked),
+            **_authority("freezeAuthority", creator, is_revoked=token.freeze_revoked),
         },
         "token_extensions": None,
         "tokenMeta": {
             "name": token.name or "",
             "symbol": token.symbol or "",
             "uri": "",
-            "mutable": not token.metadata_immutable,
             "updateAuthority": creator,
+            **({} if token.metadata_immutable is None else {"mutable": not token.metadata_immutable}),
         },
         "topHolders": None if with_nulls or token.top10_percent is None else _holders(token),
         "risks": None if with_nulls or token.risk_score is None else [],
@@ -90,7 +90,7 @@ def report(token: Token, *, with_nulls: bool = False) -> dict[str, Any]:
         "fileMeta": {"description": "", "name": token.name or "", "symbol": "", "image": token.image_url or ""},
         "lockers": {},
         "lockerOwners": {},
-        "markets": None if with_nulls else [_market(token)],
+        "markets": None if with_nulls or token.liquidity_usd is None else [_market(token)],
         "totalMarketLiquidity": 0.0 if with_nulls else token.liquidity_usd or 0.0,
         "totalHolders": 0 if with_nulls else token.holders or 0,
         "price": token.price_usd or 0.0,
@@ -105,8 +105,8 @@ def report(token: Token, *, with_nulls: bool = False) -> dict[str, Any]:
     }
 
 
-def _authority(creator: str, *, is_revoked: bool | None) -> str | None:
-    return None if is_revoked else creator
+def _authority(name: str, creator: str, *, is_revoked: bool | None) -> dict[str, str | None]:
+    return {} if is_revoked is None else {name: None if is_revoked else creator}
 
 
 def _holders(token: Token) -> list[dict[str, Any]]:
