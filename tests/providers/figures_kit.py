@@ -10,6 +10,7 @@ from typing import Any
 from domain.calls.events import Token
 from domain.prices.readings import TokenRef
 from managers.http.api import APIRetryManager
+from managers.http.request_budget import Limit
 from managers.providers.birdeye import BirdeyeManager
 from managers.providers.dexscreener_figures import DexScreenerFigures
 from managers.providers.figures import FigureProvider
@@ -28,6 +29,8 @@ from sandbox.providers.stand_in import StandIn
 from tests.feed.support import address
 
 NOW = datetime(2026, 11, 30, 12, tzinfo=UTC)
+_ENOUGH = Limit(60, 60.0)
+"""One a second, all at once."""
 
 
 @dataclass(frozen=True)
@@ -86,11 +89,13 @@ CASES: dict[str, Case] = {
         silent_about=frozenset({"risk_score"}),
         top_ten_off_by=1.0,
     ),
-    "birdeye": Case("solana", BirdeyeSandbox, lambda api, url: BirdeyeManager(api, KEY, url, clock=_clock)),
+    "birdeye": Case(
+        "solana", BirdeyeSandbox, lambda api, url: BirdeyeManager(api, KEY, url, limit=_ENOUGH, clock=_clock)
+    ),
     "birdeye on EVM": Case(
         "base",
         BirdeyeSandbox,
-        lambda api, url: BirdeyeManager(api, KEY, url, clock=_clock),
+        lambda api, url: BirdeyeManager(api, KEY, url, limit=_ENOUGH, clock=_clock),
         silent_about=frozenset(
             {
                 *("top10_percent", "developer_percent", "mint_revoked", "freeze_revoked", "metadata_immutable"),
