@@ -20,7 +20,7 @@ from sandbox.channels.chatter import CHATTER
 from sandbox.channels.server import ChannelsSandbox
 from sandbox.channels.styles import STYLES
 from sandbox.market.market import Market
-from sandbox.providers.pools import pool_of
+from sandbox.providers.pools import Pools
 
 _CHATTER_PER_CALL = 0.8
 _REMEMBERED_CALLS = 50_000
@@ -62,6 +62,7 @@ class PlayedChannels:
         pages: ChannelsSandbox,
         *,
         calls_per_s: float,
+        pools: Pools | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self.market = market
@@ -72,7 +73,7 @@ class PlayedChannels:
         """Address of each token called lately -> `time.monotonic()` when its last call could be read."""
         self.has_called = asyncio.Event()
         """Set once there is a call."""
-        self._pools: OrderedDict[str, str] = OrderedDict()
+        self._pools = pools or Pools()
         self.chatter = 0
         """Posts that call nothing."""
         self._calls_per_s = calls_per_s
@@ -102,7 +103,7 @@ class PlayedChannels:
 
     def token_of_pool(self, pool: str) -> str | None:
         """The address of the token that a pool trades, if that was called lately."""
-        return self._pools.get(pool)
+        return self._pools.token(pool)
 
     def post_next(self, at: datetime) -> None:
         """Let one channel post something at that time, after the edits that are due by then."""
@@ -175,10 +176,9 @@ class PlayedChannels:
         self.has_called.set()
         self.posted[call.token] = monotonic()
         self.posted.move_to_end(call.token)
-        self._pools[pool_of(call.token)] = call.token
-        for memory in (self.posted, self._pools):
-            if len(memory) > _REMEMBERED_CALLS:
-                memory.popitem(last=False)
+        self._pools.of(call.token)
+        if len(self.posted) > _REMEMBERED_CALLS:
+            self.posted.popitem(last=False)
 
     def _forget(self, name: str, number: int) -> None:
         self.pages.channel(name).posts.pop(number - _KEPT_POSTS, None)

@@ -28,9 +28,13 @@ from sandbox.channels.server import ChannelsSandbox
 from sandbox.feed.server import FeedSandbox
 from sandbox.market.market import Market
 from sandbox.payments.nowpayments.server import NowPaymentsSandbox
+from sandbox.providers.birdeye import BirdeyeSandbox
 from sandbox.providers.dexscreener import DexScreenerSandbox
 from sandbox.providers.geckoterminal import GeckoTerminalSandbox
+from sandbox.providers.goplus import GoPlusSandbox
 from sandbox.providers.jupiter import PriceSandbox
+from sandbox.providers.pools import Pools
+from sandbox.providers.rugcheck import RugCheckSandbox
 from sandbox.telegram.persona import run_demo
 from sandbox.telegram.server import TelegramSandbox
 from sandbox.telegram.updates import JsonObject
@@ -58,6 +62,7 @@ class Wants:
     nowpayments: bool = False
     channels: bool = False
     """The market's calls are posts of channels, on their public pages."""
+    birdeye: bool = False
 
 
 @dataclass(kw_only=True, slots=True)
@@ -70,6 +75,11 @@ class World:
     nowpayments: NowPaymentsSandbox | None = None
     dexscreener: DexScreenerSandbox | None = None
     gecko: GeckoTerminalSandbox | None = None
+    rugcheck: RugCheckSandbox | None = None
+    goplus: GoPlusSandbox | None = None
+    birdeye: BirdeyeSandbox | None = None
+    pools: Pools = field(default_factory=Pools)
+    """Those that DexScreener and GeckoTerminal can look up."""
     redis_url: str | None = None
     redis_lacks_writes: bool = False
     """The machine went down while it ran."""
@@ -154,13 +164,13 @@ async def open_world(
             kept.append(postgres)
         await stack.enter_async_context(_keeping(kept, say))
         if wants.prices:
-            await _open_prices(world, stack)
+            await _open_prices(world, wants, stack)
         await _open_payments(world, wants, data_dir, stack)
         market = Market(seed=time.time_ns())  # tokens of an earlier run count as told
         if wants.feed:
             world.feed = await stack.enter_async_context(FeedSandbox(market, calls_per_s=calls_per_s))
         if wants.channels:
-            world.channels = await _open_channels(market, calls_per_s, stack)
+            world.channels = await _open_channels(market, calls_per_s, world.pools, stack)
         if wants.telegram:
             telegram = TelegramSandbox(port=port, kept_at=data_dir / TELEGRAM if demo else None)
             world.telegram = await _opened(telegram, stack)
@@ -187,16 +197,21 @@ async def _open_payments(world: World, wants: Wants, data_dir: Path, stack: Asyn
         world.nowpayments = await stack.enter_async_context(open_processor(data_dir))
 
 
-async def _open_prices(world: World, stack: AsyncExitStack) -> None:
-    """Whoever is asked for prices tells those of the market."""
-    world.prices = await stack.enter_async_context(PriceSandbox(figures=world.find_token))
-    world.dexscreener = await stack.enter_async_context(DexScreenerSandbox(figures=world.find_token))
-    world.gecko = await stack.enter_async_context(GeckoTerminalSandbox(figures=world.find_token))
+async def _open_prices(world: World, wants: Wants, stack: AsyncExitStack) -> None:
+    """Whoever is asked for figures tells those of the market."""
+    figures, pools = world.find_token, world.pools
+    world.prices = await stack.enter_async_context(PriceSandbox(figures=figures))
+    world.dexscreener = await stack.enter_async_context(DexScreenerSandbox(figures=figures, pools=pools))
+    world.gecko = await stack.enter_async_context(GeckoTerminalSandbox(figures=figures, pools=pools))
+    world.rugcheck = await stack.enter_async_context(RugCheckSandbox(figures=figures))
+    world.goplus = await stack.enter_async_context(GoPlusSandbox(figures=figures))
+    if wants.birdeye:
+        world.birdeye = await stack.enter_async_context(BirdeyeSandbox(figures=figures))
 
 
-async def _open_channels(market: Market, calls_per_s: float, stack: AsyncExitStack) -> PlayedChannels:
+async def _open_channels(market: Market, calls_per_s: float, pools: Pools, stack: AsyncExitStack) -> PlayedChannels:
     pages = await stack.enter_async_context(ChannelsSandbox())
-    played = PlayedChannels(market, pages, calls_per_s=calls_per_s)
+    played = PlayedChannels(market, pages, calls_per_s=calls_per_s, pools=pools)
     await stack.enter_async_context(played.playing())
     return played
 
