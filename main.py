@@ -25,6 +25,15 @@ from composition import (
     SolanaAccess,
     connect,
 )
+from composition.addresses import (
+    DEXSCREENER_URL,
+    GECKOTERMINAL_URL,
+    GOPLUS_URL,
+    JUPITER_URL,
+    PREVIEW_URL,
+    PUMPPORTAL_URL,
+    RUGCHECK_URL,
+)
 from composition.doctor import paid_by
 from config.logging import configure_logging
 from config.redaction import Redactor
@@ -48,11 +57,6 @@ from services.stores.spool import Spool
 from web.app import create_app
 from web.server import HttpServer
 
-JUPITER_URL = "https://api.jup.ag"
-DEXSCREENER_URL = "https://api.dexscreener.com"
-GECKOTERMINAL_URL = "https://api.geckoterminal.com/api/v2"
-PREVIEW_URL = "https://t.me"
-PUMPPORTAL_URL = "wss://pumpportal.fun/api/data"
 DRAIN_S = 20.0
 LAST_POLL_S = 5.0
 
@@ -60,7 +64,8 @@ LAST_POLL_S = 5.0
 def wants(settings: Settings) -> Wants:
     return Wants(
         telegram=not settings.has_real_telegram,
-        feed=not settings.has_real_feed,
+        feed=not settings.has_real_feed and settings.source != "channels",
+        channels=settings.source == "channels" and not (settings.preview_url or settings.has_real_telegram),
         prices=settings.price_api_url is None and not settings.has_real_telegram,
         redis=settings.redis_url is None,
         postgres=settings.database_url is None,
@@ -102,7 +107,11 @@ def addresses(settings: Settings, world: World) -> Addresses:
         redis_url=world.redis_url or settings.redis_url or "",
         database_url=world.postgres_dsn or settings.database_url or "",
         listen_token=settings.listen_token.get_secret_value() if settings.listen_token else secrets.token_urlsafe(24),
-        preview_url=settings.preview_url or PREVIEW_URL,
+        preview_url=world.channels.url if world.channels else settings.preview_url or PREVIEW_URL,
+        rugcheck_url=world.rugcheck.url if world.rugcheck else settings.rugcheck_url or RUGCHECK_URL,
+        goplus_url=world.goplus.url if world.goplus else settings.goplus_url or GOPLUS_URL,
+        birdeye_url=settings.birdeye_url,
+        birdeye_key=settings.birdeye_api_key.get_secret_value() if settings.birdeye_api_key else "",
         messages_per_s=settings.telegram_messages_per_second,
         solana=solana_access(settings, world),
         nowpayments=nowpayments_access(settings, world),

@@ -1,4 +1,4 @@
-"""Variables about channels that are read, and the feed that this makes."""
+"""Variables about channels that are read, the feed that this makes, and who is asked about its tokens."""
 
 from __future__ import annotations
 
@@ -35,6 +35,20 @@ class ChannelSettings(BaseSettings):
         "more, their FEED_TOKEN. Empty: nobody else reads them.",
     )
 
+    rugcheck_url: Annotated[str, Field(pattern=HTTP_URL)] | None = Field(
+        default=None,
+        description="Base URL of RugCheck's API. Empty: https://api.rugcheck.xyz with a real bot token.",
+    )
+    goplus_url: Annotated[str, Field(pattern=HTTP_URL)] | None = Field(
+        default=None,
+        description="Base URL of GoPlus' API. Empty: https://api.gopluslabs.io with a real bot token.",
+    )
+    birdeye_api_key: SecretStr | None = Field(
+        default=None, description="Key of Birdeye's API; without one it is not asked."
+    )
+    birdeye_url: Annotated[str, Field(pattern=HTTP_URL)] = Field(
+        default="https://public-api.birdeye.so", description="Base URL of Birdeye's API."
+    )
     feed_polls: bool = Field(
         default=True,
         description="Fetch calls from the feed's HTTP side while its socket stays away (native, with FEED_API_URL).",

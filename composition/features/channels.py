@@ -12,7 +12,9 @@ from bot.lifecycle import Steps
 from bot.roles import LISTEN as LEASE
 from bot.roles import Role
 from composition.feature import Base, Feature
-from domain.calls.events import Channel
+from domain.calls.addresses import as_kept, is_evm
+from domain.calls.events import Channel, Token
+from domain.prices.readings import TokenRef
 from managers.feed.sources.native import NativeSource
 from runtime.clock import now
 from runtime.retry import retry_until_done
@@ -22,6 +24,7 @@ from services.channels.polling import PollingService
 from services.channels.resolving import Resolver
 from services.channels.rows import ChannelRows
 from services.channels.taking import TakingService
+from services.providers.figures import FiguresService
 from services.running.controls import Controls
 from services.tracking.records.channel_info import channel_of
 from services.tracking.records.group import RecordServices
@@ -35,6 +38,7 @@ RESOLVE = JobSpec(
 )
 TIDY = JobSpec(name="channel history", does="lets old posts and their calls go", roles=LISTENING, lease=LEASE)
 JOBS = (READ, RESOLVE, TIDY)
+_ASKED_FOR_S: Final = 1.5
 
 
 class OwnFeed:
@@ -61,7 +65,14 @@ def build(base: Base) -> Feature:
     if role not in LISTENING or (role == "all" and not reads_own):
         return Feature(parts=[own], services=[listed])
     history = CallHistory(postgres, rows, now)
-    resolver = Resolver(lookups=base.connections.lookups, rows=rows, clock=now, written=history.wake)
+    figures = base.of(FiguresService)
+    resolver = Resolver(
+        lookups=base.connections.lookups,
+        rows=rows,
+        is_token=partial(_is_token, figures),
+        clock=now,
+        written=history.wake,
+    )
     taking = TakingService(rows=rows, resolver=resolver, clock=now, written=history.wake)
     jobs = [RESOLVE.run_by(resolver.run), TIDY.run_by(history.run)]
     parts: list[object] = [own, history, resolver, taking]
@@ -83,7 +94,7 @@ def build(base: Base) -> Feature:
         token=base.connections.listen_token,
         clock=now,
         channel=partial(_channel, base, rows),
-        token_of=_nobody_knows,
+        token_of=partial(_token, figures),
     )
     return Feature(
         parts=parts,
@@ -98,7 +109,7 @@ async def _configured(base: Base, listed: ListedChannels) -> None:
     await retry_until_done(partial(listed.configured, base.settings.channels))
 
 
-async def _channel(base: Base, rows: ChannelRows, channel: str) -> Channel | None:
+async def _channel(base: Base, rows: ChannelRows, channel: str, _: str | None) -> Channel | None:
     """Tell a channel with what became of its calls here."""
     found = await rows.find(channel)
     if found is None:
@@ -108,5 +119,11 @@ async def _channel(base: Base, rows: ChannelRows, channel: str) -> Channel | Non
     return replace(told, title=found.title)
 
 
-async def _nobody_knows(_: str) -> None:
-    return None
+async def _is_token(figures: FiguresService, token: TokenRef) -> bool:
+    return bool(await figures.of([token], waits_for=frozenset({"price_usd"}), within_s=_ASKED_FOR_S))
+
+
+async def _token(figures: FiguresService, address: str, chain: str | None) -> Token | None:
+    """Tell what is known of a token soon: whoever asks waits two seconds at most."""
+    token = TokenRef(as_kept(address), chain or ("ethereum" if is_evm(address) else "solana"))
+    return (await figures.of([token], within_s=_ASKED_FOR_S)).get(token.key)

@@ -25,6 +25,14 @@ class Origin(Struct, frozen=True, gc=False):
     at: datetime
 
 
+class Disagreement(Struct, frozen=True, gc=False):
+    """What another source says of a figure, and it is not about the same."""
+
+    source: str
+    value: float
+    """Of a flag, 1 for true."""
+
+
 class Token(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     address: str
     """On Solana the base58 mint, where case matters; else 0x and 40 digits of hex in lower case."""
@@ -75,6 +83,8 @@ class Token(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     video_url: str | None = None
     origins: dict[str, Origin] = {}
     """By field name, where a figure did not come with the call itself, or the feed has it from somebody else."""
+    disputed: dict[str, Disagreement] = {}
+    """By field name, where two sources do not agree (`domain.calls.trust`)."""
 
 
 class ChannelRecord(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):

@@ -88,12 +88,8 @@ class WebSocketManager:
         backoff_base_s: float = 0.5,
         backoff_cap_s: float = 10.0,
         steady_after_s: float = 30.0,
-        polls: bool = True,
     ) -> None:
-        """`steady_after_s`: a connection that brought events for so long is followed by the shortest wait again.
-
-        `polls`: whether calls are fetched from the feed's HTTP side, where it has one, while the socket stays away.
-        """
+        """`steady_after_s`: a connection that brought events for so long is followed by the shortest wait again."""
         self.stats = FeedStats()
         self._source = source
         self._emit = emit
@@ -122,7 +118,8 @@ class WebSocketManager:
         self._awaits_frame, self._waits_for_room = False, False
         self._progress: Progress = lambda: None
         self._past = PastCalls(source, self._hand_on_late)
-        self._polls = polls
+        self.polls = True
+        """Whether calls are fetched from the feed's HTTP side, where it has one, while the socket stays away."""
         self._last_problem: str | None = None
         self._log_budget = _LogBudget(_LOGGED_FRAMES_PER_MINUTE)
 
@@ -148,7 +145,7 @@ class WebSocketManager:
             await self._wait(self._asked_pause_s + jitter_s)
 
     async def _wait(self, seconds: float) -> None:
-        if not (self._polls and self._source.replays):
+        if not (self.polls and self._source.replays):
             await pause(seconds, self._progress)
         else:
             await self._past.poll_for(seconds, self._resume_cursor, self._note_answered, self._progress)

@@ -1,7 +1,7 @@
 """What is known of a token beyond the call itself: who called it before, its figures now, its highest market cap.
 
-Figures come from price ticks, from the feed's HTTP side and from Jupiter; the call's own always win. Nothing here ever
-fails: what cannot be learned within two seconds stays `None` and is counted as a fallback.
+Figures come from price ticks, from the feed's HTTP side and from providers; the call's own always win. Nothing here
+ever fails: what cannot be learned within two seconds stays `None` and is counted as a fallback.
 """
 
 from __future__ import annotations
@@ -22,10 +22,9 @@ from domain.calls.events import Call, Chain, Origin, PriceTick, Token
 from domain.calls.lifetimes import FRESH_FOR
 from domain.calls.token_history import REMEMBERED_FOR, TokenHistory
 from managers.feed.sources.base import Source
-from managers.providers.jupiter import JupiterManager
 from managers.storage.postgres import PostgresManager, PostgresUnavailableError
 from runtime.errors import TransientError
-from services.calls.token_answers import Answer, TokenAnswers
+from services.calls.token_answers import Answer, Market, TokenAnswers
 from services.monitoring.metrics import Metrics
 
 log = structlog.get_logger(__name__)
@@ -59,7 +58,7 @@ class TokensService:
         self,
         *,
         source: Source,
-        jupiter: JupiterManager | None,
+        market: Market | None,
         postgres: PostgresManager,
         api_semaphore: asyncio.Semaphore,
         metrics: Metrics,
@@ -70,7 +69,7 @@ class TokensService:
         self._metrics = metrics
         self._clock = clock
         self._answers = TokenAnswers(
-            source=source, jupiter=jupiter, api_semaphore=api_semaphore, metrics=metrics, clock=clock
+            source=source, market=market, api_semaphore=api_semaphore, metrics=metrics, clock=clock
         )
         self._history = TokenHistory()
         self._seen: OrderedDict[str, _Seen] = OrderedDict()

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 import aiohttp
 import pytest
 
+from domain.prices.readings import TokenRef
 from managers.channels.preview import TelegramPreview
 from managers.storage.postgres import PostgresManager
 from migrations import migrate
@@ -24,12 +25,16 @@ __all__ = ["session"]
 READ_AT = datetime(2026, 11, 30, 12, tzinfo=UTC)
 
 
+async def nobody_knows(_: TokenRef) -> bool:
+    return False
+
+
 @pytest.fixture
 async def kit(postgres_manager: PostgresManager, postgres_dsn: str) -> Kit:
     await migrate(postgres_dsn)
     rows = ChannelRows(postgres_manager)
     history = CallHistory(postgres_manager, rows, lambda: NOW)
-    resolver = Resolver(lookups=[], rows=rows, clock=lambda: NOW, written=history.wake)
+    resolver = Resolver(lookups=[], rows=rows, is_token=nobody_knows, clock=lambda: NOW, written=history.wake)
     taking = TakingService(rows=rows, resolver=resolver, clock=lambda: NOW, written=history.wake)
     listed = ListedChannels(postgres_manager, rows, lambda: NOW)
     await listed.configured([ALPHA])

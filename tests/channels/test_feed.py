@@ -25,11 +25,11 @@ from web.server import HttpServer
 TOKEN: Final = "a token that is long enough"
 
 
-async def nobody(_: str) -> None:
+async def nobody(_: str, __: str | None = None) -> None:
     return None
 
 
-async def channel(name: str) -> Channel | None:
+async def channel(name: str, _: str | None) -> Channel | None:
     return Channel(id=name, title="Alpha") if name == ALPHA else None
 
 

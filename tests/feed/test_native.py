@@ -149,7 +149,7 @@ def test_what_is_not_said_is_none_and_what_is_unknown_is_ignored():
 def test_every_figure_of_a_token_can_be_said():
     call = decode(CALL)
     assert isinstance(call, Call)
-    assert set(TOKEN) == set(Token.__struct_fields__) - {"origins"}
+    assert set(TOKEN) == set(Token.__struct_fields__) - {"origins", "disputed"}
     assert [name for name in TOKEN if getattr(call.token, name) is None] == []
 
 
@@ -307,7 +307,7 @@ json_values = st.recursive(
     max_leaves=8,
 )
 keys = ["type", "id", "cursor", "called_at", "channel", "token", "text", "link", "price_usd", "at", "market_cap_usd"]
-token_keys = [*TOKEN, "origins"]
+token_keys = [*TOKEN, "origins", "disputed"]
 
 
 @given(st.binary(max_size=300))

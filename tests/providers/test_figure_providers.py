@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from domain.calls.events import Origin, Token
+from domain.calls.figures import FIGURES
 from domain.prices.readings import TokenRef
 from managers.http.api import APIRetryManager, NotAskedError
 from managers.providers.figures import FigureProvider
@@ -52,7 +53,7 @@ class TestEveryAdapter:
         assert (found.address, found.chain) == (token.key, token.chain)
         assert set(found.origins) == pair.adapter.gives - pair.case.silent_about
         assert {(origin.source, origin.at <= NOW) for origin in found.origins.values()} == {(pair.adapter.name, True)}
-        for name in Token.__struct_fields__[2:-1]:
+        for name in FIGURES:
             said, meant = getattr(found, name), getattr(given_token, name)
             if name not in found.origins:
                 assert said is None, name

@@ -50,6 +50,11 @@ class Source(Protocol):
         """Calls of its past that could not be read, and were skipped, since the start."""
         ...
 
+    @property
+    def knows_tokens(self) -> bool:
+        """Whether `token` may answer anything."""
+        ...
+
     def subscription(self, cursor: int | None) -> list[str]:
         """Give the text frames to send after every connect; `cursor` is the last call already handled."""
         ...

@@ -41,7 +41,7 @@ from managers.feed.sources.native_frames import (
     RecordBody,
     TokenBody,
 )
-from managers.feed.sources.native_origins import read_origins
+from managers.feed.sources.native_origins import read_disputed, read_origins
 from managers.http.answers import Shape
 from managers.http.api import APIRetryManager
 from managers.http.json_repair import decoded
@@ -73,7 +73,10 @@ class NativeSource:
         token: str | None = None,
         api: APIRetryManager | None = None,
         idle_timeout_s: float = 20.0,
+        has_figures: bool = True,
     ) -> None:
+        """`has_figures`: whether its HTTP side is asked about tokens."""
+        self._has_figures = has_figures
         self.name = name
         self.url = url
         self.idle_timeout_s = idle_timeout_s
@@ -90,6 +93,10 @@ class NativeSource:
     @property
     def replays(self) -> bool:
         return self._api_url is not None and self._api is not None
+
+    @property
+    def knows_tokens(self) -> bool:
+        return self._has_figures and self.replays
 
     def subscription(self, cursor: int | None) -> list[str]:
         frame = {"type": "subscribe", "topics": ["calls", "prices"], "since": cursor}
@@ -251,6 +258,7 @@ def _token(body: TokenBody, received_at: datetime) -> Token:
     if body.video_url is not None:
         body.video_url = media_link(body.video_url)
     body.origins = read_origins(body, received_at) if body.origins else {}
+    body.disputed = read_disputed(body) if body.disputed else {}
     return msgspec.convert(body, Token, from_attributes=True)
 
 

@@ -62,7 +62,13 @@ class TokenBody(Struct):
     animation_url: str | None = None
     video_url: str | None = None
     origins: Any = None
+    disputed: Any = None
     """Read by itself, one by one: `OriginBody` by the name of a figure."""
+
+
+class DisagreementBody(Struct):
+    source: str
+    value: float
 
 
 class OriginBody(Struct):

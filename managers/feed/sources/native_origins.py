@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
+from math import isfinite
 from typing import Final, cast
 
 import msgspec
 
-from domain.calls.events import Origin
+from domain.calls.events import Disagreement, Origin
 from domain.calls.figures import FIGURES
 from managers.feed.sources.base import is_plausible
-from managers.feed.sources.native_frames import OriginBody, TokenBody
+from managers.feed.sources.native_frames import DisagreementBody, OriginBody, TokenBody
 
 _SOURCE: Final = re.compile(r"[a-z0-9 ._-]{1,40}", re.ASCII)
 _NAMES: Final = frozenset(FIGURES)
@@ -25,6 +26,24 @@ def read_origins(body: TokenBody, received_at: datetime) -> dict[str, Origin]:
     said = cast("dict[str, object]", origins)
     found = ((name, _origin(one, received_at)) for name, one in said.items() if name in _NAMES)
     return {name: origin for name, origin in found if origin is not None and getattr(body, name) is not None}
+
+
+def read_disputed(body: TokenBody) -> dict[str, Disagreement]:
+    """Give what others say of figures that are there."""
+    disputed: object = body.disputed
+    if not isinstance(disputed, dict):
+        return {}
+    said = cast("dict[str, object]", disputed)
+    found = ((name, _disagreement(one)) for name, one in said.items() if name in _NAMES)
+    return {name: other for name, other in found if other is not None and getattr(body, name) is not None}
+
+
+def _disagreement(said: object) -> Disagreement | None:
+    try:
+        one = msgspec.convert(said, DisagreementBody)
+    except msgspec.ValidationError:
+        return None
+    return Disagreement(one.source, one.value) if _SOURCE.fullmatch(one.source) and isfinite(one.value) else None
 
 
 def _origin(said: object, received_at: datetime) -> Origin | None:

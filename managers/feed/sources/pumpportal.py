@@ -92,6 +92,10 @@ class PumpPortalSource:
         self.idle_timeout_s = idle_timeout_s
         self._sol_price_usd = sol_price_usd
 
+    @property
+    def knows_tokens(self) -> bool:
+        return False
+
     def subscription(self, cursor: int | None) -> list[str]:  # noqa: ARG002 - nothing can be resumed here
         return ['{"method":"subscribeNewToken"}', '{"method":"subscribeMigration"}']
 
