@@ -59,8 +59,9 @@ class Intake:
         leases: Leases,
         ownership: Ownership,
         rests: Callable[[], bool] = lambda: False,
+        polls: bool = True,
     ) -> None:
-        """`rests`: whether calls are taken in and not decided."""
+        """`rests`: whether calls are taken in and not decided. `polls`: as `WebSocketManager` has it."""
         self._source = source
         self._rests = rests
         self._outbox = outbox
@@ -69,7 +70,7 @@ class Intake:
         self._leases = leases
         self._ownership = ownership
         self.token_queue: asyncio.Queue[Call] = asyncio.Queue(QUEUE_SIZE)
-        self.feed = WebSocketManager(source=source, emit=self.take_in, resume_cursor=lambda: self._cursor)
+        self.feed = WebSocketManager(source=source, emit=self.take_in, resume_cursor=lambda: self._cursor, polls=polls)
         self._cursor: int | None = None
         self._decided: deque[_DecidedBatch] = deque()
         """Not yet claimed, oldest first."""

@@ -35,6 +35,11 @@ class ChannelSettings(BaseSettings):
         "more, their FEED_TOKEN. Empty: nobody else reads them.",
     )
 
+    feed_polls: bool = Field(
+        default=True,
+        description="Fetch calls from the feed's HTTP side while its socket stays away (native, with FEED_API_URL).",
+    )
+
     @field_validator("channels", mode="before")
     @classmethod
     def _names(cls, value: object) -> object:

@@ -55,6 +55,7 @@ def build(base: Base) -> Feature:
         leases=leases,
         ownership=ownership,
         rests=partial(_rests, base),
+        polls=base.settings.feed_polls,
     )
     intake.feed.rests = lambda: base.of(Controls).feed_rests
     shard = MatchShard(

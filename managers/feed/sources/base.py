@@ -65,6 +65,10 @@ class Source(Protocol):
         """Give at most `limit` calls after `cursor`, oldest first; empty when caught up. `TransientError`."""
         ...
 
+    async def newest_cursor(self) -> int | None:
+        """Give the cursor of the newest call; `None` where there is no HTTP side. `TransientError`."""
+        ...
+
     async def channel(self, channel_id: str) -> Channel | None:
         """Give the channel with its record, `None` if unknown. `TransientError`."""
         ...

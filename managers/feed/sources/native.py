@@ -55,6 +55,7 @@ T = TypeVar("T")
 _FIGURES_TIMEOUT_S = 2.0
 """A call waits for the answer and goes on without it."""
 _PAGE_TIMEOUT_S = 8.0
+_MAX_CURSOR = 2**53
 _MAX_VENUES = 1_024
 """Names of launchpads and exchanges that are remembered; there are a few dozen."""
 _MAX_ADDRESSES = 20_000
@@ -133,6 +134,11 @@ class NativeSource:
             if behind <= cursor:
                 return []
             cursor = behind
+
+    async def newest_cursor(self) -> int | None:
+        params = {"since": str(_MAX_CURSOR), "limit": "1"}
+        body = await self._get("/v1/calls", params, shape=POSITIONS, timeout_s=_PAGE_TIMEOUT_S)
+        return None if body is None else _read(partial(decoded, POSITIONS), body).cursor
 
     def _calls_of(self, page: Sequence[msgspec.Raw]) -> list[Call]:
         received_at = now()

@@ -121,6 +121,9 @@ class PumpPortalSource:
     async def calls_since(self, cursor: int, limit: int) -> list[Call]:  # noqa: ARG002 - no HTTP side
         return []
 
+    async def newest_cursor(self) -> int | None:
+        return None
+
     async def channel(self, channel_id: str) -> Channel | None:  # noqa: ARG002 - no HTTP side
         return None
 
