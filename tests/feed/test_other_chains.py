@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import get_args
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -149,3 +150,11 @@ def test_what_the_sandbox_says_survives_the_wire() -> None:
     token = Token(address=EVM.lower(), chain="bsc", price_usd=0.1, origins={"price_usd": Origin("gecko terminal", NOW)})
     call = replace(a_call("look"), token=token, link="https://t.me/c/1/2", received_at=NOW, called_at=NOW, cursor=3)
     assert NativeSource("ws://127.0.0.1:1/").decode(feed_wire.call_frame(call, 3), NOW) == call
+
+
+def test_a_call_that_was_stored_before_there_were_other_chains_is_on_solana() -> None:
+    stored = (
+        f'{{"id":"1","token":{{"address":"{MINT}"}},"channel":{{"id":"@a"}},"called_at":"{AT}","received_at":"{AT}"}}'
+    )
+    call = msgspec.json.decode(stored, type=Call)
+    assert (call.token, call.link) == (Token(address=MINT, chain="solana"), None)
