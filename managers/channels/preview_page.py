@@ -127,6 +127,8 @@ def read_landing(body: bytes, channel: str) -> Closed:
     named = {f"@{found.lower()}" for found in _AT_NAME.findall(title)}
     if tree.css_first(".tgme_page, .tgme_page_wrap") is None or channel not in named:
         raise ForeignAnswerError(f"an answer that says nothing of {channel}")
+    if tree.css_first(".tgme_page_context_link") is not None:
+        raise ForeignAnswerError(f"a page that offers the very page of {channel} that was refused")
     if tree.css_first('a[href^="tg://join?"], a[href^="tg:join?"]') is not None:
         return "private"
     counted = (line_of(tree.css_first(".tgme_page_extra")) or "").lower()

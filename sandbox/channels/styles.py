@@ -181,11 +181,34 @@ def _forwarded(random: Random, token: Token) -> WrittenCall:
     return WrittenCall(html=f"{name_of(token)} looks strong\n\nca: {token.address}", origin=origin)
 
 
+def _past_results_below(random: Random, token: Token) -> WrittenCall:
+    past = "\n".join(
+        f"${old} {random.randint(2, 40)}x ✅" for old in random.sample(("WIFE", "MOODY", "CHAD", "PONKE"), 3)
+    )
+    return WrittenCall(
+        html=f"⚡️ NEW CALL ⚡️\n{name_of(token)}\n\n{token.address}\n\nEntry: {usd(token.market_cap_usd)}\n\n"
+        f"Latest results of VIP:\n{past}"
+    )
+
+
+def _great_hopes(random: Random, token: Token) -> WrittenCall:
+    hope = random.choice(
+        (
+            "This one could do 10x from here, easily.",
+            "Took profit on the last one at 4x and rotated in here.",
+            "If it holds 40k I expect a 5x by tonight.",
+            "Same team as the one that did 80x last month!",
+        )
+    )
+    return WrittenCall(html=f"{hope}\n\n${ticker_of(token)}\nca <code>{token.address}</code>\nTP1 2x, TP2 5x, SL -40%")
+
+
 STYLES: dict[str, Style] = {
     style.__name__.strip("_"): style
     for style in (
         *(_code_block, _contract_label, _pool_link_alone, _launchpad_link, _labelled_terminal_link, _trading_terminal),
         *(_hidden_links, _start_payload, _card_of_a_bot, _damaged_link, _invisible_marks, _russian, _chinese),
         *(_spanish_quote, _address_alone, _address_later, _forwarded),
+        *(_past_results_below, _great_hopes),
     )
 }

@@ -241,12 +241,9 @@ def test_the_card_of_a_name():
     assert read_landing(card("View", SUBSCRIBERS), "@alpha") == "no_preview"
     assert read_landing(card("Contact", CONTACT), "@alpha") == "not_found"
     assert read_landing(card("View", '<a href="tg://join?invite=x">Join</a>'), "@alpha") == "private"
-    for foreign in (
-        card("Contact", CONTACT, name="beta"),
-        card("Log in", ""),
-        b"",
-        b"<title>Contact @alpha</title></html>",
-    ):
+    bare = b"<title>Telegram: Contact @alpha</title></html>"
+    offer = card("View", f'{SUBSCRIBERS}<a class="tgme_page_context_link" href="/s/alpha">Preview channel</a>')
+    for foreign in (card("Contact", CONTACT, name="beta"), card("Log in", ""), b"", bare, offer):
         with pytest.raises(ForeignAnswerError):
             read_landing(foreign, "@alpha")
 
