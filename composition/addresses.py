@@ -36,6 +36,17 @@ class NowPaymentsAccess:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class ChannelAccess:
+    url: str
+    """Where public channels are shown."""
+    channels: tuple[str, ...] = ()
+    """Those that are read from the start."""
+    requests_per_s: float = 2.0
+    pause_s: float = 10.0
+    """Between two looks at the same channel, at least."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Addresses:
     """Where every outside part is, real or not."""
 
@@ -51,8 +62,7 @@ class Addresses:
     database_url: str
     listen_token: str = ""
     """What readers of the feed of channels have to show."""
-    preview_url: str = ""
-    """Where public channels are shown."""
+    channels: ChannelAccess | None = None
     rugcheck_url: str = ""
     goplus_url: str = ""
     birdeye_url: str = ""

@@ -10,7 +10,7 @@ from pathlib import Path
 import aiohttp
 
 from bot.roles import Role
-from composition.addresses import Addresses, NowPaymentsAccess, SolanaAccess
+from composition.addresses import Addresses, ChannelAccess, NowPaymentsAccess, SolanaAccess
 from composition.figures import figure_providers, lookups
 from managers.channels.base import ChannelReader
 from managers.channels.preview import TelegramPreview
@@ -42,6 +42,12 @@ from services.providers.price_sources import Candles
 from services.stores.local_store import LocalStore
 
 OWN_FEED_URL = "ws://127.0.0.1/feed"
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelConnection:
+    reader: ChannelReader
+    access: ChannelAccess
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -90,7 +96,7 @@ class Connections:
     """Who may be asked for prices, in the order of trust."""
     candles: Candles | None = None
     listen_token: str = ""
-    channel_reader: ChannelReader | None = None
+    channels: ChannelConnection | None = None
     lookups: Sequence[TokenLookup] = ()
     """Who may be asked what a pool trades, in the order of trust."""
     store: LocalStore | None = None
@@ -128,7 +134,7 @@ async def connect(
         sol_price=sol_price,
         figure_providers=figure_providers(at, api, jupiter),
         lookups=lookups(at, api),
-        channel_reader=TelegramPreview(session, at.preview_url) if at.preview_url else None,
+        channels=ChannelConnection(TelegramPreview(session, at.channels.url), at.channels) if at.channels else None,
         price_providers=[*([jupiter] if jupiter else ()), *providers],
         candles=next((one for one in providers if isinstance(one, GeckoTerminalManager)), None),
         redis=redis,

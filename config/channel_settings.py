@@ -23,11 +23,14 @@ class ChannelSettings(BaseSettings):
         default=None,
         description="Where Telegram shows public channels to everybody. Empty: https://t.me with a real bot token.",
     )
-    channel_requests_per_minute: Annotated[float, Field(gt=0, le=6_000)] = Field(
-        default=120, description="Pages of channels that are asked for, at most, of all channels together."
+    channel_requests_per_minute: Annotated[float, Field(gt=0, le=6_000)] | None = Field(
+        default=None,
+        description="Pages of channels that are asked for, at most, of all channels together. Empty: 120, in the "
+        "sandbox 1200.",
     )
-    channel_pause_s: Annotated[float, Field(ge=0.5, le=3_600)] = Field(
-        default=10, description="Seconds between two looks at the same channel, at least."
+    channel_pause_s: Annotated[float, Field(ge=0.5, le=3_600)] | None = Field(
+        default=None,
+        description="Seconds between two looks at the same channel, at least. Empty: 10, in the sandbox 1.",
     )
     listen_token: SecretStr | None = Field(
         default=None,

@@ -76,13 +76,14 @@ def build(base: Base) -> Feature:
     taking = TakingService(rows=rows, resolver=resolver, clock=now, written=history.wake)
     jobs = [RESOLVE.run_by(resolver.run), TIDY.run_by(history.run)]
     parts: list[object] = [own, history, resolver, taking]
-    if base.connections.channel_reader is not None:
+    connection = base.connections.channels
+    if connection is not None:
         polling = PollingService(
-            reader=base.connections.channel_reader,
+            reader=connection.reader,
             taking=taking,
             listed=listed,
-            requests_per_s=settings.channel_requests_per_minute / 60,
-            at_least_s=settings.channel_pause_s,
+            requests_per_s=connection.access.requests_per_s,
+            at_least_s=connection.access.pause_s,
             clock=now,
             rests=lambda: base.of(Controls).feed_rests,
         )
@@ -106,7 +107,9 @@ def build(base: Base) -> Feature:
 
 
 async def _configured(base: Base, listed: ListedChannels) -> None:
-    await retry_until_done(partial(listed.configured, base.settings.channels))
+    channels = base.connections.channels
+    if channels is not None:
+        await retry_until_done(partial(listed.configured, channels.access.channels))
 
 
 async def _channel(base: Base, rows: ChannelRows, channel: str, _: str | None) -> Channel | None:
