@@ -32,8 +32,8 @@ class PoolFound(Struct, frozen=True):
     """The token that a pool is there for."""
 
     chain: str
-    token: str
-    """Its address; of EVM chains in small letters."""
+    address: str
+    """Of the token; on EVM chains in small letters."""
     symbol: str | None
     """Attacker-controlled text."""
 

@@ -226,4 +226,4 @@ async def test_no_answer_raises_anything_but_what_may_pass(
             except TransientError:
                 continue
             assert set(chains) <= {CONTRACT}
-            assert found is None or isinstance(key_of(found.token), Key)
+            assert found is None or isinstance(key_of(found.address), Key)
