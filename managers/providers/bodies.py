@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any, Final, cast
 
 import msgspec
 
 from domain.calls.events import Chain, Origin, Token
 from domain.prices.readings import TokenRef, number
-from managers.feed.sources.base import NAME_LIMIT, SYMBOL_LIMIT, clamped, cut, is_plausible
+from managers.feed.sources.base import (
+    ETHEREUM_GENESIS,
+    NAME_LIMIT,
+    SOLANA_GENESIS,
+    SYMBOL_LIMIT,
+    clamped,
+    cut,
+    is_plausible,
+)
 
 MAX_COUNT: Final = 2**53
 HUNDRED: Final = 100.0
-
-_ETHEREUM_GENESIS: Final = datetime(2015, 7, 30, tzinfo=UTC)
-_CLOCK_TOLERANCE: Final = timedelta(days=1)
 
 
 class Body:
@@ -99,14 +104,8 @@ def at_unix(seconds: float | None) -> datetime | None:
 
 def created(chain: str, moments: list[datetime | None], now: datetime) -> datetime | None:
     """The first of the moments at which something can have been made on this chain."""
-    since = _ETHEREUM_GENESIS
-    possible = [
-        moment
-        for moment in moments
-        if moment is not None
-        and (is_plausible(moment, now) if chain == "solana" else since <= moment <= now + _CLOCK_TOLERANCE)
-    ]
-    return min(possible, default=None)
+    since = SOLANA_GENESIS if chain == "solana" else ETHEREUM_GENESIS
+    return min((one for one in moments if one is not None and is_plausible(one, now, since)), default=None)
 
 
 def names(body: Body, name: str = "name", symbol: str = "symbol") -> dict[str, str | None]:

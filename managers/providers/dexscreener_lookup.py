@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Struct
 
 from domain.posts.chains import chain_of
-from domain.prices.readings import worth
+from domain.prices.readings import address_key, worth
 from managers.http.answers import Shape
 from managers.http.api import APIRetryManager
 from managers.http.json_repair import decoded
@@ -22,14 +22,12 @@ from managers.providers.lookup import (
     PoolFound,
     PoolSide,
     deepest_first,
-    evm_addresses,
     is_chain,
     is_pool,
     token_among,
+    tokens_among,
 )
 from runtime.errors import TransientError
-
-ADDRESSES_PER_REQUEST: Final = 30
 
 _TIMEOUT_S: Final = 5.0
 
@@ -58,19 +56,19 @@ class DexScreenerLookup:
         return self._api.room(self._url)
 
     async def chains_of(self, addresses: Sequence[str]) -> dict[str, list[ChainFound]]:
-        asked = evm_addresses(addresses)
+        asked = {key.address for key in tokens_among(addresses)}
         if not asked:
             return {}
-        if len(asked) > ADDRESSES_PER_REQUEST:
-            raise ValueError(f"{len(asked)} addresses, {ADDRESSES_PER_REQUEST} at most")
-        pairs = await self._pairs(f"/latest/dex/tokens/{','.join(asked)}")
+        pairs = await self._pairs(f"/latest/dex/tokens/{','.join(sorted(asked))}")
         of_address: dict[str, dict[str, list[float]]] = {}
         for pair in pairs:
             chain = _chain(pair)
-            for side in {pair.base_token.address.lower(), pair.quote_token.address.lower()} & set(asked):
-                if chain is not None:
-                    depth = worth(Body(pair.liquidity).number("usd")) or 0.0
-                    of_address.setdefault(side, {}).setdefault(chain, []).append(depth)
+            if chain is None:
+                continue
+            sides = {address_key(chain, side.address) for side in (pair.base_token, pair.quote_token)}
+            for side in sides & asked:
+                depth = worth(Body(pair.liquidity).number("usd")) or 0.0
+                of_address.setdefault(side, {}).setdefault(chain, []).append(depth)
         if pairs and not of_address:
             raise TransientError("DexScreener answers of other tokens")
         return {

@@ -19,6 +19,8 @@ from runtime.clock import now
 from runtime.errors import TransientError
 
 _WINDOWS: Final = (("m5", "5m"), ("h1", "1h"), ("h24", "24h"))
+_VENUES: Final = {"pump-fun": "pump.fun"}
+"""Called so by everybody else."""
 
 
 class GeckoTerminalFigures:
@@ -91,7 +93,8 @@ def read_token(token: TokenRef, entry: Entry, pools: dict[str, Entry], at: datet
 def _trading(pool: Entry) -> dict[str, Any]:
     said = pool.attributes
     volume, change, hour = said.body("volume_usd"), said.body("price_change_percentage"), _hour(said)
-    figures: dict[str, Any] = {"dex": venue(pool.named("dex")), "buys_1h": hour["buys"], "sells_1h": hour["sells"]}
+    dex = venue(pool.named("dex"))
+    figures: dict[str, Any] = {"dex": _VENUES.get(dex or "", dex), "buys_1h": hour["buys"], "sells_1h": hour["sells"]}
     for theirs, ours in _WINDOWS:
         figures[f"volume_{ours}_usd"] = worth(volume.get(theirs))
         figures[f"price_change_{ours}_percent"] = change.decimal(theirs, at_least=-HUNDRED)

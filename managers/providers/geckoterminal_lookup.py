@@ -19,13 +19,12 @@ from managers.providers.lookup import (
     PoolFound,
     PoolSide,
     deepest_first,
-    evm_addresses,
     is_pool,
     token_among,
+    tokens_among,
 )
 from runtime.errors import TransientError
 
-ADDRESSES_PER_REQUEST: Final = 30
 ON_EVM: Final = tuple(chain for chain in NETWORKS if chain in EVM_CHAINS)
 
 
@@ -44,25 +43,32 @@ class GeckoTerminalLookup:
 
     async def chains_of(self, addresses: Sequence[str]) -> dict[str, list[ChainFound]]:
         """One question for each chain: without one of the answers nobody can say which is the deepest."""
-        asked = evm_addresses(addresses)
-        if not asked:
-            return {}
-        if len(asked) > ADDRESSES_PER_REQUEST:
-            raise ValueError(f"{len(asked)} addresses, {ADDRESSES_PER_REQUEST} at most")
+        asked = tokens_among(addresses)
         found: dict[str, list[ChainFound]] = {}
-        for chain in ON_EVM:
-            url = f"{self._url}/networks/{NETWORKS[chain]}/tokens/multi/{','.join(asked)}"
-            said = await ask(self._api, url, "top_pools")
-            tokens = by_id(said.data, "token").values() if said is not None else ()
-            own = [(address, token) for token in tokens if (address := _address(token).lower()) in asked]
-            if said is not None and said.data and not own:
-                raise TransientError("GeckoTerminal answers of other tokens")
-            for address, token in own:
-                pools = len(token.all_named("top_pools"))
-                if pools:
-                    depth_usd = worth(token.attributes.get("total_reserve_in_usd")) or 0.0
-                    found.setdefault(address, []).append(ChainFound(chain, depth_usd, pools))
+        for chain in NETWORKS:
+            own = [key.address for key in asked if (key.family == "solana") is (chain == "solana")]
+            for address, place in (await self._on(chain, own)).items() if own else ():
+                found.setdefault(address, []).append(place)
         return {address: deepest_first(chains) for address, chains in found.items()}
+
+    async def _on(self, chain: str, asked: Sequence[str]) -> dict[str, ChainFound]:
+        url = f"{self._url}/networks/{NETWORKS[chain]}/tokens/multi/{','.join(asked)}"
+        said = await ask(self._api, url, "top_pools")
+        if said is None:
+            return {}
+        tokens = {address_key(chain, _address(token)): token for token in by_id(said.data, "token").values()}
+        own = {address: tokens[address] for address in asked if address in tokens}
+        if said.data and not own:
+            raise TransientError("GeckoTerminal answers of other tokens")
+        places = {
+            address: ChainFound(
+                chain,
+                worth(token.attributes.get("total_reserve_in_usd")) or 0.0,
+                len(token.all_named("top_pools")),
+            )
+            for address, token in own.items()
+        }
+        return {address: place for address, place in places.items() if place.pools}
 
     async def token_of_pool(self, chain: str | None, pool: str) -> PoolFound | None:
         if not is_pool(pool):

@@ -12,7 +12,8 @@ from domain.posts.keys import Key, key_of
 from managers.http.request_budget import Room
 from managers.providers.bodies import Body, names
 
-_EVM: Final = re.compile(r"0[xX][0-9a-fA-F]{40}")
+ADDRESSES_PER_REQUEST: Final = 30
+
 _POOL: Final = re.compile(r"[A-Za-z0-9]{8,80}")
 _CHAIN: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
 
@@ -32,7 +33,7 @@ class PoolFound(Struct, frozen=True):
 
     chain: str
     address: str
-    """As its chain writes it; of EVM chains in small letters."""
+    """Of the token; on EVM chains in small letters."""
     symbol: str | None
     """Attacker-controlled text."""
 
@@ -44,9 +45,10 @@ class TokenLookup(Protocol):
     def room(self) -> Room: ...
 
     async def chains_of(self, addresses: Sequence[str]) -> dict[str, list[ChainFound]]:
-        """By address in small letters, the chains on which it is traded, the deepest first; at most 30 addresses.
+        """By address, the chains on which it is traded, the deepest first; at most 30 addresses.
 
-        What is no address of an EVM chain, and what is not traded anywhere, is absent. `TransientError`.
+        Those of EVM chains are in small letters, however they were asked about. What can be no token's address, and
+        what is not traded anywhere, is absent. `TransientError`.
         """
         ...
 
@@ -63,9 +65,13 @@ class PoolSide(Struct, frozen=True):
     symbol: object
 
 
-def evm_addresses(addresses: Iterable[str]) -> list[str]:
-    """Each once, in small letters."""
-    return list(dict.fromkeys(address.lower() for address in addresses if _EVM.fullmatch(address)))
+def tokens_among(addresses: Iterable[str]) -> list[Key]:
+    """Each once; those of EVM chains in small letters. At most 30."""
+    keys = [key for address in dict.fromkeys(addresses) if isinstance(key := key_of(address), Key)]
+    found = list(dict.fromkeys(keys))
+    if len(found) > ADDRESSES_PER_REQUEST:
+        raise ValueError(f"{len(found)} addresses, {ADDRESSES_PER_REQUEST} at most")
+    return found
 
 
 def is_pool(pool: str) -> bool:

@@ -66,13 +66,19 @@ class TestEveryLookup:
     async def test_finds_the_chain_of_an_address(self, lookup: TokenLookup, sandbox: StandIn) -> None:
         shouted = "0x" + CONTRACT[2:].upper()
         found = await lookup.chains_of([shouted, CONTRACT, UNKNOWN, MINT, "0x", "../../etc"])
-        assert found == {CONTRACT: [ChainFound("base", 61_000.0, 1)]}
+        assert found == {
+            CONTRACT: [ChainFound("base", 61_000.0, 1)],
+            MINT: [ChainFound("solana", 61_000.0, 1)],  # a link to a pool may hold the token instead
+        }
         before = sandbox.requests
-        assert await lookup.chains_of([MINT]) == {}
+        assert (
+            await lookup.chains_of([MINT.lower(), "0x" + "1" * 64, WETH, USDC, "11111111111111111111111111111111"])
+            == {}
+        )
         assert await lookup.chains_of([]) == {}
         assert sandbox.requests == before
         with pytest.raises(ValueError, match="31 addresses"):
-            await lookup.chains_of([ref(number, "base").address for number in range(31)])
+            await lookup.chains_of([ref(number, "base").address for number in range(1, 32)])
 
     async def test_finds_the_token_of_a_pool(self, lookup: TokenLookup, pools: Pools) -> None:
         on_solana, on_base = pools.of(MINT), pools.of(CONTRACT)

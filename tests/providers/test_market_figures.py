@@ -227,6 +227,8 @@ async def test_geckoterminal_is_read_whole(answering: Answering, api_manager: AP
     assert (token.volume_5m_usd, token.volume_1h_usd, token.volume_24h_usd) == (0.0, 22383.1305344185, 2099707.5067169)
     assert (token.price_change_5m_percent, token.price_change_24h_percent) == (0.0, -0.584)
     assert (token.buys_1h, token.sells_1h, token.dex) == (10, 22, "meteora")
+    own["relationships"]["dex"]["data"]["id"] = "pump-fun"
+    assert (await gecko(answering, api_manager, GECKO_TOKEN, own))[TOKEN.key].dex == "pump.fun"
 
 
 async def test_geckoterminal_what_nobody_trades_has_no_price(
