@@ -22,7 +22,7 @@ from handlers.delivery.buttons import (
     UnmuteToken,
 )
 from handlers.delivery.standing import local_moment
-from services.delivery.cards import readable, ticker
+from services.cards.pieces import readable, ticker
 
 MUTED_PER_PAGE: Final = 8
 

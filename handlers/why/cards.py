@@ -23,7 +23,8 @@ from domain.why.verdicts import SetVerdict, figures_read
 from handlers.conversation.menus import Keyboard, View, in_rows, message
 from handlers.conversation.pages import Page
 from handlers.why.buttons import ShowNearMisses
-from services.delivery.cards import chain_of
+from services.cards.pieces import chain_of
+from services.cards.sources import Sources
 from services.why.answers import CallExplanation, Explanation, NearMiss, NearMisses, Outcome
 from texts.markup import Html, join, to_plain, utf16_length
 
@@ -55,11 +56,6 @@ _OUTCOMES: Final[dict[Outcome, str]] = {
     "not_checked": "why.not_checked",
 }
 _SIGNS: Final[dict[Outcome, str]] = {"accepted": "✓", "waiting": "…", "failed": "✗", "gave_up": "✗"}
-_SOURCES: Final[dict[str, str]] = {
-    "native": "source.native",
-    "pumpportal": "source.pumpportal",
-    "jupiter": "source.jupiter",
-}
 _DELIVERIES: Final[dict[str, str]] = {
     "queued": "why.delivery_queued",
     "in_flight": "why.delivery_in_flight",
@@ -234,12 +230,16 @@ def _origin(view: View, field: FilterField, one: CallExplanation) -> Html:
     """Say where the value came from and how old it was: the oldest of the figures that it was made of."""
     call = one.shown
     decided_at = one.delivery.decided_at if one.late_s is not None and one.delivery else one.decided.decided_at
-    origins = [call.token.origins[name] for name in figures_read(field, call) if name in call.token.origins]
+    read = figures_read(field, call)
+    origins = [call.token.origins[name] for name in read if name in call.token.origins]
     oldest = min(origins, key=lambda origin: origin.at, default=None)
     if oldest is None:
         return view.html("why.origin_call", age=_ago((decided_at - call.received_at).total_seconds()))
-    source = view.plain(_SOURCES[oldest.source]) if oldest.source in _SOURCES else oldest.source
-    return view.html("why.origin", source=source, age=_ago((decided_at - oldest.at).total_seconds()))
+    sources = Sources(view.texts, view.language)
+    age = _ago((decided_at - oldest.at).total_seconds())
+    origin = view.html("why.origin", source=sources.name(oldest.source), age=age)
+    notes = (sources.note(name, other) for name, other in call.token.disputed.items() if name in read)
+    return join(" ", (origin, *notes))
 
 
 def _delivered(view: View, one: CallExplanation, zone: str) -> Html:
