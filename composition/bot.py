@@ -42,6 +42,7 @@ from composition.features import (
     running,
     solana,
     statistics,
+    tokens_asked,
     tracking,
     watches,
 )
@@ -91,6 +92,7 @@ BUILDERS: Final[tuple[Builder, ...]] = (
     channels,
     completing,
     watches,
+    tokens_asked,
     export,
     retention,
     people,

@@ -121,10 +121,11 @@ def _name(view: View, token: Token) -> str:
     return token.symbol or token.name or view.plain("value.unnamed_token")
 
 
-def _outcome(view: View, one: CallExplanation, now: datetime, zone: str) -> Html:
+def verdict_line(view: View, one: CallExplanation, now: datetime, zone: str) -> Html:
+    """Say in one sentence what came of a call for the person."""
     until = max((s.waits_until for s in one.judged.sets if s.waits_until), default=None)
     earlier = one.earlier
-    text = view.html(
+    return view.html(
         _OUTCOMES[one.outcome],
         until=_clock(until or now, zone),
         age=_ago((one.decided.decided_at - one.decided.call.called_at).total_seconds()),
@@ -132,6 +133,10 @@ def _outcome(view: View, one: CallExplanation, now: datetime, zone: str) -> Html
         at=_moment(earlier.at, zone) if earlier else "",
         days=ACCEPTED_FOR.days,
     )
+
+
+def _outcome(view: View, one: CallExplanation, now: datetime, zone: str) -> Html:
+    text = verdict_line(view, one, now, zone)
     late = Html() if one.late_s is None else view.html("why.late", late=_ago(one.late_s))
     return join("\n", (line for line in (text, late, _account(view, one)) if line))
 

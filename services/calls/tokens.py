@@ -80,6 +80,11 @@ class TokensService:
         self.title_of: Callable[[str], str | None] = lambda _: None
         """By its id, the title of a channel, as far as anybody knows it."""
 
+    @property
+    def source_name(self) -> str:
+        """Of the feed: whose word a call's own figures are."""
+        return self._source.name
+
     async def restore(self) -> bool:
         """Read the calls of the last 14 days, newest first; `False` when PostgreSQL became unavailable before the end.
 

@@ -65,9 +65,14 @@ class Sources:
         key = f"source.{source}"
         return self._texts.plain(key, self._language) if key in self._texts else source
 
-    def line(self, token: Token, hidden: frozenset[CardField], made_at: datetime | None) -> Html:
-        """Name who knows what the feed did not say, and the age of the oldest of it when the card was made."""
-        origins = list(_origins(token, hidden))
+    def line(
+        self, token: Token, hidden: frozenset[CardField], made_at: datetime | None, *, with_feed: bool = False
+    ) -> Html:
+        """Name who knows what the feed did not say, and the age of the oldest of it when the card was made.
+
+        `with_feed`: the feed's own word is not of that moment, so it is named as well.
+        """
+        origins = [one for one in _origins(token, hidden) if with_feed or one.source not in FEEDS]
         if not origins:
             return Html()
         newest = max(origin.at for origin in origins)
@@ -122,5 +127,5 @@ def _origins(token: Token, hidden: frozenset[CardField]) -> Iterator[Origin]:
     for figure in _FIGURES:
         origin = token.origins.get(figure.name)
         is_shown = figure.field not in hidden and getattr(token, figure.name) is not None
-        if is_shown and origin is not None and origin.source not in FEEDS:
+        if is_shown and origin is not None:
             yield origin
