@@ -21,10 +21,10 @@ from managers.storage.postgres import PostgresManager
 from sandbox.feed.server import FeedSandbox
 from sandbox.providers.dexscreener import DexScreenerSandbox
 from sandbox.providers.pools import pool_of
-from sandbox.telegram.people import SandboxUser
+from sandbox.telegram.people import SandboxUser, callback_buttons
 from sandbox.telegram.server import TelegramSandbox
 from sandbox.telegram.updates import JsonObject
-from sandbox.world.world import callback_buttons, copied_addresses
+from sandbox.world.world import copied_addresses
 from tests.e2e.conftest import data_dir, feed, subscribe, telegram, text_of
 
 __all__ = ["data_dir", "feed", "telegram"]
