@@ -81,7 +81,8 @@ class Pieces:
             self.taxes(token),
             *(self.figure(f"card.{name}", shown_figure(share, "percent")) for name, share in shares),
         )
-        return in_row(*(Html(piece.replace(" ", _NO_BREAK)) for piece in pieces))
+        # Nor does a line begin with the dot between two of them.
+        return join(f"{_NO_BREAK}· ", (Html(piece.replace(" ", _NO_BREAK)) for piece in pieces if piece))
 
     def taxes(self, token: Token) -> Html:
         """Show what is known of them: one that nobody knows is not 0."""
