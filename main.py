@@ -35,7 +35,7 @@ from composition.addresses import (
     RUGCHECK_URL,
     ChannelAccess,
 )
-from composition.doctor import paid_by
+from composition.doctor import paid_by, read_from
 from config.logging import configure_logging
 from config.redaction import Redactor
 from config.settings import MAINNET_URL, Settings, load_settings, unread_names
@@ -275,10 +275,10 @@ async def doctor(settings: Settings, terminal: Terminal) -> int:
             redis=parts.redis,
             postgres=parts.postgres,
             telegram=parts.telegram,
-            source=parts.source,
+            source=None if at.source == "channels" else parts.source,
             sol_price=parts.sol_price,
             surroundings=surroundings(settings),
-            payments=paid_by(settings, parts, is_sandbox=world.nowpayments is not None),
+            more=read_from(parts, at.source) | paid_by(settings, parts, is_sandbox=world.nowpayments is not None),
         )
     terminal.show_findings(findings)
     return 0 if all(finding.ok for finding in findings) else 1

@@ -97,7 +97,7 @@ class Settings(ChannelSettings):
 
     feed_source: Literal["native", "pumpportal", "channels"] | None = Field(
         default=None,
-        description="Where calls come from. Empty: channels with CHANNELS, native with FEED_URL or in the sandbox, "
+        description="Where calls come from. Empty: native with FEED_URL, channels with CHANNELS or in the sandbox, "
         "else pumpportal.",
     )
     feed_url: WebSocketUrl | None = Field(
@@ -285,9 +285,9 @@ class Settings(ChannelSettings):
     def source(self) -> Literal["native", "pumpportal", "channels"]:
         if self.feed_source:
             return self.feed_source
-        if self.channels and not self.feed_url:
-            return "channels"
-        return "pumpportal" if self.has_real_telegram and not self.feed_url else "native"
+        if self.feed_url:
+            return "native"
+        return "channels" if self.channels or not self.has_real_telegram else "pumpportal"
 
     @property
     def has_real_feed(self) -> bool:

@@ -56,10 +56,10 @@ class OwnFeed:
 
 
 def build(base: Base) -> Feature:
-    settings, postgres, role = base.settings, base.connections.postgres, base.place.role
+    postgres, role = base.connections.postgres, base.place.role
     rows = ChannelRows(postgres)
     listed = ListedChannels(postgres, rows, now)
-    reads_own = settings.source == "channels" and role == "all"
+    reads_own = base.connections.source.name == "channels" and role == "all"
     source = base.connections.source if reads_own else None
     own = OwnFeed(source if isinstance(source, NativeSource) else None)
     if role not in LISTENING or (role == "all" and not reads_own):
