@@ -2,26 +2,45 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
-from msgspec.structs import replace
+import msgspec
 
 from bot.jobs import JobSpec
 from bot.lifecycle import Steps
 from bot.roles import LISTEN as LEASE
 from bot.roles import Role
-from composition.feature import Base, Feature
+from composition.feature import Alarm, Base, Feature
 from domain.calls.events import Channel
 from managers.feed.sources.native import NativeSource
 from runtime.clock import now
 from runtime.retry import retry_until_done
+from services.channels import figures
+from services.channels.conditions import (
+    BLOCKED_AFTER_S,
+    Blocked,
+    blocked,
+    calls_no_more,
+    closed,
+    stalls,
+    unresolved_wait,
+)
+from services.channels.group import ChannelServices
 from services.channels.history import CallHistory
 from services.channels.listed import ListedChannels
+from services.channels.notices import SuggestionComposer, SuggestionNotices
 from services.channels.polling import PollingService
+from services.channels.posts import PostLookup
 from services.channels.resolving import Resolver
 from services.channels.rows import ChannelRows
 from services.channels.taking import TakingService
+from services.claims.putting import Putting
+from services.cluster.leases import Leases
+from services.cluster.members import Members
+from services.monitoring.conditions import while_so
+from services.monitoring.readings import Reading
 from services.running.controls import Controls
 from services.tracking.records.channel_info import channel_of
 from services.tracking.records.group import RecordServices
@@ -55,29 +74,21 @@ def build(base: Base) -> Feature:
     settings, postgres, role = base.settings, base.connections.postgres, base.place.role
     rows = ChannelRows(postgres)
     listed = ListedChannels(postgres, rows, now)
+    listed.decided = SuggestionNotices(base.of(Putting), now).tell
     reads_own = settings.source == "channels" and role == "all"
     source = base.connections.source if reads_own else None
     own = OwnFeed(source if isinstance(source, NativeSource) else None)
+    chat = ChannelServices(
+        listed=listed, posts=PostLookup(rows), reads=lambda: reads_own or _is_read_elsewhere(base.of(Members))
+    )
+    kinds = [SuggestionComposer(base.texts).row()]
     if role not in LISTENING or (role == "all" and not reads_own):
-        return Feature(parts=[own], services=[listed])
+        return Feature(parts=[own, listed], services=[chat], kinds=kinds)
     history = CallHistory(postgres, rows, now)
     resolver = Resolver(lookups=base.connections.lookups, rows=rows, clock=now, written=history.wake)
     taking = TakingService(rows=rows, resolver=resolver, clock=now, written=history.wake)
-    jobs = [RESOLVE.run_by(resolver.run), TIDY.run_by(history.run)]
-    parts: list[object] = [own, history, resolver, taking]
-    if base.connections.channel_reader is not None:
-        polling = PollingService(
-            reader=base.connections.channel_reader,
-            taking=taking,
-            listed=listed,
-            requests_per_s=settings.channel_requests_per_minute / 60,
-            at_least_s=settings.channel_pause_s,
-            clock=now,
-            rests=lambda: base.of(Controls).feed_rests,
-        )
-        listed.changed = polling.wake
-        parts.append(polling)
-        jobs.append(READ.run_by(polling.run))
+    waiting = Reading(rows.waiting)
+    figures.show_calls(base.metrics, taking, resolver, history, waiting)
     feed = ChannelFeed(
         history=history,
         token=base.connections.listen_token,
@@ -85,13 +96,75 @@ def build(base: Base) -> Feature:
         channel=partial(_channel, base, rows),
         token_of=_nobody_knows,
     )
+    polling = _polling(base, listed, taking)
     return Feature(
-        parts=parts,
-        services=[listed],
-        jobs=jobs,
+        parts=[own, listed, history, resolver, taking, *([polling] if polling else ())],
+        services=[replace(chat, **_seen_here(polling, taking)) if polling else chat],
+        kinds=kinds,
+        jobs=[
+            RESOLVE.run_by(resolver.run),
+            TIDY.run_by(history.run),
+            *([READ.run_by(polling.run)] if polling else ()),
+        ],
         steps=Steps(load=partial(_configured, base, listed)),
         routes=[feed.router],
+        health={"channels": figures.reading_health(polling, partial(_reads, base))} if polling else {},
+        alarms=[
+            Alarm("unresolved calls", unresolved_wait(waiting, now)),
+            *(_alarms(base, polling, taking) if polling else ()),
+        ],
+        readings=[waiting],
     )
+
+
+def _polling(base: Base, listed: ListedChannels, taking: TakingService) -> PollingService | None:
+    settings, reader = base.settings, base.connections.channel_reader
+    if reader is None:
+        return None
+    polling = PollingService(
+        reader=reader,
+        taking=taking,
+        listed=listed,
+        requests_per_s=settings.channel_requests_per_minute / 60,
+        at_least_s=settings.channel_pause_s,
+        clock=now,
+        rests=lambda: base.of(Controls).feed_rests,
+    )
+    listed.changed = polling.wake
+    figures.show_polling(base.metrics, polling)
+    return polling
+
+
+def _seen_here(polling: PollingService, taking: TakingService) -> dict[str, Any]:
+    """What the conversation sees of a process that reads."""
+    return {
+        "interval_of": polling.interval_of,
+        "silent": taking.silent,
+        "blocked": partial(_blocked, polling),
+    }
+
+
+def _alarms(base: Base, polling: PollingService, taking: TakingService) -> list[Alarm]:
+    here = partial(while_so, partial(_reads, base))
+    return [
+        Alarm("channels blocked", here(blocked(partial(_blocked, polling))), after_s=BLOCKED_AFTER_S),
+        Alarm("channels closed", here(closed(polling.listed, now))),
+        Alarm("channels without calls", here(calls_no_more(polling.listed, taking.silent))),
+        Alarm("channels unread", here(stalls(polling.silent_s))),
+    ]
+
+
+def _blocked(polling: PollingService) -> Blocked | None:
+    return polling.blocked_since and Blocked(polling.blocked_since, polling.blocked_because)
+
+
+def _reads(base: Base) -> bool:
+    """Whether it is this process that reads."""
+    return base.of(Leases).is_valid(LEASE)
+
+
+def _is_read_elsewhere(members: Members) -> bool:
+    return any(one.owner != members.owner for one in members.living("listen"))
 
 
 async def _configured(base: Base, listed: ListedChannels) -> None:
@@ -105,7 +178,7 @@ async def _channel(base: Base, rows: ChannelRows, channel: str) -> Channel | Non
         return None
     records = await base.of(RecordServices).records.find("channel", channel)
     told = Channel(id=channel) if records is None else channel_of(channel, records)
-    return replace(told, title=found.title)
+    return msgspec.structs.replace(told, title=found.title)
 
 
 async def _nobody_knows(_: str) -> None:
