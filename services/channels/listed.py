@@ -51,6 +51,7 @@ class ListedChannels:
     async def configured(self, names: Sequence[str]) -> None:
         """Take up what the settings name; what an admin has paused or removed stays so."""
         await self._rows.configured(names, self._clock())
+        self.changed()
 
     async def to_read(self) -> dict[str, ReadChannel]:
         return {one.channel: one for one in await self._rows.all() if one.state == "read"}

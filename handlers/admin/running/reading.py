@@ -60,7 +60,8 @@ class AdminReadingMixin(BotBase):
             await self.ask_again(turn, error)
             return
         await self.services.conversation.inputs.cancel(turn.user_id)
-        _about(turn, one.channel)
+        if turn.deed is not None:
+            turn.deed.about(details=one.channel)
         view = view_of(self.services, turn)
         opened = (
             view.button("button.reading_how", ShowRead(one.channel)),
@@ -98,13 +99,11 @@ class AdminReadingMixin(BotBase):
         return await self._decide(turn, data.channel, is_accepted=False)
 
     async def _put(self, turn: Turn, channel: str, state: State, of: Sequence[State], said: str) -> str:
-        _about(turn, channel)
         one = await _listed(self.services).change(channel, state, of=of)
         await _show(self, turn, one)
         return view_of(self.services, turn).plain(said)
 
     async def _decide(self, turn: Turn, channel: str, *, is_accepted: bool) -> str:
-        _about(turn, channel)
         await _listed(self.services).decide(channel, turn.user_id, is_accepted=is_accepted)
         await show_reading(self, turn, "suggested", 0)
         view = view_of(self.services, turn)
@@ -159,8 +158,3 @@ async def _known(services: Services, channel: str) -> ReadChannel:
     if found is None:
         raise UserFacingError("callback.stale")
     return found
-
-
-def _about(turn: Turn, channel: str) -> None:
-    if turn.deed is not None:
-        turn.deed.about(details=channel)

@@ -167,7 +167,7 @@ def _facts(view: View, one: ReadChannel, looked: Looked, now: datetime) -> Itera
         parts.append(view.html("reading.per_day", calls=_per_day(posted.calls), posts=_per_day(posted.posts)))
     yield join(" · ", parts)
     if one.state == "read" and looked.interval_s is not None:
-        yield view.html("reading.every", seconds=show_short(looked.interval_s, "duration"))
+        yield view.html("reading.every", seconds=show_short(max(1, round(looked.interval_s)), "duration"))
 
 
 def _looks(view: View, one: ReadChannel, now: datetime) -> Iterator[Html]:
