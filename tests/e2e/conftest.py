@@ -7,6 +7,7 @@ import shutil
 import tempfile
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace as with_
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from sandbox.telegram.people import SandboxUser, callback_buttons
 from sandbox.telegram.server import TelegramSandbox
 from sandbox.telegram.updates import JsonObject
 from services.stores import keys
+from tests.channels.channel_book import ChannelBook
 
 
 @pytest.fixture
@@ -116,6 +118,8 @@ async def composed(
     if directory is not None:
         stack.callback(shutil.rmtree, directory)
     connections = await connect(at, stack, data_dir=directory)
+    if whole:
+        connections = with_(connections, channel_reader=ChannelBook())
     await connections.redis.set(keys.EPOCH.of(), "complete", nx=True)  # a bot that runs has filled it
     return Composition(settings or Settings(), connections, Terminal(), place)
 
