@@ -13,6 +13,7 @@ from domain.calls.addresses import call_tag
 from domain.channels.names import post_link
 from domain.delivery.messages import Button, Message
 from domain.posts.gathering import Refused
+from domain.posts.reasons import Reason
 from domain.posts.understanding import NamedToken
 from handlers.conversation.base import BotBase, Turn
 from handlers.conversation.menus import Keyboard, View, message, view_of
@@ -20,6 +21,7 @@ from handlers.why.cards import ago, outcome_line, shown_moment, token_name
 from services.channels.group import ChannelServices
 from services.channels.history import KEPT_FOR
 from services.channels.posts import PostAnswer
+from services.channels.resolving import CHAINS
 from services.channels.rows import PostCall, SeenPost
 from services.why.answers import Explanation
 from texts.markup import Html, join
@@ -93,16 +95,20 @@ def _verdict(view: View, post: SeenPost) -> Html:
 
 def _tokens(view: View, post: SeenPost) -> Html:
     understood = post.understood
-    lines = [_token(view, one) for one in understood.tokens]
+    lines = [_token(view, one, understood.reason) for one in understood.tokens]
     lines += [_refused(view, one) for one in understood.refused[:MAX_REFUSED]]
     if len(understood.refused) > MAX_REFUSED:
         lines.append(view.html("post.more", count=len(understood.refused) - MAX_REFUSED))
     return join("\n", lines)
 
 
-def _token(view: View, one: NamedToken) -> Html:
+def _token(view: View, one: NamedToken, reason: Reason) -> Html:
+    """Where it stood is said unless it is the reason of it all."""
+    key = "post.token" if one.is_first else "post.token_before"
+    if one.is_first and one.found == reason:
+        key = "post.token_alone"
     return view.html(
-        "post.token" if one.is_first else "post.token_before",
+        key,
         address=one.address,
         chain=view.label("chain", one.chain or "unknown"),
         found=view.label("post_reason", one.found),
@@ -125,8 +131,9 @@ def _called(view: View, found: PostAnswer, meant: Sequence[Meant], now: datetime
 
 
 def _was_there_before(found: PostAnswer, post: SeenPost) -> bool:
-    """Whether the channel was first looked at when the post stood there already."""
-    return found.listed is not None and post.posted_at <= found.listed.added_at
+    """Whether the channel was first looked at when the post stood there already: else its tokens were called."""
+    known = any(token.chain in CHAINS and not token.is_pool for token in post.understood.calls)
+    return known or (found.listed is not None and post.posted_at <= found.listed.added_at)
 
 
 def _outcome(view: View, one: Meant, now: datetime) -> Html:

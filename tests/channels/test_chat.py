@@ -220,6 +220,10 @@ async def test_an_unknown_post_is_answered_by_whether_its_channel_is_read(
     bot: Composition, book: ChannelBook, ann: SandboxUser
 ) -> None:
     await posted(bot, book, "hello")
+    book.post("@old_calls", f"CA: {mint(4)}", datetime.now(UTC))
+    await bot.of(ListedChannels).add("@old_calls", ADMIN)
+    await until(lambda: bot.of(TakingService).verdicts["call"] == 1)
+    await said(ann, "t.me/old_calls/1", "It was there when I first looked")
     await said(ann, "/why https://t.me/alpha/99", "have not come to this post yet")
     await said(ann, "/why https://t.me/unknown_one/5", "I do not read")
     await said(ann, "/suggest @unknown_one", "is suggested")

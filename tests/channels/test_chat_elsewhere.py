@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+from domain.posts.reasons import NEAR_MISSES, REASONS
+from services.channels.conditions import UNREADABLE
+from services.channels.polling import CLOSED
 from tests.admin.people.conftest import house, owner, reader, victim
 from tests.admin.people.house import House
 from tests.conversation.telegram_wire import Person, Said
+from texts import Texts
 
 __all__ = ["house", "owner", "reader", "victim"]
 
@@ -77,3 +81,11 @@ async def test_a_call_by_a_pool_is_followed_from_unknown_to_called(house: House,
         "INSERT INTO channel_calls VALUES (1, 't.me/alpha/7/T', '@alpha', 7, $1, $2)", now + timedelta(minutes=5), frame
     )
     assert "called, and not decided by me" in words(await victim.writes("/why t.me/alpha/7"))
+
+
+def test_every_reason_and_problem_has_its_words() -> None:
+    texts = Texts.load()
+    keys = {f"post_reason.{reason}" for reason in REASONS} | {f"alarm.silent_{reason}" for reason in NEAR_MISSES}
+    for problem in (*CLOSED, UNREADABLE):
+        keys |= {f"alarm.channel_{problem}", f"reading.problem.{problem}"}
+    assert not keys - set(texts)

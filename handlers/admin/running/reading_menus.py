@@ -101,13 +101,11 @@ def card(
     view: View, one: ReadChannel, looked: Looked, reasons: Sequence[ReasonCount], silent: str | None, now: datetime
 ) -> tuple[Html, ...]:
     """Return the paragraphs of one channel."""
-    head = view.html("reading.card", title=_title(one), channel=one.channel)
     state = view.html(f"reading.state.{one.state}", since=_at(one.added_at))
-    facts = [*_facts(view, one, looked, now), *_looks(view, one, now)]
     silence = view.html("reading.is_silent", reason=view.label("post_reason", silent)) if silent else Html()
     return (
-        join("\n", (head, join(" · ", (state, *_by(view, one))))),
-        join("\n", facts),
+        join("\n", (_name(view, one), join(" · ", (state, *_by(view, one))))),
+        join("\n", _facts(view, one, looked, now)),
         silence,
         _reasons(view, reasons),
         record_at_a_glance(view, looked.records),
@@ -150,7 +148,7 @@ def _changing(view: View, one: ReadChannel) -> Iterator[Button]:
 def _line(view: View, one: ReadChannel, looked: Looked, now: datetime) -> Html:
     facts = join("\n", (line for line in _facts(view, one, looked, now) if line))
     shown = join("\n", (part for part in (facts, record_at_a_glance(view, looked.records)) if part))
-    return view.html("reading.line", title=_title(one), channel=one.channel, facts=shown)
+    return view.html("reading.line", name=_name(view, one), facts=shown)
 
 
 def _facts(view: View, one: ReadChannel, looked: Looked, now: datetime) -> Iterator[Html]:
@@ -166,17 +164,10 @@ def _facts(view: View, one: ReadChannel, looked: Looked, now: datetime) -> Itera
     if posted.posts:
         parts.append(view.html("reading.per_day", calls=_per_day(posted.calls), posts=_per_day(posted.posts)))
     yield join(" · ", parts)
-    if one.state == "read" and looked.interval_s is not None:
-        yield view.html("reading.every", seconds=show_short(max(1, round(looked.interval_s)), "duration"))
-
-
-def _looks(view: View, one: ReadChannel, now: datetime) -> Iterator[Html]:
-    if one.state == "suggested":
-        return
-    if one.last_read_at is None:
+    if one.state == "read" and one.read_to is None and one.problem is None:
         yield view.html("reading.no_look")
-    else:
-        yield view.html("reading.looked", ago=ago(one.last_read_at, now))
+    elif one.state == "read" and looked.interval_s is not None and one.problem is None:
+        yield view.html("reading.every", seconds=show_short(max(1, round(looked.interval_s)), "duration"))
 
 
 def _by(view: View, one: ReadChannel) -> Iterator[Html]:
@@ -203,8 +194,10 @@ def _reasons(view: View, reasons: Sequence[ReasonCount]) -> Html:
     return join("\n", (view.html("reading.reasons", days=COUNTED.days), *lines))
 
 
-def _title(one: ReadChannel) -> str:
-    return one.title or one.channel.removeprefix("@")
+def _name(view: View, one: ReadChannel) -> Html:
+    if one.title is None:
+        return view.html("reading.name_alone", channel=one.channel)
+    return view.html("reading.name", title=one.title, channel=one.channel)
 
 
 def _per_day(count: int) -> str:
