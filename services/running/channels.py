@@ -116,6 +116,10 @@ class ChannelsAdmin:
         total = cast("int", rows[0]["total"]) if rows else 0
         return ChannelRows(total=total, rows=[msgspec.convert(dict(row), ChannelRow) for row in rows])
 
+    async def knows(self, channel_id: str) -> bool:
+        """Whether it has called, so that there is something to see of it."""
+        return await self._postgres.fetch_row(_BY_TAG, tag_of(channel_id)) is not None
+
     async def require(self, tag: str) -> ChannelRow:
         """Return the channel behind a button. `UserFacingError` where it is gone."""
         row = await self._postgres.fetch_row(_BY_TAG, tag)

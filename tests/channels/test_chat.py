@@ -161,7 +161,7 @@ async def test_a_suggestion_is_decided_and_who_made_it_is_told(
     await said(ann, "/suggest t.me/gems", "was suggested or looked at before")
     await said(ann, f"/suggest {ALPHA}", "is in the list already")
     for name in ("two_calls", "three_calls", "four_calls", "five_calls"):
-        await said(ann, f"/suggest @{name}", "is suggested")
+        await bot.of(ListedChannels).suggest(name, ann.id)
     await said(ann, "/suggest @six_calls", "You have suggested 5 channels")
     listed = await said(admin, "/channels", "Channels that are read")
     assert "💡 Suggested (5)" in labels(listed)

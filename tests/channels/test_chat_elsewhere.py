@@ -6,7 +6,9 @@ from datetime import UTC, datetime, timedelta
 
 from domain.posts.reasons import NEAR_MISSES, REASONS
 from services.channels.conditions import UNREADABLE
+from services.channels.listed import ListedChannels
 from services.channels.polling import CLOSED
+from services.cluster.members import Members
 from tests.admin.people.conftest import house, owner, reader, victim
 from tests.admin.people.house import House
 from tests.conversation.telegram_wire import Person, Said
@@ -89,3 +91,22 @@ def test_every_reason_and_problem_has_its_words() -> None:
     for problem in (*CLOSED, UNREADABLE):
         keys |= {f"alarm.channel_{problem}", f"reading.problem.{problem}"}
     assert not keys - set(texts)
+
+
+async def test_one_of_many_is_found_by_a_part_of_its_name(house: House, reader: Person) -> None:
+    await house.made.of(ListedChannels).configured([f"@gems_{number}" for number in range(20)])
+    await reader.taps("findread")
+    assert "No channel is called" in words(await reader.writes("nothing like it"))
+    found = buttons(await reader.writes("https://t.me/GEMS_1"))
+    assert len([label for label in found if "gems_1" in label]) == 11 - 1, "ten of the eleven that fit"
+
+
+async def test_it_knows_that_another_process_reads(house: House, owner: Person, victim: Person) -> None:
+    other = Members(house.redis, "other-listen", {"listen"})
+    await other.join()
+    await house.made.of(Members).join()
+    listed = await owner.writes("/channels")
+    assert "Channels that are read</b>: 1" in words(listed)
+    assert "looked at every" not in words(listed), "that is known there"
+    assert "is suggested" in words(await victim.writes("/suggest @gems"))
+    await house.made.of(ListedChannels).decide("@gems", 789, is_accepted=False)

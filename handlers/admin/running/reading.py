@@ -11,6 +11,7 @@ from handlers.admin.running.reading_buttons import (
     AcceptSuggestion,
     AskAddChannel,
     AskRemoveReading,
+    FindRead,
     PauseReading,
     RefuseSuggestion,
     RemoveReading,
@@ -27,11 +28,13 @@ from runtime.errors import UserFacingError
 from services.channels.group import ChannelServices
 from services.channels.listed import ListedChannels, Posted
 from services.channels.rows import ReadChannel, State
+from services.running.channels import ChannelsAdmin
 from services.tracking.records.group import RecordServices
 
 PER_PAGE: Final = 6
 ADD: Final = "channel_add"
-"""Kind of question."""
+FIND: Final = "channel_find_read"
+"""Kinds of question."""
 
 
 class AdminReadingMixin(BotBase):
@@ -44,6 +47,24 @@ class AdminReadingMixin(BotBase):
     @callback(ShowRead, admin="read_only")
     async def show_read(self, turn: Turn, data: ShowRead) -> None:
         await _show(self, turn, await _known(self.services, data.channel))
+
+    @callback(FindRead, admin="read_only")
+    async def ask_read(self, turn: Turn, _data: FindRead) -> None:
+        view = view_of(self.services, turn)
+        await self.services.conversation.inputs.expect(turn.user_id, FIND, "")
+        back = (view.button("button.back", ShowReading("read", 0)),)
+        await self.show(turn, message(view.html("channels_admin.ask"), keyboard=(back,)))
+
+    @text_input(FIND, admin="read_only")
+    async def typed_read(self, turn: Turn, _payload: str) -> None:
+        view = view_of(self.services, turn)
+        opening = menus.found(view, await _listed(self.services).all(), turn.text)
+        if not opening:
+            await self.ask_again(turn, UserFacingError("channels_admin.none_called", typed=turn.text))
+            return
+        await self.services.conversation.inputs.cancel(turn.user_id)
+        back = (view.button("button.back", ShowReading("read", 0)),)
+        await self.reply(turn, message(view.html("reading.found"), keyboard=(*opening, back)))
 
     @callback(AskAddChannel, admin="owner")
     async def ask_add_channel(self, turn: Turn, _data: AskAddChannel) -> None:
@@ -130,9 +151,8 @@ async def _show(bot: BotBase, turn: Turn, one: ReadChannel) -> None:
     reasons = await channels.listed.reasons(one.channel)
     silent, now = channels.silent(one.channel), bot.services.conversation.clock()
     paragraphs = menus.card(view, one, looked, reasons, silent, now)
-    keyboard = menus.acting(
-        view, one, changes=allows(turn.role, "owner"), has_called=bool(looked.posted.calls or looked.records)
-    )
+    has_called = await bot.services.of(ChannelsAdmin).knows(one.channel)
+    keyboard = menus.acting(view, one, changes=allows(turn.role, "owner"), has_called=has_called)
     await bot.show(turn, message(*paragraphs, keyboard=keyboard))
 
 

@@ -18,6 +18,12 @@ class ShowRead(CallbackData, frozen=True, array_like=True):
     channel: str
 
 
+class FindRead(CallbackData, frozen=True, array_like=True):
+    """Ask what it is called."""
+
+    prefix: ClassVar[str] = "findread"
+
+
 class AskAddChannel(CallbackData, frozen=True, array_like=True):
     """Ask what it is called."""
 

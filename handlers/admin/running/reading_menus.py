@@ -19,6 +19,7 @@ from handlers.admin.running.reading_buttons import (
     AcceptSuggestion,
     AskAddChannel,
     AskRemoveReading,
+    FindRead,
     PauseReading,
     RefuseSuggestion,
     ResumeReading,
@@ -42,6 +43,7 @@ OF: Final[dict[Which, frozenset[State]]] = {
     "suggested": frozenset({"suggested"}),
     "gone": frozenset({"removed", "refused"}),
 }
+FOUND: Final = 10
 _SIGNS: Final = {"call": "✓", "update": "↺", "none": "·"}
 
 
@@ -78,18 +80,25 @@ def page_of(
 
 
 def turning(view: View, which: Which, channels: Sequence[ReadChannel], page: Page, *, changes: bool) -> Keyboard:
-    opened = in_rows(
-        (
-            view.button("button.channel_open", ShowRead(one.channel), title=one.title or one.channel)
-            for one in page.of(ordered(channels, which))
-        ),
-        2,
-    )
+    opened = in_rows(_opening(view, page.of(ordered(channels, which))), 2)
     count = sum(one.state == "suggested" for one in channels)
     others = (view.button(f"button.reading.{one}", ShowReading(one, 0), count=count) for one in WHICH if one != which)
     add = (view.button("button.channel_add", AskAddChannel()),) if changes else ()
+    find = (view.button("button.channel_find", FindRead()),) if page.last else ()
     callers = view.button("button.callers", ShowAdminChannels("latest", 0))
-    return (*opened, *page.turning(view, lambda to: ShowReading(which, to)), tuple(others), (*add, callers))
+    return (*opened, *page.turning(view, lambda to: ShowReading(which, to)), tuple(others), (*add, *find, callers))
+
+
+def found(view: View, channels: Sequence[ReadChannel], typed: str) -> Keyboard:
+    """Return buttons of the channels in whose name or title the words stand, whatever their state."""
+    words = typed.strip().lower().removeprefix("https://").removeprefix("t.me/")
+    fitting = [one for one in channels if words and (words in one.channel or words in (one.title or "").lower())]
+    return in_rows(_opening(view, fitting[:FOUND]), 2)
+
+
+def _opening(view: View, channels: Sequence[ReadChannel]) -> Iterator[Button]:
+    for one in channels:
+        yield view.button("button.channel_open", ShowRead(one.channel), title=one.title or one.channel)
 
 
 def blocked_line(view: View, services: ChannelServices) -> Html:
