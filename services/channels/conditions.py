@@ -48,7 +48,7 @@ def closed(listed: Callable[[], Sequence[ReadChannel]], clock: Callable[[], date
         wrong = [one for one in channels if _is_closed(one, now)]
         if not wrong:
             return None
-        named = tuple(because(f"alarm.channel_{one.problem}", channel=one.channel) for one in wrong[:NAMED])
+        named = tuple(because(f"alarm.channel.{one.problem}", channel=one.channel) for one in wrong[:NAMED])
         count, total = f"{len(wrong):,}", f"{len(channels):,}"
         return (because("alarm.channels_closed", count=count, total=total), *named)
 
@@ -70,7 +70,7 @@ def calls_no_more(
         found = [(one.channel, miss) for one in channels() if (miss := silent(one.channel)) is not None]
         if not found:
             return None
-        named = tuple(because(f"alarm.silent_{miss}", channel=channel) for channel, miss in found[:NAMED])
+        named = tuple(because(f"alarm.silent.{miss}", channel=channel) for channel, miss in found[:NAMED])
         more = len(found) - len(named)
         return (*named, because("alarm.silent_more", count=f"{more:,}")) if more else named
 

@@ -79,7 +79,7 @@ class ListedChannels:
             raise UserFacingError("channels_read.too_many_suggested", count=MAX_SUGGESTED)
         if not await self._rows.suggest(channel, user_id, self._clock()):
             known = await self._require(channel)
-            raise UserFacingError(f"channels_read.suggested_{_SEEN.get(known.state, 'before')}", channel=channel)
+            raise UserFacingError(_SEEN.get(known.state, "channels_read.suggested_before"), channel=channel)
         return await self._require(channel)
 
     async def decide(self, channel: str, admin_id: int, *, is_accepted: bool) -> ReadChannel:
@@ -140,7 +140,7 @@ class ListedChannels:
         return found
 
 
-_SEEN: Final[dict[State, str]] = {"read": "read", "paused": "read"}
+_SEEN: Final[dict[State, str]] = dict.fromkeys(("read", "paused"), "channels_read.suggested_read")
 
 
 def _named(typed: str) -> str:

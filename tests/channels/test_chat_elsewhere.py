@@ -4,15 +4,11 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from domain.posts.reasons import NEAR_MISSES, REASONS
-from services.channels.conditions import UNREADABLE
 from services.channels.listed import ListedChannels
-from services.channels.polling import CLOSED
 from services.cluster.members import Members
 from tests.admin.people.conftest import house, owner, reader, victim
 from tests.admin.people.house import House
 from tests.conversation.telegram_wire import Person, Said
-from texts import Texts
 
 __all__ = ["house", "owner", "reader", "victim"]
 
@@ -85,14 +81,6 @@ async def test_a_call_by_a_pool_is_followed_from_unknown_to_called(house: House,
     assert "called, and not decided by me" in words(await victim.writes("/why t.me/alpha/7"))
 
 
-def test_every_reason_and_problem_has_its_words() -> None:
-    texts = Texts.load()
-    keys = {f"post_reason.{reason}" for reason in REASONS} | {f"alarm.silent_{reason}" for reason in NEAR_MISSES}
-    for problem in (*CLOSED, UNREADABLE):
-        keys |= {f"alarm.channel_{problem}", f"reading.problem.{problem}"}
-    assert not keys - set(texts)
-
-
 async def test_one_of_many_is_found_by_a_part_of_its_name(house: House, reader: Person) -> None:
     await house.made.of(ListedChannels).configured([f"@gems_{number}" for number in range(20)])
     await reader.taps("findread")
@@ -110,3 +98,15 @@ async def test_it_knows_that_another_process_reads(house: House, owner: Person, 
     assert "looked at every" not in words(listed), "that is known there"
     assert "is suggested" in words(await victim.writes("/suggest @gems"))
     await house.made.of(ListedChannels).decide("@gems", 789, is_accepted=False)
+
+
+async def test_several_are_added_at_once_and_a_wrong_one_costs_itself(house: House, owner: Person) -> None:
+    await owner.taps("askaddchannel")
+    assert "None of the 2 was added" in words(await owner.writes("@alpha t.me/+AbCdEf"))
+    said = words(await owner.writes("@beta_calls, https://t.me/gamma_calls\n@alpha\n<b>x</b>\n"))
+    assert "2 channels are read from now on" in said
+    assert "@alpha is read already" in said
+    assert "“&lt;b&gt;x&lt;/b&gt;” is no public channel" in said
+    (deed,) = [one for one in await house.deeds() if one.outcome == "done"]
+    assert deed.action == "add channel"
+    assert deed.details.endswith("@beta_calls @gamma_calls")

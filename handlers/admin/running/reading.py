@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Final
 
@@ -30,11 +31,15 @@ from services.channels.listed import ListedChannels, Posted
 from services.channels.rows import ReadChannel, State
 from services.running.channels import ChannelsAdmin
 from services.tracking.records.group import RecordServices
+from texts.markup import Html
 
 PER_PAGE: Final = 6
 ADD: Final = "channel_add"
 FIND: Final = "channel_find_read"
 """Kinds of question."""
+MAX_ADDED: Final = 50
+"""At once."""
+_SEPARATORS: Final = re.compile(r"[\s,;]+")
 
 
 class AdminReadingMixin(BotBase):
@@ -75,6 +80,11 @@ class AdminReadingMixin(BotBase):
 
     @text_input(ADD, admin="owner", acts="add channel")
     async def typed_new_channel(self, turn: Turn, _payload: str) -> None:
+        """Add one channel, or each of several; what is wrong with one of those costs itself."""
+        names = _SEPARATORS.split(turn.text.strip(" ,\n"))
+        if 1 < len(names) <= MAX_ADDED:
+            await self._add_each(turn, names)
+            return
         try:
             one = await _listed(self.services).add(turn.text, turn.user_id)
         except UserFacingError as error:
@@ -90,6 +100,23 @@ class AdminReadingMixin(BotBase):
         )
         back = (view.button("button.back", ShowReading("read", 0)),)
         await self.reply(turn, message(view.html("reading.added", channel=one.channel), keyboard=(opened, back)))
+
+    async def _add_each(self, turn: Turn, names: Sequence[str]) -> None:
+        view, added, refused = view_of(self.services, turn), list[str](), list[Html]()
+        for name in names:
+            try:
+                added.append((await _listed(self.services).add(name, turn.user_id)).channel)
+            except UserFacingError as error:
+                refused.append(view.html(error.key, **error.arguments))
+        if not added:
+            await self.ask_again(turn, UserFacingError("reading.none_added", count=len(names)))
+            return
+        await self.services.conversation.inputs.cancel(turn.user_id)
+        if turn.deed is not None:
+            turn.deed.about(details=" ".join(added))
+        back = (view.button("button.back", ShowReading("read", 0)),)
+        text = view.html("reading.added_many", count=len(added))
+        await self.reply(turn, message(text, view.listed(refused), keyboard=(back,)))
 
     @callback(PauseReading, admin="owner", acts="pause channel")
     async def pause_reading(self, turn: Turn, data: PauseReading) -> str:
