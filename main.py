@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import secrets
 import signal
@@ -12,10 +11,11 @@ from collections.abc import AsyncGenerator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
 
+from bot.arguments import arguments
 from bot.console import SPEED_EXPLAINED, Part, Terminal, summarise
 from bot.doctor import examine
 from bot.doctor_surroundings import surroundings
-from bot.roles import ROLES, SENDING, Role
+from bot.roles import SENDING, Role
 from composition import (
     Addresses,
     Composition,
@@ -25,11 +25,20 @@ from composition import (
     SolanaAccess,
     connect,
 )
+from composition.addresses import (
+    DEXSCREENER_URL,
+    GECKOTERMINAL_URL,
+    GOPLUS_URL,
+    JUPITER_URL,
+    PREVIEW_URL,
+    PUMPPORTAL_URL,
+    RUGCHECK_URL,
+    ChannelAccess,
+)
 from composition.doctor import paid_by
 from config.logging import configure_logging
 from config.redaction import Redactor
 from config.settings import MAINNET_URL, Settings, load_settings, unread_names
-from domain.subscribers.partitions import PARTITIONS
 from managers.storage.postgres import PostgresSchemaError
 from migrations import downgrade, migrate
 from runtime.clock import now
@@ -48,11 +57,6 @@ from services.stores.spool import Spool
 from web.app import create_app
 from web.server import HttpServer
 
-JUPITER_URL = "https://api.jup.ag"
-DEXSCREENER_URL = "https://api.dexscreener.com"
-GECKOTERMINAL_URL = "https://api.geckoterminal.com/api/v2"
-PREVIEW_URL = "https://t.me"
-PUMPPORTAL_URL = "wss://pumpportal.fun/api/data"
 DRAIN_S = 20.0
 LAST_POLL_S = 5.0
 
@@ -60,7 +64,8 @@ LAST_POLL_S = 5.0
 def wants(settings: Settings) -> Wants:
     return Wants(
         telegram=not settings.has_real_telegram,
-        feed=not settings.has_real_feed,
+        feed=not settings.has_real_feed and settings.source != "channels",
+        channels=settings.source == "channels" and not (settings.preview_url or settings.has_real_telegram),
         prices=settings.price_api_url is None and not settings.has_real_telegram,
         redis=settings.redis_url is None,
         postgres=settings.database_url is None,
@@ -102,10 +107,24 @@ def addresses(settings: Settings, world: World) -> Addresses:
         redis_url=world.redis_url or settings.redis_url or "",
         database_url=world.postgres_dsn or settings.database_url or "",
         listen_token=settings.listen_token.get_secret_value() if settings.listen_token else secrets.token_urlsafe(24),
-        preview_url=settings.preview_url or PREVIEW_URL,
+        channels=channel_access(settings, world),
+        rugcheck_url=world.rugcheck.url if world.rugcheck else settings.rugcheck_url or RUGCHECK_URL,
+        goplus_url=world.goplus.url if world.goplus else settings.goplus_url or GOPLUS_URL,
+        birdeye_url=settings.birdeye_url,
+        birdeye_key=settings.birdeye_api_key.get_secret_value() if settings.birdeye_api_key else "",
         messages_per_s=settings.telegram_messages_per_second,
         solana=solana_access(settings, world),
         nowpayments=nowpayments_access(settings, world),
+    )
+
+
+def channel_access(settings: Settings, world: World) -> ChannelAccess:
+    played, per_minute = world.channels, settings.channel_requests_per_minute
+    return ChannelAccess(
+        url=played.url if played else settings.preview_url or PREVIEW_URL,
+        channels=settings.channels or (played.names if played else ()),
+        requests_per_s=(per_minute or (1200 if played else 120)) / 60,
+        pause_s=settings.channel_pause_s or (1.0 if played else 10.0),
     )
 
 
@@ -276,11 +295,17 @@ async def migrate_only(settings: Settings, terminal: Terminal, *, back_to: str |
     return 0
 
 
+def feed_part(at: Addresses, missing: Wants) -> Part:
+    if at.source == "channels" and at.channels:
+        return Part(f"channels ({len(at.channels.channels)})", not missing.channels, at.channels.url)
+    return Part(f"feed ({at.source})", not missing.feed, at.feed_url)
+
+
 def part_list(settings: Settings, at: Addresses) -> list[Part]:
     missing = wants(settings)
     return [
         Part("Telegram", not missing.telegram, at.telegram_api_base),
-        Part(f"feed ({at.source})", not missing.feed, at.feed_url),
+        feed_part(at, missing),
         *([Part("SOL price", not missing.prices, at.price_api_url)] if at.source == "pumpportal" else []),
         Part("Redis", not missing.redis, at.redis_url),
         Part("PostgreSQL", not missing.postgres, at.database_url),
@@ -289,29 +314,8 @@ def part_list(settings: Settings, at: Addresses) -> list[Part]:
     ]
 
 
-def shard(text: str) -> Shard:
-    """Read `i/n`, the i-th of n equal shares."""
-    index, _, count = text.partition("/")
-    if not (index.isdecimal() and count.isdecimal() and 1 <= int(index) <= int(count) <= PARTITIONS):
-        raise argparse.ArgumentTypeError(f"“{text}” is not I/N with 1 ≤ I ≤ N ≤ {PARTITIONS}")
-    return Shard(int(index), int(count))
-
-
-def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="main.py", description=__doc__)
-    commands = parser.add_subparsers(dest="command", required=True)
-    run_command = commands.add_parser("run", help="start the bot")
-    run_command.add_argument("--seconds", type=float, help="end by itself after so many seconds")
-    run_command.add_argument("--role", choices=ROLES, default="all", help="the part of the work; see docs/scaling.md")
-    run_command.add_argument("--shard", type=shard, metavar="I/N", help="the share of `match` or `send` to prefer")
-    commands.add_parser("doctor", help="check the configuration and every dependency")
-    migrating = commands.add_parser("migrate", help="bring the database schema up to date")
-    migrating.add_argument("--to", metavar="REVISION", help="back to an earlier one; what came with later ones is lost")
-    return parser.parse_args()
-
-
 def main() -> int:
-    chosen, terminal = arguments(), Terminal()
+    chosen, terminal = arguments(__doc__), Terminal()
     try:
         settings = load_settings()
         if settings.fault_point:

@@ -3,8 +3,9 @@
 Read `feature.py`, then the builder of the feature you want to know; `bot.py` lists them and joins what they give.
 """
 
+from composition.addresses import Addresses, NowPaymentsAccess, SolanaAccess
 from composition.bot import Composition
-from composition.connections import Addresses, Connections, NowPaymentsAccess, ProcessConfig, SolanaAccess, connect
+from composition.connections import Connections, ProcessConfig, connect
 from composition.features.channels import OwnFeed
 
 __all__ = [

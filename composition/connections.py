@@ -10,7 +10,10 @@ from pathlib import Path
 import aiohttp
 
 from bot.roles import Role
+from composition.addresses import Addresses, ChannelAccess, NowPaymentsAccess, SolanaAccess
+from composition.figures import figure_providers, lookups
 from managers.channels.base import ChannelReader
+from managers.channels.preview import TelegramPreview
 from managers.feed.sources.base import Source
 from managers.feed.sources.native import NativeSource
 from managers.feed.sources.pumpportal import PumpPortalSource
@@ -19,8 +22,10 @@ from managers.payments.nowpayments import NowPaymentsManager
 from managers.payments.solana_rpc import SolanaRpcManager
 from managers.pictures.maker import PictureMaker
 from managers.providers.dexscreener import DexScreenerManager
+from managers.providers.figures import FigureProvider
 from managers.providers.geckoterminal import GeckoTerminalManager
 from managers.providers.jupiter import JupiterManager, SolPrice
+from managers.providers.lookup import TokenLookup
 from managers.redis.client import RedisManager
 from managers.redis.written import WrittenNote
 from managers.storage.postgres import PostgresManager
@@ -30,7 +35,6 @@ from managers.telegram.rate_limiter import Limit, TelegramRateLimiter
 from managers.telegram.send_windows import OVERALL
 from runtime.errors import FatalError
 from runtime.waiting import passed_s
-from services.channels.resolving import TokenLookup
 from services.cluster.members import Shard
 from services.payments.rates import SolPrices
 from services.providers.price_source import PriceProvider
@@ -38,25 +42,12 @@ from services.providers.price_sources import Candles
 from services.stores.local_store import LocalStore
 
 OWN_FEED_URL = "ws://127.0.0.1/feed"
-PRIVATE_CHATS = Limit(3, 3.0)
-"""One message a second with the short burst that Telegram allows."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SolanaAccess:
-    wallet: str
-    usdc_mint: str
-    rpc_urls: tuple[str, ...]
-    """The preferred one first."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class NowPaymentsAccess:
-    url: str
-    api_key: str
-    ipn_secret: str = ""
-    email: str = ""
-    password: str = ""
+@dataclass(frozen=True, slots=True)
+class ChannelConnection:
+    reader: ChannelReader
+    access: ChannelAccess
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -71,35 +62,6 @@ class SolanaConnection:
 class NowPaymentsConnection:
     access: NowPaymentsAccess
     manager: NowPaymentsManager
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Addresses:
-    """Where every outside part is, real or not."""
-
-    telegram_token: str
-    telegram_api_base: str
-    source: str
-    feed_url: str
-    feed_api_url: str | None
-    feed_token: str | None
-    price_api_url: str
-    """Empty where nobody is to be asked; so are the next two."""
-    redis_url: str
-    database_url: str
-    listen_token: str = ""
-    """What readers of the feed of channels have to show."""
-    preview_url: str = ""
-    """Where public channels are shown."""
-    dexscreener_url: str = ""
-    geckoterminal_url: str = ""
-    messages_per_s: int = OVERALL.slots
-    """What Telegram allows the bot in all."""
-    private_chats: Limit = PRIVATE_CHATS
-    """What it allows in each of them."""
-    solana: SolanaAccess | None = None
-    """`None`: plans are not sold for SOL and USDC."""
-    nowpayments: NowPaymentsAccess | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -121,8 +83,6 @@ class Connections:
     telegram: TelegramManager
     api: APIRetryManager
     source: Source
-    jupiter: JupiterManager | None
-    """Only a feed that lacks figures needs it."""
     sol_price: SolPrice | None
     """Only a feed that counts in SOL needs it."""
     limiter: TelegramRateLimiter
@@ -130,11 +90,13 @@ class Connections:
     pictures: PictureMaker
     solana: SolanaConnection | None = None
     nowpayments: NowPaymentsConnection | None = None
+    figure_providers: Sequence[FigureProvider] = ()
+    """Who may be asked about tokens; nobody where the feed says all there is."""
     price_providers: Sequence[PriceProvider] = ()
     """Who may be asked for prices, in the order of trust."""
     candles: Candles | None = None
     listen_token: str = ""
-    channel_reader: ChannelReader | None = None
+    channels: ChannelConnection | None = None
     lookups: Sequence[TokenLookup] = ()
     """Who may be asked what a pool trades, in the order of trust."""
     store: LocalStore | None = None
@@ -155,7 +117,8 @@ async def connect(
 
     `written`: where it is noted that Redis may lack what it has answered.
     """
-    api = APIRetryManager(await stack.enter_async_context(aiohttp.ClientSession()), clock=passed_s)
+    session = await stack.enter_async_context(aiohttp.ClientSession())
+    api = APIRetryManager(session, clock=passed_s)
     note = WrittenNote(written)
     stack.callback(note.close)
     redis = await stack.enter_async_context(RedisManager(at.redis_url, written=note))
@@ -164,12 +127,14 @@ async def connect(
     telegram = TelegramManager(token=at.telegram_token, api_base=at.telegram_api_base, limiter=limiter)
     jupiter = JupiterManager(api, at.price_api_url) if at.price_api_url else None
     providers = _providers(api, at)
-    source, asked, sol_price = _feed(at, api, jupiter)
+    source, sol_price = _feed(at, api, jupiter)
     sol_prices = [one for one in (jupiter, *providers) if isinstance(one, JupiterManager | DexScreenerManager)]
     return Connections(
         source=source,
-        jupiter=asked,
         sol_price=sol_price,
+        figure_providers=figure_providers(at, api, jupiter),
+        lookups=lookups(at, api),
+        channels=ChannelConnection(TelegramPreview(session, at.channels.url), at.channels) if at.channels else None,
         price_providers=[*([jupiter] if jupiter else ()), *providers],
         candles=next((one for one in providers if isinstance(one, GeckoTerminalManager)), None),
         redis=redis,
@@ -191,19 +156,17 @@ async def _store(path: Path, stack: AsyncExitStack) -> LocalStore:
     return await stack.enter_async_context(LocalStore(await stack.enter_async_context(SqliteManager(path))))
 
 
-def _feed(
-    at: Addresses, api: APIRetryManager, jupiter: JupiterManager | None
-) -> tuple[Source, JupiterManager | None, SolPrice | None]:
+def _feed(at: Addresses, api: APIRetryManager, jupiter: JupiterManager | None) -> tuple[Source, SolPrice | None]:
     if at.source == "channels":
         # Where it is served is known when it is.
-        own = NativeSource(OWN_FEED_URL, name="channels", api_url=OWN_FEED_URL, token=at.listen_token, api=api)
-        return own, None, None
+        url, token = OWN_FEED_URL, at.listen_token
+        return NativeSource(url, name=at.source, api_url=url, token=token, api=api, has_figures=False), None
     if at.source == "native":
-        return NativeSource(at.feed_url, api_url=at.feed_api_url, token=at.feed_token, api=api), None, None
+        return NativeSource(at.feed_url, api_url=at.feed_api_url, token=at.feed_token, api=api), None
     jupiter = jupiter or JupiterManager(api)
     sol_price = SolPrice(jupiter)
     source = PumpPortalSource(sol_price_usd=sol_price.value, url=at.feed_url, api_key=at.feed_token)
-    return source, jupiter, sol_price
+    return source, sol_price
 
 
 def _providers(api: APIRetryManager, at: Addresses) -> list[DexScreenerManager | GeckoTerminalManager]:

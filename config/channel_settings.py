@@ -1,4 +1,4 @@
-"""Variables about channels that are read, and the feed that this makes."""
+"""Variables about channels that are read, the feed that this makes, and who is asked about its tokens."""
 
 from __future__ import annotations
 
@@ -23,16 +23,38 @@ class ChannelSettings(BaseSettings):
         default=None,
         description="Where Telegram shows public channels to everybody. Empty: https://t.me with a real bot token.",
     )
-    channel_requests_per_minute: Annotated[float, Field(gt=0, le=6_000)] = Field(
-        default=120, description="Pages of channels that are asked for, at most, of all channels together."
+    channel_requests_per_minute: Annotated[float, Field(gt=0, le=6_000)] | None = Field(
+        default=None,
+        description="Pages of channels that are asked for, at most, of all channels together. Empty: 120, in the "
+        "sandbox 1200.",
     )
-    channel_pause_s: Annotated[float, Field(ge=0.5, le=3_600)] = Field(
-        default=10, description="Seconds between two looks at the same channel, at least."
+    channel_pause_s: Annotated[float, Field(ge=0.5, le=3_600)] | None = Field(
+        default=None,
+        description="Seconds between two looks at the same channel, at least. Empty: 10, in the sandbox 1.",
     )
     listen_token: SecretStr | None = Field(
         default=None,
         description="Token under which other bots may read the calls of these channels, at /feed: 16 characters or "
         "more, their FEED_TOKEN. Empty: nobody else reads them.",
+    )
+
+    rugcheck_url: Annotated[str, Field(pattern=HTTP_URL)] | None = Field(
+        default=None,
+        description="Base URL of RugCheck's API. Empty: https://api.rugcheck.xyz with a real bot token.",
+    )
+    goplus_url: Annotated[str, Field(pattern=HTTP_URL)] | None = Field(
+        default=None,
+        description="Base URL of GoPlus' API. Empty: https://api.gopluslabs.io with a real bot token.",
+    )
+    birdeye_api_key: SecretStr | None = Field(
+        default=None, description="Key of Birdeye's API; without one it is not asked."
+    )
+    birdeye_url: Annotated[str, Field(pattern=HTTP_URL)] = Field(
+        default="https://public-api.birdeye.so", description="Base URL of Birdeye's API."
+    )
+    feed_polls: bool = Field(
+        default=True,
+        description="Fetch calls from the feed's HTTP side while its socket stays away (native, with FEED_API_URL).",
     )
 
     @field_validator("channels", mode="before")

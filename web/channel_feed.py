@@ -32,8 +32,9 @@ _MAX_PAGE: Final = 1_000
 _MAX_CURSOR: Final = 2**53
 _encode: Final = msgspec.json.Encoder().encode
 
-Described = Callable[[str], Awaitable[object | None]]
-"""From an id to what is said of it, in the protocol's own form; `None` where nobody knows it. `TransientError`."""
+Described = Callable[[str, str | None], Awaitable[object | None]]
+"""From an id, and a chain, to what is said of it, in the protocol's own form; `None` where nobody knows it.
+`TransientError`."""
 
 
 class Subscribe(Struct, tag_field="type", tag="subscribe"):
@@ -83,14 +84,14 @@ class ChannelFeed:
             newest, kept = await self._history.newest(), await self._history.since(since, min(limit, _MAX_PAGE))
         return _json({"cursor": newest, "calls": [msgspec.Raw(call.frame.encode()) for call in kept]})
 
-    async def describe(self, request: Request, what: str, of: str) -> Response:
+    async def describe(self, request: Request, what: str, of: str, chain: str | None = None) -> Response:
         """Tell what is known of a channel or a token."""
         self._check(request)
         ask = self._describes.get(what)
         if ask is None:
             raise HTTPException(HTTPStatus.NOT_FOUND)
         with _unavailable():
-            found = await ask(of)
+            found = await ask(of, chain)
         if found is None:
             raise HTTPException(HTTPStatus.NOT_FOUND)
         return _json(found)

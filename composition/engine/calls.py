@@ -56,6 +56,7 @@ def build(base: Base) -> Feature:
         ownership=ownership,
         rests=partial(_rests, base),
     )
+    intake.feed.polls = base.settings.feed_polls
     intake.feed.rests = lambda: base.of(Controls).feed_rests
     shard = MatchShard(
         share=ownership.matching,

@@ -11,13 +11,17 @@ from bot.lifecycle import Steps
 from bot.prices import follow_sol
 from composition.feature import Base, Feature
 from domain.calls.events import Channel
+from domain.filters.registry import FilterField
+from domain.matching.matcher import Matcher
 from managers.storage.cache import SmartCache
 from runtime.clock import now
 from services.calls.channels import ChannelsService
+from services.calls.decisive import DecisiveFigures
 from services.calls.group import CallServices
 from services.calls.tokens import TokensService
 from services.monitoring import gauges
 from services.monitoring.health import Check
+from services.providers.figures import FiguresService
 
 API_CALLS_AT_ONCE = 10
 
@@ -28,13 +32,21 @@ SOL_PRICE = JobSpec(
     phase="intake",
 )
 CHANNELS = JobSpec(name="channels", does="learns which channels call", roles=frozenset({"all", "gateway"}))
-JOBS = (SOL_PRICE, CHANNELS)
+FIGURES = JobSpec(
+    name="figures",
+    does="asks providers about tokens, each within its limit",
+    roles=frozenset({"all", "gateway", "listen", "ingest", "match"}),
+    phase="intake",
+)
+JOBS = (SOL_PRICE, CHANNELS, FIGURES)
 
 
 def build(base: Base) -> Feature:
     connections, role = base.connections, base.place.role
     at_once = asyncio.Semaphore(API_CALLS_AT_ONCE)
     cache = SmartCache[str, Channel].of("channels")
+    figures = FiguresService(connections.figure_providers, now)
+    market = DecisiveFigures(figures, partial(_fields_in_use, base))
     channels = ChannelsService(
         source=connections.source,
         redis=connections.redis,
@@ -46,19 +58,21 @@ def build(base: Base) -> Feature:
     )
     tokens = TokensService(
         source=connections.source,
-        jupiter=connections.jupiter,
+        market=market if connections.figure_providers else None,
         postgres=connections.postgres,
         api_semaphore=at_once,
         metrics=base.metrics,
         clock=now,
     )
-    _show(base, cache)
+    _show(base, cache, figures)
     jobs = [CHANNELS.run_by(channels.run)]
+    if connections.figure_providers:
+        jobs.append(FIGURES.run_by(figures.run))
     if connections.sol_price is not None:
         jobs.append(SOL_PRICE.run_by(partial(follow_sol, connections.sol_price)))
     health: dict[str, Check] = {"api": partial(api_health, connections.api)} if role == "all" else {}
     return Feature(
-        parts=[channels, tokens],
+        parts=[channels, tokens, figures],
         caches=[cache],
         services=[CallServices(channels=channels)],
         jobs=jobs,
@@ -67,10 +81,13 @@ def build(base: Base) -> Feature:
     )
 
 
-def _show(base: Base, cache: SmartCache[str, Channel]) -> None:
-    source, jupiter = base.connections.source, base.connections.jupiter
+def _fields_in_use(base: Base) -> list[FilterField]:
+    return base.of(Matcher).index.fields_in_use()
+
+
+def _show(base: Base, cache: SmartCache[str, Channel], figures: FiguresService) -> None:
+    source = base.connections.source
     gauges.show_cache(base.metrics, cache)
     gauges.show_api(base.metrics, base.connections.api)
     gauges.show_unreadable(base.metrics, source.name, lambda: source.unreadable)
-    if jupiter is not None:
-        gauges.show_unreadable(base.metrics, "jupiter", lambda: jupiter.unreadable)
+    gauges.show_figures(base.metrics, figures)

@@ -13,11 +13,12 @@ from bot.lifecycle import Steps
 from bot.roles import LISTEN as LEASE
 from bot.roles import Role
 from composition.feature import Alarm, Base, Feature
-from domain.calls.events import Channel
+from domain.calls.addresses import as_kept, is_evm
+from domain.calls.events import Channel, Token
+from domain.prices.readings import TokenRef
 from managers.feed.sources.native import NativeSource
 from runtime.clock import now
 from runtime.retry import retry_until_done
-from services.channels import figures
 from services.channels.conditions import (
     BLOCKED_AFTER_S,
     Blocked,
@@ -27,6 +28,7 @@ from services.channels.conditions import (
     stalls,
     unresolved_wait,
 )
+from services.channels.figures import reading_health, show_calls, show_polling
 from services.channels.group import ChannelServices
 from services.channels.history import CallHistory
 from services.channels.listed import ListedChannels
@@ -41,6 +43,7 @@ from services.cluster.leases import Leases
 from services.cluster.members import Members
 from services.monitoring.conditions import while_so
 from services.monitoring.readings import Reading
+from services.providers.figures import FiguresService
 from services.running.controls import Controls
 from services.tracking.records.channel_info import channel_of
 from services.tracking.records.group import RecordServices
@@ -54,6 +57,7 @@ RESOLVE = JobSpec(
 )
 TIDY = JobSpec(name="channel history", does="lets old posts and their calls go", roles=LISTENING, lease=LEASE)
 JOBS = (READ, RESOLVE, TIDY)
+_ASKED_FOR_S: Final = 1.5
 
 
 class OwnFeed:
@@ -85,17 +89,17 @@ def build(base: Base) -> Feature:
     if role not in LISTENING or (role == "all" and not reads_own):
         return Feature(parts=[own, listed], services=[chat], kinds=kinds)
     history = CallHistory(postgres, rows, now)
-    resolver = Resolver(lookups=base.connections.lookups, rows=rows, clock=now, written=history.wake)
+    figures = base.of(FiguresService)
+    resolver = Resolver(
+        lookups=base.connections.lookups,
+        rows=rows,
+        is_token=partial(_is_token, figures),
+        clock=now,
+        written=history.wake,
+    )
     taking = TakingService(rows=rows, resolver=resolver, clock=now, written=history.wake)
     waiting = Reading(rows.waiting)
-    figures.show_calls(base.metrics, taking, resolver, history, waiting)
-    feed = ChannelFeed(
-        history=history,
-        token=base.connections.listen_token,
-        clock=now,
-        channel=partial(_channel, base, rows),
-        token_of=_nobody_knows,
-    )
+    show_calls(base.metrics, taking, resolver, history, waiting)
     polling = _polling(base, listed, taking)
     return Feature(
         parts=[own, listed, history, resolver, taking, *([polling] if polling else ())],
@@ -107,8 +111,8 @@ def build(base: Base) -> Feature:
             *([READ.run_by(polling.run)] if polling else ()),
         ],
         steps=Steps(load=partial(_configured, base, listed)),
-        routes=[feed.router],
-        health={"channels": figures.reading_health(polling, partial(_reads, base))} if polling else {},
+        routes=[_feed(base, rows, history).router],
+        health={"channels": reading_health(polling, partial(_reads, base))} if polling else {},
         alarms=[
             Alarm("unresolved calls", unresolved_wait(waiting, now)),
             *(_alarms(base, polling, taking) if polling else ()),
@@ -117,21 +121,31 @@ def build(base: Base) -> Feature:
     )
 
 
+def _feed(base: Base, rows: ChannelRows, history: CallHistory) -> ChannelFeed:
+    return ChannelFeed(
+        history=history,
+        token=base.connections.listen_token,
+        clock=now,
+        channel=partial(_channel, base, rows),
+        token_of=partial(_token, base.of(FiguresService)),
+    )
+
+
 def _polling(base: Base, listed: ListedChannels, taking: TakingService) -> PollingService | None:
-    settings, reader = base.settings, base.connections.channel_reader
-    if reader is None:
+    connection = base.connections.channels
+    if connection is None:
         return None
     polling = PollingService(
-        reader=reader,
+        reader=connection.reader,
         taking=taking,
         listed=listed,
-        requests_per_s=settings.channel_requests_per_minute / 60,
-        at_least_s=settings.channel_pause_s,
+        requests_per_s=connection.access.requests_per_s,
+        at_least_s=connection.access.pause_s,
         clock=now,
         rests=lambda: base.of(Controls).feed_rests,
     )
     listed.changed = polling.wake
-    figures.show_polling(base.metrics, polling)
+    show_polling(base.metrics, polling)
     return polling
 
 
@@ -168,10 +182,12 @@ def _is_read_elsewhere(members: Members) -> bool:
 
 
 async def _configured(base: Base, listed: ListedChannels) -> None:
-    await retry_until_done(partial(listed.configured, base.settings.channels))
+    channels = base.connections.channels
+    if channels is not None:
+        await retry_until_done(partial(listed.configured, channels.access.channels))
 
 
-async def _channel(base: Base, rows: ChannelRows, channel: str) -> Channel | None:
+async def _channel(base: Base, rows: ChannelRows, channel: str, _: str | None) -> Channel | None:
     """Tell a channel with what became of its calls here."""
     found = await rows.find(channel)
     if found is None:
@@ -181,5 +197,11 @@ async def _channel(base: Base, rows: ChannelRows, channel: str) -> Channel | Non
     return msgspec.structs.replace(told, title=found.title)
 
 
-async def _nobody_knows(_: str) -> None:
-    return None
+async def _is_token(figures: FiguresService, token: TokenRef) -> bool:
+    return bool(await figures.of([token], waits_for=frozenset({"price_usd"}), within_s=_ASKED_FOR_S))
+
+
+async def _token(figures: FiguresService, address: str, chain: str | None) -> Token | None:
+    """Tell what is known of a token soon: whoever asks waits two seconds at most."""
+    token = TokenRef(as_kept(address), chain or ("ethereum" if is_evm(address) else "solana"))
+    return (await figures.of([token], within_s=_ASKED_FOR_S)).get(token.key)

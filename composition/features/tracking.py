@@ -20,6 +20,7 @@ from services.monitoring.readings import Reading
 from services.providers.price_sources import SPARE, PriceSources
 from services.running.controls import Controls
 from services.subscribers.group import SubscriberServices
+from services.tracking.chains import Chains
 from services.tracking.composing import MilestoneComposer
 from services.tracking.endings import Endings
 from services.tracking.entries import Entries
@@ -87,10 +88,10 @@ def _sources(base: Base) -> PriceSources | None:
 
 
 def _prices(base: Base, tracking: TrackingService, sources: PriceSources | None) -> PricesService:
-    providers = base.connections.price_providers
+    providers, chains = base.connections.price_providers, Chains(base.connections.postgres, passed_s)
     if sources is None:
-        return PricesService(tracking=tracking, sources=None, per_s=1.0, clock=now)
+        return PricesService(tracking=tracking, sources=None, chains=chains, per_s=1.0, clock=now)
     per_s = sum(
         (one.limit.slots - SPARE.get(one.name, 0)) * one.tokens_per_request / one.limit.period_s for one in providers
     )
-    return PricesService(tracking=tracking, sources=sources, per_s=per_s, clock=now)
+    return PricesService(tracking=tracking, sources=sources, chains=chains, per_s=per_s, clock=now)

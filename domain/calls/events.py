@@ -8,11 +8,14 @@ paid. Shares are in percent (0-100), multiples are plain ratios (2.0 = "2x"), ti
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal
+from typing import Final, Literal
 
 from msgspec import Struct
 
-Chain = Literal["solana"]
+Chain = Literal["solana", "ethereum", "bsc", "base"]
+"""What a source does not say is on Solana: calls that were stored before there were others say nothing."""
+EVM_CHAINS: Final[tuple[Chain, ...]] = ("ethereum", "bsc", "base")
+"""Their addresses look alike."""
 
 
 class Origin(Struct, frozen=True, gc=False):
@@ -22,9 +25,17 @@ class Origin(Struct, frozen=True, gc=False):
     at: datetime
 
 
+class Disagreement(Struct, frozen=True, gc=False):
+    """What another source says of a figure, and it is not about the same."""
+
+    source: str
+    value: float
+    """Of a flag, 1 for true."""
+
+
 class Token(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     address: str
-    """Base58 mint; case matters."""
+    """On Solana the base58 mint, where case matters; else 0x and 40 digits of hex in lower case."""
     chain: Chain = "solana"
     name: str | None = None
     """Attacker-controlled text."""
@@ -71,7 +82,9 @@ class Token(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     animation_url: str | None = None
     video_url: str | None = None
     origins: dict[str, Origin] = {}
-    """By field name, where a figure did not come with the call itself."""
+    """By field name, where a figure did not come with the call itself, or the feed has it from somebody else."""
+    disputed: dict[str, Disagreement] = {}
+    """By field name, where two sources do not agree (`domain.calls.trust`)."""
 
 
 class ChannelRecord(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -112,6 +125,8 @@ class Call(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     received_at: datetime
     text: str | None = None
     """The post itself. Attacker-controlled."""
+    link: str | None = None
+    """Where the post can be read: https, of visible ASCII characters. Attacker-controlled."""
     calling_channels: int | None = None
     """How many channels have called this token by now, this one included."""
     first_market_cap_usd: float | None = None

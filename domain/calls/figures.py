@@ -7,9 +7,10 @@ from typing import Any, Final
 
 from msgspec.structs import replace
 
-from domain.calls.events import Origin, PriceTick, Token
+from domain.calls.events import Chain, Disagreement, Origin, PriceTick, Token
 
-FIGURES: Final = tuple(name for name in Token.__struct_fields__ if name not in {"address", "chain", "origins"})
+NO_FIGURES: Final = frozenset({"address", "chain", "origins", "disputed"})
+FIGURES: Final = tuple(name for name in Token.__struct_fields__ if name not in NO_FIGURES)
 """Every field of a token that a source may or may not know."""
 
 
@@ -28,25 +29,34 @@ def completed(token: Token, *others: Token) -> Token:
     """
     changes: dict[str, Any] = {}
     origins: dict[str, Origin] = {}
+    disputed: dict[str, Disagreement] = {}
     for name in missing(token):
         for other in others:
             value, origin = getattr(other, name), other.origins.get(name)
             if value is not None and origin is not None:
                 changes[name], origins[name] = value, origin
+                if name in other.disputed:
+                    disputed[name] = other.disputed[name]
                 break
-    return replace(token, **changes, origins=token.origins | origins) if changes else token
+    if not changes:
+        return token
+    return replace(token, **changes, origins=token.origins | origins, disputed=token.disputed | disputed)
 
 
-def newest(address: str, tokens: Iterable[Token]) -> Token:
+def newest(address: str, tokens: Iterable[Token], chain: Chain = "solana") -> Token:
     """Take each figure from where its origin is the latest; at the same time, from the earlier of `tokens`."""
     figures: dict[str, Any] = {}
     origins: dict[str, Origin] = {}
+    disputed: dict[str, Disagreement] = {}
     for token in tokens:
         for name, value in known(token).items():
             origin = token.origins.get(name)
             if origin is not None and (name not in origins or origins[name].at < origin.at):
                 figures[name], origins[name] = value, origin
-    return Token(address=address, **figures, origins=origins)
+                disputed.pop(name, None)
+                if name in token.disputed:
+                    disputed[name] = token.disputed[name]
+    return Token(address=address, chain=chain, **figures, origins=origins, disputed=disputed)
 
 
 def attributed(token: Token, origin: Origin) -> Token:

@@ -1,4 +1,4 @@
-"""Where a token says that it is at home. Whoever made it said so: a link proves nothing."""
+"""Where a token says that it is at home, which proves nothing: its maker said so; and where others show it."""
 
 from __future__ import annotations
 
@@ -6,12 +6,22 @@ import re
 from typing import Final, Literal, NamedTuple
 from urllib.parse import urlsplit
 
-from domain.calls.events import Token
+from domain.calls.addresses import is_evm
+from domain.calls.events import Call, Chain, Token
 
 _HOST: Final = re.compile(r"[a-z0-9](?:[a-z0-9.-]{0,60}[a-z0-9])?")
 _PATH: Final = re.compile(r"[A-Za-z0-9./?=_+-]*")
 """What needs no escaping; of another address only the host is linked."""
+_POST: Final = re.compile(r"https://[A-Za-z0-9.-]{1,253}/[A-Za-z0-9./?=_+-]*")
 _PLACE: Final = re.compile(r"[A-Za-z0-9/_+-]{1,64}")
+_CHART: Final = "https://dexscreener.com/{chain}/{address}"
+_SEARCH: Final = "https://dexscreener.com/search?q={address}"
+_EXPLORERS: Final[dict[Chain, str]] = {
+    "solana": "https://solscan.io/token/{address}",
+    "ethereum": "https://etherscan.io/token/{address}",
+    "bsc": "https://bscscan.com/token/{address}",
+    "base": "https://basescan.org/token/{address}",
+}
 
 
 class TokenLink(NamedTuple):
@@ -28,6 +38,22 @@ def token_links(token: Token) -> tuple[TokenLink, ...]:
     found.append(_place("x", "https://x.com/", token.x_handle or ""))
     found.append(_place("telegram", "https://t.me/", token.telegram or ""))
     return tuple(link for link in found if link)
+
+
+def post_url(call: Call) -> str | None:
+    """Where the post can be read; `None` where nobody said, or not in letters that need no escaping."""
+    return call.link if call.link and _POST.fullmatch(call.link) else None
+
+
+def chart_url(address: str, chain: Chain | None = None) -> str:
+    """Where an address has its chart; without a chain, of an EVM address, all that trade under it are listed."""
+    if chain is None and is_evm(address):
+        return _SEARCH.format(address=address)
+    return _CHART.format(chain=chain or "solana", address=address)
+
+
+def explorer_url(address: str, chain: Chain) -> str:
+    return _EXPLORERS[chain].format(address=address)
 
 
 def _website(address: str) -> TokenLink | None:

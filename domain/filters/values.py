@@ -26,9 +26,9 @@ class Known(Struct, frozen=True):
 
 CHAINS: Final = (
     Known("solana", ("sol", "spl", "solana mainnet")),
-    Known("ethereum", ("eth", "erc20", "mainnet"), elsewhere=True),
-    Known("base", ("base chain",), elsewhere=True),
-    Known("bsc", ("bnb", "bnb chain", "binance", "binance smart chain", "bep20"), elsewhere=True),
+    Known("ethereum", ("eth", "erc20", "mainnet")),
+    Known("bsc", ("bnb", "bnb chain", "binance", "binance smart chain", "bep20")),
+    Known("base", ("base chain",)),
     Known("tron", ("trx",), elsewhere=True),
     Known("ton", ("toncoin", "the open network"), elsewhere=True),
     Known("arbitrum", ("arb",), elsewhere=True),
@@ -39,12 +39,15 @@ _PUMP_FUN: Final = Known("pump.fun", ("pumpfun", "pump", "pf"))
 _BONK: Final = Known("bonk", ("bonk.fun", "letsbonk", "letsbonk.fun", "lets bonk"))
 _MOONSHOT: Final = Known("moonshot", ("moonshot.money", "moonshot.cc"))
 _BELIEVE: Final = Known("believe", ("believe.app",))
+_FOUR_MEME: Final = Known("four.meme", ("fourmeme", "four"))
 LAUNCHPADS: Final = (
     _PUMP_FUN,
     _BONK,
     Known("launchlab", ("raydium launchlab", "ray launchlab")),
     _MOONSHOT,
     _BELIEVE,
+    _FOUR_MEME,
+    Known("clanker", ("clanker.world",)),
 )
 EXCHANGES: Final = (
     Known("pumpswap", ("pump swap", "pump amm", "pswap")),
@@ -55,6 +58,10 @@ EXCHANGES: Final = (
     Known("launchlab", ("raydium launchlab",)),
     _MOONSHOT,
     _BELIEVE,
+    Known("uniswap", ("uni", "uniswap v2", "uniswap v3", "uniswap v4")),
+    Known("pancakeswap", ("pancake", "pcs", "pancakeswap v2", "pancakeswap v3")),
+    Known("aerodrome", ("aero", "aerodrome slipstream")),
+    _FOUR_MEME,
 )
 
 

@@ -86,6 +86,11 @@ class Columns:
         self._make_buffers()
         self._changed()
 
+    def in_use(self) -> list[FilterField]:
+        """Fields that some row has a rule for, or has had one of choices; words are of what every call says."""
+        numbers = [self.fields[position] for position, at in self._column_of.items() if self._ranges[at].count]
+        return [*numbers, *(self.fields[position] for position in self._choices)]
+
     # writing
 
     def sort(self, filter_set: FilterSet) -> RowRules | None:

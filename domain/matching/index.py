@@ -102,6 +102,10 @@ class FilterIndex:
         """Add all rows of these subscribers to a bitmap."""
         add_rows(bitmap, self._directory.rows_of(slots))
 
+    def fields_in_use(self) -> list[FilterField]:
+        """Fields that a figure decides about, for somebody."""
+        return self._columns.in_use()
+
     def memory_bytes(self) -> int:
         return self._directory.nbytes + self._used.nbytes + self._columns.nbytes
 

@@ -55,11 +55,9 @@ class Pool(Struct, frozen=True, kw_only=True, gc=False):
 
 def reading_of(token: TokenRef, pools: Iterable[Pool], *, source: str, at: datetime) -> PriceReading | None:
     """Read the price from the pool that deserves it; `None` when none does."""
-    given, key = list(pools), token.key
-    own = [pool for pool in given if address_key(token.chain, pool.base) == key]
-    quoted = [pool for pool in given if address_key(token.chain, pool.quote) == key]
-    own = without_leftovers(own, beside=quoted)
-    for pool in sorted(own, key=_weight, reverse=True):
+    given = list(pools)
+    own, quoted = own_pools(token, given), _quoting(token, given)
+    for pool in own:
         reading = checked_reading(
             token,
             pool.base_usd,
@@ -73,13 +71,25 @@ def reading_of(token: TokenRef, pools: Iterable[Pool], *, source: str, at: datet
             return reading
     if own:
         return None
-    for pool in sorted(quoted, key=_weight, reverse=True):
+    for pool in quoted:
         reading = checked_reading(
             token, quote_usd(pool), at=at, source=source, liquidity_usd=pool.liquidity_usd, pool=pool.address
         )
         if reading is not None:
             return reading
     return None
+
+
+def own_pools(token: TokenRef, pools: Iterable[Pool]) -> list[Pool]:
+    """Those that price the token, the one to believe first."""
+    given = list(pools)
+    own = [pool for pool in given if address_key(token.chain, pool.base) == token.key]
+    return sorted(without_leftovers(own, beside=_quoting(token, given)), key=_weight, reverse=True)
+
+
+def _quoting(token: TokenRef, pools: Iterable[Pool]) -> list[Pool]:
+    quoted = [pool for pool in pools if address_key(token.chain, pool.quote) == token.key]
+    return sorted(quoted, key=_weight, reverse=True)
 
 
 def without_leftovers(pools: Sequence[Pool], *, beside: Sequence[Pool] = ()) -> list[Pool]:

@@ -23,6 +23,7 @@ from domain.why.verdicts import SetVerdict, figures_read
 from handlers.conversation.menus import Keyboard, View, in_rows, message
 from handlers.conversation.pages import Page
 from handlers.why.buttons import ShowNearMisses
+from services.delivery.cards import chain_of
 from services.why.answers import CallExplanation, Explanation, NearMiss, NearMisses, Outcome
 from texts.markup import Html, join, to_plain, utf16_length
 
@@ -120,7 +121,9 @@ def near_misses_card(view: View, misses: NearMisses, asked: int) -> Message:
 
 def _title(view: View, call: Call) -> Html:
     channel = call.channel.title or call.channel.id
-    return view.html("why.title", name=token_name(view, call.token), address=call.token.address, channel=channel)
+    title = view.html("why.title", name=token_name(view, call.token), address=call.token.address, channel=channel)
+    chain = chain_of(view.texts, call.token, view.language)
+    return join("\n", (line for line in (title, chain) if line))
 
 
 def token_name(view: View, token: Token) -> str:

@@ -18,6 +18,7 @@ from websockets.exceptions import ConnectionClosed, WebSocketException
 
 from domain.calls.events import Call, PriceTick
 from managers.feed.handshake import FeedHandshake, asked_pause_s, check_address, described
+from managers.feed.past import PastCalls
 from managers.feed.proxies import Proxies
 from managers.feed.sources.base import Source
 from runtime.clock import now
@@ -31,8 +32,6 @@ log = structlog.get_logger(__name__)
 _REMEMBERED_CALLS = 20_000
 """What comes again after more than these is decided again, which claims nothing."""
 _MAX_TICKS = 50_000
-_PAGE_CALLS = 500
-_GAP_RETRY_S = 30.0
 _RESTS_S = 0.5
 _EXCERPT_CHARACTERS = 120
 _LOGGED_FRAMES_PER_MINUTE = 6
@@ -118,9 +117,9 @@ class WebSocketManager:
         self._cut_because: str | None = None
         self._awaits_frame, self._waits_for_room = False, False
         self._progress: Progress = lambda: None
-        self._gap_from: int | None = None
-        """Cursor after which calls may be missing."""
-        self._gap_retry_at = 0.0
+        self._past = PastCalls(source, self._hand_on_late)
+        self.polls = True
+        """Whether calls are fetched from the feed's HTTP side, where it has one, while the socket stays away."""
         self._last_problem: str | None = None
         self._log_budget = _LogBudget(_LOGGED_FRAMES_PER_MINUTE)
 
@@ -143,7 +142,13 @@ class WebSocketManager:
             self._failures += 1
             log.info("feed_reconnecting", source=self._source.name, after_s=self._asked_pause_s, within_s=ceiling_s)
             jitter_s = random.uniform(0, ceiling_s)  # noqa: S311 - jitter is no secret
-            await pause(self._asked_pause_s + jitter_s, progress)
+            await self._wait(self._asked_pause_s + jitter_s)
+
+    async def _wait(self, seconds: float) -> None:
+        if not (self.polls and self._source.replays):
+            await pause(seconds, self._progress)
+        else:
+            await self._past.poll_for(seconds, self._resume_cursor, self._note_answered, self._progress)
 
     def take_ticks(self) -> dict[str, PriceTick]:
         """Hand over the latest tick of each token that moved since the last time, by address."""
@@ -157,8 +162,7 @@ class WebSocketManager:
     def replay(self, cursor: int) -> None:
         """Fetch what was called after `cursor` once more, with the next heartbeat; only of a source with a past."""
         self._seen.clear()
-        self._gap_from = cursor if self._gap_from is None else min(cursor, self._gap_from)
-        self._gap_retry_at = 0.0
+        self._past.again(cursor)
 
     def health(self) -> FeedHealth:
         last = self.stats.last_data_at
@@ -205,11 +209,11 @@ class WebSocketManager:
         )
 
     async def _subscribe_and_read(self, socket: ClientConnection) -> None:
-        cursor = self._resume_cursor()
+        cursor = self._past.position(self._resume_cursor())
         for frame in self._source.subscription(cursor):
             await socket.send(frame)
         if self._source.replays and cursor is not None:
-            self._gap_from = cursor if self._gap_from is None else min(cursor, self._gap_from)
+            self._past.lack_since(cursor)
         # The first frame shows that the subscription stands: fetching now leaves no hole before it.
         frame = await self._next_frame(socket)
         await self._fill_gap()
@@ -286,6 +290,15 @@ class WebSocketManager:
         self._remember(call)
         return True
 
+    async def _hand_on_late(self, call: Call) -> bool:
+        self._note_answered()
+        is_new = await self._hand_on(call)
+        self.stats.backfilled += is_new
+        return is_new
+
+    def _note_answered(self) -> None:
+        self._note_event(self._clock())
+
     def _remember(self, call: Call) -> None:
         self._seen[call.id] = None
         if len(self._seen) > _REMEMBERED_CALLS:
@@ -304,26 +317,7 @@ class WebSocketManager:
             self._ticks[tick.token_address] = tick
 
     async def _fill_gap(self) -> None:
-        """Fetch what was called while nobody listened. A failure is tried again at a later heartbeat."""
-        if self._gap_from is None or asyncio.get_running_loop().time() < self._gap_retry_at:
-            return
-        before = self.stats.backfilled
-        try:
-            while page := await self._source.calls_since(self._gap_from, _PAGE_CALLS):
-                self._progress()
-                for call in page:
-                    self.stats.backfilled += await self._hand_on(call)
-                newest = max(call.cursor or 0 for call in page)
-                if newest <= self._gap_from:
-                    break
-                self._gap_from = newest
-        except TransientError as error:
-            self._gap_retry_at = asyncio.get_running_loop().time() + _GAP_RETRY_S
-            log.warning("backfill_failed", source=self._source.name, reason=str(error))
-        else:
-            self._gap_from = None
-        if filled := self.stats.backfilled - before:
-            log.info("gap_filled", source=self._source.name, calls=filled)
+        await self._past.fill(self._progress)
         self._allow_silence()
 
     def _allow_silence(self) -> None:

@@ -33,11 +33,15 @@ class UntrustedError(FailedError):
 
 
 class RefusedError(TransientError):
-    """The host is well and does not give what was asked for. Not tried again. `said`: the body, where it was read."""
+    """The host is well and does not give what was asked for. Not tried again.
 
-    def __init__(self, problem: str, said: bytes = b"") -> None:
+    `said`: the body, where it was read; `status`: of HTTP, where there is one.
+    """
+
+    def __init__(self, problem: str, said: bytes = b"", status: int | None = None) -> None:
         super().__init__(problem)
         self.said = said
+        self.status = status
 
 
 class DeniedError(RefusedError):
@@ -57,7 +61,12 @@ _REFUSAL: Final[Shape] = msgspec.json.Decoder(_Object)
 
 
 async def body_of(
-    response: aiohttp.ClientResponse, *, host: str, shape: Shape | None, pause: Callable[[Mapping[str, str]], None]
+    response: aiohttp.ClientResponse,
+    *,
+    host: str,
+    shape: Shape | None,
+    pause: Callable[[Mapping[str, str]], None],
+    says_too_many: Callable[[bytes], bool] | None = None,
 ) -> bytes | None:
     """Body of a 200, `None` for a 404; the errors above for anything else.
 
@@ -68,6 +77,9 @@ async def body_of(
     if status in (HTTPStatus.OK, HTTPStatus.CREATED):
         body = await _bounded(response, host, shape, _MAX_BYTES)
         _check(shape, body, status, host)
+        if says_too_many is not None and says_too_many(body):
+            pause(response.headers)
+            raise TooManyError(f"too many requests, says {host}")
         return body
     problem = f"HTTP {status} from {host}"
     if status == HTTPStatus.TOO_MANY_REQUESTS:
@@ -84,7 +96,7 @@ async def body_of(
             _check(_REFUSAL, said, status, host)
     if status == HTTPStatus.NOT_FOUND:
         return None
-    raise (DeniedError if status in _DENIALS else RefusedError)(problem, said)
+    raise (DeniedError if status in _DENIALS else RefusedError)(problem, said, status)
 
 
 def _check(shape: Shape | None, body: bytes, status: int, host: str) -> None:

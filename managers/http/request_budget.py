@@ -37,6 +37,7 @@ class Room(Struct, frozen=True):
 
 @dataclass(slots=True)
 class _Slot:
+    sent_at: float
     arrived_by: float
     """The latest moment at which its request can have reached the host."""
     was_used: bool = True
@@ -48,31 +49,52 @@ class Budget:
     A slot is free again one period after the *answer* to its request, so two arrivals that share a slot are a period
     apart at least; see `managers/telegram/send_slots.py`. A request that was given up may still be on its way: it
     counts as arrived `LOST_AFTER_S` after it was sent.
+
+    A limit that is a guess is halved when the host says that it was too much, and has one slot more after every
+    period without that.
     """
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self.limit = UNLIMITED
+        """As declared."""
+        self._is_guess = False
+        self._halved_to = 0
+        self._halved_at = -math.inf
         self._clock = clock
         self._taken = 0
         self._arrivals: list[float] = []
+
+    def declare(self, limit: Limit, *, is_guess: bool) -> None:
+        self.limit, self._is_guess = limit, is_guess
+
+    def slots(self) -> int:
+        """As many as may be used in a period now."""
+        periods = (self._clock() - self._halved_at) / self.limit.period_s if self._halved_to else math.inf
+        return self.limit.slots if math.isinf(periods) else min(self.limit.slots, self._halved_to + int(periods))
+
+    def was_too_much(self, slot: _Slot) -> None:
+        """The host said so of this request. What was sent before the last halving says nothing of what is left."""
+        if self._is_guess and slot.sent_at > self._halved_at:
+            self._halved_to, self._halved_at = max(1, self.slots() // 2), self._clock()
 
     def wait_s(self) -> float:
         """0 when there is room, else how long there is none at least."""
         now = self._clock()
         while self._arrivals and self._arrivals[0] + self.limit.period_s <= now:
             heappop(self._arrivals)
-        if self._taken + len(self._arrivals) < self.limit.slots:
+        if self._taken + len(self._arrivals) < self.slots():
             return 0.0
         return self._arrivals[0] + self.limit.period_s - now if self._arrivals else self.limit.period_s
 
     def free(self) -> int:
         """Requests that may be asked now."""
-        return 0 if self.wait_s() > 0 else self.limit.slots - self._taken - len(self._arrivals)
+        return 0 if self.wait_s() > 0 else self.slots() - self._taken - len(self._arrivals)
 
     @contextmanager
     def slot(self) -> Generator[_Slot]:
         """Use one slot; only right after `wait_s()` gave 0. The user notes when the answer came."""
-        slot = _Slot(arrived_by=self._clock() + LOST_AFTER_S)
+        now = self._clock()
+        slot = _Slot(sent_at=now, arrived_by=now + LOST_AFTER_S)
         self._taken += 1
         try:
             yield slot

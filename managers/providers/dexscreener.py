@@ -8,7 +8,6 @@ from decimal import Decimal, InvalidOperation
 from typing import Final
 
 import msgspec
-import structlog
 from msgspec import Struct
 
 from domain.prices.pools import Pool, reading_of
@@ -17,12 +16,10 @@ from managers.http.answers import Shape
 from managers.http.api import APIRetryManager
 from managers.http.json_repair import decoded
 from managers.http.request_budget import Limit, Room
-from managers.providers.dexscreener_pairs import read_pair
+from managers.providers.dexscreener_pairs import pool_of_pair, readable
 from managers.providers.jupiter import SOL_MINT
 from runtime.clock import now
 from runtime.errors import TransientError
-
-log = structlog.get_logger(__name__)
 
 KEYLESS: Final = Limit(300, 60.0)
 MIN_LIQUIDITY_USD: Final = 100_000
@@ -94,19 +91,13 @@ class DexScreenerManager:
     def _by_token(self, entries: Sequence[msgspec.Raw], chain_id: str, chain: str) -> dict[str, list[Pool]]:
         """Each pool under both its tokens; those of another chain are nobody's."""
         pools: dict[str, list[Pool]] = {}
-        unreadable = 0
-        for entry in entries:
-            try:
-                pool = read_pair(entry, chain_id)
-            except ValueError:
-                unreadable += 1
-                continue
+        pairs, unreadable = readable(entries)
+        self.unreadable += unreadable
+        for pair in pairs:
+            pool = pool_of_pair(pair) if pair.chain_id == chain_id else None
             if pool is not None:
                 pools.setdefault(address_key(chain, pool.base), []).append(pool)
                 pools.setdefault(address_key(chain, pool.quote), []).append(pool)
-        if unreadable:
-            self.unreadable += unreadable
-            log.warning("dexscreener_pools_skipped", pools=unreadable)
         return pools
 
     async def sol_usd(self) -> Decimal:

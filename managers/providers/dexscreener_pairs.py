@@ -3,57 +3,71 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import Final
 
 import msgspec
+import structlog
 from msgspec import Struct
 
 from domain.prices.pools import DAY_S, HOUR_S, MINUTES_5_S, Pool
 from domain.prices.readings import number, price, worth
+from managers.providers.bodies import Body
+
+log = structlog.get_logger(__name__)
 
 _WINDOWS: Final = (("m5", MINUTES_5_S), ("h1", HOUR_S), ("h6", 6 * HOUR_S), ("h24", DAY_S))
 
 
-class _Token(Struct):
+class Side(Struct):
     address: str
+    name: object = None
+    symbol: object = None
 
 
-class _Liquidity(Struct):
-    usd: float | None = None
-    base: float | None = None
-    quote: float | None = None
+class Pair(Struct, rename="camel"):
+    """Without the first five it is no pair; whatever else makes no sense is as good as absent."""
 
-
-class _Trades(Struct):
-    buys: int | None = None
-    sells: int | None = None
-
-
-class _Pair(Struct, rename="camel"):
     chain_id: str
     dex_id: str
     pair_address: str
-    base_token: _Token
-    quote_token: _Token
-    price_usd: str | None = None
-    price_native: str | None = None
-    liquidity: _Liquidity | None = None
-    market_cap: float | None = None
-    fdv: float | None = None
-    volume: dict[str, float | None] = {}
-    txns: dict[str, _Trades] = {}
+    base_token: Side
+    quote_token: Side
+    price_usd: object = None
+    price_native: object = None
+    liquidity: object = None
+    market_cap: object = None
+    fdv: object = None
+    volume: object = None
+    txns: object = None
+    price_change: object = None
+    pair_created_at: object = None
+    info: object = None
 
 
-_pair: Final = msgspec.json.Decoder(_Pair)
+_pair: Final = msgspec.json.Decoder(Pair)
 
 
-def read_pair(entry: msgspec.Raw, chain_id: str) -> Pool | None:
-    """`None` for a pool of another chain or without a price; `ValueError` for what is no pair at all."""
-    pair = _pair.decode(entry)
+def readable(entries: Iterable[msgspec.Raw]) -> tuple[list[Pair], int]:
+    """The pairs, and how many entries were none."""
+    pairs: list[Pair] = []
+    unreadable = 0
+    for entry in entries:
+        try:
+            pairs.append(_pair.decode(entry))
+        except ValueError:
+            unreadable += 1
+    if unreadable:
+        log.warning("dexscreener_pools_skipped", pools=unreadable)
+    return pairs, unreadable
+
+
+def pool_of_pair(pair: Pair) -> Pool | None:
+    """`None` for a pool without a price."""
     base_usd = price(pair.price_usd)
-    if base_usd is None or pair.chain_id != chain_id:
+    if base_usd is None:
         return None
-    liquidity = pair.liquidity or _Liquidity()
+    liquidity, volume = Body(pair.liquidity), Body(pair.volume)
     return Pool(
         address=pair.pair_address,
         dex=pair.dex_id,
@@ -61,19 +75,19 @@ def read_pair(entry: msgspec.Raw, chain_id: str) -> Pool | None:
         quote=pair.quote_token.address,
         base_usd=base_usd,
         base_in_quote=number(pair.price_native),
-        liquidity_usd=worth(liquidity.usd),
-        base_reserve=number(liquidity.base),
-        quote_reserve=number(liquidity.quote),
+        liquidity_usd=worth(liquidity.get("usd")),
+        base_reserve=number(liquidity.get("base")),
+        quote_reserve=number(liquidity.get("quote")),
         market_cap_usd=worth(pair.market_cap) or worth(pair.fdv) or None,
-        volume_24h_usd=worth(pair.volume.get("h24")) or 0.0,
-        quiet_s=_quiet_s(pair),
+        volume_24h_usd=worth(volume.get("h24")) or 0.0,
+        quiet_s=_quiet_s(Body(pair.txns), volume),
     )
 
 
-def _quiet_s(pair: _Pair) -> float:
+def _quiet_s(trades: Body, volume: Body) -> float:
     """The shortest window in which it was traded."""
     for window, length_s in _WINDOWS:
-        trades = pair.txns.get(window, _Trades())
-        if (pair.volume.get(window) or 0.0) > 0 or (trades.buys or 0) + (trades.sells or 0) > 0:
+        made = trades.body(window)
+        if (number(volume.get(window)) or 0.0) > 0 or (made.count("buys") or 0) + (made.count("sells") or 0) > 0:
             return length_s
     return math.inf

@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from itertools import islice
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import msgspec
 import structlog
 
 from domain.calls.events import Origin, Token
 from domain.prices.readings import PriceReading, TokenRef, checked_reading
-from managers.feed.sources.base import NAME_LIMIT, SYMBOL_LIMIT, clamped, cut, is_plausible, positive, venue
+from managers.feed.sources.base import NAME_LIMIT, SYMBOL_LIMIT, positive, venue
 from managers.feed.sources.links import media_link, telegram_handle, web_link, x_handle
 from managers.http.answers import Shape
 from managers.http.api import ATTEMPTS, APIRetryManager
 from managers.http.json_repair import decoded
 from managers.http.request_budget import Limit, Room
+from managers.providers.bodies import Body
 from runtime.clock import now
 from runtime.errors import TransientError
 
@@ -34,7 +35,6 @@ _PRICES_TIMEOUT_S = 5.0
 _TOKENS_TIMEOUT_S = 2.0
 """A call waits for the answer and goes on without it."""
 _SOL_PRICE_LIFETIME = timedelta(minutes=10)
-_MAX_COUNT = 2**53
 
 _PRICES_SHAPE: Final[Shape] = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _FOUND_SHAPE: Final[Shape] = msgspec.json.Decoder(list[msgspec.Raw])
@@ -77,7 +77,7 @@ class JupiterManager:
         )
         self._note_unreadable(document[token.address] for token in tokens if token.address in document)
         at = self._clock()
-        bodies = ((token, _Body(document.get(token.address))) for token in tokens)
+        bodies = ((token, Body(document.get(token.address))) for token in tokens)
         readings = (
             checked_reading(
                 token, body.number("usdPrice"), at=at, source=self.name, liquidity_usd=body.number("liquidity")
@@ -104,7 +104,7 @@ class JupiterManager:
             raise TransientError("Jupiter does not know the price of SOL")
         return Decimal(str(prices[SOL_MINT]))
 
-    async def tokens(self, mints: Iterable[str]) -> dict[str, Token]:
+    async def tokens(self, mints: Iterable[str], *, attempts: int = ATTEMPTS) -> dict[str, Token]:
         """Whatever Jupiter knows, by mint; a mint that it does not know is absent.
 
         Every figure has an origin: Jupiter, at the moment at which it says it updated the token. A figure that
@@ -112,12 +112,13 @@ class JupiterManager:
         """
         tokens: dict[str, Token] = {}
         for page in _pages(mints, TOKENS_PER_REQUEST):
-            body = await self._get("/tokens/v2/search", {"query": ",".join(page)}, _FOUND_SHAPE, _TOKENS_TIMEOUT_S)
+            query = {"query": ",".join(page)}
+            body = await self._get("/tokens/v2/search", query, _FOUND_SHAPE, _TOKENS_TIMEOUT_S, attempts=attempts)
             asked, now = set(page), self._clock()
             entries = decoded(_found, body)
             self._note_unreadable(entries)
             for entry in entries:
-                mint = _Body(entry).get("id")
+                mint = Body(entry).get("id")
                 if isinstance(mint, str) and mint in asked:
                     tokens[mint] = read_token(mint, entry, now)
         return tokens
@@ -168,55 +169,12 @@ def _pages(mints: Iterable[str], size: int) -> Iterator[Sequence[str]]:
 
 
 def _price(entry: object) -> float | None:
-    return positive(_Body(entry).get("usdPrice"))
-
-
-class _Body:
-    """Untyped JSON: whatever is not as expected is simply not there."""
-
-    def __init__(self, value: object) -> None:
-        self._members = cast("dict[str, object]", value) if isinstance(value, dict) else {}
-
-    def get(self, name: str) -> object:
-        return self._members.get(name)
-
-    def body(self, name: str) -> _Body:
-        return _Body(self.get(name))
-
-    def string(self, name: str, limit: int) -> str | None:
-        value = self.get(name)
-        return cut(value, limit) if isinstance(value, str) else None
-
-    def flag(self, name: str) -> bool | None:
-        value = self.get(name)
-        return value if isinstance(value, bool) else None
-
-    def number(self, name: str, *, at_least: float = 0.0, at_most: float = math.inf) -> float | None:
-        value = self.get(name)
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            return None
-        try:
-            return clamped(float(value), at_least, at_most)
-        except OverflowError:
-            return None
-
-    def count(self, name: str) -> int | None:
-        value = self.number(name, at_most=_MAX_COUNT)
-        return int(value) if value is not None and value.is_integer() else None
-
-    def moment(self, name: str, now: datetime) -> datetime | None:
-        try:
-            moment = msgspec.convert(self.get(name), datetime, strict=True)
-        except msgspec.ValidationError:
-            return None
-        # A time without an offset is no time.
-        plausible = moment.tzinfo is not None and is_plausible(moment, now)
-        return moment.astimezone(UTC) if plausible else None
+    return positive(Body(entry).get("usdPrice"))
 
 
 def read_token(mint: str, entry: object, now: datetime) -> Token:
     """Read one entry of the answer, untyped as it came."""
-    body = _Body(entry)
+    body = Body(entry)
     audit, hour = body.body("audit"), body.body("stats1h")
     figures: dict[str, Any] = {
         "name": body.string("name", NAME_LIMIT),

@@ -42,7 +42,8 @@ def build(archive: Archive) -> web.Application:
         return _json(feed_wire.calls_page(frames, archive.cursor))
 
     async def token(request: web.Request) -> web.Response:
-        return _found(archive.find_token(request.match_info["address"]))
+        found, chain = archive.find_token(request.match_info["address"]), request.query.get("chain")
+        return _found(None if found is None or chain not in {None, found.chain} else found)
 
     async def channel(request: web.Request) -> web.Response:
         return _found(archive.find_channel(request.match_info["id"]))

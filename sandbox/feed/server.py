@@ -19,6 +19,7 @@ from msgspec import Struct, structs
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
+from domain.calls.addresses import as_kept
 from domain.calls.events import Call, Channel, PriceTick, Token
 from sandbox.feed import http as feed_http
 from sandbox.feed import wire as feed_wire
@@ -158,7 +159,7 @@ class FeedSandbox:
         """
         if call.channel.record is not None:
             self._channels[call.channel.id] = call.channel
-        _remember(self._tokens, call.token.address, call.token)
+        _remember(self._tokens, as_kept(call.token.address), call.token)
         self.cursor += 1
         frame = feed_wire.call_frame(call, self.cursor)
         self._history.append((self.cursor, frame))
@@ -218,7 +219,7 @@ class FeedSandbox:
         return self._channels.get(channel_id) or self.market.channel(channel_id)
 
     def find_token(self, address: str) -> Token | None:
-        return self.market.token(address, self._clock()) or self._tokens.get(address)
+        return self.market.token(address, self._clock()) or self._tokens.get(as_kept(address))
 
     async def _play(self) -> None:
         """Poisson arrivals at the rate that is set; up to a second that was missed is made up for."""

@@ -44,6 +44,7 @@ class _CallFrame(Struct, tag_field="type", tag="call", omit_defaults=True):
     channel: _ChannelBody
     token: Token
     text: str | None = None
+    link: str | None = None
 
 
 class _PriceFrame(Struct, tag_field="type", tag="price", omit_defaults=True):
@@ -87,6 +88,7 @@ def call_frame(call: Call, cursor: int) -> bytes:
             channel=_ChannelBody(call.channel.id, call.channel.title),
             token=call.token,
             text=call.text,
+            link=call.link,
         )
     )
 

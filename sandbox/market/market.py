@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from solders.pubkey import Pubkey
 
 from domain.calls.events import Call, Channel, PriceTick, Token
+from domain.calls.figures import NO_FIGURES
 from sandbox.market import words as market_words
 from sandbox.market.figures import describe
 from sandbox.market.lives import SUPPLY, Caller, LiveCall, TokenLife, draw_life
@@ -26,7 +27,7 @@ _REMEMBERED_OUTCOMES = 20_000
 _LOWEST_WIN_RATE, _HIGHEST_WIN_RATE = 0.06, 0.5
 _TERSE_SHARE, _LEFT_OUT_SHARE = 0.1, 0.5
 _ALWAYS_TOLD = frozenset(("address", "chain", "name", "symbol", "price_usd", "image_url", "animation_url", "video_url"))
-_LEFT_OUT_BY_THE_TERSE = tuple(figure for figure in Token.__struct_fields__ if figure not in _ALWAYS_TOLD | {"origins"})
+_LEFT_OUT_BY_THE_TERSE = tuple(figure for figure in Token.__struct_fields__ if figure not in _ALWAYS_TOLD | NO_FIGURES)
 _TRIES = 6
 
 

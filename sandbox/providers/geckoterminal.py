@@ -10,7 +10,8 @@ from typing import Any
 from aiohttp import web
 
 from domain.calls.events import Token
-from sandbox.providers.pools import pool_of
+from sandbox.providers.geckoterminal_entries import NATIVE, NETWORKS, pool_entry, token_entry
+from sandbox.providers.pools import Pools, pool_of
 from sandbox.providers.stand_in import StandIn, answer, nobody_knows
 
 SOL_MINT = "So11111111111111111111111111111111111111112"
@@ -40,6 +41,7 @@ class GeckoTerminalSandbox(StandIn):
         *,
         figures: Callable[[str], Token | None] = nobody_knows,
         history: Callable[[str, datetime], float | None] = no_history,
+        pools: Pools | None = None,
         requests_per_minute: int = 30,
         noise: float = 0.0,
         clock: Callable[[], float] = time.time,
@@ -47,6 +49,7 @@ class GeckoTerminalSandbox(StandIn):
     ) -> None:
         super().__init__(figures=figures, requests_per_minute=requests_per_minute, noise=noise, clock=clock, port=port)
         self.history = history
+        self.pools = pools or Pools()
         self.inactive: set[str] = set()
         """Tokens that nobody trades: they have no price (`null`)."""
         self.wicks: dict[str, float] = {}
@@ -55,6 +58,8 @@ class GeckoTerminalSandbox(StandIn):
     def _route(self, router: web.UrlDispatcher) -> None:
         router.add_get("/simple/networks/{network}/token_price/{tokens}", self._prices)
         router.add_get("/networks/{network}/pools/{pool}/ohlcv/{frame}", self._candles)
+        router.add_get("/networks/{network}/tokens/multi/{tokens}", self._tokens)
+        router.add_get("/networks/{network}/pools/multi/{pools}", self._pools)
 
     def _refusal(self, status: int) -> web.Response:
         if status == web.HTTPTooManyRequests.status_code:
@@ -81,6 +86,30 @@ class GeckoTerminalSandbox(StandIn):
             attributes["total_reserve_in_usd"] = {one.address: self._text(one, one.liquidity_usd) for one in found}
         data = {"id": "9bd64245-0c17-4549-9fba-f8eb4fb0c3d0", "type": "simple_token_price", "attributes": attributes}
         return answer({"data": data})
+
+    async def _tokens(self, request: web.Request) -> web.Response:
+        asked = [address for address in request.match_info["tokens"].split(",") if address]
+        network = request.match_info["network"]
+        if len(asked) > _MAX_TOKENS:
+            return _error(422, "exceeded maximum number of addresses")
+        if network not in NETWORKS:
+            return _error(404, "Could not find network")
+        known = (self.token(address) for address in dict.fromkeys(asked))
+        found = [one for one in known if one is not None and NETWORKS[network] == one.chain]
+        for one in found:
+            self.pools.of(one.address)
+        data = [token_entry(one, is_inactive=one.address in self.inactive) for one in found]
+        pools = [pool_entry(one) for one in found] if "top_pools" in request.query.get("include", "") else []
+        return answer({"data": data, "included": pools})
+
+    async def _pools(self, request: web.Request) -> web.Response:
+        network, asked = request.match_info["network"], request.match_info["pools"].split(",")
+        if network not in NETWORKS:
+            return _error(404, "Could not find network")
+        mints = [mint for pool in asked if (mint := self.pools.token(pool)) is not None and pool_of(mint) == pool]
+        found = [one for mint in mints if (one := self.token(mint)) is not None and NETWORKS[network] == one.chain]
+        tokens = [entry for one in found for entry in (token_entry(one), NATIVE[one.chain])]
+        return answer({"data": [pool_entry(one) for one in found], "included": tokens})
 
     def _text(self, token: Token, value: float | None) -> str | None:
         return None if value is None or token.address in self.inactive else f"{value:.30f}"

@@ -18,8 +18,8 @@ from msgspec.structs import replace
 
 from domain.calls.events import Token
 
-Fault = int | Literal["html", "cut", "drop"]
-"""A status; or a 200 that is somebody else's page, half an answer, a connection that ends without one."""
+Fault = int | Literal["html", "cut", "drop", "empty", "error"]
+"""A status; or a 200 that is somebody else's page, half an answer, empty, its own error; or no answer at all."""
 
 WINDOW_S = 60.0
 PAGE = "<!doctype html><html><title>Just a moment...</title></html>"
@@ -60,6 +60,8 @@ class StandIn(ABC):
         """Tokens that this provider does not know, whatever others say."""
         self.off_by: dict[str, float] = {}
         """Factor by which its price for a token is wrong."""
+        self.stale: dict[str, Token] = {}
+        """Tokens of which it says what it once knew."""
         self.status = 200
         """Anything else is answered instead of what was asked for."""
         self.retry_after_s: float | None = None
@@ -102,7 +104,7 @@ class StandIn(ABC):
 
     def token(self, address: str) -> Token | None:
         """What this provider says of a token: at its own price, a little beside everybody else's."""
-        token = None if address in self.unknown else self.figures(address)
+        token = None if address in self.unknown else self.stale.get(address) or self.figures(address)
         if token is None or token.price_usd is None:
             return token
         factor = self.off_by.get(address, 1.0) * self.noise_of(address)
@@ -155,6 +157,12 @@ class StandIn(ABC):
         fault: Fault = self._faults.popleft() if self._faults else self.status
         if fault == "html":
             return web.Response(text=PAGE, content_type="text/html")
+        if fault == "empty":
+            return web.Response()
+        if fault == "error":
+            refusal = self._refusal(500)
+            refusal.set_status(200)
+            return refusal
         if fault == "drop":
             if request.transport is not None:
                 request.transport.abort()

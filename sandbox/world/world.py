@@ -23,12 +23,18 @@ from embedded.postgres import EmbeddedPostgres
 from embedded.valkey import EmbeddedRedis
 from runtime.errors import FatalError
 from runtime.reasons import cannot_listen
+from sandbox.channels.playing import PlayedChannels
+from sandbox.channels.server import ChannelsSandbox
 from sandbox.feed.server import FeedSandbox
 from sandbox.market.market import Market
 from sandbox.payments.nowpayments.server import NowPaymentsSandbox
+from sandbox.providers.birdeye import BirdeyeSandbox
 from sandbox.providers.dexscreener import DexScreenerSandbox
 from sandbox.providers.geckoterminal import GeckoTerminalSandbox
+from sandbox.providers.goplus import GoPlusSandbox
 from sandbox.providers.jupiter import PriceSandbox
+from sandbox.providers.pools import Pools
+from sandbox.providers.rugcheck import RugCheckSandbox
 from sandbox.telegram.persona import run_demo
 from sandbox.telegram.server import TelegramSandbox
 from sandbox.telegram.updates import JsonObject
@@ -54,17 +60,26 @@ class Wants:
     postgres: bool
     solana: bool = False
     nowpayments: bool = False
+    channels: bool = False
+    """The market's calls are posts of channels, on their public pages."""
+    birdeye: bool = False
 
 
 @dataclass(kw_only=True, slots=True)
 class World:
     telegram: TelegramSandbox | None = None
     feed: FeedSandbox | None = None
+    channels: PlayedChannels | None = None
     prices: PriceSandbox | None = None
     solana: PaidChain | None = None
     nowpayments: NowPaymentsSandbox | None = None
     dexscreener: DexScreenerSandbox | None = None
     gecko: GeckoTerminalSandbox | None = None
+    rugcheck: RugCheckSandbox | None = None
+    goplus: GoPlusSandbox | None = None
+    birdeye: BirdeyeSandbox | None = None
+    pools: Pools = field(default_factory=Pools)
+    """Those that DexScreener and GeckoTerminal can look up."""
     redis_url: str | None = None
     redis_lacks_writes: bool = False
     """The machine went down while it ran."""
@@ -72,7 +87,7 @@ class World:
     alerts: Counter[tuple[int, str]] = field(default_factory=Counter[tuple[int, str]])
     """How often each (chat, token address) was told, as the sandbox's Telegram saw it."""
     latencies_ms: deque[float] = field(default_factory=lambda: deque[float](maxlen=KEPT_LATENCIES))
-    """From the frame's departure to the arrival of the first alert's request for it."""
+    """From the frame's departure, or the post, to the arrival of the first alert's request for it."""
 
     @property
     def sent_twice(self) -> int:
@@ -84,15 +99,26 @@ class World:
             return
         for address in copied_addresses(message):
             self.alerts[message["chat"]["id"], address] += 1
-            emitted_at = self.feed.emitted.get(address) if self.feed else None
+            emitted_at = self._emitted_at(address)
             if emitted_at is not None:
                 self.latencies_ms.append((time.monotonic() - emitted_at) * 1000)
+
+    def find_token(self, address: str) -> Token | None:
+        """What is known of a token to whoever plays the market."""
+        found = self.feed.find_token(address) if self.feed else None
+        return found or (self.channels.find_token(address) if self.channels else None)
+
+    def _emitted_at(self, address: str) -> float | None:
+        said = self.feed.emitted.get(address) if self.feed else None
+        return said or (self.channels.posted.get(address) if self.channels else None)
 
     def panel(self) -> dict[str, float | int | str]:
         """What the chat page shows beside the chat."""
         shown: dict[str, float | int | str] = {"alerts": self.alerts.total()}
         if self.feed:
             shown |= {"calls": self.feed.stats.calls_emitted, "calls_per_s": self.feed.stats.calls_per_s}
+        if self.channels and not self.feed:
+            shown["calls"] = len(self.channels.calls)
         if self.latencies_ms:
             p50, p99 = np.percentile(self.latencies_ms, (50, 99))
             shown |= {"latency_p50_ms": round(float(p50), 1), "latency_p99_ms": round(float(p99), 1)}
@@ -138,11 +164,13 @@ async def open_world(
             kept.append(postgres)
         await stack.enter_async_context(_keeping(kept, say))
         if wants.prices:
-            await _open_prices(world, stack)
+            await _open_prices(world, wants, stack)
         await _open_payments(world, wants, data_dir, stack)
+        market = Market(seed=time.time_ns())  # tokens of an earlier run count as told
         if wants.feed:
-            market = Market(seed=time.time_ns())  # tokens of an earlier run count as told
             world.feed = await stack.enter_async_context(FeedSandbox(market, calls_per_s=calls_per_s))
+        if wants.channels:
+            world.channels = await _open_channels(market, calls_per_s, world.pools, stack)
         if wants.telegram:
             telegram = TelegramSandbox(port=port, kept_at=data_dir / TELEGRAM if demo else None)
             world.telegram = await _opened(telegram, stack)
@@ -169,15 +197,23 @@ async def _open_payments(world: World, wants: Wants, data_dir: Path, stack: Asyn
         world.nowpayments = await stack.enter_async_context(open_processor(data_dir))
 
 
-async def _open_prices(world: World, stack: AsyncExitStack) -> None:
-    """Whoever is asked for prices tells those of the market."""
-
-    def figures(address: str) -> Token | None:
-        return world.feed.find_token(address) if world.feed else None
-
+async def _open_prices(world: World, wants: Wants, stack: AsyncExitStack) -> None:
+    """Whoever is asked for figures tells those of the market."""
+    figures, pools = world.find_token, world.pools
     world.prices = await stack.enter_async_context(PriceSandbox(figures=figures))
-    world.dexscreener = await stack.enter_async_context(DexScreenerSandbox(figures=figures))
-    world.gecko = await stack.enter_async_context(GeckoTerminalSandbox(figures=figures))
+    world.dexscreener = await stack.enter_async_context(DexScreenerSandbox(figures=figures, pools=pools))
+    world.gecko = await stack.enter_async_context(GeckoTerminalSandbox(figures=figures, pools=pools))
+    world.rugcheck = await stack.enter_async_context(RugCheckSandbox(figures=figures))
+    world.goplus = await stack.enter_async_context(GoPlusSandbox(figures=figures))
+    if wants.birdeye:
+        world.birdeye = await stack.enter_async_context(BirdeyeSandbox(figures=figures))
+
+
+async def _open_channels(market: Market, calls_per_s: float, pools: Pools, stack: AsyncExitStack) -> PlayedChannels:
+    pages = await stack.enter_async_context(ChannelsSandbox())
+    played = PlayedChannels(market, pages, calls_per_s=calls_per_s, pools=pools)
+    await stack.enter_async_context(played.playing())
+    return played
 
 
 @asynccontextmanager

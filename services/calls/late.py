@@ -18,6 +18,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from domain.calls.events import Call, Token
+from domain.calls.figures import NO_FIGURES
 from domain.calls.score import score
 from domain.matching.matcher import Matcher, PendingPair
 from domain.stored.accepted import AcceptedToken
@@ -210,6 +211,7 @@ def newest(known: Token, latest: Token) -> Token:
     given = {
         name: value
         for name in latest.__struct_fields__
-        if name not in {"address", "chain", "origins"} and (value := getattr(latest, name)) is not None
+        if name not in NO_FIGURES and (value := getattr(latest, name)) is not None
     }
-    return replace(known, **given, origins={**known.origins, **latest.origins})
+    disputed = {name: other for name, other in known.disputed.items() if name not in given} | latest.disputed
+    return replace(known, **given, origins={**known.origins, **latest.origins}, disputed=disputed)

@@ -1,20 +1,20 @@
-"""Asking the feed's HTTP side and Jupiter about tokens: seldom, together, never for long, and never in vain."""
+"""Asking the feed's HTTP side and the market about tokens: seldom, together, never for long, and never in vain."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, Protocol
 
 import structlog
 from msgspec import Struct
 
 from domain.calls import figures
-from domain.calls.events import Origin, Token
+from domain.calls.events import Chain, Origin, Token
+from domain.prices.readings import TokenRef
 from managers.feed.sources.base import Source
-from managers.providers.jupiter import TOKENS_PER_REQUEST, JupiterManager
 from runtime.errors import TransientError
 from services.monitoring.metrics import Metrics
 
@@ -42,6 +42,17 @@ class Answer(Struct, frozen=True):
     token: Token
     """Every figure has an origin. No figure at all: nobody knows the token."""
     at: datetime
+
+
+class Market(Protocol):
+    """Who is asked about what the feed does not say."""
+
+    @property
+    def tokens_per_request(self) -> int: ...
+    def covers(self, token: TokenRef, /) -> bool: ...
+    async def figures(self, tokens: Sequence[TokenRef], /) -> dict[str, Token]:
+        """Give what is known, by `TokenRef.key`; every figure has an origin. `TransientError`."""
+        ...
 
 
 class Informant:
@@ -90,13 +101,13 @@ class TokenAnswers:
         self,
         *,
         source: Source,
-        jupiter: JupiterManager | None,
+        market: Market | None,
         api_semaphore: asyncio.Semaphore,
         metrics: Metrics,
         clock: Callable[[], datetime],
     ) -> None:
         self._source = source
-        self._jupiter = jupiter
+        self._asked = market
         self._api_semaphore = api_semaphore
         self._metrics = metrics
         self._clock = clock
@@ -107,12 +118,13 @@ class TokenAnswers:
     @property
     def asks_nobody(self) -> bool:
         """There is nobody to be asked, about whatever token."""
-        return self._jupiter is None and not self._source.replays
+        return self._asked is None and not self._source.knows_tokens
 
     def can_help(self, token: Token) -> bool:
         """Whether somebody may know what this token lacks, and was not asked just now."""
-        asks_feed = self._source.replays and self._feed.may_complete(token)
-        asks = asks_feed or (self._jupiter is not None and self._market.may_complete(token))
+        asks_feed = self._source.knows_tokens and self._feed.may_complete(token)
+        asks_market = self._asked is not None and self._asked.covers(TokenRef(token.address, token.chain))
+        asks = asks_feed or (asks_market and self._market.may_complete(token))
         return asks and self.fresh(token.address) is None
 
     def fresh(self, address: str) -> Answer | None:
@@ -122,12 +134,17 @@ class TokenAnswers:
     def last(self, address: str) -> Answer | None:
         return self._answers.get(address)
 
-    async def refresh(self, addresses: Sequence[str]) -> None:
-        """Ask about tokens that nobody asks about already, and wait for the others: two seconds at most."""
+    async def refresh(self, tokens: Mapping[str, Chain | None]) -> None:
+        """Ask about tokens that nobody asks about already, and wait for the others: two seconds at most.
+
+        By address: the chain, where anybody knows it.
+        """
         if self.asks_nobody:
             return
-        mine = [address for address in addresses if address not in self._flights]
-        others = {self._flights[address] for address in addresses if address in self._flights}
+        mine: dict[str, Chain | None] = {
+            address: chain for address, chain in tokens.items() if address not in self._flights
+        }
+        others = {self._flights[address] for address in tokens if address in self._flights}
         flight: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._flights |= dict.fromkeys(mine, flight)
         short: set[str] = set()
@@ -145,42 +162,47 @@ class TokenAnswers:
                 del self._flights[address]
             self._metrics.counts.fallbacks[FALLBACK] += len(short)
 
-    async def _ask(self, addresses: Sequence[str], short: set[str]) -> None:
-        """Ask the feed token by token, then Jupiter in pages about what is still missing.
+    async def _ask(self, tokens: Mapping[str, Chain | None], short: set[str]) -> None:
+        """Ask the feed token by token, then others in pages about what is still missing.
 
         `short` receives those about whom somebody could not be asked.
         """
-        started_at = self._clock()
-        if self._source.replays:
+        started_at, addresses = self._clock(), list(tokens)
+        if self._source.knows_tokens:
             short.update(addresses[ASKED_PER_ROUND:])
             async with asyncio.TaskGroup() as group:
                 for address in addresses[:ASKED_PER_ROUND]:
                     if self._feed.rests:
                         short.add(address)
                     else:
-                        group.create_task(self._ask_feed(address, started_at, short))
-        if self._jupiter is None:
+                        group.create_task(self._ask_feed(address, tokens[address], started_at, short))
+        if self._asked is None:
             return
-        lacking = [address for address in addresses if self._market.may_complete(self._said(address, started_at))]
-        for start in range(0, len(lacking), TOKENS_PER_REQUEST):
-            page = lacking[start : start + TOKENS_PER_REQUEST]
+        theirs = [TokenRef(address, chain) for address, chain in tokens.items() if chain is not None]
+        lacking = [
+            token
+            for token in theirs
+            if self._asked.covers(token) and self._market.may_complete(self._said(token.address, started_at))
+        ]
+        for start in range(0, len(lacking), self._asked.tokens_per_request):
+            page = lacking[start : start + self._asked.tokens_per_request]
             if self._market.rests:
-                short.update(page)
+                short.update(token.address for token in page)
             else:
-                await self._ask_jupiter(self._jupiter, page, started_at, short)
+                await self._ask_market(self._asked, page, started_at, short)
 
     def _said(self, address: str, since: datetime) -> Token:
         answer = self._answers.get(address)
         return answer.token if answer is not None and answer.at >= since else Token(address=address)
 
-    async def _ask_feed(self, address: str, started_at: datetime, short: set[str]) -> None:
+    async def _ask_feed(self, address: str, chain: Chain | None, started_at: datetime, short: set[str]) -> None:
         try:
             async with self._api_semaphore:
                 # Others may have found out meanwhile that nobody answers.
                 if self._feed.rests:
                     short.add(address)
                     return
-                token = await self._source.token(address)
+                token = await self._source.token(address, chain)
         except asyncio.CancelledError:
             self._feed.was_late(started_at)
             raise
@@ -194,24 +216,24 @@ class TokenAnswers:
         said = None if token is None else figures.attributed(token, Origin(self._source.name, now))
         self._keep(address, said, started_at, now)
 
-    async def _ask_jupiter(
-        self, jupiter: JupiterManager, page: Sequence[str], started_at: datetime, short: set[str]
+    async def _ask_market(
+        self, market: Market, page: Sequence[TokenRef], started_at: datetime, short: set[str]
     ) -> None:
         try:
             async with self._api_semaphore:
-                found = await jupiter.tokens(page)
+                found = await market.figures(page)
         except asyncio.CancelledError:
             self._market.was_late(started_at)
             raise
         except TransientError as error:
             self._market.failed()
-            short.update(page)
-            log.warning("token_data_unavailable", source="jupiter", reason=str(error))
+            short.update(token.address for token in page)
+            log.warning("token_data_unavailable", source="market", reason=str(error))
             return
-        for address in page:
-            token = found.get(address)
+        for asked in page:
+            token = found.get(asked.key)
             self._market.answered(token)
-            self._keep(address, token, started_at, self._clock())
+            self._keep(asked.address, token, started_at, self._clock())
 
     def _keep(self, address: str, token: Token | None, started_at: datetime, now: datetime) -> None:
         """Keep an answer. One of the same round is only completed by it, one of an earlier round is replaced."""

@@ -1,7 +1,7 @@
 """What is known of a token beyond the call itself: who called it before, its figures now, its highest market cap.
 
-Figures come from price ticks, from the feed's HTTP side and from Jupiter; the call's own always win. Nothing here ever
-fails: what cannot be learned within two seconds stays `None` and is counted as a fallback.
+Figures come from price ticks, from the feed's HTTP side and from providers; the call's own always win. Nothing here
+ever fails: what cannot be learned within two seconds stays `None` and is counted as a fallback.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ import structlog
 from msgspec.structs import replace
 
 from domain.calls import figures
-from domain.calls.events import Call, Origin, PriceTick, Token
+from domain.calls.addresses import is_evm
+from domain.calls.events import Call, Chain, Origin, PriceTick, Token
 from domain.calls.lifetimes import FRESH_FOR
 from domain.calls.token_history import REMEMBERED_FOR, TokenHistory
 from managers.feed.sources.base import Source
-from managers.providers.jupiter import JupiterManager
 from managers.storage.postgres import PostgresManager, PostgresUnavailableError
 from runtime.errors import TransientError
-from services.calls.token_answers import Answer, TokenAnswers
+from services.calls.token_answers import Answer, Market, TokenAnswers
 from services.monitoring.metrics import Metrics
 
 log = structlog.get_logger(__name__)
@@ -58,7 +58,7 @@ class TokensService:
         self,
         *,
         source: Source,
-        jupiter: JupiterManager | None,
+        market: Market | None,
         postgres: PostgresManager,
         api_semaphore: asyncio.Semaphore,
         metrics: Metrics,
@@ -69,7 +69,7 @@ class TokensService:
         self._metrics = metrics
         self._clock = clock
         self._answers = TokenAnswers(
-            source=source, jupiter=jupiter, api_semaphore=api_semaphore, metrics=metrics, clock=clock
+            source=source, market=market, api_semaphore=api_semaphore, metrics=metrics, clock=clock
         )
         self._history = TokenHistory()
         self._seen: OrderedDict[str, _Seen] = OrderedDict()
@@ -99,7 +99,9 @@ class TokensService:
 
     async def enrich(self, calls: Sequence[Call]) -> list[Call]:
         """Fill in what the calls do not say, in the order given. Never raises; takes two seconds at most."""
-        if lacking := list(dict.fromkeys(call.token.address for call in calls if self._has_to_ask(call))):
+        asked = (call.token for call in calls if self._has_to_ask(call))
+        lacking: dict[str, Chain | None] = {token.address: token.chain for token in asked}
+        if lacking:
             await self._answers.refresh(lacking)
         return [self._fill_in(call) for call in calls]
 
@@ -122,7 +124,7 @@ class TokensService:
         wanted = list(dict.fromkeys(addresses))
         stale = [address for address in wanted if self._answers.fresh(address) is None]
         if stale:
-            await self._answers.refresh(stale)
+            await self._answers.refresh({address: self._chain(address) for address in stale})
         found = ((address, self._newest(address)) for address in wanted)
         return {address: token for address, token in found if token.origins}
 
@@ -178,7 +180,16 @@ class TokensService:
             said.append(figures.of_tick(seen.tick, self._source.name))
         if seen is not None and seen.called is not None and seen.called_at is not None:
             said.append(figures.attributed(seen.called, Origin(self._source.name, seen.called_at)))
-        return figures.newest(address, said)
+        return figures.newest(address, said, self._chain(address) or "solana")
+
+    def _chain(self, address: str) -> Chain | None:
+        """On which chain the token lives, as far as anybody has said it."""
+        if not is_evm(address):
+            return "solana"
+        seen, answer = self._seen.get(address), self._answers.last(address)
+        if seen is not None and seen.called is not None:
+            return seen.called.chain
+        return answer.token.chain if answer is not None and answer.token.origins else None
 
     def _remembered(self, address: str) -> _Seen:
         seen = self._seen.get(address)

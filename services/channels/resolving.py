@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
-from typing import Final, Protocol, TypeVar
+from typing import Final, TypeVar
 
 import structlog
 
+from domain.prices.readings import TokenRef
+from managers.providers.lookup import TokenLookup
 from runtime.errors import TransientError
 from runtime.waiting import Progress, pause
 from services.channels.rows import ChannelRows
@@ -28,41 +30,18 @@ EVERY_S: Final = 5.0
 AT_ONCE: Final = 30
 
 
-class ChainFound(Protocol):
-    @property
-    def chain(self) -> str: ...
-
-
-class PoolFound(Protocol):
-    @property
-    def token(self) -> str:
-        """Address of what it trades."""
-        ...
-
-    @property
-    def chain(self) -> str: ...
-
-
-class TokenLookup(Protocol):
-    async def chains_of(self, addresses: Sequence[str], /) -> dict[str, list[ChainFound]]:
-        """Where an address is a token, the deepest pool first. `TransientError`."""
-        ...
-
-    async def token_of_pool(self, chain: str | None, pool: str, /) -> PoolFound | None:
-        """What a pool trades; `None` where it is not known. `TransientError`."""
-        ...
-
-
 class Resolver:
     def __init__(
         self,
         *,
         lookups: Sequence[TokenLookup],
         rows: ChannelRows,
+        is_token: Callable[[TokenRef], Awaitable[bool]],
         clock: Callable[[], datetime],
         written: Callable[[], None],
     ) -> None:
-        """`written` is told when calls were written."""
+        """`is_token`: whether anybody knows figures of it. `written` is told when calls were written."""
+        self._is_token = is_token
         self._lookups = lookups
         self._rows = rows
         self._clock = clock
@@ -99,10 +78,12 @@ class Resolver:
         if one.is_pool:
             pool = await self._first(lambda lookup: lookup.token_of_pool(one.chain, one.address))
             if pool is not None:
-                return CalledToken(pool.token, pool.chain)
-        if one.chain is not None and not one.is_pool:
-            return CalledToken(one.address, one.chain)
-        return await self._first(lambda lookup: _deepest(lookup, one))
+                return CalledToken(pool.address, pool.chain)
+        if one.chain is None:
+            return await self._first(lambda lookup: _deepest(lookup, one))
+        token = CalledToken(one.address, one.chain)
+        # Links to pools may hold the token's own address.
+        return token if not one.is_pool or await self._is_token(TokenRef(token.address, token.chain)) else None
 
     async def _first(self, ask: Callable[[TokenLookup], Awaitable[T | None]]) -> T | None:
         for lookup in self._lookups:
@@ -118,5 +99,4 @@ class Resolver:
 
 async def _deepest(lookup: TokenLookup, one: UnresolvedCall) -> CalledToken | None:
     found = (await lookup.chains_of([one.address])).get(one.address, [])
-    fitting = [place for place in found if one.chain in {None, place.chain}]
-    return CalledToken(one.address, fitting[0].chain) if fitting else None
+    return CalledToken(one.address, found[0].chain) if found else None

@@ -14,8 +14,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from domain.calls.addresses import MAX_ADDRESS_LENGTH, call_tag, is_address
-from domain.calls.events import Call, Channel, Token
-from domain.calls.links import token_links
+from domain.calls.events import Call, Chain, Channel, Token
+from domain.calls.links import chart_url, explorer_url, post_url, token_links
 from domain.delivery.messages import Button, Message
 from domain.filters.shown import Span, show_change, show_price, show_volume, shown_figure, shown_speed
 from domain.reading.look_alikes import reads_as
@@ -24,8 +24,6 @@ from texts.markup import MAX_TEXT_UTF16, Html, columns, join, link, to_plain, ut
 from texts.renderer import DEFAULT_LIMIT_UTF16, Texts
 from texts.sanitise import inert
 
-CHART_URL = "https://dexscreener.com/solana/{address}"
-EXPLORER_URL = "https://solscan.io/token/{address}"
 MAX_CARDS: Final = 10
 """In one message."""
 
@@ -40,6 +38,7 @@ _PER_ROW: Final = 3
 _VOLUMES: Final[dict[Span, str]] = {"5m": "card.volume_5m", "1h": "card.volume_1h", "24h": "card.volume_24h"}
 _CHANGES: Final[dict[Span, str]] = {"5m": "card.change_5m", "1h": "card.change_1h", "24h": "card.change_24h"}
 _LINKS: Final = {"website": "card.link_website", "x": "card.link_x", "telegram": "card.link_telegram"}
+_CHAINS: Final[dict[Chain, str]] = {"ethereum": "chain.ethereum", "bsc": "chain.bsc", "base": "chain.base"}
 _NO_BREAK: Final = "\N{NO-BREAK SPACE}"
 """Within a figure: no line ends between a number and its unit."""
 
@@ -112,14 +111,19 @@ class _Card:
     def full(self, shown: Shown) -> Html:
         token, channel = shown.call.token, shown.call.channel
         blocks = (
-            _block(self.title(token), self.warning(token), self.shows("market_cap") and self.market_cap(token)),
+            _block(
+                self.title(token),
+                self.warning(token),
+                self.chain(token),
+                self.shows("market_cap") and self.market_cap(token),
+            ),
             # Clients set the figures apart by themselves, so no empty line stands around them.
             _block(
                 self.text("card.address", address=token.address),
                 self.figures(shown.call),
                 self.shows("links") and self.links(token),
                 self.shows("security") and self.security(token),
-                self.shows("channel") and self.channel(channel),
+                self.shows("channel") and self.channel(shown.call),
                 self.shows("channel") and self.record(channel),
                 self.callers(shown.call),
             ),
@@ -139,9 +143,9 @@ class _Card:
         return _block(
             self.title(token),
             self.warning(token),
-            _row(*figures),
+            _row(self.chain(token), *figures),
             self.text("card.address", address=token.address),
-            self.shows("channel") and _row(self.channel(call.channel), self.callers(call)),
+            self.shows("channel") and _row(self.channel(call), self.callers(call)),
             self.shows("channel") and self.record(call.channel),
             self.footer(shown.set_name, self.speed(shown)),
             *self.remarks(shown),
@@ -206,6 +210,9 @@ class _Card:
         reads = reads_as(token.name, token.symbol) or reads_as(token.symbol, token.name)
         return Html() if reads is None else self.text("card.look_alike", reads=reads)
 
+    def chain(self, token: Token) -> Html:
+        return chain_of(self._texts, token, self._language)
+
     def market_cap(self, token: Token) -> Html:
         known = self.figure("card.market_cap", shown_figure(token.market_cap_usd, "usd"))
         return known or self.text("card.market_cap_unknown")
@@ -229,8 +236,11 @@ class _Card:
     def links(self, token: Token) -> Html:
         return _row(*(link(one.address, self.text(_LINKS[one.at], name=one.name)) for one in token_links(token)))
 
-    def channel(self, channel: Channel) -> Html:
-        return self.text("card.channel", title=readable(channel.title) or channel.id)
+    def channel(self, call: Call) -> Html:
+        """Name who called; the name leads to the post."""
+        name = self.text("card.channel", title=readable(call.channel.title) or call.channel.id)
+        post = post_url(call)
+        return link(post, name) if post else name
 
     def record(self, channel: Channel) -> Html:
         if channel.record is None:
@@ -252,6 +262,12 @@ class _Card:
         return _row(self.text("card.set", name=name), speed)
 
 
+def chain_of(texts: Texts, token: Token, language: str) -> Html:
+    """Say where a token lives; most live on Solana, so that goes without saying."""
+    key = _CHAINS.get(token.chain)
+    return Html() if key is None else texts.render("card.chain", language, chain=texts.plain(key, language))
+
+
 def readable(text: str | None) -> str | None:
     """Take a name made of nothing visible for no name."""
     return text if text and inert(text, DEFAULT_LIMIT_UTF16) else None
@@ -263,9 +279,9 @@ def ticker(token: Token) -> str | None:
     return symbol and f"${symbol.removeprefix('$')}"
 
 
-def chart_of(address: str) -> str | None:
+def chart_of(address: str, chain: Chain | None) -> str | None:
     """Where a token's chart is; `None` for what is no address."""
-    return CHART_URL.format(address=address) if _ADDRESS.fullmatch(address) else None
+    return chart_url(address, chain) if _ADDRESS.fullmatch(address) else None
 
 
 def _row(*pieces: Html | Literal[False]) -> Html:
@@ -314,15 +330,15 @@ def _row_of_buttons(
 
 
 def _button(texts: Texts, call: Call, language: str, name: CardButton) -> Button | None:
-    address = call.token.address
+    address, chain = call.token.address, call.token.chain
     text = texts.plain(f"button.{name}", language)
     match name:
         case "copy":
             return Button(text=text, copy=address)
         case "chart":
-            return Button(text=text, url=CHART_URL.format(address=address))
+            return Button(text=text, url=chart_url(address, chain))
         case "explorer":
-            return Button(text=text, url=EXPLORER_URL.format(address=address))
+            return Button(text=text, url=explorer_url(address, chain))
         case "why" | "mute" | "watch" if len(address) > MAX_ADDRESS_LENGTH:
             return None  # no token of this chain, and more than a button can carry
         case "why":

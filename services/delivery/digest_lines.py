@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from domain.calls.events import Call, Token
 from domain.filters.shown import shown_figure
-from services.delivery.cards import chart_of, reached_late, readable, ticker
+from services.delivery.cards import chain_of, chart_of, reached_late, readable, ticker
 from services.monitoring.metrics import Metrics
 from texts.markup import Html, join, link
 from texts.renderer import Texts
@@ -111,7 +111,7 @@ class DigestLines:
         address = self._texts.render("digest.address", language, address=one.address)
         rows = (
             join(" · ", (title, *self._figures(one, language))),
-            join(" · ", self._origin(one, language)),
+            join(" · ", (piece for piece in self._origin(one, language) if piece)),
             address,
         )
         return join("\n", (row for row in rows if row))
@@ -138,7 +138,8 @@ class DigestLines:
     def _origin(self, one: DigestCall, language: str) -> Iterator[Html]:
         if one.call:
             channel = one.call.channel
+            yield chain_of(self._texts, one.call.token, language)
             yield self._texts.render("digest.channel", language, title=readable(channel.title) or channel.id)
-        chart = chart_of(one.address)
+        chart = chart_of(one.address, one.call.token.chain if one.call else None)
         if chart:
             yield link(chart, self._texts.render("digest.chart", language))

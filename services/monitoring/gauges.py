@@ -12,6 +12,7 @@ from managers.telegram.rate_limiter import Lane, LimiterStats
 from services.monitoring.memory import MemoryUse, own_bytes
 from services.monitoring.metrics import Metrics, Read
 from services.monitoring.readings import Reading
+from services.providers.figures import FiguresService
 from services.providers.price_sources import PriceSources
 from services.stores.journal import JournalLag
 
@@ -26,6 +27,13 @@ _API_COUNTS = {
 }
 """Of `managers.http.api.HostCounts`."""
 
+_FIGURE_COUNTS = {
+    "requests": "Requests for figures of tokens.",
+    "answered": "Tokens of which a provider knew something.",
+    "unknown": "Tokens that a provider did not know.",
+    "failed": "Tokens in requests that ended without an answer.",
+    "dropped": "Tokens that were not asked about: too many were wanted at once.",
+}
 _PRICE_COUNTS = {
     "requests": "Requests for prices.",
     "asked": "Tokens whose price was asked for.",
@@ -123,6 +131,16 @@ def show_unreadable(metrics: Metrics, source: str, unreadable: Callable[[], int]
     """`source`: whose answers they are items of."""
     meaning = "Items of an answer that could not be read and were skipped."
     metrics.counter("items_unreadable", meaning, unreadable, {"source": source})
+
+
+def show_figures(metrics: Metrics, figures: FiguresService) -> None:
+    """By provider."""
+    for name, meaning in _FIGURE_COUNTS.items():
+        metrics.counter_each(f"figures_{name}", meaning, "source", partial(_figure_counts, figures, name))
+
+
+def _figure_counts(figures: FiguresService, name: str) -> dict[str, int]:
+    return {source: getattr(counts, name) for source, counts in figures.sources.items()}
 
 
 def show_price_sources(metrics: Metrics, sources: PriceSources) -> None:

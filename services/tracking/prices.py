@@ -17,6 +17,7 @@ from domain.tracking.polling import LIVE_S, NEAR_S, Pace, PollPlanner, pace_of
 from runtime.cancellation import stop_if_cancelled
 from runtime.waiting import Progress, elapse
 from services.tracking.book import CHUNKS, SOURCES, Book, address_of
+from services.tracking.chains import Chains
 from services.tracking.tracking import TrackingService
 
 EVERY_S: Final = 1.0
@@ -54,11 +55,18 @@ class Others(Protocol):
 
 class PricesService:
     def __init__(
-        self, *, tracking: TrackingService, sources: Sources | None, per_s: float, clock: Callable[[], datetime]
+        self,
+        *,
+        tracking: TrackingService,
+        sources: Sources | None,
+        chains: Chains,
+        per_s: float,
+        clock: Callable[[], datetime],
     ) -> None:
         """`per_s`: how many tokens the sources together may be asked about in a second."""
         self._tracking = tracking
         self._sources = sources
+        self._chains = chains
         self._per_s = per_s
         self._clock = clock
         self._book: Book | None = None
@@ -103,7 +111,7 @@ class PricesService:
 
     async def _ask(self, book: Book, sources: Sources, wanted: Mapping[str, list[int]]) -> None:
         self.asked += len(wanted)
-        readings = await sources.read([TokenRef(address) for address in wanted])
+        readings = self._chains.of_one_chain(await sources.read(await self._chains.refs(wanted)))
         if self._tracking.book is not book:
             return  # another process tracks by now
         self._take(book, readings)
@@ -162,7 +170,7 @@ class PricesService:
             if gap is None:
                 continue
             since, until = (datetime.fromtimestamp(at, UTC) for at in gap)
-            high = await sources.high(TokenRef(address), pool, since, until)
+            high = await sources.high(self._chains.ref(address), pool, since, until)
             if high is None or self._tracking.book is not book:
                 continue
             # A candle in which less was traded is a wick, and closes nothing.

@@ -8,6 +8,7 @@ from typing import Final
 
 from domain.buttons.cards import WatchToken
 from domain.calls.addresses import MAX_ADDRESS_LENGTH
+from domain.calls.links import chart_url
 from domain.delivery.messages import Button, Message
 from domain.delivery.policy import Rules
 from domain.filters.numbers import show_value
@@ -16,7 +17,7 @@ from domain.subscribers.subscriber import Subscriber
 from domain.watches.conditions import Condition, Subject, show_multiple
 from domain.watches.crossing import rearms_at
 from managers.telegram.rate_limiter import Lane
-from services.delivery.cards import CHART_URL, readable
+from services.delivery.cards import readable
 from services.delivery.composing import Composed, Composer
 from services.delivery.kinds import Kind
 from services.delivery.turns import QueuedMessage
@@ -81,7 +82,7 @@ class WatchComposer(Composer):
         address = notice.token_address
         if len(address) > MAX_ADDRESS_LENGTH:
             return ()
-        chart = Button(text=self._texts.plain("button.chart", language), url=CHART_URL.format(address=address))
+        chart = Button(text=self._texts.plain("button.chart", language), url=chart_url(address))
         again = Button(text=self._texts.plain("button.watch", language), data=WatchToken(address).pack())
         return ((chart, again),)
 

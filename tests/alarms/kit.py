@@ -45,7 +45,7 @@ from services.monitoring.payment_conditions import CountGrew
 from services.monitoring.process_conditions import SendsFail
 from services.tracking.tracking import TrackingService
 from tests.channels.channel_book import ChannelBook
-from tests.channels.listening import edge_of
+from tests.channels.listening import connection_of, edge_of
 from tests.channels.support import ALPHA
 from tests.e2e.conftest import ADMIN, text_of
 from tests.faults.proxy import FaultProxy
@@ -239,7 +239,7 @@ async def opened(stage: Stage, servers: Servers, data_dir: Path) -> AsyncGenerat
         connections = await connect(at, stack, local_store=store, data_dir=data_dir if stage.on_disk else None)
         if stage.channels:
             parts["book"] = ChannelBook()
-            connections = with_(connections, channel_reader=parts["book"])
+            connections = with_(connections, channels=connection_of(parts["book"]))
         assert isinstance(connections.source, NativeSource)
         if not stage.channels:
             connections.source.idle_timeout_s = IDLE_S

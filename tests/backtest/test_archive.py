@@ -212,3 +212,23 @@ async def test_a_day_that_lacks_a_column_or_is_damaged_counts_as_missing(
     assert (found.days_missing, found.tried.alerts) == (1, 3)
     (tmp_path / "archive" / "calls" / f"{days[1]}.{FORMAT}.parquet").write_bytes(b"PAR1 damaged")
     assert (await tried(request({}), archive, history)).days_missing == 1
+
+
+async def test_the_chain_of_a_call_is_archived_and_a_filter_on_it_tried(
+    postgres_manager: PostgresManager, history: StoredHistory, archive: Archive
+) -> None:
+    chains = ("solana", "base", "bsc", "base", "ethereum")
+    past = Past(postgres_manager)
+    calls = await past.put(
+        [PastCall(at=ago(days=2, minutes=n), token=n, figures={"chain": chain}) for n, chain in enumerate(chains)]
+    )
+    await archiving(archive, history).run(datetime.now(UTC))
+    frames = [archive.scan("calls", day).collect() for day in archive.days("calls")]
+    kept = {row["call_id"]: row["chain"] for one in frames for row in one.iter_rows(named=True)}
+    assert kept == {call.id: chain for call, chain in zip(calls, chains, strict=True)}
+    wanted: dict[str, Rule] = {"chain": Choice(frozenset({"base", "ethereum"}))}
+    sets = [FilterSet(user_id=ME, number=1, name="", rules=wanted)]
+    passed = sorted(call.id for call in calls if call.token.chain in {"base", "ethereum"})
+    assert await accepted(sets, some(frames)) == passed
+    began, ended = ago(days=3), ago(days=1)
+    assert await accepted(sets, history.calls(began, ended)) == passed

@@ -12,18 +12,21 @@ from aiohttp import web
 from msgspec.structs import replace
 
 from domain.calls.events import Call, Channel, Origin, PriceTick, Token
+from domain.calls.figures import FIGURES
 from domain.stored.journal import DecidedCall
 from managers.feed.sources.base import Source
 from managers.feed.sources.native import NativeSource
 from managers.feed.sources.pumpportal import PumpPortalSource
 from managers.http.api import ATTEMPTS, APIRetryManager
 from managers.providers.jupiter import JupiterManager
+from managers.providers.jupiter_figures import JupiterFigures
 from managers.storage.postgres import PostgresManager
 from sandbox.feed.server import FeedSandbox
 from sandbox.market.figures import InventedTokens
 from sandbox.market.market import Market
 from sandbox.providers.jupiter import PriceSandbox
 from services.calls.token_answers import ASKED_PER_ROUND, FALLBACK
+from services.calls.token_answers import Market as AskedMarket
 from services.calls.tokens import TokensService
 from services.monitoring.metrics import Metrics
 from services.stores.journal_rows import writes_of
@@ -35,13 +38,13 @@ PUMPPORTAL = PumpPortalSource(sol_price_usd=lambda: 165.0)
 class Bench:
     """A service with its own clock, counters and doors."""
 
-    def __init__(self, source: Source, *, jupiter: JupiterManager | None = None, postgres_dsn: str = "") -> None:
+    def __init__(self, source: Source, *, market: AskedMarket | None = None, postgres_dsn: str = "") -> None:
         self.now = datetime.now(UTC)
         self.metrics = Metrics()
         self.postgres = PostgresManager(postgres_dsn or "postgresql://nobody@127.0.0.1:1/none", connect_timeout_s=1)
         self.tokens = TokensService(
             source=source,
-            jupiter=jupiter,
+            market=market,
             postgres=self.postgres,
             api_semaphore=asyncio.Semaphore(10),
             metrics=self.metrics,
@@ -135,11 +138,9 @@ async def test_gaps_are_filled_from_the_feed_and_its_own_figures_win(feed: FeedS
     posted = Token(address=token.address, market_cap_usd=123.0, mint_revoked=False, website="")
     enriched = await bench.enrich_one(calling(posted))
     mine = {"address", "chain", "market_cap_usd", "mint_revoked", "website"}
-    for figure in Token.__struct_fields__[:-1]:
+    for figure in FIGURES:
         assert getattr(enriched.token, figure) == getattr(posted if figure in mine else token, figure), figure
-    assert enriched.token.origins == dict.fromkeys(
-        set(Token.__struct_fields__) - mine - {"origins"}, Origin("native", bench.now)
-    )
+    assert enriched.token.origins == dict.fromkeys(set(FIGURES) - mine, Origin("native", bench.now))
     assert enriched.first_market_cap_usd == 123.0
     assert bench.fallbacks == 0
 
@@ -240,7 +241,7 @@ async def test_a_token_nobody_knows_is_an_answer(api: Answering, native: NativeS
 
 async def test_jupiter_fills_what_pumpportal_does_not_say(api_manager: APIRetryManager):
     async with PriceSandbox(figures=InventedTokens().token) as prices:
-        bench = Bench(PUMPPORTAL, jupiter=JupiterManager(api_manager, prices.url))
+        bench = Bench(PUMPPORTAL, market=JupiterFigures(JupiterManager(api_manager, prices.url)))
         calls = [
             calling(Token(address=address(number), market_cap_usd=5_000.0, launchpad="pump.fun"))
             for number in range(1, 151)
@@ -256,7 +257,7 @@ async def test_jupiter_fills_what_pumpportal_does_not_say(api_manager: APIRetryM
 
 async def test_what_is_wanted_in_the_same_moment_is_one_request(api_manager: APIRetryManager):
     async with PriceSandbox(figures=InventedTokens().token) as prices:
-        bench = Bench(PUMPPORTAL, jupiter=JupiterManager(api_manager, prices.url))
+        bench = Bench(PUMPPORTAL, market=JupiterFigures(JupiterManager(api_manager, prices.url)))
         mints = [address(number) for number in range(1, 31)]
         found = await asyncio.gather(*map(bench.tokens.latest, [*mints, *mints]))
         assert prices.requests == 1
@@ -269,7 +270,7 @@ async def test_jupiter_completes_what_the_feed_answers(
     api: Answering, native: NativeSource, api_manager: APIRetryManager
 ):
     async with PriceSandbox(figures=lambda mint: Token(address=mint, holders=1, top10_percent=20.0)) as prices:
-        bench = Bench(native, jupiter=JupiterManager(api_manager, prices.url))
+        bench = Bench(native, market=JupiterFigures(JupiterManager(api_manager, prices.url)))
         token = (await bench.enrich_one(calling(Token(address=address(1))))).token
         assert (token.holders, token.top10_percent) == (77, 20.0)
         assert (token.origins["holders"].source, token.origins["top10_percent"].source) == ("native", "jupiter")

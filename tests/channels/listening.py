@@ -10,6 +10,8 @@ from typing import Final
 
 from bot.console import Terminal
 from composition import Addresses, Composition, OwnFeed, connect
+from composition.addresses import ChannelAccess
+from composition.connections import ChannelConnection
 from config.settings import Settings
 from managers.channels.base import ChannelReader
 from sandbox.telegram.server import TelegramSandbox
@@ -28,6 +30,11 @@ SETTINGS: Final = Settings(
     channel_pause_s=0.5,
     channel_requests_per_minute=6_000,
 )
+
+
+def connection_of(reader: ChannelReader) -> ChannelConnection:
+    """Look as often as may be."""
+    return ChannelConnection(reader, ChannelAccess(url="", channels=(ALPHA,), requests_per_s=100.0, pause_s=0.5))
 
 
 @asynccontextmanager
@@ -54,7 +61,7 @@ async def listening(
     )
     stop = asyncio.Event()
     async with AsyncExitStack() as stack:
-        parts = replace(await connect(at, stack), channel_reader=reader)
+        parts = replace(await connect(at, stack), channels=connection_of(reader))
         composition = Composition(settings, parts, Terminal())
         await stack.enter_async_context(parts.telegram)
         await stack.enter_async_context(edge_of(composition))

@@ -25,11 +25,11 @@ from web.server import HttpServer
 TOKEN: Final = "a token that is long enough"
 
 
-async def nobody(_: str) -> None:
+async def nobody(_: str, __: str | None = None) -> None:
     return None
 
 
-async def channel(name: str) -> Channel | None:
+async def channel(name: str, _: str | None) -> Channel | None:
     return Channel(id=name, title="Alpha") if name == ALPHA else None
 
 
@@ -134,3 +134,15 @@ async def test_the_http_side_says_what_it_knows(kit: Kit, api: APIRetryManager) 
         assert await source.channel("@nobody") is None
         assert await source.token(mint(1)) is None
         assert await source.calls_since(0, 10) == []
+
+
+async def test_a_call_of_another_chain_is_read_with_the_link_to_its_post(kit: Kit, api: APIRetryManager) -> None:
+    address = "0x52908400098527886e0f7030069857d2e4169ee7"
+    await kit.look()
+    kit.book.post(ALPHA, f"https://basescan.org/token/0x{address[2:].upper()}", NOW)
+    await kit.look()
+    async with served(kit) as server:
+        [call] = await source_at(server.port, api).calls_since(1, 10)
+        assert (call.token.address, call.token.chain) == (address, "base")
+        assert call.link is not None
+        assert call.link.startswith("https://t.me/alpha/")

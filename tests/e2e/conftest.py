@@ -15,6 +15,8 @@ import pytest
 
 from bot.console import Terminal
 from composition import Addresses, Composition, NowPaymentsAccess, ProcessConfig, SolanaAccess, connect
+from composition.addresses import ChannelAccess
+from composition.connections import ChannelConnection
 from config.settings import Settings
 from domain.filters.registry import FIELDS
 from sandbox.feed.server import FeedSandbox
@@ -119,7 +121,7 @@ async def composed(
         stack.callback(shutil.rmtree, directory)
     connections = await connect(at, stack, data_dir=directory)
     if whole:
-        connections = with_(connections, channel_reader=ChannelBook())
+        connections = with_(connections, channels=ChannelConnection(ChannelBook(), ChannelAccess(url="")))
     await connections.redis.set(keys.EPOCH.of(), "complete", nx=True)  # a bot that runs has filled it
     return Composition(settings or Settings(), connections, Terminal(), place)
 
@@ -149,7 +151,7 @@ async def set_filter(user: SandboxUser, key: str, typed: str) -> JsonObject:
     for step in ("set:1", f"group:1:{group}", f"field:1:{key}"):
         menu = await user.next_message(where=lambda m, step=step: _offers(m, step))
         await user.tap_data(menu, step)
-    await user.next_message(where=lambda m: "Send me" in text_of(m))
+    await user.next_message(where=lambda m: "end me" in text_of(m))
     await user.send(typed)
     return await user.next_message()
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from pathlib import Path
@@ -12,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from domain.calls.addresses import is_mint
+from domain.calls.addresses import is_address, is_mint, is_on
 from domain.calls.events import Call, Channel, ChannelRecord, Heartbeat, PriceTick, Token
 from managers.feed.sources.native import NativeSource
 from managers.http.api import APIRetryManager
@@ -26,6 +27,7 @@ from tests.feed.support import a_call, address
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 MINT = "97QUsKyZ1tDbBkWzowCixaZHPfMHz3ME8LQzwa9Upump"
+EVM = "0x52908400098527886E0F7030069857D2E4169EE7"
 SOURCE = NativeSource("ws://127.0.0.1:1/")
 TOKEN: dict[str, object] = {
     "address": MINT,
@@ -147,7 +149,7 @@ def test_what_is_not_said_is_none_and_what_is_unknown_is_ignored():
 def test_every_figure_of_a_token_can_be_said():
     call = decode(CALL)
     assert isinstance(call, Call)
-    assert set(TOKEN) == set(Token.__struct_fields__) - {"origins"}
+    assert set(TOKEN) == set(Token.__struct_fields__) - {"origins", "disputed"}
     assert [name for name in TOKEN if getattr(call.token, name) is None] == []
 
 
@@ -207,6 +209,8 @@ def test_long_texts_are_cut_and_nul_is_taken_out():
         ("token.holders", -1),
         ("token.created_at", "1969-07-20T20:17:40Z"),
         ("token.chain", "ethereum"),
+        ("token.chain", "tron"),
+        ("token.chain", "Solana"),
         ("token.fdv_usd", -1),
         ("token.volume_24h_usd", "many"),
         ("token.price_change_1h_percent", -100.01),
@@ -264,10 +268,15 @@ def check(frame: bytes) -> None:
     if isinstance(event, PriceTick):
         assert event.price_usd >= 0
         assert math.isfinite(event.price_usd)
-        assert is_mint(event.token_address)
+        assert is_mint(event.token_address) or is_address(event.token_address)
     if isinstance(event, Call):
         token = event.token
-        assert is_mint(token.address)
+        assert is_on(token.chain, token.address)
+        assert event.link is None or (event.link.startswith("https://") and len(event.link) <= 500)
+        for name, origin in token.origins.items():
+            assert getattr(token, name) is not None
+            assert re.fullmatch(r"[a-z0-9 ._-]{1,40}", origin.source)
+            assert origin.at <= NOW
         for name in Token.__struct_fields__:
             value = getattr(token, name)
             if isinstance(value, float | int):
@@ -293,12 +302,12 @@ json_values = st.recursive(
     | st.floats()
     | st.text(max_size=20)
     | st.datetimes(timezones=st.just(UTC)).map(datetime.isoformat)
-    | st.sampled_from([MINT, MINT.lower(), "call", "price", "-1", "1e999", *HOSTILE_LINKS]),
+    | st.sampled_from([MINT, MINT.lower(), EVM, EVM.lower(), "base", "call", "price", "-1", "1e999", *HOSTILE_LINKS]),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
     max_leaves=8,
 )
-keys = ["type", "id", "cursor", "called_at", "channel", "token", "text", "price_usd", "at", "market_cap_usd"]
-token_keys = list(TOKEN)
+keys = ["type", "id", "cursor", "called_at", "channel", "token", "text", "link", "price_usd", "at", "market_cap_usd"]
+token_keys = [*TOKEN, "origins", "disputed"]
 
 
 @given(st.binary(max_size=300))
@@ -336,6 +345,7 @@ def test_everything_the_market_says_survives_the_wire():
         call = SOURCE.decode(feed_wire.call_frame(event, cursor), NOW)
         assert isinstance(call, Call)
         assert (call.id, call.cursor, call.called_at) == (event.id, cursor, event.called_at)
+        assert call.link == event.link
         assert (call.channel, call.text) == (event.channel, event.text and event.text.replace("\0", "")[:4096])
         texts_and_links = {"name", "symbol", "website", "x_handle", "telegram"}
         for figure in set(Token.__struct_fields__) - texts_and_links:

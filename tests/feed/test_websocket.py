@@ -97,6 +97,33 @@ async def test_a_restart_takes_up_where_the_cursor_stands(feed: FeedSandbox, api
     assert reader.manager.stats.backfilled == 1
 
 
+async def test_while_the_socket_stays_away_calls_come_from_the_http_side(
+    feed: FeedSandbox, api_manager: APIRetryManager
+):
+    """Also where no call has ever come: what stood there when it was first asked is the beginning."""
+    source = NativeSource("ws://127.0.0.1:9/", api_url=feed.http_url, token=feed.token, api=api_manager)
+    old = feed.publish(a_call())
+    polled = asyncio.Event()
+
+    async def newest_cursor() -> int | None:
+        found = await NativeSource.newest_cursor(source)
+        polled.set()
+        return found
+
+    source.newest_cursor = newest_cursor
+    async with asyncio.timeout(10), reading(source) as reader:
+        await polled.wait()
+        calls = [feed.publish(a_call()) for _ in range(3)]
+        assert [call.id for call in await reader.take(3)] == [call.id for call in calls]
+        assert reader.manager.stats.backfilled == 3
+        health = reader.manager.health()
+        assert (health.connected, health.stale) == (False, False)
+    assert old.cursor is not None
+    async with asyncio.timeout(10), reading(native(feed, api_manager)) as reader:
+        reader.cursor = old.cursor
+        assert len(await reader.take(3)) == 3
+
+
 async def test_a_silent_socket_is_left_and_subscribed_anew():
     async with (
         scripted(lambda _: []) as server,

@@ -96,6 +96,7 @@ async def test_an_age_without_a_unit(started: Person, services: Services) -> Non
     ("field", "typed", "rule"),
     [
         ("chain", "sol", Choice(frozenset({"solana"}))),
+        ("chain", "eth, BNB, -Base", Choice(frozenset({"ethereum", "bsc"}), frozenset({"base"}))),
         ("chain", "SOLANA", Choice(frozenset({"solana"}))),
         ("chain", "s\u043el\u200b", Choice(frozenset({"solana"}))),
         ("launchpad", "pumpfun, -letsbonk.fun", Choice(frozenset({"pump.fun"}), frozenset({"bonk"}))),
@@ -114,7 +115,7 @@ async def test_what_people_call_it_is_understood(
 @pytest.mark.parametrize(
     ("field", "typed", "named"),
     [
-        ("chain", "eth", "ethereum"),
+        ("chain", "trx", "tron"),
         ("chain", "sol, blah", "blah"),
         ("launchpad", "pumpfunn", "pumpfunn"),
         ("dex", "jupiter", "jupiter"),
@@ -154,7 +155,7 @@ async def test_known_values_are_tapped(started: Person, services: Services) -> N
     shown = await started.taps(button(shown, "✗ bonk"))
     assert await rules(services) == {}
     assert "✅" in words(await started.writes("pumpfun")), "the question is open still"
-    for forged in ("value:1:launchpad:blah", "value:1:chain:ethereum", "value:1:holders:1", "value:1:channel:@x"):
+    for forged in ("value:1:launchpad:blah", "value:1:chain:tron", "value:1:holders:1", "value:1:channel:@x"):
         assert "out of date" in alert(await started.taps(forged))
 
 

@@ -16,7 +16,8 @@ from aiohttp import web
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from managers.http.api import BREAKER_OPEN_S, FAILURES_IN_A_ROW, APIRetryManager, NotAskedError
+from managers.http.api import FAILURES_IN_A_ROW, APIRetryManager, NotAskedError
+from managers.http.hosts import BREAKER_OPEN_S
 from managers.http.request_budget import LOST_AFTER_S, Budget, Limit, pause_s
 from runtime.errors import TransientError
 

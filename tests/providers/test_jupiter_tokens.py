@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.calls.events import Origin, Token
+from domain.calls.figures import FIGURES
 from managers.http.api import APIRetryManager, NotAskedError
 from managers.providers.jupiter import KEYLESS, SOL_MINT, JupiterManager, read_token
 from runtime.errors import TransientError
@@ -118,7 +119,7 @@ async def test_a_token_is_read_whole(answering: Callable[[bytes], JupiterManager
         "telegram": "solana_chat",
         "image_url": "https://example.org/sol.png",
     }
-    for name in Token.__struct_fields__[2:-1]:
+    for name in FIGURES:
         assert getattr(token, name) == figures.get(name), name
     assert token.origins == dict.fromkeys(figures, Origin("jupiter", UPDATED_AT))
 
@@ -233,7 +234,7 @@ async def test_an_unreadable_answer_is_transient(answering: Callable[[bytes], Ju
 )
 def test_a_figure_that_makes_no_sense_costs_itself_only(path: str, value: object):
     whole, changed = read_token(SOL_MINT, SOL, NOW), read_token(SOL_MINT, {**SOL, path: value}, NOW)
-    different = {n for n in Token.__struct_fields__[:-1] if getattr(whole, n) != getattr(changed, n)}
+    different = {n for n in FIGURES if getattr(whole, n) != getattr(changed, n)}
     assert different
     assert {getattr(changed, name) for name in different} == {None}
     assert set(changed.origins) == set(whole.origins) - different

@@ -41,6 +41,21 @@ def test_alerts_are_counted_and_payments_are_not():
     assert copied_addresses(message(MINT, USDC)) == [MINT, USDC]
 
 
+async def test_who_tells_figures_is_started_with_prices_and_birdeye_only_when_asked_for(tmp_path: Path):
+    nothing = {"telegram": False, "feed": False, "redis": False, "postgres": False}
+    for birdeye in (False, True):
+        wants = Wants(prices=True, birdeye=birdeye, **nothing)
+        async with open_world(wants, data_dir=tmp_path, port=0, calls_per_s=0) as world:
+            assert world.rugcheck
+            assert world.goplus
+            assert world.rugcheck.url != world.goplus.url
+            assert (world.birdeye is not None) is birdeye
+            assert world.dexscreener
+            assert world.dexscreener.pools is world.pools
+    async with open_world(Wants(prices=False, **nothing), data_dir=tmp_path, port=0, calls_per_s=0) as world:
+        assert (world.rugcheck, world.goplus, world.birdeye) == (None, None, None)
+
+
 async def test_the_wallet_knows_the_shop_and_what_was_said(tmp_path: Path):
     async with open_chain(tmp_path, slot_s=None) as paid:
         wallet = SolanaWallet(paid.wallet, paid.merchant)

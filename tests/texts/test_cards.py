@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from domain.calls.events import Call, Channel, ChannelRecord, Token
-from domain.calls.links import token_links
+from domain.calls.events import Call, Chain, Channel, ChannelRecord, Token
+from domain.calls.links import chart_url, token_links
 from domain.delivery.messages import Message
 from domain.filters.shown import show_price
 from domain.subscribers.subscriber import Card, CardField
@@ -48,6 +48,47 @@ def card(
     call: Call, *, set_name: str | None = None, speed_s: float | None = 0.0142, may_repeat: bool = False
 ) -> Message:
     return alert_card(TEXTS, call=call, set_name=set_name, speed_s=speed_s, language="en", may_repeat=may_repeat)
+
+
+def test_the_name_of_the_channel_leads_to_the_post() -> None:
+    post = "https://t.me/alpha/12?single"
+    assert f'<a href="{post}">📣 <b>Alpha Calls</b></a>' in card(replace(FULL, link=post)).html
+    compact, _ = merged_card(TEXTS, [Shown(call=replace(FULL, link=post))], language="en", card=Card(compact=True))
+    assert f'<a href="{post}">' in compact.html
+    for odd in (
+        "https://t.me/alpha/12?a=1&b=2",
+        "https://t.me",
+        "https://user@t.me/1",
+        "https://t.me/\N{CYRILLIC SMALL LETTER A}",
+    ):
+        assert "<a " not in card(replace(FULL, link=odd)).html
+
+
+@pytest.mark.parametrize(
+    ("chain", "name", "explorer"),
+    [
+        ("ethereum", "Ethereum", "https://etherscan.io/token/"),
+        ("bsc", "BNB Smart Chain", "https://bscscan.com/token/"),
+        ("base", "Base", "https://basescan.org/token/"),
+    ],
+)
+def test_a_card_says_on_which_other_chain_a_token_lives(chain: Chain, name: str, explorer: str) -> None:
+    address = "0x52908400098527886e0f7030069857d2e4169ee7"
+    call = replace(FULL, token=replace(FULL.token, address=address, chain=chain))
+    said = card(call)
+    assert shown(said.html).splitlines()[:4] == ["Popcat · $\u2060POP", f"⛓ {name}", "$123k market cap at call", ""]
+    links = [button.url for row in said.keyboard for button in row if button.url]
+    assert links == [f"https://dexscreener.com/{chain}/{address}", explorer + address]
+    assert {f"{name}:{address}" for name in ("watch", "mute")} <= {
+        button.data for row in said.keyboard for button in row
+    }
+    merged, _ = merged_card(TEXTS, [Shown(call=call)], language="en", card=Card(compact=True))
+    assert f"⛓ {name} · $123k" in shown(merged.html).replace("\N{NO-BREAK SPACE}", " ")
+
+
+def test_an_address_in_hex_without_its_chain_is_searched_for() -> None:
+    assert chart_url("0x52908400098527886e0f7030069857d2e4169ee7").startswith("https://dexscreener.com/search?q=0x5290")
+    assert chart_url(ADDRESS) == f"https://dexscreener.com/solana/{ADDRESS}"
 
 
 def test_a_full_card() -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from typing import cast
 
 import msgspec
 from msgspec import Struct
 
-from domain.calls.events import Call, Channel, PriceTick, Token
+from domain.calls.events import Call, Chain, Channel, PriceTick, Token
 from domain.matching.matcher import Matcher
 from domain.prices.readings import PriceReading, TokenRef
 from domain.stored.alerts import Alert
@@ -99,11 +100,14 @@ class Desk:
         price_usd: float | None = 1.0,
         market_cap_usd: float | None = 20_000.0,
         liquidity_usd: float | None = 30_000.0,
+        on: TokenRef | None = None,
     ) -> Call:
-        """Store a call that was accepted for these people, and told them."""
+        """Store a call that was accepted for these people, and told them. `on`: another token than this number's."""
         now = self.clock()
+        where = on or TokenRef(address(token))
         figures = Token(
-            address=address(token),
+            address=where.address,
+            chain=cast("Chain", where.chain),
             symbol=f"T{token}",
             price_usd=price_usd,
             market_cap_usd=market_cap_usd,

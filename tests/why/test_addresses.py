@@ -9,6 +9,7 @@ from tests.why.support import ALPHABET, mint
 
 TOKEN = "97QUsKyZ1tDbBkWzowCixaZHPfMHz3ME8LQzwa9Upump"
 WRAPPED_SOL = "So11111111111111111111111111111111111111112"
+PEPE = "0x6982508145454Ce325dDbE47a25d4ec3d2311933"
 SIGNATURE = "5VERv8NMvzbJMEkV8xnrLkEaWRtSz9CosKDYjCJjBRnbJLgp8uirBgmQpjKhoR4tjF3ZpRzrFmBV6UjKdiSZkQUW"
 
 
@@ -59,12 +60,45 @@ def test_an_address_is_found_where_people_paste_it(text: str) -> None:
         f"https://evil.example/solscan.io/token/{TOKEN}",
         "https://[/" + TOKEN,
         f"https://solscan.io:443/account/{TOKEN}",
-        "0x6982508145454Ce325dDbE47a25d4ec3d2311933",
+        f"https://dexscreener.com/solana/{PEPE}",
+        f"https://solscan.io/token/{PEPE}",
+        f"https://basescan.org/token/{TOKEN}",
+        f"https://etherscan.io/address/{PEPE}",
+        f"https://etherscan.io/tx/0x{'ab' * 32}",
+        f"0x{'ab' * 32}",
+        PEPE[:-1],
+        PEPE + "0",
+        f"x{PEPE}",
+        PEPE[2:],
+        PEPE.replace("5", "g"),
         "1" * 44,
     ],
 )
 def test_what_is_no_token_is_not_taken_for_one(text: str) -> None:
     assert find_addresses(text) == ()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        PEPE,
+        PEPE.lower(),
+        PEPE.upper(),
+        f"CA: `{PEPE}`.",
+        f"https://dexscreener.com/ethereum/{PEPE}",
+        f"https://etherscan.io/token/{PEPE}?a=1",
+        f"https://basescan.org/token/{PEPE.lower()}",
+        f"https://bscscan.com/token/{PEPE}#code",
+        f"https://birdeye.so/base/token/{PEPE}",
+        f"https://birdeye.so/token/{PEPE}?chain=ethereum",
+        f"https://gmgn.ai/eth/token/{PEPE}",
+        f"https://gmgn.ai/base/token/abc_{PEPE}",
+        f"https://www.geckoterminal.com/eth/tokens/{PEPE}",
+    ],
+)
+def test_an_address_in_hex_is_found_and_kept_in_lower_case(text: str) -> None:
+    assert find_addresses(text) == (PEPE.lower(),)
+    assert not is_address(PEPE), "only as it is kept"
 
 
 def test_an_address_in_the_text_goes_before_what_may_be_a_pool() -> None:
@@ -82,7 +116,21 @@ def test_the_shortest_real_address() -> None:
 
 
 hostile = st.lists(
-    st.sampled_from([TOKEN, SIGNATURE, "https://", "dexscreener.com/solana/", "solscan.io/token/", "[", "]", "_", "."])
+    st.sampled_from(
+        [
+            TOKEN,
+            PEPE,
+            PEPE.lower(),
+            SIGNATURE,
+            "https://",
+            "dexscreener.com/solana/",
+            "solscan.io/token/",
+            "[",
+            "]",
+            "_",
+            ".",
+        ]
+    )
     | st.text(max_size=8),
     max_size=30,
 ).map("".join)
@@ -92,7 +140,8 @@ hostile = st.lists(
 def test_whatever_is_pasted_only_addresses_come_out(text: str) -> None:
     found = find_addresses(text)
     assert len(set(found)) == len(found) <= MAX_ADDRESSES
-    assert all(is_address(address) and address in text for address in found)
+    assert all(is_address(address) for address in found)
+    assert all(address in (text.lower() if address.startswith("0x") else text) for address in found)
 
 
 @given(st.binary(min_size=32, max_size=32))

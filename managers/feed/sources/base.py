@@ -7,7 +7,7 @@ import re
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
-from domain.calls.events import Call, Channel, Event, Token
+from domain.calls.events import Call, Chain, Channel, Event, Token
 
 NAME_LIMIT = 200
 REASON_LIMIT = 160
@@ -17,7 +17,8 @@ TEXT_LIMIT = 4096
 _PLACE = re.compile(r"[a-z0-9][a-z0-9 ._-]{0,39}")
 _ROUNDING = 1e-9
 """By so much, of a bound or of 1, a figure may miss the bound for no other reason than how it was computed."""
-_SOLANA_GENESIS = datetime(2020, 3, 16, tzinfo=UTC)
+SOLANA_GENESIS = datetime(2020, 3, 16, tzinfo=UTC)
+ETHEREUM_GENESIS = datetime(2015, 7, 30, tzinfo=UTC)
 _CLOCK_TOLERANCE = timedelta(days=1)
 
 
@@ -49,6 +50,11 @@ class Source(Protocol):
         """Calls of its past that could not be read, and were skipped, since the start."""
         ...
 
+    @property
+    def knows_tokens(self) -> bool:
+        """Whether `token` may answer anything."""
+        ...
+
     def subscription(self, cursor: int | None) -> list[str]:
         """Give the text frames to send after every connect; `cursor` is the last call already handled."""
         ...
@@ -64,12 +70,19 @@ class Source(Protocol):
         """Give at most `limit` calls after `cursor`, oldest first; empty when caught up. `TransientError`."""
         ...
 
+    async def newest_cursor(self) -> int | None:
+        """Give the cursor of the newest call; `None` where there is no HTTP side. `TransientError`."""
+        ...
+
     async def channel(self, channel_id: str) -> Channel | None:
         """Give the channel with its record, `None` if unknown. `TransientError`."""
         ...
 
-    async def token(self, address: str) -> Token | None:
-        """Give the token as it stands now, `None` if unknown. `TransientError`."""
+    async def token(self, address: str, chain: Chain | None = None) -> Token | None:
+        """Give the token as it stands now, `None` if unknown. `TransientError`.
+
+        `chain`: where it is known which of those that have such addresses is meant.
+        """
         ...
 
 
@@ -82,9 +95,9 @@ def cut(text: str | None, limit: int) -> str | None:
     return text if len(text) <= limit else text[:limit]
 
 
-def is_plausible(moment: datetime, received_at: datetime) -> bool:
-    """Whether a time can be one of this chain's: not before its genesis, not after tomorrow."""
-    return moment >= _SOLANA_GENESIS and (moment <= received_at or moment <= received_at + _CLOCK_TOLERANCE)
+def is_plausible(moment: datetime, received_at: datetime, since: datetime = SOLANA_GENESIS) -> bool:
+    """Whether a time can be one of a chain's: not before its genesis, not after tomorrow."""
+    return moment >= since and (moment <= received_at or moment <= received_at + _CLOCK_TOLERANCE)
 
 
 def positive(value: object) -> float | None:

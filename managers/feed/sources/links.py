@@ -63,6 +63,12 @@ def media_link(value: str) -> str | None:
 
 
 @_remembered
+def post_link(value: str) -> str | None:
+    """Give a `web_link` to a post: https, and never an empty one."""
+    return web_link(value) if value.startswith("https://") else None
+
+
+@_remembered
 def x_handle(value: str) -> str | None:
     """Give what stands after `https://x.com/`: a handle without @, or `i/communities/…`; from that or a link."""
     return _place(value, _X_HOSTS, _X_PLACE, _X_OWN_PAGES)

@@ -11,11 +11,21 @@ from urllib.parse import quote
 import msgspec
 import structlog
 
-from domain.calls.addresses import is_mint
-from domain.calls.events import Call, Channel, ChannelRecord, Event, Heartbeat, PriceTick, Token
+from domain.calls.addresses import as_kept, is_evm, is_mint, is_on
+from domain.calls.events import Call, Chain, Channel, ChannelRecord, Event, Heartbeat, PriceTick, Token
 from domain.calls.statistics import wilson_lower_percent
-from managers.feed.sources.base import NAME_LIMIT, REASON_LIMIT, SYMBOL_LIMIT, TEXT_LIMIT, cut, is_plausible, venue
-from managers.feed.sources.links import media_link, telegram_handle, web_link, x_handle
+from managers.feed.sources.base import (
+    ETHEREUM_GENESIS,
+    NAME_LIMIT,
+    REASON_LIMIT,
+    SOLANA_GENESIS,
+    SYMBOL_LIMIT,
+    TEXT_LIMIT,
+    cut,
+    is_plausible,
+    venue,
+)
+from managers.feed.sources.links import media_link, post_link, telegram_handle, web_link, x_handle
 from managers.feed.sources.native_frames import (
     CHANNEL_SHAPE,
     CHANNELS,
@@ -31,6 +41,7 @@ from managers.feed.sources.native_frames import (
     RecordBody,
     TokenBody,
 )
+from managers.feed.sources.native_origins import read_disputed, read_origins
 from managers.http.answers import Shape
 from managers.http.api import APIRetryManager
 from managers.http.json_repair import decoded
@@ -44,6 +55,7 @@ T = TypeVar("T")
 _FIGURES_TIMEOUT_S = 2.0
 """A call waits for the answer and goes on without it."""
 _PAGE_TIMEOUT_S = 8.0
+_MAX_CURSOR = 2**53
 _MAX_VENUES = 1_024
 """Names of launchpads and exchanges that are remembered; there are a few dozen."""
 _MAX_ADDRESSES = 20_000
@@ -61,7 +73,10 @@ class NativeSource:
         token: str | None = None,
         api: APIRetryManager | None = None,
         idle_timeout_s: float = 20.0,
+        has_figures: bool = True,
     ) -> None:
+        """`has_figures`: whether its HTTP side is asked about tokens."""
+        self._has_figures = has_figures
         self.name = name
         self.url = url
         self.idle_timeout_s = idle_timeout_s
@@ -78,6 +93,10 @@ class NativeSource:
     @property
     def replays(self) -> bool:
         return self._api_url is not None and self._api is not None
+
+    @property
+    def knows_tokens(self) -> bool:
+        return self._has_figures and self.replays
 
     def subscription(self, cursor: int | None) -> list[str]:
         frame = {"type": "subscribe", "topics": ["calls", "prices"], "since": cursor}
@@ -123,6 +142,11 @@ class NativeSource:
                 return []
             cursor = behind
 
+    async def newest_cursor(self) -> int | None:
+        params = {"since": str(_MAX_CURSOR), "limit": "1"}
+        body = await self._get("/v1/calls", params, shape=POSITIONS, timeout_s=_PAGE_TIMEOUT_S)
+        return None if body is None else _read(partial(decoded, POSITIONS), body).cursor
+
     def _calls_of(self, page: Sequence[msgspec.Raw]) -> list[Call]:
         received_at = now()
         calls: list[Call] = []
@@ -151,12 +175,15 @@ class NativeSource:
             record_30d=_record(document.record_30d),
         )
 
-    async def token(self, address: str) -> Token | None:
-        body = await self._get(f"/v1/tokens/{quote(address, safe='')}", shape=TOKEN_SHAPE)
+    async def token(self, address: str, chain: Chain | None = None) -> Token | None:
+        params = None if chain is None or chain == "solana" else {"chain": chain}
+        body = await self._get(f"/v1/tokens/{quote(address, safe='')}", params, shape=TOKEN_SHAPE)
         if body is None:
             return None
         document = _read(TOKENS.decode, body)
-        _same(document.address, address)
+        _same(as_kept(document.address), address)
+        if chain is not None:
+            _same(document.chain, chain)
         try:
             return _token(document, now())
         except FrameError as error:
@@ -204,17 +231,19 @@ def _call(body: CallFrame, received_at: datetime) -> Call:
         called_at=_moment(body.called_at, received_at),
         received_at=received_at,
         text=cut(body.text, TEXT_LIMIT),
+        link=post_link(body.link),
         cursor=body.cursor,
     )
 
 
 def _token(body: TokenBody, received_at: datetime) -> Token:
     """Mend in place what the schema alone does not make safe, then take everything over at once: it is a lot."""
-    body.address = _address(body.address)
+    body.address = _address_on(body.chain, body.address)
     body.name = cut(body.name, NAME_LIMIT)
     body.symbol = cut(body.symbol, SYMBOL_LIMIT)
     if body.created_at is not None:
-        body.created_at = _moment(body.created_at, received_at)
+        genesis = SOLANA_GENESIS if body.chain == "solana" else ETHEREUM_GENESIS
+        body.created_at = _moment(body.created_at, received_at, genesis)
     if body.launchpad is not None:
         body.launchpad = _place(body.launchpad)
     if body.dex is not None:
@@ -228,6 +257,8 @@ def _token(body: TokenBody, received_at: datetime) -> Token:
         body.animation_url = media_link(body.animation_url)
     if body.video_url is not None:
         body.video_url = media_link(body.video_url)
+    body.origins = read_origins(body, received_at) if body.origins else {}
+    body.disputed = read_disputed(body) if body.disputed else {}
     return msgspec.convert(body, Token, from_attributes=True)
 
 
@@ -262,13 +293,22 @@ def _place(text: str) -> str:
 
 @lru_cache(_MAX_ADDRESSES)
 def _address(text: str) -> str:
-    """Give the address; the same object each time, which makes it quick to find by it later."""
-    if not is_mint(text):
-        raise FrameError("token address is not the base58 form of 32 bytes")
-    return text
+    """Give the address as it is kept; the same object each time, which makes it quick to find by it later."""
+    address = as_kept(text)
+    if not (is_mint(address) or is_evm(address)):
+        raise FrameError("token address is neither the base58 form of 32 bytes nor 0x and 40 digits of hex")
+    return address
 
 
-def _moment(moment: datetime, received_at: datetime) -> datetime:
-    if not is_plausible(moment, received_at):
+@lru_cache(_MAX_ADDRESSES)
+def _address_on(chain: Chain, text: str) -> str:
+    address = _address(text)
+    if not is_on(chain, address):
+        raise FrameError(f"token address is none of the chain {chain}")
+    return address
+
+
+def _moment(moment: datetime, received_at: datetime, since: datetime = SOLANA_GENESIS) -> datetime:
+    if not is_plausible(moment, received_at, since):
         raise FrameError("time is before the chain's genesis or in the future")
     return moment if moment.tzinfo is UTC else moment.astimezone(UTC)

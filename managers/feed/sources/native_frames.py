@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 from msgspec import Meta, Struct
@@ -61,6 +61,19 @@ class TokenBody(Struct):
     image_url: str | None = None
     animation_url: str | None = None
     video_url: str | None = None
+    origins: Any = None
+    disputed: Any = None
+    """Read by itself, one by one: `OriginBody` by the name of a figure."""
+
+
+class DisagreementBody(Struct):
+    source: str
+    value: float
+
+
+class OriginBody(Struct):
+    source: Annotated[str, Meta(min_length=1, max_length=40)]
+    at: Moment
 
 
 class ChannelBody(Struct):
@@ -75,6 +88,8 @@ class CallFrame(Struct, tag_field="type", tag="call"):
     channel: ChannelBody
     token: TokenBody
     text: str | None = None
+    link: Any = None
+    """Read by itself: a call is not lost with the link to it."""
 
 
 class PriceFrame(Struct, tag_field="type", tag="price"):

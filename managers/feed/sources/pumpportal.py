@@ -19,7 +19,7 @@ import msgspec
 from msgspec import Struct
 
 from domain.calls.addresses import is_mint
-from domain.calls.events import Call, Channel, Event, PriceTick, Token
+from domain.calls.events import Call, Chain, Channel, Event, PriceTick, Token
 from managers.feed.sources.base import NAME_LIMIT, REASON_LIMIT, SYMBOL_LIMIT, cut, positive, venue
 from managers.feed.sources.links import media_link, telegram_handle, web_link, x_handle
 from managers.http.json_repair import decoded
@@ -92,6 +92,10 @@ class PumpPortalSource:
         self.idle_timeout_s = idle_timeout_s
         self._sol_price_usd = sol_price_usd
 
+    @property
+    def knows_tokens(self) -> bool:
+        return False
+
     def subscription(self, cursor: int | None) -> list[str]:  # noqa: ARG002 - nothing can be resumed here
         return ['{"method":"subscribeNewToken"}', '{"method":"subscribeMigration"}']
 
@@ -121,10 +125,13 @@ class PumpPortalSource:
     async def calls_since(self, cursor: int, limit: int) -> list[Call]:  # noqa: ARG002 - no HTTP side
         return []
 
+    async def newest_cursor(self) -> int | None:
+        return None
+
     async def channel(self, channel_id: str) -> Channel | None:  # noqa: ARG002 - no HTTP side
         return None
 
-    async def token(self, address: str) -> Token | None:  # noqa: ARG002 - no HTTP side
+    async def token(self, address: str, chain: Chain | None = None) -> Token | None:  # noqa: ARG002 - no HTTP side
         return None
 
     def _launch(self, body: _Frame, mint: str, received_at: datetime) -> Call:

@@ -13,6 +13,7 @@ import msgspec
 import structlog
 from msgspec import Struct
 
+from domain.calls.addresses import as_kept
 from domain.filters.lists import Unreadable
 from domain.filters.numbers import Assumed, read_value
 from managers.storage.postgres import PostgresManager
@@ -88,7 +89,7 @@ class Corrections:
 
     async def calls_of(self, address: str) -> list[CorrectedCall]:
         """Return the newest tracked calls of a token; `UserFacingError` where there is none."""
-        rows = await self._postgres.fetch(_OF_TOKEN, address.strip(), CALLS_SHOWN)
+        rows = await self._postgres.fetch(_OF_TOKEN, as_kept(address.strip()), CALLS_SHOWN)
         if not rows:
             raise UserFacingError("correct.unknown_token", typed=address)
         return [msgspec.convert(dict(row), CorrectedCall) for row in rows]

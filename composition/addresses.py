@@ -1,0 +1,78 @@
+"""Where every outside part is, real or not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from managers.telegram.rate_limiter import Limit
+from managers.telegram.send_windows import OVERALL
+
+PREVIEW_URL = "https://t.me"
+JUPITER_URL = "https://api.jup.ag"
+DEXSCREENER_URL = "https://api.dexscreener.com"
+GECKOTERMINAL_URL = "https://api.geckoterminal.com/api/v2"
+RUGCHECK_URL = "https://api.rugcheck.xyz"
+GOPLUS_URL = "https://api.gopluslabs.io"
+PUMPPORTAL_URL = "wss://pumpportal.fun/api/data"
+PRIVATE_CHATS = Limit(3, 3.0)
+"""One message a second with the short burst that Telegram allows."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SolanaAccess:
+    wallet: str
+    usdc_mint: str
+    rpc_urls: tuple[str, ...]
+    """The preferred one first."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NowPaymentsAccess:
+    url: str
+    api_key: str
+    ipn_secret: str = ""
+    email: str = ""
+    password: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ChannelAccess:
+    url: str
+    """Where public channels are shown."""
+    channels: tuple[str, ...] = ()
+    """Those that are read from the start."""
+    requests_per_s: float = 2.0
+    pause_s: float = 10.0
+    """Between two looks at the same channel, at least."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Addresses:
+    """Where every outside part is, real or not."""
+
+    telegram_token: str
+    telegram_api_base: str
+    source: str
+    feed_url: str
+    feed_api_url: str | None
+    feed_token: str | None
+    price_api_url: str
+    """Empty where nobody is to be asked; so are the next two."""
+    redis_url: str
+    database_url: str
+    listen_token: str = ""
+    """What readers of the feed of channels have to show."""
+    channels: ChannelAccess | None = None
+    rugcheck_url: str = ""
+    goplus_url: str = ""
+    birdeye_url: str = ""
+    birdeye_key: str = ""
+    dexscreener_url: str = ""
+    geckoterminal_url: str = ""
+    messages_per_s: int = OVERALL.slots
+    """What Telegram allows the bot in all."""
+    private_chats: Limit = PRIVATE_CHATS
+    """What it allows in each of them."""
+    solana: SolanaAccess | None = None
+    """`None`: plans are not sold for SOL and USDC."""
+    nowpayments: NowPaymentsAccess | None = None
