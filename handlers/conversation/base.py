@@ -183,6 +183,8 @@ class Turn(Struct, frozen=True, kw_only=True):
     """Somebody else may have written it."""
     points_at: int | None = None
     """The person whose message was forwarded here, or is answered by this one."""
+    forwards_post: str | None = None
+    """Link to the post of a public channel that was forwarded here."""
     role: AdminRole | None = None
     """Set for what admins alone can do."""
     deed: Deed | None = None

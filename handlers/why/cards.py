@@ -84,6 +84,11 @@ _REASONS: Final[dict[str, str]] = {
 }
 
 
+def outcome_line(view: View, found: Explanation, now: datetime) -> Html:
+    """Say what came of the newest call, for the person."""
+    return _outcome(view, found.calls[0], now, found.subscriber.preferences.time_zone)
+
+
 def explanation_card(view: View, found: Explanation, now: datetime) -> Message:
     """Explain the newest call in full; the others are a button each."""
     newest, *others = found.calls
@@ -116,12 +121,12 @@ def near_misses_card(view: View, misses: NearMisses, asked: int) -> Message:
 
 def _title(view: View, call: Call) -> Html:
     channel = call.channel.title or call.channel.id
-    title = view.html("why.title", name=_name(view, call.token), address=call.token.address, channel=channel)
+    title = view.html("why.title", name=token_name(view, call.token), address=call.token.address, channel=channel)
     chain = chain_of(view.texts, call.token, view.language)
     return join("\n", (line for line in (title, chain) if line))
 
 
-def _name(view: View, token: Token) -> str:
+def token_name(view: View, token: Token) -> str:
     return token.symbol or token.name or view.plain("value.unnamed_token")
 
 
@@ -131,12 +136,12 @@ def _outcome(view: View, one: CallExplanation, now: datetime, zone: str) -> Html
     text = view.html(
         _OUTCOMES[one.outcome],
         until=_clock(until or now, zone),
-        age=_ago((one.decided.decided_at - one.decided.call.called_at).total_seconds()),
+        age=ago((one.decided.decided_at - one.decided.call.called_at).total_seconds()),
         channel=earlier.channel if earlier else "",
-        at=_moment(earlier.at, zone) if earlier else "",
+        at=shown_moment(earlier.at, zone) if earlier else "",
         days=ACCEPTED_FOR.days,
     )
-    late = Html() if one.late_s is None else view.html("why.late", late=_ago(one.late_s))
+    late = Html() if one.late_s is None else view.html("why.late", late=ago(one.late_s))
     return join("\n", (line for line in (text, late, _account(view, one)) if line))
 
 
@@ -154,9 +159,9 @@ def _holding(view: View, subscriber: Subscriber, one: CallExplanation) -> Iterat
     yield view.html("why.plan", plan=view.label("plan", subscriber.plan), until=until)
     muted_until = preferences.muted_tokens.get(one.decided.call.token.address)
     if muted_until and muted_until > at:
-        yield view.html("why.muted_until", until=_moment(muted_until, zone))
+        yield view.html("why.muted_until", until=shown_moment(muted_until, zone))
     if preferences.snoozed_until and preferences.snoozed_until > at:
-        yield view.html("why.snoozed_until", until=_moment(preferences.snoozed_until, zone))
+        yield view.html("why.snoozed_until", until=shown_moment(preferences.snoozed_until, zone))
     if preferences.quiet:
         start, end = show_minute(preferences.quiet.start_minute), show_minute(preferences.quiet.end_minute)
         yield view.html("why.quiet_hours", start=start, end=end)
@@ -237,9 +242,9 @@ def _origin(view: View, field: FilterField, one: CallExplanation) -> Html:
     origins = [call.token.origins[name] for name in figures_read(field, call) if name in call.token.origins]
     oldest = min(origins, key=lambda origin: origin.at, default=None)
     if oldest is None:
-        return view.html("why.origin_call", age=_ago((decided_at - call.received_at).total_seconds()))
+        return view.html("why.origin_call", age=ago((decided_at - call.received_at).total_seconds()))
     source = view.plain(_SOURCES[oldest.source]) if oldest.source in _SOURCES else oldest.source
-    return view.html("why.origin", source=source, age=_ago((decided_at - oldest.at).total_seconds()))
+    return view.html("why.origin", source=source, age=ago((decided_at - oldest.at).total_seconds()))
 
 
 def _delivered(view: View, one: CallExplanation, zone: str) -> Html:
@@ -253,7 +258,7 @@ def _delivered(view: View, one: CallExplanation, zone: str) -> Html:
         reason = view.plain(_REASONS[reason], minutes=FRESH_FOR // timedelta(minutes=1))
     line = view.html(
         _DELIVERIES[delivery.status],
-        at=_moment(delivery.sent_at, zone) if delivery.sent_at else "?",
+        at=shown_moment(delivery.sent_at, zone) if delivery.sent_at else "?",
         reason=reason,
     )
     speed = shown_speed(delivery.latency_s) if one.late_s is None else None
@@ -277,10 +282,10 @@ def _times(view: View, one: CallExplanation, zone: str) -> Html:
         if speed_s is not None and 0 <= speed_s <= confirmed_s:
             moments.append(("why.time_handed", call.received_at + timedelta(seconds=speed_s)))
         moments.append(("why.time_sent", delivery.sent_at))
-    lines = [view.html(moments[0][0], at=_moment(moments[0][1], zone, exact=True))]
+    lines = [view.html(moments[0][0], at=shown_moment(moments[0][1], zone, exact=True))]
     for (_, before), (key, at) in pairwise(moments):
         after = f"{(at - before).total_seconds() * 1000:+,.0f}"
-        lines.append(view.html(key, at=_moment(at, zone, exact=True).partition(" ")[2], after=after))
+        lines.append(view.html(key, at=shown_moment(at, zone, exact=True).partition(" ")[2], after=after))
     return join("\n", lines)
 
 
@@ -292,7 +297,7 @@ def _other_calls(view: View, others: Sequence[CallExplanation], now: datetime) -
                 ShowWhy.of(one.decided.call.token.address, one.decided.call.id),
                 sign=_SIGNS.get(one.outcome, "·"),
                 channel=one.decided.call.channel.title or one.decided.call.channel.id,
-                ago=_ago((now - one.decided.decided_at).total_seconds()),
+                ago=ago((now - one.decided.decided_at).total_seconds()),
             ),
         )
         for one in others[:MAX_OTHER_CALLS]
@@ -305,7 +310,7 @@ def _miss(view: View, place: int, miss: NearMiss, zone: str) -> Html:
     return view.html(
         "why.miss",
         place=place,
-        name=_name(view, miss.decided.call.token),
+        name=token_name(view, miss.decided.call.token),
         at=_clock(miss.decided.decided_at, zone),
         label=label,
         value="?" if field is None else show_value(miss.rule.seen, field.unit),
@@ -320,7 +325,7 @@ def _miss_buttons(view: View, shown: Sequence[NearMiss], first: int) -> Keyboard
             "button.why_miss",
             ShowWhy.of(miss.decided.call.token.address, miss.decided.call.id),
             place=place,
-            name=_name(view, miss.decided.call.token),
+            name=token_name(view, miss.decided.call.token),
         )
         for place, miss in enumerate(shown, start=first + 1)
     ]
@@ -331,7 +336,7 @@ def _length(html: Html) -> int:
     return utf16_length(to_plain(html)) + 2
 
 
-def _moment(at: datetime, zone: str, *, exact: bool = False) -> str:
+def shown_moment(at: datetime, zone: str, *, exact: bool = False) -> str:
     local = _local(at, zone)
     return f"{local:%Y-%m-%d %H:%M:%S}.{local.microsecond // 1000:03}" if exact else f"{local:%Y-%m-%d %H:%M}"
 
@@ -351,7 +356,7 @@ def _local(at: datetime, zone: str) -> datetime:
         return at.astimezone(UTC)
 
 
-def _ago(seconds: float) -> str:
+def ago(seconds: float) -> str:
     """Show a span: milliseconds, tenths of a second up to a minute, then its largest units.
 
     A clock that runs ahead shows 0.

@@ -1,23 +1,29 @@
-"""Why a call came, and why another did not."""
+"""Why a call came, and why another did not; and what was made of a channel's post."""
 
 from __future__ import annotations
 
 from domain.buttons.cards import ShowWhy
 from domain.calls.addresses import find_addresses
 from domain.calls.lifetimes import ACCEPTED_FOR
+from domain.channels.names import is_post_link, post_named
 from handlers.conversation.base import BotBase, Turn
 from handlers.conversation.menus import message, view_of
-from handlers.conversation.routing import callback, command
+from handlers.conversation.routing import callback, command, recognised
 from handlers.why import cards as why_cards
 from handlers.why.buttons import ShowNearMisses
+from handlers.why.posts import answer_post
+from services.channels.group import ChannelServices
 
 
 class WhyMixin(BotBase):
-    """Near misses, and the explanation of any token of the last 14 days."""
+    """Near misses, and the explanation of any token or post of the last 14 days."""
 
     @command("why", help="help.why", goes_on=True)
     async def why(self, turn: Turn) -> None:
         _, _, asked = turn.text.partition(" ")
+        if post := post_named(asked):
+            await answer_post(self, turn, *post)
+            return
         if asked.strip():
             await self._explain(turn, asked)
             return
@@ -38,6 +44,11 @@ class WhyMixin(BotBase):
             return view.plain("toast.why_gone", days=ACCEPTED_FOR.days)
         await self.reply(turn, why_cards.explanation_card(view, found, self.services.conversation.clock()))
         return None
+
+    @recognised(is_post_link, needs=ChannelServices)
+    async def post_linked(self, turn: Turn, link: str) -> None:
+        if post := post_named(link):
+            await answer_post(self, turn, *post)
 
     async def _explain(self, turn: Turn, asked: str) -> None:
         view = view_of(self.services, turn)

@@ -11,14 +11,14 @@ import random
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, get_args
 
 import structlog
 from msgspec import Struct
 
 from domain.channels.pace import PostRate, intervals_s
 from domain.posts.post import Post
-from managers.channels.base import PAGE_POSTS, BlockedError, ChannelClosedError, ChannelReader, Page
+from managers.channels.base import PAGE_POSTS, BlockedError, ChannelClosedError, ChannelReader, Closed, Page
 from runtime.cancellation import stop_if_cancelled
 from runtime.errors import TransientError
 from runtime.waiting import Progress, pause
@@ -36,6 +36,7 @@ SHOWN_FOR: Final = timedelta(days=14)
 """What is older calls nothing any more, and is not paged back to."""
 CLOSED_AGAIN_S: Final = 900.0
 """So often it is looked whether a channel that cannot be read can be."""
+CLOSED: Final = frozenset(get_args(Closed))
 FAILED_AGAIN_S: Final = 30.0
 FIRST_BLOCK_S: Final = 30.0
 MAX_BLOCK_S: Final = 900.0
@@ -96,6 +97,8 @@ class PollingService:
         self._blocked_until = 0.0
         self._blocks = 0
         self._progress: Progress = lambda: None
+        self._answered_at = 0.0
+        """Loop time at which somebody said something of a channel, or had nothing to say because nobody asked."""
         self.blocked_since: datetime | None = None
         self.blocked_because = ""
         self.counts = PollCounts()
@@ -106,6 +109,7 @@ class PollingService:
         """Read for ever."""
         self._progress = progress
         self._polled.clear()
+        self._answered_at = asyncio.get_running_loop().time()
         async with asyncio.TaskGroup() as group:
             while True:
                 stop_if_cancelled()
@@ -124,6 +128,19 @@ class PollingService:
         """Seconds between two looks at a channel by now."""
         polled = self._polled.get(channel)
         return polled.interval_s if polled else None
+
+    def listed(self) -> list[ReadChannel]:
+        """What is read here, as it was when it was last looked at."""
+        return [one.channel for one in self._polled.values()]
+
+    def silent_s(self) -> tuple[float, float]:
+        """Seconds since the other side answered for any channel, and the shortest time between two looks at one."""
+        if not self._polled:
+            return 0.0, 0.0
+        shortest = min(
+            CLOSED_AGAIN_S if one.channel.problem in CLOSED else one.interval_s for one in self._polled.values()
+        )
+        return asyncio.get_running_loop().time() - self._answered_at, shortest
 
     async def _plan(self) -> None:
         """Take up what is listed, and say how often each is looked at."""
@@ -161,7 +178,10 @@ class PollingService:
     def _due(self) -> Sequence[_Polled]:
         """Return who is to be looked at now: who waits longest, as many as the budget and the connections allow."""
         now_s = asyncio.get_running_loop().time()
-        if self._rests() or now_s < self._blocked_until or now_s < self._free_at:
+        if self._rests() or now_s < self._blocked_until or not self._polled:
+            self._answered_at = now_s
+            return ()
+        if now_s < self._free_at:
             return ()
         at_it = sum(one.is_read for one in self._polled.values())
         waiting = [one for one in self._polled.values() if not one.is_read and one.due_at <= now_s]
@@ -184,6 +204,7 @@ class PollingService:
             self._note_blocked(error)
         except ChannelClosedError as error:
             again_s = CLOSED_AGAIN_S
+            self._answered_at = asyncio.get_running_loop().time()
             await self._note(one, error.why)
         except ReadElsewhereError as error:
             log.info("channel_read_elsewhere", reason=str(error))
@@ -252,3 +273,4 @@ class PollingService:
 
     def _note_answered(self) -> None:
         self._blocks, self.blocked_since, self.blocked_because = 0, None, ""
+        self._answered_at = asyncio.get_running_loop().time()
