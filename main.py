@@ -13,8 +13,8 @@ from functools import partial
 
 from bot.arguments import arguments
 from bot.console import SPEED_EXPLAINED, Part, Terminal, summarise
-from bot.doctor import examine
-from bot.doctor_surroundings import surroundings
+from bot.doctor.examining import examine
+from bot.doctor.surroundings import surroundings
 from bot.roles import SENDING, Role
 from composition import (
     Addresses,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from functools import partial
 
-from bot.doctor_channels import channels_check
-from bot.doctor_payments import NowPaymentsParts, SolanaParts, payment_checks
-from bot.doctor_surroundings import Check
+from bot.doctor.channels import channels_check
+from bot.doctor.payments import NowPaymentsParts, SolanaParts, payment_checks
+from bot.doctor.surroundings import Check
 from composition.connections import Connections
 from config.settings import Settings
 

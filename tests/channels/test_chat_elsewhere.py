@@ -70,7 +70,7 @@ async def test_a_call_by_a_pool_is_followed_from_unknown_to_called(house: House,
     assert "nobody could say what token that is" in said
     assert "&lt;b&gt;bold&lt;/b&gt;" in said
     await house.postgres.execute(
-        "INSERT INTO unresolved_calls VALUES ('@alpha', 7, $1, $2, '{}')", "P" * 40, now - timedelta(minutes=1)
+        "INSERT INTO unresolved_calls VALUES ('@alpha', 7, $1, $2, $2, '{}')", "P" * 40, now - timedelta(minutes=1)
     )
     assert "It is not known yet" in words(await victim.writes("/why t.me/alpha/7"))
     frame = '{"type":"call","id":"t.me/alpha/7/T","called_at":"2026-11-30T12:00:00Z","channel":{"id":"@alpha"},"token":{"address":"T"}}'  # noqa: E501

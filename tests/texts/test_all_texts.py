@@ -196,6 +196,9 @@ def literals() -> set[str]:
     }
 
 
+_OF_THE_COMMAND_LINE = {"add_argument", "add_parser"}
+
+
 def calls() -> Iterator[tuple[str, str, set[str] | None]]:
     """Every (function, key, arguments) in the sources; the arguments are `None` where they are passed on."""
     for tree in trees():
@@ -208,7 +211,11 @@ def calls() -> Iterator[tuple[str, str, set[str] | None]]:
             if isinstance(key, ast.Constant) and isinstance(key.value, str):
                 yield name, key.value, None if None in keywords else {k for k in keywords if k}
             for keyword in node.keywords:
-                if keyword.arg == "help" and isinstance(keyword.value, ast.Constant):
+                if (
+                    keyword.arg == "help"
+                    and name not in _OF_THE_COMMAND_LINE
+                    and isinstance(keyword.value, ast.Constant)
+                ):
                     yield "help", str(keyword.value.value), set()
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import structlog
 
-from bot.doctor_surroundings import Check, Finding, UnhealthyError
+from bot.doctor.surroundings import Check, Finding, UnhealthyError
 from domain.calls.events import Call
 from managers.feed.sources.base import Source
 from managers.feed.websocket import WebSocketManager

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import Final
 
-from bot.doctor_surroundings import UnhealthyError
+from bot.doctor.surroundings import UnhealthyError
 from managers.channels.base import ChannelClosedError, ChannelReader, Page
 from runtime.errors import TransientError
 from runtime.reasons import in_short
