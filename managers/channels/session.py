@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -217,7 +217,7 @@ class TelegramSession:
             return answer
 
     @contextmanager
-    def _errors(self, channel: str | None) -> Iterator[None]:
+    def _errors(self, channel: str | None) -> Generator[None]:
         """Say in our words what the library raises."""
         errors = self._library().errors
         try:
@@ -234,9 +234,9 @@ class TelegramSession:
         channel = self._channels.get(channel_id_of(message) or 0)
         if channel is None:
             return
-        chats = (getattr(update, "_entities", None) or {}).values()
+        beside: dict[int, Any] = getattr(update, "_entities", None) or {}
         try:
-            post = post_of(message, channel, chats)
+            post = post_of(message, channel, beside.values())
         except ValueError as error:
             log.info("post_unreadable", channel=channel, number=message and message.id, problem=str(error)[:200])
             self._hear(channel, None)
@@ -293,5 +293,3 @@ def files_in(places: tuple[Path, ...]) -> list[Path]:
     for place in places:
         found += sorted(place.glob(f"*{SUFFIX}")) if place.is_dir() else [place] if place.is_file() else []
     return list(dict.fromkeys(found))
-
-
