@@ -1,7 +1,7 @@
 """What Telegram says of a post, as an account gets it: objects of its schema in, `Post` out. No network, no library.
 
-Objects are told apart by the names of their constructors, as https://core.telegram.org/schema lists them, so that it does
-not matter which version of the schema a library speaks.
+Objects are told apart by the names of their constructors, as https://core.telegram.org/schema lists them, so that it
+does not matter which version of the schema a library speaks.
 """
 
 from __future__ import annotations
