@@ -10,10 +10,11 @@ from pathlib import Path
 import aiohttp
 
 from bot.roles import Role
-from composition.addresses import Addresses, ChannelAccess, NowPaymentsAccess, SolanaAccess
+from composition.addresses import Addresses, ChannelAccess, NowPaymentsAccess, SessionAccess, SolanaAccess
 from composition.figures import figure_providers, lookups
-from managers.channels.base import ChannelReader
+from managers.channels.base import ChannelReader, ListeningAccount
 from managers.channels.preview import TelegramPreview
+from managers.channels.session import TelegramSession, files_in
 from managers.feed.sources.base import Source
 from managers.feed.sources.native import NativeSource
 from managers.feed.sources.pumpportal import PumpPortalSource
@@ -97,6 +98,8 @@ class Connections:
     candles: Candles | None = None
     listen_token: str = ""
     channels: ChannelConnection | None = None
+    accounts: Sequence[ListeningAccount] = ()
+    """Accounts of Telegram that may listen to channels."""
     lookups: Sequence[TokenLookup] = ()
     """Who may be asked what a pool trades, in the order of trust."""
     store: LocalStore | None = None
@@ -135,6 +138,7 @@ async def connect(
         figure_providers=figure_providers(at, api, jupiter),
         lookups=lookups(at, api),
         channels=ChannelConnection(TelegramPreview(session, at.channels.url), at.channels) if at.channels else None,
+        accounts=_accounts(at.sessions) if at.sessions else (),
         price_providers=[*([jupiter] if jupiter else ()), *providers],
         candles=next((one for one in providers if isinstance(one, GeckoTerminalManager)), None),
         redis=redis,
@@ -167,6 +171,13 @@ def _feed(at: Addresses, api: APIRetryManager, jupiter: JupiterManager | None) -
     sol_price = SolPrice(jupiter)
     source = PumpPortalSource(sol_price_usd=sol_price.value, url=at.feed_url, api_key=at.feed_token)
     return source, sol_price
+
+
+def _accounts(access: SessionAccess) -> list[TelegramSession]:
+    files = files_in(access.places)
+    if twice := {file.stem for file in files if [other.stem for other in files].count(file.stem) > 1}:
+        raise FatalError(f"Two session files are called {min(twice)}: rename one, the name is that of its account.")
+    return [TelegramSession.of_file(file, access.api_id, access.api_hash) for file in files]
 
 
 def _providers(api: APIRetryManager, at: Addresses) -> list[DexScreenerManager | GeckoTerminalManager]:

@@ -24,6 +24,7 @@ from services.channels.polling import PollingService
 from services.channels.resolving import Resolver
 from services.channels.rows import ChannelRows
 from services.channels.taking import TakingService
+from services.channels.turns import ChannelTurns
 from services.providers.figures import FiguresService
 from services.running.controls import Controls
 from services.tracking.records.channel_info import channel_of
@@ -74,13 +75,15 @@ def build(base: Base) -> Feature:
         written=history.wake,
     )
     taking = TakingService(rows=rows, resolver=resolver, clock=now, written=history.wake)
+    turns = ChannelTurns(taking)
     jobs = [RESOLVE.run_by(resolver.run), TIDY.run_by(history.run)]
-    parts: list[object] = [own, history, resolver, taking]
+    parts: list[object] = [own, history, resolver, taking, turns]
     connection = base.connections.channels
     if connection is not None:
         polling = PollingService(
             reader=connection.reader,
             taking=taking,
+            turns=turns,
             listed=listed,
             requests_per_s=connection.access.requests_per_s,
             at_least_s=connection.access.pause_s,

@@ -46,7 +46,7 @@ class BlockedError(TransientError):
 
 
 class AccountLostError(TransientError):
-    """Telegram does not let an account in any more: logged out, banned, or used from two places. Only a person helps."""
+    """Telegram lets an account in no more: logged out, banned, or used from two places. Only a person helps."""
 
 
 Heard = Callable[[str, Post | None], None]

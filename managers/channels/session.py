@@ -1,8 +1,8 @@
 """Channels as an account of Telegram sees them: posts and edits as they come, and pages of what was posted before.
 
-The account has to be a member of a channel to be told of its posts; a public one it can page through without. The name of
-a channel is looked up once: its id and access hash stand in the session file then, for Telegram lets an account look up
-a few hundred names a day.
+The account has to be a member of a channel to be told of its posts; a public one it can page through without. The name
+of a channel is looked up once: its id and access hash stand in the session file then, for Telegram lets an account look
+up a few hundred names a day.
 """
 
 from __future__ import annotations

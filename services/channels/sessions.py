@@ -1,8 +1,8 @@
 """Channels followed by accounts: every post as it comes, in order, without a gap.
 
 A post that does not follow on the last one that was read is not taken by itself: what lies between is fetched first. So
-a post is lost neither to a gap nor to `ChannelDifferenceTooLong`, of which the library tells nobody. Every few minutes a
-channel is looked back at, for what nobody was told of.
+a post is lost neither to a gap nor to `ChannelDifferenceTooLong`, of which the library tells nobody. Every few minutes
+a channel is looked back at, for what nobody was told of.
 """
 
 from __future__ import annotations

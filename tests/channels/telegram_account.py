@@ -1,7 +1,7 @@
 """Telegram's side of an account, at the border of Telethon's client: no MTProto server can run here.
 
-What goes over it are the library's own objects, written as they go over the wire and read back by its reader; what raises
-is its own errors. Methods and what they give are as https://docs.telethon.dev says.
+What goes over it are the library's own objects, written as they go over the wire and read back by its reader; what is
+raised are its own errors. Methods and what they give are as https://docs.telethon.dev says.
 """
 
 from __future__ import annotations
