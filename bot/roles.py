@@ -21,6 +21,8 @@ TRACK: Final = "track"
 """The lease of who follows prices."""
 MILESTONES: Final = "milestones"
 """The lease of who tells what was reached."""
+COMPLETING: Final = "completing"
+"""The lease of who puts later figures on cards."""
 BROADCASTS: Final = "broadcasts"
 """The lease of who puts what is said to many into the outboxes."""
 REFILL: Final = "refill"
@@ -36,7 +38,7 @@ def exclusive_leases() -> list[str]:
     """Name every lease: a process that does everything holds them all, so that no other has any part."""
     partitions = range(PARTITIONS)
     shares = [f"{part}:{partition}" for part in ("match", "send") for partition in partitions]
-    return [GATEWAY, "ingest", "journal", TRACK, MILESTONES, BROADCASTS, *shares]
+    return [GATEWAY, "ingest", "journal", TRACK, MILESTONES, COMPLETING, BROADCASTS, *shares]
 
 
 EVERY_LEASE: Final = (*exclusive_leases(), LISTEN, REFILL, SCHEDULE)

@@ -20,6 +20,7 @@ from managers.storage.postgres import PostgresStatementError, wrapped_errors
 
 _CONNECT_TIMEOUT_S = 10.0
 _RECOGNISED_BY = {
+    "0017": "later_figures",
     "0016": "read_channels",
     "0015": "controls",
     "0014": "broadcasts",

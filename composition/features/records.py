@@ -10,6 +10,7 @@ from composition.feature import Base, Feature
 from runtime.clock import now
 from services.claims.outbox import Outbox
 from services.claims.putting import Putting
+from services.completing.later_figures import LaterFigures
 from services.tracking.records.channel_info import ChannelInfo
 from services.tracking.records.composing import OutcomeComposer
 from services.tracking.records.corrections import Corrections
@@ -37,7 +38,7 @@ def build(base: Base) -> Feature:
     feature = Feature(
         parts=[refresh, settled],
         services=[RecordServices(records=records, corrections=corrections)],
-        kinds=[OutcomeComposer(outbox=base.of(Outbox), texts=base.texts).row()],
+        kinds=[OutcomeComposer(outbox=base.of(Outbox), later=LaterFigures(postgres), texts=base.texts).row()],
         jobs=[RECORDS.run_by(refresh.run), OUTCOMES.run_by(settled.run)],
     )
     if base.place.role in TRACKING:

@@ -27,7 +27,9 @@ CardField = Literal[
     "channel",
     "latency",
     "image",
+    "later",
 ]
+"""`later`: what became known after the alert."""
 CardButton = Literal["copy", "chart", "explorer", "why", "mute", "watch"]
 ReportName = Literal["daily", "best", "weekly", "presets", "preset_results", "channels"]
 

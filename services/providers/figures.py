@@ -173,7 +173,13 @@ class FiguresService:
 
     @property
     def sources(self) -> dict[str, FigureCounts]:
-        return {lane.provider.name: lane.counts for lane in self._lanes}
+        """Counts by name; who asks in several ways is counted together."""
+        summed: dict[str, FigureCounts] = {}
+        for lane in self._lanes:
+            counts = summed.setdefault(lane.provider.name, FigureCounts())
+            for name in FigureCounts.__struct_fields__:
+                setattr(counts, name, getattr(counts, name) + getattr(lane.counts, name))
+        return summed
 
     def gives(self, token: TokenRef) -> frozenset[str]:
         """Figures that somebody may know of a token like this one."""

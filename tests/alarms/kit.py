@@ -43,6 +43,7 @@ from services.monitoring.conditions import CallsOutdated, Condition, DeadLetters
 from services.monitoring.payment_conditions import CountGrew
 from services.monitoring.process_conditions import SendsFail
 from services.tracking.tracking import TrackingService
+from tests.alarms.accounts_stage import listened_to
 from tests.e2e.conftest import ADMIN, text_of
 from tests.faults.proxy import FaultProxy
 from tests.wiring import AT_WILL
@@ -64,6 +65,8 @@ class Stage(Struct, frozen=True, kw_only=True):
     """It may go on without Redis."""
     on_disk: bool = False
     """It has a directory of its own."""
+    accounts: bool = False
+    """Its calls are those of channels that an account listens to."""
     limits: Mapping[str, float] = {}
     """Constants, as `module:NAME`, that are smaller."""
     times: Mapping[str, timedelta] = {}
@@ -209,7 +212,7 @@ async def opened(stage: Stage, servers: Servers, data_dir: Path) -> AsyncGenerat
         at = Addresses(
             telegram_token=telegram.token,
             telegram_api_base=telegram.url,
-            source="native",
+            source="channels" if stage.accounts else "native",
             feed_url=f"ws://{proxies[0].authority}/",
             feed_api_url=feed.http_url,
             feed_token=feed.token,
@@ -221,6 +224,8 @@ async def opened(stage: Stage, servers: Servers, data_dir: Path) -> AsyncGenerat
         )
         store = data_dir / "local.sqlite" if stage.alone and stage.role == "all" else None
         connections = await connect(at, stack, local_store=store, data_dir=data_dir if stage.on_disk else None)
+        if stage.accounts:
+            connections = listened_to(connections, parts, data_dir)
         assert isinstance(connections.source, NativeSource)
         connections.source.idle_timeout_s = IDLE_S
         settings = Settings(
@@ -249,7 +254,7 @@ async def opened(stage: Stage, servers: Servers, data_dir: Path) -> AsyncGenerat
                 stack=stack,
             )
             await scene.until(lambda: composition.bot.lifecycle.state == "working" or running.done())
-            if stage.role == "all":
+            if stage.role == "all" and not stage.accounts:
                 await asyncio.wait_for(feed.someone_listens.wait(), TOLD_WITHIN_S)
                 tracking = composition.of(TrackingService)
                 await scene.until(lambda: composition.of(Ownership).is_loaded and tracking.book is not None)

@@ -4,6 +4,9 @@ What goes over it are the library's own objects, written as they go over the wir
 raised are its own errors. Methods and what they give are as https://docs.telethon.dev says.
 """
 
+# pyright: reportPrivateUsage=false, reportMissingTypeStubs=false, reportUnknownMemberType=false
+# pyright: reportUnknownArgumentType=false, reportUnknownVariableType=false, reportUnknownParameterType=false
+
 from __future__ import annotations
 
 import asyncio

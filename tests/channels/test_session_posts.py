@@ -1,5 +1,8 @@
 """What an account is told becomes posts: Telegram's own objects, as they come off the wire."""
 
+# pyright: reportPrivateUsage=false, reportMissingTypeStubs=false, reportUnknownMemberType=false
+# pyright: reportUnknownArgumentType=false, reportUnknownVariableType=false, reportUnknownParameterType=false
+
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta

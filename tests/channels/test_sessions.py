@@ -1,5 +1,8 @@
 """Accounts follow channels: in order, without gaps, obeying waits, beside the public pages."""
 
+# pyright: reportPrivateUsage=false, reportMissingTypeStubs=false, reportUnknownMemberType=false
+# pyright: reportUnknownArgumentType=false, reportUnknownVariableType=false, reportUnknownParameterType=false
+
 from __future__ import annotations
 
 import asyncio
@@ -7,6 +10,7 @@ import json
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from telethon import errors, functions
@@ -279,7 +283,7 @@ async def test_a_lost_account_rests_and_another_goes_on(
 
 
 async def test_an_account_that_is_logged_in_anew_listens_again(
-    kit: Kit, telegram: Telegram, redis_manager: RedisManager, tmp_path
+    kit: Kit, telegram: Telegram, redis_manager: RedisManager, tmp_path: Path
 ) -> None:
     file = tmp_path / "ada.session"
     file.write_text("old")

@@ -203,6 +203,7 @@ async def test_migrations_there_and_back_and_by_several_at_once(postgres_server:
                 "identity",
                 "invoices",
                 "journal_rejected",
+                "later_figures",
                 "milestones",
                 "notes",
                 "outcomes",

@@ -7,20 +7,17 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from domain.calls.events import Call
-from domain.delivery.messages import Edited, Message
 from domain.delivery.policy import Rules
 from domain.filters.shown import shown_figure
-from domain.stored.alerts import Alert
 from domain.subscribers.subscriber import Subscriber
 from managers.telegram.rate_limiter import Lane
 from runtime.errors import MessageRefusedError
 from services.claims.outbox import Outbox
-from services.delivery.cards import Shown, card_of
+from services.completing.later_figures import LaterFigures
+from services.completing.sent_cards import alert_behind, made_again
 from services.delivery.composing import Composed, Composer
 from services.delivery.digests import read_call
 from services.delivery.kinds import Kind
-from services.delivery.media import media_of
 from services.delivery.sending import ChatTarget
 from services.delivery.turns import QueuedMessage
 from services.tracking.records.settled import KIND, OutcomeNotice
@@ -34,8 +31,9 @@ _NO_PEAK: Final = 1.005
 
 
 class OutcomeComposer(Composer):
-    def __init__(self, *, outbox: Outbox, texts: Texts) -> None:
+    def __init__(self, *, outbox: Outbox, later: LaterFigures, texts: Texts) -> None:
         self._outbox = outbox
+        self._later = later
         self._texts = texts
 
     def row(self) -> Kind:
@@ -43,11 +41,14 @@ class OutcomeComposer(Composer):
 
     async def prepare(self, waiting: QueuedMessage, subscriber: Subscriber) -> None:
         """Make the card of the call as it was when it passed."""
-        alert = _alert(waiting)
-        call = read_call(await self._outbox.load_call(alert), alert.call_id)
+        notice = replace(waiting.payload_as(OutcomeNotice), user_id=subscriber.user_id)
+        call = read_call(await self._outbox.load_call(alert_behind(notice)), notice.call_id)
         if call is None:
             raise MessageRefusedError("the stored call is gone")
-        waiting.message = self._card(waiting.payload_as(OutcomeNotice), call, subscriber)
+        if "later" not in subscriber.preferences.card.hidden:
+            call = await self._later.on(call)
+        outcome = self._line(notice, subscriber.language)
+        waiting.message = made_again(self._texts, notice, call, subscriber, outcome)
 
     def is_ready(self, waiting: QueuedMessage) -> bool:
         return waiting.message is not None
@@ -57,20 +58,6 @@ class OutcomeComposer(Composer):
         if together[0].message is None:
             raise ValueError("an outcome that was not prepared")
         return Composed(together[0].message, (together[0],))
-
-    def _card(self, notice: OutcomeNotice, call: Call, subscriber: Subscriber) -> Message:
-        card, filter_set = subscriber.preferences.card, subscriber.filter_set(notice.set_number)
-        shown = Shown(
-            call=call,
-            set_name=filter_set.name if filter_set else None,
-            speed_s=notice.latency_s,
-            may_repeat=notice.may_repeat,
-            late_s=notice.late_s,
-            outcome=self._line(notice, subscriber.language),
-        )
-        has_picture = not card.compact and "image" not in card.hidden and media_of(call.token) is not None
-        message = card_of(self._texts, shown, language=subscriber.language, card=card)
-        return replace(message, edits=Edited(notice.message_id, has_picture))
 
     def _line(self, notice: OutcomeNotice, language: str) -> Html:
         peak = self._peak(notice, language)
@@ -92,17 +79,3 @@ class OutcomeComposer(Composer):
 
 def _place(waiting: QueuedMessage) -> ChatTarget:
     return ChatTarget(waiting.payload_as(OutcomeNotice).chat_id)
-
-
-def _alert(waiting: QueuedMessage) -> Alert:
-    """As much of the alert as names its stored call."""
-    notice, outgoing = waiting.payload_as(OutcomeNotice), waiting.entry.outgoing
-    return Alert(
-        user_id=outgoing.user_id,
-        call_id=notice.call_id,
-        token_address="",
-        set_number=notice.set_number,
-        received_at=notice.claimed_at,
-        decided_at=notice.claimed_at,
-        late_s=notice.late_s,
-    )

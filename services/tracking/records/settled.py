@@ -27,6 +27,7 @@ from runtime.errors import TransientError
 from runtime.fault_points import fault_point
 from runtime.waiting import Progress, pause
 from services.claims.putting import Putting
+from services.completing.sent_cards import SentCard, sent_cards
 
 log = structlog.get_logger(__name__)
 
@@ -50,12 +51,6 @@ _SETTLED: Final[LiteralString] = (
     + _COLUMNS
     + " AND called_at <= $1 ORDER BY called_at LIMIT $2)"
 )
-_CARDS: Final[LiteralString] = """
-    SELECT c.call_id, c.user_id, c.claimed_at, (c.document ->> 'late_s')::double precision AS late_s, d.message_id,
-        coalesce(d.chat_id, c.user_id) AS chat_id, d.set_number, d.latency_s, d.may_repeat
-    FROM claims c JOIN deliveries d ON d.call_id = c.call_id AND d.user_id = c.user_id AND d.kind = 'alert'
-    WHERE c.call_id = ANY($1) AND d.status = 'sent' AND d.message_id IS NOT NULL AND d.sent_at > $2
-"""
 _SHOWN: Final[LiteralString] = "UPDATE outcomes SET shown_at = $2 WHERE call_id = ANY($1)"
 
 
@@ -70,33 +65,15 @@ class SettledCall(Struct, frozen=True, kw_only=True):
     """No admin has excluded it."""
 
 
-class OutcomeNotice(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class OutcomeNotice(SentCard, frozen=True, kw_only=True, omit_defaults=True):
     """What one card is to say, and what it said before."""
 
-    call_id: str
+    user_id: int = 0
+    """0 in notices of earlier versions, which say it beside."""
     multiple: float
     after_s: float
     at_least: bool = False
     ending: Ending | None = None
-    chat_id: int
-    message_id: int
-    set_number: int
-    claimed_at: datetime
-    late_s: float | None = None
-    latency_s: float | None = None
-    may_repeat: bool = False
-
-
-class _CardRow(Struct, frozen=True, kw_only=True):
-    call_id: str
-    user_id: int
-    claimed_at: datetime
-    late_s: float | None
-    message_id: int
-    chat_id: int
-    set_number: int
-    latency_s: float | None
-    may_repeat: bool
 
 
 class SettledCalls:
@@ -126,8 +103,7 @@ class SettledCalls:
         rows = await self._postgres.fetch(_SETTLED, now - SETTLED_AFTER, _AT_ONCE)
         calls = {row["call_id"]: msgspec.convert(dict(row), SettledCall) for row in rows}
         told = [call_id for call_id, call in calls.items() if call.counts]
-        found = await self._postgres.fetch(_CARDS, told, now - EDITED_FOR) if told else []
-        cards = [msgspec.convert(dict(row), _CardRow) for row in found]
+        cards = await sent_cards(self._postgres, told, now - EDITED_FOR)
         for start in range(0, len(cards), _PUT_AT_ONCE):
             some = cards[start : start + _PUT_AT_ONCE]
             await self._put([_envelope(calls[card.call_id], card, now) for card in some])
@@ -141,19 +117,12 @@ class SettledCalls:
         self.put += sum(one is not False for one in put)
 
 
-def _envelope(call: SettledCall, card: _CardRow, now: datetime) -> Envelope:
+def _envelope(call: SettledCall, card: SentCard, now: datetime) -> Envelope:
     notice = OutcomeNotice(
-        call_id=call.call_id,
+        **msgspec.structs.asdict(card),
         multiple=call.multiple,
         after_s=call.after_s,
         at_least=call.at_least,
         ending=call.ending,
-        chat_id=card.chat_id,
-        message_id=card.message_id,
-        set_number=card.set_number,
-        claimed_at=card.claimed_at,
-        late_s=card.late_s,
-        latency_s=card.latency_s,
-        may_repeat=card.may_repeat,
     )
     return Envelope.of(KIND, notice, user_id=card.user_id, subject=call.call_id, decided_at=now)
