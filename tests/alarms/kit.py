@@ -50,6 +50,7 @@ from tests.wiring import AT_WILL
 
 FASTER: Final = 20.0
 """By how much the clock of the alarms runs faster: what has to hold for five seconds holds for a quarter of one."""
+LISTENS: Final[dict[str, Any]] = {"feed_source": "channels", "channels": ("@alpha",)}
 TOLD_WITHIN_S: Final = 60.0
 IDLE_S: Final = 3.0
 
@@ -229,7 +230,11 @@ async def opened(stage: Stage, servers: Servers, data_dir: Path) -> AsyncGenerat
         assert isinstance(connections.source, NativeSource)
         connections.source.idle_timeout_s = IDLE_S
         settings = Settings(
-            admin_chat_ids=frozenset({ADMIN}), pay_with_stars=stage.stars, data_dir=data_dir, log_level="INFO"
+            admin_chat_ids=frozenset({ADMIN}),
+            pay_with_stars=stage.stars,
+            data_dir=data_dir,
+            log_level="INFO",
+            **(LISTENS if stage.accounts else {}),
         )
         composition = Composition(settings, connections, Terminal(), ProcessConfig(role=stage.role))
         composition.of(AlarmsService)._clock = lambda: time.monotonic() * FASTER

@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from importlib.util import find_spec
 from datetime import UTC, datetime
+from importlib.util import find_spec
 
 import aiohttp
 import pytest
