@@ -15,7 +15,6 @@ from bot.arguments import arguments
 from bot.console import SPEED_EXPLAINED, Part, Terminal, summarise
 from bot.doctor import examine
 from bot.doctor_surroundings import surroundings
-from bot.login import login
 from bot.roles import SENDING, Role
 from composition import (
     Addresses,
@@ -38,6 +37,7 @@ from composition.addresses import (
     session_access,
 )
 from composition.doctor import paid_by
+from composition.login import login
 from config.logging import configure_logging
 from config.redaction import Redactor
 from config.settings import MAINNET_URL, Settings, load_settings, unread_names

@@ -126,7 +126,7 @@ async def connect(
     stack.callback(note.close)
     redis = await stack.enter_async_context(RedisManager(at.redis_url, written=note))
     postgres = await stack.enter_async_context(PostgresManager(at.database_url))
-    limiter = TelegramRateLimiter(overall=Limit(at.messages_per_s, OVERALL.period_s), private=at.private_chats)
+    limiter = _limiter(at)
     telegram = TelegramManager(token=at.telegram_token, api_base=at.telegram_api_base, limiter=limiter)
     jupiter = JupiterManager(api, at.price_api_url) if at.price_api_url else None
     providers = _providers(api, at)
@@ -154,6 +154,10 @@ async def connect(
         store=await _store(local_store, stack) if local_store else None,
         data_dir=data_dir,
     )
+
+
+def _limiter(at: Addresses) -> TelegramRateLimiter:
+    return TelegramRateLimiter(overall=Limit(at.messages_per_s, OVERALL.period_s), private=at.private_chats)
 
 
 async def _store(path: Path, stack: AsyncExitStack) -> LocalStore:

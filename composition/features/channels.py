@@ -78,19 +78,8 @@ def build(base: Base) -> Feature:
     turns = ChannelTurns(taking)
     jobs = [RESOLVE.run_by(resolver.run), TIDY.run_by(history.run)]
     parts: list[object] = [own, history, resolver, taking, turns]
-    connection = base.connections.channels
-    if connection is not None:
-        polling = PollingService(
-            reader=connection.reader,
-            taking=taking,
-            turns=turns,
-            listed=listed,
-            requests_per_s=connection.access.requests_per_s,
-            at_least_s=connection.access.pause_s,
-            clock=now,
-            rests=lambda: base.of(Controls).feed_rests,
-        )
-        listed.changed = polling.wake
+    polling = _polling(base, listed, turns)
+    if polling is not None:
         parts.append(polling)
         jobs.append(READ.run_by(polling.run))
     feed = ChannelFeed(
@@ -107,6 +96,23 @@ def build(base: Base) -> Feature:
         steps=Steps(load=partial(_configured, base, listed)),
         routes=[feed.router],
     )
+
+
+def _polling(base: Base, listed: ListedChannels, turns: ChannelTurns) -> PollingService | None:
+    connection = base.connections.channels
+    if connection is None:
+        return None
+    polling = PollingService(
+        reader=connection.reader,
+        turns=turns,
+        listed=listed,
+        requests_per_s=connection.access.requests_per_s,
+        at_least_s=connection.access.pause_s,
+        clock=now,
+        rests=lambda: base.of(Controls).feed_rests,
+    )
+    listed.changed = polling.wake
+    return polling
 
 
 async def _configured(base: Base, listed: ListedChannels) -> None:

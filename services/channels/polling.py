@@ -25,7 +25,6 @@ from runtime.waiting import Progress, pause
 from services.channels.listed import ListedChannels
 from services.channels.paging import paged_back
 from services.channels.rows import ReadChannel, ReadElsewhereError
-from services.channels.taking import TakingService
 from services.channels.turns import ChannelTurns
 
 log = structlog.get_logger(__name__)
@@ -77,20 +76,19 @@ class PollingService:
         self,
         *,
         reader: ChannelReader,
-        taking: TakingService,
+        turns: ChannelTurns,
         listed: ListedChannels,
         requests_per_s: float,
         at_least_s: float,
         clock: Callable[[], datetime],
         rests: Callable[[], bool] = lambda: False,
-        turns: ChannelTurns | None = None,
     ) -> None:
-        """`at_least_s`: no channel is looked at more often. `rests`: whether nothing is to be read for now.
+        """`turns` is shared with whoever else reads the same channels. `at_least_s`: no channel is looked at more often.
 
-        `turns`: shared with whoever else reads the same channels.
+        `rests`: whether nothing is to be read for now.
         """
         self._reader = reader
-        self._turns = turns or ChannelTurns(taking)
+        self._turns = turns
         self._listed = listed
         self._requests_per_s = requests_per_s
         self._at_least_s = at_least_s

@@ -1,8 +1,7 @@
 """`main.py login`, with Telethon's client and session file; Telegram's side of the login stands in."""
 
-# pyright: reportPrivateUsage=false, reportMissingTypeStubs=false, reportUnknownMemberType=false
-# pyright: reportIncompatibleMethodOverride=false, reportAttributeAccessIssue=false
-# pyright: reportOptionalMemberAccess=false, reportUnknownArgumentType=false, reportUnknownVariableType=false, reportUnknownParameterType=false
+# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportAttributeAccessIssue=false
+# pyright: reportIncompatibleMethodOverride=false, reportOptionalMemberAccess=false
 
 from __future__ import annotations
 
@@ -16,8 +15,8 @@ from pydantic import SecretStr
 from telethon import TelegramClient, errors
 
 from bot.console import Terminal
-from bot.login import login
 from composition.addresses import session_access
+from composition.login import login
 from config.settings import Settings
 from managers.channels.session import files_in
 from runtime.errors import FatalError

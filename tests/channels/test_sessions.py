@@ -374,7 +374,6 @@ async def test_who_is_put_out_of_a_channel_loses_that_one(
 async def polled(kit: Kit, turns: ChannelTurns) -> AsyncGenerator[PollingService]:
     service = PollingService(
         reader=kit.book,
-        taking=kit.taking,
         turns=turns,
         listed=kit.listed,
         requests_per_s=1_000,
