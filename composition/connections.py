@@ -126,8 +126,7 @@ async def connect(
     stack.callback(note.close)
     redis = await stack.enter_async_context(RedisManager(at.redis_url, written=note))
     postgres = await stack.enter_async_context(PostgresManager(at.database_url))
-    limiter = _limiter(at)
-    telegram = TelegramManager(token=at.telegram_token, api_base=at.telegram_api_base, limiter=limiter)
+    telegram, limiter = _telegram(at)
     jupiter = JupiterManager(api, at.price_api_url) if at.price_api_url else None
     providers = _providers(api, at)
     source, sol_price = _feed(at, api, jupiter)
@@ -156,8 +155,9 @@ async def connect(
     )
 
 
-def _limiter(at: Addresses) -> TelegramRateLimiter:
-    return TelegramRateLimiter(overall=Limit(at.messages_per_s, OVERALL.period_s), private=at.private_chats)
+def _telegram(at: Addresses) -> tuple[TelegramManager, TelegramRateLimiter]:
+    limiter = TelegramRateLimiter(overall=Limit(at.messages_per_s, OVERALL.period_s), private=at.private_chats)
+    return TelegramManager(token=at.telegram_token, api_base=at.telegram_api_base, limiter=limiter), limiter
 
 
 async def _store(path: Path, stack: AsyncExitStack) -> LocalStore:

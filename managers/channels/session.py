@@ -107,6 +107,9 @@ class TelegramSession:
         try:
             with self._errors(None):
                 await client.disconnect()
+                # Nobody else may have asked how it ended, of which asyncio would complain.
+                async with asyncio.timeout(TIMEOUT_S):
+                    await client.disconnected
         except TransientError as error:
             stop_if_cancelled()
             log.info("session_not_closed", account=self.name, reason=str(error))

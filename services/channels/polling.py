@@ -83,9 +83,9 @@ class PollingService:
         clock: Callable[[], datetime],
         rests: Callable[[], bool] = lambda: False,
     ) -> None:
-        """`turns` is shared with whoever else reads the same channels. `at_least_s`: no channel is looked at more often.
+        """`turns` is shared with whoever else reads these channels.
 
-        `rests`: whether nothing is to be read for now.
+        `at_least_s`: no channel is looked at more often. `rests`: whether nothing is to be read for now.
         """
         self._reader = reader
         self._turns = turns

@@ -78,7 +78,7 @@ class Telegram:
     def edit(self, name: str, number: int, text: str, at: datetime, **more: Any) -> None:
         posts = self.posts[name]
         place = next(place for place, one in enumerate(posts) if one.id == number)
-        posts[place] = self.message(name, number, text, posts[place].date, edit_date=at, **more)
+        posts[place] = self.message(name, number, text, posts[place].date or at, edit_date=at, **more)
         self.tell(name, types.UpdateEditChannelMessage(posts[place], pts=number, pts_count=1))
 
     def tell(self, name: str, update: Any) -> None:
@@ -183,6 +183,6 @@ class Client:
         name = next(name for name, number in self._telegram.ids.items() if number == request.peer.channel_id)
         assert request.peer.access_hash == ACCESS_HASH
         shown = [one for one in self._telegram.posts[name] if not request.offset_id or one.id < request.offset_id]
-        chats = [self._telegram.chat(name, self.account)]
-        newest_first = list(reversed(shown))[: request.limit]
+        chats: list[Any] = [self._telegram.chat(name, self.account)]
+        newest_first: list[Any] = list(reversed(shown))[: request.limit]
         return wire(types.messages.ChannelMessages(1, len(shown), newest_first, [], chats, []))
