@@ -1,4 +1,4 @@
-"""TokenFilterBot's entrance: `run`, `doctor`, `migrate`. What the bot is made of stands in `composition/`."""
+"""TokenFilterBot's entrance: `run`, `doctor`, `migrate`, `login`. What the bot is made of stands in `composition/`."""
 
 from __future__ import annotations
 
@@ -34,8 +34,10 @@ from composition.addresses import (
     PUMPPORTAL_URL,
     RUGCHECK_URL,
     ChannelAccess,
+    session_access,
 )
 from composition.doctor import paid_by, read_from
+from composition.login import login
 from config.logging import configure_logging
 from config.redaction import Redactor
 from config.settings import MAINNET_URL, Settings, load_settings, unread_names
@@ -112,6 +114,7 @@ def addresses(settings: Settings, world: World) -> Addresses:
         goplus_url=world.goplus.url if world.goplus else settings.goplus_url or GOPLUS_URL,
         birdeye_url=settings.birdeye_url,
         birdeye_key=settings.birdeye_api_key.get_secret_value() if settings.birdeye_api_key else "",
+        sessions=session_access(settings),
         messages_per_s=settings.telegram_messages_per_second,
         solana=solana_access(settings, world),
         nowpayments=nowpayments_access(settings, world),
@@ -337,6 +340,8 @@ def main() -> int:
             match chosen.command:
                 case "doctor":
                     return runner.run(doctor(settings, terminal))
+                case "login":
+                    return login(settings, terminal, chosen.name, runner)
                 case "migrate":
                     return runner.run(migrate_only(settings, terminal, back_to=chosen.to))
                 case _:

@@ -307,6 +307,10 @@ class Settings(ChannelSettings):
         return tuple(_parts(self.data_key.get_secret_value())) if self.data_key else ()
 
     @property
+    def sessions(self) -> tuple[Path, ...]:
+        return self.telegram_sessions or (self.data_dir / "sessions",)
+
+    @property
     def logs(self) -> Path:
         return self.log_dir or self.data_dir / "logs"
 

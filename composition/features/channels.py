@@ -38,6 +38,7 @@ from services.channels.posts import PostLookup
 from services.channels.resolving import Resolver
 from services.channels.rows import ChannelRows
 from services.channels.taking import TakingService
+from services.channels.turns import ChannelTurns
 from services.claims.putting import Putting
 from services.cluster.leases import Leases
 from services.cluster.members import Members
@@ -100,9 +101,10 @@ def build(base: Base) -> Feature:
     taking = TakingService(rows=rows, resolver=resolver, clock=now, written=history.wake)
     waiting = Reading(rows.waiting)
     show_calls(base.metrics, taking, resolver, history, waiting)
-    polling = _polling(base, listed, taking)
+    turns = ChannelTurns(taking)
+    polling = _polling(base, listed, turns)
     return Feature(
-        parts=[own, listed, history, resolver, taking, *([polling] if polling else ())],
+        parts=[own, listed, history, resolver, taking, turns, *([polling] if polling else ())],
         services=[replace(chat, **_seen_here(polling, taking)) if polling else chat],
         kinds=kinds,
         jobs=[
@@ -131,13 +133,13 @@ def _feed(base: Base, rows: ChannelRows, history: CallHistory) -> ChannelFeed:
     )
 
 
-def _polling(base: Base, listed: ListedChannels, taking: TakingService) -> PollingService | None:
+def _polling(base: Base, listed: ListedChannels, turns: ChannelTurns) -> PollingService | None:
     connection = base.connections.channels
     if connection is None:
         return None
     polling = PollingService(
         reader=connection.reader,
-        taking=taking,
+        turns=turns,
         listed=listed,
         requests_per_s=connection.access.requests_per_s,
         at_least_s=connection.access.pause_s,

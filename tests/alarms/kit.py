@@ -44,6 +44,7 @@ from services.monitoring.conditions import CallsOutdated, Condition, DeadLetters
 from services.monitoring.payment_conditions import CountGrew
 from services.monitoring.process_conditions import SendsFail
 from services.tracking.tracking import TrackingService
+from tests.alarms.accounts_stage import listened_to
 from tests.channels.channel_book import ChannelBook
 from tests.channels.listening import connection_of, edge_of
 from tests.channels.support import ALPHA
@@ -76,10 +77,17 @@ class Stage(Struct, frozen=True, kw_only=True):
     """It may go on without Redis."""
     on_disk: bool = False
     """It has a directory of its own."""
+    accounts: bool = False
+    """Its calls are those of channels that an account listens to."""
     limits: Mapping[str, float] = {}
     """Constants, as `module:NAME`, that are smaller."""
     times: Mapping[str, timedelta] = {}
     """Likewise."""
+
+    @property
+    def listens(self) -> bool:
+        """Whether its calls are those of channels."""
+        return self.channels or self.accounts
 
 
 class Scene(Struct, kw_only=True):
@@ -225,7 +233,7 @@ async def opened(stage: Stage, servers: Servers, data_dir: Path) -> AsyncGenerat
         at = Addresses(
             telegram_token=telegram.token,
             telegram_api_base=telegram.url,
-            source="channels" if stage.channels else "native",
+            source="channels" if stage.listens else "native",
             feed_url=f"ws://{proxies[0].authority}/",
             feed_api_url=feed.http_url,
             feed_token=feed.token,
@@ -240,15 +248,17 @@ async def opened(stage: Stage, servers: Servers, data_dir: Path) -> AsyncGenerat
         if stage.channels:
             parts["book"] = ChannelBook()
             connections = with_(connections, channels=connection_of(parts["book"]))
+        if stage.accounts:
+            connections = listened_to(connections, parts, data_dir)
         assert isinstance(connections.source, NativeSource)
-        if not stage.channels:
+        if not stage.listens:
             connections.source.idle_timeout_s = IDLE_S
         settings = Settings(
             admin_chat_ids=frozenset({ADMIN}),
             pay_with_stars=stage.stars,
             data_dir=data_dir,
             log_level="INFO",
-            **(LISTENS if stage.channels else {}),
+            **(LISTENS if stage.listens else {}),
         )
         composition = Composition(settings, connections, Terminal(), ProcessConfig(role=stage.role))
         composition.of(AlarmsService)._clock = lambda: time.monotonic() * FASTER
@@ -275,7 +285,7 @@ async def opened(stage: Stage, servers: Servers, data_dir: Path) -> AsyncGenerat
                 stack=stack,
             )
             await scene.until(lambda: composition.bot.lifecycle.state == "working" or running.done())
-            if stage.role == "all" and not stage.channels:
+            if stage.role == "all" and not stage.listens:
                 await asyncio.wait_for(feed.someone_listens.wait(), TOLD_WITHIN_S)
             if stage.role == "all":
                 tracking = composition.of(TrackingService)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.alarms import calls, channels, followed, money, stores
+from tests.alarms import accounts, calls, channels, followed, money, stores
 from tests.alarms.kit import Provocation
 
 PROVOKED: dict[str, Provocation] = {
@@ -11,4 +11,5 @@ PROVOKED: dict[str, Provocation] = {
     **channels.PROVOKED,
     **followed.PROVOKED,
     **money.PROVOKED,
+    **accounts.PROVOKED,
 }
