@@ -1,0 +1,68 @@
+"""Channels that somebody names: what is posted there comes as an alert, with a link to the post and figures with sources."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import tempfile
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Final
+
+import pytest
+from playwright.async_api import ViewportSize, expect
+
+from sandbox.market.words import CHANNELS
+from tests.browser.conftest import OpenTab
+from tests.e2e.bot_process import BotProcess
+
+pytestmark = [pytest.mark.browser, pytest.mark.thorough]
+
+PHONE: Final = ViewportSize(width=390, height=844)
+NAMED: Final = [channel_id for channel_id, _ in CHANNELS][:3]
+TIMEOUT_MS: Final = 60_000
+
+
+@pytest.fixture
+async def program() -> AsyncIterator[BotProcess]:
+    data_dir = Path(tempfile.mkdtemp(prefix="bot-"))
+    environment = {
+        "DATA_DIR": str(data_dir),
+        "HTTP_PORT": "0",
+        "SANDBOX_PORT": "0",
+        "SANDBOX_CALLS_PER_MINUTE": "400",
+        "CHANNELS": ",".join(NAMED),
+    }
+    try:
+        async with BotProcess(environment) as process:
+            await process.says("Ready after")
+            yield process
+    finally:
+        shutil.rmtree(data_dir, ignore_errors=True)
+
+
+async def test_a_post_in_a_channel_becomes_an_alert_that_leads_to_it(
+    open_tab: OpenTab, program: BotProcess, chat_page_url: str
+) -> None:
+    pages = (await program.says(r"channels \(3\).*?(http://127\.0\.0\.1:\d+)"))[1]
+    chat = await open_tab(PHONE, touch=True)
+    await chat.open(chat_page_url)
+    await chat.new_user("Grace")
+    await chat.send("/start")
+    await chat.wait_for_message("Hi Grace!")
+    await chat.tap("Everything")
+    alert = chat.part("message").filter(has_text="market cap at call").first
+    await alert.wait_for(state="attached", timeout=TIMEOUT_MS)
+    link = alert.locator("a[href^='https://t.me/']").first
+    href = await link.get_attribute("href") or ""
+    found = re.fullmatch(r"https://t\.me/(\w+)/(\d+)", href)
+    assert found is not None
+    assert f"@{found[1]}" in NAMED
+    address = await alert.locator("code").first.inner_text()
+    await chat.tap("Why?")
+    await chat.wait_for_message("every call passes")
+    channel = await open_tab(PHONE)
+    await channel.page.goto(f"{pages}/s/{found[1]}?before={int(found[2]) + 1}")
+    post = channel.page.locator(f"[data-post$='/{found[2]}' i]")
+    await expect(post).to_be_attached()
+    assert address
