@@ -9,6 +9,7 @@ from msgspec import Struct
 from domain.admins.controls import Feature
 from domain.buttons.data import CallbackData
 from domain.delivery.messages import Button, Message
+from domain.filters.lists import show_list
 from domain.filters.presets import Preset
 from domain.filters.registry import FIELDS, Choice, FilterField, FilterSet, Rule, Words
 from domain.filters.rules import show_rule
@@ -49,7 +50,15 @@ class View(Struct, frozen=True, kw_only=True):
             return self.plain("value.any")
         if isinstance(rule, Choice | Words) and len(rule.included) + len(rule.excluded) > LISTED_UP_TO:
             return self.plain("value.chosen", chosen=len(rule.included), excluded=len(rule.excluded))
-        return show_rule(rule, field)
+        return self.full_rule(rule, field)
+
+    def full_rule(self, rule: Rule | None, field: FilterField) -> str:
+        """A rule with all that it lists; what it excludes says so."""
+        if not isinstance(rule, Choice | Words) or not rule.excluded:
+            return self.plain("value.any") if rule is None else show_rule(rule, field)
+        wanted = show_list(_in_order(rule.included), ())
+        without = self.plain("value.without_words", words=", ".join(f"“{word}”" for word in _in_order(rule.excluded)))
+        return f"{wanted}, {without}" if wanted else without
 
     def missing(self, rule: Rule) -> str:
         """What a rule does about a call without a value."""
@@ -102,6 +111,11 @@ class View(Struct, frozen=True, kw_only=True):
             for field in FIELDS
             if field.key in rules
         )
+
+
+def _in_order(items: frozenset[str] | tuple[str, ...]) -> Iterable[str]:
+    """A choice is in alphabetical order, words in the order in which they were typed."""
+    return sorted(items) if isinstance(items, frozenset) else items
 
 
 def require_on(services: Services, feature: Feature) -> None:

@@ -66,7 +66,8 @@ class MutingMixin(BotBase):
         view, now = view_of(self.services, turn), self.services.conversation.clock()
         call = await self._told(turn, data.address)
         name, title = muting_menus.name_of(data.address, call), ""
-        match muting_menus.known(data.what):
+        what = muting_menus.known(data.what)
+        match what:
             case "token":
                 change, lasts = changes.token_muted(data.address, now, name), changes.MUTED_FOR
             case "channel":
@@ -77,14 +78,15 @@ class MutingMixin(BotBase):
         preferences = await self._change_muted(turn, change)
         await self._shown_under(turn, call, preferences)
         until = local_moment(preferences, now + lasts, now)
-        return view.plain(f"mute.{data.what}", name=name, title=title, until=until)
+        return view.plain(muting_menus.MUTED[what], name=name, title=title, until=until)
 
     @callback(UnmuteHere)
     async def unmute_here(self, turn: Turn, data: UnmuteHere) -> str:
         view, now = view_of(self.services, turn), self.services.conversation.clock()
         call = await self._told(turn, data.address)
         name = muting_menus.name_of(data.address, call)
-        match muting_menus.known(data.what):
+        what = muting_menus.known(data.what)
+        match what:
             case "token":
                 change = partial(unmute, token_address=data.address)
             case "channel":
@@ -93,7 +95,7 @@ class MutingMixin(BotBase):
             case "all":
                 change = changes.snooze("off", now)
         await self._shown_under(turn, call, await self._change_muted(turn, change))
-        return view.plain(f"delivery.{data.what}_unmuted", name=name)
+        return view.plain(muting_menus.UNMUTED[what], name=name)
 
     async def _shown_under(
         self, turn: Turn, call: Call | None, preferences: Preferences, *, asks: bool = False

@@ -32,6 +32,22 @@ from services.delivery.cards import card_keyboard, readable, ticker
 MUTED_PER_PAGE: Final = 8
 Mutable = Literal["token", "channel", "all"]
 MUTABLE: Final[tuple[Mutable, ...]] = get_args(Mutable)
+_MUTE: Final[dict[Mutable, str]] = {
+    "token": "button.mute_token",
+    "channel": "button.mute_channel",
+    "all": "button.mute_all",
+}
+_UNDO: Final[dict[Mutable, str]] = {
+    "token": "button.undo_token",
+    "channel": "button.undo_channel",
+    "all": "button.undo_all",
+}
+MUTED: Final[dict[Mutable, str]] = {"token": "mute.token", "channel": "mute.channel", "all": "mute.all"}
+UNMUTED: Final[dict[Mutable, str]] = {
+    "token": "delivery.token_unmuted",
+    "channel": "delivery.channel_unmuted",
+    "all": "delivery.all_unmuted",
+}
 
 
 def question(view: View, address: str, call: Call | None) -> Message:
@@ -72,9 +88,9 @@ def under_alert(view: View, call: Call, preferences: Preferences, now: datetime,
         end, name = until[what], names[what]
         if end is not None:
             moment = local_moment(preferences, end, now)
-            rows.append((view.button(f"button.undo_{what}", UnmuteHere(what, address), name=name, until=moment),))
+            rows.append((view.button(_UNDO[what], UnmuteHere(what, address), name=name, until=moment),))
         elif asks:
-            rows.append((view.button(f"button.mute_{what}", MuteHere(what, address), name=name, title=name),))
+            rows.append((view.button(_MUTE[what], MuteHere(what, address), name=name, title=name),))
     if asks:
         rows.append((view.button("button.back", CloseMute(address)),))
     return tuple(rows)
