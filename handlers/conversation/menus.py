@@ -23,6 +23,9 @@ LIST_BUDGET_UTF16 = 2_800
 LISTED_UP_TO = 3
 """Items of a choice or of words that are named at a glance; more are counted."""
 
+RULES_AT_A_GLANCE = 110
+"""Characters for the rules of one filter among others."""
+
 Keyboard = tuple[tuple[Button, ...], ...]
 
 
@@ -104,13 +107,18 @@ class View(Struct, frozen=True, kw_only=True):
             if field.key in rules
         ) or self.html("rule.none")
 
-    def rules_short(self, rules: Mapping[str, Rule]) -> str:
-        """The rules on one line."""
-        return ", ".join(
+    def rules_short(self, rules: Mapping[str, Rule], room: int | None = None) -> str:
+        """The rules on one line: whole ones, as many as there is `room` for, and how many more there are."""
+        shown = [
             self.plain("value.rule", label=self.label("filter", field.key), value=self.rule(rules[field.key], field))
             for field in FIELDS
             if field.key in rules
-        )
+        ]
+        kept = len(shown)
+        while room is not None and kept > 1 and len(", ".join(shown[:kept])) > room:
+            kept -= 1
+        more = [self.plain("value.more_rules", count=len(shown) - kept)] if kept < len(shown) else []
+        return ", ".join((*shown[:kept], *more))
 
 
 def _in_order(items: frozenset[str] | tuple[str, ...]) -> Iterable[str]:
