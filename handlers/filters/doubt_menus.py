@@ -8,6 +8,7 @@ from typing import Final
 from domain.calls.events import Channel
 from domain.delivery.messages import Message
 from domain.filters.registry import Choice, FilterField, FilterSet, Rule
+from domain.filters.rules import parse_rule
 from domain.filters.values import Known, offered, unknown
 from domain.reading.typed import Unsure
 from handlers.conversation.menus import View, in_rows, message
@@ -45,7 +46,7 @@ def which_menu(view: View, filter_set: FilterSet, field: FilterField, doubt: Uns
     """Ask how a number was meant."""
     number = filter_set.number
     meant = (
-        view.button("button.choice", TakeReading(number, field.key, tag, place), name=reading)
+        view.button("button.choice", TakeReading(number, field.key, tag, place), name=_shown(view, reading, field))
         for place, reading in enumerate(doubt.readings)
     )
     asked = view.html(
@@ -55,6 +56,10 @@ def which_menu(view: View, filter_set: FilterSet, field: FilterField, doubt: Uns
         value=view.rule(filter_set.rules.get(field.key), field),
     )
     return message(asked, keyboard=(*in_rows(meant, 1), *field_keyboard(view, filter_set, field)))
+
+
+def _shown(view: View, reading: str, field: FilterField) -> str:
+    return view.rule(parse_rule(reading, field), field) if field.unit == "text" else reading
 
 
 def keep_menu(

@@ -6,7 +6,7 @@ from typing import Final
 
 from domain.delivery.messages import Message
 from domain.filters.registry import FIELDS, FilterField, FilterSet, Missing, Range, Rule
-from domain.filters.rules import parse_rule, show_rule, with_policy
+from domain.filters.rules import parse_rule, with_policy
 from domain.filters.values import Known, offered
 from domain.reading.typed import Unsure
 from domain.subscribers.subscriber import Subscriber
@@ -171,7 +171,7 @@ class RulesMixin(BotBase):
 
     def _saved(self, turn: Turn, before: FilterSet, filter_set: FilterSet, field: FilterField) -> Html:
         view = view_of(self.services, turn)
-        value = show_rule(filter_set.rules.get(field.key), field)
+        value = view.full_rule(filter_set.rules.get(field.key), field)
         saved = view.html("rule.saved", label=view.label("filter", field.key), value=value)
         if filter_set.enabled and not before.enabled:  # the first rule turns it on
             return join("\n", (saved, view.html("rule.first", name=view.set_name(filter_set))))

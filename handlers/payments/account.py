@@ -9,11 +9,11 @@ from domain.delivery.messages import Message
 from domain.payments.plans import TRIAL
 from domain.subscribers.subscriber import Subscriber
 from handlers.conversation.base import BotBase, Services, Turn
-from handlers.conversation.menus import View, message, view_of
+from handlers.conversation.menus import RULES_AT_A_GLANCE, View, message, view_of
 from handlers.conversation.routing import command
 from handlers.delivery.standing import subscriber_state
 from handlers.filters.buttons import ShowSettings
-from handlers.payments.plans import sets_used, time_left
+from handlers.payments.plans import per_hour, sets_used, time_left
 from services.plans.subscriptions import SubscriptionStatus
 from texts.markup import Html, join
 
@@ -58,10 +58,7 @@ async def status_message(services: Services, view: View, subscriber: Subscriber)
 
 def _limits(view: View, status: SubscriptionStatus) -> Iterator[Html]:
     yield sets_used(view, status)
-    if status.alerts_per_hour is None:
-        yield view.html("status.any_per_hour")
-    else:
-        yield view.html("status.per_hour", count=status.alerts_per_hour)
+    yield per_hour(view, status)
     yield view.html("status.watches", count=status.watches)
     yield view.html("status.delay" if status.delay else "status.no_delay", minutes=status.delay // _MINUTE)
 
@@ -81,7 +78,9 @@ def _rules(view: View, subscriber: Subscriber) -> Html:
     if not enabled:
         return view.html("status.no_filter")
     return view.listed(
-        view.html("status.filter", name=view.set_name(filter_set), rules=view.rules_short(filter_set.rules))
+        view.html(
+            "status.filter", name=view.set_name(filter_set), rules=view.rules_short(filter_set.rules, RULES_AT_A_GLANCE)
+        )
         if filter_set.rules
         else view.html("status.open_filter", name=view.set_name(filter_set))
         for filter_set in enabled

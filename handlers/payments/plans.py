@@ -28,7 +28,7 @@ def overview(view: View, services: Services, subscriber: Subscriber) -> Message:
         "plans.overview",
         plan=view.label("plan", status.plan),
         time=time_left(view, status),
-        used=sets_used(view, status),
+        used=join("\n", (sets_used(view, status), per_hour(view, status))),
         plans=view.listed(lines, "\n\n"),
     )
     sold = [plan for plan in plans.sold if any(ways_to_pay(services, offer) for offer in plan.offers)]
@@ -54,6 +54,13 @@ def sets_used(view: View, status: SubscriptionStatus) -> Html:
         limit=status.filter_sets_limit,
         paused=status.filter_sets_paused,
     )
+
+
+def per_hour(view: View, status: SubscriptionStatus) -> Html:
+    """How many alerts they get: by their plan, or fewer by their own wish."""
+    if status.alerts_per_hour is None:
+        return view.html("status.any_per_hour")
+    return view.html("status.per_hour", count=status.alerts_per_hour)
 
 
 def _plan(view: View, services: Services, plan: Plan) -> Html:

@@ -14,8 +14,7 @@ from domain.delivery.messages import Message
 from domain.delivery.quiet import show_minute, zone_of
 from domain.filters.explanation import RuleVerdict
 from domain.filters.numbers import show_short, show_value
-from domain.filters.registry import FIELDS, FilterField, Range
-from domain.filters.rules import show_rule
+from domain.filters.registry import FIELDS, Choice, FilterField, Range, Rule, Words
 from domain.filters.shown import shown_speed
 from domain.subscribers.subscriber import Subscriber
 from domain.subscribers.zones import show_zone
@@ -219,7 +218,7 @@ def _rule(view: View, rule: RuleVerdict, one: CallExplanation, until: str, *, is
     field, label = _FIELDS.get(rule.key), view.label("filter", rule.key)
     if field is None:
         return view.html("why.rule_gone", label=label)
-    needed = show_rule(rule.rule, field)
+    needed = _needed(view, rule.rule, field)
     if rule.outcome == "waiting":
         return view.html("why.rule_waited" if is_over else "why.rule_waiting", label=label, until=until)
     if rule.missing:
@@ -233,6 +232,12 @@ def _rule(view: View, rule: RuleVerdict, one: CallExplanation, until: str, *, is
     both = isinstance(rule.rule, Range) and rule.rule.minimum is not None and rule.rule.maximum is not None
     key = "why.rule_within" if both and field.unit != "flag" else "why.rule_passed"
     return view.html(key, label=label, value=show_short(rule.seen, field.unit), rule=needed, origin=origin)
+
+
+def _needed(view: View, rule: Rule, field: FilterField) -> str:
+    needed = view.full_rule(rule, field)
+    excludes_only = isinstance(rule, Choice | Words) and not rule.included
+    return view.plain("why.to_be", rule=needed) if excludes_only else needed
 
 
 def _origin(view: View, field: FilterField, one: CallExplanation) -> Html:
@@ -314,7 +319,7 @@ def _miss(view: View, place: int, miss: NearMiss, zone: str) -> Html:
         at=_clock(miss.decided.decided_at, zone),
         label=label,
         value="?" if field is None else show_value(miss.rule.seen, field.unit),
-        rule="" if field is None else show_rule(miss.rule.rule, field),
+        rule="" if field is None else _needed(view, miss.rule.rule, field),
         set_name=view.set_name(miss.filter_set),
     )
 

@@ -78,7 +78,7 @@ def card_of(texts: Texts, shown: Shown, *, language: str, card: Card) -> Message
     """Build the message for what is known of one call."""
     pieces = _Card(texts, language, card.hidden)
     html = pieces.compact(shown) if card.compact else pieces.full(shown)
-    return Message(html=str(html), keyboard=_keyboard(texts, shown.call, language, card.buttons))
+    return Message(html=str(html), keyboard=card_keyboard(texts, shown.call, language, card.buttons))
 
 
 def merged_card(texts: Texts, shown: Sequence[Shown], *, language: str, card: Card) -> tuple[Message, int]:
@@ -308,9 +308,10 @@ def _age(call: Call) -> str | None:
     return None if created_at is None else shown_figure((call.called_at - created_at).total_seconds(), "duration")
 
 
-def _keyboard(
+def card_keyboard(
     texts: Texts, call: Call, language: str, chosen: tuple[CardButton, ...]
 ) -> tuple[tuple[Button, ...], ...]:
+    """Build the buttons under the card of one call."""
     buttons = _row_of_buttons(texts, call, language, chosen)
     rows = (buttons[:_PER_ROW], buttons[_PER_ROW:])
     return tuple(row for row in rows if row)

@@ -96,7 +96,9 @@ async def make_cheap_and_clean(chat: ChatPage) -> None:
     await chat.tap_under("If the value is unknown: let it pass.", "‹ Back")
     await chat.wait_for_message(f"Safety in {name}")
     await back_to_set(chat, name, "Safety")
-    await type_rule(chat, name, "Origin", "Name or symbol", typed='-rug, -"not a scam"', shown="-rug, -not a scam")
+    await type_rule(
+        chat, name, "Origin", "Name or symbol", typed='-rug, -"not a scam"', shown="without “rug”, “not a scam”"
+    )
 
 
 async def make_large_on_solana(chat: ChatPage) -> None:
@@ -182,7 +184,7 @@ async def sees_and_copies(ben: ChatPage, payload: str) -> None:
     assert preview.splitlines()[3:] == [
         "• Market cap: $2k – $60k",
         "• Mint revoked: yes (if unknown: let it pass)",
-        "• Name or symbol: -rug, -not a scam",
+        "• Name or symbol: without “rug”, “not a scam”",
     ]
     await ben.tap_under("A filter shared by Ada on", "Copy to my filters")
     copied = await ben.wait_for_message("✅ Copied. It was made by Ada;")
@@ -218,7 +220,7 @@ async def asks_why_it_came(ada: ChatPage) -> None:
     assert "✓ Cheap & clean (0 of 3 rules failed)" in answer
     assert re.search(r"✓ Market cap \$\S+ within \$2k – \$60k \([^,\n]+, .+ old\)", answer)
     assert re.search(r"✓ Mint revoked (yes, needs yes|not known, which you let pass)", answer)
-    assert re.search(r"✓ Name or symbol .+, needs -rug, -not a scam", answer)
+    assert re.search(r"✓ Name or symbol .+, needs to be without “rug”, “not a scam”", answer)
     assert re.search(r"✗ Large on Solana \([12] of 2 rules failed\)", answer)
     assert re.search(r"✗ Liquidity (\$\S+|not known), needs ≥ \$900M", answer)
     assert re.search(r"Received .+ ms\)\nDecided .+ ms\)", answer)

@@ -164,6 +164,31 @@ async def test_lists_and_words_are_typed(started: Person, services: Services) ->
     }
 
 
+async def test_a_word_that_may_be_meant_to_be_excluded_is_asked_about(started: Person, services: Services) -> None:
+    async def rule() -> object:
+        (filter_set,) = (await services.subscribers.subscribers.require(USER_ID)).filter_sets
+        return filter_set.rules.get("name_words")
+
+    for typed in ("no inu", "cat, Not inu", "without inu"):
+        await started.taps("field:1:name_words")
+        await started.taps("any:1:name_words")
+        await started.taps("field:1:name_words")
+        said = await started.writes(typed)
+        assert "a word that you do not want" in words(said, "sent")
+        assert await rule() is None, "nothing silent"
+        without = next(data for label, data in said[-1].buttons.items() if "without “inu”" in label)
+        await started.taps(without or "")
+        assert await rule() == Words(("cat",) if "cat" in typed else (), ("inu",))
+    await started.taps("field:1:name_words")
+    said = await started.writes("no inu")
+    as_words = next(data for label, data in said[-1].buttons.items() if '"no inu"' in label)
+    await started.taps(as_words or "")
+    assert await rule() == Words(("no inu",))
+    await started.taps("field:1:name_words")
+    await started.writes('"no inu", nothing')
+    assert await rule() == Words(("no inu", "nothing"))
+
+
 async def test_channels_are_chosen_and_muted_page_by_page(
     started: Person, services: Services, channels: KnownChannels
 ) -> None:
@@ -214,7 +239,7 @@ async def test_the_plan_limits_the_filters(ann: Person, services: Services, cloc
     for way in ways:
         assert f"your plan includes: {TRIAL.filter_sets}" in alert(await ann.taps(way))
     await ann.taps("delete:1")
-    assert toast(await ann.taps("deleteyes:1")) == "Filter deleted"
+    assert toast(await ann.taps("deleteyes:1")).endswith("is deleted")
     assert "does not exist any more" in alert(await ann.taps("deleteyes:1"))
     last = TRIAL.filter_sets
     await ann.taps(f"duplicate:{last}")
