@@ -38,12 +38,12 @@ class Outside:
         self.pages = ChannelsSandbox(clock=clock)
         self.played = PlayedChannels(self.market, self.pages, calls_per_s=0, pools=self.pools, clock=clock)
         self._figures: dict[str, Token] = {}
-        asked = {"figures": self.figures, "requests_per_minute": PLENTY}
-        self.dexscreener = DexScreenerSandbox(pools=self.pools, **asked)
-        self.gecko = GeckoTerminalSandbox(pools=self.pools, **asked)
-        self.prices = PriceSandbox(**asked)
-        self.rugcheck = RugCheckSandbox(**asked)
-        self.goplus = GoPlusSandbox(**asked)
+        told, plenty = self.figures, PLENTY
+        self.dexscreener = DexScreenerSandbox(pools=self.pools, figures=told, requests_per_minute=plenty)
+        self.gecko = GeckoTerminalSandbox(pools=self.pools, figures=told, requests_per_minute=plenty)
+        self.prices = PriceSandbox(figures=told, requests_per_minute=plenty)
+        self.rugcheck = RugCheckSandbox(figures=told, requests_per_minute=plenty)
+        self.goplus = GoPlusSandbox(figures=told, requests_per_minute=plenty)
         self._stack = AsyncExitStack()
 
     @property
@@ -77,7 +77,7 @@ class Outside:
         """Wait until every channel's page was asked for so many times more."""
         names = [name.lower() for name in self.played.names]
         due = {name: self.pages.requests[name] + times for name in names}
-        while any(self.pages.requests[name] < count for name, count in due.items()):
+        while any(self.pages.requests[name] < count for name, count in due.items()):  # noqa: ASYNC110 - a counter
             await asyncio.sleep(LOOK_S)
 
     @property

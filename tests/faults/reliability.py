@@ -91,7 +91,11 @@ def write_section(path: Path, name: str, body: str) -> None:
     """Replace one section of the page, or add it; the others stay."""
     sections = _sections(path)
     sections[name] = body + "\n"
-    order = [section for section in (FAULTS, PAYMENTS, TRACKING, REPORTS, CHANNELS, SOAK, WATCHDOG, DISK) if section in sections]
+    order = [
+        section
+        for section in (FAULTS, PAYMENTS, TRACKING, REPORTS, CHANNELS, SOAK, WATCHDOG, DISK)
+        if section in sections
+    ]
     text = "\n".join([_TITLE, *(f"## {section}\n\n{sections[section].strip()}\n" for section in order)])
     path.write_text(text, encoding="utf-8")
 

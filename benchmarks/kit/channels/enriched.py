@@ -7,7 +7,7 @@ nothing is). Beside it whoever asks every provider about one token after the oth
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from random import Random
@@ -69,17 +69,28 @@ def rows(tokens: int = TOKENS) -> list[Row]:
     ours, single = run_in_virtual_time(_measure(tokens, _together)), run_in_virtual_time(_measure(tokens, _one_by_one))
     found: list[Row] = []
     for kind in KINDS:
-        found.append(at_most(f"{tokens:,} new tokens: until all have {kind}", ours.took_s[kind], "s", single.took_s[kind]))
+        found.append(
+            at_most(f"{tokens:,} new tokens: until all have {kind}", ours.took_s[kind], "s", single.took_s[kind])
+        )
         found.append(for_comparison(f"asked one by one: until all have {kind}", single.took_s[kind], "s"))
     for kind in list(KINDS)[-1:]:
         found.append(
-            at_most(f"{tokens:,} new tokens: until 95 % have it: {kind}", ours.most_took_s[kind], "s", single.most_took_s[kind])
+            at_most(
+                f"{tokens:,} new tokens: until 95 % have it: {kind}",
+                ours.most_took_s[kind],
+                "s",
+                single.most_took_s[kind],
+            )
         )
         found.append(for_comparison(f"asked one by one: until 95 % have it: {kind}", single.most_took_s[kind], "s"))
     for name, limit in LIMITS.items():
         most = ours.most_in_a_minute[name]
         found.append(at_most(f"{name}: requests in its fullest minute", most, "", limit))
-        found.append(for_comparison(f"{name}: requests, all in all (one by one)", ours.requests[name], f"({single.requests[name]:,})"))
+        found.append(
+            for_comparison(
+                f"{name}: requests, all in all (one by one)", ours.requests[name], f"({single.requests[name]:,})"
+            )
+        )
     found.append(at_most("requests refused for the limit", ours.refused, "", 0))
     return found
 
@@ -95,7 +106,9 @@ def _now() -> datetime:
 class _Noting:
     """A provider, and what it was the first to tell."""
 
-    def __init__(self, provider: FigureProvider, missing: dict[str, dict[str, set[str]]], told: Callable[[], None]) -> None:
+    def __init__(
+        self, provider: FigureProvider, missing: dict[str, dict[str, set[str]]], told: Callable[[], None]
+    ) -> None:
         self._provider = provider
         self._missing = missing
         self._told = told
@@ -122,14 +135,14 @@ class _Noting:
         return found
 
 
-Asking = Callable[[Sequence[_Noting], Sequence[TokenRef], Callable[[], bool]], "asyncio.Future[None]"]
+Asking = Callable[[Sequence[_Noting], Sequence[TokenRef]], Coroutine[None, None, None]]
 
 
-async def _measure(count: int, asking: Callable[..., object]) -> Told:
+async def _measure(count: int, asking: Asking) -> Told:
     tokens = _tokens(count)
     async with _stand_ins({token.address: token for token in tokens}) as stand_ins, aiohttp.ClientSession() as session:
         refs = [TokenRef(token.address) for token in tokens]
-        missing = {kind: {ref.key: set(names) for ref in refs} for kind, names in KINDS.items()}
+        missing = {kind: {ref.key: set[str](names) for ref in refs} for kind, names in KINDS.items()}
         took_s: dict[str, float] = {}
         most_took_s: dict[str, float] = {}
 
@@ -142,8 +155,8 @@ async def _measure(count: int, asking: Callable[..., object]) -> Told:
 
         api = APIRetryManager(session, clock=_now_s)
         providers = [_Noting(one, missing, told) for one in _providers(api, stand_ins)]
-        task = asyncio.ensure_future(asking(providers, refs))  # type: ignore[arg-type]
-        while len(took_s) < len(KINDS) and _now_s() < _LONGEST_S:
+        task = asyncio.ensure_future(asking(providers, refs))
+        while len(took_s) < len(KINDS) and _now_s() < _LONGEST_S:  # noqa: ASYNC110 - time is simulated
             await asyncio.sleep(1.0)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
@@ -187,10 +200,16 @@ def _tokens(count: int) -> list[Token]:
     random = Random(19)
     while len(found) < count:
         token = market.next_call(at).token
-        whole = market.token(token.address, at)
-        assert whole is not None
-        told = {"mint_revoked": True, "freeze_revoked": True, "top10_percent": 20.0, "lp_locked_percent": random.uniform(0, 100)}
-        found[token.address] = replace(whole, **{name: value for name, value in told.items() if getattr(whole, name) is None})
+        whole = market.token(token.address, at) or token
+        told = {
+            "mint_revoked": True,
+            "freeze_revoked": True,
+            "top10_percent": 20.0,
+            "lp_locked_percent": random.uniform(0, 100),
+        }
+        found[token.address] = replace(
+            whole, **{name: value for name, value in told.items() if getattr(whole, name) is None}
+        )
     return list(found.values())
 
 

@@ -143,7 +143,10 @@ class _World:
             due = self._posted_before(pages)
             reader, taken = _Counted(TelegramPreview(session, pages.url, clock=_now)), _Taken()
             async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(self._post(pages, due)), group.create_task(_run(reading, self, reader, taken))]
+                tasks = [
+                    group.create_task(self._post(pages, due)),
+                    group.create_task(_run(reading, self, reader, taken)),
+                ]
                 await asyncio.sleep(warm_up_s + measured_s)
                 for task in tasks:
                     task.cancel()

@@ -1,7 +1,7 @@
 """What the listener itself takes: from a page that has arrived to the frame at whoever reads the socket. Real time.
 
-The pages are in a process of their own; polling, PostgreSQL, the HTTP edge and the reader of the socket are in this one,
-so the reader's own time counts as the listener's.
+The pages are in a process of their own; polling, the HTTP edge and the reader of the socket are in this one, so the
+reader's own time counts as the listener's.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import asyncio
 import json
 import tempfile
 import time
-from collections.abc import AsyncGenerator, Awaitable
+from collections.abc import AsyncGenerator, Awaitable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from random import Random
@@ -22,7 +22,7 @@ from prometheus_client import CollectorRegistry
 from solders.pubkey import Pubkey
 from websockets.asyncio.client import connect
 
-from benchmarks.kit.processes import in_own_process
+from benchmarks.kit.processes import Part, in_own_process
 from benchmarks.kit.report import Row, at_most, for_comparison
 from domain.prices.readings import TokenRef
 from embedded.postgres import EmbeddedPostgres
@@ -38,7 +38,7 @@ from services.channels.polling import PollingService
 from services.channels.resolving import Resolver
 from services.channels.rows import ChannelRows
 from services.channels.taking import TakingService
-from web.app import create_app
+from web.app import HealthReport, create_app
 from web.channel_feed import ChannelFeed
 from web.server import HttpServer
 
@@ -46,7 +46,7 @@ CHANNELS: Final = 40
 CALLS_PER_S: Final = 5.0
 REQUESTS_PER_S: Final = 20.0
 TARGET_MS: Final = 50.0
-_TOKEN: Final = "a token that is long enough"
+_SHOWN: Final = "a token that is long enough"
 _TEXT: Final = "{}\n\nDev looks active, chart is clean. MCap: $45.2K\n\nCA: {}\n\nNFA, DYOR"
 
 
@@ -93,7 +93,7 @@ def rows(calls: int) -> list[Row]:
 
 
 async def _measure(calls: int) -> list[float]:
-    random, names = Random(19), [f"@channel_{number}" for number in range(CHANNELS)]
+    names = [f"@channel_{number}" for number in range(CHANNELS)]
     async with AsyncExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bot-share-")))
         server = await stack.enter_async_context(EmbeddedPostgres(directory / "postgres"))
@@ -106,15 +106,15 @@ async def _measure(calls: int) -> list[float]:
         reader = _Noting(TelegramPreview(session, await part.ask("url")))
         history, polling, listed = _listener(postgres, reader)
         await listed.configured(names)
-        feed = ChannelFeed(history=history, token=_TOKEN, clock=now, channel=_nobody, token_of=_nobody)
+        feed = ChannelFeed(history=history, token=_SHOWN, clock=now, channel=_nobody, token_of=_nobody)
         app = create_app(health=_well, metrics=CollectorRegistry(), routes=[feed.router])
         edge = await stack.enter_async_context(HttpServer(app, "127.0.0.1", 0))
         socket = await stack.enter_async_context(connect(f"ws://127.0.0.1:{edge.port}/feed"))
-        await socket.send(json.dumps({"type": "subscribe", "topics": ["calls"], "since": 1, "token": _TOKEN}))
-        tasks = [asyncio.create_task(polling.run(lambda: None)), asyncio.create_task(_tidying(history))]
-        while reader.looks < 2 * CHANNELS:
+        await socket.send(json.dumps({"type": "subscribe", "topics": ["calls"], "since": 1, "token": _SHOWN}))
+        polls = asyncio.create_task(polling.run(lambda: None))
+        while reader.looks < 2 * CHANNELS:  # noqa: ASYNC110 - a counter
             await asyncio.sleep(0.05)
-        posting = asyncio.create_task(_post(part.ask, names, calls, random))
+        posting = asyncio.create_task(_post(part, names, calls))
         took_ms: list[float] = []
         while len(took_ms) < calls:
             frame = json.loads(await socket.recv())
@@ -122,9 +122,8 @@ async def _measure(calls: int) -> list[float]:
                 came_at_s = reader.came_at_s[frame["channel"]["id"], int(frame["id"].split("/")[2])]
                 took_ms.append((time.perf_counter() - came_at_s) * 1e3)
         await posting
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        polls.cancel()
+        await asyncio.gather(polls, return_exceptions=True)
     return took_ms
 
 
@@ -140,14 +139,12 @@ def _listener(postgres: PostgresManager, reader: _Noting) -> tuple[CallHistory, 
     return history, polling, listed
 
 
-async def _post(ask: object, names: list[str], calls: int, random: Random) -> None:
+async def _post(pages: Part, names: Sequence[str], calls: int) -> None:
+    random = Random(19)
     for _ in range(calls):
-        await ask("post", random.choice(names), _TEXT.format("Smooth Cat ($CAT)", Pubkey(random.randbytes(32))))  # type: ignore[operator]
+        mint = str(Pubkey(random.randbytes(32)))
+        await pages.ask("post", random.choice(names), _TEXT.format("Smooth Cat ($CAT)", mint))
         await asyncio.sleep(random.expovariate(CALLS_PER_S))
-
-
-async def _tidying(history: CallHistory) -> None:
-    await history.run(lambda: None)
 
 
 async def _unknown(_: TokenRef) -> bool:
@@ -158,5 +155,5 @@ async def _nobody(_: str, __: str | None = None) -> None:
     return None
 
 
-async def _well() -> dict[str, object]:
-    return {}
+async def _well() -> HealthReport:
+    return {"ok": True}

@@ -6,8 +6,10 @@ import asyncio
 import json
 import time
 from collections import Counter
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
 from typing import Any, Final
 
 import aiohttp
@@ -56,6 +58,8 @@ class Posts:
         self.outside = outside
         self.posts = 0
         self.called: dict[Called, datetime] = {}
+        self.hears: Callable[[str], None] = lambda _: None
+        """Told of each token that is called."""
         self.numbers: dict[Called, int] = {}
         self.readable_at_s: dict[Called, float] = {}
         """`time.monotonic()` when it could be read; of those alone that nothing stands in the way of."""
@@ -72,6 +76,7 @@ class Posts:
         while played.calls:
             call = played.calls.popleft()
             key = call.channel.lower(), call.token
+            self.hears(call.token)
             if call.style in UNREADABLE_STYLES or key in self.called:
                 continue
             self.called[key], self.numbers[key] = call.at, call.number
@@ -199,7 +204,7 @@ async def figures(posts: Posts, port: int, session: aiohttp.ClientSession, *, mo
         true = posts.outside.figures(token)
         began_s = time.monotonic()
         async with session.get(f"http://127.0.0.1:{port}/feed/v1/tokens/{token}", headers=headers) as answer:
-            said = await answer.json() if answer.status == 200 else {}
+            said: dict[str, Any] = await answer.json() if answer.status == HTTPStatus.OK else {}
         took_s.append(time.monotonic() - began_s)
         counted[_verdict(said, true.market_cap_usd if true else None)] += 1
     p50_s, slowest_s = np.percentile(took_s, (50, 100))

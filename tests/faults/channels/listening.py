@@ -75,12 +75,13 @@ class Listening:
     async def everything_told(self) -> None:
         """Wait until nothing is missing, or nothing comes any more."""
         self.posts.finish()
-        patience_s, before = self.stage.size.patience_s, -1
-        while self.posts.called.keys() - self.told.calls and len(self.told.frames) != before:
-            before = len(self.told.frames)
-            with_patience = asyncio.get_running_loop().time() + patience_s
-            while len(self.told.frames) == before and asyncio.get_running_loop().time() < with_patience:
-                await asyncio.sleep(LOOK_S)
+        loop, before, until_s = asyncio.get_running_loop(), -1, 0.0
+        while self.posts.called.keys() - self.told.calls:
+            if len(self.told.frames) != before:
+                before, until_s = len(self.told.frames), loop.time() + self.stage.size.patience_s
+            if loop.time() > until_s:
+                return
+            await asyncio.sleep(LOOK_S)
 
     async def finish(self, *bots: Bot, ahead_s: float = 0.0) -> ChannelCounts:
         await self.everything_told()

@@ -12,13 +12,13 @@ from tests.faults.channels.books import ChannelCounts, FigureCounts
 PROPERTY: Final = "reliability of channels"
 _EXPLAINED: Final = """\
 Channels of a seeded market post calls in a dozen styles, and everything else, on pages as Telegram shows them; a
-listener in a process of its own reads them, and somebody reads its socket with the cursor of what they have. A *call* is
-a channel and a token: *told* those that came over the socket, *lost* those that did not, *twice* those that came under
-another id or with another cursor. *Late*: told more than ten minutes after their post, with its time, so that no bot
-takes them for new. *Out of order*: told with a cursor that is not above the one before, or by the HTTP side alone.
-*Slowest*: from the post to the frame, of calls that what was broken does not stand in the way of (pause between two looks
-at a channel: 0.5 s at least). *Figures*: market caps of tokens that whoever reads the feed asks it for: *right* within 5 %,
-*flagged* are wrong and say that another source says otherwise; *asked, p50* how long the answer took."""
+listener in a process of its own reads them, and somebody reads its socket with the cursor of what they have. A *call*
+is a channel and a token: *told* those that came over the socket, *lost* those that did not, *twice* those that came
+under another id or with another cursor. *Late*: told more than ten minutes after their post, with its time, so that no
+bot takes them for new. *Out of order*: told with a cursor that is not above the one before, or by the HTTP side alone.
+*Slowest*: from the post to the frame, of calls that what was broken does not stand in the way of (half a second between
+two looks at a channel, at least). *Figures*: market caps of tokens, as whoever reads the feed is told them: *right*
+within 5 %, *flagged* are wrong and say that another source says otherwise; *asked, p50*: how long the answer took."""
 _HEAD: Final = (
     *("what was broken", "posts", "calls", "told", "late", "lost", "twice", "out of order", "slowest"),
     *("figures right", "flagged", "wrong", "unknown", "asked, p50"),

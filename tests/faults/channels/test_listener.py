@@ -77,7 +77,7 @@ async def test_postgres_away(listening: Listening, verdict: ChannelVerdict) -> N
     away_s = listening.stage.size.away_s
     bot = await listening.start()
     await listening.first_look()
-    await listening.posts.play(20, over_s=1)
+    await listening.posts.play(20, over_s=1, is_free=False)
     await listening.stage.postgres_proxy.refuse()
     await listening.posts.play(100, over_s=away_s, is_free=False)
     await listening.stage.postgres_proxy.repair()

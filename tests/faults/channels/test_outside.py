@@ -30,7 +30,7 @@ async def test_page_format_changed(listening: Listening, verdict: ChannelVerdict
 
 
 async def test_blocked(listening: Listening, verdict: ChannelVerdict) -> None:
-    blocked_s = 3 * listening.stage.size.away_s
+    blocked_s = 2 * listening.stage.size.away_s
     bot = await listening.start()
     await listening.first_look()
     await listening.posts.play(40, over_s=2)
@@ -67,11 +67,8 @@ async def test_provider_down(name: str, listening: Listening, verdict: ChannelVe
 
 @pytest.mark.parametrize("name", ["dexscreener", "geckoterminal"])
 async def test_provider_lies(name: str, listening: Listening, verdict: ChannelVerdict) -> None:
-    class Liar(dict[str, float]):
-        def get(self, _key: str, _default: float | None = None, /) -> float:
-            return OFF_BY
-
-    provider(listening, name).off_by = Liar()
+    liar = provider(listening, name)
+    listening.posts.hears = lambda token: liar.off_by.update({token: OFF_BY})
     await played(listening, f"{name} lying by 10⁴", verdict)
 
 
