@@ -28,8 +28,8 @@ QUICK_S: Final = 1.0
 BUDGETS_PER_S: Final = (2.0, 10.0)
 WARM_UP_S: Final = 600.0
 POLLED_S: Final = 3_600.0
-SHARE_CALLS: Final = 1_000
-ALERTS_S: Final = 180.0
+SHARE_CALLS: Final = 500
+ALERTS_S: Final = 120.0
 PARTS: Final = ("parser", "polling", "figures", "share", "alerts")
 
 

@@ -87,8 +87,14 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         said = reports_table.reports_section(reported, of_reports, made_by("`make faults`" if full else SHORT_FORM))
         write_section(path, REPORTS, said)
     if read or of_channels:
-        said = channels_table.channels_section(read, of_channels, made_by("`make faults`" if full else SHORT_FORM))
-        write_section(path, CHANNELS, said)
+        before = "" if _is_whole(config.args) else section(path, CHANNELS)
+        made = made_by("`make faults`" if full else SHORT_FORM)
+        write_section(path, CHANNELS, channels_table.channels_section(read, of_channels, made, before=before))
+
+
+def _is_whole(asked: Sequence[str]) -> bool:
+    """Whether all fault scenarios were asked for."""
+    return any(Path(one).resolve() == Path(__file__).parent for one in asked)
 
 
 def _write_tracking(
@@ -99,8 +105,7 @@ def _write_tracking(
     asked: Sequence[str],
 ) -> None:
     """Rows of scenarios that were not asked for stay."""
-    is_whole = any(Path(one).resolve() == Path(__file__).parent for one in asked)
-    before = "" if is_whole else section(path, TRACKING)
+    before = "" if _is_whole(asked) else section(path, TRACKING)
     write_section(path, TRACKING, tracking_table.tracking_section(rows, failed, made_by, before=before))
 
 

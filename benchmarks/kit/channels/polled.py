@@ -56,9 +56,10 @@ class Ages(Struct, frozen=True):
 def rows(budgets_per_s: Iterable[float], *, warm_up_s: float, measured_s: float) -> list[Row]:
     found: list[Row] = []
     for per_s in budgets_per_s:
-        seconds = measured_s * min(1.0, 2.0 / per_s)
-        ours = run_in_virtual_time(_World(per_s).measure(_polling, warm_up_s, seconds))
-        in_turn = run_in_virtual_time(_World(per_s).measure(_round_robin, warm_up_s, seconds))
+        share = min(1.0, 2.0 / per_s)
+        times_s = warm_up_s * share, measured_s * share
+        ours = run_in_virtual_time(_World(per_s).measure(_polling, *times_s))
+        in_turn = run_in_virtual_time(_World(per_s).measure(_round_robin, *times_s))
         what = f"{CHANNELS} channels, {per_s:g} requests/s"
         found += [
             at_most(f"{what}: age of posts when read, p50", ours.p50_s, "s", in_turn.p50_s),

@@ -38,17 +38,29 @@ class ChannelRow(Struct, frozen=True, kw_only=True):
         return f"{self.what}: {self.counts.line()}" + (f"; {self.figures.line()}" if self.figures else "")
 
 
-def channels_section(rows: Sequence[ChannelRow], failed: Sequence[str], made_by: str) -> str:
-    cells = [_HEAD, tuple("---" if n == 0 else "---:" for n in range(len(_HEAD)))]
-    for row in sorted(rows, key=lambda row: row.what):
+def channels_section(rows: Sequence[ChannelRow], failed: Sequence[str], made_by: str, *, before: str = "") -> str:
+    """`before`: the section as it stood, where only some scenarios were played: the rows of the others stay."""
+    lines = {what: figures for what, *figures in map(_cells, before.splitlines()) if len(figures) == len(_HEAD) - 1}
+    lines = {what: figures for what, figures in lines.items() if figures[0].replace(",", "").isdecimal()}
+    for row in rows:
         c = row.counts
         counted = (c.posts, c.calls, c.told, c.late, c.lost, c.twice, c.disordered)
-        figures = [""] * _FIGURES
+        asked = [""] * _FIGURES
         if f := row.figures:
-            figures = [*(f"{figure:,}" for figure in (f.right, f.disputed, f.wrong, f.unknown)), f"{f.p50_s:.2f} s"]
-        cells.append((row.what, *(f"{figure:,}" for figure in counted), f"{c.slowest_s:.1f} s", *figures))
+            asked = [*(f"{figure:,}" for figure in (f.right, f.disputed, f.wrong, f.unknown)), f"{f.p50_s:.2f} s"]
+        slowest = f"{c.slowest_s:.1f} s" if c.slowest_s else ""
+        lines[row.what] = [*(f"{figure:,}" for figure in counted), slowest, *asked]
+    cells = [_HEAD, tuple("---" if n == 0 else "---:" for n in range(len(_HEAD)))]
+    cells += [(what, *figures) for what, figures in sorted(lines.items())]
     table = "\n".join(f"| {' | '.join(line)} |" for line in cells)
-    total = f"{sum(row.counts.calls for row in rows):,} calls in {len(rows)} scenarios: "
-    total += f"{sum(row.counts.lost for row in rows):,} lost, {sum(row.counts.twice for row in rows):,} twice."
+    _, calls, _, _, lost, twice, disordered = (
+        sum(int(figure.replace(",", "")) for figure in column)
+        for column in zip(*(figures[:7] for figures in lines.values()), strict=True)
+    )
+    total = f"{calls:,} calls in {len(lines)} scenarios: {lost:,} lost, {twice:,} twice, {disordered:,} out of order."
     bad = "".join(f"\n- failed: `{name}`" for name in failed)
     return "\n\n".join([made_by, _EXPLAINED, table, total + ("\n" + bad if bad else "")])
+
+
+def _cells(line: str) -> list[str]:
+    return [cell.strip() for cell in line.removeprefix("|").removesuffix("|").split(" | ")]
