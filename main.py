@@ -347,6 +347,8 @@ def main() -> int:
                 case _:
                     for one in unread_names():
                         terminal.say(str(one))
+                    if chosen.role == "listen":
+                        settings = settings.for_listener()
                     here = place(settings, chosen.role, chosen.shard)
                     return runner.run(run(settings, here, seconds=chosen.seconds, terminal=terminal))
     except* (FatalError, TransientError) as group:

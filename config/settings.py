@@ -34,6 +34,8 @@ MAINNET_USDC = "EPjFWdd5AufqSSqeM2qN1xzybapC8G4wEGGkZwyTDt1v"
 
 ENV_FILE = Path(".env")
 _SECRET_PARTS = frozenset({"redis_url", "database_url", "feed_url", "feed_api_url", "solana_rpc_urls", "solana_wallet"})
+NOBODY = "0:nobody"
+"""Token of who never asks Telegram anything."""
 
 
 class Settings(ChannelSettings):
@@ -268,6 +270,11 @@ class Settings(ChannelSettings):
         if (self.nowpayments_email is None) != (self.nowpayments_password is None):
             raise ValueError("NOWPAYMENTS_EMAIL and NOWPAYMENTS_PASSWORD belong together")
         return self
+
+    def for_listener(self) -> Self:
+        """The same for who reads channels: nothing of it is the sandbox's, though it talks to nobody on Telegram."""
+        token = self.telegram_bot_token or SecretStr(NOBODY)
+        return self.model_copy(update={"feed_source": "channels", "telegram_bot_token": token})
 
     @property
     def has_real_telegram(self) -> bool:

@@ -42,6 +42,7 @@ FIRST_BLOCK_S: Final = 30.0
 MAX_BLOCK_S: Final = 900.0
 KEPT_AGES: Final = 2_000
 _TURN_S: Final = 0.05
+_LEFT_OVER: Final = 1.01
 _PLAN_EVERY_S: Final = 15.0
 _JITTER: Final = 0.1
 
@@ -204,8 +205,15 @@ class PollingService:
         return max(one.due_at, one.looked_at + CHECK_EVERY_S)
 
     def _spend(self, requests: int) -> None:
+        """A turn that comes late is no request less; what is left over keeps every minute within the budget."""
         now_s = asyncio.get_running_loop().time()
-        self._free_at = max(self._free_at, now_s) + requests / self._requests_per_s
+        self._free_at = max(self._free_at, now_s - _TURN_S) + _LEFT_OVER * requests / self._requests_per_s
+
+    async def _room(self) -> None:
+        """Wait until the budget has room for one request more, and take it."""
+        wait_s = self._free_at - asyncio.get_running_loop().time()
+        self._spend(1)
+        await asyncio.sleep(max(0.0, wait_s))
 
     async def _look(self, one: _Polled) -> None:
         """Read a channel once. Whatever happens to it happens to no other."""
@@ -250,9 +258,9 @@ class PollingService:
             await self._note(one, None)
 
     async def _before(self, one: _Polled, number: int) -> Page:
+        await self._room()
         page = await self._asked(self._reader.before(one.channel.channel, number))
         self.counts.paged_back += 1
-        self._spend(1)
         return page
 
     async def _asked(self, asked: Awaitable[Page]) -> Page:

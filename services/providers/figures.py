@@ -64,6 +64,14 @@ class _Lane:
         self._wanted: OrderedDict[str, TokenRef] = OrderedDict()
         self._settled: dict[str, asyncio.Future[None]] = {}
         self._news = asyncio.Event()
+        self._asking: frozenset[str] = frozenset()
+        self.others: Sequence[_Lane] = ()
+        """Who else is asked about one token at a time."""
+
+    def has_told(self, token: TokenRef) -> bool:
+        """Whether it has told of a token once, or is being asked."""
+        answer = self._answers.get(token.key)
+        return token.key in self._asking or (answer is not None and answer.token is not None)
 
     def fresh(self, token: TokenRef) -> _Answer | None:
         answer = self._answers.get(token.key)
@@ -117,9 +125,14 @@ class _Lane:
             return
 
     def _page(self) -> list[TokenRef]:
-        """Take the newest wishes of one chain: whoever waits longest has probably given up."""
+        """Take the newest wishes of one chain: whoever waits longest has probably given up.
+
+        Where each token costs a request, those first that nobody like this one has told of.
+        """
         chain = next(reversed(self._wanted.values())).chain
         same = [token for token in reversed(self._wanted.values()) if token.chain == chain]
+        if self.provider.tokens_per_request == 1 and self.others:
+            same.sort(key=lambda token: any(other.has_told(token) for other in self.others))
         page = same[: self.provider.tokens_per_request]
         for token in page:
             del self._wanted[token.key]
@@ -127,6 +140,7 @@ class _Lane:
 
     async def _ask(self, page: Sequence[TokenRef]) -> None:
         self.counts.requests += 1
+        self._asking = frozenset(token.key for token in page)
         try:
             found = await self.provider.figures(page)
         except NotAskedError as error:
@@ -141,6 +155,8 @@ class _Lane:
         else:
             self._keep(page, found)
             self._settle(page)
+        finally:
+            self._asking = frozenset()
 
     def _give_up(self, page: Sequence[TokenRef], error: TransientError) -> None:
         self.last_problem = str(error)
@@ -170,6 +186,9 @@ class FiguresService:
 
     def __init__(self, providers: Sequence[FigureProvider], clock: Callable[[], datetime]) -> None:
         self._lanes = [_Lane(provider, clock) for provider in providers]
+        single = [lane for lane in self._lanes if lane.provider.tokens_per_request == 1]
+        for lane in single:
+            lane.others = [other for other in single if other is not lane]
 
     @property
     def sources(self) -> dict[str, FigureCounts]:

@@ -1,4 +1,4 @@
-"""Channels that somebody names: what is posted there comes as an alert, with a link to the post and figures with sources."""
+"""Channels that somebody names: what is posted there comes as an alert that leads to the post."""
 
 from __future__ import annotations
 
