@@ -31,6 +31,7 @@ from services.channels.listed import ListedChannels
 from services.channels.polling import PollingService
 from services.channels.rows import ReadChannel
 from services.channels.taking import TakingService
+from services.channels.turns import ChannelTurns
 
 CHANNELS: Final = 500
 MEDIAN_PER_DAY, SPREAD, MOST_PER_DAY = 12.0, 1.5, 400.0
@@ -191,7 +192,7 @@ async def _run(reading: Reading, world: _World, reader: _Counted, taken: _Taken)
 async def _polling(world: _World, reader: _Counted, taken: _Taken) -> None:
     service = PollingService(
         reader=reader,
-        taking=cast("TakingService", taken),
+        turns=ChannelTurns(cast("TakingService", taken)),
         listed=cast("ListedChannels", _Listed(world.names)),
         requests_per_s=world.per_s,
         at_least_s=AT_LEAST_S,

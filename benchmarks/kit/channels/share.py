@@ -38,6 +38,7 @@ from services.channels.polling import PollingService
 from services.channels.resolving import Resolver
 from services.channels.rows import ChannelRows
 from services.channels.taking import TakingService
+from services.channels.turns import ChannelTurns
 from web.app import HealthReport, create_app
 from web.channel_feed import ChannelFeed
 from web.server import HttpServer
@@ -134,7 +135,12 @@ def _listener(postgres: PostgresManager, reader: _Noting) -> tuple[CallHistory, 
     taking = TakingService(rows=rows, resolver=resolver, clock=now, written=history.wake)
     listed = ListedChannels(postgres, rows, now)
     polling = PollingService(
-        reader=reader, taking=taking, listed=listed, requests_per_s=REQUESTS_PER_S, at_least_s=1.0, clock=now
+        reader=reader,
+        turns=ChannelTurns(taking),
+        listed=listed,
+        requests_per_s=REQUESTS_PER_S,
+        at_least_s=1.0,
+        clock=now,
     )
     return history, polling, listed
 
