@@ -11,6 +11,8 @@ from domain.subscribers.subscriber import Subscriber
 from handlers.conversation.base import BotBase, Services, Turn
 from handlers.conversation.menus import RULES_AT_A_GLANCE, View, message, view_of
 from handlers.conversation.routing import command
+from handlers.delivery.buttons import ShowMuted
+from handlers.delivery.muting_menus import muted
 from handlers.delivery.standing import subscriber_state
 from handlers.filters.buttons import ShowSettings
 from handlers.payments.plans import per_hour, sets_used, time_left
@@ -44,16 +46,22 @@ async def status_message(services: Services, view: View, subscriber: Subscriber)
     status = services.plans.subscriptions.status(subscriber)
     why = services.conversation.standing.read_only()
     notice = Html() if why is None else view.html("maintenance.notice", why=why)
+    tokens = len(muted(subscriber.preferences, services.conversation.clock()))
+    channels = len(subscriber.preferences.muted_channels)
+    silenced = view.html("status.muted", tokens=tokens, channels=channels) if tokens + channels else Html()
     text = view.html(
         "status.main",
         plan=view.label("plan", status.plan),
-        time=time_left(view, status),
-        state=await subscriber_state(services, view, subscriber),
+        time=time_left(view, status, subscriber.preferences.time_zone),
+        state=join("\n", (line for line in (await subscriber_state(services, view, subscriber), silenced) if line)),
         limits=join("\n", _limits(view, status)),
         rules=_rules(view, subscriber),
         next=view.html(_next_step(status)),
     )
-    return message(notice, text, keyboard=((view.button("button.settings", ShowSettings()),),))
+    buttons = [view.button("button.settings", ShowSettings())]
+    if silenced:
+        buttons.append(view.button("button.muted_list", ShowMuted(0)))
+    return message(notice, text, keyboard=(tuple(buttons),))
 
 
 def _limits(view: View, status: SubscriptionStatus) -> Iterator[Html]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from domain.buttons.cards import ShowWhy
 from domain.calls.addresses import find_addresses
 from domain.calls.lifetimes import ACCEPTED_FOR
@@ -11,6 +13,7 @@ from handlers.conversation.menus import message, view_of
 from handlers.conversation.routing import callback, command, recognised
 from handlers.why import cards as why_cards
 from handlers.why.buttons import ShowNearMisses
+from handlers.why.misses import near_misses_card
 from handlers.why.posts import answer_post
 from services.channels.group import ChannelServices
 
@@ -28,21 +31,22 @@ class WhyMixin(BotBase):
             await self._explain(turn, asked)
             return
         misses = await self.services.why.explanations.near_misses(turn.user_id)
-        await self.reply(turn, why_cards.near_misses_card(view_of(self.services, turn), misses, 0))
+        await self.reply(turn, near_misses_card(view_of(self.services, turn), misses, 0))
 
     @callback(ShowNearMisses, goes_on=True)
     async def show_near_misses(self, turn: Turn, data: ShowNearMisses) -> None:
         misses = await self.services.why.explanations.near_misses(turn.user_id)
-        await self.show(turn, why_cards.near_misses_card(view_of(self.services, turn), misses, data.page))
+        await self.show(turn, near_misses_card(view_of(self.services, turn), misses, data.page))
 
     @callback(ShowWhy, goes_on=True)
     async def show_why(self, turn: Turn, data: ShowWhy) -> str | None:
-        """Answer with a new message: the alert whose button this is shall stay."""
+        """Answer the alert whose button this is with a new message, which quotes it."""
         view = view_of(self.services, turn)
         found = await self.services.why.explanations.why_call(turn.user_id, data.address, data.tag)
         if found is None:
             return view.plain("toast.why_gone", days=ACCEPTED_FOR.days)
-        await self.reply(turn, why_cards.explanation_card(view, found, self.services.conversation.clock()))
+        card = why_cards.explanation_card(view, found, self.services.conversation.clock())
+        await self.reply(turn, replace(card, reply_to=turn.menu_id))
         return None
 
     @recognised(is_post_link, needs=ChannelServices)
