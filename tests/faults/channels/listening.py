@@ -66,8 +66,9 @@ class Listening:
         async with asyncio.timeout(60):
             while True:
                 async with self.stage.database() as connection:
-                    unread = await connection.fetchval("SELECT count(*) FROM read_channels WHERE read_to IS NULL")
-                    known = await connection.fetchval("SELECT count(*) FROM read_channels")
+                    known, unread = await connection.fetchrow(
+                        "SELECT count(*), count(*) FILTER (WHERE read_to IS NULL) FROM read_channels"
+                    )
                 if known and not unread:
                     return
                 await asyncio.sleep(LOOK_S)
