@@ -66,10 +66,10 @@ class Listening:
         async with asyncio.timeout(60):
             while True:
                 async with self.stage.database() as connection:
-                    known, unread = await connection.fetchrow(
-                        "SELECT count(*), count(*) FILTER (WHERE read_to IS NULL) FROM read_channels"
+                    looked_at = await connection.fetchval(
+                        "SELECT count(*) > 0 AND count(*) = count(read_to) FROM read_channels"
                     )
-                if known and not unread:
+                if looked_at:
                     return
                 await asyncio.sleep(LOOK_S)
 
