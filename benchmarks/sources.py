@@ -26,10 +26,10 @@ from benchmarks.kit.report import Row
 MEASURED_S: Final = 5.0
 QUICK_S: Final = 1.0
 BUDGETS_PER_S: Final = (2.0, 10.0)
-WARM_UP_S: Final = 600.0
-POLLED_S: Final = 3_600.0
-SHARE_CALLS: Final = 500
-ALERTS_S: Final = 120.0
+WARM_UP_S: Final = 500.0
+POLLED_S: Final = 2_400.0
+SHARE_CALLS: Final = 300
+ALERTS_S: Final = 60.0
 PARTS: Final = ("parser", "polling", "figures", "share", "alerts")
 
 
@@ -46,7 +46,7 @@ def run(arguments: argparse.Namespace) -> list[Row]:
         "polling": lambda: polled.rows(
             BUDGETS_PER_S[:1] if quick else BUDGETS_PER_S,
             warm_up_s=WARM_UP_S / 2 if quick else WARM_UP_S,
-            measured_s=POLLED_S / 12 if quick else POLLED_S,
+            measured_s=POLLED_S / 8 if quick else POLLED_S,
         ),
         "figures": lambda: enriched.rows(100 if quick else enriched.TOKENS),
         "share": lambda: share.rows(100 if quick else SHARE_CALLS),

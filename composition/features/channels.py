@@ -19,6 +19,7 @@ from domain.prices.readings import TokenRef
 from managers.feed.sources.native import NativeSource
 from runtime.clock import now
 from runtime.retry import retry_until_done
+from services.calls.decisive import FACE
 from services.channels.conditions import (
     BLOCKED_AFTER_S,
     Blocked,
@@ -59,6 +60,8 @@ RESOLVE = JobSpec(
 TIDY = JobSpec(name="channel history", does="lets old posts and their calls go", roles=LISTENING, lease=LEASE)
 JOBS = (READ, RESOLVE, TIDY)
 _ASKED_FOR_S: Final = 1.5
+_REST_FOR_S: Final = 0.7
+"""Once a card can be made, whoever knows the rest is waited for so long."""
 
 
 class OwnFeed:
@@ -204,6 +207,7 @@ async def _is_token(figures: FiguresService, token: TokenRef) -> bool:
 
 
 async def _token(figures: FiguresService, address: str, chain: str | None) -> Token | None:
-    """Tell what is known of a token soon: whoever asks waits two seconds at most."""
+    """Tell what is known of a token soon: whoever asks waits two seconds at most, and for who is slow less."""
     token = TokenRef(as_kept(address), chain or ("ethereum" if is_evm(address) else "solana"))
-    return (await figures.of([token], within_s=_ASKED_FOR_S)).get(token.key)
+    await figures.of([token], waits_for=FACE, within_s=_ASKED_FOR_S - _REST_FOR_S)
+    return (await figures.of([token], within_s=_REST_FOR_S)).get(token.key)

@@ -65,6 +65,8 @@ class _Lane:
         self._settled: dict[str, asyncio.Future[None]] = {}
         self._news = asyncio.Event()
         self._asking: frozenset[str] = frozenset()
+        self._rests_until_s = 0.0
+        """Loop time: it has failed, and is left alone until then."""
         self.others: Sequence[_Lane] = ()
         """Who else is asked about one token at a time."""
 
@@ -83,7 +85,8 @@ class _Lane:
     def may_answer(self, within_s: float) -> bool:
         """Whether it can be asked so soon at all."""
         room = self.provider.room()
-        return room.requests > 0 or room.again_in_s < within_s
+        again_in_s = 0.0 if room.requests > 0 else room.again_in_s
+        return max(again_in_s, self._rests_until_s - asyncio.get_running_loop().time()) < within_s
 
     def wanted(self, token: TokenRef) -> asyncio.Future[None] | None:
         """Ask about a token as soon as there is room; `None` where that was done lately, or is in vain.
@@ -151,7 +154,9 @@ class _Lane:
             stop_if_cancelled()
             self.counts.failed += len(page)
             self._give_up(page, error)
-            await asyncio.sleep(FAILED_PAUSE_S if self.provider.tokens_per_request == 1 else TOGETHER_S)
+            rests_s = FAILED_PAUSE_S if self.provider.tokens_per_request == 1 else TOGETHER_S
+            self._rests_until_s = asyncio.get_running_loop().time() + rests_s
+            await asyncio.sleep(rests_s)
         else:
             self._keep(page, found)
             self._settle(page)

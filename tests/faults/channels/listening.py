@@ -66,9 +66,10 @@ class Listening:
         async with asyncio.timeout(60):
             while True:
                 async with self.stage.database() as connection:
-                    unread = await connection.fetchval("SELECT count(*) FROM read_channels WHERE read_to IS NULL")
-                    known = await connection.fetchval("SELECT count(*) FROM read_channels")
-                if known and not unread:
+                    looked_at = await connection.fetchval(
+                        "SELECT count(*) > 0 AND count(*) = count(read_to) FROM read_channels"
+                    )
+                if looked_at:
                     return
                 await asyncio.sleep(LOOK_S)
 
