@@ -51,6 +51,7 @@ from handlers.payments.solana import SolanaMixin
 from handlers.payments.stars import StarsMixin
 from handlers.records.records import RecordsMixin
 from handlers.reports.reports import ReportsMixin
+from handlers.tokens.tokens import TokensMixin
 from handlers.watches.watching import WatchesMixin
 from handlers.why.why import WhyMixin
 
@@ -70,6 +71,7 @@ class TelegramBot(
     WhyMixin,
     WatchesMixin,
     SuggestMixin,
+    TokensMixin,
     ReportsMixin,
     PaymentsMixin,
     BuyingMixin,

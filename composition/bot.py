@@ -43,6 +43,7 @@ from composition.features import (
     sessions,
     solana,
     statistics,
+    tokens_asked,
     tracking,
     watches,
 )
@@ -93,6 +94,7 @@ BUILDERS: Final[tuple[Builder, ...]] = (
     sessions,
     completing,
     watches,
+    tokens_asked,
     export,
     retention,
     people,

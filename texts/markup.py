@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 MAX_TEXT_UTF16 = 4096
 """Telegram counts a message after parsing, in UTF-16 code units."""
@@ -61,18 +61,21 @@ def link(address: str, text: Html) -> Html:
     return Html(f'<a href="{address}">{text}</a>')
 
 
-def columns(rows: Iterable[tuple[Html, Html]]) -> Html:
-    """Lay rows out as two columns that stand straight, in a block of their own; nothing for no rows.
+def columns(rows: Iterable[Sequence[Html]]) -> Html:
+    """Lay rows out as columns that stand straight, in a block of their own; nothing for no rows.
 
-    Pieces are plain: without tags, and of letters that are one cell wide.
+    Pieces are plain: without tags, and of letters that are one cell wide. The last row may be shorter.
     """
     rows = tuple(rows)
     if not rows:
         return Html()
-    lengths = [len(to_plain(left)) for left, _ in rows]
-    width = max(lengths) + 2
-    lines = (left + " " * (width - length) + right for (left, right), length in zip(rows, lengths, strict=True))
-    return Html("<pre>" + "\n".join(lines) + "</pre>")
+    widths = [max(len(to_plain(row[place])) for row in rows if place < len(row)) + 2 for place in range(len(rows[0]))]
+    lines = ("".join(_padded(piece, width) for piece, width in zip(row, widths, strict=False)) for row in rows)
+    return Html("<pre>" + "\n".join(line.rstrip() for line in lines) + "</pre>")
+
+
+def _padded(piece: Html, width: int) -> str:
+    return piece + " " * (width - len(to_plain(piece)))
 
 
 def to_plain(html: str) -> str:

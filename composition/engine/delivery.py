@@ -9,6 +9,7 @@ from bot.roles import Role
 from bot.shards import SendShard
 from bot.time_of_day import once_sure
 from composition.feature import Alarm, Base, Feature
+from domain.calls.venues import Venues
 from domain.payments.plans import Plans
 from managers.storage.cache import SmartCache
 from runtime.clock import now
@@ -71,7 +72,7 @@ def build(base: Base) -> Feature:
     drains: dict[Role, Step] = {"all": drained, "send": shard.partitions.give_up}
     base.metrics.gauge("alerts_held", "Alerts waiting for their turn.", lambda: delivery.held)
     base.metrics.gauge("partitions_sent", "Partitions whose alerts are sent here.", lambda: len(delivery.owned))
-    alerts = AlertComposer(outbox=outbox, texts=base.texts, clock=now)
+    alerts = AlertComposer(outbox=outbox, texts=base.texts, clock=now, venues=base.of(Venues))
     lines = DigestLines(prices=base.of(TokensService), texts=base.texts, metrics=base.metrics)
     order = DigestOrder(base.connections.redis, base.metrics)
     digests = DigestComposer(outbox=outbox, order=order, lines=lines, texts=base.texts)

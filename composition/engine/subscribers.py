@@ -9,6 +9,7 @@ from bot.lifecycle import Steps
 from bot.loading import SubscribersInMemory
 from bot.time_of_day import follow_steps_back
 from composition.feature import CONFIG, Base, Feature
+from domain.calls.venues import load_venues
 from domain.filters.presets import load_presets
 from domain.matching.matcher import Matcher
 from domain.payments.plans import load_plans
@@ -49,6 +50,7 @@ def build(base: Base) -> Feature:
     store = SubscribersStore(redis, postgres, journal, settings, owner, sealer)
     resealing = ResealingService(redis, sealer, now)
     plans = load_plans((CONFIG / "plans.toml").read_text("utf-8"))
+    venues = load_venues((CONFIG / "venues.toml").read_text("utf-8"))
     matcher = Matcher()
     base.of(Outbox).stood_before = matcher.accepted_until
     services = SubscriberServices.on(
@@ -75,7 +77,7 @@ def build(base: Base) -> Feature:
     return Feature(
         parts=[matcher, store, plans],
         caches=[settings],
-        services=[services],
+        services=[services, venues],
         jobs=[
             CHANGES.run_by(in_memory.follow_changes),
             RESEALING.run_by(resealing.run),

@@ -64,6 +64,7 @@ def build(base: Base) -> Feature:
         metrics=base.metrics,
         clock=now,
     )
+    tokens.title_of = channels.title_of
     _show(base, cache, figures)
     jobs = [CHANNELS.run_by(channels.run)]
     if connections.figure_providers:

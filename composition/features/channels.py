@@ -93,14 +93,9 @@ def build(base: Base) -> Feature:
     if role not in LISTENING or (role == "all" and not reads_own):
         return Feature(parts=[own, listed], services=[chat], kinds=kinds)
     history = CallHistory(postgres, rows, now)
-    figures = base.of(FiguresService)
-    resolver = Resolver(
-        lookups=base.connections.lookups,
-        rows=rows,
-        is_token=partial(_is_token, figures),
-        clock=now,
-        written=history.wake,
-    )
+    is_token = partial(_is_token, base.of(FiguresService))
+    lookups = base.connections.lookups
+    resolver = Resolver(lookups=lookups, rows=rows, is_token=is_token, clock=now, written=history.wake)
     taking = TakingService(rows=rows, resolver=resolver, clock=now, written=history.wake)
     waiting = Reading(rows.waiting)
     show_calls(base.metrics, taking, resolver, history, waiting)

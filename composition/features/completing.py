@@ -8,6 +8,7 @@ from bot.jobs import JobSpec
 from bot.roles import COMPLETING as LEASE
 from bot.roles import Role
 from composition.feature import Base, Feature
+from domain.calls.venues import Venues
 from runtime.clock import now
 from services.claims.outbox import Outbox
 from services.claims.putting import Putting
@@ -26,7 +27,7 @@ JOBS = (COMPLETE,)
 
 
 def build(base: Base) -> Feature:
-    kind = FiguresComposer(outbox=base.of(Outbox), texts=base.texts).row()
+    kind = FiguresComposer(outbox=base.of(Outbox), texts=base.texts, venues=base.of(Venues)).row()
     if base.place.role not in DECIDING or not base.connections.figure_providers:
         return Feature(kinds=[kind])
     postgres = base.connections.postgres

@@ -7,6 +7,7 @@ from bot.roles import MILESTONES as TELLING
 from bot.roles import TRACK as LEASE
 from bot.roles import Role
 from composition.feature import Base, Feature
+from domain.calls.venues import Venues
 from runtime.clock import now
 from services.claims.outbox import Outbox
 from services.claims.putting import Putting
@@ -38,7 +39,7 @@ def build(base: Base) -> Feature:
     feature = Feature(
         parts=[refresh, settled],
         services=[RecordServices(records=records, corrections=corrections)],
-        kinds=[OutcomeComposer(outbox=base.of(Outbox), later=LaterFigures(postgres), texts=base.texts).row()],
+        kinds=[_outcomes(base).row()],
         jobs=[RECORDS.run_by(refresh.run), OUTCOMES.run_by(settled.run)],
     )
     if base.place.role in TRACKING:
@@ -46,3 +47,12 @@ def build(base: Base) -> Feature:
         base.metrics.gauge("records_round_seconds", "How long the last round of them took.", lambda: refresh.took_s)
         base.metrics.counter("outcomes_put", "Cards that are to say what became of their call.", lambda: settled.put)
     return feature
+
+
+def _outcomes(base: Base) -> OutcomeComposer:
+    return OutcomeComposer(
+        outbox=base.of(Outbox),
+        later=LaterFigures(base.connections.postgres),
+        texts=base.texts,
+        venues=base.of(Venues),
+    )

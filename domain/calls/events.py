@@ -131,6 +131,8 @@ class Call(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """How many channels have called this token by now, this one included."""
     first_market_cap_usd: float | None = None
     """The token's market cap at its first call by any channel."""
+    first_channel: Channel | None = None
+    """Who that was, without its records; `None` where the calls before are not all known."""
     cursor: int | None = None
     """Position in a source that can replay from a position; grows by call."""
 

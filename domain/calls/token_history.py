@@ -1,4 +1,4 @@
-"""Who has called a token in the last 14 days, and what it was worth at the first call."""
+"""Who has called a token in the last 14 days, who was first, and what it was worth then."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ class Past(NamedTuple):
     calling_channels: int
     """Distinct channels that had called it by then, this one included."""
     first_market_cap_usd: float | None
+    first_channel_id: str
 
 
 @dataclass(slots=True)
@@ -56,7 +57,8 @@ class TokenHistory:
         self._tokens.move_to_end(address)
         if len(self._tokens) > self._max_tokens:
             self._tokens.popitem(last=False)
-        return Past(_enter(calls, channel_id, at_s, market_cap_usd), calls.first_market_cap_usd)
+        calling = _enter(calls, channel_id, at_s, market_cap_usd)
+        return Past(calling, calls.first_market_cap_usd, calls.channel_ids[0])
 
     def restore(self, address: str, channel_id: str, called_at: datetime, market_cap_usd: float | None) -> None:
         """Enter a call of an earlier run, newest first; once full, tokens that are not known are left out."""

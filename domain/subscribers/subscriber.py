@@ -28,14 +28,15 @@ CardField = Literal[
     "latency",
     "image",
     "later",
+    "sources",
 ]
-"""`later`: what became known after the alert."""
-CardButton = Literal["copy", "chart", "explorer", "why", "mute", "watch"]
+"""`later`: what became known after the alert. `sources`: whose figures they are, and who says otherwise."""
+CardButton = Literal["copy", "chart", "explorer", "why", "mute", "watch", "buy"]
 ReportName = Literal["daily", "best", "weekly", "presets", "preset_results", "channels"]
 
 NOTHING_PASSES = 101
 """Above the highest score."""
-ALL_BUTTONS: tuple[CardButton, ...] = ("copy", "chart", "explorer", "why", "mute", "watch")
+ALL_BUTTONS: tuple[CardButton, ...] = ("copy", "chart", "explorer", "why", "mute", "watch", "buy")
 
 REPORTS: Final[tuple[ReportName, ...]] = get_args(ReportName)
 USUAL_REPORTS: Final[tuple[ReportName, ...]] = ("weekly",)

@@ -165,8 +165,8 @@ def snooze_menu(view: View, preferences: Preferences, now: datetime) -> Message:
     return message(view.html("delivery.snooze"), _snoozed(view, preferences, now), keyboard=(*rows, _back(view)))
 
 
-def card_menu(view: View, preferences: Preferences) -> Message:
-    """The choices, under a card as it would come."""
+def card_menu(view: View, preferences: Preferences, *, sells: bool = False) -> Message:
+    """The choices, under a card as it would come. `sells`: the operator offers places to buy at."""
     card = preferences.card
     preview = alert_card(
         view.texts,
@@ -193,6 +193,7 @@ def card_menu(view: View, preferences: Preferences) -> Message:
             label=view.plain(f"button.{button}"),
         )
         for button in ALL_BUTTONS
+        if sells or button != "buy"
     ]
     keyboard = ((compact,), *in_rows(fields, _PER_ROW), *in_rows(buttons, _PER_ROW), _back(view))
     return message(view.html("delivery.card"), Html(preview.html), keyboard=keyboard)

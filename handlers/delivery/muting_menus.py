@@ -27,7 +27,8 @@ from handlers.delivery.buttons import (
 )
 from handlers.delivery.standing import local_moment
 from runtime.errors import UserFacingError
-from services.delivery.cards import card_keyboard, readable, ticker
+from services.cards.buttons import card_keyboard
+from services.cards.pieces import readable, ticker
 
 MUTED_PER_PAGE: Final = 8
 Mutable = Literal["token", "channel", "all"]

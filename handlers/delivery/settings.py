@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from domain.calls.venues import Venues
 from domain.delivery import changes
 from domain.delivery.changes import Change
 from domain.delivery.messages import Message
@@ -150,7 +151,10 @@ class DeliveryMixin(BotBase):
         await self._show_card(turn, preferences)
 
     async def _show_card(self, turn: Turn, preferences: Preferences) -> None:
-        await self.show(turn, menus.card_menu(view_of(self.services, turn), preferences))
+        venues = self.services.find(Venues)
+        await self.show(
+            turn, menus.card_menu(view_of(self.services, turn), preferences, sells=bool(venues and venues.listed))
+        )
 
     @callback(DeliverPrivately)
     async def deliver_privately(self, turn: Turn, _data: DeliverPrivately) -> None:

@@ -33,7 +33,9 @@ def overview(view: View, services: Services, subscriber: Subscriber) -> Message:
         plans=view.listed(lines, "\n\n"),
     )
     sold = [plan for plan in plans.sold if any(ways_to_pay(services, offer) for offer in plan.offers)]
-    buttons = tuple(view.button("button.buy", ShowOffers(plan.key), plan=view.label("plan", plan.key)) for plan in sold)
+    buttons = tuple(
+        view.button("button.buy_plan", ShowOffers(plan.key), plan=view.label("plan", plan.key)) for plan in sold
+    )
     return message(text, keyboard=(buttons,) if buttons else ())
 
 

@@ -21,7 +21,7 @@ from handlers.watches.buttons import (
     ShowReady,
     ShowWatching,
 )
-from services.delivery.cards import readable
+from services.cards.pieces import readable
 from services.watches.composing import condition_text
 from services.watches.watches import FRESH_FOR, Begun, Found, Watch
 from texts.markup import Html

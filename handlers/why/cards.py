@@ -21,7 +21,8 @@ from domain.filters.shown import shown_speed
 from domain.subscribers.subscriber import Subscriber
 from domain.why.verdicts import SetVerdict, figures_read
 from handlers.conversation.menus import Keyboard, View, message
-from services.delivery.cards import chain_of
+from services.cards.pieces import chain_of
+from services.cards.sources import Sources
 from services.why.answers import CallExplanation, Explanation, Outcome
 from texts.markup import Html, join, to_plain, utf16_length
 
@@ -57,11 +58,6 @@ _OUTCOMES: Final[dict[Outcome, str]] = {
     "not_checked": "why.not_checked",
 }
 _SIGNS: Final[dict[Outcome, str]] = {"accepted": "✓", "waiting": "…", "failed": "✗", "gave_up": "✗"}
-_SOURCES: Final[dict[str, str]] = {
-    "native": "source.native",
-    "pumpportal": "source.pumpportal",
-    "jupiter": "source.jupiter",
-}
 _DELIVERIES: Final[dict[str, str]] = {
     "queued": "why.delivery_queued",
     "in_flight": "why.delivery_in_flight",
@@ -116,10 +112,11 @@ def token_name(view: View, token: Token) -> str:
     return token.symbol or token.name or view.plain("value.unnamed_token")
 
 
-def _outcome(view: View, one: CallExplanation, now: datetime, zone: str) -> Html:
+def verdict_line(view: View, one: CallExplanation, now: datetime, zone: str) -> Html:
+    """Say in one sentence what came of a call for the person."""
     until = max((s.waits_until for s in one.judged.sets if s.waits_until), default=None)
     earlier = one.earlier
-    text = view.html(
+    return view.html(
         _OUTCOMES[one.outcome],
         until=shown_clock(until or now, zone),
         age=ago((one.decided.decided_at - one.decided.call.called_at).total_seconds()),
@@ -127,6 +124,10 @@ def _outcome(view: View, one: CallExplanation, now: datetime, zone: str) -> Html
         at=shown_moment(earlier.at, zone) if earlier else "",
         days=ACCEPTED_FOR.days,
     )
+
+
+def _outcome(view: View, one: CallExplanation, now: datetime, zone: str) -> Html:
+    text = verdict_line(view, one, now, zone)
     late = Html() if one.late_s is None else view.html("why.late", late=ago(one.late_s))
     return join("\n", (line for line in (text, late, _account(view, one)) if line))
 
@@ -261,19 +262,23 @@ def _common_origin(view: View, one: CallExplanation, sets: Iterable[SetVerdict])
 
 def _beside(view: View, one: CallExplanation, common: Html, field: FilterField) -> Html:
     """Say of a figure where it came from, unless that is said once for many."""
-    origin = _origin(view, field, one)
-    return Html() if origin == common else view.html("why.origin_beside", origin=origin)
+    origin, sources, token = _origin(view, field, one), Sources(view.texts, view.language), one.shown.token
+    beside = Html() if origin == common else view.html("why.origin_beside", origin=origin)
+    read = figures_read(field, one.shown)
+    notes = (sources.note(name, other) for name, other in token.disputed.items() if name in read)
+    return join(" ", (text for text in (beside, *notes) if text))
 
 
 def _origin(view: View, field: FilterField, one: CallExplanation) -> Html:
     """Say where the value came from and how old it was: the oldest of the figures that it was made of."""
     call = one.shown
     decided_at = one.delivery.decided_at if one.late_s is not None and one.delivery else one.decided.decided_at
-    origins = [call.token.origins[name] for name in figures_read(field, call) if name in call.token.origins]
+    read = figures_read(field, call)
+    origins = [call.token.origins[name] for name in read if name in call.token.origins]
     oldest = min(origins, key=lambda origin: origin.at, default=None)
     if oldest is None:
         return view.html("why.origin_call", age=ago((decided_at - call.received_at).total_seconds()))
-    source = view.plain(_SOURCES[oldest.source]) if oldest.source in _SOURCES else oldest.source
+    source = Sources(view.texts, view.language).name(oldest.source)
     return view.html("why.origin", source=source, age=ago((decided_at - oldest.at).total_seconds()))
 
 

@@ -80,6 +80,10 @@ class ChannelsService:
         """Channels seen on the feed, most calls first."""
         return [self._known[channel_id] for channel_id, _ in self._calls.most_common(MAX_KNOWN)]
 
+    def title_of(self, channel_id: str) -> str | None:
+        known = self._known.get(channel_id)
+        return known and known.title
+
     async def restore(self) -> None:
         """Learn which channels called lately, whoever saw it. May be repeated. `PostgresUnavailableError`."""
         rows = await self._postgres.fetch(_KNOWN, self._clock() - COUNTED_FOR, MAX_KNOWN)

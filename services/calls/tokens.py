@@ -18,9 +18,9 @@ from msgspec.structs import replace
 
 from domain.calls import figures
 from domain.calls.addresses import is_evm
-from domain.calls.events import Call, Chain, Origin, PriceTick, Token
+from domain.calls.events import Call, Chain, Channel, Origin, PriceTick, Token
 from domain.calls.lifetimes import FRESH_FOR
-from domain.calls.token_history import REMEMBERED_FOR, TokenHistory
+from domain.calls.token_history import REMEMBERED_FOR, Past, TokenHistory
 from managers.feed.sources.base import Source
 from managers.storage.postgres import PostgresManager, PostgresUnavailableError
 from runtime.errors import TransientError
@@ -77,6 +77,13 @@ class TokensService:
         self.heard: Callable[[Mapping[str, PriceTick]], None] | None = None
         """Told of every tick that is taken in; whoever tracks calls sets it, as the next one."""
         self.peaks: Peaks | None = None
+        self.title_of: Callable[[str], str | None] = lambda _: None
+        """By its id, the title of a channel, as far as anybody knows it."""
+
+    @property
+    def source_name(self) -> str:
+        """Of the feed: whose word a call's own figures are."""
+        return self._source.name
 
     async def restore(self) -> bool:
         """Read the calls of the last 14 days, newest first; `False` when PostgreSQL became unavailable before the end.
@@ -161,6 +168,16 @@ class TokensService:
             first_market_cap_usd=(
                 past.first_market_cap_usd if call.first_market_cap_usd is None else call.first_market_cap_usd
             ),
+            first_channel=call.first_channel or self._first(past, call),
+        )
+
+    def _first(self, past: Past, call: Call) -> Channel | None:
+        """Name the first of several callers, unless the feed knows of more than we do."""
+        if not 1 < past.calling_channels >= (call.calling_channels or 0):
+            return None
+        first_id = past.first_channel_id
+        return Channel(
+            id=first_id, title=call.channel.title if first_id == call.channel.id else self.title_of(first_id)
         )
 
     def _completed(self, call: Call, tick: PriceTick | None, answer: Answer | None) -> Token:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Final
 
+from domain.calls.venues import NO_VENUES, Venues
 from domain.delivery.policy import Rules
 from domain.subscribers.subscriber import Subscriber
 from managers.telegram.rate_limiter import Lane
@@ -26,7 +27,8 @@ RULES: Final = Rules(needs_plan=False, heeds_wishes=False, fresh_for=timedelta(m
 
 
 class FiguresComposer(Composer):
-    def __init__(self, *, outbox: Outbox, texts: Texts) -> None:
+    def __init__(self, *, outbox: Outbox, texts: Texts, venues: Venues = NO_VENUES) -> None:
+        self._venues = venues
         self._outbox = outbox
         self._texts = texts
 
@@ -39,7 +41,9 @@ class FiguresComposer(Composer):
         call = read_call(await self._outbox.load_call(alert_behind(notice)), notice.call_id)
         if call is None:
             raise MessageRefusedError("the stored call is gone")
-        waiting.message = made_again(self._texts, notice, completed(call, notice.token), subscriber)
+        waiting.message = made_again(
+            self._texts, notice, completed(call, notice.token), subscriber, venues=self._venues
+        )
 
     def is_ready(self, waiting: QueuedMessage) -> bool:
         return waiting.message is not None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final, LiteralString
 
 import msgspec
@@ -11,6 +11,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from domain.calls.events import Call
+from domain.calls.venues import NO_VENUES, Venues
 from domain.delivery.messages import Edited, Message
 from domain.stored.alerts import Alert
 from domain.subscribers.subscriber import Subscriber
@@ -62,7 +63,13 @@ def alert_behind(card: SentCard) -> Alert:
 
 
 def made_again(
-    texts: Texts, card: SentCard, call: Call, subscriber: Subscriber, outcome: Html | None = None
+    texts: Texts,
+    card: SentCard,
+    call: Call,
+    subscriber: Subscriber,
+    *,
+    outcome: Html | None = None,
+    venues: Venues = NO_VENUES,
 ) -> Message:
     """Make the card of a call as it is now, in the place of the one that was sent."""
     wishes, filter_set = subscriber.preferences.card, subscriber.filter_set(card.set_number)
@@ -72,8 +79,9 @@ def made_again(
         speed_s=card.latency_s,
         may_repeat=card.may_repeat,
         late_s=card.late_s,
+        made_at=card.claimed_at + timedelta(seconds=card.latency_s or 0),
         outcome=outcome or Html(),
     )
     has_picture = not wishes.compact and "image" not in wishes.hidden and media_of(call.token) is not None
-    message = card_of(texts, shown, language=subscriber.language, card=wishes)
+    message = card_of(texts, shown, language=subscriber.language, card=wishes, venues=venues)
     return replace(message, edits=Edited(card.message_id, has_picture))

@@ -8,11 +8,12 @@ from datetime import datetime
 import structlog
 from msgspec.structs import replace
 
+from domain.calls.venues import NO_VENUES, Venues
 from domain.delivery.policy import ALERTS
 from domain.subscribers.subscriber import MessageKind, Subscriber
 from managers.telegram.rate_limiter import Lane
 from services.claims.outbox import Outbox
-from services.delivery.cards import MAX_CARDS, Shown, alert_card, merged_card
+from services.delivery.cards import MAX_CARDS, Shown, card_of, merged_card
 from services.delivery.composing import Composed, Composer
 from services.delivery.digests import read_call
 from services.delivery.kinds import Kind
@@ -24,7 +25,10 @@ log = structlog.get_logger(__name__)
 
 
 class AlertComposer(Composer):
-    def __init__(self, *, outbox: Outbox, texts: Texts, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self, *, outbox: Outbox, texts: Texts, clock: Callable[[], datetime], venues: Venues = NO_VENUES
+    ) -> None:
+        self._venues = venues
         self._outbox = outbox
         self._texts = texts
         self._clock = clock
@@ -53,16 +57,7 @@ class AlertComposer(Composer):
     def _card(self, waiting: QueuedMessage, subscriber: Subscriber) -> Composed:
         shown = self._shown(waiting, subscriber)
         card = subscriber.preferences.card
-        message = alert_card(
-            self._texts,
-            call=shown.call,
-            set_name=shown.set_name,
-            speed_s=shown.speed_s,
-            language=subscriber.language,
-            may_repeat=shown.may_repeat,
-            late_s=shown.late_s,
-            card=card,
-        )
+        message = card_of(self._texts, shown, language=subscriber.language, card=card, venues=self._venues)
         # A picture that may have arrived already is not tried again: the text is what matters.
         wanted = not card.compact and "image" not in card.hidden and not waiting.unknown
         media = media_of(shown.call.token) if wanted else None
@@ -96,6 +91,7 @@ class AlertComposer(Composer):
             speed_s=waiting.speed_s,
             may_repeat=waiting.may_repeat,
             late_s=alert.late_s,
+            made_at=waiting.handed_at,
         )
 
 

@@ -15,7 +15,9 @@ from msgspec.structs import replace
 
 from domain.calls.events import Call, Token
 from domain.filters.shown import shown_figure
-from services.delivery.cards import chain_of, chart_of, reached_late, readable, ticker
+from services.cards.buttons import chart_of
+from services.cards.pieces import chain_of, readable, ticker
+from services.delivery.cards import reached_late
 from services.monitoring.metrics import Metrics
 from texts.markup import Html, join, link
 from texts.renderer import Texts

@@ -11,7 +11,7 @@ from domain.delivery.policy import Rules
 from domain.filters.shown import show_price, shown_figure
 from domain.subscribers.subscriber import Subscriber
 from managers.telegram.rate_limiter import Lane
-from services.delivery.cards import readable
+from services.cards.pieces import readable
 from services.delivery.composing import Composed, Composer
 from services.delivery.kinds import Kind
 from services.delivery.sending import target_of

@@ -17,7 +17,7 @@ from domain.subscribers.subscriber import Subscriber
 from domain.watches.conditions import Condition, Subject, show_multiple
 from domain.watches.crossing import rearms_at
 from managers.telegram.rate_limiter import Lane
-from services.delivery.cards import readable
+from services.cards.pieces import readable
 from services.delivery.composing import Composed, Composer
 from services.delivery.kinds import Kind
 from services.delivery.turns import QueuedMessage

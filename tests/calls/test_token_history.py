@@ -42,30 +42,30 @@ def test_what_is_said_of_a_call_depends_on_the_times_of_the_calls_alone(
     first = min(calls)
     for seconds, channel, cap in calls:
         channels = {other for time, other, _ in calls if time <= seconds}
-        assert history.add(TOKEN, channel, at(seconds), cap) == Past(len(channels), first[2])
+        assert history.add(TOKEN, channel, at(seconds), cap) == Past(len(channels), first[2], first[1])
 
 
 def test_of_calls_at_the_same_moment_the_one_that_arrived_first_is_the_first():
     history = TokenHistory()
-    assert history.add(TOKEN, "a", START, 5.0) == Past(1, 5.0)
-    assert history.add(TOKEN, "b", START, 7.0) == Past(2, 5.0)
-    assert history.add(TOKEN, "a", START, 5.0) == Past(1, 5.0)
-    assert history.add(address(2), "b", START, None) == Past(1, None)
+    assert history.add(TOKEN, "a", START, 5.0) == Past(1, 5.0, "a")
+    assert history.add(TOKEN, "b", START, 7.0) == Past(2, 5.0, "a")
+    assert history.add(TOKEN, "a", START, 5.0) == Past(1, 5.0, "a")
+    assert history.add(address(2), "b", START, None) == Past(1, None, "b")
 
 
 def test_a_first_call_without_a_value_can_say_it_later_and_nobody_else_for_it():
     history = TokenHistory()
-    assert history.add(TOKEN, "a", START, None) == Past(1, None)
-    assert history.add(TOKEN, "b", at(5), 9.0) == Past(2, None)
-    assert history.add(TOKEN, "a", START, 4.0) == Past(1, 4.0)
+    assert history.add(TOKEN, "a", START, None) == Past(1, None, "a")
+    assert history.add(TOKEN, "b", at(5), 9.0) == Past(2, None, "a")
+    assert history.add(TOKEN, "a", START, 4.0) == Past(1, 4.0, "a")
 
 
 def test_after_two_weeks_of_silence_a_token_is_new():
     history = TokenHistory()
     history.add(TOKEN, "a", START, 5.0)
     history.add(TOKEN, "b", START + REMEMBERED_FOR, 6.0)
-    assert history.add(TOKEN, "c", START + REMEMBERED_FOR, 7.0) == Past(3, 5.0)
-    assert history.add(TOKEN, "c", START + 2 * REMEMBERED_FOR + timedelta(seconds=1), 8.0) == Past(1, 8.0)
+    assert history.add(TOKEN, "c", START + REMEMBERED_FOR, 7.0) == Past(3, 5.0, "a")
+    assert history.add(TOKEN, "c", START + 2 * REMEMBERED_FOR + timedelta(seconds=1), 8.0) == Past(1, 8.0, "c")
 
 
 def test_history_is_bounded_and_the_past_never_pushes_out_the_present():
@@ -76,8 +76,8 @@ def test_history_is_bounded_and_the_past_never_pushes_out_the_present():
     history.restore(address(9), "a", START, 1.0)
     history.restore(address(5), "b", START, 2.0)
     assert len(history) == 3
-    assert history.add(address(5), "c", at(9), 3.0) == Past(3, 2.0)
-    assert history.add(address(9), "b", at(9), 3.0) == Past(1, 3.0)
+    assert history.add(address(5), "c", at(9), 3.0) == Past(3, 2.0, "b")
+    assert history.add(address(9), "b", at(9), 3.0) == Past(1, 3.0, "b")
 
 
 def test_channels_of_one_token_are_bounded():

@@ -235,7 +235,7 @@ async def test_sounds_card_and_mutes(chat: Chat) -> None:
     preview = shown(said[0].text or "")
     assert "SMPL" in preview
     assert "liquidity" not in preview
-    assert (await chat.preferences()).card.buttons == ("copy", "explorer", "why", "mute", "watch")
+    assert (await chat.preferences()).card.buttons == ("copy", "explorer", "why", "mute", "watch", "buy")
     [asked] = [one for one in await chat.taps(MuteToken(ADDRESS)) if one.text]
     assert list(asked.buttons.values()) == [MuteOnly(ADDRESS).pack(), MuteAll().pack()], "nobody knows the channel"
     [muted] = [one for one in await chat.taps(MuteOnly(ADDRESS)) if one.text]

@@ -33,6 +33,7 @@ from handlers.payments.invoice_menus import NETWORKS, OWN_NAMES
 from handlers.payments.ways import Way
 from handlers.reports.menus import MINE, SUBJECTS
 from services.broadcasts.rows import State as BroadcastState
+from services.cards.sources import SOURCES
 from services.channels.conditions import UNREADABLE
 from services.channels.polling import CLOSED
 from services.channels.resolving import CHAINS
@@ -98,6 +99,7 @@ def declared_elsewhere() -> set[str]:
         *(f"{family}.{subject}" for subject in SUBJECTS for family in ("report_about", "report.none")),
         *(f"chart.{part}.{subject}" for subject in SUBJECTS if subject != MINE for part in ("title", "note")),
         *(f"digest.title.{reason}" for reason in HoldReason.__args__),
+        *(f"source.{source}" for source in SOURCES),
         *(f"card.{figure}" for figure in ("liquidity", "age", "holders", "price")),
         *(f"card.{share}" for share in ("lp", "top10", "developer", "snipers")),
         *(f"card.{flag}_{state}" for flag in ("mint", "freeze") for state in ("safe", "open")),

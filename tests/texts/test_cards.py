@@ -8,12 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from domain.calls.events import Call, Chain, Channel, ChannelRecord, Token
+from domain.calls.events import Call, Chain, Channel, ChannelRecord, Disagreement, Origin, Token
 from domain.calls.links import chart_url, token_links
+from domain.calls.venues import NO_VENUES, Venues, load_venues
 from domain.delivery.messages import Message
 from domain.filters.shown import show_price
 from domain.subscribers.subscriber import Card, CardField
-from services.delivery.cards import MAX_CARDS, Shown, alert_card, merged_card
+from services.cards.pieces import MAX_WIDTH
+from services.delivery.cards import MAX_CARDS, Shown, alert_card, card_of, merged_card
 from tests.texts.hostile import hostile_text
 from tests.texts.telegram_html import assert_harmless, assert_sendable, shown
 from texts import Texts
@@ -98,10 +100,8 @@ def test_a_full_card() -> None:
         "$123k market cap at call",
         "",
         ADDRESS,
-        "Liquidity  $35k",
-        "Age        12m",
-        "Holders    340",
-        "Price      $0.0₄123",
+        "Liquidity  $35k      Age      12m",
+        "Price      $0.0₄123  Holders  340",
         "📣 Alpha Calls",
         "42% win rate · 3.1x average · 128 calls",
         "",
@@ -129,7 +129,7 @@ KNOWN = replace(
 def test_what_is_known_of_its_safety_and_its_callers() -> None:
     lines = shown(card(KNOWN).html).splitlines()
     assert "🟢 mint off · 🔴 freeze on · LP locked 100% · top 10 18% · dev 2% · snipers 7%" in lines
-    assert "also called by 3 channels" in lines
+    assert "called by 4 channels" in lines
 
 
 BUSY = replace(
@@ -149,8 +149,7 @@ BUSY = replace(
 def test_volume_change_and_links() -> None:
     html = card(BUSY).html
     lines = shown(html).replace("\N{WORD JOINER}", "").splitlines()
-    assert "Volume 1h  $48k" in lines, "one span of those that are known"
-    assert "Change 5m  -12.5%" in lines
+    assert "Vol 1h     $48k      Chg 5m   -12.5%" in lines, "one span of those that are known"
     assert "🌐 popcat.example · X · Telegram" in lines
     assert 'href="https://popcat.example"' in html, "where the address has to be escaped, its host alone"
     assert 'href="https://x.com/popcat"' in html
@@ -170,6 +169,148 @@ def test_a_link_leads_to_what_it_shows_or_is_left_out(website: str, handle: str,
 )
 def test_an_address_that_pretends_is_no_link(address: str) -> None:
     assert token_links(replace(FULL.token, website=address)) == ()
+
+
+def test_figures_that_are_wide_stand_below_each_other() -> None:
+    wide = replace(BUSY.token, holders=1_234_567, price_change_5m_percent=1_234_567.0, volume_1h_usd=None)
+    lines = shown(card(replace(BUSY, token=wide)).html).splitlines()
+    assert "Liquidity  $35k" in lines
+    assert max(map(len, lines[lines.index("Liquidity  $35k") :][:6])) <= MAX_WIDTH
+
+
+ALPHA = Channel(id="@alpha", title="Alpha Calls")
+
+
+@pytest.mark.parametrize(
+    ("first", "cap", "said"),
+    [
+        (Channel(id="@beta", title="Beta Gems"), 42_000.0, "4 channels · first: Beta Gems at $42k"),
+        (Channel(id="@beta", title="Beta Gems"), None, "4 channels · first: Beta Gems"),
+        (Channel(id="@beta"), 42_000.0, "4 channels · first: @\u2060beta at $42k"),
+        (ALPHA, 42_000.0, "4 channels · this one was first, at $42k"),
+        (ALPHA, None, "4 channels · this one was first"),
+        (None, 42_000.0, "called by 4 channels"),
+    ],
+)
+def test_who_was_first_of_several_callers(first: Channel | None, cap: float | None, said: str) -> None:
+    call = replace(KNOWN, first_channel=first, first_market_cap_usd=cap)
+    assert said in shown(card(call).html).splitlines()
+    assert said in shown(chosen(call, Card(compact=True)).html)
+    assert "first" not in shown(card(replace(call, calling_channels=1)).html)
+
+
+def test_of_taxes_and_risk_only_what_is_known_is_said() -> None:
+    def line(**known: float) -> str:
+        lines = shown(card(replace(KNOWN, token=replace(KNOWN.token, **known))).html).splitlines()
+        return next(line for line in lines if "mint off" in line)
+
+    assert "· risk 12/100 · tax 5% buy, 0% sell ·" in line(risk_score=12.0, buy_tax_percent=5.0, sell_tax_percent=0.0)
+    assert "· buy tax 5% ·" in line(buy_tax_percent=5.0)
+    assert "· sell tax 100% ·" in line(sell_tax_percent=100.0)
+    assert not {"tax", "risk"} & set(line().split())
+    assert not {"tax", "risk"} & set(line(buy_tax_percent=float("nan"), risk_score=-1.0).split())
+
+
+def told(**by: tuple[str, float]) -> dict[str, Origin]:
+    return {name: Origin(source, AT - timedelta(seconds=age_s)) for name, (source, age_s) in by.items()}
+
+
+SOURCED = replace(
+    FULL,
+    token=replace(
+        FULL.token,
+        risk_score=12.0,
+        top10_percent=18.0,
+        origins=told(
+            market_cap_usd=("dexscreener", 2),
+            liquidity_usd=("dexscreener", 2),
+            risk_score=("rugcheck", 4),
+            x_handle=("birdeye", 90),
+            holders=("native", 50),
+        ),
+    ),
+)
+
+
+def test_a_card_says_whose_figures_it_shows_and_how_old_they_are() -> None:
+    def lines(call: Call, card: Card, made_at: datetime | None = AT) -> list[str]:
+        message = card_of(TEXTS, Shown(call=call, made_at=made_at), language="en", card=card)
+        return shown(message.html).replace("\N{NO-BREAK SPACE}", " ").splitlines()
+
+    said = "DexScreener, RugCheck · 4s old"
+    assert said in lines(SOURCED, Card())
+    assert "DexScreener · 2s old" in lines(SOURCED, Card(hidden=frozenset({"security"})))
+    assert "DexScreener, RugCheck · 1m 4s old" in lines(SOURCED, Card(), AT + timedelta(minutes=1))
+    for nobody in (
+        lines(FULL, Card()),
+        lines(SOURCED, Card(compact=True)),
+        lines(SOURCED, Card(hidden=frozenset({"sources"}))),
+    ):
+        assert not [line for line in nobody if " old" in line and "DexScreener" in line]
+    unknown = replace(SOURCED, token=replace(SOURCED.token, origins=told(liquidity_usd=("<b>else", 2))))
+    assert "<b>else · 2s old" in lines(unknown, Card())
+    assert "DexScreener, RugCheck · 2s old" in lines(SOURCED, Card(), None), "since the newest of them"
+
+
+@pytest.mark.parametrize("compact", [False, True])
+def test_what_two_sources_do_not_agree_on_is_flagged(compact: bool) -> None:  # noqa: FBT001 - a parameter
+    def flagged(hidden: frozenset[CardField] = frozenset(), /, **others: tuple[str, float]) -> list[str]:
+        disputed = {name: Disagreement(source, value) for name, (source, value) in others.items()}
+        call = replace(SOURCED, token=replace(SOURCED.token, mint_revoked=True, disputed=disputed))
+        lines = shown(chosen(call, Card(compact=compact, hidden=hidden)).html).splitlines()
+        return [line for line in lines if line.startswith("⚠")]
+
+    assert flagged() == []
+    cap = {"market_cap_usd": ("jupiter", 320_000.0), "price_usd": ("jupiter", 0.0001)}
+    assert flagged(**cap) == ["⚠️ Market cap: $123k (DexScreener), $320k (Jupiter)"]
+    assert flagged(**cap, holders=("goplus", 90.0), mint_revoked=("goplus", 0.0)) == [
+        "⚠️ Market cap: $123k (DexScreener), $320k (Jupiter) · also Holders, Mint revoked"
+    ]
+    assert flagged(mint_revoked=("goplus", 0.0)) == ["⚠️ Mint revoked: yes (feed), no (GoPlus)"]
+    assert flagged(price_usd=("jupiter", 0.0001)) == ["⚠️ Price: $0.0₄123 (feed), $0.0001 (Jupiter)"]
+    assert flagged(frozenset({"sources"}), **cap) == []
+
+
+def test_a_card_with_all_that_can_be_known_is_not_long() -> None:
+    token = replace(BUSY.token, **dict.fromkeys(("buy_tax_percent", "sell_tax_percent", "risk_score"), 0.0))
+    token = replace(
+        token,
+        mint_revoked=True,
+        freeze_revoked=True,
+        lp_locked_percent=100.0,
+        origins=SOURCED.token.origins,
+        disputed={"market_cap_usd": Disagreement("jupiter", 320_000.0)},
+    )
+    call = replace(BUSY, token=token, calling_channels=3, first_channel=Channel(id="@beta", title="Beta Gems"))
+    assert len(shown(card(call, set_name="My gems").html).splitlines()) <= 16
+
+
+VENUES = load_venues(
+    """
+    [[venue]]
+    name = "Alpha bot"
+    url = "https://t.me/alpha_bot?start=r-me-{address}"
+    [[venue]]
+    name = "Swap"
+    url = "https://swap.example/?out={address}&in=ETH"
+    chains = ["ethereum", "base"]
+    """
+)
+
+
+def test_places_to_buy_at_are_the_operators_choice_and_can_be_hidden() -> None:
+    def row(call: Call, card: Card, venues: Venues = VENUES) -> list[tuple[str, str | None]]:
+        keyboard = card_of(TEXTS, Shown(call=call), language="en", card=card, venues=venues).keyboard
+        return [(button.text, button.url) for row in keyboard for button in row if "🛒" in button.text]
+
+    assert row(FULL, Card()) == [("🛒 Alpha bot", f"https://t.me/alpha_bot?start=r-me-{ADDRESS}")]
+    address = "0x52908400098527886e0f7030069857d2e4169ee7"
+    on_base = replace(FULL, token=replace(FULL.token, address=address, chain="base"))
+    assert row(on_base, Card()) == [("🛒 Swap", f"https://swap.example/?out={address}&in=ETH")]
+    assert row(FULL, Card(), NO_VENUES) == []
+    assert row(FULL, Card(buttons=("copy", "chart"))) == []
+    odd = replace(FULL, token=replace(FULL.token, address="x" * 40))
+    assert row(odd, Card()) == [], "what is no address is not sent to anybody's bot"
 
 
 def test_no_line_ends_within_a_figure() -> None:

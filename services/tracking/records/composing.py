@@ -7,6 +7,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
+from domain.calls.venues import NO_VENUES, Venues
 from domain.delivery.policy import Rules
 from domain.filters.shown import shown_figure
 from domain.subscribers.subscriber import Subscriber
@@ -31,7 +32,8 @@ _NO_PEAK: Final = 1.005
 
 
 class OutcomeComposer(Composer):
-    def __init__(self, *, outbox: Outbox, later: LaterFigures, texts: Texts) -> None:
+    def __init__(self, *, outbox: Outbox, later: LaterFigures, texts: Texts, venues: Venues = NO_VENUES) -> None:
+        self._venues = venues
         self._outbox = outbox
         self._later = later
         self._texts = texts
@@ -48,7 +50,7 @@ class OutcomeComposer(Composer):
         if "later" not in subscriber.preferences.card.hidden:
             call = await self._later.on(call)
         outcome = self._line(notice, subscriber.language)
-        waiting.message = made_again(self._texts, notice, call, subscriber, outcome)
+        waiting.message = made_again(self._texts, notice, call, subscriber, outcome=outcome, venues=self._venues)
 
     def is_ready(self, waiting: QueuedMessage) -> bool:
         return waiting.message is not None

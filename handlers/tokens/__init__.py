@@ -1,0 +1,1 @@
+"""Tokens that people paste: what is known of them."""

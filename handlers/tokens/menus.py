@@ -1,0 +1,150 @@
+"""How the answer to a pasted token reads: what it is now, then who called it here, then what came of it for you."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+from typing import Final
+
+from msgspec.structs import replace
+
+from domain.calls.events import Call, Channel
+from domain.calls.venues import Venues
+from domain.delivery.messages import Message
+from domain.filters.numbers import show_short
+from domain.filters.shown import shown_figure
+from domain.subscribers.subscriber import Card, CardButton
+from handlers.conversation.menus import Keyboard, View, in_rows, message
+from handlers.tokens.buttons import ShowToken
+from handlers.why.cards import verdict_line
+from services.cards.buttons import buy_row, row_of_buttons
+from services.cards.pieces import Pieces, block
+from services.tokens.outcomes import CallOutcome
+from services.tokens.tokens import CalledHere, KnownToken
+from services.watches.watches import Found
+from texts.markup import Html
+
+MAX_CALLS: Final = 4
+_NOW_FOR: Final = timedelta(minutes=3)
+"""So long a figure is what it is now."""
+_NO_PEAK: Final = 1.005
+"""Shown with two digits it would be 1x."""
+_BUTTONS: Final[tuple[CardButton, ...]] = ("copy", "chart", "explorer", "why", "watch")
+_PER_ROW: Final = 3
+
+
+def token_card(view: View, known: KnownToken, card: Card, venues: Venues) -> Message:
+    """`card`: which pieces of a card they want to see."""
+    token, pieces = known.token, Pieces(view.texts, view.language, card.hidden)
+    return message(
+        block(pieces.title(token), pieces.warning(token), pieces.chain(token), _worth(view, known)),
+        block(
+            view.html("card.address", address=token.address),
+            pieces.figures(token, known.at),
+            pieces.links(token),
+            pieces.security(token),
+            pieces.sources(token, known.at, with_feed=True),
+            pieces.disputed(token),
+        ),
+        block(_callers(view, known), *_calls(view, known)),
+        _theirs(view, known),
+        keyboard=_keyboard(view, known, card, venues),
+    )
+
+
+def which(view: View, ticker: str, found: Sequence[Found], now: datetime) -> Message:
+    """Ask which of several tokens of the same ticker is meant."""
+    buttons = (
+        view.button(
+            "button.token",
+            ShowToken(one.address),
+            name=one.name or one.symbol or view.plain("value.unnamed_token"),
+            address=f"{one.address[:4]}…{one.address[-4:]}",
+            ago=_ago(one.called_at, now),
+        )
+        for one in found
+    )
+    return message(view.html("token.which", ticker=ticker), keyboard=in_rows(buttons, 1))
+
+
+def _worth(view: View, known: KnownToken) -> Html:
+    """Say what it is worth, how long ago that was, and how many times as much as at its first call."""
+    cap = shown_figure(known.token.market_cap_usd, "usd")
+    if cap is None:
+        return view.html("card.market_cap_unknown")
+    at = known.token.origins["market_cap_usd"].at
+    if known.at - at > _NOW_FOR:
+        return view.html("token.worth_then", cap=cap, ago=_ago(at, known.at))
+    worth = view.html("token.worth", cap=cap)
+    first = known.calls[0].market_cap_usd if known.calls else None
+    multiple = shown_figure((known.token.market_cap_usd or 0) / first, "multiple") if first else None
+    return worth if multiple is None else Html(worth + view.html("token.since_first", multiple=multiple))
+
+
+def _callers(view: View, known: KnownToken) -> Html:
+    if not known.calls:
+        return view.html("token.not_called")
+    channels = len({one.channel_id for one in known.calls})
+    return view.html("token.called", calls=len(known.calls), channels=channels)
+
+
+def _calls(view: View, known: KnownToken) -> Iterator[Html]:
+    """The first call, then the newest ones."""
+    calls = known.calls
+    shown = calls if len(calls) <= MAX_CALLS else (calls[0], *calls[1 - MAX_CALLS :])
+    for place, one in enumerate(shown):
+        if place == 1 and len(shown) < len(calls):
+            yield view.html("token.more_calls", count=len(calls) - len(shown))
+        yield _call(view, one, known.at)
+
+
+def _call(view: View, one: CalledHere, now: datetime) -> Html:
+    cap = shown_figure(one.market_cap_usd, "usd")
+    ago = _ago(one.called_at, now)
+    line = (
+        view.html("token.call", channel=one.channel, ago=ago)
+        if cap is None
+        else view.html("token.call_at", channel=one.channel, ago=ago, cap=cap)
+    )
+    return line if one.outcome is None else Html(line + view.html("token.became", what=_became(view, one.outcome)))
+
+
+def _became(view: View, outcome: CallOutcome) -> Html:
+    value, after = shown_figure(outcome.multiple, "multiple"), shown_figure(outcome.after_s, "duration")
+    if value is None or after is None or outcome.multiple < _NO_PEAK:
+        peak = view.html("card.outcome_no_peak")
+    else:
+        value = view.plain("value.at_least", value=value) if outcome.at_least else value
+        peak = view.html("card.outcome_peak", value=value, after=after)
+    if outcome.ending is None or outcome.ending == "age":
+        return peak
+    return view.html("token.died", peak=peak, why=view.plain(f"value.died.{outcome.ending}"))
+
+
+def _theirs(view: View, known: KnownToken) -> Html:
+    """Say what the call that tells most came to for who asks."""
+    telling = known.telling
+    if known.explanation is None or telling is None:
+        return Html()
+    channel = telling.decided.call.channel
+    line = verdict_line(view, telling, known.at, known.explanation.subscriber.preferences.time_zone)
+    return view.html("token.theirs", channel=channel.title or channel.id, outcome=line)
+
+
+def _keyboard(view: View, known: KnownToken, card: Card, venues: Venues) -> Keyboard:
+    telling = known.telling
+    call = _asked(known) if telling is None else telling.decided.call
+    chosen: tuple[CardButton, ...] = tuple(name for name in _BUTTONS if name != "why" or telling is not None)
+    buttons = row_of_buttons(view.texts, replace(call, token=known.token), view.language, chosen)
+    again = view.button("button.refresh", ShowToken(known.token.address))
+    buy = buy_row(view.texts, known.token, view.language, card.buttons, venues)
+    return (*in_rows((*buttons, again), _PER_ROW), *((buy,) if buy else ()))
+
+
+def _asked(known: KnownToken) -> Call:
+    """As much of a call as the buttons of a token need."""
+    return Call(id="", token=known.token, channel=Channel(id=""), called_at=known.at, received_at=known.at)
+
+
+def _ago(at: datetime, now: datetime) -> str:
+    return show_short(max(0, round((now - at).total_seconds())), "duration")
