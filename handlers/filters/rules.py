@@ -29,7 +29,7 @@ from handlers.filters.buttons import (
 )
 from handlers.filters.channel_menus import channel_rule, channels_menu, choosable
 from handlers.filters.doubt_menus import keep_menu, known_values, strange_values, which_menu
-from handlers.filters.set_menus import GROUPS, POLICIES, field_keyboard, field_menu, group_menu
+from handlers.filters.set_menus import GROUPS, POLICIES, field_keyboard, field_menu, group_menu, if_missing
 from runtime.errors import UserFacingError
 from services.subscribers.set_changes import CHANNEL, set_of
 from texts.markup import Html, join
@@ -160,7 +160,8 @@ class RulesMixin(BotBase):
             label=view.label("filter", field.key),
             value=view.rule(filter_set.rules.get(field.key), field),
         )
-        await self.reply(turn, message(refused, keyboard=field_keyboard(view, filter_set, field)))
+        missing = if_missing(view, filter_set.rules.get(field.key))
+        await self.reply(turn, message(refused, missing, keyboard=field_keyboard(view, filter_set, field)))
 
     async def _show_saved(self, turn: Turn, subscriber: Subscriber, before: FilterSet, field: FilterField) -> None:
         """Confirm a rule where the next one is chosen."""

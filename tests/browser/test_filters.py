@@ -55,7 +55,7 @@ async def begin(chat: ChatPage, url: str, name: str) -> None:
 
 async def rename(chat: ChatPage, before: str, name: str) -> None:
     await chat.wait_for_message(f"{before} is off")
-    await chat.tap_under(f"{before} is off", "Rename")
+    await chat.tap_under(f"{before} is off", "🏷 Rename")
     await chat.wait_for_message(f"What should {before} be called?")
     await chat.send(name)
     await chat.wait_for_message(f"Renamed to {name}.")
@@ -63,7 +63,7 @@ async def rename(chat: ChatPage, before: str, name: str) -> None:
 
 async def open_field(chat: ChatPage, name: str, group: str, field: str) -> None:
     """From the menu of the set over its group to one of its fields."""
-    await chat.tap_under(f"{name} is", group)
+    await chat.tap_under(f"{name} is", f"▸ {group}")
     await chat.wait_for_message(f"{group} in {name}")
     await chat.tap_under(f"{group} in {name}", f"{field}: any")
 
@@ -92,8 +92,8 @@ async def make_cheap_and_clean(chat: ChatPage) -> None:
     await chat.tap_under("Tap what it must be.", "yes")
     await chat.wait_for_message("✅ Mint revoked: yes")
     await chat.tap_under("✅ Mint revoked: yes", "let it pass")
-    await chat.wait_for_message("If the value is unknown: let it pass.")
-    await chat.tap_under("If the value is unknown: let it pass.", "‹ Back")
+    await chat.wait_for_message("If this figure is not known yet: let it pass.")
+    await chat.tap_under("If this figure is not known yet: let it pass.", "‹ Back")
     await chat.wait_for_message(f"Safety in {name}")
     await back_to_set(chat, name, "Safety")
     await type_rule(
@@ -120,7 +120,7 @@ async def share(chat: ChatPage, name: str) -> str:
     await chat.wait_for_message(LIST)
     await chat.tap_under(LIST, f"🟢 {name}")
     await chat.wait_for_message(f"{name} is on")
-    await chat.tap_under(f"{name} is on", "Share")
+    await chat.tap_under(f"{name} is on", "🔗 Share")
     await chat.wait_for_message("as a link:")
     await chat.tap_under("as a link:", "Copy link")
     await expect(chat.part("toast")).to_have_text("Copied to the clipboard")

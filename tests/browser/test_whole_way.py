@@ -62,7 +62,7 @@ async def test_a_newcomer_gets_alerts_and_the_next_ones_obey_the_changed_filter(
     await chat.tap_under("Your filters", "🟢 Fresh launches")
     opened = chat.part("message").filter(has_text="Fresh launches is on")
     await expect(opened).to_have_count(2)
-    await chat.tap_under("Fresh launches is on", "Size · 1")
+    await chat.tap_under("Fresh launches is on", "▸ Size · 1")
     await chat.wait_for_message("Size in Fresh launches")
     await chat.tap_under("Size in Fresh launches", "Market cap: $3k – $60k")
     await chat.wait_for_message("Send me a range")

@@ -83,7 +83,7 @@ async def test_from_the_trial_to_the_free_tier_to_a_plan(
     assert "⏸ Steady mid caps · paused by your plan" in words(menu)
     opened = await ann.taps("set:2")
     assert "Steady mid caps is paused: your plan holds fewer filters" in words(opened, "edited")
-    assert "Filters that your plan lets be on: 1" in alert(await ann.taps(button(opened, "Turn on")))
+    assert "Filters that your plan lets be on: 1" in alert(await ann.taps(button(opened, "🟢 Turn on")))
     assert "Filters that your plan includes: 1" in alert(await ann.taps("addset"))
 
     await buy(services, ledger, clock, "pro", 30)
