@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import pairwise
@@ -16,13 +15,13 @@ from domain.delivery.messages import Message
 from domain.delivery.quiet import show_minute, zone_of
 from domain.filters.explanation import RuleVerdict
 from domain.filters.numbers import show_short, show_value
-from domain.filters.registry import FIELDS, Choice, FilterField, Range, Rule, Words
+from domain.filters.registry import Choice, FilterField, Range, Rule, Words
 from domain.filters.shown import shown_speed
 from domain.subscribers.subscriber import Subscriber
-from domain.why.verdicts import SetVerdict, figures_read
+from domain.why.verdicts import SetVerdict
 from handlers.conversation.menus import Keyboard, View, message
+from handlers.why.origins import FIELDS_BY_KEY, ago, beside_figure, common_origin
 from services.cards.pieces import chain_of
-from services.cards.sources import Sources
 from services.why.answers import CallExplanation, Explanation, Outcome
 from texts.markup import Html, join, to_plain, utf16_length
 
@@ -30,8 +29,6 @@ SETS_BUDGET_UTF16: Final = 2_600
 """For the rules of all sets, of the 4096 units of a message."""
 MAX_SETS: Final = 12
 MAX_OTHER_CALLS: Final = 6
-_MINUTE_S: Final = 60.0
-_SECOND_MS: Final = 1_000
 _ORDER: Final = ("failed", "waiting", "passed")
 """Of the rules of one set: what decided it comes first."""
 _TITLES: Final = {"passed": "why.set_passed", "waiting": "why.set_waiting", "failed": "why.set_failed"}
@@ -39,7 +36,6 @@ _RANKS: Final = tuple(_TITLES)
 """Of the sets."""
 
 _Beside = Callable[[FilterField], Html]
-_FIELDS: Final = {field.key: field for field in FIELDS}
 _OUTCOMES: Final[dict[Outcome, str]] = {
     "accepted": "why.accepted",
     "waiting": "why.waiting",
@@ -161,8 +157,8 @@ def _sets(view: View, one: CallExplanation, now: datetime, zone: str) -> Iterato
     sets, left = one.judged.sets, SETS_BUDGET_UTF16
     if len(sets) > MAX_SETS:
         sets = tuple(sorted(sets, key=_distance)[:MAX_SETS])
-    common, is_of_all = _common_origin(view, one, sets)
-    beside = partial(_beside, view, one, common)
+    common, is_of_all = common_origin(view, one, sets)
+    beside = partial(beside_figure, view, one, common)
     for place, judged in enumerate(sorted(sets, key=_rank)):
         block = _set(view, judged, beside, now, zone, room=left // (len(sets) - place))
         left = max(0, left - _length(block))
@@ -221,7 +217,7 @@ def _is_over(judged: SetVerdict, now: datetime) -> bool:
 
 
 def _rule(view: View, rule: RuleVerdict, beside: _Beside, until: str, *, is_over: bool) -> Html:
-    field, label = _FIELDS.get(rule.key), view.label("filter", rule.key)
+    field, label = FIELDS_BY_KEY.get(rule.key), view.label("filter", rule.key)
     if field is None:
         return view.html("why.rule_gone", label=label)
     needs = needed(view, rule.rule, field)
@@ -244,42 +240,6 @@ def needed(view: View, rule: Rule, field: FilterField) -> str:
     wanted = view.full_rule(rule, field)
     excludes_only = isinstance(rule, Choice | Words) and not rule.included
     return view.plain("why.to_be", rule=wanted) if excludes_only else wanted
-
-
-def _common_origin(view: View, one: CallExplanation, sets: Iterable[SetVerdict]) -> tuple[Html, bool]:
-    """Where most of the figures came from, and whether all did; empty where no two are of one origin."""
-    fields = {
-        rule.key: _FIELDS[rule.key]
-        for judged in sets
-        if judged.verdict.enabled
-        for rule in judged.verdict.rules
-        if not rule.missing and rule.key in _FIELDS
-    }
-    origins = Counter(_origin(view, field, one) for field in fields.values())
-    [(common, count), *_] = origins.most_common(1) or [(Html(), 0)]
-    return (common, len(origins) == 1) if count > 1 else (Html(), False)
-
-
-def _beside(view: View, one: CallExplanation, common: Html, field: FilterField) -> Html:
-    """Say of a figure where it came from, unless that is said once for many."""
-    origin, sources, token = _origin(view, field, one), Sources(view.texts, view.language), one.shown.token
-    beside = Html() if origin == common else view.html("why.origin_beside", origin=origin)
-    read = figures_read(field, one.shown)
-    notes = (sources.note(name, other) for name, other in token.disputed.items() if name in read)
-    return join(" ", (text for text in (beside, *notes) if text))
-
-
-def _origin(view: View, field: FilterField, one: CallExplanation) -> Html:
-    """Say where the value came from and how old it was: the oldest of the figures that it was made of."""
-    call = one.shown
-    decided_at = one.delivery.decided_at if one.late_s is not None and one.delivery else one.decided.decided_at
-    read = figures_read(field, call)
-    origins = [call.token.origins[name] for name in read if name in call.token.origins]
-    oldest = min(origins, key=lambda origin: origin.at, default=None)
-    if oldest is None:
-        return view.html("why.origin_call", age=ago((decided_at - call.received_at).total_seconds()))
-    source = Sources(view.texts, view.language).name(oldest.source)
-    return view.html("why.origin", source=source, age=ago((decided_at - oldest.at).total_seconds()))
 
 
 def _delivered(view: View, one: CallExplanation, zone: str) -> Html:
@@ -361,14 +321,3 @@ def _local(at: datetime, zone: str) -> datetime:
         return at.astimezone(zone_of(zone))
     except OverflowError:  # the first and the last day that a calendar has
         return at.astimezone(UTC)
-
-
-def ago(seconds: float) -> str:
-    """Show a span: milliseconds, tenths of a second up to a minute, then its largest units.
-
-    A clock that runs ahead shows 0.
-    """
-    seconds = max(0.0, seconds)
-    if seconds < 1:
-        return f"{seconds * _SECOND_MS:.0f} ms"
-    return f"{seconds:.1f} s" if seconds < _MINUTE_S else show_short(round(seconds), "duration")

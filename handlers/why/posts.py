@@ -17,7 +17,8 @@ from domain.posts.reasons import Reason
 from domain.posts.understanding import NamedToken
 from handlers.conversation.base import BotBase, Turn
 from handlers.conversation.menus import Keyboard, View, message, view_of
-from handlers.why.cards import ago, outcome_line, shown_moment, token_name
+from handlers.why.cards import outcome_line, shown_moment, token_name
+from handlers.why.origins import ago
 from services.channels.group import ChannelServices
 from services.channels.history import KEPT_FOR
 from services.channels.posts import PostAnswer
