@@ -7,6 +7,7 @@ import tempfile
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -74,15 +75,18 @@ class Trio:
         await self._started(stack, self._environment(ALONE, FEED_SOURCE="channels", **outside.reading))
         await self._started(stack, self._environment(READER, **feed))
 
+    async def has_looked(self, name: str) -> bool:
+        """Whether every channel was looked at: what is posted from now on is called."""
+        asked = "SELECT count(*) > 0 AND count(*) = count(read_to) AS so FROM read_channels"
+        [row] = await self._fetch(name, asked)
+        return row["so"]
+
     async def called(self, name: str) -> set[str]:
         """Return the tokens of all calls that were written down; nothing while some are not understood."""
-        connection = await asyncpg.connect(self._databases[name])
-        try:
-            waiting = await connection.fetchval("SELECT count(*) FROM unresolved_calls")
-            calls = await connection.fetch("SELECT frame::json -> 'token' ->> 'address' AS address FROM channel_calls")
-            return set() if waiting else {row["address"] for row in calls}
-        finally:
-            await connection.close()
+        if await self._fetch(name, "SELECT FROM unresolved_calls"):
+            return set()
+        asked = "SELECT frame::json -> 'token' ->> 'address' AS address FROM channel_calls"
+        return {row["address"] for row in await self._fetch(name, asked)}
 
     def told(self, where: str) -> dict[str, Counter[str]]:
         """Return how often each person was told of each token."""
@@ -91,6 +95,13 @@ class Trio:
             name: Counter(address for message in user.messages for address in copied_addresses(message))
             for name, user in people.items()
         }
+
+    async def _fetch(self, name: str, statement: str) -> list[asyncpg.Record]:
+        connection = await asyncpg.connect(self._databases[name])
+        try:
+            return await connection.fetch(statement)
+        finally:
+            await connection.close()
 
     def _environment(self, name: str, **more: str) -> dict[str, str]:
         return process_environment(
@@ -129,7 +140,8 @@ async def test_a_bot_that_reads_a_listener_tells_the_same_as_one_that_reads_chan
         await trio.start(outside, stack)
         people = [(one.user(name), wish) for one in trio.telegrams.values() for name, wish in FILTERS.items()]
         await asyncio.gather(*(wants(user, wish) for user, wish in people))
-        await outside.looked_at(4)
+        for where in (LISTENER, ALONE):
+            await until(partial(trio.has_looked, where))
         for _ in range(POSTS):
             outside.post()
             await asyncio.sleep(LOOK_S)

@@ -44,7 +44,7 @@ async def test_killed_at(point: str, listening: Listening, verdict: ChannelVerdi
 async def test_away_for_an_hour(listening: Listening, ahead: Ahead, verdict: ChannelVerdict) -> None:
     first = await listening.start(FAULT_CLOCK_FILE=ahead.path)
     await listening.first_look()
-    await listening.posts.play(40, over_s=2)
+    await listening.posts.play(40, over_s=2, is_free=False)
     await first.kill()
     for minute in range(60):
         ahead.step(60.0 * minute)
