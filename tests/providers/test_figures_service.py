@@ -149,6 +149,16 @@ def test_where_sources_do_not_agree_it_is_said() -> None:
     }
 
 
+def test_one_who_says_something_else_than_all_others_is_not_believed() -> None:
+    lies = said("dexscreener", market_cap_usd=5e8)
+    others = {source: said(source, market_cap_usd=cap) for source, cap in (("geckoterminal", 51e3), ("jupiter", 49e3))}
+    token = believed("Frog", "solana", {"dexscreener": lies, **others})
+    assert (token.market_cap_usd, token.origins["market_cap_usd"].source) == (51e3, "geckoterminal")
+    assert token.disputed == {"market_cap_usd": Disagreement("dexscreener", 5e8)}
+    of_two = believed("Frog", "solana", {"dexscreener": lies, "jupiter": others["jupiter"]})
+    assert of_two.market_cap_usd == 5e8
+
+
 _figures = st.fixed_dictionaries(
     {},
     optional={
