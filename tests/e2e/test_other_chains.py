@@ -79,7 +79,7 @@ async def test_a_call_on_base_is_told_explained_watched_and_muted(
     await ann.tap_data(alert, next(data for data in buttons(alert) if data.startswith("why:")))
     explained = text_of(await ann.next_message(where=lambda m: "within" in text_of(m)))
     assert "\n⛓ Base\n" in explained
-    assert "✓ Market cap $250k within $50k – $900k (dexscreener, 2" in explained
+    assert "✓ Market cap $250k within $50k – $900k (DexScreener, 2" in explained
     await ann.send(f"/why https://basescan.org/token/{call.token.address}")
     assert text_of(await ann.next_message()).startswith(explained.partition("\n")[0])
     await ann.send(f"/why {written(99)}")
