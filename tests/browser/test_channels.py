@@ -57,10 +57,8 @@ async def test_a_post_in_a_channel_becomes_an_alert_that_leads_to_it(
     await chat.tap("Everything")
     alert = chat.part("message").filter(has_text="market cap at call").first
     await alert.wait_for(state="attached", timeout=TIMEOUT_MS)
-    link = alert.locator("a[href^='https://t.me/']").first
-    href = await link.get_attribute("href") or ""
-    found = re.fullmatch(r"https://t\.me/(\w+)/(\d+)", href)
-    assert found is not None
+    links = await alert.locator("a").evaluate_all("all => all.map(one => one.href)")
+    [found] = [post for link in links if (post := re.fullmatch(r"https://t\.me/(\w+)/(\d+)", link))]
     assert f"@{found[1]}" in NAMED
     assert "DexScreener" in await alert.inner_text()
     if PICTURES:
