@@ -66,6 +66,7 @@ charts: setup ## draw every chart and card again, onto docs/images/charts.png
 
 lock: setup ## resolve the requirement files again
 	$(BIN)/uv pip compile -q --universal --generate-hashes --no-annotate --no-header --python-version 3.11 requirements.in -o requirements.txt
+	$(BIN)/uv pip compile -q --universal --generate-hashes --no-annotate --no-header --python-version 3.11 requirements-session.in -o requirements-session.txt
 	$(BIN)/uv pip compile -q --universal --generate-hashes --no-annotate --no-header --python-version 3.11 requirements-dev.in -o requirements-dev.txt
 
 clean: ## remove .venv and caches, keep data

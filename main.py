@@ -1,4 +1,4 @@
-"""TokenFilterBot's entrance: `run`, `doctor`, `migrate`. What the bot is made of stands in `composition/`."""
+"""TokenFilterBot's entrance: `run`, `doctor`, `migrate`, `login`. What the bot is made of stands in `composition/`."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from functools import partial
 
 from bot.arguments import arguments
 from bot.console import SPEED_EXPLAINED, Part, Terminal, summarise
-from bot.doctor import examine
-from bot.doctor_surroundings import surroundings
+from bot.doctor.examining import examine
+from bot.doctor.surroundings import surroundings
 from bot.roles import SENDING, Role
 from composition import (
     Addresses,
@@ -34,8 +34,10 @@ from composition.addresses import (
     PUMPPORTAL_URL,
     RUGCHECK_URL,
     ChannelAccess,
+    session_access,
 )
-from composition.doctor import paid_by
+from composition.doctor import paid_by, read_from
+from composition.login import login
 from config.logging import configure_logging
 from config.redaction import Redactor
 from config.settings import MAINNET_URL, Settings, load_settings, unread_names
@@ -112,6 +114,7 @@ def addresses(settings: Settings, world: World) -> Addresses:
         goplus_url=world.goplus.url if world.goplus else settings.goplus_url or GOPLUS_URL,
         birdeye_url=settings.birdeye_url,
         birdeye_key=settings.birdeye_api_key.get_secret_value() if settings.birdeye_api_key else "",
+        sessions=session_access(settings),
         messages_per_s=settings.telegram_messages_per_second,
         solana=solana_access(settings, world),
         nowpayments=nowpayments_access(settings, world),
@@ -275,10 +278,10 @@ async def doctor(settings: Settings, terminal: Terminal) -> int:
             redis=parts.redis,
             postgres=parts.postgres,
             telegram=parts.telegram,
-            source=parts.source,
+            source=None if at.source == "channels" else parts.source,
             sol_price=parts.sol_price,
             surroundings=surroundings(settings),
-            payments=paid_by(settings, parts, is_sandbox=world.nowpayments is not None),
+            more=read_from(parts, at.source) | paid_by(settings, parts, is_sandbox=world.nowpayments is not None),
         )
     terminal.show_findings(findings)
     return 0 if all(finding.ok for finding in findings) else 1
@@ -337,11 +340,15 @@ def main() -> int:
             match chosen.command:
                 case "doctor":
                     return runner.run(doctor(settings, terminal))
+                case "login":
+                    return login(settings, terminal, chosen.name, runner)
                 case "migrate":
                     return runner.run(migrate_only(settings, terminal, back_to=chosen.to))
                 case _:
                     for one in unread_names():
                         terminal.say(str(one))
+                    if chosen.role == "listen":
+                        settings = settings.for_listener()
                     here = place(settings, chosen.role, chosen.shard)
                     return runner.run(run(settings, here, seconds=chosen.seconds, terminal=terminal))
     except* (FatalError, TransientError) as group:

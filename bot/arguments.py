@@ -27,4 +27,6 @@ def arguments(description: str | None) -> argparse.Namespace:
     commands.add_parser("doctor", help="check the configuration and every dependency")
     migrating = commands.add_parser("migrate", help="bring the database schema up to date")
     migrating.add_argument("--to", metavar="REVISION", help="back to an earlier one; what came with later ones is lost")
+    logging_in = commands.add_parser("login", help="log an account of Telegram in, so that it listens to channels")
+    logging_in.add_argument("name", nargs="?", default="account", help="what to call it: the name of its session file")
     return parser.parse_args()

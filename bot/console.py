@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from bot.doctor_surroundings import Finding
+from bot.doctor.surroundings import Finding
 from domain.filters.shown import shown_speed
 from runtime.redaction import without_keys
 from services.claims.left import Left

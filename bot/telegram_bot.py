@@ -25,11 +25,13 @@ from handlers.admin.running.channels import AdminChannelsMixin
 from handlers.admin.running.maintenance import AdminMaintenanceMixin
 from handlers.admin.running.operating import AdminOperatingMixin
 from handlers.admin.running.preset_history import AdminPresetHistoryMixin
+from handlers.admin.running.reading import AdminReadingMixin
 from handlers.admin.running.reports import AdminReportsMixin
 from handlers.admin.running.sources import AdminSourcesMixin
 from handlers.admin.settling import AdminSettlingMixin
 from handlers.admin.statistics.statistics import AdminStatisticsMixin
 from handlers.backtest.backtest import BacktestMixin
+from handlers.channels.suggesting import SuggestMixin
 from handlers.delivery.digests import DigestsMixin
 from handlers.delivery.milestones import MilestonesMixin
 from handlers.delivery.muting import MutingMixin
@@ -68,6 +70,7 @@ class TelegramBot(
     RecordsMixin,
     WhyMixin,
     WatchesMixin,
+    SuggestMixin,
     TokensMixin,
     ReportsMixin,
     PaymentsMixin,
@@ -95,6 +98,7 @@ class TelegramBot(
     AdminPresetsMixin,
     AdminPresetHistoryMixin,
     AdminChannelsMixin,
+    AdminReadingMixin,
     AdminCorrectionsMixin,
     AdminReportsMixin,
     AdminPaymentsMixin,

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
+from config.settings import Settings
+from managers.channels.session import files_in
 from managers.telegram.rate_limiter import Limit
 from managers.telegram.send_windows import OVERALL
+from runtime.errors import FatalError
 
 PREVIEW_URL = "https://t.me"
 JUPITER_URL = "https://api.jup.ag"
@@ -47,6 +51,28 @@ class ChannelAccess:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class SessionAccess:
+    """An application at my.telegram.org, and the session files of the accounts that use it."""
+
+    api_id: int
+    api_hash: str
+    places: tuple[Path, ...]
+
+
+def session_access(settings: Settings) -> SessionAccess | None:
+    """`FatalError` where there are sessions that nobody can use."""
+    if settings.telegram_api_id is None or settings.telegram_api_hash is None:
+        if files := files_in(settings.sessions):
+            raise FatalError(f"Set TELEGRAM_API_ID and TELEGRAM_API_HASH, or move {files[0]} away: it needs both.")
+        return None
+    return SessionAccess(
+        api_id=settings.telegram_api_id,
+        api_hash=settings.telegram_api_hash.get_secret_value(),
+        places=settings.sessions,
+    )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Addresses:
     """Where every outside part is, real or not."""
 
@@ -73,6 +99,8 @@ class Addresses:
     """What Telegram allows the bot in all."""
     private_chats: Limit = PRIVATE_CHATS
     """What it allows in each of them."""
+    sessions: SessionAccess | None = None
+    """`None`: no account listens to channels."""
     solana: SolanaAccess | None = None
     """`None`: plans are not sold for SOL and USDC."""
     nowpayments: NowPaymentsAccess | None = None

@@ -10,10 +10,11 @@ from pathlib import Path
 import aiohttp
 
 from bot.roles import Role
-from composition.addresses import Addresses, ChannelAccess, NowPaymentsAccess, SolanaAccess
+from composition.addresses import Addresses, ChannelAccess, NowPaymentsAccess, SessionAccess, SolanaAccess
 from composition.figures import figure_providers, lookups
-from managers.channels.base import ChannelReader
+from managers.channels.base import ChannelReader, ListeningAccount
 from managers.channels.preview import TelegramPreview
+from managers.channels.session import TelegramSession, files_in
 from managers.feed.sources.base import Source
 from managers.feed.sources.native import NativeSource
 from managers.feed.sources.pumpportal import PumpPortalSource
@@ -97,6 +98,8 @@ class Connections:
     candles: Candles | None = None
     listen_token: str = ""
     channels: ChannelConnection | None = None
+    accounts: Sequence[ListeningAccount] = ()
+    """Accounts of Telegram that may listen to channels."""
     lookups: Sequence[TokenLookup] = ()
     """Who may be asked what a pool trades, in the order of trust."""
     store: LocalStore | None = None
@@ -123,8 +126,7 @@ async def connect(
     stack.callback(note.close)
     redis = await stack.enter_async_context(RedisManager(at.redis_url, written=note))
     postgres = await stack.enter_async_context(PostgresManager(at.database_url))
-    limiter = TelegramRateLimiter(overall=Limit(at.messages_per_s, OVERALL.period_s), private=at.private_chats)
-    telegram = TelegramManager(token=at.telegram_token, api_base=at.telegram_api_base, limiter=limiter)
+    telegram, limiter = _telegram(at)
     jupiter = JupiterManager(api, at.price_api_url) if at.price_api_url else None
     providers = _providers(api, at)
     source, sol_price = _feed(at, api, jupiter)
@@ -135,6 +137,7 @@ async def connect(
         figure_providers=figure_providers(at, api, jupiter),
         lookups=lookups(at, api),
         channels=ChannelConnection(TelegramPreview(session, at.channels.url), at.channels) if at.channels else None,
+        accounts=_accounts(at.sessions) if at.sessions else (),
         price_providers=[*([jupiter] if jupiter else ()), *providers],
         candles=next((one for one in providers if isinstance(one, GeckoTerminalManager)), None),
         redis=redis,
@@ -152,6 +155,11 @@ async def connect(
     )
 
 
+def _telegram(at: Addresses) -> tuple[TelegramManager, TelegramRateLimiter]:
+    limiter = TelegramRateLimiter(overall=Limit(at.messages_per_s, OVERALL.period_s), private=at.private_chats)
+    return TelegramManager(token=at.telegram_token, api_base=at.telegram_api_base, limiter=limiter), limiter
+
+
 async def _store(path: Path, stack: AsyncExitStack) -> LocalStore:
     return await stack.enter_async_context(LocalStore(await stack.enter_async_context(SqliteManager(path))))
 
@@ -167,6 +175,13 @@ def _feed(at: Addresses, api: APIRetryManager, jupiter: JupiterManager | None) -
     sol_price = SolPrice(jupiter)
     source = PumpPortalSource(sol_price_usd=sol_price.value, url=at.feed_url, api_key=at.feed_token)
     return source, sol_price
+
+
+def _accounts(access: SessionAccess) -> list[TelegramSession]:
+    files = files_in(access.places)
+    if twice := {file.stem for file in files if [other.stem for other in files].count(file.stem) > 1}:
+        raise FatalError(f"Two session files are called {min(twice)}: rename one, the name is that of its account.")
+    return [TelegramSession.of_file(file, access.api_id, access.api_hash) for file in files]
 
 
 def _providers(api: APIRetryManager, at: Addresses) -> list[DexScreenerManager | GeckoTerminalManager]:

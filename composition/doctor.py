@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
-from bot.doctor_payments import NowPaymentsParts, SolanaParts, payment_checks
-from bot.doctor_surroundings import Check
+from functools import partial
+
+from bot.doctor.channels import channels_check
+from bot.doctor.payments import NowPaymentsParts, SolanaParts, payment_checks
+from bot.doctor.surroundings import Check
 from composition.connections import Connections
 from config.settings import Settings
+
+
+def read_from(parts: Connections, source: str) -> dict[str, Check]:
+    """Return what is to be checked of the channels, where calls come from them."""
+    channels = parts.channels
+    if channels is None or source != "channels":
+        return {}
+    return {"channels": partial(channels_check, channels.reader, channels.access.channels)}
 
 
 def paid_by(settings: Settings, parts: Connections, *, is_sandbox: bool) -> dict[str, Check]:

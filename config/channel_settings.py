@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import re
+from pathlib import Path
+from typing import Annotated, Self
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode
 
 from config.problems import HTTP_URL
 from domain.channels.names import channel_named
 
 MIN_LISTEN_TOKEN = 16
+API_HASH = re.compile(r"[0-9a-f]{32}")
 
 
 class ChannelSettings(BaseSettings):
@@ -36,6 +39,18 @@ class ChannelSettings(BaseSettings):
         default=None,
         description="Token under which other bots may read the calls of these channels, at /feed: 16 characters or "
         "more, their FEED_TOKEN. Empty: nobody else reads them.",
+    )
+
+    telegram_api_id: Annotated[int, Field(gt=0)] | None = Field(
+        default=None,
+        description="Id of an application of yours at my.telegram.org, under which accounts listen to channels. Needs "
+        "requirements-session.txt and `main.py login`. Empty: no account listens.",
+    )
+    telegram_api_hash: SecretStr | None = Field(default=None, description="The hash beside it.")
+    telegram_sessions: Annotated[tuple[Path, ...], NoDecode] = Field(
+        default=(),
+        description="Session files of those accounts, or directories of them, separated by commas. Each is a full key "
+        "to its account. Empty: DATA_DIR/sessions.",
     )
 
     rugcheck_url: Annotated[str, Field(pattern=HTTP_URL)] | None = Field(
@@ -67,6 +82,24 @@ class ChannelSettings(BaseSettings):
         if wrong := [part for part, name in named.items() if name is None]:
             raise ValueError(f"{wrong[0]} is no public channel: write @name, or a link such as https://t.me/name")
         return tuple(dict.fromkeys(filter(None, named.values())))
+
+    @field_validator("telegram_sessions", mode="before")
+    @classmethod
+    def _places(cls, value: object) -> object:
+        return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+    @field_validator("telegram_api_hash")
+    @classmethod
+    def _is_a_hash(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not API_HASH.fullmatch(value.get_secret_value()):
+            raise ValueError("an API hash has 32 characters of 0-9 a-f, as my.telegram.org shows it")
+        return value
+
+    @model_validator(mode="after")
+    def _is_an_application(self) -> Self:
+        if (self.telegram_api_id is None) != (self.telegram_api_hash is None):
+            raise ValueError("TELEGRAM_API_ID and TELEGRAM_API_HASH belong together")
+        return self
 
     @field_validator("listen_token")
     @classmethod

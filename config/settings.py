@@ -34,6 +34,8 @@ MAINNET_USDC = "EPjFWdd5AufqSSqeM2qN1xzybapC8G4wEGGkZwyTDt1v"
 
 ENV_FILE = Path(".env")
 _SECRET_PARTS = frozenset({"redis_url", "database_url", "feed_url", "feed_api_url", "solana_rpc_urls", "solana_wallet"})
+NOBODY = "0:nobody"
+"""Token of who never asks Telegram anything."""
 
 
 class Settings(ChannelSettings):
@@ -97,7 +99,7 @@ class Settings(ChannelSettings):
 
     feed_source: Literal["native", "pumpportal", "channels"] | None = Field(
         default=None,
-        description="Where calls come from. Empty: channels with CHANNELS, native with FEED_URL or in the sandbox, "
+        description="Where calls come from. Empty: native with FEED_URL, channels with CHANNELS or in the sandbox, "
         "else pumpportal.",
     )
     feed_url: WebSocketUrl | None = Field(
@@ -269,6 +271,11 @@ class Settings(ChannelSettings):
             raise ValueError("NOWPAYMENTS_EMAIL and NOWPAYMENTS_PASSWORD belong together")
         return self
 
+    def for_listener(self) -> Self:
+        """The same for who reads channels: nothing of it is the sandbox's, though it talks to nobody on Telegram."""
+        token = self.telegram_bot_token or SecretStr(NOBODY)
+        return self.model_copy(update={"feed_source": "channels", "telegram_bot_token": token})
+
     @property
     def has_real_telegram(self) -> bool:
         return self.telegram_bot_token is not None
@@ -285,9 +292,9 @@ class Settings(ChannelSettings):
     def source(self) -> Literal["native", "pumpportal", "channels"]:
         if self.feed_source:
             return self.feed_source
-        if self.channels and not self.feed_url:
-            return "channels"
-        return "pumpportal" if self.has_real_telegram and not self.feed_url else "native"
+        if self.feed_url:
+            return "native"
+        return "channels" if self.channels or not self.has_real_telegram else "pumpportal"
 
     @property
     def has_real_feed(self) -> bool:
@@ -305,6 +312,10 @@ class Settings(ChannelSettings):
     @property
     def data_keys(self) -> tuple[str, ...]:
         return tuple(_parts(self.data_key.get_secret_value())) if self.data_key else ()
+
+    @property
+    def sessions(self) -> tuple[Path, ...]:
+        return self.telegram_sessions or (self.data_dir / "sessions",)
 
     @property
     def logs(self) -> Path:

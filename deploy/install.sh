@@ -94,6 +94,15 @@ ensure_release() {
     say "Release $RELEASE is in $new"
 }
 
+# Accounts that listen to channels (TELEGRAM_API_ID) need a library that nobody else does.
+ensure_session_library() {
+    [ -n "$(setting TELEGRAM_API_ID "$SETTINGS")" ] || [ -s "$SECRETS/telegram_api_id" ] || return 0
+    local python=$HOME_DIR/releases/$RELEASE/.venv/bin/python
+    "$python" -c 'import telethon' 2>/dev/null ||
+        "$python" -m pip install --quiet --disable-pip-version-check --require-hashes \
+            -r "$SOURCE/requirements-session.txt"
+}
+
 # Units and rotation of the release that is current: a way back takes them along.
 ensure_units() {
     local from=$1
@@ -188,6 +197,7 @@ upgrade() {
     ensure_user
     ensure_settings
     ensure_release
+    ensure_session_library
     [ "$RELEASE" != "$old" ] || { say "$RELEASE is what is installed."; return 0; }
     mapfile -t units < <(running_units)
     keep_a_dump "$old"
@@ -237,6 +247,7 @@ first_install() {
     ensure_user
     ensure_settings
     ensure_release
+    ensure_session_library
     local old
     old=$(current)
     if [ -n "$old" ] && [ "$old" != "$RELEASE" ]; then

@@ -137,6 +137,7 @@ class ChannelFeed:
         await _send(socket, _encode({"type": "subscribed", "cursor": newest}).decode())
         spoke_at = asyncio.get_running_loop().time()
         while True:
+            wakes = self._history.wakes
             kept = await self._since(cursor) if "calls" in wish.topics else ()
             for call in kept:
                 await _send(socket, call.frame)
@@ -149,7 +150,7 @@ class ChannelFeed:
                 spoke_at = now_s
                 beat = {"type": "heartbeat", "at": self._clock(), "cursor": max(cursor, newest)}
                 await _send(socket, _encode(beat).decode())
-            await self._history.came()
+            await self._history.came(wakes)
 
     async def _until_known(self) -> int:
         while True:
@@ -157,7 +158,7 @@ class ChannelFeed:
                 return await self._history.newest()
             except TransientError as error:
                 log.warning("feed_waits", reason=str(error))
-                await self._history.came()
+                await self._history.came(self._history.wakes)
 
     async def _since(self, cursor: int) -> Sequence[KeptCall]:
         try:

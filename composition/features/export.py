@@ -14,6 +14,7 @@ from managers.telegram.conversation import TelegramConversation
 from managers.telegram.documents import TelegramCourier
 from runtime.clock import now
 from runtime.errors import FatalError
+from services.channels.listed import ListedChannels
 from services.cluster.members import Members
 from services.export.erasing import ErasingService
 from services.export.exporting import ExportService
@@ -75,6 +76,7 @@ def _erasing(base: Base, courier: TelegramCourier) -> ErasingService:
         is_settled=lambda: not (spool.is_local or spool.waiting),
         # A trial from before there was a ledger is written down, so that nobody gets a second one.
         before=base.of(PlanServices).entitling.apply,
+        others={"read_channels": base.of(ListedChannels).forget_suggestions},
     )
 
 

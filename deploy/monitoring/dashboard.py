@@ -65,6 +65,11 @@ def hit_rate(more: str = "by (cache)") -> str:
     return f"sum {more} ({hits}) / (sum {more} ({hits}) + sum {more} ({misses}))"
 
 
+def _none_read(query: str) -> str:
+    """A bot that reads no channels has nothing to say of them."""
+    return f"{query} or vector(0)"
+
+
 ROWS: Final[dict[str, tuple[Panel, ...]]] = {
     "How it is": (
         Panel("Processes that answer", "none", (Query(of("up"), "{{instance}}"),)),
@@ -116,6 +121,41 @@ ROWS: Final[dict[str, tuple[Panel, ...]]] = {
         Panel("Journal: age of the oldest entry", "s", (Query(f"max({of('journal_age_seconds')})", "age"),)),
         Panel("Dead letters", "none", (Query(f"max({of('dead_letters')})", "waiting"),)),
         Panel("Alerts in the local store", "none", (Query(of("local_alerts"), "{{instance}}"),)),
+    ),
+    "Channels that are read": (
+        Panel(
+            "Posts, by verdict",
+            "cps",
+            (Query(_none_read(by("verdict", "channel_posts_total")), "{{verdict}}"),),
+            "Posts as before and no calls: a channel has changed how it writes, docs/posts.md.",
+        ),
+        Panel(
+            "Age of posts when they are read",
+            "s",
+            (Query(_none_read(f"max by (quantile) ({of('channel_post_age_seconds')})"), "p{{quantile}}"),),
+        ),
+        Panel(
+            "Requests",
+            "cps",
+            (Query(_none_read(by("what", "channel_requests_total")), "{{what}}"),),
+        ),
+        Panel(
+            "Channels",
+            "none",
+            (
+                Query(_none_read(f"sum({of('channels_read')})"), "read"),
+                Query(_none_read(f"sum by (problem) ({of('channels_closed')})"), "{{problem}}"),
+            ),
+        ),
+        Panel(
+            "Calls, written down and unresolved",
+            "none",
+            (
+                Query(_none_read(f"max({of('unresolved_calls')})"), "unresolved"),
+                Query(_none_read(f"sum(increase({of('channel_calls_total')}[1h]))"), "written within an hour"),
+            ),
+        ),
+        Panel("Readers of the feed", "none", (Query(_none_read(f"sum({of('feed_readers')})"), "readers"),)),
     ),
     "What it stands on": (
         Panel(

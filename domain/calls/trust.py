@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from domain.calls.events import Chain, Disagreement, Origin, Token
@@ -14,6 +14,7 @@ AGREE_RATIO: Final = 1.5
 AGREE_POINTS: Final = 10.0
 """Shares in percent may."""
 
+_OUTVOTED_BY: Final = 2
 _MARKET: Final = ("dexscreener", "geckoterminal", "jupiter", "birdeye")
 _SECURITY: Final = ("rugcheck", "goplus", "jupiter", "birdeye", "geckoterminal")
 _ORDER: Final[dict[str, tuple[str, ...]]] = {
@@ -50,12 +51,23 @@ def believed(address: str, chain: Chain, said: Mapping[str, Token]) -> Token:
         stated = [(source, value) for source, value in values if value is not None]
         if not stated:
             continue
-        source, value = stated[0]
+        source, value = _most_believable(name, stated)
         figures[name], origins[name] = value, said[source].origins[name]
-        other = next(((by, also) for by, also in stated[1:] if not _agree(name, value, also)), None)
+        other = next(((by, also) for by, also in stated if not _agree(name, value, also)), None)
         if other is not None:
             disputed[name] = Disagreement(source=other[0], value=float(other[1]))
     return Token(address=address, chain=chain, **figures, origins=origins, disputed=disputed)
+
+
+def _most_believable(name: str, stated: Sequence[tuple[str, Any]]) -> tuple[str, Any]:
+    """The first, unless nobody agrees with it about an amount and two others agree with each other."""
+    if name not in _COMPARED or len(stated) < _OUTVOTED_BY + 1:
+        return stated[0]
+    for one in stated:
+        agreeing = sum(_agree(name, one[1], value) for _, value in stated) - 1
+        if agreeing:
+            return one
+    return stated[0]
 
 
 def sources_of(name: str) -> tuple[str, ...]:

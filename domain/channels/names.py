@@ -7,11 +7,16 @@ from typing import Final
 
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]{3,31}")
 _LINK: Final = re.compile(r"(?:https?://)?(?:www\.)?(?:t|telegram)\.(?:me|dog)/(?:s/)?([^/?#]+)[^\s]*")
+_POST: Final = re.compile(
+    r"(?<![a-z0-9.-])(?:https?://)?(?:www\.)?(?:t|telegram)\.(?:me|dog)/(?:s/)?([a-z][a-z0-9_]{3,31})/(?:\d{1,9}/)?"
+    r"(\d{1,9})(?![\w/])"
+)
 _RESERVED: Final = frozenset(
     """addemoji addlist addstickers addtheme bg boost c confirmphone contact giftcode invoice iv joinchat login m
     proxy s setlanguage share socks""".split()  # noqa: SIM905 - a list of words reads better so
 )
 MAX_CHARACTERS: Final = 300
+MAX_POST_CHARACTERS: Final = 4096
 
 
 def channel_named(text: str) -> str | None:
@@ -21,6 +26,20 @@ def channel_named(text: str) -> str | None:
         named = link[1]
     named = named.removeprefix("@")
     return f"@{named}" if _NAME.fullmatch(named) and named not in _RESERVED else None
+
+
+def post_named(text: str) -> tuple[str, int] | None:
+    """Return channel and number of the first post of a public channel that a text links to."""
+    for link in _POST.finditer(text[:MAX_POST_CHARACTERS].lower()):
+        if link[1] not in _RESERVED:
+            return f"@{link[1]}", int(link[2])
+    return None
+
+
+def is_post_link(text: str) -> str | None:
+    """Return a text that is the link to a post, and nothing else."""
+    words = text.split()
+    return words[0] if len(words) == 1 and post_named(words[0]) else None
 
 
 def channel_link(channel: str) -> str:

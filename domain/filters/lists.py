@@ -1,14 +1,15 @@
 """Lists as people type them: `cat, "white dog", -inu`, where `-` excludes; for choices and for words.
 
 Commas, semicolons and line breaks part the items; quotes keep them, and spaces, in one item, and a quote within
-quotes is typed twice. What was typed is kept for showing, but for what cannot be seen and runs of spaces; words are
+quotes is typed twice. `no inu` may mean `-inu`, or the two words: only `"no inu"` is surely those.
+What was typed is kept for showing, but for what cannot be seen and runs of spaces; words are
 compared by `compared_word`.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from collections.abc import Set as AbstractSet
 from typing import Final
 
@@ -16,7 +17,7 @@ from msgspec import Struct
 
 from domain.filters.registry import Choice, Words
 from domain.filters.values import Known, Names
-from domain.reading.typed import DASHES, MAX_TYPED, NOTHING, clip
+from domain.reading.typed import DASHES, MAX_TYPED, NOTHING, Unsure, clip
 from domain.reading.visible import compared_word, visible
 
 MAX_WORDS: Final = 20
@@ -31,6 +32,9 @@ _ITEM: Final = re.compile(
     rf' ?(?P<dash>[{DASHES}]?) ?(?:"(?P<quoted>(?:[^"]|"")*)" ?(?=[{_SEPARATORS}]|$)|(?P<bare>[^{_SEPARATORS}]*))'
     rf"(?:[{_SEPARATORS}]|$)"
 )
+
+_NEGATED: Final = re.compile(r" *(?:no|not|without|excluding|exclude|except|never) +(?P<word>\S.*)", re.IGNORECASE)
+"""As people write what they do not want."""
 
 
 class Unreadable(Exception):  # noqa: N818 - never leaves this room
@@ -51,15 +55,28 @@ class Items(Struct, frozen=True):
 
 def read_list(text: str) -> Items:
     """The items of a text of at most `MAX_TYPED` characters; never fails, empty items are left out."""
-    plain = visible(_BREAKS.sub(",", text[:MAX_TYPED].translate(_QUOTES)))
     included: dict[str, None] = {}
     excluded: dict[str, None] = {}
-    for item in _ITEM.finditer(plain):
+    for item in _parts(text):
         typed = item["bare"] if item["quoted"] is None else item["quoted"].replace('""', '"')
         typed = typed.strip()
         if typed:
             (excluded if item["dash"] else included)[typed] = None
     return Items(tuple(included), tuple(excluded))
+
+
+def _parts(text: str) -> Iterator[re.Match[str]]:
+    return _ITEM.finditer(visible(_BREAKS.sub(",", text[:MAX_TYPED].translate(_QUOTES))))
+
+
+def _meant_as_excluded(text: str) -> str | None:
+    """How a list reads if `no inu` in it means `-inu`; `None` where nothing like it is typed."""
+    items, found = read_list(text), [_NEGATED.match(item["bare"] or "") for item in _parts(text) if not item["dash"]]
+    negated = {match[0].strip(): match["word"].strip() for match in found if match}
+    if not negated:
+        return None
+    included = [item for item in items.included if item not in negated]
+    return show_list(included, [*items.excluded, *negated.values()])
 
 
 def show_list(included: Iterable[str], excluded: Iterable[str]) -> str:
@@ -68,7 +85,12 @@ def show_list(included: Iterable[str], excluded: Iterable[str]) -> str:
 
 
 def _quoted(item: str) -> str:
-    if any(sign in item for sign in _SEPARATORS) or item[0] in DASHES + '"' or item.lower() in NOTHING:
+    if (
+        any(sign in item for sign in _SEPARATORS)
+        or item[0] in DASHES + '"'
+        or item.lower() in NOTHING
+        or _NEGATED.match(item)
+    ):
         return '"' + item.replace('"', '""') + '"'
     return item
 
@@ -89,10 +111,16 @@ def read_choice(text: str, known: Iterable[Known] = (), *, in_lower_case: bool) 
 
 
 def read_words(text: str) -> Words | None:
-    """Words are compared by `compared_word`: of those that are alike the first counts. Raises `Unreadable`."""
+    """Words are compared by `compared_word`: of those that are alike the first counts.
+
+    Raises `Unreadable`, and `Unsure` where a word may be meant to be excluded.
+    """
     items = _items(text, MAX_WORDS, MAX_WORD_LENGTH)
     if items is None:
         return None
+    meant = _meant_as_excluded(text)
+    if meant is not None:
+        raise Unsure("list.which", (meant, show_list(*items)))
     included, excluded = ({compared_word(word): word for word in reversed(some)} for some in items)
     _refuse_contradiction(included.keys(), excluded.keys())
     return Words(tuple(reversed(included.values())), tuple(reversed(excluded.values())))

@@ -7,7 +7,7 @@ from handlers.conversation.menus import message, view_of
 from handlers.conversation.routing import command, membership
 from handlers.delivery.standing import subscriber_state
 from handlers.filters.buttons import AddSet, ApplyPreset, ShowSettings
-from handlers.filters.preset_menus import preset_keyboard, preset_lines
+from handlers.filters.preset_menus import preset_keyboard, presets_at_a_glance
 from handlers.filters.sharing_menus import preview
 from runtime.errors import UserFacingError
 from services.subscribers.sharing import PAYLOAD_PREFIX
@@ -42,7 +42,7 @@ class StartMixin(BotBase):
         presets = self.services.subscribers.presets.all()
         days = self.services.plans.subscriptions.status(opened.subscriber).days_left
         key = "start.new" if days else "start.again"
-        welcome = view.html(key, name=turn.name, days=days, presets=preset_lines(view, presets))
+        welcome = view.html(key, name=turn.name, days=days, presets=presets_at_a_glance(view, presets))
         own = view.button("button.own_filter", AddSet())
         keyboard = (*preset_keyboard(view, presets, ApplyPreset), (own,))
         await self.reply(turn, message(welcome, keyboard=keyboard))

@@ -80,7 +80,8 @@ class BacktestMixin(BotBase):
             number = _number(data.key)
             filter_set = set_of(await sets.set_enabled(turn.user_id, number, enabled=True), number)
         await self.reply(turn, set_menu(view, filter_set))
-        return view.plain("settings.filter_on" if filter_set.enabled else "settings.filter_off")
+        key = "settings.filter_on" if filter_set.enabled else "settings.filter_off"
+        return view.plain(key, name=view.set_name(filter_set))
 
     def _tried(self, subscriber: Subscriber, source: str, key: str) -> FilterSet:
         if source == "preset":

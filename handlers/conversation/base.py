@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -13,7 +13,7 @@ from msgspec import Struct
 from domain.admins.controls import ControlName
 from domain.admins.deeds import Deed
 from domain.admins.roles import AdminRole
-from domain.delivery.messages import Message
+from domain.delivery.messages import Button, Message
 from runtime.errors import MessageRefusedError, UserFacingError
 from services.administration.confirmations import Confirmations
 from services.calls.group import CallServices
@@ -43,6 +43,10 @@ class Conversation(Protocol):
         An unmodified one is a success; one that is gone is a `MessageRefusedError`. `keeps_picture`: one without a
         picture of its own leaves that which is there.
         """
+        ...
+
+    async def edit_keyboard(self, chat_id: int, message_id: int, keyboard: Sequence[Sequence[Button]]) -> object:
+        """Replace the buttons under a message, and nothing else of it. Errors as with `edit`."""
         ...
 
     async def answer(self, callback_query_id: str, text: str | None = None, *, alert: bool = False) -> object:
@@ -183,6 +187,8 @@ class Turn(Struct, frozen=True, kw_only=True):
     """Somebody else may have written it."""
     points_at: int | None = None
     """The person whose message was forwarded here, or is answered by this one."""
+    forwards_post: str | None = None
+    """Link to the post of a public channel that was forwarded here."""
     role: AdminRole | None = None
     """Set for what admins alone can do."""
     deed: Deed | None = None

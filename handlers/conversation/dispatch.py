@@ -104,7 +104,9 @@ class Dispatcher:
             route = self.routes.inputs.get(expected.kind) if expected else None
             if expected and route and await self._answered(route, turn, expected.payload):
                 return
-        if is_text and await self._recognised(turn):
+        if turn.forwards_post and await self._recognised(turn, turn.forwards_post):
+            return
+        if is_text and await self._recognised(turn, turn.text):
             return
         await self._otherwise(turn)
 
@@ -126,9 +128,9 @@ class Dispatcher:
         await self._guard.perform(route, entered, payload, answer)
         return True
 
-    async def _recognised(self, turn: Turn) -> bool:
+    async def _recognised(self, turn: Turn, text: str) -> bool:
         for route in self.routes.texts:
-            found = route.recognise(turn.text) if self._services.find(route.needs) is not None else None
+            found = route.recognise(text) if self._services.find(route.needs) is not None else None
             if found is not None:
                 self._note(turn, "answer", route.method)
                 await getattr(self._bot, route.method)(turn, found)

@@ -9,6 +9,7 @@ from msgspec import Struct
 from domain.admins.controls import Feature
 from domain.buttons.data import CallbackData
 from domain.delivery.messages import Button, Message
+from domain.filters.lists import show_list
 from domain.filters.presets import Preset
 from domain.filters.registry import FIELDS, Choice, FilterField, FilterSet, Rule, Words
 from domain.filters.rules import show_rule
@@ -21,6 +22,9 @@ LIST_BUDGET_UTF16 = 2_800
 """Room for a list of any length in a message of 4096 units."""
 LISTED_UP_TO = 3
 """Items of a choice or of words that are named at a glance; more are counted."""
+
+RULES_AT_A_GLANCE = 110
+"""Characters for the rules of one filter among others."""
 
 Keyboard = tuple[tuple[Button, ...], ...]
 
@@ -49,7 +53,15 @@ class View(Struct, frozen=True, kw_only=True):
             return self.plain("value.any")
         if isinstance(rule, Choice | Words) and len(rule.included) + len(rule.excluded) > LISTED_UP_TO:
             return self.plain("value.chosen", chosen=len(rule.included), excluded=len(rule.excluded))
-        return show_rule(rule, field)
+        return self.full_rule(rule, field)
+
+    def full_rule(self, rule: Rule | None, field: FilterField) -> str:
+        """A rule with all that it lists; what it excludes says so."""
+        if not isinstance(rule, Choice | Words) or not rule.excluded:
+            return self.plain("value.any") if rule is None else show_rule(rule, field)
+        wanted = show_list(_in_order(rule.included), ())
+        without = self.plain("value.without_words", words=", ".join(f"“{word}”" for word in _in_order(rule.excluded)))
+        return f"{wanted}, {without}" if wanted else without
 
     def missing(self, rule: Rule) -> str:
         """What a rule does about a call without a value."""
@@ -95,13 +107,23 @@ class View(Struct, frozen=True, kw_only=True):
             if field.key in rules
         ) or self.html("rule.none")
 
-    def rules_short(self, rules: Mapping[str, Rule]) -> str:
-        """The rules on one line."""
-        return ", ".join(
+    def rules_short(self, rules: Mapping[str, Rule], room: int | None = None) -> str:
+        """The rules on one line: whole ones, as many as there is `room` for, and how many more there are."""
+        shown = [
             self.plain("value.rule", label=self.label("filter", field.key), value=self.rule(rules[field.key], field))
             for field in FIELDS
             if field.key in rules
-        )
+        ]
+        kept = len(shown)
+        while room is not None and kept > 1 and len(", ".join(shown[:kept])) > room:
+            kept -= 1
+        more = [self.plain("value.more_rules", count=len(shown) - kept)] if kept < len(shown) else []
+        return ", ".join((*shown[:kept], *more))
+
+
+def _in_order(items: frozenset[str] | tuple[str, ...]) -> Iterable[str]:
+    """A choice is in alphabetical order, words in the order in which they were typed."""
+    return sorted(items) if isinstance(items, frozenset) else items
 
 
 def require_on(services: Services, feature: Feature) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from telegram import Message, MessageOriginUser, Update
+from telegram import Message, MessageOriginChannel, MessageOriginUser, Update
 from telegram.constants import ChatType
 
 from handlers.conversation.base import GroupChat, Turn, WrittenAs
@@ -56,7 +56,15 @@ def private_turn(update: Update) -> Turn | None:
         username=_writable(user.username),
         is_forwarded=said is not None and said.forward_origin is not None,
         points_at=_points_at(message) if message else None,
+        forwards_post=_forwarded_post(message) if message else None,
     )
+
+
+def _forwarded_post(message: Message) -> str | None:
+    origin = message.forward_origin
+    if not isinstance(origin, MessageOriginChannel) or not origin.chat.link:
+        return None
+    return f"{origin.chat.link}/{origin.message_id}"
 
 
 def _points_at(message: Message) -> int | None:

@@ -84,6 +84,28 @@ class MuteAll(CallbackData, frozen=True, array_like=True):
     prefix: ClassVar[str] = "dmuteall"
 
 
+class MuteHere(CallbackData, frozen=True, array_like=True):
+    """The same three, under the alert itself."""
+
+    prefix: ClassVar[str] = "mhere"
+    what: str
+    """`handlers.delivery.muting_menus.MUTABLE`."""
+    address: str
+
+
+class UnmuteHere(CallbackData, frozen=True, array_like=True):
+    prefix: ClassVar[str] = "munhere"
+    what: str
+    address: str
+
+
+class CloseMute(CallbackData, frozen=True, array_like=True):
+    """Leave everything as it is: the alert gets its own buttons again."""
+
+    prefix: ClassVar[str] = "mclose"
+    address: str
+
+
 class UnmuteChannel(CallbackData, frozen=True, array_like=True):
     prefix: ClassVar[str] = "dunmutech"
     tag: str

@@ -9,6 +9,7 @@ from typing import Final
 from domain.calls.events import Call, Channel, ChannelRecord, Token
 from domain.delivery.changes import FIELDS, KINDS, RUNGS
 from domain.delivery.messages import Button, Message
+from domain.delivery.policy import smaller_cap
 from domain.delivery.quiet import show_minute, zone_of
 from domain.subscribers.subscriber import ALL_BUTTONS, NOTHING_PASSES, Preferences, QuietHours, Subscriber
 from domain.subscribers.zones import show_zone
@@ -70,9 +71,9 @@ _SAMPLE: Final = Call(
 
 
 def delivery_menu(
-    view: View, subscriber: Subscriber, now: datetime, *, state: Html, note: Html | None = None
+    view: View, subscriber: Subscriber, now: datetime, *, included: int | None, state: Html, note: Html | None = None
 ) -> Message:
-    """`state`: whether alerts come now."""
+    """`included`: as many alerts an hour as the plan has, `None` for any. `state`: whether alerts come now."""
     preferences = subscriber.preferences
     place = preferences.destination
     silenced = len(muted(preferences, now)) + len(preferences.muted_channels)
@@ -81,7 +82,10 @@ def delivery_menu(
             _ask(view, "zone", show_zone(preferences.time_zone)),
             _ask(view, "quiet", quiet_text(view, preferences.quiet)),
         ),
-        (_ask(view, "level", level_text(view, preferences.quiet)), _ask(view, "cap", cap_text(view, preferences))),
+        (
+            _ask(view, "level", level_text(view, preferences.quiet)),
+            _ask(view, "cap", cap_text(view, preferences, included)),
+        ),
         (
             view.button("button.sounds", ShowSounds(), count=len(KINDS) - len(preferences.silent)),
             view.button("button.snooze", ShowSnooze()),
@@ -127,7 +131,7 @@ def _reading(view: View, what: str, reading: str, now: datetime) -> Button:
     return view.button("button.region", data, zone=show_zone(reading), now=f"{now.astimezone(zone_of(reading)):%H:%M}")
 
 
-def saved(view: View, what: str, preferences: Preferences, now: datetime) -> Html:
+def saved(view: View, what: str, preferences: Preferences, now: datetime, included: int | None) -> Html:
     """Say what a setting is now."""
     return view.html(
         f"delivery.saved.{what}",
@@ -135,7 +139,7 @@ def saved(view: View, what: str, preferences: Preferences, now: datetime) -> Htm
         now=local_time(preferences, now),
         quiet=quiet_text(view, preferences.quiet),
         level=level_text(view, preferences.quiet),
-        cap=cap_text(view, preferences),
+        cap=cap_text(view, preferences, included),
     )
 
 
@@ -230,9 +234,12 @@ def level_text(view: View, quiet: QuietHours | None) -> str:
     return view.plain("value.score", score=quiet.pass_score)
 
 
-def cap_text(view: View, preferences: Preferences) -> str:
-    cap = preferences.alerts_per_hour
-    return view.plain("value.any") if cap is None else str(cap)
+def cap_text(view: View, preferences: Preferences, included: int | None) -> str:
+    """What they chose, or what their plan includes where that is less."""
+    cap = smaller_cap(preferences.alerts_per_hour, included)
+    if cap is None:
+        return view.plain("value.any")
+    return str(cap) if cap == preferences.alerts_per_hour else view.plain("value.as_included", count=cap)
 
 
 def local_time(preferences: Preferences, at: datetime) -> str:

@@ -1,8 +1,9 @@
-"""What 🔇 on an alert asks, what is muted then and until when, and the list of it."""
+"""What 🔇 on an alert asks and shows under it, what is muted then and until when, and the list of it."""
 
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import partial
 from typing import Final
 
 from domain.buttons.cards import MuteToken
@@ -16,13 +17,30 @@ from handlers.conversation.base import BotBase, Turn
 from handlers.conversation.menus import view_of
 from handlers.conversation.routing import callback
 from handlers.delivery import muting_menus
-from handlers.delivery.buttons import MuteAll, MuteChannel, MuteOnly, ShowMuted, UnmuteChannel, UnmuteToken
+from handlers.delivery.buttons import (
+    CloseMute,
+    MuteAll,
+    MuteChannel,
+    MuteHere,
+    MuteOnly,
+    ShowMuted,
+    UnmuteChannel,
+    UnmuteHere,
+    UnmuteToken,
+)
 from handlers.delivery.standing import local_moment
-from runtime.errors import UserFacingError
+from runtime.errors import MessageRefusedError, UserFacingError
 from services.delivery.told_calls import ToldCalls
 
 ALL_FOR: Final = "1h"
 _ALL_FOR: Final = timedelta(hours=1)
+
+
+def _channel_of(call: Call | None) -> tuple[str, str]:
+    """The id and the title of the channel whose call it was."""
+    if call is None:
+        raise UserFacingError("mute.channel_unknown")
+    return call.channel.id, call.channel.title or call.channel.id
 
 
 class MutingMixin(BotBase):
@@ -30,11 +48,68 @@ class MutingMixin(BotBase):
 
     @callback(MuteToken)
     async def ask_what_to_mute(self, turn: Turn, data: MuteToken) -> None:
-        """Ask in a new message: the alert whose button this is shall stay."""
+        """Ask under the alert itself, or in a new message where nobody knows any more what it told of."""
         changes.token_muted(data.address, self.services.conversation.clock())
-        await self.services.subscribers.subscribers.require(turn.user_id)
+        preferences = (await self.services.subscribers.subscribers.require(turn.user_id)).preferences
         call = await self._told(turn, data.address)
-        await self.reply(turn, muting_menus.question(view_of(self.services, turn), data.address, call))
+        if not await self._shown_under(turn, call, preferences, asks=True):
+            await self.reply(turn, muting_menus.question(view_of(self.services, turn), data.address, call))
+
+    @callback(CloseMute, goes_on=True)
+    async def close_mute(self, turn: Turn, data: CloseMute) -> None:
+        preferences = (await self.services.subscribers.subscribers.require(turn.user_id)).preferences
+        await self._shown_under(turn, await self._told(turn, data.address), preferences)
+
+    @callback(MuteHere)
+    async def mute_here(self, turn: Turn, data: MuteHere) -> str:
+        """Mute one of three; the alert shows it, and the toast says what and until when."""
+        view, now = view_of(self.services, turn), self.services.conversation.clock()
+        call = await self._told(turn, data.address)
+        name, title = muting_menus.name_of(data.address, call), ""
+        what = muting_menus.known(data.what)
+        match what:
+            case "token":
+                change, lasts = changes.token_muted(data.address, now, name), changes.MUTED_FOR
+            case "channel":
+                channel, title = _channel_of(call)
+                change, lasts = partial(mute_channel, channel_id=channel, title=title), timedelta()
+            case "all":
+                change, lasts = changes.snooze(ALL_FOR, now), _ALL_FOR
+        preferences = await self._change_muted(turn, change)
+        await self._shown_under(turn, call, preferences)
+        until = local_moment(preferences, now + lasts, now)
+        return view.plain(muting_menus.MUTED[what], name=name, title=title, until=until)
+
+    @callback(UnmuteHere)
+    async def unmute_here(self, turn: Turn, data: UnmuteHere) -> str:
+        view, now = view_of(self.services, turn), self.services.conversation.clock()
+        call = await self._told(turn, data.address)
+        name = muting_menus.name_of(data.address, call)
+        what = muting_menus.known(data.what)
+        match what:
+            case "token":
+                change = partial(unmute, token_address=data.address)
+            case "channel":
+                channel, name = _channel_of(call)
+                change = partial(unmute_channel, channel_id=channel)
+            case "all":
+                change = changes.snooze("off", now)
+        await self._shown_under(turn, call, await self._change_muted(turn, change))
+        return view.plain(muting_menus.UNMUTED[what], name=name)
+
+    async def _shown_under(
+        self, turn: Turn, call: Call | None, preferences: Preferences, *, asks: bool = False
+    ) -> bool:
+        """Show what is muted under the alert that was tapped; whether that was possible."""
+        if call is None or turn.menu_id is None:
+            return False
+        view, now = view_of(self.services, turn), self.services.conversation.clock()
+        keyboard = muting_menus.under_alert(view, call, preferences, now, asks=asks)
+        try:
+            await self.services.conversation.telegram.edit_keyboard(turn.chat_id, turn.menu_id, keyboard)
+        except MessageRefusedError:
+            return False
+        return True
 
     @callback(MuteOnly)
     async def mute_token(self, turn: Turn, data: MuteOnly) -> None:
@@ -46,12 +121,9 @@ class MutingMixin(BotBase):
 
     @callback(MuteChannel)
     async def mute_channel(self, turn: Turn, data: MuteChannel) -> None:
-        call = await self._told(turn, data.address)
-        if call is None:
-            raise UserFacingError("mute.channel_unknown")
-        channel, title = call.channel, call.channel.title or call.channel.id
-        await self._change_muted(turn, lambda p: mute_channel(p, channel.id, title))
-        await self.show(turn, muting_menus.channel_muted(view_of(self.services, turn), channel.id, title))
+        channel, title = _channel_of(await self._told(turn, data.address))
+        await self._change_muted(turn, lambda p: mute_channel(p, channel, title))
+        await self.show(turn, muting_menus.channel_muted(view_of(self.services, turn), channel, title))
 
     @callback(MuteAll)
     async def mute_all(self, turn: Turn, _data: MuteAll) -> None:
@@ -67,19 +139,21 @@ class MutingMixin(BotBase):
 
     @callback(UnmuteToken)
     async def unmute_token(self, turn: Turn, data: UnmuteToken) -> str:
+        before = (await self.services.subscribers.subscribers.require(turn.user_id)).preferences
+        name = before.muted_names.get(data.address) or muting_menus.name_of(data.address, None)
         await self._show_muted(turn, await self._change_muted(turn, lambda p: unmute(p, data.address)), data.page)
-        return view_of(self.services, turn).plain("delivery.token_unmuted")
+        return view_of(self.services, turn).plain("delivery.token_unmuted", name=name)
 
     @callback(UnmuteChannel)
-    async def unmute_channel(self, turn: Turn, data: UnmuteChannel) -> str:
-        def unmuted(preferences: Preferences) -> Preferences:
-            for channel_id in preferences.muted_channels:
-                if call_tag(channel_id) == data.tag:
-                    return unmute_channel(preferences, channel_id)
-            return preferences
-
-        await self._show_muted(turn, await self._change_muted(turn, unmuted), data.page)
-        return view_of(self.services, turn).plain("delivery.channel_unmuted")
+    async def unmute_channel(self, turn: Turn, data: UnmuteChannel) -> str | None:
+        before = (await self.services.subscribers.subscribers.require(turn.user_id)).preferences
+        tagged = {channel: title for channel, title in before.muted_channels.items() if call_tag(channel) == data.tag}
+        if not tagged:  # it was tapped twice
+            await self._show_muted(turn, before, data.page)
+            return None
+        [(channel, title), *_] = tagged.items()
+        await self._show_muted(turn, await self._change_muted(turn, lambda p: unmute_channel(p, channel)), data.page)
+        return view_of(self.services, turn).plain("delivery.channel_unmuted", name=title)
 
     async def _show_muted(self, turn: Turn, preferences: Preferences, page: int) -> None:
         view, now = view_of(self.services, turn), self.services.conversation.clock()

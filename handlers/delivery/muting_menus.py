@@ -3,28 +3,52 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Final
+from typing import Final, Literal, get_args
 
+from domain.buttons.cards import MuteToken
 from domain.calls.addresses import call_tag
 from domain.calls.events import Call
 from domain.delivery.messages import Button, Message
 from domain.subscribers.subscriber import Preferences
-from handlers.conversation.menus import View, message
+from handlers.conversation.menus import Keyboard, View, message
 from handlers.conversation.pages import Page
 from handlers.delivery.buttons import (
+    CloseMute,
     MuteAll,
     MuteChannel,
+    MuteHere,
     MuteOnly,
     ShowDelivery,
     ShowMuted,
     Snooze,
     UnmuteChannel,
+    UnmuteHere,
     UnmuteToken,
 )
 from handlers.delivery.standing import local_moment
+from runtime.errors import UserFacingError
+from services.cards.buttons import card_keyboard
 from services.cards.pieces import readable, ticker
 
 MUTED_PER_PAGE: Final = 8
+Mutable = Literal["token", "channel", "all"]
+MUTABLE: Final[tuple[Mutable, ...]] = get_args(Mutable)
+_MUTE: Final[dict[Mutable, str]] = {
+    "token": "button.mute_token",
+    "channel": "button.mute_channel",
+    "all": "button.mute_all",
+}
+_UNDO: Final[dict[Mutable, str]] = {
+    "token": "button.undo_token",
+    "channel": "button.undo_channel",
+    "all": "button.undo_all",
+}
+MUTED: Final[dict[Mutable, str]] = {"token": "mute.token", "channel": "mute.channel", "all": "mute.all"}
+UNMUTED: Final[dict[Mutable, str]] = {
+    "token": "delivery.token_unmuted",
+    "channel": "delivery.channel_unmuted",
+    "all": "delivery.all_unmuted",
+}
 
 
 def question(view: View, address: str, call: Call | None) -> Message:
@@ -36,6 +60,46 @@ def question(view: View, address: str, call: Call | None) -> Message:
         rows.append((view.button("button.mute_channel", MuteChannel(address), title=title),))
     rows.append((view.button("button.mute_all", MuteAll()),))
     return message(view.html("mute.ask"), keyboard=tuple(rows))
+
+
+def known(what: str) -> Mutable:
+    """Find what a button of any age names."""
+    for one in MUTABLE:
+        if one == what:
+            return one
+    raise UserFacingError("callback.stale")
+
+
+def under_alert(view: View, call: Call, preferences: Preferences, now: datetime, *, asks: bool = False) -> Keyboard:
+    """The buttons of an alert: its own, then what of it is muted, to be undone; and if it `asks`, what else could be.
+
+    Its own stay where they are, so that a second tap on 🔇 hits 🔇.
+    """
+    address, title = call.token.address, call.channel.title or call.channel.id
+    until = {
+        "token": muted(preferences, now).get(address),
+        "channel": now if call.channel.id in preferences.muted_channels else None,
+        "all": preferences.snoozed_until if (preferences.snoozed_until or now) > now else None,
+    }
+    names = {"token": name_of(address, call), "channel": title, "all": ""}
+    rows = list(card_keyboard(view.texts, call, view.language, preferences.card.buttons))
+    if any(until.values()):
+        rows = [tuple(_changed(view, button, address) for button in row) for row in rows]
+    for what in MUTABLE:
+        end, name = until[what], names[what]
+        if end is not None:
+            moment = local_moment(preferences, end, now)
+            rows.append((view.button(_UNDO[what], UnmuteHere(what, address), name=name, until=moment),))
+        elif asks:
+            rows.append((view.button(_MUTE[what], MuteHere(what, address), name=name, title=name),))
+    if asks:
+        rows.append((view.button("button.back", CloseMute(address)),))
+    return tuple(rows)
+
+
+def _changed(view: View, button: Button, address: str) -> Button:
+    mute = MuteToken(address)
+    return view.button("button.mute_changed", mute) if button.data == mute.pack() else button
 
 
 def name_of(address: str, call: Call | None) -> str:

@@ -19,8 +19,9 @@ class NewsMixin(BotBase):
         subscriber = await self.services.subscribers.subscribers.change_preferences(turn.user_id, change)
         view, now = view_of(self.services, turn), self.services.conversation.clock()
         state = await subscriber_state(self.services, view, subscriber)
+        included = self.services.plans.subscriptions.plans.of(subscriber.plan).alerts_per_hour
         note = view.html("delivery.news_on" if data.wanted else "delivery.news_off")
-        await self.show(turn, menus.delivery_menu(view, subscriber, now, state=state, note=note))
+        await self.show(turn, menus.delivery_menu(view, subscriber, now, included=included, state=state, note=note))
 
     @callback(NoNews)
     async def no_news(self, turn: Turn, _data: NoNews) -> str:

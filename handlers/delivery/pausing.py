@@ -7,6 +7,7 @@ from handlers.conversation.base import BotBase, Turn
 from handlers.conversation.menus import message, view_of
 from handlers.conversation.routing import command
 from handlers.delivery.standing import subscriber_state
+from texts.markup import join
 
 
 class PausingMixin(BotBase):
@@ -27,4 +28,6 @@ class PausingMixin(BotBase):
         """End a pause and a snooze; what else holds alerts back is said."""
         subscriber = await self.services.subscribers.subscribers.resume(turn.user_id)
         view = view_of(self.services, turn)
-        await self.reply(turn, message(await subscriber_state(self.services, view, subscriber)))
+        state = await subscriber_state(self.services, view, subscriber)
+        is_on = state == view.html("state.receiving")
+        await self.reply(turn, message(state if is_on else join("\n", (view.html("resume.done"), state))))

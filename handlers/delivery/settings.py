@@ -51,7 +51,8 @@ class DeliveryMixin(BotBase):
     async def _show_delivery(self, turn: Turn, subscriber: Subscriber, note: Html | None = None) -> None:
         view, now = view_of(self.services, turn), self.services.conversation.clock()
         state = await subscriber_state(self.services, view, subscriber)
-        await self.show(turn, menus.delivery_menu(view, subscriber, now, state=state, note=note))
+        included = self.services.plans.subscriptions.plans.of(subscriber.plan).alerts_per_hour
+        await self.show(turn, menus.delivery_menu(view, subscriber, now, included=included, state=state, note=note))
 
     async def _preferences(self, turn: Turn) -> Preferences:
         return (await self.services.subscribers.subscribers.require(turn.user_id)).preferences
@@ -91,7 +92,8 @@ class DeliveryMixin(BotBase):
         """Change a setting that is typed, and say what it is now."""
         subscriber = await self.services.subscribers.subscribers.change_preferences(turn.user_id, change)
         view, now = view_of(self.services, turn), self.services.conversation.clock()
-        await self._show_delivery(turn, subscriber, menus.saved(view, what, subscriber.preferences, now))
+        included = self.services.plans.subscriptions.plans.of(subscriber.plan).alerts_per_hour
+        await self._show_delivery(turn, subscriber, menus.saved(view, what, subscriber.preferences, now, included))
 
     @callback(TakeSetting)
     async def take_setting(self, turn: Turn, data: TakeSetting) -> None:

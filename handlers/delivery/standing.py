@@ -32,7 +32,9 @@ async def subscriber_state(services: Services, view: View, subscriber: Subscribe
     held = await _held_back(services, subscriber, now)
     if held is None:
         return view.html("state.receiving")
-    return view.html(f"state.{held.reason}", until=local_moment(subscriber.preferences, held.until, now))
+    per_hour = services.plans.subscriptions.status(subscriber).alerts_per_hour or 0
+    until = local_moment(subscriber.preferences, held.until, now)
+    return view.html(f"state.{held.reason}", until=until, count=per_hour)
 
 
 def local_moment(preferences: Preferences, at: datetime, now: datetime) -> str:

@@ -8,11 +8,12 @@ from typing import Final
 from domain.calls.events import Channel
 from domain.delivery.messages import Message
 from domain.filters.registry import Choice, FilterField, FilterSet, Rule
+from domain.filters.rules import parse_rule
 from domain.filters.values import Known, offered, unknown
 from domain.reading.typed import Unsure
 from handlers.conversation.menus import View, in_rows, message
 from handlers.filters.buttons import KeepTyped, TakeReading
-from handlers.filters.set_menus import field_keyboard
+from handlers.filters.set_menus import field_keyboard, if_missing
 from services.subscribers.set_changes import CHANNEL
 
 _NAMED_UP_TO: Final = 12
@@ -45,7 +46,7 @@ def which_menu(view: View, filter_set: FilterSet, field: FilterField, doubt: Uns
     """Ask how a number was meant."""
     number = filter_set.number
     meant = (
-        view.button("button.choice", TakeReading(number, field.key, tag, place), name=reading)
+        view.button("button.choice", TakeReading(number, field.key, tag, place), name=_shown(view, reading, field))
         for place, reading in enumerate(doubt.readings)
     )
     asked = view.html(
@@ -54,7 +55,12 @@ def which_menu(view: View, filter_set: FilterSet, field: FilterField, doubt: Uns
         label=view.label("filter", field.key),
         value=view.rule(filter_set.rules.get(field.key), field),
     )
-    return message(asked, keyboard=(*in_rows(meant, 1), *field_keyboard(view, filter_set, field)))
+    missing = if_missing(view, filter_set.rules.get(field.key))
+    return message(asked, missing, keyboard=(*in_rows(meant, 1), *field_keyboard(view, filter_set, field)))
+
+
+def _shown(view: View, reading: str, field: FilterField) -> str:
+    return view.rule(parse_rule(reading, field), field) if field.unit == "text" else reading
 
 
 def keep_menu(
@@ -70,4 +76,5 @@ def keep_menu(
         value=view.rule(filter_set.rules.get(field.key), field),
     )
     keep = view.button("button.keep_anyway", KeepTyped(filter_set.number, field.key, tag))
-    return message(asked, keyboard=((keep,), *field_keyboard(view, filter_set, field)))
+    missing = if_missing(view, filter_set.rules.get(field.key))
+    return message(asked, missing, keyboard=((keep,), *field_keyboard(view, filter_set, field)))

@@ -107,8 +107,10 @@ class UserSettingsMixin(BotBase):
     async def set_enabled(self, turn: Turn, data: SetEnabled) -> str:
         subscriber = await self.services.subscribers.sets.set_enabled(turn.user_id, data.number, enabled=data.enabled)
         view = view_of(self.services, turn)
-        await self.show(turn, set_menu(view, set_of(subscriber, data.number)))
-        return view.plain("settings.filter_on" if data.enabled else "settings.filter_off")
+        changed = set_of(subscriber, data.number)
+        await self.show(turn, set_menu(view, changed))
+        key = "settings.filter_on" if data.enabled else "settings.filter_off"
+        return view.plain(key, name=view.set_name(changed))
 
     @callback(RenameSet)
     async def ask_name(self, turn: Turn, data: RenameSet) -> None:
@@ -157,9 +159,10 @@ class UserSettingsMixin(BotBase):
 
     @callback(ConfirmDelete)
     async def delete_set(self, turn: Turn, data: ConfirmDelete) -> str:
-        subscriber = await self.services.subscribers.sets.remove_set(turn.user_id, data.number)
-        await self._show_settings(turn, subscriber)
-        return view_of(self.services, turn).plain("settings.deleted")
+        view, subscribers = view_of(self.services, turn), self.services.subscribers
+        name = view.set_name(set_of(await subscribers.subscribers.require(turn.user_id), data.number))
+        await self._show_settings(turn, await subscribers.sets.remove_set(turn.user_id, data.number))
+        return view.plain("settings.deleted", name=name)
 
     @callback(SetPaused)
     async def set_paused(self, turn: Turn, data: SetPaused) -> str:

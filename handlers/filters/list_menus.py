@@ -7,7 +7,7 @@ from datetime import datetime
 from domain.delivery.messages import Button, Message
 from domain.filters.registry import FilterSet
 from domain.subscribers.subscriber import Subscriber
-from handlers.conversation.menus import View, in_rows, message
+from handlers.conversation.menus import RULES_AT_A_GLANCE, View, in_rows, message
 from handlers.delivery.buttons import SetPaused, ShowDelivery
 from handlers.filters.buttons import NewSet, ShowSet
 from texts.markup import Html, join
@@ -45,7 +45,9 @@ def _set_line(view: View, filter_set: FilterSet) -> Html:
     line = view.html(key, name=view.set_name(filter_set), count=len(filter_set.rules))
     if not filter_set.rules:
         return join("\n", (line, view.html("rule.none"))) if filter_set.enabled else line
-    return join("\n", (line, view.html("settings.set_rules", rules=view.rules_short(filter_set.rules))))
+    return join(
+        "\n", (line, view.html("settings.set_rules", rules=view.rules_short(filter_set.rules, RULES_AT_A_GLANCE)))
+    )
 
 
 def _pausing(view: View, subscriber: Subscriber, now: datetime) -> Button:

@@ -12,7 +12,7 @@ from domain.tracking.records import Records
 from handlers.conversation.menus import Keyboard, View, in_rows, message
 from handlers.filters.buttons import AddSet, ApplyPreset, ShowSet, ShowSettings, UsePreset
 from handlers.records.lines import record_at_a_glance
-from texts.markup import Html, join
+from texts.markup import Html, join, to_plain
 
 PRESETS_PER_ROW: Final = 2
 """So that what the presets mean and their buttons fit on one screen of a phone."""
@@ -25,6 +25,18 @@ def preset_keyboard(view: View, presets: Iterable[Preset], data: Callable[[str],
 
 
 NO_RECORDS: Final[Mapping[str, Records]] = {}
+
+
+def presets_at_a_glance(view: View, presets: Iterable[Preset]) -> Html:
+    """A line for each: what it is for, or its rules where nobody said so. With its buttons it fits one screen."""
+    return view.listed(
+        view.html(
+            "presets.glance",
+            preset=view.preset_name(preset),
+            about=to_plain(preset_about(view, preset)) or view.rules_short(preset.rules),
+        )
+        for preset in presets
+    )
 
 
 def preset_lines(view: View, presets: Iterable[Preset], records: Mapping[str, Records] = NO_RECORDS) -> Html:

@@ -6,7 +6,7 @@ from typing import Final
 
 from domain.delivery.messages import Message
 from domain.filters.registry import FIELDS, FilterField, FilterSet, Missing, Range, Rule
-from domain.filters.rules import parse_rule, show_rule, with_policy
+from domain.filters.rules import parse_rule, with_policy
 from domain.filters.values import Known, offered
 from domain.reading.typed import Unsure
 from domain.subscribers.subscriber import Subscriber
@@ -29,7 +29,7 @@ from handlers.filters.buttons import (
 )
 from handlers.filters.channel_menus import channel_rule, channels_menu, choosable
 from handlers.filters.doubt_menus import keep_menu, known_values, strange_values, which_menu
-from handlers.filters.set_menus import GROUPS, POLICIES, field_keyboard, field_menu, group_menu
+from handlers.filters.set_menus import GROUPS, POLICIES, field_keyboard, field_menu, group_menu, if_missing
 from runtime.errors import UserFacingError
 from services.subscribers.set_changes import CHANNEL, set_of
 from texts.markup import Html, join
@@ -160,7 +160,8 @@ class RulesMixin(BotBase):
             label=view.label("filter", field.key),
             value=view.rule(filter_set.rules.get(field.key), field),
         )
-        await self.reply(turn, message(refused, keyboard=field_keyboard(view, filter_set, field)))
+        missing = if_missing(view, filter_set.rules.get(field.key))
+        await self.reply(turn, message(refused, missing, keyboard=field_keyboard(view, filter_set, field)))
 
     async def _show_saved(self, turn: Turn, subscriber: Subscriber, before: FilterSet, field: FilterField) -> None:
         """Confirm a rule where the next one is chosen."""
@@ -171,7 +172,7 @@ class RulesMixin(BotBase):
 
     def _saved(self, turn: Turn, before: FilterSet, filter_set: FilterSet, field: FilterField) -> Html:
         view = view_of(self.services, turn)
-        value = show_rule(filter_set.rules.get(field.key), field)
+        value = view.full_rule(filter_set.rules.get(field.key), field)
         saved = view.html("rule.saved", label=view.label("filter", field.key), value=value)
         if filter_set.enabled and not before.enabled:  # the first rule turns it on
             return join("\n", (saved, view.html("rule.first", name=view.set_name(filter_set))))

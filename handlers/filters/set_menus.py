@@ -43,14 +43,22 @@ POLICIES: Final[tuple[tuple[Missing, int], ...]] = (
 """What a rule may do about a call without a value, and for how many minutes it waits."""
 RULES_TO_TAP: Final = 8
 """Rules that can be opened from the set itself; all of them are in their groups."""
+_RULES_PER_ROW: Final = 2
 _GROUPS_PER_ROW: Final = 2
 _VALUES_PER_ROW: Final = 3
 
 
 def set_menu(view: View, filter_set: FilterSet, note: Html | None = None, records: Records | None = None) -> Message:
-    """One set; `records`: what became of the calls that it let through."""
+    """One set: its rules in words, each with a button that only names it.
+
+    `records`: what became of the calls that it let through.
+    """
     number = filter_set.number
     fields = [field for field in FIELDS if field.key in filter_set.rules][:RULES_TO_TAP]
+    rules = (
+        view.button("button.set_rule", ShowField(number, field.key), label=view.label("filter", field.key))
+        for field in fields
+    )
     groups = (
         view.button(
             "button.group",
@@ -68,7 +76,7 @@ def set_menu(view: View, filter_set: FilterSet, note: Html | None = None, record
         record_at_a_glance(view, records),
         view.html("set.hint"),
         keyboard=(
-            *((field_button(view, filter_set, field),) for field in fields),
+            *in_rows(rules, _RULES_PER_ROW),
             *in_rows(groups, _GROUPS_PER_ROW),
             *_tools(view, filter_set),
         ),
@@ -155,10 +163,15 @@ def field_menu(view: View, filter_set: FilterSet, field: FilterField, note: Html
             about=view.html(about_key) if about_key in view.texts else Html(),
             value=view.rule(rule, field),
         ),
-        view.html("field.missing", missing=view.missing(rule)) if rule else Html(),
         prompt(view, field),
+        if_missing(view, rule),
         keyboard=field_keyboard(view, filter_set, field),
     )
+
+
+def if_missing(view: View, rule: Rule | None) -> Html:
+    """Say what the last buttons of the keyboard are about; a rule has them once it is there."""
+    return view.html("field.missing", missing=view.missing(rule)) if rule else Html()
 
 
 def prompt(view: View, field: FilterField) -> Html:

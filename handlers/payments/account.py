@@ -9,11 +9,13 @@ from domain.delivery.messages import Message
 from domain.payments.plans import TRIAL
 from domain.subscribers.subscriber import Subscriber
 from handlers.conversation.base import BotBase, Services, Turn
-from handlers.conversation.menus import View, message, view_of
+from handlers.conversation.menus import RULES_AT_A_GLANCE, View, message, view_of
 from handlers.conversation.routing import command
+from handlers.delivery.buttons import ShowMuted
+from handlers.delivery.muting_menus import muted
 from handlers.delivery.standing import subscriber_state
 from handlers.filters.buttons import ShowSettings
-from handlers.payments.plans import sets_used, time_left
+from handlers.payments.plans import per_hour, sets_used, time_left
 from services.plans.subscriptions import SubscriptionStatus
 from texts.markup import Html, join
 
@@ -44,24 +46,27 @@ async def status_message(services: Services, view: View, subscriber: Subscriber)
     status = services.plans.subscriptions.status(subscriber)
     why = services.conversation.standing.read_only()
     notice = Html() if why is None else view.html("maintenance.notice", why=why)
+    tokens = len(muted(subscriber.preferences, services.conversation.clock()))
+    channels = len(subscriber.preferences.muted_channels)
+    silenced = view.html("status.muted", tokens=tokens, channels=channels) if tokens + channels else Html()
     text = view.html(
         "status.main",
         plan=view.label("plan", status.plan),
-        time=time_left(view, status),
-        state=await subscriber_state(services, view, subscriber),
+        time=time_left(view, status, subscriber.preferences.time_zone),
+        state=join("\n", (line for line in (await subscriber_state(services, view, subscriber), silenced) if line)),
         limits=join("\n", _limits(view, status)),
         rules=_rules(view, subscriber),
         next=view.html(_next_step(status)),
     )
-    return message(notice, text, keyboard=((view.button("button.settings", ShowSettings()),),))
+    buttons = [view.button("button.settings", ShowSettings())]
+    if silenced:
+        buttons.append(view.button("button.muted_list", ShowMuted(0)))
+    return message(notice, text, keyboard=(tuple(buttons),))
 
 
 def _limits(view: View, status: SubscriptionStatus) -> Iterator[Html]:
     yield sets_used(view, status)
-    if status.alerts_per_hour is None:
-        yield view.html("status.any_per_hour")
-    else:
-        yield view.html("status.per_hour", count=status.alerts_per_hour)
+    yield per_hour(view, status)
     yield view.html("status.watches", count=status.watches)
     yield view.html("status.delay" if status.delay else "status.no_delay", minutes=status.delay // _MINUTE)
 
@@ -81,7 +86,9 @@ def _rules(view: View, subscriber: Subscriber) -> Html:
     if not enabled:
         return view.html("status.no_filter")
     return view.listed(
-        view.html("status.filter", name=view.set_name(filter_set), rules=view.rules_short(filter_set.rules))
+        view.html(
+            "status.filter", name=view.set_name(filter_set), rules=view.rules_short(filter_set.rules, RULES_AT_A_GLANCE)
+        )
         if filter_set.rules
         else view.html("status.open_filter", name=view.set_name(filter_set))
         for filter_set in enabled

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from domain.delivery.messages import Message
 from domain.payments.plans import Offer, Plan
@@ -12,6 +12,7 @@ from handlers.conversation.menus import View, message
 from handlers.payments.buttons import ShowOffers
 from handlers.payments.prices import price
 from handlers.payments.ways import Way, ways_to_pay
+from services.plans.reminders import shown_time
 from services.plans.subscriptions import SubscriptionStatus
 from texts.markup import Html, join
 
@@ -27,8 +28,8 @@ def overview(view: View, services: Services, subscriber: Subscriber) -> Message:
     text = view.html(
         "plans.overview",
         plan=view.label("plan", status.plan),
-        time=time_left(view, status),
-        used=sets_used(view, status),
+        time=time_left(view, status, subscriber.preferences.time_zone),
+        used=join("\n", (sets_used(view, status), per_hour(view, status))),
         plans=view.listed(lines, "\n\n"),
     )
     sold = [plan for plan in plans.sold if any(ways_to_pay(services, offer) for offer in plan.offers)]
@@ -38,14 +39,15 @@ def overview(view: View, services: Services, subscriber: Subscriber) -> Message:
     return message(text, keyboard=(buttons,) if buttons else ())
 
 
-def time_left(view: View, status: SubscriptionStatus) -> Html:
+def time_left(view: View, status: SubscriptionStatus, zone: str) -> Html:
+    """How long they have it, by the clocks of their zone."""
     if status.ends_at is None:
         return view.html("status.no_end" if status.active else "status.no_time")
-    until = _date(status.ends_at)
+    until = shown_time(status.ends_at, zone)
     if status.active:
         return view.html("status.time_left", days=status.days_left, until=until)
     if status.grace_until:
-        return view.html("status.grace", until=until, grace=_date(status.grace_until))
+        return view.html("status.grace", until=until, grace=shown_time(status.grace_until, zone))
     return view.html("status.ended", until=until)
 
 
@@ -56,6 +58,13 @@ def sets_used(view: View, status: SubscriptionStatus) -> Html:
         limit=status.filter_sets_limit,
         paused=status.filter_sets_paused,
     )
+
+
+def per_hour(view: View, status: SubscriptionStatus) -> Html:
+    """How many alerts they get: by their plan, or fewer by their own wish."""
+    if status.alerts_per_hour is None:
+        return view.html("status.any_per_hour")
+    return view.html("status.per_hour", count=status.alerts_per_hour)
 
 
 def _plan(view: View, services: Services, plan: Plan) -> Html:
@@ -95,7 +104,3 @@ def _offer(view: View, offer: Offer, ways: tuple[Way, ...]) -> Html:
         price=price(offer.price_usd),
         stars=offer.stars and f"{offer.stars:,}",
     )
-
-
-def _date(at: datetime) -> str:
-    return at.strftime("%d %b %Y, %H:%M UTC")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from itertools import pairwise
 from typing import Final
 
@@ -14,30 +15,27 @@ from domain.delivery.messages import Message
 from domain.delivery.quiet import show_minute, zone_of
 from domain.filters.explanation import RuleVerdict
 from domain.filters.numbers import show_short, show_value
-from domain.filters.registry import FIELDS, FilterField, Range
-from domain.filters.rules import show_rule
+from domain.filters.registry import Choice, FilterField, Range, Rule, Words
 from domain.filters.shown import shown_speed
 from domain.subscribers.subscriber import Subscriber
-from domain.subscribers.zones import show_zone
-from domain.why.verdicts import SetVerdict, figures_read
-from handlers.conversation.menus import Keyboard, View, in_rows, message
-from handlers.conversation.pages import Page
-from handlers.why.buttons import ShowNearMisses
+from domain.why.verdicts import SetVerdict
+from handlers.conversation.menus import Keyboard, View, message
+from handlers.why.origins import FIELDS_BY_KEY, ago, beside_figure, common_origin
 from services.cards.pieces import chain_of
-from services.cards.sources import Sources
-from services.why.answers import CallExplanation, Explanation, NearMiss, NearMisses, Outcome
+from services.why.answers import CallExplanation, Explanation, Outcome
 from texts.markup import Html, join, to_plain, utf16_length
 
 SETS_BUDGET_UTF16: Final = 2_600
 """For the rules of all sets, of the 4096 units of a message."""
 MAX_SETS: Final = 12
 MAX_OTHER_CALLS: Final = 6
-MISSES_PER_PAGE: Final = 8
-_MINUTE_S: Final = 60.0
-_SECOND_MS: Final = 1_000
 _ORDER: Final = ("failed", "waiting", "passed")
+"""Of the rules of one set: what decided it comes first."""
+_TITLES: Final = {"passed": "why.set_passed", "waiting": "why.set_waiting", "failed": "why.set_failed"}
+_RANKS: Final = tuple(_TITLES)
+"""Of the sets."""
 
-_FIELDS: Final = {field.key: field for field in FIELDS}
+_Beside = Callable[[FilterField], Html]
 _OUTCOMES: Final[dict[Outcome, str]] = {
     "accepted": "why.accepted",
     "waiting": "why.waiting",
@@ -80,6 +78,11 @@ _REASONS: Final[dict[str, str]] = {
 }
 
 
+def outcome_line(view: View, found: Explanation, now: datetime) -> Html:
+    """Say what came of the newest call, for the person."""
+    return _outcome(view, found.calls[0], now, found.subscriber.preferences.time_zone)
+
+
 def explanation_card(view: View, found: Explanation, now: datetime) -> Message:
     """Explain the newest call in full; the others are a button each."""
     newest, *others = found.calls
@@ -94,30 +97,14 @@ def explanation_card(view: View, found: Explanation, now: datetime) -> Message:
     )
 
 
-def near_misses_card(view: View, misses: NearMisses, asked: int) -> Message:
-    """List one page of near misses, each with a button that explains it."""
-    page = Page.at(asked, total=len(misses.found), per_page=MISSES_PER_PAGE)
-    zone = show_zone(misses.time_zone)
-    first, shown = page.start, page.of(misses.found)
-    if not shown:
-        return message(view.html("why.no_misses", count=misses.calls_checked, zone=zone, days=ACCEPTED_FOR.days))
-    lines = [_miss(view, place, miss, misses.time_zone) for place, miss in enumerate(shown, start=first + 1)]
-    return message(
-        view.html("why.misses", count=len(misses.found), checked=misses.calls_checked, zone=zone),
-        join("\n", lines),
-        Html() if misses.complete else view.html("why.misses_cut"),
-        keyboard=(*_miss_buttons(view, shown, first), *page.turning(view, ShowNearMisses)),
-    )
-
-
 def _title(view: View, call: Call) -> Html:
     channel = call.channel.title or call.channel.id
-    title = view.html("why.title", name=_name(view, call.token), address=call.token.address, channel=channel)
+    title = view.html("why.title", name=token_name(view, call.token), address=call.token.address, channel=channel)
     chain = chain_of(view.texts, call.token, view.language)
     return join("\n", (line for line in (title, chain) if line))
 
 
-def _name(view: View, token: Token) -> str:
+def token_name(view: View, token: Token) -> str:
     return token.symbol or token.name or view.plain("value.unnamed_token")
 
 
@@ -127,17 +114,17 @@ def verdict_line(view: View, one: CallExplanation, now: datetime, zone: str) -> 
     earlier = one.earlier
     return view.html(
         _OUTCOMES[one.outcome],
-        until=_clock(until or now, zone),
-        age=_ago((one.decided.decided_at - one.decided.call.called_at).total_seconds()),
+        until=shown_clock(until or now, zone),
+        age=ago((one.decided.decided_at - one.decided.call.called_at).total_seconds()),
         channel=earlier.channel if earlier else "",
-        at=_moment(earlier.at, zone) if earlier else "",
+        at=shown_moment(earlier.at, zone) if earlier else "",
         days=ACCEPTED_FOR.days,
     )
 
 
 def _outcome(view: View, one: CallExplanation, now: datetime, zone: str) -> Html:
     text = verdict_line(view, one, now, zone)
-    late = Html() if one.late_s is None else view.html("why.late", late=_ago(one.late_s))
+    late = Html() if one.late_s is None else view.html("why.late", late=ago(one.late_s))
     return join("\n", (line for line in (text, late, _account(view, one)) if line))
 
 
@@ -155,9 +142,9 @@ def _holding(view: View, subscriber: Subscriber, one: CallExplanation) -> Iterat
     yield view.html("why.plan", plan=view.label("plan", subscriber.plan), until=until)
     muted_until = preferences.muted_tokens.get(one.decided.call.token.address)
     if muted_until and muted_until > at:
-        yield view.html("why.muted_until", until=_moment(muted_until, zone))
+        yield view.html("why.muted_until", until=shown_moment(muted_until, zone))
     if preferences.snoozed_until and preferences.snoozed_until > at:
-        yield view.html("why.snoozed_until", until=_moment(preferences.snoozed_until, zone))
+        yield view.html("why.snoozed_until", until=shown_moment(preferences.snoozed_until, zone))
     if preferences.quiet:
         start, end = show_minute(preferences.quiet.start_minute), show_minute(preferences.quiet.end_minute)
         yield view.html("why.quiet_hours", start=start, end=end)
@@ -166,16 +153,24 @@ def _holding(view: View, subscriber: Subscriber, one: CallExplanation) -> Iterat
 
 
 def _sets(view: View, one: CallExplanation, now: datetime, zone: str) -> Iterator[Html]:
-    """Share the room among the sets; what one does not need is the next one's."""
+    """The set that let the call pass first. They share the room; what one does not need is the next one's."""
     sets, left = one.judged.sets, SETS_BUDGET_UTF16
     if len(sets) > MAX_SETS:
         sets = tuple(sorted(sets, key=_distance)[:MAX_SETS])
-    for place, judged in enumerate(sets):
-        block = _set(view, judged, one, now, zone, room=left // (len(sets) - place))
+    common, is_of_all = common_origin(view, one, sets)
+    beside = partial(beside_figure, view, one, common)
+    for place, judged in enumerate(sorted(sets, key=_rank)):
+        block = _set(view, judged, beside, now, zone, room=left // (len(sets) - place))
         left = max(0, left - _length(block))
         yield block
     if len(one.judged.sets) > len(sets):
         yield view.html("why.more_sets", count=len(one.judged.sets) - len(sets))
+    if common:
+        yield view.html("why.origin_of_all" if is_of_all else "why.origin_of_most", origin=common)
+
+
+def _rank(judged: SetVerdict) -> int:
+    return len(_RANKS) if not judged.verdict.enabled else _RANKS.index(judged.verdict.outcome)
 
 
 def _distance(judged: SetVerdict) -> tuple[bool, int]:
@@ -183,18 +178,17 @@ def _distance(judged: SetVerdict) -> tuple[bool, int]:
     return not judged.verdict.enabled, sum(rule.outcome != "passed" for rule in judged.verdict.rules)
 
 
-def _set(view: View, judged: SetVerdict, one: CallExplanation, now: datetime, zone: str, *, room: int) -> Html:
-    name = view.set_name(judged.filter_set)
-    if not judged.verdict.enabled:
-        return view.html("why.set_paused" if judged.filter_set.paused_by_plan else "why.set_off", name=name)
+def _set(view: View, judged: SetVerdict, beside: _Beside, now: datetime, zone: str, *, room: int) -> Html:
     rules = sorted(judged.verdict.rules, key=lambda rule: _ORDER.index(rule.outcome))
-    failed = sum(rule.outcome == "failed" for rule in rules)
-    sign = {"passed": "✓", "waiting": "…", "failed": "✗"}[judged.verdict.outcome]
-    lines = [view.html("why.set", sign=sign, name=name, failed=failed, rules=len(rules))]
+    lines = [_set_title(view, judged)]
+    if not judged.verdict.enabled:
+        return lines[0]
+    if not rules:
+        return join("\n", (*lines, view.html("rule.none")))
     more = view.html("why.more_rules", count=len(rules))
     room -= _length(lines[0]) + _length(more)
     for place, rule in enumerate(rules):
-        line = _rule(view, rule, one, _waits_until(judged, now, zone), is_over=_is_over(judged, now))
+        line = _rule(view, rule, beside, _waits_until(judged, now, zone), is_over=_is_over(judged, now))
         room -= _length(line) + 1
         if room < 0:
             lines.append(view.html("why.more_rules", count=len(rules) - place))
@@ -203,48 +197,49 @@ def _set(view: View, judged: SetVerdict, one: CallExplanation, now: datetime, zo
     return join("\n", lines)
 
 
+def _set_title(view: View, judged: SetVerdict) -> Html:
+    name, outcome = view.set_name(judged.filter_set), judged.verdict.outcome
+    if not judged.verdict.enabled:
+        return view.html("why.set_paused" if judged.filter_set.paused_by_plan else "why.set_off", name=name)
+    total = len(judged.verdict.rules)
+    key = _TITLES[outcome] if total else "why.set_open"
+    if outcome == "passed" and total == 1:
+        key = "why.set_passed_one"
+    return view.html(key, name=name, count=sum(rule.outcome == outcome for rule in judged.verdict.rules), rules=total)
+
+
 def _waits_until(judged: SetVerdict, now: datetime, zone: str) -> str:
-    return _clock(judged.waits_until or now, zone)
+    return shown_clock(judged.waits_until or now, zone)
 
 
 def _is_over(judged: SetVerdict, now: datetime) -> bool:
     return judged.waits_until is None or judged.waits_until <= now
 
 
-def _rule(view: View, rule: RuleVerdict, one: CallExplanation, until: str, *, is_over: bool) -> Html:
-    field, label = _FIELDS.get(rule.key), view.label("filter", rule.key)
+def _rule(view: View, rule: RuleVerdict, beside: _Beside, until: str, *, is_over: bool) -> Html:
+    field, label = FIELDS_BY_KEY.get(rule.key), view.label("filter", rule.key)
     if field is None:
         return view.html("why.rule_gone", label=label)
-    needed = show_rule(rule.rule, field)
+    needs = needed(view, rule.rule, field)
     if rule.outcome == "waiting":
         return view.html("why.rule_waited" if is_over else "why.rule_waiting", label=label, until=until)
     if rule.missing:
         key = "why.rule_let_pass" if rule.outcome == "passed" else "why.rule_unknown"
-        return view.html(key, label=label, rule=needed)
-    origin = _origin(view, field, one)
+        return view.html(key, label=label, rule=needs)
     if rule.outcome == "failed":
-        return view.html(
-            "why.rule_failed", label=label, value=show_value(rule.seen, field.unit), rule=needed, origin=origin
-        )
-    both = isinstance(rule.rule, Range) and rule.rule.minimum is not None and rule.rule.maximum is not None
-    key = "why.rule_within" if both and field.unit != "flag" else "why.rule_passed"
-    return view.html(key, label=label, value=show_short(rule.seen, field.unit), rule=needed, origin=origin)
+        line = view.html("why.rule_failed", label=label, value=show_value(rule.seen, field.unit), rule=needs)
+    else:
+        both = isinstance(rule.rule, Range) and rule.rule.minimum is not None and rule.rule.maximum is not None
+        key = "why.rule_within" if both and field.unit != "flag" else "why.rule_passed"
+        line = view.html(key, label=label, value=show_short(rule.seen, field.unit), rule=needs)
+    return join(" ", (text for text in (line, beside(field)) if text))
 
 
-def _origin(view: View, field: FilterField, one: CallExplanation) -> Html:
-    """Say where the value came from and how old it was: the oldest of the figures that it was made of."""
-    call = one.shown
-    decided_at = one.delivery.decided_at if one.late_s is not None and one.delivery else one.decided.decided_at
-    read = figures_read(field, call)
-    origins = [call.token.origins[name] for name in read if name in call.token.origins]
-    oldest = min(origins, key=lambda origin: origin.at, default=None)
-    if oldest is None:
-        return view.html("why.origin_call", age=_ago((decided_at - call.received_at).total_seconds()))
-    sources = Sources(view.texts, view.language)
-    age = _ago((decided_at - oldest.at).total_seconds())
-    origin = view.html("why.origin", source=sources.name(oldest.source), age=age)
-    notes = (sources.note(name, other) for name, other in call.token.disputed.items() if name in read)
-    return join(" ", (origin, *notes))
+def needed(view: View, rule: Rule, field: FilterField) -> str:
+    """Say what a rule wants, in words that stand after `needs`."""
+    wanted = view.full_rule(rule, field)
+    excludes_only = isinstance(rule, Choice | Words) and not rule.included
+    return view.plain("why.to_be", rule=wanted) if excludes_only else wanted
 
 
 def _delivered(view: View, one: CallExplanation, zone: str) -> Html:
@@ -258,7 +253,7 @@ def _delivered(view: View, one: CallExplanation, zone: str) -> Html:
         reason = view.plain(_REASONS[reason], minutes=FRESH_FOR // timedelta(minutes=1))
     line = view.html(
         _DELIVERIES[delivery.status],
-        at=_moment(delivery.sent_at, zone) if delivery.sent_at else "?",
+        at=shown_moment(delivery.sent_at, zone) if delivery.sent_at else "?",
         reason=reason,
     )
     speed = shown_speed(delivery.latency_s) if one.late_s is None else None
@@ -282,10 +277,10 @@ def _times(view: View, one: CallExplanation, zone: str) -> Html:
         if speed_s is not None and 0 <= speed_s <= confirmed_s:
             moments.append(("why.time_handed", call.received_at + timedelta(seconds=speed_s)))
         moments.append(("why.time_sent", delivery.sent_at))
-    lines = [view.html(moments[0][0], at=_moment(moments[0][1], zone, exact=True))]
+    lines = [view.html(moments[0][0], at=shown_moment(moments[0][1], zone, exact=True))]
     for (_, before), (key, at) in pairwise(moments):
         after = f"{(at - before).total_seconds() * 1000:+,.0f}"
-        lines.append(view.html(key, at=_moment(at, zone, exact=True).partition(" ")[2], after=after))
+        lines.append(view.html(key, at=shown_moment(at, zone, exact=True).partition(" ")[2], after=after))
     return join("\n", lines)
 
 
@@ -297,51 +292,23 @@ def _other_calls(view: View, others: Sequence[CallExplanation], now: datetime) -
                 ShowWhy.of(one.decided.call.token.address, one.decided.call.id),
                 sign=_SIGNS.get(one.outcome, "·"),
                 channel=one.decided.call.channel.title or one.decided.call.channel.id,
-                ago=_ago((now - one.decided.decided_at).total_seconds()),
+                ago=ago((now - one.decided.decided_at).total_seconds()),
             ),
         )
         for one in others[:MAX_OTHER_CALLS]
     )
 
 
-def _miss(view: View, place: int, miss: NearMiss, zone: str) -> Html:
-    label = view.label("filter", miss.rule.key)
-    field = _FIELDS.get(miss.rule.key)
-    return view.html(
-        "why.miss",
-        place=place,
-        name=_name(view, miss.decided.call.token),
-        at=_clock(miss.decided.decided_at, zone),
-        label=label,
-        value="?" if field is None else show_value(miss.rule.seen, field.unit),
-        rule="" if field is None else show_rule(miss.rule.rule, field),
-        set_name=view.set_name(miss.filter_set),
-    )
-
-
-def _miss_buttons(view: View, shown: Sequence[NearMiss], first: int) -> Keyboard:
-    buttons = [
-        view.button(
-            "button.why_miss",
-            ShowWhy.of(miss.decided.call.token.address, miss.decided.call.id),
-            place=place,
-            name=_name(view, miss.decided.call.token),
-        )
-        for place, miss in enumerate(shown, start=first + 1)
-    ]
-    return in_rows(buttons, 2)
-
-
 def _length(html: Html) -> int:
     return utf16_length(to_plain(html)) + 2
 
 
-def _moment(at: datetime, zone: str, *, exact: bool = False) -> str:
+def shown_moment(at: datetime, zone: str, *, exact: bool = False) -> str:
     local = _local(at, zone)
     return f"{local:%Y-%m-%d %H:%M:%S}.{local.microsecond // 1000:03}" if exact else f"{local:%Y-%m-%d %H:%M}"
 
 
-def _clock(at: datetime, zone: str) -> str:
+def shown_clock(at: datetime, zone: str) -> str:
     return f"{_local(at, zone):%H:%M}"
 
 
@@ -354,14 +321,3 @@ def _local(at: datetime, zone: str) -> datetime:
         return at.astimezone(zone_of(zone))
     except OverflowError:  # the first and the last day that a calendar has
         return at.astimezone(UTC)
-
-
-def _ago(seconds: float) -> str:
-    """Show a span: milliseconds, tenths of a second up to a minute, then its largest units.
-
-    A clock that runs ahead shows 0.
-    """
-    seconds = max(0.0, seconds)
-    if seconds < 1:
-        return f"{seconds * _SECOND_MS:.0f} ms"
-    return f"{seconds:.1f} s" if seconds < _MINUTE_S else show_short(round(seconds), "duration")

@@ -1,43 +1,58 @@
-"""Why a call came, and why another did not."""
+"""Why a call came, and why another did not; and what was made of a channel's post."""
 
 from __future__ import annotations
+
+from msgspec.structs import replace
 
 from domain.buttons.cards import ShowWhy
 from domain.calls.addresses import find_addresses
 from domain.calls.lifetimes import ACCEPTED_FOR
+from domain.channels.names import is_post_link, post_named
 from handlers.conversation.base import BotBase, Turn
 from handlers.conversation.menus import message, view_of
-from handlers.conversation.routing import callback, command
+from handlers.conversation.routing import callback, command, recognised
 from handlers.why import cards as why_cards
 from handlers.why.buttons import ShowNearMisses
+from handlers.why.misses import near_misses_card
+from handlers.why.posts import answer_post
+from services.channels.group import ChannelServices
 
 
 class WhyMixin(BotBase):
-    """Near misses, and the explanation of any token of the last 14 days."""
+    """Near misses, and the explanation of any token or post of the last 14 days."""
 
     @command("why", help="help.why", goes_on=True)
     async def why(self, turn: Turn) -> None:
         _, _, asked = turn.text.partition(" ")
+        if post := post_named(asked):
+            await answer_post(self, turn, *post)
+            return
         if asked.strip():
             await self._explain(turn, asked)
             return
         misses = await self.services.why.explanations.near_misses(turn.user_id)
-        await self.reply(turn, why_cards.near_misses_card(view_of(self.services, turn), misses, 0))
+        await self.reply(turn, near_misses_card(view_of(self.services, turn), misses, 0))
 
     @callback(ShowNearMisses, goes_on=True)
     async def show_near_misses(self, turn: Turn, data: ShowNearMisses) -> None:
         misses = await self.services.why.explanations.near_misses(turn.user_id)
-        await self.show(turn, why_cards.near_misses_card(view_of(self.services, turn), misses, data.page))
+        await self.show(turn, near_misses_card(view_of(self.services, turn), misses, data.page))
 
     @callback(ShowWhy, goes_on=True)
     async def show_why(self, turn: Turn, data: ShowWhy) -> str | None:
-        """Answer with a new message: the alert whose button this is shall stay."""
+        """Answer the alert whose button this is with a new message, which quotes it."""
         view = view_of(self.services, turn)
         found = await self.services.why.explanations.why_call(turn.user_id, data.address, data.tag)
         if found is None:
             return view.plain("toast.why_gone", days=ACCEPTED_FOR.days)
-        await self.reply(turn, why_cards.explanation_card(view, found, self.services.conversation.clock()))
+        card = why_cards.explanation_card(view, found, self.services.conversation.clock())
+        await self.reply(turn, replace(card, reply_to=turn.menu_id))
         return None
+
+    @recognised(is_post_link, needs=ChannelServices)
+    async def post_linked(self, turn: Turn, link: str) -> None:
+        if post := post_named(link):
+            await answer_post(self, turn, *post)
 
     async def _explain(self, turn: Turn, asked: str) -> None:
         view = view_of(self.services, turn)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final, Literal, Protocol
 
 from msgspec import Struct
@@ -44,6 +45,14 @@ class BlockedError(TransientError):
         self.for_s: Final = for_s
 
 
+class AccountLostError(TransientError):
+    """Telegram lets an account in no more: logged out, banned, or used from two places. Only a person helps."""
+
+
+Heard = Callable[[str, Post | None], None]
+"""Told of a channel and a post of it, new or edited; without one, something in it could not be read."""
+
+
 class ChannelReader(Protocol):
     @property
     def name(self) -> str:
@@ -56,4 +65,29 @@ class ChannelReader(Protocol):
 
     async def before(self, channel: str, number: int) -> Page:
         """Read the posts before one of this number; empty when there are none. Fails as `newest` does."""
+        ...
+
+
+class ListeningAccount(ChannelReader, Protocol):
+    """A reader that is also told of posts, as long as it is connected."""
+
+    def stamp(self) -> object:
+        """Something that is another after a new login."""
+        ...
+
+    async def open(self, heard: Heard) -> None:
+        """Connect, and tell of every post and edit in channels that were read once since then.
+
+        `AccountLostError`, or another `TransientError`; it is to be closed then, too.
+        """
+        ...
+
+    async def ended(self) -> None:
+        """Wait until the connection has ended; fails as `open` does."""
+        ...
+
+    async def close(self) -> None: ...
+
+    def is_told_of(self, channel: str) -> bool:
+        """Whether posts of a channel come by themselves, as far as its last page said."""
         ...

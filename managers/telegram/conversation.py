@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -13,7 +13,7 @@ from telegram import InputFile, InputMediaPhoto, LinkPreviewOptions
 from telegram.constants import ParseMode
 from telegram.error import BadRequest
 
-from domain.delivery.messages import Message
+from domain.delivery.messages import Button, Message
 from managers.telegram.client import TelegramManager
 from managers.telegram.errors import is_harmless, telegram_errors
 from managers.telegram.markup import markup
@@ -76,6 +76,16 @@ class TelegramConversation:
                 if not is_harmless(refusal):
                     raise
         return self._replaced.get((chat_id, message_id), message_id)
+
+    async def edit_keyboard(self, chat_id: int, message_id: int, keyboard: Sequence[Sequence[Button]]) -> None:
+        """Replace the buttons under a message; one that is gone raises `MessageRefusedError`."""
+        place = {"chat_id": chat_id, "message_id": message_id}
+        with self._noting(chat_id):
+            try:
+                await self._bot.do_api_request("edit_Message_Reply_Markup", place | {"reply_markup": markup(keyboard)})
+            except BadRequest as refusal:
+                if not is_harmless(refusal):
+                    raise
 
     async def _send(self, chat_id: int, message: Message) -> int:
         place = {

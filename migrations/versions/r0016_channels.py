@@ -70,6 +70,7 @@ _STATEMENTS = (
         number bigint NOT NULL,
         address text NOT NULL,
         since timestamptz NOT NULL,
+        asked_at timestamptz NOT NULL,
         document text NOT NULL,
         PRIMARY KEY (channel, number, address)
     )

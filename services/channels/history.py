@@ -38,16 +38,24 @@ class CallHistory:
         self._rows = rows
         self._clock = clock
         self._news = asyncio.Event()
+        self.wakes = 0
+        """How often calls were written, since the start."""
         self.readers = 0
         """Who reads what comes, by now."""
 
     def wake(self) -> None:
         """Calls were written."""
+        self.wakes += 1
         self._news.set()
         self._news = asyncio.Event()
 
-    async def came(self) -> None:
-        """Return when calls were written here, or it is time to look whether somebody else has written some."""
+    async def came(self, wakes: int) -> None:
+        """Return when calls were written here, or it is time to look whether somebody else has written some.
+
+        `wakes`: as it was before the caller looked, so that nothing is missed that was written while they did.
+        """
+        if self.wakes != wakes:
+            return
         news = self._news
         try:
             async with asyncio.timeout(LOOK_EVERY_S):

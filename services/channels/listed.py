@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Final, LiteralString
 
@@ -27,6 +27,17 @@ class ReasonCount(Struct, frozen=True):
     posts: int
 
 
+class Posted(Struct, frozen=True):
+    """Of one channel, within `COUNTED`."""
+
+    posts: int = 0
+    calls: int = 0
+
+
+async def _nobody(_suggested: ReadChannel, _accepted: bool, /) -> None:  # noqa: FBT001 - as a hook gets it
+    return None
+
+
 class ListedChannels:
     def __init__(self, postgres: PostgresManager, rows: ChannelRows, clock: Callable[[], datetime]) -> None:
         self._postgres = postgres
@@ -34,10 +45,13 @@ class ListedChannels:
         self._clock = clock
         self.changed: Callable[[], None] = lambda: None
         """Told when the list has changed; whoever reads in this process sets it."""
+        self.decided: Callable[[ReadChannel, bool], Awaitable[object]] = _nobody
+        """Told what becomes of a suggestion, before it does; what fails here leaves it open."""
 
     async def configured(self, names: Sequence[str]) -> None:
         """Take up what the settings name; what an admin has paused or removed stays so."""
         await self._rows.configured(names, self._clock())
+        self.changed()
 
     async def to_read(self) -> dict[str, ReadChannel]:
         return {one.channel: one for one in await self._rows.all() if one.state == "read"}
@@ -51,6 +65,8 @@ class ListedChannels:
     async def add(self, typed: str, admin_id: int) -> ReadChannel:
         """Read a channel from now on. `UserFacingError` where the text names none, or it is read already."""
         channel = _named(typed)
+        if await self._decide(channel, admin_id, is_accepted=True):
+            return await self._require(channel)
         if not await self._rows.add(channel, admin_id, self._clock()):
             raise UserFacingError("channels_read.already", channel=channel)
         self.changed()
@@ -63,8 +79,28 @@ class ListedChannels:
             raise UserFacingError("channels_read.too_many_suggested", count=MAX_SUGGESTED)
         if not await self._rows.suggest(channel, user_id, self._clock()):
             known = await self._require(channel)
-            raise UserFacingError(f"channels_read.suggested_{_SEEN.get(known.state, 'before')}", channel=channel)
+            raise UserFacingError(_SEEN.get(known.state, "channels_read.suggested_before"), channel=channel)
         return await self._require(channel)
+
+    async def decide(self, channel: str, admin_id: int, *, is_accepted: bool) -> ReadChannel:
+        """Read what somebody suggested, or refuse it. `UserFacingError` where somebody has decided already."""
+        if not await self._decide(channel, admin_id, is_accepted=is_accepted):
+            raise UserFacingError("callback.stale")
+        return await self._require(channel)
+
+    async def _decide(self, channel: str, admin_id: int, *, is_accepted: bool) -> bool:
+        async def told(suggested: ReadChannel) -> None:
+            await self.decided(suggested, is_accepted)
+
+        state: State = "read" if is_accepted else "refused"
+        if not await self._rows.decide(channel, state, admin_id, told=told):
+            return False
+        self.changed()
+        return True
+
+    async def forget_suggestions(self, user_id: int) -> int:
+        """Delete what somebody suggested and nobody has decided; returns how many. May be repeated."""
+        return await self._rows.forget_suggestions(user_id)
 
     async def change(self, channel: str, state: State, *, of: Sequence[State]) -> ReadChannel:
         """`UserFacingError` where it is in none of these states any more."""
@@ -85,6 +121,12 @@ class ListedChannels:
         row = await self._postgres.fetch_row(statements.COUNTS, channel, self._clock() - COUNTED)
         return (0, 0) if row is None else (row["posts"], row["calls"])
 
+    async def counted_each(self, channels: Sequence[str]) -> dict[str, Posted]:
+        """`counted` of several; one without posts is not there."""
+        since = self._clock() - COUNTED
+        rows = await self._postgres.fetch(statements.COUNTS_OF_EACH, list(channels), since)
+        return {row["channel"]: Posted(row["posts"], row["calls"]) for row in rows}
+
     async def reasons(self, channel: str) -> list[ReasonCount]:
         """Return what became of the posts of the last `COUNTED`, the commonest first."""
         statement: LiteralString = statements.REASONS
@@ -98,7 +140,7 @@ class ListedChannels:
         return found
 
 
-_SEEN: Final[dict[State, str]] = {"read": "read", "paused": "read"}
+_SEEN: Final[dict[State, str]] = dict.fromkeys(("read", "paused"), "channels_read.suggested_read")
 
 
 def _named(typed: str) -> str:

@@ -10,37 +10,39 @@ import math
 import random
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from typing import Final
+from datetime import datetime
+from functools import partial
+from typing import Final, get_args
 
 import structlog
 from msgspec import Struct
 
 from domain.channels.pace import PostRate, intervals_s
-from domain.posts.post import Post
-from managers.channels.base import PAGE_POSTS, BlockedError, ChannelClosedError, ChannelReader, Page
+from managers.channels.base import BlockedError, ChannelClosedError, ChannelReader, Closed, Page
 from runtime.cancellation import stop_if_cancelled
 from runtime.errors import TransientError
 from runtime.waiting import Progress, pause
 from services.channels.listed import ListedChannels
+from services.channels.paging import paged_back
 from services.channels.rows import ReadChannel, ReadElsewhereError
-from services.channels.taking import TakingService
+from services.channels.turns import ChannelTurns
 
 log = structlog.get_logger(__name__)
 
 AT_ONCE: Final = 8
 AT_MOST_S: Final = 300.0
 """So often even the quietest channel is looked at, where the budget allows it."""
-MAX_PAGES_BACK: Final = 100
-SHOWN_FOR: Final = timedelta(days=14)
-"""What is older calls nothing any more, and is not paged back to."""
+CHECK_EVERY_S: Final = 300.0
+"""So often a channel is looked at of whose posts somebody else is told at once."""
 CLOSED_AGAIN_S: Final = 900.0
 """So often it is looked whether a channel that cannot be read can be."""
+CLOSED: Final = frozenset(get_args(Closed))
 FAILED_AGAIN_S: Final = 30.0
 FIRST_BLOCK_S: Final = 30.0
 MAX_BLOCK_S: Final = 900.0
 KEPT_AGES: Final = 2_000
 _TURN_S: Final = 0.05
+_LEFT_OVER: Final = 1.01
 _PLAN_EVERY_S: Final = 15.0
 _JITTER: Final = 0.1
 
@@ -65,6 +67,8 @@ class _Polled:
     interval_s: float = AT_MOST_S
     due_at: float = 0.0
     """Loop time."""
+    looked_at: float = -math.inf
+    """Likewise."""
     is_read: bool = False
     """Somebody is at it."""
 
@@ -74,16 +78,19 @@ class PollingService:
         self,
         *,
         reader: ChannelReader,
-        taking: TakingService,
+        turns: ChannelTurns,
         listed: ListedChannels,
         requests_per_s: float,
         at_least_s: float,
         clock: Callable[[], datetime],
         rests: Callable[[], bool] = lambda: False,
     ) -> None:
-        """`at_least_s`: no channel is looked at more often. `rests`: whether nothing is to be read for now."""
+        """`turns` is shared with whoever else reads these channels.
+
+        `at_least_s`: no channel is looked at more often. `rests`: whether nothing is to be read for now.
+        """
         self._reader = reader
-        self._taking = taking
+        self._turns = turns
         self._listed = listed
         self._requests_per_s = requests_per_s
         self._at_least_s = at_least_s
@@ -96,6 +103,8 @@ class PollingService:
         self._blocked_until = 0.0
         self._blocks = 0
         self._progress: Progress = lambda: None
+        self._answered_at = 0.0
+        """Loop time at which somebody said something of a channel, or had nothing to say because nobody asked."""
         self.blocked_since: datetime | None = None
         self.blocked_because = ""
         self.counts = PollCounts()
@@ -106,6 +115,7 @@ class PollingService:
         """Read for ever."""
         self._progress = progress
         self._polled.clear()
+        self._answered_at = asyncio.get_running_loop().time()
         async with asyncio.TaskGroup() as group:
             while True:
                 stop_if_cancelled()
@@ -124,6 +134,22 @@ class PollingService:
         """Seconds between two looks at a channel by now."""
         polled = self._polled.get(channel)
         return polled.interval_s if polled else None
+
+    def listed(self) -> list[ReadChannel]:
+        """What is read here, as it was when it was last looked at."""
+        return [one.channel for one in self._polled.values()]
+
+    def silent_s(self) -> tuple[float, float]:
+        """Seconds since the other side answered for any channel, and the shortest time between two looks at one."""
+        if not self._polled:
+            return 0.0, 0.0
+        shortest = min(map(self._expected_s, self._polled.values()))
+        return asyncio.get_running_loop().time() - self._answered_at, shortest
+
+    def _expected_s(self, one: _Polled) -> float:
+        if one.channel.problem in CLOSED:
+            return CLOSED_AGAIN_S
+        return CHECK_EVERY_S if self._turns.is_followed(one.channel.channel) else one.interval_s
 
     async def _plan(self) -> None:
         """Take up what is listed, and say how often each is looked at."""
@@ -150,7 +176,7 @@ class PollingService:
     def _spread(self) -> None:
         now = self._clock()
         intervals = intervals_s(
-            {name: one.rate.per_s(now) for name, one in self._polled.items()},
+            {name: one.rate.per_s(now) for name, one in self._polled.items() if not self._turns.is_followed(name)},
             requests_per_s=self._requests_per_s,
             at_least_s=self._at_least_s,
             at_most_s=AT_MOST_S,
@@ -161,18 +187,33 @@ class PollingService:
     def _due(self) -> Sequence[_Polled]:
         """Return who is to be looked at now: who waits longest, as many as the budget and the connections allow."""
         now_s = asyncio.get_running_loop().time()
-        if self._rests() or now_s < self._blocked_until or now_s < self._free_at:
+        if self._rests() or now_s < self._blocked_until or not self._polled:
+            self._answered_at = now_s
+            return ()
+        if now_s < self._free_at:
             return ()
         at_it = sum(one.is_read for one in self._polled.values())
-        waiting = [one for one in self._polled.values() if not one.is_read and one.due_at <= now_s]
+        waiting = [one for one in self._polled.values() if not one.is_read and self._due_at(one) <= now_s]
         allowed = max(1, round(self._requests_per_s * _TURN_S))
-        due = sorted(waiting, key=lambda one: one.due_at)[: max(0, min(AT_ONCE - at_it, allowed))]
+        due = sorted(waiting, key=self._due_at)[: max(0, min(AT_ONCE - at_it, allowed))]
         self._spend(len(due))
         return due
 
+    def _due_at(self, one: _Polled) -> float:
+        if not self._turns.is_followed(one.channel.channel):
+            return one.due_at
+        return max(one.due_at, one.looked_at + CHECK_EVERY_S)
+
     def _spend(self, requests: int) -> None:
+        """A turn that comes late is no request less; what is left over keeps every minute within the budget."""
         now_s = asyncio.get_running_loop().time()
-        self._free_at = max(self._free_at, now_s) + requests / self._requests_per_s
+        self._free_at = max(self._free_at, now_s - _TURN_S) + _LEFT_OVER * requests / self._requests_per_s
+
+    async def _room(self) -> None:
+        """Wait until the budget has room for one request more, and take it."""
+        wait_s = self._free_at - asyncio.get_running_loop().time()
+        self._spend(1)
+        await asyncio.sleep(max(0.0, wait_s))
 
     async def _look(self, one: _Polled) -> None:
         """Read a channel once. Whatever happens to it happens to no other."""
@@ -184,10 +225,11 @@ class PollingService:
             self._note_blocked(error)
         except ChannelClosedError as error:
             again_s = CLOSED_AGAIN_S
+            self._answered_at = asyncio.get_running_loop().time()
             await self._note(one, error.why)
         except ReadElsewhereError as error:
             log.info("channel_read_elsewhere", reason=str(error))
-            self._taking.forget(one.channel.channel)
+            self._turns.forget(one.channel.channel)
             self.wake()
         except TransientError as error:
             stop_if_cancelled()
@@ -196,22 +238,16 @@ class PollingService:
             log.warning("channel_unread", channel=one.channel.channel, reason=str(error))
             await self._note(one, "unreadable")
         finally:
-            one.due_at = asyncio.get_running_loop().time() + again_s
+            one.looked_at = asyncio.get_running_loop().time()
+            one.due_at = one.looked_at + again_s
             one.is_read = False
 
     async def _read(self, one: _Polled) -> None:
         page = await self._asked(self._reader.newest(one.channel.channel))
         self._note_answered()
-        posts = list(page.posts)
-        while posts and self._lacks(one.channel, posts):
-            earlier = await self._asked(self._reader.before(one.channel.channel, posts[0].number))
-            self.counts.paged_back += 1
-            self._spend(1)
-            if not earlier.posts or earlier.posts[0].number >= posts[0].number:
-                break
-            posts[:0] = earlier.posts
+        posts = await paged_back(one.channel.read_to, page, partial(self._before, one), self._clock())
         was, now = one.channel.read_to, self._clock()
-        one.channel = await self._taking.take(one.channel, posts, title=page.title)
+        one.channel = await self._turns.check(one.channel, posts, title=page.title)
         for post in posts:
             if was is None or post.number > was:
                 one.rate.note(post.posted_at)
@@ -221,19 +257,21 @@ class PollingService:
         if one.channel.problem is not None:
             await self._note(one, None)
 
+    async def _before(self, one: _Polled, number: int) -> Page:
+        await self._room()
+        page = await self._asked(self._reader.before(one.channel.channel, number))
+        self.counts.paged_back += 1
+        return page
+
     async def _asked(self, asked: Awaitable[Page]) -> Page:
         self.counts.requests += 1
         page = await asked
         self.counts.unreadable += page.unreadable
         return page
 
-    def _lacks(self, channel: ReadChannel, posts: Sequence[Post]) -> bool:
-        """Whether posts may stand between what was read before and these."""
-        if channel.read_to is None or posts[0].number <= channel.read_to + 1:
-            return False
-        return len(posts) < MAX_PAGES_BACK * PAGE_POSTS and self._clock() - posts[0].posted_at < SHOWN_FOR
-
     async def _note(self, one: _Polled, problem: str | None) -> None:
+        if problem is not None and self._turns.is_followed(one.channel.channel):
+            return
         try:
             one.channel = await self._listed.noted(one.channel, problem)
         except TransientError as error:
@@ -252,3 +290,4 @@ class PollingService:
 
     def _note_answered(self) -> None:
         self._blocks, self.blocked_since, self.blocked_because = 0, None, ""
+        self._answered_at = asyncio.get_running_loop().time()

@@ -60,7 +60,7 @@ class Resolver:
             await pause(EVERY_S, progress)
 
     async def look_again(self, progress: Progress) -> None:
-        for one, since in await self._rows.unresolved(AT_ONCE):
+        for one, since in await self._rows.unresolved(AT_ONCE, self._clock()):
             progress()
             token = await self.resolve(one)
             if token is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from typing import Final, Literal, LiteralString, cast
 
@@ -14,7 +14,7 @@ from domain.posts.understanding import Understood
 from managers.storage.postgres import PostgresManager, Row, Statements
 from runtime.errors import TransientError
 from services.channels import statements
-from services.channels.wire import ChannelCall, UnresolvedCall, frame_of
+from services.channels.wire import ChannelCall, UnresolvedCall, call_id_of, frame_of
 
 State = Literal["read", "paused", "removed", "suggested", "refused"]
 Kept = Literal["calls", "posts", "tokens"]
@@ -28,6 +28,7 @@ _REMEMBERED_POSTS: Final = 200
 """Of a channel; an edit of an older one is looked up alone."""
 _MICROSECOND: Final = 1_000_000
 _understood: Final = msgspec.json.Decoder(Understood)
+_frame: Final = msgspec.json.Decoder(ChannelCall)
 _unresolved: Final = msgspec.json.Decoder(UnresolvedCall)
 _encode: Final = msgspec.json.Encoder().encode
 
@@ -78,6 +79,29 @@ class Found(Struct, frozen=True, kw_only=True):
     unresolved: Sequence[UnresolvedCall]
 
 
+class SeenPost(Struct, frozen=True, kw_only=True):
+    number: int
+    posted_at: datetime
+    read_at: datetime
+    """For the first time."""
+    understood: Understood
+
+
+class PostCall(Struct, frozen=True):
+    """A call as it was written down for a post."""
+
+    call_id: str
+    address: str
+
+
+class Unresolved(Struct, frozen=True, kw_only=True):
+    """Calls of which nobody knows yet what token they mean."""
+
+    calls: int
+    since: datetime | None
+    """Of the oldest."""
+
+
 class ChannelRows:
     """Every method raises `TransientError`."""
 
@@ -106,6 +130,22 @@ class ChannelRows:
         row = await self._postgres.fetch_row(statements.SUGGESTED_BY, user_id)
         return cast("int", row["open"]) if row else 0
 
+    async def decide(
+        self, channel: str, state: State, by: int, *, told: Callable[[ReadChannel], Awaitable[object]]
+    ) -> bool:
+        """Decide what was suggested; `False` where somebody has. Where `told` fails, nothing is decided."""
+        async with self._postgres.transaction() as transaction:
+            row = await transaction.fetch_row(statements.SUGGESTION, channel)
+            if row is None:
+                return False
+            await transaction.execute(statements.DECIDE, channel, state, by)
+            await told(_channel(row))
+            return True
+
+    async def forget_suggestions(self, user_id: int) -> int:
+        """Delete what somebody suggested and nobody has decided; returns how many."""
+        return _count(await self._postgres.execute(statements.FORGET_SUGGESTIONS, user_id))
+
     async def change(self, channel: str, state: State, *, of: Sequence[State]) -> bool:
         return _changed(await self._postgres.execute(statements.STATE, channel, state, list(of)))
 
@@ -121,12 +161,33 @@ class ChannelRows:
         row = await self._postgres.fetch_row(statements.POST, channel, number)
         return None if row is None else _post(row)
 
+    async def seen(self, channel: str, number: int) -> SeenPost | None:
+        row = await self._postgres.fetch_row(statements.SEEN_POST, channel, number)
+        if row is None:
+            return None
+        understood = _understood.decode(row["understood"])
+        return SeenPost(number=row["number"], posted_at=row["posted_at"], read_at=row["read_at"], understood=understood)
+
+    async def calls_of(self, channel: str, post: SeenPost) -> list[PostCall]:
+        """Return the calls of a post that were written down."""
+        ids = [call_id_of(channel, post.number, token.address) for token in post.understood.tokens]
+        rows = await self._postgres.fetch(statements.CALLS_OF_POST, ids, channel, post.number, post.read_at)
+        return [PostCall(row["call_id"], _frame.decode(row["frame"]).token.address) for row in rows]
+
+    async def waiting_of(self, channel: str, number: int) -> list[str]:
+        """Return the addresses of a post of which nobody knows yet what they mean."""
+        return [row["address"] for row in await self._postgres.fetch(statements.WAITING_OF_POST, channel, number)]
+
+    async def waiting(self) -> Unresolved:
+        row = await self._postgres.fetch_row(statements.WAITING)
+        return Unresolved(calls=row["calls"], since=row["since"]) if row else Unresolved(calls=0, since=None)
+
     async def tokens(self, channel: str) -> set[str]:
         return {row["address"] for row in await self._postgres.fetch(statements.TOKENS, channel)}
 
-    async def unresolved(self, limit: int) -> list[tuple[UnresolvedCall, datetime]]:
-        """Return the oldest ones, and since when they wait."""
-        rows = await self._postgres.fetch(statements.UNRESOLVED, limit)
+    async def unresolved(self, limit: int, now: datetime) -> list[tuple[UnresolvedCall, datetime]]:
+        """Return those that were not asked about for longest, and since when they wait."""
+        rows = await self._postgres.fetch(statements.UNRESOLVED, limit, now)
         return [(_unresolved.decode(row["document"]), row["since"]) for row in rows]
 
     async def write(self, one: ReadChannel, found: Found, now: datetime) -> ReadChannel:

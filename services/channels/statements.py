@@ -11,14 +11,16 @@ _SELECT: Final[LiteralString] = """
 """
 ALL: Final[LiteralString] = _SELECT + " ORDER BY channel"
 ONE: Final[LiteralString] = _SELECT + " WHERE channel = $1"
-# Who configured a channel wins over a suggestion; what an admin did with it stays.
+# Who configured a channel wins over a suggestion; what an admin did with it stays. `added_by` is an admin, but of what
+# is suggested: then it is the person who did, and it is theirs to be forgotten.
 CONFIGURED: Final[LiteralString] = """
     INSERT INTO read_channels (channel, state, added_at) SELECT x, 'read', $2 FROM unnest($1::text[]) x
-    ON CONFLICT (channel) DO UPDATE SET state = 'read' WHERE read_channels.state = 'suggested'
+    ON CONFLICT (channel) DO UPDATE SET state = 'read', added_by = NULL WHERE read_channels.state = 'suggested'
 """
 ADD: Final[LiteralString] = """
     INSERT INTO read_channels (channel, state, added_by, added_at) VALUES ($1, 'read', $2, $3)
-    ON CONFLICT (channel) DO UPDATE SET state = 'read' WHERE read_channels.state <> 'read'
+    ON CONFLICT (channel) DO UPDATE SET state = 'read', added_by = excluded.added_by
+    WHERE read_channels.state NOT IN ('read', 'suggested')
 """
 SUGGEST: Final[LiteralString] = """
     INSERT INTO read_channels (channel, state, added_by, added_at) VALUES ($1, 'suggested', $2, $3)
@@ -27,6 +29,9 @@ SUGGEST: Final[LiteralString] = """
 SUGGESTED_BY: Final[LiteralString] = (
     "SELECT count(*) AS open FROM read_channels WHERE state = 'suggested' AND added_by = $1"
 )
+SUGGESTION: Final[LiteralString] = _SELECT + " WHERE channel = $1 AND state = 'suggested' FOR UPDATE"
+DECIDE: Final[LiteralString] = "UPDATE read_channels SET state = $2, added_by = $3 WHERE channel = $1"
+FORGET_SUGGESTIONS: Final[LiteralString] = "DELETE FROM read_channels WHERE state = 'suggested' AND added_by = $1"
 STATE: Final[LiteralString] = "UPDATE read_channels SET state = $2 WHERE channel = $1 AND state = ANY($3)"
 PROBLEM: Final[LiteralString] = """
     UPDATE read_channels SET problem = $2::text,
@@ -39,6 +44,21 @@ POSTS: Final[LiteralString] = """
     SELECT number, digest, understood FROM read_posts WHERE channel = $1 ORDER BY number DESC LIMIT $2
 """
 POST: Final[LiteralString] = "SELECT number, digest, understood FROM read_posts WHERE channel = $1 AND number = $2"
+SEEN_POST: Final[LiteralString] = """
+    SELECT number, posted_at, read_at, understood FROM read_posts WHERE channel = $1 AND number = $2
+"""
+# A pool's call bears the address of its token, so it is looked for among what was written when the post was read.
+CALLS_OF_POST: Final[LiteralString] = """
+    SELECT call_id, frame FROM channel_calls WHERE call_id = ANY($1)
+    UNION
+    SELECT call_id, frame FROM channel_calls
+    WHERE written_at BETWEEN $4 AND $4 + interval '2 hours' AND channel = $2 AND number = $3
+    ORDER BY 1
+"""
+WAITING_OF_POST: Final[LiteralString] = """
+    SELECT address FROM unresolved_calls WHERE channel = $1 AND number = $2 ORDER BY 1
+"""
+WAITING: Final[LiteralString] = "SELECT count(*) AS calls, min(since) AS since FROM unresolved_calls"
 TOKENS: Final[LiteralString] = "SELECT address FROM channel_tokens WHERE channel = $1"
 # The revision tells whether somebody else has read on meanwhile.
 READ_ON: Final[LiteralString] = """
@@ -66,11 +86,17 @@ PUT_CALLS: Final[LiteralString] = """
     ON CONFLICT (call_id) DO NOTHING
 """
 PUT_UNRESOLVED: Final[LiteralString] = """
-    INSERT INTO unresolved_calls (channel, number, address, since, document)
-    SELECT $1, * FROM unnest($2::bigint[], $3::text[], $4::timestamptz[], $5::text[])
+    INSERT INTO unresolved_calls (channel, number, address, since, asked_at, document)
+    SELECT $1, x.number, x.address, x.since, x.since, x.document
+    FROM unnest($2::bigint[], $3::text[], $4::timestamptz[], $5::text[]) AS x (number, address, since, document)
     ON CONFLICT DO NOTHING
 """
-UNRESOLVED: Final[LiteralString] = "SELECT document, since FROM unresolved_calls ORDER BY since LIMIT $1"
+# Whoever waits longest since they were asked about, so that those nobody knows do not keep the others from it.
+UNRESOLVED: Final[LiteralString] = """
+    UPDATE unresolved_calls SET asked_at = $2 WHERE (channel, number, address) IN (
+        SELECT channel, number, address FROM unresolved_calls ORDER BY asked_at LIMIT $1)
+    RETURNING document, since
+"""
 RESOLVED: Final[LiteralString] = """
     DELETE FROM unresolved_calls WHERE channel = $1 AND number = $2 AND address = $3
 """
@@ -90,6 +116,10 @@ FORGET_TOKENS: Final[LiteralString] = """
 COUNTS: Final[LiteralString] = """
     SELECT count(*) AS posts, count(*) FILTER (WHERE verdict = 'call') AS calls FROM read_posts
     WHERE channel = $1 AND posted_at > $2
+"""
+COUNTS_OF_EACH: Final[LiteralString] = """
+    SELECT channel, count(*) AS posts, count(*) FILTER (WHERE verdict = 'call') AS calls FROM read_posts
+    WHERE channel = ANY($1) AND posted_at > $2 GROUP BY channel
 """
 REASONS: Final[LiteralString] = """
     SELECT verdict, reason, count(*) AS posts FROM read_posts WHERE channel = $1 AND posted_at > $2

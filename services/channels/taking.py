@@ -52,6 +52,8 @@ class TakingService:
         self._known: LRUCache[str, _Known] = LRUCache(REMEMBERED_CHANNELS)
         self.verdicts: Counter[str] = Counter()
         """Posts taken since the start, by verdict; edits are not counted."""
+        self.reasons: Counter[str] = Counter()
+        """Likewise, by reason."""
         self.calls = 0
         """Written since the start."""
 
@@ -164,6 +166,7 @@ class TakingService:
             post = taken.read
             if post.number not in known.posts:
                 self.verdicts[post.understood.verdict] += 1
+                self.reasons[post.understood.reason] += 1
                 known.counts.take(post.understood)
             known.posts[post.number] = post
         known.tokens.update(address for address, _ in found.tokens)

@@ -53,15 +53,19 @@ class UnresolvedCall(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 def call_of(one: UnresolvedCall, token: CalledToken) -> ChannelCall:
-    """The id is the same for the same token of the same post, however often it is read."""
     return ChannelCall(
-        id=f"t.me/{one.channel.removeprefix('@')}/{one.number}/{token.address}",
+        id=call_id_of(one.channel, one.number, token.address),
         called_at=one.called_at,
         channel=CallingChannel(one.channel, one.title),
         token=token,
         text=one.text,
         link=post_link(one.channel, one.number),
     )
+
+
+def call_id_of(channel: str, number: int, address: str) -> str:
+    """The same for the same token of the same post, however often it is read."""
+    return f"t.me/{channel.removeprefix('@')}/{number}/{address}"
 
 
 def text_of(post: Post) -> str | None:

@@ -78,6 +78,9 @@ _WATCHES: Final[LiteralString] = """
     FROM watches WHERE user_id = $1 ORDER BY id
 """
 
+_SUGGESTED: Final[LiteralString] = """
+    SELECT channel, title, added_at FROM read_channels WHERE added_by = $1 AND state = 'suggested' ORDER BY added_at
+"""
 _ACTIVITY: Final[LiteralString] = "SELECT at, what, detail FROM activity WHERE user_id = $1 ORDER BY at"
 
 _DOCUMENT: Final = frozenset({"document"})
@@ -90,6 +93,7 @@ CONTENTS: Final = (
     Content(name="settings_history", statement=_SETTINGS_HISTORY, documents=_DOCUMENT),
     Content(name="shared_filters", statement=_SHARED, documents=_DOCUMENT),
     Content(name="watches", statement=_WATCHES),
+    Content(name="suggested_channels", statement=_SUGGESTED),
     Content(name="invoices", statement=_INVOICES, documents=_DOCUMENT),
     Content(name="payments", statement=_PAYMENTS, documents=_DOCUMENT),
     Content(name="entitlements", statement=_ENTITLEMENTS, documents=_DOCUMENT),

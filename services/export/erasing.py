@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from datetime import datetime
+from types import MappingProxyType
 from typing import Final, LiteralString
 
 import msgspec
@@ -45,6 +46,9 @@ _POLL_S: Final = 0.2
 _RECEIPT_ATTEMPTS: Final = 5
 _NUMBER_BYTES: Final = 5
 
+Others = Callable[[int], Awaitable[int]]
+"""Deletes what some part keeps of a person beside all this; returns how much it was. May be repeated."""
+
 _ERASE: Final = Script.beside(__file__, "erase.lua")
 _DELETED: Final[LiteralString] = "SELECT deleted FROM erasures WHERE number = $1"
 _DONE: Final[LiteralString] = "UPDATE erasures SET done_at = now() WHERE number = $1 AND done_at IS NULL"
@@ -65,10 +69,11 @@ class ErasingService:
         is_alone: Callable[[], bool],
         is_settled: Callable[[], bool],
         before: Callable[[int], Awaitable[object]],
+        others: Mapping[str, Others] = MappingProxyType({}),
     ) -> None:
         """`is_settled`: whether nothing waits in the local store. `before`: what has to be done while they are known.
 
-        `is_alone`: whether no other process has anything of them in hand.
+        `is_alone`: whether no other process has anything of them in hand. `others`: by the table that it is in.
         """
         self._redis = redis
         self._postgres = postgres
@@ -81,6 +86,7 @@ class ErasingService:
         self._is_alone = is_alone
         self._is_settled = is_settled
         self._before = before
+        self._others = others
         self._traces = Traces(redis)
         self._woken = asyncio.Event()
         self.completed = 0
@@ -139,6 +145,8 @@ class ErasingService:
         deleted = await self._deleted(erasure, progress)
         fault_point("erased rows")
         await self._traces.remove(user_id, progress)
+        for table, delete in self._others.items():
+            deleted[table] = await delete(user_id)
         fault_point("erased keys")
         await self._settle(erasure, progress)
         # Everybody who follows the changes has read on by now, to this mark at least.

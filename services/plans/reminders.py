@@ -10,10 +10,12 @@ from msgspec import Struct
 
 from domain.delivery.messages import Message
 from domain.delivery.policy import Rules
+from domain.delivery.quiet import zone_of
 from domain.payments.entitlements import GRACE
 from domain.payments.plans import FREE, TRIAL
 from domain.stored.outgoing import Envelope
 from domain.subscribers.subscriber import Subscriber
+from domain.subscribers.zones import show_zone
 from managers.storage.postgres import PostgresManager
 from managers.telegram.rate_limiter import Lane
 from services.claims.putting import Putting
@@ -124,16 +126,21 @@ class ReminderComposer(Composer):
 
     def compose(self, together: Sequence[QueuedMessage], subscriber: Subscriber) -> Composed:
         first = together[0]
-        reminder = first.payload_as(Reminder)
+        reminder, zone = first.payload_as(Reminder), subscriber.preferences.time_zone
         arguments = {
             "plan": self._texts.label("plan", reminder.plan, subscriber.language),
-            "until": shown_time(reminder.until),
+            "until": shown_time(reminder.until, zone),
             "days": reminder.days,
-            "grace": shown_time(reminder.until + GRACE),
+            "grace": shown_time(reminder.until + GRACE, zone),
         }
         key = "reminder.over" if not reminder.days else "reminder.soon" if reminder.days > 1 else "reminder.tomorrow"
         return Composed(Message(html=str(self._texts.render(key, subscriber.language, **arguments))), (first,))
 
 
-def shown_time(at: datetime) -> str:
-    return at.strftime("%d %b %Y, %H:%M UTC")
+def shown_time(at: datetime, zone: str) -> str:
+    """`24 Dec 2026, 18:00 (Europe/Berlin)`."""
+    try:
+        local = at.astimezone(zone_of(zone))
+    except OverflowError:  # the last day that a calendar has
+        return f"{at:%d %b %Y, %H:%M} (UTC)"
+    return f"{local:%d %b %Y, %H:%M} ({show_zone(zone)})"

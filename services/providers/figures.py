@@ -64,6 +64,16 @@ class _Lane:
         self._wanted: OrderedDict[str, TokenRef] = OrderedDict()
         self._settled: dict[str, asyncio.Future[None]] = {}
         self._news = asyncio.Event()
+        self._asking: frozenset[str] = frozenset()
+        self._rests_until_s = 0.0
+        """Loop time: it has failed, and is left alone until then."""
+        self.others: Sequence[_Lane] = ()
+        """Who else is asked about one token at a time."""
+
+    def has_told(self, token: TokenRef) -> bool:
+        """Whether it has told of a token once, or is being asked."""
+        answer = self._answers.get(token.key)
+        return token.key in self._asking or (answer is not None and answer.token is not None)
 
     def fresh(self, token: TokenRef) -> _Answer | None:
         answer = self._answers.get(token.key)
@@ -75,7 +85,8 @@ class _Lane:
     def may_answer(self, within_s: float) -> bool:
         """Whether it can be asked so soon at all."""
         room = self.provider.room()
-        return room.requests > 0 or room.again_in_s < within_s
+        again_in_s = 0.0 if room.requests > 0 else room.again_in_s
+        return max(again_in_s, self._rests_until_s - asyncio.get_running_loop().time()) < within_s
 
     def wanted(self, token: TokenRef) -> asyncio.Future[None] | None:
         """Ask about a token as soon as there is room; `None` where that was done lately, or is in vain.
@@ -117,9 +128,14 @@ class _Lane:
             return
 
     def _page(self) -> list[TokenRef]:
-        """Take the newest wishes of one chain: whoever waits longest has probably given up."""
+        """Take the newest wishes of one chain: whoever waits longest has probably given up.
+
+        Where each token costs a request, those first that nobody like this one has told of.
+        """
         chain = next(reversed(self._wanted.values())).chain
         same = [token for token in reversed(self._wanted.values()) if token.chain == chain]
+        if self.provider.tokens_per_request == 1 and self.others:
+            same.sort(key=lambda token: any(other.has_told(token) for other in self.others))
         page = same[: self.provider.tokens_per_request]
         for token in page:
             del self._wanted[token.key]
@@ -127,6 +143,7 @@ class _Lane:
 
     async def _ask(self, page: Sequence[TokenRef]) -> None:
         self.counts.requests += 1
+        self._asking = frozenset(token.key for token in page)
         try:
             found = await self.provider.figures(page)
         except NotAskedError as error:
@@ -137,10 +154,14 @@ class _Lane:
             stop_if_cancelled()
             self.counts.failed += len(page)
             self._give_up(page, error)
-            await asyncio.sleep(FAILED_PAUSE_S if self.provider.tokens_per_request == 1 else TOGETHER_S)
+            rests_s = FAILED_PAUSE_S if self.provider.tokens_per_request == 1 else TOGETHER_S
+            self._rests_until_s = asyncio.get_running_loop().time() + rests_s
+            await asyncio.sleep(rests_s)
         else:
             self._keep(page, found)
             self._settle(page)
+        finally:
+            self._asking = frozenset()
 
     def _give_up(self, page: Sequence[TokenRef], error: TransientError) -> None:
         self.last_problem = str(error)
@@ -170,6 +191,9 @@ class FiguresService:
 
     def __init__(self, providers: Sequence[FigureProvider], clock: Callable[[], datetime]) -> None:
         self._lanes = [_Lane(provider, clock) for provider in providers]
+        single = [lane for lane in self._lanes if lane.provider.tokens_per_request == 1]
+        for lane in single:
+            lane.others = [other for other in single if other is not lane]
 
     @property
     def sources(self) -> dict[str, FigureCounts]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from hashlib import md5
 from typing import Final, Literal, LiteralString, cast, get_args
 
 import msgspec
@@ -85,6 +86,11 @@ class ChannelCall(Struct, frozen=True, kw_only=True):
     excluded: bool
 
 
+def tag_of(channel_id: str) -> str:
+    """Stand for an id in a button, as `ChannelRow.tag` does."""
+    return md5(channel_id.encode(), usedforsecurity=False).hexdigest()[:16]
+
+
 class ChannelsAdmin:
     def __init__(self, postgres: PostgresManager, controls: Controls, clock: Callable[[], datetime]) -> None:
         self._postgres = postgres
@@ -109,6 +115,10 @@ class ChannelsAdmin:
         rows = await self._postgres.fetch(statement, since, offset, limit, *more)
         total = cast("int", rows[0]["total"]) if rows else 0
         return ChannelRows(total=total, rows=[msgspec.convert(dict(row), ChannelRow) for row in rows])
+
+    async def knows(self, channel_id: str) -> bool:
+        """Whether it has called, so that there is something to see of it."""
+        return await self._postgres.fetch_row(_BY_TAG, tag_of(channel_id)) is not None
 
     async def require(self, tag: str) -> ChannelRow:
         """Return the channel behind a button. `UserFacingError` where it is gone."""

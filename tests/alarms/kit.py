@@ -12,6 +12,7 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import replace as with_
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -43,6 +44,10 @@ from services.monitoring.conditions import CallsOutdated, Condition, DeadLetters
 from services.monitoring.payment_conditions import CountGrew
 from services.monitoring.process_conditions import SendsFail
 from services.tracking.tracking import TrackingService
+from tests.alarms.accounts_stage import listened_to
+from tests.channels.channel_book import ChannelBook
+from tests.channels.listening import connection_of, edge_of
+from tests.channels.support import ALPHA
 from tests.e2e.conftest import ADMIN, text_of
 from tests.faults.proxy import FaultProxy
 from tests.wiring import AT_WILL
@@ -51,6 +56,12 @@ FASTER: Final = 20.0
 """By how much the clock of the alarms runs faster: what has to hold for five seconds holds for a quarter of one."""
 TOLD_WITHIN_S: Final = 60.0
 IDLE_S: Final = 3.0
+LISTENS: Final[dict[str, Any]] = {
+    "feed_source": "channels",
+    "channels": (ALPHA,),
+    "channel_pause_s": 0.5,
+    "channel_requests_per_minute": 6_000.0,
+}
 
 
 class Stage(Struct, frozen=True, kw_only=True):
@@ -59,15 +70,24 @@ class Stage(Struct, frozen=True, kw_only=True):
     role: Role = "all"
     shop: bool = False
     """Solana and NOWPayments are there, too."""
+    channels: bool = False
+    """It reads those of a `ChannelBook`, and nothing else."""
     stars: bool = True
     alone: bool = True
     """It may go on without Redis."""
     on_disk: bool = False
     """It has a directory of its own."""
+    accounts: bool = False
+    """Its calls are those of channels that an account listens to."""
     limits: Mapping[str, float] = {}
     """Constants, as `module:NAME`, that are smaller."""
     times: Mapping[str, timedelta] = {}
     """Likewise."""
+
+    @property
+    def listens(self) -> bool:
+        """Whether its calls are those of channels."""
+        return self.channels or self.accounts
 
 
 class Scene(Struct, kw_only=True):
@@ -105,6 +125,10 @@ class Scene(Struct, kw_only=True):
     @property
     def processor(self) -> NowPaymentsSandbox:
         return self.parts["processor"]
+
+    @property
+    def book(self) -> ChannelBook:
+        return self.parts["book"]
 
     async def told(self, sign: str, name: str) -> str:
         """Wait until the admin is told so of this alarm; returns the line."""
@@ -209,7 +233,7 @@ async def opened(stage: Stage, servers: Servers, data_dir: Path) -> AsyncGenerat
         at = Addresses(
             telegram_token=telegram.token,
             telegram_api_base=telegram.url,
-            source="native",
+            source="channels" if stage.listens else "native",
             feed_url=f"ws://{proxies[0].authority}/",
             feed_api_url=feed.http_url,
             feed_token=feed.token,
@@ -221,16 +245,28 @@ async def opened(stage: Stage, servers: Servers, data_dir: Path) -> AsyncGenerat
         )
         store = data_dir / "local.sqlite" if stage.alone and stage.role == "all" else None
         connections = await connect(at, stack, local_store=store, data_dir=data_dir if stage.on_disk else None)
+        if stage.channels:
+            parts["book"] = ChannelBook()
+            connections = with_(connections, channels=connection_of(parts["book"]))
+        if stage.accounts:
+            connections = listened_to(connections, parts, data_dir)
         assert isinstance(connections.source, NativeSource)
-        connections.source.idle_timeout_s = IDLE_S
+        if not stage.listens:
+            connections.source.idle_timeout_s = IDLE_S
         settings = Settings(
-            admin_chat_ids=frozenset({ADMIN}), pay_with_stars=stage.stars, data_dir=data_dir, log_level="INFO"
+            admin_chat_ids=frozenset({ADMIN}),
+            pay_with_stars=stage.stars,
+            data_dir=data_dir,
+            log_level="INFO",
+            **(LISTENS if stage.listens else {}),
         )
         composition = Composition(settings, connections, Terminal(), ProcessConfig(role=stage.role))
         composition.of(AlarmsService)._clock = lambda: time.monotonic() * FASTER
         admin = telegram.user("Admin", user_id=ADMIN)
         admin.chat.is_started = True
         await stack.enter_async_context(connections.telegram)
+        if stage.channels:
+            await stack.enter_async_context(edge_of(composition))
         async with asyncio.TaskGroup() as group:
             running = group.create_task(composition.bot.run(stop, drain_s=1))
             scene = Scene(
@@ -249,8 +285,9 @@ async def opened(stage: Stage, servers: Servers, data_dir: Path) -> AsyncGenerat
                 stack=stack,
             )
             await scene.until(lambda: composition.bot.lifecycle.state == "working" or running.done())
-            if stage.role == "all":
+            if stage.role == "all" and not stage.listens:
                 await asyncio.wait_for(feed.someone_listens.wait(), TOLD_WITHIN_S)
+            if stage.role == "all":
                 tracking = composition.of(TrackingService)
                 await scene.until(lambda: composition.of(Ownership).is_loaded and tracking.book is not None)
             yield scene

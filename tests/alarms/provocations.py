@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from tests.alarms import calls, followed, money, stores
+from tests.alarms import accounts, calls, channels, followed, money, stores
 from tests.alarms.kit import Provocation
 
-PROVOKED: dict[str, Provocation] = {**stores.PROVOKED, **calls.PROVOKED, **followed.PROVOKED, **money.PROVOKED}
+PROVOKED: dict[str, Provocation] = {
+    **stores.PROVOKED,
+    **calls.PROVOKED,
+    **channels.PROVOKED,
+    **followed.PROVOKED,
+    **money.PROVOKED,
+    **accounts.PROVOKED,
+}

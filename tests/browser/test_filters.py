@@ -55,7 +55,7 @@ async def begin(chat: ChatPage, url: str, name: str) -> None:
 
 async def rename(chat: ChatPage, before: str, name: str) -> None:
     await chat.wait_for_message(f"{before} is off")
-    await chat.tap_under(f"{before} is off", "Rename")
+    await chat.tap_under(f"{before} is off", "🏷 Rename")
     await chat.wait_for_message(f"What should {before} be called?")
     await chat.send(name)
     await chat.wait_for_message(f"Renamed to {name}.")
@@ -63,7 +63,7 @@ async def rename(chat: ChatPage, before: str, name: str) -> None:
 
 async def open_field(chat: ChatPage, name: str, group: str, field: str) -> None:
     """From the menu of the set over its group to one of its fields."""
-    await chat.tap_under(f"{name} is", group)
+    await chat.tap_under(f"{name} is", f"▸ {group}")
     await chat.wait_for_message(f"{group} in {name}")
     await chat.tap_under(f"{group} in {name}", f"{field}: any")
 
@@ -92,11 +92,13 @@ async def make_cheap_and_clean(chat: ChatPage) -> None:
     await chat.tap_under("Tap what it must be.", "yes")
     await chat.wait_for_message("✅ Mint revoked: yes")
     await chat.tap_under("✅ Mint revoked: yes", "let it pass")
-    await chat.wait_for_message("If the value is unknown: let it pass.")
-    await chat.tap_under("If the value is unknown: let it pass.", "‹ Back")
+    await chat.wait_for_message("If this figure is not known yet: let it pass.")
+    await chat.tap_under("If this figure is not known yet: let it pass.", "‹ Back")
     await chat.wait_for_message(f"Safety in {name}")
     await back_to_set(chat, name, "Safety")
-    await type_rule(chat, name, "Origin", "Name or symbol", typed='-rug, -"not a scam"', shown="-rug, -not a scam")
+    await type_rule(
+        chat, name, "Origin", "Name or symbol", typed='-rug, -"not a scam"', shown="without “rug”, “not a scam”"
+    )
 
 
 async def make_large_on_solana(chat: ChatPage) -> None:
@@ -118,7 +120,7 @@ async def share(chat: ChatPage, name: str) -> str:
     await chat.wait_for_message(LIST)
     await chat.tap_under(LIST, f"🟢 {name}")
     await chat.wait_for_message(f"{name} is on")
-    await chat.tap_under(f"{name} is on", "Share")
+    await chat.tap_under(f"{name} is on", "🔗 Share")
     await chat.wait_for_message("as a link:")
     await chat.tap_under("as a link:", "Copy link")
     await expect(chat.part("toast")).to_have_text("Copied to the clipboard")
@@ -182,7 +184,7 @@ async def sees_and_copies(ben: ChatPage, payload: str) -> None:
     assert preview.splitlines()[3:] == [
         "• Market cap: $2k – $60k",
         "• Mint revoked: yes (if unknown: let it pass)",
-        "• Name or symbol: -rug, -not a scam",
+        "• Name or symbol: without “rug”, “not a scam”",
     ]
     await ben.tap_under("A filter shared by Ada on", "Copy to my filters")
     copied = await ben.wait_for_message("✅ Copied. It was made by Ada;")
@@ -196,8 +198,9 @@ async def asks_why_it_was_held_back(ada: ChatPage, held_back: Called) -> None:
     await ada.send(f"/why {held_back.address}")
     answer = await ada.wait_for_message("✗ None of your filters let it through.")
     assert held_back.address in answer
-    failed = re.search(r"✗ Market cap \$([\d.,]+)([kMB]?), needs \$2k – \$60k \([^,\n]+, .+ old\)", answer)
+    failed = re.search(r"✗ Market cap \$([\d.,]+)([kMB]?), needs \$2k – \$60k", answer)
     assert failed, answer
+    assert re.search(r"(figures from|\() ?[^,\n]+, .+ old", answer)
     assert float(failed[1].replace(",", "")) * SCALES[failed[2]] > MAXIMUM_USD
     assert re.search(r"✗ Cheap & clean \([123] of 3 rules failed\)", answer)
     assert re.search(r"✗ Large on Solana \([12] of 2 rules failed\)", answer)
@@ -215,10 +218,10 @@ async def asks_why_it_came(ada: ChatPage) -> None:
     await alert.get_by_test_id("inline-button").filter(has_text="Why?").first.click()
     answer = await ada.wait_for_message("✓ It passed your filters.")
     assert called.address in answer
-    assert "✓ Cheap & clean (0 of 3 rules failed)" in answer
-    assert re.search(r"✓ Market cap \$\S+ within \$2k – \$60k \([^,\n]+, .+ old\)", answer)
+    assert "✓ Cheap & clean (all 3 rules passed)" in answer
+    assert re.search(r"✓ Market cap \$\S+ within \$2k – \$60k", answer)
     assert re.search(r"✓ Mint revoked (yes, needs yes|not known, which you let pass)", answer)
-    assert re.search(r"✓ Name or symbol .+, needs -rug, -not a scam", answer)
+    assert re.search(r"✓ Name or symbol .+, needs to be without “rug”, “not a scam”", answer)
     assert re.search(r"✗ Large on Solana \([12] of 2 rules failed\)", answer)
     assert re.search(r"✗ Liquidity (\$\S+|not known), needs ≥ \$900M", answer)
     assert re.search(r"Received .+ ms\)\nDecided .+ ms\)", answer)

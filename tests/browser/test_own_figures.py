@@ -115,12 +115,12 @@ async def makes_a_draft(ada: ChatPage) -> None:
     """A filter with a rule, that is off."""
     await ada.tap("Set my own rules")
     await ada.wait_for_message(f"{FILTER} off")
-    await ada.tap_under(f"{FILTER} off", "Size")
+    await ada.tap_under(f"{FILTER} off", "▸ Size")
     await ada.tap_under("Size in Filter 1", "Market cap: any")
     await ada.wait_for_message("Send me a range")
     await ada.send("> 1k")
     await ada.tap_under("✅ Market cap: ≥ $1k", "‹ Back")
-    await ada.tap_under(f"{FILTER} on", "Turn off")
+    await ada.tap_under(f"{FILTER} on", "⚪ Turn off")
     await ada.wait_for_message(f"{FILTER} off")
 
 

@@ -6,14 +6,16 @@ import asyncio
 import re
 
 import pytest
-from playwright.async_api import Locator, expect
+from playwright.async_api import Locator, ViewportSize, expect
 
 from tests.browser.chat_page import ChatPage
+from tests.browser.conftest import OpenTab
 from tests.e2e.bot_process import BotProcess
 
 pytestmark = pytest.mark.browser
 
 ALERT = "market cap at call"
+NARROW_PHONE = ViewportSize(width=390, height=844)
 SHOWN_MARKET_CAP = re.compile(r"\$([\d.,]+)([kMB]?) market cap at call")
 SCALES = {"": 1, "k": 1e3, "M": 1e6, "B": 1e9}
 FRESH_LAUNCHES_USD = (3e3, 60e3)
@@ -60,7 +62,7 @@ async def test_a_newcomer_gets_alerts_and_the_next_ones_obey_the_changed_filter(
     await chat.tap_under("Your filters", "🟢 Fresh launches")
     opened = chat.part("message").filter(has_text="Fresh launches is on")
     await expect(opened).to_have_count(2)
-    await chat.tap_under("Fresh launches is on", "Size · 1")
+    await chat.tap_under("Fresh launches is on", "▸ Size · 1")
     await chat.wait_for_message("Size in Fresh launches")
     await chat.tap_under("Size in Fresh launches", "Market cap: $3k – $60k")
     await chat.wait_for_message("Send me a range")
@@ -86,3 +88,30 @@ async def test_a_newcomer_gets_alerts_and_the_next_ones_obey_the_changed_filter(
 
     program.interrupt()
     assert await program.exit_code() == 0, program.output
+
+
+async def test_on_a_phone_the_first_screen_is_seen_whole_and_a_mute_is_seen_under_its_alert(
+    open_tab: OpenTab, program: BotProcess, chat_page_url: str
+) -> None:
+    chat = await open_tab(NARROW_PHONE)
+    await chat.open(chat_page_url)
+    await chat.new_user("Grace")
+    await chat.send("/start")
+    await chat.wait_for_message("Hi Grace!")
+    await expect(chat.page.get_by_text("Hi Grace!")).to_be_in_viewport(ratio=1)
+    await expect(chat.button("Set my own rules")).to_be_in_viewport(ratio=1)
+
+    await chat.tap("Everything")
+    alert = chat.part("message").filter(has_text=ALERT).first
+    await alert.wait_for(state="attached", timeout=TIMEOUT_S * 1000)
+
+    def under(label: str) -> Locator:
+        return alert.get_by_test_id("inline-button").filter(has_text=label)
+
+    await under("🔇 Mute").dblclick()
+    await under("for a day").click()
+    await expect(under("muted until")).to_be_in_viewport()
+    await expect(under("🔇 Muted")).to_be_visible()
+    await under("undo").click()
+    await expect(under("undo")).to_have_count(0)
+    await expect(under("🔇 Muted")).to_have_count(0)

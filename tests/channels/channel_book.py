@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter, defaultdict
 from datetime import datetime
 
@@ -22,6 +23,11 @@ class ChannelBook:
         self.asked: Counter[str] = Counter()
         self.title: str | None = None
         self.problem: TransientError | None = None
+        self.problems: dict[str, TransientError] = {}
+        """Of one channel."""
+        self.answers = asyncio.Event()
+        """Cleared, it lets everybody wait."""
+        self.answers.set()
 
     def post(self, channel: str, text: str, at: datetime) -> Post:
         number = self.posts[channel][-1].number + 1 if self.posts[channel] else 1
@@ -34,6 +40,7 @@ class ChannelBook:
         posts[posts.index(post)] = replace(post, runs=(Run(text),), edited_at=at)
 
     async def newest(self, channel: str) -> Page:
+        await self.answers.wait()
         return self._page(channel, self.posts[channel])
 
     async def before(self, channel: str, number: int) -> Page:
@@ -41,8 +48,8 @@ class ChannelBook:
 
     def _page(self, channel: str, posts: list[Post]) -> Page:
         self.asked[channel] += 1
-        if self.problem is not None:
-            raise self.problem
+        if problem := self.problem or self.problems.get(channel):
+            raise problem
         return Page(
             channel=channel, title=self.title or channel.removeprefix("@").title(), posts=tuple(posts[-PAGE_POSTS:])
         )

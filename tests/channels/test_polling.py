@@ -7,6 +7,7 @@ from datetime import timedelta
 
 from managers.channels.base import BlockedError, ChannelClosedError, Page
 from services.channels.polling import PollingService
+from services.channels.turns import ChannelTurns
 from tests.channels.support import ALPHA, NOW, Kit, mint
 
 BETA = "@beta_calls"
@@ -15,7 +16,12 @@ BETA = "@beta_calls"
 @asynccontextmanager
 async def polling(kit: Kit) -> AsyncGenerator[PollingService]:
     service = PollingService(
-        reader=kit.book, taking=kit.taking, listed=kit.listed, requests_per_s=1_000, at_least_s=0.01, clock=lambda: NOW
+        reader=kit.book,
+        turns=ChannelTurns(kit.taking),
+        listed=kit.listed,
+        requests_per_s=1_000,
+        at_least_s=0.01,
+        clock=lambda: NOW,
     )
     kit.listed.changed = service.wake
     async with asyncio.timeout(10):
@@ -79,7 +85,12 @@ async def test_a_channel_that_cannot_be_read_costs_itself_and_says_why(kit: Kit)
     await kit.listed.configured([BETA])
     wayward = Wayward(kit, ChannelClosedError(BETA, "no_preview"))
     service = PollingService(
-        reader=wayward, taking=kit.taking, listed=kit.listed, requests_per_s=1_000, at_least_s=0.01, clock=lambda: NOW
+        reader=wayward,
+        turns=ChannelTurns(kit.taking),
+        listed=kit.listed,
+        requests_per_s=1_000,
+        at_least_s=0.01,
+        clock=lambda: NOW,
     )
     async with asyncio.timeout(10):
         task = asyncio.create_task(service.run(lambda: None))

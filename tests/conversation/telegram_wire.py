@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from msgspec import Struct
@@ -11,7 +11,7 @@ from telegram import Update
 from telegram.ext import Application, ApplicationBuilder
 from telegram.request import BaseRequest
 
-from domain.delivery.messages import Message
+from domain.delivery.messages import Button, Message
 
 AnyApplication = Application[Any, Any, Any, Any, Any, Any]
 USER_ID, ADMIN_ID = 456, 789
@@ -74,6 +74,11 @@ class RecordedConversation:
         assert message_id == MENU_ID
         self._note(Said("edited", message.html, message))
         return MENU_ID
+
+    async def edit_keyboard(self, chat_id: int, message_id: int, keyboard: Sequence[Sequence[Button]]) -> None:
+        assert message_id == MENU_ID
+        rows = tuple(tuple(row) for row in keyboard)
+        self._note(Said("buttons", None, Message(html="", keyboard=rows)))
 
     async def answer(self, callback_query_id: str, text: str | None = None, *, alert: bool = False) -> None:
         self._note(Said("alerted" if alert else "answered", text))

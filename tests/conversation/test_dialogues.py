@@ -84,14 +84,14 @@ async def test_what_holds_alerts_back_is_said_wherever_they_are_said_to_be_on(
     assert "until Mon 23 Nov 13:00 (Europe/\u2060Berlin)" in words(await ann.writes("/pause 3d"))
     await change(USER_ID, lambda p: replace(p, quiet=QuietHours(start_minute=0, end_minute=14 * 60)))
     quiet = words(await ann.writes("/resume"))
-    assert quiet.startswith("🌙 Quiet until 14:00 (Europe/\u2060Berlin).")
-    assert await states() == {quiet}
+    assert quiet.startswith("▶️ The pause is over.\n🌙 Quiet until 14:00 (Europe/\u2060Berlin).")
+    assert await states() == {quiet.partition("\n")[2]}
     await change(USER_ID, lambda p: replace(p, quiet=None, alerts_per_hour=2))
     sent = [(keys.RECENT_ALERTS.of(USER_ID), milliseconds(clock.now - timedelta(minutes=at)), at) for at in (50, 20, 5)]
     await redis_manager.transaction([("ZADD", key, at_ms, f"sent:50:{at}") for key, at_ms, at in sent])
     [used_up] = await states()
     assert used_up.startswith(
-        "⏳ Your alerts of this hour are used up; the next may come at 13:40 (Europe/\u2060Berlin)."
+        "⏳ Your 2 alerts of this hour are used up; the next may come at 13:40 (Europe/\u2060Berlin)."
     )
 
 

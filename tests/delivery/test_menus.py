@@ -42,12 +42,13 @@ from handlers.delivery.settings import DeliveryMixin
 from managers.redis.client import RedisManager
 from managers.storage.cache import SmartCache
 from services.delivery.cards import alert_card
+from services.plans.subscriptions import SubscriptionsService
 from services.subscribers.group import SubscriberServices
 from services.subscribers.inputs import InputsService
 from services.subscribers.permissions import PermissionsService
 from tests.conversation.telegram_wire import USER_ID, AnyApplication, Person, RecordedConversation, Said, application
 from tests.conversation.wiring import fields_of, services_of
-from tests.delivery.kit import ADDRESS, NOW, Clock, Matcher, call_of, subscribers_store, users_service
+from tests.delivery.kit import ADDRESS, NOW, PLANS, Clock, Matcher, call_of, subscribers_store, users_service
 from tests.texts.telegram_html import assert_sendable, shown
 from texts import Texts
 
@@ -84,6 +85,7 @@ class Chat:
             texts=Texts.load(),
             admin_chat_ids=frozenset[int](),
             clock=self.clock,
+            subscriptions=SubscriptionsService(PLANS, clock=self.clock),
             permissions=PermissionsService(self.administrators, SmartCache[tuple[int, int], bool].of("permissions")),
         )
         Dispatcher(Bot(services)).install(app)
@@ -134,7 +136,13 @@ def refusal_of(said: list[Said]) -> str:
             "✅ Quiet hours: 23:00-07:00. Let through meanwhile: 80+.",
             "✅ Quiet hours: off.",
         ),
-        ("cap", "10", Preferences(alerts_per_hour=10), "✅ Alerts per hour: 10.", "✅ Alerts per hour: any."),
+        (
+            "cap",
+            "10",
+            Preferences(alerts_per_hour=10),
+            "✅ Alerts per hour: 10.",
+            "✅ Alerts per hour: up to 60, as your plan includes.",
+        ),
     ],
 )
 async def test_what_is_typed_is_kept_and_cleared(
@@ -150,6 +158,14 @@ async def test_what_is_typed_is_kept_and_cleared(
     said = await chat.taps(ClearDelivery("quiet" if what == "level" else what))
     assert cleared in shown(said[0].text or "")
     assert await chat.preferences() == Preferences()
+
+
+async def test_more_than_the_plan_includes_shows_what_comes(chat: Chat) -> None:
+    await chat.taps(AskDelivery("cap"))
+    said = await chat.person.writes("61")
+    assert "Per hour: up to 60, as your plan includes" in said[-1].buttons
+    await chat.taps(AskDelivery("cap"))
+    assert "Per hour: 60" in (await chat.person.writes("60"))[-1].buttons
 
 
 async def test_suggestions_for_a_misspelled_place_can_be_tapped(chat: Chat) -> None:

@@ -7,6 +7,7 @@ import shutil
 import tempfile
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace as with_
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ import pytest
 
 from bot.console import Terminal
 from composition import Addresses, Composition, NowPaymentsAccess, ProcessConfig, SolanaAccess, connect
+from composition.addresses import ChannelAccess
+from composition.connections import ChannelConnection
 from config.settings import Settings
 from domain.filters.registry import FIELDS
 from sandbox.feed.server import FeedSandbox
@@ -22,6 +25,7 @@ from sandbox.telegram.people import SandboxUser, callback_buttons
 from sandbox.telegram.server import TelegramSandbox
 from sandbox.telegram.updates import JsonObject
 from services.stores import keys
+from tests.channels.channel_book import ChannelBook
 
 
 @pytest.fixture
@@ -116,6 +120,8 @@ async def composed(
     if directory is not None:
         stack.callback(shutil.rmtree, directory)
     connections = await connect(at, stack, data_dir=directory)
+    if whole:
+        connections = with_(connections, channels=ChannelConnection(ChannelBook(), ChannelAccess(url="")))
     await connections.redis.set(keys.EPOCH.of(), "complete", nx=True)  # a bot that runs has filled it
     return Composition(settings or Settings(), connections, Terminal(), place)
 

@@ -172,24 +172,47 @@ async def test_a_channel_is_muted_by_one_tap_and_listed_by_name(
     alert = await ann.next_message(where=lambda m: first.token.address in copied_addresses(m))
     channel = first.channel
     title = channel.title or channel.id
-    await ann.tap("🔇 Mute", alert)
-    question = await ann.next_message(where=lambda m: "What should I mute?" in m.get("text", ""))
-    buttons = [
-        button["text"].replace("\u2060", "") for row in question["reply_markup"]["inline_keyboard"] for button in row
-    ]
-    assert buttons == ["🔇 $MCAT for a day", f"🔇 Channel {title}", "😴 Everything for 1 hour"]
-    await ann.tap_data(question, _data_of(question, "Channel"))
-    said = await ann.next_message(where=lambda m: "is muted" in m.get("text", ""))
-    assert title in said["text"].replace("\u2060", "")
+    own = _labels(alert)
+    asked = await _asked_under(ann, alert)
+    assert _labels(asked) == [*own, "🔇 $MCAT for a day", f"🔇 Channel {title}", "😴 Everything for 1 hour", "‹ Back"]
+    await ann.tap("‹ Back", asked)
+    assert _labels(await ann.next_message(where=lambda m: m["message_id"] == alert["message_id"])) == own
+    asked = await _asked_under(ann, alert)
+    toast = await ann.tap_data(asked, _data_of(asked, "Channel"))
+    assert f"{title} is muted" in toast["text"].replace("\u2060", "")
+    muted = await ann.next_message(where=lambda m: f"🔔 Channel {title} muted · undo" in _labels(m))
+    assert muted["message_id"] == alert["message_id"], "the alert itself shows it"
+    assert "🔇 Muted" in _labels(muted)
     silenced = feed.publish(replace(new_call(feed), channel=channel))
     other = Channel(id="@another", title="Another")
     heard = feed.publish(replace(new_call(feed), channel=other))
     await ann.next_message(where=lambda m: heard.token.address in copied_addresses(m))
     assert not any(silenced.token.address in copied_addresses(m) for m in ann.messages)
-    await ann.tap_data(said, _data_of(said, "All that is muted"))
-    listed = await ann.next_message(where=lambda m: "Muted channels: 1, tokens: 0" in m.get("text", ""))
-    await ann.tap_data(listed, _data_of(listed, title))
+    toast = await ann.tap_data(muted, _data_of(muted, "undo"))
+    assert f"{title}: you get its calls again" in toast["text"].replace("\u2060", "")
+    assert _labels(await ann.next_message(where=lambda m: m["message_id"] == alert["message_id"])) == own
+    for what in ("for a day", "Everything"):
+        asked = await _asked_under(ann, alert)
+        toast = await ann.tap_data(asked, _data_of(asked, what))
+        assert "muted until" in toast["text"]
+    await ann.send("/delivery")
+    delivery = await ann.next_message(where=lambda m: "How alerts reach you" in m.get("text", ""))
+    await ann.tap("🔇 Muted: 1", delivery)
+    listed = await ann.next_message(where=lambda m: "Muted channels: 0, tokens: 1" in m.get("text", ""))
+    toast = await ann.tap_data(listed, _data_of(listed, "MCAT"))
+    assert "$MCAT: you get its alerts again" in toast["text"].replace("\u2060", "")
     await ann.next_message(where=lambda m: "Nothing is muted" in m.get("text", ""))
+
+
+def _labels(message: JsonObject) -> list[str]:
+    rows: list[list[JsonObject]] = message.get("reply_markup", {}).get("inline_keyboard", [])
+    return [button["text"].replace("\u2060", "") for row in rows for button in row]
+
+
+async def _asked_under(person: SandboxUser, alert: JsonObject) -> JsonObject:
+    """The alert, once it asks what to mute."""
+    await person.tap_data(alert, _data_of(alert, "🔇 Mute"))
+    return await person.next_message(where=lambda m: m["message_id"] == alert["message_id"] and "‹ Back" in _labels(m))
 
 
 async def test_the_end_of_a_trial_stops_alerts_and_keeps_the_settings(

@@ -79,7 +79,7 @@ async def test_a_call_on_base_is_told_explained_watched_and_muted(
     await ann.tap_data(alert, next(data for data in buttons(alert) if data.startswith("why:")))
     explained = text_of(await ann.next_message(where=lambda m: "within" in text_of(m)))
     assert "\n⛓ Base\n" in explained
-    assert "✓ Market cap $250k within $50k – $900k (dexscreener, 2" in explained
+    assert "✓ Market cap $250k within $50k – $900k (DexScreener, 2" in explained
     await ann.send(f"/why https://basescan.org/token/{call.token.address}")
     assert text_of(await ann.next_message()).startswith(explained.partition("\n")[0])
     await ann.send(f"/why {written(99)}")
@@ -89,9 +89,9 @@ async def test_a_call_on_base_is_told_explained_watched_and_muted(
     begun = await ann.next_message(where=lambda m: "BCAT" in text_of(m))
     assert "2x" in text_of(begun)
     await ann.tap_data(alert, f"mute:{address}")
-    asked = await ann.next_message(where=lambda m: any(data.startswith("dmute:") for data in buttons(m)))
-    await ann.tap_data(asked, f"dmute:{address}")
-    assert "BCAT" in text_of(await ann.next_message(where=lambda m: "muted" in text_of(m).lower()))
+    asked = await ann.next_message(where=lambda m: any(data.startswith("mhere:") for data in buttons(m)))
+    toast = await ann.tap_data(asked, f"mhere:token:{address}")
+    assert "BCAT is muted until" in toast["text"]
     await bot.of(Journal).drain_all()
     row = await bot.connections.postgres.fetch_row("SELECT * FROM calls WHERE token_address = $1", address)
     assert row is not None

@@ -14,9 +14,11 @@ import msgspec
 import pytest
 
 from tests.conftest import is_full
+from tests.faults.channels import table as channels_table
 from tests.faults.ledger import Counts, judge
 from tests.faults.payments import table
 from tests.faults.reliability import (
+    CHANNELS,
     FAULTS,
     PAYMENTS,
     REPORTS,
@@ -60,7 +62,10 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     reported = [
         msgspec.json.decode(value, type=reports_table.ReportRow) for value in _said(reports, reports_table.PROPERTY)
     ]
-    for row in sorted([*rows, *paid, *tracked, *reported], key=lambda row: row.what):
+    read = [
+        msgspec.json.decode(value, type=channels_table.ChannelRow) for value in _said(reports, channels_table.PROPERTY)
+    ]
+    for row in sorted([*rows, *paid, *tracked, *reported, *read], key=lambda row: row.what):
         terminalreporter.write_line(row.line)
     path: Path | None = config.getoption("--reliability-table", default=None)
     if path is None:
@@ -69,7 +74,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     of_payments = [name for name in failed if "faults/payments/" in name]
     of_tracking = [name for name in failed if "faults/tracking/" in name]
     of_reports = [name for name in failed if "faults/reports/" in name]
-    others = [name for name in failed if name not in {*of_payments, *of_tracking, *of_reports}]
+    of_channels = [name for name in failed if "faults/channels/" in name]
+    others = [name for name in failed if name not in {*of_payments, *of_tracking, *of_reports, *of_channels}]
     if rows or others:
         write_section(path, FAULTS, faults_section(rows, others, is_full=full))
     if paid or of_payments:
@@ -80,6 +86,15 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     if reported or of_reports:
         said = reports_table.reports_section(reported, of_reports, made_by("`make faults`" if full else SHORT_FORM))
         write_section(path, REPORTS, said)
+    if read or of_channels:
+        before = "" if _is_whole(config.args) else section(path, CHANNELS)
+        made = made_by("`make faults`" if full else SHORT_FORM)
+        write_section(path, CHANNELS, channels_table.channels_section(read, of_channels, made, before=before))
+
+
+def _is_whole(asked: Sequence[str]) -> bool:
+    """Whether all fault scenarios were asked for."""
+    return any(Path(one).resolve() == Path(__file__).parent for one in asked)
 
 
 def _write_tracking(
@@ -90,8 +105,7 @@ def _write_tracking(
     asked: Sequence[str],
 ) -> None:
     """Rows of scenarios that were not asked for stay."""
-    is_whole = any(Path(one).resolve() == Path(__file__).parent for one in asked)
-    before = "" if is_whole else section(path, TRACKING)
+    before = "" if _is_whole(asked) else section(path, TRACKING)
     write_section(path, TRACKING, tracking_table.tracking_section(rows, failed, made_by, before=before))
 
 

@@ -33,6 +33,13 @@ class Bot(BotProcess):
         """Resident memory now."""
         return psutil.Process(self.pid).memory_info().rss
 
+    def freeze(self) -> None:
+        """Let it stand still where it is, with all its connections (SIGSTOP)."""
+        psutil.Process(self.pid).suspend()
+
+    def thaw(self) -> None:
+        psutil.Process(self.pid).resume()
+
     async def ends(self) -> None:
         """Wait until it is gone, for whatever reason, and all it said was read."""
         assert self._process

@@ -20,6 +20,7 @@ DISK: Final = "Disk"
 PAYMENTS: Final = "Payments"
 TRACKING: Final = "Milestones"
 REPORTS: Final = "Reports"
+CHANNELS: Final = "Channels"
 SHORT_FORM: Final = "The short form that `make test` plays"
 _TITLE: Final = """# Reliability
 
@@ -31,7 +32,7 @@ that a plain loop over the filters accepts is an alert, and held against what Te
 that came once more and say that they may be a repeat, since the outcome of the first attempt was unknown when something
 died or no answer came, and nobody can know it; *at most* is how many of them the scenario allows. A message may hold
 several alerts, merged or in a digest: *alerts in them*. People who pay have a table of their own,
-and so have milestones and reports.
+and so have milestones, reports and channels that are read.
 """
 _HEAD: Final = (
     "what was broken",
@@ -90,7 +91,11 @@ def write_section(path: Path, name: str, body: str) -> None:
     """Replace one section of the page, or add it; the others stay."""
     sections = _sections(path)
     sections[name] = body + "\n"
-    order = [section for section in (FAULTS, PAYMENTS, TRACKING, REPORTS, SOAK, WATCHDOG, DISK) if section in sections]
+    order = [
+        section
+        for section in (FAULTS, PAYMENTS, TRACKING, REPORTS, CHANNELS, SOAK, WATCHDOG, DISK)
+        if section in sections
+    ]
     text = "\n".join([_TITLE, *(f"## {section}\n\n{sections[section].strip()}\n" for section in order)])
     path.write_text(text, encoding="utf-8")
 

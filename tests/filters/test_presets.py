@@ -89,7 +89,7 @@ async def test_who_is_paused_or_off_gets_the_rules_but_no_calls(
 async def test_a_set_becomes_a_preset_and_leaves_it(ann: Person, services: Services) -> None:
     await ann.writes("/start")
     await ann.taps("addset")
-    menu = await ann.taps(button(await ann.taps("set:1"), "Presets"))
+    menu = await ann.taps(button(await ann.taps("set:1"), "📋 Presets"))
     await ann.taps(button(menu, "Steady mid caps"))
     (own,) = (await services.subscribers.subscribers.require(USER_ID)).filter_sets
     assert (own.follows, own.name) == ("safe_mid_caps", "safe_mid_caps")

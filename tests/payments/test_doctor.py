@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack
 import aiohttp
 import pytest
 
-from bot.doctor_payments import NowPaymentsParts, SolanaParts, UnpayableError, payment_checks
+from bot.doctor.payments import NowPaymentsParts, SolanaParts, UnpayableError, payment_checks
 from managers.http.api import APIRetryManager
 from managers.payments.nowpayments import NowPaymentsManager
 from managers.payments.solana_rpc import SolanaRpcManager

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from datetime import timedelta
 from decimal import Decimal
+from zoneinfo import ZoneInfo
 
 import pytest
+from msgspec.structs import replace
 
 from domain.payments.entitlements import GRACE, Entitlement
 from domain.subscribers.partitions import partition_of
 from handlers.conversation.base import Services
+from handlers.delivery.buttons import ShowMuted
 from managers.redis.client import RedisManager, RedisUnavailableError
 from managers.storage.postgres import PostgresManager
 from services.claims.putting import Putting
@@ -80,7 +83,7 @@ async def test_from_the_trial_to_the_free_tier_to_a_plan(
     assert "⏸ Steady mid caps · paused by your plan" in words(menu)
     opened = await ann.taps("set:2")
     assert "Steady mid caps is paused: your plan holds fewer filters" in words(opened, "edited")
-    assert "Filters that your plan lets be on: 1" in alert(await ann.taps(button(opened, "Turn on")))
+    assert "Filters that your plan lets be on: 1" in alert(await ann.taps(button(opened, "🟢 Turn on")))
     assert "Filters that your plan includes: 1" in alert(await ann.taps("addset"))
 
     await buy(services, ledger, clock, "pro", 30)
@@ -115,6 +118,24 @@ async def test_what_there_is_and_what_it_costs(ann: Person) -> None:
     assert "Starter · filters: 5 · alerts per hour: 60 · personal alerts: 20" in plans
     assert "Pro · filters: 20 · alerts: as many as pass" in plans
     assert "after a plan has ended, alerts 5 min later" in plans
+
+
+async def test_what_is_muted_and_when_the_plan_ends_are_said_in_their_own_zone(
+    ann: Person, services: Services, clock: Clock
+) -> None:
+    await ann.writes("/start")
+    [before] = await ann.writes("/status")
+    assert "All that is muted" not in before.buttons
+    until = {"gone": clock.now, "still": clock.now + DAY}
+    change = services.subscribers.subscribers.change_preferences
+    await change(
+        USER_ID, lambda p: replace(p, time_zone="Asia/Tokyo", muted_tokens=until, muted_channels={"@alpha": "Alpha"})
+    )
+    [said] = await ann.writes("/status")
+    ends = (NOW + TRIAL_TIME).astimezone(ZoneInfo("Asia/Tokyo"))
+    assert f"until {ends:%d %b %Y, %H:%M} (Asia/\u2060Tokyo)" in words([said])
+    assert "🔇 Muted channels: 1, tokens: 1. No alert of theirs comes." in words([said])
+    assert button([said], "All that is muted") == ShowMuted(0).pack()
 
 
 @pytest.mark.parametrize("command", ["/terms", "/privacy", "/paysupport"])

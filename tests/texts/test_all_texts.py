@@ -20,17 +20,24 @@ from domain.payments.invoices import STAGES, Ruling
 from domain.payments.invoices import State as PaymentState
 from domain.payments.plans import load_plans
 from domain.payments.stars import Refusal
+from domain.posts.reasons import NEAR_MISSES, REASONS
+from domain.posts.understanding import Verdict as PostVerdict
 from domain.subscribers.subscriber import ALL_BUTTONS, REPORTS, CardField, MessageKind
 from domain.tracking.outcome import Ending
 from domain.tracking.records import WINDOWS
 from domain.watches.conditions import Side
 from handlers.admin.payment_menus import ACTIONS
+from handlers.admin.running.reading_menus import WHICH as LISTED
 from handlers.conversation.routing import Topic
 from handlers.payments.invoice_menus import NETWORKS, OWN_NAMES
 from handlers.payments.ways import Way
 from handlers.reports.menus import MINE, SUBJECTS
 from services.broadcasts.rows import State as BroadcastState
 from services.cards.sources import SOURCES
+from services.channels.conditions import UNREADABLE
+from services.channels.polling import CLOSED
+from services.channels.resolving import CHAINS
+from services.channels.rows import State as ChannelState
 from services.export.contents import CONTENTS
 from services.payments.settling.search import Which
 from services.payments.settling.settling import Verdict
@@ -99,6 +106,7 @@ def declared_elsewhere() -> set[str]:
         *payments_admin(),
         *administration(),
         *running(),
+        *listening(),
         *(f"value.died.{ending}" for ending in Ending.__args__ if ending != "age"),
         *(f"value.window.{window}" for window in WINDOWS),
         *(f"{family}.correct.{action}" for family in ("value", "button") for action in ACTIONS_OF_RECORDS),
@@ -143,6 +151,20 @@ def running() -> set[str]:
     }
 
 
+def listening() -> set[str]:
+    problems = (*CLOSED, UNREADABLE)
+    return {
+        *(f"{family}.{which}" for which in LISTED for family in ("button.reading", "reading.title", "reading.none")),
+        *(f"{family}.{problem}" for problem in problems for family in ("reading.problem", "alarm.channel")),
+        *(f"reading.state.{state}" for state in ChannelState.__args__),
+        *(f"post.not_read.{state}" for state in (*ChannelState.__args__, "first", "yet")),
+        *(f"post.verdict.{verdict}" for verdict in PostVerdict.__args__),
+        *(f"post_reason.{reason}" for reason in REASONS),
+        *(f"alarm.silent.{reason}" for reason in NEAR_MISSES),
+        *(f"chain.{chain}" for chain in (*CHAINS, "unknown")),
+    }
+
+
 def payments_admin() -> set[str]:
     by_family: dict[str, tuple[str, ...]] = {
         **dict.fromkeys(("paying.ask", "button.pay_yes"), ACTIONS),
@@ -176,6 +198,9 @@ def literals() -> set[str]:
     }
 
 
+_OF_THE_COMMAND_LINE = {"add_argument", "add_parser"}
+
+
 def calls() -> Iterator[tuple[str, str, set[str] | None]]:
     """Every (function, key, arguments) in the sources; the arguments are `None` where they are passed on."""
     for tree in trees():
@@ -188,7 +213,11 @@ def calls() -> Iterator[tuple[str, str, set[str] | None]]:
             if isinstance(key, ast.Constant) and isinstance(key.value, str):
                 yield name, key.value, None if None in keywords else {k for k in keywords if k}
             for keyword in node.keywords:
-                if keyword.arg == "help" and isinstance(keyword.value, ast.Constant):
+                if (
+                    keyword.arg == "help"
+                    and name not in _OF_THE_COMMAND_LINE
+                    and isinstance(keyword.value, ast.Constant)
+                ):
                     yield "help", str(keyword.value.value), set()
 
 

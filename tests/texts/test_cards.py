@@ -254,7 +254,7 @@ def test_a_card_says_whose_figures_it_shows_and_how_old_they_are() -> None:
 
 @pytest.mark.parametrize("compact", [False, True])
 def test_what_two_sources_do_not_agree_on_is_flagged(compact: bool) -> None:  # noqa: FBT001 - a parameter
-    def flagged(hidden: frozenset[CardField] = frozenset(), **others: tuple[str, float]) -> list[str]:
+    def flagged(hidden: frozenset[CardField] = frozenset(), /, **others: tuple[str, float]) -> list[str]:
         disputed = {name: Disagreement(source, value) for name, (source, value) in others.items()}
         call = replace(SOURCED, token=replace(SOURCED.token, mint_revoked=True, disputed=disputed))
         lines = shown(chosen(call, Card(compact=compact, hidden=hidden)).html).splitlines()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any, get_args
@@ -22,7 +23,8 @@ from domain.why.verdicts import figures_read, judge
 from handlers.conversation.base import Services, Turn
 from handlers.conversation.menus import View
 from handlers.why.buttons import ShowNearMisses
-from handlers.why.cards import explanation_card, near_misses_card
+from handlers.why.cards import explanation_card
+from handlers.why.misses import near_misses_card
 from handlers.why.why import WhyMixin
 from runtime.errors import UserFacingError
 from services.why.answers import (
@@ -96,8 +98,8 @@ async def test_a_token_that_was_held_back(world: World, ada: Chat) -> None:
     await world.decides(world.call("c1", mint(1), holders=92, market_cap_usd=402_000.0))
     said = await ada.writes(f"/why https://gmgn.ai/sol/token/eye1_{mint(1)}")
     text = shown(said.text or "")
-    assert "✗ Holders 92, needs ≥ 150 (feed, " in text
-    assert "✓ Market cap $402k within $20k – $2M (feed, " in text
+    assert "✗ Holders 92, needs ≥ 150\n✓ Market cap $402k within $20k – $2M\n" in text
+    assert re.search(r"\nAll figures from the feed, \S+ \S+ old\.\n", text)
     assert "None of your filters let it through" in text
     assert "Received" in text
     assert said.how == "sent"
@@ -109,8 +111,38 @@ async def test_a_tap_under_an_alert_answers_with_a_new_message(world: World, ada
     said = await ada.taps(ShowWhy.of(mint(1), call.id).pack())
     assert isinstance(said, Said)
     assert said.how == "sent"
+    assert said.message is not None
+    assert said.message.reply_to == MENU_ID
     assert "It passed your filters" in shown(said.text or "")
+    assert "(all 2 rules passed)" in shown(said.text or "")
     assert await ada.taps(ShowWhy.of(mint(1), "another").pack()) == TEXTS.plain("toast.why_gone", days=14)
+
+
+async def test_what_let_it_pass_stands_first_and_a_source_is_said_once(world: World) -> None:
+    await world.joins(8, {"holders": Range(minimum=500.0)}, HOLDERS, {"market_cap_usd": Range(minimum=1.0)}, {})
+    await world.tick()
+    await world.decides(world.call("c1", mint(1), holders=200, market_cap_usd=402_000.0))
+    text = shown((await Chat(world, 8).writes(f"/why {mint(1)}")).text or "")
+    titles = [line for line in text.splitlines() if line.startswith(("✓ set", "✗ set"))]
+    assert titles == [
+        "✓ set 2 (all 2 rules passed)",
+        "✓ set 3 (1 of 1 rules passed)",
+        "✓ set 4",
+        "✗ set 1 (1 of 1 rules failed)",
+    ]
+    assert "✓ set 4\nNo rules: every call passes." in text
+    assert text.count("the feed, ") == 1
+
+
+async def test_a_figure_of_another_source_keeps_its_own(world: World) -> None:
+    await world.joins(8, {**HOLDERS, "liquidity_usd": Range(minimum=1.0)})
+    await world.tick()
+    jupiter = {"liquidity_usd": Origin("jupiter", NOW)}
+    call = world.call("c1", mint(1), holders=200, market_cap_usd=402_000.0, liquidity_usd=9_000.0, origins=jupiter)
+    await world.decides(call)
+    text = shown((await Chat(world, 8).writes(f"/why {mint(1)}")).text or "")
+    assert re.search(r"Liquidity \$9k, needs ≥ \$1 \(Jupiter, .+ old\)\n", text)
+    assert re.search(r"\nThe other figures from the feed, .+ old\.\n", text)
 
 
 async def test_near_misses_are_listed_and_explained(world: World, ada: Chat) -> None:

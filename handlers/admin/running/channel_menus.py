@@ -16,6 +16,7 @@ from handlers.admin.running.buttons import (
     ShowAdminChannels,
     UnblockChannel,
 )
+from handlers.admin.running.reading_buttons import ShowRead
 from handlers.conversation.menus import Keyboard, View, in_rows, message
 from handlers.records.lines import record_at_a_glance
 from services.running.channels import COUNTED_DAYS, ChannelCall, ChannelRow, ChannelRows
@@ -38,8 +39,16 @@ def opening(view: View, found: ChannelRows) -> Keyboard:
 
 
 def card(
-    view: View, one: ChannelRow, calls: list[ChannelCall], records: Records | None, controls: Controls, now: datetime
+    view: View,
+    one: ChannelRow,
+    calls: list[ChannelCall],
+    records: Records | None,
+    controls: Controls,
+    now: datetime,
+    *,
+    is_read: bool = False,
 ) -> Message:
+    """`is_read`: it is in the list of channels that are read, or were."""
     tag = one.tag
     blocked, featured = (controls.find(name, one.channel_id) for name in ("blocked", "featured"))
     block = ("button.unblock", UnblockChannel(tag)) if blocked else ("button.block", AskBlock(tag))
@@ -52,6 +61,7 @@ def card(
         keyboard=(
             *in_rows((_call(view, call, now) for call in calls), 1),
             (view.button(*block), feature),
+            *(((view.button("button.reading_how", ShowRead(one.channel_id)),),) if is_read else ()),
             (view.button("button.back", ShowAdminChannels("latest", 0)),),
         ),
     )

@@ -14,12 +14,15 @@ from handlers.admin.running.buttons import (
     ShowAdminChannels,
     UnblockChannel,
 )
+from handlers.admin.running.reading import show_reading
+from handlers.admin.running.reading_buttons import ShowReading
 from handlers.conversation.base import BotBase, Turn
 from handlers.conversation.confirming import asked_twice
 from handlers.conversation.menus import message, view_of
 from handlers.conversation.pages import Page
 from handlers.conversation.routing import callback, command, text_input
 from runtime.errors import UserFacingError
+from services.channels.group import ChannelServices
 from services.running.channels import WHICH, ChannelRow, ChannelsAdmin, Which
 from services.running.controls import Controls
 from services.tracking.records.group import RecordServices
@@ -33,7 +36,11 @@ FIND: Final = "channel_find"
 class AdminChannelsMixin(BotBase):
     @command("channels", help="help.channels", admin="read_only", topic="calls")
     async def channels(self, turn: Turn) -> None:
-        await self._show_admin_channels(turn, "latest", 0)
+        """Those that are read, where any are; who called latest otherwise."""
+        if self.services.of(ChannelServices).reads():
+            await show_reading(self, turn, "read", 0)
+        else:
+            await self._show_admin_channels(turn, "latest", 0)
 
     @callback(ShowAdminChannels, admin="read_only")
     async def show_admin_channels(self, turn: Turn, data: ShowAdminChannels) -> None:
@@ -52,7 +59,7 @@ class AdminChannelsMixin(BotBase):
             *menus.opening(view, found),
             *page.turning(view, lambda number: ShowAdminChannels(which, number)),
             tuple(others),
-            (view.button("button.channel_find", FindChannel()),),
+            (view.button("button.channel_find", FindChannel()), view.button("button.reading", ShowReading("read", 0))),
         )
         head = view.html(f"channels_admin.{which}", count=f"{found.total:,}")
         now = self.services.conversation.clock()
@@ -87,7 +94,8 @@ class AdminChannelsMixin(BotBase):
         calls = await self.services.of(ChannelsAdmin).calls_of(one.channel_id)
         records = await self.services.of(RecordServices).records.find("channel", one.channel_id)
         view, now = view_of(self.services, turn), self.services.conversation.clock()
-        await self.show(turn, menus.card(view, one, calls, records, self.services.of(Controls), now))
+        is_read = await self.services.of(ChannelServices).listed.find(one.channel_id) is not None
+        await self.show(turn, menus.card(view, one, calls, records, self.services.of(Controls), now, is_read=is_read))
 
     @callback(AskBlock, admin="owner")
     async def ask_block(self, turn: Turn, data: AskBlock) -> None:

@@ -94,6 +94,8 @@ export class Composer {
     this.menu.typed(input.value);
     input.style.height = "auto";
     const borders = input.offsetHeight - input.clientHeight;
-    input.style.height = `${Math.min(input.scrollHeight + borders, FIELD_MAX_PX)}px`;
+    const wanted = input.scrollHeight + borders;
+    input.style.height = `${Math.min(wanted, FIELD_MAX_PX)}px`;
+    input.style.overflowY = wanted > FIELD_MAX_PX ? "auto" : "hidden";
   }
 }

@@ -30,6 +30,7 @@ from services.administration.admins import AdminsService
 from services.administration.audit import AuditService, Whose
 from services.administration.audit_file import AuditFile
 from services.broadcasts.statements import DRAFT
+from services.channels.listed import ListedChannels
 from services.export.files import ExportDirectory
 from services.payments.group import SettlingServices
 from services.payments.ledger import Ledger
@@ -148,6 +149,7 @@ async def furnish(house: House) -> None:
         person = house.person(user_id)
         await person.writes("/start")
         await person.taps("addset")
+    await house.made.of(ListedChannels).configured(["@alpha"])
     await appoint(house, SUPPORT, "support")
     await appoint(house, READER, "read_only")
     now = datetime.now(UTC)

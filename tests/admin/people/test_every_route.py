@@ -58,6 +58,7 @@ PLAUSIBLE: dict[str, object] = {
     "report": "best",
     "whom": "wanting",
     "cursor": 0,
+    "channel": "@alpha",
 }
 
 

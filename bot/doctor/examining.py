@@ -11,7 +11,7 @@ from pathlib import Path
 
 import structlog
 
-from bot.doctor_surroundings import Check, Finding, UnhealthyError
+from bot.doctor.surroundings import Check, Finding, UnhealthyError
 from domain.calls.events import Call
 from managers.feed.sources.base import Source
 from managers.feed.websocket import WebSocketManager
@@ -37,23 +37,27 @@ async def examine(
     redis: RedisManager,
     postgres: PostgresManager,
     telegram: TelegramManager,
-    source: Source,
+    source: Source | None,
     sol_price: SolPrice | None,
     surroundings: Mapping[str, Check],
-    payments: Mapping[str, Check],
+    more: Mapping[str, Check],
 ) -> list[Finding]:
-    """Ask everything at once; each part answers for itself. `surroundings`: what no connection is needed for."""
+    """Ask everything at once; each part answers for itself. `surroundings`: what no connection is needed for.
+
+    `source`: `None` where the calls come from channels, which are among `more`.
+    """
     checks: dict[str, Check] = {
         **surroundings,
         "data directory": partial(_writable, data_dir),
         "Redis": partial(_redis, redis),
         "PostgreSQL": partial(_postgres, postgres),
         "Telegram": partial(_telegram, telegram),
-        "feed": partial(_feed, source),
     }
+    if source:
+        checks["feed"] = partial(_feed, source)
     if sol_price:
         checks["SOL price"] = partial(_sol_price, sol_price)
-    checks |= payments
+    checks |= more
     return list(await asyncio.gather(*(_examine_one(part, check) for part, check in checks.items())))
 
 

@@ -7,7 +7,7 @@ from functools import partial
 
 from msgspec import Struct
 
-from bot.doctor_surroundings import Check
+from bot.doctor.surroundings import Check
 from domain.payments.amounts import SOL
 from managers.payments.nowpayments import NowPaymentsManager
 from managers.payments.solana_rpc import SolanaRpcManager

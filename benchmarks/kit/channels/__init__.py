@@ -1,0 +1,1 @@
+"""Channels of a stand-in, read and told: what `sources` measures beside the parser."""

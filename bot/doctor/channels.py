@@ -1,0 +1,42 @@
+"""Whether the channels that are named can be read, as the doctor says it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Final
+
+from bot.doctor.surroundings import UnhealthyError
+from managers.channels.base import ChannelClosedError, ChannelReader, Page
+from runtime.errors import TransientError
+from runtime.reasons import in_short
+
+LOOKED_AT: Final = 10
+"""Each is a request to somebody who does not like many."""
+_WHY: Final = {
+    "not_found": "nobody has this name",
+    "no_preview": "it is not shown on the web: read it by a session, or leave it out",
+    "private": "one has to be let in: read it by a session, or leave it out",
+}
+
+
+async def channels_check(reader: ChannelReader, channels: Sequence[str]) -> str:
+    """Look at the first of them."""
+    if not channels:
+        return "none is named (CHANNELS): admins add them in the chat, with /channels"
+    looked_at = channels[:LOOKED_AT]
+    answers = await asyncio.gather(*(_look(reader, channel) for channel in looked_at))
+    wrong = [answer for answer in answers if isinstance(answer, str)]
+    if wrong:
+        raise UnhealthyError(f"{len(wrong)} of {len(looked_at)} cannot be read: {'; '.join(wrong[:3])}.")
+    posts = sum(len(answer.posts) for answer in answers if isinstance(answer, Page))
+    return f"{len(channels)} named; {posts} posts on the pages of the first {len(looked_at)}"
+
+
+async def _look(reader: ChannelReader, channel: str) -> Page | str:
+    try:
+        return await reader.newest(channel)
+    except ChannelClosedError as error:
+        return f"{channel}: {_WHY[error.why]}"
+    except TransientError as error:
+        return f"{channel}: {in_short(error)}"

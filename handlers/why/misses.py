@@ -1,0 +1,66 @@
+"""Calls of the day that a single rule kept away. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from domain.buttons.cards import ShowWhy
+from domain.calls.lifetimes import ACCEPTED_FOR
+from domain.delivery.messages import Message
+from domain.filters.numbers import show_value
+from domain.filters.registry import FIELDS
+from domain.subscribers.zones import show_zone
+from handlers.conversation.menus import Keyboard, View, in_rows, message
+from handlers.conversation.pages import Page
+from handlers.why.buttons import ShowNearMisses
+from handlers.why.cards import needed, shown_clock, token_name
+from services.why.answers import NearMiss, NearMisses
+from texts.markup import Html, join
+
+MISSES_PER_PAGE: Final = 8
+_FIELDS: Final = {field.key: field for field in FIELDS}
+
+
+def near_misses_card(view: View, misses: NearMisses, asked: int) -> Message:
+    """List one page of near misses, each with a button that explains it."""
+    page = Page.at(asked, total=len(misses.found), per_page=MISSES_PER_PAGE)
+    zone = show_zone(misses.time_zone)
+    first, shown = page.start, page.of(misses.found)
+    if not shown:
+        return message(view.html("why.no_misses", count=misses.calls_checked, zone=zone, days=ACCEPTED_FOR.days))
+    lines = [_miss(view, place, miss, misses.time_zone) for place, miss in enumerate(shown, start=first + 1)]
+    return message(
+        view.html("why.misses", count=len(misses.found), checked=misses.calls_checked, zone=zone),
+        join("\n", lines),
+        Html() if misses.complete else view.html("why.misses_cut"),
+        keyboard=(*_miss_buttons(view, shown, first), *page.turning(view, ShowNearMisses)),
+    )
+
+
+def _miss(view: View, place: int, miss: NearMiss, zone: str) -> Html:
+    label = view.label("filter", miss.rule.key)
+    field = _FIELDS.get(miss.rule.key)
+    return view.html(
+        "why.miss",
+        place=place,
+        name=token_name(view, miss.decided.call.token),
+        at=shown_clock(miss.decided.decided_at, zone),
+        label=label,
+        value="?" if field is None else show_value(miss.rule.seen, field.unit),
+        rule="" if field is None else needed(view, miss.rule.rule, field),
+        set_name=view.set_name(miss.filter_set),
+    )
+
+
+def _miss_buttons(view: View, shown: Sequence[NearMiss], first: int) -> Keyboard:
+    buttons = [
+        view.button(
+            "button.why_miss",
+            ShowWhy.of(miss.decided.call.token.address, miss.decided.call.id),
+            place=place,
+            name=token_name(view, miss.decided.call.token),
+        )
+        for place, miss in enumerate(shown, start=first + 1)
+    ]
+    return in_rows(buttons, 2)

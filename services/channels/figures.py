@@ -1,0 +1,105 @@
+"""What reading channels says of itself: numbers for /metrics, and a line for `/health`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from services.channels.conditions import problems, stalls
+from services.channels.history import CallHistory
+from services.channels.polling import PollingService
+from services.channels.resolving import Resolver
+from services.channels.rows import Unresolved
+from services.channels.taking import TakingService
+from services.monitoring.conditions import Reason
+from services.monitoring.health import Check, PartHealth
+from services.monitoring.metrics import Metrics
+from services.monitoring.readings import Reading
+
+QUANTILES = (0.5, 0.95)
+
+
+def show_calls(
+    metrics: Metrics,
+    taking: TakingService,
+    resolver: Resolver,
+    history: CallHistory,
+    waiting: Reading[Unresolved],
+) -> None:
+    metrics.counter_each(
+        "channel_posts",
+        "Posts of channels that were read, by verdict; edits are not counted.",
+        "verdict",
+        lambda: taking.verdicts,
+    )
+    metrics.counter_each(
+        "channel_post_reasons", "The same, by reason (docs/posts.md).", "reason", lambda: taking.reasons
+    )
+    metrics.counter("channel_calls", "Calls of channels that were written down.", lambda: taking.calls)
+    metrics.gauge(
+        "unresolved_calls",
+        "Calls of which nobody knows yet what token they mean.",
+        lambda: (v := waiting.value) and v.calls,
+    )
+    metrics.counter("unresolved_calls_resolved", "Those of which somebody knew, later.", lambda: resolver.resolved)
+    metrics.counter("unresolved_calls_given_up", "Those of which nobody did.", lambda: resolver.given_up)
+    metrics.gauge("feed_readers", "Who reads the feed of these calls by now.", lambda: history.readers)
+
+
+def show_polling(metrics: Metrics, polling: PollingService) -> None:
+    counts = polling.counts
+    metrics.gauge("channels_read", "Channels that are read here.", lambda: len(polling.listed()))
+    metrics.gauge_each(
+        "channels_closed", "Those of them that cannot be read, by why.", "problem", lambda: problems(polling.listed())
+    )
+    metrics.gauge(
+        "channels_blocked", "1: nothing can be read at the moment.", lambda: float(polling.blocked_since is not None)
+    )
+    metrics.counter_each(
+        "channel_requests",
+        "Looks at channels, and what they needed and came to.",
+        "what",
+        lambda: {
+            "looks": counts.looks,
+            "requests": counts.requests,
+            "paged_back": counts.paged_back,
+            "blocked": counts.blocked,
+            "failed": counts.failed,
+        },
+    )
+    metrics.counter(
+        "channel_posts_unreadable", "Posts that could not be read, and were skipped.", lambda: counts.unreadable
+    )
+    metrics.gauge_each(
+        "channel_post_age_seconds",
+        "How old the latest posts were when they were read.",
+        "quantile",
+        lambda: ages(polling.ages_s),
+    )
+
+
+def ages(latest_s: Sequence[float]) -> dict[str, float]:
+    """Return quantiles by their share; none where nothing was read."""
+    if not latest_s:
+        return {}
+    found = np.quantile(latest_s, QUANTILES)
+    return {f"{share:g}": float(value) for share, value in zip(QUANTILES, found, strict=True)}
+
+
+def reading_health(polling: PollingService, reads: Callable[[], bool]) -> Check:
+    stalled = stalls(polling.silent_s)
+
+    async def health() -> PartHealth:
+        if not reads():
+            return PartHealth(name="channels", ok=True, detail="read by another process")
+        if polling.blocked_since is not None:
+            detail = f"blocked since {polling.blocked_since:%H:%M}: {polling.blocked_because}"
+            return PartHealth(name="channels", ok=False, detail=detail)
+        if isinstance(stalled(), Reason):
+            return PartHealth(name="channels", ok=False, detail=f"nothing read for {polling.silent_s()[0]:.0f} s")
+        channels = polling.listed()
+        wrong = sum(one.problem is not None for one in channels)
+        return PartHealth(name="channels", ok=True, detail=f"{len(channels)} are read, {wrong} cannot be")
+
+    return health
