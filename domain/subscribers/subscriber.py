@@ -31,12 +31,15 @@ CardField = Literal[
     "sources",
 ]
 """`later`: what became known after the alert. `sources`: whose figures they are, and who says otherwise."""
-CardButton = Literal["copy", "chart", "explorer", "why", "mute", "watch", "buy"]
+CardButton = Literal["copy", "chart", "explorer", "why", "mute", "watch", "mute_caller", "buy"]
+"""`mute_caller` mutes the channel with one tap. `buy`: the operator's places to buy at."""
 ReportName = Literal["daily", "best", "weekly", "presets", "preset_results", "channels"]
 
 NOTHING_PASSES = 101
 """Above the highest score."""
-ALL_BUTTONS: tuple[CardButton, ...] = ("copy", "chart", "explorer", "why", "mute", "watch", "buy")
+ALL_BUTTONS: Final[tuple[CardButton, ...]] = get_args(CardButton)
+USUAL_BUTTONS: Final[tuple[CardButton, ...]] = tuple(button for button in ALL_BUTTONS if button != "mute_caller")
+"""That everybody has who has chosen nothing."""
 
 REPORTS: Final[tuple[ReportName, ...]] = get_args(ReportName)
 USUAL_REPORTS: Final[tuple[ReportName, ...]] = ("weekly",)
@@ -64,7 +67,7 @@ class Destination(Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Card(Struct, frozen=True, kw_only=True, omit_defaults=True):
     compact: bool = False
     hidden: frozenset[CardField] = frozenset()
-    buttons: tuple[CardButton, ...] = ALL_BUTTONS
+    buttons: tuple[CardButton, ...] = USUAL_BUTTONS
 
 
 class Preferences(Struct, frozen=True, kw_only=True, omit_defaults=True):

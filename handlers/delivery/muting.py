@@ -9,6 +9,7 @@ from typing import Final
 from domain.buttons.cards import MuteToken
 from domain.calls.addresses import call_tag
 from domain.calls.events import Call
+from domain.calls.venues import NO_VENUES, Venues
 from domain.delivery import changes
 from domain.delivery.changes import Change
 from domain.delivery.policy import mute_channel, unmute, unmute_channel
@@ -104,7 +105,8 @@ class MutingMixin(BotBase):
         if call is None or turn.menu_id is None:
             return False
         view, now = view_of(self.services, turn), self.services.conversation.clock()
-        keyboard = muting_menus.under_alert(view, call, preferences, now, asks=asks)
+        venues = self.services.find(Venues) or NO_VENUES
+        keyboard = muting_menus.under_alert(view, call, preferences, now, asks=asks, venues=venues)
         try:
             await self.services.conversation.telegram.edit_keyboard(turn.chat_id, turn.menu_id, keyboard)
         except MessageRefusedError:

@@ -8,6 +8,7 @@ from typing import Final, Literal, get_args
 from domain.buttons.cards import MuteToken
 from domain.calls.addresses import call_tag
 from domain.calls.events import Call
+from domain.calls.venues import NO_VENUES, Venues
 from domain.delivery.messages import Button, Message
 from domain.subscribers.subscriber import Preferences
 from handlers.conversation.menus import Keyboard, View, message
@@ -70,7 +71,15 @@ def known(what: str) -> Mutable:
     raise UserFacingError("callback.stale")
 
 
-def under_alert(view: View, call: Call, preferences: Preferences, now: datetime, *, asks: bool = False) -> Keyboard:
+def under_alert(
+    view: View,
+    call: Call,
+    preferences: Preferences,
+    now: datetime,
+    *,
+    asks: bool = False,
+    venues: Venues = NO_VENUES,
+) -> Keyboard:
     """The buttons of an alert: its own, then what of it is muted, to be undone; and if it `asks`, what else could be.
 
     Its own stay where they are, so that a second tap on 🔇 hits 🔇.
@@ -82,7 +91,7 @@ def under_alert(view: View, call: Call, preferences: Preferences, now: datetime,
         "all": preferences.snoozed_until if (preferences.snoozed_until or now) > now else None,
     }
     names = {"token": name_of(address, call), "channel": title, "all": ""}
-    rows = list(card_keyboard(view.texts, call, view.language, preferences.card.buttons))
+    rows = list(card_keyboard(view.texts, call, view.language, preferences.card.buttons, venues))
     if any(until.values()):
         rows = [tuple(_changed(view, button, address) for button in row) for row in rows]
     for what in MUTABLE:

@@ -27,7 +27,8 @@ def card_keyboard(
 ) -> tuple[Row, ...]:
     """Build the buttons under the card of one call."""
     buttons = row_of_buttons(texts, call, language, chosen)
-    rows = (buttons[:_PER_ROW], buttons[_PER_ROW:], buy_row(texts, call.token, language, chosen, venues))
+    rows = [buttons[start : start + _PER_ROW] for start in range(0, len(buttons), _PER_ROW)]
+    rows.append(buy_row(texts, call.token, language, chosen, venues))
     return tuple(row for row in rows if row)
 
 
@@ -71,7 +72,7 @@ def _button(texts: Texts, call: Call, language: str, name: CardButton) -> Button
             return Button(text=text, url=explorer_url(address, chain))
         case "why" if len(address) <= MAX_ADDRESS_LENGTH:
             return Button(text=text, data=f"why:{address}:{call_tag(call.id)}")
-        case "mute" | "watch" if is_address(address):
-            return Button(text=text, data=f"{name}:{address}")
-        case "why" | "mute" | "watch" | "buy":
+        case "mute" | "watch" | "mute_caller" if is_address(address):
+            return Button(text=text, data=f"{'mhere:channel' if name == 'mute_caller' else name}:{address}")
+        case "why" | "mute" | "watch" | "mute_caller" | "buy":
             return None  # no token of this chain; places to buy at have a row of their own

@@ -347,6 +347,7 @@ async def test_who_called_before_is_counted_and_remembered_over_a_restart(postgr
     recent = await before.tokens.enrich(calls[:4])
     assert [call.calling_channels for call in recent] == [1, 2, 2, 1]
     assert [call.first_market_cap_usd for call in recent] == [10_000.0, 10_000.0, 10_000.0, None]
+    assert [call.first_channel and call.first_channel.id for call in recent] == [None, "@a", "@a", None]
     async with before.postgres as postgres:
         for call in calls:
             await store(postgres, call)
@@ -360,6 +361,12 @@ async def test_who_called_before_is_counted_and_remembered_over_a_restart(postgr
             assert (again.calling_channels, again.first_market_cap_usd) == (1, 50_000.0)  # what a call says, stays
             next_one = await after.enrich_one(calling(token, channel="@d"))
             assert (next_one.calling_channels, next_one.first_market_cap_usd) == (4, 10_000.0)
+            assert next_one.first_channel == Channel(id="@a")
+            after.tokens.title_of = {"@a": "Alpha"}.get
+            titled = await after.enrich_one(calling(token, channel="@e"))
+            assert titled.first_channel == Channel(id="@a", title="Alpha")
+            more = await after.enrich_one(replace(calling(token, channel="@f"), calling_channels=40))
+            assert more.first_channel is None, "the feed knows of callers that are not known here"
 
 
 async def test_without_postgresql_it_starts_without_a_past():

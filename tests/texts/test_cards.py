@@ -13,7 +13,10 @@ from domain.calls.links import chart_url, token_links
 from domain.calls.venues import NO_VENUES, Venues, load_venues
 from domain.delivery.messages import Message
 from domain.filters.shown import show_price
-from domain.subscribers.subscriber import Card, CardField
+from domain.subscribers.subscriber import ALL_BUTTONS, Card, CardField, Preferences
+from handlers.conversation.menus import View
+from handlers.delivery.buttons import MuteHere
+from handlers.delivery.muting_menus import under_alert
 from services.cards.pieces import MAX_WIDTH
 from services.delivery.cards import MAX_CARDS, Shown, alert_card, card_of, merged_card
 from tests.texts.hostile import hostile_text
@@ -309,8 +312,20 @@ def test_places_to_buy_at_are_the_operators_choice_and_can_be_hidden() -> None:
     assert row(on_base, Card()) == [("🛒 Swap", f"https://swap.example/?out={address}&in=ETH")]
     assert row(FULL, Card(), NO_VENUES) == []
     assert row(FULL, Card(buttons=("copy", "chart"))) == []
+    under = under_alert(View(texts=TEXTS, language="en"), FULL, Preferences(), AT, venues=VENUES)
+    assert "🛒 Alpha bot" in {button.text for row in under for button in row}, "it stays after a mute"
     odd = replace(FULL, token=replace(FULL.token, address="x" * 40))
     assert row(odd, Card()) == [], "what is no address is not sent to anybody's bot"
+
+
+def test_who_wants_to_mutes_a_channel_with_one_tap() -> None:
+    def taps(card: Card) -> set[str | None]:
+        return {button.data for row in chosen(FULL, card).keyboard for button in row}
+
+    one_tap = MuteHere("channel", ADDRESS).pack()
+    assert one_tap not in taps(Card()), "two taps, unless somebody wants one"
+    assert one_tap in taps(Card(buttons=ALL_BUTTONS))
+    assert all(len(row) <= 3 for row in chosen(FULL, Card(buttons=ALL_BUTTONS)).keyboard)
 
 
 def test_no_line_ends_within_a_figure() -> None:

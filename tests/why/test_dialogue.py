@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from domain.buttons.cards import ShowWhy
 from domain.calls.addresses import call_tag
-from domain.calls.events import Call, Channel, Origin, Token
+from domain.calls.events import Call, Channel, Disagreement, Origin, Token
 from domain.delivery.messages import Message
 from domain.filters.explanation import explain
 from domain.filters.registry import FIELDS, Choice, FilterField, FilterSet, Range, Rule, Words
@@ -143,6 +143,23 @@ async def test_a_figure_of_another_source_keeps_its_own(world: World) -> None:
     text = shown((await Chat(world, 8).writes(f"/why {mint(1)}")).text or "")
     assert re.search(r"Liquidity \$9k, needs ≥ \$1 \(Jupiter, .+ old\)\n", text)
     assert re.search(r"\nThe other figures from the feed, .+ old\.\n", text)
+
+
+async def test_what_another_source_says_stands_beside_the_rule_that_reads_it(world: World) -> None:
+    await world.joins(8, {"liquidity_usd": Range(minimum=1.0), "market_cap_usd": Range(minimum=1.0)})
+    await world.tick()
+    call = world.call(
+        "c1",
+        mint(1),
+        market_cap_usd=50_000.0,
+        liquidity_usd=9_000.0,
+        origins={name: Origin("dexscreener", NOW) for name in ("liquidity_usd", "market_cap_usd")},
+        disputed={"market_cap_usd": Disagreement("jupiter", 120_000.0)},
+    )
+    await world.decides(call)
+    lines = shown((await Chat(world, 8).writes(f"/why {mint(1)}")).text or "").splitlines()
+    [flagged] = [line for line in lines if "⚠️ $120k (Jupiter)" in line]
+    assert flagged.startswith("✓ Market cap $50k, needs ≥ $1")
 
 
 async def test_near_misses_are_listed_and_explained(world: World, ada: Chat) -> None:
