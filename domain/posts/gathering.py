@@ -14,7 +14,7 @@ from domain.posts.keys import Key, key_of
 from domain.posts.labels import Label, is_wallet_behind, label_of
 from domain.posts.links import Astray, Lead, follow
 from domain.posts.post import Button, Post
-from domain.posts.reasons import RANKS, Found, LeftOut
+from domain.posts.reasons import RANKS, Found, Later, LeftOut
 from domain.posts.shown import Shown, read
 
 MAX_BUTTONS: Final = 100
@@ -45,7 +45,7 @@ class Refused(Struct, frozen=True):
 
     what: str
     """Attacker-controlled text."""
-    reason: LeftOut
+    reason: LeftOut | Later
     chain: str | None = None
 
 

@@ -32,7 +32,10 @@ LeftOut = Literal[
 Nothing = Literal["board", "list", "result", "exit", "dip_notice", "warning", "symbol_only", "no_token", "empty"]
 """Why a post that names no token, or too many, is no call."""
 
-Reason = Found | Update | LeftOut | Nothing
+Later = Literal["unfollowed_chain", "unreadable"]
+"""What no text says: its token is on a chain that is not followed; it could not be read, so far."""
+
+Reason = Found | Update | LeftOut | Nothing | Later
 
 RANKS: Final[dict[Found, int]] = {
     "address_in_code": 0,
@@ -47,9 +50,18 @@ RANKS: Final[dict[Found, int]] = {
 
 LEFT_OUT: Final[tuple[LeftOut, ...]] = get_args(LeftOut)
 NEAR_MISSES: Final[frozenset[Reason]] = frozenset(
-    {"undecodable", "lower_cased", "pool_key", "unknown_link", "other_chain", "account", "symbol_only"}
+    {
+        "undecodable",
+        "lower_cased",
+        "pool_key",
+        "unknown_link",
+        "other_chain",
+        "unfollowed_chain",
+        "account",
+        "symbol_only",
+    }
 )
 """What a channel's calls would be taken for if it changed how it writes them."""
 REASONS: Final[frozenset[str]] = frozenset(
-    reason for group in (Found, Update, LeftOut, Nothing) for reason in get_args(group)
+    reason for group in (Found, Update, LeftOut, Nothing, Later) for reason in get_args(group)
 )

@@ -16,6 +16,7 @@ from datetime import datetime
 from typing import Final, Literal
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from domain.posts.amounts import Stated, stated_in, symbols_of
 from domain.posts.gathering import Candidate, Gathered, Refused, gather
@@ -25,6 +26,7 @@ from domain.posts.shown import Shown, shown
 from domain.posts.wording import Said, topic_of
 
 Verdict = Literal["call", "update", "none"]
+Uncalled = Literal["repeated", "unfollowed_chain"]
 
 MAX_TOKENS: Final = 5
 """A post that names more of them is a list."""
@@ -86,6 +88,24 @@ def understand(post: Post, *, earlier: Container[str] = (), before: Understood |
         refused=gathered.refused,
         stated=stated_in(text.words),
         forwarded_from=post.forwarded_from,
+    )
+
+
+def uncalled(understood: Understood, address: str, why: Uncalled) -> Understood:
+    """Take a call out of a reading, once it is known what its address means: that was called, or is called nowhere."""
+    named = [token for token in understood.tokens if token.address == address]
+    if why == "repeated":
+        tokens = tuple(replace(token, is_first=token.is_first and token not in named) for token in understood.tokens)
+    else:
+        tokens = tuple(token for token in understood.tokens if token not in named)
+    left_out = () if why == "repeated" else tuple(Refused(token.address, why, token.chain) for token in named)
+    first = [token for token in tokens if token.is_first]
+    return replace(
+        understood,
+        verdict=understood.verdict if first else "update" if tokens else "none",
+        reason=first[0].found if first else "repeated" if tokens else why,
+        tokens=tokens,
+        refused=(*understood.refused, *left_out),
     )
 
 

@@ -46,6 +46,8 @@ class Resolver:
         self._rows = rows
         self._clock = clock
         self._written = written
+        self.settled: Callable[[str], None] = lambda _: None
+        """Told of a channel when more is known of what it has called; whoever remembers that sets it."""
         self.resolved = 0
         """Calls, since the start; so is the next one."""
         self.given_up = 0
@@ -64,12 +66,15 @@ class Resolver:
             progress()
             token = await self.resolve(one)
             if token is not None:
-                known = token.chain in CHAINS
-                await self._rows.settle(one, call_of(one, token) if known else None, self._clock())
+                meant = call_of(one, token) if token.chain in CHAINS else "unfollowed_chain"
+                is_called = await self._rows.settle(one, meant, self._clock())
                 self.resolved += 1
-                self._written()
+                self.settled(one.channel)
+                if is_called:
+                    self._written()
             elif self._clock() - since > GIVEN_UP_AFTER:
                 await self._rows.settle(one, None, self._clock())
+                self.settled(one.channel)
                 self.given_up += 1
                 log.info("call_given_up", channel=one.channel, number=one.number, address=one.address)
 

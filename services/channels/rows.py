@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from domain.posts.understanding import Understood
+from domain.posts.understanding import Uncalled, Understood, uncalled
 from managers.storage.postgres import PostgresManager, Row, Statements
 from runtime.errors import TransientError
 from services.channels import statements
@@ -200,9 +200,9 @@ class ChannelRows:
             if not _changed(changed):
                 raise ReadElsewhereError(f"{one.channel} was read by another process")
             await _write_posts(transaction, one.channel, found.posts, now)
-            if found.tokens:
-                addresses, moments = zip(*found.tokens, strict=True)
-                await transaction.execute(statements.PUT_TOKENS, one.channel, list(addresses), list(moments))
+            new = await _write_tokens(transaction, one.channel, found.tokens)
+            if any(call.token.address not in new for call in found.calls):
+                raise ReadElsewhereError(f"a token of {one.channel} was called meanwhile")
             if found.unresolved:
                 await _write_unresolved(transaction, one.channel, found.unresolved, now)
             await _write_calls(transaction, found.calls, now)
@@ -218,18 +218,51 @@ class ChannelRows:
             problem_since=None,
         )
 
-    async def settle(self, one: UnresolvedCall, call: ChannelCall | None, now: datetime) -> None:
-        """Write what a call means, or give it up."""
+    async def settle(self, one: UnresolvedCall, meant: ChannelCall | Uncalled | None, now: datetime) -> bool:
+        """Write what a call means, or why it is none; `None`: give it up. Returns whether it was called.
+
+        What its channel has called before is no call of it, and its post says so from now on.
+        """
         async with self._postgres.transaction() as transaction:
             gone = await transaction.execute(statements.RESOLVED, one.channel, one.number, one.address)
-            if call is None or not _changed(gone):
-                return
-            await transaction.execute(statements.PUT_TOKENS, one.channel, [call.token.address], [call.called_at])
-            await _write_calls(transaction, [call], now)
+            if not _changed(gone):
+                return False
+            if isinstance(meant, ChannelCall):
+                if await _write_tokens(transaction, one.channel, [(meant.token.address, meant.called_at)]):
+                    await _write_calls(transaction, [meant], now)
+                    return True
+                meant = "repeated"
+            else:
+                # It was not called, so it is asked about again when the channel names it again.
+                await transaction.execute(statements.FORGET_ADDRESS, one.channel, one.address)
+            if meant is not None:
+                await _write_uncalled(transaction, one, meant)
+            return False
 
     async def forget(self, what: Kept, before: datetime, limit: int) -> int:
         """Let go at most `limit` rows that are older; returns how many went."""
         return _count(await self._postgres.execute(_FORGET[what], before, limit))
+
+
+async def _write_tokens(
+    transaction: Statements, channel: str, tokens: Sequence[tuple[str, datetime]]
+) -> frozenset[str]:
+    """Return those that the channel had not called before, whoever has read it."""
+    if not tokens:
+        return frozenset()
+    addresses, moments = zip(*tokens, strict=True)
+    rows = await transaction.fetch(statements.PUT_TOKENS, channel, list(addresses), list(moments))
+    return frozenset(row["address"] for row in rows)
+
+
+async def _write_uncalled(transaction: Statements, one: UnresolvedCall, why: Uncalled) -> None:
+    row = await transaction.fetch_row(statements.UNDERSTOOD, one.channel, one.number)
+    if row is None:
+        return
+    after = uncalled(_understood.decode(row["understood"]), one.address, why)
+    await transaction.execute(
+        statements.UNDERSTAND, one.channel, one.number, after.verdict, after.reason, _encode(after).decode()
+    )
 
 
 async def _write_posts(transaction: Statements, channel: str, posts: Sequence[TakenPost], now: datetime) -> None:

@@ -43,6 +43,10 @@ PROBLEM: Final[LiteralString] = """
 POSTS: Final[LiteralString] = """
     SELECT number, digest, understood FROM read_posts WHERE channel = $1 ORDER BY number DESC LIMIT $2
 """
+UNDERSTOOD: Final[LiteralString] = "SELECT understood FROM read_posts WHERE channel = $1 AND number = $2 FOR UPDATE"
+UNDERSTAND: Final[LiteralString] = """
+    UPDATE read_posts SET verdict = $3, reason = $4, understood = $5 WHERE channel = $1 AND number = $2
+"""
 POST: Final[LiteralString] = "SELECT number, digest, understood FROM read_posts WHERE channel = $1 AND number = $2"
 SEEN_POST: Final[LiteralString] = """
     SELECT number, posted_at, read_at, understood FROM read_posts WHERE channel = $1 AND number = $2
@@ -75,8 +79,9 @@ PUT_POSTS: Final[LiteralString] = """
 """
 PUT_TOKENS: Final[LiteralString] = """
     INSERT INTO channel_tokens (channel, address, called_at) SELECT $1, * FROM unnest($2::text[], $3::timestamptz[])
-    ON CONFLICT (channel, address) DO NOTHING
+    ON CONFLICT (channel, address) DO NOTHING RETURNING address
 """
+FORGET_ADDRESS: Final[LiteralString] = "DELETE FROM channel_tokens WHERE channel = $1 AND address = $2"
 MOVE_CURSOR: Final[LiteralString] = """
     UPDATE channel_calls_cursor SET cursor = greatest(cursor, $1) + $2 RETURNING cursor
 """

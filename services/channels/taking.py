@@ -16,7 +16,7 @@ from msgspec import Struct
 from domain.posts.counting import PostCounts
 from domain.posts.post import Post, readable, readable_text
 from domain.posts.reasons import Reason
-from domain.posts.understanding import NamedToken, understand
+from domain.posts.understanding import NamedToken, Uncalled, uncalled, understand
 from runtime.fault_points import fault_point
 from services.channels.resolving import CHAINS, Resolver
 from services.channels.rows import ChannelRows, Found, ReadChannel, ReadPost, TakenPost
@@ -47,6 +47,7 @@ class TakingService:
         """`written` is told when calls were written."""
         self._rows = rows
         self._resolver = resolver
+        resolver.settled = self.forget
         self._clock = clock
         self._written = written
         self._known: LRUCache[str, _Known] = LRUCache(REMEMBERED_CHANNELS)
@@ -117,18 +118,23 @@ class TakingService:
             before = known.posts.get(post.number)
             earlier = known.tokens | tokens.keys()
             understood = understand(post, earlier=earlier, before=before.understood if before else None)
-            read = ReadPost(post.number, _digest(post), understood)
-            taken.append(TakenPost(read=read, posted_at=post.posted_at))
             for token in understood.calls:
-                tokens[token.address] = token.called_at
-                if one.read_to is None:
-                    continue
                 found = await self._called(one, post, token, title)
+                if isinstance(found, ChannelCall) and found.token.address in earlier:
+                    found = "repeated"
+                if isinstance(found, str):
+                    understood = uncalled(understood, token.address, found)
+                if found == "unfollowed_chain":
+                    continue
+                tokens[token.address] = token.called_at
                 if isinstance(found, UnresolvedCall):
                     unresolved.append(found)
-                elif found is not None and found.token.address not in known.tokens:
+                elif isinstance(found, ChannelCall):
                     tokens[found.token.address] = token.called_at
                     calls.append(found)
+                earlier = known.tokens | tokens.keys()
+            read = ReadPost(post.number, _digest(post), understood)
+            taken.append(TakenPost(read=read, posted_at=post.posted_at))
         return Found(
             read_to=max((post.number for post in posts), default=one.read_to or 0),
             title=title,
@@ -140,8 +146,12 @@ class TakingService:
 
     async def _called(
         self, one: ReadChannel, post: Post, token: NamedToken, title: str | None
-    ) -> ChannelCall | UnresolvedCall | None:
-        """Return the call; `None` on a chain that the feed cannot speak of."""
+    ) -> ChannelCall | UnresolvedCall | Uncalled | None:
+        """Return the call, or why it is none; `None` at the first look, which calls nothing."""
+        if token.chain is not None and token.chain not in CHAINS:
+            return "unfollowed_chain"
+        if one.read_to is None:
+            return None
         named = UnresolvedCall(
             channel=one.channel,
             number=post.number,
@@ -152,14 +162,12 @@ class TakingService:
             title=title or one.title,
             text=text_of(post),
         )
-        if token.chain is not None and token.chain not in CHAINS:
-            return None
         if token.chain is not None and not token.is_pool:
             return call_of(named, CalledToken(token.address, token.chain))
         meant = await self._resolver.resolve(named)
         if meant is None:
             return named
-        return call_of(named, meant) if meant.chain in CHAINS else None
+        return call_of(named, meant) if meant.chain in CHAINS else "unfollowed_chain"
 
     def _keep(self, one: ReadChannel, found: Found, known: _Known) -> None:
         for taken in found.posts:

@@ -1,0 +1,179 @@
+"""Calls that name a pool, or an address without a chain: what they mean is found at once, later, or never."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+import pytest
+
+from domain.posts.understanding import Understood
+from managers.http.request_budget import Room
+from managers.providers.lookup import ChainFound, PoolFound
+from services.channels.resolving import Resolver
+from services.channels.rows import ReadElsewhereError
+from services.channels.taking import TakingService
+from tests.channels.conftest import nobody_knows
+from tests.channels.support import ALPHA, NOW, Kit, mint
+
+POOL, OTHER_POOL, TOKEN = mint(50), mint(51), mint(1)
+CONTRACT = "0x" + "ab" * 20
+
+
+class Pools:
+    """A `TokenLookup` that learns."""
+
+    name = "pools"
+
+    def __init__(self) -> None:
+        self.tokens: dict[str, PoolFound] = {}
+        self.chains: dict[str, str] = {}
+
+    def room(self) -> Room:
+        raise NotImplementedError
+
+    async def chains_of(self, addresses: Sequence[str]) -> dict[str, list[ChainFound]]:
+        return {one: [ChainFound(self.chains[one], 1.0, 1)] for one in addresses if one in self.chains}
+
+    async def token_of_pool(self, chain: str | None, pool: str) -> PoolFound | None:
+        return self.tokens.get(pool)
+
+    def trades(self, pool: str, token: str, chain: str = "solana") -> None:
+        self.tokens[pool] = PoolFound(chain, token, None)
+
+
+@pytest.fixture
+def pools() -> Pools:
+    return Pools()
+
+
+@pytest.fixture
+def resolver(kit: Kit, pools: Pools) -> Resolver:
+    resolver = Resolver(
+        lookups=[pools], rows=kit.rows, is_token=nobody_knows, clock=lambda: NOW, written=kit.history.wake
+    )
+    kit.taking = TakingService(rows=kit.rows, resolver=resolver, clock=lambda: NOW, written=kit.history.wake)
+    return resolver
+
+
+def link(pool: str, chain: str = "solana") -> str:
+    return f"https://dexscreener.com/{chain}/{pool}"
+
+
+async def post(kit: Kit, *texts: str) -> None:
+    for text in texts:
+        kit.book.post(ALPHA, text, NOW)
+    await kit.look()
+
+
+async def again(resolver: Resolver) -> None:
+    await resolver.look_again(lambda: None)
+
+
+async def understood(kit: Kit, number: int) -> Understood:
+    found = await kit.rows.seen(ALPHA, number)
+    assert found is not None
+    return found.understood
+
+
+async def said(kit: Kit, number: int) -> tuple[str, str]:
+    found = await understood(kit, number)
+    return found.verdict, found.reason
+
+
+def named(number: int, address: str) -> tuple[str, str]:
+    return f"t.me/alpha/{number}/{address}", address
+
+
+async def test_a_pool_is_called_as_soon_as_somebody_knows_it(kit: Kit, resolver: Resolver, pools: Pools) -> None:
+    await kit.look()
+    await post(kit, link(POOL))
+    await again(resolver)
+    assert await kit.called() == []
+    pools.trades(POOL, TOKEN)
+    await again(resolver)
+    assert await kit.called() == [named(1, TOKEN)]
+    assert await said(kit, 1) == ("call", "pool_link")
+
+
+async def test_a_pool_of_a_token_that_was_called_meanwhile_is_no_first_call(
+    kit: Kit, resolver: Resolver, pools: Pools
+) -> None:
+    await kit.look()
+    await post(kit, link(POOL))
+    await post(kit, f"CA: {TOKEN}")
+    pools.trades(POOL, TOKEN)
+    await again(resolver)
+    assert await kit.called() == [named(2, TOKEN)]
+    assert await said(kit, 1) == ("update", "repeated")
+
+
+async def test_a_token_that_was_found_behind_a_pool_is_known_to_later_posts(
+    kit: Kit, resolver: Resolver, pools: Pools
+) -> None:
+    await kit.look()
+    await post(kit, link(POOL))
+    pools.trades(POOL, TOKEN)
+    pools.trades(OTHER_POOL, TOKEN)
+    await again(resolver)
+    await post(kit, f"CA: {TOKEN}", link(OTHER_POOL))
+    assert await kit.called() == [named(1, TOKEN)]
+    assert [await said(kit, number) for number in (2, 3)] == [("update", "repeated")] * 2
+
+
+async def test_a_token_and_its_pools_in_one_batch_are_one_call(kit: Kit, resolver: Resolver, pools: Pools) -> None:
+    pools.trades(POOL, TOKEN)
+    pools.trades(OTHER_POOL, TOKEN)
+    await kit.look()
+    await post(kit, link(POOL), f"CA: {TOKEN}", link(OTHER_POOL))
+    assert await kit.called() == [named(1, TOKEN)]
+
+
+async def test_who_settles_while_a_post_is_taken_is_not_overtaken(kit: Kit, resolver: Resolver, pools: Pools) -> None:
+    """Another process resolves, of whose work this one is not told."""
+    await kit.look()
+    await post(kit, link(POOL))
+    pools.trades(POOL, TOKEN)
+    elsewhere = Resolver(
+        lookups=[pools], rows=kit.rows, is_token=nobody_knows, clock=lambda: NOW, written=kit.history.wake
+    )
+    await again(elsewhere)
+    kit.book.post(ALPHA, f"CA: {TOKEN}", NOW)
+    for _ in range(2):
+        try:
+            await kit.look()
+        except ReadElsewhereError:
+            continue
+    assert await kit.called() == [named(1, TOKEN)]
+    assert await said(kit, 2) == ("update", "repeated")
+
+
+@pytest.mark.parametrize("is_known", [True, False], ids=["known at once", "known later"])
+async def test_a_token_on_a_chain_that_nobody_follows_says_so(
+    kit: Kit, resolver: Resolver, pools: Pools, *, is_known: bool
+) -> None:
+    await kit.look()
+    if is_known:
+        pools.chains[CONTRACT] = "arbitrum"
+    await post(kit, f"CA: {CONTRACT}")
+    pools.chains[CONTRACT] = "arbitrum"
+    await again(resolver)
+    await post(kit, link(CONTRACT, "polygon"))
+    assert await kit.called() == []
+    for number in (1, 2):
+        found = await understood(kit, number)
+        assert (found.verdict, found.reason) == ("none", "unfollowed_chain")
+        assert [one.what for one in found.refused if one.reason == "unfollowed_chain"] == [CONTRACT]
+
+
+async def test_what_nobody_knows_is_given_up_in_the_end_and_asked_about_when_it_is_named_again(
+    kit: Kit, resolver: Resolver, pools: Pools
+) -> None:
+    await kit.look()
+    await post(kit, link(POOL))
+    resolver._clock = lambda: NOW + timedelta(hours=2)  # pyright: ignore[reportPrivateUsage]
+    await again(resolver)
+    assert (resolver.given_up, (await kit.rows.waiting()).calls) == (1, 0)
+    pools.trades(POOL, TOKEN)
+    await post(kit, f"Still here {link(POOL)}")
+    assert await kit.called() == [named(2, TOKEN)]
