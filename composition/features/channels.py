@@ -98,7 +98,7 @@ def build(base: Base) -> Feature:
     resolver = Resolver(lookups=lookups, rows=rows, is_token=is_token, clock=now, written=history.wake)
     taking = TakingService(rows=rows, resolver=resolver, clock=now, written=history.wake)
     waiting = Reading(rows.waiting)
-    show_calls(base.metrics, taking, resolver, history, waiting)
+    show_calls(base.metrics, taking, resolver, history, rows, waiting)
     turns = ChannelTurns(taking)
     polling = _polling(base, listed, turns)
     return Feature(

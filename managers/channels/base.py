@@ -26,6 +26,8 @@ class Page(Struct, frozen=True, kw_only=True):
     """The oldest first. Numbers grow; there are gaps where posts were deleted, or are no posts."""
     unreadable: int = 0
     """Posts on the page that could not be read, and were skipped."""
+    unread: tuple[int, ...] = ()
+    """Numbers of those of them that have one."""
 
 
 class ChannelClosedError(TransientError):

@@ -58,14 +58,15 @@ class TelegramPreview:
         return (await self._page(channel.lower(), {})).page
 
     async def before(self, channel: str, number: int) -> Page:
-        channel, unreadable = channel.lower(), 0
+        channel, unreadable, unread = channel.lower(), 0, tuple[int, ...]()
         for _ in range(EMPTY_PAGES):
             seen = await self._page(channel, {"before": str(number)})
             if seen.last_number is not None and seen.last_number >= number:
                 raise ForeignAnswerError(f"a page of {channel} with other posts than those before {number}")
             unreadable += seen.page.unreadable
+            unread = (*seen.page.unread, *unread)
             if seen.page.posts or seen.first_number is None:
-                return replace(seen.page, unreadable=unreadable)
+                return replace(seen.page, unreadable=unreadable, unread=unread)
             number = seen.first_number
         raise FailedError(f"no post on {EMPTY_PAGES} pages of {channel}")
 

@@ -108,13 +108,14 @@ def read_page(body: bytes, channel: str, *, now: datetime) -> Seen:
         _expect_empty(tree, channel, headings, others, has_blocks=bool(blocks))
         unreadable = 0
     posts, skipped = _posts(named, channel, now)
-    if not posts and skipped >= CHANGED_FROM:
-        raise ForeignAnswerError(f"not one of {skipped} posts of {channel} can be read")
+    if not posts and len(skipped) >= CHANGED_FROM:
+        raise ForeignAnswerError(f"not one of {len(skipped)} posts of {channel} can be read")
     page = Page(
         channel=channel,
         title=line_of(tree.css_first(".tgme_channel_info_header_title")),
         posts=posts,
-        unreadable=unreadable + skipped,
+        unreadable=unreadable + len(skipped),
+        unread=tuple(sorted({*skipped} - {post.number for post in posts})),
     )
     numbers = [number for number, _ in named]
     return Seen(page, min(numbers, default=None), max(numbers, default=None))
@@ -173,10 +174,10 @@ def _expect_empty(
         raise ForeignAnswerError(f"a page of {channel} that has no place for posts")
 
 
-def _posts(named: list[tuple[int, LexborNode]], channel: str, now: datetime) -> tuple[tuple[Post, ...], int]:
-    """Read each by itself; the number of those that cannot be read stands beside them."""
+def _posts(named: list[tuple[int, LexborNode]], channel: str, now: datetime) -> tuple[tuple[Post, ...], list[int]]:
+    """Read each by itself; the numbers of those that cannot be read stand beside them."""
     posts: dict[int, Post] = {}
-    skipped = 0
+    skipped: list[int] = []
     for number, block in named:
         if "service_message" in classes(block):
             continue
@@ -184,10 +185,10 @@ def _posts(named: list[tuple[int, LexborNode]], channel: str, now: datetime) -> 
             post = _post(block, channel, number, now)
         except ValueError as error:
             log.info("post_unreadable", channel=channel, number=number, problem=str(error)[:200])
-            skipped += 1
+            skipped.append(number)
             continue
         if number in posts:
-            skipped += 1
+            skipped.append(number)
         else:
             posts[number] = post
     return tuple(posts[number] for number in sorted(posts)), skipped

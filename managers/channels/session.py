@@ -17,6 +17,7 @@ from typing import Any, Final
 
 import structlog
 from msgspec import Struct
+from msgspec.structs import replace
 
 from managers.channels.base import AccountLostError, BlockedError, ChannelClosedError, Heard, Page
 from managers.channels.session_library import telethon
@@ -122,10 +123,12 @@ class TelegramSession:
         return (await self._page(channel, 0))[0]
 
     async def before(self, channel: str, number: int) -> Page:
+        unread: tuple[int, ...] = ()
         for _ in range(EMPTY_PAGES):
             page, first = await self._page(channel, number)
+            unread = (*page.unread, *unread)
             if page.posts or first is None:
-                return page
+                return replace(page, unreadable=len(unread), unread=unread)
             number = first
         raise TransientError(f"no post on {EMPTY_PAGES} pages of {channel}")
 
@@ -141,17 +144,19 @@ class TelegramSession:
             raise TransientError(f"{kind_of(answer)} instead of the posts of {channel}")
         self._note(channel, peer, chat)
         posts: dict[int, Any] = {}
-        unreadable = 0
+        unread: list[int] = []
         for message in answer.messages:
             if channel_id_of(message) not in {peer.id, None} or (before and message.id >= before):
                 raise TransientError(f"other posts than those of {channel}")
             try:
                 posts[message.id] = post_of(message, channel, answer.chats)
             except ValueError as error:
-                unreadable += 1
+                unread.append(message.id)
                 log.info("post_unreadable", channel=channel, number=message.id, problem=str(error)[:200])
         found = tuple(post for number in sorted(posts) if (post := posts[number]) is not None)
-        page = Page(channel=channel, title=chat.title, posts=found, unreadable=unreadable)
+        page = Page(
+            channel=channel, title=chat.title, posts=found, unreadable=len(unread), unread=tuple(sorted(unread))
+        )
         return page, min((message.id for message in answer.messages), default=None)
 
     def _note(self, channel: str, peer: _Peer, chat: Any) -> None:

@@ -10,7 +10,7 @@ from services.channels.conditions import problems, stalls
 from services.channels.history import CallHistory
 from services.channels.polling import PollingService
 from services.channels.resolving import Resolver
-from services.channels.rows import Unresolved
+from services.channels.rows import ChannelRows, Unresolved
 from services.channels.taking import TakingService
 from services.monitoring.conditions import Reason
 from services.monitoring.health import Check, PartHealth
@@ -25,6 +25,7 @@ def show_calls(
     taking: TakingService,
     resolver: Resolver,
     history: CallHistory,
+    rows: ChannelRows,
     waiting: Reading[Unresolved],
 ) -> None:
     metrics.counter_each(
@@ -44,6 +45,12 @@ def show_calls(
     )
     metrics.counter("unresolved_calls_resolved", "Those of which somebody knew, later.", lambda: resolver.resolved)
     metrics.counter("unresolved_calls_given_up", "Those of which nobody did.", lambda: resolver.given_up)
+    metrics.counter(
+        "channel_posts_refused", "Posts that the store would not take, and were passed over.", lambda: taking.refused
+    )
+    metrics.counter(
+        "channel_rows_unreadable", "What was kept of channels and could not be read.", lambda: rows.unreadable
+    )
     metrics.gauge("feed_readers", "Who reads the feed of these calls by now.", lambda: history.readers)
 
 
@@ -66,6 +73,7 @@ def show_polling(metrics: Metrics, polling: PollingService) -> None:
             "paged_back": counts.paged_back,
             "blocked": counts.blocked,
             "failed": counts.failed,
+            "gaps_cut": counts.cut,
         },
     )
     metrics.counter(

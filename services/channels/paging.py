@@ -2,33 +2,87 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Final
+
+import structlog
+from cachetools import LRUCache
+from msgspec import Struct
 
 from domain.posts.post import Post
 from managers.channels.base import PAGE_POSTS, Page
 
+log = structlog.get_logger(__name__)
+
 MAX_POSTS_BACK: Final = 100 * PAGE_POSTS
 SHOWN_FOR: Final = timedelta(days=14)
 """What is older calls nothing any more, and is not paged back to."""
+MAX_KEPT: Final = 32
+"""Channels of which it is remembered how far back they were read."""
 
 
-async def paged_back(
-    read_to: int | None, newest: Page, before: Callable[[int], Awaitable[Page]], now: datetime
-) -> list[Post]:
-    """Return the posts of `newest`, and those between them and `read_to`, the oldest first. Fails as `before` does."""
-    posts = list(newest.posts)
-    while posts and read_to is not None and _lacks(read_to, posts, now):
-        earlier = await before(posts[0].number)
-        if not earlier.posts or earlier.posts[0].number >= posts[0].number:
-            break
-        posts[:0] = earlier.posts
-    return posts
+class Reading(Struct, frozen=True, kw_only=True):
+    """What was read of a channel."""
+
+    posts: Sequence[Post] = ()
+    """The oldest first."""
+    title: str | None = None
+    """Attacker-controlled text."""
+    unread: Collection[int] = ()
+    """Numbers of posts between them that could not be read."""
+    is_cut: bool = False
+    """More was posted since it was last read than is read back to."""
 
 
-def _lacks(read_to: int, posts: Sequence[Post], now: datetime) -> bool:
-    """Whether posts may stand between what was read before and these."""
-    if posts[0].number <= read_to + 1:
-        return False
-    return len(posts) < MAX_POSTS_BACK and now - posts[0].posted_at < SHOWN_FOR
+class _Stretch(Struct):
+    """Posts between which there is nothing that could have been read."""
+
+    posts: list[Post]
+    unread: set[int]
+
+    @property
+    def first(self) -> int:
+        return self.posts[0].number
+
+    def reach_back(self, posts: Sequence[Post], unread: Collection[int]) -> None:
+        first = self.first
+        self.unread.update(number for number in unread if number < first)
+        self.posts[:0] = [post for post in posts if post.number < first]
+
+
+class PagesBack:
+    """Whoever is stopped on the way goes on from there the next time: what was read until then is kept."""
+
+    def __init__(self, clock: Callable[[], datetime]) -> None:
+        self._clock = clock
+        self._kept: LRUCache[str, list[_Stretch]] = LRUCache(MAX_KEPT)
+        """By channel, the newest first."""
+
+    async def read(self, read_to: int | None, newest: Page, before: Callable[[int], Awaitable[Page]]) -> Reading:
+        """Return the posts of `newest`, and those between them and `read_to`. Fails as `before` does."""
+        kept = self._kept.pop(newest.channel, [])
+        found = _Stretch(list(newest.posts), set(newest.unread))
+        while len(found.posts) < MAX_POSTS_BACK and self._lacks(read_to, found):
+            if kept and kept[0].posts[-1].number >= found.first - 1:
+                known = kept.pop(0)
+                found.reach_back(known.posts, known.unread)
+                continue
+            try:
+                page = await before(found.first)
+            except BaseException:
+                self._kept[newest.channel] = [found, *kept]
+                raise
+            if not page.posts or page.posts[0].number >= found.first:
+                break
+            found.reach_back(page.posts, page.unread)
+        is_cut = len(found.posts) >= MAX_POSTS_BACK and self._lacks(read_to, found)
+        if is_cut:
+            log.warning("gap_not_read_whole", channel=newest.channel, after=read_to, until=found.first)
+        return Reading(posts=found.posts, title=newest.title, unread=found.unread, is_cut=is_cut)
+
+    def _lacks(self, read_to: int | None, found: _Stretch) -> bool:
+        """Whether posts may stand between what was read before and these."""
+        if read_to is None or not found.posts or found.first <= read_to + 1:
+            return False
+        return self._clock() - found.posts[0].posted_at < SHOWN_FOR

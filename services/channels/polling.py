@@ -8,22 +8,20 @@ from __future__ import annotations
 import asyncio
 import math
 import random
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import partial
 from typing import Final, get_args
 
 import structlog
-from msgspec import Struct
 
 from domain.channels.pace import PostRate, intervals_s
-from managers.channels.base import BlockedError, ChannelClosedError, ChannelReader, Closed, Page
+from managers.channels.base import BlockedError, ChannelClosedError, ChannelReader, Closed
 from runtime.cancellation import stop_if_cancelled
 from runtime.errors import TransientError
 from runtime.waiting import Progress, pause
 from services.channels.listed import ListedChannels
-from services.channels.paging import paged_back
+from services.channels.looking import CLOSED_AGAIN_S, FAILED_AGAIN_S, LookCounts, Looks
 from services.channels.rows import ReadChannel, ReadElsewhereError
 from services.channels.turns import ChannelTurns
 
@@ -34,30 +32,18 @@ AT_MOST_S: Final = 300.0
 """So often even the quietest channel is looked at, where the budget allows it."""
 CHECK_EVERY_S: Final = 300.0
 """So often a channel is looked at of whose posts somebody else is told at once."""
-CLOSED_AGAIN_S: Final = 900.0
-"""So often it is looked whether a channel that cannot be read can be."""
 CLOSED: Final = frozenset(get_args(Closed))
-FAILED_AGAIN_S: Final = 30.0
+KEPT_AGES: Final = 2_000
 FIRST_BLOCK_S: Final = 30.0
 MAX_BLOCK_S: Final = 900.0
-KEPT_AGES: Final = 2_000
 _TURN_S: Final = 0.05
 _LEFT_OVER: Final = 1.01
 _PLAN_EVERY_S: Final = 15.0
 _JITTER: Final = 0.1
 
 
-class PollCounts(Struct):
-    """Since the start."""
-
+class PollCounts(LookCounts):
     looks: int = 0
-    requests: int = 0
-    paged_back: int = 0
-    """Those of `requests` that fetched what was posted while nobody read."""
-    blocked: int = 0
-    failed: int = 0
-    unreadable: int = 0
-    """Posts."""
 
 
 @dataclass(slots=True)
@@ -110,6 +96,7 @@ class PollingService:
         self.counts = PollCounts()
         self.ages_s: list[float] = []
         """Of the latest posts when they were read, the latest last."""
+        self._looks: Final = Looks(self.counts, clock, room=self._room, answered=self._note_answered)
 
     async def run(self, progress: Progress) -> None:
         """Read for ever."""
@@ -243,12 +230,10 @@ class PollingService:
             one.is_read = False
 
     async def _read(self, one: _Polled) -> None:
-        page = await self._asked(self._reader.newest(one.channel.channel))
-        self._note_answered()
-        posts = await paged_back(one.channel.read_to, page, partial(self._before, one), self._clock())
         was, now = one.channel.read_to, self._clock()
-        one.channel = await self._turns.check(one.channel, posts, title=page.title)
-        for post in posts:
+        reading = await self._looks.read(self._reader, one.channel.channel, was)
+        one.channel = await self._turns.check(one.channel, reading)
+        for post in reading.posts:
             if was is None or post.number > was:
                 one.rate.note(post.posted_at)
                 if was is not None:
@@ -256,18 +241,6 @@ class PollingService:
         del self.ages_s[:-KEPT_AGES]
         if one.channel.problem is not None:
             await self._note(one, None)
-
-    async def _before(self, one: _Polled, number: int) -> Page:
-        await self._room()
-        page = await self._asked(self._reader.before(one.channel.channel, number))
-        self.counts.paged_back += 1
-        return page
-
-    async def _asked(self, asked: Awaitable[Page]) -> Page:
-        self.counts.requests += 1
-        page = await asked
-        self.counts.unreadable += page.unreadable
-        return page
 
     async def _note(self, one: _Polled, problem: str | None) -> None:
         if problem is not None and self._turns.is_followed(one.channel.channel):

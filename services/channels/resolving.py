@@ -14,6 +14,7 @@ import structlog
 
 from domain.prices.readings import TokenRef
 from managers.providers.lookup import TokenLookup
+from managers.storage.postgres import PostgresDataError
 from runtime.errors import TransientError
 from runtime.waiting import Progress, pause
 from services.channels.rows import ChannelRows
@@ -64,19 +65,27 @@ class Resolver:
     async def look_again(self, progress: Progress) -> None:
         for one, since in await self._rows.unresolved(AT_ONCE, self._clock()):
             progress()
-            token = await self.resolve(one)
-            if token is not None:
-                meant = call_of(one, token) if token.chain in CHAINS else "unfollowed_chain"
-                is_called = await self._rows.settle(one, meant, self._clock())
-                self.resolved += 1
-                self.settled(one.channel)
-                if is_called:
-                    self._written()
-            elif self._clock() - since > GIVEN_UP_AFTER:
-                await self._rows.settle(one, None, self._clock())
-                self.settled(one.channel)
+            try:
+                await self._ask(one, since)
+            except PostgresDataError as error:
                 self.given_up += 1
-                log.info("call_given_up", channel=one.channel, number=one.number, address=one.address)
+                log.warning("call_refused", channel=one.channel, number=one.number, problem=str(error)[:200])
+                await self._rows.settle(one, None, self._clock())
+
+    async def _ask(self, one: UnresolvedCall, since: datetime) -> None:
+        token = await self.resolve(one)
+        if token is not None:
+            meant = call_of(one, token) if token.chain in CHAINS else "unfollowed_chain"
+            is_called = await self._rows.settle(one, meant, self._clock())
+            self.resolved += 1
+            self.settled(one.channel)
+            if is_called:
+                self._written()
+        elif self._clock() - since > GIVEN_UP_AFTER:
+            await self._rows.settle(one, None, self._clock())
+            self.settled(one.channel)
+            self.given_up += 1
+            log.info("call_given_up", channel=one.channel, number=one.number, address=one.address)
 
     async def resolve(self, one: UnresolvedCall) -> CalledToken | None:
         """Return what it means; `None` while nobody knows or answers."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import datetime
-from typing import Final, Literal, LiteralString, cast
+from typing import Final, Literal, LiteralString, TypeVar, cast
 
 import msgspec
+import structlog
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -16,6 +17,9 @@ from runtime.errors import TransientError
 from services.channels import statements
 from services.channels.wire import ChannelCall, UnresolvedCall, call_id_of, frame_of
 
+log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
 State = Literal["read", "paused", "removed", "suggested", "refused"]
 Kept = Literal["calls", "posts", "tokens"]
 
@@ -26,6 +30,7 @@ _FORGET: Final[dict[Kept, LiteralString]] = {
 }
 _REMEMBERED_POSTS: Final = 200
 """Of a channel; an edit of an older one is looked up alone."""
+UNREAD: Final = Understood(verdict="none", reason="unreadable")
 _MICROSECOND: Final = 1_000_000
 _understood: Final = msgspec.json.Decoder(Understood)
 _frame: Final = msgspec.json.Decoder(ChannelCall)
@@ -51,20 +56,25 @@ class ReadChannel(Struct, frozen=True, kw_only=True):
     last_read_at: datetime | None
     problem: str | None
     problem_since: datetime | None
+    moved_to: str | None = None
+    """The name that it has now, where the problem is that."""
+    gap_at: datetime | None = None
+    """When more had been posted than could be read back to, for the last time."""
 
 
-class ReadPost(Struct, frozen=True):
+class ReadPost(Struct, frozen=True, kw_only=True):
     """What was made of a post."""
 
     number: int
+    posted_at: datetime
+    """Of one that could not be read, when that was noticed."""
     digest: bytes
-    """Of all that was understood from."""
+    """Of all that was understood from; empty for one that could not be read."""
     understood: Understood
 
-
-class TakenPost(Struct, frozen=True, kw_only=True):
-    read: ReadPost
-    posted_at: datetime
+    @property
+    def is_unread(self) -> bool:
+        return self.understood.reason == "unreadable"
 
 
 class Found(Struct, frozen=True, kw_only=True):
@@ -72,11 +82,13 @@ class Found(Struct, frozen=True, kw_only=True):
 
     read_to: int
     title: str | None
-    posts: Sequence[TakenPost]
+    posts: Sequence[ReadPost]
     tokens: Sequence[tuple[str, datetime]]
     """Addresses that the channel called for the first time."""
     calls: Sequence[ChannelCall]
     unresolved: Sequence[UnresolvedCall]
+    is_cut: bool = False
+    """More had been posted than was read back to."""
 
 
 class SeenPost(Struct, frozen=True, kw_only=True):
@@ -103,17 +115,19 @@ class Unresolved(Struct, frozen=True, kw_only=True):
 
 
 class ChannelRows:
-    """Every method raises `TransientError`."""
+    """Every method raises `TransientError`. What stands in a row and cannot be read costs itself: it is passed over."""
 
     def __init__(self, postgres: PostgresManager) -> None:
         self._postgres = postgres
+        self.unreadable = 0
+        """Rows that were passed over since the start."""
 
     async def all(self) -> list[ReadChannel]:
-        return [_channel(row) for row in await self._postgres.fetch(statements.ALL)]
+        return self._each(_channel, await self._postgres.fetch(statements.ALL))
 
     async def find(self, channel: str) -> ReadChannel | None:
         row = await self._postgres.fetch_row(statements.ONE, channel)
-        return None if row is None else _channel(row)
+        return None if row is None else self._read(_channel, row)
 
     async def configured(self, channels: Sequence[str], now: datetime) -> None:
         await self._postgres.execute(statements.CONFIGURED, list(channels), now)
@@ -155,24 +169,24 @@ class ChannelRows:
     async def posts(self, channel: str) -> dict[int, ReadPost]:
         """Return the latest posts of a channel, by number."""
         rows = await self._postgres.fetch(statements.POSTS, channel, _REMEMBERED_POSTS)
-        return {post.number: post for post in map(_post, rows)}
+        return {row["number"]: self._post(row) for row in rows}
 
     async def post(self, channel: str, number: int) -> ReadPost | None:
         row = await self._postgres.fetch_row(statements.POST, channel, number)
-        return None if row is None else _post(row)
+        return None if row is None else self._post(row)
 
     async def seen(self, channel: str, number: int) -> SeenPost | None:
         row = await self._postgres.fetch_row(statements.SEEN_POST, channel, number)
         if row is None:
             return None
-        understood = _understood.decode(row["understood"])
+        understood = self._understood(row)
         return SeenPost(number=row["number"], posted_at=row["posted_at"], read_at=row["read_at"], understood=understood)
 
     async def calls_of(self, channel: str, post: SeenPost) -> list[PostCall]:
         """Return the calls of a post that were written down."""
         ids = [call_id_of(channel, post.number, token.address) for token in post.understood.tokens]
         rows = await self._postgres.fetch(statements.CALLS_OF_POST, ids, channel, post.number, post.read_at)
-        return [PostCall(row["call_id"], _frame.decode(row["frame"]).token.address) for row in rows]
+        return self._each(lambda row: PostCall(row["call_id"], _frame.decode(row["frame"]).token.address), rows)
 
     async def waiting_of(self, channel: str, number: int) -> list[str]:
         """Return the addresses of a post of which nobody knows yet what they mean."""
@@ -188,14 +202,18 @@ class ChannelRows:
     async def unresolved(self, limit: int, now: datetime) -> list[tuple[UnresolvedCall, datetime]]:
         """Return those that were not asked about for longest, and since when they wait."""
         rows = await self._postgres.fetch(statements.UNRESOLVED, limit, now)
-        return [(_unresolved.decode(row["document"]), row["since"]) for row in rows]
+        read = [(row, self._read(lambda row: _unresolved.decode(row["document"]), row)) for row in rows]
+        if lost := [row for row, call in read if call is None]:
+            keys = ([row[name] for row in lost] for name in ("channel", "number", "address"))
+            await self._postgres.execute(statements.GIVE_UP, *keys)
+        return [(call, row["since"]) for row, call in read if call is not None]
 
     async def write(self, one: ReadChannel, found: Found, now: datetime) -> ReadChannel:
         """Write all of it or nothing; returns the channel as it is then. `ReadElsewhereError`."""
-        newest = max((post.posted_at for post in found.posts), default=None)
+        newest = max((post.posted_at for post in found.posts if not post.is_unread), default=None)
         async with self._postgres.transaction() as transaction:
             changed = await transaction.execute(
-                statements.READ_ON, one.channel, one.revision, found.read_to, found.title, newest, now
+                statements.READ_ON, one.channel, one.revision, found.read_to, found.title, newest, now, found.is_cut
             )
             if not _changed(changed):
                 raise ReadElsewhereError(f"{one.channel} was read by another process")
@@ -216,6 +234,7 @@ class ChannelRows:
             last_read_at=now,
             problem=None,
             problem_since=None,
+            gap_at=now if found.is_cut else one.gap_at,
         )
 
     async def settle(self, one: UnresolvedCall, meant: ChannelCall | Uncalled | None, now: datetime) -> bool:
@@ -235,13 +254,38 @@ class ChannelRows:
             else:
                 # It was not called, so it is asked about again when the channel names it again.
                 await transaction.execute(statements.FORGET_ADDRESS, one.channel, one.address)
-            if meant is not None:
-                await _write_uncalled(transaction, one, meant)
+            row = await transaction.fetch_row(statements.UNDERSTOOD, one.channel, one.number)
+            if meant is not None and row is not None:
+                await _write_uncalled(transaction, one, uncalled(self._understood(row), one.address, meant))
             return False
 
     async def forget(self, what: Kept, before: datetime, limit: int) -> int:
         """Let go at most `limit` rows that are older; returns how many went."""
         return _count(await self._postgres.execute(_FORGET[what], before, limit))
+
+    def _post(self, row: Row) -> ReadPost:
+        understood = self._understood(row)
+        return ReadPost(number=row["number"], posted_at=row["posted_at"], digest=row["digest"], understood=understood)
+
+    def _understood(self, row: Row) -> Understood:
+        """Return what was made of a post: as much of it as can be read."""
+        verdict = {"verdict": row["verdict"], "reason": row["reason"]}
+        return (
+            self._read(lambda row: _understood.decode(row["understood"]), row)
+            or self._read(lambda _: msgspec.convert(verdict, Understood), row)
+            or UNREAD
+        )
+
+    def _each(self, read: Callable[[Row], T], rows: Iterable[Row]) -> list[T]:
+        return [found for row in rows if (found := self._read(read, row)) is not None]
+
+    def _read(self, read: Callable[[Row], T], row: Row) -> T | None:
+        try:
+            return read(row)
+        except (msgspec.MsgspecError, UnicodeError) as error:
+            self.unreadable += 1
+            log.warning("row_unreadable", row=str(dict(row))[:300], problem=str(error)[:200])
+            return None
 
 
 async def _write_tokens(
@@ -255,29 +299,25 @@ async def _write_tokens(
     return frozenset(row["address"] for row in rows)
 
 
-async def _write_uncalled(transaction: Statements, one: UnresolvedCall, why: Uncalled) -> None:
-    row = await transaction.fetch_row(statements.UNDERSTOOD, one.channel, one.number)
-    if row is None:
-        return
-    after = uncalled(_understood.decode(row["understood"]), one.address, why)
+async def _write_uncalled(transaction: Statements, one: UnresolvedCall, after: Understood) -> None:
     await transaction.execute(
         statements.UNDERSTAND, one.channel, one.number, after.verdict, after.reason, _encode(after).decode()
     )
 
 
-async def _write_posts(transaction: Statements, channel: str, posts: Sequence[TakenPost], now: datetime) -> None:
+async def _write_posts(transaction: Statements, channel: str, posts: Sequence[ReadPost], now: datetime) -> None:
     if not posts:
         return
     await transaction.execute(
         statements.PUT_POSTS,
         channel,
-        [post.read.number for post in posts],
+        [post.number for post in posts],
         [post.posted_at for post in posts],
         [now for _ in posts],
-        [post.read.digest for post in posts],
-        [post.read.understood.verdict for post in posts],
-        [post.read.understood.reason for post in posts],
-        [_encode(post.read.understood).decode() for post in posts],
+        [post.digest for post in posts],
+        [post.understood.verdict for post in posts],
+        [post.understood.reason for post in posts],
+        [_encode(post.understood).decode() for post in posts],
     )
 
 
@@ -318,10 +358,6 @@ def _number(call_id: str) -> int:
 
 def _channel(row: Row) -> ReadChannel:
     return msgspec.convert(dict(row), ReadChannel)
-
-
-def _post(row: Row) -> ReadPost:
-    return ReadPost(row["number"], row["digest"], _understood.decode(row["understood"]))
 
 
 def _changed(tag: str) -> bool:

@@ -8,14 +8,12 @@ a channel is looked back at, for what nobody was told of.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import partial
 from typing import Final
 
 import structlog
-from msgspec import Struct
 
 from domain.posts.post import Post
 from managers.channels.base import (
@@ -23,14 +21,14 @@ from managers.channels.base import (
     BlockedError,
     ChannelClosedError,
     ListeningAccount,
-    Page,
 )
 from runtime.cancellation import end, stop_if_cancelled
 from runtime.errors import TransientError
 from runtime.waiting import Progress
 from services.channels.accounts import UNFIT_S, AccountsService, Listening, share
 from services.channels.listed import ListedChannels
-from services.channels.paging import paged_back
+from services.channels.looking import CLOSED_AGAIN_S, FAILED_AGAIN_S, LookCounts, Looks
+from services.channels.paging import Reading
 from services.channels.rows import ReadChannel, ReadElsewhereError
 from services.channels.turns import ChannelTurns
 from services.cluster.leases import Leases
@@ -40,30 +38,21 @@ log = structlog.get_logger(__name__)
 SWEEP_EVERY_S: Final = 180.0
 SWEEPS_PER_S: Final = 0.5
 """Of one account: half of what it may ask is left to gaps."""
-FAILED_AGAIN_S: Final = 30.0
-CLOSED_AGAIN_S: Final = 900.0
 MAX_HEARD: Final = 200
 """Posts of a channel that wait; beyond that they are fetched when their turn has come."""
 MAX_GAPS: Final = 3
 """So often a post that is told but not shown is waited for."""
 GAP_AGAIN_S: Final = 1.0
-KEPT_AGES: Final = 2_000
 _PLAN_EVERY_S: Final = 15.0
 _TURN_S: Final = 1.0
 _REST_S: Final = 0.5
 
 
-class SessionCounts(Struct):
-    """Since the start."""
-
+class SessionCounts(LookCounts):
     heard: int = 0
     """Posts and edits that came by themselves."""
     sweeps: int = 0
     gaps: int = 0
-    requests: int = 0
-    blocked: int = 0
-    failed: int = 0
-    unreadable: int = 0
 
 
 @dataclass(slots=True, eq=False)
@@ -104,8 +93,7 @@ class SessionsService:
         self._followed: dict[str, _Followed] = {}
         self._wake = asyncio.Event()
         self.counts = SessionCounts()
-        self.ages_s: list[float] = []
-        """Of the latest posts when they were taken, the latest last."""
+        self._looks = Looks(self.counts, clock)
 
     def wake(self) -> None:
         """Look at once who follows what."""
@@ -212,11 +200,11 @@ class SessionsService:
                 await _waited(one.wake, due_at - loop.time())
 
     async def _take(self, one: _Followed) -> None:
-        posts, was = list(one.heard), one.row.read_to
+        posts = list(one.heard)
         after = await self._turns.take_next(one.row, posts)
         if after is None and one.gaps >= MAX_GAPS:
             # Nobody shows what lies between: it was deleted, or is no post.
-            after = await self._turns.take(one.row, posts)
+            after = await self._turns.take(one.row, Reading(posts=posts))
         if after is None:
             self.counts.gaps += 1
             one.has_gap, one.gaps = True, one.gaps + 1
@@ -224,21 +212,19 @@ class SessionsService:
             return
         del one.heard[: len(posts)]
         one.row, one.gaps = after, 0
-        self._note_ages(posts, was)
 
     async def _sweep(self, one: _Followed) -> None:
         """Read back to what was read before. What was heard until then and stands on a page is told there as it is."""
         name, account = one.row.channel, one.by.account
-        heard, was = len(one.heard), one.row.read_to
+        heard = len(one.heard)
         self.counts.sweeps += 1
-        page = await self._asked(account.newest(name))
-        posts = await paged_back(was, page, partial(self._before, one), self._clock())
-        one.row = await self._turns.take(one.row, posts, title=page.title)
+        reading = await self._looks.read(account, name, one.row.read_to)
+        posts = reading.posts
+        one.row = await self._turns.take(one.row, reading)
         lowest, highest = (posts[0].number, posts[-1].number) if posts else (0, -1)
         one.heard[:heard] = [post for post in one.heard[:heard] if not lowest <= post.number <= highest]
         one.has_gap = False
         one.sweep_at = asyncio.get_running_loop().time() + self._sweep_every_s(one.by)
-        self._note_ages(posts, was)
         if account.is_told_of(name):
             self._turns.follow(name)
         else:
@@ -247,24 +233,9 @@ class SessionsService:
         if one.row.problem is not None:
             one.row = await self._listed.noted(one.row, None)
 
-    async def _before(self, one: _Followed, number: int) -> Page:
-        return await self._asked(one.by.account.before(one.row.channel, number))
-
-    async def _asked(self, asked: Awaitable[Page]) -> Page:
-        self.counts.requests += 1
-        page = await asked
-        self.counts.unreadable += page.unreadable
-        return page
-
     def _sweep_every_s(self, by: Listening) -> float:
         channels = sum(one.by is by for one in self._followed.values())
         return max(SWEEP_EVERY_S, channels / SWEEPS_PER_S)
-
-    def _note_ages(self, posts: Sequence[Post], was: int | None) -> None:
-        if was is not None:
-            now = self._clock()
-            self.ages_s += [(now - post.posted_at).total_seconds() for post in posts if post.number > was]
-            del self.ages_s[:-KEPT_AGES]
 
     def _misfit(self, one: _Followed) -> None:
         """Let another account have it, if one is told of it."""

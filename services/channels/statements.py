@@ -6,7 +6,7 @@ from typing import Final, LiteralString
 
 _SELECT: Final[LiteralString] = """
     SELECT channel, title, state, added_by, added_at, read_to, revision, last_post_at, last_read_at, problem,
-        problem_since
+        problem_since, moved_to, gap_at
     FROM read_channels
 """
 ALL: Final[LiteralString] = _SELECT + " ORDER BY channel"
@@ -41,15 +41,20 @@ PROBLEM: Final[LiteralString] = """
 """
 
 POSTS: Final[LiteralString] = """
-    SELECT number, digest, understood FROM read_posts WHERE channel = $1 ORDER BY number DESC LIMIT $2
+    SELECT number, posted_at, digest, verdict, reason, understood FROM read_posts
+    WHERE channel = $1 ORDER BY number DESC LIMIT $2
 """
-UNDERSTOOD: Final[LiteralString] = "SELECT understood FROM read_posts WHERE channel = $1 AND number = $2 FOR UPDATE"
+UNDERSTOOD: Final[LiteralString] = """
+    SELECT number, verdict, reason, understood FROM read_posts WHERE channel = $1 AND number = $2 FOR UPDATE
+"""
 UNDERSTAND: Final[LiteralString] = """
     UPDATE read_posts SET verdict = $3, reason = $4, understood = $5 WHERE channel = $1 AND number = $2
 """
-POST: Final[LiteralString] = "SELECT number, digest, understood FROM read_posts WHERE channel = $1 AND number = $2"
+POST: Final[LiteralString] = """
+    SELECT number, posted_at, digest, verdict, reason, understood FROM read_posts WHERE channel = $1 AND number = $2
+"""
 SEEN_POST: Final[LiteralString] = """
-    SELECT number, posted_at, read_at, understood FROM read_posts WHERE channel = $1 AND number = $2
+    SELECT number, posted_at, read_at, verdict, reason, understood FROM read_posts WHERE channel = $1 AND number = $2
 """
 # A pool's call bears the address of its token, so it is looked for among what was written when the post was read.
 CALLS_OF_POST: Final[LiteralString] = """
@@ -67,15 +72,16 @@ TOKENS: Final[LiteralString] = "SELECT address FROM channel_tokens WHERE channel
 # The revision tells whether somebody else has read on meanwhile.
 READ_ON: Final[LiteralString] = """
     UPDATE read_channels SET read_to = greatest(read_to, $3), revision = revision + 1, title = coalesce($4, title),
-        last_post_at = greatest(last_post_at, $5), last_read_at = $6, problem = NULL, problem_since = NULL
+        last_post_at = greatest(last_post_at, $5), last_read_at = $6, problem = NULL, problem_since = NULL,
+        gap_at = CASE WHEN $7 THEN $6 ELSE gap_at END
     WHERE channel = $1 AND revision = $2
 """
 PUT_POSTS: Final[LiteralString] = """
     INSERT INTO read_posts (channel, number, posted_at, read_at, digest, verdict, reason, understood)
     SELECT $1, * FROM unnest($2::bigint[], $3::timestamptz[], $4::timestamptz[], $5::bytea[], $6::text[], $7::text[],
         $8::text[])
-    ON CONFLICT (channel, number) DO UPDATE SET digest = excluded.digest, verdict = excluded.verdict,
-        reason = excluded.reason, understood = excluded.understood
+    ON CONFLICT (channel, number) DO UPDATE SET posted_at = excluded.posted_at, digest = excluded.digest,
+        verdict = excluded.verdict, reason = excluded.reason, understood = excluded.understood
 """
 PUT_TOKENS: Final[LiteralString] = """
     INSERT INTO channel_tokens (channel, address, called_at) SELECT $1, * FROM unnest($2::text[], $3::timestamptz[])
@@ -100,7 +106,12 @@ PUT_UNRESOLVED: Final[LiteralString] = """
 UNRESOLVED: Final[LiteralString] = """
     UPDATE unresolved_calls SET asked_at = $2 WHERE (channel, number, address) IN (
         SELECT channel, number, address FROM unresolved_calls ORDER BY asked_at LIMIT $1)
-    RETURNING document, since
+    RETURNING channel, number, address, document, since
+"""
+# Whose document nobody can read any more.
+GIVE_UP: Final[LiteralString] = """
+    DELETE FROM unresolved_calls WHERE (channel, number, address) IN (
+        SELECT * FROM unnest($1::text[], $2::bigint[], $3::text[]))
 """
 RESOLVED: Final[LiteralString] = """
     DELETE FROM unresolved_calls WHERE channel = $1 AND number = $2 AND address = $3

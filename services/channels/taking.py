@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from hashlib import blake2b
 from typing import Final
@@ -12,14 +12,17 @@ import msgspec
 import structlog
 from cachetools import LRUCache
 from msgspec import Struct
+from msgspec.structs import replace
 
 from domain.posts.counting import PostCounts
 from domain.posts.post import Post, readable, readable_text
 from domain.posts.reasons import Reason
 from domain.posts.understanding import NamedToken, Uncalled, uncalled, understand
+from managers.storage.postgres import PostgresDataError
 from runtime.fault_points import fault_point
+from services.channels.paging import Reading
 from services.channels.resolving import CHAINS, Resolver
-from services.channels.rows import ChannelRows, Found, ReadChannel, ReadPost, TakenPost
+from services.channels.rows import UNREAD, ChannelRows, Found, ReadChannel, ReadPost
 from services.channels.wire import CalledToken, ChannelCall, UnresolvedCall, call_of, text_of
 
 log = structlog.get_logger(__name__)
@@ -56,20 +59,53 @@ class TakingService:
         self.reasons: Counter[str] = Counter()
         """Likewise, by reason."""
         self.calls = 0
-        """Written since the start."""
+        """Written since the start; so is the next one."""
+        self.refused = 0
+        """Posts that the store would not take, and were passed over."""
 
-    async def take(self, one: ReadChannel, posts: Iterable[Post], *, title: str | None = None) -> ReadChannel:
-        """Take posts, the oldest first; those that were taken before and have not changed do nothing.
+    async def take(self, one: ReadChannel, reading: Reading) -> ReadChannel:
+        """Take what was read; posts that were taken before and have not changed do nothing.
 
-        The first posts of a channel say what it has called until now, and call nothing. Returns the channel as it is
-        then. `TransientError`: nothing was written, and the same posts may be taken again.
+        The first posts of a channel say what it has called until now, and call nothing. Those that could not be read
+        are taken like any other once they can be, and one that the store does not take costs itself. Returns the
+        channel as it is then. `TransientError`: not all was written, and the same posts may be taken again.
         """
-        known = await self._known_of(one)
-        title = (title and readable_text(title)[:MAX_TITLE]) or None
-        news = [post for post in map(readable, posts) if await self._is_new(one, post, known)]
-        if not news and one.read_to is not None:
+        try:
+            return await self._take(one, reading)
+        except PostgresDataError as error:
+            log.warning("posts_refused", channel=one.channel, posts=len(reading.posts), problem=str(error)[:200])
+        for post in reading.posts:
+            one = await self._take_alone(one, post)
+        return await self._take(one, replace(reading, posts=(), title=None))
+
+    async def _take_alone(self, one: ReadChannel, post: Post) -> ReadChannel:
+        """Take a post, or at least note that there was one that cannot be taken."""
+        try:
+            return await self._take(one, Reading(posts=[post]))
+        except PostgresDataError as error:
+            self.refused += 1
+            log.warning("post_refused", channel=one.channel, number=post.number, problem=str(error)[:200])
+        try:
+            return await self._take(one, Reading(unread=[post.number]), digest=_digest(post))
+        except PostgresDataError:
             return one
-        found = await self._understood(one, news, known, title)
+
+    async def _take(self, one: ReadChannel, reading: Reading, digest: bytes = b"") -> ReadChannel:
+        """`digest` of what could not be read."""
+        known = await self._known_of(one)
+        title = (reading.title and readable_text(reading.title)[:MAX_TITLE]) or None
+        news = [post for post in map(readable, reading.posts) if await self._is_new(one, post, known)]
+        missed = [number for number in reading.unread if one.read_to is not None and number > one.read_to]
+        if not news and not missed and one.read_to is not None:
+            return one
+        found, now = await self._understood(one, news, known, title), self._clock()
+        lost = (ReadPost(number=number, posted_at=now, digest=digest, understood=UNREAD) for number in missed)
+        found = replace(
+            found,
+            posts=(*found.posts, *lost),
+            read_to=max((found.read_to, *reading.unread)),
+            is_cut=reading.is_cut,
+        )
         fault_point("posts_understood")
         try:
             after = await self._rows.write(one, found, self._clock())
@@ -98,7 +134,8 @@ class TakingService:
             posts, tokens = await self._rows.posts(one.channel), await self._rows.tokens(one.channel)
             known = self._known[one.channel] = _Known(posts, tokens, PostCounts())
             for number in sorted(posts):
-                known.counts.take(posts[number].understood)
+                if not posts[number].is_unread:
+                    known.counts.take(posts[number].understood)
         return known
 
     async def _is_new(self, one: ReadChannel, post: Post, known: _Known) -> bool:
@@ -110,7 +147,7 @@ class TakingService:
         return before is not None and before.digest != _digest(post)
 
     async def _understood(self, one: ReadChannel, posts: Sequence[Post], known: _Known, title: str | None) -> Found:
-        taken: list[TakenPost] = []
+        taken: list[ReadPost] = []
         calls: list[ChannelCall] = []
         unresolved: list[UnresolvedCall] = []
         tokens: dict[str, datetime] = {}
@@ -133,8 +170,9 @@ class TakingService:
                     tokens[found.token.address] = token.called_at
                     calls.append(found)
                 earlier = known.tokens | tokens.keys()
-            read = ReadPost(post.number, _digest(post), understood)
-            taken.append(TakenPost(read=read, posted_at=post.posted_at))
+            taken.append(
+                ReadPost(number=post.number, posted_at=post.posted_at, digest=_digest(post), understood=understood)
+            )
         return Found(
             read_to=max((post.number for post in posts), default=one.read_to or 0),
             title=title,
@@ -170,9 +208,9 @@ class TakingService:
         return call_of(named, meant) if meant.chain in CHAINS else "unfollowed_chain"
 
     def _keep(self, one: ReadChannel, found: Found, known: _Known) -> None:
-        for taken in found.posts:
-            post = taken.read
-            if post.number not in known.posts:
+        for post in found.posts:
+            before = known.posts.get(post.number)
+            if (before is None or before.is_unread) and not post.is_unread:
                 self.verdicts[post.understood.verdict] += 1
                 self.reasons[post.understood.reason] += 1
                 known.counts.take(post.understood)

@@ -11,6 +11,7 @@ from cachetools import LRUCache
 from msgspec.structs import replace
 
 from domain.posts.post import Post
+from services.channels.paging import Reading
 from services.channels.rows import ReadChannel
 from services.channels.taking import REMEMBERED_CHANNELS, TakingService
 
@@ -36,18 +37,19 @@ class ChannelTurns:
     def unfollow(self, channel: str) -> None:
         self._followed.discard(channel)
 
-    async def take(self, one: ReadChannel, posts: Sequence[Post], *, title: str | None = None) -> ReadChannel:
+    async def take(self, one: ReadChannel, reading: Reading) -> ReadChannel:
         """As `TakingService.take`, on whatever this process has read of the channel meanwhile."""
         async with self._lock(one.channel):
-            return await self._take(self._newest(one), posts, title)
+            return await self._take(self._newest(one), reading)
 
-    async def check(self, one: ReadChannel, posts: Sequence[Post], *, title: str | None = None) -> ReadChannel:
+    async def check(self, one: ReadChannel, reading: Reading) -> ReadChannel:
         """As `take`, but of a followed channel only what is new: two ways of seeing the same post differ a little."""
         async with self._lock(one.channel):
             row = self._newest(one)
             if self.is_followed(one.channel) and row.read_to is not None:
-                posts = [post for post in posts if post.number > row.read_to]
-            return await self._take(row, posts, title)
+                news = [post for post in reading.posts if post.number > row.read_to]
+                reading = replace(reading, posts=news)
+            return await self._take(row, reading)
 
     async def take_next(self, one: ReadChannel, posts: Sequence[Post]) -> ReadChannel | None:
         """Take posts that follow on what was read, and edits of that; `None` where there is a gap before one."""
@@ -62,7 +64,7 @@ class ChannelTurns:
                 read_to = max(read_to, post.number)
             for post in posts:
                 # An edit may follow on its post at once: each is a batch of its own.
-                row = await self._take(row, [post], None)
+                row = await self._take(row, Reading(posts=[post]))
             return row
 
     def forget(self, channel: str) -> None:
@@ -79,9 +81,9 @@ class ChannelTurns:
             return one
         return replace(latest, problem=one.problem, problem_since=one.problem_since)
 
-    async def _take(self, row: ReadChannel, posts: Sequence[Post], title: str | None) -> ReadChannel:
+    async def _take(self, row: ReadChannel, reading: Reading) -> ReadChannel:
         try:
-            after = await self._taking.take(row, posts, title=title)
+            after = await self._taking.take(row, reading)
         except BaseException:
             self._latest.pop(row.channel, None)
             raise

@@ -9,7 +9,7 @@ from datetime import datetime
 from msgspec.structs import replace
 
 from domain.posts.post import Post, Run
-from managers.channels.base import PAGE_POSTS, Page
+from managers.channels.base import PAGE_POSTS, BlockedError, Page
 from runtime.errors import TransientError
 
 
@@ -25,6 +25,10 @@ class ChannelBook:
         self.problem: TransientError | None = None
         self.problems: dict[str, TransientError] = {}
         """Of one channel."""
+        self.stops_after: int | None = None
+        """So many pages more, and nobody gets any for a moment."""
+        self.hidden: set[int] = set()
+        """Posts that stand on pages and cannot be read."""
         self.answers = asyncio.Event()
         """Cleared, it lets everybody wait."""
         self.answers.set()
@@ -48,8 +52,18 @@ class ChannelBook:
 
     def _page(self, channel: str, posts: list[Post]) -> Page:
         self.asked[channel] += 1
+        if self.stops_after is not None:
+            if not self.stops_after:
+                raise BlockedError("429", for_s=0.05)
+            self.stops_after -= 1
         if problem := self.problem or self.problems.get(channel):
             raise problem
+        shown = posts[-PAGE_POSTS:]
+        unread = tuple(post.number for post in shown if post.number in self.hidden)
         return Page(
-            channel=channel, title=self.title or channel.removeprefix("@").title(), posts=tuple(posts[-PAGE_POSTS:])
+            channel=channel,
+            title=self.title or channel.removeprefix("@").title(),
+            posts=tuple(post for post in shown if post.number not in self.hidden),
+            unreadable=len(unread),
+            unread=unread,
         )

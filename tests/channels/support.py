@@ -12,6 +12,7 @@ from solders.pubkey import Pubkey
 
 from services.channels.history import CallHistory
 from services.channels.listed import ListedChannels
+from services.channels.paging import Reading
 from services.channels.rows import ChannelRows, ReadChannel
 from services.channels.taking import TakingService
 from tests.channels.channel_book import ChannelBook
@@ -39,7 +40,8 @@ class Kit:
 
     async def look(self, name: str = ALPHA) -> ReadChannel:
         page = await self.book.newest(name)
-        return await self.taking.take(await self.channel(name), page.posts, title=page.title)
+        reading = Reading(posts=page.posts, title=page.title, unread=page.unread)
+        return await self.taking.take(await self.channel(name), reading)
 
     async def called(self, since: int = 0) -> list[tuple[str, str]]:
         frames = [json.loads(kept.frame) for kept in await self.history.since(since, 1000)]

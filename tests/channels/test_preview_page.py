@@ -178,7 +178,7 @@ def test_one_unreadable_post_costs_itself():
 
 def test_a_page_on_which_no_post_can_be_read_has_changed():
     two = [post(said("x"), data=f"alpha/{number}", meta="") for number in (1, 2)]
-    assert read(*two) == Page(channel="@alpha", title="Alpha & Co", unreadable=2)
+    assert read(*two) == Page(channel="@alpha", title="Alpha & Co", unreadable=2, unread=(1, 2))
     with pytest.raises(ForeignAnswerError, match="not one of 3"):
         read(*two, post(said("x"), data="alpha/3", meta=""))
 

@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 
 from domain.posts.post import Post
+from services.channels.paging import Reading
 from services.channels.rows import ReadElsewhereError
 from tests.channels.support import ALPHA, NOW, Kit, mint
 
@@ -56,7 +57,7 @@ async def test_who_reads_by_an_older_state_writes_nothing(kit: Kit) -> None:
     await kit.look()
     kit.book.post(ALPHA, f"CA: {mint(2)}", NOW)
     with pytest.raises(ReadElsewhereError):
-        await kit.taking.take(stale, (await kit.book.newest(ALPHA)).posts)
+        await kit.taking.take(stale, Reading(posts=(await kit.book.newest(ALPHA)).posts))
     assert await kit.called() == [said(post, mint(1))]
     await kit.look()
     assert len(await kit.called()) == 2

@@ -23,11 +23,11 @@ from msgspec.structs import replace
 
 from benchmarks.kit.report import Row, at_most, for_comparison
 from benchmarks.kit.virtual_time import run as run_in_virtual_time
-from domain.posts.post import Post
 from managers.channels.base import Page
 from managers.channels.preview import TelegramPreview
 from sandbox.channels.server import ChannelsSandbox
 from services.channels.listed import ListedChannels
+from services.channels.paging import Reading
 from services.channels.polling import PollingService
 from services.channels.rows import ReadChannel
 from services.channels.taking import TakingService
@@ -85,10 +85,9 @@ class _Taken:
         self.ages_s: list[tuple[float, float]] = []
         """When a post was read, and how old it was."""
 
-    async def take(self, one: ReadChannel, posts: Iterable[Post], *, title: str | None = None) -> ReadChannel:
-        del title
+    async def take(self, one: ReadChannel, reading: Reading) -> ReadChannel:
         now, newest = _now(), one.read_to or 0
-        for post in posts:
+        for post in reading.posts:
             if one.read_to is not None and post.number > one.read_to:
                 at_s = asyncio.get_running_loop().time()
                 self.ages_s.append((at_s, (now - post.posted_at).total_seconds()))
@@ -127,7 +126,7 @@ class _Counted:
         return await asked
 
 
-Reading = Callable[["_World", _Counted, _Taken], Awaitable[None]]
+Reader = Callable[["_World", _Counted, _Taken], Awaitable[None]]
 
 
 class _World:
@@ -140,7 +139,7 @@ class _World:
         }
         self._kept: dict[str, deque[int]] = {name: deque() for name in self.names}
 
-    async def measure(self, reading: Reading, warm_up_s: float, measured_s: float) -> Ages:
+    async def measure(self, reading: Reader, warm_up_s: float, measured_s: float) -> Ages:
         async with ChannelsSandbox(clock=_now) as pages, aiohttp.ClientSession() as session:
             due = self._posted_before(pages)
             reader, taken = _Counted(TelegramPreview(session, pages.url, clock=_now)), _Taken()
@@ -185,7 +184,7 @@ class _World:
             pages.delete(name, self._kept[name].popleft())
 
 
-async def _run(reading: Reading, world: _World, reader: _Counted, taken: _Taken) -> None:
+async def _run(reading: Reader, world: _World, reader: _Counted, taken: _Taken) -> None:
     await reading(world, reader, taken)
 
 
@@ -209,7 +208,7 @@ async def _round_robin(world: _World, reader: _Counted, taken: _Taken) -> None:
             await asyncio.sleep(max(0.0, due_s - loop.time()))
             due_s = max(due_s, loop.time()) + 1 / world.per_s
             page = await reader.newest(name)
-            channels[name] = await taken.take(channels[name], page.posts)
+            channels[name] = await taken.take(channels[name], Reading(posts=page.posts))
 
 
 def _channel(name: str) -> ReadChannel:

@@ -164,6 +164,8 @@ def _facts(view: View, one: ReadChannel, looked: Looked, now: datetime) -> Itera
     if one.problem is not None:
         problem = view.label("reading.problem", one.problem)
         yield view.html("reading.problem", problem=problem, **{"for": ago(one.problem_since, now)})
+    if one.gap_at is not None and now - one.gap_at < COUNTED:
+        yield view.html("reading.gap", ago=ago(one.gap_at, now))
     if one.state == "suggested":
         yield view.html("reading.suggested_ago", ago=ago(one.added_at, now), user_id=one.added_by or 0)
         return
