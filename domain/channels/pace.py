@@ -26,6 +26,11 @@ class PostRate:
         self._weight = 0.0
         self._at: datetime | None = None
 
+    @property
+    def is_unknown(self) -> bool:
+        """No post was noted yet."""
+        return self._at is None
+
     def note(self, posted_at: datetime) -> None:
         if self._at is None or posted_at >= self._at:
             self._weight = self._left(posted_at) + 1.0

@@ -30,6 +30,8 @@ log = structlog.get_logger(__name__)
 AT_ONCE: Final = 8
 AT_MOST_S: Final = 300.0
 """So often even the quietest channel is looked at, where the budget allows it."""
+AT_MOST_TURNS: Final = 1.5
+"""Likewise, in times of what it would take to look at one channel after the other: who is quiet waits little longer."""
 CHECK_EVERY_S: Final = 300.0
 """So often a channel is looked at of whose posts somebody else is told at once."""
 CLOSED: Final = frozenset(get_args(Closed))
@@ -162,11 +164,12 @@ class PollingService:
 
     def _spread(self) -> None:
         now = self._clock()
+        rates = {name: one.rate.per_s(now) for name, one in self._polled.items() if not self._turns.is_followed(name)}
         intervals = intervals_s(
-            {name: one.rate.per_s(now) for name, one in self._polled.items() if not self._turns.is_followed(name)},
+            rates,
             requests_per_s=self._requests_per_s,
             at_least_s=self._at_least_s,
-            at_most_s=AT_MOST_S,
+            at_most_s=min(AT_MOST_S, AT_MOST_TURNS * len(rates) / self._requests_per_s),
         )
         for name, interval_s in intervals.items():
             self._polled[name].interval_s = interval_s
@@ -233,11 +236,13 @@ class PollingService:
         was, now = one.channel.read_to, self._clock()
         reading = await self._looks.read(self._reader, one.channel.channel, was)
         one.channel = await self._turns.check(one.channel, reading)
+        # Of a channel that was read before the start, the first page says how often it posts.
+        is_unknown = one.rate.is_unknown
         for post in reading.posts:
-            if was is None or post.number > was:
+            if is_unknown or was is None or post.number > was:
                 one.rate.note(post.posted_at)
-                if was is not None:
-                    self.ages_s.append((now - post.posted_at).total_seconds())
+            if was is not None and post.number > was:
+                self.ages_s.append((now - post.posted_at).total_seconds())
         del self.ages_s[:-KEPT_AGES]
         if one.channel.problem is not None:
             await self._note(one, None)

@@ -5,7 +5,9 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
-from managers.channels.base import BlockedError, ChannelClosedError, Page
+import pytest
+
+from managers.channels.base import BlockedError, ChannelClosedError, ChannelReader, Page
 from services.channels.polling import PollingService
 from services.channels.turns import ChannelTurns
 from tests.channels.support import ALPHA, NOW, Kit, mint
@@ -14,12 +16,14 @@ BETA = "@beta_calls"
 
 
 @asynccontextmanager
-async def polling(kit: Kit) -> AsyncGenerator[PollingService]:
+async def polling(
+    kit: Kit, *, reader: ChannelReader | None = None, turns: ChannelTurns | None = None, requests_per_s: float = 1_000
+) -> AsyncGenerator[PollingService]:
     service = PollingService(
-        reader=kit.book,
-        turns=ChannelTurns(kit.taking),
+        reader=reader or kit.book,
+        turns=turns or ChannelTurns(kit.taking),
         listed=kit.listed,
-        requests_per_s=1_000,
+        requests_per_s=requests_per_s,
         at_least_s=0.01,
         clock=lambda: NOW,
     )
@@ -84,16 +88,7 @@ class Wayward:
 async def test_a_channel_that_cannot_be_read_costs_itself_and_says_why(kit: Kit) -> None:
     await kit.listed.configured([BETA])
     wayward = Wayward(kit, ChannelClosedError(BETA, "no_preview"))
-    service = PollingService(
-        reader=wayward,
-        turns=ChannelTurns(kit.taking),
-        listed=kit.listed,
-        requests_per_s=1_000,
-        at_least_s=0.01,
-        clock=lambda: NOW,
-    )
-    async with asyncio.timeout(10):
-        task = asyncio.create_task(service.run(lambda: None))
+    async with polling(kit, reader=wayward):
         await looked_at(kit, ALPHA, 3)
         found = None
         while found is None or found.problem is None:
@@ -102,8 +97,21 @@ async def test_a_channel_that_cannot_be_read_costs_itself_and_says_why(kit: Kit)
         asked = kit.book.asked[BETA]
         await looked_at(kit, ALPHA, 3)
         assert kit.book.asked[BETA] == asked == 1
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_after_a_restart_the_first_page_says_how_often_a_channel_posts(kit: Kit) -> None:
+    await kit.listed.configured([BETA])
+    for n in range(20):
+        kit.book.post(ALPHA, "gm", NOW - timedelta(minutes=20 - n))
+    kit.book.post(BETA, "gm", NOW - timedelta(days=3))
+    for name in (ALPHA, BETA):
+        await kit.look(name)
+    async with polling(kit, requests_per_s=20) as service:
+        await looked_at(kit, ALPHA)
+        await looked_at(kit, BETA)
+        service.wake()
+        await until(lambda: (service.interval_of(ALPHA) or 1) < (service.interval_of(BETA) or 0))
+        assert service.interval_of(BETA) == pytest.approx(1.5 * 2 / 20), "and who is quiet waits little longer"
 
 
 async def test_who_blocks_us_is_left_alone_and_nothing_is_lost(kit: Kit) -> None:
