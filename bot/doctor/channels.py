@@ -16,6 +16,8 @@ LOOKED_AT: Final = 10
 _WHY: Final = {
     "not_found": "nobody has this name",
     "no_preview": "it is not shown on the web: read it by a session, or leave it out",
+    "moved": "it has another name by now",
+    "replaced": "another channel has this name by now",
     "private": "one has to be let in: read it by a session, or leave it out",
 }
 

@@ -10,8 +10,9 @@ from msgspec import Struct
 from domain.posts.post import Post
 from runtime.errors import TransientError
 
-Closed = Literal["not_found", "no_preview", "private"]
-"""Nobody has the name; it is shown to members of the app alone; one has to be let in, or was put out."""
+Closed = Literal["not_found", "no_preview", "private", "moved", "replaced"]
+"""Nobody has the name; it is shown to members of the app alone; one has to be let in, or was put out; it has another
+name by now; another channel has its name by now."""
 
 PAGE_POSTS: Final = 20
 """So many posts a page has, as Telegram shows them."""
@@ -33,9 +34,11 @@ class Page(Struct, frozen=True, kw_only=True):
 class ChannelClosedError(TransientError):
     """The other side says that this channel cannot be read in this way; later it may be."""
 
-    def __init__(self, channel: str, why: Closed) -> None:
-        super().__init__(f"{channel}: {why}")
-        self.why: Final = why
+    def __init__(self, channel: str, why: Closed, *, now: str | None = None) -> None:
+        """`now`: the name that it has by now, where that is known."""
+        super().__init__(f"{channel}: {why}" + (f", {now} now" if now else ""))
+        self.why: Final[Closed] = why
+        self.now: Final = now
 
 
 class BlockedError(TransientError):

@@ -16,11 +16,10 @@ from msgspec import Struct
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
 from domain.posts.post import Button, ForwardedFrom, Post, Run
-from managers.channels.base import PAGE_POSTS, Closed, Page
+from managers.channels.base import PAGE_POSTS, ChannelClosedError, Closed, Page
 from managers.channels.html_bounds import is_bounded
 from managers.channels.markup import classes, line_of, link_of, nodes_of, runs_in
 from managers.http.answers import ForeignAnswerError
-from runtime.errors import TransientError
 
 log = structlog.get_logger(__name__)
 
@@ -53,14 +52,6 @@ _MAX_NODES: Final = 50_000
 """Of one post: what is behind them is not looked at."""
 
 
-class ChannelMovedError(TransientError):
-    """What answers to this name calls itself otherwise."""
-
-    def __init__(self, channel: str, now: str) -> None:
-        super().__init__(f"{channel} is {now} now")
-        self.now: Final = now
-
-
 class Seen(Struct, frozen=True):
     """A page, and the lowest and highest number on it, of posts by the app itself and unreadable ones, too."""
 
@@ -85,7 +76,7 @@ class _Parts(Struct):
 def read_page(body: bytes, channel: str, *, now: datetime) -> Seen:
     """Read the page of a channel, `@name` in small letters.
 
-    `ForeignAnswerError` for what proves no page of any channel, `ChannelMovedError` for a page under another name.
+    `ForeignAnswerError` for what proves no page of any channel, `ChannelClosedError` for a page under another name.
     """
     tree = _parsed(body)
     blocks = tree.css("[data-post]")
@@ -162,9 +153,9 @@ def _expect_empty(
 ) -> None:
     """Raise unless the page is this channel's, and one that has no posts."""
     if len(others) == 1 and headings <= others | {channel}:
-        raise ChannelMovedError(channel, next(iter(others)))
+        raise ChannelClosedError(channel, "moved", now=next(iter(others)))
     if not has_blocks and len(headings) == 1 and channel not in headings:
-        raise ChannelMovedError(channel, next(iter(headings)))
+        raise ChannelClosedError(channel, "moved", now=next(iter(headings)))
     if has_blocks or headings != {channel}:
         raise ForeignAnswerError(f"a page that is not of {channel}")
     is_none = tree.css_first(".tme_no_messages_found") is not None

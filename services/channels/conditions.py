@@ -48,7 +48,10 @@ def closed(listed: Callable[[], Sequence[ReadChannel]], clock: Callable[[], date
         wrong = [one for one in channels if _is_closed(one, now)]
         if not wrong:
             return None
-        named = tuple(because(f"alarm.channel.{one.problem}", channel=one.channel) for one in wrong[:NAMED])
+        named = tuple(
+            because(f"alarm.channel.{one.problem}", channel=one.channel, now=one.moved_to or "?")
+            for one in wrong[:NAMED]
+        )
         count, total = f"{len(wrong):,}", f"{len(channels):,}"
         return (because("alarm.channels_closed", count=count, total=total), *named)
 

@@ -109,12 +109,12 @@ class ListedChannels:
         self.changed()
         return await self._require(channel)
 
-    async def noted(self, one: ReadChannel, problem: str | None) -> ReadChannel:
+    async def noted(self, one: ReadChannel, problem: str | None, *, moved_to: str | None = None) -> ReadChannel:
         """Note why a channel cannot be read, or that it can."""
         now = self._clock()
-        await self._rows.note_problem(one.channel, problem, now)
+        await self._rows.note_problem(one.channel, problem, moved_to, now)
         since = None if problem is None else one.problem_since or now
-        return replace(one, problem=problem, problem_since=since)
+        return replace(one, problem=problem, problem_since=since, moved_to=moved_to)
 
     async def counted(self, channel: str) -> tuple[int, int]:
         """Return posts and those of them that called, of the last `COUNTED`."""

@@ -30,7 +30,7 @@ log = structlog.get_logger(__name__)
 AT_ONCE: Final = 8
 AT_MOST_S: Final = 300.0
 """So often even the quietest channel is looked at, where the budget allows it."""
-AT_MOST_TURNS: Final = 1.5
+AT_MOST_TURNS: Final = 1.2
 """Likewise, in times of what it would take to look at one channel after the other: who is quiet waits little longer."""
 CHECK_EVERY_S: Final = 300.0
 """So often a channel is looked at of whose posts somebody else is told at once."""
@@ -216,7 +216,7 @@ class PollingService:
         except ChannelClosedError as error:
             again_s = CLOSED_AGAIN_S
             self._answered_at = asyncio.get_running_loop().time()
-            await self._note(one, error.why)
+            await self._note(one, error.why, error.now)
         except ReadElsewhereError as error:
             log.info("channel_read_elsewhere", reason=str(error))
             self._turns.forget(one.channel.channel)
@@ -247,11 +247,11 @@ class PollingService:
         if one.channel.problem is not None:
             await self._note(one, None)
 
-    async def _note(self, one: _Polled, problem: str | None) -> None:
+    async def _note(self, one: _Polled, problem: str | None, moved_to: str | None = None) -> None:
         if problem is not None and self._turns.is_followed(one.channel.channel):
             return
         try:
-            one.channel = await self._listed.noted(one.channel, problem)
+            one.channel = await self._listed.noted(one.channel, problem, moved_to=moved_to)
         except TransientError as error:
             log.warning("channel_problem_unnoted", channel=one.channel.channel, reason=str(error))
 

@@ -134,7 +134,10 @@ class ChannelRows:
 
     async def add(self, channel: str, admin_id: int, now: datetime) -> bool:
         """Whether it was not read before."""
-        return _changed(await self._postgres.execute(statements.ADD, channel, admin_id, now))
+        is_added = _changed(await self._postgres.execute(statements.ADD, channel, admin_id, now))
+        if is_added:
+            await self._postgres.execute(statements.START_ANEW, channel)
+        return is_added
 
     async def suggest(self, channel: str, user_id: int, now: datetime) -> bool:
         """Whether it was not in the list before."""
@@ -161,10 +164,13 @@ class ChannelRows:
         return _count(await self._postgres.execute(statements.FORGET_SUGGESTIONS, user_id))
 
     async def change(self, channel: str, state: State, *, of: Sequence[State]) -> bool:
-        return _changed(await self._postgres.execute(statements.STATE, channel, state, list(of)))
+        is_changed = _changed(await self._postgres.execute(statements.STATE, channel, state, list(of)))
+        if is_changed:
+            await self._postgres.execute(statements.START_ANEW, channel)
+        return is_changed
 
-    async def note_problem(self, channel: str, problem: str | None, now: datetime) -> None:
-        await self._postgres.execute(statements.PROBLEM, channel, problem, now)
+    async def note_problem(self, channel: str, problem: str | None, moved_to: str | None, now: datetime) -> None:
+        await self._postgres.execute(statements.PROBLEM, channel, problem, now, moved_to)
 
     async def posts(self, channel: str) -> dict[int, ReadPost]:
         """Return the latest posts of a channel, by number."""
@@ -234,6 +240,7 @@ class ChannelRows:
             last_read_at=now,
             problem=None,
             problem_since=None,
+            moved_to=None,
             gap_at=now if found.is_cut else one.gap_at,
         )
 

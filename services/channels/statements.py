@@ -33,8 +33,17 @@ SUGGESTION: Final[LiteralString] = _SELECT + " WHERE channel = $1 AND state = 's
 DECIDE: Final[LiteralString] = "UPDATE read_channels SET state = $2, added_by = $3 WHERE channel = $1"
 FORGET_SUGGESTIONS: Final[LiteralString] = "DELETE FROM read_channels WHERE state = 'suggested' AND added_by = $1"
 STATE: Final[LiteralString] = "UPDATE read_channels SET state = $2 WHERE channel = $1 AND state = ANY($3)"
+# Another channel has its name, and an admin wants that one read: nothing is known of it.
+START_ANEW: Final[LiteralString] = """
+    WITH anew AS (
+        UPDATE read_channels SET read_to = NULL, last_post_at = NULL, title = NULL, problem = NULL,
+            problem_since = NULL, gap_at = NULL, revision = revision + 1
+        WHERE channel = $1 AND problem = 'replaced' AND state = 'read' RETURNING channel),
+    posts AS (DELETE FROM read_posts WHERE channel IN (SELECT channel FROM anew))
+    DELETE FROM channel_tokens WHERE channel IN (SELECT channel FROM anew)
+"""
 PROBLEM: Final[LiteralString] = """
-    UPDATE read_channels SET problem = $2::text,
+    UPDATE read_channels SET problem = $2::text, moved_to = $4::text,
         last_read_at = CASE WHEN $2::text IS NULL THEN $3::timestamptz ELSE last_read_at END,
         problem_since = CASE WHEN $2::text IS NULL THEN NULL ELSE coalesce(problem_since, $3::timestamptz) END
     WHERE channel = $1
@@ -73,7 +82,7 @@ TOKENS: Final[LiteralString] = "SELECT address FROM channel_tokens WHERE channel
 READ_ON: Final[LiteralString] = """
     UPDATE read_channels SET read_to = greatest(read_to, $3), revision = revision + 1, title = coalesce($4, title),
         last_post_at = greatest(last_post_at, $5), last_read_at = $6, problem = NULL, problem_since = NULL,
-        gap_at = CASE WHEN $7 THEN $6 ELSE gap_at END
+        moved_to = NULL, gap_at = CASE WHEN $7 THEN $6 ELSE gap_at END
     WHERE channel = $1 AND revision = $2
 """
 PUT_POSTS: Final[LiteralString] = """

@@ -14,10 +14,12 @@ from cachetools import LRUCache
 from msgspec import Struct
 from msgspec.structs import replace
 
+from domain.channels.identity import is_another
 from domain.posts.counting import PostCounts
 from domain.posts.post import Post, readable, readable_text
 from domain.posts.reasons import Reason
 from domain.posts.understanding import NamedToken, Uncalled, uncalled, understand
+from managers.channels.base import ChannelClosedError
 from managers.storage.postgres import PostgresDataError
 from runtime.fault_points import fault_point
 from services.channels.paging import Reading
@@ -68,7 +70,8 @@ class TakingService:
 
         The first posts of a channel say what it has called until now, and call nothing. Those that could not be read
         are taken like any other once they can be, and one that the store does not take costs itself. Returns the
-        channel as it is then. `TransientError`: not all was written, and the same posts may be taken again.
+        channel as it is then. `ChannelClosedError`: another one has its name. Another `TransientError`: not all was
+        written, and the same posts may be taken again.
         """
         try:
             return await self._take(one, reading)
@@ -92,7 +95,10 @@ class TakingService:
 
     async def _take(self, one: ReadChannel, reading: Reading, digest: bytes = b"") -> ReadChannel:
         """`digest` of what could not be read."""
+        if one.read_to is None:
+            self.forget(one.channel)
         known = await self._known_of(one)
+        self._expect_same(one, reading.posts, known)
         title = (reading.title and readable_text(reading.title)[:MAX_TITLE]) or None
         news = [post for post in map(readable, reading.posts) if await self._is_new(one, post, known)]
         missed = [number for number in reading.unread if one.read_to is not None and number > one.read_to]
@@ -127,6 +133,14 @@ class TakingService:
         """Return the commonest near miss of a channel that used to call and only posts now."""
         known = self._known.get(channel)
         return known.counts.posts_but_no_calls() if known else None
+
+    def _expect_same(self, one: ReadChannel, posts: Sequence[Post], known: _Known) -> None:
+        """Raise where another channel has the name: nothing of it is this one's."""
+        if one.read_to is None:
+            return
+        dates = {number: post.posted_at for number, post in known.posts.items() if not post.is_unread}
+        if is_another(one.read_to, one.last_post_at, dates, ((post.number, post.posted_at) for post in posts)):
+            raise ChannelClosedError(one.channel, "replaced")
 
     async def _known_of(self, one: ReadChannel) -> _Known:
         known = self._known.get(one.channel)

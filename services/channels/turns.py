@@ -79,7 +79,7 @@ class ChannelTurns:
         latest = self._latest.get(one.channel)
         if latest is None or latest.revision <= one.revision:
             return one
-        return replace(latest, problem=one.problem, problem_since=one.problem_since)
+        return replace(latest, problem=one.problem, problem_since=one.problem_since, moved_to=one.moved_to)
 
     async def _take(self, row: ReadChannel, reading: Reading) -> ReadChannel:
         try:

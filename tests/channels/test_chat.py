@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from composition import Composition
 from domain.channels.names import is_post_link, post_named
@@ -145,11 +146,29 @@ async def test_what_cannot_be_read_stands_first_with_the_reason(
     listed = text_of(await said(admin, "/channels", "Channels that are read: 2"))
     assert listed.index("zed") < listed.index("Alpha")
     assert "🔴 it is shown in Telegram's app alone" in listed
+    book.problems["@old_calls"] = ChannelClosedError("@old_calls", "moved", now="@new_calls")
+    await bot.of(ListedChannels).add("@old_calls", ADMIN)
+    await until(lambda: any(one.moved_to for one in polling.listed()))
+    listed = text_of(await said(admin, "/channels", "Channels that are read: 3"))
+    assert "now at @new_calls" in listed.replace("\u2060", "")
     book.problem = BlockedError("429 from the other side", for_s=1.0)
     await until(lambda: polling.blocked_since is not None)
     await said(admin, "/channels", "Nothing can be read since")
     book.problem = None
     await until(lambda: polling.blocked_since is None)
+
+
+async def test_a_gap_that_was_not_read_whole_stands_on_the_page_of_its_channel(
+    bot: Composition, book: ChannelBook, admin: SandboxUser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await posted(bot, book, "gm")
+    monkeypatch.setattr("services.channels.paging.MAX_POSTS_BACK", 40)
+    now = datetime.now(UTC)
+    book.posts[ALPHA] += [replace(book.posts[ALPHA][0], number=number, posted_at=now) for number in range(2, 80)]
+    await until(lambda: bot.of(PollingService).counts.cut == 1)
+    await until(lambda: any(one.gap_at for one in bot.of(PollingService).listed()))
+    await said(admin, "/channels", "Channels that are read: 1")
+    assert "gap not read whole" in text_of(await shown(admin, "Alpha", "What became of its posts"))
 
 
 async def test_a_suggestion_is_decided_and_who_made_it_is_told(

@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from managers.channels.base import BlockedError, ChannelClosedError, ChannelReader, Page
-from services.channels.polling import PollingService
+from services.channels.polling import AT_MOST_TURNS, PollingService
 from services.channels.turns import ChannelTurns
 from tests.channels.support import ALPHA, NOW, Kit, mint
 
@@ -111,7 +111,7 @@ async def test_after_a_restart_the_first_page_says_how_often_a_channel_posts(kit
         await looked_at(kit, BETA)
         service.wake()
         await until(lambda: (service.interval_of(ALPHA) or 1) < (service.interval_of(BETA) or 0))
-        assert service.interval_of(BETA) == pytest.approx(1.5 * 2 / 20), "and who is quiet waits little longer"
+        assert service.interval_of(BETA) == pytest.approx(AT_MOST_TURNS * 2 / 20), "the quiet one waits little longer"
 
 
 async def test_who_blocks_us_is_left_alone_and_nothing_is_lost(kit: Kit) -> None:

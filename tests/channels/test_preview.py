@@ -13,7 +13,7 @@ from aiohttp import web
 from domain.posts.post import Button, ForwardedFrom, Run
 from managers.channels.base import BlockedError, ChannelClosedError, ChannelReader, Page
 from managers.channels.preview import TelegramPreview
-from managers.channels.preview_page import MAX_BYTES, ChannelMovedError
+from managers.channels.preview_page import MAX_BYTES
 from managers.http.answers import FailedError, ForeignAnswerError
 from runtime.errors import TransientError
 from sandbox.channels.posts import Closed, Origin
@@ -153,7 +153,7 @@ async def test_a_channel_that_has_another_name_now(channels: ChannelsSandbox, pr
     channels.post("@alpha", "text")
     channels.rename("@alpha", "@Beta", keeps_old=True)
     for _ in range(2):
-        with pytest.raises(ChannelMovedError) as moved:
+        with pytest.raises(ChannelClosedError) as moved:
             await preview.newest("@alpha")
         assert moved.value.now == "@beta"
         channels.channel("@beta").posts.clear()

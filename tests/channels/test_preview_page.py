@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from domain.posts.post import Button, ForwardedFrom, Post, Run
-from managers.channels.base import Page
+from managers.channels.base import ChannelClosedError, Page
 from managers.channels.html_bounds import MAX_OPEN, is_bounded
 from managers.channels.markup import MAX_TEXT
-from managers.channels.preview_page import MAX_BYTES, MAX_POSTS, ChannelMovedError, read_landing, read_page
+from managers.channels.preview_page import MAX_BYTES, MAX_POSTS, read_landing, read_page
 from managers.http.answers import ForeignAnswerError
 from runtime.errors import TransientError
 
@@ -221,9 +221,9 @@ def test_a_page_of_somebody_else_says_nothing(foreign: bytes):
     [page(post(said("x"), data="Beta/1"), name="Beta"), page(post(said("x"), data="Beta/1")), page(name="Beta")],
 )
 def test_a_page_under_another_name(moved: bytes):
-    with pytest.raises(ChannelMovedError) as error:
+    with pytest.raises(ChannelClosedError) as error:
         read_page(moved, "@alpha", now=NOW)
-    assert error.value.now == "@beta"
+    assert (error.value.why, error.value.now) == ("moved", "@beta")
 
 
 def card(kind: str, inside: str, *, name: str = "Alpha") -> bytes:

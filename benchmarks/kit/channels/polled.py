@@ -102,8 +102,8 @@ class _Listed:
     async def to_read(self) -> dict[str, ReadChannel]:
         return {name: _channel(name) for name in self._names}
 
-    async def noted(self, one: ReadChannel, problem: str | None) -> ReadChannel:
-        raise AssertionError(f"{one.channel}: {problem}")
+    async def noted(self, one: ReadChannel, problem: str | None, *, moved_to: str | None = None) -> ReadChannel:
+        raise AssertionError(f"{one.channel}: {problem} {moved_to}")
 
 
 class _Counted:

@@ -164,6 +164,8 @@ def _facts(view: View, one: ReadChannel, looked: Looked, now: datetime) -> Itera
     if one.problem is not None:
         problem = view.label("reading.problem", one.problem)
         yield view.html("reading.problem", problem=problem, **{"for": ago(one.problem_since, now)})
+    if one.problem is not None and one.moved_to is not None:
+        yield view.html("reading.moved_to", channel=one.moved_to)
     if one.gap_at is not None and now - one.gap_at < COUNTED:
         yield view.html("reading.gap", ago=ago(one.gap_at, now))
     if one.state == "suggested":
