@@ -18,8 +18,9 @@ from managers.feed.sources.links import media_link, telegram_handle, web_link, x
 from managers.http.answers import Shape
 from managers.http.api import APIRetryManager
 from managers.http.json_repair import decoded
-from managers.http.request_budget import Limit, Room
+from managers.http.request_budget import Limit
 from managers.providers.bodies import HUNDRED, Body, names, token_of
+from managers.providers.provider import Provider
 from runtime.clock import now
 from runtime.errors import TransientError
 
@@ -44,10 +45,11 @@ class _Envelope(Struct):
 _SHAPE: Final[Shape] = msgspec.json.Decoder(_Envelope)
 
 
-class BirdeyeManager:
+class BirdeyeManager(Provider):
     """One token at a time. Every method raises `TransientError`."""
 
     name: str = "birdeye"
+    base_url = "https://public-api.birdeye.so"
     tokens_per_request: int = 1
     gives: frozenset[str] = frozenset(
         {
@@ -63,22 +65,17 @@ class BirdeyeManager:
         self,
         api: APIRetryManager,
         key: str,
-        base_url: str = "https://public-api.birdeye.so",
+        base_url: str | None = None,
         *,
         limit: Limit = FREE,
         clock: Callable[[], datetime] = now,
     ) -> None:
-        self._api = api
         self._key = key
-        self._url = base_url.rstrip("/")
-        self._clock = clock
-        api.limit(self._url, limit)
+        self.limit = limit
+        super().__init__(api, base_url, clock=clock)
 
     def covers(self, token: TokenRef) -> bool:
         return token.chain in CHAINS
-
-    def room(self) -> Room:
-        return self._api.room(self._url)
 
     async def figures(self, tokens: Sequence[TokenRef]) -> dict[str, Token]:
         (token,) = tokens

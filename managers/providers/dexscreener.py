@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from datetime import datetime
+from collections.abc import Sequence
 from decimal import Decimal, InvalidOperation
 from typing import Final
 
@@ -13,12 +12,11 @@ from msgspec import Struct
 from domain.prices.pools import Pool, reading_of
 from domain.prices.readings import PriceReading, TokenRef, address_key
 from managers.http.answers import Shape
-from managers.http.api import APIRetryManager
 from managers.http.json_repair import decoded
-from managers.http.request_budget import Limit, Room
+from managers.http.request_budget import Limit
 from managers.providers.dexscreener_pairs import pool_of_pair, readable
 from managers.providers.jupiter import SOL_MINT
-from runtime.clock import now
+from managers.providers.provider import Provider
 from runtime.errors import TransientError
 
 KEYLESS: Final = Limit(300, 60.0)
@@ -49,32 +47,16 @@ class _Pair(Struct, rename="camel"):
 _SHAPE: Final[Shape] = msgspec.json.Decoder(list[msgspec.Raw])
 
 
-class DexScreenerManager:
+class DexScreenerManager(Provider):
     """Works without a key. Every method raises `TransientError`."""
 
     name: str = "dexscreener"
+    base_url = "https://api.dexscreener.com"
     limit: Limit = KEYLESS
     tokens_per_request: int = 30
 
-    def __init__(
-        self,
-        api: APIRetryManager,
-        base_url: str = "https://api.dexscreener.com",
-        *,
-        clock: Callable[[], datetime] = now,
-    ) -> None:
-        self._api = api
-        self._url = base_url.rstrip("/")
-        self._clock = clock
-        self.unreadable = 0
-        """Pools in its answers that could not be read, and were skipped, since the start."""
-        api.limit(self._url, KEYLESS)
-
     def covers(self, token: TokenRef) -> bool:
         return token.chain in CHAINS
-
-    def room(self) -> Room:
-        return self._api.room(self._url)
 
     async def read(self, tokens: Sequence[TokenRef]) -> list[PriceReading]:
         """Prices of at most `tokens_per_request` tokens of one chain, asked once; the unknown are absent."""

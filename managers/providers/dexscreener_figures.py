@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -14,13 +14,12 @@ from domain.prices.readings import TokenRef, address_key, worth
 from managers.feed.sources.base import venue
 from managers.feed.sources.links import media_link, telegram_handle, web_link, x_handle
 from managers.http.answers import Shape
-from managers.http.api import APIRetryManager
 from managers.http.json_repair import decoded
-from managers.http.request_budget import Room
+from managers.http.request_budget import Limit
 from managers.providers.bodies import HUNDRED, Body, at_unix, created, names, token_of
 from managers.providers.dexscreener import CHAINS, KEYLESS
 from managers.providers.dexscreener_pairs import Pair, pool_of_pair, readable
-from runtime.clock import now
+from managers.providers.provider import Provider
 from runtime.errors import TransientError
 
 LAUNCHPADS: Final = {"pumpfun": "pump.fun", "moonshot": "moonshot", "fourmeme": "four.meme", "boopfun": "boop.fun"}
@@ -31,10 +30,12 @@ _WINDOWS: Final = (("m5", "5m"), ("h1", "1h"), ("h24", "24h"))
 _SHAPE: Final[Shape] = msgspec.json.Decoder(list[msgspec.Raw])
 
 
-class DexScreenerFigures:
+class DexScreenerFigures(Provider):
     """Works without a key. Every method raises `TransientError`."""
 
     name: str = "dexscreener"
+    base_url = "https://api.dexscreener.com"
+    limit: Limit = KEYLESS
     tokens_per_request: int = 30
     gives: frozenset[str] = frozenset(
         {
@@ -45,25 +46,8 @@ class DexScreenerFigures:
         }
     )
 
-    def __init__(
-        self,
-        api: APIRetryManager,
-        base_url: str = "https://api.dexscreener.com",
-        *,
-        clock: Callable[[], datetime] = now,
-    ) -> None:
-        self._api = api
-        self._url = base_url.rstrip("/")
-        self._clock = clock
-        self.unreadable = 0
-        """Pools in its answers that could not be read, and were skipped, since the start."""
-        api.limit(self._url, KEYLESS)
-
     def covers(self, token: TokenRef) -> bool:
         return token.chain in CHAINS
-
-    def room(self) -> Room:
-        return self._api.room(self._url)
 
     async def figures(self, tokens: Sequence[TokenRef]) -> dict[str, Token]:
         chain = tokens[0].chain

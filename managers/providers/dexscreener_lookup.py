@@ -11,9 +11,8 @@ from msgspec import Struct
 from domain.posts.chains import chain_of
 from domain.prices.readings import address_key, worth
 from managers.http.answers import Shape
-from managers.http.api import APIRetryManager
 from managers.http.json_repair import decoded
-from managers.http.request_budget import Room
+from managers.http.request_budget import Limit
 from managers.providers.bodies import Body
 from managers.providers.dexscreener import KEYLESS
 from managers.providers.dexscreener_pairs import Pair, readable
@@ -27,6 +26,7 @@ from managers.providers.lookup import (
     token_among,
     tokens_among,
 )
+from managers.providers.provider import Provider
 from runtime.errors import TransientError
 
 _TIMEOUT_S: Final = 5.0
@@ -40,20 +40,12 @@ class _Answer(Struct):
 _SHAPE: Final[Shape] = msgspec.json.Decoder(_Answer)
 
 
-class DexScreenerLookup:
+class DexScreenerLookup(Provider):
     """Works without a key. Every method raises `TransientError`."""
 
     name: str = "dexscreener"
-
-    def __init__(self, api: APIRetryManager, base_url: str = "https://api.dexscreener.com") -> None:
-        self._api = api
-        self._url = base_url.rstrip("/")
-        self.unreadable = 0
-        """Pools in its answers that could not be read, and were skipped, since the start."""
-        api.limit(self._url, KEYLESS)
-
-    def room(self) -> Room:
-        return self._api.room(self._url)
+    base_url = "https://api.dexscreener.com"
+    limit: Limit = KEYLESS
 
     async def chains_of(self, addresses: Sequence[str]) -> dict[str, list[ChainFound]]:
         asked = {key.address for key in tokens_among(addresses)}

@@ -5,7 +5,7 @@ All its numbers are decimal text. It keeps an answer for up to a minute.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -15,10 +15,9 @@ from msgspec import Struct
 
 from domain.prices.readings import High, PriceReading, TokenRef, address_key, checked_reading, number, price, worth
 from managers.http.answers import Shape
-from managers.http.api import APIRetryManager
 from managers.http.json_repair import decoded
-from managers.http.request_budget import Limit, Room
-from runtime.clock import now
+from managers.http.request_budget import Limit
+from managers.providers.provider import Provider
 from runtime.errors import TransientError
 
 log = structlog.get_logger(__name__)
@@ -85,32 +84,16 @@ _PRICES_SHAPE: Final[Shape] = msgspec.json.Decoder(_PricesAnswer)
 _CANDLES_SHAPE: Final[Shape] = msgspec.json.Decoder(_CandlesAnswer)
 
 
-class GeckoTerminalManager:
+class GeckoTerminalManager(Provider):
     """Works without a key. Every method raises `TransientError`."""
 
     name: str = "geckoterminal"
+    base_url = "https://api.geckoterminal.com/api/v2"
     limit: Limit = KEYLESS
     tokens_per_request: int = 30
 
-    def __init__(
-        self,
-        api: APIRetryManager,
-        base_url: str = "https://api.geckoterminal.com/api/v2",
-        *,
-        clock: Callable[[], datetime] = now,
-    ) -> None:
-        self._api = api
-        self._url = base_url.rstrip("/")
-        self._clock = clock
-        self.unreadable = 0
-        """Candles in its answers that could not be read, and were skipped, since the start."""
-        api.limit(self._url, KEYLESS)
-
     def covers(self, token: TokenRef) -> bool:
         return token.chain in NETWORKS
-
-    def room(self) -> Room:
-        return self._api.room(self._url)
 
     async def read(self, tokens: Sequence[TokenRef]) -> list[PriceReading]:
         """Prices of at most `tokens_per_request` tokens of one chain, asked once; the unknown are absent."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -10,12 +10,11 @@ from domain.calls.events import Origin, Token
 from domain.prices.readings import TokenRef, address_key, price, worth
 from managers.feed.sources.base import venue
 from managers.feed.sources.links import media_link
-from managers.http.api import APIRetryManager
-from managers.http.request_budget import Room
+from managers.http.request_budget import Limit
 from managers.providers.bodies import HUNDRED, MAX_COUNT, Body, created, names, token_of, whole
 from managers.providers.geckoterminal import KEYLESS, NETWORKS
 from managers.providers.geckoterminal_entries import Entry, ask, by_id
-from runtime.clock import now
+from managers.providers.provider import Provider
 from runtime.errors import TransientError
 
 _WINDOWS: Final = (("m5", "5m"), ("h1", "1h"), ("h24", "24h"))
@@ -23,10 +22,12 @@ _VENUES: Final = {"pump-fun": "pump.fun"}
 """Called so by everybody else."""
 
 
-class GeckoTerminalFigures:
+class GeckoTerminalFigures(Provider):
     """Works without a key. Every method raises `TransientError`."""
 
     name: str = "geckoterminal"
+    base_url = "https://api.geckoterminal.com/api/v2"
+    limit: Limit = KEYLESS
     tokens_per_request: int = 30
     gives: frozenset[str] = frozenset(
         {
@@ -36,23 +37,8 @@ class GeckoTerminalFigures:
         }
     )
 
-    def __init__(
-        self,
-        api: APIRetryManager,
-        base_url: str = "https://api.geckoterminal.com/api/v2",
-        *,
-        clock: Callable[[], datetime] = now,
-    ) -> None:
-        self._api = api
-        self._url = base_url.rstrip("/")
-        self._clock = clock
-        api.limit(self._url, KEYLESS)
-
     def covers(self, token: TokenRef) -> bool:
         return token.chain in NETWORKS
-
-    def room(self) -> Room:
-        return self._api.room(self._url)
 
     async def figures(self, tokens: Sequence[TokenRef]) -> dict[str, Token]:
         chain = tokens[0].chain

@@ -10,8 +10,7 @@ from typing import Final
 
 from domain.posts.chains import EVM_CHAINS
 from domain.prices.readings import address_key, worth
-from managers.http.api import APIRetryManager
-from managers.http.request_budget import Room
+from managers.http.request_budget import Limit
 from managers.providers.geckoterminal import KEYLESS, NETWORKS
 from managers.providers.geckoterminal_entries import Entry, ask, by_id
 from managers.providers.lookup import (
@@ -23,23 +22,18 @@ from managers.providers.lookup import (
     token_among,
     tokens_among,
 )
+from managers.providers.provider import Provider
 from runtime.errors import TransientError
 
 ON_EVM: Final = tuple(chain for chain in NETWORKS if chain in EVM_CHAINS)
 
 
-class GeckoTerminalLookup:
+class GeckoTerminalLookup(Provider):
     """Works without a key. Every method raises `TransientError`."""
 
     name: str = "geckoterminal"
-
-    def __init__(self, api: APIRetryManager, base_url: str = "https://api.geckoterminal.com/api/v2") -> None:
-        self._api = api
-        self._url = base_url.rstrip("/")
-        api.limit(self._url, KEYLESS)
-
-    def room(self) -> Room:
-        return self._api.room(self._url)
+    base_url = "https://api.geckoterminal.com/api/v2"
+    limit: Limit = KEYLESS
 
     async def chains_of(self, addresses: Sequence[str]) -> dict[str, list[ChainFound]]:
         """One question for each chain: without one of the answers nobody can say which is the deepest."""

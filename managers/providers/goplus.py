@@ -17,9 +17,10 @@ from domain.prices.readings import TokenRef, address_key
 from managers.http.answers import DeniedError, RefusedError, Shape
 from managers.http.api import APIRetryManager
 from managers.http.json_repair import decoded
-from managers.http.request_budget import Limit, Room
+from managers.http.request_budget import Limit
 from managers.providers.goplus_evm import EVM_GIVES, read_contract
 from managers.providers.goplus_solana import SOLANA_GIVES, read_mint
+from managers.providers.provider import Provider
 from runtime.clock import now
 from runtime.errors import TransientError
 
@@ -46,17 +47,11 @@ _SHAPE: Final[Shape] = msgspec.json.Decoder(_Envelope)
 Read = Callable[[TokenRef, object, datetime], Token]
 
 
-class _GoPlus:
+class _GoPlus(Provider):
     name: str = "goplus"
-
-    def __init__(self, api: APIRetryManager, base_url: str, clock: Callable[[], datetime]) -> None:
-        self._api = api
-        self._url = base_url.rstrip("/")
-        self._clock = clock
-        api.limit(self._url, GUESSED, is_guess=True)
-
-    def room(self) -> Room:
-        return self._api.room(self._url)
+    base_url = "https://api.gopluslabs.io"
+    limit: Limit = GUESSED
+    is_guess = True
 
     async def _ask(self, path: str, tokens: Sequence[TokenRef], read: Read) -> dict[str, Token]:
         params = {"contract_addresses": ",".join(token.key for token in tokens)}
@@ -86,15 +81,6 @@ class GoPlusSolanaManager(_GoPlus):
     tokens_per_request: int = 1
     gives: frozenset[str] = SOLANA_GIVES
 
-    def __init__(
-        self,
-        api: APIRetryManager,
-        base_url: str = "https://api.gopluslabs.io",
-        *,
-        clock: Callable[[], datetime] = now,
-    ) -> None:
-        super().__init__(api, base_url, clock)
-
     def covers(self, token: TokenRef) -> bool:
         return token.chain == "solana"
 
@@ -110,12 +96,12 @@ class GoPlusEvmManager(_GoPlus):
     def __init__(
         self,
         api: APIRetryManager,
-        base_url: str = "https://api.gopluslabs.io",
+        base_url: str | None = None,
         *,
         tokens_per_request: int = 1,
         clock: Callable[[], datetime] = now,
     ) -> None:
-        super().__init__(api, base_url, clock)
+        super().__init__(api, base_url, clock=clock)
         self.tokens_per_request = tokens_per_request
 
     def covers(self, token: TokenRef) -> bool:

@@ -17,10 +17,11 @@ from domain.prices.readings import PriceReading, TokenRef, checked_reading
 from managers.feed.sources.base import NAME_LIMIT, SYMBOL_LIMIT, positive, venue
 from managers.feed.sources.links import media_link, telegram_handle, web_link, x_handle
 from managers.http.answers import Shape
-from managers.http.api import ATTEMPTS, APIRetryManager
+from managers.http.api import ATTEMPTS
 from managers.http.json_repair import decoded
-from managers.http.request_budget import Limit, Room
+from managers.http.request_budget import Limit
 from managers.providers.bodies import Body
+from managers.providers.provider import Provider
 from runtime.clock import now
 from runtime.errors import TransientError
 
@@ -42,32 +43,16 @@ _prices = msgspec.json.Decoder(dict[str, Any])
 _found = msgspec.json.Decoder(list[Any])
 
 
-class JupiterManager:
+class JupiterManager(Provider):
     """Works without a key, within the keyless limit. Every method raises `TransientError`."""
 
     name: str = "jupiter"
+    base_url = "https://api.jup.ag"
     limit: Limit = KEYLESS
     tokens_per_request: int = _PRICES_PER_REQUEST
 
-    def __init__(
-        self,
-        api: APIRetryManager,
-        base_url: str = "https://api.jup.ag",
-        *,
-        clock: Callable[[], datetime] = now,
-    ) -> None:
-        self._api = api
-        self._url = base_url.rstrip("/")
-        self._clock = clock
-        self.unreadable = 0
-        """Entries of its answers that could not be read, and were skipped, since the start."""
-        api.limit(self._url, KEYLESS)
-
     def covers(self, token: TokenRef) -> bool:
         return token.chain == "solana"
-
-    def room(self) -> Room:
-        return self._api.room(self._url)
 
     async def read(self, tokens: Sequence[TokenRef]) -> list[PriceReading]:
         """Prices of at most `tokens_per_request` tokens, asked once; those without a reliable price are absent."""

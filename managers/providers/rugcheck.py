@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from http import HTTPStatus
 from typing import Any, Final
@@ -13,12 +13,11 @@ from domain.calls.events import Origin, Token
 from domain.prices.readings import TokenRef, price, worth
 from managers.feed.sources.links import media_link
 from managers.http.answers import RefusedError, Shape
-from managers.http.api import APIRetryManager
 from managers.http.json_repair import decoded
-from managers.http.request_budget import Limit, Room
+from managers.http.request_budget import Limit
 from managers.providers.bodies import HUNDRED, Body, at_unix, names, token_of
 from managers.providers.holders import BURNT_AT, Holder, top_ten_percent
-from runtime.clock import now
+from managers.providers.provider import Provider
 from runtime.errors import TransientError
 
 GUESSED: Final = Limit(30, 60.0)
@@ -36,10 +35,13 @@ _MAX_ADDRESS: Final = 64
 _SHAPE: Final[Shape] = msgspec.json.Decoder(dict[str, Any])
 
 
-class RugCheckManager:
+class RugCheckManager(Provider):
     """Works without a key. Every method raises `TransientError`."""
 
     name: str = "rugcheck"
+    base_url = "https://api.rugcheck.xyz"
+    limit: Limit = GUESSED
+    is_guess = True
     tokens_per_request: int = 1
     gives: frozenset[str] = frozenset(
         {
@@ -49,23 +51,8 @@ class RugCheckManager:
         }
     )
 
-    def __init__(
-        self,
-        api: APIRetryManager,
-        base_url: str = "https://api.rugcheck.xyz",
-        *,
-        clock: Callable[[], datetime] = now,
-    ) -> None:
-        self._api = api
-        self._url = base_url.rstrip("/")
-        self._clock = clock
-        api.limit(self._url, GUESSED, is_guess=True)
-
     def covers(self, token: TokenRef) -> bool:
         return token.chain == "solana"
-
-    def room(self) -> Room:
-        return self._api.room(self._url)
 
     async def figures(self, tokens: Sequence[TokenRef]) -> dict[str, Token]:
         (token,) = tokens
