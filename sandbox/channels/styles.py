@@ -52,38 +52,24 @@ def ticker_of(token: Token) -> str:
     return escape((token.symbol or "it")[:_LONGEST_NAME], quote=False)
 
 
-def _code_block(random: Random, token: Token) -> WrittenCall:
-    opening = random.choice(("New one", "Fresh entry", "Small bag here", "In"))
-    return WrittenCall(
-        html=f"<b>{opening}: ${ticker_of(token)}</b> 🟢\n<pre>{token.address}</pre>\n"
-        f"MC {usd(token.market_cap_usd)} | Liq {usd(token.liquidity_usd)}"
-    )
+def _form(words: tuple[str, ...], html: str, *, is_pool: bool = False, media: Media | None = None) -> Style:
+    """A text that is always the same, but for one of `words`."""
 
+    def style(random: Random, token: Token) -> WrittenCall:
+        said = html.format(
+            word=random.choice(words),
+            name=name_of(token),
+            ticker=ticker_of(token),
+            address=token.address,
+            lowered=token.address.lower(),
+            pool=pool_of(token.address),
+            cap=usd(token.market_cap_usd),
+            liquidity=usd(token.liquidity_usd),
+            holders=token.holders or "未知",
+        )
+        return WrittenCall(html=said, is_pool=is_pool, media=media)
 
-def _contract_label(random: Random, token: Token) -> WrittenCall:
-    label = random.choice(("CA", "Contract", "Mint"))
-    return WrittenCall(
-        html=f"{name_of(token)} (${ticker_of(token)})\n\nDev looks active, chart is clean. "
-        f"MCap: ${usd(token.market_cap_usd)}\n\n{label}: {token.address}\n\nNFA, DYOR ⚠️"
-    )
-
-
-def _pool_link_alone(random: Random, token: Token) -> WrittenCall:
-    words = random.choice(("watching this one", "looks ready", "taking a position", "early 👀"))
-    return WrittenCall(html=f"{words}\nhttps://dexscreener.com/solana/{pool_of(token.address)}", is_pool=True)
-
-
-def _launchpad_link(random: Random, token: Token) -> WrittenCall:
-    path = random.choice(("coin/", ""))
-    return WrittenCall(
-        html=f"{name_of(token)} just launched, aping a little 🦍\nhttps://pump.fun/{path}{token.address}", media="photo"
-    )
-
-
-def _labelled_terminal_link(random: Random, token: Token) -> WrittenCall:
-    label = random.choice(("eye1", "k7Wq2", "wolf"))
-    link = f"https://gmgn.ai/sol/token/{label}_{token.address}"
-    return WrittenCall(html=f"${ticker_of(token)} — smart money is in 🧠\nentry {usd(token.market_cap_usd)}\n{link}")
+    return style
 
 
 def _trading_terminal(random: Random, token: Token) -> WrittenCall:
@@ -126,41 +112,10 @@ def _card_of_a_bot(random: Random, token: Token) -> WrittenCall:
     )
 
 
-def _damaged_link(random: Random, token: Token) -> WrittenCall:
-    site = random.choice(("https://dexscreener.com/solana/", "https://birdeye.so/token/"))
-    return WrittenCall(
-        html=f"{name_of(token)} — second wave loading\n{token.address}\n{site}{token.address.lower()}", media="video"
-    )
-
-
 def _invisible_marks(random: Random, token: Token) -> WrittenCall:
     at = random.randint(5, 30)
     address = f"{token.address[:at]}\u200b{token.address[at:]}"
     return WrittenCall(html=f"${ticker_of(token)}\nC\u200dA:\u200e {address}\u2060\n💎 hold tight")
-
-
-def _russian(random: Random, token: Token) -> WrittenCall:
-    opening = random.choice(("Беру немного", "Новая точка входа", "Зашёл на мелочь"))
-    return WrittenCall(
-        html=f"{opening}: {name_of(token)} 🔥\n\nКапа {usd(token.market_cap_usd)}, ликвидность "
-        f"{usd(token.liquidity_usd)}\nКонтракт: <code>{token.address}</code>\n\nНе финансовый совет."
-    )
-
-
-def _chinese(random: Random, token: Token) -> WrittenCall:
-    opening = random.choice(("新币预警", "聪明钱买入", "早期机会"))
-    return WrittenCall(
-        html=f"🚨{opening} ${ticker_of(token)}\n市值：{usd(token.market_cap_usd)}\n"
-        f"合约：{token.address}\n持有人：{token.holders or '未知'}"
-    )
-
-
-def _spanish_quote(random: Random, token: Token) -> WrittenCall:
-    opening = random.choice(("Entrada nueva", "Compré un poco", "Ojo con esta"))
-    return WrittenCall(
-        html=f"<b>{opening}: {name_of(token)}</b>\n<blockquote>Contrato: {token.address}</blockquote>\n"
-        f"Cap {usd(token.market_cap_usd)}. Gestiona tu riesgo."
-    )
 
 
 def _address_alone(random: Random, token: Token) -> WrittenCall:  # noqa: ARG001 - the same form as the others
@@ -191,24 +146,62 @@ def _past_results_below(random: Random, token: Token) -> WrittenCall:
     )
 
 
-def _great_hopes(random: Random, token: Token) -> WrittenCall:
-    hope = random.choice(
+STYLES: dict[str, Style] = {
+    "code_block": _form(
+        ("New one", "Fresh entry", "Small bag here", "In"),
+        "<b>{word}: ${ticker}</b> 🟢\n<pre>{address}</pre>\nMC {cap} | Liq {liquidity}",
+    ),
+    "contract_label": _form(
+        ("CA", "Contract", "Mint"),
+        "{name} (${ticker})\n\nDev looks active, chart is clean. MCap: ${cap}\n\n{word}: {address}\n\nNFA, DYOR ⚠️",
+    ),
+    "pool_link_alone": _form(
+        ("watching this one", "looks ready", "taking a position", "early 👀"),
+        "{word}\nhttps://dexscreener.com/solana/{pool}",
+        is_pool=True,
+    ),
+    "launchpad_link": _form(
+        ("coin/", ""), "{name} just launched, aping a little 🦍\nhttps://pump.fun/{word}{address}", media="photo"
+    ),
+    "labelled_terminal_link": _form(
+        ("eye1", "k7Wq2", "wolf"),
+        "${ticker} — smart money is in 🧠\nentry {cap}\nhttps://gmgn.ai/sol/token/{word}_{address}",
+    ),
+    "trading_terminal": _trading_terminal,
+    "hidden_links": _hidden_links,
+    "start_payload": _start_payload,
+    "card_of_a_bot": _card_of_a_bot,
+    "damaged_link": _form(
+        ("https://dexscreener.com/solana/", "https://birdeye.so/token/"),
+        "{name} — second wave loading\n{address}\n{word}{lowered}",
+        media="video",
+    ),
+    "invisible_marks": _invisible_marks,
+    "russian": _form(
+        ("Беру немного", "Новая точка входа", "Зашёл на мелочь"),
+        "{word}: {name} 🔥\n\nКапа {cap}, ликвидность {liquidity}\nКонтракт: <code>{address}</code>\n\n"
+        "Не финансовый совет.",
+    ),
+    "chinese": _form(
+        ("新币预警", "聪明钱买入", "早期机会"),
+        "🚨{word} ${ticker}\n市值：{cap}\n合约：{address}\n持有人：{holders}",
+    ),
+    "spanish_quote": _form(
+        ("Entrada nueva", "Compré un poco", "Ojo con esta"),
+        "<b>{word}: {name}</b>\n<blockquote>Contrato: {address}</blockquote>\nCap {cap}. Gestiona tu riesgo.",
+    ),
+    "address_alone": _address_alone,
+    "address_later": _address_later,
+    "forwarded": _forwarded,
+    "past_results_below": _past_results_below,
+    "great_hopes": _form(
         (
             "This one could do 10x from here, easily.",
             "Took profit on the last one at 4x and rotated in here.",
             "If it holds 40k I expect a 5x by tonight.",
             "Same team as the one that did 80x last month!",
-        )
-    )
-    return WrittenCall(html=f"{hope}\n\n${ticker_of(token)}\nca <code>{token.address}</code>\nTP1 2x, TP2 5x, SL -40%")
-
-
-STYLES: dict[str, Style] = {
-    style.__name__.strip("_"): style
-    for style in (
-        *(_code_block, _contract_label, _pool_link_alone, _launchpad_link, _labelled_terminal_link, _trading_terminal),
-        *(_hidden_links, _start_payload, _card_of_a_bot, _damaged_link, _invisible_marks, _russian, _chinese),
-        *(_spanish_quote, _address_alone, _address_later, _forwarded),
-        *(_past_results_below, _great_hopes),
-    )
+        ),
+        "{word}\n\n${ticker}\nca <code>{address}</code>\nTP1 2x, TP2 5x, SL -40%",
+    ),
 }
+"""By name, in the order in which channels are given them."""

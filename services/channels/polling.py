@@ -221,6 +221,7 @@ class PollingService:
             log.info("channel_read_elsewhere", reason=str(error))
             self._turns.forget(one.channel.channel)
             self.wake()
+            again_s = self._at_least_s
         except TransientError as error:
             stop_if_cancelled()
             self.counts.failed += 1

@@ -15,7 +15,7 @@ from domain.posts.understanding import Uncalled, Understood, uncalled
 from managers.storage.postgres import PostgresManager, Row, Statements
 from runtime.errors import TransientError
 from services.channels import statements
-from services.channels.wire import ChannelCall, UnresolvedCall, call_id_of, frame_of
+from services.channels.wire import ChannelCall, UnresolvedCall, call_id_of, frame_of, number_of
 
 log = structlog.get_logger(__name__)
 
@@ -263,7 +263,9 @@ class ChannelRows:
                 await transaction.execute(statements.FORGET_ADDRESS, one.channel, one.address)
             row = await transaction.fetch_row(statements.UNDERSTOOD, one.channel, one.number)
             if meant is not None and row is not None:
-                await _write_uncalled(transaction, one, uncalled(self._understood(row), one.address, meant))
+                after = uncalled(self._understood(row), one.address, meant)
+                said = (after.verdict, after.reason, _encode(after).decode())
+                await transaction.execute(statements.UNDERSTAND, one.channel, one.number, *said)
             return False
 
     async def forget(self, what: Kept, before: datetime, limit: int) -> int:
@@ -271,8 +273,9 @@ class ChannelRows:
         return _count(await self._postgres.execute(_FORGET[what], before, limit))
 
     def _post(self, row: Row) -> ReadPost:
-        understood = self._understood(row)
-        return ReadPost(number=row["number"], posted_at=row["posted_at"], digest=row["digest"], understood=understood)
+        return ReadPost(
+            number=row["number"], posted_at=row["posted_at"], digest=row["digest"], understood=self._understood(row)
+        )
 
     def _understood(self, row: Row) -> Understood:
         """Return what was made of a post: as much of it as can be read."""
@@ -304,12 +307,6 @@ async def _write_tokens(
     addresses, moments = zip(*tokens, strict=True)
     rows = await transaction.fetch(statements.PUT_TOKENS, channel, list(addresses), list(moments))
     return frozenset(row["address"] for row in rows)
-
-
-async def _write_uncalled(transaction: Statements, one: UnresolvedCall, after: Understood) -> None:
-    await transaction.execute(
-        statements.UNDERSTAND, one.channel, one.number, after.verdict, after.reason, _encode(after).decode()
-    )
 
 
 async def _write_posts(transaction: Statements, channel: str, posts: Sequence[ReadPost], now: datetime) -> None:
@@ -353,14 +350,10 @@ async def _write_calls(transaction: Statements, calls: Sequence[ChannelCall], no
         [call.cursor for call in numbered],
         [call.id for call in numbered],
         [call.channel.id for call in numbered],
-        [_number(call.id) for call in numbered],
+        [number_of(call.id) for call in numbered],
         [now for _ in numbered],
         [frame_of(call) for call in numbered],
     )
-
-
-def _number(call_id: str) -> int:
-    return int(call_id.split("/")[2])
 
 
 def _channel(row: Row) -> ReadChannel:

@@ -68,6 +68,11 @@ def call_id_of(channel: str, number: int, address: str) -> str:
     return f"t.me/{channel.removeprefix('@')}/{number}/{address}"
 
 
+def number_of(call_id: str) -> int:
+    """Return of which post it is."""
+    return int(call_id.split("/")[2])
+
+
 def text_of(post: Post) -> str | None:
     return "".join(run.text for run in post.runs)[:MAX_TEXT].strip() or None
 
