@@ -35,6 +35,7 @@ def show_sessions(metrics: Metrics, sessions: SessionsService, turns: ChannelTur
     metrics.counter("account_posts_heard", "Posts and edits that came by themselves.", lambda: counts.heard)
     metrics.counter("account_sweeps", "How often an account looked back at a channel.", lambda: counts.sweeps)
     metrics.counter("account_gaps", "Posts that did not follow on what was read.", lambda: counts.gaps)
+    metrics.counter("account_gaps_cut", "Gaps longer than is read back to.", lambda: counts.cut)
     metrics.counter("account_requests", "Pages that accounts asked for.", lambda: counts.requests)
     metrics.counter("account_waits", "How often Telegram told an account to wait.", lambda: counts.blocked)
     metrics.counter("account_failures", "Looks that failed for another reason.", lambda: counts.failed)
