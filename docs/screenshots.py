@@ -27,7 +27,7 @@ PHONE = ViewportSize(width=390, height=844)
 CALLS_PER_MINUTE = 50
 ALERT_WAIT_S = 120
 ORDINARY = re.compile(
-    r"^[A-Z][\w. ]+ · [$A-Z0-9.\u2060]+\n.*Liq.*Age.*Price.*Holders.*Chg.*mint.*tax.*\n📣 [\w. №]+\n.*sent in", re.DOTALL
+    r"^[A-Z][\w. ]+ · [$A-Z0-9.\u2060]+\n.*Liq.*Price.*Holders.*Chg.*mint.*tax.*\n📣 [\w. №]+\n.*sent in", re.DOTALL
 )
 """A card with every figure, of a token and a channel that are called as most are."""
 
