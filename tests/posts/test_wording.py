@@ -71,7 +71,15 @@ def test_a_symbol_is_nobodys_wallet(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "line", ["Sold half here", "I took profits", "Stop loss hit", "closed my position ✅", "Exited full"]
+    "line",
+    [
+        "Sold half here",
+        "I took profits",
+        "Stop loss hit",
+        "closed my position ✅",
+        "Exited full",
+        "Took some profit in this",
+    ],
 )
 def test_who_leaves_calls_nothing(line: str) -> None:
     assert (heard(f"{line}\n{{mint1}}").verdict, heard(f"{line}\n{{mint1}}").reason) == ("update", "exit")
