@@ -19,7 +19,7 @@ from domain.prices.readings import TokenRef
 from domain.stored.outgoing import Envelope
 from managers.storage.postgres import PostgresManager, Row
 from runtime.cancellation import stop_if_cancelled
-from runtime.errors import TransientError
+from runtime.errors import TransientError, UnreadableError
 from runtime.fault_points import fault_point
 from runtime.waiting import Progress, pause
 from services.claims.putting import Putting
@@ -116,9 +116,16 @@ class CompletingService:
     async def _put(self, found: dict[str, Token], now: datetime) -> None:
         cards = await sent_cards(self._postgres, list(found), now - GIVEN_UP_AFTER)
         for card in cards:
-            if await self._wants(card.user_id):
+            if await self._may_change(card):
                 put = await self._putting.put(_envelope(card, found[card.call_id], now))
                 self.put += put is not False
+
+    async def _may_change(self, card: SentCard) -> bool:
+        """Whether its owner wants it; of whoever cannot be read it stays as it is."""
+        try:
+            return await self._wants(card.user_id)
+        except UnreadableError:
+            return False
 
     async def _tidy(self) -> None:
         now = self._clock()
