@@ -73,11 +73,8 @@ def build(base: Base) -> Feature:
         say=base.terminal.say,
     )
     gauges.show_cache(base.metrics, settings)
-    base.metrics.gauge(
-        "subscribers_unreadable", "People whose documents could not be read here.", lambda: len(store.unreadable)
-    )
-    base.metrics.gauge(
-        "subscribers_receiving", "Subscribers who are matched.", lambda: services.roster.counts().receiving
+    gauges.show_subscribers(
+        base.metrics, receiving=lambda: services.roster.counts().receiving, unreadable=lambda: len(store.unreadable)
     )
     return Feature(
         parts=[matcher, store, plans],

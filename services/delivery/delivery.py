@@ -251,16 +251,16 @@ class DeliveryService:
     async def _serve(self, user_id: int, queue: deque[QueuedMessage]) -> None:
         """Settle what waits for one subscriber, oldest first, until nothing does."""
         while queue:
+            again_s = 0.0
             try:
                 await self._turn(user_id, queue)
             except UnreadableError:
+                again_s = pace.seconds(UNREADABLE_AGAIN_S)
                 async with self._under_way(user_id):
                     await self._settler.leave(queue)
-                await self._leave(queue)
-                await asyncio.sleep(pace.seconds(UNREADABLE_AGAIN_S))
-                continue
             await self._leave(queue)
-            if pause_s := max((waiting.pause_s for waiting in islice(queue, LOOKED_AT)), default=0.0):
+            pauses = [waiting.pause_s for waiting in islice(queue, LOOKED_AT)]
+            if pauses and (pause_s := max(again_s, *pauses)):
                 await asyncio.sleep(pause_s)
         del self._queues[user_id]
 
