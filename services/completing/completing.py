@@ -25,6 +25,7 @@ from runtime.waiting import Progress, pause
 from services.claims.putting import Putting
 from services.completing.later_figures import LaterFigures, completed
 from services.completing.sent_cards import SentCard, sent_cards
+from services.delivery.digests import read_call
 from services.providers.figures import FiguresService
 
 log = structlog.get_logger(__name__)
@@ -46,7 +47,6 @@ _WITHIN_S: Final = 2.0
 _LOOK_EVERY_S: Final = 1.0
 _TIDY_EVERY: Final = timedelta(hours=1)
 _AT_ONCE: Final = 100
-_call: Final = msgspec.json.Decoder(Call)
 
 _DUE: Final[LiteralString] = """
     SELECT c.call_id, c.decided_at, c.document::text AS document,
@@ -98,7 +98,8 @@ class CompletingService:
         """Complete the cards of calls that were decided some seconds ago; returns how many calls were looked at."""
         now = self._clock()
         rows = await self._postgres.fetch(_DUE, now - GIVEN_UP_AFTER, now - AFTER, _AT_ONCE)
-        calls = {row["call_id"]: _call.decode(row["document"]) for row in rows}
+        read = {row["call_id"]: read_call(row["document"].encode(), row["call_id"]) for row in rows}
+        calls = {call_id: call for call_id, call in read.items() if call is not None}
         lacking = {call_id: call for call_id, call in calls.items() if SHOWN.intersection(figures.missing(call.token))}
         asked = [TokenRef(call.token.address, call.token.chain) for call in lacking.values()]
         known = await self._figures.of(asked, within_s=_WITHIN_S) if asked else {}
@@ -109,7 +110,7 @@ class CompletingService:
         }
         await self._put(found, now)
         fault_point("figures_put")
-        done = [row["call_id"] for row in rows if _is_done(row, now)]
+        done = [row["call_id"] for row in rows if row["call_id"] not in calls or _is_done(row, now)]
         await self._later.put([(call_id, found.get(call_id)) for call_id in done], now)
         return len(rows)
 
