@@ -32,7 +32,7 @@ from services.stores.sealing import Sealer
 from services.subscribers.store import StaleSubscriberError, SubscribersStore
 from tests.delivery.kit import NOW, Way, call_of, claim_of, texts_of, whole_way
 from tests.delivery.test_digests import MORNING, NIGHT
-from tests.e2e.conftest import bot, data_dir, feed, subscribe, telegram, text_of
+from tests.e2e.conftest import ADMIN, bot, data_dir, feed, subscribe, telegram, text_of
 from tests.plans.kit import DAY, shop_on
 from tests.plans.test_reminders import UNTIL
 from tests.reports.kit import EVENING, reports_on
@@ -391,6 +391,9 @@ async def test_they_are_told_so_and_nobody_is_welcomed_anew(
     for said in ("/start", "/settings", "/pause"):
         await ben.send(said)
         assert "cannot read your settings" in text_of(await ben.next_message())
+    admin = telegram.user("Admin", user_id=ADMIN)
+    await admin.send(f"/user {ben.id}")
+    await admin.next_message(where=lambda message: f"What is stored of {ben.id} cannot be read" in text_of(message))
     assert await document.stands() == b"{"
     await ann.send("/pause")
     await ann.next_message(where=lambda message: "aused" in text_of(message))
