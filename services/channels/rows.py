@@ -15,6 +15,7 @@ from managers.storage.postgres import PostgresManager, Row, Statements
 from runtime.errors import TransientError
 from services.channels import statements
 from services.channels.wire import ChannelCall, UnresolvedCall, call_id_of, frame_of
+from services.stores.unreadable import NOT_READABLE, Unreadable
 
 State = Literal["read", "paused", "removed", "suggested", "refused"]
 Kept = Literal["calls", "posts", "tokens"]
@@ -107,6 +108,7 @@ class ChannelRows:
 
     def __init__(self, postgres: PostgresManager) -> None:
         self._postgres = postgres
+        self._unreadable = Unreadable[tuple[str, int, str]]("post or call of a channel")
 
     async def all(self) -> list[ReadChannel]:
         return [_channel(row) for row in await self._postgres.fetch(statements.ALL)]
@@ -153,13 +155,20 @@ class ChannelRows:
         await self._postgres.execute(statements.PROBLEM, channel, problem, now)
 
     async def posts(self, channel: str) -> dict[int, ReadPost]:
-        """Return the latest posts of a channel, by number."""
+        """Return the latest posts of a channel, by number; one that cannot be read is left as it is."""
         rows = await self._postgres.fetch(statements.POSTS, channel, _REMEMBERED_POSTS)
-        return {post.number: post for post in map(_post, rows)}
+        return {post.number: post for row in rows if (post := self._post(channel, row))}
 
     async def post(self, channel: str, number: int) -> ReadPost | None:
         row = await self._postgres.fetch_row(statements.POST, channel, number)
-        return None if row is None else _post(row)
+        return None if row is None else self._post(channel, row)
+
+    def _post(self, channel: str, row: Row) -> ReadPost | None:
+        try:
+            return ReadPost(row["number"], row["digest"], _understood.decode(row["understood"]))
+        except NOT_READABLE as error:
+            self._unreadable.note((channel, row["number"], ""), error, "PostgreSQL")
+            return None
 
     async def seen(self, channel: str, number: int) -> SeenPost | None:
         row = await self._postgres.fetch_row(statements.SEEN_POST, channel, number)
@@ -186,9 +195,14 @@ class ChannelRows:
         return {row["address"] for row in await self._postgres.fetch(statements.TOKENS, channel)}
 
     async def unresolved(self, limit: int, now: datetime) -> list[tuple[UnresolvedCall, datetime]]:
-        """Return those that were not asked about for longest, and since when they wait."""
-        rows = await self._postgres.fetch(statements.UNRESOLVED, limit, now)
-        return [(_unresolved.decode(row["document"]), row["since"]) for row in rows]
+        """Return those that were not asked about for longest, and since when they wait; not what cannot be read."""
+        found: list[tuple[UnresolvedCall, datetime]] = []
+        for row in await self._postgres.fetch(statements.UNRESOLVED, limit, now):
+            try:
+                found.append((_unresolved.decode(row["document"]), row["since"]))
+            except NOT_READABLE as error:
+                self._unreadable.note((row["channel"], row["number"], row["address"]), error, "PostgreSQL")
+        return found
 
     async def write(self, one: ReadChannel, found: Found, now: datetime) -> ReadChannel:
         """Write all of it or nothing; returns the channel as it is then. `ReadElsewhereError`."""
@@ -285,10 +299,6 @@ def _number(call_id: str) -> int:
 
 def _channel(row: Row) -> ReadChannel:
     return msgspec.convert(dict(row), ReadChannel)
-
-
-def _post(row: Row) -> ReadPost:
-    return ReadPost(row["number"], row["digest"], _understood.decode(row["understood"]))
 
 
 def _changed(tag: str) -> bool:

@@ -95,7 +95,7 @@ PUT_UNRESOLVED: Final[LiteralString] = """
 UNRESOLVED: Final[LiteralString] = """
     UPDATE unresolved_calls SET asked_at = $2 WHERE (channel, number, address) IN (
         SELECT channel, number, address FROM unresolved_calls ORDER BY asked_at LIMIT $1)
-    RETURNING document, since
+    RETURNING channel, number, address, document, since
 """
 RESOLVED: Final[LiteralString] = """
     DELETE FROM unresolved_calls WHERE channel = $1 AND number = $2 AND address = $3
