@@ -18,7 +18,7 @@ from domain.matching.labels import RowLabels
 from domain.matching.ranges import choose_edges
 from domain.matching.thresholds import FieldRules
 from tests.filters.oracle import passes
-from tests.filters.strategies import CHANNEL, KINDS, NOON, ValuesCall, call_with, calls, filter_sets, registry
+from tests.filters.strategies import CHANNEL, KINDS, NOON, ValuesCall, call_with, calls, filter_sets, merged, registry
 
 Identity = tuple[int, int]
 
@@ -40,7 +40,7 @@ class IndexAgreesWithThePlainPredicate(RuleBasedStateMachine):
         self.fields = registry(size, KINDS)
         self.index = FilterIndex(self.fields, max_edges)
         self.sets: dict[Identity, FilterSet] = {}
-        self.recurring = data.draw(st.lists(calls(self.fields), min_size=2, max_size=2))
+        self.recurring = data.draw(st.lists(calls(self.fields, merged), min_size=2, max_size=2))
         alike = {"choice": "a", "text": "cat"}
         self.recurring += [
             call_with([alike.get(field.unit, number) for field in self.fields[:-1]]) for number in (1.0, 1.5)
@@ -79,12 +79,12 @@ class IndexAgreesWithThePlainPredicate(RuleBasedStateMachine):
 
     @rule(data=st.data())
     def match(self, data: st.DataObject) -> None:
-        for call in data.draw(st.lists(calls(self.fields), min_size=1, max_size=3)):
+        for call in data.draw(st.lists(calls(self.fields, merged), min_size=1, max_size=3)):
             assert found(self.index, call) == self.expected(call)
 
     @rule(data=st.data())
     def match_batch(self, data: st.DataObject) -> None:
-        batch = data.draw(st.lists(calls(self.fields), max_size=5))
+        batch = data.draw(st.lists(calls(self.fields, merged), max_size=5))
         answers = [identities(self.index, rows) for rows in self.index.match_batch(batch)]
         assert answers == [self.expected(call) for call in batch]
 
@@ -95,7 +95,7 @@ class IndexAgreesWithThePlainPredicate(RuleBasedStateMachine):
         seen_users = data.draw(st.sets(st.sampled_from(users)))
         seen = self.index.bitmap()
         self.index.mark(seen, np.array([self.index.slot(user) for user in seen_users], dtype=np.int32))
-        call = data.draw(calls(self.fields))
+        call = data.draw(calls(self.fields, merged))
         answer = identities(self.index, self.index.match(call, seen))
         assert answer == [identity for identity in self.expected(call) if identity[0] not in seen_users]
         waiting = self.waiting(call, seen)
