@@ -32,7 +32,7 @@ class RuleVerdict(Struct, frozen=True, kw_only=True):
     key: str
     """`FilterField.key`."""
     seen: float | str | None
-    """What the call said, `None` where it did not."""
+    """What the call said, `None` where it did not; of several names for one value, the one that the rule names."""
     rule: Rule
     outcome: Outcome
     missing: bool
@@ -100,6 +100,11 @@ def names(rule: Choice, value: str, also: tuple[str, ...] = ()) -> bool:
     return rule.excluded.isdisjoint(called) and (not rule.included or not rule.included.isdisjoint(called))
 
 
+def named_by(rule: Rule) -> frozenset[str]:
+    """The values that a rule names."""
+    return rule.included | rule.excluded if isinstance(rule, Choice) else frozenset()
+
+
 def finds(included: Iterable[str], excluded: Iterable[str], text: str) -> bool:
     """Whether a text passes; all three in the form in which they are compared."""
     wanted = tuple(included)
@@ -140,6 +145,7 @@ def _judge(filter_set: FilterSet, call: Call, fields: Sequence[FilterField]) -> 
             yield RuleVerdict(key=key, seen=None, rule=rule, outcome="failed", missing=True)
             continue
         field = fields[order[key]]
-        value = seen_value(field, call)
-        outcome = rule_outcome(rule, value, seen_also(field, call))
-        yield RuleVerdict(key=key, seen=value, rule=rule, outcome=outcome, missing=value is None)
+        value, also = seen_value(field, call), seen_also(field, call)
+        outcome = rule_outcome(rule, value, also)
+        seen = next((name for name in also if value not in named_by(rule) and name in named_by(rule)), value)
+        yield RuleVerdict(key=key, seen=seen, rule=rule, outcome=outcome, missing=value is None)

@@ -137,6 +137,7 @@ async def outcomes(house: House) -> None:
             await shelf.call(3.0, at=begin, token=f"T{number}", channel="@old")
         if number >= 3:
             await shelf.call(1.0, at=begin + timedelta(hours=1), token=f"T{number}", channel="@new")
+    await house.postgres.execute("UPDATE outcomes SET updated_at = now()")
 
 
 async def life(house: House, channel_id: str) -> tuple[int, int]:
@@ -207,7 +208,10 @@ async def test_a_call_of_the_other_is_one_of_the_main_for_everybody(
     )
     assert [tuple(row) for row in rows] == [("@other", "@main", "1"), ("@third", "@third", "2")], "again: by nobody"
     await of_other.send(f"/why {call.token.address}")
-    await of_other.next_message(where=lambda m: "Main" in text_of(m))
+    newest = await of_other.next_message(where=lambda m: "Called by Third" in text_of(m))
+    await of_other.tap_data(newest, newest["reply_markup"]["inline_keyboard"][0][0]["callback_data"])
+    why = text_of(await of_other.next_message(where=lambda m: "Called by Main" in text_of(m)))
+    assert "✓ Channels @\u2060other" in why, "the stored call says by which names it was known"
 
     await opened(admin, "/channels", "the latest first")
     await admin.tap("Other")
@@ -217,5 +221,6 @@ async def test_a_call_of_the_other_is_one_of_the_main_for_everybody(
     for person in (ann, of_other):
         await alerted(person, alone)
     last = call_of(feed, "@main")
-    await alerted(neither, last)
-    assert [sum(map(is_alert, one.messages)) for one in (of_main, of_other, neither)] == [3, 3, 2]
+    for person in (of_main, neither):
+        await alerted(person, last)
+    assert [sum(map(is_alert, one.messages)) for one in (of_main, of_other, neither)] == [3, 3, 3]
