@@ -11,7 +11,6 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
-from itertools import islice
 from typing import Final, LiteralString
 
 import msgspec
@@ -87,9 +86,7 @@ class ChannelsService:
 
     def known(self) -> Sequence[Channel]:
         """Channels seen on the feed, most calls first."""
-        others = self._merges().mains
-        found = (self._known[channel_id] for channel_id, _ in self._calls.most_common())
-        return list(islice((channel for channel in found if channel.id not in others), MAX_KNOWN))
+        return [self._known[channel_id] for channel_id, _ in self._calls.most_common(MAX_KNOWN)]
 
     def title_of(self, channel_id: str) -> str | None:
         known = self._known.get(channel_id)
@@ -98,7 +95,7 @@ class ChannelsService:
     async def restore(self) -> None:
         """Learn which channels called lately, whoever saw it. May be repeated. `PostgresUnavailableError`."""
         rows = await self._postgres.fetch(_KNOWN, self._clock() - COUNTED_FOR, MAX_KNOWN)
-        counted = Counter[str]()
+        counted: dict[str, int] = {}
         for document, calls in rows:
             try:
                 channel = msgspec.json.decode(document, type=Channel)
@@ -106,9 +103,11 @@ class ChannelsService:
                 log.warning("channel_unreadable", reason=str(error))
                 continue
             self._known[channel.id] = channel
-            counted[self._merges().main_of(channel.id)] += calls
-        for channel_id in self._known.keys() & counted.keys():
-            self._calls[channel_id] = max(self._calls[channel_id], counted[channel_id])
+            counted[channel.id] = calls
+        merges = self._merges()
+        for channel_id in counted:
+            calls = sum(counted.get(one, 0) for one in merges.ids_of(channel_id))
+            self._calls[channel_id] = max(self._calls[channel_id], calls)
 
     async def run(self, progress: Progress) -> None:
         """Restore for ever: a process that sees no calls learns of new channels by it."""

@@ -12,6 +12,7 @@ from composition import Composition
 from domain.calls.events import Call, Channel
 from domain.filters.registry import Choice, Range, Rule
 from domain.reports.figures import Window
+from handlers.delivery.buttons import MuteHere
 from runtime.errors import UserFacingError
 from sandbox.feed.server import FeedSandbox
 from sandbox.telegram.people import SandboxUser
@@ -27,7 +28,7 @@ from services.tracking.records.refreshing import RecordsRefresh
 from tests.admin.people.house import OWNER, VICTIM, House
 from tests.admin.running.test_mixins import add_channel
 from tests.admin.running.test_whole_bot import admin, alerted, ann, confirmed, opened
-from tests.conversation.reading import alert, button, toast, words
+from tests.conversation.reading import alert, button, only, toast, words
 from tests.conversation.telegram_wire import Person
 from tests.e2e.conftest import bot, data_dir, feed, subscribe, text_of
 from tests.e2e.test_dialogues import is_alert, new_call
@@ -80,6 +81,21 @@ async def test_an_owner_sees_what_is_put_together_and_takes_it_back(
     assert deeds == [("merge channels", "@old_name into @new_name"), ("separate channels", "@old_name from @new_name")]
 
 
+async def test_the_other_is_offered_to_nobody_and_still_read_where_somebody_types_it(
+    house: House, victim: Person
+) -> None:
+    for name in ("old", "new"):
+        await add_channel(house, f"@{name}_name", f"Channel {name}", datetime.now(UTC) - timedelta(hours=1))
+    await house.made.bot.services.calls.channels.restore()
+    await house.made.of(Merging).merge("@old_name", "@new_name", OWNER)
+    shown = only(await victim.taps("channels:1:0"), "edited")
+    assert [label.strip() for label in shown.buttons if "Channel" in label] == ["Channel new"]
+    await victim.taps("field:1:channel")
+    await victim.writes("t.me/old_name")
+    (one, *_) = (await house.subscriber()).filter_sets
+    assert one.rules["channel"] == Choice(frozenset({"@old_name"}))
+
+
 async def test_what_is_merged_is_no_main_and_a_main_is_merged_into_nobody(house: House) -> None:
     merging, controls = house.made.of(Merging), house.made.of(Controls)
     assert await merging.merge("@a", "@b", OWNER) == "@b"
@@ -112,7 +128,7 @@ async def test_two_owners_at_once_make_no_circle(house: House) -> None:
 
 
 async def test_the_record_is_of_both_and_each_has_its_own_again(house: House) -> None:
-    """Ten tokens that both called, three times as much after the earlier call; a win each."""
+    """Nine tokens, three of them called by both; the earlier calls won."""
     refresh, records = house.made.of(RecordsRefresh), house.made.of(RecordServices).records
     await outcomes(house)
     await refresh.refresh()
@@ -122,7 +138,12 @@ async def test_the_record_is_of_both_and_each_has_its_own_again(house: House) ->
     await refresh.refresh()
     assert await life(house, "@new") == (12, 9), "three tokens were called by both"
     assert [one.channel_id for one in (await records.channels("life", 0, 10)).standings] == ["@new"]
+    await house.postgres.execute("UPDATE outcomes SET updated_at = now() WHERE channel_id = '@old'")
+    await refresh.refresh()
+    due = await house.postgres.fetch_row("SELECT due_at FROM records WHERE kind = 'channel' AND subject = '@new'")
     now = datetime.now(UTC)
+    assert due
+    assert due["due_at"] < now + timedelta(hours=1), "what becomes of the other's calls changes it"
     ranked, of = await ReportRows(house.postgres).channels(Window(start=now - timedelta(days=3), end=now), 5)
     assert ([(one.tokens, one.wins.hits if one.wins else 0) for one in ranked], of) == ([(9, 6)], 1)
     await house.made.of(Merging).separate("@old", OWNER)
@@ -183,6 +204,8 @@ async def test_a_call_of_the_other_is_one_of_the_main_for_everybody(
         call = call_of(feed, channel)
         for person in people:
             await alerted(person, call)
+    # Whoever mutes the other mutes what it turns out to be.
+    await ann.tap_data(ann.messages[-1], MuteHere("channel", call.token.address).pack())
     await bot.of(Journal).drain_all()
     await opened(admin, "/channels", "the latest first")
     await admin.tap("Other")
@@ -194,7 +217,7 @@ async def test_a_call_of_the_other_is_one_of_the_main_for_everybody(
     assert "obeys within seconds" in await confirmed(admin, "Main", "Yes, one channel")
 
     call = call_of(feed, "@other")
-    for person in (ann, of_main, of_other):
+    for person in (of_main, of_other):
         await alerted(person, call)
     again = call_of(feed, "@main", of=call)
     third = call_of(feed, "@third", of=call)
@@ -217,10 +240,8 @@ async def test_a_call_of_the_other_is_one_of_the_main_for_everybody(
     await admin.tap("Other")
     await admin.next_message(where=lambda m: "The same as" in text_of(m))
     assert "Separate again" in (await admin.tap("✂ Separate again"))["text"]
-    alone = call_of(feed, "@other")
-    for person in (ann, of_other):
-        await alerted(person, alone)
+    await alerted(of_other, call_of(feed, "@other"))
     last = call_of(feed, "@main")
-    for person in (of_main, neither):
+    for person in (ann, of_main, neither):
         await alerted(person, last)
-    assert [sum(map(is_alert, one.messages)) for one in (of_main, of_other, neither)] == [3, 3, 3]
+    assert [sum(map(is_alert, one.messages)) for one in (ann, of_main, of_other, neither)] == [4, 3, 3, 3]
