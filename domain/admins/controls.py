@@ -1,4 +1,4 @@
-"""What admins can turn off, pause, block or feature, and what is true of a call that had to wait for it."""
+"""What admins can turn off, pause, block, feature or merge, and what is true of a call that had to wait for it."""
 
 from __future__ import annotations
 

@@ -207,6 +207,26 @@ def test_more_channels_than_bitmaps_are_kept_for() -> None:
     assert column.nbytes == empty + 2 * 8
 
 
+def test_a_channel_with_two_names_passes_by_either_and_is_excluded_by_either() -> None:
+    index = FilterIndex(registry(0))
+    rules = {
+        1: only("@old"),
+        2: only("@new"),
+        3: only("@else"),
+        4: Choice(excluded=frozenset({"@old"})),
+        5: Choice(frozenset({"@old"}), frozenset({"@new"})),
+        6: Choice(frozenset({"@new", "@old"}), frozenset({"@else"})),
+    }
+    index.load([set_of(number, channel=rule) for number, rule in rules.items()])
+    call = call_with(channel="@new", also=("@old",))
+    for _ in range(2):
+        assert found(index, call) == [(1, 1), (2, 1), (6, 1)]
+    index.remove(5, 1)
+    index.put(set_of(7, channel=only("@old")))  # in the row of the one that excluded it
+    assert found(index, call) == [(1, 1), (2, 1), (6, 1), (7, 1)]
+    assert found(index, call_with(channel="@new")) == [(2, 1), (4, 1), (6, 1)], "apart again"
+
+
 def test_changing_channels_again_and_again_takes_no_more_memory() -> None:
     index = FilterIndex(registry(0))
     for turn in range(1000):
