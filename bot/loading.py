@@ -5,13 +5,17 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from functools import partial
+from typing import Final
 
 from bot.roles import Role
 from runtime.retry import retry_until_done
 from runtime.supervision import Progress
+from runtime.waiting import pause
 from services.cluster.changes import Changes, OnChange
 from services.cluster.ownership import Ownership
 from services.subscribers.group import SubscriberServices
+
+UNREADABLE_EVERY_S: Final = 60.0
 
 
 class SubscribersInMemory:
@@ -54,6 +58,13 @@ class SubscribersInMemory:
         """Match those again who ran out by a clock that was ahead."""
         if self._subscribers.roster.forget_ended_early():
             await self._reload(progress)
+
+    async def look_again(self, progress: Progress) -> None:
+        """Try those again, for ever, whose documents could not be read."""
+        loading, matched = self._subscribers.loading, self._ownership.matched
+        while True:
+            await pause(UNREADABLE_EVERY_S, progress)
+            await retry_until_done(partial(loading.look_again, matched, progress), progress)
 
     async def _reload(self, progress: Progress) -> None:
         await self._subscribers.loading.reload(self._ownership.matched(), progress)

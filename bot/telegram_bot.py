@@ -23,6 +23,7 @@ from handlers.admin.presets import AdminPresetsMixin
 from handlers.admin.running.caches import AdminCachesMixin
 from handlers.admin.running.channels import AdminChannelsMixin
 from handlers.admin.running.maintenance import AdminMaintenanceMixin
+from handlers.admin.running.merging import AdminMergingMixin
 from handlers.admin.running.operating import AdminOperatingMixin
 from handlers.admin.running.preset_history import AdminPresetHistoryMixin
 from handlers.admin.running.reading import AdminReadingMixin
@@ -98,6 +99,7 @@ class TelegramBot(
     AdminPresetsMixin,
     AdminPresetHistoryMixin,
     AdminChannelsMixin,
+    AdminMergingMixin,
     AdminReadingMixin,
     AdminCorrectionsMixin,
     AdminReportsMixin,

@@ -27,7 +27,7 @@ PHONE = ViewportSize(width=390, height=844)
 CALLS_PER_MINUTE = 50
 ALERT_WAIT_S = 120
 ORDINARY = re.compile(
-    r"^[A-Z][\w. ]+ · [$A-Z0-9.\u2060]+\n.*Liquidity.*Age.*Holders.*Price.*\n📣 [\w. №]+\n.*sent in", re.DOTALL
+    r"^[A-Z][\w. ]+ · [$A-Z0-9.\u2060]+\n.*Liq.*Price.*Holders.*Chg.*mint.*tax.*\n📣 [\w. №]+\n.*sent in", re.DOTALL
 )
 """A card with every figure, of a token and a channel that are called as most are."""
 
@@ -82,7 +82,7 @@ async def begin(page: Page) -> None:
     await page.get_by_role("button", name="Early gems").click()
     await page.get_by_role("button", name="Size · 2").click()
     await page.get_by_role("button", name="Market cap: $20k – $300k").click()
-    await expect(page.get_by_text("Send me a range")).to_be_visible()
+    await expect(page.get_by_test_id("messages").get_by_text("Send me a range")).to_be_visible()
     await page.get_by_test_id("composer-input").fill("20k - 2M")
     await page.get_by_test_id("send").click()
     await expect(page.get_by_text("✅ Market cap: $20k – $2M")).to_be_visible()

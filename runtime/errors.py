@@ -1,6 +1,7 @@
 """One error tree, split by what the caller does about it.
 
 `UserFacingError`: tell the person (text key and arguments), log at INFO.
+`UnreadableError`: leave that person, go on with the others.
 `TransientError`: back off and try again, log at WARNING.
 `FatalError`: end the process, log at CRITICAL.
 """
@@ -30,6 +31,18 @@ class UserFacingError(BotError):
         super().__init__(key)
         self.key = key
         self.arguments = arguments
+
+
+class UnreadableError(BotError):
+    """What is stored of somebody cannot be read. It stays as it is until somebody has mended it.
+
+    They are known, and cannot be served now: whoever goes through many goes on with the others, and leaves what is due
+    for this one where it is. Where it was found it has been said.
+    """
+
+    def __init__(self, user_id: int) -> None:
+        super().__init__(f"what is stored of {user_id} cannot be read")
+        self.user_id = user_id
 
 
 class TransientError(BotError):

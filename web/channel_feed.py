@@ -148,7 +148,7 @@ class ChannelFeed:
                 continue
             if now_s - spoke_at >= HEARTBEAT_S:
                 spoke_at = now_s
-                beat = {"type": "heartbeat", "at": self._clock(), "cursor": max(cursor, newest)}
+                beat = {"type": "heartbeat", "at": self._clock(), "cursor": cursor}
                 await _send(socket, _encode(beat).decode())
             await self._history.came(wakes)
 

@@ -15,6 +15,7 @@ from managers.storage.cache import SmartCache
 from runtime.clock import now
 from services.calls.tokens import TokensService
 from services.claims.outbox import Outbox
+from services.claims.putting import Putting
 from services.cluster.leases import Leases
 from services.cluster.members import Members
 from services.cluster.ownership import Ownership
@@ -36,6 +37,7 @@ from services.delivery.sorting import Sorter
 from services.delivery.told_calls import ToldCalls
 from services.monitoring import conditions, gauges
 from services.monitoring.process_conditions import SendsFail
+from services.plans.used_up import UsedUpComposer, UsedUpNotices
 from services.schedule.due_times import DueTimes
 from services.schedule.schedule import LEASE, Schedule
 from services.subscribers.group import SubscriberServices
@@ -81,7 +83,7 @@ def build(base: Base) -> Feature:
         services=[policy, DigestPages(base.connections.postgres, order, lines), ToldCalls(base.connections.redis)],
         parts=[delivery, kinds, schedule, files],
         caches=[media],
-        kinds=[alerts.row(), digests.row()],
+        kinds=[alerts.row(), digests.row(), UsedUpComposer(base.texts).row()],
         scheduled=[digesting.job(), base.of(DelayedAlerts).job()],
         jobs=[
             DELIVER.run_by(once_sure(delivery.run)),
@@ -140,6 +142,7 @@ def _delivery(base: Base, kinds: Kinds, policy: PolicyService, files: MediaFiles
         settler=settler,
         metrics=metrics,
         clock=now,
+        used_up=UsedUpNotices(base.of(Putting), policy).tell,
     )
     return DeliveryService(
         outbox=outbox,

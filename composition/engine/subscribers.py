@@ -8,7 +8,7 @@ from bot.jobs import JobSpec
 from bot.lifecycle import Steps
 from bot.loading import SubscribersInMemory
 from bot.time_of_day import follow_steps_back
-from composition.feature import CONFIG, Base, Feature
+from composition.feature import CONFIG, Alarm, Base, Feature
 from domain.calls.venues import load_venues
 from domain.filters.presets import load_presets
 from domain.matching.matcher import Matcher
@@ -21,6 +21,7 @@ from services.cluster.changes import Changes
 from services.cluster.ownership import Ownership
 from services.delivery.held import HeldCalls
 from services.monitoring import gauges
+from services.monitoring.conditions import settings_unreadable
 from services.stores.journal import Journal
 from services.stores.sealing import Sealer
 from services.subscribers.group import SubscriberServices
@@ -39,7 +40,8 @@ CLOCK = JobSpec(
     roles=frozenset({"all", "match"}),
 )
 RESEALING = JobSpec(name="resealing", does="encrypts anew what is encrypted by an earlier key, or not at all")
-JOBS = (CHANGES, CLOCK, RESEALING)
+UNREADABLE = JobSpec(name="unreadable", does="looks whether people can be read whose documents could not be")
+JOBS = (CHANGES, CLOCK, RESEALING, UNREADABLE)
 
 
 def build(base: Base) -> Feature:
@@ -71,8 +73,8 @@ def build(base: Base) -> Feature:
         say=base.terminal.say,
     )
     gauges.show_cache(base.metrics, settings)
-    base.metrics.gauge(
-        "subscribers_receiving", "Subscribers who are matched.", lambda: services.roster.counts().receiving
+    gauges.show_subscribers(
+        base.metrics, receiving=lambda: services.roster.counts().receiving, unreadable=lambda: len(store.unreadable)
     )
     return Feature(
         parts=[matcher, store, plans],
@@ -81,8 +83,10 @@ def build(base: Base) -> Feature:
         jobs=[
             CHANGES.run_by(in_memory.follow_changes),
             RESEALING.run_by(resealing.run),
+            UNREADABLE.run_by(in_memory.look_again),
             CLOCK.run_by(partial(follow_steps_back, in_memory.put_back)),
         ],
+        alarms=[Alarm("unreadable settings", settings_unreadable(lambda: store.unreadable.standing))],
         steps=Steps(prepare=resealing.begin, load=in_memory.load),
     )
 

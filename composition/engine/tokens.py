@@ -11,6 +11,7 @@ from bot.lifecycle import Steps
 from bot.prices import follow_sol
 from composition.feature import Base, Feature
 from domain.calls.events import Channel
+from domain.calls.merges import Merges
 from domain.filters.registry import FilterField
 from domain.matching.matcher import Matcher
 from managers.storage.cache import SmartCache
@@ -22,6 +23,7 @@ from services.calls.tokens import TokensService
 from services.monitoring import gauges
 from services.monitoring.health import Check
 from services.providers.figures import FiguresService
+from services.running.controls import Controls
 
 API_CALLS_AT_ONCE = 10
 
@@ -55,6 +57,7 @@ def build(base: Base) -> Feature:
         api_semaphore=at_once,
         metrics=base.metrics,
         clock=now,
+        merges=partial(_merges, base),
     )
     tokens = TokensService(
         source=connections.source,
@@ -63,6 +66,7 @@ def build(base: Base) -> Feature:
         api_semaphore=at_once,
         metrics=base.metrics,
         clock=now,
+        mains=lambda: _merges(base).mains,
     )
     tokens.title_of = channels.title_of
     _show(base, cache, figures)
@@ -80,6 +84,10 @@ def build(base: Base) -> Feature:
         steps=Steps(load=tokens.restore if role in {"all", "ingest"} else None),
         health=health,
     )
+
+
+def _merges(base: Base) -> Merges:
+    return base.of(Controls).merges
 
 
 def _fields_in_use(base: Base) -> list[FilterField]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from bot.jobs import JobSpec
 from bot.roles import Role
 from composition.feature import Alarm, Base, Feature
@@ -12,6 +14,7 @@ from services.backtest.archive_job import ArchiveJob
 from services.backtest.backtests import Backtests
 from services.backtest.process import Computing
 from services.reports.group import ReportServices
+from services.running.controls import Controls
 
 CONVERSING: frozenset[Role] = frozenset({"all", "gateway"})
 TRIED_WITHIN_S = 300.0
@@ -32,6 +35,7 @@ def build(base: Base) -> Feature:
         archive=directory,
         database_url=connections.database_url,
         clock=now,
+        ids_of=partial(_ids_of, base),
     )
     base.metrics.gauge("backtests_waiting", "Backtests in the queue.", lambda: backtests.waiting)
     base.metrics.counter_each("backtests_done", "Backtests that ended.", "how", lambda: {**backtests.done})
@@ -50,3 +54,7 @@ def build(base: Base) -> Feature:
         jobs=[BACKTEST.run_by(backtests.run), ARCHIVE.run_by(archive.run)],
         alarms=[Alarm("archive", archive.problem, after_s=0.0)],
     )
+
+
+def _ids_of(base: Base, channel_id: str) -> tuple[str, ...]:
+    return base.of(Controls).merges.ids_of(channel_id)

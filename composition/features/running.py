@@ -18,6 +18,7 @@ from services.providers.price_sources import PriceSources
 from services.running.caches import Caches
 from services.running.channels import ChannelsAdmin
 from services.running.controls import Controls
+from services.running.merging import Merging
 from services.running.operating import LET_IN, LOG_LEVEL, LOGS_FOR_S, RECONNECT, Operating
 from services.running.orders import Orders
 from services.running.processes import HostState, Processes, ProcessReport, SourceState
@@ -46,7 +47,8 @@ def build(base: Base) -> Feature:
     orders.on(LET_IN, partial(_let_in, base))
     orders.on(LOG_LEVEL, partial(_log_from, base))
     channels = ChannelsAdmin(connections.postgres, base.of(Controls), now)
-    services = [processes, sources, Operating(orders), channels]
+    merging = Merging(connections.postgres, base.of(Controls), now)
+    services = [processes, sources, Operating(orders), channels, merging]
     return Feature(services=services, jobs=[REPORT.run_by(processes.run)])
 
 

@@ -1,4 +1,4 @@
-"""What admins can turn off, pause, block or feature, and what is true of a call that had to wait for it."""
+"""What admins can turn off, pause, block, feature or merge, and what is true of a call that had to wait for it."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from typing import Final, Literal, get_args
 
 from msgspec import Struct
 
-ControlName = Literal["read_only", "intake", "drain", "feature", "source", "blocked", "featured"]
+ControlName = Literal["read_only", "intake", "drain", "feature", "source", "blocked", "featured", "merged"]
 """`read_only`: people change nothing. `intake`: calls wait undecided. `drain`: no new calls are taken in. Of one thing:
-`feature` is turned off, `source` is not asked, the channel is `blocked`, or `featured`."""
+`feature` is turned off, `source` is not asked, the channel is `blocked`, or `featured`, or
+`merged` into its main one."""
 CONTROLS: Final[tuple[ControlName, ...]] = get_args(ControlName)
 Feature = Literal["trials", "stars", "sol", "usdc", "other", "backtest", "reports"]
 FEATURES: Final[tuple[Feature, ...]] = get_args(Feature)
@@ -18,7 +19,7 @@ FEATURES: Final[tuple[Feature, ...]] = get_args(Feature)
 WHOLE: Final[tuple[ControlName, ...]] = ("read_only", "intake", "drain")
 """Of the bot, not of one thing."""
 TOLD: Final[tuple[ControlName, ...]] = (*WHOLE, "feature", "source")
-"""An alarm while they stand: channels are blocked and featured for good."""
+"""An alarm while they stand: what stands for channels stands for good."""
 
 
 class Control(Struct, frozen=True, kw_only=True):
@@ -27,6 +28,8 @@ class Control(Struct, frozen=True, kw_only=True):
     """Of which; empty for the whole bot."""
     reason: str
     """As the admin typed it; may be empty."""
+    main: str = ""
+    """Into which channel it is merged; empty for everything else."""
     admin_id: int
     since: datetime
     until: datetime | None = None

@@ -111,6 +111,14 @@ class Channel(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """Over its whole life."""
     record_30d: ChannelRecord | None = None
     """Over the last 30 days."""
+    also: tuple[str, ...] = ()
+    """Other ids of the same channel, by an admin's word (`domain.calls.merges`): who names one names it."""
+    made_by: str | None = None
+    """By which of them the call was made, where that is not `id`."""
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        return (self.id, *self.also)
 
 
 class Call(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):

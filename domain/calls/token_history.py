@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from bisect import bisect_right
 from collections import OrderedDict
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, NamedTuple
@@ -40,8 +41,10 @@ class _Calls:
 class TokenHistory:
     """What was called is known by its time, so neither repeated nor late calls change what is said of a call."""
 
-    def __init__(self, max_tokens: int = MAX_TOKENS) -> None:
+    def __init__(self, max_tokens: int = MAX_TOKENS, mains: Callable[[], Mapping[str, str]] = dict) -> None:
+        """`mains`: the main channel of each that is another one now; what they called is kept as they called it."""
         self._max_tokens = max_tokens
+        self._mains = mains
         self._tokens: OrderedDict[str, _Calls] = OrderedDict()
         """Least recently called first."""
 
@@ -58,7 +61,11 @@ class TokenHistory:
         if len(self._tokens) > self._max_tokens:
             self._tokens.popitem(last=False)
         calling = _enter(calls, channel_id, at_s, market_cap_usd)
-        return Past(calling, calls.first_market_cap_usd, calls.channel_ids[0])
+        first_id = calls.channel_ids[0]
+        if mains := self._mains():
+            calling = len({mains.get(one, one) for one in (*calls.channel_ids[:calling], channel_id)})
+            first_id = mains.get(first_id, first_id)
+        return Past(calling, calls.first_market_cap_usd, first_id)
 
     def restore(self, address: str, channel_id: str, called_at: datetime, market_cap_usd: float | None) -> None:
         """Enter a call of an earlier run, newest first; once full, tokens that are not known are left out."""

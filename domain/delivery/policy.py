@@ -19,7 +19,7 @@ Of an alert, the first of these that applies decides; what of it counts for othe
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from statistics import median
 from typing import Final, Literal
@@ -249,8 +249,9 @@ def mute_channel(preferences: Preferences, channel_id: str, title: str) -> Prefe
     return replace(preferences, muted_channels={**dict(kept), channel_id: title})
 
 
-def unmute_channel(preferences: Preferences, channel_id: str) -> Preferences:
-    kept = {one: name for one, name in preferences.muted_channels.items() if one != channel_id}
+def unmute_channel(preferences: Preferences, channel_ids: Collection[str]) -> Preferences:
+    """`channel_ids`: by all of which it is known."""
+    kept = {one: name for one, name in preferences.muted_channels.items() if one not in channel_ids}
     return replace(preferences, muted_channels=kept)
 
 

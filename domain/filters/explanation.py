@@ -32,7 +32,7 @@ class RuleVerdict(Struct, frozen=True, kw_only=True):
     key: str
     """`FilterField.key`."""
     seen: float | str | None
-    """What the call said, `None` where it did not."""
+    """What the call said, `None` where it did not; of several names for one value, the one that the rule names."""
     rule: Rule
     outcome: Outcome
     missing: bool
@@ -84,14 +84,25 @@ def seen_value(field: FilterField, call: Call) -> float | str | None:
     return seen_text(field, call) if field.unit in {"choice", "text"} else seen_number(field, call)
 
 
+def seen_also(field: FilterField, call: Call) -> tuple[str, ...]:
+    """What else the value of a field of choices is called."""
+    return () if field.also is None else field.also(call)
+
+
 def contains(limits: Range, value: float) -> bool:
     """Whether a value lies in the closed interval."""
     above = limits.minimum is None or limits.minimum <= value
     return above and (limits.maximum is None or value <= limits.maximum)
 
 
-def names(rule: Choice, value: str) -> bool:
-    return value not in rule.excluded and (not rule.included or value in rule.included)
+def names(rule: Choice, value: str, also: tuple[str, ...] = ()) -> bool:
+    called = (value, *also)
+    return rule.excluded.isdisjoint(called) and (not rule.included or not rule.included.isdisjoint(called))
+
+
+def named_by(rule: Rule) -> frozenset[str]:
+    """The values that a rule names."""
+    return rule.included | rule.excluded if isinstance(rule, Choice) else frozenset()
 
 
 def finds(included: Iterable[str], excluded: Iterable[str], text: str) -> bool:
@@ -102,14 +113,14 @@ def finds(included: Iterable[str], excluded: Iterable[str], text: str) -> bool:
     return not any(word in text for word in excluded)
 
 
-def rule_outcome(rule: Rule, value: float | str | None) -> Outcome:
-    """What a rule of the field's own kind says about a value; `None` leaves it to the policy."""
+def rule_outcome(rule: Rule, value: float | str | None, also: tuple[str, ...] = ()) -> Outcome:
+    """What a rule of the field's own kind says about a value, and what else that is called; `None`: so the policy."""
     if value is None:
         return _WHEN_MISSING[rule.missing]
     if isinstance(rule, Range):
         holds = contains(rule, float(value))
     elif isinstance(rule, Choice):
-        holds = names(rule, str(value))
+        holds = names(rule, str(value), also)
     else:
         holds = finds(map(compared_word, rule.included), map(compared_word, rule.excluded), compared(str(value)))
     return "passed" if holds else "failed"
@@ -133,6 +144,8 @@ def _judge(filter_set: FilterSet, call: Call, fields: Sequence[FilterField]) -> 
         if key not in order or not fits(rule, fields[order[key]].unit):
             yield RuleVerdict(key=key, seen=None, rule=rule, outcome="failed", missing=True)
             continue
-        value = seen_value(fields[order[key]], call)
-        outcome = rule_outcome(rule, value)
-        yield RuleVerdict(key=key, seen=value, rule=rule, outcome=outcome, missing=value is None)
+        field = fields[order[key]]
+        value, also = seen_value(field, call), seen_also(field, call)
+        outcome = rule_outcome(rule, value, also)
+        seen = next((name for name in also if value not in named_by(rule) and name in named_by(rule)), value)
+        yield RuleVerdict(key=key, seen=seen, rule=rule, outcome=outcome, missing=value is None)

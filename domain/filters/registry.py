@@ -39,6 +39,8 @@ class FilterField(Struct, frozen=True, kw_only=True):
     """What a person could type, for the prompt: `20k - 2M`."""
     known: tuple[Known, ...] = ()
     """Of a choice: the values that calls are known to have."""
+    also: Callable[[Call], tuple[str, ...]] | None = None
+    """Of a choice: what else the same value is called. A rule that names one of these names it."""
 
 
 class Range(Struct, frozen=True, omit_defaults=True, tag="range"):
@@ -151,8 +153,9 @@ def _row(
     example: str,
     value: Callable[[Call], float | str | None],
     known: tuple[Known, ...] = (),
+    also: Callable[[Call], tuple[str, ...]] | None = None,
 ) -> FilterField:
-    return FilterField(key=key, group=group, unit=unit, example=example, value=value, known=known)
+    return FilterField(key=key, group=group, unit=unit, example=example, value=value, known=known, also=also)
 
 
 FIELDS: tuple[FilterField, ...] = (
@@ -189,7 +192,7 @@ FIELDS: tuple[FilterField, ...] = (
     _row("has_x", "origin", "flag", "yes", lambda c: _present(c.token.x_handle)),
     _row("has_telegram", "origin", "flag", "yes", lambda c: _present(c.token.telegram)),
     _row("name_words", "origin", "text", "cat, dog, -inu", _name),
-    _row("channel", "call", "choice", "@alpha_calls", lambda c: c.channel.id),
+    _row("channel", "call", "choice", "@alpha_calls", lambda c: c.channel.id, also=lambda c: c.channel.also),
     _row("calling_channels", "call", "count", "2 -", lambda c: c.calling_channels),
     _row("first_caller", "call", "flag", "yes", _first_caller),
     _row(

@@ -6,7 +6,8 @@ sentences: what people are told is in `texts/`, under the keys of the errors.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from itertools import chain
 
 import msgspec
 
@@ -76,3 +77,15 @@ def without_channels(filter_set: FilterSet, channel_ids: Iterable[str]) -> Filte
     chosen = rule if isinstance(rule, Choice) else Choice()
     narrowed = msgspec.structs.replace(chosen, excluded=chosen.excluded | frozenset(channel_ids))
     return msgspec.structs.replace(filter_set, rules={**filter_set.rules, "channel": narrowed})
+
+
+def naming_all(filter_set: FilterSet, ids_of: Callable[[str], Iterable[str]]) -> FilterSet:
+    """The set as it would be if it named each channel by all its ids."""
+    rule = filter_set.rules.get("channel")
+    if not isinstance(rule, Choice):
+        return filter_set
+    included, excluded = (
+        frozenset(chain.from_iterable(map(ids_of, named))) for named in (rule.included, rule.excluded)
+    )
+    named = msgspec.structs.replace(rule, included=included, excluded=excluded)
+    return msgspec.structs.replace(filter_set, rules={**filter_set.rules, "channel": named})

@@ -6,12 +6,15 @@ exclude. The bitmap of a value holds the rows that say otherwise about it, becau
 made from it at the value's first call and from then on kept up to date. The bitmaps are bounded, the least recently
 called value goes first, so neither ten thousand channels nor a feed full of invented ones cost more memory than a
 bound that is known.
+
+What is called by several names is one value: a row passes that includes one of the names and excludes none. For it the
+values that a row excludes beside what it includes, which otherwise say nothing, are kept as well.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 import numpy as np
@@ -48,12 +51,17 @@ class ChoiceColumn:
         self._start: npt.NDArray[np.int32] = np.zeros(words * ROWS_PER_WORD, dtype=np.int32)
         self._named: npt.NDArray[np.int32] = np.full(words * ROWS_PER_WORD, NO_RULE, dtype=np.int32)
         """(capacity,) how many entries a row has, `NO_RULE` for a row without a rule."""
+        self._refusing: dict[int, set[int]] = {}
+        """Rows that include something and exclude this value, which may be another name of it."""
+        self._refused: dict[int, tuple[int, ...]] = {}
+        """The same by row."""
 
     @property
     def nbytes(self) -> int:
         arrays = (self.unnamed, self.missing, self._entry_value, self._entry_row, self._start, self._named)
         held = sum(array.nbytes for array in (*arrays, *self._bitmaps.values()))
-        return held + self._ids.__sizeof__() + 100 * len(self._ids)
+        refused = 100 * (len(self._refusing) + len(self._refused) + 2 * sum(map(len, self._refused.values())))
+        return held + refused + self._ids.__sizeof__() + 100 * len(self._ids)
 
     def resize(self, words: int) -> None:
         known, rows = len(self._start), words * ROWS_PER_WORD
@@ -68,22 +76,39 @@ class ChoiceColumn:
 
     # reading
 
-    def passing(self, value: str | None, into: Bitmap) -> Bitmap:
-        """The rows that pass, perhaps written into `into`. Valid until the next change of any row."""
+    def passing(self, value: str | None, into: Bitmap, also: tuple[str, ...] = ()) -> Bitmap:
+        """The rows that pass, perhaps written into `into`. Valid until the next change of any row.
+
+        `also`: what else the value is called.
+        """
         if value is None:
             return self.missing
+        if also:
+            return np.bitwise_xor(self.unnamed, self._saying((value, *also)), into)
         number = self._ids.get(value)
         if number is None:
             return self.unnamed
         return np.bitwise_xor(self.unnamed, self._bitmap(number), into)
 
-    def passing_in(self, words: RowNumbers, value: str | None) -> Bitmap:
+    def passing_in(self, words: RowNumbers, value: str | None, also: tuple[str, ...] = ()) -> Bitmap:
         """`passing`, of these words alone."""
         if value is None:
             return self.missing.take(words)
+        if also:
+            return np.bitwise_xor(self.unnamed, self._saying((value, *also))).take(words)
         number = self._ids.get(value)
         unnamed = self.unnamed.take(words)
         return unnamed if number is None else np.bitwise_xor(unnamed, self._bitmap(number).take(words), unnamed)
+
+    def _saying(self, called: Iterable[str]) -> Bitmap:
+        """The rows that say something else than `unnamed` does about a value with these names."""
+        numbers = [number for name in called if (number := self._ids.get(name)) is not None]
+        saying = np.zeros_like(self.unnamed)
+        for number in numbers:
+            np.bitwise_or(saying, self._bitmap(number), saying)
+        for row in set[int]().union(*(self._refusing.get(number, ()) for number in numbers)):
+            saying[row >> 6] &= NOT_BIT[row & 63]
+        return saying
 
     def _bitmap(self, number: int) -> Bitmap:
         bitmap = self._bitmaps.get(number)
@@ -132,7 +157,21 @@ class ChoiceColumn:
             bitmap = self._bitmaps.get(number)
             if bitmap is not None:
                 bitmap[word] |= BIT[bit]
+        if rule.included and rule.excluded:
+            self._refuse(row, tuple(self._ids.setdefault(value, len(self._ids)) for value in rule.excluded))
         self.count += 1
+
+    def _refuse(self, row: int, numbers: tuple[int, ...]) -> None:
+        self._refused[row] = numbers
+        for number in numbers:
+            self._refusing.setdefault(number, set()).add(row)
+
+    def _refuse_no_more(self, row: int) -> None:
+        for number in self._refused.pop(row, ()):
+            rows = self._refusing[number]
+            rows.discard(row)
+            if not rows:
+                del self._refusing[number]
 
     def erase(self, row: int) -> None:
         """The row, which has a rule, has none any more."""
@@ -146,6 +185,7 @@ class ChoiceColumn:
                 bitmap[word] &= NOT_BIT[bit]
         self._entry_value[start : start + named] = -1
         self._named[row] = NO_RULE
+        self._refuse_no_more(row)
         self._entries_used -= named
         self.count -= 1
 

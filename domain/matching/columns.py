@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from domain.calls.events import Call
-from domain.filters.explanation import fits, number_of, seen_number, seen_text, seen_value
+from domain.filters.explanation import fits, number_of, seen_also, seen_number, seen_text, seen_value
 from domain.filters.registry import Choice, FilterField, FilterSet, Range, Words
 from domain.matching.bits import ROWS_PER_WORD, Bitmap, RowNumbers, Sparse, few_rows_in, rows_in, words_for
 from domain.matching.choices import ChoiceColumn
@@ -281,7 +281,7 @@ class Columns:
         words, bits = in_range
         for column in self._choices.values():
             if column.count:
-                bits = bits & column.passing_in(words, seen_text(column.field, call))
+                bits = bits & column.passing_in(words, seen_text(column.field, call), seen_also(column.field, call))
         at = bits.nonzero()[0]
         return Sparse(words.take(at), bits.take(at))
 
@@ -314,7 +314,7 @@ class Columns:
             if not column.count:
                 continue
             value = seen_text(column.field, call)
-            passing = column.passing(value, self._scratch)
+            passing = column.passing(value, self._scratch, seen_also(column.field, call))
             if lenient and value is None:
                 passing = self._or_waits(passing, position)
             left = np.bitwise_and(left, passing, self._chosen)
@@ -336,7 +336,8 @@ class Columns:
         for column in self._choices.values():
             if column.count:
                 for call, left in zip(calls, result, strict=True):
-                    np.bitwise_and(left, column.passing(seen_text(column.field, call), self._scratch), left)
+                    value, also = seen_text(column.field, call), seen_also(column.field, call)
+                    np.bitwise_and(left, column.passing(value, self._scratch, also), left)
         which, found = np.divmod(rows_in(Sparse.of(result.ravel())), len(rows) * ROWS_PER_WORD)
         holds = self._thresholds.verify(found, operands.ravel(), which * operands.shape[1])
         parts = np.split(found[holds], np.searchsorted(which[holds], np.arange(1, len(calls))))

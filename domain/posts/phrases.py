@@ -147,6 +147,7 @@ EXIT: Final = re.compile(
     r"|exit(?:ed)? (?:my|our|the|all|full)|stop(?:ped)?(?: ?loss)? (?:hit|out)|sl hit"
     r"|cut (?:my|the) loss)\b"
 )
+INTO_THIS: Final = re.compile(r"\b(?:rotat(?:ed|ing)|grabb(?:ed|ing)|aping|aped|(?:for|into|to buy) this)\b")
 DIP_BULLETIN: Final = re.compile(
     r"\b(?:dip|dump|drawdown|crash|drop) (?:alert|notice|detected|notification|buy alert|warning)\b"
 )

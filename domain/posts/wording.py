@@ -46,7 +46,7 @@ def topic_of(words: str, links: int) -> Said:
         return Said("result", is_new)
     if phrases.DIP_BULLETIN.search(small) or any(_is_dip(line, is_new=is_new) for line in lowered):
         return Said("dip_notice", is_new)
-    return Said("exit" if _positive(phrases.EXIT, small) else None, is_new)
+    return Said("exit" if any(_is_exit(line) for line in lowered) else None, is_new)
 
 
 def _positive(pattern: re.Pattern[str], small: str) -> bool:
@@ -84,6 +84,11 @@ def _is_dip(line: str, *, is_new: bool) -> bool:
     if phrases.BUYING.search(line):
         return False
     return bool(phrases.DIP.search(line) or (not is_new and phrases.DIP_OF_A_CALL.search(line)))
+
+
+def _is_exit(line: str) -> bool:
+    """Whoever sold something else to buy this has not left it."""
+    return _positive(phrases.EXIT, line) and not (phrases.OTHERS.search(line) or phrases.INTO_THIS.search(line))
 
 
 def _is_result(line: str) -> bool:

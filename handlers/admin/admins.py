@@ -28,8 +28,7 @@ class AdminAdminsMixin(BotBase):
     @command("admins", help="help.admins", admin="read_only", topic="people")
     async def admins(self, turn: Turn) -> None:
         view, subscribers = view_of(self.services, turn), self.services.subscribers.subscribers
-        found = [(one, await subscribers.find(one.user_id)) for one in self.services.of(AdminsService).all()]
-        named = [(one, who.name if who else str(one.user_id)) for one, who in found]
+        named = [(one, await subscribers.named(one.user_id)) for one in self.services.of(AdminsService).all()]
         lines = (_line(view, one, name) for one, name in named)
         added = ((one.user_id, name) for one, name in named if not one.is_fixed)
         buttons = (view.button("button.person", ShowAdmin(user_id), name=name) for user_id, name in added)

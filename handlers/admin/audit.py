@@ -53,10 +53,8 @@ class AdminAuditMixin(BotBase):
     @callback(ChooseAdmin, admin="read_only")
     async def choose_audited(self, turn: Turn, _data: ChooseAdmin) -> None:
         view, subscribers = view_of(self.services, turn), self.services.subscribers.subscribers
-        found = [(one, await subscribers.find(one)) for one in await self.services.of(AuditService).who(CHOICES)]
-        buttons = (
-            view.button("button.person", ShowAudit(one, 0, 0), name=who.name if who else str(one)) for one, who in found
-        )
+        found = [(one, await subscribers.named(one)) for one in await self.services.of(AuditService).who(CHOICES)]
+        buttons = (view.button("button.person", ShowAudit(one, 0, 0), name=name) for one, name in found)
         back = (view.button("button.back", ShowAudit(0, 0, 0)),)
         text = view.html("audit.whose" if found else "audit.nothing")
         await self.show(turn, message(text, keyboard=(*in_rows(buttons, 2), back)))

@@ -33,7 +33,14 @@ from handlers.conversation.routing import CallbackRoute, CommandRoute, InputRout
 from handlers.conversation.turns import group_turn, private_turn
 from managers.telegram.payment_lane import Money
 from managers.telegram.updates import Excess
-from runtime.errors import DeliveryError, FloodError, RecipientGoneError, TransientError, UserFacingError
+from runtime.errors import (
+    DeliveryError,
+    FloodError,
+    RecipientGoneError,
+    TransientError,
+    UnreadableError,
+    UserFacingError,
+)
 from texts.markup import MAX_CALLBACK_ANSWER_UTF16, Html, cut, to_plain
 from texts.renderer import FALLBACK_LANGUAGE
 
@@ -46,8 +53,11 @@ PRIVATE_MESSAGE = filters.UpdateType.MESSAGE & filters.ChatType.PRIVATE
 GROUP_OR_PRIVATE_MESSAGE = filters.UpdateType.MESSAGE & (filters.ChatType.PRIVATE | filters.ChatType.GROUPS)
 TRANSIENT_TEXT = "error.transient"
 UNEXPECTED_TEXT = "error.unexpected"
+UNREADABLE_TEXT = "error.unreadable"
+UNREADABLE_OTHER_TEXT = "error.unreadable_other"
 STALE_TEXT = "callback.stale"
 HURRY_TEXT = "error.too_much_at_once"
+ERROR_TEXTS = (TRANSIENT_TEXT, UNEXPECTED_TEXT, UNREADABLE_TEXT, UNREADABLE_OTHER_TEXT, STALE_TEXT, HURRY_TEXT)
 _GONE = frozenset({ChatMember.BANNED, ChatMember.LEFT})
 
 
@@ -63,7 +73,7 @@ class Dispatcher:
     def install(self, application: AnyApplication) -> None:
         """Register every route. Raises `FatalError` when a route's text is missing."""
         helps = (route.help for route in self.routes.commands.values())
-        self._services.conversation.texts.check((*helps, TRANSIENT_TEXT, UNEXPECTED_TEXT, STALE_TEXT, HURRY_TEXT))
+        self._services.conversation.texts.check((*helps, *ERROR_TEXTS))
         application.add_handler(TypeHandler(Update, self._let_in), group=-1)
         for route in self.routes.commands.values():
             where = GROUP_OR_PRIVATE_MESSAGE if route.groups else PRIVATE_MESSAGE
@@ -260,6 +270,10 @@ class Dispatcher:
             case UserFacingError():
                 log.info("update_refused", key=error.key, arguments=error.arguments, **context)
                 return error.key, error.arguments
+            case UnreadableError():
+                log.warning("update_unanswerable", reason=str(error), **context)
+                is_own = error.user_id == user_id
+                return (UNREADABLE_TEXT, {}) if is_own else (UNREADABLE_OTHER_TEXT, {"user_id": error.user_id})
             case FloodError():
                 log.warning("update_unanswered", reason=str(error), **context)
                 return TRANSIENT_TEXT, {}

@@ -15,7 +15,7 @@ from domain.admins.roles import AdminRole, allows
 from domain.buttons.data import CallbackData
 from handlers.conversation.base import ConversationServices, Turn
 from handlers.conversation.routing import CallbackRoute, CommandRoute, InputRoute, Routes
-from runtime.errors import TransientError, UserFacingError
+from runtime.errors import TransientError, UnreadableError, UserFacingError
 from services.administration.audit import new_number
 
 log = structlog.get_logger(__name__)
@@ -44,6 +44,8 @@ class Guard:
     async def is_banned(self, user_id: int) -> bool:
         try:
             return await self._services.is_banned(user_id)
+        except UnreadableError:
+            return False  # what needs their document says so; an admin may do what needs none
         except TransientError as error:
             # What they want is asked of the same stores in a moment, and is not known there either.
             log.warning("ban_not_known", user_id=user_id, reason=str(error))

@@ -37,11 +37,11 @@ ALL_FOR: Final = "1h"
 _ALL_FOR: Final = timedelta(hours=1)
 
 
-def _channel_of(call: Call | None) -> tuple[str, str]:
-    """The id and the title of the channel whose call it was."""
+def _channel_of(call: Call | None) -> tuple[tuple[str, ...], str]:
+    """The ids of the channel whose call it was, the main one first, and its title."""
     if call is None:
         raise UserFacingError("mute.channel_unknown")
-    return call.channel.id, call.channel.title or call.channel.id
+    return call.channel.ids, call.channel.title or call.channel.id
 
 
 class MutingMixin(BotBase):
@@ -72,7 +72,7 @@ class MutingMixin(BotBase):
             case "token":
                 change, lasts = changes.token_muted(data.address, now, name), changes.MUTED_FOR
             case "channel":
-                channel, title = _channel_of(call)
+                (channel, *_), title = _channel_of(call)
                 change, lasts = partial(mute_channel, channel_id=channel, title=title), timedelta()
             case "all":
                 change, lasts = changes.snooze(ALL_FOR, now), _ALL_FOR
@@ -91,8 +91,8 @@ class MutingMixin(BotBase):
             case "token":
                 change = partial(unmute, token_address=data.address)
             case "channel":
-                channel, name = _channel_of(call)
-                change = partial(unmute_channel, channel_id=channel)
+                ids, name = _channel_of(call)
+                change = partial(unmute_channel, channel_ids=ids)
             case "all":
                 change = changes.snooze("off", now)
         await self._shown_under(turn, call, await self._change_muted(turn, change))
@@ -123,7 +123,7 @@ class MutingMixin(BotBase):
 
     @callback(MuteChannel)
     async def mute_channel(self, turn: Turn, data: MuteChannel) -> None:
-        channel, title = _channel_of(await self._told(turn, data.address))
+        (channel, *_), title = _channel_of(await self._told(turn, data.address))
         await self._change_muted(turn, lambda p: mute_channel(p, channel, title))
         await self.show(turn, muting_menus.channel_muted(view_of(self.services, turn), channel, title))
 
@@ -154,7 +154,7 @@ class MutingMixin(BotBase):
             await self._show_muted(turn, before, data.page)
             return None
         [(channel, title), *_] = tagged.items()
-        await self._show_muted(turn, await self._change_muted(turn, lambda p: unmute_channel(p, channel)), data.page)
+        await self._show_muted(turn, await self._change_muted(turn, lambda p: unmute_channel(p, [channel])), data.page)
         return view_of(self.services, turn).plain("delivery.channel_unmuted", name=title)
 
     async def _show_muted(self, turn: Turn, preferences: Preferences, page: int) -> None:

@@ -87,7 +87,7 @@ def under_alert(
     address, title = call.token.address, call.channel.title or call.channel.id
     until = {
         "token": muted(preferences, now).get(address),
-        "channel": now if call.channel.id in preferences.muted_channels else None,
+        "channel": now if preferences.muted_channels.keys() & {*call.channel.ids} else None,
         "all": preferences.snoozed_until if (preferences.snoozed_until or now) > now else None,
     }
     names = {"token": name_of(address, call), "channel": title, "all": ""}

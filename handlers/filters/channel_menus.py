@@ -30,10 +30,12 @@ def channel_rule(filter_set: FilterSet) -> Choice:
 def choosable(services: Services, rule: Choice) -> list[Channel]:
     """Channels to choose from, featured ones first, then the most successful: those of the feed, and chosen ones.
 
-    Blocked ones are offered to nobody. A choice moves nothing, so that the next tap hits what the reader saw.
+    Blocked ones, and those that are another one, are offered to nobody. A choice moves nothing, so that the next tap
+    hits what the reader saw.
     """
-    blocked, featured = (services.conversation.standing.of(name) for name in ("blocked", "featured"))
-    seen = {channel.id: channel for channel in services.calls.channels.known() if channel.id not in blocked}
+    blocked, merged, featured = (services.conversation.standing.of(name) for name in ("blocked", "merged", "featured"))
+    hidden = blocked | merged
+    seen = {channel.id: channel for channel in services.calls.channels.known() if channel.id not in hidden}
     silent = (Channel(id=channel_id) for channel_id in rule.included | rule.excluded if channel_id not in seen)
     return sorted((*seen.values(), *silent), key=lambda one: (one.id not in featured, *_by_success(one)))
 

@@ -12,6 +12,7 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import takewhile
 from random import Random
 from time import monotonic
 
@@ -28,6 +29,7 @@ _REMEMBERED_BY_CHANNEL = 20
 _ADDRESS_AFTER_S = (8.0, 30.0)
 _LONGEST_CATCH_UP_S = 1.0
 _POSTS_PER_TURN = 50
+_METERED_S = 10.0
 _KEPT_POSTS = 500
 """By channel: older ones are taken off the page."""
 
@@ -71,6 +73,8 @@ class PlayedChannels:
         """What was called, in the order in which it could be read."""
         self.posted: OrderedDict[str, float] = OrderedDict()
         """Address of each token called lately -> `time.monotonic()` when its last call could be read."""
+        self.called = 0
+        """Calls since the beginning."""
         self.has_called = asyncio.Event()
         """Set once there is a call."""
         self._pools = pools or Pools()
@@ -90,6 +94,11 @@ class PlayedChannels:
     @property
     def url(self) -> str:
         return self.pages.url
+
+    def calls_lately_per_s(self) -> float:
+        """How many a second could be read in the last ten."""
+        since = monotonic() - _METERED_S
+        return sum(1 for _ in takewhile(lambda at: at > since, reversed(self.posted.values()))) / _METERED_S
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -173,6 +182,7 @@ class PlayedChannels:
 
     def _note(self, call: TrueCall) -> None:
         self.calls.append(call)
+        self.called += 1
         self.has_called.set()
         self.posted[call.token] = monotonic()
         self.posted.move_to_end(call.token)

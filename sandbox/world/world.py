@@ -118,7 +118,7 @@ class World:
         if self.feed:
             shown |= {"calls": self.feed.stats.calls_emitted, "calls_per_s": self.feed.stats.calls_per_s}
         if self.channels and not self.feed:
-            shown["calls"] = len(self.channels.calls)
+            shown |= {"calls": self.channels.called, "calls_per_s": self.channels.calls_lately_per_s()}
         if self.latencies_ms:
             p50, p99 = np.percentile(self.latencies_ms, (50, 99))
             shown |= {"latency_p50_ms": round(float(p50), 1), "latency_p99_ms": round(float(p99), 1)}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
@@ -21,6 +21,7 @@ from msgspec import Struct
 
 from domain.backtest.results import BacktestRequest, BacktestResult
 from domain.filters.registry import FilterSet
+from domain.filters.rules import naming_all
 from runtime.errors import BotError, UserFacingError
 from runtime.pace import pace
 from runtime.waiting import REPORT_EVERY_S, Progress, reporting
@@ -82,7 +83,10 @@ class Backtests:
         archive: Path | None,
         database_url: str,
         clock: Callable[[], datetime],
+        ids_of: Callable[[str], Iterable[str]] = lambda channel_id: (channel_id,),
     ) -> None:
+        """`ids_of`: all ids by which a channel is known now."""
+        self._ids_of = ids_of
         self.computing = computing
         self._screen = screen
         self._archive = archive
@@ -196,8 +200,8 @@ class Backtests:
             database_url=self._database_url,
             since=now - timedelta(days=asked.days),
             until=now,
-            tried=asked.tried,
-            active=asked.active,
+            tried=naming_all(asked.tried, self._ids_of),
+            active=tuple(naming_all(one, self._ids_of) for one in asked.active),
         )
 
     async def _show(self, show: Show) -> None:

@@ -11,12 +11,11 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from typing import Final, Literal, Protocol
 
-import msgspec
 import structlog
 
 from domain.broadcasts.segments import may_hear
 from runtime.cancellation import stop_if_cancelled
-from runtime.errors import DeliveryError, TransientError
+from runtime.errors import DeliveryError, TransientError, UnreadableError
 from runtime.fault_points import fault_point
 from runtime.waiting import Progress, pause, waits_s
 from services.broadcasts.broadcasts import BroadcastService, Standing, envelope_of
@@ -140,9 +139,8 @@ class Spreading:
         """Put it for somebody who may still hear of it."""
         try:
             subscriber = await self._subscribers.find(user_id)
-        except msgspec.MsgspecError as error:
-            log.warning("broadcast_recipient_unreadable", user_id=user_id, reason=str(error))
-            return "skipped"  # costs one person this broadcast, and nobody else
+        except UnreadableError:
+            return "skipped"  # a word to many costs whoever cannot be read this one
         if subscriber is None or not may_hear(subscriber):
             return "skipped"
         is_new = await self._putting.put(envelope_of(one, user_id)) is not False

@@ -18,6 +18,7 @@ import structlog
 from msgspec.structs import replace
 
 from domain.calls.events import Call, Channel
+from domain.calls.merges import Merges
 from managers.feed.sources.base import Source
 from managers.redis.client import RedisManager
 from managers.storage.cache import SmartCache
@@ -56,7 +57,10 @@ class ChannelsService:
         api_semaphore: asyncio.Semaphore,
         metrics: Metrics,
         clock: Callable[[], datetime],
+        merges: Callable[[], Merges] = Merges,
     ) -> None:
+        """`merges`: which channels are one at this moment."""
+        self._merges = merges
         self._source = source
         self._redis = redis
         self._postgres = postgres
@@ -68,7 +72,11 @@ class ChannelsService:
         self._known: dict[str, Channel] = {}
 
     async def enrich(self, calls: Sequence[Call]) -> list[Call]:
-        """Fill in the records of each call's channel, in the order given. A record nobody has stays `None`."""
+        """Give each call to its main channel and fill in the records of that, in the order given.
+
+        A record nobody has stays `None`.
+        """
+        calls = [self._known_as(call) for call in calls]
         channels = [self._recorded(call.channel) for call in calls]
         if None in channels:
             missing = {c.channel.id: c.channel for c, found in zip(calls, channels, strict=True) if found is None}
@@ -87,6 +95,7 @@ class ChannelsService:
     async def restore(self) -> None:
         """Learn which channels called lately, whoever saw it. May be repeated. `PostgresUnavailableError`."""
         rows = await self._postgres.fetch(_KNOWN, self._clock() - COUNTED_FOR, MAX_KNOWN)
+        counted: dict[str, int] = {}
         for document, calls in rows:
             try:
                 channel = msgspec.json.decode(document, type=Channel)
@@ -94,7 +103,11 @@ class ChannelsService:
                 log.warning("channel_unreadable", reason=str(error))
                 continue
             self._known[channel.id] = channel
-            self._calls[channel.id] = max(self._calls[channel.id], calls)
+            counted[channel.id] = calls
+        merges = self._merges()
+        for channel_id in counted:
+            calls = sum(counted.get(one, 0) for one in merges.ids_of(channel_id))
+            self._calls[channel_id] = max(self._calls[channel_id], calls)
 
     async def run(self, progress: Progress) -> None:
         """Restore for ever: a process that sees no calls learns of new channels by it."""
@@ -103,17 +116,30 @@ class ChannelsService:
             await self.restore()
             await pause(RESTORED_EVERY_S, progress)
 
+    def _known_as(self, call: Call) -> Call:
+        """Return the call as one of its main channel, by the title that it goes by."""
+        merges = self._merges()
+        if not merges.mains and not call.channel.also:
+            return call
+        channel, first = merges.known_as(call), call.first_channel
+        if channel.id != call.channel.id:
+            channel = replace(channel, title=self.title_of(channel.id) or channel.title)
+        if first is not None and (main := merges.main_of(first.id)) != first.id:
+            first = Channel(id=main, title=self.title_of(main) or first.title)
+        return replace(call, channel=channel, first_channel=first)
+
     def _recorded(self, channel: Channel) -> Channel | None:
         """Give the channel with its records as far as they are in memory; `None`: they have to be loaded."""
         if channel.record is not None:
             return channel
         found = self._cache.get(channel.id)
-        if found is None or found.title == channel.title:
+        if found is None or (found.title == channel.title and not channel.also):
             return found
         return replace(channel, record=found.record, record_30d=found.record_30d)
 
     async def _load_once(self, channel: Channel) -> None:
-        await self._cache.get_or_load(channel.id, lambda _: self._load(channel))
+        alone = replace(channel, also=(), made_by=None)
+        await self._cache.get_or_load(channel.id, lambda _: self._load(alone))
 
     def _filled_in(self, call: Call, found: Channel | None) -> Call:
         channel = found or call.channel

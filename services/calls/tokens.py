@@ -63,7 +63,9 @@ class TokensService:
         api_semaphore: asyncio.Semaphore,
         metrics: Metrics,
         clock: Callable[[], datetime],
+        mains: Callable[[], Mapping[str, str]] = dict,
     ) -> None:
+        """`mains`: the main channel of each that is another one now."""
         self._source = source
         self._postgres = postgres
         self._metrics = metrics
@@ -71,7 +73,7 @@ class TokensService:
         self._answers = TokenAnswers(
             source=source, market=market, api_semaphore=api_semaphore, metrics=metrics, clock=clock
         )
-        self._history = TokenHistory()
+        self._history = TokenHistory(mains=mains)
         self._seen: OrderedDict[str, _Seen] = OrderedDict()
         self._wanted: set[str] = set()
         self.heard: Callable[[Mapping[str, PriceTick]], None] | None = None
@@ -160,7 +162,8 @@ class TokensService:
             token = self._completed(call, seen.tick, answer)
         if seen.called_at is None or seen.called_at <= call.called_at:
             seen.called, seen.called_at = token, call.called_at
-        past = self._history.add(address, call.channel.id, call.called_at, token.market_cap_usd)
+        made_by = call.channel.made_by or call.channel.id
+        past = self._history.add(address, made_by, call.called_at, token.market_cap_usd)
         return replace(
             call,
             token=token,

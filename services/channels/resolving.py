@@ -7,7 +7,7 @@ younger than what they know, so "nobody knows" is no answer for a while either.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final, TypeVar
 
 import structlog
@@ -17,7 +17,7 @@ from managers.providers.lookup import TokenLookup
 from managers.storage.postgres import PostgresDataError
 from runtime.errors import TransientError
 from runtime.waiting import Progress, pause
-from services.channels.rows import ChannelRows
+from services.channels.rows import GIVEN_UP_AFTER, ChannelRows
 from services.channels.wire import CalledToken, UnresolvedCall, call_of
 
 log = structlog.get_logger(__name__)
@@ -26,7 +26,6 @@ T = TypeVar("T")
 
 CHAINS: Final = frozenset({"solana", "ethereum", "bsc", "base"})
 """What the feed can speak of."""
-GIVEN_UP_AFTER: Final = timedelta(hours=1)
 EVERY_S: Final = 5.0
 AT_ONCE: Final = 30
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final, Literal, LiteralString, TypeVar, cast
 
 import msgspec
@@ -31,6 +31,8 @@ _FORGET: Final[dict[Kept, LiteralString]] = {
 _REMEMBERED_POSTS: Final = 200
 """Of a channel; an edit of an older one is looked up alone."""
 UNREAD: Final = Understood(verdict="none", reason="unreadable")
+GIVEN_UP_AFTER: Final = timedelta(hours=1)
+_NAMES: Final = ("channel", "number", "address", "call_id")
 _MICROSECOND: Final = 1_000_000
 _understood: Final = msgspec.json.Decoder(Understood)
 _frame: Final = msgspec.json.Decoder(ChannelCall)
@@ -209,13 +211,13 @@ class ChannelRows:
         """Return those that were not asked about for longest, and since when they wait."""
         rows = await self._postgres.fetch(statements.UNRESOLVED, limit, now)
         read = [(row, self._read(lambda row: _unresolved.decode(row["document"]), row)) for row in rows]
-        if lost := [row for row, call in read if call is None]:
+        if lost := [row for row, call in read if call is None and now - row["since"] > GIVEN_UP_AFTER]:
             keys = ([row[name] for row in lost] for name in ("channel", "number", "address"))
             await self._postgres.execute(statements.GIVE_UP, *keys)
         return [(call, row["since"]) for row, call in read if call is not None]
 
     async def write(self, one: ReadChannel, found: Found, now: datetime) -> ReadChannel:
-        """Write all of it or nothing; returns the channel as it is then. `ReadElsewhereError`."""
+        """Write all of it or nothing; returns the channel then. `ReadElsewhereError`."""
         newest = max((post.posted_at for post in found.posts if not post.is_unread), default=None)
         async with self._postgres.transaction() as transaction:
             changed = await transaction.execute(
@@ -294,7 +296,7 @@ class ChannelRows:
             return read(row)
         except (msgspec.MsgspecError, UnicodeError) as error:
             self.unreadable += 1
-            log.warning("row_unreadable", row=str(dict(row))[:300], problem=str(error)[:200])
+            log.warning("row_unreadable", **{name: row.get(name) for name in _NAMES}, kind=type(error).__name__)
             return None
 
 

@@ -19,12 +19,13 @@ from domain.prices.readings import TokenRef
 from domain.stored.outgoing import Envelope
 from managers.storage.postgres import PostgresManager, Row
 from runtime.cancellation import stop_if_cancelled
-from runtime.errors import TransientError
+from runtime.errors import TransientError, UnreadableError
 from runtime.fault_points import fault_point
 from runtime.waiting import Progress, pause
 from services.claims.putting import Putting
 from services.completing.later_figures import LaterFigures, completed
 from services.completing.sent_cards import SentCard, sent_cards
+from services.delivery.digests import read_call
 from services.providers.figures import FiguresService
 
 log = structlog.get_logger(__name__)
@@ -46,7 +47,6 @@ _WITHIN_S: Final = 2.0
 _LOOK_EVERY_S: Final = 1.0
 _TIDY_EVERY: Final = timedelta(hours=1)
 _AT_ONCE: Final = 100
-_call: Final = msgspec.json.Decoder(Call)
 
 _DUE: Final[LiteralString] = """
     SELECT c.call_id, c.decided_at, c.document::text AS document,
@@ -98,7 +98,8 @@ class CompletingService:
         """Complete the cards of calls that were decided some seconds ago; returns how many calls were looked at."""
         now = self._clock()
         rows = await self._postgres.fetch(_DUE, now - GIVEN_UP_AFTER, now - AFTER, _AT_ONCE)
-        calls = {row["call_id"]: _call.decode(row["document"]) for row in rows}
+        read = {row["call_id"]: read_call(row["document"].encode(), row["call_id"]) for row in rows}
+        calls = {call_id: call for call_id, call in read.items() if call is not None}
         lacking = {call_id: call for call_id, call in calls.items() if SHOWN.intersection(figures.missing(call.token))}
         asked = [TokenRef(call.token.address, call.token.chain) for call in lacking.values()]
         known = await self._figures.of(asked, within_s=_WITHIN_S) if asked else {}
@@ -109,16 +110,23 @@ class CompletingService:
         }
         await self._put(found, now)
         fault_point("figures_put")
-        done = [row["call_id"] for row in rows if _is_done(row, now)]
+        done = [row["call_id"] for row in rows if row["call_id"] not in calls or _is_done(row, now)]
         await self._later.put([(call_id, found.get(call_id)) for call_id in done], now)
         return len(rows)
 
     async def _put(self, found: dict[str, Token], now: datetime) -> None:
         cards = await sent_cards(self._postgres, list(found), now - GIVEN_UP_AFTER)
         for card in cards:
-            if await self._wants(card.user_id):
+            if await self._may_change(card):
                 put = await self._putting.put(_envelope(card, found[card.call_id], now))
                 self.put += put is not False
+
+    async def _may_change(self, card: SentCard) -> bool:
+        """Whether its owner wants it; of whoever cannot be read it stays as it is."""
+        try:
+            return await self._wants(card.user_id)
+        except UnreadableError:
+            return False
 
     async def _tidy(self) -> None:
         now = self._clock()

@@ -27,8 +27,9 @@ from domain.stored.alerts import Alert
 from domain.subscribers.partitions import Partition, partition_of
 from domain.subscribers.subscriber import Subscriber
 from runtime.clock import now
-from runtime.errors import DeliveryError, TransientError
+from runtime.errors import DeliveryError, TransientError, UnreadableError
 from runtime.fault_points import fault_point
+from runtime.pace import pace
 from runtime.retry import retry_until_done
 from runtime.waiting import Progress, reporting
 from services.claims.outbox import Outbox, OutboxEntry
@@ -54,6 +55,8 @@ COLD_START_S = 3.0
 DRAIN_POLL_S = 0.05
 AT_ONCE_S = 0.001
 RETRY_S = 0.5
+UNREADABLE_AGAIN_S = 30.0
+"""So often somebody is looked for who cannot be read, while something waits for them."""
 LOST_AFTER_S = 60.0
 """Who took an alert so long ago and does not own its partition will not send it."""
 
@@ -248,9 +251,16 @@ class DeliveryService:
     async def _serve(self, user_id: int, queue: deque[QueuedMessage]) -> None:
         """Settle what waits for one subscriber, oldest first, until nothing does."""
         while queue:
-            await self._turn(user_id, queue)
+            again_s = 0.0
+            try:
+                await self._turn(user_id, queue)
+            except UnreadableError:
+                again_s = pace.seconds(UNREADABLE_AGAIN_S)
+                async with self._under_way(user_id):
+                    await self._settler.leave(queue)
             await self._leave(queue)
-            if pause_s := max((waiting.pause_s for waiting in islice(queue, LOOKED_AT)), default=0.0):
+            pauses = [waiting.pause_s for waiting in islice(queue, LOOKED_AT)]
+            if pauses and (pause_s := max(again_s, *pauses)):
                 await asyncio.sleep(pause_s)
         del self._queues[user_id]
 

@@ -70,18 +70,19 @@ class PolicyService:
 
     def is_capped(self, subscriber: Subscriber) -> bool:
         """Whether they, or their plan, limit the alerts per hour: only then it is remembered what came up."""
-        return self._cap(subscriber) is not None
+        return self.per_hour(subscriber) is not None
+
+    def per_hour(self, subscriber: Subscriber) -> int | None:
+        """How many alerts they get an hour, the best ones; `None`: as many as pass."""
+        return smaller_cap(subscriber.preferences.alerts_per_hour, self._plans.of(subscriber.plan).alerts_per_hour)
 
     async def held_back(self, subscriber: Subscriber, now: datetime) -> HeldBack | None:
         """What holds alerts back now, if they receive any at all; while Redis is unavailable, as far as memory goes."""
-        held, cap = held_back(subscriber.preferences, now), self._cap(subscriber)
+        held, cap = held_back(subscriber.preferences, now), self.per_hour(subscriber)
         if held is not None or cap is None:
             return held
         until = used_up_until(cap, now, await self._recent(subscriber.user_id, [], now))
         return None if until is None else HeldBack("cap", until)
-
-    def _cap(self, subscriber: Subscriber) -> int | None:
-        return smaller_cap(subscriber.preferences.alerts_per_hour, self._plans.of(subscriber.plan).alerts_per_hour)
 
     def due_at(self, subscriber: Subscriber, since: datetime) -> datetime:
         """When an alert that came at this time is due by the subscriber's plan."""

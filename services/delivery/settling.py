@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 import structlog
@@ -42,6 +42,8 @@ _OUTCOMES: Final[dict[type[DeliveryError], str]] = {
     OutcomeUnknownError: "unknown",
     NotSentError: "not_sent",
 }
+UNREADABLE_WAITS: Final = timedelta(minutes=10)
+"""So long what is for somebody who cannot be read waits for that; then it waits among the dead letters."""
 FIRST_BACKOFF_S = 0.5
 MAX_BACKOFF_S = 30.0
 
@@ -120,6 +122,12 @@ class Settler:
             )
         _settle(batch)
         self._metrics.counts.alerts_dead_lettered += self._tally(batch, "dead")
+
+    async def leave(self, waiting: Sequence[QueuedMessage]) -> None:
+        """Leave what is for somebody who cannot be read; what has waited too long makes room in the sender's hands."""
+        now = self._clock()
+        late = [one for one in waiting if not one.settled and now - one.entry.outgoing.decided_at > UNREADABLE_WAITS]
+        await self.dead_letter(late, "the settings of whom it is for cannot be read")
 
     async def answer(
         self, error: DeliveryError, batch: Sequence[QueuedMessage], subscriber: Subscriber, place: ChatTarget

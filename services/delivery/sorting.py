@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from itertools import islice
 from typing import Final
@@ -38,7 +38,10 @@ class Sorter:
         settler: Settler,
         metrics: Metrics,
         clock: Callable[[], datetime],
+        used_up: Callable[[Subscriber, datetime, datetime], Awaitable[None]] | None = None,
     ) -> None:
+        """`used_up` is told whose alerts of the hour are used up, until when the others wait, and the time."""
+        self._used_up = used_up
         self._kinds = kinds
         self._subscribers = subscribers
         self._policy = policy
@@ -95,3 +98,6 @@ class Sorter:
         held = await retry_until_done(lambda: self._held.hold(subscriber.user_id, holdings, now, capped=capped))
         self._metrics.counts.alerts_deferred += len(held)
         self._metrics.counts.alerts_outdated += [one.verdict.reason for one in held].count("stale")
+        capped_until = [one.verdict.until for one in held if one.verdict.reason == "cap"]
+        if capped_until and self._used_up is not None:
+            await self._used_up(subscriber, max(capped_until), now)

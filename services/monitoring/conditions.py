@@ -8,7 +8,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Final
@@ -51,6 +51,8 @@ _MINUTES: Final = f"{GREW_WITHIN_S / 60:.0f}"
 DEAD_LETTERS_GREW_BY: Final = 5
 """So few that one fault of ours shows, so many that a subscriber who blocks the bot is no alarm."""
 OUTDATED: Final = 5
+NAMED: Final = 8
+"""People whose ids an alarm gives."""
 
 
 def because(key: str, /, **arguments: str) -> Reason:
@@ -66,6 +68,20 @@ def in_words(reasons: Reasons, texts: Texts) -> str:
             return texts.plain(key, **arguments)
         case _:
             return "; ".join(in_words(reason, texts) for reason in reasons)
+
+
+def settings_unreadable(standing: Callable[[], Sequence[int]]) -> Condition:
+    """`standing`: the ids of the people."""
+
+    def reason() -> Reason | None:
+        people = standing()
+        if not people:
+            return None
+        return because(
+            "alarm.settings_unreadable", count=f"{len(people):,}", people=", ".join(map(str, people[:NAMED]))
+        )
+
+    return reason
 
 
 def queue_filling(size: Callable[[], int], capacity: int) -> Condition:

@@ -127,6 +127,11 @@ def show_api(metrics: Metrics, api: APIRetryManager) -> None:
     )
 
 
+def show_subscribers(metrics: Metrics, *, receiving: Read, unreadable: Read) -> None:
+    metrics.gauge("subscribers_receiving", "Subscribers who are matched.", receiving)
+    metrics.gauge("subscribers_unreadable", "Subscribers whose documents could not be read here.", unreadable)
+
+
 def show_unreadable(metrics: Metrics, source: str, unreadable: Callable[[], int]) -> None:
     """`source`: whose answers they are items of."""
     meaning = "Items of an answer that could not be read and were skipped."

@@ -73,6 +73,7 @@ class Ledger:
         self.credited: Callable[[], None] = lambda: None
         """Told that somebody was just given something."""
         self._clock = clock
+        self._documents = outcomes.InvoiceDocuments()
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         """So that those who share a process do not keep each other from writing."""
 
@@ -109,13 +110,13 @@ class Ledger:
         return True
 
     async def find(self, invoice_id: str) -> InvoiceFile | None:
-        """Return an invoice with what is known of it. Raises `RedisUnavailableError`."""
+        """Return an invoice with what is known of it. Raises `RedisUnavailableError`, and what is `NOT_READABLE`."""
         reads: list[Command] = [("GETEX", keys.INVOICE.of(invoice_id), "EX", keys.KEPT_S)]
         reads += [("HGETALL", keys.ARRIVALS.of(invoice_id)), ("GET", keys.INVOICE_VERSION.of(invoice_id))]
         document, fields, version = await self._redis.transaction(reads)
         if not isinstance(document, bytes):
             return None
-        invoice = msgspec.json.decode(document, type=Invoice)
+        invoice = self._documents.read(invoice_id, document)
         records = outcomes.records_in(fields)
         known_as = [invoice_key(invoice), refund_key(invoice_key(invoice))]
         given, taken_back = await self._redis.hmget(keys.ENTITLEMENTS.of(invoice.user_id), known_as)
@@ -154,12 +155,13 @@ class Ledger:
         return [one.decode() for one in found if isinstance(one, bytes)] if isinstance(found, list) else []
 
     async def open_invoices(self) -> list[Invoice]:
-        """Return what may still be paid."""
+        """Return what may still be paid; not what cannot be read."""
         ids = await self.open_ids()
         found: list[Invoice] = []
         for start in range(0, len(ids), _AT_ONCE):
-            documents = await self._redis.mget([keys.INVOICE.of(one) for one in ids[start : start + _AT_ONCE]])
-            found += [msgspec.json.decode(document, type=Invoice) for document in documents if document]
+            some = ids[start : start + _AT_ONCE]
+            documents = await self._redis.mget([keys.INVOICE.of(one) for one in some])
+            found += self._documents.readable(zip(some, documents, strict=True))
         return found
 
     async def counts_for(self, arrival_key: str) -> str | None:

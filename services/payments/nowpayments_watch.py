@@ -22,6 +22,7 @@ from runtime.waiting import Progress, pause
 from services.payments.ledger import Ledger
 from services.payments.nowpayments import NowPaymentsService
 from services.payments.nowpayments_arrivals import UNDER_WAY, is_page
+from services.stores.unreadable import NOT_READABLE
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
@@ -91,8 +92,11 @@ class NowPaymentsWatch:
         self._watched = {key: one for key, one in self._watched.items() if key in ids}
         self._others &= ids
         for key in ids - self._watched.keys() - self._others:
-            file = await self._ledger.find(key)
             progress()
+            try:
+                file = await self._ledger.find(key)
+            except NOT_READABLE:
+                continue  # it was said, and is read again the next time
             if file is None or file.invoice.method != "nowpayments":
                 self._others.add(key)
             else:

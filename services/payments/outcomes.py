@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from datetime import datetime
 from decimal import Decimal
 from typing import Protocol
@@ -20,6 +21,7 @@ from managers.redis.client import Reply
 from managers.redis.scripts import raw
 from runtime.errors import TransientError
 from services.payments import keys
+from services.stores.unreadable import NOT_READABLE, Unreadable
 
 
 class ContendedError(TransientError):
@@ -38,6 +40,30 @@ def checked(reply: Reply) -> Reply:
     if reply == b"incomplete":
         raise IncompleteLedgerError
     return reply
+
+
+class InvoiceDocuments:
+    """Invoices as Redis has them; one that cannot be read is said once."""
+
+    def __init__(self) -> None:
+        self._unreadable = Unreadable[str]("invoice")
+
+    def read(self, invoice_id: str, document: bytes) -> Invoice:
+        """Raises what is `NOT_READABLE`."""
+        try:
+            invoice = msgspec.json.decode(document, type=Invoice)
+        except NOT_READABLE as error:
+            self._unreadable.note(invoice_id, error, "Redis")
+            raise
+        self._unreadable.clear(invoice_id)
+        return invoice
+
+    def readable(self, documents: Iterable[tuple[str, bytes | None]]) -> list[Invoice]:
+        found: list[Invoice] = []
+        for invoice_id, document in documents:
+            with suppress(*NOT_READABLE):
+                found += [self.read(invoice_id, document)] if document else []
+        return found
 
 
 def decoded(document: bytes) -> ArrivalRecord:

@@ -25,6 +25,7 @@ from runtime.fault_points import fault_point
 from runtime.waiting import Progress, pause
 from services.payments.ledger import Ledger
 from services.payments.solana_receipts import CLOCKS_DIFFER, SolanaReceipts, Stage
+from services.stores.unreadable import NOT_READABLE
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
@@ -238,8 +239,11 @@ class SolanaWatcher:
         if found is None:
             return await self._not_read(one, stage, reason)
         fault_point("payment read")
-        for came in found:
-            await self._receipts.record(came, stage)
+        try:
+            for came in found:
+                await self._receipts.record(came, stage)
+        except NOT_READABLE:
+            return await self._not_read(one, stage, "what is stored of its invoice cannot be read")
         self._seen[one.signature] = stage
         self._troubles.pop((one.signature, stage), None)
         return one.is_final

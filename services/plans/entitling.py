@@ -22,7 +22,7 @@ from domain.payments.plans import FREE, TRIAL, Plans
 from domain.subscribers.limits import fitted
 from domain.subscribers.subscriber import Subscriber
 from managers.storage.postgres import PostgresManager
-from runtime.errors import FatalError, TransientError
+from runtime.errors import FatalError, TransientError, UnreadableError
 from runtime.fault_points import fault_point
 from runtime.pace import pace
 from runtime.retry import retry_until_done
@@ -166,6 +166,8 @@ class EntitlingService:
             await self.apply(user_id)
         except (TransientError, FatalError):
             raise
+        except UnreadableError:
+            return  # they stay among the entitled
         except Exception:
             log.exception("entitlements_not_applied", user_id=user_id)
 

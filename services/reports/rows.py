@@ -10,6 +10,7 @@ from domain.reports.figures import Standing, TrackedCall, Window
 from domain.tracking.outcome import HORIZONS_S, Outcome
 from domain.tracking.records import WIN_MULTIPLE, Rate, rate
 from managers.storage.postgres import PostgresManager, Row
+from services.stores.merged import MERGED
 
 MAX_CALLS: Final = 5_000
 """Of one report; of more, the latest."""
@@ -81,13 +82,18 @@ _BEST: Final[LiteralString] = (
     ORDER BY greatest(risen.top, coalesce(o.peak_multiple, 1)) DESC LIMIT $3
 """
 )
-_CHANNELS: Final[LiteralString] = """
-    WITH firsts AS (
-        SELECT DISTINCT ON (o.channel_id, o.token_address) o.channel_id,
+_CHANNELS: Final[LiteralString] = (
+    """
+    WITH called AS (
+        SELECT o.*, coalesce(m.main, o.channel_id) AS counts_for
+        FROM outcomes o LEFT JOIN """
+    + MERGED
+    + """ AS m USING (channel_id) WHERE o.called_at >= $1 AND o.called_at < $2
+    ), firsts AS (
+        SELECT DISTINCT ON (o.counts_for, o.token_address) o.counts_for AS channel_id,
             greatest(coalesce(o.peak_multiple, 1), coalesce(
                 (SELECT max(multiple) FROM milestones WHERE call_id = o.call_id), 1)) AS peak
-        FROM outcomes o WHERE o.called_at >= $1 AND o.called_at < $2
-        ORDER BY o.channel_id, o.token_address, o.called_at
+        FROM called o ORDER BY o.counts_for, o.token_address, o.called_at
     ), standing AS (
         SELECT channel_id, count(*) AS n, count(*) FILTER (WHERE peak >= $3) AS hits, avg(peak) AS average,
             percentile_cont(0.5) WITHIN GROUP (ORDER BY peak) AS median
@@ -96,6 +102,7 @@ _CHANNELS: Final[LiteralString] = """
     SELECT s.*, c.title, count(*) OVER () AS of FROM standing s LEFT JOIN channels c USING (channel_id)
     ORDER BY hits DESC LIMIT $5
 """
+)
 # `$1`: the preset; the longest with us first, as they have seen the most of it.
 _OF_PRESET: Final[LiteralString] = (
     """

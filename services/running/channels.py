@@ -1,5 +1,7 @@
 """Channels as admins see them: when they called last and how often, what is said of them here, their latest calls."""
 
+# ruff: noqa: S608 - put together of constants alone: the type checker refuses anything else
+
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
@@ -13,24 +15,30 @@ from msgspec import Struct
 from managers.storage.postgres import PostgresManager
 from runtime.errors import UserFacingError
 from services.running.controls import Controls
+from services.stores.merged import counted_for
 
-Which = Literal["latest", "blocked", "featured"]
+Which = Literal["latest", "blocked", "featured", "merged"]
 WHICH: Final[tuple[Which, ...]] = get_args(Which)
 COUNTED_DAYS: Final = 7
 CALLS_SHOWN: Final = 6
 FOUND: Final = 10
 
-_SHOWN: Final[LiteralString] = """
+_SHOWN: Final[LiteralString] = (
+    """
     WITH found AS (FOUND)
     SELECT c.channel_id, left(md5(c.channel_id), 16) AS tag, c.title, last.called_at AS last_at,
         coalesce(week.calls, 0) AS calls, c.total
     FROM found c
+    CROSS JOIN LATERAL (SELECT """
+    + counted_for("c.channel_id")
+    + """ AS ids) all_of
     LEFT JOIN LATERAL (
-        SELECT max(called_at) AS called_at FROM calls WHERE calls.channel_id = c.channel_id) last ON true
+        SELECT max(called_at) AS called_at FROM calls WHERE calls.channel_id = ANY (all_of.ids)) last ON true
     LEFT JOIN LATERAL (
-        SELECT count(*) AS calls FROM calls WHERE calls.channel_id = c.channel_id AND called_at > $1) week ON true
+        SELECT count(*) AS calls FROM calls WHERE calls.channel_id = ANY (all_of.ids) AND called_at > $1) week ON true
     ORDER BY c.place
 """
+)
 _LATEST_FOUND: Final[LiteralString] = """
     SELECT channel_id, title, count(*) OVER () AS total,
         row_number() OVER (ORDER BY updated_at DESC, channel_id) AS place
@@ -53,11 +61,14 @@ _AMONG: Final[LiteralString] = _SHOWN.replace(
 )
 _BY_TAG: Final[LiteralString] = "SELECT channel_id FROM channels WHERE left(md5(channel_id), 16) = $1"
 _OF_ANY: Final[LiteralString] = "SELECT x AS channel_id FROM unnest($2::text[]) x WHERE left(md5(x), 16) = $1"
-_CALLS: Final[LiteralString] = """
+_CALLS: Final[LiteralString] = (
+    """
     SELECT o.number, o.symbol, o.called_at, greatest(1, coalesce(o.peak_multiple, 1) * o.scale) AS multiple,
         o.excluded IS NOT NULL AS excluded
-    FROM outcomes o WHERE o.channel_id = $1 ORDER BY o.called_at DESC LIMIT $2
-"""
+    FROM outcomes o WHERE o.channel_id = ANY ("""
+    + counted_for("$1::text")
+    + ") ORDER BY o.called_at DESC LIMIT $2"
+)
 
 
 class ChannelRow(Struct, frozen=True, kw_only=True):
@@ -69,7 +80,7 @@ class ChannelRow(Struct, frozen=True, kw_only=True):
     last_at: datetime | None
     """Its last call that is kept."""
     calls: int
-    """In the last `COUNTED_DAYS` days."""
+    """In the last `COUNTED_DAYS` days, those of the channels that are merged into it included."""
 
 
 class ChannelRows(Struct, frozen=True, kw_only=True):
@@ -124,11 +135,15 @@ class ChannelsAdmin:
         """Return the channel behind a button. `UserFacingError` where it is gone."""
         row = await self._postgres.fetch_row(_BY_TAG, tag)
         if row is None:
-            marked = sorted(self._controls.of("blocked") | self._controls.of("featured"))
+            marked = sorted(self._controls.of("blocked") | self._controls.of("featured") | self._controls.of("merged"))
             row = await self._postgres.fetch_row(_OF_ANY, tag, marked)
         if row is None:
             raise UserFacingError("callback.stale")
-        return (await self._read(_AMONG, 0, 1, [cast("str", row["channel_id"])])).rows[0]
+        return await self.row(cast("str", row["channel_id"]))
+
+    async def row(self, channel_id: str) -> ChannelRow:
+        """Return what is said of a channel, also of one that nobody knows."""
+        return (await self._read(_AMONG, 0, 1, [channel_id])).rows[0]
 
     async def calls_of(self, channel_id: str) -> list[ChannelCall]:
         """Return the latest calls that are tracked, and can be corrected."""

@@ -1,4 +1,4 @@
-"""What admins have turned off, paused, blocked or featured, for every process and beyond a restart.
+"""What admins have turned off, paused, blocked, featured or merged, for every process and beyond a restart.
 
 PostgreSQL keeps it. Each process has all of it in memory and reads it anew every two seconds, so what is changed in one
 is obeyed in all within that. While PostgreSQL is unavailable nothing is changed, and what was read last is obeyed; a
@@ -17,6 +17,7 @@ import structlog
 
 from domain.admins.controls import CONTROLS, TOLD, Control, ControlName, had_to_wait
 from domain.calls.lifetimes import FRESH_FOR
+from domain.calls.merges import Merges
 from managers.storage.postgres import PostgresManager
 from runtime.cancellation import stop_if_cancelled
 from runtime.errors import TransientError, UserFacingError
@@ -31,7 +32,7 @@ READ_WITHIN_S: Final = 3.0
 """At the start; then the work begins without it."""
 
 _ALL: Final[LiteralString] = """
-    SELECT name, subject, reason, admin_id, since, until FROM controls
+    SELECT name, subject, reason, main, admin_id, since, until FROM controls
     WHERE until IS NULL OR until > now() - interval '1 day' ORDER BY since, name, subject
 """
 _PUT: Final[LiteralString] = """
@@ -41,7 +42,7 @@ _PUT: Final[LiteralString] = """
         since = CASE WHEN controls.until IS NULL THEN controls.since ELSE excluded.since END
     RETURNING name, subject, reason, admin_id, since, until
 """
-_LIFT: Final[LiteralString] = "UPDATE controls SET until = $3 WHERE name = $1 AND subject = $2 AND until IS NULL"
+LIFT: Final[LiteralString] = "UPDATE controls SET until = $3 WHERE name = $1 AND subject = $2 AND until IS NULL"
 
 
 class Controls:
@@ -53,6 +54,11 @@ class Controls:
         self._standing: dict[tuple[str, str], Control] = {}
         self._ended: dict[tuple[str, str], Control] = {}
         """Of the last day."""
+        self._merges = Merges()
+
+    @property
+    def merges(self) -> Merges:
+        return self._merges
 
     def find(self, name: ControlName, subject: str = "") -> Control | None:
         return self._standing.get((name, subject))
@@ -119,25 +125,41 @@ class Controls:
         read = [msgspec.convert(dict(row), Control) for row in rows if row["name"] in CONTROLS]
         self._standing = {(one.name, one.subject): one for one in read if one.until is None}
         self._ended = {(one.name, one.subject): one for one in read if one.until is not None}
+        self._note_merges()
 
     async def put(self, name: ControlName, subject: str, reason: str, by: int) -> Control:
         """Let it stand; what stands already keeps its beginning. `TransientError`: nothing was changed."""
-        if len(self._standing) >= MAX_STANDING and not self.stands(name, subject):
-            raise UserFacingError("running.too_many", limit=MAX_STANDING)
+        self.require_room(name, subject)
         row = await self._postgres.fetch_row(_PUT, name, subject, reason, by, self._clock())
         if row is None:
             raise TransientError("PostgreSQL kept nothing")
         control = msgspec.convert(dict(row), Control)
-        self._standing[name, subject] = control
-        self._ended.pop((name, subject), None)
+        self.note(control)
         log.warning("control_put", name=name, subject=subject, admin_id=by)
         return control
+
+    def require_room(self, name: ControlName, subject: str) -> None:
+        """Refuse one more than there may be (`UserFacingError`)."""
+        if len(self._standing) >= MAX_STANDING and not self.stands(name, subject):
+            raise UserFacingError("running.too_many", limit=MAX_STANDING)
+
+    def note(self, control: Control) -> None:
+        """Know of one at once that PostgreSQL has been told of."""
+        key = (control.name, control.subject)
+        stands, ended = (self._standing, self._ended) if control.until is None else (self._ended, self._standing)
+        ended.pop(key, None)
+        stands[key] = control
+        self._note_merges()
+
+    def _note_merges(self) -> None:
+        found = sorted((one for one in self._standing.values() if one.name == "merged"), key=lambda one: one.since)
+        self._merges = Merges.of((one.subject, one.main) for one in found)
 
     async def lift(self, name: ControlName, subject: str, by: int) -> bool:
         """Let it stand no more; `False`: it did not."""
         now = self._clock()
-        tag = await self._postgres.execute(_LIFT, name, subject, now)
-        if found := self._standing.pop((name, subject), None):
-            self._ended[name, subject] = msgspec.structs.replace(found, until=now)
+        tag = await self._postgres.execute(LIFT, name, subject, now)
+        if found := self.find(name, subject):
+            self.note(msgspec.structs.replace(found, until=now))
         log.warning("control_lifted", name=name, subject=subject, admin_id=by)
         return tag != "UPDATE 0"

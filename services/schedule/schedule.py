@@ -18,7 +18,7 @@ import structlog
 from domain.schedule.misfires import Misfire, steps_of
 from domain.schedule.triggers import Trigger
 from domain.subscribers.partitions import ALL, Partition
-from runtime.errors import FatalError, TransientError
+from runtime.errors import FatalError, TransientError, UnreadableError
 from runtime.retry import retry_until_done
 from runtime.waiting import Progress, elapse
 from services.schedule.due_times import EVERYBODY, Due, DueTimes, Place
@@ -29,7 +29,7 @@ POLL_EVERY_S: Final = 5.0
 LEASE: Final = "schedule"
 REBUILT_AT_ONCE: Final = 1_000
 TRY_AGAIN: Final = timedelta(minutes=5)
-"""What failed for one subscriber is left alone for so long; the others go on."""
+"""What failed for one subscriber, or whose document cannot be read, is left alone for so long; the others go on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,10 +142,12 @@ class Schedule:
             return await self._steps(self._jobs[due.job], due)
         except (TransientError, FatalError):
             raise
+        except UnreadableError:
+            pass  # it was said, and stays due
         except Exception:
             log.exception("job_failed", job=due.job, subject=due.subject, due_at=due.at)
-            self._left_alone[due.job, due.subject] = self._clock() + TRY_AGAIN
-            return 0
+        self._left_alone[due.job, due.subject] = self._clock() + TRY_AGAIN
+        return 0
 
     async def _steps(self, job: Job, due: Due) -> int:
         if job.trigger is None:

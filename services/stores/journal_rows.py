@@ -65,7 +65,7 @@ PUT_CALLS: Final[LiteralString] = """
     put_channels AS (
         INSERT INTO channels (channel_id, title, document, updated_at)
         SELECT DISTINCT ON (channel ->> 'id')
-            channel ->> 'id', channel ->> 'title', channel, (call ->> 'received_at')::timestamptz
+            channel ->> 'id', channel ->> 'title', channel - 'also' - 'made_by', (call ->> 'received_at')::timestamptz
         FROM decided ORDER BY channel ->> 'id', (call ->> 'received_at')::timestamptz DESC
         ON CONFLICT (channel_id) DO UPDATE SET
             title = excluded.title, document = excluded.document, updated_at = excluded.updated_at
@@ -74,7 +74,8 @@ PUT_CALLS: Final[LiteralString] = """
     INSERT INTO calls
         (call_id, token_address, channel_id, called_at, received_at, market_cap_usd, document, decided_at, reason,
         checked_channels)
-    SELECT call ->> 'id', call #>> '{token,address}', channel ->> 'id', (call ->> 'called_at')::timestamptz,
+    SELECT call ->> 'id', call #>> '{token,address}', coalesce(channel ->> 'made_by', channel ->> 'id'),
+        (call ->> 'called_at')::timestamptz,
         (call ->> 'received_at')::timestamptz, (call #>> '{token,market_cap_usd}')::double precision, call,
         (d ->> 'decided_at')::timestamptz, d ->> 'reason',
         ARRAY(SELECT jsonb_array_elements_text(d -> 'checked_channels'))

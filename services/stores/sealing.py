@@ -34,6 +34,7 @@ class UnknownKeyError(FatalError):
             f"Redis holds what was encrypted with another key (fingerprint {fingerprint}): DATA_KEY has to name it, "
             "after the one that is to be used from now on. Nothing was changed."
         )
+        self.fingerprint = fingerprint
 
 
 class _Sealed(Struct, frozen=True, omit_defaults=True):

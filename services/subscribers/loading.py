@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import suppress
 
 import structlog
 
 from domain.filters.presets import Preset
 from domain.filters.registry import FilterSet
 from domain.subscribers.partitions import ALL, Partition, partition_of
-from runtime.errors import TransientError
+from runtime.errors import TransientError, UnreadableError
 from runtime.waiting import Progress
 from services.subscribers.presets import PresetsService
 from services.subscribers.roster import Roster
@@ -49,6 +50,10 @@ class RosterLoading:
             roster.load(self._subscribers.resolved(s) for s in batch if partition_of(s.user_id) in partitions)
             if len(roster) // PROGRESS_EVERY > before // PROGRESS_EVERY:
                 say(f"Loading subscribers: {len(roster):,} so far.")
+        try:
+            await self.look_again(lambda: partitions)
+        except TransientError as error:
+            log.warning("unreadable_not_looked_at", reason=str(error))
         log.info("subscribers_loaded", total=len(roster))
         return len(roster)
 
@@ -59,10 +64,26 @@ class RosterLoading:
             await asyncio.sleep(0)
 
     async def refresh(self, user_id: int, partitions: Callable[[], Collection[Partition]] = lambda: ALL) -> None:
-        """Read a subscriber anew whom another process changed. `partitions`: who is matched here, at any moment."""
+        """Read a subscriber anew whom another process changed. `partitions`: who is matched here, at any moment.
+
+        Who cannot be read is matched as before.
+        """
         self._store.forget(user_id)
-        if partition_of(user_id) not in partitions():
-            return
+        if partition_of(user_id) in partitions():
+            with suppress(UnreadableError):
+                await self._read_anew(user_id, partitions)
+
+    async def look_again(
+        self, partitions: Callable[[], Collection[Partition]] = lambda: ALL, progress: Progress = lambda: None
+    ) -> None:
+        """Read those anew who could not be read; who can be by now is matched again. `TransientError`: later."""
+        for user_id in self._store.unreadable.standing:
+            progress()
+            self._store.forget(user_id)
+            with suppress(UnreadableError):
+                await self._read_anew(user_id, partitions)
+
+    async def _read_anew(self, user_id: int, partitions: Callable[[], Collection[Partition]]) -> None:
         subscriber = await self._subscribers.find(user_id)
         if subscriber is None:  # they were deleted
             self._roster.forget([user_id])
@@ -102,7 +123,7 @@ class RosterLoading:
         for part in _parts(user_ids, _SAVED_AT_ONCE):
             saving = (self._subscribers.change(user_id, lambda s: s) for user_id in part)
             for error in await asyncio.gather(*saving, return_exceptions=True):
-                if isinstance(error, TransientError):
+                if isinstance(error, TransientError | UnreadableError):
                     log.warning("follower_not_saved", preset=preset_key, reason=str(error))
                 elif isinstance(error, BaseException):
                     raise error

@@ -26,6 +26,7 @@ from runtime.errors import UserFacingError
 from services.cluster.changes import preset_changed
 from services.stores import keys
 from services.stores.journal import Journal, entry
+from services.stores.unreadable import NOT_READABLE, Unreadable
 from texts.markup import cut
 from texts.sanitise import inert
 
@@ -42,7 +43,7 @@ _HISTORY: Final[LiteralString] = """
     ORDER BY revision DESC OFFSET $2 LIMIT $3
 """
 _REVISION: Final[LiteralString] = "SELECT document FROM preset_changes WHERE key = $1 AND revision = $2"
-_ALL: Final[LiteralString] = "SELECT document FROM presets ORDER BY changed_at, key"
+_ALL: Final[LiteralString] = "SELECT key, document FROM presets ORDER BY changed_at, key"
 
 
 class PresetHistory(Struct, frozen=True, kw_only=True):
@@ -60,6 +61,7 @@ class PresetsStore:
         self._postgres = postgres
         self._journal = journal
         self._owner = owner
+        self.unreadable = Unreadable[str]("preset")
 
     async def save(self, change: PresetChange) -> None:
         document = _encoded(change)
@@ -71,9 +73,11 @@ class PresetsStore:
     async def load(self) -> list[PresetChange]:
         """Return all changes, the oldest first; what an emptied Redis lacks is put back.
 
-        One of the two stores is enough; without either `PostgresUnavailableError`.
+        One of the two stores is enough; without either `PostgresUnavailableError`. What cannot be read is left out,
+        and stays as it is.
         """
-        in_redis = await self._in_redis()
+        broken = set[str]()
+        in_redis = await self._in_redis(broken)
         try:
             rows = await self._postgres.fetch(_ALL)
         except PostgresUnavailableError as error:
@@ -82,11 +86,17 @@ class PresetsStore:
             log.warning("presets_loaded_from_redis", reason=str(error))
             rows = []
         changes = dict(in_redis or {})
-        for change in (msgspec.json.decode(row["document"], type=PresetChange) for row in rows):
-            if change.key not in changes or changes[change.key].revision < change.revision:
+        broken_in_redis = frozenset(broken)
+        for row in rows:
+            change = self._read(row["key"], row["document"], broken)
+            if change and (change.key not in changes or changes[change.key].revision < change.revision):
                 changes[change.key] = change
         if in_redis is not None:
-            await self._put_back([change for key, change in changes.items() if in_redis.get(key) != change])
+            lacks = {key: one for key, one in changes.items() if in_redis.get(key) != one}
+            await self._put_back([one for key, one in lacks.items() if key not in broken_in_redis])
+        for key in self.unreadable.standing:
+            if key not in broken:
+                self.unreadable.clear(key)
         return sorted(changes.values(), key=lambda change: (change.changed_at, change.key))
 
     async def history(self, key: str, offset: int, limit: int) -> PresetHistory:
@@ -99,13 +109,22 @@ class PresetsStore:
         row = await self._postgres.fetch_row(_REVISION, key, revision)
         return msgspec.json.decode(row["document"], type=PresetChange) if row else None
 
-    async def _in_redis(self) -> dict[str, PresetChange] | None:
+    def _read(self, key: str, document: bytes | str, broken: set[str]) -> PresetChange | None:
+        try:
+            return msgspec.json.decode(document, type=PresetChange)
+        except NOT_READABLE as error:
+            self.unreadable.note(key, error, "Redis" if isinstance(document, bytes) else "PostgreSQL")
+            broken.add(key)
+            return None
+
+    async def _in_redis(self, broken: set[str]) -> dict[str, PresetChange] | None:
         try:
             documents = await self._redis.hgetall(keys.PRESETS.of())
         except RedisUnavailableError as error:
             log.warning("presets_loaded_from_postgresql", reason=str(error))
             return None
-        return {key: msgspec.json.decode(document, type=PresetChange) for key, document in documents.items()}
+        read = {key: self._read(key, document, broken) for key, document in documents.items()}
+        return {key: change for key, change in read.items() if change is not None}
 
     async def _put_back(self, changes: Iterable[PresetChange]) -> None:
         try:
@@ -192,8 +211,13 @@ class PresetsService:
             await self._store_change(key, None, admin_id)
 
     def followed(self, filter_set: FilterSet) -> FilterSet:
-        """Return the set with the rules of the preset that it follows; a preset that is gone is followed no more."""
+        """Return the set with the rules of the preset that it follows; a preset that is gone is followed no more.
+
+        One that cannot be read is followed by the rules that the set has of it.
+        """
         if filter_set.follows is None:
+            return filter_set
+        if filter_set.follows in self._store.unreadable and filter_set.follows not in self._revisions:
             return filter_set
         preset = self._presets.get(filter_set.follows)
         if preset is None:

@@ -8,7 +8,8 @@
 -- KEYS: document, set of all subscribers, journal, changes, whoever is deleted at the moment, epoch.
 -- Argument: user_id; revision; created_at; document; digest (none: not sealed); known_keys (by fingerprint); by (whom);
 -- changes_kept (how many).
--- Answer: 'stored', else the revision that stands; 0 when none does; 'key' and the fingerprint of one that is missing.
+-- Answer: 'stored', else the revision that stands; 0 when none does; 'key' and the fingerprint of one that is missing;
+-- 'unreadable' when what stands is no document. That stays.
 local args = cmsgpack.unpack(ARGV[1])
 local document, subscribers, journal, changes, erasing, epoch = unpack(KEYS)
 
@@ -16,10 +17,13 @@ if redis.call('HEXISTS', erasing, args.user_id) == 1 then return '0' end
 local standing = redis.call('GET', document)
 if standing then
   if standing == args.document then return 'stored' end
-  local known = cjson.decode(standing)
+  local is_json, known = pcall(cjson.decode, standing)
+  if not is_json or type(known) ~= 'table' then return 'unreadable' end
+  if known.sealed and type(known.key) ~= 'string' then return 'unreadable' end
   if known.sealed and not args.known_keys[known.key] then return 'key ' .. known.key end
   if known.digest and known.digest == args.digest then return 'stored' end
   local revision = known.revision or 1
+  if type(revision) ~= 'number' then return 'unreadable' end
   if args.revision <= revision or known.created_at ~= args.created_at then return tostring(revision) end
 elseif args.revision > 1 and redis.call('EXISTS', epoch) == 1 then
   return '0'

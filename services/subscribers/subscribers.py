@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import TypeVar
 from weakref import WeakValueDictionary
@@ -21,7 +22,7 @@ from domain.delivery.policy import ends_early
 from domain.payments.entitlements import PlanStanding
 from domain.payments.plans import FREE, TRIAL, Plans
 from domain.subscribers.subscriber import Preferences, Subscriber
-from runtime.errors import TransientError, UserFacingError
+from runtime.errors import TransientError, UnreadableError, UserFacingError
 from services.subscribers.presets import PresetsService
 from services.subscribers.roster import Roster
 from services.subscribers.store import StaleSubscriberError, SubscribersStore
@@ -66,7 +67,7 @@ class Subscribers:
         """Find the subscriber who says /start, or begin a free trial. Whoever speaks is reachable again.
 
         `TransientError` when Redis is unavailable: to somebody new nothing is promised then. `UserFacingError` for
-        somebody who is being deleted.
+        somebody who is being deleted, `UnreadableError` for somebody whose document cannot be read: they are not new.
         """
         async with self._alone(user_id):
             known = await self._store.find(user_id)
@@ -95,8 +96,17 @@ class Subscribers:
         return PlanStanding() if self.welcome is None else await self.welcome(user_id)
 
     async def find(self, user_id: int) -> Subscriber | None:
+        """Return the subscriber; `None`: there is none. `UnreadableError`: there is one who cannot be served now."""
         subscriber = await self._store.find(user_id)
         return None if subscriber is None else self.resolved(subscriber)
+
+    async def named(self, user_id: int) -> str:
+        """Return what a list calls somebody: their name, or the id of whoever is unknown or cannot be read."""
+        try:
+            subscriber = await self._store.find(user_id)
+        except UnreadableError:
+            subscriber = None
+        return subscriber.name if subscriber else str(user_id)
 
     async def require(self, user_id: int) -> Subscriber:
         return self.resolved(await self._stored(user_id))
@@ -132,10 +142,13 @@ class Subscribers:
             return removed
 
     async def page(self, offset: int, limit: int) -> Sequence[Subscriber]:
-        """Subscribers in the order in which they came, for an admin's list."""
-        ids = self._roster.ids()[offset : offset + limit]
-        found = [await self._store.find(user_id) for user_id in ids]
-        return [subscriber for subscriber in found if subscriber]
+        """Subscribers in the order in which they came, for an admin's list; who cannot be read is left out."""
+        found: list[Subscriber] = []
+        for user_id in self._roster.ids()[offset : offset + limit]:
+            with suppress(UnreadableError):
+                subscriber = await self._store.find(user_id)
+                found += [subscriber] if subscriber else []
+        return found
 
     async def _stored(self, user_id: int) -> Subscriber:
         subscriber = await self._store.find(user_id)

@@ -70,7 +70,10 @@ class TokenKnowledge:
         tokens: TokensService,
         figures: FiguresService,
         clock: Callable[[], datetime],
+        main_of: Callable[[str], str] = str,
     ) -> None:
+        """`main_of`: the id by which a channel is known now."""
+        self._main_of = main_of
         self._identifying = identifying
         self._outcomes = outcomes
         self._explanations = explanations
@@ -106,7 +109,32 @@ class TokenKnowledge:
         outcomes = await self._outcomes.of(ref.address)
         token = await self._now(ref, explanation, may_ask=may_ask)
         calls = [] if explanation is None else [one.decided.call for one in explanation.calls]
-        return KnownToken(token=token, calls=_merged(calls, outcomes), explanation=explanation, at=self._clock())
+        return KnownToken(token=token, calls=self._called(calls, outcomes), explanation=explanation, at=self._clock())
+
+    def _called(self, calls: Sequence[Call], outcomes: Sequence[CallOutcome]) -> tuple[CalledHere, ...]:
+        """What is older than calls are kept is known by its outcome alone."""
+        by_id = {one.call_id: one for one in outcomes}
+        found = [
+            CalledHere(
+                channel=call.channel.title or call.channel.id,
+                channel_id=self._main_of(call.channel.id),
+                called_at=call.called_at,
+                market_cap_usd=call.token.market_cap_usd,
+                outcome=_counted(by_id.pop(call.id, None)),
+            )
+            for call in calls
+        ]
+        found += [
+            CalledHere(
+                channel=one.channel,
+                channel_id=self._main_of(one.channel_id),
+                called_at=one.called_at,
+                market_cap_usd=one.market_cap_usd,
+                outcome=_counted(one),
+            )
+            for one in by_id.values()
+        ]
+        return tuple(sorted(found, key=lambda one: one.called_at))
 
     async def _now(self, ref: TokenRef, explanation: Explanation | None, *, may_ask: bool) -> Token:
         """Take each figure from where it is newest: providers, ticks, the last call."""
@@ -138,32 +166,6 @@ class TokenKnowledge:
 def _as_named(one: Candidate) -> TokenRef | None:
     chain: Chain | None = "solana" if not is_evm(one.address) else None
     return None if chain is None else TokenRef(one.address, chain)
-
-
-def _merged(calls: Sequence[Call], outcomes: Sequence[CallOutcome]) -> tuple[CalledHere, ...]:
-    """What is older than calls are kept is known by its outcome alone."""
-    by_id = {one.call_id: one for one in outcomes}
-    found = [
-        CalledHere(
-            channel=call.channel.title or call.channel.id,
-            channel_id=call.channel.id,
-            called_at=call.called_at,
-            market_cap_usd=call.token.market_cap_usd,
-            outcome=_counted(by_id.pop(call.id, None)),
-        )
-        for call in calls
-    ]
-    found += [
-        CalledHere(
-            channel=one.channel,
-            channel_id=one.channel_id,
-            called_at=one.called_at,
-            market_cap_usd=one.market_cap_usd,
-            outcome=_counted(one),
-        )
-        for one in by_id.values()
-    ]
-    return tuple(sorted(found, key=lambda one: one.called_at))
 
 
 def _counted(outcome: CallOutcome | None) -> CallOutcome | None:

@@ -1,7 +1,8 @@
 """Who is told of a milestone: everybody who was told of the call, and wants this rung; each once.
 
 A row is looked at until everybody's alert has gone out or will not: a price may double before Telegram has taken the
-alert. What is put is put under a unique key, so a row may be looked at as often as it takes, and after any kill.
+alert. What is put is put under a unique key, so a row may be looked at as often as it takes, and after any kill. Who
+cannot be read is waited for as who has no alert yet.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from domain.calls.lifetimes import FRESH_FOR
 from domain.stored.outgoing import Envelope
 from domain.subscribers.subscriber import Subscriber
 from runtime.cancellation import stop_if_cancelled
-from runtime.errors import TransientError
+from runtime.errors import TransientError, UnreadableError
 from runtime.fault_points import fault_point
 from runtime.waiting import Progress, pause, waits_s
 from services.claims.putting import Putting
@@ -122,8 +123,8 @@ class FanOut:
         for call_id, rows in groupby(pending, key=lambda one: one.call_id):
             progress()
             rungs, recipients = list(rows), by_call.get(call_id, [])
-            await self._tell(rungs, recipients)
-            (told if _is_final(rungs, recipients, now) else later).extend(rungs)
+            are_served = await self._tell(rungs, recipients)
+            (told if _is_final(rungs, recipients, now, are_served=are_served) else later).extend(rungs)
         fault_point("fanned_out")
         if told:
             await self._rows.told(told, now)
@@ -131,15 +132,26 @@ class FanOut:
             await self._rows.later([(one, now + _again_in(now - one.confirmed_at)) for one in later])
         return len(pending)
 
-    async def _tell(self, rungs: Sequence[Milestone], recipients: Sequence[Recipient]) -> None:
+    async def _tell(self, rungs: Sequence[Milestone], recipients: Sequence[Recipient]) -> bool:
+        """Put what is due; return whether everybody could be served."""
+        are_served = True
         reached = [one for one in recipients if _was_told(one, rungs[-1])]
         for start in range(0, len(reached), _PUT_AT_ONCE):
             some = reached[start : start + _PUT_AT_ONCE]
-            await asyncio.gather(*(self._put(rungs, recipient) for recipient in some))
+            are_served &= all(await asyncio.gather(*(self._serve(rungs, recipient) for recipient in some)))
+        return are_served
 
-    async def _put(self, rungs: Sequence[Milestone], recipient: Recipient) -> None:
-        subscriber = await self._subscribers.find(recipient.user_id)
-        if subscriber is None or (highest := _highest(rungs, subscriber, self._clock())) is None:
+    async def _serve(self, rungs: Sequence[Milestone], recipient: Recipient) -> bool:
+        try:
+            subscriber = await self._subscribers.find(recipient.user_id)
+        except UnreadableError:
+            return False
+        if subscriber is not None:
+            await self._put(rungs, recipient, subscriber)
+        return True
+
+    async def _put(self, rungs: Sequence[Milestone], recipient: Recipient, subscriber: Subscriber) -> None:
+        if (highest := _highest(rungs, subscriber, self._clock())) is None:
             return
         done, notice = (recipient.user_id, highest.call_id, highest.rung), _notice(highest, recipient)
         if notice is None or done in self._put_before:
@@ -165,12 +177,12 @@ def _was_told(recipient: Recipient, milestone: Milestone) -> bool:
     return recipient.sent_at <= milestone.confirmed_at + FRESH_FOR
 
 
-def _is_final(rungs: Sequence[Milestone], recipients: Sequence[Recipient], now: datetime) -> bool:
+def _is_final(rungs: Sequence[Milestone], recipients: Sequence[Recipient], now: datetime, *, are_served: bool) -> bool:
     """Whether nobody else can have to be told."""
     newest = max(one.confirmed_at for one in rungs)
     if now - newest > WAITS_FOR:
         return True
-    return now - rungs[0].opened_at > SETTLES_AFTER and all(one.status for one in recipients)
+    return are_served and now - rungs[0].opened_at > SETTLES_AFTER and all(one.status for one in recipients)
 
 
 def _again_in(age: timedelta) -> timedelta:

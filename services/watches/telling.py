@@ -1,6 +1,6 @@
 """Who is told that it has come to what they watch: each crossing once, by a unique key.
 
-Somebody who has snoozed or paused, or cannot be reached, is told afterwards: the row waits, and nothing is put.
+Somebody who has snoozed or paused, or cannot be reached or read, is told afterwards: the row waits, and nothing is put.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from domain.subscribers.subscriber import Subscriber
 from domain.watches.conditions import Condition
 from managers.storage.postgres import PostgresManager, Row
 from runtime.clock import milliseconds
+from runtime.errors import UnreadableError
 from runtime.fault_points import fault_point
 from runtime.waiting import Progress
 from services.claims.putting import Putting
@@ -30,7 +31,7 @@ KIND: Final = "watch"
 LATE_FROM_S: Final = 60.0
 """When it came to that is known well enough, if not to the second."""
 LOOKS_AGAIN_IN: Final = timedelta(minutes=1)
-"""While somebody has paused or cannot be reached."""
+"""While somebody has paused, or cannot be reached or read."""
 LOOKS_AGAIN_AT_LEAST: Final = timedelta(seconds=1)
 WAITS_FOR: Final = timedelta(days=30)
 _AT_ONCE: Final = 200
@@ -116,8 +117,12 @@ class WatchTeller:
 
     async def _tell(self, row: Row, now: datetime) -> datetime | None:
         """Return when to look at it again; `None` when nothing more is to be done."""
-        subscriber = await self._subscribers.find(row["user_id"])
-        if subscriber is None or now - row["confirmed_at"] > WAITS_FOR:
+        is_too_late = now - row["confirmed_at"] > WAITS_FOR
+        try:
+            subscriber = None if is_too_late else await self._subscribers.find(row["user_id"])
+        except UnreadableError:
+            return now + LOOKS_AGAIN_IN
+        if subscriber is None:
             log.info("watch_not_told", watch=row["watch_id"], user_id=row["user_id"])
             return None
         again_at = told_from(subscriber, now)

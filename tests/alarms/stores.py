@@ -13,6 +13,8 @@ import asyncpg
 
 from services.monitoring.memory import MemoryReader, resident_bytes
 from services.retention.retention import RetentionService
+from services.stores import keys
+from services.subscribers.store import SubscribersStore
 from tests.alarms.kit import Provocation, Scene, Stage
 from tests.faults.small_disk import SmallDisk
 from tests.wiring import add_entry
@@ -124,6 +126,21 @@ async def memory_taken(scene: Scene) -> AsyncGenerator[None]:
     taken.close()
 
 
+@asynccontextmanager
+async def settings_broken(scene: Scene) -> AsyncGenerator[None]:
+    [user], store, redis = await scene.people(1), scene.bot.of(SubscribersStore), scene.bot.connections.redis
+    name = keys.SUBSCRIBER.of(user.id)
+    await user.next_message(where=lambda message: "reply_markup" in message)
+    whole = await redis.get(name)
+    assert whole is not None
+    await redis.set(name, b"{")
+    store.forget(user.id)
+    await user.send("/settings")
+    yield
+    await redis.set(name, whole)
+    await user.send("/settings")
+
+
 PROVOKED = {
     "Redis": Provocation(wrong=redis_frozen, is_quick=True),
     "Redis for long": Provocation(wrong=redis_frozen_for_long),
@@ -148,4 +165,5 @@ PROVOKED = {
     ),
     "dead letters": Provocation(wrong=letters_come),
     "memory": Provocation(wrong=memory_taken),
+    "unreadable settings": Provocation(wrong=settings_broken),
 }

@@ -18,8 +18,10 @@ from domain.backtest.columns import ABOUT, COLUMNS, filter_columns, row_of
 from domain.backtest.expressions import condition_of
 from domain.backtest.replay import Replay, replay
 from domain.calls.events import Channel, Token
+from domain.calls.merges import Merges
 from domain.filters.explanation import explain
 from domain.filters.registry import FilterField, FilterSet, Range, Rule, Words
+from domain.filters.rules import naming_all
 from domain.matching.matcher import Matcher
 from domain.stored.journal import DecidedCall
 from managers.archive.parquet import frame
@@ -65,6 +67,24 @@ def test_an_expression_says_what_the_predicate_says(some: list[ValuesCall], sets
         if len(said) == 1:  # an expression without a column has one row
             said *= len(some)
         assert said == [(verdict == "passed", verdict == "waiting") for verdict in verdicts]
+
+
+@settings(max_examples=40)
+@given(
+    st.lists(calls(FIELDS), min_size=1, max_size=6),
+    st.lists(filter_sets(FIELDS), min_size=1, max_size=6),
+    st.lists(st.tuples(st.sampled_from(CHANNELS), st.sampled_from((*CHANNELS, "@nobody"))), max_size=3).map(Merges.of),
+)
+def test_channels_that_are_one_are_one_in_the_past_as_well(
+    some: list[ValuesCall], sets: list[FilterSet], merges: Merges
+) -> None:
+    known = [replace(call, channel=merges.known_as(call)) for call in some]
+    for one in sets:
+        live = [explain(replace(one, enabled=True), call, FIELDS).outcome == "passed" for call in known]
+        condition = condition_of(naming_all(one, merges.ids_of), FIELDS)
+        for decided in (some, known):  # before it was said, and since
+            said = table([decided_call(call) for call in decided], FIELDS).select(passes=condition.passes)["passes"]
+            assert said.to_list() * (len(some) if len(said) == 1 else 1) == live
 
 
 @given(st.sampled_from([float("nan"), float("inf"), -float("inf"), -0.0]), st.booleans(), calls(FEW))

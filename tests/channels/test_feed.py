@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from http import HTTPStatus
@@ -16,8 +17,11 @@ from domain.calls.events import Call, Channel
 from managers.feed.sources.native import NativeSource
 from managers.feed.websocket import WebSocketManager
 from managers.http.api import APIRetryManager
+from managers.storage.postgres import PostgresUnavailableError
 from runtime.clock import now
+from services.channels.history import KeptCall
 from tests.channels.support import ALPHA, NOW, Kit, mint
+from web import channel_feed
 from web.app import create_app
 from web.channel_feed import ChannelFeed
 from web.server import HttpServer
@@ -111,6 +115,26 @@ async def test_nothing_is_lost_or_told_twice_over_restarts_of_the_listener(kit: 
             assert await reader.until(4) == [mint(n) for n in range(4)]
             reading.cancel()
     assert len(reader.calls) == 4
+
+
+async def test_a_heartbeat_is_never_ahead_of_the_calls_that_were_sent(
+    kit: Kit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await kit.look()
+    kit.book.post(ALPHA, f"CA: {mint(0)}", NOW)
+    await kit.look()
+
+    async def unavailable(_cursor: int, _limit: int) -> list[KeptCall]:
+        raise PostgresUnavailableError("gone for a while")
+
+    monkeypatch.setattr(kit.history, "since", unavailable)
+    monkeypatch.setattr(channel_feed, "HEARTBEAT_S", 0.0)
+    async with served(kit) as server, connect(f"ws://127.0.0.1:{server.port}/feed") as socket:
+        await socket.send(json.dumps({"type": "subscribe", "topics": ["calls"], "since": 1, "token": TOKEN}))
+        subscribed, beat = json.loads(await socket.recv()), json.loads(await socket.recv())
+    assert subscribed["type"] == "subscribed"
+    assert subscribed["cursor"] > 1
+    assert (beat["type"], beat["cursor"]) == ("heartbeat", 1)
 
 
 async def test_who_has_no_token_reads_nothing(kit: Kit) -> None:

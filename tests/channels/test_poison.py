@@ -10,7 +10,7 @@ import pytest
 from domain.posts.post import Post
 from managers.storage.postgres import PostgresManager
 from services.channels.paging import Reading
-from services.channels.rows import ChannelRows
+from services.channels.rows import GIVEN_UP_AFTER, ChannelRows
 from services.channels.taking import TakingService
 from tests.channels.support import ALPHA, NOW, Kit, mint
 
@@ -57,10 +57,12 @@ async def test_neither_a_call_nor_a_wait_nor_a_channel_that_cannot_be_read_any_m
     assert seen is not None
     assert await kit.rows.calls_of(ALPHA, seen) == []
     assert [call.number for call, _ in await kit.rows.unresolved(9, NOW)] == [3]
+    assert (await kit.rows.waiting()).calls == 2, "another version may be able to read it"
+    assert [call.number for call, _ in await kit.rows.unresolved(9, NOW + 2 * GIVEN_UP_AFTER)] == [3]
     assert (await kit.rows.waiting()).calls == 1
     assert [one.channel for one in await kit.rows.all()] == [ALPHA]
     assert await kit.rows.find("@x") is None
-    assert kit.rows.unreadable == 4
+    assert kit.rows.unreadable == 5
 
 
 async def test_a_post_that_the_store_refuses_costs_itself(kit: Kit) -> None:

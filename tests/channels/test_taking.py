@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 
 from domain.posts.post import Post
+from managers.storage.postgres import PostgresManager
 from services.channels.paging import Reading
 from services.channels.rows import ReadElsewhereError
 from tests.channels.support import ALPHA, NOW, Kit, mint
@@ -99,3 +100,25 @@ async def test_hostile_posts_are_taken_like_any_other(kit: Kit, text: str) -> No
     await kit.look()
     await kit.look()
     assert await kit.called() == [said(post, mint(1))]
+
+
+async def test_what_is_stored_of_a_post_or_a_call_and_cannot_be_read_costs_itself(
+    kit: Kit, postgres_manager: PostgresManager
+) -> None:
+    await kit.look()
+    posts = [kit.book.post(ALPHA, f"CA: {mint(number)}", NOW) for number in (1, 2, 3)]
+    await kit.look()
+    await postgres_manager.execute("UPDATE read_posts SET understood = '5' WHERE number = $1", posts[1].number)
+    kit.taking.forget(ALPHA)
+    posts.append(kit.book.post(ALPHA, f"CA: {mint(4)}", NOW))
+    await kit.look()
+    assert await kit.called() == [said(post, mint(number)) for number, post in enumerate(posts, start=1)]
+    await postgres_manager.execute(
+        "INSERT INTO unresolved_calls SELECT '@alpha', n, 'P', $1, $1, CASE WHEN n = 8 THEN '{}' ELSE"
+        ' \'{"channel":"@alpha","number":\' || n || \',"address":"P","chain":null,"is_pool":true,'
+        '"called_at":"2026-11-30T12:00:00Z"}\' END FROM generate_series(7, 9) n',
+        NOW,
+    )
+    for _ in range(2):
+        assert {one.number for one, _ in await kit.rows.unresolved(10, NOW)} == {7, 9}
+    assert len(await postgres_manager.fetch("SELECT 1 FROM unresolved_calls")) == 3

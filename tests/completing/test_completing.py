@@ -18,13 +18,24 @@ from domain.calls.events import Call, Channel, Origin, Token
 from domain.prices.readings import TokenRef
 from handlers.delivery.buttons import SetCardField
 from managers.http.request_budget import Room
+from managers.redis.client import RedisManager
+from managers.storage.postgres import PostgresManager
+from runtime.cancellation import end
 from sandbox.feed.server import FeedSandbox
 from sandbox.telegram.people import SandboxUser
 from sandbox.telegram.server import TelegramSandbox
 from sandbox.telegram.updates import JsonObject
 from sandbox.world.world import copied_addresses
+from services.claims.putting import Putting
 from services.completing.completing import CompletingService
+from services.completing.later_figures import LaterFigures
+from services.providers.figures import FiguresService
+from services.stores import keys
+from services.stores.journal import Journal
+from services.subscribers.store import SubscribersStore
 from tests.e2e.conftest import data_dir, feed, subscribe, telegram, text_of
+from tests.tracking.kit import Desk
+from tests.wiring import spool_on
 
 __all__ = ["data_dir", "feed", "telegram"]
 
@@ -114,3 +125,58 @@ async def test_what_comes_later_is_put_on_the_card_of_who_wants_it(
         assert bot.of(CompletingService).put == 1
         assert text_of(next(m for m in bob.messages if m["message_id"] == bobs["message_id"])) == text_of(bobs)
         assert text_of(edited).splitlines()[:2] == text_of(card).splitlines()[:2]
+
+
+async def test_whoever_cannot_be_read_keeps_their_card_and_the_others_get_theirs(
+    telegram: TelegramSandbox, feed: FeedSandbox, redis_url: str, postgres_dsn: str
+) -> None:
+    provider, people = Late(), [telegram.user(name) for name in ("Ann", "Ben", "Cid")]
+    async with asyncio.timeout(60), running(telegram, feed, redis_url, postgres_dsn, provider) as bot:
+        for person in people:
+            await subscribe(person, "everything")
+            await person.next_message(where=lambda m: "reply_markup" in m)
+        first = a_call(1)
+        feed.publish(first)
+        ann, ben, cid = people
+        cards = [await card_of(person, first) for person in people]
+        name, redis = keys.SUBSCRIBER.of(ben.id), bot.connections.redis
+        await redis.set(name, b"{")
+        bot.of(SubscribersStore).forget_all()
+        provider.may_answer.set()
+        for person in (ann, cid):
+            await person.next_message(where=lambda m: "mint" in text_of(m))
+        assert bot.of(CompletingService).put == 2
+        shown = next(m for m in ben.messages if m["message_id"] == cards[1]["message_id"])
+        assert text_of(shown) == text_of(cards[1])
+        assert await redis.get(name) == b"{"
+
+
+async def test_a_call_that_cannot_be_read_costs_its_own_cards_alone(
+    redis_manager: RedisManager, postgres_manager: PostgresManager
+) -> None:
+    desk = Desk(redis_manager, postgres_manager)
+    for number in (1, 2, 3):
+        await desk.call(f"c{number}", 7, token=number)
+    await postgres_manager.execute("UPDATE calls SET document = document || $1 WHERE call_id = 'c2'", '{"token": 5}')
+    provider = Late()
+    provider.may_answer.set()
+    service = CompletingService(
+        postgres=postgres_manager,
+        figures=(figures := FiguresService([provider], desk.clock)),
+        later=LaterFigures(postgres_manager),
+        putting=Putting(spool_on(redis_manager), Journal(redis_manager, postgres_manager)),
+        wants=everybody,
+        clock=desk.clock,
+    )
+    desk.clock.pass_(seconds=6)
+    asking = asyncio.create_task(figures.run(lambda: None))
+    try:
+        assert await service.look() == 3
+        assert service.put == 2
+        assert await service.look() == 0
+    finally:
+        await end([asking])
+
+
+async def everybody(_: int) -> bool:
+    return True

@@ -49,6 +49,7 @@ from services.delivery.sending import Sender
 from services.delivery.settling import Settler
 from services.delivery.sorting import Sorter
 from services.monitoring.metrics import Metrics
+from services.plans.used_up import UsedUpComposer, UsedUpNotices
 from services.schedule.due_times import DIGEST, DueTimes, Place
 from services.schedule.schedule import Schedule
 from services.stores import keys
@@ -279,7 +280,7 @@ def way_of(
     alerts = AlertComposer(outbox=outbox, texts=texts, clock=clock)
     lines = DigestLines(prices=market, texts=texts, metrics=metrics)
     digests = DigestComposer(outbox=outbox, order=DigestOrder(redis, metrics), lines=lines, texts=texts)
-    kinds = Kinds([alerts.row(), digests.row(), *further])
+    kinds = Kinds([alerts.row(), digests.row(), UsedUpComposer(texts).row(), *further])
     job = DigestsService(held=held, subscribers=users.subscribers, clock=clock).job()
     sender = Sender(messenger=manager, files=files, metrics=metrics)
     sent: list[Sent] = []
@@ -302,6 +303,7 @@ def way_of(
         settler=settler,
         metrics=metrics,
         clock=clock,
+        used_up=UsedUpNotices(putting, policy).tell,
     )
     delivery = DeliveryService(
         outbox=outbox,

@@ -73,8 +73,9 @@ async def test_beyond_the_cap_the_best_come_and_the_rest_is_told_at_the_full_hou
     scores = [10, 90, 50, 80, 20]
     await way.claim(*(claim_of(call_of(n), ann.id, rated=score) for n, score in enumerate(scores)))
     await way.deliver()
-    [merged] = texts_of(ann)
+    merged, used_up = texts_of(ann)
     assert [n for n in range(5) if f"T{n}\n" in merged] == [1, 3]
+    assert used_up.startswith("⏳ You get 3 alerts an hour, the best ones. What passes besides comes at 13:00")
     way.clock.now = datetime(2026, 11, 20, 13, tzinfo=UTC)
     assert await way.schedule.poll() == 1
     await way.deliver()
@@ -86,6 +87,19 @@ async def test_beyond_the_cap_the_best_come_and_the_rest_is_told_at_the_full_hou
     await way.deliver()
     assert "T9" in texts_of(ann)[-1]
     assert len([one for one in await way.policy.recent_alerts(ann.id, way.clock.now) if one.sent]) == 3
+
+
+async def test_what_becomes_of_more_than_the_cap_is_said_once_a_day(way: Way) -> None:
+    ann = await way.person(alerts_per_hour=1)
+    said: list[int] = []
+    for hours in (0, 2, 11.7, 13):  # until midnight it is 11 h 40 min
+        way.clock.now = NOW + timedelta(hours=hours)
+        await way.claim(*(claim_of(call_of(int(hours * 10) + n), ann.id, decided_at=way.clock.now) for n in range(2)))
+        await way.deliver()
+        await way.schedule.poll()
+        await way.deliver()
+        said.append(sum("once a day" in text for text in texts_of(ann)))
+    assert said == [1, 1, 2, 2]
 
 
 async def test_a_long_night_makes_one_digest_with_the_best_and_a_number(way: Way) -> None:

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import shutil
 import tempfile
 import zlib
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import msgspec
 import pytest
 
 from tests.conftest import is_full
+from tests.faults.broadcasts import table as broadcasts_table
 from tests.faults.channels import table as channels_table
 from tests.faults.ledger import Counts, judge
-from tests.faults.payments import table
+from tests.faults.payments import table as payments_table
 from tests.faults.reliability import (
+    BROADCASTS,
     CHANNELS,
     FAULTS,
     PAYMENTS,
@@ -40,6 +44,59 @@ PROPERTY = "reliability"
 SHORT_TIMEOUT_S, FULL_TIMEOUT_S = 120, 900
 
 
+class Table(NamedTuple):
+    """A section of the page beside `FAULTS`, of the scenarios in one room."""
+
+    section: str
+    room: str
+    property: str
+    row: Any
+    make: Callable[[Any, list[str], str, str], str]
+    """From rows, failed tests, what made them, and the section as it stood, where only some scenarios were played."""
+
+    def rows(self, reports: Sequence[pytest.TestReport]) -> list[Any]:
+        return [msgspec.json.decode(value, type=self.row) for value in _said(reports, self.property)]
+
+
+TABLES = (
+    Table(
+        PAYMENTS,
+        "payments",
+        payments_table.PROPERTY,
+        payments_table.PaymentRow,
+        payments_table.payments_section,
+    ),
+    Table(
+        TRACKING,
+        "tracking",
+        tracking_table.PROPERTY,
+        tracking_table.TrackingRow,
+        tracking_table.tracking_section,
+    ),
+    Table(
+        REPORTS,
+        "reports",
+        reports_table.PROPERTY,
+        reports_table.ReportRow,
+        reports_table.reports_section,
+    ),
+    Table(
+        CHANNELS,
+        "channels",
+        channels_table.PROPERTY,
+        channels_table.ChannelRow,
+        channels_table.channels_section,
+    ),
+    Table(
+        BROADCASTS,
+        "broadcasts",
+        broadcasts_table.PROPERTY,
+        broadcasts_table.BroadcastRow,
+        broadcasts_table.broadcasts_section,
+    ),
+)
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("faults")
     group.addoption("--reliability-table", type=Path, help="write what came of the fault scenarios into this page")
@@ -55,58 +112,27 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     reports = [r for reports in terminalreporter.stats.values() for r in reports if isinstance(r, pytest.TestReport)]
     rows = [msgspec.json.decode(value, type=Row) for value in _said(reports, PROPERTY)]
-    paid = [msgspec.json.decode(value, type=table.PaymentRow) for value in _said(reports, table.PROPERTY)]
-    tracked = [
-        msgspec.json.decode(value, type=tracking_table.TrackingRow) for value in _said(reports, tracking_table.PROPERTY)
-    ]
-    reported = [
-        msgspec.json.decode(value, type=reports_table.ReportRow) for value in _said(reports, reports_table.PROPERTY)
-    ]
-    read = [
-        msgspec.json.decode(value, type=channels_table.ChannelRow) for value in _said(reports, channels_table.PROPERTY)
-    ]
-    for row in sorted([*rows, *paid, *tracked, *reported, *read], key=lambda row: row.what):
+    of_tables = {one.section: one.rows(reports) for one in TABLES}
+    for row in sorted([*rows, *itertools.chain(*of_tables.values())], key=lambda row: row.what):
         terminalreporter.write_line(row.line)
     path: Path | None = config.getoption("--reliability-table", default=None)
     if path is None:
         return
-    failed, full = sorted({r.nodeid for r in reports if r.failed}), is_full(config)
-    of_payments = [name for name in failed if "faults/payments/" in name]
-    of_tracking = [name for name in failed if "faults/tracking/" in name]
-    of_reports = [name for name in failed if "faults/reports/" in name]
-    of_channels = [name for name in failed if "faults/channels/" in name]
-    others = [name for name in failed if name not in {*of_payments, *of_tracking, *of_reports, *of_channels}]
+    failed, made = sorted({r.nodeid for r in reports if r.failed}), "`make faults`" if is_full(config) else SHORT_FORM
+    others = failed
+    for one in TABLES:
+        mine = [name for name in failed if f"faults/{one.room}/" in name]
+        others = [name for name in others if name not in mine]
+        if of_tables[one.section] or mine:
+            before = "" if _is_whole(config.args) else section(path, one.section)
+            write_section(path, one.section, one.make(of_tables[one.section], mine, made_by(made), before))
     if rows or others:
-        write_section(path, FAULTS, faults_section(rows, others, is_full=full))
-    if paid or of_payments:
-        said = table.payments_section(paid, of_payments, made_by("`make faults`" if full else SHORT_FORM))
-        write_section(path, PAYMENTS, said)
-    if tracked or of_tracking:
-        _write_tracking(path, tracked, of_tracking, made_by("`make faults`" if full else SHORT_FORM), config.args)
-    if reported or of_reports:
-        said = reports_table.reports_section(reported, of_reports, made_by("`make faults`" if full else SHORT_FORM))
-        write_section(path, REPORTS, said)
-    if read or of_channels:
-        before = "" if _is_whole(config.args) else section(path, CHANNELS)
-        made = made_by("`make faults`" if full else SHORT_FORM)
-        write_section(path, CHANNELS, channels_table.channels_section(read, of_channels, made, before=before))
+        write_section(path, FAULTS, faults_section(rows, others, is_full=is_full(config)))
 
 
 def _is_whole(asked: Sequence[str]) -> bool:
     """Whether all fault scenarios were asked for."""
     return any(Path(one).resolve() == Path(__file__).parent for one in asked)
-
-
-def _write_tracking(
-    path: Path,
-    rows: Sequence[tracking_table.TrackingRow],
-    failed: Sequence[str],
-    made_by: str,
-    asked: Sequence[str],
-) -> None:
-    """Rows of scenarios that were not asked for stay."""
-    before = "" if _is_whole(asked) else section(path, TRACKING)
-    write_section(path, TRACKING, tracking_table.tracking_section(rows, failed, made_by, before=before))
 
 
 def _said(reports: Sequence[pytest.TestReport], name: str) -> set[str]:

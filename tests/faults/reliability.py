@@ -21,6 +21,7 @@ PAYMENTS: Final = "Payments"
 TRACKING: Final = "Milestones"
 REPORTS: Final = "Reports"
 CHANNELS: Final = "Channels"
+BROADCASTS: Final = "Broadcasts"
 SHORT_FORM: Final = "The short form that `make test` plays"
 _TITLE: Final = """# Reliability
 
@@ -32,7 +33,7 @@ that a plain loop over the filters accepts is an alert, and held against what Te
 that came once more and say that they may be a repeat, since the outcome of the first attempt was unknown when something
 died or no answer came, and nobody can know it; *at most* is how many of them the scenario allows. A message may hold
 several alerts, merged or in a digest: *alerts in them*. People who pay have a table of their own,
-and so have milestones, reports and channels that are read.
+and so have milestones, reports, channels that are read and broadcasts.
 """
 _HEAD: Final = (
     "what was broken",
@@ -93,7 +94,7 @@ def write_section(path: Path, name: str, body: str) -> None:
     sections[name] = body + "\n"
     order = [
         section
-        for section in (FAULTS, PAYMENTS, TRACKING, REPORTS, CHANNELS, SOAK, WATCHDOG, DISK)
+        for section in (FAULTS, PAYMENTS, TRACKING, REPORTS, CHANNELS, BROADCASTS, SOAK, WATCHDOG, DISK)
         if section in sections
     ]
     text = "\n".join([_TITLE, *(f"## {section}\n\n{sections[section].strip()}\n" for section in order)])

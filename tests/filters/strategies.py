@@ -38,6 +38,9 @@ class ValuesCall(Call, frozen=True, kw_only=True):
     values: tuple[Value, ...]
 
 
+CallStrategy = st.SearchStrategy[ValuesCall]
+
+
 def registry(size: int, kinds: Sequence[Unit] = ("count",)) -> tuple[FilterField, ...]:
     def field(position: int) -> FilterField:
         def value(call: Call) -> Value:
@@ -50,7 +53,12 @@ def registry(size: int, kinds: Sequence[Unit] = ("count",)) -> tuple[FilterField
 
 
 CHANNEL = FilterField(
-    key="channel", group="call", unit="choice", value=lambda call: call.channel.id, example="@alpha_calls"
+    key="channel",
+    group="call",
+    unit="choice",
+    value=lambda call: call.channel.id,
+    also=lambda call: call.channel.also,
+    example="@alpha_calls",
 )
 """Stands at the end of every registry: no call is without a channel."""
 
@@ -61,7 +69,7 @@ def call_with(
     return ValuesCall(
         id="call",
         token=more.pop("token", None) or Token(address=address),
-        channel=Channel(id=channel),
+        channel=Channel(id=channel, also=more.pop("also", ())),
         called_at=more.pop("called_at", NOON),
         received_at=NOON,
         values=tuple(values),
@@ -73,12 +81,18 @@ def values_of(unit: Unit) -> st.SearchStrategy[Value]:
     return {"choice": seen_choices, "text": seen_texts}.get(unit, seen_numbers)
 
 
-def calls(fields: Sequence[FilterField]) -> st.SearchStrategy[ValuesCall]:
-    def build(values: tuple[Value, ...], channel: str) -> ValuesCall:
-        return call_with(values, channel=channel)
+def calls(fields: Sequence[FilterField], also: st.SearchStrategy[tuple[str, ...]] | None = None) -> CallStrategy:
+    """`also`: other names of the channels."""
+
+    def build(values: tuple[Value, ...], channel: str, also: tuple[str, ...]) -> ValuesCall:
+        return call_with(values, channel=channel, also=tuple(name for name in also if name != channel))
 
     values = st.tuples(*(values_of(field.unit) for field in fields[:-1]))
-    return st.builds(build, values, st.sampled_from((*CHANNELS, "@nobody")))
+    return st.builds(build, values, st.sampled_from((*CHANNELS, "@nobody")), st.just(()) if also is None else also)
+
+
+merged = st.just(()) | st.lists(st.sampled_from((*CHANNELS, "@new")), max_size=2, unique=True).map(tuple)
+"""Other names of a channel."""
 
 
 def policy(rule: Rule) -> st.SearchStrategy[Rule]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace as changed
 
-from domain.filters.registry import Range
+from domain.filters.registry import FilterSet, Range
 from domain.matching.matcher import Matcher
 from domain.subscribers.subscriber import Subscriber
 from handlers.conversation.base import Services
@@ -209,3 +209,31 @@ async def test_thousands_of_followers_are_reached_in_parts(services: Services, m
 async def test_the_list_of_an_admin_without_filters_can_be_read(admin: Person) -> None:
     await admin.writes("/start")
     assert only(await admin.writes("/presets"), "sent").buttons
+
+
+async def test_one_that_cannot_be_read_costs_itself_and_is_followed_as_before(
+    redis_manager: RedisManager, postgres_manager: PostgresManager
+) -> None:
+    def process() -> PresetsService:
+        store = PresetsStore(redis_manager, postgres_manager, Journal(redis_manager, postgres_manager))
+        return PresetsService((), store=store, clock=lambda: NOW)
+
+    presets = process()
+    first, second, third = [
+        await presets.add(name, {"holders": Range(number)}, ADMIN_ID)
+        for number, name in enumerate(("one", "two", "three"), start=1)
+    ]
+    await Journal(redis_manager, postgres_manager).drain_all()
+    whole = await redis_manager.hget(keys.PRESETS.of(), second.key)
+    assert whole is not None
+    await redis_manager.hset(keys.PRESETS.of(), {second.key: b"{"})
+    await postgres_manager.execute("UPDATE presets SET document = '{}' WHERE key = $1", second.key)
+    again = process()
+    assert await again.restore() == [first.key, third.key]
+    assert again.all() == (first, third)
+    following = FilterSet(user_id=7, number=1, name="Mine", rules=dict(second.rules), follows=second.key)
+    assert again.followed(following) == following
+    assert await redis_manager.hget(keys.PRESETS.of(), second.key) == b"{"
+    await redis_manager.hset(keys.PRESETS.of(), {second.key: whole})
+    await again.restore()
+    assert second in again.all()

@@ -18,7 +18,7 @@ from domain.matching.labels import RowLabels
 from domain.matching.ranges import choose_edges
 from domain.matching.thresholds import FieldRules
 from tests.filters.oracle import passes
-from tests.filters.strategies import CHANNEL, KINDS, NOON, ValuesCall, call_with, calls, filter_sets, registry
+from tests.filters.strategies import CHANNEL, KINDS, NOON, ValuesCall, call_with, calls, filter_sets, merged, registry
 
 Identity = tuple[int, int]
 
@@ -40,7 +40,7 @@ class IndexAgreesWithThePlainPredicate(RuleBasedStateMachine):
         self.fields = registry(size, KINDS)
         self.index = FilterIndex(self.fields, max_edges)
         self.sets: dict[Identity, FilterSet] = {}
-        self.recurring = data.draw(st.lists(calls(self.fields), min_size=2, max_size=2))
+        self.recurring = data.draw(st.lists(calls(self.fields, merged), min_size=2, max_size=2))
         alike = {"choice": "a", "text": "cat"}
         self.recurring += [
             call_with([alike.get(field.unit, number) for field in self.fields[:-1]]) for number in (1.0, 1.5)
@@ -79,12 +79,12 @@ class IndexAgreesWithThePlainPredicate(RuleBasedStateMachine):
 
     @rule(data=st.data())
     def match(self, data: st.DataObject) -> None:
-        for call in data.draw(st.lists(calls(self.fields), min_size=1, max_size=3)):
+        for call in data.draw(st.lists(calls(self.fields, merged), min_size=1, max_size=3)):
             assert found(self.index, call) == self.expected(call)
 
     @rule(data=st.data())
     def match_batch(self, data: st.DataObject) -> None:
-        batch = data.draw(st.lists(calls(self.fields), max_size=5))
+        batch = data.draw(st.lists(calls(self.fields, merged), max_size=5))
         answers = [identities(self.index, rows) for rows in self.index.match_batch(batch)]
         assert answers == [self.expected(call) for call in batch]
 
@@ -95,7 +95,7 @@ class IndexAgreesWithThePlainPredicate(RuleBasedStateMachine):
         seen_users = data.draw(st.sets(st.sampled_from(users)))
         seen = self.index.bitmap()
         self.index.mark(seen, np.array([self.index.slot(user) for user in seen_users], dtype=np.int32))
-        call = data.draw(calls(self.fields))
+        call = data.draw(calls(self.fields, merged))
         answer = identities(self.index, self.index.match(call, seen))
         assert answer == [identity for identity in self.expected(call) if identity[0] not in seen_users]
         waiting = self.waiting(call, seen)
@@ -205,6 +205,26 @@ def test_more_channels_than_bitmaps_are_kept_for() -> None:
             listening = column.passing(f"@{number}", into) & np.uint64(2**20 - 1)
             assert rows_in(Sparse.of(listening)).tolist() == [number - 1, number]
     assert column.nbytes == empty + 2 * 8
+
+
+def test_a_channel_with_two_names_passes_by_either_and_is_excluded_by_either() -> None:
+    index = FilterIndex(registry(0))
+    rules = {
+        1: only("@old"),
+        2: only("@new"),
+        3: only("@else"),
+        4: Choice(excluded=frozenset({"@old"})),
+        5: Choice(frozenset({"@old"}), frozenset({"@new"})),
+        6: Choice(frozenset({"@new", "@old"}), frozenset({"@else"})),
+    }
+    index.load([set_of(number, channel=rule) for number, rule in rules.items()])
+    call = call_with(channel="@new", also=("@old",))
+    for _ in range(2):
+        assert found(index, call) == [(1, 1), (2, 1), (6, 1)]
+    index.remove(5, 1)
+    index.put(set_of(7, channel=only("@old")))  # in the row of the one that excluded it
+    assert found(index, call) == [(1, 1), (2, 1), (6, 1), (7, 1)]
+    assert found(index, call_with(channel="@new")) == [(2, 1), (4, 1), (6, 1)], "apart again"
 
 
 def test_changing_channels_again_and_again_takes_no_more_memory() -> None:

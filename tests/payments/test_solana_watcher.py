@@ -20,6 +20,7 @@ from sandbox.payments.solana.faults import Fault
 from sandbox.payments.solana.node import RpcNode
 from sandbox.payments.solana.server import SolanaSandbox
 from sandbox.payments.solana.wallet.wallet import Wallet
+from services.payments import keys as payment_keys
 from services.payments.solana_watcher import FLOOD, MAX_TRIES
 from tests.faults.proxy import FaultProxy
 from tests.payments.ledger_kit import Clock, Stores, stores_on
@@ -427,3 +428,23 @@ async def test_the_watch_goes_on_after_every_failure(shop: Shop, payer: Wallet) 
         watching.cancel()
         await asyncio.gather(watching, return_exceptions=True)
     assert sum(counts.failures for counts in shop.rpc.counts.values()) == 1
+
+
+async def test_an_invoice_that_cannot_be_read_costs_itself_and_its_payment_goes_to_the_admins(
+    shop: Shop, payer: Wallet
+) -> None:
+    asked = [await shop.invoice() for _ in range(3)]
+    name, redis = payment_keys.INVOICE.of(asked[1].invoice.id), shop.stores.redis
+    await redis.set(name, b"{")
+    others = {asked[0].invoice.id, asked[2].invoice.id}
+    assert {one.id for one in await shop.stores.ledger.open_invoices()} == others
+    for one in asked:
+        payer.pay(one.url)
+    await shop.final()
+    assert [await shop.credited(one) for one in (asked[0], asked[2])] == [True, True]
+    assert await shop.watcher.check_all() == []
+    for _ in range(MAX_TRIES):
+        shop.clock.pass_(seconds=60)
+        await shop.watcher.poll()
+    assert await shop.unmatched() == [("?", "0")]
+    assert await redis.get(name) == b"{"

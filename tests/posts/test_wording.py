@@ -68,3 +68,18 @@ def test_the_address_of_a_thief_is_no_token(text: str) -> None:
 @pytest.mark.parametrize("text", ["$HACKER: {mint1}", "$WHALE: {mint1}", "$TRADER: {mint1}", "Pirate: {mint1}"])
 def test_a_symbol_is_nobodys_wallet(text: str) -> None:
     assert heard(text).verdict == "call"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Sold half here",
+        "I took profits",
+        "Stop loss hit",
+        "closed my position ✅",
+        "Exited full",
+        "Took some profit in this",
+    ],
+)
+def test_who_leaves_calls_nothing(line: str) -> None:
+    assert (heard(f"{line}\n{{mint1}}").verdict, heard(f"{line}\n{{mint1}}").reason) == ("update", "exit")

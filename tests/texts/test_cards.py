@@ -103,8 +103,8 @@ def test_a_full_card() -> None:
         "$123k market cap at call",
         "",
         ADDRESS,
-        "Liquidity  $35k      Age      12m",
-        "Price      $0.0₄123  Holders  340",
+        "Liq    $35k      Age      12m",
+        "Price  $0.0₄123  Holders  340",
         "📣 Alpha Calls",
         "42% win rate · 3.1x average · 128 calls",
         "",
@@ -152,7 +152,7 @@ BUSY = replace(
 def test_volume_change_and_links() -> None:
     html = card(BUSY).html
     lines = shown(html).replace("\N{WORD JOINER}", "").splitlines()
-    assert "Vol 1h     $48k      Chg 5m   -12.5%" in lines, "one span of those that are known"
+    assert "Vol 1h  $48k      Chg 5m   -12.5%" in lines, "one span of those that are known"
     assert "🌐 popcat.example · X · Telegram" in lines
     assert 'href="https://popcat.example"' in html, "where the address has to be escaped, its host alone"
     assert 'href="https://x.com/popcat"' in html
@@ -177,8 +177,8 @@ def test_an_address_that_pretends_is_no_link(address: str) -> None:
 def test_figures_that_are_wide_stand_below_each_other() -> None:
     wide = replace(BUSY.token, holders=1_234_567, price_change_5m_percent=1_234_567.0, volume_1h_usd=None)
     lines = shown(card(replace(BUSY, token=wide)).html).splitlines()
-    assert "Liquidity  $35k" in lines
-    assert max(map(len, lines[lines.index("Liquidity  $35k") :][:6])) <= MAX_WIDTH
+    assert "Liq      $35k" in lines
+    assert max(map(len, lines[lines.index("Liq      $35k") :][:6])) <= MAX_WIDTH
 
 
 ALPHA = Channel(id="@alpha", title="Alpha Calls")
@@ -340,7 +340,7 @@ def test_what_is_hidden_is_not_there() -> None:
         message = chosen(KNOWN, Card(compact=compact, hidden=hidden, buttons=()))
         assert message.keyboard == ()
         assert shown(message.html).splitlines()[:1] == ["Popcat · $\u2060POP"]
-        for word in ("market cap at call", "Liquidity", "mint", "Alpha", "feed to you"):
+        for word in ("market cap at call", "Liq ", "mint", "Alpha", "feed to you"):
             assert word not in shown(message.html)
 
 

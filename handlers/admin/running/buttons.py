@@ -148,6 +148,32 @@ class FeatureChannel(CallbackData, frozen=True, array_like=True):
     featured: bool
 
 
+class AskMerge(CallbackData, frozen=True, array_like=True):
+    """Ask which channel it is as well."""
+
+    prefix: ClassVar[str] = "askmerge"
+    tag: str
+
+
+class ChooseMain(CallbackData, frozen=True, array_like=True):
+    """Ask whether the first is to be the second."""
+
+    prefix: ClassVar[str] = "askmain"
+    tag: str
+    main_tag: str
+
+
+class MergeChannels(CallbackData, frozen=True, array_like=True):
+    prefix: ClassVar[str] = "merge"
+    tag: str
+    main_tag: str
+
+
+class SeparateChannel(CallbackData, frozen=True, array_like=True):
+    prefix: ClassVar[str] = "separate"
+    tag: str
+
+
 class ShowSending(CallbackData, frozen=True, array_like=True):
     prefix: ClassVar[str] = "sendreports"
 

@@ -88,14 +88,7 @@ class AdminChannelsMixin(BotBase):
 
     @callback(ShowAdminChannel, admin="read_only")
     async def show_admin_channel(self, turn: Turn, data: ShowAdminChannel) -> None:
-        await self._show_admin_channel(turn, await self.services.of(ChannelsAdmin).require(data.tag))
-
-    async def _show_admin_channel(self, turn: Turn, one: ChannelRow) -> None:
-        calls = await self.services.of(ChannelsAdmin).calls_of(one.channel_id)
-        records = await self.services.of(RecordServices).records.find("channel", one.channel_id)
-        view, now = view_of(self.services, turn), self.services.conversation.clock()
-        is_read = await self.services.of(ChannelServices).listed.find(one.channel_id) is not None
-        await self.show(turn, menus.card(view, one, calls, records, self.services.of(Controls), now, is_read=is_read))
+        await show_channel(self, turn, await self.services.of(ChannelsAdmin).require(data.tag))
 
     @callback(AskBlock, admin="owner")
     async def ask_block(self, turn: Turn, data: AskBlock) -> None:
@@ -125,5 +118,17 @@ class AdminChannelsMixin(BotBase):
             await controls.lift(mark, one.channel_id, turn.user_id)
         if turn.deed is not None:
             turn.deed.about(details=one.channel_id)
-        await self._show_admin_channel(turn, one)
+        await show_channel(self, turn, one)
         return view_of(self.services, turn).plain("value.channel_marked")
+
+
+async def show_channel(bot: BotBase, turn: Turn, one: ChannelRow) -> None:
+    """Show the page of a channel."""
+    channels, controls = bot.services.of(ChannelsAdmin), bot.services.of(Controls)
+    calls = await channels.calls_of(one.channel_id)
+    records = await bot.services.of(RecordServices).records.find("channel", one.channel_id)
+    view, now = view_of(bot.services, turn), bot.services.conversation.clock()
+    is_read = await bot.services.of(ChannelServices).listed.find(one.channel_id) is not None
+    main = controls.merges.mains.get(one.channel_id)
+    title = (await channels.row(main)).title if main else None
+    await bot.show(turn, menus.card(view, one, calls, records, controls, now, is_read=is_read, main_title=title))

@@ -3,6 +3,8 @@
 Each correction is a row that stays: who, when, what, why. What it changes is computed anew at once.
 """
 
+# ruff: noqa: S608 - put together of constants alone: the type checker refuses anything else
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -18,6 +20,7 @@ from domain.filters.lists import Unreadable
 from domain.filters.numbers import Assumed, read_value
 from managers.storage.postgres import PostgresManager
 from runtime.errors import UserFacingError
+from services.stores.merged import MERGED
 from services.tracking.records.measuring import BASE
 from services.tracking.records.refreshing import RecordsRefresh
 
@@ -48,9 +51,14 @@ _CORRECT: Final[LiteralString] = """
 _HISTORY_OF: Final[LiteralString] = """
     SELECT admin_id, corrected_at, action, scale, reason FROM corrections WHERE call_id = $1 ORDER BY id DESC LIMIT $2
 """
-_PRESETS_OF: Final[LiteralString] = """
-    SELECT kind, subject FROM record_calls WHERE call_id = $1 AND kind = 'preset' ORDER BY subject LIMIT 100
+_COUNTS_IN: Final[LiteralString] = (
+    "SELECT 'channel' AS kind, main AS subject FROM "
+    + MERGED
+    + """ AS o WHERE channel_id = $2
+    UNION ALL (
+        SELECT kind, subject FROM record_calls WHERE call_id = $1 AND kind = 'preset' ORDER BY subject LIMIT 100)
 """
+)
 
 
 class CorrectedCall(Struct, frozen=True, kw_only=True):
@@ -125,8 +133,8 @@ class Corrections:
         if tag.endswith(" 0"):
             return False
         log.info("record_corrected", call_id=call.call_id, action=action, scale=scale, admin_id=admin_id)
-        presets = await self._postgres.fetch(_PRESETS_OF, call.call_id)
-        affected = [(BASE, ""), ("channel", call.channel_id), *((row["kind"], row["subject"]) for row in presets)]
+        others = await self._postgres.fetch(_COUNTS_IN, call.call_id, call.channel_id)
+        affected = [(BASE, ""), ("channel", call.channel_id), *((row["kind"], row["subject"]) for row in others)]
         await self._refresh.recompute(affected)
         return True
 

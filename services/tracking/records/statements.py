@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import Final, LiteralString
 
 from domain.tracking.records import Window
+from services.stores.merged import MERGED, counted_for
 
 _OF_WINDOW: Final[LiteralString] = """
     o.excluded IS NULL AND o.called_at <= $1::timestamptz
@@ -49,7 +50,16 @@ _MEASURE: Final[LiteralString] = """
     FROM firsts
 """
 _BEGIN: Final[LiteralString] = "WITH mine AS (SELECT " + _COLUMNS
-CHANNEL: Final[LiteralString] = _BEGIN + " FROM outcomes o WHERE o.channel_id = $3 AND " + _OF_WINDOW + ")" + _MEASURE
+# Of all channels that are this one.
+CHANNEL: Final[LiteralString] = (
+    _BEGIN
+    + " FROM outcomes o WHERE o.channel_id = ANY ("
+    + counted_for("$3::text")
+    + ") AND "
+    + _OF_WINDOW
+    + ")"
+    + _MEASURE
+)
 PRESET: Final[LiteralString] = (
     _BEGIN
     + " FROM record_calls m JOIN outcomes o USING (call_id) WHERE m.kind = 'preset' AND m.subject = $3 AND "
@@ -156,12 +166,16 @@ TAKE_CLAIMS: Final[LiteralString] = """
     SELECT count(*) AS claims FROM page
 """
 # Calls of which something was written down since; $3: clocks of two processes may differ by so much.
-MARK_CHANGED: Final[LiteralString] = """
+MARK_CHANGED: Final[LiteralString] = (
+    """
     WITH changed AS (
         SELECT call_id, channel_id FROM outcomes WHERE updated_at >= coalesce(
             (SELECT at FROM record_cursors WHERE name = 'outcomes') - $3::interval, '-infinity')),
     subjects AS (
         SELECT 'channel' AS kind, channel_id AS subject FROM changed
+        UNION SELECT 'channel', o.main FROM changed JOIN """
+    + MERGED
+    + """ AS o USING (channel_id)
         UNION SELECT m.kind, m.subject FROM changed JOIN record_calls m USING (call_id)),
     marked AS (
         INSERT INTO records (kind, subject, due_at) SELECT kind, subject, $1::timestamptz FROM subjects
@@ -170,6 +184,7 @@ MARK_CHANGED: Final[LiteralString] = """
     moved AS (UPDATE record_cursors SET at = $1::timestamptz WHERE name = 'outcomes')
     SELECT count(*) AS changed FROM changed
 """
+)
 DUE: Final[LiteralString] = "SELECT kind, subject FROM records WHERE due_at <= $1 ORDER BY due_at LIMIT $2"
 PUT: Final[LiteralString] = """
     WITH day AS (
@@ -193,14 +208,19 @@ AS_OF: Final[LiteralString] = """
     ORDER BY day DESC LIMIT 1
 """
 # The best by what is sure: the lower end of the interval; those with too few tokens for one, by how many.
-_CHANNELS: Final[LiteralString] = """
+_CHANNELS: Final[LiteralString] = (
+    """
     SELECT r.subject, c.title, r.document::text AS document, count(*) OVER () AS total
     FROM records r LEFT JOIN channels c ON c.channel_id = r.subject
     WHERE r.kind = 'channel' AND r.document IS NOT NULL AND (r.document #>> '{by_window,WINDOW,tokens}')::integer > 0
+        AND r.subject NOT IN (SELECT channel_id FROM """
+    + MERGED
+    + """ AS o)
     ORDER BY (r.document #>> '{by_window,WINDOW,wins,low_percent}')::double precision DESC NULLS LAST,
         (r.document #>> '{by_window,WINDOW,tokens}')::integer DESC, r.subject
     LIMIT $1 OFFSET $2
 """
+)
 CHANNELS: Final[dict[Window, LiteralString]] = {
     "life": _CHANNELS.replace("WINDOW", "life"),
     "30d": _CHANNELS.replace("WINDOW", "30d"),

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from dataclasses import replace
 
+import msgspec
 import pytest
 
-from tests.faults.broadcasts.crowd import Crowd, Spread
+from tests.faults.broadcasts.crowd import Crowd, Spread, Timed
+from tests.faults.broadcasts.table import PROPERTY, BroadcastRow
 from tests.faults.ledger import IN_FLIGHT
 from tests.faults.market import Workload
 from tests.faults.servers import BreakablePostgres, BreakableRedis
@@ -36,13 +38,21 @@ async def stage(
         yield stage
 
 
-def judge(spread: Spread, *, kills: int) -> None:
-    print(f"\nbroadcast: {spread.line()}")  # noqa: T201 - the counts
-    assert (spread.lost, spread.twice) == (0, 0), spread.line()
-    assert spread.marked <= IN_FLIGHT * kills, spread.line()
+Judge = Callable[..., None]
 
 
-async def test_killed_in_the_middle_it_goes_on_where_it_was(stage: Stage) -> None:
+@pytest.fixture
+def judge(request: pytest.FixtureRequest) -> Judge:
+    def judged(what: str, spread: Spread, *, kills: int, **times: tuple[Timed, Timed]) -> None:
+        row = BroadcastRow(what=what, spread=spread, repeats=IN_FLIGHT * kills, **times)
+        request.node.user_properties.append((PROPERTY, msgspec.json.encode(row).decode()))
+        assert (spread.lost, spread.twice) == (0, 0), row.line
+        assert spread.marked <= row.repeats, row.line
+
+    return judged
+
+
+async def test_killed_in_the_middle_it_goes_on_where_it_was(stage: Stage, judge: Judge) -> None:
     crowd = Crowd(stage, SOME)
     await crowd.enrol()
     async with stage.bot(**crowd.settings()) as bot:
@@ -54,12 +64,14 @@ async def test_killed_in_the_middle_it_goes_on_where_it_was(stage: Stage) -> Non
         await crowd.reached(SOME)
         assert f"went to {SOME} of {SOME} people" in await crowd.over()
         await stage.end(bot)
-    judge(crowd.spread(), kills=1)
+    judge("The bot killed in the middle", crowd.spread(), kills=1)
 
 
 @pytest.mark.thorough
 @pytest.mark.parametrize("killed", ["gateway", "send"])
-async def test_divided_among_processes_it_goes_on_where_one_of_them_was(stage: Stage, killed: str) -> None:
+async def test_divided_among_processes_it_goes_on_where_one_of_them_was(
+    stage: Stage, killed: str, judge: Judge
+) -> None:
     """The gateway puts it, another process sends it."""
     crowd = Crowd(stage, SOME)
     await crowd.enrol()
@@ -72,11 +84,13 @@ async def test_divided_among_processes_it_goes_on_where_one_of_them_was(stage: S
         await crowd.reached(SOME)
         assert f"went to {SOME} of {SOME} people" in await crowd.over()
         await asyncio.gather(*(stage.end(bot) for bot in bots.values()))
-    judge(crowd.spread(), kills=1)
+    judge(f"The process of the role {killed} killed in the middle", crowd.spread(), kills=1)
 
 
 @pytest.mark.thorough
-async def test_ten_thousand_get_it_though_the_bot_is_killed_and_alerts_and_answers_overtake_it(stage: Stage) -> None:
+async def test_ten_thousand_get_it_though_the_bot_is_killed_and_alerts_and_answers_overtake_it(
+    stage: Stage, judge: Judge
+) -> None:
     crowd = Crowd(stage, MANY)
     await crowd.enrol()
     async with stage.bot(**crowd.settings()) as bot:
@@ -93,8 +107,12 @@ async def test_ten_thousand_get_it_though_the_bot_is_killed_and_alerts_and_answe
         over = await crowd.over()
         await stage.end(bot)
     load = ", ".join(f"{one:.1f}" for one in os.getloadavg())
-    for what, before, after in zip(("alerts", "answers"), without, beside, strict=True):
-        print(f"\n{what} without: {before}; beside the broadcast: {after}")  # noqa: T201 - the figures
     print(f"load of the machine: {load} on {os.cpu_count()} cores; {over}")  # noqa: T201
-    judge(crowd.spread(), kills=1)
+    judge(
+        "The bot killed in the middle of ten thousand",
+        crowd.spread(),
+        kills=1,
+        alerts=(without[0], beside[0]),
+        answers=(without[1], beside[1]),
+    )
     assert f"went to {MANY:,} of {MANY:,} people" in over

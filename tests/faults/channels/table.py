@@ -38,7 +38,7 @@ class ChannelRow(Struct, frozen=True, kw_only=True):
         return f"{self.what}: {self.counts.line()}" + (f"; {self.figures.line()}" if self.figures else "")
 
 
-def channels_section(rows: Sequence[ChannelRow], failed: Sequence[str], made_by: str, *, before: str = "") -> str:
+def channels_section(rows: Sequence[ChannelRow], failed: Sequence[str], made_by: str, before: str) -> str:
     """`before`: the section as it stood, where only some scenarios were played: the rows of the others stay."""
     lines = {what: figures for what, *figures in map(_cells, before.splitlines()) if len(figures) == len(_HEAD) - 1}
     lines = {what: figures for what, figures in lines.items() if figures[0].replace(",", "").isdecimal()}

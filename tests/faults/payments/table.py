@@ -36,7 +36,7 @@ class PaymentRow(Struct, frozen=True, kw_only=True):
         return f"{self.what}: {self.counts.line()} (at most {self.repeats} receipts again)"
 
 
-def payments_section(rows: Sequence[PaymentRow], failed: Sequence[str], made_by: str) -> str:
+def payments_section(rows: Sequence[PaymentRow], failed: Sequence[str], made_by: str, _before: str) -> str:
     cells = [_HEAD, tuple("---" if n == 0 else "---:" for n in range(len(_HEAD)))]
     for row in sorted(rows, key=lambda row: row.what):
         c = row.counts

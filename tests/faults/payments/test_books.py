@@ -54,7 +54,7 @@ def test_the_table_sums_up_and_names_what_failed() -> None:
         **dict.fromkeys(PaymentCounts.__struct_fields__, 2) | {"lost": 0, "twice": 0, "payments": 1_200}
     )
     rows = [PaymentRow(what=what, counts=counts, repeats=5) for what in ("Redis away", "Chain away")]
-    said = payments_section(rows, ["tests/x.py::test_y"], "`make faults`.")
+    said = payments_section(rows, ["tests/x.py::test_y"], "`make faults`.", "")
     assert said.index("| Chain away | 2 | 1,200 |") < said.index("| Redis away |")
     assert "2,400 payments in 2 scenarios: 0 lost, 0 twice, 4 for nothing. 4 receipts came again, of 10" in said
     assert said.endswith("- failed: `tests/x.py::test_y`")

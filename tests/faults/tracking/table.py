@@ -35,7 +35,7 @@ class TrackingRow(Struct, frozen=True, kw_only=True):
         return f"{self.what}: {self.counts.line()} (at most {self.repeats} milestones again)"
 
 
-def tracking_section(rows: Sequence[TrackingRow], failed: Sequence[str], made_by: str, *, before: str = "") -> str:
+def tracking_section(rows: Sequence[TrackingRow], failed: Sequence[str], made_by: str, before: str) -> str:
     """`before`: the section as it stood, where only some scenarios were played: the rows of the others stay."""
     lines = {what: figures for what, *figures in map(_cells, before.splitlines()) if len(figures) == len(_HEAD) - 1}
     lines = {what: figures for what, figures in lines.items() if figures[0].replace(",", "").isdecimal()}

@@ -20,6 +20,7 @@ from sandbox.payments.nowpayments.coins import COINS
 from sandbox.payments.nowpayments.faults import Fault
 from sandbox.payments.nowpayments.records import Status
 from sandbox.payments.nowpayments.server import NowPaymentsSandbox
+from services.payments import keys as payment_keys
 from services.payments.nowpayments_watch import wait_of
 from tests.payments.ledger_kit import Stores, stores_on
 from tests.payments.nowpayments.kit import ANN, House, house_on, order
@@ -498,3 +499,17 @@ async def test_without_redis_the_job_ends_and_is_started_again(
         with pytest.raises(RedisUnavailableError):
             await house.invoice()
     assert nowpayments.desk.payments == {}
+
+
+async def test_an_invoice_that_cannot_be_read_costs_itself_and_is_watched_when_it_can_be(house: House) -> None:
+    invoices = [await house.invoice(f"order-{number}", user_id=ANN + number) for number in (1, 2, 3)]
+    name, redis = payment_keys.INVOICE.of(invoices[1].id), house.stores.redis
+    whole = await redis.get(name)
+    assert whole is not None
+    await redis.set(name, b"{")
+    await house.poll()
+    assert house.watch.count == 2
+    assert await redis.get(name) == b"{"
+    await redis.set(name, whole)
+    await house.poll()
+    assert house.watch.count == 3
