@@ -42,6 +42,7 @@ def judge(spread: Spread, *, kills: int) -> None:
     assert spread.marked <= IN_FLIGHT * kills, spread.line()
 
 
+@pytest.mark.thorough
 async def test_killed_in_the_middle_it_goes_on_where_it_was(stage: Stage) -> None:
     crowd = Crowd(stage, SOME)
     await crowd.enrol()
