@@ -31,8 +31,8 @@ UNSAFE_BUT_FAST = {
 
 # How long an example takes is the machine's business. What is checked before a change lands is the same every time;
 # new examples are looked for by `make explore`, and what it finds becomes an `@example`.
-settings.register_profile("tests", deadline=None, derandomize=True)
-settings.register_profile("explore", deadline=None)
+settings.register_profile("tests", deadline=None, derandomize=True, max_examples=60)
+settings.register_profile("explore", deadline=None, max_examples=400)
 settings.load_profile("tests")
 
 

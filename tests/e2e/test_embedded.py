@@ -158,7 +158,8 @@ async def test_a_server_that_ends_is_started_again(
     assert "Traceback" not in bot.output
 
 
-@pytest.mark.parametrize("name", EACH)
+@pytest.mark.thorough
+@pytest.mark.parametrize("name", SERVERS)
 async def test_a_server_that_keeps_ending_ends_the_bot(
     name: str, telegram: TelegramSandbox, feed: FeedSandbox, data_dir: Path
 ) -> None:
