@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# Every worker and every process under test would compile everything again.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run test check lint types layers audit explore faults soak bench docs screenshots charts lock clean
@@ -36,7 +38,9 @@ types: setup
 layers: setup
 	$(BIN)/lint-imports
 
-check: lint types layers test ## what CI runs: ruff, pyright strict, import-linter, the suite with its shape tests
+check: setup ## what CI runs: ruff, pyright strict, import-linter, the suite with its shape tests
+	@$(MAKE) --no-print-directory lint layers
+	@$(MAKE) --no-print-directory --jobs 2 types test
 
 audit: setup ## ask advisory databases about every dependency; says so where none can be reached
 	$(BIN)/python -m audit

@@ -11,7 +11,6 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
-import asyncpg
 import pytest
 from hypothesis import settings
 
@@ -19,7 +18,7 @@ from embedded.postgres import EmbeddedPostgres
 from embedded.valkey import EmbeddedRedis
 from managers.redis.client import RedisManager
 from managers.storage.postgres import PostgresManager
-from migrations import migrate
+from tests.databases import Databases
 
 # Throw-away data: a test may kill the server, but nobody pulls the plug of the machine.
 UNSAFE_BUT_FAST = {
@@ -29,12 +28,11 @@ UNSAFE_BUT_FAST = {
     "shared_buffers": "16MB",
     "max_connections": "60",
 }
-TEMPLATE = "migrated"
 
 # How long an example takes is the machine's business. What is checked before a change lands is the same every time;
 # new examples are looked for by `make explore`, and what it finds becomes an `@example`.
-settings.register_profile("tests", deadline=None, derandomize=True)
-settings.register_profile("explore", deadline=None)
+settings.register_profile("tests", deadline=None, derandomize=True, max_examples=60)
+settings.register_profile("explore", deadline=None, max_examples=400)
 settings.load_profile("tests")
 
 
@@ -105,22 +103,14 @@ def redis_server(servers_dir: Path) -> Iterator[EmbeddedRedis]:
 def postgres_server(servers_dir: Path) -> Iterator[EmbeddedPostgres]:
     server = EmbeddedPostgres(servers_dir / "postgres", settings=UNSAFE_BUT_FAST)
     server.start()
-    asyncio.run(_make_template(server))
+    asyncio.run(Databases(server).make_template())
     yield server
     server.stop()
 
 
-async def _make_template(server: EmbeddedPostgres) -> None:
-    await administer(server, f"CREATE DATABASE {TEMPLATE}")
-    await migrate(server.dsn_of(TEMPLATE))
-
-
-async def administer(server: EmbeddedPostgres, statement: str) -> None:
-    connection = await asyncpg.connect(server.dsn)
-    try:
-        await connection.execute(statement)
-    finally:
-        await connection.close()
+@pytest.fixture(scope="session")
+def databases(postgres_server: EmbeddedPostgres) -> Databases:
+    return Databases(postgres_server)
 
 
 @pytest.fixture
@@ -132,12 +122,10 @@ async def redis_url(redis_server: EmbeddedRedis) -> str:
 
 
 @pytest.fixture
-async def postgres_dsn(postgres_server: EmbeddedPostgres) -> AsyncIterator[str]:
-    """A database with the schema and nothing in it, copied from one that was migrated once."""
-    database = f"test_{next(_numbers)}"
-    await administer(postgres_server, f"CREATE DATABASE {database} TEMPLATE {TEMPLATE}")
-    yield postgres_server.dsn_of(database)
-    await administer(postgres_server, f"DROP DATABASE {database} WITH (FORCE)")
+async def postgres_dsn(databases: Databases) -> AsyncIterator[str]:
+    """A database with the schema and nothing in it."""
+    async with databases.one() as dsn:
+        yield dsn
 
 
 @pytest.fixture
@@ -150,13 +138,3 @@ async def redis_manager(redis_url: str) -> AsyncIterator[RedisManager]:
 async def postgres_manager(postgres_dsn: str) -> AsyncIterator[PostgresManager]:
     async with PostgresManager(postgres_dsn, min_connections=1, max_connections=5) as manager:
         yield manager
-
-
-def _count() -> Iterator[int]:
-    number = 0
-    while True:
-        number += 1
-        yield number
-
-
-_numbers = _count()

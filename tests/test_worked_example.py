@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 ROOT = Path(__file__).parent.parent
-NOT_COPIED = shutil.ignore_patterns(".venv", ".git", "data", "node_modules", ".*_cache", "__pycache__", ".hypothesis")
+NOT_COPIED = shutil.ignore_patterns(".venv", ".git", "data", "node_modules", ".*_cache", ".hypothesis")
 BLOCK = re.compile(r"^```(python|toml|diff)\n(?:# |--- )(\S+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LISTS = {"composition/bot.py", "bot/telegram_bot.py", "pyproject.toml"}
 TIMEOUT_S = 300.0

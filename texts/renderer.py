@@ -10,6 +10,7 @@ from __future__ import annotations
 import string
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
 from pathlib import Path
 
 from msgspec import Struct
@@ -50,8 +51,9 @@ class Texts:
         self._fallback = languages[FALLBACK_LANGUAGE]
 
     @classmethod
+    @cache
     def load(cls, directory: Path = TEXTS_DIRECTORY) -> Texts:
-        """Read `<directory>/<language>/*.toml`."""
+        """Read `<directory>/<language>/*.toml`, once in a process."""
         problems: list[str] = []
         languages: dict[str, dict[str, Template]] = {}
         for folder in sorted(path for path in directory.iterdir() if any(path.glob("*.toml"))):

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -26,6 +28,8 @@ CHROMIUM_ARGUMENTS = [
     "--disable-sync",
 ]
 
+CHROMIUM_STARTS_WITHIN_S = 60.0
+
 DESKTOP = ViewportSize(width=1280, height=800)
 PHONE = ViewportSize(width=360, height=740)
 
@@ -41,10 +45,33 @@ def chromium_path() -> str:
     return pytest.skip(f"no chromium on this machine: none of {', '.join(CHROMIUM_NAMES)} is on the PATH")
 
 
+@pytest.fixture(scope="session")
+def chromium_url(chromium_path: str) -> Iterator[str]:
+    """One for all tests, which have contexts of their own: it takes seconds to start."""
+    profile = Path(tempfile.mkdtemp(prefix="chromium-"))
+    options = [*CHROMIUM_ARGUMENTS, "--headless", "--remote-debugging-port=0", f"--user-data-dir={profile}"]
+    process = subprocess.Popen([chromium_path, *options], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        yield f"http://127.0.0.1:{_debugging_port(process, profile / 'DevToolsActivePort')}"
+    finally:
+        process.terminate()
+        process.wait()
+        shutil.rmtree(profile, ignore_errors=True)
+
+
+def _debugging_port(process: subprocess.Popen[bytes], told_in: Path) -> int:
+    deadline = time.monotonic() + CHROMIUM_STARTS_WITHIN_S
+    while process.poll() is None and time.monotonic() < deadline:
+        if told_in.exists() and (lines := told_in.read_text().splitlines()):
+            return int(lines[0])
+        time.sleep(0.02)
+    return pytest.fail("chromium did not start")
+
+
 @pytest.fixture
-async def chromium(chromium_path: str) -> AsyncIterator[Browser]:
+async def chromium(chromium_url: str) -> AsyncIterator[Browser]:
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=chromium_path, args=CHROMIUM_ARGUMENTS)
+        browser = await playwright.chromium.connect_over_cdp(chromium_url)
         try:
             yield browser
         finally:

@@ -13,7 +13,7 @@ from tests.browser.chat_page import ChatPage
 from tests.browser.conftest import OpenTab
 from tests.e2e.bot_process import BotProcess
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.thorough]
 
 ALERT = "market cap at call"
 CALLED = re.compile(r"\$([\d.,]+)([kMB]?) market cap at call[^\n]*\s+([1-9A-HJ-NP-Za-km-z]{32,44})")

@@ -47,6 +47,7 @@ def calls_per_minute() -> int:
     return 1
 
 
+@pytest.mark.thorough
 async def test_a_newcomer_buys_in_each_of_the_four_ways(open_tab: OpenTab, program: BotProcess, chat_page_url: str):
     grace = await newcomer(await open_tab(PHONE, touch=True), chat_page_url, "Grace")
     await grace.pay_link(await grace.choose(*PRO, "SOL"))

@@ -90,6 +90,7 @@ async def test_a_newcomer_gets_alerts_and_the_next_ones_obey_the_changed_filter(
     assert await program.exit_code() == 0, program.output
 
 
+@pytest.mark.thorough
 async def test_on_a_phone_the_first_screen_is_seen_whole_and_a_mute_is_seen_under_its_alert(
     open_tab: OpenTab, program: BotProcess, chat_page_url: str
 ) -> None:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from html import escape
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.posts.post import Button, ForwardedFrom, Post, Run
@@ -326,7 +326,6 @@ SOUP = st.one_of(
 )
 
 
-@settings(max_examples=400)
 @given(soup=st.lists(SOUP, max_size=40), is_within=st.booleans())
 def test_no_page_of_any_kind_raises_anything_else(soup: list[str], *, is_within: bool):
     body = "".join(soup).encode("utf-8", "replace")
@@ -350,7 +349,6 @@ def test_nor_do_any_bytes(body: bytes):
 VISIBLE = st.characters(exclude_categories=("Cc", "Cs", "Zl", "Zp"))
 
 
-@settings(max_examples=300)
 @given(st.lists(st.tuples(st.text(VISIBLE, min_size=1, max_size=30), st.booleans()), max_size=8))
 def test_text_comes_back_as_it_was(pieces: list[tuple[str, bool]]):
     html = "<br/>".join(f"<code>{escape(text)}</code>" if is_code else escape(text) for text, is_code in pieces)

@@ -69,7 +69,7 @@ async def victim(ann: Person, ben: Person, services: Services) -> Subscriber:
     return await services.subscribers.sets.rename_set(BEN_ID, 2, SECRET)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(forged, min_size=1, max_size=4))
 async def test_no_forged_button_reaches_somebody_else(
     ann: Person, victim: Subscriber, services: Services, tapped: list[str]

@@ -27,7 +27,8 @@ from sandbox.telegram.server import TelegramSandbox
 from sandbox.world.world import copied_addresses
 from services.claims.outbox import Outbox
 from services.stores.journal import Journal
-from tests.conftest import UNSAFE_BUT_FAST, administer
+from tests.conftest import UNSAFE_BUT_FAST
+from tests.databases import administer
 from tests.e2e.bot_process import ROOT
 from tests.e2e.conftest import running, subscribe
 from tests.faults.market import made_again

@@ -21,7 +21,7 @@ from sandbox.world.world import copied_addresses
 from services.claims.outbox import Outbox
 from services.retention.retention import AHEAD, RetentionService
 from services.stores.journal import Journal
-from tests.conftest import TEMPLATE, administer
+from tests.databases import TEMPLATE, administer
 from tests.deployment.test_database import database as run_script
 from tests.e2e.bot_process import ROOT
 from tests.e2e.conftest import running, subscribe

@@ -19,18 +19,22 @@ from composition.addresses import ChannelAccess
 from composition.connections import ChannelConnection
 from config.settings import Settings
 from domain.filters.registry import FIELDS
+from runtime.limit import Limit
 from sandbox.feed.server import FeedSandbox
 from sandbox.market.market import Market
+from sandbox.telegram.limits import FloodLimits
 from sandbox.telegram.people import SandboxUser, callback_buttons
 from sandbox.telegram.server import TelegramSandbox
 from sandbox.telegram.updates import JsonObject
 from services.stores import keys
 from tests.channels.channel_book import ChannelBook
+from tests.wiring import AT_WILL
 
 
 @pytest.fixture
 async def telegram() -> AsyncIterator[TelegramSandbox]:
-    async with TelegramSandbox() as server:
+    """Takes messages as fast as they come."""
+    async with TelegramSandbox(limits=FloodLimits.off()) as server:
         yield server
 
 
@@ -68,6 +72,7 @@ async def running(
     redis_url: str,
     postgres_dsn: str,
     settings: Settings | None = None,
+    private_chats: Limit = AT_WILL,
 ) -> AsyncGenerator[Composition]:
     """The bot as `main.py` builds it, running until the block ends."""
     at = Addresses(
@@ -80,6 +85,7 @@ async def running(
         price_api_url="",
         redis_url=redis_url,
         database_url=postgres_dsn,
+        private_chats=private_chats,
     )
     stop = asyncio.Event()
     async with AsyncExitStack() as stack:

@@ -51,6 +51,7 @@ async def test_it_names_typos_a_taken_port_and_what_cannot_be_reached_in_a_table
     assert not [line for line in bot.lines if _LOG_LINE.match(line)]
 
 
+@pytest.mark.thorough
 async def test_a_running_bot_is_recognised(data_dir: Path, unused_tcp_port: int) -> None:
     environment = {"DATA_DIR": str(data_dir), "HTTP_PORT": str(unused_tcp_port), "SANDBOX_PORT": "0"}
     async with BotProcess(environment) as bot:
@@ -67,6 +68,7 @@ async def test_a_running_bot_is_recognised(data_dir: Path, unused_tcp_port: int)
         assert f"A bot is running already on 127.0.0.1:{unused_tcp_port}: end it" in sentences(third.output)
 
 
+@pytest.mark.thorough
 async def test_a_start_on_a_taken_port_says_which_and_what_to_do(data_dir: Path, taken: int) -> None:
     environment = {"DATA_DIR": str(data_dir), "HTTP_PORT": "0", "SANDBOX_PORT": str(taken), "LOG_LEVL": "INFO"}
     async with BotProcess(environment) as bot:

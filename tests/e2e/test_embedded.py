@@ -23,6 +23,7 @@ from tests.e2e.conftest import process_environment, subscribe
 ORDERLY_WITHIN_S = 15.0
 """Less than the bot would drain for if its Redis were gone."""
 SERVERS = {"Redis": "valkey-server", "PostgreSQL": "postgres"}
+EACH = ["Redis", pytest.param("PostgreSQL", marks=pytest.mark.thorough)]
 
 
 def environment(telegram: TelegramSandbox, feed: FeedSandbox, data_dir: Path) -> dict[str, str]:
@@ -92,7 +93,9 @@ def ctrl_c(bot: BotProcess) -> None:
     os.killpg(os.getpgid(bot.pid), signal.SIGINT)
 
 
-@pytest.mark.parametrize("stop", [to_main, to_all, ctrl_c])
+@pytest.mark.parametrize(
+    "stop", [to_main, *(pytest.param(stop, marks=pytest.mark.thorough) for stop in (to_all, ctrl_c))]
+)
 async def test_a_stop_is_orderly(
     stop: Callable[[BotProcess], None], telegram: TelegramSandbox, feed: FeedSandbox, data_dir: Path
 ) -> None:
@@ -128,7 +131,7 @@ def test_systemd_asks_the_bot_alone(unit: str) -> None:
 
 
 @pytest.mark.parametrize("deadly", [signal.SIGKILL, pytest.param(signal.SIGTERM, marks=pytest.mark.thorough)])
-@pytest.mark.parametrize("name", SERVERS)
+@pytest.mark.parametrize("name", EACH)
 async def test_a_server_that_ends_is_started_again(
     name: str, deadly: signal.Signals, telegram: TelegramSandbox, feed: FeedSandbox, data_dir: Path
 ) -> None:
@@ -155,6 +158,7 @@ async def test_a_server_that_ends_is_started_again(
     assert "Traceback" not in bot.output
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", SERVERS)
 async def test_a_server_that_keeps_ending_ends_the_bot(
     name: str, telegram: TelegramSandbox, feed: FeedSandbox, data_dir: Path

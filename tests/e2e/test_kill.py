@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from collections.abc import AsyncIterator
 from pathlib import Path
+
+import pytest
 
 from sandbox.feed.server import FeedSandbox
 from sandbox.telegram.server import TelegramSandbox
@@ -51,6 +54,14 @@ class Arrivals:
             await self.news.wait_for(lambda: len(self.counts) >= distinct)
 
 
+@pytest.fixture
+async def telegram() -> AsyncIterator[TelegramSandbox]:
+    """Refuses what is beyond Telegram's limits."""
+    async with TelegramSandbox() as server:
+        yield server
+
+
+@pytest.mark.thorough
 async def test_kill_in_a_burst_loses_nothing(
     telegram: TelegramSandbox, feed: FeedSandbox, redis_url: str, postgres_dsn: str, data_dir: Path
 ) -> None:

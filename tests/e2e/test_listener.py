@@ -19,7 +19,7 @@ from sandbox.telegram.people import SandboxUser
 from sandbox.telegram.server import TelegramSandbox
 from sandbox.world.world import copied_addresses
 from tests.channels.outside import LISTEN_TOKEN, LOOK_S, Outside
-from tests.conftest import TEMPLATE, administer
+from tests.databases import TEMPLATE, administer
 from tests.e2e.bot_process import BotProcess
 from tests.e2e.conftest import process_environment, set_filter, subscribe
 

@@ -214,6 +214,7 @@ async def test_the_work_divided_among_six_processes(telegram: TelegramSandbox, f
         await ended(gateway, ingest, match_2, send_2)
 
 
+@pytest.mark.thorough
 async def test_the_second_of_two_stands_by_until_the_first_ends(
     telegram: TelegramSandbox, feed: FeedSandbox, site: Site
 ) -> None:
@@ -239,6 +240,7 @@ async def test_the_second_of_two_stands_by_until_the_first_ends(
         await site.health_when(second, lambda health: health["ok"] and health["process"]["state"] == "working")
 
 
+@pytest.mark.thorough
 async def test_it_starts_without_telegram_and_delivers_when_it_comes(
     feed: FeedSandbox, redis_url: str, postgres_dsn: str, data_dir: Path
 ) -> None:

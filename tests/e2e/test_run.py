@@ -51,6 +51,7 @@ async def say(session: aiohttp.ClientSession, user_id: int, text: str) -> None:
         assert answer.status == 201
 
 
+@pytest.mark.thorough
 async def test_people_and_chats_survive_a_restart_and_nobody_counts_as_blocked(data_dir: Path) -> None:
     environment = {"DATA_DIR": str(data_dir), "HTTP_PORT": "0", "SANDBOX_PORT": "0", "SANDBOX_CALLS_PER_MINUTE": "1"}
     async with BotProcess(environment) as bot:
@@ -95,6 +96,7 @@ async def test_doctor_finds_a_whole_sandbox_well(data_dir: Path) -> None:
     assert "unwell" not in bot.output
 
 
+@pytest.mark.thorough
 async def test_doctor_names_what_is_wrong_and_how_to_mend_it(data_dir: Path) -> None:
     environment = {"DATA_DIR": str(data_dir), "SANDBOX_PORT": "0", "REDIS_URL": "redis://127.0.0.1:1/0"}
     async with BotProcess(environment, "doctor") as bot:

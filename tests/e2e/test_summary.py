@@ -43,7 +43,7 @@ async def summary_once(bot: Composition, condition: Callable[[Summary], bool]) -
     return summary
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.thorough)])
 async def test_it_adds_up_after_mutes_quiet_hours_caps_digests_and_merges(
     bot: Composition, telegram: TelegramSandbox, feed: FeedSandbox, seed: int
 ) -> None:

@@ -27,7 +27,7 @@ from runtime.supervision import STUCK_AFTER_S, Pulse, watch
 from sandbox.feed.server import FeedSandbox
 from sandbox.market.market import Market
 from sandbox.telegram.server import TelegramSandbox
-from tests.conftest import TEMPLATE, administer
+from tests.databases import TEMPLATE, administer
 from tests.e2e.five_roles import FiveRoles
 from tests.e2e.notify_socket import NotifySocket, watchdog_s
 from tests.faults.proxy import FaultProxy

@@ -17,7 +17,7 @@ POINTS = [
     pytest.param("received", 10, id="received", marks=THOROUGH),
     pytest.param("decided", 4, id="decided", marks=THOROUGH),
     pytest.param("claiming", 4, id="claiming", marks=THOROUGH),
-    pytest.param("claimed", 4, id="claimed"),
+    pytest.param("claimed", 4, id="claimed", marks=THOROUGH),
     pytest.param("begun", 5, id="begun", marks=THOROUGH),
     pytest.param("sent", 5, id="sent"),
     pytest.param("settled", 5, id="settled", marks=THOROUGH),

@@ -180,6 +180,7 @@ async def _back_soon(stage: Stage) -> None:
     await stage.redis_proxy.repair()
 
 
+@pytest.mark.thorough
 async def test_fail_over(stage: Stage, verdict: Verdict) -> None:
     """The leader steps down during blocked reads; the same address leads to another server from then on."""
     leader_port, follower_port = free_ports(2)

@@ -51,6 +51,7 @@ async def test_errors_and_lost_answers(stage: Stage, verdict: Verdict) -> None:
     verdict("Telegram answering 5xx, hanging up, delivering without an answer", counts, repeats=unanswered)
 
 
+@pytest.mark.thorough
 async def test_blocked_users_come_back(stage: Stage, verdict: Verdict) -> None:
     """What passes while somebody blocks the bot is not sent later; what passes after /start is."""
     takers = [taker(FIRST_USER_ID + 100_000 + number) for number in range(5)]

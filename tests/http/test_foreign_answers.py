@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 
 import pytest
 from aiohttp import web
@@ -34,17 +36,17 @@ ANSWERS: Mapping[str, Handler] = {
     "no HTTP": raw(b"220 mail.example ESMTP ready\r\n"),
     "deeply nested": said("[" * 90_000),
     "not UTF-8": said(b'{"calls":\xff}'),
-    "endless": said(b" " * (17 * 1024 * 1024)),
     "endless refusal": said(PAGE * 4_000, 403, "text/html"),
 }
+ENDLESS = said(b" " * (17 * 1024 * 1024))
 LIKE_ITS_OWN = ("somebody else's object", "prices")
 """Jupiter's prices are an object of whatever mints it knows: here, of none."""
 
 
-@pytest.fixture
-async def script() -> AsyncIterator[tuple[str, list[Handler]]]:
+@asynccontextmanager
+async def scripted(*answers_of_it: Handler) -> AsyncGenerator[tuple[str, list[Handler]]]:
     """Address of a server, and the answers that it gives one after the other, the last one for ever."""
-    answers: list[Handler] = []
+    answers = list(answers_of_it)
 
     async def answer(request: web.Request) -> web.StreamResponse:
         return await (answers.pop(0) if len(answers) > 1 else answers[0])(request)
@@ -54,8 +56,16 @@ async def script() -> AsyncIterator[tuple[str, list[Handler]]]:
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
-    yield f"http://127.0.0.1:{runner.addresses[0][1]}", answers
-    await runner.cleanup()
+    try:
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}", answers
+    finally:
+        await runner.cleanup()
+
+
+@pytest.fixture
+async def script() -> AsyncIterator[tuple[str, list[Handler]]]:
+    async with scripted() as server:
+        yield server
 
 
 Ask = Callable[[str, APIRetryManager], Awaitable[object]]
@@ -71,20 +81,33 @@ ASKED: Mapping[str, Ask] = {
 }
 
 
-@pytest.mark.parametrize("asked", ASKED)
 @pytest.mark.parametrize("name", ANSWERS)
-async def test_what_is_not_the_hosts_own_is_no_answer(
-    script: tuple[str, list[Handler]], api_manager: APIRetryManager, name: str, asked: str
-):
+async def test_what_is_not_the_hosts_own_is_no_answer(api_manager: APIRetryManager, name: str):
+    """Whatever is asked; all at once, because each is tried again after a while."""
+    async with asyncio.TaskGroup() as group:
+        for asked in ASKED:
+            if (name, asked) != LIKE_ITS_OWN:
+                group.create_task(asked_in_vain(api_manager, ANSWERS[name], asked))
+
+
+@pytest.mark.parametrize("asked", ASKED)
+async def test_nor_is_what_does_not_end(api_manager: APIRetryManager, asked: str):
+    await asked_in_vain(api_manager, ENDLESS, asked)
+
+
+async def test_prices_of_nothing_are_an_answer(script: tuple[str, list[Handler]], api_manager: APIRetryManager):
     url, answers = script
+    name, asked = LIKE_ITS_OWN
     answers.append(ANSWERS[name])
-    if (name, asked) == LIKE_ITS_OWN:
-        assert await ASKED[asked](url, api_manager) == {}
-        return
-    with pytest.raises(TransientError):
-        pytest.fail(f"{name} was taken for an answer: {await ASKED[asked](url, api_manager)!r}")
-    counts = api_manager.counts[URL(url).authority]
-    assert (counts.requests, counts.failures) == (ATTEMPTS, ATTEMPTS), "tried again, and counted"
+    assert await ASKED[asked](url, api_manager) == {}
+
+
+async def asked_in_vain(api: APIRetryManager, answer: Handler, asked: str) -> None:
+    async with scripted(answer) as (url, _):
+        with pytest.raises(TransientError):
+            pytest.fail(f"{asked}: taken for an answer: {await ASKED[asked](url, api)!r}")
+        counts = api.counts[URL(url).authority]
+        assert (counts.requests, counts.failures) == (ATTEMPTS, ATTEMPTS), f"{asked}: tried again, and counted"
 
 
 @pytest.mark.parametrize("asked", ["token", "tokens"])

@@ -256,7 +256,6 @@ events = st.one_of(
 
 @given(happens=st.lists(events, min_size=3, max_size=14))
 @example(happens=[(d, "call", ALPHA, 5.0) for d in (timedelta(0), 14 * DAY - HOUR / 2, 14 * DAY + MINUTE)])
-@settings(max_examples=300, deadline=None)
 def test_around_the_end_of_fourteen_days(happens: list[tuple[timedelta, str, Any, float]]) -> None:
     matcher, chart = Matcher(FIELDS), FlowChart(FIELDS)
 

@@ -17,7 +17,7 @@ from migrations import downgrade, migrate
 from services.monitoring.readings import Reading
 from services.retention.retention import KeptFor, RetentionService, partition_missing
 from services.stores.journal import Journal, entry
-from tests.conftest import administer
+from tests.databases import administer
 
 KEPT_FOR: Final = KeptFor(
     deliveries=timedelta(days=180),

@@ -21,7 +21,8 @@ from managers.storage.postgres import (
 )
 from migrations import downgrade, migrate
 from runtime.errors import FatalError, TransientError
-from tests.conftest import UNSAFE_BUT_FAST, administer
+from tests.conftest import UNSAFE_BUT_FAST
+from tests.databases import administer
 
 ROOT = Path(__file__).parents[2]
 

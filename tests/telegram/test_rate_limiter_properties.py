@@ -88,7 +88,6 @@ async def play(jobs: list[Job]) -> tuple[StrictServer, TelegramRateLimiter]:
 
 
 @given(st.lists(JOBS, max_size=40))
-@settings(max_examples=200, deadline=None)
 def test_no_window_ever_sees_too_many_arrivals_and_everything_is_given_back(jobs: list[Job]) -> None:
     server, limiter = run(play(jobs))
     assert server.violations(OVERALL, PRIVATE, GROUP) == []

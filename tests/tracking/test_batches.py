@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from domain.tracking.confirmation import GAP_S, MIN_LIQUIDITY_USD
@@ -162,7 +162,6 @@ FAR_FROM_THE_FIRST = STILL._replace(step=7.5, source=2, liquidity_usd=RICH)
 @given(st.lists(calls, min_size=1, max_size=6), st.lists(happenings, min_size=1, max_size=12))
 @example([], [[STILL], Call(0, 2.0, 0.0), [STILL._replace(after_s=0.0)], [STILL, STILL]])
 @example([Call(0, 1.0, 0.0)], [[*WAS_OFF, AGREES], [FAR_FROM_THE_FIRST]])
-@settings(max_examples=200)
 def test_many_ticks_together_are_the_same_as_one_after_the_other(some: list[Call], then: list[Happening]) -> None:
     together, singly = Twin(together=True), Twin(together=False)
     for happening in [*some, *then]:

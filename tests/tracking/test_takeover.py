@@ -44,6 +44,7 @@ async def keep_at(feed: FeedSandbox, call: Call, price_usd: float) -> None:
         await asyncio.sleep(EVERY_S)
 
 
+@pytest.mark.thorough
 async def test_another_process_goes_on_when_one_is_killed(
     telegram: TelegramSandbox, feed: FeedSandbox, site: Site
 ) -> None:

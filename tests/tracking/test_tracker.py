@@ -214,7 +214,6 @@ happenings = st.one_of(
 
 
 @given(st.lists(happenings, min_size=10, max_size=60), st.integers(1, 7))
-@settings(max_examples=300)
 def test_calls_come_and_end_while_a_level_is_being_confirmed(some: list[tuple[str, float]], batch: int) -> None:
     """One token with money behind it, ticks a second apart, in batches of any size."""
     tracker = Tracker(many=1)

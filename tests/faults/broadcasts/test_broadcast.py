@@ -52,6 +52,7 @@ def judge(request: pytest.FixtureRequest) -> Judge:
     return judged
 
 
+@pytest.mark.thorough
 async def test_killed_in_the_middle_it_goes_on_where_it_was(stage: Stage, judge: Judge) -> None:
     crowd = Crowd(stage, SOME)
     await crowd.enrol()

@@ -34,7 +34,7 @@ POINTS = [
     at("credited", AT_THE_PROCESSOR, times=2),
     at("notification taken", AT_THE_PROCESSOR),
     at("checkout answered", IN_STARS),
-    at("stars told", IN_STARS, is_short=True),
+    at("stars told", IN_STARS),
     at("credited", IN_STARS),
     at("plan told", EVERYBODY),
     at("plan shown", EVERYBODY),

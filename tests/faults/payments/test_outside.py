@@ -73,7 +73,7 @@ def succeeded(method: str, result: Any) -> Any:
 @pytest.mark.parametrize(
     ("liar", "what", "lie"),
     [
-        pytest.param(0, "a thousand times as much", lambda: more, id="more"),
+        pytest.param(0, "a thousand times as much", lambda: more, id="more", marks=THOROUGH),
         pytest.param(1, "a thousand times as much", lambda: more, id="more, the second", marks=THOROUGH),
         pytest.param(0, "nothing", lambda: nothing, id="nothing", marks=THOROUGH),
         pytest.param(0, "another transaction", another, id="another", marks=THOROUGH),

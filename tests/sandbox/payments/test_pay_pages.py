@@ -10,11 +10,11 @@ from playwright.async_api import Browser, Page, expect
 
 from sandbox.payments.nowpayments.server import NowPaymentsSandbox
 from sandbox.payments.solana.server import SolanaSandbox
-from tests.browser.conftest import PHONE, chromium, chromium_path
+from tests.browser.conftest import PHONE, chromium, chromium_path, chromium_url
 from tests.sandbox.payments.nowpayments_kit import Client
 from tests.sandbox.payments.solana_kit import USDC, Rpc, reference
 
-__all__ = ["chromium", "chromium_path"]
+__all__ = ["chromium", "chromium_path", "chromium_url"]
 
 pytestmark = pytest.mark.browser
 ORDER: dict[str, Any] = {
