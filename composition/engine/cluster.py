@@ -9,6 +9,7 @@ from bot.lifecycle import Steps
 from bot.roles import SENDING, parts_of
 from composition.feature import Alarm, Base, Feature
 from runtime.clock import now
+from services.cluster.asking import share_of_limits
 from services.cluster.changes import Changes
 from services.cluster.leases import Leases
 from services.cluster.members import Member, Members
@@ -52,6 +53,7 @@ def build(base: Base) -> Feature:
         clock=now,
         asks_telegram=place.role in SENDING,
     )
+    base.connections.api.share = partial(share_of_limits, members)
     leases = Leases(redis, place.owner, alone=lambda: members.alone)
     ownership = Ownership(leases, parts_of(place.role))
     slots, sent_before = _slots(base, members), _sent_before(base)

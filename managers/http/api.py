@@ -63,6 +63,8 @@ class APIRetryManager:
         self._session = session
         self._clock = clock
         self._hosts: dict[str, Host] = {}
+        self.share: Callable[[], float] = lambda: 1.0
+        """How much of each limit is ours: other processes of the bot may ask the same hosts."""
         self._breakers = AsyncCircuitBreakerFactory(FAILURES_IN_A_ROW, math.inf, exclude=[RefusedError])
         self._breakers.add_listener(self._on_circuit)
 
@@ -199,8 +201,11 @@ class APIRetryManager:
         name = URL(url).host_port_subcomponent or url
         host = self._hosts.get(name)
         if host is None:
-            host = self._hosts[name] = Host(name, self._breakers, self._clock)
+            host = self._hosts[name] = Host(name, self._breakers, self._clock, self._own_share)
         return host
+
+    def _own_share(self) -> float:
+        return self.share()
 
     def _on_circuit(self, name: str, _kind: str, event: Event) -> None:
         if isinstance(event, ContextChanged):

@@ -61,10 +61,17 @@ class Host:
     The time is told here: purgatory would take the wall clock's, which may be set back by hours.
     """
 
-    def __init__(self, name: str, breakers: AsyncCircuitBreakerFactory, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        name: str,
+        breakers: AsyncCircuitBreakerFactory,
+        clock: Callable[[], float],
+        share: Callable[[], float] = lambda: 1.0,
+    ) -> None:
+        """`share`: how much of its limit is ours."""
         self.name = name
         self.counts = HostCounts()
-        self.budget = Budget(clock)
+        self.budget = Budget(clock, share)
         self.last_problem: str | None = None
         self.denied: str | None = None
         """Why it does not let us in, or why we do not trust it; `None` when the last answer says nothing of it."""

@@ -54,9 +54,11 @@ class Budget:
     period without that.
     """
 
-    def __init__(self, clock: Callable[[], float]) -> None:
+    def __init__(self, clock: Callable[[], float], share: Callable[[], float] = lambda: 1.0) -> None:
+        """`share`: how much of a limit is ours now, where other processes ask, too."""
         self.limit = UNLIMITED
-        """As declared."""
+        """As declared, for all who ask."""
+        self._share = share
         self._is_guess = False
         self._halved_to = 0
         self._halved_at = -math.inf
@@ -69,8 +71,17 @@ class Budget:
 
     def slots(self) -> int:
         """As many as may be used in a period now."""
+        slots = self._own().slots
         periods = (self._clock() - self._halved_at) / self.limit.period_s if self._halved_to else math.inf
-        return self.limit.slots if math.isinf(periods) else min(self.limit.slots, self._halved_to + int(periods))
+        return slots if math.isinf(periods) else min(slots, self._halved_to + int(periods))
+
+    def _own(self) -> Limit:
+        """Our share of the limit: whose share is less than one slot waits longer for it."""
+        share = self._share()
+        if share >= 1:
+            return self.limit
+        slots = self.limit.slots * share
+        return Limit(int(slots), self.limit.period_s) if slots >= 1 else Limit(1, self.limit.period_s / slots)
 
     def was_too_much(self, slot: _Slot) -> None:
         """The host said so of this request. What was sent before the last halving says nothing of what is left."""
@@ -79,12 +90,12 @@ class Budget:
 
     def wait_s(self) -> float:
         """0 when there is room, else how long there is none at least."""
-        now = self._clock()
-        while self._arrivals and self._arrivals[0] + self.limit.period_s <= now:
+        now, period_s = self._clock(), self._own().period_s
+        while self._arrivals and self._arrivals[0] + period_s <= now:
             heappop(self._arrivals)
         if self._taken + len(self._arrivals) < self.slots():
             return 0.0
-        return self._arrivals[0] + self.limit.period_s - now if self._arrivals else self.limit.period_s
+        return self._arrivals[0] + period_s - now if self._arrivals else period_s
 
     def free(self) -> int:
         """Requests that may be asked now."""

@@ -128,6 +128,11 @@ class Members:
         self._remembered: tuple[Member, ...] = ()
         self._last_contact_at: datetime | None = None
 
+    @property
+    def roles(self) -> tuple[Role, ...]:
+        """Of this process."""
+        return self._own.roles
+
     async def join(self) -> None:
         """Become a member, or replace an earlier process of the same owner.
 

@@ -95,3 +95,22 @@ async def test_what_a_200_says_counts_like_a_429(server: Server, session: aiohtt
     clock.now_s += GUESS.period_s / GUESS.slots
     assert api.room(server.url).requests == GUESS.slots // 2 - 1
     assert await api.get(server.url, timeout_s=2, says_too_many=lambda body: body == b"other") == b"fine"
+
+
+@given(st.integers(1, 60), st.lists(st.integers(1, 20), min_size=1, max_size=6))
+def test_processes_that_share_a_limit_keep_it_together(slots: int, weights: list[int]):
+    """Counted over so long that even the smallest share has had many turns."""
+    clock, limit = Clock(), Limit(slots, 60.0)
+    budgets = [Budget(clock, lambda own=own: own / sum(weights)) for own in weights]
+    for budget in budgets:
+        budget.declare(limit, is_guess=False)
+    periods, asked = 200, 0
+    for _ in range(periods):
+        for budget in budgets:
+            while budget.wait_s() <= 0:
+                with budget.slot() as slot:
+                    slot.arrived_by = clock.now_s
+                asked += 1
+        clock.now_s += limit.period_s
+    assert asked <= slots * periods + len(budgets)
+    assert all(budget.slots() >= 1 for budget in budgets)
