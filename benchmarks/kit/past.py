@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from domain.backtest.columns import COLUMNS, FORMAT, OUTCOMES, filter_columns
+from domain.backtest.columns import COLUMNS, FORMATS, OUTCOMES, filter_columns
 from domain.filters.registry import FIELDS
 from managers.archive.parquet import Archive
 
@@ -38,7 +38,7 @@ class PastMonth:
         self._random = np.random.default_rng(11)
         self._calls = calls_a_day
         self._new = max(1, int(calls_a_day * NEW_SHARE))
-        self._archive = Archive(directory, FORMAT)
+        self._archive = Archive(directory, FORMATS)
         self._days = [(until - (days - number) * DAY).date() for number in range(days)]
         self._figures = self._draw()
         self._posts = pl.Series(

@@ -15,8 +15,13 @@ from domain.filters.registry import FIELDS, FilterField
 from domain.reading.visible import compared
 from domain.stored.journal import DecidedCall
 
-FORMAT: Final = 1
-"""Raised when what stands in a column is computed in another way: what was archived before is not read any more."""
+Dataset = Literal["calls", "outcomes"]
+FORMATS: Final[dict[Dataset, int]] = {"calls": 1, "outcomes": 2}
+"""Raised when what stands in a column is computed in another way: what was archived before is not read any more.
+
+Outcomes: in 2, the peak of a call that never rose is 1, and unknown only where the call does not count. They are
+written again from PostgreSQL, which keeps them for longer than the archive does; calls could not be.
+"""
 
 Kind = Literal["text", "number", "whole", "time"]
 
@@ -55,7 +60,8 @@ OUTCOMES: Final = (
     Column("reachable_multiple", "number"),
     Column("ended_at", "time"),
 )
-"""What became of a call, as far as it was known; multiples of the price at the call."""
+"""What became of a call, as far as it was known; multiples of the price at the call. A call that does not count has no
+peak."""
 
 Value = float | int | str | None
 

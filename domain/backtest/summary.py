@@ -1,6 +1,7 @@
 """What became of the calls that would have been accepted, in numbers that flatter nobody.
 
-As in `domain/tracking/records.py`: tokens count, not calls; what is not known is left out and counted.
+As in `domain/tracking/records.py`: tokens count, not calls; open ones count as they stand. What is not followed, or
+does not count, is left out and counted.
 """
 
 from __future__ import annotations
@@ -39,8 +40,8 @@ class Outcomes:
         self._of_tokens.append(_firsts(tokens).collect())
 
     def refresh(self, outcomes: pl.DataFrame) -> None:
-        """Take in what became of the calls that are asked for, as it is known now."""
-        self._of_calls.append(_of_calls(outcomes.lazy().filter(_KNOWN)).collect())
+        """Take in what became of the calls that are asked for, as it is known now: also that one does not count."""
+        self._of_calls.append(_of_calls(outcomes.lazy()).collect())
 
     def of_calls(self) -> pl.DataFrame:
         schema = {
@@ -70,11 +71,10 @@ def _firsts(tokens: pl.LazyFrame) -> pl.LazyFrame:
 
 def performance(accepted: pl.DataFrame, waited: int) -> Performance:
     """`accepted`: `Replay.accepted`, joined with `Outcomes.of_calls`."""
-    firsts = accepted.filter(~pl.col("again"))
-    known = firsts.filter(_KNOWN)
+    known = _counted(accepted)
     counts = Performance(
         alerts=accepted.height,
-        tokens=firsts.height,
+        tokens=accepted["token_address"].n_unique(),
         known=known.height,
         open=int(known["is_open"].sum()),
         waited=waited,
@@ -96,6 +96,11 @@ def performance(accepted: pl.DataFrame, waited: int) -> Performance:
         worst_run=worst_run,
         worst_run_from=began_at,
     )
+
+
+def _counted(accepted: pl.DataFrame) -> pl.DataFrame:
+    """Return of each token the first alert whose outcome is known and counts."""
+    return accepted.filter(_KNOWN).sort("decided_at").unique("token_address", keep="first", maintain_order=True)
 
 
 def _median(values: pl.Series) -> float:
@@ -123,9 +128,7 @@ def daily(accepted: pl.DataFrame) -> tuple[Daily, ...]:
 
 def extremes(accepted: pl.DataFrame) -> pl.DataFrame:
     """Return the calls that are listed, the best first; of those that are as good, the earlier."""
-    known = accepted.filter(_KNOWN & ~pl.col("again")).sort(
-        "peak_multiple", "decided_at", descending=[True, False], nulls_last=True
-    )
+    known = _counted(accepted).sort("peak_multiple", "decided_at", descending=[True, False], nulls_last=True)
     if known.height <= 2 * LISTED:
         return known
     return pl.concat([known.head(LISTED), known.tail(LISTED)])

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import AsyncIterable, Generator, Sequence
+from collections.abc import AsyncIterable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -46,14 +46,16 @@ def frame(columns: Sequence[Column], rows: Sequence[Sequence[object]]) -> pl.Dat
 
 
 class Archive:
-    def __init__(self, directory: Path, layout: int) -> None:
-        """`layout`: what the files mean; those of another layout are not there."""
+    def __init__(self, directory: Path, layouts: Mapping[Dataset, int]) -> None:
+        """`layouts`: what the files mean; those of another layout are not there."""
         self._directory = directory
-        self._layout = str(layout)
+        self._layouts = layouts
 
     def days(self, dataset: Dataset) -> list[date]:
         """Days of which there is a file, in order."""
-        return sorted(day for path in (self._directory / dataset).glob("*.parquet") if (day := self._day(path)))
+        return sorted(
+            day for path in (self._directory / dataset).glob("*.parquet") if (day := self._day(dataset, path))
+        )
 
     def columns(self, dataset: Dataset, day: date) -> frozenset[str]:
         with _wrapped():
@@ -95,7 +97,7 @@ class Archive:
         self._path(dataset, day).unlink(missing_ok=True)
 
     def _join(self, parts: Path, path: Path) -> None:
-        """Make one file of all parts and put it into its place."""
+        """Make one file of all parts and put it into its place; the same day of another layout goes."""
         whole, several = parts / "whole", sorted(parts.glob("*.parquet"))
         with _wrapped():
             if len(several) == 1:
@@ -107,13 +109,16 @@ class Archive:
             with whole.open("rb") as written:
                 os.fsync(written.fileno())
             whole.replace(path)
+            for other in path.parent.glob(f"{path.name.partition('.')[0]}.*.parquet"):
+                if other != path:
+                    other.unlink()
 
     def _path(self, dataset: Dataset, day: date) -> Path:
-        return self._directory / dataset / f"{day.isoformat()}.{self._layout}.parquet"
+        return self._directory / dataset / f"{day.isoformat()}.{self._layouts[dataset]}.parquet"
 
-    def _day(self, path: Path) -> date | None:
+    def _day(self, dataset: Dataset, path: Path) -> date | None:
         day, _, layout = path.name.removesuffix(".parquet").partition(".")
-        if layout != self._layout:
+        if layout != str(self._layouts[dataset]):
             return None
         try:
             return date.fromisoformat(day)

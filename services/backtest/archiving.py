@@ -75,15 +75,17 @@ class Archiving:
         return await self._history.count(begin_of(day), begin_of(day + _DAY)) > self._archive.rows("calls", day)
 
     async def _put_outcomes(self, last: date, now: datetime) -> None:
-        known = set(self._archive.days("outcomes"))
+        known, corrected = set(self._archive.days("outcomes")), await self._history.corrected()
         for day in self._archive.days("calls"):
-            if day > last or (day in known and not self._is_due(day, now)):
+            if day > last or (day in known and not self._is_due(day, now, corrected.get(day))):
                 continue
             outcomes = self._history.outcomes(begin_of(day), begin_of(day + _DAY))
             await self._archive.write("outcomes", day, outcomes)
 
-    def _is_due(self, day: date, now: datetime) -> bool:
+    def _is_due(self, day: date, now: datetime, corrected_at: datetime | None) -> bool:
         written_at = self._archive.written_at("outcomes", day)
+        if corrected_at is not None and corrected_at >= written_at:
+            return True
         is_final = written_at > begin_of(day + 2 * _DAY) + self._tracked_for
         return not is_final and now - written_at > OUTCOMES_EVERY
 

@@ -17,7 +17,7 @@ from typing import Final
 import msgspec
 import structlog
 
-from domain.backtest.columns import FORMAT
+from domain.backtest.columns import FORMATS
 from domain.backtest.results import ArchiveRequest, BacktestRequest, Failed, Progressed, Report, Request
 from managers.archive.parquet import Archive
 from managers.storage.postgres import PostgresManager
@@ -67,10 +67,10 @@ async def answer(request: Request) -> Report:
         history = StoredHistory(postgres)
         match request:
             case BacktestRequest():
-                archive = None if request.archive is None else Archive(Path(request.archive), FORMAT)
+                archive = None if request.archive is None else Archive(Path(request.archive), FORMATS)
                 return await Trying(request, archive, history, lambda share: say(Progressed(share))).run()
             case ArchiveRequest():
-                archive = Archive(Path(request.archive), FORMAT)
+                archive = Archive(Path(request.archive), FORMATS)
                 archiving = Archiving(
                     archive,
                     history,

@@ -1,9 +1,11 @@
 """Calls and what became of them as PostgreSQL has them, in the archive's columns; for the process that computes."""
 
+# ruff: noqa: S608 - put together of constants alone: the type checker refuses anything else
+
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from typing import Final, LiteralString
 
 import msgspec
@@ -15,6 +17,7 @@ from domain.calls.events import Call
 from domain.stored.journal import DecidedCall
 from managers.archive.parquet import frame
 from managers.storage.postgres import PostgresManager, Row
+from services.stores.counted import COUNTS, PEAK
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
@@ -31,18 +34,19 @@ _CALLS_OF: Final[LiteralString] = """
 """
 _COUNT: Final[LiteralString] = "SELECT count(*) AS calls FROM calls WHERE decided_at >= $1 AND decided_at < $2"
 _FIRST: Final[LiteralString] = "SELECT min(decided_at) AS decided_at FROM calls"
-# A peak is written down at times; a rung that was reached meanwhile tells as much.
-_OUTCOMES: Final[LiteralString] = """
-    SELECT call_id, token_address, called_at, greatest(peak_multiple,
-        (SELECT max(m.multiple) FROM milestones m WHERE m.call_id = o.call_id AND m.rung > 1)) AS peak_multiple,
-        reachable_multiple, ended_at
-    FROM outcomes o WHERE called_at >= $1 AND called_at < $2
-"""
-_OUTCOMES_OF: Final[LiteralString] = """
-    SELECT call_id, token_address, called_at, greatest(peak_multiple,
-        (SELECT max(m.multiple) FROM milestones m WHERE m.call_id = o.call_id AND m.rung > 1)) AS peak_multiple,
-        reachable_multiple, ended_at
-    FROM outcomes o WHERE call_id = ANY($1::text[])
+# What does not count has no peak.
+_OUTCOMES_WHERE: Final[LiteralString] = (
+    "SELECT o.call_id, o.token_address, o.called_at, CASE WHEN "
+    + COUNTS
+    + " THEN "
+    + PEAK
+    + " END AS peak_multiple, o.reachable_multiple, o.ended_at FROM outcomes o WHERE "
+)
+_OUTCOMES: Final[LiteralString] = _OUTCOMES_WHERE + "o.called_at >= $1 AND o.called_at < $2"
+_OUTCOMES_OF: Final[LiteralString] = _OUTCOMES_WHERE + "o.call_id = ANY($1::text[])"
+_CORRECTED: Final[LiteralString] = """
+    SELECT (o.called_at AT TIME ZONE 'UTC')::date AS day, max(c.corrected_at) AS corrected_at
+    FROM corrections c JOIN outcomes o USING (call_id) GROUP BY day
 """
 
 
@@ -87,6 +91,10 @@ class StoredHistory:
     async def outcomes_of(self, call_ids: Sequence[str]) -> pl.DataFrame:
         rows = await self._postgres.fetch(_OUTCOMES_OF, list(call_ids))
         return frame(OUTCOMES, [tuple(row) for row in rows])
+
+    async def corrected(self) -> dict[date, datetime]:
+        """Return by day of the call when an admin last corrected what one counts for."""
+        return {row["day"]: row["corrected_at"] for row in await self._postgres.fetch(_CORRECTED)}
 
     def _rows(self, batch: Sequence[Row]) -> list[tuple[object, ...]]:
         rows: list[tuple[object, ...]] = []

@@ -10,6 +10,7 @@ from domain.reports.figures import Standing, TrackedCall, Window
 from domain.tracking.outcome import HORIZONS_S, Outcome
 from domain.tracking.records import WIN_MULTIPLE, Rate, rate
 from managers.storage.postgres import PostgresManager, Row
+from services.stores.counted import COUNTS, PEAK
 from services.stores.merged import MERGED
 
 MAX_CALLS: Final = 5_000
@@ -21,21 +22,27 @@ _SAMPLED: Final = 200_000
 _CANDIDATES: Final = 200
 _RANKED_OF: Final = 500
 
-# Between two looks the tracker writes rungs down and nothing else: the higher of the two stands.
-_CALL: Final[LiteralString] = """
+_CALL: Final[LiteralString] = (
+    """
     o.number, o.token_address, o.channel_id, o.called_at, o.price_usd, o.market_cap_usd, o.at_least, o.wick_multiple,
-    o.reachable_multiple, o.return_1h, o.return_24h, o.return_7d, o.ended_at, o.ending,
-    greatest(coalesce(o.peak_multiple, 1), coalesce(m.multiple, 1)) AS peak_multiple,
-    CASE WHEN coalesce(m.multiple, 0) > coalesce(o.peak_multiple, 1) THEN m.reached_at ELSE o.peak_at END AS peak_at,
+    o.reachable_multiple, o.return_1h * o.scale AS return_1h, o.return_24h * o.scale AS return_24h,
+    o.return_7d * o.scale AS return_7d, o.ended_at, o.ending, o.peak_at, """
+    + PEAK
+    + """ AS peak_multiple,
     c.document #>> '{token,name}' AS name, c.document #>> '{token,symbol}' AS symbol,
     c.document #>> '{channel,title}' AS channel_title
 """
-_JOINED: Final[LiteralString] = """
-    LEFT JOIN calls c USING (call_id)
-    LEFT JOIN LATERAL (
-        SELECT multiple, reached_at FROM milestones WHERE call_id = o.call_id ORDER BY multiple DESC LIMIT 1
-    ) m ON true
+)
+_JOINED: Final[LiteralString] = " LEFT JOIN calls c USING (call_id)"
+_FIRST: Final[LiteralString] = (
+    COUNTS
+    + """ AND o.called_at >= $1 AND o.called_at < $2 AND NOT EXISTS (
+        SELECT 1 FROM outcomes e
+        WHERE e.token_address = o.token_address AND e.called_at >= $1 AND e.excluded IS NULL
+            AND (e.called_at, e.number) < (o.called_at, o.number))
 """
+)
+"""The first call of its token from then on that counts."""
 _ALERTS_FROM: Final[LiteralString] = """
     FROM deliveries d JOIN outcomes o USING (call_id)
 """
@@ -45,30 +52,28 @@ _OF_PERSON: Final[LiteralString] = (
     + _ALERTS_FROM
     + _JOINED
     + """
-    WHERE d.user_id = $1 AND d.decided_at >= $2 AND d.decided_at < $3 AND d.kind = 'alert'
-        AND d.status IN ('sent', 'merged')
-    ORDER BY d.decided_at DESC LIMIT $4
-"""
+    WHERE d.user_id = $1 AND d.decided_at >= $2 AND d.decided_at < $3 AND d.kind IN ('alert', 'digest')
+        AND d.status IN ('sent', 'merged') AND """
+    + COUNTS
+    + " ORDER BY d.decided_at DESC LIMIT $4"
 )
 _HAS_ALERTS: Final[LiteralString] = """
-    SELECT 1 FROM deliveries WHERE user_id = $1 AND decided_at >= $2 AND decided_at < $3 AND kind = 'alert'
+    SELECT 1 FROM deliveries WHERE user_id = $1 AND decided_at >= $2 AND decided_at < $3 AND kind IN ('alert', 'digest')
         AND status IN ('sent', 'merged') LIMIT 1
 """
 _SIZE: Final[LiteralString] = "SELECT reltuples FROM pg_class WHERE oid = 'outcomes'::regclass"
 # Whether a token is counted follows from its own calls, so a sample of the pages serves as well as all of them.
-_BASE: Final[LiteralString] = """
-    SELECT count(*) AS n, count(*) FILTER (WHERE greatest(coalesce(o.peak_multiple, 1), coalesce(
-        (SELECT max(multiple) FROM milestones WHERE call_id = o.call_id), 1)) >= $3) AS hits
-    FROM outcomes o TABLESAMPLE SYSTEM ($4)
-    WHERE o.called_at >= $1 AND o.called_at < $2 AND NOT EXISTS (
-        SELECT 1 FROM outcomes e
-        WHERE e.token_address = o.token_address AND e.called_at >= $1 AND e.called_at < o.called_at)
-"""
+_BASE: Final[LiteralString] = (
+    "SELECT count(*) AS n, count(*) FILTER (WHERE "
+    + PEAK
+    + " >= $3) AS hits FROM outcomes o TABLESAMPLE SYSTEM ($4) WHERE "
+    + _FIRST
+)
 # What has risen has a rung: so the best are found among those few.
 _BEST: Final[LiteralString] = (
     """
     WITH risen AS (
-        SELECT call_id, max(multiple) AS top FROM milestones WHERE confirmed_at >= $1 GROUP BY call_id
+        SELECT DISTINCT call_id FROM milestones WHERE confirmed_at >= $1
     )
     SELECT """
     + _CALL
@@ -76,11 +81,9 @@ _BEST: Final[LiteralString] = (
     FROM risen JOIN outcomes o USING (call_id)"""
     + _JOINED
     + """
-    WHERE o.called_at >= $1 AND o.called_at < $2 AND NOT EXISTS (
-        SELECT 1 FROM outcomes e
-        WHERE e.token_address = o.token_address AND e.called_at >= $1 AND e.called_at < o.called_at)
-    ORDER BY greatest(risen.top, coalesce(o.peak_multiple, 1)) DESC LIMIT $3
-"""
+    WHERE """
+    + _FIRST
+    + "ORDER BY peak_multiple DESC LIMIT $3"
 )
 _CHANNELS: Final[LiteralString] = (
     """
@@ -88,12 +91,14 @@ _CHANNELS: Final[LiteralString] = (
         SELECT o.*, coalesce(m.main, o.channel_id) AS counts_for
         FROM outcomes o LEFT JOIN """
     + MERGED
-    + """ AS m USING (channel_id) WHERE o.called_at >= $1 AND o.called_at < $2
+    + """ AS m USING (channel_id) WHERE """
+    + COUNTS
+    + """ AND o.called_at >= $1 AND o.called_at < $2
     ), firsts AS (
-        SELECT DISTINCT ON (o.counts_for, o.token_address) o.counts_for AS channel_id,
-            greatest(coalesce(o.peak_multiple, 1), coalesce(
-                (SELECT max(multiple) FROM milestones WHERE call_id = o.call_id), 1)) AS peak
-        FROM called o ORDER BY o.counts_for, o.token_address, o.called_at
+        SELECT DISTINCT ON (o.counts_for, o.token_address) o.counts_for AS channel_id, """
+    + PEAK
+    + """ AS peak
+        FROM called o ORDER BY o.counts_for, o.token_address, o.called_at, o.number
     ), standing AS (
         SELECT channel_id, count(*) AS n, count(*) FILTER (WHERE peak >= $3) AS hits, avg(peak) AS average,
             percentile_cont(0.5) WITHIN GROUP (ORDER BY peak) AS median
@@ -112,12 +117,14 @@ _OF_PRESET: Final[LiteralString] = (
         WHERE f ->> 'follows' = $1 ORDER BY s.user_id LIMIT $5
     ), found AS (
         SELECT DISTINCT d.call_id FROM deliveries d JOIN following USING (user_id, set_number)
-        WHERE d.decided_at >= $2 AND d.decided_at < $3 AND d.kind = 'alert'
+        WHERE d.decided_at >= $2 AND d.decided_at < $3 AND d.kind IN ('alert', 'digest')
     )
     SELECT """
     + _CALL
     + " FROM found JOIN outcomes o USING (call_id)"
     + _JOINED
+    + " WHERE "
+    + COUNTS
     + " ORDER BY o.called_at DESC LIMIT $4"
 )
 _ONE: Final[LiteralString] = "SELECT " + _CALL + " FROM outcomes o" + _JOINED + " WHERE o.number = $1"

@@ -15,6 +15,7 @@ from msgspec import Struct
 from managers.storage.postgres import PostgresManager
 from runtime.errors import UserFacingError
 from services.running.controls import Controls
+from services.stores.counted import PEAK
 from services.stores.merged import counted_for
 
 Which = Literal["latest", "blocked", "featured", "merged"]
@@ -63,7 +64,9 @@ _BY_TAG: Final[LiteralString] = "SELECT channel_id FROM channels WHERE left(md5(
 _OF_ANY: Final[LiteralString] = "SELECT x AS channel_id FROM unnest($2::text[]) x WHERE left(md5(x), 16) = $1"
 _CALLS: Final[LiteralString] = (
     """
-    SELECT o.number, o.symbol, o.called_at, greatest(1, coalesce(o.peak_multiple, 1) * o.scale) AS multiple,
+    SELECT o.number, o.symbol, o.called_at, """
+    + PEAK
+    + """ AS multiple,
         o.excluded IS NOT NULL AS excluded
     FROM outcomes o WHERE o.channel_id = ANY ("""
     + counted_for("$1::text")

@@ -1,5 +1,7 @@
 """What became of the calls of one token."""
 
+# ruff: noqa: S608 - put together of constants alone: the type checker refuses anything else
+
 from __future__ import annotations
 
 from datetime import datetime
@@ -10,16 +12,23 @@ from msgspec import Struct
 
 from domain.tracking.outcome import Ending
 from managers.storage.postgres import PostgresManager
+from services.stores.counted import COUNTS, PEAK, PEAK_AFTER_S
 
 MAX_OUTCOMES: Final = 100
-_FIND: Final[LiteralString] = """
+_FIND: Final[LiteralString] = (
+    """
     SELECT o.call_id, coalesce(c.title, o.channel_id) AS channel, o.channel_id, o.called_at, o.market_cap_usd,
-        greatest(1, coalesce(o.peak_multiple, 1) * o.scale) AS multiple,
-        greatest(0, extract(epoch FROM coalesce(o.peak_at, o.called_at) - o.called_at)::double precision) AS after_s,
-        o.at_least, o.ending, o.excluded IS NULL AS counts
+        """
+    + PEAK
+    + " AS multiple, "
+    + PEAK_AFTER_S
+    + " AS after_s, o.at_least, o.ending, "
+    + COUNTS
+    + """ AS counts
     FROM outcomes o LEFT JOIN channels c USING (channel_id)
     WHERE o.token_address = $1 ORDER BY o.called_at DESC LIMIT $2
 """
+)
 
 
 class CallOutcome(Struct, frozen=True, kw_only=True):

@@ -20,8 +20,8 @@ _CALL: Final[LiteralString] = """
 """
 _OUTCOME: Final[LiteralString] = """
     INSERT INTO outcomes (call_id, number, token_address, channel_id, called_at, opened_at, measure, price_usd,
-        peak_multiple, reachable_multiple, ended_at)
-    SELECT call_id, number, token_address, channel_id, called_at, called_at, 'price', 1.0, $2, $3, $4
+        peak_multiple, reachable_multiple, ended_at, at_least, scale, excluded)
+    SELECT call_id, number, token_address, channel_id, called_at, called_at, 'price', 1.0, $2, $3, $4, $5, $6, $7
     FROM calls WHERE call_id = $1
 """
 
@@ -33,6 +33,11 @@ class PastCall(Struct, frozen=True, kw_only=True):
     channel: str = "@alpha"
     reason: str = "first_check"
     peak: float | None = None
+    followed: bool = False
+    """Also without a peak: it never rose, or nothing was written down yet."""
+    at_least: bool = False
+    scale: float = 1.0
+    excluded: str | None = None
     reachable: float | None = None
     ended: bool = True
 
@@ -55,9 +60,10 @@ class Past:
             )
             about = (call.id, call.token.address, one.channel, one.at, one.at, msgspec.json.encode(call).decode())
             await self.postgres.execute(_CALL, *about, one.at, one.reason, [one.channel])
-            if one.peak is not None:
+            if one.followed or one.peak is not None:
                 ended_at = one.at + timedelta(days=1) if one.ended else None
-                await self.postgres.execute(_OUTCOME, call.id, one.peak, one.reachable, ended_at)
+                counts = (one.at_least, one.scale, one.excluded)
+                await self.postgres.execute(_OUTCOME, call.id, one.peak, one.reachable, ended_at, *counts)
             put.append(call)
         return put
 

@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 from msgspec.structs import replace
 
-from domain.backtest.columns import COLUMNS, FORMAT
+from domain.backtest.columns import COLUMNS, FORMATS
 from domain.backtest.replay import Replay, replay
 from domain.backtest.results import BacktestRequest, BacktestResult
 from domain.calls.events import ChannelRecord
@@ -44,7 +44,7 @@ def history(postgres_manager: PostgresManager) -> StoredHistory:
 
 @pytest.fixture
 def archive(tmp_path: Path) -> Archive:
-    return Archive(tmp_path / "archive", FORMAT)
+    return Archive(tmp_path / "archive", FORMATS)
 
 
 def archiving(archive: Archive, history: StoredHistory) -> Archiving:
@@ -138,12 +138,12 @@ async def test_a_file_is_whole_or_not_there(archive: Archive, tmp_path: Path) ->
     folder = tmp_path / "archive" / "calls"
     assert list(folder.iterdir()) == []
     (folder / ".writing-killed").mkdir()
-    for name in ("2026-11-02.0.parquet", "nonsense.parquet", f"x.{FORMAT}.parquet"):
+    for name in ("2026-11-02.0.parquet", "nonsense.parquet", f"x.{FORMATS['calls']}.parquet"):
         (folder / name).write_bytes(b"of another time")
     await archive.write("calls", day, some([frame(COLUMNS, [])]))
     assert archive.days("calls") == [day]
     assert not (folder / ".writing-killed").exists()
-    (folder / f"2026-11-01.{FORMAT}.parquet").write_bytes(b"PAR1 damaged")
+    (folder / f"2026-11-01.{FORMATS['calls']}.parquet").write_bytes(b"PAR1 damaged")
     with pytest.raises(ArchiveError):
         archive.columns("calls", day)
 
@@ -211,7 +211,7 @@ async def test_a_day_that_lacks_a_column_or_is_damaged_counts_as_missing(
     assert (await tried(request({}), archive, history)).days_missing == 0
     found = await tried(request({"holders": Range(missing="pass")}), archive, history)
     assert (found.days_missing, found.tried.alerts) == (1, 3)
-    (tmp_path / "archive" / "calls" / f"{days[1]}.{FORMAT}.parquet").write_bytes(b"PAR1 damaged")
+    (tmp_path / "archive" / "calls" / f"{days[1]}.{FORMATS['calls']}.parquet").write_bytes(b"PAR1 damaged")
     assert (await tried(request({}), archive, history)).days_missing == 1
 
 

@@ -20,6 +20,7 @@ from domain.filters.lists import Unreadable
 from domain.filters.numbers import Assumed, read_value
 from managers.storage.postgres import PostgresManager
 from runtime.errors import UserFacingError
+from services.stores.counted import PEAK
 from services.stores.merged import MERGED
 from services.tracking.records.measuring import BASE
 from services.tracking.records.refreshing import RecordsRefresh
@@ -32,13 +33,17 @@ ACTIONS: Final[tuple[Action, ...]] = get_args(Action)
 CALLS_SHOWN: Final = 10
 _HISTORY: Final = 5
 
-_SELECT: Final[LiteralString] = """
+_SELECT: Final[LiteralString] = (
+    """
     SELECT o.number, o.call_id, o.token_address, coalesce(c.title, o.channel_id) AS channel, o.channel_id, o.symbol,
         o.called_at, o.measure, coalesce(CASE o.measure WHEN 'price' THEN o.price_usd ELSE o.market_cap_usd END, 0)
-        AS price_usd, greatest(1, coalesce(o.peak_multiple, 1) * o.scale) AS multiple, o.excluded, o.scale,
+        AS price_usd, """
+    + PEAK
+    + """ AS multiple, o.excluded, o.scale,
         o.ended_at IS NULL AS open
     FROM outcomes o LEFT JOIN channels c USING (channel_id)
 """
+)
 _OF_TOKEN: Final[LiteralString] = _SELECT + " WHERE o.token_address = $1 ORDER BY o.called_at DESC LIMIT $2"
 _BY_NUMBER: Final[LiteralString] = _SELECT + " WHERE o.number = $1"
 _CORRECT: Final[LiteralString] = """

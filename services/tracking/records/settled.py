@@ -7,6 +7,8 @@ stand alone in their message are edited: not digests, not several cards in one m
 an edit that it refuses nevertheless is dropped.
 """
 
+# ruff: noqa: S608 - put together of constants alone: the type checker refuses anything else
+
 from __future__ import annotations
 
 import asyncio
@@ -28,6 +30,7 @@ from runtime.fault_points import fault_point
 from runtime.waiting import Progress, pause
 from services.claims.putting import Putting
 from services.completing.sent_cards import SentCard, sent_cards
+from services.stores.counted import COUNTS, PEAK, PEAK_AFTER_S
 
 log = structlog.get_logger(__name__)
 
@@ -39,11 +42,15 @@ _LOOK_EVERY_S: Final = 10.0
 _AT_ONCE: Final = 200
 _PUT_AT_ONCE: Final = 50
 
-_COLUMNS: Final[LiteralString] = """
-    SELECT call_id, called_at, greatest(1, coalesce(peak_multiple, 1) * scale) AS multiple,
-        greatest(0, extract(epoch FROM coalesce(peak_at, called_at) - called_at)::double precision) AS after_s,
-        at_least, ending, excluded IS NULL AS counts FROM outcomes WHERE shown_at IS NULL
-"""
+_COLUMNS: Final[LiteralString] = (
+    "SELECT o.call_id, o.called_at, "
+    + PEAK
+    + " AS multiple, "
+    + PEAK_AFTER_S
+    + " AS after_s, o.at_least, o.ending, "
+    + COUNTS
+    + " AS counts FROM outcomes o WHERE o.shown_at IS NULL"
+)
 _SETTLED: Final[LiteralString] = (
     "("
     + _COLUMNS

@@ -1,8 +1,6 @@
 """How PostgreSQL computes a record: what `domain.tracking.records.record` says of the same outcomes.
 
 No row leaves the database for it. $1: as of when; $2: the window, NULL for the whole life; $3: whose.
-
-A peak counts for no less than 1: the price at the call was there.
 """
 
 # ruff: noqa: S608 - put together of constants alone: the type checker refuses anything else
@@ -12,18 +10,25 @@ from __future__ import annotations
 from typing import Final, LiteralString
 
 from domain.tracking.records import Window
+from services.stores.counted import COUNTS, PEAK, PEAK_AFTER_S
 from services.stores.merged import MERGED, counted_for
 
-_OF_WINDOW: Final[LiteralString] = """
-    o.excluded IS NULL AND o.called_at <= $1::timestamptz
+_OF_WINDOW: Final[LiteralString] = (
+    COUNTS
+    + """ AND o.called_at <= $1::timestamptz
         AND ($2::interval IS NULL OR o.called_at > $1::timestamptz - $2::interval)
 """
-_COLUMNS: Final[LiteralString] = """
-    o.token_address, o.called_at, o.number, greatest(1, coalesce(o.peak_multiple, 1) * o.scale) AS peak,
-    greatest(0, extract(epoch FROM coalesce(o.peak_at, o.called_at) - o.called_at)::double precision) AS peak_after_s,
+)
+_COLUMNS: Final[LiteralString] = (
+    "o.token_address, o.called_at, o.number, "
+    + PEAK
+    + " AS peak, "
+    + PEAK_AFTER_S
+    + """ AS peak_after_s,
     o.at_least, o.ended_at, o.ending IS NOT NULL AND o.ending <> 'age' AS died, o.reachable_multiple AS reachable,
     o.return_1h * o.scale AS return_1h, o.return_24h * o.scale AS return_24h, o.return_7d * o.scale AS return_7d
 """
+)
 _MEASURE: Final[LiteralString] = """
     , firsts AS (SELECT DISTINCT ON (token_address) * FROM mine ORDER BY token_address, called_at, number),
     due AS (
@@ -93,7 +98,9 @@ BEST_OF_PERSON: Final[LiteralString] = (
     """
     SELECT * FROM (
         SELECT DISTINCT ON (o.token_address) o.call_id, o.token_address, o.channel_id AS channel, o.symbol, o.called_at,
-            greatest(1, coalesce(o.peak_multiple, 1) * o.scale) AS multiple, o.at_least, o.ended_at IS NULL AS open
+            """
+    + PEAK
+    + """ AS multiple, o.at_least, o.ended_at IS NULL AS open
     """
     + _TOLD
     + _OF_WINDOW
@@ -103,7 +110,9 @@ BEST_OF_PERSON: Final[LiteralString] = (
 BEST: Final[LiteralString] = (
     """
     SELECT o.call_id, o.token_address, coalesce(c.title, o.channel_id) AS channel, o.symbol, o.called_at,
-        greatest(1, coalesce(o.peak_multiple, 1) * o.scale) AS multiple, o.at_least, o.ended_at IS NULL AS open
+        """
+    + PEAK
+    + """ AS multiple, o.at_least, o.ended_at IS NULL AS open
     FROM outcomes o LEFT JOIN channels c USING (channel_id) WHERE """
     + _OF_WINDOW
     + " ORDER BY coalesce(o.peak_multiple, 1) * o.scale DESC, o.called_at LIMIT $3"
@@ -111,7 +120,9 @@ BEST: Final[LiteralString] = (
 BASE: Final[LiteralString] = (
     """
     SELECT count(*) AS n, count(*) FILTER (WHERE peak >= 2) AS hits FROM (
-        SELECT DISTINCT ON (o.token_address) coalesce(o.peak_multiple, 1) * o.scale AS peak
+        SELECT DISTINCT ON (o.token_address) """
+    + PEAK
+    + """ AS peak
         FROM outcomes o WHERE ($3::text IS NULL OR o.token_address >= $3) AND ($4::text IS NULL OR o.token_address < $4)
             AND """
     + _OF_WINDOW

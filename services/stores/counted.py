@@ -1,0 +1,15 @@
+"""How an outcome `o` counts, for statements: in records, reports and backtests alike, and wherever one is shown.
+
+A token counts by its first call that counts. Whatever a tracker writes down, rungs included, stands in the peak.
+"""
+
+from __future__ import annotations
+
+from typing import Final, LiteralString
+
+COUNTS: Final[LiteralString] = "o.excluded IS NULL"
+PEAK: Final[LiteralString] = "greatest(1, coalesce(o.peak_multiple, 1) * o.scale)"
+"""The highest confirmed multiple. What is followed had a price at the call, so it is no less than 1."""
+PEAK_AFTER_S: Final[LiteralString] = (
+    "greatest(0, extract(epoch FROM coalesce(o.peak_at, o.called_at) - o.called_at)::double precision)"
+)
