@@ -58,6 +58,8 @@ class Record(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Not ended: they may still rise."""
     at_least: int = 0
     """Peaks that may have been higher."""
+    oldest_at: float | None = None
+    """Of its calls."""
     wins: Rate | None = None
     """Peak of `WIN_MULTIPLE` or more. `None`, like all that follows, below `MIN_TOKENS`."""
     base_percent: float | None = None
@@ -101,7 +103,13 @@ def record(
     ]
     first = first_calls(calls)
     n, still_open = len(first), sum(some.ended_at is None for some in first)
-    counts = Record(calls=len(calls), tokens=n, open=still_open, at_least=sum(some.at_least for some in first))
+    counts = Record(
+        calls=len(calls),
+        tokens=n,
+        open=still_open,
+        at_least=sum(some.at_least for some in first),
+        oldest_at=min((some.called_at for some in calls), default=None),
+    )
     if n < MIN_TOKENS:
         return counts
     multiples = [some.peak_multiple for some in first]
@@ -111,8 +119,9 @@ def record(
         tokens=n,
         open=still_open,
         at_least=counts.at_least,
+        oldest_at=counts.oldest_at,
         wins=wins(multiples),
-        base_percent=base.percent if base is not None and base.n >= MIN_TOKENS else None,
+        base_percent=shown_base(base),
         died=rate(sum(some.died for some in first), n),
         average_multiple=fmean(multiples),
         median_multiple=median(multiples),
@@ -123,6 +132,11 @@ def record(
         worst_multiple=min(multiples),
         returns={s: found for s in HORIZONS_S if (found := _returns(first, s, as_of)) is not None},
     )
+
+
+def shown_base(base: Rate | None) -> float | None:
+    """In percent; `None`: of too few."""
+    return base.percent if base is not None and base.n >= MIN_TOKENS else None
 
 
 def wins(multiples: Sequence[float]) -> Rate | None:

@@ -52,7 +52,7 @@ def admin_preset_menu(
         view.html("admin.preset", name=view.preset_name(preset), key=key, followers=followers),
         preset_about(view, preset),
         view.rules(preset.rules),
-        record_at_a_glance(view, records),
+        record_at_a_glance(view, records, "preset"),
         view.html("admin.preset_hint"),
         keyboard=(
             *_own_sets(view, admin, "button.take_rules", lambda number: TakeRules(key, number)),

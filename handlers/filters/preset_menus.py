@@ -50,7 +50,7 @@ def _preset_line(view: View, preset: Preset, records: Records | None) -> Html:
         view.html("presets.name", preset=view.preset_name(preset)),
         preset_about(view, preset),
         view.html("presets.rules", rules=rules) if rules else Html(),
-        record_at_a_glance(view, records),
+        record_at_a_glance(view, records, "preset"),
     )
     return join("\n", (line for line in lines if line))
 

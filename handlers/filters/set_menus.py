@@ -73,7 +73,7 @@ def set_menu(view: View, filter_set: FilterSet, note: Html | None = None, record
         _title(view, filter_set),
         _rules(view, filter_set),
         _following(view, filter_set),
-        record_at_a_glance(view, records),
+        record_at_a_glance(view, records, "set"),
         view.html("set.hint"),
         keyboard=(
             *in_rows(rules, _RULES_PER_ROW),

@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Final, Literal
 
 from domain.filters.numbers import show_short
 from domain.tracking.outcome import HORIZONS_S
-from domain.tracking.records import Record, Records, Window
+from domain.tracking.records import WINDOWS, Record, Records, Window
 from handlers.conversation.menus import View
 from texts.markup import Html, join
+
+About = Literal["set", "preset", "channel"]
+_ABOUT: Final[dict[About, str]] = {
+    "set": "value.about.set",
+    "preset": "value.about.preset",
+    "channel": "value.about.channel",
+}
+_FILLED: Final = 0.95
+"""Share of a window from which on it counts as full."""
 
 
 def record_lines(view: View, record: Record) -> Html:
@@ -16,15 +27,27 @@ def record_lines(view: View, record: Record) -> Html:
     return join("\n", (line for line in _lines(view, record) if line))
 
 
-def record_at_a_glance(view: View, records: Records | None, window: Window = "30d") -> Html:
-    """One line for a page that is about something else; nothing where nothing is known."""
+def record_at_a_glance(view: View, records: Records | None, about: About, window: Window = "30d") -> Html:
+    """A line or two for a page that is about something else; nothing where nothing is known."""
     record = records.by_window.get(window) if records else None
-    if record is None or not record.tokens:
+    if records is None or record is None or not record.tokens:
         return Html()
-    name = view.plain(f"value.window.{window}")
+    shown = {
+        "about": view.plain(_ABOUT[about]),
+        "window": _since(view, record, records.as_of, window),
+        "tokens": f"{record.tokens:,}",
+    }
     if record.wins is None:
-        return view.html("records.glance_few", window=name, tokens=record.tokens)
-    return view.html("records.glance", window=name, tokens=record.tokens, rate=rate(view, record))
+        return view.html("records.glance_few", **shown)
+    return view.html("records.glance", **shown, rate=rate(view, record))
+
+
+def _since(view: View, record: Record, as_of: datetime, window: Window) -> str:
+    """Name the window where the record fills it, else since when there is anything."""
+    length, oldest = WINDOWS[window], record.oldest_at
+    if oldest is None or (length is not None and as_of.timestamp() - oldest >= _FILLED * length.total_seconds()):
+        return view.plain(f"value.window.{window}")
+    return view.plain("value.since", at=f"{datetime.fromtimestamp(oldest, UTC):%d %b %Y, %H:%M}")
 
 
 def rate(view: View, record: Record) -> Html:

@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Final
 
+from msgspec.structs import replace
+
 from domain.buttons.data import CallbackData
 from domain.delivery.messages import Button, Message
 from domain.filters.numbers import show_short
@@ -82,7 +84,7 @@ def _standing(view: View, place: int, one: ChannelStanding) -> Html:
         place=place,
         title=title,
         tokens=record.tokens,
-        rate=rate(view, record),
+        rate=rate(view, replace(record, base_percent=None)),  # which stands below for all of them
         median=multiple(record.median_multiple),
     )
 

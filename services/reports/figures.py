@@ -9,6 +9,7 @@ from typing import Final, TypeVar, cast
 from weakref import WeakValueDictionary
 
 from cachetools import LRUCache
+from msgspec.structs import replace
 
 from domain.reports.figures import (
     RANKED,
@@ -85,31 +86,31 @@ class ReportFigures:
         return person_figures(calls, window.end, await self.base(_shared(window))) if calls else None
 
     async def base(self, window: Window) -> Rate | None:
-        return await self._once("base", window, lambda: self._rows.base(window))
+        """The same as on other screens, where the window ends now."""
+        kept = await self._rows.kept_base(window)
+        return kept or await self._once("base", window, lambda: self._rows.base(window))
 
     async def best(self, window: Window) -> BestFigures:
         async def compute() -> BestFigures:
             calls = best_of(await self._rows.best(window), TOP)
-            return BestFigures(calls=tuple(map(reported, calls)), base=await self._rows.base(window))
+            return BestFigures(calls=tuple(map(reported, calls)))
 
-        return await self._once("best", window, compute)
+        return replace(await self._once("best", window, compute), base=await self.base(window))
 
     async def channels(self, window: Window) -> ChannelFigures:
         async def compute() -> ChannelFigures:
             standings, of = await self._rows.channels(window, MIN_TOKENS)
-            return ChannelFigures(
-                standings=tuple(ranked(standings)[:RANKED]), base=await self._rows.base(window), of=of
-            )
+            return ChannelFigures(standings=tuple(ranked(standings)[:RANKED]), of=of)
 
-        return await self._once("channels", window, compute)
+        return replace(await self._once("channels", window, compute), base=await self.base(window))
 
     async def presets(self, window: Window) -> PresetFigures:
         async def compute() -> PresetFigures:
             found = [(name, await self._rows.of_preset(key, window)) for key, name in self._presets()]
             standings = [standing_of(name, calls, window.end) for name, calls in found]
-            return PresetFigures(standings=tuple(ranked(standings)), base=await self._rows.base(window))
+            return PresetFigures(standings=tuple(ranked(standings)))
 
-        return await self._once("presets", window, compute)
+        return replace(await self._once("presets", window, compute), base=await self.base(window))
 
     async def call(self, number: int) -> TrackedCall | None:
         return await self._rows.call(number)

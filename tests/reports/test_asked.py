@@ -126,7 +126,7 @@ async def test_the_other_reports_are_a_tap_away(chat: Chat) -> None:
     for what, begins in (("best", "🏆 Best calls"), ("channels", "📣 Channels"), ("presets", "No preset")):
         assert shown((await chat.taps(ShowReport(what, 1))).html).startswith(begins)
     best = await chat.taps(ShowReport("best", 1))
-    assert "Of all tracked tokens (6), this many reached 2x: 50%." in shown(best.html)
+    assert "Of all tokens tracked in the same time (6), this many reached 2x: 50%." in shown(best.html)
 
 
 async def test_pictures_come_when_they_are_asked_for(chat: Chat) -> None:

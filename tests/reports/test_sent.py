@@ -35,7 +35,7 @@ async def test_the_day_is_told_at_eight_and_says_how_sure_it_is(reports: Reports
     [told] = texts_of(ann)[-1:]
     assert told.startswith("📊 Your alerts · 24 hours to 27 Nov, 20:00")
     assert "Tokens: 6 · alerts: 6 · still open: 6" in told
-    assert "50% reached 2x (95% interval 19% to 81%) · all tracked tokens: 50%" in told
+    assert "50% reached 2x (95% interval 19% to 81%) · all tracked tokens in the same time: 50%" in told
     assert "median 2x, mean 3.62x" in told
     assert "1. T5 ≥ 12.4x in 40m · @\u2060alpha" in told
     assert await reports.send() == 0
@@ -158,7 +158,7 @@ async def test_presets_are_counted_from_those_who_follow_them(reports: Reports) 
     await reports.shelf.some(ann.id)
     reports.way.clock.now = EVENING + timedelta(minutes=30)
     assert await reports.send() == 1
-    assert "Early gems: 6 tokens, the best ≥ 12.4x (T5)" in texts_of(ann)[-1]
+    assert "Early gems · tokens: 6, the best ≥ 12.4x (T5)" in texts_of(ann)[-1]
 
 
 async def test_two_processes_send_it_once(reports: Reports, postgres_manager: PostgresManager) -> None:

@@ -8,10 +8,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from composition import Composition
+from domain.reports.figures import PersonFigures
 from managers.storage.postgres import PostgresManager
 from sandbox.telegram.people import SandboxUser
 from sandbox.telegram.server import TelegramSandbox
 from sandbox.telegram.updates import JsonObject
+from services.reports.group import ReportServices
 from services.tracking.records.group import RecordServices
 from services.tracking.records.refreshing import RecordsRefresh
 from tests.e2e.conftest import ADMIN, bot, data_dir, feed, subscribe, telegram, text_of
@@ -85,11 +87,9 @@ async def test_the_best_channels_and_calls(bot: Composition, telegram: TelegramS
     await bot.of(RecordsRefresh).refresh()
     await ann.send("/top")
     top = await ann.next_message()
-    assert "1. alpha\n50% reached 2x (95% interval 19–81%); of all tokens 38%\n6 tokens · median peak 1.85x" in text_of(
-        top
-    )
+    assert "1. alpha\n50% reached 2x (95% interval 19–81%)\nTokens: 6 · median peak 1.85x" in text_of(top)
     assert "2. few · too few tokens for a rate: 2" in text_of(top)
-    assert "Of all 8 tokens that I followed, 38% reached 2x" in text_of(top)
+    assert "Of all 8 tokens that I followed in this time, 38% reached 2x" in text_of(top)
     calls = await tapped(ann, top, "top:calls:30d:0")
     assert text_of(calls).startswith("Best calls · 30 days\n\n1. 7.5x · T5\nalpha · 1h ago · ended\n")
     assert "2. 3x · T4" in text_of(calls)
@@ -116,14 +116,65 @@ async def test_what_became_of_somebodys_alerts(bot: Composition, telegram: Teleg
     await told(bot, ann.id, range(1, 6))
     await bot.of(RecordsRefresh).refresh()
     shown = await asked(ann, "/performance")
-    assert "Your alerts · 7 days\n\n5 tokens in 5 calls; 0 still followed, counted as they stand" in shown
-    assert "40% reached 2x (95% interval 12–77%); of all tokens 50%" in shown
+    assert "Your alerts · 7 days\n\nTokens: 5 · calls: 5 · still followed, counted as they stand: 0" in shown
+    assert "40% reached 2x (95% interval 12–77%); of all tokens in the same time 50%" in shown
     assert "Best\n1. 7.5x · T5" in shown
     assert "9x" not in shown
     await ann.send("/settings")
     menu = await ann.next_message(where=lambda message: "set:1" in str(message.get("reply_markup")))
     opened = await tapped(ann, menu, "set:1")
-    assert "📊 30 days, 5 tokens: 40% reached 2x" in text_of(opened)
+    began = f"{datetime.now(UTC):%d %b %Y}"
+    assert f"📊 Alerts of this filter so far · since {began}" in text_of(opened)
+    assert "\nTokens: 5 · 40% reached 2x" in text_of(opened)
+
+
+async def test_what_a_filter_has_brought_since_when_and_without_a_rate_where_it_is_little(
+    bot: Composition, telegram: TelegramSandbox
+) -> None:
+    ann = telegram.user("Ann")
+    await subscribe(ann, "everything")
+    await ann.next_message()
+
+    async def card() -> str:
+        await bot.of(RecordsRefresh).refresh()
+        await ann.send("/settings")
+        menu = await ann.next_message(where=lambda message: "set:1" in str(message.get("reply_markup")))
+        return text_of(await tapped(ann, menu, "set:1"))
+
+    assert "📊" not in await card()
+    earlier = "UPDATE subscriber_changes SET changed_at = changed_at - interval '40 days'"
+    await bot.connections.postgres.execute(earlier)  # somebody has had the filter for so long
+    await past_calls(bot, 9.0, hours=24 * 29)
+    await told(bot, ann.id, range(1, 2))
+    few = next(line for line in (await card()).split("\n") if line.startswith("📊"))
+    assert few == "📊 Alerts of this filter so far · 30 days · tokens: 1"
+
+
+async def test_every_screen_shows_the_same_rate_of_all_tokens(bot: Composition, telegram: TelegramSandbox) -> None:
+    ann = telegram.user("Ann")
+    await subscribe(ann, "everything")
+    await ann.next_message()
+    await past_calls(bot, 1.0, 1.3, 2.5, 1.0, 7.5, hours=0)
+    await told(bot, ann.id, range(1, 6))
+    await bot.of(RecordsRefresh).refresh()
+    records, reports = bot.of(RecordServices).records, bot.of(ReportServices).figures
+    assert (await reports.base(reports.window(30, shared=True))) == await records.base("30d")  # 40% of 5
+    await past_calls(bot, *[1.0] * 5, channel="beta", first=20, hours=0)
+    await bot.of(RecordsRefresh).refresh()
+    base = await records.base("30d")
+    assert base is not None
+    assert (base.hits, base.n) == (2, 10)
+    for window in (reports.window(30), reports.window(30, shared=True)):
+        assert (await reports.presets(window)).base == (await reports.channels(window)).base == base
+    mine = await reports.person(ann.id, reports.window(30))
+    assert isinstance(mine, PersonFigures)
+    assert mine.record.base_percent == base.percent
+    standings = (await records.channels("30d", 0, 10)).standings
+    assert {one.record.base_percent for one in standings} == {base.percent}
+    of_set = await records.of_set(ann.id, 1)
+    assert of_set is not None
+    assert of_set.by_window["30d"].base_percent == base.percent
+    assert (await records.performance(ann.id, "30d")).record.base_percent == base.percent
 
 
 async def test_an_admin_corrects_what_a_call_counts_for(

@@ -70,7 +70,7 @@ def card(
         view.html("channels_admin.card", **_told(view, one, controls, now)),
         view.html("channels_admin.is_blocked", since=f"{blocked.since:%d %b %Y, %H:%M}") if blocked else Html(),
         _merged(view, one.channel_id, controls, main_title),
-        record_at_a_glance(view, records),
+        record_at_a_glance(view, records, "channel"),
         view.html("channels_admin.calls" if calls else "channels_admin.no_calls"),
         keyboard=(
             *in_rows((_call(view, call, now) for call in calls), 1),
@@ -112,7 +112,9 @@ def sure_merge(
     view: View, other: ChannelRow, main: ChannelRow, figures: MergeFigures, records: Mapping[str, Records]
 ) -> Html:
     def record(one: ChannelRow) -> Html:
-        return record_at_a_glance(view, records.get(one.channel_id), "life") or view.html("channels_admin.no_record")
+        return record_at_a_glance(view, records.get(one.channel_id), "channel", "life") or view.html(
+            "channels_admin.no_record"
+        )
 
     return view.html(
         "channels_admin.sure_merge",

@@ -30,7 +30,9 @@ class AdminPresetHistoryMixin(BotBase):
         found = await presets.history(key, asked * PER_PAGE, PER_PAGE)
         page = Page.at(asked, total=found.total, per_page=PER_PAGE)
         records = await self.services.of(RecordServices).records.find("preset", key)
-        performance = join("\n", filter(None, (record_at_a_glance(view, records, window) for window in WINDOWS)))
+        performance = join(
+            "\n", filter(None, (record_at_a_glance(view, records, "preset", window) for window in WINDOWS))
+        )
         buttons = (
             view.button("button.preset_restore", AskRestorePreset(key, one.revision), revision=one.revision)
             for one in found.changes

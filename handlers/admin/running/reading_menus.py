@@ -117,7 +117,7 @@ def card(
         join("\n", _facts(view, one, looked, now)),
         silence,
         _reasons(view, reasons),
-        record_at_a_glance(view, looked.records),
+        record_at_a_glance(view, looked.records, "channel"),
     )
 
 
@@ -156,7 +156,7 @@ def _changing(view: View, one: ReadChannel) -> Iterator[Button]:
 
 def _line(view: View, one: ReadChannel, looked: Looked, now: datetime) -> Html:
     facts = join("\n", (line for line in _facts(view, one, looked, now) if line))
-    shown = join("\n", (part for part in (facts, record_at_a_glance(view, looked.records)) if part))
+    shown = join("\n", (part for part in (facts, record_at_a_glance(view, looked.records, "channel")) if part))
     return view.html("reading.line", name=_name(view, one), facts=shown)
 
 

@@ -9,7 +9,7 @@ from typing import Final, LiteralString
 import msgspec
 from msgspec import Struct
 
-from domain.tracking.records import MIN_TOKENS, WINDOWS, Rate, Record, Records, Returns, Window, rate
+from domain.tracking.records import MIN_TOKENS, WINDOWS, Rate, Record, Records, Returns, Window, rate, shown_base
 from managers.storage.postgres import PostgresManager, Row
 from services.tracking.records import statements
 
@@ -84,16 +84,19 @@ class Measuring:
 
 def record_of(row: Row, base: Rate | None) -> Record:
     n = row["tokens"]
+    oldest: datetime | None = row["oldest_at"]
+    oldest_at = None if oldest is None else oldest.timestamp()
     if n < MIN_TOKENS:
-        return Record(calls=row["calls"], tokens=n, open=row["open"], at_least=row["at_least"])
+        return Record(calls=row["calls"], tokens=n, open=row["open"], at_least=row["at_least"], oldest_at=oldest_at)
     returned = msgspec.json.decode(row["returns"], type=list[_Returned])
     return Record(
         calls=row["calls"],
         tokens=n,
         open=row["open"],
         at_least=row["at_least"],
+        oldest_at=oldest_at,
         wins=rate(row["won"], n),
-        base_percent=base.percent if base is not None and base.n >= MIN_TOKENS else None,
+        base_percent=shown_base(base),
         died=rate(row["died"], n),
         average_multiple=row["average"],
         median_multiple=row["median"],

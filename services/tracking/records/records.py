@@ -9,12 +9,13 @@ from typing import Final
 import msgspec
 import structlog
 from msgspec import Struct
+from msgspec.structs import replace
 
-from domain.tracking.records import WINDOWS, Rate, Record, Records, Window
+from domain.tracking.records import WINDOWS, Rate, Record, Records, Window, shown_base
 from managers.storage.postgres import PostgresManager
 from runtime.errors import TransientError
 from services.tracking.records import statements
-from services.tracking.records.measuring import BASE, Measuring, set_subject
+from services.tracking.records.measuring import BASE, Bases, Measuring, set_subject
 from services.tracking.records.refreshing import read_records
 
 log = structlog.get_logger(__name__)
@@ -68,7 +69,8 @@ class RecordsService:
         """Return the records that there are, by subject. `TransientError`."""
         rows = await self._postgres.fetch(statements.GET, kind, list(subjects))
         read = {row["subject"]: read_records(row["document"]) for row in rows}
-        return {subject: records for subject, records in read.items() if records is not None}
+        bases = await self._bases()
+        return {subject: with_bases(records, bases) for subject, records in read.items() if records is not None}
 
     async def find(self, kind: str, subject: str) -> Records | None:
         """Return one; also `None` where PostgreSQL is unavailable: it is shown beside something else."""
@@ -96,15 +98,14 @@ class RecordsService:
 
     async def base(self, window: Window) -> Rate | None:
         """Return the win rate of all tracked tokens."""
-        records = (await self.many(BASE, [""])).get("")
-        record = records.by_window.get(window) if records else None
-        return record.wins if record else None
+        return (await self._bases()).get(window)
 
     async def channels(self, window: Window, start: int, limit: int) -> ChannelsPage:
         """Return a page of the channels with a call in the window, the surely best first."""
         rows = await self._postgres.fetch(statements.CHANNELS[window], limit, start)
+        bases = await self._bases()
         standings = [
-            ChannelStanding(row["subject"], row["title"], records.by_window[window])
+            ChannelStanding(row["subject"], row["title"], with_bases(records, bases).by_window[window])
             for row in rows
             if (records := read_records(row["document"])) is not None
         ]
@@ -124,3 +125,22 @@ class RecordsService:
         record = await self._measuring.person(user_id, now, window, await self.base(window))
         rows = await self._postgres.fetch(statements.BEST_OF_PERSON, now, length, user_id, BEST_OF_PERSON)
         return Performance(record, [msgspec.convert(dict(row), BestCall) for row in rows])
+
+    async def _bases(self) -> Bases:
+        return {} if (found := await kept_bases(self._postgres)) is None else found[1]
+
+
+async def kept_bases(postgres: PostgresManager) -> tuple[datetime, Bases] | None:
+    """Return as of when all tokens were counted last, and their win rate in each window: what every screen shows."""
+    row = await postgres.fetch_row(statements.GET, BASE, [""])
+    records = None if row is None else read_records(row["document"])
+    return None if records is None else (records.as_of, {name: one.wins for name, one in records.by_window.items()})
+
+
+def with_bases(records: Records, bases: Bases) -> Records:
+    """Put beside each rate what all tokens reach now: a record is older where nothing of it has changed."""
+    by_window = {
+        window: one if one.wins is None else replace(one, base_percent=shown_base(bases.get(window)))
+        for window, one in records.by_window.items()
+    }
+    return replace(records, by_window=by_window)
