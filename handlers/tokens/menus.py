@@ -73,12 +73,19 @@ def _worth(view: View, known: KnownToken) -> Html:
     if cap is None:
         return view.html("card.market_cap_unknown")
     at = known.token.origins["market_cap_usd"].at
-    if known.at - at > _NOW_FOR:
+    if _worth_now(known) is None:
         return view.html("token.worth_then", cap=cap, ago=_ago(at, known.at))
     worth = view.html("token.worth", cap=cap)
     first = known.calls[0].market_cap_usd if known.calls else None
     multiple = shown_figure((known.token.market_cap_usd or 0) / first, "multiple") if first else None
     return worth if multiple is None else Html(worth + view.html("token.since_first", multiple=multiple))
+
+
+def _worth_now(known: KnownToken) -> float | None:
+    """The market cap; `None` where none is known of the present."""
+    cap = known.token.market_cap_usd
+    is_now = cap is not None and known.at - known.token.origins["market_cap_usd"].at <= _NOW_FOR
+    return cap if is_now else None
 
 
 def _callers(view: View, known: KnownToken) -> Html:
@@ -95,23 +102,30 @@ def _calls(view: View, known: KnownToken) -> Iterator[Html]:
     for place, one in enumerate(shown):
         if place == 1 and len(shown) < len(calls):
             yield view.html("token.more_calls", count=len(calls) - len(shown))
-        yield _call(view, one, known.at)
+        yield _call(view, one, known)
 
 
-def _call(view: View, one: CalledHere, now: datetime) -> Html:
+def _call(view: View, one: CalledHere, known: KnownToken) -> Html:
     cap = shown_figure(one.market_cap_usd, "usd")
-    ago = _ago(one.called_at, now)
+    ago = _ago(one.called_at, known.at)
     line = (
         view.html("token.call", channel=one.channel, ago=ago)
         if cap is None
         else view.html("token.call_at", channel=one.channel, ago=ago, cap=cap)
     )
-    return line if one.outcome is None else Html(line + view.html("token.became", what=_became(view, one.outcome)))
+    if one.outcome is None:
+        return line
+    now = _worth_now(known)
+    multiple = now / one.market_cap_usd if now and one.market_cap_usd else None
+    return Html(line + view.html("token.became", what=_became(view, one.outcome, multiple)))
 
 
-def _became(view: View, outcome: CallOutcome) -> Html:
+def _became(view: View, outcome: CallOutcome, now: float | None) -> Html:
+    """`now`: the multiple at which it stands, which may be above the highest that was confirmed so far."""
     value, after = shown_figure(outcome.multiple, "multiple"), shown_figure(outcome.after_s, "duration")
-    if value is None or after is None or outcome.multiple < _NO_PEAK:
+    if now is not None and now >= max(_NO_PEAK, outcome.multiple):
+        peak = view.html("token.above", value=shown_figure(now, "multiple"))
+    elif value is None or after is None or outcome.multiple < _NO_PEAK:
         peak = view.html("card.outcome_no_peak")
     else:
         value = view.plain("value.at_least", value=value) if outcome.at_least else value

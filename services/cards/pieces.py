@@ -22,6 +22,9 @@ from texts.sanitise import inert
 
 MAX_WIDTH: Final = 36
 """Letters of equal width that a phone shows in one line."""
+TAXED_FROM_PERCENT: Final = 10.0
+RISKY_FROM: Final = 70.0
+"""From here on taxes and the risk score are marked: docs/figures.md."""
 _VOLUMES: Final[dict[Span, str]] = {"5m": "card.volume_5m", "1h": "card.volume_1h", "24h": "card.volume_24h"}
 _CHANGES: Final[dict[Span, str]] = {"5m": "card.change_5m", "1h": "card.change_1h", "24h": "card.change_24h"}
 _LINKS: Final = {"website": "card.link_website", "x": "card.link_x", "telegram": "card.link_telegram"}
@@ -77,15 +80,26 @@ class Pieces:
         )
         pieces = (
             *(self.text(f"card.{name}_{'safe' if flag else 'open'}") for name, flag in flags if flag is not None),
-            self.figure("card.risk", shown_figure(token.risk_score, "score")),
+            self.risk(token),
             self.taxes(token),
             *(self.figure(f"card.{name}", shown_figure(share, "percent")) for name, share in shares),
         )
         # Nor does a line begin with the dot between two of them.
         return join(f"{_NO_BREAK}· ", (Html(piece.replace(" ", _NO_BREAK)) for piece in pieces if piece))
 
+    def risk(self, token: Token) -> Html:
+        piece = self.figure("card.risk", shown_figure(token.risk_score, "score"))
+        return self._warned(piece, is_bad=(token.risk_score or 0) >= RISKY_FROM)
+
     def taxes(self, token: Token) -> Html:
         """Show what is known of them: one that nobody knows is not 0."""
+        is_bad = max(token.buy_tax_percent or 0, token.sell_tax_percent or 0) >= TAXED_FROM_PERCENT
+        return self._warned(self._taxes(token), is_bad=is_bad)
+
+    def _warned(self, piece: Html, *, is_bad: bool) -> Html:
+        return self.text("card.warned", piece=piece) if piece and is_bad else piece
+
+    def _taxes(self, token: Token) -> Html:
         buy, sell = shown_figure(token.buy_tax_percent, "percent"), shown_figure(token.sell_tax_percent, "percent")
         if buy is None or sell is None:
             return self.figure("card.buy_tax", buy) or self.figure("card.sell_tax", sell)

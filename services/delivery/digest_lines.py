@@ -27,7 +27,7 @@ CALLS_SHOWN: Final = 15
 FIGURES_TIMEOUT_S: Final = 2.0
 """A figure that does not come is left out; the digest does not wait for it."""
 _ROSE_FROM: Final = 1.05
-"""A smaller multiple is nothing to speak of."""
+"""Of a smaller multiple the line says what it has become now."""
 
 
 class Prices(Protocol):
@@ -63,10 +63,17 @@ class DigestCall(Struct, frozen=True, kw_only=True):
 
     @property
     def multiple(self) -> float | None:
-        at_call, highest = self.at_call_usd, self.highest_usd
-        if not at_call or highest is None or shown_figure(at_call, "usd") is None:
+        return self._multiple(self.highest_usd)
+
+    @property
+    def multiple_now(self) -> float | None:
+        return self._multiple(self.now_usd)
+
+    def _multiple(self, cap: float | None) -> float | None:
+        at_call = self.at_call_usd
+        if not at_call or cap is None or shown_figure(at_call, "usd") is None:
             return None
-        return highest / at_call
+        return cap / at_call
 
 
 def best_first(calls: Sequence[DigestCall]) -> list[DigestCall]:
@@ -120,8 +127,9 @@ class DigestLines:
 
     def _figures(self, one: DigestCall, language: str) -> Iterator[Html]:
         multiple = one.multiple
-        shown_multiple = shown_figure(multiple, "multiple")
-        if shown_multiple and multiple is not None and multiple >= _ROSE_FROM:
+        if multiple is not None and multiple < _ROSE_FROM:
+            multiple = one.multiple_now
+        if shown_multiple := shown_figure(multiple, "multiple"):
             yield self._texts.render("digest.multiple", language, value=shown_multiple)
         then, now = shown_figure(one.at_call_usd, "usd"), shown_figure(one.now_usd, "usd")
         if then and now:

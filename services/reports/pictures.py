@@ -74,7 +74,7 @@ class PictureWords:
                 subtitle=reader.plain(
                     "chart.equity_sub", window=reader.window(window), tokens=f"{len(multiples_of(calls)):,}"
                 ),
-                note=reader.plain("chart.equity_note", best=f"{best.missing:,}", held=f"{held.missing:,}"),
+                note=_equity_note(reader, best, held),
                 sign=self._sign(),
             ),
             at=tuple(at),
@@ -158,6 +158,16 @@ class PictureWords:
 
 def _moment(reader: Reader, call: TrackedCall) -> str:
     return reader.moment(datetime.fromtimestamp(call.outcome.called_at, UTC))
+
+
+def _equity_note(reader: Reader, best: EquityCurve, held: EquityCurve) -> str:
+    """Say what is missing of the lines that are drawn."""
+    shown = {"best": f"{best.missing:,}", "held": f"{held.missing:,}"}
+    if not held.points:
+        return reader.plain("chart.equity_note_best", best=shown["best"])
+    if not best.points:
+        return reader.plain("chart.equity_note_held", held=shown["held"])
+    return reader.plain("chart.equity_note", **shown)
 
 
 def _spread_note(reader: Reader, kept: Record) -> str:

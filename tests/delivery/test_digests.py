@@ -42,6 +42,8 @@ async def test_the_night_is_quiet_and_the_morning_tells(way: Way) -> None:
     address = calls[0].token.address
     way.market.tokens[address] = Token(address=address, market_cap_usd=120_000)
     way.market.peaks[address] = 300_000
+    fallen = calls[1].token.address
+    way.market.tokens[fallen] = Token(address=fallen, market_cap_usd=8_000)
     assert await way.schedule.poll() == 1
     assert await way.schedule.poll() == 0
     await way.deliver()
@@ -51,7 +53,7 @@ async def test_the_night_is_quiet_and_the_morning_tells(way: Way) -> None:
         "1. $T0 · 6x · $50k → $120k · peak $300k",
         "📣 Alpha · Chart",
         calls[0].token.address,
-        "2. $T1 · $50k at the call",
+        "2. $T1 · 0.16x · $50k → $8k",
         "📣 Alpha · Chart",
         calls[1].token.address,
     ]

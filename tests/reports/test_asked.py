@@ -143,13 +143,28 @@ async def test_pictures_come_when_they_are_asked_for(chat: Chat) -> None:
     assert "95%" not in spread.median_label
     assert isinstance(equity, Equity)
     assert [line.values[-1] for line in equity.lines] == [3.0]
-    assert "of the first line, 6 of the second" in equity.heading.note
+    assert equity.heading.note.startswith("Left out, as nothing is known: 0. Nobody sells at the best;")
     assert isinstance(best, Ranking)
     assert isinstance(share, ShareCard)
     assert (share.name, share.multiple) == ("T5", "12.4x")
     assert isinstance(price, PriceSince)
     assert list(zip(price.after_s, price.multiples, strict=True))[:2] == [(0.0, 1.0), (120.0, 2.0)]
     assert max(price.multiples) == 12.4
+
+
+async def test_what_is_missing_is_said_of_the_lines_that_are_drawn(chat: Chat) -> None:
+    await chat.shelf.call(2.0, USER_ID, after_a_day=0.5)
+    await chat.shelf.call(2.0, USER_ID)
+    await chat.taps(ShowReportPicture("equity", 1, END))
+    await chat.shelf.call(2.0, USER_ID, reachable=1.5)
+    await chat.taps(ShowReportPicture("equity", 1, END))
+    held, both = chat.pictures.asked
+    assert isinstance(held, Equity)
+    assert isinstance(both, Equity)
+    assert len(held.lines) == 1
+    assert held.heading.note.startswith("Left out, as nothing is known: 1. Fees")
+    assert len(both.lines) == 2
+    assert both.heading.note.startswith("Left out, as nothing is known: 2 of the first line, 2 of the second.")
 
 
 async def test_reports_are_turned_on_and_off_and_pictures_made_light(chat: Chat) -> None:

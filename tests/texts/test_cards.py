@@ -209,7 +209,16 @@ def test_of_taxes_and_risk_only_what_is_known_is_said() -> None:
 
     assert "· risk 12/100 · tax 5% buy, 0% sell ·" in line(risk_score=12.0, buy_tax_percent=5.0, sell_tax_percent=0.0)
     assert "· buy tax 5% ·" in line(buy_tax_percent=5.0)
-    assert "· sell tax 100% ·" in line(sell_tax_percent=100.0)
+    assert "· 🔴 sell tax 100% ·" in line(sell_tax_percent=100.0)
+    assert "· 🔴 risk 100/100 · 🔴 tax 23.5% buy, 0% sell ·" in line(
+        risk_score=100.0, buy_tax_percent=23.5, sell_tax_percent=0.0
+    )
+    assert "· risk 69/100 · tax 9.9% buy, 9.9% sell ·" in line(
+        risk_score=69.0, buy_tax_percent=9.9, sell_tax_percent=9.9
+    )
+    assert "· 🔴 risk 70/100 · 🔴 tax 0% buy, 10% sell ·" in line(
+        risk_score=70.0, buy_tax_percent=0.0, sell_tax_percent=10.0
+    )
     assert not {"tax", "risk"} & set(line().split())
     assert not {"tax", "risk"} & set(line(buy_tax_percent=float("nan"), risk_score=-1.0).split())
 

@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace as with_parts
 from datetime import UTC, datetime, timedelta
 from random import Random
+from typing import LiteralString
 
 from msgspec.structs import replace
 from solders.pubkey import Pubkey
@@ -113,13 +114,13 @@ async def answer(user: SandboxUser, typed: str) -> JsonObject:
     return await user.next_message(where=lambda m: m["message_id"] not in before, timeout_s=20)
 
 
-async def written(bot: Composition, calls: int) -> None:
-    """Wait until PostgreSQL has the calls."""
+async def written(bot: Composition, calls: int, counted: LiteralString = "SELECT count(*) AS n FROM calls") -> None:
+    """Wait until PostgreSQL has the calls, or what else is counted."""
     postgres = bot.connections.postgres
     assert isinstance(postgres, PostgresManager)
     async with asyncio.timeout(20):
         while True:
-            row = await postgres.fetch_row("SELECT count(*) AS n FROM calls")
+            row = await postgres.fetch_row(counted)
             if row is not None and row["n"] >= calls:
                 return
             await asyncio.sleep(0.05)  # a count, not an event
@@ -141,6 +142,7 @@ async def test_a_token_that_was_called_here(
         await alert_for(ann, first)
         feed.publish(a_call(token, "beta"))
         await written(bot, 2)
+        await written(bot, 2, "SELECT count(*) AS n FROM outcomes")
 
         said = text_of(await answer(ann, f"what of {token.address} ?"))
         assert said.startswith("Frog · $\u2060FROG\n$150k market cap now · 3x of the first call\n")
@@ -149,6 +151,10 @@ async def test_a_token_that_was_called_here(
         assert "📣 Calls here: 2, channels: 2" in said
         assert "• Alpha Calls at $50k, " in said
         assert "For you, the call of Alpha Calls: ✓ It passed your filters." in said
+
+        alpha, beta = (next(one for one in said.splitlines() if f"• {name} Calls" in one) for name in ("Alpha", "Beta"))
+        assert alpha.endswith(": 3x now"), "above its price at the call, whatever is confirmed of it"
+        assert beta.endswith(": never above its price at the call")
 
         by_link = await answer(ann, f"https://dexscreener.com/solana/{pool_of(token.address)}")
         assert token.address in text_of(by_link), "the link names the pool"
