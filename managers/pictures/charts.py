@@ -28,7 +28,7 @@ from domain.reports.pictures import (
     Ranking,
     SeriesByDay,
 )
-from managers.pictures.canvas import HEIGHT, MARGIN, WIDTH, Canvas
+from managers.pictures.canvas import AXIS_SIZE, HEIGHT, MARGIN, WIDTH, Canvas
 
 _BUCKETS: Final = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 20.0, 50.0, math.inf)
 _WIN: Final = 2.0
@@ -36,14 +36,14 @@ _LEFT: Final = 150
 _FOOT: Final = HEIGHT - 190
 """Where charts end."""
 _STEPS_S: Final = (60, 300, 900, 3600, 3 * 3600, 6 * 3600, 86_400, 2 * 86_400, 7 * 86_400)
-_DAYS_NAMED: Final = 6
+_DAYS_NAMED: Final = 5
 _NAMES: Final = ((86_400, "d"), (3600, "h"), (60, "min"))
 
 
 def distribution(chart: Distribution, canvas: Canvas) -> None:
     values = _finite(chart.multiples)
     top = _head(chart.heading, canvas)
-    axes = canvas.axes(left=_LEFT, top=top + 70, right=WIDTH - MARGIN, bottom=_FOOT - 60)
+    axes = canvas.axes(left=_LEFT, top=top + 70, right=WIDTH - MARGIN, bottom=_FOOT - 92)
     counts = [sum(low <= value < high for value in values) for low, high in pairwise(_BUCKETS)]
     colours = [canvas.colours.up if low >= _WIN else canvas.colours.muted for low in _BUCKETS[:-1]]
     axes.bar(range(len(counts)), counts, color=colours, width=0.82)
@@ -56,11 +56,11 @@ def distribution(chart: Distribution, canvas: Canvas) -> None:
                 textcoords="offset points",
                 ha="center",
                 color=canvas.colours.text,
-                fontsize=21,
+                fontsize=AXIS_SIZE,
             )
-    axes.set_xticks(range(len(counts)), [_bucket(place) for place in range(len(counts))])
-    axes.tick_params(axis="x", labelsize=18)
-    axes.set_ylim(0, max(counts, default=0) * 1.18 or 1)
+    axes.set_xticks([place - 0.5 for place in range(len(counts))], [f"{low:g}" for low in _BUCKETS[:-1]])
+    axes.set_xlim(-0.6, len(counts) - 0.4)
+    axes.set_ylim(0, max(counts, default=0) * 1.45 or 1)  # room for the legend
     _whole_numbers(axes, max(counts, default=0))
     _axis_names(canvas, top, chart.y_label, chart.x_label)
     for value, label, dash in ((median(values), chart.median_label, "-"), (fmean(values), chart.mean_label, ":")):
@@ -70,7 +70,7 @@ def distribution(chart: Distribution, canvas: Canvas) -> None:
 
 def equity(chart: Equity, canvas: Canvas) -> None:
     top = _head(chart.heading, canvas)
-    axes = canvas.axes(left=_LEFT, top=top + 70, right=WIDTH - MARGIN, bottom=_FOOT - 20)
+    axes = canvas.axes(left=_LEFT, top=top + 70, right=WIDTH - MARGIN, bottom=_FOOT - 50)
     _check(len(chart.at), *(len(line.values) for line in chart.lines))
     for line, colour in zip(chart.lines, (canvas.colours.line, canvas.colours.second), strict=False):
         axes.step(chart.at, line.values, where="post", color=colour, linewidth=4, label=line.label)
@@ -92,7 +92,7 @@ def equity(chart: Equity, canvas: Canvas) -> None:
 
 def price(chart: PriceSince, canvas: Canvas) -> None:
     top = _head(chart.heading, canvas)
-    axes = canvas.axes(left=_LEFT, top=top + 70, right=WIDTH - MARGIN, bottom=_FOOT - 60)
+    axes = canvas.axes(left=_LEFT, top=top + 70, right=WIDTH - MARGIN, bottom=_FOOT - 92)
     _check(len(chart.after_s), len(chart.multiples))
     up = chart.multiples[-1] >= 1
     colour = canvas.colours.up if up else canvas.colours.down
@@ -122,7 +122,7 @@ def price(chart: PriceSince, canvas: Canvas) -> None:
 
 def alerts_by_day(chart: AlertsByDay, canvas: Canvas) -> None:
     top = _head(chart.heading, canvas)
-    axes = canvas.axes(left=_LEFT, top=top + 70, right=WIDTH - MARGIN, bottom=_FOOT - 20)
+    axes = canvas.axes(left=_LEFT, top=top + 70, right=WIDTH - MARGIN, bottom=_FOOT - 50)
     colours = canvas.colours
     parts = (chart.won, colours.up), (chart.lost, colours.down), (chart.unknown, colours.muted)
     _check(len(chart.days), *(len(part.counts) for part, _ in parts))
@@ -131,7 +131,7 @@ def alerts_by_day(chart: AlertsByDay, canvas: Canvas) -> None:
     for part, colour in parts:
         axes.bar(at, part.counts, bottom=stand, color=colour, width=0.8, label=part.label)
         stand = [low + count for low, count in zip(stand, part.counts, strict=True)]
-    axes.set_ylim(0, max(stand) * 1.5 or 1)  # room for the legend
+    axes.set_ylim(0, max(stand) * 1.65 or 1)  # room for the legend
     _days(axes, chart.days[0], at[-1])
     _whole_numbers(axes, max(stand))
     _axis_names(canvas, top, chart.y_label)
@@ -140,7 +140,7 @@ def alerts_by_day(chart: AlertsByDay, canvas: Canvas) -> None:
 
 def series_by_day(chart: SeriesByDay, canvas: Canvas) -> None:
     top = _head(chart.heading, canvas)
-    axes = canvas.axes(left=_LEFT, top=top + 70, right=WIDTH - MARGIN, bottom=_FOOT - 20)
+    axes = canvas.axes(left=_LEFT, top=top + 70, right=WIDTH - MARGIN, bottom=_FOOT - 50)
     colours = canvas.colours
     _check(len(chart.days), *(len(part.values) for part in chart.parts))
     if not 0 < len(chart.parts) <= MAX_SERIES:
@@ -157,7 +157,7 @@ def series_by_day(chart: SeriesByDay, canvas: Canvas) -> None:
             lines = [math.nan if value is None else value for value in part.values]
             axes.plot(at, lines, "o-", color=colour, linewidth=4, markersize=9, label=part.label)
             stand = [max(low, value or 0.0) for low, value in zip(stand, part.values, strict=True)]
-    axes.set_ylim(0, max(stand) * (1.15 + 0.14 * len(chart.parts)) or 1)  # room for the legend
+    axes.set_ylim(0, max(stand) * (1.15 + 0.19 * len(chart.parts)) or 1)  # room for the legend
     _days(axes, chart.days[0], at[-1])
     axes.yaxis.set_major_formatter(FuncFormatter(_short))
     _axis_names(canvas, top, chart.y_label)
@@ -200,7 +200,7 @@ def _head(heading: Heading, canvas: Canvas) -> float:
         heading.note,
         x=MARGIN,
         y=_FOOT + 30,
-        size=20,
+        size=24,
         colour=canvas.colours.muted,
         lines=3,
     )
@@ -218,14 +218,9 @@ def _head(heading: Heading, canvas: Canvas) -> float:
 
 
 def _axis_names(canvas: Canvas, top: float, y_label: str, x_label: str = "") -> None:
-    canvas.text(y_label, x=MARGIN, y=top + 8, size=20, colour=canvas.colours.muted)
+    canvas.text(y_label, x=MARGIN, y=top + 8, size=AXIS_SIZE, colour=canvas.colours.muted)
     if x_label:
-        canvas.text(x_label, x=WIDTH - MARGIN, y=_FOOT - 18, size=20, colour=canvas.colours.muted, align="right")
-
-
-def _bucket(place: int) -> str:
-    low, high = _BUCKETS[place], _BUCKETS[place + 1]
-    return f"{low:g}+" if math.isinf(high) else f"<{high:g}" if not low else f"{low:g}-{high:g}"
+        canvas.text(x_label, x=WIDTH - MARGIN, y=_FOOT - 30, size=AXIS_SIZE, colour=canvas.colours.muted, align="right")
 
 
 def _place(value: float) -> float:
@@ -250,8 +245,8 @@ def _whole_numbers(axes: Axes, most: int) -> None:
 
 
 def _times(axes: Axes, first: float, last: float, shown: Callable[[float, object], str]) -> None:
-    step = next((step for step in _STEPS_S if (last - first) / step <= 6), _STEPS_S[-1])  # noqa: PLR2004 - labels
-    while (last - first) / step > 6:  # noqa: PLR2004 - so many labels have room
+    step = next((step for step in _STEPS_S if (last - first) / step <= 5), _STEPS_S[-1])  # noqa: PLR2004 - labels
+    while (last - first) / step > 5:  # noqa: PLR2004 - so many labels have room
         step *= 2
     start = math.ceil(first / step) * step
     ticks = [start + step * place for place in range(int((last - start) / step) + 1)]

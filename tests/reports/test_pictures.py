@@ -7,12 +7,14 @@ import math
 import os
 import signal
 import warnings
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from matplotlib.axes import Axes
 
 from domain.reports.pictures import (
     Bar,
@@ -27,7 +29,8 @@ from domain.reports.pictures import (
     Ranking,
     ShareCard,
 )
-from managers.pictures.canvas import WIDTH
+from managers.pictures import charts
+from managers.pictures.canvas import WIDTH, Canvas, size_px
 from managers.pictures.fonts import covered, drawable
 from managers.pictures.maker import PictureError, PictureMaker
 from managers.pictures.process import draw
@@ -110,6 +113,31 @@ async def test_it_ends_when_nobody_wants_a_picture_and_only_so_many_wait() -> No
                 await asyncio.sleep(0.01)
         assert await maker.draw(card("c"), dark=True)
         assert maker.counts["started"] == 2
+
+
+class Watched(Canvas):
+    """Remembers its axes."""
+
+    def axes(self, *, left: float, top: float, right: float, bottom: float) -> Axes:
+        made = super().axes(left=left, top=top, right=right, bottom=bottom)
+        self.made = [*getattr(self, "made", []), made]
+        return made
+
+
+def test_what_stands_beside_a_chart_can_be_read_on_a_phone() -> None:
+    drawn: dict[type[Picture], Callable[[Any, Canvas], None]] = {
+        Distribution: charts.distribution,
+        Equity: charts.equity,
+        PriceSince: charts.price,
+    }
+    for picture in pictures("Moon Cat"):
+        if type(picture) not in drawn:
+            continue
+        canvas = Watched(dark=True)
+        drawn[type(picture)](picture, canvas)
+        labels = [label for axes in canvas.made for label in (*axes.get_xticklabels(), *axes.get_yticklabels())]
+        assert labels
+        assert min(size_px(float(label.get_fontsize())) for label in labels) * 390 / WIDTH >= 12
 
 
 def test_every_script_has_a_font_and_is_kept() -> None:
