@@ -127,6 +127,8 @@ def _figures(view: View, one: Performance, result: BacktestResult) -> Iterator[H
     yield view.html("backtest.alerts", alerts=f"{one.alerts:,}", rate=_per_day(view, one.alerts, result.days))
     if one.waited:
         yield view.html("backtest.waited", tokens=f"{one.waited:,}")
+    if one.tokens > one.known:
+        yield view.html("backtest.unknown", tokens=f"{one.tokens - one.known:,}")
     if one.wins is None or one.median_multiple is None:
         yield view.html("backtest.few", known=one.known, least=MIN_TOKENS)
         return

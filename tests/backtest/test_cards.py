@@ -23,7 +23,7 @@ NOW = datetime(2026, 11, 30, 12, tzinfo=UTC)
 MANY = 10**9
 GREAT = Performance(
     alerts=MANY,
-    tokens=MANY,
+    tokens=2 * MANY,
     known=MANY,
     open=MANY,
     wins=rate(MANY // 3, MANY),
@@ -88,6 +88,7 @@ def test_with_few_tokens_or_hours_nothing_is_promised() -> None:
     text = shown(result_card(VIEW, asked("x", enabled=True), few).html)
     assert "Alerts: 3 (6.0 h)" in text
     assert "is known: 2" in text
+    assert "an admin took them out: 1" in text
     assert "2x at the peak" not in text
 
 

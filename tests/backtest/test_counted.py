@@ -138,6 +138,7 @@ async def test_a_correction_reaches_what_is_archived_and_files_of_before_are_rep
     await postgres_manager.execute("UPDATE outcomes SET excluded = 'repost' WHERE call_id = $1", calls[1].id)
     await archiving.run(now)
     assert await peaks() == [1.0, *[3.0] * 6]  # nobody has said that anything changed
+    assert (await backtest(postgres_manager, archive, now)).tried.known == 6  # what PostgreSQL has now holds
     await postgres_manager.execute(
         "INSERT INTO corrections (call_id, admin_id, corrected_at, action, scale, reason)"
         " VALUES ($1, 1, $2, 'repost', 1, '')",
