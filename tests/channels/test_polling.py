@@ -142,3 +142,14 @@ async def test_a_channel_is_read_as_soon_as_it_is_added_and_not_while_it_is_paus
         assert kit.book.asked[BETA] <= asked + 1
         await kit.listed.change(BETA, "read", of=("paused",))
         await looked_at(kit, BETA, 2)
+
+
+async def test_a_long_way_back_in_one_channel_holds_nobody_up(kit: Kit) -> None:
+    await kit.listed.configured([BETA])
+    for name in (ALPHA, BETA):
+        await kit.look(name)
+    for n in range(400):
+        kit.book.post(BETA, f"spam {n}", NOW)
+    async with polling(kit, requests_per_s=20) as service:
+        await until(lambda: service.counts.paged_back >= 8)
+        assert kit.book.asked[ALPHA] >= 4
