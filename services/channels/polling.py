@@ -59,6 +59,8 @@ class _Polled:
     """Likewise."""
     is_read: bool = False
     """Somebody is at it."""
+    blocks: int = 0
+    """How often in a row it was refused while others were not."""
 
 
 class PollingService:
@@ -92,6 +94,8 @@ class PollingService:
         """The latest request went to a page further back."""
         self._blocked_until = 0.0
         self._blocks = 0
+        self._refused: set[str] = set()
+        """Channels that were refused since somebody was answered."""
         self._progress: Progress = lambda: None
         self._answered_at = 0.0
         """Loop time at which somebody said something of a channel, or had nothing to say because nobody asked."""
@@ -232,7 +236,7 @@ class PollingService:
         try:
             await self._read(one)
         except BlockedError as error:
-            self._note_blocked(error)
+            again_s = max(again_s, self._note_refused(one, error))
         except ChannelClosedError as error:
             again_s = CLOSED_AGAIN_S
             self._answered_at = asyncio.get_running_loop().time()
@@ -256,6 +260,7 @@ class PollingService:
     async def _read(self, one: _Polled) -> None:
         was, now = one.channel.read_to, self._clock()
         reading = await self._looks.read(self._reader, one.channel.channel, was)
+        one.blocks = 0
         one.channel = await self._turns.check(one.channel, reading)
         # Of a channel that was read before the start, the first page says how often it posts.
         is_unknown = one.rate.is_unknown
@@ -276,8 +281,19 @@ class PollingService:
         except TransientError as error:
             log.warning("channel_problem_unnoted", channel=one.channel.channel, reason=str(error))
 
-    def _note_blocked(self, error: BlockedError) -> None:
+    def _note_refused(self, one: _Polled, error: BlockedError) -> float:
+        """Return how long this channel is left alone; all are where a second one is refused and nobody answered."""
         self.counts.blocked += 1
+        self._refused.add(one.channel.channel)
+        if len(self._refused) > 1 or len(self._polled) == 1:
+            self._note_blocked(error)
+            return 0.0
+        wait_s = error.for_s if error.for_s is not None else FIRST_BLOCK_S * 2 ** min(one.blocks, 10)
+        one.blocks += 1
+        log.warning("channel_refused", channel=one.channel.channel, reason=str(error))
+        return min(MAX_BLOCK_S, wait_s)
+
+    def _note_blocked(self, error: BlockedError) -> None:
         now_s = asyncio.get_running_loop().time()
         if now_s >= self._blocked_until:
             wait_s = error.for_s if error.for_s is not None else FIRST_BLOCK_S * 2 ** min(self._blocks, 10)
@@ -288,5 +304,6 @@ class PollingService:
         log.warning("channels_blocked", reason=str(error))
 
     def _note_answered(self) -> None:
+        self._refused.clear()
         self._blocks, self.blocked_since, self.blocked_because = 0, None, ""
         self._answered_at = asyncio.get_running_loop().time()
