@@ -138,7 +138,7 @@ def administration() -> set[str]:
 
 def running() -> set[str]:
     return {
-        *(f"maintenance.sure.{name}" for name in (*WHOLE, "feature")),
+        *(f"{family}.{name}" for name in (*WHOLE, "feature") for family in ("maintenance.sure", "button.control_yes")),
         *(f"alarm.control.{name}" for name in TOLD),
         *(f"control.{name}" for name in (*WHOLE, "source")),
         *(f"feature.{name}" for name in FEATURES),
