@@ -32,7 +32,7 @@ FILES = {
     "user_settings.log": ("services.subscribers",),
 }
 """Besides bot.log, which has everything: what somebody looks for by subject, by the names of the loggers."""
-CHATTY = ("httpx", "httpcore", "telegram", "aiohttp.access", "alembic", "websockets")
+CHATTY = ("httpx", "httpcore", "httpx2", "httpcore2", "telegram", "aiohttp.access", "alembic", "websockets")
 
 
 class _WrittenOnce(structlog.stdlib.ProcessorFormatter):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable, Generator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
@@ -27,6 +28,8 @@ MAX_READERS: Final = 100
 _SUBSCRIBES_WITHIN_S: Final = 10.0
 _TAKEN_WITHIN_S: Final = 30.0
 """Who takes no frame for so long is let go: it comes again with its cursor."""
+_ID: Final = re.compile(r"[!-~]{1,64}")
+"""Of a channel, a token or a chain: what is not so names none."""
 _PAGE: Final = 500
 _MAX_PAGE: Final = 1_000
 _MAX_CURSOR: Final = 2**53
@@ -88,7 +91,7 @@ class ChannelFeed:
         """Tell what is known of a channel or a token."""
         self._check(request)
         ask = self._describes.get(what)
-        if ask is None:
+        if ask is None or not all(map(_ID.fullmatch, (of, chain or "solana"))):
             raise HTTPException(HTTPStatus.NOT_FOUND)
         with _unavailable():
             found = await ask(of, chain)
@@ -99,15 +102,8 @@ class ChannelFeed:
     async def attend(self, socket: WebSocket) -> None:
         """Tell one reader what it has not, and what comes, until it goes."""
         await socket.accept()
-        if self._history.readers >= MAX_READERS:
-            await _refuse(socket, "too many readers")
-            return
-        self._history.readers += 1
-        try:
-            with suppress(WebSocketDisconnect, RuntimeError):
-                await self._converse(socket)
-        finally:
-            self._history.readers -= 1
+        with suppress(WebSocketDisconnect, RuntimeError):
+            await self._converse(socket)
 
     async def _converse(self, socket: WebSocket) -> None:
         try:
@@ -119,8 +115,27 @@ class ChannelFeed:
         if not self._proves(wish.token):
             await _refuse(socket, "a wrong token, or none")
             return
+        # Who has proved nothing takes no place from those who have.
+        if self._history.readers >= MAX_READERS:
+            await _refuse(socket, "too many readers")
+            return
+        self._history.readers += 1
+        try:
+            await self._attend_to(socket, wish)
+        finally:
+            self._history.readers -= 1
+
+    async def _attend_to(self, socket: WebSocket, wish: Subscribe | None) -> None:
+        """Tell what is wished for, until the reader wishes for something else, and then that."""
+        while wish is not None:
+            wish = await self._until_another(socket, wish)
+            if wish is not None and not self._proves(wish.token):
+                await _refuse(socket, "a wrong token, or none")
+                return
+
+    async def _until_another(self, socket: WebSocket, wish: Subscribe) -> Subscribe | None:
         telling = asyncio.ensure_future(self._tell(socket, wish))
-        listening = asyncio.ensure_future(_gone(socket))
+        listening = asyncio.ensure_future(_another(socket))
         try:
             await asyncio.wait({telling, listening}, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -130,6 +145,7 @@ class ChannelFeed:
         for result in results:
             if isinstance(result, Exception) and not isinstance(result, TimeoutError | WebSocketDisconnect):
                 raise result
+        return listening.result() if not listening.cancelled() and listening.exception() is None else None
 
     async def _tell(self, socket: WebSocket, wish: Subscribe) -> None:
         newest = await self._until_known()
@@ -191,10 +207,12 @@ async def _send(socket: WebSocket, frame: str) -> None:
         await socket.send_text(frame)
 
 
-async def _gone(socket: WebSocket) -> None:
-    """Return when the reader has gone; what it says meanwhile is not needed."""
-    while (await socket.receive())["type"] != "websocket.disconnect":
-        pass
+async def _another(socket: WebSocket) -> Subscribe | None:
+    """Return what the reader wishes for next, `None` when it has gone; whatever else it says is not needed."""
+    while (said := await socket.receive())["type"] != "websocket.disconnect":
+        with suppress(msgspec.MsgspecError):
+            return _subscribe.decode(said.get("text") or "")
+    return None
 
 
 async def _refuse(socket: WebSocket, why: str) -> None:

@@ -41,7 +41,8 @@ class StartMixin(BotBase):
         view = view_of(self.services, turn)
         presets = self.services.subscribers.presets.all()
         days = self.services.plans.subscriptions.status(opened.subscriber).days_left
-        key = "start.new" if days else "start.again"
+        had_trial = opened.subscriber.paid_until is not None
+        key = "start.new" if days else "start.again" if had_trial else "start.no_trial"
         welcome = view.html(key, name=turn.name, days=days, presets=presets_at_a_glance(view, presets))
         own = view.button("button.own_filter", AddSet())
         keyboard = (*preset_keyboard(view, presets, ApplyPreset), (own,))

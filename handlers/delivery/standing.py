@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, Literal
 
 from domain.delivery.policy import HeldBack
 from domain.delivery.quiet import zone_of
@@ -19,22 +19,24 @@ _SOON: Final = timedelta(hours=20)
 """Within it an hour and a minute say which one is meant."""
 
 
-async def subscriber_state(services: Services, view: View, subscriber: Subscriber) -> Html:
-    """Say whether alerts come, and if not, what to do."""
+async def subscriber_state(
+    services: Services, view: View, subscriber: Subscriber, said: Literal["state", "their_state"] = "state"
+) -> Html:
+    """Say whether alerts come, and if not, what to do; as `their_state` to an admin, of somebody else."""
     now = services.conversation.clock()
     account = state_of(subscriber, now)
     if account != "receiving":
-        return view.html(f"state.{account}")
+        return view.html(f"{said}.{account}")
     if not subscriber.filter_sets:
-        return view.html("state.no_filter")
+        return view.html(f"{said}.no_filter")
     if not any(filter_set.enabled for filter_set in subscriber.filter_sets):
-        return view.html("state.disabled")
+        return view.html(f"{said}.disabled")
     held = await _held_back(services, subscriber, now)
     if held is None:
-        return view.html("state.receiving")
+        return view.html(f"{said}.receiving")
     per_hour = services.plans.subscriptions.status(subscriber).alerts_per_hour or 0
     until = local_moment(subscriber.preferences, held.until, now)
-    return view.html(f"state.{held.reason}", until=until, count=per_hour)
+    return view.html(f"{said}.{held.reason}", until=until, count=per_hour)
 
 
 def local_moment(preferences: Preferences, at: datetime, now: datetime) -> str:

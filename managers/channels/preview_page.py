@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import structlog
@@ -23,7 +23,8 @@ from managers.http.answers import ForeignAnswerError
 
 log = structlog.get_logger(__name__)
 
-MAX_BYTES: Final = 2 * 1024 * 1024
+MAX_BYTES: Final = 10 * 1024 * 1024
+"""Twenty posts of 4,096 emoji each, as they are drawn, are nine million bytes."""
 MAX_BUTTONS: Final = 100
 MAX_POSTS: Final = 5 * PAGE_POSTS
 CHANGED_FROM: Final = 3
@@ -48,6 +49,11 @@ _MEDIA: Final = re.compile(
     rf"{_MESSAGE}_(?:photo|video|roundvideo|voice|audio|document|sticker|animation|poll|location|venue|contact|game"
     r"|invoice|giveaway|story|gift|grouped|media|service)\w*|message_media_not_supported\w*"
 )
+_EMOJI: Final = re.compile(rb"<i class=\"emoji\"[^<>]{0,200}><b>([^<>]{1,64})</b></i>")
+"""As the page draws one character of the text; a post of nothing else has thousands."""
+_SINCE: Final = datetime(2015, 9, 1, tzinfo=UTC)
+"""Before that there were no channels."""
+_AHEAD: Final = timedelta(days=1)
 _MAX_NODES: Final = 50_000
 """Of one post: what is behind them is not looked at."""
 
@@ -132,7 +138,7 @@ def read_landing(body: bytes, channel: str) -> Closed:
 
 
 def _parsed(body: bytes) -> LexborHTMLParser:
-    if len(body) > MAX_BYTES or not is_bounded(body):
+    if len(body) > MAX_BYTES or not is_bounded(body := _EMOJI.sub(rb"\1", body)):
         raise ForeignAnswerError("a page beyond all bounds")
     if not _END.search(body, max(0, len(body) - _END_BYTES)):
         raise ForeignAnswerError("half a page, or none")
@@ -197,7 +203,7 @@ def _post(block: LexborNode, channel: str, number: int, now: datetime) -> Post:
         number=number,
         runs=runs,
         buttons=tuple(_buttons(parts.buttons, channel, number)),
-        posted_at=_moment(parts.when),
+        posted_at=_moment(parts.when, now),
         edited_at=now if _is_edited(parts.meta) else None,
         forwarded_from=_origin(parts.forwarded) if parts.forwarded else None,
     )
@@ -241,14 +247,17 @@ def _note(parts: _Parts, node: LexborNode, names: frozenset[str]) -> bool:
     return False
 
 
-def _moment(said: str | None) -> datetime:
+def _moment(said: str | None, now: datetime) -> datetime:
     moment = datetime.fromisoformat(said or "")
     if moment.tzinfo is None:
         raise ValueError("a time of nowhere")
     try:
-        return moment.astimezone(UTC)
+        moment = moment.astimezone(UTC)
     except OverflowError as error:
         raise ValueError("a time out of all times") from error
+    if not _SINCE <= moment <= now + _AHEAD:
+        raise ValueError("a time at which no channel posted")
+    return moment
 
 
 def _is_edited(meta: LexborNode | None) -> bool:

@@ -164,7 +164,7 @@ def wrapped_errors(own_codes: Collection[str] = ()) -> Generator[None]:
         raise RedisReplyError("NOAUTH" if code == "ERR" else code, f"Redis refuses the credentials: {error}") from error
     except (errors.TimeoutError, TimeoutError) as error:
         stop_if_cancelled()
-        raise RedisTimeoutError(f"Redis does not answer: {error}") from error
+        raise RedisTimeoutError(f"Redis does not answer: {error}".removesuffix(": ")) from error
     except errors.BusyLoadingError as error:  # a ConnectionError in redis-py, and an answer all the same
         stop_if_cancelled()
         raise meaning_of(error) from error

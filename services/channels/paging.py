@@ -11,13 +11,16 @@ from cachetools import LRUCache
 from msgspec import Struct
 
 from domain.posts.post import Post
-from managers.channels.base import PAGE_POSTS, Page
+from managers.channels.base import PAGE_POSTS, BlockedError, ChannelClosedError, Page
+from runtime.errors import TransientError
 
 log = structlog.get_logger(__name__)
 
 MAX_POSTS_BACK: Final = 100 * PAGE_POSTS
 SHOWN_FOR: Final = timedelta(days=14)
 """What is older calls nothing any more, and is not paged back to."""
+GIVES_UP_AFTER: Final = timedelta(minutes=5)
+"""Where a page further back fails for so long, what is newer is taken without it."""
 MAX_KEPT: Final = 32
 """Channels of which it is remembered how far back they were read."""
 
@@ -58,6 +61,8 @@ class PagesBack:
         self._clock = clock
         self._kept: LRUCache[str, list[_Stretch]] = LRUCache(MAX_KEPT)
         """By channel, the newest first."""
+        self._fails_since: LRUCache[str, datetime] = LRUCache(MAX_KEPT)
+        """Of each channel that answers, but not with what lies further back."""
 
     async def read(self, read_to: int | None, newest: Page, before: Callable[[int], Awaitable[Page]]) -> Reading:
         """Return the posts of `newest`, and those between them and `read_to`. Fails as `before` does."""
@@ -70,16 +75,30 @@ class PagesBack:
                 continue
             try:
                 page = await before(found.first)
-            except BaseException:
+            except BaseException as error:
+                if self._gives_up(newest.channel, error):
+                    log.warning("gap_given_up", channel=newest.channel, after=read_to, until=found.first)
+                    return Reading(posts=found.posts, title=newest.title, unread=found.unread, is_cut=True)
                 self._kept[newest.channel] = [found, *kept]
                 raise
             if not page.posts or page.posts[0].number >= found.first:
                 break
             found.reach_back(page.posts, page.unread)
+        self._fails_since.pop(newest.channel, None)
         is_cut = len(found.posts) >= MAX_POSTS_BACK and self._lacks(read_to, found)
         if is_cut:
             log.warning("gap_not_read_whole", channel=newest.channel, after=read_to, until=found.first)
         return Reading(posts=found.posts, title=newest.title, unread=found.unread, is_cut=is_cut)
+
+    def _gives_up(self, channel: str, error: BaseException) -> bool:
+        """Whether this has failed for too long; who is asked to wait, or told that a channel is closed, waits."""
+        if not isinstance(error, TransientError) or isinstance(error, BlockedError | ChannelClosedError):
+            return False
+        now = self._clock()
+        if now - self._fails_since.setdefault(channel, now) < GIVES_UP_AFTER:
+            return False
+        self._fails_since.pop(channel)
+        return True
 
     def _lacks(self, read_to: int | None, found: _Stretch) -> bool:
         """Whether posts may stand between what was read before and these."""

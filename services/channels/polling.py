@@ -59,6 +59,8 @@ class _Polled:
     """Likewise."""
     is_read: bool = False
     """Somebody is at it."""
+    blocks: int = 0
+    """How often in a row it was refused while others were not."""
 
 
 class PollingService:
@@ -88,8 +90,12 @@ class PollingService:
         self._planned_at = -math.inf
         self._free_at = 0.0
         """Loop time from which on the budget has room again."""
+        self._paged_back = False
+        """The latest request went to a page further back."""
         self._blocked_until = 0.0
         self._blocks = 0
+        self._refused: set[str] = set()
+        """Channels that were refused since somebody was answered."""
         self._progress: Progress = lambda: None
         self._answered_at = 0.0
         """Loop time at which somebody said something of a channel, or had nothing to say because nobody asked."""
@@ -177,17 +183,26 @@ class PollingService:
     def _due(self) -> Sequence[_Polled]:
         """Return who is to be looked at now: who waits longest, as many as the budget and the connections allow."""
         now_s = asyncio.get_running_loop().time()
-        if self._rests() or now_s < self._blocked_until or not self._polled:
+        if self._is_quiet(now_s) or not self._polled:
             self._answered_at = now_s
             return ()
         if now_s < self._free_at:
             return ()
-        at_it = sum(one.is_read for one in self._polled.values())
-        waiting = [one for one in self._polled.values() if not one.is_read and self._due_at(one) <= now_s]
         allowed = max(1, round(self._requests_per_s * _TURN_S))
-        due = sorted(waiting, key=self._due_at)[: max(0, min(AT_ONCE - at_it, allowed))]
+        due = sorted(self._waiting(now_s), key=self._due_at)[: max(0, min(AT_ONCE - self._at_it(), allowed))]
+        if due:
+            self._paged_back = False
         self._spend(len(due))
         return due
+
+    def _is_quiet(self, now_s: float) -> bool:
+        return self._rests() or now_s < self._blocked_until
+
+    def _at_it(self) -> int:
+        return sum(one.is_read for one in self._polled.values())
+
+    def _waiting(self, now_s: float) -> list[_Polled]:
+        return [one for one in self._polled.values() if not one.is_read and self._due_at(one) <= now_s]
 
     def _due_at(self, one: _Polled) -> float:
         if not self._turns.is_followed(one.channel.channel):
@@ -200,10 +215,19 @@ class PollingService:
         self._free_at = max(self._free_at, now_s - _TURN_S) + _LEFT_OVER * requests / self._requests_per_s
 
     async def _room(self) -> None:
-        """Wait until the budget has room for one request more, and take it."""
-        wait_s = self._free_at - asyncio.get_running_loop().time()
+        """Wait until the budget has room for one request more, and take it.
+
+        Where channels wait to be looked at, every other request is theirs: a long way back holds nobody up.
+        """
+        while (wait_s := self._free_at - asyncio.get_running_loop().time()) > 0 or self._is_others_turn():  # noqa: ASYNC110 - what it waits for is time
+            await asyncio.sleep(wait_s if wait_s > 0 else _TURN_S)
+        self._paged_back = True
         self._spend(1)
-        await asyncio.sleep(max(0.0, wait_s))
+
+    def _is_others_turn(self) -> bool:
+        now_s = asyncio.get_running_loop().time()
+        can_look = self._paged_back and self._at_it() < AT_ONCE and not self._is_quiet(now_s)
+        return can_look and bool(self._waiting(now_s))
 
     async def _look(self, one: _Polled) -> None:
         """Read a channel once. Whatever happens to it happens to no other."""
@@ -212,7 +236,7 @@ class PollingService:
         try:
             await self._read(one)
         except BlockedError as error:
-            self._note_blocked(error)
+            again_s = max(again_s, self._note_refused(one, error))
         except ChannelClosedError as error:
             again_s = CLOSED_AGAIN_S
             self._answered_at = asyncio.get_running_loop().time()
@@ -236,6 +260,7 @@ class PollingService:
     async def _read(self, one: _Polled) -> None:
         was, now = one.channel.read_to, self._clock()
         reading = await self._looks.read(self._reader, one.channel.channel, was)
+        one.blocks = 0
         one.channel = await self._turns.check(one.channel, reading)
         # Of a channel that was read before the start, the first page says how often it posts.
         is_unknown = one.rate.is_unknown
@@ -256,8 +281,19 @@ class PollingService:
         except TransientError as error:
             log.warning("channel_problem_unnoted", channel=one.channel.channel, reason=str(error))
 
-    def _note_blocked(self, error: BlockedError) -> None:
+    def _note_refused(self, one: _Polled, error: BlockedError) -> float:
+        """Return how long this channel is left alone; all are where a second one is refused and nobody answered."""
         self.counts.blocked += 1
+        self._refused.add(one.channel.channel)
+        if len(self._refused) > 1 or len(self._polled) == 1:
+            self._note_blocked(error)
+            return 0.0
+        wait_s = error.for_s if error.for_s is not None else FIRST_BLOCK_S * 2 ** min(one.blocks, 10)
+        one.blocks += 1
+        log.warning("channel_refused", channel=one.channel.channel, reason=str(error))
+        return min(MAX_BLOCK_S, wait_s)
+
+    def _note_blocked(self, error: BlockedError) -> None:
         now_s = asyncio.get_running_loop().time()
         if now_s >= self._blocked_until:
             wait_s = error.for_s if error.for_s is not None else FIRST_BLOCK_S * 2 ** min(self._blocks, 10)
@@ -268,5 +304,6 @@ class PollingService:
         log.warning("channels_blocked", reason=str(error))
 
     def _note_answered(self) -> None:
+        self._refused.clear()
         self._blocks, self.blocked_since, self.blocked_because = 0, None, ""
         self._answered_at = asyncio.get_running_loop().time()

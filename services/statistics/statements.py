@@ -54,7 +54,8 @@ REVENUE_BY_DAY: Final[LiteralString] = (
     + _PAID
     + " AND a.arrived_at >= $1::timestamptz GROUP BY 1, 2 ORDER BY 1, 2"
 )
-# $1 now, $2 as above. Who paid before and pays again renews; who paid, and whose time has run out, has lapsed.
+# $1 now, $2 as above, $3 what the keys of refunds begin with: what an admin takes back is none. Who paid before and
+# pays again renews; who paid, and whose time has run out, has lapsed.
 RENEWALS: Final[LiteralString] = """
     WITH t AS (SELECT $1::timestamptz - interval '30 days' AS began, $2::timestamptz AS over),
     bought AS (
@@ -63,7 +64,7 @@ RENEWALS: Final[LiteralString] = """
     )
     SELECT (SELECT count(*) FROM bought WHERE nth = 1 AND given_at > t.began) AS first,
         (SELECT count(*) FROM bought WHERE nth > 1 AND given_at > t.began) AS renewed,
-        (SELECT count(*) FROM entitlements WHERE days < 0 AND given_at > t.began) AS refunded,
+        (SELECT count(*) FROM entitlements WHERE days < 0 AND starts_with(key, $3) AND given_at > t.began) AS refunded,
         (SELECT count(*) FROM subscribers s
             WHERE s.paid_until <= t.over AND s.paid_until > t.over - interval '30 days'
                 AND EXISTS (SELECT 1 FROM bought b WHERE b.user_id = s.user_id)) AS lapsed

@@ -10,7 +10,7 @@ from typing import Final, Literal, TypeVar, cast, get_args
 
 from msgspec import Struct
 
-from domain.payments.entitlements import GRACE
+from domain.payments.entitlements import GRACE, REFUND
 from domain.payments.plans import Plans
 from managers.storage.postgres import PostgresManager, Row
 from services.statistics import statements
@@ -135,7 +135,7 @@ class StatisticsService:
         now = self._clock()
         active = (now, now - GRACE)
         people = await self._postgres.fetch_row(statements.PEOPLE, *active)
-        renewals = await self._postgres.fetch_row(statements.RENEWALS, *active)
+        renewals = await self._postgres.fetch_row(statements.RENEWALS, *active, REFUND)
         plans = await self._postgres.fetch(statements.BY_PLAN, *active)
         revenue = await self._postgres.fetch(statements.REVENUE, now, list(WINDOWS))
         row = await self._postgres.fetch_row(statements.DELIVERED, now - timedelta(days=1), self._delayed)

@@ -35,6 +35,8 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 MAX_PRESETS: Final = 30
 """As many as a menu can show."""
 MAX_ABOUT_UTF16: Final = 200
+INITIAL: Final = 0
+"""Before the first change."""
 _KEY_LENGTH: Final = 20
 """Leaves room for a number behind a key that is taken."""
 
@@ -139,7 +141,8 @@ def _encoded(change: PresetChange) -> bytes:
 
 class PresetsService:
     def __init__(self, initial: Iterable[Preset], *, store: PresetsStore, clock: Callable[[], datetime]) -> None:
-        self._presets = {preset.key: preset for preset in initial}
+        self._initial = {preset.key: preset for preset in initial}
+        self._presets = dict(self._initial)
         self._store = store
         self._clock = clock
         self._revisions: dict[str, int] = {}
@@ -194,15 +197,24 @@ class PresetsService:
     async def history(self, key: str, offset: int, limit: int) -> PresetHistory:
         return await self._store.history(key, offset, limit)
 
-    async def revision(self, key: str, revision: int) -> PresetChange | None:
-        return await self._store.revision(key, revision)
+    def initial(self, key: str) -> Preset | None:
+        """Return what a preset is before anybody changes it; it is no change, and has the revision `INITIAL`."""
+        return self._initial.get(key)
+
+    async def at(self, key: str, revision: int) -> Preset:
+        """Return what a preset was by a change. `UserFacingError` where it is gone, or there was none."""
+        if revision == INITIAL:
+            former = self.initial(key)
+        else:
+            change = await self._store.revision(key, revision)
+            former = change.preset if change else None
+        if former is None:
+            raise UserFacingError("callback.stale")
+        return former
 
     async def restore_revision(self, key: str, revision: int, admin_id: int) -> Preset:
-        """Let a preset be again what it was by a change. `UserFacingError` where it is gone, or there was none."""
-        change = await self.revision(key, revision)
-        if change is None or change.preset is None:
-            raise UserFacingError("callback.stale")
-        former = change.preset
+        """Let a preset be again what it was; see `at`."""
+        former = await self.at(key, revision)
         return await self.change(key, lambda _preset: former, admin_id)
 
     async def remove(self, key: str, admin_id: int) -> None:

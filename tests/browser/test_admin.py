@@ -157,7 +157,7 @@ async def test_the_bot_is_run(owner: Person, other: Person) -> None:
     await owner.writes("/maintenance", "Nothing is turned off.")
     await owner.taps("⏸ Read-only mode", then="What should people read?")
     await owner.writes("Back in ten minutes.", "Turn read-only mode on?")
-    await owner.taps("Yes, turn it off", then="Read-only mode since")
+    await owner.taps("Yes, turn it on", then="Read-only mode since")
     await other.writes("/settings", "Your filters")
     await other.tab.tap("Add a filter")
     await other.gets_toast("Back in ten minutes.")

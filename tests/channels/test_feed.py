@@ -10,7 +10,7 @@ from typing import Final
 import aiohttp
 import pytest
 from prometheus_client import CollectorRegistry
-from websockets.asyncio.client import connect
+from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 from domain.calls.events import Call, Channel
@@ -170,3 +170,56 @@ async def test_a_call_of_another_chain_is_read_with_the_link_to_its_post(kit: Ki
         assert (call.token.address, call.token.chain) == (address, "base")
         assert call.link is not None
         assert call.link.startswith("https://t.me/alpha/")
+
+
+async def subscribed(server: HttpServer, **wish: object) -> ClientConnection:
+    socket = await connect(f"ws://127.0.0.1:{server.port}/feed")
+    await socket.send(json.dumps({"type": "subscribe", "topics": ["calls"], "since": None, "token": TOKEN} | wish))
+    return socket
+
+
+async def test_who_has_proved_nothing_takes_no_place_from_who_has(kit: Kit, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(channel_feed, "MAX_READERS", 1)
+    async with served(kit) as server:
+        strangers = [await connect(f"ws://127.0.0.1:{server.port}/feed") for _ in range(3)]
+        first, second = await subscribed(server), await subscribed(server)
+        assert json.loads(await first.recv())["type"] == "subscribed"
+        assert json.loads(await second.recv()) == {"type": "error", "message": "too many readers"}
+        for socket in (*strangers, first, second):
+            await socket.close()
+
+
+async def test_a_reader_may_wish_for_something_else(kit: Kit) -> None:
+    await kit.look()
+    kit.book.post(ALPHA, f"CA: {mint(0)}", NOW)
+    await kit.look()
+    async with served(kit) as server:
+        socket = await subscribed(server)
+        assert json.loads(await socket.recv())["type"] == "subscribed"
+        await socket.send("not understood, and not needed")
+        await socket.send(json.dumps({"type": "subscribe", "topics": ["calls"], "since": 1, "token": TOKEN}))
+        assert json.loads(await socket.recv())["type"] == "subscribed"
+        assert json.loads(await socket.recv())["token"]["address"] == mint(0)
+        await socket.send(json.dumps({"type": "subscribe", "topics": ["calls"], "since": 1, "token": "another"}))
+        assert json.loads(await socket.recv())["type"] == "error"
+        with pytest.raises(ConnectionClosed):
+            await socket.recv()
+
+
+async def test_an_id_that_is_none_is_unknown(kit: Kit) -> None:
+    asked: list[str] = []
+
+    async def any_of(of: str, _: str | None = None) -> Channel:
+        asked.append(of)
+        return Channel(id=of, title=None)
+
+    feed = ChannelFeed(history=kit.history, token=TOKEN, clock=now, channel=any_of, token_of=any_of)
+    app = create_app(health=lambda: nobody(""), metrics=CollectorRegistry(), routes=[feed.router])  # type: ignore[arg-type]
+    headers = {"Authorization": f"Bearer {TOKEN}"}
+    async with HttpServer(app, "127.0.0.1", 0) as server, aiohttp.ClientSession(headers=headers) as session:
+        for path in ("channels/a%00b", "tokens/%00", "tokens/x?chain=%00", f"channels/{'a' * 65}", "channels/%20"):
+            async with session.get(f"http://127.0.0.1:{server.port}/feed/v1/{path}") as answer:
+                assert answer.status == HTTPStatus.NOT_FOUND
+        async with session.get(f"http://127.0.0.1:{server.port}/feed/v1/channels/{ALPHA}") as answer:
+            assert answer.status == HTTPStatus.OK
+    assert asked == [ALPHA]

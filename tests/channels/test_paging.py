@@ -9,7 +9,7 @@ import pytest
 from managers.channels.base import BlockedError, Page
 from managers.http.answers import FailedError, ForeignAnswerError
 from runtime.errors import TransientError
-from services.channels.paging import PagesBack, Reading
+from services.channels.paging import GIVES_UP_AFTER, PagesBack, Reading
 from tests.channels.channel_book import ChannelBook
 from tests.channels.support import ALPHA, NOW, Kit, mint
 from tests.channels.test_polling import polling, until
@@ -22,7 +22,8 @@ class Way:
 
     def __init__(self, posts: int) -> None:
         self.book = ChannelBook()
-        self.back = PagesBack(lambda: NOW)
+        self.now = NOW
+        self.back = PagesBack(lambda: self.now)
         self.left = 1_000
         self.stop: TransientError = STOPS[0]
         for _ in range(posts):
@@ -53,6 +54,29 @@ async def test_what_was_read_before_somebody_stopped_us_is_kept(stop: TransientE
         await way.read(5)
     way.left = 4
     assert numbers(await way.read(5)) == list(range(6, 206)), "five pages before, four after, and the newest"
+
+
+@pytest.mark.parametrize("stop", STOPS[1:], ids=lambda stop: type(stop).__name__)
+async def test_what_is_newer_is_not_withheld_for_ever_by_a_page_that_fails(stop: TransientError) -> None:
+    way = Way(205)
+    way.stop, way.left = stop, 2
+    for minutes in (0, 2, 4):
+        way.now = NOW + timedelta(minutes=minutes)
+        with pytest.raises(type(stop)):
+            await way.read(5)
+    way.now = NOW + GIVES_UP_AFTER
+    reading = await way.read(5)
+    assert reading.is_cut
+    assert numbers(reading) == list(range(146, 206)), "the newest page and the two that came"
+
+
+async def test_whoever_asks_us_to_wait_is_waited_for_however_long_that_is() -> None:
+    way = Way(205)
+    way.left = 0
+    for hours in range(3):
+        way.now = NOW + timedelta(hours=hours)
+        with pytest.raises(BlockedError):
+            await way.read(5)
 
 
 @pytest.mark.parametrize("more", [1, 19, 20, 21, 70])

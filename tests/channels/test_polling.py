@@ -120,14 +120,23 @@ async def test_who_blocks_us_is_left_alone_and_nothing_is_lost(kit: Kit) -> None
         await kit.look(name)
     async with polling(kit) as service:
         kit.book.problem = BlockedError("429", for_s=0.2)
-        await until(lambda: service.counts.blocked > 0)
-        assert service.blocked_since == NOW
+        await until(lambda: service.blocked_since == NOW)
         for name in (ALPHA, BETA):
             kit.book.post(name, f"CA: {mint(len(name))}", NOW)
         kit.book.problem = None
         await until(lambda: kit.taking.calls == 2)
         assert service.blocked_since is None
     assert len(await kit.called()) == 2
+
+
+async def test_one_channel_that_is_refused_waits_alone_while_others_are_answered(kit: Kit) -> None:
+    await kit.listed.configured([BETA])
+    wayward = Wayward(kit, BlockedError("429", for_s=60))
+    async with polling(kit, reader=wayward) as service:
+        await until(lambda: service.counts.blocked > 0)
+        await looked_at(kit, ALPHA, 5)
+        assert service.blocked_since is None
+        assert kit.book.asked[BETA] == 1
 
 
 async def test_a_channel_is_read_as_soon_as_it_is_added_and_not_while_it_is_paused(kit: Kit) -> None:
@@ -142,3 +151,14 @@ async def test_a_channel_is_read_as_soon_as_it_is_added_and_not_while_it_is_paus
         assert kit.book.asked[BETA] <= asked + 1
         await kit.listed.change(BETA, "read", of=("paused",))
         await looked_at(kit, BETA, 2)
+
+
+async def test_a_long_way_back_in_one_channel_holds_nobody_up(kit: Kit) -> None:
+    await kit.listed.configured([BETA])
+    for name in (ALPHA, BETA):
+        await kit.look(name)
+    for n in range(400):
+        kit.book.post(BETA, f"spam {n}", NOW)
+    async with polling(kit, requests_per_s=20) as service:
+        await until(lambda: service.counts.paged_back >= 8)
+        assert kit.book.asked[ALPHA] >= 4

@@ -176,6 +176,19 @@ def test_one_unreadable_post_costs_itself():
     assert found.unreadable == 8
 
 
+@pytest.mark.parametrize("moment", ["1970-01-01T00:00:00+00:00", "2026-12-01T12:00:01+00:00", "9999-12-31T23:59:59Z"])
+def test_a_time_at_which_no_channel_posted_is_none(moment: str):
+    found = read(post(said("a"), data="alpha/3"), post(said("b"), meta=f'<time datetime="{moment}"></time>'))
+    assert ([one.number for one in found.posts], found.unread) == ([3], (7,))
+
+
+def test_a_page_of_as_many_emoji_as_telegram_lets_anybody_write_is_read():
+    emoji = '<i class="emoji" style="background-image:url(\'//telegram.org/img/emoji/40/F09F94A5.png\')"><b>🔥</b></i>'
+    whole = page(*[post(said(emoji * 4_090 + f" CA {number}"), data=f"alpha/{number}") for number in range(1, 21)])
+    found = read_page(whole, "@alpha", now=NOW).page.posts
+    assert [one.runs for one in found] == [(Run("🔥" * 4_090 + f" CA {number}"),) for number in range(1, 21)]
+
+
 def test_a_page_on_which_no_post_can_be_read_has_changed():
     two = [post(said("x"), data=f"alpha/{number}", meta="") for number in (1, 2)]
     assert read(*two) == Page(channel="@alpha", title="Alpha & Co", unreadable=2, unread=(1, 2))
@@ -262,7 +275,7 @@ ATTRIBUTES = b" ".join(b"a%d=1" % number for number in range(20_000))
         b"<!--" + b"<i " * 100_000,
         b"<p>" + b"".join(b"<b a=%d>" % number for number in range(40)) + b"</p>" + b"<p>x</p>" * 10_000,
         b"<br>" * 50_000,
-        b"x" * 5_000_000,
+        b"x" * 11_000_000,
         post("x", data="alpha/1").encode() * (MAX_POSTS + 1),
     ],
     ids=lambda body: body[:12].decode(),

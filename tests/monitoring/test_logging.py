@@ -9,6 +9,7 @@ import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
+import httpx2
 import pytest
 import structlog
 
@@ -107,3 +108,13 @@ def test_the_token_of_a_bot_reaches_no_log(log_directory: Path) -> None:
     token = "123456789:AAF" + "x" * 32
     structlog.get_logger("x").warning("refused", url=f"https://api.telegram.org/bot{token}/getMe", token=token)
     assert token not in (log_directory / "bot.log").read_text("utf-8")
+
+
+async def test_an_address_that_is_asked_is_no_line_for_its_path_may_be_a_key(log_directory: Path) -> None:
+    transport = httpx2.MockTransport(lambda _: httpx2.Response(200))
+    async with httpx2.AsyncClient(transport=transport) as client:
+        await client.post("https://rpc.example/v2/KEY-of-the-server")
+    structlog.get_logger("x").info("asked")
+    written = (log_directory / "bot.log").read_text("utf-8")
+    assert "asked" in written
+    assert "KEY-of-the-server" not in written

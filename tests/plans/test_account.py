@@ -155,6 +155,16 @@ async def test_who_comes_back_after_their_trial_is_promised_none(
     assert "Days left" not in words(await ann.writes("/status"))
 
 
+async def test_who_comes_while_trials_are_off_is_not_told_that_they_have_had_one(
+    ann: Person, services: Services
+) -> None:
+    services.plans.entitling.gives_trials = lambda: False
+    greeting = words(await ann.writes("/start"))
+    assert "free trial" not in greeting
+    assert "/status says what you have now" in greeting
+    assert (await services.subscribers.subscribers.require(USER_ID)).plan == "free"
+
+
 async def test_what_is_due_comes_back_from_postgresql(
     ann: Person,
     services: Services,

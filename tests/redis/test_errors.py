@@ -10,7 +10,7 @@ import pytest
 
 from embedded.valkey import EmbeddedRedis
 from managers.redis.client import RedisManager, RedisReplyError, RedisUnavailableError
-from managers.redis.errors import RedisBusyError, RedisNotServingError
+from managers.redis.errors import RedisBusyError, RedisNotServingError, RedisTimeoutError, wrapped_errors
 from managers.redis.scripts import Script, packed
 from managers.storage.sqlite import SqliteManager
 from services.cluster.fencing import FENCED, lease_lost, numbers_of
@@ -191,3 +191,10 @@ async def clients(redis: RedisManager) -> bytes:
     [reply] = await redis.transaction([("CLIENT", "LIST")])
     assert isinstance(reply, bytes)
     return reply
+
+
+async def test_silence_is_told_without_the_colon_of_a_reason_that_there_is_not() -> None:
+    with pytest.raises(RedisTimeoutError, match=r"^Redis does not answer$"), wrapped_errors():
+        raise TimeoutError
+    with pytest.raises(RedisTimeoutError, match=r"^Redis does not answer: within 2 s$"), wrapped_errors():
+        raise TimeoutError("within 2 s")

@@ -80,9 +80,9 @@ class Books:
         came = Arrival(key=f"k{self.count}", asset=asset, amount=Decimal(amount) * Decimal(part), at=NOW - ago)
         await self.put("arrival", ArrivalRecord(arrival=replace(came, **arrival), invoice_id=invoice.id))
 
-    async def given(self, user_id: int, ago: timedelta, price: str = "20.00", days: int = 30) -> None:
+    async def given(self, user_id: int, ago: timedelta, price: str = "20.00", days: int = 30, kind: str = "e") -> None:
         self.count += 1
-        given = Entitlement(key=f"e{self.count}", plan=SOLD, days=days, price_usd=Decimal(price), at=NOW - ago)
+        given = Entitlement(key=f"{kind}{self.count}", plan=SOLD, days=days, price_usd=Decimal(price), at=NOW - ago)
         await self.put("entitlement", EntitlementRecord(user_id=user_id, entitlement=given))
 
     async def alert(self, ago: timedelta, latency_s: float | None, status: str = "sent", **fields: object) -> None:
@@ -160,7 +160,8 @@ async def test_churn_is_the_share_of_those_who_paid_before_and_stopped(books: Bo
     await books.given(renews, 2 * DAY)
     await books.given(new, 3 * DAY)
     await books.given(gift, 40 * DAY, price="0")
-    await books.given(lapses, 20 * DAY, days=-30)
+    await books.given(lapses, 20 * DAY, days=-30, kind="refund:")
+    await books.given(gift, 20 * DAY, price="0", days=-30, kind="admin:")
     summary = await books.statistics.summary()
     renewals = summary.renewals
     assert (renewals.first, renewals.renewed, renewals.refunded, renewals.lapsed) == (1, 1, 1, 1)

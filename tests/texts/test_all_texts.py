@@ -76,6 +76,7 @@ DIFFERENCES = (
     *("not_recorded", "recorded_not_there", "amount", "not_credited", "unreadable", "unavailable"),
     *("refund_not_recorded", "refund_not_there"),
 )
+STATES = ("state", "their_state")
 TYPED_SETTINGS = ("zone", "quiet", "level", "cap")
 HTML_KEYS = {"help.title", "help.line"}
 MAX_COMMAND_DESCRIPTION = 256
@@ -127,8 +128,8 @@ def declared_elsewhere() -> set[str]:
         *(f"watch.{outcome}" for outcome in Outcome.__args__),
         *(f"watch.ask.{what}" for what in ("price", "market_cap")),
         *(f"watch.{what}_{side}" for what in ("price", "market_cap") for side in Side.__args__),
-        *(f"{family}.{state}" for state in State.__args__ for family in ("state", "user_state")),
-        *(f"state.{reason}" for reason in HoldsBack.__args__),
+        *(f"{family}.{state}" for state in State.__args__ for family in ("state", "their_state", "user_state")),
+        *(f"{said}.{reason}" for reason in (*HoldsBack.__args__, "no_filter", "disabled") for said in STATES),
     }
 
 
@@ -146,7 +147,7 @@ def administration() -> set[str]:
 
 def running() -> set[str]:
     return {
-        *(f"maintenance.sure.{name}" for name in (*WHOLE, "feature")),
+        *(f"{family}.{name}" for name in (*WHOLE, "feature") for family in ("maintenance.sure", "button.control_yes")),
         *(f"alarm.control.{name}" for name in TOLD),
         *(f"control.{name}" for name in (*WHOLE, "source")),
         *(f"feature.{name}" for name in FEATURES),

@@ -36,7 +36,7 @@ async def user_card(services: Services, turn: Turn, user_id: int, note: Html | N
     """Show somebody, and what may be done about them. `UserFacingError` for nobody the bot knows."""
     view, card = view_of(services, turn), await services.of(PeopleService).card(user_id, LATEST)
     subscriber = card.subscriber
-    state = await subscriber_state(services, view, subscriber)
+    state = await subscriber_state(services, view, subscriber, "their_state")
     notes = view.listed(note_line(view, one) for one in card.notes)
     doings = view.listed(activity_line(view, one) for one in card.activity)
     return message(

@@ -64,11 +64,12 @@ def card(
     tag = one.tag
     blocked, featured = (controls.find(name, one.channel_id) for name in ("blocked", "featured"))
     merged = controls.find("merged", one.channel_id)
+    blocking = "channels_admin.rests_blocked" if merged else "channels_admin.is_blocked"
     block = ("button.unblock", UnblockChannel(tag)) if blocked else ("button.block", AskBlock(tag))
     feature = view.button("button.unfeature" if featured else "button.feature", FeatureChannel(tag, not featured))
     return message(
         view.html("channels_admin.card", **_told(view, one, controls, now)),
-        view.html("channels_admin.is_blocked", since=f"{blocked.since:%d %b %Y, %H:%M}") if blocked else Html(),
+        view.html(blocking, since=f"{blocked.since:%d %b %Y, %H:%M}") if blocked else Html(),
         _merged(view, one.channel_id, controls, main_title),
         record_at_a_glance(view, records, "channel"),
         view.html("channels_admin.calls" if calls else "channels_admin.no_calls"),

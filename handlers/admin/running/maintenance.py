@@ -59,9 +59,8 @@ class AdminMaintenanceMixin(BotBase):
         await self.reply(turn, await self._whether(turn, text, PutControl("read_only", ""), why))
 
     async def _whether(self, turn: Turn, text: Html, yes: PutControl, typed: str) -> Message:
-        return await asked_twice(
-            self.services, turn, text, yes_key="button.control_yes", yes=yes, back=ShowMaintenance(), typed=typed
-        )
+        key = f"button.control_yes.{yes.control}"
+        return await asked_twice(self.services, turn, text, yes_key=key, yes=yes, back=ShowMaintenance(), typed=typed)
 
     @callback(PutControl, admin="owner", acts="turn off", confirmed=True)
     async def put_control(self, turn: Turn, data: PutControl) -> str:

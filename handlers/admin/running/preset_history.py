@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from domain.filters.presets import Preset
 from domain.stored.snapshots import PresetChange
 from domain.tracking.records import WINDOWS
 from handlers.admin.buttons import AdminPreset
@@ -14,7 +15,7 @@ from handlers.conversation.menus import View, in_rows, message, view_of
 from handlers.conversation.pages import Page
 from handlers.conversation.routing import callback
 from handlers.records.lines import record_at_a_glance
-from runtime.errors import UserFacingError
+from services.subscribers.presets import INITIAL
 from services.tracking.records.group import RecordServices
 from texts.markup import Html, join
 
@@ -33,10 +34,11 @@ class AdminPresetHistoryMixin(BotBase):
         performance = join(
             "\n", filter(None, (record_at_a_glance(view, records, "preset", window) for window in WINDOWS))
         )
+        initial = presets.initial(key) if found.changes else None
+        revisions = [one.revision for one in found.changes if one.preset is not None]
         buttons = (
-            view.button("button.preset_restore", AskRestorePreset(key, one.revision), revision=one.revision)
-            for one in found.changes
-            if one.preset is not None
+            view.button("button.preset_restore", AskRestorePreset(key, revision), revision=revision)
+            for revision in (*revisions, *((INITIAL,) if initial else ()))
         )
         keyboard = (
             *in_rows(buttons, 2),
@@ -44,18 +46,17 @@ class AdminPresetHistoryMixin(BotBase):
             (view.button("button.back", AdminPreset(key)),),
         )
         lines = view.listed((_line(view, one) for one in found.changes), "\n\n") or view.html("presets_admin.unchanged")
+        first = _initial_line(view, initial) if initial else Html()
         head = view.html("presets_admin.history", key=key, count=found.total)
-        await self.show(turn, message(head, performance, lines, keyboard=keyboard))
+        await self.show(turn, message(head, performance, lines, first, keyboard=keyboard))
 
     @callback(AskRestorePreset, admin="owner")
     async def ask_restore_preset(self, turn: Turn, data: AskRestorePreset) -> None:
         view = view_of(self.services, turn)
-        change = await self.services.subscribers.presets.revision(data.preset_key, data.revision)
-        if change is None or change.preset is None:
-            raise UserFacingError("callback.stale")
+        former = await self.services.subscribers.presets.at(data.preset_key, data.revision)
         followers = self.services.subscribers.roster.count_followers(data.preset_key)
         text = view.html(
-            "presets_admin.sure", key=data.preset_key, followers=followers, rules=view.rules_short(change.preset.rules)
+            "presets_admin.sure", key=data.preset_key, followers=followers, rules=view.rules_short(former.rules)
         )
         yes, back = RestorePreset(data.preset_key, data.revision), ShowPresetHistory(data.preset_key, 0)
         asked = await asked_twice(self.services, turn, text, yes_key="button.preset_restore_yes", yes=yes, back=back)
@@ -76,3 +77,8 @@ def _line(view: View, one: PresetChange) -> Html:
         return view.html("presets_admin.removed", **told)
     rules = view.rules_short(one.preset.rules)
     return view.html("presets_admin.line", **told, name=view.preset_name(one.preset), rules=rules)
+
+
+def _initial_line(view: View, preset: Preset) -> Html:
+    name, rules = view.preset_name(preset), view.rules_short(preset.rules)
+    return view.html("presets_admin.initial", revision=INITIAL, name=name, rules=rules)

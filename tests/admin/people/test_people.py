@@ -54,6 +54,17 @@ async def test_somebody_is_found_by_id_username_name_and_by_a_message_of_theirs(
     assert str(VICTIM) in words(await reader.writes("/user", reply_to_message=replied))
 
 
+async def test_the_card_says_of_them_what_holds_alerts_back(house: House, support: Person, victim: Person) -> None:
+    await victim.writes("/start")
+    await house.written()
+    assert "None of their filters is on" in words(await support.writes(f"/user {VICTIM}"))
+    await victim.writes("/pause")
+    await house.written()
+    shown = words(await support.writes(f"/user {VICTIM}"))
+    assert "Paused by them" in shown
+    assert "/resume" not in shown.split("Did last")[0]
+
+
 async def test_the_card_tells_what_they_have_did_and_were_noted(house: House, support: Person, victim: Person) -> None:
     await victim.writes("/settings")
     await victim.taps("set:1")

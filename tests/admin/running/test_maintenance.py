@@ -24,14 +24,14 @@ MINUTE = timedelta(minutes=1)
 
 async def turn_off(owner: Person, what: str) -> list[Said]:
     asked = await owner.taps(button(await owner.writes("/maintenance"), f"⏸ {what}"))
-    return await owner.taps(button(asked, "Yes, turn it off"))
+    return await owner.taps(button(asked, "Yes, "))
 
 
 async def go_read_only(owner: Person) -> None:
     await owner.taps(button(await owner.writes("/maintenance"), "⏸ Read-only mode"))
     asked = await owner.writes("Back at <b>noon</b>")
     assert "Back at <b>noon<" in words(asked)
-    assert "obeys within seconds" in (toast(await owner.taps(button(asked, "Yes, turn it off"))) or "")
+    assert "obeys within seconds" in (toast(await owner.taps(button(asked, "Yes, turn it on"))) or "")
 
 
 async def test_in_read_only_mode_people_look_and_change_nothing_and_read_why(
@@ -96,16 +96,16 @@ async def test_it_holds_in_other_processes_and_after_a_restart(
         assert "I am being worked on" in words(await later.person(VICTIM).writes("/pause"))
         later.made.of(AlarmsService).poll()
         (alarm,) = [one for one in later.made.of(AlarmsService).active() if one.name == "turned off"]
-        assert "read-only mode since" in alarm.reason
+        assert "read-only mode is on since" in alarm.reason
         said = words(await later.person(OWNER).writes("/health"))
-        assert "read-only mode since" in said
+        assert "read-only mode is on since" in said
         assert "controls read-only" in said
 
 
 async def test_calls_held_and_draining_are_explained_and_told(house: House, owner: Person) -> None:
     asked = await owner.taps(button(await owner.writes("/maintenance"), "⏸ Calls held"))
     assert "None is lost" in words(asked, "edited")
-    await owner.taps(button(asked, "Yes, turn it off"))
+    await owner.taps(button(asked, "Yes, hold them"))
     assert house.made.of(Controls).intake_rests
     await turn_off(owner, "Draining")
     assert house.made.of(Controls).feed_rests

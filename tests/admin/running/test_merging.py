@@ -65,6 +65,9 @@ async def test_an_owner_sees_what_is_put_together_and_takes_it_back(
     assert toast(done) == "Done. Every process obeys within seconds."
     assert "The same as Loud again (@new_name)" in words(done, "edited")
     assert controls.merges.mains == {"@old_name": "@new_name"}
+    blocked = words(await owner.taps(button(await owner.taps(button(done, "⛔ Block …")), "Yes, block")), "edited")
+    assert "what the other channel is counts" in blocked
+    assert "its calls reach nobody" not in blocked
     fresh = Controls(house.postgres, lambda: now)
     await fresh.load()
     assert fresh.merges == controls.merges, "every process reads it"
@@ -78,7 +81,11 @@ async def test_an_owner_sees_what_is_put_together_and_takes_it_back(
     assert "Separate again" in (toast(separate) or "")
     assert controls.merges.mains == {}
     deeds = [(one.action, one.details.partition("; ")[2]) for one in await house.deeds()]
-    assert deeds == [("merge channels", "@old_name into @new_name"), ("separate channels", "@old_name from @new_name")]
+    assert deeds == [
+        ("merge channels", "@old_name into @new_name"),
+        ("block channel", "@old_name"),
+        ("separate channels", "@old_name from @new_name"),
+    ]
 
 
 async def test_the_other_is_offered_to_nobody_and_still_read_where_somebody_types_it(

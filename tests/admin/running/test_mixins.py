@@ -184,6 +184,23 @@ async def test_a_preset_is_what_it_was_again_and_all_its_followers_with_it(
     assert "out of date" in alert(await owner.taps("askoldpreset:everything:99"))
 
 
+async def test_a_preset_that_came_with_the_bot_is_as_it_came_again(house: House, owner: Person) -> None:
+    presets = house.made.of(SubscriberServices).presets
+    came = presets.find("early_gems")
+    await presets.set_rules("early_gems", {"market_cap_usd": Range(minimum=10_000.0)}, OWNER)
+    added = await presets.add("Own", {}, OWNER)
+    await presets.describe(added.key, "words", OWNER)
+    await house.written()
+    shown = await owner.taps(button(await owner.taps("adminpreset:early_gems"), "🕘 History"))
+    assert "as it came with the bot" in words(shown, "edited")
+    asked = await owner.taps(button(shown, "↩ 0"))
+    await owner.taps(button(asked, "Yes, take it back"))
+    assert presets.find("early_gems") == came
+    own = await owner.taps(f"presethistory:{added.key}:0")
+    assert "as it came" not in words(own, "edited")
+    assert "out of date" in alert(await owner.taps(f"askoldpreset:{added.key}:0"))
+
+
 async def test_a_dead_letter_is_looked_at_in_full_and_dropped_by_a_second_tap_alone(
     house: House, owner: Person
 ) -> None:

@@ -101,7 +101,7 @@ async def test_held_calls_wait_and_those_that_became_old_come_in_a_digest(
 ) -> None:
     intake, counts, controls = bot.of(Intake), bot.metrics.counts, bot.of(Controls)
     await opened(admin, "/maintenance", "Nothing is turned off")
-    await confirmed(admin, "⏸ Calls held", "Yes, turn it off")
+    await confirmed(admin, "⏸ Calls held", "Yes, hold them")
     fresh = call_of(feed)
     # It stands for an hour, as the bot sees it from now on.
     await bot.connections.postgres.execute("UPDATE controls SET since = since - interval '1 hour'")
@@ -126,7 +126,7 @@ async def test_a_drained_bot_takes_nothing_in_sends_what_it_has_and_goes_on_wher
     await opened(admin, "/health", "Health")
     await admin.tap("🔧 Connections")
     await admin.next_message(where=lambda m: "No host is shut out" in text_of(m))
-    await confirmed(admin, "🚰 Drain …", "Yes, turn it off")
+    await confirmed(admin, "🚰 Drain …", "Yes, drain")
     await until(lambda: not reading.stats.connected)
     missed = call_of(feed)
     await until(reading.rests)
