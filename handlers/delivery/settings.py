@@ -11,7 +11,7 @@ from domain.delivery.messages import Message
 from domain.reading.typed import Unsure
 from domain.subscribers.subscriber import Destination, Preferences, Subscriber
 from handlers.conversation.base import BotBase, Turn, WrittenAs
-from handlers.conversation.menus import message, view_of
+from handlers.conversation.menus import lines, message, view_of
 from handlers.conversation.routing import callback, command, text_input
 from handlers.delivery import menus
 from handlers.delivery.buttons import (
@@ -29,7 +29,7 @@ from handlers.delivery.buttons import (
     Snooze,
     TakeSetting,
 )
-from handlers.delivery.standing import subscriber_state
+from handlers.delivery.standing import held_calls, subscriber_state, what_comes
 from runtime.errors import UserFacingError
 from services.subscribers.destinations import Outcome, deliver_to_group
 from texts.markup import Html
@@ -90,10 +90,12 @@ class DeliveryMixin(BotBase):
 
     async def _save(self, turn: Turn, what: str, change: Change) -> None:
         """Change a setting that is typed, and say what it is now."""
+        held = await held_calls(self.services, turn.user_id)
         subscriber = await self.services.subscribers.subscribers.change_preferences(turn.user_id, change)
         view, now = view_of(self.services, turn), self.services.conversation.clock()
         included = self.services.plans.subscriptions.plans.of(subscriber.plan).alerts_per_hour
-        await self._show_delivery(turn, subscriber, menus.saved(view, what, subscriber.preferences, now, included))
+        saved = menus.saved(view, what, subscriber.preferences, now, included)
+        await self._show_delivery(turn, subscriber, lines(saved, what_comes(self.services, view, subscriber, held)))
 
     @callback(TakeSetting)
     async def take_setting(self, turn: Turn, data: TakeSetting) -> None:
@@ -126,10 +128,14 @@ class DeliveryMixin(BotBase):
 
     @callback(Snooze)
     async def snooze(self, turn: Turn, data: Snooze) -> None:
-        change = changes.snooze(data.how_long, self.services.conversation.clock())
-        await self._show_delivery(
-            turn, await self.services.subscribers.subscribers.change_preferences(turn.user_id, change)
-        )
+        subscribers, held = self.services.subscribers.subscribers, await held_calls(self.services, turn.user_id)
+        if data.how_long == "off":
+            subscriber = await subscribers.resume(turn.user_id)
+        else:
+            change = changes.snooze(data.how_long, self.services.conversation.clock())
+            subscriber = await subscribers.pause_for(turn.user_id, change)
+        note = what_comes(self.services, view_of(self.services, turn), subscriber, held)
+        await self._show_delivery(turn, subscriber, note)
 
     @callback(ShowCard, goes_on=True)
     async def show_card(self, turn: Turn, _data: ShowCard) -> None:
