@@ -299,9 +299,14 @@ def _silenced(preferences: Preferences, token_address: str, now: datetime) -> Wi
     return "muted" if muted_until and now < muted_until else None
 
 
+def reserved_slots(per_hour: int) -> int:
+    """Return how many of the alerts an hour are kept for calls that score better than most."""
+    return per_hour // 3
+
+
 def _has_slot(per_hour: int, score: int, now: datetime, recent: Sequence[RecentAlert]) -> bool:
     last_hour = [one for one in recent if now - one.at < HOUR]
     free = per_hour - sum(one.sent for one in last_hour)
     if free <= 0:
         return False
-    return free > per_hour // 3 or not last_hour or score > median(one.score for one in last_hour)
+    return free > reserved_slots(per_hour) or not last_hour or score > median(one.score for one in last_hour)

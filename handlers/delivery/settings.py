@@ -50,9 +50,13 @@ class DeliveryMixin(BotBase):
 
     async def _show_delivery(self, turn: Turn, subscriber: Subscriber, note: Html | None = None) -> None:
         view, now = view_of(self.services, turn), self.services.conversation.clock()
-        state = await subscriber_state(self.services, view, subscriber)
-        included = self.services.plans.subscriptions.plans.of(subscriber.plan).alerts_per_hour
+        state = await subscriber_state(self.services, view, subscriber, in_delivery=True)
+        included = self._included(subscriber)
         await self.show(turn, menus.delivery_menu(view, subscriber, now, included=included, state=state, note=note))
+
+    def _included(self, subscriber: Subscriber) -> int | None:
+        """Return how many alerts an hour their plan has, `None` for any."""
+        return self.services.plans.subscriptions.plans.of(subscriber.plan).alerts_per_hour
 
     async def _preferences(self, turn: Turn) -> Preferences:
         return (await self.services.subscribers.subscribers.require(turn.user_id)).preferences
@@ -71,19 +75,22 @@ class DeliveryMixin(BotBase):
     @callback(AskDelivery)
     async def ask_delivery(self, turn: Turn, data: AskDelivery) -> None:
         what = changes.typed_setting(data.what)
-        await self.services.subscribers.subscribers.require(turn.user_id)
+        subscriber = await self.services.subscribers.subscribers.require(turn.user_id)
         await self.services.conversation.inputs.expect(turn.user_id, TYPED, what)
-        await self.show(turn, menus.question(view_of(self.services, turn), what))
+        await self.show(turn, menus.question(view_of(self.services, turn), what, self._included(subscriber)))
 
     @text_input(TYPED)
     async def typed_delivery(self, turn: Turn, payload: str) -> None:
+        subscribers = self.services.subscribers.subscribers
         try:
             change = changes.typed(payload, turn.text)
         except UserFacingError as error:
             view, now = view_of(self.services, turn), self.services.conversation.clock()
             readings = error.readings if isinstance(error, Unsure) else ()
             await self.services.conversation.inputs.expect(turn.user_id, TYPED, payload)
-            await self.reply(turn, menus.refused(view, payload, view.html(error.key, **error.arguments), readings, now))
+            question = menus.question(view, payload, self._included(await subscribers.require(turn.user_id)))
+            said = view.html(error.key, **error.arguments)
+            await self.reply(turn, menus.refused(view, payload, said, readings, now, question))
             return
         await self._save(turn, payload, change)
         await self.services.conversation.inputs.cancel(turn.user_id)
@@ -93,8 +100,7 @@ class DeliveryMixin(BotBase):
         held = await held_calls(self.services, turn.user_id)
         subscriber = await self.services.subscribers.subscribers.change_preferences(turn.user_id, change)
         view, now = view_of(self.services, turn), self.services.conversation.clock()
-        included = self.services.plans.subscriptions.plans.of(subscriber.plan).alerts_per_hour
-        saved = menus.saved(view, what, subscriber.preferences, now, included)
+        saved = menus.saved(view, what, subscriber.preferences, now, self._included(subscriber))
         await self._show_delivery(turn, subscriber, lines(saved, what_comes(self.services, view, subscriber, held)))
 
     @callback(TakeSetting)

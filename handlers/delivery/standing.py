@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
-from domain.delivery.policy import HeldBack, comes_at
+from domain.delivery.policy import HeldBack, comes_at, smaller_cap
 from domain.delivery.quiet import zone_of
 from domain.stored.alerts import HeldCall
 from domain.subscribers.subscriber import Preferences, Subscriber
@@ -16,14 +16,19 @@ from handlers.conversation.menus import View, lines
 from services.delivery.held import HeldCalls
 from services.delivery.policy import PolicyService
 from services.subscribers.roster import state_of
-from texts.markup import Html
+from texts.markup import Html, join
 
 _SOON: Final = timedelta(hours=20)
 """Within it an hour and a minute say which one is meant."""
 
 
-async def subscriber_state(services: Services, view: View, subscriber: Subscriber) -> Html:
-    """Say whether alerts come, and if not, what to do."""
+_CHANGES: Final = {"quiet": "state.quiet.change", "cap": "state.cap.change"}
+
+
+async def subscriber_state(
+    services: Services, view: View, subscriber: Subscriber, *, in_delivery: bool = False
+) -> Html:
+    """Say whether alerts come, and if not, what to do; `in_delivery`: where that is done is shown already."""
     now = services.conversation.clock()
     account = state_of(subscriber, now)
     if account != "receiving":
@@ -35,9 +40,12 @@ async def subscriber_state(services: Services, view: View, subscriber: Subscribe
     held = await _held_back(services, subscriber, now)
     if held is None:
         return view.html("state.receiving")
-    per_hour = services.plans.subscriptions.status(subscriber).alerts_per_hour or 0
+    included = services.plans.subscriptions.plans.of(subscriber.plan).alerts_per_hour
+    per_hour = smaller_cap(subscriber.preferences.alerts_per_hour, included)
     until = local_moment(subscriber.preferences, held.until, now)
-    return view.html(f"state.{held.reason}", until=until, count=per_hour)
+    state = view.html(f"state.{held.reason}", until=until, count=per_hour)
+    change = None if in_delivery else _CHANGES.get(held.reason)
+    return join(" ", (state, view.html(change))) if change else state
 
 
 def local_moment(preferences: Preferences, at: datetime, now: datetime) -> str:

@@ -95,7 +95,7 @@ async def test_what_holds_alerts_back_is_said_wherever_they_are_said_to_be_on(
     await redis_manager.transaction([("ZADD", key, at_ms, f"sent:50:{at}") for key, at_ms, at in sent])
     [used_up] = await states()
     assert used_up.startswith(
-        "⏳ Your 2 alerts of this hour are used up; the next may come at 13:40 (Europe/\u2060Berlin)."
+        "⏳ Your 2 alerts of the last 60 minutes are used up: the next may come at 13:40 (Europe/\u2060Berlin)"
     )
 
 

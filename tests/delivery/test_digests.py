@@ -75,7 +75,7 @@ async def test_beyond_the_cap_the_best_come_and_the_rest_is_told_at_the_full_hou
     await way.deliver()
     merged, used_up = texts_of(ann)
     assert [n for n in range(5) if f"T{n}\n" in merged] == [1, 3]
-    assert used_up.startswith("⏳ You get 3 alerts an hour, the best ones. What passes besides comes at 13:00")
+    assert used_up.startswith("⏳ You get up to 3 alerts in any 60 minutes: most of them as calls pass, the last")
     way.clock.now = datetime(2026, 11, 20, 13, tzinfo=UTC)
     assert await way.schedule.poll() == 1
     await way.deliver()

@@ -71,7 +71,7 @@ NIGHT = QuietHours(start_minute=12 * 60, end_minute=14 * 60)
     ("preferences", "is_silent"), [({}, False), ({"silent": frozenset({"milestone"})}, True), ({"quiet": NIGHT}, True)]
 )
 async def test_the_sound_is_turned_off_by_choice_and_by_night(
-    way: Way, preferences: dict[str, Any], is_silent: bool
+    way: Way, preferences: dict[str, Any], *, is_silent: bool
 ) -> None:
     ann = await way.person(**preferences)
     await way.putting.put(milestone(ann, 2.0))
