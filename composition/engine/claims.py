@@ -42,12 +42,11 @@ def build(base: Base) -> Feature:
     return Feature(
         parts=[
             outbox,
-            HeldCalls(redis, spool, journal),
             DelayedAlerts(redis, spool, base.metrics, now),
             Putting(spool, journal),
             DueTimes(redis),
         ],
-        services=[ClaimServices(dead_letters=dead_letters)],
+        services=[ClaimServices(dead_letters=dead_letters), HeldCalls(redis, spool, journal)],
         alarms=[Alarm("dead letters", conditions.DeadLettersGrew(count), is_shared=True)],
         readings=[count],
     )

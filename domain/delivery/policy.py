@@ -164,9 +164,29 @@ def held_back(preferences: Preferences, now: datetime) -> HeldBack | None:
     return None
 
 
+def silent_until(preferences: Preferences, at: datetime) -> datetime:
+    """Return the first instant from `at` on at which neither a snooze nor quiet hours hold anything back."""
+    at = max(at, preferences.snoozed_until or at)
+    return quiet_until(preferences.quiet, preferences.time_zone, at) if preferences.quiet else at
+
+
 def ends_early(before: Preferences, after: Preferences, now: datetime) -> bool:
-    """Whether a change lets go of what was held back."""
-    return held_back(before, now) is not None and held_back(after, now) is None
+    """Whether a change lets go of what was held back, or lets it go sooner."""
+    return silent_until(after, now) < silent_until(before, now)
+
+
+def may_leave_at(preferences: Preferences, reason: str, held_at: datetime) -> datetime:
+    """Return from when on a call that was held may leave, once nothing is silent.
+
+    By the settings as they are now: whoever ends the quiet hours early waits for nothing but the full hour, where a
+    call was beyond the alerts per hour.
+    """
+    return next_full_hour(preferences.time_zone, held_at) if reason == "cap" else held_at
+
+
+def comes_at(preferences: Preferences, reason: str, held_at: datetime, now: datetime) -> datetime:
+    """Return when a call that is held comes in a digest, if nothing is changed."""
+    return silent_until(preferences, max(now, may_leave_at(preferences, reason, held_at)))
 
 
 def used_up_until(per_hour: int, now: datetime, recent: Sequence[RecentAlert]) -> datetime | None:
@@ -189,10 +209,7 @@ def digest_waits_until(subscriber: Subscriber, now: datetime, newest_at: datetim
     """
     if subscriber.unreachable and why_no_alerts(subscriber, now) is None:
         return now + min(max(now - newest_at, MIN_UNREACHABLE_WAIT), MAX_UNREACHABLE_WAIT)
-    preferences, at = subscriber.preferences, now
-    if preferences.snoozed_until and preferences.snoozed_until > at:
-        at = preferences.snoozed_until
-    return quiet_until(preferences.quiet, preferences.time_zone, at) if preferences.quiet else at
+    return silent_until(subscriber.preferences, now)
 
 
 def cap_digest_at(preferences: Preferences, now: datetime) -> datetime:
@@ -282,9 +299,14 @@ def _silenced(preferences: Preferences, token_address: str, now: datetime) -> Wi
     return "muted" if muted_until and now < muted_until else None
 
 
+def reserved_slots(per_hour: int) -> int:
+    """Return how many of the alerts an hour are kept for calls that score better than most."""
+    return per_hour // 3
+
+
 def _has_slot(per_hour: int, score: int, now: datetime, recent: Sequence[RecentAlert]) -> bool:
     last_hour = [one for one in recent if now - one.at < HOUR]
     free = per_hour - sum(one.sent for one in last_hour)
     if free <= 0:
         return False
-    return free > per_hour // 3 or not last_hour or score > median(one.score for one in last_hour)
+    return free > reserved_slots(per_hour) or not last_hour or score > median(one.score for one in last_hour)

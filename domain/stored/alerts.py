@@ -23,7 +23,7 @@ class HeldCall(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     decided_at: datetime
     held_at: datetime
     due_at: datetime
-    """When its digest goes out."""
+    """When its digest was to go out, by the settings that it was held by."""
     reason: str
     """`domain.delivery.policy.HoldReason`."""
     may_repeat: bool = False

@@ -13,7 +13,7 @@ from domain.payments.entitlements import end_of
 from domain.payments.plans import FREE, TRIAL
 from domain.tracking.ladder import MILESTONES
 
-MessageKind = Literal["alert", "late", "digest", "report"]
+MessageKind = Literal["alert", "late", "digest", "milestone", "report"]
 CardField = Literal[
     "market_cap",
     "liquidity",

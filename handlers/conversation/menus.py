@@ -140,6 +140,11 @@ def message(*paragraphs: Html, keyboard: Keyboard = ()) -> Message:
     return Message(html=str(join("\n\n", (text for text in paragraphs if text))), keyboard=keyboard)
 
 
+def lines(*parts: Html) -> Html:
+    """Put under one another what there is to say."""
+    return join("\n", (text for text in parts if text))
+
+
 def in_rows(buttons: Iterable[Button], per_row: int) -> Keyboard:
     buttons = tuple(buttons)
     return tuple(buttons[start : start + per_row] for start in range(0, len(buttons), per_row))

@@ -83,7 +83,7 @@ def delivery_menu(
             _ask(view, "quiet", quiet_text(view, preferences.quiet)),
         ),
         (
-            _ask(view, "level", level_text(view, preferences.quiet)),
+            *([_ask(view, "level", level_text(view, preferences.quiet))] if preferences.quiet else []),
             _ask(view, "cap", cap_text(view, preferences, included)),
         ),
         (
@@ -105,22 +105,25 @@ def delivery_menu(
         note or Html(),
         view.html("delivery.menu", now=local_time(preferences, now), zone=show_zone(preferences.time_zone)),
         state,
+        _what_quiet_means(view, preferences.quiet),
         where or view.html("delivery.to_private"),
         keyboard=rows,
     )
 
 
-def question(view: View, what: str) -> Message:
+def question(view: View, what: str, included: int | None) -> Message:
+    """`included`: as many alerts an hour as the plan has, `None` for any."""
     back = view.button("button.back", ShowDelivery())
-    clear = view.button(f"button.clear.{what}", ClearDelivery(what))
+    key = "button.clear.cap_included" if what == "cap" and included is not None else f"button.clear.{what}"
+    clear = view.button(key, ClearDelivery(what), count=included)
     return message(view.html(f"delivery.ask.{what}"), keyboard=((clear, back),))
 
 
-def refused(view: View, what: str, error: Html, readings: Sequence[str], now: datetime) -> Message:
-    """Say what was understood and what would be right, or ask what was meant; the question stays open."""
+def refused(view: View, what: str, error: Html, readings: Sequence[str], now: datetime, asked: Message) -> Message:
+    """Say what was understood and what would be right, or ask what was meant; the question `asked` stays open."""
     meant = tuple((_reading(view, what, reading, now),) for reading in readings)
     unchanged = view.html("delivery.choose" if readings else "delivery.unchanged")
-    return message(error, unchanged, keyboard=(*meant, *question(view, what).keyboard))
+    return message(error, unchanged, keyboard=(*meant, *asked.keyboard))
 
 
 def _reading(view: View, what: str, reading: str, now: datetime) -> Button:
@@ -230,8 +233,16 @@ def quiet_text(view: View, quiet: QuietHours | None) -> str:
 
 def level_text(view: View, quiet: QuietHours | None) -> str:
     if quiet is None or quiet.pass_score >= NOTHING_PASSES:
-        return view.plain("value.nothing")
+        return view.plain("value.no_calls")
     return view.plain("value.score", score=quiet.pass_score)
+
+
+def _what_quiet_means(view: View, quiet: QuietHours | None) -> Html:
+    if quiet is None:
+        return Html()
+    if quiet.pass_score >= NOTHING_PASSES:
+        return view.html("delivery.quiet")
+    return view.html("delivery.quiet_level", score=quiet.pass_score)
 
 
 def cap_text(view: View, preferences: Preferences, included: int | None) -> str:

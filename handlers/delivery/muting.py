@@ -15,7 +15,7 @@ from domain.delivery.changes import Change
 from domain.delivery.policy import mute_channel, unmute, unmute_channel
 from domain.subscribers.subscriber import Preferences
 from handlers.conversation.base import BotBase, Turn
-from handlers.conversation.menus import view_of
+from handlers.conversation.menus import lines, view_of
 from handlers.conversation.routing import callback
 from handlers.delivery import muting_menus
 from handlers.delivery.buttons import (
@@ -29,9 +29,10 @@ from handlers.delivery.buttons import (
     UnmuteHere,
     UnmuteToken,
 )
-from handlers.delivery.standing import local_moment
+from handlers.delivery.standing import held_calls, local_moment, subscriber_state, what_comes
 from runtime.errors import MessageRefusedError, UserFacingError
 from services.delivery.told_calls import ToldCalls
+from texts.markup import to_plain
 
 ALL_FOR: Final = "1h"
 _ALL_FOR: Final = timedelta(hours=1)
@@ -76,7 +77,7 @@ class MutingMixin(BotBase):
                 change, lasts = partial(mute_channel, channel_id=channel, title=title), timedelta()
             case "all":
                 change, lasts = changes.snooze(ALL_FOR, now), _ALL_FOR
-        preferences = await self._change_muted(turn, change)
+        preferences = await self._change_muted(turn, change, all_of_it=what == "all")
         await self._shown_under(turn, call, preferences)
         until = local_moment(preferences, now + lasts, now)
         return view.plain(muting_menus.MUTED[what], name=name, title=title, until=until)
@@ -95,8 +96,13 @@ class MutingMixin(BotBase):
                 change = partial(unmute_channel, channel_ids=ids)
             case "all":
                 change = changes.snooze("off", now)
+        held = await held_calls(self.services, turn.user_id)
         await self._shown_under(turn, call, await self._change_muted(turn, change))
-        return view.plain(muting_menus.UNMUTED[what], name=name)
+        if what != "all":
+            return view.plain(muting_menus.UNMUTED[what], name=name)
+        subscriber = await self.services.subscribers.subscribers.require(turn.user_id)
+        state = await subscriber_state(self.services, view, subscriber)
+        return to_plain(lines(state, what_comes(self.services, view, subscriber, held)))
 
     async def _shown_under(
         self, turn: Turn, call: Call | None, preferences: Preferences, *, asks: bool = False
@@ -130,7 +136,7 @@ class MutingMixin(BotBase):
     @callback(MuteAll)
     async def mute_all(self, turn: Turn, _data: MuteAll) -> None:
         now = self.services.conversation.clock()
-        preferences = await self._change_muted(turn, changes.snooze(ALL_FOR, now))
+        preferences = await self._change_muted(turn, changes.snooze(ALL_FOR, now), all_of_it=True)
         until = local_moment(preferences, now + _ALL_FOR, now)
         await self.show(turn, muting_menus.all_muted(view_of(self.services, turn), until))
 
@@ -161,8 +167,10 @@ class MutingMixin(BotBase):
         view, now = view_of(self.services, turn), self.services.conversation.clock()
         await self.show(turn, muting_menus.muted_menu(view, preferences, page, now))
 
-    async def _change_muted(self, turn: Turn, change: Change) -> Preferences:
-        return (await self.services.subscribers.subscribers.change_preferences(turn.user_id, change)).preferences
+    async def _change_muted(self, turn: Turn, change: Change, *, all_of_it: bool = False) -> Preferences:
+        subscribers = self.services.subscribers.subscribers
+        changed = subscribers.pause_for if all_of_it else subscribers.change_preferences
+        return (await changed(turn.user_id, change)).preferences
 
     async def _told(self, turn: Turn, address: str) -> Call | None:
         told = self.services.find(ToldCalls)

@@ -45,10 +45,9 @@ _UNDO: Final[dict[Mutable, str]] = {
     "all": "button.undo_all",
 }
 MUTED: Final[dict[Mutable, str]] = {"token": "mute.token", "channel": "mute.channel", "all": "mute.all"}
-UNMUTED: Final[dict[Mutable, str]] = {
+UNMUTED: Final[dict[Literal["token", "channel"], str]] = {
     "token": "delivery.token_unmuted",
     "channel": "delivery.channel_unmuted",
-    "all": "delivery.all_unmuted",
 }
 
 

@@ -18,7 +18,7 @@ class NewsMixin(BotBase):
         change = changes.news(wanted=data.wanted)
         subscriber = await self.services.subscribers.subscribers.change_preferences(turn.user_id, change)
         view, now = view_of(self.services, turn), self.services.conversation.clock()
-        state = await subscriber_state(self.services, view, subscriber)
+        state = await subscriber_state(self.services, view, subscriber, in_delivery=True)
         included = self.services.plans.subscriptions.plans.of(subscriber.plan).alerts_per_hour
         note = view.html("delivery.news_on" if data.wanted else "delivery.news_off")
         await self.show(turn, menus.delivery_menu(view, subscriber, now, included=included, state=state, note=note))

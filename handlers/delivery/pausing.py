@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from domain.delivery import changes
 from handlers.conversation.base import BotBase, Turn
-from handlers.conversation.menus import message, view_of
+from handlers.conversation.menus import lines, message, view_of
 from handlers.conversation.routing import command
-from handlers.delivery.standing import subscriber_state
-from texts.markup import join
+from handlers.delivery.standing import held_calls, subscriber_state, what_comes
+from texts.markup import Html
 
 
 class PausingMixin(BotBase):
@@ -20,14 +20,16 @@ class PausingMixin(BotBase):
             await self.reply(turn, message(view.html("pause.done")))
             return
         change = changes.snoozed_for(how_long, self.services.conversation.clock())
-        subscriber = await subscribers.change_preferences(turn.user_id, change)
+        subscriber = await subscribers.pause_for(turn.user_id, change)
         await self.reply(turn, message(await subscriber_state(self.services, view, subscriber)))
 
     @command("resume", help="help.resume")
     async def resume(self, turn: Turn) -> None:
         """End a pause and a snooze; what else holds alerts back is said."""
+        held = await held_calls(self.services, turn.user_id)
         subscriber = await self.services.subscribers.subscribers.resume(turn.user_id)
         view = view_of(self.services, turn)
         state = await subscriber_state(self.services, view, subscriber)
         is_on = state == view.html("state.receiving")
-        await self.reply(turn, message(state if is_on else join("\n", (view.html("resume.done"), state))))
+        done, comes = Html() if is_on else view.html("resume.done"), what_comes(self.services, view, subscriber, held)
+        await self.reply(turn, message(lines(done, state, comes)))

@@ -11,7 +11,7 @@ from domain.delivery.messages import Message
 from domain.reading.typed import Unsure
 from domain.subscribers.subscriber import Destination, Preferences, Subscriber
 from handlers.conversation.base import BotBase, Turn, WrittenAs
-from handlers.conversation.menus import message, view_of
+from handlers.conversation.menus import lines, message, view_of
 from handlers.conversation.routing import callback, command, text_input
 from handlers.delivery import menus
 from handlers.delivery.buttons import (
@@ -29,7 +29,7 @@ from handlers.delivery.buttons import (
     Snooze,
     TakeSetting,
 )
-from handlers.delivery.standing import subscriber_state
+from handlers.delivery.standing import held_calls, subscriber_state, what_comes
 from runtime.errors import UserFacingError
 from services.subscribers.destinations import Outcome, deliver_to_group
 from texts.markup import Html
@@ -50,9 +50,13 @@ class DeliveryMixin(BotBase):
 
     async def _show_delivery(self, turn: Turn, subscriber: Subscriber, note: Html | None = None) -> None:
         view, now = view_of(self.services, turn), self.services.conversation.clock()
-        state = await subscriber_state(self.services, view, subscriber)
-        included = self.services.plans.subscriptions.plans.of(subscriber.plan).alerts_per_hour
+        state = await subscriber_state(self.services, view, subscriber, in_delivery=True)
+        included = self._included(subscriber)
         await self.show(turn, menus.delivery_menu(view, subscriber, now, included=included, state=state, note=note))
+
+    def _included(self, subscriber: Subscriber) -> int | None:
+        """Return how many alerts an hour their plan has, `None` for any."""
+        return self.services.plans.subscriptions.plans.of(subscriber.plan).alerts_per_hour
 
     async def _preferences(self, turn: Turn) -> Preferences:
         return (await self.services.subscribers.subscribers.require(turn.user_id)).preferences
@@ -71,29 +75,33 @@ class DeliveryMixin(BotBase):
     @callback(AskDelivery)
     async def ask_delivery(self, turn: Turn, data: AskDelivery) -> None:
         what = changes.typed_setting(data.what)
-        await self.services.subscribers.subscribers.require(turn.user_id)
+        subscriber = await self.services.subscribers.subscribers.require(turn.user_id)
         await self.services.conversation.inputs.expect(turn.user_id, TYPED, what)
-        await self.show(turn, menus.question(view_of(self.services, turn), what))
+        await self.show(turn, menus.question(view_of(self.services, turn), what, self._included(subscriber)))
 
     @text_input(TYPED)
     async def typed_delivery(self, turn: Turn, payload: str) -> None:
+        subscribers = self.services.subscribers.subscribers
         try:
             change = changes.typed(payload, turn.text)
         except UserFacingError as error:
             view, now = view_of(self.services, turn), self.services.conversation.clock()
             readings = error.readings if isinstance(error, Unsure) else ()
             await self.services.conversation.inputs.expect(turn.user_id, TYPED, payload)
-            await self.reply(turn, menus.refused(view, payload, view.html(error.key, **error.arguments), readings, now))
+            question = menus.question(view, payload, self._included(await subscribers.require(turn.user_id)))
+            said = view.html(error.key, **error.arguments)
+            await self.reply(turn, menus.refused(view, payload, said, readings, now, question))
             return
         await self._save(turn, payload, change)
         await self.services.conversation.inputs.cancel(turn.user_id)
 
     async def _save(self, turn: Turn, what: str, change: Change) -> None:
         """Change a setting that is typed, and say what it is now."""
+        held = await held_calls(self.services, turn.user_id)
         subscriber = await self.services.subscribers.subscribers.change_preferences(turn.user_id, change)
         view, now = view_of(self.services, turn), self.services.conversation.clock()
-        included = self.services.plans.subscriptions.plans.of(subscriber.plan).alerts_per_hour
-        await self._show_delivery(turn, subscriber, menus.saved(view, what, subscriber.preferences, now, included))
+        saved = menus.saved(view, what, subscriber.preferences, now, self._included(subscriber))
+        await self._show_delivery(turn, subscriber, lines(saved, what_comes(self.services, view, subscriber, held)))
 
     @callback(TakeSetting)
     async def take_setting(self, turn: Turn, data: TakeSetting) -> None:
@@ -126,10 +134,14 @@ class DeliveryMixin(BotBase):
 
     @callback(Snooze)
     async def snooze(self, turn: Turn, data: Snooze) -> None:
-        change = changes.snooze(data.how_long, self.services.conversation.clock())
-        await self._show_delivery(
-            turn, await self.services.subscribers.subscribers.change_preferences(turn.user_id, change)
-        )
+        subscribers, held = self.services.subscribers.subscribers, await held_calls(self.services, turn.user_id)
+        if data.how_long == "off":
+            subscriber = await subscribers.resume(turn.user_id)
+        else:
+            change = changes.snooze(data.how_long, self.services.conversation.clock())
+            subscriber = await subscribers.pause_for(turn.user_id, change)
+        note = what_comes(self.services, view_of(self.services, turn), subscriber, held)
+        await self._show_delivery(turn, subscriber, note)
 
     @callback(ShowCard, goes_on=True)
     async def show_card(self, turn: Turn, _data: ShowCard) -> None:

@@ -1,28 +1,42 @@
-"""Whether alerts come to somebody, in one sentence, and if not, what holds them back and until when."""
+"""Whether alerts come to somebody, and if not, what holds them back and until when; and when what was held comes."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Final, Literal
 
-from domain.delivery.policy import HeldBack
+from domain.delivery.policy import HeldBack, comes_at, smaller_cap
 from domain.delivery.quiet import zone_of
+from domain.stored.alerts import HeldCall
 from domain.subscribers.subscriber import Preferences, Subscriber
 from domain.subscribers.zones import show_zone
 from handlers.conversation.base import Services
-from handlers.conversation.menus import View
+from handlers.conversation.menus import View, lines
+from services.delivery.held import HeldCalls
 from services.delivery.policy import PolicyService
 from services.subscribers.roster import state_of
-from texts.markup import Html
+from texts.markup import Html, join
 
 _SOON: Final = timedelta(hours=20)
 """Within it an hour and a minute say which one is meant."""
 
 
+_CHANGES: Final = {"quiet": "state.quiet.change", "cap": "state.cap.change"}
+
+
 async def subscriber_state(
-    services: Services, view: View, subscriber: Subscriber, said: Literal["state", "their_state"] = "state"
+    services: Services,
+    view: View,
+    subscriber: Subscriber,
+    said: Literal["state", "their_state"] = "state",
+    *,
+    in_delivery: bool = False,
 ) -> Html:
-    """Say whether alerts come, and if not, what to do; as `their_state` to an admin, of somebody else."""
+    """Say whether alerts come, and if not, what to do; as `their_state` to an admin, of somebody else.
+
+    `in_delivery`: where that is done is shown already.
+    """
     now = services.conversation.clock()
     account = state_of(subscriber, now)
     if account != "receiving":
@@ -34,9 +48,12 @@ async def subscriber_state(
     held = await _held_back(services, subscriber, now)
     if held is None:
         return view.html(f"{said}.receiving")
-    per_hour = services.plans.subscriptions.status(subscriber).alerts_per_hour or 0
+    included = services.plans.subscriptions.plans.of(subscriber.plan).alerts_per_hour
+    per_hour = smaller_cap(subscriber.preferences.alerts_per_hour, included)
     until = local_moment(subscriber.preferences, held.until, now)
-    return view.html(f"{said}.{held.reason}", until=until, count=per_hour)
+    state = view.html(f"{said}.{held.reason}", until=until, count=per_hour)
+    change = None if in_delivery or said != "state" else _CHANGES.get(held.reason)
+    return join(" ", (state, view.html(change))) if change else state
 
 
 def local_moment(preferences: Preferences, at: datetime, now: datetime) -> str:
@@ -44,6 +61,27 @@ def local_moment(preferences: Preferences, at: datetime, now: datetime) -> str:
     local = at.astimezone(zone_of(preferences.time_zone))
     day = "" if at - now < _SOON else f"{local:%a %d %b} "
     return f"{day}{local:%H:%M} ({show_zone(preferences.time_zone)})"
+
+
+async def held_calls(services: Services, user_id: int) -> Sequence[HeldCall]:
+    """Return what waits for a digest; before a change, for what the change lets go leaves at once."""
+    held = services.find(HeldCalls)
+    return () if held is None else await held.of(user_id)
+
+
+def what_comes(services: Services, view: View, subscriber: Subscriber, held: Sequence[HeldCall]) -> Html:
+    """Say which of the calls that were held come now, and when the others do."""
+    now, preferences = services.conversation.clock(), subscriber.preferences
+    if not held or state_of(subscriber, now) != "receiving":
+        return Html()
+    later = sorted(at for one in held if (at := comes_at(preferences, one.reason, one.held_at, now)) > now)
+    comes, waits = Html(), Html()
+    if ready := len(held) - len(later):
+        comes = view.html("held.now_one" if ready == 1 else "held.now", count=ready)
+    if later:
+        until = local_moment(preferences, later[0], now)
+        waits = view.html("held.later_one" if len(later) == 1 else "held.later", count=len(later), until=until)
+    return lines(comes, waits)
 
 
 async def _held_back(services: Services, subscriber: Subscriber, now: datetime) -> HeldBack | None:

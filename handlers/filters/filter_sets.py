@@ -8,10 +8,10 @@ from domain.filters.presets import Preset
 from domain.subscribers.subscriber import Subscriber
 from domain.tracking.records import Records
 from handlers.conversation.base import BotBase, Turn
-from handlers.conversation.menus import message, view_of
+from handlers.conversation.menus import lines, message, view_of
 from handlers.conversation.routing import callback, command, text_input
 from handlers.delivery.buttons import SetPaused
-from handlers.delivery.standing import subscriber_state
+from handlers.delivery.standing import held_calls, subscriber_state, what_comes
 from handlers.filters.buttons import (
     AddSet,
     ApplyPreset,
@@ -33,7 +33,7 @@ from runtime.errors import UserFacingError
 from services.subscribers.filter_sets import Placed
 from services.subscribers.set_changes import MAX_NAME_UTF16, set_of
 from services.tracking.records.group import RecordServices
-from texts.markup import Html, cut
+from texts.markup import Html, cut, to_plain
 
 NAME = "set_name"
 """Kind of the question that a typed name answers; its payload is the packed `RenameSet`."""
@@ -167,6 +167,10 @@ class UserSettingsMixin(BotBase):
     @callback(SetPaused)
     async def set_paused(self, turn: Turn, data: SetPaused) -> str:
         subscribers = self.services.subscribers.subscribers
+        view, held = view_of(self.services, turn), await held_calls(self.services, turn.user_id)
         subscriber = await (subscribers.pause(turn.user_id) if data.paused else subscribers.resume(turn.user_id))
         await self._show_settings(turn, subscriber)
-        return view_of(self.services, turn).plain("settings.paused" if data.paused else "settings.resumed")
+        if data.paused:
+            return view.plain("settings.paused")
+        comes = what_comes(self.services, view, subscriber, held)
+        return to_plain(lines(view.html("resume.done"), comes))

@@ -61,10 +61,12 @@ def sets_used(view: View, status: SubscriptionStatus) -> Html:
 
 
 def per_hour(view: View, status: SubscriptionStatus) -> Html:
-    """How many alerts they get: by their plan, or fewer by their own wish."""
-    if status.alerts_per_hour is None:
-        return view.html("status.any_per_hour")
-    return view.html("status.per_hour", count=status.alerts_per_hour)
+    """How many alerts they get by their plan, and how many by their own wish, if fewer."""
+    included, wanted = status.alerts_per_hour, status.wanted_per_hour
+    if included is None:
+        return view.html("status.any_per_hour" if wanted is None else "status.any_wanted_per_hour", wanted=wanted)
+    key = "status.per_hour" if wanted is None else "status.wanted_per_hour"
+    return view.html(key, count=included, wanted=wanted)
 
 
 def _plan(view: View, services: Services, plan: Plan) -> Html:

@@ -35,6 +35,9 @@ _TITLES: Final = {"passed": "why.set_passed", "waiting": "why.set_waiting", "fai
 _RANKS: Final = tuple(_TITLES)
 """Of the sets."""
 
+_SOON: Final = timedelta(hours=20)
+"""Within it an hour and a minute say which ones are meant."""
+
 _Beside = Callable[[FilterField], Html]
 _OUTCOMES: Final[dict[Outcome, str]] = {
     "accepted": "why.accepted",
@@ -91,7 +94,7 @@ def explanation_card(view: View, found: Explanation, now: datetime) -> Message:
         _title(view, newest.decided.call),
         _outcome(view, newest, now, preferences.time_zone),
         *_sets(view, newest, now, preferences.time_zone),
-        _delivered(view, newest, preferences.time_zone),
+        _delivered(view, newest, now, preferences.time_zone),
         _times(view, newest, preferences.time_zone),
         keyboard=_other_calls(view, others, now),
     )
@@ -111,10 +114,13 @@ def token_name(view: View, token: Token) -> str:
 def verdict_line(view: View, one: CallExplanation, now: datetime, zone: str) -> Html:
     """Say in one sentence what came of a call for the person."""
     until = max((s.waits_until for s in one.judged.sets if s.waits_until), default=None)
-    earlier = one.earlier
+    earlier, key = one.earlier, _OUTCOMES[one.outcome]
+    if earlier and one.outcome == "sent_earlier" and (earlier.comes_at or earlier.is_withheld):
+        key = "why.held_earlier" if earlier.comes_at else "why.withheld_earlier"
+    until = (earlier and earlier.comes_at) or until or now
     return view.html(
-        _OUTCOMES[one.outcome],
-        until=shown_clock(until or now, zone),
+        key,
+        until=_clock_or_day(until, now, zone),
         age=ago((one.decided.decided_at - one.decided.call.called_at).total_seconds()),
         channel=earlier.channel if earlier else "",
         at=shown_moment(earlier.at, zone) if earlier else "",
@@ -242,7 +248,7 @@ def needed(view: View, rule: Rule, field: FilterField) -> str:
     return view.plain("why.to_be", rule=wanted) if excludes_only else wanted
 
 
-def _delivered(view: View, one: CallExplanation, zone: str) -> Html:
+def _delivered(view: View, one: CallExplanation, now: datetime, zone: str) -> Html:
     if one.outcome != "accepted":
         return Html()
     delivery = one.delivery
@@ -251,8 +257,10 @@ def _delivered(view: View, one: CallExplanation, zone: str) -> Html:
     reason = delivery.reason or ""
     if reason in _REASONS:
         reason = view.plain(_REASONS[reason], minutes=FRESH_FOR // timedelta(minutes=1))
+    key, until = _DELIVERIES[delivery.status], delivery.comes_at
     line = view.html(
-        _DELIVERIES[delivery.status],
+        "why.delivery_waits" if delivery.status == "digest" and until else key,
+        until=_clock_or_day(until or now, now, zone),
         at=shown_moment(delivery.sent_at, zone) if delivery.sent_at else "?",
         reason=reason,
     )
@@ -306,6 +314,10 @@ def _length(html: Html) -> int:
 def shown_moment(at: datetime, zone: str, *, exact: bool = False) -> str:
     local = _local(at, zone)
     return f"{local:%Y-%m-%d %H:%M:%S}.{local.microsecond // 1000:03}" if exact else f"{local:%Y-%m-%d %H:%M}"
+
+
+def _clock_or_day(at: datetime, now: datetime, zone: str) -> str:
+    return shown_clock(at, zone) if at - now < _SOON else shown_moment(at, zone)
 
 
 def shown_clock(at: datetime, zone: str) -> str:

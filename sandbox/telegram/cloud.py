@@ -48,6 +48,8 @@ class Chat:
     topics: dict[int, str] = field(default_factory=dict[int, str])
     """Of a forum: the names of those of its threads that people opened."""
     pinned_ids: list[int] = field(default_factory=list[int])
+    silent_ids: set[int] = field(default_factory=set[int])
+    """Messages that came without a sound: the app of whoever gets them knows, the Bot API says it nowhere."""
     is_started: bool = False
     """The person has written to the bot at least once."""
     is_blocked: bool = False
@@ -62,7 +64,13 @@ class Chat:
     def keep(self, message: JsonObject) -> None:
         self.messages[message["message_id"]] = message
         if len(self.messages) > _MESSAGES_KEPT:
-            del self.messages[next(iter(self.messages))]
+            oldest = next(iter(self.messages))
+            del self.messages[oldest]
+            self.silent_ids.discard(oldest)
+
+    def as_seen(self, message: JsonObject) -> JsonObject:
+        """Return a message with what a person's app knows besides."""
+        return {**message, "is_silent": True} if message.get("message_id") in self.silent_ids else message
 
 
 @dataclass(slots=True, eq=False)
@@ -179,7 +187,7 @@ class Cloud:
             raise flood(wait_s)
         self.stats.delivered(now, chat.id, method, count=count, is_send=is_send)
 
-    def post(self, chat: Chat, sender: JsonObject, content: JsonObject) -> JsonObject:
+    def post(self, chat: Chat, sender: JsonObject, content: JsonObject, *, silent: bool = False) -> JsonObject:
         """Put a new message into the chat; `content` holds everything but its ids, sender and date."""
         message: JsonObject = {
             "message_id": self._next_message_id(),
@@ -188,6 +196,8 @@ class Cloud:
             "date": int(time.time()),
             **content,
         }
+        if silent:
+            chat.silent_ids.add(message["message_id"])
         chat.keep(message)
         chat.tell("message", message)
         if sender is self.bot:
@@ -209,6 +219,7 @@ class Cloud:
 
     def delete(self, chat: Chat, message_id: int) -> None:
         del chat.messages[message_id]
+        chat.silent_ids.discard(message_id)
         if message_id in chat.pinned_ids:
             chat.pinned_ids.remove(message_id)
         chat.tell("delete", {"message_id": message_id})

@@ -25,6 +25,7 @@ MESSAGES_KEPT: Final = 100
 class KeptChat(Struct, kw_only=True, omit_defaults=True):
     messages: list[JsonObject] = []
     pinned_ids: list[int] = []
+    silent_ids: list[int] = []
 
 
 class KeptPerson(KeptChat, kw_only=True, omit_defaults=True):
@@ -135,6 +136,7 @@ def _person(user: SandboxUser) -> KeptPerson:
         is_deactivated=chat.is_deactivated,
         messages=_newest(chat),
         pinned_ids=chat.pinned_ids,
+        silent_ids=sorted(chat.silent_ids),
     )
 
 
@@ -150,6 +152,7 @@ def _group(chat: Chat) -> KeptGroup:
         migrated_to=chat.migrated_to,
         messages=_newest(chat),
         pinned_ids=chat.pinned_ids,
+        silent_ids=sorted(chat.silent_ids),
     )
 
 
@@ -173,3 +176,4 @@ def _restore_messages(chat: Chat, kept: KeptChat, senders: dict[int, JsonObject]
         if sender is not None:
             chat.keep({**message, "from": sender, "chat": chat.card})
     chat.pinned_ids = [message_id for message_id in kept.pinned_ids if message_id in chat.messages]
+    chat.silent_ids = chat.messages.keys() & kept.silent_ids

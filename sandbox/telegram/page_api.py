@@ -79,6 +79,7 @@ class EventStream:
         self._chat.listeners.remove(self.put)
 
     def put(self, event: str, data: JsonObject) -> None:
+        data = self._chat.as_seen(data) if event in {"message", "edit"} else data
         if self._waiting.qsize() < _EVENTS_WAITING_MAX:
             self._waiting.put_nowait(b"event: %s\ndata: %s\n\n" % (event.encode(), msgspec.json.encode(data)))
         else:
@@ -156,7 +157,9 @@ class PageApi:
         user = self._user(request)
         commands = self._sandbox.cloud.commands_of(user.chat)
         stars = self._sandbox.cloud.stars.view(user.chat)
-        return json_answer({"messages": user.messages, "commands": commands, "stars": stars})
+        return json_answer(
+            {"messages": list(map(user.chat.as_seen, user.messages)), "commands": commands, "stars": stars}
+        )
 
     async def _send(self, request: web.Request) -> web.StreamResponse:
         user = self._user(request)

@@ -83,7 +83,9 @@ class GroupsApi:
 
     async def _chat(self, request: web.Request) -> web.StreamResponse:
         _, group = self._found(request)
-        return json_answer({"messages": group.messages, "commands": [], "group": _card(group)})
+        return json_answer(
+            {"messages": list(map(group.chat.as_seen, group.messages)), "commands": [], "group": _card(group)}
+        )
 
     async def _send(self, request: web.Request) -> web.StreamResponse:
         user, group = self._found(request)

@@ -226,7 +226,7 @@ async def _keeping(servers: Sequence[Restartable], say: Callable[[str], None]) -
 
 
 async def _start_demo(telegram: TelegramSandbox, stack: AsyncExitStack) -> None:
-    """A subscriber who exists from the start: says /start and takes the first preset, like anybody else."""
+    """A subscriber who exists from the start: says /start and takes a preset, like anybody else."""
     persona = asyncio.create_task(run_demo(telegram.user("demo")), name="demo persona")
 
     async def end() -> None:

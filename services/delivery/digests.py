@@ -14,7 +14,7 @@ from cachetools import LRUCache
 from domain.buttons.cards import ShowDigest
 from domain.calls.events import Call
 from domain.delivery.messages import Button, Message
-from domain.delivery.policy import DIGESTS, digest_waits_until
+from domain.delivery.policy import DIGESTS, digest_waits_until, may_leave_at
 from domain.stored.alerts import HeldCall
 from domain.stored.outgoing import Digest
 from domain.subscribers.subscriber import Subscriber
@@ -73,14 +73,15 @@ class DigestsService:
         if waits_until > now:
             await self._held.postpone(user_id, seen=len(calls), until=waits_until)
             return 0
-        ready = [call for call in calls if call.due_at <= now]
+        leaves = {call.call_id: _leaves_at(subscriber, call) for call in calls}
+        ready = [call for call in calls if leaves[call.call_id] <= now]
         sent = 0
         for start in range(0, len(ready), CALLS_PER_DIGEST):
             entry_id = await self._held.dispatch(user_id, ready[start : start + CALLS_PER_DIGEST], now)
             if entry_id:
                 self._last[user_id] = entry_id
                 sent += 1
-        later = [call.due_at for call in calls if call.due_at > now]
+        later = [at for at in leaves.values() if at > now]
         await self._held.postpone(user_id, seen=len(later), until=min(later, default=now))
         if sent:
             log.info("digest_dispatched", user_id=user_id, calls=len(ready), messages=sent)
@@ -163,6 +164,10 @@ class DigestComposer(Composer):
             score=held.score,
             may_repeat=held.may_repeat,
         )
+
+
+def _leaves_at(subscriber: Subscriber | None, call: HeldCall) -> datetime:
+    return may_leave_at(subscriber.preferences, call.reason, call.held_at) if subscriber else call.held_at
 
 
 def read_call(stored: bytes | None, call_id: str) -> Call | None:

@@ -128,7 +128,7 @@ class HeldCalls:
         return bool(found) and found[0].id == entry_id
 
     async def bring_forward(self, user_id: int, now: datetime) -> None:
-        """What waits for this user is looked at now, whenever it was to be: they can be written to again."""
+        """What waits for this user is looked at now, whenever it was to be."""
         args = packed(user_id=user_id, now_ms=milliseconds(now))
         await self._redis.script(_BRING_FORWARD, [_due(user_id)], args)
 

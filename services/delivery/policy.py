@@ -73,7 +73,7 @@ class PolicyService:
         return self.per_hour(subscriber) is not None
 
     def per_hour(self, subscriber: Subscriber) -> int | None:
-        """How many alerts they get an hour, the best ones; `None`: as many as pass."""
+        """How many alerts they get an hour; `None`: as many as pass."""
         return smaller_cap(subscriber.preferences.alerts_per_hour, self._plans.of(subscriber.plan).alerts_per_hour)
 
     async def held_back(self, subscriber: Subscriber, now: datetime) -> HeldBack | None:

@@ -31,7 +31,9 @@ class SubscriptionStatus(Struct, frozen=True, kw_only=True):
     filter_sets_paused: int
     """By the plan."""
     alerts_per_hour: int | None
-    """As the subscriber or the plan limits them; `None`: as many as pass."""
+    """As the plan limits them; `None`: as many as pass."""
+    wanted_per_hour: int | None
+    """As the subscriber does, where that is less."""
     watches: int
     """Personal alerts that may stand at once."""
     delay: timedelta
@@ -51,6 +53,7 @@ class SubscriptionsService:
         is_free = subscriber.plan == FREE
         ends_at = None if is_free else subscriber.paid_until
         left = (ends_at - now) / DAY if ends_at else 0.0
+        cap = smaller_cap(subscriber.preferences.alerts_per_hour, plan.alerts_per_hour)
         is_in_grace = bool(ends_at and left <= 0 and subscriber.has_plan_at(now) and subscriber.plan != TRIAL)
         return SubscriptionStatus(
             plan=subscriber.plan,
@@ -61,7 +64,8 @@ class SubscriptionsService:
             filter_sets=len(subscriber.filter_sets),
             filter_sets_limit=plan.filter_sets,
             filter_sets_paused=sum(one.paused_by_plan for one in subscriber.filter_sets),
-            alerts_per_hour=smaller_cap(subscriber.preferences.alerts_per_hour, plan.alerts_per_hour),
+            alerts_per_hour=plan.alerts_per_hour,
+            wanted_per_hour=None if cap == plan.alerts_per_hour else cap,
             watches=plan.watches,
             delay=plan.delay,
         )

@@ -11,7 +11,7 @@ from cachetools import LRUCache
 from msgspec import Struct
 
 from domain.delivery.messages import Message
-from domain.delivery.policy import Rules
+from domain.delivery.policy import Rules, reserved_slots
 from domain.delivery.quiet import zone_of
 from domain.stored.outgoing import Envelope
 from domain.subscribers.subscriber import Subscriber
@@ -72,7 +72,8 @@ class UsedUpComposer(Composer):
         first = together[0]
         notice = first.payload_as(UsedUp)
         until = f"{notice.until.astimezone(zone_of(_zone(subscriber))):%H:%M}"
-        html = self._texts.render("used_up", subscriber.language, count=notice.per_hour, until=until)
+        key = "used_up" if reserved_slots(notice.per_hour) else "used_up_few"
+        html = self._texts.render(key, subscriber.language, count=notice.per_hour, until=until)
         return Composed(Message(html=str(html), silent=True), (first,))
 
 

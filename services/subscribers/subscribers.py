@@ -18,7 +18,7 @@ import structlog
 from msgspec import Struct
 from msgspec.structs import replace
 
-from domain.delivery.policy import ends_early
+from domain.delivery.policy import ends_early, why_no_alerts
 from domain.payments.entitlements import PlanStanding
 from domain.payments.plans import FREE, TRIAL, Plans
 from domain.subscribers.subscriber import Preferences, Subscriber
@@ -50,7 +50,7 @@ class Subscribers:
         clock: Callable[[], datetime],
         returned: Callable[[int, datetime], Awaitable[None]] | None = None,
     ) -> None:
-        """`returned`: told of everybody who can be written to again, or ends quiet hours or a snooze early."""
+        """`returned`: told of everybody who can be written to again, or ends quiet hours, a snooze or a pause early."""
         self.welcome: Callable[[int], Awaitable[PlanStanding]] | None = None
         """Gives somebody new their trial, once for ever, and returns what they have. `services.plans` sets it."""
         self.saved: Callable[[Subscriber, Subscriber | None], Awaitable[None]] | None = None
@@ -116,6 +116,10 @@ class Subscribers:
 
     async def pause(self, user_id: int) -> Subscriber:
         return await self.change(user_id, lambda s: replace(s, paused=True))
+
+    async def pause_for(self, user_id: int, snooze: Callable[[Preferences], Preferences]) -> Subscriber:
+        """Pause for a while, and no longer for good."""
+        return await self.change(user_id, lambda s: replace(s, paused=False, preferences=snooze(s.preferences)))
 
     async def resume(self, user_id: int) -> Subscriber:
         """End a pause, and a snooze with it."""
@@ -208,5 +212,9 @@ class Subscribers:
 
 
 def _is_free_again(before: Subscriber, after: Subscriber, now: datetime) -> bool:
+    """Whether what is held may come sooner; to somebody who has paused, a digest would be lost."""
+    if why_no_alerts(after, now):
+        return False
     was_away = before.unreachable and not after.unreachable
-    return was_away or ends_early(before.preferences, after.preferences, now)
+    was_closed = why_no_alerts(before, now) is not None
+    return was_away or was_closed or ends_early(before.preferences, after.preferences, now)

@@ -49,7 +49,8 @@ class MilestoneComposer(Composer):
         place = target_of(subscriber)
         lines = [self._line(notice, subscriber.language), *self._remarks(waiting, notice, subscriber.language)]
         reply_to = notice.message_id if notice.chat_id in {None, place.chat_id} else None
-        return Composed(Message(html=str(join("\n", lines)), reply_to=reply_to), tuple(batch))
+        silent = "milestone" in subscriber.preferences.silent
+        return Composed(Message(html=str(join("\n", lines)), reply_to=reply_to, silent=silent), tuple(batch))
 
     def _line(self, notice: MilestoneNotice, language: str) -> Html:
         show = show_price if notice.measure == "price" else _show_cap

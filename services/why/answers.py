@@ -41,6 +41,10 @@ class EarlierCall(Struct, frozen=True, kw_only=True):
     channel: str
     """Its title, or its id; attacker-controlled."""
     at: datetime
+    comes_at: datetime | None = None
+    """It waits for a digest, which comes then if nothing is changed."""
+    is_withheld: bool = False
+    """Its alert was not sent, and will not be."""
 
 
 class Delivery(Struct, frozen=True, kw_only=True):
@@ -54,6 +58,8 @@ class Delivery(Struct, frozen=True, kw_only=True):
     latency_s: float | None = None
     may_repeat: bool = False
     reason: str | None = None
+    comes_at: datetime | None = None
+    """It waits for a digest, which comes then if nothing is changed."""
 
 
 class CallExplanation(Struct, frozen=True, kw_only=True):

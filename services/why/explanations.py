@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from domain.calls.addresses import call_tag
 from domain.calls.lifetimes import ACCEPTED_FOR, REJECTED_FOR
+from domain.delivery.policy import comes_at, why_no_alerts
 from domain.delivery.quiet import zone_of
 from domain.stored.journal import DecidedCall, DeliveryRecord
 from domain.subscribers.subscriber import Subscriber
@@ -123,6 +124,7 @@ class ExplanationsService:
             records=records,
             accepted=accepted,
             brought=await self._history.brought(user_id, address),
+            comes_at=await self._comes_at(subscriber, accepted),
         )
 
     async def _revisions(self, subscriber: Subscriber, since: datetime, recent: Recent) -> list[Revision]:
@@ -134,6 +136,14 @@ class ExplanationsService:
             # Stored since, or a preset that it follows has changed and the document is not stored again yet.
             known.insert(0, Revision(subscriber, self._clock()))
         return known or [Revision(subscriber, subscriber.created_at)]
+
+    async def _comes_at(self, subscriber: Subscriber, call_ids: Iterable[str]) -> dict[str, datetime]:
+        """Return when the digest comes in which each of these calls is told, of those that wait for one."""
+        now = self._clock()
+        if why_no_alerts(subscriber, now):
+            return {}
+        held, preferences = await self._history.held(subscriber.user_id, call_ids), subscriber.preferences
+        return {one.call_id: comes_at(preferences, one.reason, one.held_at, now) for one in held}
 
     async def _explain(self, one: DecidedCall, facts: _Facts) -> CallExplanation:
         if one.call.id in facts.accepted:
@@ -152,7 +162,7 @@ class ExplanationsService:
             and await self._history.still_waits(facts.user_id, one.call.id, self._clock()),
         )
         return CallExplanation(
-            decided=one, shown=one.call, outcome=outcome, judged=judged, earlier=_earlier(earlier or checked)
+            decided=one, shown=one.call, outcome=outcome, judged=judged, earlier=_earlier(earlier or checked, facts)
         )
 
     async def _explain_accepted(self, one: DecidedCall, facts: _Facts) -> CallExplanation:
@@ -194,6 +204,7 @@ class ExplanationsService:
             latency_s=record.latency_s,
             may_repeat=record.may_repeat,
             reason=record.reason,
+            comes_at=facts.comes_at.get(one.call.id),
         )
 
 
@@ -211,6 +222,8 @@ class _Facts(Struct, frozen=True, kw_only=True):
     """Ids of the calls that were accepted."""
     brought: Sequence[Brought] = ()
     """What PostgreSQL knows of these, and of those that are too old to be explained themselves; newest first."""
+    comes_at: Mapping[str, datetime] = {}
+    """By call id, of those that wait for a digest."""
 
 
 def _outcome(judgement: Judgement, *, sent_earlier: bool, checked_before: bool, waits: bool) -> Outcome:
@@ -273,11 +286,17 @@ def _checked_before(one: DecidedCall, facts: _Facts) -> DecidedCall | None:
     return None
 
 
-def _earlier(other: DecidedCall | None) -> EarlierCall | None:
+def _earlier(other: DecidedCall | None, facts: _Facts) -> EarlierCall | None:
     if other is None:
         return None
-    channel = other.call.channel
-    return EarlierCall(call_id=other.call.id, channel=channel.title or channel.id, at=other.decided_at)
+    channel, record = other.call.channel, facts.records.get(other.call.id)
+    return EarlierCall(
+        call_id=other.call.id,
+        channel=channel.title or channel.id,
+        at=other.decided_at,
+        comes_at=facts.comes_at.get(other.call.id),
+        is_withheld=record is not None and record.status in {"withheld", "dead"},
+    )
 
 
 def _near_miss(one: DecidedCall, revisions: Sequence[Revision]) -> NearMiss | None:

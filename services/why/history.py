@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from domain.calls.events import Call
 from domain.calls.lifetimes import ACCEPTED_FOR
-from domain.stored.alerts import Alert, WaitingCall
+from domain.stored.alerts import Alert, HeldCall, WaitingCall
 from domain.stored.journal import DecidedCall, DeliveryRecord
 from domain.subscribers.partitions import partition_of
 from domain.subscribers.subscriber import Subscriber
@@ -222,6 +222,15 @@ class HistoryStore:
                 break
             start = f"({page[-1].id}"
         return None
+
+    async def held(self, user_id: int, call_ids: Iterable[str]) -> list[HeldCall]:
+        """Return those of these calls that wait for a digest."""
+        documents = [await self._redis.hget(keys.HELD_CALLS.of(user_id), call_id) for call_id in call_ids]
+        try:
+            return [msgspec.json.decode(document, type=HeldCall) for document in documents if document]
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            log.warning("held_call_unreadable", user_id=user_id, reason=str(error))
+            return []
 
     async def prune(self, progress: Progress) -> int:
         """Forget what explains nothing any more, in small batches; return how much."""

@@ -20,7 +20,9 @@ from handlers.admin.people.users import AdminUsersMixin
 from handlers.admin.presets import AdminPresetsMixin
 from handlers.conversation.base import Services
 from handlers.conversation.dispatch import Dispatcher
+from handlers.delivery.muting import MutingMixin
 from handlers.delivery.pausing import PausingMixin
+from handlers.delivery.settings import DeliveryMixin
 from handlers.filters.filter_sets import UserSettingsMixin
 from handlers.filters.rules import RulesMixin
 from handlers.filters.sharing import SharingMixin
@@ -41,7 +43,7 @@ from services.subscribers.store import SubscribersStore
 from services.subscribers.versions import SubscriberHistory
 from tests.conversation.telegram_wire import ADMIN_ID, AnyApplication, Person, RecordedConversation, application
 from tests.conversation.wiring import fields_of, services_of
-from tests.wiring import entitling_on
+from tests.wiring import entitling_on, held_calls_on
 from texts import Texts
 
 CONFIG = Path(__file__).parents[2] / "config"
@@ -87,6 +89,8 @@ class Bot(
     StartMixin,
     UserSettingsMixin,
     PausingMixin,
+    DeliveryMixin,
+    MutingMixin,
     RulesMixin,
     SharingMixin,
     PaymentsMixin,
@@ -156,6 +160,7 @@ def services(
         monitor=Monitoring(),
         inputs=InputsService(redis_manager),
         policy=PolicyService(redis_manager, PLANS),
+        held=held_calls_on(redis_manager, postgres_manager),
         telegram=conversation,
         texts=Texts.load(),
         admin_chat_ids=frozenset({ADMIN_ID}),

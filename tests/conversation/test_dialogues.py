@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
+import msgspec
 from msgspec.structs import replace
 
+from domain.stored.alerts import HeldCall
 from domain.subscribers.subscriber import QuietHours
 from handlers.admin.people.buttons import ShowUsers
 from handlers.conversation.base import Services
+from handlers.delivery.buttons import AskDelivery, ClearDelivery, MuteAll, Snooze
 from handlers.filters.buttons import ApplyPreset
 from managers.redis.client import RedisManager
 from runtime.clock import milliseconds
@@ -17,6 +20,7 @@ from services.stores import keys
 from tests.conversation.conftest import PLANS, PRESETS, Clock
 from tests.conversation.reading import alert, button, only, words
 from tests.conversation.telegram_wire import USER_ID, AnyApplication, Person, RecordedConversation
+from tests.texts.telegram_html import shown
 
 
 async def test_a_new_user_picks_a_preset(ann: Person, services: Services) -> None:
@@ -91,8 +95,66 @@ async def test_what_holds_alerts_back_is_said_wherever_they_are_said_to_be_on(
     await redis_manager.transaction([("ZADD", key, at_ms, f"sent:50:{at}") for key, at_ms, at in sent])
     [used_up] = await states()
     assert used_up.startswith(
-        "⏳ Your 2 alerts of this hour are used up; the next may come at 13:40 (Europe/\u2060Berlin)."
+        "⏳ Your 2 alerts of the last 60 minutes are used up: the next may come at 13:40 (Europe/\u2060Berlin)"
     )
+
+
+async def test_a_pause_for_good_becomes_one_for_a_while(ann: Person, services: Services) -> None:
+    await ann.writes("/start")
+    await ann.taps(ApplyPreset(PRESETS[0].key).pack())
+    for how in ("/pause 2h", Snooze("1h"), MuteAll()):
+        await ann.writes("/pause")
+        told = await (ann.writes(how) if isinstance(how, str) else ann.taps(how.pack()))
+        assert any("until 1" in shown(one.text or "") for one in told), how
+        known = await services.subscribers.subscribers.require(USER_ID)
+        assert not known.paused
+        assert known.preferences.snoozed_until
+    await ann.writes("/pause")
+    assert "🟢 Alerts are on." in words(await ann.taps(Snooze("off").pack()), "edited")
+
+
+async def hold(redis: RedisManager, call_id: str, reason: str, at: datetime) -> None:
+    held = HeldCall(
+        call_id=call_id,
+        token_address=f"So{call_id}",
+        set_number=1,
+        score=50,
+        received_at=at,
+        decided_at=at,
+        held_at=at,
+        due_at=at + timedelta(hours=7),
+        reason=reason,
+    )
+    await redis.transaction([("HSET", keys.HELD_CALLS.of(USER_ID), call_id, msgspec.json.encode(held))])
+
+
+async def test_who_ends_the_silence_is_told_what_comes_of_the_held_calls(
+    ann: Person, services: Services, clock: Clock, redis_manager: RedisManager
+) -> None:
+    await ann.writes("/start")
+    await ann.taps(ApplyPreset(PRESETS[0].key).pack())
+    clock.now = datetime(2026, 11, 20, 12, 20, tzinfo=UTC)
+    quiet = QuietHours(start_minute=12 * 60, end_minute=14 * 60)
+    await services.subscribers.subscribers.change_preferences(USER_ID, lambda p: replace(p, quiet=quiet))
+    await hold(redis_manager, "1", "quiet", clock.now)
+    await hold(redis_manager, "2", "quiet", clock.now)
+    await hold(redis_manager, "3", "cap", clock.now)
+    both = "📬 2 calls that were held come now, in one message.\n🗞 1 call stays held and comes at 13:00 (UTC)."
+    kept = "🗞 3 calls stay held and come at 14:00 (UTC)."
+
+    async def typed(what: str, text: str) -> str:
+        await ann.taps(AskDelivery(what).pack())
+        return words(await ann.writes(text))
+
+    assert kept in words(await ann.taps(Snooze("1h").pack()), "edited")
+    assert kept in words(await ann.writes("/resume"))
+    assert both in await typed("quiet", "16-18")
+    assert kept in await typed("quiet", "12:00-14:00")
+    assert both in words(await ann.taps(ClearDelivery("quiet").pack()), "edited")
+    await ann.writes("/pause 2h")
+    assert both in words(await ann.taps(Snooze("off").pack()), "edited")
+    await ann.writes("/pause")
+    assert both in words(await ann.writes("/resume"))
 
 
 async def test_a_snooze_is_ended_from_the_settings(ann: Person) -> None:

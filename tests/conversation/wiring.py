@@ -12,6 +12,7 @@ from domain.admins.roles import AdminRole
 from domain.tracking.records import Records
 from handlers.conversation.base import NothingOff, Services
 from services.administration.confirmations import Confirmations
+from services.delivery.held import HeldCalls
 from services.delivery.policy import PolicyService
 from services.payments.group import PaymentServices
 from services.payments.invoices import InvoicesService, ShownInvoices, StandingInvoice
@@ -120,11 +121,11 @@ def services_of(**collaborators: object) -> Services:
     for name, group in kinds.items():
         groups[name] = group(**{field.name: left.pop(field.name, _default(field)) for field in fields(group)})
     payments = left.pop("payments", PaymentServices(invoices=cast("InvoicesService", NoInvoices()), takes_stars=False))
-    policy, reports = left.pop("policy", None), left.pop("reports", None)
+    policy, held, reports = left.pop("policy", None), left.pop("held", None), left.pop("reports", None)
     assert not left, f"no group has {', '.join(left)}"
     records = RecordServices(records=cast("RecordsService", NoRecords()), corrections=cast("Corrections", None))
     given = {PaymentServices: payments, ShownInvoices: NoneShown(), RecordServices: records, PolicyService: policy}
-    return Services(**groups, groups={**given, ReportServices: reports})
+    return Services(**groups, groups={**given, HeldCalls: held, ReportServices: reports})
 
 
 def _default(field: Field[Any]) -> Any:

@@ -77,7 +77,7 @@ async def test_beyond_the_cap_the_best_come_and_the_rest_is_told_at_the_full_hou
     await way.deliver()
     merged, used_up = texts_of(ann)
     assert [n for n in range(5) if f"T{n}\n" in merged] == [1, 3]
-    assert used_up.startswith("⏳ You get 3 alerts an hour, the best ones. What passes besides comes at 13:00")
+    assert used_up.startswith("⏳ You get up to 3 alerts in any 60 minutes: most of them as calls pass, the last")
     way.clock.now = datetime(2026, 11, 20, 13, tzinfo=UTC)
     assert await way.schedule.poll() == 1
     await way.deliver()
@@ -213,33 +213,19 @@ async def test_holding_again_after_the_digest_left_changes_nothing(way: Way) -> 
 
 async def test_a_call_that_is_held_while_the_digest_leaves_keeps_its_time(way: Way) -> None:
     ann = await way.person()
-    subscriber = await way.users.subscribers.require(ann.id)
+    subscriber, full_hour = await way.users.subscribers.require(ann.id), NOW.replace(hour=13, minute=0)
     await way.claim(claim_of(call_of(1), ann.id), claim_of(call_of(2), ann.id))
     first, second = await way.outbox.recover("sender") + await way.outbox.read("sender", count=9, block_ms=10)
-    await way.held.hold(subscriber.user_id, [Holding(entry=first, verdict=Hold(NOW, "cap"))], NOW, capped=False)
+    await way.held.hold(subscriber.user_id, [Holding(entry=first, verdict=Hold(NOW, "stale"))], NOW, capped=False)
     seen = await way.held.of(ann.id)
-    await way.held.hold(subscriber.user_id, [Holding(entry=second, verdict=Hold(MORNING, "quiet"))], NOW, capped=False)
+    await way.held.hold(subscriber.user_id, [Holding(entry=second, verdict=Hold(full_hour, "cap"))], NOW, capped=False)
     await way.held.dispatch(ann.id, seen, NOW)
     await way.held.postpone(ann.id, seen=0, until=NOW)
     assert await way.due(NOW) == [ann.id]
     way.clock.now = NOW
     assert await way.schedule.poll() == 0
     assert await way.due(NOW) == []
-    assert await way.due(MORNING) == [ann.id]
-
-
-@pytest.mark.parametrize("held_by", ["quiet", "snoozed_until"])
-async def test_what_was_held_comes_when_the_quiet_ends_early(way: Way, held_by: str) -> None:
-    ann = await way.person(quiet=NIGHT)
-    await way.claim(claim_of(call_of(1), ann.id, rated=50))
-    await way.deliver()
-    assert await way.due(way.clock.now) == []
-    change = way.users.subscribers.change_preferences
-    if held_by == "snoozed_until":
-        await change(ann.id, lambda p: replace(p, quiet=None, snoozed_until=MORNING))
-        assert await way.due(way.clock.now) == []
-    await change(ann.id, lambda p: replace(p, **{"quiet": None, held_by: None}))
-    assert await way.due(way.clock.now) == [ann.id]
+    assert await way.due(full_hour) == [ann.id]
 
 
 def restarted(way: Way) -> Way:

@@ -112,6 +112,40 @@ async def test_pause_and_resume(bot: Composition, telegram: TelegramSandbox, fee
     await called(feed, ann)
 
 
+async def held_in_quiet_hours(feed: FeedSandbox, ann: SandboxUser, ben: SandboxUser) -> Call:
+    """Somebody's call that came in their quiet hours; somebody else got it."""
+    await ann.tap_data(await delivery_menu(ann), "dask:quiet")
+    question = await ann.next_message(where=lambda m: "When should I be quiet" in text_of(m))
+    await ann.send("0:00-23:59")
+    await ann.next_message(where=lambda m: m["message_id"] > question["message_id"] and "00:00-23:59" in text_of(m))
+    call = publish(feed)
+    await ben.next_message(where=lambda m: call.token.address in copied_addresses(m))
+    return call
+
+
+async def delivery_menu(person: SandboxUser) -> JsonObject:
+    await person.send("/delivery")
+    return await person.next_message(where=lambda m: "How alerts reach you" in text_of(m))
+
+
+async def test_what_was_held_comes_when_quiet_hours_are_turned_off(
+    bot: Composition, telegram: TelegramSandbox, feed: FeedSandbox
+) -> None:
+    ann, ben = telegram.user("Ann"), telegram.user("Ben")
+    await subscribe(ann, "everything")
+    await subscribe(ben, "everything")
+    call = await held_in_quiet_hours(feed, ann, ben)
+    await until(lambda: bot.metrics.counts.alerts_deferred == 1)
+    assert not any(map(is_alert, ann.messages))
+    await ann.tap_data(await delivery_menu(ann), "dask:quiet")
+    question = await ann.next_message(where=lambda m: "When should I be quiet" in text_of(m))
+    await ann.tap_data(question, "dclear:quiet")
+    answer = await ann.next_message(where=lambda m: "Quiet hours: off" in text_of(m))
+    assert "1 call that was held comes now." in text_of(answer)
+    digest = await ann.next_message(where=lambda m: "While it was quiet" in text_of(m))
+    assert call.token.address in text_of(digest)
+
+
 async def test_who_blocks_the_bot_is_left_alone_until_he_comes_back(
     bot: Composition, telegram: TelegramSandbox, feed: FeedSandbox
 ) -> None:

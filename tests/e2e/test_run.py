@@ -17,7 +17,7 @@ from tests.e2e.conftest import process_environment, subscribe
 
 
 async def test_run_with_nothing_configured(data_dir: Path) -> None:
-    environment = {"DATA_DIR": str(data_dir), "HTTP_PORT": "0", "SANDBOX_PORT": "0", "SANDBOX_CALLS_PER_MINUTE": "120"}
+    environment = {"DATA_DIR": str(data_dir), "HTTP_PORT": "0", "SANDBOX_PORT": "0", "SANDBOX_CALLS_PER_MINUTE": "900"}
     async with BotProcess(environment, "run", "--seconds", "12") as bot:
         await bot.says("Telegram .*sandbox")
         await bot.says(r"→ demo .*\d ms", timeout_s=60)

@@ -68,7 +68,12 @@ async def test_from_the_trial_to_the_free_tier_to_a_plan(
     assert f"Days left: {PLANS.trial_days}" in status
     assert f"Filters: 3 of {PLANS.trial.filter_sets}" in status
     assert f"Alerts per hour: up to {PLANS.trial.alerts_per_hour}" in status
-    assert "Alerts come at once" in status
+    assert "No delay by the plan" in status
+    await services.subscribers.subscribers.change_preferences(USER_ID, lambda p: replace(p, alerts_per_hour=2))
+    for command in ("/status", "/plan"):
+        told = f"Alerts per hour: up to {PLANS.trial.alerts_per_hour} · you chose 2"
+        assert told in words(await ann.writes(command)), command
+    await services.subscribers.subscribers.change_preferences(USER_ID, lambda p: replace(p, alerts_per_hour=None))
     assert "before your trial ends" in status
 
     clock.now = NOW + TRIAL_TIME

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,8 +19,9 @@ from telegram import (
 from telegram.error import BadRequest, ChatMigrated, Forbidden, InvalidToken, RetryAfter
 from telegram.ext import CallbackQueryHandler, ChatMemberHandler, CommandHandler, filters
 
+from domain.filters.presets import load_presets
 from sandbox.telegram.limits import FloodLimits, Window
-from sandbox.telegram.persona import run_demo
+from sandbox.telegram.persona import PRESET, run_demo
 from sandbox.telegram.server import DEFAULT_TOKEN, TelegramSandbox
 from tests.sandbox.telegram_kit import (
     UNLIMITED,
@@ -228,6 +230,23 @@ async def test_the_demo_person_subscribes_once_the_bot_is_up() -> None:
         async with running(telegram, greeter(telegram)):
             assert await demo
         assert ann.messages[-1]["text"] == "You chose preset:early"
+
+
+async def test_the_demo_person_takes_what_leaves_alerts_for_the_hour() -> None:
+    async def offer(update: Update, context: Any) -> None:
+        assert update.effective_message is not None
+        keys = [[InlineKeyboardButton(key, callback_data=key)] for key in ("preset:early", PRESET)]
+        await update.effective_message.reply_text("Choose", reply_markup=InlineKeyboardMarkup(keys))
+
+    async with TelegramSandbox(limits=UNLIMITED) as telegram:
+        app = application(telegram)
+        app.add_handler(CommandHandler("start", offer))
+        app.add_handler(CallbackQueryHandler(choose, pattern="^preset:"))
+        async with running(telegram, app):
+            assert await run_demo(telegram.user("demo"))
+        assert telegram.user("demo").messages[-1]["text"] == f"You chose {PRESET}"
+    presets = load_presets((Path(__file__).parents[2] / "config" / "presets.toml").read_text("utf-8"))
+    assert PRESET in {f"preset:{preset.key}" for preset in presets}
 
 
 async def test_the_demo_person_leaves_a_bot_alone_that_offers_nothing() -> None:

@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -19,8 +20,11 @@ BUTTONS = {"inline_keyboard": [[{"text": "A", "callback_data": "a"}, {"text": "U
 
 
 @asynccontextmanager
-async def page() -> AsyncGenerator[tuple[TelegramSandbox, aiohttp.ClientSession]]:
-    async with TelegramSandbox(limits=UNLIMITED) as telegram, aiohttp.ClientSession(telegram.url) as session:
+async def page(kept_at: Path | None = None) -> AsyncGenerator[tuple[TelegramSandbox, aiohttp.ClientSession]]:
+    async with (
+        TelegramSandbox(limits=UNLIMITED, kept_at=kept_at) as telegram,
+        aiohttp.ClientSession(telegram.url) as session,
+    ):
         yield telegram, session
 
 
@@ -59,6 +63,26 @@ async def test_users_and_their_messages() -> None:
         assert users["bot"]["username"] == "token_filter_bot"
         assert [(each["name"], each["last_text"]) for each in users["users"]] == [("Ann", "hi")]
         assert (await post(session, "/users", {"name": "Ann"}))[1]["id"] == ann["id"]
+
+
+async def test_the_page_alone_knows_what_came_without_a_sound(tmp_path: Path) -> None:
+    kept_at = tmp_path / "telegram.json"
+    async with page(kept_at) as (telegram, session):
+        ann = telegram.user("Ann")
+        async with session.get(f"{API}/users/{ann.id}/events") as stream:
+            await stream.content.readuntil(b"\n\n")
+            await ann.send("/start")
+            loud = await call(telegram, "sendMessage", chat_id=ann.id, text="loud")
+            quiet = await call(telegram, "sendMessage", chat_id=ann.id, text="quiet", disable_notification=True)
+            shot = await call(telegram, "sendPhoto", chat_id=ann.id, photo="https://x.com/a", disable_notification=True)
+            edit = {"chat_id": ann.id, "message_id": quiet["result"]["message_id"], "text": "still quiet"}
+            edited = await call(telegram, "editMessageText", **edit)
+            assert not any("is_silent" in answer["result"] for answer in (loud, quiet, shot, edited))
+            frames = [json.loads((await stream.content.readuntil(b"\n\n")).partition(b"data: ")[2]) for _ in range(5)]
+        assert [frame.get("is_silent", False) for frame in frames] == [False, False, True, True, True]
+    async with page(kept_at) as (telegram, session):
+        _, chat = await get(session, f"/users/{telegram.users()[0].id}/chat")
+        assert [one.get("is_silent", False) for one in chat["messages"]] == [False, False, True, True]
 
 
 async def test_a_tap_brings_the_bots_answer() -> None:

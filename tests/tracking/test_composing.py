@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from domain.stored.outgoing import Envelope
-from domain.subscribers.subscriber import Destination
+from domain.subscribers.subscriber import Destination, QuietHours
 from sandbox.telegram.people import SandboxUser
 from services.tracking.composing import MilestoneComposer
 from services.tracking.fan_out import KIND, MilestoneNotice
@@ -62,6 +62,22 @@ async def test_what_waits_of_one_call_comes_as_the_highest_and_answers_its_alert
         "milestone:c1:5x",
         "milestone:c2:2x",
     ]
+
+
+NIGHT = QuietHours(start_minute=12 * 60, end_minute=14 * 60)
+
+
+@pytest.mark.parametrize(
+    ("preferences", "is_silent"), [({}, False), ({"silent": frozenset({"milestone"})}, True), ({"quiet": NIGHT}, True)]
+)
+async def test_the_sound_is_turned_off_by_choice_and_by_night(
+    way: Way, preferences: dict[str, Any], *, is_silent: bool
+) -> None:
+    ann = await way.person(**preferences)
+    await way.putting.put(milestone(ann, 2.0))
+    await way.deliver()
+    [told] = (m for m in ann.messages if m["from"]["is_bot"])
+    assert (told["message_id"] in ann.chat.silent_ids) == is_silent
 
 
 async def test_in_another_chat_than_the_alert_it_stands_alone(way: Way) -> None:

@@ -44,7 +44,7 @@ def _send(cloud: Cloud, params: SendMedia, kind: str, value: str) -> dict[str, A
     if params.show_caption_above_media:
         content["show_caption_above_media"] = True
     cloud.charge(chat, f"send{kind.capitalize()}")
-    return cloud.post(chat, cloud.bot, content)
+    return cloud.post(chat, cloud.bot, content, silent=params.disable_notification)
 
 
 @method("sendPhoto", SendMedia, is_send=True)
@@ -105,7 +105,7 @@ def send_media_group(cloud: Cloud, params: SendMediaGroup) -> list[dict[str, Any
     cloud.charge(chat, "sendMediaGroup", count=len(items))
     album = {**outline, "media_group_id": str(next(_album_ids))}
     return [
-        cloud.post(chat, cloud.bot, {**album, **media_content(file), **caption})
+        cloud.post(chat, cloud.bot, {**album, **media_content(file), **caption}, silent=params.disable_notification)
         for file, caption in zip(files, captions, strict=True)
     ]
 

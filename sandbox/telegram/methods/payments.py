@@ -62,7 +62,7 @@ def send_invoice(cloud: Cloud, params: InvoiceParams) -> JsonObject:
     if invoice.period_s:
         raise bad_request("STARS_INVOICE_INVALID")  # subscriptions are sold by link only
     cloud.charge(chat, "sendInvoice")
-    message = cloud.post(chat, cloud.bot, {**outline, **invoice.content()})
+    message = cloud.post(chat, cloud.bot, {**outline, **invoice.content()}, silent=params.disable_notification)
     cloud.stars.invoices.sent(invoice, message)
     return message
 

@@ -52,7 +52,7 @@ def send_message(cloud: Cloud, params: SendMessage) -> dict[str, Any]:
     preview = link_preview(params.link_preview_options, is_disabled=params.disable_web_page_preview)
     chat, outline = open_chat(cloud, params)
     cloud.charge(chat, "sendMessage")
-    return cloud.post(chat, cloud.bot, {**outline, **content, **preview})
+    return cloud.post(chat, cloud.bot, {**outline, **content, **preview}, silent=params.disable_notification)
 
 
 def link_preview(options: str, *, is_disabled: bool) -> dict[str, Any]:

@@ -18,6 +18,7 @@ class SendParams(Params):
     reply_parameters: str = ""
     reply_to_message_id: int = 0
     allow_sending_without_reply: bool = False
+    disable_notification: bool = False
     protect_content: bool = False
     reply_markup: str = ""
     message_effect_id: str = ""

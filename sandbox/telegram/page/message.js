@@ -99,6 +99,7 @@ function meta(message, actions) {
     { class: "meta" },
     message.text && actions.isOwn(message) ? el("button", edit, "Edit") : null,
     message.edit_date ? el("span", { class: "edited", "data-testid": "edited" }, "edited") : null,
+    message.is_silent ? el("span", { title: "Sent without a sound", "data-testid": "silent" }, "🔕") : null,
     date ? el("time", { datetime: date.toISOString(), title: date.toLocaleString() }, clockTime(date)) : null,
   );
 }
