@@ -15,7 +15,6 @@ from msgspec.structs import replace
 from domain.buttons.cards import MuteToken, ShowWhy, WatchToken
 from domain.buttons.data import CallbackData
 from domain.calls.events import Token
-from domain.filters.registry import FilterSet
 from domain.subscribers.subscriber import Destination, Preferences, QuietHours, Subscriber
 from handlers.conversation.base import Services
 from handlers.conversation.dispatch import Dispatcher
@@ -169,45 +168,6 @@ async def test_more_than_the_plan_includes_shows_what_comes(chat: Chat) -> None:
     assert "Per hour: up to 60, as your plan includes" in said[-1].buttons
     await chat.taps(AskDelivery("cap"))
     assert "Per hour: 60" in (await chat.person.writes("60"))[-1].buttons
-
-
-async def test_no_limit_of_ones_own_is_as_many_as_the_plan_has(chat: Chat) -> None:
-    [asked] = [one for one in await chat.taps(AskDelivery("cap")) if one.text]
-    assert asked.buttons["As many as your plan has (60)"] == ClearDelivery("cap").pack()
-    text = shown(asked.text or "")
-    assert "Milestones and personal alerts do not count" in text
-    assert "at the next full hour" in text
-    assert "As many as your plan has (60)" in (await chat.person.writes("what"))[-1].buttons
-
-
-async def test_what_comes_in_quiet_hours_is_said_while_there_are_any(chat: Chat) -> None:
-    async def menu() -> Said:
-        return (await chat.person.writes("/delivery"))[-1]
-
-    off = await menu()
-    assert "quiet hours" not in shown(off.text or "")
-    assert not any("In quiet hours" in label for label in off.buttons)
-    await chat.taps(AskDelivery("quiet"))
-    await chat.person.writes("23-7")
-    on = await menu()
-    assert "During quiet hours no calls come" in shown(on.text or "")
-    assert "Milestones and personal alerts come without a sound." in shown(on.text or "")
-    assert "In quiet hours: no calls" in on.buttons
-    await chat.taps(AskDelivery("level"))
-    await chat.person.writes("80")
-    assert "During quiet hours only calls with a score of 80 or better come" in shown((await menu()).text or "")
-
-
-async def test_the_menu_does_not_send_people_to_itself(chat: Chat) -> None:
-    some = FilterSet(user_id=USER_ID, number=1, name="Any", rules={})
-    preferences = Preferences(quiet=QuietHours(start_minute=12 * 60, end_minute=13 * 60))
-    await chat.users.subscribers.change(
-        USER_ID,
-        lambda s: replace(s, preferences=preferences, filter_sets=(some,)),
-    )
-    text = shown((await chat.person.writes("/delivery"))[-1].text or "")
-    assert "Quiet until 13:00 (UTC)" in text
-    assert "/delivery" not in text
 
 
 async def test_suggestions_for_a_misspelled_place_can_be_tapped(chat: Chat) -> None:
