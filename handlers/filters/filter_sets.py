@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from domain.filters.presets import Preset
+from domain.payments.plans import MAX_FILTER_SETS
 from domain.subscribers.subscriber import Subscriber
 from domain.tracking.records import Records
 from handlers.conversation.base import BotBase, Turn
@@ -30,15 +31,14 @@ from handlers.filters.list_menus import settings_menu
 from handlers.filters.preset_menus import new_set_menu, presets_menu
 from handlers.filters.set_menus import set_menu
 from runtime.errors import UserFacingError
+from services.subscribers.copies import CopyNames
 from services.subscribers.filter_sets import Placed
 from services.subscribers.set_changes import MAX_NAME_UTF16, set_of
 from services.tracking.records.group import RecordServices
-from texts.markup import Html, cut
+from texts.markup import Html
 
 NAME = "set_name"
 """Kind of the question that a typed name answers; its payload is the packed `RenameSet`."""
-_COPIED_NAME_UTF16 = 25
-"""Leaves room for the words that tell a copy from its original."""
 
 
 class UserSettingsMixin(BotBase):
@@ -137,12 +137,13 @@ class UserSettingsMixin(BotBase):
         await self.reply(turn, set_menu(view, filter_set, note))
 
     @callback(CopySet)
-    async def copy_set(self, turn: Turn, data: CopySet) -> None:
+    async def copy_set(self, turn: Turn, data: CopySet) -> str | None:
         view = view_of(self.services, turn)
-        original = set_of(await self.services.subscribers.subscribers.require(turn.user_id), data.number)
-        name = view.plain("value.copy", name=cut(view.set_name(original), _COPIED_NAME_UTF16))
-        placed = await self.services.subscribers.sets.copy_set(turn.user_id, data.number, name)
+        further = (view.plain("value.further_copy", number=number) for number in range(2, MAX_FILTER_SETS + 2))
+        names = CopyNames(view.set_name, (view.plain("value.copy"), *further))
+        placed = await self.services.subscribers.sets.copy_set(turn.user_id, data.number, names)
         await self._show_placed(turn, placed, view.html("set.copied"))
+        return None if placed.is_new else view.plain("toast.copied_before")
 
     @callback(DeleteSet)
     async def ask_delete(self, turn: Turn, data: DeleteSet) -> None:
