@@ -60,6 +60,10 @@ def number_in(typed: str, unit: Unit) -> float | None:
     ("typed", "unit", "value"),
     [
         ("1.5k", "usd", 1500.0),
+        ("two", "count", 2.0),
+        ("Twenty", "count", 20.0),
+        ("two hours", "duration", 7200.0),
+        ("less than -twenty%", "change", -20.0),
         ("2M", "usd", 2e6),
         ("1.2b", "usd", 1.2e9),
         ("$40,000", "usd", 40_000.0),
