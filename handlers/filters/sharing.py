@@ -7,9 +7,11 @@ from handlers.conversation.menus import view_of
 from handlers.conversation.routing import callback
 from handlers.filters import sharing_menus
 from handlers.filters.buttons import CopyShared, RestoreVersion, ShareSet, ShowVersion, ShowVersions
+from handlers.filters.doubt_menus import without_records
 from handlers.filters.set_menus import set_menu
 from runtime.errors import UserFacingError
 from services.subscribers.set_changes import set_of
+from texts.markup import join
 
 
 class SharingMixin(BotBase):
@@ -28,7 +30,9 @@ class SharingMixin(BotBase):
         shared = await self.services.subscribers.sharing.open(data.code)
         placed = await self.services.subscribers.sets.add_set(turn.user_id, shared.name, shared.rules)
         view = view_of(self.services, turn)
-        note = view.html("share.copied", creator=sharing_menus.creator_of(view, shared))
+        copied = view.html("share.copied", creator=sharing_menus.creator_of(view, shared))
+        silent = without_records(view, placed.filter_set.rules, self.services.calls.channels.known())
+        note = join("\n", filter(None, (copied, silent)))
         await self.show(turn, set_menu(view, placed.filter_set, note))
 
     @callback(ShowVersions, goes_on=True)

@@ -273,7 +273,7 @@ async def test_a_double_tap_makes_one_filter(ann: Person, services: Services) ->
         if expected > TRIAL.filter_sets:
             break
         first, second = words(await ann.taps(way), "edited"), words(await ann.taps(way), "edited")
-        assert first == second, "it opens the one that is there"
+        assert first.partition("\n")[2] == second.partition("\n")[2], "it opens the one that is there"
         assert len((await services.subscribers.subscribers.require(USER_ID)).filter_sets) == expected
     await services.subscribers.sets.set_rule(USER_ID, 1, "holders", Range(minimum=5.0))
     assert "Filter 1 is on" in words(await ann.taps("set:1"), "edited")
