@@ -37,10 +37,11 @@ class SharingMixin(BotBase):
 
     @callback(ShowVersions, goes_on=True)
     async def show_versions(self, turn: Turn, data: ShowVersions) -> None:
-        filter_set = set_of(await self.services.subscribers.subscribers.require(turn.user_id), data.number)
+        subscriber = await self.services.subscribers.subscribers.require(turn.user_id)
+        filter_set, zone = set_of(subscriber, data.number), subscriber.preferences.time_zone
         versions = await self.services.subscribers.sets.versions(turn.user_id, data.number)
         view = view_of(self.services, turn)
-        await self.show(turn, sharing_menus.versions_menu(view, filter_set, versions, data.page))
+        await self.show(turn, sharing_menus.versions_menu(view, filter_set, versions, zone, data.page))
 
     @callback(ShowVersion, goes_on=True)
     async def show_version(self, turn: Turn, data: ShowVersion) -> None:
@@ -48,7 +49,8 @@ class SharingMixin(BotBase):
         version = next((v for v in versions if v.revision == data.revision), None)
         if version is None:
             raise UserFacingError("version.unknown")
-        await self.show(turn, sharing_menus.version_menu(view_of(self.services, turn), data.number, version))
+        zone = (await self.services.subscribers.subscribers.require(turn.user_id)).preferences.time_zone
+        await self.show(turn, sharing_menus.version_menu(view_of(self.services, turn), data.number, version, zone))
 
     @callback(RestoreVersion)
     async def restore_version(self, turn: Turn, data: RestoreVersion) -> None:
