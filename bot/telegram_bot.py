@@ -32,6 +32,7 @@ from handlers.admin.running.sources import AdminSourcesMixin
 from handlers.admin.settling import AdminSettlingMixin
 from handlers.admin.statistics.statistics import AdminStatisticsMixin
 from handlers.backtest.backtest import BacktestMixin
+from handlers.channels.linked import LinkedChannelMixin
 from handlers.channels.suggesting import SuggestMixin
 from handlers.delivery.digests import DigestsMixin
 from handlers.delivery.milestones import MilestonesMixin
@@ -71,6 +72,7 @@ class TelegramBot(
     RecordsMixin,
     WhyMixin,
     WatchesMixin,
+    LinkedChannelMixin,
     SuggestMixin,
     TokensMixin,
     ReportsMixin,

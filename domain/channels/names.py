@@ -11,6 +11,10 @@ _POST: Final = re.compile(
     r"(?<![a-z0-9.-])(?:https?://)?(?:www\.)?(?:t|telegram)\.(?:me|dog)/(?:s/)?([a-z][a-z0-9_]{3,31})/(?:\d{1,9}/)?"
     r"(\d{1,9})(?![\w/])"
 )
+_START: Final = re.compile(
+    r"(?<![a-z0-9.-])(?:https?://)?(?:www\.)?(?:t|telegram)\.(?:me|dog)/([a-z]\w{3,31})/?\?start=([\w-]{1,64})(?![\w-])",
+    re.IGNORECASE | re.ASCII,
+)
 _RESERVED: Final = frozenset(
     """addemoji addlist addstickers addtheme bg boost c confirmphone contact giftcode invoice iv joinchat login m
     proxy s setlanguage share socks""".split()  # noqa: SIM905 - a list of words reads better so
@@ -40,6 +44,19 @@ def is_post_link(text: str) -> str | None:
     """Return a text that is the link to a post, and nothing else."""
     words = text.split()
     return words[0] if len(words) == 1 and post_named(words[0]) else None
+
+
+def is_channel_link(text: str) -> str | None:
+    """Return the `@name` of a channel that a text is the name of or the link to, and nothing else."""
+    named = text.strip()
+    is_pointed_at = named.startswith("@") or _LINK.fullmatch(named.lower()) is not None
+    return channel_named(named) if is_pointed_at and not post_named(named) and not bot_started(named) else None
+
+
+def bot_started(text: str) -> tuple[str, str] | None:
+    """Return `@name` and payload of the first link in a text that starts a bot."""
+    found = _START.search(text[:MAX_POST_CHARACTERS])
+    return (f"@{found[1].lower()}", found[2]) if found else None
 
 
 def channel_link(channel: str) -> str:

@@ -98,11 +98,18 @@ def snooze(how_long: str, now: datetime) -> Change:
 
 def snoozed_for(text: str, now: datetime) -> Change:
     """Read for how long, as in `2h`. Raises `UserFacingError`."""
+    too_long = UserFacingError(
+        "number.out_of_range", typed=clip(text), largest=f"{MAX_SNOOZE.days}d", expected="/pause 2h"
+    )
     try:
         seconds = read_value(plain(text) or "", "duration", Assumed())
     except Unreadable as error:
+        if error.key == "number.out_of_range":
+            raise too_long from error
         raise UserFacingError("pause.unreadable", typed=clip(text)) from error
-    if not 0 < seconds <= MAX_SNOOZE.total_seconds():
+    if seconds > MAX_SNOOZE.total_seconds():
+        raise too_long
+    if not seconds:
         raise UserFacingError("pause.unreadable", typed=clip(text))
     until = now + timedelta(seconds=seconds)
     return lambda p: replace(p, snoozed_until=until)

@@ -30,6 +30,8 @@ from msgspec.structs import replace
 from domain.calls.lifetimes import FRESH_FOR
 from domain.calls.score import MAX_SCORE
 from domain.delivery.quiet import MINUTES_PER_DAY, is_quiet, next_full_hour, quiet_until
+from domain.filters.lists import Unreadable
+from domain.filters.numbers import Assumed, read_value
 from domain.payments.plans import Plan
 from domain.reading.typed import clip, plain
 from domain.subscribers.subscriber import Preferences, QuietHours, Subscriber
@@ -45,7 +47,14 @@ MAX_UNREACHABLE_WAIT: Final = timedelta(days=1)
 MAX_MUTED: Final = 200
 MAX_PER_HOUR: Final = 1_000
 MORNING_MINUTE: Final = 8 * 60
-_WHOLE: Final = re.compile(r"(\d{1,4})(?: ?/ ?100| ?\+| ?(?:/|per|an) ?h(?:our)?)?")
+_NUMBER: Final = r"(-?[\d.,' ]*\d(?: ?k)?)"
+_AT_MOST: Final = re.compile(
+    rf"(?:(?:at most|up to|no more than|max(?:imum)?|<=|≤) ?)?{_NUMBER}(?: (?:or|and) (?:less|fewer))?"
+    r"(?: ?(?:/|per|an) ?h(?:our)?)?"
+)
+_AT_LEAST: Final = re.compile(
+    rf"(?:(?:at least|from|min(?:imum)?|>=|≥) ?)?{_NUMBER}(?: ?/ ?100)?(?: ?\+| (?:or|and) (?:more|up|above))?"
+)
 """Also as it is shown, `80+`, and with what is counted."""
 
 
@@ -226,19 +235,31 @@ def snooze_until_morning(preferences: Preferences, now: datetime) -> datetime:
 
 def parse_cap(text: str) -> int:
     """Read alerts per hour. Raises `UserFacingError`."""
-    return _whole_number(text, "cap.unreadable", 1, MAX_PER_HOUR)
+    return _whole_number(_AT_MOST, text, "cap.unreadable", 1, MAX_PER_HOUR, "10")
 
 
 def parse_pass_score(text: str) -> int:
     """Read from which score on calls come through. Raises `UserFacingError`."""
-    return _whole_number(text, "level.unreadable", 0, MAX_SCORE)
+    return _whole_number(_AT_LEAST, text, "level.unreadable", 0, MAX_SCORE, "80")
 
 
-def _whole_number(text: str, key: str, least: int, most: int) -> int:
-    read = _WHOLE.fullmatch(plain(text) or "")
-    if not read or not least <= int(read[1]) <= most:
-        raise UserFacingError(key, typed=clip(text), least=least, most=most)
-    return int(read[1])
+def _whole_number(said: re.Pattern[str], text: str, key: str, least: int, most: int, example: str) -> int:
+    """Read one number: as elsewhere, or with the words that go with these settings."""
+    read = said.fullmatch(plain(text) or "")
+    typed = clip(text)
+    if not read:
+        raise UserFacingError(key, typed=typed, least=least, most=most)
+    try:
+        number = int(read_value(read[1], "count", Assumed()))
+    except Unreadable as error:
+        if error.key == "number.unreadable":
+            raise UserFacingError(key, typed=typed, least=least, most=most) from error
+        number = -1 if error.key == "number.negative" else most + 1
+    if number > most:
+        raise UserFacingError("number.out_of_range", typed=typed, largest=most, expected=example)
+    if number < least:
+        raise UserFacingError("number.too_small", typed=typed, smallest=least, expected=example)
+    return number
 
 
 def mute(preferences: Preferences, token_address: str, until: datetime, name: str = "") -> Preferences:

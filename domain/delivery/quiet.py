@@ -25,6 +25,9 @@ _MAX_MINUTES: Final = 2 * MINUTES_PER_DAY
 _NOON: Final = 12
 _HALF_DAY: Final = MINUTES_PER_DAY // 2
 _TIME: Final = r"(\d{1,2})(?:[:.h](\d{2})|h)? ?(am|pm|a\.m\.|p\.m\.)?"
+_PART_OF_DAY: Final = re.compile(r" ?(?:in the (morning|afternoon|evening)|at (night))\b")
+_NIGHT_BEGINS: Final = 6
+"""At night, a smaller number is an hour after midnight."""
 _TIMES: Final = re.compile(rf"(?:(?:from|between) )?{_TIME} ?(?:-|~|\.\.|to|until|till|and) ?{_TIME}")
 
 
@@ -70,12 +73,12 @@ def next_full_hour(time_zone: str, at: datetime) -> datetime:
 
 
 def parse_quiet_hours(text: str) -> tuple[int, int]:
-    """Read `23-7`, `22:30 - 6:00` or `11pm to 7am` as first and last minute.
+    """Read `23-7`, `22:30 - 6:00`, `11pm to 7am` or `from 11 at night to 7 in the morning` as first and last minute.
 
     Raises `UserFacingError`; for hours that may be those of the afternoon, as in `10-6`, `Unsure`.
     """
     typed = clip(text)
-    found = _TIMES.fullmatch(plain(text) or "")
+    found = _TIMES.fullmatch(_with_halves(plain(text) or ""))
     start, end = (_minute(*found.groups()[:3]), _minute(*found.groups()[3:])) if found else (None, None)
     if found is None or start is None or end is None:
         raise UserFacingError("quiet.unreadable", typed=typed)
@@ -88,6 +91,19 @@ def parse_quiet_hours(text: str) -> tuple[int, int]:
         readings = (f"{show_minute(first)}-{show_minute(last)}" for first, last in meant)
         raise Unsure("quiet.which", readings, typed=typed)
     return start, end
+
+
+def _with_halves(typed: str) -> str:
+    """Write parts of the day as `am` and `pm`."""
+
+    def half(found: re.Match[str]) -> str:
+        if found[1]:
+            return "am" if found[1] == "morning" else "pm"
+        hour = re.search(r"(\d{1,2})(?:[:.h]\d{2}|h)?$", typed[: found.start()])
+        return "am" if hour is None or int(hour[1]) in {*range(_NIGHT_BEGINS), _NOON} else "pm"
+
+    typed = re.sub(r"\bmidnight\b", "0:00", re.sub(r"\bnoon\b", "12:00", typed))
+    return _PART_OF_DAY.sub(half, typed)
 
 
 def _is_of_24(hours: str, _minutes: str | None, _half: str | None) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Collection
 from decimal import Decimal
 from typing import Final, Literal
 
@@ -35,6 +36,8 @@ MIN_VALUE: Final = Decimal("1e-18")
 MAX_SHOWN: Final = Decimal(10**16)
 """Feeds say anything; what is larger is shown with an exponent."""
 SHORT_DIGITS: Final = 3
+_ALL_DIGITS: Final = 17
+"""Significant digits of a float."""
 
 DurationUnit = Literal["m", "h", "d"]
 DURATION_UNITS: Final[tuple[DurationUnit, ...]] = ("m", "h", "d")
@@ -157,17 +160,28 @@ def show_short(value: float | str | None, unit: Unit) -> str:
     return _show(value, unit, SHORT_DIGITS)
 
 
-def _show(value: float | str | None, unit: Unit, digits: int) -> str:
+def show_apart(value: float | str | None, unit: Unit, limits: Collection[str]) -> str:
+    """`show_short`, with as many more digits as it takes to read otherwise than limits, as shown, that it is not."""
+    for digits in range(SHORT_DIGITS, _ALL_DIGITS + 1):
+        shown = _show(value, unit, digits, digits)
+        if shown not in limits:
+            return shown
+    if isinstance(value, float) and unit == "duration" and not value.is_integer():
+        return f"{value:,.3f}s"
+    return show_short(value, unit)
+
+
+def _show(value: float | str | None, unit: Unit, digits: int, rounded_to: int = SHORT_DIGITS) -> str:
     if isinstance(value, str):
         return clip(value)
     if value is None or math.isnan(value):
         return "?"
     if unit == "flag":
         return "yes" if value else "no"
-    return _show_number(value, unit, digits)
+    return _show_number(value, unit, digits, rounded_to)
 
 
-def _show_number(value: float, unit: Unit, digits: int) -> str:
+def _show_number(value: float, unit: Unit, digits: int, rounded_to: int) -> str:
     sign = "-" if value < 0 else ""
     if math.isinf(value):
         return f"{sign}∞"
@@ -175,9 +189,9 @@ def _show_number(value: float, unit: Unit, digits: int) -> str:
     if exact > MAX_SHOWN or 0 < exact < MIN_VALUE:
         return f"{sign}{exact:.1e}"
     if unit == "duration":
-        return sign + _show_duration(exact, None if digits == DIGITS else 2)
+        return sign + _show_duration(exact, None if digits > SHORT_DIGITS else 2)
     if len(exact.normalize().as_tuple().digits) > digits:
-        exact = _rounded(exact, SHORT_DIGITS)
+        exact = _rounded(exact, rounded_to)
     shown = _plain(exact) + _SUFFIXES[unit] if unit in _SUFFIXES else _scaled(exact)
     if unit not in _BELOW_THOUSAND and _EITHER.fullmatch(shown.rstrip("%x")):
         shown = shown[:-1] + "0" + shown[-1] if unit in _SUFFIXES else shown + "0"

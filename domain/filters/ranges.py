@@ -18,8 +18,13 @@ _YES: Final = Range(1.0, None)
 _NO: Final = Range(None, 0.0)
 _FLAGS: Final = {"yes": _YES, "y": _YES, "true": _YES, "no": _NO, "n": _NO, "false": _NO}
 _BOUND: Final = re.compile(
-    r"(?P<low>>=?|≥|min(?:imum)?|from|over|above|at least)|(?P<high><=?|≤|max(?:imum)?|under|below|up to|at most)"
+    r"(?P<low>>=?|≥|min(?:imum)?|from|over|above|at least|(?:no|not) less than|(?:more|greater|higher) than)"
+    r"|(?P<high><=?|≤|max(?:imum)?|under|below|up to|at most|(?:no|not) more than|(?:less|fewer|lower) than)"
 )
+_BOUND_AFTER: Final = re.compile(
+    r" (?:or|and) (?:(?P<low>more|up|upwards|above|over|higher)|(?P<high>less|fewer|below|under|lower))$"
+)
+_PAIR: Final = re.compile(r"(?:between|from) (?P<low>.+?) ?(?:\band\b|\bto\b|\buntil\b|(?<=\S)-| - ) ?(?P<high>.+)")
 _BETWEEN: Final = re.compile(r"-|~|\.{2,3}|\bto\b")
 
 
@@ -84,10 +89,9 @@ def _range(typed: str, unit: Unit, assumed: Assumed) -> Range:
 
 def _ends(typed: str, unit: Unit) -> tuple[str | None, str | None]:
     """The texts of minimum and maximum; at least one of them."""
-    bound = _BOUND.match(typed)
-    if bound:
-        rest = typed[bound.end() :].strip()
-        return (rest, None) if bound["low"] else (None, rest)
+    worded = _worded_ends(typed)
+    if worded:
+        return worded
     if typed.endswith("+"):
         return typed[:-1].strip(), None
     low, *more = (part.strip() for part in _BETWEEN.split(typed))
@@ -101,11 +105,24 @@ def _ends(typed: str, unit: Unit) -> tuple[str | None, str | None]:
     return low or None, high or None
 
 
+def _worded_ends(typed: str) -> tuple[str | None, str | None] | None:
+    """`_ends` where words or signs say which is which: `between 20k and 2M`, `at least 20k`, `20k or more`."""
+    pair = _PAIR.fullmatch(typed)
+    if pair:
+        return pair["low"], pair["high"]
+    bound, after = _BOUND.match(typed), _BOUND_AFTER.search(typed)
+    if bound is None and after is None:
+        return None
+    found = bound or after
+    rest = typed[bound.end() :] if bound else typed[: after.start()] if after else typed
+    return (rest.strip(), None) if found and found["low"] else (None, rest.strip())
+
+
 def _signed_ends(typed: str) -> tuple[str | None, str | None]:
     """`_ends` where a number may begin with a sign: only a dash after the first number parts the two."""
-    bound = _BOUND.match(typed)
-    if bound or typed.endswith("+"):
-        return _ends(typed, "change")
+    worded = _worded_ends(typed)
+    if worded or typed.endswith("+"):
+        return worded or _ends(typed, "change")
     between = _BETWEEN.search(typed, 1 if NEGATIVE.match(typed) else 0)
     if between is None:
         return typed, None

@@ -6,19 +6,28 @@ import re
 from datetime import UTC, datetime
 from typing import Final
 
-from domain.posts.gathering import Candidate, gather
+from domain.posts.gathering import Candidate, Gathered, Refused, gather
 from domain.posts.post import Post, Run
+from domain.posts.reasons import Later, LeftOut
 from domain.posts.shown import shown
 
 _NOWHERE: Final = datetime.fromtimestamp(0, UTC)
 _TICKER: Final = re.compile(r"\$(?=[^\s$]*[^\s$\d.,])([^\s$]{1,20})")
 """Amounts of money are none."""
+_TOLD: Final[frozenset[LeftOut | Later]] = frozenset(
+    {"program", "stable_coin", "wrapped_coin", "lower_cased", "undecodable", "other_chain", "pool_key", "account"}
+)
+"""The rest is a transaction, which may be a payment, or leads nowhere near a token."""
 
 
 def tokens_in(text: str) -> tuple[Candidate, ...]:
     """Return the addresses in it that may be a token's, the surest first."""
-    post = Post(channel="", number=0, runs=(Run(text),), posted_at=_NOWHERE)
-    return gather(post, shown(post)).candidates
+    return _gathered(text).candidates
+
+
+def no_token_in(text: str) -> Refused | None:
+    """Return what looks like a token's address in it and is none, where that is worth a word."""
+    return next((one for one in _gathered(text).refused if one.reason in _TOLD), None)
 
 
 def ticker_in(text: str) -> str | None:
@@ -28,5 +37,10 @@ def ticker_in(text: str) -> str | None:
 
 
 def asks_of_token(text: str) -> str | None:
-    """Return the text where it names a token."""
-    return text if ticker_in(text) or tokens_in(text) else None
+    """Return the text where it names a token, or something that is easily taken for one."""
+    return text if ticker_in(text) or tokens_in(text) or no_token_in(text) else None
+
+
+def _gathered(text: str) -> Gathered:
+    post = Post(channel="", number=0, runs=(Run(text),), posted_at=_NOWHERE)
+    return gather(post, shown(post))

@@ -1,7 +1,8 @@
 """What people type, in one plain form: numbers, times, zones and lists are all read from it.
 
 Signs that cannot be seen are gone; digits of every script, dashes, separators and the letters of units are one kind
-each; a power of ten is written out. Nothing that has a meaning of its own is lost: what cannot be read stays as it is.
+each; a power of ten, and a number in a word up to twenty, is written out.
+Nothing that has a meaning of its own is lost: what cannot be read stays as it is.
 """
 
 from __future__ import annotations
@@ -53,6 +54,12 @@ _SHORT: Final = {
 }
 _UNIT_LETTERS: Final = str.maketrans("КкΚκМмΜВΒХхΧχНΗһԁЅѕс", "kkkkmmmbbxxxxhhhdsss")
 """Drawn like the letters of units, or the same letter on another keyboard."""
+_WORDS_OF_NUMBERS: Final = (
+    "one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen"
+    " eighteen nineteen twenty"
+)
+_COUNTED: Final = {word: str(number) for number, word in enumerate(_WORDS_OF_NUMBERS.split(), start=1)}
+_COUNT: Final = re.compile(rf"\b(?:{'|'.join(_COUNTED)})\b")
 _POWER: Final = re.compile(r"(?:(?<![\d.,])(\d{1,9}(?:\.\d{1,9})?) ?[x×*·] ?)?(?<![\d.,])10\^(-?)(\d{1,2})(?!\d)")
 
 
@@ -73,7 +80,8 @@ def plain(text: str) -> str | None:
     shown = _SUPERSCRIPT.sub(_raised, shown)
     shown = "".join(map(_plain, shown)).translate(_SIGNS)
     shown = _WORDS.sub(lambda found: _SHORT[found[1].lower()], shown).translate(_UNIT_LETTERS)
-    return " ".join(_POWER.sub(_written_out, shown.lower()).split())
+    shown = _COUNT.sub(lambda found: _COUNTED[found[0]], shown.lower())
+    return " ".join(_POWER.sub(_written_out, shown).split())
 
 
 def clip(text: str) -> str:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
+from domain.channels.names import bot_started
+from domain.posts.pasted import tokens_in
 from handlers.conversation.base import BotBase, Turn
 from handlers.conversation.menus import message, view_of
-from handlers.conversation.routing import command, membership
+from handlers.conversation.routing import command, membership, recognised
 from handlers.delivery.standing import subscriber_state
 from handlers.filters.buttons import AddSet, ApplyPreset, ShowSettings
 from handlers.filters.preset_menus import preset_keyboard, presets_at_a_glance
@@ -14,8 +18,14 @@ from services.subscribers.sharing import PAYLOAD_PREFIX
 from services.subscribers.subscribers import Opened
 
 
+def _link_to_a_bot(text: str) -> str | None:
+    """Return name and payload. Where the payload is a token's address, that is what is meant."""
+    named = None if tokens_in(text) else bot_started(text)
+    return " ".join(named) if named else None
+
+
 class StartMixin(BotBase):
-    @command("start", help="help.start")
+    @command("start", help="help.start", takes=True)
     async def start(self, turn: Turn) -> None:
         opened = await self.services.subscribers.subscribers.open(
             user_id=turn.user_id, chat_id=turn.chat_id, name=turn.name, language=turn.language
@@ -28,6 +38,16 @@ class StartMixin(BotBase):
             await self._greet(turn, opened)
         else:
             await self._welcome_back(turn, opened)
+
+    @recognised(_link_to_a_bot, goes_on=False)
+    async def start_linked(self, turn: Turn, link: str) -> None:
+        """A link to this bot, pasted, does what it does when it is tapped."""
+        bot, _, payload = link.partition(" ")
+        own = self.services.conversation.bot_username()
+        if bot == f"@{own.lower()}":
+            await self.start(replace(turn, text=f"/start {payload}"))
+        else:
+            await self.reply(turn, message(view_of(self.services, turn).html("start.other_bot", bot=bot)))
 
     async def _with_plan(self, opened: Opened) -> Opened:
         """Whose plan has ended may have got the free tier since."""

@@ -29,7 +29,7 @@ SEARCH: Final = "payments_search"
 
 
 class AdminPaymentsMixin(BotBase):
-    @command("payments", help="help.payments", admin="read_only", topic="money")
+    @command("payments", help="help.payments", takes=True, admin="read_only", topic="money")
     async def payments(self, turn: Turn) -> None:
         typed = turn.text.split(maxsplit=1)[1:]
         await (self._show_found(turn, typed[0]) if typed else self._show_payments(turn))

@@ -61,6 +61,7 @@ class BacktestMixin(BotBase):
             active=() if is_active else active,
             days=data.days,
             light_pictures=subscriber.preferences.light_pictures,
+            time_zone=subscriber.preferences.time_zone,
         )
         await backtests.ask(asked)
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
 from typing import Final
 
 from domain.backtest.results import BacktestResult, Performance, ShownCall
 from domain.delivery.messages import Message
+from domain.delivery.quiet import zone_of
 from domain.filters.numbers import show_short
 from domain.filters.presets import Preset
 from domain.filters.registry import FilterSet
+from domain.subscribers.zones import show_zone
 from domain.tracking.records import MIN_TOKENS, Rate
 from handlers.backtest.buttons import CancelBacktest, ShowBacktests, StartBacktest, SwitchOn
 from handlers.conversation.menus import View, in_rows, message
@@ -97,21 +98,22 @@ def result_card(view: View, asked: Asked, result: BacktestResult) -> Message:
         return message(_title(view, asked.tried, asked.days), view.html("backtest.nothing"), keyboard=keyboard)
     return message(
         _title(view, asked.tried, asked.days),
-        _covered(view, result, asked.days),
-        join("\n", _figures(view, result.tried, result)),
+        _covered(view, result, asked),
+        join("\n", _figures(view, result.tried, result, asked.time_zone)),
         join("\n", _compared(view, result)),
-        _list(view, "backtest.best", result.best),
-        _list(view, "backtest.worst", result.worst),
-        view.html("backtest.meaning"),
+        _list(view, "backtest.best", result.best, asked.time_zone),
+        _list(view, "backtest.worst", result.worst, asked.time_zone),
+        view.html("backtest.meaning", zone=show_zone(asked.time_zone)),
         keyboard=keyboard,
     )
 
 
-def _covered(view: View, result: BacktestResult, days: int) -> Html:
+def _covered(view: View, result: BacktestResult, asked: Asked) -> Html:
     """Say for how much of the time there is data, where it is not all of it."""
     lines = [view.html("backtest.calls", calls=f"{result.calls:,}", covered=_span(view, result.days))]
-    if result.covered_from is not None and result.days < days - _WHOLE_DAY / 2:
-        lines.append(view.html("backtest.less", since=f"{result.covered_from.astimezone(UTC):%d %b %Y %H:%M}"))
+    if result.covered_from is not None and result.days < asked.days - _WHOLE_DAY / 2:
+        since = f"{result.covered_from.astimezone(zone_of(asked.time_zone)):%d %b %Y %H:%M}"
+        lines.append(view.html("backtest.less", since=since))
     if result.days_missing:
         lines.append(view.html("backtest.missing", days=result.days_missing))
     return join("\n", lines)
@@ -123,7 +125,7 @@ def _span(view: View, days: float) -> str:
     return view.plain("value.days", days=f"{days:.1f}")
 
 
-def _figures(view: View, one: Performance, result: BacktestResult) -> Iterator[Html]:
+def _figures(view: View, one: Performance, result: BacktestResult, zone: str) -> Iterator[Html]:
     yield view.html("backtest.alerts", alerts=f"{one.alerts:,}", rate=_per_day(view, one.alerts, result.days))
     if one.waited:
         yield view.html("backtest.waited", tokens=f"{one.waited:,}")
@@ -140,7 +142,9 @@ def _figures(view: View, one: Performance, result: BacktestResult) -> Iterator[H
         multiple = _multiple(one.median_reachable)
         yield view.html("backtest.reachable", multiple=multiple, tokens=f"{one.reachable_known:,}")
     if one.worst_run_from is not None:
-        yield view.html("backtest.run", alerts=one.worst_run, day=f"{one.worst_run_from.astimezone(UTC):%d %b %Y}")
+        yield view.html(
+            "backtest.run", alerts=one.worst_run, day=f"{one.worst_run_from.astimezone(zone_of(zone)):%d %b %Y}"
+        )
     if one.open:
         yield view.html("backtest.open", tokens=f"{one.open:,}")
 
@@ -172,25 +176,21 @@ def _rate(view: View, rate: Rate) -> str:
     )
 
 
-def _list(view: View, key: str, calls: Sequence[ShownCall]) -> Html:
+def _list(view: View, key: str, calls: Sequence[ShownCall], zone: str) -> Html:
     if not calls:
         return Html()
-    return view.html(key, count=len(calls), lines=join("\n", (_line(view, call) for call in calls)))
+    return view.html(key, count=len(calls), lines=join("\n", (_line(view, call, zone) for call in calls)))
 
 
-def _line(view: View, call: ShownCall) -> Html:
+def _line(view: View, call: ShownCall, zone: str) -> Html:
     return view.html(
         "backtest.line",
         multiple=_multiple(call.multiple),
         name=call.name or view.plain("value.unnamed_token"),
         channel=call.channel,
-        at=_moment(call.at),
+        at=f"{call.at.astimezone(zone_of(zone)):%d %b %H:%M}",
         market_cap="?" if call.market_cap_usd is None else show_short(call.market_cap_usd, "usd"),
     )
-
-
-def _moment(at: datetime) -> str:
-    return f"{at.astimezone(UTC):%d %b %H:%M}"
 
 
 def _multiple(multiple: float) -> str:

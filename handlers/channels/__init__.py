@@ -1,1 +1,1 @@
-"""Channels that are read, as people see them: they suggest one. Begin with `suggesting.py`."""
+"""Channels that are read, as people see them: they suggest one, or paste one. Begin with `suggesting.py`."""

@@ -17,7 +17,7 @@ _AGAIN: Final = "channels_read.no_name"
 
 
 class SuggestMixin(BotBase):
-    @command("suggest", help="help.suggest")
+    @command("suggest", help="help.suggest", takes=True)
     async def suggest(self, turn: Turn) -> None:
         """Take the name of a channel; what is missing is asked for."""
         await self.services.subscribers.subscribers.require(turn.user_id)

@@ -27,6 +27,7 @@ from telegram.ext import (
 from domain.buttons.data import CallbackData
 from domain.delivery.messages import Message
 from domain.payments.stars import PreCheckout
+from domain.reading.typed import clip
 from handlers.conversation.base import BotBase, Turn
 from handlers.conversation.guard import Guard, Sure
 from handlers.conversation.routing import CallbackRoute, CommandRoute, InputRoute, Routes, collect
@@ -56,8 +57,17 @@ UNEXPECTED_TEXT = "error.unexpected"
 UNREADABLE_TEXT = "error.unreadable"
 UNREADABLE_OTHER_TEXT = "error.unreadable_other"
 STALE_TEXT = "callback.stale"
+LEFT_TEXT = "command.left"
 HURRY_TEXT = "error.too_much_at_once"
-ERROR_TEXTS = (TRANSIENT_TEXT, UNEXPECTED_TEXT, UNREADABLE_TEXT, UNREADABLE_OTHER_TEXT, STALE_TEXT, HURRY_TEXT)
+ERROR_TEXTS = (
+    TRANSIENT_TEXT,
+    UNEXPECTED_TEXT,
+    UNREADABLE_TEXT,
+    UNREADABLE_OTHER_TEXT,
+    STALE_TEXT,
+    LEFT_TEXT,
+    HURRY_TEXT,
+)
 _GONE = frozenset({ChatMember.BANNED, ChatMember.LEFT})
 
 
@@ -100,9 +110,19 @@ class Dispatcher:
             await self._withdraw_question(turn)
             if self._guard.role_of(turn) is not None:
                 self._services.conversation.admin_wrote(turn.chat_id)
+            await self._say_left_out(entered, route)
             await getattr(self._bot, route.method)(entered)
 
         return commanded
+
+    async def _say_left_out(self, turn: Turn, route: CommandRoute) -> None:
+        """Name what was typed after a command that reads nothing of it."""
+        left = turn.text.split(maxsplit=1)[1:]
+        if left and not route.takes and turn.group is None:
+            words = self._services.conversation.texts.render(
+                LEFT_TEXT, turn.language, command=route.name, typed=clip(left[0])
+            )
+            await self._bot.reply(turn, Message(html=str(words)))
 
     async def _said(self, update: Update, _context: Context) -> None:
         turn = private_turn(update)
@@ -140,8 +160,10 @@ class Dispatcher:
 
     async def _recognised(self, turn: Turn, text: str) -> bool:
         for route in self.routes.texts:
-            found = route.recognise(text) if self._services.find(route.needs) is not None else None
+            lacks = route.needs is not None and self._services.find(route.needs) is None
+            found = None if lacks else route.recognise(text)
             if found is not None:
+                self._guard.require_open(route)
                 self._note(turn, "answer", route.method)
                 await getattr(self._bot, route.method)(turn, found)
                 return True

@@ -14,7 +14,7 @@ from domain.admins.deeds import MAX_DETAILS, Deed
 from domain.admins.roles import AdminRole, allows
 from domain.buttons.data import CallbackData
 from handlers.conversation.base import ConversationServices, Turn
-from handlers.conversation.routing import CallbackRoute, CommandRoute, InputRoute, Routes
+from handlers.conversation.routing import CallbackRoute, CommandRoute, InputRoute, Routes, TextRoute
 from runtime.errors import TransientError, UnreadableError, UserFacingError
 from services.administration.audit import new_number
 
@@ -58,9 +58,7 @@ class Guard:
         """
         needs = route.admin
         if needs is None:
-            why = None if route.goes_on else self._services.standing.read_only()
-            if why is not None:
-                raise UserFacingError("maintenance.read_only", why=why)
+            self.require_open(route)
             return turn
         role = self.role_of(turn)
         if role is None:
@@ -73,6 +71,12 @@ class Guard:
                 has=label("role", role, turn.language),
             )
         return replace(turn, role=role)
+
+    def require_open(self, route: CommandRoute | CallbackRoute | InputRoute | TextRoute) -> None:
+        """Raise `UserFacingError` in read-only mode for what changes something."""
+        why = None if route.goes_on else self._services.standing.read_only()
+        if why is not None:
+            raise UserFacingError("maintenance.read_only", why=why)
 
     def role_of(self, turn: Turn) -> AdminRole | None:
         """Groups, and what somebody else may have written, do not pass."""

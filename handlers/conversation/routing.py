@@ -64,6 +64,8 @@ class CommandRoute(Struct, frozen=True, kw_only=True):
     """Answered in groups too; everything else belongs into the private chat."""
     needs: type | None = None
     """A group of services that may not be configured: without it nobody knows the command."""
+    takes: bool = False
+    """Reads what is typed after it."""
     goes_on: bool = False
     """In read-only mode as well: it changes nothing that is somebody's, or is about money on its way; below, too."""
     method: str
@@ -92,7 +94,8 @@ class InputRoute(Struct, frozen=True, kw_only=True):
 
 class TextRoute(Struct, frozen=True, kw_only=True):
     recognise: Callable[[str], str | None]
-    needs: type
+    needs: type | None = None
+    goes_on: bool = True
     method: str
 
 
@@ -132,6 +135,7 @@ def command(
     topic: Topic | None = None,
     groups: bool = False,
     needs: type | None = None,
+    takes: bool = False,
     goes_on: bool = False,
 ) -> Callable[[TurnMethod[Bot]], TurnMethod[Bot]]:
     def mark(method: TurnMethod[Bot]) -> TurnMethod[Bot]:
@@ -142,6 +146,7 @@ def command(
             topic=topic,
             groups=groups,
             needs=needs,
+            takes=takes,
             goes_on=goes_on,
             method=_name(method),
         )
@@ -181,11 +186,13 @@ def text_input(
     return mark
 
 
-def recognised(recognise: Callable[[str], str | None], *, needs: type) -> Callable[[TextMethod[Bot]], TextMethod[Bot]]:
+def recognised(
+    recognise: Callable[[str], str | None], *, needs: type | None = None, goes_on: bool = True
+) -> Callable[[TextMethod[Bot]], TextMethod[Bot]]:
     """Mark what handles a text that says by itself what it is, where no question waits for one."""
 
     def mark(method: TextMethod[Bot]) -> TextMethod[Bot]:
-        return _marked(method, TextRoute(recognise=recognise, needs=needs, method=_name(method)))
+        return _marked(method, TextRoute(recognise=recognise, needs=needs, goes_on=goes_on, method=_name(method)))
 
     return mark
 

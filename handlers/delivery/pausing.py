@@ -11,7 +11,7 @@ from texts.markup import Html
 
 
 class PausingMixin(BotBase):
-    @command("pause", help="help.pause")
+    @command("pause", help="help.pause", takes=True)
     async def pause(self, turn: Turn) -> None:
         subscribers, view = self.services.subscribers.subscribers, view_of(self.services, turn)
         _, _, how_long = turn.text.partition(" ")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Final
 
-from domain.calls.events import Channel
+from domain.calls.events import Call, Channel, Token
 from domain.delivery.messages import Message
-from domain.filters.registry import Choice, FilterField, FilterSet, Rule
+from domain.filters.registry import FIELDS, Choice, FilterField, FilterSet, Rule
 from domain.filters.rules import parse_rule
 from domain.filters.values import Known, offered, unknown
 from domain.reading.typed import Unsure
@@ -15,8 +16,12 @@ from handlers.conversation.menus import View, in_rows, message
 from handlers.filters.buttons import KeepTyped, TakeReading
 from handlers.filters.set_menus import field_keyboard, if_missing
 from services.subscribers.set_changes import CHANNEL
+from texts.markup import Html, join
 
 _NAMED_UP_TO: Final = 12
+_ENOUGH: Final = 3
+_ENOUGH_OF_ALL: Final = 0.1
+"""Of the channels that call: fewer with a record let hardly a call through."""
 
 
 def known_values(field: FilterField, channels: Sequence[Channel]) -> tuple[Known, ...]:
@@ -42,6 +47,28 @@ def strange_values(
     return unknown((rule.included | rule.excluded) - kept, known)
 
 
+def without_records(view: View, rules: Mapping[str, Rule], channels: Sequence[Channel]) -> Html:
+    """Warn where a rule asks for the record of channels, and hardly a channel has one yet."""
+    asking = [
+        field
+        for field in FIELDS
+        if field.group == "channel" and field.key in rules and rules[field.key].missing != "pass"
+    ]
+    if not asking:
+        return Html()
+    known = min(sum(field.value(_call_of(channel)) is not None for channel in channels) for field in asking)
+    if known >= max(_ENOUGH, len(channels) * _ENOUGH_OF_ALL):
+        return Html()
+    named = join(", ", (view.html("records.rule", label=view.label("filter", field.key)) for field in asking))
+    key = "records.some_only" if known else "records.nobody_yet"
+    return view.html(key, rules=named, known=known, channels=len(channels))
+
+
+def _call_of(channel: Channel) -> Call:
+    at = datetime.fromtimestamp(0, UTC)
+    return Call(id="", token=Token(address=""), channel=channel, called_at=at, received_at=at)
+
+
 def which_menu(view: View, filter_set: FilterSet, field: FilterField, doubt: Unsure, tag: str) -> Message:
     """Ask how a number was meant."""
     number = filter_set.number
@@ -55,7 +82,7 @@ def which_menu(view: View, filter_set: FilterSet, field: FilterField, doubt: Uns
         label=view.label("filter", field.key),
         value=view.rule(filter_set.rules.get(field.key), field),
     )
-    missing = if_missing(view, filter_set.rules.get(field.key))
+    missing = if_missing(view, filter_set.rules.get(field.key), field)
     return message(asked, missing, keyboard=(*in_rows(meant, 1), *field_keyboard(view, filter_set, field)))
 
 
@@ -76,5 +103,5 @@ def keep_menu(
         value=view.rule(filter_set.rules.get(field.key), field),
     )
     keep = view.button("button.keep_anyway", KeepTyped(filter_set.number, field.key, tag))
-    missing = if_missing(view, filter_set.rules.get(field.key))
+    missing = if_missing(view, filter_set.rules.get(field.key), field)
     return message(asked, missing, keyboard=((keep,), *field_keyboard(view, filter_set, field)))

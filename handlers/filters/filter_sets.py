@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from domain.filters.presets import Preset
+from domain.payments.plans import MAX_FILTER_SETS
 from domain.subscribers.subscriber import Subscriber
 from domain.tracking.records import Records
 from handlers.conversation.base import BotBase, Turn
@@ -26,19 +27,19 @@ from handlers.filters.buttons import (
     ShowSettings,
     UsePreset,
 )
+from handlers.filters.doubt_menus import without_records
 from handlers.filters.list_menus import settings_menu
 from handlers.filters.preset_menus import new_set_menu, presets_menu
 from handlers.filters.set_menus import set_menu
 from runtime.errors import UserFacingError
+from services.subscribers.copies import CopyNames
 from services.subscribers.filter_sets import Placed
 from services.subscribers.set_changes import MAX_NAME_UTF16, set_of
 from services.tracking.records.group import RecordServices
-from texts.markup import Html, cut, to_plain
+from texts.markup import Html, join, to_plain
 
 NAME = "set_name"
 """Kind of the question that a typed name answers; its payload is the packed `RenameSet`."""
-_COPIED_NAME_UTF16 = 25
-"""Leaves room for the words that tell a copy from its original."""
 
 
 class UserSettingsMixin(BotBase):
@@ -78,7 +79,7 @@ class UserSettingsMixin(BotBase):
     @callback(ApplyPreset)
     async def add_preset(self, turn: Turn, data: ApplyPreset) -> None:
         placed = await self.services.subscribers.sets.apply_preset(turn.user_id, data.preset_key)
-        await self._show_preset(turn, placed)
+        await self._show_added_preset(turn, placed)
 
     @callback(ShowPresets)
     async def show_presets(self, turn: Turn, data: ShowPresets) -> None:
@@ -91,17 +92,24 @@ class UserSettingsMixin(BotBase):
 
     @callback(UsePreset)
     async def use_preset(self, turn: Turn, data: UsePreset) -> None:
-        await self._show_preset(
-            turn, await self.services.subscribers.sets.apply_preset(turn.user_id, data.preset_key, data.number)
-        )
-
-    async def _show_preset(self, turn: Turn, placed: Placed) -> None:
+        placed = await self.services.subscribers.sets.apply_preset(turn.user_id, data.preset_key, data.number)
         view = view_of(self.services, turn)
         name = view.set_name(placed.filter_set)
         await self._show_placed(turn, placed, view.html("settings.preset_saved", preset=name))
 
+    async def _show_added_preset(self, turn: Turn, placed: Placed) -> None:
+        view = view_of(self.services, turn)
+        name = view.set_name(placed.filter_set)
+        note = view.html("settings.preset_added" if placed.is_new else "settings.preset_there", preset=name)
+        others = [one for one in placed.subscriber.filter_sets if one.enabled and one.number != placed.number]
+        if placed.is_new and others:
+            note = join("\n", (note, view.html("settings.others_stay", count=len(others))))
+        await self._show_placed(turn, placed, note)
+
     async def _show_placed(self, turn: Turn, placed: Placed, note: Html) -> None:
-        await self.show(turn, set_menu(view_of(self.services, turn), placed.filter_set, note))
+        view = view_of(self.services, turn)
+        silent = without_records(view, placed.filter_set.rules, self.services.calls.channels.known())
+        await self.show(turn, set_menu(view, placed.filter_set, join("\n", filter(None, (note, silent)))))
 
     @callback(SetEnabled)
     async def set_enabled(self, turn: Turn, data: SetEnabled) -> str:
@@ -137,12 +145,13 @@ class UserSettingsMixin(BotBase):
         await self.reply(turn, set_menu(view, filter_set, note))
 
     @callback(CopySet)
-    async def copy_set(self, turn: Turn, data: CopySet) -> None:
+    async def copy_set(self, turn: Turn, data: CopySet) -> str | None:
         view = view_of(self.services, turn)
-        original = set_of(await self.services.subscribers.subscribers.require(turn.user_id), data.number)
-        name = view.plain("value.copy", name=cut(view.set_name(original), _COPIED_NAME_UTF16))
-        placed = await self.services.subscribers.sets.copy_set(turn.user_id, data.number, name)
+        further = (view.plain("value.further_copy", number=number) for number in range(2, MAX_FILTER_SETS + 2))
+        names = CopyNames(view.set_name, (view.plain("value.copy"), *further))
+        placed = await self.services.subscribers.sets.copy_set(turn.user_id, data.number, names)
         await self._show_placed(turn, placed, view.html("set.copied"))
+        return None if placed.is_new else view.plain("toast.copied_before")
 
     @callback(DeleteSet)
     async def ask_delete(self, turn: Turn, data: DeleteSet) -> None:

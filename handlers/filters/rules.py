@@ -28,8 +28,8 @@ from handlers.filters.buttons import (
     channel_tag,
 )
 from handlers.filters.channel_menus import channel_rule, channels_menu, choosable
-from handlers.filters.doubt_menus import keep_menu, known_values, strange_values, which_menu
-from handlers.filters.set_menus import GROUPS, POLICIES, field_keyboard, field_menu, group_menu, if_missing
+from handlers.filters.doubt_menus import keep_menu, known_values, strange_values, which_menu, without_records
+from handlers.filters.set_menus import GROUPS, POLICIES, field_keyboard, field_menu, group_menu, if_missing, is_figure
 from runtime.errors import UserFacingError
 from services.subscribers.set_changes import CHANNEL, set_of
 from texts.markup import Html, join
@@ -160,7 +160,7 @@ class RulesMixin(BotBase):
             label=view.label("filter", field.key),
             value=view.rule(filter_set.rules.get(field.key), field),
         )
-        missing = if_missing(view, filter_set.rules.get(field.key))
+        missing = if_missing(view, filter_set.rules.get(field.key), field)
         await self.reply(turn, message(refused, missing, keyboard=field_keyboard(view, filter_set, field)))
 
     async def _show_saved(self, turn: Turn, subscriber: Subscriber, before: FilterSet, field: FilterField) -> None:
@@ -173,10 +173,12 @@ class RulesMixin(BotBase):
     def _saved(self, turn: Turn, before: FilterSet, filter_set: FilterSet, field: FilterField) -> Html:
         view = view_of(self.services, turn)
         value = view.full_rule(filter_set.rules.get(field.key), field)
-        saved = view.html("rule.saved", label=view.label("filter", field.key), value=value)
+        lines = [view.html("rule.saved", label=view.label("filter", field.key), value=value)]
         if filter_set.enabled and not before.enabled:  # the first rule turns it on
-            return join("\n", (saved, view.html("rule.first", name=view.set_name(filter_set))))
-        return saved
+            lines.append(view.html("rule.first", name=view.set_name(filter_set)))
+        changed = {key: rule for key, rule in filter_set.rules.items() if key == field.key}
+        lines.append(without_records(view, changed, self.services.calls.channels.known()))
+        return join("\n", filter(None, lines))
 
     @callback(ClearField)
     async def clear_field(self, turn: Turn, data: ClearField) -> None:
@@ -210,7 +212,9 @@ class RulesMixin(BotBase):
         await self.services.conversation.inputs.expect(turn.user_id, RULE, asked.pack())
         view, filter_set = view_of(self.services, turn), set_of(subscriber, data.number)
         means = view.missing(filter_set.rules[field.key])
-        note = view.html("rule.saved_missing", label=view.label("filter", field.key), missing=means)
+        label = view.label("filter", field.key)
+        key = "rule.saved_missing" if is_figure(field) else "rule.saved_unknown"
+        note = view.html(key, label=label, missing=means)
         await self.show(turn, field_menu(view, filter_set, field, note))
 
     @callback(ShowChannels)

@@ -164,14 +164,20 @@ def field_menu(view: View, filter_set: FilterSet, field: FilterField, note: Html
             value=view.rule(rule, field),
         ),
         prompt(view, field),
-        if_missing(view, rule),
+        if_missing(view, rule, field),
         keyboard=field_keyboard(view, filter_set, field),
     )
 
 
-def if_missing(view: View, rule: Rule | None) -> Html:
+def if_missing(view: View, rule: Rule | None, field: FilterField) -> Html:
     """Say what the last buttons of the keyboard are about; a rule has them once it is there."""
-    return view.html("field.missing", missing=view.missing(rule)) if rule else Html()
+    if rule is None:
+        return Html()
+    return view.html("field.missing" if is_figure(field) else "field.unknown", missing=view.missing(rule))
+
+
+def is_figure(field: FilterField) -> bool:
+    return field.unit not in {"choice", "text", "flag"}
 
 
 def prompt(view: View, field: FilterField) -> Html:

@@ -7,9 +7,11 @@ from handlers.conversation.menus import view_of
 from handlers.conversation.routing import callback
 from handlers.filters import sharing_menus
 from handlers.filters.buttons import CopyShared, RestoreVersion, ShareSet, ShowVersion, ShowVersions
+from handlers.filters.doubt_menus import without_records
 from handlers.filters.set_menus import set_menu
 from runtime.errors import UserFacingError
 from services.subscribers.set_changes import set_of
+from texts.markup import join
 
 
 class SharingMixin(BotBase):
@@ -28,15 +30,18 @@ class SharingMixin(BotBase):
         shared = await self.services.subscribers.sharing.open(data.code)
         placed = await self.services.subscribers.sets.add_set(turn.user_id, shared.name, shared.rules)
         view = view_of(self.services, turn)
-        note = view.html("share.copied", creator=sharing_menus.creator_of(view, shared))
+        copied = view.html("share.copied", creator=sharing_menus.creator_of(view, shared))
+        silent = without_records(view, placed.filter_set.rules, self.services.calls.channels.known())
+        note = join("\n", filter(None, (copied, silent)))
         await self.show(turn, set_menu(view, placed.filter_set, note))
 
     @callback(ShowVersions, goes_on=True)
     async def show_versions(self, turn: Turn, data: ShowVersions) -> None:
-        filter_set = set_of(await self.services.subscribers.subscribers.require(turn.user_id), data.number)
+        subscriber = await self.services.subscribers.subscribers.require(turn.user_id)
+        filter_set, zone = set_of(subscriber, data.number), subscriber.preferences.time_zone
         versions = await self.services.subscribers.sets.versions(turn.user_id, data.number)
         view = view_of(self.services, turn)
-        await self.show(turn, sharing_menus.versions_menu(view, filter_set, versions, data.page))
+        await self.show(turn, sharing_menus.versions_menu(view, filter_set, versions, zone, data.page))
 
     @callback(ShowVersion, goes_on=True)
     async def show_version(self, turn: Turn, data: ShowVersion) -> None:
@@ -44,7 +49,8 @@ class SharingMixin(BotBase):
         version = next((v for v in versions if v.revision == data.revision), None)
         if version is None:
             raise UserFacingError("version.unknown")
-        await self.show(turn, sharing_menus.version_menu(view_of(self.services, turn), data.number, version))
+        zone = (await self.services.subscribers.subscribers.require(turn.user_id)).preferences.time_zone
+        await self.show(turn, sharing_menus.version_menu(view_of(self.services, turn), data.number, version, zone))
 
     @callback(RestoreVersion)
     async def restore_version(self, turn: Turn, data: RestoreVersion) -> None:

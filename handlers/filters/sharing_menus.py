@@ -8,8 +8,10 @@ from typing import Final
 from urllib.parse import quote
 
 from domain.delivery.messages import Button, Message
+from domain.delivery.quiet import zone_of
 from domain.filters.registry import FIELDS, FilterSet
 from domain.stored.snapshots import SharedSet
+from domain.subscribers.zones import show_zone
 from handlers.conversation.menus import View, in_rows, message
 from handlers.conversation.pages import Page
 from handlers.filters.buttons import CopyShared, RestoreVersion, ShowSet, ShowSettings, ShowVersion, ShowVersions
@@ -64,7 +66,7 @@ def preview(view: View, shared: SharedSet, note: Html | None = None) -> Message:
     )
 
 
-def versions_menu(view: View, filter_set: FilterSet, versions: Sequence[SetVersion], asked: int) -> Message:
+def versions_menu(view: View, filter_set: FilterSet, versions: Sequence[SetVersion], zone: str, asked: int) -> Message:
     """One page of earlier forms, the latest first."""
     number = filter_set.number
     page = Page.at(asked, total=len(versions), per_page=VERSIONS_PER_PAGE)
@@ -74,7 +76,7 @@ def versions_menu(view: View, filter_set: FilterSet, versions: Sequence[SetVersi
             view.button(
                 "button.version",
                 ShowVersion(number, version.revision),
-                at=_moment(version.changed_at),
+                at=_moment(version.changed_at, zone),
                 rules=_difference(view, version.filter_set, later),
             )
             for version, later in page.of(list(zip(versions, later_forms, strict=True)))
@@ -102,10 +104,10 @@ def _difference(view: View, form: FilterSet, later: FilterSet) -> str:
     return ", ".join(part for part in parts if part)
 
 
-def version_menu(view: View, number: int, version: SetVersion) -> Message:
+def version_menu(view: View, number: int, version: SetVersion, zone: str) -> Message:
     """One earlier form in words, before it is restored."""
     return message(
-        view.html("versions.one", name=view.set_name(version.filter_set), at=_moment(version.changed_at)),
+        view.html("versions.one", name=view.set_name(version.filter_set), at=_moment(version.changed_at, zone)),
         view.rules(version.filter_set.rules),
         view.html("versions.restoring", name=view.set_name(version.filter_set)),
         keyboard=(
@@ -115,5 +117,5 @@ def version_menu(view: View, number: int, version: SetVersion) -> Message:
     )
 
 
-def _moment(at: datetime) -> str:
-    return at.strftime("%d %b, %H:%M UTC")
+def _moment(at: datetime, zone: str) -> str:
+    return f"{at.astimezone(zone_of(zone)):%d %b, %H:%M} ({show_zone(zone)})"

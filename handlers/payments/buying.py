@@ -7,7 +7,7 @@ from handlers.conversation.base import BotBase, Turn
 from handlers.conversation.menus import message, view_of
 from handlers.conversation.routing import callback, command
 from handlers.payments.buttons import BuyWithStars, ShowOffers, ShowPlans, ShowWays
-from handlers.payments.plans import overview
+from handlers.payments.plans import overview, plan_buttons
 from handlers.payments.showing import leave_invoice
 from handlers.payments.ways import months_button, offer_of, ways_menu, ways_to_pay
 from runtime.errors import UserFacingError
@@ -37,6 +37,7 @@ class BuyingMixin(BotBase):
         rows = (
             *((months_button(view, self.services, offer),) for offer in offers),
             (view.button("button.back", ShowPlans()),),
+            *plan_buttons(view, self.services),
         )
         text = view.html("plans.choose", plan=view.label("plan", data.plan))
         await self.show(turn, message(text, keyboard=rows))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Final
-from zoneinfo import ZoneInfo
 
 from domain.delivery.messages import Button, Message
+from domain.delivery.quiet import zone_of
 from domain.payments.amounts import show
 from domain.payments.invoices import Invoice, State
+from domain.subscribers.zones import show_zone
 from handlers.conversation.base import Services
 from handlers.conversation.menus import Keyboard, View, message
 from handlers.payments.buttons import CheckInvoice
@@ -37,6 +38,7 @@ def invoice_message(
     view: View,
     services: Services,
     standing: StandingInvoice,
+    zone: str,
     *,
     looked_at: datetime | None = None,
     coin: Coin | None = None,
@@ -53,13 +55,13 @@ def invoice_message(
     invoice, stands, now = standing.invoice, standing.stands, services.conversation.clock()
     lines: list[Html] = []
     if stands.state == "open" and not stands.needs_admin:
-        lines += _asked(view, services, invoice, now, coin)
+        lines += _asked(view, services, invoice, ends(invoice.expires_at, now, zone), coin)
         if looked_at:
             key = "invoice.nothing_yet_solana" if invoice.method in ON_SOLANA else "invoice.nothing_yet"
-            lines.append(view.html(key, at=f"{looked_at.astimezone(UTC):%H:%M:%S}"))
+            lines.append(view.html(key, at=f"{looked_at.astimezone(zone_of(zone)):%H:%M:%S}", zone=show_zone(zone)))
     else:
         notice = notice_of(invoice, stands)
-        lines += told(view.texts, notice, now, view.language, ZoneInfo("UTC"), zone_name="UTC")
+        lines += told(view.texts, notice, now, view.language, zone_of(zone), zone_name=show_zone(zone))
     if not _is_payable(standing, now):
         return message(join("\n\n", lines), keyboard=_after(view, services, standing))
     if invoice.method in ON_SOLANA and (solana := services.find(SolanaServices)):
@@ -91,9 +93,9 @@ def _is_payable(standing: StandingInvoice, now: datetime) -> bool:
     return standing.stands.state in PAYABLE and now <= standing.invoice.expires_at
 
 
-def _asked(view: View, services: Services, invoice: Invoice, now: datetime, coin: Coin | None) -> list[Html]:
+def _asked(view: View, services: Services, invoice: Invoice, until: str, coin: Coin | None) -> list[Html]:
     about = {"plan": view.label("plan", invoice.plan), "days": invoice.days, "id": invoice.id}
-    about |= {"ends": ends(invoice.expires_at, now), "address": invoice.address}
+    about |= {"ends": until, "address": invoice.address}
     if invoice.method in ON_SOLANA:
         help_key = "invoice.help_button" if _wallet_url(services, invoice) else "invoice.help_picture"
         to_send = {"amount": show(invoice.amount), "asset": invoice.asset, "help": view.html(help_key)}

@@ -8,7 +8,7 @@ from domain.delivery.messages import Message
 from domain.payments.plans import Offer, Plan
 from domain.subscribers.subscriber import Subscriber
 from handlers.conversation.base import Services
-from handlers.conversation.menus import View, message
+from handlers.conversation.menus import Keyboard, View, message
 from handlers.payments.buttons import ShowOffers
 from handlers.payments.prices import price
 from handlers.payments.ways import Way, ways_to_pay
@@ -32,11 +32,18 @@ def overview(view: View, services: Services, subscriber: Subscriber) -> Message:
         used=join("\n", (sets_used(view, status), per_hour(view, status))),
         plans=view.listed(lines, "\n\n"),
     )
-    sold = [plan for plan in plans.sold if any(ways_to_pay(services, offer) for offer in plan.offers)]
+    return message(text, keyboard=plan_buttons(view, services))
+
+
+def plan_buttons(view: View, services: Services) -> Keyboard:
+    """The row of what is sold. It stands last wherever it leads, so that a double tap does not lead on, or back."""
+    sold = services.plans.subscriptions.plans.sold
     buttons = tuple(
-        view.button("button.buy_plan", ShowOffers(plan.key), plan=view.label("plan", plan.key)) for plan in sold
+        view.button("button.buy_plan", ShowOffers(plan.key), plan=view.label("plan", plan.key))
+        for plan in sold
+        if any(ways_to_pay(services, offer) for offer in plan.offers)
     )
-    return message(text, keyboard=(buttons,) if buttons else ())
+    return (buttons,) if buttons else ()
 
 
 def time_left(view: View, status: SubscriptionStatus, zone: str) -> Html:

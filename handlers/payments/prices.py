@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
+
+from domain.delivery.quiet import zone_of
+from domain.subscribers.zones import show_zone
 
 
 def price(price_usd: Decimal) -> str:
@@ -11,7 +14,8 @@ def price(price_usd: Decimal) -> str:
     return f"${price_usd:,.0f}" if whole else f"${price_usd:,.2f}"
 
 
-def ends(at: datetime, now: datetime) -> str:
-    """Return the time of day in UTC; the day, too, unless it is today."""
-    at = at.astimezone(UTC)
-    return f"{at:%H:%M}" if at.date() == now.astimezone(UTC).date() else f"{at:%d %b %H:%M}"
+def ends(at: datetime, now: datetime, zone: str) -> str:
+    """Return the time of day in somebody's zone, which it names; the day, too, unless it is today."""
+    local = at.astimezone(zone_of(zone))
+    is_today = local.date() == now.astimezone(zone_of(zone)).date()
+    return f"{local:%H:%M} ({show_zone(zone)})" if is_today else f"{local:%d %b %H:%M} ({show_zone(zone)})"

@@ -32,7 +32,8 @@ async def show_invoice(
 ) -> None:
     """Show an invoice in place of what was tapped, or `anew`, and remember where, while it can still change."""
     services, view = bot.services, view_of(bot.services, turn)
-    message = invoice_message(view, services, found, looked_at=looked_at, coin=coin, is_unknown=is_unknown)
+    zone = (await services.subscribers.subscribers.require(turn.user_id)).preferences.time_zone
+    message = invoice_message(view, services, found, zone, looked_at=looked_at, coin=coin, is_unknown=is_unknown)
     message_id = await (bot.reply(turn, message) if anew else bot.show(turn, message))
     try:
         await services.of(ShownInvoices).note(turn.user_id, message_id, found.invoice.id)
@@ -59,7 +60,7 @@ async def refresh_invoice(services: Services, subscriber: Subscriber, invoice_id
         if found is None:
             return
         view = View(texts=services.conversation.texts, language=subscriber.language)
-        message = invoice_message(view, services, found)
+        message = invoice_message(view, services, found, subscriber.preferences.time_zone)
         for message_id in message_ids:
             try:
                 await services.conversation.telegram.edit(subscriber.chat_id, message_id, message, keeps_picture=True)

@@ -24,7 +24,7 @@ class SolanaMixin(BotBase):
             found = await self.services.of(PaymentServices).invoices.own(turn.user_id, made.invoice.id)
         await show_invoice(self, turn, found)
 
-    @command("paid", help="help.paid", needs=SolanaServices, goes_on=True)
+    @command("paid", help="help.paid", takes=True, needs=SolanaServices, goes_on=True)
     async def paid(self, turn: Turn) -> None:
         said = turn.text.split(maxsplit=1)
         if len(said) > 1:

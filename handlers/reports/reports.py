@@ -20,6 +20,7 @@ from domain.buttons.reports import (
 )
 from domain.delivery import changes
 from domain.delivery.messages import Message
+from domain.reading.typed import clip
 from domain.reports.figures import Figures, PersonFigures, TrackedCall, Window, reported
 from domain.reports.pictures import Picture
 from domain.reports.times import WINDOWS
@@ -33,14 +34,14 @@ from runtime.errors import UserFacingError
 from services.reports.group import ReportServices
 from services.reports.showing import Reader
 
-_DAYS: Final = re.compile(r"/\w+(?:@\w+)? +(\d{1,3}) ?(h|d|hours?|days?)?", re.IGNORECASE)
+_DAYS: Final = re.compile(r"(\d{1,3}) ?(h|d|hours?|days?)?", re.IGNORECASE)
 _OF: Final[dict[str, ReportName]] = {"mine": "daily", "best": "best", "channels": "channels", "presets": "presets"}
 
 
 class ReportsMixin(BotBase):
     """`/report` of a window, `/recap` of the week."""
 
-    @command("report", help="help.report", goes_on=True)
+    @command("report", help="help.report", takes=True, goes_on=True)
     async def report(self, turn: Turn) -> None:
         await self._show_report(turn, menus.MINE, _asked_days(turn.text))
 
@@ -161,9 +162,13 @@ class ReportsMixin(BotBase):
 
 def _asked_days(text: str) -> int:
     """Read `/report 7d`, `/report 24h` or `/report 30`; the longest window that is not longer, at least a day."""
-    found = _DAYS.fullmatch(text.strip())
-    if found is None:
+    typed = text.split(maxsplit=1)[1:]
+    if not typed:
         return WINDOWS[0]
+    found = _DAYS.fullmatch(typed[0].strip())
+    if found is None:
+        windows = ", ".join(f"{days}d" for days in WINDOWS)
+        raise UserFacingError("report.unreadable", typed=clip(typed[0]), windows=windows)
     asked = int(found[1]) / 24 if (found[2] or "d").lower().startswith("h") else int(found[1])
     return max((days for days in WINDOWS if days <= asked), default=WINDOWS[0])
 

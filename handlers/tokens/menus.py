@@ -13,6 +13,8 @@ from domain.calls.venues import Venues
 from domain.delivery.messages import Message
 from domain.filters.numbers import show_short
 from domain.filters.shown import shown_figure
+from domain.posts.gathering import Refused
+from domain.posts.keys import coin_named
 from domain.subscribers.subscriber import Card, CardButton
 from handlers.conversation.menus import Keyboard, View, in_rows, message
 from handlers.tokens.buttons import ShowToken
@@ -50,6 +52,16 @@ def token_card(view: View, known: KnownToken, card: Card, venues: Venues) -> Mes
         _theirs(view, known),
         keyboard=_keyboard(view, known, card, venues),
     )
+
+
+def no_token(view: View, left_out: Refused) -> Html:
+    """Say what an address is instead of a token's, and what to send."""
+    name = coin_named(left_out.what)
+    if name is not None:
+        return view.html(f"token.left_out.{left_out.reason}", name=name)
+    if left_out.reason == "program":
+        return view.html("token.left_out.program")
+    return view.html("token.left_out", what=left_out.what, reason=view.label("post_reason", left_out.reason))
 
 
 def which(view: View, ticker: str, found: Sequence[Found], now: datetime) -> Message:

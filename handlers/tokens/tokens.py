@@ -6,7 +6,7 @@ from domain.calls.addresses import is_address
 from domain.calls.lifetimes import ACCEPTED_FOR
 from domain.calls.venues import NO_VENUES, Venues
 from domain.delivery.messages import Message
-from domain.posts.pasted import asks_of_token, ticker_in, tokens_in
+from domain.posts.pasted import asks_of_token, no_token_in, ticker_in, tokens_in
 from domain.reading.typed import clip
 from handlers.conversation.base import BotBase, Turn
 from handlers.conversation.menus import message, view_of
@@ -23,7 +23,11 @@ class TokensMixin(BotBase):
     async def token_pasted(self, turn: Turn, text: str) -> None:
         named = tokens_in(text)
         if not named:
-            await self._by_ticker(turn, ticker_in(text) or "")
+            ticker, left_out = ticker_in(text), no_token_in(text)
+            if ticker is None and left_out is not None:
+                await self.reply(turn, message(menus.no_token(view_of(self.services, turn), left_out)))
+            else:
+                await self._by_ticker(turn, ticker or "")
             return
         known = await self.services.of(TokenKnowledge).find(turn.user_id, named)
         if known is None:

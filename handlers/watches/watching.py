@@ -39,7 +39,7 @@ _PRICED_BY_ITSELF: Final = ("%", "x", "×")
 class WatchesMixin(BotBase):
     """What somebody wants to hear of a token, asked for and ended."""
 
-    @command("watch", help="help.watch")
+    @command("watch", help="help.watch", takes=True)
     async def watch(self, turn: Turn) -> None:
         """Take `<token> <condition>`; what is missing is asked for."""
         _, _, asked = turn.text.partition(" ")

@@ -14,10 +14,11 @@ from domain.calls.lifetimes import ACCEPTED_FOR, FRESH_FOR
 from domain.delivery.messages import Message
 from domain.delivery.quiet import show_minute, zone_of
 from domain.filters.explanation import RuleVerdict
-from domain.filters.numbers import show_short, show_value
+from domain.filters.numbers import show_apart, show_value
 from domain.filters.registry import Choice, FilterField, Range, Rule, Words
 from domain.filters.shown import shown_speed
 from domain.subscribers.subscriber import Subscriber
+from domain.subscribers.zones import show_zone
 from domain.why.verdicts import SetVerdict
 from handlers.conversation.menus import Keyboard, View, message
 from handlers.why.origins import FIELDS_BY_KEY, ago, beside_figure, common_origin
@@ -120,10 +121,10 @@ def verdict_line(view: View, one: CallExplanation, now: datetime, zone: str) -> 
     until = (earlier and earlier.comes_at) or until or now
     return view.html(
         key,
-        until=_clock_or_day(until, now, zone),
+        until=f"{_clock_or_day(until, now, zone)} ({show_zone(zone)})",
         age=ago((one.decided.decided_at - one.decided.call.called_at).total_seconds()),
         channel=earlier.channel if earlier else "",
-        at=shown_moment(earlier.at, zone) if earlier else "",
+        at=f"{shown_moment(earlier.at, zone)} ({show_zone(zone)})" if earlier else "",
         days=ACCEPTED_FOR.days,
     )
 
@@ -233,12 +234,19 @@ def _rule(view: View, rule: RuleVerdict, beside: _Beside, until: str, *, is_over
         key = "why.rule_let_pass" if rule.outcome == "passed" else "why.rule_unknown"
         return view.html(key, label=label, rule=needs)
     if rule.outcome == "failed":
-        line = view.html("why.rule_failed", label=label, value=show_value(rule.seen, field.unit), rule=needs)
+        line = view.html("why.rule_failed", label=label, value=seen_beside(rule, field), rule=needs)
     else:
         both = isinstance(rule.rule, Range) and rule.rule.minimum is not None and rule.rule.maximum is not None
         key = "why.rule_within" if both and field.unit != "flag" else "why.rule_passed"
-        line = view.html(key, label=label, value=show_short(rule.seen, field.unit), rule=needs)
+        line = view.html(key, label=label, value=seen_beside(rule, field), rule=needs)
     return join(" ", (text for text in (line, beside(field)) if text))
+
+
+def seen_beside(rule: RuleVerdict, field: FilterField) -> str:
+    """Show what was seen as cards do; where it is none of the limits it does not read like one."""
+    limits = (rule.rule.minimum, rule.rule.maximum) if isinstance(rule.rule, Range) else ()
+    others = [show_value(limit, field.unit) for limit in limits if limit is not None and limit != rule.seen]
+    return show_apart(rule.seen, field.unit, others)
 
 
 def needed(view: View, rule: Rule, field: FilterField) -> str:
@@ -289,6 +297,7 @@ def _times(view: View, one: CallExplanation, zone: str) -> Html:
     for (_, before), (key, at) in pairwise(moments):
         after = f"{(at - before).total_seconds() * 1000:+,.0f}"
         lines.append(view.html(key, at=shown_moment(at, zone, exact=True).partition(" ")[2], after=after))
+    lines.append(view.html("why.times_of", zone=show_zone(zone)))
     return join("\n", lines)
 
 

@@ -8,13 +8,12 @@ from typing import Final
 from domain.buttons.cards import ShowWhy
 from domain.calls.lifetimes import ACCEPTED_FOR
 from domain.delivery.messages import Message
-from domain.filters.numbers import show_value
 from domain.filters.registry import FIELDS
 from domain.subscribers.zones import show_zone
 from handlers.conversation.menus import Keyboard, View, in_rows, message
 from handlers.conversation.pages import Page
 from handlers.why.buttons import ShowNearMisses
-from handlers.why.cards import needed, shown_clock, token_name
+from handlers.why.cards import needed, seen_beside, shown_clock, token_name
 from services.why.answers import NearMiss, NearMisses
 from texts.markup import Html, join
 
@@ -47,7 +46,7 @@ def _miss(view: View, place: int, miss: NearMiss, zone: str) -> Html:
         name=token_name(view, miss.decided.call.token),
         at=shown_clock(miss.decided.decided_at, zone),
         label=label,
-        value="?" if field is None else show_value(miss.rule.seen, field.unit),
+        value="?" if field is None else seen_beside(miss.rule, field),
         rule="" if field is None else needed(view, miss.rule.rule, field),
         set_name=view.set_name(miss.filter_set),
     )

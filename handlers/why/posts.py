@@ -15,6 +15,7 @@ from domain.delivery.messages import Button, Message
 from domain.posts.gathering import Refused
 from domain.posts.reasons import Reason
 from domain.posts.understanding import NamedToken
+from domain.subscribers.zones import show_zone
 from handlers.conversation.base import BotBase, Turn
 from handlers.conversation.menus import Keyboard, View, message, view_of
 from handlers.why.cards import outcome_line, shown_moment, token_name
@@ -147,7 +148,7 @@ def _outcome(view: View, one: Meant, now: datetime) -> Html:
 def _times(view: View, post: SeenPost, zone: str) -> Html:
     after = ago((post.read_at - post.posted_at).total_seconds())
     posted, read = (shown_moment(at, zone, exact=True) for at in (post.posted_at, post.read_at))
-    return view.html("post.times", posted=posted, read=read, after=after)
+    return view.html("post.times", posted=posted, read=read, after=after, zone=show_zone(zone))
 
 
 def _buttons(view: View, meant: Sequence[Meant]) -> Keyboard:

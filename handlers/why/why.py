@@ -8,6 +8,7 @@ from domain.buttons.cards import ShowWhy
 from domain.calls.addresses import find_addresses
 from domain.calls.lifetimes import ACCEPTED_FOR
 from domain.channels.names import is_post_link, post_named
+from domain.reading.typed import clip
 from handlers.conversation.base import BotBase, Turn
 from handlers.conversation.menus import message, view_of
 from handlers.conversation.routing import callback, command, recognised
@@ -21,7 +22,7 @@ from services.channels.group import ChannelServices
 class WhyMixin(BotBase):
     """Near misses, and the explanation of any token or post of the last 14 days."""
 
-    @command("why", help="help.why", goes_on=True)
+    @command("why", help="help.why", takes=True, goes_on=True)
     async def why(self, turn: Turn) -> None:
         _, _, asked = turn.text.partition(" ")
         if post := post_named(asked):
@@ -67,4 +68,4 @@ class WhyMixin(BotBase):
         if addresses:
             await self.reply(turn, message(view.html("why.no_calls", address=addresses[0], days=ACCEPTED_FOR.days)))
         else:
-            await self.reply(turn, message(view.html("why.no_address")))
+            await self.reply(turn, message(view.html("why.no_address", typed=clip(asked.strip()))))

@@ -50,6 +50,7 @@ class Asked(Struct, frozen=True, kw_only=True):
     active: tuple[FilterSet, ...]
     days: int
     light_pictures: bool
+    time_zone: str = "UTC"
 
 
 class Screen(Protocol):

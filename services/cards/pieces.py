@@ -5,21 +5,23 @@ Names and titles are attacker-controlled: the renderer escapes and bounds them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from itertools import chain
 from typing import Final, Literal
 
 from domain.calls.events import Call, Chain, Channel, Token
 from domain.calls.links import post_url, token_links
+from domain.filters.registry import FilterSet
 from domain.filters.shown import Span, show_change, show_price, show_volume, shown_figure, shown_speed
 from domain.reading.look_alikes import reads_as
 from domain.subscribers.subscriber import CardField
 from services.cards.sources import Sources
-from texts.markup import Html, columns, join, link, to_plain
+from texts.markup import Html, columns, join, link, to_plain, utf16_length
 from texts.renderer import DEFAULT_LIMIT_UTF16, Texts
 from texts.sanitise import inert
 
+_DOT: Final = " · "
 MAX_WIDTH: Final = 36
 """Letters of equal width that a phone shows in one line."""
 TAXED_FROM_PERCENT: Final = 10.0
@@ -84,8 +86,7 @@ class Pieces:
             self.taxes(token),
             *(self.figure(f"card.{name}", shown_figure(share, "percent")) for name, share in shares),
         )
-        # Nor does a line begin with the dot between two of them.
-        return join(f"{_NO_BREAK}· ", (Html(piece.replace(" ", _NO_BREAK)) for piece in pieces if piece))
+        return in_rows(Html(piece.replace(" ", _NO_BREAK)) for piece in pieces if piece)
 
     def risk(self, token: Token) -> Html:
         piece = self.figure("card.risk", shown_figure(token.risk_score, "score"))
@@ -181,6 +182,13 @@ class Pieces:
         return in_row(self.text("card.set", name=name), speed)
 
 
+def set_named(texts: Texts, filter_set: FilterSet | None, language: str) -> str | None:
+    """Name the set that let a call pass as its own screen does; `None` for one that is gone."""
+    if filter_set is None:
+        return None
+    return filter_set.name or texts.plain("value.set", language, number=filter_set.number)
+
+
 def chain_of(texts: Texts, token: Token, language: str) -> Html:
     """Say where a token lives; most live on Solana, so that goes without saying."""
     key = _CHAINS.get(token.chain)
@@ -199,7 +207,22 @@ def ticker(token: Token) -> str | None:
 
 
 def in_row(*pieces: Html | Literal[False]) -> Html:
-    return join(" · ", (piece for piece in pieces if piece))
+    return join(_DOT, (piece for piece in pieces if piece))
+
+
+def in_rows(pieces: Iterable[Html]) -> Html:
+    """Put pieces beside each other, as many in a line as a phone shows: none begins or ends with a dot."""
+    rows: list[list[Html]] = []
+    width = 0
+    for piece in pieces:
+        needs = utf16_length(to_plain(piece))
+        if rows and width + len(_DOT) + needs <= MAX_WIDTH:
+            rows[-1].append(piece)
+            width += len(_DOT) + needs
+        else:
+            rows.append([piece])
+            width = needs
+    return join("\n", (join(_DOT, row) for row in rows))
 
 
 def block(*lines: Html | Literal[False]) -> Html:

@@ -16,6 +16,7 @@ from domain.delivery.messages import Edited, Message
 from domain.stored.alerts import Alert
 from domain.subscribers.subscriber import Subscriber
 from managers.storage.postgres import PostgresManager
+from services.cards.pieces import set_named
 from services.delivery.cards import Shown, card_of
 from services.delivery.media import media_of
 from texts.markup import Html
@@ -75,7 +76,7 @@ def made_again(
     wishes, filter_set = subscriber.preferences.card, subscriber.filter_set(card.set_number)
     shown = Shown(
         call=call,
-        set_name=filter_set.name if filter_set else None,
+        set_name=set_named(texts, filter_set, subscriber.language),
         speed_s=card.latency_s,
         may_repeat=card.may_repeat,
         late_s=card.late_s,

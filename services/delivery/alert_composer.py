@@ -12,6 +12,7 @@ from domain.calls.venues import NO_VENUES, Venues
 from domain.delivery.policy import ALERTS
 from domain.subscribers.subscriber import MessageKind, Subscriber
 from managers.telegram.rate_limiter import Lane
+from services.cards.pieces import set_named
 from services.claims.outbox import Outbox
 from services.delivery.cards import MAX_CARDS, Shown, card_of, merged_card
 from services.delivery.composing import Composed, Composer
@@ -87,7 +88,7 @@ class AlertComposer(Composer):
         filter_set = subscriber.filter_set(alert.set_number)
         return Shown(
             call=waiting.call,
-            set_name=filter_set.name if filter_set else None,
+            set_name=set_named(self._texts, filter_set, subscriber.language),
             speed_s=waiting.speed_s,
             may_repeat=waiting.may_repeat,
             late_s=alert.late_s,

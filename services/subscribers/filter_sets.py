@@ -11,6 +11,7 @@ from domain.filters.registry import FilterSet, Missing, Rule
 from domain.payments.plans import Plans
 from domain.subscribers.subscriber import Subscriber
 from runtime.errors import UserFacingError
+from services.subscribers.copies import CopyNames
 from services.subscribers.presets import PresetsService
 from services.subscribers.set_changes import (
     FIELD_KEYS,
@@ -30,6 +31,7 @@ class Placed(Struct, frozen=True):
 
     subscriber: Subscriber
     number: int
+    is_new: bool = True
 
     @property
     def filter_set(self) -> FilterSet:
@@ -79,16 +81,21 @@ class FilterSets:
         """Add a set; an empty one is off until it has a rule. The same name and rules are not added twice."""
         chosen = dict(rules or {})
         fresh = FilterSet(user_id=user_id, number=0, name=name, rules=chosen, enabled=bool(chosen))
-        return await self._add(user_id, lambda _: fresh, _is_as_empty if not chosen else _has_same_rules)
+        return await self._add(user_id, lambda _: fresh, _first(_has_same_rules if chosen else _is_as_empty))
 
-    async def copy_set(self, user_id: int, number: int, name: str) -> Placed:
-        """Duplicate one's own set under another name; the copy follows no preset. One that is unchanged is enough."""
-        visible = set_name(name)
+    async def copy_set(self, user_id: int, number: int, names: CopyNames) -> Placed:
+        """Duplicate one's own set; the copy follows no preset. One that is unchanged is enough, and is not copied."""
 
         def copied(subscriber: Subscriber) -> FilterSet:
-            return replace(set_of(subscriber, number), name=visible, follows=None, paused_by_plan=False)
+            original = set_of(subscriber, number)
+            self._check_room(subscriber)
+            name = set_name(names.free(original, subscriber.filter_sets))
+            return replace(original, name=name, follows=None, paused_by_plan=False)
 
-        return await self._add(user_id, copied, _has_same_rules)
+        def unchanged(subscriber: Subscriber, _fresh: FilterSet) -> FilterSet | None:
+            return names.unchanged(set_of(subscriber, number), subscriber.filter_sets)
+
+        return await self._add(user_id, copied, unchanged)
 
     async def remove_set(self, user_id: int, number: int) -> Subscriber:
         def change(subscriber: Subscriber) -> Subscriber:
@@ -104,7 +111,7 @@ class FilterSets:
             user_id=user_id, number=number or 0, name=preset.key, rules=dict(preset.rules), follows=preset.key
         )
         if number is None:
-            return await self._add(user_id, lambda _: fresh, lambda one, _: one.follows == preset.key)
+            return await self._add(user_id, lambda _: fresh, _first(lambda one, _: one.follows == preset.key))
         return Placed(await self._change_set(user_id, number, lambda _: fresh), number)
 
     async def versions(self, user_id: int, number: int) -> Sequence[SetVersion]:
@@ -143,27 +150,41 @@ class FilterSets:
         return await self._subscribers.change(user_id, changed)
 
     async def _add(
-        self, user_id: int, make: Callable[[Subscriber], FilterSet], is_same: Callable[[FilterSet, FilterSet], bool]
+        self,
+        user_id: int,
+        make: Callable[[Subscriber], FilterSet],
+        find_same: Callable[[Subscriber, FilterSet], FilterSet | None],
     ) -> Placed:
         """Add what `make` gives under the next number, up to the limit of the plan, unless one is the same.
 
-        `is_same`: one that is there, and what would be added. So a second tap adds nothing.
+        `find_same`: among those that are there, for what would be added. So a second tap adds nothing.
         """
         found: list[int] = []
 
         def added(subscriber: Subscriber) -> Subscriber:
             sets, fresh = subscriber.filter_sets, make(subscriber)
-            found[:] = [one.number for one in sets if is_same(one, fresh)]
-            if found:
+            same = find_same(subscriber, fresh)
+            found[:] = [same.number] if same else []
+            if same:
                 return subscriber
-            limit = self._plans.of(subscriber.plan).filter_sets
-            if len(sets) >= limit:
-                raise UserFacingError("filter_sets.limit", limit=limit)
+            self._check_room(subscriber)
             number = max((s.number for s in sets), default=0) + 1
             return replace(subscriber, filter_sets=(*sets, replace(fresh, number=number)))
 
         subscriber = await self._subscribers.change(user_id, added)
-        return Placed(subscriber, found[0] if found else subscriber.filter_sets[-1].number)
+        return Placed(subscriber, found[0] if found else subscriber.filter_sets[-1].number, is_new=not found)
+
+    def _check_room(self, subscriber: Subscriber) -> None:
+        limit = self._plans.of(subscriber.plan).filter_sets
+        if len(subscriber.filter_sets) >= limit:
+            raise UserFacingError("filter_sets.limit", limit=limit)
+
+
+def _first(is_same: Callable[[FilterSet, FilterSet], bool]) -> Callable[[Subscriber, FilterSet], FilterSet | None]:
+    def find(subscriber: Subscriber, fresh: FilterSet) -> FilterSet | None:
+        return next((one for one in subscriber.filter_sets if is_same(one, fresh)), None)
+
+    return find
 
 
 def _has_same_rules(one: FilterSet, other: FilterSet) -> bool:

@@ -167,7 +167,7 @@ async def test_two_filters_are_made_shared_copied_and_explained(
     await ben.tap_under(LIST, "➕ Add a filter")
     await ben.wait_for_message("New filter")
     await ben.tap_under("New filter", "Everything")
-    await ben.wait_for_message("Your filter is now Everything.")
+    await ben.wait_for_message("The filter Everything is added.")
 
     await asks_why_it_was_held_back(ada, await called_far_above(ben))
     await asks_why_it_came(ada)

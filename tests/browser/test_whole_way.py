@@ -53,7 +53,7 @@ async def test_a_newcomer_gets_alerts_and_the_next_ones_obey_the_changed_filter(
     await chat.send("/start")
     await chat.wait_for_message("Hi Grace!")
     await chat.tap("Fresh launches")
-    await chat.wait_for_message("Your filter is now Fresh launches")
+    await chat.wait_for_message("The filter Fresh launches is added")
     alerts = chat.part("message").filter(has_text=ALERT)
     assert all(within(value, FRESH_LAUNCHES_USD) for value in await nth_market_caps_usd(alerts, 0))
 

@@ -55,7 +55,7 @@ ERRORS: dict[str, Exception] = {
 
 
 class Mixin(BotBase):
-    @command("status", help="help.status")
+    @command("status", help="help.status", takes=True)
     async def status(self, turn: Turn) -> None:
         await self.reply(turn, Message(html=f"{turn.name} says {turn.text}"))
 
@@ -63,7 +63,7 @@ class Mixin(BotBase):
     async def health(self, turn: Turn) -> None:
         await self.reply(turn, Message(html="secret"))
 
-    @command("plan", help="help.plan")
+    @command("plan", help="help.plan", takes=True)
     async def fail(self, turn: Turn) -> None:
         raise ERRORS[turn.text.split()[1]]
 

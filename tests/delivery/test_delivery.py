@@ -6,7 +6,9 @@ import asyncio
 from datetime import datetime, timedelta
 
 import pytest
+from msgspec.structs import replace
 
+from domain.filters.registry import FilterSet
 from domain.subscribers.partitions import PARTITIONS, partition_of
 from domain.subscribers.subscriber import Card, Destination, MessageKind
 from managers.telegram.rate_limiter import Lane
@@ -29,6 +31,18 @@ async def test_one_alert_is_a_full_card(way: Way) -> None:
     assert (fate.status, fate.message_id, fate.kind) == ("sent", ann.messages[-1]["message_id"], "alert")
     assert [sent.call.id for sent in way.sent] == ["c1"]
     assert not ann.messages[-1].get("disable_notification")
+
+
+async def test_an_alert_names_its_filter_as_the_screen_of_that_does(way: Way) -> None:
+    ann = await way.person()
+    subscriber = await way.store.find(ann.id)
+    assert subscriber
+    unnamed = FilterSet(user_id=ann.id, number=1, name="", rules={})
+    await way.store.save(replace(subscriber, revision=subscriber.revision + 1, filter_sets=(unnamed,)))
+    await way.claim(claim_of(call_of(1), ann.id))
+    await way.deliver()
+    [text] = texts_of(ann)
+    assert "✓ Filter 1" in text
 
 
 async def test_what_waits_together_comes_together(way: Way) -> None:

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from domain.delivery.changes import snoozed_for
 from domain.delivery.policy import parse_cap, parse_pass_score
 from domain.delivery.quiet import is_quiet, next_full_hour, parse_quiet_hours, quiet_until, show_minute, zone_of
 from domain.reading.typed import Unsure
@@ -127,10 +128,57 @@ def test_what_is_shown_can_be_typed(start: int, end: int) -> None:
         ("between 23 and 7", (1380, 420)),
         ("1-7", (60, 420)),
         ("10:00-06:00", (600, 360)),
+        ("from 11pm to 7 in the morning", (1380, 420)),
+        ("from 11 at night until 7 in the morning", (1380, 420)),
+        ("eleven in the evening to seven in the morning", (1380, 420)),
+        ("2 at night to noon", (120, 720)),
+        ("midnight to 6am", (0, 360)),
     ],
 )
 def test_quiet_hours_as_people_type_them(typed: str, expected: tuple[int, int]) -> None:
     assert parse_quiet_hours(typed) == expected
+
+
+def paused(typed: str) -> object:
+    return snoozed_for(typed, datetime(2026, 3, 29, tzinfo=UTC))
+
+
+BEYOND = {"number.out_of_range", "number.too_small"}
+
+
+@pytest.mark.parametrize(
+    ("read", "typed", "number"),
+    [
+        (parse_cap, "two", 2),
+        (parse_cap, "at most 10 an hour", 10),
+        (parse_cap, "twenty or less", 20),
+        (parse_pass_score, "at least 80", 80),
+        (parse_pass_score, "80 or more", 80),
+        (parse_pass_score, "0", 0),
+    ],
+)
+def test_bounded_numbers_as_people_type_them(read: Callable[[str], int], typed: str, number: int) -> None:
+    assert read(typed) == number
+
+
+@pytest.mark.parametrize(
+    ("read", "typed", "key"),
+    [
+        (parse_pass_score, "150", "number.out_of_range"),
+        (parse_pass_score, "9" * 40, "number.out_of_range"),
+        (parse_pass_score, "-5", "number.too_small"),
+        (parse_pass_score, "at most 80", "level.unreadable"),
+        (parse_cap, "1,000,000", "number.out_of_range"),
+        (parse_cap, "0", "number.too_small"),
+        (parse_cap, "at least 5", "cap.unreadable"),
+        (parse_cap, "bananas", "cap.unreadable"),
+        (paused, "400d", "number.out_of_range"),
+        (paused, "99999 weeks", "number.out_of_range"),
+        (paused, "0", "pause.unreadable"),
+    ],
+)
+def test_a_number_beyond_its_bounds_is_said_to_be_that(read: Callable[[str], object], typed: str, key: str) -> None:
+    assert key_of_refusal(read, typed) == key
 
 
 typed_anything = st.text(max_size=40) | st.from_regex(r"\d{1,3}[:.]?\d{0,3} ?- ?\d{1,3}(am|pm)?", fullmatch=True)
@@ -148,8 +196,13 @@ def key_of_refusal(read: Callable[[str], object], typed: str) -> str | None:
 def test_anything_typed_is_read_or_refused_politely(typed: str) -> None:
     assert key_of_refusal(parse_quiet_hours, typed) in {None, "quiet.unreadable", "quiet.empty", "quiet.which"}
     assert key_of_refusal(parse_time_zone, typed) in {None, "zone.unknown", "zone.unreadable", "zone.which"}
-    assert key_of_refusal(parse_cap, typed) in {None, "cap.unreadable"}
-    assert key_of_refusal(parse_pass_score, typed) in {None, "level.unreadable"}
+    assert key_of_refusal(parse_cap, typed) in {None, "cap.unreadable", *BEYOND}
+    assert key_of_refusal(parse_pass_score, typed) in {
+        None,
+        "level.unreadable",
+        "number.out_of_range",
+        "number.too_small",
+    }
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import msgspec
 import pytest
-from hypothesis import example, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from domain.filters.explanation import fits
@@ -13,6 +13,7 @@ from domain.filters.lists import MAX_CHOICES, MAX_WORDS
 from domain.filters.numbers import (
     DIGITS,
     MAX_VALUE,
+    show_apart,
     show_short,
     show_value,
 )
@@ -60,6 +61,10 @@ def number_in(typed: str, unit: Unit) -> float | None:
     ("typed", "unit", "value"),
     [
         ("1.5k", "usd", 1500.0),
+        ("two", "count", 2.0),
+        ("Twenty", "count", 20.0),
+        ("two hours", "duration", 7200.0),
+        ("less than -twenty%", "change", -20.0),
         ("2M", "usd", 2e6),
         ("1.2b", "usd", 1.2e9),
         ("$40,000", "usd", 40_000.0),
@@ -208,6 +213,37 @@ def test_every_field_has_an_example_that_can_be_typed(field: FilterField) -> Non
 )
 def test_ranges_as_people_type_them(typed: str, expected: Range | None) -> None:
     assert parse_rule(typed, FIELD_OF["usd"]) == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "limit", "shown"),
+    [
+        (1_005_419.41, "usd", "$1M", "$1.01M"),
+        (399_331.06, "usd", "$500k", "$399k"),
+        (1_000_300.0, "usd", "$1M", "$1.0003M"),
+        (1_000_000.0001, "usd", "$1M", "$1.0000000001M"),
+        (40.04, "percent", "40%", "40.04%"),
+        (7_201.0, "duration", "2h", "2h 1s"),
+        (7_200.5, "duration", "2h", "7,200.500s"),
+        (40.0, "percent", "50%", "40%"),
+        (None, "usd", "$1M", "?"),
+    ],
+)
+def test_a_figure_beside_its_limit_reads_like_it_only_where_it_is_it(
+    value: float | None, unit: Unit, limit: str, shown: str
+) -> None:
+    assert show_apart(value, unit, [limit]) == shown
+
+
+@given(
+    st.floats(1e-9, 1e12, allow_nan=False),
+    st.floats(1e-9, 1e12, allow_nan=False),
+    st.sampled_from(("usd", "percent", "multiple", "ratio", "count")),
+)
+def test_no_two_figures_read_alike(seen: float, other: float, unit: Unit) -> None:
+    assume(seen != other)
+    limit = show_value(other, unit)
+    assert show_apart(seen, unit, [limit]) != limit
 
 
 @pytest.mark.parametrize(

@@ -273,7 +273,7 @@ async def test_a_double_tap_makes_one_filter(ann: Person, services: Services) ->
         if expected > TRIAL.filter_sets:
             break
         first, second = words(await ann.taps(way), "edited"), words(await ann.taps(way), "edited")
-        assert first == second, "it opens the one that is there"
+        assert first.partition("\n")[2] == second.partition("\n")[2], "it opens the one that is there"
         assert len((await services.subscribers.subscribers.require(USER_ID)).filter_sets) == expected
     await services.subscribers.sets.set_rule(USER_ID, 1, "holders", Range(minimum=5.0))
     assert "Filter 1 is on" in words(await ann.taps("set:1"), "edited")
@@ -321,6 +321,51 @@ async def test_duplicate_and_delete(started: Person, services: Services) -> None
     assert len((await services.subscribers.subscribers.require(USER_ID)).filter_sets) == 2
     await started.taps(button(asked, "Yes, delete"))
     assert [s.number for s in (await services.subscribers.subscribers.require(USER_ID)).filter_sets] == [1]
+
+
+async def test_a_double_tap_copies_once_wherever_the_second_tap_lands(started: Person, services: Services) -> None:
+    await started.taps(f"usepreset:1:{PRESETS[0].key}")
+    await started.taps("duplicate:1")
+    again = await started.taps("duplicate:1")
+    assert "The copy is there already" in (toast(again) or "")
+    assert "The copy is there already" in (toast(await started.taps("duplicate:2")) or "")
+    assert await names(services) == ["early_gems", "Early gems (copy)"]
+
+    await started.taps("field:2:holders")
+    await started.writes("77")
+    await started.taps("duplicate:2")
+    assert (await names(services))[2:] == ["Early gems (copy 2)"], "a copy that was changed can be copied"
+    await started.taps("duplicate:1")
+    assert (await names(services))[3:] == ["Early gems (copy 3)"]
+
+
+async def test_the_name_of_a_copy_is_cut_before_what_tells_it_apart(started: Person, services: Services) -> None:
+    await started.taps("rename:1")
+    await started.writes("My hunters 🎯 of the early day")
+    for number in (1, 2):
+        await started.taps(f"field:{number}:holders")
+        await started.writes(f"{number}00")
+        await started.taps(f"duplicate:{number}")
+    copies = (await names(services))[1:]
+    assert [one.partition("… ")[2] for one in copies] == ["(copy)", "(copy 2)"]
+    assert len({one.partition("…")[0] for one in copies}) == 1
+    assert all(utf16_length(one) <= MAX_NAME_UTF16 for one in copies)
+
+
+async def test_duplicating_at_the_limit_always_says_so(started: Person, services: Services) -> None:
+    number = 0
+    while len(await names(services)) > number:
+        number = len(await names(services))
+        await started.taps(f"field:{number}:holders")
+        await started.writes(f"{number}00")
+        await started.taps(f"duplicate:{number}")
+    for one in range(1, number + 1):
+        said = await started.taps(f"duplicate:{one}")
+        assert f"Filters that your plan includes: {number}" in alert(said)
+
+
+async def names(services: Services) -> list[str]:
+    return [one.name for one in (await services.subscribers.subscribers.require(USER_ID)).filter_sets]
 
 
 @pytest.mark.parametrize("typed", ["\u200b\u202e", "\u3164", "x" * (MAX_NAME_UTF16 + 1), "😀" * 17])

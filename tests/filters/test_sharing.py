@@ -24,6 +24,18 @@ from tests.texts.hostile import HOSTILE, hostile_text
 LINK = re.compile(rf"https://t\.me/{BOT_USERNAME}\?start=(f_[A-Za-z0-9_-]+)")
 
 
+async def test_a_pasted_link_does_what_tapping_it_does(ann: Person, ben: Person) -> None:
+    await filter_named(ann, "Moon shots")
+    link = LINK.search(only(await ann.taps("share:1"), "edited").text or "")
+    assert link
+    await ben.writes("/start")
+    by_tap = words(await ben.writes(f"/start {link[1]}"))
+    assert "Moon shots" in by_tap
+    for pasted in (link[0], f"look at this: {link[0].replace(BOT_USERNAME, BOT_USERNAME.upper())}"):
+        assert words(await ben.writes(pasted)) == by_tap
+    assert "some_bot, not me." in words(await ben.writes("https://t.me/some_bot?start=f_abc"))
+
+
 async def filter_named(person: Person, name: str, typed: str = "20k - 2M") -> None:
     """Make filter 1 with a name and one rule."""
     await person.writes("/start")

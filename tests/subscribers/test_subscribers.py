@@ -23,6 +23,7 @@ from managers.storage.cache import SmartCache
 from managers.storage.postgres import PostgresManager
 from runtime.errors import UserFacingError
 from services.stores.journal import Journal
+from services.subscribers.copies import CopyNames
 from services.subscribers.group import SubscriberServices
 from services.subscribers.store import SubscribersStore
 from services.subscribers.versions import SubscriberHistory
@@ -46,6 +47,7 @@ operations = st.lists(
     max_size=25,
 )
 _tokens = count()
+COPIES = tuple(f"(copy {n})" for n in range(1, 102))
 
 
 async def apply(services: Services, operation: Operation) -> None:
@@ -57,7 +59,7 @@ async def apply(services: Services, operation: Operation) -> None:
         "missing": lambda: users.sets.set_missing(user_id, number, KEYS[value % 2], "pass"),
         "enable": lambda: users.sets.set_enabled(user_id, number, enabled=bool(value % 2)),
         "add": lambda: users.sets.add_set(user_id, f"{value}"),
-        "copy": lambda: users.sets.copy_set(user_id, number, "copy"),
+        "copy": lambda: users.sets.copy_set(user_id, number, CopyNames(lambda one: one.name, COPIES)),
         "remove": lambda: users.sets.remove_set(user_id, number),
         "preset": lambda: users.sets.apply_preset(user_id, key),
         "use": lambda: users.sets.apply_preset(user_id, key, number),

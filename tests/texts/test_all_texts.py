@@ -167,6 +167,12 @@ def listening() -> set[str]:
         *(f"{family}.{problem}" for problem in problems for family in ("reading.problem", "alarm.channel")),
         *(f"reading.state.{state}" for state in ChannelState.__args__),
         *(f"post.not_read.{state}" for state in (*ChannelState.__args__, "first", "yet")),
+        *(
+            f"channel_is.{state}"
+            for state in (*ChannelState.__args__, "calls", "unread", "none_read")
+            if state != "removed"
+        ),
+        *(f"token.left_out.{reason}" for reason in ("stable_coin", "wrapped_coin")),
         *(f"post.verdict.{verdict}" for verdict in PostVerdict.__args__),
         *(f"post_reason.{reason}" for reason in REASONS),
         *(f"alarm.silent.{reason}" for reason in NEAR_MISSES),

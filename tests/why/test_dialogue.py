@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any, get_args
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -323,6 +324,30 @@ def test_every_explanation_fits_one_message(text: str) -> None:
                 assert subscriber is not None
                 found = Explanation(address=mint(1), calls=(one, *[one] * 8), subscriber=subscriber)
                 check(explanation_card(VIEW, found, NOW + timedelta(days=13)))
+
+
+def test_times_are_those_of_their_zone_and_figures_are_short_beside_a_limit() -> None:
+    rules: dict[str, Rule] = {"market_cap_usd": Range(None, 1e6), "liquidity_usd": Range(None, 20_000.0)}
+    subscriber = Subscriber(
+        user_id=7,
+        chat_id=7,
+        name="Ann",
+        created_at=NOW,
+        paid_until=NOW + timedelta(days=1),
+        preferences=Preferences(time_zone="Asia/Tokyo"),
+        filter_sets=(FilterSet(user_id=7, number=1, name="", rules=rules),),
+    )
+    token = Token(address=mint(1), symbol="FROG", market_cap_usd=1_005_419.41, liquidity_usd=20_000.3)
+    call = Call(id="c", token=token, channel=Channel(id="@a"), called_at=NOW, received_at=NOW)
+    decided = DecidedCall(call=call, decided_at=NOW, reason="first_check", checked_channels=())
+    judged = judge(subscriber, call, NOW, given_up=None)
+    one = CallExplanation(decided=decided, shown=call, outcome="failed", judged=judged)
+    found = Explanation(address=token.address, calls=(one,), subscriber=subscriber)
+    said = shown(explanation_card(VIEW, found, NOW).html)
+    assert "Market cap $1.01M, needs ≤ $1M" in said
+    assert "Liquidity $20,000.3, needs ≤ $20k" in said
+    assert f"Called {NOW.astimezone(ZoneInfo('Asia/Tokyo')):%Y-%m-%d %H:%M}" in said
+    assert said.replace("\u2060", "").endswith("Times: Asia/Tokyo")
 
 
 @pytest.mark.parametrize("text", [LONG, *HOSTILE])

@@ -29,7 +29,7 @@ GRANT: Final = "user_grant"
 REVOKE: Final = "user_revoke"
 MOVE: Final = "user_move"
 """Kinds of questions; the payload is the packed data of the button that asked."""
-_DAYS_AND_WHY: Final = re.compile(r"\s*(\d{1,4})\s+(\S.*)", re.DOTALL)
+_DAYS_AND_WHY: Final = re.compile(r"\s*(\d{1,9})\s+(\S.*)", re.DOTALL)
 _WHOM_AND_WHY: Final = re.compile(r"\s*(@?\w{1,32})\s+(\S.*)", re.DOTALL)
 _SHOWN: Final = 300
 
@@ -71,7 +71,12 @@ class AdminSubscriptionsMixin(BotBase):
     @text_input(GRANT, admin="support")
     async def typed_grant(self, turn: Turn, payload: str) -> None:
         data, read, view = AskGrant.unpack(payload), _DAYS_AND_WHY.fullmatch(turn.text), view_of(self.services, turn)
-        if read is None or not 1 <= int(read[1]) <= MAX_DAYS:
+        if read is not None and int(read[1]) > MAX_DAYS:
+            example = f"{MAX_DAYS} {read[2][:_SHOWN]}"
+            error = UserFacingError("number.out_of_range", typed=read[1], largest=MAX_DAYS, expected=example)
+            await self.ask_again(turn, error)
+            return
+        if read is None or int(read[1]) < 1:
             await self.ask_again(turn, UserFacingError("granting.unreadable", limit=MAX_DAYS))
             return
         who, days = await self.services.of(PeopleService).require(data.user_id), int(read[1])

@@ -28,7 +28,7 @@ class AdminUsersMixin(BotBase):
     async def show_users(self, turn: Turn, data: ShowUsers) -> None:
         await self._show_users(turn, data.page)
 
-    @command("user", help="help.user", admin="read_only", topic="people")
+    @command("user", help="help.user", takes=True, admin="read_only", topic="people")
     async def user(self, turn: Turn) -> None:
         """Show whom the command names, or whose message it answers; alone, ask."""
         typed = turn.text.split(maxsplit=1)[1:]

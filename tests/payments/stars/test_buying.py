@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from composition import Composition
-from sandbox.telegram.people import SandboxUser
+from sandbox.telegram.people import SandboxUser, callback_buttons
 from sandbox.telegram.server import TelegramSandbox
 from sandbox.telegram.updates import JsonObject
 from services.subscribers.group import SubscriberServices
@@ -30,8 +30,13 @@ async def says(ann: SandboxUser, what: str) -> JsonObject:
 
 async def offers(ann: SandboxUser) -> JsonObject:
     await ann.send("/plan")
-    await ann.tap("Buy Pro", await says(ann, "Your plan: Free trial"))
-    return await says(ann, "Pro: for how long?")
+    plans = await says(ann, "Your plan: Free trial")
+    await ann.tap("Buy Pro", plans)
+    chosen = await says(ann, "Pro: for how long?")
+    assert callback_buttons(chosen)[-2:] == callback_buttons(plans)[-2:], (
+        "a second tap on the same place changes nothing"
+    )
+    return chosen
 
 
 async def test_a_year_is_paid_once(ann: SandboxUser, bot: Composition) -> None:

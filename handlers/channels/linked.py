@@ -1,0 +1,62 @@
+"""A channel that somebody pastes, by link or name: whether it is read, its record, and what can be done with it."""
+
+from __future__ import annotations
+
+from domain.calls.events import Channel
+from domain.channels.names import is_channel_link
+from domain.filters.numbers import show_short
+from handlers.conversation.base import BotBase, Turn
+from handlers.conversation.menus import View, message, view_of
+from handlers.conversation.routing import recognised
+from handlers.filters.buttons import ShowSettings
+from services.channels.group import ChannelServices
+from services.channels.rows import ReadChannel
+from texts.markup import Html, join
+
+
+class LinkedChannelMixin(BotBase):
+    @recognised(is_channel_link, needs=ChannelServices)
+    async def channel_linked(self, turn: Turn, name: str) -> None:
+        await self.services.subscribers.subscribers.require(turn.user_id)
+        view, channels = view_of(self.services, turn), self.services.of(ChannelServices)
+        known = next((one for one in self.services.calls.channels.known() if _is_named(one, name)), None)
+        listed = await channels.listed.find(name)
+        is_read = listed is not None and listed.state == "read"
+        title = (known and known.title) or (listed and listed.title) or name
+        lines = [
+            view.html("channel.title", title=title, channel=name),
+            view.html(f"channel_is.{_state(listed, known, reads=channels.reads())}", name=name.removeprefix("@")),
+            _record(view, known) if known or is_read else Html(),
+        ]
+        if known is None and not is_read:
+            await self.reply(turn, message(join("\n", filter(None, lines))))
+            return
+        lines.append(view.html("channel.how_to_filter"))
+        settings = view.button("button.settings", ShowSettings())
+        await self.reply(turn, message(join("\n", lines), keyboard=((settings,),)))
+
+
+def _is_named(channel: Channel, name: str) -> bool:
+    return any(one.lower() == name for one in channel.ids)
+
+
+def _state(listed: ReadChannel | None, known: Channel | None, *, reads: bool) -> str:
+    if listed is not None and listed.state != "removed":
+        return listed.state
+    if known is not None:
+        return "calls"
+    return "unread" if reads else "none_read"
+
+
+def _record(view: View, channel: Channel | None) -> Html:
+    record = channel.record if channel else None
+    if record is None or not record.calls:
+        return view.html("channel.no_record")
+    if record.win_rate_percent is None or record.average_multiple is None:
+        return view.html("channel.few", calls=record.calls)
+    return view.html(
+        "channel.record",
+        calls=record.calls,
+        win_rate=show_short(record.win_rate_percent, "percent"),
+        average=show_short(record.average_multiple, "multiple"),
+    )
