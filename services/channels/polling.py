@@ -94,8 +94,8 @@ class PollingService:
         """The latest request went to a page further back."""
         self._blocked_until = 0.0
         self._blocks = 0
-        self._refused: set[str] = set()
-        """Channels that were refused since somebody was answered."""
+        self._is_refused = False
+        """A look was refused since one was answered."""
         self._progress: Progress = lambda: None
         self._answered_at = 0.0
         """Loop time at which somebody said something of a channel, or had nothing to say because nobody asked."""
@@ -282,12 +282,12 @@ class PollingService:
             log.warning("channel_problem_unnoted", channel=one.channel.channel, reason=str(error))
 
     def _note_refused(self, one: _Polled, error: BlockedError) -> float:
-        """Return how long this channel is left alone; all are where a second one is refused and nobody answered."""
+        """Return how long this channel is left alone; all are where another look is refused before one is answered."""
         self.counts.blocked += 1
-        self._refused.add(one.channel.channel)
-        if len(self._refused) > 1 or len(self._polled) == 1:
+        if self._is_refused or len(self._polled) == 1:
             self._note_blocked(error)
             return 0.0
+        self._is_refused = True
         wait_s = error.for_s if error.for_s is not None else FIRST_BLOCK_S * 2 ** min(one.blocks, 10)
         one.blocks += 1
         log.warning("channel_refused", channel=one.channel.channel, reason=str(error))
@@ -304,6 +304,6 @@ class PollingService:
         log.warning("channels_blocked", reason=str(error))
 
     def _note_answered(self) -> None:
-        self._refused.clear()
+        self._is_refused = False
         self._blocks, self.blocked_since, self.blocked_because = 0, None, ""
         self._answered_at = asyncio.get_running_loop().time()

@@ -50,7 +50,7 @@ async def test_a_held_call_says_when_it_comes_and_so_does_the_next_of_its_token(
     text = shown((await ada.writes(f"/why {mint(1)}")).text or "")
     assert "already got" not in text
     assert "… It fits, and this token is already waiting for you: The @\u2060alpha called it on" in text
-    assert f"It comes at {until}, in a digest." in text
+    assert f"It comes at {until} (UTC), in a digest." in text
 
 
 async def test_a_token_whose_digest_has_left_waits_no_more(world: World, ada: Chat) -> None:
