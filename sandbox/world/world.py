@@ -159,7 +159,7 @@ async def open_world(
         await stack.enter_async_context(_keeping(kept, say))
         if wants.prices:
             await _open_prices(world, wants, stack)
-        await _open_payments(world, wants, data_dir, stack, is_kept=demo)
+        await _open_payments(world, wants, data_dir, stack, is_kept=not joins)
         market = Market(seed=time.time_ns())  # tokens of an earlier run count as told
         if wants.feed:
             world.feed = await stack.enter_async_context(FeedSandbox(market, calls_per_s=calls_per_s))
