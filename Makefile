@@ -48,7 +48,7 @@ audit: setup ## ask advisory databases about every dependency; says so where non
 explore: setup ## look for new examples of every property (@given), tests of Hypothesis alone
 	$(BIN)/python -m pytest tests --hypothesis-profile explore -m hypothesis -n 2 --ignore tests/browser
 
-faults: setup ## break everything, at full size; writes docs/reliability.md (a quarter of an hour)
+faults: setup ## break everything, at full size; writes docs/reliability.md (about an hour)
 	$(BIN)/python -m pytest tests/faults -n 2 --full --reliability-table docs/reliability.md
 	$(BIN)/python -m pytest tests --ignore tests/faults -m thorough -n 2 --full
 

@@ -133,11 +133,8 @@ def channel_access(settings: Settings, world: World) -> ChannelAccess:
 
 def solana_access(settings: Settings, world: World) -> SolanaAccess | None:
     if world.solana:
-        return SolanaAccess(
-            wallet=world.solana.merchant,
-            usdc_mint=world.solana.usdc_mint,
-            rpc_urls=(world.solana.chain.url,),
-        )
+        played = world.solana
+        return SolanaAccess(wallet=played.merchant, usdc_mint=played.usdc_mint, rpc_urls=(played.chain.url,))
     if settings.solana_wallet is None or not settings.takes_crypto:
         return None
     return SolanaAccess(
@@ -254,8 +251,10 @@ async def prepare_schema(database_url: str, composition: Composition, terminal: 
         composition.of(Journal).prepare = partial(migrate, database_url)
 
 
-def world_of(settings: Settings, terminal: Terminal, *, is_shown: bool = True) -> AbstractAsyncContextManager[World]:
-    """Start what has no address. `is_shown`: the chat page on its own port, with a person who subscribes."""
+def world_of(
+    settings: Settings, terminal: Terminal, *, is_shown: bool = True, joins: bool = False
+) -> AbstractAsyncContextManager[World]:
+    """Start what has no address. `is_shown`: the chat page on its own port; `joins`: beside a bot that runs."""
     return open_world(
         wants(settings),
         data_dir=settings.data_dir,
@@ -263,6 +262,7 @@ def world_of(settings: Settings, terminal: Terminal, *, is_shown: bool = True) -
         demo=is_shown,
         calls_per_s=settings.sandbox_calls_per_minute / 60,
         redis_complete_key=keys.EPOCH.of(),
+        joins=joins,
         say=terminal.say,
     )
 
@@ -270,7 +270,7 @@ def world_of(settings: Settings, terminal: Terminal, *, is_shown: bool = True) -
 async def doctor(settings: Settings, terminal: Terminal) -> int:
     """Check every dependency, say what is wrong and how to mend it; 1 if anything is."""
     async with AsyncExitStack() as stack:
-        world = await stack.enter_async_context(world_of(settings, terminal, is_shown=False))
+        world = await stack.enter_async_context(world_of(settings, terminal, is_shown=False, joins=True))
         at = addresses(settings, world)
         parts = await connect(at, stack)
         findings = await examine(

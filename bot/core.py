@@ -92,7 +92,8 @@ class TokenFilterBot(BotBase):
 
     async def _is_prepared(self, stop: asyncio.Event) -> bool:
         """Do what comes before the work; `False` when it was to stop meanwhile."""
-        preparing = asyncio.create_task(_in_turn([steps.prepare for steps in self._steps]), name="prepare")
+        checks, preparations = [one.check for one in self._steps], [one.prepare for one in self._steps]
+        preparing = asyncio.create_task(_in_turn([*checks, *preparations]), name="prepare")
         stopping = asyncio.create_task(_until(stop), name="stop")
         try:
             await asyncio.wait({preparing, stopping}, return_when=asyncio.FIRST_COMPLETED)

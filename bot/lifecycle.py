@@ -24,6 +24,8 @@ class Lifecycle:
 class Steps:
     """What one feature does once. Those of all features are taken in the order in which they were built."""
 
+    check: Step | None = None
+    """Before all that may have to wait for another process: raises `FatalError` where this one can never work."""
     prepare: Step | None = None
     """Before any work; connections are open."""
     load: Step | None = None

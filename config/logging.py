@@ -19,6 +19,7 @@ import structlog
 from structlog.typing import Processor
 
 from config.redaction import Redactor
+from runtime.private_files import make_usable
 
 Format = Literal["console", "json"]
 LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR")
@@ -118,7 +119,7 @@ def configure_logging(
         )
         handlers.append(terminal)
     if directory:
-        directory.mkdir(parents=True, exist_ok=True)
+        make_usable(directory, "LOG_DIR")
         written = _WrittenOnce(foreign_pre_chain=shared, processors=_processors(json, redacting))
         handlers.append(_file_handler(directory / "bot.log", written))
         _open_subjects(directory, written)

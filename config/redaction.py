@@ -57,6 +57,9 @@ _WORTH_A_LOOK: Final = re.compile(
 )
 """Most lines have nothing of the kind, and one search is cheaper than six."""
 _LOGIN: Final = re.compile(r"(?<=://)[^\s/@]+@")
+_WEB: Final = frozenset({"http", "https", "ws", "wss"})
+_KEY_LIKE: Final = re.compile(r"(?=.*[0-9A-Z]).{8,}|.{20,}")
+"""Part of a path or a query that is no plain word."""
 _MIN_SECRET: Final = 6
 """Shorter ones would blank half of every line."""
 
@@ -137,14 +140,19 @@ def is_address(text: str) -> bool:
 
 
 def _forms(secret: str) -> Iterable[str]:
-    """A secret as it is, and what is secret in an address: the password, quoted and not."""
+    """A secret as it is, and what may be one in an address, quoted and not: the password; on the web keys as well."""
     if "://" not in secret:
         yield secret
         return
     try:
-        password = urlsplit(secret).password
+        parts = urlsplit(secret)
+        password = parts.password
     except ValueError:
         return
-    if password:
-        yield password
-        yield unquote(password)
+    found = [password] if password else []
+    if parts.scheme in _WEB:
+        values = (value.partition("=")[2] for value in parts.query.split("&"))
+        found += [one for one in (*parts.path.split("/"), *values) if _KEY_LIKE.fullmatch(one)]
+    for one in found:
+        yield one
+        yield unquote(one)

@@ -33,7 +33,8 @@ MAINNET_USDC = "EPjFWdd5AufqSSqeM2qN1xzybapC8G4wEGGkZwyTDt1v"
 
 
 ENV_FILE = Path(".env")
-_SECRET_PARTS = frozenset({"redis_url", "database_url", "feed_url", "feed_api_url", "solana_rpc_urls", "solana_wallet"})
+_ADDRESSES = ("_url", "_urls", "_base")
+"""How names of variables end that hold addresses, in which a key may stand."""
 NOBODY = "0:nobody"
 """Token of who never asks Telegram anything."""
 
@@ -303,11 +304,11 @@ class Settings(ChannelSettings):
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """What no log may hold; of an address with a password in it, the password is."""
+        """What no log may hold; of an address, what may be a key in it."""
         values = [getattr(self, name) for name in type(self).model_fields]
         kept = [one.get_secret_value() for one in values if isinstance(one, SecretStr)]
-        urls = (self.redis_url, self.database_url, self.migrations_database_url, self.feed_url)
-        return (*kept, *self.data_keys, *filter(None, urls), *self.solana_rpc_urls)
+        urls = [one for one in values if isinstance(one, str) and "://" in one]
+        return (*kept, *self.data_keys, *urls, *self.solana_rpc_urls)
 
     @property
     def data_keys(self) -> tuple[str, ...]:
@@ -344,8 +345,11 @@ def unread_names() -> list[Unread]:
 
 def _secrets() -> frozenset[str]:
     """Variables of which nobody may read the value over somebody's shoulder."""
-    secret = (name for name, field in Settings.model_fields.items() if "SecretStr" in str(field.annotation))
-    return _SECRET_PARTS.union(secret)
+    return frozenset(
+        name
+        for name, field in Settings.model_fields.items()
+        if "SecretStr" in str(field.annotation) or name.endswith(_ADDRESSES) or name == "solana_wallet"
+    )
 
 
 def env_example() -> str:

@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import ClassVar, Final, Self
 
 from embedded.servers import DirectoryLock, ServerProcess, remove_socket_directory, socket_directory
+from runtime.errors import FatalError
 
 READY_WITHIN_S: Final = 60.0
 SHUTDOWN_WITHIN_S: Final = 30.0
@@ -65,6 +66,20 @@ class EmbeddedServer(ABC):
                 self.stop()
                 raise
 
+    def is_run_by_another(self) -> bool:
+        """Whether another process runs the server on these data; `socket` is then its own. Nothing is started."""
+        lock = DirectoryLock(self._data_dir)
+        try:
+            lock.take()
+        except FileNotFoundError:
+            return False
+        except FatalError:
+            found = self._noted_socket_directory()
+            self._socket_dir = found or self._socket_dir
+            return found is not None
+        lock.free()
+        return False
+
     def stop(self) -> None:
         """Block until the server has written everything and gone. Safe to call twice."""
         with self._one_change:
@@ -90,6 +105,10 @@ class EmbeddedServer(ABC):
     @abstractmethod
     def _prepare(self) -> None:
         """Make what the server needs, and stop one that a killed bot left behind. `FatalError` when it stays."""
+
+    @abstractmethod
+    def _noted_socket_directory(self) -> Path | None:
+        """Where the socket of the last start is, if it says."""
 
     @abstractmethod
     def _socket_chosen(self) -> None:

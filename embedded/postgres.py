@@ -72,6 +72,12 @@ class EmbeddedPostgres(EmbeddedServer):
         self._make_cluster(binaries)
         self._stop_leftover()
 
+    def _noted_socket_directory(self) -> Path | None:
+        note = _pid_file_lines(self._cluster)
+        if not note:
+            return None
+        return Path(note[4]) if note[4:5] and note[4] else self._cluster
+
     def _socket_chosen(self) -> None:
         self._give_away(self._socket_dir)
 

@@ -70,6 +70,12 @@ class EmbeddedRedis(EmbeddedServer):
         """In which life of the machine the server was started that has not been stopped since."""
         return self._data_dir / "boot"
 
+    def _noted_socket_directory(self) -> Path | None:
+        try:
+            return Path(self._socket_note.read_text())
+        except FileNotFoundError:
+            return None
+
     def _socket_chosen(self) -> None:
         self._socket_note.write_text(str(self._socket_dir))
 
@@ -129,8 +135,7 @@ class EmbeddedRedis(EmbeddedServer):
 
     def _prepare(self) -> None:
         """Shut down the server that a killed bot left behind, over its own socket: no pid to mistake."""
-        with contextlib.suppress(FileNotFoundError):
-            old = Path(self._socket_note.read_text())
+        if old := self._noted_socket_directory():
             path = old / self.socket_name
             deadline = time.monotonic() + SHUTDOWN_WITHIN_S
             while _ask(path, b"SHUTDOWN\r\n") or accepts(path):

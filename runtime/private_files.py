@@ -9,6 +9,8 @@ from typing import Final
 
 import structlog
 
+from runtime.errors import FatalError
+
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 PRIVATE: Final = 0o700
@@ -22,14 +24,31 @@ def keep_private(data_dir: Path, passed_by: frozenset[str] = frozenset()) -> Non
     """Make the directory, let whatever this process creates from now on be its own, and narrow what is wider.
 
     `passed_by`: subdirectories of which the server runs as another user when this process is root.
+    `FatalError` where it cannot be made or used.
     """
     os.umask(_UMASK)
-    data_dir.mkdir(parents=True, exist_ok=True)
+    make_usable(data_dir, "DATA_DIR")
     way = {data_dir, *(data_dir / name for name in passed_by)} if os.geteuid() == 0 and passed_by else set[Path]()
     _narrow(data_dir, PASSED_BY_OTHERS if data_dir in way else PRIVATE)
     for top, directories, files in os.walk(data_dir):  # does not follow links
         for path in (Path(top, name) for name in (*directories, *files)):
             _narrow(path, PASSED_BY_OTHERS if path in way else PRIVATE)
+
+
+def make_usable(directory: Path, setting: str) -> None:
+    """`FatalError` where nothing can be kept there. `setting`: the variable that names it."""
+    why = None
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        why = "it is no directory" if isinstance(error, FileExistsError) else error.strerror
+    else:
+        if not os.access(directory, os.W_OK | os.X_OK):
+            why = "it cannot be written"
+    if why:
+        raise FatalError(
+            f"{setting}: {directory} cannot be used ({why}): name a directory that this user may make and write to."
+        )
 
 
 def _narrow(path: Path, widest: int) -> None:

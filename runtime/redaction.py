@@ -1,4 +1,4 @@
-"""What may not be shown: keys travel in addresses as user, password and query, and a bot's token in their path."""
+"""What may not be shown: keys travel in addresses as user, password, path and query."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ import re
 from typing import Final
 
 _IN_ADDRESS: Final = re.compile(r"(?<=//)[^\s/@]*@|\?[^\s'\"]*")
+_PATH: Final = re.compile(r"(?<=://)([^\s'\"/?#]+)/[^\s'\"?#]+")
+_WEB: Final = re.compile(r"(?i)\b(?:https?|wss?)://[^\s'\"]+")
 _BOT_TOKEN: Final = re.compile(r"(?<=/bot)[^/\s'\"]+|(?<!\d)\d{5,}:[\w-]{20,}")
 
 
 def without_keys(text: str) -> str:
-    """Take user, password and query out of an address, or out of every address in a text."""
-    return _IN_ADDRESS.sub("", text)
+    """Take user, password and query out of every address in a text, and of those on the web all of the path."""
+    return _WEB.sub(lambda found: _PATH.sub(r"\1/…", found[0]), _IN_ADDRESS.sub("", text))
 
 
 def without_bot_tokens(text: str) -> str:

@@ -41,7 +41,7 @@ def surroundings(settings: Settings) -> dict[str, Check]:
         host_name="HTTP_HOST",
         tells_health=True,
     )
-    page = Port(part="chat page", host="127.0.0.1", number=settings.sandbox_port, port_name="SANDBOX_PORT")
+    page = Port(part="chat page", host="127.0.0.1", number=settings.sandbox_port, port_name="SANDBOX_PORT", beside=http)
     ports = [http] if settings.has_real_telegram else [http, page]
     return {"variables": partial(_spelt, unread_names()), **port_checks(ports)}
 
@@ -63,6 +63,8 @@ class Port(Struct, frozen=True, kw_only=True):
     port_name: str
     host_name: str | None = None
     tells_health: bool = False
+    beside: Port | None = None
+    """Where the same bot would tell how it is."""
 
 
 def port_checks(ports: Iterable[Port]) -> dict[str, Check]:
@@ -85,6 +87,8 @@ async def _examine(port: Port) -> str:
     except OSError as error:
         if port.tells_health and await _is_a_bot(port):
             return f"A bot is running already on {port.host}:{port.number}: end it before you start another one."
+        if port.beside and await _is_a_bot(port.beside):
+            return f"{port.host}:{port.number} is taken, as it is while a bot runs"
         said = cannot_listen(
             error, host=port.host, port=port.number, port_name=port.port_name, host_name=port.host_name
         )

@@ -87,7 +87,7 @@ def build(base: Base) -> Feature:
             CLOCK.run_by(partial(follow_steps_back, in_memory.put_back)),
         ],
         alarms=[Alarm("unreadable settings", settings_unreadable(lambda: store.unreadable.standing))],
-        steps=Steps(prepare=resealing.begin, load=in_memory.load),
+        steps=Steps(check=resealing.check, prepare=resealing.begin, load=in_memory.load),
     )
 
 

@@ -29,6 +29,7 @@ from services.administration.audit import AuditService
 from services.administration.confirmations import Confirmations
 from services.cluster.leases import Leases
 from services.monitoring import conditions, gauges
+from services.monitoring.alarms import AlarmsService
 from services.monitoring.health import Check
 from services.running.controls import Controls
 from services.stores.sealing import Sealer
@@ -85,7 +86,7 @@ def build(base: Base) -> Feature:
         is_banned=partial(_is_banned, base),
         clock=now,
         standing=base.of(Controls),
-        admin_wrote=menus.admin_wrote,
+        admin_wrote=partial(_admin_wrote, base, menus),
     )
     return Feature(
         parts=[updates],
@@ -97,6 +98,12 @@ def build(base: Base) -> Feature:
         health=_health(base, why_unanswered),
         alarms=_alarms(base, why_unanswered),
     )
+
+
+def _admin_wrote(base: Base, menus: CommandMenus, chat_id: int) -> None:
+    """Their chat takes messages as of now: what could not be brought there before is."""
+    menus.admin_wrote(chat_id)
+    base.of(AlarmsService).admin_wrote(chat_id)
 
 
 def _menus(base: Base) -> CommandMenus:

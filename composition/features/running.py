@@ -126,7 +126,7 @@ def _prices(prices: PriceSources) -> list[SourceState]:
             rests=one.rests,
             age_s=one.age_s,
             asked=counts[one.name].requests,
-            free=one.free,
+            used=one.used,
             limit=limits[one.name].slots,
             period_s=limits[one.name].period_s,
             problem=one.last_problem,

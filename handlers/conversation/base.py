@@ -122,7 +122,7 @@ class ConversationServices:
     clock: Callable[[], datetime]
     standing: Standing = field(default_factory=NothingOff)
     admin_wrote: Callable[[int], None] = lambda _chat_id: None
-    """Told of every command of an admin, by their chat: their menu may be missing yet."""
+    """Told of every update of an admin, by their chat: their menu, and alarms, may be missing there yet."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -108,8 +108,6 @@ class Dispatcher:
                 return
             self._note(turn, f"/{route.name}")
             await self._withdraw_question(turn)
-            if self._guard.role_of(turn) is not None:
-                self._services.conversation.admin_wrote(turn.chat_id)
             await self._say_left_out(entered, route)
             await getattr(self._bot, route.method)(entered)
 
@@ -252,6 +250,9 @@ class Dispatcher:
 
     async def _let_in(self, update: Update, _context: Context) -> None:
         await self._guard.stop_banned(update)
+        conversation, chat = self._services.conversation, update.effective_chat
+        if chat and conversation.admins.role_of(chat.id) is not None:
+            conversation.admin_wrote(chat.id)
 
     def _note(self, turn: Turn, what: str, detail: str = "") -> None:
         self._services.conversation.activity.note(turn.user_id, what, detail, turn.username)

@@ -93,9 +93,9 @@ class Host:
     def room(self) -> Room:
         again_in_s = max(self.breaker_open_s(), self.wait_s())
         if again_in_s > 0:
-            return Room(0, again_in_s)
+            return Room(0, again_in_s, used=self.budget.used())
         is_trial = self._breaker_open_until is not None
-        return Room(1 if is_trial else self.budget.free(), 0.0, is_trial)
+        return Room(1 if is_trial else self.budget.free(), 0.0, is_trial, self.budget.used())
 
     def breaker_open_s(self) -> float:
         return 0.0 if self._breaker_open_until is None else max(0.0, self._breaker_open_until - self._clock())

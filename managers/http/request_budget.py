@@ -33,6 +33,8 @@ class Room(Struct, frozen=True):
     """0 while there are any, else how long there are none at least."""
     is_trial: bool = False
     """It has failed: the one request is to find out whether it is well again."""
+    used: int = 0
+    """Of what may be asked in a period, by this process."""
 
 
 @dataclass(slots=True)
@@ -100,6 +102,11 @@ class Budget:
     def free(self) -> int:
         """Requests that may be asked now."""
         return 0 if self.wait_s() > 0 else self.slots() - self._taken - len(self._arrivals)
+
+    def used(self) -> int:
+        """Requests that count in the period that ends now."""
+        self.wait_s()  # forgets those before
+        return self._taken + len(self._arrivals)
 
     @contextmanager
     def slot(self) -> Generator[_Slot]:

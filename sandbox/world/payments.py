@@ -49,8 +49,9 @@ async def open_chain(data_dir: Path, *, slot_s: float | None = SLOT_S) -> AsyncG
         )
 
 
-def open_processor(data_dir: Path) -> NowPaymentsSandbox:
-    return NowPaymentsSandbox(stage_s=STAGE_S, kept_at=data_dir / PROCESSOR)
+def open_processor(data_dir: Path | None) -> NowPaymentsSandbox:
+    """`None`: it forgets its payments."""
+    return NowPaymentsSandbox(stage_s=STAGE_S, kept_at=data_dir / PROCESSOR if data_dir else None)
 
 
 def _merchant(path: Path) -> Keypair:

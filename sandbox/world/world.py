@@ -144,28 +144,22 @@ async def open_world(
     calls_per_s: float,
     demo: bool = True,
     redis_complete_key: str | None = None,
+    joins: bool = False,
     say: Callable[[str], None] = lambda _: None,
 ) -> AsyncGenerator[World]:
     """Start what is wanted; stop it again at exit, servers that keep data last.
 
+    `joins`: where another process runs Redis and PostgreSQL on these data, use its own and start none.
+
     A server that ends meanwhile is started again, and `say` tells of it; `FatalError` when it keeps ending.
     """
     world = World()
-    kept: list[Restartable] = []
     async with AsyncExitStack() as stack:
-        if wants.redis:
-            server = EmbeddedRedis(data_dir / "redis", complete_key=redis_complete_key)
-            redis = await stack.enter_async_context(server)
-            world.redis_url, world.redis_lacks_writes = redis.url, redis.lacks_writes
-            kept.append(redis)
-        if wants.postgres:
-            postgres = await stack.enter_async_context(EmbeddedPostgres(data_dir / POSTGRES))
-            world.postgres_dsn = postgres.dsn
-            kept.append(postgres)
+        kept = await _open_stores(world, wants, data_dir, redis_complete_key, stack, joins=joins)
         await stack.enter_async_context(_keeping(kept, say))
         if wants.prices:
             await _open_prices(world, wants, stack)
-        await _open_payments(world, wants, data_dir, stack)
+        await _open_payments(world, wants, data_dir, stack, is_kept=not joins)
         market = Market(seed=time.time_ns())  # tokens of an earlier run count as told
         if wants.feed:
             world.feed = await stack.enter_async_context(FeedSandbox(market, calls_per_s=calls_per_s))
@@ -182,6 +176,30 @@ async def open_world(
         yield world
 
 
+async def _open_stores(
+    world: World,
+    wants: Wants,
+    data_dir: Path,
+    redis_complete_key: str | None,
+    stack: AsyncExitStack,
+    *,
+    joins: bool,
+) -> list[Restartable]:
+    """Return what was started."""
+    kept: list[Restartable] = []
+    if wants.redis:
+        server = EmbeddedRedis(data_dir / "redis", complete_key=redis_complete_key)
+        if not (joins and server.is_run_by_another()):
+            kept.append(await stack.enter_async_context(server))
+        world.redis_url, world.redis_lacks_writes = server.url, server.lacks_writes
+    if wants.postgres:
+        postgres = EmbeddedPostgres(data_dir / POSTGRES)
+        if not (joins and postgres.is_run_by_another()):
+            kept.append(await stack.enter_async_context(postgres))
+        world.postgres_dsn = postgres.dsn
+    return kept
+
+
 async def _opened(telegram: TelegramSandbox, stack: AsyncExitStack) -> TelegramSandbox:
     try:
         return await stack.enter_async_context(telegram)
@@ -190,11 +208,11 @@ async def _opened(telegram: TelegramSandbox, stack: AsyncExitStack) -> TelegramS
         raise FatalError(said) from error
 
 
-async def _open_payments(world: World, wants: Wants, data_dir: Path, stack: AsyncExitStack) -> None:
+async def _open_payments(world: World, wants: Wants, data_dir: Path, stack: AsyncExitStack, *, is_kept: bool) -> None:
     if wants.solana:
         world.solana = await stack.enter_async_context(open_chain(data_dir))
     if wants.nowpayments:
-        world.nowpayments = await stack.enter_async_context(open_processor(data_dir))
+        world.nowpayments = await stack.enter_async_context(open_processor(data_dir if is_kept else None))
 
 
 async def _open_prices(world: World, wants: Wants, stack: AsyncExitStack) -> None:

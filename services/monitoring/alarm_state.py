@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -18,7 +19,9 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 HOUR_S: Final = 3600.0
 MAX_REPORTS_PER_HOUR: Final = 4
-"""Of one alarm to one chat: coming and going twice."""
+"""Of one alarm to one chat: coming and going twice. The end of what was told is never kept back for it."""
+SETTLED_AFTER_S: Final = 600.0
+"""What has stayed as it is for so long is told beyond the limit."""
 KNOWN_AFTER_S: Final = 15.0
 """After a start: an alarm that stood before does not end sooner, since not everything has been asked yet."""
 
@@ -42,6 +45,10 @@ class WatchedAlarm:
     @property
     def is_active(self) -> bool:
         return self.turns % 2 == 1
+
+    @property
+    def turned_at(self) -> float:
+        return self.began_at if self.is_active else self.ended_at
 
     def poll(self, now: float, texts: Texts) -> None:
         reason = self.condition()
@@ -82,13 +89,21 @@ class AdminChat:
     telling: frozenset[str] = frozenset()
     """Alarms whose beginning is being told: from now on this chat may believe them."""
 
+    wrote: asyncio.Event = field(default_factory=asyncio.Event)
+    """Somebody has written from there: it may take messages now."""
+
     def is_due(self, alarm: WatchedAlarm, now: float) -> bool:
-        if self.told.get(alarm.name, 0) == alarm.turns:
+        told = self.told.get(alarm.name, 0)
+        if told == alarm.turns:
             return False
         recently = self.told_at.setdefault(alarm.name, deque())
         while recently and now - recently[0] >= HOUR_S:
             recently.popleft()
-        return len(recently) < MAX_REPORTS_PER_HOUR
+        if told % 2 and not alarm.is_active:
+            return True
+        room = MAX_REPORTS_PER_HOUR - len(recently)
+        # What begins leaves room for the word that it is over.
+        return room > int(alarm.is_active) or now - alarm.turned_at >= SETTLED_AFTER_S
 
     def note(self, turns: Iterable[tuple[str, int]], now: float) -> None:
         for name, turn in turns:

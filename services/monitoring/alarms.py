@@ -3,7 +3,8 @@
 An alarm begins when its condition has held for a while, and ends when it has not held for as long: what flickers is
 one alarm. Each chat is told what it does not know yet, so what happens while Telegram is down is told when it is back:
 how things stand then, and how often they changed. What is told is bounded per alarm and hour; what is over the bound
-is told later in the same way. Only where Telegram leaves open whether it took a message is it told again.
+is told later in the same way, and that something told is over is never kept back. Only where Telegram leaves open
+whether it took a message is it told again.
 
 What was told is remembered beyond the end of the process: an alarm that stood then stands at the next start, and its
 end is told. While a process ends, nothing begins: what it stops by itself is not wrong.
@@ -14,7 +15,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 from datetime import UTC, datetime, timedelta
 from typing import Final, Protocol
 
@@ -52,8 +53,8 @@ _MAX_ALARMS_PER_MESSAGE: Final = 10
 """So many fit one message."""
 _FIRST_PAUSE_S: Final = 2.0
 _MAX_PAUSE_S: Final = 60.0
-_REFUSED_PAUSE_S: Final = 600.0
-"""Before a chat that does not take messages is tried again."""
+_REFUSED_PAUSE_S: Final = 60.0
+"""Before a chat that does not take messages is tried again, unless somebody writes there."""
 
 
 class Messenger(Protocol):
@@ -127,6 +128,12 @@ class AlarmsService:
     def watched(self) -> Mapping[str, bool]:
         """By name of the alarm, whether it stands now; without what other processes say of themselves."""
         return {name: alarm.is_active for name, alarm in self._alarms.items() if ELSEWHERE not in name}
+
+    def admin_wrote(self, chat_id: int) -> None:
+        """Tell what is left for a chat that took no messages: Telegram knows it only since somebody wrote there."""
+        for chat in self._chats:
+            if chat.id == chat_id:
+                chat.wrote.set()
 
     def own(self) -> dict[str, str]:
         """Return what is wrong with this process alone: by name of the alarm, the reason."""
@@ -237,19 +244,26 @@ class AlarmsService:
     async def _keep_reported(self, chat: AdminChat) -> None:
         failures = 0
         while True:
+            is_refused = False
+            chat.wrote.clear()
             try:
                 await self._tell(chat)
             except (DeliveryError, TransientError) as error:
                 stop_if_cancelled()
                 pause_s = _pause_s(error, failures)
                 failures += 1
+                is_refused = isinstance(error, RecipientGoneError | MessageRefusedError)
                 if isinstance(error, ChatMigratedError):
                     chat.id = error.new_chat_id
                 # To the log alone: a chat that takes no messages is not to be told so by messages.
                 log.warning("alarm_not_reported", chat_id=chat.id, reason=str(error), again_in_s=pause_s)
             else:
                 failures, pause_s = 0, POLL_EVERY_S
-            await asyncio.sleep(pause_s)
+            if is_refused:
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(chat.wrote.wait(), pause_s)
+            else:
+                await asyncio.sleep(pause_s)
 
     async def _tell(self, chat: AdminChat) -> None:
         """Tell a chat in one message what it does not know yet, if there is anything."""

@@ -76,8 +76,8 @@ class SourceHealth(Struct, frozen=True, kw_only=True):
     last_problem: str | None
     rests: bool = False
     """It is not to be asked for now."""
-    free: int = 0
-    """Requests that may be made now."""
+    used: int = 0
+    """Requests of its limit that are used, by whoever asks the same host from here."""
 
 
 class PriceSource:
@@ -122,7 +122,7 @@ class PriceSource:
             again_in_s=room.again_in_s,
             last_problem=self._last_problem,
             rests=self.rests(),
-            free=room.requests,
+            used=self.provider.room().used,
         )
 
     def may_know(self, token: TokenRef) -> bool:

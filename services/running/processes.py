@@ -34,8 +34,8 @@ class SourceState(Struct, frozen=True, kw_only=True):
     """Since it was last heard."""
     asked: int = 0
     """Requests since the start; of a feed, its calls."""
-    free: int | None = None
-    """Requests that may be made now, of `limit` in each `period_s`."""
+    used: int | None = None
+    """Requests that the process has made of the `limit` of the last `period_s`."""
     limit: int | None = None
     period_s: float | None = None
     problem: str | None = None

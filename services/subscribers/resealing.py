@@ -39,6 +39,10 @@ class ResealingService:
         self._sealer = sealer
         self._clock = clock
 
+    async def check(self) -> None:
+        """`UnknownKeyError`: something may be sealed by a key that this process lacks."""
+        await retry_until_done(self._known)
+
     async def begin(self) -> None:
         """Say by which key this process seals. `UnknownKeyError`: something may be sealed by one that it lacks."""
         await retry_until_done(self._begin)
@@ -59,11 +63,16 @@ class ResealingService:
         await self._forget_unused()
         return resealed
 
-    async def _begin(self) -> None:
+    async def _known(self) -> dict[str, int]:
+        """Return what may be sealed by which key, and since when."""
         used = await self._used()
         for fingerprint in used:
             if fingerprint != PLAIN and fingerprint not in self._sealer.fingerprints:
                 raise UnknownKeyError(fingerprint)
+        return used
+
+    async def _begin(self) -> None:
+        used = await self._known()
         if not self._sealer.has_keys:
             return
         now = milliseconds(self._clock())

@@ -53,3 +53,21 @@ async def test_a_dialogue_goes_on_under_another_key(
         await ann.next_message(where=lambda message: "ause" in message["text"])
         assert b"filter_sets" not in await stored()
         assert NEW_KEY in await stored()
+
+
+@pytest.mark.parametrize("its_keys", [(), (NEW,)])
+async def test_who_lacks_the_key_does_not_even_stand_by(
+    telegram: TelegramSandbox,
+    feed: FeedSandbox,
+    redis_url: str,
+    redis_manager: RedisManager,
+    postgres_dsn: str,
+    its_keys: tuple[str, ...],
+) -> None:
+    async with running(telegram, feed, redis_url, postgres_dsn, with_keys(OLD)):
+        await subscribe(telegram.user("Ann"), "everything")
+        assert await redis_manager.hget(keys.SEALED_BY.of(), fingerprint_of(OLD)) is not None
+        with pytest.raises(ExceptionGroup) as ended:
+            async with asyncio.timeout(20), running(telegram, feed, redis_url, postgres_dsn, with_keys(*its_keys)):
+                await asyncio.Event().wait()
+    assert ended.value.subgroup(UnknownKeyError) is not None

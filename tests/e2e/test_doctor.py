@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.e2e.bot_process import BotProcess
 
+Ports = Callable[[], int]
 _LOG_LINE = re.compile(r"^\d{4}-\d\d-\d\dT")
 
 
@@ -51,21 +52,25 @@ async def test_it_names_typos_a_taken_port_and_what_cannot_be_reached_in_a_table
     assert not [line for line in bot.lines if _LOG_LINE.match(line)]
 
 
-@pytest.mark.thorough
-async def test_a_running_bot_is_recognised(data_dir: Path, unused_tcp_port: int) -> None:
-    environment = {"DATA_DIR": str(data_dir), "HTTP_PORT": str(unused_tcp_port), "SANDBOX_PORT": "0"}
+async def test_it_looks_at_everything_beside_a_running_bot(data_dir: Path, unused_tcp_port_factory: Ports) -> None:
+    port, page = unused_tcp_port_factory(), unused_tcp_port_factory()
+    environment = {"DATA_DIR": str(data_dir), "HTTP_PORT": str(port), "SANDBOX_PORT": str(page)}
     async with BotProcess(environment) as bot:
         await bot.says("Ready after")
-        for command in ("doctor", "run"):
-            async with BotProcess(environment, command) as second:
-                assert await second.exit_code() == 1
-            assert "A bot is running already on" in second.output
-            assert "end it first" in second.output
-            assert len(second.lines) == 1, second.output
-        elsewhere = environment | {"DATA_DIR": str(data_dir / "other")}
-        async with BotProcess(elsewhere, "doctor") as third:
-            assert await third.exit_code() == 0, third.output
-        assert f"A bot is running already on 127.0.0.1:{unused_tcp_port}: end it" in sentences(third.output)
+        async with BotProcess(environment, "doctor") as doctor:
+            assert await doctor.exit_code() == 0, doctor.output
+        said = sentences(doctor.output)
+        assert f"A bot is running already on 127.0.0.1:{port}: end it before you start another" in said
+        assert f"127.0.0.1:{page} is taken, as it is while a bot runs" in said
+        assert said.count("version ") == 2, "Redis and PostgreSQL of the bot that runs"
+        async with BotProcess(environment, "run") as second:
+            assert await second.exit_code() == 1
+        assert "A bot is running already on" in second.output
+        assert "end it first" in second.output
+        assert len(second.lines) == 1, second.output
+        bot.interrupt()
+        assert await bot.exit_code() == 0, bot.output
+    assert "starting it again" not in bot.output
 
 
 @pytest.mark.thorough

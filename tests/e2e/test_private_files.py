@@ -79,3 +79,28 @@ def test_a_link_is_not_followed(tmp_path: Path) -> None:
         assert stat.S_IMODE(data_dir.stat().st_mode) == 0o700
     finally:
         os.umask(umask)
+
+
+@pytest.fixture
+def taken(data_dir: Path) -> Path:
+    """Where a file stands already."""
+    data_dir.mkdir(exist_ok=True)
+    path = data_dir / "file"
+    path.write_text("")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("command", "setting", "below"),
+    [("run", "DATA_DIR", "."), ("doctor", "DATA_DIR", "."), ("doctor", "DATA_DIR", "in"), ("run", "LOG_DIR", ".")],
+)
+async def test_a_directory_that_cannot_be_used_is_told_in_one_sentence(
+    data_dir: Path, taken: Path, command: str, setting: str, below: str
+) -> None:
+    environment = {"DATA_DIR": str(data_dir / "data"), "HTTP_PORT": "0", setting: str(taken / below)}
+    async with BotProcess(environment, command) as bot:
+        assert await bot.exit_code() == 1
+    said = " ".join(" ".join(bot.lines).split())
+    assert f"{setting}: " in said
+    assert "name a directory that this user may make and write to." in said
+    assert "Traceback" not in bot.output

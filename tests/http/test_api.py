@@ -437,6 +437,7 @@ async def test_a_full_budget_says_when_there_is_room(server: Server, still: APIR
     with pytest.raises(NotAskedError, match=r"again in 40\.0 s") as refusal:
         await still.get(server.url, timeout_s=8)
     assert refusal.value.again_in_s == 40.0
+    assert (still.room(server.url).requests, still.room(server.url).used) == (0, 2)
     clock.now_s += 40
     assert await still.get(server.url, timeout_s=2) == b"fine"
     assert (len(server.arrivals), still.counts[server.host].refused_by_budget) == (3, 1)

@@ -33,7 +33,7 @@ from runtime.errors import (
 )
 from sandbox.telegram.server import TelegramSandbox
 from services.cluster.members import Member
-from services.monitoring.alarm_state import MAX_REPORTS_PER_HOUR
+from services.monitoring.alarm_state import MAX_REPORTS_PER_HOUR, SETTLED_AFTER_S
 from services.monitoring.alarms import ActiveAlarm, AlarmsService
 from services.monitoring.conditions import (
     Condition,
@@ -239,13 +239,67 @@ def test_a_chat_that_takes_nothing_holds_up_neither_the_others_nor_the_looking(r
     async def story() -> None:
         scene.wrong["redis"] = "gone"
         await asyncio.sleep(500)
-        assert (len(scene.texts(BEN)), scene.attempts) == (1, 2)
+        assert len(scene.texts(BEN)) == 1
+        assert scene.attempts <= 10
         scene.fail = lambda _: None
         await asyncio.sleep(600)
 
     play(scene, story)
     assert [len(scene.texts(chat_id)) for chat_id in (ANN, BEN)] == [1, 1]
     assert scene.looks >= 1_000
+
+
+def test_what_is_left_is_told_at_once_when_an_admin_writes_for_the_first_time() -> None:
+    scene = Scene("redis", "feed", chats=(ANN, BEN))
+    scene.fail = lambda _: MessageRefusedError("chat not found")
+
+    async def story() -> None:
+        scene.wrong["feed"] = "silent"
+        await scene.is_wrong("redis", 65)
+        await asyncio.sleep(15)
+        scene.fail = lambda chat_id: MessageRefusedError("chat not found") if chat_id == BEN else None
+        scene.alarms.admin_wrote(ANN)
+        await asyncio.sleep(2)
+        assert [text.splitlines()[0][:4] for text in scene.texts(ANN)] == ["🟢 re"]
+        assert "🔴 feed" in scene.texts(ANN)[0]
+        assert scene.texts(BEN) == []
+
+    play(scene, story)
+
+
+def test_somebody_who_writes_does_not_make_the_bot_ask_before_telegram_allows_it() -> None:
+    scene = Scene("redis")
+    scene.fail = lambda _: FloodError(900)
+
+    async def story() -> None:
+        scene.wrong["redis"] = "gone"
+        await asyncio.sleep(30)
+        scene.alarms.admin_wrote(ANN)
+        await asyncio.sleep(30)
+
+    play(scene, story)
+    assert scene.attempts == 1
+
+
+@pytest.mark.parametrize("switches", range(1, 9))
+def test_the_last_word_is_how_it_stands(switches: int) -> None:
+    scene = Scene("calls are held")
+
+    async def story() -> None:
+        for _ in range(switches):
+            await scene.is_wrong("calls are held", 30)
+            await asyncio.sleep(20)
+            signs = [text[0] for text in scene.texts()]
+            assert signs[-1] == "🟢"
+        scene.wrong["calls are held"] = "held for long"
+        await asyncio.sleep(SETTLED_AFTER_S + 20)
+        assert scene.texts()[-1].startswith("🔴 calls are held held for long")
+        scene.wrong.clear()
+        await asyncio.sleep(20)
+        assert scene.texts()[-1].startswith("🟢")
+
+    play(scene, story)
+    assert len(scene.said) <= MAX_REPORTS_PER_HOUR + 2
 
 
 def test_a_chat_that_moved_is_followed() -> None:
@@ -333,6 +387,28 @@ async def test_admins_see_alarms_in_health(redis_manager: RedisManager, conversa
         assert "🔔 token queue <b>9,000<b> of 10,000 · for 1m 15s" in words(await admin.writes("/health"))
         standing.clear()
         assert "No alarm" in words(await admin.writes("/health"))
+
+
+async def test_whatever_an_admin_sends_says_that_their_chat_takes_messages(
+    redis_manager: RedisManager, conversation: RecordedConversation
+) -> None:
+    wrote: list[int] = []
+    services = services_of(
+        monitor=MonitoringService(metrics=Metrics(), clock=lambda: NOW),
+        inputs=InputsService(redis_manager),
+        telegram=conversation,
+        texts=Texts.load(),
+        admin_chat_ids=frozenset({ADMIN_ID}),
+        admin_wrote=wrote.append,
+    )
+    app = application()
+    Dispatcher(HealthBot(services)).install(app)
+    async with app:
+        await Person(app, conversation, ADMIN_ID + 1).writes("/health")
+        assert wrote == []
+        for said in ("/health", "/start", "hello"):
+            await Person(app, conversation, ADMIN_ID).writes(said)
+    assert wrote == [ADMIN_ID] * 3
 
 
 async def test_it_arrives_in_the_chat_of_an_admin() -> None:

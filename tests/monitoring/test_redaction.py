@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import string
@@ -12,11 +13,14 @@ import pytest
 import structlog
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rich.console import Console
 from solders.keypair import Keypair
 from solders.pubkey import Pubkey
 
+from bot.console import Part, Terminal
 from config.redaction import Redactor, is_address
-from config.settings import Settings
+from config.settings import Settings, load_settings
+from runtime.errors import FatalError
 from tests.monitoring.test_logging import log_directory
 
 __all__ = ["log_directory"]
@@ -140,6 +144,33 @@ def test_secrets_of_the_settings_are_those_and_passwords_in_addresses() -> None:
     redactor = Redactor(configured.secrets)
     said = "p%40ssword p@ssword another-one scrape-me-not https://rpc.example/?api-key=k3y-of-rpc u host"
     assert redactor.text(said) == "<secret> <secret> <secret> <secret> https://rpc.example/?api-key=<secret> u host"
+
+
+@pytest.mark.parametrize("name", [n for n in Settings.model_fields if n.endswith(("_url", "_urls", "_base"))])
+@pytest.mark.parametrize("place", ["/v2/{}", "/{}/", "/?api-key={}", "/x?k={}&y=1"])
+def test_a_key_in_an_address_of_the_settings_is_shown_nowhere(name: str, place: str) -> None:
+    key = "9fA3kQ7xYz41LmNopQ2r"
+    scheme = {"feed_url": "wss", "redis_url": "redis", "database_url": "postgresql"}.get(name, "https")
+    if "database" in name or scheme == "redis":
+        address = f"{scheme.replace('https', 'postgresql')}://u:{key}@host/bot"
+    else:
+        address = f"{scheme}://host.example{place.format(key)}"
+    configured = Settings.model_construct(None, **{name: (address,) if name.endswith("s") else address})
+    redactor = Redactor(configured.secrets)
+    assert key not in redactor.text(f"cannot reach {address}: key {key} is refused")
+    output = io.StringIO()
+    Terminal(Console(file=output, width=200)).show_parts([Part("one", real=True, address=address)])
+    assert key not in output.getvalue()
+    assert "//host" in output.getvalue()
+
+
+def test_an_address_that_is_wrong_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("SOLANA_RPC_URLS", "PRICE_API_URL", "RUGCHECK_URL", "MIGRATIONS_DATABASE_URL"):
+        monkeypatch.setenv(name, "ftp://host/v2/9fA3kQ7xYz41")
+    with pytest.raises(FatalError) as caught:
+        load_settings()
+    assert "PRICE_API_URL" in str(caught.value)
+    assert "9fA3" not in str(caught.value)
 
 
 def test_it_is_so_in_the_files_also_of_libraries_and_in_tracebacks(log_directory: Path) -> None:

@@ -122,6 +122,13 @@ async def test_all_three_are_asked_at_once_the_most_trusted_about_the_first(outs
         "dexscreener": 10,
         "geckoterminal": 0,
     }
+    assert {one.name: one.used for one in outside.sources.health()} == {
+        "jupiter": 2,
+        "dexscreener": 10,
+        "geckoterminal": 0,
+    }
+    outside.now_s += 60
+    assert {one.used for one in outside.sources.health()} == {0}
 
 
 async def test_there_is_room_for_so_many_and_no_more_are_asked(outside: Outside) -> None:

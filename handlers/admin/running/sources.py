@@ -40,7 +40,7 @@ class AdminSourcesMixin(BotBase):
         )
         replay = (view.button("button.replay", AskReplay()),) if sources.replays else ()
         keyboard = (*in_rows(buttons, 2), (*replay, view.button("button.refresh", ShowSources())))
-        lines = view.listed((_line(view, owner, state) for owner, state in states), "\n\n")
+        lines = view.listed((line_of(view, owner, state) for owner, state in states), "\n\n")
         await self.show(turn, message(view.html("sources.main", sources=lines), keyboard=keyboard))
 
     @callback(ShowSources, admin="read_only")
@@ -100,12 +100,13 @@ class AdminSourcesMixin(BotBase):
         return view_of(self.services, turn).plain("value.ordered" if heard else "value.ordered_here")
 
 
-def _line(view: View, owner: str, state: SourceState) -> Html:
+def line_of(view: View, owner: str, state: SourceState) -> Html:
     if not state.kind:
         return view.html("sources.unseen", sign="⏸" if state.rests else "❓", source=state.name)
     lines = [_head(view, owner, state)]
-    if state.free is not None and state.period_s is not None:
-        lines.append(view.html("sources.budget", free=state.free, limit=state.limit, period=f"{state.period_s:g}"))
+    if state.used is not None and state.limit is not None and state.period_s is not None:
+        left, period = max(0, state.limit - state.used), f"{state.period_s:g}"
+        lines.append(view.html("sources.budget", used=state.used, limit=state.limit, left=left, period=period))
     if state.problem and not state.ok:
         lines.append(view.html("sources.problem", problem=state.problem))
     return join("\n", lines)

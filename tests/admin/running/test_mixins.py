@@ -7,17 +7,20 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from domain.calls.events import Call, Channel, Token
 from domain.filters.registry import Range
 from domain.stored.outgoing import Envelope
+from handlers.admin.running.sources import line_of
+from handlers.conversation.menus import View
 from managers.storage.cache import SmartCache
 from runtime.errors import UserFacingError
 from services.reports.sending import ReportSending
 from services.running.caches import Caches
 from services.running.controls import Controls
 from services.running.orders import Orders
-from services.running.processes import Processes
+from services.running.processes import Processes, SourceState
 from services.running.sources import Sources
 from services.schedule.due_times import DueTimes, Place
 from services.stores import keys
@@ -27,6 +30,7 @@ from tests.conversation.reading import alert, button, only, toast, words
 from tests.conversation.telegram_wire import Person
 from tests.reports.kit import Shelf
 from tests.wiring import add_entry
+from texts import Texts
 
 NOW = datetime.now(UTC)
 
@@ -121,6 +125,14 @@ async def test_a_source_is_paused_resumed_and_its_past_fetched_from_a_time(house
     assert "within the last 7 days" in words(await owner.writes("2020-01-01 10:00"))
     moment = f"{NOW - timedelta(minutes=90):%Y-%m-%d %H:%M}"
     assert "everything after 70 once more" in words(await owner.writes(moment))
+
+
+async def test_what_is_left_of_a_limit_is_told_not_what_may_go_at_once() -> None:
+    view = View(texts=Texts.load(), language="en")
+    state = SourceState(name="dexscreener", kind="prices", ok=True, rests=False, used=12, limit=300, period_s=60.0)
+    assert "12 of 300 requests in 60 s used, 288 left" in str(line_of(view, "ann", state))
+    over = replace(state, used=301)
+    assert "301 of 300 requests in 60 s used, 0 left" in str(line_of(view, "ann", over))
 
 
 @pytest.mark.parametrize("typed", ["", "²", "12:61", "-1", "9" * 30, "2026-13-01 10:00", "\0"])
