@@ -23,6 +23,7 @@ from managers.http.once import once
 from managers.http.request_budget import Limit, Room
 from runtime.cancellation import stop_if_cancelled
 from runtime.errors import TransientError
+from runtime.redaction import without_keys
 
 MIN_TIMEOUT_S: Final = 2.0
 MAX_TIMEOUT_S: Final = 8.0
@@ -195,7 +196,7 @@ class APIRetryManager:
                     if isinstance(error, aiohttp.ClientConnectorCertificateError):
                         why = getattr(error.certificate_error, "verify_message", error.certificate_error)
                         raise UntrustedError(f"its certificate is not valid: {why}"[:200]) from error
-                    raise FailedError(f"{type(error).__name__}: {error}"[:200]) from error
+                    raise FailedError(without_keys(f"{type(error).__name__}: {error}")[:200]) from error
 
     def _host(self, url: str) -> Host:
         name = URL(url).host_port_subcomponent or url

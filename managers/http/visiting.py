@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from managers.http.answers import FailedError, ForeignAnswerError, UntrustedError
 from managers.http.once import once
 from runtime.cancellation import stop_if_cancelled
+from runtime.redaction import without_keys
 
 _CHUNK: Final = 1 << 16
 _NO_TIMEOUT: Final = aiohttp.ClientTimeout(total=None)
@@ -60,7 +61,7 @@ async def visit(
         raise UntrustedError(f"its certificate is not valid: {error}"[:200]) from error
     except (aiohttp.ClientError, OSError, ValueError) as error:
         stop_if_cancelled()
-        raise FailedError(f"{type(error).__name__}: {error}"[:200]) from error
+        raise FailedError(without_keys(f"{type(error).__name__}: {error}")[:200]) from error
 
 
 async def _body(response: aiohttp.ClientResponse, max_bytes: int) -> bytes:

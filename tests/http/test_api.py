@@ -515,3 +515,20 @@ def test_slots_in_flight_count(slots: int, wanted: int):
             return 1 + take(left - 1)
 
     assert take(wanted) == min(slots, wanted)
+
+
+async def test_what_the_library_says_of_an_answer_tells_no_key_in_the_address(still: APIRetryManager):
+    async def babble(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"no answer of HTTP at all\r\n\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(babble, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        with pytest.raises(TransientError) as failure:
+            await still.get(f"http://127.0.0.1:{port}/v2/9fA3kQ7xYz41?api-key=k3y-of-rpc", timeout_s=2, attempts=1)
+    assert f"http://127.0.0.1:{port}/…" in str(failure.value)
+    [health] = still.health().values()
+    for said in (str(failure.value), str(health.last_problem)):
+        assert "9fA3kQ7xYz41" not in said
+        assert "k3y" not in said

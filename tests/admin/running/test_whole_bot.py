@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from msgspec.structs import replace
+from structlog.testing import capture_logs
 
 from bot.intake import Intake
 from composition import Composition
@@ -16,6 +17,7 @@ from sandbox.feed.server import FeedSandbox
 from sandbox.telegram.people import SandboxUser
 from sandbox.telegram.server import TelegramSandbox
 from sandbox.world.world import copied_addresses
+from services.monitoring.alarms import AlarmsService
 from services.running.controls import Controls
 from services.stores.journal import Journal
 from tests.e2e.conftest import ADMIN, bot, data_dir, feed, subscribe, text_of
@@ -153,3 +155,15 @@ async def test_connections_are_made_anew_and_everything_goes_on(
     await admin.tap("Log from INFO")
     await admin.send("/status")
     await admin.next_message(where=lambda m: "Free trial" in text_of(m))
+
+
+async def test_an_alarm_from_before_start_comes_when_the_admin_presses_it(
+    telegram: TelegramSandbox, bot: Composition
+) -> None:
+    bot.of(AlarmsService).watch("kettle", lambda: "boils over", after_s=0)
+    with capture_logs() as logs:
+        await until(lambda: any(entry["event"] == "alarm_not_reported" for entry in logs))
+    admin = telegram.user("Admin", user_id=ADMIN)
+    async with asyncio.timeout(20):  # it is tried again by itself only after a minute
+        await admin.send("/start")
+        await admin.next_message(where=lambda m: "🔴 kettle boils over" in text_of(m))
