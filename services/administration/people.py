@@ -183,11 +183,16 @@ class PeopleService:
         row = await self._postgres.fetch_row(_COUNT_ACTIVITY, user_id)
         return int(row["count"]) if row else 0
 
-    async def ban(self, user_id: int, admin_id: int) -> bool:
-        """Let somebody get nothing any more; `False`: they did not before. `UserFacingError` for an admin."""
-        before = await self.require(user_id)
+    async def require_bannable(self, user_id: int) -> Subscriber:
+        """Return somebody who may be banned. `UserFacingError` for an admin."""
+        found = await self.require(user_id)
         if self._admins.role_of(user_id) is not None:
             raise UserFacingError("people.is_admin")
+        return found
+
+    async def ban(self, user_id: int, admin_id: int) -> bool:
+        """Let somebody get nothing any more; `False`: they did not before. `UserFacingError` for an admin."""
+        before = await self.require_bannable(user_id)
         now = self._clock()
         await self._subscribers.change(user_id, lambda s: replace(s, banned_at=s.banned_at or now))
         log.info("person_banned", user_id=user_id, admin_id=admin_id)
