@@ -88,6 +88,13 @@ class ShowPerson(CallbackData, frozen=True, array_like=True):
     user_id: int
 
 
+class ShowPayer(CallbackData, frozen=True, array_like=True):
+    """Somebody's invoices, from their card."""
+
+    prefix: ClassVar[str] = "userpay"
+    user_id: int
+
+
 class ShowWaiting(CallbackData, frozen=True, array_like=True):
     """What nobody has settled: `unmatched`, or of `invoices`."""
 

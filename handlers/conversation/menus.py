@@ -137,7 +137,10 @@ def require_on(services: Services, feature: Feature) -> None:
 
 
 def view_of(services: Services, turn: Turn) -> View:
-    return View(texts=services.conversation.texts, language=turn.language, preset=services.subscribers.presets.get)
+    def preset(key: str) -> Preset | None:
+        return services.subscribers.presets.get(key)
+
+    return View(texts=services.conversation.texts, language=turn.language, preset=preset)
 
 
 def message(*paragraphs: Html, keyboard: Keyboard = ()) -> Message:

@@ -98,6 +98,15 @@ async def test_an_admin_sees_what_they_see_and_can_tap_nothing_of_theirs(
         assert list(seen.buttons) == ["‹ Back"]
 
 
+async def test_what_opens_from_a_card_leads_back_to_it(house: House, support: Person) -> None:
+    for label in ("📜 What was done", "🧾 Payments"):
+        opened = await support.taps(button(await card(support), label))
+        back = await support.taps(button(opened, "‹ Back"))
+        assert f" · {VICTIM}" in words(back, "edited")
+        assert "Filters: " in words(back, "edited")
+        assert "  · " not in words(back, "edited")
+
+
 async def test_a_banned_person_gets_nothing_and_no_answer(house: House, support: Person, victim: Person) -> None:
     before, roster = await house.subscriber(), house.made.of(SubscriberServices).roster
     asked = await support.taps(button(await card(support), "⛔ Ban"))
