@@ -158,7 +158,7 @@ async def test_presets_are_counted_from_those_who_follow_them(reports: Reports) 
     await reports.shelf.some(ann.id)
     reports.way.clock.now = EVENING + timedelta(minutes=30)
     assert await reports.send() == 1
-    assert "Early gems: 6 tokens, the best ≥ 12.4x (T5)" in texts_of(ann)[-1]
+    assert "Early gems: tokens 6, the best ≥ 12.4x (T5)" in texts_of(ann)[-1]
 
 
 async def test_two_processes_send_it_once(reports: Reports, postgres_manager: PostgresManager) -> None:

@@ -100,6 +100,7 @@ async def test_the_menu_shows_what_ones_role_may_do_and_opens_it(
         said = await person.writes("/admin")
         shown = words(said)
         assert f"your role: {role}" in shown
+        assert ("change nothing" in shown) == (person is reader)
         assert all(f"{topic}\n" in shown for topic in ("People", "Money", "Calls", "The bot"))
         assert "What admins did:" in words(await person.taps(button(said, "audit")), "edited")
     opened = only(await reader.taps(button(await reader.writes("/admin"), "plans")), "edited")

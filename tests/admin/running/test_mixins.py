@@ -120,7 +120,7 @@ async def test_a_source_is_paused_resumed_and_its_past_fetched_from_a_time(house
     assert "Send a cursor, or a time" in words(await owner.writes("yesterday"))
     assert "within the last 7 days" in words(await owner.writes("2020-01-01 10:00"))
     moment = f"{NOW - timedelta(minutes=90):%Y-%m-%d %H:%M}"
-    assert "everything after 70 once more" in words(await owner.writes(moment))
+    assert f"everything after {moment} (cursor 70) once more" in words(await owner.writes(moment))
 
 
 @pytest.mark.parametrize("typed", ["", "²", "12:61", "-1", "9" * 30, "2026-13-01 10:00", "\0"])
