@@ -26,6 +26,7 @@ from tests.admin.people.house import OWNER, VICTIM, House, house_on
 from tests.conversation.reading import alert, button, only, toast, words
 from tests.conversation.telegram_wire import Person
 from tests.reports.kit import Shelf
+from tests.tracking.test_records_dialogue import OUTCOME
 from tests.wiring import add_entry
 
 NOW = datetime.now(UTC)
@@ -58,6 +59,17 @@ async def add_channel(house: House, channel_id: str, title: str, *calls: datetim
             at,
             msgspec.json.encode(call).decode(),
         )
+
+
+async def test_a_call_that_was_opened_from_its_channel_leads_back_to_it(house: House, owner: Person) -> None:
+    await add_channel(house, "@loud", "Loud", NOW - timedelta(hours=1))
+    await house.postgres.execute(OUTCOME, "past1", 10_001, "T0", "@loud", NOW, "CAT", 2.0, NOW)
+    card = await owner.taps(button(await owner.writes("/channels"), "Loud"))
+    call = await owner.taps(button(card, "✓ CAT"))
+    assert "It counts with 2x" in words(call, "edited")
+    back = await owner.taps(button(call, "‹ Back"))
+    assert words(back, "edited") == words(card, "edited")
+    assert "I wasn't waiting" in words(await owner.writes("T0"))
 
 
 async def test_a_channel_is_found_blocked_and_featured_whatever_it_is_called(house: House, owner: Person) -> None:
