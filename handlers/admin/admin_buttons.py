@@ -50,6 +50,14 @@ class ShowAudit(CallbackData, frozen=True, array_like=True):
     page: int
 
 
+class ShowPersonAudit(CallbackData, frozen=True, array_like=True):
+    """What was done about somebody, from their card."""
+
+    prefix: ClassVar[str] = "useraudit"
+    user_id: int
+    page: int
+
+
 class ChooseAdmin(CallbackData, frozen=True, array_like=True):
     prefix: ClassVar[str] = "auditwho"
 

@@ -78,6 +78,7 @@ class AdminAdminsMixin(BotBase):
         role, back = role_named(data.role), ShowAdmin(data.user_id)
         if role is None and data.role:
             raise UserFacingError("callback.stale")
+        self.services.of(AdminsService).require_other(who.user_id, turn.user_id)
         told = {"name": who.name, "user_id": who.user_id}
         if role is None:
             text, yes = view.html("admins.sure_remove", **told), RemoveAdmin(who.user_id)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 from domain.admins.deeds import Deed
-from handlers.admin.admin_buttons import AskAuditPerson, ChooseAdmin, SendAudit, ShowAudit
+from handlers.admin.admin_buttons import AskAuditPerson, ChooseAdmin, SendAudit, ShowAudit, ShowPersonAudit
+from handlers.admin.people.buttons import ShowUser
 from handlers.conversation.base import BotBase, Turn
 from handlers.conversation.menus import View, in_rows, message, view_of
 from handlers.conversation.pages import Page
@@ -33,7 +34,11 @@ class AdminAuditMixin(BotBase):
     async def show_audit(self, turn: Turn, data: ShowAudit) -> None:
         await self._show_audit(turn, data)
 
-    async def _show_audit(self, turn: Turn, data: ShowAudit) -> None:
+    @callback(ShowPersonAudit, admin="read_only")
+    async def show_person_audit(self, turn: Turn, data: ShowPersonAudit) -> None:
+        await self._show_audit(turn, ShowAudit(0, data.user_id, data.page), is_of_card=True)
+
+    async def _show_audit(self, turn: Turn, data: ShowAudit, *, is_of_card: bool = False) -> None:
         audit, whose = self.services.of(AuditService), _whose(data)
         page = Page.at(data.page, total=await audit.count(whose), per_page=PER_PAGE)
         found = await audit.page(whose, page.start, PER_PAGE)
@@ -42,10 +47,17 @@ class AdminAuditMixin(BotBase):
         of_whom = [view.html("audit.by", admin=data.admin_id)] if data.admin_id else []
         of_whom += [view.html("audit.about", user_id=data.user_id)] if data.user_id else []
         everybody = (view.button("button.audit_all", ShowAudit(0, 0, 0)),) if of_whom else ()
+
+        def at_page(number: int) -> ShowAudit | ShowPersonAudit:
+            if is_of_card:
+                return ShowPersonAudit(data.user_id, number)
+            return ShowAudit(data.admin_id, data.user_id, number)
+
         keyboard = (
-            *page.turning(view, lambda number: ShowAudit(data.admin_id, data.user_id, number)),
+            *page.turning(view, at_page),
             (view.button("button.audit_admin", ChooseAdmin()), view.button("button.audit_person", AskAuditPerson())),
             (*everybody, view.button("button.audit_file", SendAudit(data.admin_id, data.user_id))),
+            *(((view.button("button.back", ShowUser(data.user_id)),),) if is_of_card else ()),
         )
         head = view.html("audit.main", count=f"{found.total:,}")
         await self.show(turn, message(head, *of_whom, lines, keyboard=keyboard))

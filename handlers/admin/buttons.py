@@ -20,6 +20,14 @@ class AdminPreset(CallbackData, frozen=True, array_like=True):
     preset_key: str
 
 
+class AskTakeRules(CallbackData, frozen=True, array_like=True):
+    """Ask whether a preset is to have the rules of one of the admin's own sets."""
+
+    prefix: ClassVar[str] = "asktakerules"
+    preset_key: str
+    number: int
+
+
 class TakeRules(CallbackData, frozen=True, array_like=True):
     """Give a preset the rules of one of the admin's own sets."""
 
@@ -77,6 +85,13 @@ class ShowPerson(CallbackData, frozen=True, array_like=True):
     """Somebody's invoices."""
 
     prefix: ClassVar[str] = "payperson"
+    user_id: int
+
+
+class ShowPayer(CallbackData, frozen=True, array_like=True):
+    """Somebody's invoices, from their card."""
+
+    prefix: ClassVar[str] = "userpay"
     user_id: int
 
 

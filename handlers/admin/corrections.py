@@ -9,6 +9,8 @@ from domain.buttons.data import CallbackData
 from domain.delivery.messages import Message
 from domain.filters.numbers import show_short
 from domain.filters.shown import show_price
+from handlers.admin.menu import OpenAdmin
+from handlers.admin.running.buttons import ShowAdminChannel
 from handlers.conversation.base import BotBase, Turn
 from handlers.conversation.confirming import asked_twice
 from handlers.conversation.menus import View, in_rows, message, view_of
@@ -27,6 +29,21 @@ class AskCorrected(CallbackData, frozen=True, array_like=True):
     """Ask for the token."""
 
     prefix: ClassVar[str] = "correct"
+
+
+class ShowCalls(CallbackData, frozen=True, array_like=True):
+    """The latest calls of a call's token."""
+
+    prefix: ClassVar[str] = "corcalls"
+    number: int
+
+
+class ShowChannelCall(CallbackData, frozen=True, array_like=True):
+    """A call, from its channel."""
+
+    prefix: ClassVar[str] = "corchannel"
+    number: int
+    tag: str
 
 
 class ShowCorrected(CallbackData, frozen=True, array_like=True):
@@ -54,7 +71,9 @@ class AdminCorrectionsMixin(BotBase):
     @command("correct", help="help.correct", admin="read_only", topic="calls")
     async def correct(self, turn: Turn) -> None:
         await self.services.conversation.inputs.expect(turn.user_id, OF_WHICH, "")
-        await self.show(turn, message(view_of(self.services, turn).html("correct.ask_token")))
+        view = view_of(self.services, turn)
+        back = (view.button("button.back", OpenAdmin("")),)
+        await self.show(turn, message(view.html("correct.ask_token"), keyboard=(back,)))
 
     @callback(AskCorrected, admin="read_only")
     async def ask_corrected(self, turn: Turn, _data: AskCorrected) -> None:
@@ -72,15 +91,25 @@ class AdminCorrectionsMixin(BotBase):
         await self.services.conversation.inputs.cancel(turn.user_id)
         await self.reply(turn, _calls_menu(view, calls, self._ago))
 
+    @callback(ShowCalls, admin="read_only")
+    async def show_calls(self, turn: Turn, data: ShowCalls) -> None:
+        corrections = self.services.of(RecordServices).corrections
+        calls = await corrections.calls_of((await corrections.call(data.number)).token_address)
+        await self.show(turn, _calls_menu(view_of(self.services, turn), calls, self._ago))
+
+    @callback(ShowChannelCall, admin="read_only")
+    async def show_channel_call(self, turn: Turn, data: ShowChannelCall) -> None:
+        await self._show_corrected(turn, data.number, ShowAdminChannel(data.tag))
+
     @callback(ShowCorrected, admin="read_only")
     async def show_corrected(self, turn: Turn, data: ShowCorrected) -> None:
         await self._show_corrected(turn, data.number)
 
-    async def _show_corrected(self, turn: Turn, number: int) -> None:
+    async def _show_corrected(self, turn: Turn, number: int, back: CallbackData | None = None) -> None:
         corrections = self.services.of(RecordServices).corrections
         call = await corrections.call(number)
         history = await corrections.history(call)
-        await self.show(turn, _call_menu(view_of(self.services, turn), call, history))
+        await self.show(turn, _call_menu(view_of(self.services, turn), call, history, back or ShowCalls(number)))
 
     @callback(AskCorrection, admin="owner")
     async def ask_correction(self, turn: Turn, data: AskCorrection) -> None:
@@ -141,10 +170,11 @@ def _calls_menu(view: View, calls: list[CorrectedCall], ago: Callable[[Corrected
         for call in calls
     )
     text = view.html("correct.calls", name=_name(view, calls[0]), address=calls[0].token_address)
-    return message(text, keyboard=in_rows(buttons, 1))
+    back = (view.button("button.back", AskCorrected()),)
+    return message(text, keyboard=(*in_rows(buttons, 1), back))
 
 
-def _call_menu(view: View, call: CorrectedCall, history: list[Correction]) -> Message:
+def _call_menu(view: View, call: CorrectedCall, history: list[Correction], back: CallbackData) -> Message:
     if call.excluded is not None:
         state = view.html("correct.excluded", why=view.plain(f"value.correct.{call.excluded}", price=""))
     else:
@@ -164,7 +194,7 @@ def _call_menu(view: View, call: CorrectedCall, history: list[Correction]) -> Me
         ),
         state,
         view.listed(_correction(view, call, one) for one in history),
-        keyboard=(*in_rows(buttons, 2), (view.button("button.back", AskCorrected()),)),
+        keyboard=(*in_rows(buttons, 2), (view.button("button.back", back),)),
     )
 
 

@@ -27,7 +27,10 @@ class AdminMenuMixin(BotBase):
         view, routes = view_of(self.services, turn), collect(type(self)).where(self.services.find)
         mine = [one for one in routes.commands_for(turn.role) if one.topic is not None and one.name != "admin"]
         text = view.html(
-            "admin.menu", role=view.label("role", turn.role or ""), topics=join("\n\n", _topics(view, mine))
+            "admin.menu",
+            role=view.label("role", turn.role or ""),
+            may=view.html(f"admin.may.{turn.role}"),
+            topics=join("\n\n", _topics(view, mine)),
         )
         buttons = (view.button("button.open_admin", OpenAdmin(one.name), name=one.name) for one in mine)
         await self.show(turn, message(text, keyboard=in_rows(buttons, 3)))

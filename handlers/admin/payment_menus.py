@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Final
 
+from domain.buttons.data import CallbackData
 from domain.delivery.messages import Button, Message
 from domain.payments.amounts import STARS, show
 from domain.payments.invoices import Arrival, Assessment
@@ -110,16 +111,16 @@ async def differences(view: View, search: PaymentSearch, asked: int) -> Message:
     )
 
 
-async def found(view: View, services: Services, found: Found, typed: str) -> Message:
+async def found(view: View, services: Services, found: Found, typed: str, back: CallbackData) -> Message:
     """Show what was found: the one thing itself, or a list of what it may be."""
     search = services.of(SettlingServices).search
     if len(found.invoices) == 1 and not found.arrivals:
-        return await invoice(view, services, found.invoices[0])
+        return await invoice(view, services, found.invoices[0], back)
     if len(found.arrivals) == 1 and not found.invoices:
         return await arrival(view, services, found.arrivals[0])
-    back = ((view.button("button.back", ShowPayments()),),)
+    to_back = ((view.button("button.back", back),),)
     if not (found.invoices or found.arrivals or found.people):
-        return message(view.html("paying.nothing", typed=typed), view.html("paying.hint"), keyboard=back)
+        return message(view.html("paying.nothing", typed=typed), view.html("paying.hint"), keyboard=to_back)
     now = services.conversation.clock()
     lines = [_invoice_line(view, file, standing(file, now)) for file in found.invoices]
     lines += [_line(view, number, record) for number, record in enumerate(found.arrivals, 1)]
@@ -132,12 +133,12 @@ async def found(view: View, services: Services, found: Found, typed: str) -> Mes
             *in_rows(buttons, PER_ROW),
             *await _to_arrivals(view, search, found.arrivals),
             *in_rows(people, PER_ROW),
-            *back,
+            *to_back,
         ),
     )
 
 
-async def invoice(view: View, services: Services, file: InvoiceFile) -> Message:
+async def invoice(view: View, services: Services, file: InvoiceFile, back: CallbackData | None = None) -> Message:
     search, stands = services.of(SettlingServices).search, standing(file, services.conversation.clock())
     one = file.invoice
     latest, earlier = file.records[-PER_CARD:], len(file.records[:-PER_CARD])
@@ -173,7 +174,7 @@ async def invoice(view: View, services: Services, file: InvoiceFile) -> Message:
             *await _to_arrivals(view, search, latest),
             (
                 view.button("button.pay_payer", ShowPerson(one.user_id)),
-                view.button("button.back", ShowPayments()),
+                view.button("button.back", back or ShowPayments()),
             ),
         ),
     )

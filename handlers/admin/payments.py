@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final, cast, get_args
 
+from domain.buttons.data import CallbackData
 from handlers.admin import payment_menus as menus
 from handlers.admin.buttons import (
     AskSearch,
@@ -11,10 +12,12 @@ from handlers.admin.buttons import (
     ShowArrival,
     ShowDifferences,
     ShowInvoice,
+    ShowPayer,
     ShowPayments,
     ShowPerson,
     ShowWaiting,
 )
+from handlers.admin.people.buttons import ShowUser
 from handlers.conversation.base import BotBase, Turn
 from handlers.conversation.menus import message, view_of
 from handlers.conversation.pages import Page
@@ -61,6 +64,10 @@ class AdminPaymentsMixin(BotBase):
     async def show_person(self, turn: Turn, data: ShowPerson) -> None:
         await self._show_found(turn, str(data.user_id))
 
+    @callback(ShowPayer, admin="read_only")
+    async def show_payer(self, turn: Turn, data: ShowPayer) -> None:
+        await self._show_found(turn, str(data.user_id), ShowUser(data.user_id))
+
     @callback(ShowWaiting, admin="read_only")
     async def show_waiting(self, turn: Turn, data: ShowWaiting) -> None:
         if data.which not in get_args(Which):
@@ -92,6 +99,8 @@ class AdminPaymentsMixin(BotBase):
         overview = await self.services.of(SettlingServices).search.overview()
         await self.show(turn, menus.main(view_of(self.services, turn), overview))
 
-    async def _show_found(self, turn: Turn, typed: str) -> None:
+    async def _show_found(self, turn: Turn, typed: str, back: CallbackData | None = None) -> None:
         found = await self.services.of(SettlingServices).search.find(typed)
-        await self.show(turn, await menus.found(view_of(self.services, turn), self.services, found, typed))
+        await self.show(
+            turn, await menus.found(view_of(self.services, turn), self.services, found, typed, back or ShowPayments())
+        )

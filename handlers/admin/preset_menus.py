@@ -12,11 +12,11 @@ from domain.tracking.records import Records
 from handlers.admin.buttons import (
     AdminPreset,
     AdminPresets,
+    AskTakeRules,
     DescribePreset,
     NamePreset,
     NewPreset,
     RemovePreset,
-    TakeRules,
 )
 from handlers.admin.running.buttons import ShowPresetHistory
 from handlers.conversation.menus import View, in_rows, message
@@ -55,7 +55,7 @@ def admin_preset_menu(
         record_at_a_glance(view, records, "preset"),
         view.html("admin.preset_hint"),
         keyboard=(
-            *_own_sets(view, admin, "button.take_rules", lambda number: TakeRules(key, number)),
+            *_own_sets(view, admin, "button.take_rules", lambda number: AskTakeRules(key, number)),
             (
                 view.button("button.rename", NamePreset(key)),
                 view.button("button.describe", DescribePreset(key)),

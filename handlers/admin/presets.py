@@ -9,6 +9,7 @@ from domain.filters.presets import Preset
 from handlers.admin.buttons import (
     AdminPreset,
     AdminPresets,
+    AskTakeRules,
     ConfirmRemove,
     DescribePreset,
     NamePreset,
@@ -25,7 +26,7 @@ from runtime.errors import UserFacingError
 from services.subscribers.presets import MAX_ABOUT_UTF16
 from services.subscribers.set_changes import MAX_NAME_UTF16, set_name, set_of
 from services.tracking.records.group import RecordServices
-from texts.markup import Html
+from texts.markup import Html, utf16_length
 
 NEW_PRESET: Final = "preset_new"
 PRESET_NAME: Final = "preset_name"
@@ -58,7 +59,22 @@ class AdminPresetsMixin(BotBase):
         records = await self.services.of(RecordServices).records.find("preset", preset.key)
         await self.show(turn, admin_preset_menu(view, preset, admin, followers, note, records))
 
-    @callback(TakeRules, admin="owner", acts="change preset")
+    @callback(AskTakeRules, admin="owner")
+    async def ask_take_rules(self, turn: Turn, data: AskTakeRules) -> None:
+        preset, view = self.services.subscribers.presets.find(data.preset_key), view_of(self.services, turn)
+        own = set_of(await self.services.subscribers.subscribers.require(turn.user_id), data.number)
+        text = view.html(
+            "admin.preset_sure",
+            name=view.preset_name(preset),
+            own=view.set_name(own),
+            rules=view.rules_short(own.rules),
+            followers=self.services.subscribers.roster.count_followers(preset.key),
+        )
+        yes, back = TakeRules(preset.key, data.number), AdminPreset(preset.key)
+        asked = await asked_twice(self.services, turn, text, yes_key="button.take_rules_yes", yes=yes, back=back)
+        await self.show(turn, asked)
+
+    @callback(TakeRules, admin="owner", acts="change preset", confirmed=True)
     async def take_rules(self, turn: Turn, data: TakeRules) -> None:
         """Give the preset the rules of one of the admin's sets, and all its followers with it."""
         rules = set_of(await self.services.subscribers.subscribers.require(turn.user_id), data.number).rules
@@ -122,7 +138,12 @@ class AdminPresetsMixin(BotBase):
 
     @text_input(PRESET_ABOUT, admin="owner", acts="describe preset")
     async def typed_preset_about(self, turn: Turn, payload: str) -> None:
-        key = DescribePreset.unpack(payload).preset_key
+        key, length = DescribePreset.unpack(payload).preset_key, utf16_length(turn.text.strip())
+        if length > MAX_ABOUT_UTF16:
+            await self.ask_again(
+                turn, UserFacingError("admin.preset_about_long", limit=MAX_ABOUT_UTF16, length=f"{length:,}")
+            )
+            return
         await self._show_reworded(turn, await self.services.subscribers.presets.describe(key, turn.text, turn.user_id))
 
     async def _typed_name(self, turn: Turn) -> str | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from msgspec import Struct
 
@@ -34,6 +34,8 @@ class View(Struct, frozen=True, kw_only=True):
 
     texts: Texts
     language: str
+    preset: Callable[[str], Preset | None] = lambda _key: None
+    """Finds one as it is now."""
 
     def html(self, key: str, /, **arguments: object) -> Html:
         return self.texts.render(key, self.language, **arguments)
@@ -77,7 +79,9 @@ class View(Struct, frozen=True, kw_only=True):
         return self.name(filter_set.name) or self.plain("value.set", number=filter_set.number)
 
     def name(self, name: str) -> str:
-        """Name a set: by what somebody chose, or by the label of the preset whose key it has."""
+        """Name a set: by what somebody chose, or as the preset is called now whose key it has."""
+        if name and (preset := self.preset(name)):
+            return self.preset_name(preset)
         return self.label("preset", name) if name and f"preset.{name}" in self.texts else name
 
     def preset_name(self, preset: Preset) -> str:
@@ -133,7 +137,10 @@ def require_on(services: Services, feature: Feature) -> None:
 
 
 def view_of(services: Services, turn: Turn) -> View:
-    return View(texts=services.conversation.texts, language=turn.language)
+    def preset(key: str) -> Preset | None:
+        return services.subscribers.presets.get(key)
+
+    return View(texts=services.conversation.texts, language=turn.language, preset=preset)
 
 
 def message(*paragraphs: Html, keyboard: Keyboard = ()) -> Message:

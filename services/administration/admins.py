@@ -71,7 +71,7 @@ class AdminsService:
 
     async def put(self, user_id: int, role: AdminRole, by: int) -> None:
         """Give somebody a role. `UserFacingError` for an owner by the settings, and for oneself."""
-        self._require_other(user_id, by)
+        self.require_other(user_id, by)
         if user_id not in self._added and len(self._added) >= MAX_ADMINS:
             raise UserFacingError("admins.too_many", limit=MAX_ADMINS)
         await self._postgres.execute(_PUT, user_id, role, by, self._clock())
@@ -80,13 +80,14 @@ class AdminsService:
 
     async def remove(self, user_id: int, by: int) -> bool:
         """Take the role away; `False`: they had none. `UserFacingError` as `put`."""
-        self._require_other(user_id, by)
+        self.require_other(user_id, by)
         tag = await self._postgres.execute(_REMOVE, user_id)
         self._added.pop(user_id, None)
         await self._tell(user_id, None, by)
         return tag != "DELETE 0"
 
-    def _require_other(self, user_id: int, by: int) -> None:
+    def require_other(self, user_id: int, by: int) -> None:
+        """Refuse (`UserFacingError`) where no role is changed here: an owner by the settings, and oneself."""
         if user_id in self._owners:
             raise UserFacingError("admins.fixed")
         if user_id == by:

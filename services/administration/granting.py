@@ -82,7 +82,7 @@ class GrantingService:
         taken = await self._taken(user_id, number)
         await self._ledger.give(user_id, taken)
         log.info("plan_revoked", user_id=user_id, plan=taken.plan, days=-taken.days, number=number)
-        await self._entitling.apply(user_id)
+        await self._shown_taken(user_id, number)
         return -taken.days
 
     async def move(self, from_id: int, to_id: int, number: str) -> int:
@@ -110,9 +110,15 @@ class GrantingService:
         if outcomes.checked(await self._redis.script(_MOVE, names, args)) == 1:
             self._journal.tail.note([entry("entitlement", one) for one in records])
         log.info("plan_moved", user_id=from_id, to=to_id, plan=taken.plan, days=days, number=number)
-        await self._entitling.apply(from_id)
+        await self._shown_taken(from_id, number)
         await self._shown(to_id, taken.plan, number)
         return days
+
+    async def require_left(self, user_id: int, *, moving: bool) -> None:
+        """Refuse (`UserFacingError`) where nothing is left to take, or to move, before anything is asked."""
+        taken = await self._taken(user_id, "")
+        if moving and taken.plan == TRIAL:
+            raise UserFacingError("granting.trial")
 
     async def _taken(self, user_id: int, number: str) -> Entitlement:
         """Return what takes back all that is left."""
@@ -128,8 +134,21 @@ class GrantingService:
         after = await self._entitling.apply(user_id) or before
         now = self._clock()
         if changed_notice(before, after, now) is None:
-            notice = PlanNotice(plan=plan)
-            await self._putting.put(
-                Envelope.of(KIND, notice, user_id=user_id, subject=f"admin {number}", step="given", decided_at=now)
-            )
+            others = [one for one in await self._ledger.entitlements(user_id) if one.key != f"admin:{number}"]
+            had = standing_of(others)
+            is_longer = had.plan == plan and had.is_active(now)
+            notice = PlanNotice(plan=plan, until=after.paid_until, how="extended" if is_longer else "now")
+            await self._tell(user_id, notice, number, "given")
         return after
+
+    async def _shown_taken(self, user_id: int, number: str) -> None:
+        """Let the document show it, and tell the person; of a trial, that it has ended tells them."""
+        after = await self._entitling.apply(user_id)
+        if after is not None and after.plan != FREE and after.has_plan_at(self._clock()):
+            await self._tell(user_id, PlanNotice(plan=after.plan, until=after.paid_until, how="taken"), number, "taken")
+
+    async def _tell(self, user_id: int, notice: PlanNotice, number: str, step: str) -> None:
+        subject = f"admin {number}"
+        await self._putting.put(
+            Envelope.of(KIND, notice, user_id=user_id, subject=subject, step=step, decided_at=self._clock())
+        )

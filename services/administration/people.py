@@ -10,10 +10,12 @@ import structlog
 from msgspec import Struct
 from msgspec.structs import replace
 
+from domain.payments.entitlements import GRACE
 from domain.subscribers.subscriber import Subscriber
 from managers.storage.postgres import PostgresManager, Row
 from runtime.errors import UserFacingError
 from services.administration.admins import AdminsService
+from services.subscribers.counted import BY_PLAN
 from services.subscribers.subscribers import Subscribers
 from texts.markup import cut
 from texts.sanitise import inert
@@ -54,10 +56,6 @@ _ACTIVITY: Final[LiteralString] = """
     SELECT at, what, detail FROM activity WHERE user_id = $1 ORDER BY at DESC OFFSET $2 LIMIT $3
 """
 _COUNT_ACTIVITY: Final[LiteralString] = "SELECT count(*) AS count FROM activity WHERE user_id = $1"
-_BY_PLAN: Final[LiteralString] = """
-    SELECT plan, count(*) AS people, count(*) FILTER (WHERE plan = 'free' OR paid_until > $1) AS active
-    FROM subscribers GROUP BY plan
-"""
 
 
 class Person(Struct, frozen=True, kw_only=True):
@@ -101,7 +99,7 @@ class Card(Struct, frozen=True, kw_only=True):
 class PlanCount(Struct, frozen=True):
     people: int
     active: int
-    """Of these, whose time has not ended."""
+    """Of these, whose plan stands, days of grace included."""
 
 
 class PeopleService:
@@ -185,11 +183,16 @@ class PeopleService:
         row = await self._postgres.fetch_row(_COUNT_ACTIVITY, user_id)
         return int(row["count"]) if row else 0
 
-    async def ban(self, user_id: int, admin_id: int) -> bool:
-        """Let somebody get nothing any more; `False`: they did not before. `UserFacingError` for an admin."""
-        before = await self.require(user_id)
+    async def require_bannable(self, user_id: int) -> Subscriber:
+        """Return somebody who may be banned. `UserFacingError` for an admin."""
+        found = await self.require(user_id)
         if self._admins.role_of(user_id) is not None:
             raise UserFacingError("people.is_admin")
+        return found
+
+    async def ban(self, user_id: int, admin_id: int) -> bool:
+        """Let somebody get nothing any more; `False`: they did not before. `UserFacingError` for an admin."""
+        before = await self.require_bannable(user_id)
         now = self._clock()
         await self._subscribers.change(user_id, lambda s: replace(s, banned_at=s.banned_at or now))
         log.info("person_banned", user_id=user_id, admin_id=admin_id)
@@ -203,7 +206,8 @@ class PeopleService:
 
     async def by_plan(self) -> dict[str, PlanCount]:
         """Count who has which plan, as their documents say."""
-        rows = await self._postgres.fetch(_BY_PLAN, self._clock())
+        now = self._clock()
+        rows = await self._postgres.fetch(BY_PLAN, now, now - GRACE)
         return {row["plan"]: PlanCount(row["people"], row["active"]) for row in rows}
 
 

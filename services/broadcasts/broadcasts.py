@@ -8,6 +8,7 @@ from typing import Final
 
 import structlog
 from msgspec import Struct
+from msgspec.structs import replace
 
 from domain.broadcasts.segments import Audience
 from domain.stored.outgoing import Envelope
@@ -72,7 +73,9 @@ class BroadcastService:
         return Standing(broadcast=one, counts=counts, people=people)
 
     async def latest(self, count: int) -> list[Broadcast]:
-        return await self._rows.latest(count)
+        """Return the latest first; of what still goes out, how far it has come."""
+        found = await self._rows.latest(count)
+        return [replace(one, counts=await self._rows.counts(one, key_of(one))) if one.is_open else one for one in found]
 
     async def languages(self) -> list[str]:
         return await self._rows.languages()

@@ -18,6 +18,7 @@ _MAX_DEPTH: Final = 8
 _TAG: Final = re.compile(
     r"<(?P<close>/?)(?P<tag>" + "|".join(sorted(TAGS, key=len, reverse=True)) + r")"
     r"(?P<attribute> href=\"(?P<address>[^\"<>\s]+)\"| expandable)?>"
+    r"|(?P<link><a\s[^<>]*=[^<>]*>)"
     r"|(?P<entity>&(?:lt|gt|amp|quot);)",
     re.IGNORECASE,
 )
@@ -54,6 +55,8 @@ def _pieces(text: str) -> Iterator[str]:
     for token in _TAG.finditer(text):
         yield html.escape(text[position : token.start()], quote=False)
         position = token.end()
+        if token["link"]:
+            raise UserFacingError("broadcast.link")
         yield token["entity"] or _tag(token, opened)
     if opened:
         raise UserFacingError("broadcast.never_closed", tag=opened[-1])

@@ -65,7 +65,7 @@ class Broadcast(Struct, frozen=True, kw_only=True):
     """Chat and message in which it is shown how far it has come."""
     total: int
     counts: Counts | None
-    """The last word, once it is over."""
+    """The last word, once it is over; until then as they stand, where somebody asked."""
 
     @property
     def is_open(self) -> bool:

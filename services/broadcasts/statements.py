@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import Final, LiteralString
 
+from services.subscribers.counted import GETS_ALERTS, HAS_PLAN
+
 # $1 segment, $2 language, $3 now, $4: what was paid for until then has ended, days of grace included.
-_MEANT: Final[LiteralString] = """
-    FROM subscribers s,
-        LATERAL (SELECT CASE s.plan WHEN 'trial' THEN $3::timestamptz ELSE $4::timestamptz END AS now) t,
-        LATERAL (SELECT s.plan = 'free' OR coalesce(s.paid_until > t.now, false) AS active) p,
-        LATERAL (SELECT p.active AND NOT s.paused AND s.document @? '$.filter_sets[*] ? (!(@.enabled == false))'
-            AS alerts) a
+_MEANT: Final[LiteralString] = (
+    " FROM subscribers s, LATERAL (SELECT $3::timestamptz AS now, $4::timestamptz AS over) c, LATERAL (SELECT "  # noqa: S608
+    + HAS_PLAN
+    + " AS active, "
+    + GETS_ALERTS
+    + """ AS alerts) p
     WHERE NOT s.unreachable AND s.document ->> 'banned_at' IS NULL
         AND s.document #> '{preferences,news}' IS DISTINCT FROM 'false'::jsonb
         AND CASE $1::text
@@ -19,12 +21,13 @@ _MEANT: Final[LiteralString] = """
             WHEN 'trial' THEN p.active AND s.plan = 'trial'
             WHEN 'free' THEN s.plan = 'free'
             WHEN 'ended' THEN NOT p.active
-            WHEN 'alerts' THEN a.alerts
-            WHEN 'no_alerts' THEN NOT a.alerts
+            WHEN 'alerts' THEN p.alerts
+            WHEN 'no_alerts' THEN NOT p.alerts
             WHEN 'language' THEN coalesce(s.document ->> 'language', 'en') = $2::text
             ELSE false
         END
 """
+)
 COUNT: Final[LiteralString] = "SELECT count(*) AS people" + _MEANT
 WHO: Final[LiteralString] = "SELECT s.user_id" + _MEANT + " ORDER BY s.user_id"
 ENROL: Final[LiteralString] = (

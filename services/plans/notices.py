@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Final
+from typing import Final, Literal
 
 from msgspec import Struct
 
 from domain.delivery.messages import Message
 from domain.delivery.policy import Rules
 from domain.filters.registry import FilterSet
+from domain.payments.entitlements import GRACE
 from domain.payments.plans import FREE
 from domain.stored.outgoing import Envelope
 from domain.subscribers.limits import paused_between, resumed_between
@@ -19,12 +20,22 @@ from managers.telegram.rate_limiter import Lane
 from services.delivery.composing import Composed, Composer
 from services.delivery.kinds import Kind
 from services.delivery.turns import QueuedMessage
+from services.plans.reminders import shown_time
 from texts.markup import Html, join
 from texts.renderer import Texts
+
+How = Literal["now", "extended", "taken"]
 
 KIND: Final = "plan"
 _NAMED: Final = 20
 """Filters that are named; more are counted."""
+
+
+_OPENINGS: Final[dict[How, str]] = {
+    "now": "plan_notice.now",
+    "extended": "plan_notice.extended",
+    "taken": "plan_notice.taken",
+}
 
 
 class SetName(Struct, frozen=True):
@@ -36,6 +47,9 @@ class SetName(Struct, frozen=True):
 class PlanNotice(Struct, frozen=True, kw_only=True):
     plan: str
     """That they have now."""
+    until: datetime | None = None
+    how: How = "now"
+    """What was done about it: another one came, it lasts longer, what was left was taken back."""
     ended: str | None = None
     """The plan that has ended; `None`: another one has come."""
     paused: tuple[SetName, ...] = ()
@@ -61,6 +75,7 @@ def changed_notice(before: Subscriber, after: Subscriber, now: datetime) -> Enve
 def _notice(before: Subscriber, after: Subscriber, ended: str | None) -> PlanNotice:
     return PlanNotice(
         plan=after.plan,
+        until=after.paid_until,
         ended=ended,
         paused=_names(paused_between(before.filter_sets, after.filter_sets)),
         resumed=_names(resumed_between(before.filter_sets, after.filter_sets)),
@@ -82,7 +97,7 @@ class PlanNoticeComposer(Composer):
     def compose(self, together: Sequence[QueuedMessage], subscriber: Subscriber) -> Composed:
         first, language = together[0], subscriber.language
         notice = first.payload_as(PlanNotice)
-        paragraphs = [self._opening(notice, language)]
+        paragraphs = [self._opening(notice, subscriber)]
         if notice.paused:
             names = self._listed(notice.paused, language)
             paragraphs.append(self._texts.render("plan_notice.paused", language, names=names))
@@ -91,10 +106,15 @@ class PlanNoticeComposer(Composer):
             paragraphs.append(self._texts.render("plan_notice.resumed", language, names=names))
         return Composed(Message(html=str(join("\n\n", paragraphs))), (first,))
 
-    def _opening(self, notice: PlanNotice, language: str) -> Html:
+    def _opening(self, notice: PlanNotice, subscriber: Subscriber) -> Html:
+        language = subscriber.language
         if notice.ended is None:
             plan = self._texts.label("plan", notice.plan, language)
-            return self._texts.render("plan_notice.changed", language, plan=plan)
+            if notice.until is None or notice.plan == FREE:
+                return self._texts.render("plan_notice.changed", language, plan=plan)
+            zone = subscriber.preferences.time_zone
+            until, grace = (shown_time(at, zone) for at in (notice.until, notice.until + GRACE))
+            return self._texts.render(_OPENINGS[notice.how], language, plan=plan, until=until, grace=grace)
         plan = self._texts.label("plan", notice.ended, language)
         key = "plan_notice.ended_free" if notice.plan == FREE else "plan_notice.ended"
         return self._texts.render(key, language, plan=plan)

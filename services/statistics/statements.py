@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from typing import Final, LiteralString
 
+from services.subscribers.counted import GETS_ALERTS, PAYS
+
 # $1 now, $2 since when what was paid for has ended without grace left.
-PEOPLE: Final[LiteralString] = """
-    WITH p AS (
-        SELECT s.plan, s.paused, s.unreachable, (s.document ->> 'created_at')::timestamptz AS born,
-            s.document ->> 'banned_at' IS NOT NULL AS banned,
-            s.plan = 'free' OR coalesce(s.paid_until > CASE s.plan WHEN 'trial' THEN $1::timestamptz
-                ELSE $2::timestamptz END, false) AS active
-        FROM subscribers s
+PEOPLE: Final[LiteralString] = (
+    "WITH p AS (SELECT s.paused, s.unreachable, (s.document ->> 'created_at')::timestamptz AS born,"  # noqa: S608
+    " s.document ->> 'banned_at' IS NOT NULL AS banned, "
+    + GETS_ALERTS
+    + " AS active, "
+    + PAYS
+    + """ AS paying
+        FROM subscribers s, (SELECT $1::timestamptz AS now, $2::timestamptz AS over) c
     )
-    SELECT count(*) AS total, count(*) FILTER (WHERE active AND NOT (paused OR unreachable OR banned)) AS active,
-        count(*) FILTER (WHERE active AND plan NOT IN ('free', 'trial')) AS paying,
+    SELECT count(*) AS total, count(*) FILTER (WHERE active) AS active, count(*) FILTER (WHERE paying) AS paying,
         count(*) FILTER (WHERE paused) AS paused, count(*) FILTER (WHERE unreachable) AS blocked,
         count(*) FILTER (WHERE banned) AS banned,
         count(*) FILTER (WHERE born > $1::timestamptz - interval '1 day') AS new_day,
@@ -23,11 +25,7 @@ PEOPLE: Final[LiteralString] = """
         (SELECT count(*) FROM erasures WHERE asked_at > $1::timestamptz - interval '30 days') AS deleted_month
     FROM p
 """
-BY_PLAN: Final[LiteralString] = """
-    SELECT plan, count(*) AS people, count(*) FILTER (WHERE plan = 'free' OR coalesce(paid_until >
-        CASE plan WHEN 'trial' THEN $1::timestamptz ELSE $2::timestamptz END, false)) AS active
-    FROM subscribers GROUP BY plan ORDER BY people DESC, plan
-"""
+)
 NEW_BY_DAY: Final[LiteralString] = """
     SELECT ((document ->> 'created_at')::timestamptz AT TIME ZONE 'UTC')::date AS day, plan AS part, count(*) AS value
     FROM subscribers WHERE (document ->> 'created_at')::timestamptz >= $1 GROUP BY 1, 2 ORDER BY 1, 2

@@ -14,6 +14,7 @@ from domain.payments.entitlements import GRACE, REFUND
 from domain.payments.plans import Plans
 from managers.storage.postgres import PostgresManager, Row
 from services.statistics import statements
+from services.subscribers.counted import BY_PLAN
 
 T = TypeVar("T")
 What = Literal["people", "revenue", "alerts", "latency"]
@@ -29,9 +30,9 @@ _KEPT_FOR: Final = timedelta(minutes=1)
 class People(Struct, frozen=True, kw_only=True):
     total: int
     active: int
-    """Calls are held against their filters."""
+    """They get alerts: a plan that stands, a filter that is on, and nothing that holds all of them back."""
     paying: int
-    """Grace included."""
+    """A payment of theirs was not refunded and still runs."""
     paused: int
     blocked: int
     """They have blocked the bot."""
@@ -136,7 +137,7 @@ class StatisticsService:
         active = (now, now - GRACE)
         people = await self._postgres.fetch_row(statements.PEOPLE, *active)
         renewals = await self._postgres.fetch_row(statements.RENEWALS, *active, REFUND)
-        plans = await self._postgres.fetch(statements.BY_PLAN, *active)
+        plans = await self._postgres.fetch(BY_PLAN, *active)
         revenue = await self._postgres.fetch(statements.REVENUE, now, list(WINDOWS))
         row = await self._postgres.fetch_row(statements.DELIVERED, now - timedelta(days=1), self._delayed)
         delivered: dict[str, object] = dict(row) if row else {}

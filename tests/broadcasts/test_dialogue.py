@@ -66,6 +66,7 @@ async def test_what_goes_out_is_paused_goes_on_and_is_ended(house: House, owner:
     begun = await owner.taps(yes(await owner.taps(f"bcgo:{BROADCAST}")))
     assert toast(begun) == "It goes out now."
     assert "Under way: 0 · left: 6" in words(begun, "edited")
+    assert "running, 0 of 6 · Everybody" in words(await owner.writes("/broadcast"))
     paused = await owner.taps(button(begun, "⏸ Pause"))
     assert "Broadcast · paused" in words(paused, "edited")
     assert alert(await owner.taps(button(begun, "⏸ Pause"))).startswith("It stands differently by now")

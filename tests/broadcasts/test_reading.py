@@ -65,6 +65,8 @@ def test_our_tags_are_meant_and_all_else_is_text(typed: str, html: str) -> None:
 @pytest.mark.parametrize(
     ("typed", "key"),
     [
+        ("<a href='http://x.example'>x</a>", "broadcast.link"),
+        ('<a  href="https://x.example" >x</a>', "broadcast.link"),
         ("", "broadcast.empty"),
         ("<b> </b>", "broadcast.empty"),
         ("<b>x", "broadcast.never_closed"),

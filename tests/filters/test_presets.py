@@ -60,7 +60,10 @@ async def test_a_change_reaches_all_followers_and_nobody_else(
     menu = await admin.writes("/presets")
     menu = await admin.taps(button(menu, "Everything"))
     assert "followers: 1" in words(menu, "edited")
-    menu = await admin.taps(button(menu, "Take the rules of"))
+    asked = await admin.taps(button(menu, "Take the rules of"))
+    assert "All who follow it get them at once: 1." in words(asked, "edited")
+    assert accepted(matcher, call(9, market_cap_usd=5.0)) == [(USER_ID, 1)]
+    menu = await admin.taps(button(asked, "Yes, change"))
     assert "Followers reached: 1" in words(menu, "edited")
 
     assert accepted(matcher, call(2, market_cap_usd=5.0)) == []
@@ -78,7 +81,7 @@ async def test_who_is_paused_or_off_gets_the_rules_but_no_calls(
     await ann.writes("/pause")
     await ben.taps("enable:1:0")
     await make_filter(admin, "1M -")
-    await admin.taps(f"takerules:{KEY}:1")
+    await admin.taps(button(await admin.taps(f"asktakerules:{KEY}:1"), "Yes, change"))
     assert accepted(matcher, call(1, market_cap_usd=2e6)) == [(ADMIN_ID, 1)]
     for user_id in (USER_ID, BEN_ID):
         assert (await services.subscribers.subscribers.require(user_id)).filter_sets[0].rules == {
@@ -107,12 +110,19 @@ async def test_presets_are_added_reworded_and_removed(ann: Person, admin: Person
     assert "on the list" in words(menu)
     key = services.subscribers.presets.all()[-1].key
     await admin.taps(button(menu, "Describe"))
+    assert "at most 200" in words(await admin.writes("x" * 4_000))
     assert "Only the <large> ones" in words(await admin.writes("Only the <large> ones"))
     await admin.taps(f"namepreset:{key}")
     assert "Big fish" in words(await admin.writes("Big fish"))
 
     greeting = await ann.writes("/start")
-    await ann.taps(button(greeting, "Big fish"))
+    shown = words(await ann.taps(button(greeting, "Big fish")), "edited")
+    assert key not in shown
+    assert shown.count("Big fish") > 1
+    await admin.taps(f"namepreset:{key}")
+    await admin.writes("Large fish")
+    shown = words(await ann.taps("set:1"), "edited")
+    assert ("Big fish" in shown, shown.count("Large fish") > 1) == (False, True)
     assert (await services.subscribers.subscribers.require(USER_ID)).filter_sets[0].rules == {
         "market_cap_usd": Range(1e6)
     }
@@ -125,7 +135,7 @@ async def test_presets_are_added_reworded_and_removed(ann: Person, admin: Person
 async def test_only_admins_change_presets(ann: Person, services: Services) -> None:
     await follow(ann)
     before = services.subscribers.presets.all()
-    for data in (f"takerules:{KEY}:1", f"removeyes:{KEY}", "adminpresets", f"namepreset:{KEY}", "newpreset:1"):
+    for data in (f"asktakerules:{KEY}:1", f"removeyes:{KEY}", "adminpresets", f"namepreset:{KEY}", "newpreset:1"):
         assert "out of date" in alert(await ann.taps(data))
     assert "don't know this command" in words(await ann.writes("/presets"))
     assert services.subscribers.presets.all() == before
@@ -141,7 +151,7 @@ async def test_changes_survive_a_restart_and_an_emptied_redis(
 ) -> None:
     await follow(ann)
     await make_filter(admin, "1M -")
-    await admin.taps(f"takerules:{KEY}:1")
+    await admin.taps(button(await admin.taps(f"asktakerules:{KEY}:1"), "Yes, change"))
     await admin.taps(button(await admin.taps(f"removepreset:{PRESETS[0].key}"), "Yes, delete"))
     # A document that the change did not reach: the process ended in between.
     store = fresh_store(redis_manager, postgres_manager)

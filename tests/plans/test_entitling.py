@@ -15,8 +15,11 @@ from domain.payments.entitlements import GRACE, standing_of
 from domain.payments.plans import FREE, TRIAL
 from managers.redis.client import RedisUnavailableError
 from runtime.errors import UserFacingError
+from services.administration.granting import GrantingService
 from services.plans.entitling import shown_in
-from tests.delivery.kit import NOW, PLANS
+from services.plans.reminders import shown_time
+from services.stores.journal import Journal
+from tests.delivery.kit import NOW, NOWHERE, PLANS
 from tests.plans.kit import DAY, Shop, about, numbers_on, open_shop, shop_on
 
 TRIAL_TIME = PLANS.trial_days * DAY
@@ -106,6 +109,44 @@ async def test_after_the_trial_the_free_tier_pauses_the_youngest_filters_and_say
     assert "Filter 3" not in told
     await shop.passes(2 * DAY)
     assert len(about(shop.told(ann), "has ended")) == 1
+
+
+async def test_what_an_admin_gives_and_takes_back_says_until_when_in_their_zone(shop: Shop) -> None:
+    ann, way = await shop.newcomer(), shop.way
+    granting = GrantingService(
+        redis=way.redis,
+        journal=Journal(way.redis, NOWHERE),
+        ledger=shop.ledger,
+        subscribers=way.users.subscribers,
+        entitling=shop.entitling,
+        putting=way.putting,
+        plans=PLANS,
+        clock=way.clock,
+    )
+    await way.users.subscribers.change_preferences(ann.id, lambda p: replace(p, time_zone="Asia/Tokyo"))
+
+    async def told_until(days: str) -> str:
+        await way.deliver()
+        until = (await shop.document(ann)).paid_until
+        assert until
+        told = shop.told(ann)[-1].replace("\u2060", "")
+        assert days in told
+        assert shown_time(until, "Asia/Tokyo") in told
+        return told
+
+    for again in ("", "again"):
+        shop.clock.now += DAY
+        await granting.grant(ann.id, "pro", 20, f"first{again}")
+        await told_until("is extended until" if again else "is Pro now, until")
+    await granting.revoke(ann.id, "back")
+    ends = await told_until("Pro now ends")
+    assert shown_time(shop.clock.now + GRACE, "Asia/Tokyo")[:11] in ends
+
+    ben = await shop.newcomer()
+    await granting.revoke(ben.id, "trial")
+    await way.deliver()
+    assert len(about(shop.told(ben), "has ended")) == 1
+    assert not about(shop.told(ben), "now ends")
 
 
 async def test_a_rule_does_not_turn_on_what_the_plan_has_no_room_for(shop: Shop) -> None:

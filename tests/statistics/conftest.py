@@ -1,3 +1,3 @@
-from tests.admin.people.conftest import house, reader
+from tests.admin.people.conftest import house, owner, reader
 
-__all__ = ["house", "reader"]
+__all__ = ["house", "owner", "reader"]

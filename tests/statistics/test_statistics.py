@@ -10,6 +10,7 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
+from domain.filters.registry import FilterSet
 from domain.payments.entitlements import Entitlement
 from domain.payments.invoices import Arrival, Invoice
 from domain.payments.plans import load_plans
@@ -23,8 +24,9 @@ from managers.pictures.process import draw
 from managers.storage.postgres import PostgresManager
 from services.statistics.statistics import DAYS, WHATS, ByDay, StatisticsService, What
 from services.stores.journal_rows import Kind, writes_of
-from tests.admin.people.house import House
-from tests.conversation.reading import words
+from services.subscribers.group import SubscriberServices
+from tests.admin.people.house import BROADCAST, OTHER, OUTSIDER, READER, VICTIM, House
+from tests.conversation.reading import only, words
 from tests.conversation.telegram_wire import Person
 from texts import Texts
 from texts.markup import to_plain
@@ -34,6 +36,7 @@ DAY = timedelta(days=1)
 PLANS = load_plans((Path(__file__).parents[2] / "config" / "plans.toml").read_text("utf-8"))
 VIEW = View(texts=Texts.load(), language="en")
 SOLD = PLANS.sold[0].key
+ON = FilterSet(user_id=1, number=1, name="x", rules={})
 
 
 class Books:
@@ -80,10 +83,18 @@ class Books:
         came = Arrival(key=f"k{self.count}", asset=asset, amount=Decimal(amount) * Decimal(part), at=NOW - ago)
         await self.put("arrival", ArrivalRecord(arrival=replace(came, **arrival), invoice_id=invoice.id))
 
-    async def given(self, user_id: int, ago: timedelta, price: str = "20.00", days: int = 30, kind: str = "e") -> None:
+    async def given(self, user_id: int, ago: timedelta, price: str = "20.00", days: int = 30, kind: str = "e") -> str:
         self.count += 1
-        given = Entitlement(key=f"{kind}{self.count}", plan=SOLD, days=days, price_usd=Decimal(price), at=NOW - ago)
+        key = kind if kind.startswith("refund:e") else f"{kind}{self.count}"
+        given = Entitlement(
+            key=key,
+            plan=SOLD,
+            days=days,
+            price_usd=Decimal(price),
+            at=NOW - ago,
+        )
         await self.put("entitlement", EntitlementRecord(user_id=user_id, entitlement=given))
+        return given.key
 
     async def alert(self, ago: timedelta, latency_s: float | None, status: str = "sent", **fields: object) -> None:
         self.count += 1
@@ -105,8 +116,9 @@ def books(postgres_manager: PostgresManager) -> Books:
 
 
 async def test_people_are_counted_by_what_they_have_and_what_they_did(books: Books) -> None:
-    await books.person(timedelta(hours=1))
-    await books.person(3 * DAY, -1 * DAY)
+    pays = await books.person(timedelta(hours=1), filter_sets=(ON,))
+    await books.given(pays, DAY)
+    await books.person(3 * DAY, -1 * DAY, filter_sets=(replace(ON, enabled=False),))
     await books.person(20 * DAY, -3 * DAY)
     await books.person(plan="trial", ends=timedelta(seconds=-1))
     await books.person(plan="free", ends=None, paused=True)
@@ -118,12 +130,51 @@ async def test_people_are_counted_by_what_they_have_and_what_they_did(books: Boo
     )
     summary = await books.statistics.summary()
     people = summary.people
-    assert (people.total, people.active, people.paying) == (7, 2, 4)
+    assert (people.total, people.active, people.paying) == (7, 1, 1)
     assert (people.new_day, people.new_week, people.new_month, people.deleted_month) == (1, 2, 3, 1)
     assert (people.paused, people.blocked, people.banned) == (1, 1, 1)
     assert {(one.plan, one.people, one.active) for one in summary.plans} == {
         (SOLD, 5, 4), ("trial", 1, 0), ("free", 1, 1)
     }  # fmt: skip
+
+
+async def test_who_pays_has_paid_for_days_that_run_and_got_nothing_back(books: Books) -> None:
+    pays, renewed, refunded, given, taken, ran_out, extended = [
+        await books.person(ends=ends) for ends in (9 * DAY, 39 * DAY, DAY, 9 * DAY, timedelta(0), 9 * DAY, 39 * DAY)
+    ]
+    await books.given(pays, 21 * DAY)
+    for ago in (50 * DAY, 2 * DAY):
+        await books.given(renewed, ago)
+    back = await books.given(refunded, 29 * DAY)
+    await books.given(refunded, DAY, price="0", days=-29, kind=f"refund:{back}")
+    await books.given(given, 21 * DAY, price="0", kind="admin:")
+    await books.given(taken, 21 * DAY, price="0", kind="admin:")
+    await books.given(taken, timedelta(0), price="0", days=-9, kind="admin:")
+    await books.given(ran_out, 90 * DAY)
+    await books.given(ran_out, 21 * DAY, price="0", kind="admin:")
+    await books.given(extended, 21 * DAY)
+    await books.given(extended, 2 * DAY, price="0", kind="admin:")
+    assert (await books.statistics.summary()).people.paying == 3
+
+
+async def test_who_gets_alerts_are_those_of_a_broadcast_and_of_the_plans(house: House, owner: Person) -> None:
+    """Some have no filter on, one pauses, one is banned, one is in the days of grace."""
+    users = house.made.of(SubscriberServices).subscribers
+    grace = datetime.now(UTC) - timedelta(hours=3)
+    await users.change(
+        READER, lambda s: replace(s, filter_sets=(replace(ON, user_id=s.user_id),), plan=SOLD, paid_until=grace)
+    )
+    for user_id in (OTHER, VICTIM, OUTSIDER):
+        await users.change(user_id, lambda s: replace(s, filter_sets=(replace(ON, user_id=s.user_id),)))
+    await users.change(OTHER, lambda s: replace(s, paused=True))
+    await users.change(VICTIM, lambda s: replace(s, banned_at=grace))
+    await house.written()
+    stats, plans = words(await owner.writes("/stats")), words(await owner.writes("/plans"))
+    assert "People: 6 · 2 get alerts" in stats
+    assert "Paying: 0" in stats
+    assert f"{VIEW.label('plan', SOLD)}: 1, active 1" in stats
+    assert f"{VIEW.label('plan', SOLD)}: 1 · active 1" in plans
+    assert "Get alerts · 2" in only(await owner.taps(f"bcfor:{BROADCAST}"), "edited").buttons
 
 
 async def test_revenue_is_what_came_to_stay_by_way_and_window(books: Books) -> None:

@@ -185,6 +185,7 @@ def payments_admin() -> set[str]:
         **dict.fromkeys(("paying.ask", "button.pay_yes"), ACTIONS),
         "button.pay_action": ("refund", "returned"),
         "paying.type": ("dismiss", "returned"),
+        "admin.may": ROLES,
     }
     return {
         *(f"{family}.{action}" for family, actions in by_family.items() for action in actions),

@@ -21,7 +21,7 @@ from tests.tracking.kit import address
 
 __all__ = ["bot", "data_dir", "feed", "telegram"]
 
-_OUTCOME = """
+OUTCOME = """
     INSERT INTO outcomes (call_id, number, token_address, channel_id, called_at, opened_at, measure, price_usd, symbol,
         peak_multiple, peak_at, updated_at, ended_at, ending, shown_at)
     VALUES ($1, $2, $3, $4, $5, $5, 'price', 0.01, $6, $7, $5, $8, $8, 'silence', $8)
@@ -54,7 +54,7 @@ async def past_calls(
         at = now - timedelta(hours=hours, milliseconds=number)
         symbol = f"T{number}"
         values = (f"past{number}", 10_000 + number, address(number), channel, at, symbol, multiple, now)
-        await postgres.execute(_OUTCOME, *values)
+        await postgres.execute(OUTCOME, *values)
 
 
 def is_answer(message: JsonObject) -> bool:
@@ -191,6 +191,9 @@ async def test_an_admin_corrects_what_a_call_counts_for(
     offered = await admin.next_message(where=is_answer)
     call = await tapped(admin, offered, "corcall:10005")
     assert "It counts with 80x." in text_of(call)
+    offered = await tapped(admin, call, "corcalls:10005")
+    from_channel = await tapped(admin, offered, "corcall:10005")
+    assert "It counts with 80x." in text_of(from_channel)
     sure = await tapped(admin, call, "corask:10005:repost")
     assert "repost, not counted. Correct it?" in text_of(sure)
     done = await yes_to(admin, sure)

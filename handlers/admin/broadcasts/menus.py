@@ -156,15 +156,18 @@ def _reading(view: View, one: Broadcast) -> tuple[Button, ...]:
 
 
 def _line(view: View, one: Broadcast) -> Html:
-    sent = one.counts.sent if one.counts else None
-    return view.html(
-        "broadcasts.line",
-        at=f"{one.started_at or one.due_at or one.created_at:%d %b, %H:%M}",
-        state=view.label("broadcast_state", one.state),
-        audience=audience_name(view, one.audience),
-        sent="–" if sent is None else f"{sent:,}",
-        said=_said(one),
-    )
+    told = {
+        "at": f"{one.started_at or one.due_at or one.created_at:%d %b, %H:%M}",
+        "state": view.label("broadcast_state", one.state),
+        "audience": audience_name(view, one.audience),
+        "said": _said(one),
+    }
+    if one.counts is None:
+        return view.html("broadcasts.line_before", **told)
+    if one.is_open:
+        counts = one.counts
+        return view.html("broadcasts.line_open", **told, done=f"{counts.done:,}", total=f"{counts.total:,}")
+    return view.html("broadcasts.line", **told, sent=f"{one.counts.sent:,}")
 
 
 def _said(one: Broadcast) -> str:

@@ -7,8 +7,8 @@ from typing import Final
 
 from domain.delivery.messages import Button, Message
 from domain.subscribers.subscriber import Subscriber
-from handlers.admin.admin_buttons import ShowAudit
-from handlers.admin.buttons import ShowPerson
+from handlers.admin.admin_buttons import ShowPersonAudit
+from handlers.admin.buttons import ShowPayer
 from handlers.admin.people.buttons import (
     AskBan,
     AskNote,
@@ -53,7 +53,7 @@ def _about(view: View, card: Card, state: Html) -> Html:
     return view.html(
         "person.card",
         name=subscriber.name or "?",
-        username=f"@{card.username}" if card.username else "",
+        username=f" @{card.username}" if card.username else "",
         user_id=subscriber.user_id,
         state=state,
         plan=view.label("plan", subscriber.plan),
@@ -74,14 +74,14 @@ def _buttons(view: View, subscriber: Subscriber) -> tuple[Button, ...]:
     banning = ("button.unban", Unban(user_id)) if subscriber.banned_at else ("button.ban", AskBan(user_id))
     return (
         view.button("button.person_plan", ShowSubscription(user_id)),
-        view.button("button.person_payments", ShowPerson(user_id)),
+        view.button("button.person_payments", ShowPayer(user_id)),
         view.button("button.person_status", ShowTheirs(user_id, "status")),
         view.button("button.person_settings", ShowTheirs(user_id, "settings")),
         view.button("button.person_activity", ShowActivity(user_id, 0)),
         view.button("button.person_notes", ShowNotes(user_id, 0)),
         view.button("button.add_note", AskNote(user_id)),
         view.button("button.write_to", AskWrite(user_id)),
-        view.button("button.person_audit", ShowAudit(0, user_id, 0)),
+        view.button("button.person_audit", ShowPersonAudit(user_id, 0)),
         view.button(*banning),
     )
 

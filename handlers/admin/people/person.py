@@ -6,6 +6,7 @@ from html import escape
 from typing import Final
 
 from domain.delivery.messages import Message
+from domain.subscribers.subscriber import Subscriber
 from handlers.admin.people.buttons import (
     AskBan,
     AskNote,
@@ -33,7 +34,7 @@ MAX_WRITTEN: Final = 2_000
 class AdminPersonMixin(BotBase):
     @callback(AskBan, admin="support")
     async def ask_ban(self, turn: Turn, data: AskBan) -> None:
-        who = await self.services.of(PeopleService).require(data.user_id)
+        who = await self.services.of(PeopleService).require_bannable(data.user_id)
         text = view_of(self.services, turn).html("person.ask_ban", name=who.name, user_id=who.user_id)
         yes, back = Ban(data.user_id), ShowUser(data.user_id)
         await self.show(
@@ -66,6 +67,7 @@ class AdminPersonMixin(BotBase):
 
     @callback(AskWrite, admin="support")
     async def ask_write(self, turn: Turn, data: AskWrite) -> None:
+        _require_writable(await self.services.of(PeopleService).require(data.user_id))
         await self._ask_about(turn, WRITE, data, "person.ask_write", MAX_WRITTEN)
 
     @text_input(WRITE, admin="support")
@@ -87,8 +89,7 @@ class AdminPersonMixin(BotBase):
     @callback(WriteTo, admin="support", acts="write to person", confirmed=True)
     async def write_to_person(self, turn: Turn, data: WriteTo) -> str:
         who = await self.services.of(PeopleService).require(data.user_id)
-        if who.banned_at:
-            raise UserFacingError("person.cannot_write")
+        _require_writable(who)
         own = View(texts=self.services.conversation.texts, language=who.language)
         said = Message(html=str(own.html("person.from_team", text=_as_typed(turn.text))))
         try:
@@ -105,6 +106,11 @@ class AdminPersonMixin(BotBase):
         await self.services.conversation.inputs.expect(turn.user_id, kind, data.pack())
         text = view.html(key, name=who.name, limit=limit)
         await self.show(turn, message(text, keyboard=(to_card(view, who.user_id),)))
+
+
+def _require_writable(who: Subscriber) -> None:
+    if who.banned_at:
+        raise UserFacingError("person.cannot_write")
 
 
 def _as_typed(text: str) -> Html:

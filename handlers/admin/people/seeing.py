@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from handlers.admin.people.buttons import ShowActivity, ShowNotes, ShowTheirs
 from handlers.admin.people.cards import activity_line, note_line, to_card
 from handlers.conversation.base import BotBase, Turn
-from handlers.conversation.menus import View, message, view_of
+from handlers.conversation.menus import message, view_of
 from handlers.conversation.pages import Page
 from handlers.conversation.routing import callback
 from handlers.delivery.standing import subscriber_state
@@ -50,7 +50,7 @@ class AdminSeeingMixin(BotBase):
     async def show_theirs(self, turn: Turn, data: ShowTheirs) -> None:
         """Show what they would read, in their language, without the buttons that would be theirs."""
         who = await self.services.of(PeopleService).require(data.user_id)
-        own = View(texts=self.services.conversation.texts, language=who.language)
+        own = replace(view_of(self.services, turn), language=who.language)
         match data.what:
             case "status":
                 seen = await status_message(self.services, own, who)

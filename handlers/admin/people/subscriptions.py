@@ -94,6 +94,7 @@ class AdminSubscriptionsMixin(BotBase):
 
     @callback(AskRevoke, admin="support")
     async def ask_revoke(self, turn: Turn, data: AskRevoke) -> None:
+        await self.services.of(GrantingService).require_left(data.user_id, moving=False)
         await self._ask_why(turn, REVOKE, data, "granting.ask_revoke")
 
     @text_input(REVOKE, admin="support")
@@ -112,6 +113,7 @@ class AdminSubscriptionsMixin(BotBase):
 
     @callback(AskMove, admin="support")
     async def ask_move(self, turn: Turn, data: AskMove) -> None:
+        await self.services.of(GrantingService).require_left(data.user_id, moving=True)
         await self._ask_why(turn, MOVE, data, "granting.ask_move")
 
     @text_input(MOVE, admin="support")
@@ -125,6 +127,9 @@ class AdminSubscriptionsMixin(BotBase):
             to, who = await people.one_meant(read[1], None), await people.require(data.user_id)
         except UserFacingError as error:
             await self.ask_again(turn, error)
+            return
+        if to.user_id == who.user_id:
+            await self.ask_again(turn, UserFacingError("granting.same"))
             return
         told = {"name": who.name, "user_id": who.user_id, "to": to.name, "to_id": to.user_id}
         text = view.html("granting.sure_move", **told, why=read[2][:_SHOWN])

@@ -101,4 +101,4 @@ class AdminUsersMixin(BotBase):
 
 
 def _told(one: Person) -> dict[str, object]:
-    return {"name": one.name or "?", "user_id": one.user_id, "username": f"@{one.username}" if one.username else ""}
+    return {"name": one.name or "?", "user_id": one.user_id, "username": f" @{one.username}" if one.username else ""}

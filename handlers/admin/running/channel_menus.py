@@ -10,7 +10,7 @@ from domain.admins.controls import ControlName
 from domain.delivery.messages import Button, Message
 from domain.filters.numbers import show_short
 from domain.tracking.records import Records
-from handlers.admin.corrections import ShowCorrected
+from handlers.admin.corrections import ShowChannelCall
 from handlers.admin.running.buttons import (
     AskBlock,
     AskMerge,
@@ -74,7 +74,7 @@ def card(
         record_at_a_glance(view, records, "channel"),
         view.html("channels_admin.calls" if calls else "channels_admin.no_calls"),
         keyboard=(
-            *in_rows((_call(view, call, now) for call in calls), 1),
+            *in_rows((_call(view, call, tag, now) for call in calls), 1),
             (view.button(*block), feature),
             (
                 view.button("button.separate", SeparateChannel(tag))
@@ -132,10 +132,10 @@ def sure_merge(
     )
 
 
-def _call(view: View, call: ChannelCall, now: datetime) -> Button:
+def _call(view: View, call: ChannelCall, tag: str, now: datetime) -> Button:
     return view.button(
         "button.correct_call",
-        ShowCorrected(call.number),
+        ShowChannelCall(call.number, tag),
         sign="✗" if call.excluded else "✓",
         channel=call.symbol or view.plain("value.unnamed_token"),
         multiple=show_short(call.multiple, "multiple"),
@@ -145,8 +145,9 @@ def _call(view: View, call: ChannelCall, now: datetime) -> Button:
 
 def _told(view: View, one: ChannelRow, controls: Controls, now: datetime) -> dict[str, object]:
     signs: dict[ControlName, str] = {"blocked": "⛔", "featured": "⭐", "merged": "🔗"}
+    shown = "".join(sign for name, sign in signs.items() if one.channel_id in controls.of(name))
     return {
-        "signs": "".join(sign for name, sign in signs.items() if one.channel_id in controls.of(name)),
+        "signs": f"{shown} " if shown else "",
         "title": one.title or view.plain("value.unnamed_channel"),
         "channel": one.channel_id,
         "last": "–" if one.last_at is None else _ago(one.last_at, now),

@@ -86,7 +86,7 @@ class AdminSourcesMixin(BotBase):
             await self.ask_again(turn, error)
             return
         await self.services.conversation.inputs.cancel(turn.user_id)
-        text = view_of(self.services, turn).html("sources.sure_replay", cursor=cursor)
+        text = view_of(self.services, turn).html("sources.sure_replay", cursor=cursor, typed=turn.text.strip())
         yes, back = Replay(cursor), ShowSources()
         asked = await asked_twice(self.services, turn, text, yes_key="button.replay_yes", yes=yes, back=back)
         await self.reply(turn, asked)

@@ -17,6 +17,7 @@ from runtime.clock import now
 from runtime.errors import RecipientGoneError
 from services.administration.activity import MAX_WAITING, ActivityService
 from services.administration.granting import GrantingService
+from services.administration.people import PeopleService
 from services.stores import keys
 from services.stores.journal_rows import KEPT_OF_ERASED
 from services.subscribers.group import SubscriberServices
@@ -97,6 +98,15 @@ async def test_an_admin_sees_what_they_see_and_can_tap_nothing_of_theirs(
         assert list(seen.buttons) == ["‹ Back"]
 
 
+async def test_what_opens_from_a_card_leads_back_to_it(house: House, support: Person) -> None:
+    for label in ("📜 What was done", "🧾 Payments"):
+        opened = await support.taps(button(await card(support), label))
+        back = await support.taps(button(opened, "‹ Back"))
+        assert f" · {VICTIM}" in words(back, "edited")
+        assert "Filters: " in words(back, "edited")
+        assert "  · " not in words(back, "edited")
+
+
 async def test_a_banned_person_gets_nothing_and_no_answer(house: House, support: Person, victim: Person) -> None:
     before, roster = await house.subscriber(), house.made.of(SubscriberServices).roster
     asked = await support.taps(button(await card(support), "⛔ Ban"))
@@ -122,9 +132,7 @@ async def test_a_banned_person_gets_nothing_and_no_answer(house: House, support:
         verdict = decide(after, token_address="t", score=100, decided_at=now(), now=now(), recent=(), rules=rules)
         assert verdict == Withhold("banned")
     assert "Banned: nothing is sent" in words(await card(support))
-    assert "They are banned. Unban them first." in alert(
-        await support.taps(button(await _written(support), "Yes, send"))
-    )
+    assert "They are banned. Unban them first." in alert(await support.taps(f"askwrite:{VICTIM}"))
     assert "get calls again" in (toast(await support.taps(button(await card(support), "✅ Unban"))) or "")
     assert roster.state(VICTIM) == "receiving"
     assert "Free trial" in words(await victim.writes("/status"))
@@ -136,8 +144,7 @@ async def _written(person: Person, text: str = "Hello <b>you</b>") -> list[Said]
 
 
 async def test_an_admin_is_not_banned(support: Person, house: House) -> None:
-    asked = await support.taps(button(await support.writes(f"/user {READER}"), "⛔ Ban"))
-    assert "take" in alert(await support.taps(button(asked, "Yes, ban")))
+    assert "take" in alert(await support.taps(button(await support.writes(f"/user {READER}"), "⛔ Ban")))
     assert (await house.subscriber(READER)).banned_at is None
 
 
@@ -228,10 +235,21 @@ async def test_what_is_left_is_moved_whole_and_then_taken_back(house: House, sup
     asked = await support.writes("charged back")
     assert "days taken back" in (toast(await support.taps(button(asked, "Yes, take back"))) or "")
     assert not (await granting.standing(OTHER)).is_active(now())
-    again = await support.taps(button(other, "➖ Take back"))
-    assert "Send me a reason" in words(again, "edited")
-    asked = await support.writes("twice")
-    assert "nothing left" in alert(await support.taps(button(asked, "Yes, take back")))
+    assert "nothing left" in alert(await support.taps(button(other, "➖ Take back")))
+
+
+async def test_what_is_refused_anyway_is_refused_before_anything_is_asked(
+    house: House, support: Person, owner: Person
+) -> None:
+    said = await support.taps(button(await card(support), "🎟 Subscription"))
+    assert "trial is not moved" in alert(await support.taps(button(said, "➡️ Move")))
+    assert "I wasn't waiting" in words(await support.writes(f"{OTHER} lost it"))
+    await house.made.of(GrantingService).grant(VICTIM, "pro", 20, "first")
+    await support.taps(button(said, "➡️ Move"))
+    assert "same person" in words(await support.writes(f"{VICTIM} lost it"))
+    await house.made.of(PeopleService).ban(VICTIM, SUPPORT)
+    assert "Unban them first" in alert(await support.taps(f"askwrite:{VICTIM}"))
+    assert "settings" in alert(await owner.taps(f"askrole:{OWNER}:"))
 
 
 async def test_plans_are_counted(house: House, reader: Person) -> None:

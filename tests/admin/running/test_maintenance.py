@@ -116,7 +116,9 @@ async def test_calls_held_and_draining_are_explained_and_told(house: House, owne
 
 async def test_a_feature_that_is_off_cannot_be_begun(house: House, owner: Person, victim: Person) -> None:
     for what in ("Backtests", "Reports", "Free trials"):
-        await turn_off(owner, what)
+        asked = await owner.taps(button(await owner.writes("/maintenance"), f"⏸ {what}"))
+        assert "while trials are off gets none later either" in words(asked, "edited")
+        await owner.taps(button(asked, "Yes, "))
     assert "turned off for the moment" in words(await victim.writes("/backtest"))
     assert "turned off for the moment" in words(await victim.writes("/report"))
     await house.person(9_999).writes("/start")

@@ -29,6 +29,7 @@ from tests.admin.people.house import OWNER, VICTIM, House, house_on
 from tests.conversation.reading import alert, button, only, toast, words
 from tests.conversation.telegram_wire import Person
 from tests.reports.kit import Shelf
+from tests.tracking.test_records_dialogue import OUTCOME
 from tests.wiring import add_entry
 from texts import Texts
 
@@ -62,6 +63,17 @@ async def add_channel(house: House, channel_id: str, title: str, *calls: datetim
             at,
             msgspec.json.encode(call).decode(),
         )
+
+
+async def test_a_call_that_was_opened_from_its_channel_leads_back_to_it(house: House, owner: Person) -> None:
+    await add_channel(house, "@loud", "Loud", NOW - timedelta(hours=1))
+    await house.postgres.execute(OUTCOME, "past1", 10_001, "T0", "@loud", NOW, "CAT", 2.0, NOW)
+    card = await owner.taps(button(await owner.writes("/channels"), "Loud"))
+    call = await owner.taps(button(card, "✓ CAT"))
+    assert "It counts with 2x" in words(call, "edited")
+    back = await owner.taps(button(call, "‹ Back"))
+    assert words(back, "edited") == words(card, "edited")
+    assert "I wasn't waiting" in words(await owner.writes("T0"))
 
 
 async def test_a_channel_is_found_blocked_and_featured_whatever_it_is_called(house: House, owner: Person) -> None:
@@ -124,7 +136,7 @@ async def test_a_source_is_paused_resumed_and_its_past_fetched_from_a_time(house
     assert "Send a cursor, or a time" in words(await owner.writes("yesterday"))
     assert "within the last 7 days" in words(await owner.writes("2020-01-01 10:00"))
     moment = f"{NOW - timedelta(minutes=90):%Y-%m-%d %H:%M}"
-    assert "everything after 70 once more" in words(await owner.writes(moment))
+    assert f"everything after {moment} (cursor 70) once more" in words(await owner.writes(moment))
 
 
 async def test_what_is_left_of_a_limit_is_told_not_what_may_go_at_once() -> None:
