@@ -204,6 +204,7 @@ async def test_a_reader_may_wish_for_something_else(kit: Kit) -> None:
         assert json.loads(await socket.recv())["type"] == "error"
         with pytest.raises(ConnectionClosed):
             await socket.recv()
+        await socket.close()
 
 
 async def test_an_id_that_is_none_is_unknown(kit: Kit) -> None:
