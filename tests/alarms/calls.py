@@ -195,7 +195,7 @@ PROVOKED = {
     ),
     "updates": Provocation(wrong=updates_wait),
     "waiting updates": Provocation(wrong=updates_wait),
-    "access": Provocation(wrong=host_denies, stage=Stage(limits={"managers.feed.websocket:_GAP_RETRY_S": 1.0})),
+    "access": Provocation(wrong=host_denies, stage=Stage(limits={"managers.feed.past:GAP_RETRY_S": 1.0})),
     "clock": Provocation(wrong=clock_wrong),
     "processes": Provocation(wrong=roles_missing, stage=Stage(role="gateway")),
 }

@@ -57,6 +57,13 @@ async def test_it_is_told_and_it_is_over(
         assert (scene.said_of(name), after.said_of(name)) == ([began], [ended])
 
 
+def test_what_provocations_shorten_is_there() -> None:
+    for provoked in PROVOKED.values():
+        for constant in (*provoked.stage.limits, *provoked.stage.times):
+            module, _, attribute = constant.partition(":")
+            assert hasattr(importlib.import_module(module), attribute), constant
+
+
 async def alarms_of_every_role(redis_url: str, postgres_dsn: str) -> set[str]:
     found: set[str] = set()
     for role in ROLES:
