@@ -92,8 +92,8 @@ async def make_cheap_and_clean(chat: ChatPage) -> None:
     await chat.tap_under("Tap what it must be.", "yes")
     await chat.wait_for_message("✅ Mint revoked: yes")
     await chat.tap_under("✅ Mint revoked: yes", "let it pass")
-    await chat.wait_for_message("If this figure is not known yet: let it pass.")
-    await chat.tap_under("If this figure is not known yet: let it pass.", "‹ Back")
+    await chat.wait_for_message("If this is not known yet: let it pass.")
+    await chat.tap_under("If this is not known yet: let it pass.", "‹ Back")
     await chat.wait_for_message(f"Safety in {name}")
     await back_to_set(chat, name, "Safety")
     await type_rule(
