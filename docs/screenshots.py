@@ -26,9 +26,7 @@ DESKTOP = ViewportSize(width=1280, height=800)
 PHONE = ViewportSize(width=390, height=844)
 CALLS_PER_MINUTE = 50
 ALERT_WAIT_S = 120
-ORDINARY = re.compile(
-    r"^[A-Z][\w. ]+ · [$A-Z0-9.\u2060]+\n.*Liq.*Price.*Holders.*Chg.*mint.*tax.*\n📣 [\w. №]+\n.*sent in", re.DOTALL
-)
+ORDINARY = re.compile(r"^[A-Z][\w. ]+ · [$A-Z0-9.\u2060]+\n.*Liq.*Price.*mint.*📣 [\w. №]+\n.*sent in", re.DOTALL)
 """A card with every figure, of a token and a channel that are called as most are."""
 
 
@@ -111,7 +109,7 @@ async def take(images: Path) -> None:
         await phone.screenshot(path=images / "phone.png")
         desktop = await open_page(browser, phone.url, DESKTOP, dark=False, scale=1)
         await desktop.wait_for_timeout(60_000)  # so that the charts of the side panel have something to show
-        await wait_for_ordinary_alerts(desktop, 2)
+        await wait_for_ordinary_alerts(desktop, 1)
         await desktop.evaluate("document.activeElement.blur()")
         await desktop.screenshot(path=images / "chat.png")
         await browser.close()
