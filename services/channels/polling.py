@@ -217,9 +217,14 @@ class PollingService:
     async def _room(self) -> None:
         """Wait until the budget has room for one request more, and take it.
 
-        Where channels wait to be looked at, every other request is theirs: a long way back holds nobody up.
+        Where it is short and channels wait to be looked at, every other request is theirs: a long way back holds nobody
+        up.
         """
-        while (wait_s := self._free_at - asyncio.get_running_loop().time()) > 0 or self._is_others_turn():  # noqa: ASYNC110 - what it waits for is time
+        is_short = False
+        while (wait_s := self._free_at - asyncio.get_running_loop().time()) > 0 or (
+            is_short and self._is_others_turn()
+        ):
+            is_short = True
             await asyncio.sleep(wait_s if wait_s > 0 else _TURN_S)
         self._paged_back = True
         self._spend(1)
