@@ -49,7 +49,7 @@ def show_calls(
         "channel_posts_refused", "Posts that the store would not take, and were passed over.", lambda: taking.refused
     )
     metrics.counter(
-        "channel_rows_unreadable", "What was kept of channels and could not be read.", lambda: rows.unreadable
+        "channel_rows_unreadable", "What was kept of channels and could not be read.", lambda: len(rows.unreadable)
     )
     metrics.gauge("feed_readers", "Who reads the feed of these calls by now.", lambda: history.readers)
 

@@ -7,7 +7,6 @@ from datetime import datetime, timedelta
 from typing import Final, Literal, LiteralString, TypeVar, cast
 
 import msgspec
-import structlog
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -16,8 +15,7 @@ from managers.storage.postgres import PostgresManager, Row, Statements
 from runtime.errors import TransientError
 from services.channels import statements
 from services.channels.wire import ChannelCall, UnresolvedCall, call_id_of, frame_of, number_of
-
-log = structlog.get_logger(__name__)
+from services.stores.unreadable import NOT_READABLE, Unreadable
 
 T = TypeVar("T")
 State = Literal["read", "paused", "removed", "suggested", "refused"]
@@ -121,7 +119,7 @@ class ChannelRows:
 
     def __init__(self, postgres: PostgresManager) -> None:
         self._postgres = postgres
-        self.unreadable = 0
+        self.unreadable = Unreadable[tuple[object, ...]]("row of a channel")
         """Rows that were passed over since the start."""
 
     async def all(self) -> list[ReadChannel]:
@@ -136,10 +134,7 @@ class ChannelRows:
 
     async def add(self, channel: str, admin_id: int, now: datetime) -> bool:
         """Whether it was not read before."""
-        is_added = _changed(await self._postgres.execute(statements.ADD, channel, admin_id, now))
-        if is_added:
-            await self._postgres.execute(statements.START_ANEW, channel)
-        return is_added
+        return await self._begun(channel, statements.ADD, channel, admin_id, now)
 
     async def suggest(self, channel: str, user_id: int, now: datetime) -> bool:
         """Whether it was not in the list before."""
@@ -166,10 +161,15 @@ class ChannelRows:
         return _count(await self._postgres.execute(statements.FORGET_SUGGESTIONS, user_id))
 
     async def change(self, channel: str, state: State, *, of: Sequence[State]) -> bool:
-        is_changed = _changed(await self._postgres.execute(statements.STATE, channel, state, list(of)))
-        if is_changed:
-            await self._postgres.execute(statements.START_ANEW, channel)
-        return is_changed
+        return await self._begun(channel, statements.STATE, channel, state, list(of))
+
+    async def _begun(self, channel: str, statement: LiteralString, *arguments: object) -> bool:
+        """Whether the statement changed the channel: one whose name another one had taken is read as a new one then."""
+        async with self._postgres.transaction() as transaction:
+            is_changed = _changed(await transaction.execute(statement, *arguments))
+            if is_changed:
+                await transaction.execute(statements.START_ANEW, channel)
+            return is_changed
 
     async def note_problem(self, channel: str, problem: str | None, moved_to: str | None, now: datetime) -> None:
         await self._postgres.execute(statements.PROBLEM, channel, problem, now, moved_to)
@@ -294,9 +294,8 @@ class ChannelRows:
     def _read(self, read: Callable[[Row], T], row: Row) -> T | None:
         try:
             return read(row)
-        except (msgspec.MsgspecError, UnicodeError) as error:
-            self.unreadable += 1
-            log.warning("row_unreadable", **{name: row.get(name) for name in _NAMES}, kind=type(error).__name__)
+        except NOT_READABLE as error:
+            self.unreadable.note(tuple(row.get(name) for name in _NAMES), error, "PostgreSQL")
             return None
 
 
