@@ -13,16 +13,19 @@ from domain.stored.alerts import Alert, HeldCall
 from domain.stored.outgoing import Envelope, Outgoing
 from domain.subscribers.partitions import PARTITIONS, Partition, partition_of
 from managers.redis.client import Command, RedisManager
-from managers.storage.postgres import PostgresManager
+from managers.storage.postgres import PostgresManager, Row
 from runtime.clock import milliseconds
 from runtime.waiting import Progress
 from services.claims.claiming import GROUP
+from services.recovery.readable import readable
 from services.schedule.due_times import DELAYED, DIGEST
 from services.stores import keys
 from services.stores.in_flight_log import Pair, pairs_of
 from services.stores.spool import Spool
 
 _BATCH: Final = 500
+_alert: Final = msgspec.json.Decoder(Alert).decode
+_envelope: Final = msgspec.json.Decoder(Envelope).decode
 _PUT_FOR: Final = timedelta(seconds=keys.PUT.expires_s)
 
 # What has no outcome, and what waits for a digest that has not gone.
@@ -91,8 +94,7 @@ class OutboxRefill:
         async for rows in self._postgres.stream(_PUT, now - _PUT_FOR, batch=_BATCH):
             progress()
             commands: list[Command] = []
-            for row in rows:
-                one = msgspec.json.decode(row["envelope"], type=Envelope)
+            for row, one in readable("message", rows, lambda row: (row, _envelope(row["envelope"]))):
                 lives_ms = max(1, milliseconds(one.decided_at + _PUT_FOR) - milliseconds(now))
                 commands.append(("SET", keys.unique_key(one), milliseconds(one.decided_at), "NX", "PX", lives_ms))
                 if not row["is_settled"]:
@@ -118,9 +120,12 @@ class OutboxRefill:
 
     async def _unsettled(self) -> AsyncIterator[Sequence[tuple[Alert, str | None, bool]]]:
         """Yield alerts, why they are held (`None`: they wait for a sender), and whether that may be a repeat."""
-        decode = msgspec.json.Decoder(Alert).decode
+
+        def read(row: Row) -> tuple[Alert, str | None, bool]:
+            return _alert(row["alert"]), row["held_because"], row["may_repeat"]
+
         async for rows in self._postgres.stream(_UNSETTLED, self._clock() - ACCEPTED_FOR, batch=_BATCH):
-            yield [(decode(row["alert"]), row["held_because"], row["may_repeat"]) for row in rows]
+            yield list(readable("alert", rows, read))
 
     async def _local_pairs(self) -> set[tuple[int, str]]:
         """Alerts that live in the local store: they are on their way from there."""

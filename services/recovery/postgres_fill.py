@@ -25,6 +25,7 @@ from domain.subscribers.partitions import PARTITIONS
 from managers.redis.client import Command, RedisManager
 from managers.storage.postgres import PostgresDataError, PostgresManager
 from services.recovery.payments import stored_payments
+from services.recovery.readable import readable
 from services.schedule.due_times import DELAYED, DIGEST
 from services.stores import keys
 from services.stores.database import INCOMPLETE, ONLY_IN_POSTGRESQL, Database, DatabaseIncompleteError, DatabaseStatus
@@ -35,6 +36,9 @@ from services.stores.sealing import Sealer
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 _BATCH: Final = 500
+_held_call: Final = msgspec.json.Decoder(HeldCall).decode
+_alert: Final = msgspec.json.Decoder(Alert).decode
+_read_call: Final = msgspec.json.Decoder(Call).decode
 
 # What the journal says about an alert is the better word, whichever comes first.
 _PUT_OUTCOME: Final[LiteralString] = """
@@ -173,16 +177,17 @@ class PostgresFill:
         found: list[Unsettled] = []
         for partition in range(PARTITIONS):
             async for fields in self._entries(keys.OUTBOX.of(partition)):
-                found += _parts_of(read_outgoing(fields["alert"]))
+                for outgoing in readable("entry of the outbox", [fields.get("alert", b"")], read_outgoing):
+                    found += _parts_of(outgoing)
         for page in await self._pages_of(DIGEST):
             asked: list[Command] = [("HVALS", keys.HELD_CALLS.of(user_id)) for user_id in page]
             replies = cast("list[list[bytes]]", await self._redis.transaction(asked))
-            held = ((user_id, one) for user_id, its in zip(page, replies, strict=True) for one in its)
-            found += [_held_alert(user_id, msgspec.json.decode(one, type=HeldCall)) for user_id, one in held]
+            for user_id, its in zip(page, replies, strict=True):
+                found += [_held_alert(user_id, one) for one in readable("held call", its, _held_call)]
         for page in await self._pages_of(DELAYED):
             asked = [("ZRANGE", keys.DELAYED_ALERTS.of(user_id), 0, -1) for user_id in page]
             replies = cast("list[list[bytes]]", await self._redis.transaction(asked))
-            found += [(msgspec.json.decode(one, type=Alert), None) for its in replies for one in its]
+            found += [(one, None) for its in replies for one in readable("delayed alert", its, _alert)]
         return {(one.user_id, one.key): (one, reason) for one, reason in found}
 
     async def _pages_of(self, job: str) -> list[list[int]]:
@@ -265,8 +270,8 @@ class PostgresFill:
     async def _calls(self, call_ids: Iterable[str]) -> dict[str, Call]:
         names = list(call_ids)
         documents = await self._redis.mget([keys.CALL.of(name) for name in names])
-        found = zip(names, documents, strict=True)
-        return {name: msgspec.json.decode(document, type=Call) for name, document in found if document is not None}
+        found = ((name, document) for name, document in zip(names, documents, strict=True) if document is not None)
+        return dict(readable("call", found, lambda one: (one[0], _read_call(one[1]))))
 
     async def _store(self, documents: Iterable[tuple[Kind, bytes]]) -> None:
         now, writes = self._clock(), list[Write]()
