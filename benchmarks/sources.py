@@ -29,7 +29,7 @@ BUDGETS_PER_S: Final = (2.0, 10.0)
 WARM_UP_S: Final = 500.0
 POLLED_S: Final = 2_400.0
 SHARE_CALLS: Final = 300
-ALERTS_S: Final = 60.0
+ALERTS: Final = 40
 PARTS: Final = ("parser", "polling", "figures", "share", "alerts")
 
 
@@ -50,7 +50,7 @@ def run(arguments: argparse.Namespace) -> list[Row]:
         ),
         "figures": lambda: enriched.rows(100 if quick else enriched.TOKENS),
         "share": lambda: share.rows(100 if quick else SHARE_CALLS),
-        "alerts": lambda: alerts.rows(20 if quick else ALERTS_S),
+        "alerts": lambda: alerts.rows(4 if quick else ALERTS),
     }
     found: list[Row] = []
     for name, measure in parts.items():

@@ -1,8 +1,8 @@
 """What people read, by key and language: loaded and checked once at start, escaped here and nowhere else.
 
 A text is a TOML string in Telegram HTML with placeholders. `{name}` takes anything from outside, cut to 64
-UTF-16 units; `{name:200}` cuts at 200; `{name:html}` takes only what this renderer made itself. A value
-directly behind `<code>` is left as it is to copy: clients make nothing tappable there.
+UTF-16 units; `{name:200}` cuts at 200; `{name:html}` takes only what this renderer made itself;
+`{count:call|calls}` is the word that fits the number, which stands beside it as `{count}`. A value directly behind `<code>` is left as it is to copy: clients make nothing tappable there.
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ class Placeholder(Struct, frozen=True):
     limit_utf16: int | None
     """Longest shown value; `None` takes `Html` whole."""
     copyable: bool = False
+    words: tuple[str, str] | None = None
+    """Shown instead of the value: the first where it is 1."""
 
 
 class Template(Struct, frozen=True):
@@ -122,6 +124,8 @@ class Texts:
 
 
 def _fill(key: str, placeholder: Placeholder, value: object) -> str:
+    if placeholder.words is not None:
+        return placeholder.words[str(value) != "1"]
     if placeholder.limit_utf16 is None:
         if not isinstance(value, Html):
             raise TypeError(f"{key!r} takes only rendered text as {placeholder.name!r}")
@@ -163,11 +167,20 @@ def parse_template(text: str) -> Template:
             continue
         if not name.isidentifier() or conversion:
             raise ValueError(f"{{{name}}} is not a plain name")
-        parts.append(Placeholder(name, _limit(name, spec or ""), literal.endswith("<code>")))
+        parts.append(_placeholder(name, spec or "", copyable=literal.endswith("<code>")))
     if not parts:
         raise ValueError("is empty")
     _check_markup(parts)
     return Template(tuple(parts))
+
+
+def _placeholder(name: str, spec: str, *, copyable: bool) -> Placeholder:
+    if "|" not in spec:
+        return Placeholder(name, _limit(name, spec), copyable)
+    words = spec.split("|")
+    if len(words) != 2 or not all(words) or set(spec) & set("<>&"):  # noqa: PLR2004
+        raise ValueError(f"{{{name}:{spec}}} should be two words, for one and for several")
+    return Placeholder(name, DEFAULT_LIMIT_UTF16, words=(words[0], words[1]))
 
 
 def _limit(name: str, spec: str) -> int | None:

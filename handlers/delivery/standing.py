@@ -77,10 +77,10 @@ def what_comes(services: Services, view: View, subscriber: Subscriber, held: Seq
     later = sorted(at for one in held if (at := comes_at(preferences, one.reason, one.held_at, now)) > now)
     comes, waits = Html(), Html()
     if ready := len(held) - len(later):
-        comes = view.html("held.now_one" if ready == 1 else "held.now", count=ready)
+        comes = view.html("held.now", count=ready)
     if later:
         until = local_moment(preferences, later[0], now)
-        waits = view.html("held.later_one" if len(later) == 1 else "held.later", count=len(later), until=until)
+        waits = view.html("held.later", count=len(later), until=until)
     return lines(comes, waits)
 
 

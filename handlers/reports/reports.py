@@ -161,16 +161,17 @@ class ReportsMixin(BotBase):
 
 
 def _asked_days(text: str) -> int:
-    """Read `/report 7d`, `/report 24h` or `/report 30`; the longest window that is not longer, at least a day."""
+    """Read `/report 7d`, `/report 24h` or `/report 30`: one of the windows that there are reports of."""
     typed = text.split(maxsplit=1)[1:]
     if not typed:
         return WINDOWS[0]
-    found = _DAYS.fullmatch(typed[0].strip())
-    if found is None:
-        windows = ", ".join(f"{days}d" for days in WINDOWS)
-        raise UserFacingError("report.unreadable", typed=clip(typed[0]), windows=windows)
-    asked = int(found[1]) / 24 if (found[2] or "d").lower().startswith("h") else int(found[1])
-    return max((days for days in WINDOWS if days <= asked), default=WINDOWS[0])
+    if found := _DAYS.fullmatch(typed[0].strip()):
+        asked = int(found[1]) / 24 if (found[2] or "d").lower().startswith("h") else int(found[1])
+        for days in WINDOWS:
+            if days == asked:
+                return days
+    windows = ", ".join(f"{days}d" for days in WINDOWS)
+    raise UserFacingError("report.unreadable", typed=clip(typed[0]), windows=windows)
 
 
 def _subject(what: str) -> str:

@@ -24,7 +24,7 @@ from services.channels.group import ChannelServices
 from services.channels.history import KEPT_FOR
 from services.channels.posts import PostAnswer
 from services.channels.resolving import CHAINS
-from services.channels.rows import PostCall, SeenPost
+from services.channels.rows import UNREAD, PostCall, SeenPost
 from services.why.answers import Explanation
 from texts.markup import Html, join
 
@@ -146,6 +146,9 @@ def _outcome(view: View, one: Meant, now: datetime) -> Html:
 
 
 def _times(view: View, post: SeenPost, zone: str) -> Html:
+    if post.understood == UNREAD:
+        read = shown_moment(post.read_at, zone, exact=True)
+        return view.html("post.times_unread", read=read, zone=show_zone(zone))
     after = ago((post.read_at - post.posted_at).total_seconds())
     posted, read = (shown_moment(at, zone, exact=True) for at in (post.posted_at, post.read_at))
     return view.html("post.times", posted=posted, read=read, after=after, zone=show_zone(zone))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -243,6 +243,11 @@ async def test_an_unknown_post_is_answered_by_whether_its_channel_is_read(
     await bot.of(ListedChannels).add("@old_calls", ADMIN)
     await until(lambda: bot.of(TakingService).verdicts["call"] == 1)
     await said(ann, "t.me/old_calls/1", "It was there when I first looked")
+    book.hidden = {2}
+    book.post(ALPHA, f"CA: {mint(5)}", datetime.now(UTC) - timedelta(days=400))
+    await posted(bot, book, "hello again")
+    unread = text_of(await said(ann, "t.me/alpha/2", "when it was posted could not be read"))
+    assert "later" not in unread, "of a time that nobody knows"
     await said(ann, "/why https://t.me/alpha/99", "have not come to this post yet")
     await said(ann, "/why https://t.me/unknown_one/5", "I do not read")
     await said(ann, "/suggest @unknown_one", "is suggested")

@@ -22,6 +22,7 @@ def texts(tmp_path: Path) -> Texts:
         tmp_path,
         "en",
         """
+        "number" = "{count} {count:call waits|calls wait}"
         "greet" = "Hello <b>{name:10}</b>!"
         "wrap" = "{inner:html} and {outer}"
         "address" = "<code>{address}</code> {address}"
@@ -33,6 +34,7 @@ def texts(tmp_path: Path) -> Texts:
         tmp_path,
         "de",
         """
+        "number" = "{count} {count:Ruf wartet|Rufe warten}"
         "greet" = "Hallo <b>{name:10}</b>!"
         "wrap" = "{inner:html} und {outer}"
         "address" = "<code>{address}</code> {address}"
@@ -64,6 +66,17 @@ def test_copyable_text_is_left_as_it_is(texts: Texts) -> None:
     copyable, elsewhere = shown(texts.render("address", address="a.b/c")).split(" ")
     assert copyable == "a.b/c"
     assert elsewhere != "a.b/c"
+
+
+def test_a_word_fits_its_number(texts: Texts) -> None:
+    assert [texts.plain("number", count=count) for count in (0, 1, 2, "1", "1,001", "≥1")] == [
+        "0 calls wait",
+        "1 call waits",
+        "2 calls wait",
+        "1 call waits",
+        "1,001 calls wait",
+        "≥1 calls wait",
+    ]
 
 
 def test_languages_fall_back(texts: Texts) -> None:
@@ -108,6 +121,9 @@ def test_hostile_arguments_never_break_a_text(name: str) -> None:
         ('"a" = "{x"', "'a'"),
         ('"a" = "{x:>10}"', "length or in html"),
         ('"a" = "{x:0}"', "length or in html"),
+        ('"a" = "{x:call|}"', "two words"),
+        ('"a" = "{x:a|b|c}"', "two words"),
+        ('"a" = "{x:<b>|b}"', "two words"),
         ('"a" = "<a href=\\"{x}\\">y</a>"', "unescaped"),
         ('"a" = ""', "is empty"),
         ('"a" = 1', "not a string"),

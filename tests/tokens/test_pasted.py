@@ -82,6 +82,10 @@ def test_a_link_that_starts_a_bot_is_found_in_a_text() -> None:
     ("command", "said"),
     [
         ("/report banana", "“banana” is no length of time that I have reports of. Send /report with one of these: 1d"),
+        (
+            "/report 90d",
+            "“90d” is no length of time that I have reports of. Send /report with one of these: 1d, 7d, 30d",
+        ),
         ("/backtest 5 bananas", "/backtest takes nothing after it: I have left “5 bananas” out."),
         ("/settings <b>now</b>", "/settings takes nothing after it: I have left “<b>now</b>” out."),
         ("/recap 7d", "/recap takes nothing after it"),
