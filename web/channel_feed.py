@@ -12,7 +12,7 @@ from typing import Annotated, Any, Final
 
 import msgspec
 import structlog
-from fastapi import APIRouter, HTTPException, Query, Request, Response, WebSocket, WebSocketDisconnect
+from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response, WebSocket, WebSocketDisconnect
 from msgspec import Struct
 
 from runtime.errors import TransientError
@@ -71,25 +71,23 @@ class ChannelFeed:
         """The way in, for `create_app`."""
         router = APIRouter(prefix=PREFIX)
         router.add_api_websocket_route("", self.attend)
-        router.add_api_route("/v1/calls", self.calls, methods=["GET"])
-        router.add_api_route("/v1/{what}/{of}", self.describe, methods=["GET"])
+        readers = [Depends(self._check)]
+        router.add_api_route("/v1/calls", self.calls, methods=["GET"], dependencies=readers)
+        router.add_api_route("/v1/{what}/{of}", self.describe, methods=["GET"], dependencies=readers)
         return router
 
     async def calls(
         self,
-        request: Request,
         since: Annotated[int, Query(ge=0, le=_MAX_CURSOR)],
         limit: Annotated[int, Query(ge=1)] = _PAGE,
     ) -> Response:
         """Tell the calls after a cursor, the oldest first."""
-        self._check(request)
         with _unavailable():
             newest, kept = await self._history.newest(), await self._history.since(since, min(limit, _MAX_PAGE))
         return _json({"cursor": newest, "calls": [msgspec.Raw(call.frame.encode()) for call in kept]})
 
-    async def describe(self, request: Request, what: str, of: str, chain: str | None = None) -> Response:
+    async def describe(self, what: str, of: str, chain: str | None = None) -> Response:
         """Tell what is known of a channel or a token."""
-        self._check(request)
         ask = self._describes.get(what)
         if ask is None or not all(map(_ID.fullmatch, (of, chain or "solana"))):
             raise HTTPException(HTTPStatus.NOT_FOUND)
