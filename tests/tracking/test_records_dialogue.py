@@ -14,6 +14,7 @@ from sandbox.telegram.people import SandboxUser
 from sandbox.telegram.server import TelegramSandbox
 from sandbox.telegram.updates import JsonObject
 from services.reports.group import ReportServices
+from services.stores.journal import Journal
 from services.tracking.records.group import RecordServices
 from services.tracking.records.refreshing import RecordsRefresh
 from tests.e2e.conftest import ADMIN, bot, data_dir, feed, subscribe, telegram, text_of
@@ -142,6 +143,7 @@ async def test_what_a_filter_has_brought_since_when_and_without_a_rate_where_it_
         return text_of(await tapped(ann, menu, "set:1"))
 
     assert "📊" not in await card()
+    await bot.of(Journal).drain_all()
     earlier = "UPDATE subscriber_changes SET changed_at = changed_at - interval '40 days'"
     await bot.connections.postgres.execute(earlier)  # somebody has had the filter for so long
     await past_calls(bot, 9.0, hours=24 * 29)
