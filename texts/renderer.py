@@ -2,7 +2,8 @@
 
 A text is a TOML string in Telegram HTML with placeholders. `{name}` takes anything from outside, cut to 64
 UTF-16 units; `{name:200}` cuts at 200; `{name:html}` takes only what this renderer made itself;
-`{count:call|calls}` is the word that fits the number, which stands beside it as `{count}`. A value directly behind `<code>` is left as it is to copy: clients make nothing tappable there.
+`{count:call|calls}` is the word that fits the number, which stands beside it as `{count}`. A value directly
+behind `<code>` is left as it is to copy: clients make nothing tappable there.
 """
 
 from __future__ import annotations

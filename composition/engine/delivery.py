@@ -14,6 +14,7 @@ from domain.payments.plans import Plans
 from managers.storage.cache import SmartCache
 from runtime.clock import now
 from services.calls.tokens import TokensService
+from services.cards.names import Names
 from services.claims.outbox import Outbox
 from services.claims.putting import Putting
 from services.cluster.leases import Leases
@@ -74,7 +75,7 @@ def build(base: Base) -> Feature:
     drains: dict[Role, Step] = {"all": drained, "send": shard.partitions.give_up}
     base.metrics.gauge("alerts_held", "Alerts waiting for their turn.", lambda: delivery.held)
     base.metrics.gauge("partitions_sent", "Partitions whose alerts are sent here.", lambda: len(delivery.owned))
-    alerts = AlertComposer(outbox=outbox, texts=base.texts, clock=now, venues=base.of(Venues))
+    alerts = AlertComposer(outbox=outbox, names=base.of(Names), clock=now, venues=base.of(Venues))
     lines = DigestLines(prices=base.of(TokensService), texts=base.texts, metrics=base.metrics)
     order = DigestOrder(base.connections.redis, base.metrics)
     digests = DigestComposer(outbox=outbox, order=order, lines=lines, texts=base.texts)

@@ -16,6 +16,7 @@ from domain.payments.plans import load_plans
 from domain.subscribers.subscriber import Subscriber
 from managers.storage.cache import SmartCache
 from runtime.clock import now
+from services.cards.names import Names
 from services.claims.outbox import Outbox
 from services.cluster.changes import Changes
 from services.cluster.ownership import Ownership
@@ -79,7 +80,7 @@ def build(base: Base) -> Feature:
     return Feature(
         parts=[matcher, store, plans],
         caches=[settings],
-        services=[services, venues],
+        services=[services, venues, Names(base.texts, services.presets.get)],
         jobs=[
             CHANGES.run_by(in_memory.follow_changes),
             RESEALING.run_by(resealing.run),

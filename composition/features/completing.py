@@ -10,6 +10,7 @@ from bot.roles import Role
 from composition.feature import Base, Feature
 from domain.calls.venues import Venues
 from runtime.clock import now
+from services.cards.names import Names
 from services.claims.outbox import Outbox
 from services.claims.putting import Putting
 from services.completing.completing import CompletingService
@@ -27,7 +28,7 @@ JOBS = (COMPLETE,)
 
 
 def build(base: Base) -> Feature:
-    kind = FiguresComposer(outbox=base.of(Outbox), texts=base.texts, venues=base.of(Venues)).row()
+    kind = FiguresComposer(outbox=base.of(Outbox), names=base.of(Names), venues=base.of(Venues)).row()
     if base.place.role not in DECIDING or not base.connections.figure_providers:
         return Feature(kinds=[kind])
     postgres = base.connections.postgres

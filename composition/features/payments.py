@@ -10,6 +10,7 @@ from handlers.conversation.base import Services
 from handlers.payments.showing import refresh_invoice
 from managers.telegram.payments import TelegramPayments
 from runtime.clock import now
+from services.cards.names import Names
 from services.claims.putting import Putting
 from services.delivery.payment_messages import PaymentComposer
 from services.monitoring import conditions, payment_conditions
@@ -70,7 +71,7 @@ def build(base: Base) -> Feature:
         jobs=[ENTITLE.run_by(once_sure(entitling.run))],
         kinds=[
             *PaymentComposer(base.texts, lambda who, what: refresh_invoice(base.of(Services), who, what)).rows(),
-            PlanNoticeComposer(base.texts).row(),
+            PlanNoticeComposer(base.of(Names)).row(),
             ReminderComposer(base.texts).row(),
         ],
         scheduled=[entitling.job(), reminders.job(), ends.job(), reconciliation.job(StarsSource(stars))],

@@ -9,6 +9,7 @@ from bot.roles import Role
 from composition.feature import Base, Feature
 from domain.calls.venues import Venues
 from runtime.clock import now
+from services.cards.names import Names
 from services.claims.outbox import Outbox
 from services.claims.putting import Putting
 from services.completing.later_figures import LaterFigures
@@ -53,6 +54,6 @@ def _outcomes(base: Base) -> OutcomeComposer:
     return OutcomeComposer(
         outbox=base.of(Outbox),
         later=LaterFigures(base.connections.postgres),
-        texts=base.texts,
+        names=base.of(Names),
         venues=base.of(Venues),
     )

@@ -6,6 +6,7 @@ from bot.jobs import JobSpec
 from composition.feature import Base, Feature
 from managers.pictures.maker import PictureMaker
 from runtime.clock import now
+from services.cards.names import Names
 from services.claims.putting import Putting
 from services.delivery.delivery import DeliveryService
 from services.delivery.media import MediaFiles
@@ -59,7 +60,7 @@ def build(base: Base) -> Feature:
     return Feature(
         parts=[schedule],
         services=[ReportServices(figures=figures, drawing=drawing), sending],
-        kinds=[ReportComposer(base.texts, drawing).row()],
+        kinds=[ReportComposer(base.of(Names), drawing).row()],
         scheduled=[*schedule.jobs(), *sending.jobs()],
     )
 

@@ -15,6 +15,7 @@ from domain.filters.registry import FIELDS, Choice, FilterField, FilterSet, Rule
 from domain.filters.rules import show_rule
 from handlers.conversation.base import Services, Turn
 from runtime.errors import UserFacingError
+from services.cards.names import Names
 from texts.markup import Html, join, to_plain, utf16_length
 from texts.renderer import Texts
 
@@ -76,13 +77,11 @@ class View(Struct, frozen=True, kw_only=True):
                 return self.plain("value.missing_wait", minutes=rule.wait_minutes)
 
     def set_name(self, filter_set: FilterSet) -> str:
-        return self.name(filter_set.name) or self.plain("value.set", number=filter_set.number)
+        return Names(self.texts, self.preset).of_set(filter_set, self.language)
 
     def name(self, name: str) -> str:
-        """Name a set: by what somebody chose, or as the preset is called now whose key it has."""
-        if name and (preset := self.preset(name)):
-            return self.preset_name(preset)
-        return self.label("preset", name) if name and f"preset.{name}" in self.texts else name
+        """Name a preset as it is called now, by its key; whatever is no key stays as it is."""
+        return Names(self.texts, self.preset).of_preset(name, self.language)
 
     def preset_name(self, preset: Preset) -> str:
         return preset.name or self.label("preset", preset.key)

@@ -12,6 +12,7 @@ from domain.reports.times import WINDOWS
 from domain.subscribers.subscriber import REPORTS, Preferences
 from domain.subscribers.zones import show_zone
 from handlers.conversation.menus import Keyboard, View, message
+from services.cards.names import Names
 from services.reports.buttons import picture_buttons, settings_button
 from services.reports.showing import Reader
 from services.reports.wording import nothing_text, report_text
@@ -22,7 +23,7 @@ SUBJECTS: Final = (MINE, "best", "channels", "presets")
 
 
 def reader_of(view: View, preferences: Preferences) -> Reader:
-    return Reader(texts=view.texts, language=view.language, zone=zone_of(preferences.time_zone))
+    return Reader(names=Names(view.texts, view.preset), language=view.language, zone=zone_of(preferences.time_zone))
 
 
 def report_card(view: View, reader: Reader, what: str, window: Window, figures: Figures | None) -> Message:

@@ -128,11 +128,13 @@ class World:
 def copied_addresses(message: JsonObject) -> list[str]:
     """The token addresses that a message offers for copying: one per alert in it, and no other kind has any.
 
-    Where an amount is offered as well, money is to be sent to the address: it is no token's.
+    Where an amount is offered as well, money is to be sent to the address: it is no token's. What can be refreshed
+    answers somebody who sent the address.
     """
     rows = message.get("reply_markup", {}).get("inline_keyboard", [])
     copied = [button["copy_text"]["text"] for row in rows for button in row if "copy_text" in button]
-    return [] if any(_AMOUNT.fullmatch(text) for text in copied) else copied
+    is_answer = any(button.get("callback_data", "").startswith("token:") for row in rows for button in row)
+    return [] if is_answer or any(_AMOUNT.fullmatch(text) for text in copied) else copied
 
 
 @asynccontextmanager

@@ -12,7 +12,6 @@ from typing import Final, Literal
 
 from domain.calls.events import Call, Chain, Channel, Token
 from domain.calls.links import post_url, token_links
-from domain.filters.registry import FilterSet
 from domain.filters.shown import Span, show_change, show_price, show_volume, shown_figure, shown_speed
 from domain.reading.look_alikes import reads_as
 from domain.subscribers.subscriber import CardField
@@ -177,16 +176,7 @@ class Pieces:
         name = readable(set_name)
         if name is None:
             return speed
-        if f"preset.{name}" in self._texts:
-            name = self._texts.label("preset", name, self._language)
         return in_row(self.text("card.set", name=name), speed)
-
-
-def set_named(texts: Texts, filter_set: FilterSet | None, language: str) -> str | None:
-    """Name the set that let a call pass as its own screen does; `None` for one that is gone."""
-    if filter_set is None:
-        return None
-    return filter_set.name or texts.plain("value.set", language, number=filter_set.number)
 
 
 def chain_of(texts: Texts, token: Token, language: str) -> Html:

@@ -11,6 +11,7 @@ from domain.delivery.policy import Rules
 from domain.subscribers.subscriber import Subscriber
 from managers.telegram.rate_limiter import Lane
 from runtime.errors import MessageRefusedError
+from services.cards.names import Names
 from services.claims.outbox import Outbox
 from services.completing.completing import KIND, FiguresNotice
 from services.completing.later_figures import completed
@@ -20,17 +21,16 @@ from services.delivery.digests import read_call
 from services.delivery.kinds import Kind
 from services.delivery.sending import ChatTarget
 from services.delivery.turns import QueuedMessage
-from texts.renderer import Texts
 
 RULES: Final = Rules(needs_plan=False, heeds_wishes=False, fresh_for=timedelta(minutes=10), when_stale="drop")
 """An edit disturbs nobody; late, nobody needs it."""
 
 
 class FiguresComposer(Composer):
-    def __init__(self, *, outbox: Outbox, texts: Texts, venues: Venues = NO_VENUES) -> None:
+    def __init__(self, *, outbox: Outbox, names: Names, venues: Venues = NO_VENUES) -> None:
         self._venues = venues
         self._outbox = outbox
-        self._texts = texts
+        self._names = names
 
     def row(self) -> Kind:
         return Kind(name=KIND, lane=Lane.FOLLOW_UP, rules=RULES, composer=self, payload=FiguresNotice, place=_place)
@@ -42,7 +42,7 @@ class FiguresComposer(Composer):
         if call is None:
             raise MessageRefusedError("the stored call is gone")
         waiting.message = made_again(
-            self._texts, notice, completed(call, notice.token), subscriber, venues=self._venues
+            self._names, notice, completed(call, notice.token), subscriber, venues=self._venues
         )
 
     def is_ready(self, waiting: QueuedMessage) -> bool:

@@ -16,11 +16,10 @@ from domain.delivery.messages import Edited, Message
 from domain.stored.alerts import Alert
 from domain.subscribers.subscriber import Subscriber
 from managers.storage.postgres import PostgresManager
-from services.cards.pieces import set_named
+from services.cards.names import Names
 from services.delivery.cards import Shown, card_of
 from services.delivery.media import media_of
 from texts.markup import Html
-from texts.renderer import Texts
 
 _CARDS: Final[LiteralString] = """
     SELECT c.call_id, c.user_id, c.claimed_at, (c.document ->> 'late_s')::double precision AS late_s, d.message_id,
@@ -64,7 +63,7 @@ def alert_behind(card: SentCard) -> Alert:
 
 
 def made_again(
-    texts: Texts,
+    names: Names,
     card: SentCard,
     call: Call,
     subscriber: Subscriber,
@@ -76,7 +75,7 @@ def made_again(
     wishes, filter_set = subscriber.preferences.card, subscriber.filter_set(card.set_number)
     shown = Shown(
         call=call,
-        set_name=set_named(texts, filter_set, subscriber.language),
+        set_name=names.of_set(filter_set, subscriber.language) if filter_set else None,
         speed_s=card.latency_s,
         may_repeat=card.may_repeat,
         late_s=card.late_s,
@@ -84,5 +83,5 @@ def made_again(
         outcome=outcome or Html(),
     )
     has_picture = not wishes.compact and "image" not in wishes.hidden and media_of(call.token) is not None
-    message = card_of(texts, shown, language=subscriber.language, card=wishes, venues=venues)
+    message = card_of(names.texts, shown, language=subscriber.language, card=wishes, venues=venues)
     return replace(message, edits=Edited(card.message_id, has_picture))

@@ -12,7 +12,7 @@ from domain.calls.venues import NO_VENUES, Venues
 from domain.delivery.policy import ALERTS
 from domain.subscribers.subscriber import MessageKind, Subscriber
 from managers.telegram.rate_limiter import Lane
-from services.cards.pieces import set_named
+from services.cards.names import Names
 from services.claims.outbox import Outbox
 from services.delivery.cards import MAX_CARDS, Shown, card_of, merged_card
 from services.delivery.composing import Composed, Composer
@@ -20,18 +20,18 @@ from services.delivery.digests import read_call
 from services.delivery.kinds import Kind
 from services.delivery.media import media_of
 from services.delivery.turns import QueuedMessage
-from texts.renderer import Texts
 
 log = structlog.get_logger(__name__)
 
 
 class AlertComposer(Composer):
     def __init__(
-        self, *, outbox: Outbox, texts: Texts, clock: Callable[[], datetime], venues: Venues = NO_VENUES
+        self, *, outbox: Outbox, names: Names, clock: Callable[[], datetime], venues: Venues = NO_VENUES
     ) -> None:
         self._venues = venues
         self._outbox = outbox
-        self._texts = texts
+        self._names = names
+        self._texts = names.texts
         self._clock = clock
 
     def row(self) -> Kind:
@@ -88,7 +88,7 @@ class AlertComposer(Composer):
         filter_set = subscriber.filter_set(alert.set_number)
         return Shown(
             call=waiting.call,
-            set_name=set_named(self._texts, filter_set, subscriber.language),
+            set_name=self._names.of_set(filter_set, subscriber.language) if filter_set else None,
             speed_s=waiting.speed_s,
             may_repeat=waiting.may_repeat,
             late_s=alert.late_s,

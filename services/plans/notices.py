@@ -17,12 +17,12 @@ from domain.stored.outgoing import Envelope
 from domain.subscribers.limits import paused_between, resumed_between
 from domain.subscribers.subscriber import Subscriber
 from managers.telegram.rate_limiter import Lane
+from services.cards.names import Names
 from services.delivery.composing import Composed, Composer
 from services.delivery.kinds import Kind
 from services.delivery.turns import QueuedMessage
 from services.plans.reminders import shown_time
 from texts.markup import Html, join
-from texts.renderer import Texts
 
 How = Literal["now", "extended", "taken"]
 
@@ -87,8 +87,9 @@ def _names(sets: Iterable[FilterSet]) -> tuple[SetName, ...]:
 
 
 class PlanNoticeComposer(Composer):
-    def __init__(self, texts: Texts) -> None:
-        self._texts = texts
+    def __init__(self, names: Names) -> None:
+        self._names = names
+        self._texts = names.texts
 
     def row(self) -> Kind:
         rules = Rules(needs_plan=False)
@@ -120,14 +121,8 @@ class PlanNoticeComposer(Composer):
         return self._texts.render(key, language, plan=plan)
 
     def _listed(self, sets: Sequence[SetName], language: str) -> Html:
-        lines = [
-            self._texts.render("plan_notice.set", language, name=self._name(one, language)) for one in sets[:_NAMED]
-        ]
+        names = (self._names.shown(one.name, one.number, language) for one in sets[:_NAMED])
+        lines = [self._texts.render("plan_notice.set", language, name=name) for name in names]
         if len(sets) > _NAMED:
             lines.append(self._texts.render("list.more", language, count=len(sets) - _NAMED))
         return join("\n", lines)
-
-    def _name(self, one: SetName, language: str) -> str:
-        if one.name and f"preset.{one.name}" in self._texts:
-            return self._texts.label("preset", one.name, language)
-        return one.name or self._texts.plain("value.set", language, number=one.number)

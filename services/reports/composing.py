@@ -15,6 +15,7 @@ from domain.delivery.quiet import zone_of
 from domain.reports.figures import Figures, Window
 from domain.subscribers.subscriber import ReportName, Subscriber
 from managers.telegram.rate_limiter import Lane
+from services.cards.names import Names
 from services.delivery.composing import Composed, Composer
 from services.delivery.kinds import Kind
 from services.delivery.sending import fits_caption
@@ -24,7 +25,6 @@ from services.reports.drawing import Drawing
 from services.reports.showing import Reader
 from services.reports.wording import report_text
 from texts.markup import Html, join
-from texts.renderer import Texts
 
 REPORT: Final = "report"
 FRESH_FOR: Final = timedelta(hours=12)
@@ -46,8 +46,8 @@ class ReportNotice(Struct, frozen=True, kw_only=True):
 
 
 class ReportComposer(Composer):
-    def __init__(self, texts: Texts, drawing: Drawing) -> None:
-        self._texts = texts
+    def __init__(self, names: Names, drawing: Drawing) -> None:
+        self._names = names
         self._drawing = drawing
 
     def row(self) -> Kind:
@@ -81,4 +81,4 @@ class ReportComposer(Composer):
 
     def _reader(self, subscriber: Subscriber) -> Reader:
         zone = zone_of(subscriber.preferences.time_zone)
-        return Reader(texts=self._texts, language=subscriber.language, zone=zone)
+        return Reader(names=self._names, language=subscriber.language, zone=zone)

@@ -35,7 +35,6 @@ from domain.reports.pictures import (
 )
 from domain.tracking.records import Rate, Record
 from services.reports.showing import Reader, duration, percent
-from services.reports.wording import preset_name
 
 
 class PictureWords:
@@ -197,7 +196,7 @@ def _stepped(curve: EquityCurve, at: Sequence[float]) -> tuple[float, ...]:
 def _bars(reader: Reader, standings: Sequence[Standing], *, is_preset: bool = False) -> tuple[Bar, ...]:
     return tuple(
         Bar(
-            label=preset_name(reader, one.name) if is_preset else one.name,
+            label=reader.preset(one.name) if is_preset else one.name,
             value=one.wins.percent,
             shown=reader.plain("chart.channel_value", percent=percent(one.wins.percent), tokens=f"{one.tokens:,}"),
             low=one.wins.low_percent,

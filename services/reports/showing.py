@@ -10,22 +10,25 @@ from msgspec import Struct
 from domain.filters.shown import shown_figure
 from domain.reports.figures import ReportedCall, Window
 from domain.tracking.records import Rate
+from services.cards.names import Names
 from texts.markup import Html
-from texts.renderer import Texts
 
 
 class Reader(Struct, frozen=True, kw_only=True):
     """For whom it is written."""
 
-    texts: Texts
+    names: Names
     language: str
     zone: ZoneInfo
 
     def html(self, key: str, /, **arguments: object) -> Html:
-        return self.texts.render(key, self.language, **arguments)
+        return self.names.texts.render(key, self.language, **arguments)
 
     def plain(self, key: str, /, **arguments: object) -> str:
-        return self.texts.plain(key, self.language, **arguments)
+        return self.names.texts.plain(key, self.language, **arguments)
+
+    def preset(self, key: str) -> str:
+        return self.names.of_preset(key, self.language)
 
     def moment(self, at: datetime) -> str:
         return f"{at.astimezone(self.zone):%d %b, %H:%M}"

@@ -123,7 +123,7 @@ def _presets(reader: Reader, figures: PresetFigures, *, results: bool) -> list[H
 
 
 def _found(reader: Reader, one: Standing) -> Html:
-    name = preset_name(reader, one.name)
+    name = reader.preset(one.name)
     if one.best is None:
         return reader.html("report.preset_nothing", name=name)
     multiple = reader.call_multiple(one.best)
@@ -133,7 +133,7 @@ def _found(reader: Reader, one: Standing) -> Html:
 
 
 def _result(reader: Reader, one: Standing) -> Html:
-    name, tokens = preset_name(reader, one.name), f"{one.tokens:,}"
+    name, tokens = reader.preset(one.name), f"{one.tokens:,}"
     if one.wins is None:
         return reader.html("report.preset_few", name=name, tokens=tokens)
     return reader.html(
@@ -146,8 +146,3 @@ def _result(reader: Reader, one: Standing) -> Html:
         median=reader.multiple(one.median_multiple),
         mean=reader.multiple(one.average_multiple),
     )
-
-
-def preset_name(reader: Reader, name: str) -> str:
-    """What an admin called it, or the label of its key."""
-    return reader.texts.label("preset", name, reader.language) if f"preset.{name}" in reader.texts else name

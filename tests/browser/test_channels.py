@@ -55,7 +55,8 @@ async def test_a_post_in_a_channel_becomes_an_alert_that_leads_to_it(
     await chat.send("/start")
     await chat.wait_for_message("Hi Grace!")
     await chat.tap("Everything")
-    alert = chat.part("message").filter(has_text="market cap at call").first
+    alone = chat.page.get_by_role("button", name="Why?", exact=True)
+    alert = chat.part("message").filter(has_text="market cap at call").filter(has=alone).first
     await alert.wait_for(state="attached", timeout=TIMEOUT_MS)
     links = await alert.locator("a").evaluate_all("all => all.map(one => one.href)")
     [found] = [post for link in links if (post := re.fullmatch(r"https://t\.me/(\w+)/(\d+)", link))]

@@ -31,6 +31,7 @@ from runtime.cancellation import end
 from sandbox.telegram.limits import FloodLimits
 from sandbox.telegram.people import SandboxUser
 from sandbox.telegram.server import TelegramSandbox
+from services.cards.names import Names
 from services.claims.claiming import ClaimRequest
 from services.claims.dead_letters import DeadLetters
 from services.claims.outbox import Outbox, OutboxEntry
@@ -277,7 +278,7 @@ def way_of(
     store, policy = subscribers_store(redis), PolicyService(redis, PLANS)
     users = users_service(redis, store, clock, matcher, held)
     files = MediaFiles(redis, SmartCache[str, str | None].of("media"))
-    alerts = AlertComposer(outbox=outbox, texts=texts, clock=clock)
+    alerts = AlertComposer(outbox=outbox, names=Names(texts), clock=clock)
     lines = DigestLines(prices=market, texts=texts, metrics=metrics)
     digests = DigestComposer(outbox=outbox, order=DigestOrder(redis, metrics), lines=lines, texts=texts)
     kinds = Kinds([alerts.row(), digests.row(), UsedUpComposer(texts).row(), *further])

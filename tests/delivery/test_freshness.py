@@ -115,7 +115,7 @@ async def test_a_digest_is_never_too_old(way: Way) -> None:
     way.clock.pass_(days=2)
     await way.deliver()
     [digest] = texts_of(ann)
-    assert "Not sent in time: 1 calls" in digest
+    assert "Not sent in time: 1 call." in digest
 
 
 async def test_what_is_too_late_at_night_waits_for_the_morning(way: Way) -> None:
@@ -173,7 +173,7 @@ async def test_while_a_digest_cannot_leave_the_next_one_gathers(way: Way) -> Non
     assert await way.schedule.poll() == 1
     await way.deliver()
     first, second = texts_of(ann)
-    assert "1 calls" in first
+    assert "1 call." in first
     assert "5 calls" in second
 
 

@@ -17,6 +17,7 @@ from managers.redis.client import RedisManager
 from managers.telegram.client import TelegramManager
 from sandbox.telegram.people import SandboxUser
 from sandbox.telegram.server import TelegramSandbox
+from services.cards.names import Names
 from services.payments import keys as payment_keys
 from services.payments.ledger import Ledger
 from services.plans.entitling import EntitlingService
@@ -113,7 +114,7 @@ async def shop_on(redis: RedisManager, telegram: TelegramSandbox, manager: Teleg
     """May be called again on the same Redis: another process, or the next one."""
     await redis.set(keys.EPOCH.of(), "whole")
     texts = Texts.load()
-    way = way_of(redis, telegram, manager, [PlanNoticeComposer(texts).row(), ReminderComposer(texts).row()])
+    way = way_of(redis, telegram, manager, [PlanNoticeComposer(Names(texts)).row(), ReminderComposer(texts).row()])
     journal = Journal(redis, NOWHERE)
     entitling = entitling_on(redis, NOWHERE, journal, way.users, PLANS, way.clock)
     reminders = RemindersService(

@@ -17,6 +17,7 @@ from domain.subscribers.subscriber import Subscriber
 from managers.pictures.maker import PictureMaker
 from managers.storage.postgres import PostgresManager
 from sandbox.telegram.people import SandboxUser
+from services.cards.names import Names
 from services.reports.composing import ReportComposer
 from services.reports.drawing import Drawing
 from services.reports.figures import ReportFigures
@@ -167,6 +168,6 @@ def reports_on(way: Way, postgres: PostgresManager) -> Reports:
         held=lambda: way.delivery.held,
     )
     way.users.subscribers.saved = schedule.changed
-    way.kinds.add(ReportComposer(texts, drawing).row())
+    way.kinds.add(ReportComposer(Names(texts), drawing).row())
     rows = Schedule(schedule.jobs(), due_times=way.due_times, clock=way.clock)
     return Reports(way, Shelf(postgres), pictures, figures, schedule, rows)

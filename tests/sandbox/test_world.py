@@ -27,13 +27,16 @@ def message(*copied: str, **more: Any) -> dict[str, Any]:
     } | more
 
 
-def test_alerts_are_counted_and_payments_are_not():
+def test_alerts_are_counted_and_payments_and_answers_are_not():
     world = World()
     world.saw_message(message(MINT))
     world.saw_message(message(MINT, edit_date=1))
     world.saw_message(message(MINT, "0.236390001"))
     world.saw_message(message("rmPBE2t811vwU5HXiBGsUt1cCmLQkysHXm", "17", "318359387"))
     world.saw_message({"chat": {"id": 7}})
+    answer = message(MINT)
+    answer["reply_markup"]["inline_keyboard"].append([{"text": "Refresh", "callback_data": f"token:{MINT}"}])
+    world.saw_message(answer)
     assert world.alerts == {(7, MINT): 1}
     assert (world.panel()["alerts"], world.sent_twice) == (1, 0)
     world.saw_message(message(MINT))

@@ -396,10 +396,6 @@ def chosen(call: Call, card: Card, late_s: float | None = None) -> Message:
     )
 
 
-def test_a_preset_is_shown_by_its_name() -> None:
-    assert "✓ Early gems · ⚡" in shown(card(FULL, set_name="early_gems").html)
-
-
 def test_what_is_not_known_is_not_invented() -> None:
     text = shown(card(BARE, speed_s=None).html)
     assert text.split("\n\n") == ["Unnamed token\nMarket cap not known", f"{ADDRESS}\n📣 @\u2060alpha"]

@@ -13,6 +13,7 @@ from domain.filters.shown import shown_figure
 from domain.subscribers.subscriber import Subscriber
 from managers.telegram.rate_limiter import Lane
 from runtime.errors import MessageRefusedError
+from services.cards.names import Names
 from services.claims.outbox import Outbox
 from services.completing.later_figures import LaterFigures
 from services.completing.sent_cards import alert_behind, made_again
@@ -23,7 +24,6 @@ from services.delivery.sending import ChatTarget
 from services.delivery.turns import QueuedMessage
 from services.tracking.records.settled import KIND, OutcomeNotice
 from texts.markup import Html
-from texts.renderer import Texts
 
 RULES: Final = Rules(needs_plan=False, heeds_wishes=False)
 """An edit disturbs nobody, and what was sent stays theirs."""
@@ -32,11 +32,12 @@ _NO_PEAK: Final = 1.005
 
 
 class OutcomeComposer(Composer):
-    def __init__(self, *, outbox: Outbox, later: LaterFigures, texts: Texts, venues: Venues = NO_VENUES) -> None:
+    def __init__(self, *, outbox: Outbox, later: LaterFigures, names: Names, venues: Venues = NO_VENUES) -> None:
         self._venues = venues
         self._outbox = outbox
         self._later = later
-        self._texts = texts
+        self._names = names
+        self._texts = names.texts
 
     def row(self) -> Kind:
         return Kind(name=KIND, lane=Lane.REPORT, rules=RULES, composer=self, payload=OutcomeNotice, place=_place)
@@ -50,7 +51,7 @@ class OutcomeComposer(Composer):
         if "later" not in subscriber.preferences.card.hidden:
             call = await self._later.on(call)
         outcome = self._line(notice, subscriber.language)
-        waiting.message = made_again(self._texts, notice, call, subscriber, outcome=outcome, venues=self._venues)
+        waiting.message = made_again(self._names, notice, call, subscriber, outcome=outcome, venues=self._venues)
 
     def is_ready(self, waiting: QueuedMessage) -> bool:
         return waiting.message is not None

@@ -307,7 +307,7 @@ async def test_the_audit_is_paged_filtered_and_taken_along(
     await reader.taps(button(said, "By person"))
     about = await reader.writes(str(OTHER))
     assert "What admins did: 1" in words(about)
-    assert toast(await reader.taps(button(about, "⬇ CSV"))) == "Sent: 1 rows."
+    assert toast(await reader.taps(button(about, "⬇ CSV"))) == "Sent: 1 row."
     assert toast(await reader.taps(button(said, "⬇ CSV"))) == "Sent: 9 rows."
     (_, name, first), (chat_id, _, data) = house.files.sent
     assert (name, chat_id) == ("admin-actions.csv", READER)

@@ -58,7 +58,7 @@ async def test_an_owner_sees_what_is_put_together_and_takes_it_back(
     sure = await owner.taps(button(asked, "Loud again"))
     text = words(sure, "edited")
     assert "@old_name · 2 calls kept" in text
-    assert "@new_name · 1 calls kept" in text
+    assert "@new_name · 1 call kept" in text
     assert "Filters that name the first: 1, people who muted it: 0" in text
     assert controls.merges.mains == {}, "nothing before the second tap"
     done = await owner.taps(button(sure, "Yes, one channel"))
