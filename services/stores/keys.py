@@ -333,7 +333,7 @@ ERASING: Final = RedisKey(
     pattern="erasing",
     kind="hash",
     lives_s=None,
-    meaning="User id -> their deletion under way (JSON of domain.stored.erasures.Erasure); nothing of theirs is stored.",
+    meaning="User id -> their deletion (JSON of domain.stored.erasures.Erasure); nothing of theirs is stored.",
 )
 ERASED: Final = RedisKey(
     pattern="erased",
