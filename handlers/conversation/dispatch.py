@@ -2,7 +2,7 @@
 
 Only private chats are answered, and commands that are open to groups. Only new messages are (an edited one would run
 its command twice), and every tap on a button is answered exactly once, but for those that somebody has too many of. A
-command or a tap withdraws the question that was asked last.
+command or a tap withdraws the question that was asked last, but for a tap `aside`, below alerts and the like.
 """
 
 from __future__ import annotations
@@ -148,7 +148,7 @@ class Dispatcher:
         if route.forwards and turn.is_forwarded:
             # It says who is meant. What it says is somebody else's word, and nothing is done by it.
             turn = replace(turn, is_forwarded=False, text="")
-        elif not turn.text or turn.text.startswith("/"):
+        elif not turn.text or turn.text.startswith("/") or (route.unless and route.unless(turn.text)):
             return False
         entered = self._guard.entered(turn, route)
         if entered is None:
@@ -183,7 +183,8 @@ class Dispatcher:
             return
         turn, route, data = await self._meant(turn, query.data or "")
         self._note(turn, "tap", data.pack())
-        await self._withdraw_question(turn)
+        if not route.aside:
+            await self._withdraw_question(turn)
 
         async def tap(turn: Turn) -> str | None:
             return cast("str | None", await getattr(self._bot, route.method)(turn, data))

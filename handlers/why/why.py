@@ -34,12 +34,12 @@ class WhyMixin(BotBase):
         misses = await self.services.why.explanations.near_misses(turn.user_id)
         await self.reply(turn, near_misses_card(view_of(self.services, turn), misses, 0))
 
-    @callback(ShowNearMisses, goes_on=True)
+    @callback(ShowNearMisses, goes_on=True, aside=True)
     async def show_near_misses(self, turn: Turn, data: ShowNearMisses) -> None:
         misses = await self.services.why.explanations.near_misses(turn.user_id)
         await self.show(turn, near_misses_card(view_of(self.services, turn), misses, data.page))
 
-    @callback(ShowWhy, goes_on=True)
+    @callback(ShowWhy, goes_on=True, aside=True)
     async def show_why(self, turn: Turn, data: ShowWhy) -> str | None:
         """Answer the alert whose button this is with a new message, which quotes it."""
         view = view_of(self.services, turn)
