@@ -70,10 +70,10 @@ def _call_of(channel: Channel) -> Call:
 
 
 def which_menu(view: View, filter_set: FilterSet, field: FilterField, doubt: Unsure, tag: str) -> Message:
-    """Ask how a number was meant."""
+    """Ask how a number, or words, were meant."""
     number = filter_set.number
     meant = (
-        view.button("button.choice", TakeReading(number, field.key, tag, place), name=_shown(view, reading, field))
+        view.button("button.meant", TakeReading(number, field.key, tag, place), name=_shown(view, reading, field))
         for place, reading in enumerate(doubt.readings)
     )
     asked = view.html(
@@ -87,7 +87,7 @@ def which_menu(view: View, filter_set: FilterSet, field: FilterField, doubt: Uns
 
 
 def _shown(view: View, reading: str, field: FilterField) -> str:
-    return view.rule(parse_rule(reading, field), field) if field.unit == "text" else reading
+    return view.full_rule(parse_rule(reading, field), field) if field.unit == "text" else reading
 
 
 def keep_menu(
