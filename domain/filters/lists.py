@@ -17,7 +17,7 @@ from msgspec import Struct
 
 from domain.filters.registry import Choice, Words
 from domain.filters.values import Known, Names
-from domain.filters.wording import Typed, has_space, readings, says_no
+from domain.filters.wording import Typed, as_said, has_space, readings, says_no
 from domain.reading.typed import DASHES, MAX_TYPED, NOTHING, Unsure, clip
 from domain.reading.visible import compared_word, visible
 
@@ -89,16 +89,19 @@ def _quoted(item: str) -> str:
 
 
 def read_choice(text: str, known: Iterable[Known] = (), *, in_lower_case: bool) -> Choice | None:
-    """A value gets the name by which it is known; launchpads and exchanges are in lower case. Raises `Unreadable`."""
-    items = _items(text, MAX_CHOICES, MAX_CHOICE_LENGTH)
-    if items is None:
+    """A value gets the name by which it is known; launchpads and exchanges are in lower case. Raises `Unreadable`.
+
+    `solana only` and `no base` are read as they are meant.
+    """
+    if _items(text, MAX_CHOICES, MAX_CHOICE_LENGTH) is None:
         return None
     names = Names(known)
+    items = _listed(said for item in _parts(text) for said in as_said(item, lambda name: names.find(name) is not None))
 
     def named(item: str) -> str:
         return names.find(item) or (item.lower() if in_lower_case else item)
 
-    included, excluded = (frozenset(map(named, some)) for some in items)
+    included, excluded = (frozenset(map(named, some)) for some in (items.included, items.excluded))
     _refuse_contradiction(included, excluded)
     return Choice(included, excluded)
 

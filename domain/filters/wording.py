@@ -7,7 +7,7 @@ between such words as `or` is a phrase, or all of it is.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final
 
 from msgspec import Struct
@@ -23,6 +23,15 @@ _SAID: Final = (
 )
 _BETWEEN: Final = re.compile(rf"(?:^| )(?:{_SAID})(?= |$)| [|&/+]+(?= )| (?=[{DASHES}]\S)| (?={_NO} )", re.IGNORECASE)
 """What parts a list as it is said, and is no part of it."""
+
+
+_ALL_BUT: Final = re.compile(
+    r"(?:all|any|anything|everything)(?: \w+)? (?:but|except|besides)(?: for)? +(?P<rest>\S.*)", re.IGNORECASE
+)
+_ONLY: Final = re.compile(
+    r"(?:(?:only|just|solely|nothing but)(?: on)? +)?(?P<rest>\S.*?)(?: +(?:only|alone))?", re.IGNORECASE
+)
+_AND: Final = re.compile(r" (?:and|or|nor|&|\|) (?:(?:no|not) )?", re.IGNORECASE)
 
 
 class Typed(Struct, frozen=True):
@@ -61,6 +70,23 @@ def readings(items: Sequence[Typed]) -> Iterator[tuple[Item, ...]]:
         if read and read not in seen and not wanted & excluded:
             seen.add(read)
             yield read
+
+
+def as_said(one: Typed, is_known: Callable[[str], bool]) -> Iterator[Item]:
+    """Read `solana only`, `no base`, `all but eth or bsc`, where all of it is known; else as it stands."""
+    text, excluded = one.text, one.is_excluded
+    if not one.is_open or is_known(text):
+        yield from _whole(one)
+        return
+    if found := _ALL_BUT.fullmatch(text) or NEGATED.fullmatch(text):
+        text, excluded = found["rest"], True
+    elif found := _ONLY.fullmatch(text):
+        text = found["rest"]
+    named = [part.strip() for part in _AND.split(text)]
+    if all(map(is_known, named)):
+        yield from ((part, excluded) for part in named)
+    else:
+        yield from _whole(one)
 
 
 def _whole(one: Typed) -> Iterator[Item]:
