@@ -6,6 +6,7 @@ import re
 from datetime import UTC, datetime, timedelta
 
 import msgspec
+import pytest
 from msgspec.structs import replace
 
 from domain.stored.alerts import HeldCall
@@ -225,6 +226,22 @@ async def test_help_lists_what_the_asker_may_use(ann: Person, admin: Person) -> 
     assert "/health" not in words(await ann.writes("/help"))
     assert "/health" in words(await admin.writes("/help"))
     assert "/help" in words(await ann.writes("/nothing"))
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [("/setings", "/settings"), ("/staus now", "/status"), ("/PUASE", "/pause"), ("/plans@filter_bot", "/plan")],
+)
+async def test_a_command_that_is_a_letter_off_names_the_one_that_was_meant(ann: Person, typed: str, meant: str) -> None:
+    assert words(await ann.writes(typed)).endswith(f"Did you mean {meant}?")
+
+
+async def test_nothing_is_guessed_further_off_and_no_command_of_others(ann: Person, admin: Person) -> None:
+    for typed in ("/set", "/healt", "/x", "/", "/settings_"):
+        said = words(await ann.writes(typed))
+        assert ("Did you mean /settings?" in said) == (typed == "/settings_")
+        assert typed == "/settings_" or "/help lists" in said
+    assert "/help lists" in words(await admin.writes("/healt"))
 
 
 async def test_a_person_who_blocks_the_bot_is_not_written_to(ann: Person, services: Services) -> None:
