@@ -21,7 +21,10 @@ MAX_BUTTONS: Final = 100
 MAX_WORDS: Final = 100
 MAX_LEFT_OUT: Final = 20
 
-_WORD: Final = re.compile(r"(?<![^\W_])(?:[EUk0]Q[A-Za-z0-9_-]{46}|[A-Za-z0-9]{26,130})(?![^\W_])")
+_WORD: Final = re.compile(r"(?<![A-Za-z0-9])(?:[EUk0]Q[A-Za-z0-9_-]{46}|[A-Za-z0-9]{26,130})(?![A-Za-z0-9])")
+"""Nobody writes a space between Chinese and an address, or before the ending of a Korean word."""
+_ALIKE: Final = re.compile(r"[\u00aa-\u052f\u13a0-\u13ff\u1c80-\u1fff\u2c60-\u2dff\ua640-\ua7ff\uab30-\uabbf]")
+"""Letters of alphabets in which some look like Latin ones: one that touches an address may stand for a part of it."""
 _PROSE: Final = re.compile(r"[A-Za-z]+")
 _LETTER: Final = re.compile(r"[^\W\d_]")
 
@@ -30,7 +33,8 @@ class Candidate(Struct, frozen=True):
     """Something that may be what a post calls."""
 
     address: str
-    """Base58 of 32 bytes as it is written, or 0x and 40 hex digits in small letters."""
+    """Base58 of 32 bytes as it is written, or 0x and 40 hex digits in small letters. Of a pool also base58 that has
+    lost its capitals, where the site looks it up all the same."""
     chain: str | None
     """`None`: an EVM chain, and the post does not say which."""
     found: Found
@@ -74,12 +78,19 @@ def _in_text(text: Shown) -> Iterator[Candidate | Refused]:
         key = key_of(word)
         if key is None or (key == "undecodable" and _PROSE.fullmatch(word)):
             continue
+        if isinstance(key, Key) and _is_touched(text.words, at, found.end()):
+            key = "undecodable"
         label = label_of(text.text, at)
         goes_on = wallets_until >= 0 and not _LETTER.search(text.text, wallets_until, at)
         if (label is None and goes_on) or is_wallet_behind(text.text, found.end()):
             label = "wallet"
         wallets_until = found.end() if label == "wallet" else -1
         yield _by_label(word, key, label, at, is_code=text.is_code(at))
+
+
+def _is_touched(words: str, start: int, end: int) -> bool:
+    around = words[max(0, start - 1) : start] + words[end : end + 1]
+    return any(_ALIKE.match(character) and character.isalpha() for character in around)
 
 
 def _by_label(word: str, key: Key | LeftOut, label: Label | None, at: int, *, is_code: bool) -> Candidate | Refused:
@@ -127,10 +138,12 @@ def _refused(led: Astray) -> Refused:
 
 
 def _each_once(candidates: list[Candidate]) -> list[Candidate]:
+    """The surest place of each; a key without its capitals is left out where another has them."""
     first: dict[str, Candidate] = {}
     for one in candidates:
         first.setdefault(one.address, one)
-    return list(first.values())
+    whole = {address.lower() for address in first if address != address.lower()}
+    return [one for address, one in first.items() if address not in whole]
 
 
 def _with_chain(chosen: list[Candidate], every: list[Candidate]) -> tuple[Candidate, ...]:

@@ -22,6 +22,7 @@ class Lead(NamedTuple):
 
     kind: Kind
     key: Key
+    """Of a pool: perhaps without its capitals, as some sites write it."""
     chain: str | None
     """`None`: the link does not say which EVM chain."""
 
@@ -95,6 +96,9 @@ _ACCOUNTS: Final = frozenset({"account", "accounts", "address", "wallet", "profi
 _TRANSACTIONS: Final = frozenset({"tx", "txs", "transaction", "signature"})
 _TOKENS: Final = frozenset({"token", "tokens", "coin", "coins", "ca", "mint", "contract"})
 _PROFILES: Final = frozenset({"debank.com", "app.cielo.finance", "kolscan.io", "zapper.xyz", "app.zerion.io"})
+_WITHOUT_CASE: Final = frozenset({"dexscreener.com"})
+_LOWERED: Final = re.compile(r"[1-9a-z]{32,44}")
+"""Sites whose own links have the keys of pools in small letters: they look a key up without regard to its case."""
 _TELEGRAM: Final = frozenset({"t.me", "telegram.me", "telegram.dog"})
 _LANGUAGE: Final = re.compile(r"[a-z]{2}(?:-[A-Za-z]{2})?")
 _NAMED_CHAINS: Final = frozenset({"tron", "ton", "sui", "aptos", "near", "cardano", "xrpl", "hedera"})
@@ -116,10 +120,19 @@ def follow(link: str) -> Lead | Astray | None:
         return None
     segments = [unquote(segment) for segment in parts.path.split("/") if segment][:8]
     found = _by_path(host, segments) or _by_query(host, query)
+    if host in _WITHOUT_CASE and isinstance(found, Astray):
+        found = _looked_up(found)
     if isinstance(found, Lead) and found.chain is None:
         named = next((query[name] for name in _CHAIN_QUERIES if name in query), None)
         return _lead(found.kind, found.key.address, chain_of(named)) if named else found
     return found or _astray(host, segments, parts.query)
+
+
+def _looked_up(led: Astray) -> Lead | Astray:
+    key = led.what.lower()
+    if led.reason != "lower_cased" or led.chain != SOLANA or not _LOWERED.fullmatch(key):
+        return led
+    return Lead("pool", Key(key, "solana"), SOLANA)
 
 
 def _by_path(host: str, segments: list[str]) -> Lead | Astray | None:

@@ -36,7 +36,7 @@ _IN_TEXT: Final = RANKS["pool_link"]
 
 class NamedToken(Struct, frozen=True):
     address: str
-    """Base58 of 32 bytes as it is written, or 0x and 40 hex digits in small letters."""
+    """As `Candidate` has it."""
     chain: str | None
     """`None`: an EVM chain; all of them have to be looked at."""
     is_pool: bool
