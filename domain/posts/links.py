@@ -35,11 +35,29 @@ class Astray(NamedTuple):
     chain: str | None = None
 
 
+_EXPLORERS: Final[dict[str, str]] = {
+    "etherscan.io": "ethereum",
+    "basescan.org": "base",
+    "bscscan.com": "bsc",
+    "arbiscan.io": "arbitrum",
+    "polygonscan.com": "polygon",
+    "optimistic.etherscan.io": "optimism",
+    "snowtrace.io": "avalanche",
+    "blastscan.io": "blast",
+    "lineascan.build": "linea",
+    "sonicscan.org": "sonic",
+    "berascan.com": "berachain",
+    "abscan.org": "abstract",
+    "uniscan.xyz": "unichain",
+    "eth.blockscout.com": "ethereum",
+    "base.blockscout.com": "base",
+}
+"""Of EVM chains. They show a contract as they show anybody's account, in `/address/`."""
 _PATHS: Final[dict[str, tuple[tuple[str, Kind], ...]]] = {
     "dexscreener.com": (("<chain>/<key>", "pool"),),
     "geckoterminal.com": (("<chain>/pools/<key>", "pool"), ("<chain>/tokens/<key>", "token")),
     "birdeye.so": (("token/<key>", "token"), ("<chain>/token/<key>", "token"), ("token/<key>/<key>", "token")),
-    "pump.fun": (("coin/<key>", "token"), ("<key>", "token")),
+    "pump.fun": (("coin/<key>", "token"), ("advanced/coin/<key>", "token"), ("<key>", "token")),
     "gmgn.ai": (("<chain>/token/<key>", "token"),),
     "photon-sol.tinyastro.io": (("lp/<key>", "pool"), ("r/<any>/<key>", "token")),
     "photon-base.tinyastro.io": (("lp/<key>", "pool"),),
@@ -48,11 +66,7 @@ _PATHS: Final[dict[str, tuple[tuple[str, Kind], ...]]] = {
     "gate.com": (("alpha/<key>", "token"),),
     "gate.io": (("alpha/<key>", "token"),),
     "solscan.io": (("token/<key>", "token"),),
-    "etherscan.io": (("token/<key>", "token"),),
-    "basescan.org": (("token/<key>", "token"),),
-    "bscscan.com": (("token/<key>", "token"),),
-    "arbiscan.io": (("token/<key>", "token"),),
-    "polygonscan.com": (("token/<key>", "token"),),
+    **dict.fromkeys(_EXPLORERS, (("token/<key>", "token"),)),
     "rugcheck.xyz": (("tokens/<key>", "token"),),
     "letsbonk.fun": (("token/<key>", "token"),),
     "bonk.fun": (("token/<key>", "token"),),
@@ -68,14 +82,19 @@ _PATHS: Final[dict[str, tuple[tuple[str, Kind], ...]]] = {
     "moonshot.money": (("<key>", "token"),),
     "believe.app": (("coin/<key>", "token"),),
     "trade.padre.gg": (("trade/<chain>/<key>", "pool"),),
+    "web3.okx.com": (("token/<chain>/<key>", "token"),),
+    "web3.binance.com": (("token/<chain>/<key>", "token"),),
+    "debot.ai": (("token/<chain>/<key>", "token"),),
+    "dex.coinmarketcap.com": (("token/<chain>/<key>", "token"),),
+    "phantom.com": (("tokens/<chain>/<key>", "token"),),
+    "mevx.io": (("<chain>/<key>", "token"),),
+    "xxyy.io": (("<chain>/<key>", "pool"),),
+    "pro.xxyy.io": (("<chain>/<key>", "pool"),),
+    "app.meteora.ag": tuple((f"{kind}/<key>", "pool") for kind in ("dlmm", "pools", "dammv2", "dbc")),
 }
 """By site: how its paths are built, and what the address in them is of. Languages in front of a path are left away."""
 _CHAINS: Final[dict[str, str]] = {
-    "etherscan.io": "ethereum",
-    "basescan.org": "base",
-    "bscscan.com": "bsc",
-    "arbiscan.io": "arbitrum",
-    "polygonscan.com": "polygon",
+    **_EXPLORERS,
     "four.meme": "bsc",
     "clanker.world": "base",
     "photon-base.tinyastro.io": "base",
@@ -86,6 +105,7 @@ _QUERIES: Final[dict[str, tuple[str, ...]]] = {
     "raydium.io": ("outputMint", "outputCurrency", "inputMint"),
     "jup.ag": ("buy", "sell"),
     "app.uniswap.org": ("outputCurrency", "inputCurrency"),
+    "swap.pump.fun": ("output", "input"),
     "pancakeswap.finance": ("outputCurrency", "inputCurrency"),
     "honeypot.is": ("address",),
     "v2.bubblemaps.io": ("address",),
@@ -227,7 +247,7 @@ def _astray(host: str, segments: list[str], query: str) -> Astray | None:
     if words & _TRANSACTIONS:
         return Astray("transaction", last)
     if host in _PROFILES or words & _ACCOUNTS:
-        return Astray("account", last.rpartition("_")[2])
+        return Astray("account", last.rpartition("_")[2], _EXPLORERS.get(host))
     before = segments[-2].lower() if len(segments) > 1 else ""
     if before in _TOKENS and host not in _PATHS and (key := key_of(last)) is not None:
         return Astray(key, last) if not isinstance(key, Key) else Astray("unknown_link", last)
