@@ -28,6 +28,11 @@ _ALIKE: Final = re.compile(r"[\u00aa-\u052f\u13a0-\u13ff\u1c80-\u1fff\u2c60-\u2d
 _PROSE: Final = re.compile(r"[A-Za-z]+")
 _LETTER: Final = re.compile(r"[^\W\d_]")
 _AMOUNT: Final = re.compile(r"\d[\d.,]{0,12} ?(?:sol|eth|bnb|usd[tc]?)\b", re.IGNORECASE)
+_NEXT: Final = re.compile(
+    r"\b(?:ca|contract|mint|token|bought|buys?|buying|aped?|aping|into|this)\b|[:：]", re.IGNORECASE
+)
+_REMARK: Final = 32
+"""Characters that a list has behind each of its addresses: a name, an amount."""
 _PEOPLE: Final = re.compile(
     r"\b(?:wallets?|whales?|traders?|smart money|hackers?|exploiters?|attackers?|scammers?|drainers?)\b|钱包|кошел",
     re.IGNORECASE,
@@ -118,8 +123,7 @@ def _in_text(text: Shown) -> Iterator[Candidate | Refused | _Doubtful]:
         if isinstance(key, Key) and _is_touched(text.words, at, found.end()):
             key = "undecodable"
         label = label_of(text.text, at)
-        between = _AMOUNT.sub("", text.text[wallets_until:at]) if wallets_until >= 0 else ""
-        goes_on = wallets_until >= 0 and not _LETTER.search(between) and (is_list or "\n" not in between)
+        goes_on = wallets_until >= 0 and _goes_on(text.text[wallets_until:at], is_list=is_list)
         if label is None and goes_on:
             label = Label("wallet", is_list=is_list)
         elif is_wallet_behind(text.text, found.end()) or (label is None and is_profile):
@@ -127,6 +131,13 @@ def _in_text(text: Shown) -> Iterator[Candidate | Refused | _Doubtful]:
         is_wallet = label is not None and label.kind == "wallet"
         wallets_until, is_list = (found.end(), label.is_list) if label and is_wallet else (-1, False)
         yield _by_label(word, key, label, at, is_code=text.is_code(at))
+
+
+def _goes_on(between: str, *, is_list: bool) -> bool:
+    """Whether somebody's address is followed by another's: beside it, or in a list in the next line."""
+    if is_list and between.count("\n") == 1 and len(between) <= _REMARK and not _NEXT.search(between):
+        return True
+    return not _LETTER.search(_AMOUNT.sub("", between)) and (is_list or "\n" not in between)
 
 
 def _is_touched(words: str, start: int, end: int) -> bool:

@@ -33,22 +33,25 @@ _PAYING: Final = (
     r"payments?(?: (?:wallet|address))?|(?:pre ?sale|deposit|contribution|whitelist) (?:wallet|address)"
     r"|buy (?:me|us) a (?:coffee|beer|drink)|support (?:me|us|(?:the|our|my|this) \w{2,12})"
     r"|оплат[аыу](?: \w{2,12}){0,3}|реквизиты(?: для оплаты)?|adresse de paiement|(?:direcci[oó]n de )?pago|pagamento"
-    r"|[oö]deme(?: adresi)?|付款(?:地址)?|收款(?:地址)?|打款(?:地址)?|转账(?:地址)?"
+    r"|адрес для оплаты|[oö]deme(?: adresi| i[cç]in)?|(?:付款|收款|打款|转账|打赏|捐款|捐赠)(?:地址)?"
+    r"|my (?:(?:sol(?:ana)?|eth|evm|btc|bsc|base) )?(?:address|addy)"
 )
 _PEOPLE: Final = r"wallets|traders|whales|snipers|insiders|(?:top )?holders|kols"
 _SEVERAL: Final = (
-    rf"{_PEOPLE}|winners|donations?|donate|tips?(?: jar)?|treasury"
+    rf"{_PEOPLE}|wallets? list|list of wallets|winners|donations?|donate|tips?(?: jar)?|treasury"
     r"|(?:rewards?|prizes?|payouts?) (?:sent|paid)|победители|кошельки|kazananlar|ganadores|中奖(?:地址|名单)?"
 )
 _OF_WALLETS: Final = (
     rf"{_PAYING}|{_SEVERAL}"
-    r"|wallet(?: address)?|dev(?:eloper)?(?: wallet| address)?|deployer(?: wallet| address)?|creator|owner|whale|trader"
+    r"|wallet(?: address)?(?: for \w{3,12})?"
+    r"|dev(?:eloper)?(?: wallet| address)?|deployer(?: wallet| address)?|creator|owner|whale|trader"
     r"|buyer|seller|holder|maker|(?<!no )pre ?sale|multisig|(?:mint |freeze |update )?authority|signer"
     r"|(?:bought|aped|sniped|sold|held|owned|deployed|created|launched|made|minted|funded|dumped|signed) by|funder"
     r"|insider|sniper|copy ?trade|from|sender|recipient|fee payer"
     r"|(?:rugger|scammer|thief|hacker|exploiter|attacker|drainer)(?: s)?(?: wallet| address)?"
     r"|du (?:pirate|hacker)|del (?:hacker|atacante)|хакера?|黑客(?:地址)?"
-    r"|кошел[её]к(?: дева)?|дев|донат|钱包(?:地址)?|錢包(?:地址)?|billetera|cartera|carteira|portefeuille|c[uü]zdan"
+    r"|кошел[её]к(?: дева| для \w{3,12})?|дев|донат"
+    r"|钱包(?:地址)?|錢包(?:地址)?|billetera|cartera|carteira|portefeuille|c[uü]zdan"
 )
 _OF_TRANSACTIONS: Final = r"tx(?:n|id| hash| id)?|transaction(?: hash)?|hash|sig(?:nature)?|proof|транзакция|交易"
 _NOT_THIS_ONE: Final = (
@@ -83,9 +86,16 @@ _SEND: Final = re.compile(
     re.IGNORECASE,
 )
 _COIN: Final = r"\d[\d.,]{0,8} ?(?:sol|eth|bnb|ton|usd[tc]?|\$)"
+_HERE: Final = re.compile(
+    rf"{_COIN} ?(?:-+>|=>|→|➡️?|to|:|：)\s*$"
+    r"|^\W*(?:please )?(?:pay|send|deposit|transfer)\b(?! it\b)[^\n]{0,30}[:：]\W*$",
+    re.IGNORECASE,
+)
+_PRIZE: Final = re.compile(r"(?<!\$)\b(?:winners|raffle|lucky (?:ones|wallets))\b", re.IGNORECASE)
 _PAY: Final = re.compile(
     rf"\b(?<!n't )(?<!not )(?<!never )(?:pay|send|transfer|deposit|contribute)\b[^\n]{{0,40}}?{_COIN}\b"
     r"[^\n]{0,24}(?:\bhere\b|\bto\b|\bbelow\b|👇|⬇|:\s*$)"
+    rf"|{_COIN}\b[^\n]{{0,24}}\b(?:send|pay|deposit|transfer)\b[^\n]{{0,12}}\b(?:here|to|below)\b"
     r"|\bsend\b[^\n]{0,30}\b(?:to the (?:address|wallet)|(?:only )?from (?:your|a|phantom|solflare|metamask))"
     r"|(?<!\w)(?:оплата|для оплаты|к оплате|оплатить|реквизиты|付款|收款|打款|转账)",
     re.IGNORECASE,
@@ -140,8 +150,10 @@ def _label(text: str, at: int, before: _Before) -> Label | None:
     name = (found.lastgroup or "") if found else ""
     if name == "token" and before.is_own_line and found and found["token"].lower() not in {"address", "addy"}:
         return Label("token")
-    if _SEND.search(before.words) or _PAY.search(_lines_before(text, at)):
+    if _SEND.search(before.words) or _HERE.search(before.words) or _PAY.search(_lines_before(text, at)):
         return Label("wallet")
+    if not before.is_own_line and _PRIZE.search(before.words):
+        return Label("wallet", is_list=True)
     if found and name == "wallet":
         return _of_somebody(found, plain, before)
     return _KINDS.get(name) if before.is_heading else None

@@ -87,6 +87,7 @@ _PATHS: Final[dict[str, tuple[tuple[str, Kind], ...]]] = {
     "debot.ai": (("token/<chain>/<key>", "token"),),
     "dex.coinmarketcap.com": (("token/<chain>/<key>", "token"),),
     "phantom.com": (("tokens/<chain>/<key>", "token"),),
+    "fomo.family": (("tokens/<chain>/<key>", "token"),),
     "mevx.io": (("<chain>/<key>", "token"),),
     "xxyy.io": (("<chain>/<key>", "pool"),),
     "pro.xxyy.io": (("<chain>/<key>", "pool"),),

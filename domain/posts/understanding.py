@@ -73,8 +73,9 @@ def understand(post: Post, *, earlier: Container[str] = (), before: Understood |
     """
     text = shown(post)
     gathered = gather(post, text)
-    said = topic_of(text.words, len(text.links))
     candidates = _surest(gathered)
+    is_fake_named = bool(candidates) and any(one.reason == "other_token" for one in gathered.refused)
+    said = topic_of(text.words, len(text.links), is_fake_named=is_fake_named)
     tokens: tuple[NamedToken, ...] = ()
     verdict: Verdict = "none"
     reason = _refusal(text, gathered, candidates, said)
