@@ -11,8 +11,9 @@ from msgspec import Struct
 
 from domain.posts.chains import EVM_CHAINS, SOLANA
 from domain.posts.keys import Key, key_of
-from domain.posts.labels import Label, is_wallet_behind, label_of, presents_somebody
+from domain.posts.labels import Kind, Label, is_wallet_behind, label_of
 from domain.posts.links import Astray, Lead, follow
+from domain.posts.people import presents_somebody
 from domain.posts.post import Button, Post
 from domain.posts.reasons import RANKS, Found, Later, LeftOut
 from domain.posts.shown import Shown, read
@@ -61,6 +62,9 @@ class Refused(Struct, frozen=True):
     """Attacker-controlled text."""
     reason: LeftOut | Later
     chain: str | None = None
+
+
+_OTHERWISE: Final[dict[Kind, LeftOut]] = {"wallet": "wallet", "other_token": "other_token"}
 
 
 class _Doubtful(NamedTuple):
@@ -151,8 +155,9 @@ def _by_label(
     kind = label.kind if label else None
     if kind == "transaction":
         return Refused(word, "transaction")
-    if kind in {"wallet", "other_token"} and label and label.is_sure:
-        return Refused(key.address if isinstance(key, Key) else word, kind)
+    otherwise = _OTHERWISE.get(kind) if kind else None
+    if otherwise and label and label.is_sure:
+        return Refused(key.address if isinstance(key, Key) else word, otherwise)
     if not isinstance(key, Key):
         return Refused(word, key)
     chain = _chain_of(key)
@@ -160,7 +165,7 @@ def _by_label(
         return Candidate(key.address, chain, "pool_link", is_pool=True, at=at)
     found: Found = "address_in_code" if is_code else "address_after_label" if kind == "token" else "bare_address"
     candidate = Candidate(key.address, chain, found, at=at)
-    return _Doubtful(candidate, kind) if kind in {"wallet", "other_token"} else candidate
+    return _Doubtful(candidate, otherwise) if otherwise else candidate
 
 
 def _chain_of(key: Key) -> str | None:
@@ -206,7 +211,7 @@ def _with_chain(chosen: list[Candidate], every: list[Candidate | Refused]) -> tu
     named: dict[str, str] = {}
     chains: set[str] = set()
     for one in every:
-        if one.chain not in EVM_CHAINS or one.chain is None:
+        if one.chain is None or one.chain not in EVM_CHAINS:
             continue
         if isinstance(one, Candidate) or one.reason == "account":
             named[one.address if isinstance(one, Candidate) else one.what] = one.chain

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import Final, Literal, NamedTuple
 
+from domain.posts.people import are_somebodys, is_where_to_pay
+
 Kind = Literal["token", "pool", "wallet", "transaction", "other_token"]
 
 
@@ -39,14 +41,15 @@ _PAYING: Final = (
 _PEOPLE: Final = r"wallets|traders|whales|snipers|insiders|(?:top )?holders|kols"
 _SEVERAL: Final = (
     rf"{_PEOPLE}|wallets? list|list of wallets|winners|donations?|donate|tips?(?: jar)?|treasury"
-    r"|(?:rewards?|prizes?|payouts?) (?:sent|paid)|победители|кошельки|kazananlar|ganadores|中奖(?:地址|名单)?"
+    r"|(?:rewards?|prizes?) (?:sent|paid)|payouts?|paid out|победители|кошельки|kazananlar|ganadores|中奖(?:地址|名单)?"
 )
 _OF_WALLETS: Final = (
     rf"{_PAYING}|{_SEVERAL}"
     r"|wallet(?: address)?(?: for \w{3,12})?"
     r"|dev(?:eloper)?(?: wallet| address)?|deployer(?: wallet| address)?|creator|owner|whale|trader"
     r"|buyer|seller|holder|maker|(?<!no )pre ?sale|multisig|(?:mint |freeze |update )?authority|signer"
-    r"|(?:bought|aped|sniped|sold|held|owned|deployed|created|launched|made|minted|funded|dumped|signed) by|funder"
+    r"|(?:bought|aped|sniped|sold|held|owned|deployed|created|launched|made|minted|funded|dumped|signed|drained|hacked"
+    r"|exploited|stolen|scammed|rugged) by|funder|him|her|them"
     r"|insider|sniper|copy ?trade|from|sender|recipient|fee payer"
     r"|(?:rugger|scammer|thief|hacker|exploiter|attacker|drainer)(?: s)?(?: wallet| address)?"
     r"|du (?:pirate|hacker)|del (?:hacker|atacante)|хакера?|黑客(?:地址)?"
@@ -63,7 +66,7 @@ _LIKE_ANOTHER: Final = (
     r"|(?:copy|clone|fork|brother|sister) (?:of|to)|inspired by|better than|not"
 )
 _ABOUT: Final = (
-    r"(?:(?: (?:is|are|for|of|on|here|below|now|please|to|copy|follow|track|watch))*"
+    r"(?:(?: (?:is|are|for|of|on|here|below|now|please|to|copy|follow|track|watch|block|avoid))*"
     r"(?: (?:\$\w{1,20}|sol(?:ana)?|eth(?:ereum)?|base|bsc|bnb|pump(?: ?fun)?|here|below|again"
     r"|today|(?:this|of the) (?:week|month)))?)"
 )
@@ -81,46 +84,21 @@ _BEHIND: Final = re.compile(
     r"|holding|still|aped?|aping|added|adding|loaded|loading|entered|scooped|swapped|grabbed|got|took|is|was|just)\b)",
     re.IGNORECASE,
 )
-_SEND: Final = re.compile(
-    r"(?:send|deposit|transfer|contribute|donate|отправ\w{1,6}|env[ií]a\w{0,3})\b[^\n]{0,40}(?:\bto|\bна|\ba)\s*\W*$",
-    re.IGNORECASE,
-)
-_COIN: Final = r"\d[\d.,]{0,8} ?(?:sol|eth|bnb|ton|usd[tc]?|\$)"
-_HERE: Final = re.compile(
-    rf"{_COIN} ?(?:-+>|=>|→|➡️?|to|:|：)\s*$"
-    r"|^\W*(?:please )?(?:pay|send|deposit|transfer)\b(?! it\b)[^\n]{0,30}[:：]\W*$",
-    re.IGNORECASE,
-)
-_PRIZE: Final = re.compile(r"(?<!\$)\b(?:winners|raffle|lucky (?:ones|wallets))\b", re.IGNORECASE)
-_PAY: Final = re.compile(
-    rf"\b(?<!n't )(?<!not )(?<!never )(?:pay|send|transfer|deposit|contribute)\b[^\n]{{0,40}}?{_COIN}\b"
-    r"[^\n]{0,24}(?:\bhere\b|\bto\b|\bbelow\b|👇|⬇|:\s*$)"
-    rf"|{_COIN}\b[^\n]{{0,24}}\b(?:send|pay|deposit|transfer)\b[^\n]{{0,12}}\b(?:here|to|below)\b"
-    r"|\bsend\b[^\n]{0,30}\b(?:to the (?:address|wallet)|(?:only )?from (?:your|a|phantom|solflare|metamask))"
-    r"|(?<!\w)(?:оплата|для оплаты|к оплате|оплатить|реквизиты|付款|收款|打款|转账)",
-    re.IGNORECASE,
-)
 _SURELY_WALLET: Final = re.compile(
     rf"wallet|address|authority|кошел|钱包|錢包|cartera|billetera|carteira| by$|^(?:{_PAYING}|{_SEVERAL})$",
     re.IGNORECASE,
 )
 """Other words for people are labels with a colon only: "bought by a whale" says nothing of what comes next."""
 _ONLY_A_ROLE: Final = re.compile(r"(?:(?:top|big|biggest|largest|first|fresh|new|smart|best) )?\S+", re.IGNORECASE)
-_ARE_PEOPLE: Final = re.compile(_PEOPLE, re.IGNORECASE)
+_ANY_ADDRESS: Final = frozenset(
+    {"address", "addy", "адрес", "地址", "dirección", "direccion", "endereço", "endereco", "adresse"}
+)
+_ARE_PEOPLE: Final = re.compile(rf"{_PEOPLE}|winners", re.IGNORECASE)
 _MANY: Final = re.compile(_SEVERAL, re.IGNORECASE)
 _SAID_OF_THEM: Final = re.compile(
     r"\b(?:by|with|from|for|and|of|no|love|are|is|has|have|in|the)\b|(?<!top )\b\d|(?:\w+ ){4}", re.IGNORECASE
 )
 _NUMBERED: Final = re.compile(r"\W*\d{1,2}\W*")
-
-
-_RECORD: Final = re.compile(r"\b(?:wr|win ?rate)\W{0,3}\d", re.IGNORECASE)
-_EARNED: Final = re.compile(r"\b(?:pnl|profits?|realized|realised)\b|\+\d[\d.,]{0,8} ?(?:sol|eth|bnb)\b", re.IGNORECASE)
-_FOLLOW: Final = re.compile(r"\b(?:track(?:er|ing)?|copy(?:ing)?|follow)\b", re.IGNORECASE)
-_TRADED: Final = re.compile(
-    r"\b(?:bought|buys?|buying|aped?|aping|entered|swapped|in on|calls?|called)\b", re.IGNORECASE
-)
-
 
 _KINDS: Final[dict[str, Label]] = {
     "token": Label("token"),
@@ -148,11 +126,11 @@ def _label(text: str, at: int, before: _Before) -> Label | None:
     plain = _plain(before.words)
     found = _LABEL.search(plain)
     name = (found.lastgroup or "") if found else ""
-    if name == "token" and before.is_own_line and found and found["token"].lower() not in {"address", "addy"}:
+    if name == "token" and before.is_own_line and found and found["token"].lower() not in _ANY_ADDRESS:
         return Label("token")
-    if _SEND.search(before.words) or _HERE.search(before.words) or _PAY.search(_lines_before(text, at)):
+    if is_where_to_pay(before.words, _lines_before(text, at)):
         return Label("wallet")
-    if not before.is_own_line and _PRIZE.search(before.words):
+    if are_somebodys(before.words) and (not before.is_own_line or _is_colon(before.words)):
         return Label("wallet", is_list=True)
     if found and name == "wallet":
         return _of_somebody(found, plain, before)
@@ -164,7 +142,7 @@ def _of_somebody(found: re.Match[str], plain: str, before: _Before) -> Label | N
     is_list = bool(_MANY.fullmatch(who))
     if _ARE_PEOPLE.fullmatch(who) and _SAID_OF_THEM.search(plain, 0, found.start()):
         return None
-    if not (before.is_heading or is_list):
+    if not (before.is_heading or is_list or found.start() == 0):
         return None
     if _SURELY_WALLET.search(who) or _is_colon(before.words):
         return Label("wallet", is_list=is_list)
@@ -174,11 +152,6 @@ def _of_somebody(found: re.Match[str], plain: str, before: _Before) -> Label | N
 def is_wallet_behind(text: str, end: int) -> bool:
     """Whether the line says so after the address: `<address> (dev wallet)`."""
     return bool(_BEHIND.match(text, end, end + MAX_BEFORE))
-
-
-def presents_somebody(words: str) -> bool:
-    """Whether it says how well somebody trades, and not what: then its address is theirs."""
-    return bool(_RECORD.search(words) and _EARNED.search(words) and _FOLLOW.search(words) and not _TRADED.search(words))
 
 
 def _before(text: str, at: int) -> _Before | None:

@@ -123,6 +123,7 @@ RESULT: Final = re.compile(
     r"|\bcalled (?:it |this |\$\w{1,15} )?(?:at|@) ?\$?[\d.,]+ ?[kmb]?\b[^\n]{0,24}\b(?:now|today|currently)\b|"
     r"achievement unlocked|multiplier (?:detected|alert|hit)|profit alert|profits? (?:secured|booked)|new (?:ath"
     r"|all[- ]time high)(?! (?:soon|incoming|next))"
+    r"|\bath\b[^\n]{0,40}\b(?:posted|called|shared|alerted) (?:it )?(?:at|@)"
     r"|\bath (?:hit|reached|broken|alert)|\b(?:tp|targets?|take profit) ?#?\d{0,2} ?(?:hit|reached|done|achieved"
     r"|smashed|✅)"
     r"|all targets? (?:hit|reached|done)|\b(?:signal|call|trade)\b[^\n]{0,20}\bupdate\b|\bcall (?:result|performance)"
@@ -143,7 +144,8 @@ SINCE: Final = re.compile(
     r"\b(?:calls?|called|posted|shared|alerted|shilled|entered|entry|bought|gave|in)\b[^\n\d$]{0,16}"
     + AMOUNT
     + r"(?![\d.,]| ?(?:sol|eth|bnb|usd[ct]?)\b)"
-    + r"[^\n\d]{0,28}\b(?:now|hits?|ath|reached|currently|touched|today|sold at|it's at|is at)\b[^\n\d$]{0,12}"
+    + r"[^\n\d]{0,28}\b(?:now|hits?|ath|reached|currently|touched|today|sold at|it's at|is at"
+    r"|(?:sitting|sits|trading) at)\b[^\n\d$]{0,12}"
     + AMOUNT.replace("<number>", "<number2>").replace("<unit>", "<unit2>"),
     re.IGNORECASE,
 )
@@ -152,7 +154,7 @@ RESULT_ABROAD: Final = re.compile(
     r"|恭喜[^\n]{0,16}(?:上车|吃肉|群友|兄弟)"
     r"|\d ?x (?:yapt[ıi]k?|oldu|verdi(?:k)?|geldi|gördü|tamam)\b"
     r"|\b(?:уже|сделал\w*|дал[аио]?|поймал\w*|забрал\w*)\b[^\n\d]{0,12}\+? ?\d[\d.,]{0,5} ?(?:икс\w*|[xх%])"
-    r"|\d ?% (?:от|с) (?:нашего|моего|колла|входа)|\bзаскамил\w*|\bдев(?:елопер)? (?:слил|скинул)"
+    r"|\d ?% (?:от|с) (?:нашего|моего|колла|входа)|\bзаскамил\w*|\bдев(?:елопер)? (?:слил|скинул)|\bизвините\b"
     r"|(?:حققنا|وصلنا|حقق|وصلت|تم تحقيق)[^\n\d]{0,12}\d[\d.,]{0,5} ?(?:أضعاف|ضعف|x|%)"
     r"|\d ?(?:أضعاف|ضعف|x) من (?:التوصية|دخولنا|الدخول|إشارتنا)"
     r"|\b(?:déjà|schon|già) (?:\+ ?)?\d{1,5} ?[x%]|\d ?x (?:depuis notre|seit unserem|dal nostro)"
@@ -184,6 +186,7 @@ EXIT: Final = re.compile(
     r"|the) (?:trade|position)"
     r"|exit(?:ed)? (?:my|our|the|all|full)|stop(?:ped)?(?: ?loss)? (?:hit|out)|sl hit"
     r"|(?:we|i) sold(?=\W*$|[,.;!]| (?:here|now|it|this|today|at)\b)|(?:bags?|position|everything) (?:is|was|are) sold"
+    r"|closed \$\w{1,12} (?:in (?:profit|the green)|with|at|for)"
     r"|cut (?:my|the) loss)\b"
 )
 EXIT_ABROAD: Final = re.compile(
@@ -196,8 +199,9 @@ EXIT_ABROAD: Final = re.compile(
     r"|(?:j'ai|on a) (?:tout |déjà )?vendu|pris mes (?:profits|gains)|(?:alles|hälfte|den rest) verkauft"
     r"|gewinne? mitgenommen|position geschlossen|venduto (?:tutto|metà)"
     r"|بعت|بعنا|أغلقت|أغلقنا|خرجت|خرجنا|تم البيع|جنيت الأرباح|جنينا الأرباح)\b"
-    r"|(?:全部?|已经?|一半|都)(?:卖|出|清)(?:出|掉|了|完|仓)|清仓|获利了结|止[盈损](?:走人|离场|出局|了)|已(?:经)?止[盈损]"
-    r"|전량 매도|익절(?:했|완료)|손절(?:했|완료)|利確(?:し|済)|損切り(?:し|済)"
+    r"|cerrad[oa] (?:la )?(?:posici[oó]n|operaci[oó]n)"
+    r"|(?:全部?|已经?|一半|都)(?:卖|出|清)(?:出|掉|了|完|仓)|清仓|获利了结|已?(?:出|回)本|止[盈损](?:走人|离场|出局|了)|已(?:经)?止[盈损]"
+    r"|전량 매도|익절 ?(?:했|완료)|손절 ?(?:했|완료)|利確(?:し|済)|損切り(?:し|済)"
 )
 OUT_AT: Final = re.compile(r"^\W*(?:(?:i'?m|we'?re|we are|i am|fully|all) )?out (?:at|@) ?\$?\d[\d.,]{0,8} ?[kmx]?\b")
 SELL_CARD: Final = re.compile(r"^\W{0,6}(?:🔴|🟥|🔻)\W{0,4}(?:sell|sold|продажа|卖出|venta|venda|satış)\b")
@@ -239,6 +243,8 @@ WARNING: Final = re.compile(
     r"\b(?:scam (?:warning|alert)|(?:is|it's|total|pure) (?:an? )?(?:\w+ )?(?:scam|honeypot|rug)\b|got rugged"
     r"|(?:has |was |been |just )?rugged\b"
     r"(?! (?:before|twice|once|\d|in the past|previous|last|other))|rug ?pull(?:ed)? (?:alert|warning|confirmed)"
+    r"|(?:lp|liq|liquidity) (?:got |was |has been |is )?(?:pulled|removed|drained|rugged)"
+    r"|(?:is|are) (?:a )?(?:copycat|impostor|fake)"
     r"|rug alert|dev (?:has )?(?:pulled|drained|removed) (?:the )?(?:lp|liq\w*)|stay away|do(?:n't| not) (?:buy"
     r"|touch|ape)(?! (?:high|at|above|the (?:top|ath|pump)|before|until|more|in|yet|now|if|too|big|with|late|your|money"
     r"|meme ?coins?|shitcoins?|what|anything|everything|over|like|blind\w*|unless|without|large|heavy|all))"
@@ -277,7 +283,9 @@ NEW: Final = re.compile(
     r"|here(?:'s| is) (?:my |our |the |a )?(?:next|new|another|today'?s)|next up|moving on to|новый колл"
     r"|следующ\w+|nueva? (?:gema|llamada|entrada))\b"
 )
-NOT_NEW: Final = re.compile(r"new call(?:er)? (?:update|result)|new (?:ath|high)")
+NOT_NEW: Final = re.compile(
+    r"new call(?:er)? (?:update|result)|new (?:ath|high)|next (?:one|call|gem|play|pick) (?:soon|later|tomorrow)"
+)
 HEADING: Final = re.compile(
     r"\b(?:top|leader ?board|ranking|ranks?|hall of fame|recap|weekly|daily|monthly|results?|performance|winners?"
     r"|report|scoreboard|"

@@ -79,8 +79,9 @@ def _board(lines: list[str], lowered: list[str], links: int) -> int | None:
         ):
             places.append(at)
             named.update(names or [small])
-        elif phrases.ITEM.match(small) and small.strip("\u20e3 ")[:1].isalnum() and not phrases.FACT.search(small):
-            listed += 1
+        elif phrases.ITEM.match(small) and small.strip("\u20e3 ")[:1].isalnum():
+            # Reasons to buy are a list, too.
+            listed += -1 if phrases.FACT.search(small) else 1
         at += len(line) + 1
     headed = any(phrases.HEADING.search(line) for line in [line for line in lowered if line.strip()][:2])
     if len(named) >= (_LINES_UNDER_A_HEADING if headed else _LINES_OF_A_BOARD):
