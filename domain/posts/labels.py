@@ -45,7 +45,7 @@ _SEVERAL: Final = (
 )
 _OF_WALLETS: Final = (
     rf"{_PAYING}|{_SEVERAL}"
-    r"|wallet(?: address)?(?: for \w{3,12})?"
+    r"|wallet(?: address)?(?: for \w{3,12}| of (?:the |an? )?\w{2,12})?|(?:(?:marketing|community|charity|legal) )?fund"
     r"|dev(?:eloper)?(?: wallet| address)?|deployer(?: wallet| address)?|creator|owner|whale|trader"
     r"|buyer|seller|holder|maker|(?<!no )pre ?sale|multisig|(?:mint |freeze |update )?authority|signer"
     r"|(?:bought|aped|sniped|sold|held|owned|deployed|created|launched|made|minted|funded|dumped|signed|drained|hacked"
@@ -54,7 +54,9 @@ _OF_WALLETS: Final = (
     r"|(?:rugger|scammer|thief|hacker|exploiter|attacker|drainer)(?: s)?(?: wallet| address)?"
     r"|du (?:pirate|hacker)|del (?:hacker|atacante)|хакера?|黑客(?:地址)?"
     r"|кошел[её]к(?: дева| для \w{3,12})?|дев|донат"
-    r"|钱包(?:地址)?|錢包(?:地址)?|billetera|cartera|carteira|portefeuille|c[uü]zdan"
+    r"|(?:钱包|錢包|聪明钱|巨鲸|鲸鱼|交易员|老鼠仓|庄家|狙击手)(?:钱包)?(?:地址)?|c[uü]zdan(?:[ıi](?:m[ıi]z)?)?"
+    r"|지갑|ウォレット|dompet|محفظة"
+    r"|(?:billetera|cartera|carteira|portefeuille)(?: d[aeou]l?(?: la)? \w{2,12})?"
 )
 _OF_TRANSACTIONS: Final = r"tx(?:n|id| hash| id)?|transaction(?: hash)?|hash|sig(?:nature)?|proof|транзакция|交易"
 _NOT_THIS_ONE: Final = (
@@ -85,7 +87,9 @@ _BEHIND: Final = re.compile(
     re.IGNORECASE,
 )
 _SURELY_WALLET: Final = re.compile(
-    rf"wallet|address|authority|кошел|钱包|錢包|cartera|billetera|carteira| by$|^(?:{_PAYING}|{_SEVERAL})$",
+    rf"wallet|address|authority|кошел|钱|錢|鲸|交易员|老鼠仓|庄家|狙击手"
+    rf"|cartera|billetera|carteira|portefeuille|zdan|지갑|ウォレット|dompet|محفظة|fund$| by$|^(?:{_PAYING}"
+    rf"|{_SEVERAL})$",
     re.IGNORECASE,
 )
 """Other words for people are labels with a colon only: "bought by a whale" says nothing of what comes next."""

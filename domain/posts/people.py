@@ -15,7 +15,8 @@ _SENT_TO: Final = re.compile(
     r"(?:\bto|\bна|\ba)\s*\W*$"
     rf"|{_COIN} ?(?:-+>|=>|→|➡️?|to|:|：)\s*$"
     r"|^\W*(?:please )?(?:pay|send|deposit|transfer)\b(?! it\b)[^\n]{0,30}[:：]\W*$"
-    r"|\b(?:done|sent|paid|came|moved|transferred|withdrawn|withdrew|funded) (?:from|to)\W*$",
+    r"|\b(?:done|sent|paid|came|moved|transferred|withdrawn|withdrew|funded) (?:from|to)\W*$"
+    r"|\b(?:sniped|bundled|dumped|sold|bought) [^\n]{0,24}\b(?:with|from|using)\W*$",
     re.IGNORECASE,
 )
 """What ends right before the address."""
@@ -29,14 +30,17 @@ _ORDER: Final = re.compile(
 )
 """What tells people to pay, in the lines above the address or before it."""
 _PAYS_ABROAD: Final = re.compile(
-    r"\b(?:pag(?:a|ar|ue|uen|ando)|dep[oó]sit[ae]\w{0,2}|env[ií](?:a|e|en|ar)|transfier[ae]n?|перев[её]д\w+|перевод\w*"
-    r"|отправ\w+|оплат\w+|заплат\w+|взнос\w*|g[oö]nder\w*|[oö]de(?:me|yin|r)\w*|yat[ıi]r\w*|pay(?:ez|er)|envoyez|versez"
+    r"\b(?:pag(?:a|ar|ue|uen|ando)|dep[oó]sit[ae]\w{0,2}|env[ií](?:a|e|en|ar|ad)|pagad|transfier[ae]n?"
+    r"|перев[её]д\w+|перевод\w*"
+    r"|отправ\w+|оплат\w+|заплат\w+|g[oö]nder(?:in|iniz|ip|ilir|erek)?|[oö]de(?:me|yin|r)\w*|yat[ıi]r\w*"
+    r"|pay(?:ez|er)|envoyez|versez"
     r"|zahl(?:e|t|en)|sende[nt]?|überweis\w*|chuyển|nạp|kirim(?:kan)?|bayar|transfer)\b"
     r"|打到|转到|转入|汇|付|费|입금|송금|결제|送金|入金|振込|أرسل|ارسل|ادفع|حول|تحويل|भेज",
     re.IGNORECASE,
 )
 _SERVICE: Final = re.compile(
     r"\b(?:vip|premium|lifetime|memberships?|subscriptions?|subscribe|ads?|advert\w*|promo\w*"
+    r"|(?:a|per|each) (?:month|week|year)|monthly|yearly|(?:channel|group|chat|bot) (?:is|costs?|price)|whitelist|wl"
     r"|private (?:group|chat|channel)|per post|entry fee|подписк\w+|реклам\w+|доступ\w*)\b|入群|会员|广告",
     re.IGNORECASE,
 )
@@ -49,13 +53,16 @@ _TRADE: Final = re.compile(
 )
 _PRIZE: Final = re.compile(
     r"^[^\w$]*(?:[\w']+ ){0,2}(?:winners|raffle|lucky (?:ones|wallets))\b"
-    r"|\bgiveaway (?:is )?(?:done|over|closed|ended|finished|results?|winners?)\b|\bwinners?\b[^\n]{0,24}[:：]\W*$",
+    r"|\bgiveaway (?:is )?(?:done|over|closed|ended|finished|results?|winners?)\b|\bwinners?\b[^\n]{0,24}[:：]\W*$"
+    r"|\b(?:prizes?|rewards?|airdrops?|gifts?)\b[^\n]{0,16}\b(?:went|goes?|sent|paid) (?:out )?to\W*$"
+    r"|(?:победител|трейдер|скамер|хакер)\w*[^\n]{0,24}[:：]\W*$",
     re.IGNORECASE,
 )
 _THEIR_WALLET: Final = re.compile(
     r"(?:^\W*|\b(?:here(?:'s| is)|found|follow|track|copy|watch|meet|add|block|avoid) )"
     r"(?:an?|this|that|these|those|his|her|their|my|our|the following)(?: \w+){0,2} wallets?\b"
-    r"|\bwallets? to (?:copy|follow|track|watch|block|avoid)\b",
+    r"|\b(?:wallets?|accounts?|traders?) to (?:copy|follow|track|watch|block|avoid)\b"
+    r"|\bthis (?:address|account|trader|whale|guy) (?:has|had|never|made|won|is up)\b|\bserial (?:rugger|scammer)\b",
     re.IGNORECASE,
 )
 _RECORD: Final = re.compile(r"\b(?:wr|win ?rate)\W{0,3}\d", re.IGNORECASE)

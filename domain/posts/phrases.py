@@ -71,6 +71,7 @@ ANNOUNCED: Final = re.compile(
 )
 """What a multiple is the name of, where it is large: nobody's third call of the day did a hundred times."""
 LARGE: Final = 10.0
+HUGE: Final = 50.0
 FAR: Final = 20.0
 ANNOUNCES: Final = re.compile(r"\b(?:call|alert|signal|pump)\W{1,3}$")
 ONLY_MULTIPLE: Final = re.compile(r"[\W_]*(?:\d{1,5}(?:[.,]\d)? ?x|x ?\d{1,5})[\W_]*")
@@ -126,7 +127,8 @@ RESULT: Final = re.compile(
     r"|\bath\b[^\n]{0,40}\b(?:posted|called|shared|alerted) (?:it )?(?:at|@)"
     r"|\bath (?:hit|reached|broken|alert)|\b(?:tp|targets?|take profit) ?#?\d{0,2} ?(?:hit|reached|done|achieved"
     r"|smashed|✅)"
-    r"|all targets? (?:hit|reached|done)|\b(?:signal|call|trade)\b[^\n]{0,20}\bupdate\b|\bcall (?:result|performance)"
+    r"|all (?:targets?|tps?) (?:are |were |got )?(?:hit|reached|done|smashed)|\b(?:signal|call"
+    r"|trade)\b[^\n]{0,20}\bupdate\b|\bcall (?:result|performance)"
     r"|(?:profit|gains?|roi|pnl)\W{0,4}\+? ?\d{2,6} ?%|\d{2,6} ?% (?:profit|gains?\b|since|from (?:our|my|the"
     r"|this) (?:call|entry|alert)|up since)"
     r"|up \d{2,6} ?% (?:since|from|after)|\bcalled (?:it )?(?:at|@) ?\$?[\d.,]+ ?[kmb]?\b[^\n]{0,24}\b(?:now|ath"
@@ -154,6 +156,10 @@ RESULT_ABROAD: Final = re.compile(
     r"|恭喜[^\n]{0,16}(?:上车|吃肉|群友|兄弟)"
     r"|\d ?x (?:yapt[ıi]k?|oldu|verdi(?:k)?|geldi|gördü|tamam)\b"
     r"|\b(?:уже|сделал\w*|дал[аио]?|поймал\w*|забрал\w*)\b[^\n\d]{0,12}\+? ?\d[\d.,]{0,5} ?(?:икс\w*|[xх%])"
+    r"|\b(?:зашли|зашёл|зашел|вошли|взяли|брали|entramos|entré|compramos|llamamos"
+    r"|girdik)\b[^\n\d]{0,12}\d[\d.,]{0,5} ?[kкmм]"
+    r"\b[^\n\d]{0,24}\b(?:сейчас|уже|теперь|ya|ahora|va|şimdi)\b[^\n\d]{0,12}\d"
+    r"|从 ?\d[\d.]{0,5} ?[k万w亿m]?[^\n\d]{0,4}到 ?\d"
     r"|\d ?% (?:от|с) (?:нашего|моего|колла|входа)|\bзаскамил\w*|\bдев(?:елопер)? (?:слил|скинул)|\bизвините\b"
     r"|(?:حققنا|وصلنا|حقق|وصلت|تم تحقيق)[^\n\d]{0,12}\d[\d.,]{0,5} ?(?:أضعاف|ضعف|x|%)"
     r"|\d ?(?:أضعاف|ضعف|x) من (?:التوصية|دخولنا|الدخول|إشارتنا)"
@@ -185,7 +191,8 @@ EXIT: Final = re.compile(
     r"|taking profits?|(?:trade|position|signal|call)s? (?:#?\d{1,6} )?(?:is |now )?closed|closed (?:my|our"
     r"|the) (?:trade|position)"
     r"|exit(?:ed)? (?:my|our|the|all|full)|stop(?:ped)?(?: ?loss)? (?:hit|out)|sl hit"
-    r"|(?:we|i) sold(?=\W*$|[,.;!]| (?:here|now|it|this|today|at)\b)|(?:bags?|position|everything) (?:is|was|are) sold"
+    r"|(?<!\w )closed\W{1,3}[+-] ?\d{1,5} ?%?|(?:we|i) sold(?=\W*$|[,.;!]| (?:here|now|it|this|today|at)\b)"
+    r"|(?:bags?|position|everything) (?:is|was|are) sold"
     r"|closed \$\w{1,12} (?:in (?:profit|the green)|with|at|for)"
     r"|cut (?:my|the) loss)\b"
 )
@@ -200,7 +207,8 @@ EXIT_ABROAD: Final = re.compile(
     r"|gewinne? mitgenommen|position geschlossen|venduto (?:tutto|metà)"
     r"|بعت|بعنا|أغلقت|أغلقنا|خرجت|خرجنا|تم البيع|جنيت الأرباح|جنينا الأرباح)\b"
     r"|cerrad[oa] (?:la )?(?:posici[oó]n|operaci[oó]n)"
-    r"|(?:全部?|已经?|一半|都)(?:卖|出|清)(?:出|掉|了|完|仓)|清仓|获利了结|已?(?:出|回)本|止[盈损](?:走人|离场|出局|了)|已(?:经)?止[盈损]"
+    r"|(?:全部?|已经?|一半|都)(?:卖|出|清)(?:出|掉|了|完|仓)|清仓|获利了结|已?(?:出|回)本|止[盈损](?:走人|离场"
+    r"|出局|了)|已(?:经)?止[盈损]"
     r"|전량 매도|익절 ?(?:했|완료)|손절 ?(?:했|완료)|利確(?:し|済)|損切り(?:し|済)"
 )
 OUT_AT: Final = re.compile(r"^\W*(?:(?:i'?m|we'?re|we are|i am|fully|all) )?out (?:at|@) ?\$?\d[\d.,]{0,8} ?[kmx]?\b")
@@ -211,7 +219,10 @@ SOLD_BY_OTHERS: Final = re.compile(
     r"|traders?|funds?|дев\w*|снайпер\w*|кит[ыа]?|инсайдер\w*|разработчик\w*)\b[^.;!?\n]{0,24}$"
     r"|(?:开发者|老鼠仓|庄家|狙击手)[^。！？\n]{0,4}$"
 )
-INTO_THIS: Final = re.compile(r"\b(?:rotat(?:ed|ing)|grabb(?:ed|ing)|aping|aped|(?:for|into|to buy) this)\b")
+INTO_THIS: Final = re.compile(
+    r"\b(?:(?:get|ape) in(?:to)?|rotat(?:ed|ing)|grabb(?:ed|ing)|aping|aped|(?:for|into|to buy) this)\b"
+    r"|\bsold (?:some|my|all|half)(?: of)?(?: my)? \$?(?:sol|eth|bnb|usdc)\b"
+)
 DIP_BULLETIN: Final = re.compile(
     r"\b(?:dip|dump|drawdown|crash|drop) (?:alert|notice|detected|notification|buy alert|warning)\b"
 )
@@ -259,7 +270,8 @@ WARNING: Final = re.compile(
     r"|⚠️? ?скам|" + _WARNING_UNSPACED
 )
 NOT_SO: Final = re.compile(
-    r"\b(?:not?|never|non|isn't|said|says?|thought|no|não|kein|keine|не|hasn't|won't|can't|cannot|anti|0|un|last|previous|who"
+    r"\b(?:not?|never|non|isn't|said|says?|thought|no|não|kein|keine|не|hasn't|won't|can't|cannot|anti|0|un"
+    r"|last|previous|who"
     r"|ever)\W{1,3}(?:been |be "
     r"|get |got |a )?$"
     r"|\b(?:beware of|watch out for|ignore|avoid|careful (?:of|with))\W{1,3}"

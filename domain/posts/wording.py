@@ -218,7 +218,12 @@ def _is_announced(line: str, found: re.Match[str]) -> bool:
         return False
     before, after = line[: found.start()], line[found.end() :]
     is_alone = not any(character.isalpha() for character in before + after)
-    return is_alone or bool(phrases.ANNOUNCES.search(before)) or _is_name_of_this(line, *found.span())
+    return (
+        is_alone
+        or _times(found.group()) >= phrases.HUGE
+        or bool(phrases.ANNOUNCES.search(before))
+        or _is_name_of_this(line, *found.span())
+    )
 
 
 def _is_name_of_this(line: str, start: int, end: int) -> bool:
