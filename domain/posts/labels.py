@@ -45,7 +45,7 @@ _SEVERAL: Final = (
 )
 _OF_WALLETS: Final = (
     rf"{_PAYING}|{_SEVERAL}"
-    r"|wallet(?: address)?(?: for \w{3,12}| of (?:the |an? )?\w{2,12})?|(?:(?:marketing|community|charity|legal) )?fund"
+    r"|wallet(?: address)?(?: for \w{3,12}| of (?:the |an? )?\w{2,12})?|(?:marketing|community|charity|legal) fund"
     r"|dev(?:eloper)?(?: wallet| address)?|deployer(?: wallet| address)?|creator|owner|whale|trader"
     r"|buyer|seller|holder|maker|(?<!no )pre ?sale|multisig|(?:mint |freeze |update )?authority|signer"
     r"|(?:bought|aped|sniped|sold|held|owned|deployed|created|launched|made|minted|funded|dumped|signed|drained|hacked"
@@ -76,7 +76,7 @@ _UNSPACED: Final = r"[\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]"
 _LABEL: Final = re.compile(
     rf"(?:(?<![^\W_])|(?<={_UNSPACED})(?={_UNSPACED}))"
     rf"(?:(?<!\$)(?P<wallet>{_OF_WALLETS})|(?P<pool>{_OF_POOLS})|(?P<transaction>{_OF_TRANSACTIONS})"
-    rf"|(?P<fake>(?<!no )(?<!not a )(?:{_NOT_THIS_ONE}))|(?P<other>{_LIKE_ANOTHER})|(?P<token>{_OF_TOKENS}))"
+    rf"|(?P<fake>(?<!\$)(?<!no )(?<!not a )(?:{_NOT_THIS_ONE}))|(?P<other>{_LIKE_ANOTHER})|(?P<token>{_OF_TOKENS}))"
     rf"{_ABOUT}\s*$",
     re.IGNORECASE,
 )
@@ -138,6 +138,8 @@ def _label(text: str, at: int, before: _Before) -> Label | None:
         return Label("wallet", is_list=True)
     if found and name == "wallet":
         return _of_somebody(found, plain, before)
+    if name == "fake" and not _is_colon(before.words):
+        name = "other"  # it may be its name
     return _KINDS.get(name) if before.is_heading else None
 
 

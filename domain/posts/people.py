@@ -35,7 +35,7 @@ _PAYS_ABROAD: Final = re.compile(
     r"|отправ\w+|оплат\w+|заплат\w+|g[oö]nder(?:in|iniz|ip|ilir|erek)?|[oö]de(?:me|yin|r)\w*|yat[ıi]r\w*"
     r"|pay(?:ez|er)|envoyez|versez"
     r"|zahl(?:e|t|en)|sende[nt]?|überweis\w*|chuyển|nạp|kirim(?:kan)?|bayar|transfer)\b"
-    r"|打到|转到|转入|汇|付|费|입금|송금|결제|送金|入金|振込|أرسل|ارسل|ادفع|حول|تحويل|भेज",
+    r"|打到|转到|转入|汇款|支付|付款|付 ?\d|입금|송금|결제|送金|入金|振込|أرسل|ارسل|ادفع|حول|تحويل|भेज",
     re.IGNORECASE,
 )
 _SERVICE: Final = re.compile(
@@ -52,7 +52,8 @@ _TRADE: Final = re.compile(
     re.IGNORECASE,
 )
 _PRIZE: Final = re.compile(
-    r"^[^\w$]*(?:[\w']+ ){0,2}(?:winners|raffle|lucky (?:ones|wallets))\b"
+    r"^[^\w$]*(?:[\w']+ ){0,2}(?:winners|lucky (?:ones|wallets))(?=\W*$|\W*[:：]| of\b)"
+    r"|\braffle (?:winners?|results?|is over|done)\b"
     r"|\bgiveaway (?:is )?(?:done|over|closed|ended|finished|results?|winners?)\b|\bwinners?\b[^\n]{0,24}[:：]\W*$"
     r"|\b(?:prizes?|rewards?|airdrops?|gifts?)\b[^\n]{0,16}\b(?:went|goes?|sent|paid) (?:out )?to\W*$"
     r"|(?:победител|трейдер|скамер|хакер)\w*[^\n]{0,24}[:：]\W*$",
