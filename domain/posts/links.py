@@ -22,6 +22,7 @@ class Lead(NamedTuple):
 
     kind: Kind
     key: Key
+    """Of a pool: perhaps without its capitals, as some sites write it."""
     chain: str | None
     """`None`: the link does not say which EVM chain."""
 
@@ -34,11 +35,29 @@ class Astray(NamedTuple):
     chain: str | None = None
 
 
+_EXPLORERS: Final[dict[str, str]] = {
+    "etherscan.io": "ethereum",
+    "basescan.org": "base",
+    "bscscan.com": "bsc",
+    "arbiscan.io": "arbitrum",
+    "polygonscan.com": "polygon",
+    "optimistic.etherscan.io": "optimism",
+    "snowtrace.io": "avalanche",
+    "blastscan.io": "blast",
+    "lineascan.build": "linea",
+    "sonicscan.org": "sonic",
+    "berascan.com": "berachain",
+    "abscan.org": "abstract",
+    "uniscan.xyz": "unichain",
+    "eth.blockscout.com": "ethereum",
+    "base.blockscout.com": "base",
+}
+"""Of EVM chains. They show a contract as they show anybody's account, in `/address/`."""
 _PATHS: Final[dict[str, tuple[tuple[str, Kind], ...]]] = {
     "dexscreener.com": (("<chain>/<key>", "pool"),),
     "geckoterminal.com": (("<chain>/pools/<key>", "pool"), ("<chain>/tokens/<key>", "token")),
     "birdeye.so": (("token/<key>", "token"), ("<chain>/token/<key>", "token"), ("token/<key>/<key>", "token")),
-    "pump.fun": (("coin/<key>", "token"), ("<key>", "token")),
+    "pump.fun": (("coin/<key>", "token"), ("advanced/coin/<key>", "token"), ("<key>", "token")),
     "gmgn.ai": (("<chain>/token/<key>", "token"),),
     "photon-sol.tinyastro.io": (("lp/<key>", "pool"), ("r/<any>/<key>", "token")),
     "photon-base.tinyastro.io": (("lp/<key>", "pool"),),
@@ -47,11 +66,7 @@ _PATHS: Final[dict[str, tuple[tuple[str, Kind], ...]]] = {
     "gate.com": (("alpha/<key>", "token"),),
     "gate.io": (("alpha/<key>", "token"),),
     "solscan.io": (("token/<key>", "token"),),
-    "etherscan.io": (("token/<key>", "token"),),
-    "basescan.org": (("token/<key>", "token"),),
-    "bscscan.com": (("token/<key>", "token"),),
-    "arbiscan.io": (("token/<key>", "token"),),
-    "polygonscan.com": (("token/<key>", "token"),),
+    **dict.fromkeys(_EXPLORERS, (("token/<key>", "token"),)),
     "rugcheck.xyz": (("tokens/<key>", "token"),),
     "letsbonk.fun": (("token/<key>", "token"),),
     "bonk.fun": (("token/<key>", "token"),),
@@ -67,14 +82,20 @@ _PATHS: Final[dict[str, tuple[tuple[str, Kind], ...]]] = {
     "moonshot.money": (("<key>", "token"),),
     "believe.app": (("coin/<key>", "token"),),
     "trade.padre.gg": (("trade/<chain>/<key>", "pool"),),
+    "web3.okx.com": (("token/<chain>/<key>", "token"),),
+    "web3.binance.com": (("token/<chain>/<key>", "token"),),
+    "debot.ai": (("token/<chain>/<key>", "token"),),
+    "dex.coinmarketcap.com": (("token/<chain>/<key>", "token"),),
+    "phantom.com": (("tokens/<chain>/<key>", "token"),),
+    "fomo.family": (("tokens/<chain>/<key>", "token"),),
+    "mevx.io": (("<chain>/<key>", "token"),),
+    "xxyy.io": (("<chain>/<key>", "pool"),),
+    "pro.xxyy.io": (("<chain>/<key>", "pool"),),
+    "app.meteora.ag": tuple((f"{kind}/<key>", "pool") for kind in ("dlmm", "pools", "dammv2", "dbc")),
 }
 """By site: how its paths are built, and what the address in them is of. Languages in front of a path are left away."""
 _CHAINS: Final[dict[str, str]] = {
-    "etherscan.io": "ethereum",
-    "basescan.org": "base",
-    "bscscan.com": "bsc",
-    "arbiscan.io": "arbitrum",
-    "polygonscan.com": "polygon",
+    **_EXPLORERS,
     "four.meme": "bsc",
     "clanker.world": "base",
     "photon-base.tinyastro.io": "base",
@@ -85,6 +106,7 @@ _QUERIES: Final[dict[str, tuple[str, ...]]] = {
     "raydium.io": ("outputMint", "outputCurrency", "inputMint"),
     "jup.ag": ("buy", "sell"),
     "app.uniswap.org": ("outputCurrency", "inputCurrency"),
+    "swap.pump.fun": ("output", "input"),
     "pancakeswap.finance": ("outputCurrency", "inputCurrency"),
     "honeypot.is": ("address",),
     "v2.bubblemaps.io": ("address",),
@@ -95,6 +117,9 @@ _ACCOUNTS: Final = frozenset({"account", "accounts", "address", "wallet", "profi
 _TRANSACTIONS: Final = frozenset({"tx", "txs", "transaction", "signature"})
 _TOKENS: Final = frozenset({"token", "tokens", "coin", "coins", "ca", "mint", "contract"})
 _PROFILES: Final = frozenset({"debank.com", "app.cielo.finance", "kolscan.io", "zapper.xyz", "app.zerion.io"})
+_WITHOUT_CASE: Final = frozenset({"dexscreener.com"})
+_LOWERED: Final = re.compile(r"[1-9a-z]{32,44}")
+"""Sites whose own links have the keys of pools in small letters: they look a key up without regard to its case."""
 _TELEGRAM: Final = frozenset({"t.me", "telegram.me", "telegram.dog"})
 _LANGUAGE: Final = re.compile(r"[a-z]{2}(?:-[A-Za-z]{2})?")
 _NAMED_CHAINS: Final = frozenset({"tron", "ton", "sui", "aptos", "near", "cardano", "xrpl", "hedera"})
@@ -116,10 +141,19 @@ def follow(link: str) -> Lead | Astray | None:
         return None
     segments = [unquote(segment) for segment in parts.path.split("/") if segment][:8]
     found = _by_path(host, segments) or _by_query(host, query)
+    if host in _WITHOUT_CASE and isinstance(found, Astray):
+        found = _looked_up(found)
     if isinstance(found, Lead) and found.chain is None:
         named = next((query[name] for name in _CHAIN_QUERIES if name in query), None)
         return _lead(found.kind, found.key.address, chain_of(named)) if named else found
     return found or _astray(host, segments, parts.query)
+
+
+def _looked_up(led: Astray) -> Lead | Astray:
+    key = led.what.lower()
+    if led.reason != "lower_cased" or led.chain != SOLANA or not _LOWERED.fullmatch(key):
+        return led
+    return Lead("pool", Key(key, "solana"), SOLANA)
 
 
 def _by_path(host: str, segments: list[str]) -> Lead | Astray | None:
@@ -214,7 +248,7 @@ def _astray(host: str, segments: list[str], query: str) -> Astray | None:
     if words & _TRANSACTIONS:
         return Astray("transaction", last)
     if host in _PROFILES or words & _ACCOUNTS:
-        return Astray("account", last.rpartition("_")[2])
+        return Astray("account", last.rpartition("_")[2], _EXPLORERS.get(host))
     before = segments[-2].lower() if len(segments) > 1 else ""
     if before in _TOKENS and host not in _PATHS and (key := key_of(last)) is not None:
         return Astray(key, last) if not isinstance(key, Key) else Astray("unknown_link", last)

@@ -27,16 +27,19 @@ HOPE_BEFORE: Final = re.compile(
     r"looking for|expect\w*|want|hop(?:e|ing)|next|possible|if|ready|about to|to do|poised|minimum|min|at least a"
     r"|for an?|"
     r"let's|lets|send it to|road to|before|until|till|i see|see an?|who wants|dreams?|puede|podr[ií]a|va a|"
-    r"ожида\w+|жду|может|цель|будет|минимум|можно)\b|'ll\b|目标|可能",
+    r"hedef\w*|objectif|ziel|продам|ожида\w+|жду|может|цель|будет|минимум|можно)\b|'ll\b|目标|可能",
 )
 HOPE_LATER: Final = re.compile(
-    r"\b(?:mark my words|soon|incoming|easy|easily|programmed|let's|target|speedrun|mission|next stop|possible"
-    r"|potential)\b"
+    r"\b(?:mark (?:my words|it|this)|soon|incoming|easy|easily|programmed|let's|target|speedrun|mission"
+    r"|next stop|possible|potential)\b"
 )
 STILL_BUYING: Final = re.compile(
     r"\b(?:(?:small|new|my|late|quick) (?:entry|bag|buy|position)|adding|buying|aping"
     r"|taking a (?:small )?position|grabb(?:ed|ing)"
-    r"|sending higher|still (?:going|early|cheap|room)|looks? (?:ready|good)|cto|took over|takeover)\b"
+    r"|(?:taking|took|opening|opened) an? (?:small |quick )?(?:long|entry)|long(?:ing)? (?:here|now|this)"
+    r"|(?:buy|entry|entering|enter|in) here"
+    r"|sending higher|still (?:going|early|cheap|room)|looks? (?:ready|good)|new (?:team|devs?|owners?)"
+    r"|cto|took over|takeover)\b"
 )
 OF_SOMETHING: Final = re.compile(
     r"\W{0,3}(?:\d|the |more|less|bigger|larger|higher|lower|faster|better|your|volume|vol\b|holders?|liq|supply"
@@ -57,10 +60,33 @@ STATISTIC: Final = re.compile(
     r"\b(?:avg|average|best|median|win ?rate|hit ?rate|record|stats|statistics|max|leverage|score|total|history"
     r"|caller|accuracy)\b"
 )
+HEADLINE_HOPE: Final = re.compile(
+    r"\b(?:one more|quick|fast|scalp\w*|swing|looking at|this is (?:an?|the|our|my)|feels like|imo|tonight|today"
+    r"|tomorrow|gems?|plays?|of the (?:day|week|month|year|season|cycle|winter|spring|summer|autumn|fall)"
+    r"|of (?:january|february|march|april|may|june|july|august|september|october|november|december))\b"
+    r"|\d ?x? ?[-–/~] ?$"
+)
+ANNOUNCED: Final = re.compile(
+    r"\W{0,3}(?:calls?|alerts?|signals?|pumps?)\b(?!\W{0,3}(?:✅|🎯|done|hit|reached|closed))"
+)
+"""What a multiple is the name of, where it is large: nobody's third call of the day did a hundred times."""
+LARGE: Final = 10.0
+HUGE: Final = 50.0
+FAR: Final = 20.0
+ANNOUNCES: Final = re.compile(r"\b(?:call|alert|signal|pump)\W{1,3}$")
+ONLY_MULTIPLE: Final = re.compile(r"[\W_]*(?:\d{1,5}(?:[.,]\d)? ?x|x ?\d{1,5})[\W_]*")
+CELEBRATED: Final = re.compile(r"[✅🎯🎉🥳🏆💰🤑👏🍾💯🎊]")
+BUYERS: Final = re.compile(
+    r"\b(?:wallets?|traders?|kols?|whales?|insiders?|snipers?|degens?|smart money|influencers?|devs?|founders?|guys?"
+    r"|people|someone|somebody|funds?)\b[^\n]{0,80}\b(?:bought|buys|buying|aped?|apes|aping|entered|loaded|loading"
+    r"|grabbed|picked|scooped|swapped|holds|accumulat\w+|got in|is in|are in)\b"
+)
+OURS: Final = re.compile(r"\b(?:we|us|our|my|i|congrats|congratulations|vip|members?|called)\b")
 OTHERS: Final = re.compile(
     r"\b(?:(?:our|my|the|his|her|their)? ?(?:last|previous|prev|past|prior|earlier|other|old|yesterday'?s?) "
     r"(?:calls?|gems?|picks?|plays?|ones?|tokens?|coins?|signals?|launch(?:es)?|projects?|deploy\w*|runner)"
-    r"|(?:team|devs?|people|guys?|ones?) (?:is |are )?(?:behind|of|from)|last (?:week|month|night|time)|yesterday"
+    r"|(?:team|devs?|people|guys?|ones?|creators?|makers?|founders?|builders?|minds?)"
+    r" (?:is |are )?(?:behind|of|from)|last (?:week|month|night|time)|yesterday"
     r"|same (?:meta|dev|team|deployer)|(?:dev|team"
     r"|deployer)(?:'s|s)? (?:last|previous|other|first)|like \$?\w+"
     r"|beta (?:to|of|for)|missed)\b"
@@ -98,9 +124,11 @@ RESULT: Final = re.compile(
     r"|\bcalled (?:it |this |\$\w{1,15} )?(?:at|@) ?\$?[\d.,]+ ?[kmb]?\b[^\n]{0,24}\b(?:now|today|currently)\b|"
     r"achievement unlocked|multiplier (?:detected|alert|hit)|profit alert|profits? (?:secured|booked)|new (?:ath"
     r"|all[- ]time high)(?! (?:soon|incoming|next))"
+    r"|\bath\b[^\n]{0,40}\b(?:posted|called|shared|alerted) (?:it )?(?:at|@)"
     r"|\bath (?:hit|reached|broken|alert)|\b(?:tp|targets?|take profit) ?#?\d{0,2} ?(?:hit|reached|done|achieved"
     r"|smashed|✅)"
-    r"|all targets? (?:hit|reached|done)|\b(?:signal|call|trade)\b[^\n]{0,20}\bupdate\b|\bcall (?:result|performance)"
+    r"|all (?:targets?|tps?) (?:are |were |got )?(?:hit|reached|done|smashed)|\b(?:signal|call"
+    r"|trade)\b[^\n]{0,20}\bupdate\b|\bcall (?:result|performance)"
     r"|(?:profit|gains?|roi|pnl)\W{0,4}\+? ?\d{2,6} ?%|\d{2,6} ?% (?:profit|gains?\b|since|from (?:our|my|the"
     r"|this) (?:call|entry|alert)|up since)"
     r"|up \d{2,6} ?% (?:since|from|after)|\bcalled (?:it )?(?:at|@) ?\$?[\d.,]+ ?[kmb]?\b[^\n]{0,24}\b(?:now|ath"
@@ -118,9 +146,24 @@ SINCE: Final = re.compile(
     r"\b(?:calls?|called|posted|shared|alerted|shilled|entered|entry|bought|gave|in)\b[^\n\d$]{0,16}"
     + AMOUNT
     + r"(?![\d.,]| ?(?:sol|eth|bnb|usd[ct]?)\b)"
-    + r"[^\n\d]{0,28}\b(?:now|hits?|ath|reached|currently|touched|today|sold at|it's at|is at)\b[^\n\d$]{0,12}"
+    + r"[^\n\d]{0,28}\b(?:now|hits?|ath|reached|currently|touched|today|sold at|it's at|is at"
+    r"|(?:sitting|sits|trading) at)\b[^\n\d$]{0,12}"
     + AMOUNT.replace("<number>", "<number2>").replace("<unit>", "<unit2>"),
     re.IGNORECASE,
+)
+RESULT_ABROAD: Final = re.compile(
+    r"(?:已经?|翻了|涨了|达到|做到|实现|吃到|斩获) ?\d{1,4}(?:\.\d)? ?(?:倍|x)|\d ?倍(?:了|达成|到手|收益)"
+    r"|恭喜[^\n]{0,16}(?:上车|吃肉|群友|兄弟)"
+    r"|\d ?x (?:yapt[ıi]k?|oldu|verdi(?:k)?|geldi|gördü|tamam)\b"
+    r"|\b(?:уже|сделал\w*|дал[аио]?|поймал\w*|забрал\w*)\b[^\n\d]{0,12}\+? ?\d[\d.,]{0,5} ?(?:икс\w*|[xх%])"
+    r"|\b(?:зашли|зашёл|зашел|вошли|взяли|брали|entramos|entré|compramos|llamamos"
+    r"|girdik)\b[^\n\d]{0,12}\d[\d.,]{0,5} ?[kкmм]"
+    r"\b[^\n\d]{0,24}\b(?:сейчас|уже|теперь|ya|ahora|va|şimdi)\b[^\n\d]{0,12}\d"
+    r"|从 ?\d[\d.]{0,5} ?[k万w亿m]?[^\n\d]{0,4}到 ?\d"
+    r"|\d ?% (?:от|с) (?:нашего|моего|колла|входа)|\bзаскамил\w*|\bдев(?:елопер)? (?:слил|скинул)|\bизвините\b"
+    r"|(?:حققنا|وصلنا|حقق|وصلت|تم تحقيق)[^\n\d]{0,12}\d[\d.,]{0,5} ?(?:أضعاف|ضعف|x|%)"
+    r"|\d ?(?:أضعاف|ضعف|x) من (?:التوصية|دخولنا|الدخول|إشارتنا)"
+    r"|\b(?:déjà|schon|già) (?:\+ ?)?\d{1,5} ?[x%]|\d ?x (?:depuis notre|seit unserem|dal nostro)"
 )
 REACHED: Final = re.compile(
     r"\b(?:our|my) (?:last )?call\b[^\n]{0,24}\b(?:reached|hits?|did|is up|made)\b"
@@ -128,7 +171,10 @@ REACHED: Final = re.compile(
     r"|\b(?:hits?|reached|crossed|passed|broke) \$?\d[\d.,]{0,8} ?[kmb]\b[^\n]{0,30}\bcalled\b"
     r"|\d{2,6} ?% [^\n]{0,20}since (?:the |our |my |this )?(?:alert|call|entry|post)\b"
     r"|\d{2,6} ?% (?:up (?:since|from)|roi|profit|gains?\b)|(?:profits?|gains?|roi)[^\n\d%]{0,12}\d{2,6} ?%"
-    r"|\b\d{1,3}[- ]?bagger"
+    r"|\b(?:done|did|hit|made|was|another|became|already|now|got|our|my|clean|easy)\W{1,3}(?:an? )?\d{1,3}[- ]?bagger"
+    r"|\b\d{1,3}[- ]?bagger\b[^\n]{0,12}(?:[✅🎯🎉]|\b(?:done|already|now|secured|achieved|in \d))"
+    r"|\+ ?\d{2,6} ?% (?:already|so far|in (?:just )?(?:\d|an? )|and counting|✅)"
+    r"|^\W*rip \$\w{2,15}\b|\bmy bad (?:guys|everyone|all|fam|team)\b|\bdumped on (?:us|everyone|everybody|you|all)\b"
     r"|(?:result|gains?|profit)\W{1,3}\+ ?\d{2,6} ?%|^\W*\+ ?\d{2,6} ?%\W*✅"
 )
 WAS_AND_IS: Final = re.compile(
@@ -145,9 +191,38 @@ EXIT: Final = re.compile(
     r"|taking profits?|(?:trade|position|signal|call)s? (?:#?\d{1,6} )?(?:is |now )?closed|closed (?:my|our"
     r"|the) (?:trade|position)"
     r"|exit(?:ed)? (?:my|our|the|all|full)|stop(?:ped)?(?: ?loss)? (?:hit|out)|sl hit"
+    r"|(?<!\w )closed\W{1,3}[+-] ?\d{1,5} ?%?|(?:we|i) sold(?=\W*$|[,.;!]| (?:here|now|it|this|today|at)\b)"
+    r"|(?:bags?|position|everything) (?:is|was|are) sold"
+    r"|closed \$\w{1,12} (?:in (?:profit|the green)|with|at|for)"
     r"|cut (?:my|the) loss)\b"
 )
-INTO_THIS: Final = re.compile(r"\b(?:rotat(?:ed|ing)|grabb(?:ed|ing)|aping|aped|(?:for|into|to buy) this)\b")
+EXIT_ABROAD: Final = re.compile(
+    r"\b(?:sattım|sattık|k[aâ]r(?:ımı|ı)? ald(?:ım|ık)|pozisyonu kapattı[mk]"
+    r"|продал[аи]? (?:вс[её]|половину|остаток|часть|свой|свою|мешок)"
+    r"|закрыл(?:а|и)? [^\n]{0,24}(?:полностью|позици\w+|сделк\w+)"
+    r"|(?:зафиксировал[аи]?|фиксирую|фиксируем|снял[аи]?) (?:всю |часть |половину )?(?:прибыль|профит)"
+    r"|vend[ií] (?:todo|la mitad|el resto|mi posici[oó]n|parte)|vendimos|cerr(?:é|amos) (?:mi|la|todo|nuestra)"
+    r"|tom(?:é|amos) ganancias|vendi (?:tudo|metade|o resto|minha)|realizei (?:o )?lucro"
+    r"|(?:j'ai|on a) (?:tout |déjà )?vendu|pris mes (?:profits|gains)|(?:alles|hälfte|den rest) verkauft"
+    r"|gewinne? mitgenommen|position geschlossen|venduto (?:tutto|metà)"
+    r"|بعت|بعنا|أغلقت|أغلقنا|خرجت|خرجنا|تم البيع|جنيت الأرباح|جنينا الأرباح)\b"
+    r"|cerrad[oa] (?:la )?(?:posici[oó]n|operaci[oó]n)"
+    r"|(?:全部?|已经?|一半|都)(?:卖|出|清)(?:出|掉|了|完|仓)|清仓|获利了结|已?(?:出|回)本|止[盈损](?:走人|离场"
+    r"|出局|了)|已(?:经)?止[盈损]"
+    r"|전량 매도|익절 ?(?:했|완료)|손절 ?(?:했|완료)|利確(?:し|済)|損切り(?:し|済)"
+)
+OUT_AT: Final = re.compile(r"^\W*(?:(?:i'?m|we'?re|we are|i am|fully|all) )?out (?:at|@) ?\$?\d[\d.,]{0,8} ?[kmx]?\b")
+SELL_CARD: Final = re.compile(r"^\W{0,6}(?:🔴|🟥|🔻)\W{0,4}(?:sell|sold|продажа|卖出|venta|venda|satış)\b")
+SOLD_BY_OTHERS: Final = re.compile(
+    r"\b(?:pre ?sale|whitelist|mint|round|allocations?|tickets?|spots?|nfts?|supply|snipers?|devs?|insiders?"
+    r"|bundle(?:r|d)?s?|holders?|whales?|jeets?|team|deployer|creator|buyers?|paper ?hands|kols?|they|everyone|wallets?"
+    r"|traders?|funds?|дев\w*|снайпер\w*|кит[ыа]?|инсайдер\w*|разработчик\w*)\b[^.;!?\n]{0,24}$"
+    r"|(?:开发者|老鼠仓|庄家|狙击手)[^。！？\n]{0,4}$"
+)
+INTO_THIS: Final = re.compile(
+    r"\b(?:(?:get|ape) in(?:to)?|rotat(?:ed|ing)|grabb(?:ed|ing)|aping|aped|(?:for|into|to buy) this)\b"
+    r"|\bsold (?:some|my|all|half)(?: of)?(?: my)? \$?(?:sol|eth|bnb|usdc)\b"
+)
 DIP_BULLETIN: Final = re.compile(
     r"\b(?:dip|dump|drawdown|crash|drop) (?:alert|notice|detected|notification|buy alert|warning)\b"
 )
@@ -177,21 +252,42 @@ _WARNING_UNSPACED: Final = (
 )
 WARNING: Final = re.compile(
     r"\b(?:scam (?:warning|alert)|(?:is|it's|total|pure) (?:an? )?(?:\w+ )?(?:scam|honeypot|rug)\b|got rugged"
-    r"|(?:has |was |been |just )?rugged\b|rug ?pull(?:ed)? (?:alert|warning|confirmed)"
+    r"|(?:has |was |been |just )?rugged\b"
+    r"(?! (?:before|twice|once|\d|in the past|previous|last|other))|rug ?pull(?:ed)? (?:alert|warning|confirmed)"
+    r"|(?:lp|liq|liquidity) (?:got |was |has been |is )?(?:pulled|removed|drained|rugged)"
+    r"|(?:is|are) (?:a )?(?:copycat|impostor|fake)"
     r"|rug alert|dev (?:has )?(?:pulled|drained|removed) (?:the )?(?:lp|liq\w*)|stay away|do(?:n't| not) (?:buy"
-    r"|touch|ape)(?! (?:high|at|above|the top|before|until|more|in|yet|now|if|too|big|with|late))|avoid (?:this"
-    r"|it|the)|honeypot (?:detected|alert|confirmed)"
+    r"|touch|ape)(?! (?:high|at|above|the (?:top|ath|pump)|before|until|more|in|yet|now|if|too|big|with|late|your|money"
+    r"|meme ?coins?|shitcoins?|what|anything|everything|over|like|blind\w*|unless|without|large|heavy|all))"
+    r"|avoid (?:this|it|the)|honeypot (?:detected|alert|confirmed)"
     r"|fake (?:ca|contract|token|coin)|not (?:our|the real|the official) (?:ca|contract|token)"
-    r"|(?:is|are) not (?:us|ours)|(?:fakes?|copy|clone|copycat) of (?:our|us)|report and block"
+    r"|(?:is|are) not (?:us|ours)|, not (?:mine|ours)|impersonat\w+ (?:me|us|our)"
+    r"|(?:did(?:n't| not)|never) (?:launch|deploy|create|make)(?:ed|d)? (?:it|this|that|any)"
+    r"|(?:fakes?|copy|clone|copycat) of (?:our|us)|report and block"
     r"|run away from (?:this|it)|impersonat(?:or|ion) (?:token|coin)"
     r"|honeypot\W{1,3}(?:you )?(?:can't|cant|cannot) sell|" + _WARNING_ABROAD + r")\b"
     r"|\bbeware of (?:this|these)\b"
     r"|⚠️? ?скам|" + _WARNING_UNSPACED
 )
 NOT_SO: Final = re.compile(
-    r"\b(?:not?|never|non|isn't|said|says?|thought|no|não|kein|keine|не|hasn't|won't|can't|cannot|anti|0|un|last|previous|who"
+    r"\b(?:not?|never|non|isn't|said|says?|thought|no|não|kein|keine|не|hasn't|won't|can't|cannot|anti|0|un"
+    r"|last|previous|who"
     r"|ever)\W{1,3}(?:been |be "
     r"|get |got |a )?$"
+    r"|\b(?:beware of|watch out for|ignore|avoid|careful (?:of|with))\W{1,3}"
+    r"(?:(?:any|all|every|the|those|other)\W{1,3})?$"
+    r"|\b(?:jeets?|paper ?hands?|weak hands?|haters|fudders|tourists|bots|flippers|sellers|snipers)\W{1,3}(?:please )?$"
+)
+FAKE: Final = re.compile(r"\bfake (?:ca|contract|token|coin)\b")
+TARGETS: Final = re.compile(
+    r"\b(?:targets?|tps?|plan|take profits?|goals?|strategy|цел[иь]|objetivos?|metas?|ziele?|objectifs?"
+    r"|hedef(?:ler)?)\b|目标"
+)
+TARGET: Final = re.compile(r"\b(?:sell(?:ing)?|out|take|tp ?\d?|target|secure|trim|hold|rest)\b")
+FACT: Final = re.compile(
+    r"[:：]|\b(?:dev|team|lp|liq\w*|mint|holders?|tax(?:es)?|mc|mcap|cap|chain|supply|audit\w*|kyc|dox\w*|renounc\w*"
+    r"|revoked?|burn\w*|lock\w*|website|socials?|cex|community|chart|volume|app|utility|partner\w*|marketing|cto"
+    r"|narrative|bundle\w*|snipers?|product|founder|backed|roadmap|game)\b|(?:\w+ ){5}"
 )
 NEW: Final = re.compile(
     r"\b(?:(?:next|another|new|fresh) (?:one|call|gem|play|pick|token|coin|entry|buy|signal|pair|launch|alert)"
@@ -199,7 +295,9 @@ NEW: Final = re.compile(
     r"|here(?:'s| is) (?:my |our |the |a )?(?:next|new|another|today'?s)|next up|moving on to|новый колл"
     r"|следующ\w+|nueva? (?:gema|llamada|entrada))\b"
 )
-NOT_NEW: Final = re.compile(r"new call(?:er)? (?:update|result)|new (?:ath|high)")
+NOT_NEW: Final = re.compile(
+    r"new call(?:er)? (?:update|result)|new (?:ath|high)|next (?:one|call|gem|play|pick) (?:soon|later|tomorrow)"
+)
 HEADING: Final = re.compile(
     r"\b(?:top|leader ?board|ranking|ranks?|hall of fame|recap|weekly|daily|monthly|results?|performance|winners?"
     r"|report|scoreboard|"

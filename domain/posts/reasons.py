@@ -21,6 +21,7 @@ LeftOut = Literal[
     "hash",
     "account",
     "wallet",
+    "other_token",
     "transaction",
     "program",
     "stable_coin",

@@ -36,7 +36,7 @@ _IN_TEXT: Final = RANKS["pool_link"]
 
 class NamedToken(Struct, frozen=True):
     address: str
-    """Base58 of 32 bytes as it is written, or 0x and 40 hex digits in small letters."""
+    """As `Candidate` has it."""
     chain: str | None
     """`None`: an EVM chain; all of them have to be looked at."""
     is_pool: bool
@@ -73,8 +73,9 @@ def understand(post: Post, *, earlier: Container[str] = (), before: Understood |
     """
     text = shown(post)
     gathered = gather(post, text)
-    said = topic_of(text.words, len(text.links))
     candidates = _surest(gathered)
+    is_fake_named = bool(candidates) and any(one.reason == "other_token" for one in gathered.refused)
+    said = topic_of(text.words, len(text.links), is_fake_named=is_fake_named)
     tokens: tuple[NamedToken, ...] = ()
     verdict: Verdict = "none"
     reason = _refusal(text, gathered, candidates, said)

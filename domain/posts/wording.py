@@ -32,15 +32,19 @@ class Said(NamedTuple):
     """Where the first line of a board stands."""
 
 
-def topic_of(words: str, links: int) -> Said:
-    """What the words of a post say, links left out of them; `links` is how many it has."""
+def topic_of(words: str, links: int, *, is_fake_named: bool = False) -> Said:
+    """What the words of a post say, links left out of them; `links` is how many it has.
+
+    Where a fake is named beside what is called, that is no warning of it.
+    """
     lines = words.split("\n")[:MAX_LINES]
     lowered = [line[:MAX_LINE].lower().replace("’", "'") for line in lines]
     small = "\n".join(lowered)
     is_new = bool(phrases.NEW.search(phrases.NOT_NEW.sub("", small)))
     if (board_at := _board(lines, lowered, links)) is not None:
         return Said("board", is_new, board_at)
-    if any(_positive(phrases.WARNING, line) and not phrases.STILL_BUYING.search(line) for line in lowered):
+    warned = [phrases.FAKE.sub("", line) for line in lowered] if is_fake_named else lowered
+    if any(_positive(phrases.WARNING, line) and not phrases.STILL_BUYING.search(line) for line in warned):
         return Said("warning", is_new)
     if any(_is_result(line) for line in lowered) or _is_headline(lowered):
         return Said("result", is_new)
@@ -51,7 +55,7 @@ def topic_of(words: str, links: int) -> Said:
 
 def _positive(pattern: re.Pattern[str], small: str) -> bool:
     return any(
-        not phrases.NOT_SO.search(small[max(0, found.start() - 20) : found.start()])
+        not phrases.NOT_SO.search(small[max(0, found.start() - 32) : found.start()])
         for found in pattern.finditer(small)
     )
 
@@ -60,19 +64,24 @@ def _board(lines: list[str], lowered: list[str], links: int) -> int | None:
     """Several lines of tokens, each with what it did."""
     places: list[int] = []
     named: set[str] = set()
-    at, listed = 0, 0
+    at, listed, is_plan = 0, 0, False
     for line, small in zip(lines, lowered, strict=True):
         moves = phrases.MULTIPLE.search(small) or (phrases.PERCENT.search(small) and symbols_of(line))
         names = symbols_of(line)
+        is_target = not names and bool(
+            is_plan or phrases.TARGET.search(small) or phrases.ONLY_MULTIPLE.fullmatch(small)
+        )
+        is_plan = bool(phrases.TARGETS.search(small)) or (is_plan and bool(small.strip()))
         if (
-            (moves and (names or phrases.ITEM.match(small)))
+            (moves and not is_target and (names or phrases.ITEM.match(small)))
             and not phrases.STATISTIC.search(small)
             and "from here" not in small
         ):
             places.append(at)
             named.update(names or [small])
         elif phrases.ITEM.match(small) and small.strip("\u20e3 ")[:1].isalnum():
-            listed += 1
+            # Reasons to buy are a list, too.
+            listed += -1 if phrases.FACT.search(small) else 1
         at += len(line) + 1
     headed = any(phrases.HEADING.search(line) for line in [line for line in lowered if line.strip()][:2])
     if len(named) >= (_LINES_UNDER_A_HEADING if headed else _LINES_OF_A_BOARD):
@@ -88,16 +97,25 @@ def _is_dip(line: str, *, is_new: bool) -> bool:
 
 def _is_exit(line: str) -> bool:
     """Whoever sold something else to buy this has not left it."""
-    return _positive(phrases.EXIT, line) and not (phrases.OTHERS.search(line) or phrases.INTO_THIS.search(line))
+    if phrases.SELL_CARD.search(line) or phrases.OUT_AT.search(line):
+        return True
+    if phrases.OTHERS.search(line) or phrases.INTO_THIS.search(line):
+        return False
+    return any(
+        not phrases.NOT_SO.search(line[max(0, found.start() - 20) : found.start()])
+        and (phrases.OURS.match(found.group()) or not phrases.SOLD_BY_OTHERS.search(line[: found.start()]))
+        for pattern in (phrases.EXIT, phrases.EXIT_ABROAD)
+        for found in pattern.finditer(line)
+    )
 
 
 def _is_result(line: str) -> bool:
-    if phrases.OTHERS.search(line) or phrases.STILL_BUYING.search(line):
+    if phrases.OTHERS.search(line) or phrases.STILL_BUYING.search(line) or _is_of_buyers(line):
         return False
     is_boast = phrases.BOAST.search(line) and not _is_plan(line)
     if is_boast and (phrases.MULTIPLE.search(line) or phrases.PERCENT.search(line)):
         return True
-    for pattern in (phrases.RESULT, phrases.REACHED, phrases.TIMES):
+    for pattern in (phrases.RESULT, phrases.REACHED, phrases.TIMES, phrases.RESULT_ABROAD):
         found = pattern.search(line)
         if found and not phrases.HOPE_BEFORE.search(line[max(0, found.start() - _BEFORE) : found.start()]):
             return True
@@ -110,6 +128,11 @@ def _is_result(line: str) -> bool:
         for said in (phrases.SINCE, phrases.WAS_AND_IS)
         for found in said.finditer(line)
     )
+
+
+def _is_of_buyers(line: str) -> bool:
+    """What others have earned before they bought this."""
+    return bool(phrases.BUYERS.search(line)) and not phrases.OURS.search(line)
 
 
 def _is_plan(line: str) -> bool:
@@ -126,7 +149,9 @@ def _is_done(line: str, start: int, end: int) -> bool:
         return True
     if phrases.HOPE_BEFORE.search(clause) or phrases.HOPE_AFTER.match(after) or phrases.STATISTIC.search(clause):
         return False
-    return bool(phrases.DONE_BEFORE.search(clause) or phrases.DONE_AFTER.match(after))
+    if phrases.DONE_BEFORE.search(clause):
+        return True
+    return bool(phrases.DONE_AFTER.match(after)) and not _is_name_of_this(line, start, end)
 
 
 def _is_growth(line: str, found: re.Match[str], *, is_said: bool = False) -> bool:
@@ -142,7 +167,20 @@ def _is_growth(line: str, found: re.Match[str], *, is_said: bool = False) -> boo
     if first_usd is None or last_usd is None or not (found["unit2"] or "," in found["number2"]):
         return False
     is_arrow = " to " not in found.group().lower()
+    if is_arrow and not is_said and _is_dream(line, found, first_usd, last_usd):
+        return False
     return last_usd >= first_usd * _GROWTH and (is_said or is_arrow or bool(phrases.WENT.search(before)))
+
+
+def _is_dream(line: str, found: re.Match[str], first_usd: float, last_usd: float) -> bool:
+    """An arrow alone that ends at a round number of millions, far away."""
+    rest = line[: found.start()] + line[found.end() :]
+    is_alone = not any(character.isalpha() for character in rest) and not phrases.CELEBRATED.search(rest)
+    return is_alone and last_usd >= phrases.FAR * first_usd and last_usd % 1e6 == 0
+
+
+def _times(multiple: str) -> float:
+    return float(re.sub(r"[^\d.,]", "", multiple).strip(".,").replace(",", ".") or 0)
 
 
 def _is_headline(lowered: list[str]) -> bool:
@@ -153,6 +191,7 @@ def _is_headline(lowered: list[str]) -> bool:
         or phrases.ADDRESS.search(line)
         or phrases.OTHERS.search(line)
         or phrases.STILL_BUYING.search(line)
+        or _is_of_buyers(line)
         or _is_plan(line)
     ):
         return False
@@ -163,8 +202,34 @@ def _is_headline(lowered: list[str]) -> bool:
     hope = phrases.HOPE_BEFORE.search(line) or phrases.HOPE_LATER.search(line) or phrases.HOPE_AFTER.match(after)
     return not (
         hope
+        or phrases.HEADLINE_HOPE.search(line)
+        or phrases.HEADLINE_HOPE.search(before)
+        or _is_announced(line, found)
         or phrases.SIZE_BEFORE.search(before)
         or phrases.OF_SOMETHING.match(after)
         or phrases.STATISTIC.search(line)
         or before.rstrip().endswith(("(", "["))
+    )
+
+
+def _is_announced(line: str, found: re.Match[str]) -> bool:
+    """A multiple that is large enough to be a promise: "100X CALL", or nothing but it."""
+    if _times(found.group()) < phrases.LARGE or phrases.CELEBRATED.search(line):
+        return False
+    before, after = line[: found.start()], line[found.end() :]
+    is_alone = not any(character.isalpha() for character in before + after)
+    return (
+        is_alone
+        or _times(found.group()) >= phrases.HUGE
+        or bool(phrases.ANNOUNCES.search(before))
+        or _is_name_of_this(line, *found.span())
+    )
+
+
+def _is_name_of_this(line: str, start: int, end: int) -> bool:
+    """Of a call, by how far it shall go; "our 20x call" is an old one."""
+    return (
+        _times(line[start:end]) >= phrases.LARGE
+        and phrases.ANNOUNCED.match(line[end:]) is not None
+        and not re.search(r"\b(?:our|my|the|vip)\W{1,3}$", line[:start])
     )

@@ -12,6 +12,7 @@ from typing import Final, TypeVar
 
 import structlog
 
+from domain.calls.addresses import is_address
 from domain.prices.readings import TokenRef
 from managers.providers.lookup import TokenLookup
 from managers.storage.postgres import PostgresDataError
@@ -95,6 +96,8 @@ class Resolver:
         if one.chain is None:
             return await self._first(lambda lookup: _deepest(lookup, one))
         token = CalledToken(one.address, one.chain)
+        if one.is_pool and not is_address(one.address):
+            return None  # it has lost its capitals, and can only be looked up as a pool
         # Links to pools may hold the token's own address.
         return token if not one.is_pool or await self._is_token(TokenRef(token.address, token.chain)) else None
 

@@ -8,6 +8,7 @@ from typing import Final, TypeVar, cast, get_args
 
 import structlog
 
+from domain.calls.addresses import is_address
 from domain.calls.events import Chain
 from domain.posts.gathering import Candidate
 from domain.prices.readings import TokenRef
@@ -43,6 +44,8 @@ class Identifying:
             pool = await self._first(lambda lookup: lookup.token_of_pool(one.chain, one.address))
             if pool is not None:
                 return TokenRef(pool.address, cast("Chain", pool.chain))
+            if not is_address(one.address):
+                return None  # it has lost its capitals, and can only be looked up as a pool
         if one.chain is not None:  # links to pools may hold the token's own address
             return TokenRef(one.address, cast("Chain", one.chain))
         chain = await self._first(lambda lookup: _deepest(lookup, one.address))

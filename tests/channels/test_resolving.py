@@ -7,12 +7,15 @@ from datetime import timedelta
 
 import pytest
 
+from domain.posts.pasted import tokens_in
 from domain.posts.understanding import Understood
+from domain.prices.readings import TokenRef
 from managers.http.request_budget import Room
 from managers.providers.lookup import ChainFound, PoolFound
 from services.channels.resolving import Resolver
 from services.channels.rows import ReadElsewhereError
 from services.channels.taking import TakingService
+from services.tokens.identifying import Identifying
 from tests.channels.conftest import nobody_knows
 from tests.channels.support import ALPHA, NOW, Kit, mint
 
@@ -94,6 +97,26 @@ async def test_a_pool_is_called_as_soon_as_somebody_knows_it(kit: Kit, resolver:
     await again(resolver)
     assert await kit.called() == [named(1, TOKEN)]
     assert await said(kit, 1) == ("call", "pool_link")
+
+
+async def everybody_knows(_: TokenRef) -> bool:
+    return True
+
+
+async def test_a_pool_whose_link_has_lost_its_capitals_is_looked_up_and_is_no_token_itself(
+    kit: Kit, resolver: Resolver, pools: Pools
+) -> None:
+    resolver._is_token = everybody_knows  # pyright: ignore[reportPrivateUsage]
+    asked = Identifying([pools])
+    (one,) = tokens_in(link(POOL.lower()))
+    await kit.look()
+    await post(kit, link(POOL.lower()))
+    await again(resolver)
+    assert (await kit.called(), await asked.token(one)) == ([], None)
+    pools.trades(POOL.lower(), TOKEN)
+    await again(resolver)
+    assert await kit.called() == [named(1, TOKEN)]
+    assert await asked.token(one) == TokenRef(TOKEN, "solana")
 
 
 async def test_a_pool_of_a_token_that_was_called_meanwhile_is_no_first_call(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from typing import Final
 
 import pytest
@@ -41,6 +43,7 @@ PIECES: Final = st.sampled_from(
         *(
             "https://",
             "https://dexscreener.com/base/",
+            "https://dexscreener.com/solana/",
             "https://pump.fun/",
             "https://t.me/bot?start=",
             "tg://",
@@ -81,6 +84,10 @@ ALL_POSTS: Final = st.builds(
 )
 
 
+LOWERED: Final = re.compile(r"[1-9a-z]{32,44}")
+"""A pool's key as links of DexScreener have it."""
+
+
 def decodes(address: str) -> bool:
     if address.startswith("0x"):
         return len(bytes.fromhex(address[2:])) == 20 and address == address.lower()
@@ -92,7 +99,7 @@ def test_whatever_a_post_holds_its_addresses_decode(post: Post, earlier: frozens
     understood = understand(post, earlier=earlier)
     assert understood.reason in REASONS
     for token in understood.tokens:
-        assert decodes(token.address)
+        assert decodes(token.address) or (token.is_pool and LOWERED.fullmatch(token.address))
         assert (token.chain == "solana") == (not token.address.startswith("0x"))
         assert token.is_first == (token.address not in earlier)
     assert bool(understood.calls) == (understood.verdict == "call")
@@ -117,7 +124,8 @@ def test_whatever_a_word_is_what_it_names_decodes(word: str) -> None:
 @given(TEXTS)
 def test_whatever_a_link_is_where_it_leads_decodes(link: str) -> None:
     led = follow(link)
-    assert not isinstance(led, Lead) or decodes(led.key.address)
+    if isinstance(led, Lead):
+        assert decodes(led.key.address) or (led.kind == "pool" and LOWERED.fullmatch(led.key.address))
     assert not isinstance(led, Astray) or led.reason in REASONS
 
 
@@ -201,6 +209,32 @@ def test_the_path_of_a_link_is_authority_for_the_chain(link: str, chain: str | N
 def test_a_link_that_contradicts_itself_leads_nowhere() -> None:
     assert follow(filled("https://dexscreener.com/base/{mint1}")) == Astray("undecodable", filled("{mint1}"), "base")
     assert follow(filled("https://dexscreener.com/solana/{evm1}")) == Astray("undecodable", filled("{evm1}"), "solana")
+
+
+@pytest.mark.parametrize("case", [str, str.lower])
+def test_a_pool_is_looked_up_as_its_link_has_it(case: Callable[[str], str]) -> None:
+    pool = case(filled("{pool1}"))
+    (token,) = heard(f"chart https://dexscreener.com/solana/{pool}").calls
+    assert (token.address, token.is_pool, token.chain) == (pool, True, "solana")
+    both = heard(f"https://dexscreener.com/solana/{filled('{pool1}')} https://dexscreener.com/solana/{pool}")
+    assert [token.address for token in both.calls] == [filled("{pool1}")]
+    elsewhere = heard(f"https://geckoterminal.com/solana/pools/{filled('{pool1:lower}')}")
+    assert (elsewhere.verdict, elsewhere.reason) == ("none", "lower_cased")
+
+
+@pytest.mark.parametrize(
+    "text", ["这个{}不错", "合约地址：{}快上车", "{}입니다", "ซื้อ{}แล้ว", "العقد{}جديد", "{}を少し", "नया{}कॉल", "חוזה{}"]
+)
+@pytest.mark.parametrize("hole", ["{pump1}", "{evm1}"])
+def test_scripts_without_latin_letters_may_touch_an_address(text: str, hole: str) -> None:
+    address = filled(hole)
+    assert [token.address for token in heard(text.replace("{}", address)).calls] == [address]
+
+
+@pytest.mark.parametrize("text", ["с{}", "{}е", "é{}", "{}ο"])
+def test_a_letter_that_looks_like_a_latin_one_may_be_a_part_of_an_address(text: str) -> None:
+    found = heard(text.replace("{}", filled("{mint1}")))
+    assert (found.verdict, found.reason, found.is_near_miss) == ("none", "undecodable", True)
 
 
 def test_the_chain_of_a_bare_address_is_that_of_the_links_beside_it() -> None:

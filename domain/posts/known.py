@@ -1,0 +1,141 @@
+"""Addresses that are somebody we know, and never a call. EVM ones are in small letters."""
+
+from __future__ import annotations
+
+from typing import Final
+
+PROGRAMS: Final = frozenset(
+    {
+        "11111111111111111111111111111111",
+        "TokenkegQfeZyiNwAJbNbGKPFXCWuBvf9Ss623VQ5DA",
+        "TokenzQdBNbLqP5VEhdkAS6EPFLC1PHnBqCXEpPxuEb",
+        "ATokenGPvbdGVxr1b2hvZbsiqW5xWH25efTNsLJA8knL",
+        "metaqbxxUerdq28cj1RbAWkYQm3ybzjb6a8bt518x1s",
+        "MemoSq4gqABAXKb96qnH8TysNcWxMyWCqXgDLGmfcHr",
+        "Memo1UhkJRfHyvLMcVucJwxXeuD728EqVddwQDwtK9s",
+        "675kPX9MHTjS2zt1qfr1NYHuzeLXfQM9H24wFSUt1Mp8",
+        "CAMMCzo5YL8w4VFF8KVHrK22GGUsp5VTaW7grrKgrWqK",
+        "CPMMoo8L3F4NbTegBCKVNunggL7H1ZpdTHKxQB5qKP1C",
+        "6EF8rrecthR5Dkzon8Nwu78hRvfCKubJ14M5uBEwF6P",
+        "pAMMBay6oceH9fJKBRHGP5D4bD4sWpmSwMn52FMfXEA",
+        "JUP6LkbZbjS1jKKwapdHNy74zcZ3tLUZoi5QNyVTaV4",
+        "whirLbMiicVdio4qvUfM5KAg6Ct8VwpYzGff3uctyCc",
+        "LBUZKhRxPF3XUpBCjp4YzTKgLccjZhTSDM9YuVaPwxo",
+        "AddressLookupTab1e1111111111111111111111111",
+        "BPFLoaderUpgradeab1e11111111111111111111111",
+        "1nc1nerator11111111111111111111111111111111",
+        # Raydium: launches, authority; Meteora: bonding curve, both AMMs; Moonshot, Boop, migrations of Pump
+        "LanMV9sAd7wArD4vJFi2qDdfnVhFxYSUg6eADduJ3uj",
+        "5Q544fKrFoe6tsEbD7S8EmxGTJYAKtTVhAW5Q5pge4j1",
+        "dbcij3LWUppWqq96dh6gJWwBifmcGfLSB5D4DuSMaqN",
+        "Eo7WjKq67rjJQSZxS6z3YkapzY3eMj6Xy8X5EQVn5UaB",
+        "cpamdpZCGKUy5JxQXB4dcpGPiikHawvSWAd6mEn1sGG",
+        "MoonCVVNZFSYkqNXP6bxHLPL6QQJiMagDL3qcqUQTrG",
+        "boop8hVGQGqehUK2iVEMEnMrL5RbjywRzHKBmBE7ry4",
+        "39azUYFWPz3VHgKCf3VChUwbpURdCHRxjWVowf5jUJjg",
+        # Jito: where tips go
+        "96gYZGLnJYVFmbjzopPSU6QiEV5fGqZNyN9nmNhvrZU5",
+        "HFqU5x63VTqvQss8hp11i4wVV8bD44PvwucfZ2bU7gRe",
+        "Cw8CFyM9FkoMi7K7Crf6HNQqf4uEMzpKw6QNghXLvLkY",
+        "ADaUMid9yfUytqMBgopwjb2DTLSokTSzL1zt6iGPaS49",
+        "DfXygSm4jCyNCybVYYK6DwvWqjKee8pbDmJGcLWNDXjh",
+        "ADuUkR4vqLUMWXxW9gh6D6L8pMSawimctcNZ5pGwDcEt",
+        "DttWaMuVvTiduZRnguLF7jNxTgiMBZ1hyAumKUiL2KRL",
+        "3AVi9Tg9Uo68tJfuvoKvqKNWKkC5wPdSSdeBnizKZ6jT",
+        # EVM: nobody, where coins are burnt, what stands for the native coin, routers
+        "0x0000000000000000000000000000000000000000",
+        "0x000000000000000000000000000000000000dead",
+        "0xeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee",
+        "0x7a250d5630b4cf539739df2c5dacb4c659f2488d",
+        "0x10ed43c718714eb63d5aa57b78b54704e256024e",
+        # Uniswap: routers of v3, universal routers, of Base; Permit2; where v4 keeps its pools
+        "0xe592427a0aece92de3edee1f18e0157c05861564",
+        "0x68b3465833fb72a70ecdf485e0e4c7bd8665fc45",
+        "0xef1c6e67703c7bd7107eed8303fbe6ec2554bf6b",
+        "0x3fc91a3afd70395cd496c647d5a6cc9d4b2b7fad",
+        "0x66a9893cc07d91d95644aedd05d03f95e1dba8af",
+        "0x4752ba5dbc23f44d87826276bf6fd6b1c372ad24",
+        "0x2626664c2603336e57b271c5c0b26f421741e481",
+        "0x6ff5693b99212da76ad316178a184ab56d299b43",
+        "0x000000000022d473030f116ddee9f6b43ac78ba3",
+        "0x000000000004444c5dc75cb358380d2e3de08a90",
+        "0x498581ff718922c3f8e6a244956af099b2652b2b",
+        # PancakeSwap, SushiSwap, Aerodrome, 1inch, 0x
+        "0x13f4ea83d0bd40e75c8222255bc855a974568dd4",
+        "0x1b81d678ffb9c0263b24a97847620c99d213eb14",
+        "0x1a0a18ac4becddbd6389559687d1a73d8927e416",
+        "0xd9e1ce17f2641f24ae83637ab66a2cca9c378b9f",
+        "0xcf77a3ba9a5ca399b7c97c74d54e5b1beb874e43",
+        "0x1111111254eeb25477b68fb85ed929f73a960582",
+        "0x111111125421ca6dc452d289314280a0f8842a65",
+        "0xdef1c0ded9bec7f1a1670819833240f027b25eff",
+    }
+)
+STABLE_COINS: Final[dict[str, str]] = {
+    "EPjFWdd5AufqSSqeM2qN1xzybapC8G4wEGGkZwyTDt1v": "USDC",
+    "Es9vMFrzaCERmJfrF4H2FYD4KCoNkY11McCe8BenwNYB": "USDT",
+    "2b1kV6DkPAnxd5ixfnxCpjxmKwqjjaYmCZfHsFu24GXo": "PYUSD",
+    "USD1ttGY1N17NEEHLmELoaybftRBUSErhqYiQzvEmuB": "USD1",
+    "DEkqHyPN7GMRJ5cArtQFAWefqbZb33Hyf6s5iCwjEonT": "USDe",
+    "HzwqbKZw8HxMN6bF2yFZNrht3c2iXXzpKcFu7uBEDKtr": "EURC",
+    "2u1tszSeqZ3qBWF3uNGPFc8TzMk2tdiwknnRMWGWjGWH": "USDG",
+    # Ethereum
+    "0xa0b86991c6218b36c1d19d4a2e9eb0ce3606eb48": "USDC",
+    "0xdac17f958d2ee523a2206206994597c13d831ec7": "USDT",
+    "0x6b175474e89094c44da98b954eedeac495271d0f": "DAI",
+    "0x4c9edd5852cd905f086c759e8383e09bff1e68b3": "USDe",
+    "0xdc035d45d973e3ec169d2276ddab16f1e407384f": "USDS",
+    "0x6c3ea9036406852006290770bedfcaba0e23a0e8": "PYUSD",
+    "0x1abaea1f7c830bd89acc67ec4af516284b1bc33c": "EURC",
+    # Several chains: USDe, DAI
+    "0x5d3a1ff2b6bab83b63cd9ad0787074081a52ef34": "USDe",
+    "0xda10009cbd5d07dd0cecc66161fc93d7c9000da1": "DAI",
+    # Base
+    "0xfde4c96c8593536e31f229ea8f37b2ada2699bb2": "USDT",
+    "0x50c5725949a6f0c72e6c4a641f24049a917db0cb": "DAI",
+    "0xd9aaec86b65d86f6a7b5b1b0c42ffa531710b6ca": "USDC (bridged)",
+    "0x60a3e35cc302bfa44cb288bc5a4f316fdb1adb42": "EURC",
+    # Base: USDC; BSC: USDT, BUSD, USDC, USD1; Arbitrum: USDC, USDT
+    "0x833589fcd6edb6e08f4c7c32d4f71b54bda02913": "USDC",
+    "0x55d398326f99059ff775485246999027b3197955": "USDT",
+    "0xe9e7cea3dedca5984780bafc599bd69add087d56": "BUSD",
+    "0x8ac76a51cc950d9822d68b83fe1ad97b32cd580d": "USDC",
+    "0x8d0d000ee44948fc98c9b98a4fa4921476f08b0d": "USD1",
+    "0xaf88d065e77c8cc2239327c5edb3a432268e5831": "USDC",
+    "0xfd086bc7cd5c481dcc9c85ebe478a1c0b69fcbb9": "USDT",
+    # Of BSC, Polygon, Avalanche and Optimism
+    "0xc5f0f7b66764f6ec8c8dff7ba683102295e16409": "FDUSD",
+    "0x3c499c542cef5e3811e1192ce70d8cc03d5c3359": "USDC",
+    "0x2791bca1f2de4661ed88a30c99a7a9449aa84174": "USDC (bridged)",
+    "0xc2132d05d31c914a87c6611c10748aeb04b58e8f": "USDT",
+    "0xb97ef9ef8734c71904d8002f8b6bc66dd9c48a6e": "USDC",
+    "0x9702230a8ea53601f5cd2dc00fdbc13d4df4a8c7": "USDT",
+    "0x0b2c639c533813f4aa9d7837caf62653d097ff85": "USDC",
+}
+WRAPPED_COINS: Final[dict[str, str]] = {
+    "So11111111111111111111111111111111111111112": "wrapped SOL",
+    "mSoLzYCxHdYgdzU16g5QSh3i5K3z3KZK7ytfqcJm7So": "staked SOL (mSOL)",
+    "J1toso1uCk3RLmjorhTtrVwY9HJ7X8V9yYac6Y7kGCPn": "staked SOL (JitoSOL)",
+    "bSo13r4TkiE4KumL71LsHTPpL2euBYLFx6h9HP3piy1": "staked SOL (bSOL)",
+    "jupSoLaHXQiZZTSfEWMTRRgpnyFm8f6sZdosWBjx93v": "staked SOL (JupSOL)",
+    "cbbtcf3aa214zXHbiAZQwf4122FBYbraNdFqgw4iMij": "wrapped BTC (cbBTC)",
+    "3NZ9JMVBmGAqocybic2c7LQCJScmgsAZ6vQqTDzcqmJh": "wrapped BTC",
+    "7vfCXTUXx5WJV5JADk17DUJ4ksgau7utNKj4b963voxs": "wrapped ETH",
+    # Ethereum, Base: cbBTC; staked ETH
+    "0xcbb7c0000ab88b473b1f5afd9ef808440eed33bf": "wrapped BTC (cbBTC)",
+    "0xae7ab96520de3a18e5e111b5eaab095312d7fe84": "staked ETH (stETH)",
+    "0x7f39c581f595b53c5cb19bd0b3f8da6c935e2ca0": "staked ETH (wstETH)",
+    "0xc1cba3fcea344f92d9239c08c0568f6f2f0ee452": "staked ETH (wstETH)",
+    "0x2ae3f1ec7f1f5012cfeab0185bfc7aa3cf0dec22": "staked ETH (cbETH)",
+    # BSC: BTC, ETH; Polygon, Avalanche
+    "0x7130d2a12b9bcbfae4f2634d864a1ee1ce3ead9c": "BTC (BTCB)",
+    "0x2170ed0880ac9a755fd29b2688956bd959f933f8": "ETH on BNB Chain",
+    "0x0d500b1d8e8ef31e21c99d1db9a6444d3adf1270": "wrapped POL",
+    "0xb31f66aa3c1e785363f0875a1b74e27b85fd66c7": "wrapped AVAX",
+    # Ethereum: WETH, WBTC; Base: WETH; BSC: WBNB; Arbitrum: WETH
+    "0xc02aaa39b223fe8d0a0e5c4f27ead9083c756cc2": "wrapped ETH",
+    "0x2260fac5e5542a773aa44fbcfedf7c193bc2c599": "wrapped BTC",
+    "0x4200000000000000000000000000000000000006": "wrapped ETH",
+    "0xbb4cdb9cbd36b01bd1cbaebf2de08d9173bc095c": "wrapped BNB",
+    "0x82af49447d8a07e3bd95bd0d56f35241523fbab1": "wrapped ETH",
+}
