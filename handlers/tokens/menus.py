@@ -18,7 +18,7 @@ from domain.posts.keys import coin_named
 from domain.subscribers.subscriber import Card, CardButton
 from handlers.conversation.menus import Keyboard, View, in_rows, message
 from handlers.tokens.buttons import ShowToken
-from handlers.why.cards import verdict_line
+from handlers.why.cards import verdict_and_fate
 from services.cards.buttons import buy_row, row_of_buttons
 from services.cards.pieces import Pieces, block
 from services.tokens.outcomes import CallOutcome
@@ -153,7 +153,7 @@ def _theirs(view: View, known: KnownToken) -> Html:
     if known.explanation is None or telling is None:
         return Html()
     channel = telling.decided.call.channel
-    line = verdict_line(view, telling, known.at, known.explanation.subscriber.preferences.time_zone)
+    line = verdict_and_fate(view, telling, known.at, known.explanation.subscriber.preferences.time_zone)
     return view.html("token.theirs", channel=channel.title or channel.id, outcome=line)
 
 

@@ -13,7 +13,8 @@ from domain.subscribers.zones import show_zone
 from handlers.conversation.menus import Keyboard, View, in_rows, message
 from handlers.conversation.pages import Page
 from handlers.why.buttons import ShowNearMisses
-from handlers.why.cards import needed, seen_beside, shown_clock, token_name
+from handlers.why.cards import needed, seen_beside, token_name
+from handlers.why.moments import shown_clock
 from services.why.answers import NearMiss, NearMisses
 from texts.markup import Html, join
 

@@ -14,7 +14,7 @@ from cachetools import LRUCache
 from domain.buttons.cards import ShowDigest
 from domain.calls.events import Call
 from domain.delivery.messages import Button, Message
-from domain.delivery.policy import DIGESTS, digest_waits_until, may_leave_at
+from domain.delivery.policy import BEYOND_CAP, DIGESTS, digest_waits_until, may_leave_at
 from domain.stored.alerts import HeldCall
 from domain.stored.outgoing import Digest
 from domain.subscribers.subscriber import Subscriber
@@ -136,7 +136,7 @@ class DigestComposer(Composer):
         language, preferences = subscriber.language, subscriber.preferences
         shown = calls[:CALLS_SHOWN]
         left = len(calls) - len(shown)
-        reasons = {one.reason for one in held}
+        reasons = {"cap" if one.reason in BEYOND_CAP else one.reason for one in held}
         title = f"digest.title.{reasons.pop()}" if len(reasons) == 1 else "digest.title"
         blocks = [self._texts.render(title, language, count=len(held)), self._lines.lines(shown, language)]
         if left:

@@ -346,7 +346,7 @@ def test_times_are_those_of_their_zone_and_figures_are_short_beside_a_limit() ->
     said = shown(explanation_card(VIEW, found, NOW).html)
     assert "Market cap $1.01M, needs ≤ $1M" in said
     assert "Liquidity $20,000.3, needs ≤ $20k" in said
-    assert f"Called {NOW.astimezone(ZoneInfo('Asia/Tokyo')):%Y-%m-%d %H:%M}" in said
+    assert f"Called {NOW.astimezone(ZoneInfo('Asia/Tokyo')):%d %b %Y, %H:%M}" in said
     assert said.replace("\u2060", "").endswith("Times: Asia/Tokyo")
 
 
