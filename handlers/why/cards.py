@@ -51,6 +51,7 @@ _OUTCOMES: Final[dict[Outcome, str]] = {
     "paused": "why.paused",
     "unreachable": "why.unreachable",
     "no_sets": "why.no_sets",
+    "muted_channel": "why.muted_channel",
     "sent_earlier": "why.sent_earlier",
     "checked_before": "why.checked_before",
     "not_checked": "why.not_checked",
@@ -112,7 +113,7 @@ def verdict_line(view: View, one: CallExplanation, now: datetime, zone: str) -> 
         key,
         until=f"{clock_or_day(until, now, zone)} ({show_zone(zone)})",
         age=ago((one.decided.decided_at - one.decided.call.called_at).total_seconds()),
-        channel=earlier.channel if earlier else "",
+        channel=earlier.channel if earlier else one.decided.call.channel.title or one.decided.call.channel.id,
         at=f"{shown_moment(earlier.at, zone)} ({show_zone(zone)})" if earlier else "",
         days=ACCEPTED_FOR.days,
     )
@@ -139,6 +140,8 @@ def _holding(view: View, subscriber: Subscriber, one: CallExplanation) -> Iterat
     muted_until = preferences.muted_tokens.get(one.decided.call.token.address)
     if muted_until and muted_until > at:
         yield view.html("why.muted_until", until=shown_moment(muted_until, zone))
+    if preferences.has_muted(one.decided.call.channel):
+        yield view.html("why.channel_muted")
     if preferences.snoozed_until and preferences.snoozed_until > at:
         yield view.html("why.snoozed_until", until=shown_moment(preferences.snoozed_until, zone))
     if preferences.quiet:

@@ -27,6 +27,7 @@ Outcome = Literal[
     "paused",
     "unreachable",
     "no_sets",
+    "muted_channel",
     "sent_earlier",
     "checked_before",
     "not_checked",

@@ -378,3 +378,22 @@ def test_a_value_knows_where_it_came_from(field: FilterField) -> None:
     assert read <= set(Token.__struct_fields__)
     if field.key in Token.__struct_fields__:
         assert read == {field.key}
+
+
+async def test_a_muted_channel_is_named_as_a_mute_and_is_no_rule(world: World) -> None:
+    await world.joins(7, {**HOLDERS, "market_cap_usd": Range(None, 1e6)})
+    chat = Chat(world, 7)
+    await world.edits(7, preferences=Preferences(muted_channels={"@other": "Other", "@loud": "Loud"}))
+    await world.tick()
+    await world.decides(world.call("c1", mint(1), holders=500, market_cap_usd=50_000.0))
+    text = shown((await chat.writes(f"/why {mint(1)}")).text or "")
+    assert "✓ It passed your filters." in text
+    assert "(all 2 rules passed)" in text
+    assert "Channels" not in text
+    await world.tick()
+    await world.decides(world.call("c2", mint(2), channel="@loud", holders=500, market_cap_usd=50_000.0))
+    text = shown((await chat.writes(f"/why {mint(2)}")).text or "")
+    assert "✗ You had muted The @\u2060loud: none of your filters takes its calls" in text
+    assert "channel muted" in text
+    assert "(all 2 rules passed)" in text
+    assert "No near misses" in shown((await chat.writes("/why")).text or "")
