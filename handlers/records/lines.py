@@ -10,7 +10,7 @@ from domain.delivery.quiet import zone_of
 from domain.filters.numbers import show_short
 from domain.subscribers.zones import show_zone
 from domain.tracking.outcome import HORIZONS_S
-from domain.tracking.records import WINDOWS, Record, Records, Window
+from domain.tracking.records import MIN_TOKENS, WINDOWS, Record, Records, Window
 from handlers.conversation.menus import View
 from texts.markup import Html, join
 
@@ -65,7 +65,7 @@ def _moment(at: datetime, zone: str) -> str:
 def rate(view: View, record: Record) -> Html:
     """The win rate with its interval and the base rate."""
     if record.wins is None:
-        return view.html("records.few", tokens=record.tokens)
+        return view.html("records.few", tokens=record.tokens, least=MIN_TOKENS)
     shown = {
         "percent": _percent(record.wins.percent),
         "low": f"{record.wins.low_percent:.0f}",
@@ -86,7 +86,7 @@ def _lines(view: View, record: Record) -> Iterator[Html]:
         return
     yield view.html("records.counts", tokens=record.tokens, calls=record.calls, open=record.open)
     if record.wins is None:
-        yield view.html("records.few", tokens=record.tokens)
+        yield view.html("records.few", tokens=record.tokens, least=MIN_TOKENS)
         return
     yield rate(view, record)
     yield view.html(

@@ -11,17 +11,20 @@ import pytest
 from msgspec.structs import replace
 
 from composition import Composition
+from domain.calls.events import Channel
 from domain.reports.figures import PersonFigures
 from managers.storage.postgres import PostgresManager
 from sandbox.telegram.people import SandboxUser
 from sandbox.telegram.server import TelegramSandbox
 from sandbox.telegram.updates import JsonObject
+from services.calls.channels import ChannelsService
 from services.reports.group import ReportServices
 from services.stores.journal import Journal
 from services.subscribers.group import SubscriberServices
 from services.tracking.records.group import RecordServices
 from services.tracking.records.refreshing import RecordsRefresh
 from tests.e2e.conftest import ADMIN, bot, data_dir, feed, subscribe, telegram, text_of
+from tests.feed.support import a_call
 from tests.tracking.kit import address
 
 __all__ = ["bot", "data_dir", "feed", "telegram"]
@@ -92,14 +95,42 @@ async def test_the_best_channels_and_calls(bot: Composition, telegram: TelegramS
     await bot.of(RecordsRefresh).refresh()
     await ann.send("/top")
     top = await ann.next_message()
-    assert "1. alpha\n50% reached 2x (95% interval 19–81%)\nTokens: 6 · median peak 1.85x" in text_of(top)
-    assert "2. few · too few tokens for a rate: 2" in text_of(top)
+    assert (
+        "1. alpha\n50% reached 2x (95% interval 19–81%)\nTokens: 6, still followed: 0 · median peak 1.85x"
+        in text_of(top)
+    )
+    assert "2. few · too few tokens for a rate: 2 of 5" in text_of(top)
     assert "Of all 8 tokens that I followed in this time, 38% reached 2x" in text_of(top)
     calls = await tapped(ann, top, "top:calls:30d:0")
     assert text_of(calls).startswith("Best calls · 30 days\n\n1. 7.5x · T5\nalpha · 1h ago · ended\n")
     assert "2. 3x · T4" in text_of(calls)
     day = await tapped(ann, calls, "top:calls:24h:0")
     assert text_of(day).startswith("Best calls · 24 hours")
+
+
+async def test_the_page_of_a_channel_says_what_top_says_and_how_much_a_rate_takes(
+    bot: Composition, telegram: TelegramSandbox
+) -> None:
+    ann = telegram.user("Ann")
+    await ann.send("/start")
+    await ann.next_message()
+    call = replace(a_call(), channel=Channel(id="@alpha", title="Alpha"))
+    await bot.of(ChannelsService).enrich([call])
+    assert "A rate takes 5 tokens that it called." in await asked(ann, "https://t.me/alpha")
+    await past_calls(bot, 1.0, 1.2, 2.5, channel="@alpha")
+    await bot.of(RecordsRefresh).refresh()
+    assert "tokens 3, of which I still follow 0. A rate takes 5." in await asked(ann, "https://t.me/alpha")
+    await past_calls(bot, 3.0, 7.5, 1.1, channel="@alpha", first=4)
+    await bot.of(RecordsRefresh).recompute([("channel", "@alpha")])
+    rate = "50% reached 2x (95% interval 19–81%)"
+    assert rate in await asked(ann, "/top")
+    page = await asked(ann, "https://t.me/alpha")
+    assert rate in page
+    assert "get to know it within an hour" in page
+    await bot.of(ChannelsService).restore()
+    page = await asked(ann, "https://t.me/alpha")
+    assert rate in page
+    assert "within an hour" not in page
 
 
 async def told(bot: Composition, user_id: int, numbers: range) -> None:
