@@ -50,7 +50,9 @@ class MilestoneComposer(Composer):
         lines = [self._line(notice, subscriber.language), *self._remarks(waiting, notice, subscriber.language)]
         reply_to = notice.message_id if notice.chat_id in {None, place.chat_id} else None
         silent = "milestone" in subscriber.preferences.silent
-        return Composed(Message(html=str(join("\n", lines)), reply_to=reply_to, silent=silent), tuple(batch))
+        quote = notice.token_address if reply_to and notice.of_several else ""
+        message = Message(html=str(join("\n", lines)), reply_to=reply_to, quote=quote, silent=silent)
+        return Composed(message, tuple(batch))
 
     def _line(self, notice: MilestoneNotice, language: str) -> Html:
         show = show_price if notice.measure == "price" else _show_cap
