@@ -100,7 +100,8 @@ def _lines(view: View, record: Record) -> Iterator[Html]:
         reachable = multiple(record.median_reachable_multiple)
         yield view.html("records.reachable", median=reachable, tokens=record.reachable_n)
     if record.died is not None:
-        after = show_short(record.median_peak_after_s, "duration")
+        after_s = record.median_peak_after_s or 0.0
+        after = show_short(after_s, "duration") if after_s >= 1 else view.plain("value.at_once")
         yield view.html("records.died", percent=_percent(record.died.percent), after=after)
     held = [
         view.html(

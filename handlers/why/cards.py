@@ -87,6 +87,7 @@ def explanation_card(view: View, found: Explanation, now: datetime) -> Message:
         *_sets(view, newest, now, preferences.time_zone),
         fate(view, newest, now, preferences.time_zone),
         _times(view, newest, preferences.time_zone),
+        view.html("why.signs") if others else Html(),
         keyboard=_other_calls(view, others, now),
     )
 

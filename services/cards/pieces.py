@@ -62,10 +62,10 @@ class Pieces:
         key = "card.first_was_this_at" if is_this else "card.first_was_at"
         return self.text(key, channels=count, title=title, cap=cap)
 
-    def sources(self, token: Token, made_at: datetime | None, *, with_feed: bool = False) -> Html:
+    def sources(self, token: Token, at: datetime | None, *, with_feed: bool = False) -> Html:
         if not self.shows("sources"):
             return Html()
-        return self._sources.line(token, self._hidden, made_at, with_feed=with_feed)
+        return self._sources.line(token, self._hidden, at, with_feed=with_feed)
 
     def disputed(self, token: Token) -> Html:
         return self._sources.disputed(token) if self.shows("sources") else Html()

@@ -111,6 +111,13 @@ async def test_a_report_of_a_window_and_what_is_not_known_is_said(chat: Chat) ->
     assert "Too few tokens for a rate" not in week
 
 
+async def test_what_was_at_its_peak_at_once_is_said_to_be_so(chat: Chat) -> None:
+    await chat.shelf.call(1, USER_ID, peaked_after=timedelta())
+    said = await chat.writes("/report")
+    assert "≥ 1x at once" in said
+    assert "0s" not in said
+
+
 async def test_few_tokens_give_no_rate_and_reposts_count_once(chat: Chat) -> None:
     for _ in range(8):
         await chat.shelf.call(3, USER_ID, token="T" * 44)
@@ -142,7 +149,7 @@ async def test_a_longer_window_has_all_that_a_shorter_one_has(chat: Chat) -> Non
 
 async def test_pictures_come_when_they_are_asked_for(chat: Chat) -> None:
     await chat.shelf.some(USER_ID, reachable=1.5)
-    await chat.taps(ShowReportPicture("spread", 1, END))
+    assert "Read anew at 27 Nov, 20:00" in shown((await chat.taps(ShowReportPicture("spread", 1, END))).html)
     await chat.taps(ShowReportPicture("equity", 1, END))
     await chat.taps(ShowSharedPicture("best", 1, END))
     number = chat.shelf.numbers["c5"]
@@ -152,6 +159,8 @@ async def test_pictures_come_when_they_are_asked_for(chat: Chat) -> None:
     assert isinstance(spread, Distribution)
     assert spread.heading.sign == "@filter_bot"
     assert "95%" not in spread.median_label
+    median, mean = spread.median_label.removeprefix("median "), spread.mean_label.removeprefix("mean ")
+    assert f"median {median}, mean {mean}." in await chat.writes("/report")
     assert isinstance(equity, Equity)
     assert [line.values[-1] for line in equity.lines] == [3.0]
     assert equity.heading.note.startswith("Left out, as nothing is known: 0. Nobody sells at the best;")

@@ -157,6 +157,7 @@ async def test_what_became_of_somebodys_alerts(bot: Composition, telegram: Teleg
     assert "40% reached 2x (95% interval 12–77%); of all tokens in the same time 50%" in shown
     assert "Best\n1. 7.5x · T5" in shown
     assert "9x" not in shown
+    assert "time to the peak: at once (median)" in shown
     await ann.send("/settings")
     menu = await ann.next_message(where=lambda message: "set:1" in str(message.get("reply_markup")))
     opened = await tapped(ann, menu, "set:1")

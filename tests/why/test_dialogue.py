@@ -100,7 +100,7 @@ async def test_a_token_that_was_held_back(world: World, ada: Chat) -> None:
     said = await ada.writes(f"/why https://gmgn.ai/sol/token/eye1_{mint(1)}")
     text = shown(said.text or "")
     assert "✗ Holders 92, needs ≥ 150\n✓ Market cap $402k within $20k – $2M\n" in text
-    assert re.search(r"\nAll figures from the feed, \S+ \S+ old\.\n", text)
+    assert re.search(r"\nAll figures from the feed, \d+s old\.\n", text)
     assert "None of your filters let it through" in text
     assert "Received" in text
     assert said.how == "sent"
@@ -186,6 +186,7 @@ async def test_other_calls_of_the_token_are_a_button_each(world: World, ada: Cha
     await world.tick()
     await world.decides(world.call("c2", mint(1), channel="@beta", holders=200, market_cap_usd=402_000.0))
     said = await ada.writes(f"/why {mint(1)}")
+    assert "✗ did not pass your filters, · came to nothing for another reason." in shown(said.text or "")
     (button,) = said.buttons.values()
     assert button == f"why:{mint(1)}:{call_tag('c1')}"
 
