@@ -19,7 +19,7 @@ from domain.delivery.messages import Message
 from domain.filters.explanation import explain
 from domain.filters.registry import FIELDS, Choice, FilterField, FilterSet, Range, Rule, Words
 from domain.stored.journal import DecidedCall
-from domain.subscribers.subscriber import Preferences, QuietHours, Subscriber
+from domain.subscribers.subscriber import Card, Preferences, QuietHours, Subscriber
 from domain.why.verdicts import figures_read, judge
 from handlers.conversation.base import Services, Turn
 from handlers.conversation.menus import View
@@ -28,6 +28,7 @@ from handlers.why.cards import explanation_card
 from handlers.why.misses import near_misses_card
 from handlers.why.why import WhyMixin
 from runtime.errors import UserFacingError
+from services.delivery.cards import Shown, card_of
 from services.why.answers import (
     CallExplanation,
     Delivery,
@@ -144,6 +145,29 @@ async def test_a_figure_of_another_source_keeps_its_own(world: World) -> None:
     text = shown((await Chat(world, 8).writes(f"/why {mint(1)}")).text or "")
     assert re.search(r"Liquidity \$9k, needs ≥ \$1 \(Jupiter, .+ old\)\n", text)
     assert re.search(r"\nThe other figures from the feed, .+ old\.\n", text)
+
+
+@pytest.mark.parametrize(("age", "said"), [(0.007, "1s"), (1.4, "1s"), (42.0, "42s"), (62.0, "1m 2s")])
+def test_the_card_and_its_explanation_say_the_same_age(age: float, said: str) -> None:
+    rules: dict[str, Rule] = {"market_cap_usd": Range(1.0), "liquidity_usd": Range(1.0)}
+    subscriber = Subscriber(
+        user_id=7,
+        chat_id=7,
+        name="Ann",
+        created_at=NOW,
+        paid_until=NOW + timedelta(days=1),
+        filter_sets=(FilterSet(user_id=7, number=1, name="", rules=rules),),
+    )
+    origins = {name: Origin("jupiter", NOW - timedelta(seconds=age)) for name in rules}
+    token = Token(address=mint(1), market_cap_usd=50_000.0, liquidity_usd=9_000.0, origins=origins)
+    call = Call(id="c", token=token, channel=Channel(id="@a"), called_at=NOW, received_at=NOW)
+    decided = DecidedCall(call=call, decided_at=NOW, reason="first_check", checked_channels=())
+    judged = judge(subscriber, call, NOW, given_up=None)
+    one = CallExplanation(decided=decided, shown=call, outcome="accepted", judged=judged)
+    found = Explanation(address=token.address, calls=(one,), subscriber=subscriber)
+    assert f"All figures from Jupiter, {said} old." in shown(explanation_card(VIEW, found, NOW).html)
+    card = card_of(TEXTS, Shown(call=call, decided_at=NOW), language="en", card=Card()).html
+    assert f"Jupiter · {said} old" in shown(card).replace("\N{NO-BREAK SPACE}", " ")
 
 
 async def test_what_another_source_says_stands_beside_the_rule_that_reads_it(world: World) -> None:
