@@ -235,3 +235,12 @@ def _age(token: Token, at: datetime) -> str | None:
 
 def _widest(block: Html) -> int:
     return max(map(len, to_plain(block).split("\n")))
+
+
+def span_said(texts: Texts, language: str, key: Literal["value.in", "value.after"], seconds: float) -> str:
+    """Say how long something took, `in 5m` or `after 5m`; what took less than a second was so at once."""
+    if seconds < 1:
+        return texts.plain("value.at_once", language)
+    return texts.plain(
+        key, language, after=shown_figure(seconds, "duration") or texts.plain("digest.unknown", language)
+    )

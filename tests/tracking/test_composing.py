@@ -47,11 +47,11 @@ async def test_what_waits_of_one_call_comes_as_the_highest_and_answers_its_alert
     alert = ann.messages[0]["message_id"]
     for one in (2.0, 5.0, 3.0):
         await way.putting.put(milestone(ann, one, message_id=alert))
-    await way.putting.put(milestone(ann, 2.0, "c2", message_id=999_999))
+    await way.putting.put(milestone(ann, 2.0, "c2", message_id=999_999, after_s=0.2))
     await way.deliver()
     assert texts_of(ann) == [
         "🚀 5x · MCAT · $20k → $103k in 42m",
-        "🚀 2x · MCAT · $20k → $41.2k in 42m",
+        "🚀 2x · MCAT · $20k → $41.2k at once",
     ]
     first, second = (m for m in ann.messages if m["from"]["is_bot"])
     assert first["reply_to_message"]["message_id"] == alert

@@ -100,6 +100,7 @@ async def test_the_best_channels_and_calls(bot: Composition, telegram: TelegramS
         in text_of(top)
     )
     assert "2. few · too few tokens for a rate: 2 of 5" in text_of(top)
+    assert "A rate takes 5 tokens; those that are still followed count as they stand" in text_of(top)
     assert "Of all 8 tokens that I followed in this time, 38% reached 2x" in text_of(top)
     calls = await tapped(ann, top, "top:calls:30d:0")
     assert text_of(calls).startswith("Best calls · 30 days\n\n1. 7.5x · T5\nalpha · 1h ago · ended\n")
