@@ -149,7 +149,7 @@ class Composition:
             pulse=base.pulse,
         )
         watched = self.bot.watched_jobs()
-        Dispatcher(self.bot).install(connections.telegram.application)
+        Dispatcher(self.bot, double_tap_s=settings.double_tap_s).install(connections.telegram.application)
         _watch(base, features, Alarm("jobs", jobs_stuck(self.bot.stuck), after_s=0.0))
         show_jobs(base.metrics, lambda: {name: s for name, s in base.pulse.ages_s().items() if name in watched})
 

@@ -61,6 +61,9 @@ class Settings(ChannelSettings):
         default=30,
         description="What Telegram allows the bot in all; more only where Telegram agreed to it.",
     )
+    double_tap_s: Annotated[float, Field(ge=0, le=5)] = Field(
+        default=0.5, description="Seconds in which a tap is ignored on a button that has just come in place of another."
+    )
 
     pay_with_stars: bool | None = Field(
         default=None,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import os
 import shutil
 import socket
 import tempfile
@@ -41,6 +42,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # Tests tap as fast as they can; those about that set it themselves. Processes inherit it.
+    os.environ["DOUBLE_TAP_S"] = "0"
     config.addinivalue_line("markers", "thorough: takes long, and only `make faults` plays it")
 
 

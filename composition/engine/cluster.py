@@ -9,6 +9,7 @@ from bot.lifecycle import Steps
 from bot.roles import SENDING, parts_of
 from composition.feature import Alarm, Base, Feature
 from runtime.clock import now
+from services.cluster.asked_lately import AskedBefore
 from services.cluster.asking import share_of_limits
 from services.cluster.changes import Changes
 from services.cluster.leases import Leases
@@ -40,7 +41,13 @@ SENT_LATELY = JobSpec(
     phase="connection",
     watched=False,
 )
-JOBS = (LEASES, MEMBERS, SLOTS, SENT_LATELY)
+ASKED_LATELY = JobSpec(
+    name="asked lately",
+    does="writes down which requests still count against limits of providers",
+    phase="connection",
+    watched=False,
+)
+JOBS = (LEASES, MEMBERS, SLOTS, SENT_LATELY, ASKED_LATELY)
 
 
 def build(base: Base) -> Feature:
@@ -54,6 +61,7 @@ def build(base: Base) -> Feature:
         asks_telegram=place.role in SENDING,
     )
     base.connections.api.share = partial(share_of_limits, members)
+    asked_before = AskedBefore(redis, base.connections.api, place.owner, clock=now)
     leases = Leases(redis, place.owner, alone=lambda: members.alone)
     ownership = Ownership(leases, parts_of(place.role))
     slots, sent_before = _slots(base, members), _sent_before(base)
@@ -66,7 +74,7 @@ def build(base: Base) -> Feature:
         await leases.release_all()
         await members.leave()
 
-    jobs = [LEASES.run_by(leases.run), MEMBERS.run_by(members.run)]
+    jobs = [LEASES.run_by(leases.run), MEMBERS.run_by(members.run), ASKED_LATELY.run_by(asked_before.run)]
     jobs += [SLOTS.run_by(slots.run)] if slots else []
     jobs += [SENT_LATELY.run_by(sent_before.run)] if sent_before else []
     others = partial(_others, members, place.owner)
@@ -76,7 +84,7 @@ def build(base: Base) -> Feature:
     return Feature(
         parts=[members, leases, ownership, Changes(redis, place.owner), *shared],
         jobs=jobs,
-        steps=Steps(leave=leave),
+        steps=Steps(prepare=asked_before.take_up, leave=leave),
         alarms=alarms,
     )
 

@@ -36,6 +36,7 @@ _ORDER: Final[dict[str, tuple[str, ...]]] = {
         _SECURITY,
     ),
 }
+_FROM_PRICE: Final = frozenset({"market_cap_usd", "fdv_usd"})
 _COMPARED: Final = frozenset({"price_usd", "market_cap_usd", "liquidity_usd", "holders"})
 _COMPARED_SHARES: Final = frozenset({"top10_percent", "lp_locked_percent", "buy_tax_percent", "sell_tax_percent"})
 _COMPARED_FLAGS: Final = frozenset({"mint_revoked", "freeze_revoked", "metadata_immutable"})
@@ -46,9 +47,11 @@ def believed(address: str, chain: Chain, said: Mapping[str, Token]) -> Token:
     figures: dict[str, Any] = {}
     origins: dict[str, Origin] = {}
     disputed: dict[str, Disagreement] = {}
+    doubted = _doubted_about_price(said)
     for name in FIGURES:
-        values = [(source, getattr(said[source], name)) for source in _in_order(name, said)]
-        stated = [(source, value) for source, value in values if value is not None]
+        stated = _stated(name, said)
+        if name in _FROM_PRICE:
+            stated.sort(key=lambda one: one[0] in doubted)  # whose price is wrong, has these wrong as well
         if not stated:
             continue
         source, value = _most_believable(name, stated)
@@ -59,8 +62,29 @@ def believed(address: str, chain: Chain, said: Mapping[str, Token]) -> Token:
     return Token(address=address, chain=chain, **figures, origins=origins, disputed=disputed)
 
 
+def _stated(name: str, said: Mapping[str, Token]) -> list[tuple[str, Any]]:
+    """Who says something of a figure, and what, whoever is believed most first."""
+    values = ((source, getattr(said[source], name)) for source in _in_order(name, said))
+    return [(source, value) for source, value in values if value is not None]
+
+
+def _doubted_about_price(said: Mapping[str, Token]) -> frozenset[str]:
+    """Return whose price is another one than two or more others agree on."""
+    stated = _stated("price_usd", said)
+    if not stated:
+        return frozenset()
+    _, price = _most_believable("price_usd", stated)
+    agreeing = [source for source, value in stated if _agree("price_usd", price, value)]
+    return frozenset(source for source, _ in stated if source not in agreeing) if len(agreeing) > 1 else frozenset()
+
+
 def _most_believable(name: str, stated: Sequence[tuple[str, Any]]) -> tuple[str, Any]:
-    """The first, unless nobody agrees with it about an amount and two others agree with each other."""
+    """The first, unless nobody agrees with it about an amount and two others agree with each other.
+
+    Of risk scores the worst: who found nothing has not looked at everything.
+    """
+    if name == "risk_score":
+        return max(stated, key=lambda one: one[1])
     if name not in _COMPARED or len(stated) < _OUTVOTED_BY + 1:
         return stated[0]
     for one in stated:

@@ -9,8 +9,8 @@ from typing import Final, TypeVar, get_args
 from msgspec.structs import replace
 
 from domain.calls.addresses import is_address
-from domain.delivery.policy import mute, parse_cap, parse_pass_score, snooze_until_morning
-from domain.delivery.quiet import parse_quiet_hours
+from domain.delivery.policy import mute, parse_cap, parse_pass_score, quiet_at, snooze_until_morning
+from domain.delivery.quiet import parse_quiet_hours, quiet_until
 from domain.filters.lists import Unreadable
 from domain.filters.numbers import Assumed, read_value
 from domain.reading.typed import NOTHING, clip, plain
@@ -43,7 +43,7 @@ _DEFAULT_QUIET: Final = QuietHours(start_minute=23 * 60, end_minute=7 * 60)
 _SNOOZES: Final = {"1h": timedelta(hours=1), "8h": timedelta(hours=8)}
 _CLEARED: Final[Mapping[str, Change]] = {
     "zone": lambda p: replace(p, time_zone="UTC"),
-    "quiet": lambda p: replace(p, quiet=None),
+    "quiet": lambda p: replace(p, quiet=None, quiet_ended_until=None),
     "level": lambda p: replace(p, quiet=p.quiet and replace(p.quiet, pass_score=NOTHING_PASSES)),
     "cap": lambda p: replace(p, alerts_per_hour=None),
 }
@@ -64,7 +64,11 @@ def typed(what: str, text: str) -> Change:
             return lambda p: replace(p, time_zone=zone)
         case "quiet":
             start, end = parse_quiet_hours(text)
-            return lambda p: replace(p, quiet=replace(p.quiet or _DEFAULT_QUIET, start_minute=start, end_minute=end))
+            return lambda p: replace(
+                p,
+                quiet=replace(p.quiet or _DEFAULT_QUIET, start_minute=start, end_minute=end),
+                quiet_ended_until=None,
+            )
         case "level":
             level = parse_pass_score(text)
             return lambda p: replace(p, quiet=replace(p.quiet or _DEFAULT_QUIET, pass_score=level))
@@ -82,6 +86,16 @@ def cleared(what: str) -> Change:
 def sound(kind: str, *, audible: bool) -> Change:
     known = _known(kind, KINDS)
     return lambda p: replace(p, silent=p.silent - {known} if audible else p.silent | {known})
+
+
+def quiet_ended(now: datetime) -> Change:
+    """End the quiet hours of tonight; they begin again when they next would."""
+
+    def ended(p: Preferences) -> Preferences:
+        quiet = quiet_at(p, now)
+        return replace(p, quiet_ended_until=quiet_until(quiet, p.time_zone, now)) if quiet else p
+
+    return ended
 
 
 def snooze(how_long: str, now: datetime) -> Change:

@@ -157,8 +157,8 @@ def decide(
     is_early = delay > NO_DELAY and now < due_at  # without a delay, a clock that ran ahead has decided it
     if is_early or (is_stale and rules.when_stale != "mark"):
         return Delay(due_at) if is_early else _too_late(now, rules)
-    quiet = preferences.quiet if rules.heeds_wishes else None
-    is_night = quiet is not None and score < quiet.pass_score and is_quiet(quiet, preferences.time_zone, now)
+    quiet = quiet_at(preferences, now) if rules.heeds_wishes else None
+    is_night = quiet is not None and score < quiet.pass_score
     if quiet and is_night and rules.is_held:
         return Hold(quiet_until(quiet, preferences.time_zone, now), "quiet")
     cap = smaller_cap(preferences.alerts_per_hour, plan.alerts_per_hour if plan else None) if rules.is_capped else None
@@ -170,18 +170,17 @@ def decide(
 
 def held_back(preferences: Preferences, now: datetime) -> HeldBack | None:
     """What the wishes of a subscriber hold back now, and until when; caps are not among them."""
-    quiet, until = preferences.quiet, preferences.snoozed_until
+    quiet, until = quiet_at(preferences, now), preferences.snoozed_until
     if until is not None and now < until:
         return HeldBack("snoozed", until)
-    if quiet is not None and is_quiet(quiet, preferences.time_zone, now):
+    if quiet is not None:
         return HeldBack("quiet", quiet_until(quiet, preferences.time_zone, now))
     return None
 
 
 def silent_until(preferences: Preferences, at: datetime) -> datetime:
     """Return the first instant from `at` on at which neither a snooze nor quiet hours hold anything back."""
-    at = max(at, preferences.snoozed_until or at)
-    return quiet_until(preferences.quiet, preferences.time_zone, at) if preferences.quiet else at
+    return _after_quiet(preferences, max(at, preferences.snoozed_until or at))
 
 
 def ends_early(before: Preferences, after: Preferences, now: datetime) -> bool:
@@ -227,8 +226,20 @@ def digest_waits_until(subscriber: Subscriber, now: datetime, newest_at: datetim
 
 
 def cap_digest_at(preferences: Preferences, now: datetime) -> datetime:
-    at = next_full_hour(preferences.time_zone, now)
-    return quiet_until(preferences.quiet, preferences.time_zone, at) if preferences.quiet else at
+    return _after_quiet(preferences, next_full_hour(preferences.time_zone, now))
+
+
+def quiet_at(preferences: Preferences, at: datetime) -> QuietHours | None:
+    """Return the quiet hours where they hold anything back at that moment."""
+    quiet, ended_until = preferences.quiet, preferences.quiet_ended_until
+    if quiet is None or (ended_until is not None and at < ended_until):
+        return None
+    return quiet if is_quiet(quiet, preferences.time_zone, at) else None
+
+
+def _after_quiet(preferences: Preferences, at: datetime) -> datetime:
+    quiet = quiet_at(preferences, at)
+    return quiet_until(quiet, preferences.time_zone, at) if quiet else at
 
 
 def snooze_until_morning(preferences: Preferences, now: datetime) -> datetime:

@@ -1,7 +1,7 @@
 """Lists as people type them: `cat, "white dog", -inu`, where `-` excludes; for choices and for words.
 
 Commas, semicolons and line breaks part the items; quotes keep them, and spaces, in one item, and a quote within
-quotes is typed twice. `no inu` may mean `-inu`, or the two words: only `"no inu"` is surely those.
+quotes is typed twice. `no inu` may mean `-inu`, or the two words: only `"no inu"` is surely those (`wording.py`).
 What was typed is kept for showing, but for what cannot be seen and runs of spaces; words are
 compared by `compared_word`.
 """
@@ -17,6 +17,7 @@ from msgspec import Struct
 
 from domain.filters.registry import Choice, Words
 from domain.filters.values import Known, Names
+from domain.filters.wording import Typed, as_said, has_space, readings, says_no
 from domain.reading.typed import DASHES, MAX_TYPED, NOTHING, Unsure, clip
 from domain.reading.visible import compared_word, visible
 
@@ -32,9 +33,6 @@ _ITEM: Final = re.compile(
     rf' ?(?P<dash>[{DASHES}]?) ?(?:"(?P<quoted>(?:[^"]|"")*)" ?(?=[{_SEPARATORS}]|$)|(?P<bare>[^{_SEPARATORS}]*))'
     rf"(?:[{_SEPARATORS}]|$)"
 )
-
-_NEGATED: Final = re.compile(r" *(?:no|not|without|excluding|exclude|except|never) +(?P<word>\S.*)", re.IGNORECASE)
-"""As people write what they do not want."""
 
 
 class Unreadable(Exception):  # noqa: N818 - never leaves this room
@@ -55,28 +53,23 @@ class Items(Struct, frozen=True):
 
 def read_list(text: str) -> Items:
     """The items of a text of at most `MAX_TYPED` characters; never fails, empty items are left out."""
+    return _listed((item.text, item.is_excluded) for item in _parts(text))
+
+
+def _listed(items: Iterable[tuple[str, bool]]) -> Items:
     included: dict[str, None] = {}
     excluded: dict[str, None] = {}
-    for item in _parts(text):
-        typed = item["bare"] if item["quoted"] is None else item["quoted"].replace('""', '"')
-        typed = typed.strip()
-        if typed:
-            (excluded if item["dash"] else included)[typed] = None
+    for text, is_excluded in items:
+        (excluded if is_excluded else included)[text] = None
     return Items(tuple(included), tuple(excluded))
 
 
-def _parts(text: str) -> Iterator[re.Match[str]]:
-    return _ITEM.finditer(visible(_BREAKS.sub(",", text[:MAX_TYPED].translate(_QUOTES))))
-
-
-def _meant_as_excluded(text: str) -> str | None:
-    """How a list reads if `no inu` in it means `-inu`; `None` where nothing like it is typed."""
-    items, found = read_list(text), [_NEGATED.match(item["bare"] or "") for item in _parts(text) if not item["dash"]]
-    negated = {match[0].strip(): match["word"].strip() for match in found if match}
-    if not negated:
-        return None
-    included = [item for item in items.included if item not in negated]
-    return show_list(included, [*items.excluded, *negated.values()])
+def _parts(text: str) -> Iterator[Typed]:
+    for found in _ITEM.finditer(visible(_BREAKS.sub(",", text[:MAX_TYPED].translate(_QUOTES)))):
+        quoted = found["quoted"]
+        typed = (found["bare"] if quoted is None else quoted.replace('""', '"')).strip()
+        if typed:
+            yield Typed(typed, bool(found["dash"]), quoted is not None)
 
 
 def show_list(included: Iterable[str], excluded: Iterable[str]) -> str:
@@ -89,23 +82,26 @@ def _quoted(item: str) -> str:
         any(sign in item for sign in _SEPARATORS)
         or item[0] in DASHES + '"'
         or item.lower() in NOTHING
-        or _NEGATED.match(item)
+        or has_space(item)
     ):
         return '"' + item.replace('"', '""') + '"'
     return item
 
 
 def read_choice(text: str, known: Iterable[Known] = (), *, in_lower_case: bool) -> Choice | None:
-    """A value gets the name by which it is known; launchpads and exchanges are in lower case. Raises `Unreadable`."""
-    items = _items(text, MAX_CHOICES, MAX_CHOICE_LENGTH)
-    if items is None:
+    """A value gets the name by which it is known; launchpads and exchanges are in lower case. Raises `Unreadable`.
+
+    `solana only` and `no base` are read as they are meant.
+    """
+    if _items(text, MAX_CHOICES, MAX_CHOICE_LENGTH) is None:
         return None
     names = Names(known)
+    items = _listed(said for item in _parts(text) for said in as_said(item, lambda name: names.find(name) is not None))
 
     def named(item: str) -> str:
         return names.find(item) or (item.lower() if in_lower_case else item)
 
-    included, excluded = (frozenset(map(named, some)) for some in items)
+    included, excluded = (frozenset(map(named, some)) for some in (items.included, items.excluded))
     _refuse_contradiction(included, excluded)
     return Choice(included, excluded)
 
@@ -113,17 +109,25 @@ def read_choice(text: str, known: Iterable[Known] = (), *, in_lower_case: bool) 
 def read_words(text: str) -> Words | None:
     """Words are compared by `compared_word`: of those that are alike the first counts.
 
-    Raises `Unreadable`, and `Unsure` where a word may be meant to be excluded.
+    Raises `Unreadable`, and `Unsure` where words may be a phrase, or be meant to be excluded.
     """
     items = _items(text, MAX_WORDS, MAX_WORD_LENGTH)
     if items is None:
         return None
-    meant = _meant_as_excluded(text)
-    if meant is not None:
-        raise Unsure("list.which", (meant, show_list(*items)))
+    typed = [*_parts(text)]
+    if any(item.is_open for item in typed):
+        meant = [_listed(read) for read in readings(typed)]
+        shown = [show_list(one.included, one.excluded) for one in meant if _fits(one)]
+        if len(shown) > 1:
+            raise Unsure("list.which" if says_no(typed) else "list.words", shown)
     included, excluded = ({compared_word(word): word for word in reversed(some)} for some in items)
     _refuse_contradiction(included.keys(), excluded.keys())
     return Words(tuple(reversed(included.values())), tuple(reversed(excluded.values())))
+
+
+def _fits(items: Items) -> bool:
+    both = items.included + items.excluded
+    return len(both) <= MAX_WORDS and all(len(item) <= MAX_WORD_LENGTH for item in both)
 
 
 def _items(text: str, largest: int, longest: int) -> tuple[tuple[str, ...], tuple[str, ...]] | None:

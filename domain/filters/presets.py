@@ -15,6 +15,7 @@ from msgspec import Struct
 
 from domain.filters.registry import FIELDS, FilterField, Missing, Rule
 from domain.filters.rules import parse_rule, with_policy
+from domain.reading.typed import Unsure
 from runtime.errors import FatalError, UserFacingError
 
 KEY: Final = re.compile(r"[a-z0-9_]{1,24}")
@@ -84,6 +85,10 @@ def _rule(typed: object, field: FilterField, where: str) -> Rule:
         raise FatalError(f'{where}: expected text such as "{field.example}"')
     try:
         rule = parse_rule(typed, field)
+    except Unsure as doubt:
+        if doubt.key != "list.words":
+            raise FatalError(f'{where}: cannot read "{typed}" ({doubt.key})') from doubt
+        rule = parse_rule(doubt.readings[-1], field)  # a phrase, as such files were always read
     except UserFacingError as error:
         raise FatalError(f'{where}: cannot read "{typed}" ({error.key})') from error
     if rule is None:

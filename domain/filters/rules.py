@@ -32,7 +32,7 @@ def parse_rule(text: str, field: FilterField, known: Sequence[Known] | None = No
     `range.upside_down` (with `minimum` and `maximum` as shown), `flag.unreadable`, `list.unreadable` (no item),
     `list.too_many` (`largest`), `list.too_long` (`item`, `largest`), `list.contradiction` (`item`). Raises `Unsure`,
     with readings that can be parsed: `number.which` (`grouped`, `decimal`), `duration.no_unit` (`examples`),
-    `list.which`.
+    `list.which`, `list.words`.
     """
     try:
         if field.unit == "choice":

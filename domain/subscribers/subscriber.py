@@ -77,6 +77,8 @@ class Preferences(Struct, frozen=True, kw_only=True, omit_defaults=True):
     time_zone: str = "UTC"
     """IANA name."""
     quiet: QuietHours | None = None
+    quiet_ended_until: datetime | None = None
+    """Until when they do not count: somebody has ended those of one night before their time."""
     alerts_per_hour: int | None = None
     """`None`: as many as pass. Beyond it the best by score come, the rest goes into the digest."""
     silent: frozenset[MessageKind] = frozenset({"digest"})

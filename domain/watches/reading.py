@@ -29,6 +29,7 @@ _SIDE: Final = re.compile(
 _TO: Final = re.compile(r"(?:to|above|over|below|under)$")
 _MULTIPLE: Final = re.compile(r"[x×] ?[\d.,]+|[\d.,]+ ?[x×]")
 _CHANGE: Final = re.compile(r"[-+]? ?[\d.,]+ ?(?:%|percent)")
+_WHEN: Final = re.compile(r"(?:(?:tell|alert|notify) me )?(?:when|if)(?: it)? ")
 _TRAILING: Final = re.compile(r" ?\b(up|down)$")
 
 
@@ -37,6 +38,7 @@ def read_conditions(text: str, now: Figures) -> tuple[Condition, ...]:
     typed = plain(text)
     if not typed:
         raise UserFacingError("watch.unreadable", typed=clip(text))
+    typed = _WHEN.sub("", typed, count=1) if _WHEN.match(typed) else typed
     times = _TIMES.search(typed)
     each_time = bool(times and times["each"])
     if times:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from domain.delivery.messages import Message
+from domain.reading.nearest import one_slip_from
 from handlers.conversation.base import BotBase, Turn
 from handlers.conversation.menus import message
 from handlers.conversation.routing import collect, command, otherwise
@@ -29,7 +30,21 @@ class HelpMixin(BotBase):
 
     @otherwise
     async def answer_anything(self, turn: Turn) -> None:
-        await self._say(turn, "unknown.command" if turn.text.startswith("/") else "unknown.text")
+        if not turn.text.startswith("/"):
+            await self._say(turn, "unknown.text")
+            return
+        typed = turn.text[1:].split(maxsplit=1)
+        near = self._nearest(typed[0].partition("@")[0].lower()) if typed else None
+        if near:
+            await self._say(turn, "unknown.command_near", typed=typed[0], command=near)
+        else:
+            await self._say(turn, "unknown.command")
 
-    async def _say(self, turn: Turn, key: str) -> None:
-        await self.reply(turn, Message(html=str(self.services.conversation.texts.render(key, turn.language))))
+    def _nearest(self, typed: str) -> str | None:
+        """Return the command that was probably meant. None of an admin is named: this is what an outsider gets."""
+        routes = collect(type(self)).where(self.services.find)
+        return one_slip_from(typed, (route.name for route in routes.commands_for(None)))
+
+    async def _say(self, turn: Turn, key: str, **arguments: object) -> None:
+        texts = self.services.conversation.texts
+        await self.reply(turn, Message(html=str(texts.render(key, turn.language, **arguments))))

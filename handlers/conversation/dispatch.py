@@ -2,7 +2,7 @@
 
 Only private chats are answered, and commands that are open to groups. Only new messages are (an edited one would run
 its command twice), and every tap on a button is answered exactly once, but for those that somebody has too many of. A
-command or a tap withdraws the question that was asked last.
+command or a tap withdraws the question that was asked last, but for a tap `aside`, below alerts and the like.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from domain.reading.typed import clip
 from handlers.conversation.base import BotBase, Turn
 from handlers.conversation.guard import Guard, Sure
 from handlers.conversation.routing import CallbackRoute, CommandRoute, InputRoute, Routes, collect
+from handlers.conversation.second_taps import SecondTaps
 from handlers.conversation.turns import group_turn, private_turn
 from managers.telegram.payment_lane import Money
 from managers.telegram.updates import Excess
@@ -59,6 +60,7 @@ UNREADABLE_OTHER_TEXT = "error.unreadable_other"
 STALE_TEXT = "callback.stale"
 LEFT_TEXT = "command.left"
 HURRY_TEXT = "error.too_much_at_once"
+QUICK_TEXT = "callback.too_quick"
 ERROR_TEXTS = (
     TRANSIENT_TEXT,
     UNEXPECTED_TEXT,
@@ -67,6 +69,7 @@ ERROR_TEXTS = (
     STALE_TEXT,
     LEFT_TEXT,
     HURRY_TEXT,
+    QUICK_TEXT,
 )
 _GONE = frozenset({ChatMember.BANNED, ChatMember.LEFT})
 
@@ -74,8 +77,10 @@ _GONE = frozenset({ChatMember.BANNED, ChatMember.LEFT})
 class Dispatcher:
     """Carries updates of a PTB application to the methods of a composed bot."""
 
-    def __init__(self, bot: BotBase) -> None:
+    def __init__(self, bot: BotBase, *, double_tap_s: float = 0.0) -> None:
+        """`double_tap_s`: so long a tap does nothing on a button that has only just come where another was."""
         self._bot = bot
+        self._second_taps = SecondTaps(double_tap_s)
         self._services = bot.services
         self.routes: Routes = collect(type(bot))
         self._guard = Guard(bot.services.conversation, self.routes)
@@ -143,7 +148,7 @@ class Dispatcher:
         if route.forwards and turn.is_forwarded:
             # It says who is meant. What it says is somebody else's word, and nothing is done by it.
             turn = replace(turn, is_forwarded=False, text="")
-        elif not turn.text or turn.text.startswith("/"):
+        elif not turn.text or turn.text.startswith("/") or (route.unless and route.unless(turn.text)):
             return False
         entered = self._guard.entered(turn, route)
         if entered is None:
@@ -173,14 +178,22 @@ class Dispatcher:
             return
         if turn is None:
             raise UserFacingError(STALE_TEXT)
+        if self._second_taps.is_too_soon(query, self.routes.callbacks):
+            await self._answer(query, self._services.conversation.texts.plain(QUICK_TEXT, turn.language))
+            return
         turn, route, data = await self._meant(turn, query.data or "")
         self._note(turn, "tap", data.pack())
-        await self._withdraw_question(turn)
+        if not route.aside:
+            await self._withdraw_question(turn)
 
         async def tap(turn: Turn) -> str | None:
             return cast("str | None", await getattr(self._bot, route.method)(turn, data))
 
-        await self._answer(query, await self._guard.perform(route, turn, data, tap))
+        try:
+            toast = await self._guard.perform(route, turn, data, tap)
+        finally:
+            self._second_taps.note(query)
+        await self._answer(query, toast)
 
     async def _meant(self, turn: Turn, data: str) -> tuple[Turn, CallbackRoute, CallbackData]:
         """Return what a button is for. `UserFacingError` for one that is foreign, stale, or for somebody else."""

@@ -79,6 +79,8 @@ class CallbackRoute(Struct, frozen=True, kw_only=True):
     confirmed: bool = False
     """Reached only by the second tap, on a question of `confirming.asked_twice`."""
     goes_on: bool = False
+    aside: bool = False
+    """Stands under messages that ask for nothing typed: what was asked elsewhere stays open."""
     method: str
 
 
@@ -90,6 +92,8 @@ class InputRoute(Struct, frozen=True, kw_only=True):
     forwards: bool = False
     """A forwarded message answers it as well: by whose it was, not by what it says."""
     goes_on: bool = False
+    unless: Callable[[str], bool] | None = None
+    """What says by itself that it is something else, and answers nothing."""
 
 
 class TextRoute(Struct, frozen=True, kw_only=True):
@@ -162,12 +166,19 @@ def callback(
     acts: str | None = None,
     confirmed: bool = False,
     goes_on: bool = False,
+    aside: bool = False,
 ) -> Callable[[TapMethod[Bot, Data]], TapMethod[Bot, Data]]:
     """Mark what handles a button. `acts`: what an admin changes by it, as it is written down."""
 
     def mark(method: TapMethod[Bot, Data]) -> TapMethod[Bot, Data]:
         route = CallbackRoute(
-            data=data, admin=admin, acts=acts, confirmed=confirmed, goes_on=goes_on, method=_name(method)
+            data=data,
+            admin=admin,
+            acts=acts,
+            confirmed=confirmed,
+            goes_on=goes_on,
+            aside=aside,
+            method=_name(method),
         )
         return _marked(method, route)
 
@@ -175,12 +186,17 @@ def callback(
 
 
 def text_input(
-    kind: str, *, admin: AdminRole | None = None, acts: str | None = None, forwards: bool = False
+    kind: str,
+    *,
+    admin: AdminRole | None = None,
+    acts: str | None = None,
+    forwards: bool = False,
+    unless: Callable[[str], bool] | None = None,
 ) -> Callable[[InputMethod[Bot]], InputMethod[Bot]]:
     """Mark what handles a text that answers a question asked with `InputsService.expect(…, kind, …)`."""
 
     def mark(method: InputMethod[Bot]) -> InputMethod[Bot]:
-        route = InputRoute(kind=kind, method=_name(method), admin=admin, acts=acts, forwards=forwards)
+        route = InputRoute(kind=kind, method=_name(method), admin=admin, acts=acts, forwards=forwards, unless=unless)
         return _marked(method, route)
 
     return mark

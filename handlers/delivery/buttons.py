@@ -31,6 +31,12 @@ class TakeSetting(CallbackData, frozen=True, array_like=True):
     reading: str
 
 
+class EndQuiet(CallbackData, frozen=True, array_like=True):
+    """End the quiet hours of tonight alone."""
+
+    prefix: ClassVar[str] = "dquietend"
+
+
 class ShowSounds(CallbackData, frozen=True, array_like=True):
     prefix: ClassVar[str] = "dsounds"
 

@@ -21,7 +21,7 @@ class DigestsMixin(BotBase):
         page = None if last is None else await self._digest_page(turn, last, ShowDigest(0, last.message_id))
         await self.reply(turn, page or message(view.html("digest.none")))
 
-    @callback(ShowDigest, goes_on=True)
+    @callback(ShowDigest, goes_on=True, aside=True)
     async def show_digest(self, turn: Turn, data: ShowDigest) -> str | None:
         page = None
         if data.message_id:

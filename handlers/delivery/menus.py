@@ -9,7 +9,7 @@ from typing import Final
 from domain.calls.events import Call, Channel, ChannelRecord, Token
 from domain.delivery.changes import FIELDS, KINDS, RUNGS
 from domain.delivery.messages import Button, Message
-from domain.delivery.policy import smaller_cap
+from domain.delivery.policy import smaller_cap, snooze_until_morning
 from domain.delivery.quiet import show_minute, zone_of
 from domain.subscribers.subscriber import ALL_BUTTONS, NOTHING_PASSES, Preferences, QuietHours, Subscriber
 from domain.subscribers.zones import show_zone
@@ -18,6 +18,7 @@ from handlers.delivery.buttons import (
     AskDelivery,
     ClearDelivery,
     DeliverPrivately,
+    EndQuiet,
     SetCardButton,
     SetCardField,
     SetCompact,
@@ -35,6 +36,7 @@ from handlers.delivery.buttons import (
     TakeSetting,
 )
 from handlers.delivery.muting_menus import muted
+from handlers.delivery.standing import local_moment
 from services.delivery.cards import alert_card
 from texts.markup import Html
 
@@ -111,12 +113,21 @@ def delivery_menu(
     )
 
 
-def question(view: View, what: str, included: int | None) -> Message:
-    """`included`: as many alerts an hour as the plan has, `None` for any."""
+def question(view: View, what: str, included: int | None, quiet: QuietHours | None = None) -> Message:
+    """`included`: as many alerts an hour as the plan has, `None` for any. `quiet`: the quiet hours that last now."""
     back = view.button("button.back", ShowDelivery())
     key = "button.clear.cap_included" if what == "cap" and included is not None else f"button.clear.{what}"
     clear = view.button(key, ClearDelivery(what), count=included)
-    return message(view.html(f"delivery.ask.{what}"), keyboard=((clear, back),))
+    rows: Keyboard = ((clear, back),)
+    if quiet:
+        again = show_minute(quiet.start_minute)
+        rows = ((view.button("button.quiet_end", EndQuiet(), again=again),), *rows)
+    return message(view.html(f"delivery.ask.{what}"), keyboard=rows)
+
+
+def quiet_ended(view: View, preferences: Preferences) -> Html:
+    quiet = preferences.quiet
+    return view.html("delivery.quiet_ended", again=show_minute(quiet.start_minute)) if quiet else Html()
 
 
 def refused(view: View, what: str, error: Html, readings: Sequence[str], now: datetime, asked: Message) -> Message:
@@ -136,6 +147,9 @@ def _reading(view: View, what: str, reading: str, now: datetime) -> Button:
 
 def saved(view: View, what: str, preferences: Preferences, now: datetime, included: int | None) -> Html:
     """Say what a setting is now."""
+    wanted = preferences.alerts_per_hour
+    if what == "cap" and wanted is not None and included is not None and wanted > included:
+        return view.html("delivery.saved.cap_beyond", wanted=wanted, count=included)
     return view.html(
         f"delivery.saved.{what}",
         zone=show_zone(preferences.time_zone),
@@ -161,8 +175,9 @@ def sounds_menu(view: View, preferences: Preferences) -> Message:
 
 
 def snooze_menu(view: View, preferences: Preferences, now: datetime) -> Message:
-    choices = tuple(view.button(f"button.snooze.{key}", Snooze(key)) for key in ("1h", "8h", "morning"))
-    rows: Keyboard = (choices,)
+    hours = tuple(view.button(f"button.snooze.{key}", Snooze(key)) for key in ("1h", "8h"))
+    morning = snooze_until_morning(preferences, now).astimezone(zone_of(preferences.time_zone))
+    rows: Keyboard = (hours, (view.button("button.snooze.morning", Snooze("morning"), until=f"{morning:%a %H:%M}"),))
     if preferences.snoozed_until and preferences.snoozed_until > now:
         rows += ((view.button("button.snooze.off", Snooze("off")),),)
     return message(view.html("delivery.snooze"), _snoozed(view, preferences, now), keyboard=(*rows, _back(view)))
@@ -261,7 +276,7 @@ def _snoozed(view: View, preferences: Preferences, now: datetime) -> Html:
     until = preferences.snoozed_until
     if until is None or until <= now:
         return Html()
-    return view.html("delivery.snoozed", until=local_time(preferences, until))
+    return view.html("delivery.snoozed", until=local_moment(preferences, until, now))
 
 
 def _ask(view: View, what: str, value: str) -> Button:

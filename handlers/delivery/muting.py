@@ -48,7 +48,7 @@ def _channel_of(call: Call | None) -> tuple[tuple[str, ...], str]:
 class MutingMixin(BotBase):
     """A token for a day, a channel until it is unmuted, everything for an hour."""
 
-    @callback(MuteToken)
+    @callback(MuteToken, aside=True)
     async def ask_what_to_mute(self, turn: Turn, data: MuteToken) -> None:
         """Ask under the alert itself, or in a new message where nobody knows any more what it told of."""
         changes.token_muted(data.address, self.services.conversation.clock())
@@ -57,12 +57,12 @@ class MutingMixin(BotBase):
         if not await self._shown_under(turn, call, preferences, asks=True):
             await self.reply(turn, muting_menus.question(view_of(self.services, turn), data.address, call))
 
-    @callback(CloseMute, goes_on=True)
+    @callback(CloseMute, goes_on=True, aside=True)
     async def close_mute(self, turn: Turn, data: CloseMute) -> None:
         preferences = (await self.services.subscribers.subscribers.require(turn.user_id)).preferences
         await self._shown_under(turn, await self._told(turn, data.address), preferences)
 
-    @callback(MuteHere)
+    @callback(MuteHere, aside=True)
     async def mute_here(self, turn: Turn, data: MuteHere) -> str:
         """Mute one of three; the alert shows it, and the toast says what and until when."""
         view, now = view_of(self.services, turn), self.services.conversation.clock()
@@ -82,7 +82,7 @@ class MutingMixin(BotBase):
         until = local_moment(preferences, now + lasts, now)
         return view.plain(muting_menus.MUTED[what], name=name, title=title, until=until)
 
-    @callback(UnmuteHere)
+    @callback(UnmuteHere, aside=True)
     async def unmute_here(self, turn: Turn, data: UnmuteHere) -> str:
         view, now = view_of(self.services, turn), self.services.conversation.clock()
         call = await self._told(turn, data.address)
@@ -119,7 +119,7 @@ class MutingMixin(BotBase):
             return False
         return True
 
-    @callback(MuteOnly)
+    @callback(MuteOnly, aside=True)
     async def mute_token(self, turn: Turn, data: MuteOnly) -> None:
         now, call = self.services.conversation.clock(), await self._told(turn, data.address)
         name = muting_menus.name_of(data.address, call)
@@ -127,13 +127,13 @@ class MutingMixin(BotBase):
         until = local_moment(preferences, now + changes.MUTED_FOR, now)
         await self.show(turn, muting_menus.token_muted(view_of(self.services, turn), data.address, name, until))
 
-    @callback(MuteChannel)
+    @callback(MuteChannel, aside=True)
     async def mute_channel(self, turn: Turn, data: MuteChannel) -> None:
         (channel, *_), title = _channel_of(await self._told(turn, data.address))
         await self._change_muted(turn, lambda p: mute_channel(p, channel, title))
         await self.show(turn, muting_menus.channel_muted(view_of(self.services, turn), channel, title))
 
-    @callback(MuteAll)
+    @callback(MuteAll, aside=True)
     async def mute_all(self, turn: Turn, _data: MuteAll) -> None:
         now = self.services.conversation.clock()
         preferences = await self._change_muted(turn, changes.snooze(ALL_FOR, now), all_of_it=True)

@@ -23,7 +23,7 @@ class NewsMixin(BotBase):
         note = view.html("delivery.news_on" if data.wanted else "delivery.news_off")
         await self.show(turn, menus.delivery_menu(view, subscriber, now, included=included, state=state, note=note))
 
-    @callback(NoNews)
+    @callback(NoNews, aside=True)
     async def no_news(self, turn: Turn, _data: NoNews) -> str:
         """Leave what they read as it is."""
         await self.services.subscribers.subscribers.change_preferences(turn.user_id, changes.news(wanted=False))

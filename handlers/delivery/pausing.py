@@ -6,7 +6,7 @@ from domain.delivery import changes
 from handlers.conversation.base import BotBase, Turn
 from handlers.conversation.menus import lines, message, view_of
 from handlers.conversation.routing import command
-from handlers.delivery.standing import held_calls, subscriber_state, what_comes
+from handlers.delivery.standing import held_calls, is_paused, subscriber_state, what_comes
 from texts.markup import Html
 
 
@@ -26,10 +26,12 @@ class PausingMixin(BotBase):
     @command("resume", help="help.resume")
     async def resume(self, turn: Turn) -> None:
         """End a pause and a snooze; what else holds alerts back is said."""
-        held = await held_calls(self.services, turn.user_id)
-        subscriber = await self.services.subscribers.subscribers.resume(turn.user_id)
+        subscribers, held = self.services.subscribers.subscribers, await held_calls(self.services, turn.user_id)
+        was_paused = is_paused(await subscribers.require(turn.user_id), self.services.conversation.clock())
+        subscriber = await subscribers.resume(turn.user_id)
         view = view_of(self.services, turn)
         state = await subscriber_state(self.services, view, subscriber)
         is_on = state == view.html("state.receiving")
-        done, comes = Html() if is_on else view.html("resume.done"), what_comes(self.services, view, subscriber, held)
-        await self.reply(turn, message(lines(done, state, comes)))
+        over = Html() if is_on else view.html("resume.done")
+        done = over if was_paused else view.html("resume.nothing")
+        await self.reply(turn, message(lines(done, state, what_comes(self.services, view, subscriber, held))))

@@ -8,6 +8,7 @@ from domain.calls.venues import Venues
 from domain.delivery import changes
 from domain.delivery.changes import Change
 from domain.delivery.messages import Message
+from domain.delivery.policy import quiet_at
 from domain.reading.typed import Unsure
 from domain.subscribers.subscriber import Destination, Preferences, Subscriber
 from handlers.conversation.base import BotBase, Turn, WrittenAs
@@ -18,6 +19,7 @@ from handlers.delivery.buttons import (
     AskDelivery,
     ClearDelivery,
     DeliverPrivately,
+    EndQuiet,
     SetCardButton,
     SetCardField,
     SetCompact,
@@ -77,7 +79,12 @@ class DeliveryMixin(BotBase):
         what = changes.typed_setting(data.what)
         subscriber = await self.services.subscribers.subscribers.require(turn.user_id)
         await self.services.conversation.inputs.expect(turn.user_id, TYPED, what)
-        await self.show(turn, menus.question(view_of(self.services, turn), what, self._included(subscriber)))
+        await self.show(turn, self._question(turn, what, subscriber))
+
+    def _question(self, turn: Turn, what: str, subscriber: Subscriber) -> Message:
+        view, now = view_of(self.services, turn), self.services.conversation.clock()
+        quiet = quiet_at(subscriber.preferences, now) if what == "quiet" else None
+        return menus.question(view, what, self._included(subscriber), quiet)
 
     @text_input(TYPED)
     async def typed_delivery(self, turn: Turn, payload: str) -> None:
@@ -88,7 +95,7 @@ class DeliveryMixin(BotBase):
             view, now = view_of(self.services, turn), self.services.conversation.clock()
             readings = error.readings if isinstance(error, Unsure) else ()
             await self.services.conversation.inputs.expect(turn.user_id, TYPED, payload)
-            question = menus.question(view, payload, self._included(await subscribers.require(turn.user_id)))
+            question = self._question(turn, payload, await subscribers.require(turn.user_id))
             said = view.html(error.key, **error.arguments)
             await self.reply(turn, menus.refused(view, payload, said, readings, now, question))
             return
@@ -115,6 +122,16 @@ class DeliveryMixin(BotBase):
     @callback(ClearDelivery)
     async def clear_delivery(self, turn: Turn, data: ClearDelivery) -> None:
         await self._save(turn, data.what, changes.cleared(data.what))
+
+    @callback(EndQuiet)
+    async def end_quiet(self, turn: Turn, _data: EndQuiet) -> None:
+        """Let alerts come again tonight, without turning the quiet hours off."""
+        subscribers, held = self.services.subscribers.subscribers, await held_calls(self.services, turn.user_id)
+        change = changes.quiet_ended(self.services.conversation.clock())
+        subscriber = await subscribers.change_preferences(turn.user_id, change)
+        view = view_of(self.services, turn)
+        ended = menus.quiet_ended(view, subscriber.preferences)
+        await self._show_delivery(turn, subscriber, lines(ended, what_comes(self.services, view, subscriber, held)))
 
     @callback(ShowSounds, goes_on=True)
     async def show_sounds(self, turn: Turn, _data: ShowSounds) -> None:

@@ -63,6 +63,12 @@ def local_moment(preferences: Preferences, at: datetime, now: datetime) -> str:
     return f"{day}{local:%H:%M} ({show_zone(preferences.time_zone)})"
 
 
+def is_paused(subscriber: Subscriber, now: datetime) -> bool:
+    """Whether they have paused, for good or for a while."""
+    until = subscriber.preferences.snoozed_until
+    return subscriber.paused or (until is not None and now < until)
+
+
 async def held_calls(services: Services, user_id: int) -> Sequence[HeldCall]:
     """Return what waits for a digest; before a change, for what the change lets go leaves at once."""
     held = services.find(HeldCalls)

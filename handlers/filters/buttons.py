@@ -95,12 +95,25 @@ class SetFlag(CallbackData, frozen=True, array_like=True):
     value: bool
 
 
-class TurnValue(CallbackData, frozen=True, array_like=True):
-    """Turn a known value of a choice: not chosen, wanted, excluded."""
+class SetValue(CallbackData, frozen=True, array_like=True):
+    """Want or exclude a known value of a choice, or neither: whatever it was when it is tapped."""
 
     prefix: ClassVar[str] = "value"
     number: int
     field_key: str
+    value: str
+    becomes: str
+    """`services.subscribers.set_changes.Standing`."""
+
+
+class TakeValue(CallbackData, frozen=True, array_like=True):
+    """Answer with a known value, instead of what was typed."""
+
+    prefix: ClassVar[str] = "instead"
+    number: int
+    field_key: str
+    tag: str
+    """Of what was typed (`InputsService.hold`)."""
     value: str
 
 
@@ -140,12 +153,14 @@ class ShowChannels(CallbackData, frozen=True, array_like=True):
     page: int
 
 
-class ToggleChannel(CallbackData, frozen=True, array_like=True):
+class SetChannel(CallbackData, frozen=True, array_like=True):
     prefix: ClassVar[str] = "channel"
     number: int
     page: int
     tag: str
     """`channel_tag` of the channel."""
+    becomes: str
+    """As of `SetValue`."""
 
 
 class ClearChannels(CallbackData, frozen=True, array_like=True):

@@ -12,8 +12,8 @@ from domain.filters.registry import Choice, FilterSet
 from handlers.conversation.base import Services
 from handlers.conversation.menus import View, message
 from handlers.conversation.pages import Page
-from handlers.filters.buttons import ClearChannels, ShowChannels, ShowField, ToggleChannel, channel_tag
-from services.subscribers.set_changes import CHANNEL
+from handlers.filters.buttons import ClearChannels, SetChannel, ShowChannels, ShowField, channel_tag
+from services.subscribers.set_changes import CHANNEL, NEXT, standing_of
 from texts.markup import Html, join
 
 CHANNELS_PER_PAGE: Final = 8
@@ -83,14 +83,11 @@ def _turn(view: View, number: int, rule: Choice, channel: Channel, page: int) ->
         win_rate=show_short(record.win_rate_percent, "percent"),
         average=show_short(record.average_multiple, "multiple"),
     )
-    key = "button.channel"
-    if channel.id in rule.included:
-        key = "button.channel_chosen"
-    elif channel.id in rule.excluded:
-        key = "button.channel_muted"
+    now = standing_of(rule, channel.id)
+    key = {"off": "button.channel", "in": "button.channel_chosen", "out": "button.channel_muted"}[now]
     return view.button(
         key,
-        ToggleChannel(number, page, channel_tag(channel.id)),
+        SetChannel(number, page, channel_tag(channel.id), NEXT[now]),
         title=channel.title or channel.id,
         record=shown or "",
     )

@@ -7,15 +7,15 @@ from datetime import UTC, datetime
 from typing import Final
 
 from domain.calls.events import Call, Channel, Token
-from domain.delivery.messages import Message
+from domain.delivery.messages import Button, Message
 from domain.filters.registry import FIELDS, Choice, FilterField, FilterSet, Rule
 from domain.filters.rules import parse_rule
 from domain.filters.values import Known, offered, unknown
 from domain.reading.typed import Unsure
 from domain.tracking.records import MIN_TOKENS
 from handlers.conversation.menus import View, in_rows, message
-from handlers.filters.buttons import KeepTyped, TakeReading
-from handlers.filters.set_menus import field_keyboard, if_missing
+from handlers.filters.buttons import KeepTyped, ShowChannels, ShowGroup, TakeReading, TakeValue
+from handlers.filters.set_menus import VALUES_PER_ROW
 from services.subscribers.set_changes import CHANNEL
 from texts.markup import Html, join
 
@@ -74,10 +74,10 @@ def _call_of(channel: Channel) -> Call:
 
 
 def which_menu(view: View, filter_set: FilterSet, field: FilterField, doubt: Unsure, tag: str) -> Message:
-    """Ask how a number was meant."""
+    """Ask how a number, or words, were meant."""
     number = filter_set.number
     meant = (
-        view.button("button.choice", TakeReading(number, field.key, tag, place), name=_shown(view, reading, field))
+        view.button("button.meant", TakeReading(number, field.key, tag, place), name=_shown(view, reading, field))
         for place, reading in enumerate(doubt.readings)
     )
     asked = view.html(
@@ -86,12 +86,11 @@ def which_menu(view: View, filter_set: FilterSet, field: FilterField, doubt: Uns
         label=view.label("filter", field.key),
         value=view.rule(filter_set.rules.get(field.key), field),
     )
-    missing = if_missing(view, filter_set.rules.get(field.key), field)
-    return message(asked, missing, keyboard=(*in_rows(meant, 1), *field_keyboard(view, filter_set, field)))
+    return message(asked, keyboard=(*in_rows(meant, 1), (_back(view, filter_set, field),)))
 
 
 def _shown(view: View, reading: str, field: FilterField) -> str:
-    return view.rule(parse_rule(reading, field), field) if field.unit == "text" else reading
+    return view.full_rule(parse_rule(reading, field), field) if field.unit == "text" else reading
 
 
 def keep_menu(
@@ -102,10 +101,19 @@ def keep_menu(
     asked = view.html(
         "values.strange",
         label=view.label("filter", field.key),
-        strange=", ".join(strange),
+        strange="”, “".join(strange),
         known=", ".join(named) or view.plain("value.nothing_yet"),
         value=view.rule(filter_set.rules.get(field.key), field),
     )
     keep = view.button("button.keep_anyway", KeepTyped(filter_set.number, field.key, tag))
-    missing = if_missing(view, filter_set.rules.get(field.key), field)
-    return message(asked, missing, keyboard=((keep,), *field_keyboard(view, filter_set, field)))
+    instead = (
+        view.button("button.choice", TakeValue(filter_set.number, field.key, tag, value), name=value)
+        for value in offered(field.known)
+    )
+    listed = (view.button("button.channel_list", ShowChannels(filter_set.number, 0)),) if field.key == CHANNEL else ()
+    rows = ((keep,), *in_rows(instead, VALUES_PER_ROW), listed, (_back(view, filter_set, field),))
+    return message(asked, keyboard=tuple(row for row in rows if row))
+
+
+def _back(view: View, filter_set: FilterSet, field: FilterField) -> Button:
+    return view.button("button.back", ShowGroup(filter_set.number, field.group))

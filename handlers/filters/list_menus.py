@@ -9,6 +9,7 @@ from domain.filters.registry import FilterSet
 from domain.subscribers.subscriber import Subscriber
 from handlers.conversation.menus import RULES_AT_A_GLANCE, View, in_rows, message
 from handlers.delivery.buttons import SetPaused, ShowDelivery
+from handlers.delivery.standing import is_paused
 from handlers.filters.buttons import NewSet, ShowSet
 from texts.markup import Html, join
 
@@ -52,6 +53,5 @@ def _set_line(view: View, filter_set: FilterSet) -> Html:
 
 def _pausing(view: View, subscriber: Subscriber, now: datetime) -> Button:
     """Resuming ends a snooze as well."""
-    snoozed_until = subscriber.preferences.snoozed_until
-    stopped = subscriber.paused or (snoozed_until is not None and snoozed_until > now)
+    stopped = is_paused(subscriber, now)
     return view.button("button.resume" if stopped else "button.pause", SetPaused(not stopped))

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, get_args
 
 from domain.delivery.messages import Message
-from domain.filters.registry import FIELDS, FilterField, FilterSet, Missing, Range, Rule
+from domain.filters.registry import FIELDS, Choice, FilterField, FilterSet, Missing, Range, Rule
 from domain.filters.rules import parse_rule, with_policy
 from domain.filters.values import Known, offered
 from domain.reading.typed import Unsure
@@ -17,21 +17,22 @@ from handlers.filters.buttons import (
     ClearChannels,
     ClearField,
     KeepTyped,
+    SetChannel,
     SetFlag,
     SetMissing,
+    SetValue,
     ShowChannels,
     ShowField,
     ShowGroup,
     TakeReading,
-    ToggleChannel,
-    TurnValue,
+    TakeValue,
     channel_tag,
 )
 from handlers.filters.channel_menus import channel_rule, channels_menu, choosable
 from handlers.filters.doubt_menus import keep_menu, known_values, strange_values, which_menu, without_records
 from handlers.filters.set_menus import GROUPS, POLICIES, field_keyboard, field_menu, group_menu, if_missing, is_figure
 from runtime.errors import UserFacingError
-from services.subscribers.set_changes import CHANNEL, set_of
+from services.subscribers.set_changes import CHANNEL, Standing, set_of
 from texts.markup import Html, join
 
 RULE: Final = "rule"
@@ -54,6 +55,17 @@ def _policy(missing: str, wait_minutes: int) -> tuple[Missing, int]:
         if policy == (missing, wait_minutes):
             return policy
     raise UserFacingError("callback.stale")
+
+
+def _standing(becomes: str) -> Standing:
+    for standing in get_args(Standing):
+        if standing == becomes:
+            return standing
+    raise UserFacingError("callback.stale")
+
+
+Answer = TakeReading | KeepTyped | TakeValue
+"""The buttons of a question about what was typed."""
 
 
 class RulesMixin(BotBase):
@@ -97,6 +109,7 @@ class RulesMixin(BotBase):
             await self._refuse(turn, filter_set, field, error)
             return
         await inputs.cancel(turn.user_id)
+        await inputs.let_go(turn.user_id)
         await self._show_saved(turn, subscriber, filter_set, field)
 
     def _known(self, field: FilterField) -> tuple[Known, ...]:
@@ -116,34 +129,50 @@ class RulesMixin(BotBase):
 
     @callback(TakeReading)
     async def take_reading(self, turn: Turn, data: TakeReading) -> None:
-        field, typed = _field(data.field_key), await self.services.conversation.inputs.held(turn.user_id, data.tag)
-        filter_set = set_of(await self.services.subscribers.subscribers.require(turn.user_id), data.number)
+        field, typed = _field(data.field_key), await self._asked_about(turn, data)
         try:
             parse_rule(typed, field)
         except Unsure as doubt:
             if 0 <= data.place < len(doubt.readings):
-                rule = parse_rule(doubt.readings[data.place], field)
-                await self._show_saved(turn, await self._set(turn, filter_set, field, rule), filter_set, field)
+                await self._take(turn, data, typed, parse_rule(doubt.readings[data.place], field))
                 return
         raise UserFacingError("callback.stale")
 
     @callback(KeepTyped)
     async def keep_typed(self, turn: Turn, data: KeepTyped) -> None:
-        field, typed = _field(data.field_key), await self.services.conversation.inputs.held(turn.user_id, data.tag)
-        filter_set = set_of(await self.services.subscribers.subscribers.require(turn.user_id), data.number)
+        field, typed = _field(data.field_key), await self._asked_about(turn, data)
         if field.unit != "choice":
             raise UserFacingError("callback.stale")
-        rule = parse_rule(typed, field, self._known(field))
-        await self._show_saved(turn, await self._set(turn, filter_set, field, rule), filter_set, field)
+        await self._take(turn, data, typed, parse_rule(typed, field, self._known(field)))
 
-    @callback(TurnValue)
-    async def turn_value(self, turn: Turn, data: TurnValue) -> None:
+    @callback(TakeValue)
+    async def take_value(self, turn: Turn, data: TakeValue) -> None:
+        """Answer with what a button names, in place of the list that was typed."""
+        field, typed = _field(data.field_key), await self._asked_about(turn, data)
+        if data.value not in offered(field.known):
+            raise UserFacingError("callback.stale")
+        await self._take(turn, data, typed, Choice(frozenset({data.value})))
+
+    async def _asked_about(self, turn: Turn, data: Answer) -> str:
+        """Return what was typed. `UserFacingError` where that question is over."""
+        return await self.services.conversation.inputs.held(turn.user_id, data.tag, data.pack())
+
+    async def _take(self, turn: Turn, data: Answer, typed: str, rule: Rule | None) -> None:
+        field = _field(data.field_key)
+        filter_set = set_of(await self.services.subscribers.subscribers.require(turn.user_id), data.number)
+        subscriber = await self._set(turn, filter_set, field, rule)
+        await self.services.conversation.inputs.settle(turn.user_id, typed, data.pack())
+        await self._show_saved(turn, subscriber, filter_set, field)
+
+    @callback(SetValue)
+    async def set_value(self, turn: Turn, data: SetValue) -> None:
         field = _field(data.field_key)
         if data.value not in offered(field.known):
             raise UserFacingError("callback.stale")
         sets = self.services.subscribers.sets
         before = set_of(await self.services.subscribers.subscribers.require(turn.user_id), data.number)
-        subscriber = await sets.turn_value(turn.user_id, data.number, field.key, data.value)
+        subscriber = await sets.set_value(turn.user_id, data.number, field.key, data.value, _standing(data.becomes))
+        await self.services.conversation.inputs.let_go(turn.user_id)
         await self.services.conversation.inputs.expect(turn.user_id, RULE, ShowField(data.number, field.key).pack())
         changed = set_of(subscriber, data.number)
         note = self._saved(turn, before, changed, field)
@@ -185,6 +214,7 @@ class RulesMixin(BotBase):
         field = _field(data.field_key)
         before = set_of(await self.services.subscribers.subscribers.require(turn.user_id), data.number)
         subscriber = await self.services.subscribers.sets.set_rule(turn.user_id, data.number, field.key, None)
+        await self.services.conversation.inputs.let_go(turn.user_id)
         await self._show_saved(turn, subscriber, before, field)
 
     @callback(SetFlag)
@@ -226,14 +256,17 @@ class RulesMixin(BotBase):
         channels = choosable(self.services, channel_rule(filter_set))
         await self.show(turn, channels_menu(view_of(self.services, turn), filter_set, channels, page))
 
-    @callback(ToggleChannel)
-    async def toggle_channel(self, turn: Turn, data: ToggleChannel) -> None:
+    @callback(SetChannel)
+    async def set_channel(self, turn: Turn, data: SetChannel) -> None:
         filter_set = set_of(await self.services.subscribers.subscribers.require(turn.user_id), data.number)
         channels = choosable(self.services, channel_rule(filter_set))
         tagged = [channel.id for channel in channels if channel_tag(channel.id) == data.tag]
         if not tagged:
             raise UserFacingError("channel.unknown")
-        subscriber = await self.services.subscribers.sets.turn_value(turn.user_id, data.number, CHANNEL, tagged[0])
+        subscriber = await self.services.subscribers.sets.set_value(
+            turn.user_id, data.number, CHANNEL, tagged[0], _standing(data.becomes)
+        )
+        await self.services.conversation.inputs.let_go(turn.user_id)
         await self._show_channels(turn, set_of(subscriber, data.number), data.page)
 
     @callback(ClearChannels)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final, get_args
 
 from domain.delivery.messages import Button, Message
-from domain.filters.registry import FIELDS, Choice, FilterField, FilterSet, Group, Missing, Range, Rule
+from domain.filters.registry import FIELDS, FilterField, FilterSet, Group, Missing, Range, Rule
 from domain.filters.values import offered
 from domain.tracking.records import Records
 from handlers.conversation.menus import Keyboard, View, in_rows, message
@@ -17,6 +17,7 @@ from handlers.filters.buttons import (
     SetEnabled,
     SetFlag,
     SetMissing,
+    SetValue,
     ShareSet,
     ShowChannels,
     ShowField,
@@ -26,10 +27,9 @@ from handlers.filters.buttons import (
     ShowSettings,
     ShowVersions,
     TryFilter,
-    TurnValue,
 )
 from handlers.records.lines import record_at_a_glance
-from services.subscribers.set_changes import CHANNEL
+from services.subscribers.set_changes import CHANNEL, NEXT, standing_of
 from texts.markup import Html
 
 GROUPS: Final[tuple[Group, ...]] = get_args(Group)
@@ -45,7 +45,7 @@ RULES_TO_TAP: Final = 8
 """Rules that can be opened from the set itself; all of them are in their groups."""
 _RULES_PER_ROW: Final = 2
 _GROUPS_PER_ROW: Final = 2
-_VALUES_PER_ROW: Final = 3
+VALUES_PER_ROW: Final = 3
 
 
 def set_menu(
@@ -206,7 +206,7 @@ def field_keyboard(view: View, filter_set: FilterSet, field: FilterField) -> Key
         choosing = [view.button("button.channel_list", ShowChannels(number, 0))]
     clearing = view.button("button.any", ClearField(number, field.key))
     policies = tuple(_policy(view, number, field, rule, policy) for policy in POLICIES) if rule else ()
-    values = in_rows((_value(view, number, field, rule, value) for value in offered(field.known)), _VALUES_PER_ROW)
+    values = in_rows((_value(view, number, field, rule, value) for value in offered(field.known)), VALUES_PER_ROW)
     rows = (
         *values,
         tuple([*choosing, clearing] if rule or field.unit == "flag" else choosing),
@@ -226,10 +226,9 @@ def _flag(view: View, number: int, field: FilterField, rule: Rule | None, *, val
 
 def _value(view: View, number: int, field: FilterField, rule: Rule | None, value: str) -> Button:
     """A value that is known, marked where the rule wants or excludes it."""
-    key = "button.choice"
-    if isinstance(rule, Choice) and value in rule.included | rule.excluded:
-        key = "button.chosen" if value in rule.included else "button.excluded"
-    return view.button(key, TurnValue(number, field.key, value), name=value)
+    now = standing_of(rule, value)
+    key = {"off": "button.choice", "in": "button.chosen", "out": "button.excluded"}[now]
+    return view.button(key, SetValue(number, field.key, value, NEXT[now]), name=value)
 
 
 def _policy(view: View, number: int, field: FilterField, rule: Rule, policy: tuple[Missing, int]) -> Button:

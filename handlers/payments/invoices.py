@@ -41,7 +41,7 @@ class InvoicesMixin(BotBase):
         found = await self.services.of(PaymentServices).invoices.own(turn.user_id, data.id)
         await show_invoice(self, turn, found, anew=True, coin=await self._coin(found.invoice))
 
-    @callback(CheckInvoice, goes_on=True)
+    @callback(CheckInvoice, goes_on=True, aside=True)
     async def check_invoice(self, turn: Turn, data: CheckInvoice) -> str | None:
         view = view_of(self.services, turn)
         with told_as("invoice.cannot_check"):

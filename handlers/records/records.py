@@ -16,7 +16,7 @@ class RecordsMixin(BotBase):
     async def top(self, turn: Turn) -> None:
         await self._show_top(turn, ShowTop("channels", "30d", 0))
 
-    @callback(ShowTop, goes_on=True)
+    @callback(ShowTop, goes_on=True, aside=True)
     async def show_top(self, turn: Turn, data: ShowTop) -> None:
         await self._show_top(turn, data)
 
@@ -37,7 +37,7 @@ class RecordsMixin(BotBase):
     async def performance(self, turn: Turn) -> None:
         await self._show_performance(turn, ShowPerformance("7d"))
 
-    @callback(ShowPerformance, goes_on=True)
+    @callback(ShowPerformance, goes_on=True, aside=True)
     async def show_performance(self, turn: Turn, data: ShowPerformance) -> None:
         await self._show_performance(turn, data)
 

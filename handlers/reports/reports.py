@@ -49,7 +49,7 @@ class ReportsMixin(BotBase):
     async def recap(self, turn: Turn) -> None:
         await self._show_report(turn, menus.MINE, WINDOWS[1])
 
-    @callback(ShowReport, goes_on=True)
+    @callback(ShowReport, goes_on=True, aside=True)
     async def show_report(self, turn: Turn, data: ShowReport) -> None:
         await self._show_report(turn, _subject(data.what), _days(data.days))
 
@@ -62,7 +62,7 @@ class ReportsMixin(BotBase):
         reader = menus.reader_of(view, preferences)
         await self.show(turn, menus.report_card(view, reader, what, window, figures))
 
-    @callback(ShowReportPicture, goes_on=True)
+    @callback(ShowReportPicture, goes_on=True, aside=True)
     async def show_report_picture(self, turn: Turn, data: ShowReportPicture) -> str | None:
         """Answer with a new message: the report stays."""
         preferences, window = await self._reading(turn), self._window(data.days, data.end)
@@ -78,7 +78,7 @@ class ReportsMixin(BotBase):
         caption = menus.picture_caption(reader, menus.MINE, window, self.services.conversation.clock())
         return await self._send_picture(turn, caption, picture, preferences)
 
-    @callback(ShowSharedPicture, goes_on=True)
+    @callback(ShowSharedPicture, goes_on=True, aside=True)
     async def show_shared_picture(self, turn: Turn, data: ShowSharedPicture) -> str | None:
         preferences, window = await self._reading(turn), self._window(data.days, data.end)
         figures = await self._figures(turn, _subject(data.what), window)
@@ -86,7 +86,7 @@ class ReportsMixin(BotBase):
         picture = words.shared(reader, figures, window) if figures else None
         return await self._send_picture(turn, menus.picture_caption(reader, data.what, window), picture, preferences)
 
-    @callback(ShareCall, goes_on=True)
+    @callback(ShareCall, goes_on=True, aside=True)
     async def share_call(self, turn: Turn, data: ShareCall) -> str | None:
         preferences, call = await self._reading(turn), await self._call(data.number)
         view, reader = view_of(self.services, turn), self._reader(turn, preferences)
@@ -96,7 +96,7 @@ class ReportsMixin(BotBase):
         await self.reply(turn, menus.card_text(view, reader, call, reported(call), png))
         return None
 
-    @callback(ShowCallChart, goes_on=True)
+    @callback(ShowCallChart, goes_on=True, aside=True)
     async def show_call_chart(self, turn: Turn, data: ShowCallChart) -> str | None:
         preferences, call = await self._reading(turn), await self._call(data.number)
         view, reports = view_of(self.services, turn), self.services.of(ReportServices)

@@ -52,7 +52,7 @@ class TokensMixin(BotBase):
             unknown = view.html("token.unknown_ticker", ticker=clip(ticker), days=ACCEPTED_FOR.days)
             await self.reply(turn, message(unknown))
 
-    @callback(ShowToken, goes_on=True)
+    @callback(ShowToken, goes_on=True, aside=True)
     async def show_token(self, turn: Turn, data: ShowToken) -> str | None:
         """Show the token, or show it anew, in the place of the message that was tapped."""
         if not is_address(data.address):

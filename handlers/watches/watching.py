@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from typing import Final, cast
 
 from domain.buttons.cards import WatchToken
 from domain.calls.addresses import find_addresses, is_address
 from domain.calls.lifetimes import ACCEPTED_FOR
+from domain.posts.pasted import ticker_in
 from domain.reading.typed import clip
 from domain.watches.conditions import Condition, Figures, Subject
 from domain.watches.reading import read_conditions
@@ -30,10 +32,22 @@ from services.watches.watches import WatchesService
 from texts.markup import Html
 
 TYPED: Final = "watch"
-"""Kind of the question that a condition answers; its payload is what it is about: `address`, `address:price`."""
+"""Kind of the question that a condition answers; its payload is what it is about: `address`, `address:price`.
+
+`address:each`: whatever is typed, it is to be told each time.
+"""
+TYPED_WHOLE: Final = "watchof"
+"""Kind of the question that a token and a condition answer."""
+_EACH: Final = "each"
+_ONCE: Final = re.compile(r"\bonce\b", re.IGNORECASE)
 _ASKED: Final[tuple[Subject, ...]] = ("price", "market_cap")
 _WORDS: Final[dict[str, str]] = {"price": "price", "market_cap": "mc"}
 _PRICED_BY_ITSELF: Final = ("%", "x", "×")
+
+
+def _is_a_token(typed: str) -> bool:
+    """Whether somebody asks about another token meanwhile."""
+    return bool(find_addresses(typed)) or (ticker_in(typed) is not None and not typed.strip()[1:2].isdigit())
 
 
 class WatchesMixin(BotBase):
@@ -44,13 +58,23 @@ class WatchesMixin(BotBase):
         """Take `<token> <condition>`; what is missing is asked for."""
         _, _, asked = turn.text.partition(" ")
         await self.services.subscribers.subscribers.require(turn.user_id)
-        word, _, typed = asked.strip().partition(" ")
-        if not word:
-            await self.reply(turn, menus.how(view_of(self.services, turn)))
-        elif addresses := find_addresses(word):
-            await self._take_up(turn, addresses[0], typed.strip())
+        if asked.strip():
+            await self._take_whole(turn, asked)
         else:
-            await self._find(turn, word.removeprefix("$"), typed.strip())
+            await self.services.conversation.inputs.expect(turn.user_id, TYPED_WHOLE, "")
+            await self.reply(turn, menus.how(view_of(self.services, turn)))
+
+    @text_input(TYPED_WHOLE)
+    async def typed_whole(self, turn: Turn, _payload: str) -> None:
+        await self._take_whole(turn, turn.text)
+
+    async def _take_whole(self, turn: Turn, asked: str) -> None:
+        """Take a token and a condition, in whichever order."""
+        token, typed = _parted(asked)
+        if addresses := find_addresses(token):
+            await self._take_up(turn, addresses[0], typed)
+        else:
+            await self._find(turn, token.removeprefix("$"), typed)
 
     async def _find(self, turn: Turn, ticker: str, typed: str) -> None:
         """Somebody named a token by its ticker, which several may have."""
@@ -71,7 +95,7 @@ class WatchesMixin(BotBase):
         typed = await self.services.conversation.inputs.held(turn.user_id, data.tag) if data.tag else ""
         await self._take_up(turn, address, typed)
 
-    @callback(WatchToken)
+    @callback(WatchToken, aside=True)
     async def watch_token(self, turn: Turn, data: WatchToken) -> None:
         """Answer with a new message: the alert whose button this is shall stay."""
         await self.services.subscribers.subscribers.require(turn.user_id)
@@ -79,12 +103,13 @@ class WatchesMixin(BotBase):
 
     @callback(ShowReady)
     async def show_ready(self, turn: Turn, data: ShowReady) -> None:
-        await self.services.conversation.inputs.cancel(turn.user_id)
         await self._show_ready(turn, _known(data.address), each_time=data.each_time)
 
     async def _show_ready(self, turn: Turn, address: str, *, each_time: bool, anew: bool = False) -> None:
         watches = self.services.of(WatchesService)
         name, now = await watches.name(address), await watches.figures(address)
+        about = f"{address}:{_EACH}" if each_time else address
+        await self.services.conversation.inputs.expect(turn.user_id, TYPED, about)
         menu = menus.ready_menu(view_of(self.services, turn), address, name, now, each_time=each_time)
         await (self.reply(turn, menu) if anew else self.show(turn, menu))
 
@@ -95,7 +120,7 @@ class WatchesMixin(BotBase):
         await self.services.conversation.inputs.expect(turn.user_id, TYPED, f"{address}:{what}")
         await self.show(turn, menus.question(view_of(self.services, turn), address, name, what, now))
 
-    @text_input(TYPED)
+    @text_input(TYPED, unless=_is_a_token)
     async def typed_condition(self, turn: Turn, payload: str) -> None:
         address, _, what = payload.partition(":")
         await self._take_up(turn, address, turn.text, what)
@@ -107,7 +132,7 @@ class WatchesMixin(BotBase):
             return
         now, view = await self.services.of(WatchesService).figures(address), view_of(self.services, turn)
         try:
-            meant = read_conditions(_about(what, typed), now)
+            meant = _read(typed, what, now)
         except UserFacingError as error:
             await self.services.conversation.inputs.expect(turn.user_id, TYPED, f"{address}:{what}")
             await self.reply(turn, message(view.html(error.key, **{**error.arguments, "typed": clip(typed)})))
@@ -134,11 +159,11 @@ class WatchesMixin(BotBase):
     async def watching(self, turn: Turn) -> None:
         await self._show_watching(turn, 0)
 
-    @callback(ShowWatching, goes_on=True)
+    @callback(ShowWatching, goes_on=True, aside=True)
     async def show_watching(self, turn: Turn, data: ShowWatching) -> None:
         await self._show_watching(turn, data.page)
 
-    @callback(EndWatch)
+    @callback(EndWatch, aside=True)
     async def end_watch(self, turn: Turn, data: EndWatch) -> str:
         ended = await self.services.of(WatchesService).end(turn.user_id, data.watch_id)
         await self._show_watching(turn, data.page)
@@ -179,7 +204,19 @@ def _asked(what: str) -> Subject:
     return cast("Subject", what)
 
 
-def _about(what: str, typed: str) -> str:
-    """What was asked for is meant, unless they say it themselves."""
+def _parted(asked: str) -> tuple[str, str]:
+    """Part the token, which is an address, a link or a ticker, from the condition."""
+    words = asked.split()
+    token = next((word for word in words if find_addresses(word)), None)
+    token = token or next((word for word in words if ticker_in(word)), words[0])
+    words.remove(token)
+    return token, " ".join(words)
+
+
+def _read(typed: str, what: str, now: Figures) -> tuple[Condition, ...]:
+    """Read it as what was asked for, unless they say themselves what they mean."""
     is_whole = typed.strip()[:1].isalpha() or typed.strip().endswith(_PRICED_BY_ITSELF)
-    return typed if not what or is_whole else f"{_WORDS[what]} {typed}"
+    meant = read_conditions(typed if what not in _WORDS or is_whole else f"{_WORDS[what]} {typed}", now)
+    if what != _EACH or _ONCE.search(typed):
+        return meant
+    return tuple(one.timed(each_time=True) for one in meant)

@@ -10,3 +10,10 @@ from domain.buttons.data import CallbackData
 class ShowNearMisses(CallbackData, frozen=True, array_like=True):
     prefix: ClassVar[str] = "misses"
     page: int
+
+
+class WhyToken(CallbackData, frozen=True, array_like=True):
+    """Which of several that have one ticker."""
+
+    prefix: ClassVar[str] = "whytoken"
+    address: str

@@ -1,8 +1,9 @@
-"""Calls of the day that a single rule kept away. Pure."""
+"""Calls of the day that a single rule kept away, and tokens of one ticker. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Final
 
 from domain.buttons.cards import ShowWhy
@@ -12,9 +13,11 @@ from domain.filters.registry import FIELDS
 from domain.subscribers.zones import show_zone
 from handlers.conversation.menus import Keyboard, View, in_rows, message
 from handlers.conversation.pages import Page
-from handlers.why.buttons import ShowNearMisses
+from handlers.why.buttons import ShowNearMisses, WhyToken
 from handlers.why.cards import needed, seen_beside, token_name
 from handlers.why.moments import shown_clock
+from handlers.why.origins import ago
+from services.watches.watches import Found
 from services.why.answers import NearMiss, NearMisses
 from texts.markup import Html, join
 
@@ -36,6 +39,24 @@ def near_misses_card(view: View, misses: NearMisses, asked: int) -> Message:
         Html() if misses.complete else view.html("why.misses_cut"),
         keyboard=(*_miss_buttons(view, shown, first), *page.turning(view, ShowNearMisses)),
     )
+
+
+def which_token(view: View, ticker: str, found: Sequence[Found], now: datetime) -> Message:
+    """Ask which of several tokens of one ticker is meant."""
+    rows = in_rows(
+        (
+            view.button(
+                "button.why_token",
+                WhyToken(one.address),
+                name=one.name or one.symbol or view.plain("value.unnamed_token"),
+                address=f"{one.address[:4]}…{one.address[-4:]}",
+                ago=ago((now - one.called_at).total_seconds()),
+            )
+            for one in found
+        ),
+        1,
+    )
+    return message(view.html("why.which_token", ticker=ticker), keyboard=rows)
 
 
 def _miss(view: View, place: int, miss: NearMiss, zone: str) -> Html:

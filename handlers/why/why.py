@@ -5,18 +5,21 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from domain.buttons.cards import ShowWhy
-from domain.calls.addresses import find_addresses
+from domain.calls.addresses import find_addresses, is_address
 from domain.calls.lifetimes import ACCEPTED_FOR
 from domain.channels.names import is_post_link, post_named
+from domain.posts.pasted import ticker_in
 from domain.reading.typed import clip
 from handlers.conversation.base import BotBase, Turn
 from handlers.conversation.menus import message, view_of
 from handlers.conversation.routing import callback, command, recognised
 from handlers.why import cards as why_cards
-from handlers.why.buttons import ShowNearMisses
-from handlers.why.misses import near_misses_card
+from handlers.why.buttons import ShowNearMisses, WhyToken
+from handlers.why.misses import near_misses_card, which_token
 from handlers.why.posts import answer_post
+from runtime.errors import UserFacingError
 from services.channels.group import ChannelServices
+from services.watches.watches import WatchesService
 
 
 class WhyMixin(BotBase):
@@ -34,12 +37,12 @@ class WhyMixin(BotBase):
         misses = await self.services.why.explanations.near_misses(turn.user_id)
         await self.reply(turn, near_misses_card(view_of(self.services, turn), misses, 0))
 
-    @callback(ShowNearMisses, goes_on=True)
+    @callback(ShowNearMisses, goes_on=True, aside=True)
     async def show_near_misses(self, turn: Turn, data: ShowNearMisses) -> None:
         misses = await self.services.why.explanations.near_misses(turn.user_id)
         await self.show(turn, near_misses_card(view_of(self.services, turn), misses, data.page))
 
-    @callback(ShowWhy, goes_on=True)
+    @callback(ShowWhy, goes_on=True, aside=True)
     async def show_why(self, turn: Turn, data: ShowWhy) -> str | None:
         """Answer the alert whose button this is with a new message, which quotes it."""
         view = view_of(self.services, turn)
@@ -55,6 +58,22 @@ class WhyMixin(BotBase):
         if post := post_named(link):
             await answer_post(self, turn, *post)
 
+    @callback(WhyToken, goes_on=True)
+    async def why_token(self, turn: Turn, data: WhyToken) -> None:
+        if not is_address(data.address):
+            raise UserFacingError("callback.stale")
+        await self._explain(turn, data.address)
+
+    async def _explain_ticker(self, turn: Turn, ticker: str) -> bool:
+        """Explain the token that is called so, or ask which of several; `False`: none is known."""
+        watches, view = self.services.find(WatchesService), view_of(self.services, turn)
+        found = await watches.find(turn.user_id, ticker) if watches else []
+        if len(found) == 1:
+            await self._explain(turn, found[0].address)
+        elif found:
+            await self.reply(turn, which_token(view, clip(ticker), found, self.services.conversation.clock()))
+        return bool(found)
+
     async def _explain(self, turn: Turn, asked: str) -> None:
         view = view_of(self.services, turn)
         addresses = find_addresses(asked)
@@ -67,5 +86,12 @@ class WhyMixin(BotBase):
         await self.services.subscribers.subscribers.require(turn.user_id)
         if addresses:
             await self.reply(turn, message(view.html("why.no_calls", address=addresses[0], days=ACCEPTED_FOR.days)))
+            return
+        ticker = ticker_in(asked)
+        if await self._explain_ticker(turn, ticker or asked.strip()):
+            return
+        if ticker:
+            unknown = view.html("why.no_ticker", ticker=clip(ticker), days=ACCEPTED_FOR.days)
         else:
-            await self.reply(turn, message(view.html("why.no_address", typed=clip(asked.strip()))))
+            unknown = view.html("why.no_address", typed=clip(asked.strip()))
+        await self.reply(turn, message(unknown))

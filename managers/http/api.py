@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 import aiohttp
@@ -20,7 +20,7 @@ from yarl import URL
 from managers.http.answers import FailedError, RefusedError, Shape, TooManyError, UntrustedError, body_of
 from managers.http.hosts import Host, HostCounts, HostHealth
 from managers.http.once import once
-from managers.http.request_budget import Limit, Room
+from managers.http.request_budget import UNLIMITED, Limit, Room
 from runtime.cancellation import stop_if_cancelled
 from runtime.errors import TransientError
 from runtime.redaction import without_keys
@@ -91,6 +91,17 @@ class APIRetryManager:
         A guess gives way: it is halved when the host says that it was too much, and grows back slowly.
         """
         self._host(url).budget.declare(limit, is_guess=is_guess)
+
+    def counting(self) -> dict[str, list[float]]:
+        """By host that has a limit: how long ago each request that counts against it now came there."""
+        limited = {name: host.budget for name, host in self._hosts.items() if host.budget.limit is not UNLIMITED}
+        return {name: ages for name, budget in limited.items() if (ages := budget.counting())}
+
+    def note(self, counting: Mapping[str, Iterable[float]]) -> None:
+        """Let what `counting` said in an earlier process count here, too, where a limit is declared."""
+        for name, ages in counting.items():
+            if name in self._hosts:
+                self._hosts[name].budget.note(ages)
 
     def room(self, url: str) -> Room:
         """How much of its limit the host of `url` has left, and whether it may be asked at all."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC
@@ -107,6 +107,18 @@ class Budget:
         """Requests that count in the period that ends now."""
         self.wait_s()  # forgets those before
         return self._taken + len(self._arrivals)
+
+    def counting(self) -> list[float]:
+        """Seconds since each request that counts now reached the host; less than 0 for what is on its way."""
+        self.wait_s()  # forgets those before
+        now = self._clock()
+        return [now - arrived for arrived in self._arrivals] + [-LOST_AFTER_S] * self._taken
+
+    def note(self, ages_s: Iterable[float]) -> None:
+        """Count requests that reached the host so many seconds ago, of somebody whose place this process takes."""
+        now = self._clock()
+        for age_s in ages_s:
+            heappush(self._arrivals, now - max(age_s, -LOST_AFTER_S))
 
     @contextmanager
     def slot(self) -> Generator[_Slot]:

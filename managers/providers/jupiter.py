@@ -20,7 +20,7 @@ from managers.http.answers import Shape
 from managers.http.api import ATTEMPTS
 from managers.http.json_repair import decoded
 from managers.http.request_budget import Limit
-from managers.providers.bodies import Body
+from managers.providers.bodies import HUNDRED, Body
 from managers.providers.provider import Provider
 from runtime.clock import now
 from runtime.errors import TransientError
@@ -170,12 +170,13 @@ def read_token(mint: str, entry: object, now: datetime) -> Token:
         "liquidity_usd": body.number("liquidity"),
         "buys_1h": hour.count("numBuys"),
         "sells_1h": hour.count("numSells"),
-        "holders": body.count("holderCount"),
+        "holders": body.count("holderCount") or None,  # somebody has been given the supply
         "created_at": body.body("firstPool").moment("createdAt", now),
         "top10_percent": audit.number("topHoldersPercentage", at_most=100),
         "developer_percent": audit.number("devBalancePercentage", at_most=100),
         "mint_revoked": audit.flag("mintAuthorityDisabled"),
         "freeze_revoked": audit.flag("freezeAuthorityDisabled"),
+        "risk_score": HUNDRED if audit.flag("isSus") is True else None,
         "launchpad": venue(body.get("launchpad")),
         "website": web_link(body.get("website")),
         "x_handle": x_handle(body.get("twitter")),

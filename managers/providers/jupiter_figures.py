@@ -21,7 +21,7 @@ class JupiterFigures:
             *("volume_5m_usd", "volume_1h_usd", "volume_24h_usd", "holders", "created_at", "top10_percent"),
             *("price_change_5m_percent", "price_change_1h_percent", "price_change_24h_percent"),
             *("developer_percent", "mint_revoked", "freeze_revoked", "launchpad", "website", "x_handle", "telegram"),
-            "image_url",
+            *("image_url", "risk_score"),
         }
     )
 

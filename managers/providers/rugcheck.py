@@ -107,9 +107,17 @@ def _liquidity(report: Body) -> float | None:
 
 
 def _score(report: Body) -> float | None:
+    """The worst where it has seen the liquidity taken out, whatever its rules add up to."""
+    if report.flag("rugged") is True:
+        return HUNDRED
     score = report.number("score_normalised", at_most=HUNDRED)
-    was_looked_at = isinstance(report.get("risks"), list)
+    was_looked_at = isinstance(report.get("risks"), list) and _was_read(report)
     return score if score or was_looked_at else None
+
+
+def _was_read(report: Body) -> bool:
+    """Whether it has looked at the token's account: what is 0 before that says nothing."""
+    return isinstance(report.get("token"), dict)
 
 
 def _revoked(report: Body, authority: str) -> bool | None:
@@ -132,7 +140,7 @@ def _tax(report: Body) -> float | None:
     """What a transfer costs; of a program that knows no fees, 0 is certain."""
     percent = report.body("transferFee").number("pct", at_most=HUNDRED)
     is_certain = report.get("tokenProgram") == _CLASSIC_PROGRAM or bool(report.body("token_extensions"))
-    return percent if percent or is_certain else None
+    return percent if percent or (is_certain and _was_read(report)) else None
 
 
 def _developer(report: Body) -> float | None:

@@ -44,15 +44,13 @@ CHANNEL_INFO: Final = RedisKey(
     pattern="channel:{}:info",
     kind="string",
     lives_s=30 * MINUTE_S,
-    meaning="By channel id: what the source says about the channel, and where it has no record our own (JSON of "
-    "domain.calls.events.Channel).",
+    meaning="By channel id: what the source says of it, else our own record (JSON of domain.calls.events.Channel).",
 )
 CHANNEL_RECORD: Final = RedisKey(
     pattern="channel:{}:record",
     kind="string",
     lives_s=30 * DAY_S,
-    meaning="By channel id: our own record of the channel (JSON of domain.calls.events.Channel), whenever it is "
-    "computed; PostgreSQL keeps it in `records`.",
+    meaning="By channel id: our own record (JSON of domain.calls.events.Channel); PostgreSQL has it in `records`.",
 )
 CALL: Final = RedisKey(
     pattern="call:{}",
@@ -65,8 +63,7 @@ LATE_CALL: Final = RedisKey(
     pattern="call:{}:late:{}",
     kind="string",
     lives_s=ACCEPTED_S,
-    meaning="By call id and time of the decision (ms): the call with the figures on which it passed late "
-    "(JSON of domain.calls.events.Call).",
+    meaning="By call id and time of the decision (ms): the call as it passed late (JSON of domain.calls.events.Call).",
 )
 WAITING_CALL: Final = RedisKey(
     pattern="waiting:{}:{}",
@@ -188,8 +185,7 @@ JOURNAL_AT: Final = RedisKey(
     pattern="journal_at",
     kind="string",
     lives_s=None,
-    meaning="The last entry of the journal that PostgreSQL has committed. Should PostgreSQL have come less far, it "
-    "has lost something.",
+    meaning="The last entry of the journal that PostgreSQL has committed: one that has less has lost something.",
 )
 IN_DOUBT: Final = RedisKey(
     pattern="in_doubt",
@@ -279,6 +275,12 @@ SENT_LATELY: Final = RedisKey(
     meaning="Sender (another at every start) -> which of its requests still count against Telegram's limits "
     "(time in ms, then JSON of cluster.sent_lately.SentLately). What counts no more goes at the next exchange.",
 )
+ASKED_LATELY: Final = RedisKey(
+    pattern="asked_lately:{}",
+    kind="string",
+    lives_s=120,
+    meaning="By process: which of its requests to providers still count (JSON of cluster.asked_lately.AskedLately).",
+)
 LEASE: Final = RedisKey(
     pattern="lease:{}",
     kind="string",
@@ -313,8 +315,7 @@ CHANGES: Final = RedisKey(
     pattern="changes",
     kind="stream",
     lives_s=None,
-    meaning="What a process changed and others have in memory: {user_id, revision, by} or {preset, by}. "
-    "The latest 100,000.",
+    meaning="What a process changed, for the others: {user_id, revision, by} or {preset, by}. The latest 100,000.",
 )
 TICKS: Final = RedisKey(
     pattern="ticks",
@@ -332,8 +333,7 @@ ERASING: Final = RedisKey(
     pattern="erasing",
     kind="hash",
     lives_s=None,
-    meaning="User id -> their deletion that is under way (JSON of domain.stored.erasures.Erasure). Nobody stores a "
-    "document of theirs meanwhile.",
+    meaning="User id -> their deletion (JSON of domain.stored.erasures.Erasure); nothing of theirs is stored.",
 )
 ERASED: Final = RedisKey(
     pattern="erased",

@@ -15,12 +15,13 @@ from services.subscribers.copies import CopyNames
 from services.subscribers.presets import PresetsService
 from services.subscribers.set_changes import (
     FIELD_KEYS,
+    Standing,
     check_size,
     set_name,
     set_of,
     with_missing,
     with_rule,
-    with_value_turned,
+    with_value,
 )
 from services.subscribers.subscribers import Subscribers
 from services.subscribers.versions import SetVersion, SubscriberHistory
@@ -63,8 +64,9 @@ class FilterSets:
     ) -> Subscriber:
         return await self._change_set(user_id, number, lambda s: with_missing(s, field_key, missing, wait_minutes))
 
-    async def turn_value(self, user_id: int, number: int, field_key: str, value: str) -> Subscriber:
-        return await self._change_set(user_id, number, lambda s: with_value_turned(s, field_key, value))
+    async def set_value(self, user_id: int, number: int, field_key: str, value: str, becomes: Standing) -> Subscriber:
+        """Want or exclude one value of a choice, beside what is chosen."""
+        return await self._change_set(user_id, number, lambda s: with_value(s, field_key, value, becomes))
 
     async def set_enabled(self, user_id: int, number: int, *, enabled: bool) -> Subscriber:
         """`UserFacingError("filter_sets.limit_on")` when as many are on as the plan holds."""

@@ -38,23 +38,38 @@ class InputsService:
         await self._redis.set(keys.HELD_INPUT.of(user_id), value, ex_s=keys.HELD_INPUT.expires_s)
         return _tag(typed)
 
-    async def held(self, user_id: int, tag: str) -> str:
-        """Raises `UserFacingError("callback.stale")` where something else was typed since, or too long ago."""
+    async def held(self, user_id: int, tag: str, by: str = "") -> str:
+        """Return what was typed; `by` is the button that says how it was meant.
+
+        Raises `UserFacingError("question.over")` where another button has said so, something else was typed since, or
+        it was too long ago.
+        """
         value = await self._redis.get(keys.HELD_INPUT.of(user_id))
-        typed = None if value is None else _text(self._sealer.open(value))
-        if typed is None or _tag(typed) != tag:
-            raise UserFacingError("callback.stale")
+        typed, answer = (None, "") if value is None else _text(self._sealer.open(value))
+        if typed is None or _tag(typed) != tag or answer not in {"", by}:
+            raise UserFacingError("question.over")
         return typed
+
+    async def settle(self, user_id: int, typed: str, by: str) -> None:
+        """Note which button has said how it was meant: the same one may say it again, no other."""
+        value = self._sealer.seal(msgspec.json.encode((typed, by)))
+        await self._redis.set(keys.HELD_INPUT.of(user_id), value, ex_s=keys.HELD_INPUT.expires_s)
+
+    async def let_go(self, user_id: int) -> None:
+        """Forget what was typed: something else was said since."""
+        await self._redis.delete(keys.HELD_INPUT.of(user_id))
 
     async def cancel(self, user_id: int) -> None:
         await self._redis.delete(keys.EXPECTED_INPUT.of(user_id))
 
 
-def _text(value: bytes) -> str | None:
+def _text(value: bytes) -> tuple[str | None, str]:
+    """Return what was typed, and the button that said how it was meant, if one has."""
     try:
-        return msgspec.json.decode(value, type=str)
+        held = msgspec.json.decode(value, type=str | tuple[str, str])
     except (msgspec.MsgspecError, UnicodeDecodeError):
-        return None  # an earlier version left it, ten minutes ago at most
+        return None, ""  # an earlier version left it, ten minutes ago at most
+    return (held, "") if isinstance(held, str) else held
 
 
 def _tag(typed: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Literal
 
 from msgspec.structs import replace
 
@@ -18,6 +18,10 @@ FIELD_KEYS: Final = frozenset(field.key for field in FIELDS)
 CHANNEL: Final = "channel"
 """The field whose values are chosen from a list."""
 MAX_NAME_UTF16: Final = 32
+Standing = Literal["in", "out", "off"]
+"""Of a value in a choice: wanted, excluded, neither."""
+NEXT: Final[dict[Standing, Standing]] = {"off": "in", "in": "out", "out": "off"}
+"""What a tap makes of it."""
 
 
 def set_of(subscriber: Subscriber, number: int) -> FilterSet:
@@ -57,10 +61,16 @@ def with_missing(filter_set: FilterSet, field_key: str, missing: Missing, wait_m
     return with_rule(filter_set, field_key, with_policy(rule, missing, wait_minutes))
 
 
-def with_value_turned(filter_set: FilterSet, field_key: str, value: str) -> FilterSet:
-    """Turn a value of a choice, or a channel, on to its next state: not chosen, wanted, excluded."""
+def standing_of(rule: Rule | None, value: str) -> Standing:
+    if not isinstance(rule, Choice):
+        return "off"
+    return "in" if value in rule.included else "out" if value in rule.excluded else "off"
+
+
+def with_value(filter_set: FilterSet, field_key: str, value: str, becomes: Standing) -> FilterSet:
+    """Want or exclude a value of a choice, or a channel, beside the others; or neither."""
     rule = filter_set.rules.get(field_key)
-    turned = _turned(rule if isinstance(rule, Choice) else Choice(), value)
+    turned = _turned(rule if isinstance(rule, Choice) else Choice(), value, becomes)
     return with_rule(filter_set, field_key, turned if turned.included or turned.excluded else None)
 
 
@@ -70,11 +80,13 @@ def check_size(rule: Rule | None) -> None:
         raise UserFacingError("choice.too_many", limit=MAX_CHOICES)
 
 
-def _turned(rule: Choice, value: str) -> Choice:
-    if value in rule.included:
-        return replace(rule, included=rule.included - {value}, excluded=rule.excluded | {value})
-    if value in rule.excluded:
-        return replace(rule, excluded=rule.excluded - {value})
-    turned = replace(rule, included=rule.included | {value})
-    check_size(turned)
+def _turned(rule: Choice, value: str, becomes: Standing) -> Choice:
+    included, excluded = rule.included - {value}, rule.excluded - {value}
+    if becomes == "in":
+        included |= {value}
+    elif becomes == "out":
+        excluded |= {value}
+    turned = replace(rule, included=included, excluded=excluded)
+    if becomes == "in":
+        check_size(turned)
     return turned

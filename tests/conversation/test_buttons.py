@@ -15,11 +15,11 @@ from handlers.filters.buttons import (
     ClearField,
     CopyShared,
     RestoreVersion,
+    SetChannel,
     SetFlag,
     SetMissing,
     ShowField,
     ShowPresets,
-    ToggleChannel,
     UsePreset,
     channel_tag,
 )
@@ -119,7 +119,7 @@ def test_every_rule_fits_a_button(field: FilterField) -> None:
 
 @given(st.text(st.characters(codec=None)))
 def test_every_channel_fits_a_button(channel_id: str) -> None:
-    assert ToggleChannel(999, 9_999, channel_tag(channel_id)).pack()
+    assert SetChannel(999, 9_999, channel_tag(channel_id), "out").pack()
 
 
 def test_every_preset_and_every_link_fits_a_button() -> None:

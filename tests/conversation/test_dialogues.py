@@ -6,19 +6,20 @@ import re
 from datetime import UTC, datetime, timedelta
 
 import msgspec
+import pytest
 from msgspec.structs import replace
 
 from domain.stored.alerts import HeldCall
 from domain.subscribers.subscriber import QuietHours
 from handlers.admin.people.buttons import ShowUsers
 from handlers.conversation.base import Services
-from handlers.delivery.buttons import AskDelivery, ClearDelivery, MuteAll, Snooze
+from handlers.delivery.buttons import AskDelivery, ClearDelivery, MuteAll, SetPaused, ShowDelivery, ShowSnooze, Snooze
 from handlers.filters.buttons import ApplyPreset
 from managers.redis.client import RedisManager
 from runtime.clock import milliseconds
 from services.stores import keys
-from tests.conversation.conftest import PLANS, PRESETS, Clock
-from tests.conversation.reading import alert, button, only, words
+from tests.conversation.conftest import PLANS, PRESETS, TRIAL, Clock
+from tests.conversation.reading import alert, button, only, toast, words
 from tests.conversation.telegram_wire import USER_ID, AnyApplication, Person, RecordedConversation
 from tests.texts.telegram_html import shown
 
@@ -79,7 +80,9 @@ async def test_what_holds_alerts_back_is_said_wherever_they_are_said_to_be_on(
     await ann.taps(ApplyPreset(PRESETS[0].key).pack())
     change = services.subscribers.subscribers.change_preferences
     assert await states() == {"🟢 Alerts are on."}
-    paused = "💤 Paused until 14:00 (UTC): no alerts till then, and none are kept. /resume ends it now."
+    paused = (
+        "💤 Paused until 14:00 (UTC): calls that pass in that time are not sent, now or later. /resume ends it now."
+    )
     assert words(await ann.writes("/pause 2h")) == paused
     assert await states() == {paused}
     assert "no length of time" in words(await ann.writes("/pause for ever"))
@@ -139,8 +142,8 @@ async def test_who_ends_the_silence_is_told_what_comes_of_the_held_calls(
     await hold(redis_manager, "1", "quiet", clock.now)
     await hold(redis_manager, "2", "quiet", clock.now)
     await hold(redis_manager, "3", "cap", clock.now)
-    both = "📬 2 calls that were held come now, in one message.\n🗞 1 call stays held and comes at 13:00 (UTC)."
-    kept = "🗞 3 calls stay held and come at 14:00 (UTC)."
+    both = "📬 2 calls that were held come now, in one message.\n🗞 1 call that was held earlier comes at 13:00 (UTC)."
+    kept = "🗞 3 calls that were held earlier come at 14:00 (UTC)."
 
     async def typed(what: str, text: str) -> str:
         await ann.taps(AskDelivery(what).pack())
@@ -155,6 +158,52 @@ async def test_who_ends_the_silence_is_told_what_comes_of_the_held_calls(
     assert both in words(await ann.taps(Snooze("off").pack()), "edited")
     await ann.writes("/pause")
     assert both in words(await ann.writes("/resume"))
+
+
+async def test_the_quiet_hours_of_one_night_are_ended_and_come_again(
+    ann: Person, services: Services, clock: Clock, redis_manager: RedisManager
+) -> None:
+    await ann.writes("/start")
+    await ann.taps(ApplyPreset(PRESETS[0].key).pack())
+    assert "End them now" not in str(only(await ann.taps(AskDelivery("quiet").pack()), "edited").buttons)
+    quiet = QuietHours(start_minute=12 * 60, end_minute=14 * 60)
+    await services.subscribers.subscribers.change_preferences(USER_ID, lambda p: replace(p, quiet=quiet))
+    clock.now = datetime(2026, 11, 20, 12, 20, tzinfo=UTC)
+    await hold(redis_manager, "1", "quiet", clock.now)
+    asked = await ann.taps(AskDelivery("quiet").pack())
+    told = words(await ann.taps(button(asked, "End them now, they come again at 12:00")), "edited")
+    assert "✅ The quiet hours are over for now. They come again at 12:00." in told
+    assert "📬 1 call that was held comes now." in told
+    assert "🌙 Quiet: 12:00-14:00" in only(await ann.taps(ShowDelivery().pack()), "edited").buttons
+    for at, state in ((14, "🟢 Alerts are on."), (37, "🌙 Quiet until 14:00 (UTC).")):
+        clock.now = datetime(2026, 11, 20, tzinfo=UTC) + timedelta(hours=at - 0.5)
+        assert state in words(await ann.writes("/status"))
+
+
+async def test_until_when_a_snooze_lasts_is_on_its_button(ann: Person, clock: Clock) -> None:
+    await ann.writes("/start")
+    await ann.taps(ApplyPreset(PRESETS[0].key).pack())
+    clock.now = datetime(2026, 11, 20, 8, 31, tzinfo=UTC)
+    told = await ann.taps(button(await ann.taps(ShowSnooze().pack()), "Until morning: Sat 08:00"))
+    assert "💤 Paused until Sat 21 Nov 08:00 (UTC)" in words(told, "edited")
+    assert "Snoozed until Sat 21 Nov 08:00" in words(await ann.taps(ShowSnooze().pack()), "edited")
+
+
+async def test_who_resumes_what_is_not_paused_is_told_so(ann: Person) -> None:
+    await ann.writes("/start")
+    await ann.taps(ApplyPreset(PRESETS[0].key).pack())
+    menu = await ann.writes("/settings")
+    assert words(await ann.writes("/resume")) == "Nothing was paused.\n🟢 Alerts are on."
+    await ann.taps(button(menu, "⏸ Pause"))
+    assert (toast(await ann.taps(SetPaused(paused=False).pack())) or "").startswith("▶️ The pause is over.")
+    assert toast(await ann.taps(SetPaused(paused=False).pack())) == "Nothing was paused."
+
+
+async def test_more_alerts_an_hour_than_the_plan_has_are_no_success_of_that_number(ann: Person) -> None:
+    await ann.writes("/start")
+    await ann.taps(AskDelivery("cap").pack())
+    told = words(await ann.writes("1000"))
+    assert f"✅ Your plan has up to {TRIAL.alerts_per_hour} alerts per hour, so no more come. 1000 counts once" in told
 
 
 async def test_a_snooze_is_ended_from_the_settings(ann: Person) -> None:
@@ -177,6 +226,22 @@ async def test_help_lists_what_the_asker_may_use(ann: Person, admin: Person) -> 
     assert "/health" not in words(await ann.writes("/help"))
     assert "/health" in words(await admin.writes("/help"))
     assert "/help" in words(await ann.writes("/nothing"))
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [("/setings", "/settings"), ("/staus now", "/status"), ("/PUASE", "/pause"), ("/plans@filter_bot", "/plan")],
+)
+async def test_a_command_that_is_a_letter_off_names_the_one_that_was_meant(ann: Person, typed: str, meant: str) -> None:
+    assert words(await ann.writes(typed)).endswith(f"Did you mean {meant}?")
+
+
+async def test_nothing_is_guessed_further_off_and_no_command_of_others(ann: Person, admin: Person) -> None:
+    for typed in ("/set", "/healt", "/x", "/", "/settings_"):
+        said = words(await ann.writes(typed))
+        assert ("Did you mean /settings?" in said) == (typed == "/settings_")
+        assert typed == "/settings_" or "/help lists" in said
+    assert "/help lists" in words(await admin.writes("/healt"))
 
 
 async def test_a_person_who_blocks_the_bot_is_not_written_to(ann: Person, services: Services) -> None:

@@ -38,6 +38,10 @@ class Poke(CallbackData, frozen=True, array_like=True):
     how: str
 
 
+class Aside(CallbackData, frozen=True, array_like=True):
+    prefix: ClassVar[str] = "aside"
+
+
 class Secret(CallbackData, frozen=True, array_like=True):
     prefix: ClassVar[str] = "secret"
 
@@ -74,11 +78,15 @@ class Mixin(BotBase):
         await self.show(turn, Message(html=f"poked {data.how}"))
         return "done" if data.how == "toast" else None
 
+    @callback(Aside, aside=True)
+    async def aside(self, turn: Turn, _data: Aside) -> None:
+        await self.reply(turn, Message(html="why"))
+
     @callback(Secret, admin="read_only")
     async def secret(self, turn: Turn, _data: Secret) -> None:
         await self.show(turn, Message(html="secret"))
 
-    @text_input("range")
+    @text_input("range", unless="@else".__eq__)
     async def typed(self, turn: Turn, payload: str) -> None:
         await self.reply(turn, Message(html=f"{turn.text} answers {payload}"))
 
@@ -206,6 +214,18 @@ async def test_a_command_or_a_tap_withdraws_the_question(ann: Person, inputs: In
     inputs.expected = Expected("range", "payload")
     await ann.taps(Poke("toast").pack())
     assert inputs.expected is None
+
+
+async def test_a_tap_below_an_alert_leaves_the_question_open(ann: Person, inputs: Inputs) -> None:
+    inputs.expected = Expected("range", "payload")
+    await ann.taps(Aside().pack())
+    assert texts_of(await ann.writes("2 hours")) == ["2 hours answers payload"]
+
+
+async def test_what_says_itself_what_it_is_answers_no_question(ann: Person, inputs: Inputs) -> None:
+    inputs.expected = Expected("range", "payload")
+    assert texts_of(await ann.writes("@else")) == ["what is @else?"]
+    assert inputs.expected is not None
 
 
 async def test_commands_work_while_questions_are_away(ann: Person, inputs: Inputs) -> None:

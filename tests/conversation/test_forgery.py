@@ -94,7 +94,7 @@ async def test_a_number_that_is_not_ones_own_is_refused(
         return
     values = {"number": 2, "field_key": "holders", "group": "size", "preset_key": PRESETS[0].key, "enabled": True}
     values |= {"page": 0, "tag": channel_tag("@a"), "revision": 3, "missing": "pass", "wait_minutes": 0}
-    values |= {"value": True, "place": 0}
+    values |= {"value": True, "place": 0, "becomes": "in"}
     if prefix == "value":
         values |= {"field_key": "chain", "value": "solana"}
     if prefix == "flag":

@@ -15,7 +15,7 @@ from typing import NoReturn, Self
 import pytest
 
 ROOT = Path(__file__).parents[2]
-INHERITED = ("PATH", "HOME", "LANG", "TMPDIR")
+INHERITED = ("PATH", "HOME", "LANG", "TMPDIR", "DOUBLE_TAP_S")
 
 
 class BotProcess:

@@ -285,7 +285,7 @@ def test_flags(typed: str, expected: Range | None) -> None:
         ('"one, two", -"three  four"', ("one, two",), ("three four",)),
         ("“white dog”", ("white dog",), ()),
         ("cat, CAT, Ｃａｔ", ("cat",), ()),
-        ("white   dog", ("white dog",), ()),
+        ('"white   dog"', ("white dog",), ()),
         ('"-5%", "any"', ("-5%", "any"), ()),
         ('"say ""hi"""', ('say "hi"',), ()),
         ('"open, end', ('"open', "end"), ()),
@@ -303,6 +303,52 @@ def test_words_as_people_type_them(typed: str, included: tuple[str, ...], exclud
     rule = parse_rule(typed, FIELD_OF["text"])
     assert rule == Words(included, excluded)
     assert parse_rule(show_rule(rule, FIELD_OF["text"]), FIELD_OF["text"]) == rule
+
+
+@pytest.mark.parametrize(
+    ("typed", "key", "readings"),
+    [
+        ("contains cat or dog", "list.words", ("cat, dog", '"contains cat or dog"')),
+        ("penguin, walrus raccoon", "list.words", ("penguin, walrus, raccoon", 'penguin, "walrus raccoon"')),
+        ("white   dog", "list.words", ("white, dog", '"white dog"')),
+        ("any of cat, with dog", "list.words", ("cat, dog", '"any of cat", "with dog"')),
+        ("white dog or cat", "list.words", ("white, dog, cat", '"white dog", cat', '"white dog or cat"')),
+        ("like pepe and wif | bonk", "list.words", ("pepe, wif, bonk", '"like pepe and wif | bonk"')),
+        ("-white dog", "list.words", ("-white, -dog", '-"white dog"')),
+        ("cat but not inu", "list.which", ("cat, -inu", '"cat but not inu"')),
+        ("cat -inu", "list.which", ("cat, -inu", '"cat -inu"')),
+        ("no inu", "list.which", ("-inu", '"no inu"')),
+        (
+            '"big cat", no shiba inu',
+            "list.which",
+            ('"big cat", -shiba, -inu', '"big cat", -"shiba inu"', '"big cat", "no shiba inu"'),
+        ),
+    ],
+)
+def test_words_as_people_say_them_are_asked_about(typed: str, key: str, readings: tuple[str, ...]) -> None:
+    field = FIELD_OF["text"]
+    with pytest.raises(Unsure) as doubt:
+        parse_rule(typed, field)
+    assert (doubt.value.key, doubt.value.readings) == (key, readings)
+    assert tuple(show_rule(parse_rule(reading, field), field) for reading in readings) == readings
+
+
+@given(st.text(st.sampled_from('ab -"|&,no\u00a0 '), max_size=30))
+def test_every_reading_of_words_can_be_meant_in_one_way(typed: str) -> None:
+    field, readings = FIELD_OF["text"], read_in_all_ways(typed)
+    rules = [parse_rule(reading, field) for reading in readings]
+    assert len(set(readings)) == len(readings)
+    assert [show_rule(rule, field) for rule in rules] == readings
+
+
+def read_in_all_ways(typed: str) -> list[str]:
+    """Return the rules that it may mean, as they are shown; none for what is refused."""
+    try:
+        return [show_rule(parse_rule(typed, FIELD_OF["text"]), FIELD_OF["text"])]
+    except Unsure as doubt:
+        return [*doubt.readings]
+    except UserFacingError:
+        return []
 
 
 def test_choices_are_kept_as_they_are_but_for_names_that_are_in_lower_case() -> None:

@@ -235,14 +235,14 @@ async def test_channels_are_chosen_and_muted_page_by_page(
     assert filter_set.rules == {"channel": Choice(frozenset(), frozenset({"@9"}))}
     assert toast(await started.taps(button(page, "Forget"))) == "Listening to all channels"
     assert "No channel has called" in words(await started.taps(ShowChannels(1, 0).pack()), "edited")
-    assert "no longer on the list" in alert(await started.taps("channel:1:0:feedfeedfeedfeed"))
+    assert "no longer on the list" in alert(await started.taps("channel:1:0:feedfeedfeedfeed:in"))
 
 
 async def test_a_hundred_channels_are_the_most(started: Person, services: Services, channels: KnownChannels) -> None:
     channels.channels = [Channel(id=f"@{n}", title="T" * 40 + str(n)) for n in range(101)]
     await services.subscribers.sets.set_rule(USER_ID, 1, "channel", Choice(frozenset(f"@{n}" for n in range(100))))
     tag = channel_tag("@100")
-    assert "up to 100" in alert(await started.taps(f"channel:1:0:{tag}"))
+    assert "up to 100" in alert(await started.taps(f"channel:1:0:{tag}:in"))
     assert "100 of the channels" in words(await started.taps("channels:1:0"), "edited")
     shown = words(await started.taps("set:1"), "edited")
     assert re.search(r"• Channels: @\u20600, @\u20601, .* \+\d\d\n", shown)

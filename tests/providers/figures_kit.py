@@ -74,7 +74,12 @@ CASES: dict[str, Case] = {
         lambda api, url: GeckoTerminalFigures(api, url, clock=_clock),
         silent_about=frozenset({"market_cap_usd"}),
     ),
-    "jupiter": Case("solana", PriceSandbox, lambda api, url: JupiterFigures(JupiterManager(api, url, clock=_clock))),
+    "jupiter": Case(
+        "solana",
+        PriceSandbox,
+        lambda api, url: JupiterFigures(JupiterManager(api, url, clock=_clock)),
+        silent_about=frozenset({"risk_score"}),
+    ),
     "rugcheck": Case("solana", RugCheckSandbox, lambda api, url: RugCheckManager(api, url, clock=_clock)),
     "goplus": Case(
         "solana",

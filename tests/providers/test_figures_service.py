@@ -159,6 +159,24 @@ def test_one_who_says_something_else_than_all_others_is_not_believed() -> None:
     assert of_two.market_cap_usd == 5e8
 
 
+def test_whose_price_is_wrong_is_not_believed_about_what_follows_from_it() -> None:
+    lies = said("dexscreener", price_usd=0.01, market_cap_usd=450e3, fdv_usd=450e3, liquidity_usd=15e3)
+    gecko = said("geckoterminal", price_usd=0.001, fdv_usd=45e3)
+    jupiter = said("jupiter", price_usd=0.0011, market_cap_usd=46e3)
+    token = believed("Frog", "solana", {"dexscreener": lies, "geckoterminal": gecko, "jupiter": jupiter})
+    assert (token.price_usd, token.market_cap_usd, token.fdv_usd) == (0.001, 46e3, 45e3)
+    assert (token.liquidity_usd, token.origins["liquidity_usd"].source) == (15e3, "dexscreener")
+    assert token.disputed["market_cap_usd"] == Disagreement("dexscreener", 450e3)
+    of_two = believed("Frog", "solana", {"dexscreener": lies, "jupiter": jupiter})
+    assert of_two.market_cap_usd == 450e3, "nobody can tell who is right"
+
+
+def test_of_risk_scores_the_worst_counts() -> None:
+    clean, trap = said("rugcheck", risk_score=1.0), said("goplus", risk_score=100.0)
+    token = believed("Frog", "solana", {"rugcheck": clean, "goplus": trap})
+    assert (token.risk_score, token.origins["risk_score"].source) == (100.0, "goplus")
+
+
 _figures = st.fixed_dictionaries(
     {},
     optional={

@@ -217,6 +217,7 @@ async def test_an_unreadable_answer_is_transient(answering: Callable[[bytes], Ju
         ("liquidity", -0.5),
         ("holderCount", 1.5),
         ("holderCount", -1),
+        ("holderCount", 0),
         ("holderCount", 2**60),
         ("audit", []),
         ("audit", {"topHoldersPercentage": 101, "mintAuthorityDisabled": "true", "freezeAuthorityDisabled": 1}),
@@ -238,6 +239,11 @@ def test_a_figure_that_makes_no_sense_costs_itself_only(path: str, value: object
     assert different
     assert {getattr(changed, name) for name in different} == {None}
     assert set(changed.origins) == set(whole.origins) - different
+
+
+def test_what_is_flagged_is_the_worst_risk_and_what_is_not_says_nothing():
+    for flag, score in ((True, 100.0), (False, None), ("true", None), (None, None)):
+        assert read_token(SOL_MINT, {**SOL, "audit": {"isSus": flag}}, NOW).risk_score == score
 
 
 def test_texts_are_cut_and_nul_is_taken_out():

@@ -158,6 +158,9 @@ async def test_a_token_that_was_called_here(
 
         by_link = await answer(ann, f"https://dexscreener.com/solana/{pool_of(token.address)}")
         assert token.address in text_of(by_link), "the link names the pool"
+        for asked in ("/why $frog", "/why frog"):
+            assert text_of(await answer(ann, asked)) == text_of(await answer(ann, f"/why {token.address}"))
+        assert "I know no token toad of the last 14 days" in text_of(await answer(ann, "/why $toad"))
         by_ticker = await answer(ann, "$frog")
         assert token.address in text_of(by_ticker)
         why, watch, again = taps(by_ticker)
@@ -204,6 +207,9 @@ async def test_a_ticker_that_several_have_is_asked_about(
             feed.publish(call := a_call(token, "alpha"))
             await alert_for(ann, call)
         await written(bot, 2)
+        question = await answer(ann, "/why $FROG")
+        assert text_of(question).startswith("Several tokens that were called here have the ticker FROG.")
+        await ann.tap_data(question, taps(question)[0])
         question = await answer(ann, "$FROG")
         assert text_of(question).startswith("Several tokens that were called here have the ticker FROG.")
         assert set(taps(question)) == {f"token:{token.address}" for token in tokens}

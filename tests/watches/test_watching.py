@@ -11,6 +11,7 @@ from domain.buttons.cards import WatchToken
 from domain.calls.events import Origin, Token
 from domain.delivery.messages import Button
 from handlers.conversation.base import Services, Turn
+from handlers.conversation.routing import collect
 from handlers.watches.buttons import (
     AskCondition,
     AskEndAll,
@@ -21,7 +22,7 @@ from handlers.watches.buttons import (
     ShowReady,
     ShowWatching,
 )
-from handlers.watches.watching import TYPED, WatchesMixin
+from handlers.watches.watching import TYPED, TYPED_WHOLE, WatchesMixin
 from runtime.errors import UserFacingError
 from services.subscribers.inputs import InputsService
 from services.watches.watches import WatchesService
@@ -88,8 +89,8 @@ class Chat:
             await self.bot.watch(self.turn(text))
         else:
             assert expected is not None
-            assert expected.kind == TYPED
-            await self.bot.typed_condition(self.turn(text), expected.payload)
+            answer = {TYPED: self.bot.typed_condition, TYPED_WHOLE: self.bot.typed_whole}[expected.kind]
+            await answer(self.turn(text), expected.payload)
         return self.read()
 
     def read(self) -> str:
@@ -111,6 +112,54 @@ class Chat:
 @pytest.fixture
 def chat(desk: WatchDesk) -> Chat:
     return Chat(desk)
+
+
+@pytest.mark.parametrize(
+    "said", [f"{TOKEN} 2x", f"2x {TOKEN}", f"https://dexscreener.com/solana/{TOKEN} when it hits 2x"]
+)
+async def test_what_watch_asked_for_is_taken_as_the_command_would(chat: Chat, said: str) -> None:
+    await chat.says("/watch")
+    assert "✅ I watch" in await chat.says(said)
+    assert [one.condition.code for one in await chat.watches.all(ANN)] == ["ma2o"]
+
+
+async def test_what_cannot_be_read_of_it_is_said_and_asked_for_again(chat: Chat) -> None:
+    await chat.says("/watch")
+    assert "I know no token hello" in await chat.says("hello there")
+    assert "I can't read “when it doubles” as a condition" in await chat.says(f"{TOKEN} when it doubles")
+    assert "✅ I watch" in await chat.says("2x")
+
+
+@pytest.mark.parametrize(
+    ("each_time", "typed", "codes"),
+    [
+        (False, "2x", ["ma2o"]),
+        (False, "-30%", ["mb0.7o"]),
+        (True, "2x", ["ma2e"]),
+        (True, "2x once", ["ma2o"]),
+        (False, "2x each time", ["ma2e"]),
+        (False, "mc > 900k", ["ca900000o"]),
+    ],
+)
+async def test_what_is_typed_where_conditions_are_offered_is_one(
+    chat: Chat, *, each_time: bool, typed: str, codes: list[str]
+) -> None:
+    await chat.bot.watch_token(chat.tapped, WatchToken(TOKEN))
+    if each_time:
+        await chat.bot.show_ready(chat.tapped, ShowReady(TOKEN, each_time=True))
+    assert "✅ I watch" in await chat.says(typed)
+    assert [one.condition.code for one in await chat.watches.all(ANN)] == codes
+
+
+async def test_a_number_alone_is_asked_about_there(chat: Chat) -> None:
+    await chat.bot.watch_token(chat.tapped, WatchToken(TOKEN))
+    assert "can be meant in several ways" in await chat.says("200k")
+
+
+def test_another_token_is_no_condition() -> None:
+    [route] = (one for one in collect(WatchesMixin).inputs.values() if one.kind == TYPED)
+    assert route.unless is not None
+    assert [*map(route.unless, (TOKEN, f"{TOKEN} 2x", "$noodle", "$200k", "200k", "2x"))] == [True] * 3 + [False] * 3
 
 
 async def test_what_is_missing_is_asked_for(chat: Chat) -> None:

@@ -67,7 +67,7 @@ export class Composer {
   }
 
   #restore(place, text, error) {
-    if (place === this.place && this.parts.input.value === "" && !text.startsWith("/")) {
+    if (place === this.place && this.parts.input.value === "") {
       this.parts.input.value = text;
       this.#changed();
     }

@@ -26,7 +26,7 @@ const GROUPS = [
   },
   {
     title: "End to end",
-    note: "From the feed sending a call until its alert arrives in Telegram, seen from outside. The ⚡ on a card is the bot's part of it: from the call reaching the bot until it gave the alert to Telegram.",
+    note: "From a call's post, or its frame, until its alert arrives in Telegram, seen from outside. What was held (quiet hours, the alerts of an hour) counts until it came. The ⚡ on a card is the bot's part of it: from the call reaching the bot until it gave the alert to Telegram.",
     rows: [
       { key: "latency_p50_ms", label: "p50", show: milliseconds },
       { key: "latency_p99_ms", label: "p99", show: milliseconds },
@@ -34,6 +34,7 @@ const GROUPS = [
   },
   {
     title: "Bot API",
+    note: "Errors are requests that Telegram refused, such as an edit that changes nothing.",
     rows: [
       { key: "refusals_429", label: "Flood refusals", show: count, warn: true },
       { key: "errors", label: "Errors", show: count, warn: true },

@@ -11,6 +11,7 @@ from structlog.testing import capture_logs
 from bot.telegram_bot import TelegramBot
 from domain.admins.roles import ROLES, AdminRole, allows
 from domain.buttons.data import CallbackData
+from domain.reading.nearest import one_slip_from
 from handlers.admin.people.buttons import Ban
 from handlers.conversation.guard import Sure
 from handlers.conversation.routing import CallbackRoute, CommandRoute, InputRoute, collect
@@ -92,6 +93,12 @@ def heard(said: list[Said]) -> list[tuple[str, str | None]]:
     return [(one.how, one.text) for one in said]
 
 
+def to_nothing(name: str, unknown: list[tuple[str, str | None]]) -> list[tuple[str, str | None]]:
+    """Return the answer to a command that there is not: it may be a slip of one that everybody has."""
+    near = one_slip_from(name, (route.name for route in ROUTES.commands_for(None)))
+    return [("sent", f"I don't know /{name}. Did you mean /{near}?")] if near else unknown
+
+
 async def expects(house: House, user_id: int, route: InputRoute) -> None:
     await house.made.bot.services.conversation.inputs.expect(user_id, route.kind, payload_of(route, house))
 
@@ -124,8 +131,9 @@ async def test_an_outsider_gets_what_an_unknown_command_gets(house: House, outsi
     before = await house.state()
     for route in COMMANDS:
         for text in (f"/{route.name}", f"/{route.name} {VICTIM}"):
-            assert heard(await outsider.writes(text)) == unknown, text
-            assert heard(await outsider.writes(text, forward_origin=ORIGIN)) == unknown, text
+            nothing = to_nothing(route.name, unknown)
+            assert heard(await outsider.writes(text)) == nothing, text
+            assert heard(await outsider.writes(text, forward_origin=ORIGIN)) == nothing, text
             assert await outsider.writes(text, chat=GROUP) == [], text
     assert await house.state() == before
 
@@ -159,7 +167,8 @@ async def test_what_is_forwarded_or_said_in_a_group_is_no_admins_word(house: Hou
     unasked = heard(await owner.writes(TYPED))
     before = await house.state()
     for route in COMMANDS:
-        assert heard(await owner.writes(f"/{route.name}", forward_origin=ORIGIN)) == unknown
+        said = heard(await owner.writes(f"/{route.name}", forward_origin=ORIGIN))
+        assert said == to_nothing(route.name, unknown)
         assert await owner.writes(f"/{route.name}", chat=GROUP) == []
     for route in CALLBACKS:
         data = plausible(route.data, house)
