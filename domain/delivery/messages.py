@@ -53,6 +53,8 @@ class Message(Struct, frozen=True, kw_only=True, omit_defaults=True):
     silent: bool = False
     reply_to: int | None = None
     """The id of an earlier message in the same chat that this one answers; if it is gone, this one stands alone."""
+    quote: str = ""
+    """What of that message is answered, word for word and of no bold text; where it says no such thing, all of it."""
     thread_id: int | None = None
     """The topic of a forum that an answer goes to."""
     edits: Edited | None = None

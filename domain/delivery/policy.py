@@ -37,8 +37,12 @@ from domain.reading.typed import clip, plain
 from domain.subscribers.subscriber import Preferences, QuietHours, Subscriber
 from runtime.errors import UserFacingError
 
-HoldReason = Literal["quiet", "cap", "stale", "unreachable"]
+HoldReason = Literal["quiet", "cap", "kept", "stale", "unreachable"]
+"""`cap`: the alerts of the hour are used up. `kept`: what is left of them is kept for better calls."""
 WithholdReason = Literal["unknown", "banned", "expired", "paused", "snoozed", "muted", "unreachable", "stale"]
+
+BEYOND_CAP: Final[frozenset[str]] = frozenset[HoldReason]({"cap", "kept"})
+"""Held calls that come at the full hour."""
 
 HOUR: Final = timedelta(hours=1)
 NO_DELAY: Final = timedelta(0)
@@ -158,8 +162,9 @@ def decide(
     if quiet and is_night and rules.is_held:
         return Hold(quiet_until(quiet, preferences.time_zone, now), "quiet")
     cap = smaller_cap(preferences.alerts_per_hour, plan.alerts_per_hour if plan else None) if rules.is_capped else None
-    if cap is not None and not _has_slot(cap, score, now, recent):
-        return Hold(cap_digest_at(preferences, now), "cap")
+    beyond = None if cap is None else _beyond(cap, score, now, recent)
+    if beyond is not None:
+        return Hold(cap_digest_at(preferences, now), beyond)
     return Send(is_late=is_stale, silent=is_night or is_snoozed)
 
 
@@ -189,7 +194,7 @@ def may_leave_at(preferences: Preferences, reason: str, held_at: datetime) -> da
     By the settings as they are now: whoever ends the quiet hours early waits for nothing but the full hour, where a
     call was beyond the alerts per hour.
     """
-    return next_full_hour(preferences.time_zone, held_at) if reason == "cap" else held_at
+    return next_full_hour(preferences.time_zone, held_at) if reason in BEYOND_CAP else held_at
 
 
 def comes_at(preferences: Preferences, reason: str, held_at: datetime, now: datetime) -> datetime:
@@ -336,9 +341,11 @@ def reserved_slots(per_hour: int) -> int:
     return per_hour // 3
 
 
-def _has_slot(per_hour: int, score: int, now: datetime, recent: Sequence[RecentAlert]) -> bool:
+def _beyond(per_hour: int, score: int, now: datetime, recent: Sequence[RecentAlert]) -> Literal["cap", "kept"] | None:
+    """Say why a call gets none of the alerts of the hour; `None` when it gets one."""
     last_hour = [one for one in recent if now - one.at < HOUR]
     free = per_hour - sum(one.sent for one in last_hour)
     if free <= 0:
-        return False
-    return free > reserved_slots(per_hour) or not last_hour or score > median(one.score for one in last_hour)
+        return "cap"
+    is_kept = free <= reserved_slots(per_hour) and last_hour and score <= median(one.score for one in last_hour)
+    return "kept" if is_kept else None

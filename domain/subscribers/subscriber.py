@@ -7,6 +7,7 @@ from typing import Final, Literal, get_args
 
 from msgspec import Struct
 
+from domain.calls.events import Channel
 from domain.filters.registry import FilterSet
 from domain.filters.rules import without_channels
 from domain.payments.entitlements import end_of
@@ -101,6 +102,10 @@ class Preferences(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Charts and cards are dark otherwise."""
     news: bool = True
     """What the operator has to say to many comes as well."""
+
+    def has_muted(self, channel: Channel) -> bool:
+        """Whether it is muted, by any of its ids."""
+        return not self.muted_channels.keys().isdisjoint(channel.ids)
 
     def wants_report(self, report: ReportName) -> bool:
         return report in (USUAL_REPORTS if self.reports is None else self.reports)

@@ -28,9 +28,11 @@ Judgement = Literal[
     "paused",
     "unreachable",
     "no_sets",
+    "muted_channel",
 ]
 """`stale`: the call came too late to be held against anything; `blocked`: an admin had blocked its channel.
-`not_subscribed`: the person came later. `no_sets`: none was switched on."""
+`not_subscribed`: the person came later. `no_sets`: none was switched on.
+`muted_channel`: no filter took the channel's calls, whatever its rules said."""
 GivenUp = Literal["stale", "blocked"]
 
 AMBIGUOUS_FOR: Final = timedelta(seconds=1)
@@ -53,13 +55,18 @@ class Judged(Struct, frozen=True, kw_only=True):
 
 
 def judge(subscriber: Subscriber | None, call: Call, decided_at: datetime, *, given_up: GivenUp | None) -> Judged:
-    """Hold a call against a subscriber's settings, as the matcher does."""
+    """Hold a call against a subscriber's settings, as the matcher does.
+
+    The matcher has a muted channel as a rule of each set (`Subscriber.matched_sets`). Here the sets are judged by what
+    somebody has put into them, and the mute decides by its own name.
+    """
     if subscriber is None:
         return Judged(judgement="not_subscribed", subscriber=None)
-    sets = tuple(_judge_set(filter_set, call) for filter_set in subscriber.matched_sets)
-    return Judged(
-        judgement=_judgement(subscriber, sets, decided_at, given_up=given_up), subscriber=subscriber, sets=sets
-    )
+    sets = tuple(_judge_set(filter_set, call) for filter_set in subscriber.filter_sets)
+    judgement = _judgement(subscriber, sets, decided_at, given_up=given_up)
+    if judgement in {"passed", "waiting", "failed"} and subscriber.preferences.has_muted(call.channel):
+        judgement = "muted_channel"
+    return Judged(judgement=judgement, subscriber=subscriber, sets=sets)
 
 
 def judge_as_given(

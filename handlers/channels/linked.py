@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from domain.calls.events import Channel
+from domain.calls.events import Channel, ChannelRecord
 from domain.channels.names import is_channel_link
 from domain.filters.numbers import show_short
+from domain.tracking.records import MIN_TOKENS, Record
 from handlers.conversation.base import BotBase, Turn
 from handlers.conversation.menus import View, message, view_of
 from handlers.conversation.routing import recognised
 from handlers.filters.buttons import ShowSettings
+from handlers.records.lines import rate
 from services.channels.group import ChannelServices
 from services.channels.rows import ReadChannel
+from services.tracking.records.group import RecordServices
 from texts.markup import Html, join
 
 
@@ -26,7 +29,7 @@ class LinkedChannelMixin(BotBase):
         lines = [
             view.html("channel.title", title=title, channel=name),
             view.html(f"channel_is.{_state(listed, known, reads=channels.reads())}", name=name.removeprefix("@")),
-            _record(view, known) if known or is_read else Html(),
+            _record(view, known, await self._own_record(known, name)) if known or is_read else Html(),
         ]
         if known is None and not is_read:
             await self.reply(turn, message(join("\n", filter(None, lines))))
@@ -34,6 +37,12 @@ class LinkedChannelMixin(BotBase):
         lines.append(view.html("channel.how_to_filter"))
         settings = view.button("button.settings", ShowSettings())
         await self.reply(turn, message(join("\n", lines), keyboard=((settings,),)))
+
+    async def _own_record(self, known: Channel | None, name: str) -> Record | None:
+        """Return what `/top` shows of it, since its first call."""
+        kept = self.services.find(RecordServices)
+        records = await kept.records.find("channel", known.id if known else name) if kept else None
+        return records.by_window.get("life") if records else None
 
 
 def _is_named(channel: Channel, name: str) -> bool:
@@ -48,12 +57,23 @@ def _state(listed: ReadChannel | None, known: Channel | None, *, reads: bool) ->
     return "unread" if reads else "none_read"
 
 
-def _record(view: View, channel: Channel | None) -> Html:
-    record = channel.record if channel else None
-    if record is None or not record.calls:
-        return view.html("channel.no_record")
+def _record(view: View, channel: Channel | None, own: Record | None) -> Html:
+    """Tell of the record that rules look at: the feed's own where it has one, else ours."""
+    seen = channel.record if channel else None
+    if seen is not None and seen.calls and seen.own_tokens is None:
+        return _of_feed(view, seen)
+    if own is None or not own.tokens:
+        return view.html("channel.no_record", least=MIN_TOKENS)
+    if own.wins is None:
+        return view.html("channel.few", tokens=own.tokens, open=own.open, least=MIN_TOKENS)
+    line = view.html("channel.own_record", tokens=own.tokens, open=own.open, rate=rate(view, own))
+    is_seen = seen is not None and seen.win_rate_percent is not None
+    return line if is_seen else join("\n", (line, view.html("channel.unseen_record")))
+
+
+def _of_feed(view: View, record: ChannelRecord) -> Html:
     if record.win_rate_percent is None or record.average_multiple is None:
-        return view.html("channel.few", calls=record.calls)
+        return view.html("channel.few_of_feed", calls=record.calls)
     return view.html(
         "channel.record",
         calls=record.calls,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from msgspec import Struct
 
@@ -21,8 +21,8 @@ from texts.renderer import Texts
 
 LIST_BUDGET_UTF16 = 2_800
 """Room for a list of any length in a message of 4096 units."""
-LISTED_UP_TO = 3
-"""Items of a choice or of words that are named at a glance; more are counted."""
+LISTED_UP_TO = 60
+"""Characters for the items of a choice or of words at a glance; those beyond are counted."""
 
 RULES_AT_A_GLANCE = 110
 """Characters for the rules of one filter among others."""
@@ -51,12 +51,22 @@ class View(Struct, frozen=True, kw_only=True):
         return Button(text=self.plain(key, **arguments), data=data.pack())
 
     def rule(self, rule: Rule | None, field: FilterField) -> str:
-        """A rule at a glance; as it was typed, where that is short."""
-        if rule is None:
-            return self.plain("value.any")
-        if isinstance(rule, Choice | Words) and len(rule.included) + len(rule.excluded) > LISTED_UP_TO:
-            return self.plain("value.chosen", chosen=len(rule.included), excluded=len(rule.excluded))
-        return self.full_rule(rule, field)
+        """A rule at a glance; of a long list as much as there is room for, and how many more there are."""
+        full = self.full_rule(rule, field)
+        if not isinstance(rule, Choice | Words) or len(full) <= LISTED_UP_TO:
+            return full
+        room = LISTED_UP_TO // 2 if rule.included and rule.excluded else LISTED_UP_TO
+        wanted = self._some([show_list([item], ()) for item in _in_order(rule.included)], room)
+        unwanted = self._some([f"“{word}”" for word in _in_order(rule.excluded)], room)
+        without = self.plain("value.without_words", words=unwanted) if unwanted else ""
+        return ", ".join(part for part in (wanted, without) if part)
+
+    def _some(self, items: Sequence[str], room: int) -> str:
+        kept = len(items)
+        while kept > 1 and len(", ".join(items[:kept])) > room:
+            kept -= 1
+        shown = ", ".join(items[:kept])
+        return self.plain("value.and_more", items=shown, count=len(items) - kept) if kept < len(items) else shown
 
     def full_rule(self, rule: Rule | None, field: FilterField) -> str:
         """A rule with all that it lists; what it excludes says so."""

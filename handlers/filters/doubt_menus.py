@@ -12,6 +12,7 @@ from domain.filters.registry import FIELDS, Choice, FilterField, FilterSet, Rule
 from domain.filters.rules import parse_rule
 from domain.filters.values import Known, offered, unknown
 from domain.reading.typed import Unsure
+from domain.tracking.records import MIN_TOKENS
 from handlers.conversation.menus import View, in_rows, message
 from handlers.filters.buttons import KeepTyped, ShowChannels, ShowGroup, TakeReading, TakeValue
 from handlers.filters.set_menus import VALUES_PER_ROW
@@ -61,7 +62,10 @@ def without_records(view: View, rules: Mapping[str, Rule], channels: Sequence[Ch
         return Html()
     named = join(", ", (view.html("records.rule", label=view.label("filter", field.key)) for field in asking))
     key = "records.some_only" if known else "records.nobody_yet"
-    return view.html(key, rules=named, known=known, channels=len(channels))
+    followed = (one.own_tokens or 0 for channel in channels for one in (channel.record, channel.record_30d) if one)
+    return view.html(
+        key, rules=named, known=known, channels=len(channels), least=MIN_TOKENS, most=max(followed, default=0)
+    )
 
 
 def _call_of(channel: Channel) -> Call:

@@ -62,15 +62,16 @@ class UserSettingsMixin(BotBase):
     @callback(ShowSet, goes_on=True)
     async def show_set(self, turn: Turn, data: ShowSet) -> None:
         subscriber = await self.services.subscribers.subscribers.require(turn.user_id)
-        filter_set = set_of(subscriber, data.number)
+        filter_set, zone = set_of(subscriber, data.number), subscriber.preferences.time_zone
         records = await self.services.of(RecordServices).records.of_set(turn.user_id, data.number)
-        await self.show(turn, set_menu(view_of(self.services, turn), filter_set, records=records))
+        await self.show(turn, set_menu(view_of(self.services, turn), filter_set, records=records, zone=zone))
 
     @callback(NewSet)
     async def new_set(self, turn: Turn, _data: NewSet) -> None:
-        await self.services.subscribers.subscribers.require(turn.user_id)
-        presets = self.services.subscribers.presets.all()
-        await self.show(turn, new_set_menu(view_of(self.services, turn), presets, await self._records_of(presets)))
+        subscriber = await self.services.subscribers.subscribers.require(turn.user_id)
+        presets, zone = self.services.subscribers.presets.all(), subscriber.preferences.time_zone
+        view, records = view_of(self.services, turn), await self._records_of(presets)
+        await self.show(turn, new_set_menu(view, presets, records, zone))
 
     @callback(AddSet)
     async def add_set(self, turn: Turn, _data: AddSet) -> None:
@@ -83,9 +84,11 @@ class UserSettingsMixin(BotBase):
 
     @callback(ShowPresets)
     async def show_presets(self, turn: Turn, data: ShowPresets) -> None:
-        set_of(await self.services.subscribers.subscribers.require(turn.user_id), data.number)
+        subscriber = await self.services.subscribers.subscribers.require(turn.user_id)
+        set_of(subscriber, data.number)
+        zone = subscriber.preferences.time_zone
         view, presets = view_of(self.services, turn), self.services.subscribers.presets.all()
-        await self.show(turn, presets_menu(view, presets, await self._records_of(presets), data.number))
+        await self.show(turn, presets_menu(view, presets, await self._records_of(presets), data.number, zone))
 
     async def _records_of(self, presets: Sequence[Preset]) -> dict[str, Records]:
         return await self.services.of(RecordServices).records.of_presets([preset.key for preset in presets])

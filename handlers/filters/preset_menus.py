@@ -39,18 +39,20 @@ def presets_at_a_glance(view: View, presets: Iterable[Preset]) -> Html:
     )
 
 
-def preset_lines(view: View, presets: Iterable[Preset], records: Mapping[str, Records] = NO_RECORDS) -> Html:
-    return view.listed((_preset_line(view, preset, records.get(preset.key)) for preset in presets), "\n\n")
+def preset_lines(
+    view: View, presets: Iterable[Preset], records: Mapping[str, Records] = NO_RECORDS, zone: str = "UTC"
+) -> Html:
+    return view.listed((_preset_line(view, preset, records.get(preset.key), zone) for preset in presets), "\n\n")
 
 
-def _preset_line(view: View, preset: Preset, records: Records | None) -> Html:
+def _preset_line(view: View, preset: Preset, records: Records | None, zone: str) -> Html:
     """Describe a preset: its name, what it is for where somebody said so, its rules, and what its calls became."""
     rules = view.rules_short(preset.rules)
     lines = (
         view.html("presets.name", preset=view.preset_name(preset)),
         preset_about(view, preset),
         view.html("presets.rules", rules=rules) if rules else Html(),
-        record_at_a_glance(view, records, "preset"),
+        record_at_a_glance(view, records, "preset", zone=zone),
     )
     return join("\n", (line for line in lines if line))
 
@@ -61,10 +63,10 @@ def preset_about(view: View, preset: Preset) -> Html:
     return view.html("presets.about", about=about) if about else Html()
 
 
-def new_set_menu(view: View, presets: Sequence[Preset], records: Mapping[str, Records]) -> Message:
+def new_set_menu(view: View, presets: Sequence[Preset], records: Mapping[str, Records], zone: str) -> Message:
     """What a new filter set begins with."""
     return message(
-        view.html("set.new", presets=preset_lines(view, presets, records)),
+        view.html("set.new", presets=preset_lines(view, presets, records, zone)),
         keyboard=(
             (view.button("button.empty_set", AddSet()),),
             *preset_keyboard(view, presets, ApplyPreset),
@@ -73,10 +75,12 @@ def new_set_menu(view: View, presets: Sequence[Preset], records: Mapping[str, Re
     )
 
 
-def presets_menu(view: View, presets: Sequence[Preset], records: Mapping[str, Records], number: int) -> Message:
+def presets_menu(
+    view: View, presets: Sequence[Preset], records: Mapping[str, Records], number: int, zone: str
+) -> Message:
     """Presets that a set can become."""
     return message(
-        view.html("presets.menu", presets=preset_lines(view, presets, records)),
+        view.html("presets.menu", presets=preset_lines(view, presets, records, zone)),
         keyboard=(
             *preset_keyboard(view, presets, lambda key: UsePreset(number, key)),
             (view.button("button.back", ShowSet(number)),),

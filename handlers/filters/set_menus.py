@@ -48,10 +48,12 @@ _GROUPS_PER_ROW: Final = 2
 VALUES_PER_ROW: Final = 3
 
 
-def set_menu(view: View, filter_set: FilterSet, note: Html | None = None, records: Records | None = None) -> Message:
+def set_menu(
+    view: View, filter_set: FilterSet, note: Html | None = None, records: Records | None = None, zone: str = "UTC"
+) -> Message:
     """One set: its rules in words, each with a button that only names it.
 
-    `records`: what became of the calls that it let through.
+    `records`: what became of the calls that it let through; `zone`: in which times are shown.
     """
     number = filter_set.number
     fields = [field for field in FIELDS if field.key in filter_set.rules][:RULES_TO_TAP]
@@ -73,7 +75,7 @@ def set_menu(view: View, filter_set: FilterSet, note: Html | None = None, record
         _title(view, filter_set),
         _rules(view, filter_set),
         _following(view, filter_set),
-        record_at_a_glance(view, records, "set"),
+        record_at_a_glance(view, records, "set", zone=zone),
         view.html("set.hint"),
         keyboard=(
             *in_rows(rules, _RULES_PER_ROW),

@@ -76,7 +76,7 @@ def versions_menu(view: View, filter_set: FilterSet, versions: Sequence[SetVersi
             view.button(
                 "button.version",
                 ShowVersion(number, version.revision),
-                at=_moment(version.changed_at, zone),
+                at=_clock(version.changed_at, zone),
                 rules=_difference(view, version.filter_set, later),
             )
             for version, later in page.of(list(zip(versions, later_forms, strict=True)))
@@ -85,8 +85,9 @@ def versions_menu(view: View, filter_set: FilterSet, versions: Sequence[SetVersi
     )
     turning = page.turning(view, lambda to: ShowVersions(number, to))
     closing = (view.button("button.back", ShowSet(number)),)
+    title = "versions.menu" if versions else "versions.none"
     return message(
-        view.html("versions.menu" if versions else "versions.none", name=view.set_name(filter_set)),
+        view.html(title, name=view.set_name(filter_set), zone=show_zone(zone)),
         keyboard=(*rows, *turning, closing),
     )
 
@@ -118,4 +119,8 @@ def version_menu(view: View, number: int, version: SetVersion, zone: str) -> Mes
 
 
 def _moment(at: datetime, zone: str) -> str:
-    return f"{at.astimezone(zone_of(zone)):%d %b, %H:%M} ({show_zone(zone)})"
+    return f"{_clock(at, zone)} ({show_zone(zone)})"
+
+
+def _clock(at: datetime, zone: str) -> str:
+    return f"{at.astimezone(zone_of(zone)):%d %b, %H:%M}"

@@ -6,9 +6,11 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Final, Literal
 
+from domain.delivery.quiet import zone_of
 from domain.filters.numbers import show_short
+from domain.subscribers.zones import show_zone
 from domain.tracking.outcome import HORIZONS_S
-from domain.tracking.records import WINDOWS, Record, Records, Window
+from domain.tracking.records import MIN_TOKENS, WINDOWS, Record, Records, Window
 from handlers.conversation.menus import View
 from texts.markup import Html, join
 
@@ -27,14 +29,20 @@ def record_lines(view: View, record: Record) -> Html:
     return join("\n", (line for line in _lines(view, record) if line))
 
 
-def record_at_a_glance(view: View, records: Records | None, about: About, window: Window = "30d") -> Html:
-    """A line or two for a page that is about something else; nothing where nothing is known."""
+def record_at_a_glance(
+    view: View, records: Records | None, about: About, window: Window = "30d", zone: str = "UTC"
+) -> Html:
+    """A line or two for a page that is about something else; nothing where nothing is known.
+
+    Records are computed in rounds, so it says as of when.
+    """
     record = records.by_window.get(window) if records else None
     if records is None or record is None or not record.tokens:
         return Html()
     shown = {
         "about": view.plain(_ABOUT[about]),
-        "window": _since(view, record, records.as_of, window),
+        "window": _since(view, record, records.as_of, window, zone),
+        "at": f"{_moment(records.as_of, zone)} ({show_zone(zone)})",
         "tokens": f"{record.tokens:,}",
     }
     if record.wins is None:
@@ -42,18 +50,22 @@ def record_at_a_glance(view: View, records: Records | None, about: About, window
     return view.html("records.glance", **shown, rate=rate(view, record))
 
 
-def _since(view: View, record: Record, as_of: datetime, window: Window) -> str:
+def _since(view: View, record: Record, as_of: datetime, window: Window, zone: str) -> str:
     """Name the window where the record fills it, else since when there is anything."""
     length, oldest = WINDOWS[window], record.oldest_at
     if oldest is None or (length is not None and as_of.timestamp() - oldest >= _FILLED * length.total_seconds()):
         return view.plain(f"value.window.{window}")
-    return view.plain("value.since", at=f"{datetime.fromtimestamp(oldest, UTC):%d %b %Y, %H:%M}")
+    return view.plain("value.since", at=_moment(datetime.fromtimestamp(oldest, UTC), zone))
+
+
+def _moment(at: datetime, zone: str) -> str:
+    return f"{at.astimezone(zone_of(zone)):%d %b %Y, %H:%M}"
 
 
 def rate(view: View, record: Record) -> Html:
     """The win rate with its interval and the base rate."""
     if record.wins is None:
-        return view.html("records.few", tokens=record.tokens)
+        return view.html("records.few", tokens=record.tokens, least=MIN_TOKENS)
     shown = {
         "percent": _percent(record.wins.percent),
         "low": f"{record.wins.low_percent:.0f}",
@@ -74,7 +86,7 @@ def _lines(view: View, record: Record) -> Iterator[Html]:
         return
     yield view.html("records.counts", tokens=record.tokens, calls=record.calls, open=record.open)
     if record.wins is None:
-        yield view.html("records.few", tokens=record.tokens)
+        yield view.html("records.few", tokens=record.tokens, least=MIN_TOKENS)
         return
     yield rate(view, record)
     yield view.html(
@@ -88,7 +100,8 @@ def _lines(view: View, record: Record) -> Iterator[Html]:
         reachable = multiple(record.median_reachable_multiple)
         yield view.html("records.reachable", median=reachable, tokens=record.reachable_n)
     if record.died is not None:
-        after = show_short(record.median_peak_after_s, "duration")
+        after_s = record.median_peak_after_s or 0.0
+        after = show_short(after_s, "duration") if after_s >= 1 else view.plain("value.at_once")
         yield view.html("records.died", percent=_percent(record.died.percent), after=after)
     held = [
         view.html(

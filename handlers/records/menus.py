@@ -40,7 +40,7 @@ def channels_menu(view: View, found: ChannelsPage, page: Page, window: Window, b
     return message(
         view.html("top.channels", window=view.plain(f"value.window.{window}"), lines=lines),
         _base(view, base),
-        view.html("top.channels_hint") if found.standings else Html(),
+        view.html("top.channels_hint", least=MIN_TOKENS) if found.standings else Html(),
         keyboard=(
             *page.turning(view, lambda number: ShowTop("channels", window, number)),
             _windows(view, window, _ALL, lambda one: ShowTop("channels", one, 0)),
@@ -78,12 +78,13 @@ def _standing(view: View, place: int, one: ChannelStanding) -> Html:
     record = one.record
     title = one.title or one.channel_id
     if record.wins is None:
-        return view.html("top.channel_few", place=place, title=title, tokens=record.tokens)
+        return view.html("top.channel_few", place=place, title=title, tokens=record.tokens, least=MIN_TOKENS)
     return view.html(
         "top.channel",
         place=place,
         title=title,
         tokens=record.tokens,
+        open=record.open,
         rate=rate(view, replace(record, base_percent=None)),  # which stands below for all of them
         median=multiple(record.median_multiple),
     )

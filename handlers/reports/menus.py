@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Final
 
 from domain.buttons.reports import SetLight, SetReport, ShowCallChart, ShowReport
@@ -16,6 +17,7 @@ from services.cards.names import Names
 from services.reports.buttons import picture_buttons, settings_button
 from services.reports.showing import Reader
 from services.reports.wording import nothing_text, report_text
+from texts.markup import Html
 
 MINE: Final = "mine"
 SUBJECTS: Final = (MINE, "best", "channels", "presets")
@@ -35,8 +37,10 @@ def report_card(view: View, reader: Reader, what: str, window: Window, figures: 
     return message(text, keyboard=keyboard)
 
 
-def picture_caption(reader: Reader, what: str, window: Window) -> Message:
-    return message(reader.html(f"report.about.{what}", window=reader.window(window)))
+def picture_caption(reader: Reader, what: str, window: Window, now: datetime | None = None) -> Message:
+    """`now`: when its figures were read, where the report that it belongs to was read before."""
+    as_of = reader.html("report.as_of", at=reader.moment(now)) if now else Html()
+    return message(reader.html(f"report.about.{what}", window=reader.window(window)), as_of)
 
 
 def reports_menu(view: View, preferences: Preferences) -> Message:

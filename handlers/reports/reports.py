@@ -75,7 +75,8 @@ class ReportsMixin(BotBase):
         elif data.what == "spread" and calls:
             figures = await reports.figures.person(turn.user_id, window)
             picture = words.spread(reader, calls, figures, window) if isinstance(figures, PersonFigures) else None
-        return await self._send_picture(turn, menus.picture_caption(reader, menus.MINE, window), picture, preferences)
+        caption = menus.picture_caption(reader, menus.MINE, window, self.services.conversation.clock())
+        return await self._send_picture(turn, caption, picture, preferences)
 
     @callback(ShowSharedPicture, goes_on=True, aside=True)
     async def show_shared_picture(self, turn: Turn, data: ShowSharedPicture) -> str | None:

@@ -18,9 +18,9 @@ from domain.posts.keys import coin_named
 from domain.subscribers.subscriber import Card, CardButton
 from handlers.conversation.menus import Keyboard, View, in_rows, message
 from handlers.tokens.buttons import ShowToken
-from handlers.why.cards import verdict_line
+from handlers.why.cards import verdict_and_fate
 from services.cards.buttons import buy_row, row_of_buttons
-from services.cards.pieces import Pieces, block
+from services.cards.pieces import Pieces, block, span_said
 from services.tokens.outcomes import CallOutcome
 from services.tokens.tokens import CalledHere, KnownToken
 from services.watches.watches import Found
@@ -134,13 +134,14 @@ def _call(view: View, one: CalledHere, known: KnownToken) -> Html:
 
 def _became(view: View, outcome: CallOutcome, now: float | None) -> Html:
     """`now`: the multiple at which it stands, which may be above the highest that was confirmed so far."""
-    value, after = shown_figure(outcome.multiple, "multiple"), shown_figure(outcome.after_s, "duration")
+    value = shown_figure(outcome.multiple, "multiple")
     if now is not None and now >= max(_NO_PEAK, outcome.multiple):
         peak = view.html("token.above", value=shown_figure(now, "multiple"))
-    elif value is None or after is None or outcome.multiple < _NO_PEAK:
+    elif value is None or outcome.multiple < _NO_PEAK:
         peak = view.html("card.outcome_no_peak")
     else:
         value = view.plain("value.at_least", value=value) if outcome.at_least else value
+        after = span_said(view.texts, view.language, "value.after", outcome.after_s)
         peak = view.html("card.outcome_peak", value=value, after=after)
     if outcome.ending is None or outcome.ending == "age":
         return peak
@@ -153,7 +154,7 @@ def _theirs(view: View, known: KnownToken) -> Html:
     if known.explanation is None or telling is None:
         return Html()
     channel = telling.decided.call.channel
-    line = verdict_line(view, telling, known.at, known.explanation.subscriber.preferences.time_zone)
+    line = verdict_and_fate(view, telling, known.at, known.explanation.subscriber.preferences.time_zone)
     return view.html("token.theirs", channel=channel.title or channel.id, outcome=line)
 
 

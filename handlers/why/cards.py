@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from itertools import pairwise
 from typing import Final
 
 from domain.buttons.cards import ShowWhy
 from domain.calls.events import Call, Token
-from domain.calls.lifetimes import ACCEPTED_FOR, FRESH_FOR
+from domain.calls.lifetimes import ACCEPTED_FOR
 from domain.delivery.messages import Message
-from domain.delivery.quiet import show_minute, zone_of
+from domain.delivery.quiet import show_minute
 from domain.filters.explanation import RuleVerdict
 from domain.filters.numbers import show_apart, show_value
 from domain.filters.registry import Choice, FilterField, Range, Rule, Words
-from domain.filters.shown import shown_speed
 from domain.subscribers.subscriber import Subscriber
 from domain.subscribers.zones import show_zone
 from domain.why.verdicts import SetVerdict
 from handlers.conversation.menus import Keyboard, View, message
+from handlers.why.fates import fate, fate_line
+from handlers.why.moments import clock_or_day, shown_clock, shown_day, shown_exactly, shown_moment
 from handlers.why.origins import FIELDS_BY_KEY, ago, beside_figure, common_origin
 from services.cards.pieces import chain_of
 from services.why.answers import CallExplanation, Explanation, Outcome
@@ -36,9 +37,6 @@ _TITLES: Final = {"passed": "why.set_passed", "waiting": "why.set_waiting", "fai
 _RANKS: Final = tuple(_TITLES)
 """Of the sets."""
 
-_SOON: Final = timedelta(hours=20)
-"""Within it an hour and a minute say which ones are meant."""
-
 _Beside = Callable[[FilterField], Html]
 _OUTCOMES: Final[dict[Outcome, str]] = {
     "accepted": "why.accepted",
@@ -53,38 +51,30 @@ _OUTCOMES: Final[dict[Outcome, str]] = {
     "paused": "why.paused",
     "unreachable": "why.unreachable",
     "no_sets": "why.no_sets",
+    "muted_channel": "why.muted_channel",
     "sent_earlier": "why.sent_earlier",
     "checked_before": "why.checked_before",
     "not_checked": "why.not_checked",
 }
+_EARLIER: Final[dict[str, str]] = {
+    "told": "why.sent_earlier",
+    "waits": "why.held_earlier",
+    "waits_openly": "why.held_earlier_openly",
+    "withheld": "why.withheld_earlier",
+}
 _SIGNS: Final[dict[Outcome, str]] = {"accepted": "✓", "waiting": "…", "failed": "✗", "gave_up": "✗"}
-_DELIVERIES: Final[dict[str, str]] = {
-    "queued": "why.delivery_queued",
-    "in_flight": "why.delivery_in_flight",
-    "sent": "why.delivery_sent",
-    "merged": "why.delivery_merged",
-    "digest": "why.delivery_digest",
-    "withheld": "why.delivery_withheld",
-    "dead": "why.delivery_dead",
-    "unrecorded": "why.delivery_unrecorded",
-}
-_REASONS: Final[dict[str, str]] = {
-    "quiet": "why.reason_quiet",
-    "cap": "why.reason_cap",
-    "stale": "why.reason_stale",
-    "unknown": "why.reason_unknown",
-    "banned": "why.reason_banned",
-    "expired": "why.reason_expired",
-    "paused": "why.reason_paused",
-    "unreachable": "why.reason_unreachable",
-    "snoozed": "why.reason_snoozed",
-    "muted": "why.reason_muted",
-}
 
 
 def outcome_line(view: View, found: Explanation, now: datetime) -> Html:
-    """Say what came of the newest call, for the person."""
-    return _outcome(view, found.calls[0], now, found.subscriber.preferences.time_zone)
+    """Say what came of the newest call, for the person, and of its alert."""
+    newest, zone = found.calls[0], found.subscriber.preferences.time_zone
+    return join(
+        "\n", (line for line in (_outcome(view, newest, now, zone), fate_line(view, newest, now, zone)) if line)
+    )
+
+
+def verdict_and_fate(view: View, one: CallExplanation, now: datetime, zone: str) -> Html:
+    return join(" ", (line for line in (verdict_line(view, one, now, zone), fate_line(view, one, now, zone)) if line))
 
 
 def explanation_card(view: View, found: Explanation, now: datetime) -> Message:
@@ -95,8 +85,9 @@ def explanation_card(view: View, found: Explanation, now: datetime) -> Message:
         _title(view, newest.decided.call),
         _outcome(view, newest, now, preferences.time_zone),
         *_sets(view, newest, now, preferences.time_zone),
-        _delivered(view, newest, now, preferences.time_zone),
+        fate(view, newest, now, preferences.time_zone),
         _times(view, newest, preferences.time_zone),
+        view.html("why.signs") if others else Html(),
         keyboard=_other_calls(view, others, now),
     )
 
@@ -116,14 +107,14 @@ def verdict_line(view: View, one: CallExplanation, now: datetime, zone: str) -> 
     """Say in one sentence what came of a call for the person."""
     until = max((s.waits_until for s in one.judged.sets if s.waits_until), default=None)
     earlier, key = one.earlier, _OUTCOMES[one.outcome]
-    if earlier and one.outcome == "sent_earlier" and (earlier.comes_at or earlier.is_withheld):
-        key = "why.held_earlier" if earlier.comes_at else "why.withheld_earlier"
+    if earlier and one.outcome == "sent_earlier":
+        key = _EARLIER[earlier.state]
     until = (earlier and earlier.comes_at) or until or now
     return view.html(
         key,
-        until=f"{_clock_or_day(until, now, zone)} ({show_zone(zone)})",
+        until=f"{clock_or_day(until, now, zone)} ({show_zone(zone)})",
         age=ago((one.decided.decided_at - one.decided.call.called_at).total_seconds()),
-        channel=earlier.channel if earlier else "",
+        channel=earlier.channel if earlier else one.decided.call.channel.title or one.decided.call.channel.id,
         at=f"{shown_moment(earlier.at, zone)} ({show_zone(zone)})" if earlier else "",
         days=ACCEPTED_FOR.days,
     )
@@ -145,11 +136,13 @@ def _holding(view: View, subscriber: Subscriber, one: CallExplanation) -> Iterat
     preferences, zone = subscriber.preferences, subscriber.preferences.time_zone
     at = one.decided.decided_at
     ends = subscriber.ends_at is not None and subscriber.paid_until
-    until = _day(ends, zone) if ends else "–"
+    until = shown_day(ends, zone) if ends else "–"
     yield view.html("why.plan", plan=view.label("plan", subscriber.plan), until=until)
     muted_until = preferences.muted_tokens.get(one.decided.call.token.address)
     if muted_until and muted_until > at:
         yield view.html("why.muted_until", until=shown_moment(muted_until, zone))
+    if preferences.has_muted(one.decided.call.channel):
+        yield view.html("why.channel_muted")
     if preferences.snoozed_until and preferences.snoozed_until > at:
         yield view.html("why.snoozed_until", until=shown_moment(preferences.snoozed_until, zone))
     if preferences.quiet:
@@ -256,28 +249,6 @@ def needed(view: View, rule: Rule, field: FilterField) -> str:
     return view.plain("why.to_be", rule=wanted) if excludes_only else wanted
 
 
-def _delivered(view: View, one: CallExplanation, now: datetime, zone: str) -> Html:
-    if one.outcome != "accepted":
-        return Html()
-    delivery = one.delivery
-    if delivery is None:
-        return view.html("why.delivery_unknown")
-    reason = delivery.reason or ""
-    if reason in _REASONS:
-        reason = view.plain(_REASONS[reason], minutes=FRESH_FOR // timedelta(minutes=1))
-    key, until = _DELIVERIES[delivery.status], delivery.comes_at
-    line = view.html(
-        "why.delivery_waits" if delivery.status == "digest" and until else key,
-        until=_clock_or_day(until or now, now, zone),
-        at=shown_moment(delivery.sent_at, zone) if delivery.sent_at else "?",
-        reason=reason,
-    )
-    speed = shown_speed(delivery.latency_s) if one.late_s is None else None
-    lines = [line, *([view.html("why.speed", value=speed)] if speed else [])]
-    lines += [view.html("why.may_repeat")] if delivery.may_repeat else []
-    return join("\n", lines)
-
-
 def _times(view: View, one: CallExplanation, zone: str) -> Html:
     """Lay the clock of the call out: each moment, and how long after the one before it came."""
     call, delivery = one.decided.call, one.delivery
@@ -293,10 +264,12 @@ def _times(view: View, one: CallExplanation, zone: str) -> Html:
         if speed_s is not None and 0 <= speed_s <= confirmed_s:
             moments.append(("why.time_handed", call.received_at + timedelta(seconds=speed_s)))
         moments.append(("why.time_sent", delivery.sent_at))
+    if delivery and delivery.digest.status == "sent" and delivery.digest.at:
+        moments.append(("why.time_digest", delivery.digest.at))
     lines = [view.html(moments[0][0], at=shown_moment(moments[0][1], zone, exact=True))]
     for (_, before), (key, at) in pairwise(moments):
         after = f"{(at - before).total_seconds() * 1000:+,.0f}"
-        lines.append(view.html(key, at=shown_moment(at, zone, exact=True).partition(" ")[2], after=after))
+        lines.append(view.html(key, at=shown_exactly(at, zone), after=after))
     lines.append(view.html("why.times_of", zone=show_zone(zone)))
     return join("\n", lines)
 
@@ -318,27 +291,3 @@ def _other_calls(view: View, others: Sequence[CallExplanation], now: datetime) -
 
 def _length(html: Html) -> int:
     return utf16_length(to_plain(html)) + 2
-
-
-def shown_moment(at: datetime, zone: str, *, exact: bool = False) -> str:
-    local = _local(at, zone)
-    return f"{local:%Y-%m-%d %H:%M:%S}.{local.microsecond // 1000:03}" if exact else f"{local:%Y-%m-%d %H:%M}"
-
-
-def _clock_or_day(at: datetime, now: datetime, zone: str) -> str:
-    return shown_clock(at, zone) if at - now < _SOON else shown_moment(at, zone)
-
-
-def shown_clock(at: datetime, zone: str) -> str:
-    return f"{_local(at, zone):%H:%M}"
-
-
-def _day(at: datetime, zone: str) -> str:
-    return f"{_local(at, zone):%Y-%m-%d}"
-
-
-def _local(at: datetime, zone: str) -> datetime:
-    try:
-        return at.astimezone(zone_of(zone))
-    except OverflowError:  # the first and the last day that a calendar has
-        return at.astimezone(UTC)

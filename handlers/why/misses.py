@@ -14,7 +14,8 @@ from domain.subscribers.zones import show_zone
 from handlers.conversation.menus import Keyboard, View, in_rows, message
 from handlers.conversation.pages import Page
 from handlers.why.buttons import ShowNearMisses, WhyToken
-from handlers.why.cards import needed, seen_beside, shown_clock, token_name
+from handlers.why.cards import needed, seen_beside, token_name
+from handlers.why.moments import shown_clock
 from handlers.why.origins import ago
 from services.watches.watches import Found
 from services.why.answers import NearMiss, NearMisses

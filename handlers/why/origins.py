@@ -10,7 +10,7 @@ from domain.filters.numbers import show_short
 from domain.filters.registry import FIELDS, FilterField
 from domain.why.verdicts import SetVerdict, figures_read
 from handlers.conversation.menus import View
-from services.cards.sources import Sources
+from services.cards.sources import Sources, shown_age
 from services.why.answers import CallExplanation
 from texts.markup import Html, join
 
@@ -50,9 +50,9 @@ def _origin(view: View, field: FilterField, one: CallExplanation) -> Html:
     origins = [call.token.origins[name] for name in read if name in call.token.origins]
     oldest = min(origins, key=lambda origin: origin.at, default=None)
     if oldest is None:
-        return view.html("why.origin_call", age=ago((decided_at - call.received_at).total_seconds()))
+        return view.html("why.origin_call", age=shown_age((decided_at - call.received_at).total_seconds()))
     source = Sources(view.texts, view.language).name(oldest.source)
-    return view.html("why.origin", source=source, age=ago((decided_at - oldest.at).total_seconds()))
+    return view.html("why.origin", source=source, age=shown_age((decided_at - oldest.at).total_seconds()))
 
 
 def ago(seconds: float) -> str:

@@ -18,7 +18,8 @@ from domain.posts.understanding import NamedToken
 from domain.subscribers.zones import show_zone
 from handlers.conversation.base import BotBase, Turn
 from handlers.conversation.menus import Keyboard, View, message, view_of
-from handlers.why.cards import outcome_line, shown_moment, token_name
+from handlers.why.cards import outcome_line, token_name
+from handlers.why.moments import shown_moment
 from handlers.why.origins import ago
 from services.channels.group import ChannelServices
 from services.channels.history import KEPT_FOR

@@ -54,6 +54,7 @@ async def _simplified(
 ) -> dict[str, Any]:
     text, parse_mode = message.html, "HTML"
     keyboard = keyboard_json(message.keyboard)
+    options = dict(options)
     with telegram_errors():
         while True:
             content = {text_as: text, "parse_mode": parse_mode, "reply_markup": keyboard}
@@ -63,6 +64,8 @@ async def _simplified(
                 reason = refusal.message
                 if parse_mode is not None and "can't parse entities" in reason.lower():
                     text, parse_mode = plain_text(message.html), None
+                elif "quote" in reason.lower() and options.get("reply_parameters") != _reply_to(message, quoting=False):
+                    options["reply_parameters"] = _reply_to(message, quoting=False)
                 elif keyboard is not None and "button_" in reason.lower():
                     keyboard = None
                 else:
@@ -70,7 +73,8 @@ async def _simplified(
                 log.warning("message_simplified", chat_id=options["chat_id"], reason=reason)
 
 
-def _reply_to(message: Message) -> dict[str, Any] | None:
+def _reply_to(message: Message, *, quoting: bool = True) -> dict[str, Any] | None:
     if message.reply_to is None:
         return None
-    return {"message_id": message.reply_to, "allow_sending_without_reply": True}
+    quote = {"quote": message.quote} if message.quote and quoting else {}
+    return {"message_id": message.reply_to, "allow_sending_without_reply": True, **quote}

@@ -70,6 +70,8 @@ class ChannelsService:
         self._metrics = metrics
         self._calls: Counter[str] = Counter()
         self._known: dict[str, Channel] = {}
+        self._own: dict[str, Channel] = {}
+        """Our own records as they are now, by channel id; what is cached may be an hour older."""
 
     async def enrich(self, calls: Sequence[Call]) -> list[Call]:
         """Give each call to its main channel and fill in the records of that, in the order given.
@@ -108,6 +110,31 @@ class ChannelsService:
         for channel_id in counted:
             calls = sum(counted.get(one, 0) for one in merges.ids_of(channel_id))
             self._calls[channel_id] = max(self._calls[channel_id], calls)
+        await self._refresh_own()
+
+    async def _refresh_own(self) -> None:
+        """Learn what our own records say by now, of the channels that call."""
+        ids = [channel_id for channel_id, _ in self._calls.most_common(MAX_KNOWN)]
+        try:
+            documents = await self._redis.mget([keys.CHANNEL_RECORD.of(channel_id) for channel_id in ids])
+            found = zip(ids, documents, strict=True)
+            self._own = {one: msgspec.json.decode(data, type=Channel) for one, data in found if data is not None}
+        except (TransientError, msgspec.DecodeError) as error:
+            self._metrics.counts.fallbacks["channel_record"] += 1
+            log.warning("own_records_unavailable", reason=str(error))
+        self._known |= {one: self._with_newest(self._known[one]) for one in self._own if one in self._known}
+
+    def _with_newest(self, channel: Channel) -> Channel:
+        """Give the channel with our own records as they are now, where the source has none."""
+        own = self._own.get(channel.id)
+        if own is None:
+            return channel
+        record, record_30d = channel.record, channel.record_30d
+        return replace(
+            channel,
+            record=own.record if record is None or record.own_tokens is not None else record,
+            record_30d=own.record_30d if record_30d is None or record_30d.own_tokens is not None else record_30d,
+        )
 
     async def run(self, progress: Progress) -> None:
         """Restore for ever: a process that sees no calls learns of new channels by it."""
@@ -133,6 +160,7 @@ class ChannelsService:
         if channel.record is not None:
             return channel
         found = self._cache.get(channel.id)
+        found = found and self._with_newest(found)
         if found is None or (found.title == channel.title and not channel.also):
             return found
         return replace(channel, record=found.record, record_30d=found.record_30d)

@@ -62,10 +62,10 @@ class Pieces:
         key = "card.first_was_this_at" if is_this else "card.first_was_at"
         return self.text(key, channels=count, title=title, cap=cap)
 
-    def sources(self, token: Token, made_at: datetime | None, *, with_feed: bool = False) -> Html:
+    def sources(self, token: Token, at: datetime | None, *, with_feed: bool = False) -> Html:
         if not self.shows("sources"):
             return Html()
-        return self._sources.line(token, self._hidden, made_at, with_feed=with_feed)
+        return self._sources.line(token, self._hidden, at, with_feed=with_feed)
 
     def disputed(self, token: Token) -> Html:
         return self._sources.disputed(token) if self.shows("sources") else Html()
@@ -235,3 +235,12 @@ def _age(token: Token, at: datetime) -> str | None:
 
 def _widest(block: Html) -> int:
     return max(map(len, to_plain(block).split("\n")))
+
+
+def span_said(texts: Texts, language: str, key: Literal["value.in", "value.after"], seconds: float) -> str:
+    """Say how long something took, `in 5m` or `after 5m`; what took less than a second was so at once."""
+    if seconds < 1:
+        return texts.plain("value.at_once", language)
+    return texts.plain(
+        key, language, after=shown_figure(seconds, "duration") or texts.plain("digest.unknown", language)
+    )

@@ -65,10 +65,8 @@ class Sources:
         key = f"source.{source}"
         return self._texts.plain(key, self._language) if key in self._texts else source
 
-    def line(
-        self, token: Token, hidden: frozenset[CardField], made_at: datetime | None, *, with_feed: bool = False
-    ) -> Html:
-        """Name who knows what the feed did not say, and the age of the oldest of it when the card was made.
+    def line(self, token: Token, hidden: frozenset[CardField], at: datetime | None, *, with_feed: bool = False) -> Html:
+        """Name who knows what the feed did not say, and how old the oldest of it was at that time: when it was decided.
 
         `with_feed`: the feed's own word is not of that moment, so it is named as well.
         """
@@ -76,10 +74,9 @@ class Sources:
         if not origins:
             return Html()
         newest = max(origin.at for origin in origins)
-        at = newest if made_at is None else max(made_at, newest)
-        age_s = (at - min(origin.at for origin in origins)).total_seconds()
+        at = newest if at is None else max(at, newest)
+        age = shown_age((at - min(origin.at for origin in origins)).total_seconds())
         names = ", ".join(self.name(source) for source in dict.fromkeys(origin.source for origin in origins))
-        age = shown_figure(max(1, round(age_s)), "duration") or ""
         return self._texts.render("card.sources", self._language, names=names, age=age.replace(" ", _NO_BREAK))
 
     def disputed(self, token: Token) -> Html:
@@ -121,6 +118,11 @@ class Sources:
                 return show_price(value) or "?"
             case unit:
                 return show_short(value, unit).replace(" ", _NO_BREAK)
+
+
+def shown_age(seconds: float) -> str:
+    """How old a figure is, wherever that is said: in whole seconds, at least one."""
+    return shown_figure(max(1, round(seconds)), "duration") or ""
 
 
 def _origins(token: Token, hidden: frozenset[CardField]) -> Iterator[Origin]:

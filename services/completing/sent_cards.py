@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final, LiteralString
 
 import msgspec
@@ -79,7 +79,7 @@ def made_again(
         speed_s=card.latency_s,
         may_repeat=card.may_repeat,
         late_s=card.late_s,
-        made_at=card.claimed_at + timedelta(seconds=card.latency_s or 0),
+        decided_at=card.claimed_at,
         outcome=outcome or Html(),
     )
     has_picture = not wishes.compact and "image" not in wishes.hidden and media_of(call.token) is not None

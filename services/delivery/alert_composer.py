@@ -92,7 +92,7 @@ class AlertComposer(Composer):
             speed_s=waiting.speed_s,
             may_repeat=waiting.may_repeat,
             late_s=alert.late_s,
-            made_at=waiting.handed_at,
+            decided_at=alert.decided_at,
         )
 
 

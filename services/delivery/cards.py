@@ -42,7 +42,7 @@ class Shown(Struct, frozen=True, kw_only=True):
     may_repeat: bool = False
     late_s: float | None = None
     """It passed so long after the call."""
-    made_at: datetime | None = None
+    decided_at: datetime | None = None
     """Since when its figures grow old; `None`: since the newest of them."""
     outcome: Html = Html()
     """What became of it, once that is known."""
@@ -111,7 +111,7 @@ class _Card(Pieces):
                 self.shows("channel") and self.channel(shown.call),
                 self.shows("channel") and self.record(channel),
                 self.callers(shown.call),
-                self.sources(token, shown.made_at),
+                self.sources(token, shown.decided_at),
                 self.disputed(token),
             ),
             block(self.footer(shown.set_name, self.speed(shown)), *self.remarks(shown)),

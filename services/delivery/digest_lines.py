@@ -26,8 +26,8 @@ CALLS_SHOWN: Final = 15
 """In one message: each may have its links and marks, of which Telegram reads a hundred."""
 FIGURES_TIMEOUT_S: Final = 2.0
 """A figure that does not come is left out; the digest does not wait for it."""
-_ROSE_FROM: Final = 1.05
-"""Of a smaller multiple the line says what it has become now."""
+PRICED: Final = 2 * CALLS_SHOWN
+"""What may come first is asked for its price before it is sorted: in one request to a provider."""
 
 
 class Prices(Protocol):
@@ -63,22 +63,16 @@ class DigestCall(Struct, frozen=True, kw_only=True):
 
     @property
     def multiple(self) -> float | None:
-        return self._multiple(self.highest_usd)
-
-    @property
-    def multiple_now(self) -> float | None:
-        return self._multiple(self.now_usd)
-
-    def _multiple(self, cap: float | None) -> float | None:
-        at_call = self.at_call_usd
-        if not at_call or cap is None or shown_figure(at_call, "usd") is None:
+        """What it reached since the call; never less than 1."""
+        at_call, highest = self.at_call_usd, self.highest_usd
+        if not at_call or highest is None or shown_figure(at_call, "usd") is None:
             return None
-        return cap / at_call
+        return highest / at_call
 
 
 def best_first(calls: Sequence[DigestCall]) -> list[DigestCall]:
-    """By what is known of the outcome, then by score; where both are equal, as they came."""
-    return sorted(calls, key=lambda one: (-(one.multiple or 1.0), -one.score))
+    """By the multiple that their lines show in bold, then by score, then as they came; what nobody knows is last."""
+    return sorted(calls, key=lambda one: (-(one.multiple or 0.0), -one.score))
 
 
 class DigestLines:
@@ -87,13 +81,19 @@ class DigestLines:
         self._texts = texts
         self._metrics = metrics
 
-    async def with_peaks(self, calls: Sequence[DigestCall]) -> list[DigestCall]:
-        return list(await asyncio.gather(*map(self._with_peak, calls)))
+    async def sorted(self, calls: Sequence[DigestCall]) -> list[DigestCall]:
+        """Sort these by what they reached, as `lines` says it: what is worth more now than ever before counts so."""
+        known = best_first(await asyncio.gather(*map(self._with_peak, calls)))
+        # No price makes a multiple smaller: what is not asked for stays behind.
+        return best_first(await self.priced(known[:PRICED])) + known[PRICED:]
 
-    async def lines(self, shown: Sequence[DigestCall], language: str, first: int = 1) -> Html:
-        """Tell of these, with what they are worth now; the first one has this number."""
-        known = await asyncio.gather(*map(self._with_price, shown))
-        return join("\n", (self._line(number, one, language) for number, one in enumerate(known, first)))
+    async def priced(self, calls: Sequence[DigestCall]) -> list[DigestCall]:
+        """Return these with what they are worth now."""
+        return list(await asyncio.gather(*map(self._with_price, calls)))
+
+    def lines(self, shown: Sequence[DigestCall], language: str, first: int = 1) -> Html:
+        """Tell of these; the first one has this number."""
+        return join("\n", (self._line(number, one, language) for number, one in enumerate(shown, first)))
 
     async def _with_peak(self, one: DigestCall) -> DigestCall:
         since = one.call.called_at if one.call else one.received_at
@@ -126,10 +126,7 @@ class DigestLines:
         return join("\n", (row for row in rows if row))
 
     def _figures(self, one: DigestCall, language: str) -> Iterator[Html]:
-        multiple = one.multiple
-        if multiple is not None and multiple < _ROSE_FROM:
-            multiple = one.multiple_now
-        if shown_multiple := shown_figure(multiple, "multiple"):
+        if shown_multiple := shown_figure(one.multiple, "multiple"):
             yield self._texts.render("digest.multiple", language, value=shown_multiple)
         then, now = shown_figure(one.at_call_usd, "usd"), shown_figure(one.now_usd, "usd")
         if then and now:

@@ -61,7 +61,7 @@ class DigestPages:
         return sorted(calls, key=lambda one: order.get(one.call_id, math.inf))
 
     async def lines(self, shown: Sequence[DigestCall], language: str, first: int) -> Html:
-        return await self._lines.lines(shown, language, first)
+        return self._lines.lines(await self._lines.priced(shown), language, first)
 
 
 def _call_of(row: Row) -> DigestCall:

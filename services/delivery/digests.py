@@ -14,7 +14,7 @@ from cachetools import LRUCache
 from domain.buttons.cards import ShowDigest
 from domain.calls.events import Call
 from domain.delivery.messages import Button, Message
-from domain.delivery.policy import DIGESTS, digest_waits_until, may_leave_at
+from domain.delivery.policy import BEYOND_CAP, DIGESTS, digest_waits_until, may_leave_at
 from domain.stored.alerts import HeldCall
 from domain.stored.outgoing import Digest
 from domain.subscribers.subscriber import Subscriber
@@ -22,7 +22,7 @@ from managers.telegram.rate_limiter import Lane
 from runtime.retry import retry_until_done
 from services.claims.outbox import Outbox
 from services.delivery.composing import Composed, Composer
-from services.delivery.digest_lines import CALLS_SHOWN, DigestCall, DigestLines, best_first
+from services.delivery.digest_lines import CALLS_SHOWN, DigestCall, DigestLines
 from services.delivery.digest_order import DigestOrder
 from services.delivery.held import CALLS_PER_DIGEST, HeldCalls
 from services.delivery.kinds import Kind
@@ -116,11 +116,10 @@ class DigestComposer(Composer):
         digest = waiting.entry.outgoing
         if not isinstance(digest, Digest):
             raise TypeError(f"a {digest.kind} is no digest")
-        calls = await self._lines.with_peaks(await asyncio.gather(*map(self._call, digest.held)))
-        calls = best_first(calls)
+        calls = await self._lines.sorted(await asyncio.gather(*map(self._call, digest.held)))
         if len(calls) > CALLS_SHOWN:
             await self._order.keep(digest.user_id, digest.decided_at, [one.call_id for one in calls])
-        waiting.message = await self._message(digest.held, calls, subscriber, may_repeat=waiting.may_repeat)
+        waiting.message = self._message(digest.held, calls, subscriber, may_repeat=waiting.may_repeat)
 
     def is_ready(self, waiting: QueuedMessage) -> bool:
         return waiting.message is not None
@@ -131,15 +130,15 @@ class DigestComposer(Composer):
             raise ValueError("a digest that was not prepared")
         return Composed(together[0].message, (together[0],))
 
-    async def _message(
+    def _message(
         self, held: Sequence[HeldCall], calls: Sequence[DigestCall], subscriber: Subscriber, *, may_repeat: bool
     ) -> Message:
         language, preferences = subscriber.language, subscriber.preferences
         shown = calls[:CALLS_SHOWN]
         left = len(calls) - len(shown)
-        reasons = {one.reason for one in held}
+        reasons = {"cap" if one.reason in BEYOND_CAP else one.reason for one in held}
         title = f"digest.title.{reasons.pop()}" if len(reasons) == 1 else "digest.title"
-        blocks = [self._texts.render(title, language, count=len(held)), await self._lines.lines(shown, language)]
+        blocks = [self._texts.render(title, language, count=len(held)), self._lines.lines(shown, language)]
         if left:
             rest = "digest.rest_elsewhere" if preferences.destination else "digest.rest"
             blocks.append(self._texts.render(rest, language, count=left))

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from cachetools import LRUCache
 
 from domain.delivery.policy import (
+    BEYOND_CAP,
     HOUR,
     Delay,
     HeldBack,
@@ -115,7 +116,7 @@ def competes(verdict: Verdict) -> bool:
     """Whether an alert counts among those from which the best of the hour are chosen: it could have been sent now."""
     if isinstance(verdict, Delay):
         return False
-    return not isinstance(verdict, Hold) or verdict.reason in {"quiet", "cap"}
+    return not isinstance(verdict, Hold) or verdict.reason in {"quiet", *BEYOND_CAP}
 
 
 def note_commands(user_id: int, alerts: Sequence[Alert], now: datetime, *, sent: bool) -> list[Command]:

@@ -10,7 +10,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from domain.delivery.policy import Delay, Hold, Send, Withhold
+from domain.delivery.policy import BEYOND_CAP, Delay, Hold, Send, Withhold
 from domain.subscribers.subscriber import Subscriber
 from runtime.retry import retry_until_done
 from services.delivery.delayed import DelayedAlerts, Delaying
@@ -98,6 +98,6 @@ class Sorter:
         held = await retry_until_done(lambda: self._held.hold(subscriber.user_id, holdings, now, capped=capped))
         self._metrics.counts.alerts_deferred += len(held)
         self._metrics.counts.alerts_outdated += [one.verdict.reason for one in held].count("stale")
-        capped_until = [one.verdict.until for one in held if one.verdict.reason == "cap"]
+        capped_until = [one.verdict.until for one in held if one.verdict.reason in BEYOND_CAP]
         if capped_until and self._used_up is not None:
             await self._used_up(subscriber, max(capped_until), now)

@@ -36,8 +36,7 @@ T = TypeVar("T")
 _REMEMBERED: Final = 64
 """Windows: as many as there are zones in a day, for a few reports."""
 _SHARED_FOR: Final = timedelta(minutes=5)
-_LONG_SHARED_FOR: Final = timedelta(hours=1)
-"""Of more than a day."""
+"""For windows of every length, so that a longer one holds all that a shorter one does."""
 _SHARED_AT_ONCE: Final = 2
 _PERSONS_AT_ONCE: Final = 3
 """Connections that reports take at most, of those that the bot has."""
@@ -138,8 +137,7 @@ class ReportFigures:
 
 def _shared(window: Window) -> Window:
     """A window that ends when many others do, a little earlier."""
-    step = _SHARED_FOR if window.days <= 1 else _LONG_SHARED_FOR
-    end = window.end - timedelta(seconds=window.end.timestamp() % step.total_seconds())
+    end = window.end - timedelta(seconds=window.end.timestamp() % _SHARED_FOR.total_seconds())
     return Window(start=end - window.days * DAY, end=end)
 
 

@@ -55,8 +55,8 @@ class PictureWords:
             multiples=multiples,
             x_label=reader.plain("chart.spread_x"),
             y_label=reader.plain("chart.spread_y"),
-            median_label=reader.plain("chart.median", value=reader.multiple(median(multiples))),
-            mean_label=reader.plain("chart.mean", value=reader.multiple(fmean(multiples))),
+            median_label=reader.plain("chart.median", value=reader.multiple(kept.median_multiple or median(multiples))),
+            mean_label=reader.plain("chart.mean", value=reader.multiple(kept.average_multiple or fmean(multiples))),
         )
 
     def equity(self, reader: Reader, calls: Sequence[TrackedCall], window: Window) -> Picture | None:
@@ -85,8 +85,9 @@ class PictureWords:
     def card(self, reader: Reader, call: TrackedCall) -> Picture:
         outcome = call.outcome
         is_least = outcome.at_least or outcome.ended_at is None
+        after = duration(outcome.peak_after_s) or reader.plain("chart.card_at_once")
         facts = [
-            Fact(reader.plain("chart.card_after"), duration(outcome.peak_after_s)),
+            Fact(reader.plain("chart.card_after"), after),
             Fact(reader.plain("chart.card_channel"), call.channel),
             Fact(reader.plain("chart.card_at"), _moment(reader, call)),
         ]

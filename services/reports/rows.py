@@ -24,7 +24,7 @@ _SAMPLED: Final = 200_000
 _CANDIDATES: Final = 200
 _NAMES: Final[dict[int, RecordWindow]] = {1: "24h", 7: "7d", 30: "30d"}
 _KEPT_FOR: Final = timedelta(minutes=75)
-"""Windows that many share end up to an hour ago; all tokens are counted every fifteen minutes at least."""
+"""All tokens are counted every fifteen minutes at least while anything changes."""
 _RANKED_OF: Final = 500
 
 _CALL: Final[LiteralString] = (

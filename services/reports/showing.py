@@ -58,4 +58,5 @@ def percent(value: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    return shown_figure(seconds, "duration") or "0s"
+    """Empty below a second: it was so at once."""
+    return (shown_figure(seconds, "duration") or "") if seconds >= 1 else ""

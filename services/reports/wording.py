@@ -76,7 +76,7 @@ def _best(reader: Reader, figures: BestFigures) -> list[Html]:
 def _calls(reader: Reader, calls: Sequence[ReportedCall]) -> Html:
     lines = [
         reader.html(
-            "report.call",
+            "report.call" if duration(call.after_s) else "report.call_at_once",
             place=place,
             name=call.name,
             multiple=reader.call_multiple(call),

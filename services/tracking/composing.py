@@ -11,7 +11,7 @@ from domain.delivery.policy import Rules
 from domain.filters.shown import show_price, shown_figure
 from domain.subscribers.subscriber import Subscriber
 from managers.telegram.rate_limiter import Lane
-from services.cards.pieces import readable
+from services.cards.pieces import readable, span_said
 from services.delivery.composing import Composed, Composer
 from services.delivery.kinds import Kind
 from services.delivery.sending import target_of
@@ -50,7 +50,9 @@ class MilestoneComposer(Composer):
         lines = [self._line(notice, subscriber.language), *self._remarks(waiting, notice, subscriber.language)]
         reply_to = notice.message_id if notice.chat_id in {None, place.chat_id} else None
         silent = "milestone" in subscriber.preferences.silent
-        return Composed(Message(html=str(join("\n", lines)), reply_to=reply_to, silent=silent), tuple(batch))
+        quote = notice.token_address if reply_to and notice.of_several else ""
+        message = Message(html=str(join("\n", lines)), reply_to=reply_to, quote=quote, silent=silent)
+        return Composed(message, tuple(batch))
 
     def _line(self, notice: MilestoneNotice, language: str) -> Html:
         show = show_price if notice.measure == "price" else _show_cap
@@ -62,7 +64,7 @@ class MilestoneComposer(Composer):
             name=readable(notice.name) or notice.token_address,
             then=show(notice.then_usd) or unknown,
             now=show(notice.now_usd) or unknown,
-            after=shown_figure(notice.after_s, "duration") or unknown,
+            took=span_said(self._texts, language, "value.in", notice.after_s),
         )
 
     def _remarks(self, waiting: QueuedMessage, notice: MilestoneNotice, language: str) -> list[Html]:

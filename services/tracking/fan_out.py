@@ -64,6 +64,8 @@ class MilestoneNotice(Struct, frozen=True, kw_only=True, omit_defaults=True):
     message_id: int
     """Of the message that told them of the call."""
     chat_id: int | None = None
+    of_several: bool = False
+    """That message tells of other calls as well."""
 
 
 class FanOut:
@@ -206,6 +208,7 @@ def _notice(milestone: Milestone, recipient: Recipient) -> MilestoneNotice | Non
         late_s=late_s if milestone.late and late_s >= LATE_FROM_S else None,
         message_id=recipient.message_id,
         chat_id=recipient.chat_id,
+        of_several=recipient.status in {"merged", "digest"},
     )
 
 

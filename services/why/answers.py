@@ -27,6 +27,7 @@ Outcome = Literal[
     "paused",
     "unreachable",
     "no_sets",
+    "muted_channel",
     "sent_earlier",
     "checked_before",
     "not_checked",
@@ -41,10 +42,21 @@ class EarlierCall(Struct, frozen=True, kw_only=True):
     channel: str
     """Its title, or its id; attacker-controlled."""
     at: datetime
+    state: Literal["told", "waits", "waits_openly", "withheld"] = "told"
+    """`waits`: for a digest, which comes at `comes_at` if nothing is changed; `waits_openly`: for one that comes once
+    alerts come at all. `withheld`: its alert was not sent, and will not be."""
     comes_at: datetime | None = None
-    """It waits for a digest, which comes then if nothing is changed."""
-    is_withheld: bool = False
-    """Its alert was not sent, and will not be."""
+
+
+class InDigest(Struct, frozen=True, kw_only=True):
+    """Where the digest of a held call is."""
+
+    status: Literal["waits", "on_its_way", "sent", "withheld", "dead", "unrecorded"] = "on_its_way"
+    at: datetime | None = None
+    """`sent`: when Telegram confirmed it. `waits`: when it comes if nothing is changed; `None`: once alerts come
+    at all."""
+    reason: str | None = None
+    """`withheld`, `dead`: why."""
 
 
 class Delivery(Struct, frozen=True, kw_only=True):
@@ -58,8 +70,9 @@ class Delivery(Struct, frozen=True, kw_only=True):
     latency_s: float | None = None
     may_repeat: bool = False
     reason: str | None = None
-    comes_at: datetime | None = None
-    """It waits for a digest, which comes then if nothing is changed."""
+    """Why it was held, withheld or refused."""
+    digest: InDigest = InDigest()
+    """For `digest`."""
 
 
 class CallExplanation(Struct, frozen=True, kw_only=True):

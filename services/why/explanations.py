@@ -17,7 +17,16 @@ from domain.stored.journal import DecidedCall, DeliveryRecord
 from domain.subscribers.subscriber import Subscriber
 from domain.why.verdicts import AMBIGUOUS_FOR, Judgement, failed_only, given_up_as, judge, judge_as_given
 from services.subscribers.subscribers import Subscribers
-from services.why.answers import CallExplanation, Delivery, EarlierCall, Explanation, NearMiss, NearMisses, Outcome
+from services.why.answers import (
+    CallExplanation,
+    Delivery,
+    EarlierCall,
+    Explanation,
+    InDigest,
+    NearMiss,
+    NearMisses,
+    Outcome,
+)
 from services.why.history import Brought, HistoryStore, Recent, Revision, newest_first
 
 MAX_CALLS: Final = 100
@@ -113,15 +122,16 @@ class ExplanationsService:
         if not calls:
             return _Facts(user_id=user_id)
         revisions = await self._revisions(subscriber, calls[-1].decided_at, recent)
-        records = {one.call_id: one for one in await self._history.deliveries(user_id, address)}
         # What is still in the journal is the newer word.
-        records |= {one.call_id: one for one in reversed(recent.deliveries) if one.kind == "alert"}
+        told = [*await self._history.deliveries(user_id, address), *reversed(recent.deliveries)]
+        records = {one.call_id: one for one in told if one.kind == "alert"}
         accepted = frozenset((*records, accepted_by) if accepted_by else records)
         return _Facts(
             user_id=user_id,
             calls=tuple(calls),
             revisions=revisions,
             records=records,
+            digests={one.call_id: one for one in told if one.kind == "digest"},
             accepted=accepted,
             brought=await self._history.brought(user_id, address),
             comes_at=await self._comes_at(subscriber, accepted),
@@ -137,12 +147,15 @@ class ExplanationsService:
             known.insert(0, Revision(subscriber, self._clock()))
         return known or [Revision(subscriber, subscriber.created_at)]
 
-    async def _comes_at(self, subscriber: Subscriber, call_ids: Iterable[str]) -> dict[str, datetime]:
-        """Return when the digest comes in which each of these calls is told, of those that wait for one."""
+    async def _comes_at(self, subscriber: Subscriber, call_ids: Iterable[str]) -> dict[str, datetime | None]:
+        """Return when the digest comes in which each of these calls is told, of those that wait for one.
+
+        `None`: no alerts come at all for now.
+        """
         now = self._clock()
-        if why_no_alerts(subscriber, now):
-            return {}
         held, preferences = await self._history.held(subscriber.user_id, call_ids), subscriber.preferences
+        if why_no_alerts(subscriber, now) or subscriber.unreachable:
+            return dict.fromkeys(one.call_id for one in held)
         return {one.call_id: comes_at(preferences, one.reason, one.held_at, now) for one in held}
 
     async def _explain(self, one: DecidedCall, facts: _Facts) -> CallExplanation:
@@ -204,8 +217,21 @@ class ExplanationsService:
             latency_s=record.latency_s,
             may_repeat=record.may_repeat,
             reason=record.reason,
-            comes_at=facts.comes_at.get(one.call.id),
+            digest=_in_digest(facts, one.call.id),
         )
+
+
+def _in_digest(facts: _Facts, call_id: str) -> InDigest:
+    if call_id in facts.comes_at:  # whatever a digest before has come to: it was taken back
+        return InDigest(status="waits", at=facts.comes_at[call_id])
+    record = facts.digests.get(call_id)
+    match record.status if record else None:
+        case "sent" | "merged":
+            return InDigest(status="sent", at=record and record.sent_at)
+        case "withheld" | "dead" | "unrecorded" as status:
+            return InDigest(status=status, reason=record and record.reason)
+        case _:
+            return InDigest()
 
 
 class _Facts(Struct, frozen=True, kw_only=True):
@@ -217,12 +243,14 @@ class _Facts(Struct, frozen=True, kw_only=True):
     revisions: Sequence[Revision] = ()
     """Newest first."""
     records: dict[str, DeliveryRecord] = {}
-    """By call id."""
+    """Of alerts, by call id."""
+    digests: Mapping[str, DeliveryRecord] = {}
+    """Of what held calls came to, by call id."""
     accepted: frozenset[str] = frozenset()
     """Ids of the calls that were accepted."""
     brought: Sequence[Brought] = ()
     """What PostgreSQL knows of these, and of those that are too old to be explained themselves; newest first."""
-    comes_at: Mapping[str, datetime] = {}
+    comes_at: Mapping[str, datetime | None] = {}
     """By call id, of those that wait for a digest."""
 
 
@@ -289,13 +317,15 @@ def _checked_before(one: DecidedCall, facts: _Facts) -> DecidedCall | None:
 def _earlier(other: DecidedCall | None, facts: _Facts) -> EarlierCall | None:
     if other is None:
         return None
-    channel, record = other.call.channel, facts.records.get(other.call.id)
+    channel, call_id = other.call.channel, other.call.id
+    told, comes_at = (facts.records.get(call_id), facts.digests.get(call_id)), facts.comes_at.get(call_id)
+    state = "told"
+    if call_id in facts.comes_at:
+        state = "waits" if comes_at else "waits_openly"
+    elif any(record is not None and record.status in {"withheld", "dead"} for record in told):
+        state = "withheld"
     return EarlierCall(
-        call_id=other.call.id,
-        channel=channel.title or channel.id,
-        at=other.decided_at,
-        comes_at=facts.comes_at.get(other.call.id),
-        is_withheld=record is not None and record.status in {"withheld", "dead"},
+        call_id=call_id, channel=channel.title or channel.id, at=other.decided_at, state=state, comes_at=comes_at
     )
 
 

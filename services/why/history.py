@@ -69,7 +69,9 @@ _DELIVERIES: Final[LiteralString] = """
     SELECT d.call_id, d.user_id, d.kind, d.set_number, d.status, d.message_id, d.decided_at, d.sent_at, d.latency_s,
         d.may_repeat, d.reason
     FROM calls c JOIN deliveries d ON d.call_id = c.call_id AND d.user_id = $2
-    WHERE c.token_address = $1 AND c.decided_at >= $3 AND d.decided_at >= $3 ORDER BY d.decided_at DESC LIMIT 50
+    WHERE c.token_address = $1 AND c.decided_at >= $3 AND d.decided_at >= $3
+        AND d.kind IN ('alert', 'digest')
+    ORDER BY d.decided_at DESC LIMIT 100
 """
 # A call that somebody was accepted for stays as long as their claims.
 _PRUNE: Final[LiteralString] = """

@@ -109,3 +109,32 @@ async def test_what_the_source_has_no_record_of_has_ours_and_says_so(
     assert (call.channel.record_30d.calls, call.channel.record_30d.win_rate_percent) == (1, None)
     card = alert_card(Texts.load(), call=call, set_name=None, speed_s=None, language="en", may_repeat=False)
     assert "50% win rate · 4x average · 7 calls · my own record, 6 tokens" in card.html
+
+
+async def test_our_own_record_is_seen_as_it_is_now_though_the_channel_was_looked_up_before(
+    feed: FeedSandbox, api_manager: APIRetryManager, redis_manager: RedisManager, postgres_manager: PostgresManager
+):
+    service = ChannelsService(
+        source=NativeSource(feed.ws_url, api_url=feed.http_url, token=feed.token, api=api_manager),
+        redis=redis_manager,
+        postgres=postgres_manager,
+        cache=SmartCache[str, Channel].of("channels"),
+        api_semaphore=asyncio.Semaphore(10),
+        metrics=Metrics(),
+        clock=lambda: datetime.now(UTC),
+    )
+    call = replace(a_call(), channel=Channel(id="@nobody", title="Nobody"))
+    [first] = await service.enrich([call])
+    assert first.channel.record is None
+    own = ChannelInfo(redis_manager)
+    for tokens in (6, 8):
+        wins = rate(3, tokens)
+        record = Record(calls=9, tokens=tokens, open=1, wins=wins, average_multiple=4.0, median_multiple=1.9)
+        await own.put("@nobody", Records(datetime.now(UTC), {"life": record}))
+        await service.restore()
+        [known] = service.known()
+        [again] = await service.enrich([call])
+        assert again.channel == known
+        assert again.channel.record is not None
+        assert again.channel.record.own_tokens == tokens
+        assert again.channel.title == "Nobody"

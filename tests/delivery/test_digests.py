@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -26,6 +27,7 @@ from tests.delivery.kit import AT_ONCE, NOW, Way, call_of, claim_of, entries_of,
 from texts.markup import MAX_TEXT_UTF16, utf16_length
 
 NIGHT = QuietHours(start_minute=12 * 60, end_minute=14 * 60, pass_score=90)
+CAPS = st.none() | st.integers(5_000, 400_000)
 MORNING = datetime(2026, 11, 20, 14, tzinfo=UTC)
 
 
@@ -53,7 +55,7 @@ async def test_the_night_is_quiet_and_the_morning_tells(way: Way) -> None:
         "1. $T0 · 6x · $50k → $120k · peak $300k",
         "📣 Alpha · Chart",
         calls[0].token.address,
-        "2. $T1 · 0.16x · $50k → $8k",
+        "2. $T1 · 1x · $50k → $8k",
         "📣 Alpha · Chart",
         calls[1].token.address,
     ]
@@ -122,9 +124,9 @@ async def test_a_long_night_makes_one_digest_with_the_best_and_a_number(way: Way
     assert "While it was quiet: 45 calls" in digest
     assert "And 30 more" in digest
     assert digest.count("⏱ reached me 9m 59s late") == CALLS_SHOWN
-    # What rose comes first, then the best by score; a peak below the call is none.
+    # What rose comes first, then what did not, then of what nobody knows anything the best by score.
     told = [addresses.index(address) for address in digest.split() if address in addresses]
-    assert told == [3, 20, *range(30, 43)]
+    assert told == [3, 20, 40, *range(30, 40), 41, 42]
     assert "20x · $50k at the call · peak $1M" in digest
     assert "$20k" not in digest
     told_of = [f.call_id for f in await way.fates() if f.kind == "digest" and f.status == "sent"]
@@ -132,6 +134,33 @@ async def test_a_long_night_makes_one_digest_with_the_best_and_a_number(way: Way
     [message] = [m for m in ann.messages if m["from"]["is_bot"]]
     assert "Show more" in str(message["reply_markup"])
     assert len(message["entities"]) <= 100
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(caps=st.lists(st.tuples(CAPS, CAPS), min_size=2, max_size=2 * CALLS_SHOWN))
+async def test_a_digest_is_sorted_by_the_figure_that_its_lines_show(
+    redis_url: str, caps: list[tuple[int | None, int | None]]
+) -> None:
+    async with whole_way(redis_url, private=AT_ONCE) as way:
+        await way.redis.transaction([("FLUSHALL",)])
+        ann = await way.person(quiet=NIGHT)
+        calls = [call_of(n) for n in range(len(caps))]
+        await way.claim(*(claim_of(call, ann.id, rated=n * 37 % 90) for n, call in enumerate(calls)))
+        await way.deliver()
+        for call, (peak, now) in zip(calls, caps, strict=True):
+            address = call.token.address
+            way.market.peaks |= {address: peak} if peak else {}
+            way.market.tokens |= {address: Token(address=address, market_cap_usd=now)} if now else {}
+        way.clock.now = MORNING
+        await way.schedule.poll()
+        await way.deliver()
+        [digest] = texts_of(ann)
+        assert "by which they are sorted" in digest
+        lines = [line.split(" · ")[1:] for line in digest.splitlines() if re.match(r"\d+\. ", line)]
+        bold = [float(first[0].rstrip("x")) if first and first[0].endswith("x") else 0.0 for first in lines]
+        best = sorted((max(50_000, peak or 0, now or 0) / 50_000 if peak or now else 0.0 for peak, now in caps))
+        assert bold == sorted(bold, reverse=True)
+        assert bold == [pytest.approx(one, rel=0.01) for one in best[::-1][:CALLS_SHOWN]]
 
 
 @pytest.mark.parametrize("wishes", [{}, {"silent": frozenset[MessageKind]()}])

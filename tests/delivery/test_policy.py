@@ -143,7 +143,7 @@ def test_no_hour_has_more_than_the_cap(arrivals: list[tuple[int, int]], cap: int
 def test_the_last_third_is_kept_for_the_best() -> None:
     subscriber = wanting(alerts_per_hour=6)
     came = [RecentAlert(NOW, score, True) for score in (40, 50, 60, 70)]
-    assert decided(subscriber, 55, NOW, *came) == Hold(datetime(2026, 11, 20, 13, tzinfo=UTC), "cap")
+    assert decided(subscriber, 55, NOW, *came) == Hold(datetime(2026, 11, 20, 13, tzinfo=UTC), "kept")
     assert decided(subscriber, 56, NOW, *came) == Send()
     assert decided(subscriber, 10, NOW, *came[:3]) == Send()
     assert decided(subscriber, 10, NOW + HOUR, *came) == Send()

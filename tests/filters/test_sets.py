@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 
 import pytest
@@ -243,7 +244,20 @@ async def test_a_hundred_channels_are_the_most(started: Person, services: Servic
     tag = channel_tag("@100")
     assert "up to 100" in alert(await started.taps(f"channel:1:0:{tag}:in"))
     assert "100 of the channels" in words(await started.taps("channels:1:0"), "edited")
-    assert "100 chosen" in words(await started.taps("set:1"), "edited")
+    shown = words(await started.taps("set:1"), "edited")
+    assert re.search(r"• Channels: @\u20600, @\u20601, .* \+\d\d\n", shown)
+
+
+async def test_words_of_a_rule_are_shown_as_far_as_there_is_room(started: Person, services: Services) -> None:
+    async def rule_of(included: tuple[str, ...], excluded: tuple[str, ...]) -> str:
+        await services.subscribers.sets.set_rule(USER_ID, 1, "name_words", Words(included, excluded))
+        shown = words(await started.taps("set:1"), "edited")
+        return next(line for line in shown.splitlines() if line.startswith("• Name or symbol"))
+
+    few = await rule_of(("cat", "dog", "frog"), ("rug",))
+    assert few == "• Name or symbol: cat, dog, frog, without “rug”"
+    many = await rule_of(tuple(f"wanted{n}" for n in range(30)), tuple(f"bad{n}" for n in range(30)))
+    assert many == "• Name or symbol: wanted0, wanted1, wanted2 +27, without “bad0”, “bad1”, “bad2”, “bad3” +26"
 
 
 async def test_the_plan_limits_the_filters(ann: Person, services: Services, clock: Clock) -> None:

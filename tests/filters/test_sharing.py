@@ -191,7 +191,9 @@ async def test_earlier_forms_are_listed_and_restored(ann: Person, services: Serv
         data for data in only(listed, "edited").buttons.values() if data and data.startswith("version:")
     ]
     assert first
+    assert "Times: UTC" in words(listed, "edited")
     labels = [text for text, data in only(listed, "edited").buttons.items() if data and data.startswith("version:")]
+    assert not any("UTC" in label for label in labels)
     assert [label.partition(" · ")[2] for label in labels] == [
         "without Holders",
         "Market cap ≥ $10k",

@@ -71,6 +71,7 @@ class Shelf:
         ended: bool = False,
         after_a_day: float | None = None,
         reachable: float | None = None,
+        peaked_after: timedelta = timedelta(minutes=40),
     ) -> str:
         """Store a call that is tracked, and the alerts that told these people of it; returns its id."""
         self.calls += 1
@@ -88,7 +89,7 @@ class Shelf:
                 " price_usd, market_cap_usd, peak_multiple, peak_at, return_24h, reachable_multiple, ended_at, ending)"
                 " VALUES ($1, $2, $3, $4, $5, $5, 'price', 1, 20000, $6, $7, $8, $9, $10, $11)",
                 *(call_id, row["number"], address, channel, at, peak),
-                *(at + timedelta(minutes=40), after_a_day, reachable),
+                *(at + peaked_after, after_a_day, reachable),
                 *(at + timedelta(hours=2) if ended else None, "liquidity" if ended else None),
             )
         self.numbers[call_id] = row["number"]

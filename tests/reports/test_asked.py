@@ -101,21 +101,28 @@ async def test_a_report_of_a_window_and_what_is_not_known_is_said(chat: Chat) ->
     await chat.shelf.some(USER_ID, reachable=1.5, after_a_day=0.5)
     await chat.shelf.call(40, USER_ID, at=EVENING - timedelta(days=5), name="<b>Old</b> 🚀")
     day = await chat.writes("/report 24h")
-    assert "Tokens: 6 · alerts: 6" in day
+    assert "Tokens: 6 · calls in your alerts and digests: 6" in day
     assert "Reachable after the alert, at best: median 1.5x (known for 6)" in day
     week = await chat.writes("/recap")
-    assert "Tokens: 7 · alerts: 7" in week
+    assert "Tokens: 7 · calls in your alerts and digests: 7" in week
     assert "Old" in week
     assert "≥ 40x in 40m" in week
     assert await chat.writes("/report 7d") == week
     assert "Too few tokens for a rate" not in week
 
 
+async def test_what_was_at_its_peak_at_once_is_said_to_be_so(chat: Chat) -> None:
+    await chat.shelf.call(1, USER_ID, peaked_after=timedelta())
+    said = await chat.writes("/report")
+    assert "≥ 1x at once" in said
+    assert "0s" not in said
+
+
 async def test_few_tokens_give_no_rate_and_reposts_count_once(chat: Chat) -> None:
     for _ in range(8):
         await chat.shelf.call(3, USER_ID, token="T" * 44)
     few = await chat.writes("/report")
-    assert "Tokens: 1 · alerts: 8" in few
+    assert "Tokens: 1 · calls in your alerts and digests: 8" in few
     assert "Too few tokens for a rate: it takes 5." in few
     assert "%" not in few
 
@@ -129,9 +136,20 @@ async def test_the_other_reports_are_a_tap_away(chat: Chat) -> None:
     assert "Of all tokens tracked in the same time (6), this many reached 2x: 50%." in shown(best.html)
 
 
+async def test_a_longer_window_has_all_that_a_shorter_one_has(chat: Chat) -> None:
+    chat.clock.now = EVENING + timedelta(minutes=47)
+    for peak in (2, 3, 5, 12, 40):
+        await chat.shelf.call(peak, at=EVENING + timedelta(minutes=31))
+    for what in ("best", "channels"):
+        reports = [shown((await chat.taps(ShowReport(what, days))).html) for days in (1, 7, 30)]
+        told = ["\n".join(report.splitlines()[1:]) for report in reports]
+        assert told[0] == told[1] == told[2]
+        assert all(f"to {EVENING + timedelta(minutes=45):%d %b, %H:%M}" in report.splitlines()[0] for report in reports)
+
+
 async def test_pictures_come_when_they_are_asked_for(chat: Chat) -> None:
     await chat.shelf.some(USER_ID, reachable=1.5)
-    await chat.taps(ShowReportPicture("spread", 1, END))
+    assert "Read anew at 27 Nov, 20:00" in shown((await chat.taps(ShowReportPicture("spread", 1, END))).html)
     await chat.taps(ShowReportPicture("equity", 1, END))
     await chat.taps(ShowSharedPicture("best", 1, END))
     number = chat.shelf.numbers["c5"]
@@ -141,6 +159,8 @@ async def test_pictures_come_when_they_are_asked_for(chat: Chat) -> None:
     assert isinstance(spread, Distribution)
     assert spread.heading.sign == "@filter_bot"
     assert "95%" not in spread.median_label
+    median, mean = spread.median_label.removeprefix("median "), spread.mean_label.removeprefix("mean ")
+    assert f"median {median}, mean {mean}." in await chat.writes("/report")
     assert isinstance(equity, Equity)
     assert [line.values[-1] for line in equity.lines] == [3.0]
     assert equity.heading.note.startswith("Left out, as nothing is known: 0. Nobody sells at the best;")

@@ -34,7 +34,7 @@ async def test_the_day_is_told_at_eight_and_says_how_sure_it_is(reports: Reports
     assert await reports.send() == 1
     [told] = texts_of(ann)[-1:]
     assert told.startswith("📊 Your alerts · 24 hours to 27 Nov, 20:00")
-    assert "Tokens: 6 · alerts: 6 · still open: 6" in told
+    assert "Tokens: 6 · calls in your alerts and digests: 6 · still open: 6" in told
     assert "50% reached 2x (95% interval 19% to 81%) · all tracked tokens in the same time: 50%" in told
     assert "median 2x, mean 3.62x" in told
     assert "1. T5 ≥ 12.4x in 40m · @\u2060alpha" in told

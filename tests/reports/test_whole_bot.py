@@ -28,7 +28,7 @@ async def test_a_report_and_its_pictures(
     await shelf.call(40, ann.id, at=datetime.now(UTC) - timedelta(hours=2), name="狗狗币 🚀 مرحبا")
     await ann.send("/recap")
     report = await ann.next_message(where=lambda m: "Your alerts" in text_of(m))
-    assert "Tokens: 7 · alerts: 7" in text_of(report)
+    assert "Tokens: 7 · calls in your alerts and digests: 7" in text_of(report)
     await ann.tap_data(report, ShareCall(shelf.numbers["c7"]).pack())
     card = await ann.next_message(where=lambda m: "photo" in m, timeout_s=60)
     assert card["photo"][-1]["width"] == WIDTH

@@ -251,6 +251,21 @@ async def test_the_limits_themselves_are_allowed() -> None:
         assert (await call(telegram, "SENDMESSAGE", chat_id=ann.id, text="any case"))["ok"]
 
 
+async def test_a_quote_stands_in_the_message_word_for_word_and_without_what_it_would_have_to_keep() -> None:
+    async with TelegramSandbox(limits=UNLIMITED) as telegram:
+        ann = await started(telegram)
+        text = "😀 <b>bold</b> <code>code</code>"
+        sent = await call(telegram, "sendMessage", chat_id=ann.id, text=text, parse_mode="HTML")
+        there = {"message_id": sent["result"]["message_id"], "allow_sending_without_reply": True}
+        for quote, position in (("code", 8), ("cod", 8), ("Code", None), ("bold", None), ("d c", None)):
+            reply = {"chat_id": ann.id, "text": "x", "reply_parameters": {**there, "quote": quote}}
+            answer = await call(telegram, "sendMessage", **reply)
+            if position is None:
+                assert answer["description"] == "Bad Request: QUOTE_TEXT_INVALID"
+            else:
+                assert answer["result"]["quote"] == {"text": quote, "position": position, "is_manual": True}
+
+
 async def test_entities_over_a_hundred_are_dropped_in_silence() -> None:
     async with TelegramSandbox(limits=UNLIMITED) as telegram:
         ann = await started(telegram)

@@ -107,7 +107,7 @@ def declared_elsewhere() -> set[str]:
         *(f"report_name.{report}" for report in REPORTS),
         *(f"{family}.{subject}" for subject in SUBJECTS for family in ("report_about", "report.none")),
         *(f"chart.{part}.{subject}" for subject in SUBJECTS if subject != MINE for part in ("title", "note")),
-        *(f"digest.title.{reason}" for reason in HoldReason.__args__),
+        *(f"digest.title.{reason}" for reason in {*HoldReason.__args__} - {"kept"}),
         *(f"source.{source}" for source in SOURCES),
         *(f"card.{figure}" for figure in ("liquidity", "age", "holders", "price")),
         *(f"card.{share}" for share in ("lp", "top10", "developer", "snipers")),

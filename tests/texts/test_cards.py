@@ -246,8 +246,8 @@ SOURCED = replace(
 
 
 def test_a_card_says_whose_figures_it_shows_and_how_old_they_are() -> None:
-    def lines(call: Call, card: Card, made_at: datetime | None = AT) -> list[str]:
-        message = card_of(TEXTS, Shown(call=call, made_at=made_at), language="en", card=card)
+    def lines(call: Call, card: Card, at: datetime | None = AT) -> list[str]:
+        message = card_of(TEXTS, Shown(call=call, decided_at=at), language="en", card=card)
         return shown(message.html).replace("\N{NO-BREAK SPACE}", " ").splitlines()
 
     said = "DexScreener, RugCheck · 4s old"

@@ -150,7 +150,7 @@ async def test_a_token_that_was_called_here(
         assert "DexScreener" in said
         assert "📣 Calls here: 2, channels: 2" in said
         assert "• Alpha Calls at $50k, " in said
-        assert "For you, the call of Alpha Calls: ✓ It passed your filters." in said
+        assert "For you, the call of Alpha Calls: ✓ It passed your filters. ✉️" in said
 
         alpha, beta = (next(one for one in said.splitlines() if f"• {name} Calls" in one) for name in ("Alpha", "Beta"))
         assert alpha.endswith(": 3x now"), "above its price at the call, whatever is confirmed of it"

@@ -48,7 +48,7 @@ async def test_a_channel_that_is_pasted_is_told_of(house: House, victim: Person)
         said = words(await victim.writes(typed))
         assert "@alpha" in said
         assert "I read it: its calls reach your filters." in said
-        assert "No record yet" in said
+        assert "No record yet: I have followed none of its calls so far. A rate takes 5 tokens" in said
         assert "Call → Channels, and choose it or exclude it." in said
     assert "I read no channels of Telegram here" in words(await victim.writes("https://t.me/candle_church"))
     await house.made.of(ListedChannels).suggest("@candle_church", 5)

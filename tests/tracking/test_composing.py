@@ -13,7 +13,7 @@ from domain.subscribers.subscriber import Destination, QuietHours
 from sandbox.telegram.people import SandboxUser
 from services.tracking.composing import MilestoneComposer
 from services.tracking.fan_out import KIND, MilestoneNotice
-from tests.delivery.kit import AT_ONCE, NOW, Way, texts_of, way_of, whole_way
+from tests.delivery.kit import AT_ONCE, NOW, Way, call_of, claim_of, texts_of, way_of, whole_way
 from texts import Texts
 
 ROWS = (MilestoneComposer(Texts.load()).row(),)
@@ -47,11 +47,11 @@ async def test_what_waits_of_one_call_comes_as_the_highest_and_answers_its_alert
     alert = ann.messages[0]["message_id"]
     for one in (2.0, 5.0, 3.0):
         await way.putting.put(milestone(ann, one, message_id=alert))
-    await way.putting.put(milestone(ann, 2.0, "c2", message_id=999_999))
+    await way.putting.put(milestone(ann, 2.0, "c2", message_id=999_999, after_s=0.2))
     await way.deliver()
     assert texts_of(ann) == [
         "🚀 5x · MCAT · $20k → $103k in 42m",
-        "🚀 2x · MCAT · $20k → $41.2k in 42m",
+        "🚀 2x · MCAT · $20k → $41.2k at once",
     ]
     first, second = (m for m in ann.messages if m["from"]["is_bot"])
     assert first["reply_to_message"]["message_id"] == alert
@@ -62,6 +62,24 @@ async def test_what_waits_of_one_call_comes_as_the_highest_and_answers_its_alert
         "milestone:c1:5x",
         "milestone:c2:2x",
     ]
+
+
+async def test_in_a_message_of_several_calls_it_answers_what_is_said_of_its_own(way: Way) -> None:
+    ann = await way.person()
+    calls = [call_of(n) for n in range(2)]
+    await way.claim(*(claim_of(call, ann.id) for call in calls))
+    await way.deliver()
+    [merged] = [m for m in ann.messages if m["from"]["is_bot"]]
+    told = {"message_id": merged["message_id"], "of_several": True}
+    addresses = [calls[1].token.address, "A" * 44]
+    for number, address in enumerate(addresses):
+        await way.putting.put(milestone(ann, 2.0, f"c{number}", token_address=address, **told))
+    await way.deliver()
+    quoting, other = [m for m in ann.messages if m["from"]["is_bot"]][1:]
+    assert quoting["quote"]["text"] == addresses[0]
+    assert other["reply_to_message"]["message_id"] == merged["message_id"]
+    assert "quote" not in other, "the message says nothing of it"
+    assert {fate.status for fate in await way.fates() if fate.kind == KIND} == {"sent"}
 
 
 NIGHT = QuietHours(start_minute=12 * 60, end_minute=14 * 60)

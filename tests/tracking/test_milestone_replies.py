@@ -70,5 +70,5 @@ async def test_a_call_that_doubles_answers_its_alert(
     await tracked(bot, call)
     await rise(bot, feed, call, 2.1)
     told = await ann.next_message(where=is_milestone, timeout_s=20)
-    assert text_of(told).startswith("🚀 2x · MCAT · $20k → $42k in ")
+    assert text_of(told).startswith("🚀 2x · MCAT · $20k → $42k ")
     assert told["reply_to_message"]["message_id"] == alert["message_id"]

@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
+from msgspec.structs import replace
 
 from composition import Composition
+from domain.calls.events import Channel
 from domain.reports.figures import PersonFigures
 from managers.storage.postgres import PostgresManager
 from sandbox.telegram.people import SandboxUser
 from sandbox.telegram.server import TelegramSandbox
 from sandbox.telegram.updates import JsonObject
+from services.calls.channels import ChannelsService
 from services.reports.group import ReportServices
 from services.stores.journal import Journal
+from services.subscribers.group import SubscriberServices
 from services.tracking.records.group import RecordServices
 from services.tracking.records.refreshing import RecordsRefresh
 from tests.e2e.conftest import ADMIN, bot, data_dir, feed, subscribe, telegram, text_of
+from tests.feed.support import a_call
 from tests.tracking.kit import address
 
 __all__ = ["bot", "data_dir", "feed", "telegram"]
@@ -88,14 +95,43 @@ async def test_the_best_channels_and_calls(bot: Composition, telegram: TelegramS
     await bot.of(RecordsRefresh).refresh()
     await ann.send("/top")
     top = await ann.next_message()
-    assert "1. alpha\n50% reached 2x (95% interval 19–81%)\nTokens: 6 · median peak 1.85x" in text_of(top)
-    assert "2. few · too few tokens for a rate: 2" in text_of(top)
+    assert (
+        "1. alpha\n50% reached 2x (95% interval 19–81%)\nTokens: 6, still followed: 0 · median peak 1.85x"
+        in text_of(top)
+    )
+    assert "2. few · too few tokens for a rate: 2 of 5" in text_of(top)
+    assert "A rate takes 5 tokens; those that are still followed count as they stand" in text_of(top)
     assert "Of all 8 tokens that I followed in this time, 38% reached 2x" in text_of(top)
     calls = await tapped(ann, top, "top:calls:30d:0")
     assert text_of(calls).startswith("Best calls · 30 days\n\n1. 7.5x · T5\nalpha · 1h ago · ended\n")
     assert "2. 3x · T4" in text_of(calls)
     day = await tapped(ann, calls, "top:calls:24h:0")
     assert text_of(day).startswith("Best calls · 24 hours")
+
+
+async def test_the_page_of_a_channel_says_what_top_says_and_how_much_a_rate_takes(
+    bot: Composition, telegram: TelegramSandbox
+) -> None:
+    ann = telegram.user("Ann")
+    await ann.send("/start")
+    await ann.next_message()
+    call = replace(a_call(), channel=Channel(id="@alpha", title="Alpha"))
+    await bot.of(ChannelsService).enrich([call])
+    assert "A rate takes 5 tokens that it called." in await asked(ann, "https://t.me/alpha")
+    await past_calls(bot, 1.0, 1.2, 2.5, channel="@alpha")
+    await bot.of(RecordsRefresh).refresh()
+    assert "tokens 3, of which I still follow 0. A rate takes 5." in await asked(ann, "https://t.me/alpha")
+    await past_calls(bot, 3.0, 7.5, 1.1, channel="@alpha", first=4)
+    await bot.of(RecordsRefresh).recompute([("channel", "@alpha")])
+    rate = "50% reached 2x (95% interval 19–81%)"
+    assert rate in await asked(ann, "/top")
+    page = await asked(ann, "https://t.me/alpha")
+    assert rate in page
+    assert "get to know it within an hour" in page
+    await bot.of(ChannelsService).restore()
+    page = await asked(ann, "https://t.me/alpha")
+    assert rate in page
+    assert "within an hour" not in page
 
 
 async def told(bot: Composition, user_id: int, numbers: range) -> None:
@@ -117,16 +153,40 @@ async def test_what_became_of_somebodys_alerts(bot: Composition, telegram: Teleg
     await told(bot, ann.id, range(1, 6))
     await bot.of(RecordsRefresh).refresh()
     shown = await asked(ann, "/performance")
-    assert "Your alerts · 7 days\n\nTokens: 5 · calls: 5 · still followed, counted as they stand: 0" in shown
+    counts = "Tokens: 5 · calls in your alerts and digests: 5 · still followed, counted as they stand: 0"
+    assert f"Your alerts · 7 days\n\n{counts}" in shown
     assert "40% reached 2x (95% interval 12–77%); of all tokens in the same time 50%" in shown
     assert "Best\n1. 7.5x · T5" in shown
     assert "9x" not in shown
+    assert "time to the peak: at once (median)" in shown
     await ann.send("/settings")
     menu = await ann.next_message(where=lambda message: "set:1" in str(message.get("reply_markup")))
     opened = await tapped(ann, menu, "set:1")
     began = f"{datetime.now(UTC):%d %b %Y}"
-    assert f"📊 Alerts of this filter so far · since {began}" in text_of(opened)
+    assert f"📊 What passed this filter, sent or held · since {began}" in text_of(opened)
     assert "\nTokens: 5 · 40% reached 2x" in text_of(opened)
+    assert f"As of {began}" in text_of(opened)
+
+
+async def test_what_a_filter_says_of_times_is_in_the_zone_of_the_person(
+    bot: Composition, telegram: TelegramSandbox
+) -> None:
+    ann = telegram.user("Ann")
+    await subscribe(ann, "everything")
+    await ann.next_message()
+    await past_calls(bot, 1.0, hours=0)
+    await told(bot, ann.id, range(1, 2))
+    await bot.of(RecordsRefresh).refresh()
+    subscribers = bot.of(SubscriberServices).subscribers
+    await subscribers.change_preferences(ann.id, lambda p: replace(p, time_zone="Asia/Tokyo"))
+    await ann.send("/settings")
+    menu = await ann.next_message(where=lambda message: "set:1" in str(message.get("reply_markup")))
+    shown = text_of(await tapped(ann, menu, "set:1"))
+    at = re.search(r"As of (.*) \(Asia/\u2060?Tokyo\)", shown)
+    assert at
+    now = datetime.now(ZoneInfo("Asia/Tokyo")).replace(tzinfo=None)
+    assert abs(datetime.strptime(at[1], "%d %b %Y, %H:%M") - now) < timedelta(minutes=3)  # noqa: DTZ007 - local
+    assert "UTC" not in shown
 
 
 async def test_what_a_filter_has_brought_since_when_and_without_a_rate_where_it_is_little(
@@ -149,7 +209,7 @@ async def test_what_a_filter_has_brought_since_when_and_without_a_rate_where_it_
     await past_calls(bot, 9.0, hours=24 * 29)
     await told(bot, ann.id, range(1, 2))
     few = next(line for line in (await card()).split("\n") if line.startswith("📊"))
-    assert few == "📊 Alerts of this filter so far · 30 days · tokens: 1"
+    assert few == "📊 What passed this filter, sent or held · 30 days · tokens: 1"
 
 
 async def test_every_screen_shows_the_same_rate_of_all_tokens(bot: Composition, telegram: TelegramSandbox) -> None:

@@ -123,7 +123,7 @@ class World:
         after = replace(before, revision=before.revision + 1, **changed)
         await self.store.save(after)
         if after.receives_at(self.clock()):
-            self.matcher.put_subscriber(user_id, after.filter_sets)
+            self.matcher.put_subscriber(user_id, after.matched_sets)
         else:
             self.matcher.remove_subscriber(user_id)
         return after

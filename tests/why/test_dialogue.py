@@ -19,7 +19,7 @@ from domain.delivery.messages import Message
 from domain.filters.explanation import explain
 from domain.filters.registry import FIELDS, Choice, FilterField, FilterSet, Range, Rule, Words
 from domain.stored.journal import DecidedCall
-from domain.subscribers.subscriber import Preferences, QuietHours, Subscriber
+from domain.subscribers.subscriber import Card, Preferences, QuietHours, Subscriber
 from domain.why.verdicts import figures_read, judge
 from handlers.conversation.base import Services, Turn
 from handlers.conversation.menus import View
@@ -28,6 +28,7 @@ from handlers.why.cards import explanation_card
 from handlers.why.misses import near_misses_card
 from handlers.why.why import WhyMixin
 from runtime.errors import UserFacingError
+from services.delivery.cards import Shown, card_of
 from services.why.answers import (
     CallExplanation,
     Delivery,
@@ -100,7 +101,7 @@ async def test_a_token_that_was_held_back(world: World, ada: Chat) -> None:
     said = await ada.writes(f"/why https://gmgn.ai/sol/token/eye1_{mint(1)}")
     text = shown(said.text or "")
     assert "✗ Holders 92, needs ≥ 150\n✓ Market cap $402k within $20k – $2M\n" in text
-    assert re.search(r"\nAll figures from the feed, \S+ \S+ old\.\n", text)
+    assert re.search(r"\nAll figures from the feed, \d+s old\.\n", text)
     assert "None of your filters let it through" in text
     assert "Received" in text
     assert said.how == "sent"
@@ -146,6 +147,29 @@ async def test_a_figure_of_another_source_keeps_its_own(world: World) -> None:
     assert re.search(r"\nThe other figures from the feed, .+ old\.\n", text)
 
 
+@pytest.mark.parametrize(("age", "said"), [(0.007, "1s"), (1.4, "1s"), (42.0, "42s"), (62.0, "1m 2s")])
+def test_the_card_and_its_explanation_say_the_same_age(age: float, said: str) -> None:
+    rules: dict[str, Rule] = {"market_cap_usd": Range(1.0), "liquidity_usd": Range(1.0)}
+    subscriber = Subscriber(
+        user_id=7,
+        chat_id=7,
+        name="Ann",
+        created_at=NOW,
+        paid_until=NOW + timedelta(days=1),
+        filter_sets=(FilterSet(user_id=7, number=1, name="", rules=rules),),
+    )
+    origins = {name: Origin("jupiter", NOW - timedelta(seconds=age)) for name in rules}
+    token = Token(address=mint(1), market_cap_usd=50_000.0, liquidity_usd=9_000.0, origins=origins)
+    call = Call(id="c", token=token, channel=Channel(id="@a"), called_at=NOW, received_at=NOW)
+    decided = DecidedCall(call=call, decided_at=NOW, reason="first_check", checked_channels=())
+    judged = judge(subscriber, call, NOW, given_up=None)
+    one = CallExplanation(decided=decided, shown=call, outcome="accepted", judged=judged)
+    found = Explanation(address=token.address, calls=(one,), subscriber=subscriber)
+    assert f"All figures from Jupiter, {said} old." in shown(explanation_card(VIEW, found, NOW).html)
+    card = card_of(TEXTS, Shown(call=call, decided_at=NOW), language="en", card=Card()).html
+    assert f"Jupiter · {said} old" in shown(card).replace("\N{NO-BREAK SPACE}", " ")
+
+
 async def test_what_another_source_says_stands_beside_the_rule_that_reads_it(world: World) -> None:
     await world.joins(8, {"liquidity_usd": Range(minimum=1.0), "market_cap_usd": Range(minimum=1.0)})
     await world.tick()
@@ -186,6 +210,7 @@ async def test_other_calls_of_the_token_are_a_button_each(world: World, ada: Cha
     await world.tick()
     await world.decides(world.call("c2", mint(1), channel="@beta", holders=200, market_cap_usd=402_000.0))
     said = await ada.writes(f"/why {mint(1)}")
+    assert "✗ did not pass your filters, · came to nothing for another reason." in shown(said.text or "")
     (button,) = said.buttons.values()
     assert button == f"why:{mint(1)}:{call_tag('c1')}"
 
@@ -346,7 +371,7 @@ def test_times_are_those_of_their_zone_and_figures_are_short_beside_a_limit() ->
     said = shown(explanation_card(VIEW, found, NOW).html)
     assert "Market cap $1.01M, needs ≤ $1M" in said
     assert "Liquidity $20,000.3, needs ≤ $20k" in said
-    assert f"Called {NOW.astimezone(ZoneInfo('Asia/Tokyo')):%Y-%m-%d %H:%M}" in said
+    assert f"Called {NOW.astimezone(ZoneInfo('Asia/Tokyo')):%d %b %Y, %H:%M}" in said
     assert said.replace("\u2060", "").endswith("Times: Asia/Tokyo")
 
 
@@ -378,3 +403,22 @@ def test_a_value_knows_where_it_came_from(field: FilterField) -> None:
     assert read <= set(Token.__struct_fields__)
     if field.key in Token.__struct_fields__:
         assert read == {field.key}
+
+
+async def test_a_muted_channel_is_named_as_a_mute_and_is_no_rule(world: World) -> None:
+    await world.joins(7, {**HOLDERS, "market_cap_usd": Range(None, 1e6)})
+    chat = Chat(world, 7)
+    await world.edits(7, preferences=Preferences(muted_channels={"@other": "Other", "@loud": "Loud"}))
+    await world.tick()
+    await world.decides(world.call("c1", mint(1), holders=500, market_cap_usd=50_000.0))
+    text = shown((await chat.writes(f"/why {mint(1)}")).text or "")
+    assert "✓ It passed your filters." in text
+    assert "(all 2 rules passed)" in text
+    assert "Channels" not in text
+    await world.tick()
+    await world.decides(world.call("c2", mint(2), channel="@loud", holders=500, market_cap_usd=50_000.0))
+    text = shown((await chat.writes(f"/why {mint(2)}")).text or "")
+    assert "✗ You had muted The @\u2060loud: none of your filters takes its calls" in text
+    assert "channel muted" in text
+    assert "(all 2 rules passed)" in text
+    assert "No near misses" in shown((await chat.writes("/why")).text or "")

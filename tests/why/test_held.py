@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from domain.delivery.policy import Hold, HoldReason
-from domain.stored.journal import DeliveryRecord
+from domain.stored.journal import DeliveryRecord, DeliveryStatus
 from domain.subscribers.subscriber import Preferences, QuietHours
-from services.delivery.held import Holding
+from services.delivery.held import Holding, records_of
 from tests.texts.telegram_html import shown
 from tests.why.support import World, mint
 from tests.why.test_dialogue import HOLDERS, Chat
+from tests.why.test_explanations import settled
 from tests.wiring import held_calls_on
 
 
@@ -44,7 +46,7 @@ async def test_a_held_call_says_when_it_comes_and_so_does_the_next_of_its_token(
     await world.decides(world.call("c1", mint(1), holders=500, market_cap_usd=50_000.0))
     await held(world)
     text = shown((await ada.writes(f"/why {mint(1)}")).text or "")
-    assert f"🌙 Held for your digest, which comes at {until}: it came in your quiet hours" in text
+    assert f"⏳ Held: it came in your quiet hours. It waits for your digest, which comes at {until}." in text
     await world.tick()
     await world.decides(world.call("c2", mint(1), channel="@beta", holders=500, market_cap_usd=50_000.0))
     text = shown((await ada.writes(f"/why {mint(1)}")).text or "")
@@ -59,10 +61,64 @@ async def test_a_token_whose_digest_has_left_waits_no_more(world: World, ada: Ch
     await held(world)
     calls = held_calls_on(world.redis, world.postgres)
     await calls.dispatch(7, await calls.of(7), world.clock())
-    assert "🌙 It was held for a digest:" in shown((await ada.writes(f"/why {mint(1)}")).text or "")
+    text = shown((await ada.writes(f"/why {mint(1)}")).text or "")
+    assert "⏳ Held: it came in your quiet hours. Its digest is on its way to you." in text
     await world.tick()
     await world.decides(world.call("c2", mint(1), channel="@beta", holders=500, market_cap_usd=50_000.0))
     assert "you already got this token" in shown((await ada.writes(f"/why {mint(1)}")).text or "")
+
+
+async def settles_digest(world: World, status: DeliveryStatus, reason: str | None = None) -> datetime:
+    """Dispatch what is held, and settle the digest as a sender does; return when."""
+    calls, now = held_calls_on(world.redis, world.postgres), world.clock()
+    await calls.dispatch(7, await calls.of(7), now)
+    (entry,) = await world.outbox.recover("sender") + await world.outbox.read("sender", count=9, block_ms=10)
+    sent_at = now if status == "sent" else None
+    records = [replace(one, status=status, reason=reason, sent_at=sent_at) for one in records_of(entry)]
+    await world.outbox.finish([entry], records)
+    return now
+
+
+@pytest.mark.parametrize(
+    ("reason", "said"),
+    [
+        ("quiet", "it came in your quiet hours"),
+        ("cap", "your alerts of the hour were used up"),
+        ("kept", "the last of your alerts of the hour were kept for better calls"),
+    ],
+)
+@pytest.mark.parametrize("drain", [False, True])
+async def test_a_call_that_a_digest_told_says_so_wherever_somebody_asks(
+    world: World, ada: Chat, reason: HoldReason, said: str, *, drain: bool
+) -> None:
+    await world.decides(world.call("c1", mint(1), holders=500, market_cap_usd=50_000.0))
+    await held(world, reason)
+    at = await settles_digest(world, "sent", reason)
+    await settled(world, drain=drain)
+    told = f"🗞 Held: {said}. It came in the digest of {at:%H:%M}."
+    text = shown((await ada.writes(f"/why {mint(1)}")).text or "")
+    assert told in text
+    assert "Its digest confirmed by Telegram" in text
+    assert "✉️" not in text
+
+
+async def test_a_digest_that_never_came_is_not_said_to_have_come(world: World, ada: Chat) -> None:
+    await world.decides(world.call("c1", mint(1), holders=500, market_cap_usd=50_000.0))
+    await held(world, "stale")
+    await settles_digest(world, "withheld", "paused")
+    text = shown((await ada.writes(f"/why {mint(1)}")).text or "")
+    assert "Its digest was not sent: you paused all alerts." in text
+    await world.tick()
+    await world.decides(world.call("c2", mint(1), channel="@beta", holders=500, market_cap_usd=50_000.0))
+    assert "that alert was not sent" in shown((await ada.writes(f"/why {mint(1)}")).text or "")
+
+
+async def test_what_is_held_from_somebody_who_gets_nothing_waits_without_a_time(world: World, ada: Chat) -> None:
+    await world.decides(world.call("c1", mint(1), holders=500, market_cap_usd=50_000.0))
+    await held(world)
+    await world.edits(7, unreachable=True)
+    text = shown((await ada.writes(f"/why {mint(1)}")).text or "")
+    assert "It comes in a digest once alerts come to you again." in text
 
 
 async def test_nobody_is_said_to_have_got_a_token_whose_alert_was_withheld(world: World, ada: Chat) -> None:

@@ -53,7 +53,7 @@ function bubble(message, actions) {
     "div",
     { class: media ? "bubble with-media" : "bubble" },
     isPrivate(message) ? null : el("bdi", { class: "author", "data-testid": "author" }, actions.author(message)),
-    quote(message.reply_to_message, actions),
+    quote(message, actions),
     media,
     text,
     invoice,
@@ -81,13 +81,14 @@ function serviceText(message) {
   return "A kind of message that this page cannot show.";
 }
 
-function quote(original, actions) {
+function quote(message, actions) {
+  const original = message.reply_to_message;
   if (!original) return null;
   return el(
     "button",
     { type: "button", class: "quote", "data-testid": "quote", onclick: () => actions.jump(original.message_id) },
     el("bdi", { class: "quote-name" }, original.from?.first_name ?? "Message"),
-    el("bdi", { class: "quote-text" }, summary(original)),
+    el("bdi", { class: "quote-text" }, message.quote?.text ?? summary(original)),
   );
 }
 

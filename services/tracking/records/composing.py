@@ -14,6 +14,7 @@ from domain.subscribers.subscriber import Subscriber
 from managers.telegram.rate_limiter import Lane
 from runtime.errors import MessageRefusedError
 from services.cards.names import Names
+from services.cards.pieces import span_said
 from services.claims.outbox import Outbox
 from services.completing.later_figures import LaterFigures
 from services.completing.sent_cards import alert_behind, made_again
@@ -72,11 +73,12 @@ class OutcomeComposer(Composer):
         return self._texts.render("card.outcome_died", language, peak=peak, why=why)
 
     def _peak(self, notice: OutcomeNotice, language: str) -> Html:
-        value, after = shown_figure(notice.multiple, "multiple"), shown_figure(notice.after_s, "duration")
-        if value is None or after is None or notice.multiple < _NO_PEAK:
+        value = shown_figure(notice.multiple, "multiple")
+        if value is None or notice.multiple < _NO_PEAK:
             return self._texts.render("card.outcome_no_peak", language)
         if notice.at_least:
             value = self._texts.plain("value.at_least", language, value=value)
+        after = span_said(self._texts, language, "value.after", notice.after_s)
         return self._texts.render("card.outcome_peak", language, value=value, after=after)
 
 
