@@ -35,7 +35,7 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 Role = Literal["gateway", "listen", "ingest", "match", "send", "track"]
 ALL_ROLES: Final[frozenset[Role]] = frozenset({"gateway", "listen", "ingest", "match", "send", "track"})
 
-PROTOCOL: Final = 10
+PROTOCOL: Final = 11
 """Raise it whenever what processes tell each other through Redis changes its form or its meaning."""
 
 _REMEMBERED_S: Final = 60.0
