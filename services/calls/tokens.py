@@ -145,7 +145,7 @@ class TokensService:
     async def said_of(self, tokens: Iterable[TokenRef]) -> dict[str, Token]:
         """Give what the feed and the market say now, by `TokenRef.key`; what nobody could be asked about is absent."""
         wanted = {token.address: token for token in tokens}
-        stale = {
+        stale: dict[str, Chain | None] = {
             address: cast("Chain", token.chain)
             for address, token in wanted.items()
             if self._answers.fresh(address) is None

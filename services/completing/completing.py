@@ -173,6 +173,5 @@ def _is_done(row: Row, now: datetime, *, waits: bool) -> bool:
 
     `waits`: nobody could be asked so far, and perhaps somebody can before it is given up.
     """
-    return (row["delivered"] >= row["claims"] and not waits) or now - row["decided_at"] > GIVEN_UP_AFTER - timedelta(
-        seconds=10
-    )
+    is_late = now - row["decided_at"] > GIVEN_UP_AFTER - timedelta(seconds=10)
+    return is_late or (row["delivered"] >= row["claims"] and not waits)

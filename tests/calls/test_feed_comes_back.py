@@ -49,7 +49,7 @@ async def test_nobody_waits_for_the_breaker_once_the_socket_stands(api_manager: 
             feed.publish(a_call())
             await reader.take()
         async with asyncio.timeout(20):
-            while (health := api_manager.health().get(host)) is None or health.ok:
+            while (health := api_manager.health().get(host)) is None or health.ok:  # noqa: ASYNC110 - only the manager knows
                 await asyncio.sleep(0.02)
         lost = wanted.pop()
         assert (await bench.enrich_one(calling(Token(address=lost.address)))).token.market_cap_usd is None
