@@ -57,6 +57,7 @@ def build(base: Base) -> Feature:
         rests=partial(_rests, base),
     )
     intake.feed.polls = base.settings.feed_polls
+    intake.feed.opened = base.of(TokensService).feed_came_back
     intake.feed.rests = lambda: base.of(Controls).feed_rests
     shard = MatchShard(
         share=ownership.matching,

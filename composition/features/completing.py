@@ -10,11 +10,13 @@ from bot.roles import Role
 from composition.feature import Base, Feature
 from domain.calls.venues import Venues
 from runtime.clock import now
+from services.calls.tokens import TokensService
 from services.cards.names import Names
 from services.claims.outbox import Outbox
 from services.claims.putting import Putting
 from services.completing.completing import CompletingService
 from services.completing.composing import FiguresComposer
+from services.completing.feed_figures import FeedFigures
 from services.completing.later_figures import LaterFigures
 from services.providers.figures import FiguresService
 from services.subscribers.group import SubscriberServices
@@ -29,12 +31,13 @@ JOBS = (COMPLETE,)
 
 def build(base: Base) -> Feature:
     kind = FiguresComposer(outbox=base.of(Outbox), names=base.of(Names), venues=base.of(Venues)).row()
-    if base.place.role not in DECIDING or not base.connections.figure_providers:
+    asks_providers = bool(base.connections.figure_providers)
+    if base.place.role not in DECIDING or not (asks_providers or base.connections.source.knows_tokens):
         return Feature(kinds=[kind])
     postgres = base.connections.postgres
     service = CompletingService(
         postgres=postgres,
-        figures=base.of(FiguresService),
+        figures=base.of(FiguresService) if asks_providers else FeedFigures(base.of(TokensService)),
         later=LaterFigures(postgres),
         putting=base.of(Putting),
         wants=partial(_wants, base.of(SubscriberServices)),

@@ -111,6 +111,8 @@ class WebSocketManager:
         self._deadline = 0.0
         """Loop time at which silence becomes a fault."""
         self._watching: asyncio.TimerHandle | None = None
+        self.opened: Callable[[], None] = lambda: None
+        """Told of each socket that opens."""
         self.rests: Callable[[], bool] = lambda: False
         """Whether the feed is not to be read for now; looked at every few seconds."""
         self._socket: ClientConnection | None = None
@@ -204,6 +206,8 @@ class WebSocketManager:
         self.stats.connected_since = self._clock()
         self._allow_silence()
         self._opened_at = asyncio.get_running_loop().time()
+        self._source.came_back()
+        self.opened()
         log.info(
             "feed_connected", source=self._source.name, url=without_keys(self._source.url), count=self._connections
         )
@@ -213,7 +217,7 @@ class WebSocketManager:
         for frame in self._source.subscription(cursor):
             await socket.send(frame)
         if self._source.replays and cursor is not None:
-            self._past.lack_since(cursor)
+            self._past.again(cursor)
         # The first frame shows that the subscription stands: fetching now leaves no hole before it.
         frame = await self._next_frame(socket)
         await self._fill_gap()

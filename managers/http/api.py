@@ -85,6 +85,11 @@ class APIRetryManager:
         """Try a host that is shut out after failing at once, by its name; `False`: none of this name is."""
         return name in self._hosts and self._hosts[name].let_in()
 
+    def welcome(self, url: str) -> bool:
+        """Shut the host of `url` out no more: a connection to it has just been made. `False`: it was not."""
+        name = URL(url).host_port_subcomponent or url
+        return name in self._hosts and self._hosts[name].welcome()
+
     def limit(self, url: str, limit: Limit, *, is_guess: bool = False) -> None:
         """Declare what the host of `url` allows, before it is asked for the first time.
 

@@ -12,7 +12,7 @@ from typing import Final
 import structlog
 from msgspec import Struct
 from purgatory import AsyncCircuitBreakerFactory
-from purgatory.domain.model import HALF_OPENED, OPENED, HalfOpenedState
+from purgatory.domain.model import CLOSED, HALF_OPENED, OPENED, ClosedState, HalfOpenedState
 
 from managers.http.answers import DeniedError, FailedError, ForeignAnswerError, UntrustedError
 from managers.http.request_budget import UNLIMITED, Budget, Room, pause_s
@@ -118,6 +118,13 @@ class Host:
             self._breaker_open_until = self._clock()
         return is_out
 
+    def welcome(self) -> bool:
+        """Let everybody ask at once: somebody else has just seen that it is there. `False`: it is not shut out."""
+        is_out, self._breaker_open_until = self._breaker_open_until is not None, None
+        if is_out:
+            log.info("api_welcome", host=self.name)
+        return is_out
+
     def on_circuit(self, state: str) -> None:
         if state == "opened":
             self._breaker_open_until = self._clock() + BREAKER_OPEN_S
@@ -136,6 +143,8 @@ class Host:
             self._breaker_open_until = self._clock() + BREAKER_OPEN_S
             if breaker.context.state == OPENED:
                 breaker.context.set_state(HalfOpenedState())
+        elif breaker.context.state != CLOSED:  # it was welcome since
+            breaker.context.set_state(ClosedState())
         started_at = self._clock()
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(breaker)

@@ -73,6 +73,9 @@ class Informant:
     def failed(self) -> None:
         self._rests_until = self._clock() + _REST
 
+    def came_back(self) -> None:
+        self._rests_until = None
+
     def was_late(self, started_at: datetime) -> None:
         """One that answered others in the same round is busy, one that answered nobody is as good as dead."""
         if self._answered_at is None or self._answered_at < started_at:
@@ -126,6 +129,10 @@ class TokenAnswers:
         asks_market = self._asked is not None and self._asked.covers(TokenRef(token.address, token.chain))
         asks = asks_feed or (asks_market and self._market.may_complete(token))
         return asks and self.fresh(token.address) is None
+
+    def feed_came_back(self) -> None:
+        """Leave the feed's HTTP side alone no longer, whatever it did before."""
+        self._feed.came_back()
 
     def fresh(self, address: str) -> Answer | None:
         answer = self._answers.get(address)

@@ -11,7 +11,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final, LiteralString, Protocol
+from typing import Final, LiteralString, Protocol, cast
 
 import structlog
 from msgspec.structs import replace
@@ -21,6 +21,7 @@ from domain.calls.addresses import is_evm
 from domain.calls.events import Call, Chain, Channel, Origin, PriceTick, Token
 from domain.calls.lifetimes import FRESH_FOR
 from domain.calls.token_history import REMEMBERED_FOR, Past, TokenHistory
+from domain.prices.readings import TokenRef
 from managers.feed.sources.base import Source
 from managers.storage.postgres import PostgresManager, PostgresUnavailableError
 from runtime.errors import TransientError
@@ -136,6 +137,23 @@ class TokensService:
             await self._answers.refresh({address: self._chain(address) for address in stale})
         found = ((address, self._newest(address)) for address in wanted)
         return {address: token for address, token in found if token.origins}
+
+    def feed_came_back(self) -> None:
+        """Ask the feed again at once: its socket has just opened."""
+        self._answers.feed_came_back()
+
+    async def said_of(self, tokens: Iterable[TokenRef]) -> dict[str, Token]:
+        """Give what the feed and the market say now, by `TokenRef.key`; what nobody could be asked about is absent."""
+        wanted = {token.address: token for token in tokens}
+        stale: dict[str, Chain | None] = {
+            address: cast("Chain", token.chain)
+            for address, token in wanted.items()
+            if self._answers.fresh(address) is None
+        }
+        if stale:
+            await self._answers.refresh(stale)
+        found = ((token.key, self._answers.fresh(address)) for address, token in wanted.items())
+        return {key: answer.token for key, answer in found if answer is not None}
 
     async def peak_market_cap(self, address: str, since: datetime) -> float | None:
         """Highest market cap in US dollars that a token called then has reached; `None` where nobody knows."""

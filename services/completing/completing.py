@@ -6,9 +6,9 @@ calls that lack nothing shown, and of people who do not want it, stay as they ar
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from datetime import datetime, timedelta
-from typing import Final, LiteralString
+from typing import Final, LiteralString, Protocol
 
 import msgspec
 import structlog
@@ -26,7 +26,6 @@ from services.claims.putting import Putting
 from services.completing.later_figures import LaterFigures, completed
 from services.completing.sent_cards import SentCard, sent_cards
 from services.delivery.digests import read_call
-from services.providers.figures import FiguresService
 
 log = structlog.get_logger(__name__)
 
@@ -59,12 +58,24 @@ _DUE: Final[LiteralString] = """
 """
 
 
+class Informed(Protocol):
+    """Who is asked. Takes about `within_s`, and never raises."""
+
+    async def of(self, tokens: Iterable[TokenRef], *, within_s: float) -> dict[str, Token]:
+        """Give what is known, by `TokenRef.key`."""
+        ...
+
+    def may_ask_again(self, token: TokenRef) -> bool:
+        """Whether nobody has answered, be it that they know nothing."""
+        ...
+
+
 class CompletingService:
     def __init__(
         self,
         *,
         postgres: PostgresManager,
-        figures: FiguresService,
+        figures: Informed,
         later: LaterFigures,
         putting: Putting,
         wants: Callable[[int], Awaitable[bool]],
@@ -110,7 +121,13 @@ class CompletingService:
         }
         await self._put(found, now)
         fault_point("figures_put")
-        done = [row["call_id"] for row in rows if row["call_id"] not in calls or _is_done(row, now)]
+        unanswered = {
+            call_id
+            for call_id, call in lacking.items()
+            if self._figures.may_ask_again(TokenRef(call.token.address, call.token.chain))
+        }
+        done = [row["call_id"] for row in rows if _is_done(row, now, waits=row["call_id"] in unanswered)]
+        done += [row["call_id"] for row in rows if row["call_id"] not in calls and row["call_id"] not in done]
         await self._later.put([(call_id, found.get(call_id)) for call_id in done], now)
         return len(rows)
 
@@ -151,6 +168,10 @@ def _helps(call: Call, token: Token) -> bool:
     return bool(SHOWN.intersection(more).difference(figures.missing(completed(call, token).token)))
 
 
-def _is_done(row: Row, now: datetime) -> bool:
-    """Whether each of its alerts has become something; who is still waiting for theirs gets the rest then."""
-    return row["delivered"] >= row["claims"] or now - row["decided_at"] > GIVEN_UP_AFTER - timedelta(seconds=10)
+def _is_done(row: Row, now: datetime, *, waits: bool) -> bool:
+    """Whether each of its alerts has become something; who is still waiting for theirs gets the rest then.
+
+    `waits`: nobody could be asked so far, and perhaps somebody can before it is given up.
+    """
+    is_late = now - row["decided_at"] > GIVEN_UP_AFTER - timedelta(seconds=10)
+    return is_late or (row["delivered"] >= row["claims"] and not waits)

@@ -205,6 +205,11 @@ class FiguresService:
                 setattr(counts, name, getattr(counts, name) + getattr(lane.counts, name))
         return summed
 
+    def may_ask_again(self, token: TokenRef) -> bool:
+        """Whether everybody who may know the token failed to answer."""
+        covering = [lane for lane in self._lanes if lane.provider.covers(token)]
+        return bool(covering) and all(lane.fresh(token) is None for lane in covering)
+
     def gives(self, token: TokenRef) -> frozenset[str]:
         """Figures that somebody may know of a token like this one."""
         covering = (lane.provider.gives for lane in self._lanes if lane.provider.covers(token))

@@ -532,3 +532,17 @@ async def test_what_the_library_says_of_an_answer_tells_no_key_in_the_address(st
     for said in (str(failure.value), str(health.last_problem)):
         assert "9fA3kQ7xYz41" not in said
         assert "k3y" not in said
+
+
+async def test_who_was_seen_elsewhere_is_asked_by_everybody_at_once(server: Server, still: APIRetryManager):
+    server.will(500)
+    await fail(still, server, FAILURES_IN_A_ROW)
+    assert not still.health()[server.host].ok
+    server.will(200)
+    assert still.welcome(server.url)
+    asked = [still.get(server.url, timeout_s=2) for _ in range(4)]
+    assert await asyncio.gather(*asked) == [b"fine"] * 4
+    assert not still.welcome(server.url)
+    server.will(500)
+    await fail(still, server, FAILURES_IN_A_ROW)
+    assert not still.health()[server.host].ok

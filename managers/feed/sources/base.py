@@ -55,6 +55,10 @@ class Source(Protocol):
         """Whether `token` may answer anything."""
         ...
 
+    def came_back(self) -> None:
+        """Take note that a socket to it has just opened: its HTTP side is there as well."""
+        ...
+
     def subscription(self, cursor: int | None) -> list[str]:
         """Give the text frames to send after every connect; `cursor` is the last call already handled."""
         ...

@@ -98,6 +98,10 @@ class NativeSource:
     def knows_tokens(self) -> bool:
         return self._has_figures and self.replays
 
+    def came_back(self) -> None:
+        if self._api_url is not None and self._api is not None:
+            self._api.welcome(self._api_url)
+
     def subscription(self, cursor: int | None) -> list[str]:
         frame = {"type": "subscribe", "topics": ["calls", "prices"], "since": cursor}
         if self._token:

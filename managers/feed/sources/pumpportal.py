@@ -96,6 +96,9 @@ class PumpPortalSource:
     def knows_tokens(self) -> bool:
         return False
 
+    def came_back(self) -> None:
+        """It has no HTTP side."""
+
     def subscription(self, cursor: int | None) -> list[str]:  # noqa: ARG002 - nothing can be resumed here
         return ['{"method":"subscribeNewToken"}', '{"method":"subscribeMigration"}']
 
