@@ -126,8 +126,11 @@ class CompletingService:
             for call_id, call in lacking.items()
             if self._figures.may_ask_again(TokenRef(call.token.address, call.token.chain))
         }
-        done = [row["call_id"] for row in rows if _is_done(row, now, waits=row["call_id"] in unanswered)]
-        done += [row["call_id"] for row in rows if row["call_id"] not in calls and row["call_id"] not in done]
+        done = [
+            row["call_id"]
+            for row in rows
+            if row["call_id"] not in calls or _is_done(row, now, waits=row["call_id"] in unanswered)
+        ]
         await self._later.put([(call_id, found.get(call_id)) for call_id in done], now)
         return len(rows)
 

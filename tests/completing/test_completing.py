@@ -9,6 +9,7 @@ from dataclasses import replace as with_parts
 from datetime import UTC, datetime
 from random import Random
 
+import pytest
 from solders.pubkey import Pubkey
 
 from bot.console import Terminal
@@ -21,6 +22,7 @@ from managers.http.request_budget import Room
 from managers.redis.client import RedisManager
 from managers.storage.postgres import PostgresManager
 from runtime.cancellation import end
+from runtime.errors import TransientError
 from sandbox.feed.server import FeedSandbox
 from sandbox.telegram.people import SandboxUser
 from sandbox.telegram.server import TelegramSandbox
@@ -29,6 +31,7 @@ from sandbox.world.world import copied_addresses
 from services.claims.putting import Putting
 from services.completing.completing import CompletingService
 from services.completing.later_figures import LaterFigures
+from services.providers import figures as figures_service
 from services.providers.figures import FiguresService
 from services.stores import keys
 from services.stores.journal import Journal
@@ -49,6 +52,7 @@ class Late:
 
     def __init__(self) -> None:
         self.may_answer = asyncio.Event()
+        self.problem: TransientError | None = None
 
     def covers(self, token: TokenRef) -> bool:
         return token.chain == "solana"
@@ -58,6 +62,8 @@ class Late:
 
     async def figures(self, tokens: Sequence[TokenRef]) -> dict[str, Token]:
         await self.may_answer.wait()
+        if self.problem:
+            raise self.problem
         at = datetime.now(UTC)
         origins = {name: Origin(self.name, at) for name in self.gives}
         return {
@@ -160,20 +166,47 @@ async def test_a_call_that_cannot_be_read_costs_its_own_cards_alone(
     await postgres_manager.execute("UPDATE calls SET document = document || $1 WHERE call_id = 'c2'", '{"token": 5}')
     provider = Late()
     provider.may_answer.set()
+    async with completing_at(desk, redis_manager, postgres_manager, provider) as service:
+        assert await service.look() == 3
+        assert service.put == 2
+        assert await service.look() == 0
+
+
+async def test_whom_nobody_answered_for_is_asked_about_again(
+    redis_manager: RedisManager, postgres_manager: PostgresManager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(figures_service, "FAILED_PAUSE_S", 0.05)
+    desk, provider = Desk(redis_manager, postgres_manager), Late()
+    for number in (1, 2):
+        await desk.call(f"c{number}", 7, token=number)
+    provider.problem = TransientError("nothing listens there")
+    provider.may_answer.set()
+    async with completing_at(desk, redis_manager, postgres_manager, provider) as service:
+        assert await service.look() == 2
+        assert service.put == 0
+        provider.problem = None
+        async with asyncio.timeout(10):
+            while service.put < 2:
+                assert await service.look() == 2, "still to be done"
+        assert await service.look() == 0
+
+
+@asynccontextmanager
+async def completing_at(
+    desk: Desk, redis: RedisManager, postgres: PostgresManager, provider: Late
+) -> AsyncGenerator[CompletingService]:
     service = CompletingService(
-        postgres=postgres_manager,
+        postgres=postgres,
         figures=(figures := FiguresService([provider], desk.clock)),
-        later=LaterFigures(postgres_manager),
-        putting=Putting(spool_on(redis_manager), Journal(redis_manager, postgres_manager)),
+        later=LaterFigures(postgres),
+        putting=Putting(spool_on(redis), Journal(redis, postgres)),
         wants=everybody,
         clock=desk.clock,
     )
     desk.clock.pass_(seconds=6)
     asking = asyncio.create_task(figures.run(lambda: None))
     try:
-        assert await service.look() == 3
-        assert service.put == 2
-        assert await service.look() == 0
+        yield service
     finally:
         await end([asking])
 
