@@ -41,7 +41,7 @@ def build(base: Base) -> Feature:
     alarms, readings, memory = _alarms(base), ReadingsService(), MemoryReader(base.settings.memory_limit_mib)
     api, members = base.connections.api, base.of(Members)
     if base.place.role not in ALARMS.roles:
-        members.alarms = alarms.own
+        members.alarms, members.alarm_parts = alarms.own, alarms.own_parts
     show_alarms(base.metrics, lambda: alarms.watched)
     show_process(base.metrics, base.place.role, lambda: memory.use)
     monitor = MonitoringService(

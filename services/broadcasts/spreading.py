@@ -21,6 +21,7 @@ from runtime.waiting import Progress, pause, waits_s
 from services.broadcasts.broadcasts import BroadcastService, Standing, envelope_of
 from services.broadcasts.rows import Broadcast, BroadcastRows, Counts
 from services.claims.putting import Putting
+from services.monitoring.conditions import Said
 from services.subscribers.subscribers import Subscribers
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
@@ -115,16 +116,16 @@ class Spreading:
             await self._look(one)
         return any(one.state != "paused" for one in found)
 
-    def problem(self) -> str | None:
-        """Why one does not come to its end, for an alarm."""
+    def problem(self) -> Said | None:
+        """Why some do not come to their end, for an alarm."""
         now = self._clock()
-        for broadcast_id, (since, counts) in self._moved.items():
-            if now - since > STUCK_AFTER:
-                minutes = int((now - since).total_seconds() // 60)
-                return (
-                    f"{broadcast_id} has stood still for {minutes} min, {counts.left + counts.under_way} are to get it"
-                )
-        return None
+        stuck = {
+            f"broadcast {broadcast_id}": f"{broadcast_id} has stood still for "
+            f"{int((now - since).total_seconds() // 60)} min, {counts.left + counts.under_way} are to get it"
+            for broadcast_id, (since, counts) in self._moved.items()
+            if now - since > STUCK_AFTER
+        }
+        return Said("; ".join(stuck.values()), stuck) if stuck else None
 
     async def _put_some(self, one: Broadcast, room: int, progress: Progress) -> None:
         user_ids = await self._rows.next(one.id, room) if room > 0 else []

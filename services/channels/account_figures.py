@@ -5,19 +5,22 @@ from __future__ import annotations
 from services.channels.accounts import AccountsService
 from services.channels.sessions import SessionsService
 from services.channels.turns import ChannelTurns
-from services.monitoring.conditions import Condition, Reason, because
+from services.monitoring.conditions import Condition, Reason, about, because
 from services.monitoring.metrics import Metrics
 
 
 def accounts_lost(accounts: AccountsService) -> Condition:
     def reasons() -> tuple[Reason, ...] | None:
         found = tuple(
-            because(
-                "alarm.account_lost",
-                account=one.name,
-                problem=one.lost_because,
-                left=str(len(accounts.living)),
-                count=str(len(accounts.all)),
+            about(
+                one.name,
+                because(
+                    "alarm.account_lost",
+                    account=one.name,
+                    problem=one.lost_because,
+                    left=str(len(accounts.living)),
+                    count=str(len(accounts.all)),
+                ),
             )
             for one in accounts.lost
         )

@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 from domain.posts.reasons import Reason as PostReason
 from services.channels.rows import ReadChannel, Unresolved
-from services.monitoring.conditions import Condition, Reason, Reasons, because
+from services.monitoring.conditions import Condition, Reason, Reasons, about, because
 from services.monitoring.readings import Reading
 
 BLOCKED_AFTER_S: Final = 300.0
@@ -20,8 +20,6 @@ SILENT_LOOKS: Final = 3
 """Nothing was read for so long, and for so many times the shortest time between two looks."""
 MANY_UNRESOLVED: Final = 20
 WAITS: Final = timedelta(minutes=5)
-NAMED: Final = 3
-"""Channels that are named in one message; the others are counted."""
 UNREADABLE: Final = "unreadable"
 
 
@@ -48,9 +46,9 @@ def closed(listed: Callable[[], Sequence[ReadChannel]], clock: Callable[[], date
         wrong = [one for one in channels if _is_closed(one, now)]
         if not wrong:
             return None
-        named = tuple(
-            because(f"alarm.channel.{one.problem}", channel=one.channel, now=one.moved_to or "?")
-            for one in wrong[:NAMED]
+        named = (
+            about(one.channel, because(f"alarm.channel.{one.problem}", channel=one.channel, now=one.moved_to or "?"))
+            for one in wrong
         )
         count, total = f"{len(wrong):,}", f"{len(channels):,}"
         return (because("alarm.channels_closed", count=count, total=total), *named)
@@ -70,12 +68,9 @@ def calls_no_more(
     """Channels that used to call, post as before, and call nothing: they have changed how they write."""
 
     def reason() -> Reasons | None:
-        found = [(one.channel, miss) for one in channels() if (miss := silent(one.channel)) is not None]
-        if not found:
-            return None
-        named = tuple(because(f"alarm.silent.{miss}", channel=channel) for channel, miss in found[:NAMED])
-        more = len(found) - len(named)
-        return (*named, because("alarm.silent_more", count=f"{more:,}")) if more else named
+        found = ((one.channel, miss) for one in channels() if (miss := silent(one.channel)) is not None)
+        named = (about(channel, because(f"alarm.silent.{miss}", channel=channel)) for channel, miss in found)
+        return tuple(named) or None
 
     return reason
 

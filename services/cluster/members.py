@@ -43,6 +43,8 @@ _REMEMBERED_S: Final = 60.0
 
 _MAX_ALARMS: Final = 50
 _MAX_REASON: Final = 200
+_MAX_PARTS: Final = 100
+_MAX_PART: Final = 120
 
 _BEAT: Final = Script.beside(__file__, "beat.lua")
 _LEAVE: Final = Script.beside(__file__, "leave.lua")
@@ -73,6 +75,8 @@ class Member(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """How much later it is than by the clock of Redis, as Telegram told this process; `None` when it does not know."""
     alarms: dict[str, str] = {}
     """What is wrong with it: by name of the alarm, the reason."""
+    alarm_parts: dict[str, dict[str, str]] = {}
+    """Of alarms that are for many: what is said of each, the newest last."""
     clock_wrong_by_s: float | None = None
     """How much later its machine's clock is than the truth; `None` when that is not much, or not known."""
 
@@ -125,6 +129,8 @@ class Members:
         self._joined = False
         self.alarms: Callable[[], dict[str, str]] = dict
         """What is wrong with this process, as the others are to know: by name of the alarm, the reason."""
+        self.alarm_parts: Callable[[], dict[str, dict[str, str]]] = dict
+        """Of these, what is said of each thing, the newest last."""
         self._remembered: tuple[Member, ...] = ()
         self._last_contact_at: datetime | None = None
 
@@ -189,7 +195,9 @@ class Members:
         return (self._last_contact_at - member.seen_at).total_seconds() <= self._ttl_s
 
     async def _contact(self, *, joining: bool) -> None:
-        own = self._own = replace(self._own, alarms=_bounded(self.alarms()))
+        alarms = _bounded(self.alarms())
+        parts = {name: _latest(parts) for name, parts in self.alarm_parts().items() if name in alarms}
+        own = self._own = replace(self._own, alarms=alarms, alarm_parts=parts)
         asked_ns = time.monotonic_ns()
         args = packed(
             owner=own.owner,
@@ -238,6 +246,11 @@ _KEYS: Final = (keys.MEMBERS.of(), keys.MEMBERS_SEEN.of())
 
 def _bounded(alarms: dict[str, str]) -> dict[str, str]:
     return {name: reason[:_MAX_REASON] for name, reason in islice(alarms.items(), _MAX_ALARMS)}
+
+
+def _latest(parts: dict[str, str]) -> dict[str, str]:
+    latest = islice(parts.items(), max(0, len(parts) - _MAX_PARTS), None)
+    return {subject: words[:_MAX_PART] for subject, words in latest}
 
 
 def _at(milliseconds: Reply) -> datetime:

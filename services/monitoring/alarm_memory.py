@@ -25,6 +25,8 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 class ReportedAlarm(Struct, frozen=True, kw_only=True):
     reason: str
     began_at: datetime
+    about: tuple[str, ...] = ()
+    """What the chat was told of, where the alarm is for many."""
 
 
 ByChat = Mapping[int, Mapping[str, ReportedAlarm]]

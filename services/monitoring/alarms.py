@@ -21,6 +21,7 @@ from typing import Final, Protocol
 
 import structlog
 from msgspec import Struct
+from msgspec.structs import replace
 
 from domain.delivery.messages import Message
 from domain.filters.numbers import show_short
@@ -35,9 +36,9 @@ from runtime.errors import (
     TransientError,
 )
 from runtime.waiting import Progress
-from services.monitoring.alarm_memory import AlarmMemory, ReportedAlarm, ReportedAlarms
-from services.monitoring.alarm_state import AdminChat, WatchedAlarm
-from services.monitoring.conditions import ELSEWHERE, Condition
+from services.monitoring.alarm_memory import AlarmMemory, ByChat, ReportedAlarm, ReportedAlarms
+from services.monitoring.alarm_state import AdminChat, WatchedAlarm, said_of
+from services.monitoring.conditions import ELSEWHERE, Condition, Reasons, in_words
 from texts.markup import Html, join
 from texts.renderer import Texts
 
@@ -88,7 +89,7 @@ class AlarmsService:
         time_of_day: Callable[[], datetime] = lambda: datetime.now(UTC),
         memory: AlarmMemory | None = None,
         is_ending: Callable[[], bool] = lambda: False,
-        elsewhere: Callable[[], Mapping[str, str]] = dict,
+        elsewhere: Callable[[], Mapping[str, Reasons]] = dict,
         added: Callable[[], Iterable[int]] = tuple,
     ) -> None:
         """`elsewhere`: what other processes say is wrong with them, by a name that says where.
@@ -99,14 +100,14 @@ class AlarmsService:
         self._memory = memory
         self._is_ending = is_ending
         self._elsewhere = elsewhere
-        self._said_elsewhere: Mapping[str, str] = {}
+        self._said_elsewhere: Mapping[str, Reasons] = {}
         self._unsaved = asyncio.Event()
         self._saving = asyncio.Lock()
         self._messenger = messenger
         self._fixed = frozenset(chat_ids)
         self._added = added
         self._chats = [AdminChat(chat_id) for chat_id in sorted(self._fixed)]
-        self._told_before: dict[int, frozenset[str]] = {}
+        self._told_before: ByChat = {}
         """What stood as an earlier process told those who were added."""
         self._texts = texts
         self._clock = clock
@@ -138,6 +139,15 @@ class AlarmsService:
     def own(self) -> dict[str, str]:
         """Return what is wrong with this process alone: by name of the alarm, the reason."""
         return {name: a.reason for name, a in self._alarms.items() if a.is_active and name not in self._shared}
+
+    def own_parts(self) -> dict[str, dict[str, str]]:
+        """Of what `own` returns, what is said of each thing that it is about."""
+        standing = {name: self._alarms[name].standing() for name in self.own()}
+        return {
+            name: {subject: in_words(said, self._texts) for subject, said in parts.items()}
+            for name, parts in standing.items()
+            if parts
+        }
 
     def active(self) -> tuple[ActiveAlarm, ...]:
         """Return what is wrong now, the longest first."""
@@ -197,26 +207,32 @@ class AlarmsService:
 
     def _new_chat(self, chat_id: int) -> AdminChat:
         """Of what was over before they came they hear nothing."""
-        known = self._told_before.pop(chat_id, None)
+        known = self._told_before.get(chat_id)
+        self._told_before = {other: told for other, told in self._told_before.items() if other != chat_id}
         told = {
             name: one.turns - one.turns % 2 if known is None else name in known for name, one in self._alarms.items()
         }
-        self._chats.append(chat := AdminChat(chat_id, told=dict(told)))
+        heard = {name: frozenset(one.about) for name, one in (known or {}).items()}
+        self._chats.append(chat := AdminChat(chat_id, told=dict(told), heard=heard))
         return chat
 
     def _recall(self, told: ReportedAlarms) -> None:
         """Go on from what an earlier process, or another one meanwhile, told whom."""
         now, time_of_day = self._clock(), self._time_of_day()
-        wrong = {name: one for by_name in told.chats.values() for name, one in by_name.items()}
+        wrong: dict[str, ReportedAlarm] = {}
+        for name, one in (each for by_name in told.chats.values() for each in by_name.items()):
+            before = wrong[name].about if name in wrong else ()
+            wrong[name] = replace(one, about=(*before, *one.about))
         for name in wrong:
             if ELSEWHERE in name:
                 self._watch_elsewhere(name)
         for alarm in self._alarms.values():
             alarm.recall(wrong.get(alarm.name), now, time_of_day)
-        self._told_before = {chat_id: frozenset(by_name) for chat_id, by_name in told.chats.items()}
+        self._told_before = told.chats
         for chat in self._chats:
             known = told.chats.get(chat.id, {})
             chat.told = {name: int(name in known) for name in self._alarms}
+            chat.heard = {name: frozenset(one.about) for name, one in known.items()}
 
     async def _keep_saved(self) -> None:
         while True:
@@ -235,7 +251,9 @@ class AlarmsService:
         now, time_of_day = self._clock(), self._time_of_day()
         return {
             alarm.name: ReportedAlarm(
-                reason=alarm.reason, began_at=time_of_day - timedelta(seconds=now - alarm.began_at)
+                reason=alarm.reason,
+                began_at=time_of_day - timedelta(seconds=now - alarm.began_at),
+                about=tuple(sorted(chat.heard.get(alarm.name, ()))),
             )
             for alarm in self._alarms.values()
             if chat.told.get(alarm.name, 0) % 2 or alarm.name in chat.telling
@@ -274,16 +292,16 @@ class AlarmsService:
             due = self._due(chat)
             if not due:
                 return
-            turns = [(alarm.name, alarm.turns) for alarm in due]
-            lines = join("\n", (self._line(alarm, chat.told.get(alarm.name, 0)) for alarm in due))
+            told = [(alarm.name, alarm.turns, chat.will_have_heard(alarm)) for alarm in due]
+            lines = join("\n", (self._line(alarm, chat) for alarm in due))
             # Written down first: after a kill it is better to tell the end of what nobody was told of than not to
             # tell the end of what they were.
-            chat.telling = frozenset(name for name, turn in turns if turn % 2)
+            chat.telling = frozenset(name for name, turn, _ in told if turn % 2)
             if chat.telling:
                 await self._save()
             try:
                 await self._messenger.send(Message(html=str(lines)), chat_id=chat.id, slot=slot)
-                chat.note(turns, self._clock())
+                chat.note(told, self._clock())
             finally:
                 chat.telling = frozenset()
                 self._unsaved.set()
@@ -292,7 +310,12 @@ class AlarmsService:
         now = self._clock()
         return [alarm for alarm in self._alarms.values() if chat.is_due(alarm, now)][:_MAX_ALARMS_PER_MESSAGE]
 
-    def _line(self, alarm: WatchedAlarm, told: int) -> Html:
+    def _line(self, alarm: WatchedAlarm, chat: AdminChat) -> Html:
+        told = chat.told.get(alarm.name, 0)
+        if told == alarm.turns:
+            news = chat.news(alarm)
+            said, count = said_of(news.values(), self._texts), f"{len(news):,}"
+            return self._texts.render("alarm.added", name=alarm.name, reason=said, count=count)
         until = self._clock() if alarm.is_active else alarm.ended_at
         key = "alarm.began" if alarm.is_active else "alarm.ended"
         lasted = show_short(max(0.0, until - alarm.began_at), "duration")

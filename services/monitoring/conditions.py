@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from domain.calls.lifetimes import FRESH_FOR
 from managers.feed.websocket import FeedHealth
@@ -29,9 +30,19 @@ class Reason(Struct, frozen=True):
 
     key: str
     arguments: Mapping[str, str]
+    about: tuple[str, ...] = ()
+    """What it concerns, where one alarm is for many: each of them is told once, also while the alarm stands."""
 
 
-Reasons = str | Reason | tuple[Reason, ...]
+class Said(Struct, frozen=True):
+    """What another process says."""
+
+    words: str
+    parts: Mapping[str, str]
+    """By what they concern."""
+
+
+Reasons = str | Reason | tuple[Reason, ...] | Said
 """A string is what a part says of itself: the message of a driver or of a server."""
 Condition = Callable[[], Reasons | None]
 
@@ -53,10 +64,24 @@ DEAD_LETTERS_GREW_BY: Final = 5
 OUTDATED: Final = 5
 NAMED: Final = 8
 """People whose ids an alarm gives."""
+NAMED_AT_ONCE: Final = 3
+"""Of what one message is about; the others are counted."""
+MOST_COUNTED: Final = 100
+"""Of what has no name: so many are told one by one."""
 
 
 def because(key: str, /, **arguments: str) -> Reason:
     return Reason(key, arguments)
+
+
+def about(subjects: str | Iterable[str], reason: Reason) -> Reason:
+    """Say what `reason` concerns."""
+    return replace(reason, about=(subjects,) if isinstance(subjects, str) else tuple(subjects))
+
+
+def each_of(count: int) -> list[str]:
+    """What a reason concerns that has no names, and is counted."""
+    return [f"#{number}" for number in range(1, min(count, MOST_COUNTED) + 1)]
 
 
 def in_words(reasons: Reasons, texts: Texts) -> str:
@@ -66,8 +91,29 @@ def in_words(reasons: Reasons, texts: Texts) -> str:
             return reasons
         case Reason(key, arguments):
             return texts.plain(key, **arguments)
+        case Said(words, _):
+            return words
         case _:
-            return "; ".join(in_words(reason, texts) for reason in reasons)
+            return listed(reasons, texts)
+
+
+def listed(reasons: Sequence[Reasons], texts: Texts) -> str:
+    """Join what is said of many; of more than a few the rest is counted."""
+    named, more = [in_words(one, texts) for one in reasons[: NAMED_AT_ONCE + 1]], len(reasons) - NAMED_AT_ONCE - 1
+    return "; ".join([*named, texts.plain("alarm.more", count=f"{more:,}")] if more > 0 else named)
+
+
+def parts_of(reasons: Reasons) -> dict[str, Reasons]:
+    """What is said of each thing that reasons concern."""
+    match reasons:
+        case str():
+            return {}
+        case Reason(_, _, subjects):
+            return dict.fromkeys(subjects, reasons)
+        case Said(_, parts):
+            return dict(parts)
+        case _:
+            return {subject: said for one in reasons for subject, said in parts_of(one).items()}
 
 
 def settings_unreadable(standing: Callable[[], Sequence[int]]) -> Condition:
@@ -77,9 +123,9 @@ def settings_unreadable(standing: Callable[[], Sequence[int]]) -> Condition:
         people = standing()
         if not people:
             return None
-        return because(
-            "alarm.settings_unreadable", count=f"{len(people):,}", people=", ".join(map(str, people[:NAMED]))
-        )
+        ids = ", ".join(map(str, people[:NAMED]))
+        said = because("alarm.settings_unreadable", count=f"{len(people):,}", people=ids)
+        return about(map(str, people), said)
 
     return reason
 
@@ -251,9 +297,9 @@ def clocks_wrong(own: Callable[[], float | None], others: Callable[[], Iterable[
     def reason() -> tuple[Reason, ...] | None:
         wrong: list[Reason] = []
         if (by_s := own()) is not None:
-            wrong.append(because(_OWN_CLOCK[by_s > 0], seconds=f"{abs(by_s):,.0f}"))
+            wrong.append(about("this machine", because(_OWN_CLOCK[by_s > 0], seconds=f"{abs(by_s):,.0f}")))
         wrong.extend(
-            because(_CLOCK[by_s > 0], process=one.owner, seconds=f"{abs(by_s):,.0f}")
+            about(one.owner, because(_CLOCK[by_s > 0], process=one.owner, seconds=f"{abs(by_s):,.0f}"))
             for one in others()
             if (by_s := one.clock_wrong_by_s) is not None
         )
@@ -262,10 +308,10 @@ def clocks_wrong(own: Callable[[], float | None], others: Callable[[], Iterable[
     return reason
 
 
-def alarms_elsewhere(members: Members) -> dict[str, str]:
+def alarms_elsewhere(members: Members) -> dict[str, Reasons]:
     """What other processes say is wrong with them, by a name that says where."""
     return {
-        f"{name}{ELSEWHERE}{member.owner}": reason
+        f"{name}{ELSEWHERE}{member.owner}": Said(reason, parts) if (parts := member.alarm_parts.get(name)) else reason
         for member in members.living()
         if member.owner != members.owner
         for name, reason in member.alarms.items()
@@ -278,6 +324,6 @@ def roles_missing(members: Members) -> Condition:
 
     def reason() -> Reason | None:
         missing = [role for role in roles if not members.living(role)]
-        return because("alarm.roles_missing", roles=", ".join(missing)) if missing else None
+        return about(missing, because("alarm.roles_missing", roles=", ".join(missing))) if missing else None
 
     return reason

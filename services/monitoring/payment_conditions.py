@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from managers.payments.solana_rpc import SolanaRpcManager
-from services.monitoring.conditions import GREW_WITHIN_S, Condition, Growth, Reason, because
+from services.monitoring.conditions import GREW_WITHIN_S, Condition, Growth, Reason, about, because, each_of
 from services.monitoring.metrics import Metrics
 from services.monitoring.readings import Reading
 from services.payments.nowpayments_watch import NowPaymentsWatch
@@ -44,17 +44,24 @@ def payments_differ(compared: Reading[list[Comparison]]) -> Condition:
 def _reasons(comparison: Comparison) -> Sequence[Reason]:
     kinds = Counter(one.what for one in comparison.left if one.what != UNAVAILABLE)
     away = [one for one in comparison.left if one.what == UNAVAILABLE]
-    found = [because("alarm.payments_not_compared", source=one.source, problem=one.detail) for one in away]
+    found = [
+        about(f"{one.source} away", because("alarm.payments_not_compared", source=one.source, problem=one.detail))
+        for one in away
+    ]
     if kinds:
         said = ", ".join(f"{count} {what}" for what, count in kinds.most_common())
         count = f"{comparison.count - len(away):,}"
-        found.append(because("alarm.payments_differ", source=comparison.left[-1].source, count=count, kinds=said))
+        source = comparison.left[-1].source
+        differ = because("alarm.payments_differ", source=source, count=count, kinds=said)
+        found.append(about((f"{source} {one}" for one in each_of(comparison.count - len(away))), differ))
     return found
 
 
 def payments_unmatched(count: Reading[int]) -> Condition:
     def reason() -> Reason | None:
-        return because("alarm.payments_unmatched", count=f"{count.value:,}") if count.value else None
+        if not count.value:
+            return None
+        return about(each_of(count.value), because("alarm.payments_unmatched", count=f"{count.value:,}"))
 
     return reason
 

@@ -6,7 +6,17 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from services.monitoring.conditions import FULL_SHARE, GREW_WITHIN_S, MIB, Condition, Growth, Reason, Reasons, because
+from services.monitoring.conditions import (
+    FULL_SHARE,
+    GREW_WITHIN_S,
+    MIB,
+    Condition,
+    Growth,
+    Reason,
+    Reasons,
+    about,
+    because,
+)
 from services.monitoring.memory import MemoryUse
 
 FEED_AWAY_S: Final = 60.0
@@ -72,7 +82,7 @@ def jobs_stuck(ages_s: Callable[[float], Mapping[str, float]]) -> Condition:
         if not stuck:
             return None
         names = ", ".join(sorted(stuck))
-        return because("alarm.jobs_stuck", jobs=names, seconds=f"{max(stuck.values()):,.0f}")
+        return about(sorted(stuck), because("alarm.jobs_stuck", jobs=names, seconds=f"{max(stuck.values()):,.0f}"))
 
     return reason
 
@@ -82,7 +92,7 @@ def access_denied(denied: Callable[[], Mapping[str, str]]) -> Condition:
 
     def reason() -> tuple[Reason, ...] | None:
         found = sorted(denied().items())
-        return tuple(because("alarm.access_denied", host=host, problem=why) for host, why in found) or None
+        return tuple(about(host, because("alarm.access_denied", host=host, problem=why)) for host, why in found) or None
 
     return reason
 

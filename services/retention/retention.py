@@ -16,7 +16,7 @@ from msgspec import Struct
 from managers.storage.postgres import PostgresManager
 from runtime.retry import retry_until_done
 from runtime.waiting import Progress, pause
-from services.monitoring.conditions import Condition, because
+from services.monitoring.conditions import Condition, Reason, about, because
 from services.monitoring.readings import Reading
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
@@ -122,4 +122,8 @@ class RetentionService:
 
 
 def partition_missing(lacking: Reading[list[str]]) -> Condition:
-    return lambda: because("alarm.partition_missing", tables=", ".join(lacking.value)) if lacking.value else None
+    def reason() -> Reason | None:
+        tables = lacking.value
+        return about(tables, because("alarm.partition_missing", tables=", ".join(tables))) if tables else None
+
+    return reason

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from domain.admins.controls import Control
-from services.monitoring.conditions import Condition, Reason, because
+from services.monitoring.conditions import Condition, Reason, about, because
 from services.running.controls import Controls
-
-_SHOWN = 6
 
 
 def kept_back(controls: Controls) -> Condition:
@@ -16,11 +14,12 @@ def kept_back(controls: Controls) -> Condition:
         told = controls.told()
         if not told:
             return None
-        return tuple(map(_said, told[:_SHOWN]))
+        return tuple(map(_said, told))
 
     return reason
 
 
 def _said(one: Control) -> Reason:
     of_which = {"subject": one.subject} if one.subject else {}
-    return because(f"alarm.control.{one.name}", since=f"{one.since:%d %b, %H:%M}", **of_which)
+    said = because(f"alarm.control.{one.name}", since=f"{one.since:%d %b, %H:%M}", **of_which)
+    return about(f"{one.name} {one.subject}", said)

@@ -13,7 +13,7 @@ from domain.payments.invoices import Arrival
 from sandbox.payments.nowpayments.faults import Fault as NowPaymentsFault
 from sandbox.payments.solana.faults import Fault
 from services.monitoring import payment_conditions as conditions
-from services.monitoring.conditions import GREW_WITHIN_S, Condition, because, in_words
+from services.monitoring.conditions import GREW_WITHIN_S, Condition, about, because, in_words
 from services.monitoring.metrics import Metrics
 from services.monitoring.readings import Reading
 from services.payments.rates import Rates
@@ -109,7 +109,7 @@ async def test_what_fits_nothing_waits_for_an_admin(stores: Stores) -> None:
     for key in "ab":
         await stores.ledger.arrived(Arrival(key=key, asset="SOL", amount=Decimal(1), at=START), None)
     await unmatched.refresh()
-    assert condition() == because("alarm.payments_unmatched", count="2")
+    assert condition() == about(("#1", "#2"), because("alarm.payments_unmatched", count="2"))
 
 
 async def test_numbers_of_the_watcher(shop: Shop) -> None:
