@@ -17,6 +17,7 @@ from services.cluster.members import Member, Members
 from services.cluster.ownership import Ownership
 from services.delivery.delivery import DeliveryService
 from services.monitoring.health import MemberHealth, PartHealth, ProcessHealth
+from services.providers.asked import AskedProviders
 from services.stores.database import INCOMPLETE, DatabaseStatus
 
 
@@ -85,11 +86,13 @@ async def clock_health() -> PartHealth:
     return PartHealth(name="clock", ok=True, detail=detail)
 
 
-async def api_health(api: APIRetryManager) -> PartHealth:
-    """Always well: what no host tells is done without, so a host that is down is told and no reason to restart us."""
+async def api_health(api: APIRetryManager, asked: AskedProviders) -> PartHealth:
+    """What no host tells is done without: one that is down is told, and the bot is well as a whole."""
     counts = api.counts
     hosts = [_host(health, counts[name]) for name, health in api.health().items()]
-    return PartHealth(name="api", ok=True, detail="; ".join(hosts) or "nothing asked yet")
+    failing = [f"{one.name} has failed for {one.failing_for_s / 60:.0f} min ({one.problem})" for one in asked.failing()]
+    detail = "; ".join([*failing, *hosts]) or "nothing asked yet"
+    return PartHealth(name="api", ok=not failing, detail=detail, is_vital=False)
 
 
 def _host(health: HostHealth, counts: HostCounts) -> str:

@@ -9,7 +9,7 @@ from bot.health import api_health
 from bot.jobs import JobSpec
 from bot.lifecycle import Steps
 from bot.prices import follow_sol
-from composition.feature import Base, Feature
+from composition.feature import Alarm, Base, Feature
 from domain.calls.events import Channel
 from domain.calls.merges import Merges
 from domain.filters.registry import FilterField
@@ -22,6 +22,8 @@ from services.calls.group import CallServices
 from services.calls.tokens import TokensService
 from services.monitoring import gauges
 from services.monitoring.health import Check
+from services.monitoring.process_conditions import providers_failing
+from services.providers.asked import AskedProviders
 from services.providers.figures import FiguresService
 from services.running.controls import Controls
 
@@ -75,15 +77,28 @@ def build(base: Base) -> Feature:
         jobs.append(FIGURES.run_by(figures.run))
     if connections.sol_price is not None:
         jobs.append(SOL_PRICE.run_by(partial(follow_sol, connections.sol_price)))
-    health: dict[str, Check] = {"api": partial(api_health, connections.api)} if role == "all" else {}
+    asked = _asked(base, figures)
+    health: dict[str, Check] = {"api": partial(api_health, connections.api, asked)} if role == "all" else {}
     return Feature(
-        parts=[channels, tokens, figures],
+        parts=[channels, tokens, figures, asked],
+        alarms=[Alarm("providers", providers_failing(asked))],
         caches=[cache],
         services=[CallServices(channels=channels)],
         jobs=jobs,
         steps=Steps(load=tokens.restore if role in {"all", "ingest"} else None),
         health=health,
     )
+
+
+def _asked(base: Base, figures: FiguresService) -> AskedProviders:
+    connections = base.connections
+    asked = AskedProviders(
+        [*connections.price_providers, *connections.figure_providers, *connections.lookups], figures.failing
+    )
+    asked.for_figures = base.place.role in FIGURES.roles
+    asked.rests = partial(base.of(Controls).stands, "source")
+    figures.rest_while(asked.rests)
+    return asked
 
 
 def _merges(base: Base) -> Merges:

@@ -14,6 +14,7 @@ from runtime.clock import now
 from services.cluster.leases import Leases
 from services.cluster.members import Members
 from services.monitoring.group import MonitoringServices
+from services.providers.asked import AskedProviders
 from services.providers.price_sources import PriceSources
 from services.running.caches import Caches
 from services.running.channels import ChannelsAdmin
@@ -93,7 +94,7 @@ def _report(base: Base) -> ProcessReport:
     reads, prices = base.place.role in READING, base.find(PriceSources)
     return ProcessReport(
         owner=base.place.owner,
-        sources=(*([_feed(base)] if _reads(base) else ()), *(_prices(prices) if prices else ())),
+        sources=(*([_feed(base)] if _reads(base) else ()), *_asked(base, prices)),
         caches=base.of(Caches).states(),
         shut_out=tuple(HostState(host=o.host, again_in_s=o.again_in_s, problem=o.last_problem) for o in shut_out),
         log_level=base.of(MonitoringServices).log_level.current,
@@ -116,20 +117,22 @@ def _feed(base: Base) -> SourceState:
     )
 
 
-def _prices(prices: PriceSources) -> list[SourceState]:
-    limits, counts = prices.limits, prices.counts
+def _asked(base: Base, prices: PriceSources | None) -> list[SourceState]:
+    """Everybody who is asked from here about tokens, by whatever part of it."""
+    asked, priced = base.of(AskedProviders), {one.name: one for one in prices.health()} if prices else {}
     return [
         SourceState(
             name=one.name,
-            kind="prices",
-            ok=one.ok,
-            rests=one.rests,
-            age_s=one.age_s,
-            asked=counts[one.name].requests,
-            used=one.used,
-            limit=limits[one.name].slots,
-            period_s=limits[one.name].period_s,
-            problem=one.last_problem,
+            kind="prices" if one.name in priced else "figures",
+            ok=one.problem is None,
+            rests=asked.rests(one.name),
+            age_s=one.host.answered_s_ago,
+            asked=one.host.requests,
+            used=one.host.used,
+            limit=one.limit.slots,
+            period_s=one.limit.period_s,
+            problem=one.problem,
         )
-        for one in prices.health()
+        for one in asked.health()
+        if asked.for_figures or one.name in priced
     ]

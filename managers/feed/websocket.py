@@ -78,6 +78,9 @@ class WebSocketManager:
     nothing but `BotError`. Price ticks do not pass through it; the latest one per token waits in `take_ticks()`.
     """
 
+    _cut_because: str | None
+    _last_problem: str | None
+
     def __init__(
         self,
         *,
@@ -116,13 +119,12 @@ class WebSocketManager:
         self.rests: Callable[[], bool] = lambda: False
         """Whether the feed is not to be read for now; looked at every few seconds."""
         self._socket: ClientConnection | None = None
-        self._cut_because: str | None = None
+        self._cut_because = self._last_problem = None
         self._awaits_frame, self._waits_for_room = False, False
         self._progress: Progress = lambda: None
         self._past = PastCalls(source, self._hand_on_late)
         self.polls = True
         """Whether calls are fetched from the feed's HTTP side, where it has one, while the socket stays away."""
-        self._last_problem: str | None = None
         self._log_budget = _LogBudget(_LOGGED_FRAMES_PER_MINUTE)
 
     async def run(self, progress: Progress = lambda: None) -> NoReturn:

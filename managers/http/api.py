@@ -17,7 +17,7 @@ from msgspec import Struct
 from purgatory import AsyncCircuitBreakerFactory, ContextChanged, Event
 from yarl import URL
 
-from managers.http.answers import FailedError, RefusedError, Shape, TooManyError, UntrustedError, body_of
+from managers.http.answers import DeniedError, FailedError, RefusedError, Shape, TooManyError, UntrustedError, body_of
 from managers.http.hosts import Host, HostCounts, HostHealth
 from managers.http.once import once
 from managers.http.request_budget import UNLIMITED, Limit, Room
@@ -44,6 +44,15 @@ class NotAskedError(TransientError):
     def __init__(self, why: str, again_in_s: float) -> None:
         super().__init__(f"{why}; again in {again_in_s:.1f} s at the earliest")
         self.again_in_s = again_in_s
+
+
+class NoAnswerError(FailedError):
+    """Not within the time that there was."""
+
+
+def is_told_by_host(error: TransientError) -> bool:
+    """Whether the host's own lines in the log say so, once, so that nobody else has to at each request."""
+    return isinstance(error, FailedError | DeniedError | TooManyError | NotAskedError)
 
 
 class Request(Struct, frozen=True):
@@ -76,6 +85,9 @@ class APIRetryManager:
 
     def health(self) -> dict[str, HostHealth]:
         return {name: host.health() for name, host in self._hosts.items()}
+
+    def health_of(self, url: str) -> HostHealth:
+        return self._host(url).health()
 
     def denied(self) -> dict[str, str]:
         """By host, why it does not let us in, or why we do not trust it."""
@@ -153,7 +165,7 @@ class APIRetryManager:
                         host.counts.retries += attempt.num > 1
                         return await self._ask(host, Request("GET", url, params, headers), shape, says_too_many)
         except TimeoutError as error:
-            raise TransientError(f"no answer from {host.name} within {timeout_s:g} s") from error
+            raise NoAnswerError(f"no answer from {host.name} within {timeout_s:g} s") from error
         raise AssertionError("the last attempt returns or raises")  # pragma: no cover
 
     async def post(
@@ -171,7 +183,7 @@ class APIRetryManager:
                 await _admit(host, gives_up_at)
                 answer = await self._ask(host, Request("POST", url, None, as_json, body), shape)
         except TimeoutError as error:
-            raise TransientError(f"no answer from {host.name} within {timeout_s:g} s") from error
+            raise NoAnswerError(f"no answer from {host.name} within {timeout_s:g} s") from error
         if answer is None:
             raise RefusedError(f"HTTP 404 from {host.name}")
         return answer

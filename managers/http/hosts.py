@@ -15,6 +15,7 @@ from purgatory import AsyncCircuitBreakerFactory
 from purgatory.domain.model import CLOSED, HALF_OPENED, OPENED, ClosedState, HalfOpenedState
 
 from managers.http.answers import DeniedError, FailedError, ForeignAnswerError, UntrustedError
+from managers.http.failing import Failing
 from managers.http.request_budget import UNLIMITED, Budget, Room, pause_s
 from runtime.errors import TransientError
 
@@ -53,6 +54,14 @@ class HostHealth(Struct, frozen=True, kw_only=True):
     """0 when it may be asked now."""
     last_problem: str | None
     """`None` when the last answer was a good one."""
+    failing_for_s: float = 0.0
+    """From the first failure since the last good answer to the last one."""
+    answered_s_ago: float | None = None
+    requests: int = 0
+    """Since the start."""
+    used: int = 0
+    """Of its limit."""
+    is_denied: bool = False
 
 
 class Host:
@@ -77,13 +86,25 @@ class Host:
         """Why it does not let us in, or why we do not trust it; `None` when the last answer says nothing of it."""
         self._breakers = breakers
         self._clock = clock
+        self.failing = Failing()
+        self._is_shut_out = False
+        """It was said so."""
         self._paused_until = -math.inf
         self._breaker_open_until: float | None = None
 
     def health(self) -> HostHealth:
         again_in_s = max(self.breaker_open_s(), self.wait_s())
+        answered_at = self.failing.answered_at
         return HostHealth(
-            host=self.name, ok=self._breaker_open_until is None, again_in_s=again_in_s, last_problem=self.last_problem
+            host=self.name,
+            ok=self._breaker_open_until is None,
+            again_in_s=again_in_s,
+            last_problem=self.last_problem,
+            failing_for_s=self.failing.for_s,
+            answered_s_ago=None if answered_at is None else self._clock() - answered_at,
+            requests=self.counts.requests,
+            used=self.budget.used(),
+            is_denied=self.denied is not None,
         )
 
     def wait_s(self) -> float:
@@ -110,7 +131,8 @@ class Host:
         # A window that is known is empty after its period, whatever the headers say.
         wait_s = min(said_s, limit.period_s if known else _MAX_PAUSE_S)
         self._paused_until = max(self._paused_until, self._clock() + wait_s)
-        log.warning("api_paused", host=self.name, wait_s=wait_s)
+        write = log.debug if self.failing.count else log.warning
+        write("api_paused", host=self.name, wait_s=wait_s)
 
     def let_in(self) -> bool:
         """Let one request try at once; `False`: it is not shut out."""
@@ -129,9 +151,10 @@ class Host:
         if state == "opened":
             self._breaker_open_until = self._clock() + BREAKER_OPEN_S
             self.counts.breaker_opened += 1
-            log.warning("api_breaker_open", host=self.name, wait_s=BREAKER_OPEN_S, reason=self.last_problem)
+            write, self._is_shut_out = log.debug if self._is_shut_out else log.warning, True
+            write("api_breaker_open", host=self.name, wait_s=BREAKER_OPEN_S, reason=self.last_problem)
         elif state == "closed":
-            self._breaker_open_until = None
+            self._breaker_open_until, self._is_shut_out = None, False
             log.info("api_recovered", host=self.name)
 
     @asynccontextmanager
@@ -151,6 +174,7 @@ class Host:
             try:
                 yield
                 self.last_problem = self.denied = None
+                self.failing.answered(self._clock())
             except asyncio.CancelledError:
                 if self._clock() - started_at >= SLOW_S:
                     self._note_failure("no answer in time")
@@ -160,15 +184,25 @@ class Host:
                     self._breaker_open_until = self._clock()
                 raise
             except FailedError as error:
-                self.denied = str(error) if isinstance(error, UntrustedError) else self.denied
                 self.counts.foreign_answers += isinstance(error, ForeignAnswerError)
+                self._note_denied(str(error) if isinstance(error, UntrustedError) else self.denied)
                 self._note_failure(str(error))
                 raise
             except TransientError as error:
-                self.last_problem = str(error)
-                self.denied = str(error) if isinstance(error, DeniedError) else None
+                self._note_refusal(error)
                 raise
 
     def _note_failure(self, problem: str) -> None:
         self.counts.failures += 1
         self.last_problem = problem
+        self.failing.failed(self._clock())
+
+    def _note_refusal(self, error: TransientError) -> None:
+        self.last_problem = str(error)
+        self.failing.failed(self._clock())
+        self._note_denied(str(error) if isinstance(error, DeniedError) else None)
+
+    def _note_denied(self, problem: str | None) -> None:
+        if problem is not None and self.denied is None:
+            log.warning("api_denied", host=self.name, reason=problem)
+        self.denied = problem

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import ClassVar
 
 from managers.http.api import APIRetryManager
+from managers.http.hosts import HostHealth
 from managers.http.request_budget import Limit, Room
 from runtime.clock import now
 
@@ -27,6 +28,10 @@ class Provider:
         self.unreadable = 0
         """What stood in its answers and could not be read, and was skipped, since the start."""
         api.limit(self._url, self.limit, is_guess=self.is_guess)
+
+    def host(self) -> HostHealth:
+        """How it answers whoever asks it from here."""
+        return self._api.health_of(self._url)
 
     def room(self) -> Room:
         return self._api.room(self._url)

@@ -14,6 +14,7 @@ import structlog
 
 from domain.calls.addresses import is_address
 from domain.prices.readings import TokenRef
+from managers.http.api import is_told_by_host
 from managers.providers.lookup import TokenLookup
 from managers.storage.postgres import PostgresDataError
 from runtime.errors import TransientError
@@ -106,7 +107,8 @@ class Resolver:
             try:
                 found = await ask(lookup)
             except TransientError as error:
-                log.warning("lookup_unavailable", reason=str(error))
+                write = log.debug if is_told_by_host(error) else log.warning
+                write("lookup_unavailable", source=lookup.name, reason=str(error))
                 continue
             if found is not None:
                 return found

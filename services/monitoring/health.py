@@ -28,6 +28,8 @@ class PartHealth(Struct, frozen=True, kw_only=True):
     ok: bool
     detail: str
     latency_ms: float | None = None
+    is_vital: bool = True
+    """Without it the bot as a whole is not well."""
 
 
 class MemberHealth(Struct, frozen=True, kw_only=True):
@@ -66,7 +68,7 @@ class HealthReport(Struct, frozen=True, kw_only=True):
 
     @property
     def ok(self) -> bool:
-        return all(part.ok for part in self.parts)
+        return all(part.ok for part in self.parts if part.is_vital)
 
 
 Check = Callable[[], Awaitable[PartHealth]]

@@ -18,6 +18,7 @@ from services.monitoring.conditions import (
     because,
 )
 from services.monitoring.memory import MemoryUse
+from services.providers.asked import AskedProviders, ProviderHealth
 
 FEED_AWAY_S: Final = 60.0
 REDIS_ESCALATES_S: Final = 300.0
@@ -95,6 +96,21 @@ def access_denied(denied: Callable[[], Mapping[str, str]]) -> Condition:
         return tuple(about(host, because("alarm.access_denied", host=host, problem=why)) for host, why in found) or None
 
     return reason
+
+
+def providers_failing(asked: AskedProviders) -> Condition:
+    """Who does not let us in at all is an alarm of its own."""
+
+    def reason() -> tuple[Reason, ...] | None:
+        return tuple(_fails(one) for one in asked.failing() if not one.is_denied) or None
+
+    return reason
+
+
+def _fails(one: ProviderHealth) -> Reason:
+    minutes, problem = f"{one.failing_for_s / 60:,.0f}", one.problem or "?"
+    said = because("alarm.provider_fails", source=one.name, host=one.host.host, minutes=minutes, problem=problem)
+    return about(one.name, said)
 
 
 class SendsFail:

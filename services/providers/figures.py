@@ -10,6 +10,7 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Final, NamedTuple, cast
 
 import structlog
@@ -18,7 +19,8 @@ from msgspec import Struct
 from domain.calls.events import Chain, Token
 from domain.calls.trust import believed
 from domain.prices.readings import TokenRef
-from managers.http.api import NotAskedError
+from managers.http.api import NotAskedError, is_told_by_host
+from managers.http.failing import Failing
 from managers.providers.figures import FigureProvider
 from runtime.cancellation import stop_if_cancelled
 from runtime.errors import TransientError
@@ -59,6 +61,9 @@ class _Lane:
         self.provider = provider
         self.counts = FigureCounts()
         self.last_problem: str | None = None
+        self.failing = Failing()
+        self.rests: Callable[[], bool] = lambda: False
+        """Whether it is not to be asked for now."""
         self._clock = clock
         self._answers: OrderedDict[str, _Answer] = OrderedDict()
         self._wanted: OrderedDict[str, TokenRef] = OrderedDict()
@@ -69,6 +74,9 @@ class _Lane:
         """Loop time: it has failed, and is left alone until then."""
         self.others: Sequence[_Lane] = ()
         """Who else is asked about one token at a time."""
+
+    def covers(self, token: TokenRef) -> bool:
+        return self.provider.covers(token) and not self.rests()
 
     def has_told(self, token: TokenRef) -> bool:
         """Whether it has told of a token once, or is being asked."""
@@ -93,7 +101,7 @@ class _Lane:
 
         Done when it was asked, or is given up.
         """
-        if not self.provider.covers(token) or self.fresh(token) is not None:
+        if not self.covers(token) or self.fresh(token) is not None:
             return None
         settled = self._settled.get(token.key)
         if settled is None:
@@ -153,19 +161,22 @@ class _Lane:
         except TransientError as error:
             stop_if_cancelled()
             self.counts.failed += len(page)
+            self.failing.failed(asyncio.get_running_loop().time())
             self._give_up(page, error)
             rests_s = FAILED_PAUSE_S if self.provider.tokens_per_request == 1 else TOGETHER_S
             self._rests_until_s = asyncio.get_running_loop().time() + rests_s
             await asyncio.sleep(rests_s)
         else:
+            self.failing.answered(asyncio.get_running_loop().time())
             self._keep(page, found)
             self._settle(page)
         finally:
             self._asking = frozenset()
 
     def _give_up(self, page: Sequence[TokenRef], error: TransientError) -> None:
+        write = log.debug if is_told_by_host(error) or self.failing.count > 1 else log.warning
         self.last_problem = str(error)
-        log.warning("figures_unavailable", source=self.provider.name, tokens=len(page), reason=str(error))
+        write("figures_unavailable", source=self.provider.name, tokens=len(page), reason=str(error))
         self._settle(page)
 
     def _keep(self, page: Sequence[TokenRef], found: dict[str, Token]) -> None:
@@ -207,17 +218,29 @@ class FiguresService:
 
     def may_ask_again(self, token: TokenRef) -> bool:
         """Whether everybody who may know the token failed to answer."""
-        covering = [lane for lane in self._lanes if lane.provider.covers(token)]
+        covering = [lane for lane in self._lanes if lane.covers(token)]
         return bool(covering) and all(lane.fresh(token) is None for lane in covering)
 
     def gives(self, token: TokenRef) -> frozenset[str]:
         """Figures that somebody may know of a token like this one."""
-        covering = (lane.provider.gives for lane in self._lanes if lane.provider.covers(token))
+        covering = (lane.provider.gives for lane in self._lanes if lane.covers(token))
         return frozenset[str]().union(*covering)
 
     def problems(self) -> dict[str, str]:
         """Why a provider did not answer the last time, by its name."""
         return {lane.provider.name: lane.last_problem for lane in self._lanes if lane.last_problem is not None}
+
+    def failing(self) -> dict[str, tuple[Failing, str | None]]:
+        """By the provider's name, for how long it has told nothing, and why; of several ways the longest."""
+        found: dict[str, tuple[Failing, str | None]] = {}
+        for lane in sorted(self._lanes, key=lambda lane: (lane.failing.for_s, lane.failing.count)):
+            found[lane.provider.name] = lane.failing, lane.last_problem
+        return found
+
+    def rest_while(self, rests: Callable[[str], bool]) -> None:
+        """Let a provider of this name not be asked while this says so."""
+        for lane in self._lanes:
+            lane.rests = partial(rests, lane.provider.name)
 
     async def run(self, progress: Progress) -> None:
         """Ask for ever what is wanted."""

@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from domain.prices.readings import PriceReading, TokenRef
 from managers.http.answers import TooManyError
-from managers.http.api import NotAskedError
+from managers.http.api import NotAskedError, is_told_by_host
 from managers.http.request_budget import Limit, Room
 from runtime.errors import TransientError
 from services.providers.pacing import Pace
@@ -167,8 +167,9 @@ class PriceSource:
         return readings
 
     def _failed(self, error: TransientError) -> None:
+        write = log.debug if is_told_by_host(error) or self._last_problem else log.warning
         self._last_problem = str(error)
-        log.warning("prices_not_read", source=self.name, reason=str(error))
+        write("prices_not_read", source=self.name, reason=str(error))
 
     def _note_unknown(self, tokens: Sequence[TokenRef], readings: Sequence[PriceReading]) -> None:
         known = {reading.token for reading in readings}

@@ -17,6 +17,7 @@ from msgspec import Struct
 
 from domain.prices.marks import Marks
 from domain.prices.readings import High, PriceReading, TokenRef
+from managers.http.api import is_told_by_host
 from managers.http.request_budget import Limit, Room
 from runtime.errors import TransientError
 from services.providers.price_source import PriceProvider, PriceSource, SourceCounts, SourceHealth
@@ -129,7 +130,8 @@ class PriceSources:
             found = await self._candles.high(token, pool, since, until)
         except TransientError as error:
             self.highs_refused += 1
-            log.warning("high_not_read", token=token.address, reason=str(error))
+            write = log.debug if is_told_by_host(error) else log.warning
+            write("high_not_read", token=token.address, reason=str(error))
             return None
         self.highs_found += found is not None
         return found

@@ -59,6 +59,13 @@ class Sources:
             raise UserFacingError("callback.stale")
         return name
 
+    async def kind_of(self, name: str) -> str:
+        """Return what it is asked for, by whoever asks it: `feed`, `prices` or `figures`."""
+        if await self.require(name) == self.feed:
+            return "feed"
+        kinds = {source.kind for _, source in await self.states() if source.name == name}
+        return "figures" if kinds == {"figures"} else "prices"
+
     async def pause(self, name: str, by: int) -> None:
         await self._controls.put("source", await self.require(name), "", by)
 

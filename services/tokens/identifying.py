@@ -12,6 +12,7 @@ from domain.calls.addresses import is_address
 from domain.calls.events import Chain
 from domain.posts.gathering import Candidate
 from domain.prices.readings import TokenRef
+from managers.http.api import is_told_by_host
 from managers.providers.lookup import TokenLookup
 from runtime.errors import TransientError
 
@@ -56,7 +57,8 @@ class Identifying:
             try:
                 found = await ask(lookup)
             except TransientError as error:
-                log.warning("lookup_unavailable", source=lookup.name, reason=str(error))
+                write = log.debug if is_told_by_host(error) else log.warning
+                write("lookup_unavailable", source=lookup.name, reason=str(error))
                 continue
             if found is not None:
                 return found

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
+from yarl import URL
+
+from domain.prices.readings import TokenRef
+from runtime.errors import TransientError
+from sandbox.providers.jupiter import SOL_MINT
 from tests.alarms.kit import Provocation, Scene, Stage
 
 
@@ -40,7 +46,29 @@ async def firing_untold(scene: Scene) -> AsyncGenerator[None]:
         await connection.execute("DELETE FROM watch_firings")
 
 
+@asynccontextmanager
+async def nobody_tells_prices(scene: Scene) -> AsyncGenerator[None]:
+    """Every request is answered with an error; asked as the bot does that wants a price."""
+    (jupiter, *_), mint = scene.bot.connections.price_providers, TokenRef(SOL_MINT)
+
+    async def ask() -> None:
+        with suppress(TransientError):
+            await jupiter.read([mint])
+
+    scene.prices.status = 500
+    for _ in range(4):
+        await ask()
+        await asyncio.sleep(0.1)
+    yield
+    scene.prices.status = 200
+    scene.bot.connections.api.let_in(URL(scene.prices.url).host_port_subcomponent or "")
+    await ask()
+
+
 PROVOKED = {
+    "providers": Provocation(
+        wrong=nobody_tells_prices, stage=Stage(limits={"services.providers.asked:FAILING_AFTER_S": 0.2})
+    ),
     "tracking": Provocation(wrong=tracking_stands, stage=Stage(limits={"services.tracking.figures:BEHIND_S": 2.0})),
     "milestones": Provocation(wrong=milestone_untold),
     "watches": Provocation(wrong=firing_untold),

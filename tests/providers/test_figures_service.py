@@ -6,15 +6,19 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 
 from domain.calls.events import Disagreement, Origin, Token
 from domain.calls.figures import known
 from domain.calls.trust import believed
 from domain.prices.readings import TokenRef
+from managers.http.answers import FailedError
 from managers.http.request_budget import Room
 from runtime.errors import TransientError
+from services.providers import figures as figures_service
 from services.providers.figures import MAX_WANTED, FiguresService
 
 NOW = datetime(2026, 11, 30, 12, tzinfo=UTC)
@@ -201,3 +205,22 @@ def test_nothing_is_made_up_and_nothing_that_is_known_is_left_out(answers: dict[
     for name, other in token.disputed.items():
         assert float(getattr(tokens[other.source], name)) == other.value
         assert other.source != token.origins[name].source
+
+
+async def test_what_is_of_no_use_is_said_once_and_what_the_host_says_is_left_to_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(figures_service, "TOGETHER_S", 0.001)
+    misreads = Provider("birdeye", SAFETY)
+    for error, lines in ((FailedError("nothing listens there"), 0), (TransientError("answers of another token"), 1)):
+        misreads.error = error
+        async with service(misreads) as figures:
+            with capture_logs() as logs:
+                for number in range(5):
+                    await figures.of([TokenRef(f"{number}")], within_s=2)
+            assert len([one for one in logs if one["log_level"] == "warning"]) == lines
+            failing, why = figures.failing()["birdeye"]
+            assert (failing.count, why) == (5, str(error))
+            misreads.error = None
+            await figures.of([TokenRef("well")], within_s=2)
+            assert figures.failing()["birdeye"][0].count == 0

@@ -29,6 +29,7 @@ from services.monitoring.gauges import (
 )
 from services.monitoring.metrics import LATENCY_BUCKETS_S, Metrics
 from services.monitoring.readings import ASK_TIMEOUT_S, Reading, ReadingsService
+from services.providers.asked import AskedProviders
 from services.stores.journal import Journal, JournalLag
 from tests.telegram.virtual_time import run
 from tests.wiring import add_entry
@@ -66,7 +67,7 @@ async def test_every_host_says_how_it_answers(unused_tcp_port: int) -> None:
         api = APIRetryManager(session)
         show_api(metrics, api)
         assert not [name for name in samples(metrics) if name.startswith("api_")]
-        assert (await api_health(api)).detail == "nothing asked yet"
+        assert (await api_health(api, AskedProviders([]))).detail == "nothing asked yet"
         for _ in range(FAILURES_IN_A_ROW + 1):
             with pytest.raises(TransientError):
                 await api.get(f"http://{host}/", timeout_s=2, attempts=1)
@@ -75,7 +76,7 @@ async def test_every_host_says_how_it_answers(unused_tcp_port: int) -> None:
     assert counted == [FAILURES_IN_A_ROW, 0, FAILURES_IN_A_ROW, 1]
     assert [shown[f"api_refused_by_{why}_total{{{host}}}"] for why in ("breaker", "budget")] == [1, 0]
     assert shown[f"api_breaker_open{{{host}}}"] == 1
-    health = await api_health(api)
+    health = await api_health(api, AskedProviders([]))
     assert health.ok
     assert health.detail.startswith(f"{host} shut out for ")
     assert health.detail.endswith(f", {FAILURES_IN_A_ROW} requests, 0 of them repeats")

@@ -51,7 +51,8 @@ class AdminSourcesMixin(BotBase):
     async def ask_pause_source(self, turn: Turn, data: AskPauseSource) -> None:
         sources, view = self.services.of(Sources), view_of(self.services, turn)
         name = await sources.require(data.source)
-        kind = "prices" if name != sources.feed else "feed" if sources.replays else "feed_without_past"
+        kind = await sources.kind_of(name)
+        kind = "feed_without_past" if kind == "feed" and not sources.replays else kind
         text, yes = view.html(f"sources.sure.{kind}", source=name), PauseSource(name)
         back = ShowSources()
         asked = await asked_twice(self.services, turn, text, yes_key="button.source_yes", yes=yes, back=back)
