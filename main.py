@@ -15,6 +15,7 @@ from bot.arguments import arguments
 from bot.console import SPEED_EXPLAINED, Part, Terminal, summarise
 from bot.doctor.examining import examine
 from bot.doctor.surroundings import surroundings
+from bot.lacking import lacks
 from bot.roles import SENDING, Role
 from composition import (
     Addresses,
@@ -36,7 +37,7 @@ from composition.addresses import (
     ChannelAccess,
     session_access,
 )
-from composition.doctor import paid_by, read_from
+from composition.doctor import asked_for_figures, paid_by, read_from
 from composition.login import login
 from config.logging import configure_logging
 from config.redaction import Redactor
@@ -78,18 +79,6 @@ def wants(settings: Settings) -> Wants:
 
 def plays_shop(settings: Settings) -> bool:
     return settings.takes_crypto and not settings.has_real_telegram
-
-
-def lacks(settings: Settings, role: Role) -> list[str]:
-    """Name the settings without which every process would open a sandbox of its own, or nobody could reach it."""
-    given = {
-        "TELEGRAM_BOT_TOKEN": settings.has_real_telegram,
-        "REDIS_URL": settings.redis_url,
-        "DATABASE_URL": settings.database_url,
-        "LISTEN_TOKEN": role != "listen" or settings.listen_token,
-        "FEED_URL": role != "ingest" or settings.source != "channels",
-    }
-    return [name for name, value in given.items() if not value]
 
 
 def addresses(settings: Settings, world: World) -> Addresses:
@@ -195,7 +184,7 @@ async def run(settings: Settings, at_place: ProcessConfig, *, seconds: float | N
         loop.add_signal_handler(signal_number, stop.set)
     async with AsyncExitStack() as stack:
         if at_place.role != "all" and (lacking := lacks(settings, at_place.role)):
-            raise FatalError(f"A part of the work needs servers that all parts share: set {', '.join(lacking)}.")
+            raise FatalError(" ".join(lacking))
         world = await stack.enter_async_context(world_of(settings, terminal))
         at = addresses(settings, world)
         terminal.show_parts(part_list(settings, at))
@@ -281,7 +270,11 @@ async def doctor(settings: Settings, terminal: Terminal) -> int:
             source=None if at.source == "channels" else parts.source,
             sol_price=parts.sol_price,
             surroundings=surroundings(settings),
-            more=read_from(parts, at.source) | paid_by(settings, parts, is_sandbox=world.nowpayments is not None),
+            more={
+                **read_from(settings, parts, at.source),
+                **asked_for_figures(parts),
+                **paid_by(settings, parts, is_sandbox=world.nowpayments is not None),
+            },
         )
     terminal.show_findings(findings)
     return 0 if all(finding.ok for finding in findings) else 1

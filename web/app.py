@@ -72,8 +72,14 @@ def bearer_check(token: str | None) -> Callable[[Request], bool]:
     """Return who tells whether a request brings the token, in a time that says nothing about it. `None`: all may."""
     if token is None:
         return lambda _: True
-    proves = proof_of(b"Bearer " + token.encode())
-    return lambda request: proves(request.headers.get("Authorization", ""))
+    proves = proof_of(token.encode())
+
+    def may(request: Request) -> bool:
+        scheme, _, given = request.headers.get("Authorization", "").partition(" ")
+        is_proven = proves(given.lstrip(" "))
+        return scheme.lower() == "bearer" and is_proven  # of the scheme, capitals mean nothing (RFC 7235)
+
+    return may
 
 
 def _told(report: HealthReport, *, in_full: bool) -> JSONResponse:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import tempfile
 from collections.abc import Mapping
 from functools import partial
@@ -11,10 +10,9 @@ from pathlib import Path
 
 import structlog
 
+from bot.doctor.feed import feed_check, past_check
 from bot.doctor.surroundings import Check, Finding, UnhealthyError
-from domain.calls.events import Call
 from managers.feed.sources.base import Source
-from managers.feed.websocket import WebSocketManager
 from managers.providers.jupiter import SolPrice
 from managers.redis.client import RedisManager
 from managers.storage.postgres import PostgresManager
@@ -25,8 +23,6 @@ from runtime.reasons import in_short
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 TIMEOUT_S = 15.0
-FEED_TIMEOUT_S = 12.0
-FEED_POLL_S = 0.05
 MIN_REDIS = (6, 2)
 MIN_POSTGRES = 140_000
 
@@ -54,7 +50,9 @@ async def examine(
         "Telegram": partial(_telegram, telegram),
     }
     if source:
-        checks["feed"] = partial(_feed, source)
+        checks["feed"] = partial(feed_check, source)
+        if source.replays:
+            checks["feed's HTTP side"] = partial(past_check, source)
     if sol_price:
         checks["SOL price"] = partial(_sol_price, sol_price)
     checks |= more
@@ -120,30 +118,6 @@ async def _telegram(telegram: TelegramManager) -> str:
             f"Telegram cannot be reached ({in_short(error)}): check the network, and TELEGRAM_API_BASE if it is set."
         ) from error
     return f"@{me.username}"
-
-
-async def _feed(source: Source) -> str:
-    """Connect and wait for the first event."""
-    feed = WebSocketManager(source=source, emit=_ignore, resume_cursor=lambda: None)
-    reading = asyncio.create_task(feed.run())
-    try:
-        async with asyncio.timeout(FEED_TIMEOUT_S):
-            while feed.stats.last_data_at is None and not reading.done():  # noqa: ASYNC110 - a counter, no event
-                await asyncio.sleep(FEED_POLL_S)
-    except TimeoutError:
-        problem = feed.health().last_problem or "connected, but nothing comes"
-        raise UnhealthyError(
-            f"The feed cannot be read ({in_short(problem)}): check FEED_URL and FEED_SOURCE."
-        ) from None
-    finally:
-        reading.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await reading
-    return f"{source.name}: connected, data comes"
-
-
-async def _ignore(_call: Call) -> None:
-    """Look only."""
 
 
 async def _sol_price(sol_price: SolPrice) -> str:

@@ -17,6 +17,7 @@ from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed, WebSocketException
 
 from domain.calls.events import Call, PriceTick
+from managers.feed.frame_log import EXCERPT_CHARACTERS, REFUSED, LogBudget, printable
 from managers.feed.handshake import FeedHandshake, asked_pause_s, check_address, described
 from managers.feed.past import PastCalls
 from managers.feed.proxies import Proxies
@@ -33,7 +34,6 @@ _REMEMBERED_CALLS = 20_000
 """What comes again after more than these is decided again, which claims nothing."""
 _MAX_TICKS = 50_000
 _RESTS_S = 0.5
-_EXCERPT_CHARACTERS = 120
 _LOGGED_FRAMES_PER_MINUTE = 6
 
 
@@ -79,6 +79,8 @@ class WebSocketManager:
     """
 
     _cut_because: str | None
+    _refused_because: str | None
+    """What the feed itself said of this connection."""
     _last_problem: str | None
 
     def __init__(
@@ -119,13 +121,13 @@ class WebSocketManager:
         self.rests: Callable[[], bool] = lambda: False
         """Whether the feed is not to be read for now; looked at every few seconds."""
         self._socket: ClientConnection | None = None
-        self._cut_because = self._last_problem = None
+        self._cut_because = self._refused_because = self._last_problem = None
         self._awaits_frame, self._waits_for_room = False, False
         self._progress: Progress = lambda: None
         self._past = PastCalls(source, self._hand_on_late)
         self.polls = True
         """Whether calls are fetched from the feed's HTTP side, where it has one, while the socket stays away."""
-        self._log_budget = _LogBudget(_LOGGED_FRAMES_PER_MINUTE)
+        self._log_budget = LogBudget(_LOGGED_FRAMES_PER_MINUTE)
 
     async def run(self, progress: Progress = lambda: None) -> NoReturn:
         """Connect, read, reconnect. `FatalError` for an address that can never work.
@@ -189,7 +191,8 @@ class WebSocketManager:
                 await self._subscribe_and_read(socket)
         except (_CutError, OSError, WebSocketException) as error:
             self._asked_pause_s = asked_pause_s(error)
-            self._last_problem = str(error) if isinstance(error, _CutError) else described(error)
+            said = str(error) if isinstance(error, _CutError) else described(error)
+            self._last_problem = self._refused_because or said
             log.warning(
                 "feed_lost", source=self._source.name, url=without_keys(self._source.url), reason=self._last_problem
             )
@@ -202,7 +205,7 @@ class WebSocketManager:
 
     def _note_opened(self, socket: ClientConnection) -> None:
         self._connections += 1
-        self._socket, self._cut_because = socket, None
+        self._socket, self._cut_because, self._refused_because = socket, None, None
         self.stats.reconnects = self._connections - 1
         self.stats.connected = True
         self.stats.connected_since = self._clock()
@@ -266,6 +269,7 @@ class WebSocketManager:
             event = self._source.decode(frame, received_at)
         except FeedRefusedError as error:
             self.stats.refused += 1
+            self._refused_because = f"{REFUSED}{printable(str(error))}"[:200]
             self._note_frame("feed_refused", str(error), frame)
             return
         except FrameError as error:
@@ -330,40 +334,13 @@ class WebSocketManager:
         self._deadline = asyncio.get_running_loop().time() + self._source.idle_timeout_s
 
     def _note_frame(self, event: str, reason: str, frame: bytes) -> None:
-        self._last_problem = f"{event}: {_printable(reason)}"[:200]
+        self._last_problem = f"{event}: {printable(reason)}"[:200]
         unlogged = self._log_budget.spend(asyncio.get_running_loop().time())
         if unlogged is not None:
             log.warning(
                 event,
                 source=self._source.name,
-                reason=_printable(reason),
-                excerpt=_printable(frame[:_EXCERPT_CHARACTERS].decode("ascii", "replace")),
+                reason=printable(reason),
+                excerpt=printable(frame[:EXCERPT_CHARACTERS].decode("ascii", "replace")),
                 unlogged=unlogged,
             )
-
-
-class _LogBudget:
-    """So many lines a minute; the rest is only counted, so that a flood of junk does not fill the disk."""
-
-    def __init__(self, per_minute: int) -> None:
-        self._per_minute = per_minute
-        self._minute = -1
-        self._spent = 0
-        self._unlogged = 0
-
-    def spend(self, now_s: float) -> int | None:
-        """How many lines were kept back since the last one, or `None` if this one is to be, too."""
-        minute = int(now_s // 60)
-        if minute != self._minute:
-            self._minute, self._spent = minute, 0
-        if self._spent >= self._per_minute:
-            self._unlogged += 1
-            return None
-        self._spent += 1
-        unlogged, self._unlogged = self._unlogged, 0
-        return unlogged
-
-
-def _printable(text: str) -> str:
-    shown = "".join(c if c.isascii() and c.isprintable() else "?" for c in text)
-    return shown[:_EXCERPT_CHARACTERS]

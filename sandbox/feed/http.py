@@ -54,8 +54,8 @@ def build(archive: Archive) -> web.Application:
     ) -> web.StreamResponse:
         if request.path.startswith("/media/"):
             return await handler(request)
-        given = request.headers.get("Authorization", "").encode()
-        if not compare_digest(given, f"Bearer {archive.token}".encode()):
+        scheme, _, given = request.headers.get("Authorization", "").partition(" ")
+        if scheme.lower() != "bearer" or not compare_digest(given.strip().encode(), archive.token.encode()):
             return web.json_response({"error": "the bearer token is missing or wrong"}, status=401)
         return await handler(request)
 

@@ -93,7 +93,7 @@ async def test_a_server_that_is_away_is_no_reason_to_be_restarted(site: Site) ->
         ("Bearer ", False),
         ("Bearer s3cret-ü2", False),
         ("s3cret-ü", False),
-        ("bearer s3cret-ü", False),
+        ("bearer s3cret-ü", True),
         ("Bearer \udcff", False),
     ],
 )
