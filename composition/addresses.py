@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from yarl import URL
+
 from config.settings import Settings
 from managers.channels.session import files_in
 from managers.telegram.rate_limiter import Limit
@@ -104,3 +106,18 @@ class Addresses:
     solana: SolanaAccess | None = None
     """`None`: plans are not sold for SOL and USDC."""
     nowpayments: NowPaymentsAccess | None = None
+
+
+def variables_of(at: Addresses) -> dict[str, str]:
+    """Name by host what an operator has to check when it does not let us in."""
+    checked = {
+        at.price_api_url: "PRICE_API_URL",
+        at.dexscreener_url: "DEXSCREENER_URL",
+        at.geckoterminal_url: "GECKOTERMINAL_URL",
+        at.rugcheck_url: "RUGCHECK_URL",
+        at.goplus_url: "GOPLUS_URL",
+        at.birdeye_url if at.birdeye_key else "": "BIRDEYE_API_KEY",
+        at.nowpayments.url if at.nowpayments else "": "NOWPAYMENTS_API_KEY",
+        at.feed_api_url or "": "FEED_TOKEN and FEED_API_URL",
+    }
+    return {URL(url).host_port_subcomponent or url: names for url, names in checked.items() if url}

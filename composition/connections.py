@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import aiohttp
 
 from bot.roles import Role
-from composition.addresses import Addresses, ChannelAccess, NowPaymentsAccess, SessionAccess, SolanaAccess
+from composition.addresses import Addresses, ChannelAccess, NowPaymentsAccess, SessionAccess, SolanaAccess, variables_of
 from composition.figures import figure_providers, lookups
 from managers.channels.base import ChannelReader, ListeningAccount
 from managers.channels.preview import TelegramPreview
@@ -95,6 +95,8 @@ class Connections:
     """Who may be asked about tokens; nobody where the feed says all there is."""
     price_providers: Sequence[PriceProvider] = ()
     """Who may be asked for prices, in the order of trust."""
+    variables: Mapping[str, str] = field(default_factory=dict[str, str])
+    """By host, what to check where it does not let us in."""
     candles: Candles | None = None
     listen_token: str = ""
     channels: ChannelConnection | None = None
@@ -138,6 +140,7 @@ async def connect(
         lookups=lookups(at, api),
         channels=ChannelConnection(TelegramPreview(session, at.channels.url), at.channels) if at.channels else None,
         accounts=_accounts(at.sessions) if at.sessions else (),
+        variables=variables_of(at),
         price_providers=[*([jupiter] if jupiter else ()), *providers],
         candles=next((one for one in providers if isinstance(one, GeckoTerminalManager)), None),
         redis=redis,

@@ -69,7 +69,7 @@ def build(base: Base) -> Feature:
         health={"clock": clock_health},
         alarms=[
             Alarm("memory", memory_filling(lambda: memory.use)),
-            Alarm("access", access_denied(api.denied)),
+            Alarm("access", access_denied(api.denied, base.connections.variables)),
         ],
         readings=[Reading(memory.read)],
     )

@@ -88,12 +88,13 @@ def jobs_stuck(ages_s: Callable[[float], Mapping[str, float]]) -> Condition:
     return reason
 
 
-def access_denied(denied: Callable[[], Mapping[str, str]]) -> Condition:
-    """`denied`: by host, why it does not let us in, or why we do not trust it."""
+def access_denied(denied: Callable[[], Mapping[str, str]], variables: Mapping[str, str] | None = None) -> Condition:
+    """`denied`: by host, why it does not let us in, or why we do not trust it; `variables`: what is to be checked."""
+    named = variables or {}
 
     def reason() -> tuple[Reason, ...] | None:
         found = sorted(denied().items())
-        return tuple(about(host, because("alarm.access_denied", host=host, problem=why)) for host, why in found) or None
+        return tuple(about(host, _denies(host, why, named.get(host))) for host, why in found) or None
 
     return reason
 
@@ -111,6 +112,12 @@ def _fails(one: ProviderHealth) -> Reason:
     minutes, problem = f"{one.failing_for_s / 60:,.0f}", one.problem or "?"
     said = because("alarm.provider_fails", source=one.name, host=one.host.host, minutes=minutes, problem=problem)
     return about(one.name, said)
+
+
+def _denies(host: str, why: str, variables: str | None) -> Reason:
+    if variables is None:
+        return because("alarm.access_denied", host=host, problem=why)
+    return because("alarm.access_denied_with", host=host, problem=why, variables=variables)
 
 
 class SendsFail:

@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 import pytest
+from yarl import URL
 
 from bot.console import Terminal
 from bot.roles import Role
@@ -15,7 +16,9 @@ from domain.prices.readings import TokenRef
 from handlers.admin.running.sources import line_of
 from handlers.conversation.menus import View
 from runtime.errors import TransientError
+from sandbox.providers.birdeye import BirdeyeSandbox
 from services.monitoring.alarms import AlarmsService
+from services.monitoring.conditions import in_words
 from services.monitoring.group import MonitoringServices
 from services.providers import asked
 from services.providers.figures import FiguresService
@@ -110,3 +113,16 @@ async def test_a_process_speaks_of_those_alone_that_it_asks(
 ) -> None:
     async with asking(redis_url, postgres_dsn, unused_tcp_port, role) as made:
         assert (await states_of(made)).keys() == found
+
+
+async def test_a_wrong_key_names_its_variable(redis_url: str, postgres_dsn: str) -> None:
+    async with BirdeyeSandbox() as birdeye:
+        port = URL(birdeye.url).port or 0
+        async with asking(redis_url, postgres_dsn, port) as made:
+            provider = next(one for one in made.connections.figure_providers if one.name == "birdeye")
+            with suppress(TransientError):
+                await provider.figures([TokenRef("So11111111111111111111111111111111111111112")])
+            alarms = made.of(AlarmsService)
+            alarms.poll()
+            (said,) = alarms._alarms["access"].standing().values()  # pyright: ignore[reportPrivateUsage]
+            assert in_words(said, Texts.load()).endswith("check BIRDEYE_API_KEY")
