@@ -124,9 +124,7 @@ async def connect(
     """
     session = await stack.enter_async_context(aiohttp.ClientSession())
     api = APIRetryManager(session, clock=passed_s)
-    note = WrittenNote(written)
-    stack.callback(note.close)
-    redis = await stack.enter_async_context(RedisManager(at.redis_url, written=note))
+    redis = await stack.enter_async_context(RedisManager(at.redis_url, written=_note(written, stack)))
     postgres = await stack.enter_async_context(PostgresManager(at.database_url))
     telegram, limiter = _telegram(at)
     jupiter = JupiterManager(api, at.price_api_url) if at.price_api_url else None
@@ -156,6 +154,12 @@ async def connect(
         store=await _store(local_store, stack) if local_store else None,
         data_dir=data_dir,
     )
+
+
+def _note(path: Path | None, stack: AsyncExitStack) -> WrittenNote:
+    note = WrittenNote(path)
+    stack.callback(note.close)
+    return note
 
 
 def _telegram(at: Addresses) -> tuple[TelegramManager, TelegramRateLimiter]:

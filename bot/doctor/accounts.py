@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Sequence
-from contextlib import closing
 from pathlib import Path
 
 from bot.doctor.surroundings import UnhealthyError
-from managers.channels.session import files_in
+from managers.channels.session import files_in, why_unusable
 from managers.channels.session_library import telethon
 
 
@@ -25,22 +23,10 @@ async def accounts_check(places: Sequence[Path], *, named: bool) -> str:
             f"No account listens, there is no session file in {where}: log one in with `main.py login NAME`, or leave "
             "TELEGRAM_API_ID and TELEGRAM_API_HASH out."
         )
-    wrong = [f"{file}: {why}" for file in files if (why := _why_unusable(file))]
+    wrong = [f"{file}: {why}" for file in files if (why := why_unusable(file))]
     if wrong:
         raise UnhealthyError(
             f"{len(wrong)} of {len(files)} accounts cannot listen ({'; '.join(wrong[:3])}): move the file away and log "
             "in anew with `main.py login NAME`."
         )
     return f"{len(files)} logged in: {', '.join(file.stem for file in files)}; what Telegram says of them, a bot tells"
-
-
-def _why_unusable(file: Path) -> str | None:
-    """Look for the key of the account, and change nothing."""
-    if file.stat().st_size == 0:
-        return "it is empty"
-    try:
-        with closing(sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro", uri=True, timeout=1.0)) as database:
-            rows = database.execute("SELECT auth_key FROM sessions").fetchall()
-    except sqlite3.Error as error:
-        return f"it is no session file ({error})"
-    return None if any(key for (key,) in rows) else "nobody is logged in with it"

@@ -11,7 +11,7 @@ import asyncio
 import inspect
 import sqlite3
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -301,3 +301,15 @@ def files_in(places: tuple[Path, ...]) -> list[Path]:
     for place in places:
         found += sorted(place.glob(f"*{SUFFIX}")) if place.is_dir() else [place] if place.is_file() else []
     return list(dict.fromkeys(found))
+
+
+def why_unusable(file: Path) -> str | None:
+    """Why a session file lets nobody in, as far as it shows; nothing of it is changed."""
+    if file.stat().st_size == 0:
+        return "it is empty"
+    try:
+        with closing(sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro", uri=True, timeout=1.0)) as database:
+            rows = database.execute("SELECT auth_key FROM sessions").fetchall()
+    except sqlite3.Error as error:
+        return f"it is no session file ({error})"
+    return None if any(key for (key,) in rows) else "nobody is logged in with it"
