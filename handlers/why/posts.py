@@ -25,7 +25,8 @@ from services.channels.group import ChannelServices
 from services.channels.history import KEPT_FOR
 from services.channels.posts import PostAnswer
 from services.channels.resolving import CHAINS
-from services.channels.rows import UNREAD, PostCall, SeenPost
+from services.channels.rows import UNREAD, SeenPost
+from services.channels.wire import ChannelCall
 from services.why.answers import Explanation
 from texts.markup import Html, join
 
@@ -35,7 +36,7 @@ MAX_REFUSED: Final = 4
 class Meant(Struct, frozen=True):
     """A call of the post, and what it came to for the person; `None` while that is not decided."""
 
-    call: PostCall
+    call: ChannelCall
     explained: Explanation | None
 
 
@@ -45,7 +46,7 @@ async def answer_post(bot: BotBase, turn: Turn, channel: str, number: int) -> No
     found = await bot.services.of(ChannelServices).posts.find(channel, number)
     why = bot.services.why.explanations
     meant = [
-        Meant(call, await why.why_call(turn.user_id, call.address, call_tag(call.call_id))) for call in found.calls
+        Meant(call, await why.why_call(turn.user_id, call.token.address, call_tag(call.id))) for call in found.calls
     ]
     view, now = view_of(bot.services, turn), bot.services.conversation.clock()
     await bot.reply(turn, post_card(view, found, meant, subscriber.preferences.time_zone, now))
@@ -141,7 +142,7 @@ def _was_there_before(found: PostAnswer, post: SeenPost) -> bool:
 
 def _outcome(view: View, one: Meant, now: datetime) -> Html:
     if one.explained is None:
-        return view.html("post.undecided", address=one.call.address)
+        return view.html("post.undecided", address=one.call.token.address)
     name = token_name(view, one.explained.calls[0].decided.call.token)
     return view.html("post.call", name=name, outcome=outcome_line(view, one.explained, now))
 
@@ -160,7 +161,7 @@ def _buttons(view: View, meant: Sequence[Meant]) -> Keyboard:
         (
             view.button(
                 "button.post_why",
-                ShowWhy.of(one.call.address, one.call.call_id),
+                ShowWhy.of(one.call.token.address, one.call.id),
                 name=token_name(view, one.explained.calls[0].decided.call.token),
             ),
         )

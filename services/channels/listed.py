@@ -28,10 +28,12 @@ class ReasonCount(Struct, frozen=True):
 
 
 class Posted(Struct, frozen=True):
-    """Of one channel, within `COUNTED`."""
+    """Of one channel, within `COUNTED`, as long as it has been read."""
 
-    posts: int = 0
-    calls: int = 0
+    posts: int
+    calls: int
+    """Tokens that it called and that were decided here, as who calls is counted."""
+    since: datetime
 
 
 async def _nobody(_suggested: ReadChannel, _accepted: bool, /) -> None:  # noqa: FBT001 - as a hook gets it
@@ -63,7 +65,10 @@ class ListedChannels:
         return await self._rows.find(channel)
 
     async def add(self, typed: str, admin_id: int) -> ReadChannel:
-        """Read a channel from now on. `UserFacingError` where the text names none, or it is read already."""
+        """Read a channel from now on. `UserFacingError` where the text names none, or it is read already.
+
+        One that was paused catches up with what it has posted; of any other the first look calls nothing.
+        """
         channel = _named(typed)
         if await self._decide(channel, admin_id, is_accepted=True):
             return await self._require(channel)
@@ -93,7 +98,7 @@ class ListedChannels:
             await self.decided(suggested, is_accepted)
 
         state: State = "read" if is_accepted else "refused"
-        if not await self._rows.decide(channel, state, admin_id, told=told):
+        if not await self._rows.decide(channel, state, admin_id, self._clock(), told=told):
             return False
         self.changed()
         return True
@@ -104,7 +109,7 @@ class ListedChannels:
 
     async def change(self, channel: str, state: State, *, of: Sequence[State]) -> ReadChannel:
         """`UserFacingError` where it is in none of these states any more."""
-        if not await self._rows.change(channel, state, of=of):
+        if not await self._rows.change(channel, state, self._clock(), of=of):
             raise UserFacingError("callback.stale")
         self.changed()
         return await self._require(channel)
@@ -116,16 +121,11 @@ class ListedChannels:
         since = None if problem is None else one.problem_since or now
         return replace(one, problem=problem, problem_since=since, moved_to=moved_to)
 
-    async def counted(self, channel: str) -> tuple[int, int]:
-        """Return posts and those of them that called, of the last `COUNTED`."""
-        row = await self._postgres.fetch_row(statements.COUNTS, channel, self._clock() - COUNTED)
-        return (0, 0) if row is None else (row["posts"], row["calls"])
-
     async def counted_each(self, channels: Sequence[str]) -> dict[str, Posted]:
-        """`counted` of several; one without posts is not there."""
+        """Return how much each has posted and called."""
         since = self._clock() - COUNTED
         rows = await self._postgres.fetch(statements.COUNTS_OF_EACH, list(channels), since)
-        return {row["channel"]: Posted(row["posts"], row["calls"]) for row in rows}
+        return {row["channel"]: Posted(row["posts"], row["calls"], row["since"]) for row in rows}
 
     async def reasons(self, channel: str) -> list[ReasonCount]:
         """Return what became of the posts of the last `COUNTED`, the commonest first."""

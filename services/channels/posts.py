@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from services.channels.rows import ChannelRows, PostCall, ReadChannel, SeenPost
+from services.channels.rows import ChannelRows, ReadChannel, SeenPost
+from services.channels.wire import ChannelCall
 
 
 class PostAnswer(Struct, frozen=True, kw_only=True):
@@ -16,7 +17,7 @@ class PostAnswer(Struct, frozen=True, kw_only=True):
     """`None`: nobody has named this channel here."""
     post: SeenPost | None = None
     """`None`: it was not read, or is forgotten."""
-    calls: Sequence[PostCall] = ()
+    calls: Sequence[ChannelCall] = ()
     """Written down for it."""
     waiting: Sequence[str] = ()
     """Addresses of which nobody knows yet what token they mean."""

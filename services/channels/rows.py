@@ -28,6 +28,7 @@ _FORGET: Final[dict[Kept, LiteralString]] = {
 }
 _REMEMBERED_POSTS: Final = 200
 """Of a channel; an edit of an older one is looked up alone."""
+_GONE: Final[frozenset[State]] = frozenset({"removed", "refused"})
 UNREAD: Final = Understood(verdict="none", reason="unreadable")
 GIVEN_UP_AFTER: Final = timedelta(hours=1)
 _NAMES: Final = ("channel", "number", "address", "call_id")
@@ -99,13 +100,6 @@ class SeenPost(Struct, frozen=True, kw_only=True):
     understood: Understood
 
 
-class PostCall(Struct, frozen=True):
-    """A call as it was written down for a post."""
-
-    call_id: str
-    address: str
-
-
 class Unresolved(Struct, frozen=True, kw_only=True):
     """Calls of which nobody knows yet what token they mean."""
 
@@ -134,7 +128,7 @@ class ChannelRows:
 
     async def add(self, channel: str, admin_id: int, now: datetime) -> bool:
         """Whether it was not read before."""
-        return await self._begun(channel, statements.ADD, channel, admin_id, now)
+        return await self._begun(channel, now, statements.ADD, channel, admin_id, now)
 
     async def suggest(self, channel: str, user_id: int, now: datetime) -> bool:
         """Whether it was not in the list before."""
@@ -145,14 +139,14 @@ class ChannelRows:
         return cast("int", row["open"]) if row else 0
 
     async def decide(
-        self, channel: str, state: State, by: int, *, told: Callable[[ReadChannel], Awaitable[object]]
+        self, channel: str, state: State, by: int, now: datetime, *, told: Callable[[ReadChannel], Awaitable[object]]
     ) -> bool:
         """Decide what was suggested; `False` where somebody has. Where `told` fails, nothing is decided."""
         async with self._postgres.transaction() as transaction:
             row = await transaction.fetch_row(statements.SUGGESTION, channel)
             if row is None:
                 return False
-            await transaction.execute(statements.DECIDE, channel, state, by)
+            await transaction.execute(statements.DECIDE, channel, state, by, now)
             await told(_channel(row))
             return True
 
@@ -160,16 +154,23 @@ class ChannelRows:
         """Delete what somebody suggested and nobody has decided; returns how many."""
         return _count(await self._postgres.execute(statements.FORGET_SUGGESTIONS, user_id))
 
-    async def change(self, channel: str, state: State, *, of: Sequence[State]) -> bool:
-        return await self._begun(channel, statements.STATE, channel, state, list(of))
+    async def change(self, channel: str, state: State, now: datetime, *, of: Sequence[State]) -> bool:
+        """Whether it was in one of these states."""
+        return await self._begun(channel, now, statements.STATE, channel, state, list(of))
 
-    async def _begun(self, channel: str, statement: LiteralString, *arguments: object) -> bool:
-        """Whether the statement changed the channel: one whose name another one had taken is read as a new one then."""
+    async def _begun(self, channel: str, now: datetime, statement: LiteralString, *arguments: object) -> bool:
+        """Whether the statement changed the channel.
+
+        One that had been removed, or whose name another one had taken, is read as a new one then.
+        """
         async with self._postgres.transaction() as transaction:
-            is_changed = _changed(await transaction.execute(statement, *arguments))
-            if is_changed:
-                await transaction.execute(statements.START_ANEW, channel)
-            return is_changed
+            before = await transaction.fetch_row(statements.STATE_OF, channel)
+            if not _changed(await transaction.execute(statement, *arguments)):
+                return False
+            await transaction.execute(statements.START_ANEW, channel)
+            if before is not None and before["state"] in _GONE:
+                await transaction.execute(statements.READ_AGAIN, channel, now, _REMEMBERED_POSTS)
+            return True
 
     async def note_problem(self, channel: str, problem: str | None, moved_to: str | None, now: datetime) -> None:
         await self._postgres.execute(statements.PROBLEM, channel, problem, now, moved_to)
@@ -190,11 +191,11 @@ class ChannelRows:
         understood = self._understood(row)
         return SeenPost(number=row["number"], posted_at=row["posted_at"], read_at=row["read_at"], understood=understood)
 
-    async def calls_of(self, channel: str, post: SeenPost) -> list[PostCall]:
+    async def calls_of(self, channel: str, post: SeenPost) -> list[ChannelCall]:
         """Return the calls of a post that were written down."""
         ids = [call_id_of(channel, post.number, token.address) for token in post.understood.tokens]
         rows = await self._postgres.fetch(statements.CALLS_OF_POST, ids, channel, post.number, post.read_at)
-        return self._each(lambda row: PostCall(row["call_id"], _frame.decode(row["frame"]).token.address), rows)
+        return self._each(lambda row: _frame.decode(row["frame"]), rows)
 
     async def waiting_of(self, channel: str, number: int) -> list[str]:
         """Return the addresses of a post of which nobody knows yet what they mean."""

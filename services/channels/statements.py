@@ -15,7 +15,8 @@ ONE: Final[LiteralString] = _SELECT + " WHERE channel = $1"
 # is suggested: then it is the person who did, and it is theirs to be forgotten.
 CONFIGURED: Final[LiteralString] = """
     INSERT INTO read_channels (channel, state, added_at) SELECT x, 'read', $2 FROM unnest($1::text[]) x
-    ON CONFLICT (channel) DO UPDATE SET state = 'read', added_by = NULL WHERE read_channels.state = 'suggested'
+    ON CONFLICT (channel) DO UPDATE SET state = 'read', added_by = NULL, added_at = excluded.added_at
+    WHERE read_channels.state = 'suggested'
 """
 ADD: Final[LiteralString] = """
     INSERT INTO read_channels (channel, state, added_by, added_at) VALUES ($1, 'read', $2, $3)
@@ -30,8 +31,12 @@ SUGGESTED_BY: Final[LiteralString] = (
     "SELECT count(*) AS open FROM read_channels WHERE state = 'suggested' AND added_by = $1"
 )
 SUGGESTION: Final[LiteralString] = _SELECT + " WHERE channel = $1 AND state = 'suggested' FOR UPDATE"
-DECIDE: Final[LiteralString] = "UPDATE read_channels SET state = $2, added_by = $3 WHERE channel = $1"
+DECIDE: Final[LiteralString] = """
+    UPDATE read_channels SET state = $2, added_by = $3, added_at = CASE WHEN $2 = 'read' THEN $4 ELSE added_at END
+    WHERE channel = $1
+"""
 FORGET_SUGGESTIONS: Final[LiteralString] = "DELETE FROM read_channels WHERE state = 'suggested' AND added_by = $1"
+STATE_OF: Final[LiteralString] = "SELECT state FROM read_channels WHERE channel = $1 FOR UPDATE"
 STATE: Final[LiteralString] = "UPDATE read_channels SET state = $2 WHERE channel = $1 AND state = ANY($3)"
 # Another channel has its name, and an admin wants that one read: nothing is known of it.
 START_ANEW: Final[LiteralString] = """
@@ -41,6 +46,17 @@ START_ANEW: Final[LiteralString] = """
         WHERE channel = $1 AND problem = 'replaced' AND state = 'read' RETURNING channel),
     posts AS (DELETE FROM read_posts WHERE channel IN (SELECT channel FROM anew))
     DELETE FROM channel_tokens WHERE channel IN (SELECT channel FROM anew)
+"""
+# It was removed, and is read again: its next look is a first one, which takes its latest posts anew. Tokens that it called
+# in earlier ones stay known.
+READ_AGAIN: Final[LiteralString] = """
+    WITH anew AS (
+        UPDATE read_channels SET read_to = NULL, last_post_at = NULL, problem = NULL, problem_since = NULL,
+            moved_to = NULL, gap_at = NULL, added_at = $2, revision = revision + 1
+        WHERE channel = $1),
+    latest AS (SELECT number, posted_at FROM read_posts WHERE channel = $1 ORDER BY number DESC LIMIT $3),
+    posts AS (DELETE FROM read_posts WHERE channel = $1 AND number IN (SELECT number FROM latest))
+    DELETE FROM channel_tokens WHERE channel = $1 AND called_at >= (SELECT min(posted_at) FROM latest)
 """
 PROBLEM: Final[LiteralString] = """
     UPDATE read_channels SET problem = $2::text, moved_to = $4::text,
@@ -138,13 +154,13 @@ FORGET_POSTS: Final[LiteralString] = """
 FORGET_TOKENS: Final[LiteralString] = """
     DELETE FROM channel_tokens WHERE ctid = ANY (ARRAY(SELECT ctid FROM channel_tokens WHERE called_at < $1 LIMIT $2))
 """
-COUNTS: Final[LiteralString] = """
-    SELECT count(*) AS posts, count(*) FILTER (WHERE verdict = 'call') AS calls FROM read_posts
-    WHERE channel = $1 AND posted_at > $2
-"""
+# What stood in a channel before it was read has called nothing here, and is not counted.
 COUNTS_OF_EACH: Final[LiteralString] = """
-    SELECT channel, count(*) AS posts, count(*) FILTER (WHERE verdict = 'call') AS calls FROM read_posts
-    WHERE channel = ANY($1) AND posted_at > $2 GROUP BY channel
+    SELECT c.channel, s.since,
+        (SELECT count(*) FROM read_posts p WHERE p.channel = c.channel AND p.posted_at >= s.since) AS posts,
+        (SELECT count(*) FROM calls WHERE calls.channel_id = c.channel AND calls.called_at >= s.since) AS calls
+    FROM read_channels c CROSS JOIN LATERAL (SELECT greatest($2, c.added_at) AS since) s
+    WHERE c.channel = ANY($1)
 """
 REASONS: Final[LiteralString] = """
     SELECT verdict, reason, count(*) AS posts FROM read_posts WHERE channel = $1 AND posted_at > $2

@@ -28,15 +28,21 @@ _SHOWN: Final[LiteralString] = (
     """
     WITH found AS (FOUND)
     SELECT c.channel_id, left(md5(c.channel_id), 16) AS tag, c.title, last.called_at AS last_at,
-        coalesce(week.calls, 0) AS calls, c.total
+        coalesce(week.calls, 0) AS calls, counted.since, c.total
     FROM found c
     CROSS JOIN LATERAL (SELECT """
     + counted_for("c.channel_id")
     + """ AS ids) all_of
     LEFT JOIN LATERAL (
-        SELECT max(called_at) AS called_at FROM calls WHERE calls.channel_id = ANY (all_of.ids)) last ON true
+        SELECT min(called_at) AS first_at, max(called_at) AS called_at
+        FROM calls WHERE calls.channel_id = ANY (all_of.ids)) last ON true
     LEFT JOIN LATERAL (
-        SELECT count(*) AS calls FROM calls WHERE calls.channel_id = ANY (all_of.ids) AND called_at > $1) week ON true
+        SELECT min(added_at) AS added_at FROM read_channels
+        WHERE channel = ANY (all_of.ids) AND state NOT IN ('suggested', 'refused')) listed ON true
+    CROSS JOIN LATERAL (SELECT greatest($1, coalesce(listed.added_at, last.first_at)) AS since) counted
+    LEFT JOIN LATERAL (
+        SELECT count(*) AS calls FROM calls
+        WHERE calls.channel_id = ANY (all_of.ids) AND called_at >= counted.since) week ON true
     ORDER BY c.place
 """
 )
@@ -83,7 +89,9 @@ class ChannelRow(Struct, frozen=True, kw_only=True):
     last_at: datetime | None
     """Its last call that is kept."""
     calls: int
-    """In the last `COUNTED_DAYS` days, those of the channels that are merged into it included."""
+    """Since then, those of the channels that are merged into it included."""
+    since: datetime
+    """The last `COUNTED_DAYS` days, or as long as it has been read; of one that is not read, since its first call."""
 
 
 class ChannelRows(Struct, frozen=True, kw_only=True):

@@ -110,7 +110,7 @@ async def test_admins_see_how_each_channel_is_doing_and_add_pause_and_remove_the
     await posted(bot, book, f"CA: {mint(1)}", "$FROG at 45k looks spicy", "$CAT at 20k", "good morning")
     listed = text_of(await said(admin, "/channels", "Channels that are read: 1"))
     assert "Alpha @" in listed.replace("\u2060", "")
-    assert "0.1 calls, 0.6 posts a day" in listed
+    assert "calls, 3 posts since" in listed
     assert "looked at every 1s" in listed
     card = text_of(await shown(admin, "Alpha", "What became of its posts"))
     assert "named in the settings" in card

@@ -22,9 +22,10 @@ from handlers.admin.running.buttons import (
     UnblockChannel,
 )
 from handlers.admin.running.reading_buttons import ShowRead
+from handlers.admin.running.rates import how_often
 from handlers.conversation.menus import Keyboard, View, in_rows, message
 from handlers.records.lines import record_at_a_glance
-from services.running.channels import COUNTED_DAYS, ChannelCall, ChannelRow, ChannelRows
+from services.running.channels import ChannelCall, ChannelRow, ChannelRows
 from services.running.controls import Controls
 from services.running.merging import MergeFigures
 from texts.markup import Html
@@ -151,7 +152,7 @@ def _told(view: View, one: ChannelRow, controls: Controls, now: datetime) -> dic
         "title": one.title or view.plain("value.unnamed_channel"),
         "channel": one.channel_id,
         "last": "–" if one.last_at is None else _ago(one.last_at, now),
-        "per_day": f"{one.calls / COUNTED_DAYS:,.1f}",
+        "often": how_often(view, "channels_admin.often", one.since, now, calls=one.calls),
     }
 
 

@@ -27,7 +27,7 @@ from handlers.conversation.pages import Page
 from handlers.conversation.routing import callback, text_input
 from runtime.errors import UserFacingError
 from services.channels.group import ChannelServices
-from services.channels.listed import ListedChannels, Posted
+from services.channels.listed import ListedChannels
 from services.channels.rows import ReadChannel, State
 from services.running.channels import ChannelsAdmin
 from services.tracking.records.group import RecordServices
@@ -99,7 +99,8 @@ class AdminReadingMixin(BotBase):
             view.button("button.channel_add", AskAddChannel()),
         )
         back = (view.button("button.back", ShowReading("read", 0)),)
-        await self.reply(turn, message(view.html("reading.added", channel=one.channel), keyboard=(opened, back)))
+        key = "reading.added" if one.read_to is None else "reading.added_paused"
+        await self.reply(turn, message(view.html(key, channel=one.channel), keyboard=(opened, back)))
 
     async def _add_each(self, turn: Turn, names: Sequence[str]) -> None:
         view, added, refused = view_of(self.services, turn), list[str](), list[Html]()
@@ -124,7 +125,10 @@ class AdminReadingMixin(BotBase):
 
     @callback(ResumeReading, admin="owner", acts="resume channel")
     async def resume_reading(self, turn: Turn, data: ResumeReading) -> str:
-        return await self._put(turn, data.channel, "read", ("paused", "removed", "refused"), "value.reading_resumed")
+        one = await _listed(self.services).change(data.channel, "read", of=("paused", "removed", "refused"))
+        await _show(self, turn, one)
+        said = "value.reading_anew" if one.read_to is None else "value.reading_resumed"
+        return view_of(self.services, turn).plain(said)
 
     @callback(AskRemoveReading, admin="owner")
     async def ask_remove_reading(self, turn: Turn, data: AskRemoveReading) -> None:
@@ -188,7 +192,7 @@ async def _looked(services: Services, shown: Sequence[ReadChannel]) -> dict[str,
     posted = await channels.listed.counted_each([one.channel for one in shown])
     return {
         one.channel: menus.Looked(
-            posted=posted.get(one.channel, Posted()),
+            posted=posted.get(one.channel),
             records=await records.find("channel", one.channel),
             interval_s=channels.interval_of(one.channel),
         )

@@ -26,6 +26,7 @@ from handlers.admin.running.reading_buttons import (
     ShowRead,
     ShowReading,
 )
+from handlers.admin.running.rates import how_often
 from handlers.conversation.menus import Keyboard, View, in_rows, message
 from handlers.conversation.pages import Page
 from handlers.records.lines import record_at_a_glance
@@ -50,7 +51,7 @@ _SIGNS: Final = {"call": "✓", "update": "↺", "none": "·"}
 class Looked(Struct, frozen=True, kw_only=True):
     """What is shown of a channel beside its row."""
 
-    posted: Posted
+    posted: Posted | None
     records: Records | None
     interval_s: float | None
     """Between two looks at it, where this process reads it."""
@@ -174,8 +175,9 @@ def _facts(view: View, one: ReadChannel, looked: Looked, now: datetime) -> Itera
     last = view.html("reading.last_post", ago=ago(one.last_post_at, now))
     posted = looked.posted
     parts = [view.html("reading.no_post") if one.last_post_at is None else last]
-    if posted.posts:
-        parts.append(view.html("reading.per_day", calls=_per_day(posted.calls), posts=_per_day(posted.posts)))
+    if posted is not None and (posted.posts or posted.calls):
+        counts = {"calls": posted.calls, "posts": posted.posts}
+        parts.append(how_often(view, "reading.often", posted.since, now, **counts))
     yield join(" · ", parts)
     if one.state == "read" and one.read_to is None and one.problem is None:
         yield view.html("reading.no_look")
@@ -211,10 +213,6 @@ def _name(view: View, one: ReadChannel) -> Html:
     if one.title is None:
         return view.html("reading.name_alone", channel=one.channel)
     return view.html("reading.name", title=one.title, channel=one.channel)
-
-
-def _per_day(count: int) -> str:
-    return f"{count / COUNTED.days:,.1f}"
 
 
 def _at(at: datetime) -> str:

@@ -75,7 +75,7 @@ async def test_an_owner_sees_what_is_put_together_and_takes_it_back(
     assert "Channels that are another one: 1" in words(listed, "edited")
     main = await owner.taps(button(await owner.taps("adchannels:latest:0"), "Loud again"))
     assert "With the calls of: @old_name" in words(main, "edited")
-    assert "0.4 calls a day" in words(main, "edited"), "three in a week"
+    assert "1.5 calls a day" in words(main, "edited"), "three in the two days since the first"
     assert "yours is support" in alert(await support.taps("separate:x"))
     separate = await owner.taps(button(done, "✂ Separate again"))
     assert "Separate again" in (toast(separate) or "")

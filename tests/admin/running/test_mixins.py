@@ -82,7 +82,7 @@ async def test_a_channel_is_found_blocked_and_featured_whatever_it_is_called(hou
     await add_channel(house, "@%_", "Quiet" * 40)
     said = await owner.writes("/channels")
     assert "Channels: 2, the latest first" in words(said)
-    assert "last call 1h ago · 0.3 a day" in words(said)
+    assert "last call 1h ago · 1.0 calls a day" in words(said)
     await owner.taps(button(said, "🔎 Find"))
     assert "No channel is called “zzz”" in words(await owner.writes("zzz"))
     found = await owner.writes("%_")
