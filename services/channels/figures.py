@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Final
 
 import numpy as np
 
+from managers.channels.noted import NotedReader
 from services.channels.conditions import problems, stalls
 from services.channels.history import CallHistory
 from services.channels.polling import PollingService
@@ -95,18 +98,38 @@ def ages(latest_s: Sequence[float]) -> dict[str, float]:
     return {f"{share:g}": float(value) for share, value in zip(QUANTILES, found, strict=True)}
 
 
-def reading_health(polling: PollingService, reads: Callable[[], bool]) -> Check:
-    stalled = stalls(polling.silent_s)
+class OwnPages:
+    """What this process reads of channels, for whoever tells of the feed that it makes of them."""
 
+    def __init__(self, reader: NotedReader, polling: PollingService, clock: Callable[[], datetime]) -> None:
+        self._reader = reader
+        self.polling: Final = polling
+        self._clock = clock
+        self._stalled = stalls(polling.silent_s)
+
+    @property
+    def age_s(self) -> float | None:
+        """Seconds since a page came; `None` before the first."""
+        last = self._reader.last_page_at
+        return None if last is None else max(0.0, (self._clock() - last).total_seconds())
+
+    @property
+    def problem(self) -> str | None:
+        """Why nothing is read."""
+        if self.polling.blocked_since is not None:
+            return f"blocked since {self.polling.blocked_since:%H:%M} UTC: {self.polling.blocked_because}"
+        if isinstance(self._stalled(), Reason):
+            return f"nothing read for {self.polling.silent_s()[0]:.0f} s"
+        return None
+
+
+def reading_health(pages: OwnPages, reads: Callable[[], bool]) -> Check:
     async def health() -> PartHealth:
         if not reads():
             return PartHealth(name="channels", ok=True, detail="read by another process")
-        if polling.blocked_since is not None:
-            detail = f"blocked since {polling.blocked_since:%H:%M}: {polling.blocked_because}"
-            return PartHealth(name="channels", ok=False, detail=detail)
-        if isinstance(stalled(), Reason):
-            return PartHealth(name="channels", ok=False, detail=f"nothing read for {polling.silent_s()[0]:.0f} s")
-        channels = polling.listed()
+        if (problem := pages.problem) is not None:
+            return PartHealth(name="channels", ok=False, detail=problem)
+        channels = pages.polling.listed()
         wrong = sum(one.problem is not None for one in channels)
         return PartHealth(name="channels", ok=True, detail=f"{len(channels)} are read, {wrong} cannot be")
 

@@ -47,8 +47,8 @@ START_ANEW: Final[LiteralString] = """
     posts AS (DELETE FROM read_posts WHERE channel IN (SELECT channel FROM anew))
     DELETE FROM channel_tokens WHERE channel IN (SELECT channel FROM anew)
 """
-# It was removed, and is read again: its next look is a first one, which takes its latest posts anew. Tokens that it called
-# in earlier ones stay known.
+# It was removed, and is read again: its next look is a first one, which takes its latest posts anew. Tokens that it
+# called in earlier ones stay known.
 READ_AGAIN: Final[LiteralString] = """
     WITH anew AS (
         UPDATE read_channels SET read_to = NULL, last_post_at = NULL, problem = NULL, problem_since = NULL,

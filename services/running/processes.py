@@ -24,7 +24,8 @@ EVERY_S: Final = 3.0
 class SourceState(Struct, frozen=True, kw_only=True):
     name: str
     kind: str
-    """`feed`, or `prices`; empty where no process speaks of it."""
+    """`feed`, `pages` for a feed that the process makes of channels itself, or `prices`; empty where no
+    process speaks of it."""
     ok: bool
     rests: bool
     """It is not asked, as an admin wants it."""

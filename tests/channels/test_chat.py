@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -110,7 +111,7 @@ async def test_admins_see_how_each_channel_is_doing_and_add_pause_and_remove_the
     await posted(bot, book, f"CA: {mint(1)}", "$FROG at 45k looks spicy", "$CAT at 20k", "good morning")
     listed = text_of(await said(admin, "/channels", "Channels that are read: 1"))
     assert "Alpha @" in listed.replace("\u2060", "")
-    assert "calls, 3 posts since" in listed
+    assert "0 calls, 4 posts since" in listed
     assert "looked at every 1s" in listed
     card = text_of(await shown(admin, "Alpha", "What became of its posts"))
     assert "named in the settings" in card
@@ -153,9 +154,18 @@ async def test_what_cannot_be_read_stands_first_with_the_reason(
     assert "now at @new_calls" in listed.replace("\u2060", "")
     book.problem = BlockedError("429 from the other side", for_s=1.0)
     await until(lambda: polling.blocked_since is not None)
-    await said(admin, "/channels", "Nothing can be read since")
+    since = polling.blocked_since
+    await said(admin, "/channels", f"Nothing can be read since {since:%d %b %Y, %H:%M} UTC")
+    feed = text_of(await said(admin, "/sources", "made by"))
+    assert "🔴 channels" in feed
+    assert "429 from the other side" in feed
+    assert "last page read" in feed
+    health = text_of(await said(admin, "/health", "channels"))
+    assert re.search(r"🔴 feed .*blocked since .*429 from the other side; last page read \d+ s ago", health), health
     book.problem = None
     await until(lambda: polling.blocked_since is None)
+    assert "🟢 channels" in text_of(await said(admin, "/sources", "made by"))
+    assert re.search(r"🟢 feed .*last page read \d+ s ago", text_of(await said(admin, "/health", "channels")))
 
 
 async def test_a_gap_that_was_not_read_whole_stands_on_the_page_of_its_channel(

@@ -21,8 +21,8 @@ from handlers.admin.running.buttons import (
     ShowAdminChannels,
     UnblockChannel,
 )
-from handlers.admin.running.reading_buttons import ShowRead
 from handlers.admin.running.rates import how_often
+from handlers.admin.running.reading_buttons import ShowRead
 from handlers.conversation.menus import Keyboard, View, in_rows, message
 from handlers.records.lines import record_at_a_glance
 from services.running.channels import ChannelCall, ChannelRow, ChannelRows

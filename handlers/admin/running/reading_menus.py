@@ -15,6 +15,7 @@ from domain.posts.reasons import NEAR_MISSES
 from domain.tracking.records import Records
 from handlers.admin.people.buttons import ShowUser
 from handlers.admin.running.buttons import ShowAdminChannel, ShowAdminChannels
+from handlers.admin.running.rates import how_often
 from handlers.admin.running.reading_buttons import (
     AcceptSuggestion,
     AskAddChannel,
@@ -26,7 +27,6 @@ from handlers.admin.running.reading_buttons import (
     ShowRead,
     ShowReading,
 )
-from handlers.admin.running.rates import how_often
 from handlers.conversation.menus import Keyboard, View, in_rows, message
 from handlers.conversation.pages import Page
 from handlers.records.lines import record_at_a_glance

@@ -216,7 +216,7 @@ async def test_a_call_of_the_other_is_one_of_the_main_for_everybody(
     await bot.of(Journal).drain_all()
     await opened(admin, "/channels", "the latest first")
     await admin.tap("Other")
-    await admin.next_message(where=lambda m: "of the last week" in text_of(m))
+    await admin.next_message(where=lambda m: "Last call" in text_of(m))
     await admin.tap("🔗 Same as another channel …")
     await admin.next_message(where=lambda m: "become its calls" in text_of(m))
     await admin.send("@main")
