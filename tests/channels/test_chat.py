@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
+from bot.intake import Intake
 from composition import Composition
 from domain.channels.names import is_post_link, post_named
 from managers.channels.base import BlockedError, ChannelClosedError
@@ -164,6 +165,8 @@ async def test_what_cannot_be_read_stands_first_with_the_reason(
     assert re.search(r"🔴 feed .*blocked since .*429 from the other side; last page read \d+ s ago", health), health
     book.problem = None
     await until(lambda: polling.blocked_since is None)
+    book.post(ALPHA, f"CA: {mint(1)}", datetime.now(UTC))
+    await until(lambda: not bot.of(Intake).feed.health().stale)
     assert "🟢 channels" in text_of(await said(admin, "/sources", "made by"))
     assert re.search(r"🟢 feed .*last page read \d+ s ago", text_of(await said(admin, "/health", "channels")))
 

@@ -31,6 +31,7 @@ from services.running.merging import MergeFigures
 from texts.markup import Html
 
 OTHERS_SHOWN: Final = 10
+_OFTEN: Final = ("channels_admin.often", "channels_admin.often_since")
 
 
 def lines(view: View, found: ChannelRows, controls: Controls, now: datetime) -> Html:
@@ -152,7 +153,7 @@ def _told(view: View, one: ChannelRow, controls: Controls, now: datetime) -> dic
         "title": one.title or view.plain("value.unnamed_channel"),
         "channel": one.channel_id,
         "last": "–" if one.last_at is None else _ago(one.last_at, now),
-        "often": how_often(view, "channels_admin.often", one.since, now, calls=one.calls),
+        "often": how_often(view, _OFTEN, one.since, now, calls=one.calls),
     }
 
 

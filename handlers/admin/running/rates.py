@@ -12,10 +12,11 @@ from texts.markup import Html
 _DAY: Final = timedelta(days=1)
 
 
-def how_often(view: View, key: str, since: datetime, now: datetime, **counts: int) -> Html:
-    """Say `key` by the day, or `key` with `_since` in whole numbers: a rate of an hour says nothing of a day."""
+def how_often(view: View, keys: tuple[str, str], since: datetime, now: datetime, **counts: int) -> Html:
+    """Say the first key by the day, or the second in whole numbers: a rate of an hour says nothing of a day."""
+    by_day, in_all = keys
     days = (now - since) / _DAY
     if days < 1:
         shown = {name: f"{count:,}" for name, count in counts.items()}
-        return view.html(f"{key}_since", **shown, since=clock_or_day(since, now, "UTC"))
-    return view.html(key, **{name: f"{count / days:,.1f}" for name, count in counts.items()})
+        return view.html(in_all, **shown, since=clock_or_day(since, now, "UTC"))
+    return view.html(by_day, **{name: f"{count / days:,.1f}" for name, count in counts.items()})

@@ -121,13 +121,13 @@ class AdminReadingMixin(BotBase):
 
     @callback(PauseReading, admin="owner", acts="pause channel")
     async def pause_reading(self, turn: Turn, data: PauseReading) -> str:
-        return await self._put(turn, data.channel, "paused", ("read",), "value.reading_paused")
+        return await self._put(turn, data.channel, "paused", ("read",), "toast.reading_paused")
 
     @callback(ResumeReading, admin="owner", acts="resume channel")
     async def resume_reading(self, turn: Turn, data: ResumeReading) -> str:
         one = await _listed(self.services).change(data.channel, "read", of=("paused", "removed", "refused"))
         await _show(self, turn, one)
-        said = "value.reading_anew" if one.read_to is None else "value.reading_resumed"
+        said = "toast.reading_anew" if one.read_to is None else "toast.reading_resumed"
         return view_of(self.services, turn).plain(said)
 
     @callback(AskRemoveReading, admin="owner")

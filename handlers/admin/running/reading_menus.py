@@ -45,6 +45,7 @@ OF: Final[dict[Which, frozenset[State]]] = {
     "gone": frozenset({"removed", "refused"}),
 }
 FOUND: Final = 10
+_OFTEN: Final = ("reading.often", "reading.often_since")
 _SIGNS: Final = {"call": "✓", "update": "↺", "none": "·"}
 
 
@@ -177,7 +178,7 @@ def _facts(view: View, one: ReadChannel, looked: Looked, now: datetime) -> Itera
     parts = [view.html("reading.no_post") if one.last_post_at is None else last]
     if posted is not None and (posted.posts or posted.calls):
         counts = {"calls": posted.calls, "posts": posted.posts}
-        parts.append(how_often(view, "reading.often", posted.since, now, **counts))
+        parts.append(how_often(view, _OFTEN, posted.since, now, **counts))
     yield join(" · ", parts)
     if one.state == "read" and one.read_to is None and one.problem is None:
         yield view.html("reading.no_look")
