@@ -256,14 +256,14 @@ class ChannelRows:
             gone = await transaction.execute(statements.RESOLVED, one.channel, one.number, one.address)
             if not _changed(gone):
                 return False
+            # The address was noted when its post was read: as what it is called now, or to be asked about again.
+            if not isinstance(meant, ChannelCall) or meant.token.address == one.address:
+                await transaction.execute(statements.FORGET_ADDRESS, one.channel, one.address)
             if isinstance(meant, ChannelCall):
                 if await _write_tokens(transaction, one.channel, [(meant.token.address, meant.called_at)]):
                     await _write_calls(transaction, [meant], now)
                     return True
                 meant = "repeated"
-            else:
-                # It was not called, so it is asked about again when the channel names it again.
-                await transaction.execute(statements.FORGET_ADDRESS, one.channel, one.address)
             row = await transaction.fetch_row(statements.UNDERSTOOD, one.channel, one.number)
             if meant is not None and row is not None:
                 after = uncalled(self._understood(row), one.address, meant)
