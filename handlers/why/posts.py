@@ -14,7 +14,7 @@ from domain.channels.names import post_link
 from domain.delivery.messages import Button, Message
 from domain.posts.gathering import Refused
 from domain.posts.reasons import Reason
-from domain.posts.understanding import NamedToken
+from domain.posts.understanding import NamedToken, Understood
 from domain.subscribers.zones import show_zone
 from handlers.conversation.base import BotBase, Turn
 from handlers.conversation.menus import Keyboard, View, message, view_of
@@ -26,7 +26,7 @@ from services.channels.history import KEPT_FOR
 from services.channels.posts import PostAnswer
 from services.channels.resolving import CHAINS
 from services.channels.rows import UNREAD, SeenPost
-from services.channels.wire import ChannelCall
+from services.channels.wire import CalledToken, ChannelCall
 from services.why.answers import Explanation
 from texts.markup import Html, join
 
@@ -60,7 +60,7 @@ def post_card(view: View, found: PostAnswer, meant: Sequence[Meant], zone: str, 
     return message(
         title,
         _verdict(view, found.post),
-        _tokens(view, found.post),
+        _tokens(view, found, found.post.understood),
         _called(view, found, meant, now),
         _times(view, found.post, zone),
         keyboard=(*_buttons(view, meant), opened),
@@ -97,24 +97,33 @@ def _verdict(view: View, post: SeenPost) -> Html:
     return join("\n", lines)
 
 
-def _tokens(view: View, post: SeenPost) -> Html:
-    understood = post.understood
-    lines = [_token(view, one, understood.reason) for one in understood.tokens]
+def _tokens(view: View, found: PostAnswer, understood: Understood) -> Html:
+    lines = [_token(view, one, understood.reason, found.meant.get(one.address)) for one in understood.tokens]
+    if found.of_pools:
+        tokens = (_token_alone(view, one.address, one.chain) for one in found.of_pools)
+        lines.append(view.html("post.tokens_of_pools", tokens=view.listed(tokens, ", ")))
     lines += [_refused(view, one) for one in understood.refused[:MAX_REFUSED]]
     if len(understood.refused) > MAX_REFUSED:
         lines.append(view.html("post.more", count=len(understood.refused) - MAX_REFUSED))
     return join("\n", lines)
 
 
-def _token(view: View, one: NamedToken, reason: Reason) -> Html:
-    """Where it stood is said unless it is the reason of it all."""
+def _token_alone(view: View, address: str, chain: str) -> Html:
+    return view.html("post.token_alone", address=address, chain=view.label("chain", chain))
+
+
+def _token(view: View, one: NamedToken, reason: Reason, meant: CalledToken | None) -> Html:
+    """Where it stood is said unless it is the reason of it all. `meant`: what it was called as."""
+    if meant is not None and meant.address != one.address:
+        chain = view.label("chain", meant.chain)
+        return view.html("post.token_of_pool", address=meant.address, chain=chain, pool=one.address)
     key = "post.token" if one.is_first else "post.token_before"
     if one.is_first and one.found == reason:
         key = "post.token_alone"
     return view.html(
         key,
         address=one.address,
-        chain=view.label("chain", one.chain or "unknown"),
+        chain=view.label("chain", one.chain or (meant.chain if meant else "unknown")),
         found=view.label("post_reason", one.found),
     )
 

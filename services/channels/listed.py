@@ -18,7 +18,6 @@ from services.channels.rows import ChannelRows, ReadChannel, State
 MAX_SUGGESTED: Final = 5
 """By one person, as long as nobody has decided."""
 COUNTED: Final = timedelta(days=7)
-_REASONS_SHOWN: Final = 6
 
 
 class ReasonCount(Struct, frozen=True):
@@ -130,7 +129,7 @@ class ListedChannels:
     async def reasons(self, channel: str) -> list[ReasonCount]:
         """Return what became of the posts of the last `COUNTED`, the commonest first."""
         statement: LiteralString = statements.REASONS
-        rows = await self._postgres.fetch(statement, channel, self._clock() - COUNTED, _REASONS_SHOWN)
+        rows = await self._postgres.fetch(statement, channel, self._clock() - COUNTED)
         return [ReasonCount(row["verdict"], row["reason"], row["posts"]) for row in rows]
 
     async def _require(self, channel: str) -> ReadChannel:

@@ -164,5 +164,5 @@ COUNTS_OF_EACH: Final[LiteralString] = """
 """
 REASONS: Final[LiteralString] = """
     SELECT verdict, reason, count(*) AS posts FROM read_posts WHERE channel = $1 AND posted_at > $2
-    GROUP BY 1, 2 ORDER BY 3 DESC, 2 LIMIT $3
+    GROUP BY 1, 2 ORDER BY 3 DESC, 2
 """

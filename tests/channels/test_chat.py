@@ -118,6 +118,7 @@ async def test_admins_see_how_each_channel_is_doing_and_add_pause_and_remove_the
     assert "named in the settings" in card
     assert "⚠ 2 × a symbol, and no address" in card
     assert "✓ 1 × its address stands after a label" in card
+    assert "more, of" not in card
     assert "Paused" in (await admin.tap("⏸ Pause"))["text"]
     assert (await one(bot, ALPHA)).state == "paused"
     assert "from now on" in (await admin.tap("▶ Read it"))["text"]

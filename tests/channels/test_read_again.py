@@ -6,8 +6,12 @@ from datetime import timedelta
 
 import pytest
 
+from handlers.admin.running.reading_menus import REASONS_SHOWN, Looked, card
+from handlers.conversation.menus import View
 from managers.storage.postgres import PostgresManager
 from tests.channels.support import ALPHA, NOW, Kit, mint
+from texts import Texts
+from texts.markup import join, to_plain
 
 ANN, ADMIN = 912_345_678, 7
 
@@ -90,3 +94,27 @@ async def test_a_suggestion_is_in_the_list_since_it_was_taken_up(kit: Kit, postg
     await kit.listed.decide("@gems", ADMIN, is_accepted=True)
     assert (await kit.channel("@gems")).added_at == NOW
     assert (await kit.channel()).added_at == NOW - timedelta(days=1)
+
+
+async def test_whatever_became_of_posts_is_counted(kit: Kit) -> None:
+    texts = (
+        *("gm", "", f"CA: {mint(1)}", f"CA: {mint(1)}", "$FROG at 45k", "t.me/+AbCdEfGhIjKl", f"{mint(2)}"),
+        *(
+            f"https://solscan.io/tx/{mint(3)}{mint(4)}",
+            f"CA: {mint(5).lower()}",
+            f"https://dexscreener.com/solana/{mint(6)}",
+        ),
+    )
+    for text in texts:
+        kit.book.post(ALPHA, text, NOW)
+    await kit.look()
+    reasons = await kit.listed.reasons(ALPHA)
+    assert len(reasons) > REASONS_SHOWN
+    assert sum(one.posts for one in reasons) == len(texts)
+    counted = (await kit.listed.counted_each([ALPHA]))[ALPHA]
+    looked = Looked(posted=counted, records=None, interval_s=None)
+    view = View(texts=Texts.load(), language="en")
+    said = to_plain(str(join("\n", card(view, await kit.channel(), looked, reasons, None, NOW))))
+    more = reasons[REASONS_SHOWN:]
+    assert f"… and {len(more)} reason" in said
+    assert f"of {sum(one.posts for one in more)} post" in said

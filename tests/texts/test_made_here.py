@@ -16,9 +16,8 @@ from texts.markup import utf16_length
 TEXTS = Texts.load()
 NOW = datetime(2026, 12, 1, tzinfo=UTC)
 ZONE = max(map(show_zone, available_timezones()), key=len)
-MOMENT = max(
-    (local_moment(Preferences(time_zone=zone), NOW + timedelta(days=29), NOW) for zone in available_timezones()), key=len
-)
+LATER = NOW + timedelta(days=29)
+MOMENT = max((local_moment(Preferences(time_zone=zone), LATER, NOW) for zone in available_timezones()), key=len)
 
 
 @pytest.mark.parametrize(

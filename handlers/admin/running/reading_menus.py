@@ -45,6 +45,7 @@ OF: Final[dict[Which, frozenset[State]]] = {
     "gone": frozenset({"removed", "refused"}),
 }
 FOUND: Final = 10
+REASONS_SHOWN: Final = 6
 _OFTEN: Final = ("reading.often", "reading.often_since")
 _SIGNS: Final = {"call": "✓", "update": "↺", "none": "·"}
 
@@ -198,15 +199,18 @@ def _by(view: View, one: ReadChannel) -> Iterator[Html]:
 def _reasons(view: View, reasons: Sequence[ReasonCount]) -> Html:
     if not reasons:
         return view.html("reading.no_reasons", days=COUNTED.days)
-    lines = (
+    lines = [
         view.html(
             "reading.reason",
             sign="⚠" if one.verdict == "none" and one.reason in NEAR_MISSES else _SIGNS.get(one.verdict, "·"),
             count=f"{one.posts:,}",
             reason=view.label("post_reason", one.reason),
         )
-        for one in reasons
-    )
+        for one in reasons[:REASONS_SHOWN]
+    ]
+    if more := reasons[REASONS_SHOWN:]:
+        posts = sum(one.posts for one in more)
+        lines.append(view.html("reading.more_reasons", count=len(more), posts=f"{posts:,}"))
     return join("\n", (view.html("reading.reasons", days=COUNTED.days), *lines))
 
 
