@@ -20,6 +20,14 @@ MAX_SUGGESTED: Final = 5
 COUNTED: Final = timedelta(days=7)
 
 
+class ChangedMeanwhileError(UserFacingError):
+    """Somebody else was quicker: the channel stands as it is now."""
+
+    def __init__(self, one: ReadChannel) -> None:
+        super().__init__("callback.stale")
+        self.one: Final = one
+
+
 class ReasonCount(Struct, frozen=True):
     verdict: str
     reason: str
@@ -87,10 +95,15 @@ class ListedChannels:
         return await self._require(channel)
 
     async def decide(self, channel: str, admin_id: int, *, is_accepted: bool) -> ReadChannel:
-        """Read what somebody suggested, or refuse it. `UserFacingError` where somebody has decided already."""
-        if not await self._decide(channel, admin_id, is_accepted=is_accepted):
-            raise UserFacingError("callback.stale")
-        return await self._require(channel)
+        """Read what somebody suggested, or refuse it. `ChangedMeanwhileError` where somebody has decided already.
+
+        `UserFacingError` where it is not in the list any more.
+        """
+        is_decided = await self._decide(channel, admin_id, is_accepted=is_accepted)
+        one = await self._require(channel)
+        if not is_decided:
+            raise ChangedMeanwhileError(one)
+        return one
 
     async def _decide(self, channel: str, admin_id: int, *, is_accepted: bool) -> bool:
         async def told(suggested: ReadChannel) -> None:
@@ -107,11 +120,13 @@ class ListedChannels:
         return await self._rows.forget_suggestions(user_id)
 
     async def change(self, channel: str, state: State, *, of: Sequence[State]) -> ReadChannel:
-        """`UserFacingError` where it is in none of these states any more."""
-        if not await self._rows.change(channel, state, self._clock(), of=of):
-            raise UserFacingError("callback.stale")
+        """`ChangedMeanwhileError` where it is in none of these states any more, `UserFacingError` where it is gone."""
+        is_changed = await self._rows.change(channel, state, self._clock(), of=of)
+        one = await self._require(channel)
+        if not is_changed:
+            raise ChangedMeanwhileError(one)
         self.changed()
-        return await self._require(channel)
+        return one
 
     async def noted(self, one: ReadChannel, problem: str | None, *, moved_to: str | None = None) -> ReadChannel:
         """Note why a channel cannot be read, or that it can."""

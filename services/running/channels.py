@@ -68,6 +68,10 @@ _AMONG: Final[LiteralString] = _SHOWN.replace(
 )
 _BY_TAG: Final[LiteralString] = "SELECT channel_id FROM channels WHERE left(md5(channel_id), 16) = $1"
 _OF_ANY: Final[LiteralString] = "SELECT x AS channel_id FROM unnest($2::text[]) x WHERE left(md5(x), 16) = $1"
+_PLACE: Final[LiteralString] = """
+    SELECT count(*) AS place FROM channels c, (SELECT updated_at, channel_id FROM channels WHERE channel_id = $1) one
+    WHERE c.updated_at > one.updated_at OR (c.updated_at = one.updated_at AND c.channel_id < one.channel_id)
+"""
 _CALLS: Final[LiteralString] = (
     """
     SELECT o.number, o.symbol, o.called_at, """
@@ -155,6 +159,11 @@ class ChannelsAdmin:
     async def row(self, channel_id: str) -> ChannelRow:
         """Return what is said of a channel, also of one that nobody knows."""
         return (await self._read(_AMONG, 0, 1, [channel_id])).rows[0]
+
+    async def place(self, channel_id: str) -> int:
+        """Return how many called later than this one: so many stand before it."""
+        row = await self._postgres.fetch_row(_PLACE, channel_id)
+        return cast("int", row["place"]) if row else 0
 
     async def calls_of(self, channel_id: str) -> list[ChannelCall]:
         """Return the latest calls that are tracked, and can be corrected."""

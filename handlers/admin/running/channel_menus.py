@@ -55,6 +55,7 @@ def card(
     records: Records | None,
     controls: Controls,
     now: datetime,
+    back: ShowAdminChannels,
     *,
     is_read: bool = False,
     main_title: str | None = None,
@@ -84,7 +85,7 @@ def card(
                 else view.button("button.merge", AskMerge(tag)),
             ),
             *(((view.button("button.reading_how", ShowRead(one.channel_id)),),) if is_read else ()),
-            (view.button("button.back", ShowAdminChannels("latest", 0)),),
+            (view.button("button.back", back),),
         ),
     )
 

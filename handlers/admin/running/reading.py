@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from domain.admins.roles import allows
+from handlers.admin.people.cards import user_card
 from handlers.admin.running import reading_menus as menus
 from handlers.admin.running.reading_buttons import (
     AcceptSuggestion,
@@ -19,6 +20,7 @@ from handlers.admin.running.reading_buttons import (
     ResumeReading,
     ShowRead,
     ShowReading,
+    ShowSuggester,
 )
 from handlers.conversation.base import BotBase, Services, Turn
 from handlers.conversation.confirming import asked_twice
@@ -27,7 +29,7 @@ from handlers.conversation.pages import Page
 from handlers.conversation.routing import callback, text_input
 from runtime.errors import UserFacingError
 from services.channels.group import ChannelServices
-from services.channels.listed import ListedChannels
+from services.channels.listed import ChangedMeanwhileError, ListedChannels
 from services.channels.rows import ReadChannel, State
 from services.running.channels import ChannelsAdmin
 from services.tracking.records.group import RecordServices
@@ -39,6 +41,7 @@ FIND: Final = "channel_find_read"
 """Kinds of question."""
 MAX_ADDED: Final = 50
 """At once."""
+_REMOVABLE: Final[tuple[State, ...]] = ("read", "paused")
 _SEPARATORS: Final = re.compile(r"[\s,;]+")
 
 
@@ -52,6 +55,10 @@ class AdminReadingMixin(BotBase):
     @callback(ShowRead, admin="read_only")
     async def show_read(self, turn: Turn, data: ShowRead) -> None:
         await _show(self, turn, await _known(self.services, data.channel))
+
+    @callback(ShowSuggester, admin="read_only")
+    async def show_suggester(self, turn: Turn, data: ShowSuggester) -> None:
+        await self.show(turn, await user_card(self.services, turn, data.user_id, back=ShowRead(data.channel)))
 
     @callback(FindRead, admin="read_only")
     async def ask_read(self, turn: Turn, _data: FindRead) -> None:
@@ -125,22 +132,22 @@ class AdminReadingMixin(BotBase):
 
     @callback(ResumeReading, admin="owner", acts="resume channel")
     async def resume_reading(self, turn: Turn, data: ResumeReading) -> str:
-        one = await _listed(self.services).change(data.channel, "read", of=("paused", "removed", "refused"))
-        await _show(self, turn, one)
-        said = "toast.reading_anew" if one.read_to is None else "toast.reading_resumed"
-        return view_of(self.services, turn).plain(said)
+        return await self._put(turn, data.channel, "read", ("paused", "removed", "refused"), "toast.reading_resumed")
 
     @callback(AskRemoveReading, admin="owner")
-    async def ask_remove_reading(self, turn: Turn, data: AskRemoveReading) -> None:
+    async def ask_remove_reading(self, turn: Turn, data: AskRemoveReading) -> str | None:
         one, view = await _known(self.services, data.channel), view_of(self.services, turn)
+        if one.state not in _REMOVABLE:
+            return await _changed_meanwhile(self, turn, one, "removed")
         text = view.html("reading.sure_remove", title=one.title or one.channel, channel=one.channel)
         yes, back = RemoveReading(one.channel), ShowRead(one.channel)
         asked = await asked_twice(self.services, turn, text, yes_key="button.reading_remove_yes", yes=yes, back=back)
         await self.show(turn, asked)
+        return None
 
     @callback(RemoveReading, admin="owner", acts="remove channel", confirmed=True)
     async def remove_reading(self, turn: Turn, data: RemoveReading) -> str:
-        return await self._put(turn, data.channel, "removed", ("read", "paused"), "value.reading_removed")
+        return await self._put(turn, data.channel, "removed", _REMOVABLE, "value.reading_removed")
 
     @callback(AcceptSuggestion, admin="owner", acts="accept channel")
     async def accept_suggestion(self, turn: Turn, data: AcceptSuggestion) -> str:
@@ -151,12 +158,20 @@ class AdminReadingMixin(BotBase):
         return await self._decide(turn, data.channel, is_accepted=False)
 
     async def _put(self, turn: Turn, channel: str, state: State, of: Sequence[State], said: str) -> str:
-        one = await _listed(self.services).change(channel, state, of=of)
+        try:
+            one = await _listed(self.services).change(channel, state, of=of)
+        except ChangedMeanwhileError as error:
+            return await _changed_meanwhile(self, turn, error.one, state)
         await _show(self, turn, one)
+        if state == "read" and one.read_to is None:
+            said = "toast.reading_anew"
         return view_of(self.services, turn).plain(said)
 
     async def _decide(self, turn: Turn, channel: str, *, is_accepted: bool) -> str:
-        await _listed(self.services).decide(channel, turn.user_id, is_accepted=is_accepted)
+        try:
+            await _listed(self.services).decide(channel, turn.user_id, is_accepted=is_accepted)
+        except ChangedMeanwhileError as error:
+            return await _changed_meanwhile(self, turn, error.one, "read" if is_accepted else "refused")
         await show_reading(self, turn, "suggested", 0)
         view = view_of(self.services, turn)
         return view.plain("value.suggestion_accepted" if is_accepted else "value.suggestion_refused")
@@ -176,6 +191,15 @@ async def show_reading(bot: BotBase, turn: Turn, which: menus.Which, asked: int)
     await bot.show(turn, message(title, menus.blocked_line(view, channels), text, keyboard=keyboard))
 
 
+async def _changed_meanwhile(bot: BotBase, turn: Turn, one: ReadChannel, wanted: State) -> str:
+    """Show a channel as it stands now; it is not as it was when the button was shown."""
+    await _show(bot, turn, one)
+    key = "toast.reading_done_before" if one.state == wanted else "toast.reading_changed"
+    if turn.deed is not None:
+        turn.deed.end("refused", key)
+    return view_of(bot.services, turn).plain(key)
+
+
 async def _show(bot: BotBase, turn: Turn, one: ReadChannel) -> None:
     channels, view = bot.services.of(ChannelServices), view_of(bot.services, turn)
     looked = (await _looked(bot.services, [one]))[one.channel]
@@ -183,7 +207,10 @@ async def _show(bot: BotBase, turn: Turn, one: ReadChannel) -> None:
     silent, now = channels.silent(one.channel), bot.services.conversation.clock()
     paragraphs = menus.card(view, one, looked, reasons, silent, now)
     has_called = await bot.services.of(ChannelsAdmin).knows(one.channel)
-    keyboard = menus.acting(view, one, changes=allows(turn.role, "owner"), has_called=has_called)
+    beside = menus.ordered(await channels.listed.all(), menus.which_of(one))
+    place = next((at for at, other in enumerate(beside) if other.channel == one.channel), 0)
+    back = ShowReading(menus.which_of(one), place // PER_PAGE)
+    keyboard = menus.acting(view, one, back, changes=allows(turn.role, "owner"), has_called=has_called)
     await bot.show(turn, message(*paragraphs, keyboard=keyboard))
 
 

@@ -13,7 +13,6 @@ from domain.delivery.messages import Button, Message
 from domain.filters.numbers import show_short
 from domain.posts.reasons import NEAR_MISSES
 from domain.tracking.records import Records
-from handlers.admin.people.buttons import ShowUser
 from handlers.admin.running.buttons import ShowAdminChannel, ShowAdminChannels
 from handlers.admin.running.rates import how_often
 from handlers.admin.running.reading_buttons import (
@@ -26,6 +25,7 @@ from handlers.admin.running.reading_buttons import (
     ResumeReading,
     ShowRead,
     ShowReading,
+    ShowSuggester,
 )
 from handlers.conversation.menus import Keyboard, View, in_rows, message
 from handlers.conversation.pages import Page
@@ -124,17 +124,17 @@ def card(
     )
 
 
-def acting(view: View, one: ReadChannel, *, changes: bool, has_called: bool) -> Keyboard:
+def acting(view: View, one: ReadChannel, back: ShowReading, *, changes: bool, has_called: bool) -> Keyboard:
     """Return the buttons under the page of one channel."""
     rows: list[tuple[Button, ...]] = []
     if changes:
         rows.append(tuple(_changing(view, one)))
     if one.state == "suggested" and one.added_by is not None:
-        rows.append((view.button("button.suggestion_who", ShowUser(one.added_by)),))
+        rows.append((view.button("button.suggestion_who", ShowSuggester(one.added_by, one.channel)),))
     if has_called:
         rows.append((view.button("button.callers_one", ShowAdminChannel(tag_of(one.channel))),))
     opened = Button(text=view.plain("button.channel_look"), url=channel_link(one.channel))
-    return (*rows, (opened, view.button("button.back", ShowReading(which_of(one), 0))))
+    return (*rows, (opened, view.button("button.back", back)))
 
 
 def nothing_is_read(view: View) -> Message:

@@ -284,3 +284,11 @@ async def test_hosts_and_levels_that_there_are_not(house: House, owner: Person, 
     for data in ("loglevel:LOUD", "reconnect:moon"):
         assert "out of date" in alert(await owner.taps(data)), data
     assert "yours is read-only" in alert(await reader.taps("reconnect:redis"))
+
+
+async def test_back_from_a_card_leads_to_the_page_on_which_it_stands(house: House, owner: Person) -> None:
+    for number in range(10):
+        await add_channel(house, f"@loud{number}", f"Loud {number}", NOW - timedelta(hours=1), cursor=10 * number + 7)
+    second = await owner.taps("adchannels:latest:1")
+    card = await owner.taps(button(second, "Loud 9"))
+    assert button(card, "‹ Back") == "adchannels:latest:1"
