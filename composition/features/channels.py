@@ -188,7 +188,11 @@ def _is_read_elsewhere(members: Members) -> bool:
 async def _configured(base: Base, listed: ListedChannels) -> None:
     channels = base.connections.channels
     if channels is not None:
-        await retry_until_done(partial(listed.configured, channels.access.channels))
+        configured = channels.access.channels
+        await retry_until_done(partial(listed.configured, configured))
+        read = (await retry_until_done(listed.to_read)).keys()
+        added = len(read - set(configured))
+        base.terminal.say(f"{len(read):,} channels are read, {added:,} of them added in the chat.")
 
 
 async def _channel(base: Base, rows: ChannelRows, channel: str, _: str | None) -> Channel | None:

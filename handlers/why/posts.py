@@ -12,6 +12,7 @@ from domain.buttons.cards import ShowWhy
 from domain.calls.addresses import call_tag
 from domain.channels.names import post_link
 from domain.delivery.messages import Button, Message
+from domain.filters.numbers import show_short
 from domain.posts.gathering import Refused
 from domain.posts.reasons import Reason
 from domain.posts.understanding import NamedToken, Understood
@@ -21,6 +22,7 @@ from handlers.conversation.menus import Keyboard, View, message, view_of
 from handlers.why.cards import outcome_line, token_name
 from handlers.why.moments import shown_moment
 from handlers.why.origins import ago
+from services.channels.conditions import Blocked
 from services.channels.group import ChannelServices
 from services.channels.history import KEPT_FOR
 from services.channels.posts import PostAnswer
@@ -40,23 +42,36 @@ class Meant(Struct, frozen=True):
     explained: Explanation | None
 
 
+class Pace(Struct, frozen=True, kw_only=True):
+    """When a channel is looked at again."""
+
+    interval_s: float | None
+    """`None`: another process knows."""
+    blocked: Blocked | None
+    """Since when no channel can be read."""
+
+
 async def answer_post(bot: BotBase, turn: Turn, channel: str, number: int) -> None:
     """Say what was made of a post. `UserFacingError` for somebody unknown."""
     subscriber = await bot.services.subscribers.subscribers.require(turn.user_id)
-    found = await bot.services.of(ChannelServices).posts.find(channel, number)
+    channels = bot.services.of(ChannelServices)
+    found = await channels.posts.find(channel, number)
+    pace = Pace(interval_s=channels.interval_of(channel), blocked=channels.blocked())
     why = bot.services.why.explanations
     meant = [
         Meant(call, await why.why_call(turn.user_id, call.token.address, call_tag(call.id))) for call in found.calls
     ]
     view, now = view_of(bot.services, turn), bot.services.conversation.clock()
-    await bot.reply(turn, post_card(view, found, meant, subscriber.preferences.time_zone, now))
+    await bot.reply(turn, post_card(view, found, meant, subscriber.preferences.time_zone, now, pace))
 
 
-def post_card(view: View, found: PostAnswer, meant: Sequence[Meant], zone: str, now: datetime) -> Message:
+def post_card(
+    view: View, found: PostAnswer, meant: Sequence[Meant], zone: str, now: datetime, pace: Pace | None = None
+) -> Message:
     title = view.html("post.title", number=found.number, channel=found.channel)
     opened = (Button(text=view.plain("button.post_open"), url=post_link(found.channel, found.number)),)
     if found.post is None:
-        return message(title, _unread(view, found), keyboard=(opened,))
+        return message(title, _unread(view, found, pace, zone), keyboard=(opened,))
     return message(
         title,
         _verdict(view, found.post),
@@ -67,7 +82,7 @@ def post_card(view: View, found: PostAnswer, meant: Sequence[Meant], zone: str, 
     )
 
 
-def _unread(view: View, found: PostAnswer) -> Html:
+def _unread(view: View, found: PostAnswer, pace: Pace | None, zone: str) -> Html:
     """Say why nothing is known of it: whether its channel is read at all, and how far."""
     one = found.listed
     if one is None:
@@ -78,10 +93,22 @@ def _unread(view: View, found: PostAnswer) -> Html:
     elif one.state == "read" and found.number > (one.read_to or 0):
         key = "yet"
     said = view.html(f"post.not_read.{key}", channel=found.channel, days=KEPT_FOR.days)
+    if key in {"first", "yet"} and one.problem is None:
+        said = join(" ", (said, _when(view, pace, zone)))
     if one.state != "read" or one.problem is None:
         return said
     problem = view.html("post.cannot_be_read", problem=view.label("reading.problem", one.problem))
     return join("\n", (said, problem))
+
+
+def _when(view: View, pace: Pace | None, zone: str) -> Html:
+    """Say when a post that was not read yet is."""
+    if pace is not None and pace.blocked is not None:
+        since = f"{shown_moment(pace.blocked.since, zone)} ({show_zone(zone)})"
+        return view.html("post.nothing_read", since=since)
+    if pace is None or pace.interval_s is None:
+        return view.html("post.ask_again")
+    return view.html("post.looked_every", every=show_short(max(1, round(pace.interval_s)), "duration"))
 
 
 def _verdict(view: View, post: SeenPost) -> Html:

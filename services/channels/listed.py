@@ -91,7 +91,7 @@ class ListedChannels:
             raise UserFacingError("channels_read.too_many_suggested", count=MAX_SUGGESTED)
         if not await self._rows.suggest(channel, user_id, self._clock()):
             known = await self._require(channel)
-            raise UserFacingError(_SEEN.get(known.state, "channels_read.suggested_before"), channel=channel)
+            raise UserFacingError(_SEEN[known.state], channel=channel)
         return await self._require(channel)
 
     async def decide(self, channel: str, admin_id: int, *, is_accepted: bool) -> ReadChannel:
@@ -154,7 +154,13 @@ class ListedChannels:
         return found
 
 
-_SEEN: Final[dict[State, str]] = dict.fromkeys(("read", "paused"), "channels_read.suggested_read")
+_SEEN: Final[dict[State, str]] = {
+    "read": "channels_read.suggested_read",
+    "paused": "channels_read.suggested_paused",
+    "suggested": "channels_read.suggested_before",
+    "refused": "channels_read.suggested_refused",
+    "removed": "channels_read.suggested_removed",
+}
 
 
 def _named(typed: str) -> str:

@@ -191,8 +191,8 @@ async def test_a_suggestion_is_decided_and_who_made_it_is_told(
     await said(ann, "/suggest", "Which channel should I read?")
     await said(ann, "no name at all!", "is no public channel")
     await said(ann, "@gems", "is suggested")
-    await said(ann, "/suggest t.me/gems", "was suggested or looked at before")
-    await said(ann, f"/suggest {ALPHA}", "is in the list already")
+    await said(ann, "/suggest t.me/gems", "is suggested already")
+    await said(ann, f"/suggest {ALPHA}", "is read already")
     for name in ("two_calls", "three_calls", "four_calls", "five_calls"):
         await bot.of(ListedChannels).suggest(name, ann.id)
     await said(ann, "/suggest @six_calls", "You have suggested 5 channels")

@@ -122,11 +122,11 @@ def sure_merge(
 
     return view.html(
         "channels_admin.sure_merge",
-        other=other.title or other.channel_id,
+        other=other.title or view.plain("value.unnamed_channel"),
         other_id=other.channel_id,
         other_calls=f"{figures.other_calls:,}",
         other_record=record(other),
-        main=main.title or main.channel_id,
+        main=main.title or view.plain("value.unnamed_channel"),
         main_id=main.channel_id,
         main_calls=f"{figures.main_calls:,}",
         main_record=record(main),

@@ -88,8 +88,11 @@ class AdminReadingMixin(BotBase):
     @text_input(ADD, admin="owner", acts="add channel")
     async def typed_new_channel(self, turn: Turn, _payload: str) -> None:
         """Add one channel, or each of several; what is wrong with one of those costs itself."""
-        names = _SEPARATORS.split(turn.text.strip(" ,\n"))
-        if 1 < len(names) <= MAX_ADDED:
+        names = [name for name in _SEPARATORS.split(turn.text) if name]
+        if len(names) > MAX_ADDED:
+            await self.ask_again(turn, UserFacingError("reading.too_many", count=len(names), limit=MAX_ADDED))
+            return
+        if len(names) > 1:
             await self._add_each(turn, names)
             return
         try:
@@ -139,7 +142,7 @@ class AdminReadingMixin(BotBase):
         one, view = await _known(self.services, data.channel), view_of(self.services, turn)
         if one.state not in _REMOVABLE:
             return await _changed_meanwhile(self, turn, one, "removed")
-        text = view.html("reading.sure_remove", title=one.title or one.channel, channel=one.channel)
+        text = view.html("reading.sure_remove", channel=menus.named(view, one))
         yes, back = RemoveReading(one.channel), ShowRead(one.channel)
         asked = await asked_twice(self.services, turn, text, yes_key="button.reading_remove_yes", yes=yes, back=back)
         await self.show(turn, asked)

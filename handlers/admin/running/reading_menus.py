@@ -116,7 +116,7 @@ def card(
     state = view.html(f"reading.state.{one.state}", since=_at(one.added_at))
     silence = view.html("reading.is_silent", reason=view.label("post_reason", silent)) if silent else Html()
     return (
-        join("\n", (_name(view, one), join(" · ", (state, *_by(view, one))))),
+        join("\n", (named(view, one), join(" · ", (state, *_by(view, one))))),
         join("\n", _facts(view, one, looked, now)),
         silence,
         _reasons(view, reasons),
@@ -160,7 +160,7 @@ def _changing(view: View, one: ReadChannel) -> Iterator[Button]:
 def _line(view: View, one: ReadChannel, looked: Looked, now: datetime) -> Html:
     facts = join("\n", (line for line in _facts(view, one, looked, now) if line))
     shown = join("\n", (part for part in (facts, record_at_a_glance(view, looked.records, "channel")) if part))
-    return view.html("reading.line", name=_name(view, one), facts=shown)
+    return view.html("reading.line", name=named(view, one), facts=shown)
 
 
 def _facts(view: View, one: ReadChannel, looked: Looked, now: datetime) -> Iterator[Html]:
@@ -214,7 +214,7 @@ def _reasons(view: View, reasons: Sequence[ReasonCount]) -> Html:
     return join("\n", (view.html("reading.reasons", days=COUNTED.days), *lines))
 
 
-def _name(view: View, one: ReadChannel) -> Html:
+def named(view: View, one: ReadChannel) -> Html:
     if one.title is None:
         return view.html("reading.name_alone", channel=one.channel)
     return view.html("reading.name", title=one.title, channel=one.channel)
