@@ -1,4 +1,8 @@
-"""From a channel's posts to its calls: what is new is understood, and written down with all that follows from it."""
+"""From a channel's posts to its calls: what is new is understood, and written down with all that follows from it.
+
+Nobody is asked anything meanwhile: what a provider has to say is written down as such, and asked for by the resolver,
+so that a call that needs no look-up waits for none.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from hashlib import blake2b
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 import structlog
@@ -18,7 +22,7 @@ from domain.channels.identity import is_another
 from domain.posts.counting import PostCounts
 from domain.posts.post import Post, readable, readable_text
 from domain.posts.reasons import Reason
-from domain.posts.understanding import NamedToken, Uncalled, uncalled, understand
+from domain.posts.understanding import NamedToken, uncalled, understand
 from managers.channels.base import ChannelClosedError
 from managers.storage.postgres import PostgresDataError
 from runtime.fault_points import fault_point
@@ -104,7 +108,7 @@ class TakingService:
         missed = [number for number in reading.unread if one.read_to is not None and number > one.read_to]
         if not news and not missed and one.read_to is not None:
             return one
-        found, now = await self._understood(one, news, known, title), self._clock()
+        found, now = self._understood(one, news, known, title), self._clock()
         lost = (ReadPost(number=number, posted_at=now, digest=digest, understood=UNREAD) for number in missed)
         found = replace(
             found,
@@ -123,6 +127,7 @@ class TakingService:
         if found.calls:
             self.calls += len(found.calls)
             self._written()
+        self._resolver.ask(found.unresolved)
         return after
 
     def forget(self, channel: str) -> None:
@@ -160,7 +165,7 @@ class TakingService:
             known.posts[post.number] = before
         return before is not None and before.digest != _digest(post)
 
-    async def _understood(self, one: ReadChannel, posts: Sequence[Post], known: _Known, title: str | None) -> Found:
+    def _understood(self, one: ReadChannel, posts: Sequence[Post], known: _Known, title: str | None) -> Found:
         taken: list[ReadPost] = []
         calls: list[ChannelCall] = []
         unresolved: list[UnresolvedCall] = []
@@ -170,20 +175,15 @@ class TakingService:
             earlier = known.tokens | tokens.keys()
             understood = understand(post, earlier=earlier, before=before.understood if before else None)
             for token in understood.calls:
-                found = await self._called(one, post, token, title)
-                if isinstance(found, ChannelCall) and found.token.address in earlier:
-                    found = "repeated"
+                found = _called(one, post, token, title)
                 if isinstance(found, str):
                     understood = uncalled(understood, token.address, found)
-                if found == "unfollowed_chain":
-                    continue
-                tokens[token.address] = token.called_at
-                if isinstance(found, UnresolvedCall):
+                elif isinstance(found, UnresolvedCall):
+                    # Not called before somebody knows what it means: other posts that name it wait likewise.
                     unresolved.append(found)
-                elif isinstance(found, ChannelCall):
-                    tokens[found.token.address] = token.called_at
-                    calls.append(found)
-                earlier = known.tokens | tokens.keys()
+                else:
+                    tokens[token.address] = token.called_at
+                    calls += [found] if found else []
             taken.append(
                 ReadPost(number=post.number, posted_at=post.posted_at, digest=_digest(post), understood=understood)
             )
@@ -196,31 +196,6 @@ class TakingService:
             unresolved=unresolved,
         )
 
-    async def _called(
-        self, one: ReadChannel, post: Post, token: NamedToken, title: str | None
-    ) -> ChannelCall | UnresolvedCall | Uncalled | None:
-        """Return the call, or why it is none; `None` at the first look, which calls nothing."""
-        if token.chain is not None and token.chain not in CHAINS:
-            return "unfollowed_chain"
-        if one.read_to is None:
-            return None
-        named = UnresolvedCall(
-            channel=one.channel,
-            number=post.number,
-            address=token.address,
-            chain=token.chain,
-            is_pool=token.is_pool,
-            called_at=token.called_at,
-            title=title or one.title,
-            text=text_of(post),
-        )
-        if token.chain is not None and not token.is_pool:
-            return call_of(named, CalledToken(token.address, token.chain))
-        meant = await self._resolver.resolve(named)
-        if meant is None:
-            return named
-        return call_of(named, meant) if meant.chain in CHAINS else "unfollowed_chain"
-
     def _keep(self, one: ReadChannel, found: Found, known: _Known) -> None:
         for post in found.posts:
             before = known.posts.get(post.number)
@@ -232,6 +207,29 @@ class TakingService:
         known.tokens.update(address for address, _ in found.tokens)
         for call in found.calls:
             log.info("channel_called", call_id=call.id, channel=one.channel, token=call.token.address)
+
+
+def _called(
+    one: ReadChannel, post: Post, token: NamedToken, title: str | None
+) -> ChannelCall | UnresolvedCall | Literal["unfollowed_chain"] | None:
+    """Return the call, or what it waits for, or why it is none; `None` at the first look, which calls nothing."""
+    if token.chain is not None and token.chain not in CHAINS:
+        return "unfollowed_chain"
+    if one.read_to is None:
+        return None
+    named = UnresolvedCall(
+        channel=one.channel,
+        number=post.number,
+        address=token.address,
+        chain=token.chain,
+        is_pool=token.is_pool,
+        called_at=token.called_at,
+        title=title or one.title,
+        text=text_of(post),
+    )
+    if token.chain is None or token.is_pool:
+        return named
+    return call_of(named, CalledToken(token.address, token.chain))
 
 
 def _digest(post: Post) -> bytes:
