@@ -29,6 +29,13 @@ class Page(Struct, frozen=True, kw_only=True):
     """Posts on the page that could not be read, and were skipped."""
     unread: tuple[int, ...] = ()
     """Numbers of those of them that have one."""
+    first_number: int | None = None
+    """The lowest number on the page, of whatever has one: of what the app itself has written, too."""
+
+    @property
+    def lowest(self) -> int | None:
+        numbers = (self.first_number, *self.unread, *(post.number for post in self.posts[:1]))
+        return min((number for number in numbers if number is not None), default=None)
 
 
 class ChannelClosedError(TransientError):

@@ -65,9 +65,9 @@ class TelegramPreview:
                 raise ForeignAnswerError(f"a page of {channel} with other posts than those before {number}")
             unreadable += seen.page.unreadable
             unread = (*seen.page.unread, *unread)
-            if seen.page.posts or seen.first_number is None:
+            if seen.page.posts or seen.page.first_number is None:
                 return replace(seen.page, unreadable=unreadable, unread=unread)
-            number = seen.first_number
+            number = seen.page.first_number
         raise FailedError(f"no post on {EMPTY_PAGES} pages of {channel}")
 
     async def _page(self, channel: str, params: Mapping[str, str]) -> Seen:
