@@ -8,6 +8,7 @@ from typing import Final, Literal, Protocol
 from msgspec import Struct
 
 from domain.posts.post import Post
+from managers.http.answers import FailedError
 from runtime.errors import TransientError
 
 Closed = Literal["not_found", "no_preview", "private", "moved", "replaced"]
@@ -55,6 +56,10 @@ class BlockedError(TransientError):
         """`for_s`: as long as the other side asks for, where it does."""
         super().__init__(reason)
         self.for_s: Final = for_s
+
+
+class NotServedError(FailedError):
+    """The other side answers without a page: 403, 503. Of one channel that is its own; of many, we are refused."""
 
 
 class AccountLostError(TransientError):

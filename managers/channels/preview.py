@@ -16,7 +16,7 @@ import aiohttp
 from msgspec.structs import replace
 from yarl import URL
 
-from managers.channels.base import BlockedError, ChannelClosedError, Page
+from managers.channels.base import BlockedError, ChannelClosedError, NotServedError, Page
 from managers.channels.preview_page import MAX_BYTES, Seen, read_landing, read_page
 from managers.http.answers import FailedError, ForeignAnswerError
 from managers.http.request_budget import pause_s
@@ -108,5 +108,5 @@ class TelegramPreview:
         if answer.status == HTTPStatus.TOO_MANY_REQUESTS:
             raise BlockedError("HTTP 429", for_s=pause_s(answer.headers))
         if answer.status != HTTPStatus.OK and not answer.is_redirect:
-            raise FailedError(f"HTTP {answer.status} from {self._base.host}")
+            raise NotServedError(f"HTTP {answer.status} from {self._base.host}")
         return answer

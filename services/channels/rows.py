@@ -224,7 +224,8 @@ class ChannelRows:
 
     async def write(self, one: ReadChannel, found: Found, now: datetime) -> ReadChannel:
         """Write all of it or nothing; returns the channel then. `ReadElsewhereError`."""
-        newest = max((post.posted_at for post in found.posts if not post.is_unread), default=None)
+        # A time that is still to come would stand against every post behind it.
+        newest = max((min(post.posted_at, now) for post in found.posts if not post.is_unread), default=None)
         async with self._postgres.transaction() as transaction:
             changed = await transaction.execute(
                 statements.READ_ON, one.channel, one.revision, found.read_to, found.title, newest, now, found.is_cut
@@ -238,7 +239,8 @@ class ChannelRows:
             if found.unresolved:
                 await write_unresolved(transaction, one.channel, found.unresolved, now)
             await write_calls(transaction, found.calls, now)
-        last_post_at = max(filter(None, (one.last_post_at, newest)), default=None)
+        until = one.last_post_at and min(one.last_post_at, now)
+        last_post_at = max(filter(None, (until, newest)), default=None)
         return replace(
             one,
             read_to=max(one.read_to or 0, found.read_to),

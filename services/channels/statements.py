@@ -86,7 +86,8 @@ TOKENS: Final[LiteralString] = "SELECT address FROM channel_tokens WHERE channel
 # The revision tells whether somebody else has read on meanwhile.
 READ_ON: Final[LiteralString] = """
     UPDATE read_channels SET read_to = greatest(read_to, $3), revision = revision + 1, title = coalesce($4, title),
-        last_post_at = greatest(last_post_at, $5), last_read_at = $6, problem = NULL, problem_since = NULL,
+        last_post_at = greatest(CASE WHEN last_post_at > $6 THEN $6 ELSE last_post_at END, $5), last_read_at = $6,
+        problem = NULL, problem_since = NULL,
         moved_to = NULL, gap_at = CASE WHEN $7 THEN $6 ELSE gap_at END
     WHERE channel = $1 AND revision = $2
 """

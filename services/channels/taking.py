@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from hashlib import blake2b
 from typing import Final, Literal
 
@@ -35,6 +35,7 @@ log = structlog.get_logger(__name__)
 
 REMEMBERED_CHANNELS: Final = 2_000
 MAX_TITLE: Final = 200
+SHOWS_WITHIN: Final = timedelta(minutes=10)
 _DIGEST_BYTES: Final = 16
 _encode: Final = msgspec.json.Encoder().encode
 
@@ -144,7 +145,8 @@ class TakingService:
         if one.read_to is None:
             return
         dates = {number: post.posted_at for number, post in known.posts.items() if not post.is_unread}
-        if is_another(one.read_to, one.last_post_at, dates, ((post.number, post.posted_at) for post in posts)):
+        shown = ((post.number, post.posted_at) for post in posts)
+        if is_another(one.read_to, one.last_post_at, dates, shown, now=self._clock()):
             raise ChannelClosedError(one.channel, "replaced")
 
     async def _known_of(self, one: ReadChannel) -> _Known:
@@ -163,7 +165,17 @@ class TakingService:
         before = known.posts.get(post.number)
         if before is None and (before := await self._rows.post(one.channel, post.number)) is not None:
             known.posts[post.number] = before
-        return before is not None and before.digest != _digest(post)
+        if before is None:
+            return self._shows_late(post, known)
+        return before.digest != _digest(post)
+
+    def _shows_late(self, post: Post, known: _Known) -> bool:
+        """Whether a post was not there yet when one with a higher number was read, which takes some seconds at most.
+
+        What is older, or stands before all that is known, was there before the first look.
+        """
+        first = min(known.posts, default=None)
+        return first is not None and post.number > first and self._clock() - post.posted_at < SHOWS_WITHIN
 
     def _understood(self, one: ReadChannel, posts: Sequence[Post], known: _Known, title: str | None) -> Found:
         taken: list[ReadPost] = []
