@@ -196,8 +196,7 @@ class PollingService:
         if now_s < self._free_at:
             return ()
         allowed = max(1, round(self._requests_per_s * _TURN_S))
-        places = (1 if self._block.needs_probe else AT_ONCE) - self._at_it()
-        due = self._waiting(now_s)[: max(0, min(places, allowed))]
+        due = self._waiting(now_s)[: max(0, min(self._places(), allowed))]
         if due:
             self._paged_back = False
         self._spend(len(due))
@@ -205,6 +204,9 @@ class PollingService:
 
     def _is_quiet(self, now_s: float) -> bool:
         return self._rests() or self._block.is_on(now_s)
+
+    def _places(self) -> int:
+        return (1 if self._block.needs_probe else AT_ONCE) - self._at_it()
 
     def _at_it(self, *, slow: bool = False) -> int:
         return sum(one.is_read and (one.patience.is_slow or not slow) for one in self._polled.values())
@@ -243,7 +245,7 @@ class PollingService:
 
     def _is_others_turn(self) -> bool:
         now_s = asyncio.get_running_loop().time()
-        can_look = self._paged_back and self._at_it() < AT_ONCE and not self._is_quiet(now_s)
+        can_look = self._paged_back and self._places() > 0 and not self._is_quiet(now_s)
         return can_look and bool(self._waiting(now_s))
 
     async def _look(self, one: _Polled) -> None:
