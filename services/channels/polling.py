@@ -10,7 +10,7 @@ import math
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final, get_args
 
 import structlog
@@ -37,6 +37,8 @@ AT_MOST_S: Final = 300.0
 """So often even the quietest channel is looked at, where the budget allows it."""
 AT_MOST_TURNS: Final = 1.2
 """Likewise, in times of what it would take to look at one channel after the other: who is quiet waits little longer."""
+AHEAD: Final = timedelta(minutes=1)
+"""What is dated later than that says nothing of how often a channel posts, nor of how late it is read."""
 CHECK_EVERY_S: Final = 300.0
 """So often a channel is looked at of whose posts somebody else is told at once."""
 CLOSED: Final = frozenset(get_args(Closed))
@@ -283,7 +285,7 @@ class PollingService:
         # Of a channel that was read before the start, the first page says how often it posts.
         is_unknown = one.rate.is_unknown
         for post in reading.posts:
-            if post.posted_at > now:
+            if post.posted_at > now + AHEAD:
                 continue
             if is_unknown or was is None or post.number > was:
                 one.rate.note(post.posted_at)

@@ -86,6 +86,7 @@ class Resolver:
 
     async def run(self, progress: Progress) -> None:
         """Ask about what is new at once, and again about what nobody knew, for ever."""
+        self._new.clear()  # from before another process gave way; what was never asked about comes first in a round
         async with asyncio.TaskGroup() as group:
             group.create_task(self._ask_new(group), name="new unresolved calls")
             while True:
