@@ -15,13 +15,26 @@ EVIDENCE: Final = 3
 
 
 def is_another(
-    read_to: int, read_until: datetime | None, known: Mapping[int, datetime], shown: Iterable[tuple[int, datetime]]
+    read_to: int,
+    read_until: datetime | None,
+    known: Mapping[int, datetime],
+    shown: Iterable[tuple[int, datetime]],
+    *,
+    now: datetime,
 ) -> bool:
-    """Compare number and time of posts that are `shown` with the newest that was read, and those that are `known`."""
+    """Compare number and time of posts that are `shown` with the newest that was read, and those that are `known`.
+
+    A time that is still to come is nobody's: it says nothing of the post that bears it, nor of those behind it.
+    """
+    if read_until is not None and read_until > now + SLACK:
+        read_until = None
     compared = against = 0
     for number, posted_at in shown:
-        if number in known:
-            against += abs(posted_at - known[number]) > SLACK
+        if posted_at > now + SLACK:
+            continue
+        before = known.get(number)
+        if before is not None and before <= now + SLACK:
+            against += abs(posted_at - before) > SLACK
         elif read_until is None or number == read_to:
             continue
         elif number > read_to:
