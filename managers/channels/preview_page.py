@@ -204,6 +204,7 @@ def _post(block: LexborNode, channel: str, number: int, now: datetime) -> Post:
         buttons=tuple(_buttons(parts.buttons, channel, number)),
         posted_at=_moment(parts.when, now),
         edited_at=now if _is_edited(parts.meta) else None,
+        is_edit_dated=False,
         forwarded_from=_origin(parts.forwarded) if parts.forwarded else None,
     )
 

@@ -52,6 +52,22 @@ async def test_nothing_of_another_channel_is_called_under_the_name(kit: Kit, num
     assert await kit.called() == []
 
 
+async def test_who_takes_the_name_within_the_hour_is_somebody_else(kit: Kit) -> None:
+    """A name that falls free is taken fast."""
+    for n in range(29):
+        kit.book.post(ALPHA, f"gm {n}", NOW - timedelta(minutes=60 - n))
+        if n % 10 == 0:
+            await kit.look()
+    await kit.look()
+    kit.book.posts[ALPHA] = []
+    for n in range(1, 4):
+        kit.book.post(ALPHA, f"CA: {mint(100 + n)}", NOW - timedelta(minutes=5 - n))
+    with pytest.raises(ChannelClosedError) as error:
+        await kit.look()
+    assert error.value.why == "replaced"
+    assert await kit.called() == []
+
+
 async def test_a_channel_that_deletes_what_it_posted_is_still_itself(kit: Kit) -> None:
     await read(kit)
     del kit.book.posts[ALPHA][10:]
