@@ -13,10 +13,10 @@ from domain.posts.amounts import AMOUNT
 _TO: Final = AMOUNT.replace("<number>", "<number2>").replace("<unit>", "<unit2>")
 _CONGRATS: Final = (
     r"felicidades|felicitaciones|enhorabuena|parab[eé]ns|complimenti|bravi|félicitations|bravo|gratulacje|glückwunsch"
-    r"|поздравля\w+|вітаю|tebrik\w*|selamat|chúc mừng|مبروك|تبریک"
+    r"|поздравля\w+|вітаю|tebrik\w*|selamat|chúc mừng|čestita\w*|مبروك|تبریک"
 )
 _WHO_CAME: Final = (
-    r"los que|quienes|el que|quem|chi (?:è|ha)|ceux qui|wer|kto"
+    r"los que|quienes|el que|quem|chi (?:è|ha)|ceux qui|wer|kto|ko je|tko je"
     r"|кто|тем|тех|хто|alanlar|girenler|yang ikut|من دخل|لكل من"
 )
 RESULT_ABROAD: Final = re.compile(
@@ -59,14 +59,15 @@ EXIT_ABROAD: Final = re.compile(
     r"|tom(?:é|amos) ganancias|vendi (?:tudo|metade|o resto|minha)|realizei (?:o )?lucro"
     r"|(?:j'ai|on a) (?:tout |déjà )?vendu|pris mes (?:profits|gains)|(?:alles|hälfte|den rest) verkauft"
     r"|gewinne? mitgenommen|position geschlossen|venduto (?:tutto|metà)"
-    r"|(?:закрыл(?:а|и|ся|ись)?|закрываю(?:сь)?|закрываемся|вышел|вышла|вышли|выхожу|выходим)\b[^\n]{0,24}?"
+    r"|(?:закрыл(?:а|и|ся|ись)?|закрываю(?:сь)?|закрываемся|вышел|вышла|вышли|выхожу|выходим"
+    r"|продал[аи]?)\b[^\n]{0,24}?"
     r" (?:в (?:минус|плюс|ноль|безубыток|убыток|профит)"
     r"|по (?:стопу|безубытку)|с (?:прибылью|убытком|минусом)|из (?:позиции|сделки|токена|монеты))"
     r"|(?:выбило|вынесло|закрыло) по стопу|стоп (?:сработал|выбило)"
     r"|(?:закри(?:в|ла|ли)(?:ся|ся)?|вийш(?:ов|ла|ли)|прода(?:в|ла|ли))\b[^\n]{0,24}?"
     r" (?:з позиції|в (?:мінус|плюс|нуль|безбиток)|по стопу|все|усе|половину|решту)"
     r"|(?:zararla|zararına|k[aâ]rla|stopla) (?:satt|çıkt|kapat)\w*|satıldı(?=\W*$|[,.;!])|pozisyondan çıkt[ıi][mk]"
-    r"|stop oldu[mk]|stop patladı"
+    r"|stop oldu[mk]|stop patladı|(?:bu|şu) (?:coin|token|proje)\w* çıkt[ıi][mk]|zarar (?:ettim|ettik|kestim|kestik)"
     r"|sa[ií](?:mos)? (?:de tudo|com (?:lucro|preju\w*|perda)|no (?:zero a zero|lucro|preju\w*))|stopei|stopamos"
     r"|zerei (?:tudo"
     r"|a posição|minha posição)|encerr(?:ei|amos) (?:a |minha |nossa )?(?:posição|operação)"
@@ -89,20 +90,28 @@ EXIT_ABROAD: Final = re.compile(
     r"|전량 매도|익절 ?(?:했|완료)|손절 ?(?:했|완료)|利確(?:し|済)|損切り(?:し|済)"
 )
 WARNING_ABROAD: Final = (
-    r"(?:est|c'est) une (?:grosse |pure )?arnaque|n'achetez (?:surtout )?pas(?! (?:trop|plus))"
+    r"(?:est|c'est) une (?:grosse |pure )?arnaque|n'achetez (?:surtout )?pas(?! (?:trop|plus))|(?:gros|énorme"
+    r"|pur) scam|n[e'](?: ?y)? ?touchez (?:surtout )?pas"
     r"|es una? (?:gran )?(?:estafa|timo)|no (?:l[oa] )?compr(?:en|es|éis)(?! (?:m[uá]|demasiado|si|hasta))"
     r"|é (?:um )?golpe|não comprem?(?! (?:muito|se|até))|è una truffa|non comprate(?! (?:troppo|se))"
     r"|ist (?:ein |reiner )?(?:scam|betrug)|finger weg|nicht kaufen"
     r"|(?<!fazla )(?<!çok )almayın|dolandırıcılık|penipuan|jangan (?:di)?(?:beli|sentuh)(?! (?:banyak|terlalu))"
-    r"|(?<!ليس )(?<!ليست )احتيال|نصاب(?:ين|ة)?|عملة نصب|لا تشتر(?:وا|ي|وه|وها)?(?! (?:بكل|بمبلغ|كثير|فوق))|ابتعدوا عن"
+    r"|(?<!ليس )(?<!ليست )احتيال|(?:عملة|العملة|توكن|المشروع|مشروع) (?:هي |هو )?نصب|نصاب(?:ين|ة)?|عملة نصب"
+    r"|لا تشتر(?:وا|ي|وه|وها)?(?! (?:بكل|بمبلغ|كثير|فوق))|ابتعدوا عن"
     r"|کلاهبردار\w*|نخرید(?! (?:زیاد|بالا))|(?:मत|न) खरीद\w*|धोखा|oszustwo|nie kupuj(?:cie)?(?! (?:za|na gór|więcej))"
     r"|не купуйте(?! (?:багато|на))|шахрайств\w*|oplichting|niet kopen|țeapă|nu cumpărați|nekupujte|podvod"
     r"|köp inte|bedrägeri|μην αγορασετε|μην αγοράσετε|απάτη|הונאה|אל תקנו"
+    r"|это (?:чист\w+ |полн\w+ |явн\w+ )?(?:скам|развод|лохотрон|ханипот|рагпул)|не заходите(?! (?:много|на|всем"
+    r"|больш))"
+    r"|es un (?:rug|scam|fraude|honeypot)|no entr(?:en|es|éis)(?! (?:con|a lo|muy|tarde|si|todav))"
+    r"|bu (?:bir )?(?:coin |token |proje )?(?:scam|rug)|(?<!fazla )(?<!çok )(?<!yüklü )girmeyin"
+    r"|não entr(?:em|e)(?! (?:muito|com|pesado|se|ainda))|non entrate(?! (?:con|troppo|se))|nicht einsteigen"
+    r"|jangan masuk(?! (?:banyak|semua|terlalu))|đừng vào(?! (?:nhiều|to|hết))"
     r"|lừa đảo|đừng mua(?! nhiều)|не (?:покупать|покупайте|берите|лезьте)(?! (?:много|на))"
 )
 WARNING_UNSPACED: Final = (
     r"(?<!不)是个?(?:骗局|貔貅)|(?:不要|别|勿)(?:购?买|碰)(?![太多高])|詐欺(?:です|注意)|買わないで"
     r"|사기(?:입니다|예요|코인)|사지 ?마|러그(?:풀)?(?:입니다|예요|임|당했)|먹튀|買うな|買ってはいけ"
     r"|ラグ(?:プル)?(?:です|され)"
-    r"|是(?:个|一个)?(?:诈骗|杀猪盘|跑路盘)|อยาซอ|หลอกลวง"
+    r"|大家快(?:卖|跑)|是(?:个|一个)?(?:诈骗|杀猪盘|跑路盘)|อยาซอ|หลอกลวง"
 )

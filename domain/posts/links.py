@@ -157,7 +157,10 @@ def follow(link: str) -> Lead | Astray | None:
     if parts.scheme not in {"http", "https"}:
         return None
     segments = [unquote(segment) for segment in parts.path.split("/") if segment][:8]
-    found = _by_path(host, segments) or _by_query(host, segments, query)
+    found = _by_path(host, segments)
+    if not isinstance(found, Lead):
+        asked = _by_query(host, segments, query)
+        found = asked if isinstance(asked, Lead) else found or asked
     if host in _WITHOUT_CASE and isinstance(found, Astray):
         found = _looked_up(found)
     if isinstance(found, Lead) and found.chain is None:

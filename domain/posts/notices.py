@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from domain.posts.phrases import NEW
+
 _HEAD: Final = 80
 _BUY_BOT: Final = re.compile(
     r"\W*(?!(?:whales?|insiders?|kols?|smart|fresh|devs?|snipers?|dip|big|money|next|we"
@@ -73,7 +75,7 @@ def is_notice(lowered: list[str]) -> bool:
         return False
     if len(head) <= _HEAD and _LIQUIDITY.fullmatch(head):
         return bool(_PROVEN.search(whole))
-    if _PRIZE.search(head) and _WON.search(whole):
+    if _PRIZE.search(head) and _WON.search(whole) and not NEW.search(whole):
         return True
     return any(_LISTS.search(line) for line in lowered) and bool(_OFFICIAL.search(whole))
 

@@ -78,8 +78,9 @@ _PRIZE: Final = re.compile(
 _THEIR_WALLET: Final = re.compile(
     r"(?:^\W*|\b(?:here(?:'s| is)|found|follow|track|copy|watch|meet|add|block|avoid) )"
     r"(?:an?|this|that|these|those|his|her|their|my|our|the following)(?: \w+){0,2} wallets?\b"
-    r"|\b(?:which|what) (?:wallet|account|address) (?:i|we|he|she|they)\b"
-    r"|\bwallet\b[^\n]{0,48}\b(?:track|follow|copy) (?:it|him|her|them|me|us|along|away)\b"
+    r"|\b(?:which|what) (?:wallet|account|address|addy) (?:i|we|he|she|they)\b"
+    r"|\b(?:wallet|(?:my|our|his|her|their) (?:address|addy|account))\b[^\n]{0,48}\b(?:track|follow|copy) (?:it"
+    r"|him|her|them|me|us|along|away)\b"
     r"|\b(?:wallets?|accounts?|traders?) to (?:copy|follow|track|watch|block|avoid)\b"
     r"|\bthis (?:address|account|trader|whale|guy) (?:has|had|never|made|won|is up)\b|\bserial (?:rugger|scammer)\b",
     re.IGNORECASE,

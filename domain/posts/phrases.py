@@ -184,8 +184,10 @@ AGO: Final = re.compile(
     + r" ?(?:mc )?(?:now|today|right now)\b",
     re.IGNORECASE,
 )
+THIS: Final = re.compile(r"\b(?:it|this)\b.*\d.*\d")
 TOOK: Final = re.compile(
-    r"\W{1,2}(?:in|within|after|over) (?:just |only |under |less than |about |like )?(?:an? |\d{1,3} ?)"
+    r"\W{1,2}(?:in|within|after|over) (?:just |only |under |less than |about |like )?(?:an? |one |two |three "
+    r"|four |five |\d{1,3} ?)"
     r"(?:s|sec|seconds|m|min|mins|minutes?|h|hrs?|hours?|days?|night)\b"
 )
 UPDATED: Final = re.compile(
@@ -299,13 +301,15 @@ HEADING: Final = re.compile(
     r"|last \d+ calls|last calls|our calls|wins|топ|итоги|resultados|resumen|榜)\b|排行"
 )
 REPORT: Final = re.compile(
-    r"\b(?:report|recap|stats|statistics|summary|scoreboard|итоги|статистика|resumen|resumo|haftalık|rapport)\b"
-    r"|战报|战绩|周报"
+    r"\b(?:report|recap|stats|statistics|summary|scoreboard|итоги|статистика|сводка|отч[её]т|resumen|resumo|haftalık"
+    r"|rapport|wochenbericht|podsumowanie|riepilogo|підсумки)\b|战报|战绩|周报"
 )
 FIGURE: Final = re.compile(
-    r"^\W{0,4}(?:(?:total |all )?(?:calls|signals|tokens|plays|wins?|winners|loss(?:es)?|losers|rugs?|rugged"
-    r"|hits?|misses"
-    r"|hit ?rate|win ?rate|accuracy|avg|average|median|\d{1,3} ?x ?(?:\+|or more)?)[^:\n\d]{0,16})[:：=–-]\W{0,3}\d"
+    r"^\W{0,4}(?:(?:total |all )?(?:calls|signals|tokens|plays|wins?|winners|loss(?:es)?|losers|rugs?|rugged|hits?"
+    r"|misses|hit ?rate|win ?rate|accuracy|avg|average|median|\d{1,3} ?x ?(?:\+|or more)?|колл\w*|сигнал\w*|винрейт"
+    r"|в (?:плюс|минус)\w*|llamadas|señales|chamadas|ganad\w*|ganh\w*|perd\w*|aciertos|acertos)[^:\n\d]{0,16})"
+    r"[:：=–-]\W{0,3}\d|^\W{0,4}(?:best|biggest|top|worst|лучш\w+|mejor|melhor|en iyi|beste|migliore)"
+    r"(?: (?:call|one|колл|llamada|chamada|win))?\W{1,3}\$"
 )
 """Lines of a report on many calls."""
 ITEM: Final = re.compile(r"^\W{0,4}(?:\d{1,2}\ufe0f?\u20e3?[.):\s]|#\d|🥇|🥈|🥉|🏅|•|▪|└|├|┣|┗|-|—|\$)")

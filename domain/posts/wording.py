@@ -132,24 +132,41 @@ def _is_exit(line: str) -> bool:
 
 
 def _is_result(line: str) -> bool:
-    if phrases.OTHERS.search(line) or phrases.STILL_BUYING.search(line) or _is_of_buyers(line):
+    if phrases.STILL_BUYING.search(line) or _is_of_buyers(line):
+        return False
+    if any(_is_of_this(line, found) for found in phrases.AGO.finditer(line)):
+        return True
+    if phrases.OTHERS.search(line):
         return False
     is_boast = phrases.BOAST.search(line) and not _is_plan(line)
     if is_boast and (phrases.MULTIPLE.search(line) or phrases.PERCENT.search(line)):
         return True
+    return _is_said_to_be_result(line) or _has_grown(line)
+
+
+def _is_said_to_be_result(line: str) -> bool:
     for pattern in (phrases.RESULT, phrases.REACHED, phrases.TIMES, abroad.RESULT_ABROAD):
         found = pattern.search(line)
         if found and not phrases.HOPE_BEFORE.search(line[max(0, found.start() - _BEFORE) : found.start()]):
             return True
-    if any(_is_done(line, found.start(), found.end()) for found in phrases.MULTIPLE.finditer(line)):
-        return True
-    if any(_is_growth(line, found) for found in phrases.ARROW.finditer(line)):
-        return True
-    return any(
-        _is_growth(line, found, is_said=True)
-        for said in (phrases.SINCE, phrases.WAS_AND_IS, phrases.AGO)
-        for found in said.finditer(line)
-    ) or any(_went_abroad(line, found) for found in abroad.FROM_TO.finditer(line))
+    return any(_is_done(line, found.start(), found.end()) for found in phrases.MULTIPLE.finditer(line))
+
+
+def _has_grown(line: str) -> bool:
+    return (
+        any(_is_growth(line, found) for found in phrases.ARROW.finditer(line))
+        or any(
+            _is_growth(line, found, is_said=True)
+            for said in (phrases.SINCE, phrases.WAS_AND_IS)
+            for found in said.finditer(line)
+        )
+        or any(_went_abroad(line, found) for found in abroad.FROM_TO.finditer(line))
+    )
+
+
+def _is_of_this(line: str, found: re.Match[str]) -> bool:
+    """Whether "yesterday I shared it at 20k, it is 100k now" is said, and not of another one."""
+    return bool(phrases.THIS.search(found.group())) and _is_growth(line, found, is_said=True)
 
 
 def _went_abroad(line: str, found: re.Match[str]) -> bool:
