@@ -72,7 +72,7 @@ EXIT_ABROAD: Final = re.compile(
     r"|zerei (?:tudo"
     r"|a posição|minha posição)|encerr(?:ei|amos) (?:a |minha |nossa )?(?:posição|operação)"
     r"|(?:me |nos )?sal(?:í|imos) (?:de todo|con (?:p[eé]rdidas?|ganancias?)|en (?:verde|rojo|negativo|tablas))"
-    r"|(?:saltó|tocó) (?:el|mi|nuestro) stop|cerr(?:é|amos) [^\n]{0,16}(?:en|con) [-+] ?\d"
+    r"|(?:saltó|tocó) (?:el|mi|nuestro) stop|cerr(?:é|amos) [^\n]{0,16}(?:en|con) [-+] ?\d{1,4}"
     r"|(?:sono|siamo) (?:uscit[oi]|fuori)(?: da| in|\W*$)|ho chiuso (?:la posizione|tutto|in)|abbiamo chiuso"
     r"|(?:je suis|on est) sorti\w{0,2} (?:en|à|avec|de la position)|j'ai coupé (?:la position|ma position|tout|en)"
     r"|(?:komplett|ganz|wieder) (?:draußen|raus)|rausgehauen|ausgestoppt|mit (?:gewinn|verlust) (?:raus|verkauft"
@@ -89,6 +89,10 @@ EXIT_ABROAD: Final = re.compile(
     r"|出局|了)|已(?:经)?止[盈损]"
     r"|전량 매도|익절 ?(?:했|완료)|손절 ?(?:했|완료)|利確(?:し|済)|損切り(?:し|済)"
 )
+OURS: Final = re.compile(
+    r"(?:on est|je suis|j'ai|sono|siamo|ho |abbiamo|me sal|nos sal|saí|stopei|stopamos|zerei|encerr)"
+)
+"""Begins what somebody says of themselves."""
 WARNING_ABROAD: Final = (
     r"(?:est|c'est) une (?:grosse |pure )?arnaque|n'achetez (?:surtout )?pas(?! (?:trop|plus))|(?:gros|énorme"
     r"|pur) scam|n[e'](?: ?y)? ?touchez (?:surtout )?pas"
@@ -96,7 +100,8 @@ WARNING_ABROAD: Final = (
     r"|é (?:um )?golpe|não comprem?(?! (?:muito|se|até))|è una truffa|non comprate(?! (?:troppo|se))"
     r"|ist (?:ein |reiner )?(?:scam|betrug)|finger weg|nicht kaufen"
     r"|(?<!fazla )(?<!çok )almayın|dolandırıcılık|penipuan|jangan (?:di)?(?:beli|sentuh)(?! (?:banyak|terlalu))"
-    r"|(?<!ليس )(?<!ليست )احتيال|(?:عملة|العملة|توكن|المشروع|مشروع) (?:هي |هو )?نصب|نصاب(?:ين|ة)?|عملة نصب"
+    r"|(?<!ليس )(?<!ليست )احتيال|(?<!ليست )(?<!ليس )(?:عملة|العملة|توكن|المشروع|مشروع) (?:هي |هو )?نصب|نصاب(?:ين"
+    r"|ة)?"
     r"|لا تشتر(?:وا|ي|وه|وها)?(?! (?:بكل|بمبلغ|كثير|فوق))|ابتعدوا عن"
     r"|کلاهبردار\w*|نخرید(?! (?:زیاد|بالا))|(?:मत|न) खरीद\w*|धोखा|oszustwo|nie kupuj(?:cie)?(?! (?:za|na gór|więcej))"
     r"|не купуйте(?! (?:багато|на))|шахрайств\w*|oplichting|niet kopen|țeapă|nu cumpărați|nekupujte|podvod"
@@ -107,7 +112,7 @@ WARNING_ABROAD: Final = (
     r"|bu (?:bir )?(?:coin |token |proje )?(?:scam|rug)|(?<!fazla )(?<!çok )(?<!yüklü )girmeyin"
     r"|não entr(?:em|e)(?! (?:muito|com|pesado|se|ainda))|non entrate(?! (?:con|troppo|se))|nicht einsteigen"
     r"|jangan masuk(?! (?:banyak|semua|terlalu))|đừng vào(?! (?:nhiều|to|hết))"
-    r"|lừa đảo|đừng mua(?! nhiều)|не (?:покупать|покупайте|берите|лезьте)(?! (?:много|на))"
+    r"|(?<!không phải )(?<!không )lừa đảo|đừng mua(?! nhiều)|не (?:покупать|покупайте|берите|лезьте)(?! (?:много|на))"
 )
 WARNING_UNSPACED: Final = (
     r"(?<!不)是个?(?:骗局|貔貅)|(?:不要|别|勿)(?:购?买|碰)(?![太多高])|詐欺(?:です|注意)|買わないで"

@@ -18,6 +18,11 @@ _SENT_TO: Final = re.compile(
     r"|\b(?:done|sent|paid|came|moved|transferred|withdrawn|withdrew|funded) (?:from|to)\W*$"
     r"|\b(?:sends?|forwards?|drains?) (?:everything|it all|all|funds|the funds|them|your \w{2,12}"
     r"|what \w{2,12}) to\W*$"
+    r"|\b(?:this|that) (?:address|account|wallet) (?:has |just )?(?:drained|stole|scammed|hacked"
+    r"|robbed)\b[^\n]{0,40}$"
+    r"|\b(?:blacklist|interact(?:ed|ing)? with|stay away from wallet)\W*$"
+    r"|\b(?:refunds?|payouts?|rewards?|(?:team|dev|marketing|treasury) (?:tokens|supply|funds?|allocation|share))\b"
+    r"[^\n]{0,32}\b(?:from|to|in|at|with)\W*$"
     r"|\b(?:revoke|approvals?|allowances?|permissions?)\b[^\n]{0,30}\b(?:to|for|from|of)\W*$"
     r"|\b(?:sniped|bundled|dumped|sold|bought) [^\n]{0,24}\b(?:with|from|using)\W*$",
     re.IGNORECASE,
@@ -82,7 +87,8 @@ _THEIR_WALLET: Final = re.compile(
     r"|\b(?:wallet|(?:my|our|his|her|their) (?:address|addy|account))\b[^\n]{0,48}\b(?:track|follow|copy) (?:it"
     r"|him|her|them|me|us|along|away)\b"
     r"|\b(?:wallets?|accounts?|traders?) to (?:copy|follow|track|watch|block|avoid)\b"
-    r"|\bthis (?:address|account|trader|whale|guy) (?:has|had|never|made|won|is up)\b|\bserial (?:rugger|scammer)\b",
+    r"|\bthis (?:address|account|trader|whale|guy) (?:has|had|never|made|won|is up|drained|drains|stole|steals"
+    r"|scammed|rugged|hacked|dumps|empties)\b|\bserial (?:rugger|scammer)\b",
     re.IGNORECASE,
 )
 _RECORD: Final = re.compile(r"\b(?:wr|win ?rate)\W{0,3}\d", re.IGNORECASE)

@@ -142,15 +142,21 @@ RESULT: Final = re.compile(
 )
 ARROW: Final = re.compile(
     AMOUNT
-    + r"(?: ?mc| ?mcap)?(?: ?(?:[-—–=]{1,3}>|→|➡|➜|⇒|=>|>{2,}|⟶|➔|👉|~>|⏩) ?| to )"
+    + r"(?: ?mc| ?mcap)?(?: ?(?:[-—–=]{1,3}>|→|➡|➜|⇒|=>|>{1,3}|⟶|➔|👉|~>|⏩) ?| to )"
     + AMOUNT.replace("<number>", "<number2>").replace("<unit>", "<unit2>"),
     re.IGNORECASE,
 )
+WEAK_ARROW: Final = re.compile(r" to |[^>=~–—-]>[^>]", re.IGNORECASE)
+"""May stand between what is hoped, too."""
+OF_PEOPLE: Final = re.compile(
+    r"\W{0,3}(?:holders?|members|followers|users|buys|buyers|wallets|txns?|transactions|subs\w*)\b"
+)
 SINCE: Final = re.compile(
-    r"\b(?:calls?|called|posted|shared|alerted|shilled|entered|entry|bought|gave|in)\b[^\n\d$]{0,16}"
+    r"\b(?:calls?|called|posted|shared|alerted|shilled|listened|followed|trusted|believed|joined|entered|entry"
+    r"|bought|gave|in)\b[^\n\d$]{0,16}"
     + AMOUNT
     + r"(?![\d.,]| ?(?:sol|eth|bnb|usd[ct]?)\b)"
-    + r"[^\n\d]{0,28}\b(?:now|hits?|ath|reached|currently|touched|today|sold at|it's at|is at"
+    + r"[^\n\d]{0,28}\b(?:now|hits?|ath|reached|currently|touched|today|sold at|it's at|is at|are at|'re at"
     r"|(?:sitting|sits|trading) at)\b[^\n\d$]{0,12}"
     + AMOUNT.replace("<number>", "<number2>").replace("<unit>", "<unit2>"),
     re.IGNORECASE,
@@ -210,7 +216,10 @@ EXIT: Final = re.compile(
     r"|the) (?:trade|position)"
     r"|exit(?:ed)? (?:my|our|the|all|full)|stop(?:ped)?(?: ?loss)? (?:hit|out)|sl hit"
     r"|(?<!\w )closed\W{1,3}[+-] ?\d{1,5} ?%?|(?:we|i) sold(?=\W*$|[,.;!]| (?:here|now|it|this|today|at)\b)"
-    r"|(?:bags?|position|everything) (?:is|was|are) sold"
+    r"|(?:bags?|position|everything) (?:is|was|are) sold|already sold(?! out)"
+    r"|(?:i'm|im|i am|we're|we are) (?:fully |all |completely )?out of (?:this|it|here|\$\w{1,15})(?! world)"
+    r"|(?:got|was|were|been) stopped(?: out)?|clos(?:ing|ed) (?:this|it|here|mine|\$\w{1,12})[^\n]{0,12}"
+    r" (?:at|in|for|with) (?:break ?even|(?:an? )?(?:small |tiny |big )?(?:loss|profit|win))"
     r"|closed \$\w{1,12} (?:in (?:profit|the green)|with|at|for)"
     r"|cut (?:my|the) loss)\b"
 )

@@ -125,7 +125,11 @@ def _is_exit(line: str) -> bool:
         return False
     return any(
         not phrases.NOT_SO.search(line[max(0, found.start() - 20) : found.start()])
-        and (phrases.OURS.match(found.group()) or not phrases.SOLD_BY_OTHERS.search(line[: found.start()]))
+        and (
+            phrases.OURS.match(found.group())
+            or abroad.OURS.match(found.group())
+            or not phrases.SOLD_BY_OTHERS.search(line[: found.start()])
+        )
         for pattern in (phrases.EXIT, abroad.EXIT_ABROAD)
         for found in pattern.finditer(line)
     )
@@ -210,6 +214,8 @@ def _is_growth(line: str, found: re.Match[str], *, is_said: bool = False) -> boo
     if (
         phrases.HOPE_LATER.search(line[found.end() :])
         or phrases.HOPE_BEFORE.search(before)
+        or phrases.SIZE_BEFORE.search(before)
+        or phrases.OF_PEOPLE.match(line[found.end() :])
         or re.search(r"\b(?:entry|buy|zone|range|sl|between)\W*$", before)
     ):
         return False
@@ -217,7 +223,7 @@ def _is_growth(line: str, found: re.Match[str], *, is_said: bool = False) -> boo
     first_usd, last_usd = usd(found["number"], found["unit"] or found["unit2"]), usd(found["number2"], found["unit2"])
     if first_usd is None or last_usd is None or not (found["unit2"] or "," in found["number2"]):
         return False
-    is_arrow = " to " not in found.group().lower()
+    is_arrow = phrases.WEAK_ARROW.search(found.group()) is None
     if is_arrow and not is_said and _is_dream(line, found, first_usd, last_usd):
         return False
     return last_usd >= first_usd * _GROWTH and (
