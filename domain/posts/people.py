@@ -21,8 +21,9 @@ _SENT_TO: Final = re.compile(
     r"|\b(?:this|that) (?:address|account|wallet) (?:has |just )?(?:drained|stole|scammed|hacked"
     r"|robbed)\b[^\n]{0,40}$"
     r"|\b(?:blacklist|interact(?:ed|ing)? with|stay away from wallet)\W*$"
-    r"|\b(?:refunds?|payouts?|rewards?|(?:team|dev|marketing|treasury) (?:tokens|supply|funds?|allocation|share))\b"
-    r"[^\n]{0,32}\b(?:from|to|in|at|with)\W*$"
+    r"|\b(?:refunds?|payouts?|rewards?)\b[^\n]{0,32}\b(?:from|to)\W*$"
+    r"|\b(?:team|dev|marketing|treasury) (?:tokens|supply|funds?|allocation|share)\b[^\n]{0,32}\b(?:in|at|with"
+    r"|to)\W*$"
     r"|\b(?:revoke|approvals?|allowances?|permissions?)\b[^\n]{0,30}\b(?:to|for|from|of)\W*$"
     r"|\b(?:sniped|bundled|dumped|sold|bought) [^\n]{0,24}\b(?:with|from|using)\W*$",
     re.IGNORECASE,

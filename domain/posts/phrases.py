@@ -29,7 +29,7 @@ HOPE_BEFORE: Final = re.compile(
     r"|for an?|"
     r"let's|lets|send it to|road to|before|until|till|i see|see an?|who wants|dreams?|puede|podr[ií]a|va a|"
     r"busc\w+|entra\w* agora pega|(?:ora|adesso) fa|farà|fará|vai (?:dar|fazer)|könnte|wird|pourrait|może|zrobi"
-    r"|yapar|bisa|có thể"
+    r"|yapar|bisa|có thể|tiềm năng|mục tiêu|kỳ vọng"
     r"|даст|сделает|зробить|يمكن|ممكن|الهدف|hedef\w*|objectif|ziel|продам|ожида\w+|жду|может|цель|будет|минимум"
     r"|можно)\b|'ll\b|目标|可能",
 )
@@ -227,7 +227,7 @@ OUT_AT: Final = re.compile(r"^\W*(?:(?:i'?m|we'?re|we are|i am|fully|all) )?out 
 SELL_CARD: Final = re.compile(r"^\W{0,6}(?:🔴|🟥|🔻)\W{0,4}(?:sell|sold|продажа|卖出|venta|venda|satış)\b")
 SOLD_BY_OTHERS: Final = re.compile(
     r"\b(?:pre ?sale|whitelist|mint|round|allocations?|tickets?|spots?|nfts?|supply|snipers?|devs?|insiders?"
-    r"|bundle(?:r|d)?s?|holders?|whales?|jeets?|team|deployer|creator|buyers?|paper ?hands|kols?|they|everyone"
+    r"|bundle(?:r|d)?s?|holders?|whales?|jeets?|team|deployer|creator|buyers?|paper ?hands|kols?|they|he|she|everyone"
     r"|wallets?"
     r"|traders?|funds?|дев\w*|снайпер\w*|кит[ыа]?|инсайдер\w*|разработчик\w*)\b[^.;!?\n]{0,24}$"
     r"|(?:开发者|老鼠仓|庄家|狙击手)[^。！？\n]{0,4}$"
