@@ -167,8 +167,8 @@ def _verdict(tokens: tuple[NamedToken, ...], said: Said, before: Understood | No
     topic: Update | None = None if said.topic == "board" else said.topic
     if not news:
         return "update", topic or ("already_read" if before and before.tokens else "repeated")
-    if topic == "warning":
-        return ("none" if len(news) == len(tokens) else "update"), "warning"
+    if topic in {"warning", "news"}:
+        return ("none" if len(news) == len(tokens) else "update"), topic
     if topic is not None and not (said.is_new and topic in {"result", "exit"}):
         return "update", topic
     return "call", news[0].found
