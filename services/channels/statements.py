@@ -92,12 +92,18 @@ CALLS_OF_POST: Final[LiteralString] = """
 WAITING_OF_POST: Final[LiteralString] = """
     SELECT address FROM unresolved_calls WHERE channel = $1 AND number = $2 ORDER BY 1
 """
-WAITING: Final[LiteralString] = "SELECT count(*) AS calls, min(since) AS since FROM unresolved_calls"
+WAITING: Final[LiteralString] = """
+    SELECT count(DISTINCT (channel, address)) AS calls, min(since) AS since FROM unresolved_calls
+"""
+WAITING_FOR: Final[LiteralString] = """
+    SELECT channel, number, address, document, since FROM unresolved_calls WHERE address = $1
+"""
 TOKENS: Final[LiteralString] = "SELECT address FROM channel_tokens WHERE channel = $1"
 # The revision tells whether somebody else has read on meanwhile.
 READ_ON: Final[LiteralString] = """
     UPDATE read_channels SET read_to = greatest(read_to, $3), revision = revision + 1, title = coalesce($4, title),
-        last_post_at = greatest(last_post_at, $5), last_read_at = $6, problem = NULL, problem_since = NULL,
+        last_post_at = greatest(CASE WHEN last_post_at > $6 THEN $6 ELSE last_post_at END, $5), last_read_at = $6,
+        problem = NULL, problem_since = NULL,
         moved_to = NULL, gap_at = CASE WHEN $7 THEN $6 ELSE gap_at END
     WHERE channel = $1 AND revision = $2
 """
@@ -112,7 +118,6 @@ PUT_TOKENS: Final[LiteralString] = """
     INSERT INTO channel_tokens (channel, address, called_at) SELECT $1, * FROM unnest($2::text[], $3::timestamptz[])
     ON CONFLICT (channel, address) DO NOTHING RETURNING address
 """
-FORGET_ADDRESS: Final[LiteralString] = "DELETE FROM channel_tokens WHERE channel = $1 AND address = $2"
 MOVE_CURSOR: Final[LiteralString] = """
     UPDATE channel_calls_cursor SET cursor = greatest(cursor, $1) + $2 RETURNING cursor
 """
@@ -127,10 +132,12 @@ PUT_UNRESOLVED: Final[LiteralString] = """
     FROM unnest($2::bigint[], $3::text[], $4::timestamptz[], $5::text[]) AS x (number, address, since, document)
     ON CONFLICT DO NOTHING
 """
-# Whoever waits longest since they were asked about, so that those nobody knows do not keep the others from it.
+# Who was never asked about, then who was not for longest, so that those nobody knows do not keep the others from it. An
+# address is asked about once, however many posts name it.
 UNRESOLVED: Final[LiteralString] = """
-    UPDATE unresolved_calls SET asked_at = $2 WHERE (channel, number, address) IN (
-        SELECT channel, number, address FROM unresolved_calls ORDER BY asked_at LIMIT $1)
+    UPDATE unresolved_calls SET asked_at = greatest($2, since + interval '1 microsecond') WHERE address IN (
+        SELECT address FROM unresolved_calls GROUP BY address
+        ORDER BY bool_or(asked_at <= since) DESC, min(asked_at) LIMIT $1)
     RETURNING channel, number, address, document, since
 """
 # Whose document nobody can read any more.

@@ -93,7 +93,7 @@ async def test_what_stands_in_the_way_of_adding_and_suggesting_is_said(
     await said(admin, " ".join(f"@many_{number}" for number in range(60)), "60 names; I take 50 at once")
     assert len(await listed.all()) == 1
     await said(admin, "@beta", "The first look calls nothing")
-    assert [about for what, about, end in await deeds(bot) if end == "done"] == ["@beta"], "said once"
+    assert [about for _, about, end in await deeds(bot) if end == "done"] == ["@beta"], "said once"
     await listed.change("@beta", "paused", of=("read",))
     await said(ann, "/suggest @beta", "the admins have paused it")
     await shown(admin, "➕ Add …", "Which channel?")
