@@ -11,10 +11,11 @@ from handlers.admin.running.reading_buttons import (
     PauseReading,
     RefuseSuggestion,
     ResumeReading,
+    ShowRead,
     ShowReading,
 )
 from managers.channels.base import BlockedError
-from sandbox.telegram.people import SandboxUser
+from sandbox.telegram.people import SandboxUser, callback_buttons
 from sandbox.telegram.updates import JsonObject
 from services.channels.listed import ListedChannels
 from services.channels.polling import PollingService
@@ -72,14 +73,15 @@ async def test_back_leads_to_where_one_came_from(bot: Composition, admin: Sandbo
     listed = bot.of(ListedChannels)
     for number in range(10):
         await listed.add(f"beta_{number}", 7)
-    await said(admin, "/channels", "Channels that are read: 11")
-    await shown(admin, "Next", "beta_8")
-    await shown(admin, "beta_8", "in the list since")
-    await shown(admin, "Back", "beta_8")
+    menu = await said(admin, "/channels", "Channels that are read: 11")
+    await admin.tap_data(menu, ShowRead("@beta_8").pack())
+    card = next(one for one in admin.messages if one["message_id"] == menu["message_id"])
+    (back,) = [one["callback_data"] for one in callback_buttons(card) if "Back" in one["text"]]
+    assert back == ShowReading("read", 1).pack()
     await said(ann, "/suggest @gems", "is suggested")
     menu = await said(admin, "/channels", "Channels that are read")
     await admin.tap_data(menu, ShowReading("suggested", 0).pack())
-    await shown(admin, "gems", "💡 Suggested on")
+    await admin.tap_data(menu, ShowRead("@gems").pack())
     await shown(admin, "👤 Who suggested it", str(ann.id))
     await shown(admin, "Back", "💡 Suggested on")
 

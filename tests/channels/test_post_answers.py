@@ -36,6 +36,7 @@ async def test_which_of_several_pools_trades_which_token_is_not_made_up(
     await kit.look()
     pools.trades(POOL, TOKEN)
     await post(kit, f"{link(POOL)} {link(OTHER_POOL)}")
+    await again(resolver)
     assert f"{TOKEN} Solana, the token of the pool {POOL}" in await card(kit, 1), "the other one still waits"
     pools.trades(OTHER_POOL, mint(2))
     await again(resolver)
