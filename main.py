@@ -293,7 +293,7 @@ async def migrate_only(settings: Settings, terminal: Terminal, *, back_to: str |
 
 def feed_part(at: Addresses, missing: Wants) -> Part:
     if at.source == "channels" and at.channels:
-        return Part(f"channels ({len(at.channels.channels)})", not missing.channels, at.channels.url)
+        return Part(f"channels ({len(at.channels.channels)} configured)", not missing.channels, at.channels.url)
     return Part(f"feed ({at.source})", not missing.feed, at.feed_url)
 
 

@@ -1,9 +1,9 @@
 """Calls from where they are made: channels read, posts understood, figures filled in, calls told.
 
-A call is right if it is one, and its tokens and pools are exactly those that were meant. None of the posts was written
-by somebody who has never seen the parser; each file is measured for itself (`tests/posts/README.md` says how each came
-about), and after the parser has been mended by all of them, so these figures say that nothing was unlearnt, not how
-strangers' posts fare. "A pattern alone" takes the first word that looks like an address, as many bots do.
+A call is right if it is one, and its tokens and pools are exactly those that were meant. Each file of posts is
+measured for itself, and after the parser has been mended by all of them, so these figures say that nothing was
+unlearnt, not how strangers' posts fare: that is what first runs say, which stand in `tests/posts/README.md`. "A
+pattern alone" takes the first word that looks like an address, as many bots do.
 
 Channels are polled, and tokens enriched, in simulated time with the bot's own code and real requests to strict
 stand-ins (`benchmarks/kit/channels/polled.py`, `enriched.py` say how); "one after the other" has the same budget. The

@@ -12,6 +12,7 @@ from managers.feed.websocket import WebSocketManager
 from managers.http.api import APIRetryManager, HostCounts, HostHealth
 from managers.telegram.client import TelegramManager
 from runtime.clock import now
+from services.channels.figures import OwnPages
 from services.cluster.leases import Leases
 from services.cluster.members import Member, Members
 from services.cluster.ownership import Ownership
@@ -59,12 +60,18 @@ async def data_health(standing: Callable[[], DatabaseStatus | None]) -> PartHeal
     return PartHealth(name="data", ok=problem is None, detail=problem or "complete")
 
 
-async def feed_health(feed: WebSocketManager, leases: Leases) -> PartHealth:
+async def feed_health(feed: WebSocketManager, leases: Leases, pages: Callable[[], OwnPages | None]) -> PartHealth:
+    """`pages`: what the feed is made of, where that is this process's own work: its heartbeats say nothing of it."""
     health = feed.health()
     if feed.rests():
         return PartHealth(name="feed", ok=True, detail="paused by an admin")
     if not health.connected and not leases.is_valid(INGEST):
         return PartHealth(name="feed", ok=True, detail="read by another process")
+    own = pages()
+    if health.connected and own is not None:
+        read = "no page read yet" if own.age_s is None else f"last page read {own.age_s:.0f} s ago"
+        detail = f"{own.problem}; {read}" if own.problem else read
+        return PartHealth(name="feed", ok=own.problem is None and not health.stale, detail=detail)
     if not health.connected:
         detail = f"not connected: {health.last_problem or 'not yet'}"
     elif health.data_age_s is None:

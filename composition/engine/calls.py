@@ -20,6 +20,7 @@ from services.calls.decisions import DecisionsService
 from services.calls.late import LateService
 from services.calls.tick_stream import TickStream
 from services.calls.tokens import TokensService
+from services.channels.figures import OwnPages
 from services.claims.outbox import Outbox
 from services.cluster.leases import Leases
 from services.cluster.members import Members
@@ -74,7 +75,8 @@ def build(base: Base) -> Feature:
         "match": shard.partitions.give_up,
     }
     _show(base, intake)
-    health: dict[str, Check] = {"feed": partial(feed_health, intake.feed, leases)} if role in READING else {}
+    feed = partial(feed_health, intake.feed, leases, partial(base.find, OwnPages))
+    health: dict[str, Check] = {"feed": feed} if role in READING else {}
     return Feature(
         parts=[intake, shard, calls, decisions],
         jobs=[*_jobs(base, intake, shard, calls), LATE.run_by(_late(base).run)],

@@ -16,6 +16,7 @@ from composition.feature import Alarm, Base, Feature
 from domain.calls.addresses import as_kept, is_evm
 from domain.calls.events import Channel, Token
 from domain.prices.readings import TokenRef
+from managers.channels.noted import NotedReader
 from managers.feed.sources.native import NativeSource
 from runtime.clock import now
 from runtime.retry import retry_until_done
@@ -29,7 +30,7 @@ from services.channels.conditions import (
     stalls,
     unresolved_wait,
 )
-from services.channels.figures import reading_health, show_calls, show_polling
+from services.channels.figures import OwnPages, reading_health, show_calls, show_polling
 from services.channels.group import ChannelServices
 from services.channels.history import CallHistory
 from services.channels.listed import ListedChannels
@@ -100,9 +101,11 @@ def build(base: Base) -> Feature:
     waiting = Reading(rows.waiting)
     show_calls(base.metrics, taking, resolver, history, rows, waiting)
     turns = ChannelTurns(taking)
-    polling = _polling(base, listed, turns)
+    pages = _pages(base, listed, turns)
+    polling = pages.polling if pages else None
+    reading = [polling, *([pages] if reads_own else ())] if pages else []
     return Feature(
-        parts=[own, listed, history, resolver, taking, turns, *([polling] if polling else ())],
+        parts=[own, listed, history, resolver, taking, turns, *reading],
         services=[replace(chat, **_seen_here(polling, taking)) if polling else chat],
         kinds=kinds,
         jobs=[
@@ -112,7 +115,7 @@ def build(base: Base) -> Feature:
         ],
         steps=Steps(load=partial(_configured, base, listed)),
         routes=[_feed(base, rows, history).router],
-        health={"channels": reading_health(polling, partial(_reads, base))} if polling else {},
+        health={"channels": reading_health(pages, partial(_reads, base))} if pages else {},
         alarms=[
             Alarm("unresolved calls", unresolved_wait(waiting, now)),
             *(_alarms(base, polling, taking) if polling else ()),
@@ -131,12 +134,13 @@ def _feed(base: Base, rows: ChannelRows, history: CallHistory) -> ChannelFeed:
     )
 
 
-def _polling(base: Base, listed: ListedChannels, turns: ChannelTurns) -> PollingService | None:
+def _pages(base: Base, listed: ListedChannels, turns: ChannelTurns) -> OwnPages | None:
     connection = base.connections.channels
     if connection is None:
         return None
+    reader = NotedReader(connection.reader, now)
     polling = PollingService(
-        reader=connection.reader,
+        reader=reader,
         turns=turns,
         listed=listed,
         requests_per_s=connection.access.requests_per_s,
@@ -146,7 +150,7 @@ def _polling(base: Base, listed: ListedChannels, turns: ChannelTurns) -> Polling
     )
     listed.changed = polling.wake
     show_polling(base.metrics, polling)
-    return polling
+    return OwnPages(reader, polling, now)
 
 
 def _seen_here(polling: PollingService, taking: TakingService) -> dict[str, Any]:
@@ -184,7 +188,11 @@ def _is_read_elsewhere(members: Members) -> bool:
 async def _configured(base: Base, listed: ListedChannels) -> None:
     channels = base.connections.channels
     if channels is not None:
-        await retry_until_done(partial(listed.configured, channels.access.channels))
+        configured = channels.access.channels
+        await retry_until_done(partial(listed.configured, configured))
+        read = (await retry_until_done(listed.to_read)).keys()
+        added = len(read - set(configured))
+        base.terminal.say(f"{len(read):,} channels are read, {added:,} of them added in the chat.")
 
 
 async def _channel(base: Base, rows: ChannelRows, channel: str, _: str | None) -> Channel | None:

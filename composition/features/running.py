@@ -11,6 +11,7 @@ from bot.roles import Role
 from composition.feature import Base, Feature
 from config.logging import LEVELS
 from runtime.clock import now
+from services.channels.figures import OwnPages
 from services.cluster.leases import Leases
 from services.cluster.members import Members
 from services.monitoring.group import MonitoringServices
@@ -104,16 +105,17 @@ def _report(base: Base) -> ProcessReport:
 
 def _feed(base: Base) -> SourceState:
     feed, source = base.of(Intake).feed, base.connections.source
-    health = feed.health()
+    health, own = feed.health(), base.find(OwnPages)
+    problem = own.problem if own else None
     return SourceState(
         name=source.name,
-        kind="feed",
-        ok=health.connected and not health.stale,
+        kind="pages" if own else "feed",
+        ok=health.connected and not health.stale and problem is None,
         rests=feed.rests(),
         replays=source.replays,
-        age_s=health.data_age_s,
+        age_s=own.age_s if own else health.data_age_s,
         asked=feed.stats.calls,
-        problem=health.last_problem,
+        problem=problem or health.last_problem,
     )
 
 

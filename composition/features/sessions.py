@@ -7,7 +7,7 @@ from bot.roles import LISTEN as LEASE
 from composition.feature import Alarm, Base, Feature
 from managers.channels.session_library import telethon
 from runtime.clock import now
-from services.channels.account_figures import accounts_lost, show_sessions
+from services.channels.figures import accounts_lost, show_sessions
 from services.channels.listed import ListedChannels
 from services.channels.sessions import SessionsService
 from services.channels.turns import ChannelTurns

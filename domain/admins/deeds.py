@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from typing import Final, Literal
 
@@ -14,6 +15,7 @@ Outcome = Literal["begun", "done", "refused", "failed"]
 
 MAX_DETAILS: Final = 1_000
 MAX_SAID: Final = 300
+_WORDS: Final = re.compile(r"[\s,;]+")
 
 
 class Deed(Struct, kw_only=True, omit_defaults=True):
@@ -33,9 +35,10 @@ class Deed(Struct, kw_only=True, omit_defaults=True):
     """What came of it, in words, or the key of the text that refused it."""
 
     def about(self, user_id: int | None = None, details: str = "") -> None:
-        """Say more of it than its route knows."""
+        """Say more of it than its route knows; what was typed just so is not said twice."""
         self.user_id = self.user_id if user_id is None else user_id
-        self.details = "; ".join(filter(None, (self.details, details)))[:MAX_DETAILS]
+        if details.split() != _WORDS.split(self.details.strip(" ,;\n")):
+            self.details = "; ".join(filter(None, (self.details, details)))[:MAX_DETAILS]
 
     def end(self, outcome: Outcome, said: str) -> None:
         """Say what came of it; the first word counts."""

@@ -11,6 +11,7 @@ _POST: Final = re.compile(
     r"(?<![a-z0-9.-])(?:https?://)?(?:www\.)?(?:t|telegram)\.(?:me|dog)/(?:s/)?([a-z][a-z0-9_]{3,31})/(?:\d{1,9}/)?"
     r"(\d{1,9})(?![\w/])"
 )
+_PRIVATE: Final = re.compile(r"(?<![a-z0-9.-])(?:t|telegram)\.(?:me|dog)/c/\d+/\d", re.IGNORECASE | re.ASCII)
 _START: Final = re.compile(
     r"(?<![a-z0-9.-])(?:https?://)?(?:www\.)?(?:t|telegram)\.(?:me|dog)/([a-z]\w{3,31})/?\?start=([\w-]{1,64})(?![\w-])",
     re.IGNORECASE | re.ASCII,
@@ -44,6 +45,17 @@ def is_post_link(text: str) -> str | None:
     """Return a text that is the link to a post, and nothing else."""
     words = text.split()
     return words[0] if len(words) == 1 and post_named(words[0]) else None
+
+
+def names_private_post(text: str) -> bool:
+    """Whether a text links to a post in a private chat: nobody but its members can open it."""
+    return _PRIVATE.search(text[:MAX_POST_CHARACTERS].replace("www.", "")) is not None
+
+
+def is_private_post_link(text: str) -> str | None:
+    """Return a text that is the link to a private post, and nothing else."""
+    words = text.split()
+    return words[0] if len(words) == 1 and names_private_post(words[0]) else None
 
 
 def is_channel_link(text: str) -> str | None:

@@ -53,6 +53,8 @@ class Candidate(Struct, frozen=True):
     """The address stands where pools stand: whoever knows pools says what it trades. It may be the token's own."""
     at: int = 0
     """Where in the text; 0 for links and buttons."""
+    is_any: bool = False
+    """It is called an address, and not what it is the address of."""
 
 
 class Refused(Struct, frozen=True):
@@ -105,13 +107,13 @@ def _settled(found: list[Candidate | Refused | _Doubtful]) -> Iterator[Candidate
 
 def _is_somebodys(one: Candidate, refused: list[Refused], *, of_somebody: bool) -> bool:
     """A link to an account is no call of it. On EVM chains explorers show contracts on the pages of accounts, too."""
-    if RANKS[one.found] == 0:
+    if RANKS[one.found] == 0 and not one.is_any:
         return False
     for other in refused:
         if other.what != one.address or other.reason not in {"account", "wallet"}:
             continue
         is_contract = other.reason == "account" and other.chain in EVM_CHAINS
-        if not is_contract or (of_somebody and one.found == "bare_address"):
+        if not is_contract or (of_somebody and (one.is_any or one.found == "bare_address")):
             return True
     return False
 
@@ -164,7 +166,7 @@ def _by_label(
     if kind == "pool":
         return Candidate(key.address, chain, "pool_link", is_pool=True, at=at)
     found: Found = "address_in_code" if is_code else "address_after_label" if kind == "token" else "bare_address"
-    candidate = Candidate(key.address, chain, found, at=at)
+    candidate = Candidate(key.address, chain, found, at=at, is_any=label is not None and label.is_any)
     return _Doubtful(candidate, otherwise) if otherwise else candidate
 
 

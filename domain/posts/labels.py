@@ -16,6 +16,8 @@ class Label(NamedTuple):
     """Otherwise only where the post has another address that may be what it calls."""
     is_list: bool = False
     """It speaks of several: what follows in the next lines is of the same kind."""
+    is_any: bool = False
+    """It says "address", and not of what."""
 
 
 MAX_BEFORE: Final = 60
@@ -140,6 +142,8 @@ def _label(text: str, at: int, before: _Before) -> Label | None:
         return _of_somebody(found, plain, before)
     if name == "fake" and not _is_colon(before.words):
         name = "other"  # it may be its name
+    if name == "token" and found and before.is_heading and found["token"].lower() in _ANY_ADDRESS:
+        return Label("token", is_any=True)
     return _KINDS.get(name) if before.is_heading else None
 
 

@@ -76,6 +76,9 @@ _PATHS: Final[dict[str, tuple[tuple[str, Kind], ...]]] = {
     "app.uniswap.org": (("explore/tokens/<chain>/<key>", "token"), ("explore/pools/<chain>/<key>", "pool")),
     "defined.fi": (("<chain>/<key>", "pool"),),
     "ave.ai": (("token/<key>", "token"),),
+    "poocoin.app": (("tokens/<key>", "token"),),
+    "dexview.com": (("<chain>/<key>", "token"),),
+    "moonshot.com": (("<key>", "token"),),
     "tokensniffer.com": (("token/<chain>/<key>", "token"),),
     "gopluslabs.io": (("token-security/<chain>/<key>", "token"),),
     "app.bubblemaps.io": (("<chain>/token/<key>", "token"),),
@@ -97,6 +100,7 @@ _PATHS: Final[dict[str, tuple[tuple[str, Kind], ...]]] = {
 _CHAINS: Final[dict[str, str]] = {
     **_EXPLORERS,
     "four.meme": "bsc",
+    "poocoin.app": "bsc",
     "clanker.world": "base",
     "photon-base.tinyastro.io": "base",
 }
@@ -112,6 +116,19 @@ _QUERIES: Final[dict[str, tuple[str, ...]]] = {
     "v2.bubblemaps.io": ("address",),
 }
 """By site: where in the query a token stands, the one that is bought first."""
+_ANY_QUERIES: Final = (
+    "token",
+    "tokenAddress",
+    "mint",
+    "ca",
+    "contract",
+    "contractAddress",
+    "outputMint",
+    "outputCurrency",
+)
+"""In the query of any site that is known, beside its own."""
+_TRADING: Final = frozenset({"terminal", "trade", "swap", "chart", "token", "tokens", "buy", "coin"})
+"""Pages whose `address` is what they trade; elsewhere it may be somebody's."""
 _CHAIN_QUERIES: Final = ("chain", "chainId", "chain_id", "network")
 _ACCOUNTS: Final = frozenset({"account", "accounts", "address", "wallet", "profile", "portfolio", "user", "u"})
 _TRANSACTIONS: Final = frozenset({"tx", "txs", "transaction", "signature"})
@@ -140,7 +157,10 @@ def follow(link: str) -> Lead | Astray | None:
     if parts.scheme not in {"http", "https"}:
         return None
     segments = [unquote(segment) for segment in parts.path.split("/") if segment][:8]
-    found = _by_path(host, segments) or _by_query(host, query)
+    found = _by_path(host, segments)
+    if not isinstance(found, Lead):
+        asked = _by_query(host, segments, query)
+        found = asked if isinstance(asked, Lead) else found or asked
     if host in _WITHOUT_CASE and isinstance(found, Astray):
         found = _looked_up(found)
     if isinstance(found, Lead) and found.chain is None:
@@ -218,14 +238,21 @@ def _lead(kind: Kind, word: str, chain: str | None) -> Lead | Astray:
     return Lead(kind, key, chain) if chain in EVM_CHAINS or chain is None else Astray("undecodable", word, chain)
 
 
-def _by_query(host: str, query: Mapping[str, str]) -> Lead | Astray | None:
+def _by_query(host: str, segments: list[str], query: Mapping[str, str]) -> Lead | Astray | None:
     found: Lead | Astray | None = None
-    for name in _QUERIES.get(host, ()):
+    for name in (*_QUERIES.get(host, ()), *_named_anywhere(host, segments)):
         if name in query and key_of(query[name]) is not None:
             found = _lead("token", query[name], None)
             if isinstance(found, Lead):
                 return found
     return found
+
+
+def _named_anywhere(host: str, segments: list[str]) -> tuple[str, ...]:
+    words = {segment.lower() for segment in segments}
+    if (host not in _PATHS and host not in _QUERIES) or words & (_ACCOUNTS | _TRANSACTIONS):
+        return ()
+    return (*_ANY_QUERIES, "address") if words & _TRADING else _ANY_QUERIES
 
 
 def _start(path: str, query: Mapping[str, str]) -> Lead | Astray | None:

@@ -16,10 +16,31 @@ _SENT_TO: Final = re.compile(
     rf"|{_COIN} ?(?:-+>|=>|→|➡️?|to|:|：)\s*$"
     r"|^\W*(?:please )?(?:pay|send|deposit|transfer)\b(?! it\b)[^\n]{0,30}[:：]\W*$"
     r"|\b(?:done|sent|paid|came|moved|transferred|withdrawn|withdrew|funded) (?:from|to)\W*$"
+    r"|\b(?:sends?|forwards?|drains?) (?:everything|it all|all|funds|the funds|them|your \w{2,12}"
+    r"|what \w{2,12}) to\W*$"
+    r"|\b(?:this|that) (?:address|account|wallet) (?:has |just )?(?:drained|stole|scammed|hacked"
+    r"|robbed)\b[^\n]{0,40}$"
+    r"|\b(?:blacklist|interact(?:ed|ing)? with|stay away from wallet)\W*$"
+    r"|\b(?:refunds?|payouts?|rewards?)\b[^\n]{0,32}\b(?:from|to)\W*$"
+    r"|\b(?:team|dev|marketing|treasury) (?:tokens|supply|funds?|allocation|share)\b[^\n]{0,32}\b(?:in|at|with"
+    r"|to)\W*$"
+    r"|\b(?:revoke|approvals?|allowances?|permissions?)\b[^\n]{0,30}\b(?:to|for|from|of)\W*$"
     r"|\b(?:sniped|bundled|dumped|sold|bought) [^\n]{0,24}\b(?:with|from|using)\W*$",
     re.IGNORECASE,
 )
 """What ends right before the address."""
+_HOLDER: Final = re.compile(
+    r"\b(?:top|biggest|largest|first|second|third|main|other|#\d) holders?\b[^\n:]{0,40}\b(?:is|are)\b"
+    r"(?: (?:the|an?|our))?(?: \w{2,12}){0,2}?(?: (?:pool|lp|curve|wallet|exchange|account|vault|contract"
+    r"|address))?\W*$",
+    re.IGNORECASE,
+)
+_HOLDS: Final = re.compile(
+    r"(?: (?:the|an?|our))?(?: \w{2,12}){0,2} (?:pool|lp|curve|wallet|exchange|account|vault|contract|address)\W*$"
+    r"|(?:is|are)\W*$",
+    re.IGNORECASE,
+)
+"""Not "the biggest holder is bullish on"."""
 _ORDER: Final = re.compile(
     rf"\b(?<!n't )(?<!not )(?<!never )(?:pay|send|transfer|deposit|contribute)\b[^\n]{{0,40}}?{_COIN}\b"
     r"[^\n]{0,24}(?:\bhere\b|\bto\b|\bbelow\b|👇|⬇|:\s*$)"
@@ -47,7 +68,8 @@ _SERVICE: Final = re.compile(
 _TRADE: Final = re.compile(
     r"\b(?:bought|buys?|buying|aped?|apes|aping|entered|entry|entries|swapped|bags?"
     r"|in (?:at|on|this|it|here)|into|calls?|called"
-    r"|mc|mcap|market ?cap|grabbed|scooped|picked|loaded|added|adding|(?:is|are|got) in|купил\w*|взял\w*|зашел|зашёл)\b"
+    r"|mc|mcap|market ?cap|grabbed|scooped|picked|loaded|added|adding|(?:is|are|got) in|купил\w*|взял\w*|зашел"
+    r"|зашёл)\b"
     r"|买|冲|\bca\b",
     re.IGNORECASE,
 )
@@ -62,8 +84,12 @@ _PRIZE: Final = re.compile(
 _THEIR_WALLET: Final = re.compile(
     r"(?:^\W*|\b(?:here(?:'s| is)|found|follow|track|copy|watch|meet|add|block|avoid) )"
     r"(?:an?|this|that|these|those|his|her|their|my|our|the following)(?: \w+){0,2} wallets?\b"
+    r"|\b(?:which|what) (?:wallet|account|address|addy) (?:i|we|he|she|they)\b"
+    r"|\b(?:wallet|(?:my|our|his|her|their) (?:address|addy|account))\b[^\n]{0,48}\b(?:track|follow|copy) (?:it"
+    r"|him|her|them|me|us|along|away)\b"
     r"|\b(?:wallets?|accounts?|traders?) to (?:copy|follow|track|watch|block|avoid)\b"
-    r"|\bthis (?:address|account|trader|whale|guy) (?:has|had|never|made|won|is up)\b|\bserial (?:rugger|scammer)\b",
+    r"|\bthis (?:address|account|trader|whale|guy) (?:has|had|never|made|won|is up|drained|drains|stole|steals"
+    r"|scammed|rugged|hacked|dumps|empties)\b|\bserial (?:rugger|scammer)\b",
     re.IGNORECASE,
 )
 _RECORD: Final = re.compile(r"\b(?:wr|win ?rate)\W{0,3}\d", re.IGNORECASE)
@@ -73,7 +99,7 @@ _FOLLOW: Final = re.compile(r"\b(?:track(?:er|ing)?|copy(?:ing)?|follow)\b", re.
 
 def is_where_to_pay(before: str, above: str) -> bool:
     """`before` is what stands right before the address, `above` that and the two lines above it."""
-    if _SENT_TO.search(before) or _ORDER.search(above):
+    if _SENT_TO.search(before) or (_HOLDER.search(before) and _HOLDS.search(before)) or _ORDER.search(above):
         return True
     if not _AMOUNT.search(above) or _TRADE.search(above):
         return False

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from domain.posts.abroad import WARNING_ABROAD, WARNING_UNSPACED
 from domain.posts.amounts import AMOUNT
 
 MULTIPLE: Final = re.compile(
@@ -27,7 +28,10 @@ HOPE_BEFORE: Final = re.compile(
     r"looking for|expect\w*|want|hop(?:e|ing)|next|possible|if|ready|about to|to do|poised|minimum|min|at least a"
     r"|for an?|"
     r"let's|lets|send it to|road to|before|until|till|i see|see an?|who wants|dreams?|puede|podr[ií]a|va a|"
-    r"hedef\w*|objectif|ziel|продам|ожида\w+|жду|может|цель|будет|минимум|можно)\b|'ll\b|目标|可能",
+    r"busc\w+|entra\w* agora pega|(?:ora|adesso) fa|farà|fará|vai (?:dar|fazer)|könnte|wird|pourrait|może|zrobi"
+    r"|yapar|bisa|có thể|tiềm năng|mục tiêu|kỳ vọng"
+    r"|даст|сделает|зробить|يمكن|ممكن|الهدف|hedef\w*|objectif|ziel|продам|ожида\w+|жду|может|цель|будет|минимум"
+    r"|можно)\b|'ll\b|目标|可能",
 )
 HOPE_LATER: Final = re.compile(
     r"\b(?:mark (?:my words|it|this)|soon|incoming|easy|easily|programmed|let's|target|speedrun|mission"
@@ -138,43 +142,37 @@ RESULT: Final = re.compile(
 )
 ARROW: Final = re.compile(
     AMOUNT
-    + r"(?: ?mc| ?mcap)?(?: ?(?:[-—–=]{1,3}>|→|➡|➜|⇒|=>|>{2,}|⟶|➔|👉|~>|⏩) ?| to )"
+    + r"(?: ?mc| ?mcap)?(?: ?(?:[-—–=]{1,3}>|→|➡|➜|⇒|=>|>{1,3}|⟶|➔|👉|~>|⏩) ?| to )"
     + AMOUNT.replace("<number>", "<number2>").replace("<unit>", "<unit2>"),
     re.IGNORECASE,
 )
+WEAK_ARROW: Final = re.compile(r" to |[^>=~–—-]>[^>]", re.IGNORECASE)
+"""May stand between what is hoped, too."""
+OF_PEOPLE: Final = re.compile(
+    r"\W{0,3}(?:holders?|members|followers|users|buys|buyers|wallets|txns?|transactions|subs\w*)\b"
+)
 SINCE: Final = re.compile(
-    r"\b(?:calls?|called|posted|shared|alerted|shilled|entered|entry|bought|gave|in)\b[^\n\d$]{0,16}"
+    r"\b(?:calls?|called|posted|shared|alerted|shilled|listened|followed|trusted|believed|joined|entered|entry"
+    r"|bought|gave|in)\b[^\n\d$]{0,16}"
     + AMOUNT
     + r"(?![\d.,]| ?(?:sol|eth|bnb|usd[ct]?)\b)"
-    + r"[^\n\d]{0,28}\b(?:now|hits?|ath|reached|currently|touched|today|sold at|it's at|is at"
+    + r"[^\n\d]{0,28}\b(?:now|hits?|ath|reached|currently|touched|today|sold at|it's at|is at|are at|'re at"
     r"|(?:sitting|sits|trading) at)\b[^\n\d$]{0,12}"
     + AMOUNT.replace("<number>", "<number2>").replace("<unit>", "<unit2>"),
     re.IGNORECASE,
 )
-RESULT_ABROAD: Final = re.compile(
-    r"(?:已经?|翻了|涨了|达到|做到|实现|吃到|斩获) ?\d{1,4}(?:\.\d)? ?(?:倍|x)|\d ?倍(?:了|达成|到手|收益)"
-    r"|恭喜[^\n]{0,16}(?:上车|吃肉|群友|兄弟)"
-    r"|\d ?x (?:yapt[ıi]k?|oldu|verdi(?:k)?|geldi|gördü|tamam)\b"
-    r"|\b(?:уже|сделал\w*|дал[аио]?|поймал\w*|забрал\w*)\b[^\n\d]{0,12}\+? ?\d[\d.,]{0,5} ?(?:икс\w*|[xх%])"
-    r"|\b(?:зашли|зашёл|зашел|вошли|взяли|брали|entramos|entré|compramos|llamamos"
-    r"|girdik)\b[^\n\d]{0,12}\d[\d.,]{0,5} ?[kкmм]"
-    r"\b[^\n\d]{0,24}\b(?:сейчас|уже|теперь|ya|ahora|va|şimdi)\b[^\n\d]{0,12}\d"
-    r"|从 ?\d[\d.]{0,5} ?[k万w亿m]?[^\n\d]{0,4}到 ?\d"
-    r"|\d ?% (?:от|с) (?:нашего|моего|колла|входа)|\bзаскамил\w*|\bдев(?:елопер)? (?:слил|скинул)|\bизвините\b"
-    r"|(?:حققنا|وصلنا|حقق|وصلت|تم تحقيق)[^\n\d]{0,12}\d[\d.,]{0,5} ?(?:أضعاف|ضعف|x|%)"
-    r"|\d ?(?:أضعاف|ضعف|x) من (?:التوصية|دخولنا|الدخول|إشارتنا)"
-    r"|\b(?:déjà|schon|già) (?:\+ ?)?\d{1,5} ?[x%]|\d ?x (?:depuis notre|seit unserem|dal nostro)"
-)
 REACHED: Final = re.compile(
     r"\b(?:our|my) (?:last )?call\b[^\n]{0,24}\b(?:reached|hits?|did|is up|made)\b"
     r"|\$?\d[\d.,]{0,8} ?[kmb] (?:mc|mcap|market cap|cap) (?:hit|reached|done|✅)"
+    r"|(?:congrats?|congratulations) to the (?:whole|entire) (?:community|team|fam\w*)|\bmy bad (?:guys|everyone"
+    r"|all|fam|team)\b"
     r"|\b(?:hits?|reached|crossed|passed|broke) \$?\d[\d.,]{0,8} ?[kmb]\b[^\n]{0,30}\bcalled\b"
     r"|\d{2,6} ?% [^\n]{0,20}since (?:the |our |my |this )?(?:alert|call|entry|post)\b"
     r"|\d{2,6} ?% (?:up (?:since|from)|roi|profit|gains?\b)|(?:profits?|gains?|roi)[^\n\d%]{0,12}\d{2,6} ?%"
     r"|\b(?:done|did|hit|made|was|another|became|already|now|got|our|my|clean|easy)\W{1,3}(?:an? )?\d{1,3}[- ]?bagger"
     r"|\b\d{1,3}[- ]?bagger\b[^\n]{0,12}(?:[✅🎯🎉]|\b(?:done|already|now|secured|achieved|in \d))"
     r"|\+ ?\d{2,6} ?% (?:already|so far|in (?:just )?(?:\d|an? )|and counting|✅)"
-    r"|^\W*rip \$\w{2,15}\b|\bmy bad (?:guys|everyone|all|fam|team)\b|\bdumped on (?:us|everyone|everybody|you|all)\b"
+    r"|^\W*rip \$\w{2,15}\b|\bdumped on (?:us|everyone|everybody|you|all)\b"
     r"|(?:result|gains?|profit)\W{1,3}\+ ?\d{2,6} ?%|^\W*\+ ?\d{2,6} ?%\W*✅"
 )
 WAS_AND_IS: Final = re.compile(
@@ -184,6 +182,32 @@ WAS_AND_IS: Final = re.compile(
     + r"[^\n\d]{0,6}\b(?:now|mc|today)\b",
     re.IGNORECASE,
 )
+AGO: Final = re.compile(
+    r"\b(?:ago|yesterday|last night|this morning)\b[^\n\d]{0,40}\b(?:at|for) "
+    + AMOUNT
+    + r"[^\n\d]{0,24}\b(?:it'?s|it is|is|sits|trades|now|we are|we're)\b[^\n\d]{0,12}"
+    + AMOUNT.replace("<number>", "<number2>").replace("<unit>", "<unit2>")
+    + r" ?(?:mc )?(?:now|today|right now)\b",
+    re.IGNORECASE,
+)
+THIS: Final = re.compile(r"\b(?:it|this)\b.*\d.*\d")
+TOOK: Final = re.compile(
+    r"\W{1,2}(?:in|within|after|over) (?:just |only |under |less than |about |like )?(?:an? |one |two |three "
+    r"|four |five |\d{1,3} ?)"
+    r"(?:s|sec|seconds|m|min|mins|minutes?|h|hrs?|hours?|days?|night)\b"
+)
+UPDATED: Final = re.compile(
+    r"\b(?:update|status|progress|checkpoint|апдейт|обновление|actualización|atualização|güncelleme"
+    r"|aggiornamento|mise à jour)\b"
+    r"|更新|업데이트|تحديث"
+)
+"""Heads a card that says what became of a call."""
+THEN_AND_NOW: Final = re.compile(
+    r"\b(?:entry|entered|call(?:ed)?|opened|start(?:ed)?|posted|вход|entrada|giriş)\b(?: ?(?:mc|mcap|at|price"
+    r"|market cap))?"
+    r"\W{1,4}\d[^%]{0,60}?\b(?:now|current(?:ly)?|сейчас|ahora|agora|şimdi)\b(?: ?(?:mc|mcap|at|price"
+    r"|market cap))?\W{1,4}\d"
+)
 WENT: Final = re.compile(r"\b(?:from|went|ran|pumped|sent|rallied|flew|called|moved)\b")
 EXIT: Final = re.compile(
     r"(?<!dev )(?<!devs )(?<!dev: )(?<!team )(?<!whale )\b(?:i |we |just |i've |i have )?(?:sold (?:all|half"
@@ -192,36 +216,27 @@ EXIT: Final = re.compile(
     r"|the) (?:trade|position)"
     r"|exit(?:ed)? (?:my|our|the|all|full)|stop(?:ped)?(?: ?loss)? (?:hit|out)|sl hit"
     r"|(?<!\w )closed\W{1,3}[+-] ?\d{1,5} ?%?|(?:we|i) sold(?=\W*$|[,.;!]| (?:here|now|it|this|today|at)\b)"
-    r"|(?:bags?|position|everything) (?:is|was|are) sold"
+    r"|(?:bags?|position|everything) (?:is|was|are) sold|already sold(?! out)"
+    r"|(?:i'm|im|i am|we're|we are) (?:fully |all |completely )?out of (?:this|it|here|\$\w{1,15})(?! world)"
+    r"|(?:got|was|were|been) stopped(?: out)?|clos(?:ing|ed) (?:this|it|here|mine|\$\w{1,12})[^\n]{0,12}"
+    r" (?:at|in|for|with) (?:break ?even|(?:an? )?(?:small |tiny |big )?(?:loss|profit|win))"
     r"|closed \$\w{1,12} (?:in (?:profit|the green)|with|at|for)"
     r"|cut (?:my|the) loss)\b"
-)
-EXIT_ABROAD: Final = re.compile(
-    r"\b(?:sattım|sattık|k[aâ]r(?:ımı|ı)? ald(?:ım|ık)|pozisyonu kapattı[mk]"
-    r"|продал[аи]? (?:вс[её]|половину|остаток|часть|свой|свою|мешок)"
-    r"|закрыл(?:а|и)? [^\n]{0,24}(?:полностью|позици\w+|сделк\w+)"
-    r"|(?:зафиксировал[аи]?|фиксирую|фиксируем|снял[аи]?) (?:всю |часть |половину )?(?:прибыль|профит)"
-    r"|vend[ií] (?:todo|la mitad|el resto|mi posici[oó]n|parte)|vendimos|cerr(?:é|amos) (?:mi|la|todo|nuestra)"
-    r"|tom(?:é|amos) ganancias|vendi (?:tudo|metade|o resto|minha)|realizei (?:o )?lucro"
-    r"|(?:j'ai|on a) (?:tout |déjà )?vendu|pris mes (?:profits|gains)|(?:alles|hälfte|den rest) verkauft"
-    r"|gewinne? mitgenommen|position geschlossen|venduto (?:tutto|metà)"
-    r"|بعت|بعنا|أغلقت|أغلقنا|خرجت|خرجنا|تم البيع|جنيت الأرباح|جنينا الأرباح)\b"
-    r"|cerrad[oa] (?:la )?(?:posici[oó]n|operaci[oó]n)"
-    r"|(?:全部?|已经?|一半|都)(?:卖|出|清)(?:出|掉|了|完|仓)|清仓|获利了结|已?(?:出|回)本|止[盈损](?:走人|离场"
-    r"|出局|了)|已(?:经)?止[盈损]"
-    r"|전량 매도|익절 ?(?:했|완료)|손절 ?(?:했|완료)|利確(?:し|済)|損切り(?:し|済)"
 )
 OUT_AT: Final = re.compile(r"^\W*(?:(?:i'?m|we'?re|we are|i am|fully|all) )?out (?:at|@) ?\$?\d[\d.,]{0,8} ?[kmx]?\b")
 SELL_CARD: Final = re.compile(r"^\W{0,6}(?:🔴|🟥|🔻)\W{0,4}(?:sell|sold|продажа|卖出|venta|venda|satış)\b")
 SOLD_BY_OTHERS: Final = re.compile(
     r"\b(?:pre ?sale|whitelist|mint|round|allocations?|tickets?|spots?|nfts?|supply|snipers?|devs?|insiders?"
-    r"|bundle(?:r|d)?s?|holders?|whales?|jeets?|team|deployer|creator|buyers?|paper ?hands|kols?|they|everyone|wallets?"
+    r"|bundle(?:r|d)?s?|holders?|whales?|jeets?|team|deployer|creator|buyers?|paper ?hands|kols?|they|he|she|everyone"
+    r"|wallets?"
     r"|traders?|funds?|дев\w*|снайпер\w*|кит[ыа]?|инсайдер\w*|разработчик\w*)\b[^.;!?\n]{0,24}$"
     r"|(?:开发者|老鼠仓|庄家|狙击手)[^。！？\n]{0,4}$"
 )
 INTO_THIS: Final = re.compile(
     r"\b(?:(?:get|ape) in(?:to)?|rotat(?:ed|ing)|grabb(?:ed|ing)|aping|aped|(?:for|into|to buy) this)\b"
     r"|\bsold (?:some|my|all|half)(?: of)?(?: my)? \$?(?:sol|eth|bnb|usdc)\b"
+    r"|\b(?:para entrar|e entrei|y entré|и (?:зашел|зашёл|взял)\w*|і (?:зайшов|взяв)|ve buna|per entrare|um hier"
+    r"|i wszedłem)\b"
 )
 DIP_BULLETIN: Final = re.compile(
     r"\b(?:dip|dump|drawdown|crash|drop) (?:alert|notice|detected|notification|buy alert|warning)\b"
@@ -238,18 +253,6 @@ DIP_OF_A_CALL: Final = re.compile(
 BUYING: Final = re.compile(
     r"\b(?:entry|buy(?:ing)?|bought|adding|added|bounce|reversal|bottom(?:ed)?|support|aped?|in|cto|takeover)\b"
 )
-_WARNING_ABROAD: Final = (
-    r"(?:est|c'est) une (?:grosse |pure )?arnaque|n'achetez (?:surtout )?pas(?! (?:trop|plus))"
-    r"|es una? (?:gran )?(?:estafa|timo)|no (?:l[oa] )?compr(?:en|es|éis)(?! (?:m[uá]|demasiado|si|hasta))"
-    r"|é (?:um )?golpe|não comprem?(?! (?:muito|se|até))|è una truffa|non comprate(?! (?:troppo|se))"
-    r"|ist (?:ein |reiner )?(?:scam|betrug)|finger weg|nicht kaufen"
-    r"|(?<!fazla )(?<!çok )almayın|dolandırıcılık|penipuan|jangan (?:di)?(?:beli|sentuh)(?! (?:banyak|terlalu))"
-    r"|lừa đảo|đừng mua(?! nhiều)|не (?:покупать|покупайте|берите|лезьте)(?! (?:много|на))"
-)
-_WARNING_UNSPACED: Final = (
-    r"(?<!不)是个?(?:骗局|貔貅)|(?:不要|别|勿)(?:购?买|碰)(?![太多高])|詐欺(?:です|注意)|買わないで"
-    r"|사기(?:입니다|예요|코인)|사지 ?마"
-)
 WARNING: Final = re.compile(
     r"\b(?:scam (?:warning|alert)|(?:is|it's|total|pure) (?:an? )?(?:\w+ )?(?:scam|honeypot|rug)\b|got rugged"
     r"|(?:has |was |been |just )?rugged\b"
@@ -257,7 +260,8 @@ WARNING: Final = re.compile(
     r"|(?:lp|liq|liquidity) (?:got |was |has been |is )?(?:pulled|removed|drained|rugged)"
     r"|(?:is|are) (?:a )?(?:copycat|impostor|fake)"
     r"|rug alert|dev (?:has )?(?:pulled|drained|removed) (?:the )?(?:lp|liq\w*)|stay away|do(?:n't| not) (?:buy"
-    r"|touch|ape)(?! (?:high|at|above|the (?:top|ath|pump)|before|until|more|in|yet|now|if|too|big|with|late|your|money"
+    r"|touch|ape)(?! (?:high|at|above|the (?:top|ath|pump)|before|until|more|in|yet|now|if|too|big|with|late"
+    r"|your|money"
     r"|meme ?coins?|shitcoins?|what|anything|everything|over|like|blind\w*|unless|without|large|heavy|all))"
     r"|avoid (?:this|it|the)|honeypot (?:detected|alert|confirmed)"
     r"|fake (?:ca|contract|token|coin)|not (?:our|the real|the official) (?:ca|contract|token)"
@@ -265,9 +269,9 @@ WARNING: Final = re.compile(
     r"|(?:did(?:n't| not)|never) (?:launch|deploy|create|make)(?:ed|d)? (?:it|this|that|any)"
     r"|(?:fakes?|copy|clone|copycat) of (?:our|us)|report and block"
     r"|run away from (?:this|it)|impersonat(?:or|ion) (?:token|coin)"
-    r"|honeypot\W{1,3}(?:you )?(?:can't|cant|cannot) sell|" + _WARNING_ABROAD + r")\b"
+    r"|honeypot\W{1,3}(?:you )?(?:can't|cant|cannot) sell|" + WARNING_ABROAD + r")\b"
     r"|\bbeware of (?:this|these)\b"
-    r"|⚠️? ?скам|" + _WARNING_UNSPACED
+    r"|⚠️? ?скам|" + WARNING_UNSPACED
 )
 NOT_SO: Final = re.compile(
     r"\b(?:not?|never|non|isn't|said|says?|thought|no|não|kein|keine|не|hasn't|won't|can't|cannot|anti|0|un"
@@ -276,7 +280,8 @@ NOT_SO: Final = re.compile(
     r"|get |got |a )?$"
     r"|\b(?:beware of|watch out for|ignore|avoid|careful (?:of|with))\W{1,3}"
     r"(?:(?:any|all|every|the|those|other)\W{1,3})?$"
-    r"|\b(?:jeets?|paper ?hands?|weak hands?|haters|fudders|tourists|bots|flippers|sellers|snipers)\W{1,3}(?:please )?$"
+    r"|\b(?:jeets?|paper ?hands?|weak hands?|haters|fudders|tourists|bots|flippers|sellers"
+    r"|snipers)\W{1,3}(?:please )?$"
 )
 FAKE: Final = re.compile(r"\bfake (?:ca|contract|token|coin)\b")
 TARGETS: Final = re.compile(
@@ -304,5 +309,17 @@ HEADING: Final = re.compile(
     r"trending|best (?:calls?|callers?|performers?)|biggest (?:gainers|movers)|gainers|today'?s (?:calls|wins)"
     r"|last \d+ calls|last calls|our calls|wins|топ|итоги|resultados|resumen|榜)\b|排行"
 )
+REPORT: Final = re.compile(
+    r"\b(?:report|recap|stats|statistics|summary|scoreboard|итоги|статистика|сводка|отч[её]т|resumen|resumo|haftalık"
+    r"|rapport|wochenbericht|podsumowanie|riepilogo|підсумки)\b|战报|战绩|周报"
+)
+FIGURE: Final = re.compile(
+    r"^\W{0,4}(?:(?:total |all )?(?:calls|signals|tokens|plays|wins?|winners|loss(?:es)?|losers|rugs?|rugged|hits?"
+    r"|misses|hit ?rate|win ?rate|accuracy|avg|average|median|\d{1,3} ?x ?(?:\+|or more)?|колл\w*|сигнал\w*|винрейт"
+    r"|в (?:плюс|минус)\w*|llamadas|señales|chamadas|ganad\w*|ganh\w*|perd\w*|aciertos|acertos)[^:\n\d]{0,16})"
+    r"[:：=–-]\W{0,3}\d|^\W{0,4}(?:best|biggest|top|worst|лучш\w+|mejor|melhor|en iyi|beste|migliore)"
+    r"(?: (?:call|one|колл|llamada|chamada|win))?\W{1,3}\$"
+)
+"""Lines of a report on many calls."""
 ITEM: Final = re.compile(r"^\W{0,4}(?:\d{1,2}\ufe0f?\u20e3?[.):\s]|#\d|🥇|🥈|🥉|🏅|•|▪|└|├|┣|┗|-|—|\$)")
 ADDRESS: Final = re.compile(r"[a-z0-9]{26}")

@@ -56,6 +56,8 @@ class Post(Struct, frozen=True, kw_only=True):
     posted_at: datetime
     edited_at: datetime | None = None
     """When it was changed; where a page says only that it was, when that was read."""
+    is_edit_dated: bool = True
+    """Somebody says when it was changed."""
     forwarded_from: ForwardedFrom | None = None
 
 

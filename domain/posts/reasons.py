@@ -9,7 +9,7 @@ Found = Literal[
 ]
 """Where a token's address stood, the surest place first."""
 
-Update = Literal["repeated", "result", "exit", "dip_notice", "warning", "already_read"]
+Update = Literal["repeated", "result", "exit", "dip_notice", "warning", "news", "already_read"]
 """Why a post that names a token is no call of it."""
 
 LeftOut = Literal[
@@ -30,7 +30,9 @@ LeftOut = Literal[
 ]
 """Why something that looks like an address, or leads somewhere, is no token. Those that tell most come first."""
 
-Nothing = Literal["board", "list", "result", "exit", "dip_notice", "warning", "symbol_only", "no_token", "empty"]
+Nothing = Literal[
+    "board", "list", "result", "exit", "dip_notice", "warning", "news", "symbol_only", "no_token", "empty"
+]
 """Why a post that names no token, or too many, is no call."""
 
 Later = Literal["unfollowed_chain", "unreadable"]

@@ -6,7 +6,8 @@
     understood.calls      # what is called for the first time, and when that counts from
 
 Of a post that was edited the earlier reading is given as `before`: what it named keeps its time, and an address that
-was inserted is called at the time of the edit.
+was inserted is called at the time of the edit. Of an edit that nobody dates only the reading since is known: where the
+post was not read before, its own time counts, and what is late is late.
 """
 
 from __future__ import annotations
@@ -150,9 +151,15 @@ def _most_telling(text: Shown, gathered: Gathered) -> Reason:
 
 def _named(post: Post, one: Candidate, earlier: Container[str], before: Understood | None) -> NamedToken:
     known = next((token for token in before.tokens if token.address == one.address), None) if before else None
-    called_at = known.called_at if known else post.edited_at or post.posted_at
+    edited_at = post.edited_at if post.is_edit_dated or _was_read(before) else None
+    called_at = known.called_at if known else edited_at or post.posted_at
     is_first = known is None and one.address not in earlier
     return NamedToken(one.address, one.chain, one.is_pool, one.found, called_at, is_first)
+
+
+def _was_read(before: Understood | None) -> bool:
+    """Whether the post was read without what it says now, so that it was inserted since."""
+    return before is not None and before.reason != "unreadable"
 
 
 def _verdict(tokens: tuple[NamedToken, ...], said: Said, before: Understood | None) -> tuple[Verdict, Reason]:
@@ -160,8 +167,8 @@ def _verdict(tokens: tuple[NamedToken, ...], said: Said, before: Understood | No
     topic: Update | None = None if said.topic == "board" else said.topic
     if not news:
         return "update", topic or ("already_read" if before and before.tokens else "repeated")
-    if topic == "warning":
-        return ("none" if len(news) == len(tokens) else "update"), "warning"
+    if topic in {"warning", "news"}:
+        return ("none" if len(news) == len(tokens) else "update"), topic
     if topic is not None and not (said.is_new and topic in {"result", "exit"}):
         return "update", topic
     return "call", news[0].found

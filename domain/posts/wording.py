@@ -10,10 +10,11 @@ from __future__ import annotations
 import re
 from typing import Final, Literal, NamedTuple
 
-from domain.posts import phrases
+from domain.posts import abroad, phrases
 from domain.posts.amounts import symbols_of, usd
+from domain.posts.notices import is_notice
 
-Topic = Literal["board", "result", "exit", "dip_notice", "warning"]
+Topic = Literal["board", "result", "exit", "dip_notice", "warning", "news"]
 
 MAX_LINES: Final = 150
 MAX_LINE: Final = 400
@@ -21,6 +22,7 @@ MAX_LINE: Final = 400
 _BEFORE, _AFTER = 48, 40
 _HEADLINE: Final = 60
 _LINES_OF_A_BOARD, _LINES_UNDER_A_HEADING = 3, 2
+_LINES_OF_A_CARD: Final = 20
 _GROWTH: Final = 1.3
 
 
@@ -46,7 +48,9 @@ def topic_of(words: str, links: int, *, is_fake_named: bool = False) -> Said:
     warned = [phrases.FAKE.sub("", line) for line in lowered] if is_fake_named else lowered
     if any(_positive(phrases.WARNING, line) and not phrases.STILL_BUYING.search(line) for line in warned):
         return Said("warning", is_new)
-    if any(_is_result(line) for line in lowered) or _is_headline(lowered):
+    if is_notice(lowered):
+        return Said("news", is_new)
+    if any(_is_result(line) for line in lowered) or _is_headline(lowered) or _is_card(lowered):
         return Said("result", is_new)
     if phrases.DIP_BULLETIN.search(small) or any(_is_dip(line, is_new=is_new) for line in lowered):
         return Said("dip_notice", is_new)
@@ -83,10 +87,28 @@ def _board(lines: list[str], lowered: list[str], links: int) -> int | None:
             # Reasons to buy are a list, too.
             listed += -1 if phrases.FACT.search(small) else 1
         at += len(line) + 1
+    if _is_report(lowered):
+        return 0
     headed = any(phrases.HEADING.search(line) for line in [line for line in lowered if line.strip()][:2])
     if len(named) >= (_LINES_UNDER_A_HEADING if headed else _LINES_OF_A_BOARD):
         return places[0]
     return 0 if headed and (listed >= _LINES_OF_A_BOARD or (listed >= _LINES_UNDER_A_HEADING and links > 1)) else None
+
+
+def _is_report(lowered: list[str]) -> bool:
+    """How a channel has done, with its best call below."""
+    head = [line for line in lowered if line.strip()][:2]
+    return (
+        any(phrases.REPORT.search(line) for line in head)
+        and sum(bool(phrases.FIGURE.match(line)) for line in lowered) >= _LINES_OF_A_BOARD
+    )
+
+
+def _is_card(lowered: list[str]) -> bool:
+    """Then and now, under a heading that promises it."""
+    head = next((line for line in lowered if line.strip()), "")
+    card = "\n".join(lowered[:_LINES_OF_A_CARD])
+    return bool(phrases.UPDATED.search(head) and phrases.THEN_AND_NOW.search(card))
 
 
 def _is_dip(line: str, *, is_new: bool) -> bool:
@@ -103,31 +125,64 @@ def _is_exit(line: str) -> bool:
         return False
     return any(
         not phrases.NOT_SO.search(line[max(0, found.start() - 20) : found.start()])
-        and (phrases.OURS.match(found.group()) or not phrases.SOLD_BY_OTHERS.search(line[: found.start()]))
-        for pattern in (phrases.EXIT, phrases.EXIT_ABROAD)
+        and (
+            phrases.OURS.match(found.group())
+            or abroad.OURS.match(found.group())
+            or not phrases.SOLD_BY_OTHERS.search(line[: found.start()])
+        )
+        for pattern in (phrases.EXIT, abroad.EXIT_ABROAD)
         for found in pattern.finditer(line)
     )
 
 
 def _is_result(line: str) -> bool:
-    if phrases.OTHERS.search(line) or phrases.STILL_BUYING.search(line) or _is_of_buyers(line):
+    if phrases.STILL_BUYING.search(line) or _is_of_buyers(line):
+        return False
+    if any(_is_of_this(line, found) for found in phrases.AGO.finditer(line)):
+        return True
+    if phrases.OTHERS.search(line):
         return False
     is_boast = phrases.BOAST.search(line) and not _is_plan(line)
     if is_boast and (phrases.MULTIPLE.search(line) or phrases.PERCENT.search(line)):
         return True
-    for pattern in (phrases.RESULT, phrases.REACHED, phrases.TIMES, phrases.RESULT_ABROAD):
+    return _is_said_to_be_result(line) or _has_grown(line)
+
+
+def _is_said_to_be_result(line: str) -> bool:
+    for pattern in (phrases.RESULT, phrases.REACHED, phrases.TIMES, abroad.RESULT_ABROAD):
         found = pattern.search(line)
         if found and not phrases.HOPE_BEFORE.search(line[max(0, found.start() - _BEFORE) : found.start()]):
             return True
-    if any(_is_done(line, found.start(), found.end()) for found in phrases.MULTIPLE.finditer(line)):
-        return True
-    if any(_is_growth(line, found) for found in phrases.ARROW.finditer(line)):
-        return True
-    return any(
-        _is_growth(line, found, is_said=True)
-        for said in (phrases.SINCE, phrases.WAS_AND_IS)
-        for found in said.finditer(line)
+    return any(_is_done(line, found.start(), found.end()) for found in phrases.MULTIPLE.finditer(line))
+
+
+def _has_grown(line: str) -> bool:
+    return (
+        any(_is_growth(line, found) for found in phrases.ARROW.finditer(line))
+        or any(
+            _is_growth(line, found, is_said=True)
+            for said in (phrases.SINCE, phrases.WAS_AND_IS)
+            for found in said.finditer(line)
+        )
+        or any(_went_abroad(line, found) for found in abroad.FROM_TO.finditer(line))
     )
+
+
+def _is_of_this(line: str, found: re.Match[str]) -> bool:
+    """Whether "yesterday I shared it at 20k, it is 100k now" is said, and not of another one."""
+    return bool(phrases.THIS.search(found.group())) and _is_growth(line, found, is_said=True)
+
+
+def _went_abroad(line: str, found: re.Match[str]) -> bool:
+    """A way alone may be a range, or a hope: somebody has to say that it was gone."""
+    is_gone = phrases.MULTIPLE.search(line) or abroad.WENT_FROM_TO.search(line) or phrases.CELEBRATED.search(line)
+    if not is_gone or phrases.HOPE_BEFORE.search(line[max(0, found.start() - _BEFORE) : found.start()]):
+        return False
+    number, unit, number2, unit2 = found.group("number", "unit", "number2", "unit2")
+    if number is None:
+        number, unit, number2, unit2 = found.group("number3", "unit3", "number4", "unit4")
+    first_usd, last_usd = usd(number, unit or unit2), usd(number2, unit2)
+    return bool(unit2) and first_usd is not None and last_usd is not None and last_usd >= first_usd * _GROWTH
 
 
 def _is_of_buyers(line: str) -> bool:
@@ -159,6 +214,8 @@ def _is_growth(line: str, found: re.Match[str], *, is_said: bool = False) -> boo
     if (
         phrases.HOPE_LATER.search(line[found.end() :])
         or phrases.HOPE_BEFORE.search(before)
+        or phrases.SIZE_BEFORE.search(before)
+        or phrases.OF_PEOPLE.match(line[found.end() :])
         or re.search(r"\b(?:entry|buy|zone|range|sl|between)\W*$", before)
     ):
         return False
@@ -166,10 +223,12 @@ def _is_growth(line: str, found: re.Match[str], *, is_said: bool = False) -> boo
     first_usd, last_usd = usd(found["number"], found["unit"] or found["unit2"]), usd(found["number2"], found["unit2"])
     if first_usd is None or last_usd is None or not (found["unit2"] or "," in found["number2"]):
         return False
-    is_arrow = " to " not in found.group().lower()
+    is_arrow = phrases.WEAK_ARROW.search(found.group()) is None
     if is_arrow and not is_said and _is_dream(line, found, first_usd, last_usd):
         return False
-    return last_usd >= first_usd * _GROWTH and (is_said or is_arrow or bool(phrases.WENT.search(before)))
+    return last_usd >= first_usd * _GROWTH and (
+        is_said or is_arrow or bool(phrases.WENT.search(before) or phrases.TOOK.match(line[found.end() :]))
+    )
 
 
 def _is_dream(line: str, found: re.Match[str], first_usd: float, last_usd: float) -> bool:

@@ -25,9 +25,9 @@ class LinkedChannelMixin(BotBase):
         known = next((one for one in self.services.calls.channels.known() if _is_named(one, name)), None)
         listed = await channels.listed.find(name)
         is_read = listed is not None and listed.state == "read"
-        title = (known and known.title) or (listed and listed.title) or name
+        title = (known and known.title) or (listed and listed.title)
         lines = [
-            view.html("channel.title", title=title, channel=name),
+            view.html("channel.title", title=title, channel=name) if title else _alone(view, name),
             view.html(f"channel_is.{_state(listed, known, reads=channels.reads())}", name=name.removeprefix("@")),
             _record(view, known, await self._own_record(known, name)) if known or is_read else Html(),
         ]
@@ -43,6 +43,10 @@ class LinkedChannelMixin(BotBase):
         kept = self.services.find(RecordServices)
         records = await kept.records.find("channel", known.id if known else name) if kept else None
         return records.by_window.get("life") if records else None
+
+
+def _alone(view: View, name: str) -> Html:
+    return view.html("channel.title_alone", channel=name)
 
 
 def _is_named(channel: Channel, name: str) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from domain.channels.names import channel_named, is_channel_link
 from handlers.conversation.base import BotBase, Turn
 from handlers.conversation.menus import message, view_of
 from handlers.conversation.routing import command, text_input
@@ -12,7 +13,7 @@ from services.channels.group import ChannelServices
 
 TYPED: Final = "suggest"
 """Kind of question."""
-_AGAIN: Final = "channels_read.no_name"
+_AGAIN: Final = frozenset({"channels_read.no_name", "channels_read.one_at_a_time"})
 """What can be mended by typing it anew."""
 
 
@@ -35,7 +36,7 @@ class SuggestMixin(BotBase):
         try:
             await self._suggest(turn, turn.text)
         except UserFacingError as error:
-            if error.key == _AGAIN:
+            if error.key in _AGAIN:
                 await self.ask_again(turn, error)
                 return
             await self.services.conversation.inputs.cancel(turn.user_id)
@@ -43,5 +44,18 @@ class SuggestMixin(BotBase):
         await self.services.conversation.inputs.cancel(turn.user_id)
 
     async def _suggest(self, turn: Turn, typed: str) -> None:
-        one = await self.services.of(ChannelServices).listed.suggest(typed.strip(), turn.user_id)
+        one = await self.services.of(ChannelServices).listed.suggest(_meant(typed), turn.user_id)
         await self.reply(turn, message(view_of(self.services, turn).html("suggest.noted", channel=one.channel)))
+
+
+def _meant(typed: str) -> str:
+    """Return what names the channel: of several words the one that is a link or begins with `@`."""
+    words = typed.split()
+    if len(words) < 2:  # noqa: PLR2004 - one word is a name by itself
+        return typed.strip()
+    pointed = {channel for word in words if (channel := is_channel_link(word)) is not None}
+    if len(pointed) == 1:
+        return pointed.pop()
+    if pointed or channel_named(words[0]) is not None:
+        raise UserFacingError("channels_read.one_at_a_time")
+    return typed.strip()

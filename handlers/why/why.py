@@ -7,7 +7,7 @@ from msgspec.structs import replace
 from domain.buttons.cards import ShowWhy
 from domain.calls.addresses import find_addresses, is_address
 from domain.calls.lifetimes import ACCEPTED_FOR
-from domain.channels.names import is_post_link, post_named
+from domain.channels.names import is_post_link, is_private_post_link, names_private_post, post_named
 from domain.posts.pasted import ticker_in
 from domain.reading.typed import clip
 from handlers.conversation.base import BotBase, Turn
@@ -30,6 +30,9 @@ class WhyMixin(BotBase):
         _, _, asked = turn.text.partition(" ")
         if post := post_named(asked):
             await answer_post(self, turn, *post)
+            return
+        if names_private_post(asked) and not find_addresses(asked):
+            await self.private_post_linked(turn, asked)
             return
         if asked.strip():
             await self._explain(turn, asked)
@@ -57,6 +60,11 @@ class WhyMixin(BotBase):
     async def post_linked(self, turn: Turn, link: str) -> None:
         if post := post_named(link):
             await answer_post(self, turn, *post)
+
+    @recognised(is_private_post_link, needs=ChannelServices)
+    async def private_post_linked(self, turn: Turn, _link: str) -> None:
+        await self.services.subscribers.subscribers.require(turn.user_id)
+        await self.reply(turn, message(view_of(self.services, turn).html("post.private")))
 
     @callback(WhyToken, goes_on=True)
     async def why_token(self, turn: Turn, data: WhyToken) -> None:

@@ -8,6 +8,7 @@ from typing import Final, Literal, Protocol
 from msgspec import Struct
 
 from domain.posts.post import Post
+from managers.http.answers import FailedError
 from runtime.errors import TransientError
 
 Closed = Literal["not_found", "no_preview", "private", "moved", "replaced"]
@@ -29,6 +30,13 @@ class Page(Struct, frozen=True, kw_only=True):
     """Posts on the page that could not be read, and were skipped."""
     unread: tuple[int, ...] = ()
     """Numbers of those of them that have one."""
+    first_number: int | None = None
+    """The lowest number on the page, of whatever has one: of what the app itself has written, too."""
+
+    @property
+    def lowest(self) -> int | None:
+        numbers = (self.first_number, *self.unread, *(post.number for post in self.posts[:1]))
+        return min((number for number in numbers if number is not None), default=None)
 
 
 class ChannelClosedError(TransientError):
@@ -48,6 +56,10 @@ class BlockedError(TransientError):
         """`for_s`: as long as the other side asks for, where it does."""
         super().__init__(reason)
         self.for_s: Final = for_s
+
+
+class NotServedError(FailedError):
+    """The other side answers without a page: 403, 503. Of one channel that is its own; of many, we are refused."""
 
 
 class AccountLostError(TransientError):

@@ -16,7 +16,7 @@ import aiohttp
 from msgspec.structs import replace
 from yarl import URL
 
-from managers.channels.base import BlockedError, ChannelClosedError, Page
+from managers.channels.base import BlockedError, ChannelClosedError, NotServedError, Page
 from managers.channels.preview_page import MAX_BYTES, Seen, read_landing, read_page
 from managers.http.answers import FailedError, ForeignAnswerError
 from managers.http.request_budget import pause_s
@@ -65,9 +65,9 @@ class TelegramPreview:
                 raise ForeignAnswerError(f"a page of {channel} with other posts than those before {number}")
             unreadable += seen.page.unreadable
             unread = (*seen.page.unread, *unread)
-            if seen.page.posts or seen.first_number is None:
+            if seen.page.posts or seen.page.first_number is None:
                 return replace(seen.page, unreadable=unreadable, unread=unread)
-            number = seen.first_number
+            number = seen.page.first_number
         raise FailedError(f"no post on {EMPTY_PAGES} pages of {channel}")
 
     async def _page(self, channel: str, params: Mapping[str, str]) -> Seen:
@@ -108,5 +108,5 @@ class TelegramPreview:
         if answer.status == HTTPStatus.TOO_MANY_REQUESTS:
             raise BlockedError("HTTP 429", for_s=pause_s(answer.headers))
         if answer.status != HTTPStatus.OK and not answer.is_redirect:
-            raise FailedError(f"HTTP {answer.status} from {self._base.host}")
+            raise NotServedError(f"HTTP {answer.status} from {self._base.host}")
         return answer

@@ -59,10 +59,9 @@ _MAX_NODES: Final = 50_000
 
 
 class Seen(Struct, frozen=True):
-    """A page, and the lowest and highest number on it, of posts by the app itself and unreadable ones, too."""
+    """A page, and the highest number on it, of posts by the app itself and unreadable ones, too."""
 
     page: Page
-    first_number: int | None
     last_number: int | None
 
 
@@ -113,9 +112,9 @@ def read_page(body: bytes, channel: str, *, now: datetime) -> Seen:
         posts=posts,
         unreadable=unreadable + len(skipped),
         unread=tuple(sorted({*skipped} - {post.number for post in posts})),
+        first_number=min((number for number, _ in named), default=None),
     )
-    numbers = [number for number, _ in named]
-    return Seen(page, min(numbers, default=None), max(numbers, default=None))
+    return Seen(page, max((number for number, _ in named), default=None))
 
 
 def read_landing(body: bytes, channel: str) -> Closed:
@@ -205,6 +204,7 @@ def _post(block: LexborNode, channel: str, number: int, now: datetime) -> Post:
         buttons=tuple(_buttons(parts.buttons, channel, number)),
         posted_at=_moment(parts.when, now),
         edited_at=now if _is_edited(parts.meta) else None,
+        is_edit_dated=False,
         forwarded_from=_origin(parts.forwarded) if parts.forwarded else None,
     )
 

@@ -120,20 +120,19 @@ class TelegramSession:
         return channel in self._member_of
 
     async def newest(self, channel: str) -> Page:
-        return (await self._page(channel, 0))[0]
+        return await self._page(channel, 0)
 
     async def before(self, channel: str, number: int) -> Page:
         unread: tuple[int, ...] = ()
         for _ in range(EMPTY_PAGES):
-            page, first = await self._page(channel, number)
+            page = await self._page(channel, number)
             unread = (*page.unread, *unread)
-            if page.posts or first is None:
+            if page.posts or page.first_number is None:
                 return replace(page, unreadable=len(unread), unread=unread)
-            number = first
+            number = page.first_number
         raise TransientError(f"no post on {EMPTY_PAGES} pages of {channel}")
 
-    async def _page(self, channel: str, before: int) -> tuple[Page, int | None]:
-        """Return a page, and the lowest number on it, of whatever has one."""
+    async def _page(self, channel: str, before: int) -> Page:
         peer = await self._peer(channel)
         ask = self._library().functions.messages.GetHistoryRequest(
             peer=peer.input, offset_id=before, offset_date=None, add_offset=0, limit=HISTORY, max_id=0, min_id=0, hash=0
@@ -154,10 +153,14 @@ class TelegramSession:
                 unread.append(message.id)
                 log.info("post_unreadable", channel=channel, number=message.id, problem=str(error)[:200])
         found = tuple(post for number in sorted(posts) if (post := posts[number]) is not None)
-        page = Page(
-            channel=channel, title=chat.title, posts=found, unreadable=len(unread), unread=tuple(sorted(unread))
+        return Page(
+            channel=channel,
+            title=chat.title,
+            posts=found,
+            unreadable=len(unread),
+            unread=tuple(sorted(unread)),
+            first_number=min((message.id for message in answer.messages), default=None),
         )
-        return page, min((message.id for message in answer.messages), default=None)
 
     def _note(self, channel: str, peer: _Peer, chat: Any) -> None:
         """Take what a page says of its channel: whether it is still the one, and whether we are in it."""

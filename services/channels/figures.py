@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Final
 
 import numpy as np
 
+from managers.channels.noted import NotedReader
+from services.channels.accounts import AccountsService
 from services.channels.conditions import problems, stalls
 from services.channels.history import CallHistory
 from services.channels.polling import PollingService
 from services.channels.resolving import Resolver
 from services.channels.rows import ChannelRows, Unresolved
+from services.channels.sessions import SessionsService
 from services.channels.taking import TakingService
-from services.monitoring.conditions import Reason
+from services.channels.turns import ChannelTurns
+from services.monitoring.conditions import Condition, Reason, about, because
 from services.monitoring.health import Check, PartHealth
 from services.monitoring.metrics import Metrics
 from services.monitoring.readings import Reading
@@ -95,19 +101,75 @@ def ages(latest_s: Sequence[float]) -> dict[str, float]:
     return {f"{share:g}": float(value) for share, value in zip(QUANTILES, found, strict=True)}
 
 
-def reading_health(polling: PollingService, reads: Callable[[], bool]) -> Check:
-    stalled = stalls(polling.silent_s)
+class OwnPages:
+    """What this process reads of channels, for whoever tells of the feed that it makes of them."""
 
+    def __init__(self, reader: NotedReader, polling: PollingService, clock: Callable[[], datetime]) -> None:
+        self._reader = reader
+        self.polling: Final = polling
+        self._clock = clock
+        self._stalled = stalls(polling.silent_s)
+
+    @property
+    def age_s(self) -> float | None:
+        """Seconds since a page came; `None` before the first."""
+        last = self._reader.last_page_at
+        return None if last is None else max(0.0, (self._clock() - last).total_seconds())
+
+    @property
+    def problem(self) -> str | None:
+        """Why nothing is read."""
+        if self.polling.blocked_since is not None:
+            return f"blocked since {self.polling.blocked_since:%H:%M} UTC: {self.polling.blocked_because}"
+        if isinstance(self._stalled(), Reason):
+            return f"nothing read for {self.polling.silent_s()[0]:.0f} s"
+        return None
+
+
+def reading_health(pages: OwnPages, reads: Callable[[], bool]) -> Check:
     async def health() -> PartHealth:
         if not reads():
             return PartHealth(name="channels", ok=True, detail="read by another process")
-        if polling.blocked_since is not None:
-            detail = f"blocked since {polling.blocked_since:%H:%M}: {polling.blocked_because}"
-            return PartHealth(name="channels", ok=False, detail=detail)
-        if isinstance(stalled(), Reason):
-            return PartHealth(name="channels", ok=False, detail=f"nothing read for {polling.silent_s()[0]:.0f} s")
-        channels = polling.listed()
+        if (problem := pages.problem) is not None:
+            return PartHealth(name="channels", ok=False, detail=problem)
+        channels = pages.polling.listed()
         wrong = sum(one.problem is not None for one in channels)
         return PartHealth(name="channels", ok=True, detail=f"{len(channels)} are read, {wrong} cannot be")
 
     return health
+
+
+def accounts_lost(accounts: AccountsService) -> Condition:
+    def reasons() -> tuple[Reason, ...] | None:
+        found = tuple(
+            about(
+                one.name,
+                because(
+                    "alarm.account_lost",
+                    account=one.name,
+                    problem=one.lost_because,
+                    left=str(len(accounts.living)),
+                    count=str(len(accounts.all)),
+                ),
+            )
+            for one in accounts.lost
+        )
+        return found or None
+
+    return reasons
+
+
+def show_sessions(metrics: Metrics, sessions: SessionsService, turns: ChannelTurns) -> None:
+    accounts, counts = sessions.accounts, sessions.counts
+    metrics.gauge("channel_accounts", "Accounts of Telegram that may listen.", lambda: len(accounts.all))
+    metrics.gauge("channel_accounts_listening", "Those that do.", lambda: len(accounts.living))
+    metrics.gauge("channel_accounts_lost", "Those that Telegram lets in no more.", lambda: len(accounts.lost))
+    metrics.gauge("channels_followed", "Channels whose posts come by themselves.", lambda: turns.followed)
+    metrics.counter("account_posts_heard", "Posts and edits that came by themselves.", lambda: counts.heard)
+    metrics.counter("account_sweeps", "How often an account looked back at a channel.", lambda: counts.sweeps)
+    metrics.counter("account_gaps", "Posts that did not follow on what was read.", lambda: counts.gaps)
+    metrics.counter("account_gaps_cut", "Gaps longer than is read back to.", lambda: counts.cut)
+    metrics.counter("account_requests", "Pages that accounts asked for.", lambda: counts.requests)
+    metrics.counter("account_waits", "How often Telegram told an account to wait.", lambda: counts.blocked)
+    metrics.counter("account_failures", "Looks that failed for another reason.", lambda: counts.failed)
+    metrics.counter("account_posts_unreadable", "Posts that could not be read.", lambda: counts.unreadable)

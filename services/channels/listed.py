@@ -18,7 +18,14 @@ from services.channels.rows import ChannelRows, ReadChannel, State
 MAX_SUGGESTED: Final = 5
 """By one person, as long as nobody has decided."""
 COUNTED: Final = timedelta(days=7)
-_REASONS_SHOWN: Final = 6
+
+
+class ChangedMeanwhileError(UserFacingError):
+    """Somebody else was quicker: the channel stands as it is now."""
+
+    def __init__(self, one: ReadChannel) -> None:
+        super().__init__("callback.stale")
+        self.one: Final = one
 
 
 class ReasonCount(Struct, frozen=True):
@@ -28,10 +35,12 @@ class ReasonCount(Struct, frozen=True):
 
 
 class Posted(Struct, frozen=True):
-    """Of one channel, within `COUNTED`."""
+    """Of one channel, within `COUNTED`, as long as it has been read."""
 
-    posts: int = 0
-    calls: int = 0
+    posts: int
+    calls: int
+    """Tokens that it called and that were decided here, as who calls is counted."""
+    since: datetime
 
 
 async def _nobody(_suggested: ReadChannel, _accepted: bool, /) -> None:  # noqa: FBT001 - as a hook gets it
@@ -63,7 +72,10 @@ class ListedChannels:
         return await self._rows.find(channel)
 
     async def add(self, typed: str, admin_id: int) -> ReadChannel:
-        """Read a channel from now on. `UserFacingError` where the text names none, or it is read already."""
+        """Read a channel from now on. `UserFacingError` where the text names none, or it is read already.
+
+        One that was paused catches up with what it has posted; of any other the first look calls nothing.
+        """
         channel = _named(typed)
         if await self._decide(channel, admin_id, is_accepted=True):
             return await self._require(channel)
@@ -79,21 +91,26 @@ class ListedChannels:
             raise UserFacingError("channels_read.too_many_suggested", count=MAX_SUGGESTED)
         if not await self._rows.suggest(channel, user_id, self._clock()):
             known = await self._require(channel)
-            raise UserFacingError(_SEEN.get(known.state, "channels_read.suggested_before"), channel=channel)
+            raise UserFacingError(_SEEN[known.state], channel=channel)
         return await self._require(channel)
 
     async def decide(self, channel: str, admin_id: int, *, is_accepted: bool) -> ReadChannel:
-        """Read what somebody suggested, or refuse it. `UserFacingError` where somebody has decided already."""
-        if not await self._decide(channel, admin_id, is_accepted=is_accepted):
-            raise UserFacingError("callback.stale")
-        return await self._require(channel)
+        """Read what somebody suggested, or refuse it. `ChangedMeanwhileError` where somebody has decided already.
+
+        `UserFacingError` where it is not in the list any more.
+        """
+        is_decided = await self._decide(channel, admin_id, is_accepted=is_accepted)
+        one = await self._require(channel)
+        if not is_decided:
+            raise ChangedMeanwhileError(one)
+        return one
 
     async def _decide(self, channel: str, admin_id: int, *, is_accepted: bool) -> bool:
         async def told(suggested: ReadChannel) -> None:
             await self.decided(suggested, is_accepted)
 
         state: State = "read" if is_accepted else "refused"
-        if not await self._rows.decide(channel, state, admin_id, told=told):
+        if not await self._rows.decide(channel, state, admin_id, self._clock(), told=told):
             return False
         self.changed()
         return True
@@ -103,11 +120,13 @@ class ListedChannels:
         return await self._rows.forget_suggestions(user_id)
 
     async def change(self, channel: str, state: State, *, of: Sequence[State]) -> ReadChannel:
-        """`UserFacingError` where it is in none of these states any more."""
-        if not await self._rows.change(channel, state, of=of):
-            raise UserFacingError("callback.stale")
+        """`ChangedMeanwhileError` where it is in none of these states any more, `UserFacingError` where it is gone."""
+        is_changed = await self._rows.change(channel, state, self._clock(), of=of)
+        one = await self._require(channel)
+        if not is_changed:
+            raise ChangedMeanwhileError(one)
         self.changed()
-        return await self._require(channel)
+        return one
 
     async def noted(self, one: ReadChannel, problem: str | None, *, moved_to: str | None = None) -> ReadChannel:
         """Note why a channel cannot be read, or that it can."""
@@ -116,21 +135,16 @@ class ListedChannels:
         since = None if problem is None else one.problem_since or now
         return replace(one, problem=problem, problem_since=since, moved_to=moved_to)
 
-    async def counted(self, channel: str) -> tuple[int, int]:
-        """Return posts and those of them that called, of the last `COUNTED`."""
-        row = await self._postgres.fetch_row(statements.COUNTS, channel, self._clock() - COUNTED)
-        return (0, 0) if row is None else (row["posts"], row["calls"])
-
     async def counted_each(self, channels: Sequence[str]) -> dict[str, Posted]:
-        """`counted` of several; one without posts is not there."""
+        """Return how much each has posted and called."""
         since = self._clock() - COUNTED
         rows = await self._postgres.fetch(statements.COUNTS_OF_EACH, list(channels), since)
-        return {row["channel"]: Posted(row["posts"], row["calls"]) for row in rows}
+        return {row["channel"]: Posted(row["posts"], row["calls"], row["since"]) for row in rows}
 
     async def reasons(self, channel: str) -> list[ReasonCount]:
         """Return what became of the posts of the last `COUNTED`, the commonest first."""
         statement: LiteralString = statements.REASONS
-        rows = await self._postgres.fetch(statement, channel, self._clock() - COUNTED, _REASONS_SHOWN)
+        rows = await self._postgres.fetch(statement, channel, self._clock() - COUNTED)
         return [ReasonCount(row["verdict"], row["reason"], row["posts"]) for row in rows]
 
     async def _require(self, channel: str) -> ReadChannel:
@@ -140,7 +154,13 @@ class ListedChannels:
         return found
 
 
-_SEEN: Final[dict[State, str]] = dict.fromkeys(("read", "paused"), "channels_read.suggested_read")
+_SEEN: Final[dict[State, str]] = {
+    "read": "channels_read.suggested_read",
+    "paused": "channels_read.suggested_paused",
+    "suggested": "channels_read.suggested_before",
+    "refused": "channels_read.suggested_refused",
+    "removed": "channels_read.suggested_removed",
+}
 
 
 def _named(typed: str) -> str:

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import datetime
-from typing import Final
 
 from msgspec import Struct
 
 from managers.channels.base import ChannelReader, Page
 from services.channels.paging import PagesBack, Reading
-
-CLOSED_AGAIN_S: Final = 900.0
-"""So often it is looked whether a channel that cannot be read can be."""
-FAILED_AGAIN_S: Final = 30.0
 
 
 class LookCounts(Struct):
@@ -49,8 +45,18 @@ class Looks:
         self._answered = answered
         self._back = PagesBack(clock)
 
-    async def read(self, reader: ChannelReader, channel: str, read_to: int | None) -> Reading:
-        """Read the newest page, and back to what was read before. Fails as the reader does."""
+    async def read(
+        self,
+        reader: ChannelReader,
+        channel: str,
+        read_to: int | None,
+        *,
+        took: Callable[[float], object] = lambda _: None,
+    ) -> Reading:
+        """Read the newest page, and back to what was read before. Fails as the reader does.
+
+        `took` is told for how many seconds the newest page, or its failure, was waited for.
+        """
 
         async def before(number: int) -> Page:
             await self._room()
@@ -58,7 +64,12 @@ class Looks:
             self._counts.paged_back += 1
             return page
 
-        newest = await self._asked(reader.newest(channel))
+        loop = asyncio.get_running_loop()
+        began_s = loop.time()
+        try:
+            newest = await self._asked(reader.newest(channel))
+        finally:
+            took(loop.time() - began_s)
         reading = await self._back.read(read_to, newest, before)
         self._counts.cut += reading.is_cut
         return reading

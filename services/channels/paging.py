@@ -39,19 +39,21 @@ class Reading(Struct, frozen=True, kw_only=True):
 
 
 class _Stretch(Struct):
-    """Posts between which there is nothing that could have been read."""
+    """Numbers between which there is nothing that could have been read."""
 
     posts: list[Post]
     unread: set[int]
+    first: int
+    """Of whatever stood there: a page may hold nothing but what cannot be read, and what the app has written."""
 
     @property
-    def first(self) -> int:
-        return self.posts[0].number
+    def last(self) -> int:
+        return max((self.first, *self.unread, *(post.number for post in self.posts[-1:])))
 
-    def reach_back(self, posts: Sequence[Post], unread: Collection[int]) -> None:
-        first = self.first
-        self.unread.update(number for number in unread if number < first)
-        self.posts[:0] = [post for post in posts if post.number < first]
+    def reach_back(self, posts: Sequence[Post], unread: Collection[int], first: int) -> None:
+        self.unread.update(number for number in unread if number < self.first)
+        self.posts[:0] = [post for post in posts if post.number < self.first]
+        self.first = min(self.first, first)
 
 
 class PagesBack:
@@ -66,12 +68,14 @@ class PagesBack:
 
     async def read(self, read_to: int | None, newest: Page, before: Callable[[int], Awaitable[Page]]) -> Reading:
         """Return the posts of `newest`, and those between them and `read_to`. Fails as `before` does."""
+        if newest.lowest is None:
+            return Reading(title=newest.title)
         kept = self._kept.pop(newest.channel, [])
-        found = _Stretch(list(newest.posts), set(newest.unread))
+        found = _Stretch(list(newest.posts), set(newest.unread), newest.lowest)
         while len(found.posts) < MAX_POSTS_BACK and self._lacks(read_to, found):
-            if kept and kept[0].posts[-1].number >= found.first - 1:
+            if kept and kept[0].last >= found.first - 1:
                 known = kept.pop(0)
-                found.reach_back(known.posts, known.unread)
+                found.reach_back(known.posts, known.unread, known.first)
                 continue
             try:
                 page = await before(found.first)
@@ -81,9 +85,9 @@ class PagesBack:
                     return Reading(posts=found.posts, title=newest.title, unread=found.unread, is_cut=True)
                 self._kept[newest.channel] = [found, *kept]
                 raise
-            if not page.posts or page.posts[0].number >= found.first:
+            if page.lowest is None or page.lowest >= found.first:
                 break
-            found.reach_back(page.posts, page.unread)
+            found.reach_back(page.posts, page.unread, page.lowest)
         self._fails_since.pop(newest.channel, None)
         is_cut = len(found.posts) >= MAX_POSTS_BACK and self._lacks(read_to, found)
         if is_cut:
@@ -102,6 +106,6 @@ class PagesBack:
 
     def _lacks(self, read_to: int | None, found: _Stretch) -> bool:
         """Whether posts may stand between what was read before and these."""
-        if read_to is None or not found.posts or found.first <= read_to + 1:
+        if read_to is None or found.first <= read_to + 1:
             return False
-        return self._clock() - found.posts[0].posted_at < SHOWN_FOR
+        return not found.posts or self._clock() - found.posts[0].posted_at < SHOWN_FOR

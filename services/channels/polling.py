@@ -10,34 +10,39 @@ import math
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final, get_args
 
 import structlog
 
+from domain.channels.blocks import Block, wait_s
 from domain.channels.pace import PostRate, intervals_s
-from managers.channels.base import BlockedError, ChannelClosedError, ChannelReader, Closed
+from domain.channels.patience import CLOSED_AGAIN_S, DOUBTED_AGAIN_S, Patience
+from managers.channels.base import BlockedError, ChannelClosedError, ChannelReader, Closed, NotServedError
+from managers.http.answers import ForeignAnswerError
 from runtime.cancellation import stop_if_cancelled
 from runtime.errors import TransientError
 from runtime.waiting import Progress, pause
 from services.channels.listed import ListedChannels
-from services.channels.looking import CLOSED_AGAIN_S, FAILED_AGAIN_S, LookCounts, Looks
+from services.channels.looking import LookCounts, Looks
 from services.channels.rows import ReadChannel, ReadElsewhereError
 from services.channels.turns import ChannelTurns
 
 log = structlog.get_logger(__name__)
 
 AT_ONCE: Final = 8
+SLOW_AT_ONCE: Final = AT_ONCE // 2
+"""Of those whose pages took long the last time."""
 AT_MOST_S: Final = 300.0
 """So often even the quietest channel is looked at, where the budget allows it."""
 AT_MOST_TURNS: Final = 1.2
 """Likewise, in times of what it would take to look at one channel after the other: who is quiet waits little longer."""
+AHEAD: Final = timedelta(minutes=1)
+"""What is dated later than that says nothing of how often a channel posts, nor of how late it is read."""
 CHECK_EVERY_S: Final = 300.0
 """So often a channel is looked at of whose posts somebody else is told at once."""
 CLOSED: Final = frozenset(get_args(Closed))
 KEPT_AGES: Final = 2_000
-FIRST_BLOCK_S: Final = 30.0
-MAX_BLOCK_S: Final = 900.0
 _TURN_S: Final = 0.05
 _LEFT_OVER: Final = 1.01
 _PLAN_EVERY_S: Final = 15.0
@@ -61,6 +66,7 @@ class _Polled:
     """Somebody is at it."""
     blocks: int = 0
     """How often in a row it was refused while others were not."""
+    patience: Patience = field(default_factory=Patience)
 
 
 class PollingService:
@@ -92,15 +98,10 @@ class PollingService:
         """Loop time from which on the budget has room again."""
         self._paged_back = False
         """The latest request went to a page further back."""
-        self._blocked_until = 0.0
-        self._blocks = 0
-        self._is_refused = False
-        """A look was refused since one was answered."""
+        self._block = Block()
         self._progress: Progress = lambda: None
         self._answered_at = 0.0
         """Loop time at which somebody said something of a channel, or had nothing to say because nobody asked."""
-        self.blocked_since: datetime | None = None
-        self.blocked_because = ""
         self.counts = PollCounts()
         self.ages_s: list[float] = []
         """Of the latest posts when they were read, the latest last."""
@@ -140,6 +141,14 @@ class PollingService:
             return 0.0, 0.0
         shortest = min(map(self._expected_s, self._polled.values()))
         return asyncio.get_running_loop().time() - self._answered_at, shortest
+
+    @property
+    def blocked_since(self) -> datetime | None:
+        return self._block.since
+
+    @property
+    def blocked_because(self) -> str:
+        return self._block.because
 
     def _expected_s(self, one: _Polled) -> float:
         if one.channel.problem in CLOSED:
@@ -189,20 +198,27 @@ class PollingService:
         if now_s < self._free_at:
             return ()
         allowed = max(1, round(self._requests_per_s * _TURN_S))
-        due = sorted(self._waiting(now_s), key=self._due_at)[: max(0, min(AT_ONCE - self._at_it(), allowed))]
+        due = self._waiting(now_s)[: max(0, min(self._places(), allowed))]
         if due:
             self._paged_back = False
         self._spend(len(due))
         return due
 
     def _is_quiet(self, now_s: float) -> bool:
-        return self._rests() or now_s < self._blocked_until
+        return self._rests() or self._block.is_on(now_s)
 
-    def _at_it(self) -> int:
-        return sum(one.is_read for one in self._polled.values())
+    def _places(self) -> int:
+        return (1 if self._block.needs_probe else AT_ONCE) - self._at_it()
+
+    def _at_it(self, *, slow: bool = False) -> int:
+        return sum(one.is_read and (one.patience.is_slow or not slow) for one in self._polled.values())
 
     def _waiting(self, now_s: float) -> list[_Polled]:
-        return [one for one in self._polled.values() if not one.is_read and self._due_at(one) <= now_s]
+        """Return who may be looked at, who waits longest first; the slow ones as far as there are places for them."""
+        due = [one for one in self._polled.values() if not one.is_read and self._due_at(one) <= now_s]
+        due.sort(key=self._due_at)
+        slow = [one for one in due if one.patience.is_slow][max(0, SLOW_AT_ONCE - self._at_it(slow=True)) :]
+        return [one for one in due if one not in slow] if slow else due
 
     def _due_at(self, one: _Polled) -> float:
         if not self._turns.is_followed(one.channel.channel):
@@ -231,7 +247,7 @@ class PollingService:
 
     def _is_others_turn(self) -> bool:
         now_s = asyncio.get_running_loop().time()
-        can_look = self._paged_back and self._at_it() < AT_ONCE and not self._is_quiet(now_s)
+        can_look = self._paged_back and self._places() > 0 and not self._is_quiet(now_s)
         return can_look and bool(self._waiting(now_s))
 
     async def _look(self, one: _Polled) -> None:
@@ -243,9 +259,7 @@ class PollingService:
         except BlockedError as error:
             again_s = max(again_s, self._note_refused(one, error))
         except ChannelClosedError as error:
-            again_s = CLOSED_AGAIN_S
-            self._answered_at = asyncio.get_running_loop().time()
-            await self._note(one, error.why, error.now)
+            again_s = await self._note_closed(one, error)
         except ReadElsewhereError as error:
             log.info("channel_read_elsewhere", reason=str(error))
             self._turns.forget(one.channel.channel)
@@ -254,22 +268,25 @@ class PollingService:
         except TransientError as error:
             stop_if_cancelled()
             self.counts.failed += 1
-            again_s = max(again_s, FAILED_AGAIN_S)
             log.warning("channel_unread", channel=one.channel.channel, reason=str(error))
+            again_s = max(again_s, self._note_failed(one, error))
             await self._note(one, "unreadable")
         finally:
             one.looked_at = asyncio.get_running_loop().time()
-            one.due_at = one.looked_at + again_s
+            one.due_at = one.looked_at + max(again_s, one.patience.slow_wait_s)
             one.is_read = False
 
     async def _read(self, one: _Polled) -> None:
         was, now = one.channel.read_to, self._clock()
-        reading = await self._looks.read(self._reader, one.channel.channel, was)
+        reading = await self._looks.read(self._reader, one.channel.channel, was, took=one.patience.took)
         one.blocks = 0
         one.channel = await self._turns.check(one.channel, reading)
+        one.patience.read()
         # Of a channel that was read before the start, the first page says how often it posts.
         is_unknown = one.rate.is_unknown
         for post in reading.posts:
+            if post.posted_at > now + AHEAD:
+                continue
             if is_unknown or was is None or post.number > was:
                 one.rate.note(post.posted_at)
             if was is not None and post.number > was:
@@ -286,29 +303,34 @@ class PollingService:
         except TransientError as error:
             log.warning("channel_problem_unnoted", channel=one.channel.channel, reason=str(error))
 
-    def _note_refused(self, one: _Polled, error: BlockedError) -> float:
-        """Return how long this channel is left alone; all are where another look is refused before one is answered."""
-        self.counts.blocked += 1
-        if self._is_refused or len(self._polled) == 1:
-            self._note_blocked(error)
-            return 0.0
-        self._is_refused = True
-        wait_s = error.for_s if error.for_s is not None else FIRST_BLOCK_S * 2 ** min(one.blocks, 10)
-        one.blocks += 1
-        log.warning("channel_refused", channel=one.channel.channel, reason=str(error))
-        return min(MAX_BLOCK_S, wait_s)
+    async def _note_closed(self, one: _Polled, error: ChannelClosedError) -> float:
+        """Return how long the channel is left alone."""
+        self._answered_at = asyncio.get_running_loop().time()
+        if one.patience.doubts(error.why, error.now) and one.channel.problem != error.why:
+            self.counts.failed += 1
+            log.warning("channel_doubted", channel=one.channel.channel, reason=str(error))
+            return DOUBTED_AGAIN_S
+        await self._note(one, error.why, error.now)
+        return one.patience.closed()
 
-    def _note_blocked(self, error: BlockedError) -> None:
-        now_s = asyncio.get_running_loop().time()
-        if now_s >= self._blocked_until:
-            wait_s = error.for_s if error.for_s is not None else FIRST_BLOCK_S * 2 ** min(self._blocks, 10)
-            self._blocked_until = now_s + min(MAX_BLOCK_S, wait_s)
-            self._blocks += 1
-        self.blocked_since = self.blocked_since or self._clock()
-        self.blocked_because = str(error)
-        log.warning("channels_blocked", reason=str(error))
+    def _note_failed(self, one: _Polled, error: TransientError) -> float:
+        """Likewise; where several are answered without a page in a row, it is the other side that refuses us."""
+        if isinstance(error, NotServedError | ForeignAnswerError):
+            now_s, channels = asyncio.get_running_loop().time(), len(self._polled)
+            self._block.unserved(one.channel.channel, str(error), channels=channels, now_s=now_s, now=self._clock())
+        return one.patience.failed()
+
+    def _note_refused(self, one: _Polled, error: BlockedError) -> float:
+        """Likewise; all are left alone where another look is refused before one is answered."""
+        self.counts.blocked += 1
+        now_s, is_only, because = asyncio.get_running_loop().time(), len(self._polled) == 1, str(error)
+        if self._block.refused(because, for_s=error.for_s, is_only=is_only, now_s=now_s, now=self._clock()):
+            log.warning("channels_blocked", reason=because)
+            return 0.0
+        one.blocks += 1
+        log.warning("channel_refused", channel=one.channel.channel, reason=because)
+        return wait_s(error.for_s, one.blocks - 1)
 
     def _note_answered(self) -> None:
-        self._is_refused = False
-        self._blocks, self.blocked_since, self.blocked_because = 0, None, ""
+        self._block.answered()
         self._answered_at = asyncio.get_running_loop().time()

@@ -14,7 +14,8 @@ from domain.posts.understanding import Uncalled, Understood, uncalled
 from managers.storage.postgres import PostgresManager, Row, Statements
 from runtime.errors import TransientError
 from services.channels import statements
-from services.channels.wire import ChannelCall, UnresolvedCall, call_id_of, frame_of, number_of
+from services.channels.wire import ChannelCall, UnresolvedCall, call_id_of
+from services.channels.writing import write_calls, write_tokens, write_unresolved
 from services.stores.unreadable import NOT_READABLE, Unreadable
 
 T = TypeVar("T")
@@ -28,10 +29,10 @@ _FORGET: Final[dict[Kept, LiteralString]] = {
 }
 _REMEMBERED_POSTS: Final = 200
 """Of a channel; an edit of an older one is looked up alone."""
+_GONE: Final[frozenset[State]] = frozenset({"removed", "refused"})
 UNREAD: Final = Understood(verdict="none", reason="unreadable")
 GIVEN_UP_AFTER: Final = timedelta(hours=1)
 _NAMES: Final = ("channel", "number", "address", "call_id")
-_MICROSECOND: Final = 1_000_000
 _understood: Final = msgspec.json.Decoder(Understood)
 _frame: Final = msgspec.json.Decoder(ChannelCall)
 _unresolved: Final = msgspec.json.Decoder(UnresolvedCall)
@@ -99,13 +100,6 @@ class SeenPost(Struct, frozen=True, kw_only=True):
     understood: Understood
 
 
-class PostCall(Struct, frozen=True):
-    """A call as it was written down for a post."""
-
-    call_id: str
-    address: str
-
-
 class Unresolved(Struct, frozen=True, kw_only=True):
     """Calls of which nobody knows yet what token they mean."""
 
@@ -134,7 +128,7 @@ class ChannelRows:
 
     async def add(self, channel: str, admin_id: int, now: datetime) -> bool:
         """Whether it was not read before."""
-        return await self._begun(channel, statements.ADD, channel, admin_id, now)
+        return await self._begun(channel, now, statements.ADD, channel, admin_id, now)
 
     async def suggest(self, channel: str, user_id: int, now: datetime) -> bool:
         """Whether it was not in the list before."""
@@ -145,14 +139,14 @@ class ChannelRows:
         return cast("int", row["open"]) if row else 0
 
     async def decide(
-        self, channel: str, state: State, by: int, *, told: Callable[[ReadChannel], Awaitable[object]]
+        self, channel: str, state: State, by: int, now: datetime, *, told: Callable[[ReadChannel], Awaitable[object]]
     ) -> bool:
         """Decide what was suggested; `False` where somebody has. Where `told` fails, nothing is decided."""
         async with self._postgres.transaction() as transaction:
             row = await transaction.fetch_row(statements.SUGGESTION, channel)
             if row is None:
                 return False
-            await transaction.execute(statements.DECIDE, channel, state, by)
+            await transaction.execute(statements.DECIDE, channel, state, by, now)
             await told(_channel(row))
             return True
 
@@ -160,16 +154,23 @@ class ChannelRows:
         """Delete what somebody suggested and nobody has decided; returns how many."""
         return _count(await self._postgres.execute(statements.FORGET_SUGGESTIONS, user_id))
 
-    async def change(self, channel: str, state: State, *, of: Sequence[State]) -> bool:
-        return await self._begun(channel, statements.STATE, channel, state, list(of))
+    async def change(self, channel: str, state: State, now: datetime, *, of: Sequence[State]) -> bool:
+        """Whether it was in one of these states."""
+        return await self._begun(channel, now, statements.STATE, channel, state, list(of))
 
-    async def _begun(self, channel: str, statement: LiteralString, *arguments: object) -> bool:
-        """Whether the statement changed the channel: one whose name another one had taken is read as a new one then."""
+    async def _begun(self, channel: str, now: datetime, statement: LiteralString, *arguments: object) -> bool:
+        """Whether the statement changed the channel.
+
+        One that had been removed, or whose name another one had taken, is read as a new one then.
+        """
         async with self._postgres.transaction() as transaction:
-            is_changed = _changed(await transaction.execute(statement, *arguments))
-            if is_changed:
-                await transaction.execute(statements.START_ANEW, channel)
-            return is_changed
+            before = await transaction.fetch_row(statements.STATE_OF, channel)
+            if not _changed(await transaction.execute(statement, *arguments)):
+                return False
+            await transaction.execute(statements.START_ANEW, channel)
+            if before is not None and before["state"] in _GONE:
+                await transaction.execute(statements.READ_AGAIN, channel, now, _REMEMBERED_POSTS)
+            return True
 
     async def note_problem(self, channel: str, problem: str | None, moved_to: str | None, now: datetime) -> None:
         await self._postgres.execute(statements.PROBLEM, channel, problem, now, moved_to)
@@ -190,11 +191,11 @@ class ChannelRows:
         understood = self._understood(row)
         return SeenPost(number=row["number"], posted_at=row["posted_at"], read_at=row["read_at"], understood=understood)
 
-    async def calls_of(self, channel: str, post: SeenPost) -> list[PostCall]:
+    async def calls_of(self, channel: str, post: SeenPost) -> list[ChannelCall]:
         """Return the calls of a post that were written down."""
         ids = [call_id_of(channel, post.number, token.address) for token in post.understood.tokens]
         rows = await self._postgres.fetch(statements.CALLS_OF_POST, ids, channel, post.number, post.read_at)
-        return self._each(lambda row: PostCall(row["call_id"], _frame.decode(row["frame"]).token.address), rows)
+        return self._each(lambda row: _frame.decode(row["frame"]), rows)
 
     async def waiting_of(self, channel: str, number: int) -> list[str]:
         """Return the addresses of a post of which nobody knows yet what they mean."""
@@ -208,17 +209,24 @@ class ChannelRows:
         return {row["address"] for row in await self._postgres.fetch(statements.TOKENS, channel)}
 
     async def unresolved(self, limit: int, now: datetime) -> list[tuple[UnresolvedCall, datetime]]:
-        """Return those that were not asked about for longest, and since when they wait."""
+        """Return those of so many addresses that were not asked about for longest, and since when they wait."""
         rows = await self._postgres.fetch(statements.UNRESOLVED, limit, now)
-        read = [(row, self._read(lambda row: _unresolved.decode(row["document"]), row)) for row in rows]
+        read = [(row, self._read(_waiting, row)) for row in rows]
         if lost := [row for row, call in read if call is None and now - row["since"] > GIVEN_UP_AFTER]:
             keys = ([row[name] for row in lost] for name in ("channel", "number", "address"))
             await self._postgres.execute(statements.GIVE_UP, *keys)
         return [(call, row["since"]) for row, call in read if call is not None]
 
+    async def waiting_for(self, address: str) -> list[tuple[UnresolvedCall, datetime]]:
+        """Return all that name an address of which nobody knows yet what it means, the oldest post first."""
+        rows = await self._postgres.fetch(statements.WAITING_FOR, address)
+        found = [(call, row["since"]) for row in rows if (call := self._read(_waiting, row)) is not None]
+        return sorted(found, key=lambda one: (one[0].called_at, one[0].number))
+
     async def write(self, one: ReadChannel, found: Found, now: datetime) -> ReadChannel:
         """Write all of it or nothing; returns the channel then. `ReadElsewhereError`."""
-        newest = max((post.posted_at for post in found.posts if not post.is_unread), default=None)
+        # A time that is still to come would stand against every post behind it.
+        newest = max((min(post.posted_at, now) for post in found.posts if not post.is_unread), default=None)
         async with self._postgres.transaction() as transaction:
             changed = await transaction.execute(
                 statements.READ_ON, one.channel, one.revision, found.read_to, found.title, newest, now, found.is_cut
@@ -226,13 +234,14 @@ class ChannelRows:
             if not _changed(changed):
                 raise ReadElsewhereError(f"{one.channel} was read by another process")
             await _write_posts(transaction, one.channel, found.posts, now)
-            new = await _write_tokens(transaction, one.channel, found.tokens)
+            new = await write_tokens(transaction, one.channel, found.tokens)
             if any(call.token.address not in new for call in found.calls):
                 raise ReadElsewhereError(f"a token of {one.channel} was called meanwhile")
             if found.unresolved:
-                await _write_unresolved(transaction, one.channel, found.unresolved, now)
-            await _write_calls(transaction, found.calls, now)
-        last_post_at = max(filter(None, (one.last_post_at, newest)), default=None)
+                await write_unresolved(transaction, one.channel, found.unresolved, now)
+            await write_calls(transaction, found.calls, now)
+        until = one.last_post_at and min(one.last_post_at, now)
+        last_post_at = max(filter(None, (until, newest)), default=None)
         return replace(
             one,
             read_to=max(one.read_to or 0, found.read_to),
@@ -249,20 +258,20 @@ class ChannelRows:
     async def settle(self, one: UnresolvedCall, meant: ChannelCall | Uncalled | None, now: datetime) -> bool:
         """Write what a call means, or why it is none; `None`: give it up. Returns whether it was called.
 
-        What its channel has called before is no call of it, and its post says so from now on.
+        What its channel has called before is no call of it, and its post says so from now on. What waited was not
+        called: only here its address becomes one that the channel has called, beside that of the token it means.
         """
         async with self._postgres.transaction() as transaction:
             gone = await transaction.execute(statements.RESOLVED, one.channel, one.number, one.address)
             if not _changed(gone):
                 return False
             if isinstance(meant, ChannelCall):
-                if await _write_tokens(transaction, one.channel, [(meant.token.address, meant.called_at)]):
-                    await _write_calls(transaction, [meant], now)
+                token, at = meant.token.address, meant.called_at
+                new = await write_tokens(transaction, one.channel, [(known, at) for known in {token, one.address}])
+                if token in new:
+                    await write_calls(transaction, [meant], now)
                     return True
                 meant = "repeated"
-            else:
-                # It was not called, so it is asked about again when the channel names it again.
-                await transaction.execute(statements.FORGET_ADDRESS, one.channel, one.address)
             row = await transaction.fetch_row(statements.UNDERSTOOD, one.channel, one.number)
             if meant is not None and row is not None:
                 after = uncalled(self._understood(row), one.address, meant)
@@ -299,17 +308,6 @@ class ChannelRows:
             return None
 
 
-async def _write_tokens(
-    transaction: Statements, channel: str, tokens: Sequence[tuple[str, datetime]]
-) -> frozenset[str]:
-    """Return those that the channel had not called before, whoever has read it."""
-    if not tokens:
-        return frozenset()
-    addresses, moments = zip(*tokens, strict=True)
-    rows = await transaction.fetch(statements.PUT_TOKENS, channel, list(addresses), list(moments))
-    return frozenset(row["address"] for row in rows)
-
-
 async def _write_posts(transaction: Statements, channel: str, posts: Sequence[ReadPost], now: datetime) -> None:
     if not posts:
         return
@@ -326,35 +324,8 @@ async def _write_posts(transaction: Statements, channel: str, posts: Sequence[Re
     )
 
 
-async def _write_unresolved(
-    transaction: Statements, channel: str, calls: Sequence[UnresolvedCall], now: datetime
-) -> None:
-    await transaction.execute(
-        statements.PUT_UNRESOLVED,
-        channel,
-        [call.number for call in calls],
-        [call.address for call in calls],
-        [now for _ in calls],
-        [_encode(call).decode() for call in calls],
-    )
-
-
-async def _write_calls(transaction: Statements, calls: Sequence[ChannelCall], now: datetime) -> None:
-    """The row of the cursor is held until the end: nobody sees a later cursor before an earlier one."""
-    if not calls:
-        return
-    row = await transaction.fetch_row(statements.MOVE_CURSOR, int(now.timestamp() * _MICROSECOND), len(calls))
-    last = cast("int", row["cursor"]) if row else 0
-    numbered = [replace(call, cursor=last - len(calls) + 1 + place) for place, call in enumerate(calls)]
-    await transaction.execute(
-        statements.PUT_CALLS,
-        [call.cursor for call in numbered],
-        [call.id for call in numbered],
-        [call.channel.id for call in numbered],
-        [number_of(call.id) for call in numbered],
-        [now for _ in numbered],
-        [frame_of(call) for call in numbered],
-    )
+def _waiting(row: Row) -> UnresolvedCall:
+    return _unresolved.decode(row["document"])
 
 
 def _channel(row: Row) -> ReadChannel:

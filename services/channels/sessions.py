@@ -15,6 +15,7 @@ from typing import Final
 
 import structlog
 
+from domain.channels.patience import CLOSED_AGAIN_S, FAILED_AGAIN_S
 from domain.posts.post import Post
 from managers.channels.base import (
     AccountLostError,
@@ -27,7 +28,7 @@ from runtime.errors import TransientError
 from runtime.waiting import Progress
 from services.channels.accounts import UNFIT_S, AccountsService, Listening, share
 from services.channels.listed import ListedChannels
-from services.channels.looking import CLOSED_AGAIN_S, FAILED_AGAIN_S, LookCounts, Looks
+from services.channels.looking import LookCounts, Looks
 from services.channels.paging import Reading
 from services.channels.rows import ReadChannel, ReadElsewhereError
 from services.channels.turns import ChannelTurns

@@ -15,7 +15,8 @@ ONE: Final[LiteralString] = _SELECT + " WHERE channel = $1"
 # is suggested: then it is the person who did, and it is theirs to be forgotten.
 CONFIGURED: Final[LiteralString] = """
     INSERT INTO read_channels (channel, state, added_at) SELECT x, 'read', $2 FROM unnest($1::text[]) x
-    ON CONFLICT (channel) DO UPDATE SET state = 'read', added_by = NULL WHERE read_channels.state = 'suggested'
+    ON CONFLICT (channel) DO UPDATE SET state = 'read', added_by = NULL, added_at = excluded.added_at
+    WHERE read_channels.state = 'suggested'
 """
 ADD: Final[LiteralString] = """
     INSERT INTO read_channels (channel, state, added_by, added_at) VALUES ($1, 'read', $2, $3)
@@ -30,8 +31,12 @@ SUGGESTED_BY: Final[LiteralString] = (
     "SELECT count(*) AS open FROM read_channels WHERE state = 'suggested' AND added_by = $1"
 )
 SUGGESTION: Final[LiteralString] = _SELECT + " WHERE channel = $1 AND state = 'suggested' FOR UPDATE"
-DECIDE: Final[LiteralString] = "UPDATE read_channels SET state = $2, added_by = $3 WHERE channel = $1"
+DECIDE: Final[LiteralString] = """
+    UPDATE read_channels SET state = $2, added_by = $3, added_at = CASE WHEN $2 = 'read' THEN $4 ELSE added_at END
+    WHERE channel = $1
+"""
 FORGET_SUGGESTIONS: Final[LiteralString] = "DELETE FROM read_channels WHERE state = 'suggested' AND added_by = $1"
+STATE_OF: Final[LiteralString] = "SELECT state FROM read_channels WHERE channel = $1 FOR UPDATE"
 STATE: Final[LiteralString] = "UPDATE read_channels SET state = $2 WHERE channel = $1 AND state = ANY($3)"
 # Another channel has its name, and an admin wants that one read: nothing is known of it.
 START_ANEW: Final[LiteralString] = """
@@ -41,6 +46,17 @@ START_ANEW: Final[LiteralString] = """
         WHERE channel = $1 AND problem = 'replaced' AND state = 'read' RETURNING channel),
     posts AS (DELETE FROM read_posts WHERE channel IN (SELECT channel FROM anew))
     DELETE FROM channel_tokens WHERE channel IN (SELECT channel FROM anew)
+"""
+# It was removed, and is read again: its next look is a first one, which takes its latest posts anew. Tokens that it
+# called in earlier ones stay known.
+READ_AGAIN: Final[LiteralString] = """
+    WITH anew AS (
+        UPDATE read_channels SET read_to = NULL, last_post_at = NULL, problem = NULL, problem_since = NULL,
+            moved_to = NULL, gap_at = NULL, added_at = $2, revision = revision + 1
+        WHERE channel = $1),
+    latest AS (SELECT number, posted_at FROM read_posts WHERE channel = $1 ORDER BY number DESC LIMIT $3),
+    posts AS (DELETE FROM read_posts WHERE channel = $1 AND number IN (SELECT number FROM latest))
+    DELETE FROM channel_tokens WHERE channel = $1 AND called_at >= (SELECT min(posted_at) FROM latest)
 """
 PROBLEM: Final[LiteralString] = """
     UPDATE read_channels SET problem = $2::text, moved_to = $4::text,
@@ -76,12 +92,18 @@ CALLS_OF_POST: Final[LiteralString] = """
 WAITING_OF_POST: Final[LiteralString] = """
     SELECT address FROM unresolved_calls WHERE channel = $1 AND number = $2 ORDER BY 1
 """
-WAITING: Final[LiteralString] = "SELECT count(*) AS calls, min(since) AS since FROM unresolved_calls"
+WAITING: Final[LiteralString] = """
+    SELECT count(DISTINCT (channel, address)) AS calls, min(since) AS since FROM unresolved_calls
+"""
+WAITING_FOR: Final[LiteralString] = """
+    SELECT channel, number, address, document, since FROM unresolved_calls WHERE address = $1
+"""
 TOKENS: Final[LiteralString] = "SELECT address FROM channel_tokens WHERE channel = $1"
 # The revision tells whether somebody else has read on meanwhile.
 READ_ON: Final[LiteralString] = """
     UPDATE read_channels SET read_to = greatest(read_to, $3), revision = revision + 1, title = coalesce($4, title),
-        last_post_at = greatest(last_post_at, $5), last_read_at = $6, problem = NULL, problem_since = NULL,
+        last_post_at = greatest(CASE WHEN last_post_at > $6 THEN $6 ELSE last_post_at END, $5), last_read_at = $6,
+        problem = NULL, problem_since = NULL,
         moved_to = NULL, gap_at = CASE WHEN $7 THEN $6 ELSE gap_at END
     WHERE channel = $1 AND revision = $2
 """
@@ -96,7 +118,6 @@ PUT_TOKENS: Final[LiteralString] = """
     INSERT INTO channel_tokens (channel, address, called_at) SELECT $1, * FROM unnest($2::text[], $3::timestamptz[])
     ON CONFLICT (channel, address) DO NOTHING RETURNING address
 """
-FORGET_ADDRESS: Final[LiteralString] = "DELETE FROM channel_tokens WHERE channel = $1 AND address = $2"
 MOVE_CURSOR: Final[LiteralString] = """
     UPDATE channel_calls_cursor SET cursor = greatest(cursor, $1) + $2 RETURNING cursor
 """
@@ -111,10 +132,12 @@ PUT_UNRESOLVED: Final[LiteralString] = """
     FROM unnest($2::bigint[], $3::text[], $4::timestamptz[], $5::text[]) AS x (number, address, since, document)
     ON CONFLICT DO NOTHING
 """
-# Whoever waits longest since they were asked about, so that those nobody knows do not keep the others from it.
+# Who was never asked about, then who was not for longest, so that those nobody knows do not keep the others from it. An
+# address is asked about once, however many posts name it.
 UNRESOLVED: Final[LiteralString] = """
-    UPDATE unresolved_calls SET asked_at = $2 WHERE (channel, number, address) IN (
-        SELECT channel, number, address FROM unresolved_calls ORDER BY asked_at LIMIT $1)
+    UPDATE unresolved_calls SET asked_at = greatest($2, since + interval '1 microsecond') WHERE address IN (
+        SELECT address FROM unresolved_calls GROUP BY address
+        ORDER BY bool_or(asked_at <= since) DESC, min(asked_at) LIMIT $1)
     RETURNING channel, number, address, document, since
 """
 # Whose document nobody can read any more.
@@ -138,15 +161,15 @@ FORGET_POSTS: Final[LiteralString] = """
 FORGET_TOKENS: Final[LiteralString] = """
     DELETE FROM channel_tokens WHERE ctid = ANY (ARRAY(SELECT ctid FROM channel_tokens WHERE called_at < $1 LIMIT $2))
 """
-COUNTS: Final[LiteralString] = """
-    SELECT count(*) AS posts, count(*) FILTER (WHERE verdict = 'call') AS calls FROM read_posts
-    WHERE channel = $1 AND posted_at > $2
-"""
+# What stood in a channel before it was read has called nothing here, and is not counted.
 COUNTS_OF_EACH: Final[LiteralString] = """
-    SELECT channel, count(*) AS posts, count(*) FILTER (WHERE verdict = 'call') AS calls FROM read_posts
-    WHERE channel = ANY($1) AND posted_at > $2 GROUP BY channel
+    SELECT c.channel, s.since,
+        (SELECT count(*) FROM read_posts p WHERE p.channel = c.channel AND p.posted_at >= s.since) AS posts,
+        (SELECT count(*) FROM calls WHERE calls.channel_id = c.channel AND calls.called_at >= s.since) AS calls
+    FROM read_channels c CROSS JOIN LATERAL (SELECT greatest($2, c.added_at) AS since) s
+    WHERE c.channel = ANY($1)
 """
 REASONS: Final[LiteralString] = """
     SELECT verdict, reason, count(*) AS posts FROM read_posts WHERE channel = $1 AND posted_at > $2
-    GROUP BY 1, 2 ORDER BY 3 DESC, 2 LIMIT $3
+    GROUP BY 1, 2 ORDER BY 3 DESC, 2
 """

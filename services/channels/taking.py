@@ -1,12 +1,16 @@
-"""From a channel's posts to its calls: what is new is understood, and written down with all that follows from it."""
+"""From a channel's posts to its calls: what is new is understood, and written down with all that follows from it.
+
+Nobody is asked anything meanwhile: what a provider has to say is written down as such, and asked for by the resolver,
+so that a call that needs no look-up waits for none.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from hashlib import blake2b
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 import structlog
@@ -18,7 +22,7 @@ from domain.channels.identity import is_another
 from domain.posts.counting import PostCounts
 from domain.posts.post import Post, readable, readable_text
 from domain.posts.reasons import Reason
-from domain.posts.understanding import NamedToken, Uncalled, uncalled, understand
+from domain.posts.understanding import NamedToken, uncalled, understand
 from managers.channels.base import ChannelClosedError
 from managers.storage.postgres import PostgresDataError
 from runtime.fault_points import fault_point
@@ -31,6 +35,7 @@ log = structlog.get_logger(__name__)
 
 REMEMBERED_CHANNELS: Final = 2_000
 MAX_TITLE: Final = 200
+SHOWS_WITHIN: Final = timedelta(minutes=10)
 _DIGEST_BYTES: Final = 16
 _encode: Final = msgspec.json.Encoder().encode
 
@@ -104,7 +109,7 @@ class TakingService:
         missed = [number for number in reading.unread if one.read_to is not None and number > one.read_to]
         if not news and not missed and one.read_to is not None:
             return one
-        found, now = await self._understood(one, news, known, title), self._clock()
+        found, now = self._understood(one, news, known, title), self._clock()
         lost = (ReadPost(number=number, posted_at=now, digest=digest, understood=UNREAD) for number in missed)
         found = replace(
             found,
@@ -123,6 +128,7 @@ class TakingService:
         if found.calls:
             self.calls += len(found.calls)
             self._written()
+        self._resolver.ask(found.unresolved)
         return after
 
     def forget(self, channel: str) -> None:
@@ -139,7 +145,8 @@ class TakingService:
         if one.read_to is None:
             return
         dates = {number: post.posted_at for number, post in known.posts.items() if not post.is_unread}
-        if is_another(one.read_to, one.last_post_at, dates, ((post.number, post.posted_at) for post in posts)):
+        shown = ((post.number, post.posted_at) for post in posts)
+        if is_another(one.read_to, one.last_post_at, dates, shown, now=self._clock()):
             raise ChannelClosedError(one.channel, "replaced")
 
     async def _known_of(self, one: ReadChannel) -> _Known:
@@ -158,9 +165,19 @@ class TakingService:
         before = known.posts.get(post.number)
         if before is None and (before := await self._rows.post(one.channel, post.number)) is not None:
             known.posts[post.number] = before
-        return before is not None and before.digest != _digest(post)
+        if before is None:
+            return self._shows_late(post, known)
+        return before.digest != _digest(post)
 
-    async def _understood(self, one: ReadChannel, posts: Sequence[Post], known: _Known, title: str | None) -> Found:
+    def _shows_late(self, post: Post, known: _Known) -> bool:
+        """Whether a post was not there yet when one with a higher number was read, which takes some seconds at most.
+
+        What is older, or stands before all that is known, was there before the first look.
+        """
+        first = min(known.posts, default=None)
+        return first is not None and post.number > first and self._clock() - post.posted_at < SHOWS_WITHIN
+
+    def _understood(self, one: ReadChannel, posts: Sequence[Post], known: _Known, title: str | None) -> Found:
         taken: list[ReadPost] = []
         calls: list[ChannelCall] = []
         unresolved: list[UnresolvedCall] = []
@@ -170,20 +187,15 @@ class TakingService:
             earlier = known.tokens | tokens.keys()
             understood = understand(post, earlier=earlier, before=before.understood if before else None)
             for token in understood.calls:
-                found = await self._called(one, post, token, title)
-                if isinstance(found, ChannelCall) and found.token.address in earlier:
-                    found = "repeated"
+                found = _called(one, post, token, title)
                 if isinstance(found, str):
                     understood = uncalled(understood, token.address, found)
-                if found == "unfollowed_chain":
-                    continue
-                tokens[token.address] = token.called_at
-                if isinstance(found, UnresolvedCall):
+                elif isinstance(found, UnresolvedCall):
+                    # Not called before somebody knows what it means: other posts that name it wait likewise.
                     unresolved.append(found)
-                elif isinstance(found, ChannelCall):
-                    tokens[found.token.address] = token.called_at
-                    calls.append(found)
-                earlier = known.tokens | tokens.keys()
+                else:
+                    tokens[token.address] = token.called_at
+                    calls += [found] if found else []
             taken.append(
                 ReadPost(number=post.number, posted_at=post.posted_at, digest=_digest(post), understood=understood)
             )
@@ -196,31 +208,6 @@ class TakingService:
             unresolved=unresolved,
         )
 
-    async def _called(
-        self, one: ReadChannel, post: Post, token: NamedToken, title: str | None
-    ) -> ChannelCall | UnresolvedCall | Uncalled | None:
-        """Return the call, or why it is none; `None` at the first look, which calls nothing."""
-        if token.chain is not None and token.chain not in CHAINS:
-            return "unfollowed_chain"
-        if one.read_to is None:
-            return None
-        named = UnresolvedCall(
-            channel=one.channel,
-            number=post.number,
-            address=token.address,
-            chain=token.chain,
-            is_pool=token.is_pool,
-            called_at=token.called_at,
-            title=title or one.title,
-            text=text_of(post),
-        )
-        if token.chain is not None and not token.is_pool:
-            return call_of(named, CalledToken(token.address, token.chain))
-        meant = await self._resolver.resolve(named)
-        if meant is None:
-            return named
-        return call_of(named, meant) if meant.chain in CHAINS else "unfollowed_chain"
-
     def _keep(self, one: ReadChannel, found: Found, known: _Known) -> None:
         for post in found.posts:
             before = known.posts.get(post.number)
@@ -232,6 +219,29 @@ class TakingService:
         known.tokens.update(address for address, _ in found.tokens)
         for call in found.calls:
             log.info("channel_called", call_id=call.id, channel=one.channel, token=call.token.address)
+
+
+def _called(
+    one: ReadChannel, post: Post, token: NamedToken, title: str | None
+) -> ChannelCall | UnresolvedCall | Literal["unfollowed_chain"] | None:
+    """Return the call, or what it waits for, or why it is none; `None` at the first look, which calls nothing."""
+    if token.chain is not None and token.chain not in CHAINS:
+        return "unfollowed_chain"
+    if one.read_to is None:
+        return None
+    named = UnresolvedCall(
+        channel=one.channel,
+        number=post.number,
+        address=token.address,
+        chain=token.chain,
+        is_pool=token.is_pool,
+        called_at=token.called_at,
+        title=title or one.title,
+        text=text_of(post),
+    )
+    if token.chain is None or token.is_pool:
+        return named
+    return call_of(named, CalledToken(token.address, token.chain))
 
 
 def _digest(post: Post) -> bytes:

@@ -28,15 +28,21 @@ _SHOWN: Final[LiteralString] = (
     """
     WITH found AS (FOUND)
     SELECT c.channel_id, left(md5(c.channel_id), 16) AS tag, c.title, last.called_at AS last_at,
-        coalesce(week.calls, 0) AS calls, c.total
+        coalesce(week.calls, 0) AS calls, counted.since, c.total
     FROM found c
     CROSS JOIN LATERAL (SELECT """
     + counted_for("c.channel_id")
     + """ AS ids) all_of
     LEFT JOIN LATERAL (
-        SELECT max(called_at) AS called_at FROM calls WHERE calls.channel_id = ANY (all_of.ids)) last ON true
+        SELECT min(called_at) AS first_at, max(called_at) AS called_at
+        FROM calls WHERE calls.channel_id = ANY (all_of.ids)) last ON true
     LEFT JOIN LATERAL (
-        SELECT count(*) AS calls FROM calls WHERE calls.channel_id = ANY (all_of.ids) AND called_at > $1) week ON true
+        SELECT min(added_at) AS added_at FROM read_channels
+        WHERE channel = ANY (all_of.ids) AND state NOT IN ('suggested', 'refused')) listed ON true
+    CROSS JOIN LATERAL (SELECT greatest($1, coalesce(listed.added_at, last.first_at)) AS since) counted
+    LEFT JOIN LATERAL (
+        SELECT count(*) AS calls FROM calls
+        WHERE calls.channel_id = ANY (all_of.ids) AND called_at >= counted.since) week ON true
     ORDER BY c.place
 """
 )
@@ -62,6 +68,10 @@ _AMONG: Final[LiteralString] = _SHOWN.replace(
 )
 _BY_TAG: Final[LiteralString] = "SELECT channel_id FROM channels WHERE left(md5(channel_id), 16) = $1"
 _OF_ANY: Final[LiteralString] = "SELECT x AS channel_id FROM unnest($2::text[]) x WHERE left(md5(x), 16) = $1"
+_PLACE: Final[LiteralString] = """
+    SELECT count(*) AS place FROM channels c, (SELECT updated_at, channel_id FROM channels WHERE channel_id = $1) one
+    WHERE c.updated_at > one.updated_at OR (c.updated_at = one.updated_at AND c.channel_id < one.channel_id)
+"""
 _CALLS: Final[LiteralString] = (
     """
     SELECT o.number, o.symbol, o.called_at, """
@@ -83,7 +93,9 @@ class ChannelRow(Struct, frozen=True, kw_only=True):
     last_at: datetime | None
     """Its last call that is kept."""
     calls: int
-    """In the last `COUNTED_DAYS` days, those of the channels that are merged into it included."""
+    """Since then, those of the channels that are merged into it included."""
+    since: datetime
+    """The last `COUNTED_DAYS` days, or as long as it has been read; of one that is not read, since its first call."""
 
 
 class ChannelRows(Struct, frozen=True, kw_only=True):
@@ -147,6 +159,11 @@ class ChannelsAdmin:
     async def row(self, channel_id: str) -> ChannelRow:
         """Return what is said of a channel, also of one that nobody knows."""
         return (await self._read(_AMONG, 0, 1, [channel_id])).rows[0]
+
+    async def place(self, channel_id: str) -> int:
+        """Return how many called later than this one: so many stand before it."""
+        row = await self._postgres.fetch_row(_PLACE, channel_id)
+        return cast("int", row["place"]) if row else 0
 
     async def calls_of(self, channel_id: str) -> list[ChannelCall]:
         """Return the latest calls that are tracked, and can be corrected."""

@@ -24,7 +24,8 @@ EVERY_S: Final = 3.0
 class SourceState(Struct, frozen=True, kw_only=True):
     name: str
     kind: str
-    """`feed`, `prices`, or `figures` for who is asked for those alone; empty where no process speaks of it."""
+    """`feed`, `pages` for a feed that the process makes of channels itself, `prices`, or `figures` for who is asked for
+    those alone; empty where no process speaks of it."""
     ok: bool
     rests: bool
     """It is not asked, as an admin wants it."""

@@ -79,7 +79,7 @@ LISTENS = Stage(channels=True)
 PROVOKED = {
     "channels blocked": Provocation(wrong=refused, stage=LISTENS),
     "channels closed": Provocation(
-        wrong=renamed, stage=Stage(channels=True, limits={"services.channels.polling:CLOSED_AGAIN_S": 1.0})
+        wrong=renamed, stage=Stage(channels=True, limits={"domain.channels.patience:FIRST_CLOSED_S": 1.0})
     ),
     "channels without calls": Provocation(wrong=written_otherwise, stage=LISTENS),
     "channels unread": Provocation(

@@ -29,6 +29,8 @@ class ChannelBook:
         """So many pages more, and nobody gets any for a moment."""
         self.hidden: set[int] = set()
         """Posts that stand on pages and cannot be read."""
+        self.by_the_app: set[int] = set()
+        """What stands on pages and is no post: "channel photo updated"."""
         self.answers = asyncio.Event()
         """Cleared, it lets everybody wait."""
         self.answers.set()
@@ -63,7 +65,8 @@ class ChannelBook:
         return Page(
             channel=channel,
             title=self.title or channel.removeprefix("@").title(),
-            posts=tuple(post for post in shown if post.number not in self.hidden),
+            posts=tuple(post for post in shown if post.number not in self.hidden | self.by_the_app),
             unreadable=len(unread),
             unread=unread,
+            first_number=shown[0].number if shown else None,
         )

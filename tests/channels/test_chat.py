@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
+from bot.intake import Intake
 from composition import Composition
 from domain.channels.names import is_post_link, post_named
 from managers.channels.base import BlockedError, ChannelClosedError
@@ -110,15 +112,16 @@ async def test_admins_see_how_each_channel_is_doing_and_add_pause_and_remove_the
     await posted(bot, book, f"CA: {mint(1)}", "$FROG at 45k looks spicy", "$CAT at 20k", "good morning")
     listed = text_of(await said(admin, "/channels", "Channels that are read: 1"))
     assert "Alpha @" in listed.replace("\u2060", "")
-    assert "0.1 calls, 0.6 posts a day" in listed
+    assert re.search(r"[01] calls?, 4 posts since \d\d:\d\d UTC", listed)
     assert "looked at every 1s" in listed
     card = text_of(await shown(admin, "Alpha", "What became of its posts"))
     assert "named in the settings" in card
     assert "⚠ 2 × a symbol, and no address" in card
     assert "✓ 1 × its address stands after a label" in card
+    assert "more, of" not in card
     assert "Paused" in (await admin.tap("⏸ Pause"))["text"]
     assert (await one(bot, ALPHA)).state == "paused"
-    assert "from now on" in (await admin.tap("▶ Read it"))["text"]
+    assert "those calls come late" in (await admin.tap("▶ Read it"))["text"]
     await shown(admin, "🗑 Remove …", "Answer within 60 seconds")
     assert (await admin.tap("Yes, remove it"))["text"] == "Removed."
     assert (await one(bot, ALPHA)).state == "removed"
@@ -153,9 +156,20 @@ async def test_what_cannot_be_read_stands_first_with_the_reason(
     assert "now at @new_calls" in listed.replace("\u2060", "")
     book.problem = BlockedError("429 from the other side", for_s=1.0)
     await until(lambda: polling.blocked_since is not None)
-    await said(admin, "/channels", "Nothing can be read since")
+    since = polling.blocked_since
+    await said(admin, "/channels", f"Nothing can be read since {since:%d %b %Y, %H:%M} UTC")
+    feed = text_of(await said(admin, "/sources", "made by"))
+    assert "🔴 channels" in feed
+    assert "429 from the other side" in feed
+    assert "last page read" in feed
+    health = text_of(await said(admin, "/health", "channels"))
+    assert re.search(r"🔴 feed .*blocked since .*429 from the other side; last page read \d+ s ago", health), health
     book.problem = None
     await until(lambda: polling.blocked_since is None)
+    book.post(ALPHA, f"CA: {mint(1)}", datetime.now(UTC))
+    await until(lambda: not bot.of(Intake).feed.health().stale)
+    assert "🟢 channels" in text_of(await said(admin, "/sources", "made by"))
+    assert re.search(r"🟢 feed .*last page read \d+ s ago", text_of(await said(admin, "/health", "channels")))
 
 
 async def test_a_gap_that_was_not_read_whole_stands_on_the_page_of_its_channel(
@@ -177,8 +191,8 @@ async def test_a_suggestion_is_decided_and_who_made_it_is_told(
     await said(ann, "/suggest", "Which channel should I read?")
     await said(ann, "no name at all!", "is no public channel")
     await said(ann, "@gems", "is suggested")
-    await said(ann, "/suggest t.me/gems", "was suggested or looked at before")
-    await said(ann, f"/suggest {ALPHA}", "is in the list already")
+    await said(ann, "/suggest t.me/gems", "is suggested already")
+    await said(ann, f"/suggest {ALPHA}", "is read already")
     for name in ("two_calls", "three_calls", "four_calls", "five_calls"):
         await bot.of(ListedChannels).suggest(name, ann.id)
     await said(ann, "/suggest @six_calls", "You have suggested 5 channels")

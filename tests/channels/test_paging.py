@@ -114,6 +114,30 @@ async def test_numbers_of_what_could_not_be_read_on_the_way_are_told() -> None:
     assert {30, 95} <= {*reading.unread}
 
 
+@pytest.mark.parametrize("unread", [0, 2, 20])
+async def test_what_lies_below_a_page_on_which_no_post_can_be_read_is_read(kit: Kit, unread: int) -> None:
+    kit.book.post(ALPHA, "gm", NOW - timedelta(hours=2))
+    await kit.look()
+    for n in range(15):
+        kit.book.post(ALPHA, f"CA: {mint(n)}", NOW)
+    last = [kit.book.post(ALPHA, "Alpha pinned a photo", NOW).number for _ in range(20)]
+    kit.book.hidden, kit.book.by_the_app = set(last[20 - unread :]), set(last[: 20 - unread])
+    async with polling(kit):
+        await until(lambda: kit.taking.calls == 15)
+    assert [call for _, call in await kit.called()] == [mint(n) for n in range(15)]
+
+
+async def test_what_was_kept_of_a_gap_outlives_a_page_without_posts() -> None:
+    way = Way(205)
+    way.left = 5
+    with pytest.raises(BlockedError):
+        await way.read(5)
+    shown = await way.back.read(5, Page(channel=ALPHA), way._before)  # pyright: ignore[reportPrivateUsage]
+    assert not shown.posts
+    way.left = 4
+    assert numbers(await way.read(5)) == list(range(6, 206))
+
+
 async def test_a_gap_that_is_longer_than_anybody_reads_is_said(kit: Kit, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("services.channels.paging.MAX_POSTS_BACK", 40)
     await kit.look()

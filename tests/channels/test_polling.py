@@ -1,14 +1,20 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from managers.channels.base import BlockedError, ChannelClosedError, ChannelReader, Page
-from services.channels.polling import AT_MOST_TURNS, PollingService
+from domain.channels.blocks import PROBES
+from domain.channels.patience import CLOSED_AGAIN_S, Patience
+from managers.channels.base import BlockedError, ChannelClosedError, ChannelReader, NotServedError, Page
+from managers.http.answers import ForeignAnswerError
+from services.channels.polling import AT_MOST_TURNS, AT_ONCE, SLOW_AT_ONCE, PollingService
 from services.channels.turns import ChannelTurns
 from tests.channels.support import ALPHA, NOW, Kit, mint
 
@@ -162,3 +168,130 @@ async def test_a_long_way_back_in_one_channel_holds_nobody_up(kit: Kit) -> None:
     async with polling(kit, requests_per_s=20) as service:
         await until(lambda: service.counts.paged_back >= 8)
         assert kit.book.asked[ALPHA] >= 4
+
+
+class Host:
+    """Reads a book, as a host that answers whom it likes: by channel an error, and how long it takes over it."""
+
+    name = "host"
+
+    def __init__(self, kit: Kit) -> None:
+        self._kit = kit
+        self.errors: dict[str, Exception] = {}
+        self.takes_s: dict[str, float] = {}
+        self.asked: list[str] = []
+        self.at_it: Counter[str] = Counter()
+        self.were_slow: set[str] = set()
+
+    async def newest(self, channel: str) -> Page:
+        self.asked.append(channel)
+        self.at_it[channel] += 1
+        try:
+            if takes_s := self.takes_s.get(channel):
+                await asyncio.sleep(takes_s)
+                self.were_slow.add(channel)
+            if channel in self.errors:
+                raise self.errors[channel]
+            return await self._kit.book.newest(channel)
+        finally:
+            self.at_it[channel] -= 1
+
+    async def before(self, channel: str, number: int) -> Page:
+        return await self._kit.book.before(channel, number)
+
+
+async def many(kit: Kit, count: int) -> list[str]:
+    names = [f"@channel{n}" for n in range(count)]
+    await kit.listed.change(ALPHA, "paused", of=("read",))
+    await kit.listed.configured(names)
+    for name in names:
+        await kit.look(name)
+    return names
+
+
+@pytest.mark.parametrize(
+    "error", [NotServedError("HTTP 403 from t.me"), ForeignAnswerError("a challenge")], ids=lambda e: type(e).__name__
+)
+async def test_a_host_that_serves_nobody_is_left_alone_until_it_serves_one(
+    kit: Kit, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    monkeypatch.setattr("domain.channels.blocks.FIRST_BLOCK_S", 0.3)
+    host = Host(kit)
+    names = await many(kit, 60)
+    async with polling(kit, reader=host) as service:
+        await until(lambda: len(host.asked) > len(names))
+        host.errors = dict.fromkeys(names, error)
+        await until(lambda: service.blocked_since is not None)
+        before = len(host.asked)
+        await asyncio.sleep(1.0)
+        assert len(host.asked) - before <= AT_ONCE + 3 * PROBES
+        assert str(error) in service.blocked_because
+        host.errors = {}
+        kit.book.post(names[-1], f"CA: {mint(1)}", NOW)
+        await until(lambda: service.blocked_since is None and kit.taking.calls == 1)
+
+
+async def test_a_block_in_the_middle_of_a_long_way_back_stops_neither_for_ever(
+    kit: Kit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("domain.channels.blocks.FIRST_BLOCK_S", 0.05)
+    host = Host(kit)
+    names = await many(kit, 3)
+    for n in range(400):
+        kit.book.post(names[0], f"spam {n}", NOW)
+    async with polling(kit, reader=host, requests_per_s=40) as service:
+        await until(lambda: service.counts.paged_back > 1)
+        host.errors = dict.fromkeys(names[1:], NotServedError("HTTP 403 from t.me"))
+        await until(lambda: kit.taking.verdicts.total() == 400)
+
+
+async def test_one_channel_that_is_not_served_costs_itself(kit: Kit) -> None:
+    host = Host(kit)
+    names = await many(kit, 10)
+    host.errors = {names[0]: NotServedError("HTTP 403 from t.me")}
+    async with polling(kit, reader=host) as service:
+        await until(lambda: len(host.asked) > 100)
+        assert service.blocked_since is None
+        assert host.asked.count(names[0]) == 1
+
+
+async def test_slow_channels_hold_nobody_up(kit: Kit, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("domain.channels.patience.SLOW_S", 0.1)
+    monkeypatch.setattr("domain.channels.patience.SLOW_TIMES", 0.01)
+    host = Host(kit)
+    names = await many(kit, 30)
+    slow = names[:20]
+    async with polling(kit, reader=host):
+        await until(lambda: len(set(host.asked)) == len(names))
+        host.takes_s = dict.fromkeys(slow, 0.2)
+        await until(lambda: host.were_slow >= set(slow))
+        await until(lambda: sum(host.at_it[name] for name in slow) <= SLOW_AT_ONCE)
+        for _ in range(100):
+            await asyncio.sleep(0.005)
+            assert sum(host.at_it[name] for name in slow) <= SLOW_AT_ONCE
+
+
+@given(st.lists(st.sampled_from(["failed", "slow", "closed", "read"]), max_size=40))
+def test_nobody_waits_for_less_than_before_nor_for_ever(events: list[str]) -> None:
+    patience, last = Patience(), dict[str, float]()
+    for event in events:
+        patience.took(10.0 if event == "slow" else 0.1)
+        match event:
+            case "failed" | "slow":
+                waits = max(patience.failed(), patience.slow_wait_s)
+            case "closed":
+                waits = patience.closed()
+            case _:
+                patience.read()
+                last.clear()
+                continue
+        assert last.get(event, 0.0) <= waits <= CLOSED_AGAIN_S
+        last[event] = waits
+
+
+def test_what_goes_wrong_once_is_looked_at_soon() -> None:
+    patience = Patience()
+    assert [patience.failed() for _ in range(3)] == [5.0, 30.0, 30.0]
+    assert [patience.closed() for _ in range(6)] == [60.0, 120.0, 240.0, 480.0, 900.0, 900.0]
+    patience.read()
+    assert (patience.failed(), patience.closed()) == (5.0, 60.0)

@@ -191,7 +191,7 @@ def test_a_page_of_as_many_emoji_as_telegram_lets_anybody_write_is_read():
 
 def test_a_page_on_which_no_post_can_be_read_has_changed():
     two = [post(said("x"), data=f"alpha/{number}", meta="") for number in (1, 2)]
-    assert read(*two) == Page(channel="@alpha", title="Alpha & Co", unreadable=2, unread=(1, 2))
+    assert read(*two) == Page(channel="@alpha", title="Alpha & Co", unreadable=2, unread=(1, 2), first_number=1)
     with pytest.raises(ForeignAnswerError, match="not one of 3"):
         read(*two, post(said("x"), data="alpha/3", meta=""))
 
@@ -200,8 +200,10 @@ NONE = '<div class="tgme_widget_message_wrap"><div class="tme_no_messages_found"
 
 
 def test_a_page_without_posts_is_known_by_its_heading():
-    for posts in ((), (NONE,), (post(said("x"), kind="service_message"),)):
+    for posts in ((), (NONE,)):
         assert read(*posts) == Page(channel="@alpha", title="Alpha & Co")
+    by_the_app = post(said("x"), kind="service_message", data="alpha/9")
+    assert read(by_the_app) == Page(channel="@alpha", title="Alpha & Co", first_number=9)
     with pytest.raises(ForeignAnswerError, match="has a number"):
         read('<div class="tgme_widget_message_wrap">Alpha 7</div>')
     with pytest.raises(ForeignAnswerError, match="no place"):

@@ -62,7 +62,7 @@ async def test_a_refused_suggestion_makes_room_for_another(kit: Kit) -> None:
         await kit.listed.suggest("gems_more", ANN)
     await kit.listed.decide("@gems_0", ADMIN, is_accepted=False)
     await kit.listed.suggest("gems_more", ANN)
-    with pytest.raises(UserFacingError, match="suggested_before"):
+    with pytest.raises(UserFacingError, match="suggested_refused"):
         await kit.listed.suggest("gems_0", BEN)
 
 

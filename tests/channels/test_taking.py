@@ -90,6 +90,32 @@ async def test_cursors_become_visible_in_their_order(kit: Kit) -> None:
     assert await kit.history.newest() == follower.result()[-1]
 
 
+async def test_a_post_that_shows_after_one_with_a_higher_number_is_called(kit: Kit) -> None:
+    kit.book.post(ALPHA, "gm", NOW - timedelta(days=1))
+    await kit.look()
+    late = [kit.book.post(ALPHA, f"CA: {mint(n)}", NOW) for n in (1, 2)]
+    newer = kit.book.post(ALPHA, f"CA: {mint(3)}", NOW)
+    kit.book.by_the_app = {post.number for post in late}
+    await kit.look()
+    kit.taking.forget(ALPHA)
+    kit.book.by_the_app = set()
+    for _ in range(2):
+        await kit.look()
+    assert await kit.called() == [said(newer, mint(3)), said(late[0], mint(1)), said(late[1], mint(2))]
+    assert (await kit.channel()).read_to == newer.number
+
+
+async def test_what_shows_late_and_is_old_stood_there_before_the_first_look(kit: Kit) -> None:
+    kit.book.post(ALPHA, "gm", NOW - timedelta(days=1))
+    old = kit.book.post(ALPHA, f"CA: {mint(1)}", NOW - timedelta(hours=1))
+    kit.book.by_the_app = {old.number}
+    kit.book.post(ALPHA, "gm", NOW)
+    await kit.look()
+    kit.book.by_the_app = set()
+    await kit.look()
+    assert await kit.called() == []
+
+
 @pytest.mark.parametrize(
     "text", ["\0 {}", "\ud800 {}", "\u202e {} \u200b", "{} " + "x" * 9_000, "<b>{}</b> ' \" \\ %s"]
 )

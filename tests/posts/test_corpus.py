@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 import pytest
+from msgspec.structs import replace
 
 from domain.posts.post import Button, Post, Run
 from domain.posts.reasons import REASONS
@@ -122,6 +123,18 @@ def test_an_address_that_was_inserted_is_called_when_it_was() -> None:
     second = by_before["{mint29}"]
     assert [(token.called_at, token.is_first) for token in second.tokens] == [(POSTED, False), (EDITED, True)]
     assert [token.called_at for token in second.calls] == [EDITED]
+
+
+def test_of_an_edit_that_nobody_dates_only_what_was_read_before_says_when() -> None:
+    """A page that was not read for long must not make a late call a fresh one."""
+    text = "CA: 7GCihgDB8fe6KNjn2MYtkzZcRjQy3t9GHdC8uHYmW2hr"
+    shown = Post(channel="@a", number=1, runs=(Run(text),), posted_at=POSTED, edited_at=EDITED, is_edit_dated=False)
+    teaser = understand(replace(shown, runs=(Run("CA in a minute"),), edited_at=None))
+    unread = Understood(verdict="none", reason="unreadable")
+    for before, called_at in ((None, POSTED), (unread, POSTED), (teaser, EDITED)):
+        assert [token.called_at for token in understand(shown, before=before).calls] == [called_at]
+    dated = replace(shown, is_edit_dated=True)
+    assert [token.called_at for token in understand(dated).calls] == [EDITED]
 
 
 def test_a_forwarded_post_keeps_where_it_comes_from() -> None:

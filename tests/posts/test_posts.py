@@ -206,6 +206,53 @@ def test_the_path_of_a_link_is_authority_for_the_chain(link: str, chain: str | N
     assert (led.key.address, led.chain) == (filled("{evm1}"), chain)
 
 
+@pytest.mark.parametrize(
+    ("link", "chain"),
+    [
+        ("https://poocoin.app/tokens/{evm1}", "bsc"),
+        ("https://www.dexview.com/base/{evm1}?utm_source=tg", "base"),
+        ("https://moonshot.com/?ref=me&token={mint1}", "solana"),
+        ("https://pump.fun/advanced?ref=x&mint={mint1}&v=2", "solana"),
+        ("https://axiom.trade/terminal?v=2&address={mint1}&chain=sol", "solana"),
+        ("https://pancakeswap.finance/swap?chain=bsc&inputCurrency=BNB&outputCurrency={evm1}&slippage=3", "bsc"),
+    ],
+)
+def test_a_site_that_is_known_may_have_its_token_in_the_query(link: str, chain: str) -> None:
+    led = follow(filled(link))
+    key = filled(link[link.index("{") : link.index("}") + 1])
+    assert isinstance(led, Lead)
+    assert (led.kind, led.key.address, led.chain) == ("token", key, chain)
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        "https://gmgn.ai/?chain=sol&address={wallet1}",
+        "https://dexscreener.com/portfolio?token={wallet1}",
+        "https://solscan.io/account/{wallet1}?token={mint1}",
+        "https://etherscan.io/tx/{hash1}?token={evm1}",
+        "https://newlaunchpad.example/?token={mint1}",
+    ],
+)
+def test_a_query_of_somebodys_page_or_of_an_unknown_site_is_no_token(link: str) -> None:
+    assert not isinstance(follow(filled(link)), Lead)
+
+
+@pytest.mark.parametrize(
+    ("text", "verdict"),
+    [
+        ("Address: {wallet1}\nhttps://hypurrscan.io/address/{wallet1}", "none"),
+        ("Address: {wallet1}\nhttps://solscan.io/account/{wallet1}", "none"),
+        ("Whale opened a long\nAddress: {evm1}\nhttps://etherscan.io/address/{evm1}", "none"),
+        ("$KELP\nAddress: {evm1}\nhttps://etherscan.io/address/{evm1}", "call"),
+        ("CA: {mint1}\nhttps://solscan.io/account/{mint1}", "call"),
+    ],
+)
+def test_an_address_whose_profile_is_linked_is_somebodys(text: str, verdict: str) -> None:
+    post = Post(channel="@any", number=1, runs=(Run(filled(text)),), posted_at=POSTED)
+    assert understand(post).verdict == verdict
+
+
 def test_a_link_that_contradicts_itself_leads_nowhere() -> None:
     assert follow(filled("https://dexscreener.com/base/{mint1}")) == Astray("undecodable", filled("{mint1}"), "base")
     assert follow(filled("https://dexscreener.com/solana/{evm1}")) == Astray("undecodable", filled("{evm1}"), "solana")

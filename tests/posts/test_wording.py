@@ -65,6 +65,40 @@ def test_the_address_of_a_thief_is_no_token(text: str) -> None:
     assert heard(text).verdict == "none"
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Revoke approvals to {evm1}",
+        "top holder is the raydium pool {mint1}, the rest is spread",
+        "Second biggest holder is an exchange wallet: {mint1}",
+        "which wallet do i trade from? track it\n{mint1}",
+        "you asked for my address so you can copy me: {mint1}",
+        "Refunds are sent out from {mint1}",
+        "team tokens sit in {mint1}, vesting for a year",
+        "Don't interact with {evm1}",
+        "It sends everything to {mint1}",
+    ],
+)
+def test_whose_an_address_is_may_be_said_in_a_sentence(text: str) -> None:
+    assert heard(text).verdict == "none"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "LP BURNED\n$TOK {evm1}\nTx: https://etherscan.io/tx/{hash1}",
+        "Contest! Three winners get $TOK\n{mint1}",
+        "Kraken will list $TOK at 10:00 UTC {evm1}",
+        "$TOK Buy!\nSpent 2 SOL ($400)\nTX: https://solscan.io/tx/{sig1}\n{mint1}",
+        "can somebody confirm this is the real one? {mint1}",
+    ],
+)
+def test_news_of_a_token_is_a_call_of_none(text: str) -> None:
+    assert (heard(text).verdict, heard(text).reason) == ("none", "news")
+    known = (filled("{mint1}"), filled("{evm1}"))
+    assert (heard(text, earlier=known).verdict, heard(text, earlier=known).calls) == ("update", ())
+
+
 @pytest.mark.parametrize("text", ["$HACKER: {mint1}", "$WHALE: {mint1}", "$TRADER: {mint1}", "Pirate: {mint1}"])
 def test_a_symbol_is_nobodys_wallet(text: str) -> None:
     assert heard(text).verdict == "call"

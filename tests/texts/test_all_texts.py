@@ -152,7 +152,7 @@ def running() -> set[str]:
         *(f"control.{name}" for name in (*WHOLE, "source")),
         *(f"feature.{name}" for name in FEATURES),
         *(f"sources.sure.{kind}" for kind in ("feed", "feed_without_past", "prices", "figures")),
-        *(f"sources.{kind}" for kind in ("feed", "prices", "figures")),
+        *(f"sources.{kind}" for kind in ("feed", "pages", "prices", "figures")),
         *(f"caches.key.{name}" for name in ("settings", "channels", "permissions", "media")),
         *(f"button.reconnect.{part}" for part in PARTS),
         *(f"{family}.{which}" for which in WHICH for family in ("channels_admin", "button.channels")),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Final
 
+from domain.buttons.data import CallbackData
 from domain.delivery.messages import Button, Message
 from domain.subscribers.subscriber import Subscriber
 from handlers.admin.admin_buttons import ShowPersonAudit
@@ -29,11 +30,18 @@ from texts.markup import Html
 
 LATEST: Final = 3
 """Notes and things they did, on the card."""
+USERS_PER_PAGE: Final = 10
 _AT: Final = "%d %b %H:%M"
 
 
-async def user_card(services: Services, turn: Turn, user_id: int, note: Html | None = None) -> Message:
-    """Show somebody, and what may be done about them. `UserFacingError` for nobody the bot knows."""
+async def user_card(
+    services: Services, turn: Turn, user_id: int, note: Html | None = None, back: CallbackData | None = None
+) -> Message:
+    """Show somebody, and what may be done about them. `UserFacingError` for nobody the bot knows.
+
+    Back leads to the page of all users on which they stand, unless it is said otherwise.
+    """
+    back = back or _among_all(services, user_id)
     view, card = view_of(services, turn), await services.of(PeopleService).card(user_id, LATEST)
     subscriber = card.subscriber
     state = await subscriber_state(services, view, subscriber, "their_state")
@@ -44,8 +52,13 @@ async def user_card(services: Services, turn: Turn, user_id: int, note: Html | N
         _about(view, card, state),
         view.html("person.notes", count=card.notes_count, notes=notes) if card.notes else Html(),
         view.html("person.activity", activity=doings) if card.activity else Html(),
-        keyboard=(*in_rows(_buttons(view, subscriber), 2), (view.button("button.back", ShowUsers(0)),)),
+        keyboard=(*in_rows(_buttons(view, subscriber), 2), (view.button("button.back", back),)),
     )
+
+
+def _among_all(services: Services, user_id: int) -> ShowUsers:
+    ids = services.subscribers.roster.ids()
+    return ShowUsers(ids.index(user_id) // USERS_PER_PAGE if user_id in ids else 0)
 
 
 def _about(view: View, card: Card, state: Html) -> Html:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from handlers.admin.people.buttons import AskUser, ShowUser, ShowUsers
-from handlers.admin.people.cards import user_card
+from handlers.admin.people.cards import USERS_PER_PAGE, user_card
 from handlers.conversation.base import BotBase, Turn
 from handlers.conversation.menus import in_rows, message, view_of
 from handlers.conversation.pages import Page
@@ -14,7 +14,6 @@ from runtime.errors import UserFacingError
 from services.administration.people import PeopleService, Person
 from services.subscribers.roster import state_of
 
-USERS_PER_PAGE: Final = 10
 FIND: Final = "user_find"
 """Kind of question."""
 

@@ -21,15 +21,17 @@ from handlers.admin.running.buttons import (
     ShowAdminChannels,
     UnblockChannel,
 )
+from handlers.admin.running.rates import how_often
 from handlers.admin.running.reading_buttons import ShowRead
 from handlers.conversation.menus import Keyboard, View, in_rows, message
 from handlers.records.lines import record_at_a_glance
-from services.running.channels import COUNTED_DAYS, ChannelCall, ChannelRow, ChannelRows
+from services.running.channels import ChannelCall, ChannelRow, ChannelRows
 from services.running.controls import Controls
 from services.running.merging import MergeFigures
 from texts.markup import Html
 
 OTHERS_SHOWN: Final = 10
+_OFTEN: Final = ("channels_admin.often", "channels_admin.often_since")
 
 
 def lines(view: View, found: ChannelRows, controls: Controls, now: datetime) -> Html:
@@ -53,6 +55,7 @@ def card(
     records: Records | None,
     controls: Controls,
     now: datetime,
+    back: ShowAdminChannels,
     *,
     is_read: bool = False,
     main_title: str | None = None,
@@ -82,7 +85,7 @@ def card(
                 else view.button("button.merge", AskMerge(tag)),
             ),
             *(((view.button("button.reading_how", ShowRead(one.channel_id)),),) if is_read else ()),
-            (view.button("button.back", ShowAdminChannels("latest", 0)),),
+            (view.button("button.back", back),),
         ),
     )
 
@@ -119,11 +122,11 @@ def sure_merge(
 
     return view.html(
         "channels_admin.sure_merge",
-        other=other.title or other.channel_id,
+        other=other.title or view.plain("value.unnamed_channel"),
         other_id=other.channel_id,
         other_calls=f"{figures.other_calls:,}",
         other_record=record(other),
-        main=main.title or main.channel_id,
+        main=main.title or view.plain("value.unnamed_channel"),
         main_id=main.channel_id,
         main_calls=f"{figures.main_calls:,}",
         main_record=record(main),
@@ -151,7 +154,7 @@ def _told(view: View, one: ChannelRow, controls: Controls, now: datetime) -> dic
         "title": one.title or view.plain("value.unnamed_channel"),
         "channel": one.channel_id,
         "last": "–" if one.last_at is None else _ago(one.last_at, now),
-        "per_day": f"{one.calls / COUNTED_DAYS:,.1f}",
+        "often": how_often(view, _OFTEN, one.since, now, calls=one.calls),
     }
 
 

@@ -131,4 +131,6 @@ async def show_channel(bot: BotBase, turn: Turn, one: ChannelRow) -> None:
     is_read = await bot.services.of(ChannelServices).listed.find(one.channel_id) is not None
     main = controls.merges.mains.get(one.channel_id)
     title = (await channels.row(main)).title if main else None
-    await bot.show(turn, menus.card(view, one, calls, records, controls, now, is_read=is_read, main_title=title))
+    back = ShowAdminChannels("latest", await channels.place(one.channel_id) // PER_PAGE)
+    card = menus.card(view, one, calls, records, controls, now, back, is_read=is_read, main_title=title)
+    await bot.show(turn, card)

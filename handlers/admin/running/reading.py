@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from domain.admins.roles import allows
+from handlers.admin.people.cards import user_card
 from handlers.admin.running import reading_menus as menus
 from handlers.admin.running.reading_buttons import (
     AcceptSuggestion,
@@ -19,6 +20,7 @@ from handlers.admin.running.reading_buttons import (
     ResumeReading,
     ShowRead,
     ShowReading,
+    ShowSuggester,
 )
 from handlers.conversation.base import BotBase, Services, Turn
 from handlers.conversation.confirming import asked_twice
@@ -27,7 +29,7 @@ from handlers.conversation.pages import Page
 from handlers.conversation.routing import callback, text_input
 from runtime.errors import UserFacingError
 from services.channels.group import ChannelServices
-from services.channels.listed import ListedChannels, Posted
+from services.channels.listed import ChangedMeanwhileError, ListedChannels
 from services.channels.rows import ReadChannel, State
 from services.running.channels import ChannelsAdmin
 from services.tracking.records.group import RecordServices
@@ -39,6 +41,7 @@ FIND: Final = "channel_find_read"
 """Kinds of question."""
 MAX_ADDED: Final = 50
 """At once."""
+_REMOVABLE: Final[tuple[State, ...]] = ("read", "paused")
 _SEPARATORS: Final = re.compile(r"[\s,;]+")
 
 
@@ -52,6 +55,10 @@ class AdminReadingMixin(BotBase):
     @callback(ShowRead, admin="read_only")
     async def show_read(self, turn: Turn, data: ShowRead) -> None:
         await _show(self, turn, await _known(self.services, data.channel))
+
+    @callback(ShowSuggester, admin="read_only")
+    async def show_suggester(self, turn: Turn, data: ShowSuggester) -> None:
+        await self.show(turn, await user_card(self.services, turn, data.user_id, back=ShowRead(data.channel)))
 
     @callback(FindRead, admin="read_only")
     async def ask_read(self, turn: Turn, _data: FindRead) -> None:
@@ -81,8 +88,11 @@ class AdminReadingMixin(BotBase):
     @text_input(ADD, admin="owner", acts="add channel")
     async def typed_new_channel(self, turn: Turn, _payload: str) -> None:
         """Add one channel, or each of several; what is wrong with one of those costs itself."""
-        names = _SEPARATORS.split(turn.text.strip(" ,\n"))
-        if 1 < len(names) <= MAX_ADDED:
+        names = [name for name in _SEPARATORS.split(turn.text) if name]
+        if len(names) > MAX_ADDED:
+            await self.ask_again(turn, UserFacingError("reading.too_many", count=len(names), limit=MAX_ADDED))
+            return
+        if len(names) > 1:
             await self._add_each(turn, names)
             return
         try:
@@ -99,7 +109,8 @@ class AdminReadingMixin(BotBase):
             view.button("button.channel_add", AskAddChannel()),
         )
         back = (view.button("button.back", ShowReading("read", 0)),)
-        await self.reply(turn, message(view.html("reading.added", channel=one.channel), keyboard=(opened, back)))
+        key = "reading.added" if one.read_to is None else "reading.added_paused"
+        await self.reply(turn, message(view.html(key, channel=one.channel), keyboard=(opened, back)))
 
     async def _add_each(self, turn: Turn, names: Sequence[str]) -> None:
         view, added, refused = view_of(self.services, turn), list[str](), list[Html]()
@@ -120,23 +131,26 @@ class AdminReadingMixin(BotBase):
 
     @callback(PauseReading, admin="owner", acts="pause channel")
     async def pause_reading(self, turn: Turn, data: PauseReading) -> str:
-        return await self._put(turn, data.channel, "paused", ("read",), "value.reading_paused")
+        return await self._put(turn, data.channel, "paused", ("read",), "toast.reading_paused")
 
     @callback(ResumeReading, admin="owner", acts="resume channel")
     async def resume_reading(self, turn: Turn, data: ResumeReading) -> str:
-        return await self._put(turn, data.channel, "read", ("paused", "removed", "refused"), "value.reading_resumed")
+        return await self._put(turn, data.channel, "read", ("paused", "removed", "refused"), "toast.reading_resumed")
 
     @callback(AskRemoveReading, admin="owner")
-    async def ask_remove_reading(self, turn: Turn, data: AskRemoveReading) -> None:
+    async def ask_remove_reading(self, turn: Turn, data: AskRemoveReading) -> str | None:
         one, view = await _known(self.services, data.channel), view_of(self.services, turn)
-        text = view.html("reading.sure_remove", title=one.title or one.channel, channel=one.channel)
+        if one.state not in _REMOVABLE:
+            return await _changed_meanwhile(self, turn, one, "removed")
+        text = view.html("reading.sure_remove", channel=menus.named(view, one))
         yes, back = RemoveReading(one.channel), ShowRead(one.channel)
         asked = await asked_twice(self.services, turn, text, yes_key="button.reading_remove_yes", yes=yes, back=back)
         await self.show(turn, asked)
+        return None
 
     @callback(RemoveReading, admin="owner", acts="remove channel", confirmed=True)
     async def remove_reading(self, turn: Turn, data: RemoveReading) -> str:
-        return await self._put(turn, data.channel, "removed", ("read", "paused"), "value.reading_removed")
+        return await self._put(turn, data.channel, "removed", _REMOVABLE, "value.reading_removed")
 
     @callback(AcceptSuggestion, admin="owner", acts="accept channel")
     async def accept_suggestion(self, turn: Turn, data: AcceptSuggestion) -> str:
@@ -147,12 +161,20 @@ class AdminReadingMixin(BotBase):
         return await self._decide(turn, data.channel, is_accepted=False)
 
     async def _put(self, turn: Turn, channel: str, state: State, of: Sequence[State], said: str) -> str:
-        one = await _listed(self.services).change(channel, state, of=of)
+        try:
+            one = await _listed(self.services).change(channel, state, of=of)
+        except ChangedMeanwhileError as error:
+            return await _changed_meanwhile(self, turn, error.one, state)
         await _show(self, turn, one)
+        if state == "read" and one.read_to is None:
+            said = "toast.reading_anew"
         return view_of(self.services, turn).plain(said)
 
     async def _decide(self, turn: Turn, channel: str, *, is_accepted: bool) -> str:
-        await _listed(self.services).decide(channel, turn.user_id, is_accepted=is_accepted)
+        try:
+            await _listed(self.services).decide(channel, turn.user_id, is_accepted=is_accepted)
+        except ChangedMeanwhileError as error:
+            return await _changed_meanwhile(self, turn, error.one, "read" if is_accepted else "refused")
         await show_reading(self, turn, "suggested", 0)
         view = view_of(self.services, turn)
         return view.plain("value.suggestion_accepted" if is_accepted else "value.suggestion_refused")
@@ -172,6 +194,15 @@ async def show_reading(bot: BotBase, turn: Turn, which: menus.Which, asked: int)
     await bot.show(turn, message(title, menus.blocked_line(view, channels), text, keyboard=keyboard))
 
 
+async def _changed_meanwhile(bot: BotBase, turn: Turn, one: ReadChannel, wanted: State) -> str:
+    """Show a channel as it stands now; it is not as it was when the button was shown."""
+    await _show(bot, turn, one)
+    key = "toast.reading_done_before" if one.state == wanted else "toast.reading_changed"
+    if turn.deed is not None:
+        turn.deed.end("refused", key)
+    return view_of(bot.services, turn).plain(key)
+
+
 async def _show(bot: BotBase, turn: Turn, one: ReadChannel) -> None:
     channels, view = bot.services.of(ChannelServices), view_of(bot.services, turn)
     looked = (await _looked(bot.services, [one]))[one.channel]
@@ -179,7 +210,10 @@ async def _show(bot: BotBase, turn: Turn, one: ReadChannel) -> None:
     silent, now = channels.silent(one.channel), bot.services.conversation.clock()
     paragraphs = menus.card(view, one, looked, reasons, silent, now)
     has_called = await bot.services.of(ChannelsAdmin).knows(one.channel)
-    keyboard = menus.acting(view, one, changes=allows(turn.role, "owner"), has_called=has_called)
+    beside = menus.ordered(await channels.listed.all(), menus.which_of(one))
+    place = next((at for at, other in enumerate(beside) if other.channel == one.channel), 0)
+    back = ShowReading(menus.which_of(one), place // PER_PAGE)
+    keyboard = menus.acting(view, one, back, changes=allows(turn.role, "owner"), has_called=has_called)
     await bot.show(turn, message(*paragraphs, keyboard=keyboard))
 
 
@@ -188,7 +222,7 @@ async def _looked(services: Services, shown: Sequence[ReadChannel]) -> dict[str,
     posted = await channels.listed.counted_each([one.channel for one in shown])
     return {
         one.channel: menus.Looked(
-            posted=posted.get(one.channel, Posted()),
+            posted=posted.get(one.channel),
             records=await records.find("channel", one.channel),
             interval_s=channels.interval_of(one.channel),
         )

@@ -18,6 +18,14 @@ class ShowRead(CallbackData, frozen=True, array_like=True):
     channel: str
 
 
+class ShowSuggester(CallbackData, frozen=True, array_like=True):
+    """Show who suggested a channel; back leads to it."""
+
+    prefix: ClassVar[str] = "suggester"
+    user_id: int
+    channel: str
+
+
 class FindRead(CallbackData, frozen=True, array_like=True):
     """Ask what it is called."""
 

@@ -13,8 +13,8 @@ from domain.delivery.messages import Button, Message
 from domain.filters.numbers import show_short
 from domain.posts.reasons import NEAR_MISSES
 from domain.tracking.records import Records
-from handlers.admin.people.buttons import ShowUser
 from handlers.admin.running.buttons import ShowAdminChannel, ShowAdminChannels
+from handlers.admin.running.rates import how_often
 from handlers.admin.running.reading_buttons import (
     AcceptSuggestion,
     AskAddChannel,
@@ -25,6 +25,7 @@ from handlers.admin.running.reading_buttons import (
     ResumeReading,
     ShowRead,
     ShowReading,
+    ShowSuggester,
 )
 from handlers.conversation.menus import Keyboard, View, in_rows, message
 from handlers.conversation.pages import Page
@@ -44,13 +45,15 @@ OF: Final[dict[Which, frozenset[State]]] = {
     "gone": frozenset({"removed", "refused"}),
 }
 FOUND: Final = 10
+REASONS_SHOWN: Final = 6
+_OFTEN: Final = ("reading.often", "reading.often_since")
 _SIGNS: Final = {"call": "✓", "update": "↺", "none": "·"}
 
 
 class Looked(Struct, frozen=True, kw_only=True):
     """What is shown of a channel beside its row."""
 
-    posted: Posted
+    posted: Posted | None
     records: Records | None
     interval_s: float | None
     """Between two looks at it, where this process reads it."""
@@ -113,7 +116,7 @@ def card(
     state = view.html(f"reading.state.{one.state}", since=_at(one.added_at))
     silence = view.html("reading.is_silent", reason=view.label("post_reason", silent)) if silent else Html()
     return (
-        join("\n", (_name(view, one), join(" · ", (state, *_by(view, one))))),
+        join("\n", (named(view, one), join(" · ", (state, *_by(view, one))))),
         join("\n", _facts(view, one, looked, now)),
         silence,
         _reasons(view, reasons),
@@ -121,17 +124,17 @@ def card(
     )
 
 
-def acting(view: View, one: ReadChannel, *, changes: bool, has_called: bool) -> Keyboard:
+def acting(view: View, one: ReadChannel, back: ShowReading, *, changes: bool, has_called: bool) -> Keyboard:
     """Return the buttons under the page of one channel."""
     rows: list[tuple[Button, ...]] = []
     if changes:
         rows.append(tuple(_changing(view, one)))
     if one.state == "suggested" and one.added_by is not None:
-        rows.append((view.button("button.suggestion_who", ShowUser(one.added_by)),))
+        rows.append((view.button("button.suggestion_who", ShowSuggester(one.added_by, one.channel)),))
     if has_called:
         rows.append((view.button("button.callers_one", ShowAdminChannel(tag_of(one.channel))),))
     opened = Button(text=view.plain("button.channel_look"), url=channel_link(one.channel))
-    return (*rows, (opened, view.button("button.back", ShowReading(which_of(one), 0))))
+    return (*rows, (opened, view.button("button.back", back)))
 
 
 def nothing_is_read(view: View) -> Message:
@@ -157,7 +160,7 @@ def _changing(view: View, one: ReadChannel) -> Iterator[Button]:
 def _line(view: View, one: ReadChannel, looked: Looked, now: datetime) -> Html:
     facts = join("\n", (line for line in _facts(view, one, looked, now) if line))
     shown = join("\n", (part for part in (facts, record_at_a_glance(view, looked.records, "channel")) if part))
-    return view.html("reading.line", name=_name(view, one), facts=shown)
+    return view.html("reading.line", name=named(view, one), facts=shown)
 
 
 def _facts(view: View, one: ReadChannel, looked: Looked, now: datetime) -> Iterator[Html]:
@@ -174,8 +177,9 @@ def _facts(view: View, one: ReadChannel, looked: Looked, now: datetime) -> Itera
     last = view.html("reading.last_post", ago=ago(one.last_post_at, now))
     posted = looked.posted
     parts = [view.html("reading.no_post") if one.last_post_at is None else last]
-    if posted.posts:
-        parts.append(view.html("reading.per_day", calls=_per_day(posted.calls), posts=_per_day(posted.posts)))
+    if posted is not None and (posted.posts or posted.calls):
+        counts = {"calls": posted.calls, "posts": posted.posts}
+        parts.append(how_often(view, _OFTEN, posted.since, now, **counts))
     yield join(" · ", parts)
     if one.state == "read" and one.read_to is None and one.problem is None:
         yield view.html("reading.no_look")
@@ -195,26 +199,25 @@ def _by(view: View, one: ReadChannel) -> Iterator[Html]:
 def _reasons(view: View, reasons: Sequence[ReasonCount]) -> Html:
     if not reasons:
         return view.html("reading.no_reasons", days=COUNTED.days)
-    lines = (
+    lines = [
         view.html(
             "reading.reason",
             sign="⚠" if one.verdict == "none" and one.reason in NEAR_MISSES else _SIGNS.get(one.verdict, "·"),
             count=f"{one.posts:,}",
             reason=view.label("post_reason", one.reason),
         )
-        for one in reasons
-    )
+        for one in reasons[:REASONS_SHOWN]
+    ]
+    if more := reasons[REASONS_SHOWN:]:
+        posts = sum(one.posts for one in more)
+        lines.append(view.html("reading.more_reasons", count=len(more), posts=f"{posts:,}"))
     return join("\n", (view.html("reading.reasons", days=COUNTED.days), *lines))
 
 
-def _name(view: View, one: ReadChannel) -> Html:
+def named(view: View, one: ReadChannel) -> Html:
     if one.title is None:
         return view.html("reading.name_alone", channel=one.channel)
     return view.html("reading.name", title=one.title, channel=one.channel)
-
-
-def _per_day(count: int) -> str:
-    return f"{count / COUNTED.days:,.1f}"
 
 
 def _at(at: datetime) -> str:

@@ -75,7 +75,7 @@ async def test_an_owner_sees_what_is_put_together_and_takes_it_back(
     assert "Channels that are another one: 1" in words(listed, "edited")
     main = await owner.taps(button(await owner.taps("adchannels:latest:0"), "Loud again"))
     assert "With the calls of: @old_name" in words(main, "edited")
-    assert "0.4 calls a day" in words(main, "edited"), "three in a week"
+    assert "1.5 calls a day" in words(main, "edited"), "three in the two days since the first"
     assert "yours is support" in alert(await support.taps("separate:x"))
     separate = await owner.taps(button(done, "✂ Separate again"))
     assert "Separate again" in (toast(separate) or "")
@@ -216,7 +216,7 @@ async def test_a_call_of_the_other_is_one_of_the_main_for_everybody(
     await bot.of(Journal).drain_all()
     await opened(admin, "/channels", "the latest first")
     await admin.tap("Other")
-    await admin.next_message(where=lambda m: "of the last week" in text_of(m))
+    await admin.next_message(where=lambda m: "Last call" in text_of(m))
     await admin.tap("🔗 Same as another channel …")
     await admin.next_message(where=lambda m: "become its calls" in text_of(m))
     await admin.send("@main")

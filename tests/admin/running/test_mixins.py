@@ -82,7 +82,7 @@ async def test_a_channel_is_found_blocked_and_featured_whatever_it_is_called(hou
     await add_channel(house, "@%_", "Quiet" * 40)
     said = await owner.writes("/channels")
     assert "Channels: 2, the latest first" in words(said)
-    assert "last call 1h ago · 0.3 a day" in words(said)
+    assert "last call 1h ago · 1.0 calls a day" in words(said)
     await owner.taps(button(said, "🔎 Find"))
     assert "No channel is called “zzz”" in words(await owner.writes("zzz"))
     found = await owner.writes("%_")
@@ -284,3 +284,11 @@ async def test_hosts_and_levels_that_there_are_not(house: House, owner: Person, 
     for data in ("loglevel:LOUD", "reconnect:moon"):
         assert "out of date" in alert(await owner.taps(data)), data
     assert "yours is read-only" in alert(await reader.taps("reconnect:redis"))
+
+
+async def test_back_from_a_card_leads_to_the_page_on_which_it_stands(house: House, owner: Person) -> None:
+    for number in range(10):
+        await add_channel(house, f"@loud{number}", f"Loud {number}", NOW - timedelta(hours=1), cursor=10 * number + 7)
+    second = await owner.taps("adchannels:latest:1")
+    card = await owner.taps(button(second, "Loud 9"))
+    assert button(card, "‹ Back") == "adchannels:latest:1"

@@ -77,7 +77,7 @@ async def test_a_blocked_channel_reaches_nobody_and_what_it_called_can_be_fetche
     await bot.of(Journal).drain_all()
     assert "@loud" in await opened(admin, "/channels", "the latest first")
     await admin.tap("Loud")
-    await admin.next_message(where=lambda m: "of the last week" in text_of(m))
+    await admin.next_message(where=lambda m: "Last call" in text_of(m))
     assert "obeys within seconds" in await confirmed(admin, "⛔ Block …", "Yes, block")
     counts = bot.metrics.counts
     second = call_of(feed)
