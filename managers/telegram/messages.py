@@ -64,8 +64,10 @@ async def _simplified(
                 reason = refusal.message
                 if parse_mode is not None and "can't parse entities" in reason.lower():
                     text, parse_mode = plain_text(message.html), None
-                elif "quote" in reason.lower() and options.get("reply_parameters") != _reply_to(message, quoting=False):
-                    options["reply_parameters"] = _reply_to(message, quoting=False)
+                elif "quote" in reason.lower() and message.quote and options.get("reply_parameters"):
+                    options["reply_parameters"] = None
+                    log.info("sent_without_reply", chat_id=options["chat_id"], reason=reason)
+                    continue
                 elif keyboard is not None and "button_" in reason.lower():
                     keyboard = None
                 else:
@@ -73,8 +75,8 @@ async def _simplified(
                 log.warning("message_simplified", chat_id=options["chat_id"], reason=reason)
 
 
-def _reply_to(message: Message, *, quoting: bool = True) -> dict[str, Any] | None:
+def _reply_to(message: Message) -> dict[str, Any] | None:
     if message.reply_to is None:
         return None
-    quote = {"quote": message.quote} if message.quote and quoting else {}
+    quote = {"quote": message.quote} if message.quote else {}
     return {"message_id": message.reply_to, "allow_sending_without_reply": True, **quote}

@@ -69,6 +69,9 @@ class MilestoneComposer(Composer):
 
     def _remarks(self, waiting: QueuedMessage, notice: MilestoneNotice, language: str) -> list[Html]:
         remarks: list[Html] = []
+        if notice.of_several and notice.channel:
+            key = "milestone.of_digest" if notice.in_digest else "milestone.of_several"
+            remarks.append(self._texts.render(key, language, channel=notice.channel))
         if notice.late_s is not None:
             value = shown_figure(notice.late_s, "duration")
             remarks.append(self._texts.render("milestone.late", language, value=value))

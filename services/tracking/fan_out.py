@@ -66,6 +66,9 @@ class MilestoneNotice(Struct, frozen=True, kw_only=True, omit_defaults=True):
     chat_id: int | None = None
     of_several: bool = False
     """That message tells of other calls as well."""
+    in_digest: bool = False
+    channel: str | None = None
+    """Who called it. Attacker-controlled text."""
 
 
 class FanOut:
@@ -209,6 +212,8 @@ def _notice(milestone: Milestone, recipient: Recipient) -> MilestoneNotice | Non
         message_id=recipient.message_id,
         chat_id=recipient.chat_id,
         of_several=recipient.status in {"merged", "digest"},
+        in_digest=recipient.status == "digest",
+        channel=milestone.channel,
     )
 
 

@@ -15,7 +15,8 @@ from managers.storage.postgres import PostgresManager
 _PENDING: Final[LiteralString] = """
     SELECT m.call_id, m.rung, m.multiple, m.reached_at, m.confirmed_at, m.late, m.since, o.token_address, o.called_at,
         o.opened_at, o.measure, o.price_usd, o.market_cap_usd, c.document #>> '{token,symbol}' AS symbol,
-        c.document #>> '{token,name}' AS name
+        c.document #>> '{token,name}' AS name,
+        coalesce(c.document #>> '{channel,title}', c.document #>> '{channel,id}') AS channel
     FROM milestones m JOIN outcomes o USING (call_id) LEFT JOIN calls c USING (call_id)
     WHERE m.told_at IS NULL AND m.call_id IN (
         SELECT DISTINCT call_id FROM (
@@ -69,6 +70,8 @@ class Milestone(Struct, frozen=True, kw_only=True):
     """Attacker-controlled text."""
     name: str | None
     """Attacker-controlled text."""
+    channel: str | None = None
+    """Its title, or its id. Attacker-controlled text."""
 
 
 class Recipient(Struct, frozen=True, kw_only=True):

@@ -70,15 +70,16 @@ async def test_in_a_message_of_several_calls_it_answers_what_is_said_of_its_own(
     await way.claim(*(claim_of(call, ann.id) for call in calls))
     await way.deliver()
     [merged] = [m for m in ann.messages if m["from"]["is_bot"]]
-    told = {"message_id": merged["message_id"], "of_several": True}
+    told = {"message_id": merged["message_id"], "of_several": True, "channel": "Alpha"}
     addresses = [calls[1].token.address, "A" * 44]
     for number, address in enumerate(addresses):
-        await way.putting.put(milestone(ann, 2.0, f"c{number}", token_address=address, **told))
+        await way.putting.put(milestone(ann, 2.0, f"c{number}", token_address=address, in_digest=bool(number), **told))
     await way.deliver()
     quoting, other = [m for m in ann.messages if m["from"]["is_bot"]][1:]
     assert quoting["quote"]["text"] == addresses[0]
-    assert other["reply_to_message"]["message_id"] == merged["message_id"]
-    assert "quote" not in other, "the message says nothing of it"
+    assert quoting["text"].splitlines()[1:] == ["📣 Alpha (told with others)"]
+    assert "reply_to_message" not in other, "the message says nothing of it, and its first lines are of another token"
+    assert other["text"].splitlines()[1:] == ["📣 Alpha (in your digest)"]
     assert {fate.status for fate in await way.fates() if fate.kind == KIND} == {"sent"}
 
 
