@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Final
 
+from domain.calls.events import Call
 from domain.filters.numbers import show_short
 from domain.filters.registry import FIELDS, FilterField
 from domain.why.verdicts import SetVerdict, figures_read
@@ -45,6 +46,8 @@ def beside_figure(view: View, one: CallExplanation, common: Html, field: FilterF
 def _origin(view: View, field: FilterField, one: CallExplanation) -> Html:
     """Say where the value came from and how old it was: the oldest of the figures that it was made of."""
     call = one.shown
+    if own_tokens := _own_tokens(field, call):
+        return view.html("card.own_record", value=own_tokens)
     decided_at = one.delivery.decided_at if one.late_s is not None and one.delivery else one.decided.decided_at
     read = figures_read(field, call)
     origins = [call.token.origins[name] for name in read if name in call.token.origins]
@@ -53,6 +56,14 @@ def _origin(view: View, field: FilterField, one: CallExplanation) -> Html:
         return view.html("why.origin_call", age=shown_age((decided_at - call.received_at).total_seconds()))
     source = Sources(view.texts, view.language).name(oldest.source)
     return view.html("why.origin", source=source, age=shown_age((decided_at - oldest.at).total_seconds()))
+
+
+def _own_tokens(field: FilterField, call: Call) -> int | None:
+    """Of how many tokens the channel's record is that a field looks at, where that is our own and not the source's."""
+    if field.group != "channel":
+        return None
+    record = call.channel.record_30d if field.key.endswith("_30d") else call.channel.record
+    return record.own_tokens if record else None
 
 
 def ago(seconds: float) -> str:

@@ -11,10 +11,11 @@ from zoneinfo import ZoneInfo
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from domain.buttons.cards import ShowWhy
 from domain.calls.addresses import call_tag
-from domain.calls.events import Call, Channel, Disagreement, Origin, Token
+from domain.calls.events import Call, Channel, ChannelRecord, Disagreement, Origin, Token
 from domain.delivery.messages import Message
 from domain.filters.explanation import explain
 from domain.filters.registry import FIELDS, Choice, FilterField, FilterSet, Range, Rule, Words
@@ -145,6 +146,23 @@ async def test_a_figure_of_another_source_keeps_its_own(world: World) -> None:
     text = shown((await Chat(world, 8).writes(f"/why {mint(1)}")).text or "")
     assert re.search(r"Liquidity \$9k, needs ≥ \$1 \(Jupiter, .+ old\)\n", text)
     assert re.search(r"\nThe other figures from the feed, .+ old\.\n", text)
+
+
+@pytest.mark.parametrize(("key", "of_feed"), [("channel_win_rate", False), ("channel_win_rate_30d", True)])
+async def test_our_own_record_of_a_channel_is_not_said_to_be_the_feeds(
+    world: World, key: str, *, of_feed: bool
+) -> None:
+    await world.joins(8, {**HOLDERS, key: Range(minimum=40.0)})
+    await world.tick()
+    call = world.call("c1", mint(1), holders=200)
+    own, other = ChannelRecord(win_rate_percent=10.0, own_tokens=10), ChannelRecord(win_rate_percent=10.0)
+    channel = structs.replace(call.channel, record=own, record_30d=other)
+    call = structs.replace(call, channel=channel)
+    await world.decides(call)
+    text = shown((await Chat(world, 8).writes(f"/why {mint(1)}")).text or "")
+    assert ("10%, needs ≥ 40% (my own record, 10 tokens)" in text) != of_feed
+    card = shown(card_of(TEXTS, Shown(call=call, decided_at=NOW), language="en", card=Card()).html)
+    assert "my own record, 10 tokens" in card.replace("\N{NO-BREAK SPACE}", " ")
 
 
 @pytest.mark.parametrize(("age", "said"), [(0.007, "1s"), (1.4, "1s"), (42.0, "42s"), (62.0, "1m 2s")])
