@@ -48,6 +48,8 @@ class Assumed(Struct, frozen=True):
 
     groups: bool = False
     """`20.000` is twenty thousand, not twenty."""
+    thousands: bool = False
+    """Dollars below a thousand that no letter scales are thousands: `20` is twenty thousand."""
     duration: DurationUnit | None = None
     """Of a duration without a unit; `None`: nothing is, and `duration.no_unit` is raised."""
 
@@ -66,6 +68,7 @@ _SCALES: Final = {
     **dict.fromkeys(("m", "mn", "mln", "million"), 10**6),
     **dict.fromkeys(("b", "bn", "billion"), 10**9),
 }
+_THOUSAND: Final = 1_000
 _SCALE: Final = r"(?P<scale>k|thousand|million|mln|mn|m|billion|bn|b)?"
 _PATTERNS: Final[dict[Unit, re.Pattern[str]]] = {
     "usd": re.compile(rf"(?:\$|usd)? ?{_NUMBER} ?{_SCALE} ?(?:\$|usd|dollars)?"),
@@ -112,6 +115,8 @@ def _number(typed: str, unit: Unit, assumed: Assumed) -> Decimal | None:
     if written is None:
         return None
     number = Decimal(written) * _SCALES[scale]
+    if assumed.thousands and not scale and number < _THOUSAND:
+        number *= _THOUSAND
     return -number if unit == "change" and typed.startswith("-") else number
 
 

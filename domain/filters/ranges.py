@@ -25,11 +25,16 @@ _BOUND_AFTER: Final = re.compile(
     r" (?:or|and) (?:(?P<low>more|up|upwards|above|over|higher)|(?P<high>less|fewer|below|under|lower))$"
 )
 _PAIR: Final = re.compile(r"(?:between|from) (?P<low>.+?) ?(?:\band\b|\bto\b|\buntil\b|(?<=\S)-| - ) ?(?P<high>.+)")
+_IN_DOLLARS: Final = re.compile(r"\$|usd|dollars|\d{4}|\d[ ,'.]\d{3}")
+"""What is said in whole dollars: a sign, or thousands that are written out."""
 _BETWEEN: Final = re.compile(r"-|~|\.{2,3}|\bto\b")
 
 
-def read_range(text: str, unit: Unit) -> Range | None:
-    """`None` where no rule is wanted. Raises `Unreadable`, and `Unsure` with readings as `show_range` shows them."""
+def read_range(text: str, unit: Unit, *, in_thousands: bool = False) -> Range | None:
+    """With `in_thousands`, of dollars of which one has thousands: `20 - 200` may leave the `k` out.
+
+    `None` where no rule is wanted. Raises `Unreadable`, and `Unsure` with readings as `show_range` shows them.
+    """
     typed = plain(text)
     if typed is None:
         raise Unreadable("number.unreadable")
@@ -50,14 +55,27 @@ def read_range(text: str, unit: Unit) -> Range | None:
         return as_groups
     as_groups = _range_of_groups(typed, unit)
     if as_groups in {None, as_point}:
-        return as_point
+        return _sure_of_thousands(typed, unit, as_point) if in_thousands else as_point
     readings = (show_range(as_groups, unit), show_range(as_point, unit))
     raise Unsure("number.which", readings, grouped=readings[0], decimal=readings[1])
 
 
 def _range_of_groups(typed: str, unit: Unit) -> Range | None:
+    return _range_as(typed, unit, Assumed(groups=True))
+
+
+def _sure_of_thousands(typed: str, unit: Unit, as_dollars: Range) -> Range:
+    """The range, where `$`, a number written out or the order of the ends says that nobody left thousands out."""
+    as_thousands = None if _IN_DOLLARS.search(typed) else _range_as(typed, unit, Assumed(thousands=True))
+    if as_thousands in {None, as_dollars}:
+        return as_dollars
+    readings = (show_range(as_thousands, unit), show_range(as_dollars, unit))
+    raise Unsure("number.thousands", readings, thousands=readings[0], dollars=readings[1])
+
+
+def _range_as(typed: str, unit: Unit, assumed: Assumed) -> Range | None:
     try:
-        return _range(typed, unit, Assumed(groups=True))
+        return _range(typed, unit, assumed)
     except Unreadable:
         return None
 

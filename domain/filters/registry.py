@@ -206,3 +206,6 @@ FIELDS: tuple[FilterField, ...] = (
     *_record_fields("", lambda c: c.channel.record),
     *_record_fields("_30d", lambda c: c.channel.record_30d),
 )
+
+IN_THOUSANDS: Final = frozenset(field.key for field in FIELDS if field.unit == "usd") - {"price_usd"}
+"""Sums of dollars that people name in thousands, and may leave the `k` out of."""

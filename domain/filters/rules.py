@@ -13,7 +13,7 @@ import msgspec
 
 from domain.filters.lists import Unreadable, read_choice, read_words, show_list
 from domain.filters.ranges import read_range, show_range
-from domain.filters.registry import MAX_WAIT_MINUTES, Choice, FilterField, FilterSet, Missing, Rule, Words
+from domain.filters.registry import IN_THOUSANDS, MAX_WAIT_MINUTES, Choice, FilterField, FilterSet, Missing, Rule, Words
 from domain.filters.values import Known
 from domain.reading.typed import Unsure, clip
 from runtime.errors import UserFacingError
@@ -32,7 +32,7 @@ def parse_rule(text: str, field: FilterField, known: Sequence[Known] | None = No
     `range.upside_down` (with `minimum` and `maximum` as shown), `flag.unreadable`, `list.unreadable` (no item),
     `list.too_many` (`largest`), `list.too_long` (`item`, `largest`), `list.contradiction` (`item`). Raises `Unsure`,
     with readings that can be parsed: `number.which` (`grouped`, `decimal`), `duration.no_unit` (`examples`),
-    `list.which`, `list.words`.
+    `number.thousands` (`thousands`, `dollars`), `list.which`, `list.words`.
     """
     try:
         if field.unit == "choice":
@@ -40,7 +40,7 @@ def parse_rule(text: str, field: FilterField, known: Sequence[Known] | None = No
             return read_choice(text, field.known if known is None else known, in_lower_case=in_lower_case)
         if field.unit == "text":
             return read_words(text)
-        return read_range(text, field.unit)
+        return read_range(text, field.unit, in_thousands=field.key in IN_THOUSANDS)
     except Unsure as doubt:
         raise Unsure(doubt.key, doubt.readings, typed=clip(text), expected=field.example, **doubt.arguments) from None
     except Unreadable as error:

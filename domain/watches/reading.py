@@ -59,7 +59,7 @@ def _read(typed: str, now: Figures) -> Iterator[Condition]:
         yield from _changes(typed, side)
     elif subject != "multiple":
         subjects: tuple[Subject, ...] = (subject,) if subject else ("market_cap", "price")
-        for value in _numbers(typed, "usd"):
+        for value in _numbers(typed, "usd", in_thousands=subject == "market_cap"):
             for one in subjects:
                 for way in (side,) if side else _ways(value, now.of(one)):
                     yield Condition(subject=one, side=way, value=value)
@@ -114,10 +114,10 @@ def _ways(value: float, now: float | None) -> tuple[Side, ...]:
     return ("above",) if value > now else ("below",)
 
 
-def _numbers(typed: str, unit: Unit) -> Iterator[float]:
+def _numbers(typed: str, unit: Unit, *, in_thousands: bool = False) -> Iterator[float]:
     """Each way to read one number."""
     try:
-        yield from _one(read_range(typed, unit))
+        yield from _one(read_range(typed, unit, in_thousands=in_thousands))
     except Unsure as error:
         for reading in error.readings:
             yield from _one(read_range(reading, unit))

@@ -429,6 +429,55 @@ def test_what_can_be_meant_in_two_ways_is_asked_back(
         assert show_rule(parse_rule(reading, FIELD_OF[unit]), FIELD_OF[unit]) == reading
 
 
+SUMS = [field for field in FIELDS if field.unit == "usd" and field.key != "price_usd"]
+
+
+@pytest.mark.parametrize("field", SUMS, ids=[field.key for field in SUMS])
+@pytest.mark.parametrize(
+    ("typed", "readings"),
+    [
+        ("from 20 to 200", ("$20k – $200k", "$20 – $200")),
+        ("20 - 200", ("$20k – $200k", "$20 – $200")),
+        ("20", ("≥ $20k", "≥ $20")),
+        ("- 500", ("≤ $500k", "≤ $500")),
+        ("0 - 50", ("$0 – $50k", "$0 – $50")),
+        ("20 - 200k", ("$20k – $200k", "$20 – $200k")),
+    ],
+)
+def test_dollars_that_may_be_thousands_are_asked_about(
+    field: FilterField, typed: str, readings: tuple[str, ...]
+) -> None:
+    with pytest.raises(Unsure) as doubt:
+        parse_rule(typed, field)
+    assert (doubt.value.key, doubt.value.readings) == ("number.thousands", readings)
+    assert tuple(show_rule(parse_rule(reading, field), field) for reading in readings) == readings
+
+
+@pytest.mark.parametrize(
+    ("typed", "shown"),
+    [
+        ("$20", "≥ $20"),
+        ("20 usd - 200", "$20 – $200"),
+        ("$20 - 200", "$20 – $200"),
+        ("0 - 5k", "$0 – $5k"),
+        ("0 -", "≥ $0"),
+        ("20 - 5000", "$20 – $5k"),
+        ("500 - 20,000", "$500 – $20k"),
+        ("500 - 20k", "$500 – $20k"),
+        ("20k - 200k", "$20k – $200k"),
+        ("2000", "≥ $2k"),
+    ],
+)
+def test_dollars_that_can_be_nothing_else_are_taken(typed: str, shown: str) -> None:
+    for field in SUMS:
+        assert show_rule(parse_rule(typed, field), field) == shown
+
+
+def test_a_price_is_in_dollars() -> None:
+    field = next(field for field in FIELDS if field.key == "price_usd")
+    assert show_rule(parse_rule("0.5 - 2", field), field) == "$0.5 – $2"
+
+
 def test_an_age_without_a_unit_names_the_units() -> None:
     with pytest.raises(Unsure) as doubt:
         parse_rule("10", FIELD_OF["duration"])

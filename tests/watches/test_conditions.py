@@ -68,6 +68,8 @@ conditions = st.one_of(
         ("price down to $0.005", ["pb0.005o"]),
         ("reaches 2x", ["ma2o"]),
         ("mc > 20.000", ["ca20000o", "ca20o"]),
+        ("mc below 50", ["cb50000o", "cb50o"]),
+        ("mc below $50", ["cb50o"]),
         ("1M", ["ca1000000o", "pa1000000o"]),
     ],
 )
