@@ -123,7 +123,11 @@ class View(Struct, frozen=True, kw_only=True):
     def rules_short(self, rules: Mapping[str, Rule], room: int | None = None) -> str:
         """The rules on one line: whole ones, as many as there is `room` for, and how many more there are."""
         shown = [
-            self.plain("value.rule", label=self.label("filter", field.key), value=self.rule(rules[field.key], field))
+            self.plain(
+                "value.rule_or_unknown" if rules[field.key].missing == "pass" else "value.rule",
+                label=self.label("filter", field.key),
+                value=self.rule(rules[field.key], field),
+            )
             for field in FIELDS
             if field.key in rules
         ]

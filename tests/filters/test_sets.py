@@ -139,6 +139,7 @@ async def test_a_missing_value_is_chosen_per_rule_and_stays(started: Person, ser
     await started.taps("missing:1:holders:pass:0")
     (filter_set,) = (await services.subscribers.subscribers.require(USER_ID)).filter_sets
     assert filter_set.rules == {"holders": Range(200.0, None, missing="pass")}
+    assert "Holders ≥ 200 (or unknown)" in words(await started.writes("/settings"))
 
 
 async def test_rules_groups_and_actions_look_different_and_a_rule_stands_once(started: Person) -> None:
