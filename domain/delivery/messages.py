@@ -54,8 +54,8 @@ class Message(Struct, frozen=True, kw_only=True, omit_defaults=True):
     reply_to: int | None = None
     """The id of an earlier message in the same chat that this one answers; if it is gone, this one stands alone."""
     quote: str = ""
-    """What of that message is answered, word for word and of no bold text. Where it says no such thing, as a digest turned
-    to another page, this one stands alone: Telegram would show its first lines, which are of something else."""
+    """What of that message is answered, word for word and of no bold text. Where it says no such thing, as a digest
+    turned to another page, this one stands alone: Telegram would show its first lines, which are of something else."""
     thread_id: int | None = None
     """The topic of a forum that an answer goes to."""
     edits: Edited | None = None

@@ -85,7 +85,8 @@ class Delay(Struct, frozen=True):
 
 
 Verdict = Send | Hold | Withhold | Delay
-HoldsBack = Literal["snoozed", "quiet", "cap"]
+HoldsBack = Literal["snoozed", "quiet", "cap", "kept"]
+"""`kept`: most calls wait, for what is left of the alerts of the hour is kept for better ones."""
 
 
 class HeldBack(Struct, frozen=True):
@@ -93,6 +94,8 @@ class HeldBack(Struct, frozen=True):
 
     reason: HoldsBack
     until: datetime
+    used: int = 0
+    """Of the alerts per hour, where it is these."""
 
 
 class Rules(Struct, frozen=True, kw_only=True):
@@ -202,10 +205,14 @@ def comes_at(preferences: Preferences, reason: str, held_at: datetime, now: date
     return silent_until(preferences, max(now, may_leave_at(preferences, reason, held_at)))
 
 
-def used_up_until(per_hour: int, now: datetime, recent: Sequence[RecentAlert]) -> datetime | None:
-    """When the next alert may come, if as many as may have come within the last hour; `None`: now."""
+def beyond_cap(per_hour: int, now: datetime, recent: Sequence[RecentAlert]) -> HeldBack | None:
+    """What the alerts of the last hour hold back: every call, or, once the kept ones alone are left, most."""
     sent = sorted(one.at for one in recent if one.sent and now - one.at < HOUR)
-    return sent[-per_hour] + HOUR if len(sent) >= per_hour else None
+    held: tuple[tuple[HoldsBack, int], ...] = (("cap", per_hour), ("kept", per_hour - reserved_slots(per_hour)))
+    for reason, slots in held:
+        if len(sent) >= slots:
+            return HeldBack(reason, sent[-slots] + HOUR, len(sent))
+    return None
 
 
 def smaller_cap(wanted: int | None, included: int | None) -> int | None:

@@ -8,7 +8,7 @@ example for the prompt. A `FilterSet` is a named AND of rules over these fields.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal
+from typing import Final, Literal
 
 from msgspec import Struct
 

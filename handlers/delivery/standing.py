@@ -22,7 +22,7 @@ _SOON: Final = timedelta(hours=20)
 """Within it an hour and a minute say which one is meant."""
 
 
-_CHANGES: Final = {"quiet": "state.quiet.change", "cap": "state.cap.change"}
+_CHANGES: Final = {"quiet": "state.quiet.change", "cap": "state.cap.change", "kept": "state.cap.change"}
 
 
 async def subscriber_state(
@@ -51,7 +51,7 @@ async def subscriber_state(
     included = services.plans.subscriptions.plans.of(subscriber.plan).alerts_per_hour
     per_hour = smaller_cap(subscriber.preferences.alerts_per_hour, included)
     until = local_moment(subscriber.preferences, held.until, now)
-    state = view.html(f"{said}.{held.reason}", until=until, count=per_hour)
+    state = view.html(f"{said}.{held.reason}", until=until, count=per_hour, used=held.used)
     change = None if in_delivery or said != "state" else _CHANGES.get(held.reason)
     return join(" ", (state, view.html(change))) if change else state
 

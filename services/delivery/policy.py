@@ -17,10 +17,10 @@ from domain.delivery.policy import (
     Rules,
     Send,
     Verdict,
+    beyond_cap,
     decide,
     held_back,
     smaller_cap,
-    used_up_until,
 )
 from domain.payments.plans import Plans
 from domain.stored.alerts import Alert
@@ -82,8 +82,7 @@ class PolicyService:
         held, cap = held_back(subscriber.preferences, now), self.per_hour(subscriber)
         if held is not None or cap is None:
             return held
-        until = used_up_until(cap, now, await self._recent(subscriber.user_id, [], now))
-        return None if until is None else HeldBack("cap", until)
+        return beyond_cap(cap, now, await self._recent(subscriber.user_id, [], now))
 
     def due_at(self, subscriber: Subscriber, since: datetime) -> datetime:
         """When an alert that came at this time is due by the subscriber's plan."""

@@ -73,7 +73,10 @@ async def test_what_holds_alerts_back_is_said_wherever_they_are_said_to_be_on(
     async def states() -> set[str]:
         told = [words(await ann.writes(command)) for command in ("/start", "/settings", "/status")]
         return {
-            line for text in told for line in text.splitlines() if line[:1] in set("🟢💤🌙⏳⏸") and "rules:" not in line
+            line
+            for text in told
+            for line in text.splitlines()
+            if line[:1] in set("🟢🟡💤🌙⏳⏸") and "rules:" not in line
         }
 
     await ann.writes("/start")
@@ -94,12 +97,21 @@ async def test_what_holds_alerts_back_is_said_wherever_they_are_said_to_be_on(
     assert quiet.startswith("▶️ The pause is over.\n🌙 Quiet until 14:00 (Europe/\u2060Berlin).")
     assert await states() == {quiet.partition("\n")[2]}
     await change(USER_ID, lambda p: replace(p, quiet=None, alerts_per_hour=2))
+    assert await states() == {"🟢 Alerts are on."}
     sent = [(keys.RECENT_ALERTS.of(USER_ID), milliseconds(clock.now - timedelta(minutes=at)), at) for at in (50, 20, 5)]
     await redis_manager.transaction([("ZADD", key, at_ms, f"sent:50:{at}") for key, at_ms, at in sent])
     [used_up] = await states()
     assert used_up.startswith(
         "⏳ Your 2 alerts of the last 60 minutes are used up: the next may come at 13:40 (Europe/\u2060Berlin)"
     )
+    await change(USER_ID, lambda p: replace(p, alerts_per_hour=4))
+    [kept] = await states()
+    assert kept.startswith(
+        "🟡 Alerts are on, but most calls are held until 13:10 (Europe/\u2060Berlin): 3 of your 4 alerts of the last 60"
+    )
+    assert "Calls that score better than most still come" in kept
+    await change(USER_ID, lambda p: replace(p, alerts_per_hour=5))
+    assert await states() == {"🟢 Alerts are on."}
 
 
 async def test_a_pause_for_good_becomes_one_for_a_while(ann: Person, services: Services) -> None:
