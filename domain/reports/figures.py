@@ -5,12 +5,14 @@ Rates are by token, with their interval and beside the base rate; `domain.tracki
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from itertools import accumulate
 from typing import Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from domain.reports.pictures import MAX_POINTS
 from domain.tracking.outcome import HORIZONS_S, Outcome
@@ -20,6 +22,9 @@ BEST: Final = 3
 """Calls that are named in a report about more."""
 TOP: Final = 5
 RANKED: Final = 8
+_NAME: Final = 14
+_SIGNS: Final = 6
+"""Characters of a name and of an address beside each other."""
 _DAY_S: Final = HORIZONS_S[1]
 
 
@@ -110,7 +115,7 @@ class EquityCurve(Struct, frozen=True):
 def person_figures(calls: Sequence[TrackedCall], as_of: datetime, base: Rate | None) -> PersonFigures:
     return PersonFigures(
         record=record([call.outcome for call in calls], as_of=as_of.timestamp(), base=base),
-        best=tuple(reported(call) for call in best_of(calls, BEST)),
+        best=listed(best_of(calls, BEST)),
     )
 
 
@@ -119,6 +124,20 @@ def best_of(calls: Iterable[TrackedCall], count: int) -> list[TrackedCall]:
     by_outcome = {id(call.outcome): call for call in calls}
     firsts = [by_outcome[id(one)] for one in first_calls([call.outcome for call in by_outcome.values()])]
     return sorted(firsts, key=lambda call: (-call.outcome.peak_multiple, call.outcome.called_at))[:count]
+
+
+def listed(calls: Sequence[TrackedCall]) -> tuple[ReportedCall, ...]:
+    """The calls of one list: tokens that share a name are told apart by the first signs of their addresses."""
+    found = [reported(call) for call in calls]
+    shared = Counter(one.name.casefold() for one in found)
+    return tuple(
+        one if shared[one.name.casefold()] == 1 else _with_signs(one, call.outcome.token)
+        for one, call in zip(found, calls, strict=True)
+    )
+
+
+def _with_signs(one: ReportedCall, address: str) -> ReportedCall:
+    return replace(one, name=f"{one.name[:_NAME]} {address[:_SIGNS]}…")
 
 
 def reported(call: TrackedCall) -> ReportedCall:

@@ -30,8 +30,11 @@ from handlers.delivery.standing import local_moment
 from runtime.errors import UserFacingError
 from services.cards.buttons import card_keyboard
 from services.cards.pieces import readable, ticker
+from texts.markup import utf16_length
 
 MUTED_PER_PAGE: Final = 8
+_ROOM_FOR_BOTH: Final = 32
+"""For ticker and name on a button, in UTF-16 units."""
 Mutable = Literal["token", "channel", "all"]
 MUTABLE: Final[tuple[Mutable, ...]] = get_args(Mutable)
 _MUTE: Final[dict[Mutable, str]] = {
@@ -111,8 +114,14 @@ def _changed(view: View, button: Button, address: str) -> Button:
 
 
 def name_of(address: str, call: Call | None) -> str:
-    """How a token is called in lists."""
-    return (call and (ticker(call.token) or readable(call.token.name))) or _short(address)
+    """How a token is called in lists: by its ticker, and by its name where there is room beside that."""
+    if call is None:
+        return _short(address)
+    symbol, name = ticker(call.token), readable(call.token.name)
+    if not (symbol and name):
+        return symbol or name or _short(address)
+    both, is_same = f"{symbol} · {name}", name.casefold() == symbol.removeprefix("$").casefold()
+    return symbol if is_same or utf16_length(both) > _ROOM_FOR_BOTH else both
 
 
 def token_muted(view: View, address: str, name: str, until: str) -> Message:

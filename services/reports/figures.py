@@ -21,9 +21,9 @@ from domain.reports.figures import (
     TrackedCall,
     Window,
     best_of,
+    listed,
     person_figures,
     ranked,
-    reported,
     standing_of,
 )
 from domain.reports.times import DAY, TIMES
@@ -92,7 +92,7 @@ class ReportFigures:
     async def best(self, window: Window) -> BestFigures:
         async def compute() -> BestFigures:
             calls = best_of(await self._rows.best(window), TOP)
-            return BestFigures(calls=tuple(map(reported, calls)))
+            return BestFigures(calls=listed(calls))
 
         return replace(await self._once("best", window, compute), base=await self.base(window))
 

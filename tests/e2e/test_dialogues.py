@@ -208,7 +208,13 @@ async def test_a_channel_is_muted_by_one_tap_and_listed_by_name(
     title = channel.title or channel.id
     own = _labels(alert)
     asked = await _asked_under(ann, alert)
-    assert _labels(asked) == [*own, "🔇 $MCAT for a day", f"🔇 Channel {title}", "😴 Everything for 1 hour", "‹ Back"]
+    assert _labels(asked) == [
+        *own,
+        "🔇 $MCAT · Moon Cat for a day",
+        f"🔇 Channel {title}",
+        "😴 Everything for 1 hour",
+        "‹ Back",
+    ]
     await ann.tap("‹ Back", asked)
     assert _labels(await ann.next_message(where=lambda m: m["message_id"] == alert["message_id"])) == own
     asked = await _asked_under(ann, alert)
@@ -234,7 +240,7 @@ async def test_a_channel_is_muted_by_one_tap_and_listed_by_name(
     await ann.tap("🔇 Muted: 1", delivery)
     listed = await ann.next_message(where=lambda m: "Muted channels: 0, tokens: 1" in m.get("text", ""))
     toast = await ann.tap_data(listed, _data_of(listed, "MCAT"))
-    assert "$MCAT: you get its alerts again" in toast["text"].replace("\u2060", "")
+    assert "$MCAT · Moon Cat: you get its alerts again" in toast["text"].replace("\u2060", "")
     await ann.next_message(where=lambda m: "Nothing is muted" in m.get("text", ""))
 
 

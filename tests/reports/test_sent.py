@@ -248,3 +248,17 @@ async def test_who_was_there_before_reports_is_given_times_and_so_is_an_emptied_
     reports.way.clock.now = EVENING + DAY
     await reports.shelf.some(ann.id, at=EVENING + timedelta(hours=9))
     assert await reports.send() == 1
+
+
+async def test_calls_of_one_name_are_told_apart_by_their_addresses(reports: Reports) -> None:
+    ann = await reports.person(reports=("daily",))
+    for peak, name, token in ((9.0, "CAT", "A" * 44), (8.0, "cat", "B" * 44), (7.0, "DOG", "C" * 44)):
+        await reports.shelf.call(peak, ann.id, name=name, token=token)
+    reports.way.clock.now = EVENING
+    assert await reports.send() == 1
+    [told] = texts_of(ann)[-1:]
+    assert [line.split(" ≥")[0] for line in told.splitlines() if line[:2] in {"1.", "2.", "3."}] == [
+        "1. CAT AAAAAA…",
+        "2. cat BBBBBB…",
+        "3. DOG",
+    ]
