@@ -29,6 +29,7 @@ from services.tracking.figures import is_behind, milestones_wait, show_tracking
 from services.tracking.milestones import MilestoneRows
 from services.tracking.peaks import TrackedPeaks
 from services.tracking.prices import PricesService
+from services.tracking.rises import Rises
 from services.tracking.rows import TrackingRows
 from services.tracking.snapshots import Snapshots
 from services.tracking.tracking import TrackingService
@@ -57,6 +58,7 @@ def build(base: Base) -> Feature:
         clock=now,
         written=fan_out.wake,
         entries=Entries(postgres, now),
+        rises=Rises(postgres, now),
     )
     tokens.heard, tokens.peaks = tracking.take_in, TrackedPeaks(tracking, postgres)
     sources = _sources(base)

@@ -57,9 +57,9 @@ class DigestCall(Struct, frozen=True, kw_only=True):
 
     @property
     def highest_usd(self) -> float | None:
-        """At the call, since then or now: what it has now it has reached, whether or not that is confirmed yet."""
-        since = [cap for cap in (self.peak_usd, self.now_usd) if cap is not None]
-        return max(*since, self.at_call_usd or 0.0) if since else None
+        """At the call or since then, as far as it is confirmed; of what nobody follows, what it has now."""
+        since = self.now_usd if self.peak_usd is None else self.peak_usd
+        return None if since is None else max(since, self.at_call_usd or 0.0)
 
     @property
     def multiple(self) -> float | None:
@@ -83,9 +83,13 @@ class DigestLines:
 
     async def sorted(self, calls: Sequence[DigestCall]) -> list[DigestCall]:
         """Sort these by what they reached, as `lines` says it: what is worth more now than ever before counts so."""
-        known = best_first(await asyncio.gather(*map(self._with_peak, calls)))
+        known = best_first(await self.with_peaks(calls))
         # No price makes a multiple smaller: what is not asked for stays behind.
         return best_first(await self.priced(known[:PRICED])) + known[PRICED:]
+
+    async def with_peaks(self, calls: Sequence[DigestCall]) -> list[DigestCall]:
+        """Return these with the highest that anybody knows: no less than what they bring along."""
+        return list(await asyncio.gather(*map(self._with_peak, calls)))
 
     async def priced(self, calls: Sequence[DigestCall]) -> list[DigestCall]:
         """Return these with what they are worth now."""
@@ -99,7 +103,8 @@ class DigestLines:
         since = one.call.called_at if one.call else one.received_at
         try:
             async with asyncio.timeout(FIGURES_TIMEOUT_S):
-                return replace(one, peak_usd=await self._prices.peak_market_cap(one.address, since))
+                known = (one.peak_usd, await self._prices.peak_market_cap(one.address, since))
+                return replace(one, peak_usd=max((peak for peak in known if peak is not None), default=None))
         except TimeoutError:
             self._metrics.counts.fallbacks["digest figures"] += 1
             return one

@@ -61,7 +61,7 @@ class DigestPages:
         return sorted(calls, key=lambda one: order.get(one.call_id, math.inf))
 
     async def lines(self, shown: Sequence[DigestCall], language: str, first: int) -> Html:
-        return self._lines.lines(await self._lines.priced(shown), language, first)
+        return self._lines.lines(await self._lines.priced(await self._lines.with_peaks(shown)), language, first)
 
 
 def _call_of(row: Row) -> DigestCall:

@@ -20,7 +20,9 @@ LATE_BY: Final = 0.1
 _PAGE: Final = 2_000
 _SEEN: Final[LiteralString] = """
     UPDATE outcomes o SET
-        peak_multiple = x.peak_multiple, peak_at = x.peak_at, at_least = x.at_least, wick_multiple = x.wick_multiple,
+        peak_multiple = greatest(o.peak_multiple, x.peak_multiple),
+        peak_at = CASE WHEN o.peak_multiple > x.peak_multiple THEN o.peak_at ELSE x.peak_at END,
+        at_least = x.at_least, wick_multiple = x.wick_multiple,
         return_1h = coalesce(o.return_1h, x.return_1h), return_24h = coalesce(o.return_24h, x.return_24h),
         return_7d = coalesce(o.return_7d, x.return_7d), updated_at = $11, ended_at = x.ended_at, ending = x.ending
     FROM unnest($1::bigint[], $2::double precision[], $3::timestamptz[], $4::boolean[], $5::double precision[],

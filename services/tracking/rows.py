@@ -58,6 +58,8 @@ _REACHED_SINCE: Final[LiteralString] = """
         (array_agg(m.reached_at ORDER BY m.multiple DESC))[1] AS reached_at
     FROM milestones m JOIN outcomes o USING (call_id) WHERE m.confirmed_at >= $1
     GROUP BY o.token_address, o.measure, m.number
+    UNION ALL SELECT token_address, measure, number, 1, peak_multiple, peak_at
+    FROM outcomes WHERE updated_at >= $1 AND ended_at IS NULL AND peak_multiple > 1
 """
 
 

@@ -33,6 +33,7 @@ from services.monitoring.health import PartHealth
 from services.tracking.book import CHUNKS, Book, key_of
 from services.tracking.endings import Endings
 from services.tracking.entries import Entries
+from services.tracking.rises import Rises
 from services.tracking.rows import TrackingRows
 from services.tracking.snapshots import Part, Snapshots, packed
 
@@ -66,9 +67,11 @@ class TrackingService:
         clock: Callable[[], datetime],
         written: Callable[[], None] = lambda: None,
         entries: Entries | None = None,
+        rises: Rises | None = None,
     ) -> None:
         """`written`: told when there are new rows of milestones."""
         self._entries = entries
+        self._rises = rises
         self._rows = rows
         self._snapshots = snapshots
         self._endings = endings
@@ -212,6 +215,8 @@ class TrackingService:
             await self._write(book)
             if self._entries is not None:
                 await self._entries.note(book)
+            if self._rises is not None:
+                await self._rises.note(book)
             await self._due_parts(book)
 
     async def sweep(self, parts: int = CHUNKS) -> None:
