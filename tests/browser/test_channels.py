@@ -48,7 +48,7 @@ async def program() -> AsyncIterator[BotProcess]:
 async def test_a_post_in_a_channel_becomes_an_alert_that_leads_to_it(
     open_tab: OpenTab, program: BotProcess, chat_page_url: str
 ) -> None:
-    pages = (await program.says(r"channels \(3\).*?(http://127\.0\.0\.1:\d+)"))[1]
+    pages = (await program.says(r"channels \(3 configured\).*?(http://127\.0\.0\.1:\d+)"))[1]
     chat = await open_tab(PHONE, touch=True)
     await chat.open(chat_page_url)
     await chat.new_user("Grace")
