@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from composition import Composition
@@ -61,12 +63,14 @@ async def test_a_removed_channel_that_is_read_again_is_said_to_start_anew(
     menu = await said(admin, "/channels", "None yet")
     answer = await admin.tap_data(menu, ResumeReading(ALPHA).pack())
     assert "The first look calls nothing" in answer["text"]
-    await until_read_again(bot)
+    await until_read(bot, ALPHA)
 
 
-async def until_read_again(bot: Composition) -> None:
-    while (await one(bot, ALPHA)).read_to is None:
-        pass
+async def until_read(bot: Composition, channel: str) -> None:
+    """Until its first look is over."""
+    async with asyncio.timeout(20):
+        while (await one(bot, channel)).read_to is None:
+            await asyncio.sleep(0.01)
 
 
 async def test_back_leads_to_where_one_came_from(bot: Composition, admin: SandboxUser, ann: SandboxUser) -> None:
@@ -96,6 +100,7 @@ async def test_what_stands_in_the_way_of_adding_and_suggesting_is_said(
     assert len(await listed.all()) == 1
     await said(admin, "@beta", "The first look calls nothing")
     assert [about for _, about, end in await deeds(bot) if end == "done"] == ["@beta"], "said once"
+    await until_read(bot, "@beta")
     await listed.change("@beta", "paused", of=("read",))
     await said(ann, "/suggest @beta", "the admins have paused it")
     await shown(admin, "➕ Add …", "Which channel?")

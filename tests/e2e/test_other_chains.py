@@ -91,7 +91,7 @@ async def test_a_call_on_base_is_told_explained_watched_and_muted(
     await ann.tap_data(alert, f"mute:{address}")
     asked = await ann.next_message(where=lambda m: any(data.startswith("mhere:") for data in buttons(m)))
     toast = await ann.tap_data(asked, f"mhere:token:{address}")
-    assert "BCAT is muted until" in toast["text"]
+    assert "is muted until" in toast["text"]
     await bot.of(Journal).drain_all()
     row = await bot.connections.postgres.fetch_row("SELECT * FROM calls WHERE token_address = $1", address)
     assert row is not None
