@@ -55,6 +55,7 @@ class Controls:
         self._ended: dict[tuple[str, str], Control] = {}
         """Of the last day."""
         self._merges = Merges()
+        self._noted = 0
 
     @property
     def merges(self) -> Merges:
@@ -121,7 +122,11 @@ class Controls:
             await pause(EVERY_S, progress)
 
     async def load(self) -> None:
-        rows = await self._postgres.fetch(_ALL)
+        while True:
+            noted = self._noted
+            rows = await self._postgres.fetch(_ALL)
+            if noted == self._noted:  # what was noted meanwhile may be newer than what was read
+                break
         read = [msgspec.convert(dict(row), Control) for row in rows if row["name"] in CONTROLS]
         self._standing = {(one.name, one.subject): one for one in read if one.until is None}
         self._ended = {(one.name, one.subject): one for one in read if one.until is not None}
@@ -149,6 +154,7 @@ class Controls:
         stands, ended = (self._standing, self._ended) if control.until is None else (self._ended, self._standing)
         ended.pop(key, None)
         stands[key] = control
+        self._noted += 1
         self._note_merges()
 
     def _note_merges(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime, timedelta
+from typing import Any, cast
 
 import pytest
 from msgspec.structs import replace
@@ -13,6 +14,7 @@ from domain.calls.events import Call, Channel
 from domain.filters.registry import Choice, Range, Rule
 from domain.reports.figures import Window
 from handlers.delivery.buttons import MuteHere
+from managers.storage.postgres import PostgresManager, Row
 from runtime.errors import UserFacingError
 from sandbox.feed.server import FeedSandbox
 from sandbox.telegram.people import SandboxUser
@@ -252,3 +254,29 @@ async def test_a_call_of_the_other_is_one_of_the_main_for_everybody(
     for person in (ann, of_main, neither):
         await alerted(person, last)
     assert [sum(map(is_alert, one.messages)) for one in (ann, of_main, of_other, neither)] == [4, 3, 3, 3]
+
+
+class Delayed:
+    """PostgreSQL whose answers come when they may."""
+
+    def __init__(self, postgres: PostgresManager) -> None:
+        self._postgres = postgres
+        self.read, self.may_answer = asyncio.Event(), asyncio.Event()
+
+    async def fetch(self, *asked: Any) -> list[Row]:
+        rows = await self._postgres.fetch(*asked)
+        self.read.set()
+        await self.may_answer.wait()
+        return rows
+
+
+async def test_what_was_read_before_something_was_done_does_not_undo_it(house: House) -> None:
+    postgres = Delayed(house.postgres)
+    controls = Controls(cast("PostgresManager", postgres), lambda: datetime.now(UTC))
+    loading = asyncio.create_task(controls.load())
+    await postgres.read.wait()
+    put = await Controls(house.postgres, lambda: datetime.now(UTC)).put("feature", "trials", "", 7)
+    controls.note(put)
+    postgres.may_answer.set()
+    await loading
+    assert controls.is_off("trials")
