@@ -42,7 +42,7 @@ def record_at_a_glance(
     shown = {
         "about": view.plain(_ABOUT[about]),
         "window": _since(view, record, records.as_of, window, zone),
-        "at": f"{_moment(records.as_of, zone)} ({show_zone(zone)})",
+        "at": as_of(records.as_of, zone),
         "tokens": f"{record.tokens:,}",
     }
     if record.wins is None:
@@ -50,12 +50,17 @@ def record_at_a_glance(
     return view.html("records.glance", **shown, rate=rate(view, record))
 
 
-def _since(view: View, record: Record, as_of: datetime, window: Window, zone: str) -> str:
+def _since(view: View, record: Record, counted_at: datetime, window: Window, zone: str) -> str:
     """Name the window where the record fills it, else since when there is anything."""
     length, oldest = WINDOWS[window], record.oldest_at
-    if oldest is None or (length is not None and as_of.timestamp() - oldest >= _FILLED * length.total_seconds()):
+    if oldest is None or (length is not None and counted_at.timestamp() - oldest >= _FILLED * length.total_seconds()):
         return view.plain(f"value.window.{window}")
     return view.plain("value.since", at=_moment(datetime.fromtimestamp(oldest, UTC), zone))
+
+
+def as_of(at: datetime, zone: str) -> str:
+    """When something was counted, by somebody's clock."""
+    return f"{_moment(at, zone)} ({show_zone(zone)})"
 
 
 def _moment(at: datetime, zone: str) -> str:

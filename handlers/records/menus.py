@@ -15,7 +15,7 @@ from domain.tracking.records import MIN_TOKENS, WINDOWS, Rate, Window
 from handlers.conversation.menus import View, message
 from handlers.conversation.pages import Page
 from handlers.records.buttons import ShowPerformance, ShowTop
-from handlers.records.lines import multiple, rate, record_lines
+from handlers.records.lines import as_of, multiple, rate, record_lines
 from runtime.errors import UserFacingError
 from services.tracking.records.records import BestCall, ChannelsPage, ChannelStanding, Performance
 from texts.markup import Html
@@ -34,13 +34,13 @@ def window_of(typed: str) -> Window:
     return typed
 
 
-def channels_menu(view: View, found: ChannelsPage, page: Page, window: Window, base: Rate | None) -> Message:
+def channels_menu(view: View, found: ChannelsPage, page: Page, window: Window, base: Rate | None, zone: str) -> Message:
     standings = (_standing(view, page.start + place, one) for place, one in enumerate(found.standings, 1))
     lines = view.listed(standings, "\n\n") or view.html("top.no_channels")
     return message(
         view.html("top.channels", window=view.plain(f"value.window.{window}"), lines=lines),
         _base(view, base),
-        view.html("top.channels_hint", least=MIN_TOKENS) if found.standings else Html(),
+        view.html("top.channels_hint", least=MIN_TOKENS, at=as_of(found.as_of, zone)) if found.as_of else Html(),
         keyboard=(
             *page.turning(view, lambda number: ShowTop("channels", window, number)),
             _windows(view, window, _ALL, lambda one: ShowTop("channels", one, 0)),

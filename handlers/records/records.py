@@ -31,7 +31,9 @@ class RecordsMixin(BotBase):
             return
         found = await records.channels(window, max(0, asked.page) * menus.PER_PAGE, menus.PER_PAGE)
         page = Page.at(asked.page, total=found.total, per_page=menus.PER_PAGE)
-        await self.show(turn, menus.channels_menu(view, found, page, window, await records.base(window)))
+        subscriber = await self.services.subscribers.subscribers.find(turn.user_id)
+        zone = subscriber.preferences.time_zone if subscriber else "UTC"
+        await self.show(turn, menus.channels_menu(view, found, page, window, await records.base(window), zone))
 
     @command("performance", help="help.performance", goes_on=True)
     async def performance(self, turn: Turn) -> None:

@@ -139,7 +139,8 @@ class DigestLines:
         elif then or now:
             yield self._texts.render("digest.then" if then else "digest.now", language, value=then or now)
         peak = shown_figure(one.highest_usd, "usd")
-        if peak not in {None, then, now}:
+        # What is worth more now than was ever confirmed is not called lower than it is.
+        if peak not in {None, then, now} and (one.highest_usd or 0.0) > (one.now_usd or 0.0):
             yield self._texts.render("digest.peak", language, value=peak)
         delay = reached_late(one.call) if one.call else None
         if delay:

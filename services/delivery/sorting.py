@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from itertools import islice
-from typing import Final
+from typing import Final, Protocol
 
 from msgspec.structs import replace
 
@@ -26,6 +26,15 @@ LOOKED_AT: Final = 50
 """Waiting entries of one subscriber that are decided together."""
 
 
+class CapUsedUp(Protocol):
+    async def __call__(self, subscriber: Subscriber, until: datetime, now: datetime, *, are_all: bool) -> None:
+        """Hear whose alerts of the hour are used up, and until when the others wait.
+
+        `are_all`: those that are kept for better calls, too.
+        """
+        ...
+
+
 class Sorter:
     def __init__(
         self,
@@ -38,9 +47,9 @@ class Sorter:
         settler: Settler,
         metrics: Metrics,
         clock: Callable[[], datetime],
-        used_up: Callable[[Subscriber, datetime, datetime], Awaitable[None]] | None = None,
+        used_up: CapUsedUp | None = None,
     ) -> None:
-        """`used_up` is told whose alerts of the hour are used up, until when the others wait, and the time."""
+        """`used_up` is told of those whose alerts of the hour are."""
         self._used_up = used_up
         self._kinds = kinds
         self._subscribers = subscribers
@@ -94,10 +103,11 @@ class Sorter:
         return reason is None
 
     async def _hold(self, subscriber: Subscriber, holdings: Sequence[Holding], now: datetime) -> None:
-        capped = self._policy.is_capped(subscriber)
-        held = await retry_until_done(lambda: self._held.hold(subscriber.user_id, holdings, now, capped=capped))
+        is_capped = self._policy.is_capped(subscriber)
+        held = await retry_until_done(lambda: self._held.hold(subscriber.user_id, holdings, now, capped=is_capped))
         self._metrics.counts.alerts_deferred += len(held)
         self._metrics.counts.alerts_outdated += [one.verdict.reason for one in held].count("stale")
-        capped_until = [one.verdict.until for one in held if one.verdict.reason in BEYOND_CAP]
-        if capped_until and self._used_up is not None:
-            await self._used_up(subscriber, max(capped_until), now)
+        capped = [one.verdict for one in held if one.verdict.reason in BEYOND_CAP]
+        if capped and self._used_up is not None:
+            until, are_all = max(one.until for one in capped), any(one.reason == "cap" for one in capped)
+            await self._used_up(subscriber, until, now, are_all=are_all)

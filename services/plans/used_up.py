@@ -1,4 +1,7 @@
-"""Tells whoever has had their alerts of the hour, once a day, what becomes of those that pass besides."""
+"""Tells whoever has had their alerts of the hour what becomes of those that pass besides.
+
+Once a day when what is left is kept for better calls, and once when nothing is left.
+"""
 
 from __future__ import annotations
 
@@ -35,29 +38,37 @@ class UsedUp(Struct, frozen=True, kw_only=True):
     per_hour: int
     until: datetime
     """When the others come, in one message."""
+    are_all: bool = False
+    """Those that were kept for better calls, too."""
 
 
 class UsedUpNotices:
     def __init__(self, putting: Putting, policy: PolicyService) -> None:
         self._putting = putting
         self._policy = policy
-        self._told: LRUCache[int, str] = LRUCache(_REMEMBERED)
-        """By user, the latest day."""
+        self._told: LRUCache[tuple[int, bool], str] = LRUCache(_REMEMBERED)
+        """By user, and whether all were used up, the latest day."""
 
-    async def tell(self, subscriber: Subscriber, until: datetime, now: datetime) -> None:
+    async def tell(self, subscriber: Subscriber, until: datetime, now: datetime, *, are_all: bool) -> None:
         """Put the notice of the day, theirs, unless it was put. One that cannot be put is left out."""
         per_hour, day = self._policy.per_hour(subscriber), f"{now.astimezone(zone_of(_zone(subscriber))):%Y-%m-%d}"
-        if per_hour is None or self._told.get(subscriber.user_id) == day:
+        if per_hour is None or self._told.get((subscriber.user_id, are_all)) == day:
             return
-        notice = UsedUp(per_hour=per_hour, until=until)
+        notice = UsedUp(per_hour=per_hour, until=until, are_all=are_all)
         try:
             await self._putting.put(
-                Envelope.of(USED_UP, notice, user_id=subscriber.user_id, subject=day, decided_at=now)
+                Envelope.of(
+                    USED_UP,
+                    notice,
+                    user_id=subscriber.user_id,
+                    subject=f"{day} all" if are_all else day,
+                    decided_at=now,
+                )
             )
         except TransientError as error:
             log.warning("used_up_not_told", user_id=subscriber.user_id, reason=str(error))
         else:
-            self._told[subscriber.user_id] = day
+            self._told[subscriber.user_id, are_all] = day
 
 
 class UsedUpComposer(Composer):
@@ -72,7 +83,9 @@ class UsedUpComposer(Composer):
         first = together[0]
         notice = first.payload_as(UsedUp)
         until = f"{notice.until.astimezone(zone_of(_zone(subscriber))):%H:%M}"
-        key = "used_up" if reserved_slots(notice.per_hour) else "used_up_few"
+        key = "used_up_few"
+        if reserved_slots(notice.per_hour):
+            key = "used_up_all" if notice.are_all else "used_up"
         html = self._texts.render(key, subscriber.language, count=notice.per_hour, until=until)
         return Composed(Message(html=str(html), silent=True), (first,))
 

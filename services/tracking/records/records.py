@@ -52,6 +52,8 @@ class ChannelStanding(Struct, frozen=True):
 class ChannelsPage(Struct, frozen=True):
     standings: list[ChannelStanding]
     total: int
+    as_of: datetime | None = None
+    """When the one among them was counted that was counted longest ago."""
 
 
 class Performance(Struct, frozen=True):
@@ -104,12 +106,13 @@ class RecordsService:
         """Return a page of the channels with a call in the window, the surely best first."""
         rows = await self._postgres.fetch(statements.CHANNELS[window], limit, start)
         bases = await self._bases()
+        found = [(row, records) for row in rows if (records := read_records(row["document"])) is not None]
         standings = [
             ChannelStanding(row["subject"], row["title"], with_bases(records, bases).by_window[window])
-            for row in rows
-            if (records := read_records(row["document"])) is not None
+            for row, records in found
         ]
-        return ChannelsPage(standings, rows[0]["total"] if rows else 0)
+        as_of = min((records.as_of for _, records in found), default=None)
+        return ChannelsPage(standings, rows[0]["total"] if rows else 0, as_of)
 
     async def best(self, window: Window) -> list[BestCall]:
         """Return the best calls of a window, each token once."""
