@@ -99,6 +99,8 @@ class PollingService:
         self._paged_back = False
         """The latest request went to a page further back."""
         self._block = Block()
+        self._followed = 0
+        """Channels that somebody listened to when it was planned."""
         self._progress: Progress = lambda: None
         self._answered_at = 0.0
         """Loop time at which somebody said something of a channel, or had nothing to say because nobody asked."""
@@ -158,7 +160,8 @@ class PollingService:
     async def _plan(self) -> None:
         """Take up what is listed, and say how often each is looked at."""
         loop_s = asyncio.get_running_loop().time()
-        if loop_s - self._planned_at < _PLAN_EVERY_S:
+        followed = self._turns.followed
+        if loop_s - self._planned_at < _PLAN_EVERY_S and followed == self._followed:
             return
         try:
             channels = await self._listed.to_read()
@@ -167,6 +170,7 @@ class PollingService:
             await pause(1.0, self._progress)
             return
         self._planned_at = loop_s
+        self._followed = followed
         for name in self._polled.keys() - channels.keys():
             del self._polled[name]
         for name, channel in channels.items():
@@ -253,6 +257,8 @@ class PollingService:
     async def _look(self, one: _Polled) -> None:
         """Read a channel once. Whatever happens to it happens to no other."""
         again_s = one.interval_s * random.uniform(1 - _JITTER, 1 + _JITTER)  # noqa: S311 - jitter is no secret
+        if self._turns.is_followed(one.channel.channel):
+            again_s = 0.0  # it is due as soon as nobody listens to it any more
         self.counts.looks += 1
         try:
             await self._read(one)

@@ -394,3 +394,20 @@ async def test_pages_are_only_checked_while_an_account_listens(kit: Kit, telegra
         await until(lambda: kit.book.asked[ALPHA] > asked + 5)
         kit.book.post(ALPHA, f"CA: {mint(1)}", NOW)
         await until(lambda: kit.taking.calls == 1)
+
+
+async def test_a_channel_whose_account_is_lost_is_looked_at_at_once(
+    kit: Kit, telegram: Telegram, follow: Follow
+) -> None:
+    """It was listened to from the first plan on, so no pace was ever found for it."""
+    turns = ChannelTurns(kit.taking)
+    for post in (telegram.keep, kit.book.post):
+        post(ALPHA, "gm", NOW)
+    async with follow(turns=turns) as service:
+        await followed(service, ALPHA)
+        async with polling(kit, turns=turns):
+            await until(lambda: kit.book.asked[ALPHA] > 0)
+            telegram.refuses["ada"] = errors.SessionRevokedError(None)
+            telegram.cut()
+            kit.book.post(ALPHA, f"CA: {mint(1)}", NOW)
+            await until(lambda: kit.taking.calls == 1)
