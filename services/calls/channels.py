@@ -117,12 +117,22 @@ class ChannelsService:
         ids = [channel_id for channel_id, _ in self._calls.most_common(MAX_KNOWN)]
         try:
             documents = await self._redis.mget([keys.CHANNEL_RECORD.of(channel_id) for channel_id in ids])
-            found = zip(ids, documents, strict=True)
-            self._own = {one: msgspec.json.decode(data, type=Channel) for one, data in found if data is not None}
-        except (TransientError, msgspec.DecodeError) as error:
+        except TransientError as error:
             self._metrics.counts.fallbacks["channel_record"] += 1
             log.warning("own_records_unavailable", reason=str(error))
+            return
+        found = zip(ids, documents, strict=True)
+        self._own = {one: own for one, data in found if data is not None and (own := self._readable(one, data))}
         self._known |= {one: self._with_newest(self._known[one]) for one in self._own if one in self._known}
+
+    def _readable(self, channel_id: str, document: bytes) -> Channel | None:
+        """Read a record, or leave that one out."""
+        try:
+            return msgspec.json.decode(document, type=Channel)
+        except msgspec.DecodeError as error:
+            self._metrics.counts.fallbacks["channel_record"] += 1
+            log.warning("own_record_unreadable", channel_id=channel_id, reason=str(error))
+            return None
 
     def _with_newest(self, channel: Channel) -> Channel:
         """Give the channel with our own records as they are now, where the source has none."""

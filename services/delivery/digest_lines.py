@@ -82,9 +82,9 @@ class DigestLines:
         self._metrics = metrics
 
     async def sorted(self, calls: Sequence[DigestCall]) -> list[DigestCall]:
-        """Sort these by what they reached, as `lines` says it: what is worth more now than ever before counts so."""
+        """Sort these by what they reached, as `lines` says it."""
         known = best_first(await self.with_peaks(calls))
-        # No price makes a multiple smaller: what is not asked for stays behind.
+        # What nobody follows counts by its price now: beyond so many it is not asked for, and stays behind.
         return best_first(await self.priced(known[:PRICED])) + known[PRICED:]
 
     async def with_peaks(self, calls: Sequence[DigestCall]) -> list[DigestCall]:

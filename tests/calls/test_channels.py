@@ -18,6 +18,7 @@ from sandbox.feed.server import FeedSandbox
 from services.calls.channels import ChannelsService
 from services.delivery.cards import alert_card
 from services.monitoring.metrics import Metrics
+from services.stores import keys
 from services.stores.journal import Journal, entry
 from services.tracking.records.channel_info import ChannelInfo
 from tests.feed.support import a_call
@@ -124,15 +125,17 @@ async def test_our_own_record_is_seen_as_it_is_now_though_the_channel_was_looked
         clock=lambda: datetime.now(UTC),
     )
     call = replace(a_call(), channel=Channel(id="@nobody", title="Nobody"))
-    [first] = await service.enrich([call])
+    first, _ = await service.enrich([call, replace(a_call(), channel=Channel(id="@broken", title="Broken"))])
     assert first.channel.record is None
     own = ChannelInfo(redis_manager)
     for tokens in (6, 8):
         wins = rate(3, tokens)
         record = Record(calls=9, tokens=tokens, open=1, wins=wins, average_multiple=4.0, median_multiple=1.9)
         await own.put("@nobody", Records(datetime.now(UTC), {"life": record}))
+        # One that cannot be read costs itself.
+        await redis_manager.set(keys.CHANNEL_RECORD.of("@broken"), b"{")
         await service.restore()
-        [known] = service.known()
+        [known] = [one for one in service.known() if one.id == "@nobody"]
         [again] = await service.enrich([call])
         assert again.channel == known
         assert again.channel.record is not None
