@@ -66,7 +66,9 @@ class PlayedChannels:
         calls_per_s: float,
         pools: Pools | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        last_number: int = 0,
     ) -> None:
+        """`last_number`: of the posts that every channel had before. Numbers of a channel never begin again."""
         self.market = market
         self.pages = pages
         self.calls: deque[TrueCall] = deque(maxlen=_REMEMBERED_CALLS)
@@ -89,7 +91,7 @@ class PlayedChannels:
         """The next one first."""
         for name in market.channel_ids:
             channel = market.channel(name)
-            pages.channel(name, title=channel.title if channel else None)
+            pages.channel(name, title=channel.title if channel else None).last_number = last_number
 
     @property
     def url(self) -> str:

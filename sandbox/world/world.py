@@ -42,6 +42,8 @@ from sandbox.world.payments import PaidChain, open_chain, open_processor
 from sandbox.world.wallets import wallets_of
 
 KEPT_LATENCIES = 5_000
+_BEGAN_S = 1_767_225_600.0
+"""2026-01-01: channels have posted once a second since then, so that later runs go on behind earlier ones."""
 _AMOUNT = re.compile(r"\d+(\.\d+)?", re.ASCII)
 TELEGRAM = "sandbox-telegram.json"
 """Where in the data directory the sandbox's people and chats are."""
@@ -231,7 +233,9 @@ async def _open_prices(world: World, wants: Wants, stack: AsyncExitStack) -> Non
 
 async def _open_channels(market: Market, calls_per_s: float, pools: Pools, stack: AsyncExitStack) -> PlayedChannels:
     pages = await stack.enter_async_context(ChannelsSandbox())
-    played = PlayedChannels(market, pages, calls_per_s=calls_per_s, pools=pools)
+    # Whoever has read them in an earlier run knows their numbers.
+    before = int(time.time() - _BEGAN_S)
+    played = PlayedChannels(market, pages, calls_per_s=calls_per_s, pools=pools, last_number=before)
     await stack.enter_async_context(played.playing())
     return played
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -125,3 +126,21 @@ async def test_what_was_given_out_is_payable_in_the_next_run(tmp_path: Path):
         assert found
         coins.pay(WalletPayment(wallet=found.wallet, url=found.url, way="full"))
         assert [each.status for each in coins.sent()] == ["confirming"]
+
+
+async def test_channels_go_on_behind_what_they_posted_in_an_earlier_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A reader keeps the numbers that it has read: who begins anew looks like another channel of that name."""
+    nothing = {"telegram": False, "feed": False, "redis": False, "postgres": False, "prices": False}
+    began, numbers = time.time(), list[set[int]]()
+    for later_s in (0, 60):
+        monkeypatch.setattr("sandbox.world.world.time.time", lambda later_s=later_s: began + later_s)
+        wants = Wants(channels=True, **nothing)
+        async with open_world(wants, data_dir=tmp_path, port=0, calls_per_s=500) as world:
+            assert world.channels
+            await world.channels.has_called.wait()
+            pages = world.channels.pages
+            numbers.append({number for name in world.channels.names for number in pages.channel(name).posts})
+    earlier, later = numbers
+    assert max(earlier) < min(later)
