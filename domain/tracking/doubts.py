@@ -2,7 +2,8 @@
 
 A source that was off by a factor of `ABSURD` may stay off while the price itself moves: then what it says comes back
 into proportion and is as wrong as before. So it is doubted until another source agrees with it afterwards, or, where
-none has spoken for `GAP_S`, until what it says is near the price that was settled.
+none has spoken for `GAP_S`, until what it says is near the price that was settled. A fall may bring it there: then it
+passes for a rise, by `NEAR` at most.
 """
 
 from __future__ import annotations
