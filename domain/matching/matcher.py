@@ -21,19 +21,20 @@ they are checked again. The claim in Redis decides whether an alert goes out a s
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import pairwise
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 import numpy as np
 from msgspec import Struct
 
 from domain.calls.events import Call
 from domain.filters.registry import FIELDS, FilterField, FilterSet
-from domain.matching.bits import Bitmap, Rows, add_rows
+from domain.matching.bits import Bitmap, add_rows
 from domain.matching.directory import Slots
 from domain.matching.index import FilterIndex, WaitingRow
+from domain.matching.passing import first_of_each, further_of_each, passing_of
 from domain.matching.seen_tokens import ACCEPTED_FOR_US, ChangeLog, TokenMemory, microseconds, moment
 
 MAX_TOKENS: Final = 50_000
@@ -76,12 +77,22 @@ class PendingPair(Struct, frozen=True, kw_only=True, gc=False):
     """Keys of the fields it waits for, in the order of the set's rules."""
 
 
+class Look(NamedTuple):
+    """What came of holding a call against rows; each part is explained at `Decision`."""
+
+    accepted: tuple[Pair, ...] = ()
+    waiting: tuple[PendingPair, ...] = ()
+    also: Mapping[int, tuple[int, ...]] = {}
+
+
 class Decision(Struct, frozen=True, kw_only=True, gc=False):
     call: Call
     accepted: tuple[Pair, ...]
     """Each subscriber once, by the lowest number of a set that passed."""
     waiting: tuple[PendingPair, ...] = ()
     """Sets of subscribers who are not accepted, for `recheck` until their time is over."""
+    also: Mapping[int, tuple[int, ...]] = {}
+    """By user id, of those who are accepted: the numbers of their other sets that passed, ascending."""
     checked_channels: tuple[str, ...]
     """Channels checked for this token within the hour, for those who changed nothing meanwhile."""
     reason: Reason
@@ -169,19 +180,19 @@ class Matcher:
         token.bring_up_to(now_us, self._changes)
         self._end_accepted(address, token, now_us)
         reason = _reason(token, channel_id)
-        accepted, waiting = (), ()
+        found = Look()
         if reason != "already_checked":
             hidden = self._hidden(call, token)
             token.note_check(channel_id, call.called_at, now_us)
-            accepted, waiting = self._look(call, token, hidden, now)
+            found = self._look(call, token, hidden, now)
         self._stay_bounded()
         checked = tuple(token.cohorts[0].channels)
-        return Decision(call=call, accepted=accepted, waiting=waiting, checked_channels=checked, reason=reason)
+        return Decision(call=call, **found._asdict(), checked_channels=checked, reason=reason)
 
-    def recheck(
-        self, call: Call, pairs: Iterable[Pair], now: datetime
-    ) -> tuple[tuple[Pair, ...], tuple[PendingPair, ...]]:
+    def recheck(self, call: Call, pairs: Iterable[Pair], now: datetime) -> Look:
         """Look again at pairs that `decide` left waiting: those accepted now, and those that wait still.
+
+        Who is accepted may have other sets that pass by now, waiting or not: they are named as well.
 
         `call` is the call that was decided, with the newer data of its token. The sets count as they are now. Who
         is in neither answer is out: a rule fails, the set is gone or off, the time is over, or the subscriber was
@@ -196,9 +207,9 @@ class Matcher:
         hidden = np.invert(wanted, wanted)
         if token.accepted:
             hidden |= self._accepted_rows(address, token)
-        answer = self._look(call, token, hidden, now)
+        found = self._look(call, token, hidden, now, of_pairs=True)
         self._stay_bounded()
-        return answer
+        return found
 
     def take_back(self, token_address: str, user_ids: Iterable[int]) -> None:
         """Nobody told these subscribers of the token, and somebody else may not either: they are not accepted yet.
@@ -226,17 +237,23 @@ class Matcher:
             token.accept(slots, microseconds(end))
 
     def _look(
-        self, call: Call, token: TokenMemory, hidden: Bitmap | None, now: datetime
-    ) -> tuple[tuple[Pair, ...], tuple[PendingPair, ...]]:
-        """Hold the call against all rows that are not hidden, and accept it for whom it passes."""
+        self, call: Call, token: TokenMemory, hidden: Bitmap | None, now: datetime, *, of_pairs: bool = False
+    ) -> Look:
+        """Hold the call against all rows that are not hidden, and accept it for whom it passes.
+
+        `of_pairs`: of some subscribers only a part of their rows may be hidden.
+        """
         waiting = self.index.waiting(call, hidden)  # first, since accepting may add to `hidden`
         rows = self.index.match(call, hidden)
         accepted: tuple[Pair, ...] = ()
+        also: Mapping[int, tuple[int, ...]] = {}
         if rows.size:
-            rows = self._one_row_each(rows)
-            accepted = tuple(zip(self.index.owners[rows].tolist(), self.index.numbers[rows].tolist(), strict=True))
-            self._accept(call.token.address, token, self.index.slots[rows], microseconds(now))
-        return accepted, self._still_waiting(call, waiting, accepted, now) if waiting else ()
+            first = first_of_each(self.index, rows)
+            slots = self.index.slots[first]
+            accepted = tuple(zip(self.index.owners[first].tolist(), self.index.numbers[first].tolist(), strict=True))
+            also = further_of_each(self.index, passing_of(self.index, call, slots) if of_pairs else rows, first)
+            self._accept(call.token.address, token, slots, microseconds(now))
+        return Look(accepted, self._still_waiting(call, waiting, accepted, now) if waiting else (), also)
 
     def _still_waiting(
         self, call: Call, rows: Sequence[WaitingRow], accepted: Sequence[Pair], now: datetime
@@ -314,17 +331,6 @@ class Matcher:
         while len(self._bitmaps) * bitmap.nbytes > MAX_BITMAP_BYTES and len(self._bitmaps) > 1:
             self._bitmaps.popitem(last=False)
         return bitmap
-
-    def _one_row_each(self, rows: Rows) -> Rows:
-        """Of the rows of one subscriber the one with the lowest number."""
-        if rows.size == 1:
-            return rows
-        slots = self.index.slots[rows].astype(np.int64)
-        order = np.argsort((slots << 32) | self.index.numbers[rows])
-        slots = slots[order]
-        is_first = np.ones(len(slots), dtype=np.bool_)
-        np.not_equal(slots[1:], slots[:-1], is_first[1:])
-        return rows[order[is_first]]
 
     # memory
 

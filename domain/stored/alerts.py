@@ -18,6 +18,7 @@ class HeldCall(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     token_address: str
     set_number: int
     score: int
+    also: tuple[int, ...] = ()
     late_s: float | None = None
     received_at: datetime
     decided_at: datetime
@@ -38,7 +39,9 @@ class Alert(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     call_id: str
     token_address: str
     set_number: int
-    """The filter set that passed."""
+    """The filter set that passed; of several the one by which all is counted that counts a call once."""
+    also: tuple[int, ...] = ()
+    """Their other filter sets that passed, ascending."""
     received_at: datetime
     decided_at: datetime
     late_s: float | None = None

@@ -189,7 +189,7 @@ def card_menu(view: View, preferences: Preferences, *, sells: bool = False) -> M
     preview = alert_card(
         view.texts,
         call=_SAMPLE,
-        set_name=view.plain("delivery.sample_set"),
+        set_names=(view.plain("delivery.sample_set"),),
         speed_s=0.014,
         language=view.language,
         may_repeat=False,

@@ -141,6 +141,7 @@ class DecisionsService:
             request,
             call_payload=_encode(call),
             accepted=decision.accepted,
+            also=decision.also,
             accepted_record=_encode(AcceptedToken.of(record, call, decided_at)) if record else b"",
             checked=checked,
             score=score(call),

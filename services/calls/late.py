@@ -7,7 +7,7 @@ claimed like any other, with the time that has passed since the call.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Final, Protocol, cast
@@ -20,7 +20,7 @@ from msgspec.structs import replace
 from domain.calls.events import Call, Token
 from domain.calls.figures import NO_FIGURES
 from domain.calls.score import score
-from domain.matching.matcher import Matcher, PendingPair
+from domain.matching.matcher import Look, Matcher
 from domain.stored.accepted import AcceptedToken
 from domain.stored.alerts import WaitingCall
 from domain.subscribers.partitions import Partition, partition_of
@@ -171,33 +171,32 @@ class LateService:
         call = waiting.call if token is None else replace(waiting.call, token=newest(waiting.call.token, token))
         is_blocked = self._blocked(call.channel.id)
         pairs = [(pair.user_id, pair.set_number) for pair in waiting.pairs if pair.until > now and not is_blocked]
-        accepted, left = self._matcher.recheck(call, pairs, now)
-        if not accepted and left == waiting.pairs:
+        found = self._matcher.recheck(call, pairs, now)
+        if not found.accepted and found.waiting == waiting.pairs:
             self._pause(address, now)
             return None
         self._pauses.pop(address, None)
-        log.info("waiting_call_rechecked", call_id=call.id, accepted=len(accepted), left=len(left))
+        log.info("waiting_call_rechecked", call_id=call.id, accepted=len(found.accepted), left=len(found.waiting))
         waited = tuple(sorted({partition_of(pair.user_id) for pair in waiting.pairs}))
-        return replace(self._claim_of(call, accepted, left, now), ends_waiting=waited)
+        return replace(self._claim_of(call, found, now), ends_waiting=waited)
 
-    def _claim_of(
-        self, call: Call, accepted: Sequence[tuple[int, int]], left: tuple[PendingPair, ...], now: datetime
-    ) -> ClaimRequest:
+    def _claim_of(self, call: Call, found: Look, now: datetime) -> ClaimRequest:
         encode = msgspec.json.encode
-        record = self._matcher.token_record(call.token.address, "accepted") if accepted else None
+        record = self._matcher.token_record(call.token.address, "accepted") if found.accepted else None
         # To the millisecond, as the name of the stored call has it.
         decided_at = now.replace(microsecond=now.microsecond // 1000 * 1000)
         return ClaimRequest(
             call_id=call.id,
             token_address=call.token.address,
             call_payload=encode(call),
-            accepted=accepted,
+            accepted=found.accepted,
+            also=found.also,
             accepted_record=b"" if record is None else encode(AcceptedToken.of(record, call, decided_at)),
             received_at=call.received_at,
             decided_at=decided_at,
             score=score(call),
             late_s=max(0.0, (now - call.called_at).total_seconds()),
-            waiting=WaitingCall(call=call, pairs=left) if left else None,
+            waiting=WaitingCall(call=call, pairs=found.waiting) if found.waiting else None,
         )
 
     def _pause(self, address: str, now: datetime) -> None:

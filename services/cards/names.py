@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from domain.filters.presets import Preset
 from domain.filters.registry import FilterSet
+from domain.subscribers.subscriber import Subscriber
 from texts.renderer import Texts
 
 
@@ -17,6 +18,11 @@ class Names:
 
     def of_set(self, filter_set: FilterSet, language: str) -> str:
         return self.shown(filter_set.name, filter_set.number, language)
+
+    def of_passed(self, subscriber: Subscriber, numbers: Iterable[int]) -> tuple[str, ...]:
+        """Name those of these sets that they still have."""
+        found = map(subscriber.filter_set, numbers)
+        return tuple(self.of_set(filter_set, subscriber.language) for filter_set in found if filter_set)
 
     def shown(self, name: str, number: int, language: str) -> str:
         """Name a set by what somebody chose, by the preset whose key it has, or by its number."""

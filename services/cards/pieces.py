@@ -171,12 +171,19 @@ class Pieces:
             self.figure("card.own_record", shown_figure(channel.record.own_tokens, "count")),
         )
 
-    def footer(self, set_name: str | None, speed_s: float | None) -> Html:
-        speed = self.figure("card.speed", shown_speed(speed_s))
-        name = readable(set_name)
-        if name is None:
-            return speed
-        return in_row(self.text("card.set", name=name), speed)
+    def footer(self, set_names: Iterable[str], speed_s: float | None) -> Html:
+        return in_row(self._sets(set_names), self.figure("card.speed", shown_speed(speed_s)))
+
+    def _sets(self, set_names: Iterable[str]) -> Html:
+        match [name for name in set_names if readable(name)]:
+            case []:
+                return Html()
+            case [name]:
+                return self.text("card.set", name=name)
+            case [first, second]:
+                return self.text("card.sets", first=first, second=second)
+            case [first, second, *more]:
+                return self.text("card.more_sets", first=first, second=second, more=len(more))
 
 
 def chain_of(texts: Texts, token: Token, language: str) -> Html:

@@ -49,6 +49,8 @@ class ClaimRequest(Struct, frozen=True, kw_only=True, gc=False):
     """JSON of `domain.stored.journal.DecidedCall`, journaled once per call; empty: nobody was left to check."""
     accepted: Sequence[tuple[int, int]]
     """(user id, number of the filter set that passed), each user once."""
+    also: Mapping[int, tuple[int, ...]] = {}
+    """By user id: the numbers of their other filter sets that passed."""
     accepted_record: bytes
     checked: CheckedChannel | None = None
     """What is added to the token's record for those who did not pass; `None` leaves it as it is."""
@@ -241,6 +243,7 @@ def alerts_of(decision: ClaimRequest) -> list[Alert]:
             call_id=decision.call_id,
             token_address=decision.token_address,
             set_number=set_number,
+            also=decision.also.get(user_id, ()),
             received_at=decision.received_at,
             decided_at=decision.decided_at,
             late_s=decision.late_s,

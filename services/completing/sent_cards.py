@@ -23,7 +23,8 @@ from texts.markup import Html
 
 _CARDS: Final[LiteralString] = """
     SELECT c.call_id, c.user_id, c.claimed_at, (c.document ->> 'late_s')::double precision AS late_s, d.message_id,
-        coalesce(d.chat_id, c.user_id) AS chat_id, d.set_number, d.latency_s, d.may_repeat
+        coalesce(d.chat_id, c.user_id) AS chat_id, d.set_number, d.latency_s, d.may_repeat,
+        ARRAY(SELECT number::integer FROM jsonb_array_elements_text(c.document -> 'also') AS number) AS also
     FROM claims c JOIN deliveries d ON d.call_id = c.call_id AND d.user_id = c.user_id AND d.kind = 'alert'
     WHERE c.call_id = ANY($1) AND d.status = 'sent' AND d.message_id IS NOT NULL AND d.sent_at > $2
 """
@@ -39,6 +40,7 @@ class SentCard(Struct, frozen=True, kw_only=True, omit_defaults=True):
     message_id: int
     chat_id: int
     set_number: int
+    also: tuple[int, ...] = ()
     latency_s: float | None = None
     may_repeat: bool = False
 
@@ -72,10 +74,10 @@ def made_again(
     venues: Venues = NO_VENUES,
 ) -> Message:
     """Make the card of a call as it is now, in the place of the one that was sent."""
-    wishes, filter_set = subscriber.preferences.card, subscriber.filter_set(card.set_number)
+    wishes = subscriber.preferences.card
     shown = Shown(
         call=call,
-        set_name=names.of_set(filter_set, subscriber.language) if filter_set else None,
+        set_names=names.of_passed(subscriber, (card.set_number, *card.also)),
         speed_s=card.latency_s,
         may_repeat=card.may_repeat,
         late_s=card.late_s,

@@ -85,10 +85,9 @@ class AlertComposer(Composer):
         if waiting.call is None:
             raise ValueError("an alert without its call")
         alert, waiting.handed_at = waiting.entry.alert, self._clock()
-        filter_set = subscriber.filter_set(alert.set_number)
         return Shown(
             call=waiting.call,
-            set_name=self._names.of_set(filter_set, subscriber.language) if filter_set else None,
+            set_names=self._names.of_passed(subscriber, (alert.set_number, *alert.also)),
             speed_s=waiting.speed_s,
             may_repeat=waiting.may_repeat,
             late_s=alert.late_s,

@@ -35,8 +35,8 @@ class Shown(Struct, frozen=True, kw_only=True):
     """One call and what its reader is told about it besides."""
 
     call: Call
-    set_name: str | None = None
-    """The filter set that passed (a preset's key is shown by its label)."""
+    set_names: Sequence[str] = ()
+    """The filter sets that passed (a preset's key is shown by its label)."""
     speed_s: float | None = None
     """From the call's arrival here until the alert was handed to Telegram."""
     may_repeat: bool = False
@@ -52,7 +52,7 @@ def alert_card(
     texts: Texts,
     *,
     call: Call,
-    set_name: str | None,
+    set_names: Sequence[str],
     speed_s: float | None,
     language: str,
     may_repeat: bool,
@@ -60,7 +60,7 @@ def alert_card(
     card: Card = _DEFAULT_CARD,
 ) -> Message:
     """Build the message for one call, full or compact as its reader wants it."""
-    shown = Shown(call=call, set_name=set_name, speed_s=speed_s, may_repeat=may_repeat, late_s=late_s)
+    shown = Shown(call=call, set_names=set_names, speed_s=speed_s, may_repeat=may_repeat, late_s=late_s)
     return card_of(texts, shown, language=language, card=card)
 
 
@@ -114,7 +114,7 @@ class _Card(Pieces):
                 self.sources(token, shown.decided_at),
                 self.disputed(token),
             ),
-            block(self.footer(shown.set_name, self.speed(shown)), *self.remarks(shown)),
+            block(self.footer(shown.set_names, self.speed(shown)), *self.remarks(shown)),
         )
         return join("\n\n", (block for block in blocks if block))
 
@@ -135,7 +135,7 @@ class _Card(Pieces):
             self.shows("channel") and in_row(self.channel(call), self.callers(call)),
             self.shows("channel") and self.record(call.channel),
             self.disputed(token),
-            self.footer(shown.set_name, self.speed(shown)),
+            self.footer(shown.set_names, self.speed(shown)),
             *self.remarks(shown),
         )
 

@@ -159,6 +159,7 @@ def _held_call(entry: OutboxEntry, verdict: Hold, now: datetime) -> HeldCall:
         call_id=alert.call_id,
         token_address=alert.token_address,
         set_number=alert.set_number,
+        also=alert.also,
         score=alert.score,
         late_s=alert.late_s,
         received_at=alert.received_at,

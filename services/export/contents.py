@@ -27,7 +27,7 @@ _ALERTS: Final[LiteralString] = """
         coalesce(c.called_at, o.called_at) AS called_at, coalesce(c.market_cap_usd, o.market_cap_usd) AS market_cap_usd,
         coalesce((c.document #>> '{token,price_usd}')::double precision, o.price_usd) AS price_usd,
         coalesce((c.document #>> '{token,liquidity_usd}')::double precision, o.liquidity_usd) AS liquidity_usd,
-        (c.document -> 'token')::text AS figures
+        (c.document -> 'token')::text AS figures, (a.document -> 'also')::text AS further_sets
     FROM (SELECT * FROM claims WHERE user_id = $1) a
         FULL JOIN (SELECT * FROM deliveries WHERE user_id = $1 AND kind IN ('alert', 'digest')) d USING (call_id)
         LEFT JOIN calls c USING (call_id) LEFT JOIN outcomes o USING (call_id)
@@ -86,7 +86,7 @@ _ACTIVITY: Final[LiteralString] = "SELECT at, what, detail FROM activity WHERE u
 _DOCUMENT: Final = frozenset({"document"})
 
 CONTENTS: Final = (
-    Content(name="alerts", statement=_ALERTS, documents=frozenset({"figures"})),
+    Content(name="alerts", statement=_ALERTS, documents=frozenset({"figures", "further_sets"})),
     Content(name="outcomes", statement=_OUTCOMES, documents=frozenset({"milestones"})),
     Content(name="messages", statement=_MESSAGES, documents=frozenset({"payload"})),
     Content(name="settings", statement=_SETTINGS, documents=_DOCUMENT),

@@ -153,6 +153,7 @@ def _to_digest(alert: Alert, reason: str, now: datetime, *, may_repeat: bool) ->
         call_id=alert.call_id,
         token_address=alert.token_address,
         set_number=alert.set_number,
+        also=alert.also,
         score=alert.score,
         late_s=alert.late_s,
         received_at=alert.received_at,

@@ -338,6 +338,7 @@ def _held_alert(user_id: int, held: HeldCall) -> Unsettled:
         call_id=held.call_id,
         token_address=held.token_address,
         set_number=held.set_number,
+        also=held.also,
         received_at=held.received_at,
         decided_at=held.decided_at,
         late_s=held.late_s,

@@ -108,7 +108,7 @@ async def test_what_the_source_has_no_record_of_has_ours_and_says_so(
     assert (call.channel.record.win_rate_percent, call.channel.record.own_tokens) == (50, 6)
     assert call.channel.record_30d is not None
     assert (call.channel.record_30d.calls, call.channel.record_30d.win_rate_percent) == (1, None)
-    card = alert_card(Texts.load(), call=call, set_name=None, speed_s=None, language="en", may_repeat=False)
+    card = alert_card(Texts.load(), call=call, set_names=(), speed_s=None, language="en", may_repeat=False)
     assert "50% win rate · 4x average · 7 calls · my own record, 6 tokens" in card.html
 
 

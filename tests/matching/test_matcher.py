@@ -96,6 +96,15 @@ class FlowChart:
                     waiting.add(PendingPair(user_id=user_id, set_number=number, until=until, missing=missing))
         return None
 
+    def also(self, call: Call, sent: set[Pair]) -> dict[int, tuple[int, ...]]:
+        """Of those who get it, all other sets that pass, whoever has any."""
+        passing = {
+            user_id: [s.number for s in self.subscribers[user_id] if explain(s, call, self.fields).passed]
+            for user_id, _ in sent
+        }
+        others = {user_id: tuple(sorted({*passing[user_id]} - {number})) for user_id, number in sent}
+        return {user_id: numbers for user_id, numbers in others.items() if numbers}
+
     def end_accepted(self, token: str, now: datetime) -> None:
         """What a look has found to be over does not come back when the clock is put back."""
         for (address, user_id), record in list(self.records.items()):
@@ -187,6 +196,7 @@ class MatcherAgreesWithTheFlowChart(RuleBasedStateMachine):
         decision = self.matcher.decide(call, self.now)
         sent, waiting = self.chart.decide(call, self.now)
         self.compare(decision.accepted, sent, decision.waiting, waiting)
+        assert decision.also == self.chart.also(call, sent)
         if waiting:
             self.waiting.append((call, {(some.user_id, some.set_number) for some in waiting}))
 
@@ -197,9 +207,10 @@ class MatcherAgreesWithTheFlowChart(RuleBasedStateMachine):
         call, pairs = self.waiting.pop(data.draw(st.integers(0, len(self.waiting) - 1)))
         values = (1.0, "a", 1.0, 1.0) if all_arrive else data.draw(calls(self.fields)).values
         newer = msgspec.structs.replace(call, values=values)
-        accepted, still = self.matcher.recheck(newer, pairs, self.now)
+        found = self.matcher.recheck(newer, pairs, self.now)
         sent, waiting = self.chart.recheck(newer, pairs, self.now)
-        self.compare(accepted, sent, still, waiting)
+        self.compare(found.accepted, sent, found.waiting, waiting)
+        assert found.also == self.chart.also(newer, sent)
         if waiting:
             self.waiting.append((newer, {(some.user_id, some.set_number) for some in waiting}))
 
@@ -483,15 +494,15 @@ def test_the_longest_wait_counts_of_the_rules_without_a_value() -> None:
 def test_the_value_arrives_and_passes() -> None:
     matcher = waiting_matcher(waits_for(1))
     matcher.decide(saying(None), NOON)
-    assert matcher.recheck(saying(5.0), [(1, 1)], NOON + MINUTE) == (((1, 1),), ())
-    assert matcher.recheck(saying(5.0), [(1, 1)], NOON + MINUTE) == ((), ()), "accepted, so once"
+    assert matcher.recheck(saying(5.0), [(1, 1)], NOON + MINUTE) == (((1, 1),), (), {})
+    assert matcher.recheck(saying(5.0), [(1, 1)], NOON + MINUTE) == ((), (), {}), "accepted, so once"
     assert matcher.decide(saying(5.0, None, BETA), NOON + 2 * MINUTE).accepted == ()
 
 
 def test_the_value_arrives_and_fails() -> None:
     matcher = waiting_matcher(waits_for(1))
     matcher.decide(saying(None), NOON)
-    assert matcher.recheck(saying(4.0), [(1, 1)], NOON + MINUTE) == ((), ())
+    assert matcher.recheck(saying(4.0), [(1, 1)], NOON + MINUTE) == ((), (), {})
     assert matcher.decide(saying(9.0), NOON + 2 * MINUTE).reason == "already_checked", "what remains is a rejection"
     assert users(matcher.decide(saying(9.0, None, BETA), NOON + 2 * MINUTE)) == [1]
 
@@ -499,8 +510,8 @@ def test_the_value_arrives_and_fails() -> None:
 def test_the_value_does_not_arrive() -> None:
     matcher = waiting_matcher(waits_for(1))
     waiting = matcher.decide(saying(None), NOON).waiting
-    assert matcher.recheck(saying(None), [(1, 1)], NOON + 4 * MINUTE) == ((), waiting)
-    assert matcher.recheck(saying(None), [(1, 1)], NOON + 5 * MINUTE) == ((), ())
+    assert matcher.recheck(saying(None), [(1, 1)], NOON + 4 * MINUTE) == ((), waiting, {})
+    assert matcher.recheck(saying(None), [(1, 1)], NOON + 5 * MINUTE) == ((), (), {})
 
 
 def test_a_call_that_comes_too_late_is_not_waited_for() -> None:
@@ -519,7 +530,7 @@ def test_who_was_accepted_meanwhile_drops_out() -> None:
     matcher = waiting_matcher(waits_for(1), waits_for(2))
     matcher.decide(saying(None), NOON)
     assert users(matcher.decide(saying(5.0, None, BETA), NOON + MINUTE)) == [1, 2]
-    assert matcher.recheck(saying(5.0), [(1, 1), (2, 1)], NOON + 2 * MINUTE) == ((), ())
+    assert matcher.recheck(saying(5.0), [(1, 1), (2, 1)], NOON + 2 * MINUTE) == ((), (), {})
 
 
 def test_who_has_the_token_by_another_set_does_not_wait() -> None:
@@ -535,13 +546,28 @@ def test_pairs_are_looked_at_as_they_are_now() -> None:
     matcher.put_subscriber(1, [waits_for(1, field_1=Range(1.0))])
     matcher.remove_subscriber(2)
     pairs = [(1, 1), (2, 1), (3, 1), (3, 7), (9, 9)]
-    assert matcher.recheck(saying(5.0), pairs, NOON + MINUTE) == (((3, 1),), ())
+    assert matcher.recheck(saying(5.0), pairs, NOON + MINUTE) == (((3, 1),), (), {})
+
+
+def test_all_sets_that_pass_are_named_after_the_first() -> None:
+    matcher = matcher_with(*(at_least(1, minimum, number) for number, minimum in enumerate((9, 5, 1, 3), 1)))
+    matcher.load([at_least(2, 5)])
+    decision = matcher.decide(called(5), NOON)
+    assert decision.accepted == ((1, 2), (2, 1))
+    assert decision.also == {1: (3, 4)}
+
+
+def test_what_did_not_wait_is_named_as_well_when_it_passes_by_then() -> None:
+    """The first call said too little for set 1, whose rule does not wait; by now both pass."""
+    matcher = waiting_matcher(waits_for(1, 1, missing="fail"), waits_for(1, 2))
+    assert [one.set_number for one in matcher.decide(saying(None), NOON).waiting] == [2]
+    assert matcher.recheck(saying(5.0), [(1, 2)], NOON + MINUTE) == (((1, 2),), (), {1: (1,)})
 
 
 def test_the_lowest_number_of_the_pairs_is_named() -> None:
     matcher = waiting_matcher(waits_for(1, 1), waits_for(1, 2), waits_for(1, 3))
     assert len(matcher.decide(saying(None), NOON).waiting) == 3
-    assert matcher.recheck(saying(5.0), [(1, 3), (1, 2)], NOON + MINUTE) == (((1, 2),), ())
+    assert matcher.recheck(saying(5.0), [(1, 3), (1, 2)], NOON + MINUTE) == (((1, 2),), (), {1: (1, 3)})
 
 
 # what Redis is told

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
 
@@ -50,9 +51,9 @@ FULL = Call(
 
 
 def card(
-    call: Call, *, set_name: str | None = None, speed_s: float | None = 0.0142, may_repeat: bool = False
+    call: Call, *, set_names: Sequence[str] = (), speed_s: float | None = 0.0142, may_repeat: bool = False
 ) -> Message:
-    return alert_card(TEXTS, call=call, set_name=set_name, speed_s=speed_s, language="en", may_repeat=may_repeat)
+    return alert_card(TEXTS, call=call, set_names=set_names, speed_s=speed_s, language="en", may_repeat=may_repeat)
 
 
 def test_the_name_of_the_channel_leads_to_the_post() -> None:
@@ -97,7 +98,7 @@ def test_an_address_in_hex_without_its_chain_is_searched_for() -> None:
 
 
 def test_a_full_card() -> None:
-    text = shown(card(FULL, set_name="My gems", may_repeat=True).html)
+    text = shown(card(FULL, set_names=("My gems",), may_repeat=True).html)
     assert text.splitlines() == [
         "Popcat · $\u2060POP",
         "$123k market cap at call",
@@ -112,6 +113,26 @@ def test_a_full_card() -> None:
         "↻ This one may be a repeat.",
     ]
     assert f"<code>{ADDRESS}</code>" in card(FULL).html
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        ((), "⚡ sent in 14 ms"),
+        (("Fresh gems",), "✓ Fresh gems · ⚡ sent in 14 ms"),
+        (("Fresh gems", "My rules"), "✓ Fresh gems, My rules · ⚡ sent in 14 ms"),
+        (("Fresh gems", "My rules", "Night", "4"), "✓ Fresh gems, My rules +2 · ⚡ sent in 14 ms"),
+        (("\u200b", "My rules"), "✓ My rules · ⚡ sent in 14 ms"),
+        (("x" * 32, "y" * 32), f"✓ {'x' * 23}…, {'y' * 23}… · ⚡ sent in 14 ms"),
+    ],
+)
+@pytest.mark.parametrize("compact", [False, True])
+def test_a_card_names_all_filters_that_passed(names: Sequence[str], said: str, *, compact: bool) -> None:
+    one = Shown(call=FULL, set_names=names, speed_s=0.014)
+    alone = card_of(TEXTS, one, language="en", card=Card(compact=compact))
+    assert shown(alone.html).splitlines()[-1] == said
+    merged, _ = merged_card(TEXTS, [one, one], language="en", card=Card(compact=compact))
+    assert shown(merged.html).splitlines().count(said) == 2
 
 
 KNOWN = replace(
@@ -295,7 +316,7 @@ def test_a_card_with_all_that_can_be_known_is_not_long() -> None:
         disputed={"market_cap_usd": Disagreement("jupiter", 320_000.0)},
     )
     call = replace(BUSY, token=token, calling_channels=3, first_channel=Channel(id="@beta", title="Beta Gems"))
-    assert len(shown(card(call, set_name="My gems").html).splitlines()) <= 18
+    assert len(shown(card(call, set_names=("My gems",)).html).splitlines()) <= 18
 
 
 VENUES = load_venues(
@@ -387,7 +408,7 @@ def chosen(call: Call, card: Card, late_s: float | None = None) -> Message:
     return alert_card(
         TEXTS,
         call=call,
-        set_name=None,
+        set_names=(),
         speed_s=0.014,
         language="en",
         may_repeat=False,
@@ -437,21 +458,21 @@ records = st.builds(ChannelRecord, calls=maybe_count, win_rate_percent=maybe_fig
 channels = st.builds(Channel, id=hostile_text, title=maybe_text, record=st.none() | records)
 
 
-@given(tokens, channels, maybe_text, maybe_figure, st.booleans())
+@given(tokens, channels, st.lists(hostile_text, max_size=4), maybe_figure, st.booleans())
 def test_every_card_can_be_sent(
     token: Token,
     channel: Channel,
-    set_name: str | None,
+    set_names: list[str],
     speed_s: float | None,
     may_repeat: bool,  # noqa: FBT001 - drawn, not passed
 ) -> None:
     call = Call(id="1", token=token, channel=channel, called_at=AT, received_at=AT)
-    message = card(call, set_name=set_name, speed_s=speed_s, may_repeat=may_repeat)
+    message = card(call, set_names=set_names, speed_s=speed_s, may_repeat=may_repeat)
     assert_sendable(message.html)
     assert_harmless(message.html)
     one = Shown(
         call=replace(call, calling_channels=10**400),
-        set_name=set_name,
+        set_names=set_names,
         speed_s=speed_s,
         may_repeat=may_repeat,
         late_s=speed_s,
@@ -464,7 +485,7 @@ def test_every_card_can_be_sent(
 
 def test_the_longest_cards_share_one_message_as_far_as_they_fit() -> None:
     long = replace(FULL, token=replace(FULL.token, name="😀" * 99, symbol="W" * 99), channel=Channel(id="W" * 99))
-    merged, count = merged_card(TEXTS, [Shown(call=long, set_name="x" * 99)] * 12, language="en", card=Card())
+    merged, count = merged_card(TEXTS, [Shown(call=long, set_names=["x" * 99] * 5)] * 12, language="en", card=Card())
     assert count == MAX_CARDS
     assert_sendable(merged.html)
     assert len(merged.keyboard) == count

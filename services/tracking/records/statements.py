@@ -151,13 +151,18 @@ REACHABLE: Final[LiteralString] = """
 # Each page in one statement: members, what has to be computed, how far it was read.
 TAKE_CLAIMS: Final[LiteralString] = """
     WITH page AS (
-        SELECT number, call_id, user_id, claimed_at, (document ->> 'set_number')::integer AS set_number
+        SELECT number, call_id, user_id, claimed_at, document
         FROM claims WHERE number > (SELECT number FROM record_cursors WHERE name = 'claims') ORDER BY number LIMIT $1),
+    passed AS (
+        SELECT call_id, user_id, claimed_at, (document ->> 'set_number')::integer AS set_number FROM page
+        UNION ALL
+        SELECT call_id, user_id, claimed_at, also::integer
+        FROM page CROSS JOIN LATERAL jsonb_array_elements_text(document -> 'also') AS also),
     members AS (
-        SELECT 'set' AS kind, user_id || ':' || set_number AS subject, call_id FROM page WHERE set_number > 0
+        SELECT 'set' AS kind, user_id || ':' || set_number AS subject, call_id FROM passed WHERE set_number > 0
         UNION
         SELECT 'preset', s ->> 'follows', p.call_id
-        FROM page p
+        FROM passed p
             CROSS JOIN LATERAL (
                 SELECT c.document FROM subscriber_changes c
                 WHERE c.user_id = p.user_id AND c.changed_at <= p.claimed_at + interval '1 second'
