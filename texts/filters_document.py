@@ -16,7 +16,8 @@ _HEAD: Final = """\
 <!-- Made by `make docs` from domain/filters/registry.py and texts/en: change it there. -->
 
 A *filter* is a named list of rules over the fields below. A call passes when it meets every rule; a subscriber has
-several filters, each on or off, and gets a call once when any of them passes. `/settings` changes them.
+several filters, each on or off, and gets a call once when any of them passes; its card names those that did.
+`/settings` changes them.
 
 When a call does not say a value, the rule decides: *no alert* (at first), *let it pass*, or *wait* 5, 15 or 60 minutes
 and look again when the value arrives.

@@ -34,7 +34,7 @@ from domain.filters.registry import FIELDS, FilterField, FilterSet
 from domain.matching.bits import Bitmap, add_rows
 from domain.matching.directory import Slots
 from domain.matching.index import FilterIndex, WaitingRow
-from domain.matching.passing import first_of_each, further_of_each, passing_of
+from domain.matching.passing import first_of_each, numbers_of_each, others_passing
 from domain.matching.seen_tokens import ACCEPTED_FOR_US, ChangeLog, TokenMemory, microseconds, moment
 
 MAX_TOKENS: Final = 50_000
@@ -180,20 +180,21 @@ class Matcher:
         token.bring_up_to(now_us, self._changes)
         self._end_accepted(address, token, now_us)
         reason = _reason(token, channel_id)
-        found = Look()
+        accepted, waiting, also = Look()
         if reason != "already_checked":
             hidden = self._hidden(call, token)
             token.note_check(channel_id, call.called_at, now_us)
-            found = self._look(call, token, hidden, now)
+            accepted, waiting, also = self._look(call, token, hidden, now)
         self._stay_bounded()
         checked = tuple(token.cohorts[0].channels)
-        return Decision(call=call, **found._asdict(), checked_channels=checked, reason=reason)
+        return Decision(
+            call=call, accepted=accepted, waiting=waiting, also=also, checked_channels=checked, reason=reason
+        )
 
     def recheck(self, call: Call, pairs: Iterable[Pair], now: datetime) -> Look:
         """Look again at pairs that `decide` left waiting: those accepted now, and those that wait still.
 
-        Who is accepted may have other sets that pass by now, waiting or not: they are named as well.
-
+        `also` has whatever else passes by now of who is accepted, waiting or not: so says the explanation, too.
         `call` is the call that was decided, with the newer data of its token. The sets count as they are now. Who
         is in neither answer is out: a rule fails, the set is gone or off, the time is over, or the subscriber was
         accepted meanwhile. The caller leaves out pairs whose `until` has passed: by then it is too late to pass.
@@ -248,11 +249,12 @@ class Matcher:
         accepted: tuple[Pair, ...] = ()
         also: Mapping[int, tuple[int, ...]] = {}
         if rows.size:
-            first = first_of_each(self.index, rows)
-            slots = self.index.slots[first]
-            accepted = tuple(zip(self.index.owners[first].tolist(), self.index.numbers[first].tolist(), strict=True))
-            also = further_of_each(self.index, passing_of(self.index, call, slots) if of_pairs else rows, first)
-            self._accept(call.token.address, token, slots, microseconds(now))
+            rows, others = first_of_each(self.index, rows)
+            accepted = tuple(zip(self.index.owners[rows].tolist(), self.index.numbers[rows].tolist(), strict=True))
+            if of_pairs:
+                others = others_passing(self.index, call, rows)
+            also = numbers_of_each(self.index, others) if others.size else also
+            self._accept(call.token.address, token, self.index.slots[rows], microseconds(now))
         return Look(accepted, self._still_waiting(call, waiting, accepted, now) if waiting else (), also)
 
     def _still_waiting(

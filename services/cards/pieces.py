@@ -175,15 +175,11 @@ class Pieces:
         return in_row(self._sets(set_names), self.figure("card.speed", shown_speed(speed_s)))
 
     def _sets(self, set_names: Iterable[str]) -> Html:
-        match [name for name in set_names if readable(name)]:
-            case []:
-                return Html()
-            case [name]:
-                return self.text("card.set", name=name)
-            case [first, second]:
-                return self.text("card.sets", first=first, second=second)
-            case [first, second, *more]:
-                return self.text("card.more_sets", first=first, second=second, more=len(more))
+        names = list(filter(readable, set_names))
+        if len(names) < 2:
+            return self.text("card.set", name=names[0]) if names else Html()
+        more = len(names) - 2
+        return self.text("card.more_sets" if more else "card.sets", first=names[0], second=names[1], more=more)
 
 
 def chain_of(texts: Texts, token: Token, language: str) -> Html:

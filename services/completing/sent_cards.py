@@ -24,7 +24,7 @@ from texts.markup import Html
 _CARDS: Final[LiteralString] = """
     SELECT c.call_id, c.user_id, c.claimed_at, (c.document ->> 'late_s')::double precision AS late_s, d.message_id,
         coalesce(d.chat_id, c.user_id) AS chat_id, d.set_number, d.latency_s, d.may_repeat,
-        ARRAY(SELECT number::integer FROM jsonb_array_elements_text(c.document -> 'also') AS number) AS also
+        ARRAY(SELECT f.set::integer FROM jsonb_array_elements_text(c.document -> 'also') AS f (set)) AS also
     FROM claims c JOIN deliveries d ON d.call_id = c.call_id AND d.user_id = c.user_id AND d.kind = 'alert'
     WHERE c.call_id = ANY($1) AND d.status = 'sent' AND d.message_id IS NOT NULL AND d.sent_at > $2
 """

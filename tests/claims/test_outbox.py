@@ -209,6 +209,17 @@ async def test_racing_claims_accept_each_pair_once(redis_url: str) -> None:
         assert await outbox_on(one, NOWHERE).size() == 20
 
 
+async def test_further_filters_that_passed_stand_with_the_alert_alone_that_has_some(
+    outbox: Outbox, redis_manager: RedisManager
+) -> None:
+    await outbox.claim([replace(request("c1", "So1", 7, 8), also={7: (2, 5)})])
+    alerts = {entry.alert.user_id: entry.alert for entry in await take(outbox, "anna")}
+    assert (alerts[7].also, alerts[8].also) == ((2, 5), ())
+    claims = [e.fields["data"] for e in await redis_manager.xrange(keys.JOURNAL.of()) if e.fields["kind"] == b"claim"]
+    assert [json.loads(data).get("also") for data in claims] == [[2, 5], None]
+    assert msgspec.json.decode(msgspec.json.encode(alerts[8]), type=Alert) == alerts[8]
+
+
 async def test_the_cursor_only_grows(outbox: Outbox) -> None:
     await outbox.claim([], FeedCursor(source="native", position=10))
     await outbox.claim([], FeedCursor(source="native", position=9))

@@ -18,6 +18,7 @@ from config.settings import Settings
 from domain.calls.events import Call, Channel, Origin, Token
 from domain.prices.readings import TokenRef
 from handlers.delivery.buttons import SetCardField
+from handlers.filters.buttons import CopySet
 from managers.http.request_budget import Room
 from managers.redis.client import RedisManager
 from managers.storage.postgres import PostgresManager
@@ -131,6 +132,26 @@ async def test_what_comes_later_is_put_on_the_card_of_who_wants_it(
         assert bot.of(CompletingService).put == 1
         assert text_of(next(m for m in bob.messages if m["message_id"] == bobs["message_id"])) == text_of(bobs)
         assert text_of(edited).splitlines()[:2] == text_of(card).splitlines()[:2]
+
+
+async def test_a_card_names_all_filters_that_passed_also_after_an_edit(
+    telegram: TelegramSandbox, feed: FeedSandbox, redis_url: str, postgres_dsn: str
+) -> None:
+    provider, ann = Late(), telegram.user("Ann")
+    async with asyncio.timeout(60), running(telegram, feed, redis_url, postgres_dsn, provider):
+        await subscribe(ann, "everything")
+        menu = await ann.next_message(where=lambda m: "reply_markup" in m)
+        await ann.tap_data(menu, CopySet(1).pack())
+        await ann.next_message(where=lambda m: "Everything (copy)" in text_of(m))
+        first = a_call(1)
+        feed.publish(first)
+        card = await card_of(ann, first)
+        assert "✓ Everything, Everything (copy) · ⚡" in text_of(card)
+        provider.may_answer.set()
+        edited = await ann.next_message(where=lambda m: "mint" in text_of(m))
+        assert edited["message_id"] == card["message_id"]
+        assert "✓ Everything, Everything (copy) · ⚡" in text_of(edited)
+        assert len([m for m in ann.messages if first.token.address in copied_addresses(m)]) == 1
 
 
 async def test_whoever_cannot_be_read_keeps_their_card_and_the_others_get_theirs(

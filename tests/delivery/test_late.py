@@ -91,6 +91,23 @@ async def test_a_figure_that_arrives_in_time_lets_the_call_pass(way: Way) -> Non
     assert way.metrics.counts.alerts_late == 1
 
 
+async def test_a_late_card_names_all_filters_that_passed_and_are_still_there(way: Way) -> None:
+    ann = await way.person()
+    sets = [
+        replace(holders(ann.id), number=number, name=name) for number, name in enumerate(("One", "Two", "Three"), 1)
+    ]
+    way.matcher.put_subscriber(ann.id, sets)
+    waiting = way.matcher.decide(call_of(1), NOW).waiting
+    await way.claim(claim_of(call_of(1), waiting=waiting))
+    known(way, 500)
+    way.clock.pass_(minutes=3)
+    assert await late_service(way).poll() == 1
+    await way.store.save(replace(await way.users.subscribers.require(ann.id), revision=2, filter_sets=tuple(sets[1:])))
+    await way.deliver()
+    [text] = texts_of(ann)
+    assert "✓ Two, Three\n" in text.replace("<i>", "").replace("</i>", "")
+
+
 async def test_a_figure_that_fails_the_rule_ends_the_waiting(way: Way) -> None:
     ann = await way.person()
     await decided(way, ann.id)

@@ -345,8 +345,6 @@ async def test_forged_taps_and_wild_answers_reach_no_error(chat: Chat, data: str
 
 def test_the_buttons_of_a_card_are_ours() -> None:
     call = replace(call_of(1), token=Token(address=ADDRESS))
-    keyboard = alert_card(
-        Texts.load(), call=call, set_names=(), speed_s=None, language="en", may_repeat=False
-    ).keyboard
+    keyboard = alert_card(Texts.load(), call=call, set_names=(), speed_s=None, language="en", may_repeat=False).keyboard
     data = [button.data for row in keyboard for button in row if button.data]
     assert data == [ShowWhy.of(ADDRESS, call.id).pack(), MuteToken(ADDRESS).pack(), WatchToken(ADDRESS).pack()]

@@ -94,7 +94,7 @@ async def test_emptied(
         redis=redis_manager, postgres=postgres_manager, journal=process.journal, clock=lambda: datetime.now(UTC)
     )
     shared = await sharing.share(everybody[0], everybody[0].filter_sets[0])
-    await process.claim(request("c1", "So1", 0, 1, 2, 3))
+    await process.claim(replace(request("c1", "So1", 0, 1, 2, 3), also={1: (2,), 3: (4, 5)}))
     sent, held, dead, _ = await process.hands.read()
     await process.finish(sent)
     await process.hold(held)
@@ -127,6 +127,8 @@ async def test_emptied(
         (1, "c1"): "digest",
         (2, "c1"): "dead",
     }
+    also = "SELECT (document -> 'also')::text FROM claims WHERE document ? 'also' ORDER BY user_id"
+    assert await ids(postgres_manager, also) == ["[2]", "[4, 5]"]
     claimed_at = await ids(postgres_manager, "SELECT DISTINCT claimed_at FROM claims")
     assert all(isinstance(at, datetime) and abs(at - NOW) < timedelta(seconds=1) for at in claimed_at)
     assert not await fill.poll()

@@ -96,7 +96,7 @@ async def test_a_new_process_fills_an_emptied_redis_from_postgres(
     async with process_on(redis_url, postgres_manager, path) as before:
         await before.start()
         await before.subscribers.save(subscriber(7))
-        claim = request("c1", "So1", 7, 8, 9, cursor=41)
+        claim = replace(request("c1", "So1", 7, 8, 9, cursor=41), also={8: (2, 3), 9: (4,)})
         await before.claim(claim, cursor=FeedCursor(source=SOURCE, position=41))
         [sent, held, _] = await before.hands.read()
         await before.finish(sent)
@@ -108,8 +108,9 @@ async def test_a_new_process_fills_an_emptied_redis_from_postgres(
         assert any("1 subscribers put back" in line for line in process.said)
         # What was in flight then nobody knows: whatever has no outcome may be a repeat.
         assert marks(await process.hands.read()) == {(9, "c1"): True}
+        assert process.hands.entries[0].alert.also == (4,)
         [call] = await process.held.of(8)
-        assert (call.call_id, call.reason, call.may_repeat) == ("c1", "quiet", True)
+        assert (call.call_id, call.reason, call.may_repeat, call.also) == ("c1", "quiet", True, (2, 3))
         assert await process.outbox.cursor(SOURCE) == 41
         assert await process.claim(request("c2", "So1", 7, 8, 9, 10)) == [{10}]
         (ttl_ms,) = await redis_manager.transaction([("PTTL", "processed_token:So1:7")])

@@ -215,6 +215,7 @@ async def test_what_a_set_and_its_preset_let_through(desk: Desk) -> None:
                 call_id=call.id,
                 token_address=call.token.address,
                 set_number=1 if number < 7 else 2,
+                also=(2,) if number < 3 else (),
                 received_at=desk.clock(),
                 decided_at=desk.clock(),
             ),
@@ -228,7 +229,7 @@ async def test_what_a_set_and_its_preset_let_through(desk: Desk) -> None:
     for kind, subject, tokens, won in (
         ("preset", "moon", 7, 1),
         ("set", set_subject(5, 1), 7, 1),
-        ("set", set_subject(5, 2), 5, 1),
+        ("set", set_subject(5, 2), 8, 2),
         ("channel", "@alpha", 12, 2),
     ):
         found = (await stored(postgres, kind, subject))["life"]

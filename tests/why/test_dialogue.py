@@ -29,6 +29,7 @@ from handlers.why.cards import explanation_card
 from handlers.why.misses import near_misses_card
 from handlers.why.why import WhyMixin
 from runtime.errors import UserFacingError
+from services.claims.claiming import alerts_of
 from services.delivery.cards import Shown, card_of
 from services.why.answers import (
     CallExplanation,
@@ -135,6 +136,17 @@ async def test_what_let_it_pass_stands_first_and_a_source_is_said_once(world: Wo
     ]
     assert "✓ set 4\nNo rules: every call passes." in text
     assert text.count("the feed, ") == 1
+
+
+async def test_a_card_names_the_filters_that_why_says_it_passed(world: World) -> None:
+    await world.joins(8, {"holders": Range(minimum=500.0)}, HOLDERS, {"market_cap_usd": Range(minimum=1.0)}, {})
+    await world.tick()
+    call = world.call("c1", mint(1), holders=200, market_cap_usd=402_000.0)
+    [request] = await world.decides(call)
+    [alert] = alerts_of(request)
+    judged = (await world.why(8, call)).judged
+    passed = [one.filter_set.number for one in judged.sets if one.verdict.passed]
+    assert [alert.set_number, *alert.also] == passed == [2, 3, 4]
 
 
 async def test_a_figure_of_another_source_keeps_its_own(world: World) -> None:

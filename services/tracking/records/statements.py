@@ -156,8 +156,8 @@ TAKE_CLAIMS: Final[LiteralString] = """
     passed AS (
         SELECT call_id, user_id, claimed_at, (document ->> 'set_number')::integer AS set_number FROM page
         UNION ALL
-        SELECT call_id, user_id, claimed_at, also::integer
-        FROM page CROSS JOIN LATERAL jsonb_array_elements_text(document -> 'also') AS also),
+        SELECT call_id, user_id, claimed_at, f.set::integer
+        FROM page CROSS JOIN LATERAL jsonb_array_elements_text(document -> 'also') AS f (set)),
     members AS (
         SELECT 'set' AS kind, user_id || ':' || set_number AS subject, call_id FROM passed WHERE set_number > 0
         UNION
