@@ -176,10 +176,14 @@ class Pieces:
 
     def _sets(self, set_names: Iterable[str]) -> Html:
         names = list(filter(readable, set_names))
-        if len(names) < 2:
-            return self.text("card.set", name=names[0]) if names else Html()
-        more = len(names) - 2
-        return self.text("card.more_sets" if more else "card.sets", first=names[0], second=names[1], more=more)
+        if not names:
+            return Html()
+        first, *others = names
+        if not others:
+            return self.text("card.set", name=first)
+        second, *more = others
+        key = "card.more_sets" if more else "card.sets"
+        return self.text(key, first=first, second=second, more=len(more))
 
 
 def chain_of(texts: Texts, token: Token, language: str) -> Html:
