@@ -22,6 +22,7 @@ from services.cluster.members import Members
 from services.cluster.ownership import Ownership
 from services.cluster.sent_lately import SentBefore
 from services.delivery.alert_composer import AlertComposer
+from services.delivery.card_keyboards import CardKeyboards
 from services.delivery.delayed import DelayedAlerts
 from services.delivery.delivery import MAX_HELD, DeliveryService
 from services.delivery.digest_lines import DigestLines
@@ -41,6 +42,7 @@ from services.monitoring.process_conditions import SendsFail
 from services.plans.used_up import UsedUpComposer, UsedUpNotices
 from services.schedule.due_times import DueTimes
 from services.schedule.schedule import LEASE, Schedule
+from services.stores.sealing import Sealer
 from services.subscribers.group import SubscriberServices
 
 ALERTING: frozenset[Role] = frozenset({"all", "send"})
@@ -58,7 +60,8 @@ def build(base: Base) -> Feature:
     media = SmartCache[str, str | None].of("media")
     gauges.show_cache(base.metrics, media)
     files = MediaFiles(base.connections.redis, media)
-    delivery = _delivery(base, kinds, policy, files)
+    keyboards = CardKeyboards(base.connections.redis, base.of(Sealer), base.metrics)
+    delivery = _delivery(base, kinds, policy, files, keyboards)
     schedule = _schedule(base, delivery)
     shard = SendShard(
         share=base.of(Ownership).sending,
@@ -80,8 +83,9 @@ def build(base: Base) -> Feature:
     order = DigestOrder(base.connections.redis, base.metrics)
     digests = DigestComposer(outbox=outbox, order=order, lines=lines, texts=base.texts)
     digesting = DigestsService(held=base.of(HeldCalls), subscribers=subscribers, clock=now)
+    pages, told = DigestPages(base.connections.postgres, order, lines), ToldCalls(base.connections.redis)
     return Feature(
-        services=[policy, DigestPages(base.connections.postgres, order, lines), ToldCalls(base.connections.redis)],
+        services=[policy, pages, told, keyboards],
         parts=[delivery, kinds, schedule, files],
         caches=[media],
         kinds=[alerts.row(), digests.row(), UsedUpComposer(base.texts).row()],
@@ -120,10 +124,12 @@ def _schedule(base: Base, delivery: DeliveryService) -> Schedule:
     )
 
 
-def _delivery(base: Base, kinds: Kinds, policy: PolicyService, files: MediaFiles) -> DeliveryService:
+def _delivery(
+    base: Base, kinds: Kinds, policy: PolicyService, files: MediaFiles, keyboards: CardKeyboards
+) -> DeliveryService:
     outbox, metrics = base.of(Outbox), base.metrics
     subscribers = base.of(SubscriberServices).subscribers
-    sender = Sender(messenger=base.connections.telegram, files=files, metrics=metrics)
+    sender = Sender(messenger=base.connections.telegram, files=files, keyboards=keyboards, metrics=metrics)
     settler = Settler(
         outbox=outbox,
         subscribers=subscribers,

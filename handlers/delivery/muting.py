@@ -31,6 +31,7 @@ from handlers.delivery.buttons import (
 )
 from handlers.delivery.standing import held_calls, local_moment, subscriber_state, what_comes
 from runtime.errors import MessageRefusedError, UserFacingError
+from services.delivery.card_keyboards import CardKeyboards
 from services.delivery.told_calls import ToldCalls
 from texts.markup import to_plain
 
@@ -84,9 +85,10 @@ class MutingMixin(BotBase):
 
     @callback(UnmuteHere, aside=True)
     async def unmute_here(self, turn: Turn, data: UnmuteHere) -> str:
+        """Unmute one of three; what was unmuted elsewhere meanwhile is said to be so."""
         view, now = view_of(self.services, turn), self.services.conversation.clock()
         call = await self._told(turn, data.address)
-        name = muting_menus.name_of(data.address, call)
+        name, ids = muting_menus.name_of(data.address, call), ()
         what = muting_menus.known(data.what)
         match what:
             case "token":
@@ -96,6 +98,10 @@ class MutingMixin(BotBase):
                 change = partial(unmute_channel, channel_ids=ids)
             case "all":
                 change = changes.snooze("off", now)
+        before = (await self.services.subscribers.subscribers.require(turn.user_id)).preferences
+        if what != "all" and not muting_menus.muted_until(before, data.address, ids, now)[what]:
+            await self._shown_under(turn, call, before)
+            return view.plain("mute.not_muted", name=name)
         held = await held_calls(self.services, turn.user_id)
         await self._shown_under(turn, call, await self._change_muted(turn, change))
         if what != "all":
@@ -113,9 +119,14 @@ class MutingMixin(BotBase):
         view, now = view_of(self.services, turn), self.services.conversation.clock()
         venues = self.services.find(Venues) or NO_VENUES
         keyboard = muting_menus.under_alert(view, call, preferences, now, asks=asks, venues=venues)
+        keyboards = self.services.find(CardKeyboards)
+        if keyboards is not None:
+            await keyboards.keep(turn.chat_id, turn.menu_id, keyboard)
         try:
             await self.services.conversation.telegram.edit_keyboard(turn.chat_id, turn.menu_id, keyboard)
         except MessageRefusedError:
+            if keyboards is not None:
+                await keyboards.forget(turn.chat_id, turn.menu_id)
             return False
         return True
 

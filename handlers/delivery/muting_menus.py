@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import Final, Literal, get_args
 
@@ -87,11 +88,7 @@ def under_alert(
     Its own stay where they are, so that a second tap on 🔇 hits 🔇.
     """
     address, title = call.token.address, call.channel.title or call.channel.id
-    until = {
-        "token": muted(preferences, now).get(address),
-        "channel": now if preferences.muted_channels.keys() & {*call.channel.ids} else None,
-        "all": preferences.snoozed_until if (preferences.snoozed_until or now) > now else None,
-    }
+    until = muted_until(preferences, address, call.channel.ids, now)
     names = {"token": name_of(address, call), "channel": title, "all": ""}
     rows = list(card_keyboard(view.texts, call, view.language, preferences.card.buttons, venues))
     if any(until.values()):
@@ -106,6 +103,17 @@ def under_alert(
     if asks:
         rows.append((view.button("button.back", CloseMute(address)),))
     return tuple(rows)
+
+
+def muted_until(
+    preferences: Preferences, address: str, channel_ids: Collection[str], now: datetime
+) -> dict[Mutable, datetime | None]:
+    """Until when each of the three is muted; now for a channel, which stays so, and `None` for what is not."""
+    return {
+        "token": muted(preferences, now).get(address),
+        "channel": now if preferences.muted_channels.keys() & {*channel_ids} else None,
+        "all": preferences.snoozed_until if (preferences.snoozed_until or now) > now else None,
+    }
 
 
 def _changed(view: View, button: Button, address: str) -> Button:

@@ -45,7 +45,7 @@ def token_card(view: View, known: KnownToken, card: Card, venues: Venues) -> Mes
             pieces.figures(token, known.at),
             pieces.links(token),
             pieces.security(token),
-            pieces.sources(token, known.at, with_feed=True),
+            pieces.sources_now(token, known.at),
             pieces.disputed(token),
         ),
         block(_callers(view, known), *_calls(view, known)),

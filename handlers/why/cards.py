@@ -24,7 +24,7 @@ from handlers.why.fates import fate, fate_line
 from handlers.why.moments import clock_or_day, shown_clock, shown_day, shown_exactly, shown_moment
 from handlers.why.origins import FIELDS_BY_KEY, ago, beside_figure, common_origin
 from services.cards.pieces import chain_of
-from services.why.answers import CallExplanation, Explanation, Outcome
+from services.why.answers import CallExplanation, Death, Explanation, Outcome
 from texts.markup import Html, join, to_plain, utf16_length
 
 SETS_BUDGET_UTF16: Final = 2_600
@@ -84,6 +84,7 @@ def explanation_card(view: View, found: Explanation, now: datetime) -> Message:
     return message(
         _title(view, newest.decided.call),
         _outcome(view, newest, now, preferences.time_zone),
+        _death(view, found.death, preferences.time_zone),
         *_sets(view, newest, now, preferences.time_zone),
         fate(view, newest, now, preferences.time_zone),
         _times(view, newest, preferences.time_zone),
@@ -124,6 +125,13 @@ def _outcome(view: View, one: CallExplanation, now: datetime, zone: str) -> Html
     text = verdict_line(view, one, now, zone)
     late = Html() if one.late_s is None else view.html("why.late", late=ago(one.late_s))
     return join("\n", (line for line in (text, late, _account(view, one)) if line))
+
+
+def _death(view: View, death: Death | None, zone: str) -> Html:
+    if death is None:
+        return Html()
+    why, at = view.plain(f"value.died.{death.cause}"), f"{shown_moment(death.at, zone)} ({show_zone(zone)})"
+    return view.html("why.died", at=at, why=why)
 
 
 def _account(view: View, one: CallExplanation) -> Html:

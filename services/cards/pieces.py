@@ -62,10 +62,13 @@ class Pieces:
         key = "card.first_was_this_at" if is_this else "card.first_was_at"
         return self.text(key, channels=count, title=title, cap=cap)
 
-    def sources(self, token: Token, at: datetime | None, *, with_feed: bool = False) -> Html:
-        if not self.shows("sources"):
-            return Html()
-        return self._sources.line(token, self._hidden, at, with_feed=with_feed)
+    def sources(self, token: Token, at: datetime | None) -> Html:
+        return self._sources.line(token, self._hidden, at) if self.shows("sources") else Html()
+
+    def sources_now(self, token: Token, at: datetime) -> Html:
+        """`sources`, for who looks a token up: market cap and security always stand on that card."""
+        hidden = self._hidden - {"market_cap", "security"}
+        return self._sources.looked_up(token, hidden, at) if self.shows("sources") else Html()
 
     def disputed(self, token: Token) -> Html:
         return self._sources.disputed(token) if self.shows("sources") else Html()

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from datetime import datetime
+from collections.abc import Collection, Mapping
+from datetime import datetime, timedelta
 from typing import Final, Literal, NamedTuple
 
 from domain.calls.events import Disagreement, Origin, Token
 from domain.filters.numbers import show_short
 from domain.filters.registry import Unit
-from domain.filters.shown import show_price, shown_figure
+from domain.filters.shown import show_change, show_price, show_volume, shown_figure
 from domain.subscribers.subscriber import CardField
 from texts.markup import Html
 from texts.renderer import Texts
@@ -19,6 +19,11 @@ FEEDS: Final = frozenset({"native", "pumpportal", "channels"})
 SOURCES: Final = (*sorted(FEEDS), "dexscreener", "geckoterminal", "jupiter", "rugcheck", "goplus", "birdeye")
 """That have a name in the texts; others are called as they are named here."""
 _FEED: Final = "native"
+_PRICES: Final = frozenset({"market_cap_usd", "price_usd"})
+"""What people read first."""
+_TIMELESS: Final = "created_at"
+_TOGETHER: Final = timedelta(seconds=10)
+"""What was true so soon before the price is as old as that, near enough: one age is said, the older one."""
 _NO_BREAK: Final = "\N{NO-BREAK SPACE}"
 
 
@@ -65,19 +70,30 @@ class Sources:
         key = f"source.{source}"
         return self._texts.plain(key, self._language) if key in self._texts else source
 
-    def line(self, token: Token, hidden: frozenset[CardField], at: datetime | None, *, with_feed: bool = False) -> Html:
-        """Name who knows what the feed did not say, and how old the oldest of it was at that time: when it was decided.
-
-        `with_feed`: the feed's own word is not of that moment, so it is named as well.
-        """
-        origins = [one for one in _origins(token, hidden) if with_feed or one.source not in FEEDS]
+    def line(self, token: Token, hidden: frozenset[CardField], at: datetime | None) -> Html:
+        """Name who knows what the feed did not say, and how old the oldest of it was when it was decided: `at`."""
+        origins = {name: one for name, one in _origins(token, hidden).items() if one.source not in FEEDS}
         if not origins:
             return Html()
-        newest = max(origin.at for origin in origins)
-        at = newest if at is None else max(at, newest)
-        age = shown_age((at - min(origin.at for origin in origins)).total_seconds())
-        names = ", ".join(self.name(source) for source in dict.fromkeys(origin.source for origin in origins))
-        return self._texts.render("card.sources", self._language, names=names, age=age.replace(" ", _NO_BREAK))
+        newest = max(origin.at for origin in origins.values())
+        oldest = _oldest(origins, origins)
+        return self._said("card.sources", origins, age=(newest if at is None else max(at, newest)) - oldest)
+
+    def looked_up(self, token: Token, hidden: frozenset[CardField], at: datetime) -> Html:
+        """Name who knows the figures, the feed as well; say how old the price is, and others that are older."""
+        origins = _origins(token, hidden)
+        if not origins:
+            return Html()
+        oldest = _oldest(origins, origins)
+        price = _oldest(origins, origins.keys() & _PRICES or origins)
+        if price - oldest <= _TOGETHER:
+            return self._said("card.sources", origins, age=at - oldest)
+        return self._said("card.sources_apart", origins, age=at - price, others=at - oldest)
+
+    def _said(self, key: str, origins: Mapping[str, Origin], **ages: timedelta) -> Html:
+        names = ", ".join(self.name(source) for source in dict.fromkeys(origin.source for origin in origins.values()))
+        said = {name: shown_age(age.total_seconds()).replace(" ", _NO_BREAK) for name, age in ages.items()}
+        return self._texts.render(key, self._language, names=names, **said)
 
     def disputed(self, token: Token) -> Html:
         """Say of the figure that matters most what the other source says of it, and name the others."""
@@ -125,9 +141,19 @@ def shown_age(seconds: float) -> str:
     return shown_figure(max(1, round(seconds)), "duration") or ""
 
 
-def _origins(token: Token, hidden: frozenset[CardField]) -> Iterator[Origin]:
+def _origins(token: Token, hidden: frozenset[CardField]) -> dict[str, Origin]:
+    """Return the origins of the figures that are shown, by their names."""
+    spans = {"volume": show_volume(token), "change": show_change(token)}
+    shown: dict[str, Origin] = {}
     for figure in _FIGURES:
-        origin = token.origins.get(figure.name)
-        is_shown = figure.field not in hidden and getattr(token, figure.name) is not None
-        if is_shown and origin is not None:
-            yield origin
+        origin, span = token.origins.get(figure.name), spans.get(figure.field, ("", ""))
+        if origin is None or figure.field in hidden or getattr(token, figure.name) is None:
+            continue
+        if span is not None and span[0] in figure.name:
+            shown[figure.name] = origin
+    return shown
+
+
+def _oldest(origins: Mapping[str, Origin], names: Collection[str]) -> datetime:
+    """When the oldest of these was true; that a token began to trade at some time never gets old."""
+    return min(origins[name].at for name in set(names) - {_TIMELESS} or names)

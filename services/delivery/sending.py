@@ -1,18 +1,23 @@
-"""One message to one place: the picture if it can be, the text in any case, General where a topic has gone."""
+"""One message to one place: the picture if it can be, the text in any case, General where a topic has gone.
+
+An edit leaves the buttons that a tap has put there.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from contextlib import AbstractAsyncContextManager
-from typing import Protocol
+from typing import Final, Protocol
 
 import structlog
 from msgspec import Struct
+from msgspec.structs import replace
 
-from domain.delivery.messages import Media, Message, SentMedia
+from domain.delivery.messages import Edited, Media, Message, SentMedia
 from domain.subscribers.subscriber import Subscriber
 from managers.telegram.rate_limiter import Lane, Slot
 from runtime.errors import MessageRefusedError, TopicGoneError
+from services.delivery.card_keyboards import CardKeyboards
 from services.delivery.media import MediaFiles
 from services.monitoring.metrics import Metrics
 from texts.markup import to_plain, utf16_length
@@ -20,6 +25,8 @@ from texts.markup import to_plain, utf16_length
 log = structlog.get_logger(__name__)
 
 MAX_CAPTION_UTF16 = 1024
+_EDITS_AT_MOST: Final = 3
+"""Of one message: its buttons may be tapped while an edit is on its way."""
 
 
 class Messenger(Protocol):
@@ -56,9 +63,10 @@ def target_of(subscriber: Subscriber) -> ChatTarget:
 
 
 class Sender:
-    def __init__(self, *, messenger: Messenger, files: MediaFiles, metrics: Metrics) -> None:
+    def __init__(self, *, messenger: Messenger, files: MediaFiles, keyboards: CardKeyboards, metrics: Metrics) -> None:
         self._messenger = messenger
         self._files = files
+        self._keyboards = keyboards
         self._metrics = metrics
         self._uploading = asyncio.Lock()
         """What was made here is brought to Telegram by one message; the others wait for its file id."""
@@ -76,6 +84,8 @@ class Sender:
         A refused picture is followed by the text alone, a refused topic by General: a refusal says that nothing was
         sent. A picture whose answer does not come may have been sent, so nothing follows it here.
         """
+        if message.edits is not None:
+            return await self._edit(message, message.edits, place, slot)
         try:
             return Receipt(place.chat_id, await self._send(message, place, slot, media))
         except TopicGoneError as error:
@@ -84,6 +94,17 @@ class Sender:
             log.info("topic_gone", chat_id=place.chat_id, thread_id=place.thread_id, reason=str(error))
         general = ChatTarget(place.chat_id)
         return Receipt(place.chat_id, await self._send(message, general, slot, media), topic_gone=True)
+
+    async def _edit(self, message: Message, edited: Edited, place: ChatTarget, slot: Slot) -> Receipt:
+        """Edit above the buttons that stand there; once more where a tap has changed them meanwhile."""
+        stand = await self._keyboards.under(place.chat_id, edited.message_id)
+        for _ in range(_EDITS_AT_MOST):
+            sent, shown = stand, message if stand is None else replace(message, keyboard=stand)
+            await self._messenger.send(shown, chat_id=place.chat_id, slot=slot)
+            stand = await self._keyboards.under(place.chat_id, edited.message_id)
+            if stand == sent:
+                break
+        return Receipt(place.chat_id, edited.message_id)
 
     async def _send(self, message: Message, place: ChatTarget, slot: Slot, media: Media | None) -> int:
         known = await self._files.known(media) if media and fits_caption(message) else None

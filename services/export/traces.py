@@ -32,7 +32,7 @@ OWN: Final = (
     *(keys.HELD_INPUT, keys.SHARED_BY, payment_keys.SHOWN, payment_keys.PASTED, export_keys.EXPORTED),
 )
 """By user id, and nothing else."""
-AMONG: Final[dict[RedisKey, int]] = {keys.ACCEPTED_TOKEN: 1, keys.PUT: 1}
+AMONG: Final[dict[RedisKey, int]] = {keys.ACCEPTED_TOKEN: 1, keys.PUT: 1, keys.CARD_KEYBOARD: 0}
 """By user id among others: which part of the name it is."""
 MEMBERS: Final = (keys.SUBSCRIBERS, keys.DUE, keys.WAITING_CALL, export_keys.EXPORTS)
 """Holds it among those of others."""

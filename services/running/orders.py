@@ -14,7 +14,7 @@ from managers.redis.client import RedisManager
 from runtime.cancellation import stop_if_cancelled
 from runtime.errors import TransientError
 from runtime.waiting import Progress
-from services.stores import keys
+from services.running.keys import ORDERS
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
@@ -39,7 +39,7 @@ class Orders:
     async def give(self, what: str, argument: str = "") -> bool:
         """Obey here at once, and tell the others; `False`: Redis is away, so nobody else will hear of it."""
         await self._obey(what, argument)
-        entry = ("XADD", keys.ORDERS.of(), "MAXLEN", "~", KEPT, "*", "what", what, "argument", argument)
+        entry = ("XADD", ORDERS.of(), "MAXLEN", "~", KEPT, "*", "what", what, "argument", argument)
         try:
             await self._redis.transaction([(*entry, "by", self._owner)])
         except TransientError as error:
@@ -58,9 +58,9 @@ class Orders:
     async def follow(self, block_ms: int = 1) -> None:
         """Obey what others have ordered since the last time; at first, remember where to begin."""
         if self._read_to is None:
-            newest = await self._redis.xrevrange(keys.ORDERS.of(), count=1)
+            newest = await self._redis.xrevrange(ORDERS.of(), count=1)
             self._read_to = newest[0].id if newest else "0-0"
-        for entry in await self._redis.xread(keys.ORDERS.of(), after=self._read_to, count=KEPT, block_ms=block_ms):
+        for entry in await self._redis.xread(ORDERS.of(), after=self._read_to, count=KEPT, block_ms=block_ms):
             self._read_to = entry.id
             fields = {name: value.decode("utf-8", "replace") for name, value in entry.fields.items()}
             if fields.get("by") != self._owner:

@@ -14,6 +14,7 @@ from managers.redis.client import RedisManager
 from runtime.errors import TransientError
 from runtime.waiting import Progress, pause
 from services.cluster.members import Members
+from services.running.keys import PROCESS_REPORT
 from services.stores import keys
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
@@ -91,16 +92,14 @@ class Processes:
 
     async def tell(self) -> None:
         own = self._own()
-        await self._redis.set(
-            keys.PROCESS_REPORT.of(own.owner), msgspec.json.encode(own), ex_s=keys.PROCESS_REPORT.expires_s
-        )
+        await self._redis.set(PROCESS_REPORT.of(own.owner), msgspec.json.encode(own), ex_s=PROCESS_REPORT.expires_s)
 
     async def all(self) -> list[ProcessReport]:
         """Return this one as it is now, and the others as they last said; alone while Redis is away."""
         own = self._own()
         others = [one.owner for one in self._members.living() if one.owner != own.owner]
         try:
-            found = await self._redis.mget([keys.PROCESS_REPORT.of(owner) for owner in others]) if others else []
+            found = await self._redis.mget([PROCESS_REPORT.of(owner) for owner in others]) if others else []
         except TransientError as error:
             log.warning("processes_not_asked", reason=str(error))
             return [own]

@@ -98,6 +98,13 @@ TOLD_ORDER: Final = RedisKey(
     meaning="By user id: ids of calls that digests told of, by when (ms, times 1,000) plus the place in the digest. "
     "Without it a digest's further pages are in an order of their own.",
 )
+CARD_KEYBOARD: Final = RedisKey(
+    pattern="card_keyboard:{}:{}",
+    kind="string",
+    lives_s=ACCEPTED_S,
+    meaning="By user id and the id of a message in their chat: the buttons that a tap has put under it, in place of "
+    "its own (JSON rows of domain.delivery.messages.Button). No card is edited later than this lives.",
+)
 DELAYED_ALERTS: Final = RedisKey(
     pattern="delayed:{}",
     kind="sorted set",
@@ -341,18 +348,6 @@ ERASED: Final = RedisKey(
     lives_s=None,
     meaning="Number of a deletion -> what was deleted (JSON of domain.stored.erasures.Erasure): an older backup of "
     "PostgreSQL brings nobody back.",
-)
-ORDERS: Final = RedisKey(
-    pattern="orders",
-    kind="stream",
-    lives_s=None,
-    meaning="What an admin wants of every process: fields `what`, `argument`, `by`. The latest hundred.",
-)
-PROCESS_REPORT: Final = RedisKey(
-    pattern="process:{}:report",
-    kind="string",
-    lives_s=20,
-    meaning="By owner: how its sources, caches and hosts are (JSON of services.running.processes.ProcessReport).",
 )
 
 ALL_KEYS: Final = tuple(key for key in vars().values() if isinstance(key, RedisKey))

@@ -118,8 +118,9 @@ class ResealingService:
         async for user_ids in self._redis.sscan(keys.SUBSCRIBERS.of(), count=_BATCH):
             yield [keys.SUBSCRIBER.of(user_id) for user_id in user_ids]
         # Not by whose they are: of one that an emptied Redis was given back nobody's list knows.
-        async for names in self._redis.scan(keys.SHARED_SET.of_any(), count=_BATCH):
-            yield names
+        for key in (keys.SHARED_SET, keys.CARD_KEYBOARD):
+            async for names in self._redis.scan(key.of_any(), count=_BATCH):
+                yield names
 
     async def _forget_unused(self) -> None:
         """Forget the keys by which nothing is sealed any more."""

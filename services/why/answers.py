@@ -12,6 +12,7 @@ from domain.filters.explanation import RuleVerdict
 from domain.filters.registry import FilterSet
 from domain.stored.journal import DecidedCall, DeliveryStatus
 from domain.subscribers.subscriber import Subscriber
+from domain.tracking.outcome import Ending
 from domain.why.verdicts import Judged
 
 Outcome = Literal[
@@ -89,12 +90,22 @@ class CallExplanation(Struct, frozen=True, kw_only=True):
     """For `accepted`: it passed so long after the call, when a missing figure arrived."""
 
 
+class Death(Struct, frozen=True, kw_only=True):
+    """Of a token, as those who follow its calls have seen it."""
+
+    at: datetime
+    cause: Ending
+    """Anything but `age`."""
+
+
 class Explanation(Struct, frozen=True, kw_only=True):
     address: str
     calls: tuple[CallExplanation, ...]
     """Newest first, never empty."""
     subscriber: Subscriber
     """As they are now."""
+    death: Death | None = None
+    """Where the newest call waits for figures, or has waited: of a token that is known to be dead none may come."""
 
 
 class NearMiss(Struct, frozen=True, kw_only=True):

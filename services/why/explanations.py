@@ -51,8 +51,7 @@ class ExplanationsService:
         facts = await self._facts(subscriber, address)
         if not facts.calls:
             return None
-        calls = [await self._explain(one, facts) for one in facts.calls]
-        return Explanation(address=address, calls=tuple(calls), subscriber=subscriber)
+        return await self._explanation(address, facts.calls, facts, subscriber)
 
     async def why_call(self, user_id: int, address: str, tag: str) -> Explanation | None:
         """Explain the call of a token that a button names by `call_tag`; `None` if it is not there any more."""
@@ -61,7 +60,15 @@ class ExplanationsService:
         named = next((one for one in facts.calls if call_tag(one.call.id) == tag), None)
         if named is None:
             return None
-        return Explanation(address=address, calls=(await self._explain(named, facts),), subscriber=subscriber)
+        return await self._explanation(address, [named], facts, subscriber)
+
+    async def _explanation(
+        self, address: str, decided: Iterable[DecidedCall], facts: _Facts, subscriber: Subscriber
+    ) -> Explanation:
+        calls = [await self._explain(one, facts) for one in decided]
+        waits = calls[0].outcome in {"waiting", "gave_up"}
+        death = await self._history.death(address) if waits else None
+        return Explanation(address=address, calls=tuple(calls), subscriber=subscriber, death=death)
 
     async def near_misses(self, user_id: int) -> NearMisses:
         """Find today's calls that failed exactly one rule of one of the user's sets, and no set let through."""

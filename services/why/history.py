@@ -26,6 +26,7 @@ from runtime.clock import milliseconds
 from runtime.waiting import Progress, pause
 from services.stores import keys
 from services.stores.journal_rows import moment
+from services.why.answers import Death
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
@@ -72,6 +73,11 @@ _DELIVERIES: Final[LiteralString] = """
     WHERE c.token_address = $1 AND c.decided_at >= $3 AND d.decided_at >= $3
         AND d.kind IN ('alert', 'digest')
     ORDER BY d.decided_at DESC LIMIT 100
+"""
+# The newest call that had a price decides: a token that is traded again is not dead.
+_DEATH: Final[LiteralString] = """
+    SELECT ended_at AS at, ending AS cause FROM outcomes WHERE token_address = $1 AND price_usd IS NOT NULL
+    ORDER BY called_at DESC LIMIT 1
 """
 # A call that somebody was accepted for stays as long as their claims.
 _PRUNE: Final[LiteralString] = """
@@ -190,6 +196,11 @@ class HistoryStore:
         """Return what became of the user's alerts for a token, newest first."""
         rows = await self._postgres.fetch(_DELIVERIES, address, user_id, self._clock() - KEPT_FOR)
         return [msgspec.convert(dict(row), DeliveryRecord) for row in rows]
+
+    async def death(self, address: str) -> Death | None:
+        """Return when a token died and of what, where that is known."""
+        row = await self._postgres.fetch_row(_DEATH, address)
+        return None if row is None or row["cause"] in {None, "age"} else msgspec.convert(dict(row), Death)
 
     async def brought(self, user_id: int, address: str) -> list[Brought]:
         """Return which calls brought the user a token, newest first, for as long as they can explain a later one."""

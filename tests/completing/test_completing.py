@@ -17,7 +17,7 @@ from composition import Addresses, Composition, connect
 from config.settings import Settings
 from domain.calls.events import Call, Channel, Origin, Token
 from domain.prices.readings import TokenRef
-from handlers.delivery.buttons import SetCardField
+from handlers.delivery.buttons import MuteHere, SetCardField
 from handlers.filters.buttons import CopySet
 from managers.http.request_budget import Room
 from managers.redis.client import RedisManager
@@ -152,6 +152,42 @@ async def test_a_card_names_all_filters_that_passed_also_after_an_edit(
         assert edited["message_id"] == card["message_id"]
         assert "✓ Everything, Everything (copy) · ⚡" in text_of(edited)
         assert len([m for m in ann.messages if first.token.address in copied_addresses(m)]) == 1
+
+
+async def test_an_edit_leaves_an_open_menu_and_what_is_muted_over_a_restart(
+    telegram: TelegramSandbox, feed: FeedSandbox, redis_url: str, postgres_dsn: str
+) -> None:
+    provider, ann, bob = Late(), telegram.user("Ann"), telegram.user("Bob")
+    async with asyncio.timeout(60):
+        async with running(telegram, feed, redis_url, postgres_dsn, provider):
+            for person in (ann, bob):
+                await subscribe(person, "everything")
+            first = a_call(1)
+            feed.publish(first)
+            asks = await asked_under(ann, await card_of(ann, first))
+            bobs = await asked_under(bob, await card_of(bob, first))
+            await bob.tap_data(bobs, MuteHere("token", first.token.address).pack())
+            muted = await bob.next_message(where=lambda m: any("undo" in label for label in labels(m)))
+        provider.may_answer.set()
+        async with running(telegram, feed, redis_url, postgres_dsn, provider):
+            edited = await ann.next_message(where=lambda m: "mint" in text_of(m))
+            assert (edited["message_id"], labels(edited)) == (asks["message_id"], labels(asks))
+            await ann.tap("‹ Back", edited)
+            closed = await ann.next_message(where=lambda m: m["message_id"] == asks["message_id"])
+            assert "mint" in text_of(closed)
+            assert "‹ Back" not in labels(closed)
+            bobs = await bob.next_message(where=lambda m: "mint" in text_of(m))
+            assert (bobs["message_id"], labels(bobs)) == (muted["message_id"], labels(muted))
+
+
+async def asked_under(person: SandboxUser, card: JsonObject) -> JsonObject:
+    """The card, once it asks what to mute."""
+    await person.tap("🔇 Mute", card)
+    return await person.next_message(where=lambda m: "‹ Back" in labels(m))
+
+
+def labels(message: JsonObject) -> list[str]:
+    return [button["text"] for row in message["reply_markup"]["inline_keyboard"] for button in row]
 
 
 async def test_whoever_cannot_be_read_keeps_their_card_and_the_others_get_theirs(

@@ -37,6 +37,7 @@ from services.claims.dead_letters import DeadLetters
 from services.claims.outbox import Outbox, OutboxEntry
 from services.claims.putting import Putting
 from services.delivery.alert_composer import AlertComposer
+from services.delivery.card_keyboards import CardKeyboards
 from services.delivery.delayed import DelayedAlerts
 from services.delivery.delivery import DeliveryService, Sent
 from services.delivery.digest_lines import DigestLines
@@ -55,6 +56,7 @@ from services.schedule.due_times import DIGEST, DueTimes, Place
 from services.schedule.schedule import Schedule
 from services.stores import keys
 from services.stores.journal import Journal
+from services.stores.sealing import Sealer
 from services.subscribers.group import SubscriberServices
 from services.subscribers.presets import PresetsService, PresetsStore
 from services.subscribers.sharing import SharingService
@@ -283,7 +285,7 @@ def way_of(
     digests = DigestComposer(outbox=outbox, order=DigestOrder(redis, metrics), lines=lines, texts=texts)
     kinds = Kinds([alerts.row(), digests.row(), UsedUpComposer(texts).row(), *further])
     job = DigestsService(held=held, subscribers=users.subscribers, clock=clock).job()
-    sender = Sender(messenger=manager, files=files, metrics=metrics)
+    sender = Sender(messenger=manager, files=files, keyboards=CardKeyboards(redis, Sealer(), metrics), metrics=metrics)
     sent: list[Sent] = []
     settler = Settler(
         outbox=outbox,

@@ -244,6 +244,31 @@ async def test_a_channel_is_muted_by_one_tap_and_listed_by_name(
     await ann.next_message(where=lambda m: "Nothing is muted" in m.get("text", ""))
 
 
+async def test_to_undo_what_was_unmuted_elsewhere_changes_nothing_and_says_so(
+    bot: Composition, telegram: TelegramSandbox, feed: FeedSandbox
+) -> None:
+    ann = telegram.user("Ann")
+    await subscribe(ann, "everything")
+    call = publish(feed, name="Moon Cat", symbol="MCAT")
+    alert = await ann.next_message(where=lambda m: call.token.address in copied_addresses(m))
+    title, own = call.channel.title or call.channel.id, _labels(alert)
+    for what, name in (("for a day", "$MCAT · Moon Cat"), ("Channel", title)):
+        asked = await _asked_under(ann, alert)
+        await ann.tap_data(asked, _data_of(asked, what))
+        muted = await ann.next_message(where=lambda m: any("undo" in label for label in _labels(m)))
+        await ann.send("/delivery")
+        delivery = await ann.next_message(where=lambda m: "How alerts reach you" in m.get("text", ""))
+        await ann.tap("🔇 Muted: 1", delivery)
+        listed = await ann.next_message(where=lambda m: "Muted channels" in m.get("text", ""))
+        await ann.tap_data(listed, _data_of(listed, "✖"))
+        before = await bot.of(SubscriberServices).subscribers.require(ann.id)
+        toast = await ann.tap_data(muted, _data_of(muted, "undo"))
+        assert f"{name} is not muted any more" in toast["text"].replace("\u2060", "")
+        plain = await ann.next_message(where=lambda m: m["message_id"] == alert["message_id"])
+        assert _labels(plain) == own
+        assert await bot.of(SubscriberServices).subscribers.require(ann.id) == before
+
+
 def _labels(message: JsonObject) -> list[str]:
     rows: list[list[JsonObject]] = message.get("reply_markup", {}).get("inline_keyboard", [])
     return [button["text"].replace("\u2060", "") for row in rows for button in row]

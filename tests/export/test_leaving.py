@@ -24,6 +24,7 @@ from services.export.erasing import ErasingService
 from services.export.exporting import Courier
 from services.export.traces import AMONG, KEPT, MEMBERS, OWN, PASSES, STREAMS
 from services.payments import keys as payment_keys
+from services.running import keys as running_keys
 from services.stores import keys
 from services.stores.journal import Journal, entry
 from services.subscribers.group import SubscriberServices
@@ -207,5 +208,5 @@ async def test_what_is_on_its_way_brings_nobody_back(world: World, monkeypatch: 
 
 def test_of_every_key_it_is_said_whether_somebody_is_in_it() -> None:
     said = {*OWN, *AMONG, *MEMBERS, *STREAMS, *KEPT, *PASSES}
-    every = (*keys.ALL_KEYS, *payment_keys.ALL_KEYS, *export_keys.ALL_KEYS)
+    every = (*keys.ALL_KEYS, *payment_keys.ALL_KEYS, *export_keys.ALL_KEYS, *running_keys.ALL_KEYS)
     assert not [key.pattern for key in every if "user id" in key.meaning.lower() and key not in said]

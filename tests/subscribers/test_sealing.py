@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from config.settings import Settings
+from domain.delivery.messages import Button
 from domain.filters.registry import FilterSet, Range
 from domain.subscribers.subscriber import Subscriber
 from managers.redis.client import RedisManager
@@ -21,6 +22,8 @@ from managers.storage.cache import SmartCache
 from managers.storage.postgres import PostgresManager
 from runtime.errors import UnreadableError
 from services.administration.confirmations import Confirmations, Meant
+from services.delivery.card_keyboards import CardKeyboards
+from services.monitoring.metrics import Metrics
 from services.recovery.postgres_fill import PostgresFill
 from services.stores import keys
 from services.stores.database import Database
@@ -34,6 +37,7 @@ from services.subscribers.store import StaleSubscriberError, SubscribersStore
 NOW = datetime(2025, 6, 1, 12, tzinfo=UTC)
 OLD, NEW, OTHER = (urlsafe_b64encode(letter * 32).decode() for letter in (b"a", b"b", b"c"))
 SECRETS = (b"Ada", b"moonshots", b"market_cap_usd")
+MUTED = ((Button(text="moonshots muted · undo", data="munhere:token:Ada"),),)
 
 
 @dataclass
@@ -127,6 +131,7 @@ async def test_whoever_reads_redis_reads_nothing_of_people(bot: Bot) -> None:
     await inputs.expect(7, "rule", "market_cap_usd of moonshots")
     tag = await inputs.hold(7, "moonshots \x00 Ada")
     token = await confirmations.ask(1, "write:7", "Dear Ada")
+    await keyboards_of(bot).keep(7, 70, MUTED)
     seen = await everything_in(bot.redis)
     assert not [word for word in SECRETS if word in seen]
     assert len(await bot.redis.xrange(keys.JOURNAL.of())) == 2
@@ -213,6 +218,7 @@ async def test_a_key_is_rotated_and_the_old_one_goes(bot: Bot) -> None:
     for user_id in range(1, 6):
         await bot.store.save(ada(user_id=user_id))
     shared = await bot.sharing.share(ada(), ada().filter_sets[0])
+    await keyboards_of(bot).keep(7, 70, MUTED)
     await bot.journal.drain_all()
     await bot.reseal(timedelta(hours=1))
 
@@ -220,7 +226,7 @@ async def test_a_key_is_rotated_and_the_old_one_goes(bot: Bot) -> None:
     await both.resealing.begin()
     assert await both.store.find(3) == ada(user_id=3)
     await both.store.save(ada(2, user_id=3))  # what is changed is sealed by the new one at once
-    assert await both.reseal() == 4 + 1
+    assert await both.reseal() == 4 + 1 + 1
     assert await both.reseal() == 0
     assert await both.sealed_by() == {fingerprint_of(OLD), fingerprint_of(NEW)}, (
         "somebody may have sealed by it just now"
@@ -235,6 +241,14 @@ async def test_a_key_is_rotated_and_the_old_one_goes(bot: Bot) -> None:
     await alone.resealing.begin()
     assert [await alone.store.find(user_id) for user_id in (2, 3)] == [ada(user_id=2), ada(2, user_id=3)]
     assert (await alone.sharing.open(shared.code)).name == "moonshots"
+    assert await keyboards_of(alone).under(7, 70) == MUTED
+    [(left_s,)] = [await alone.redis.transaction([("TTL", keys.CARD_KEYBOARD.of(7, 70))])]
+    assert isinstance(left_s, int)
+    assert 0 < left_s <= keys.CARD_KEYBOARD.expires_s, "it still goes"
+
+
+def keyboards_of(bot: Bot) -> CardKeyboards:
+    return CardKeyboards(bot.redis, bot.sealer, Metrics())
 
 
 async def test_a_key_is_kept_while_something_of_it_waits_for_postgresql(bot: Bot) -> None:

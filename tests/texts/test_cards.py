@@ -18,8 +18,10 @@ from domain.subscribers.subscriber import ALL_BUTTONS, Card, CardField, Preferen
 from handlers.conversation.menus import View
 from handlers.delivery.buttons import MuteHere
 from handlers.delivery.muting_menus import under_alert
+from handlers.tokens.menus import token_card
 from services.cards.pieces import MAX_WIDTH
 from services.delivery.cards import MAX_CARDS, Shown, alert_card, card_of, merged_card
+from services.tokens.tokens import KnownToken
 from tests.texts.hostile import hostile_text
 from tests.texts.telegram_html import assert_harmless, assert_sendable, shown, units
 from texts import Texts
@@ -284,6 +286,39 @@ def test_a_card_says_whose_figures_it_shows_and_how_old_they_are() -> None:
     unknown = replace(SOURCED, token=replace(SOURCED.token, origins=told(liquidity_usd=("<b>else", 2))))
     assert "<b>else · 2s old" in lines(unknown, Card())
     assert "DexScreener, RugCheck · 2s old" in lines(SOURCED, Card(), None), "since the newest of them"
+
+
+def looked_up(hidden: frozenset[CardField] = frozenset(), /, **by: tuple[str, float]) -> str:
+    """The sources under a token that somebody has looked up."""
+    token = replace(
+        SOURCED.token,
+        volume_1h_usd=5_000.0,
+        volume_24h_usd=90_000.0,
+        created_at=AT - timedelta(days=3),
+        origins=told(**by),
+    )
+    known = KnownToken(token=token, calls=(), explanation=None, at=AT)
+    html = token_card(View(texts=TEXTS, language="en"), known, Card(hidden=hidden), NO_VENUES).html
+    return next((line for line in shown(html).replace("\N{NO-BREAK SPACE}", " ").splitlines() if " old" in line), "")
+
+
+def test_a_token_that_is_looked_up_says_how_old_its_price_is() -> None:
+    fresh = {"market_cap_usd": ("dexscreener", 2.0), "price_usd": ("dexscreener", 2.0)}
+    assert looked_up(**fresh) == "DexScreener · 2s old"
+    assert looked_up(**fresh, risk_score=("rugcheck", 9.0)) == "DexScreener, RugCheck · 9s old", "of the same moment"
+    apart = "DexScreener, RugCheck · price 2s old, other figures up to 40m"
+    assert looked_up(**fresh, risk_score=("rugcheck", 2_400.0)) == apart
+    hidden = frozenset[CardField]({"market_cap", "security"})
+    assert looked_up(hidden, **fresh, risk_score=("rugcheck", 2_400.0)) == apart, "they stand there all the same"
+    worth = {"market_cap_usd": ("jupiter", 300.0), "price_usd": ("dexscreener", 2.0)}
+    assert looked_up(**worth) == "Jupiter, DexScreener · 5m old", "the older of what is read first"
+    assert looked_up(**fresh, volume_1h_usd=("dexscreener", 2.0), volume_24h_usd=("native", 90_000.0)) == (
+        "DexScreener · 2s old"
+    ), "of the volumes one is shown"
+    of_old = looked_up(**fresh, created_at=("native", 90_000.0))
+    assert of_old.endswith(" · 2s old"), "since when it trades does not get old"
+    assert looked_up(market_cap_usd=("native", 7_200.0), risk_score=("rugcheck", 2.0)).endswith(" · 2h old")
+    assert looked_up(frozenset({"sources"}), **fresh) == ""
 
 
 @pytest.mark.parametrize("compact", [False, True])

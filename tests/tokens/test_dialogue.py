@@ -140,14 +140,14 @@ async def test_a_token_that_was_called_here(
         first = a_call(replace(token, market_cap_usd=50_000.0, price_usd=50_000.0 / 1e9), "alpha")
         feed.publish(first)
         await alert_for(ann, first)
-        feed.publish(a_call(token, "beta"))
+        feed.publish(a_call(replace(token, liquidity_usd=None), "beta"))
         await written(bot, 2)
         await written(bot, 2, "SELECT count(*) AS n FROM outcomes")
 
         said = text_of(await answer(ann, f"what of {token.address} ?"))
         assert said.startswith("Frog · $\u2060FROG\n$150k market cap now · 3x of the first call\n")
         assert token.address in said
-        assert "DexScreener" in said
+        assert "feed, DexScreener · " in said, "the feed did not say the liquidity"
         assert "📣 Calls here: 2, channels: 2" in said
         assert "• Alpha Calls at $50k, " in said
         assert "For you, the call of Alpha Calls: ✓ It passed your filters. ✉️" in said

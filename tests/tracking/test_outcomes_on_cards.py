@@ -6,6 +6,7 @@ import asyncio
 import re
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from typing import LiteralString
 
 import msgspec
 import pytest
@@ -13,6 +14,7 @@ import pytest
 from composition import Composition
 from domain.stored.outgoing import Envelope, read_outgoing
 from domain.subscribers.partitions import PARTITIONS
+from handlers.delivery.buttons import MuteHere
 from sandbox.feed.server import FeedSandbox
 from sandbox.telegram.server import TelegramSandbox
 from services.claims.putting import Putting
@@ -100,6 +102,20 @@ async def test_what_is_too_old_or_does_not_count_stays_as_it_is(desk: Desk) -> N
     assert await outcomes(desk) == []
 
 
+ENDED: LiteralString = """
+    UPDATE outcomes SET peak_multiple = 4.2, peak_at = called_at + interval '3 hours', ended_at = $1,
+        ending = 'liquidity' WHERE call_id = $2
+"""
+
+
+async def sent(bot: Composition) -> None:
+    """Wait until PostgreSQL knows of the alert."""
+    postgres = bot.connections.postgres
+    async with asyncio.timeout(10):
+        while not await postgres.fetch("SELECT 1 FROM deliveries WHERE status = 'sent'"):  # noqa: ASYNC110 - a row
+            await asyncio.sleep(0.05)
+
+
 async def test_the_card_of_an_alert_tells_its_outcome(
     bot: Composition, telegram: TelegramSandbox, feed: FeedSandbox
 ) -> None:
@@ -108,15 +124,8 @@ async def test_the_card_of_an_alert_tells_its_outcome(
     call = publish(feed)
     alert = await alert_of(ann, call)
     await tracked(bot, call)
-    postgres, now = bot.connections.postgres, datetime.now(UTC)
-    statement = """
-        UPDATE outcomes SET peak_multiple = 4.2, peak_at = called_at + interval '3 hours', ended_at = $1,
-            ending = 'liquidity' WHERE call_id = $2
-    """
-    await postgres.execute(statement, now + timedelta(days=1), call.id)
-    async with asyncio.timeout(10):
-        while not await postgres.fetch("SELECT 1 FROM deliveries WHERE status = 'sent'"):  # noqa: ASYNC110 - a row
-            await asyncio.sleep(0.05)
+    await bot.connections.postgres.execute(ENDED, datetime.now(UTC) + timedelta(days=1), call.id)
+    await sent(bot)
     await bot.of(SettledCalls).tell()
     edited = await ann.next_message(where=lambda message: "🏁" in text_of(message))
     assert edited["message_id"] == alert["message_id"]
@@ -125,3 +134,21 @@ async def test_the_card_of_an_alert_tells_its_outcome(
     latency = re.compile(r"⚡ .* from feed")
     assert latency.sub("", before) == latency.sub("", text_of(alert))
     assert edited["reply_markup"] == alert["reply_markup"]
+
+
+async def test_a_card_that_tells_its_outcome_still_says_what_is_muted(
+    bot: Composition, telegram: TelegramSandbox, feed: FeedSandbox
+) -> None:
+    ann = telegram.user("Ann")
+    await subscribe(ann, "everything")
+    call = publish(feed)
+    alert = await alert_of(ann, call)
+    await ann.tap_data(alert, MuteHere("token", call.token.address).pack())
+    muted = await ann.next_message(where=lambda message: message["message_id"] == alert["message_id"])
+    assert muted["reply_markup"] != alert["reply_markup"]
+    await tracked(bot, call)
+    await sent(bot)
+    await bot.connections.postgres.execute(ENDED, datetime.now(UTC) + timedelta(days=1), call.id)
+    await bot.of(SettledCalls).tell()
+    edited = await ann.next_message(where=lambda message: "🏁" in text_of(message))
+    assert (edited["message_id"], edited["reply_markup"]) == (alert["message_id"], muted["reply_markup"])

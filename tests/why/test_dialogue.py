@@ -452,3 +452,27 @@ async def test_a_muted_channel_is_named_as_a_mute_and_is_no_rule(world: World) -
     assert "channel muted" in text
     assert "(all 2 rules passed)" in text
     assert "No near misses" in shown((await chat.writes("/why")).text or "")
+
+
+@pytest.mark.parametrize("again", [False, True])
+async def test_of_a_dead_token_it_is_said_that_it_is_dead_and_since_when(world: World, again: bool) -> None:  # noqa: FBT001 - a parameter
+    await world.joins(7, {"holders": Range(minimum=100.0, missing="wait", wait_minutes=10)})
+    await world.tick()
+    died_at = datetime(2026, 11, 3, 8, 30, tzinfo=UTC)
+    followed = """
+        INSERT INTO outcomes (call_id, number, token_address, channel_id, called_at, opened_at, measure, price_usd,
+            ended_at, ending) VALUES ($1, $2, $3, '@alpha', $4, $4, 'price', $5, $6, $7)
+    """
+    await world.postgres.execute(followed, "old", 1, mint(1), died_at - timedelta(days=1), 0.1, died_at, "liquidity")
+    price = 0.1 if again else None
+    await world.postgres.execute(followed, "c1", 2, mint(1), world.clock(), price, None, None)
+    call = world.call("c1", mint(1))
+    await world.decides(call)
+    said = "☠️ As far as I know the token is dead, since 03 Nov 2026, 08:30 (UTC): its pool was emptied."
+    for how in (f"/why {mint(1)}", ShowWhy.of(mint(1), "c1").pack()):
+        chat = Chat(world, 7)
+        answer = await (chat.writes(how) if how.startswith("/") else chat.taps(how))
+        assert isinstance(answer, Said)
+        text = shown(answer.text or "")
+        assert "some figures are not known yet" in text
+        assert (said in text) is not again, "one that is traded again is not dead"
