@@ -24,6 +24,7 @@ from domain.subscribers.partitions import Partition
 from managers.redis.client import Command, RedisManager, RedisUnavailableError
 from managers.redis.written import ServerRun
 from managers.storage.postgres import PostgresManager
+from runtime.counted import counted
 from runtime.errors import TransientError
 from runtime.retry import retry_until_done
 from runtime.waiting import Progress, pause, reporting, turn
@@ -223,7 +224,8 @@ class Refill:
         await self._journal.drain_all(progress)
         subscribers = await self._subscribers.put_all_back(progress)
         if subscribers:
-            self._say(f"Filling Redis: {subscribers:,} subscribers put back from PostgreSQL; accepted tokens follow …")
+            people = counted(subscribers, "subscriber")
+            self._say(f"Filling Redis: {people} put back from PostgreSQL; accepted tokens follow …")
         await self._payments.put_back(progress)
         await self._put_back_erasures(progress)
         accepted = await self._put_back_accepted(progress)
@@ -244,7 +246,8 @@ class Refill:
             **counts,
         )
         if subscribers:
-            self._say(f"Redis filled: {accepted:,} accepted tokens, {waiting:,} alerts to send, {held:,} for digests.")
+            tokens, alerts = counted(accepted, "accepted token"), counted(waiting, "alert")
+            self._say(f"Redis filled: {tokens}, {alerts} to send, {held:,} for digests.")
 
     async def _complete(self, epoch: bytes, belongs_to: Sequence[Command]) -> None:
         """Say that Redis is full, unless it was emptied while it was filled: then it has to be filled anew."""
