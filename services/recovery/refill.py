@@ -224,8 +224,7 @@ class Refill:
         await self._journal.drain_all(progress)
         subscribers = await self._subscribers.put_all_back(progress)
         if subscribers:
-            people = counted(subscribers, "subscriber")
-            self._say(f"Filling Redis: {people} put back from PostgreSQL; accepted tokens follow …")
+            self._say(f"Filling Redis: put back {counted(subscribers, 'subscriber')}; accepted tokens follow …")
         await self._payments.put_back(progress)
         await self._put_back_erasures(progress)
         accepted = await self._put_back_accepted(progress)
@@ -246,8 +245,9 @@ class Refill:
             **counts,
         )
         if subscribers:
-            tokens, alerts = counted(accepted, "accepted token"), counted(waiting, "alert")
-            self._say(f"Redis filled: {tokens}, {alerts} to send, {held:,} for digests.")
+            self._say(
+                f"Redis filled. Accepted tokens: {accepted:,}, alerts to send: {waiting:,}, for digests: {held:,}."
+            )
 
     async def _complete(self, epoch: bytes, belongs_to: Sequence[Command]) -> None:
         """Say that Redis is full, unless it was emptied while it was filled: then it has to be filled anew."""
