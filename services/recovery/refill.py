@@ -237,17 +237,10 @@ class Refill:
         if lost_both:
             self._say("Both Redis and PostgreSQL were emptied: nobody is known any more. Restore PostgreSQL's backup.")
         counts = {"subscribers": subscribers, "accepted": accepted, "alerts": waiting, "held": held}
-        log.info(
-            "redis_filled",
-            journal=put_back,
-            certain=len(self._doubts.certain),
-            unknown=len(self._doubts.unknown),
-            **counts,
-        )
+        certain, unknown = len(self._doubts.certain), len(self._doubts.unknown)
+        log.info("redis_filled", journal=put_back, certain=certain, unknown=unknown, **counts)
         if subscribers:
-            self._say(
-                f"Redis filled. Accepted tokens: {accepted:,}, alerts to send: {waiting:,}, for digests: {held:,}."
-            )
+            self._say(f"Redis filled. Accepted tokens: {accepted:,}, alerts: {waiting:,}, for digests: {held:,}.")
 
     async def _complete(self, epoch: bytes, belongs_to: Sequence[Command]) -> None:
         """Say that Redis is full, unless it was emptied while it was filled: then it has to be filled anew."""
