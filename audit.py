@@ -33,7 +33,7 @@ def main(command: Sequence[str] = PIP_AUDIT) -> int:
         report = asked([*command, "--vulnerability-service", service])
         if report is None:
             continue
-        say(f"{report.checked} packages were checked at {service}: {len(report.holes)} known holes.")
+        say(f"Packages checked at {service}: {report.checked}. Known holes: {len(report.holes)}.")
         say(*report.holes)
         if report.unknown:
             say(f"Not known there, and not checked: {', '.join(report.unknown)}.")

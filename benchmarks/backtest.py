@@ -253,7 +253,7 @@ async def _beside_the_bot(size: Size, asked: Asked) -> list[Row]:
                 preparing = asyncio.create_task(
                     around.feed.ask("prepare", load.calls_per_s * (load.warm_s + 2 * load.seconds))
                 )
-                await bot.wait_for("subscribers loaded")
+                await bot.wait_for("Loaded after")
                 bot.ignore_output()
                 await preparing
                 await around.feed.ask("play", load.calls_per_s, load.calls_per_s * load.warm_s)

@@ -124,7 +124,7 @@ async def _backlog(plan: Plan) -> tuple[Limited, Fates]:
     ]
     async with outside(everybody, Mix(interest=1.0, new_share=1.0), latency_s=JITTER_S) as around:
         async with running_bot(around.directory / "bot", seconds=TIMEOUT_S, **await around.settings()) as bot:
-            await bot.wait_for("subscribers loaded")
+            await bot.wait_for("Loaded after")
             bot.ignore_output()
             await around.feed.ask("prepare", 1)
             await around.feed.ask("play", ALLOWED_PER_S, 1)

@@ -66,7 +66,7 @@ def _filter_sets(count: int) -> Iterator[FilterSet]:
 
 async def _start(dsn: str, data_dir: Path) -> tuple[float, float, float]:
     """Seconds from the command to "Ready", to the first alert, and to the last subscriber loaded."""
-    seen = {b"Ready after": 0.0, b"\xe2\x86\x92 ": 0.0, b"subscribers loaded": 0.0}
+    seen = {b"Ready after": 0.0, b"\xe2\x86\x92 ": 0.0, b"Loaded after": 0.0}
     more = {"DATABASE_URL": dsn, "SANDBOX_CALLS_PER_MINUTE": "120"}
     async with running_bot(data_dir, seconds=TIMEOUT_S, **more) as bot:
         started_at = time.perf_counter()

@@ -242,7 +242,7 @@ async def _warm_up(load: Load, around: Outside, bot: RunningBot, plays: int = 1)
     """Wait until everybody is loaded, then let the tokens be called that will be called again."""
     count = load.calls_per_s * (load.warm_s + load.seconds * plays)
     preparing = asyncio.create_task(around.feed.ask("prepare", count))
-    await bot.wait_for("subscribers loaded")
+    await bot.wait_for("Loaded after")
     bot.ignore_output()
     await preparing
     await around.feed.ask("play", load.calls_per_s, load.calls_per_s * load.warm_s)

@@ -122,7 +122,7 @@ async def _measured(load: Load) -> list[Row]:
         around = await stack.enter_async_context(_outside(load))
         async with running_bot(around.directory / "bot", seconds=TIMEOUT_S, **await around.settings()) as bot:
             bot.keep_to(CORES[0])
-            await bot.wait_for("subscribers loaded")
+            await bot.wait_for("Loaded after")
             bot.ignore_output()
             requests = await _opened(load, around)
             watched = await _watched(load, around, bot, requests)

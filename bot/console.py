@@ -5,15 +5,18 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from msgspec import Struct
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from bot.doctor.surroundings import Finding
 from domain.filters.shown import shown_speed
+from runtime.counted import counted
+from runtime.latencies import Spread
 from runtime.redaction import without_keys
 from services.claims.left import Left
 from services.delivery.delivery import Sent
@@ -24,6 +27,16 @@ SPEED_EXPLAINED = (
     "A line for each alert: ⚡ is its speed, from the call's arrival here until the alert was given to Telegram; "
     "the card says the same."
 )
+SENT: Final = "sent"
+FATES: Final = {
+    SENT: "as a message of their own",
+    "sent together": "in one message with others that passed at the same time",
+    "left for a digest": "quiet hours, alerts of the hour used up, or too late; in one message later, after a stop too",
+    "later, by the plan": "put aside until the plan makes them due, after a stop too",
+    "not wanted any more": "paused, muted or snoozed, or the plan had ended",
+    "refused for good": "Telegram does not take them; an admin sees each with /dead_letters",
+}
+"""What became of an alert, and what that means."""
 ALERTS_PER_S = 10
 """So many are shown; drawing them all would cost more than sending them."""
 
@@ -51,9 +64,8 @@ class Summary:
     """Digests, receipts and the like, which are no alerts."""
     twice: int
     is_all: bool
-    speeds_s: tuple[float | None, float | None]
-    confirmed_s: tuple[float | None, float | None]
-    """p50 and p99, as are the speeds."""
+    speeds: Spread
+    confirmed: Spread
 
     @property
     def owed(self) -> int:
@@ -81,19 +93,19 @@ def summarise(metrics: Metrics, *, left: Left, twice: int, is_all: bool = True) 
         matched=counts.alerts_claimed,
         from_before=counts.alerts_recovered + counts.alerts_replayed + counts.alerts_released,
         fates={
-            "sent": counts.alerts_sent - counts.alerts_merged,
-            "merged into one message": counts.alerts_merged,
-            "held for a digest": counts.alerts_deferred,
-            "put aside by the plan": counts.alerts_delayed,
-            "withheld": counts.alerts_withheld,
-            "refused by Telegram": counts.alerts_dead_lettered,
+            SENT: counts.alerts_sent - counts.alerts_merged,
+            "sent together": counts.alerts_merged,
+            "left for a digest": counts.alerts_deferred,
+            "later, by the plan": counts.alerts_delayed,
+            "not wanted any more": counts.alerts_withheld,
+            "refused for good": counts.alerts_dead_lettered,
         },
         waiting=left.alerts,
         others_waiting=left.others,
         twice=twice,
         is_all=is_all,
-        speeds_s=(metrics.speed_s(50), metrics.speed_s(99)),
-        confirmed_s=(_seconds(metrics.latency_ms(50)), _seconds(metrics.latency_ms(99))),
+        speeds=metrics.speeds,
+        confirmed=metrics.confirmed,
     )
 
 
@@ -155,35 +167,40 @@ class Terminal:
         self._console.print(table)
 
     def show_summary(self, summary: Summary) -> None:
-        table = Table(show_header=False, title="Summary")
-        for name, value in _rows(summary):
-            table.add_row(name, value)
+        table = Table("what", Column("how many", justify="right"), "what that means", title="This run")
+        for row in _rows(summary):
+            table.add_row(*row)
         self._console.print(table)
 
 
-def _rows(summary: Summary) -> Iterator[tuple[str, str]]:
-    yield "calls received", f"{summary.received:,}"
-    yield "matched", f"{summary.matched:,}"
+def _rows(summary: Summary) -> Iterator[tuple[str, str, str]]:
+    """Each with what it means to somebody who knows the chat alone."""
+    yield "calls", f"{summary.received:,}", "came from the feed or the channels"
+    yield "alerts", f"{summary.matched:,}", "one for each call and each person whose filters it passed"
     if summary.from_before:
-        yield "left from before", f"{summary.from_before:,}"
+        yield "alerts from before", f"{summary.from_before:,}", "waited at the start, or came due or back in this run"
     for name, count in summary.fates.items():
-        if count or name == "sent":
-            yield f"  {name}", f"{count:,}"
-    yield "  waiting for the next start", f"{summary.waiting:,}"
-    yield "  losses", f"{max(0, summary.lost):,}" if summary.is_all else "other processes know"
+        if count or name == SENT:
+            yield f"  {name}", f"{count:,}", FATES[name]
+    yield "  not sent yet", f"{summary.waiting:,}", "kept; they go out first when the bot starts again"
+    yield "  lost", f"{max(0, summary.lost):,}" if summary.is_all else "?", _lost(summary)
     if summary.others_waiting:
-        yield "other messages waiting", f"{summary.others_waiting:,}"
-    yield "duplicates", f"{summary.twice:,}"
-    yield "⚡ speed (p50, p99)", _both(summary.speeds_s)
-    yield "confirmed by Telegram (p50, p99)", _both(summary.confirmed_s)
+        yield "other messages", f"{summary.others_waiting:,}", "digests, receipts and the like: not sent yet, kept"
+    yield "sent twice", f"{summary.twice:,}", "alerts that somebody got again as if they were new"
+    yield from _times("⚡ speed", summary.speeds, "from a call's arrival here until its alert is given to Telegram")
+    yield from _times("confirmed", summary.confirmed, "from a call's arrival here until Telegram has answered")
 
 
-def _both(seconds: tuple[float | None, float | None]) -> str:
-    return ", ".join(shown_speed(each) or "–" for each in seconds)
+def _lost(summary: Summary) -> str:
+    return "alerts of which nobody knows what became" if summary.is_all else "the processes that send know"
 
 
-def _seconds(ms: float | None) -> float | None:
-    return None if ms is None else ms / 1000
+def _times(name: str, spread: Spread, meaning: str) -> Iterator[tuple[str, str, str]]:
+    if not spread.count:
+        return
+    yield name, shown_speed(spread.p50_s) or "", f"{meaning}: median of {counted(spread.count, 'alert')}"
+    if spread.p99_s is not None:
+        yield f"{name}, p99", shown_speed(spread.p99_s) or "", "99 of 100 were faster"
 
 
 def one_line(text: str) -> str:

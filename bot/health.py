@@ -12,6 +12,7 @@ from managers.feed.websocket import WebSocketManager
 from managers.http.api import APIRetryManager, HostCounts, HostHealth
 from managers.telegram.client import TelegramManager
 from runtime.clock import now
+from runtime.counted import counted
 from services.channels.figures import OwnPages
 from services.cluster.leases import Leases
 from services.cluster.members import Member, Members
@@ -109,7 +110,7 @@ def _host(health: HostHealth, counts: HostCounts) -> str:
         state = f"not asked for {health.again_in_s:.0f} s"
     else:
         state = "may be asked"
-    return f"{health.host} {state}, {counts.requests} requests, {counts.retries} of them repeats"
+    return f"{health.host} {state}, {counted(counts.requests, 'request')}, repeats among them: {counts.retries:,}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

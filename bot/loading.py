@@ -8,6 +8,7 @@ from functools import partial
 from typing import Final
 
 from bot.roles import Role
+from runtime.counted import counted
 from runtime.retry import retry_until_done
 from runtime.supervision import Progress
 from runtime.waiting import pause
@@ -42,7 +43,7 @@ class SubscribersInMemory:
             return
         started_at = time.monotonic()
         total = await retry_until_done(partial(self._subscribers.loading.load, self._say))
-        self._say(f"{total:,} subscribers loaded after {time.monotonic() - started_at:.1f} s.")
+        self._say(f"Loaded after {time.monotonic() - started_at:.1f} s: {counted(total, 'subscriber')}.")
 
     async def follow_changes(self, progress: Progress) -> None:
         """Take up what other processes change, for ever."""

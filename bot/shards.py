@@ -14,6 +14,7 @@ import structlog
 from msgspec.structs import replace
 
 from domain.subscribers.partitions import ALL, Partition, partition_of
+from runtime.counted import counted
 from runtime.retry import retry_until_done
 from runtime.supervision import Progress
 from services.calls.call_stream import CallReader, CallStream
@@ -99,7 +100,7 @@ class MatchShard:
     async def _gained(self, partitions: frozenset[Partition]) -> None:
         total = await self._loading.load(partitions=partitions)
         await self._reader.take_up(partitions)
-        self._say(f"Matching {total:,} subscribers, partitions {_list(self.partitions.share.owned)}.")
+        self._say(f"Matching {counted(total, 'subscriber')}, partitions {_list(self.partitions.share.owned)}.")
 
     async def _lost(self, partitions: frozenset[Partition]) -> None:
         self._reader.drop(partitions)

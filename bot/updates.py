@@ -14,6 +14,7 @@ from bot.roles import GATEWAY
 from managers.telegram.client import TelegramManager, WebhookState
 from runtime.cancellation import stop_if_cancelled
 from runtime.clock import now
+from runtime.counted import counted
 from runtime.errors import DeliveryError, FatalError, FloodError, MessageRefusedError, TransientError
 from runtime.pace import pace
 from runtime.retry import retry_until_done
@@ -179,7 +180,7 @@ def _why_not_brought(former: WebhookState | None, state: WebhookState) -> str | 
     is_new = former is not None and state.last_error_date not in {None, former.last_error_date}
     if not is_new or not state.pending_update_count:
         return None
-    return f"Telegram cannot bring {state.pending_update_count:,} updates: {state.last_error_message}"
+    return f"Telegram cannot bring {counted(state.pending_update_count, 'update')}: {state.last_error_message}"
 
 
 async def _until(event: asyncio.Event, progress: Progress) -> None:

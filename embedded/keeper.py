@@ -9,6 +9,7 @@ from typing import Final, Never, Protocol
 
 import structlog
 
+from runtime.counted import counted
 from runtime.errors import FatalError
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
@@ -44,7 +45,7 @@ async def keep(server: Restartable, say: Callable[[str], None]) -> Never:
         if ended_at - served_from > STEADY_AFTER_S:
             attempts = 0
         if attempts >= MAX_ATTEMPTS:
-            raise FatalError(f"The embedded {server.name} keeps ending, {attempts} times by now: {reason}")
+            raise FatalError(f"The embedded {server.name} keeps ending, {counted(attempts, 'time')} by now: {reason}")
         log.error("server_ended", server=server.name, reason=reason, attempts=attempts)
         say(f"The embedded {server.name} has ended ({reason}); starting it again.")
         if attempts:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -200,3 +201,24 @@ def test_generated_files_are_up_to_date() -> None:
 
     stale = [str(path) for path, text in GENERATED.items() if (ROOT / path).read_text() != text()]
     assert not stale
+
+
+def test_links_of_the_documents_lead_somewhere() -> None:
+    documents = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("**/*.md")]
+    dead = [
+        f"{document.relative_to(ROOT)}: {link}"
+        for document in documents
+        for link in re.findall(r"\]\(([^)\s]+)\)", document.read_text(encoding="utf-8"))
+        if not link.startswith("http")
+        for name, _, place in [link.partition("#")]
+        for target in [document.parent / name if name else document]
+        if not target.exists() or (place and target.suffix == ".md" and place not in _headings(target))
+    ]
+    assert not dead
+
+
+@cache
+def _headings(document: Path) -> frozenset[str]:
+    """As GitHub names them in a link."""
+    found = re.findall(r"^#+ (.*)$", document.read_text(encoding="utf-8"), re.MULTILINE)
+    return frozenset(re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in found)

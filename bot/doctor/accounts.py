@@ -8,6 +8,7 @@ from pathlib import Path
 from bot.doctor.surroundings import UnhealthyError
 from managers.channels.session import files_in, why_unusable
 from managers.channels.session_library import telethon
+from runtime.counted import counted
 
 
 async def accounts_check(places: Sequence[Path], *, named: bool) -> str:
@@ -26,7 +27,7 @@ async def accounts_check(places: Sequence[Path], *, named: bool) -> str:
     wrong = [f"{file}: {why}" for file in files if (why := why_unusable(file))]
     if wrong:
         raise UnhealthyError(
-            f"{len(wrong)} of {len(files)} accounts cannot listen ({'; '.join(wrong[:3])}): move the file away and log "
-            "in anew with `main.py login NAME`."
+            f"{len(wrong)} of {counted(len(files), 'account')} cannot listen ({'; '.join(wrong[:3])}): move the "
+            "file away and log in anew with `main.py login NAME`."
         )
     return f"{len(files)} logged in: {', '.join(file.stem for file in files)}; what Telegram says of them, a bot tells"

@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 
 from bot.doctor.surroundings import UnhealthyError
 from managers.channels.base import ChannelClosedError, ChannelReader, Page
+from runtime.counted import counted
 from runtime.errors import TransientError
 from runtime.reasons import in_short
 
@@ -45,7 +46,7 @@ async def channels_check(reader: ChannelReader, channels: Sequence[str]) -> str:
         said = "; ".join(answer.why for answer in wrong[:3])
         raise UnhealthyError(f"{len(wrong)} of {len(looked_at)} cannot be read ({said}): {advice}.")
     posts = sum(len(answer.posts) for answer in answers if isinstance(answer, Page))
-    return f"{len(channels)} named; {posts} posts on the pages of the first {len(looked_at)}"
+    return f"{len(channels)} named; {counted(posts, 'post')} on {counted(len(looked_at), 'page')} looked at"
 
 
 class _Unread(NamedTuple):

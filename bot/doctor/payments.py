@@ -12,6 +12,7 @@ from domain.payments.amounts import SOL
 from managers.payments.nowpayments import NowPaymentsManager
 from managers.payments.solana_rpc import SolanaRpcManager
 from runtime.clock import now
+from runtime.counted import counted
 from runtime.errors import BotError
 from runtime.reasons import in_short
 from services.payments.invoicing import token_account
@@ -113,7 +114,7 @@ async def _nowpayments(parts: NowPaymentsParts) -> str:
         raise UnpayableError(f"Notifications of NOWPayments need NOWPAYMENTS_IPN_SECRET and PUBLIC_URL: set {lacking}.")
     told = "told at once" if parts.has_ipn_secret else "found by asking"
     listed = "compared every night" if await _can_list(manager) else "not compared (NOWPAYMENTS_EMAIL)"
-    return f"{len(coins)} coins; payments are {told}, and {listed}"
+    return f"{counted(len(coins), 'coin')}; payments are {told}, and {listed}"
 
 
 async def _can_list(manager: NowPaymentsManager) -> bool:

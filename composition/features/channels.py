@@ -19,6 +19,7 @@ from domain.prices.readings import TokenRef
 from managers.channels.noted import NotedReader
 from managers.feed.sources.native import NativeSource
 from runtime.clock import now
+from runtime.counted import counted, fitting
 from runtime.retry import retry_until_done
 from services.calls.decisive import FACE
 from services.channels.conditions import (
@@ -192,7 +193,8 @@ async def _configured(base: Base, listed: ListedChannels) -> None:
         await retry_until_done(partial(listed.configured, configured))
         read = (await retry_until_done(listed.to_read)).keys()
         added = len(read - set(configured))
-        base.terminal.say(f"{len(read):,} channels are read, {added:,} of them added in the chat.")
+        are = fitting(len(read), "is", "are")
+        base.terminal.say(f"{counted(len(read), 'channel')} {are} read; added in the chat: {added:,}.")
 
 
 async def _channel(base: Base, rows: ChannelRows, channel: str, _: str | None) -> Channel | None:

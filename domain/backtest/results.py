@@ -48,6 +48,8 @@ class Performance(Struct, frozen=True, kw_only=True):
     """Of `WIN_MULTIPLE` or more at the peak; `None`, like what follows, below `MIN_TOKENS`."""
     median_multiple: float | None = None
     median_reachable: float | None = None
+    median_reachable_peak: float | None = None
+    """Of the peaks of the same tokens, of which fewer are known than of those above."""
     reachable_known: int = 0
     worst_run: int = 0
     """Most alerts in a row that did not reach `WIN_MULTIPLE`."""

@@ -18,6 +18,8 @@ from domain.tracking.records import MIN_TOKENS, WIN_MULTIPLE, Rate, rate
 LISTED: Final = 10
 _KNOWN: Final = pl.col("peak_multiple").is_not_null()
 _WON: Final = pl.col("peak_multiple") >= WIN_MULTIPLE
+_REACHABLE: Final = pl.min_horizontal("reachable_multiple", "peak_multiple").alias("reachable_multiple")
+"""`domain.tracking.outcome.Outcome.counted_reachable`."""
 
 
 class Outcomes:
@@ -81,7 +83,8 @@ def performance(accepted: pl.DataFrame, waited: int) -> Performance:
     )
     if known.height < MIN_TOKENS:
         return counts
-    reachable = known["reachable_multiple"].drop_nulls()
+    reachable = known.filter(pl.col("reachable_multiple").is_not_null()).with_columns(_REACHABLE)
+    is_told = reachable.height >= MIN_TOKENS
     worst_run, began_at = _worst_run(known)
     return Performance(
         alerts=counts.alerts,
@@ -91,8 +94,9 @@ def performance(accepted: pl.DataFrame, waited: int) -> Performance:
         waited=waited,
         wins=rate(known.filter(_WON).height, known.height),
         median_multiple=_median(known["peak_multiple"]),
-        median_reachable=_median(reachable) if len(reachable) >= MIN_TOKENS else None,
-        reachable_known=len(reachable),
+        median_reachable=_median(reachable["reachable_multiple"]) if is_told else None,
+        median_reachable_peak=_median(reachable["peak_multiple"]) if is_told else None,
+        reachable_known=reachable.height,
         worst_run=worst_run,
         worst_run_from=began_at,
     )

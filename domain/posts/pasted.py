@@ -6,6 +6,7 @@ import re
 from datetime import UTC, datetime
 from typing import Final
 
+from domain.calls.addresses import find_addresses
 from domain.posts.gathering import Candidate, Gathered, Refused, gather
 from domain.posts.post import Post, Run
 from domain.posts.reasons import Later, LeftOut
@@ -34,6 +35,15 @@ def ticker_in(text: str) -> str | None:
     """Return the ticker, without its sign, where the text is nothing else."""
     found = _TICKER.fullmatch(text.strip())
     return found and found[1]
+
+
+def parted(text: str) -> tuple[str, str]:
+    """Part the token, which is an address, a link or a ticker, from what stands beside it. `text` is not empty."""
+    words = text.split()
+    token = next((word for word in words if find_addresses(word)), None)
+    token = token or next((word for word in words if ticker_in(word)), words[0])
+    words.remove(token)
+    return token, " ".join(words)
 
 
 def asks_of_token(text: str) -> str | None:

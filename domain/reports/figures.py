@@ -178,7 +178,7 @@ def multiples_of(calls: Sequence[TrackedCall]) -> tuple[float, ...]:
 
 def sold_at_best(calls: Sequence[TrackedCall]) -> EquityCurve:
     """Bought as the alert came, sold at the highest confirmed price since: nobody can do better."""
-    return _curve(calls, lambda call: call.outcome.reachable_multiple)
+    return _curve(calls, lambda call: call.outcome.counted_reachable)
 
 
 def held_for_a_day(calls: Sequence[TrackedCall]) -> EquityCurve:

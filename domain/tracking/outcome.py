@@ -44,6 +44,15 @@ class Outcome(Struct, frozen=True, kw_only=True, omit_defaults=True):
     ending: Ending | None = None
 
     @property
+    def counted_reachable(self) -> float | None:
+        """What is told beside the peak, and so no more than that.
+
+        The peak counts from the price at the call. Where the price was lower when the alert was sent, that fall is
+        luck of a moment, and no gain of the call.
+        """
+        return None if self.reachable_multiple is None else min(self.reachable_multiple, self.peak_multiple)
+
+    @property
     def died(self) -> bool:
         return self.ending is not None and self.ending != "age"
 

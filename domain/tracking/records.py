@@ -67,6 +67,8 @@ class Record(Struct, frozen=True, kw_only=True, omit_defaults=True):
     average_multiple: float | None = None
     median_multiple: float | None = None
     median_reachable_multiple: float | None = None
+    median_reachable_peak: float | None = None
+    """Of the peaks of the same tokens: what is reachable is held against it, and never above it."""
     reachable_n: int = 0
     """Calls whose reachable multiple is known."""
     median_peak_after_s: float | None = None
@@ -113,7 +115,8 @@ def record(
     if n < MIN_TOKENS:
         return counts
     multiples = [some.peak_multiple for some in first]
-    reachable = [some.reachable_multiple for some in first if some.reachable_multiple is not None]
+    told = [(some.peak_multiple, reached) for some in first if (reached := some.counted_reachable) is not None]
+    peaks, reachable = zip(*told, strict=True) if len(told) >= MIN_TOKENS else ((), ())
     return Record(
         calls=counts.calls,
         tokens=n,
@@ -125,8 +128,9 @@ def record(
         died=rate(sum(some.died for some in first), n),
         average_multiple=fmean(multiples),
         median_multiple=median(multiples),
-        median_reachable_multiple=median(reachable) if len(reachable) >= MIN_TOKENS else None,
-        reachable_n=len(reachable),
+        median_reachable_multiple=median(reachable) if reachable else None,
+        median_reachable_peak=median(peaks) if peaks else None,
+        reachable_n=len(told),
         median_peak_after_s=median(some.peak_after_s for some in first),
         best_multiple=max(multiples),
         worst_multiple=min(multiples),

@@ -45,12 +45,20 @@ def _report(view: View, report: HealthReport) -> Html:
     return view.html(
         "health.main",
         uptime=show_short(report.uptime_s, "duration"),
-        p50=_latency(report.latency_p50_ms),
-        p99=_latency(report.latency_p99_ms),
+        confirmed=_confirmed(view, report),
         parts=join("\n\n", (parts, *about)),
         alarms=view.listed(alarms),
         counts=counts or view.html("health.no_counters"),
     )
+
+
+def _confirmed(view: View, report: HealthReport) -> Html:
+    if report.latency_p50_ms is None:
+        return view.html("health.none_confirmed")
+    p50, alerts = _latency(report.latency_p50_ms), f"{report.latency_count:,}"
+    if report.latency_p99_ms is None:
+        return view.html("health.few_confirmed", p50=p50, alerts=alerts)
+    return view.html("health.confirmed", p50=p50, p99=_latency(report.latency_p99_ms), alerts=alerts)
 
 
 def _part(view: View, part: PartHealth) -> Html:
@@ -109,9 +117,7 @@ def _alarm(view: View, alarm: ActiveAlarm) -> Html:
     return view.html("health.alarm", name=alarm.name, reason=alarm.reason, lasted=show_short(alarm.for_s, "duration"))
 
 
-def _latency(latency_ms: float | None) -> str:
-    if latency_ms is None:
-        return "?"
+def _latency(latency_ms: float) -> str:
     if latency_ms >= _SECOND_MS:
         return f"{latency_ms / _SECOND_MS:,.1f} s"
     return f"{latency_ms:.1f} ms" if latency_ms < _WHOLE_FROM_MS else f"{latency_ms:.0f} ms"

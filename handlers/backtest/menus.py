@@ -138,9 +138,9 @@ def _figures(view: View, one: Performance, result: BacktestResult, zone: str) ->
     if result.base is not None:
         yield view.html("backtest.base", percent=_percent(result.base.percent), tokens=f"{result.base.n:,}")
     yield view.html("backtest.median", multiple=_multiple(one.median_multiple))
-    if one.median_reachable is not None:
-        multiple = _multiple(one.median_reachable)
-        yield view.html("backtest.reachable", multiple=multiple, tokens=f"{one.reachable_known:,}")
+    if one.median_reachable is not None and one.median_reachable_peak is not None:
+        multiple, peak = _multiple(one.median_reachable), _multiple(one.median_reachable_peak)
+        yield view.html("backtest.reachable", multiple=multiple, peak=peak, tokens=f"{one.reachable_known:,}")
     if one.worst_run_from is not None:
         yield view.html(
             "backtest.run", alerts=one.worst_run, day=f"{one.worst_run_from.astimezone(zone_of(zone)):%d %b %Y}"

@@ -11,7 +11,7 @@ from domain.filters.values import Known, offered
 from domain.reading.typed import Unsure
 from domain.subscribers.subscriber import Subscriber
 from handlers.conversation.base import BotBase, Turn
-from handlers.conversation.menus import message, view_of
+from handlers.conversation.menus import lines, message, view_of
 from handlers.conversation.routing import callback, text_input
 from handlers.filters.buttons import (
     ClearChannels,
@@ -30,7 +30,16 @@ from handlers.filters.buttons import (
 )
 from handlers.filters.channel_menus import channel_rule, channels_menu, choosable
 from handlers.filters.doubt_menus import keep_menu, known_values, strange_values, which_menu, without_records
-from handlers.filters.set_menus import GROUPS, POLICIES, field_keyboard, field_menu, group_menu, if_missing, is_figure
+from handlers.filters.set_menus import (
+    GROUPS,
+    POLICIES,
+    field_keyboard,
+    field_menu,
+    group_menu,
+    if_missing,
+    is_figure,
+    unknown_too,
+)
 from runtime.errors import UserFacingError
 from services.subscribers.set_changes import CHANNEL, Standing, set_of
 from texts.markup import Html, join
@@ -196,7 +205,8 @@ class RulesMixin(BotBase):
         """Confirm a rule where the next one is chosen."""
         view = view_of(self.services, turn)
         filter_set = set_of(subscriber, before.number)
-        note = self._saved(turn, before, filter_set, field)
+        rule = None if field.key == CHANNEL else filter_set.rules.get(field.key)  # who called is always known
+        note = lines(self._saved(turn, before, filter_set, field), unknown_too(view, rule, field))
         await self.show(turn, group_menu(view, filter_set, field.group, note))
 
     def _saved(self, turn: Turn, before: FilterSet, filter_set: FilterSet, field: FilterField) -> Html:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final, get_args
 
 from domain.delivery.messages import Button, Message
-from domain.filters.registry import FIELDS, FilterField, FilterSet, Group, Missing, Range, Rule
+from domain.filters.registry import FIELDS, Choice, FilterField, FilterSet, Group, Missing, Range, Rule, Words
 from domain.filters.values import offered
 from domain.tracking.records import Records
 from handlers.conversation.menus import Keyboard, View, in_rows, message
@@ -176,6 +176,12 @@ def if_missing(view: View, rule: Rule | None, field: FilterField) -> Html:
     if rule is None:
         return Html()
     return view.html("field.missing" if is_figure(field) else "field.unknown", missing=view.missing(rule))
+
+
+def unknown_too(view: View, rule: Rule | None, field: FilterField) -> Html:
+    """Say of a rule that only excludes that it also keeps back what does not say the value: nobody expects that."""
+    excludes = isinstance(rule, Choice | Words) and not rule.included and rule.missing == "fail"
+    return view.html("rule.unknown_too", label=view.label("filter", field.key)) if excludes else Html()
 
 
 def is_figure(field: FilterField) -> bool:

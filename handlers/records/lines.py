@@ -101,9 +101,9 @@ def _lines(view: View, record: Record) -> Iterator[Html]:
         best=multiple(record.best_multiple),
         worst=multiple(record.worst_multiple),
     )
-    if record.median_reachable_multiple is not None:
-        reachable = multiple(record.median_reachable_multiple)
-        yield view.html("records.reachable", median=reachable, tokens=record.reachable_n)
+    if record.median_reachable_multiple is not None and record.median_reachable_peak is not None:
+        reachable, peak = multiple(record.median_reachable_multiple), multiple(record.median_reachable_peak)
+        yield view.html("records.reachable", median=reachable, peak=peak, tokens=record.reachable_n)
     if record.died is not None:
         after_s = record.median_peak_after_s or 0.0
         after = show_short(after_s, "duration") if after_s >= 1 else view.plain("value.at_once")

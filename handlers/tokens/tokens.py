@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from domain.calls.addresses import is_address
 from domain.calls.lifetimes import ACCEPTED_FOR
 from domain.calls.venues import NO_VENUES, Venues
 from domain.delivery.messages import Message
-from domain.posts.pasted import asks_of_token, no_token_in, ticker_in, tokens_in
+from domain.posts.pasted import asks_of_token, no_token_in, parted, ticker_in, tokens_in
 from domain.reading.typed import clip
+from domain.watches.reading import read_conditions
 from handlers.conversation.base import BotBase, Turn
 from handlers.conversation.menus import message, view_of
 from handlers.conversation.routing import callback, recognised
 from handlers.tokens import menus
 from handlers.tokens.buttons import ShowToken
+from handlers.watches.menus import offer_watch
 from runtime.errors import UserFacingError
 from services.tokens.tokens import KnownToken, TokenKnowledge
 from services.watches.watches import WatchesService
@@ -35,6 +39,18 @@ class TokensMixin(BotBase):
             await self.reply(turn, message(unknown))
         else:
             await self.reply(turn, await self._card(turn, known))
+            await self._offer_watch(turn, known, parted(text)[1])
+
+    async def _offer_watch(self, turn: Turn, known: KnownToken, typed: str) -> None:
+        """Whoever writes `ADDRESS 2x` wants to be told when it gets there; the card alone would not say how."""
+        watches = self.services.find(WatchesService)
+        if watches is None or not typed:
+            return
+        address = known.token.address
+        with suppress(UserFacingError):  # it is something else, as in a post that was pasted whole
+            meant = read_conditions(typed, await watches.figures(address))
+            name = await watches.name(address)
+            await self.reply(turn, offer_watch(view_of(self.services, turn), address, name, clip(typed), meant))
 
     async def _by_ticker(self, turn: Turn, ticker: str) -> None:
         """A ticker is anybody's: only tokens that were called here are meant."""

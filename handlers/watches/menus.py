@@ -96,7 +96,17 @@ def which_token(view: View, ticker: str, found: Sequence[Found], tag: str, now: 
 
 
 def which_condition(view: View, address: str, typed: str, meant: Sequence[Condition]) -> Message:
-    rows = tuple(
+    return message(view.html("watch.which", typed=typed), keyboard=_each_condition(view, address, meant))
+
+
+def offer_watch(view: View, address: str, name: str | None, typed: str, meant: Sequence[Condition]) -> Message:
+    """Offer what stood beside a token that somebody pasted."""
+    text = view.html("watch.offer", name=shown_name(name, address), typed=typed)
+    return message(text, keyboard=_each_condition(view, address, meant))
+
+
+def _each_condition(view: View, address: str, meant: Sequence[Condition]) -> Keyboard:
+    return tuple(
         (
             view.button(
                 "button.watch_condition",
@@ -107,7 +117,6 @@ def which_condition(view: View, address: str, typed: str, meant: Sequence[Condit
         )
         for one in meant
     )
-    return message(view.html("watch.which", typed=typed), keyboard=rows)
 
 
 def begun(view: View, address: str, name: str | None, condition: Condition, result: Begun, now: Figures) -> Message:

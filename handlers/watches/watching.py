@@ -9,7 +9,7 @@ from typing import Final, cast
 from domain.buttons.cards import WatchToken
 from domain.calls.addresses import find_addresses, is_address
 from domain.calls.lifetimes import ACCEPTED_FOR
-from domain.posts.pasted import ticker_in
+from domain.posts.pasted import parted, ticker_in
 from domain.reading.typed import clip
 from domain.watches.conditions import Condition, Figures, Subject
 from domain.watches.reading import read_conditions
@@ -70,7 +70,7 @@ class WatchesMixin(BotBase):
 
     async def _take_whole(self, turn: Turn, asked: str) -> None:
         """Take a token and a condition, in whichever order."""
-        token, typed = _parted(asked)
+        token, typed = parted(asked)
         if addresses := find_addresses(token):
             await self._take_up(turn, addresses[0], typed)
         else:
@@ -202,15 +202,6 @@ def _asked(what: str) -> Subject:
     if what not in _ASKED:
         raise UserFacingError("callback.stale")
     return cast("Subject", what)
-
-
-def _parted(asked: str) -> tuple[str, str]:
-    """Part the token, which is an address, a link or a ticker, from the condition."""
-    words = asked.split()
-    token = next((word for word in words if find_addresses(word)), None)
-    token = token or next((word for word in words if ticker_in(word)), words[0])
-    words.remove(token)
-    return token, " ".join(words)
 
 
 def _read(typed: str, what: str, now: Figures) -> tuple[Condition, ...]:

@@ -34,6 +34,12 @@ MAX_OTHER_CALLS: Final = 6
 _ORDER: Final = ("failed", "waiting", "passed")
 """Of the rules of one set: what decided it comes first."""
 _TITLES: Final = {"passed": "why.set_passed", "waiting": "why.set_waiting", "failed": "why.set_failed"}
+_TITLES_OF_ONE: Final = {
+    "passed": "why.set_passed_one",
+    "waiting": "why.set_waiting_one",
+    "failed": "why.set_failed_one",
+}
+"""Of a filter with one rule."""
 _RANKS: Final = tuple(_TITLES)
 """Of the sets."""
 
@@ -210,9 +216,8 @@ def _set_title(view: View, judged: SetVerdict) -> Html:
     if not judged.verdict.enabled:
         return view.html("why.set_paused" if judged.filter_set.paused_by_plan else "why.set_off", name=name)
     total = len(judged.verdict.rules)
-    key = _TITLES[outcome] if total else "why.set_open"
-    if outcome == "passed" and total == 1:
-        key = "why.set_passed_one"
+    titles = _TITLES if total > 1 else _TITLES_OF_ONE
+    key = titles[outcome] if total else "why.set_open"
     return view.html(key, name=name, count=sum(rule.outcome == outcome for rule in judged.verdict.rules), rules=total)
 
 

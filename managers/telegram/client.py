@@ -25,6 +25,7 @@ from managers.telegram.request import AiohttpRequest
 from managers.telegram.update_queue import UpdateQueue
 from managers.telegram.updates import UpdateInbox, webhook_secret
 from runtime.cancellation import end
+from runtime.counted import counted
 from runtime.errors import FloodError, MessageRefusedError, RecipientGoneError, TransientError
 from runtime.pace import pace
 from runtime.waiting import REPORT_EVERY_S, Progress
@@ -341,7 +342,8 @@ class TelegramManager:
         if silent_s > self._stale_after_s:
             return f"no answer to getUpdates that could be processed for {silent_s:,.0f} s"
         if (stalled_s := self.queue.stalled_s) > self._stale_after_s:
-            return f"{len(self.queue):,} updates wait, and none was handled for {stalled_s:,.0f} s"
+            waiting = counted(len(self.queue), "update waits", "updates wait")
+            return f"{waiting}, and none was handled for {stalled_s:,.0f} s"
         return "the last updates of several people could not be read" if self.inbox.reads_nothing else None
 
 

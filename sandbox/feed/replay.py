@@ -18,6 +18,8 @@ from typing import Self
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
+from runtime.counted import counted
+
 _HOST = "127.0.0.1"
 
 
@@ -94,7 +96,7 @@ def read_frames(path: Path) -> list[bytes]:
 async def _serve(options: argparse.Namespace) -> None:
     frames = read_frames(options.file)
     async with ReplaySandbox(frames, frames_per_s=options.rate, loop=options.loop, port=options.port) as feed:
-        sys.stdout.write(f"{len(frames)} frames at {feed.ws_url}\n")
+        sys.stdout.write(f"{counted(len(frames), 'frame')} at {feed.ws_url}\n")
         sys.stdout.flush()
         await asyncio.get_running_loop().create_future()
 

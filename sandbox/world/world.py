@@ -15,13 +15,12 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
-
 from domain.calls.events import Token
 from embedded.keeper import Restartable, keep
 from embedded.postgres import EmbeddedPostgres
 from embedded.valkey import EmbeddedRedis
 from runtime.errors import FatalError
+from runtime.latencies import spread
 from runtime.reasons import cannot_listen
 from sandbox.channels.playing import PlayedChannels
 from sandbox.channels.server import ChannelsSandbox
@@ -88,7 +87,7 @@ class World:
     postgres_dsn: str | None = None
     alerts: Counter[tuple[int, str]] = field(default_factory=Counter[tuple[int, str]])
     """How often each (chat, token address) was told, as the sandbox's Telegram saw it."""
-    latencies_ms: deque[float] = field(default_factory=lambda: deque[float](maxlen=KEPT_LATENCIES))
+    latencies_s: deque[float] = field(default_factory=lambda: deque[float](maxlen=KEPT_LATENCIES))
     """From the frame's departure, or the post, to the arrival of the first alert's request for it."""
 
     @property
@@ -103,7 +102,7 @@ class World:
             self.alerts[message["chat"]["id"], address] += 1
             emitted_at = self._emitted_at(address)
             if emitted_at is not None:
-                self.latencies_ms.append((time.monotonic() - emitted_at) * 1000)
+                self.latencies_s.append(time.monotonic() - emitted_at)
 
     def find_token(self, address: str) -> Token | None:
         """What is known of a token to whoever plays the market."""
@@ -121,9 +120,11 @@ class World:
             shown |= {"calls": self.feed.stats.calls_emitted, "calls_per_s": self.feed.stats.calls_per_s}
         if self.channels and not self.feed:
             shown |= {"calls": self.channels.called, "calls_per_s": self.channels.calls_lately_per_s()}
-        if self.latencies_ms:
-            p50, p99 = np.percentile(self.latencies_ms, (50, 99))
-            shown |= {"latency_p50_ms": round(float(p50), 1), "latency_p99_ms": round(float(p99), 1)}
+        latencies = spread(self.latencies_s)
+        shown["latency_count"] = latencies.count
+        for name, value in (("p50", latencies.p50_s), ("p99", latencies.p99_s)):
+            if value is not None:
+                shown[f"latency_{name}_ms"] = round(value * 1000, 1)
         return shown
 
 

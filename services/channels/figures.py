@@ -134,7 +134,7 @@ def reading_health(pages: OwnPages, reads: Callable[[], bool]) -> Check:
             return PartHealth(name="channels", ok=False, detail=problem)
         channels = pages.polling.listed()
         wrong = sum(one.problem is not None for one in channels)
-        return PartHealth(name="channels", ok=True, detail=f"{len(channels)} are read, {wrong} cannot be")
+        return PartHealth(name="channels", ok=True, detail=f"read: {len(channels)}; cannot be read: {wrong}")
 
     return health
 

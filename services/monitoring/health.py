@@ -62,6 +62,8 @@ class HealthReport(Struct, frozen=True, kw_only=True):
     alarms: tuple[ActiveAlarm, ...] = ()
     """What admins were told of and is not over; a part may be well in spite of it."""
     counters: dict[str, int]
+    latency_count: int
+    """Of so many alerts, the last ones, are the two below."""
     latency_p50_ms: float | None
     latency_p99_ms: float | None
     uptime_s: float
@@ -98,13 +100,15 @@ class MonitoringService:
     async def health(self) -> HealthReport:
         """Ask every part at once; one that does not answer in time is not well."""
         parts = await asyncio.gather(*(self._ask(name, check) for name, check in self._checks.items()))
+        confirmed = self._metrics.confirmed
         return HealthReport(
             parts=tuple(parts),
             process=self._process(),
             alarms=tuple(self._alarms()),
             counters=self._metrics.counts.totals(),
-            latency_p50_ms=self._metrics.latency_ms(50),
-            latency_p99_ms=self._metrics.latency_ms(99),
+            latency_count=confirmed.count,
+            latency_p50_ms=_ms(confirmed.p50_s),
+            latency_p99_ms=_ms(confirmed.p99_s),
             uptime_s=(self._clock() - self._started_at).total_seconds(),
         )
 
@@ -150,3 +154,7 @@ def rss_mib() -> float:
     """Largest resident set of this process so far, in MiB."""
     used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return used / 2**20 if sys.platform == "darwin" else used / 2**10
+
+
+def _ms(seconds: float | None) -> float | None:
+    return None if seconds is None else seconds * 1000

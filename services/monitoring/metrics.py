@@ -12,10 +12,11 @@ from datetime import datetime
 from itertools import accumulate
 from typing import Final, Literal, get_args
 
-import numpy as np
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
+
+from runtime.latencies import Spread, spread
 
 LATENCY_BUCKETS_S = (
     0.0005,
@@ -196,7 +197,7 @@ class Metrics(Collector):
         self._stages = {stage: _Latencies("stage_seconds", "") for stage in STAGES}
         self._decide = _Latencies("frame_to_decided_seconds", "Frame received until decided.")
         self._send = _Latencies("frame_to_sent_seconds", "Frame received until Telegram answered.")
-        self._latencies_ms: deque[float] = deque(maxlen=KEPT_LATENCIES)
+        self._confirmed_s: deque[float] = deque(maxlen=KEPT_LATENCIES)
         self._speeds_s: deque[float] = deque(maxlen=KEPT_LATENCIES)
 
     def gauge(self, name: str, meaning: str, read: Read, labels: Mapping[str, str] | None = None) -> None:
@@ -239,17 +240,19 @@ class Metrics(Collector):
         """Count an alert that Telegram took: when it was due, when Telegram was given it, and when it confirmed."""
         latency_s = max(0.0, (sent_at - due_at).total_seconds())
         self._send.observe(latency_s)
-        self._latencies_ms.append(latency_s * 1000)
+        self._confirmed_s.append(latency_s)
         self._speeds_s.append(max(0.0, (handed_at - due_at).total_seconds()))
         self.counts.alerts_sent += 1
 
-    def speed_s(self, percentile: float) -> float | None:
-        """Frame received until handed to Telegram, over the last alerts; `None` before the first."""
-        return float(np.percentile(self._speeds_s, percentile)) if self._speeds_s else None
+    @property
+    def speeds(self) -> Spread:
+        """Frame received until handed to Telegram, over the last alerts."""
+        return spread(self._speeds_s)
 
-    def latency_ms(self, percentile: float) -> float | None:
-        """Frame received until Telegram answered, over the last alerts; `None` before the first."""
-        return float(np.percentile(self._latencies_ms, percentile)) if self._latencies_ms else None
+    @property
+    def confirmed(self) -> Spread:
+        """Frame received until Telegram answered, over the last alerts."""
+        return spread(self._confirmed_s)
 
     def collect(self) -> Iterable[Metric]:
         for name, value in self.counts.totals().items():

@@ -24,6 +24,7 @@ from domain.stored.outgoing import Digest, Envelope, Outgoing, read_outgoing
 from domain.subscribers.partitions import PARTITIONS
 from managers.redis.client import Command, RedisManager
 from managers.storage.postgres import PostgresDataError, PostgresManager
+from runtime.counted import counted
 from services.recovery.payments import stored_payments
 from services.recovery.readable import readable
 from services.schedule.due_times import DELAYED, DIGEST
@@ -129,7 +130,7 @@ class PostgresFill:
         if epoch is None or epoch != await self._redis.get(keys.EPOCH.of()):
             raise DatabaseIncompleteError("Redis was emptied while PostgreSQL was filled from it")
         filled = f"{'emptied' if standing.state == 'emptied' else 'incomplete'}, and filled from Redis: "
-        filled += f"{subscribers:,} subscribers, {alerts:,} alerts. Gone: {ONLY_IN_POSTGRESQL}"
+        filled += f"{counted(subscribers, 'subscriber')}, {counted(alerts, 'alert')}. Gone: {ONLY_IN_POSTGRESQL}"
         await self._database.end_filling(owner, filled)
         log.warning("postgres_filled", subscribers=subscribers, alerts=alerts)
         self._say(f"PostgreSQL was {filled}.")

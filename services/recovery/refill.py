@@ -24,6 +24,7 @@ from domain.subscribers.partitions import Partition
 from managers.redis.client import Command, RedisManager, RedisUnavailableError
 from managers.redis.written import ServerRun
 from managers.storage.postgres import PostgresManager
+from runtime.counted import counted
 from runtime.errors import TransientError
 from runtime.retry import retry_until_done
 from runtime.waiting import Progress, pause, reporting, turn
@@ -223,7 +224,7 @@ class Refill:
         await self._journal.drain_all(progress)
         subscribers = await self._subscribers.put_all_back(progress)
         if subscribers:
-            self._say(f"Filling Redis: {subscribers:,} subscribers put back from PostgreSQL; accepted tokens follow …")
+            self._say(f"Filling Redis: put back {counted(subscribers, 'subscriber')}; accepted tokens follow …")
         await self._payments.put_back(progress)
         await self._put_back_erasures(progress)
         accepted = await self._put_back_accepted(progress)
@@ -236,15 +237,10 @@ class Refill:
         if lost_both:
             self._say("Both Redis and PostgreSQL were emptied: nobody is known any more. Restore PostgreSQL's backup.")
         counts = {"subscribers": subscribers, "accepted": accepted, "alerts": waiting, "held": held}
-        log.info(
-            "redis_filled",
-            journal=put_back,
-            certain=len(self._doubts.certain),
-            unknown=len(self._doubts.unknown),
-            **counts,
-        )
+        certain, unknown = len(self._doubts.certain), len(self._doubts.unknown)
+        log.info("redis_filled", journal=put_back, certain=certain, unknown=unknown, **counts)
         if subscribers:
-            self._say(f"Redis filled: {accepted:,} accepted tokens, {waiting:,} alerts to send, {held:,} for digests.")
+            self._say(f"Redis filled. Accepted tokens: {accepted:,}, alerts: {waiting:,}, for digests: {held:,}.")
 
     async def _complete(self, epoch: bytes, belongs_to: Sequence[Command]) -> None:
         """Say that Redis is full, unless it was emptied while it was filled: then it has to be filled anew."""

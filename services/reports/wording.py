@@ -57,11 +57,12 @@ def _record(reader: Reader, kept: Record) -> list[Html]:
             mean=reader.multiple(kept.average_multiple),
         )
     )
-    if kept.median_reachable_multiple is None:
+    if kept.median_reachable_multiple is None or kept.median_reachable_peak is None:
         lines.append(reader.html("report.reachable_unknown"))
     else:
         median = reader.multiple(kept.median_reachable_multiple)
-        lines.append(reader.html("report.reachable", median=median, count=f"{kept.reachable_n:,}"))
+        peak = reader.multiple(kept.median_reachable_peak)
+        lines.append(reader.html("report.reachable", median=median, peak=peak, count=f"{kept.reachable_n:,}"))
     if kept.died and kept.died.hits:
         lines.append(reader.html("report.died", percent=percent(kept.died.percent)))
     return lines

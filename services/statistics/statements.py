@@ -81,7 +81,7 @@ ALERTS_BY_DAY: Final[LiteralString] = """
 """
 LATENCY_BY_DAY: Final[LiteralString] = """
     SELECT (d.decided_at AT TIME ZONE 'UTC')::date AS day,
-        percentile_cont(ARRAY[0.5, 0.99]) WITHIN GROUP (ORDER BY d.latency_s) AS values
+        percentile_cont(ARRAY[0.5, 0.99]) WITHIN GROUP (ORDER BY d.latency_s) AS values, count(*) AS measured
     FROM deliveries d JOIN subscribers s ON s.user_id = d.user_id
     WHERE d.kind = 'alert' AND d.status IN ('sent', 'merged') AND d.latency_s IS NOT NULL AND NOT d.may_repeat
         AND s.plan <> ALL ($2::text[]) AND d.decided_at >= $1
@@ -94,7 +94,9 @@ DELIVERED: Final[LiteralString] = """
         count(*) FILTER (WHERE d.kind = 'alert' AND d.status = 'withheld') AS withheld,
         count(*) FILTER (WHERE d.status = 'dead') AS dead,
         percentile_cont(ARRAY[0.5, 0.99]) WITHIN GROUP (ORDER BY d.latency_s) FILTER (WHERE d.kind = 'alert'
-            AND d.status IN ('sent', 'merged') AND NOT d.may_repeat AND s.plan <> ALL ($2::text[])) AS latency
+            AND d.status IN ('sent', 'merged') AND NOT d.may_repeat AND s.plan <> ALL ($2::text[])) AS latency,
+        count(d.latency_s) FILTER (WHERE d.kind = 'alert'
+            AND d.status IN ('sent', 'merged') AND NOT d.may_repeat AND s.plan <> ALL ($2::text[])) AS measured
     FROM deliveries d LEFT JOIN subscribers s ON s.user_id = d.user_id
     WHERE d.kind IN ('alert', 'digest') AND d.decided_at > $1
 """

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Final, Literal, TypeVar, cast, get_args
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from domain.payments.entitlements import GRACE, REFUND
 from domain.payments.plans import Plans
 from managers.storage.postgres import PostgresManager, Row
+from runtime.latencies import ENOUGH_FOR_P99
 from services.statistics import statements
 from services.subscribers.counted import BY_PLAN
 
@@ -79,9 +81,12 @@ class Delivered(Struct, frozen=True, kw_only=True):
     in_digests: int
     withheld: int
     dead: int
+    measured: int
+    """Of so many of those that were sent it is known how long they took: of plans without a delay."""
     p50_s: float | None
-    """From the frame to Telegram's answer, of plans without a delay."""
+    """From the frame to Telegram's answer."""
     p99_s: float | None
+    """`None` where there are too few."""
 
 
 class Summary(Struct, frozen=True, kw_only=True):
@@ -140,14 +145,12 @@ class StatisticsService:
         plans = await self._postgres.fetch(BY_PLAN, *active)
         revenue = await self._postgres.fetch(statements.REVENUE, now, list(WINDOWS))
         row = await self._postgres.fetch_row(statements.DELIVERED, now - timedelta(days=1), self._delayed)
-        delivered: dict[str, object] = dict(row) if row else {}
-        p50_s, p99_s = cast("list[float] | None", delivered.pop("latency", None)) or (None, None)
         return Summary(
             people=People(**dict(people or {})),
             plans=[PlanPeople(**dict(one)) for one in plans],
             revenue=[_revenue(one) for one in revenue],
             renewals=Renewals(**dict(renewals or {})),
-            delivered=Delivered(**cast("dict[str, int]", delivered), p50_s=p50_s, p99_s=p99_s),
+            delivered=_delivered(row),
         )
 
     async def _by_day(self, what: What) -> ByDay:
@@ -156,7 +159,7 @@ class StatisticsService:
         since = self._clock().replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=DAYS - 1)
         if what == "latency":
             rows = await self._postgres.fetch(statements.LATENCY_BY_DAY, since, self._delayed)
-            found = [(row["day"], part, row["values"][at]) for row in rows for at, part in enumerate(("p50", "p99"))]
+            found = [(row["day"], part, value) for row in rows for part, value in _percentiles(row)]
         else:
             rows = await self._rows(what, since)
             found = [(row["day"], row["part"], float(row["value"])) for row in rows]
@@ -175,6 +178,21 @@ class StatisticsService:
                 return await self._postgres.fetch(statements.REVENUE_BY_DAY, since, [DAYS])
             case _:
                 return await self._postgres.fetch(statements.ALERTS_BY_DAY, since)
+
+
+def _delivered(row: Row | None) -> Delivered:
+    counts: dict[str, object] = dict(row or {})
+    p50_s, p99_s = cast("list[float] | None", counts.pop("latency", None)) or (None, None)
+    found = Delivered(**cast("dict[str, int]", counts), p50_s=p50_s, p99_s=p99_s)
+    return found if found.measured >= ENOUGH_FOR_P99 else replace(found, p99_s=None)
+
+
+def _percentiles(row: Row) -> Iterator[tuple[str, float]]:
+    """A day's p50, and its p99 where there were enough."""
+    p50, p99 = row["values"]
+    yield "p50", p50
+    if row["measured"] >= ENOUGH_FOR_P99:
+        yield "p99", p99
 
 
 def _revenue(row: Row) -> Revenue:

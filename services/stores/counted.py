@@ -10,6 +10,10 @@ from typing import Final, LiteralString
 COUNTS: Final[LiteralString] = "o.excluded IS NULL"
 PEAK: Final[LiteralString] = "greatest(1, coalesce(o.peak_multiple, 1) * o.scale)"
 """The highest confirmed multiple. What is followed had a price at the call, so it is no less than 1."""
+REACHABLE: Final[LiteralString] = (
+    "CASE WHEN o.reachable_multiple IS NOT NULL THEN least(o.reachable_multiple, " + PEAK + ") END"
+)
+"""`domain.tracking.outcome.Outcome.counted_reachable`."""
 PEAK_AFTER_S: Final[LiteralString] = (
     "greatest(0, extract(epoch FROM coalesce(o.peak_at, o.called_at) - o.called_at)::double precision)"
 )

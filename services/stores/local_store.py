@@ -17,6 +17,7 @@ import structlog
 from msgspec import Struct
 
 from managers.storage.sqlite import LocalStoreError, SqliteManager, Value, Write
+from runtime.counted import counted
 from services.stores.operations import Operation, ScriptCall, decoded, encoded
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
@@ -236,7 +237,8 @@ class LocalStore:
     def _check_room(self, change: _Change) -> None:
         waiting = self.size + self._queued_operations
         if change.operations and waiting + change.operations > self._max_operations:
-            raise LocalStoreError(f"the local store is full: {waiting} operations wait for Redis")
+            operations = counted(waiting, "operation waits", "operations wait")
+            raise LocalStoreError(f"the local store is full: {operations} for Redis")
         used_bytes = self.used_bytes + self._queued_bytes
         if change.size_bytes and used_bytes + change.size_bytes > self._max_bytes:
             raise LocalStoreError(f"the local store is full: {used_bytes} bytes wait for Redis")

@@ -26,6 +26,7 @@ from domain.tracking import snapshot
 from domain.tracking.snapshot import UnreadableSnapshotError
 from domain.tracking.standing import TokenState
 from runtime.cancellation import stop_if_cancelled
+from runtime.counted import counted
 from runtime.errors import TransientError
 from runtime.fault_points import fault_point
 from runtime.waiting import Progress, passed_s, pause, waits_s
@@ -156,7 +157,8 @@ class TrackingService:
         if self.book is None:
             detail = "another process does it, or it has not begun"
         else:
-            detail = f"{len(self.keys):,} tokens, {self.calls:,} calls; {self.unwritten:,} rungs to be written down"
+            detail = f"{counted(len(self.keys), 'token')}, {counted(self.calls, 'call')}; "
+            detail += f"{counted(self.unwritten, 'rung')} to be written down"
             detail += f"; behind for {self.behind_s:,.0f} s" if self.behind_s > BEHIND_AFTER_S else ""
         return PartHealth(name="tracking", ok=True, detail=detail)
 

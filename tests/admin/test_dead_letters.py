@@ -150,8 +150,8 @@ async def test_all_are_sent_again_after_a_question(admin: Person, redis_manager:
     for user_id in range(1, 8):
         await dead_letter(redis_manager, alert_of(user_id))
     await dead_letter(redis_manager, b"?")
-    asked = await admin.taps(button(await admin.writes("/dead_letters"), "↻ Send all 8 again"))
-    assert "all 8 again" in words(asked, "edited")
+    asked = await admin.taps(button(await admin.writes("/dead_letters"), "↻ Send all again (8)"))
+    assert "all of them again (8)" in words(asked, "edited")
     assert await waiting(redis_manager) == []
     # One more dies while the question stands: it was not meant.
     await dead_letter(redis_manager, alert_of(99))

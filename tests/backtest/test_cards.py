@@ -29,6 +29,7 @@ GREAT = Performance(
     wins=rate(MANY // 3, MANY),
     median_multiple=123_456.789,
     median_reachable=1e-9,
+    median_reachable_peak=1e-9,
     reachable_known=MANY,
     worst_run=MANY,
     worst_run_from=NOW,

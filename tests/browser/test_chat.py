@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import struct
 import zlib
 
@@ -190,6 +191,7 @@ async def test_edits_and_deletions_are_live_and_keep_the_focus(chat: ChatPage, t
     await message.edit_text("page 2", reply_markup=keyboard((key("Back"), key("Further"))))
     await chat.wait_for_message("page 2")
     await expect(chat.message("page 2").get_by_test_id("edited")).to_have_text("edited")
+    await expect(chat.message("page 2").get_by_test_id("edited")).to_have_attribute("title", re.compile("/help"))
     await expect(chat.button("Further")).to_be_focused()
     await bot.delete_message(ada, other.message_id)
     await expect(chat.part("message")).to_have_count(2)

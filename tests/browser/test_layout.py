@@ -123,6 +123,7 @@ async def test_live_figures(chat: ChatPage, telegram: TelegramSandbox, bot: Bot)
     telegram.extra_stats = lambda: {
         "calls_per_s": 41.5,
         "calls": 12345,
+        "latency_count": 1234,
         "latency_p50_ms": 3.25,
         "latency_p99_ms": 12500,
     }
@@ -131,6 +132,7 @@ async def test_live_figures(chat: ChatPage, telegram: TelegramSandbox, bot: Bot)
     await chat.open(telegram.url, ada)
     await expect(chat.part("stat-calls_per_s")).to_have_text("41.5 calls/s")
     await expect(chat.part("stat-calls")).to_have_text("12,345")
+    await expect(chat.part("stat-latency_count")).to_have_text("1,234")
     await expect(chat.part("stat-latency_p50_ms")).to_have_text("3.3 ms")
     await expect(chat.part("stat-latency_p99_ms")).to_have_text("12.5 s")
     await expect(chat.part("stat-messages")).to_have_text("1")

@@ -71,6 +71,7 @@ class Monitoring:
                 PartHealth(name="feed", ok=False, detail="<no frame> for 60 s"),
             ),
             counters={f"counter_{n}_with_a_long_name": 10**n for n in range(60)},
+            latency_count=100,
             latency_p50_ms=12.3,
             latency_p99_ms=18_100.0,
             uptime_s=7_200.0,

@@ -63,7 +63,7 @@ async def test_an_alert_comes_when_the_plan_makes_it_due(way: Way) -> None:
     await passes(way, MINUTE)
     assert alerts(ann) == ["T1"]
     assert [(one.call_id, one.status) for one in await way.fates() if one.user_id == ann.id] == [("c1", "sent")]
-    assert (way.metrics.speed_s(99), way.metrics.latency_ms(99)) == (0, 0)
+    assert (way.metrics.speeds.p50_s, way.metrics.confirmed.p50_s) == (0, 0)
     await passes(way, 2 * DELAY)
     assert len(alerts(ann)) == 1
 

@@ -34,11 +34,11 @@ def report(*packages: dict[str, Any]) -> str:
 @pytest.mark.parametrize(
     ("pypi", "osv", "code", "says"),
     [
-        (report(WELL), "", 0, "1 packages were checked at pypi: 0 known holes."),
+        (report(WELL), "", 0, "Packages checked at pypi: 1. Known holes: 0."),
         (report(WELL, HOLE), "", 1, "redis 1.0: PYSEC-1, mended in 1.1"),
         (report(WELL, UNKNOWN), "", 0, "not checked: ours"),
         (report(UNKNOWN), report(WELL), 0, "checked at osv"),
-        ("Traceback", report(HOLE), 1, "1 known holes"),
+        ("Traceback", report(HOLE), 1, "Known holes: 1."),
         (report(UNKNOWN), "", 0, "NOTHING WAS CHECKED"),
         ("", "[]", 0, "NOTHING WAS CHECKED"),
         ("{}", "", 0, "NOTHING WAS CHECKED"),

@@ -101,7 +101,7 @@ async def test_a_stop_is_orderly(
 ) -> None:
     """Whoever is asked to end, the bot drains, stops its servers and ends well, before anything times out."""
     async with BotProcess(environment(telegram, feed, data_dir)) as bot:
-        await bot.says("subscribers loaded")
+        await bot.says("Loaded after")
         ann, told = telegram.user("Ann"), Told(telegram)
         await subscribe(ann, "everything")
         await feed.someone_listens.wait()
@@ -114,7 +114,7 @@ async def test_a_stop_is_orderly(
     assert "Traceback" not in bot.output
     assert not [process for process in everything if process.is_running() and process.status() != "zombie"]
     async with BotProcess(environment(telegram, feed, data_dir)) as bot:
-        await bot.says("subscribers loaded")
+        await bot.says("Loaded after")
         await told.all_of([ann], {call.token.address for call in calls})
         bot.interrupt()
         assert await bot.exit_code(timeout_s=ORDERLY_WITHIN_S) == 0, bot.output
@@ -137,7 +137,7 @@ async def test_a_server_that_ends_is_started_again(
 ) -> None:
     """While calls flow: whatever was called before, meanwhile and afterwards is told, each once."""
     async with BotProcess(environment(telegram, feed, data_dir)) as bot:
-        await bot.says("subscribers loaded")
+        await bot.says("Loaded after")
         users, told = [telegram.user(f"user {number}") for number in range(5)], Told(telegram)
         await asyncio.gather(*(subscribe(user, "everything") for user in users))
         await feed.someone_listens.wait()
@@ -164,7 +164,7 @@ async def test_a_server_that_keeps_ending_ends_the_bot(
     name: str, telegram: TelegramSandbox, feed: FeedSandbox, data_dir: Path
 ) -> None:
     async with BotProcess(environment(telegram, feed, data_dir)) as bot:
-        await bot.says("subscribers loaded")
+        await bot.says("Loaded after")
         if name == "Redis":
             (data_dir / "redis" / "appendonlydir").rename(data_dir / "redis" / "aside")
             (data_dir / "redis" / "appendonlydir").write_text("not a directory")

@@ -231,7 +231,7 @@ async def test_the_second_of_two_stands_by_until_the_first_ends(
         call = publish(feed)
         await told(ann, call)
         await ended(first)
-        await second.says("1 subscribers loaded")
+        await second.says(r"Loaded after [\d.]+ s: 1 subscriber\.")
         call = publish(feed)
         await told(ann, call)
         await ann.send("/status")

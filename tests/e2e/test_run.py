@@ -22,7 +22,7 @@ async def test_run_with_nothing_configured(data_dir: Path) -> None:
         await bot.says("Telegram .*sandbox")
         await bot.says(r"→ demo .*\d ms", timeout_s=60)
         assert await bot.exit_code() == 0, bot.output
-    assert "calls received" in bot.output
+    assert "came from the feed" in bot.output
     assert "Traceback" not in bot.output
 
 
@@ -32,7 +32,7 @@ async def test_ctrl_c_drains_and_sums_up(data_dir: Path) -> None:
         await bot.says("Ready after")
         bot.interrupt()
         assert await bot.exit_code() == 0, bot.output
-    assert "duplicates" in bot.output
+    assert "sent twice" in bot.output
 
 
 async def told(session: aiohttp.ClientSession, user_id: int, containing: str) -> list[str]:

@@ -34,7 +34,7 @@ async def test_a_dispatcher_that_is_stuck_is_noticed(bot: Composition, telegram:
     queue.clock = lambda: time.monotonic() + 100.0
     part = await updates_part(bot)
     assert not part["ok"]
-    assert part["detail"].startswith("1 updates wait, and none was handled for 1")
+    assert part["detail"].startswith("1 update waits, and none was handled for 1")
     told = await admin.next_message(where=lambda message: "waiting updates" in text_of(message))
     assert "none was handled" in text_of(told)
     released.set()
@@ -87,7 +87,7 @@ async def test_help_and_health_are_answered_whatever_alerts_wait(bot: Compositio
     before = telegram.stats.messages
     await asyncio.gather(ann.send("/help"), admin.send("/health"))
     await ann.next_message(where=lambda message: "What I can do" in text_of(message))
-    await admin.next_message(where=lambda message: "Confirmed by Telegram after" in text_of(message))
+    await admin.next_message(where=lambda message: "Telegram has confirmed no alert" in text_of(message))
     others = telegram.stats.messages - before
     still = sum(not task.done() for task in alerts)
     for task in alerts:

@@ -50,7 +50,7 @@ async def started(stage: Stage, disk: SmallDisk, **more: str) -> AsyncGenerator[
     environment = stage.environment(**more)
     del environment["REDIS_URL"]
     async with Bot(environment, "run", before=disk.before) as bot:
-        await bot.says("subscribers loaded", timeout_s=STARTS_WITHIN_S)
+        await bot.says("Loaded after", timeout_s=STARTS_WITHIN_S)
         await asyncio.wait_for(stage.feed.someone_listens.wait(), STARTS_WITHIN_S)
         yield bot
 

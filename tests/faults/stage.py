@@ -154,7 +154,7 @@ class Stage:
     async def bot(self, *arguments: str, before: Sequence[str] = (), **more: str) -> AsyncGenerator[Bot]:
         """Run the bot until the block ends; `more` is for its environment. It has loaded everybody."""
         async with Bot(self.environment(**more), *(arguments or ("run",)), before=before) as bot:
-            await bot.says("subscribers loaded", timeout_s=STARTS_WITHIN_S)
+            await bot.says("Loaded after", timeout_s=STARTS_WITHIN_S)
             await asyncio.wait_for(self.feed.someone_listens.wait(), STARTS_WITHIN_S)
             yield bot
 

@@ -70,7 +70,7 @@ async def test_postgres_emptied_while_the_bot_is_down(stage: Stage, verdict: Ver
         await stage.finish(bot)
     await stage.empty_database(whole=True)
     async with stage.bot() as bot:
-        loaded = await bot.says("([0-9,]+) subscribers loaded")
+        loaded = await bot.says(r"Loaded after [\d.]+ s: ([\d,]+) subscriber")
         assert int(loaded[1].replace(",", "")) == len(stage.workload.subscribers)
         for call in tuple(stage.published):
             stage.publish(call)

@@ -323,7 +323,9 @@ async def test_without_rules_a_filter_that_is_on_says_that_every_call_passes(ann
 async def test_help_tells_how_to_begin_and_how_to_type(ann: Person) -> None:
     await ann.writes("/start")
     told = words(await ann.writes("/help"))
-    assert told.index("To begin") < told.index("To type values") < told.index("What I can do")
+    parts = ["To begin", "To type values", "On an alert", "What I can do"]
+    assert sorted(parts, key=told.index) == parts
+    assert "“edited”" in told, "a mark that Telegram sets is explained where people look"
 
 
 async def test_duplicate_and_delete(started: Person, services: Services) -> None:

@@ -231,6 +231,37 @@ async def test_a_channel_is_found_by_its_title_and_its_link(
     assert "Known here: @\u2060alpha_calls" in words(await started.writes("Twins"))
 
 
+@pytest.mark.parametrize(
+    ("key", "typed", "told"),
+    [
+        ("name_words", "-inu", 1),
+        ("name_words", "without inu", 1),
+        ("message_words", "-presale, -vip", 1),
+        ("chain", "-base", 1),
+        ("chain", "solana, -base", 0),
+        ("name_words", "cat, -inu", 0),
+        ("channel", "-@alpha_calls", 0),
+        ("holders", "150 -", 0),
+    ],
+)
+async def test_a_rule_that_only_excludes_says_what_it_makes_of_what_is_not_known(
+    started: Person, services: Services, channels: KnownChannels, key: str, typed: str, told: int
+) -> None:
+    channels.channels = [Channel(id="@alpha_calls", title="Alpha Calls")]
+    await started.taps(f"field:1:{key}")
+    said, how = await started.writes(typed), "sent"
+    if "✅" not in words(said):  # it is asked whether a word is meant to be excluded
+        excluded = next(data for label, data in said[-1].buttons.items() if "without" in label)
+        said, how = await started.taps(excluded or ""), "edited"
+    assert words(said, how).count("bring no alert either") == told
+    await started.taps(f"missing:1:{key}:pass:0")
+    await started.taps(f"group:1:{next(field.group for field in FIELDS if field.key == key)}")
+    await started.taps(f"field:1:{key}")
+    said = await started.writes(typed)
+    assert "no alert either" not in words(said), "it was chosen otherwise, and stays so"
+    assert (await rules(services))[key].missing == "pass"
+
+
 async def test_a_word_that_was_typed_with_hidden_signs_finds_what_is_shown(
     started: Person, services: Services, matcher: Matcher
 ) -> None:

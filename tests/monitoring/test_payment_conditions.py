@@ -90,7 +90,7 @@ async def test_nowpayments_that_does_not_answer(house: House) -> None:
     await house.invoice()
     house.nowpayments.faults.always = NowPaymentsFault.BAD_GATEWAY
     await house.poll()
-    assert "1 open payments wait" in says(alarm.condition)
+    assert "1 open payment waits" in says(alarm.condition)
     assert metrics.registry.get_sample_value("nowpayments_watched") == 1
     house.nowpayments.faults.always = None
     async with asyncio.timeout(20):  # on a slow machine the host is shut out for a while

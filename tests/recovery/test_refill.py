@@ -105,7 +105,7 @@ async def test_a_new_process_fills_an_emptied_redis_from_postgres(
     await flush(redis_manager)
     async with process_on(redis_url, postgres_manager, path) as process:
         await process.start()
-        assert any("1 subscribers put back" in line for line in process.said)
+        assert any("put back 1 subscriber" in line for line in process.said)
         # What was in flight then nobody knows: whatever has no outcome may be a repeat.
         assert marks(await process.hands.read()) == {(9, "c1"): True}
         assert process.hands.entries[0].alert.also == (4,)

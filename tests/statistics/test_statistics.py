@@ -22,6 +22,7 @@ from handlers.admin.statistics.showing import picture_of, summary_text
 from handlers.conversation.menus import View
 from managers.pictures.process import draw
 from managers.storage.postgres import PostgresManager
+from runtime.latencies import ENOUGH_FOR_P99
 from services.statistics.statistics import DAYS, WHATS, ByDay, StatisticsService, What
 from services.stores.journal_rows import Kind, writes_of
 from services.subscribers.group import SubscriberServices
@@ -231,12 +232,19 @@ async def test_alerts_and_how_fast_they_were(books: Books) -> None:
     await books.alert(2 * DAY, 1.0)
     delivered = (await books.statistics.summary()).delivered
     assert (delivered.sent, delivered.in_digests, delivered.withheld, delivered.dead) == (4, 1, 1, 1)
-    assert (delivered.p50_s, delivered.p99_s) == (pytest.approx(0.02), pytest.approx(0.0298))
+    assert (delivered.measured, delivered.p50_s, delivered.p99_s) == (3, pytest.approx(0.02), None)
     alerts, latency = await books.statistics.by_day("alerts"), await books.statistics.by_day("latency")
     assert {part: its[-1] for part, its in alerts.parts.items()} == {"sent": 4, "digest": 1, "not_sent": 2}
-    assert [its[-4:] for its in latency.parts.values()] == [
-        (None, 1.0, None, pytest.approx(0.02)), (None, 1.0, None, pytest.approx(0.0298))
-    ]  # fmt: skip
+    assert {part: its[-4:] for part, its in latency.parts.items()} == {"p50": (None, 1.0, None, pytest.approx(0.02))}
+
+
+async def test_a_p99_is_of_a_hundred_alerts_or_more(books: Books) -> None:
+    await books.person()
+    for number in range(ENOUGH_FOR_P99):
+        await books.alert(timedelta(hours=1), 0.01 * (number + 1))
+    delivered = (await books.statistics.summary()).delivered
+    assert (delivered.measured, delivered.p99_s) == (ENOUGH_FOR_P99, pytest.approx(0.9901))
+    assert (await books.statistics.by_day("latency")).parts["p99"][-1] == pytest.approx(0.9901)
 
 
 async def test_an_empty_bot_has_statistics_and_no_pictures(books: Books) -> None:

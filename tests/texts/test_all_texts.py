@@ -6,6 +6,7 @@ import ast
 import re
 from collections.abc import Iterator
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -268,6 +269,30 @@ def test_every_text_gets_the_arguments_that_it_names() -> None:
         if needed - given
     ]
     assert lacking == []
+
+
+COUNTED = re.compile(
+    r"(?:</[biu]>)? (?:(?:other|more|open|final|personal) )?(?:accounts|alerts|calls|changes"
+    r"|channels|days|filters|minutes|months|hours|names|payments|people|posts|rules|tokens|transactions)\b"
+)
+"""What may stand behind a number only where there cannot be one of it."""
+NO_NUMBERS, LIMITS = {"channel"}, {"least", "limit", "largest"}
+NEVER_OF_ONE = {
+    *("health.confirmed", "reading.too_many", "why.set_passed", "why.set_waiting", "why.set_failed"),
+    *("used_up", "used_up_all", "state.kept", "their_state.kept"),
+}
+"""Texts for several: of one another text is said, or there is a limit of several."""
+
+
+def test_every_number_has_a_word_that_fits() -> None:
+    wrong = [
+        key
+        for key in sorted(set(TEXTS) - NEVER_OF_ONE)
+        for number, words in pairwise(TEXTS.template(key).parts)
+        if isinstance(number, Placeholder) and number.words is None and number.name not in NO_NUMBERS | LIMITS
+        if isinstance(words, str) and COUNTED.match(words)
+    ]
+    assert wrong == []
 
 
 def longest(placeholder: Placeholder, hostile: str, nested: int) -> object:

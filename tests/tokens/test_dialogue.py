@@ -172,6 +172,28 @@ async def test_a_token_that_was_called_here(
         assert again == f"token:{token.address}"
 
 
+async def test_a_condition_beside_the_token_is_offered_as_a_personal_alert(
+    telegram: TelegramSandbox, feed: FeedSandbox, redis_url: str, postgres_dsn: str
+) -> None:
+    market, ann = Market(), telegram.user("Ann")
+    address = market.lists(mint(1), 150_000.0).address
+    async with asyncio.timeout(60), running(telegram, feed, redis_url, postgres_dsn, market):
+        await subscribe(ann, "everything")
+        assert text_of(await answer(ann, f"{address} 2x")).startswith("Frog")
+        offered = await ann.next_message(where=lambda m: "Shall I tell you" in text_of(m))
+        assert "gets to “2x”" in text_of(offered)
+        (begins,) = taps(offered)
+        await ann.tap_data(offered, begins)
+        begun = await ann.next_message(where=lambda m: "✅ I watch" in text_of(m))
+        assert "2x, once" in text_of(begun)
+        for typed in (address, f"what of {address} ?", f"look {address} to the moon"):
+            assert text_of(await answer(ann, typed)).startswith("Frog")
+        await ann.send("/watching")
+        listed = await ann.next_message(where=lambda m: "I watch for you: 1 of" in text_of(m))
+        between = [text_of(m) for m in ann.messages if begun["message_id"] < m["message_id"] < listed["message_id"]]
+        assert [said for said in between if "Shall I" in said] == [], "what is no condition is not asked about"
+
+
 async def test_a_token_that_nobody_called_here(
     telegram: TelegramSandbox, feed: FeedSandbox, redis_url: str, postgres_dsn: str
 ) -> None:

@@ -82,6 +82,15 @@ def test_what_comes_after_the_moment_changes_nothing(calls: list[Outcome], later
     assert record([*calls, *future], as_of=NOW) == record(calls, as_of=NOW)
 
 
+@given(outcomes)
+def test_what_is_reachable_is_told_beside_a_peak_of_the_same_tokens_and_is_not_above_it(calls: list[Outcome]) -> None:
+    found = record(calls, as_of=NOW)
+    peak, reachable = found.median_reachable_peak, found.median_reachable_multiple
+    assert (peak is None) is (reachable is None)
+    assert peak is None or reachable is None or reachable <= peak
+    assert all((some.counted_reachable or 0) <= some.peak_multiple for some in calls)
+
+
 def test_reposts_add_nothing_and_the_first_call_counts() -> None:
     calls = [call(token, peak=1.0) for token in "abcde"]
     reposts = [call(token, peak=50.0, age=9 * DAY) for token in "abcde"]

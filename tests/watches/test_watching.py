@@ -190,7 +190,7 @@ async def test_from_the_button_to_what_is_typed(chat: Chat, desk: WatchDesk) -> 
     assert "T20 for you: price above $0.02, each time" in await chat.says("0.02 each time")
     await chat.bot.ask_condition(chat.tapped, AskCondition(TOKEN, "price"))
     assert "T20 for you: 3x, once" in await chat.says("3x")
-    assert "you have all 3 personal alerts" in await chat.says(f"/watch {TOKEN} 4x")
+    assert "Personal alerts that your plan includes: 3" in await chat.says(f"/watch {TOKEN} 4x")
 
 
 async def test_several_with_one_ticker_are_asked_about_and_what_was_typed_is_not_lost(
@@ -236,7 +236,7 @@ async def test_what_is_watched_is_listed_with_the_way_to_go_and_ended(chat: Chat
     toasts = [await chat.bot.end_watch(chat.tapped, EndWatch(first.id, 0)) for _ in range(2)]
     assert toasts == ["Ended.", "That one has ended already."]
     await chat.bot.ask_end_all(chat.tapped, AskEndAll())
-    assert "I watch 2 for you" in chat.read()
+    assert "End all your personal alerts (2)?" in chat.read()
     sure = chat.buttons()[0]
     assert sure.data is not None
     await chat.bot.end_all(chat.tapped, EndAll.unpack(sure.data))

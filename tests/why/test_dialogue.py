@@ -130,9 +130,9 @@ async def test_what_let_it_pass_stands_first_and_a_source_is_said_once(world: Wo
     titles = [line for line in text.splitlines() if line.startswith(("✓ set", "✗ set"))]
     assert titles == [
         "✓ set 2 (all 2 rules passed)",
-        "✓ set 3 (1 of 1 rules passed)",
+        "✓ set 3 (its one rule passed)",
         "✓ set 4",
-        "✗ set 1 (1 of 1 rule failed)",
+        "✗ set 1 (its one rule failed)",
     ]
     assert "✓ set 4\nNo rules: every call passes." in text
     assert text.count("the feed, ") == 1

@@ -42,6 +42,7 @@ def summary_text(view: View, summary: Summary) -> Html:
             in_digests=f"{delivered.in_digests:,}",
             withheld=f"{delivered.withheld:,}",
             dead=f"{delivered.dead:,}",
+            measured=f"{delivered.measured:,}",
             p50=shown_latency(delivered.p50_s),
             p99=shown_latency(delivered.p99_s),
         ),

@@ -92,6 +92,8 @@ function quote(message, actions) {
   );
 }
 
+const EDITED = "Changed since it came, as Telegram marks it. The bot’s /help says what it adds to an alert.";
+
 function meta(message, actions) {
   const date = toDate(message.date);
   const edit = { type: "button", class: "edit", "data-testid": "edit-message", onclick: () => actions.edit(message) };
@@ -99,7 +101,7 @@ function meta(message, actions) {
     "p",
     { class: "meta" },
     message.text && actions.isOwn(message) ? el("button", edit, "Edit") : null,
-    message.edit_date ? el("span", { class: "edited", "data-testid": "edited" }, "edited") : null,
+    message.edit_date ? el("span", { class: "edited", title: EDITED, "data-testid": "edited" }, "edited") : null,
     message.is_silent ? el("span", { title: "Sent without a sound", "data-testid": "silent" }, "🔕") : null,
     date ? el("time", { datetime: date.toISOString(), title: date.toLocaleString() }, clockTime(date)) : null,
   );

@@ -101,6 +101,7 @@ def record_of(row: Row, base: Rate | None) -> Record:
         average_multiple=row["average"],
         median_multiple=row["median"],
         median_reachable_multiple=row["reachable"] if row["reachable_n"] >= MIN_TOKENS else None,
+        median_reachable_peak=row["reachable_peak"] if row["reachable_n"] >= MIN_TOKENS else None,
         reachable_n=row["reachable_n"],
         median_peak_after_s=row["peak_after_s"],
         best_multiple=row["best"],

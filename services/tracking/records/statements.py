@@ -11,6 +11,7 @@ from typing import Final, LiteralString
 
 from domain.tracking.records import Window
 from services.stores.counted import COUNTS, PEAK, PEAK_AFTER_S
+from services.stores.counted import REACHABLE as REACHABLE_AS_TOLD
 from services.stores.merged import MERGED, counted_for
 
 _OF_WINDOW: Final[LiteralString] = (
@@ -25,7 +26,9 @@ _COLUMNS: Final[LiteralString] = (
     + " AS peak, "
     + PEAK_AFTER_S
     + """ AS peak_after_s,
-    o.at_least, o.ended_at, o.ending IS NOT NULL AND o.ending <> 'age' AS died, o.reachable_multiple AS reachable,
+    o.at_least, o.ended_at, o.ending IS NOT NULL AND o.ending <> 'age' AS died, """
+    + REACHABLE_AS_TOLD
+    + """ AS reachable,
     o.return_1h * o.scale AS return_1h, o.return_24h * o.scale AS return_24h, o.return_7d * o.scale AS return_7d
 """
 )
@@ -51,7 +54,8 @@ _MEASURE: Final[LiteralString] = """
         count(*) FILTER (WHERE died) AS died, avg(peak) AS average, max(peak) AS best, min(peak) AS worst,
         percentile_cont(0.5) WITHIN GROUP (ORDER BY peak) AS median,
         percentile_cont(0.5) WITHIN GROUP (ORDER BY peak_after_s) AS peak_after_s, count(reachable) AS reachable_n,
-        percentile_cont(0.5) WITHIN GROUP (ORDER BY reachable) AS reachable
+        percentile_cont(0.5) WITHIN GROUP (ORDER BY reachable) AS reachable,
+        percentile_cont(0.5) WITHIN GROUP (ORDER BY peak) FILTER (WHERE reachable IS NOT NULL) AS reachable_peak
     FROM firsts
 """
 _BEGIN: Final[LiteralString] = "WITH mine AS (SELECT " + _COLUMNS

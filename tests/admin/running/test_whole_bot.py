@@ -111,7 +111,7 @@ async def test_held_calls_wait_and_those_that_became_old_come_in_a_digest(
     call_of(feed, age=timedelta(minutes=30))
     await until(lambda: intake.undecided == 2)
     assert counts.calls_received == 0
-    await opened(admin, "/maintenance", "2 calls undecided")
+    await opened(admin, "/maintenance", "calls not decided yet: 2")
     await admin.tap("▶ End: Calls held")
     await alerted(ann, fresh)
     await until(lambda: counts.alerts_outdated == 1)
