@@ -25,7 +25,7 @@ EVERY_S = 1.5
 
 def follows(health: Document, calls: int) -> bool:
     details = [part["detail"] for part in health["parts"] if part["name"] == "tracking"]
-    return f"{calls} calls" in details[0]
+    return f" {calls} call" in details[0]
 
 
 def publish_with_figures(feed: FeedSandbox) -> Call:
