@@ -46,7 +46,7 @@ async def kit(postgres_manager: PostgresManager, postgres_dsn: str) -> Kit:
 
 @pytest.fixture
 async def channels() -> AsyncIterator[ChannelsSandbox]:
-    async with ChannelsSandbox() as channels:
+    async with ChannelsSandbox(clock=lambda: READ_AT) as channels:
         yield channels
 
 
