@@ -18,7 +18,7 @@ MIN_NEAR_MISSES: Final = 3
 
 
 class PostCounts:
-    """Of one channel, as long as somebody keeps it. Each post is counted once; an edit that calls is told by `edited`."""
+    """Of one channel, as long as somebody keeps it. Each post is counted once; of edits see `edited`."""
 
     def __init__(self) -> None:
         self.posts = 0
