@@ -89,7 +89,7 @@ def _worth(view: View, known: KnownToken) -> Html:
         then = view.html("token.worth_then", cap=cap, ago=_ago(at, known.at))
         return lines(then, view.html("token.no_price") if _nobody_knows(known) else Html())
     worth = view.html("token.worth", cap=cap)
-    first = known.calls[0].market_cap_usd if known.calls else None
+    first = known.calls[0].market_cap_usd if known.calls and known.complete else None
     multiple = shown_figure((known.token.market_cap_usd or 0) / first, "multiple") if first else None
     return worth if multiple is None else Html(worth + view.html("token.since_first", multiple=multiple))
 
@@ -111,7 +111,9 @@ def _callers(view: View, known: KnownToken) -> Html:
     if not known.calls:
         return view.html("token.not_called")
     channels = len({one.channel_id for one in known.calls})
-    return view.html("token.called" if known.complete else "token.called_most", calls=len(known.calls), channels=channels)
+    return view.html(
+        "token.called" if known.complete else "token.called_most", calls=len(known.calls), channels=channels
+    )
 
 
 def _calls(view: View, known: KnownToken) -> Iterator[Html]:

@@ -36,8 +36,9 @@ def near_misses_card(view: View, misses: NearMisses, asked: int) -> Message:
     lines = [_miss(view, place, miss, misses.time_zone) for place, miss in enumerate(shown, start=first + 1)]
     # The search ends with the newest hundred: then that is no count.
     is_cut = not misses.complete and len(misses.found) >= MAX_NEAR_MISSES
+    title = "why.misses_newest" if is_cut else "why.misses"
     return message(
-        view.html("why.misses_newest" if is_cut else "why.misses", count=len(misses.found), checked=misses.calls_checked, zone=zone),
+        view.html(title, count=len(misses.found), checked=misses.calls_checked, zone=zone),
         join("\n", lines),
         Html() if misses.complete else view.html("why.misses_cut"),
         keyboard=(*_miss_buttons(view, shown, first), *page.turning(view, ShowNearMisses)),
