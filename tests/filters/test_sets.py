@@ -258,7 +258,7 @@ async def test_words_of_a_rule_are_shown_as_far_as_there_is_room(started: Person
     few = await rule_of(("cat", "dog", "frog"), ("rug",))
     assert few == "• Name or symbol: “cat”, “dog”, “frog”, without “rug”"
     many = await rule_of(tuple(f"wanted{n}" for n in range(30)), tuple(f"bad{n}" for n in range(30)))
-    assert many == "• Name or symbol: “wanted0”, “wanted1”, “wanted2” +27, without “bad0”, “bad1”, “bad2”, “bad3” +26"
+    assert many == "• Name or symbol: “wanted0”, “wanted1” +28, without “bad0”, “bad1”, “bad2”, “bad3” +26"
 
 
 async def test_the_plan_limits_the_filters(ann: Person, services: Services, clock: Clock) -> None:

@@ -56,7 +56,7 @@ def filled(one: Placeholder) -> object:
 @pytest.mark.parametrize("key", sorted({*keys()}))
 def test_a_toast_is_never_cut(key: str) -> None:
     values = {one.name: filled(one) for one in TEXTS.template(key).placeholders}
-    assert units(TEXTS.plain(key, **values)) <= MAX_CALLBACK_ANSWER_UTF16
+    assert units(TEXTS.plain(key, "en", **values)) <= MAX_CALLBACK_ANSWER_UTF16
 
 
 @given(parts=st.lists(st.text("Wx😀 ", max_size=150)))
