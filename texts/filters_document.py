@@ -19,9 +19,9 @@ A *filter* is a named list of rules over the fields below. A call passes when it
 several filters, each on or off, and gets a call once when any of them passes; its card names those that did.
 `/settings` changes them.
 
-When a call does not say a value, the rule decides: *no alert* (at first), *let it pass*, or *wait* 5, 15 or 60 minutes
-and look again when the value arrives. This holds of rules that only exclude as well: with `-inu` alone a token that has
-no name yet brings no alert, until the rule says *let it pass*.
+When a call does not say a value, the rule decides: *no alert* (at first), *let it pass*, or *wait* 5, 10, 15 or 60
+minutes and look again when the value arrives. This holds of rules that only exclude as well: with `-inu` alone a token
+that has no name yet brings no alert, until the rule says *let it pass*.
 """
 _KINDS: Final[dict[Unit, str]] = {
     "usd": "range, US dollars",

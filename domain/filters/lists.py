@@ -33,6 +33,8 @@ _ITEM: Final = re.compile(
     rf' ?(?P<dash>[{DASHES}]?) ?(?:"(?P<quoted>(?:[^"]|"")*)" ?(?=[{_SEPARATORS}]|$)|(?P<bare>[^{_SEPARATORS}]*))'
     rf"(?:[{_SEPARATORS}]|$)"
 )
+_STRAY: Final = re.compile(rf"[{_SEPARATORS}] ?[{DASHES}] ?(?:[{_SEPARATORS}]|$)")
+"""A dash that excludes nothing."""
 
 
 class Unreadable(Exception):  # noqa: N818 - never leaves this room
@@ -141,6 +143,8 @@ def _items(text: str, largest: int, longest: int) -> tuple[tuple[str, ...], tupl
         raise Unreadable("list.unreadable")
     if len(both) > largest:
         raise Unreadable("list.too_many", largest=largest)
+    if _STRAY.search(visible(text)):
+        raise Unreadable("list.stray")
     too_long = next((item for item in both if len(item) > longest), None)
     if too_long is not None:
         raise Unreadable("list.too_long", item=clip(too_long), largest=longest)

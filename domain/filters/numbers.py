@@ -64,12 +64,12 @@ _BELOW_THOUSAND: Final[frozenset[Unit]] = frozenset({"percent", "score"})
 _NUMBER: Final = r"(?P<number>[\d.,' ]*\d\.?)"
 _SCALES: Final = {
     "": 1,
-    **dict.fromkeys(("k", "thousand"), 10**3),
-    **dict.fromkeys(("m", "mn", "mln", "million"), 10**6),
-    **dict.fromkeys(("b", "bn", "billion"), 10**9),
+    **dict.fromkeys(("k", "thousand", "thousands"), 10**3),
+    **dict.fromkeys(("m", "mn", "mln", "mil", "mill", "mio", "million", "millions"), 10**6),
+    **dict.fromkeys(("b", "bn", "bln", "bil", "billion", "billions"), 10**9),
 }
 _THOUSAND: Final = 1_000
-_SCALE: Final = r"(?P<scale>k|thousand|million|mln|mn|m|billion|bn|b)?"
+_SCALE: Final = rf"(?P<scale>{'|'.join(sorted(filter(None, _SCALES), key=len, reverse=True))})?"
 _PATTERNS: Final[dict[Unit, re.Pattern[str]]] = {
     "usd": re.compile(rf"(?:\$|usd)? ?{_NUMBER} ?{_SCALE} ?(?:\$|usd|dollars)?"),
     "percent": re.compile(rf"{_NUMBER} ?(?:%|percent)?"),

@@ -16,7 +16,7 @@ from domain.filters.rules import show_rule
 from handlers.conversation.base import Services, Turn
 from runtime.errors import UserFacingError
 from services.cards.names import Names
-from texts.markup import Html, join, to_plain, utf16_length
+from texts.markup import MAX_CALLBACK_ANSWER_UTF16, Html, join, to_plain, utf16_length
 from texts.renderer import Texts
 
 LIST_BUDGET_UTF16 = 2_800
@@ -56,7 +56,7 @@ class View(Struct, frozen=True, kw_only=True):
         if not isinstance(rule, Choice | Words) or len(full) <= LISTED_UP_TO:
             return full
         room = LISTED_UP_TO // 2 if rule.included and rule.excluded else LISTED_UP_TO
-        wanted = self._some([show_list([item], ()) for item in _in_order(rule.included)], room)
+        wanted = self._some(_wanted(rule), room)
         unwanted = self._some([f"“{word}”" for word in _in_order(rule.excluded)], room)
         without = self.plain("value.without_words", words=unwanted) if unwanted else ""
         return ", ".join(part for part in (wanted, without) if part)
@@ -70,9 +70,11 @@ class View(Struct, frozen=True, kw_only=True):
 
     def full_rule(self, rule: Rule | None, field: FilterField) -> str:
         """A rule with all that it lists; what it excludes says so."""
-        if not isinstance(rule, Choice | Words) or not rule.excluded:
+        if not isinstance(rule, Choice | Words) or not (rule.included or rule.excluded):
             return self.plain("value.any") if rule is None else show_rule(rule, field)
-        wanted = show_list(_in_order(rule.included), ())
+        wanted = ", ".join(_wanted(rule))
+        if not rule.excluded:
+            return wanted
         without = self.plain("value.without_words", words=", ".join(f"“{word}”" for word in _in_order(rule.excluded)))
         return f"{wanted}, {without}" if wanted else without
 
@@ -138,6 +140,13 @@ class View(Struct, frozen=True, kw_only=True):
         return ", ".join((*shown[:kept], *more))
 
 
+def _wanted(rule: Choice | Words) -> list[str]:
+    """What a rule asks for; words in quotes, for they may be any: “nothing”, “any”."""
+    if isinstance(rule, Words):
+        return [f"“{word}”" for word in rule.included]
+    return [show_list([item], ()) for item in _in_order(rule.included)]
+
+
 def _in_order(items: frozenset[str] | tuple[str, ...]) -> Iterable[str]:
     """A choice is in alphabetical order, words in the order in which they were typed."""
     return sorted(items) if isinstance(items, frozenset) else items
@@ -163,6 +172,15 @@ def message(*paragraphs: Html, keyboard: Keyboard = ()) -> Message:
 def lines(*parts: Html) -> Html:
     """Put under one another what there is to say."""
     return join("\n", (text for text in parts if text))
+
+
+def as_toast(*parts: Html) -> str:
+    """What there is to say when a button was tapped, the most telling first: as many of the parts as fit, whole."""
+    shown = ""
+    for part in parts:
+        longer = "\n".join(text for text in (shown, to_plain(part)) if text)
+        shown = longer if utf16_length(longer) <= MAX_CALLBACK_ANSWER_UTF16 else shown
+    return shown
 
 
 def in_rows(buttons: Iterable[Button], per_row: int) -> Keyboard:

@@ -15,7 +15,7 @@ from domain.delivery.changes import Change
 from domain.delivery.policy import mute_channel, unmute, unmute_channel
 from domain.subscribers.subscriber import Preferences
 from handlers.conversation.base import BotBase, Turn
-from handlers.conversation.menus import lines, view_of
+from handlers.conversation.menus import as_toast, view_of
 from handlers.conversation.routing import callback
 from handlers.delivery import muting_menus
 from handlers.delivery.buttons import (
@@ -29,11 +29,10 @@ from handlers.delivery.buttons import (
     UnmuteHere,
     UnmuteToken,
 )
-from handlers.delivery.standing import held_calls, local_moment, subscriber_state, what_comes
+from handlers.delivery.standing import held_calls, local_moment, subscriber_state, what_comes, what_waits
 from runtime.errors import MessageRefusedError, UserFacingError
 from services.delivery.card_keyboards import CardKeyboards
 from services.delivery.told_calls import ToldCalls
-from texts.markup import to_plain
 
 ALL_FOR: Final = "1h"
 _ALL_FOR: Final = timedelta(hours=1)
@@ -81,6 +80,9 @@ class MutingMixin(BotBase):
         preferences = await self._change_muted(turn, change, all_of_it=what == "all")
         await self._shown_under(turn, call, preferences)
         until = local_moment(preferences, now + lasts, now)
+        if what == "all":
+            subscriber = await self.services.subscribers.subscribers.require(turn.user_id)
+            return as_toast(view.html("mute.all_toast", until=until), await what_waits(self.services, view, subscriber))
         return view.plain(muting_menus.MUTED[what], name=name, title=title, until=until)
 
     @callback(UnmuteHere, aside=True)
@@ -107,8 +109,8 @@ class MutingMixin(BotBase):
         if what != "all":
             return view.plain(muting_menus.UNMUTED[what], name=name)
         subscriber = await self.services.subscribers.subscribers.require(turn.user_id)
-        state = await subscriber_state(self.services, view, subscriber)
-        return to_plain(lines(state, what_comes(self.services, view, subscriber, held)))
+        state = await subscriber_state(self.services, view, subscriber, in_delivery=True)
+        return as_toast(view.html("mute.all_over"), what_comes(self.services, view, subscriber, held), state)
 
     async def _shown_under(
         self, turn: Turn, call: Call | None, preferences: Preferences, *, asks: bool = False
@@ -149,7 +151,10 @@ class MutingMixin(BotBase):
         now = self.services.conversation.clock()
         preferences = await self._change_muted(turn, changes.snooze(ALL_FOR, now), all_of_it=True)
         until = local_moment(preferences, now + _ALL_FOR, now)
-        await self.show(turn, muting_menus.all_muted(view_of(self.services, turn), until))
+        view = view_of(self.services, turn)
+        subscriber = await self.services.subscribers.subscribers.require(turn.user_id)
+        waits = await what_waits(self.services, view, subscriber)
+        await self.show(turn, muting_menus.all_muted(view, until, waits))
 
     @callback(ShowMuted, goes_on=True)
     async def show_muted(self, turn: Turn, data: ShowMuted) -> None:

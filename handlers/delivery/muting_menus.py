@@ -12,7 +12,7 @@ from domain.calls.events import Call
 from domain.calls.venues import NO_VENUES, Venues
 from domain.delivery.messages import Button, Message
 from domain.subscribers.subscriber import Preferences
-from handlers.conversation.menus import Keyboard, View, message
+from handlers.conversation.menus import Keyboard, View, lines, message
 from handlers.conversation.pages import Page
 from handlers.delivery.buttons import (
     CloseMute,
@@ -31,9 +31,10 @@ from handlers.delivery.standing import local_moment
 from runtime.errors import UserFacingError
 from services.cards.buttons import card_keyboard
 from services.cards.pieces import readable, ticker
-from texts.markup import utf16_length
+from texts.markup import Html, utf16_length
 
 MUTED_PER_PAGE: Final = 8
+_NOTHING_MORE: Final = Html()
 _ROOM_FOR_BOTH: Final = 32
 """For ticker and name on a button, in UTF-16 units."""
 Mutable = Literal["token", "channel", "all"]
@@ -141,12 +142,14 @@ def channel_muted(view: View, channel_id: str, title: str) -> Message:
     return _done(view, undo, "mute.channel", title=title)
 
 
-def all_muted(view: View, until: str) -> Message:
-    return _done(view, view.button("button.mute_undo", Snooze("off")), "mute.all", until=until)
+def all_muted(view: View, until: str, waits: Html) -> Message:
+    """`waits`: what is said of the calls that are held."""
+    return _done(view, view.button("button.mute_undo", Snooze("off")), "mute.all", waits, until=until)
 
 
-def _done(view: View, undo: Button, key: str, **what: str) -> Message:
-    return message(view.html(key, **what), keyboard=((undo, view.button("button.muted_list", ShowMuted(0))),))
+def _done(view: View, undo: Button, key: str, more: Html = _NOTHING_MORE, **what: str) -> Message:
+    keyboard = ((undo, view.button("button.muted_list", ShowMuted(0))),)
+    return message(lines(view.html(key, **what), more), keyboard=keyboard)
 
 
 def muted_menu(view: View, preferences: Preferences, asked: int, now: datetime) -> Message:

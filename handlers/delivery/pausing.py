@@ -6,7 +6,7 @@ from domain.delivery import changes
 from handlers.conversation.base import BotBase, Turn
 from handlers.conversation.menus import lines, message, view_of
 from handlers.conversation.routing import command
-from handlers.delivery.standing import held_calls, is_paused, subscriber_state, what_comes
+from handlers.delivery.standing import held_calls, is_paused, subscriber_state, what_comes, what_waits
 from texts.markup import Html
 
 
@@ -16,12 +16,14 @@ class PausingMixin(BotBase):
         subscribers, view = self.services.subscribers.subscribers, view_of(self.services, turn)
         _, _, how_long = turn.text.partition(" ")
         if not how_long.strip():
-            await subscribers.pause(turn.user_id)
-            await self.reply(turn, message(view.html("pause.done")))
+            subscriber = await subscribers.pause(turn.user_id)
+            waits = await what_waits(self.services, view, subscriber)
+            await self.reply(turn, message(lines(view.html("pause.done"), waits)))
             return
         change = changes.snoozed_for(how_long, self.services.conversation.clock())
         subscriber = await subscribers.pause_for(turn.user_id, change)
-        await self.reply(turn, message(await subscriber_state(self.services, view, subscriber)))
+        state = await subscriber_state(self.services, view, subscriber)
+        await self.reply(turn, message(lines(state, await what_waits(self.services, view, subscriber))))
 
     @command("resume", help="help.resume")
     async def resume(self, turn: Turn) -> None:

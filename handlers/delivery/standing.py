@@ -76,18 +76,28 @@ async def held_calls(services: Services, user_id: int) -> Sequence[HeldCall]:
 
 
 def what_comes(services: Services, view: View, subscriber: Subscriber, held: Sequence[HeldCall]) -> Html:
-    """Say which of the calls that were held come now, and when the others do."""
+    """Say which of the calls that were held come now, and when the others do.
+
+    A digest that falls due while somebody has paused for good is not sent.
+    """
     now, preferences = services.conversation.clock(), subscriber.preferences
-    if not held or state_of(subscriber, now) != "receiving":
+    state = state_of(subscriber, now)
+    if not held or state not in ("receiving", "paused"):
         return Html()
     later = sorted(at for one in held if (at := comes_at(preferences, one.reason, one.held_at, now)) > now)
     comes, waits = Html(), Html()
-    if ready := len(held) - len(later):
+    if (ready := len(held) - len(later)) and state == "receiving":
         comes = view.html("held.now", count=ready)
     if later:
         until = local_moment(preferences, later[0], now)
-        waits = view.html("held.later", count=len(later), until=until)
+        key = "held.later" if state == "receiving" else "held.if_resumed"
+        waits = view.html(key, count=len(later), until=until)
     return lines(comes, waits)
+
+
+async def what_waits(services: Services, view: View, subscriber: Subscriber) -> Html:
+    """Say how many calls are held now, and when they come; nothing where none is."""
+    return what_comes(services, view, subscriber, await held_calls(services, subscriber.user_id))
 
 
 async def _held_back(services: Services, subscriber: Subscriber, now: datetime) -> HeldBack | None:

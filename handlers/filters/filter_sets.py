@@ -9,7 +9,7 @@ from domain.payments.plans import MAX_FILTER_SETS
 from domain.subscribers.subscriber import Subscriber
 from domain.tracking.records import Records
 from handlers.conversation.base import BotBase, Turn
-from handlers.conversation.menus import lines, message, view_of
+from handlers.conversation.menus import as_toast, message, view_of
 from handlers.conversation.routing import callback, command, text_input
 from handlers.delivery.buttons import SetPaused
 from handlers.delivery.standing import held_calls, is_paused, subscriber_state, what_comes
@@ -36,7 +36,7 @@ from services.subscribers.copies import CopyNames
 from services.subscribers.filter_sets import Placed
 from services.subscribers.set_changes import MAX_NAME_UTF16, set_of
 from services.tracking.records.group import RecordServices
-from texts.markup import Html, join, to_plain
+from texts.markup import Html, join
 
 NAME = "set_name"
 """Kind of the question that a typed name answers; its payload is the packed `RenameSet`."""
@@ -183,7 +183,5 @@ class UserSettingsMixin(BotBase):
         was_paused = is_paused(await subscribers.require(turn.user_id), self.services.conversation.clock())
         subscriber = await (subscribers.pause(turn.user_id) if data.paused else subscribers.resume(turn.user_id))
         await self._show_settings(turn, subscriber)
-        if data.paused:
-            return view.plain("settings.paused")
-        comes = what_comes(self.services, view, subscriber, held)
-        return to_plain(lines(view.html("resume.done" if was_paused else "resume.nothing"), comes))
+        done = "settings.paused" if data.paused else "resume.done" if was_paused else "resume.nothing"
+        return as_toast(view.html(done), what_comes(self.services, view, subscriber, held))

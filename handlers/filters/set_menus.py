@@ -37,6 +37,7 @@ POLICIES: Final[tuple[tuple[Missing, int], ...]] = (
     ("fail", 0),
     ("pass", 0),
     ("wait", 5),
+    ("wait", 10),
     ("wait", 15),
     ("wait", 60),
 )
@@ -216,8 +217,7 @@ def field_keyboard(view: View, filter_set: FilterSet, field: FilterField) -> Key
     rows = (
         *values,
         tuple([*choosing, clearing] if rule or field.unit == "flag" else choosing),
-        policies[:2],
-        policies[2:],
+        *in_rows(policies, 2),
         (view.button("button.back", ShowGroup(number, field.group)),),
     )
     return tuple(row for row in rows if row)

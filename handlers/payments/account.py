@@ -9,11 +9,11 @@ from domain.delivery.messages import Message
 from domain.payments.plans import TRIAL
 from domain.subscribers.subscriber import Subscriber
 from handlers.conversation.base import BotBase, Services, Turn
-from handlers.conversation.menus import RULES_AT_A_GLANCE, View, message, view_of
+from handlers.conversation.menus import RULES_AT_A_GLANCE, View, lines, message, view_of
 from handlers.conversation.routing import command
 from handlers.delivery.buttons import ShowMuted
 from handlers.delivery.muting_menus import muted
-from handlers.delivery.standing import subscriber_state
+from handlers.delivery.standing import subscriber_state, what_waits
 from handlers.filters.buttons import ShowSettings
 from handlers.payments.plans import per_hour, sets_used, time_left
 from services.plans.subscriptions import SubscriptionStatus
@@ -49,11 +49,13 @@ async def status_message(services: Services, view: View, subscriber: Subscriber)
     tokens = len(muted(subscriber.preferences, services.conversation.clock()))
     channels = len(subscriber.preferences.muted_channels)
     silenced = view.html("status.muted", tokens=tokens, channels=channels) if tokens + channels else Html()
+    state = await subscriber_state(services, view, subscriber)
+    waits = await what_waits(services, view, subscriber)
     text = view.html(
         "status.main",
         plan=view.label("plan", status.plan),
         time=time_left(view, status, subscriber.preferences.time_zone),
-        state=join("\n", (line for line in (await subscriber_state(services, view, subscriber), silenced) if line)),
+        state=lines(state, waits, silenced),
         limits=join("\n", _limits(view, status)),
         rules=_rules(view, subscriber),
         next=view.html(_next_step(status)),

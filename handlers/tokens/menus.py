@@ -16,7 +16,7 @@ from domain.filters.shown import shown_figure
 from domain.posts.gathering import Refused
 from domain.posts.keys import coin_named
 from domain.subscribers.subscriber import Card, CardButton
-from handlers.conversation.menus import Keyboard, View, in_rows, message
+from handlers.conversation.menus import Keyboard, View, in_rows, lines, message
 from handlers.tokens.buttons import ShowToken
 from handlers.why.cards import verdict_and_fate
 from services.cards.buttons import buy_row, row_of_buttons
@@ -86,9 +86,10 @@ def _worth(view: View, known: KnownToken) -> Html:
         return view.html("card.market_cap_unknown")
     at = known.token.origins["market_cap_usd"].at
     if _worth_now(known) is None:
-        return view.html("token.worth_then", cap=cap, ago=_ago(at, known.at))
+        then = view.html("token.worth_then", cap=cap, ago=_ago(at, known.at))
+        return lines(then, view.html("token.no_price") if _nobody_knows(known) else Html())
     worth = view.html("token.worth", cap=cap)
-    first = known.calls[0].market_cap_usd if known.calls else None
+    first = known.calls[0].market_cap_usd if known.calls and known.complete else None
     multiple = shown_figure((known.token.market_cap_usd or 0) / first, "multiple") if first else None
     return worth if multiple is None else Html(worth + view.html("token.since_first", multiple=multiple))
 
@@ -100,11 +101,19 @@ def _worth_now(known: KnownToken) -> float | None:
     return cap if is_now else None
 
 
+def _nobody_knows(known: KnownToken) -> bool:
+    """Whether providers were asked, and none has a price of the present."""
+    price = known.token.origins.get("price_usd")
+    return known.asked and _worth_now(known) is None and (price is None or known.at - price.at > _NOW_FOR)
+
+
 def _callers(view: View, known: KnownToken) -> Html:
     if not known.calls:
         return view.html("token.not_called")
     channels = len({one.channel_id for one in known.calls})
-    return view.html("token.called", calls=len(known.calls), channels=channels)
+    return view.html(
+        "token.called" if known.complete else "token.called_most", calls=len(known.calls), channels=channels
+    )
 
 
 def _calls(view: View, known: KnownToken) -> Iterator[Html]:

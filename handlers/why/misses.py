@@ -19,6 +19,7 @@ from handlers.why.moments import shown_clock
 from handlers.why.origins import ago
 from services.watches.watches import Found
 from services.why.answers import NearMiss, NearMisses
+from services.why.explanations import MAX_NEAR_MISSES
 from texts.markup import Html, join
 
 MISSES_PER_PAGE: Final = 8
@@ -39,8 +40,16 @@ def near_misses_card(view: View, misses: NearMisses, asked: int) -> Message:
             view.html("why.any_call", days=ACCEPTED_FOR.days),
         )
     lines = [_miss(view, place, miss, misses.time_zone) for place, miss in enumerate(shown, start=first + 1)]
+    # The search ends with the newest hundred: then that is no count.
+    is_cut = not misses.complete and len(misses.found) >= MAX_NEAR_MISSES
+    count, checked = len(misses.found), misses.calls_checked
+    counts = (
+        view.html("why.misses_newest", count=count, checked=checked, zone=zone)
+        if is_cut
+        else view.html("why.misses", count=count, checked=checked, zone=zone, since=since)
+    )
     return message(
-        view.html("why.misses", count=len(misses.found), checked=misses.calls_checked, zone=zone, since=since),
+        counts,
         join("\n", lines),
         Html() if misses.complete else view.html("why.misses_cut"),
         keyboard=(*_miss_buttons(view, shown, first), *page.turning(view, ShowNearMisses)),

@@ -20,9 +20,9 @@ from domain.prices.readings import TokenRef
 from services.calls.tokens import TokensService
 from services.providers.figures import FiguresService
 from services.tokens.identifying import Identifying
-from services.tokens.outcomes import CallOutcome, Outcomes
+from services.tokens.outcomes import MAX_OUTCOMES, CallOutcome, Outcomes
 from services.why.answers import CallExplanation, Explanation
-from services.why.explanations import ExplanationsService
+from services.why.explanations import MAX_CALLS, ExplanationsService
 
 ASKED_A_MINUTE: Final = 10
 MAX_CANDIDATES: Final = 3
@@ -50,6 +50,10 @@ class KnownToken(Struct, frozen=True, kw_only=True):
     explanation: Explanation | None
     """What its calls came to for who asks; `None` where nobody called it in 14 days."""
     at: datetime
+    asked: bool = True
+    """Whether providers were asked for its figures just now."""
+    complete: bool = True
+    """Whether `calls` are all that are known."""
 
     @property
     def telling(self) -> CallExplanation | None:
@@ -109,7 +113,14 @@ class TokenKnowledge:
         outcomes = await self._outcomes.of(ref.address)
         token = await self._now(ref, explanation, may_ask=may_ask)
         calls = [] if explanation is None else [one.decided.call for one in explanation.calls]
-        return KnownToken(token=token, calls=self._called(calls, outcomes), explanation=explanation, at=self._clock())
+        return KnownToken(
+            token=token,
+            calls=self._called(calls, outcomes),
+            explanation=explanation,
+            at=self._clock(),
+            asked=may_ask,
+            complete=len(calls) < MAX_CALLS and len(outcomes) < MAX_OUTCOMES,
+        )
 
     def _called(self, calls: Sequence[Call], outcomes: Sequence[CallOutcome]) -> tuple[CalledHere, ...]:
         """What is older than calls are kept is known by its outcome alone."""

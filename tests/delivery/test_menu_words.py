@@ -63,7 +63,7 @@ async def test_undoing_that_everything_is_muted_says_what_still_holds_alerts_bac
     assert "Quiet until 13:00 (UTC)" in (toast or "").replace("\u2060", "")
     await chat.users.subscribers.change_preferences(USER_ID, lambda p: replace(p, quiet=None))
     [toast] = [one.text for one in await chat.taps(UnmuteHere("all", ADDRESS)) if one.how == "answered"]
-    assert toast == "🟢 Alerts are on."
+    assert toast == "🔔 Everything is unmuted.\n🟢 Alerts are on."
 
 
 async def test_the_menu_does_not_send_people_to_itself(chat: Chat) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from domain.filters.presets import load_presets
 from domain.filters.registry import Choice, FilterSet, Range, Words
+from handlers.filters.set_menus import POLICIES
 from runtime.errors import FatalError
 from tests.filters.oracle import passes
 from tests.filters.strategies import NOON, call_with
@@ -28,6 +29,15 @@ def test_the_presets_that_come_with_the_product() -> None:
     assert presets[1].rules["mint_revoked"] == Range(1.0, None, missing="wait", wait_minutes=10)
     assert presets[3].rules["chain"] == Choice(frozenset({"solana"}))
     assert presets[4].rules == {}
+
+
+def test_what_a_preset_does_about_what_is_not_known_is_among_what_can_be_tapped() -> None:
+    presets = load_presets((CONFIG / "presets.toml").read_text(encoding="utf-8"))
+    policies = {(rule.missing, rule.wait_minutes) for preset in presets for rule in preset.rules.values()}
+    assert policies <= {*POLICIES}
+    *some, last = (str(minutes) for missing, minutes in POLICIES if missing == "wait")
+    document = " ".join((CONFIG.parent / "docs/filters.md").read_text(encoding="utf-8").split())
+    assert f"*wait* {', '.join(some)} or {last} minutes" in document
 
 
 def test_a_launch_of_which_little_is_known_passes_the_preset_for_launches() -> None:

@@ -199,7 +199,7 @@ async def test_a_word_that_may_be_meant_to_be_excluded_is_asked_about(started: P
         assert await rule() == Words(("cat",) if "cat" in typed else (), ("inu",))
     await started.taps("field:1:name_words")
     said = await started.writes("no inu")
-    as_words = next(data for label, data in said[-1].buttons.items() if '"no inu"' in label)
+    as_words = next(data for label, data in said[-1].buttons.items() if "“no inu”" in label)
     await started.taps(as_words or "")
     assert await rule() == Words(("no inu",))
     await started.taps("field:1:name_words")
@@ -256,9 +256,9 @@ async def test_words_of_a_rule_are_shown_as_far_as_there_is_room(started: Person
         return next(line for line in shown.splitlines() if line.startswith("• Name or symbol"))
 
     few = await rule_of(("cat", "dog", "frog"), ("rug",))
-    assert few == "• Name or symbol: cat, dog, frog, without “rug”"
+    assert few == "• Name or symbol: “cat”, “dog”, “frog”, without “rug”"
     many = await rule_of(tuple(f"wanted{n}" for n in range(30)), tuple(f"bad{n}" for n in range(30)))
-    assert many == "• Name or symbol: wanted0, wanted1, wanted2 +27, without “bad0”, “bad1”, “bad2”, “bad3” +26"
+    assert many == "• Name or symbol: “wanted0”, “wanted1” +28, without “bad0”, “bad1”, “bad2”, “bad3” +26"
 
 
 async def test_the_plan_limits_the_filters(ann: Person, services: Services, clock: Clock) -> None:

@@ -266,7 +266,7 @@ async def test_a_word_that_was_typed_with_hidden_signs_finds_what_is_shown(
     started: Person, services: Services, matcher: Matcher
 ) -> None:
     await started.taps("field:1:name_words")
-    assert "✅ Name or symbol: cat, without “inu”" in words(await started.writes("ca\u200bt, -i\u00adnu"))
+    assert "✅ Name or symbol: “cat”, without “inu”" in words(await started.writes("ca\u200bt, -i\u00adnu"))
     assert await rules(services) == {"name_words": Words(("cat",), ("inu",))}
 
     def passes(name: str) -> bool:
@@ -290,15 +290,28 @@ async def test_each_word_or_a_phrase_is_asked_and_a_phrase_is_shown_in_quotes(
     asked = await started.writes("penguin, walrus raccoon")
     assert "is each word enough by itself" in words(asked)
     assert await rules(services) == {}
-    assert list(only(asked, "sent").buttons)[:2] == ["penguin, walrus, raccoon", 'penguin, "walrus raccoon"']
-    answer = await started.taps(button(asked, 'penguin, "walrus raccoon"'))
-    assert '✅ Name or symbol: penguin, "walrus raccoon"' in words(answer, "edited")
+    assert list(only(asked, "sent").buttons)[:2] == ["“penguin”, “walrus”, “raccoon”", "“penguin”, “walrus raccoon”"]
+    answer = await started.taps(button(asked, "“penguin”, “walrus raccoon”"))
+    assert "✅ Name or symbol: “penguin”, “walrus raccoon”" in words(answer, "edited")
     assert await rules(services) == {"name_words": Words(("penguin", "walrus raccoon"))}
+
+
+async def test_a_word_that_says_nothing_elsewhere_is_seen_to_be_a_word(started: Person) -> None:
+    await started.taps("field:1:name_words")
+    assert "✅ Name or symbol: “nothing”\n" in words(await started.writes("nothing"))
+    assert "• Name or symbol: “nothing”\n" in words(await started.taps("set:1"), "edited")
+
+
+async def test_a_dash_that_excludes_nothing_is_asked_about(started: Person, services: Services) -> None:
+    for typed in ("asdf;;; -", "cat, -, dog", "cat,-"):
+        await started.taps("field:1:name_words")
+        assert "nothing follows a dash" in words(await started.writes(typed))
+    assert await rules(services) == {}
 
 
 async def test_a_long_list_is_said_as_it_was_understood(started: Person) -> None:
     await started.taps("field:1:name_words")
-    assert "✅ Name or symbol: cat, dog, frog, pepe, without “inu”" in words(
+    assert "✅ Name or symbol: “cat”, “dog”, “frog”, “pepe”, without “inu”" in words(
         await started.writes("cat, dog, frog, pepe, -inu")
     )
 

@@ -172,6 +172,23 @@ async def test_a_token_that_was_called_here(
         assert again == f"token:{token.address}"
 
 
+async def test_a_token_of_which_no_source_has_a_price_says_so(
+    telegram: TelegramSandbox, feed: FeedSandbox, redis_url: str, postgres_dsn: str
+) -> None:
+    market, ann = Market(), telegram.user("Ann")
+    called = Token(address=mint(5), name="Toad", symbol="TOAD", price_usd=3e-4, market_cap_usd=300_000.0)
+    async with asyncio.timeout(60), running(telegram, feed, redis_url, postgres_dsn, market) as bot:
+        await subscribe(ann, "everything")
+        call = a_call(called, "alpha", at=datetime.now(UTC) - timedelta(minutes=5))
+        feed.publish(call)
+        await alert_for(ann, call)
+        await written(bot, 1)
+        lines = text_of(await answer(ann, called.address)).splitlines()
+        place = next(place for place, line in enumerate(lines) if "$300k market cap, 5m" in line)
+        assert lines[place + 1] == "No source has a price for it now."
+        market.lists(called.address, 150_000.0)
+
+
 async def test_a_condition_beside_the_token_is_offered_as_a_personal_alert(
     telegram: TelegramSandbox, feed: FeedSandbox, redis_url: str, postgres_dsn: str
 ) -> None:

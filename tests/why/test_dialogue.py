@@ -433,6 +433,23 @@ def test_every_page_of_near_misses_fits_one_message(text: str) -> None:
         check(near_misses_card(VIEW, misses, page))
 
 
+@pytest.mark.parametrize(
+    ("count", "complete", "said"),
+    [
+        (100, False, "Calls that failed a single rule: the newest 100, of 300 checked"),
+        (99, False, "Calls that failed a single rule: 99, of 300 checked"),
+        (99, True, "Calls that failed a single rule: 99, of 300 checked"),
+    ],
+)
+def test_a_search_that_ended_early_is_no_count(count: int, complete: bool, said: str) -> None:  # noqa: FBT001
+    call = hostile_call("x")
+    decided = DecidedCall(call=call, decided_at=NOW, reason="first_check", checked_channels=())
+    filter_set = hostile_subscriber("x", 1).filter_sets[0]
+    miss = NearMiss(decided=decided, filter_set=filter_set, rule=explain(filter_set, call).rules[0])
+    misses = NearMisses(found=(miss,) * count, calls_checked=300, complete=complete, since=NOW, time_zone="UTC")
+    assert said in shown(near_misses_card(VIEW, misses, 0).html)
+
+
 def check(message: Message) -> None:
     assert_sendable(message.html)
     for button in (button for row in message.keyboard for button in row):
