@@ -10,6 +10,7 @@ const BOTTOM_SLACK_PX = 48;
 const SAME_BREATH_S = 180;
 const HELD_MS = 30_000;
 const ANSWERED_MS = 1_500;
+const HELD_GAP_PX = 4;
 
 export class Conversation {
   /** `parts`: scroller, list, earlier, pill, pillText. `actions` go to the messages. */
@@ -151,7 +152,7 @@ export class Conversation {
     const { scroller } = this.parts;
     if (performance.now() - this.tapped.at < ANSWERED_MS) {
       const keys = this.nodes.get(this.tapped.id)?.querySelector(".keyboard");
-      const room = keys ? keys.getBoundingClientRect().top - scroller.getBoundingClientRect().top : Infinity;
+      const room = keys ? keys.getBoundingClientRect().top - scroller.getBoundingClientRect().top - HELD_GAP_PX : Infinity;
       scroller.scrollTop += Math.max(0, Math.min(room, this.#distanceToEnd() - scroller.clientHeight));
     }
     this.pinned = this.#isAtEnd();
