@@ -1,4 +1,4 @@
-"""People and chats over a restart: whom Telegram knows, what was said, who has blocked the bot.
+"""People and chats over a restart: whom Telegram knows, what was said and not yet taken, who has blocked the bot.
 
 All of it stands in one file, written anew every few seconds; what has changed since is appended to a second one before
 anybody hears of it, so that a process that is killed forgets nothing that the bot was told.
@@ -59,6 +59,8 @@ class Kept(Struct, kw_only=True):
     last_message_id: int
     people: list[KeptPerson]
     groups: list[KeptGroup]
+    updates: list[JsonObject] = []
+    """That the bot has not taken yet."""
 
 
 class Change(Struct, kw_only=True, omit_defaults=True):
@@ -67,10 +69,13 @@ class Change(Struct, kw_only=True, omit_defaults=True):
     The chat as it is now, and of its messages the one that is new or another.
     """
 
-    last_message_id: int
+    last_message_id: int = 0
     person: KeptPerson | None = None
     group: KeptGroup | None = None
     deleted_id: int | None = None
+    update: JsonObject | None = None
+    taken_ids: list[int] = []
+    """Of updates."""
 
 
 class Sandbox(Protocol):
@@ -122,6 +127,14 @@ class Memory:
             group=None if chat.person else _group(chat, messages),
             deleted_id=message_id if message is None else None,
         )
+        self._append(change)
+
+    def _note_update(self, update: JsonObject) -> None:
+        """One whose payment waits for an answer is over when the process ends: nobody waits any more."""
+        if "pre_checkout_query" not in update:
+            self._append(Change(update=update))
+
+    def _append(self, change: Change) -> None:
         try:
             with self._changes_path.open("ab", buffering=0) as changes:
                 changes.write(msgspec.json.encode(change) + b"\n")
@@ -130,9 +143,12 @@ class Memory:
 
     def restore(self) -> None:
         """Take up what an earlier run has kept, and keep what changes from now on; what cannot be read is set aside."""
-        self._sandbox.cloud.keeper = None
+        cloud = self._sandbox.cloud
+        cloud.keeper = None
         self._take_up(_with_changes(self._read(), self._read_changes()))
-        self._sandbox.cloud.keeper = self.note
+        cloud.keeper = self.note
+        cloud.updates.on_put = self._note_update
+        cloud.updates.on_gone = lambda taken_ids: self._append(Change(taken_ids=taken_ids))
 
     def _read(self) -> Kept:
         try:
@@ -160,6 +176,7 @@ class Memory:
     def _take_up(self, kept: Kept) -> None:
         cloud = self._sandbox.cloud
         cloud.last_message_id = kept.last_message_id
+        cloud.updates.restore(kept.updates)
         senders: dict[int, JsonObject] = {cloud.bot["id"]: cloud.bot, ANONYMOUS["id"]: ANONYMOUS}
         for person in kept.people:
             user = self._sandbox.user(person.name, user_id=person.id, language_code=person.language_code)
@@ -180,11 +197,13 @@ class Memory:
             last_message_id=cloud.last_message_id,
             people=[_person(chat, _newest(chat)) for chat in cloud.people()],
             groups=[_group(chat, _newest(chat)) for chat in groups],
+            updates=[update for update in cloud.updates.pending() if "pre_checkout_query" not in update],
         )
 
 
 def _with_changes(kept: Kept, changes: Iterable[Change]) -> Kept:
     people, groups = {one.id: one for one in kept.people}, {one.id: one for one in kept.groups}
+    updates = {update["update_id"]: update for update in kept.updates}
     last_message_id = kept.last_message_id
     for change in changes:
         last_message_id = max(last_message_id, change.last_message_id)
@@ -192,7 +211,16 @@ def _with_changes(kept: Kept, changes: Iterable[Change]) -> Kept:
             people[change.person.id] = _merged(people.get(change.person.id), change.person, change.deleted_id)
         if change.group:
             groups[change.group.id] = _merged(groups.get(change.group.id), change.group, change.deleted_id)
-    return Kept(last_message_id=last_message_id, people=list(people.values()), groups=list(groups.values()))
+        if change.update:
+            updates[change.update["update_id"]] = change.update
+        for taken_id in change.taken_ids:
+            updates.pop(taken_id, None)
+    return Kept(
+        last_message_id=last_message_id,
+        people=list(people.values()),
+        groups=list(groups.values()),
+        updates=list(updates.values()),
+    )
 
 
 def _merged(before: AnyChat | None, after: AnyChat, deleted_id: int | None) -> AnyChat:

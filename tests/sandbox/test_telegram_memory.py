@@ -153,3 +153,24 @@ async def test_who_they_are_and_what_they_did_is_there_after_a_kill(tmp_path: Pa
     async with sandbox(path) as again:
         assert again.groups()[0].messages[-1] == alert
         assert not path.with_suffix(".changes").exists()
+
+
+async def test_what_the_bot_has_not_taken_it_gets_after_a_kill_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "telegram.json"
+    telegram = await Killed.started(path)
+    ann = (await telegram.page("/users", {"name": "Ann"}))["id"]
+    await telegram.page(f"/users/{ann}/messages", {"text": "taken"})
+    [taken] = await telegram.bot("getUpdates")
+    await telegram.bot("getUpdates", offset=taken["update_id"] + 1)
+    await telegram.page(f"/users/{ann}/messages", {"text": "not taken"})
+    await telegram.kill()
+    for is_killed in (True, False):
+        telegram = await Killed.started(path)
+        [update] = await telegram.bot("getUpdates")
+        assert update["message"]["text"] == "not taken"
+        if is_killed:
+            await telegram.kill()
+    await telegram.page(f"/users/{ann}/messages", {"text": "later"})
+    later = await telegram.bot("getUpdates", offset=update["update_id"] + 1)
+    assert [each["message"]["text"] for each in later] == ["later"]
+    await telegram.kill()
