@@ -26,6 +26,9 @@ Listener = Callable[[str, JsonObject], None]
 ChatKind = Literal["private", "group", "supergroup"]
 BotStatus = Literal["member", "administrator", "left", "kicked"]
 
+Keeper = Callable[["Chat", int | None], None]
+"""Called as soon as a chat is another, with the id of the message that is new, changed or gone (None: of none)."""
+
 _MESSAGES_KEPT = 500
 _QUERIES_KEPT = 10_000
 _USER_ID_BASE = 100_000_000
@@ -113,6 +116,8 @@ class Cloud:
         self.faults = Faults(clock)
         self.stars = Stars(self, checkout_timeout_s=checkout_timeout_s)
         self.message_observers: list[Callable[[JsonObject], None]] = []
+        self.keeper: Keeper | None = None
+        """Writes down what changes before anybody is told of it."""
         self._gate = FloodGate(limits)
         self._query_expiry_s = query_expiry_s
         self.last_message_id = 0
@@ -135,6 +140,7 @@ class Cloud:
         }
         card: JsonObject = {"id": user_id, "type": "private", "first_name": name}
         chat = self.chats[user_id] = Chat(id=user_id, kind="private", card=card, person=person)
+        self.changed(chat)
         return chat
 
     def add_group(self, title: str, members: Iterable[JsonObject], *, kind: ChatKind, chat_id: int) -> Chat:
@@ -143,7 +149,13 @@ class Cloud:
             card["all_members_are_administrators"] = False
         chat = Chat(id=chat_id, kind=kind, card=card, members={member["id"]: member for member in members})
         self.chats[chat_id] = chat
+        self.changed(chat)
         return chat
+
+    def changed(self, chat: Chat, message_id: int | None = None) -> None:
+        """Have it written down that the chat, or one message in it, is another now."""
+        if self.keeper:
+            self.keeper(chat, message_id)
 
     def people(self) -> list[Chat]:
         return [chat for chat in self.chats.values() if chat.person is not None]
@@ -199,6 +211,7 @@ class Cloud:
         if silent:
             chat.silent_ids.add(message["message_id"])
         chat.keep(message)
+        self.changed(chat, message["message_id"])
         chat.tell("message", message)
         if sender is self.bot:
             self._show(message)
@@ -212,6 +225,7 @@ class Cloud:
         """Put an edited message in the place of its former self."""
         message["edit_date"] = int(time.time())
         chat.messages[message["message_id"]] = message
+        self.changed(chat, message["message_id"])
         chat.tell("edit", message)
         if message["from"] is self.bot:
             self._show(message)
@@ -222,6 +236,7 @@ class Cloud:
         chat.silent_ids.discard(message_id)
         if message_id in chat.pinned_ids:
             chat.pinned_ids.remove(message_id)
+        self.changed(chat, message_id)
         chat.tell("delete", {"message_id": message_id})
 
     def _show(self, message: JsonObject) -> None:

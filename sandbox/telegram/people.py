@@ -148,16 +148,19 @@ class SandboxUser:
     def block(self) -> None:
         if not self.chat.is_blocked:
             self.chat.is_blocked = True
+            self._cloud.changed(self.chat)
             self._membership("member", "kicked")
 
     def unblock(self) -> None:
         if self.chat.is_blocked:
             self.chat.is_blocked = False
+            self._cloud.changed(self.chat)
             self._membership("kicked", "member")
 
     def deactivate(self) -> None:
         """Delete the account: the bot is not told, it finds out by its next message."""
         self.chat.is_deactivated = True
+        self._cloud.changed(self.chat)
 
     def _membership(self, old: str, new: str) -> None:
         self._cloud.publish("my_chat_member", membership_change(self._cloud, self.chat, self.person, old, new))
@@ -262,6 +265,7 @@ class SandboxGroup:
 
     def add_bot(self, by: SandboxUser) -> None:
         self.chat.bot_status = "member"
+        self._cloud.changed(self.chat)
         self._cloud.publish("my_chat_member", membership_change(self._cloud, self.chat, by.person, "left", "member"))
 
     async def next_message(
@@ -271,6 +275,7 @@ class SandboxGroup:
 
     def kick_bot(self, by: SandboxUser) -> None:
         self.chat.bot_status = "kicked"
+        self._cloud.changed(self.chat)
         change = membership_change(self._cloud, self.chat, by.person, "member", "kicked")
         self._cloud.publish("my_chat_member", change)
 
@@ -282,6 +287,7 @@ class SandboxGroup:
         leaving = self._cloud.post(self.chat, by.person, {"migrate_to_chat_id": new_id})
         arriving = self._cloud.post(new_chat, by.person, {"migrate_from_chat_id": self.chat.id})
         self.chat.migrated_to = new_id
+        self._cloud.changed(self.chat)
         self._cloud.publish("message", leaving)
         self._cloud.publish("message", arriving)
         return SandboxGroup(self._cloud, new_chat)

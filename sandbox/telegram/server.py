@@ -160,6 +160,7 @@ class TelegramSandbox:
         """Make a supergroup with topics that the bot was added to by its first member."""
         made = self._add_group(title, members, kind="supergroup", chat_id=-1_002_000_000_001 - len(self._groups))
         made.chat.card["is_forum"] = True
+        self.cloud.changed(made.chat)
         return made
 
     def groups(self) -> list[SandboxGroup]:

@@ -33,6 +33,9 @@ class UpdateQueue:
         self._poll: asyncio.Future[str | None] | None = None
         self._takers: list[Callable[[JsonObject], None]] = []
         self.webhook_active = False
+        self.on_put: Callable[[JsonObject], None] | None = None
+        self.on_gone: Callable[[list[int]], None] | None = None
+        """With the ids of those that nobody has to be given any more."""
         self.polling = asyncio.Event()
         """Set while a long poll waits here."""
 
@@ -55,22 +58,37 @@ class UpdateQueue:
         update_id = next(self._ids)
         update: JsonObject = {"update_id": update_id, kind: content}
         self._pending[update_id] = update
+        if self.on_put:
+            self.on_put(update)
         if len(self._pending) > _PENDING_MAX:
-            del self._pending[next(iter(self._pending))]
+            self._forget([next(iter(self._pending))])
         if self.webhook_active:
             for taker in self._takers:
                 taker(update)
         elif self._poll is not None and not self._poll.done():
             self._poll.set_result(None)
 
+    def restore(self, updates: Sequence[JsonObject]) -> None:
+        """Let updates of an earlier run wait here again; those that follow have higher ids."""
+        self._pending |= {update["update_id"]: update for update in updates}
+        if updates:
+            self._ids = itertools.count(max(next(self._ids), updates[-1]["update_id"] + 1))
+
     def drop_all(self) -> None:
-        self._pending.clear()
+        self._forget(list(self._pending))
+
+    def _forget(self, update_ids: list[int]) -> None:
+        for update_id in update_ids:
+            del self._pending[update_id]
+        if self.on_gone and update_ids:
+            self.on_gone(update_ids)
 
     def pending(self) -> list[JsonObject]:
         return list(self._pending.values())
 
     def delivered(self, update_id: int) -> None:
-        self._pending.pop(update_id, None)
+        if update_id in self._pending:
+            self._forget([update_id])
 
     def is_pending(self, update_id: int) -> bool:
         return update_id in self._pending
@@ -99,8 +117,7 @@ class UpdateQueue:
             forgotten = list(self._pending)[:offset]
         else:
             forgotten = list(itertools.takewhile(lambda update_id: update_id < offset, self._pending))
-        for update_id in forgotten:
-            del self._pending[update_id]
+        self._forget(forgotten)
 
     async def poll(self, offset: int, limit: int, timeout_s: float) -> list[JsonObject]:
         """Return updates from `offset` on, waiting at most `timeout_s` for the first one; or 409."""

@@ -46,6 +46,7 @@ _BEGAN_S = 1_767_225_600.0
 _AMOUNT = re.compile(r"\d+(\.\d+)?", re.ASCII)
 TELEGRAM = "sandbox-telegram.json"
 """Where in the data directory the sandbox's people and chats are."""
+MARKET_BEGINS_ANEW = "The market begins anew at each start: tokens called before have no price any more."
 POSTGRES = "postgres"
 """Where in the data directory it has its own."""
 
@@ -166,6 +167,8 @@ async def open_world(
             await _open_prices(world, wants, stack)
         await _open_payments(world, wants, data_dir, stack, is_kept=not joins)
         market = Market(seed=time.time_ns())  # tokens of an earlier run count as told
+        if demo and (wants.feed or wants.channels) and (data_dir / TELEGRAM).exists():
+            say(MARKET_BEGINS_ANEW)
         if wants.feed:
             world.feed = await stack.enter_async_context(FeedSandbox(market, calls_per_s=calls_per_s))
         if wants.channels:

@@ -12,6 +12,7 @@ from sandbox.telegram.limits import FloodLimits
 from sandbox.telegram.server import TelegramSandbox
 from tests.browser.chat_page import ChatPage
 from tests.browser.conftest import PHONE, OpenTab
+from tests.browser.dialogue import Dialogue
 from tests.browser.test_chat import begun
 
 pytestmark = pytest.mark.browser
@@ -89,6 +90,39 @@ async def test_a_reader_who_scrolled_up_stays_there_and_hears_of_new_messages(ch
         await pill.click()
         await expect(chat.message("and another")).to_be_in_viewport()
         await expect(pill).to_be_hidden()
+
+
+async def test_buttons_that_were_just_used_stay_in_view_while_alerts_arrive(open_tab: OpenTab):
+    async with (
+        TelegramSandbox(limits=FloodLimits.off()) as telegram,
+        Bot(telegram.token, base_url=f"{telegram.url}/bot") as bot,
+    ):
+        ada = await begun(telegram, "Ada")
+        for number in range(30):
+            await bot.send_message(ada, f"call number {number}")
+        menu = InlineKeyboardMarkup([[InlineKeyboardButton("For an hour", callback_data="hour")]])
+        await bot.send_message(ada, "which one?", reply_markup=menu)
+        tab = await open_tab(PHONE, touch=True)
+        await tab.page.clock.install(time=1_800_000_000)
+        await tab.open(telegram.url, ada)
+        await expect(tab.button("For an hour")).to_be_in_viewport()
+        await tab.page.clock.pause_at(1_800_000_600)
+        await tab.button("For an hour").tap()
+        await (await Dialogue(bot).next_tap()).answer()
+        await bot.send_message(ada, "the answer\n" + "\n".join("line" * 3 for _ in range(60)))
+        await expect(tab.message("the answer")).to_be_in_viewport()
+        await expect(tab.button("For an hour")).to_be_in_viewport(ratio=1)
+        await tab.page.clock.fast_forward(5_000)
+        before = await tab.part("scroller").evaluate("node => node.scrollTop")
+        for number in range(10):
+            await bot.send_message(ada, f"alert {number}\n\n\n.")
+        await expect(tab.part("new-messages")).to_have_text("11 new")
+        await expect(tab.button("For an hour")).to_be_in_viewport(ratio=1)
+        assert await tab.part("scroller").evaluate("node => node.scrollTop") == before
+        await tab.part("new-messages").tap()
+        await expect(tab.part("new-messages")).to_be_hidden()
+        await bot.send_message(ada, "followed again")
+        await expect(tab.message("followed again")).to_be_in_viewport()
 
 
 async def test_a_lost_connection_is_said_and_what_was_missed_comes_back(chat: ChatPage):

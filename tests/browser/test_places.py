@@ -104,3 +104,41 @@ async def test_a_link_to_the_bot_opens_with_a_start_button_and_a_shared_one_for_
     await ben.send("https://t.me/somebody_else?start=1")
     await expect(tab.page.get_by_role("link", name="somebody_else")).to_have_attribute("target", "_blank")
     assert len(tab.page.context.pages) == 1
+
+
+async def test_a_new_group_on_a_phone_belongs_to_whom_one_has_looked_as_last(
+    open_tab: OpenTab, telegram: TelegramSandbox
+) -> None:
+    telegram.user("demo")
+    mara = telegram.user("Mara")
+    await mara.send("/start")
+    tab = await open_tab(PHONE, touch=True)
+    await tab.open(telegram.url)
+    await expect(tab.part("new-group-owner")).to_have_text("New group of demo")
+    await tab.open(telegram.url, "Mara")
+    await tab.part("back").tap()
+    await expect(tab.part("new-group-owner")).to_have_text("New group of Mara")
+    await tab.page.reload()
+    await expect(tab.part("new-group-owner")).to_have_text("New group of Mara")
+    await tab.part("new-group-title").fill("Traders")
+    await tab.part("new-group-create").tap()
+    await expect(tab.part("bot-name")).to_have_text("Traders")
+    await expect(tab.part("chat-note")).to_have_text("You are Mara")
+    assert [group.owner_id for group in telegram.groups()] == [mara.id]
+
+
+async def test_stars_stand_where_they_are_a_persons_and_not_in_a_group(
+    open_tab: OpenTab, telegram: TelegramSandbox
+) -> None:
+    mara = telegram.user("Mara")
+    await mara.send("/start")
+    mara.wallet.top_up(1_000)
+    group = telegram.group("Traders", [mara])
+    tab = await open_tab(PHONE, touch=True)
+    await tab.open(telegram.url, mara.id)
+    await expect(tab.part("stars")).to_have_text("⭐ 1,000")
+    await tab.page.goto(f"{telegram.url}/#user={mara.id}&group={group.chat_id}")
+    await expect(tab.part("bot-name")).to_have_text("Traders")
+    await expect(tab.part("stars")).to_be_hidden()
+    await tab.page.goto(f"{telegram.url}/#user={mara.id}")
+    await expect(tab.part("stars")).to_have_text("⭐ 1,000")

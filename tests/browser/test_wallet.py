@@ -262,3 +262,26 @@ async def test_without_a_wallet_nothing_of_it_is_shown(chat: ChatPage, telegram:
         await chat.tap("Here")
     await (await popup.value).close()
     await expect(chat.part("transfer-sheet")).to_be_hidden()
+
+
+@pytest.mark.parametrize("width", [360, 390])
+async def test_on_a_phone_the_bots_name_is_read_whole_beside_both_balances_and_a_toast_keeps_its_size(
+    open_tab: OpenTab, telegram: TelegramSandbox, bot: Bot, paid: PaidChain, width: int
+):
+    ada = await begun(telegram, "Ada")
+    telegram.user("Ada").wallet.top_up(1_000)
+    tab = await open_tab(ViewportSize(width=width, height=844), touch=True)
+    await tab.open(telegram.url, ada)
+    await expect(tab.part("wallet-button")).to_be_visible()
+    await expect(tab.part("stars")).to_have_text("⭐ 1,000")
+    is_whole = "node => ((box) => box.scrollWidth <= box.clientWidth && box.scrollHeight <= box.clientHeight + 1)"
+    assert await tab.part("bot-name").evaluate(f"{is_whole}(node.parentElement)")
+    assert await tab.part("chat-note").evaluate(f"{is_whole}(node)")
+    assert not await tab.is_wider_than_screen()
+    keyboard = InlineKeyboardMarkup([copying(amount="12.000041", address=paid.merchant)])
+    await bot.send_message(ada, "Send 12.000041 SOL.", reply_markup=keyboard)
+    await tab.tap("Copy address")
+    await expect(tab.part("wallet-strip")).to_be_visible()
+    toast = await tab.part("toast").bounding_box()
+    assert toast is not None
+    assert toast["height"] < 60

@@ -13,7 +13,7 @@ from sandbox.payments.nowpayments.server import NowPaymentsSandbox
 from sandbox.telegram.wallets.hook import WalletPayment
 from sandbox.world.payments import open_chain
 from sandbox.world.wallets import CoinWallet, SolanaWallet
-from sandbox.world.world import Wants, World, copied_addresses, open_world
+from sandbox.world.world import MARKET_BEGINS_ANEW, Wants, World, copied_addresses, open_world
 from tests.sandbox.payments.nowpayments_kit import Client
 
 MINT = "4Nd1mYvW7c5Yq6Jb8hVwq3mUuM8pDk3yqT8oXv1s2aBc"
@@ -144,3 +144,13 @@ async def test_channels_go_on_behind_what_they_posted_in_an_earlier_run(
             numbers.append({number for name in world.channels.names for number in pages.channel(name).posts})
     earlier, later = numbers
     assert max(earlier) < min(later)
+
+
+async def test_a_later_run_says_that_the_market_begins_anew(tmp_path: Path):
+    wants = Wants(telegram=True, feed=True, prices=False, redis=False, postgres=False)
+    said: list[list[str]] = []
+    for _ in range(2):
+        said.append([])
+        async with open_world(wants, data_dir=tmp_path, port=0, calls_per_s=0, say=said[-1].append):
+            pass
+    assert said == [[], [MARKET_BEGINS_ANEW]]

@@ -99,6 +99,7 @@ def pin_chat_message(cloud: Cloud, params: PinChatMessage) -> bool:
     if params.message_id in chat.pinned_ids:
         chat.pinned_ids.remove(params.message_id)
     chat.pinned_ids.append(params.message_id)
+    cloud.changed(chat)
     return True
 
 
@@ -109,12 +110,15 @@ def unpin_chat_message(cloud: Cloud, params: PinChatMessage) -> bool:
     if wanted not in chat.pinned_ids:
         raise bad_request("message to unpin not found")
     chat.pinned_ids.remove(wanted)
+    cloud.changed(chat)
     return True
 
 
 @method("unpinAllChatMessages", ChatParams)
 def unpin_all_chat_messages(cloud: Cloud, params: ChatParams) -> bool:
-    cloud.writable_chat(params.chat_id).pinned_ids.clear()
+    chat = cloud.writable_chat(params.chat_id)
+    chat.pinned_ids.clear()
+    cloud.changed(chat)
     return True
 
 
@@ -124,4 +128,5 @@ def leave_chat(cloud: Cloud, params: ChatParams) -> bool:
     if chat.kind == "private":
         raise bad_request("chat member status can't be changed in private chats")
     chat.bot_status = "left"
+    cloud.changed(chat)
     return True

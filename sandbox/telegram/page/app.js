@@ -63,12 +63,13 @@ const groups = new Groups(
     title: by("new-group-title"),
     topics: by("new-group-topics"),
     bar: by("group-bar"),
+    owner: by("new-group-owner"),
     as: by("group-as"),
     topic: by("group-topic"),
   },
   {
     people: () => [...people.users.values()],
-    me: () => chosen?.userId ?? null,
+    me: () => chosen?.userId ?? lookedAt(),
     go: (userId, groupId) => { location.hash = `#user=${userId}&group=${groupId}`; },
     failed: (error) => notices.problem(error),
   },
@@ -99,8 +100,15 @@ const stats = new Stats(by("stats-body"));
 /** Who writes where: `{ userId, groupId, start }`, with what a link has the Start button say. */
 let chosen = null;
 let session = null;
+/** As whom somebody looked last: that is who they are where nobody is picked, as in a phone's list. */
+const LOOKED_AT = "person";
 let loaded = false;
 let typingTimer = 0;
+
+function lookedAt() {
+  const userId = Number(sessionStorage.getItem(LOOKED_AT));
+  return people.users.has(userId) ? userId : null;
+}
 
 async function send(place, text) {
   const message = await api.sendText(place, { text, ...groups.written });
@@ -205,6 +213,7 @@ const sink = {
 function openChat({ userId, groupId, start }) {
   closeChat();
   chosen = { userId, groupId, start };
+  sessionStorage.setItem(LOOKED_AT, userId);
   const place = api.placeOf(userId, groupId);
   app.dataset.view = "chat";
   by("scroller").setAttribute("aria-busy", "true");
@@ -248,6 +257,7 @@ function showPerson() {
   document.title = user ? `${user.name} · Telegram sandbox` : "Telegram sandbox";
   if (!by("chat-note").hasAttribute("data-action")) by("chat-note").textContent = user ? `You are ${user.name}` : "";
   by("welcome").hidden = !(loaded && !group && conversation.isEmpty);
+  by("stars").hidden = chosen?.groupId != null; // Stars are a person's own, and their wallet is in their chat
   by("unblock").hidden = !blocked;
   by("start").hidden = blocked || !fresh;
   by("composer").hidden = blocked || fresh;

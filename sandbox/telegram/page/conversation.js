@@ -8,6 +8,9 @@ const PAGE_SIZE = 150;
 const SHOWN_MAX = 600;
 const BOTTOM_SLACK_PX = 48;
 const SAME_BREATH_S = 180;
+const HELD_MS = 30_000;
+const ANSWERED_MS = 1_500;
+const HELD_GAP_PX = 4;
 
 export class Conversation {
   /** `parts`: scroller, list, earlier, pill, pillText. `actions` go to the messages. */
@@ -19,11 +22,14 @@ export class Conversation {
     this.order = [];
     this.pinned = true;
     this.unread = 0;
+    /** `{ id, at }` of the message whose button was pressed last. */
+    this.tapped = null;
+    parts.list.addEventListener("click", (event) => this.#pressed(event.target));
     parts.scroller.addEventListener("scroll", () => this.#scrolled(), { passive: true });
     parts.pill.addEventListener("click", () => this.toBottom({ smooth: true }));
     parts.earlier.addEventListener("click", () => this.#showEarlier());
     // Pictures that load late and an on-screen keyboard change the height: whoever reads the end stays there.
-    const observer = new ResizeObserver(() => this.pinned && this.toBottom());
+    const observer = new ResizeObserver(() => this.pinned && this.#toEnd());
     observer.observe(parts.scroller);
     observer.observe(parts.list);
   }
@@ -88,6 +94,11 @@ export class Conversation {
   }
 
   toBottom({ smooth = false } = {}) {
+    this.tapped = null;
+    this.#toEnd({ smooth });
+  }
+
+  #toEnd({ smooth = false } = {}) {
     const { scroller } = this.parts;
     this.pinned = true;
     this.#setUnread(0);
@@ -116,12 +127,35 @@ export class Conversation {
 
   #arrived(message) {
     const own = message.from?.is_bot === false;
+    if (own) this.tapped = null;
+    if (this.pinned && this.#isHeld()) this.#followHeld();
     if (own || this.pinned) {
       this.#trim();
-      this.toBottom();
+      this.#toEnd();
     } else {
       this.#setUnread(this.unread + 1);
     }
+  }
+
+  #pressed(target) {
+    const id = target.closest(".key")?.closest(".message")?.dataset.messageId;
+    if (id !== undefined) this.tapped = { id: Number(id), at: performance.now() };
+  }
+
+  /** Whoever has pressed a button reads what came of it: what arrives meanwhile takes it from nobody. */
+  #isHeld() {
+    return this.tapped !== null && performance.now() - this.tapped.at < HELD_MS;
+  }
+
+  /** Stays, but for what comes at once, which may be the answer: it is shown as far as the buttons stay in view. */
+  #followHeld() {
+    const { scroller } = this.parts;
+    if (performance.now() - this.tapped.at < ANSWERED_MS) {
+      const keys = this.nodes.get(this.tapped.id)?.querySelector(".keyboard");
+      const room = keys ? keys.getBoundingClientRect().top - scroller.getBoundingClientRect().top - HELD_GAP_PX : Infinity;
+      scroller.scrollTop += Math.max(0, Math.min(room, this.#distanceToEnd() - scroller.clientHeight));
+    }
+    this.pinned = this.#isAtEnd();
   }
 
   /** A chat that runs for days stays light: the oldest nodes go while nobody looks at them. */
@@ -177,9 +211,15 @@ export class Conversation {
   }
 
   #scrolled() {
-    this.pinned = this.#distanceToEnd() - this.parts.scroller.clientHeight < BOTTOM_SLACK_PX;
+    const wasPinned = this.pinned;
+    this.pinned = this.#isAtEnd();
+    if (this.pinned && !wasPinned) this.tapped = null;
     if (this.pinned) this.#setUnread(0);
     else this.#showPill();
+  }
+
+  #isAtEnd() {
+    return this.#distanceToEnd() - this.parts.scroller.clientHeight < BOTTOM_SLACK_PX;
   }
 
   #setUnread(count) {

@@ -9,7 +9,7 @@ const NEW_TOPIC = "new";
 
 export class Groups {
   /**
-   * `parts`: list, form, title, topics, bar, as, topic. `listeners`: `people()`, `me()`, `go(userId, groupId)`,
+   * `parts`: list, form, title, topics, owner, bar, as, topic. `listeners`: `people()`, `me()`, `go(userId, groupId)`,
    * `failed(error)`.
    */
   constructor(parts, listeners) {
@@ -69,12 +69,18 @@ export class Groups {
 
   async #make() {
     const title = this.parts.title.value.trim();
-    const owner = this.listeners.me() ?? this.listeners.people()[0]?.id;
+    const owner = this.#owner();
     if (title === "" || owner === undefined) return;
-    const group = await api.createGroup({ title, owner, topics: this.parts.topics.checked });
+    const group = await api.createGroup({ title, owner: owner.id, topics: this.parts.topics.checked });
     this.parts.title.value = "";
     await this.refresh();
-    this.listeners.go(owner, group.id);
+    this.listeners.go(owner.id, group.id);
+  }
+
+  /** Whose the next new group will be. */
+  #owner() {
+    const people = this.listeners.people();
+    return people.find(({ id }) => id === this.listeners.me()) ?? people[0];
   }
 
   #choosePerson() {
@@ -99,6 +105,8 @@ export class Groups {
 
   #showList() {
     const me = this.listeners.me();
+    const owner = this.#owner();
+    this.parts.owner.textContent = owner ? `New group of ${owner.name}` : "New group";
     const rows = [...this.all.values()].map((group) => {
       const href = `#user=${group.members.includes(me) ? me : group.owner}&group=${group.id}`;
       const current = group.id === this.current ? "page" : null;
