@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import timedelta
+from typing import Final
 
 from domain.delivery.messages import Message
 from domain.payments.plans import TRIAL
@@ -16,10 +17,12 @@ from handlers.delivery.muting_menus import muted
 from handlers.delivery.standing import subscriber_state, what_waits
 from handlers.filters.buttons import ShowSettings
 from handlers.payments.plans import per_hour, sets_used, time_left
+from handlers.payments.renewals import renewal_lines, renewals_of
 from services.plans.subscriptions import SubscriptionStatus
 from texts.markup import Html, join
 
 _MINUTE = timedelta(minutes=1)
+_RENEWED_BY_ITSELF: Final = ("status.next_renew", "status.next_grace")
 
 
 class PaymentsMixin(BotBase):
@@ -58,7 +61,7 @@ async def status_message(services: Services, view: View, subscriber: Subscriber)
         state=lines(state, waits, silenced),
         limits=join("\n", _limits(view, status)),
         rules=_rules(view, subscriber),
-        next=view.html(_next_step(status)),
+        next=await _next(services, view, subscriber, status),
     )
     buttons = [view.button("button.settings", ShowSettings())]
     if silenced:
@@ -71,6 +74,16 @@ def _limits(view: View, status: SubscriptionStatus) -> Iterator[Html]:
     yield per_hour(view, status)
     yield view.html("status.watches", count=status.watches)
     yield view.html("status.delay" if status.delay else "status.no_delay", minutes=status.delay // _MINUTE)
+
+
+async def _next(services: Services, view: View, subscriber: Subscriber, status: SubscriptionStatus) -> Html:
+    """What renews by itself is said in place of how to renew."""
+    renewing = await renewals_of(services, subscriber.user_id)
+    lines = renewal_lines(view, "status.renews", renewing, subscriber.preferences.time_zone)
+    step = _next_step(status)
+    if not lines or step not in _RENEWED_BY_ITSELF:
+        lines.append(view.html(step))
+    return join("\n", lines)
 
 
 def _next_step(status: SubscriptionStatus) -> str:

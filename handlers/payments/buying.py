@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from domain.delivery.messages import Button
+from domain.payments.invoices import Invoice
 from handlers.conversation.base import BotBase, Turn
 from handlers.conversation.menus import message, view_of
 from handlers.conversation.routing import callback, command
 from handlers.payments.buttons import BuyWithStars, ShowOffers, ShowPlans, ShowWays
 from handlers.payments.plans import overview, plan_buttons
+from handlers.payments.renewals import renewal_lines, renewals_of
 from handlers.payments.showing import leave_invoice
 from handlers.payments.ways import months_button, offer_of, ways_menu, ways_to_pay
 from runtime.errors import UserFacingError
 from services.payments.stars import InvoiceText, StarsService, renews
+from texts.markup import join
 
 
 class BuyingMixin(BotBase):
@@ -46,22 +49,32 @@ class BuyingMixin(BotBase):
     async def show_ways(self, turn: Turn, data: ShowWays) -> None:
         offer = offer_of(self.services, data.plan, data.months)
         await leave_invoice(self.services, turn)
-        await self.show(turn, ways_menu(view_of(self.services, turn), self.services, offer))
+        view, renewing = view_of(self.services, turn), await renewals_of(self.services, turn.user_id)
+        zone = (await self.services.subscribers.subscribers.require(turn.user_id)).preferences.time_zone
+        warnings = renewal_lines(view, "stars.goes_on", renewing, zone)
+        await self.show(turn, ways_menu(view, self.services, offer, warnings))
 
     @callback(BuyWithStars)
     async def buy_with_stars(self, turn: Turn, data: BuyWithStars) -> None:
         offer = offer_of(self.services, data.plan, data.months, "stars")
-        stars, view = self.services.of(StarsService), view_of(self.services, turn)
-        invoice = await stars.open(turn.user_id, offer)
-        name = view.label("plan", offer.plan)
-        text = InvoiceText(
-            title=view.plain("stars.invoice_title", plan=name),
-            description=view.plain("stars.invoice_about", plan=name, days=offer.days, invoice=invoice.id),
-            label=view.plain("stars.invoice_price", days=offer.days),
-        )
-        if not renews(invoice):
-            await stars.send(invoice, text, chat_id=turn.chat_id)
-            return
-        price = f"{offer.stars:,}"
-        pay = Button(text=view.plain("stars.subscribe", stars=price), url=await stars.link(invoice, text))
-        await self.reply(turn, message(view.html("stars.renews", plan=name, stars=price), keyboard=((pay,),)))
+        await hand_over(self, turn, await self.services.of(StarsService).open(turn.user_id, offer))
+
+
+async def hand_over(bot: BotBase, turn: Turn, invoice: Invoice) -> None:
+    """Give somebody what they pay an invoice in Stars by, and say what renews by itself, before they pay."""
+    stars, view = bot.services.of(StarsService), view_of(bot.services, turn)
+    name = view.label("plan", invoice.plan)
+    text = InvoiceText(
+        title=view.plain("stars.invoice_title", plan=name),
+        description=view.plain("stars.invoice_about", plan=name, days=invoice.days, invoice=invoice.id),
+        label=view.plain("stars.invoice_price", days=invoice.days),
+    )
+    if not renews(invoice):
+        await stars.send(invoice, text, chat_id=turn.chat_id)
+        return
+    price = f"{invoice.amount:,}"
+    pay = Button(text=view.plain("stars.subscribe", stars=price), url=await stars.link(invoice, text))
+    zone = (await bot.services.subscribers.subscribers.require(turn.user_id)).preferences.time_zone
+    warnings = renewal_lines(view, "stars.renews_too", await stars.renewing(turn.user_id), zone)
+    asked = view.html("stars.renews", plan=name, stars=price)
+    await bot.reply(turn, message(join("\n\n", (*warnings, asked)), keyboard=((pay,),)))

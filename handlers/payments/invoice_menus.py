@@ -14,13 +14,14 @@ from handlers.conversation.base import Services
 from handlers.conversation.menus import Keyboard, View, message
 from handlers.payments.buttons import CheckInvoice
 from handlers.payments.prices import ends, price
+from handlers.payments.receipts import receipt
 from handlers.payments.ways import other_way
 from managers.payments.nowpayments import Coin
 from services.delivery.payment_messages import told
 from services.payments.checks import DONE
 from services.payments.group import SolanaServices
 from services.payments.invoices import StandingInvoice
-from services.payments.notices import notice_of
+from services.payments.notices import notice_of, settled_as
 from services.payments.nowpayments_arrivals import is_page
 from texts.markup import Html, join
 
@@ -60,9 +61,10 @@ def invoice_message(
             key = "invoice.nothing_yet_solana" if invoice.method in ON_SOLANA else "invoice.nothing_yet"
             lines.append(view.html(key, at=f"{looked_at.astimezone(zone_of(zone)):%H:%M:%S}", zone=show_zone(zone)))
     else:
-        notice = notice_of(invoice, stands)
+        notice = notice_of(invoice, stands, settled=settled_as(invoice, standing.arrivals, stands))
         lines += told(view.texts, notice, now, view.language, zone_of(zone), zone_name=show_zone(zone))
     if not _is_payable(standing, now):
+        lines += receipt(view, standing, zone)
         return message(join("\n\n", lines), keyboard=_after(view, services, standing))
     if invoice.method in ON_SOLANA and (solana := services.find(SolanaServices)):
         if stands.state == "underpaid":

@@ -6,12 +6,12 @@ from typing import Final
 
 from domain.delivery.messages import Button
 from domain.payments.amounts import show
-from domain.payments.invoices import Invoice, State
-from domain.payments.plans import DAYS
+from domain.payments.invoices import Invoice
 from handlers.conversation.base import BotBase, Turn
 from handlers.conversation.menus import View, in_rows, message, view_of
 from handlers.conversation.routing import callback, command
-from handlers.payments.buttons import BuyWithStars, CheckInvoice, ShowInvoice, ShowInvoices
+from handlers.payments.buttons import CheckInvoice, ShowInvoice, ShowInvoices
+from handlers.payments.buying import hand_over
 from handlers.payments.showing import show_invoice
 from handlers.payments.ways import told_as
 from managers.payments.nowpayments import Coin
@@ -20,11 +20,11 @@ from services.payments.checks import Checked, InvoiceChecks
 from services.payments.group import NowPaymentsServices, PaymentServices, SolanaServices
 from services.payments.invoices import StandingInvoice
 from services.payments.keys import LOOKED
+from services.payments.notices import settled_as
 from texts.markup import Html
 
 LISTED: Final = 10
 """Invoices in the list, the latest first."""
-UNDER_WAY: Final[tuple[State, ...]] = ("open", "seen", "confirming", "underpaid", "late")
 
 
 class InvoicesMixin(BotBase):
@@ -39,6 +39,9 @@ class InvoicesMixin(BotBase):
     @callback(ShowInvoice, goes_on=True)
     async def show_invoice(self, turn: Turn, data: ShowInvoice) -> None:
         found = await self.services.of(PaymentServices).invoices.own(turn.user_id, data.id)
+        if found.invoice.method == "stars" and found.stands.state == "open":
+            await hand_over(self, turn, found.invoice)
+            return
         await show_invoice(self, turn, found, anew=True, coin=await self._coin(found.invoice))
 
     @callback(CheckInvoice, goes_on=True, aside=True)
@@ -84,14 +87,19 @@ class InvoicesMixin(BotBase):
 
 
 def _leads_on(one: StandingInvoice) -> bool:
-    return one.stands.state in UNDER_WAY or one.stands.needs_admin
+    """To what has to be paid, or to what came for it."""
+    return one.stands.state != "expired" or bool(one.arrivals)
 
 
 def _button(view: View, invoice: Invoice) -> Button:
-    """Lead to an invoice; to one in Stars by showing it again, as it is paid there."""
-    months = next((months for months, days in DAYS.items() if days == invoice.days), 0)
-    data = BuyWithStars(invoice.plan, months) if invoice.method == "stars" else ShowInvoice(invoice.id)
-    return view.button("button.invoice", data, id=invoice.id)
+    return view.button("button.invoice", ShowInvoice(invoice.id), id=invoice.id)
+
+
+def _state(one: StandingInvoice) -> str:
+    state, settled = one.stands.state, settled_as(one.invoice, one.arrivals, one.stands)
+    if settled == "nothing":
+        return "nothing" if state == "expired" else state
+    return "settled" if settled or (state == "overpaid" and not one.stands.needs_admin) else state
 
 
 def _line(view: View, one: StandingInvoice) -> Html:
@@ -103,6 +111,6 @@ def _line(view: View, one: StandingInvoice) -> Html:
         days=invoice.days,
         amount=show(invoice.amount),
         asset="⭐" if invoice.method == "stars" else invoice.asset,
-        state=view.plain(f"invoices.state.{one.stands.state}"),
+        state=view.plain(f"invoices.state.{_state(one)}"),
         made=f"{invoice.created_at:%d %b %Y}",
     )

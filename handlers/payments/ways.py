@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from typing import Literal
 
@@ -17,6 +17,7 @@ from handlers.payments.buttons import BuyOnSolana, BuyWithStars, ShowCoins, Show
 from handlers.payments.prices import price
 from runtime.errors import DeliveryError, TransientError, UserFacingError
 from services.payments.group import NowPaymentsServices, PaymentServices, SolanaServices
+from texts.markup import Html, join
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
@@ -44,14 +45,15 @@ def offer_of(services: Services, plan: str, months: int, way: Way | None = None)
     return offer
 
 
-def ways_menu(view: View, services: Services, offer: Offer) -> Message:
+def ways_menu(view: View, services: Services, offer: Offer, warnings: Iterable[Html] = ()) -> Message:
+    """`warnings`: what is said before anything is chosen."""
     buttons = {way: _button(view, offer, way) for way in ways_to_pay(services, offer)}
     rows = [(buttons[way],) for way in ("stars",) if way in buttons]
     rows += [tuple(buttons[way] for way in ("sol", "usdc"))] if "sol" in buttons else []
     rows += [(buttons[way],) for way in ("other",) if way in buttons]
     rows.append((view.button("button.back", ShowOffers(offer.plan)),))
     text = view.html("buying.ways", plan=view.label("plan", offer.plan), days=offer.days, price=price(offer.price_usd))
-    return message(text, keyboard=tuple(rows))
+    return message(join("\n\n", (*warnings, text)), keyboard=tuple(rows))
 
 
 def months_button(view: View, services: Services, offer: Offer) -> Button:

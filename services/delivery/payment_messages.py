@@ -92,7 +92,7 @@ def told(
         "asset": "Stars" if notice.asset == STARS.code else notice.asset,
         "amount": show(notice.amount),
         "received": show(notice.received),
-        "pending": show(notice.pending),
+        "seen": show(notice.received + notice.pending),
         "missing": show(notice.missing),
         "excess": show(notice.excess),
         "address": notice.address,
@@ -114,14 +114,14 @@ def _key(notice: PaymentNotice, at: datetime, *, is_receipt: bool) -> str:
     """Return the sentence for what an invoice stood at, in that moment."""
     if is_receipt:
         return "payment.receipt"
+    if notice.settled or (notice.state == "overpaid" and not notice.needs_admin):
+        return f"payment.settled.{notice.settled or 'overpaid'}"
     match notice.state:
-        case "underpaid" if at > notice.expires_at:
-            return "payment.underpaid_late"
-        case "underpaid" if notice.asset == USD:
-            return "payment.underpaid_page"
+        case "underpaid" if at > notice.expires_at or notice.asset == USD:
+            return "payment.underpaid_late" if at > notice.expires_at else "payment.underpaid_page"
         case "expired" if notice.needs_admin:
             return "payment.expired_foreign"
-        case "expired" if notice.method == "nowpayments":
+        case "expired" if notice.method in {"nowpayments", "stars"}:
             return "payment.expired_elsewhere"
         case state:
             return f"payment.{state}"

@@ -8,7 +8,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from domain.payments.invoices import Assessment, Invoice, assess
+from domain.payments.invoices import Arrival, Assessment, Invoice, assess
 from domain.stored.payments import InvoiceFile
 from managers.redis.client import RedisManager
 from runtime.errors import UserFacingError
@@ -22,6 +22,8 @@ SHOWN_AT_ONCE: Final = 20
 class StandingInvoice(Struct, frozen=True):
     invoice: Invoice
     stands: Assessment
+    arrivals: tuple[Arrival, ...] = ()
+    """What came for it, the earliest first."""
 
 
 class InvoicesService:
@@ -42,7 +44,7 @@ class InvoicesService:
         return found
 
     def standing(self, file: InvoiceFile) -> StandingInvoice:
-        return StandingInvoice(file.invoice, standing(file, self._clock()))
+        return StandingInvoice(file.invoice, standing(file, self._clock()), file.arrivals)
 
     async def of(self, user_id: int, count: int) -> Sequence[StandingInvoice]:
         """Return the latest ones, the latest first. Raises `RedisUnavailableError`."""

@@ -15,6 +15,7 @@ from typing import Final, LiteralString
 
 import msgspec
 import structlog
+from msgspec import Struct
 from msgspec.structs import replace
 
 from domain.payments.amounts import STARS
@@ -22,6 +23,8 @@ from domain.payments.invoices import Arrival, Invoice
 from domain.payments.plans import DAYS, Offer
 from domain.payments.stars import (
     OPEN_FOR,
+    PERIOD_S,
+    PREFIX,
     Difference,
     PreCheckout,
     Refusal,
@@ -59,6 +62,14 @@ _STORED_INVOICE: Final[LiteralString] = """
 _STORED_ARRIVALS: Final[LiteralString] = """
     SELECT document FROM arrivals WHERE key LIKE 'stars:%' AND arrived_at >= $1
 """
+
+
+class Renewing(Struct, frozen=True, kw_only=True):
+    """A subscription that goes on as far as the bot knows: nobody tells it that somebody ended one in Telegram."""
+
+    invoice: Invoice
+    at: datetime
+    """When Telegram charges for it the next time."""
 
 
 class StarsService:
@@ -112,6 +123,29 @@ class StarsService:
         return await self._telegram.create_invoice_link(
             text, payload=payload_of(invoice), stars=int(invoice.amount), is_subscription=renews(invoice)
         )
+
+    async def renewing(self, user_id: int) -> list[Renewing]:
+        """Return the subscriptions that renew by themselves, the next one first.
+
+        One whose last charge was refunded, or is over a period ago, has ended. Raises a `TransientError`.
+        """
+        now, period = self._clock(), timedelta(seconds=PERIOD_S)
+        since = now - period - ON_THE_WAY
+        charges = [one.key for one in await self._ledger.entitlements(user_id) if one.days > 0 and one.at > since]
+        found: dict[str, Renewing] = {}
+        for key in charges:
+            record = await self._ledger.record_of(key) if key.startswith(PREFIX) else None
+            if record is None or record.invoice_id is None or record.settled_by is not None or record.arrival.refunded:
+                continue
+            file, at = await self._ledger.find(record.invoice_id), record.arrival.at + period
+            known = found.get(record.invoice_id)
+            if file and renews(file.invoice) and at > now and (known is None or known.at < at):
+                found[record.invoice_id] = Renewing(invoice=file.invoice, at=at)
+        return sorted(found.values(), key=lambda one: one.at)
+
+    async def renews_at(self, user_id: int) -> datetime | None:
+        """Return when the next subscription renews. Raises a `TransientError`."""
+        return next((one.at for one in await self.renewing(user_id)), None)
 
     async def set_renewal(self, invoice_id: str, *, renews: bool) -> None:
         """Let a subscription end with what is paid for, or take that back. `UserFacingError` where there is none."""

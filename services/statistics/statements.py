@@ -32,16 +32,31 @@ NEW_BY_DAY: Final[LiteralString] = """
 """
 
 # $1 now or since when, $2 days of each window. What pays for an invoice and is here to stay; of a part of the amount it
-# is that part of the price.
+# is that part of the price. What comes beyond the price is no revenue: nothing was sold for it, and it may go back. In
+# Stars every charge sells the same again.
 _PAID: Final[LiteralString] = """
     FROM unnest($2::integer[]) AS d (days), arrivals a JOIN invoices i ON i.id = a.invoice_id,
         LATERAL (SELECT (i.document ->> 'price_usd')::numeric AS price, (i.document ->> 'amount')::numeric AS asked) o,
-        LATERAL (SELECT CASE WHEN a.asset = i.document ->> 'asset' AND o.asked > 0 THEN o.price * a.amount / o.asked
-            WHEN a.document #>> '{arrival,ruling}' = 'accepted' THEN o.price ELSE 0 END AS usd) w
+        LATERAL (SELECT coalesce(sum(b.amount) FILTER (WHERE b.asset = i.document ->> 'asset'), 0) AS whole,
+                coalesce(sum(b.amount) FILTER (WHERE b.asset = i.document ->> 'asset'
+                    AND (b.arrived_at, b.key) < (a.arrived_at, a.key)), 0) AS before,
+                count(*) FILTER (WHERE b.asset <> i.document ->> 'asset'
+                    AND b.document #>> '{arrival,ruling}' = 'accepted'
+                    AND (b.arrived_at, b.key) < (a.arrived_at, a.key)) AS others
+            FROM arrivals b
+            WHERE b.invoice_id = i.id AND b.stage = 'final' AND NOT b.refunded
+                AND b.document #>> '{arrival,ruling}' IS DISTINCT FROM 'dismissed') e,
+        LATERAL (SELECT CASE WHEN o.asked <= 0 THEN 0
+            WHEN i.method = 'stars' THEN o.price * a.amount / o.asked
+            WHEN a.asset = i.document ->> 'asset'
+                THEN o.price * least(a.amount, greatest(0, o.asked - e.before)) / o.asked
+            WHEN a.document #>> '{arrival,ruling}' = 'accepted' AND e.others = 0
+                THEN o.price * greatest(0, o.asked - e.whole) / o.asked
+            ELSE 0 END AS usd) w
     WHERE a.stage = 'final' AND NOT a.refunded AND a.document #>> '{arrival,ruling}' IS DISTINCT FROM 'dismissed'
 """
 REVENUE: Final[LiteralString] = (
-    "SELECT d.days, i.method, count(*) AS payments, sum(w.usd) AS usd,"
+    "SELECT d.days, i.method, count(*) FILTER (WHERE w.usd > 0) AS payments, sum(w.usd) AS usd,"
     " coalesce(sum(a.amount) FILTER (WHERE i.method = 'stars'), 0) AS stars"
     + _PAID
     + " AND a.arrived_at > $1::timestamptz - make_interval(days => d.days) AND a.arrived_at <= $1"

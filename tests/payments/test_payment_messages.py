@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
 from decimal import Decimal
+from typing import NamedTuple
 
 import msgspec
 import pytest
@@ -12,7 +13,7 @@ from msgspec.structs import replace
 
 from domain.delivery.policy import Send
 from domain.payments.amounts import Method
-from domain.payments.invoices import PRICE_HOLDS, Arrival, Invoice, assess
+from domain.payments.invoices import PRICE_HOLDS, Arrival, Invoice, Ruling, assess
 from sandbox.telegram.people import SandboxUser
 from services.claims.outbox import OutboxEntry
 from services.delivery.payment_messages import PaymentComposer
@@ -74,6 +75,29 @@ ENDED_SHORT = (
 )
 
 
+SETTLED_OVERPAID = (
+    "✅ 0.7 SOL arrived for invoice INV1, which is 0.2 more than was asked. An admin has settled it: the invoice is "
+    "paid, and nothing more was given. Questions: /paysupport"
+)
+
+
+SETTLED_ELSE = (
+    "✅ Invoice INV1 is paid. An admin has settled what else came for it: nothing more was given. "
+    "Questions: /paysupport"
+)
+SETTLED_BACK = (
+    "↩️ Invoice INV1 is paid; other money that came for it was sent back to you. There is nothing for you to do."
+)
+
+
+class Ruled(NamedTuple):
+    """What an admin says of an arrival."""
+
+    key: str
+    ruling: Ruling | None
+    refunded: bool = False
+
+
 @pytest.fixture
 async def way(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Way]:
     monkeypatch.setattr("services.delivery.delivery.COLD_START_S", 0.0)
@@ -120,6 +144,65 @@ async def test_the_way_to_a_receipt_is_told_step_by_step(way: Way) -> None:
     underpaid = ann.messages[-2]
     [[amount, address]] = underpaid["reply_markup"]["inline_keyboard"]
     assert (amount["copy_text"]["text"], address["copy_text"]["text"]) == ("0.09", made.address)
+
+
+async def test_the_rest_that_is_seen_is_counted_with_what_came(way: Way) -> None:
+    ledger = ledger_of(way)
+    ann, _ = await person_with_invoice(way, ledger)
+    steps = (
+        came("0.41", at=NOW),
+        came("0.09", "b", at=NOW, stage="seen"),
+        came("0.09", "b", at=NOW, stage="confirming"),
+    )
+    _, seen, confirming = await read_after(way, ledger, ann, *steps)
+    assert seen.startswith("👀 We see 0.5 of 0.5 SOL for invoice INV1.")
+    assert confirming.startswith("⏳ We see 0.5 of 0.5 SOL for invoice INV1, and")
+
+
+@pytest.mark.parametrize(
+    ("arrivals", "passes", "ruled", "last"),
+    [
+        ([came("0.7", at=NOW)], timedelta(0), Ruled("a", "accepted"), SETTLED_OVERPAID),
+        (
+            [came("0.5", at=NOW), came("0.2", "b", at=NOW)],
+            timedelta(0),
+            Ruled("b", "dismissed"),
+            SETTLED_ELSE,
+        ),
+        (
+            [came("0.5", at=NOW), came("5", "b", asset="USDC", at=NOW)],
+            timedelta(0),
+            Ruled("b", "accepted"),
+            SETTLED_ELSE,
+        ),
+        (
+            [came("0.5", at=NOW), came("0.2", "b", at=NOW)],
+            timedelta(0),
+            Ruled("b", None, refunded=True),
+            SETTLED_BACK,
+        ),
+        (
+            [came("0.5", at=NOW + PRICE_HOLDS * 2)],
+            PRICE_HOLDS * 2,
+            Ruled("a", "dismissed"),
+            "ℹ️ An admin has settled what came for invoice INV1: nothing was given for it. Questions: /paysupport",
+        ),
+    ],
+    ids=["too much", "twice", "another coin", "sent back", "late"],
+)
+async def test_who_paid_hears_what_an_admin_settled_once(
+    way: Way, arrivals: Sequence[Arrival], passes: timedelta, ruled: Ruled, last: str
+) -> None:
+    ledger = ledger_of(way)
+    ann, _ = await person_with_invoice(way, ledger)
+    way.clock.now += passes
+    read = await read_after(way, ledger, ann, *arrivals)
+    assert "An admin looks at it" in read[-1]
+    one = replace(next(one for one in arrivals if one.key == ruled.key), refunded=ruled.refunded)
+    for _ in range(2):
+        await ledger.arrived(one, "INV1", settled_by=789, ruling=ruled.ruling or "accepted")
+        await way.deliver()
+    assert texts_of(ann) == [*read, last]
 
 
 @pytest.mark.parametrize(

@@ -85,6 +85,13 @@ class Books:
         came = Arrival(key=f"k{self.count}", asset=asset, amount=Decimal(amount) * Decimal(part), at=NOW - ago)
         await self.put("arrival", ArrivalRecord(arrival=replace(came, **arrival), invoice_id=invoice.id))
 
+    async def more_paid(self, method: str, ago: timedelta, **arrival: object) -> None:
+        """For the invoice of before, the same amount again where it is not said."""
+        asset, invoice_id = {"sol": "SOL", "usdc": "USDC"}[method], "I1"
+        self.count += 1
+        came = Arrival(key=f"k{self.count}", asset=asset, amount=Decimal("0.2"), at=NOW - ago)
+        await self.put("arrival", ArrivalRecord(arrival=replace(came, **arrival), invoice_id=invoice_id))
+
     async def given(self, user_id: int, ago: timedelta, price: str = "20.00", days: int = 30, kind: str = "e") -> str:
         self.count += 1
         key = kind if kind.startswith("refund:e") else f"{kind}{self.count}"
@@ -202,6 +209,26 @@ async def test_revenue_is_what_came_to_stay_by_way_and_window(books: Books) -> N
     assert by_day.days[-1] == NOW.date()
     assert {part: sum(filter(None, its)) for part, its in by_day.parts.items()} == {"sol": 50, "usdc": 20, "stars": 20}
     assert by_day.parts["usdc"][-4] == 20
+
+
+BEYOND: dict[str, tuple[str, list[dict[str, object]]]] = {
+    "too much": ("2", []),
+    "twice": ("1", [{}]),
+    "the rest and more": ("0.5", [{"amount": Decimal("0.05")}, {"amount": Decimal("0.3")}]),
+    "another coin": ("1", [{"asset": "BONK", "ruling": "accepted"}]),
+    "two others": ("0.5", [{"asset": "BONK", "ruling": "accepted"}, {"asset": "WIF", "ruling": "accepted"}]),
+    "sent back": ("1", [{"refunded": True}]),
+    "settled": ("1", [{"ruling": "accepted"}]),
+}
+
+
+@pytest.mark.parametrize(("first", "more"), BEYOND.values(), ids=BEYOND)
+async def test_what_comes_beyond_a_price_is_no_revenue(books: Books, first: str, more: list[dict[str, object]]) -> None:
+    await books.paid("sol", "0.2", timedelta(hours=3), part=first)
+    for one in more:
+        await books.more_paid("sol", timedelta(hours=2), **one)
+    assert {(one.days, one.usd) for one in (await books.statistics.summary()).revenue} == {(1, 20), (7, 20), (30, 20)}
+    assert sum(filter(None, (await books.statistics.by_day("revenue")).parts["sol"])) == pytest.approx(20)
 
 
 async def test_churn_is_the_share_of_those_who_paid_before_and_stopped(books: Books) -> None:

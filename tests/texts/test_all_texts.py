@@ -41,6 +41,7 @@ from services.channels.polling import CLOSED
 from services.channels.resolving import CHAINS
 from services.channels.rows import State as ChannelState
 from services.export.contents import CONTENTS
+from services.payments.notices import Settled
 from services.payments.settling.search import Which
 from services.payments.settling.settling import Verdict
 from services.payments.solana_claims import Verdict as PastedVerdict
@@ -92,6 +93,8 @@ def declared_elsewhere() -> set[str]:
         *(f"filter.{field.key}{about}" for field in FIELDS for about in ("", ".about")),
         *(f"preset.{key}{about}" for key in presets for about in ("", ".about")),
         *(f"{family}.{state}" for state in PaymentState.__args__ for family in ("payment", "invoices.state", "page")),
+        *(f"payment.settled.{what}" for what in ("overpaid", *Settled.__args__)),
+        *(f"invoices.state.{state}" for state in ("settled", "nothing")),
         *(f"plan.{key}" for key in ("free", "trial", *(plan.key for plan in plans.sold))),
         *(f"unit.{field.unit}" for field in FIELDS),
         *(f"exported.{content.name}" for content in CONTENTS),

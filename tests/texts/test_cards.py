@@ -21,7 +21,7 @@ from handlers.delivery.muting_menus import under_alert
 from handlers.tokens.menus import token_card
 from services.cards.pieces import MAX_WIDTH
 from services.delivery.cards import MAX_CARDS, Shown, alert_card, card_of, merged_card
-from services.tokens.tokens import KnownToken
+from services.tokens.tokens import CalledHere, KnownToken
 from tests.texts.hostile import hostile_text
 from tests.texts.telegram_html import assert_harmless, assert_sendable, shown, units
 from texts import Texts
@@ -300,6 +300,24 @@ def looked_up(hidden: frozenset[CardField] = frozenset(), /, **by: tuple[str, fl
     known = KnownToken(token=token, calls=(), explanation=None, at=AT)
     html = token_card(View(texts=TEXTS, language="en"), known, Card(hidden=hidden), NO_VENUES).html
     return next((line for line in shown(html).replace("\N{NO-BREAK SPACE}", " ").splitlines() if " old" in line), "")
+
+
+@pytest.mark.parametrize(
+    ("cap_s", "price_s", "asked", "said"),
+    [(900.0, 900.0, True, True), (900.0, 2.0, True, False), (2.0, 2.0, True, False), (900.0, 900.0, False, False)],
+)
+def test_that_no_source_has_a_price_is_said_where_all_were_asked(
+    cap_s: float,
+    price_s: float,
+    asked: bool,  # noqa: FBT001
+    said: bool,  # noqa: FBT001
+) -> None:
+    token = replace(SOURCED.token, origins=told(market_cap_usd=("native", cap_s), price_usd=("native", price_s)))
+    one = CalledHere(channel="a", channel_id="@a", called_at=AT, market_cap_usd=1.0, outcome=None)
+    known = KnownToken(token=token, calls=(one,), explanation=None, at=AT, asked=asked, complete=asked)
+    text = shown(token_card(View(texts=TEXTS, language="en"), known, Card(), NO_VENUES).html)
+    assert ("No source has a price for it now." in text) is said
+    assert ("Calls here: at least 1" in text) is not asked, "what is a limit is no count"
 
 
 def test_a_token_that_is_looked_up_says_how_old_its_price_is() -> None:

@@ -12,6 +12,7 @@ import structlog
 from msgspec.structs import replace
 from solders.signature import Signature
 
+from domain.payments.invoices import assess
 from domain.payments.stars import PREFIX
 from domain.stored.payments import ArrivalRecord, InvoiceFile
 from runtime.errors import MessageRefusedError, UserFacingError
@@ -67,7 +68,24 @@ class Settling:
             verdict = "credited"
         else:
             verdict = "recorded" if outcome.is_new else "already"
+        if verdict == "recorded" and outcome.assessment and outcome.assessment.needs_admin:
+            await self._settle_what_paid(file, arrival_key, admin_id)
         return _logged("payment_settled", verdict, record, admin_id)
+
+    async def _settle_what_paid(self, file: InvoiceFile, settled_key: str, admin_id: int) -> None:
+        """Settle the rest with what came beyond the price, where that rest is what the invoice was paid with.
+
+        `file`: before anything was settled. What an admin had accepted before may be what paid, so then nothing is.
+        """
+        if not file.is_credited or any(one.ruling == "accepted" for one in file.arrivals):
+            return
+        rest = [one for one in file.records if one.arrival.key != settled_key and one.arrival.ruling is None]
+        arrivals = [one.arrival for one in rest]
+        if assess(file.invoice, arrivals, file.invoice.expires_at, credited=True).needs_admin:
+            return
+        for one in rest:
+            if one.arrival.stands:
+                await self._ledger.arrived(one.arrival, file.invoice.id, settled_by=admin_id, note=one.note)
 
     async def dismiss(self, arrival_key: str, admin_id: int, note: str) -> Verdict:
         """Let an arrival count for nothing, so that nobody has to look at it any more. May be repeated."""

@@ -8,10 +8,12 @@ from decimal import Decimal
 
 import pytest
 
+from domain.payments.amounts import show
 from sandbox.payments.solana import programs
 from sandbox.telegram.updates import JsonObject
 from services.payments import rates
-from tests.payments.buying.kit import Buyer, Shop, amount_in, button, buttons, copied, invoice_id, page, words
+from services.payments.group import PaymentServices, SettlingServices
+from tests.payments.buying.kit import ADMIN, Buyer, Shop, amount_in, button, buttons, copied, invoice_id, page, words
 
 TO_PAY = [
     ["Copy amount", "Copy address"],
@@ -49,7 +51,12 @@ async def test_from_the_plan_to_the_receipt(ann: Buyer, shop: Shop, way: str, as
     await ann.user.send("/invoices")
     listed = await ann.says("Your invoices")
     assert f"{asset} · paid" in words(listed)
-    assert buttons(listed) == [["↻ Refresh"]]
+    assert buttons(listed) == [[f"🧾 {number}"], ["↻ Refresh"]]
+    await ann.user.tap(f"🧾 {number}", listed)
+    receipt = words(await ann.says(f"🧾 Invoice {number}: Pro, 30 days, $39"))
+    [arrival] = (await shop.bot.of(PaymentServices).invoices.own(ann.user.id, number)).arrivals
+    assert f"(UTC): {show(arrival.amount)} {asset}\n{arrival.key.split(':')[1]}" in receipt
+    assert "which is paid" in receipt
 
 
 async def test_two_taps_show_one_invoice(ann: Buyer) -> None:
@@ -158,6 +165,16 @@ async def test_more_than_was_asked_is_said_to_be_more(ann: Buyer, shop: Shop) ->
     await ann.user.tap("I have paid – check", invoice)
     shown = words(await ann.says("more than was asked"))
     assert "An admin looks at it" in shown
+    await ann.user.send("/invoices")
+    assert "more than was asked: an admin looks at it" in words(await ann.says("Your invoices"))
+    [arrival] = (await shop.bot.of(PaymentServices).invoices.own(ann.user.id, invoice_id(invoice))).arrivals
+    await shop.bot.of(SettlingServices).settling.settle(arrival.key, invoice_id(invoice), ADMIN)
+    await ann.says("An admin has settled it: the invoice is paid, and nothing more was given")
+    await ann.user.send("/invoices")
+    listed = await ann.says("Your invoices")
+    assert "paid; an admin has settled what else came" in words(listed)
+    await ann.user.tap(f"🧾 {invoice_id(invoice)}", listed)
+    assert "100 USDC" in words(await ann.says("🧾 Invoice"))
     assert shop.merchant
     assert shop.merchant.balance(programs.USDC) == 100 * 10**6
 

@@ -62,6 +62,43 @@ async def test_it_is_credited_once_whatever_it_is_worth(
     assert Counter(one.kind for one in await stores.told())["receipt"] == 1
 
 
+@pytest.mark.parametrize("settled", ["a", "b"])
+async def test_an_invoice_that_was_paid_twice_is_settled_with_one_of_them(
+    stores: Stores, settling: Settling, settled: str
+) -> None:
+    await stores.ledger.open(invoice(), told_by_amount=True)
+    for key in ("a", "b"):
+        await stores.ledger.arrived(came("0.5", key), "INV1", note=f"memo {key}")
+    assert standing(await file_of(stores, "INV1"), stores.clock.now).needs_admin
+    assert await settling.settle(settled, "INV1", ADMIN) == "recorded"
+    file = await file_of(stores, "INV1")
+    assert not standing(file, stores.clock.now).needs_admin
+    assert [(one.settled_by, one.note) for one in file.records] == [(ADMIN, "memo a"), (ADMIN, "memo b")]
+    assert await given(stores) == [("invoice:INV1", 30)]
+    *_, last = await stores.told()
+    assert (last.kind, last.notice.state, last.notice.needs_admin) == ("payment", "overpaid", False)
+
+
+async def test_what_comes_twice_beyond_a_price_is_looked_at_twice(stores: Stores, settling: Settling) -> None:
+    await stores.ledger.open(invoice(), told_by_amount=True)
+    for key in ("a", "b", "c"):
+        await stores.ledger.arrived(came("0.5", key), "INV1")
+    assert await settling.settle("c", "INV1", ADMIN) == "recorded"
+    assert standing(await file_of(stores, "INV1"), stores.clock.now).needs_admin
+
+
+async def test_what_comes_beyond_a_payment_that_an_admin_accepted_is_looked_at(
+    stores: Stores, settling: Settling
+) -> None:
+    await stores.ledger.open(invoice(), told_by_amount=True)
+    await stores.ledger.arrived(came("0.5", "a", LATE), "INV1")
+    assert await settling.settle("a", "INV1", ADMIN) == "credited"
+    for key in ("b", "c"):
+        await stores.ledger.arrived(came("0.5", key), "INV1")
+    assert await settling.settle("b", "INV1", ADMIN) == "recorded"
+    assert standing(await file_of(stores, "INV1"), stores.clock.now).needs_admin
+
+
 async def test_two_admins_at_once_credit_once(redis_url: str, postgres_manager: PostgresManager, clock: Clock) -> None:
     async with (
         stores_on(redis_url, postgres_manager, clock) as one,

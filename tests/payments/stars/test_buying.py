@@ -10,6 +10,7 @@ from composition import Composition
 from sandbox.telegram.people import SandboxUser, callback_buttons
 from sandbox.telegram.server import TelegramSandbox
 from sandbox.telegram.updates import JsonObject
+from services.payments.group import PaymentServices
 from services.subscribers.group import SubscriberServices
 from tests.e2e.conftest import bot, data_dir, feed, telegram
 
@@ -65,6 +66,65 @@ async def test_a_month_renews(ann: SandboxUser, telegram: TelegramSandbox) -> No
     telegram.stars.advance(31 * 86_400)
     telegram.stars.renew_due()
     assert "30 days" in (await says(ann, "Paid"))["text"]
+
+
+async def invoices(ann: SandboxUser) -> JsonObject:
+    await ann.send("/invoices")
+    return await says(ann, "Your invoices")
+
+
+async def subscribed(ann: SandboxUser) -> JsonObject:
+    """Buy a month and pay it; returns the list of invoices as it was before."""
+    await ann.tap("1 mo · ⭐ 2,990 ($39)", await offers(ann))
+    asked = await says(ann, "renews by itself every 30 days")
+    assert "You have a subscription" not in asked["text"]
+    listed = await invoices(ann)
+    ann.wallet.top_up(6_000)
+    assert (await ann.wallet.pay(asked["reply_markup"]["inline_keyboard"][0][0]["url"])).status == "paid"
+    await says(ann, "Paid")
+    return listed
+
+
+async def made(ann: SandboxUser, bot: Composition) -> int:
+    return len(await bot.of(PaymentServices).invoices.of(ann.id, 20))
+
+
+async def test_an_open_invoice_is_handed_over_again_and_a_paid_one_is_not(ann: SandboxUser, bot: Composition) -> None:
+    await ann.tap("1 mo · ⭐ 2,990 ($39)", await offers(ann))
+    await says(ann, "renews by itself every 30 days")
+    listed = await invoices(ann)
+    await ann.tap(callback_buttons(listed)[0]["text"], listed)
+    asked = await says(ann, "renews by itself every 30 days")
+    ann.wallet.top_up(6_000)
+    charge_id = (await ann.wallet.pay(asked["reply_markup"]["inline_keyboard"][0][0]["url"])).charge_id
+    await says(ann, "Paid")
+    for menu in (listed, await invoices(ann)):
+        await ann.tap(callback_buttons(listed)[0]["text"], menu)
+        shown = await says(ann, "which is paid. There is nothing for you to do.")
+        assert "Pro, 30 days, $39" in shown["text"]
+        assert charge_id in shown["text"]
+        assert "reply_markup" not in shown
+    assert await made(ann, bot) == 1
+
+
+async def test_a_second_subscription_is_warned_of(ann: SandboxUser, bot: Composition) -> None:
+    await subscribed(ann)
+    await ann.send("/plan")
+    await ann.tap("Buy Pro", await says(ann, "Your plan:"))
+    await ann.tap("1 mo · ⭐ 2,990 ($39)", await says(ann, "Pro: for how long?"))
+    asked = (await says(ann, "renews by itself every 30 days"))["text"]
+    assert "⚠️ You have a subscription to Pro that renews by itself on" in asked
+    assert "both renew" in asked
+    assert "To end the first, cancel it" in asked
+
+
+async def test_who_has_a_subscription_reads_when_it_renews(ann: SandboxUser) -> None:
+    await subscribed(ann)
+    await ann.send("/status")
+    shown = (await says(ann, "Next:"))["text"]
+    assert "your subscription to Pro renews by itself on" in shown
+    assert "(2,990 ⭐)" in shown
+    assert "renew in time" not in shown
 
 
 async def test_what_is_not_sold_cannot_be_bought(ann: SandboxUser) -> None:

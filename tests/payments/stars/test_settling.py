@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
 from domain.payments.stars import arrival_key
@@ -19,9 +21,14 @@ async def test_a_refund_ends_the_subscription(shop: Shop, ann: SandboxUser, tele
     settling = settling_on(shop.stores, stars=shop.stars).settling
     key = arrival_key((await ann.wallet.pay(await shop.sell(ann, MONTH))).charge_id)
     await shop.settled()
+    [renewing] = await shop.stars.renewing(ann.id)
+    file = await shop.stores.ledger.find(renewing.invoice.id)
+    assert file
+    assert renewing.at == file.arrivals[0].at + timedelta(days=30)
     assert await settling.refund(key, ADMIN) == "refunded"
     assert await settling.refund(key, OTHER) == "refunded_before"
     await shop.recorded(2)
+    assert await shop.stars.renewing(ann.id) == []
     telegram.stars.advance(MONTH_S)
     await shop.settled()
     assert ann.wallet.balance == 100_000
@@ -32,6 +39,7 @@ async def test_what_is_paid_once_has_nothing_to_end(shop: Shop, ann: SandboxUser
     settling = settling_on(shop.stores, stars=shop.stars).settling
     key = arrival_key((await ann.wallet.pay(await shop.sell(ann))).charge_id)
     await shop.settled()
+    assert await shop.stars.renewing(ann.id) == []
     assert await settling.dismiss(key, ADMIN, "x") == "pays"
     assert await settling.refund(key, ADMIN) == "refunded"
     assert await shop.keys(ann) == ["refund -365", "stars 365"]
