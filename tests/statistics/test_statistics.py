@@ -294,8 +294,8 @@ async def test_refresh_counts_anew(books: Books, redis_manager: RedisManager) ->
         books.now += COUNTED_ANEW_AFTER
         assert "People: 0" in words(await admin.writes("/stats"))
         [refreshed, _] = await admin.taps(ShowStatistics().pack())
-        assert "People: 1" in words([refreshed])
-        assert "As of 20 Nov 2026, 12:00:05 UTC" in words([refreshed])
+        assert "People: 1" in words([refreshed], "edited")
+        assert "As of 20 Nov 2026, 12:00:05 UTC" in words([refreshed], "edited")
 
 
 async def test_an_empty_bot_has_statistics_and_no_pictures(books: Books) -> None:
