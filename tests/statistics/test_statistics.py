@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -19,16 +20,22 @@ from domain.stored.journal import DeliveryRecord
 from domain.stored.payments import ArrivalRecord, EntitlementRecord
 from domain.subscribers.subscriber import Subscriber
 from handlers.admin.statistics.showing import picture_of, summary_text
+from handlers.admin.statistics.statistics import AdminStatisticsMixin, ShowStatistics
+from handlers.conversation.base import Services
+from handlers.conversation.dispatch import Dispatcher
 from handlers.conversation.menus import View
 from managers.pictures.process import draw
+from managers.redis.client import RedisManager
 from managers.storage.postgres import PostgresManager
 from runtime.latencies import ENOUGH_FOR_P99
 from services.statistics.statistics import COUNTED_ANEW_AFTER, DAYS, KEPT_FOR, WHATS, ByDay, StatisticsService, What
 from services.stores.journal_rows import Kind, writes_of
 from services.subscribers.group import SubscriberServices
+from services.subscribers.inputs import InputsService
 from tests.admin.people.house import BROADCAST, OTHER, OUTSIDER, READER, VICTIM, House
 from tests.conversation.reading import only, words
-from tests.conversation.telegram_wire import Person
+from tests.conversation.telegram_wire import ADMIN_ID, Person, RecordedConversation, application
+from tests.conversation.wiring import services_of
 from texts import Texts
 from texts.markup import to_plain
 
@@ -288,6 +295,34 @@ async def test_what_is_kept_says_as_of_when_and_whoever_asks_anew_gets_it_counte
         assert (await books.statistics.summary(anew=is_anew)).at == books.now, "however often somebody taps"
     books.now += KEPT_FOR
     assert (await books.statistics.summary()).people.total == 2
+
+
+class StatisticsBot(AdminStatisticsMixin):
+    def __init__(self, services: Services) -> None:
+        self.services = services
+
+
+async def test_refresh_counts_anew(books: Books, redis_manager: RedisManager) -> None:
+    conversation = RecordedConversation()
+    services = services_of(
+        telegram=conversation,
+        texts=Texts.load(),
+        inputs=InputsService(redis_manager),
+        admin_chat_ids=frozenset({ADMIN_ID}),
+        clock=lambda: books.now,
+    )
+    async with application() as app:
+        Dispatcher(StatisticsBot(dataclasses.replace(services, groups={StatisticsService: books.statistics}))).install(
+            app
+        )
+        admin = Person(app, conversation, ADMIN_ID)
+        await admin.writes("/stats")
+        await books.person()
+        books.now += COUNTED_ANEW_AFTER
+        assert "People: 0" in words(await admin.writes("/stats"))
+        [refreshed, _] = await admin.taps(ShowStatistics().pack())
+        assert "People: 1" in words([refreshed], "edited")
+        assert "As of 20 Nov 2026, 12:00:05 UTC" in words([refreshed], "edited")
 
 
 async def test_an_empty_bot_has_statistics_and_no_pictures(books: Books) -> None:

@@ -225,7 +225,9 @@ async def test_who_comes_late_is_told_since_when_calls_were_checked_for_them(wor
     chat = Chat(world, 7)
     assert "No filter of yours was on today" in shown((await chat.writes("/why")).text or "")
     await world.changes(7, HOLDERS)
-    since = f"{world.clock():%H:%M}"
+    began = (await world.explanations.near_misses(7)).since
+    assert began is not None
+    since = f"{began:%H:%M}"
     assert f"Calls checked since {since}: 0." in shown((await chat.writes("/why")).text or "")
     await world.tick()
     await world.decides(world.call("new", mint(201), holders=92), world.call("fits", mint(202), holders=500))
