@@ -185,6 +185,7 @@ async def test_a_long_digest_is_one_message_whose_rest_is_shown_on_request(
             await asyncio.sleep(0.05)
     rest = await ann.next_message(where=lambda m: "Calls 16 to 20 of 20" in m.get("text", ""))
     assert sorted([*first, *(address for address in addresses if address in rest["text"])]) == sorted(addresses)
+    assert "the order is that of the first message" in rest["text"], "its figures are newer"
     await ann.send("/digest")
     again = await ann.next_message(where=lambda m: "Calls 1 to 15 of 20" in m.get("text", ""))
     assert sorted(address for address in addresses if address in again["text"]) == sorted(first)
