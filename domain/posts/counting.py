@@ -18,7 +18,7 @@ MIN_NEAR_MISSES: Final = 3
 
 
 class PostCounts:
-    """Of one channel, as long as somebody keeps it. Each post is counted once: edits are not for here."""
+    """Of one channel, as long as somebody keeps it. Each post is counted once; of edits see `edited`."""
 
     def __init__(self) -> None:
         self.posts = 0
@@ -28,17 +28,27 @@ class PostCounts:
         self.near_misses: Counter[Reason] = Counter()
         """Since the last call, by reason."""
 
-    def take(self, understood: Understood) -> None:
+    def take(self, understood: Understood, *, has_called: bool = False) -> None:
+        """`has_called`: whatever the post says by now, an earlier reading of it called."""
         self.posts += 1
         self.reasons[understood.reason] += 1
-        if understood.verdict == "call":
+        if has_called or understood.verdict == "call":
             self.calls += 1
-            self.posts_since_call = 0
-            self.near_misses.clear()
+            self._called()
             return
         self.posts_since_call += 1
         if understood.is_near_miss:
             self.near_misses[understood.reason] += 1
+
+    def edited(self, before: Understood, after: Understood) -> None:
+        """Take a post that was taken already as it reads now: many channels insert the address by an edit."""
+        if after.verdict == "call":
+            self.calls += before.verdict != "call"
+            self._called()
+
+    def _called(self) -> None:
+        self.posts_since_call = 0
+        self.near_misses.clear()
 
     def posts_but_no_calls(self) -> Reason | None:
         """The commonest near miss of a channel that used to call and only posts now; `None` while nothing is odd."""

@@ -1,6 +1,7 @@
 """From a Telegram update to the one method that answers it, and from an error to a sentence.
 
-Only private chats are answered, and commands that are open to groups. Only new messages are (an edited one would run
+Only private chats are answered, and commands that are open to groups; of the others a group is told where they belong
+(`groups.py`). Only new messages are (an edited one would run
 its command twice), and every tap on a button is answered exactly once, but for those that somebody has too many of. A
 command or a tap withdraws the question that was asked last, but for a tap `aside`, below alerts and the like.
 """
@@ -29,6 +30,7 @@ from domain.delivery.messages import Message
 from domain.payments.stars import PreCheckout
 from domain.reading.typed import clip
 from handlers.conversation.base import BotBase, Turn
+from handlers.conversation.groups import ELSEWHERE_TEXT, OPEN_CHAT_TEXT, GroupAnswers
 from handlers.conversation.guard import Guard, Sure
 from handlers.conversation.routing import CallbackRoute, CommandRoute, InputRoute, Routes, collect
 from handlers.conversation.second_taps import SecondTaps
@@ -52,6 +54,7 @@ Context = ContextTypes.DEFAULT_TYPE
 AnyApplication = Application[Any, Any, Any, Any, Any, Any]
 
 PRIVATE_MESSAGE = filters.UpdateType.MESSAGE & filters.ChatType.PRIVATE
+GROUP_MESSAGE = filters.UpdateType.MESSAGE & filters.ChatType.GROUPS
 GROUP_OR_PRIVATE_MESSAGE = filters.UpdateType.MESSAGE & (filters.ChatType.PRIVATE | filters.ChatType.GROUPS)
 TRANSIENT_TEXT = "error.transient"
 UNEXPECTED_TEXT = "error.unexpected"
@@ -70,6 +73,8 @@ ERROR_TEXTS = (
     LEFT_TEXT,
     HURRY_TEXT,
     QUICK_TEXT,
+    ELSEWHERE_TEXT,
+    OPEN_CHAT_TEXT,
 )
 _GONE = frozenset({ChatMember.BANNED, ChatMember.LEFT})
 
@@ -84,6 +89,7 @@ class Dispatcher:
         self._services = bot.services
         self.routes: Routes = collect(type(bot))
         self._guard = Guard(bot.services.conversation, self.routes)
+        self._groups = GroupAnswers(bot.services)
 
     def install(self, application: AnyApplication) -> None:
         """Register every route. Raises `FatalError` when a route's text is missing."""
@@ -93,6 +99,7 @@ class Dispatcher:
         for route in self.routes.commands.values():
             where = GROUP_OR_PRIVATE_MESSAGE if route.groups else PRIVATE_MESSAGE
             application.add_handler(CommandHandler(route.name, self._command(route), where))
+        application.add_handler(CommandHandler(self._private_commands(), self._elsewhere, GROUP_MESSAGE))
         application.add_handler(CallbackQueryHandler(self._tapped))
         application.add_handler(ChatMemberHandler(self._membership, ChatMemberHandler.MY_CHAT_MEMBER))
         application.add_handler(MessageHandler(PRIVATE_MESSAGE & ~filters.StatusUpdate.ALL, self._said))
@@ -100,6 +107,16 @@ class Dispatcher:
         application.add_handler(TypeHandler(PreCheckout, self._checked_out))
         application.add_handler(TypeHandler(Money, self._paid))
         application.add_error_handler(self._failed)
+
+    def _private_commands(self) -> list[str]:
+        """Everybody's: of an admin's a group learns nothing."""
+        known = self.routes.where(self._services.find).commands.values()
+        return [route.name for route in known if route.admin is None and not route.groups]
+
+    async def _elsewhere(self, update: Update, _context: Context) -> None:
+        turn = group_turn(update)
+        if turn is not None:
+            await self._groups.say_where(turn)
 
     def _command(self, route: CommandRoute) -> Callable[[Update, Context], Coroutine[Any, Any, None]]:
         async def commanded(update: Update, _context: Context) -> None:

@@ -30,11 +30,17 @@ def near_misses_card(view: View, misses: NearMisses, asked: int) -> Message:
     page = Page.at(asked, total=len(misses.found), per_page=MISSES_PER_PAGE)
     zone = show_zone(misses.time_zone)
     first, shown = page.start, page.of(misses.found)
+    if misses.since is None:
+        return message(view.html("why.no_filter_on", zone=zone), view.html("why.any_call", days=ACCEPTED_FOR.days))
+    since = shown_clock(misses.since, misses.time_zone)
     if not shown:
-        return message(view.html("why.no_misses", count=misses.calls_checked, zone=zone, days=ACCEPTED_FOR.days))
+        return message(
+            view.html("why.no_misses", count=misses.calls_checked, zone=zone, since=since),
+            view.html("why.any_call", days=ACCEPTED_FOR.days),
+        )
     lines = [_miss(view, place, miss, misses.time_zone) for place, miss in enumerate(shown, start=first + 1)]
     return message(
-        view.html("why.misses", count=len(misses.found), checked=misses.calls_checked, zone=zone),
+        view.html("why.misses", count=len(misses.found), checked=misses.calls_checked, zone=zone, since=since),
         join("\n", lines),
         Html() if misses.complete else view.html("why.misses_cut"),
         keyboard=(*_miss_buttons(view, shown, first), *page.turning(view, ShowNearMisses)),

@@ -205,8 +205,10 @@ class ChannelRows:
         row = await self._postgres.fetch_row(statements.WAITING)
         return Unresolved(calls=row["calls"], since=row["since"]) if row else Unresolved(calls=0, since=None)
 
-    async def tokens(self, channel: str) -> set[str]:
-        return {row["address"] for row in await self._postgres.fetch(statements.TOKENS, channel)}
+    async def tokens(self, channel: str) -> dict[str, datetime]:
+        """Return what a channel has called, and when."""
+        rows = await self._postgres.fetch(statements.TOKENS, channel)
+        return {row["address"]: row["called_at"] for row in rows}
 
     async def unresolved(self, limit: int, now: datetime) -> list[tuple[UnresolvedCall, datetime]]:
         """Return those of so many addresses that were not asked about for longest, and since when they wait."""

@@ -98,7 +98,7 @@ WAITING: Final[LiteralString] = """
 WAITING_FOR: Final[LiteralString] = """
     SELECT channel, number, address, document, since FROM unresolved_calls WHERE address = $1
 """
-TOKENS: Final[LiteralString] = "SELECT address FROM channel_tokens WHERE channel = $1"
+TOKENS: Final[LiteralString] = "SELECT address, called_at FROM channel_tokens WHERE channel = $1"
 # The revision tells whether somebody else has read on meanwhile.
 READ_ON: Final[LiteralString] = """
     UPDATE read_channels SET read_to = greatest(read_to, $3), revision = revision + 1, title = coalesce($4, title),

@@ -44,7 +44,8 @@ class _Known(Struct):
     """What is known of a channel beyond its row."""
 
     posts: dict[int, ReadPost]
-    tokens: set[str]
+    tokens: dict[str, datetime]
+    """What it has called, and when."""
     counts: PostCounts
 
 
@@ -156,7 +157,10 @@ class TakingService:
             known = self._known[one.channel] = _Known(posts, tokens, PostCounts())
             for number in sorted(posts):
                 if not posts[number].is_unread:
-                    known.counts.take(posts[number].understood)
+                    understood = posts[number].understood
+                    # What called may have been edited since, into a result of itself for one.
+                    has_called = any(tokens.get(named.address) == named.called_at for named in understood.tokens)
+                    known.counts.take(understood, has_called=has_called)
         return known
 
     async def _is_new(self, one: ReadChannel, post: Post, known: _Known) -> bool:
@@ -184,7 +188,7 @@ class TakingService:
         tokens: dict[str, datetime] = {}
         for post in posts:
             before = known.posts.get(post.number)
-            earlier = known.tokens | tokens.keys()
+            earlier = known.tokens.keys() | tokens.keys()
             understood = understand(post, earlier=earlier, before=before.understood if before else None)
             for token in understood.calls:
                 found = _called(one, post, token, title)
@@ -215,8 +219,11 @@ class TakingService:
                 self.verdicts[post.understood.verdict] += 1
                 self.reasons[post.understood.reason] += 1
                 known.counts.take(post.understood)
+            elif before is not None and not post.is_unread:
+                known.counts.edited(before.understood, post.understood)
             known.posts[post.number] = post
-        known.tokens.update(address for address, _ in found.tokens)
+        for address, called_at in found.tokens:
+            known.tokens.setdefault(address, called_at)
         for call in found.calls:
             log.info("channel_called", call_id=call.id, channel=one.channel, token=call.token.address)
 

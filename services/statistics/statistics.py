@@ -1,4 +1,7 @@
-"""Statistics for admins: computed by PostgreSQL when somebody asks, one answer at a time, and kept for a minute."""
+"""Statistics for admins: computed by PostgreSQL when somebody asks, one answer at a time, and kept for a minute.
+
+Who asks anew gets what was counted moments ago at the oldest.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +29,9 @@ WINDOWS: Final = (1, 7, 30)
 """Days of which revenue is told."""
 DAYS: Final = 30
 """That a picture shows."""
-_KEPT_FOR: Final = timedelta(minutes=1)
+KEPT_FOR: Final = timedelta(minutes=1)
+COUNTED_ANEW_AFTER: Final = timedelta(seconds=5)
+"""So often at most everything is counted, however often somebody asks anew."""
 
 
 class People(Struct, frozen=True, kw_only=True):
@@ -90,6 +95,8 @@ class Delivered(Struct, frozen=True, kw_only=True):
 
 
 class Summary(Struct, frozen=True, kw_only=True):
+    at: datetime
+    """When it was counted."""
     people: People
     plans: Sequence[PlanPeople]
     revenue: Sequence[Revenue]
@@ -122,17 +129,17 @@ class StatisticsService:
         self._alone = asyncio.Lock()
         self._kept: dict[str, tuple[datetime, object]] = {}
 
-    async def summary(self) -> Summary:
-        return await self._once("summary", self._summary)
+    async def summary(self, *, anew: bool = False) -> Summary:
+        return await self._once("summary", self._summary, COUNTED_ANEW_AFTER if anew else KEPT_FOR)
 
     async def by_day(self, what: What) -> ByDay:
         """Return the last 30 days, today included."""
         return await self._once(what, lambda: self._by_day(what))
 
-    async def _once(self, name: str, compute: Callable[[], Awaitable[T]]) -> T:
+    async def _once(self, name: str, compute: Callable[[], Awaitable[T]], kept_for: timedelta = KEPT_FOR) -> T:
         async with self._alone:
             at, known = self._kept.get(name, (None, None))
-            if at is None or not timedelta(0) <= self._clock() - at < _KEPT_FOR:
+            if at is None or not timedelta(0) <= self._clock() - at < kept_for:
                 known = await compute()
                 self._kept[name] = (self._clock(), known)
         return cast("T", known)
@@ -146,6 +153,7 @@ class StatisticsService:
         revenue = await self._postgres.fetch(statements.REVENUE, now, list(WINDOWS))
         row = await self._postgres.fetch_row(statements.DELIVERED, now - timedelta(days=1), self._delayed)
         return Summary(
+            at=now,
             people=People(**dict(people or {})),
             plans=[PlanPeople(**dict(one)) for one in plans],
             revenue=[_revenue(one) for one in revenue],

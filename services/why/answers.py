@@ -119,6 +119,9 @@ class NearMisses(Struct, frozen=True, kw_only=True):
     found: tuple[NearMiss, ...]
     """Newest first."""
     calls_checked: int
+    """Held against a filter of theirs that was on."""
     complete: bool
     """Whether that was everything of today."""
+    since: datetime | None
+    """From then on: midnight, or later the first filter that was on; `None` where none was today."""
     time_zone: str

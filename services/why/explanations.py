@@ -15,7 +15,7 @@ from domain.delivery.policy import comes_at, why_no_alerts
 from domain.delivery.quiet import zone_of
 from domain.stored.journal import DecidedCall, DeliveryRecord
 from domain.subscribers.subscriber import Subscriber
-from domain.why.verdicts import AMBIGUOUS_FOR, Judgement, failed_only, given_up_as, judge, judge_as_given
+from domain.why.verdicts import AMBIGUOUS_FOR, Judged, Judgement, failed_only, given_up_as, judge, judge_as_given
 from services.subscribers.subscribers import Subscribers
 from services.why.answers import (
     CallExplanation,
@@ -33,6 +33,8 @@ MAX_CALLS: Final = 100
 """Of one token: the newest ones are explained."""
 MAX_TODAY: Final = 2_000
 MAX_NEAR_MISSES: Final = 100
+_CHECKED: Final[frozenset[Judgement]] = frozenset({"passed", "waiting", "failed", "muted_channel"})
+"""Judgements of a call that was held against filters."""
 _NEVER: Final = datetime.max.replace(tzinfo=UTC)
 
 
@@ -77,12 +79,17 @@ class ExplanationsService:
         midnight = self._clock().astimezone(zone_of(zone)).replace(hour=0, minute=0, second=0, microsecond=0)
         recent = await self._history.recent(user_id, lambda _: True)
         revisions = await self._revisions(subscriber, midnight, recent)
+        since = _filters_since(revisions, midnight)
         known: set[str] = set()
+        checked = 0
         found: dict[tuple[str, int, str], NearMiss] = {}
-        async for batch in self._history.decided_since(midnight, recent.calls, limit=MAX_TODAY):
+        async for batch in self._history.decided_since(since or self._clock(), recent.calls, limit=MAX_TODAY):
             fresh = [one for one in batch if one.call.id not in known]
             known.update(one.call.id for one in fresh)
-            for miss in await self._missed(user_id, fresh, revisions, recent):
+            judged = [(one, _judged_then(one, revisions)) for one in fresh]
+            checked += sum(verdict.judgement in _CHECKED for _, verdict in judged)
+            misses = [miss for one, verdict in judged if (miss := _near_miss(one, verdict))]
+            for miss in await self._missed(user_id, misses, recent):
                 found.setdefault((miss.decided.call.token.address, miss.filter_set.number, miss.rule.key), miss)
             if len(known) >= MAX_TODAY or len(found) >= MAX_NEAR_MISSES:
                 break
@@ -91,15 +98,14 @@ class ExplanationsService:
         newest = sorted(found.values(), key=lambda miss: miss.decided.decided_at, reverse=True)
         return NearMisses(
             found=tuple(newest[:MAX_NEAR_MISSES]),
-            calls_checked=len(known),
+            calls_checked=checked,
             complete=len(known) < MAX_TODAY and len(found) < MAX_NEAR_MISSES,
+            since=since,
             time_zone=zone,
         )
 
-    async def _missed(
-        self, user_id: int, calls: Sequence[DecidedCall], revisions: Sequence[Revision], recent: Recent
-    ) -> list[NearMiss]:
-        misses = [miss for one in calls if (miss := _near_miss(one, revisions))]
+    async def _missed(self, user_id: int, misses: Sequence[NearMiss], recent: Recent) -> list[NearMiss]:
+        """Leave out those whose token had come already."""
         addresses = sorted({miss.decided.call.token.address for miss in misses})
         accepted_at: dict[str, datetime] = {}
         for address, call_id in (await self._history.accepted(user_id, addresses)).items():
@@ -336,9 +342,19 @@ def _earlier(other: DecidedCall | None, facts: _Facts) -> EarlierCall | None:
     )
 
 
-def _near_miss(one: DecidedCall, revisions: Sequence[Revision]) -> NearMiss | None:
+def _filters_since(revisions: Sequence[Revision], midnight: datetime) -> datetime | None:
+    """Return when, after midnight, a filter was on for the first time; `revisions`: newest first."""
+    first = next((r for r in reversed(revisions) if any(one.enabled for one in r.subscriber.filter_sets)), None)
+    return None if first is None else max(midnight, first.changed_at)
+
+
+def _judged_then(one: DecidedCall, revisions: Sequence[Revision]) -> Judged:
+    """Judge by the settings that were current."""
     current = _candidates(revisions, one.decided_at)[0]
-    judged = judge(current, one.call, one.decided_at, given_up=given_up_as(one.reason))
+    return judge(current, one.call, one.decided_at, given_up=given_up_as(one.reason))
+
+
+def _near_miss(one: DecidedCall, judged: Judged) -> NearMiss | None:
     if judged.judgement != "failed":
         return None
     for kept_back in judged.sets:

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 
+from domain.posts.counting import MIN_POSTS
 from domain.posts.post import Post
 from managers.storage.postgres import PostgresManager
 from services.channels.paging import Reading
@@ -49,6 +50,39 @@ async def test_an_address_that_an_edit_inserts_is_called_at_the_time_of_the_edit
     kit.book.edit(kit.book.posts[ALPHA][0], f"CA: {mint(1)} (typo mended)", NOW)
     await kit.look()
     assert len(await kit.called()) == 1
+
+
+async def test_a_channel_whose_addresses_come_by_an_edit_is_not_silent(kit: Kit) -> None:
+    for number in range(1, 11):
+        kit.book.post(ALPHA, f"CA: {mint(number)}", NOW)
+    await kit.look()
+    for _ in range(MIN_POSTS):
+        kit.book.post(ALPHA, "$FROG is next, be ready", NOW)
+    await kit.look()
+    assert kit.taking.silent(ALPHA) == "symbol_only"
+    post = kit.book.post(ALPHA, "CA in 10 seconds", NOW)
+    await kit.look()
+    assert kit.taking.silent(ALPHA) == "symbol_only"
+    kit.book.edit(post, f"CA: {mint(11)}", NOW)
+    await kit.look()
+    assert await kit.called() == [said(post, mint(11))]
+    assert kit.taking.silent(ALPHA) is None, "over with the channel's next call"
+
+
+async def test_what_called_and_was_edited_since_has_called_after_a_restart_too(kit: Kit) -> None:
+    posts = [kit.book.post(ALPHA, f"CA: {mint(number)}", NOW) for number in range(1, 11)]
+    await kit.look()
+    for _ in range(MIN_POSTS):
+        kit.book.post(ALPHA, "$FROG is next, be ready", NOW)
+    posts.append(kit.book.post(ALPHA, f"CA: {mint(11)}", NOW))
+    await kit.look()
+    for number in (10, 11):
+        kit.book.edit(posts[number - 1], f"5x done!\nCA: {mint(number)}", NOW)
+    await kit.look()
+    assert kit.taking.silent(ALPHA) is None
+    kit.taking.forget(ALPHA)
+    await kit.look()
+    assert kit.taking.silent(ALPHA) is None
 
 
 async def test_who_reads_by_an_older_state_writes_nothing(kit: Kit) -> None:

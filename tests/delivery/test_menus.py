@@ -86,6 +86,7 @@ class Chat:
             telegram=self.conversation,
             texts=Texts.load(),
             admin_chat_ids=frozenset[int](),
+            bot_username=lambda: "filter_bot",
             clock=self.clock,
             subscriptions=SubscriptionsService(PLANS, clock=self.clock),
             permissions=PermissionsService(self.administrators, SmartCache[tuple[int, int], bool].of("permissions")),
@@ -265,6 +266,8 @@ async def test_an_administrator_sends_alerts_to_a_topic_and_back(chat: Chat) -> 
 
 
 ANONYMOUS = {"id": 1_087_968_824, "is_bot": True, "first_name": "Group", "username": "GroupAnonymousBot"}
+CHANNEL = {"id": -100_9, "type": "channel", "title": "Callers"}
+FORWARDED = {"type": "hidden_user", "date": 1_763_600_000, "sender_user_name": "Ann"}
 AS_CHANNEL = {"id": 136_817_688, "is_bot": True, "first_name": "Channel", "username": "Channel_Bot"}
 
 
@@ -272,7 +275,7 @@ AS_CHANNEL = {"id": 136_817_688, "is_bot": True, "first_name": "Channel", "usern
     ("sender", "sender_chat", "told"),
     [
         (ANONYMOUS, GROUP, "Turn off “Remain anonymous”"),
-        (AS_CHANNEL, {"id": -100_9, "type": "channel", "title": "Callers"}, "choose yourself"),
+        (AS_CHANNEL, CHANNEL, "choose yourself"),
     ],
 )
 async def test_who_writes_as_the_group_or_as_a_channel_is_told_how_to_write_as_themselves(
@@ -323,6 +326,38 @@ async def test_milestones_are_chosen_one_by_one_or_turned_off(chat: Chat) -> Non
 async def test_no_other_command_works_in_a_group(chat: Chat) -> None:
     assert await chat.person.writes("/delivery", chat=GROUP) == []
     assert await chat.person.writes("hello", chat=GROUP) == []
+    assert await chat.person.writes("/delivery", chat=GROUP, sender_chat=CHANNEL, **{"from": AS_CHANNEL}) == []
+
+
+@pytest.mark.parametrize("who", ["administrator", "receiver", "anonymous"])
+async def test_who_has_a_say_in_a_group_is_told_where_a_command_belongs(chat: Chat, who: str) -> None:
+    chat.administrators.of.add((GROUP_ID, USER_ID))
+    if who == "receiver":
+        await from_group(chat)
+        chat.administrators.of.clear()
+    fields = {"from": ANONYMOUS, "sender_chat": GROUP} if who == "anonymous" else {}
+    place = {"chat": GROUP, "message_thread_id": 7, "is_topic_message": True}
+    [said] = await chat.person.writes("/delivery@filter_bot now", **place, **fields)
+    assert said.message is not None
+    assert "That is for our own chat" in said.message.html
+    assert (said.message.thread_id, said.message.keyboard[0][0].url) == (7, "https://t.me/filter_bot?start=group")
+
+
+async def test_a_group_is_told_once_a_minute_at_most(chat: Chat) -> None:
+    other = GROUP | {"id": GROUP_ID - 1}
+    chat.administrators.of |= {(GROUP_ID, USER_ID), (GROUP_ID - 1, USER_ID)}
+    for text in ("/delivery@other_bot", "/nonsense@filter_bot", "/nonsense"):
+        assert await chat.person.writes(text, chat=GROUP) == []
+    assert chat.administrators.asked == 0
+    assert await chat.person.writes("/delivery", chat=GROUP, forward_origin=FORWARDED) == []
+    assert len(await chat.person.writes("/delivery", chat=GROUP)) == 1
+    assert await chat.person.writes("/delivery", chat=GROUP) == []
+    assert len(await chat.person.writes("/delivery", chat=other)) == 1
+    chat.clock.now += timedelta(seconds=59)
+    assert await chat.person.writes("/delivery", chat=GROUP) == []
+    chat.clock.now += timedelta(seconds=1)
+    assert len(await chat.person.writes("/delivery", chat=GROUP)) == 1
+    assert len(await from_group(chat)) == 1, "what is open to groups is answered as before"
 
 
 PREFIXES = [data.prefix for data in CallbackData.__subclasses__() if data.__module__ == "handlers.delivery.buttons"]

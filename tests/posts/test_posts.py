@@ -305,6 +305,23 @@ def test_a_channel_that_changes_how_it_writes_is_noticed() -> None:
     assert counts.reasons["lower_cased"] == MIN_POSTS // 2
 
 
+def test_an_edit_that_inserts_the_address_is_a_call_like_any_other() -> None:
+    before, called = heard("CA in 10 seconds"), heard("CA: {mint1}")
+    counts = PostCounts()
+    for _ in range(10):
+        counts.take(called)
+    for number in range(40):
+        counts.take(heard("$FROG to the moon") if number % 2 else before)
+        if not number % 2:
+            continue
+        counts.take(before)
+        counts.edited(before, called)
+        assert counts.posts_but_no_calls() is None
+    assert counts.calls == 30
+    counts.edited(called, called)
+    assert counts.calls == 30, "the same post once more"
+
+
 def test_a_channel_that_only_talks_for_a_while_is_not() -> None:
     counts = PostCounts()
     for _ in range(20):

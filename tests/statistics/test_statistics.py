@@ -23,7 +23,7 @@ from handlers.conversation.menus import View
 from managers.pictures.process import draw
 from managers.storage.postgres import PostgresManager
 from runtime.latencies import ENOUGH_FOR_P99
-from services.statistics.statistics import DAYS, WHATS, ByDay, StatisticsService, What
+from services.statistics.statistics import COUNTED_ANEW_AFTER, DAYS, KEPT_FOR, WHATS, ByDay, StatisticsService, What
 from services.stores.journal_rows import Kind, writes_of
 from services.subscribers.group import SubscriberServices
 from tests.admin.people.house import BROADCAST, OTHER, OUTSIDER, READER, VICTIM, House
@@ -45,7 +45,8 @@ class Books:
 
     def __init__(self, postgres: PostgresManager) -> None:
         self.postgres = postgres
-        self.statistics = StatisticsService(postgres, PLANS, lambda: NOW)
+        self.now = NOW
+        self.statistics = StatisticsService(postgres, PLANS, lambda: self.now)
         self.count = 0
 
     async def put(self, kind: Kind, document: msgspec.Struct) -> None:
@@ -245,6 +246,21 @@ async def test_a_p99_is_of_a_hundred_alerts_or_more(books: Books) -> None:
     delivered = (await books.statistics.summary()).delivered
     assert (delivered.measured, delivered.p99_s) == (ENOUGH_FOR_P99, pytest.approx(0.9901))
     assert (await books.statistics.by_day("latency")).parts["p99"][-1] == pytest.approx(0.9901)
+
+
+async def test_what_is_kept_says_as_of_when_and_whoever_asks_anew_gets_it_counted(books: Books) -> None:
+    assert "As of 20 Nov 2026, 12:00:00 UTC" in to_plain(summary_text(VIEW, await books.statistics.summary()))
+    await books.person()
+    books.now += COUNTED_ANEW_AFTER
+    kept = await books.statistics.summary()
+    assert (kept.people.total, kept.at) == (0, NOW)
+    anew = await books.statistics.summary(anew=True)
+    assert (anew.people.total, anew.at) == (1, books.now)
+    await books.person()
+    for is_anew in (False, True):
+        assert (await books.statistics.summary(anew=is_anew)).at == books.now, "however often somebody taps"
+    books.now += KEPT_FOR
+    assert (await books.statistics.summary()).people.total == 2
 
 
 async def test_an_empty_bot_has_statistics_and_no_pictures(books: Books) -> None:

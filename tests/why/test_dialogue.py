@@ -217,6 +217,21 @@ async def test_what_another_source_says_stands_beside_the_rule_that_reads_it(wor
     assert flagged.startswith("✓ Market cap $50k, needs ≥ $1")
 
 
+async def test_who_comes_late_is_told_since_when_calls_were_checked_for_them(world: World) -> None:
+    await world.decides(*(world.call(f"old{n}", mint(100 + n), holders=92) for n in range(5)))
+    await world.joins(7)
+    await world.tick()
+    await world.decides(world.call("joined", mint(200), holders=92))
+    chat = Chat(world, 7)
+    assert "No filter of yours was on today" in shown((await chat.writes("/why")).text or "")
+    await world.changes(7, HOLDERS)
+    since = f"{world.clock():%H:%M}"
+    assert f"Calls checked since {since}: 0." in shown((await chat.writes("/why")).text or "")
+    await world.tick()
+    await world.decides(world.call("new", mint(201), holders=92), world.call("fits", mint(202), holders=500))
+    assert f"failed a single rule: 1, of 2 checked since {since}" in shown((await chat.writes("/why")).text or "")
+
+
 async def test_near_misses_are_listed_and_explained(world: World, ada: Chat) -> None:
     assert "No near misses today" in ((await ada.writes("/why")).text or "")
     calls = [world.call(f"c{n}", mint(n), holders=92, market_cap_usd=402_000.0) for n in range(10)]
@@ -413,7 +428,7 @@ def test_every_page_of_near_misses_fits_one_message(text: str) -> None:
     found = tuple(
         NearMiss(decided=decided, filter_set=filter_set, rule=rule) for rule in explain(filter_set, call).rules
     )
-    misses = NearMisses(found=found, calls_checked=2000, complete=False, time_zone="Europe/Berlin")
+    misses = NearMisses(found=found, calls_checked=2000, complete=False, since=NOW, time_zone="Europe/Berlin")
     for page in range(-1, 9):
         check(near_misses_card(VIEW, misses, page))
 

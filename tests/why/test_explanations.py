@@ -431,7 +431,37 @@ async def test_who_was_paused_missed_nothing_by_a_rule(world: World) -> None:
     await world.joins(7, HOLDERS, paused=True)
     await world.tick()
     await world.decides(world.call("c1", mint(1), holders=99))
-    assert (await world.explanations.near_misses(7)).found == ()
+    misses = await world.explanations.near_misses(7)
+    assert (misses.found, misses.calls_checked) == ((), 0)
+
+
+@pytest.mark.parametrize("drain", [True, False])
+async def test_calls_count_as_checked_since_the_first_filter_was_on(world: World, *, drain: bool) -> None:
+    await world.decides(*(world.call(f"before{n}", mint(10 + n), holders=99) for n in range(3)))
+    await world.joins(7)
+    await world.tick()
+    await world.decides(world.call("without", mint(1), holders=99))
+    await settled(world, drain=drain)
+    misses = await world.explanations.near_misses(7)
+    assert (misses.calls_checked, misses.since) == (0, None)
+    before = world.clock()
+    await world.changes(7, HOLDERS)
+    await world.tick()
+    await world.decides(world.call("with", mint(2), holders=99))
+    await world.tick()
+    await world.changes(7, HOLDERS, {})
+    await settled(world, drain=drain)
+    misses = await world.explanations.near_misses(7)
+    assert ([miss.decided.call.id for miss in misses.found], misses.calls_checked) == (["with"], 1)
+    assert misses.since is not None
+    assert abs(misses.since - before) < timedelta(seconds=5)
+
+
+async def test_who_had_a_filter_before_counts_from_midnight(world: World) -> None:
+    await world.joins(7, HOLDERS)
+    world.clock.ahead = timedelta(days=1)
+    midnight = world.clock().replace(hour=0, minute=0, second=0, microsecond=0)
+    assert (await world.explanations.near_misses(7)).since == midnight
 
 
 # whose

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC
 from decimal import Decimal
 from typing import Final
 
@@ -47,7 +48,7 @@ def summary_text(view: View, summary: Summary) -> Html:
             p99=shown_latency(delivered.p99_s),
         ),
     )
-    return join("\n\n", parts)
+    return join("\n\n", (*parts, view.html("stats.as_of", at=f"{summary.at.astimezone(UTC):%d %b %Y, %H:%M:%S}")))
 
 
 def shown_latency(seconds: float | None) -> str:

@@ -31,14 +31,17 @@ class ShowStatisticsPicture(CallbackData, frozen=True, array_like=True):
 class AdminStatisticsMixin(BotBase):
     @command("stats", help="help.stats", admin="read_only", topic="bot")
     async def stats(self, turn: Turn) -> None:
-        view, summary = view_of(self.services, turn), await self.services.of(StatisticsService).summary()
+        await self._show_statistics(turn, anew=False)
+
+    async def _show_statistics(self, turn: Turn, *, anew: bool) -> None:
+        view, summary = view_of(self.services, turn), await self.services.of(StatisticsService).summary(anew=anew)
         pictures = (view.button(f"button.stats.{one}", ShowStatisticsPicture(one)) for one in WHATS)
         refresh = (view.button("button.refresh", ShowStatistics()),)
         await self.show(turn, message(summary_text(view, summary), keyboard=(*in_rows(pictures, 2), refresh)))
 
     @callback(ShowStatistics, admin="read_only")
     async def show_statistics(self, turn: Turn, _data: ShowStatistics) -> None:
-        await self.stats(turn)
+        await self._show_statistics(turn, anew=True)
 
     @callback(ShowStatisticsPicture, admin="read_only")
     async def show_statistics_picture(self, turn: Turn, data: ShowStatisticsPicture) -> str | None:
