@@ -11,12 +11,14 @@ import logging
 import logging.handlers
 import os
 import sys
+from collections.abc import Container
+from datetime import timedelta
 from pathlib import Path
-from typing import Final, Literal, TextIO
+from typing import Final, Literal, TextIO, cast
 
 import stamina
 import structlog
-from structlog.typing import Processor
+from structlog.typing import EventDict, Processor
 
 from config.redaction import Redactor
 from runtime.private_files import make_usable
@@ -35,6 +37,11 @@ FILES = {
 """Besides bot.log, which has everything: what somebody looks for by subject, by the names of the loggers."""
 CHATTY = ("httpx", "httpcore", "httpx2", "httpcore2", "telegram", "aiohttp.access", "alembic", "websockets")
 
+ALARM_EVENTS: Final = frozenset({"alarm_began", "alarm_grew", "alarm_ended"})
+"""People see these in the terminal, each as one line of its own kind."""
+FOR_FILES: Final = frozenset({"heartbeat"})
+"""These are no news to people: the terminal leaves them to the files, where there are any."""
+
 
 class _WrittenOnce(structlog.stdlib.ProcessorFormatter):
     """A record goes into several files, and each of them looks how long it is before it takes it."""
@@ -49,12 +56,34 @@ class _WrittenOnce(structlog.stdlib.ProcessorFormatter):
 class _Terminal(logging.StreamHandler[TextIO]):
     """Says what matters, where files have the rest."""
 
-    def __init__(self, stream: TextIO, *, least: int) -> None:
+    def __init__(self, stream: TextIO, *, has_files: bool, for_people: bool) -> None:
         super().__init__(stream)
-        self._least = least
+        self._least = logging.WARNING if has_files else logging.NOTSET
+        self._told: Container[str] = ALARM_EVENTS if for_people else ()
+        self._untold: Container[str] = FOR_FILES if has_files and for_people else ()
 
-    def follow(self, threshold: int) -> None:
-        self.setLevel(max(self._least, threshold))
+        self.addFilter(self._shows)
+
+    def _shows(self, record: logging.LogRecord) -> bool:
+        said: object = record.msg
+        event = str(cast("dict[str, object]", said).get("event")) if isinstance(said, dict) else ""
+        return event not in self._untold and (record.levelno >= self._least or event in self._told)
+
+
+def _for_people(*, colors: bool) -> Processor:
+    """A renderer that says an alarm in one tidy line, and anything else in structlog's way."""
+    others = structlog.dev.ConsoleRenderer(colors=colors)
+
+    def render(logger: object, method: str, event: EventDict) -> str | bytes:
+        if event["event"] not in ALARM_EVENTS:
+            return others(logger, method, event)
+        if event["event"] == "alarm_ended":
+            said = f"✓ {event['alarm']}: over after {timedelta(seconds=round(event['lasted_s']))}"
+        else:
+            said = f"⚠ {event['alarm']}: {event['reason']}; see /health or docs/alerts.md"
+        return f"{event['timestamp'][11:19]} {' '.join(said.split())}"
+
+    return render
 
 
 class _File(logging.handlers.RotatingFileHandler):
@@ -112,8 +141,8 @@ def configure_logging(
     json = structlog.processors.JSONRenderer()
     handlers: list[logging.Handler] = []
     if stream:
-        shown = json if form == "json" else structlog.dev.ConsoleRenderer(colors=stream.isatty())
-        terminal = _Terminal(stream, least=logging.WARNING if directory else logging.NOTSET)
+        shown = json if form == "json" else _for_people(colors=stream.isatty())
+        terminal = _Terminal(stream, has_files=directory is not None, for_people=form == "console")
         terminal.setFormatter(
             structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=_processors(shown, redacting))
         )
@@ -137,9 +166,6 @@ def set_level(level: str) -> None:
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(threshold))
     root = logging.getLogger()
     root.setLevel(threshold)
-    for handler in root.handlers:
-        if isinstance(handler, _Terminal):
-            handler.follow(threshold)
     for chatty in CHATTY:
         logging.getLogger(chatty).setLevel(max(logging.WARNING, threshold))
 

@@ -19,6 +19,7 @@ from domain.subscribers.subscriber import Card, CardButton
 from handlers.conversation.menus import Keyboard, View, in_rows, lines, message
 from handlers.tokens.buttons import ShowToken
 from handlers.why.cards import verdict_and_fate
+from handlers.why.misses import newest_first
 from services.cards.buttons import buy_row, row_of_buttons
 from services.cards.pieces import Pieces, block, span_said
 from services.tokens.outcomes import CallOutcome
@@ -74,7 +75,7 @@ def which(view: View, ticker: str, found: Sequence[Found], now: datetime) -> Mes
             address=f"{one.address[:4]}…{one.address[-4:]}",
             ago=_ago(one.called_at, now),
         )
-        for one in found
+        for one in newest_first(found)
     )
     return message(view.html("token.which", ticker=ticker), keyboard=in_rows(buttons, 1))
 

@@ -14,7 +14,7 @@ from domain.calls.lifetimes import ACCEPTED_FOR
 from domain.delivery.messages import Message
 from domain.delivery.quiet import show_minute
 from domain.filters.explanation import RuleVerdict
-from domain.filters.numbers import show_apart, show_value
+from domain.filters.numbers import show_apart, show_short, show_value
 from domain.filters.registry import Choice, FilterField, Range, Rule, Words
 from domain.subscribers.subscriber import Subscriber
 from domain.subscribers.zones import show_zone
@@ -295,7 +295,7 @@ def _other_calls(view: View, others: Sequence[CallExplanation], now: datetime) -
                 ShowWhy.of(one.decided.call.token.address, one.decided.call.id),
                 sign=_SIGNS.get(one.outcome, "·"),
                 channel=one.decided.call.channel.title or one.decided.call.channel.id,
-                ago=ago((now - one.decided.decided_at).total_seconds()),
+                ago=show_short(max(0, round((now - one.decided.decided_at).total_seconds())), "duration"),
             ),
         )
         for one in others[:MAX_OTHER_CALLS]

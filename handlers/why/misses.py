@@ -9,6 +9,7 @@ from typing import Final
 from domain.buttons.cards import ShowWhy
 from domain.calls.lifetimes import ACCEPTED_FOR
 from domain.delivery.messages import Message
+from domain.filters.numbers import show_short
 from domain.filters.registry import FIELDS
 from domain.subscribers.zones import show_zone
 from handlers.conversation.menus import Keyboard, View, in_rows, message
@@ -16,7 +17,6 @@ from handlers.conversation.pages import Page
 from handlers.why.buttons import ShowNearMisses, WhyToken
 from handlers.why.cards import needed, seen_beside, token_name
 from handlers.why.moments import shown_clock
-from handlers.why.origins import ago
 from services.watches.watches import Found
 from services.why.answers import NearMiss, NearMisses
 from services.why.explanations import MAX_NEAR_MISSES
@@ -65,13 +65,18 @@ def which_token(view: View, ticker: str, found: Sequence[Found], now: datetime) 
                 WhyToken(one.address),
                 name=one.name or one.symbol or view.plain("value.unnamed_token"),
                 address=f"{one.address[:4]}…{one.address[-4:]}",
-                ago=ago((now - one.called_at).total_seconds()),
+                ago=show_short(max(0, round((now - one.called_at).total_seconds())), "duration"),
             )
-            for one in found
+            for one in newest_first(found)
         ),
         1,
     )
     return message(view.html("why.which_token", ticker=ticker), keyboard=rows)
+
+
+def newest_first(found: Sequence[Found]) -> list[Found]:
+    """As the ages on their buttons say it."""
+    return sorted(found, key=lambda one: one.called_at, reverse=True)
 
 
 def _miss(view: View, place: int, miss: NearMiss, zone: str) -> Html:

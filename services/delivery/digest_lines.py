@@ -26,6 +26,7 @@ CALLS_SHOWN: Final = 15
 """In one message: each may have its links and marks, of which Telegram reads a hundred."""
 FIGURES_TIMEOUT_S: Final = 2.0
 """A figure that does not come is left out; the digest does not wait for it."""
+_CLEARLY_ABOVE: Final = 1.1
 PRICED: Final = 2 * CALLS_SHOWN
 """What may come first is asked for its price before it is sorted: in one request to a provider."""
 
@@ -134,7 +135,9 @@ class DigestLines:
         if shown_multiple := shown_figure(one.multiple, "multiple"):
             yield self._texts.render("digest.multiple", language, value=shown_multiple)
         then, now = shown_figure(one.at_call_usd, "usd"), shown_figure(one.now_usd, "usd")
-        if then and now:
+        if then and now and (unconfirmed := _unconfirmed(one)):
+            yield self._texts.render("digest.unconfirmed", language, value=unconfirmed)
+        elif then and now:
             yield self._texts.render("digest.then_now", language, then=then, now=now)
         elif then or now:
             yield self._texts.render("digest.then" if then else "digest.now", language, value=then or now)
@@ -156,3 +159,11 @@ class DigestLines:
         chart = chart_of(one.address, one.call.token.chain if one.call else None)
         if chart:
             yield link(chart, self._texts.render("digest.chart", language))
+
+
+def _unconfirmed(one: DigestCall) -> str | None:
+    """What it is worth now as a multiple, where that is clearly above the highest that was confirmed."""
+    if not one.at_call_usd or one.now_usd is None or one.multiple is None:
+        return None
+    now = one.now_usd / one.at_call_usd
+    return shown_figure(now, "multiple") if now > one.multiple * _CLEARLY_ABOVE else None

@@ -37,6 +37,8 @@ _REMEMBERED: Final = 64
 """Windows: as many as there are zones in a day, for a few reports."""
 _SHARED_FOR: Final = timedelta(minutes=5)
 """For windows of every length, so that a longer one holds all that a shorter one does."""
+_SHOWN_TO: Final = timedelta(minutes=1)
+"""A window's end as its report names it: whose windows end then have their base rate in common."""
 _SHARED_AT_ONCE: Final = 2
 _PERSONS_AT_ONCE: Final = 3
 """Connections that reports take at most, of those that the bot has."""
@@ -59,7 +61,7 @@ class ReportFigures:
         """The days before a time, or before now; `shared`: before a time that many who ask now have in common."""
         end = end or self._clock()
         window = Window(start=end - days * DAY, end=end)
-        return _shared(window) if shared else window
+        return _ending(window, _SHARED_FOR) if shared else window
 
     async def of(self, report: ReportName, user_id: int, window: Window) -> Figures | None:
         """`None`: there is nothing to tell. `TransientError` while PostgreSQL is unavailable."""
@@ -82,12 +84,11 @@ class ReportFigures:
 
     async def person(self, user_id: int, window: Window) -> Figures | None:
         calls = await self.calls_of(user_id, window)
-        return person_figures(calls, window.end, await self.base(_shared(window))) if calls else None
+        return person_figures(calls, window.end, await self.base(_ending(window, _SHOWN_TO))) if calls else None
 
     async def base(self, window: Window) -> Rate | None:
-        """The same as on other screens, where the window ends now."""
-        kept = await self._rows.kept_base(window)
-        return kept or await self._once("base", window, lambda: self._rows.base(window))
+        """Of this very window: what `/top` shows ends at another time."""
+        return await self._once("base", window, lambda: self._rows.base(window))
 
     async def best(self, window: Window) -> BestFigures:
         async def compute() -> BestFigures:
@@ -135,9 +136,9 @@ class ReportFigures:
         return cast("T", self._known[key])
 
 
-def _shared(window: Window) -> Window:
+def _ending(window: Window, every: timedelta) -> Window:
     """A window that ends when many others do, a little earlier."""
-    end = window.end - timedelta(seconds=window.end.timestamp() % _SHARED_FOR.total_seconds())
+    end = window.end - timedelta(seconds=window.end.timestamp() % every.total_seconds())
     return Window(start=end - window.days * DAY, end=end)
 
 

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final, LiteralString
 
 from domain.reports.figures import Standing, TrackedCall, Window
 from domain.tracking.outcome import HORIZONS_S, Outcome
 from domain.tracking.records import WIN_MULTIPLE, Rate, rate
-from domain.tracking.records import Window as RecordWindow
 from managers.storage.postgres import PostgresManager, Row
 from services.stores.counted import COUNTS, PEAK
 from services.stores.merged import MERGED
-from services.tracking.records.records import kept_bases
 
 MAX_CALLS: Final = 5_000
 """Of one report; of more, the latest."""
@@ -22,9 +20,6 @@ MAX_FOLLOWERS: Final = 20
 _SAMPLED: Final = 200_000
 """Calls of the whole table that the base rate is counted of, about."""
 _CANDIDATES: Final = 200
-_NAMES: Final[dict[int, RecordWindow]] = {1: "24h", 7: "7d", 30: "30d"}
-_KEPT_FOR: Final = timedelta(minutes=75)
-"""All tokens are counted every fifteen minutes at least while anything changes."""
 _RANKED_OF: Final = 500
 
 _CALL: Final[LiteralString] = (
@@ -149,13 +144,6 @@ class ReportRows:
 
     async def has_alerts(self, user_id: int, window: Window) -> bool:
         return await self._postgres.fetch_row(_HAS_ALERTS, user_id, window.start, window.end) is not None
-
-    async def kept_base(self, window: Window) -> Rate | None:
-        """The share of all tracked tokens that won, as `/top` shows it; `None` for a window that ended long before."""
-        found = await kept_bases(self._postgres)
-        if found is None or abs(found[0] - window.end) > _KEPT_FOR or window.days not in _NAMES:
-            return None
-        return found[1].get(_NAMES[window.days])
 
     async def base(self, window: Window) -> Rate | None:
         """The share of all tracked tokens that won, of a sample where they are many; `None` where there are none."""

@@ -72,6 +72,28 @@ async def test_the_night_is_quiet_and_the_morning_tells(way: Way) -> None:
     assert (way.metrics.counts.alerts_deferred, way.metrics.counts.digests_sent) == (2, 1)
 
 
+@pytest.mark.parametrize(
+    ("now", "line"),
+    [
+        (107_500, "1. $T0 · 1x · now 2.15x, not confirmed yet"),
+        (56_000, "1. $T0 · 1x · now 1.12x, not confirmed yet"),
+        (54_000, "1. $T0 · 1x · $50k → $54k"),
+    ],
+)
+async def test_what_stands_above_the_confirmed_highest_is_said_to_be_unconfirmed(
+    way: Way, now: float, line: str
+) -> None:
+    ann, call = await way.person(quiet=NIGHT), call_of(0)
+    await way.claim(claim_of(call, ann.id, rated=50))
+    await way.deliver()
+    way.clock.now, address = MORNING, call.token.address
+    way.market.tokens[address] = Token(address=address, market_cap_usd=now)
+    way.market.peaks[address] = 50_000
+    await way.schedule.poll()
+    await way.deliver()
+    assert texts_of(ann)[-1].replace("\u2060", "").splitlines()[2] == line
+
+
 async def test_beyond_the_cap_the_best_come_and_the_rest_is_told_at_the_full_hour(way: Way) -> None:
     ann = await way.person(alerts_per_hour=3)
     scores = [10, 90, 50, 80, 20]

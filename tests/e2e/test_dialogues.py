@@ -177,6 +177,7 @@ async def test_a_long_digest_is_one_message_whose_rest_is_shown_on_request(
     await ann.send("/start")
     digest = await ann.next_message(where=lambda m: "could not reach you" in m.get("text", ""))
     assert "And 5 more" in digest["text"]
+    assert not copied_addresses(digest), "the page says that what comes in a digest is not timed"
     first = [address for address in addresses if address in digest["text"]]
     assert len(first) == 15
     asks = digest["reply_markup"]["inline_keyboard"][0][0]["callback_data"]
@@ -185,6 +186,7 @@ async def test_a_long_digest_is_one_message_whose_rest_is_shown_on_request(
             await asyncio.sleep(0.05)
     rest = await ann.next_message(where=lambda m: "Calls 16 to 20 of 20" in m.get("text", ""))
     assert sorted([*first, *(address for address in addresses if address in rest["text"])]) == sorted(addresses)
+    assert "the order is that of the first message" in rest["text"], "its figures are newer"
     await ann.send("/digest")
     again = await ann.next_message(where=lambda m: "Calls 1 to 15 of 20" in m.get("text", ""))
     assert sorted(address for address in addresses if address in again["text"]) == sorted(first)

@@ -195,11 +195,13 @@ async def test_earlier_forms_are_listed_and_restored(ann: Person, services: Serv
     labels = [text for text, data in only(listed, "edited").buttons.items() if data and data.startswith("version:")]
     assert not any("UTC" in label for label in labels)
     assert [label.partition(" · ")[2] for label in labels] == [
-        "without Holders",
+        "no rule for Holders",
         "Market cap ≥ $10k",
-        "without Market cap",
-        "“Filter 1”",
-    ], "each says what the next change took away"
+        "no rule for Market cap",
+        "named “Filter 1”",
+    ], "each says what was different from the version after it"
+    assert all(label.startswith("from ") for label in labels)
+    assert "what in it was different from the version after it" in words(listed, "edited")
     shown = await ann.taps(second)
     assert "• Market cap: ≥ $10k" in words(shown, "edited")
     assert "Restoring brings back these rules and the name Moon" in words(shown, "edited")

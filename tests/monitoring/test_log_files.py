@@ -8,6 +8,7 @@ import asyncio
 import io
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -151,3 +152,27 @@ async def test_one_call_is_followed_from_its_frame_to_its_message(
 
 
 TOKEN_LIKE = "SANDBOX-TOKEN"
+
+
+@pytest.mark.parametrize("form", ["console", "json"])
+def test_an_alarm_is_a_tidy_line_for_people_and_the_heartbeat_is_none(
+    log_directory: Path, form: config_logging.Format
+) -> None:
+    stream = io.StringIO()
+    configure_logging(level="INFO", directory=log_directory, stream=stream, form=form)
+    log = structlog.get_logger("x")
+    log.warning("alarm_began", alarm="feed", reason="not connected\nfor long")
+    log.warning("heartbeat", alarms=["feed"], rss_mib=1.5)
+    log.info("alarm_ended", alarm="feed", lasted_s=61.4)
+    log.info("nobody_needs_to_know")
+    log.warning("it_happened", number=1)
+    shown = stream.getvalue().splitlines()
+    written = [line["event"] for line in lines(log_directory / "bot.log")]
+    assert written == ["alarm_began", "heartbeat", "alarm_ended", "nobody_needs_to_know", "it_happened"]
+    if form == "json":
+        assert [json.loads(line)["event"] for line in shown] == ["alarm_began", "heartbeat", "it_happened"]
+        return
+    began, ended, other = shown
+    assert re.fullmatch(r"\d\d:\d\d:\d\d ⚠ feed: not connected for long; see /health or docs/alerts.md", began)
+    assert re.fullmatch(r"\d\d:\d\d:\d\d ✓ feed: over after 0:01:01", ended)
+    assert "it_happened" in other

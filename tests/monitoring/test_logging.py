@@ -48,8 +48,8 @@ def log_directory(tmp_path: Path) -> Iterator[Path]:
     root, before = logging.getLogger(), logging.getLogger().handlers[:]
     level, subjects = root.level, [logging.getLogger(name) for names in FILES.values() for name in names]
     configure_logging(level="INFO", directory=tmp_path)
-    opened = [handler for logger in (root, *subjects) for handler in logger.handlers]
     yield tmp_path
+    opened = [handler for logger in (root, *subjects) for handler in logger.handlers]
     for logger in subjects:
         logger.handlers.clear()
     for handler in opened:

@@ -34,6 +34,9 @@ from services.reports.group import ReportServices
 from services.reports.pictures import PictureWords
 from services.reports.rows import ReportRows
 from services.subscribers.inputs import InputsService
+from services.tracking.records.channel_info import ChannelInfo
+from services.tracking.records.measuring import Measuring
+from services.tracking.records.refreshing import RecordsRefresh
 from tests.conversation.telegram_wire import USER_ID, AnyApplication, Person, RecordedConversation, application
 from tests.conversation.wiring import fields_of, services_of
 from tests.delivery.kit import Clock, Matcher, subscribers_store, users_service
@@ -145,6 +148,25 @@ async def test_a_longer_window_has_all_that_a_shorter_one_has(chat: Chat) -> Non
         told = ["\n".join(report.splitlines()[1:]) for report in reports]
         assert told[0] == told[1] == told[2]
         assert all(f"to {EVENING + timedelta(minutes=45):%d %b, %H:%M}" in report.splitlines()[0] for report in reports)
+
+
+async def test_what_is_compared_is_of_the_time_that_the_header_names(
+    chat: Chat, redis_manager: RedisManager, postgres_manager: PostgresManager
+) -> None:
+    for peak in (1, 3, 5, 12, 1):
+        await chat.shelf.call(peak, USER_ID, at=EVENING)
+    await chat.shelf.call(7, at=EVENING + timedelta(minutes=6))
+    chat.clock.now = now = EVENING + timedelta(minutes=9, seconds=40)
+    measuring = Measuring(postgres_manager)
+    channels = ChannelInfo(redis_manager)
+    await RecordsRefresh(postgres=postgres_manager, measuring=measuring, channels=channels, clock=lambda: now).refresh()
+    for what in ("channels", "best"):
+        said = shown((await chat.taps(ShowReport(what, 7))).html)
+        assert f"7 days to {EVENING + timedelta(minutes=5):%d %b, %H:%M}" in said
+        assert "Of all tokens tracked in the same time (5), this many reached 2x: 60%." in said
+    mine = await chat.writes("/report 7d")
+    assert f"7 days to {EVENING + timedelta(minutes=9):%d %b, %H:%M}" in mine
+    assert "all tracked tokens in the same time: 67%" in mine
 
 
 async def test_pictures_come_when_they_are_asked_for(chat: Chat) -> None:

@@ -248,10 +248,11 @@ async def test_a_ticker_that_several_have_is_asked_about(
         await written(bot, 2)
         question = await answer(ann, "/why $FROG")
         assert text_of(question).startswith("Several tokens that were called here have the ticker FROG.")
+        assert taps(question)[0] == f"whytoken:{tokens[1].address}", "the newest first"
         await ann.tap_data(question, taps(question)[0])
         question = await answer(ann, "$FROG")
         assert text_of(question).startswith("Several tokens that were called here have the ticker FROG.")
-        assert set(taps(question)) == {f"token:{token.address}" for token in tokens}
+        assert taps(question) == [f"token:{token.address}" for token in reversed(tokens)]
         await ann.tap_data(question, f"token:{tokens[1].address}")
         chosen = await ann.next_message(where=lambda m: text_of(m).startswith("Frog 2"))
         assert chosen["message_id"] == question["message_id"], "in the place of the question"

@@ -26,7 +26,7 @@ const GROUPS = [
   },
   {
     title: "End to end",
-    note: "From a call's post, or its frame, until its alert arrives in Telegram, seen from outside. What was held (quiet hours, the alerts of an hour) counts until it came. The ⚡ on a card is the bot's part of it: from the call reaching the bot until it gave the alert to Telegram. The p99 takes 100 alerts: of fewer it would be the slowest one.",
+    note: "From a call's post, or its frame, until its alert arrives in Telegram, seen from outside. What comes in a digest (quiet hours, beyond the alerts of an hour) is not timed. The ⚡ on a card is the bot's part of it: from the call reaching the bot until it gave the alert to Telegram. The p99 takes 100 alerts: of fewer it would be the slowest one.",
     rows: [
       { key: "latency_count", label: "Alerts timed", show: count },
       { key: "latency_p50_ms", label: "Half of them within (p50)", show: milliseconds },

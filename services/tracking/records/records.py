@@ -130,14 +130,10 @@ class RecordsService:
         return Performance(record, [msgspec.convert(dict(row), BestCall) for row in rows])
 
     async def _bases(self) -> Bases:
-        return {} if (found := await kept_bases(self._postgres)) is None else found[1]
-
-
-async def kept_bases(postgres: PostgresManager) -> tuple[datetime, Bases] | None:
-    """Return as of when all tokens were counted last, and their win rate in each window: what every screen shows."""
-    row = await postgres.fetch_row(statements.GET, BASE, [""])
-    records = None if row is None else read_records(row["document"])
-    return None if records is None else (records.as_of, {name: one.wins for name, one in records.by_window.items()})
+        """Return the win rate of all tracked tokens in each window, as they were counted last."""
+        row = await self._postgres.fetch_row(statements.GET, BASE, [""])
+        records = None if row is None else read_records(row["document"])
+        return {} if records is None else {name: one.wins for name, one in records.by_window.items()}
 
 
 def with_bases(records: Records, bases: Bases) -> Records:
