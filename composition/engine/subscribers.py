@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from functools import partial
 
 from bot.jobs import JobSpec
@@ -31,6 +32,7 @@ from services.subscribers.resealing import ResealingService
 from services.subscribers.sharing import SharingService
 from services.subscribers.store import SubscribersStore
 from services.subscribers.versions import SubscriberHistory
+from services.watches.telling import bring_forward
 
 CHANGES = JobSpec(
     name="changes", does="takes up what other processes changed", roles=frozenset({"gateway", "match", "send"})
@@ -56,6 +58,12 @@ def build(base: Base) -> Feature:
     venues = load_venues((CONFIG / "venues.toml").read_text("utf-8"))
     matcher = Matcher()
     base.of(Outbox).stood_before = matcher.accepted_until
+    held = base.of(HeldCalls)
+
+    async def returned(user_id: int, at: datetime) -> None:
+        await held.bring_forward(user_id, at)
+        await bring_forward(postgres, user_id, at)
+
     services = SubscriberServices.on(
         store=store,
         matcher=matcher,
@@ -64,7 +72,7 @@ def build(base: Base) -> Feature:
         history=SubscriberHistory(postgres),
         sharing=SharingService(redis=redis, postgres=postgres, journal=journal, clock=now, sealer=sealer),
         clock=now,
-        returned=base.of(HeldCalls).bring_forward,
+        returned=returned,
     )
     in_memory = SubscribersInMemory(
         subscribers=services,

@@ -6,7 +6,7 @@ from domain.delivery import changes
 from handlers.conversation.base import BotBase, Turn
 from handlers.conversation.menus import lines, message, view_of
 from handlers.conversation.routing import command
-from handlers.delivery.standing import held_calls, is_paused, subscriber_state, what_comes
+from handlers.delivery.standing import is_paused, subscriber_state, what_comes, what_waits
 from texts.markup import Html
 
 
@@ -26,7 +26,7 @@ class PausingMixin(BotBase):
     @command("resume", help="help.resume")
     async def resume(self, turn: Turn) -> None:
         """End a pause and a snooze; what else holds alerts back is said."""
-        subscribers, held = self.services.subscribers.subscribers, await held_calls(self.services, turn.user_id)
+        subscribers, held = self.services.subscribers.subscribers, await what_waits(self.services, turn.user_id)
         was_paused = is_paused(await subscribers.require(turn.user_id), self.services.conversation.clock())
         subscriber = await subscribers.resume(turn.user_id)
         view = view_of(self.services, turn)
