@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 from functools import partial
 
@@ -35,7 +36,7 @@ from services.subscribers.versions import SubscriberHistory
 from services.watches.telling import bring_forward
 
 CHANGES = JobSpec(
-    name="changes", does="takes up what other processes changed", roles=frozenset({"gateway", "match", "send"})
+    name="changes", does="takes up what other processes changed", roles=frozenset({"gateway", "match", "send", "track"})
 )
 CLOCK = JobSpec(
     name="clock",
@@ -58,12 +59,6 @@ def build(base: Base) -> Feature:
     venues = load_venues((CONFIG / "venues.toml").read_text("utf-8"))
     matcher = Matcher()
     base.of(Outbox).stood_before = matcher.accepted_until
-    held = base.of(HeldCalls)
-
-    async def returned(user_id: int, at: datetime) -> None:
-        await held.bring_forward(user_id, at)
-        await bring_forward(postgres, user_id, at)
-
     services = SubscriberServices.on(
         store=store,
         matcher=matcher,
@@ -72,7 +67,7 @@ def build(base: Base) -> Feature:
         history=SubscriberHistory(postgres),
         sharing=SharingService(redis=redis, postgres=postgres, journal=journal, clock=now, sealer=sealer),
         clock=now,
-        returned=returned,
+        returned=_returned(base),
     )
     in_memory = SubscribersInMemory(
         subscribers=services,
@@ -98,6 +93,17 @@ def build(base: Base) -> Feature:
         alarms=[Alarm("unreadable settings", settings_unreadable(lambda: store.unreadable.standing))],
         steps=Steps(check=resealing.check, prepare=resealing.begin, load=in_memory.load),
     )
+
+
+def _returned(base: Base) -> Callable[[int, datetime], Awaitable[None]]:
+    """Let what was held for somebody come."""
+    held, postgres = base.of(HeldCalls), base.connections.postgres
+
+    async def returned(user_id: int, at: datetime) -> None:
+        await held.bring_forward(user_id, at)
+        await bring_forward(postgres, user_id, at)
+
+    return returned
 
 
 def _presets(base: Base) -> PresetsService:
