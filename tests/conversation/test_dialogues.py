@@ -183,7 +183,7 @@ async def test_resume_says_that_personal_alerts_that_were_met_come(
     await postgres_manager.execute(
         """
         INSERT INTO watch_firings (watch_id, crossing, price_usd, reached_at, confirmed_at, look_at)
-        SELECT id, 1, 2, $1, $1, $1 + interval '1 minute' FROM watches
+        SELECT id, 1, 2, now, now, now + interval '1 minute' FROM watches, (SELECT $1::timestamptz AS now) AS x
         """,
         clock.now,
     )
