@@ -340,6 +340,7 @@ async def test_an_edited_command_is_not_run_twice(bot: Composition, telegram: Te
     sent = await ann.send("/start")
     await ann.next_message()
     await ann.send("/start again", edit_of=sent["message_id"])
+    assert "follow edits" in (await ann.next_message())["text"]
     await ann.send("/help")
     assert "/settings" in (await ann.next_message())["text"]
 
