@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+from datetime import datetime
 from functools import partial
 
 from bot.jobs import JobSpec
@@ -31,9 +33,10 @@ from services.subscribers.resealing import ResealingService
 from services.subscribers.sharing import SharingService
 from services.subscribers.store import SubscribersStore
 from services.subscribers.versions import SubscriberHistory
+from services.watches.telling import bring_forward
 
 CHANGES = JobSpec(
-    name="changes", does="takes up what other processes changed", roles=frozenset({"gateway", "match", "send"})
+    name="changes", does="takes up what other processes changed", roles=frozenset({"gateway", "match", "send", "track"})
 )
 CLOCK = JobSpec(
     name="clock",
@@ -64,7 +67,7 @@ def build(base: Base) -> Feature:
         history=SubscriberHistory(postgres),
         sharing=SharingService(redis=redis, postgres=postgres, journal=journal, clock=now, sealer=sealer),
         clock=now,
-        returned=base.of(HeldCalls).bring_forward,
+        returned=_returned(base),
     )
     in_memory = SubscribersInMemory(
         subscribers=services,
@@ -90,6 +93,17 @@ def build(base: Base) -> Feature:
         alarms=[Alarm("unreadable settings", settings_unreadable(lambda: store.unreadable.standing))],
         steps=Steps(check=resealing.check, prepare=resealing.begin, load=in_memory.load),
     )
+
+
+def _returned(base: Base) -> Callable[[int, datetime], Awaitable[None]]:
+    """Let what was held for somebody come."""
+    held, postgres = base.of(HeldCalls), base.connections.postgres
+
+    async def returned(user_id: int, at: datetime) -> None:
+        await held.bring_forward(user_id, at)
+        await bring_forward(postgres, user_id, at)
+
+    return returned
 
 
 def _presets(base: Base) -> PresetsService:

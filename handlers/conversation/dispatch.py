@@ -1,9 +1,9 @@
 """From a Telegram update to the one method that answers it, and from an error to a sentence.
 
 Only private chats are answered, and commands that are open to groups; of the others a group is told where they belong
-(`groups.py`). Only new messages are (an edited one would run
-its command twice), and every tap on a button is answered exactly once, but for those that somebody has too many of. A
-command or a tap withdraws the question that was asked last, but for a tap `aside`, below alerts and the like.
+(`groups.py`). Only new messages are done (an edited one would run its command twice: that edits are not followed is
+said), and every tap on a button is answered exactly once, but for those that somebody has too many of. A command or a
+tap withdraws the question that was asked last, but for a tap `aside`, below alerts and the like.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from domain.delivery.messages import Message
 from domain.payments.stars import PreCheckout
 from domain.reading.typed import clip
 from handlers.conversation.base import BotBase, Turn
+from handlers.conversation.edits import Edits
 from handlers.conversation.groups import ELSEWHERE_TEXT, OPEN_CHAT_TEXT, GroupAnswers
 from handlers.conversation.guard import Guard, Sure
 from handlers.conversation.routing import CallbackRoute, CommandRoute, InputRoute, Routes, collect
@@ -55,6 +56,7 @@ AnyApplication = Application[Any, Any, Any, Any, Any, Any]
 
 PRIVATE_MESSAGE = filters.UpdateType.MESSAGE & filters.ChatType.PRIVATE
 GROUP_MESSAGE = filters.UpdateType.MESSAGE & filters.ChatType.GROUPS
+EDITED_MESSAGE = filters.UpdateType.EDITED_MESSAGE & filters.ChatType.PRIVATE
 GROUP_OR_PRIVATE_MESSAGE = filters.UpdateType.MESSAGE & (filters.ChatType.PRIVATE | filters.ChatType.GROUPS)
 TRANSIENT_TEXT = "error.transient"
 UNEXPECTED_TEXT = "error.unexpected"
@@ -64,6 +66,7 @@ STALE_TEXT = "callback.stale"
 LEFT_TEXT = "command.left"
 HURRY_TEXT = "error.too_much_at_once"
 QUICK_TEXT = "callback.too_quick"
+EDITED_TEXT = "error.edited"
 ERROR_TEXTS = (
     TRANSIENT_TEXT,
     UNEXPECTED_TEXT,
@@ -75,6 +78,7 @@ ERROR_TEXTS = (
     QUICK_TEXT,
     ELSEWHERE_TEXT,
     OPEN_CHAT_TEXT,
+    EDITED_TEXT,
 )
 _GONE = frozenset({ChatMember.BANNED, ChatMember.LEFT})
 
@@ -86,6 +90,7 @@ class Dispatcher:
         """`double_tap_s`: so long a tap does nothing on a button that has only just come where another was."""
         self._bot = bot
         self._second_taps = SecondTaps(double_tap_s)
+        self._edits = Edits()
         self._services = bot.services
         self.routes: Routes = collect(type(bot))
         self._guard = Guard(bot.services.conversation, self.routes)
@@ -103,6 +108,7 @@ class Dispatcher:
         application.add_handler(CallbackQueryHandler(self._tapped))
         application.add_handler(ChatMemberHandler(self._membership, ChatMemberHandler.MY_CHAT_MEMBER))
         application.add_handler(MessageHandler(PRIVATE_MESSAGE & ~filters.StatusUpdate.ALL, self._said))
+        application.add_handler(MessageHandler(EDITED_MESSAGE, self._edited))
         application.add_handler(TypeHandler(Excess, self._hurried))
         application.add_handler(TypeHandler(PreCheckout, self._checked_out))
         application.add_handler(TypeHandler(Money, self._paid))
@@ -272,6 +278,12 @@ class Dispatcher:
         turn = private_turn(excess.update)
         if turn is not None and not await self._guard.is_banned(turn.user_id):
             html = self._services.conversation.texts.render(HURRY_TEXT, turn.language)
+            await self._apologise(turn, Message(html=str(html)))
+
+    async def _edited(self, update: Update, _context: Context) -> None:
+        turn, edited = private_turn(update), update.edited_message
+        if turn is not None and edited is not None and self._edits.is_to_be_answered(edited):
+            html = self._services.conversation.texts.render(EDITED_TEXT, turn.language)
             await self._apologise(turn, Message(html=str(html)))
 
     async def _otherwise(self, turn: Turn) -> None:

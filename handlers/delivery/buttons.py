@@ -119,6 +119,11 @@ class UnmuteChannel(CallbackData, frozen=True, array_like=True):
     page: int
 
 
+class UnmuteAll(CallbackData, frozen=True, array_like=True):
+    prefix: ClassVar[str] = "dunmuteall"
+    page: int
+
+
 class ShowCard(CallbackData, frozen=True, array_like=True):
     prefix: ClassVar[str] = "dcard"
 

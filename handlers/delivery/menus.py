@@ -35,7 +35,7 @@ from handlers.delivery.buttons import (
     Snooze,
     TakeSetting,
 )
-from handlers.delivery.muting_menus import muted
+from handlers.delivery.muting_menus import count_muted
 from handlers.delivery.standing import local_moment
 from services.delivery.cards import alert_card
 from texts.markup import Html
@@ -78,7 +78,7 @@ def delivery_menu(
     """`included`: as many alerts an hour as the plan has, `None` for any. `state`: whether alerts come now."""
     preferences = subscriber.preferences
     place = preferences.destination
-    silenced = len(muted(preferences, now)) + len(preferences.muted_channels)
+    silenced = count_muted(preferences, now)
     rows: Keyboard = (
         (
             _ask(view, "zone", show_zone(preferences.time_zone)),

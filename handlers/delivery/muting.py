@@ -25,11 +25,19 @@ from handlers.delivery.buttons import (
     MuteHere,
     MuteOnly,
     ShowMuted,
+    UnmuteAll,
     UnmuteChannel,
     UnmuteHere,
     UnmuteToken,
 )
-from handlers.delivery.standing import held_calls, local_moment, subscriber_state, what_comes, what_waits
+from handlers.delivery.standing import (
+    Waiting,
+    local_moment,
+    subscriber_state,
+    what_comes,
+    what_is_held,
+    what_waits,
+)
 from runtime.errors import MessageRefusedError, UserFacingError
 from services.delivery.card_keyboards import CardKeyboards
 from services.delivery.told_calls import ToldCalls
@@ -82,7 +90,9 @@ class MutingMixin(BotBase):
         until = local_moment(preferences, now + lasts, now)
         if what == "all":
             subscriber = await self.services.subscribers.subscribers.require(turn.user_id)
-            return as_toast(view.html("mute.all_toast", until=until), await what_waits(self.services, view, subscriber))
+            return as_toast(
+                view.html("mute.all_toast", until=until), await what_is_held(self.services, view, subscriber)
+            )
         return view.plain(muting_menus.MUTED[what], name=name, title=title, until=until)
 
     @callback(UnmuteHere, aside=True)
@@ -104,10 +114,13 @@ class MutingMixin(BotBase):
         if what != "all" and not muting_menus.muted_until(before, data.address, ids, now)[what]:
             await self._shown_under(turn, call, before)
             return view.plain("mute.not_muted", name=name)
-        held = await held_calls(self.services, turn.user_id)
+        held = await what_waits(self.services, turn.user_id)
         await self._shown_under(turn, call, await self._change_muted(turn, change))
-        if what != "all":
-            return view.plain(muting_menus.UNMUTED[what], name=name)
+        return await self._back_on(turn, held) if what == "all" else view.plain(muting_menus.UNMUTED[what], name=name)
+
+    async def _back_on(self, turn: Turn, held: Waiting) -> str:
+        """Say that not everything is muted any more, and whether alerts come now."""
+        view = view_of(self.services, turn)
         subscriber = await self.services.subscribers.subscribers.require(turn.user_id)
         state = await subscriber_state(self.services, view, subscriber, in_delivery=True)
         return as_toast(view.html("mute.all_over"), what_comes(self.services, view, subscriber, held), state)
@@ -153,7 +166,7 @@ class MutingMixin(BotBase):
         until = local_moment(preferences, now + _ALL_FOR, now)
         view = view_of(self.services, turn)
         subscriber = await self.services.subscribers.subscribers.require(turn.user_id)
-        waits = await what_waits(self.services, view, subscriber)
+        waits = await what_is_held(self.services, view, subscriber)
         await self.show(turn, muting_menus.all_muted(view, until, waits))
 
     @callback(ShowMuted, goes_on=True)
@@ -167,6 +180,12 @@ class MutingMixin(BotBase):
         name = before.muted_names.get(data.address) or muting_menus.name_of(data.address, None)
         await self._show_muted(turn, await self._change_muted(turn, lambda p: unmute(p, data.address)), data.page)
         return view_of(self.services, turn).plain("delivery.token_unmuted", name=name)
+
+    @callback(UnmuteAll)
+    async def unmute_all(self, turn: Turn, data: UnmuteAll) -> str:
+        held, now = await what_waits(self.services, turn.user_id), self.services.conversation.clock()
+        await self._show_muted(turn, await self._change_muted(turn, changes.snooze("off", now)), data.page)
+        return await self._back_on(turn, held)
 
     @callback(UnmuteChannel)
     async def unmute_channel(self, turn: Turn, data: UnmuteChannel) -> str | None:

@@ -23,6 +23,7 @@ from handlers.delivery.buttons import (
     ShowDelivery,
     ShowMuted,
     Snooze,
+    UnmuteAll,
     UnmuteChannel,
     UnmuteHere,
     UnmuteToken,
@@ -113,7 +114,7 @@ def muted_until(
     return {
         "token": muted(preferences, now).get(address),
         "channel": now if preferences.muted_channels.keys() & {*channel_ids} else None,
-        "all": preferences.snoozed_until if (preferences.snoozed_until or now) > now else None,
+        "all": snoozed_until(preferences, now),
     }
 
 
@@ -153,11 +154,14 @@ def _done(view: View, undo: Button, key: str, more: Html = _NOTHING_MORE, **what
 
 
 def muted_menu(view: View, preferences: Preferences, asked: int, now: datetime) -> Message:
-    """Channels, which stay muted, then tokens by when they come back."""
+    """Everything where that is, channels, which stay muted, then tokens by when they come back."""
+    all_until = snoozed_until(preferences, now)
+    end = "" if all_until is None else local_moment(preferences, all_until, now)
     channels = sorted(preferences.muted_channels.items(), key=lambda item: item[1].casefold())
     tokens = sorted(muted(preferences, now).items(), key=lambda item: item[1])
     names = preferences.muted_names
     buttons = [
+        *([view.button("button.unmute_all", UnmuteAll(asked), until=end)] if end else []),
         *(
             view.button("button.unmute_channel", UnmuteChannel(call_tag(one), asked), title=title)
             for one, title in channels
@@ -173,12 +177,25 @@ def muted_menu(view: View, preferences: Preferences, asked: int, now: datetime) 
         ),
     ]
     page = Page.at(asked, total=len(buttons), per_page=MUTED_PER_PAGE)
-    key = "delivery.muted" if buttons else "delivery.none_muted"
+    listed = view.html("delivery.muted", tokens=len(tokens), channels=len(channels)) if channels or tokens else Html()
     back = (view.button("button.back", ShowDelivery()),)
     return message(
-        view.html(key, tokens=len(tokens), channels=len(channels)),
+        view.html("delivery.all_muted", until=end) if end else Html(),
+        listed if buttons else view.html("delivery.none_muted"),
         keyboard=(*((button,) for button in page.of(buttons)), *page.turning(view, ShowMuted), back),
     )
+
+
+def snoozed_until(preferences: Preferences, now: datetime) -> datetime | None:
+    """Until when everything is muted; `None`: it is not."""
+    until = preferences.snoozed_until
+    return until if until is not None and until > now else None
+
+
+def count_muted(preferences: Preferences, now: datetime) -> int:
+    """How many lines the list has."""
+    everything = snoozed_until(preferences, now) is not None
+    return everything + len(muted(preferences, now)) + len(preferences.muted_channels)
 
 
 def muted(preferences: Preferences, now: datetime) -> dict[str, datetime]:

@@ -31,7 +31,7 @@ from handlers.delivery.buttons import (
     Snooze,
     TakeSetting,
 )
-from handlers.delivery.standing import held_calls, subscriber_state, what_comes
+from handlers.delivery.standing import subscriber_state, what_comes, what_waits
 from runtime.errors import UserFacingError
 from services.subscribers.destinations import Outcome, deliver_to_group
 from texts.markup import Html
@@ -104,7 +104,7 @@ class DeliveryMixin(BotBase):
 
     async def _save(self, turn: Turn, what: str, change: Change) -> None:
         """Change a setting that is typed, and say what it is now."""
-        held = await held_calls(self.services, turn.user_id)
+        held = await what_waits(self.services, turn.user_id)
         subscriber = await self.services.subscribers.subscribers.change_preferences(turn.user_id, change)
         view, now = view_of(self.services, turn), self.services.conversation.clock()
         saved = menus.saved(view, what, subscriber.preferences, now, self._included(subscriber))
@@ -126,7 +126,7 @@ class DeliveryMixin(BotBase):
     @callback(EndQuiet)
     async def end_quiet(self, turn: Turn, _data: EndQuiet) -> None:
         """Let alerts come again tonight, without turning the quiet hours off."""
-        subscribers, held = self.services.subscribers.subscribers, await held_calls(self.services, turn.user_id)
+        subscribers, held = self.services.subscribers.subscribers, await what_waits(self.services, turn.user_id)
         change = changes.quiet_ended(self.services.conversation.clock())
         subscriber = await subscribers.change_preferences(turn.user_id, change)
         view = view_of(self.services, turn)
@@ -151,7 +151,7 @@ class DeliveryMixin(BotBase):
 
     @callback(Snooze)
     async def snooze(self, turn: Turn, data: Snooze) -> None:
-        subscribers, held = self.services.subscribers.subscribers, await held_calls(self.services, turn.user_id)
+        subscribers, held = self.services.subscribers.subscribers, await what_waits(self.services, turn.user_id)
         if data.how_long == "off":
             subscriber = await subscribers.resume(turn.user_id)
         else:

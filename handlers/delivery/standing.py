@@ -6,6 +6,9 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Final, Literal
 
+import structlog
+from msgspec import Struct
+
 from domain.delivery.policy import HeldBack, comes_at, smaller_cap
 from domain.delivery.quiet import zone_of
 from domain.stored.alerts import HeldCall
@@ -13,10 +16,15 @@ from domain.subscribers.subscriber import Preferences, Subscriber
 from domain.subscribers.zones import show_zone
 from handlers.conversation.base import Services
 from handlers.conversation.menus import View, lines
+from runtime.errors import TransientError
 from services.delivery.held import HeldCalls
 from services.delivery.policy import PolicyService
 from services.subscribers.roster import state_of
+from services.watches.telling import told_from
+from services.watches.watches import WatchesService
 from texts.markup import Html, join
+
+log = structlog.get_logger(__name__)
 
 _SOON: Final = timedelta(hours=20)
 """Within it an hour and a minute say which one is meant."""
@@ -69,21 +77,50 @@ def is_paused(subscriber: Subscriber, now: datetime) -> bool:
     return subscriber.paused or (until is not None and now < until)
 
 
-async def held_calls(services: Services, user_id: int) -> Sequence[HeldCall]:
-    """Return what waits for a digest; before a change, for what the change lets go leaves at once."""
-    held = services.find(HeldCalls)
-    return () if held is None else await held.of(user_id)
+def why_all_waits(view: View, subscriber: Subscriber, now: datetime) -> Html:
+    """Say why not even a personal alert comes now; empty where they come."""
+    if told_from(subscriber, now) is None:
+        return Html()
+    account = state_of(subscriber, now)
+    if account != "receiving":
+        return view.html(f"state.{account}")
+    until = subscriber.preferences.snoozed_until or now
+    return view.html("state.snoozed", until=local_moment(subscriber.preferences, until, now))
 
 
-def what_comes(services: Services, view: View, subscriber: Subscriber, held: Sequence[HeldCall]) -> Html:
-    """Say which of the calls that were held come now, and when the others do.
+class Waiting(Struct, frozen=True):
+    """What is held for somebody."""
+
+    calls: Sequence[HeldCall] = ()
+    """For a digest."""
+    watches: int = 0
+    """Personal alerts that were met."""
+
+
+async def what_waits(services: Services, user_id: int) -> Waiting:
+    """Return what is held; before a change, for what the change lets go leaves at once."""
+    held, watches = services.find(HeldCalls), services.find(WatchesService)
+    calls = () if held is None else await held.of(user_id)
+    try:
+        met = 0 if watches is None else await watches.untold(user_id)
+    except TransientError as error:
+        # They come all the same; what was asked for is not refused for it.
+        log.warning("held_watches_not_counted", user_id=user_id, reason=str(error))
+        met = 0
+    return Waiting(calls, met)
+
+
+def what_comes(services: Services, view: View, subscriber: Subscriber, waiting: Waiting) -> Html:
+    """Say which of the calls that were held come now, when the others do, and that personal alerts come.
 
     A digest that falls due while somebody has paused for good is not sent.
     """
-    now, preferences = services.conversation.clock(), subscriber.preferences
+    now, preferences, held = services.conversation.clock(), subscriber.preferences, waiting.calls
     state = state_of(subscriber, now)
-    if not held or state not in ("receiving", "paused"):
+    if state not in ("receiving", "paused"):
         return Html()
+    is_told = waiting.watches and told_from(subscriber, now) is None
+    watches = view.html("held.watches", count=waiting.watches) if is_told else Html()
     later = sorted(at for one in held if (at := comes_at(preferences, one.reason, one.held_at, now)) > now)
     comes, waits = Html(), Html()
     if (ready := len(held) - len(later)) and state == "receiving":
@@ -92,12 +129,12 @@ def what_comes(services: Services, view: View, subscriber: Subscriber, held: Seq
         until = local_moment(preferences, later[0], now)
         key = "held.later" if state == "receiving" else "held.if_resumed"
         waits = view.html(key, count=len(later), until=until)
-    return lines(comes, waits)
+    return lines(comes, waits, watches)
 
 
-async def what_waits(services: Services, view: View, subscriber: Subscriber) -> Html:
-    """Say how many calls are held now, and when they come; nothing where none is."""
-    return what_comes(services, view, subscriber, await held_calls(services, subscriber.user_id))
+async def what_is_held(services: Services, view: View, subscriber: Subscriber) -> Html:
+    """Say how much is held now, and when it comes; nothing where nothing is."""
+    return what_comes(services, view, subscriber, await what_waits(services, subscriber.user_id))
 
 
 async def _held_back(services: Services, subscriber: Subscriber, now: datetime) -> HeldBack | None:

@@ -12,7 +12,7 @@ from handlers.conversation.base import BotBase, Turn
 from handlers.conversation.menus import as_toast, message, view_of
 from handlers.conversation.routing import callback, command, text_input
 from handlers.delivery.buttons import SetPaused
-from handlers.delivery.standing import held_calls, is_paused, subscriber_state, what_comes
+from handlers.delivery.standing import is_paused, subscriber_state, what_comes, what_waits
 from handlers.filters.buttons import (
     AddSet,
     ApplyPreset,
@@ -179,7 +179,7 @@ class UserSettingsMixin(BotBase):
     @callback(SetPaused)
     async def set_paused(self, turn: Turn, data: SetPaused) -> str:
         subscribers = self.services.subscribers.subscribers
-        view, held = view_of(self.services, turn), await held_calls(self.services, turn.user_id)
+        view, held = view_of(self.services, turn), await what_waits(self.services, turn.user_id)
         was_paused = is_paused(await subscribers.require(turn.user_id), self.services.conversation.clock())
         subscriber = await (subscribers.pause(turn.user_id) if data.paused else subscribers.resume(turn.user_id))
         await self._show_settings(turn, subscriber)

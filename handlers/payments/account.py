@@ -14,7 +14,7 @@ from handlers.conversation.menus import RULES_AT_A_GLANCE, View, lines, message,
 from handlers.conversation.routing import command
 from handlers.delivery.buttons import ShowMuted
 from handlers.delivery.muting_menus import muted
-from handlers.delivery.standing import subscriber_state, what_waits
+from handlers.delivery.standing import subscriber_state, what_is_held
 from handlers.filters.buttons import ShowSettings
 from handlers.payments.plans import per_hour, sets_used, time_left
 from handlers.payments.renewals import renewal_lines, renewals_of
@@ -53,7 +53,7 @@ async def status_message(services: Services, view: View, subscriber: Subscriber)
     channels = len(subscriber.preferences.muted_channels)
     silenced = view.html("status.muted", tokens=tokens, channels=channels) if tokens + channels else Html()
     state = await subscriber_state(services, view, subscriber)
-    waits = await what_waits(services, view, subscriber)
+    waits = await what_is_held(services, view, subscriber)
     text = view.html(
         "status.main",
         plan=view.label("plan", status.plan),

@@ -10,7 +10,7 @@ from domain.delivery.messages import Button, Message
 from domain.filters.numbers import show_short
 from domain.filters.shown import show_price, shown_figure
 from domain.watches.conditions import READY, Condition, Figures, Side, Subject
-from handlers.conversation.menus import Keyboard, View, in_rows, message
+from handlers.conversation.menus import Keyboard, View, in_rows, lines, message
 from handlers.conversation.pages import Page
 from handlers.watches.buttons import (
     AskCondition,
@@ -119,8 +119,17 @@ def _each_condition(view: View, address: str, meant: Sequence[Condition]) -> Key
     )
 
 
-def begun(view: View, address: str, name: str | None, condition: Condition, result: Begun, now: Figures) -> Message:
-    """Say what is watched now, or why it is not."""
+def waits(view: View, why: Html, untold: int = 0) -> Html:
+    """Say that personal alerts are held, and how many were met; `why`: what holds them, empty where nothing does."""
+    if not why:
+        return Html()
+    return lines(why, view.html("watching.held"), view.html("watching.untold", count=untold) if untold else Html())
+
+
+def begun(
+    view: View, address: str, name: str | None, condition: Condition, result: Begun, now: Figures, held: Html
+) -> Message:
+    """Say what is watched now, or why it is not. `held`: why nothing would be told now, as `waits` says it."""
     if result.outcome == "full":
         return message(view.html("watch.full", limit=result.limit), keyboard=((_watching(view),),))
     text = view.html(
@@ -130,23 +139,31 @@ def begun(view: View, address: str, name: str | None, condition: Condition, resu
         times=times_text(view, condition),
     )
     more = view.button("button.watch_more", ShowReady(address, condition.each_time))
-    return message(text, _now(view, now), keyboard=((more, _watching(view)),))
+    return message(text, _now(view, now), held, keyboard=((more, _watching(view)),))
 
 
 def watching_menu(
-    view: View, watches: Sequence[Watch], asked: int, *, limit: int, now: datetime, note: Html | None = None
+    view: View,
+    watches: Sequence[Watch],
+    asked: int,
+    *,
+    limit: int,
+    now: datetime,
+    held: Html,
+    note: Html | None = None,
 ) -> Message:
+    """List what is watched. `held`: that nothing is told now, as `waits` says it."""
     if not watches:
-        return message(note or Html(), view.html("watching.none"))
+        return message(note or Html(), held, view.html("watching.none"))
     page = Page.at(asked, total=len(watches), per_page=PER_PAGE)
     shown = [*enumerate(page.of(watches), start=page.start + 1)]
     rows: Keyboard = tuple((_end(view, place, one, page.number),) for place, one in shown)
     rows += page.turning(view, ShowWatching)
     if len(watches) > 1:
         rows += ((view.button("button.watch_end_all", AskEndAll()),),)
-    lines = view.listed((_line(view, place, one, now) for place, one in shown), "\n\n")
+    listed = view.listed((_line(view, place, one, now) for place, one in shown), "\n\n")
     title = view.html("watching.title", count=len(watches), limit=limit)
-    return message(note or Html(), title, lines, keyboard=rows)
+    return message(note or Html(), held, title, listed, keyboard=rows)
 
 
 def times_text(view: View, condition: Condition) -> str:
@@ -176,7 +193,7 @@ def _distance(view: View, one: Watch, now: datetime) -> str:
     market_cap = one.supply and one.condition.subject == "market_cap" and price * one.supply
     shown = shown_figure(market_cap, "usd") if market_cap else show_price(price)
     if not one.armed:
-        return view.plain("watching.back", now=shown)
+        return view.plain("watching.met" if one.untold else "watching.back", now=shown)
     percent = (target / price - 1) * 100
     side: Side = one.condition.side
     if percent <= 0 if side == "above" else percent >= 0:

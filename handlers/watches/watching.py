@@ -16,6 +16,7 @@ from domain.watches.reading import read_conditions
 from handlers.conversation.base import BotBase, Turn
 from handlers.conversation.menus import message, view_of
 from handlers.conversation.routing import callback, command, text_input
+from handlers.delivery.standing import why_all_waits
 from handlers.watches import menus
 from handlers.watches.buttons import (
     AskCondition,
@@ -153,7 +154,9 @@ class WatchesMixin(BotBase):
         watches, view = self.services.of(WatchesService), view_of(self.services, turn)
         subscriber = await self.services.subscribers.subscribers.require(turn.user_id)
         result = await watches.begin(subscriber, address, condition, now)
-        await self.show(turn, menus.begun(view, address, await watches.name(address), condition, result, now))
+        held = menus.waits(view, why_all_waits(view, subscriber, self.services.conversation.clock()))
+        name = await watches.name(address)
+        await self.show(turn, menus.begun(view, address, name, condition, result, now, held))
 
     @command("watching", help="help.watching", goes_on=True)
     async def watching(self, turn: Turn) -> None:
@@ -187,8 +190,9 @@ class WatchesMixin(BotBase):
         subscriber = await self.services.subscribers.subscribers.require(turn.user_id)
         watches, now = self.services.of(WatchesService), self.services.conversation.clock()
         mine, limit = await watches.all(turn.user_id), watches.limit(subscriber)
-        view = view_of(self.services, turn)
-        await self.show(turn, menus.watching_menu(view, mine, page, limit=limit, now=now, note=note))
+        view, untold = view_of(self.services, turn), await watches.untold(turn.user_id)
+        held = menus.waits(view, why_all_waits(view, subscriber, now), untold)
+        await self.show(turn, menus.watching_menu(view, mine, page, limit=limit, now=now, held=held, note=note))
 
 
 def _known(address: str) -> str:

@@ -36,8 +36,8 @@ TelegramApplication = Application[
     ExtBot[Lane | Slot], ContextTypes.DEFAULT_TYPE, dict[Any, Any], dict[Any, Any], dict[Any, Any], None
 ]
 
-ALLOWED_UPDATES = ("message", "callback_query", "my_chat_member", "pre_checkout_query")
-"""Always stated, as Telegram remembers the last list. Without edited messages no command can run twice."""
+ALLOWED_UPDATES = ("message", "edited_message", "callback_query", "my_chat_member", "pre_checkout_query")
+"""Always stated, as Telegram remembers the last list."""
 
 _DRAIN_TIMEOUT_S = 10.0
 _ADMINISTRATORS = frozenset({ChatMember.OWNER, ChatMember.ADMINISTRATOR})

@@ -67,7 +67,10 @@ class WatchComposer(Composer):
         if notice.late_s is not None:
             value = shown_figure(notice.late_s, "duration")
             remarks.append(self._texts.render("milestone.late", language, value=value))
-        elif waiting.verdict.is_late:
+        if notice.held_s is not None:
+            value = shown_figure(round(notice.held_s), "duration")
+            remarks.append(self._texts.render("watch.held", language, value=value))
+        elif notice.late_s is None and waiting.verdict.is_late:
             remarks.append(self._texts.render("milestone.told_late", language))
         if waiting.may_repeat:
             remarks.append(self._texts.render("card.may_repeat", language))

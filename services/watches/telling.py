@@ -36,8 +36,8 @@ LOOKS_AGAIN_AT_LEAST: Final = timedelta(seconds=1)
 WAITS_FOR: Final = timedelta(days=30)
 _AT_ONCE: Final = 200
 _DUE: Final[LiteralString] = """
-    SELECT f.watch_id, f.crossing, f.price_usd, f.market_cap_usd, f.reached_at, f.confirmed_at, f.since, w.user_id,
-        w.token_address, w.name, w.subject, w.side, w.value, w.each_time, w.base_usd, w.created_at,
+    SELECT f.watch_id, f.crossing, f.price_usd, f.market_cap_usd, f.reached_at, f.confirmed_at, f.since, f.look_at,
+        w.user_id, w.token_address, w.name, w.subject, w.side, w.value, w.each_time, w.base_usd, w.created_at,
         w.ended_at IS NOT NULL AS ended
     FROM watch_firings f JOIN watches w ON w.id = f.watch_id
     WHERE f.told_at IS NULL AND f.look_at <= $1 ORDER BY f.look_at LIMIT $2
@@ -47,7 +47,12 @@ _TOLD: Final[LiteralString] = """
     WHERE f.watch_id = x.watch_id AND f.crossing = x.crossing AND f.told_at IS NULL
 """
 _LATER: Final[LiteralString] = """
-    UPDATE watch_firings SET look_at = $3 WHERE watch_id = $1 AND crossing = $2 AND told_at IS NULL
+    UPDATE watch_firings SET look_at = $3
+    WHERE watch_id = $1 AND crossing = $2 AND look_at = $4 AND told_at IS NULL
+"""
+_BRING_FORWARD: Final[LiteralString] = """
+    UPDATE watch_firings f SET look_at = $2 FROM watches w
+    WHERE w.id = f.watch_id AND w.user_id = $1 AND f.told_at IS NULL AND f.look_at > $2
 """
 _WAITING: Final[LiteralString] = """
     SELECT count(*) AS rows, extract(epoch FROM $1 - min(look_at))::double precision AS behind_s
@@ -70,6 +75,8 @@ class WatchNotice(Struct, frozen=True, kw_only=True, omit_defaults=True):
     late_s: float | None = None
     """It came to that at some time within so many seconds before it was seen."""
     ended: bool = False
+    held_s: float | None = None
+    """So long it waited, since nothing was to be sent to the person when it came to that."""
 
 
 class Waiting(Struct, frozen=True):
@@ -105,7 +112,7 @@ class WatchTeller:
             if again_at is None:
                 told.append(row)
             else:
-                await self._postgres.execute(_LATER, row["watch_id"], row["crossing"], again_at)
+                await self._postgres.execute(_LATER, row["watch_id"], row["crossing"], again_at, row["look_at"])
         fault_point("watch_put")
         if told:
             await self._told(told, now)
@@ -128,11 +135,16 @@ class WatchTeller:
         again_at = told_from(subscriber, now)
         if again_at is not None:
             return max(again_at, now + LOOKS_AGAIN_AT_LEAST)
-        self.put += 1 if await self._putting.put(_envelope(row)) else 0
+        self.put += 1 if await self._putting.put(_envelope(row, now)) else 0
         return None
 
     async def _told(self, rows: Sequence[Row], at: datetime) -> None:
         await self._postgres.execute(_TOLD, [row["watch_id"] for row in rows], [row["crossing"] for row in rows], at)
+
+
+async def bring_forward(postgres: PostgresManager, user_id: int, now: datetime) -> None:
+    """What is held for this person is looked at at once, whenever it was to be. May be repeated."""
+    await postgres.execute(_BRING_FORWARD, user_id, now)
 
 
 def told_from(subscriber: Subscriber, now: datetime) -> datetime | None:
@@ -143,9 +155,10 @@ def told_from(subscriber: Subscriber, now: datetime) -> datetime | None:
     return min(snoozed_until, now + LOOKS_AGAIN_IN) if snoozed_until and snoozed_until > now else None
 
 
-def _envelope(row: Row) -> Envelope:
+def _envelope(row: Row, now: datetime) -> Envelope:
     since = row["since"]
     late_s = None if since is None else (row["reached_at"] - max(since, row["created_at"])).total_seconds()
+    was_held = row["look_at"] > row["confirmed_at"]
     notice = WatchNotice(
         token_address=row["token_address"],
         name=row["name"],
@@ -156,6 +169,7 @@ def _envelope(row: Row) -> Envelope:
         after_s=max(0.0, (row["confirmed_at"] - row["created_at"]).total_seconds()),
         late_s=late_s if late_s is not None and late_s >= LATE_FROM_S else None,
         ended=row["ended"],
+        held_s=max(0.0, (now - row["confirmed_at"]).total_seconds()) if was_held else None,
     )
     # The time is in it: in a database that was filled anew the numbers begin again.
     subject = f"{row['watch_id']}-{milliseconds(row['created_at'])}"

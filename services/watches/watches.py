@@ -46,13 +46,18 @@ _RETIME: Final[LiteralString] = """
 """
 _LIST: Final[LiteralString] = """
     SELECT w.id, w.token_address, w.name, w.subject, w.side, w.value, w.each_time, w.base_usd, w.armed, w.crossings,
-        w.created_at, t.price_usd, t.supply, t.seen_at
+        w.created_at, t.price_usd, t.supply, t.seen_at,
+        EXISTS (SELECT 1 FROM watch_firings f WHERE f.watch_id = w.id AND f.told_at IS NULL) AS untold
     FROM watches w LEFT JOIN watched_tokens t USING (token_address)
     WHERE w.user_id = $1 AND w.ended_at IS NULL ORDER BY w.created_at, w.id
 """
 _END: Final[LiteralString] = """
     UPDATE watches SET ended_at = $3, ending = 'person', changed_at = clock_timestamp()
     WHERE user_id = $1 AND ended_at IS NULL AND ($2::bigint IS NULL OR id = $2) AND created_at <= $4
+"""
+_UNTOLD: Final[LiteralString] = """
+    SELECT count(*) AS count FROM watch_firings f JOIN watches w ON w.id = f.watch_id
+    WHERE w.user_id = $1 AND f.told_at IS NULL
 """
 _FIND: Final[LiteralString] = """
     SELECT x.token_address AS address, x.name, x.symbol, x.decided_at AS called_at,
@@ -93,6 +98,8 @@ class Watch(Struct, frozen=True, kw_only=True):
     price_usd: float | None
     supply: float | None
     seen_at: datetime | None
+    untold: bool
+    """It was met, and they have not been told of it."""
 
     @property
     def target_usd(self) -> float | None:
@@ -154,6 +161,11 @@ class WatchesService:
     async def all(self, user_id: int) -> list[Watch]:
         """Return what they watch, oldest first."""
         return [_watch(row) for row in await self._postgres.fetch(_LIST, user_id)]
+
+    async def untold(self, user_id: int) -> int:
+        """How often what they watch was met that they have not been told, of what has ended too."""
+        row = await self._postgres.fetch_row(_UNTOLD, user_id)
+        return row["count"] if row else 0
 
     async def end(self, user_id: int, watch_id: int) -> bool:
         """End one of theirs; `False` when it has ended already."""

@@ -41,8 +41,10 @@ from services.subscribers.presets import PresetsService, PresetsStore
 from services.subscribers.sharing import SharingService
 from services.subscribers.store import SubscribersStore
 from services.subscribers.versions import SubscriberHistory
+from services.watches.watches import WatchesService
 from tests.conversation.telegram_wire import ADMIN_ID, AnyApplication, Person, RecordedConversation, application
 from tests.conversation.wiring import fields_of, services_of
+from tests.watches.kit import Nobody
 from tests.wiring import entitling_on, held_calls_on
 from texts import Texts
 
@@ -162,6 +164,7 @@ def services(
         inputs=InputsService(redis_manager),
         policy=PolicyService(redis_manager, PLANS),
         held=held_calls_on(redis_manager, postgres_manager),
+        watches=WatchesService(postgres_manager, plans=PLANS, tokens=Nobody(), clock=clock),
         telegram=conversation,
         texts=Texts.load(),
         admin_chat_ids=frozenset({ADMIN_ID}),

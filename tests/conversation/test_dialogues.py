@@ -16,6 +16,7 @@ from handlers.conversation.base import Services
 from handlers.delivery.buttons import AskDelivery, ClearDelivery, MuteAll, SetPaused, ShowDelivery, ShowSnooze, Snooze
 from handlers.filters.buttons import ApplyPreset
 from managers.redis.client import RedisManager
+from managers.storage.postgres import PostgresManager
 from runtime.clock import milliseconds
 from services.stores import keys
 from tests.conversation.conftest import PLANS, PRESETS, TRIAL, Clock
@@ -170,6 +171,29 @@ async def test_who_ends_the_silence_is_told_what_comes_of_the_held_calls(
     assert both in words(await ann.taps(Snooze("off").pack()), "edited")
     await ann.writes("/pause")
     assert both in words(await ann.writes("/resume"))
+
+
+async def test_resume_says_that_personal_alerts_that_were_met_come(
+    ann: Person, services: Services, clock: Clock, postgres_manager: PostgresManager
+) -> None:
+    await ann.writes("/start")
+    await ann.taps(ApplyPreset(PRESETS[0].key).pack())
+    begin = "INSERT INTO watches (user_id, token_address, subject, side, value, each_time, created_at) VALUES "
+    await postgres_manager.execute(begin + "($1, 'So1', 'price', 'above', 2, false, $2)", USER_ID, clock.now)
+    await postgres_manager.execute(
+        """
+        INSERT INTO watch_firings (watch_id, crossing, price_usd, reached_at, confirmed_at, look_at)
+        SELECT id, 1, 2, now, now, now + interval '1 minute' FROM watches, (SELECT $1::timestamptz AS now) AS x
+        """,
+        clock.now,
+    )
+    comes = "👁 1 personal alert that was held comes now."
+    await ann.writes("/pause")
+    assert comes not in words(await ann.writes("/pause 1h"))
+    assert comes in words(await ann.writes("/resume"))
+    await postgres_manager.execute("UPDATE watch_firings SET told_at = $1", clock.now)
+    await ann.writes("/pause")
+    assert comes not in words(await ann.writes("/resume"))
 
 
 async def test_the_quiet_hours_of_one_night_are_ended_and_come_again(

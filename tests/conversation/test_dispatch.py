@@ -175,7 +175,24 @@ async def test_a_command_reaches_its_method(ann: Person) -> None:
 
 
 async def test_an_edited_command_does_not_run_again(ann: Person) -> None:
-    assert await ann.does(edited_message=ann.message("/status", edit_date=1_763_600_001)) == []
+    edited = ann.message("/status", edit_date=1_763_600_001)
+    assert texts_of(await ann.does(edited_message=edited)) == ["I don't follow edits: send it again as a new message."]
+    assert await ann.does(edited_message=edited) == [], "once for each message"
+    assert len(await ann.does(edited_message=edited | {"message_id": 12})) == 1
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"edit_date": 1_763_600_000 + 3_601},
+        {"text": None, "location": {"latitude": 1.0, "longitude": 2.0}},
+        {"chat": {"id": -5, "type": "group", "title": "g"}},
+        {"chat": {"id": -5, "type": "supergroup", "title": "g"}},
+    ],
+)
+async def test_what_is_no_late_word_to_the_bot_is_passed_over(ann: Person, fields: dict[str, object]) -> None:
+    edited = {**ann.message("hello", edit_date=1_763_600_001), **fields}
+    assert await ann.does(edited_message={key: value for key, value in edited.items() if value is not None}) == []
 
 
 @pytest.mark.parametrize("kind", ["group", "supergroup"])

@@ -65,7 +65,7 @@ async def victim(ann: Person, ben: Person, services: Services) -> Subscriber:
     await ben.taps("addset")
     await services.subscribers.sets.rename_set(BEN_ID, 1, "First")
     await ben.taps("addset")
-    await services.subscribers.sets.set_rule(BEN_ID, 2, "market_cap_usd", Range(123_456.0))
+    await services.subscribers.sets.set_rule(BEN_ID, 2, "market_cap_usd", Range(987_654.0))
     return await services.subscribers.sets.rename_set(BEN_ID, 2, SECRET)
 
 
@@ -78,7 +78,7 @@ async def test_no_forged_button_reaches_somebody_else(
         for data in tapped:
             said = await ann.taps(data)
             assert [one.how for one in said][-1] in {"answered", "alerted"}
-            assert not any(SECRET in (one.text or "") or "$123" in (one.text or "") for one in said)
+            assert not any(SECRET in (one.text or "") or "$987" in (one.text or "") for one in said)
     assert not [entry for entry in logs if entry["log_level"] in {"error", "critical"}]
     assert await services.subscribers.subscribers.require(BEN_ID) == victim
     assert all(s.user_id == USER_ID for s in (await services.subscribers.subscribers.require(USER_ID)).filter_sets)

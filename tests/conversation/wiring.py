@@ -22,6 +22,7 @@ from services.subscribers.inputs import InputsService
 from services.tracking.records.corrections import Corrections
 from services.tracking.records.group import RecordServices
 from services.tracking.records.records import RecordsService
+from services.watches.watches import WatchesService
 
 
 class NoInvoices:
@@ -122,10 +123,11 @@ def services_of(**collaborators: object) -> Services:
         groups[name] = group(**{field.name: left.pop(field.name, _default(field)) for field in fields(group)})
     payments = left.pop("payments", PaymentServices(invoices=cast("InvoicesService", NoInvoices()), takes_stars=False))
     policy, held, reports = left.pop("policy", None), left.pop("held", None), left.pop("reports", None)
+    watches = left.pop("watches", None)
     assert not left, f"no group has {', '.join(left)}"
     records = RecordServices(records=cast("RecordsService", NoRecords()), corrections=cast("Corrections", None))
     given = {PaymentServices: payments, ShownInvoices: NoneShown(), RecordServices: records, PolicyService: policy}
-    return Services(**groups, groups={**given, HeldCalls: held, ReportServices: reports})
+    return Services(**groups, groups={**given, HeldCalls: held, ReportServices: reports, WatchesService: watches})
 
 
 def _default(field: Field[Any]) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -109,8 +109,11 @@ def subscribers_store(redis: RedisManager) -> SubscribersStore:
     return SubscribersStore(redis, NOWHERE, Journal(redis, NOWHERE), cache)
 
 
+Returned = Callable[[int, datetime], Awaitable[None]]
+
+
 def users_service(
-    redis: RedisManager, store: SubscribersStore, clock: Clock, matcher: Matcher, held: HeldCalls | None = None
+    redis: RedisManager, store: SubscribersStore, clock: Clock, matcher: Matcher, returned: Returned | None = None
 ) -> SubscriberServices:
     """Subscribers in memory and Redis; nobody asks PostgreSQL for one who stands there."""
     journal = Journal(redis, NOWHERE)
@@ -122,7 +125,7 @@ def users_service(
         history=SubscriberHistory(NOWHERE),
         sharing=SharingService(redis=redis, postgres=NOWHERE, journal=journal, clock=clock),
         clock=clock,
-        returned=held.bring_forward if held else None,
+        returned=returned,
     )
 
 
@@ -278,7 +281,7 @@ def way_of(
     delayed = DelayedAlerts(redis, spool_on(redis), metrics, clock)
     putting, due_times = Putting(spool_on(redis), Journal(redis, NOWHERE)), DueTimes(redis)
     store, policy = subscribers_store(redis), PolicyService(redis, PLANS)
-    users = users_service(redis, store, clock, matcher, held)
+    users = users_service(redis, store, clock, matcher, held.bring_forward)
     files = MediaFiles(redis, SmartCache[str, str | None].of("media"))
     alerts = AlertComposer(outbox=outbox, names=Names(texts), clock=clock)
     lines = DigestLines(prices=market, texts=texts, metrics=metrics)

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from domain.filters.registry import FilterSet
 from domain.subscribers.subscriber import Preferences, QuietHours, Subscriber
-from handlers.delivery.buttons import AskDelivery, ClearDelivery, MuteAll, UnmuteHere
+from handlers.delivery.buttons import AskDelivery, ClearDelivery, MuteAll, ShowMuted, UnmuteAll, UnmuteHere
 from managers.redis.client import RedisManager
 from tests.conversation.telegram_wire import USER_ID, Said, application
 from tests.delivery.kit import ADDRESS, NOW
@@ -75,3 +75,19 @@ async def test_the_menu_does_not_send_people_to_itself(chat: Chat) -> None:
     text = shown((await chat.person.writes("/delivery"))[-1].text or "")
     assert "Quiet until 13:00 (UTC)" in text
     assert "/delivery" not in text
+
+
+async def test_that_everything_is_muted_stands_in_the_list_and_is_ended_there(chat: Chat) -> None:
+    await chat.taps(MuteAll())
+    assert "🔇 Muted: 1" in (await chat.person.writes("/delivery"))[-1].buttons
+    [listed] = [one for one in await chat.taps(ShowMuted(0)) if one.text]
+    text = shown(listed.text or "")
+    assert "Everything is muted until 13:20 (UTC)" in text
+    assert "Nothing is muted" not in text
+    assert "Muted channels" not in text
+    assert listed.buttons["✖ Everything · until 13:20 (UTC)"] == UnmuteAll(0).pack()
+    shown_then, toast = await chat.taps(UnmuteAll(0))
+    assert toast.text == "🟢 Alerts are on."
+    assert "Nothing is muted" in shown(shown_then.text or "")
+    assert (await chat.preferences()).snoozed_until is None
+    assert "🔇 Muted: 0" in (await chat.person.writes("/delivery"))[-1].buttons

@@ -239,8 +239,11 @@ async def test_a_channel_is_muted_by_one_tap_and_listed_by_name(
         assert "muted until" in toast["text"]
     await ann.send("/delivery")
     delivery = await ann.next_message(where=lambda m: "How alerts reach you" in m.get("text", ""))
-    await ann.tap("🔇 Muted: 1", delivery)
+    await ann.tap("🔇 Muted: 2", delivery)
     listed = await ann.next_message(where=lambda m: "Muted channels: 0, tokens: 1" in m.get("text", ""))
+    assert "Everything is muted until" in listed["text"]
+    toast = await ann.tap_data(listed, _data_of(listed, "Everything"))
+    assert toast["text"] == "🟢 Alerts are on."
     toast = await ann.tap_data(listed, _data_of(listed, "MCAT"))
     assert "$MCAT · Moon Cat: you get its alerts again" in toast["text"].replace("\u2060", "")
     await ann.next_message(where=lambda m: "Nothing is muted" in m.get("text", ""))
@@ -339,6 +342,7 @@ async def test_an_edited_command_is_not_run_twice(bot: Composition, telegram: Te
     sent = await ann.send("/start")
     await ann.next_message()
     await ann.send("/start again", edit_of=sent["message_id"])
+    assert "follow edits" in (await ann.next_message())["text"]
     await ann.send("/help")
     assert "/settings" in (await ann.next_message())["text"]
 

@@ -30,6 +30,7 @@ from services.tracking.milestones import MilestoneRows
 from services.tracking.rows import TrackingRows
 from services.tracking.snapshots import Snapshots
 from services.tracking.tracking import TrackingService
+from services.watches.telling import bring_forward
 from tests.delivery.kit import Clock, subscribers_store, users_service
 from tests.feed.support import address as address_number
 from tests.wiring import spool_on
@@ -61,7 +62,7 @@ class Desk:
 
     def __post_init__(self) -> None:
         self.store = subscribers_store(self.redis)
-        self.users = users_service(self.redis, self.store, self.clock, Matcher())
+        self.users = users_service(self.redis, self.store, self.clock, Matcher(), self.returned)
         self.restart()
 
     def restart(self) -> None:
@@ -79,6 +80,10 @@ class Desk:
             tracked_for=TRACKED_FOR,
             clock=self.clock,
         )
+
+    async def returned(self, user_id: int, at: datetime) -> None:
+        """Personal alerts come when a pause has ended."""
+        await bring_forward(self.postgres, user_id, at)
 
     async def subscribe(self, user_id: int, preferences: Preferences | None = None) -> None:
         await self.store.save(

@@ -7,14 +7,21 @@ from datetime import timedelta
 import pytest
 from msgspec.structs import replace
 
+from domain.delivery.policy import Send
 from domain.stored.journal import DecidedCall
+from domain.stored.outgoing import Envelope
 from domain.subscribers.subscriber import Preferences, Subscriber
 from domain.watches.conditions import Condition
+from services.claims.outbox import OutboxEntry
+from services.delivery.turns import QueuedMessage
 from services.monitoring.readings import Reading
 from services.watches import evaluating, telling
+from services.watches.composing import WatchComposer
 from services.watches.figures import UNTOLD_S, watches_wait
+from tests.texts.telegram_html import shown
 from tests.tracking.kit import Killed, address
 from tests.watches.kit import WatchDesk
+from texts import Texts
 
 ANN = 1
 TWICE = Condition(subject="multiple", side="above", value=2.0)
@@ -253,3 +260,36 @@ async def test_tokens_of_a_ticker_are_found_those_of_ones_own_alerts_first(desk:
     found = await desk.watches.find(ANN, "T0")
     assert [(one.address, one.alerted) for one in found] == [(address(0), True), (address(1), False)]
     assert await desk.watches.find(ANN, "nothing") == []
+
+
+async def test_what_was_held_comes_as_soon_as_the_pause_ends_and_says_so(desk: WatchDesk) -> None:
+    await desk.call("c1")
+    await desk.tracking.round()
+    await desk.begin(ANN, TWICE, now_usd=1.0)
+    await desk.begin(ANN, HALF, now_usd=1.0)
+    await desk.users.subscribers.pause(ANN)
+    await desk.evaluator.round()
+    desk.rise(2.2)
+    await desk.evaluator.round()
+    assert await desk.watches.untold(ANN) == 1
+    desk.clock.pass_(seconds=90)
+    await desk.evaluator.round()
+    await desk.users.subscribers.resume(ANN)
+    await desk.evaluator.round()
+    [(_, held)] = await desk.notices()
+    assert held.held_s == pytest.approx(90, abs=1)
+    composer = WatchComposer(Texts.load())
+    assert "Held while nothing was sent to you: it got there 1m 30s ago." in await composed(desk, composer, held)
+    desk.rise(0.4)
+    await desk.evaluator.round()
+    assert await desk.watches.untold(ANN) == 0
+    told = [notice for _, notice in await desk.notices() if notice.condition == HALF]
+    assert [one.held_s for one in told] == [None]
+    assert "Held" not in await composed(desk, composer, told[0])
+
+
+async def composed(desk: WatchDesk, composer: WatchComposer, notice: telling.WatchNotice) -> str:
+    envelope = Envelope.of(telling.KIND, notice, user_id=ANN, subject="1", step="1", decided_at=desk.clock())
+    entry = OutboxEntry(entry_id="1-1", outgoing=envelope)
+    waiting = QueuedMessage(entry=entry, payload=notice, verdict=Send(is_late=True))
+    return shown(composer.compose([waiting], await desk.person(ANN)).message.html)

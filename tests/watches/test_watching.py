@@ -9,6 +9,7 @@ import pytest
 
 from domain.buttons.cards import WatchToken
 from domain.calls.events import Origin, Token
+from domain.delivery.changes import snooze
 from domain.delivery.messages import Button
 from handlers.conversation.base import Services, Turn
 from handlers.conversation.routing import collect
@@ -256,3 +257,35 @@ async def test_two_taps_begin_one_and_foreign_buttons_are_stale(chat: Chat) -> N
     for stale in (BeginWatch("nobody", twice.code), BeginWatch(TOKEN, "ma0.5o")):
         with pytest.raises(UserFacingError):
             await chat.bot.begin_watch(chat.tapped, stale)
+
+
+@pytest.mark.parametrize(
+    ("how", "why"),
+    [("paused", "⏸ Paused: nothing is sent until you /resume."), ("snoozed", "💤 Paused until 13:20 (UTC)")],
+)
+async def test_who_has_paused_is_told_that_what_is_met_is_held(chat: Chat, desk: WatchDesk, how: str, why: str) -> None:
+    subscribers, waits = desk.users.subscribers, "A personal alert that is met meanwhile waits"
+    assert "waits" not in await chat.says(f"/watch {TOKEN} 3x")
+    if how == "paused":
+        await subscribers.pause(ANN)
+    else:
+        await subscribers.pause_for(ANN, snooze("1h", desk.clock()))
+    begun = await chat.says(f"/watch {TOKEN} 2x each time")
+    assert "✅ I watch" in begun
+    assert why in begun
+    assert waits in begun
+    await desk.evaluator.round()
+    for price in (0.021, 0.022, 0.0225):
+        desk.heard(price, NUMBER)
+    await desk.evaluator.round()
+    listed = await chat.says("/watching")
+    assert why in listed
+    assert "Met, not told yet: 1." in listed
+    assert "met, not told yet; again after it has gone back" in listed
+    assert "told; again" not in listed
+    await subscribers.resume(ANN)
+    desk.clock.pass_(minutes=2)
+    await desk.evaluator.round()
+    listed = await chat.says("/watching")
+    assert waits not in listed
+    assert ": told; again after it has gone back" in listed
