@@ -50,6 +50,10 @@ FOREIGN = (
 REFUNDED = (
     "↩️ What you paid for invoice INV1 was sent back to you. /plan shows what you have; there is nothing for you to do."
 )
+LATE_AND_SHORT = (
+    "⚠️ We see 0.2 of 0.5 SOL for invoice INV1, whose time ended at 13:40 (Europe/Rome). Send nothing more to it."
+    "\n\n{admin}"
+)
 LATE = (
     "⌛ We see 0.5 SOL for invoice INV1, but it came after 13:40 (Europe/Rome), when its price no longer held. "
     "Send nothing more to it.\n\n{admin}"
@@ -119,8 +123,10 @@ async def test_the_way_to_a_receipt_is_told_step_by_step(way: Way) -> None:
     assert read == [
         SEEN,
         CONFIRMING,
-        "⚠️ We see 0.41 of 0.5 SOL for invoice INV1; send 0.09 SOL more to the same address until "
-        "13:40 (Europe/Rome).\nWallet",
+        (
+            "⚠️ We see 0.41 of 0.5 SOL for invoice INV1; send 0.09 SOL more to the same address until "
+            "13:40 (Europe/Rome).\nWallet"
+        ),
         "✅ Paid: 0.5 SOL for Pro, 30 days.\nYour plan runs until 20 Dec 2026, 13:20 (Europe/Rome). Invoice INV1.",
     ]
     underpaid = ann.messages[-2]
@@ -144,8 +150,7 @@ async def test_the_way_to_a_receipt_is_told_step_by_step(way: Way) -> None:
         (
             [came("0.2", at=NOW)],
             PRICE_HOLDS + timedelta(minutes=1),
-            "⚠️ We see 0.2 of 0.5 SOL for invoice INV1, whose time ended at 13:40 (Europe/Rome). "
-            "Send nothing more to it.\n\n{admin}",
+            LATE_AND_SHORT,
         ),
         (
             [came("0.5", at=NOW + PRICE_HOLDS * 2)],
