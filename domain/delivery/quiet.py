@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 
 from domain.reading.typed import Unsure, clip, plain
 from domain.subscribers.subscriber import QuietHours
+from domain.subscribers.zones import show_zone
 from runtime.errors import UserFacingError
 
 MINUTES_PER_DAY: Final = 24 * 60
@@ -38,6 +39,15 @@ def zone_of(name: str) -> ZoneInfo:
         return ZoneInfo(name)
     except (KeyError, ValueError, OSError):  # OSError: the name of a directory among the zones
         return ZoneInfo("UTC")
+
+
+def shown_time(at: datetime, zone: str) -> str:
+    """`24 Dec 2026, 18:00 (Europe/Berlin)`."""
+    try:
+        local = at.astimezone(zone_of(zone))
+    except OverflowError:  # the last day that a calendar has
+        return f"{at:%d %b %Y, %H:%M} (UTC)"
+    return f"{local:%d %b %Y, %H:%M} ({show_zone(zone)})"
 
 
 def is_quiet(quiet: QuietHours, time_zone: str, at: datetime) -> bool:

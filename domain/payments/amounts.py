@@ -44,6 +44,11 @@ def show(amount: Decimal) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
+def show_paid(amount: Decimal, code: str) -> str:
+    """Return the amount of an asset as it is read, not copied: Stars in groups of three digits."""
+    return f"{amount:,f}" if code == STARS.code else show(amount)
+
+
 def price_in(price_usd: Decimal, asset: Asset, rate_usd: Decimal) -> Decimal:
     """Return what a price is in an asset that costs `rate_usd`, rounded up to its base unit."""
     units = (price_usd / rate_usd).scaleb(asset.decimals).to_integral_value(ROUND_CEILING)

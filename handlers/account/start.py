@@ -5,9 +5,12 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from domain.channels.names import bot_started
+from domain.delivery.quiet import shown_time
+from domain.payments.plans import TRIAL
 from domain.posts.pasted import tokens_in
-from handlers.conversation.base import BotBase, Turn
-from handlers.conversation.menus import message, view_of
+from domain.subscribers.subscriber import Subscriber
+from handlers.conversation.base import BotBase, Services, Turn
+from handlers.conversation.menus import View, message, view_of
 from handlers.conversation.routing import command, membership, recognised
 from handlers.delivery.standing import subscriber_state
 from handlers.filters.buttons import AddSet, ApplyPreset, ShowSettings
@@ -16,6 +19,7 @@ from handlers.filters.sharing_menus import preview
 from runtime.errors import UserFacingError
 from services.subscribers.sharing import PAYLOAD_PREFIX
 from services.subscribers.subscribers import Opened
+from texts.markup import Html
 
 
 def _link_to_a_bot(text: str) -> str | None:
@@ -60,10 +64,8 @@ class StartMixin(BotBase):
     async def _greet(self, turn: Turn, opened: Opened) -> None:
         view = view_of(self.services, turn)
         presets = self.services.subscribers.presets.all()
-        days = self.services.plans.subscriptions.status(opened.subscriber).days_left
-        had_trial = opened.subscriber.paid_until is not None
-        key = "start.new" if days else "start.again" if had_trial else "start.no_trial"
-        welcome = view.html(key, name=turn.name, days=days, presets=presets_at_a_glance(view, presets))
+        begin = _begin(self.services, view, opened.subscriber)
+        welcome = view.html("start.new", name=turn.name, begin=begin, presets=presets_at_a_glance(view, presets))
         own = view.button("button.own_filter", AddSet())
         keyboard = (*preset_keyboard(view, presets, ApplyPreset), (own,))
         await self.reply(turn, message(welcome, keyboard=keyboard))
@@ -85,10 +87,22 @@ class StartMixin(BotBase):
             if opened.created:
                 await self._greet(turn, opened)
             return
-        days = self.services.plans.subscriptions.status(opened.subscriber).days_left
-        note = view.html("share.welcome", name=turn.name, days=days) if opened.created else None
+        begin = _begin(self.services, view, opened.subscriber)
+        note = view.html("share.welcome", name=turn.name, begin=begin) if opened.created else None
         await self.reply(turn, preview(view, shared, note))
 
     @membership
     async def membership_changed(self, turn: Turn, reachable: bool) -> None:  # noqa: FBT001 - a route's argument
         await self.services.subscribers.subscribers.set_unreachable(turn.user_id, unreachable=not reachable)
+
+
+def _begin(services: Services, view: View, subscriber: Subscriber) -> Html:
+    """Say what the bot does, and what they have: who was deleted gets back what was kept for them."""
+    status = services.plans.subscriptions.status(subscriber)
+    if status.ends_at is None or not status.days_left:
+        had_trial = subscriber.paid_until is not None
+        return view.html("start.begin.had_trial" if had_trial else "start.begin.no_trial")
+    until = shown_time(status.ends_at, subscriber.preferences.time_zone)
+    plan = view.label("plan", status.plan)
+    key = "start.begin.trial" if status.plan == TRIAL else "start.begin.plan"
+    return view.html(key, days=status.days_left, plan=plan, until=until)

@@ -7,7 +7,7 @@ from typing import Final
 
 from domain.buttons.data import CallbackData
 from domain.delivery.messages import Button, Message
-from domain.payments.amounts import STARS, show
+from domain.payments.amounts import STARS, show_paid
 from domain.payments.invoices import Arrival, Assessment
 from domain.payments.stars import PREFIX
 from domain.stored.payments import ArrivalRecord, InvoiceFile
@@ -152,17 +152,17 @@ async def invoice(view: View, services: Services, file: InvoiceFile, back: Callb
         plan=view.label("plan", one.plan),
         days=one.days,
         price=f"${one.price_usd:,.2f}",
-        amount=show(one.amount),
+        amount=show_paid(one.amount, one.asset),
         asset=_asset(one.asset),
         method=view.label("pay_method", one.method),
         made=f"{one.created_at:%d %b %H:%M}",
         ends=f"{one.expires_at:%d %b %H:%M}",
         state=view.plain(
             f"paying.state.{stands.state}",
-            received=show(stands.received),
-            pending=show(stands.pending),
-            missing=show(stands.missing),
-            excess=show(stands.excess),
+            received=show_paid(stands.received, one.asset),
+            pending=show_paid(stands.pending, one.asset),
+            missing=show_paid(stands.missing, one.asset),
+            excess=show_paid(stands.excess, one.asset),
             asset=_asset(one.asset),
         ),
     )
@@ -194,7 +194,7 @@ async def arrival(view: View, services: Services, record: ArrivalRecord, note: H
     file = await search.file(record.invoice_id) if record.invoice_id else None
     text = view.html(
         "paying.arrival",
-        amount=show(came.amount),
+        amount=show_paid(came.amount, came.asset),
         asset=_asset(came.asset),
         key=came.key,
         at=f"{came.at:%d %b %Y %H:%M:%S}",
@@ -242,7 +242,7 @@ async def asked(view: View, services: Services, data: AskRuling) -> Html:
         raise UserFacingError("callback.stale")
     search, settling = services.of(SettlingServices).search, services.of(SettlingServices).settling
     record = await settling.record(await search.key_of(data.handle))
-    told: dict[str, object] = {"amount": show(record.arrival.amount), "asset": _asset(record.arrival.asset)}
+    told: dict[str, object] = {**_of(record)}
     invoice_id = data.invoice_id if data.action == "settle" else record.invoice_id
     if not invoice_id:
         return view.html(f"paying.ask.{data.action}", **told, takes=Html())
@@ -258,7 +258,7 @@ def _line(view: View, number: int, record: ArrivalRecord) -> Html:
     return view.html(
         "paying.line",
         number=number,
-        amount=show(came.amount),
+        amount=show_paid(came.amount, came.asset),
         asset=_asset(came.asset),
         at=f"{came.at:%d %b %H:%M}",
         invoice=record.invoice_id or view.plain("paying.no_invoice"),
@@ -271,7 +271,7 @@ def _invoice_line(view: View, file: InvoiceFile, stands: Assessment) -> Html:
     return view.html(
         "paying.invoice_line",
         id=one.id,
-        amount=show(one.amount),
+        amount=show_paid(one.amount, one.asset),
         asset=_asset(one.asset),
         made=f"{one.created_at:%d %b %Y}",
         state=view.plain(f"invoices.state.{stands.state}"),
@@ -297,7 +297,7 @@ async def _to_arrivals(view: View, search: PaymentSearch, records: Sequence[Arri
 
 def _of(record: ArrivalRecord) -> dict[str, str]:
     came: Arrival = record.arrival
-    return {"amount": show(came.amount), "asset": _asset(came.asset)}
+    return {"amount": show_paid(came.amount, came.asset), "asset": _asset(came.asset)}
 
 
 def _to_invoice(view: View, invoice_id: str) -> Button:

@@ -44,4 +44,4 @@ def _line(view: View, key: str, counts: dict[str, PlanCount], offers: tuple[Offe
 
 def _price(view: View, one: Offer) -> str:
     key = "value.offer_stars" if one.stars else "value.offer"
-    return view.plain(key, months=one.months, price=f"${one.price_usd:,.2f}", stars=one.stars or 0)
+    return view.plain(key, months=one.months, price=f"${one.price_usd:,.2f}", stars=f"{one.stars or 0:,}")

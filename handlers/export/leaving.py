@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from domain.payments.amounts import show
+from domain.delivery.quiet import shown_time
+from domain.payments.amounts import show_paid
 from domain.payments.plans import TRIAL
 from handlers.conversation.base import BotBase, Turn
 from handlers.conversation.confirming import asked_at, question, require_fresh
@@ -57,10 +58,11 @@ class LeavingMixin(BotBase):
 def _lost(view: View, found: Obligations) -> Iterator[Html]:
     if found.plan and found.until:
         key = "leaving.trial" if found.plan == TRIAL else "leaving.plan"
-        yield view.html(key, plan=view.label("plan", found.plan), until=f"{found.until:%d %b %Y}")
+        yield view.html(key, plan=view.label("plan", found.plan), until=shown_time(found.until, found.zone))
     if found.renewing:
         yield view.html("leaving.renews")
     for one in found.open_invoices:
         asset = "⭐" if one.invoice.method == "stars" else one.invoice.asset
+        amount = show_paid(one.invoice.amount, one.invoice.asset)
         state = view.plain(f"invoices.state.{one.stands.state}")
-        yield view.html("leaving.invoice", id=one.invoice.id, amount=show(one.invoice.amount), asset=asset, state=state)
+        yield view.html("leaving.invoice", id=one.invoice.id, amount=amount, asset=asset, state=state)

@@ -62,7 +62,7 @@ def invoice_message(
             lines.append(view.html(key, at=f"{looked_at.astimezone(zone_of(zone)):%H:%M:%S}", zone=show_zone(zone)))
     else:
         notice = notice_of(invoice, stands, settled=settled_as(invoice, standing.arrivals, stands))
-        lines += told(view.texts, notice, now, view.language, zone_of(zone), zone_name=show_zone(zone))
+        lines += told(view.texts, notice, now, view.language, zone)
     if not _is_payable(standing, now):
         lines += receipt(view, standing, zone)
         return message(join("\n\n", lines), keyboard=_after(view, services, standing))

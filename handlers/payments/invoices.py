@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from domain.delivery.messages import Button
-from domain.payments.amounts import show
+from domain.payments.amounts import show_paid
 from domain.payments.invoices import Invoice
 from handlers.conversation.base import BotBase, Turn
 from handlers.conversation.menus import View, in_rows, message, view_of
@@ -109,7 +109,7 @@ def _line(view: View, one: StandingInvoice) -> Html:
         id=invoice.id,
         plan=view.label("plan", invoice.plan),
         days=invoice.days,
-        amount=show(invoice.amount),
+        amount=show_paid(invoice.amount, invoice.asset),
         asset="⭐" if invoice.method == "stars" else invoice.asset,
         state=view.plain(f"invoices.state.{_state(one)}"),
         made=f"{invoice.created_at:%d %b %Y}",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from domain.delivery.messages import Message
+from domain.delivery.quiet import shown_time
 from domain.payments.plans import Offer, Plan
 from domain.subscribers.subscriber import Subscriber
 from handlers.conversation.base import Services
@@ -12,7 +13,6 @@ from handlers.conversation.menus import Keyboard, View, message
 from handlers.payments.buttons import ShowOffers
 from handlers.payments.prices import price
 from handlers.payments.ways import Way, ways_to_pay
-from services.plans.reminders import shown_time
 from services.plans.subscriptions import SubscriptionStatus
 from texts.markup import Html, join
 

@@ -25,5 +25,5 @@ class StarsMixin(BotBase):
             return None
         key = "stars.unmatched_refunded" if paid.is_refunded else "stars.unmatched"
         language = paid.language or FALLBACK_LANGUAGE
-        html = self.services.conversation.texts.render(key, language, stars=paid.amount, charge=paid.charge_id)
+        html = self.services.conversation.texts.render(key, language, stars=f"{paid.amount:,}", charge=paid.charge_id)
         return Message(html=str(html))

@@ -30,7 +30,14 @@ from solders.rpc.config import (
     RpcSignaturesForAddressConfig,
     RpcTransactionConfig,
 )
-from solders.rpc.requests import GetAccountInfo, GetGenesisHash, GetSignaturesForAddress, GetSlot, GetTransaction
+from solders.rpc.requests import (
+    GetAccountInfo,
+    GetFirstAvailableBlock,
+    GetGenesisHash,
+    GetSignaturesForAddress,
+    GetSlot,
+    GetTransaction,
+)
 from solders.signature import Signature
 from solders.transaction_status import UiTransactionEncoding
 from yarl import URL
@@ -211,6 +218,13 @@ class SolanaRpcManager:
             if behind > MAX_LAG_SLOTS:
                 self._let_rest(server, f"{behind} slots behind")
         return newest
+
+    async def first_slot(self) -> int:
+        """Return from where on every server that answers has what happened: older slots were pruned."""
+        answers = await self._ask(
+            lambda client: _answer(client, GetFirstAvailableBlock(), _read_slot), len(self._servers), at_least=1
+        )
+        return max(answers)
 
     async def genesis_hash(self) -> str:
         """Return what tells one cluster from another."""

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from typing import Final
-from zoneinfo import ZoneInfo
 
 from domain.delivery.messages import Button, Message
 from domain.delivery.policy import Rules
-from domain.delivery.quiet import zone_of
-from domain.payments.amounts import STARS, show
+from domain.delivery.quiet import shown_time, zone_of
+from domain.payments.amounts import STARS, show, show_paid
 from domain.subscribers.subscriber import Subscriber
+from domain.subscribers.zones import show_zone
 from managers.telegram.rate_limiter import Lane
 from services.delivery.composing import Composed, Composer
 from services.delivery.kinds import Kind
@@ -24,7 +24,6 @@ from texts.renderer import Texts
 ALWAYS: Final = Rules(needs_plan=False, heeds_wishes=False)
 """It is about money: neither an ended plan nor quiet hours keep it back, and it never gets too old."""
 _MOMENT: Final = "%d %b %H:%M"
-_UNTIL: Final = "%d %b %Y, %H:%M"
 
 
 Refresh = Callable[[Subscriber, str], Awaitable[None]]
@@ -49,7 +48,7 @@ class PaymentComposer(Composer):
     def compose(self, together: Sequence[QueuedMessage], subscriber: Subscriber) -> Composed:
         waiting = together[0]
         notice = waiting.payload_as(PaymentNotice)
-        at, zone = waiting.entry.outgoing.decided_at, zone_of(subscriber.preferences.time_zone)
+        at, zone = waiting.entry.outgoing.decided_at, subscriber.preferences.time_zone
         lines = told(self._texts, notice, at, subscriber.language, zone, is_receipt=waiting.kind == RECEIPT)
         if waiting.may_repeat:
             lines.append(self._texts.render("card.may_repeat", subscriber.language))
@@ -77,28 +76,27 @@ def told(
     notice: PaymentNotice,
     at: datetime,
     language: str,
-    zone: ZoneInfo,
+    zone: str,
     *,
     is_receipt: bool = False,
-    zone_name: str = "",
 ) -> list[Html]:
-    """Say how an invoice stood at that time; `zone_name` is shown behind times."""
-    ends = notice.expires_at.astimezone(zone)
-    moment = "%H:%M" if ends.date() == at.astimezone(zone).date() else _MOMENT
+    """Say how an invoice stood at that time, to somebody by the clocks of their zone."""
+    ends = notice.expires_at.astimezone(zone_of(zone))
+    moment = "%H:%M" if ends.date() == at.astimezone(zone_of(zone)).date() else _MOMENT
     values = {
         "id": notice.invoice_id,
         "plan": texts.label("plan", notice.plan, language),
         "days": notice.days,
         "asset": "Stars" if notice.asset == STARS.code else notice.asset,
-        "amount": show(notice.amount),
-        "received": show(notice.received),
-        "seen": show(notice.received + notice.pending),
-        "missing": show(notice.missing),
-        "excess": show(notice.excess),
+        "amount": show_paid(notice.amount, notice.asset),
+        "received": show_paid(notice.received, notice.asset),
+        "seen": show_paid(notice.received + notice.pending, notice.asset),
+        "missing": show_paid(notice.missing, notice.asset),
+        "excess": show_paid(notice.excess, notice.asset),
         "address": notice.address,
         "memo": notice.memo,
-        "ends": f"{ends:{moment}} {zone_name}".rstrip(),
-        "until": f"{notice.until.astimezone(zone):{_UNTIL}}" if notice.until else "?",
+        "ends": f"{ends:{moment}} ({show_zone(zone)})",
+        "until": shown_time(notice.until, zone) if notice.until else "?",
     }
     lines = [texts.render(_key(notice, at, is_receipt=is_receipt), language, **values)]
     if is_receipt and notice.excess:

@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from domain.payments.plans import FREE
 from domain.stored.payments import InvoiceFile
+from domain.subscribers.subscriber import Preferences
 from runtime.errors import MessageRefusedError
 from services.payments.invoices import StandingInvoice, standing
 from services.payments.ledger import Ledger
@@ -29,6 +30,9 @@ class Obligations(Struct, frozen=True, kw_only=True):
     plan: str | None
     """That runs; `None`: none does."""
     until: datetime | None
+    """As /status says it: what comes after it, in days of grace, is nobody's to lose."""
+    zone: str
+    """Theirs."""
     open_invoices: tuple[StandingInvoice, ...]
     renewing: tuple[str, ...]
     """Invoices that Telegram charges anew every month."""
@@ -48,12 +52,13 @@ class ObligationsService:
         subscriber, now = await self._subscribers.find(user_id), self._clock()
         files = await self._ledger.of_person(user_id, _INVOICES)
         stands = [StandingInvoice(file.invoice, standing(file, now)) for file in files]
-        ends_at = subscriber.ends_at if subscriber else None
-        runs = subscriber is not None and subscriber.plan != FREE and ends_at is not None and ends_at > now
+        until = subscriber.paid_until if subscriber else None
+        runs = subscriber is not None and subscriber.plan != FREE and until is not None and until > now
         return Obligations(
             is_known=subscriber is not None,
             plan=subscriber.plan if subscriber and runs else None,
-            until=ends_at if runs else None,
+            until=until if runs else None,
+            zone=(subscriber.preferences if subscriber else Preferences()).time_zone,
             open_invoices=tuple(one for one in stands if one.stands.state in _UNDER_WAY),
             renewing=tuple(file.invoice.id for file in files if _renews(file)),
         )

@@ -13,7 +13,7 @@ from decimal import Decimal
 from typing import Final
 
 import structlog
-from cachetools import LRUCache
+from cachetools import LRUCache, TTLCache
 from msgspec import Struct
 
 from domain.payments.invoices import Arrival
@@ -32,6 +32,8 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 POLL_EVERY_S: Final = 1.0
 OVERLAP_SLOTS: Final = 150
 """About a minute."""
+QUIET_SLOTS: Final = 9_000
+"""About an hour. Where nothing comes, the cursor follows that far behind: servers forget what is days old."""
 SLOT_ASKED_EVERY: Final = timedelta(seconds=20)
 MAX_TRIES: Final = 12
 """So often a transaction that is final is asked for until it counts as unreadable: for six minutes about."""
@@ -90,6 +92,10 @@ class SolanaWatcher:
         """By account and signature: the slot of what is written down and not final."""
         self._checked: dict[str, datetime] = {}
         """By invoice: when its reference was asked last."""
+        self._forgotten: TTLCache[str, bool] = TTLCache(
+            len(self._accounts), SLOT_ASKED_EVERY.total_seconds(), timer=lambda: clock().timestamp()
+        )
+        """By a cursor's signature."""
         self._genesis: str | None = None
         self._final_slot = 0
         self._slot_asked_at: datetime | None = None
@@ -209,11 +215,21 @@ class SolanaWatcher:
             if any(_is_passed(one, cursor, since) for one in page):
                 return _listing(found.values(), cursor, is_complete=True)
             if not fresh:
-                ended = cursor is None and (before is None or before.is_final)
+                ended = before is None or before.is_final
+                ended = ended and (cursor is None or await self._is_forgotten(cursor))
                 return _listing(found.values(), cursor, is_complete=ended)
             oldest_slot = min(one.slot for one in page)
             before = [one for one in page if one.slot == oldest_slot][-1]
             limit = min(MAX_SIGNATURES, self._page * _LATER_PAGES)
+
+    async def _is_forgotten(self, cursor: SourceCursor) -> bool:
+        """Whether servers have pruned what the cursor names, and nothing of what came after all that was read."""
+        known = self._forgotten.get(cursor.position)
+        if known is None:
+            known = await self._rpc.first_slot() <= cursor.slot
+            known = known and await self._rpc.transactions(cursor.position, "finalized") == [None]
+            self._forgotten[cursor.position] = known
+        return known
 
     async def _first_needed(self) -> datetime:
         """Before the first cursor: nothing is older than the invoices that it could pay."""
@@ -293,13 +309,15 @@ class SolanaWatcher:
             and (cursor is None or one.slot > cursor.slot)
             and (unread_slot is None or one.slot < unread_slot)
         ]
-        if not done:
+        newest = await self._newest_final_slot()
+        reached = next((one for one in done if one.slot <= newest - OVERLAP_SLOTS), None)
+        quiet_slot = newest - QUIET_SLOTS
+        if reached is not None:
+            moved = SourceCursor(source=source, position=reached.signature, slot=reached.slot, at=self._clock())
+        elif cursor and unread_slot is None and quiet_slot - cursor.slot >= QUIET_SLOTS:
+            moved = SourceCursor(source=source, position=cursor.position, slot=quiet_slot, at=self._clock())
+        else:
             return
-        limit = await self._newest_final_slot() - OVERLAP_SLOTS
-        reached = next((one for one in done if one.slot <= limit), None)
-        if reached is None:
-            return
-        moved = SourceCursor(source=source, position=reached.signature, slot=reached.slot, at=self._clock())
         await self._ledger.move_cursor(moved)
 
     async def _newest_final_slot(self) -> int:

@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from domain.delivery.messages import Message
 from domain.delivery.policy import Rules
+from domain.delivery.quiet import shown_time
 from domain.filters.registry import FilterSet
 from domain.payments.entitlements import GRACE
 from domain.payments.plans import FREE
@@ -21,7 +22,6 @@ from services.cards.names import Names
 from services.delivery.composing import Composed, Composer
 from services.delivery.kinds import Kind
 from services.delivery.turns import QueuedMessage
-from services.plans.reminders import shown_time
 from texts.markup import Html, join
 
 How = Literal["now", "extended", "taken"]

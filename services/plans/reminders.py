@@ -10,12 +10,11 @@ from msgspec import Struct
 
 from domain.delivery.messages import Message
 from domain.delivery.policy import Rules
-from domain.delivery.quiet import zone_of
+from domain.delivery.quiet import shown_time
 from domain.payments.entitlements import GRACE
 from domain.payments.plans import FREE, TRIAL
 from domain.stored.outgoing import Envelope
 from domain.subscribers.subscriber import Subscriber
-from domain.subscribers.zones import show_zone
 from managers.storage.postgres import PostgresManager
 from managers.telegram.rate_limiter import Lane
 from services.claims.putting import Putting
@@ -146,12 +145,3 @@ class ReminderComposer(Composer):
         key = "reminder.over" if not reminder.days else "reminder.soon" if reminder.days > 1 else "reminder.tomorrow"
         key = "reminder.renews" if reminder.days and reminder.renews_at else key
         return Composed(Message(html=str(self._texts.render(key, subscriber.language, **arguments))), (first,))
-
-
-def shown_time(at: datetime, zone: str) -> str:
-    """`24 Dec 2026, 18:00 (Europe/Berlin)`."""
-    try:
-        local = at.astimezone(zone_of(zone))
-    except OverflowError:  # the last day that a calendar has
-        return f"{at:%d %b %Y, %H:%M} (UTC)"
-    return f"{local:%d %b %Y, %H:%M} ({show_zone(zone)})"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Final, cast
 
@@ -24,6 +26,7 @@ from services.export.erasing import ErasingService
 from services.export.exporting import Courier
 from services.export.traces import AMONG, KEPT, MEMBERS, OWN, PASSES, STREAMS
 from services.payments import keys as payment_keys
+from services.plans.group import PlanServices
 from services.running import keys as running_keys
 from services.stores import keys
 from services.stores.journal import Journal, entry
@@ -53,6 +56,10 @@ async def leave(user: SandboxUser) -> JsonObject:
     await user.send("/delete_me")
     menu = await user.next_message(where=lambda m: "Delete your data" in text_of(m))
     assert "Your free trial runs until" in text_of(menu)
+    return await confirm(user, menu)
+
+
+async def confirm(user: SandboxUser, menu: JsonObject) -> JsonObject:
     await user.tap_data(menu, "leave")
     sure = standing(user, menu)
     (yes, _no) = sure["reply_markup"]["inline_keyboard"][0]
@@ -93,6 +100,40 @@ async def test_nothing_is_left_and_they_begin_anew(
     )
     await bot.of(Journal).drain_all()
     assert await found_in_postgres(postgres, ann.id) >= {"subscribers", "subscriber_changes"}
+
+
+async def test_who_has_paid_reads_one_end_of_their_plan_until_after_they_came_back(
+    bot: Composition, telegram: TelegramSandbox
+) -> None:
+    ann = telegram.user("Ann")
+    await ann.send("/start")
+    await ann.next_message()
+    await ann.send("/plan")
+    await ann.tap("Buy Pro", await ann.next_message(where=lambda m: "Your plan: Free trial" in text_of(m)))
+    chosen = await ann.next_message(where=lambda m: "for how long?" in text_of(m))
+    await ann.tap("1 mo · ⭐ 2,990 ($39)", chosen)
+    asked = await ann.next_message(where=lambda m: "renews by itself" in text_of(m))
+    assert "2,990 ⭐ for 30 days" in text_of(asked)
+    ann.wallet.top_up(6_000)
+    await ann.wallet.pay(asked["reply_markup"]["inline_keyboard"][0][0]["url"])
+    receipt = text_of(await ann.next_message(where=lambda m: "Paid" in text_of(m)))
+    assert "2,990 Stars" in receipt
+    (until,) = re.findall(r"Your plan runs until (.* \(UTC\))\.", receipt)
+    await bot.of(PlanServices).entitling.heal()
+    await ann.send("/status")
+    assert until in text_of(await ann.next_message(where=lambda m: "Days left" in text_of(m)))
+    await ann.send("/delete_me")
+    menu = await ann.next_message(where=lambda m: "Delete your data" in text_of(m))
+    assert f"Your plan Pro runs until {until}. It is not paid back." in text_of(menu)
+    assert "subscription in Telegram Stars will be ended" in text_of(menu)
+    assert "yours again" in text_of(await confirm(ann, menu))
+    async with asyncio.timeout(10):
+        while not bot.of(ErasingService).completed:  # noqa: ASYNC110 - told in a receipt just before
+            await asyncio.sleep(0.01)
+    await ann.send("/start")
+    greeting = text_of(await ann.next_message(where=lambda m: "Hi Ann!" in text_of(m)))
+    assert f"Your plan Pro runs until {until}." in greeting
+    assert "trial" not in greeting
 
 
 async def test_a_question_that_was_forgotten_deletes_nobody(bot: Composition, telegram: TelegramSandbox) -> None:

@@ -18,6 +18,7 @@ from domain.payments.amounts import (
     from_units,
     price_in,
     show,
+    show_paid,
     to_units,
 )
 
@@ -60,3 +61,8 @@ def test_as_many_as_a_cent_has_units() -> None:
     assert distinct_amounts(STARS, Decimal("0.013")) == 0
     with pytest.raises(ValueError, match="not below 5000"):
         distinct(Decimal(1), SOL, Decimal(2000), 5_000)
+
+
+def test_stars_are_read_in_groups_of_three_digits_and_what_is_copied_is_not() -> None:
+    assert show_paid(Decimal(24_400), STARS.code) == "24,400"
+    assert show_paid(Decimal("24400.50"), SOL.code) == "24400.5"

@@ -37,7 +37,7 @@ CONFIRMING = (
     "I write again when it is done."
 )
 RECEIPT_OF_TOO_MUCH = (
-    "✅ Paid: 0.7 SOL for Pro, 30 days.\nYour plan runs until 20 Dec 2026, 13:20. Invoice INV1.\n\n"
+    "✅ Paid: 0.7 SOL for Pro, 30 days.\nYour plan runs until 20 Dec 2026, 13:20 (Europe/Rome). Invoice INV1.\n\n"
     "ℹ️ That is 0.2 SOL more than was asked; send nothing more.\n\n{admin}"
 )
 OVERPAID = (
@@ -46,31 +46,35 @@ OVERPAID = (
 )
 FOREIGN = (
     "ℹ️ Something arrived for invoice INV1 that is not SOL. The invoice is still open: to pay it, send 0.5 SOL until "
-    "13:40.\n\n{admin}"
+    "13:40 (Europe/Rome).\n\n{admin}"
 )
 REFUNDED = (
     "↩️ What you paid for invoice INV1 was sent back to you. /plan shows what you have; there is nothing for you to do."
 )
+LATE_AND_SHORT = (
+    "⚠️ We see 0.2 of 0.5 SOL for invoice INV1, whose time ended at 13:40 (Europe/Rome). Send nothing more to it."
+    "\n\n{admin}"
+)
 LATE = (
-    "⌛ We see 0.5 SOL for invoice INV1, but it came after 13:40, when its price no longer held. Send nothing more "
-    "to it.\n\n{admin}"
+    "⌛ We see 0.5 SOL for invoice INV1, but it came after 13:40 (Europe/Rome), when its price no longer held. "
+    "Send nothing more to it.\n\n{admin}"
 )
 
 
 ENDED = (
-    "⌛ Invoice INV1 ended at 13:40 and nothing came. Do not pay it any more; /plan makes a new one. "
+    "⌛ Invoice INV1 ended at 13:40 (Europe/Rome) and nothing came. Do not pay it any more; /plan makes a new one. "
     "If you have paid, paste the transaction here."
 )
 ENDED_ELSEWHERE = (
-    "⌛ Invoice INV1 ended at 13:40 and nothing came. Do not pay it any more; /plan makes a new one. "
+    "⌛ Invoice INV1 ended at 13:40 (Europe/Rome) and nothing came. Do not pay it any more; /plan makes a new one. "
     "If you have paid, it is still found by itself; if not within an hour, write to /paysupport."
 )
 ENDED_FOREIGN = (
-    "⌛ Invoice INV1 ended at 13:40; what came for it is not SOL. Send nothing more to it.\n\n"
+    "⌛ Invoice INV1 ended at 13:40 (Europe/Rome); what came for it is not SOL. Send nothing more to it.\n\n"
     "An admin looks at it and settles it; nothing is lost. Questions: /paysupport"
 )
 ENDED_SHORT = (
-    "⚠️ We see 0.41 of 0.5 SOL for invoice INV1, whose time ended at 13:40. Send nothing more to it.\n\n"
+    "⚠️ We see 0.41 of 0.5 SOL for invoice INV1, whose time ended at 13:40 (Europe/Rome). Send nothing more to it.\n\n"
     "An admin looks at it and settles it; nothing is lost. Questions: /paysupport"
 )
 
@@ -116,11 +120,16 @@ async def person_with_invoice(way: Way, ledger: Ledger) -> tuple[SandboxUser, In
     return ann, made
 
 
+def read_by(ann: SandboxUser) -> list[str]:
+    """What Ann reads; what keeps clients from making a link of her zone is not seen."""
+    return [text.replace("\u2060", "") for text in texts_of(ann)]
+
+
 async def read_after(way: Way, ledger: Ledger, ann: SandboxUser, *arrivals: Arrival) -> list[str]:
     for one in arrivals:
         await ledger.arrived(one, "INV1")
         await way.deliver()
-    return texts_of(ann)
+    return read_by(ann)
 
 
 async def test_the_way_to_a_receipt_is_told_step_by_step(way: Way) -> None:
@@ -138,8 +147,11 @@ async def test_the_way_to_a_receipt_is_told_step_by_step(way: Way) -> None:
     assert read == [
         SEEN,
         CONFIRMING,
-        "⚠️ We see 0.41 of 0.5 SOL for invoice INV1; send 0.09 SOL more to the same address until 13:40.\nWallet",
-        "✅ Paid: 0.5 SOL for Pro, 30 days.\nYour plan runs until 20 Dec 2026, 13:20. Invoice INV1.",
+        (
+            "⚠️ We see 0.41 of 0.5 SOL for invoice INV1; send 0.09 SOL more to the same address until "
+            "13:40 (Europe/Rome).\nWallet"
+        ),
+        "✅ Paid: 0.5 SOL for Pro, 30 days.\nYour plan runs until 20 Dec 2026, 13:20 (Europe/Rome). Invoice INV1.",
     ]
     underpaid = ann.messages[-2]
     [[amount, address]] = underpaid["reply_markup"]["inline_keyboard"]
@@ -221,7 +233,7 @@ async def test_who_paid_hears_what_an_admin_settled_once(
         (
             [came("0.2", at=NOW)],
             PRICE_HOLDS + timedelta(minutes=1),
-            "⚠️ We see 0.2 of 0.5 SOL for invoice INV1, whose time ended at 13:40. Send nothing more to it.\n\n{admin}",
+            LATE_AND_SHORT,
         ),
         (
             [came("0.5", at=NOW + PRICE_HOLDS * 2)],
@@ -285,7 +297,7 @@ async def test_the_end_of_an_invoice_says_what_came_and_what_to_do(
     way.clock.now += PRICE_HOLDS + ENDS_AFTER
     assert await way.schedule.poll() == 1
     await way.deliver()
-    assert texts_of(ann)[-1] == expected
+    assert read_by(ann)[-1] == expected
     assert "reply_markup" not in ann.messages[-1]
     file, subscriber = await ledger.find("INV1"), await way.store.find(ann.id)
     assert file is not None

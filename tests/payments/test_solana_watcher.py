@@ -21,7 +21,7 @@ from sandbox.payments.solana.node import RpcNode
 from sandbox.payments.solana.server import SolanaSandbox
 from sandbox.payments.solana.wallet.wallet import Wallet
 from services.payments import keys as payment_keys
-from services.payments.solana_watcher import FLOOD, MAX_TRIES
+from services.payments.solana_watcher import FLOOD, MAX_TRIES, QUIET_SLOTS
 from tests.faults.proxy import FaultProxy
 from tests.payments.ledger_kit import Clock, Stores, stores_on
 from tests.payments.solana_kit import Shop, shop_on, units
@@ -448,3 +448,62 @@ async def test_an_invoice_that_cannot_be_read_costs_itself_and_its_payment_goes_
         await shop.watcher.poll()
     assert await shop.unmatched() == [("?", "0")]
     assert await redis.get(name) == b"{"
+
+
+async def quiet_since_a_payment(shop: Shop, payer: Wallet) -> int:
+    """Somebody paid long ago, and nothing has come since; return the slot of that."""
+    payer.send_sol(shop.address, 100_000_000)
+    paid_at = shop.solana.cluster.slot
+    await shop.final()
+    await shop.old()
+    return paid_at
+
+
+async def test_where_nothing_comes_for_days_a_server_may_forget_what_was_read(shop: Shop, payer: Wallet) -> None:
+    paid_at = await quiet_since_a_payment(shop, payer)
+    shop.solana.cluster.skip(3 * QUIET_SLOTS)
+    await shop.old()
+    reached = await cursor_slot(shop) or 0
+    assert paid_at < reached <= shop.solana.cluster.slot - QUIET_SLOTS
+    shop.solana.faults.pruned_before_slot = reached - 100
+    for _ in range(2):
+        await shop.old()
+        assert shop.watcher.polled_at == shop.clock.now, "there is nothing that it has not read"
+    asked = await shop.invoice()
+    payer.pay(asked.url)
+    await shop.final()
+    assert await shop.credited(asked)
+    assert shop.watcher.polled_at == shop.clock.now
+    assert shop.watcher.incomplete == 0
+
+
+async def test_what_was_pruned_unread_is_never_taken_for_read(shop: Shop, payer: Wallet) -> None:
+    paid_at = await quiet_since_a_payment(shop, payer)
+    complete_at = shop.watcher.polled_at
+    shop.solana.advance(100)
+    shop.solana.faults.pruned_before_slot = paid_at + 50
+    shop.clock.pass_(seconds=60)
+    await shop.watcher.poll()
+    assert shop.watcher.polled_at == complete_at
+    assert await cursor_slot(shop) == paid_at
+
+
+async def test_a_list_without_what_the_server_has_itself_is_not_believed(shop: Shop, payer: Wallet) -> None:
+    paid_at = await quiet_since_a_payment(shop, payer)
+    complete_at = shop.watcher.polled_at
+    shop.solana.faults.rewrite = lambda method, result: [] if method == "getSignaturesForAddress" else result
+    shop.clock.pass_(seconds=60)
+    await shop.watcher.poll()
+    assert shop.watcher.polled_at == complete_at
+    assert await cursor_slot(shop) == paid_at
+
+
+async def test_on_a_chain_that_began_anew_nothing_waits_for_the_old_one(
+    shop: Shop, stores: Stores, payer: Wallet
+) -> None:
+    await quiet_since_a_payment(shop, payer)
+    async with SolanaSandbox(clock=stores.clock.timestamp) as anew, shop_on(stores, anew, shop.address) as restarted:
+        for _ in range(2):
+            await restarted.old()
+            assert restarted.watcher.polled_at == stores.clock.now
+        assert restarted.watcher.incomplete == 0

@@ -201,3 +201,16 @@ async def test_what_is_due_comes_back_from_postgresql(
 
     assert await due(PLAN_END) == [until + GRACE]
     assert await due(REMINDER) == [until - 7 * DAY]
+
+
+async def test_who_begins_anew_with_a_plan_that_was_kept_reads_its_name_and_end(
+    ann: Person, clock: Clock, ledger: Ledger
+) -> None:
+    bought = Entitlement(key="invoice:1", plan="pro", days=30, price_usd=Decimal(30), at=NOW - DAY)
+    trial = Entitlement(key="trial", plan="trial", days=PLANS.trial_days, at=NOW - 2 * DAY)
+    for one in (trial, bought):
+        await ledger.give(USER_ID, one)
+    greeting = words(await ann.writes("/start"))
+    until = NOW + (28 + PLANS.trial_days) * DAY
+    assert f"Your plan Pro runs until {until:%d %b %Y, %H:%M} (UTC)." in greeting
+    assert "trial" not in greeting

@@ -11,13 +11,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from domain.delivery.quiet import shown_time
 from domain.payments.entitlements import GRACE, standing_of
 from domain.payments.plans import FREE, TRIAL
 from managers.redis.client import RedisUnavailableError
 from runtime.errors import UserFacingError
 from services.administration.granting import GrantingService
 from services.plans.entitling import shown_in
-from services.plans.reminders import shown_time
 from services.stores.journal import Journal
 from tests.delivery.kit import NOW, NOWHERE, PLANS
 from tests.plans.kit import DAY, Shop, about, numbers_on, open_shop, shop_on

@@ -6,6 +6,7 @@ A slot's transactions are processed at once, confirmed when `CONFIRMED_AFTER` mo
 
 from __future__ import annotations
 
+import os
 import time
 from collections import deque
 from collections.abc import Callable
@@ -69,7 +70,7 @@ class Cluster:
         self.accounts = Accounts(self.svm)
         self.ledger = Ledger()
         self.slot = self.first_slot = _KNOWN_SLOT + max(0, int((clock() - _KNOWN_S) / _SLOT_S))
-        self.genesis_hash = Hash.new_unique()
+        self.genesis_hash = _new_hash()
         self.observers: list[Callable[[], None]] = []
         """Called after every slot and every transaction."""
         self._blocks: deque[Block] = deque()
@@ -165,7 +166,7 @@ class Cluster:
 
     def _begin_block(self, height: int) -> None:
         earlier = self._blocks[-1].time if self._blocks else 0
-        block = Block(self.slot, height, Hash.new_unique(), max(earlier, int(self.clock())))
+        block = Block(self.slot, height, _new_hash(), max(earlier, int(self.clock())))
         self._blocks.append(block)
         self._by_hash[block.blockhash] = block
         if len(self._blocks) > _REMEMBERED_BLOCKS:
@@ -194,3 +195,8 @@ class Cluster:
     def _tell(self) -> None:
         for observer in self.observers:
             observer()
+
+
+def _new_hash() -> Hash:
+    """Return one that no cluster had before, in this process or an earlier one: `Hash.new_unique` only counts."""
+    return Hash(os.urandom(Hash.LENGTH))

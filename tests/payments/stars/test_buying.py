@@ -45,7 +45,7 @@ async def test_a_year_is_paid_once(ann: SandboxUser, bot: Composition) -> None:
     invoice = await ann.next_message(where=lambda message: "invoice" in message)
     ann.wallet.top_up(30_000)
     assert (await ann.wallet.pay(invoice)).status == "paid"
-    assert "24400 Stars for Pro, 365 days" in (await says(ann, "Paid"))["text"]
+    assert "24,400 Stars for Pro, 365 days" in (await says(ann, "Paid"))["text"]
     subscribers = bot.of(SubscriberServices).subscribers
     async with asyncio.timeout(10):
         while (await subscribers.require(ann.id)).plan != "pro":  # noqa: ASYNC110 - written by another job
@@ -53,7 +53,7 @@ async def test_a_year_is_paid_once(ann: SandboxUser, bot: Composition) -> None:
     await ann.send("/status")
     assert "Pro" in (await says(ann, "Days left"))["text"]
     await ann.send("/invoices")
-    assert "Pro, 365 days · 24400 ⭐ · paid" in (await says(ann, "Your invoices"))["text"]
+    assert "Pro, 365 days · 24,400 ⭐ · paid" in (await says(ann, "Your invoices"))["text"]
 
 
 async def test_a_month_renews(ann: SandboxUser, telegram: TelegramSandbox) -> None:

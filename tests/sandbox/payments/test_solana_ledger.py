@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from typing import Any
 
 from hypothesis import settings
@@ -130,3 +132,10 @@ def test_token_2022_accounts_are_told_apart_by_their_program() -> None:
     ]
     assert merchant.balance(mint) == 2_000_000
     assert merchant.balance() == 0
+
+
+def test_a_cluster_of_another_process_is_another_one() -> None:
+    """A counter begins anew with the process: the bot took the new chain for the one that it had read."""
+    look = "from sandbox.payments.solana.cluster import Cluster; c = Cluster(); print(c.genesis_hash, c.blockhash)"
+    seen = [subprocess.check_output([sys.executable, "-c", look], text=True).split() for _ in range(2)]
+    assert not set(seen[0]) & set(seen[1])
