@@ -54,6 +54,7 @@ def build(base: Base) -> Feature:
     )
     ends = InvoiceEnds(ledger=ledger, notices=notices, put=putting.put, due_times=due_times, clock=now)
     stars = _stars(base, ledger)
+    reminders.renews_at = stars.renews_at
     reconciliation = Reconciliation(redis=redis, due_times=due_times, clock=now)
     compared, unmatched = Reading(reconciliation.comparisons), Reading(reconciliation.count_unmatched)
     payment_conditions.show_ledger(base.metrics, compared, unmatched)

@@ -12,18 +12,18 @@ from services.payments.invoices import StandingInvoice
 from services.plans.reminders import shown_time
 from texts.markup import Html, join
 
-SHOWN: Final = 5
+SHOWN: Final = 3
 """Payments for one invoice, the latest; a subscription gets one with each month."""
 
 
 def receipt(view: View, standing: StandingInvoice, zone: str) -> list[Html]:
-    """Return nothing where nothing came to stay, or went back."""
+    """Say what came, the earliest first; nothing where nothing came to stay or went back."""
     invoice, came = standing.invoice, [one for one in standing.arrivals if one.stage == "final" or one.refunded]
     if not came:
         return []
     lines = [_payment(view, one, zone) for one in came[-SHOWN:]]
-    if earlier := len(came) - SHOWN if len(came) > SHOWN else 0:
-        lines.insert(0, view.html("invoice.receipt_more", count=earlier))
+    if len(came) > SHOWN:
+        lines.insert(0, view.html("invoice.receipt_more", count=len(came) - SHOWN))
     return [
         view.html(
             "invoice.receipt",

@@ -66,7 +66,7 @@ async def refresh_invoice(services: Services, subscriber: Subscriber, invoice_id
                 await services.conversation.telegram.edit(subscriber.chat_id, message_id, message, keeps_picture=True)
             except MessageRefusedError as error:
                 log.info("shown_invoice_gone", invoice=invoice_id, reason=str(error))
-        if found.stands.state in DONE:
+        if found.stands.state in DONE and not found.stands.needs_admin:
             await shown.forget(user_id, *message_ids)
     except (RedisUnavailableError, DeliveryError) as error:
         log.warning("shown_invoice_not_refreshed", invoice=invoice_id, reason=str(error))

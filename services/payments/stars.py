@@ -143,6 +143,10 @@ class StarsService:
                 found[record.invoice_id] = Renewing(invoice=file.invoice, at=at)
         return sorted(found.values(), key=lambda one: one.at)
 
+    async def renews_at(self, user_id: int) -> datetime | None:
+        """Return when the next subscription renews. Raises a `TransientError`."""
+        return next((one.at for one in await self.renewing(user_id)), None)
+
     async def set_renewal(self, invoice_id: str, *, renews: bool) -> None:
         """Let a subscription end with what is paid for, or take that back. `UserFacingError` where there is none."""
         file = await self._ledger.find(invoice_id)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Final, LiteralString
 
@@ -57,6 +57,8 @@ class Reminder(Struct, frozen=True, kw_only=True):
     until: datetime
     days: int
     """Before the end, as it was due."""
+    renews_at: datetime | None = None
+    """A subscription renews by itself then."""
 
 
 class RemindersService:
@@ -74,6 +76,8 @@ class RemindersService:
         self._due_times = due_times
         self._postgres = postgres
         self._clock = clock
+        self.renews_at: Callable[[int], Awaitable[datetime | None]] = _never
+        """When somebody's subscription renews by itself. Raises a `TransientError`."""
 
     def job(self) -> Job:
         return Job(name=REMINDER, run=self.remind, all_due=self._all_due)
@@ -95,7 +99,8 @@ class RemindersService:
         passed = [days for at, days in steps_of(subscriber.plan, until) if at <= now]
         if until is None or not passed or not subscriber.has_plan_at(now):
             return False
-        reminder = Reminder(plan=subscriber.plan, until=until, days=passed[-1])
+        renews_at = await self.renews_at(subscriber.user_id)
+        reminder = Reminder(plan=subscriber.plan, until=until, days=passed[-1], renews_at=renews_at)
         envelope = Envelope.of(
             REMINDER,
             reminder,
@@ -116,6 +121,10 @@ class RemindersService:
                     yield row["user_id"], at
 
 
+async def _never(_user_id: int) -> datetime | None:
+    return None
+
+
 class ReminderComposer(Composer):
     def __init__(self, texts: Texts) -> None:
         self._texts = texts
@@ -132,8 +141,10 @@ class ReminderComposer(Composer):
             "until": shown_time(reminder.until, zone),
             "days": reminder.days,
             "grace": shown_time(reminder.until + GRACE, zone),
+            "at": shown_time(reminder.renews_at or reminder.until, zone),
         }
         key = "reminder.over" if not reminder.days else "reminder.soon" if reminder.days > 1 else "reminder.tomorrow"
+        key = "reminder.renews" if reminder.days and reminder.renews_at else key
         return Composed(Message(html=str(self._texts.render(key, subscriber.language, **arguments))), (first,))
 
 

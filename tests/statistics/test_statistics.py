@@ -210,19 +210,18 @@ async def test_revenue_is_what_came_to_stay_by_way_and_window(books: Books) -> N
     assert by_day.parts["usdc"][-4] == 20
 
 
-@pytest.mark.parametrize(
-    ("first", "more"),
-    [
-        ("2", []),
-        ("1", [{}]),
-        ("0.5", [{"amount": Decimal("0.05")}, {"amount": Decimal("0.3")}]),
-        ("1", [{"asset": "BONK", "ruling": "accepted"}]),
-        ("0.5", [{"asset": "BONK", "ruling": "accepted"}, {"asset": "WIF", "ruling": "accepted"}]),
-        ("1", [{"refunded": True}]),
-        ("1", [{"ruling": "accepted"}]),
-    ],
-    ids=["too much", "twice", "the rest and more", "another coin", "two others", "sent back", "settled"],
-)
+BEYOND: dict[str, tuple[str, list[dict[str, object]]]] = {
+    "too much": ("2", []),
+    "twice": ("1", [{}]),
+    "the rest and more": ("0.5", [{"amount": Decimal("0.05")}, {"amount": Decimal("0.3")}]),
+    "another coin": ("1", [{"asset": "BONK", "ruling": "accepted"}]),
+    "two others": ("0.5", [{"asset": "BONK", "ruling": "accepted"}, {"asset": "WIF", "ruling": "accepted"}]),
+    "sent back": ("1", [{"refunded": True}]),
+    "settled": ("1", [{"ruling": "accepted"}]),
+}
+
+
+@pytest.mark.parametrize(("first", "more"), BEYOND.values(), ids=BEYOND)
 async def test_what_comes_beyond_a_price_is_no_revenue(books: Books, first: str, more: list[dict[str, object]]) -> None:
     await books.paid("sol", "0.2", timedelta(hours=3), part=first)
     for one in more:
