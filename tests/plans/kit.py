@@ -39,6 +39,7 @@ class Shop(Struct):
     way: Way
     entitling: EntitlingService
     ledger: Ledger
+    reminders: RemindersService
 
     @property
     def clock(self) -> Clock:
@@ -127,7 +128,7 @@ async def shop_on(redis: RedisManager, telegram: TelegramSandbox, manager: Teleg
     way.schedule.add(entitling.job())
     way.schedule.add(reminders.job())
     ledger = Ledger(redis, journal, messages=NoMessages(), clock=way.clock)
-    return Shop(way=way, entitling=entitling, ledger=ledger)
+    return Shop(way=way, entitling=entitling, ledger=ledger, reminders=reminders)
 
 
 def _sets(user_id: int, count: int) -> tuple[FilterSet, ...]:

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from decimal import Decimal
 
 import pytest
 
+from domain.payments.invoices import Arrival
+from domain.payments.plans import Offer
+from domain.payments.stars import arrival_key
+from managers.telegram.client import TelegramManager
+from managers.telegram.payments import TelegramPayments
+from managers.telegram.rate_limiter import TelegramRateLimiter
 from sandbox.telegram.people import SandboxUser
+from services.payments.stars import StarsService
 from services.plans.reminders import next_reminder
-from tests.delivery.kit import NOW, PLANS
-from tests.plans.kit import DAY, Shop, about, open_shop, shop_on
+from tests.delivery.kit import NOW, NOWHERE, PLANS
+from tests.plans.kit import DAY, Shop, about, at, open_shop, shop_on
 
 HOUR = timedelta(hours=1)
 UNTIL = NOW + (PLANS.trial_days + 30) * DAY
@@ -48,6 +56,21 @@ async def test_seven_three_one_and_no_days_before_the_end(shop: Shop) -> None:
     assert "Everything goes on until" in over
     await shop.passes(3 * DAY)
     assert len(reminders(shop, ann)) == 4
+
+
+async def test_who_has_a_subscription_is_told_that_it_renews_by_itself(shop: Shop) -> None:
+    ann, limiter = await shop.newcomer(), TelegramRateLimiter()
+    telegram = TelegramPayments(TelegramManager(token="1:A", api_base="http://127.0.0.1:9", limiter=limiter))
+    stars = StarsService(ledger=shop.ledger, telegram=telegram, postgres=NOWHERE, clock=shop.clock)
+    shop.reminders.renews_at = stars.renews_at
+    paid = await stars.open(ann.id, Offer(plan="pro", months=1, days=30, price_usd=Decimal(5), stars=250))
+    charge = Arrival(key=arrival_key("c"), asset="XTR", amount=Decimal(250), at=shop.clock.now + HOUR)
+    await shop.ledger.arrived(charge, paid.id)
+    await shop.entitling.apply(ann.id)
+    await shop.passes(UNTIL - 6 * DAY - shop.clock.now, step=DAY)
+    (told,) = about(shop.told(ann), "⏳")
+    assert f"Your subscription renews by itself on {at(charge.at + 30 * DAY)}" in told
+    assert not reminders(shop, ann)
 
 
 async def test_the_end_of_a_trial_is_told_once(shop: Shop) -> None:
