@@ -87,7 +87,7 @@ async def test_that_everything_is_muted_stands_in_the_list_and_is_ended_there(ch
     assert "Muted channels" not in text
     assert listed.buttons["✖ Everything · until 13:20 (UTC)"] == UnmuteAll(0).pack()
     shown_then, toast = await chat.taps(UnmuteAll(0))
-    assert toast.text == "🟢 Alerts are on."
+    assert toast.text == "🔔 Everything is unmuted.\n🟢 Alerts are on."
     assert "Nothing is muted" in shown(shown_then.text or "")
     assert (await chat.preferences()).snoozed_until is None
     assert "🔇 Muted: 0" in (await chat.person.writes("/delivery"))[-1].buttons

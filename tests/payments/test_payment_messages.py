@@ -214,7 +214,7 @@ async def test_who_paid_hears_what_an_admin_settled_once(
     for _ in range(2):
         await ledger.arrived(one, "INV1", settled_by=789, ruling=ruled.ruling or "accepted")
         await way.deliver()
-    assert texts_of(ann) == [*read, last]
+    assert read_by(ann) == [*read, last]
 
 
 @pytest.mark.parametrize(
