@@ -5,9 +5,10 @@ from __future__ import annotations
 from domain.buttons.cards import ShowDigest
 from domain.delivery.messages import Message
 from handlers.conversation.base import BotBase, Turn
-from handlers.conversation.menus import message, view_of
+from handlers.conversation.menus import lines, message, view_of
 from handlers.conversation.pages import Page
 from handlers.conversation.routing import callback, command
+from handlers.delivery.standing import what_is_held
 from services.delivery.digest_lines import CALLS_SHOWN
 from services.delivery.digest_pages import DigestPages, DigestPlace
 
@@ -19,7 +20,11 @@ class DigestsMixin(BotBase):
         view = view_of(self.services, turn)
         last = await self.services.of(DigestPages).last(turn.user_id)
         page = None if last is None else await self._digest_page(turn, last, ShowDigest(0, last.message_id))
-        await self.reply(turn, page or message(view.html("digest.none")))
+        if page is None:
+            subscriber = await self.services.subscribers.subscribers.require(turn.user_id)
+            waits = await what_is_held(self.services, view, subscriber)
+            page = message(lines(view.html("digest.none"), waits))
+        await self.reply(turn, page)
 
     @callback(ShowDigest, goes_on=True, aside=True)
     async def show_digest(self, turn: Turn, data: ShowDigest) -> str | None:

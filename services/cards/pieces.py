@@ -10,12 +10,12 @@ from datetime import datetime
 from itertools import chain
 from typing import Final, Literal
 
-from domain.calls.events import Call, Chain, Channel, Token
+from domain.calls.events import Call, Chain, Token
 from domain.calls.links import post_url, token_links
 from domain.filters.shown import Span, show_change, show_price, show_volume, shown_figure, shown_speed
 from domain.reading.look_alikes import reads_as
 from domain.subscribers.subscriber import CardField
-from services.cards.sources import Sources
+from services.cards.sources import Sources, shown_age
 from texts.markup import Html, columns, join, link, to_plain, utf16_length
 from texts.renderer import DEFAULT_LIMIT_UTF16, Texts
 from texts.sanitise import inert
@@ -164,14 +164,16 @@ class Pieces:
         post = post_url(call)
         return link(post, name) if post else name
 
-    def record(self, channel: Channel) -> Html:
-        if channel.record is None:
+    def record(self, call: Call) -> Html:
+        record = call.channel.record
+        if record is None:
             return Html()
         return in_row(
-            self.figure("card.win_rate", shown_figure(channel.record.win_rate_percent, "percent")),
-            self.figure("card.average", shown_figure(channel.record.average_multiple, "multiple")),
-            self.figure("card.calls", shown_figure(channel.record.calls, "count")),
-            self.figure("card.own_record", shown_figure(channel.record.own_tokens, "count")),
+            self.figure("card.win_rate", shown_figure(record.win_rate_percent, "percent")),
+            self.figure("card.average", shown_figure(record.average_multiple, "multiple")),
+            self.figure("card.calls", shown_figure(record.calls, "count")),
+            self.figure("card.own_record", shown_figure(record.own_tokens, "count")),
+            self.figure("card.as_old", record.as_of and shown_age((call.received_at - record.as_of).total_seconds())),
         )
 
     def footer(self, set_names: Iterable[str], speed_s: float | None) -> Html:

@@ -94,7 +94,7 @@ class _Card(Pieces):
     """Puts the pieces together for one reader."""
 
     def full(self, shown: Shown) -> Html:
-        token, channel = shown.call.token, shown.call.channel
+        token = shown.call.token
         blocks = (
             block(
                 self.title(token),
@@ -109,7 +109,7 @@ class _Card(Pieces):
                 self.shows("links") and self.links(token),
                 self.shows("security") and self.security(token),
                 self.shows("channel") and self.channel(shown.call),
-                self.shows("channel") and self.record(channel),
+                self.shows("channel") and self.record(shown.call),
                 self.callers(shown.call),
                 self.sources(token, shown.decided_at),
                 self.disputed(token),
@@ -133,7 +133,7 @@ class _Card(Pieces):
             in_row(self.chain(token), *figures),
             self.text("card.address", address=token.address),
             self.shows("channel") and in_row(self.channel(call), self.callers(call)),
-            self.shows("channel") and self.record(call.channel),
+            self.shows("channel") and self.record(call),
             self.disputed(token),
             self.footer(shown.set_names, self.speed(shown)),
             *self.remarks(shown),

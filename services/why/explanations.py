@@ -187,8 +187,10 @@ class ExplanationsService:
             waits=judged.judgement == "waiting"
             and await self._history.still_waits(facts.user_id, one.call.id, self._clock()),
         )
+        # A call that came to nothing for another reason is not explained by one that came before it.
+        before = {"sent_earlier": earlier, "checked_before": checked}.get(outcome)
         return CallExplanation(
-            decided=one, shown=one.call, outcome=outcome, judged=judged, earlier=_earlier(earlier or checked, facts)
+            decided=one, shown=one.call, outcome=outcome, judged=judged, earlier=_earlier(before, facts)
         )
 
     async def _explain_accepted(self, one: DecidedCall, facts: _Facts) -> CallExplanation:

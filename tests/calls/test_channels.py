@@ -90,8 +90,11 @@ async def test_what_the_source_has_no_record_of_has_ours_and_says_so(
     feed: FeedSandbox, api_manager: APIRetryManager, redis_manager: RedisManager, postgres_manager: PostgresManager
 ):
     wins = rate(3, 6)
+    call = replace(a_call(), channel=Channel(id="@nobody", title="Nobody"))
     record = Record(calls=7, tokens=6, open=0, wins=wins, average_multiple=4.0, median_multiple=1.9)
-    records = Records(datetime.now(UTC), {"life": record, "30d": Record(calls=1, tokens=1, open=0)})
+    records = Records(
+        call.received_at - timedelta(minutes=4), {"life": record, "30d": Record(calls=1, tokens=1, open=0)}
+    )
     await ChannelInfo(redis_manager).put("@nobody", records)
     service = ChannelsService(
         source=NativeSource(feed.ws_url, api_url=feed.http_url, token=feed.token, api=api_manager),
@@ -102,14 +105,16 @@ async def test_what_the_source_has_no_record_of_has_ours_and_says_so(
         metrics=Metrics(),
         clock=lambda: datetime.now(UTC),
     )
-    [call] = await service.enrich([replace(a_call(), channel=Channel(id="@nobody", title="Nobody"))])
+    [call] = await service.enrich([call])
     assert call.channel.title == "Nobody"
     assert call.channel.record is not None
     assert (call.channel.record.win_rate_percent, call.channel.record.own_tokens) == (50, 6)
     assert call.channel.record_30d is not None
     assert (call.channel.record_30d.calls, call.channel.record_30d.win_rate_percent) == (1, None)
     card = alert_card(Texts.load(), call=call, set_names=(), speed_s=None, language="en", may_repeat=False)
-    assert "50% win rate · 4x average · 7 calls · my own record, 6 tokens" in card.html
+    assert "50% win rate · 4x average · 7 calls · my own record, 6 tokens · 4m old" in card.html.replace(
+        "\N{NO-BREAK SPACE}", " "
+    )
 
 
 async def test_our_own_record_is_seen_as_it_is_now_though_the_channel_was_looked_up_before(

@@ -243,7 +243,7 @@ async def test_a_channel_is_muted_by_one_tap_and_listed_by_name(
     listed = await ann.next_message(where=lambda m: "Muted channels: 0, tokens: 1" in m.get("text", ""))
     assert "Everything is muted until" in listed["text"]
     toast = await ann.tap_data(listed, _data_of(listed, "Everything"))
-    assert toast["text"] == "🟢 Alerts are on."
+    assert toast["text"] == "🔔 Everything is unmuted.\n🟢 Alerts are on."
     toast = await ann.tap_data(listed, _data_of(listed, "MCAT"))
     assert "$MCAT · Moon Cat: you get its alerts again" in toast["text"].replace("\u2060", "")
     await ann.next_message(where=lambda m: "Nothing is muted" in m.get("text", ""))

@@ -85,6 +85,7 @@ async def test_a_call_on_base_is_told_explained_watched_and_muted(
     await ann.send(f"/why {written(99)}")
     assert written(99).lower() in text_of(await ann.next_message(where=lambda m: "Nobody called" in text_of(m)))
 
+    await bot.of(Journal).drain_all()  # so that the token's name is known
     await ann.send(f"/watch {call.token.address} 2x")
     begun = await ann.next_message(where=lambda m: "BCAT" in text_of(m))
     assert "2x" in text_of(begun)
@@ -92,7 +93,6 @@ async def test_a_call_on_base_is_told_explained_watched_and_muted(
     asked = await ann.next_message(where=lambda m: any(data.startswith("mhere:") for data in buttons(m)))
     toast = await ann.tap_data(asked, f"mhere:token:{address}")
     assert "is muted until" in toast["text"]
-    await bot.of(Journal).drain_all()
     row = await bot.connections.postgres.fetch_row("SELECT * FROM calls WHERE token_address = $1", address)
     assert row is not None
     assert '"base"' in row["document"]

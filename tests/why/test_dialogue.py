@@ -485,6 +485,10 @@ async def test_a_muted_channel_is_named_as_a_mute_and_is_no_rule(world: World) -
     assert "✗ You had muted The @\u2060loud: none of your filters takes its calls" in text
     assert "channel muted" in text
     assert "(all 2 rules passed)" in text
+    await world.tick()
+    await world.decides(world.call("c3", mint(1), channel="@loud", holders=500, market_cap_usd=50_000.0))
+    text = shown((await chat.writes(f"/why {mint(1)}")).text or "")
+    assert "✗ You had muted The @\u2060loud: none of your filters" in text, "whoever called it before"
     assert "No near misses" in shown((await chat.writes("/why")).text or "")
 
 

@@ -23,10 +23,10 @@ class ChannelInfo:
 def channel_of(channel_id: str, records: Records) -> Channel:
     """Return what filters and cards read; without a rate where there are too few tokens for one."""
     life, month = records.by_window.get("life"), records.by_window.get("30d")
-    return Channel(id=channel_id, record=_record(life), record_30d=_record(month))
+    return Channel(id=channel_id, record=_record(life, records), record_30d=_record(month, records))
 
 
-def _record(record: Record | None) -> ChannelRecord | None:
+def _record(record: Record | None, of: Records) -> ChannelRecord | None:
     if record is None or not record.tokens:
         return None
     return ChannelRecord(
@@ -36,4 +36,5 @@ def _record(record: Record | None) -> ChannelRecord | None:
         average_multiple=record.average_multiple,
         median_multiple=record.median_multiple,
         own_tokens=record.tokens,
+        as_of=of.as_of,
     )
