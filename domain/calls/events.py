@@ -101,7 +101,7 @@ class ChannelRecord(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fa
     own_tokens: int | None = None
     """The source has no record: it is our own, of so many tokens (`services.tracking.records`)."""
     as_of: datetime | None = None
-    """Up to when ours counts."""
+    """Up to when our own counts."""
 
 
 class Channel(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):

@@ -72,6 +72,8 @@ class MilestoneComposer(Composer):
         if notice.of_several and notice.channel:
             key = "milestone.of_digest" if notice.in_digest else "milestone.of_several"
             remarks.append(self._texts.render(key, language, channel=notice.channel))
+        if notice.of_several:  # a digest shows one page at a time, and tokens may be named alike
+            remarks.append(self._texts.render("card.address", language, address=notice.token_address))
         if notice.late_s is not None:
             value = shown_figure(notice.late_s, "duration")
             remarks.append(self._texts.render("milestone.late", language, value=value))

@@ -112,7 +112,7 @@ async def test_what_the_source_has_no_record_of_has_ours_and_says_so(
     assert call.channel.record_30d is not None
     assert (call.channel.record_30d.calls, call.channel.record_30d.win_rate_percent) == (1, None)
     card = alert_card(Texts.load(), call=call, set_names=(), speed_s=None, language="en", may_repeat=False)
-    assert "50% win rate · 4x average · 7 calls · my own record, 6 tokens · 4m old" in card.html.replace(
+    assert "50% win rate · 4x average · 7 calls · my own record, 6 tokens · counted 4m ago" in card.html.replace(
         "\N{NO-BREAK SPACE}", " "
     )
 

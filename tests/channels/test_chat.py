@@ -92,9 +92,14 @@ async def one(bot: Composition, channel: str) -> ReadChannel:
 
 
 async def deeds(bot: Composition) -> list[tuple[str, str, str]]:
-    await bot.of(Journal).drain_all()
-    page = await bot.of(AuditService).page(Whose(), 0, 100)
-    return [(deed.action, deed.details, deed.outcome) for deed in reversed(page.deeds)]
+    """What was done, oldest first; how a deed ended is written down after its answer was given."""
+    async with asyncio.timeout(20):
+        while True:
+            await bot.of(Journal).drain_all()
+            page = await bot.of(AuditService).page(Whose(), 0, 100)
+            if all(deed.outcome != "begun" for deed in page.deeds):
+                return [(deed.action, deed.details, deed.outcome) for deed in reversed(page.deeds)]
+            await asyncio.sleep(0.01)
 
 
 async def posted(bot: Composition, book: ChannelBook, *texts: str, channel: str = ALPHA) -> None:

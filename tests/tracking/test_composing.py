@@ -77,9 +77,9 @@ async def test_in_a_message_of_several_calls_it_answers_what_is_said_of_its_own(
     await way.deliver()
     quoting, other = [m for m in ann.messages if m["from"]["is_bot"]][1:]
     assert quoting["quote"]["text"] == addresses[0]
-    assert quoting["text"].splitlines()[1:] == ["📣 Alpha (told with others)"]
+    assert quoting["text"].splitlines()[1:] == ["📣 Alpha (told with others)", addresses[0]]
     assert "reply_to_message" not in other, "the message says nothing of it, and its first lines are of another token"
-    assert other["text"].splitlines()[1:] == ["📣 Alpha (in your digest)"]
+    assert other["text"].splitlines()[1:] == ["📣 Alpha (in your digest)", addresses[1]]
     assert {fate.status for fate in await way.fates() if fate.kind == KIND} == {"sent"}
 
 

@@ -137,7 +137,12 @@ function follow(raw) {
 }
 
 /** Sending a link to somebody: here they open it at once, as nobody but the bot can be written to. */
-function offerShare(address) {
+async function offerShare(address) {
+  try {
+    await people.refresh(); // somebody may have been added in another tab a moment ago
+  } catch (error) {
+    notices.problem(error);
+  }
   const found = telegramLink(address, people.bot?.username);
   const choices = [...people.users.values()].filter(({ id }) => id !== chosen.userId).map((user) => {
     const open = () => {
