@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from datetime import timedelta
 from typing import Final
 
+from cachetools import FIFOCache
 from telegram import Message
 
 _REMEMBERED: Final = 10_000
@@ -17,7 +17,7 @@ class Edits:
     """Which edited messages were answered, by chat and message."""
 
     def __init__(self) -> None:
-        self._answered: OrderedDict[tuple[int, int], None] = OrderedDict()
+        self._answered: FIFOCache[tuple[int, int], None] = FIFOCache(_REMEMBERED)
 
     def is_to_be_answered(self, edited: Message) -> bool:
         """Whether somebody changed words that they wrote lately, for the first time. Places that move are no edits."""
@@ -27,6 +27,4 @@ class Edits:
         if edited.via_bot or edited.forward_origin or edited.edit_date - edited.date > _YOUNGER_THAN:
             return False
         self._answered[place] = None
-        if len(self._answered) > _REMEMBERED:
-            self._answered.popitem(last=False)
         return True

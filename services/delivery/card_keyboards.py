@@ -16,7 +16,7 @@ from managers.redis.client import RedisManager
 from runtime.errors import TransientError
 from services.monitoring.metrics import Metrics
 from services.stores import keys
-from services.stores.sealing import Sealer
+from services.stores.sealing import Sealer, UnknownKeyError
 
 log = structlog.get_logger(__name__)
 
@@ -55,7 +55,7 @@ class CardKeyboards:
             return None if value is None else _rows.decode(self._sealer.open(value))
         except TransientError as error:
             self._unavailable(error)
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        except (msgspec.MsgspecError, UnicodeDecodeError, UnknownKeyError) as error:  # buttons stop nobody's edits
             log.warning("card_keyboard_unreadable", chat_id=chat_id, message_id=message_id, reason=str(error))
         return None
 

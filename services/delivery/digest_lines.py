@@ -136,7 +136,7 @@ class DigestLines:
             yield self._texts.render("digest.multiple", language, value=shown_multiple)
         then, now = shown_figure(one.at_call_usd, "usd"), shown_figure(one.now_usd, "usd")
         if then and now and (unconfirmed := _unconfirmed(one)):
-            yield self._texts.render("digest.unconfirmed", language, value=unconfirmed)
+            yield self._texts.render("digest.unconfirmed", language, then=then, now=now, value=unconfirmed)
         elif then and now:
             yield self._texts.render("digest.then_now", language, then=then, now=now)
         elif then or now:

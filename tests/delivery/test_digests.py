@@ -75,8 +75,8 @@ async def test_the_night_is_quiet_and_the_morning_tells(way: Way) -> None:
 @pytest.mark.parametrize(
     ("now", "line"),
     [
-        (107_500, "1. $T0 · 1x · now 2.15x, not confirmed yet"),
-        (56_000, "1. $T0 · 1x · now 1.12x, not confirmed yet"),
+        (107_500, "1. $T0 · 1x · $50k → $108k (2.15x, not confirmed yet)"),
+        (56_000, "1. $T0 · 1x · $50k → $56k (1.12x, not confirmed yet)"),
         (54_000, "1. $T0 · 1x · $50k → $54k"),
     ],
 )

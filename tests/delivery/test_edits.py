@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 
 import pytest
+from cryptography.fernet import Fernet
 
 from domain.delivery.messages import Button, Edited, Media, Message, SentMedia
 from managers.telegram.client import TelegramManager
@@ -46,7 +47,7 @@ class Tapped:
         return await self._manager.send_media(message, media, chat_id=chat_id, slot=slot, thread_id=thread_id)
 
 
-@pytest.mark.parametrize("when", ["before", "meanwhile", "damaged", "not at all"])
+@pytest.mark.parametrize("when", ["before", "meanwhile", "damaged", "by another key", "not at all"])
 async def test_an_edit_leaves_the_buttons_that_a_tap_has_put_there(way: Way, when: str) -> None:
     ann = await way.person()
     keyboards, place = CardKeyboards(way.redis, Sealer(), way.metrics), ChatTarget(ann.id)
@@ -63,6 +64,9 @@ async def test_an_edit_leaves_the_buttons_that_a_tap_has_put_there(way: Way, whe
         await keyboards.keep(ann.id, sent.message_id, MENU)
     elif when == "damaged":
         await way.redis.set(keys.CARD_KEYBOARD.of(ann.id, sent.message_id), b'{"sealed"')
+    elif when == "by another key":
+        other = CardKeyboards(way.redis, Sealer([Fernet.generate_key().decode()]), way.metrics)
+        await other.keep(ann.id, sent.message_id, MENU)
     async with sender.slot(place, Lane.FOLLOW_UP) as slot:
         edit = Message(html="second", keyboard=OWN, edits=Edited(sent.message_id))
         assert (await sender.send(edit, place, slot)).message_id == sent.message_id
