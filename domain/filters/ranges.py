@@ -18,8 +18,9 @@ _YES: Final = Range(1.0, None)
 _NO: Final = Range(None, 0.0)
 _FLAGS: Final = {"yes": _YES, "y": _YES, "true": _YES, "no": _NO, "n": _NO, "false": _NO}
 _BOUND: Final = re.compile(
-    r"(?P<low>>=?|≥|min(?:imum)?|from|over|above|at least|(?:no|not) less than|(?:more|greater|higher) than)"
-    r"|(?P<high><=?|≤|max(?:imum)?|under|below|up to|at most|(?:no|not) more than|(?:less|fewer|lower) than)"
+    r"(?P<low>>=?|≥|min(?:imum)?|from|over|above|at least|(?:no|not) less than|(?:more|greater|higher|older) than)"
+    r"|(?P<high><=?|≤|max(?:imum)?|under|below|up to|at most|(?:no|not) more than"
+    r"|(?:less|fewer|lower|younger|newer) than)"
 )
 _BOUND_AFTER: Final = re.compile(
     r" (?:or|and) (?:(?P<low>more|up|upwards|above|over|higher)|(?P<high>less|fewer|below|under|lower))$"
@@ -30,14 +31,19 @@ _IN_DOLLARS: Final = re.compile(r"\$|usd|dollars|\d{4}|\d[ ,'.]\d{3}")
 _BETWEEN: Final = re.compile(r"-|~|\.{2,3}|\bto\b")
 
 
-def read_range(text: str, unit: Unit, *, in_thousands: bool = False) -> Range | None:
+def read_range(
+    text: str, unit: Unit, *, in_thousands: bool = False, name: re.Pattern[str] | None = None
+) -> Range | None:
     """With `in_thousands`, of dollars of which one has thousands: `20 - 200` may leave the `k` out.
 
-    `None` where no rule is wanted. Raises `Unreadable`, and `Unsure` with readings as `show_range` shows them.
+    `name`: what people call the figure; it may stand beside its numbers, as in `8k - 60k mc`. `None` where no rule is
+    wanted. Raises `Unreadable`, and `Unsure` with readings as `show_range` shows them.
     """
     typed = plain(text)
     if typed is None:
         raise Unreadable("number.unreadable")
+    if name is not None:
+        typed = " ".join(name.sub(" ", typed).split()) or typed
     if typed in NOTHING:
         return None
     if unit == "flag":

@@ -6,8 +6,10 @@ sentences: what people are told is in `texts/`, under the keys of the errors.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from itertools import chain
+from typing import Final
 
 import msgspec
 
@@ -18,12 +20,34 @@ from domain.filters.values import Known
 from domain.reading.typed import Unsure, clip
 from runtime.errors import UserFacingError
 
+_VOLUME: Final = r"vol(?:ume)?"
+_NAMES: Final = {
+    "market_cap_usd": r"market ?cap|m ?cap|mc|cap",
+    "fdv_usd": r"fdv",
+    "price_usd": r"price",
+    "liquidity_usd": r"liq(?:uidity)?",
+    "liquidity_share": r"liq(?:uidity)?",
+    "volume_5m_usd": _VOLUME,
+    "volume_1h_usd": _VOLUME,
+    "volume_24h_usd": _VOLUME,
+    "holders": r"holders?",
+    "top10_percent": r"top ?10",
+    "risk_score": r"risk|score",
+    "token_age_s": r"age|old",
+    "calling_channels": r"channels?|callers?",
+    "channel_calls": r"calls?",
+    "channel_calls_30d": r"calls?",
+}
+"""What people call a figure beside its numbers."""
+_NAME_OF: Final = {key: re.compile(rf"\b(?:{names})\b:?") for key, names in _NAMES.items()}
+
 
 def parse_rule(text: str, field: FilterField, known: Sequence[Known] | None = None) -> Rule | None:
     """A rule that fails where the value is missing, or `None` where the person wants none (`any`, `off`, `none`).
 
     Numbers: `20k - 2M`, `20k..2M`, `20k to 2M`; `20k -`, `>20k`, `min 20k`, `20k+`; `- 3h`, `-2M`, `<3h`, `max 3h`. One
-    number alone is the minimum, of a duration the maximum; both ends belong to the range. In a change a dash that
+    number alone is the minimum, of a duration the maximum; both ends belong to the range. What the figure is called may
+    stand with it: `8k - 60k mc`, `holders > 500`, `less than 2h old`. In a change a dash that
     touches a number at its beginning is a sign. Flags: `yes`, `no`. Choices and words: see `domain.filters.lists`;
     values of choices get the names by which they are `known`, which are the field's own where none are given.
 
@@ -40,7 +64,8 @@ def parse_rule(text: str, field: FilterField, known: Sequence[Known] | None = No
             return read_choice(text, field.known if known is None else known, in_lower_case=in_lower_case)
         if field.unit == "text":
             return read_words(text)
-        return read_range(text, field.unit, in_thousands=field.key in IN_THOUSANDS)
+        name = _NAME_OF.get(field.key)
+        return read_range(text, field.unit, in_thousands=field.key in IN_THOUSANDS, name=name)
     except Unsure as doubt:
         raise Unsure(doubt.key, doubt.readings, typed=clip(text), expected=field.example, **doubt.arguments) from None
     except Unreadable as error:

@@ -29,6 +29,8 @@ from texts.markup import Html
 PER_PAGE: Final = 6
 EXAMPLE: Final = "So11111111111111111111111111111111111111112"
 _READY_PER_ROW: Final = 2
+_NOW_S: Final = 60
+"""A price older than that says how old it is."""
 _STEPS: Final[dict[Subject, float]] = {"price": 0.001, "market_cap": 1e6}
 """What examples show where nobody knows what the token costs."""
 
@@ -187,19 +189,21 @@ def _distance(view: View, one: Watch, now: datetime) -> str:
     target, price = one.target_usd, one.price_usd
     if price is None or target is None or one.seen_at is None:
         return view.plain("watching.no_price")
+    seen_ago_s = round((now - one.seen_at).total_seconds())
+    ago = show_short(max(0, seen_ago_s), "duration")
     if now - one.seen_at > FRESH_FOR:
-        ago = show_short(round((now - one.seen_at).total_seconds()), "duration")
         return view.plain("watching.old_price", ago=ago)
+    at = view.plain("watching.at_now") if seen_ago_s < _NOW_S else view.plain("watching.at_ago", ago=ago)
     market_cap = one.supply and one.condition.subject == "market_cap" and price * one.supply
     shown = shown_figure(market_cap, "usd") if market_cap else show_price(price)
     if not one.armed:
-        return view.plain("watching.met" if one.untold else "watching.back", now=shown)
+        return view.plain("watching.met" if one.untold else "watching.back", at=at, now=shown)
     percent = (target / price - 1) * 100
     side: Side = one.condition.side
     if percent <= 0 if side == "above" else percent >= 0:
-        return view.plain("watching.there", now=shown)
+        return view.plain("watching.there", at=at, now=shown)
     percent_shown = f"{percent:+,.0f}%" if abs(percent) >= 1 else f"{percent:+.1f}%"
-    return view.plain("watching.distance", now=shown, percent=percent_shown)
+    return view.plain("watching.distance", at=at, now=shown, percent=percent_shown)
 
 
 def _now(view: View, now: Figures) -> Html:

@@ -23,6 +23,8 @@ from texts.renderer import Texts
 FRESH_FOR: Final = timedelta(minutes=2)
 """Older, and it says so: the price may have gone by now."""
 _TOGETHER: Final = 10
+_BEYOND: Final = 1.1
+"""So many times its rung, and the message says how many times the call it is."""
 
 
 class MilestoneComposer(Composer):
@@ -57,13 +59,15 @@ class MilestoneComposer(Composer):
     def _line(self, notice: MilestoneNotice, language: str) -> Html:
         show = show_price if notice.measure == "price" else _show_cap
         unknown = self._texts.plain("digest.unknown", language)
+        multiple = notice.now_usd / notice.then_usd if notice.then_usd else 0.0
         return self._texts.render(
-            "milestone.reached",
+            "milestone.beyond" if multiple >= notice.rung * _BEYOND else "milestone.reached",
             language,
             rung=f"{notice.rung:g}",
             name=readable(notice.name) or notice.token_address,
             then=show(notice.then_usd) or unknown,
             now=show(notice.now_usd) or unknown,
+            multiple=shown_figure(multiple, "multiple"),
             took=span_said(self._texts, language, "value.in", notice.after_s),
         )
 

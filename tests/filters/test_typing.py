@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from domain.calls.events import Call, Channel, Token
 from domain.filters.registry import FIELDS, Choice, Range, Rule, Words
+from domain.filters.rules import parse_rule
 from domain.filters.values import CHAINS, EXCHANGES, LAUNCHPADS, Names, offered
 from domain.matching.matcher import Matcher
 from handlers.conversation.base import Services
@@ -50,6 +51,10 @@ async def rules(services: Services) -> dict[str, Rule]:
         ("no more than two million", "≤ $2M", Range(None, 2e6)),
         ("2M or less", "≤ $2M", Range(None, 2e6)),
         ("٢٠٬٠٠٠ - ٥٠٬٠٠٠", "$20k – $50k", Range(20_000.0, 50_000.0)),
+        ("8k-60k mc", "$8k – $60k", Range(8_000.0, 60_000.0)),
+        ("8k mc to 60k mc", "$8k – $60k", Range(8_000.0, 60_000.0)),
+        ("MCAP > 20k", "≥ $20k", Range(20_000.0)),
+        ("market cap: under 50k", "≤ $50k", Range(None, 50_000.0)),
     ],
 )
 async def test_what_was_understood_is_said(
@@ -58,6 +63,25 @@ async def test_what_was_understood_is_said(
     await started.taps("field:1:market_cap_usd")
     assert f"✅ Market cap: {said}" in words(await started.writes(typed))
     assert await rules(services) == {"market_cap_usd": rule}
+
+
+@pytest.mark.parametrize(
+    ("key", "typed", "rule"),
+    [
+        ("liquidity_usd", "at least 10k liquidity", Range(10_000.0)),
+        ("holders", "holders > 500", Range(500.0)),
+        ("holders", "500 holders", Range(500.0)),
+        ("volume_1h_usd", "vol 20k+", Range(20_000.0)),
+        ("token_age_s", "less than 2h old", Range(None, 7_200.0)),
+        ("token_age_s", "younger than 2h", Range(None, 7_200.0)),
+        ("token_age_s", "older than 1 day", Range(86_400.0)),
+        ("calling_channels", "2+ channels", Range(2.0)),
+        ("top10_percent", "top 10 under 30%", Range(None, 30.0)),
+    ],
+)
+def test_a_figure_may_be_named_beside_its_numbers(key: str, typed: str, rule: Range) -> None:
+    [field] = [field for field in FIELDS if field.key == key]
+    assert parse_rule(typed, field) == rule
 
 
 async def test_a_power_that_is_none_of_ten_is_refused_as_it_was_typed(started: Person, services: Services) -> None:

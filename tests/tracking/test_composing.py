@@ -64,6 +64,13 @@ async def test_what_waits_of_one_call_comes_as_the_highest_and_answers_its_alert
     ]
 
 
+async def test_what_is_far_beyond_the_rung_says_how_far(way: Way) -> None:
+    ann = await way.person()
+    await way.putting.put(milestone(ann, 3.0, now_usd=94_000.0))
+    await way.deliver()
+    assert texts_of(ann) == ["🚀 3x · MCAT · $20k → $94k (4.7x) in 42m"]
+
+
 async def test_in_a_message_of_several_calls_it_answers_what_is_said_of_its_own(way: Way) -> None:
     ann = await way.person()
     calls = [call_of(n) for n in range(2)]

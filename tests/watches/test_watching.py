@@ -223,12 +223,14 @@ async def test_what_is_watched_is_listed_with_the_way_to_go_and_ended(chat: Chat
     await desk.evaluator.round()
     desk.tick(0.01, NUMBER)
     await desk.evaluator.drained()
-    desk.clock.pass_(minutes=2)
+    desk.clock.pass_(seconds=40)
     listed = await chat.says("/watching")
     assert "I watch for you: 3 of 3" in listed
-    assert "1. T20: 2x, once\nnow $0.01, +100% to go · asked 2m" in listed
+    assert "1. T20: 2x, once\nnow $0.01, +100% to go · asked 4" in listed
     assert "2. T20: -50%, once\nnow $0.01, -50% to go" in listed
     assert "3. T20: market cap above $1M, once\nnow $500k, +100% to go" in listed
+    desk.clock.pass_(seconds=80)
+    assert "1. T20: 2x, once\n2m ago $0.01, +100% to go" in await chat.says("/watching")
     desk.clock.pass_(hours=1)
     assert "last price 1h 2m ago" in await chat.says("/watching")
     first = (await chat.watches.all(ANN))[0]
