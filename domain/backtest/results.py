@@ -67,6 +67,8 @@ class ShownCall(Struct, frozen=True, kw_only=True):
     at: datetime
     market_cap_usd: float | None
     multiple: float
+    is_open: bool = False
+    """It is still followed, so it may rise."""
 
 
 class Daily(Struct, frozen=True):

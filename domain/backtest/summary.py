@@ -131,16 +131,19 @@ def daily(accepted: pl.DataFrame) -> tuple[Daily, ...]:
 
 
 def extremes(accepted: pl.DataFrame) -> pl.DataFrame:
-    """Return the calls that are listed, the best first; of those that are as good, the earlier."""
-    known = _counted(accepted).sort("peak_multiple", "decided_at", descending=[True, False], nulls_last=True)
-    if known.height <= 2 * LISTED:
-        return known
-    return pl.concat([known.head(LISTED), known.tail(LISTED)])
+    """Return the calls that are listed, the extreme ones first; of those that are as good, the earlier.
+
+    Half of few are the best. Of those that are as bad, one that has ended is worse than one that may rise.
+    """
+    known = _counted(accepted).sort("peak_multiple", "decided_at", descending=[True, False])
+    best = known.head(min(LISTED, (known.height + 1) // 2))
+    worst = known.slice(best.height).sort("peak_multiple", "is_open", "decided_at").head(LISTED)
+    return pl.concat([best.with_columns(is_best=True), worst.with_columns(is_best=False)])
 
 
 def listed(extreme: pl.DataFrame, shown: pl.DataFrame) -> tuple[tuple[ShownCall, ...], tuple[ShownCall, ...]]:
-    """Return the best and the worst, the extreme ones first. `shown`: what is shown of these calls."""
-    rows = extreme.join(shown, on="call_id", how="left", maintain_order="left").iter_rows(named=True)
+    """Return the best and the worst of `extremes`. `shown`: what is shown of these calls."""
+    rows = [*extreme.join(shown, on="call_id", how="left", maintain_order="left").iter_rows(named=True)]
     calls = [
         ShownCall(
             call_id=row["call_id"],
@@ -150,8 +153,9 @@ def listed(extreme: pl.DataFrame, shown: pl.DataFrame) -> tuple[tuple[ShownCall,
             at=row["decided_at"],
             market_cap_usd=row["market_cap_usd"],
             multiple=row["peak_multiple"],
+            is_open=row["is_open"],
         )
         for row in rows
     ]
-    half = min(LISTED, (len(calls) + 1) // 2)
-    return tuple(calls[:half]), tuple(reversed(calls[half:]))
+    best = sum(row["is_best"] for row in rows)
+    return tuple(calls[:best]), tuple(calls[best:])

@@ -184,7 +184,7 @@ def _list(view: View, key: str, calls: Sequence[ShownCall], zone: str) -> Html:
 
 def _line(view: View, call: ShownCall, zone: str) -> Html:
     return view.html(
-        "backtest.line",
+        "backtest.open_line" if call.is_open else "backtest.line",
         multiple=_multiple(call.multiple),
         name=call.name or view.plain("value.unnamed_token"),
         channel=call.channel,

@@ -55,7 +55,14 @@ def asked(name: str, *, enabled: bool = False) -> Asked:
 
 def result(text: str) -> BacktestResult:
     call = ShownCall(
-        call_id="c", token_address="t", name=text, channel=text, at=NOW, market_cap_usd=1e300, multiple=1e300
+        call_id="c",
+        token_address="t",
+        name=text,
+        channel=text,
+        at=NOW,
+        market_cap_usd=1e300,
+        multiple=1e300,
+        is_open=True,
     )
     return BacktestResult(
         covered_from=NOW,

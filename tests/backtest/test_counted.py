@@ -112,6 +112,18 @@ async def test_tokens_that_never_rose_count_while_they_are_open(past: Past, post
     assert [one.multiple for one in found.worst] == [1.0] * 10
 
 
+async def test_of_calls_that_never_rose_those_that_may_still_rise_are_listed_last_and_marked(
+    past: Past, postgres_manager: PostgresManager
+) -> None:
+    best = [PastCall(at=ago(hours=9), token=n, figures={}, peak=3.0) for n in range(12)]
+    new = [PastCall(at=ago(hours=8), token=n, figures={}, followed=True, ended=False) for n in range(12, 24)]
+    ended = [PastCall(at=ago(hours=1), token=n, figures={}, followed=True) for n in range(24, 28)]
+    await past.put([*best, *new, *ended])
+    found = await backtest(postgres_manager, None, datetime.now(UTC))
+    assert [(one.multiple, one.is_open) for one in found.best] == [(3.0, False)] * 10
+    assert [(one.multiple, one.is_open) for one in found.worst] == [(1.0, False)] * 4 + [(1.0, True)] * 6
+
+
 async def test_a_correction_reaches_what_is_archived_and_files_of_before_are_replaced(
     past: Past, postgres_manager: PostgresManager, tmp_path: Path
 ) -> None:
