@@ -13,7 +13,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from domain.payments.plans import FREE, TRIAL
+from domain.payments.plans import FREE, TRIAL, Offer
 
 GRACE: Final = timedelta(days=2)
 """After the end of what was paid for: everything goes on, and the person is told."""
@@ -62,6 +62,11 @@ def standing_of(entitlements: Iterable[Entitlement]) -> PlanStanding:
     for one in sorted(given.values(), key=lambda one: _order(one, given)):
         standing = _add(standing, one)
     return standing
+
+
+def with_bought(standing: PlanStanding, offer: Offer, now: datetime) -> PlanStanding:
+    """What somebody would have who bought it now."""
+    return _add(standing, Entitlement(key="", plan=offer.plan, days=offer.days, price_usd=offer.price_usd, at=now))
 
 
 def refund_key(key: str) -> str:

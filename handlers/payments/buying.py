@@ -7,6 +7,7 @@ from domain.payments.invoices import Invoice
 from handlers.conversation.base import BotBase, Turn
 from handlers.conversation.menus import message, view_of
 from handlers.conversation.routing import callback, command
+from handlers.payments.becoming import becoming_lines
 from handlers.payments.buttons import BuyWithStars, ShowOffers, ShowPlans, ShowWays
 from handlers.payments.plans import overview, plan_buttons
 from handlers.payments.renewals import renewal_lines, renewals_of
@@ -42,8 +43,10 @@ class BuyingMixin(BotBase):
             (view.button("button.back", ShowPlans()),),
             *plan_buttons(view, self.services),
         )
+        subscriber = await self.services.subscribers.subscribers.require(turn.user_id)
+        becoming = await becoming_lines(view, self.services, subscriber, data.plan, offers)
         text = view.html("plans.choose", plan=view.label("plan", data.plan))
-        await self.show(turn, message(text, keyboard=rows))
+        await self.show(turn, message(join("\n\n", (*becoming, text)), keyboard=rows))
 
     @callback(ShowWays)
     async def show_ways(self, turn: Turn, data: ShowWays) -> None:

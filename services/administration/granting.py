@@ -66,7 +66,7 @@ class GrantingService:
 
     async def standing(self, user_id: int) -> PlanStanding:
         """Return what somebody has by the ledger."""
-        return standing_of(await self._ledger.entitlements(user_id))
+        return await self._entitling.standing(user_id)
 
     async def grant(self, user_id: int, plan: str, days: int, number: str) -> Subscriber:
         """Give days of a plan that is sold, and tell them. May be repeated with the same number."""

@@ -104,10 +104,14 @@ class EntitlingService:
         trial = Entitlement(key=TRIAL, plan=TRIAL, days=self._plans.trial_days, at=now)
         if self.gives_trials() and await self._ledger.give(user_id, trial):
             log.info("trial_granted", user_id=user_id, days=trial.days)
-        standing = standing_of(await self._ledger.entitlements(user_id))
+        standing = await self.standing(user_id)
         if self._plans.free and (standing.plan is None or has_ended(standing.plan, standing.until, now)):
             return PlanStanding(plan=FREE, until=standing.until)
         return standing
+
+    async def standing(self, user_id: int) -> PlanStanding:
+        """Return what somebody has by the ledger. `TransientError`: it cannot be read."""
+        return standing_of(await self._ledger.entitlements(user_id))
 
     async def apply(self, user_id: int) -> Subscriber | None:
         """Let the document show what the person has; `None` while they have none: /start makes it. May be repeated."""
