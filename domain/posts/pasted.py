@@ -15,6 +15,7 @@ from domain.posts.shown import shown
 _NOWHERE: Final = datetime.fromtimestamp(0, UTC)
 _TICKER: Final = re.compile(r"\$(?=[^\s$]*[^\s$\d.,])([^\s$]{1,20})")
 """Amounts of money are none."""
+_AROUND: Final = "?!.,:;()[]\"'“”‘’"
 _TOLD: Final[frozenset[LeftOut | Later]] = frozenset(
     {"program", "stable_coin", "wrapped_coin", "lower_cased", "undecodable", "other_chain", "pool_key", "account"}
 )
@@ -37,6 +38,13 @@ def ticker_in(text: str) -> str | None:
     return found and found[1]
 
 
+def ticker_named(text: str) -> str | None:
+    """Return the one ticker that a text names, as in "why did I not get $FC?"; with several, none is meant."""
+    words = [word.strip(_AROUND) for word in text.split()]
+    found = dict.fromkeys(ticker for word in words if (ticker := ticker_in(word)) and not ticker[0].isdigit())
+    return ticker_in(text) or (next(iter(found)) if len(found) == 1 else None)
+
+
 def parted(text: str) -> tuple[str, str]:
     """Part the token, which is an address, a link or a ticker, from what stands beside it. `text` is not empty."""
     words = text.split()
@@ -48,7 +56,7 @@ def parted(text: str) -> tuple[str, str]:
 
 def asks_of_token(text: str) -> str | None:
     """Return the text where it names a token, or something that is easily taken for one."""
-    return text if ticker_in(text) or tokens_in(text) or no_token_in(text) else None
+    return text if ticker_named(text) or tokens_in(text) or no_token_in(text) else None
 
 
 def _gathered(text: str) -> Gathered:

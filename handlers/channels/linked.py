@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from typing import Final
+
 from domain.calls.events import Channel, ChannelRecord
 from domain.channels.names import is_channel_link
 from domain.filters.numbers import show_short
+from domain.subscribers.subscriber import Preferences
 from domain.tracking.records import MIN_TOKENS, Record
 from handlers.conversation.base import BotBase, Turn
 from handlers.conversation.menus import View, message, view_of
 from handlers.conversation.routing import recognised
+from handlers.delivery.buttons import ShowMuted
 from handlers.filters.buttons import ShowSettings
 from handlers.records.lines import rate
 from services.channels.group import ChannelServices
@@ -16,27 +21,36 @@ from services.channels.rows import ReadChannel
 from services.tracking.records.group import RecordServices
 from texts.markup import Html, join
 
+_REACHES: Final = frozenset({"read", "calls"})
+"""States in which its calls are held against filters."""
+
 
 class LinkedChannelMixin(BotBase):
     @recognised(is_channel_link, needs=ChannelServices)
     async def channel_linked(self, turn: Turn, name: str) -> None:
-        await self.services.subscribers.subscribers.require(turn.user_id)
+        preferences = (await self.services.subscribers.subscribers.require(turn.user_id)).preferences
         view, channels = view_of(self.services, turn), self.services.of(ChannelServices)
         known = next((one for one in self.services.calls.channels.known() if _is_named(one, name)), None)
         listed = await channels.listed.find(name)
         is_read = listed is not None and listed.state == "read"
         title = (known and known.title) or (listed and listed.title)
+        state = _state(listed, known, reads=channels.reads())
+        if state in _REACHES:
+            ids = {name, *(one.lower() for one in known.ids)} if known else {name}
+            state = _kept_away(ids, preferences, self.services.conversation.standing.of("blocked")) or state
         lines = [
             view.html("channel.title", title=title, channel=name) if title else _alone(view, name),
-            view.html(f"channel_is.{_state(listed, known, reads=channels.reads())}", name=name.removeprefix("@")),
+            view.html(f"channel_is.{state}", name=name.removeprefix("@")),
             _record(view, known, await self._own_record(known, name)) if known or is_read else Html(),
         ]
         if known is None and not is_read:
             await self.reply(turn, message(join("\n", filter(None, lines))))
             return
-        lines.append(view.html("channel.how_to_filter"))
-        settings = view.button("button.settings", ShowSettings())
-        await self.reply(turn, message(join("\n", lines), keyboard=((settings,),)))
+        if state in _REACHES:
+            lines.append(view.html("channel.how_to_filter"))
+        settings, muted = view.button("button.settings", ShowSettings()), view.button("button.muted_list", ShowMuted(0))
+        button = muted if state == "muted" else settings
+        await self.reply(turn, message(join("\n", lines), keyboard=((button,),)))
 
     async def _own_record(self, known: Channel | None, name: str) -> Record | None:
         """Return what `/top` shows of it, since its first call."""
@@ -59,6 +73,13 @@ def _state(listed: ReadChannel | None, known: Channel | None, *, reads: bool) ->
     if known is not None:
         return "calls"
     return "unread" if reads else "none_read"
+
+
+def _kept_away(ids: Collection[str], preferences: Preferences, blocked: Collection[str]) -> str | None:
+    """Why its calls reach no filter of theirs. `ids`: all of its ids, in small letters."""
+    if any(one.lower() in ids for one in blocked):
+        return "blocked"
+    return "muted" if any(one.lower() in ids for one in preferences.muted_channels) else None
 
 
 def _record(view: View, channel: Channel | None, own: Record | None) -> Html:

@@ -30,7 +30,8 @@ class SharingMixin(BotBase):
         shared = await self.services.subscribers.sharing.open(data.code)
         placed = await self.services.subscribers.sets.add_set(turn.user_id, shared.name, shared.rules)
         view = view_of(self.services, turn)
-        copied = view.html("share.copied", creator=sharing_menus.creator_of(view, shared))
+        key = "share.copied" if placed.is_new else "share.copied_before"
+        copied = view.html(key, creator=sharing_menus.creator_of(view, shared))
         silent = without_records(view, placed.filter_set.rules, self.services.calls.channels.known())
         note = join("\n", filter(None, (copied, silent)))
         await self.show(turn, set_menu(view, placed.filter_set, note))

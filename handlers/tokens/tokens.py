@@ -8,7 +8,7 @@ from domain.calls.addresses import is_address
 from domain.calls.lifetimes import ACCEPTED_FOR
 from domain.calls.venues import NO_VENUES, Venues
 from domain.delivery.messages import Message
-from domain.posts.pasted import asks_of_token, no_token_in, parted, ticker_in, tokens_in
+from domain.posts.pasted import asks_of_token, no_token_in, parted, ticker_named, tokens_in
 from domain.reading.typed import clip
 from domain.watches.reading import read_conditions
 from handlers.conversation.base import BotBase, Turn
@@ -27,7 +27,7 @@ class TokensMixin(BotBase):
     async def token_pasted(self, turn: Turn, text: str) -> None:
         named = tokens_in(text)
         if not named:
-            ticker, left_out = ticker_in(text), no_token_in(text)
+            ticker, left_out = ticker_named(text), no_token_in(text)
             if ticker is None and left_out is not None:
                 await self.reply(turn, message(menus.no_token(view_of(self.services, turn), left_out)))
             else:

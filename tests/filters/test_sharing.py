@@ -72,7 +72,8 @@ async def test_a_filter_goes_by_link_to_somebody_else(ann: Person, ben: Person, 
     (copy,) = (await services.subscribers.subscribers.require(BEN_ID)).filter_sets
     assert (copy.number, copy.name, copy.user_id, copy.enabled) == (1, "Moon @shots", BEN_ID, True)
     assert copy.rules == {"market_cap_usd": Range(20_000.0, 2_000_000.0)}
-    await ben.taps(button(preview, "Copy to my filters"))
+    again = words(await ben.taps(button(preview, "Copy to my filters")), "edited")
+    assert "✅ You have it already, with the same rules and name: nothing more was added." in again
     assert len((await services.subscribers.subscribers.require(BEN_ID)).filter_sets) == 1
     (own,) = (await services.subscribers.subscribers.require(USER_ID)).filter_sets
     assert own.rules == {}

@@ -5,9 +5,13 @@ from __future__ import annotations
 import pytest
 
 from domain.channels.names import bot_started, is_channel_link
+from domain.delivery.policy import mute_channel
 from services.channels.listed import ListedChannels
+from services.running.controls import Controls
+from services.subscribers.group import SubscriberServices
 from tests.admin.people.conftest import house, victim
-from tests.admin.people.house import House
+from tests.admin.people.house import VICTIM, House
+from tests.conversation.reading import button
 from tests.conversation.telegram_wire import Person, Said
 from texts.markup import Html, to_plain
 
@@ -29,6 +33,9 @@ def words(said: list[Said]) -> str:
         ("TokenkegQfeZyiNwAJbNbGKPFXCWuBvf9Ss623VQ5DA", "That is a program, a router"),
         ("epjfwdd5aufqssqem2qn1xzybapc8g4weggkzwytdt1v", "lost its capital letters"),
         ("hello what can you do", "Paste a token's address"),
+        ("why didn't I get $GOODCAT?", "has the ticker GOODCAT."),
+        ("$GOODCAT or $BADCAT?", "Paste a token's address"),
+        ("I have $20k", "Paste a token's address"),
     ],
 )
 async def test_what_is_no_token_is_said_to_be_what_it_is(victim: Person, pasted: str, said: str) -> None:
@@ -53,6 +60,18 @@ async def test_a_channel_that_is_pasted_is_told_of(house: House, victim: Person)
     assert "I read no channels of Telegram here" in words(await victim.writes("https://t.me/candle_church"))
     await house.made.of(ListedChannels).suggest("@candle_church", 5)
     assert "Somebody has suggested it" in words(await victim.writes("https://t.me/candle_church"))
+
+
+async def test_a_channel_that_reaches_nobody_or_not_them_is_said_to(house: House, victim: Person) -> None:
+    preferences = house.made.of(SubscriberServices).subscribers
+    await preferences.change_preferences(VICTIM, lambda before: mute_channel(before, "@Alpha", "Alpha"))
+    muted = await victim.writes("https://t.me/alpha")
+    assert "🔇 You have muted it: none of your filters takes its calls" in words(muted)
+    assert "reach your filters" not in words(muted)
+    assert "choose it or exclude it" not in words(muted)
+    assert button(muted, "All that is muted") == "dmuted:0"
+    await house.made.of(Controls).put("blocked", "@alpha", "", 1)
+    assert "⛔ The admins have blocked it: its calls reach nobody." in words(await victim.writes("@alpha"))
 
 
 @pytest.mark.parametrize(
