@@ -101,6 +101,14 @@ async def test_a_link_to_the_bot_opens_with_a_start_button_and_a_shared_one_for_
     await tab.part("start").click()
     assert await dialogue.next_text() == "/start set_xyz"
     assert [message["text"] for message in ben.messages] == ["/start set_xyz"]
+    await tab.open(telegram.url, ann.id)
+    await tab.tap("Send the link")
+    await tab.part("share-new-name").fill("Cleo")
+    await tab.part("share-new-open").click()
+    await tab.part("start").click()
+    assert await dialogue.next_text() == "/start set_xyz"
+    assert [message["text"] for message in ben.messages] == ["/start set_xyz"], "nobody else opened it"
+    await tab.open(telegram.url, ben.id)
     await ben.send("https://t.me/somebody_else?start=1")
     await expect(tab.page.get_by_role("link", name="somebody_else")).to_have_attribute("target", "_blank")
     assert len(tab.page.context.pages) == 1

@@ -143,18 +143,36 @@ async function offerShare(address) {
   } catch (error) {
     notices.problem(error);
   }
-  const found = telegramLink(address, people.bot?.username);
-  const choices = [...people.users.values()].filter(({ id }) => id !== chosen.userId).map((user) => {
-    const open = () => {
-      by("share").close();
-      location.hash = found?.start ? `#user=${user.id}&start=${found.start}` : `#user=${user.id}`;
-    };
+  const others = [...people.users.values()].filter(({ id }) => id !== chosen.userId);
+  const choices = others.map((user) => {
+    const open = () => openShared(address, user);
     return el("button", { type: "button", class: "chip", "data-testid": "share-person", onclick: open }, user.name);
   });
   by("share-people").replaceChildren(...choices);
-  by("share-text").textContent = choices.length > 0 ? "Who opens this link?" : "Add another person first: they can open this link.";
+  by("share-new").onsubmit = (event) => {
+    event.preventDefault();
+    openSharedAsNew(address, by("share-new-name").value.trim());
+  };
   by("share-link").textContent = address;
   by("share").showModal();
+}
+
+function openShared(address, user) {
+  const found = telegramLink(address, people.bot?.username);
+  by("share").close();
+  location.hash = found?.start ? `#user=${user.id}&start=${found.start}` : `#user=${user.id}`;
+}
+
+async function openSharedAsNew(address, name) {
+  if (name === "") return;
+  try {
+    const user = await api.createUser(name);
+    by("share-new-name").value = "";
+    await people.refresh();
+    openShared(address, user);
+  } catch (error) {
+    notices.problem(error);
+  }
 }
 
 async function tap(message, data) {
