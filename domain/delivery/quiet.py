@@ -29,6 +29,8 @@ _TIME: Final = r"(\d{1,2})(?:[:.h](\d{2})|h)? ?(am|pm|a\.m\.|p\.m\.)?"
 _PART_OF_DAY: Final = re.compile(r" ?(?:in the (morning|afternoon|evening)|at (night))\b")
 _NIGHT_BEGINS: Final = 6
 """At night, a smaller number is an hour after midnight."""
+_EARLY: Final = 5 * 60
+"""An hour before it is one of the night, where nothing says otherwise."""
 _TIMES: Final = re.compile(rf"(?:(?:from|between) )?{_TIME} ?(?:-|~|\.\.|to|until|till|and) ?{_TIME}")
 
 
@@ -126,12 +128,14 @@ def _is_open(hours: str, minutes: str | None, half: str | None) -> bool:
 
 
 def _meant(start: int, end: int, is_open: Sequence[bool]) -> Iterator[tuple[int, int]]:
-    """What was typed, last; first what gives a night of at most half a day, where it was longer as it was typed."""
+    """What was typed, last; first the other half of the day, or, where it was longer, nights of at most half a day."""
     if (end - start) % MINUTES_PER_DAY > _HALF_DAY:
         for first in (start + _HALF_DAY, start)[not is_open[0] :]:
             for last in (end, end + _HALF_DAY)[: 1 + is_open[1]]:
                 if 0 < (last - first) % MINUTES_PER_DAY <= _HALF_DAY:
                     yield first % MINUTES_PER_DAY, last % MINUTES_PER_DAY
+    elif all(is_open) and start >= _EARLY:
+        yield (start + _HALF_DAY) % MINUTES_PER_DAY, (end + _HALF_DAY) % MINUTES_PER_DAY
     yield start, end
 
 

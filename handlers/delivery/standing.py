@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Final, Literal
@@ -121,15 +122,14 @@ def what_comes(services: Services, view: View, subscriber: Subscriber, waiting: 
         return Html()
     is_told = waiting.watches and told_from(subscriber, now) is None
     watches = view.html("held.watches", count=waiting.watches) if is_told else Html()
-    later = sorted(at for one in held if (at := comes_at(preferences, one.reason, one.held_at, now)) > now)
-    comes, waits = Html(), Html()
-    if (ready := len(held) - len(later)) and state == "receiving":
+    later = Counter(at for one in held if (at := comes_at(preferences, one.reason, one.held_at, now)) > now)
+    comes = Html()
+    if (ready := len(held) - later.total()) and state == "receiving":
         comes = view.html("held.now", count=ready)
-    if later:
-        until = local_moment(preferences, later[0], now)
-        key = "held.later" if state == "receiving" else "held.if_resumed"
-        waits = view.html(key, count=len(later), until=until)
-    return lines(comes, waits, watches)
+    key = "held.later" if state == "receiving" else "held.if_resumed"
+    # Those of quiet hours and those beyond the alerts per hour may come at different times.
+    waits = (view.html(key, count=later[at], until=local_moment(preferences, at, now)) for at in sorted(later))
+    return lines(comes, *waits, watches)
 
 
 async def what_is_held(services: Services, view: View, subscriber: Subscriber) -> Html:

@@ -155,8 +155,8 @@ async def test_who_ends_the_silence_is_told_what_comes_of_the_held_calls(
     await hold(redis_manager, "1", "quiet", clock.now)
     await hold(redis_manager, "2", "quiet", clock.now)
     await hold(redis_manager, "3", "cap", clock.now)
-    both = "📬 2 calls that were held come now, in one message.\n🗞 1 call that was held earlier comes at 13:00 (UTC)."
-    kept = "🗞 3 calls that were held earlier come at 14:00 (UTC)."
+    both = "📬 2 calls that were held come now, in one message.\n🗞 1 call that is held comes at 13:00 (UTC)."
+    kept = "🗞 3 calls that are held come at 14:00 (UTC)."
 
     async def typed(what: str, text: str) -> str:
         await ann.taps(AskDelivery(what).pack())
@@ -165,6 +165,9 @@ async def test_who_ends_the_silence_is_told_what_comes_of_the_held_calls(
     assert kept in words(await ann.taps(Snooze("1h").pack()), "edited")
     assert kept in words(await ann.writes("/resume"))
     assert both in await typed("quiet", "16-18")
+    each = "🗞 2 calls that are held come at 12:40 (UTC).\n🗞 1 call that is held comes at 13:00 (UTC)."
+    assert each in await typed("quiet", "12:00-12:40")
+    assert each in words(await ann.writes("/status"))
     assert kept in await typed("quiet", "12:00-14:00")
     assert both in words(await ann.taps(ClearDelivery("quiet").pack()), "edited")
     await ann.writes("/pause 2h")

@@ -22,7 +22,7 @@ from tests.conversation.test_dialogues import hold
 
 ADDRESS: Final = "So11111111111111111111111111111111111111112"
 AT: Final = datetime(2026, 11, 20, 12, 20, tzinfo=UTC)
-WHEN_RESUMED: Final = "🗞 2 calls that were held earlier come at 13:00 (UTC) only if you /resume before then."
+WHEN_RESUMED: Final = "🗞 2 calls that are held come at 13:00 (UTC) only if you /resume before then."
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ async def waiting(ann: Person, clock: Clock, redis_manager: RedisManager) -> Per
 
 
 def at(moment: str) -> str:
-    return f"🗞 2 calls that were held earlier come at {moment} (UTC)."
+    return f"🗞 2 calls that are held come at {moment} (UTC)."
 
 
 async def test_the_status_says_when_held_calls_come(waiting: Person) -> None:
@@ -84,5 +84,5 @@ async def test_the_toasts_of_everything_say_first_what_happened(waiting: Person,
     far = Preferences(quiet=quiet, time_zone="America/Argentina/ComodRivadavia")
     await services.subscribers.subscribers.change_preferences(USER_ID, lambda _: far)
     over = toast(await waiting.taps(UnmuteHere("all", ADDRESS).pack())) or ""
-    assert over.startswith("🔔 Everything is unmuted.\n🗞 2 calls that were held earlier come at 10:00 (America/")
+    assert over.startswith("🔔 Everything is unmuted.\n🗞 2 calls that are held come at 10:00 (America/")
     assert over[-1] in ".)", "no sentence is cut"

@@ -18,7 +18,15 @@ from services.tracking.entries import Entries
 from services.tracking.records import statements
 from services.tracking.records.channel_info import ChannelInfo
 from services.tracking.records.measuring import Measuring, set_subject
-from services.tracking.records.refreshing import RecordsRefresh, read_records
+from services.tracking.records.refreshing import (
+    LONG_S,
+    RECORD_EVERY,
+    SHORT_S,
+    SOONEST,
+    RecordsRefresh,
+    paced,
+    read_records,
+)
 from tests.delivery.kit import Clock
 from tests.tracking.kit import NOW, Desk, address
 
@@ -174,6 +182,35 @@ async def test_only_what_changed_is_computed_again_and_each_day_stays(
     kept = read_records(then["document"])
     assert kept is not None
     assert kept.by_window == alpha
+
+
+async def test_what_has_changed_is_counted_within_a_minute_while_rounds_are_short(
+    postgres_manager: PostgresManager, redis_manager: RedisManager
+) -> None:
+    clock = Clock()
+    for number in range(1, 7):
+        story = Story(random.Random(number), number)
+        story.channel, story.token, story.called_at, story.excluded = "@alpha", address(number), NOW, None
+        await story.store(postgres_manager)
+    refresh = refresh_on(postgres_manager, redis_manager, clock)
+    assert await refresh.refresh() == 1
+    refresh.every = SOONEST  # whatever this machine made of it
+    for passed_s, computed in ((10, 0), (15, 0), (10, 1)):
+        clock.pass_(seconds=passed_s)
+        await postgres_manager.execute("UPDATE outcomes SET updated_at = $1 WHERE number = 1", clock())
+        assert await refresh.refresh() == computed
+        refresh.every = SOONEST
+
+
+def test_many_records_are_counted_less_often_until_rounds_are_short_again() -> None:
+    every = SOONEST
+    for _ in range(9):
+        every = paced(every, LONG_S + 0.1)
+    assert every == RECORD_EVERY
+    assert paced(every, SHORT_S) == every
+    for _ in range(9):
+        every = paced(every, SHORT_S / 2)
+    assert every == SOONEST
 
 
 async def test_a_window_closes_behind_its_calls(postgres_manager: PostgresManager, redis_manager: RedisManager) -> None:

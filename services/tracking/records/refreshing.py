@@ -1,7 +1,8 @@
 """Keeps records up to date: those alone of which something has changed, one after the other, in PostgreSQL.
 
 What has to be computed is a column there, so nothing of it is forgotten in between; whatever is done again changes
-nothing. A record is at most `RECORD_EVERY` behind, and what is kept of each day stays as it was.
+nothing. While rounds are short a record is less than a minute behind, at most `RECORD_EVERY` where there are many, and
+what is kept of each day stays as it was.
 """
 
 from __future__ import annotations
@@ -28,7 +29,11 @@ log = structlog.get_logger(__name__)
 
 LOOK_EVERY_S: Final = 15.0
 RECORD_EVERY: Final = timedelta(minutes=5)
+SOONEST: Final = timedelta(seconds=30)
 """However often something of it changes, a record is computed no more often."""
+SHORT_S: Final = 0.5
+LONG_S: Final = 3 * SHORT_S
+"""A tenth of the time between two looks."""
 BASE_EVERY: Final = timedelta(minutes=15)
 """The base rate takes all tracked tokens; where they are fewer than `_MANY` it is computed each time."""
 _MANY: Final = 10_000
@@ -53,6 +58,8 @@ class RecordsRefresh:
         """Records since the start."""
         self.took_s = 0.0
         """The last round."""
+        self.every = SOONEST
+        """A record that changes is computed so often."""
 
     async def run(self, progress: Progress) -> None:
         """Refresh for ever."""
@@ -72,7 +79,7 @@ class RecordsRefresh:
         begun, now = time.monotonic(), self._clock()
         await self._take_claims(now, progress)
         await self._reach(progress)
-        await self._postgres.fetch_row(statements.MARK_CHANGED, now, RECORD_EVERY, _OVERLAP)
+        await self._postgres.fetch_row(statements.MARK_CHANGED, now, self.every, _OVERLAP)
         computed = 0
         while due := await self._postgres.fetch(statements.DUE, now, _AT_ONCE):
             await self._compute_base(now)
@@ -82,6 +89,7 @@ class RecordsRefresh:
             computed += len(due)
         self.computed += computed
         self.took_s = time.monotonic() - begun
+        self.every = paced(self.every, self.took_s)
         return computed
 
     async def _compute_or_postpone(self, kind: str, subject: str, now: datetime) -> None:
@@ -110,7 +118,7 @@ class RecordsRefresh:
 
     async def _compute(self, kind: str, subject: str, as_of: datetime, bases: Bases | None = None) -> None:
         measured = await self._measuring.measure(kind, subject, as_of, self._bases if bases is None else bases)
-        due_at = None if measured.due_at is None else max(measured.due_at, as_of + RECORD_EVERY)
+        due_at = None if measured.due_at is None else max(measured.due_at, as_of + self.every)
         document = msgspec.json.encode(measured.records).decode()
         if kind == "channel":  # first: what is not there stays due
             await self._channels.put(subject, measured.records)
@@ -128,9 +136,16 @@ class RecordsRefresh:
         """Learn what presets and filter sets let through, before it is forgotten."""
         while True:
             progress()
-            row = await self._postgres.fetch_row(statements.TAKE_CLAIMS, _PAGE, now, RECORD_EVERY)
+            row = await self._postgres.fetch_row(statements.TAKE_CLAIMS, _PAGE, now, self.every)
             if row is None or row["claims"] < _PAGE:
                 return
+
+
+def paced(every: timedelta, took_s: float) -> timedelta:
+    """How often a record is computed from now on: less often after a long round, more often after a short one."""
+    if took_s > LONG_S:
+        return min(2 * every, RECORD_EVERY)
+    return max(every / 2, SOONEST) if took_s < SHORT_S else every
 
 
 def read_records(document: str) -> Records | None:
