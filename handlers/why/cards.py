@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from itertools import pairwise
@@ -90,6 +90,7 @@ def explanation_card(view: View, found: Explanation, now: datetime) -> Message:
     return message(
         _title(view, newest.decided.call),
         _outcome(view, newest, now, preferences.time_zone),
+        _passed_before(view, newest, others, preferences.time_zone),
         _death(view, found.death, preferences.time_zone),
         *_sets(view, newest, now, preferences.time_zone),
         fate(view, newest, now, preferences.time_zone),
@@ -131,6 +132,15 @@ def _outcome(view: View, one: CallExplanation, now: datetime, zone: str) -> Html
     text = verdict_line(view, one, now, zone)
     late = Html() if one.late_s is None else view.html("why.late", late=ago(one.late_s))
     return join("\n", (line for line in (text, late, _account(view, one)) if line))
+
+
+def _passed_before(view: View, newest: CallExplanation, others: Iterable[CallExplanation], zone: str) -> Html:
+    """Say that another call of the token did pass, where what is said of the newest may sound as if none had."""
+    passed = next((one for one in others if one.outcome == "accepted"), None)
+    if passed is None or newest.outcome in {"accepted", "sent_earlier"}:
+        return Html()
+    call, at = passed.decided.call, f"{shown_moment(passed.decided.decided_at, zone)} ({show_zone(zone)})"
+    return view.html("why.passed_before", channel=call.channel.title or call.channel.id, at=at)
 
 
 def _death(view: View, death: Death | None, zone: str) -> Html:

@@ -173,7 +173,7 @@ def listening() -> set[str]:
         *(f"post.not_read.{state}" for state in (*ChannelState.__args__, "first", "yet")),
         *(
             f"channel_is.{state}"
-            for state in (*ChannelState.__args__, "calls", "unread", "none_read")
+            for state in (*ChannelState.__args__, "calls", "muted", "blocked", "unread", "none_read")
             if state != "removed"
         ),
         *(f"token.left_out.{reason}" for reason in ("stable_coin", "wrapped_coin")),

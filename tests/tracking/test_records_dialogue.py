@@ -163,7 +163,7 @@ async def test_what_became_of_somebodys_alerts(bot: Composition, telegram: Teleg
     menu = await ann.next_message(where=lambda message: "set:1" in str(message.get("reply_markup")))
     opened = await tapped(ann, menu, "set:1")
     began = f"{datetime.now(UTC):%d %b %Y}"
-    assert f"📊 What passed this filter, sent or held · since {began}" in text_of(opened)
+    assert f"📊 What passed this filter by the rules it had then, sent or held · since {began}" in text_of(opened)
     assert "\nTokens: 5 · 40% reached 2x" in text_of(opened)
     assert f"As of {began}" in text_of(opened)
 
@@ -209,7 +209,7 @@ async def test_what_a_filter_has_brought_since_when_and_without_a_rate_where_it_
     await past_calls(bot, 9.0, hours=24 * 29)
     await told(bot, ann.id, range(1, 2))
     few = next(line for line in (await card()).split("\n") if line.startswith("📊"))
-    assert few == "📊 What passed this filter, sent or held · 30 days · tokens: 1"
+    assert few == "📊 What passed this filter by the rules it had then, sent or held · 30 days · tokens: 1"
 
 
 async def test_every_screen_shows_the_same_rate_of_the_same_tokens(bot: Composition, telegram: TelegramSandbox) -> None:

@@ -262,6 +262,15 @@ async def test_other_calls_of_the_token_are_a_button_each(world: World, ada: Cha
     assert button == f"why:{mint(1)}:{call_tag('c1')}"
 
 
+async def test_an_earlier_call_that_passed_is_named_where_the_newest_did_not(world: World, ada: Chat) -> None:
+    await world.decides(world.call("c1", mint(1), holders=200, market_cap_usd=402_000.0))
+    await world.tick()
+    await world.decides(world.call("c2", mint(1), channel="@beta", holders=92, market_cap_usd=402_000.0))
+    text = shown((await ada.writes(f"/why {mint(1)}")).text or "")
+    assert "None of your filters let it through" in text
+    assert re.search(r"\n✓ An earlier call of it passed: that of The @\u2060alpha, .+ Its button is below\.\n", text)
+
+
 async def test_what_is_no_token_or_unknown(world: World, ada: Chat) -> None:
     assert "no token address" in ((await ada.writes("/why not")).text or "")
     assert mint(5) in ((await ada.writes(f"/why {mint(5)}")).text or "")
